@@ -109,5 +109,5 @@ def test_operators_compiled_with_another_torch_raise_an_error(monkeypatch):
 
     monkeypatch.setattr('mmgcvit.ops.compiled.are_compiled', lambda: True)
     monkeypatch.setattr('mmgcvit.ops.compiled.import_module', import_module)
-    with pytest.raises(UserError, match=r'^[^\n]*do not load beside torch .*undefined symbol.*new environment[^\n]*$'):
+    with pytest.raises(UserError, match=r'^[^\n]*do not load with torch .*undefined symbol.*new environment[^\n]*$'):
         check_operators_load()

@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int | None:
 
         write_image(sheet, draw_contact_sheet(cfg, LOADERS))
         console.print(f'{sheet}: samples of the data with their annotations', soft_wrap=True)
-    if not report.found:
+    if not report.issues:
         console.print(f'{args.config}: no problem found in its data', soft_wrap=True)
         return None
     errors = report.format_sentences()

@@ -124,11 +124,11 @@ def main(args: argparse.Namespace) -> None:
 
 def prepare_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> tuple[str, str]:
     """Write the config for ``--data``, or take it from the run to resume; return its path and its work dir."""
-    from ..datasets.own_data import get_run, make_config
+    from ..datasets.own_data import get_name_and_work_dir, make_config
     from ..engine.resume import require_unused
     from ..engine.setup import check_work_dir
 
-    name, work_dir = get_run(dataset_info, args.work_dir)
+    name, work_dir = get_name_and_work_dir(dataset_info, args.work_dir)
     config = work_dir / f'{name}.py'
     if args.resume and config.is_file():
         print(f'resuming {config} with its own size, epochs, image size and weights')

@@ -1,4 +1,6 @@
-"""Data sets: the demo's (``digits``), miniatures for dry runs (``miniature``), ImageNetV2; formats of own data
-(``formats``); and data checks before a training (``checks``). Subpackages from ``engine`` on may import it; it knows
-nothing of models. Begin with ``digits.py`` for the demo's data, with ``checks/check.py`` for the checks.
+"""Generate, read and check datasets.
+
+``digits`` generates the demo's dataset and ``miniature`` small datasets for dry runs, ``formats`` reads a user's own
+dataset, and ``checks`` checks datasets before training. ``engine`` and the subpackages above it may import this one,
+which does not depend on models. Start with ``digits.py`` or ``checks/check.py``.
 """

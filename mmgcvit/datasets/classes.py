@@ -1,9 +1,9 @@
-"""The classes of public data sets: COCO's categories with their real ids, and ImageNet-1K's folders."""
+"""List the classes of public datasets: COCO's categories with their ids, and ImageNet-1K's class folders."""
 
 from collections.abc import Sequence
 from typing import Any
 
-NAMES = (
+COCO_NAMES = (
     'person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, stop sign, '
     'parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe, backpack, umbrella, '
     'handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite, baseball bat, baseball glove, skateboard, '
@@ -12,22 +12,22 @@ NAMES = (
     'laptop, mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, book, clock, vase, '
     'scissors, teddy bear, hair drier, toothbrush'
 )
-# The ids have gaps between 1 and 90.
+# COCO numbers its 80 categories from 1 to 90 and leaves these ids out.
 UNUSED_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
-USED_IDS = [number for number in range(1, 91) if number not in UNUSED_IDS]
-COCO_CATEGORIES = [{'id': number, 'name': name} for number, name in zip(USED_IDS, NAMES.split(', '), strict=True)]
+USED_IDS = [category_id for category_id in range(1, 91) if category_id not in UNUSED_IDS]
+COCO_CATEGORIES = [{'id': i, 'name': name} for i, name in zip(USED_IDS, COCO_NAMES.split(', '), strict=True)]
 
 
 def make_coco_categories(names: Sequence[str]) -> list[dict[str, Any]]:
-    """Categories of these names: COCO's own where they are COCO's, else numbered from 1 as annotation tools do."""
+    """Return COCO categories for class names: COCO's own for exactly its 80 names, otherwise with ids from 1."""
     if list(names) == [category['name'] for category in COCO_CATEGORIES]:
         return COCO_CATEGORIES
-    return [{'id': number, 'name': name} for number, name in enumerate(names, start=1)]
+    return [{'id': category_id, 'name': name} for category_id, name in enumerate(names, start=1)]
 
 
 def list_imagenet_folders() -> list[str]:
-    """The names of ImageNet-1K's folders (WordNet ids), n01440764 and so on, in the order of the classes."""
-    # timm carries the list; mmpretrain has the classes' names only. Imported here because it takes seconds.
+    """Return the names of ImageNet-1K's class folders (WordNet ids such as n01440764), ordered by class index."""
+    # mmpretrain has only the class names. timm is imported here because importing it takes seconds.
     from timm.data import ImageNetInfo
 
     return ImageNetInfo('imagenet-1k').label_names()

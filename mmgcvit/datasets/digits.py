@@ -1,4 +1,4 @@
-"""Compose a small data set offline: scenes of scikit-learn's scanned digits, as COCO, ADE20K and ImageNet."""
+"""Generate a small dataset of scikit-learn's scanned digits in the formats of COCO, ADE20K and ImageNet."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,32 +15,32 @@ from sklearn.datasets import load_digits
 from ..files import write_image
 
 SPLITS = ('train', 'val')
-VAL_SHARE = 0.2
+VAL_FRACTION = 0.2
 MAX_DIGITS = 5
 PLACEMENT_TRIES = 50
-# Ink from which a pixel belongs to the digit, and below which it surely does not, as a share of full ink.
+# Ink ranges from 0 to 1. At DIGIT_INK or more a pixel belongs to the digit, below BACKGROUND_INK to the background.
 DIGIT_INK, BACKGROUND_INK = 0.4, 0.2
 CATEGORIES = [{'id': digit + 1, 'name': str(digit), 'supercategory': 'digit'} for digit in range(10)]
-# ADE20K's folders. As there label 0 is "not labelled" and left out of training and scores; classes follow from 1.
+# The folders and labels of ADE20K. Label 0 means "not labelled" and is ignored in training and evaluation.
 FOLDERS = {'train': 'training', 'val': 'validation'}
 UNLABELLED, BACKGROUND, FIRST_DIGIT = 0, 1, 2
 
 
 @dataclass
 class Scene:
-    """One image, (height, width, 3) in RGB, and its ground truth; objects do not overlap."""
+    """An image, (height, width, 3) in RGB, and its ground truth. Objects do not overlap."""
 
     image: NDArray[np.uint8]
-    # The digits that the objects show, their pixels (objects, height, width), and their indices in scikit-learn's set.
+    # The digit, the mask and the index in scikit-learn's dataset of each object. masks: (objects, height, width).
     labels: list[int]
     masks: NDArray[np.bool_]
     scans: list[int]
-    # Blurred edges, neither clearly digit nor background: (height, width).
+    # Blurred edges of digits, (height, width), which are not labelled.
     unclear: NDArray[np.bool_]
 
 
 class SceneComposer:
-    """Endless scenes of ``'train'`` or ``'val'``, the same for the same seed; ``size``, at least 32, is their side."""
+    """Compose scenes of a split, ``'train'`` or ``'val'``, the same for the same seed. ``size`` is at least 32 px."""
 
     def __init__(self, split: str, size: int = 256, seed: int = 0) -> None:
         self.size = size
@@ -48,7 +48,7 @@ class SceneComposer:
         self.ink = (digits.images / digits.images.max()).astype(np.float32)
         self.digits = digits.target.tolist()
         shuffled = np.random.default_rng(seed).permutation(len(self.digits))
-        num_val = round(VAL_SHARE * len(shuffled))
+        num_val = round(VAL_FRACTION * len(shuffled))
         self.scans = shuffled[:num_val] if split == 'val' else shuffled[num_val:]
         self.rng = np.random.default_rng([seed, SPLITS.index(split)])
 
@@ -57,7 +57,7 @@ class SceneComposer:
             yield self.compose()
 
     def compose(self, shape: tuple[int, int] | None = None, smallest: int = 3, largest: int = 9) -> Scene:
-        """Draw one to five digits; their sides are given in sixteenths of the image's shorter side."""
+        """Compose a scene of one to five digits with sides of smallest/16 to largest/16 of the image's shorter side."""
         image = self.make_background(shape)
         occupied = np.zeros(image.shape[:2], dtype=bool)
         unclear = occupied.copy()
@@ -74,8 +74,8 @@ class SceneComposer:
             scans.append(int(scan))
         return Scene(image.round().astype(np.uint8), labels, np.stack(masks), scans, unclear)
 
-    def compose_one(self, scan: int, shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """Draw one scan alone, filling most of the image: (height, width, 3), RGB; square without a shape."""
+    def compose_single(self, scan: int, shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """Compose an RGB image of one large digit, (height, width, 3). It is square unless a shape is given."""
         image = self.make_background(shape)
         self.draw_scan(image, scan, np.zeros(image.shape[:2], dtype=bool), smallest=11, largest=16)
         return image.round().astype(np.uint8)
@@ -83,7 +83,7 @@ class SceneComposer:
     def draw_scan(
         self, image: NDArray[np.float32], scan: int, occupied: NDArray[np.bool_], smallest: int, largest: int
     ) -> NDArray[np.float32] | None:
-        """Draw a scan, in a bright colour, where no other digit is: its ink from 0 to 1, None without a place."""
+        """Draw a scan in a bright colour at a free position. Return its ink (0 to 1), or None if there is no room."""
         height, width = occupied.shape
         shorter = min(height, width)
         for _ in range(PLACEMENT_TRIES):
@@ -91,23 +91,23 @@ class SceneComposer:
             digit = cv2.resize(self.ink[scan], (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
             digit[digit < 0.05] = 0
             top, left = self.rng.integers(0, [height - side, width - side], endpoint=True)
-            place = np.s_[top : top + side, left : left + side]
-            if not (occupied[place] & (digit > 0)).any():
-                tint = self.rng.uniform(150, 255, size=3).astype(np.float32)
-                image[place] += digit[..., None] * (tint - image[place])
+            window = np.s_[top : top + side, left : left + side]
+            if not (occupied[window] & (digit > 0)).any():
+                colour = self.rng.uniform(150, 255, size=3).astype(np.float32)
+                image[window] += digit[..., None] * (colour - image[window])
                 ink = np.zeros((height, width), dtype=np.float32)
-                ink[place] = digit
+                ink[window] = digit
                 return ink
         return None
 
     def make_background(self, shape: tuple[int, int] | None = None) -> NDArray[np.float32]:
-        """A dark background: (height, width, 3), values from 0 to 255."""
+        """Return a dark background with noise: (height, width, 3), values from 0 to 255."""
         shade = self.rng.uniform(10, 50, size=3)
         noise = self.rng.normal(shade, 12, size=(*(shape or (self.size, self.size)), 3))
         return noise.clip(0, 255, out=noise).astype(np.float32)
 
-    def class_of(self, digit: int, num_classes: int) -> int:
-        """A class for a digit where there are not ten: one of those whose number ends in it, from 0."""
+    def choose_class(self, digit: int, num_classes: int) -> int:
+        """Choose a random class index that ends in ``digit``, or ``digit`` modulo a number of classes below ten."""
         return int(self.rng.choice(range(digit % num_classes, num_classes, 10)))
 
 
@@ -116,13 +116,13 @@ def write_coco(
     scenes: Iterable[Scene],
     split: str,
     categories: Sequence[dict[str, Any]] = CATEGORIES,
-    choose: Callable[[int], int] = int,
+    choose_category: Callable[[int], int] = int,
     with_polygons: bool = False,
 ) -> None:
     """Write ``<root>/<split>2017/*.jpg`` and ``<root>/annotations/instances_<split>2017.json``.
 
     Masks are RLE, or polygons, which lose the holes of 0, 6, 8 and 9. The key ``scan`` is the digit's index in
-    scikit-learn's data set. ``choose`` gives the index of a digit's category.
+    scikit-learn's dataset. ``choose_category`` returns the index in ``categories`` for a digit.
     """
     content: dict[str, Any] = {'images': [], 'annotations': [], 'categories': [*categories]}
     for image_id, scene in enumerate(scenes, start=1):
@@ -131,15 +131,15 @@ def write_coco(
         height, width = scene.image.shape[:2]
         content['images'].append({'id': image_id, 'file_name': file_name, 'height': height, 'width': width})
         for label, mask, scan in zip(scene.labels, scene.masks, scene.scans, strict=True):
-            runs = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-            rle = {'size': runs['size'], 'counts': runs['counts'].decode()}
+            encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+            rle = {'size': encoded['size'], 'counts': encoded['counts'].decode()}
             content['annotations'].append(
                 {
                     'id': len(content['annotations']) + 1,
                     'image_id': image_id,
-                    'category_id': categories[choose(label)]['id'],
-                    'bbox': coco_mask.toBbox(runs).tolist(),
-                    'area': int(coco_mask.area(runs)),
+                    'category_id': categories[choose_category(label)]['id'],
+                    'bbox': coco_mask.toBbox(encoded).tolist(),
+                    'area': int(coco_mask.area(encoded)),
                     'iscrowd': 0,
                     'segmentation': find_polygons(mask) if with_polygons else rle,
                     'scan': scan,
@@ -150,19 +150,19 @@ def write_coco(
 
 
 def find_polygons(mask: NDArray[np.bool_]) -> list[list[float]]:
-    """The outlines of a mask as COCO has them: x1, y1, x2, y2, ..."""
+    """Return the outer contours of a mask as COCO polygons: [x1, y1, x2, y2, ...]."""
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [outline.ravel().astype(float).tolist() for outline in outlines if len(outline) > 2]
 
 
 def label_digits(scene: Scene) -> NDArray[np.uint8]:
-    """Draw a scene's labels, (height, width): 0 not labelled (blurred edges), 1 background, 2 to 11 the digits."""
+    """Return a scene's segmentation map, (height, width): 0 blurred edges, 1 background, 2 to 11 the digits."""
     background = np.full(scene.unclear.shape, BACKGROUND, dtype=np.uint8)
     return draw_labels(scene, background, [FIRST_DIGIT + label for label in scene.labels])
 
 
 def draw_labels(scene: Scene, labels: NDArray[np.uint8], values: Iterable[int]) -> NDArray[np.uint8]:
-    """Draw a value for each object into the labels of a background, and 0 into blurred edges."""
+    """Write each object's value into a segmentation map in place, and 0 at blurred edges; return the map."""
     labels[scene.unclear] = UNLABELLED
     for value, mask in zip(values, scene.masks, strict=True):
         labels[mask] = value
@@ -173,18 +173,18 @@ def write_ade20k(
     root: Path,
     scenes: Iterable[Scene],
     split: str,
-    label_map: Callable[[Scene], NDArray[np.uint8]] = label_digits,
+    draw_map: Callable[[Scene], NDArray[np.uint8]] = label_digits,
 ) -> None:
     """Write ``<root>/images/<folder>/ADE_<split>_*.jpg`` and ``<root>/annotations/<folder>/ADE_<split>_*.png``."""
     for number, scene in enumerate(scenes, start=1):
         name = f'{FOLDERS[split]}/ADE_{split}_{number:08d}'
         write_image(root / 'images' / f'{name}.jpg', scene.image[..., ::-1])
-        write_image(root / 'annotations' / f'{name}.png', label_map(scene))
+        write_image(root / 'annotations' / f'{name}.png', draw_map(scene))
 
 
 def write_imagenet(root: Path, composer: SceneComposer, split: str, copies: int) -> None:
-    """Write ``<root>/<split>/<digit>/<scan>_<copy>.jpg``, every scan of the split ``copies`` times in other colours."""
+    """Write ``<root>/<split>/<digit>/<scan>_<copy>.jpg``: each scan of the split ``copies`` times, recoloured."""
     for scan in composer.scans.tolist():
         for copy in range(copies):
             path = root / split / str(composer.digits[scan]) / f'{scan:04d}_{copy}.jpg'
-            write_image(path, composer.compose_one(scan)[..., ::-1])
+            write_image(path, composer.compose_single(scan)[..., ::-1])

@@ -1,4 +1,4 @@
-"""Read image headers and segmentation maps with Pillow."""
+"""Read image sizes (from the header) and segmentation maps with Pillow."""
 
 from pathlib import Path
 
@@ -8,21 +8,21 @@ from PIL import ExifTags, Image
 
 from ..errors import UserError, get_first_line
 
-# The label of pixels that are not labelled.
-IGNORED = 255
+# The ignore index of segmentation maps.
+IGNORE_INDEX = 255
 
 
 def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Width and height of an image as stored and after EXIF rotation, by its header alone, or a UserError."""
+    """Return (width, height) of an image as stored and after EXIF rotation. Raise a UserError if it is unreadable."""
     try:
         with Image.open(path) as image:
             size = image.size
             try:
                 orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-            # Pillow raises errors of any class on damaged metadata; images are loaded without them.
+            # Pillow raises errors of any class on damaged metadata, and loaders decode such images unrotated.
             except Exception:
                 orientation = 1
-            # From 5 to 8 the image lies on its side.
+            # Orientations 5 to 8 swap width and height.
             return size, size[:: -1 if orientation >= 5 else 1]
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
@@ -32,7 +32,7 @@ def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def read_segmentation_map(path: Path) -> NDArray[np.uint8]:
-    """The labels per pixel, (height, width), or a UserError."""
+    """Return the labels, (height, width). Raise a UserError if the file is unreadable or has several channels."""
     try:
         with Image.open(path) as image:
             mode, labels = image.mode, np.array(image)
@@ -40,5 +40,5 @@ def read_segmentation_map(path: Path) -> NDArray[np.uint8]:
     except Exception as error:
         raise UserError(f'{path} is not a readable segmentation map ({get_first_line(error)})') from None
     if mode not in ('1', 'L', 'P'):
-        raise UserError(f'{path} is {mode}; expected one channel of 8 bits, the number of a class at each pixel')
+        raise UserError(f'{path} is {mode}; expected one channel of 8 bits with the class index of each pixel')
     return labels.astype(np.uint8)

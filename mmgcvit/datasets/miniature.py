@@ -1,7 +1,7 @@
-"""Miniatures of COCO, ADE20K and ImageNet-1K: their layout, files and classes, with a few images of scanned digits.
+"""Write miniatures of COCO, ADE20K and ImageNet-1K: the same folders and classes, with a few images of digits.
 
-Writers make a folder that does not exist yet, the same files for the same seed. Digits stand for classes whose numbers
-end in them.
+Each function writes into a new folder, and the same files for the same seed. A class shows the digit that its index
+ends in.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from .classes import COCO_CATEGORIES
 from .digits import SPLITS, Scene, SceneComposer, draw_labels, write_ade20k, write_coco
 
 NUM_COCO_IMAGES, NUM_ADE20K_IMAGES = {'train': 16, 'val': 6}, {'train': 8, 'val': 4}
-# Height and width as they are common in the data set, one after the other.
+# Common image shapes (height, width) of each dataset, which images have in turn.
 COCO_SHAPES = ((480, 640), (640, 480), (427, 640), (640, 427), (640, 640), (360, 640))
 ADE20K_SHAPES = ((512, 683), (683, 512), (512, 512), (450, 600))
 IMAGENET_SHAPES = ((48, 64), (64, 48), (56, 56))
@@ -25,37 +25,37 @@ IMAGENET_SHAPES = ((48, 64), (64, 48), (56, 56))
 
 def write_miniature_coco(root: Path, categories: Sequence[dict[str, Any]] = COCO_CATEGORIES, seed: int = 0) -> None:
     """Write ``<root>/{train,val}2017/*.jpg`` and ``<root>/annotations/instances_{train,val}2017.json``."""
-    for split, number in NUM_COCO_IMAGES.items():
+    for split, num_images in NUM_COCO_IMAGES.items():
         composer = SceneComposer(split, seed=seed)
-        scenes = (composer.compose(COCO_SHAPES[i % len(COCO_SHAPES)], smallest=2) for i in range(number))
-        choose = partial(composer.class_of, num_classes=len(categories))
-        write_coco(root, scenes, split, categories, choose, with_polygons=True)
+        scenes = (composer.compose(COCO_SHAPES[i % len(COCO_SHAPES)], smallest=2) for i in range(num_images))
+        choose_category = partial(composer.choose_class, num_classes=len(categories))
+        write_coco(root, scenes, split, categories, choose_category, with_polygons=True)
 
 
 def write_miniature_ade20k(root: Path, num_classes: int = 150, seed: int = 0) -> None:
-    """Write ``<root>/images/{training,validation}/*.jpg`` and label maps ``<root>/annotations/.../*.png``.
+    """Write ``<root>/images/{training,validation}/*.jpg`` and maps ``<root>/annotations/{training,validation}/*.png``.
 
     Labels run from 1 to the number of classes; 0 is "not labelled".
     """
-    for split, number in NUM_ADE20K_IMAGES.items():
+    for split, num_images in NUM_ADE20K_IMAGES.items():
         composer = SceneComposer(split, seed=seed)
-        scenes = (composer.compose(ADE20K_SHAPES[i % len(ADE20K_SHAPES)]) for i in range(number))
+        scenes = (composer.compose(ADE20K_SHAPES[i % len(ADE20K_SHAPES)]) for i in range(num_images))
         write_ade20k(root, scenes, split, partial(label_horizon, composer=composer, num_classes=num_classes))
 
 
 def label_horizon(scene: Scene, composer: SceneComposer, num_classes: int) -> NDArray[np.uint8]:
-    """Draw a scene's labels, (height, width): two classes above and below a horizon, a class for each digit."""
+    """Return a segmentation map, (height, width): one class above a horizon, one below it, and one for each digit."""
     above, below = composer.rng.integers(1, num_classes, size=2, endpoint=True)
     labels = np.full(scene.unclear.shape, above, dtype=np.uint8)
     labels[len(labels) // 2 :] = below
-    return draw_labels(scene, labels, [1 + composer.class_of(digit, num_classes) for digit in scene.labels])
+    return draw_labels(scene, labels, [1 + composer.choose_class(digit, num_classes) for digit in scene.labels])
 
 
 def write_miniature_imagenet(root: Path, folders: Sequence[str], seed: int = 0, per_folder: int = 1) -> None:
-    """Write ``<root>/{train,val}/<folder>/*.JPEG`` with folders as in :func:`.classes.list_imagenet_folders`."""
+    """Write ``<root>/{train,val}/<folder>/*.JPEG`` for folders such as :func:`.list_imagenet_folders` lists."""
     for split in SPLITS:
         composer = SceneComposer(split, seed=seed)
         scans = {digit: [scan for scan in composer.scans if composer.digits[scan] == digit] for digit in range(10)}
-        for number, folder in enumerate([*folders] * per_folder):
-            image = composer.compose_one(composer.rng.choice(scans[number % 10]), IMAGENET_SHAPES[number % 3])
-            write_image(root / split / folder / f'{folder}_{number + 1}.JPEG', image[..., ::-1])
+        for index, folder in enumerate([*folders] * per_folder):
+            image = composer.compose_single(composer.rng.choice(scans[index % 10]), IMAGENET_SHAPES[index % 3])
+            write_image(root / split / folder / f'{folder}_{index + 1}.JPEG', image[..., ::-1])

@@ -1,4 +1,4 @@
-"""Write a config that trains a network on a folder of data."""
+"""Write a config that trains a network on a user's dataset."""
 
 import re
 from dataclasses import dataclass
@@ -16,22 +16,25 @@ from ..files import find_free_path, make_absolute, write_text
 from .checks.sources import iter_leaf_datasets
 from .formats import DatasetInfo, write_annotations
 
-# The smallest network, with weights that come with the project; the others start from the authors' weights.
+# The smallest size starts from weights in this project, the other sizes from weights of GC ViT's authors.
 MINI = 'mini'
 SIZES = {'xxtiny': 'xxt', 'xtiny': 'xt', 'tiny': 't', 'small': 's', 'base': 'b', 'large': 'l'}
-RELEASED = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_{}.pth.tar'
+CHECKPOINT_URL = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_{}.pth.tar'
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a kind of annotations is learned: the network, and the configs of its template and of its sizes."""
+    """The task and network for a type of annotations, with the names of the configs that are combined.
+
+    ``template`` reads the data, ``full_config`` (with a size inserted) and ``mini_config`` define the network.
+    """
 
     task: str
     network: str
     template: str
-    full: str
-    mini: str
-    # Of the smallest network, in pixels.
+    full_config: str
+    mini_config: str
+    # The default for the smallest size, in pixels.
     image_size: int
     sizes: tuple[str, ...] = ('tiny', 'small', 'base')
 
@@ -45,21 +48,21 @@ RECIPES = {
         'classify', 'a classifier', 'custom_cls', 'gcvit_{}_in1k', 'gcvit_digits_cls', 64, sizes=tuple(SIZES)
     ),
 }
-# A template of its own on the smallest network.
+# The template for the smallest network, where it differs from the recipe's.
 MINI_TEMPLATES = {'custom_coco_boxonly': 'custom_coco_small'}
-# The template's learning rate is too low for the smallest classifier.
-MINI_RATE = 1e-3
-# Default length: images seen in training, and the minimum number of epochs.
-SEEN, SEEN_BY_MINI, MIN_EPOCHS = 6000, 1600, 12
-# The folder of the config in its work dir; with --overwrite made2, as the earlier run's config names files in made.
-MADE = 'made'
-# Arguments of transforms that are sizes in pixels.
-PIXELS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
+# The lr of the smallest classifier, for which the template's lr is too low.
+MINI_LR = 1e-3
+# The default training length: images seen (larger sizes, then mini), and the minimum number of epochs.
+NUM_SEEN, NUM_SEEN_MINI, MIN_EPOCHS = 6000, 1600, 12
+# The config's folder in the work dir. --overwrite writes to made2, because the earlier run's config uses files in made.
+CONFIG_FOLDER = 'made'
+# Arguments of transforms whose values are sizes in pixels.
+SIZE_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def get_run(dataset: DatasetInfo, work_dir: str | Path | None = None) -> tuple[str, Path]:
-    """The name of a config for a data set, and the folder of its run."""
+def get_name_and_work_dir(dataset: DatasetInfo, work_dir: str | Path | None = None) -> tuple[str, Path]:
+    """Return the name of the config for a dataset, and the work dir, by default ``work_dirs/<name>``."""
     name = re.sub(r'\W+', '_', make_absolute(dataset.folder).name).strip('_') or 'own_data'
     return name, Path(work_dir or Path('work_dirs') / name)
 
@@ -73,41 +76,43 @@ def make_config(
     image_size: int | None = None,
     pretrained: str | Path | None = None,
 ) -> tuple[Path, str]:
-    """Write the config that trains on a data set, and the annotation files it needs, into a work dir.
+    """Write the config that trains on a dataset, and the annotation files it needs, to a work dir.
 
-    The data set gets a validation split where it has none. Nothing in the work dir is replaced. The arguments are the
+    If the dataset has no validation split, hold one out. No file in the work dir is replaced. The arguments are the
     options of ``mmgcvit train``.
 
     Returns:
-        The path of the config, and a text that says what is trained.
+        The path of the config, and a summary of the training for the user.
 
     Raises:
-        UserError: An argument is not among those allowed, or there are too few images.
+        UserError: An argument is invalid, or there are too few images.
     """
-    recipe = next((RECIPES[kind] for kind in dataset.kinds if task in (None, RECIPES[kind].task)), None)
+    recipes = [RECIPES[annotation_type] for annotation_type in dataset.annotation_types]
+    recipe = next((recipe for recipe in recipes if task in (None, recipe.task)), None)
     if recipe is None:
-        possible = ' or '.join(dict.fromkeys(RECIPES[kind].task for kind in dataset.kinds))
-        raise UserError(f'{dataset.folder} ({dataset.format}) has no annotations to {task}; expected --task {possible}')
+        tasks = ' or '.join(dict.fromkeys(recipe.task for recipe in recipes))
+        raise UserError(f'{dataset.folder} ({dataset.format}) has no annotations to {task}; expected --task {tasks}')
     size = size or ('tiny' if torch.cuda.is_available() else MINI)
     if size not in (MINI, *recipe.sizes):
-        raise UserError(f'--size {size}: to {recipe.task} there are {", ".join((MINI, *recipe.sizes))}')
+        raise UserError(f'--size {size}: expected one of {", ".join((MINI, *recipe.sizes))} to {recipe.task}')
     weights = str(pretrained)
     if pretrained is not None and weights != 'none' and '://' not in weights:
         weights = str(make_absolute(Path(weights).expanduser()))
         if not Path(weights).is_file():
-            raise UserError(f'--pretrained {weights}: no such file; expected one, an address, timm://NAME or none')
-    name, work_dir = get_run(dataset, work_dir)
+            raise UserError(f'--pretrained {weights}: no such file; expected a file, a URL, timm://NAME or none')
+    name, work_dir = get_name_and_work_dir(dataset, work_dir)
     if make_absolute(work_dir).resolve().is_relative_to(make_absolute(dataset.folder).resolve()):
-        raise UserError(f'{work_dir} would be within the data; start in another folder, or name one by --work-dir')
+        raise UserError(f'the work dir {work_dir} is inside the dataset; set another --work-dir or start elsewhere')
     dataset.split_validation()
-    folder = find_free_path(work_dir / MADE)
+    folder = find_free_path(work_dir / CONFIG_FOLDER)
     write_annotations(dataset, folder)
 
     base, cfg = load_template(recipe, size)
     cfg.work_dir = str(make_absolute(work_dir))
     image_size = image_size or (recipe.image_size if size == MINI else cfg.image_size)
     scale_images(cfg, image_size / cfg.image_size)
-    length = set_length(cfg, len(dataset.splits['train'].names), epochs, SEEN_BY_MINI if size == MINI else SEEN)
+    num_images = len(dataset.splits['train'].image_names)
+    length = set_length(cfg, num_images, epochs, NUM_SEEN_MINI if size == MINI else NUM_SEEN)
     set_data(cfg, dataset)
     if pretrained is not None:
         cfg.model.backbone.init_cfg = None if weights == 'none' else {'type': 'Pretrained', 'checkpoint': weights}
@@ -116,73 +121,75 @@ def make_config(
     write_text(path, format_config(base, cfg, make_absolute(dataset.folder)))
     return path, (
         f'{dataset}\ntrains {recipe.network}, --size {size}, at {image_size} px, {length}, from '
-        f'{describe_weights(cfg)}\nconfig: {path}'
+        f'{format_init_weights(cfg)}\nconfig: {path}'
     )
 
 
 def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
-    """The path of a template, and its settings with a network of a size."""
+    """Return the path of a recipe's template, and the config of the template with a network of the given size."""
     is_mini = size == MINI
     template = MINI_TEMPLATES.get(recipe.template, recipe.template) if is_mini else recipe.template
     base = config_path(f'{template}.py')
     cfg = Config.fromfile(base)
     if template == recipe.template:
-        # The template is of the tiny network: change what another network has otherwise, then what the template has.
-        sized = f'demo/{recipe.mini}.py' if is_mini else f'{recipe.full.format(SIZES[size])}.py'
-        tiny, network = (Config.fromfile(config_path(name)) for name in (f'{recipe.full.format("t")}.py', sized))
-        of_size, of_template = (find_overrides(tiny.to_dict(), each.to_dict()) for each in (network, cfg))
-        of_size.get('model', {}).pop('data_preprocessor', None)  # the demo's images are smaller
-        of_template['model'].pop('backbone', None)  # the template's windows are for larger networks
-        for name in ('model', 'optim_wrapper', 'custom_hooks', 'auto_scale_lr') if is_mini else ('model',):
-            for changed in (of_size, of_template):
-                cfg.merge_from_dict({name: changed[name]} if name in changed else {})
-        for name in LOADERS if is_mini else ():
-            if 'batch_size' not in of_template[name]:
-                cfg[name].update(batch_size=network[name].batch_size, num_workers=2)
+        # The template has the tiny network: merge the overrides of another size, then the template's own again.
+        network_config = f'demo/{recipe.mini_config}.py' if is_mini else f'{recipe.full_config.format(SIZES[size])}.py'
+        tiny_config = f'{recipe.full_config.format("t")}.py'
+        tiny, network = (Config.fromfile(config_path(path)) for path in (tiny_config, network_config))
+        network_overrides = find_overrides(tiny.to_dict(), network.to_dict())
+        template_overrides = find_overrides(tiny.to_dict(), cfg.to_dict())
+        network_overrides.get('model', {}).pop('data_preprocessor', None)  # the demo's images are smaller
+        template_overrides['model'].pop('backbone', None)  # its window sizes are for larger networks
+        for key in ('model', 'optim_wrapper', 'custom_hooks', 'auto_scale_lr') if is_mini else ('model',):
+            for overrides in (network_overrides, template_overrides):
+                cfg.merge_from_dict({key: overrides[key]} if key in overrides else {})
+        for loader in LOADERS if is_mini else ():
+            if 'batch_size' not in template_overrides[loader]:
+                cfg[loader].update(batch_size=network[loader].batch_size, num_workers=2)
     if is_mini:
         cfg.model.backbone.init_cfg = None
-        cfg.load_from = config_path(f'demo/weights/{recipe.mini}.safetensors')
+        cfg.load_from = config_path(f'demo/weights/{recipe.mini_config}.safetensors')
         if recipe.task == 'classify':
-            cfg.optim_wrapper.optimizer.lr = MINI_RATE
+            cfg.optim_wrapper.optimizer.lr = MINI_LR
     else:
-        cfg.model.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': RELEASED.format(size)}
+        cfg.model.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': CHECKPOINT_URL.format(size)}
     return base, cfg
 
 
 def find_overrides(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """What a config that inherits ``old`` has to set to be ``new``."""
+    """Return the settings that a config needs to equal ``new`` if it inherits from ``old``."""
     if old.keys() - new.keys():
         return {'_delete_': True, **new}
     changed = {}
     for name, value in new.items():
         if isinstance(value, dict) and isinstance(old.get(name), dict):
-            inner = find_overrides(old[name], value)
-            changed |= {name: inner} if inner else {}
+            nested = find_overrides(old[name], value)
+            changed |= {name: nested} if nested else {}
         elif name not in old or value != old[name]:
-            # mmengine merges a dict into a dict only.
+            # mmengine merges a dict only into another dict; _delete_ replaces any other value.
             changed[name] = {'_delete_': True, **value} if isinstance(value, dict) and name in old else value
     return changed
 
 
 def scale_images(cfg: Config, ratio: float) -> None:
-    """Multiply the sizes of images in all pipelines, and those that batches are padded to."""
+    """Multiply the image sizes in all pipelines, and the size that batches are padded to."""
 
     def scale(value: Any, is_size: bool = False) -> Any:
         if isinstance(value, dict):
-            return type(value)({name: scale(inner, name in PIXELS) for name, inner in value.items()})
+            return type(value)({name: scale(item, name in SIZE_KEYS) for name, item in value.items()})
         if isinstance(value, (list, tuple)):
-            return type(value)(scale(inner, is_size) for inner in value)
+            return type(value)(scale(item, is_size) for item in value)
         return round(value * ratio) if is_size and type(value) is int else value
 
-    for holder, name in [*((cfg[loader], 'dataset') for loader in LOADERS), (cfg, 'tta_pipeline')]:
-        if name in holder:
-            holder[name] = scale(holder[name])
+    for parent, name in [*((cfg[loader], 'dataset') for loader in LOADERS), (cfg, 'tta_pipeline')]:
+        if name in parent:
+            parent[name] = scale(parent[name])
     if 'size' in (cfg.model.get('data_preprocessor') or {}):
         cfg.model.data_preprocessor.size = scale(cfg.model.data_preprocessor.size, is_size=True)
 
 
 def set_length(cfg: Config, num_images: int, epochs: int | None, num_seen: int) -> str:
-    """Set epochs or iterations, the interval of about a dozen validations, and the schedules; the length in words."""
+    """Set the epochs or iterations, about a dozen validations and the lr schedule. Return the length as text."""
     length, by_iters = epochs or max(MIN_EPOCHS, ceil(num_seen / num_images)), 'max_iters' in cfg.train_cfg
     if by_iters:
         length *= ceil(num_images / cfg.train_dataloader.batch_size)
@@ -198,48 +205,50 @@ def set_length(cfg: Config, num_images: int, epochs: int | None, num_seen: int) 
 
 
 def set_data(cfg: Config, dataset: DatasetInfo) -> None:
-    """Set the splits of a data set, and its classes."""
+    """Set a dataset's paths and classes in a config, and ``num_classes`` of the model's heads."""
     root = make_absolute(dataset.folder)
 
-    def get_name(path: Path) -> str:
+    def to_relative(path: Path) -> str:
         return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
     for loader in LOADERS:
         split = dataset.splits['train' if loader == 'train_dataloader' else 'val']
         settings = next(iter_leaf_datasets(cfg[loader].dataset))
-        settings.data_root, settings.ann_file = str(root), get_name(make_absolute(split.file))
+        settings.data_root, settings.ann_file = str(root), to_relative(make_absolute(split.ann_file))
         settings.metainfo.classes = dataset.classes
-        if split.labels:
-            settings.data_prefix = {'img_path': get_name(split.images), 'seg_map_path': get_name(split.labels)}
+        if split.map_folder:
+            image_folder, map_folder = to_relative(split.image_folder), to_relative(split.map_folder)
+            settings.data_prefix = {'img_path': image_folder, 'seg_map_path': map_folder}
             settings.img_suffix, settings.seg_map_suffix = dataset.suffixes
         else:
-            settings.data_prefix = {'img': get_name(split.images)} if dataset.has_objects else get_name(split.images)
+            image_folder = to_relative(split.image_folder)
+            settings.data_prefix = {'img': image_folder} if dataset.has_objects else image_folder
     if dataset.has_objects:
-        cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = str(make_absolute(dataset.splits['val'].file))
+        cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = str(make_absolute(dataset.splits['val'].ann_file))
     for name, settings in [*iter_settings(cfg.model, 'model'), ('', cfg.get('data_preprocessor'))]:
-        # A region proposal network tells objects from background only.
+        # A region proposal network (rpn_head) has one class.
         if isinstance(settings, dict) and 'num_classes' in settings and 'rpn_head' not in name:
             settings.num_classes = len(dataset.classes)
 
 
 def format_config(base: str, cfg: Config, data: Path) -> str:
-    """The text of a config: what it inherits from, and the settings that differ."""
+    """Return a config as Python code: the path of its base config and the settings that differ."""
     overrides = find_overrides(Config.fromfile(base).to_dict(), cfg.to_dict())
-    # Not the variables from which templates make their settings.
-    read = list_known_keys() | {'data_preprocessor'}
-    settings = {name: pformat(value, width=100, sort_dicts=False) for name, value in overrides.items() if name in read}
+    # Templates also define variables, which are not settings and are left out.
+    keys = list_known_keys() | {'data_preprocessor'}
+    settings = {name: pformat(value, width=100, sort_dicts=False) for name, value in overrides.items() if name in keys}
     text = ''.join(f'{name} = {value}\n' for name, value in settings.items())
-    return f"""# Made by mmgcvit train --data for the data in {escape_controls(str(data))}.
+    return f"""# Written by mmgcvit train --data for the data in {escape_controls(str(data))}.
 # Edit it and train it again: mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
 _base_ = {base!r}
 {text}"""
 
 
-def describe_weights(cfg: Config) -> str:
-    """What a training starts from, and what that means."""
+def format_init_weights(cfg: Config) -> str:
+    """Return a text that names the initial weights of a config and their limits."""
     if cfg.get('load_from'):
-        return 'a model of digits that comes with mmgcvit, for a first look; good scores need a larger --size and a GPU'
+        return "mmgcvit's small model of digits, for a first look; good scores need a larger --size and a GPU"
     if not cfg.model.backbone.init_cfg:
-        return 'random weights: scores will be low unless there are many thousand images; --pretrained names others'
+        return 'random weights: scores will be low unless there are many thousand images; set --pretrained for others'
     weights = cfg.model.backbone.init_cfg.checkpoint
     return f'the weights {weights}{", which are not for commercial use" if "nvidia" in weights else ""}'

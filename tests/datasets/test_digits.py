@@ -1,4 +1,4 @@
-"""The digits data set: real scans, honest split, COCO's, ADE20K's and ImageNet's conventions."""
+"""The digits dataset: real scans, disjoint splits, and the conventions of COCO, ADE20K and ImageNet."""
 
 from itertools import islice
 
@@ -20,7 +20,7 @@ def make(out, *options):
 
 @pytest.fixture(scope='module')
 def digits(tmp_path_factory):
-    """Made where another set was, with other options."""
+    """Return a digits dataset that has replaced another one with other options."""
     out = tmp_path_factory.mktemp('data') / 'digits'
     for number in (2, NUM['train']):
         made = make(out, '--train', number, '--val', NUM['val'], '--size', 128)
@@ -32,7 +32,7 @@ def coco_of(digits, split):
     return COCO(str(digits / 'coco' / 'annotations' / f'instances_{split}2017.json'))
 
 
-def test_no_two_objects_share_a_pixel_and_labels_are_the_scans():
+def test_masks_do_not_overlap_and_labels_match_the_scans():
     composer = SceneComposer('train', size=128)
     for scene in islice(composer, 20):
         assert scene.masks.sum(0).max() == 1
@@ -43,7 +43,7 @@ def test_no_two_objects_share_a_pixel_and_labels_are_the_scans():
 
 
 @pytest.mark.parametrize('split', NUM)
-def test_the_coco_set_is_what_cocos_own_api_reads(digits, split):
+def test_pycocotools_reads_the_coco_dataset(digits, split):
     coco = coco_of(digits, split)
     assert len(coco.imgs) == NUM[split]
     assert [category['name'] for category in coco.loadCats(coco.getCatIds())] == list('0123456789')
@@ -57,7 +57,7 @@ def test_the_coco_set_is_what_cocos_own_api_reads(digits, split):
 
 
 @pytest.mark.parametrize('split', NUM)
-def test_the_ade20k_set_shows_the_same_scenes(digits, split):
+def test_ade20k_and_coco_datasets_have_the_same_scenes(digits, split):
     coco = coco_of(digits, split)
     root, folder = digits / 'ADEChallengeData2016', FOLDERS[split]
     images, maps = (sorted((root / kind / folder).iterdir()) for kind in ('images', 'annotations'))
@@ -71,7 +71,7 @@ def test_the_ade20k_set_shows_the_same_scenes(digits, split):
 
 
 @pytest.mark.parametrize('split', NUM)
-def test_pages_are_as_many_again_twice_and_both_ways_up(digits, split):
+def test_there_are_two_pages_per_scene_in_both_orientations(digits, split):
     folder = FOLDERS[split]
     images, maps = (sorted((digits / 'pages' / kind / folder).iterdir()) for kind in ('images', 'annotations'))
     assert [image.stem for image in images] == [labels.stem for labels in maps]
@@ -79,7 +79,7 @@ def test_pages_are_as_many_again_twice_and_both_ways_up(digits, split):
     assert {(*np.unique(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)),) for path in maps} == {(0, 1, 3), (0, 2, 4)}
 
 
-def test_single_digits_lie_in_the_folders_of_their_classes_and_the_splits_share_no_scan(digits):
+def test_single_digits_are_in_class_folders_and_splits_share_no_scan(digits):
     scans, composer = {}, SceneComposer('val')
     for split in NUM:
         images = list((digits / 'imagenet' / split).rglob('*.jpg'))
@@ -92,7 +92,7 @@ def test_single_digits_lie_in_the_folders_of_their_classes_and_the_splits_share_
     assert len(images) == len(composer.scans)
 
 
-def test_a_set_that_is_there_is_not_made_again_and_stays_where_another_cannot_be_made(digits):
+def test_an_existing_dataset_is_not_rewritten_and_survives_a_failed_command(digits):
     before = (digits / 'digits.json').stat().st_mtime_ns
     assert make(digits, '--size', 8).returncode == 1
     made = make(digits, '--train', NUM['train'], '--val', NUM['val'], '--size', 128)

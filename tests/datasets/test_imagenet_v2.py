@@ -1,11 +1,11 @@
-"""ImageNetV2's labels are its folders' names, not their places in the alphabet."""
+"""ImageNetV2 is labelled by its folder names, not by their alphabetical order."""
 
 from mmgcvit.datasets.imagenet_v2 import ImageNetV2
 
 from ..configs.models import read
 
 
-def test_labels_are_the_folders_names(tmp_path):
+def test_labels_are_the_folder_names(tmp_path):
     for number in range(1000):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / 'a.jpeg').touch()
@@ -14,7 +14,7 @@ def test_labels_are_the_folders_names(tmp_path):
     assert {image['gt_label'] for image in images} == {*range(1000)}
 
 
-def test_the_config_replaces_the_data_and_keeps_the_image_size():
+def test_the_config_replaces_the_dataset_and_keeps_the_image_size():
     cfg = read('gcvit_l_384_in1k')
     pipeline = cfg.test_dataloader.dataset.pipeline
     cfg.merge_from_dict(read('_base_/datasets/imagenet_v2').to_dict())

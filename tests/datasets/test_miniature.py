@@ -1,4 +1,4 @@
-"""Miniatures of COCO, ADE20K and ImageNet-1K: test_checks.py and the dry run hold that OpenMMLab packages read them."""
+"""Miniatures of COCO, ADE20K and ImageNet-1K; test_checks.py and the dry run test that OpenMMLab packages read them."""
 
 import pytest
 from mmdet.datasets import CocoDataset
@@ -17,14 +17,14 @@ def root(tmp_path_factory):
     return out
 
 
-def test_categories_are_cocos_with_the_gaps_in_its_ids_or_numbered_from_one():
+def test_categories_have_the_ids_of_coco_or_are_numbered_from_one():
     assert tuple(category['name'] for category in COCO_CATEGORIES) == CocoDataset.METAINFO['classes']
     ids = [category['id'] for category in COCO_CATEGORIES]
     assert (len(ids), ids[0], ids[11], ids[-1]) == (80, 1, 13, 90)
     assert [(c['id'], c['name']) for c in make_coco_categories(['nut', 'bolt'])] == [(1, 'nut'), (2, 'bolt')]
 
 
-def test_the_tool_makes_all_three_once(root):
+def test_the_command_writes_all_three_datasets_once(root):
     assert {path.name for path in root.iterdir()} == {'coco', 'ADEChallengeData2016', 'imagenet', 'miniature.json'}
     assert 'up to date' in fork_server.run('-m', 'mmgcvit', 'miniature', root).stdout
 
@@ -33,7 +33,7 @@ def files_of(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
 
 
-def test_the_same_seed_gives_the_same_files_and_another_seed_others(root, tmp_path):
+def test_files_are_reproducible_and_depend_on_the_seed(root, tmp_path):
     for write, name in ((write_miniature_coco, 'coco'), (write_miniature_ade20k, 'ADEChallengeData2016')):
         for seed in (0, 1):
             write(tmp_path / name / str(seed), seed=seed)

@@ -1,4 +1,4 @@
-"""Pages: which way up a 6 or 9 is, only the others tell."""
+"""Pages: only the 3s and 7s show the orientation of a page, the 6s and 9s do not."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from mmgcvit.datasets.digits import DIGIT_INK, SceneComposer
-from mmgcvit.datasets.pages import CELLS, LARGEST, MARGIN, SMALLEST, TELLING, compose_page, label_page
+from mmgcvit.datasets.pages import CELLS, LARGEST, MARGIN, ORIENTED_DIGITS, SMALLEST, compose_page, label_page
 
 CELL = 24
 PAGES = 400
@@ -18,7 +18,7 @@ def cropped(mask):
 
 
 def is_turned(ink, mask):
-    """Whether the mask is of this scan turned: it is of one of the sizes, either way."""
+    """Return whether the mask is the scan rotated by 180 degrees, in any of the possible sizes."""
     inside = CELL - 2 * MARGIN
     for side in range(inside * SMALLEST // 16, inside * LARGEST // 16 + 1):
         shape = cropped(cv2.resize(ink, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1) >= DIGIT_INK)
@@ -28,7 +28,7 @@ def is_turned(ink, mask):
     raise AssertionError('no mask of this scan')
 
 
-def test_a_6_or_9_alone_does_not_tell_which_way_up_it_is_the_others_do_and_each_has_its_cell():
+def test_only_3_and_7_show_the_orientation_and_each_digit_has_its_own_cell():
     composer, counts = SceneComposer('train', CELLS * CELL), Counter()
     for _ in range(PAGES):
         page = compose_page(composer)
@@ -41,11 +41,11 @@ def test_a_6_or_9_alone_does_not_tell_which_way_up_it_is_the_others_do_and_each_
             low, high = np.argwhere(mask).min(0), np.argwhere(mask).max(0)
             assert ((low // CELL == high // CELL) & (low % CELL >= MARGIN) & (high % CELL < CELL - MARGIN)).all()
             if label < 2:
-                assert composer.digits[scan] in TELLING
+                assert composer.digits[scan] in ORIENTED_DIGITS
                 assert turned == upside_down
             else:
                 assert composer.digits[scan] == 6
                 counts[turned, upside_down] += 1
-    # 4 on a page: were they all alike, a share of a quarter would deviate by sqrt(3 / 16 / PAGES) = 0.022.
+    # If all 4 on a page were alike, the standard deviation of a fraction of 1/4 would be sqrt(3 / 16 / PAGES) = 0.022.
     assert len(counts) == 4
     assert all(abs(count / counts.total() - 0.25) < 5 * 0.022 for count in counts.values())

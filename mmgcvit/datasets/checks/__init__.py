@@ -1,6 +1,6 @@
-"""Check data before training: whole annotation files, and all images or a random sample.
+"""Check datasets before training: annotation files completely, and all images or a random sample.
 
-Begin with ``check.py``; ``coco.py`` and ``images.py`` hold the tables of issues.
+Start with ``check.py``. Each file defines the issues that it finds as :class:`.report.Issue` constants.
 """
 
 from .check import check_datasets

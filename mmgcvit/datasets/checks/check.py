@@ -1,4 +1,4 @@
-"""Check all data sets of a config: whole annotation files and lists of files, then single images."""
+"""Check the datasets of a config: first annotation files and file lists, then images and segmentation maps."""
 
 import random
 import re
@@ -18,41 +18,41 @@ from .coco import check_coco, read_json
 from .folders import check_folders, check_segmentation_map
 from .images import ImageFile, Loader, check_image, get_image_loader
 from .report import Issue, Report
-from .sources import iter_datasets, place_of
+from .sources import get_data_path, iter_datasets
 
 OTHER_NUM_CLASSES = Issue(
-    'another number of classes than the model predicts', "give the model's heads num_classes of the data"
+    'another number of classes than the model predicts', "set num_classes of the model's heads to the dataset's"
 )
-# The heads that are trained with a data set's labels. A region proposal network has one class only.
+# The heads that are trained with a dataset's labels. rpn_head is not among them: it has one class.
 HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d+)?$')
-# Pillow and OpenCV decode without Python's lock; each thread holds an image or two.
+# Threads suffice because Pillow and OpenCV release the GIL while decoding. Each thread holds one or two images.
 MAX_THREADS = 16
 
 
 def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress) -> Report:
-    """Check the data sets of some loaders. Each annotation file is read once.
+    """Check the datasets of dataloaders and return a report. Each annotation file is read once.
 
     Args:
-        cfg: A whole config, its scope entered.
-        loaders: Names of data loaders in it, for example ``['train_dataloader', 'val_dataloader']``.
-        num_images: How many random images of each data set to open; None opens all.
-        progress: Shows the progress.
+        cfg: A complete config. Its default scope must be entered.
+        loaders: Keys of dataloaders in the config, for example ``['train_dataloader', 'val_dataloader']``.
+        num_images: The number of random images to open in each dataset. If None, all are opened.
+        progress: A progress display, which gets a bar for each dataset.
     """
     report = Report()
     read = cache(partial(read_json, report=report))
-    for settings, kind, is_scored in iter_datasets(cfg, loaders):
-        if kind is None:
-            which = f'{settings.type} ({settings.get("data_root")})'
-            report.notes.append(f'{which} is not checked: only local data as in COCO, ADE20K and ImageNet are')
+    for settings, data_format, is_scored in iter_datasets(cfg, loaders):
+        if data_format is None:
+            name = f'{settings.type} ({settings.get("data_root")})'
+            report.notes.append(f'{name} is not checked; only local data in COCO, ADE20K or ImageNet format are')
             continue
-        # Its paths are joined and its classes known; it loads no data.
+        # With lazy_init the dataset joins its paths and sets its classes, but loads no annotations.
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
-        if kind == 'coco':
+        if data_format == 'coco':
             images = check_coco(dataset, settings, read(dataset.ann_file), is_scored, report)
         else:
             images = check_folders(dataset, report)
         check_images(dataset, images, num_images, get_image_loader(settings), report, progress)
-        check_outputs(dataset, kind, cfg, report)
+        check_outputs(dataset, data_format, cfg, report)
     return report
 
 
@@ -64,35 +64,35 @@ def check_images(
     report: Report,
     progress: Progress,
 ) -> None:
-    """Check images and their segmentation maps in threads: all, or a random sample."""
+    """Check all images, or a random sample, and their segmentation maps in threads."""
 
     def check(image: ImageFile) -> list[tuple[Issue, str]]:
         size, issues = check_image(image, loader)
-        return [*issues, *check_segmentation_map(image, size, dataset)] if size and image.labels else issues
+        return [*issues, *check_segmentation_map(image, size, dataset)] if size and image.map_path else issues
 
     if num_images is not None and len(images) > num_images:
-        # With a generator of its own: training's random numbers stay as they are.
+        # A separate generator leaves the random state of the training unchanged.
         images = random.Random().sample(images, num_images)
-    task = progress.add_task(place_of(dataset), total=len(images))
+    task = progress.add_task(get_data_path(dataset), total=len(images))
     with warnings.catch_warnings(), ThreadPoolExecutor(MAX_THREADS) as pool:
         # Pillow warns about odd metadata and large images.
         warnings.simplefilter('ignore')
         for issues in pool.map(check, images):
-            for issue, text in issues:
-                report.add(issue, place_of(dataset), [text])
+            for issue, example in issues:
+                report.add(issue, get_data_path(dataset), [example])
             progress.advance(task)
 
 
-def check_outputs(dataset: BaseDataset, kind: str, cfg: Config, report: Report) -> None:
-    """Compare the number of classes with those of the model's heads."""
+def check_outputs(dataset: BaseDataset, data_format: str, cfg: Config, report: Report) -> None:
+    """Report the model's heads whose ``num_classes`` does not fit the number of classes of the dataset."""
     num_classes = len(dataset.metainfo.get('classes') or ())
-    outputs = {
+    head_classes = {
         f'{setting}.num_classes': head['num_classes']
         for setting, head in iter_settings(cfg.get('model') or {}, 'model')
         if HEAD.search(setting) and isinstance(head, dict) and 'num_classes' in head and not head.get('class_agnostic')
     }
-    # A classifier may have outputs without a class.
-    most = inf if kind == 'imagenet' else num_classes
-    wrong = [f'{setting}={number}' for setting, number in outputs.items() if not num_classes <= number <= most]
-    if wrong and num_classes:
-        report.add(OTHER_NUM_CLASSES, place_of(dataset), [f'{num_classes} classes, and {", ".join(wrong)}'])
+    # A classifier may have more outputs than there are classes.
+    max_classes = inf if data_format == 'imagenet' else num_classes
+    misfits = [f'{name}={count}' for name, count in head_classes.items() if not num_classes <= count <= max_classes]
+    if misfits and num_classes:
+        report.add(OTHER_NUM_CLASSES, get_data_path(dataset), [f'{num_classes} classes, and {", ".join(misfits)}'])

@@ -17,37 +17,37 @@ from numpy.typing import NDArray
 from ...errors import get_first_line, shorten
 from .images import ImageFile, find_missing
 from .report import Issue, Report
-from .sources import iter_steps
+from .sources import iter_transforms
 
 Entry = Mapping[str, Any]
-Found = Iterator[tuple[Issue, list[str] | None]]
+IssueExamples = Iterator[tuple[Issue, list[str] | None]]
 
 NOT_COCO = Issue(
-    "is not an annotation file in COCO's format", 'export lists of images, annotations and categories again'
+    "is not an annotation file in COCO's format", 'export the lists of images, annotations and categories again'
 )
 DUPLICATE_IDS = Issue(
-    'ids that are used twice, or annotations of id 0, which pycocotools does not score',
-    'give each entry an id of its own, from 1',
+    'duplicate ids, or annotations with id 0, which pycocotools treats as unmatched',
+    'give each entry a unique id, starting from 1',
 )
 OTHER_CATEGORIES = Issue(
     'categories in another order than the classes of the config, or of other names',
-    "spell and sort the config's classes as the file's categories: mmdet numbers labels by the file",
+    "give the config's classes the names and order of the file's categories: mmdet numbers labels in that order",
 )
-NO_SIZE = Issue('images without a width and height above zero', 'write both in pixels, as whole numbers')
-NOT_LISTED = Issue('annotations of images or categories that the file does not list', 'list them', stops=False)
-NO_OBJECTS = Issue('nothing to train on', 'no annotation is left of what the config asks for')
+NO_SIZE = Issue('images without a positive width and height', 'write both in pixels, as integers')
+NOT_LISTED = Issue('annotations of images or categories that the file does not list', 'add these', stops=False)
+NO_OBJECTS = Issue('nothing to train on', "no object of the config's classes is left without crowds and invalid boxes")
 NOT_FINITE = Issue('boxes or areas that are not finite numbers', 'write bbox as [x, y, width, height], in pixels')
 NO_AREA = Issue(
     'boxes under a pixel in width or height, outside of the image or of area zero',
-    'training leaves them out, scores count them',
+    'training ignores them, but evaluation counts them',
     stops=False,
 )
 WRONG_MASKS = Issue(
     "annotations whose mask (segmentation) is missing, or neither polygons nor RLE of the image's size",
-    'export them again, or with boxes only start from configs/custom_coco_boxonly.py',
+    'export them again, or train on boxes only with configs/custom_coco_boxonly.py',
 )
 
-# What mmdet reads of each entry.
+# The keys that mmdet reads of each entry.
 KEYS = {
     'images': {'id', 'file_name', 'height', 'width'},
     'annotations': {'id', 'image_id', 'category_id', 'bbox', 'area'},
@@ -56,7 +56,7 @@ KEYS = {
 
 
 def read_json(path: str, report: Report) -> Any:
-    """Read a JSON file; None, reported, if that fails."""
+    """Read a JSON file. If that fails, report an issue and return None."""
     try:
         return json.loads(Path(path).read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
@@ -64,31 +64,31 @@ def read_json(path: str, report: Report) -> Any:
         return None
 
 
-def select_entries(place: str, content: Any, is_scored: bool, report: Report) -> dict[str, list[Entry]] | None:
-    """Images, annotations and categories; None, reported, where some are missing or lack a key."""
+def check_content(path: str, content: Any, is_scored: bool, report: Report) -> dict[str, list[Entry]] | None:
+    """Return the content of a COCO file. If lists or keys are missing, report an issue and return None."""
     content = content if isinstance(content, dict) else {}
     if is_scored and 'annotations' not in content:
-        report.notes.append(f'{place} has no annotations: there is nothing to score against')
+        report.notes.append(f'{path} has no annotations: there is nothing to score against')
         content = {**content, 'annotations': []}
-    wrong = [f'no {name}' for name in KEYS if not isinstance(content.get(name), list)]
-    for name, keys in {} if wrong else KEYS.items():
-        # pycocotools reads it of all annotations.
+    missing = [f'no {name}' for name in KEYS if not isinstance(content.get(name), list)]
+    for name, keys in {} if missing else KEYS.items():
+        # pycocotools reads iscrowd of all annotations.
         keys = keys | {'iscrowd'} if is_scored and name == 'annotations' else keys
-        for number, entry in enumerate(content[name]):
+        for index, entry in enumerate(content[name]):
             if not keys <= entry.keys():
                 absent = ' and '.join(map(repr, sorted(keys - entry.keys())))
-                wrong.append(f'{name}[{number}] (id {entry.get("id")}) has no {absent}')
-    report.add(NOT_COCO, place, wrong)
-    return None if wrong else content
+                missing.append(f'{name}[{index}] (id {entry.get("id")}) has no {absent}')
+    report.add(NOT_COCO, path, missing)
+    return None if missing else content
 
 
 def check_coco(
     dataset: BaseDataset, settings: ConfigDict, content: Any, is_scored: bool, report: Report
 ) -> list[ImageFile]:
-    """Check the annotations of a CocoDataset and count its objects; the images that exist and have a size."""
-    place = dataset.ann_file
+    """Check and count the annotations of a CocoDataset. Return the images that exist and have a size."""
+    path = dataset.ann_file
     try:
-        content = None if content is None else select_entries(place, content, is_scored, report)
+        content = None if content is None else check_content(path, content, is_scored, report)
         if content is None:
             return []
         names = {category['id']: category['name'] for category in content['categories']}
@@ -98,83 +98,83 @@ def check_coco(
             for image in content['images']
             if all(type(image[side]) in (int, float) and image[side] >= 1 for side in ('width', 'height'))
         }
-        ids = {number for number, name in names.items() if name in classes}
-        objects = [each for each in content['annotations'] if each['image_id'] in sizes and each['category_id'] in ids]
-        has_masks = any(step.get('with_mask') for step in iter_steps(settings))
-        found = check_entries(content, sizes, classes, is_scored), check_objects(objects, sizes, has_masks, is_scored)
-        for issue, examples in chain(*found):
-            report.add(issue, place, examples)
-        counts = Counter(names[each['category_id']] for each in objects)
+        used_ids = {category_id for category_id, name in names.items() if name in classes}
+        objects = [obj for obj in content['annotations'] if obj['image_id'] in sizes and obj['category_id'] in used_ids]
+        has_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
+        entry_issues = check_entries(content, sizes, classes, is_scored)
+        for issue, examples in chain(entry_issues, check_objects(objects, sizes, has_masks, is_scored)):
+            report.add(issue, path, examples)
+        counts = Counter(names[obj['category_id']] for obj in objects)
         text = ', '.join(f'{counts[name]} {name}' for name in classes)
-        report.summaries.append(f'{place}: {len(content["images"])} images; objects: {text}')
-        # As mmdet joins them.
+        report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
+        # Join the paths as mmdet does.
         folder = dataset.data_prefix.get('img', '')
         paths = {image['id']: os.path.join(folder, image['file_name']) for image in content['images']}  # noqa: PTH118
-    # A list where COCO has a number, a number where it has an object, and so on.
+    # A value has another type than in COCO's format, for example a list for an id.
     except (TypeError, AttributeError, ArithmeticError) as error:
-        report.add(NOT_COCO, place, [get_first_line(error)])
+        report.add(NOT_COCO, path, [get_first_line(error)])
         return []
-    missing = find_missing(place, paths.values(), report)
-    return [ImageFile(paths[number], size) for number, size in sizes.items() if paths[number] not in missing]
+    missing = find_missing(path, paths.values(), report)
+    return [ImageFile(paths[image_id], size) for image_id, size in sizes.items() if paths[image_id] not in missing]
 
 
 def check_entries(
     content: dict[str, list[Entry]], sizes: Mapping[Any, tuple[int, int]], classes: Sequence[str], is_scored: bool
-) -> Found:
-    """Check ids, the order of the categories, the sizes of images, and references between entries."""
+) -> IssueExamples:
+    """Yield issues of ids, of the order of categories, of image sizes and of references between entries."""
     for name, key in [*((name, 'id') for name in KEYS), ('categories', 'name')]:
         counts = Counter(entry[key] for entry in content[name])
         if is_scored and name == 'annotations':
-            counts[0] *= 2  # pycocotools takes an object of id 0 that was found for one that was not
-        yield DUPLICATE_IDS, [f'{name} {key} {value}' for value, number in counts.items() if number > 1]
+            counts[0] *= 2  # even a unique id 0 is an issue: pycocotools reads it as "no match"
+        yield DUPLICATE_IDS, [f'{name} {key} {value}' for value, count in counts.items() if count > 1]
     names = [category['name'] for category in content['categories']]
     used = [name for name in names if name in classes]
     if used != [*classes] and len({*used}) == len(used):
         yield OTHER_CATEGORIES, [f'the file has {shorten(names, 20)}, the config {shorten(classes, 20)}']
-    wrong = [image for image in content['images'] if image['id'] not in sizes]
-    yield NO_SIZE, [f'{image["file_name"]} {image["width"]} x {image["height"]}' for image in wrong]
+    no_size = [image for image in content['images'] if image['id'] not in sizes]
+    yield NO_SIZE, [f'{image["file_name"]} {image["width"]} x {image["height"]}' for image in no_size]
     for name, key in (('images', 'image_id'), ('categories', 'category_id')):
-        known = {entry['id'] for entry in content[name]}
-        unknown = [each for each in content['annotations'] if each[key] not in known]
-        yield NOT_LISTED, [f'annotation {each["id"]} {key} {each[key]}' for each in unknown]
+        listed_ids = {entry['id'] for entry in content[name]}
+        unlisted = [obj for obj in content['annotations'] if obj[key] not in listed_ids]
+        yield NOT_LISTED, [f'annotation {obj["id"]} {key} {obj[key]}' for obj in unlisted]
 
 
 def check_objects(
     objects: Sequence[Entry], sizes: Mapping[Any, tuple[int, int]], has_masks: bool, is_scored: bool
-) -> Found:
-    """Check boxes, and masks of the objects that mmdet loads; a training set needs an object."""
-    images = np.array([sizes[each['image_id']] for each in objects], float).reshape(-1, 2)
-    start, extent = np.hsplit(to_floats([each['bbox'] for each in objects], 4), 2)
-    area = to_floats([[each['area']] for each in objects], 1)[:, 0]
-    end = start + extent
-    is_finite = np.isfinite(np.column_stack([end, area])).all(1)
-    is_degenerate = (area <= 0) | ((extent < 1) | (end <= 0) | (start >= images)).any(1)
-    for issue, has_it in ((NOT_FINITE, ~is_finite), (NO_AREA, is_finite & is_degenerate)):
-        wrong = [objects[i] for i in np.flatnonzero(has_it)]
-        yield issue, [f'annotation {each["id"]} bbox {each["bbox"]}' for each in wrong]
+) -> IssueExamples:
+    """Yield issues of boxes, of areas and, if the config loads them, of masks. Training needs at least one object."""
+    image_sizes = np.array([sizes[obj['image_id']] for obj in objects], float).reshape(-1, 2)
+    top_left, extent = np.hsplit(to_floats([obj['bbox'] for obj in objects], 4), 2)
+    area = to_floats([[obj['area']] for obj in objects], 1)[:, 0]
+    bottom_right = top_left + extent
+    is_finite = np.isfinite(np.column_stack([bottom_right, area])).all(1)
+    is_degenerate = (area <= 0) | ((extent < 1) | (bottom_right <= 0) | (top_left >= image_sizes)).any(1)
+    for issue, is_affected in ((NOT_FINITE, ~is_finite), (NO_AREA, is_finite & is_degenerate)):
+        affected = [objects[i] for i in np.flatnonzero(is_affected)]
+        yield issue, [f'annotation {obj["id"]} bbox {obj["bbox"]}' for obj in affected]
     loaded = [objects[i] for i in np.flatnonzero(is_finite & ~is_degenerate) if not objects[i].get('ignore')]
-    if not is_scored and all(each.get('iscrowd') for each in loaded):
+    if not is_scored and all(obj.get('iscrowd') for obj in loaded):
         yield NO_OBJECTS, None
     if has_masks:
-        used = objects if is_scored else loaded
-        wrong = [each for each in used if not is_mask(each.get('segmentation'), *sizes[each['image_id']])]
-        yield WRONG_MASKS, [f'annotation {each["id"]}' for each in wrong]
+        read = objects if is_scored else loaded
+        invalid = [obj for obj in read if not is_mask(obj.get('segmentation'), *sizes[obj['image_id']])]
+        yield WRONG_MASKS, [f'annotation {obj["id"]}' for obj in invalid]
 
 
 def to_floats(rows: Sequence[Any], width: int) -> NDArray[np.float64]:
     """Convert rows of ``width`` numbers to an array (rows, width); malformed rows become NaN."""
-    is_right = [
-        isinstance(row, list) and [type(each) in (int, float) for each in row] == [True] * width for row in rows
+    are_valid = [
+        isinstance(row, list) and [type(value) in (int, float) for value in row] == [True] * width for row in rows
     ]
-    right = [row if is_one else [np.nan] * width for row, is_one in zip(rows, is_right, strict=True)]
-    return np.array(right, float).reshape(-1, width)
+    rows = [row if is_valid else [np.nan] * width for row, is_valid in zip(rows, are_valid, strict=True)]
+    return np.array(rows, float).reshape(-1, width)
 
 
 def is_mask(mask: Any, width: int, height: int) -> bool:
-    """Whether a segmentation is polygons of finite numbers, or RLE of the image's size."""
+    """Return whether a segmentation is polygons of finite numbers or RLE of the image's size."""
     if isinstance(mask, dict):
         counts = mask.get('counts')
-        is_whole = isinstance(counts, str) or (bool(counts) and sum(counts) == height * width)
-        return mask.get('size') == [height, width] and is_whole
-    are_lists = isinstance(mask, list) and all(isinstance(each, list) for each in mask)
+        fills_image = isinstance(counts, str) or (bool(counts) and sum(counts) == height * width)
+        return mask.get('size') == [height, width] and fills_image
+    are_lists = isinstance(mask, list) and all(isinstance(polygon, list) for polygon in mask)
     return are_lists and bool(mask) and isfinite(sum(chain(*mask)))

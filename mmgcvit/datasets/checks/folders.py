@@ -1,4 +1,4 @@
-"""Check data sets that list folders: class folders as in ImageNet, images and segmentation maps as in ADE20K."""
+"""Check datasets without COCO annotations: class folders (ImageNet), images and segmentation maps (ADE20K)."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,59 +8,59 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 
 from ...errors import UserError, get_first_line
-from ..headers import IGNORED, read_segmentation_map
+from ..headers import IGNORE_INDEX, read_segmentation_map
 from .images import OTHER_SIZE, ImageFile, find_missing
 from .report import Issue, Report
-from .sources import place_of
+from .sources import get_data_path
 
-NO_IMAGES = Issue('lists no images', 'look at data_prefix, ann_file, classes and suffixes in the config')
-OTHER_LABELS = Issue('labels beyond the classes', 'look at the classes and reduce_zero_label')
+NO_IMAGES = Issue('lists no images', 'correct data_prefix, ann_file, classes and suffixes in the config')
+OTHER_LABELS = Issue('labels beyond the classes', 'correct the classes or reduce_zero_label in the config')
 OTHER_ORDER = Issue(
-    'folders whose label is another class than their name',
-    "sort the config's classes as the folders, or leave them out: labels are numbers of sorted folders",
+    'class folders whose label has the name of another class',
+    "sort the config's classes as the folders, or remove them: labels are the indices of the sorted folders",
 )
 NO_MAP = Issue('unreadable segmentation maps', "write each pixel's label as one byte")
 
 
 def check_folders(dataset: BaseDataset, report: Report) -> list[ImageFile]:
-    """Check what a data set lists, and count the images of each class; the images that exist."""
-    place, listed = place_of(dataset), []
+    """Check the images that a dataset lists, count those of each class, and return the images that exist."""
+    place, entries = get_data_path(dataset), []
     try:
-        listed = dataset.load_data_list()
-        report.add(NO_IMAGES, place, None if not listed else [])
-    # OpenMMLab's classes raise errors of any class for lists and folders.
+        entries = dataset.load_data_list()
+        report.add(NO_IMAGES, place, [] if entries else None)
+    # OpenMMLab's datasets raise errors of any class for malformed lists and missing folders.
     except Exception as error:
         report.add(NO_IMAGES, place, [get_first_line(error)])
-    images = [ImageFile(entry['img_path'], labels=entry.get('seg_map_path')) for entry in listed]
-    missing = find_missing(place, [path for each in images for path in (each.path, each.labels) if path], report)
+    images = [ImageFile(entry['img_path'], map_path=entry.get('seg_map_path')) for entry in entries]
+    missing = find_missing(place, [path for image in images for path in (image.path, image.map_path) if path], report)
     classes = dataset.metainfo.get('classes') or ()
-    labels = {entry['img_path']: entry['gt_label'] for entry in listed if 'gt_label' in entry}
-    beyond = [f'{path} has label {n}' for path, n in labels.items() if classes and not 0 <= n < len(classes)]
+    labels = {entry['img_path']: entry['gt_label'] for entry in entries if 'gt_label' in entry}
+    beyond = [f'{path} has label {i}' for path, i in labels.items() if classes and not 0 <= i < len(classes)]
     report.add(OTHER_LABELS, place, beyond)
-    # mmpretrain numbers sorted folders, whatever the order of the classes.
+    # mmpretrain labels the sorted folders 0, 1, 2, ... and ignores the order of the config's classes.
     named = [(name, classes[label]) for name, label in getattr(dataset, 'folder_to_idx', {}).items() if name in classes]
     report.add(OTHER_ORDER, place, [f'{name!r} would be called {called!r}' for name, called in named if name != called])
     counts = Counter(labels.values())
     text = ', '.join(f'{counts[label]} {name}' for label, name in enumerate(classes)) if labels else ''
-    report.summaries.append(f'{place}: {len(listed)} images{": " if text else ""}{text}')
-    return [each for each in images if not {each.path, each.labels} & missing]
+    report.summaries.append(f'{place}: {len(entries)} images{": " if text else ""}{text}')
+    return [image for image in images if not {image.path, image.map_path} & missing]
 
 
 def check_segmentation_map(
     image: ImageFile, size: tuple[int, int], dataset: BaseDataset
 ) -> Iterator[tuple[Issue, str]]:
-    """Compare an image's segmentation map with the image's width and height, and with the classes."""
+    """Compare a segmentation map with the (width, height) of its image and with the classes of its dataset."""
     try:
-        labels = read_segmentation_map(Path(image.labels))
+        labels = read_segmentation_map(Path(image.map_path))
     except UserError as error:
         yield NO_MAP, str(error)
         return
     height, width = labels.shape
     if (width, height) != size:
-        yield OTHER_SIZE, f'{image.labels} is {width} x {height}, not {size[0]} x {size[1]}'
-    # A label_map is from the classes that the data set was published with.
+        yield OTHER_SIZE, f'{image.map_path} is {width} x {height}, not {size[0]} x {size[1]}'
+    # If the config selects some of the classes, label_map maps all original labels to them.
     classes = dataset.label_map or dataset.metainfo.get('classes')
-    known = {*range(len(classes or ()) + bool(dataset.reduce_zero_label)), IGNORED, dataset.ignore_index}
+    known = {*range(len(classes or ()) + bool(dataset.reduce_zero_label)), IGNORE_INDEX, dataset.ignore_index}
     beyond = [str(label) for label in np.unique(labels).tolist() if label not in known]
     if classes and beyond:
-        yield OTHER_LABELS, f'{image.labels} has {", ".join(beyond)}'
+        yield OTHER_LABELS, f'{image.map_path} has label {", ".join(beyond)}'

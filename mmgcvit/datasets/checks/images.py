@@ -1,4 +1,4 @@
-"""Check image files: whether they exist, can be decoded, and have the annotated size."""
+"""Check that image files exist, can be decoded and have the annotated size."""
 
 import io
 import os
@@ -12,62 +12,62 @@ from PIL import Image
 
 from ...errors import get_first_line
 from .report import Issue, Report
-from .sources import get_type_name, iter_steps
+from .sources import get_type_name, iter_transforms
 
-MISSING = Issue('files that are missing', 'put them there, or take them out of the annotations')
-UNREADABLE = Issue('images that cannot be read', 'copy or convert them again, or take them out')
+MISSING = Issue('files that are missing', 'add them, or remove them from the annotations')
+UNREADABLE = Issue('images that cannot be read', 'copy or convert them again, or remove them')
 OTHER_SIZE = Issue('files of another size than their annotations or images', 'correct the annotations, or the files')
 EXIF_ROTATION = Issue(
-    'images that their EXIF orientation turns away from their annotations',
-    'add mmgcvit.ApplyExifAsAnnotated after LoadImageFromFile, or remove the tag',
+    'images whose annotations do not fit after EXIF rotation',
+    'add mmgcvit.ApplyExifAsAnnotated after LoadImageFromFile, or remove the EXIF tag',
 )
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file; its annotated width and height, and its segmentation map, if it has them."""
+    """An image file, with its annotated (width, height) and its segmentation map if they exist."""
 
     path: str
-    annotated: tuple[int, int] | None = None
-    labels: str | None = None
+    annotated_size: tuple[int, int] | None = None
+    map_path: str | None = None
 
 
 @dataclass(frozen=True)
 class Loader:
-    """How a pipeline loads images: flag and backend as mmcv's ``imfrombytes`` takes them."""
+    """The settings with which a pipeline decodes images: arguments of mmcv's ``imfrombytes``."""
 
     flag: str = 'color'
     backend: str = 'cv2'
-    # Whether mmgcvit.ApplyExifAsAnnotated follows.
-    matches_annotated: bool = False
+    # Whether the pipeline has mmgcvit.ApplyExifAsAnnotated.
+    matches_annotated_size: bool = False
 
 
 def get_image_loader(settings: ConfigDict) -> Loader:
-    """How a data set's pipeline decodes images."""
-    steps = {get_type_name(step): step for step in iter_steps(settings)}
-    step = steps.get('LoadImageFromFile', {})
+    """Return the settings with which a dataset's pipeline decodes images."""
+    transforms = {get_type_name(transform): transform for transform in iter_transforms(settings)}
+    load = transforms.get('LoadImageFromFile', {})
     return Loader(
-        step.get('color_type', 'color'), step.get('imdecode_backend') or 'cv2', 'ApplyExifAsAnnotated' in steps
+        load.get('color_type', 'color'), load.get('imdecode_backend') or 'cv2', 'ApplyExifAsAnnotated' in transforms
     )
 
 
 def find_missing(place: str, paths: Iterable[str], report: Report) -> set[str]:
-    """Report and return the files that are missing; each folder is listed once."""
-    split = {path: os.path.split(path) for path in paths}
-    names = {folder: set(os.listdir(folder or '.')) for folder, _ in split.values() if Path(folder or '.').is_dir()}  # noqa: PTH208
-    missing = [path for path, (folder, name) in split.items() if name not in names.get(folder, ())]
+    """Report and return missing files. Each folder is listed only once."""
+    parts = {path: os.path.split(path) for path in paths}
+    names = {folder: set(os.listdir(folder or '.')) for folder, _ in parts.values() if Path(folder or '.').is_dir()}  # noqa: PTH208
+    missing = [path for path, (folder, name) in parts.items() if name not in names.get(folder, ())]
     report.add(MISSING, place, missing)
     return {*missing}
 
 
 def check_image(image: ImageFile, loader: Loader) -> tuple[tuple[int, int] | None, list[tuple[Issue, str]]]:
-    """Decode an image: its width and height as loaded, None if it cannot be; and its issues."""
+    """Decode an image. Return its (width, height) as loaded, or None if that fails, and its issues."""
     try:
         content = Path(image.path).read_bytes()
-        # Pillow rejects truncated JPEG files that some versions of OpenCV fill up (opencv/opencv#17862); what mmcv
-        # decodes is what training sees.
+        # Pillow rejects truncated JPEG files, which some versions of OpenCV accept (opencv/opencv#17862). mmcv decodes
+        # the image as in training.
         with Image.open(io.BytesIO(content)) as decoded:
-            stored = decoded.size
+            stored_size = decoded.size
             decoded.load()
         loaded = mmcv.imfrombytes(content, flag=loader.flag, backend=loader.backend)
         if loaded is None:
@@ -75,10 +75,10 @@ def check_image(image: ImageFile, loader: Loader) -> tuple[tuple[int, int] | Non
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         return None, [(UNREADABLE, f'{image.path} ({get_first_line(error)})')]
-    size, annotated = loaded.shape[1::-1], image.annotated
-    if annotated in (None, size):
+    size, annotated_size = loaded.shape[1::-1], image.annotated_size
+    if annotated_size in (None, size):
         return size, []
-    if annotated == stored and loader.matches_annotated:
-        return stored, []
-    text = f'{image.path} is {size[0]} x {size[1]}, annotated as {annotated[0]} x {annotated[1]}'
-    return size, [(EXIF_ROTATION if annotated == stored else OTHER_SIZE, text)]
+    if annotated_size == stored_size and loader.matches_annotated_size:
+        return stored_size, []
+    example = f'{image.path} is {size[0]} x {size[1]}, annotated as {annotated_size[0]} x {annotated_size[1]}'
+    return size, [(EXIF_ROTATION if annotated_size == stored_size else OTHER_SIZE, example)]

@@ -1,4 +1,4 @@
-"""Skip images that turn out to be unreadable during training."""
+"""Replace images that cannot be read during training by other samples."""
 
 import logging
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from .sources import get_type_name, is_remote, iter_leaf_datasets
 
 
 class TooManyUnreadableError(UserError):
-    """More images are unreadable than allowed. torch makes it again in the main process, from a worker's traceback."""
+    """An error for too many unreadable images. torch raises it again in the main process, with a worker's traceback."""
 
     def __init__(self, message: str) -> None:
         last_line = message.strip().splitlines()[-1]
@@ -25,36 +25,36 @@ class TooManyUnreadableError(UserError):
 
 @TRANSFORMS.register_module()
 class SkipUnreadable(BaseTransform):
-    """Run transforms that load an image and its annotations; return None if they fail.
+    """Run the transforms that load an image and its annotations. Return None if they fail.
 
-    mmengine's data sets then draw another sample, from NumPy's global random numbers, which this project's loops seed
-    for each sample: the others are those of a run without the unreadable file. Each data worker logs a file once. For
-    training only: data sets in test mode do not draw another.
+    mmengine's datasets then draw another sample with NumPy's global random generator. This project's loops seed the
+    generator for each sample, so the other samples are the same as without the unreadable file. Each dataloader worker
+    logs a file once. This transform is for training only, because datasets in test mode do not draw another sample.
 
     Args:
         transforms: The transforms that load.
-        unreadable_images: How many different files may fail in a data worker.
+        unreadable_images: The number of different files that may fail in a dataloader worker.
 
     Raises:
-        UserError: In a call, when one more fails.
+        TooManyUnreadableError: More files fail. It is raised when a sample is loaded.
     """
 
     def __init__(self, transforms: Sequence[dict[str, Any]], unreadable_images: int) -> None:
         self.load = Compose(transforms)
-        self.most = unreadable_images
+        self.max_unreadable = unreadable_images
         self.unreadable: set[str] = set()
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
-        """Load a sample, named by ``img_path`` and maybe ``seg_map_path``."""
-        # The transforms write the loaded size under these keys.
-        annotated = results.get('width'), results.get('height')
+        """Load the sample whose files are ``img_path`` and, if present, ``seg_map_path``."""
+        # Keep the annotated size, because the transforms overwrite it with the loaded size.
+        annotated_size = results.get('width'), results.get('height')
         files = [results[key] for key in ('img_path', 'seg_map_path') if results.get(key) is not None]
         try:
             loaded = self.load(results)
             size = loaded['ori_shape'][::-1]
-            # For example turned by its EXIF orientation.
-            if None not in annotated and size != annotated:
-                raise ValueError(f'it is {size[0]} x {size[1]}, annotated as {annotated[0]} x {annotated[1]}')
+            # The sizes differ, for example, after an EXIF rotation.
+            if None not in annotated_size and size != annotated_size:
+                raise ValueError(f'it is {size[0]} x {size[1]}, annotated as {annotated_size[0]} x {annotated_size[1]}')
         # Decoders raise errors of any class on damaged files.
         except Exception as error:
             name, reason = ' with '.join(files), get_first_line(error)
@@ -62,22 +62,22 @@ class SkipUnreadable(BaseTransform):
             return loaded
         if name not in self.unreadable:
             self.unreadable.add(name)
-            if len(self.unreadable) > self.most:
+            if len(self.unreadable) > self.max_unreadable:
                 raise TooManyUnreadableError(
-                    f'{name} cannot be loaded ({reason}), and {self.most} others could not: more than data_checks.'
-                    f"unreadable_images={self.most} allows; 'mmgcvit check-data CONFIG' names all that are unreadable"
+                    f'{name} cannot be loaded ({reason}), after {self.max_unreadable} other files, the most that '
+                    "data_checks.unreadable_images allows; 'mmgcvit check-data CONFIG' lists all unreadable files"
                 )
-            text = f'{name} cannot be loaded ({reason}): another image takes its place'
-            # The screen shows only errors of other processes than rank 0.
-            print_log(f'{text} ({len(self.unreadable)} of at most {self.most})', 'current', logging.ERROR)
+            message = f'{name} cannot be loaded ({reason}) and is replaced by another sample'
+            # Ranks other than 0 print only messages of level ERROR or above.
+            print_log(f'{message} ({len(self.unreadable)} of at most {self.max_unreadable})', 'current', logging.ERROR)
         return None
 
 
-def skip_unreadable(cfg: Config, most: int) -> None:
-    """Wrap the transforms that load in a config's training pipelines in :class:`SkipUnreadable`, in place."""
+def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
+    """Wrap the loading transforms of a config's training pipelines in :class:`SkipUnreadable`, in place."""
     for dataset in iter_leaf_datasets((cfg.get('train_dataloader') or {}).get('dataset')):
         pipeline = list(dataset.get('pipeline') or [])
-        loading = list(takewhile(lambda step: get_type_name(step).startswith(('Load', 'ApplyExif')), pipeline))
+        loading = list(takewhile(lambda settings: get_type_name(settings).startswith(('Load', 'ApplyExif')), pipeline))
         if loading and not is_remote(dataset):
-            wrapped = {'type': 'mmgcvit.SkipUnreadable', 'transforms': loading, 'unreadable_images': most}
+            wrapped = {'type': 'mmgcvit.SkipUnreadable', 'transforms': loading, 'unreadable_images': max_unreadable}
             dataset.pipeline = [wrapped, *pipeline[len(loading) :]]

@@ -1,4 +1,4 @@
-"""Collect the issues of data sets and format them as sentences."""
+"""Collect the issues of datasets and format them as messages."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,31 +9,31 @@ from ...errors import shorten
 
 @dataclass(frozen=True)
 class Issue:
-    """A kind of issue: what is wrong, the remedy, and whether it stops a run or is left out of training."""
+    """A type of issue: the problem, the remedy, and whether it stops a run. If not, training ignores the objects."""
 
-    what: str
+    problem: str
     remedy: str
     stops: bool = True
 
 
 class Report:
-    """Examples of each issue by the file or folder they are in; notes; and how much data there is."""
+    """Issues with examples, by the path of the file or folder that has them, notes, and a summary of each dataset."""
 
     def __init__(self) -> None:
-        self.found: dict[tuple[str, Issue], list[str]] = defaultdict(list)
+        self.issues: dict[tuple[str, Issue], list[str]] = defaultdict(list)
         self.notes: list[str] = []
         self.summaries: list[str] = []
 
-    def add(self, issue: Issue, place: str, examples: Sequence[str] | None = None) -> None:
-        """Add what has an issue, if anything; None where the file or folder itself has it."""
+    def add(self, issue: Issue, path: str, examples: Sequence[str] | None = None) -> None:
+        """Add examples of an issue, if there are any. If ``None``, the file or folder itself has the issue."""
         if examples is None or len(examples):
-            self.found[place, issue] += examples or []
+            self.issues[path, issue] += examples or []
 
     def format_sentences(self, stops: bool = True) -> list[str]:
-        """The issues that stop a run, or the others, a sentence each: file, number, examples and remedy."""
+        """Return a sentence for each issue that stops a run, or for each other issue: path, count, examples, remedy."""
         sentences = []
-        for (place, issue), examples in self.found.items():
-            number = f'{len(examples)} of them: ' if len(examples) > 1 else ''
-            which = f' ({number}{shorten(examples)})' if examples else ''
-            sentences += [f'{place}: {issue.what}{which}; {issue.remedy}'] if issue.stops is stops else []
+        for (path, issue), examples in self.issues.items():
+            count = f'{len(examples)} of them: ' if len(examples) > 1 else ''
+            details = f' ({count}{shorten(examples)})' if examples else ''
+            sentences += [f'{path}: {issue.problem}{details}; {issue.remedy}'] if issue.stops is stops else []
         return sentences

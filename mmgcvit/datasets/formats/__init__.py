@@ -1,6 +1,6 @@
-"""Data formats of one's own data: COCO, YOLO, Pascal VOC, a folder per class, segmentation maps.
+"""Read a user's dataset: COCO, YOLO, Pascal VOC, class folders or segmentation maps.
 
-Begin with ``detect.py``. Annotations of objects are read into COCO's format, which mmdet trains on.
+Start with ``detect.py``. Boxes and polygons are converted to COCO annotations, which mmdet trains on.
 """
 
 from .dataset_info import DatasetInfo, Split, write_annotations

@@ -33,8 +33,8 @@ def read_folder(folder: str | Path) -> DatasetInfo:
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
-        what = f'a file; name its folder, for example {folder.parent}' if folder.exists() else 'missing'
-        raise UserError(f'{folder} is {what}')
+        problem = f'a file; name its folder, for example {folder.parent}' if folder.exists() else 'missing'
+        raise UserError(f'{folder} is {problem}')
     files: dict[str, list[Path]] = defaultdict(list)
     for file in list_files(folder):
         if file.parts[0] not in OWN_FOLDERS:
@@ -50,8 +50,8 @@ def read_folder(folder: str | Path) -> DatasetInfo:
     # A COCO file of the validation split beside YOLO labels does not make a COCO dataset.
     has_coco = any(find_split(file) in (None, 'train') for file in coco)
     if len(yolo) + bool(files['.xml']) + has_coco > 1:
-        found = [*map(str, yolo), *map(str, files['.xml'][:1]), *map(str, coco)]
-        raise UserError(f'{folder} holds several formats, {shorten(found)}: move all but one elsewhere')
+        format_files = [*map(str, yolo), *map(str, files['.xml'][:1]), *map(str, coco)]
+        raise UserError(f'{folder} holds several formats, {shorten(format_files)}: move all but one elsewhere')
     if yolo:
         return read_yolo(folder, folder / yolo[0])
     if files['.xml']:

@@ -11,13 +11,13 @@ from xml.etree import ElementTree
 from ...errors import UserError, get_first_line
 from ...files import IMAGE_SUFFIXES, read_text
 from ..headers import read_sizes
-from .dataset_info import Annotated, DatasetInfo, find_split, list_files, make_split
+from .dataset_info import AnnotatedImage, DatasetInfo, find_split, list_files, make_split
 
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
 def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
-    """Read a folder's XML files; splits by ``ImageSets/Main``, or by the names of their folders."""
+    """Read a folder's XML files; splits are from ``ImageSets/Main`` or from folder names."""
     roots = {}
     for file in files:
         try:
@@ -25,10 +25,10 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
         # ValueError and LookupError: unknown encodings.
         except (ElementTree.ParseError, ValueError, LookupError) as error:
             raise UserError(f'{folder / file} cannot be parsed as XML ({get_first_line(error)})') from None
-    listed = read_image_sets(folder)
+    image_sets = read_image_sets(folder)
     splits: dict[str, list[Path]] = defaultdict(list)
     for file, root in roots.items():
-        split = listed.get(file.stem) if listed else find_split(file.parent) or 'train'
+        split = image_sets.get(file.stem) if image_sets else find_split(file.parent) or 'train'
         if split and root.tag == 'annotation':
             splits[split].append(file)
     names = sorted(
@@ -36,8 +36,8 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
     )
     if not splits['train'] or not names:
         hint = (
-            f'; ImageSets/Main lists {next(iter(listed))}, but XML files have names such as {files[0].stem}'
-            if listed
+            f'; ImageSets/Main lists {next(iter(image_sets))}, but XML files have names such as {files[0].stem}'
+            if image_sets
             else ''
         )
         raise UserError(f'{folder}: no XML file in it has Pascal VOC annotations of objects to train on{hint}')
@@ -46,11 +46,11 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             images[path.stem].append(path)
 
-    def read_image(file: Path) -> Annotated:
+    def read_image(file: Path) -> AnnotatedImage:
         root, objects = roots[file], []
         if file.stem not in images:
-            raise UserError(f'{folder / file}: there is no image of its name in {folder}')
-        # Beside it, or in JPEGImages; below other folders there may be segmentation maps of the same names.
+            raise UserError(f'{folder / file}: there is no image of this name in {folder}')
+        # Prefer images next to the XML file or in JPEGImages; segmentation maps may have the same names.
         image = folder / max(
             images[file.stem], key=lambda path: (path.parent == file.parent, 'JPEGImages' in path.parts)
         )
@@ -59,23 +59,23 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
             # iscrowd excludes difficult objects from training and evaluation, as VOC's own evaluation does.
             objects.append((names.index(name), {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(is_difficult)}))
         # Boxes refer to the image after EXIF rotation, unless <size> is the size before it.
-        stored, upright = read_sizes(image)
-        stated = [(root.findtext(f'size/{side}') or '').strip() for side in ('width', 'height')]
-        return image, stored if stated == [*map(str, stored)] else upright, objects
+        stored_size, rotated_size = read_sizes(image)
+        annotated_size = [(root.findtext(f'size/{side}') or '').strip() for side in ('width', 'height')]
+        return image, stored_size if annotated_size == [*map(str, stored_size)] else rotated_size, objects
 
-    found = {split: make_split(folder, names, map(read_image, each)) for split, each in splits.items() if each}
-    return DatasetInfo(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), found)
+    read_splits = {split: make_split(folder, names, map(read_image, files)) for split, files in splits.items() if files}
+    return DatasetInfo(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), read_splits)
 
 
 def read_image_sets(folder: Path) -> dict[str, str]:
-    """The split of each image that ``ImageSets/Main`` lists, by its name without folder and suffix."""
-    listed = {}
+    """Return the split of each image in ``ImageSets/Main``, by image name without folder and suffix."""
+    image_sets = {}
     for split in ('trainval', 'train', 'val', 'test'):
         for file in folder.rglob(f'ImageSets/Main/{split}.txt'):
             names = [Path(line.strip()) for line in read_text(file).splitlines() if line.strip()]
             stems = [name.stem if name.suffix.lower() in IMAGE_SUFFIXES else name.name for name in names]
-            listed |= dict.fromkeys(stems, split.removesuffix('val') or split)
-    return listed
+            image_sets |= dict.fromkeys(stems, split.removesuffix('val') or split)
+    return image_sets
 
 
 def read_objects(file: Path, root: ElementTree.Element) -> Iterator[tuple[str, bool, list[float]]]:
@@ -89,6 +89,6 @@ def read_objects(file: Path, root: ElementTree.Element) -> Iterator[tuple[str, b
         except (TypeError, ValueError):
             box = [0.0] * 4
         if not name or not (box[0] < box[2] and box[1] < box[3]):
-            found = f'object {number} has the name {name!r} and {", ".join(BOX_KEYS)} {values}'
-            raise UserError(f'{file}: {found}; expected a name, and pixels with xmin < xmax and ymin < ymax')
+            problem = f'object {number} has the name {name!r} and {", ".join(BOX_KEYS)} {values}'
+            raise UserError(f'{file}: {problem}; expected a name, and pixels with xmin < xmax and ymin < ymax')
         yield name, (obj.findtext('difficult') or '0').strip() == '1', box

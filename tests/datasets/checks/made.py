@@ -1,4 +1,4 @@
-"""Tiny data sets of each format, without faults until a test makes some, and what the checks report."""
+"""Write small valid datasets of each format, which tests then damage, and run the checks on them."""
 
 import json
 import struct
@@ -26,15 +26,15 @@ def write_image(path, **options):
     Image.fromarray(pixels()).save(path, **options)
 
 
-def write_turned(path):
-    """An image with an EXIF rotation of 90 degrees."""
+def write_exif_rotated(path):
+    """Write an image with an EXIF rotation of 90 degrees."""
     exif = Image.Exif()
     exif[0x0112] = 6
     write_image(path, exif=exif)
 
 
 def write_bomb(path):
-    """A PNG file that announces 900 million pixels, and ends where they begin."""
+    """Write a PNG file whose header declares 900 million pixels, without pixel data."""
     header = b'IHDR' + struct.pack('>IIBBBBB', 30_000, 30_000, 8, 2, 0, 0, 0)
     chunks = struct.pack('>I', 13) + header + struct.pack('>II', zlib.crc32(header), 1000) + b'IDAT'
     path.write_bytes(b'\x89PNG\r\n\x1a\n' + chunks)
@@ -45,7 +45,7 @@ def cut(path):
 
 
 def coco_content():
-    """The content of an annotation file: three images with an object each."""
+    """Return the content of an annotation file: three images with one object each."""
     images = [{'id': i, 'file_name': name, 'width': WIDTH, 'height': HEIGHT} for i, name in enumerate(NAMES)]
     box = {'bbox': [2, 3, 10, 12], 'area': 120, 'iscrowd': 0, 'segmentation': [[2, 3, 12, 3, 12, 15, 2, 15]]}
     annotations = [{'id': 10 + i, 'image_id': i, 'category_id': 1 + i % 2, **box} for i in range(len(NAMES))]
@@ -54,7 +54,7 @@ def coco_content():
 
 
 def write_coco(root, content=None):
-    """Write a data set in COCO's format; returns its settings in a config."""
+    """Write a COCO dataset and return its config."""
     for name in NAMES:
         write_image(root / 'images' / name)
     (root / 'train.json').write_text(json.dumps(content or coco_content()))
@@ -69,9 +69,9 @@ def write_coco(root, content=None):
 
 
 def write_rotated_coco(root):
-    """Write COCO's format with an EXIF rotation, and the transform that loads the image as annotated."""
+    """Write a COCO dataset with an EXIF-rotated image and return a config that loads it as annotated."""
     settings = write_coco(root)
-    write_turned(root / 'images' / 'b.jpg')
+    write_exif_rotated(root / 'images' / 'b.jpg')
     settings['pipeline'].insert(1, {'type': 'mmgcvit.ApplyExifAsAnnotated'})
     return settings
 
@@ -83,7 +83,7 @@ def write_labels(path, labels=None):
 
 
 def write_ade20k(root):
-    """Write images and segmentation maps, 0 (not labelled) to 2; returns the settings in a config."""
+    """Write images and segmentation maps with labels 0 (not labelled) to 2, and return their config."""
     for name in NAMES:
         write_image(root / 'images' / name)
         write_labels(root / 'labels' / name.replace('.jpg', '.png'))
@@ -98,7 +98,7 @@ def write_ade20k(root):
 
 
 def write_folders(root, folders=('cat', 'dog')):
-    """Write a folder for each class; returns the settings in a config."""
+    """Write class folders with one image each and return their config."""
     for name in folders:
         write_image(root / 'train' / name / 'a.jpg')
     return {'type': 'CustomDataset', 'data_root': str(root), 'data_prefix': 'train', 'pipeline': []}
@@ -110,7 +110,7 @@ def config(dataset, loader='train_dataloader', **settings):
 
 
 def check(cfg, images=None):
-    """The report on all data sets of a config."""
+    """Check all datasets of a config and return the report."""
     enter_scope(cfg)
     loaders = [name for name in cfg if name.endswith('_dataloader')]
     return check_datasets(cfg, loaders, images, Progress(disable=True))

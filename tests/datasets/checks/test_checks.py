@@ -1,4 +1,4 @@
-"""Each fault in a data set is reported in one sentence with the file's name, and nothing is in a data set without."""
+"""Each error in a dataset is reported in one sentence with the file's name. Valid datasets have no reports."""
 
 from functools import partial
 
@@ -26,10 +26,10 @@ from .made import (
     write_ade20k,
     write_bomb,
     write_coco,
+    write_exif_rotated,
     write_folders,
     write_labels,
     write_rotated_coco,
-    write_turned,
 )
 
 NAN = float('nan')
@@ -37,7 +37,7 @@ RLE = {'size': [HEIGHT, WIDTH], 'counts': [100, HEIGHT * WIDTH - 100]}
 
 
 def coco(change):
-    """Write COCO's format with a change of its content."""
+    """Return a function that writes a COCO dataset with a change of its content."""
 
     def write(root):
         content = coco_content()
@@ -48,7 +48,7 @@ def coco(change):
 
 
 def first(name, /, **changes):
-    """COCO's format with a change of the first image, annotation or category."""
+    """Return a function that writes a COCO dataset with a change of the first image, annotation or category."""
     return coco(lambda content: content[name][0].update(changes))
 
 
@@ -56,23 +56,23 @@ def each_annotation(**changes):
     return coco(lambda content: [annotation.update(changes) for annotation in content['annotations']])
 
 
-def harmed(write, name, harm):
-    """A data set, and a change of one of its files."""
+def damaged(write, name, damage):
+    """Return a function that writes a dataset and damages one of its files."""
 
-    def write_harmed(root):
+    def write_damaged(root):
         settings = write(root)
-        harm(root / name)
+        damage(root / name)
         return settings
 
-    return write_harmed
+    return write_damaged
 
 
-image = partial(harmed, write_coco, 'images/b.jpg')
-label_file = partial(harmed, write_ade20k, 'labels/b.png')
+image = partial(damaged, write_coco, 'images/b.jpg')
+label_file = partial(damaged, write_ade20k, 'labels/b.png')
 
 
-def named(folders, classes, lines=()):
-    """Folders of these names, the classes of a config, and lines of an annotation file."""
+def class_folders(folders, classes, lines=()):
+    """Return a function that writes class folders, with the config's classes and maybe lines of an annotation file."""
 
     def write(root):
         settings = write_folders(root, folders) | {'metainfo': {'classes': classes}}
@@ -82,7 +82,7 @@ def named(folders, classes, lines=()):
     return write
 
 
-# Whether a run is stopped, what writes the data, the file that is named, and a part of the sentence.
+# By whether the issue stops a run: (function that writes the dataset, path in the message, part of the message).
 FAULTS = {
     True: [
         (
@@ -92,7 +92,7 @@ FAULTS = {
         ),
         (coco(lambda content: content.pop('annotations')), 'train.json', "COCO's format (no annotations)"),
         (first('annotations', id=[10]), 'train.json', "COCO's format ("),
-        (harmed(write_coco, 'train.json', cut), 'train.json', 'not valid JSON in UTF-8: '),
+        (damaged(write_coco, 'train.json', cut), 'train.json', 'not valid JSON in UTF-8: '),
         (first('annotations', bbox=[1, NAN, 3, 4]), 'train.json', 'not finite numbers (annotation 10'),
         (first('images', id=1), 'train.json', 'images id 1'),
         (first('annotations', id=11), 'train.json', 'annotations id 11'),
@@ -110,16 +110,16 @@ FAULTS = {
         (image(lambda path: path.unlink()), 'images/b.jpg', 'files that are missing'),
         (image(write_bomb), 'images/b.jpg', 'exceeds limit'),
         (image(cut), 'images/b.jpg', 'truncated'),
-        (image(write_turned), 'images/b.jpg', 'is 30 x 40, annotated as 40 x 30'),
-        (named(('0', '1', '10', '2'), ('0', '1', '2', '10')), 'train: ', "'10' would be called '2'"),
-        (named(('cat',), ('cat', 'dog'), ['cat/a.jpg 2']), 'train.txt', 'cat/a.jpg has label 2'),
-        (named(('cat',), ('cat', 'dog'), ['cat/a.jpg one']), 'train.txt', 'invalid literal for int'),
-        (named(('cat',), ('cat', 'dog'), ['cat/b.jpg 0']), 'train/cat/b.jpg', 'missing'),
+        (image(write_exif_rotated), 'images/b.jpg', 'is 30 x 40, annotated as 40 x 30'),
+        (class_folders(('0', '1', '10', '2'), ('0', '1', '2', '10')), 'train: ', "'10' would be called '2'"),
+        (class_folders(('cat',), ('cat', 'dog'), ['cat/a.jpg 2']), 'train.txt', 'cat/a.jpg has label 2'),
+        (class_folders(('cat',), ('cat', 'dog'), ['cat/a.jpg one']), 'train.txt', 'invalid literal for int'),
+        (class_folders(('cat',), ('cat', 'dog'), ['cat/b.jpg 0']), 'train/cat/b.jpg', 'missing'),
         (label_file(lambda path: path.unlink()), 'labels/b.png', 'missing'),
         (label_file(cut), 'labels/b.png', 'unreadable segmentation maps'),
         (label_file(lambda path: Image.fromarray(pixels()).save(path)), 'labels/b.png', 'expected one channel of 8'),
         (label_file(lambda path: write_labels(path, np.ones((5, 6)))), 'labels/b.png', 'is 6 x 5, not 40 x 30'),
-        (label_file(lambda path: write_labels(path, np.full((HEIGHT, WIDTH), 3))), 'labels/b.png', 'has 3'),
+        (label_file(lambda path: write_labels(path, np.full((HEIGHT, WIDTH), 3))), 'labels/b.png', 'has label 3'),
         (lambda root: write_ade20k(root) | {'img_suffix': '.tif'}, 'images: ', 'lists no images'),
     ],
     False: [
@@ -139,15 +139,15 @@ CASES += [(*fault, True, 'val_dataloader') for fault in IN_SCORES]
 
 
 @pytest.mark.parametrize(('write', 'name', 'words', 'stops', 'loader'), CASES)
-def test_a_fault_is_reported_in_one_sentence_with_the_files_name(write, name, words, stops, loader, tmp_path):
+def test_an_issue_is_reported_in_one_sentence_with_the_file_name(write, name, words, stops, loader, tmp_path):
     (sentence,) = check(config(write(tmp_path), loader)).format_sentences(stops)
     assert f'{tmp_path}/{name}' in sentence
     assert words in sentence
 
 
 @pytest.mark.parametrize('write', [case[0] for case in FAULTS[False]])
-def test_mmdet_leaves_out_what_is_said_to_be_left_out(write, tmp_path):
-    """One object less, or one that is ignored."""
+def test_mmdet_ignores_objects_with_issues_that_do_not_stop_a_run(write, tmp_path):
+    """mmdet drops the object or sets its ignore flag."""
     dataset = config(write(tmp_path)).train_dataloader.dataset
     check(config(dataset))
     loaded = DATASETS.build(dataset)
@@ -162,74 +162,74 @@ def test_mmdet_leaves_out_what_is_said_to_be_left_out(write, tmp_path):
         first('annotations', iscrowd=1),
         write_rotated_coco,
         write_folders,
-        named(('n01', 'n02'), ('tench', 'goldfish')),
+        class_folders(('n01', 'n02'), ('tench', 'goldfish')),
         write_ade20k,
         label_file(lambda path: write_labels(path, np.full((HEIGHT, WIDTH), 255))),
     ],
 )
-def test_data_without_a_fault_give_no_report(write, tmp_path):
+def test_valid_datasets_give_no_report(write, tmp_path):
     for loader in ('train_dataloader', 'val_dataloader'):
         report = check(config(write(tmp_path), loader))
-        assert (report.found, report.notes) == ({}, [])
+        assert (report.issues, report.notes) == ({}, [])
 
 
-def test_masks_and_scores_are_checked_only_where_they_are_needed(tmp_path):
+def test_masks_and_annotations_are_checked_only_if_they_are_needed(tmp_path):
     dataset = coco(lambda content: content['annotations'][0].pop('segmentation'))(tmp_path)
     dataset['pipeline'] = [{'type': 'LoadAnnotations', 'with_bbox': True}]
-    assert not check(config(dataset)).found
+    assert not check(config(dataset)).issues
     report = check(config(coco(lambda content: content.pop('annotations'))(tmp_path), 'test_dataloader'))
-    assert not report.found
+    assert not report.issues
     assert 'nothing to score against' in report.notes[0]
 
 
-def test_several_faults_are_reported_together_with_their_number_and_objects_are_counted(tmp_path):
+def test_equal_issues_are_counted_in_one_sentence_and_objects_are_counted(tmp_path):
     report = check(config(each_annotation(bbox=[1, 2, NAN, 4])(tmp_path)))
-    numbers, nothing = report.format_sentences()
-    assert 'not finite numbers (3 of them: annotation 10' in numbers
-    assert 'nothing to train on' in nothing
+    not_finite, no_objects = report.format_sentences()
+    assert 'not finite numbers (3 of them: annotation 10' in not_finite
+    assert 'nothing to train on' in no_objects
     assert report.summaries == [f'{tmp_path}/train.json: 3 images; objects: 2 cat, 1 dog']
     assert check(config(write_folders(tmp_path))).summaries == [f'{tmp_path}/train: 2 images: 1 cat, 1 dog']
 
 
-def test_wrapped_data_sets_are_checked_and_some_random_images_of_many(tmp_path):
+def test_wrapped_datasets_and_random_samples_of_images_are_checked(tmp_path):
     dataset = image(cut)(tmp_path)
     cfg = config({'type': 'ConcatDataset', 'datasets': [{'type': 'RepeatDataset', 'times': 2, 'dataset': dataset}]})
     cfg.default_scope = 'mmdet'
     assert f'({tmp_path}/images/b.jpg' in check(cfg).format_sentences()[0]
     for name in ('a.jpg', 'c.jpg'):
         cut(tmp_path / 'images' / name)
-    (examples,) = check(config(dataset), images=2).found.values()
+    (examples,) = check(config(dataset), images=2).issues.values()
     assert len(examples) == 2
 
 
 def test_heads_with_another_number_of_classes_are_reported(tmp_path):
-    """They end a training in an index error, or give wrong scores; a classifier may have spare outputs."""
+    """Such heads raise an index error in training or give wrong scores. A classifier may have unused outputs."""
     rpn = {'rpn_head': {'num_classes': 1}}
     cascade = {**rpn, 'roi_head': {'bbox_head': [{'num_classes': 2}, {'num_classes': 80}], 'mask_head': {}}}
-    for write, model, named in (
+    for write, model, head in (
         (write_coco, cascade, 'model.roi_head.bbox_head.1.num_classes=80'),
         (write_ade20k, {'decode_head': {'num_classes': 150}}, 'model.decode_head.num_classes=150'),
         (write_folders, {'head': {'num_classes': 1}}, 'model.head.num_classes=1'),
     ):
         dataset = write(tmp_path / write.__name__)
         (sentence,) = check(config(dataset, model=model)).format_sentences()
-        assert f'another number of classes than the model predicts (2 classes, and {named})' in sentence
-        assert not check(config(dataset, model={**rpn, 'head': {'num_classes': 2}})).found
-    assert not check(config(dataset, model={'head': {'num_classes': 1000}})).found
+        assert f'another number of classes than the model predicts (2 classes, and {head})' in sentence
+        assert not check(config(dataset, model={**rpn, 'head': {'num_classes': 2}})).issues
+    assert not check(config(dataset, model={'head': {'num_classes': 1000}})).issues
 
 
-def test_what_is_not_checked_is_said():
+def test_datasets_that_are_not_checked_are_reported():
     for dataset in ({'type': 'CocoDataset', 'data_root': 's3://bucket/coco'}, {'type': 'CIFAR10', 'data_root': '/no'}):
         assert 'is not checked' in check(config(dataset)).notes[0]
-    with pytest.raises(UserError, match="no data set 'Cocoa'"):
+    with pytest.raises(UserError, match="no dataset class 'Cocoa'"):
         check(config({'type': 'Cocoa'}))
 
 
-def test_settings_are_whole_numbers():
+def test_check_settings_are_non_negative_integers():
     assert get_check_settings(Config({'data_checks': {'images': 3}})) == {'images': 3, 'unreadable_images': 20}
-    for wrong in ({'imgs': 3}, {'images': -1}, {'unreadable_images': 1.5}, {'images': True}):
-        with pytest.raises(UserError, match='whole numbers of at least 0 for images and unreadable_images'):
-            get_check_settings(Config({'data_checks': wrong}))
+    for invalid in ({'imgs': 3}, {'images': -1}, {'unreadable_images': 1.5}, {'images': True}):
+        with pytest.raises(UserError, match='integers of at least 0 for images and unreadable_images'):
+            get_check_settings(Config({'data_checks': invalid}))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_settings_are_whole_numbers():
         ('gcvit_xxt_in1k', lambda root: write_miniature_imagenet(root, list_imagenet_folders())),
     ],
 )
-def test_the_demos_data_and_miniatures_of_public_data_sets_give_no_report(name, write, digits, tmp_path):
+def test_demo_dataset_and_miniatures_give_no_report(name, write, digits, tmp_path):
     cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
     if write:
         write(tmp_path / 'set')
@@ -249,13 +249,14 @@ def test_the_demos_data_and_miniatures_of_public_data_sets_give_no_report(name, 
         dataset = cfg[loader].dataset
         dataset.data_root = str(tmp_path / 'set') if write else dataset.data_root.replace('data/digits', str(digits))
     report = check(cfg)
-    assert (report.found, report.notes) == ({}, [])
+    assert (report.issues, report.notes) == ({}, [])
 
 
-def missing(cfg):
-    with pytest.raises(UserError) as refused:
+def get_missing(cfg):
+    """Return the error message for the missing files of a config."""
+    with pytest.raises(UserError) as error:
         check_presence(cfg, ['train_dataloader'])
-    return str(refused.value)
+    return str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -266,15 +267,15 @@ def missing(cfg):
         ({'data_root': '/no/digits/coco'}, ["'mmgcvit digits /no/digits' makes it"]),
     ],
 )
-def test_what_is_missing_is_named_with_how_to_get_it(dataset, words):
-    text = missing(Config({'train_dataloader': {'dataset': {'dataset': dataset}}}))
-    assert all(each in text for each in words)
+def test_missing_files_are_listed_with_how_to_get_them(dataset, words):
+    message = get_missing(Config({'train_dataloader': {'dataset': {'dataset': dataset}}}))
+    assert all(word in message for word in words)
 
 
-def test_segmentation_maps_need_to_be_there_only_where_the_pipeline_reads_them():
-    """Mask2Former's config for objects inherits the folders of the one for panoptic segmentation."""
-    objects = missing(get_config('mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py'))
-    assert 'data/coco/train2017' in objects
-    assert 'annotations/panoptic' not in objects
-    panoptic = missing(get_config('mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py'))
+def test_segmentation_maps_are_required_only_if_the_pipeline_reads_them():
+    """Mask2Former's instance segmentation config inherits data_prefix.seg from the panoptic config."""
+    instances = get_missing(get_config('mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py'))
+    assert 'data/coco/train2017' in instances
+    assert 'annotations/panoptic' not in instances
+    panoptic = get_missing(get_config('mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py'))
     assert 'data/coco/annotations/panoptic_train2017\n' in panoptic

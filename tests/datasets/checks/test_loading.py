@@ -1,4 +1,4 @@
-"""An image that becomes unreadable during training is replaced by another and logged once; too many stop the run."""
+"""Images that become unreadable during training are replaced by others and logged once. Too many stop the run."""
 
 import pytest
 from mmengine.dataset import pseudo_collate
@@ -8,41 +8,41 @@ from torch.utils.data import DataLoader
 from mmgcvit.config import enter_scope
 from mmgcvit.datasets.checks import TooManyUnreadableError, skip_unreadable
 
-from .made import NAMES, config, cut, write_ade20k, write_coco, write_rotated_coco, write_turned
+from .made import NAMES, config, cut, write_ade20k, write_coco, write_exif_rotated, write_rotated_coco
 
-HARMS = {
+DAMAGES = {
     'missing': (lambda path: path.unlink(), 'No such file'),
     'cut': (cut, 'failed to load image'),
-    'turned': (write_turned, 'it is 30 x 40, annotated as 40 x 30'),
+    'rotated': (write_exif_rotated, 'it is 30 x 40, annotated as 40 x 30'),
 }
 
 
 @pytest.fixture
 def logged(monkeypatch):
-    """The lines of the log."""
+    """Return a list that collects the log messages."""
     lines = []
     monkeypatch.setattr('mmgcvit.datasets.checks.loading.print_log', lambda line, *_: lines.append(line))
     return lines
 
 
-def build(settings, most=20):
-    """Build a data set as the train command does."""
+def build(settings, max_unreadable=20):
+    """Build a dataset as the train command does."""
     cfg = config(settings)
     enter_scope(cfg)
-    skip_unreadable(cfg, most)
+    skip_unreadable(cfg, max_unreadable)
     return DATASETS.build(cfg.train_dataloader.dataset)
 
 
 def load_names(dataset):
-    """The names of the images that are loaded when each is asked for."""
-    return [dataset[number]['img_path'].rsplit('/')[-1] for number in range(len(dataset))]
+    """Return the image name of the sample that is loaded for each index."""
+    return [dataset[index]['img_path'].rsplit('/')[-1] for index in range(len(dataset))]
 
 
-@pytest.mark.parametrize('fault', HARMS)
-def test_an_image_that_cannot_be_loaded_is_replaced_and_logged_once(fault, tmp_path, logged):
-    harm, words = HARMS[fault]
+@pytest.mark.parametrize('name', DAMAGES)
+def test_an_unreadable_image_is_replaced_and_logged_once(name, tmp_path, logged):
+    damage, words = DAMAGES[name]
     dataset = build(write_coco(tmp_path))
-    harm(tmp_path / 'images' / 'b.jpg')
+    damage(tmp_path / 'images' / 'b.jpg')
     for _ in range(3):
         assert 'b.jpg' not in load_names(dataset)
     (line,) = logged
@@ -51,7 +51,7 @@ def test_an_image_that_cannot_be_loaded_is_replaced_and_logged_once(fault, tmp_p
     assert '(1 of at most 20)' in line
 
 
-def test_segmentation_maps_count_too_and_exif_rotation_is_repaired(tmp_path, logged):
+def test_unreadable_maps_are_replaced_and_exif_rotation_is_corrected(tmp_path, logged):
     pairs = build(write_ade20k(tmp_path / 'ade'))
     cut(tmp_path / 'ade' / 'labels' / 'b.png')
     assert 'b.jpg' not in load_names(pairs)
@@ -60,8 +60,8 @@ def test_segmentation_maps_count_too_and_exif_rotation_is_repaired(tmp_path, log
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_too_many_stop_the_run_in_one_sentence(workers, tmp_path):
-    dataset = build(write_coco(tmp_path), most=1)
+def test_too_many_unreadable_images_raise_a_one_line_error(workers, tmp_path):
+    dataset = build(write_coco(tmp_path), max_unreadable=1)
     loader = DataLoader(dataset, num_workers=workers, collate_fn=pseudo_collate)
     (tmp_path / 'images' / 'b.jpg').write_text('Hello')
     for _ in range(3):
@@ -74,7 +74,7 @@ def test_too_many_stop_the_run_in_one_sentence(workers, tmp_path):
 
 
 @pytest.mark.parametrize('loading', [['LoadImageFromFile', 'LoadAnnotations'], ['mmdet.LoadImageFromFile'], []])
-def test_the_steps_that_load_are_wrapped_and_no_others(loading):
+def test_only_loading_transforms_are_wrapped(loading):
     load, rest = ([{'type': name} for name in names] for names in (loading, ['Resize', 'LoadAnnotations']))
     cfg = config({'type': 'RepeatDataset', 'dataset': {'type': 'CocoDataset', 'pipeline': [*load, *rest]}})
     skip_unreadable(cfg, 7)

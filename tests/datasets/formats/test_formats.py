@@ -1,4 +1,4 @@
-"""Each data format is detected and read; data with a fault are rejected with the file's name and what to do."""
+"""Each dataset format is detected and read. Errors in a dataset are reported with the file name and a remedy."""
 
 import json
 import re
@@ -23,35 +23,36 @@ EXPECTED = {
 }
 
 
-def objects_in(found):
-    """The box of each object, by the names of its image and class."""
-    objects = {}
-    for split in found.splits.values():
-        names = {each['id']: each['name'] for each in split.content['categories']}
-        files = {each['id']: Path(each['file_name']) for each in split.content['images']}
-        assert all((split.images / file).is_file() for file in files.values())
-        for each in split.content['annotations']:
-            assert each['area'] == pytest.approx(each['bbox'][2] * each['bbox'][3], abs=0.1)
-            objects[files[each['image_id']].stem, names[each['category_id']]] = each['bbox']
-    return objects
+def collect_boxes(dataset):
+    """Return the box of each object by (image name, class name)."""
+    boxes = {}
+    for split in dataset.splits.values():
+        names = {category['id']: category['name'] for category in split.content['categories']}
+        files = {image['id']: Path(image['file_name']) for image in split.content['images']}
+        assert all((split.image_folder / file).is_file() for file in files.values())
+        for obj in split.content['annotations']:
+            assert obj['area'] == pytest.approx(obj['bbox'][2] * obj['bbox'][3], abs=0.1)
+            boxes[files[obj['image_id']].stem, names[obj['category_id']]] = obj['bbox']
+    return boxes
 
 
-def from_roboflow(root):
-    """COCO's format beside the images, with a category above the others, and ids from 0."""
+def write_roboflow_coco(root):
+    """Write COCO files as Roboflow does: next to the images, with a root category and ids from 0."""
     write_coco(root)
     for split, name in {'train': 'train', 'val': 'valid'}.items():
         content = json.loads((root / 'annotations' / f'{split}.json').read_text())
-        for each in content['categories']:
-            each['supercategory'] = 'things'
-        for number, each in enumerate(content['annotations']):
-            each['id'] = number
+        for category in content['categories']:
+            category['supercategory'] = 'things'
+        for obj_id, obj in enumerate(content['annotations']):
+            obj['id'] = obj_id
         content['categories'].insert(0, {'id': 0, 'name': 'things', 'supercategory': 'none'})
         shutil.move(root / split, root / name)
         (root / name / '_annotations.coco.json').write_text(json.dumps(content))
     shutil.rmtree(root / 'annotations')
 
 
-def behind_links(root):
+def write_symlinked_coco(root):
+    """Write a COCO dataset whose image folders are symlinks."""
     write_coco(root)
     for split in ('train', 'val'):
         elsewhere = root.with_name(f'{root.name}_{split}')
@@ -59,8 +60,8 @@ def behind_links(root):
         (root / split).symlink_to(elsewhere)
 
 
-def yolo_of_roboflow(root):
-    """Paths that begin outside of the folder."""
+def write_roboflow_yolo(root):
+    """Write YOLO data as Roboflow does: the paths in data.yaml start with ../."""
     write_yolo(root)
     (root / 'train').mkdir()
     for kind in ('images', 'labels'):
@@ -68,15 +69,15 @@ def yolo_of_roboflow(root):
     (root / 'data.yaml').write_text('train: ../train/images\nval: ../valid/images\nnc: 2\nnames: [disc, square]\n')
 
 
-def yolo_with_lists(root):
-    """A list of files, names by their numbers, and a path that is not there."""
+def write_listed_yolo(root):
+    """Write YOLO data with a list of images, a dict of class names and a path that does not exist."""
     write_yolo(root)
     (root / 'train.txt').write_text(''.join(f'images/{number}.jpg\n' for number in range(6)))
     (root / 'data.yaml').write_text('path: /content/photos\ntrain: train.txt\nnames: {0: disc, 1: square}\n')
 
 
-def xml_beside_images(root):
-    """Both in the folder itself, and smaller images of the same names in another."""
+def write_flat_voc(root):
+    """Write VOC data with XML files next to the images, and smaller images of the same names in a subfolder."""
     write_voc(root)
     for folder in ('Annotations', 'JPEGImages'):
         for file in (root / folder).iterdir():
@@ -88,54 +89,55 @@ def xml_beside_images(root):
 
 
 @pytest.mark.parametrize(
-    ('name', 'kind', 'write'),
+    ('name', 'annotation_type', 'write'),
     [
-        *(('COCO', 'masks', write) for write in (write_coco, from_roboflow, behind_links)),
-        *(('YOLO', 'boxes', write) for write in (write_yolo, yolo_of_roboflow, yolo_with_lists)),
+        *(('COCO', 'masks', write) for write in (write_coco, write_roboflow_coco, write_symlinked_coco)),
+        *(('YOLO', 'boxes', write) for write in (write_yolo, write_roboflow_yolo, write_listed_yolo)),
         ('YOLO', 'masks', partial(write_yolo, outlines=True)),
-        *(('Pascal VOC', 'boxes', write) for write in (write_voc, xml_beside_images)),
+        *(('Pascal VOC', 'boxes', write) for write in (write_voc, write_flat_voc)),
     ],
 )
-def test_every_format_is_read_as_the_same_objects_and_nothing_is_written(name, kind, write, tmp_path):
+def test_all_formats_give_the_same_objects_and_nothing_is_written(name, annotation_type, write, tmp_path):
     root = tmp_path / 'data'
     write(root)
     before = sorted(root.rglob('*'))
-    found = read_folder(root)
-    has_val = 'val' in found.splits
-    found.split_validation()
-    sizes = {(i['width'], i['height']) for split in found.splits.values() for i in split.content['images']}
+    dataset = read_folder(root)
+    has_val = 'val' in dataset.splits
+    dataset.split_validation()
+    sizes = {(i['width'], i['height']) for split in dataset.splits.values() for i in split.content['images']}
     assert sizes == {(96, 72)}
-    assert (found.format.startswith(name), found.kinds[0], found.classes) == (True, kind, CLASSES)
-    assert objects_in(found) == {key: pytest.approx(box, abs=0.02) for key, box in EXPECTED.items()}
-    assert len(found.splits['val'].names) == (2 if has_val else 1)
+    assert dataset.format.startswith(name)
+    assert (dataset.annotation_types[0], dataset.classes) == (annotation_type, CLASSES)
+    assert collect_boxes(dataset) == {key: pytest.approx(box, abs=0.02) for key, box in EXPECTED.items()}
+    assert len(dataset.splits['val'].image_names) == (2 if has_val else 1)
     assert sorted(root.rglob('*')) == before
 
 
-def test_difficult_objects_of_voc_are_crowds(tmp_path):
+def test_difficult_voc_objects_become_crowds(tmp_path):
     write_voc(tmp_path)
     annotations = read_folder(tmp_path).splits['val'].content['annotations']
-    assert [each['iscrowd'] for each in annotations] == [0, 0, 0, 1]
+    assert [obj['iscrowd'] for obj in annotations] == [0, 0, 0, 1]
 
 
 @pytest.mark.parametrize(
-    ('write', 'stated', 'expected'),
+    ('write', 'annotated_size', 'expected'),
     [(write_yolo, '', (72, 96)), (write_voc, '', (72, 96)), (write_voc, (96, 72), (96, 72))],
 )
-def test_sizes_are_those_after_exif_rotation_or_as_stated(write, stated, expected, tmp_path):
+def test_sizes_are_after_exif_rotation_unless_annotated_otherwise(write, annotated_size, expected, tmp_path):
     write(tmp_path)
     for file in tmp_path.glob('*/*.jpg'):
         exif = Image.Exif()
         exif[0x0112] = 6
         Image.open(file).save(file, exif=exif)
-    for file in tmp_path.rglob('*.xml') if stated else ():
-        size = '<size><width>{}</width><height>{}</height></size>'.format(*stated)
+    for file in tmp_path.rglob('*.xml') if annotated_size else ():
+        size = '<size><width>{}</width><height>{}</height></size>'.format(*annotated_size)
         file.write_text(file.read_text().replace('<annotation>', f'<annotation>{size}'))
     image = read_folder(tmp_path).splits['train'].content['images'][0]
     assert (image['width'], image['height']) == expected
 
 
 def write_images(root, names):
-    """Small images of these names."""
+    """Write small images with the given names."""
     for name in names.split():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((8, 8), name.endswith('.png'), np.uint8)).save(root / name)
@@ -148,61 +150,64 @@ def write_images(root, names):
         ('cat/0.jpg dog/1.jpg predictions/0.jpg work_dirs/cat/vis/1.jpg', ('cat', 'dog')),
     ],
 )
-def test_folders_are_classes(names, classes, tmp_path):
+def test_class_folders_are_read(names, classes, tmp_path):
     write_images(tmp_path, names)
-    found = read_folder(tmp_path)
-    assert (found.kinds, found.classes, len(found.splits['train'].names)) == (('classes',), classes, 2)
+    dataset = read_folder(tmp_path)
+    assert (dataset.annotation_types, dataset.classes) == (('classes',), classes)
+    assert len(dataset.splits['train'].image_names) == 2
 
 
-def test_segmentation_maps_are_found_by_the_names_of_images(tmp_path):
+def test_segmentation_maps_are_paired_with_images_by_name(tmp_path):
     write_label_maps(tmp_path / 'labelled')
-    found = read_folder(tmp_path / 'labelled')
-    assert (found.kinds, found.suffixes) == (('labels',), ('.jpg', '.png'))
-    assert (found.classes, found.splits['val'].names) == (('class 0', 'class 1', 'class 2'), ['val/4', 'val/5'])
+    dataset = read_folder(tmp_path / 'labelled')
+    assert (dataset.annotation_types, dataset.suffixes) == (('labels',), ('.jpg', '.png'))
+    assert dataset.classes == ('class 0', 'class 1', 'class 2')
+    assert dataset.splits['val'].image_names == ['val/4', 'val/5']
     (tmp_path / 'labelled' / 'classes.txt').write_text('background\ndisc\nsquare\n')
     assert read_folder(tmp_path / 'labelled').classes == ('background', *CLASSES)
     for names in ('img_dir/{}.jpg ann_dir/{}.png', 'JPEGImages/{}.jpg SegmentationClass/{}.png'):
         root = tmp_path / names[:3]
-        write_images(root, ' '.join(names.format(each, each) for each in ('train/0', 'train/1', 'val/2')))
-        assert read_folder(root).kinds == ('labels',)
+        write_images(root, ' '.join(names.format(name, name) for name in ('train/0', 'train/1', 'val/2')))
+        assert read_folder(root).annotation_types == ('labels',)
 
 
-def test_categories_in_another_order_are_written_anew(tmp_path):
+def test_annotation_files_with_another_category_order_are_rewritten(tmp_path):
     write_coco(tmp_path / 'data')
     file = tmp_path / 'data' / 'annotations' / 'val.json'
     content = json.loads(file.read_text())
     content['categories'].reverse()
     file.write_text(json.dumps(content))
-    found = read_folder(tmp_path / 'data')
-    write_annotations(found, tmp_path / 'made')
-    assert found.splits['train'].file.parent == file.parent
-    written = json.loads(found.splits['val'].file.read_text())
-    assert found.splits['val'].file.parent == tmp_path / 'made'
-    assert tuple(each['name'] for each in written['categories']) == CLASSES
+    dataset = read_folder(tmp_path / 'data')
+    write_annotations(dataset, tmp_path / 'made')
+    assert dataset.splits['train'].ann_file.parent == file.parent
+    written = json.loads(dataset.splits['val'].ann_file.read_text())
+    assert dataset.splits['val'].ann_file.parent == tmp_path / 'made'
+    assert tuple(category['name'] for category in written['categories']) == CLASSES
 
 
-def test_validation_images_are_the_same_each_time(tmp_path):
-    chosen = []
-    for number in (40, 40, 44, 1):
-        root = tmp_path / str(len(chosen))
-        write_images(root, ' '.join(f'images/{i}.jpg labels/{i}.png' for i in range(number)))
-        found = read_folder(root)
-        if number == 1:
+def test_the_held_out_images_are_reproducible(tmp_path):
+    held_out = []
+    for num_images in (40, 40, 44, 1):
+        root = tmp_path / str(len(held_out))
+        write_images(root, ' '.join(f'images/{i}.jpg labels/{i}.png' for i in range(num_images)))
+        dataset = read_folder(root)
+        if num_images == 1:
             with pytest.raises(UserError, match='too few to validate'):
-                found.split_validation()
+                dataset.split_validation()
             break
-        found.split_validation()
-        assert not {*found.splits['train'].names} & {*found.splits['val'].names}
-        chosen.append({*found.splits['val'].names})
-    first, again, more = chosen
+        dataset.split_validation()
+        assert not {*dataset.splits['train'].image_names} & {*dataset.splits['val'].image_names}
+        held_out.append({*dataset.splits['val'].image_names})
+    first, again, more = held_out
     assert (len(first), first == again, len(first - more) <= 3) == (8, True, True)
 
 
-def test_copies_of_an_image_by_roboflow_stay_together(tmp_path):
+def test_roboflow_copies_of_an_image_stay_in_one_split(tmp_path):
     write_images(tmp_path, ' '.join(f'{i % 2}/{i}_jpg.rf.{copy}.jpg' for i in range(6) for copy in 'abc'))
-    found = read_folder(tmp_path)
-    found.split_validation()
-    train, val = ({name.split('.rf.')[0] for name in found.splits[split].names} for split in ('train', 'val'))
+    dataset = read_folder(tmp_path)
+    dataset.split_validation()
+    names = {split: {name.split('.rf.')[0] for name in dataset.splits[split].image_names} for split in ('train', 'val')}
+    train, val = names['train'], names['val']
     assert (len(train | val), train & val) == (6, set())
 
 
@@ -214,11 +219,11 @@ def remove(*names):
     return lambda root: [(shutil.rmtree if (root / name).is_dir() else Path.unlink)(root / name) for name in names]
 
 
-def label_map(pixels):
-    return lambda root: [Image.fromarray(np.array(pixels, np.uint8)).save(each) for each in root.rglob('*.png')]
+def write_maps(pixels):
+    return lambda root: [Image.fromarray(np.array(pixels, np.uint8)).save(path) for path in root.rglob('*.png')]
 
 
-# What writes the data, what is changed, and a part of the error.
+# (function that writes a dataset, change that makes it invalid, part of the error message)
 FAULTS = [
     (write_yolo, write_file('labels/0.txt', '0 0.5 0.5 0.2\n'), "line 1 is '0 0.5 0.5 0.2'; expected CLASS X Y"),
     (write_yolo, write_file('labels/0.txt', '\n2 .5 .5 .2 .2\n'), 'labels/0.txt line 2 is '),
@@ -238,21 +243,25 @@ FAULTS = [
     (write_yolo, write_voc, 'holds several formats, data.yaml, Annotations/0.xml: move all but one'),
     (write_voc, write_file('Annotations/0.xml', '<annotation>'), 'Annotations/0.xml cannot be parsed as XML'),
     (write_voc, write_file('Annotations/0.xml', '<annotation><object/></annotation>'), "object 1 has the name ''"),
-    (write_voc, remove('JPEGImages/0.jpg'), 'Annotations/0.xml: there is no image of its name in'),
+    (write_voc, remove('JPEGImages/0.jpg'), 'Annotations/0.xml: there is no image of this name in'),
     (write_voc, write_file('ImageSets/Main/train.txt', 'a\n'), 'no XML file in it has Pascal VOC annotations'),
     (write_coco, remove('train'), 'train.json names no images in'),
     (write_coco, lambda root: shutil.copy(root / 'annotations/train.json', root), 'has the COCO annotations'),
-    (write_label_maps, label_map([[0, 255]]), 'have the labels [0], for the classes class 0; expected 0 for the first'),
-    (write_label_maps, label_map([[[0, 1, 2]]]), 'is RGB; expected one channel'),
+    (
+        write_label_maps,
+        write_maps([[0, 255]]),
+        'have the labels [0], for the classes class 0; expected 0 for the',
+    ),
+    (write_label_maps, write_maps([[[0, 1, 2]]]), 'is RGB; expected one channel'),
     (write_label_maps, remove('labels/val/5.png'), 'without a segmentation map of their name: images/val/5.jpg'),
     (write_label_maps, write_file('classes.txt', 'background\ndisc\n'), 'labels [0, 1, 2], for the classes background'),
-    (write_folders, lambda root: (root / 'val/disc').rename(root / 'val/a'), 'val has folders of no class of train'),
+    (write_folders, lambda root: (root / 'val/disc').rename(root / 'val/a'), 'val has the class folders a, train only'),
     (write_folders, write_file('train/disc/a.csv', 'a'), 'a.csv, which are not annotations of a known format'),
 ]
 
 
 @pytest.mark.parametrize(('write', 'change', 'words'), FAULTS)
-def test_data_with_a_fault_are_rejected_with_what_is_missing(write, change, words, tmp_path):
+def test_invalid_datasets_are_rejected_with_the_cause(write, change, words, tmp_path):
     root = tmp_path / 'data'
     write(root)
     change(root)
@@ -260,6 +269,6 @@ def test_data_with_a_fault_are_rejected_with_what_is_missing(write, change, word
         read_folder(root)
 
 
-def test_splits_are_whole_words():
+def test_split_names_are_complete_words():
     paths = ('train2017/a', 'a/instances_val2017.json', 'valid/_annotations.coco.json', 'Test', 'trains', 'contest')
     assert [find_split(Path(path)) for path in paths] == ['train', 'val', 'val', 'test', None, None]
