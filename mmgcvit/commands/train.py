@@ -18,7 +18,7 @@ FULL_DISK = (
     ': the run could not write to {work_dir} and has stopped. Free some space, then continue from the latest '
     'checkpoint with --resume'
 )
-DATA_OPTIONS = ('task', 'size', 'epochs', 'image_size', 'pretrained')
+DATA_OPTIONS = ('task', 'size', 'epochs', 'image_size', 'pretrained', 'batch_size', 'lr', 'workers')
 
 
 def add_options(parser: Parser) -> None:
@@ -46,6 +46,9 @@ def add_options(parser: Parser) -> None:
         help='backbone weights: a file, a URL, timm://NAME, or none (default: the released '
         "weights; for mini the demo classifier's)",
     )
+    own.add_argument('--batch-size', type=int, metavar='N', help='images per iteration (default: by task and size)')
+    own.add_argument('--lr', type=float, help='learning rate (default: by task, scaled to the batch size)')
+    own.add_argument('--workers', type=int, metavar='N', help='processes that load data; 0 loads in the main process')
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 if the GPU has it)')
     parser.add_argument(
         '--auto-scale-lr',
@@ -79,17 +82,22 @@ def check_args(args: argparse.Namespace) -> None:
     """Require either a CONFIG or ``--data``, and reject options that do not go with it."""
     if (args.config is None) == (args.data is None):
         raise UserError('expected either a CONFIG or --data FOLDER')
-    given = [f'--{name.replace("_", "-")}' for name in DATA_OPTIONS if getattr(args, name) is not None]
+    given = list_data_options(args)
     if args.data is None and given:
         raise UserError(f'{" ".join(given)}: allowed only with --data; for a CONFIG, edit it or use --cfg-options')
     if args.data is not None and args.launcher != 'none':
         raise UserError('--data trains in one process; for several GPUs, launch the config that it writes')
-    check_at_least(args, epochs=1, image_size=32)
+    check_at_least(args, epochs=1, image_size=32, batch_size=1, lr=0, workers=0)
     if args.config is not None and Path(args.config).is_dir():
         raise UserError(
             f'{args.config} is a folder; to train on its data, use --data {args.config}; to resume a run, name the '
             'config in its work dir'
         )
+
+
+def list_data_options(args: argparse.Namespace) -> list[str]:
+    """List the options of the command line that require ``--data``."""
+    return [f'--{name.replace("_", "-")}' for name in DATA_OPTIONS if getattr(args, name) is not None]
 
 
 def main(args: argparse.Namespace) -> None:
@@ -124,14 +132,19 @@ def main(args: argparse.Namespace) -> None:
 
 def prepare_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> tuple[str, str]:
     """Write the config for ``--data``, or take it from the run to resume; return its path and its work dir."""
-    from ..datasets.own_data import get_name_and_work_dir, make_config
+    from ..datasets.own_data import extend_run, get_name_and_work_dir, make_config
     from ..engine.resume import require_unused
     from ..engine.setup import check_work_dir
 
     name, work_dir = get_name_and_work_dir(dataset_info, args.work_dir)
     config = work_dir / f'{name}.py'
     if args.resume and config.is_file():
-        print(f'resuming {config} with its own size, epochs, image size and weights')
+        fixed = [option for option in list_data_options(args) if option != '--epochs']
+        if fixed:
+            raise UserError(f'{" ".join(fixed)}: cannot change on --resume; train in another folder (--work-dir)')
+        if args.epochs is not None:
+            config, length = extend_run(config, dataset_info, args.epochs)
+            print(f'resuming until {length}: {config}')
     else:
         if not args.overwrite:
             require_unused(work_dir)

@@ -75,6 +75,9 @@ def make_config(
     epochs: int | None = None,
     image_size: int | None = None,
     pretrained: str | Path | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    workers: int | None = None,
 ) -> tuple[Path, str]:
     """Write the config that trains on a dataset, and the annotation files it needs, to a work dir.
 
@@ -111,6 +114,14 @@ def make_config(
     cfg.work_dir = str(make_absolute(work_dir))
     image_size = image_size or (recipe.image_size if size == MINI else cfg.image_size)
     scale_images(cfg, image_size / cfg.image_size)
+    if batch_size is not None:
+        cfg.train_dataloader.batch_size = batch_size
+    if lr is not None:
+        cfg.optim_wrapper.optimizer.lr = lr
+        # Do not scale the lr that the user has set.
+        cfg.auto_scale_lr = {'enable': False, 'base_batch_size': cfg.train_dataloader.batch_size}
+    for loader in LOADERS if workers is not None else ():
+        cfg[loader].update(num_workers=workers, persistent_workers=workers > 0)
     num_images = len(dataset.splits['train'].image_names)
     length = set_length(cfg, num_images, epochs, NUM_SEEN_MINI if size == MINI else NUM_SEEN)
     set_data(cfg, dataset)
@@ -123,6 +134,16 @@ def make_config(
         f'{dataset}\ntrains {recipe.network}, --size {size}, at {image_size} px, {length}, from '
         f'{format_init_weights(cfg)}\nconfig: {path}'
     )
+
+
+def extend_run(config: Path, dataset: DatasetInfo, epochs: int) -> tuple[Path, str]:
+    """Write a copy of a run's config that trains for ``epochs`` epochs. Return its path and the length as text."""
+    cfg = Config.fromfile(config)
+    dataset.split_validation()
+    length = set_length(cfg, len(dataset.splits['train'].image_names), epochs, 0)
+    path = find_free_path(config.parent / CONFIG_FOLDER) / config.name
+    write_text(path, cfg.pretty_text)
+    return path, length
 
 
 def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:

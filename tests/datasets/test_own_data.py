@@ -63,6 +63,10 @@ def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
     # 4 images in batches of 8.
     assert (made.cfg.train_cfg.max_iters, made.cfg.load_from, made.cfg.model.backbone.init_cfg) == (3, None, None)
     assert 'scores will be low' in made.summary
+    made = make('classes', size=MINI, batch_size=3, lr=0.5, workers=0)
+    assert (made.cfg.train_dataloader.batch_size, made.cfg.optim_wrapper.optimizer.lr) == (3, 0.5)
+    assert made.cfg.auto_scale_lr == {'enable': False, 'base_batch_size': 3}
+    assert all(made.cfg[loader].num_workers == 0 for loader in ('train_dataloader', 'val_dataloader'))
     assert make('masks', task='detect').cfg.train_dataloader.dataset.pipeline[2].get('with_mask') is None
     # The user's annotation files are used in place.
     assert make('masks').cfg.train_dataloader.dataset.ann_file == 'annotations/train.json'
@@ -103,7 +107,7 @@ def test_conflicting_arguments_are_rejected(arguments, words):
 @pytest.mark.long
 @pytest.mark.parametrize('write', [write_yolo, write_coco, write_label_maps, write_folders])
 def test_one_command_trains_a_model_on_a_folder(write, tmp_path):
-    """For class folders, also resume by the same command and by the config, and train the config again."""
+    """For class folders, also resume by the same command and by the config, train longer, and train anew."""
     write(tmp_path / 'photos')
     own = '--data', tmp_path / 'photos', '--epochs', 1, '--work-dir', tmp_path / 'run'
     output = call('', '-m', 'mmgcvit', 'train', *own)
@@ -118,6 +122,11 @@ def test_one_command_trains_a_model_on_a_folder(write, tmp_path):
     for source in (own, [made]):
         output = call('', '-m', 'mmgcvit', 'train', *source, '--resume', '--device', 'cpu')
         assert re.search(r'resumed epoch: \d+, iter: [1-9]', output)
+    output = call('', '-m', 'mmgcvit', 'train', *own[:2], '--epochs', 2, *own[4:], '--resume', '--device', 'cpu')
+    assert 'resuming until 2 epochs' in output
+    assert list((tmp_path / 'run').glob('epoch_2.pth'))
+    output = call('', '-m', 'mmgcvit', 'train', *own, '--resume', '--size', 'tiny', fails=True)
+    assert '--size: cannot change on --resume' in output
     lora = '--cfg-options', 'model.backbone.lora_rank=8'
     call('', '-m', 'mmgcvit', 'train', made, '--work-dir', tmp_path / 'again', *lora)
     assert list((tmp_path / 'again').glob('best_*.pth'))
