@@ -1,4 +1,4 @@
-"""The networks GC ViT and LSA, and their ablation variants. All subpackages but checkpoints may import them.
+"""The networks GC ViT and LSA, and their ablation variants. All subpackages except checkpoints may import this one.
 
-Begin in gcvit/backbone.py, then read gcvit/stage.py, gcvit/attention.py and layers/; base.py is what backbones inherit.
+Begin in gcvit/backbone.py, then read gcvit/stage.py, gcvit/attention.py and layers/. base.py has the base class.
 """

@@ -1,4 +1,4 @@
-"""Base class of the backbones: output indices, freezing, checks of arguments and images, loading and saving weights."""
+"""Base class of the backbones: output indices, freezing, LoRA, input checks, loading and saving of weights."""
 
 import copy
 import functools
@@ -31,8 +31,8 @@ class PyramidBackbone(BaseModule):
     """Base class of hierarchical backbones that have published variants.
 
     A subclass builds ``self.stem``, the first ``self.num_stages`` stages as ``self.stages``, each with its ``blocks``,
-    and ``self.downsamplers`` between them. It calls :meth:`adapt` and :meth:`freeze` at the end of its constructor and
-    implements ``forward``. Each output i has its own LayerNorm, ``norm<i>``.
+    and ``self.downsamplers`` between the stages. It calls :meth:`adapt` and :meth:`freeze` at the end of its
+    constructor and implements ``forward``. Each output i has its own LayerNorm, ``norm<i>``.
 
     Args:
         in_channels: Channels of the images.
@@ -46,8 +46,8 @@ class PyramidBackbone(BaseModule):
         archs: The published variants by name.
         default_arch: The default of ``arch``.
         arch_type: The dataclass of the variants.
-        key_mappings: The key mappings of known checkpoints; the package's own one is the last.
-        table_types: Modules with a table that is resized on loading.
+        key_mappings: The key mappings of known checkpoints; this package's mapping is the last.
+        table_types: Modules with a position table that is resized when a checkpoint is loaded.
     """
 
     archs: ClassVar[Mapping[str, Any]]
@@ -59,9 +59,9 @@ class PyramidBackbone(BaseModule):
     lora_rank = 0
 
     def __new__(cls, *args: Any, **kwargs: Any) -> 'PyramidBackbone':
-        """Record the arguments of the constructor, also of a subclass, for :meth:`constructor_arguments`."""
+        """Record the arguments of the constructor (also a subclass's) for :meth:`constructor_arguments`."""
         backbone = super().__new__(cls)
-        backbone.called_with = copy.deepcopy((args, kwargs))  # the caller may change them later
+        backbone.constructor_call = copy.deepcopy((args, kwargs))  # the caller may modify them later
         return backbone
 
     def __init__(
@@ -89,25 +89,25 @@ class PyramidBackbone(BaseModule):
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
     def levels(self) -> Iterable[tuple[nn.Module, nn.Module]]:
-        """Return the pairs (stem, first stage), then (downsampler, next stage)."""
+        """Return pairs of modules: (stem, first stage), then (downsampler, next stage) for the other stages."""
         return zip([self.stem, *self.downsamplers], self.stages, strict=True)
 
-    def output(self, i: int, x: Tensor) -> Tensor:
+    def make_output(self, i: int, x: Tensor) -> Tensor:
         """Apply ``norm<i>`` to the map of stage i: (B, H_i, W_i, C_i) to (B, C_i, H_i, W_i)."""
         return self.get_submodule(f'norm{i}')(x).permute(0, 3, 1, 2).contiguous()
 
     def check_images(self, images: Tensor) -> None:
-        """Raise an error for images that the backbone cannot process. Exports skip the check.
+        """Raise an error for images that the backbone cannot process. Exports, which serve all sizes, skip the check.
 
         Raises:
-            TypeError: ``images`` is not a tensor of floats.
+            TypeError: ``images`` is not a floating-point tensor.
             ValueError: ``images`` is not (B, in_channels, H, W), or has a side under 32 px.
         """
         if is_exporting() or isinstance(images, torch.fx.Proxy):
             return
         if not isinstance(images, Tensor) or not images.is_floating_point():
-            given = f'a tensor of {images.dtype}' if isinstance(images, Tensor) else type(images).__name__
-            raise TypeError(f'images are {given}; expected floats (B, C, H, W), normalised as by a data_preprocessor')
+            type_name = f'a tensor of {images.dtype}' if isinstance(images, Tensor) else type(images).__name__
+            raise TypeError(f'images are {type_name}; expected floats (B, C, H, W), normalised by a data_preprocessor')
         if images.ndim != 4 or images.shape[1] != self.in_channels or min(images.shape[2:]) < MIN_IMAGE_SIZE:
             raise ValueError(
                 f'images have shape {tuple(images.shape)}; expected (B, {self.in_channels}, H, W), '
@@ -133,17 +133,17 @@ class PyramidBackbone(BaseModule):
     def freeze(self) -> None:
         """Freeze the stem and the first ``frozen_stages`` stages, with the downsampler after each and its output norm.
 
-        They are set to eval mode, and their parameters do not require grad.
+        These modules are set to eval mode, and their parameters to ``requires_grad=False``.
         """
         if self.frozen_stages < 0:
             return
-        count = self.frozen_stages
-        norms = (self.get_submodule(f'norm{i}') for i in self.out_indices if i < count)
-        for part in (self.stem, *self.stages[:count], *self.downsamplers[:count], *norms):
-            part.eval().requires_grad_(False)
+        num_frozen = self.frozen_stages
+        norms = (self.get_submodule(f'norm{i}') for i in self.out_indices if i < num_frozen)
+        for module in (self.stem, *self.stages[:num_frozen], *self.downsamplers[:num_frozen], *norms):
+            module.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'PyramidBackbone':
-        """Switch to training or eval mode; frozen parts stay in eval mode."""
+        """Switch to training or eval mode; frozen modules stay in eval mode."""
         super().train(mode)
         self.freeze()
         return self
@@ -151,27 +151,27 @@ class PyramidBackbone(BaseModule):
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return the depth of a parameter, for layer-wise learning rate decay.
 
-        Depth 0 is the stem, and blocks are numbered from 1. A downsampler has the depth of the block before it, and
-        other parameters of a stage that of its first block. Output norms and parameters outside of the backbone have
-        the largest depth.
+        The stem has depth 0, and blocks are numbered from 1. A downsampler has the depth of the block before it; other
+        parameters of a stage have the depth of its first block. Output norms and parameters outside of the backbone
+        have the largest depth.
 
         Args:
             param_name: Name of the parameter in the model.
             prefix: Prefix of the backbone in the model, for example ``'backbone.'``.
 
         Returns:
-            The depth and the number of depths.
+            The depth of the parameter and the number of depths.
         """
         first_block = [*itertools.accumulate((len(stage.blocks) for stage in self.stages), initial=1)]
         last = first_block[-1]
         name = param_name[len(prefix) :]
         if not param_name.startswith(prefix) or re.match(r'norm\d', name):
             return last, last + 1
-        part = re.match(r'(stages|downsamplers)\.(\d+)\.(?:blocks\.(\d+)\.)?', name)
-        if part is None:
+        match = re.match(r'(stages|downsamplers)\.(\d+)\.(?:blocks\.(\d+)\.)?', name)
+        if match is None:
             return 0, last + 1
-        kind, index, block = part[1], int(part[2]), int(part[3] or 0)
-        return (first_block[index] + block if kind == 'stages' else first_block[index + 1] - 1), last + 1
+        index, block = int(match[2]), int(match[3] or 0)
+        return (first_block[index] + block if match[1] == 'stages' else first_block[index + 1] - 1), last + 1
 
     @classmethod
     def from_pretrained(
@@ -182,11 +182,11 @@ class PyramidBackbone(BaseModule):
         revision: str | None = None,
         **arguments: Any,
     ) -> 'PyramidBackbone':
-        """Build a backbone with the weights of a checkpoint, of which all must match; see :func:`load_pretrained`.
+        """Build a backbone with all weights of a checkpoint by strict loading; see :func:`load_pretrained`.
 
         Args:
-            checkpoint: A folder of :meth:`save_pretrained`, local or on the Hugging Face Hub (``OWNER/NAME``); or a
-                file, an http(s) URL, or ``timm://NAME``.
+            checkpoint: A folder written by :meth:`save_pretrained`, local or on the Hugging Face Hub (``OWNER/NAME``);
+                or a file, an http(s) URL, or ``timm://NAME``.
             prefix: Prefix of the keys to load, if a file has several networks.
             ema: Use the EMA weights.
             revision: A branch, tag or commit on the Hub.
@@ -195,15 +195,15 @@ class PyramidBackbone(BaseModule):
                 Position biases of another window size are resized, which is logged.
 
         Raises:
-            CheckpointError: The weights do not match; they belong to no published variant and ``arch`` is missing; or
-                files of a folder were changed.
+            CheckpointError: The weights do not match; ``arch`` is missing and the weights are not those of exactly one
+                published variant; or the files of a folder are invalid.
         """
         network, source = cls, {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
         folder = find_folder(checkpoint, FILES, revision)
         if folder is not None:
-            network, described = read_config(folder, cls)
+            network, saved_arguments = read_config(folder, cls)
             source['checkpoint'] = str(folder / WEIGHTS)
-            arguments = {**described, **arguments}
+            arguments = {**saved_arguments, **arguments}
         elif 'arch' not in arguments:
             arch = infer_checkpoint_arch(read_weights(str(checkpoint), prefix, ema), cls, cls.infer_arch).strip("'")
             if arch not in cls.archs:
@@ -216,16 +216,16 @@ class PyramidBackbone(BaseModule):
     def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> None:
         """Write the backbone to a folder, as ``config.json`` and ``model.safetensors``.
 
-        :meth:`from_pretrained` restores the arguments of the constructor and all weights, so that outputs are equal to
-        the bit. Two things are not restored: the dtype, which becomes torch's default, and LoRA, which is merged into
+        :meth:`from_pretrained` restores the arguments of the constructor and all weights, so that outputs are equal bit
+        for bit. Two things are not restored: the dtype, which becomes torch's default, and LoRA, which is merged into
         the weights.
 
         Args:
             folder: Created if it does not exist.
-            overwrite: Whether to replace a backbone in the folder.
+            overwrite: Whether to replace a backbone that the folder already has.
 
         Raises:
-            FileExistsError: The folder has a backbone, and ``overwrite`` is False.
+            FileExistsError: The folder already has a backbone, and ``overwrite`` is False.
             TypeError: An argument of the constructor cannot be written as JSON.
             ValueError: The class is not registered.
             CheckpointError: A weight is NaN or infinite, or safetensors is not installed.
@@ -243,7 +243,7 @@ class PyramidBackbone(BaseModule):
         Raises:
             TypeError: An argument cannot be written as JSON.
         """
-        args, kwargs = self.called_with
+        args, kwargs = self.constructor_call
         signature = inspect.signature(type(self).__init__)
         call = signature.bind(self, *args, **kwargs)
         call.apply_defaults()
@@ -256,11 +256,11 @@ class PyramidBackbone(BaseModule):
         )
 
     def init_weights(self) -> None:
-        """Initialise the weights by ``init_cfg``.
+        """Initialise the weights as ``init_cfg`` says.
 
-        ``dict(type='Pretrained', checkpoint=SOURCE)`` loads a file, an http(s) URL or ``timm://NAME``, and runs no code
-        in it. The keys may follow any known key mapping. ``prefix`` chooses one of several networks in a file, and
-        ``ema=True`` the EMA weights.
+        ``dict(type='Pretrained', checkpoint=SOURCE)`` loads a file, an http(s) URL or ``timm://NAME``. Its keys may
+        follow any known key mapping, and no code in it is run. Two more keys are optional: ``prefix`` selects one of
+        several networks in a file, and ``ema=True`` selects the EMA weights.
 
         Raises:
             CheckpointError: Keys or shapes do not match; see :func:`load_pretrained`.
@@ -281,7 +281,7 @@ class PyramidBackbone(BaseModule):
 
         Args:
             tensors: Weights with local keys.
-            num_stages: Number of stages to compare; all by default. The result names all variants that match.
+            num_stages: Number of stages to compare, by default all. The result names every variant that matches.
         """
         infer = cls.arch_type.infer
         arch = infer(tensors, num_stages)

@@ -8,37 +8,37 @@ import torch
 from mmengine.config import Config
 
 from ..errors import UserError
-from .finder import COMPILED, FALLBACK
+from .finder import COMPILED_MODULE, FALLBACK_FILE
 
 
 def are_compiled() -> bool:
     """Return whether mmcv's own compiled operators are in use."""
-    spec = find_spec(COMPILED)
-    return spec is not None and Path(spec.origin) != FALLBACK
+    spec = find_spec(COMPILED_MODULE)
+    return spec is not None and Path(spec.origin) != FALLBACK_FILE
 
 
 def check_operators_load() -> None:
-    """Raise a UserError if mmcv's operators were compiled for another torch. Every OpenMMLab package imports them."""
+    """Raise a UserError if mmcv's operators, which OpenMMLab packages import, were compiled for another torch."""
     if not are_compiled():
         return
     try:
-        import_module(COMPILED)
+        import_module(COMPILED_MODULE)
     except ImportError as error:
         raise UserError(
-            f"mmcv's operators do not load beside torch {torch.__version__} ({error}): they were compiled for another; "
-            "make a new environment ('make install VENV=.venv-new'), or compile them again (docs/installation.md)"
+            f"mmcv's operators do not load with torch {torch.__version__} ({error}): they were compiled for another "
+            "version; make a new environment ('make install VENV=.venv-new'), or recompile them (docs/installation.md)"
         ) from None
 
 
 def check_operators(cfg: Config) -> None:
-    """Raise a UserError for a detector on a GPU whose operators were compiled for the CPU only."""
+    """Raise a UserError if a detector is to run on a GPU but mmcv's operators were compiled without CUDA."""
     if cfg.get('default_scope') != 'mmdet' or not torch.cuda.is_available() or not are_compiled():
         return
     from mmcv.ops import get_compiling_cuda_version
 
     if get_compiling_cuda_version() == 'not available':
         raise UserError(
-            "mmcv's operators were compiled without CUDA, and there is a GPU; use torchvision's ('make install "
+            "mmcv's operators were compiled without CUDA, but there is a GPU; use torchvision's ('make install "
             "OPERATORS=torchvision VENV=.venv-gpu'), compile them with nvcc ('FORCE_CUDA=1 make install "
             "OPERATORS=compiled'), or set CUDA_VISIBLE_DEVICES=-1"
         )

@@ -1,7 +1,7 @@
 """Implement in torch the operators of ``mmcv._ext`` that this project's configs need.
 
-Names and arguments are those of the compiled operators, which write results into tensors of the caller. Any other
-operator raises an error that says how to install it.
+Names and arguments are those of the compiled operators, which write results into tensors that the caller passes. Any
+other operator raises an error that says how to install it.
 """
 
 import functools
@@ -50,7 +50,7 @@ def roi_align_backward(
     """Write the gradient of :func:`roi_align_forward`, from (n, C, h, w), to ``grad_input`` (B, C, H, W).
 
     On CPUs it uses matrix products, up to six times as fast as torchvision's backward pass, which runs in one thread.
-    Other devices and torch.compile use torchvision's.
+    Other devices and dtypes, and torch.compile, use torchvision's.
     """
     from torchvision.ops import roi_align
 
@@ -82,17 +82,17 @@ def add_roi_gradients(
     matrix (W, w). The gradient is the product with their transposes.
     """
     _, height, width, channels = cells.shape
-    # Predictions may be NaN or infinite.
+    # Predicted boxes may be NaN or infinite.
     corners = rois[:, 1:].nan_to_num(0, 0, 0) * scale - 0.5 * aligned
     rows, tops, bottoms = compute_average_weights(corners[:, 1], corners[:, 3], size[0], height, samples, aligned)
     columns, lefts, rights = compute_average_weights(corners[:, 0], corners[:, 2], size[1], width, samples, aligned)
     ranges = torch.stack([rois[:, 0].long(), tops, bottoms, lefts, rights], 1).tolist()
     for i, (image, top, bottom, left, right) in enumerate(ranges):
-        # (h, part's width, w) @ (h, w, C) -> (h, part's width, C)
-        across = columns[i, :, left:right].t().expand(size[0], -1, -1).bmm(grads[i])
+        # (h, crop width, w) @ (h, w, C) -> (h, crop width, C)
+        row_grads = columns[i, :, left:right].t().expand(size[0], -1, -1).bmm(grads[i])
         offset = ((image * height + top) * width + left) * channels
-        part = cells.as_strided((bottom - top, (right - left) * channels), (width * channels, 1), offset)
-        part.addmm_(rows[i, :, top:bottom].t(), across.flatten(1))
+        crop = cells.as_strided((bottom - top, (right - left) * channels), (width * channels, 1), offset)
+        crop.addmm_(rows[i, :, top:bottom].t(), row_grads.flatten(1))
 
 
 def compute_average_weights(
@@ -101,8 +101,8 @@ def compute_average_weights(
     """Return the weights of cells along one side of a map in the average of each bin, (n, bins, cells).
 
     Also return the range of cells with a weight other than 0: first and last + 1, (n,) each. A bin has ``samples``
-    samples along each side; with 0, as many as it has cells. A sample up to one cell outside of the map takes the value
-    at the border, one further out is zero.
+    samples along each side; if this is 0, as many as it has cells. A sample up to one cell outside of the map takes the
+    value at the border. Samples further out are zero.
     """
     lengths = ends - starts if aligned else (ends - starts).clamp(min=1)
     steps = (lengths / bins)[:, None, None]
@@ -111,13 +111,13 @@ def compute_average_weights(
     used, counts = index < counts, counts.clamp(min=1)
     in_bins = torch.arange(bins, device=starts.device).unsqueeze(1) + (index.minimum(counts - 1) + 0.5) / counts
     positions = starts[:, None, None] + steps * in_bins
-    parts = (used & (positions >= -1) & (positions <= cells)) / counts
+    sample_weights = (used & (positions >= -1) & (positions <= cells)) / counts
     positions = positions.clamp(0, cells - 1)
     low = positions.long()
     high = (low + 1).clamp(max=cells - 1)
-    high_weights = (positions - low) * parts
+    high_weights = (positions - low) * sample_weights
     weights = starts.new_zeros(len(starts), bins, cells)
-    weights.scatter_add_(2, low, parts - high_weights).scatter_add_(2, high, high_weights)
+    weights.scatter_add_(2, low, sample_weights - high_weights).scatter_add_(2, high, high_weights)
     return weights, low.flatten(1).amin(1), high.flatten(1).amax(1) + 1
 
 
@@ -142,11 +142,11 @@ def sigmoid_focal_loss_backward(
 def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:
     """Return -alpha (1 - p)^gamma log p for the target class and -(1 - alpha) p^gamma log(1 - p) for others: (n, C)."""
     logits = input.float()
-    positive = torch.arange(input.shape[1], device=input.device) == target.unsqueeze(1)
-    # The log-probability of the correct outcome. torchvision computes 1 - p, which loses precision, and for gamma < 1
-    # the gradient with it.
-    log_p = torch.nn.functional.logsigmoid(torch.where(positive, logits, -logits))
-    balance = torch.where(positive, alpha, 1 - alpha)
+    is_target = torch.arange(input.shape[1], device=input.device) == target.unsqueeze(1)
+    # The log-probability of the correct outcome. torchvision computes 1 - p instead, which loses precision, for
+    # gamma < 1 in the gradient too.
+    log_p = torch.nn.functional.logsigmoid(torch.where(is_target, logits, -logits))
+    balance = torch.where(is_target, alpha, 1 - alpha)
     losses = -balance * (-torch.expm1(log_p)).pow(gamma) * log_p
     if weight.numel():
         # The background label has neither a weight nor a logit.
@@ -164,22 +164,22 @@ def ms_deform_attn_forward(
 ) -> Tensor:
     """Compute multi-scale deformable attention by mmcv's formulation in torch, a few heads at a time.
 
-    Shapes: ``value`` (B, keys, nH, d), with the keys of all levels concatenated; ``spatial_shapes`` (H, W) of each
-    level; ``locations`` (x, y) in [0, 1], (B, queries, nH, levels, points, 2); ``weights`` (B, queries, nH, levels,
-    points); to (B, queries, nH * d).
+    Shapes: ``value`` (B, keys, nH, d), with the keys of all levels concatenated; ``spatial_shapes`` (levels, 2), each
+    (H, W); ``locations`` (B, queries, nH, levels, points, 2), each (x, y) in [0, 1]; ``weights`` (B, queries, nH,
+    levels, points); to (B, queries, nH * d).
     """
-    inputs, parts = (value, locations, weights), split_heads_into_chunks(value, locations)
-    return torch.cat([attend(spatial_shapes, *(x[:, :, heads] for x in inputs)) for heads in parts], 2)
+    inputs, chunks = (value, locations, weights), split_heads_into_chunks(value, locations)
+    return torch.cat([attend(spatial_shapes, *(x[:, :, heads] for x in inputs)) for heads in chunks], 2)
 
 
 def ms_deform_attn_backward(
-    value: Tensor, spatial_shapes: Tensor, level_starts: Tensor, *others: Tensor, im2col_step: int
+    value: Tensor, spatial_shapes: Tensor, level_starts: Tensor, *tensors: Tensor, im2col_step: int
 ) -> None:
     """Write the gradients of :func:`ms_deform_attn_forward`, whose forward pass is recomputed.
 
-    ``others`` are the locations, the weights, the gradient of the output, and tensors for the gradients of the inputs.
+    ``tensors`` are the locations, the weights, the gradient of the output, and tensors for the gradients of the inputs.
     """
-    locations, weights, grad_output, *grads = others
+    locations, weights, grad_output, *grads = tensors
     grad_output = grad_output.unflatten(2, value.shape[2:])
     for heads in split_heads_into_chunks(value, locations):
         with torch.enable_grad():
@@ -190,38 +190,38 @@ def ms_deform_attn_backward(
             grad[:, :, heads] = head_grad
 
 
-# The largest tensor of samples, (B, heads, d, queries, levels, points).
+# The largest size of the tensor of sampled values, (B, heads, d, queries, levels, points).
 MAX_SAMPLE_BYTES = 128 << 20
 
 
 def split_heads_into_chunks(value: Tensor, locations: Tensor) -> list[slice]:
     """Return slices of as many heads as :data:`MAX_SAMPLE_BYTES` allows, at least one."""
-    samples_of_head = locations[:, :, 0, ..., 0].numel() * value.shape[3] * value.element_size()
-    count = max(MAX_SAMPLE_BYTES // max(samples_of_head, 1), 1)
+    head_bytes = locations[:, :, 0, ..., 0].numel() * value.shape[3] * value.element_size()
+    count = max(MAX_SAMPLE_BYTES // max(head_bytes, 1), 1)
     return [slice(first, first + count) for first in range(0, value.shape[2], count)]
 
 
 def attend(spatial_shapes: Tensor, value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
-    # All layers of a batch share the tensor. It is read once, since each read synchronises the GPU.
+    # All layers get the same tensor. Its values are read once per batch, since each read synchronises the GPU.
     if not hasattr(spatial_shapes, 'as_list'):
         spatial_shapes.as_list = spatial_shapes.tolist()
     return multi_scale_deformable_attn_pytorch(value, spatial_shapes.as_list, locations, weights)
 
 
 def get_compiler_version() -> str:
-    """Return which operators are in use, for the versions in the log."""
+    """Return which operators are in use, for the table of versions in a run's log."""
     return "none: mmgcvit's fallback operators"
 
 
 def get_compiling_cuda_version() -> str:
-    """Return the answer of an mmcv compiled without CUDA."""
+    """Return what mmcv returns if it was compiled without CUDA."""
     return 'not available'
 
 
 def raise_missing(name: str, *args: object, **kwargs: object) -> NoReturn:
-    """Raise NotImplementedError for an operator without fallback."""
+    """Raise a NotImplementedError for an operator without a fallback."""
     raise NotImplementedError(
         f"mmcv's operator {name} is missing: this mmcv has no compiled operators, and mmgcvit's fallbacks are for its "
         "own configs. Install a compiled mmcv: 'make install OPERATORS=compiled' (docs/installation.md)"
@@ -229,7 +229,7 @@ def raise_missing(name: str, *args: object, **kwargs: object) -> NoReturn:
 
 
 def __getattr__(name: str) -> Callable[..., NoReturn]:
-    """Return a function that raises, for every other operator that mmcv looks up on import."""
+    """Return a function that raises an error, for each other operator that mmcv looks up on import."""
     if name.startswith('__'):
         raise AttributeError(name)
     return functools.partial(raise_missing, name)

@@ -6,22 +6,22 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 
-FALLBACK = Path(__file__).with_name('fallback.py')
-# The module that mmcv's operators are compiled into. Without them, mmengine's mmcv_full_available() is False until
-# something imports mmcv.ops.
-COMPILED = 'mmcv._ext'
+FALLBACK_FILE = Path(__file__).with_name('fallback.py')
+# The module of mmcv's compiled operators. Without it, mmengine's mmcv_full_available() is False until mmcv.ops is
+# imported.
+COMPILED_MODULE = 'mmcv._ext'
 
 
 class FallbackFinder(MetaPathFinder):
-    """Find ``fallback.py`` under the name of mmcv's compiled operators, which come first in ``sys.meta_path``."""
+    """Find ``fallback.py`` as the module of compiled operators; last in ``sys.meta_path``, so that real ones win."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        is_wanted = name == COMPILED and 'mmcv.ops' in sys.modules
-        return spec_from_file_location(name, FALLBACK) if is_wanted else None
+        is_wanted = name == COMPILED_MODULE and 'mmcv.ops' in sys.modules
+        return spec_from_file_location(name, FALLBACK_FILE) if is_wanted else None
 
 
 class MmsegmentationFinder(MetaPathFinder):
-    """Find mmseg under the name ``mmsegmentation``.
+    """Find mmseg under the name ``mmsegmentation``; last in ``sys.meta_path``.
 
     For ``_base_ = 'mmseg::...'`` mmengine looks for a distribution ``mmsegmentation``, then for a module of that name;
     the maintained fork has another name. Remove this once mmengine looks for mmseg.
@@ -29,7 +29,7 @@ class MmsegmentationFinder(MetaPathFinder):
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         spec = find_spec('mmseg') if name == 'mmsegmentation' else None
-        # Without a loader the module is found but not imported a second time.
+        # Without a loader, the module is found but not imported a second time.
         return spec and ModuleSpec(name, None, origin=spec.origin)
 
 

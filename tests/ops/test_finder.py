@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from mmgcvit.ops import compiled
-from mmgcvit.ops.finder import COMPILED, FALLBACK, FallbackFinder
+from mmgcvit.ops.finder import COMPILED_MODULE, FALLBACK_FILE, FallbackFinder
 
 from ..programs import ROOT, run
 
@@ -29,9 +29,9 @@ def test_importing_mmcvs_operators_finds_the_fallback(monkeypatch):
     """mmengine's mmcv_full_available() is False until then."""
     finder = FallbackFinder()
     monkeypatch.delitem(sys.modules, 'mmcv.ops', raising=False)
-    assert finder.find_spec(COMPILED) is None
+    assert finder.find_spec(COMPILED_MODULE) is None
     monkeypatch.setitem(sys.modules, 'mmcv.ops', SimpleNamespace())
-    assert finder.find_spec(COMPILED).origin == str(FALLBACK)
+    assert finder.find_spec(COMPILED_MODULE).origin == str(FALLBACK_FILE)
     assert finder.find_spec('mmcv.other') is None
 
 
@@ -41,7 +41,7 @@ def test_compiled_modules_take_precedence():
 
 
 def test_compiled_operators_are_told_from_the_fallback(monkeypatch, tmp_path):
-    for origin, expected in ((tmp_path / 'mmcv' / '_ext.so', True), (FALLBACK, False)):
+    for origin, expected in ((tmp_path / 'mmcv' / '_ext.so', True), (FALLBACK_FILE, False)):
         monkeypatch.setattr(compiled, 'find_spec', lambda name, origin=origin: SimpleNamespace(origin=origin))
         assert compiled.are_compiled() == expected
 

@@ -1,7 +1,7 @@
 """Ablation variants of GC ViT and LSA, from the papers and our own.
 
-Each network here is its paper's with one choice changed; docs/ablations.md lists them by table. Nothing else in the
-package imports this folder: the configs under configs/ablations do, by ``custom_imports``.
+Each variant changes one choice of its paper's network; docs/ablations.md lists them by table. Nothing else in the
+package imports this folder. The configs under configs/ablations import it through ``custom_imports``.
 """
 # ruff: noqa: F401
 

@@ -30,9 +30,9 @@ from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
 from ..layers.windows import ceil_div, pad_to_windows, unpad, window_partition
 
 PATCH = 4
-# As in Swin. It is finite, so that a fully masked row gives no NaN; exp(-100) is negligible beside other weights.
-MASKED = -100.0
-# The keys of networks with Swin's patch embedding are those of GC ViT here; the norm of the embedding identifies them.
+# The value of Swin. It is finite, so that a fully masked row gives no NaN, and exp(-100) is negligible.
+MASK_VALUE = -100.0
+# Networks with Swin's patch embedding have the local keys of GC ViT, but the embedding's norm as the signature key.
 SWIN_STEM = replace(
     LOCAL, name='mmgcvit with patch embedding', signature_key='stem.norm.weight', network='SwinWithoutShifting'
 )
@@ -41,8 +41,8 @@ SWIN_STEM = replace(
 class GlobalKeyValueAttention(WindowAttention):
     """Attention with local queries and global keys and values (table S.2, row 1).
 
-    Keys and values both are the output of the global query generator without further projections. The paper does not
-    say whether there are any.
+    Keys and values are both the output of the global query generator, without further projections. The paper does not
+    say whether there should be any.
     """
 
     projected = 'q'
@@ -102,8 +102,8 @@ class PatchEmbedding(nn.Module):
         return self.proj.out_channels * ceil_div(size[0], PATCH) * ceil_div(size[1], PATCH)
 
     def forward(self, images: Tensor) -> Tensor:
-        below, right = (-side % PATCH for side in images.shape[2:])
-        return self.norm(nchw_to_nhwc(self.proj(F.pad(images, (0, right, 0, below)))))
+        bottom, right = (-side % PATCH for side in images.shape[2:])
+        return self.norm(nchw_to_nhwc(self.proj(F.pad(images, (0, right, 0, bottom)))))
 
 
 class PatchMerging(nn.Module):
@@ -137,43 +137,43 @@ class LocalStage(Stage):
 
 
 class ShiftedWindowAttention(LocalWindowAttention):
-    """Attention inside windows that are shifted by half their size; wrapped-around tokens are masked.
+    """Attention inside windows that are shifted by half their size. Pairs of tokens from opposite borders are masked.
 
-    A side that one window covers is not shifted.
+    Along a side that one window covers, windows are not shifted.
     """
 
     def forward(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
-        """Attend as :class:`WindowAttention`, in shifted windows."""
+        """Apply attention as :class:`WindowAttention` does, in shifted windows."""
         shifted = self.roll_windows(x)
         attended = super().forward(shifted, q_global, self.add_mask(bias, shifted.shape[1:3]))
-        return unpad(attended.roll(self.shift(shifted.shape[1:3]), (1, 2)), x.shape[1:3])
+        return unpad(attended.roll(self.compute_shift(shifted.shape[1:3]), (1, 2)), x.shape[1:3])
 
     def attention_weights(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
-        """Return the attention weights as :class:`WindowAttention`, in shifted windows."""
+        """Return the attention weights as :class:`WindowAttention` does, in shifted windows."""
         shifted = self.roll_windows(x)
         return super().attention_weights(shifted, q_global, self.add_mask(bias, shifted.shape[1:3]))
 
     def roll_windows(self, x: Tensor) -> Tensor:
         """Pad a map and roll it up and to the left: (B, H, W, C) to (B, H', W', C)."""
         padded = pad_to_windows(x, self.window)
-        dy, dx = self.shift(padded.shape[1:3])
+        dy, dx = self.compute_shift(padded.shape[1:3])
         return padded.roll((-dy, -dx), (1, 2))
 
-    def shift(self, size: tuple[int, int]) -> tuple[int, int]:
+    def compute_shift(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return the shift of windows down and to the right, in tokens, for a padded map of ``size`` = (H, W)."""
         dy, dx = (side // 2 if length > side else 0 for length, side in zip(size, self.window, strict=True))
         return dy, dx
 
     def add_mask(self, bias: Tensor, size: tuple[int, int]) -> Tensor:
         """Add the mask of each window to the position bias: (nH, N, N) to (nW, nH, N, N)."""
-        mask = (~self.find_allowed_pairs(size, bias.device)).to(bias.dtype) * MASKED
+        mask = (~self.find_allowed_pairs(size, bias.device)).to(bias.dtype) * MASK_VALUE
         return bias + mask.unsqueeze(1)
 
     def find_allowed_pairs(self, size: tuple[int, int], device: torch.device) -> Tensor:
-        """Return whether each query may attend to each key: bool (nW, N, N), True in one region before the roll."""
+        """Return a bool mask (nW, N, N), [query, key], which is False for pairs from opposite borders."""
         rows, columns = (
             torch.arange(length, device=device) >= length - step
-            for length, step in zip(size, self.shift(size), strict=True)
+            for length, step in zip(size, self.compute_shift(size), strict=True)
         )
         regions = rows[:, None] * 2 + columns  # only the last windows contain wrapped-around tokens
         tokens = window_partition(regions[None, :, :, None], self.window)[0, :, :, 0]

@@ -1,6 +1,6 @@
-"""Variants of LSA's local attention block, the first of the first stage (LSA's paper, table 6).
+"""Variants of LSA's local attention block, which is the first block of the first stage (LSA's paper, table 6).
 
-They see the image once, not its shifted copies: their ``arch`` says ``shared_position=True``, and its shifts and
+Their input is the image without shifted copies. Their ``arch`` must have ``shared_position=True``, and its shifts and
 ``shared_conv`` have no effect.
 
 Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
@@ -21,12 +21,12 @@ from ..lsa.attention import GroupedAttention
 from ..lsa.shifted_patches import PatchEmbedding
 from ..lsa.stage import NORM_EPS, Block, Stage
 
-# Divides the 32x32 tokens of a CIFAR image; the paper does not name the windows.
+# The paper does not give the window size. 8 divides the 32 tokens of a side of a CIFAR image.
 WINDOW = (8, 8)
 
 
 class UnshiftedStem(PatchEmbedding):
-    """LSA's stem on the image alone: (B, in_channels, H, W) to (B, h, w, C). Arguments of shifts have no effect."""
+    """LSA's stem without shifted copies: (B, in_channels, H, W) to (B, h, w, C). Shift arguments are ignored."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments[:5])
@@ -61,8 +61,8 @@ class SwinAttention(GroupedAttention):
 def make_convolutional_projection(embed_dims: int, stride: int) -> nn.Sequential:
     """Make CvT's layers before a linear projection: depthwise 3x3 convolution and batch norm, on NCHW maps.
 
-    With stride 2 there are a quarter as many keys and values. On a CPU a large batch is processed in chunks
-    (layers/cpu.py), and batch norm computes statistics of each chunk.
+    With stride 2, the number of keys and values is a quarter. On a CPU a large batch is processed in chunks
+    (layers/cpu.py), and batch norm computes the statistics of each chunk.
     """
     conv = nn.Conv2d(embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(embed_dims))

@@ -1,7 +1,8 @@
 """Local and global window attention (paper, section 2 and figure 3).
 
-Both classes take the global query, so that a stage calls all of its blocks alike. From ../layers: ``window_partition``
-pads a map and cuts it into windows, ``attend`` is scaled dot-product attention, ``Linear`` is ``nn.Linear``.
+Both classes take the global query, so that a stage calls all its blocks in one way. From ../layers:
+``window_partition`` pads a map and cuts it into windows, ``attend`` computes attention, ``Linear`` is a faster
+``nn.Linear``.
 
 Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
@@ -20,7 +21,7 @@ from ..layers.windows import window_partition, window_reverse
 class WindowAttention(nn.Module):
     """Base class of attention inside each window of a map.
 
-    ``projected`` names the linear layer that projects the tokens, and what it computes: ``'qkv'``, ``'kv'``, ...
+    ``projected`` names the linear layer that projects the tokens, by its outputs: ``'qkv'``, ``'kv'``, ...
 
     Args:
         embed_dims: C.
@@ -43,9 +44,9 @@ class WindowAttention(nn.Module):
         """Attend in the windows of a map of any size, (B, H, W, C) to the same.
 
         Args:
-            x: The map.
+            x: The feature map.
             q_global: The global query, (B, nH, N, d) or (B, nW, nH, N, d).
-            bias: The bias of ``position``, (nH, N, N). The stage gathers it for all of its blocks at once.
+            bias: The bias of ``self.position``, (nH, N, N). The stage gathers the biases of all blocks at once.
         """
         size = x.shape[1:3]
         q, k, v = self.project(window_partition(x, self.window), q_global)
@@ -53,17 +54,17 @@ class WindowAttention(nn.Module):
         return window_reverse(self.proj(attended), self.window, size)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return q, k and v (B, nW, nH, N, d) of windows (B, nW, N, C). A shared q, k or v may be (B, nH, N, d)."""
+        """Return q, k and v (B, nW, nH, N, d) of windows (B, nW, N, C), or (B, nH, N, d) for one that windows share."""
         raise NotImplementedError
 
     def attention_weights(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
-        """Return the attention weights (B, nW, nH, N, N), for visualisation. Inputs are those of ``forward``."""
+        """Return the attention weights (B, nW, nH, N, N) for visualisation. The arguments are those of ``forward``."""
         q, k, _ = self.project(window_partition(x, self.window), q_global)
         return attention_weights(q, k, bias)
 
 
 class LocalWindowAttention(WindowAttention):
-    """Self-attention: queries, keys and values are projected from the tokens of the window. q_global is ignored."""
+    """Self-attention: queries, keys and values are projected from the window's tokens. ``q_global`` is ignored."""
 
     projected = 'qkv'
 
@@ -72,7 +73,7 @@ class LocalWindowAttention(WindowAttention):
 
 
 class GlobalWindowAttention(WindowAttention):
-    """The queries are the global query of the image; only keys and values are projected from the window's tokens."""
+    """Global attention: the queries are the image's global query; keys and values are projected from the window."""
 
     projected = 'kv'
 

@@ -1,8 +1,8 @@
 """GC ViT: Global Context Vision Transformers, ICML 2023 (arXiv 2206.09959).
 
 Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in ../layers. The base
-class, from levels() to freeze(), loading and saving, is in ../base.py. archs.py has the variants, key_mappings.py the
-keys of other implementations.
+class in ../base.py has levels() to freeze(), loading and saving. archs.py has the variants, key_mappings.py the keys of
+other implementations.
 
 Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
@@ -32,17 +32,17 @@ class GCViT(PyramidBackbone):
         arch: ``'xxtiny'``, ``'xtiny'``, ``'tiny'``, ``'tiny2'``, ``'small'``, ``'small2'``, ``'base'``, ``'large'``,
             or a dict with ``embed_dims, depths, num_heads, mlp_ratio`` and optionally ``layer_scale, drop_path_rate``.
         in_channels: Channels of the images.
-        window_size: Attention window in tokens, one for all stages or one per stage: an int or a pair (h, w). Published
-            are 7, 7, 14, 7 for images of 224 px, and 16 or 24 in every stage for dense prediction.
-        pretrain_img_size: Image size in pixels of pretraining (an int or a pair). It decides whether the global query
+        window_size: Attention window in tokens, one for all stages or one per stage: an int or a pair (h, w). The
+            published windows are 7, 7, 14, 7 for images of 224 px, and 16 or 24 in all stages for dense prediction.
+        pretrain_img_size: Image size of pretraining in pixels (an int or a pair). It decides whether the global query
             generator of the third stage halves its map, which checkpoints do not store. Inputs may have any size.
-        drop_path_rate: Drop path rate of the last block; the rates rise linearly from 0. The default is that of the
-            variant in ImageNet training.
+        drop_path_rate: Drop path rate of the last block; the rates rise linearly from 0. The default is the
+            variant's rate in ImageNet training.
         out_indices: Stages whose feature maps are returned, 0 to 3. Later stages are not built.
         frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1 nothing.
         lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0 disables it. Backbones
-            without LoRA load such checkpoints with LoRA merged into the weights.
-        with_cp: Use activation checkpointing, which recomputes blocks in the backward pass to save memory.
+            without LoRA load such checkpoints and merge LoRA into the weights.
+        with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
@@ -106,19 +106,19 @@ class GCViT(PyramidBackbone):
         self.freeze()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return one map (B, 2^i * C, H_i, W_i) for each i in ``out_indices``, from images (B, in_channels, H, W)."""
+        """Return the feature maps (B, 2^i * C, H_i, W_i), i in ``out_indices``, of images (B, in_channels, H, W)."""
         self.check_images(images)
         x, maps = images, []
-        for i, (before, stage) in enumerate(self.levels()):
-            x = run_in_chunks(before, stage, x)  # stage(before(x)), on a CPU a few images at a time
+        for i, (downsampler, stage) in enumerate(self.levels()):  # the first downsampler is the stem
+            x = run_in_chunks(downsampler, stage, x)  # stage(downsampler(x)), on a CPU a few images at a time
             if i in self.out_indices:
-                maps.append(self.output(i, x))
+                maps.append(self.make_output(i, x))
         return tuple(maps)
 
 
 def compute_drop_path_rates(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:
-    """Return the drop path rates of the blocks of each stage, which rise linearly from 0 to ``drop_path_rate``."""
-    drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, below=1)
+    """Return the drop path rates of the blocks of each stage, rising linearly from 0 to ``drop_path_rate``."""
+    drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
     last = max(sum(depths) - 1, 1)
     rates = iter([drop_path_rate * block / last for block in range(sum(depths))])
     return [[next(rates) for _ in range(depth)] for depth in depths]

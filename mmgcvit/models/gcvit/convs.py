@@ -1,7 +1,7 @@
 """Convolutional modules of GC ViT: FusedMBConv, and the downsampler and stem that use it (paper, section 2).
 
-Shapes: B batch, H x W feature map, C channels. SqueezeExcite and FusedMBConv take NCHW maps; downsampler and stem
-return channels-last ones.
+Shapes: B batch, H x W feature map, C channels. SqueezeExcite and FusedMBConv take NCHW maps. Downsampler and stem
+return channels-last maps.
 """
 
 import torch
@@ -15,7 +15,7 @@ from ..layers.windows import ceil_div
 
 
 class SqueezeExcite(nn.Module):
-    """Squeeze-and-excitation (arXiv 1709.01507): scale channels by a function of all means, (B, C, H, W)."""
+    """Squeeze-and-excitation (arXiv 1709.01507): scale channels by a function of their means, (B, C, H, W)."""
 
     def __init__(self, embed_dims: int) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Downsampler(nn.Module):
 
 
 class Stem(nn.Module):
-    """Compute the first map at a quarter of the resolution: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C).
+    """Compute the first feature map at 1/4 of the resolution: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C).
 
     Args:
         in_channels: Channels of the images.
@@ -89,7 +89,7 @@ class Stem(nn.Module):
         self.downsample = self.downsampler_type(embed_dims, embed_dims)
 
     def count_largest_elements(self, size: tuple[int, int]) -> int:
-        """Return the elements of the largest intermediate map for one image of ``size`` = (H, W), for chunking."""
+        """Return the number of elements of the largest map inside, for one image of ``size`` = (H, W)."""
         return self.proj.out_channels * ceil_div(size[0], 2) * ceil_div(size[1], 2)
 
     def forward(self, images: Tensor) -> Tensor:

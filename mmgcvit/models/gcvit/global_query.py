@@ -1,4 +1,4 @@
-"""Generate the global query of a map, which all its windows share (paper, section 2).
+"""Generate the global query: queries from a whole feature map, shared by all of its windows (paper, section 2).
 
 Shapes: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of a window, nH heads, d = C/nH.
 """
@@ -27,15 +27,15 @@ class FeatureExtractor(nn.Module):
 
 
 class GlobalQueryGenerator(nn.Module):
-    """Reduce a map to the size of one window. The result serves as the queries of every window.
+    """Reduce a map to the size of one window, as the queries of every window.
 
-    For images of the pretraining size the steps do that exactly. Other maps are resized bicubically at the end.
+    For images of the pretraining size, the steps reach that size. Maps of other images are then resized bicubically.
 
     Args:
         embed_dims: C.
         num_heads: nH.
         window: (h, w).
-        poolings: Whether each step halves the map.
+        poolings: For each step, whether it halves the map.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, window: Window, poolings: tuple[bool, ...]) -> None:
@@ -55,12 +55,12 @@ class GlobalQueryGenerator(nn.Module):
 
 
 def plan_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int, int]) -> tuple[tuple[bool, ...], ...]:
-    """Return the steps of the generator of each of the four stages: True for a step that halves the map.
+    """Return the steps of the generator for each of the four stages: True if a step halves the map.
 
     For the published windows 7, 7, 14, 7 and images of 224 px the maps have 56, 28, 14 and 7 tokens a side, and the
     steps reduce them to the window: stage 0 halves three times, stage 1 twice, stages 2 and 3 never. The arguments only
     affect stage 2, which halves once unless its window is the whole map of a pretraining image, as in the published
-    networks. For larger windows the resize at the end makes up the difference.
+    networks. If a window is larger, the generator's final resize makes up the difference.
     """
     size = check_img_size(pretrain_img_size)
     window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])

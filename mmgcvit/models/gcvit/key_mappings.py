@@ -1,6 +1,6 @@
 """Define the three key mappings of GC ViT checkpoints, as rows of (external keys, local keys).
 
-All have the same values. Keys differ, and some shapes have additional dimensions of size 1.
+Checkpoints differ in their keys, and some shapes have additional dimensions of size 1. Values are equal.
 """
 
 from ...checkpoints.key_mapping import SAME, KeyMapping, make_own_mapping
@@ -11,8 +11,8 @@ ORIGINAL_FUSED_MBCONV = {
     'conv.2.fc.2.': 'conv.squeeze_excite.excite.',
     'conv.3.': 'conv.pointwise.',
 }
-BESIDE_MBCONV = {'norm1.': 'norm_in.', 'reduction.': 'reduction.', 'norm2.': 'norm_out.'}
-ORIGINAL_DOWNSAMPLER = ORIGINAL_FUSED_MBCONV | BESIDE_MBCONV
+NORMS_AND_REDUCTION = {'norm1.': 'norm_in.', 'reduction.': 'reduction.', 'norm2.': 'norm_out.'}
+ORIGINAL_DOWNSAMPLER = ORIGINAL_FUSED_MBCONV | NORMS_AND_REDUCTION
 ORIGINAL_BLOCK = {
     'norm1.': 'norm1.',
     'attn.relative_position_bias_table': 'attn.position.relative_position_bias_table',
@@ -54,7 +54,7 @@ TIMM_FUSED_MBCONV = {
     'se.fc2.': 'conv.squeeze_excite.excite.',
     'conv_pw.': 'conv.pointwise.',
 }
-TIMM_DOWNSAMPLER = BESIDE_MBCONV | {f'conv_block.{theirs}': ours for theirs, ours in TIMM_FUSED_MBCONV.items()}
+TIMM_DOWNSAMPLER = NORMS_AND_REDUCTION | {f'conv_block.{key}': local for key, local in TIMM_FUSED_MBCONV.items()}
 TIMM_BLOCK = {
     'norm1.': 'norm1.',
     'attn.rel_pos.relative_position_bias_table': 'attn.position.relative_position_bias_table',

@@ -55,7 +55,7 @@ class Stage(nn.Module):
         mlp_ratio: Channels inside the MLPs, as a multiple of C.
         layer_scale: Initial value of the layer scale; None disables it.
         drop_path_rates: One probability per block; their number is the depth of the stage.
-        poolings: Whether each step of the global query generator halves the map.
+        poolings: For each step of the global query generator, whether it halves the map.
         with_cp: Use activation checkpointing for each block.
     """
 
@@ -79,8 +79,8 @@ class Stage(nn.Module):
         self.with_cp = with_cp
         self.global_query = self.global_query_type(embed_dims, num_heads, window, poolings)
         if len(drop_path_rates) == 1:
-            # A stage of one block has no global attention, but published checkpoints have its generator. It is frozen,
-            # since distributed training would wait for its gradient.
+            # A stage of one block has no global attention, but published checkpoints have its generator. It gets no
+            # gradient, for which distributed training would wait, so it is frozen.
             self.global_query.requires_grad_(False)
         self.blocks = nn.ModuleList(
             self.block_type(

@@ -1,7 +1,7 @@
-"""Parts that mean the same in every backbone of this package. They import torch and mmcv only.
+"""Layers that both backbones share. They need no library other than torch.
 
-The network is in ``blocks``, ``windows``, ``position`` and ``attention``; ``cpu``, ``trained_bias``, ``resizing`` and
-``tracing`` make it fast or fit for exports, and change results by rounding at most.
+``blocks``, ``windows``, ``position`` and ``attention`` define the network. ``cpu``, ``autocast``, ``trained_bias``,
+``resizing`` and ``tracing`` make it faster or exportable, and change results by rounding at most.
 """
 # ruff: noqa: F401
 

@@ -1,4 +1,4 @@
-"""Check the arguments of backbones: ints, floats, windows, and ``arch``, the name of a variant or its attributes."""
+"""Check the arguments of backbones (numbers, windows, image sizes, ``arch``), and infer some from weights."""
 
 import math
 import re
@@ -18,44 +18,45 @@ Arch = TypeVar('Arch')
 
 
 def require(name: str, value: Any, is_valid: bool, expected: str) -> None:
-    """Raise a ValueError with the name, the value and what is allowed, unless the value is valid."""
+    """Raise a ValueError with the argument's name, its value and the expected values, unless ``is_valid``."""
     if not is_valid:
         raise ValueError(f'{name} is {value!r}; expected {expected}')
 
 
-def is_int(value: Any, least: int) -> bool:
-    """Return whether a value is an int (of Python or NumPy, not a bool) of at least ``least``."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+def is_int(value: Any, minimum: int) -> bool:
+    """Return whether a value is an int (of Python or NumPy, not a bool) of at least ``minimum``."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= minimum
 
 
 def is_sequence(value: Any) -> bool:
-    """Return whether a value is a list, a tuple or another sequence except a str."""
+    """Return whether a value is a list, a tuple or another sequence, but not str or bytes."""
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def check_int(name: str, value: Any, least: int) -> int:
-    """Return an int of at least ``least``, or raise a ValueError."""
-    require(name, value, is_int(value, least), f'an int of at least {least}')
+def check_int(name: str, value: Any, minimum: int) -> int:
+    """Return the value as a Python int; raise a ValueError if it is not an int of at least ``minimum``."""
+    require(name, value, is_int(value, minimum), f'an int of at least {minimum}')
     return int(value)
 
 
 def check_ints(name: str, values: Any, length: int | None = None) -> tuple[int, ...]:
-    """Return one int of at least 1 per stage as a tuple, or raise a ValueError."""
+    """Return the values as a tuple; raise a ValueError if they are not one int of at least 1 per stage."""
     is_valid = is_sequence(values) and all(is_int(value, 1) for value in values) and len(values) > 0
     expected = f'{"" if length is None else f"{length} "}ints of at least 1, one per stage'
     require(name, values, is_valid and length in (None, len(values)), expected)
     return tuple(map(int, values))
 
 
-def check_float(name: str, value: Any, least: float, below: float = math.inf) -> float:
-    """Return a number of at least ``least`` and less than ``below`` as float, or raise a ValueError."""
-    limit = '' if below == math.inf else f' and less than {below}'
-    require(name, value, isinstance(value, Real) and least <= value < below, f'a number of at least {least}{limit}')
+def check_float(name: str, value: Any, minimum: float, upper_bound: float = math.inf) -> float:
+    """Return the value as a float; raise a ValueError if it is not a number in [minimum, upper_bound)."""
+    limit = '' if upper_bound == math.inf else f' and less than {upper_bound}'
+    is_valid = isinstance(value, Real) and minimum <= value < upper_bound
+    require(name, value, is_valid, f'a number of at least {minimum}{limit}')
     return float(value)
 
 
 def check_img_size(img_size: int | tuple[int, int]) -> tuple[int, int]:
-    """Return ``pretrain_img_size``, pixels of one side or a pair (height, width), as a pair, or raise a ValueError."""
+    """Return ``pretrain_img_size``, an int or a pair, as a pair (height, width); raise a ValueError if invalid."""
     size = tuple(img_size) if is_sequence(img_size) else (img_size, img_size)
     is_valid = len(size) == 2 and all(is_int(pixels, 32) for pixels in size)
     require('pretrain_img_size', img_size, is_valid, 'at least 32 px, an int or a pair (height, width)')
@@ -67,17 +68,17 @@ def resolve_windows(
 ) -> tuple[Window | None, ...]:
     """Return the window (h, w) of each stage. ``window_size`` is one window or one per stage, each an int or a pair.
 
-    If ``optional``, a window may be None, which means the whole map.
+    If ``optional`` is True, a window may be None, which means the whole feature map.
     """
-    given = window_size if is_sequence(window_size) else [window_size] * num_stages
-    windows = [tuple(entry) if is_sequence(entry) else (entry, entry) for entry in given]
+    sizes = window_size if is_sequence(window_size) else [window_size] * num_stages
+    windows = [tuple(size) if is_sequence(size) else (size, size) for size in sizes]
     is_valid = len(windows) == num_stages and all(
-        (optional and entry is None) or (len(window) == 2 and all(is_int(side, 1) for side in window))
-        for entry, window in zip(given, windows, strict=True)
+        (optional and size is None) or (len(window) == 2 and all(is_int(side, 1) for side in window))
+        for size, window in zip(sizes, windows, strict=True)
     )
     allowed = f'{"None (the whole map), " if optional else ""}an int of at least 1 or a pair (h, w)'
     require('window_size', window_size, is_valid, f'{allowed}, for all stages or one for each of the {num_stages}')
-    return tuple(None if entry is None else window for entry, window in zip(given, windows, strict=True))
+    return tuple(None if size is None else window for size, window in zip(sizes, windows, strict=True))
 
 
 def resolve_arch(arch: str | Mapping[str, Any], variants: Mapping[str, Arch]) -> Arch:
@@ -98,9 +99,9 @@ def resolve_arch(arch: str | Mapping[str, Any], variants: Mapping[str, Arch]) ->
         raise ValueError(f'arch: {error}; the keys are {[field.name for field in fields(variant_class)]}') from None
 
 
-def count_blocks(tensors: Iterable[str]) -> Counter[int]:
-    """Count the blocks of each stage by the keys of a state dict."""
-    blocks = {match.groups() for name in tensors if (match := re.match(r'stages\.(\d+)\.blocks\.(\d+)\.', name))}
+def count_blocks(keys: Iterable[str]) -> Counter[int]:
+    """Count the blocks of each stage from the keys of a state dict."""
+    blocks = {match.groups() for key in keys if (match := re.match(r'stages\.(\d+)\.blocks\.(\d+)\.', key))}
     return Counter(int(stage) for stage, _ in blocks)
 
 

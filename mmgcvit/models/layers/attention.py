@@ -1,4 +1,4 @@
-"""Multi-head attention inside windows: split heads, attend, merge heads. Only this file calls attention kernels.
+"""Multi-head attention inside windows: split heads, attend, merge heads. :func:`attend` chooses the kernel.
 
 Shapes: B batch, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
@@ -22,12 +22,12 @@ try:
 except ImportError:  # before torch 2.3
     CAN_ORDER_BACKENDS = False
 
-# The limit of a CUDA grid in its y and z dimensions, which torch's kernels use for heads and windows.
+# CUDA's limit for the y and z dimensions of a grid, which torch's attention kernels use for heads and windows.
 MAX_GRID_SIZE = 65535
 
 
 def split_heads(x: Tensor, num_heads: int, chunks: int = 1) -> tuple[Tensor, ...]:
-    """Split a projection's channels into chunks (q, k, v or k, v) and heads, chunk-major then head-major.
+    """Split a projection's channels into chunks (q, k, v or k, v), and each chunk into heads.
 
     Shapes: (B, nW, N, chunks*C) to ``chunks`` tensors (B, nW, nH, N, d).
     """
@@ -39,7 +39,7 @@ def split_heads(x: Tensor, num_heads: int, chunks: int = 1) -> tuple[Tensor, ...
 def merge_heads(x: Tensor) -> Tensor:
     """Merge heads, the inverse of :func:`split_heads`: (B, nW, nH, N, d) to (B, nW, N, C)."""
     merged = x.transpose(2, 3)
-    if is_exporting():  # in another runtime the strides of the kernel's result may differ from the traced ones
+    if is_exporting():  # at run time, the strides of the kernel's result may differ from the traced ones
         merged = merged.clone(memory_format=torch.contiguous_format)
     return merged.flatten(3)
 
@@ -48,20 +48,20 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     """Compute scaled dot-product attention with an optional bias: softmax(q k^T / sqrt(d) + bias) v.
 
     Args:
-        q: (B, nW, nH, N, d), or (B, nH, N, d) if all windows of an image share them.
-        k: As ``q``.
-        v: As ``q``. At least one of the three has a window dimension.
-        bias: (nH, N, N), [head, query, key], for all windows, or (nW, nH, N, N) for each window of an image.
+        q: Queries (B, nW, nH, N, d), or (B, nH, N, d) if all windows of an image share them.
+        k: Keys in one of these two shapes.
+        v: Values in one of these two shapes. At least one of the three tensors has the dimension nW.
+        bias: (nH, N, N), indexed [head, query, key], for all windows; or (nW, nH, N, N), with one bias per window.
 
     Returns:
         (B, nW, nH, N, d).
     """
-    dtype = v.dtype  # under autocast that of linear layers; other operands may be float32
+    dtype = v.dtype  # under autocast, the dtype of linear layers; the other operands may be float32
     q, k, bias = q.to(dtype), k.to(dtype), None if bias is None else bias.to(dtype)
     batch, num_windows = next(x for x in (v, k, q) if x.ndim == 5).shape[:2]
-    own_keys = k.ndim == v.ndim == 5
+    has_window_keys = k.ndim == v.ndim == 5
     q, k, v = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q, k, v))
-    if own_keys and supports_trained_bias(q, bias) and not has_user_backends():
+    if has_window_keys and supports_trained_bias(q, bias) and not has_user_backends():
         return attend_with_trained_bias(q, k, v, bias)
     if torch.onnx.is_in_onnx_export():  # the exporter supports torch's attention in four dimensions only
         return attention_weights(q, k, bias) @ v
@@ -69,7 +69,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
         return F.scaled_dot_product_attention(q, k, v, bias)  # it broadcasts operands that windows share
     queries, keys, values = (windows_as_batch(x, num_windows) for x in (q, k, v))
     if bias is not None:
-        # With three dimensions torch silently falls back from its fused CPU kernel.
+        # The bias gets four dimensions; with three, torch silently falls back from its fused CPU kernel.
         bias = bias.unsqueeze(0) if bias.ndim == 3 else bias.expand(batch, *bias.shape).flatten(0, 1)
     with select_backends(values, bias):
         chunks = [F.scaled_dot_product_attention(*chunk) for chunk in split_launches(queries, keys, values, bias)]
@@ -78,7 +78,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
 
 
 def attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return the attention weights of :func:`attend`, (B, nW, nH, N, N), [query, key], without a fused kernel."""
+    """Return the softmax weights of :func:`attend`, without a fused kernel: (B, nW, nH, N, N), last [query, key]."""
     q, k = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q.to(k.dtype), k))
     scores = q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)
     return (scores if bias is None else scores + bias).softmax(-1)
@@ -87,10 +87,10 @@ def attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tenso
 def share_queries(q: Tensor, num_windows: int) -> Tensor:
     """Prepare queries that all windows of an image share, once for several calls of :func:`attend`.
 
-    On CUDA (B, nH, N, d) becomes (B, nW, nH, N, d), since kernels need a copy for each window. On a CPU the result is
-    (B, nH, N, d) and contiguous, which makes the backward pass faster. So it is in exports, for any number of windows.
+    On CUDA (B, nH, N, d) becomes (B, nW, nH, N, d), since kernels need a copy for each window. On a CPU and in exports
+    the result is a contiguous (B, nH, N, d): the backward pass is faster, and exports serve any number of windows.
     """
-    q = cast_for_autocast(q).transpose(1, 2)  # tokens before heads in memory, as in projected tokens
+    q = cast_for_autocast(q).transpose(1, 2)  # tokens before heads in memory, as in a projection's output
     if q.device.type != 'cuda' or is_exporting():
         return q.contiguous().transpose(1, 2)
     return q.unsqueeze(1).expand(-1, num_windows, -1, -1, -1).contiguous().transpose(2, 3)
@@ -99,9 +99,9 @@ def share_queries(q: Tensor, num_windows: int) -> Tensor:
 def get_backends(device_type: str, dtype: torch.dtype, has_bias: bool) -> 'list[SDPBackend]':
     """Return the allowed backends of ``scaled_dot_product_attention``, best first; an empty list keeps torch's choice.
 
-    On CUDA: flash if there is no bias, which it does not support; memory-efficient, the only fused kernel with a
-    gradient for a bias; math for inputs that it rejects (float64, odd head dimensions). cuDNN, which torch prefers on
-    recent GPUs, is excluded: it plans for 0.06 to 1 s for each number of windows, of which detection has many.
+    On CUDA: flash, unless there is a bias, which it does not support; memory-efficient, the only fused kernel with a
+    gradient for a bias; math for inputs that the others reject (float64, odd head dimensions). cuDNN, which torch
+    prefers on recent GPUs, is excluded: it plans 0.06 to 1 s for each number of windows, and detection has many.
     """
     if device_type != 'cuda':
         return []
@@ -112,11 +112,11 @@ def get_backends(device_type: str, dtype: torch.dtype, has_bias: bool) -> 'list[
 
 
 def select_backends(values: Tensor, bias: Tensor | None) -> AbstractContextManager:
-    """Return the context that selects :func:`get_backends`; none in exports or if the user selected backends."""
+    """Return a context manager that applies :func:`get_backends`, except in exports or if the user chose backends."""
     if not CAN_ORDER_BACKENDS or is_exporting() or has_user_backends():
         return nullcontext()
-    wanted = get_backends(values.device.type, values.dtype, bias is not None)
-    return sdpa_kernel(wanted, set_priority=True) if wanted else nullcontext()
+    backends = get_backends(values.device.type, values.dtype, bias is not None)
+    return sdpa_kernel(backends, set_priority=True) if backends else nullcontext()
 
 
 def is_backend_excluded() -> bool:
@@ -126,15 +126,15 @@ def is_backend_excluded() -> bool:
     return not (enabled and getattr(cuda, 'cudnn_sdp_enabled', cuda.math_sdp_enabled)())
 
 
-# A compiled graph keeps the choice of its compilation. torch.compiler.assume_constant_result sets the same attribute,
-# but imports the compiler. Callers use a second name, since earlier compilers overwrite the global of the function with
-# the result.
+# torch.compile evaluates this function once, at compile time. torch.compiler.assume_constant_result sets the same
+# attribute, but imports the compiler. Callers use a second name, since older compilers replace the function's global
+# name by the result.
 is_backend_excluded._dynamo_marked_constant = True
 has_user_backends = is_backend_excluded
 
 
 def split_launches(*tensors: Tensor | None) -> Iterator[tuple[Tensor | None, ...]]:
-    """Split q, k, v and a bias (B*nW, ...) to the limit of one CUDA launch; a shared bias (1, ...) is not split."""
+    """Split q, k, v and a bias (B*nW, ...) to fit the limit of a CUDA launch; a bias (1, ...) is not split."""
     values = tensors[2]
     if not has_launch_limit(values) or values.shape[0] <= MAX_GRID_SIZE:
         yield tensors

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from .tracing import is_tracing
 
-# The cast weight and bias of the layers inside the module that runs.
+# The cast weight and bias of each layer inside the module whose forward is running.
 CAST_WEIGHTS: ContextVar[dict[nn.Module, tuple[Tensor, Tensor | None]]] = ContextVar('CAST_WEIGHTS')
 
 
@@ -38,7 +38,7 @@ def cast_for_autocast(x: Tensor) -> Tensor:
 def cast_weights_together(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Decorate the ``forward`` of a module: under autocast, cast the weights of its layers in one kernel.
 
-    It affects layers that read their weights by :func:`get_weights`. torch.compile fuses casts by itself.
+    This affects layers that read their weights through :func:`get_weights`. torch.compile fuses casts by itself.
     """
 
     @functools.wraps(forward)
@@ -47,8 +47,8 @@ def cast_weights_together(forward: Callable[..., Tensor]) -> Callable[..., Tenso
             return forward(module, x, *args)
         layers = [layer for layer in module.modules() if getattr(layer, 'reads_cast_weights', False)]
         weights = [weight for layer in layers for weight in (layer.weight, layer.bias) if weight is not None]
-        cast = iter(CastTogether.apply(*weights))
-        pairs = {layer: (next(cast), None if layer.bias is None else next(cast)) for layer in layers}
+        cast_weights = iter(CastTogether.apply(*weights))
+        pairs = {layer: (next(cast_weights), None if layer.bias is None else next(cast_weights)) for layer in layers}
         token = CAST_WEIGHTS.set(pairs)
         try:
             return forward(module, x, *args)
@@ -59,9 +59,9 @@ def cast_weights_together(forward: Callable[..., Tensor]) -> Callable[..., Tenso
 
 
 def get_weights(layer: nn.Module) -> tuple[Tensor, Tensor | None]:
-    """Return the weight and bias of a layer, as :func:`cast_weights_together` cast them if it did."""
-    cast = None if is_tracing() else CAST_WEIGHTS.get({}).get(layer)
-    return cast or (layer.weight, layer.bias)
+    """Return the weight and bias of a layer, already cast if :func:`cast_weights_together` is active."""
+    cast_weights = None if is_tracing() else CAST_WEIGHTS.get({}).get(layer)
+    return cast_weights or (layer.weight, layer.bias)
 
 
 class Conv2d(nn.Conv2d):
@@ -88,7 +88,7 @@ class CastTogether(torch.autograd.Function):
 
 
 def cast_together(tensors: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ...]:
-    """Cast tensors to a dtype in one kernel (from torch 2.4; earlier versions take one for each)."""
-    cast = tuple(torch.empty_like(tensor, dtype=dtype) for tensor in tensors)
-    torch._foreach_copy_(cast, tensors)
-    return cast
+    """Cast tensors to a dtype in one kernel (before torch 2.4, in one kernel for each tensor)."""
+    outputs = tuple(torch.empty_like(tensor, dtype=dtype) for tensor in tensors)
+    torch._foreach_copy_(outputs, tensors)
+    return outputs

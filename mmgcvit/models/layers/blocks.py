@@ -1,4 +1,4 @@
-"""Layers of a transformer block other than attention: norm, MLP, residual connection, LoRA, and initial weights.
+"""Layers of a transformer block other than attention: LayerNorm, MLP, residual connection, LoRA, weight initialisation.
 
 Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C).
 """
@@ -17,11 +17,11 @@ from .tracing import is_tracing
 
 
 class TransformerBlock(nn.Module):
-    """Base class of the blocks, which are the unit of activation checkpointing."""
+    """Base class of the backbones' blocks, each of which is a unit of activation checkpointing."""
 
 
 def checkpoint_block(block: nn.Module, *inputs: Tensor) -> Any:
-    """Call a block with activation checkpointing."""
+    """Call a block, with activation checkpointing if gradients are enabled."""
     if not torch.is_grad_enabled():
         return block(*inputs)
     return checkpoint(block, *inputs, use_reentrant=False)
@@ -30,8 +30,8 @@ def checkpoint_block(block: nn.Module, *inputs: Tensor) -> Any:
 class LayerNorm(nn.LayerNorm):
     """``nn.LayerNorm`` computed in the dtype of its weights, which is float32 under autocast: (..., C) to the same.
 
-    On GPUs autocast does the same. On CPUs torch would compute in half precision and accumulate the gradients of the
-    weights in it, where most of their sum is lost to rounding.
+    On GPUs autocast does the same. On CPUs torch would compute in half precision and also accumulate the gradients
+    of the weights in it, where most of their sum is lost to rounding.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,8 +71,8 @@ class LayerScale(nn.Module):
 class AddBranch(torch.autograd.Function):
     """Compute ``x + branch * factors`` in the dtype of ``x``, in one kernel, and the gradient of the branch in another.
 
-    x and branch are (B, H, W, C), factors (B or 1, 1, 1, C or 1). Under autocast plain operators would cast the branch
-    to float32 first, and its gradient back to half precision.
+    x and branch are (B, H, W, C), factors (C,), (B, 1, 1, 1) or (B, 1, 1, C). Under autocast, separate operators would
+    cast the branch to float32 first, and its gradient back to half precision.
     """
 
     @staticmethod
@@ -107,8 +107,8 @@ class ResidualConnection(nn.Module):
         """Add a branch to the residual stream x, both (B, H, W, C)."""
         factors = None
         if self.training and self.drop_path_rate:
-            keep = 1 - self.drop_path_rate
-            factors = x.new_empty(len(x), 1, 1, 1).bernoulli_(keep).div_(keep)
+            keep_prob = 1 - self.drop_path_rate
+            factors = x.new_empty(len(x), 1, 1, 1).bernoulli_(keep_prob).div_(keep_prob)
         if not isinstance(self.layer_scale, nn.Identity):
             factors = self.layer_scale.gamma if factors is None else self.layer_scale(factors)
         if factors is None:
@@ -117,14 +117,14 @@ class ResidualConnection(nn.Module):
 
 
 class LoRALinear(Linear):
-    """A linear layer with the weight W + B A, with only B A trainable (LoRA, arXiv 2106.09685): (..., C) to (..., C').
+    """Linear layer with weight W + B A, whose A and B are trained (LoRA, arXiv 2106.09685): (..., C) to (..., C').
 
-    mmpretrain's ``LoRAModel`` and peft wrap layers in other modules, which changes the keys of the state dict; loading
-    checkpoints and layer-wise learning rate decay depend on these keys.
+    mmpretrain's ``LoRAModel`` and peft wrap layers in other modules, which changes the keys of the state dict. Loading
+    of checkpoints and layer-wise learning rate decay depend on these keys.
 
     W and the bias are those of the layer that it replaces, with the same keys. A (``lora_down``, rank x C) is
     initialised as in the paper's code, B (``lora_up``, C' x rank) with zeros. The paper's factor alpha / rank is 1, as
-    in mmpretrain's config. Each call computes the sum, so that merged weights give the same output to the bit.
+    in mmpretrain's config. Each call computes W + B A, so that merged weights give the same output bit for bit.
     """
 
     reads_cast_weights = False

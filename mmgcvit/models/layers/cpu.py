@@ -1,9 +1,9 @@
-"""Process large maps on CPUs in chunks that reuse memory, and compute matrix products with oneDNN.
+"""Process large feature maps on CPUs in chunks that reuse memory, and compute linear layers with oneDNN.
 
-Results equal those of plain calls, except that drop path and dropout draw random numbers in another order.
+Up to rounding, results equal those of plain calls. Only drop path and dropout draw random numbers in another order.
 
-Why chunks: glibc requests the memory of large tensors from the kernel and returns it after use, and the kernel zeroes
-each page. Allocating 38 MB takes longer than the matrix product that fills them. Small tensors reuse memory.
+Why chunks: glibc gets the memory of a large tensor from the operating system, which zeroes each page, and returns it
+after use. Allocating 38 MB takes longer than the matrix product that fills them. Small tensors reuse memory.
 """
 
 import functools
@@ -23,48 +23,48 @@ from .tracing import is_tracing
 IMAGE_CHUNK_BYTES = 16 << 20
 # The largest tensor of a chunk of tokens, for images that exceed IMAGE_CHUNK_BYTES: 2 to 8 MB are equally fast.
 TOKEN_CHUNK_BYTES = 4 << 20
-# The shifted copies of a chunk of patches: 4 MB fit the cache. They take 0.5 to 0.6 of the time of all patches at
-# once if there are many, and 1.3 to 1.5 if all would fit.
+# The shifted copies of a chunk of patches: 4 MB fit the cache. Chunks take 0.5 to 0.6 of the time of all patches at
+# once if there are many, and 1.3 to 1.5 of it if all would fit the cache.
 PATCH_CHUNK_BYTES = 4 << 20
 # The largest tensor whose memory glibc can keep: 32 MB minus its overhead.
 MAX_KEPT_BYTES = (32 << 20) - (64 << 10)
-# torch computes 1x1 convolutions of maps with at most this many elements, or in a single thread, with MKL as well.
+# torch computes 1x1 convolutions with oneDNN only for more elements than this and in several threads, else with MKL.
 MIN_ONEDNN_ELEMENTS = 20480
 CPUINFO = Path('/proc/cpuinfo')
-HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
+HOOK_ATTRIBUTES = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 
 
-def run_in_chunks(before: nn.Module, stage: nn.Module, images: Tensor) -> Tensor:
-    """Compute ``stage(before(images))``, on a CPU a few images at a time if tensors would be large.
+def run_in_chunks(downsampler: nn.Module, stage: nn.Module, x: Tensor) -> Tensor:
+    """Compute ``stage(downsampler(x))``, on a CPU a few images at a time if tensors would be large.
 
-    ``before`` is the stem or a downsampler. For a downsampler ``images`` are the maps of the previous stage.
+    For the first stage, ``downsampler`` is the stem and ``x`` are images; otherwise ``x`` are feature maps.
     """
-    if supports_chunks(images):
+    if supports_chunks(x):
         keep_freed_memory()
-        if len(images) > 1:
-            # Elements of the largest map of one image. A stem reports them. A downsampler halves their number,
-            # and MLPs multiply it by about four.
-            is_stem = hasattr(before, 'count_largest_elements')
-            elements = before.count_largest_elements(images.shape[2:]) if is_stem else 2 * images.numel() // len(images)
-            chunk_size = max(IMAGE_CHUNK_BYTES // (elements * images.element_size()), 1)
-            if len(images) > chunk_size and not has_hooks(before) and not has_hooks(stage):
-                return torch.cat([stage(before(chunk)) for chunk in images.split(chunk_size)])
-    return stage(before(images))
+        if len(x) > 1:
+            # Elements of the largest feature map of one image. A stem has a method for it. A downsampler halves the
+            # number of elements, and the MLPs of the stage multiply it by about four.
+            is_stem = hasattr(downsampler, 'count_largest_elements')
+            elements = downsampler.count_largest_elements(x.shape[2:]) if is_stem else 2 * x.numel() // len(x)
+            chunk_size = max(IMAGE_CHUNK_BYTES // (elements * x.element_size()), 1)
+            if len(x) > chunk_size and not has_hooks(downsampler) and not has_hooks(stage):
+                return torch.cat([stage(downsampler(chunk)) for chunk in x.split(chunk_size)])
+    return stage(downsampler(x))
 
 
 def chunk_tokens(forward: Callable[[nn.Module, Tensor], Tensor]) -> Callable[[nn.Module, Tensor], Tensor]:
-    """Decorate the ``forward`` of a module that processes the tokens of (..., C) independently.
+    """Decorate the ``forward`` of a module that processes each token of (..., C) independently.
 
-    On a CPU a large map is processed in chunks of tokens. In training their activations are recomputed in the backward
-    pass, with the same random numbers.
+    On a CPU a large feature map is processed in chunks of tokens. In training the activations of a chunk are recomputed
+    in the backward pass, with the same random numbers.
     """
 
     @functools.wraps(forward)
     def chunked_forward(module: nn.Module, x: Tensor) -> Tensor:
         if not supports_chunks(x):
             return forward(module, x)
-        widest = max(getattr(layer, 'out_features', x.shape[-1]) for layer in module.modules())
-        token_bytes = widest * x.element_size()
+        max_channels = max(getattr(layer, 'out_features', x.shape[-1]) for layer in module.modules())
+        token_bytes = max_channels * x.element_size()
         if x.numel() // x.shape[-1] * token_bytes <= IMAGE_CHUNK_BYTES or has_hooks(module):
             return forward(module, x)
         call = functools.partial(forward, module)
@@ -77,9 +77,9 @@ def chunk_tokens(forward: Callable[[nn.Module, Tensor], Tensor]) -> Callable[[nn
 
 
 def chunk_patches(attend: Callable[[nn.Module, Tensor], Tensor]) -> Callable[[nn.Module, Tensor], Tensor]:
-    """Decorate a method that processes patches, each with its T shifted copies, independently: (T, ..., C) to (..., C).
+    """Decorate a method that processes each patch with its T copies independently: (T, ..., C) to (..., C).
 
-    In inference on a CPU patches are processed in chunks.
+    In inference on a CPU, patches are processed in chunks.
     """
 
     @functools.wraps(attend)
@@ -101,10 +101,10 @@ def supports_chunks(x: Tensor) -> bool:
 
 @functools.cache
 def keep_freed_memory() -> None:
-    """Allocate and free 32 MB once per process.
+    """Make glibc keep freed memory for later tensors, by allocating and freeing 32 MB once per process.
 
-    glibc raises its mmap threshold to the size of a freed block, so that it keeps the memory of tensors up to that size
-    for later ones. This saves up to a fifth of the time of inference.
+    glibc raises its mmap threshold to the size of a freed block, and keeps the memory of tensors up to that size. This
+    saves up to a fifth of the time of inference.
     """
     torch.empty(MAX_KEPT_BYTES, dtype=torch.uint8, device='cpu')
 
@@ -112,8 +112,8 @@ def keep_freed_memory() -> None:
 class Linear(nn.Linear):
     """``nn.Linear``, computed by the faster library: (..., C) to (..., C').
 
-    torch computes float32 linear layers with MKL and convolutions with oneDNN. With several threads oneDNN is up to
-    twice as fast on processors other than Intel's, so there the layer is computed as a 1x1 convolution.
+    torch computes float32 linear layers with MKL and convolutions with oneDNN. With several threads, oneDNN is up to
+    twice as fast on processors that are not Intel's, so there the layer is computed as a 1x1 convolution.
     """
 
     reads_cast_weights: ClassVar[bool] = True
@@ -126,7 +126,7 @@ PLAIN_LAYERS = (Linear, nn.Linear, Conv2d, nn.Conv2d)
 
 
 def apply_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Compute ``F.linear`` with the faster library: for oneDNN, as a 1x1 convolution of a view in channels-last."""
+    """Compute ``F.linear`` with the faster library. oneDNN gets it as a 1x1 convolution of a channels-last view."""
     if is_tracing() or not is_onednn_faster() or not supports_onednn(x, weight):
         return F.linear(x, weight, bias)
     tokens = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
@@ -136,29 +136,29 @@ def apply_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 def supports_onednn(x: Tensor, weight: Tensor) -> bool:
     """Return whether torch computes a 1x1 convolution of these tokens and weights with oneDNN."""
-    plain = all(tensor.device.type == 'cpu' and tensor.dtype == torch.float32 for tensor in (x, weight))
-    many = x.numel() > MIN_ONEDNN_ELEMENTS and torch.get_num_threads() > 1
-    return plain and many and type(weight) in (Tensor, nn.Parameter)
+    is_float32_on_cpu = all(tensor.device.type == 'cpu' and tensor.dtype == torch.float32 for tensor in (x, weight))
+    is_large = x.numel() > MIN_ONEDNN_ELEMENTS and torch.get_num_threads() > 1
+    return is_float32_on_cpu and is_large and type(weight) in (Tensor, nn.Parameter)
 
 
 @functools.cache
 def is_onednn_faster() -> bool:
-    """Return whether torch computes linear layers with MKL on a processor that is not Intel's."""
+    """Return whether torch computes linear layers with MKL and the processor is not Intel's."""
     return torch.backends.mkl.is_available() and CPUINFO.is_file() and 'GenuineIntel' not in CPUINFO.read_text()
 
 
 def has_hooks(layer: nn.Module) -> bool:
     """Return whether a hook is registered for the layer, for one of its submodules, or globally."""
-    for_all_modules = any(getattr(nn.modules.module, f'_global{kind}') for kind in HOOKS)
-    return for_all_modules or any(map(has_own_hooks, layer.modules()))
+    has_global_hooks = any(getattr(nn.modules.module, f'_global{name}') for name in HOOK_ATTRIBUTES)
+    return has_global_hooks or any(map(has_own_hooks, layer.modules()))
 
 
 def has_own_hooks(layer: nn.Module) -> bool:
     """Return whether a hook is registered for the layer itself."""
-    return any(getattr(layer, kind) for kind in HOOKS)
+    return any(getattr(layer, name) for name in HOOK_ATTRIBUTES)
 
 
 def is_plain(layer: nn.Module) -> bool:
-    """Return whether a layer is a linear layer or convolution without hooks, with plain tensors as weights."""
-    plain = type(layer) in PLAIN_LAYERS and 'forward' not in vars(layer) and not has_own_hooks(layer)
-    return plain and (is_tracing() or type(layer.weight) in (Tensor, nn.Parameter))
+    """Return whether a layer is a linear layer or convolution without hooks and with ordinary weight tensors."""
+    has_plain_forward = type(layer) in PLAIN_LAYERS and 'forward' not in vars(layer) and not has_own_hooks(layer)
+    return has_plain_forward and (is_tracing() or type(layer.weight) in (Tensor, nn.Parameter))

@@ -1,8 +1,8 @@
-"""Relative position bias of window attention, and position embedding of a map.
+"""Relative position bias of window attention, and position embedding of a feature map.
 
-Both are learned parameters on a grid, resized when a state dict with another grid is loaded.
+Both are parameters on a grid, which are resized when a state dict with another grid is loaded.
 
-Shapes: B batch, H x W feature map, C channels, h x w window or grid, N = h*w tokens of a window, nH heads, T maps.
+Shapes: B batch, H x W feature map, C channels, h x w window or grid, N = h*w tokens of a window, nH heads, T copies.
 A bias table has one row per offset between two tokens of a window, (2h-1)*(2w-1) rows, and one column per head.
 """
 
@@ -23,7 +23,7 @@ Grid = tuple[int, int]
 
 # CUDA's memory-efficient attention requires the row stride of a bias to be a multiple of this number of elements.
 ALIGNMENT = 8
-# Largest size of position biases that are gathered together.
+# The largest total size of position biases that are gathered together.
 GATHERED_BYTES = 32 << 20
 
 
@@ -47,14 +47,14 @@ class GridTable(nn.Module):
             side = isqrt(num_rows)
             if side**2 != num_rows:
                 raise ValueError(f'{name} has {num_rows} rows; expected {prod(self.grid)}, or those of a square grid')
-            # (..., rows, C): each column is treated as an image.
+            # The table is (..., rows, C); each of its columns is resized as an image.
             resized = resize(state_dict[name].mT.unflatten(-1, (side, side)), self.grid)
             state_dict = {**state_dict, name: resized.flatten(-2).mT.contiguous()}
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 class PositionEmbedding(GridTable):
-    """Add a learned embedding to each position of a map, resized bicubically if the map differs from the grid.
+    """Add a learned embedding to each position of a feature map; for maps of another size than the grid, resize it.
 
     Args:
         embed_dims: C.
@@ -95,16 +95,16 @@ class RelativePositionBias(GridTable):
         self.num_heads = num_heads
 
     @staticmethod
-    def compute_index(shape: Window, device: torch.device | None = None) -> Tensor:
-        """Return the row of the table for pairs of tokens: (N, N), [query, key] -> (dy + h-1) * (2w-1) + (dx + w-1).
+    def compute_index(window: Window, device: torch.device | None = None) -> Tensor:
+        """Return the table row of each pair [query, key]: (N, N), with values (dy + h-1) * (2w-1) + (dx + w-1).
 
-        dy and dx are query minus key. The row is linear in both, so it is the difference of one number per token.
+        dy and dx are query minus key. The row is linear in both, so it is computed from one number per token.
         """
-        columns = 2 * shape[1] - 1
-        y = torch.arange(shape[0], device=device) * columns
-        x = torch.arange(shape[1], device=device)
+        columns = 2 * window[1] - 1
+        y = torch.arange(window[0], device=device) * columns
+        x = torch.arange(window[1], device=device)
         token = (y[:, None] + x[None, :]).flatten()
-        centre = (2 * shape[0] - 1) * columns // 2
+        centre = (2 * window[0] - 1) * columns // 2
         return token[:, None] - token[None, :] + centre
 
     def forward(self) -> Tensor:
@@ -114,22 +114,22 @@ class RelativePositionBias(GridTable):
 
 
 def gather_biases(positions: Sequence[RelativePositionBias]) -> Iterator[Tensor]:
-    """Yield the bias (nH, N, N) of each module, in the dtype of autocast. All modules have the same window.
+    """Yield the bias (nH, N, N) of each module, in autocast's dtype if it is on. All modules have the same window.
 
-    Biases up to :data:`GATHERED_BYTES` are gathered together. One by one they would need an eighth of the kernels of GC
-    ViT's training step.
+    Biases of up to :data:`GATHERED_BYTES` in total are gathered together. Gathering each on its own would take an
+    eighth of the kernels of GC ViT's training step.
     """
     index = constant(make_index, positions[0].window, like=positions[0].relative_position_bias_table)
-    count = max(GATHERED_BYTES // (4 * index.numel() * positions[0].num_heads), 1)
-    for i in range(0, len(positions), count):
-        tables = torch.stack([position.relative_position_bias_table for position in positions[i : i + count]])
-        # From one contiguous row per head: 3 to 5 times faster than gathering rows of heads.
+    chunk_size = max(GATHERED_BYTES // (4 * index.numel() * positions[0].num_heads), 1)
+    for i in range(0, len(positions), chunk_size):
+        tables = torch.stack([position.relative_position_bias_table for position in positions[i : i + chunk_size]])
+        # Gathering from one contiguous row per head is 3 to 5 times faster than gathering rows of heads.
         rows = cast_for_autocast(tables).transpose(1, 2).contiguous()
         biases = rows.index_select(2, index.flatten()).unflatten(2, index.shape)
         yield from biases[..., : index.shape[0]].unbind()
 
 
 def make_index(window: Window, device: torch.device) -> Tensor:
-    """Return the index. On CUDA its rows are padded to a multiple of ``ALIGNMENT`` with 0, a valid row of the table."""
+    """Return the index. On CUDA its rows are padded to a multiple of ``ALIGNMENT`` by 0, a valid row of the table."""
     index = RelativePositionBias.compute_index(window, device)
     return F.pad(index, (0, -index.shape[1] % ALIGNMENT)) if device.type == 'cuda' else index

@@ -1,6 +1,6 @@
-"""Resize bicubically by two matrix products, one for rows and one for columns.
+"""Resize images bicubically by two matrix products, one for rows and one for columns.
 
-The result equals ``F.interpolate(mode='bicubic', align_corners=False)`` up to rounding. In contrast to it, the backward
+The result equals ``F.interpolate(mode='bicubic', align_corners=False)`` up to rounding. Unlike there, the backward
 pass is deterministic on CUDA, and exported graphs contain matrix products instead of a Resize operator.
 """
 
@@ -9,15 +9,15 @@ from torch import Tensor
 
 from .tracing import constant
 
-# The parameter a of Keys' cubic convolution kernel, as in torch and OpenCV.
+# The parameter a of Keys' cubic convolution kernel (1981), as in torch and OpenCV.
 A = -0.75
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize images (align_corners=False, no antialiasing): (..., H, W) to (..., h, w) with ``size`` = (h, w).
 
-    It computes in float32 or float64, even under autocast, and returns the dtype of ``x``. If TF32 is allowed, as by
-    ``TF32Hook``, GPUs round the inputs of both products to 10 bits, as they do in linear layers.
+    The computation is in float32 or float64, also under autocast; the result has the dtype of ``x``. If TF32 is
+    allowed, as by ``TF32Hook``, GPUs round the inputs of both products to 10 bits, as they do in linear layers.
     """
     if x.is_meta:  # skip the products, since papers do not count the multiply-adds of resizing
         return x.new_empty(*x.shape[:-2], *size)
@@ -34,7 +34,7 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tensor:
-    """Return the interpolation matrix (target, source) in float64. Each row has four weights (Keys, 1981).
+    """Return the interpolation matrix (target, source), in float64 except on MPS, with up to four weights a row (Keys).
 
     Pixels outside of the image take the value of the nearest one inside.
     """
@@ -44,8 +44,8 @@ def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tenso
     taps = torch.arange(-1, 3, device=device, dtype=dtype)
     weights = compute_cubic_kernel((centres - left)[:, None] - taps)
     pixels = (left[:, None] + taps).clamp(0, source - 1)
-    chosen = pixels[:, :, None] == torch.arange(source, device=device, dtype=dtype)
-    return (chosen * weights[:, :, None]).sum(1)
+    is_tap = pixels[:, :, None] == torch.arange(source, device=device, dtype=dtype)
+    return (is_tap * weights[:, :, None]).sum(1)
 
 
 def compute_cubic_kernel(distance: Tensor) -> Tensor:

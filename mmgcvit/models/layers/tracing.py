@@ -1,6 +1,6 @@
-"""Detect tracing, and helpers that behave differently under it.
+"""Detect tracing, and define helpers that behave differently under it.
 
-A traced graph runs with other input sizes, an exported one on other machines; neither may depend on the current ones.
+A traced graph runs with other input sizes, an exported one on other machines. It must depend on neither.
 """
 
 import functools
@@ -40,9 +40,9 @@ def is_torch_export() -> bool:
     return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()
 
 
-def to_unbacked_size(number: int) -> int:
+def to_unbacked_size(size: int) -> int:
     """Turn a backed SymInt into an unbacked one, so that torch.export does not specialise on size 1."""
-    return number if isinstance(number, int) else torch.scalar_tensor(number, dtype=torch.int64).item()
+    return size if isinstance(size, int) else torch.scalar_tensor(size, dtype=torch.int64).item()
 
 
 def nhwc_to_nchw(x: Tensor) -> Tensor:
@@ -59,8 +59,8 @@ def nchw_to_nhwc(x: Tensor) -> Tensor:
 def constant(make: Callable[..., Tensor], *sizes: Any, like: Tensor) -> Tensor:
     """Return ``make(*sizes, like.device)``, cached; ``make`` must be a pure function.
 
-    Not cached in traces, where sizes may be SymInts, nor for tensor subclasses (fake or distributed tensors), which
-    need a constant of their own mode.
+    It is not cached in traces, where sizes may be SymInts, nor for tensor subclasses (fake or distributed tensors),
+    which need a constant of their own mode.
     """
     if is_tracing() or type(like) not in (Tensor, nn.Parameter):
         return make(*sizes, like.device)

@@ -4,7 +4,7 @@ torch's fused CPU kernel has no gradient for a bias. If one is needed, torch mat
 several times. Here the forward pass uses the fused kernel, and the backward pass recomputes the scores of a few windows
 at a time and accumulates the gradient of the bias. Both are custom operators, each one node for torch.compile.
 
-Shapes: B images, nW windows of one image, N tokens of a window, nH heads, d channels of a head, n windows at a time.
+Shapes: B images, nW windows of one image, N tokens of a window, nH heads, d channels of a head, n windows of a chunk.
 """
 
 from typing import Any
@@ -15,8 +15,8 @@ from torch import Tensor
 from .tracing import is_exporting
 from .windows import windows_as_batch
 
-# Number of scores that the backward pass holds at a time: 1 MB in float32, which fits the cache of a core.
-CHUNK = 1 << 18
+# The number of scores in a chunk of the backward pass: 1 MB in float32, which fits the cache of a core.
+CHUNK_SCORES = 1 << 18
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
@@ -28,10 +28,10 @@ def supports_trained_bias(q: Tensor, bias: Tensor | None) -> bool:
 
 
 def attend_with_trained_bias(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """Compute softmax(q k^T / sqrt(d) + bias) v. All four have gradients, but no second-order ones.
+    """Compute softmax(q k^T / sqrt(d) + bias) v. Gradients of all four are supported, but double backward is not.
 
-    k, v and the result are (B, nW, nH, N, d). q is as well, or (B, 1, nH, N, d) if all windows of an image share their
-    queries. The bias is (nH, N, N), indexed [head, query, key], in their dtype.
+    k, v and the result are (B, nW, nH, N, d). q has this shape too, or (B, 1, nH, N, d) if all windows of an image
+    share it. The bias is (nH, N, N), indexed [head, query, key], in the same dtype.
     """
     return forward_operator(q, k, v, bias)[0]
 
@@ -61,10 +61,10 @@ def attend_backward(
         tensors = tuple(x.flatten(0, 1).unsqueeze(0) for x in tensors)
     with torch.autocast('cpu', enabled=False):
         for image_tensors in zip(*tensors, strict=True):
-            num_windows, size = max(map(len, image_tensors)), max(CHUNK // bias.numel(), 1)
-            for i in range(0, num_windows, size):
+            num_windows, chunk_size = max(map(len, image_tensors)), max(CHUNK_SCORES // bias.numel(), 1)
+            for i in range(0, num_windows, chunk_size):
                 # Tensors that all windows share are part of each chunk.
-                chunk = (x[i : i + size] if len(x) == num_windows else x for x in image_tensors)
+                chunk = (x[i : i + chunk_size] if len(x) == num_windows else x for x in image_tensors)
                 grad_bias += backward_windows(bias, *chunk)
     return *grads, grad_bias.to(bias.dtype)
 
@@ -96,12 +96,12 @@ def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Te
 
 
 def backward(ctx: Any, grad_out: Tensor, grad_logsumexp: Tensor) -> tuple[Tensor, ...]:
-    """Return the gradients of the operator's arguments. Its output logsumexp only serves this function."""
+    """Return the gradients of the operator's inputs. The operator returns logsumexp only for this function."""
     return backward_operator(grad_out, *ctx.saved_tensors)
 
 
 def fake_forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Return fake outputs of :func:`attend_forward`. The strides of the result are those of the queries."""
+    """Return fake tensors for :func:`attend_forward` (its fake kernel). The result has the strides of the queries."""
     batch, num_windows, num_heads, num_tokens, _ = k.shape
     out = torch.empty_like(windows_as_batch(q, num_windows))
     logsumexp = k.new_empty(
@@ -113,7 +113,7 @@ def fake_forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor,
 def fake_backward(
     grad_out: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, out: Tensor, logsumexp: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return fake outputs of :func:`attend_backward`."""
+    """Return fake tensors for :func:`attend_backward` (its fake kernel)."""
     return *(allocate_gradient(x) for x in (q, k, v)), torch.zeros_like(bias)
 
 

@@ -1,4 +1,4 @@
-"""Windows of a feature map, as pure functions: pad and partition, reverse and crop.
+"""Partition a feature map into windows with padding, and reverse the partition. All functions are pure.
 
 Shapes: B batch, H x W feature map, C channels, h x w window, nW windows of one image, N = h*w tokens of a window, nH
 heads, d = C/nH. Maps are channels-last (B, H, W, C). Windows of one image lie side by side in a dimension of their own,
@@ -14,7 +14,7 @@ from .tracing import is_torch_export, is_tracing, to_unbacked_size
 
 
 def window_partition(x: Tensor, window: Window | None) -> Tensor:
-    """Pad a map and cut it into windows, row by row: (B, H, W, C) to (B, nW, N, C). With None the map is one window."""
+    """Pad a map and cut it into windows, row by row: (B, H, W, C) to (B, nW, N, C). With None, it is one window."""
     if window is None:
         return x.flatten(1, 2).unsqueeze(1)
     if is_torch_export():
@@ -44,9 +44,9 @@ def window_reverse(windows: Tensor, window: Window | None, size: tuple[int, int]
 def pad_to_windows(x: Tensor, window: Window) -> Tensor:
     """Zero-pad a map on the right and at the bottom until whole windows cover it.
 
-    Padded tokens are attended like any other (no mask): the published weights were trained so.
+    Padded tokens are attended like any other (no mask): the published weights were trained this way.
 
-    Shapes: (B, H, W, C) to (B, ceil(H/h)*h, ceil(W/w)*w, C); a map that fits is returned as it is.
+    Shapes: (B, H, W, C) to (B, ceil(H/h)*h, ceil(W/w)*w, C); a map that fits is returned unchanged.
     """
     below, right = (round_up(side, step) - side for side, step in zip(x.shape[1:3], window, strict=True))
     # Always pad when tracing, as a branch would specialise the graph on divisible or on other sizes.
@@ -74,7 +74,7 @@ def windows_as_batch(x: Tensor, num_windows: int) -> Tensor:
 
 
 def gather_windows(x: Tensor, window: Window) -> Tensor:
-    """:func:`window_partition` by indices: for torch.export, which cannot prove that windows divide symbolic sizes."""
+    """Do :func:`window_partition` by indexing. torch.export cannot prove that a window divides a symbolic size."""
     height, width = x.shape[1:3]
     num_columns = ceil_div(width, window[1])
     window_ids = torch.arange(to_unbacked_size(ceil_div(height, window[0]) * num_columns), device=x.device)[:, None]
@@ -88,7 +88,7 @@ def gather_windows(x: Tensor, window: Window) -> Tensor:
 
 
 def gather_map(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
-    """:func:`window_reverse` by indices."""
+    """Do :func:`window_reverse` by indexing, for torch.export."""
     rows = torch.arange(size[0], device=windows.device)[:, None]
     columns = torch.arange(size[1], device=windows.device)
     window_rows, window_columns = rows // window[0], columns // window[1]
@@ -106,7 +106,7 @@ def balance_window(window: Window, size: tuple[int, int]) -> Window:
 
     Only for attention without a position bias. The result is never larger than ``window`` or the map.
     """
-    height, width = (ceil_div(side, ceil_div(side, most)) for side, most in zip(size, window, strict=True))
+    height, width = (ceil_div(side, ceil_div(side, max_side)) for side, max_side in zip(size, window, strict=True))
     return height, width
 
 

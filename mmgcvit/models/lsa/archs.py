@@ -19,8 +19,8 @@ from ..layers.arguments import (
 )
 
 SHIFT_MODES = ('circular', 'reflect')
-# A shift must be shorter than the shortest side of an image that the backbone takes.
-LONGEST_SHIFT = 31
+# Shifts must be smaller than the smallest image side that the backbone accepts, 32 px.
+MAX_SHIFT = 31
 
 # (dy, dx). The paper lists (Px, Py), horizontal first.
 IMAGENET_SHIFTS = ((0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0), (3, 0), (1, 1), (2, 2), (3, 3))
@@ -31,14 +31,14 @@ CIFAR_SHIFTS = (
 
 
 def check_shifts(shifts: Any) -> tuple[tuple[int, int], ...] | None:
-    """Return ``shifts`` as tuples, or raise a ValueError."""
+    """Return ``shifts`` as a tuple of tuples or None; raise a ValueError if they are invalid."""
     if shifts is None:
         return None
     pairs = [tuple(pair) if is_sequence(pair) else () for pair in shifts] if is_sequence(shifts) else []
     steps = [step for pair in pairs for step in pair]
     is_valid = len(pairs) > 1 and pairs[0] == (0, 0) and all(len(pair) == 2 for pair in pairs)
-    is_valid = is_valid and all(is_int(step, -LONGEST_SHIFT) and step <= LONGEST_SHIFT for step in steps)
-    expected = f'None, or at least two pairs (dy, dx) of at most {LONGEST_SHIFT} px, the first (0, 0)'
+    is_valid = is_valid and all(is_int(step, -MAX_SHIFT) and step <= MAX_SHIFT for step in steps)
+    expected = f'None, or at least two pairs (dy, dx) of at most {MAX_SHIFT} px, the first (0, 0)'
     require('arch: shifts', shifts, is_valid, expected)
     return tuple(pairs)
 
@@ -52,7 +52,7 @@ class LSAArch:
         depths: Blocks of each stage; with shifts, the first block of the first stage attends to the shifted copies.
         num_heads: Attention heads of each stage.
         kernel_size: Side of a patch in pixels.
-        stride: Distance of two patches in pixels.
+        stride: Distance between neighbouring patches in pixels.
         padding: Zeros around the (shifted) image in pixels.
         shifts: Shifts (dy, dx) of the copies of the image in pixels, the first (0, 0). With None there are no copies,
             and all blocks have global attention.
@@ -121,8 +121,8 @@ class LSAArch:
     def infer(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
         """Infer ``arch`` from the tensors of a network, or of its first stages.
 
-        Weights do not determine the shifts, their mode, the stride, and the number of heads if there are as many
-        key/value heads. Placeholders stand for these, so variants that differ only there look the same.
+        Weights do not determine the shifts, the shift mode, the stride and the padding. Of the numbers of heads and
+        key/value heads they determine only the ratio. The result has placeholders, so some variants look the same.
         """
         blocks = count_blocks(tensors)
         stages = sorted(blocks)[:num_stages]
@@ -135,7 +135,7 @@ class LSAArch:
         return {
             'embed_dims': embed_dims,
             'depths': tuple(blocks[i] for i in stages),
-            'num_heads': tuple(dims // kv for dims, kv in zip(embed_dims, kv_dims, strict=True)),
+            'num_heads': tuple(q // kv for q, kv in zip(embed_dims, kv_dims, strict=True)),
             'num_kv_heads': (1,) * len(stages),
             'kernel_size': kernel_size,
             'stride': kernel_size,

@@ -1,7 +1,7 @@
 """Shift attention and global attention (paper, section 3).
 
 Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH query heads in nKV
-groups that share a key/value head each (nKV = nH: plain multi-head attention), G = nH/nKV, d = C/nH, T shifts,
+groups, each of which shares a key/value head (nKV = nH: plain multi-head attention), G = nH/nKV, d = C/nH, T shifts,
 M patches.
 """
 
@@ -16,7 +16,7 @@ from ..layers.windows import balance_window, window_partition, window_reverse
 
 
 class GroupedAttention(nn.Module):
-    """Base class of attention in which groups of query heads share a key/value head."""
+    """Base class of grouped-query attention, in which groups of query heads share a key/value head."""
 
     def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
         super().__init__()
@@ -27,12 +27,12 @@ class GroupedAttention(nn.Module):
         self.proj = Linear(embed_dims, embed_dims)
 
     def split_keys_and_values(self, kv: Tensor) -> tuple[Tensor, Tensor]:
-        """Return keys and values for all query heads: (B, nW, N, 2*nKV*d) to (B, nW, nH, N, d) each."""
+        """Split keys and values and repeat them for all query heads: (B, nW, N, 2*nKV*d) to (B, nW, nH, N, d) each."""
         k, v = split_heads(kv, self.num_kv_heads, chunks=2)
         return self.expand_to_heads(k), self.expand_to_heads(v)
 
     def expand_to_heads(self, x: Tensor) -> Tensor:
-        """Repeat each key/value head for the queries that share it: (B, nW, nKV, N, d) to (B, nW, nH, N, d)."""
+        """Repeat each key/value head for the query heads that share it: (B, nW, nKV, N, d) to (B, nW, nH, N, d)."""
         groups = x.unsqueeze(3).expand(-1, -1, -1, self.num_heads // self.num_kv_heads, -1, -1)
         return groups.flatten(2, 3)
 
@@ -52,7 +52,7 @@ class SelfAttention(GroupedAttention):
         self.window = window
 
     def forward(self, x: Tensor) -> Tensor:
-        """Attend in a map (B, H, W, C)."""
+        """Apply attention to a map: (B, H, W, C) to the same."""
         size = x.shape[1:3]
         window = balance_window(self.window, size) if self.window else None
         q, k, v = self.project(window_partition(x, window))
@@ -70,35 +70,35 @@ class SelfAttention(GroupedAttention):
 
 
 class ShiftAttention(GroupedAttention):
-    """Attention of each patch to its shifted copies. The query is the unshifted one.
+    """Attention of each patch to its shifted copies. The query is the unshifted patch.
 
     Keys and values of the T copies are not computed. With one query per patch it is cheaper to project the query, since
     q (Wk x) = (q Wk) x, and to apply the value projection after the weighted sum, since both are linear. The bias of
-    the keys adds a constant to all scores of a patch, so it has no effect. If ``kv`` is not a plain linear layer
+    the keys adds a constant to all scores of a patch, so softmax cancels it. If ``kv`` is not a plain linear layer
     (adapters, quantization, hooks), keys and values are computed.
     """
 
     def forward(self, copies: Tensor) -> Tensor:
-        """Attend to the copies: (T, ..., C) to (..., C)."""
+        """Apply attention to the copies: (T, ..., C) to (..., C)."""
         patches = copies.flatten(1, -2)
         attended = self.attend_absorbed(patches) if is_plain(self.kv) else self.attend_explicit(patches)
         return self.proj(attended).unflatten(0, copies.shape[1:-1])
 
     def attend_absorbed(self, patches: Tensor) -> Tensor:
-        """Attend with the key and value projections moved to query and result: (T, M, C) to (M, C)."""
+        """Apply the key projection to the query and the value projection to the result: (T, M, C) to (M, C)."""
         weight, bias = get_weights(self.kv)
         key_weight, value_weight = weight.unflatten(0, (2, self.num_kv_heads, -1)).unbind()
         value_bias = bias.unflatten(0, (2, self.num_kv_heads, -1))[1].unsqueeze(1)
         q = self.q(patches[0]).unflatten(-1, (self.num_heads, -1))
         scaled = q * q.shape[-1] ** -0.5
-        q_of_copies = self.ungroup_heads(torch.bmm(self.group_heads(scaled), key_weight))
-        scores = q_of_copies @ patches.permute(1, 2, 0)  # (M, nH, T)
-        mixed = scores.softmax(-1) @ patches.transpose(0, 1)  # (M, nH, C)
-        out = torch.baddbmm(value_bias, self.group_heads(mixed), value_weight.transpose(1, 2))
+        projected_q = self.ungroup_heads(torch.bmm(self.group_heads(scaled), key_weight))  # (M, nH, C)
+        scores = projected_q @ patches.permute(1, 2, 0)  # (M, nH, T)
+        weighted_sums = scores.softmax(-1) @ patches.transpose(0, 1)  # (M, nH, C)
+        out = torch.baddbmm(value_bias, self.group_heads(weighted_sums), value_weight.transpose(1, 2))
         return self.ungroup_heads(out).flatten(1)
 
     def attend_explicit(self, patches: Tensor) -> Tensor:
-        """Attend by the definition, each patch a window of one query and T keys: (T, M, C) to (M, C)."""
+        """Attend with computed keys and values, T for the one query of each patch: (T, M, C) to (M, C)."""
         q, k, v = self.project(patches)
         return merge_heads(attend(q, k, v))[0, :, 0]
 
@@ -117,5 +117,5 @@ class ShiftAttention(GroupedAttention):
         return x.unflatten(1, (self.num_kv_heads, -1)).transpose(0, 1).flatten(1, 2)
 
     def ungroup_heads(self, x: Tensor) -> Tensor:
-        """Ungroup heads, the inverse of :meth:`group_heads`: (nKV, M*G, n) to (M, nH, n)."""
+        """Undo :meth:`group_heads`: (nKV, M*G, n) to (M, nH, n)."""
         return x.unflatten(1, (-1, self.num_heads // self.num_kv_heads)).transpose(0, 1).flatten(1, 2)

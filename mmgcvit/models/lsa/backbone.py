@@ -1,7 +1,7 @@
 """LSA: Locally Shifted Attention With Early Global Integration (arXiv 2112.05080).
 
 Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in ../layers. The base
-class, from levels() to freeze(), is in ../base.py. archs.py has the variants, key_mappings.py the keys of the authors'
+class in ../base.py has levels() to freeze(). archs.py has the variants, key_mappings.py the keys of the authors'
 checkpoints.
 
 Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the map of stage i, S stride of the patches.
@@ -34,16 +34,16 @@ class LSA(PyramidBackbone):
             dict of :class:`LSAArch`'s attributes.
         in_channels: Channels of the images.
         window_size: Largest window of self-attention in tokens, one for all stages or one per stage: an int, a pair
-            (h, w), or None for global attention. Maps are cut into windows of nearly equal size.
+            (h, w), or None for global attention. Feature maps are cut into windows of nearly equal size.
             ``(16, None, None, None)`` makes the memory of the first stage linear in the image size.
         pretrain_img_size: Image size in pixels for which the position embeddings are learned (an int or a pair). For
-            other images they are resized. The default is that of the variant.
-        drop_path_rate: Drop path rate of every block. The default is that of the variant in training.
+            other images the embeddings are resized. The default is the variant's size.
+        drop_path_rate: Drop path rate of every block. The default is the variant's rate in training.
         out_indices: Stages whose feature maps are returned, from 0; all by default. Later stages are not built.
         frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1 nothing.
         lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0 disables it. Backbones
-            without LoRA load such checkpoints with LoRA merged into the weights.
-        with_cp: Use activation checkpointing, which recomputes blocks in the backward pass to save memory.
+            without LoRA load such checkpoints and merge LoRA into the weights.
+        with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
@@ -117,18 +117,18 @@ class LSA(PyramidBackbone):
         self.freeze()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return one map (B, C_i, H_i, W_i) for each i in ``out_indices``, from images (B, in_channels, H, W)."""
+        """Return the feature maps (B, C_i, H_i, W_i), i in ``out_indices``, of images (B, in_channels, H, W)."""
         self.check_images(images)
         x, maps = images, []
-        for i, (before, stage) in enumerate(self.levels()):
-            x = run_in_chunks(before, stage, x)  # stage(before(x)), on a CPU a few images at a time
+        for i, (downsampler, stage) in enumerate(self.levels()):  # the first downsampler is the stem
+            x = run_in_chunks(downsampler, stage, x)  # stage(downsampler(x)), on a CPU a few images at a time
             if i in self.out_indices:
-                maps.append(self.output(i, x))
+                maps.append(self.make_output(i, x))
         return tuple(maps)
 
 
 def init_weights(module: nn.Module) -> None:
-    """Initialise one module by :func:`init_transformer_weights`, and convolutions like linear layers."""
+    """Initialise one module as :func:`init_transformer_weights` does, and convolutions like linear layers."""
     init_transformer_weights(module)
     if isinstance(module, nn.Conv2d):
         nn.init.trunc_normal_(module.weight, std=0.02)

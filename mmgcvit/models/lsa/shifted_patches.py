@@ -20,7 +20,7 @@ class PatchEmbedding(nn.Module):
     """Embed each patch of an image as a token: (B, in_channels, H, W) to (B, h, w, C).
 
     Images are zero-padded on the right and at the bottom to multiples of the stride. There is one convolution, or one
-    for each copy of the image.
+    for each shifted copy (:class:`ShiftedPatchEmbedding`).
     """
 
     def __init__(
@@ -48,21 +48,21 @@ class PatchEmbedding(nn.Module):
     def embed(self, copies: Sequence[Tensor]) -> Tensor:
         """Convolve each copy of the images: T times (B, in_channels, H, W) to (T, B, h, w, C).
 
-        One batched product of all patches and all kernels takes 0.25 to 0.65 of the time of the convolutions on a CPU,
-        in inference and training. Exports call the convolutions, since runtimes lack an operator for the product, and
-        so do convolutions with hooks or of another class.
+        It is computed as one batched product of all patches with all kernels, which takes 0.25 to 0.65 of the time of
+        the convolutions on a CPU, in training too. The convolutions are called in exports, whose runtimes lack an
+        operator for the product, and if one of them has hooks or was replaced.
         """
         if is_exporting() or not all(map(is_plain, self.convs)):
             convs = list(self.convs) * (len(copies) // len(self.convs))
             return torch.stack([conv(copy) for conv, copy in zip(convs, copies, strict=True)]).permute(0, 1, 3, 4, 2)
-        # (T, B, h, w, K, K, in_channels): channels-last rows of K pixels are contiguous and copied at once.
-        patches = torch.stack([self.patches(copy) for copy in copies])
+        # (T, B, h, w, K, K, in_channels): in channels-last memory, K pixels of a row are copied at once.
+        patches = torch.stack([self.extract_patches(copy) for copy in copies])
         kernels = torch.stack([conv.weight for conv in self.convs]).permute(0, 3, 4, 2, 1).flatten(1, 3)
         biases = torch.stack([conv.bias for conv in self.convs]).unsqueeze(1)
         tokens = torch.baddbmm(biases, patches.flatten(4).flatten(1, 3), kernels.expand(len(copies), -1, -1))
         return tokens.unflatten(1, patches.shape[1:4])
 
-    def patches(self, images: Tensor) -> Tensor:
+    def extract_patches(self, images: Tensor) -> Tensor:
         """Return the patches of images as a view: (B, in_channels, H, W) to (B, h, w, K, K, in_channels)."""
         rows = self.pad(images).unfold(2, self.kernel_size, self.stride)
         return rows.unfold(3, self.kernel_size, self.stride).permute(0, 2, 3, 4, 5, 1)
@@ -78,7 +78,7 @@ class ShiftedPatchEmbedding(PatchEmbedding):
         stride: S.
         padding: P, zeros around each shifted copy.
         shifts: (dy, dx) of each copy: how far its content moves down and to the right, in pixels.
-        shift_mode: Padding mode at the border: ``'circular'`` or ``'reflect'``.
+        shift_mode: What fills the border: ``'circular'`` wraps around, ``'reflect'`` mirrors the image.
         shared_conv: Whether all copies share one convolution.
     """
 
@@ -109,15 +109,15 @@ def make_shifted_copies(images: Tensor, shifts: Sequence[Shift], shift_mode: str
     Positive shifts move the content down and to the right. ``shift_mode`` is a padding mode of ``F.pad``.
     """
     height, width = images.shape[2:]
-    reach = max(abs(step) for shift in shifts for step in shift)
-    padded = F.pad(images, (reach,) * 4, mode=shift_mode).contiguous(memory_format=torch.channels_last)
-    return [padded[:, :, reach - dy : reach - dy + height, reach - dx : reach - dx + width] for dy, dx in shifts]
+    margin = max(abs(step) for shift in shifts for step in shift)
+    padded = F.pad(images, (margin,) * 4, mode=shift_mode).contiguous(memory_format=torch.channels_last)
+    return [padded[:, :, margin - dy : margin - dy + height, margin - dx : margin - dx + width] for dy, dx in shifts]
 
 
 def pad_to_stride(images: Tensor, stride: int) -> Tensor:
     """Zero-pad images (B, C, H, W) on the right and at the bottom until their sides are multiples of the stride."""
-    missing = [round_up(side, stride) - side for side in images.shape[2:]]
-    return F.pad(images, (0, missing[1], 0, missing[0]))
+    bottom, right = (round_up(side, stride) - side for side in images.shape[2:])
+    return F.pad(images, (0, right, 0, bottom))
 
 
 def count_patches(size: tuple[int, int], kernel_size: int, stride: int, padding: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""A stage of LSA, which is a position embedding and blocks, and the downsampler between stages (paper, section 3).
+"""A stage of LSA (a position embedding and blocks), and the downsampler between stages (paper, section 3).
 
 Shapes: B batch, H x W feature map, C channels, T shifts. Maps are channels-last (B, H, W, C). In variants with shifts
 the first stage takes a stack of T maps, (T, B, H, W, C), and its first block, a ShiftBlock, returns one.
@@ -19,8 +19,8 @@ NORM_EPS = 1e-6
 class Block(TransformerBlock):
     """Pre-norm block of attention and an MLP: (B, H, W, C) to the same.
 
-    All blocks of a stage share both norms, which belong to the stage. They are passed in a tuple, so that torch does
-    not register them in each block as well.
+    All blocks of a stage share both norms, which belong to the stage. The block stores them in a tuple, so that torch
+    does not register them in each block as well.
     """
 
     mlp_type = Mlp
@@ -118,7 +118,7 @@ class Stage(nn.Module):
                 self.blocks.append(self.block_type(attn=self.attention_type(*heads, window), **block))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the blocks to a map (B, H, W, C), or in the first stage to shifted copies (T, B, H, W, C)."""
+        """Compute the map (B, H, W, C) from one of this shape, or from shifted copies (T, B, H, W, C)."""
         x = self.position(x)
         for block in self.blocks:
             x = checkpoint_block(block, x) if self.with_cp else block(x)

@@ -52,7 +52,7 @@ def test_gradients_equal_those_of_the_definition_however_windows_are_chunked(bat
     leaves = arguments(1 if shared else windows, batch, windows)
     weights = torch.randn(batch, windows, HEADS, TOKENS, DIM)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trained_bias, 'CHUNK', windows_at_once * HEADS * TOKENS**2)
+        patch.setattr(trained_bias, 'CHUNK_SCORES', windows_at_once * HEADS * TOKENS**2)
         found = gradients(attend, leaves, weights)
     torch.testing.assert_close(found, gradients(plain_attention, leaves, weights), atol=1e-5, rtol=1e-5)
 
