@@ -104,7 +104,9 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tens
         table_type = get_table_type(name)
         if key_mapping.has_index and hasattr(table_type, 'compute_index'):
             window = isqrt(len(tensor)) // 2 + 1  # A window of side w has a table of (2w - 1)**2 rows.
-            state_dict[external_key.replace(table_type.table_name, INDEX_NAME)] = table_type.compute_index((window, window))
+            state_dict[external_key.replace(table_type.table_name, INDEX_NAME)] = table_type.compute_index(
+                (window, window)
+            )
     if unmapped:
         raise CheckpointError(f'{key_mapping.name} has no keys for {", ".join(sorted(unmapped))}')
     return state_dict

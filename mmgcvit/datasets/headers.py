@@ -26,9 +26,20 @@ def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
             return size, size[:: -1 if orientation >= 5 else 1]
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
-        raise UserError(
-            f'{path} cannot be read ({get_first_line(error)}); copy or convert it again, or remove it'
-        ) from None
+        raise UserError(f'{path} cannot be read ({get_first_line(error)})') from None
+
+
+def check_readable(path: Path) -> str | None:
+    """Decode an image. Return a sentence if it is missing or cannot be decoded, else ``None``."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except FileNotFoundError:
+        return f'{path} is missing'
+    # Decoders raise errors of any class on damaged files.
+    except Exception as error:
+        return f'{path} cannot be read ({get_first_line(error)})'
+    return None
 
 
 def read_segmentation_map(path: Path) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ SPLIT_NAME = re.compile(r'(?P<train>train(ing)?\d*)|(?P<val>val(id|idation)?\d*)
 COPY_MARK = '.rf.'
 # (path, (width, height), objects) of an image. An object is its class index and its COCO entries such as bbox.
 AnnotatedImage = tuple[Path, tuple[int, int], Iterable[tuple[int, dict[str, Any]]]]
+Reader = Callable[[Path], AnnotatedImage]
 
 
 @dataclass
@@ -69,6 +70,7 @@ class DatasetInfo:
         splits: The splits by name: ``'train'`` and, if they exist, ``'val'`` and ``'test'``.
         notes: Messages for the user.
         suffixes: The suffixes of images and segmentation maps, if there are maps.
+        problems: Sentences that name what could not be read.
     """
 
     folder: Path
@@ -78,12 +80,14 @@ class DatasetInfo:
     splits: dict[str, Split]
     notes: list[str] = field(default_factory=list)
     suffixes: tuple[str, str] = ('', '')
+    problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.has_objects:
             objects = [obj for split in self.splits.values() for obj in split.content['annotations']]
-            has_masks = objects and all(obj.get('segmentation') for obj in objects)
-            self.annotation_types = ('masks', 'boxes') if has_masks else ('boxes',)
+            num_masks = sum(bool(obj.get('segmentation')) for obj in objects)
+            # A few boxes among masks are left out (cleaning.py).
+            self.annotation_types = ('masks', 'boxes') if num_masks > 0.9 * len(objects) else ('boxes',)
 
     @property
     def has_objects(self) -> bool:
@@ -129,11 +133,21 @@ def find_split(path: Path) -> str | None:
     return next((match.lastgroup for match in map(SPLIT_NAME.fullmatch, words) if match), None)
 
 
-def make_split(folder: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Split:
-    """Make a split with COCO annotations. Names of images outside of ``folder`` are absolute."""
+def make_split(
+    folder: Path, classes: Sequence[str], files: Iterable[Path], read_image: Reader, problems: list[str]
+) -> Split:
+    """Make a split with COCO annotations, and add a sentence to ``problems`` for each file that cannot be read.
+
+    Names of images outside of ``folder`` are absolute.
+    """
     content = {'images': [], 'annotations': [], 'categories': make_coco_categories(classes)}
     folder = folder.resolve()
-    for image_id, (path, (width, height), objects) in enumerate(images, start=1):
+    for image_id, file in enumerate(files, start=1):
+        try:
+            path, (width, height), objects = read_image(file)
+        except UserError as error:
+            problems.append(str(error))
+            continue
         path = path.resolve()
         name = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
         content['images'].append({'id': image_id, 'file_name': name, 'width': width, 'height': height})

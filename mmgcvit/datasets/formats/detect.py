@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ...errors import UserError, format_count, shorten
 from ...files import IMAGE_SUFFIXES, read_text
+from .cleaning import leave_out_unusable
 from .coco import load_contents, read_coco
 from .dataset_info import DatasetInfo, find_split, list_files
 from .folders import read_class_folders, read_segmentation_maps
@@ -20,7 +21,7 @@ KNOWN_FORMATS = (
 
 
 def read_folder(folder: str | Path) -> DatasetInfo:
-    """Read data of any known format.
+    """Read data of any known format, without images and annotations that cannot be used.
 
     Args:
         folder: The folder; nothing is written into it.
@@ -53,10 +54,13 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         format_files = [*map(str, yolo), *map(str, files['.xml'][:1]), *map(str, coco)]
         raise UserError(f'{folder} holds several formats, {shorten(format_files)}: move all but one elsewhere')
     if yolo:
-        return read_yolo(folder, folder / yolo[0])
-    if files['.xml']:
-        return read_voc(folder, files['.xml'])
-    return read_coco(folder, coco) if coco else read_maps_or_class_folders(folder, files)
+        dataset = read_yolo(folder, folder / yolo[0])
+    elif files['.xml']:
+        dataset = read_voc(folder, files['.xml'])
+    else:
+        dataset = read_coco(folder, coco) if coco else read_maps_or_class_folders(folder, files)
+    leave_out_unusable(dataset)
+    return dataset
 
 
 def read_maps_or_class_folders(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo:

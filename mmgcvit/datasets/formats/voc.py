@@ -18,22 +18,21 @@ BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
     """Read a folder's XML files; splits are from ``ImageSets/Main`` or from folder names."""
-    roots = {}
+    roots, problems = {}, []
     for file in files:
         try:
             roots[file] = ElementTree.parse(folder / file).getroot()
         # ValueError and LookupError: unknown encodings.
         except (ElementTree.ParseError, ValueError, LookupError) as error:
-            raise UserError(f'{folder / file} cannot be parsed as XML ({get_first_line(error)})') from None
+            problems.append(f'{folder / file} cannot be parsed as XML ({get_first_line(error)})')
     image_sets = read_image_sets(folder)
     splits: dict[str, list[Path]] = defaultdict(list)
     for file, root in roots.items():
         split = image_sets.get(file.stem) if image_sets else find_split(file.parent) or 'train'
         if split and root.tag == 'annotation':
             splits[split].append(file)
-    names = sorted(
-        {name for files in splits.values() for file in files for name, *_ in read_objects(file, roots[file])}
-    )
+    read_files = [file for files in splits.values() for file in files]
+    names = sorted({name for file in read_files for name, *_ in read_objects(folder / file, roots[file], problems)})
     if not splits['train'] or not names:
         hint = (
             f'; ImageSets/Main lists {next(iter(image_sets))}, but XML files have names such as {files[0].stem}'
@@ -54,7 +53,7 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
         image = folder / max(
             images[file.stem], key=lambda path: (path.parent == file.parent, 'JPEGImages' in path.parts)
         )
-        for name, is_difficult, (left, top, right, bottom) in read_objects(file, root):
+        for name, is_difficult, (left, top, right, bottom) in read_objects(folder / file, root, problems):
             box = [left, top, right - left, bottom - top]
             # iscrowd excludes difficult objects from training and evaluation, as VOC's own evaluation does.
             objects.append((names.index(name), {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(is_difficult)}))
@@ -63,8 +62,10 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
         annotated_size = [(root.findtext(f'size/{side}') or '').strip() for side in ('width', 'height')]
         return image, stored_size if annotated_size == [*map(str, stored_size)] else rotated_size, objects
 
-    read_splits = {split: make_split(folder, names, map(read_image, files)) for split, files in splits.items() if files}
-    return DatasetInfo(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), read_splits)
+    read_splits = {
+        split: make_split(folder, names, files, read_image, problems) for split, files in splits.items() if files
+    }
+    return DatasetInfo(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), read_splits, problems=problems)
 
 
 def read_image_sets(folder: Path) -> dict[str, str]:
@@ -78,8 +79,8 @@ def read_image_sets(folder: Path) -> dict[str, str]:
     return image_sets
 
 
-def read_objects(file: Path, root: ElementTree.Element) -> Iterator[tuple[str, bool, list[float]]]:
-    """Yield (name, is_difficult, [x1, y1, x2, y2]) of each object, with 0-based boxes."""
+def read_objects(file: Path, root: ElementTree.Element, problems: list[str]) -> Iterator[tuple[str, bool, list[float]]]:
+    """Yield (name, is_difficult, [x1, y1, x2, y2]) of each object, with 0-based boxes; name others in ``problems``."""
     for number, obj in enumerate(root.iter('object'), start=1):
         name = (obj.findtext('name') or '').strip()
         values = [obj.findtext(f'bndbox/{key}') for key in BOX_KEYS]
@@ -90,5 +91,6 @@ def read_objects(file: Path, root: ElementTree.Element) -> Iterator[tuple[str, b
             box = [0.0] * 4
         if not name or not (box[0] < box[2] and box[1] < box[3]):
             problem = f'object {number} has the name {name!r} and {", ".join(BOX_KEYS)} {values}'
-            raise UserError(f'{file}: {problem}; expected a name, and pixels with xmin < xmax and ymin < ymax')
+            problems.append(f'{file}: {problem}; expected a name, and pixels with xmin < xmax and ymin < ymax')
+            continue
         yield name, (obj.findtext('difficult') or '0').strip() == '1', box

@@ -34,7 +34,7 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
     # "path" is often a folder of another machine. The images are then next to data.yaml.
     root = yaml_file.parent / str(settings.get('path') or '')
     root = root if root.is_dir() else yaml_file.parent
-    splits, notes = {}, []
+    splits, notes, problems = {}, [], []
     for split in ('train', 'val', 'test'):
         try:
             splits |= {split: list_images(root, settings[split], yaml_file)} if settings.get(split) else {}
@@ -46,7 +46,7 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
 
     def read_image(path: Path) -> AnnotatedImage:
         (_, size), file = read_sizes(path), find_label_file(path)
-        objects = read_labels(file, names) if file.is_file() else []
+        objects = read_labels(file, names, problems) if file.is_file() else []
         return path, size, [(label, {'iscrowd': 0, **to_pixels(values, *size)}) for label, values in objects]
 
     read_splits = {}
@@ -56,8 +56,10 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
             raise UserError(f'{yaml_file}: no image of {split} has a label file; expected {find_label_file(paths[0])}')
         if num_unlabelled:
             notes.append(f'{split}: {format_count(num_unlabelled, "image")} without a label file, thus without objects')
-        read_splits[split] = make_split(folder, names, map(read_image, paths))
-    return DatasetInfo(folder, f'YOLO ({yaml_file.name})', ('boxes',), tuple(names), read_splits, notes)
+        read_splits[split] = make_split(folder, names, paths, read_image, problems)
+    problems += find_labels_without_image([path for paths in splits.values() for path in paths])
+    format_name = f'YOLO ({yaml_file.name})'
+    return DatasetInfo(folder, format_name, ('boxes',), tuple(names), read_splits, notes, problems=problems)
 
 
 def read_names(settings: dict[str, Any], file: Path) -> list[str]:
@@ -85,9 +87,8 @@ def list_images(root: Path, sources: Any, yaml_file: Path) -> list[Path]:
             images += [path / file for file in list_files(path) if file.suffix.lower() in IMAGE_SUFFIXES]
         elif path.is_file():
             images += [find_path(path.parent, line.strip()) for line in read_text(path).splitlines() if line.strip()]
-    missing = [str(path) for path in images if not path.is_file()]
-    if missing or not images:
-        raise UserError(f'{yaml_file}: the images {shorten(missing) or sources} are not in {root}')
+    if not any(path.is_file() for path in images):
+        raise UserError(f'{yaml_file}: the images {shorten([*map(str, images)]) or sources} are not in {root}')
     return images
 
 
@@ -108,8 +109,20 @@ def find_label_file(image: Path) -> Path:
     return next((path for path in candidates if path.is_file()), candidates[0])
 
 
-def read_labels(file: Path, names: Sequence[str]) -> list[tuple[int, list[float]]]:
-    """Return (label, values) of each object; values from 0 to 1 are a box [x, y, w, h] (centre first) or a polygon."""
+def find_labels_without_image(images: Sequence[Path]) -> list[str]:
+    """Return a sentence for each label file in the folders of labels that belongs to no image."""
+    label_files = {find_label_file(image) for image in images}
+    # Folders of images may have other text files.
+    folders = {file.parent for file in label_files if file.parent.is_dir()} - {image.parent for image in images}
+    others = sorted(file for folder in folders for file in folder.glob('*.txt') if file not in label_files)
+    return [f'{file} has no image' for file in others if file.name != 'classes.txt']
+
+
+def read_labels(file: Path, names: Sequence[str], problems: list[str]) -> list[tuple[int, list[float]]]:
+    """Return (label, values) of each object; values from 0 to 1 are a box [x, y, w, h] (centre first) or a polygon.
+
+    Lines that are neither are left out and named in ``problems``.
+    """
     objects = []
     for number, line in enumerate(read_text(file).splitlines(), start=1):
         if not line.strip():
@@ -121,10 +134,11 @@ def read_labels(file: Path, names: Sequence[str]) -> list[tuple[int, list[float]
         is_shape = len(values) == NUM_BOX_VALUES or (len(values) >= MIN_POLYGON_VALUES and len(values) % 2 == 0)
         is_inside = bool(values) and -TOLERANCE <= min(values) <= max(values) <= 1 + TOLERANCE
         if not is_shape or label not in range(len(names)) or not is_inside:
-            raise UserError(
+            problems.append(
                 f'{file} line {number} is {line[:60]!r}; expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 '
                 f'... for a polygon: a class from 0 to {len(names) - 1}, and fractions of width and height, not pixels'
             )
+            continue
         objects.append((int(label), values))
     return objects
 

@@ -1,0 +1,55 @@
+"""Leave out images and annotations that cannot be used."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from ...errors import UserError, shorten
+from ..headers import check_readable
+from .dataset_info import DatasetInfo, Split
+
+# A dataset with a larger share of unusable images and annotations is rejected.
+MAX_UNUSABLE = 0.1
+# How many of them a message names.
+MAX_NAMED = 20
+
+
+def leave_out_unusable(dataset: DatasetInfo) -> None:
+    """Decode all images of a dataset and leave out those that are missing or unreadable, with a note that names them.
+
+    Objects without a mask are left out too if nearly all others have one. ``dataset.problems`` counts as well.
+
+    Raises:
+        UserError: More than :data:`MAX_UNUSABLE` are unusable, or a split has no image left.
+    """
+    problems = list(dict.fromkeys(dataset.problems))
+    num_total = len(problems)
+    for name, split in dataset.splits.items():
+        paths = [split.image_folder / f'{image}{dataset.suffixes[0]}' for image in split.image_names]
+        with ThreadPoolExecutor() as pool:
+            errors = [*pool.map(check_readable, paths)]
+        num_total += len(paths)
+        problems += filter(None, errors)
+        if any(errors):
+            dataset.splits[name] = split.select({i for i, error in enumerate(errors) if error is None})
+        if dataset.annotation_types[0] == 'masks':
+            problems += leave_out_boxes(dataset.splits[name])
+    if not problems:
+        return
+    named = shorten(problems, MAX_NAMED)
+    if len(problems) > MAX_UNUSABLE * num_total or not all(split.image_names for split in dataset.splits.values()):
+        raise UserError(
+            f'{dataset.folder}: {len(problems)} of {num_total} images and annotations cannot be used: {named}. At most '
+            'a tenth is left out; correct or remove them'
+        )
+    dataset.notes.append(f'left out, as they cannot be used, {len(problems)} of {num_total} images: {named}')
+
+
+def leave_out_boxes(split: Split) -> list[str]:
+    """Remove the objects of a split that have a box only, in place; return a sentence for each."""
+    objects = split.content['annotations']
+    boxes = [obj for obj in objects if not obj.get('segmentation')]
+    if not boxes:
+        return []
+    names = {image['id']: image['file_name'] for image in split.content['images']}
+    split.content = {**split.content, 'annotations': [obj for obj in objects if obj.get('segmentation')]}
+    split.ann_file = None
+    return [f'annotation {obj["id"]} of {names[obj["image_id"]]} has no mask' for obj in boxes]

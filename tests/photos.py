@@ -1,0 +1,167 @@
+"""Photos with known objects: cut-outs of three free photos, pasted on others, with polygons and segmentation maps."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import skimage
+import sklearn
+from PIL import Image
+
+CLASSES = ('cup', 'flower', 'person')
+SKIMAGE, SKLEARN = Path(skimage.__file__).parent / 'data', Path(sklearn.__file__).parent / 'datasets' / 'images'
+BACKGROUNDS = (SKLEARN / 'china.jpg', SKIMAGE / 'motorcycle_left.png', SKIMAGE / 'rocket.jpg', SKIMAGE / 'gravel.png')
+ANGLES = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+CIRCLE = np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1)
+# The photo of each class, and the polygon (x, y) of the object in it.
+CUT_OUTS = {
+    'cup': (SKIMAGE / 'coffee.png', np.concatenate([[290, 88] + CIRCLE * (118, 72), [279, 243] + CIRCLE * (202, 142)])),
+    'flower': (SKLEARN / 'flower.jpg', [308, 222] + CIRCLE * (132, 130)),
+    'person': (
+        SKIMAGE / 'astronaut.png',
+        np.array(
+            [
+                *[(160, 50), (185, 18), (230, 13), (275, 30), (300, 60), (303, 95), (285, 125), (297, 155), (306, 185)],
+                *[(303, 230), (340, 260), (360, 300), (362, 345), (300, 380), (280, 420), (285, 505), (25, 505)],
+                *[
+                    (20, 400),
+                    (28, 320),
+                    (58, 265),
+                    (110, 235),
+                    (112, 190),
+                    (125, 160),
+                    (165, 145),
+                    (165, 120),
+                    (152, 90),
+                ],
+            ]
+        ),
+    ),
+}
+
+
+class Photo(NamedTuple):
+    """An image (H, W, 3) in RGB, and its objects: (label, polygon (N, 2) in pixels), in the order they were pasted."""
+
+    stem: str
+    image: np.ndarray
+    objects: list[tuple[int, np.ndarray]]
+
+
+@cache
+def read(path):
+    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+
+
+def fill(polygon, height, width):
+    """Return the mask (height, width) of a polygon."""
+    return cv2.fillPoly(np.zeros((height, width), np.uint8), [polygon.round().astype(np.int32)], 1)
+
+
+def make_photo(number):
+    """Return a photo of one to three objects; the same for the same number."""
+    random = np.random.default_rng(number)
+    width, height = ((480, 360), (360, 480), (400, 400))[number % 3]
+    source = read(BACKGROUNDS[number % len(BACKGROUNDS)])
+    zoom = 1.2 * max(height / source.shape[0], width / source.shape[1])
+    source = cv2.resize(source, None, fx=zoom, fy=zoom)
+    top, left = (
+        random.integers(0, side - length + 1) for side, length in zip(source.shape[:2], (height, width), strict=True)
+    )
+    image = source[top : top + height, left : left + width].copy()
+    objects, taken = [], np.zeros((height, width), np.uint8)
+    for label in [number % 3, *random.integers(0, 3, random.integers(0, 3))]:
+        path, outline = CUT_OUTS[CLASSES[label]]
+        outline = cv2.convexHull(outline.astype(np.float32))[:, 0] if CLASSES[label] == 'cup' else outline
+        size = random.uniform(0.25, 0.5) * min(width, height)
+        scale = size / np.ptp(outline, axis=0).max()
+        extent = np.ptp(outline, axis=0) * scale
+        start = random.uniform((0, 0), (width, height) - extent)
+        polygon = ((outline - outline.min(0)) * scale + start).round(1)
+        mask = fill(polygon, height, width)
+        if (mask & taken).any():
+            continue
+        taken |= mask
+        matrix = np.array([[scale, 0, 0], [0, scale, 0]])
+        matrix[:, 2] = start - outline.min(0) * scale
+        pasted = cv2.warpAffine(read(path), matrix, (width, height), flags=cv2.INTER_AREA)
+        alpha = cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)[..., None]
+        image = (alpha * pasted + (1 - alpha) * image).astype(np.uint8)
+        objects.append((int(label), polygon))
+    return Photo(f'photo {number:02d}', image, objects)
+
+
+def write_image(path, image, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path, **options)
+
+
+def to_box(polygon):
+    """Return the box [left, top, width, height] of a polygon."""
+    return [*polygon.min(0).tolist(), *np.ptp(polygon, axis=0).tolist()]
+
+
+def write_coco(root, photos):
+    images, annotations = [], []
+    for image_id, photo in enumerate(photos, start=1):
+        height, width = photo.image.shape[:2]
+        write_image(root / 'images' / f'{photo.stem}.jpg', photo.image)
+        images.append({'id': image_id, 'file_name': f'{photo.stem}.jpg', 'width': width, 'height': height})
+        for label, polygon in photo.objects:
+            ids = {'id': len(annotations) + 1, 'image_id': image_id, 'category_id': label + 1, 'iscrowd': 0}
+            box, area = to_box(polygon), float(fill(polygon, height, width).sum())
+            annotations.append({**ids, 'bbox': box, 'area': area, 'segmentation': [polygon.ravel().tolist()]})
+    categories = [{'id': label + 1, 'name': name} for label, name in enumerate(CLASSES)]
+    content = {'images': images, 'annotations': annotations, 'categories': categories}
+    (root / 'annotations.json').write_text(json.dumps(content))
+
+
+def write_yolo(root, photos):
+    (root / 'labels').mkdir(parents=True)
+    for photo in photos:
+        write_image(root / 'images' / f'{photo.stem}.jpg', photo.image)
+        size = photo.image.shape[1::-1]
+        lines = [f'{label} {" ".join(map(str, (polygon / size).ravel()))}\n' for label, polygon in photo.objects]
+        (root / 'labels' / f'{photo.stem}.txt').write_text(''.join(lines))
+    (root / 'data.yaml').write_text(f'train: images\nnames: [{", ".join(CLASSES)}]\n')
+
+
+def write_voc(root, photos):
+    (root / 'Annotations').mkdir(parents=True)
+    for photo in photos:
+        write_image(root / 'JPEGImages' / f'{photo.stem}.jpg', photo.image)
+        objects = ''
+        for label, polygon in photo.objects:
+            left, top, width, height = to_box(polygon)
+            corners = {'xmin': left + 1, 'ymin': top + 1, 'xmax': left + width, 'ymax': top + height}
+            box = ''.join(f'<{key}>{value}</{key}>' for key, value in corners.items())
+            objects += f'<object><name>{CLASSES[label]}</name><bndbox>{box}</bndbox></object>'
+        (root / 'Annotations' / f'{photo.stem}.xml').write_text(f'<annotation>{objects}</annotation>')
+
+
+def write_label_maps(root, photos):
+    for photo in photos:
+        labels = np.zeros(photo.image.shape[:2], np.uint8)
+        for label, polygon in photo.objects:
+            labels[fill(polygon, *labels.shape) > 0] = label + 1
+        write_image(root / 'images' / f'{photo.stem}.jpg', photo.image)
+        write_image(root / 'labels' / f'{photo.stem}.png', labels)
+    (root / 'classes.txt').write_text('\n'.join(['background', *CLASSES]))
+
+
+def write_class_folders(root, photos):
+    """The class of a photo is that of its first object."""
+    for photo in photos:
+        write_image(root / CLASSES[photo.objects[0][0]] / f'{photo.stem}.jpg', photo.image)
+
+
+FORMATS = {
+    'COCO': write_coco,
+    'YOLO': write_yolo,
+    'VOC': write_voc,
+    'segmentation maps': write_label_maps,
+    'class folders': write_class_folders,
+}
