@@ -1,4 +1,4 @@
-"""Write a trained model's weights as safetensors: mmgcvit publish CONFIG [CHECKPOINT] OUT.safetensors.
+"""Write a trained model's weights as safetensors: mmgcvit publish CONFIG [CHECKPOINT] [OUT.safetensors].
 
 The file has the weights of the whole model (the EMA weights if the run has them) without optimizer state, in a format
 that cannot contain code. ``mmgcvit predict``, ``mmgcvit test`` and the setting ``load_from`` can read it.
@@ -8,6 +8,7 @@ import argparse
 import json
 from pathlib import Path
 
+from ..errors import UserError
 from ..files import check_target, sha256
 from ..inference.sources import check_source
 from ..version import __version__
@@ -18,11 +19,21 @@ SUFFIX = '.safetensors'
 
 def add_options(parser: Parser) -> None:
     add_model_options(parser, device=False)
-    parser.add_argument('target', metavar=f'OUT{SUFFIX}', type=Path, help='the file to write')
+    parser.add_argument(
+        'target',
+        metavar=f'OUT{SUFFIX}',
+        type=Path,
+        nargs='?',
+        help=f'the file to write (default: model{SUFFIX} in the work dir)',
+    )
 
 
 def main(args: argparse.Namespace) -> None:
-    target = args.target
+    # argparse takes a single argument after CONFIG for the checkpoint.
+    checkpoint, target = (args.checkpoint, args.target) if args.target else (None, args.checkpoint)
+    if target is None and not Path(args.config).is_dir():
+        raise UserError(f'expected the file to write, OUT{SUFFIX}; it is optional only for a work dir')
+    args.checkpoint, target = checkpoint, Path(target or Path(args.config, f'model{SUFFIX}'))
     check_target(target, SUFFIX, overwrite=None)
     check_source(args.config, args.checkpoint)
     from ..checkpoints.reading import resolve_file

@@ -129,7 +129,8 @@ def find_mistakes(
             mistake = Mistake(
                 number, path, prediction, float(score), '; '.join(summarise_confusion_matrix(found, model.classes))
             )
-            worst = heapq.nsmallest(max_worst, [*worst, mistake], key=attrgetter('score', 'number'))
+            wrong = [mistake] if score < 1 else []
+            worst = heapq.nsmallest(max_worst, [*worst, *wrong], key=attrgetter('score', 'number'))
     return counts, worst
 
 

@@ -1,6 +1,7 @@
 """A published file has only the whole model's weights, and gives the same predictions as the run's checkpoint."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -36,6 +37,15 @@ def test_published_file_has_the_weights_without_training_state(task, work_dirs, 
     assert sha256(target) in capsys.readouterr().out
     (tmp_path / 'any').touch()
     assert target.stat().st_mode == (tmp_path / 'any').stat().st_mode, 'the file has default permissions'
+
+
+def test_the_file_is_in_the_work_dir_by_default(work_dirs, tmp_path):
+    work_dir = tmp_path / 'run'
+    shutil.copytree(work_dirs['classification'], work_dir)
+    run_command('publish', [work_dir])
+    assert (work_dir / 'model.safetensors').is_file()
+    with pytest.raises(SystemExit, match='expected the file to write'):
+        run_command('publish', [next(work_dir.glob('*.py'))])
 
 
 @pytest.mark.parametrize('network', ['GCViT', 'LSA'])

@@ -62,8 +62,7 @@ def suggest_commands(runner: Runner) -> list[str]:
     if not can_draw_predictions(runner.cfg):
         return ['next:', f'  mmgcvit test {work_dir}'] if has_validation else []
     mistakes = [f'  mmgcvit mistakes {work_dir}'] if has_validation else []
-    publish = f'  mmgcvit publish {work_dir} {quote(Path(runner.work_dir, "model.safetensors"))}'
-    return ['next:', f'  mmgcvit predict {work_dir} YOUR_PICTURES', *mistakes, publish]
+    return ['next:', f'  mmgcvit predict {work_dir} YOUR_PICTURES', *mistakes, f'  mmgcvit publish {work_dir}']
 
 
 def quote(path: str | Path) -> str:
