@@ -1,7 +1,7 @@
-"""Draw predictions or ground truth on images by supervision's annotators, in one style for all tasks.
+"""Draw predictions or ground truth on images with supervision's annotators, in one style for all tasks.
 
-Each class has a colour; in a tracked video each object has one. Text and lines grow with the picture. Threads may
-draw at the same time.
+Colours belong to classes, or to objects in a tracked video. Text and line sizes depend on the picture. Functions are
+thread-safe.
 """
 
 import colorsys
@@ -25,16 +25,16 @@ GOLDEN_RATIO = 0.618
 OPACITY = 0.5
 # Text size in pixels (minimum) and relative to the mean side of the picture; line width relative to the text size.
 MIN_TEXT_SIZE, TEXT_SIZE, LINE_WIDTH = 11, 1 / 48, 1 / 7
-# Smaller shares of the image are not labelled.
+# Regions with a smaller share of the image have no label.
 MIN_NAMED_SHARE = 0.001
-# More labels than this are not moved apart, as that compares all pairs.
+# With more labels, overlapping ones are not moved apart, since that compares all pairs.
 MAX_LABELS_MOVED = 100
-# Painting the background of a segmentation would hide the photo.
+# The background of a segmentation is not painted, as it would hide the photo.
 BACKGROUND = 'background'
 
 
 def choose_palette(number: int, palettes: Iterable[Any] = ()) -> list[Colour]:
-    """An RGB colour for each class: the first palette of that many, else different hues."""
+    """Return an RGB colour for each class: the first palette of matching length, else distinct hues."""
     for palette in palettes:
         if palette is not None and np.shape(palette) == (number, 3):
             return [tuple(colour) for colour in palette]
@@ -42,7 +42,7 @@ def choose_palette(number: int, palettes: Iterable[Any] = ()) -> list[Colour]:
 
 
 def make_hue(label: int) -> Colour:
-    """Return a colour for a class number."""
+    """Return the colour of a class index."""
     return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(label * GOLDEN_RATIO % 1.0, 0.75, 1.0))
 
 
@@ -70,10 +70,10 @@ def draw_prediction(
 
     Args:
         image: (height, width, 3) uint8 in BGR order.
-        found: What to draw; None for nothing.
+        found: The prediction or ground truth; None draws nothing.
         palette: An RGB colour for each class.
-        scale: Size of the picture relative to the image; lines and text have the picture's size.
-        with_scores: Ground truth has no scores.
+        scale: Size of the picture relative to the image.
+        with_scores: Whether to draw scores, which ground truth does not have.
 
     Returns:
         (height, width, 3) uint8 in BGR order.
@@ -96,7 +96,7 @@ def resize(image: np.ndarray, scale: float) -> np.ndarray:
 def draw_objects(
     image: np.ndarray, found: Detections, palette: Sequence[Colour], scale: float, with_scores: bool
 ) -> np.ndarray:
-    """Draw masks, boxes and labels, highest scores on top. Tracked objects have an id and a colour each."""
+    """Draw masks, boxes and labels, with the highest scores on top. Tracked objects have an id and their own colour."""
     found = found.select(np.arange(len(found))[::-1])
     objects, texts, colours = found.to_supervision(), found.class_names, [palette[label] for label in found.labels]
     if found.ids is not None:
@@ -114,7 +114,7 @@ def draw_objects(
 
 
 def draw_regions(image: np.ndarray, found: Segmentation, palette: Sequence[Colour], scale: float) -> np.ndarray:
-    """Colour and outline the regions of a segmentation map, and label their centres."""
+    """Draw the regions of a segmentation map with outlines, and label their centres."""
     label_map = found.label_map.astype(np.uint16)
     is_painted = np.array([name != BACKGROUND for name in found.class_names], bool)
     is_named = is_painted & (found.areas >= MIN_NAMED_SHARE * label_map.size)
@@ -141,7 +141,7 @@ def draw_labels(
     size: int,
     position: sv.Position = sv.Position.TOP_LEFT,
 ) -> np.ndarray:
-    """Draw labels on coloured backgrounds at positions x, y; overlapping ones are moved apart."""
+    """Draw labels on coloured backgrounds at positions (x, y), and move overlapping ones apart."""
     points = sv.Detections(xyxy=np.tile(np.array(places, np.float32), (1, 2)))
     annotator = sv.RichLabelAnnotator(
         color=as_palette(colours),

@@ -1,4 +1,4 @@
-"""Read one image from a file, an array or Pillow, as the data pipelines of the OpenMMLab packages do."""
+"""Read an image from a file, an array or Pillow, in the same way as OpenMMLab's data pipelines."""
 
 import io
 import os
@@ -15,12 +15,12 @@ ImageLike = str | os.PathLike | np.ndarray | Image.Image
 
 
 def as_array(image: ImageLike, loader: Loader) -> np.ndarray:
-    """Read an image as the data pipeline would.
+    """Read an image like the data pipeline.
 
     Args:
         image: A path; an array (height, width, 3) uint8 in **BGR** order, as from ``cv2.imread``, also grey or with
             an alpha channel; or a Pillow image.
-        loader: How files are decoded.
+        loader: The decoding settings of the pipeline.
 
     Returns:
         (height, width, 3) uint8 in BGR order, with the EXIF rotation applied.
@@ -35,9 +35,9 @@ def as_array(image: ImageLike, loader: Loader) -> np.ndarray:
 
 
 def read_image(path: str, loader: Loader) -> np.ndarray:
-    """Decode a file; a UserError if that fails.
+    """Decode a file. Raise a UserError if that fails.
 
-    Pillow decodes it first: it rejects truncated files that OpenCV fills with grey, and files that would fill memory.
+    Pillow decodes it first, because it rejects truncated files, which OpenCV fills with grey, and decompression bombs.
     """
     try:
         content = Path(path).read_bytes()
@@ -46,7 +46,7 @@ def read_image(path: str, loader: Loader) -> np.ndarray:
         if loaded is None:
             raise ValueError(f'{loader.backend} cannot decode it')
         return convert_array(loaded)
-    # Decoders raise errors of any class on damaged files.
+    # Decoders raise errors of any type on damaged files.
     except Exception as error:
         reason = getattr(error, 'strerror', None) or get_first_line(error)
         raise UserError(f'{path} cannot be read: {reason}') from None

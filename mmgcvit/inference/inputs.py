@@ -1,4 +1,4 @@
-"""Find the images and videos that a user names, and read frames of videos."""
+"""Find the images and videos of a command line, and read the frames of videos."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import numpy as np
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
-# For videos without a frame rate.
+# Frame rate of videos whose header has none.
 DEFAULT_FRAME_RATE = 25.0
 
 
 @dataclass
 class Inputs:
-    """The inputs, in the given order."""
+    """The inputs in the order of the command line."""
 
     images: list[str] = field(default_factory=list)
     videos: list[str] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Inputs:
 
 
 def find_inputs(named: Sequence[str]) -> Inputs:
-    """Find files, the images and videos in folders (not recursive), and patterns (``**``)."""
+    """Find files, the images and videos in folders (not recursive), and those that match patterns (``**``)."""
     inputs = Inputs()
     for name in dict.fromkeys(named):
         for file in list_files(name):
@@ -42,7 +42,7 @@ def find_inputs(named: Sequence[str]) -> Inputs:
 
 
 def list_files(name: str) -> list[str]:
-    """A file, or the images and videos of a folder or pattern; a UserError if there are none."""
+    """Return a file, or the images and videos of a folder or pattern. Raise a UserError if there are none."""
     if Path(name).is_file():
         return [name]
     pattern = os.path.join(glob.escape(name), '*') if Path(name).is_dir() else name  # noqa: PTH118

@@ -57,7 +57,7 @@ def load(
         A :class:`Predictor`.
 
     Raises:
-        UserError: There is no such config, checkpoint or device, or the config's task is not supported.
+        UserError: The config, checkpoint or device does not exist, or the task of the config is not supported.
         CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
     source, chosen = find_source(config, checkpoint), resolve_device(device)
@@ -99,9 +99,9 @@ def format_device(device: torch.device) -> str:
 
 
 def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
-    """Build the model of a config with random weights, on the CPU, in eval mode. The config may be changed.
+    """Build the model of a config with random weights, on the CPU and in eval mode. The config may be modified.
 
-    ``meta`` is the checkpoint's entry of that name, which may hold class names; files may hold anything there.
+    ``meta`` is that entry of the checkpoint. It may contain class names, or anything else.
     """
     kind = PREDICTORS.get(cfg.get('default_scope'))
     dataset = next(iter_leaf_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
@@ -111,19 +111,19 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
             'pipeline, by which images are prepared'
         )
     settings = {**cfg.model}
-    # mmpretrain's configs have the preprocessor beside the model, or in it.
+    # mmpretrain's configs have the preprocessor outside or inside of the model.
     if cfg.get('data_preprocessor'):
         settings.setdefault('data_preprocessor', cfg.data_preprocessor)
-    # Loading merges LoRA's weights into the plain network's.
+    # Loading merges LoRA into the weights of the plain network.
     if 'lora_rank' in (settings.get('backbone') or {}):
         settings['backbone'].lora_rank = 0
     if get_type_name(dataset) in CIFAR:
-        # CIFAR's pipelines neither load nor resize: its files hold arrays of 32 x 32, red, green, blue.
+        # CIFAR's pipelines neither load nor resize, since its files contain RGB arrays of 32 x 32.
         dataset.pipeline.insert(0, ConfigDict(type='Resize', scale=(32, 32), interpolation='area'))
         settings['data_preprocessor'].to_rgb = not settings['data_preprocessor'].get('to_rgb', False)
     steps = [step for step in dataset.pipeline if get_type_name(step) not in (LOADING, *ANNOTATION_STEPS)]
     with build_in_scope(kind.scope):
-        # Float32, as images are converted to.
+        # Images are converted to float32.
         model = revert_sync_batchnorm(MODELS.build(settings)).float().eval()
         names = find_class_names(meta, dataset, model)
         palette = choose_palette(len(names), [info.get('palette') for info in find_class_info(meta, dataset)])
@@ -132,9 +132,9 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
 
 @contextmanager
 def silence_output() -> Iterator[None]:
-    """Hide what OpenMMLab packages print, log and warn while they build something; errors are raised.
+    """Hide output, logs and warnings of OpenMMLab packages. Errors are raised.
 
-    For commands only: the settings are those of the whole process, with all of its threads.
+    Only commands use it, since it affects all threads of the process.
     """
     logger = MMLogger.get_current_instance()
     level = logger.level
@@ -148,7 +148,7 @@ def silence_output() -> Iterator[None]:
 
 
 def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
-    """The class names of the checkpoint if their number fits the model, else the config's, else made up.
+    """Return the class names of the checkpoint if they fit the model, else of the config, else numbered ones.
 
     mmdet and mmseg take COCO's or Cityscapes' silently if a checkpoint has none.
     """
@@ -162,10 +162,10 @@ def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[s
 
 
 def find_class_info(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
-    """Class names and colours: of a checkpoint, then of its config's data set; call it in the config's scope."""
+    """Return class names and palettes of the checkpoint and of the config's dataset. Call it in the config's scope."""
     meta = meta if isinstance(meta, Mapping) else {}
     info = meta.get('dataset_meta')
-    # Checkpoints of OpenMMLab's second generation, or of its first.
+    # Checkpoints of mmengine have dataset_meta, those of mmcv 1.x CLASSES and PALETTE.
     info = info if isinstance(info, Mapping) else {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
     with DATASETS.switch_scope_and_registry(None) as registry:
         kind = registry.get(dataset.type) if isinstance(dataset.type, str) else dataset.type

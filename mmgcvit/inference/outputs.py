@@ -1,4 +1,4 @@
-"""The output folder of predictions: pictures, videos, segmentation maps and JSON."""
+"""Write predictions to an output folder: pictures, videos, segmentation maps and JSON."""
 
 import json
 import os
@@ -11,17 +11,17 @@ import numpy as np
 from ..errors import UserError
 from ..files import check_writable, make_absolute, write_image, write_text
 
-# Pictures and videos with predictions drawn in; label maps; predictions for the frames of videos.
+# Subfolders of drawn pictures and videos, of segmentation maps, and of predictions by video frame.
 PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
 PREDICTIONS, IMAGES = FILES = ('predictions.json', 'images.json')
-# Pictures keep these formats; others become PNG.
+# Pictures keep these suffixes; others are written as PNG.
 KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 class Outputs:
-    """Paths in the output folder, which is created with the first file.
+    """The paths of an output folder, which is created with the first file.
 
-    Files have the paths of the inputs below their common folder, without suffixes unless some differ in these alone.
+    Subfolders of the inputs are kept. Suffixes are dropped unless files differ only in their suffix.
     """
 
     def __init__(self, folder: Path, inputs: Sequence[str], overwrite: bool = False) -> None:
@@ -35,25 +35,25 @@ class Outputs:
         self.names = dict(zip(inputs, stems if is_clear else below, strict=True))
 
     def get_path(self, kind: str, source: str, suffix: str) -> Path:
-        """The path in one of :data:`FOLDERS` for an input."""
+        """Return the path of an input in one of :data:`FOLDERS`."""
         path = self.folder / kind / f'{self.names.get(source, source)}{suffix}'
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def write_picture(self, source: str, picture: np.ndarray) -> Path:
-        """Write a picture (height, width, 3) in BGR order, with predictions drawn in."""
+        """Write a picture with drawn predictions, (height, width, 3) in BGR order."""
         suffix = Path(source).suffix
         suffix = suffix if suffix.lower() in KEPT_SUFFIXES else '.png'
         return write_image(self.get_path(PICTURES, source, suffix), picture)
 
     def write_label_map(self, source: str, label_map: np.ndarray) -> Path:
-        """Write class numbers (height, width) as a grey PNG file, of 16 bits if they need it."""
+        """Write class indices (height, width) as a greyscale PNG file, with 16 bits if necessary."""
         dtype = np.uint8 if label_map.max() <= np.iinfo(np.uint8).max else np.uint16
         return write_image(self.get_path(LABEL_MAPS, source, '.png'), label_map.astype(dtype))
 
 
 def check_out_dir(folder: Path, names: Sequence[str], overwrite: bool) -> None:
-    """Reject a folder for ``--out-dir`` that cannot be written, or has files of these names."""
+    """Raise a UserError if the folder of ``--out-dir`` cannot be written, or has files with these names."""
     check_writable(folder, f'--out-dir {folder}')
     found = [name for name in names if (folder / name).exists()]
     if found and not overwrite:
@@ -64,5 +64,5 @@ def check_out_dir(folder: Path, names: Sequence[str], overwrite: bool) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file; values that are not finite, which JSON does not have, raise ValueError."""
+    """Write a JSON file. Raise a ValueError for NaN and infinite values, which JSON does not have."""
     write_text(path, json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False))

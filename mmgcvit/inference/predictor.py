@@ -1,4 +1,4 @@
-"""Trained models that are called on images: the base class, then one for each task."""
+"""Call trained models on images: a base class, and a class for each task."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from .images import ImageLike, as_array
 from .results import Classification, Detections, Prediction, Segmentation
 from .tiles import TiledPredictor
 
-# A classifier's pictures are enlarged to this side, so that text fits.
+# Pictures of classifiers are enlarged to this side, so that text fits.
 MIN_DRAWN_SIDE = 224
 
 
 @dataclass(eq=False, repr=False)
 class Predictor(ABC):
-    """A trained model, from :func:`mmgcvit.load`. Calls keep no state, so threads may share it.
+    """A trained model, as returned by :func:`mmgcvit.load`. It is stateless, so threads may share it.
 
     Attributes:
         task: ``'detection'``, ``'segmentation'`` or ``'classification'``.
@@ -35,7 +35,7 @@ class Predictor(ABC):
     """
 
     task: ClassVar[str]
-    # The default_scope of configs for this task.
+    # default_scope of configs for this task.
     scope: ClassVar[str]
 
     network: nn.Module
@@ -50,13 +50,13 @@ class Predictor(ABC):
 
     @property
     def device(self) -> torch.device:
-        """The device of the network's parameters."""
+        """Device of the network's parameters."""
         return next(self.network.parameters()).device
 
     def __call__(
         self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1, tiles: int | None = None
     ) -> Prediction | list[Prediction]:
-        """Predict.
+        """Predict one or several images.
 
         Args:
             images: An image, or several in a list or tuple. An image is a path; an array of shape (height, width, 3)
@@ -86,7 +86,7 @@ class Predictor(ABC):
         return found
 
     def draw(self, image: ImageLike, prediction: Prediction | None = None) -> np.ndarray:
-        """Draw a prediction on a copy of an image; without one, predict first.
+        """Draw a prediction on a copy of an image; if it is ``None``, predict first.
 
         Returns:
             (height, width, 3) uint8 in BGR order, as for ``cv2.imwrite``. A classifier's pictures are enlarged to
@@ -99,7 +99,7 @@ class Predictor(ABC):
         return draw_prediction(image, prediction, self.palette, scale)
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Prediction | UserError]:
-        """Predict images (height, width, 3) in BGR order; a UserError stands for one that fails."""
+        """Predict images (height, width, 3) in BGR order. Return a UserError in place of each prediction that fails."""
         try:
             prepared = [self.prepare_image(image) for image in images]
             # mmseg and mmpretrain batch images of one shape only; mmdet pads them.
@@ -111,22 +111,22 @@ class Predictor(ABC):
         return [each for image in images for each in self.predict_batch([image])]
 
     def prepare_image(self, image: np.ndarray) -> dict[str, Any]:
-        """Apply the test pipeline to an image (height, width, 3) in BGR order; a UserError if that fails."""
+        """Apply the test pipeline to an image (height, width, 3) in BGR order. Raise a UserError if that fails."""
         size = image.shape[:2]
         loaded = {'img': image, 'img_id': 0, 'img_path': None, 'img_shape': size, 'ori_shape': size}
         try:
             return self.pipeline(loaded)
-        # Transforms raise errors of any class.
+        # Transforms raise errors of any type.
         except Exception as error:
             raise UserError(f'the test pipeline cannot prepare it, {size} ({get_first_line(error)})') from None
 
     def predict_prepared(self, batch: Sequence[dict[str, Any]]) -> list[Prediction]:
-        """Predict prepared images; a UserError if the network fails on them."""
+        """Predict prepared images. Raise a UserError if the network fails."""
         try:
             with torch.no_grad():
-                # Includes the data_preprocessor; boxes and masks come back in pixels of the loaded image.
+                # test_step includes the data_preprocessor and returns boxes and masks in pixels of the loaded image.
                 samples = self.network.test_step(pseudo_collate(batch))
-        # What networks raise: ValueError for sizes, RuntimeError for memory and kernels.
+        # Networks raise ValueError for sizes, RuntimeError for memory and kernels.
         except (ValueError, RuntimeError) as error:
             raise UserError(f'the network fails on it ({get_first_line(error)})') from None
         return [self.read_sample(sample) for sample in samples]
@@ -137,12 +137,12 @@ class Predictor(ABC):
 
 
 def to_float32(values: Tensor) -> np.ndarray:
-    """Convert to float32 in NumPy, which has no bfloat16."""
+    """Convert to a NumPy array in float32, since NumPy has no bfloat16."""
     return values.float().cpu().numpy()
 
 
 class Detector(Predictor):
-    """Detection and instance segmentation.
+    """Predictor for detection and instance segmentation.
 
     Attributes:
         score_thr: Minimum score of detections.
@@ -154,9 +154,9 @@ class Detector(Predictor):
 
     def read_sample(self, sample: Any) -> Detections:
         objects = sample.pred_instances.cpu()
-        # A diverged network predicts boxes that are not finite.
+        # A diverged network predicts NaN or infinite boxes.
         objects = objects[(objects.scores >= self.score_thr) & torch.isfinite(objects.bboxes).all(1)]
-        # Mask2Former's objects are not sorted.
+        # Mask2Former does not sort its objects.
         objects = objects[objects.scores.argsort(descending=True, stable=True)]
         labels = objects.labels.numpy().astype(np.int64)
         return Detections(
@@ -169,7 +169,7 @@ class Detector(Predictor):
 
 
 class Segmentor(Predictor):
-    """Semantic segmentation."""
+    """Predictor for semantic segmentation."""
 
     task = 'segmentation'
     scope = 'mmseg'
@@ -183,7 +183,7 @@ class Segmentor(Predictor):
 
 
 class Classifier(Predictor):
-    """Classification."""
+    """Predictor for classification."""
 
     task = 'classification'
     scope = 'mmpretrain'

@@ -1,4 +1,4 @@
-"""Predictions as NumPy arrays, and as JSON records in COCO's results format."""
+"""Represent predictions as NumPy arrays, and convert them to JSON records in COCO's results format."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import supervision as sv
 from ..datasets.classes import make_coco_categories
 from ..errors import check_installed
 
-# Number of classes that are written for a classifier.
+# Number of classes that are written for each image of a classifier.
 MAX_CLASSES_WRITTEN = 5
 
 
 @dataclass(frozen=True)
 class Detections:
-    """Detections in an image, highest scores first.
+    """Detections of an image, by descending score.
 
     Attributes:
         boxes: (n, 4) float32, left, top, right, bottom in pixels of the image.
@@ -60,7 +60,7 @@ class Detections:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The class of every pixel of an image.
+    """The class of each pixel of an image.
 
     Attributes:
         label_map: (height, width) int32, class numbers from 0.
@@ -75,7 +75,7 @@ class Segmentation:
     areas: np.ndarray
 
     def to_supervision(self) -> sv.Detections:
-        """One ``supervision.Detections`` entry with a mask and its bounding box for each region."""
+        """Convert to ``supervision.Detections``, with a mask and its bounding box for each region."""
         masks = np.array([self.label_map == number for number in self.labels]).reshape(-1, *self.label_map.shape)
         data = {'class_name': np.array(self.class_names, dtype=str)}
         return sv.Detections(xyxy=sv.mask_to_xyxy(masks), mask=masks, class_id=self.labels, data=data)
@@ -104,7 +104,7 @@ Prediction = Detections | Segmentation | Classification
 def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
     """List the categories that ``category_id`` refers to, in the order of the classes.
 
-    Detection has COCO's ids for COCO's classes, else ids from 1. The other tasks have ids from 0, as segmentation maps.
+    Ids of detections are COCO's for COCO's classes, else they count from 1. Other tasks count from 0.
     """
     if task == 'detection':
         return [{'id': category['id'], 'name': category['name']} for category in make_coco_categories(classes)]
@@ -112,9 +112,9 @@ def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Make the JSON records of an image: one for each object, class of pixels or highest-scoring class.
+    """Make the JSON records of an image: one for each object, segmented class or highest-scoring class.
 
-    ``bbox`` is left, top, width, height in pixels; ``segmentation`` is a mask in RLE, ``area`` its number of pixels.
+    ``bbox`` is [left, top, width, height] in pixels, ``segmentation`` is a mask as RLE, and ``area`` counts its pixels.
     """
 
     def category(label: int) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def encode_rle(crop: np.ndarray, size: tuple[int, int], left: int = 0, top: int 
     from pycocotools import mask as coco_mask
 
     height, width = size
-    # COCO counts down the columns, so that only the columns of the crop are needed.
+    # COCO's RLE runs down the columns, so only the columns of the crop are encoded.
     columns = np.zeros((height, crop.shape[1]), bool)
     columns[top : top + len(crop)] = crop
     changes = left * height + np.flatnonzero(np.diff(columns.ravel(order='F'), prepend=False, append=False))

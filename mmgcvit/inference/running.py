@@ -1,4 +1,4 @@
-"""Predict all inputs of ``mmgcvit predict`` and write the results. Unreadable inputs are named, counted and skipped."""
+"""Predict all inputs of ``mmgcvit predict`` and write the results. Skip unreadable inputs and report them."""
 
 import json
 import sys
@@ -67,7 +67,7 @@ class PredictionRun:
                     self.skip(str(error))
 
     def predict_images(self, paths: Sequence[str]) -> None:
-        """Write ``predictions.json`` and ``images.json``, also if the call is interrupted; pictures; label maps."""
+        """Write pictures and segmentation maps, then the JSON files, also after an interruption."""
         images: list[dict[str, Any]] = []
         records: list[dict[str, Any]] = []
         files = self.read_images(self.progress.track(list(enumerate(paths, start=1)), description='images'))
@@ -92,7 +92,7 @@ class PredictionRun:
                 write_json(self.outputs.folder / IMAGES, {'images': images, 'categories': self.categories})
 
     def read_images(self, paths: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, np.ndarray]]:
-        """Read numbered image files; those that cannot be read are skipped."""
+        """Yield image files with their numbers and pixels; skip those that cannot be read."""
         for number, path in paths:
             try:
                 yield number, path, read_image(path, self.model.loader)
@@ -100,12 +100,12 @@ class PredictionRun:
                 self.skip(str(error))
 
     def predict_in_batches(self, items: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, Prediction | UserError]]:
-        """Iterate over items, which end with an image, and their predictions."""
+        """Yield items, whose last entry is an image, with their predictions."""
         while batch := list(islice(items, self.batch_size)):
             yield from zip(batch, self.predictor.predict_batch([item[-1] for item in batch]), strict=True)
 
     def predict_video(self, name: str, max_frames: int | None) -> None:
-        """Write a video with predictions drawn in, and a line of JSON for each frame."""
+        """Write a video with drawn predictions, and a line of JSON for each frame."""
         rate, before, tracker = get_frame_rate(name), self.frames, Tracker() if self.track else None
         frames = islice(read_frames(name), max_frames)
         with ExitStack() as files:
@@ -133,7 +133,7 @@ class PredictionRun:
             raise UserError(f'{name}: no frame can be read')
 
     def skip(self, sentence: str) -> None:
-        """Name and count an input that cannot be predicted."""
+        """Report and count an input that cannot be predicted."""
         self.failed.append(sentence)
-        # Above the progress bar if there is one.
+        # rich prints it above the progress bar, if there is one.
         self.progress.console.print(f'skipped: {sentence}', markup=False, highlight=False, soft_wrap=True)

@@ -28,7 +28,7 @@ def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Sou
             readable one; for a config file the weights that come with it.
 
     Raises:
-        UserError: There is none, or a work dir has several configs.
+        UserError: The config or checkpoint does not exist, or a work dir has several configs.
     """
     check_source(config, checkpoint)
     path = Path(config).expanduser()
@@ -45,19 +45,19 @@ def check_source(config: str | Path, checkpoint: str | Path | None = None) -> No
     elif not path.is_file() or path.suffix not in CONFIG_SUFFIXES:
         raise UserError(f'there is no config {config}: no file (*.py) and no work dir{suggest_config(path)}')
     elif checkpoint is None and not has_checkpoint(path):
-        raise UserError(f'{config} comes without weights; add a checkpoint, or use a work dir')
+        raise UserError(f'{config} has no weights; name a checkpoint after it, or use a work dir')
     if checkpoint is not None and '://' not in str(checkpoint) and not Path(checkpoint).expanduser().is_file():
         raise CheckpointError(f'there is no checkpoint {checkpoint}')
 
 
 def has_checkpoint(config: str | Path) -> bool:
-    """Whether the checkpoint is optional: for a work dir, or a config that comes with weights."""
+    """Return whether the checkpoint is optional, as it is for a work dir or a config with shipped weights."""
     path = Path(config).expanduser()
     return path.is_dir() or get_weights_path(path).is_file()
 
 
 def get_weights_path(config: Path) -> Path:
-    """Return the path for weights that come with a config."""
+    """Return the path of the weights shipped with a config."""
     return config.parent / 'weights' / f'{config.stem}.safetensors'
 
 
@@ -74,7 +74,7 @@ def find_checkpoint(work_dir: Path) -> str:
     from ..checkpoints import check_intact
     from ..engine.resume import find_latest_checkpoint
 
-    # mmengine's names of the best checkpoints by a validation score.
+    # mmengine's names of the best checkpoints.
     for path in sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
             check_intact(path)
@@ -83,5 +83,5 @@ def find_checkpoint(work_dir: Path) -> str:
         return str(path)
     latest = find_latest_checkpoint(work_dir)
     if latest is None:
-        raise UserError(f'{work_dir} has no checkpoint; add one')
+        raise UserError(f'{work_dir} has no checkpoint; train first, or name a checkpoint after it')
     return str(latest)

@@ -1,4 +1,4 @@
-"""Detect objects of large images in overlapping tiles, merged by ``supervision.InferenceSlicer``."""
+"""Detect objects of large images in overlapping tiles, and merge them with ``supervision.InferenceSlicer``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 # Neighbouring tiles overlap by this share of their side.
 OVERLAP = 0.25
-# Of two objects of a class, the lower-scoring is dropped if the other covers this share of the smaller one (IoS).
+# The lower-scoring of two objects of a class is dropped if they overlap by this share of the smaller one (IoS).
 MAX_SHARED = 0.5
-# An object so near to an inner edge of a tile, as a share of its side, may be cut; it is dropped if one that is not
-# covers this share of it, whatever their classes: parts of objects look like other classes.
+# An object within this share of a tile's side from an inner edge may be cut off. It is dropped if a complete object of
+# any class covers this share of it, since parts of objects look like other classes.
 MARGIN, MAX_COVERED = 1 / 64, 0.7
 
 
@@ -37,7 +37,7 @@ class TiledPredictor:
             raise UserError(f'tiles are for detection; this is a {self.model.task} model')
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Detections | UserError]:
-        """As :meth:`.Predictor.predict_batch`; an image that is no larger than a tile is predicted as a whole."""
+        """Predict as :meth:`.Predictor.predict_batch`. Images not larger than a tile are predicted as a whole."""
         found = []
         for image in images:
             try:
@@ -48,7 +48,7 @@ class TiledPredictor:
         return found
 
     def find_objects(self, image: np.ndarray) -> Detections:
-        """Detect objects in tiles; masks are kept as crops (``supervision.CompactMask``)."""
+        """Detect objects in tiles, and keep masks as crops (``supervision.CompactMask``)."""
 
         def detect(tiles: list[np.ndarray]) -> list[sv.Detections]:
             found = [each.to_supervision() for each in self.predict_tiles(tiles)]
@@ -76,7 +76,7 @@ class TiledPredictor:
         )
 
     def drop_parts(self, objects: sv.Detections, size: tuple[int, int]) -> sv.Detections:
-        """Drop objects that a tile cuts where another tile sees what they are parts of; ``size`` is the image's."""
+        """Drop objects cut off by a tile that another tile shows completely; ``size`` is that of the image."""
         if not len(objects):
             return objects
         at_border = find_near_edges(objects.xyxy, size, MARGIN * self.side)
@@ -89,7 +89,7 @@ class TiledPredictor:
         return objects.select(np.flatnonzero(is_kept))
 
     def predict_tiles(self, tiles: Sequence[np.ndarray]) -> list[Detections]:
-        """Predict tiles; raises the UserError of the first that cannot be predicted."""
+        """Predict tiles. Raise the UserError of the first one that fails."""
         found = self.model.predict_batch(tiles)
         for each in found:
             if isinstance(each, UserError):
@@ -98,5 +98,5 @@ class TiledPredictor:
 
 
 def find_near_edges(boxes: np.ndarray, size: tuple[int, int], margin: float) -> np.ndarray:
-    """Whether boxes (n, 4) are near to the left, top, right and bottom edge of an image (height, width): (n, 4)."""
+    """Return whether boxes (n, 4) are near the left, top, right and bottom edge of an image (height, width): (n, 4)."""
     return np.hstack([boxes[:, :2] <= margin, boxes[:, 2:] >= np.subtract(size[::-1], margin)])

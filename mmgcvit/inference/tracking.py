@@ -1,4 +1,4 @@
-"""Track objects through a video by mmdet's ByteTrack, on any detector's predictions."""
+"""Track objects through a video with mmdet's ByteTrack, from the predictions of any detector."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from mmengine.structures import InstanceData
 from ..errors import check_installed
 from .results import Detections
 
-# Objects above the high score are matched with tracks first, those above the low one with the tracks that are left.
+# Objects above the high score are matched with tracks first, those above the low one with the remaining tracks.
 SCORE_THRESHOLDS = {'high': 0.6, 'low': 0.1}
 
 
@@ -32,20 +32,20 @@ class Tracker:
         self.frames = 0
 
     def __call__(self, found: Detections) -> Detections:
-        """Return the detections that belong to a track, with its id; a track has one class."""
+        """Return the detections that belong to a track, with its id. All objects of a track have one class."""
         from mmdet.structures import DetDataSample
 
         objects = InstanceData(
             bboxes=torch.from_numpy(found.boxes),
             scores=torch.from_numpy(found.scores),
             labels=torch.from_numpy(found.labels),
-            # The tracker passes masks through unread: they carry the number of each object.
+            # The tracker passes masks through, so that field carries the index of each object.
             masks=torch.arange(len(found)),
         )
         frame = DetDataSample(metainfo={'frame_id': self.frames}, pred_instances=objects)
         tracked = self.tracker.track(frame)
         self.frames += 1
-        # The tracker reads only the last frames of a track, but keeps all of them: an hour of video would fill memory.
+        # The tracker keeps all frames of a track but reads only the last ones; an hour of video would exhaust memory.
         for track in self.tracker.tracks.values():
             for name in self.tracker.memo_items:
                 del track[name][: -self.tracker.num_tentatives]

@@ -1,4 +1,4 @@
-"""Attention weights of a stage as maps over the image: compute them, draw them.
+"""Compute the attention weights of a stage and draw them as maps over the image.
 
 Shapes: H x W tokens of a stage's feature map, nW windows, N tokens of a window, nH heads.
 """
@@ -29,9 +29,9 @@ from .networks import (
     record_inputs,
 )
 
-# Later maps are coarse.
+# Maps of later stages are too coarse.
 DEFAULT_STAGE = 2
-# 4 GB: where all tokens of a large map attend to each other, there are more weights.
+# 4 GB. Global attention of a large map would need more.
 MAX_WEIGHTS = 1 << 30
 
 
@@ -42,15 +42,15 @@ class BlockAttention:
     block: int  # its number in the stage
     kind: str  # where queries come from: the 'local' window, the 'global' query, 'all tokens' of the map
     window: tuple[int, int]  # (h, w), N = h*w; the size of the map if all tokens attend to each other
-    # How much the query attends to each token; NaN outside its window. A global query has a map in every window. Over
-    # the tokens of a window, its padding included, weights sum to 1.
+    # Attention weights of the query; NaN outside of its window. A global query has weights in every window. The weights
+    # of a window sum to 1, including its padding.
     weights: np.ndarray
     received: np.ndarray  # the weight that a token receives, averaged over the queries of its window
 
 
 @dataclass(frozen=True)
 class Attention:
-    """The attention of a stage, in one block or in a pair of a local and a global one."""
+    """The attention of a stage in one block, or in a pair of a local and a global block."""
 
     view: View
     network: str  # the backbone's class
@@ -75,10 +75,11 @@ def attention(
     Args:
         model: From :func:`mmgcvit.load`.
         image: A path, an array (height, width, 3) in BGR order, or a Pillow image.
-        stage: From 0. Default: 2, or an earlier one where its map has fewer than 4 x 4 tokens.
-        block: From 0. Where local and global blocks alternate, the pair that it belongs to. Default: the last.
-        head: From 0. Default: the mean of all heads.
-        at: The position of the query, x and y in pixels of the image. Default: the middle.
+        stage: Index of the stage; by default 2, or an earlier one if its map has fewer than 4 x 4 tokens.
+        block: Index of the block, by default the last. If local and global blocks alternate, both of its pair are
+            computed.
+        head: Index of the head; by default the mean of all heads.
+        at: Position (x, y) of the query in pixels of the image; by default the centre.
     """
     backbone = get_backbone(model)
     check_number('stage', stage, backbone.num_stages)
@@ -113,7 +114,7 @@ def attention(
 def compute_block(
     number: int, attn: nn.Module, inputs: tuple[Tensor, ...], token: tuple[int, int], head: int | None
 ) -> BlockAttention:
-    """The attention of a block that gets these inputs, for a query at a token (row, column)."""
+    """Compute the attention of a block with these inputs, for the query at a token (row, column)."""
     size = tuple(inputs[0].shape[1:3])
     window = attn.window or size
     # Without a position bias windows may have any shape.
@@ -134,7 +135,7 @@ def compute_block(
     if not is_global:
         own = row // window[0] * ceil_div(size[1], window[1]) + column // window[1]
         of_query[torch.arange(len(of_query)) != own] = float('nan')
-    # Padding is not counted as a query; a global query has none.
+    # Padding does not count as a query. A global query has no padding.
     counted = torch.ones_like(is_token) if is_global else is_token
     received = (weights * counted[:, :, None]).sum(1) / counted.sum(1, keepdim=True).clamp_min(1)
     maps = (window_reverse(each[None, :, :, None], window, size) for each in (of_query, received))
@@ -142,7 +143,7 @@ def compute_block(
 
 
 def draw_attention(found: Attention) -> Figure:
-    """Draw the image with the query, and for each block what the query attends to and what all queries do.
+    """Draw the image with the query, and for each block the attention of the query and of all queries.
 
     Attention is drawn as a multiple of uniform attention.
     """
@@ -156,7 +157,7 @@ def draw_attention(found: Attention) -> Figure:
     draw_windows(left, found, found.blocks[-1])
     left.plot(*found.at, '+', color=MARK, markersize=12, markeredgewidth=2)
     for column, name in enumerate(('weights', 'received'), start=1):
-        # One scale for both blocks; a quantile, so that a few peaks do not hide the rest.
+        # Both blocks share a scale. It ends at a quantile, so that a few peaks do not hide the rest.
         maps = [getattr(block, name) * np.prod(block.window) for block in found.blocks]
         limit = np.nanquantile(maps, 0.995)
         for row, block in enumerate(found.blocks):
@@ -169,7 +170,7 @@ def draw_attention(found: Attention) -> Figure:
 
 
 def draw_windows(axes: Axes, found: Attention, block: BlockAttention, with_queries: bool = False) -> None:
-    """Draw the borders of the windows, and frame the query's token; of a global query the token in every window."""
+    """Draw the borders of the windows and a frame around the query's token, for a global query in every window."""
     size = height, width = block.weights.shape
     x, y = np.linspace(*found.box[::2], width + 1), np.linspace(*found.box[1::2], height + 1)
     style = {'colors': 'white', 'linewidths': 0.6}

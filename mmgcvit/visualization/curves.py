@@ -1,4 +1,4 @@
-"""Read and plot the scalars that runs have logged."""
+"""Read and plot the scalars logged by runs."""
 
 import json
 from collections import defaultdict
@@ -10,26 +10,26 @@ from matplotlib.figure import Figure
 
 from ..errors import UserError
 
-# What mmengine logs beside scores and losses.
+# Keys that mmengine logs besides scores and losses.
 NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')
-# COCO's scores at single thresholds and sizes; their mean is drawn.
+# COCO's scores at single thresholds and sizes are not drawn by default.
 DETAILS = ('_s', '_m', '_l', '_50', '_75')
 COLUMNS = 3
 
-# Values by their steps.
+# Logged values by step.
 Curve = dict[int, float]
 
 
 def read_curves(work_dir: Path) -> dict[str, Curve]:
-    """Read the scalars that a run has logged into its work dir, by iterations or the validations' own steps.
+    """Read the scalars in the work dir of a run, by iteration or by step of validation.
 
-    A resumed run logs into a new folder; what it trains again replaces what the sessions before have logged.
+    A resumed run logs to a new folder. Steps that it trains again replace those logged before.
     """
     curves: dict[str, Curve] = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
         session: dict[str, Curve] = defaultdict(dict)
         for line in file.read_text(errors='replace').splitlines():
-            # A killed run may have left its last line unfinished.
+            # A killed run may have left an incomplete last line.
             with suppress(json.JSONDecodeError):
                 entry = json.loads(line)
                 for name, value in entry.items():
@@ -44,7 +44,7 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
 
 
 def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> Figure:
-    """Draw the curves of some runs, by their names, a panel for each key; by default all but details of scores."""
+    """Draw the curves of runs, with a panel for each key; by default all keys except detailed COCO scores."""
     names = list(dict.fromkeys(name for curves in runs.values() for name in curves))
     if unknown := [key for key in keys if key not in names]:
         raise UserError(f'no run has logged {", ".join(unknown)}; they have {", ".join(sorted(names))}')
@@ -55,7 +55,7 @@ def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> 
     for number, key in enumerate(keys, start=1):
         axes = figure.add_subplot(rows, columns, number, title=key, xlabel='step')
         for name, curves in runs.items():
-            # matplotlib leaves gaps where values are not finite.
+            # matplotlib leaves gaps at NaN and infinite values.
             points = sorted(curves.get(key, {}).items())
             if points:
                 axes.plot(*zip(*points, strict=True), marker='.' if len(points) < 50 else None, label=name)

@@ -1,4 +1,4 @@
-"""Draw images and feature maps over them with matplotlib; save figures."""
+"""Draw images with maps over them in matplotlib, and save figures."""
 
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ from ..files import atomic_write
 from .networks import Box, View
 
 DOTS_PER_INCH = 110
-# Weights of red, green and blue in grey (ITU-R BT.601), darkened so that a map stands out.
+# Luma weights of red, green and blue (ITU-R BT.601), darkened so that the map stands out.
 GREY = np.array((0.299, 0.587, 0.114)) * 0.8
 CMAP = 'inferno'
 MARK = '#00e5ff'
 
 
 def save(figure: Figure, file: Path) -> None:
-    """Write a figure of matplotlib; raise a UserError if the file cannot be written."""
+    """Write a matplotlib figure. Raise a UserError if the file cannot be written."""
     check_ending(file)
     try:
         with atomic_write(file, flush=False) as unfinished:
@@ -31,13 +31,13 @@ def save(figure: Figure, file: Path) -> None:
 
 
 def check_ending(file: Path) -> None:
-    """Reject a file whose suffix is not that of a picture format."""
+    """Raise a UserError if the suffix is not that of an image format."""
     if file.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
         raise UserError(f'{file}: pictures are written as .png, .pdf, .svg or .jpg')
 
 
 def make_figure(view: View, title: str, rows: int, columns: int, width: float) -> Figure:
-    """An empty figure for rows and columns of panels with an image, each of a width in inches."""
+    """Create a figure for rows and columns of panels with the image, each ``width`` inches wide."""
     height, length = view.image.shape[:2]
     panel = float(np.clip(width * height / length, width / 3, width * 2))
     figure = Figure(figsize=(columns * width + 1.4, rows * (panel + 0.55) + 0.6), layout='constrained')
@@ -46,13 +46,13 @@ def make_figure(view: View, title: str, rows: int, columns: int, width: float) -
 
 
 def get_extent(box: Box) -> Box:
-    """A box in the order of matplotlib's ``extent``."""
+    """Return a box in the order of matplotlib's ``extent``."""
     left, top, right, bottom = box
     return left, right, bottom, top
 
 
 def set_frame(axes: Axes, view: View, title: str) -> None:
-    """Limit axes to the image, in pixels, and set a title."""
+    """Set the limits of axes to the image in pixels, and the title."""
     rows, columns = view.image.shape[:2]
     axes.set(xlim=(0, columns), ylim=(rows, 0), aspect='equal')
     axes.tick_params(labelsize=7)
@@ -60,7 +60,7 @@ def set_frame(axes: Axes, view: View, title: str) -> None:
 
 
 def draw_image(axes: Axes, view: View, title: str, is_background: bool = False) -> None:
-    """Draw the image, as a background in dark grey; a dashed frame shows a crop that the network sees."""
+    """Draw the image, in dark grey as a background. A dashed frame shows the crop that the network sees."""
     rows, columns = view.image.shape[:2]
     image = view.image @ GREY if is_background else view.image
     style = {'cmap': 'gray', 'vmin': 0, 'vmax': 255, 'interpolation': 'nearest'}
@@ -71,7 +71,7 @@ def draw_image(axes: Axes, view: View, title: str, is_background: bool = False) 
 
 
 def draw_map(axes: Axes, view: View, values: np.ndarray, box: Box, title: str, unit: str, **style: Any) -> None:
-    """Draw a map (rows, columns) that covers a box over the image, with a colour bar; NaN is transparent."""
+    """Draw a map (rows, columns) over a box of the image, with a colour bar. NaN is transparent."""
     draw_image(axes, view, title, is_background=True)
     style = {'cmap': CMAP, 'alpha': 0.72, 'interpolation': 'nearest', **style}
     drawn = axes.imshow(np.ma.masked_invalid(values), extent=get_extent(box), **style)

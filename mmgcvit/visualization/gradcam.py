@@ -29,7 +29,7 @@ METHODS = {'classification': 'Grad-CAM', 'detection': 'HiResCAM', 'segmentation'
 
 @dataclass(frozen=True)
 class GradCam:
-    """Which part of an image speaks for a class, or for a box of it."""
+    """The regions of an image that support a class or a box."""
 
     view: View
     method: str  # 'Grad-CAM', of a detector 'HiResCAM'
@@ -46,7 +46,7 @@ Target = tuple[Callable[[Any], Tensor], dict[str, Any]]
 
 
 class Outputs(nn.Module):
-    """A model as grad-cam calls it: from inputs to the scores of a classifier or segmentor, or a detector's objects."""
+    """Wrap a model for grad-cam: return the scores of a classifier or segmentor, or the objects of a detector."""
 
     def __init__(self, model: Predictor, view: View) -> None:
         super().__init__()
@@ -64,19 +64,19 @@ def gradcam(
     box: int | None = None,
     stage: int | None = None,
 ) -> GradCam:
-    """Compute Grad-CAM of a class.
+    """Compute the Grad-CAM of a class.
 
-    The gradient is that of a classifier's score before the softmax, of the log odds of a detector's box, or of the mean
-    score of the pixels that a segmentor gives to the class.
+    The target is the logit of a classifier, the log odds of a detector's box, or the mean logit of the pixels that a
+    segmentor assigns to the class.
 
     Args:
         model: As for :func:`attention`.
         image: As for :func:`attention`.
-        class_name: A class's name or number. Default: the predicted class, the class of a detector's highest-scoring
-            box, a segmentor's largest class.
-        box: A detector's box, counted from 0 by descending score; among those of ``class_name``, if given.
-        stage: From 0. Default: the last one whose map has at least 4 x 4 tokens, or if the map is zero there, the
-            last one before it whose map is not.
+        class_name: Name or index of the class. The default is the predicted class, that of the highest-scoring box, or
+            the largest class of a segmentation.
+        box: Index of a detector's box by descending score, among those of ``class_name`` if given.
+        stage: Index of the stage. The default is the last one whose map has at least 4 x 4 tokens, or if its Grad-CAM
+            is zero, the last one before it with another result.
     """
     check_installed('Grad-CAM', 'pytorch_grad_cam')
     if box is not None and model.task != 'detection':
@@ -91,7 +91,7 @@ def gradcam(
     # A detector's box comes from one level of the feature pyramid, which late stages may not reach.
     last = find_detailed_stage(backbone, view.inputs, backbone.num_stages - 1)
     for number in range(last, -1, -1) if stage is None else [stage]:
-        # The stage's output norm, without one the stage: (B, H, W, C).
+        # The output norm of the stage if it has one, else the stage: (B, H, W, C).
         name = f'norm{number}' if number in backbone.out_indices else f'stages.{number}'
         cam = compute_cam(method, backbone.get_submodule(name), outputs, view.inputs, value)
         if cam.any():
@@ -101,7 +101,7 @@ def gradcam(
 
 
 def compute_cam(method: str, layer: nn.Module, outputs: Outputs, inputs: Tensor, value: Callable) -> np.ndarray:
-    """The map (h, w) of a layer, from 0 to 1, for inputs (1, C, h, w)."""
+    """Return the Grad-CAM (h, w) of a layer, from 0 to 1, for inputs (1, C, h, w)."""
     from pytorch_grad_cam import GradCAM, HiResCAM
 
     cam = {'Grad-CAM': GradCAM, 'HiResCAM': HiResCAM}[method](outputs, [layer], lambda x: x.permute(0, 3, 1, 2))
@@ -109,7 +109,7 @@ def compute_cam(method: str, layer: nn.Module, outputs: Outputs, inputs: Tensor,
         with torch.enable_grad():
             return cam(inputs.detach().requires_grad_(), [lambda output: value(output) * GRADIENT_SCALE])[0]
     finally:
-        # As a context manager it would swallow an IndexError.
+        # As a context manager, grad-cam would suppress an IndexError.
         cam.activations_and_grads.release()
         outputs.zero_grad(set_to_none=True)
 

@@ -1,4 +1,4 @@
-"""Grids of pictures with titles: samples of datasets, ground truth beside predictions."""
+"""Draw grids of pictures with titles: samples of datasets, and ground truth beside predictions."""
 
 import io
 import random
@@ -20,18 +20,18 @@ from .ground_truth import build_dataset, load_sample
 
 # The side of a picture in pixels, in a grid and where a prediction stands alone beside the ground truth.
 CELL, LARGE_CELL = 400, 800
-# Samples of each data set on a contact sheet.
+# Number of samples of each dataset on a contact sheet.
 NUM_SAMPLES = 8
 DOTS_PER_INCH = 100
-# The width of a letter of a title, and the height of a line, in pixels.
+# Width of a letter and height of a line of titles, in pixels.
 LETTER, LINE = 8, 18
 
-# A title and a picture (h, w, 3).
+# (title, picture (h, w, 3)).
 Cell = tuple[str, np.ndarray]
 
 
 def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
-    """Lay out pictures in rows; returns (height, width, 3) uint8 in BGR order as they are."""
+    """Arrange pictures in rows, in BGR order. Return (height, width, 3) uint8."""
     height, width = (max((picture.shape[i] for _, picture in cells), default=CELL) for i in (0, 1))
     titles = [fill(title, width // LETTER) for title, _ in cells]
     lines = max((title.count('\n') + 1 for title in titles), default=1)
@@ -44,7 +44,7 @@ def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
         axes.set_title(title, fontsize=9)
         axes.axis('off')
     file = io.BytesIO()
-    # A tight box cuts no title off.
+    # A tight bounding box includes all titles.
     figure.savefig(file, dpi=DOTS_PER_INCH, bbox_inches='tight', pad_inches=0.05)
     return cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)
 
@@ -57,7 +57,7 @@ def draw_cells(
     found: Prediction | None = None,
     side: int = CELL,
 ) -> list[Cell]:
-    """Draw the ground truth and the prediction of an image, as far as there are any: text stays legible."""
+    """Draw the ground truth and the prediction of an image, if there are any, at a size with legible text."""
     scale, cells = side / max(image.shape[:2]), []
     if truth is not None:
         cells.append((title if found is None else 'ground truth', draw_prediction(image, truth, palette, scale, False)))
@@ -67,9 +67,9 @@ def draw_cells(
 
 
 def draw_contact_sheet(cfg: Config, loaders: Sequence[str]) -> np.ndarray:
-    """Draw random samples of the data sets of some loaders with their ground truth, the same each time.
+    """Draw random samples of the datasets of some dataloaders with their ground truth, the same in each call.
 
-    What cannot be loaded is left out.
+    Samples that cannot be loaded are left out.
 
     Returns:
         (height, width, 3) uint8 in BGR order.

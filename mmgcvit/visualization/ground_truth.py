@@ -20,7 +20,7 @@ PACKING = {'mmdet': 'PackDetInputs', 'mmseg': 'PackSegInputs', 'mmpretrain': 'Pa
 
 
 def build_dataset(settings: ConfigDict, scope: str) -> BaseDataset:
-    """Build a config's data set so that it loads images and annotations, and does nothing else to them.
+    """Build the dataset of a config so that it only loads images and annotations.
 
     Raises:
         UserError: Its files cannot be loaded.
@@ -30,7 +30,7 @@ def build_dataset(settings: ConfigDict, scope: str) -> BaseDataset:
         steps = leaf.get('pipeline', [])
         images = [step for step in steps if get_type_name(step).startswith(('LoadImage', 'ApplyExif'))]
         annotations = [step for step in steps if 'Annotations' in get_type_name(step)]
-        # mmpretrain's data sets hold the labels, CIFAR's the images too. ADE20K's test images have no label maps.
+        # mmpretrain's datasets contain labels, CIFAR's also images. ADE20K's test images have no segmentation maps.
         if scope != 'mmpretrain':
             images = images or [{'type': 'LoadImageFromFile'}]
             has_none = scope == 'mmseg' and 'seg_map_path' not in leaf.get('data_prefix', {})
@@ -39,7 +39,7 @@ def build_dataset(settings: ConfigDict, scope: str) -> BaseDataset:
     try:
         with build_in_scope(scope):
             return DATASETS.build(settings)
-    # Data sets raise errors of any class for lists and annotation files.
+    # Datasets raise errors of any type for lists and annotation files.
     except Exception as error:
         raise UserError(
             f"the data set cannot be loaded: {get_first_line(error)}; 'mmgcvit check-data CONFIG' looks at it"
@@ -49,23 +49,23 @@ def build_dataset(settings: ConfigDict, scope: str) -> BaseDataset:
 def load_sample(
     dataset: BaseDataset, number: int, classes: Sequence[str]
 ) -> tuple[Path, np.ndarray, Prediction | None]:
-    """Load an image of such a data set: its file, its pixels (BGR), its ground truth if it has any."""
+    """Load an image of :func:`build_dataset`: return its path, its pixels (BGR), and its ground truth or None."""
     try:
         sample = dataset[number]
         truth = convert_sample(sample['data_samples'], classes)
-    # Transforms raise errors of any class on damaged files and annotations.
+    # Transforms raise errors of any type on damaged files and annotations.
     except Exception as error:
         raise UserError(
             f'{get_image_name(dataset.get_data_info(number))} cannot be loaded: {get_first_line(error)}'
         ) from None
     path = sample['data_samples'].get('img_path')
     image = sample['inputs'].permute(1, 2, 0).numpy()
-    # CIFAR's files hold arrays, red, green, blue.
+    # CIFAR's files contain RGB arrays.
     return Path(path or f'{number:06d}.png'), convert_array(image if path else image[..., ::-1]), truth
 
 
 def convert_sample(sample: Any, classes: Sequence[str]) -> Prediction | None:
-    """Convert the ground truth of a data sample; unlabelled pixels keep a number that no class has."""
+    """Convert the ground truth of a data sample. Unlabelled pixels keep their ignore index."""
 
     def get_names(labels: np.ndarray) -> list[str]:
         return [classes[label] if label < len(classes) else f'class {label}' for label in labels]

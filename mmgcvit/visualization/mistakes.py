@@ -1,4 +1,4 @@
-"""Confusion matrix and worst images of a trained model on a dataset."""
+"""Compute the confusion matrix and find the worst images of a trained model on a dataset."""
 
 import heapq
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from .ground_truth import load_sample
 
 # IoU threshold for matching detections with objects.
 MATCH_IOU_THR = 0.5
-# By task: what the matrix counts, and the score of an image.
+# What the matrix counts, and the score of an image, by task.
 COUNTED = {'detection': 'objects', 'segmentation': 'pixels', 'classification': 'images'}
 SCORES = {
     'detection': 'F1 of the objects',
@@ -30,9 +30,9 @@ SCORES = {
     'classification': 'score of the true class',
 }
 BACKGROUND = 'background'
-# How many confusions are named for an image.
+# Maximum number of confusions named for an image.
 MAX_NAMED = 3
-# Matrices of more classes are drawn without numbers.
+# A matrix with more classes is drawn without numbers.
 MAX_WITH_NUMBERS = 25
 
 
@@ -42,7 +42,7 @@ class Mistake:
 
     Attributes:
         score: From 0 to 1; see :data:`SCORES`.
-        text: What is wrong, in words.
+        text: The number of right predictions and the most frequent confusions.
     """
 
     number: int
@@ -107,13 +107,13 @@ def find_mistakes(
 
     Args:
         model: The model; detections below its score threshold are ignored.
-        dataset: As :func:`.ground_truth.build_dataset` makes it.
-        max_worst: How many of the worst images to keep.
-        batch_size: The number of images at a time.
-        progress: Shows how many images are done.
+        dataset: A dataset of :func:`.ground_truth.build_dataset`.
+        max_worst: Maximum number of images to keep, all with a score below 1.
+        batch_size: Number of images per batch.
+        progress: The progress bar.
 
     Returns:
-        The confusion matrix of all images; the worst images, the worst first.
+        The confusion matrix of all images, and the worst images by ascending score.
     """
     counts = np.zeros((len(model.classes) + 1,) * 2, np.int64)
     worst: list[Mistake] = []
@@ -135,7 +135,7 @@ def find_mistakes(
 
 
 def draw_confusion(counts: np.ndarray, classes: Sequence[str], task: str) -> Figure:
-    """Draw a confusion matrix: cells show counts, colours the row-normalised values."""
+    """Draw a confusion matrix with counts in the cells and row-normalised values as colours."""
     names = [*classes, BACKGROUND] if task == 'detection' else list(classes)
     counts = counts[: len(names), : len(names)]
     side = float(np.clip(0.35 * len(names), 6, 24))

@@ -18,18 +18,18 @@ from ..inference import Predictor
 from ..inference.images import ImageLike, as_array
 from ..models.base import PyramidBackbone
 
-# The stride of the first stage, where the stem has no other; each further stage doubles it.
+# Stride of the first stage unless the stem has another; each further stage doubles it.
 STEM_STRIDE = 4
 # A feature map with fewer tokens on its shorter side is too coarse to show positions.
 MIN_TOKENS = 4
 
-# Left, top, right, bottom.
+# (left, top, right, bottom).
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class View:
-    """An image as a network takes it."""
+    """An image and the inputs that a network gets for it."""
 
     image: np.ndarray  # (H, W, 3) uint8, RGB
     inputs: Tensor  # (1, 3, h', w'), normalised, and padded on the right and at the bottom
@@ -45,11 +45,11 @@ class View:
 
     @property
     def box(self) -> Box:
-        """The part of the image that the network sees."""
+        """Box of the image that the network sees."""
         return self.to_image((0, 0, self.size[1], self.size[0]))
 
     def to_inputs(self, at: tuple[float, float] | None) -> tuple[float, float]:
-        """Convert a position x, y of the image to u, v of the inputs; None is the middle."""
+        """Convert a position (x, y) of the image to (u, v) of the inputs; None is the centre."""
         if at is None:
             return self.size[1] / 2, self.size[0] / 2
         u, v = ((np.array(at) - self.offset[::-1]) / self.scale[::-1]).tolist()
@@ -68,7 +68,7 @@ def prepare_view(model: Predictor, image: ImageLike) -> View:
     prepared = model.prepare_image(array)
     batch = model.network.data_preprocessor(pseudo_collate([prepared]), False)
     size = tuple(prepared['inputs'].shape[-2:])
-    # Resize transforms note the factors of width and height. Crops are from the centre, padding is right and below.
+    # Resize transforms record scale_factor. Crops are at the centre, padding is on the right and at the bottom.
     factors = np.array(prepared['data_samples'].metainfo.get('scale_factor', (1.0, 1.0)))[::-1]
     cropped = np.round((array.shape[:2] * factors - size) / 2).clip(min=0)
     image = np.ascontiguousarray(array[..., ::-1])
@@ -76,7 +76,7 @@ def prepare_view(model: Predictor, image: ImageLike) -> View:
 
 
 def get_backbone(model: Predictor) -> PyramidBackbone:
-    """The backbone of a loaded model, which must be one of this package."""
+    """Return the backbone of a loaded model. Raise a UserError if it is not of this package."""
     backbone = getattr(model.network, 'backbone', None)
     if not isinstance(backbone, PyramidBackbone):
         raise UserError(
@@ -87,19 +87,19 @@ def get_backbone(model: Predictor) -> PyramidBackbone:
 
 
 def check_number(what: str, number: int | None, count: int, where: str = '') -> None:
-    """Reject a number that is not from 0 to ``count - 1``; None passes."""
+    """Raise a UserError for an index that is not from 0 to ``count - 1``; None is accepted."""
     if number is not None and not 0 <= number < count:
         allowed = f'0 to {count - 1}' if count > 1 else '0 only'
         raise UserError(f'there is no {what} {number}{where}; expected {allowed}')
 
 
 def get_stride(backbone: PyramidBackbone, stage: int) -> int:
-    """The stride of a stage in pixels of the input."""
+    """Return the stride of a stage in pixels of the input."""
     return getattr(backbone.stem, 'stride', STEM_STRIDE) * 2**stage
 
 
 def find_detailed_stage(backbone: PyramidBackbone, inputs: Tensor, last: int) -> int:
-    """The last stage up to ``last`` whose feature map has at least 4 x 4 tokens; the first stage if none has."""
+    """Return the last stage up to ``last`` whose map has at least 4 x 4 tokens; the first stage if none has."""
     side = min(inputs.shape[-2:])
     fitting = (stage for stage in range(last, 0, -1) if side / get_stride(backbone, stage) >= MIN_TOKENS)
     return next(fitting, 0)
@@ -107,7 +107,7 @@ def find_detailed_stage(backbone: PyramidBackbone, inputs: Tensor, last: int) ->
 
 @torch.no_grad()
 def record_inputs(backbone: PyramidBackbone, images: Tensor, modules: Sequence[nn.Module]) -> list[tuple[Any, ...]]:
-    """Record what each of some modules gets when the backbone computes images (B, C, H, W)."""
+    """Record the inputs of some modules when the backbone processes images (B, C, H, W)."""
     recorded: list[tuple[Any, ...]] = [()] * len(modules)
 
     def record(number: int, _: nn.Module, inputs: tuple[Any, ...]) -> None:

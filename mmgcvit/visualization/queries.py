@@ -1,4 +1,4 @@
-"""The global query of each stage: compute it, draw it.
+"""Compute and draw the global query of each stage.
 
 Shapes: h x w window, C channels, nH heads, d = C/nH.
 """
@@ -37,7 +37,7 @@ class Queries:
 def queries(model: Predictor, image: ImageLike) -> Queries:
     """Compute the global query of each stage; arguments as for :func:`attention`."""
     backbone = get_backbone(model)
-    # Blocks alternate, beginning with a local one: a stage of one block has none that uses its query.
+    # Blocks alternate and begin with a local one, so a stage of one block does not use its query.
     chosen = {
         i: stage for i, stage in enumerate(backbone.stages) if hasattr(stage, 'global_query') and len(stage.blocks) > 1
     }
@@ -57,9 +57,9 @@ def queries(model: Predictor, image: ImageLike) -> Queries:
 
 
 def find_components(tokens: np.ndarray) -> np.ndarray:
-    """The first three principal components of tokens (h, w, C), each from 0 to 1: (h, w, 3).
+    """Return the first three principal components of tokens (h, w, C), scaled to 0 to 1: (h, w, 3).
 
-    Components without variance, of few or equal tokens, are 0.5 everywhere.
+    Components without variance are 0.5 everywhere.
     """
     flat = tokens.reshape(-1, tokens.shape[-1]).astype(np.float64)
     left, strengths, _ = np.linalg.svd(flat - flat.mean(0), full_matrices=False)
@@ -72,7 +72,7 @@ def find_components(tokens: np.ndarray) -> np.ndarray:
 
 
 def draw_queries(found: Queries) -> Figure:
-    """Draw each stage's global query in the shape of the image: lengths of the vectors, principal components."""
+    """Draw the global query of each stage in the shape of the image: vector norms and principal components."""
     view, rows = found.view, len(found.stages)
     title = 'global query, the whole image reduced to one window'
     figure = make_figure(view, title, rows, columns=3, width=3.0)

@@ -1,4 +1,4 @@
-"""LSA's attention to shifted copies of the image: compute which copy each patch attends to, draw it.
+"""Compute and draw which shifted copy of the image each patch of LSA attends to.
 
 Shapes: h x w patches, nH heads, T shifts.
 """
@@ -19,9 +19,9 @@ from .networks import Box, View, check_number, get_backbone, prepare_view, recor
 
 @dataclass(frozen=True)
 class Shifts:
-    """How the first block of LSA attends to shifted copies of an image.
+    """The attention of LSA's first block to the shifted copies of an image.
 
-    A shift is (dy, dx) in pixels of the network's input: how far the copy's content moves down and to the right.
+    A shift (dy, dx) moves the content down and to the right, in pixels of the network's input.
     """
 
     view: View
@@ -33,7 +33,7 @@ class Shifts:
 
     @property
     def preferred(self) -> np.ndarray:
-        """The number of the shift with the largest weight: (h, w)."""
+        """Index of the shift with the largest weight: (h, w)."""
         return self.weights.argmax(-1)
 
 
@@ -55,7 +55,7 @@ def shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shift
 
 
 def draw_shifts(found: Shifts) -> Figure:
-    """Draw which copy each patch prefers, how much, and how many patches prefer each, which is the legend too."""
+    """Draw the preferred copy of each patch and its weight, and a histogram of copies, which is also the legend."""
     view, rows, columns = found.view, *found.weights.shape[:2]
     heads = 'mean of all heads' if found.head is None else f'head {found.head}'
     title = f'LSA, first block, {heads}: attention of each patch to its {len(found.shifts)} shifted copies'

@@ -27,15 +27,15 @@ FOLDER = 'val_images'
 
 
 def wrap_run(runner: Runner, loader: ConfigDict, score_thr: float) -> tuple[Predictor, BaseDataset]:
-    """The model of a runner as a predictor that reads its outputs, and the data set of one of its loaders."""
+    """Wrap the model of a runner as a predictor for its outputs; return it with the dataset of a dataloader."""
     scope, network = runner.cfg.default_scope, unwrap_model(runner)
     with silence_output():
         dataset = build_dataset(loader.dataset, scope)
     meta, known = {'dataset_meta': dataset.metainfo}, dataset.metainfo.get('classes') or ()
     names = find_class_names(meta, next(iter_leaf_datasets(loader.dataset)), network)
-    # The network may have more classes than the data set.
+    # The network may have more classes than the dataset.
     names[: len(known)] = known
-    # The loader has prepared its images already.
+    # The dataloader has already prepared the images.
     palette = choose_palette(len(names), [dataset.metainfo.get('palette')])
     model = PREDICTORS[scope](network, Compose([]), None, names, palette)
     model.score_thr = score_thr
@@ -79,7 +79,7 @@ class ValVisualizationHook(Hook):
             self.attempt(runner, self.write_grid)
 
     def attempt(self, runner: Runner, step: Any, *arguments: Any) -> None:
-        """Call a step; if it fails, the hook is off from then on."""
+        """Call a step. If it fails, disable the hook."""
         try:
             step(runner, *arguments)
         except Exception as error:
@@ -87,7 +87,7 @@ class ValVisualizationHook(Hook):
             runner.logger.warning(f'validation images are disabled: {get_first_line(error)}')
 
     def choose_images(self, runner: Runner) -> None:
-        """Choose among the images that rank 0 validates: samplers distribute them round-robin."""
+        """Choose images that rank 0 validates. Samplers distribute them round-robin."""
         self.model, self.dataset = wrap_run(runner, runner.cfg.val_dataloader, self.score_thr)
         own = -(-len(self.dataset) // get_world_size())
         shown = min(self.images, own)
@@ -124,6 +124,6 @@ class ValVisualizationHook(Hook):
         grid = draw_grid(cells)
         write_image(Path(runner.work_dir, FOLDER, f'{by}_{step}.jpg'), grid)
         for backend in runner.visualizer._vis_backends.values():
-            # The local one would write a second file.
+            # The local backend would write the image a second time.
             if not isinstance(backend, LocalVisBackend):
                 backend.add_image('predictions', np.ascontiguousarray(grid[..., ::-1]), step)

@@ -89,7 +89,7 @@ REFUSED = {
     'RUN': 'no INPUT given',
     'RUN/classify.py photos/a.png photos/b.jpg': 'photos/a.png is not a checkpoint',
     'runs/none photos/a.png': 'there is no config runs/none: no file',
-    'RUN/classify.py photos/a.png': 'classify.py comes without weights',
+    'RUN/classify.py photos/a.png': 'classify.py has no weights',
     'photos/a.png RUN/classify.py': 'there is no config photos/a.png',
     'RUN empty/none.mp4': 'empty/none.mp4: no image or video found',
     'RUN photos --batch-size 0': '--batch-size 0: expected at least 1',

@@ -50,7 +50,7 @@ def test_what_is_no_source_is_refused_in_a_sentence(run_dir, work_dirs, tmp_path
         (two,): r'has 2 configs \(\*\.py\) instead of one; name the config',
         (none,): 'has 0 configs',
         ('nowhere.py', 'x.pth'): r'there is no config nowhere\.py',
-        (run_dir / 'classify.py',): 'comes without weights; add a checkpoint',
+        (run_dir / 'classify.py',): 'has no weights; name a checkpoint',
         (run_dir / 'classify.py', 'nowhere.pth'): r'there is no checkpoint nowhere\.pth',
         ('words.py', whole): 'words.py',
         ('untested.py', whole): 'a test_dataloader with a pipeline',
