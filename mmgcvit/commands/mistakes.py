@@ -37,7 +37,14 @@ def main(args: argparse.Namespace) -> None:
     from ..inference.loading import format_device, load_for_command, silence_output
     from ..inference.outputs import check_out_dir
     from ..visualization.ground_truth import build_dataset
-    from ..visualization.mistakes import COUNTED, SCORES, find_mistakes, summarise_confusion_matrix, write_mistakes
+    from ..visualization.mistakes import (
+        COUNTED,
+        SCORES,
+        find_mistakes,
+        score_classes,
+        summarise_confusion_matrix,
+        write_mistakes,
+    )
 
     check_out_dir(args.out_dir, ('confusion.png', 'mistakes.json', 'worst'), args.overwrite)
     source = find_source(args.config, args.checkpoint)
@@ -62,6 +69,11 @@ def main(args: argparse.Namespace) -> None:
     print(f'{len(dataset)} images, {COUNTED[model.task]}:')
     for line in summarise_confusion_matrix(counts, model.classes, NUM_PRINTED):
         print(f'    {line}')
+    scores = score_classes(counts, model.classes)
+    weakest = sorted(scores, key=lambda name: scores[name]['f1'])[:NUM_PRINTED]
+    print('classes with the lowest F1')
+    for name in weakest:
+        print(f'    {name}: ' + ', '.join(f'{key} {value:.4g}' for key, value in scores[name].items()))
     print(f'worst by {SCORES[model.task]}')
     for mistake in worst[:NUM_PRINTED]:
         print(f'    {mistake.score:.3f} {mistake.path}: {mistake.text}')

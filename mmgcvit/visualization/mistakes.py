@@ -134,6 +134,24 @@ def find_mistakes(
     return counts, worst
 
 
+def score_classes(counts: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Compute the number of ground truths, precision, recall and F1 of each class from a confusion matrix.
+
+    A ratio without any predictions or ground truths is 0.
+    """
+    right = np.diag(counts)[: len(classes)]
+    truths, predictions = counts.sum(1)[: len(classes)], counts.sum(0)[: len(classes)]
+    columns = {
+        'ground_truths': truths,
+        'precision': right / np.maximum(predictions, 1),
+        'recall': right / np.maximum(truths, 1),
+        'f1': 2 * right / np.maximum(truths + predictions, 1),
+    }
+    return {
+        name: {key: round(float(column[i]), 4) for key, column in columns.items()} for i, name in enumerate(classes)
+    }
+
+
 def draw_confusion(counts: np.ndarray, classes: Sequence[str], task: str) -> Figure:
     """Draw a confusion matrix with counts in the cells and row-normalised values as colours."""
     names = [*classes, BACKGROUND] if task == 'detection' else list(classes)
@@ -167,4 +185,5 @@ def write_mistakes(
         drawn = write_image(folder / 'worst' / f'{rank:03d}_{path.stem}.png', draw_grid(cells, columns=2))
         images.append({'image': str(path), 'score': round(mistake.score, 6), 'text': mistake.text, 'drawn': drawn.name})
     matrix = {'classes': [*model.classes, BACKGROUND], 'rows_are_truth': counts.tolist()}
+    matrix['by_class'] = score_classes(counts, model.classes)
     write_json(folder / 'mistakes.json', {'counted': COUNTED[model.task], **matrix, 'worst': images})

@@ -11,11 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from rich.progress import Progress
+from sklearn.metrics import precision_recall_fscore_support
 
 from mmgcvit.config import read_config
 from mmgcvit.inference import Detections, Segmentation
 from mmgcvit.visualization.ground_truth import build_dataset, load_sample
-from mmgcvit.visualization.mistakes import find_mistakes, score_image, summarise_confusion_matrix
+from mmgcvit.visualization.mistakes import (
+    compute_confusion_matrix,
+    find_mistakes,
+    score_classes,
+    score_image,
+    summarise_confusion_matrix,
+)
 
 from .conftest import PER_CLASS, TASKS
 
@@ -70,6 +77,16 @@ def test_pixels_are_counted_as_mmseg_counts_them(rows):
     assert counts.sum(0)[:-1].tolist() == predicted.tolist()
     if union.sum():
         np.testing.assert_allclose(score, (overlap / union).nanmean(), atol=1e-6)
+
+
+@given(st.lists(st.tuples(LABELS, LABELS), min_size=1))
+def test_classes_are_scored_as_by_sklearn(pairs):
+    truths, found = np.array(pairs).T
+    scores = score_classes(compute_confusion_matrix(truths, found, len(CLASSES)), CLASSES)
+    expected = precision_recall_fscore_support(truths, found, labels=range(len(CLASSES)), zero_division=0)
+    keys = ('precision', 'recall', 'f1', 'ground_truths')
+    computed = np.array([[row[key] for key in keys] for row in scores.values()]).T
+    np.testing.assert_allclose(computed, expected, atol=1e-4)
 
 
 @pytest.fixture
