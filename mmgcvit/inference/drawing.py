@@ -23,27 +23,27 @@ FONT = str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'))
 # Golden-ratio steps keep the hues of neighbouring classes apart.
 GOLDEN_RATIO = 0.618
 OPACITY = 0.5
-# Text size in pixels (minimum) and relative to the mean side of the picture; line width relative to the text size.
+# Minimum text size in pixels; text size relative to the mean side of the picture; line width relative to text size.
 MIN_TEXT_SIZE, TEXT_SIZE, LINE_WIDTH = 11, 1 / 48, 1 / 7
-# Regions with a smaller share of the image have no label.
-MIN_NAMED_SHARE = 0.001
-# With more labels, overlapping ones are not moved apart, since that compares all pairs.
+# Classes that cover a smaller share of the image get no label.
+MIN_LABELLED_SHARE = 0.001
+# Above this number, overlapping labels are not moved apart, because that compares all pairs.
 MAX_LABELS_MOVED = 100
 # The background of a segmentation is not painted, as it would hide the photo.
 BACKGROUND = 'background'
 
 
-def choose_palette(number: int, palettes: Iterable[Any] = ()) -> list[Colour]:
+def choose_palette(num_classes: int, palettes: Iterable[Any] = ()) -> list[Colour]:
     """Return an RGB colour for each class: the first palette of matching length, else distinct hues."""
     for palette in palettes:
-        if palette is not None and np.shape(palette) == (number, 3):
+        if palette is not None and np.shape(palette) == (num_classes, 3):
             return [tuple(colour) for colour in palette]
-    return list(map(make_hue, range(number)))
+    return list(map(make_hue, range(num_classes)))
 
 
-def make_hue(label: int) -> Colour:
-    """Return the colour of a class index."""
-    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(label * GOLDEN_RATIO % 1.0, 0.75, 1.0))
+def make_hue(index: int) -> Colour:
+    """Return the RGB colour of a class index or a track id."""
+    return tuple(round(255 * value) for value in colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1.0, 0.75, 1.0))
 
 
 def choose_text_colour(colour: Colour) -> Colour:
@@ -61,7 +61,7 @@ def choose_text_size(canvas: np.ndarray, boxes: np.ndarray | None = None) -> int
 
 def draw_prediction(
     image: np.ndarray,
-    found: Prediction | None,
+    prediction: Prediction | None,
     palette: Sequence[Colour],
     scale: float = 1.0,
     with_scores: bool = True,
@@ -70,7 +70,7 @@ def draw_prediction(
 
     Args:
         image: (height, width, 3) uint8 in BGR order.
-        found: The prediction or ground truth; None draws nothing.
+        prediction: The prediction or the ground truth; None draws nothing.
         palette: An RGB colour for each class.
         scale: Size of the picture relative to the image.
         with_scores: Whether to draw scores, which ground truth does not have.
@@ -78,13 +78,13 @@ def draw_prediction(
     Returns:
         (height, width, 3) uint8 in BGR order.
     """
-    if isinstance(found, Classification):
+    if isinstance(prediction, Classification):
         canvas = resize(image, scale)
-        text = f'{found.class_name} {found.score:.2f}' if with_scores else found.class_name
-        return draw_labels(canvas, [(0, 0)], [text], [palette[found.label]], choose_text_size(canvas))
-    if isinstance(found, Segmentation):
-        return draw_regions(image, found, palette, scale)
-    return draw_objects(image, found, palette, scale, with_scores) if found else resize(image, scale)
+        text = f'{prediction.class_name} {prediction.score:.2f}' if with_scores else prediction.class_name
+        return draw_labels(canvas, [(0, 0)], [text], [palette[prediction.label]], choose_text_size(canvas))
+    if isinstance(prediction, Segmentation):
+        return draw_regions(image, prediction, palette, scale)
+    return draw_objects(image, prediction, palette, scale, with_scores) if prediction else resize(image, scale)
 
 
 def resize(image: np.ndarray, scale: float) -> np.ndarray:
@@ -94,67 +94,69 @@ def resize(image: np.ndarray, scale: float) -> np.ndarray:
 
 
 def draw_objects(
-    image: np.ndarray, found: Detections, palette: Sequence[Colour], scale: float, with_scores: bool
+    image: np.ndarray, prediction: Detections, palette: Sequence[Colour], scale: float, with_scores: bool
 ) -> np.ndarray:
     """Draw masks, boxes and labels, with the highest scores on top. Tracked objects have an id and their own colour."""
-    found = found.select(np.arange(len(found))[::-1])
-    objects, texts, colours = found.to_supervision(), found.class_names, [palette[label] for label in found.labels]
-    if found.ids is not None:
-        texts = [f'{name} #{number}' for name, number in zip(texts, found.ids, strict=True)]
-        colours = list(map(make_hue, found.ids))
+    prediction = prediction.select(np.arange(len(prediction))[::-1])
+    objects, texts = prediction.to_supervision(), prediction.class_names
+    colours = [palette[label] for label in prediction.labels]
+    if prediction.ids is not None:
+        texts = [f'{name} #{track_id}' for name, track_id in zip(texts, prediction.ids, strict=True)]
+        colours = list(map(make_hue, prediction.ids))
     if with_scores:
-        texts = [f'{text} {score:.2f}' for text, score in zip(texts, found.scores, strict=True)]
-    style = {'color': as_palette(colours), 'color_lookup': sv.ColorLookup.INDEX}
+        texts = [f'{text} {score:.2f}' for text, score in zip(texts, prediction.scores, strict=True)]
+    style = {'color': convert_palette(colours), 'color_lookup': sv.ColorLookup.INDEX}
     canvas = resize(sv.MaskAnnotator(opacity=OPACITY, **style).annotate(image.copy(), objects), scale)
-    objects.mask, limits = None, np.tile(np.subtract(canvas.shape[1::-1], 1), 2)
-    objects.xyxy = (objects.xyxy * scale).round().clip(0, limits)
+    objects.mask, max_xyxy = None, np.tile(np.subtract(canvas.shape[1::-1], 1), 2)
+    objects.xyxy = (objects.xyxy * scale).round().clip(0, max_xyxy)
     size = choose_text_size(canvas, objects.xyxy)
     canvas = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **style).annotate(canvas, objects)
     return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size)
 
 
-def draw_regions(image: np.ndarray, found: Segmentation, palette: Sequence[Colour], scale: float) -> np.ndarray:
-    """Draw the regions of a segmentation map with outlines, and label their centres."""
-    label_map = found.label_map.astype(np.uint16)
-    is_painted = np.array([name != BACKGROUND for name in found.class_names], bool)
-    is_named = is_painted & (found.areas >= MIN_NAMED_SHARE * label_map.size)
+def draw_regions(image: np.ndarray, prediction: Segmentation, palette: Sequence[Colour], scale: float) -> np.ndarray:
+    """Draw the regions of a segmentation map with outlines, and a label at the centre of each class."""
+    label_map, labels, names = prediction.label_map.astype(np.uint16), prediction.labels, prediction.class_names
+    is_painted = np.array([name != BACKGROUND for name in names], bool)
+    is_labelled = is_painted & (prediction.areas >= MIN_LABELLED_SHARE * label_map.size)
     colours = np.zeros((1 << 16, 3), np.uint8)
-    colours[found.labels] = np.reshape([palette[label][::-1] for label in found.labels], (-1, 3))
-    coloured, painted = colours[label_map], np.isin(label_map, found.labels[is_painted])
+    colours[labels] = np.reshape([palette[label][::-1] for label in labels], (-1, 3))
+    coloured, painted = colours[label_map], np.isin(label_map, labels[is_painted])
     canvas = image.copy()
     canvas[painted] = cv2.addWeighted(coloured, OPACITY, canvas, 1 - OPACITY, 0)[painted]
     edges = painted & (cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0)
     canvas[edges] = coloured[edges]
-    canvas, named = resize(canvas, scale), np.flatnonzero(is_named)
-    if not len(named):
+    canvas, labelled = resize(canvas, scale), np.flatnonzero(is_labelled)
+    if not len(labelled):
         return canvas
-    middles = np.array(center_of_mass(np.ones_like(label_map), label_map, found.labels[named]))[:, ::-1]
-    texts, grounds = [found.class_names[number] for number in named], [palette[found.labels[n]] for n in named]
-    return draw_labels(canvas, middles * scale, texts, grounds, choose_text_size(canvas), sv.Position.CENTER)
+    centres = np.array(center_of_mass(np.ones_like(label_map), label_map, labels[labelled]))[:, ::-1]
+    texts, backgrounds = [names[index] for index in labelled], [palette[labels[index]] for index in labelled]
+    return draw_labels(canvas, centres * scale, texts, backgrounds, choose_text_size(canvas), sv.Position.CENTER)
 
 
 def draw_labels(
     canvas: np.ndarray,
-    places: Sequence[tuple[float, float]],
+    points: Sequence[tuple[float, float]],
     texts: Sequence[str],
     colours: Sequence[Colour],
     size: int,
     position: sv.Position = sv.Position.TOP_LEFT,
 ) -> np.ndarray:
-    """Draw labels on coloured backgrounds at positions (x, y), and move overlapping ones apart."""
-    points = sv.Detections(xyxy=np.tile(np.array(places, np.float32), (1, 2)))
+    """Draw labels on coloured backgrounds at points (x, y), and move overlapping labels apart."""
+    anchors = sv.Detections(xyxy=np.tile(np.array(points, np.float32), (1, 2)))
     annotator = sv.RichLabelAnnotator(
-        color=as_palette(colours),
+        color=convert_palette(colours),
         color_lookup=sv.ColorLookup.INDEX,
-        text_color=as_palette(list(map(choose_text_colour, colours))),
+        text_color=convert_palette(list(map(choose_text_colour, colours))),
         font_path=FONT,
         font_size=size,
         text_padding=size // 4,
         text_position=position,
         smart_position=len(texts) <= MAX_LABELS_MOVED,
     )
-    return annotator.annotate(canvas, points, labels=list(texts))
+    return annotator.annotate(canvas, anchors, labels=list(texts))
 
 
-def as_palette(colours: Sequence[Colour]) -> sv.ColorPalette:
+def convert_palette(colours: Sequence[Colour]) -> sv.ColorPalette:
+    """Convert RGB colours to supervision's palette."""
     return sv.ColorPalette([sv.Color(*map(int, colour)) for colour in colours])

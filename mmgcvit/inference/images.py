@@ -15,11 +15,11 @@ ImageLike = str | os.PathLike | np.ndarray | Image.Image
 
 
 def as_array(image: ImageLike, loader: Loader) -> np.ndarray:
-    """Read an image like the data pipeline.
+    """Read an image as the data pipeline does.
 
     Args:
-        image: A path; an array (height, width, 3) uint8 in **BGR** order, as from ``cv2.imread``, also grey or with
-            an alpha channel; or a Pillow image.
+        image: A path; an array (height, width, 3) uint8 in **BGR** order, as from ``cv2.imread``, or greyscale or
+            BGRA; or a Pillow image.
         loader: The decoding settings of the pipeline.
 
     Returns:
@@ -53,7 +53,7 @@ def read_image(path: str, loader: Loader) -> np.ndarray:
 
 
 def convert_array(image: np.ndarray) -> np.ndarray:
-    """Convert an array to three channels; see :func:`as_array`."""
+    """Convert a greyscale, BGR or BGRA array to three contiguous channels. Raise a UserError for other arrays."""
     image = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
     if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype != np.uint8 or not image.size:
         raise UserError(f'an image has shape {image.shape} and {image.dtype}; expected (height, width, 3), uint8')

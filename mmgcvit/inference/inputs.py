@@ -1,4 +1,4 @@
-"""Find the images and videos of a command line, and read the frames of videos."""
+"""Find images and videos by file, folder and glob pattern, and read the frames of videos."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class Inputs:
         return [*self.images, *self.videos]
 
 
-def find_inputs(named: Sequence[str]) -> Inputs:
-    """Find files, the images and videos in folders (not recursive), and those that match patterns (``**``)."""
+def find_inputs(names: Sequence[str]) -> Inputs:
+    """Find images and videos by file, folder (not recursive) and glob pattern (``**`` is recursive)."""
     inputs = Inputs()
-    for name in dict.fromkeys(named):
+    for name in dict.fromkeys(names):
         for file in list_files(name):
             (inputs.videos if file.lower().endswith(VIDEO_SUFFIXES) else inputs.images).append(file)
     return inputs
 
 
 def list_files(name: str) -> list[str]:
-    """Return a file, or the images and videos of a folder or pattern. Raise a UserError if there are none."""
+    """Return a file, or the images and videos of a folder or glob pattern. Raise a UserError if there are none."""
     if Path(name).is_file():
         return [name]
     pattern = os.path.join(glob.escape(name), '*') if Path(name).is_dir() else name  # noqa: PTH118
@@ -54,7 +54,7 @@ def list_files(name: str) -> list[str]:
 
 
 def read_frames(source: str) -> Iterator[np.ndarray]:
-    """Iterate over the frames of a video, (height, width, 3) uint8 in BGR order."""
+    """Yield the frames of a video, (height, width, 3) uint8 in BGR order."""
     import cv2
 
     capture = cv2.VideoCapture(source)
@@ -66,7 +66,7 @@ def read_frames(source: str) -> Iterator[np.ndarray]:
 
 
 def get_frame_rate(source: str) -> float:
-    """Read the frame rate of a video from its header."""
+    """Return the frames per second in the header of a video. Raise a UserError if it cannot be opened."""
     import supervision as sv
 
     try:

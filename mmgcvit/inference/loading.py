@@ -29,9 +29,9 @@ from .drawing import choose_palette
 from .predictor import Classifier, Detector, Predictor, Segmentor
 from .sources import Source, find_source
 
-PREDICTORS = {kind.scope: kind for kind in (Detector, Segmentor, Classifier)}
-LOADING = 'LoadImageFromFile'
-# Steps of test pipelines that need annotations.
+PREDICTORS = {predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)}
+LOADING_STEP = 'LoadImageFromFile'
+# Transforms in test pipelines that need annotations.
 ANNOTATION_STEPS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations', 'ApplyExifAsAnnotated')
 CIFAR = ('CIFAR10', 'CIFAR100')
 
@@ -47,11 +47,11 @@ def load(
 
     Args:
         config: A config file, or the work dir of a run.
-        checkpoint: A file or URL; no code in it runs. None takes the work dir's best or
-            newest checkpoint, or the weights that come with a config of this project (:func:`find_source`).
+        checkpoint: A file or URL; no code in it runs. Default: the work dir's best or newest checkpoint, or the
+            weights shipped with a config of this project (:func:`find_source`).
         device: ``'cpu'``, ``'cuda'``, ``'cuda:N'``; default: a GPU if there is one.
-        score_thr: Minimum score of detections, 0.3 by default.
-        trust_checkpoint: Unpickle the checkpoint, which can run code in it: only for your own files.
+        score_thr: Confidence threshold of a detector, 0.3 by default.
+        trust_checkpoint: Unpickle the checkpoint, which can run code. Set it only for your own files.
 
     Returns:
         A :class:`Predictor`.
@@ -60,8 +60,8 @@ def load(
         UserError: The config, checkpoint or device does not exist, or the task of the config is not supported.
         CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
-    source, chosen = find_source(config, checkpoint), resolve_device(device)
-    # mmengine has one default scope for all threads, and Python 3.11.7 cannot parse configs in two (gh-106905).
+    source, torch_device = find_source(config, checkpoint), resolve_device(device)
+    # All threads share mmengine's default scope, and two cannot parse configs at once in Python 3.11.7 (gh-106905).
     with BUILD_LOCK:
         cfg = read_config(source.config)
         content = read_for_mmengine(source.checkpoint, trusted=trust_checkpoint)
@@ -69,7 +69,7 @@ def load(
         check_fits(predictor.network, content, source.checkpoint)
         weights = {WRAPPERS.sub('', name): tensor for name, tensor in content['state_dict'].items()}
         predictor.network.load_state_dict(weights, strict=False)
-    predictor.network.to(chosen)
+    predictor.network.to(torch_device)
     if score_thr is not None:
         if predictor.task != 'detection' or not 0 <= score_thr <= 1:
             raise UserError(
@@ -82,7 +82,7 @@ def load(
 def load_for_command(
     source: Source, device: str, score_thr: float | None = None, trust_checkpoint: bool = False
 ) -> Predictor:
-    """As :func:`load`, but first reject GPUs that torch does not see and operators that do not fit torch."""
+    """Load a model by :func:`load`. Reject GPUs that torch cannot use and mmcv's operators that do not fit torch."""
     if device == 'auto':
         check_gpus()
     check_operators_load()
@@ -94,40 +94,40 @@ def load_for_command(
 
 
 def format_device(device: torch.device) -> str:
-    """The name of a device for messages."""
+    """Return the name of a device for messages."""
     return 'the CPU' if device.type == 'cpu' else f'{torch.cuda.get_device_name(device)} ({device})'
 
 
 def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
     """Build the model of a config with random weights, on the CPU and in eval mode. The config may be modified.
 
-    ``meta`` is that entry of the checkpoint. It may contain class names, or anything else.
+    ``meta`` is the checkpoint's entry of that name. It may contain class names, or anything else.
     """
-    kind = PREDICTORS.get(cfg.get('default_scope'))
+    predictor_class = PREDICTORS.get(cfg.get('default_scope'))
     dataset = next(iter_leaf_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
-    if kind is None or 'model' not in cfg or not dataset.get('pipeline'):
+    if predictor_class is None or 'model' not in cfg or not dataset.get('pipeline'):
         raise UserError(
             f'{path}: expected a default_scope of {", ".join(PREDICTORS)}, a model, and a test_dataloader with a '
-            'pipeline, by which images are prepared'
+            'pipeline to prepare images'
         )
-    settings = {**cfg.model}
-    # mmpretrain's configs have the preprocessor outside or inside of the model.
+    model_cfg = {**cfg.model}
+    # mmpretrain's configs have data_preprocessor at the top level or in the model.
     if cfg.get('data_preprocessor'):
-        settings.setdefault('data_preprocessor', cfg.data_preprocessor)
-    # Loading merges LoRA into the weights of the plain network.
-    if 'lora_rank' in (settings.get('backbone') or {}):
-        settings['backbone'].lora_rank = 0
+        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
+    # The network is built without LoRA, because loading merges LoRA's weights into those of the linear layers.
+    if 'lora_rank' in (model_cfg.get('backbone') or {}):
+        model_cfg['backbone'].lora_rank = 0
     if get_type_name(dataset) in CIFAR:
         # CIFAR's pipelines neither load nor resize, since its files contain RGB arrays of 32 x 32.
         dataset.pipeline.insert(0, ConfigDict(type='Resize', scale=(32, 32), interpolation='area'))
-        settings['data_preprocessor'].to_rgb = not settings['data_preprocessor'].get('to_rgb', False)
-    steps = [step for step in dataset.pipeline if get_type_name(step) not in (LOADING, *ANNOTATION_STEPS)]
-    with build_in_scope(kind.scope):
-        # Images are converted to float32.
-        model = revert_sync_batchnorm(MODELS.build(settings)).float().eval()
+        model_cfg['data_preprocessor'].to_rgb = not model_cfg['data_preprocessor'].get('to_rgb', False)
+    steps = [step for step in dataset.pipeline if get_type_name(step) not in (LOADING_STEP, *ANNOTATION_STEPS)]
+    with build_in_scope(predictor_class.scope):
+        # The weights are float32, since the data_preprocessor converts images to float32.
+        model = revert_sync_batchnorm(MODELS.build(model_cfg)).float().eval()
         names = find_class_names(meta, dataset, model)
         palette = choose_palette(len(names), [info.get('palette') for info in find_class_info(meta, dataset)])
-        return kind(model, Compose(steps), get_image_loader(dataset), names, palette)
+        return predictor_class(model, Compose(steps), get_image_loader(dataset), names, palette)
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def silence_output() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), Path(os.devnull).open('w') as nowhere, redirect_stdout(nowhere):
+        with warnings.catch_warnings(), Path(os.devnull).open('w') as null, redirect_stdout(null):
             warnings.simplefilter('ignore')
             yield
     finally:
@@ -150,7 +150,7 @@ def silence_output() -> Iterator[None]:
 def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
     """Return the class names of the checkpoint if they fit the model, else of the config, else numbered ones.
 
-    mmdet and mmseg take COCO's or Cityscapes' silently if a checkpoint has none.
+    mmdet and mmseg silently use COCO's or Cityscapes' class names if a checkpoint has none.
     """
     counts = [getattr(module, 'num_classes', None) for module in model.modules()]
     count = max((count for count in counts if isinstance(count, int)), default=0)
@@ -168,5 +168,5 @@ def find_class_info(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
     # Checkpoints of mmengine have dataset_meta, those of mmcv 1.x CLASSES and PALETTE.
     info = info if isinstance(info, Mapping) else {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
     with DATASETS.switch_scope_and_registry(None) as registry:
-        kind = registry.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
-    return [info, {**(getattr(kind, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}]
+        dataset_class = registry.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
+    return [info, {**(getattr(dataset_class, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}]

@@ -19,9 +19,10 @@ KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 class Outputs:
-    """The paths of an output folder, which is created with the first file.
+    """Write drawn pictures and segmentation maps to an output folder, which is created with the first file.
 
-    Subfolders of the inputs are kept. Suffixes are dropped unless files differ only in their suffix.
+    Outputs have the paths of the inputs relative to their common folder. Suffixes are dropped unless two inputs differ
+    only in their suffix.
     """
 
     def __init__(self, folder: Path, inputs: Sequence[str], overwrite: bool = False) -> None:
@@ -29,14 +30,14 @@ class Outputs:
         self.folder = folder
         paths = [make_absolute(name) for name in inputs]
         common = os.path.commonpath([path.parent for path in paths]) if paths else ''
-        below = [path.relative_to(common) for path in paths]
-        stems = [path.with_suffix('') for path in below]
-        is_clear = len({str(stem).lower() for stem in stems}) == len(stems)
-        self.names = dict(zip(inputs, stems if is_clear else below, strict=True))
+        relative_paths = [path.relative_to(common) for path in paths]
+        stems = [path.with_suffix('') for path in relative_paths]
+        is_unique = len({str(stem).lower() for stem in stems}) == len(stems)
+        self.names = dict(zip(inputs, stems if is_unique else relative_paths, strict=True))
 
-    def get_path(self, kind: str, source: str, suffix: str) -> Path:
-        """Return the path of an input in one of :data:`FOLDERS`."""
-        path = self.folder / kind / f'{self.names.get(source, source)}{suffix}'
+    def get_path(self, subfolder: str, source: str, suffix: str) -> Path:
+        """Return the path for an input in one of :data:`FOLDERS`, and create its parent folder."""
+        path = self.folder / subfolder / f'{self.names.get(source, source)}{suffix}'
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -55,11 +56,11 @@ class Outputs:
 def check_out_dir(folder: Path, names: Sequence[str], overwrite: bool) -> None:
     """Raise a UserError if the folder of ``--out-dir`` cannot be written, or has files with these names."""
     check_writable(folder, f'--out-dir {folder}')
-    found = [name for name in names if (folder / name).exists()]
-    if found and not overwrite:
+    existing_names = [name for name in names if (folder / name).exists()]
+    if existing_names and not overwrite:
         raise UserError(
-            f'{folder} has files of an earlier call ({", ".join(found)}); choose another --out-dir, or replace '
-            'them with --overwrite'
+            f'{folder} has files of an earlier call ({", ".join(existing_names)}); choose another --out-dir, or '
+            'replace them with --overwrite'
         )
 
 

@@ -17,7 +17,7 @@ from .images import ImageLike, as_array
 from .results import Classification, Detections, Prediction, Segmentation
 from .tiles import TiledPredictor
 
-# Pictures of classifiers are enlarged to this side, so that text fits.
+# Pictures of classifiers are drawn with a shorter side of at least this many pixels, so that text fits.
 MIN_DRAWN_SIDE = 224
 
 
@@ -31,11 +31,11 @@ class Predictor(ABC):
         palette: The RGB colours of the classes.
         network: The OpenMMLab model.
         pipeline: The config's test pipeline without loading.
-        loader: How the config's data set decodes files.
+        loader: The decoding settings of the config's dataset.
     """
 
     task: ClassVar[str]
-    # default_scope of configs for this task.
+    # The default_scope of configs for this task.
     scope: ClassVar[str]
 
     network: nn.Module
@@ -61,29 +61,29 @@ class Predictor(ABC):
         Args:
             images: An image, or several in a list or tuple. An image is a path; an array of shape (height, width, 3)
                 in **BGR** order, as from ``cv2.imread``; or a Pillow image.
-            batch_size: Images, or tiles, in a batch.
-            tiles: Detect objects in overlapping tiles of this side in pixels.
+            batch_size: Number of images (or tiles) in a batch.
+            tiles: Side in pixels of overlapping tiles in which objects are detected. Default: no tiles.
 
         Returns:
             :class:`Detections`, :class:`Segmentation` or :class:`Classification`; a list of them for several images.
 
         Raises:
-            UserError: An image cannot be read or predicted.
+            UserError: An image cannot be read or predicted, or an argument is invalid.
         """
         if not isinstance(images, (list, tuple)):
             return self([images], batch_size, tiles)[0]
         if batch_size < 1:
             raise UserError(f'batch_size={batch_size}: expected at least 1')
         model = self if tiles is None else TiledPredictor(self, tiles, batch_size)
-        found = []
+        predictions = []
         for begin in range(0, len(images), batch_size):
             batch = [as_array(image, self.loader) for image in images[begin : begin + batch_size]]
-            for number, each in enumerate(model.predict_batch(batch), start=begin):
-                if isinstance(each, UserError):
-                    what = images[number] if isinstance(images[number], str) else f'image {number}'
-                    raise UserError(f'{what}: {each}')
-                found.append(each)
-        return found
+            for index, prediction in enumerate(model.predict_batch(batch), start=begin):
+                if isinstance(prediction, UserError):
+                    name = images[index] if isinstance(images[index], str) else f'image {index}'
+                    raise UserError(f'{name}: {prediction}')
+                predictions.append(prediction)
+        return predictions
 
     def draw(self, image: ImageLike, prediction: Prediction | None = None) -> np.ndarray:
         """Draw a prediction on a copy of an image; if it is ``None``, predict first.
@@ -103,12 +103,12 @@ class Predictor(ABC):
         try:
             prepared = [self.prepare_image(image) for image in images]
             # mmseg and mmpretrain batch images of one shape only; mmdet pads them.
-            if self.task == 'detection' or len({each['inputs'].shape for each in prepared}) == 1:
+            if self.task == 'detection' or len({sample['inputs'].shape for sample in prepared}) == 1:
                 return self.predict_prepared(prepared)
         except UserError as error:
             if len(images) == 1:
                 return [error]
-        return [each for image in images for each in self.predict_batch([image])]
+        return [prediction for image in images for prediction in self.predict_batch([image])]
 
     def prepare_image(self, image: np.ndarray) -> dict[str, Any]:
         """Apply the test pipeline to an image (height, width, 3) in BGR order. Raise a UserError if that fails."""
@@ -126,7 +126,7 @@ class Predictor(ABC):
             with torch.no_grad():
                 # test_step includes the data_preprocessor and returns boxes and masks in pixels of the loaded image.
                 samples = self.network.test_step(pseudo_collate(batch))
-        # Networks raise ValueError for sizes, RuntimeError for memory and kernels.
+        # Networks raise ValueError for invalid sizes, RuntimeError if memory runs out or a kernel fails.
         except (ValueError, RuntimeError) as error:
             raise UserError(f'the network fails on it ({get_first_line(error)})') from None
         return [self.read_sample(sample) for sample in samples]
@@ -137,7 +137,7 @@ class Predictor(ABC):
 
 
 def to_float32(values: Tensor) -> np.ndarray:
-    """Convert to a NumPy array in float32, since NumPy has no bfloat16."""
+    """Convert a tensor to a float32 array, since NumPy has no bfloat16."""
     return values.float().cpu().numpy()
 
 
@@ -145,7 +145,7 @@ class Detector(Predictor):
     """Predictor for detection and instance segmentation.
 
     Attributes:
-        score_thr: Minimum score of detections.
+        score_thr: Confidence threshold. Detections with a lower score are dropped.
     """
 
     task = 'detection'
@@ -156,7 +156,7 @@ class Detector(Predictor):
         objects = sample.pred_instances.cpu()
         # A diverged network predicts NaN or infinite boxes.
         objects = objects[(objects.scores >= self.score_thr) & torch.isfinite(objects.bboxes).all(1)]
-        # Mask2Former does not sort its objects.
+        # Mask2Former does not sort its objects by score.
         objects = objects[objects.scores.argsort(descending=True, stable=True)]
         labels = objects.labels.numpy().astype(np.int64)
         return Detections(
@@ -183,7 +183,7 @@ class Segmentor(Predictor):
 
 
 class Classifier(Predictor):
-    """Predictor for classification."""
+    """Predictor for image classification."""
 
     task = 'classification'
     scope = 'mmpretrain'

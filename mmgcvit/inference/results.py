@@ -12,7 +12,7 @@ import supervision as sv
 from ..datasets.classes import make_coco_categories
 from ..errors import check_installed
 
-# Number of classes that are written for each image of a classifier.
+# How many of the highest-scoring classes are written for each image of a classifier.
 MAX_CLASSES_WRITTEN = 5
 
 
@@ -23,11 +23,11 @@ class Detections:
     Attributes:
         boxes: (n, 4) float32, left, top, right, bottom in pixels of the image.
         scores: (n,) float32, from 0 to 1.
-        labels: (n,) int64, class numbers from 0.
+        labels: (n,) int64, class indices from 0.
         class_names: The n names of the labels.
-        masks: (n, height, width) bool, or None if the model predicts boxes only. For an image that was predicted in
-            tiles a ``supervision.CompactMask``: ``masks[i]`` is (height, width) bool, decoded on access.
-        ids: (n,) int64, the track of each object, from 0; None without tracking.
+        masks: (n, height, width) bool, or None if the model predicts only boxes. If the image was predicted in tiles, a
+            ``supervision.CompactMask``: ``masks[i]`` is (height, width) bool, decoded on access.
+        ids: (n,) int64, the track ids of the objects, from 0; None without tracking.
     """
 
     boxes: np.ndarray
@@ -40,11 +40,11 @@ class Detections:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def select(self, chosen: np.ndarray) -> Detections:
+    def select(self, indices: np.ndarray) -> Detections:
         """Select detections by index (k,)."""
         arrays = {name: getattr(self, name) for name in ('boxes', 'scores', 'labels', 'masks', 'ids')}
-        chosen_arrays = {name: None if values is None else values[chosen] for name, values in arrays.items()}
-        return replace(self, class_names=[self.class_names[number] for number in chosen], **chosen_arrays)
+        selected = {name: None if values is None else values[indices] for name, values in arrays.items()}
+        return replace(self, class_names=[self.class_names[index] for index in indices], **selected)
 
     def to_supervision(self) -> sv.Detections:
         """Convert to ``supervision.Detections``, with ``data['class_name']``."""
@@ -63,10 +63,10 @@ class Segmentation:
     """The class of each pixel of an image.
 
     Attributes:
-        label_map: (height, width) int32, class numbers from 0.
-        labels: (n,) int64, the classes that occur, the largest area first.
+        label_map: (height, width) int32, class indices from 0.
+        labels: (n,) int64, the classes that occur, by descending area.
         class_names: The n names of these classes.
-        areas: (n,) int64, the number of pixels of each.
+        areas: (n,) int64, the number of pixels of each class.
     """
 
     label_map: np.ndarray
@@ -75,8 +75,8 @@ class Segmentation:
     areas: np.ndarray
 
     def to_supervision(self) -> sv.Detections:
-        """Convert to ``supervision.Detections``, with a mask and its bounding box for each region."""
-        masks = np.array([self.label_map == number for number in self.labels]).reshape(-1, *self.label_map.shape)
+        """Convert to ``supervision.Detections``, with a mask and its bounding box for each class."""
+        masks = np.array([self.label_map == label for label in self.labels]).reshape(-1, *self.label_map.shape)
         data = {'class_name': np.array(self.class_names, dtype=str)}
         return sv.Detections(xyxy=sv.mask_to_xyxy(masks), mask=masks, class_id=self.labels, data=data)
 
@@ -86,7 +86,7 @@ class Classification:
     """The class of an image.
 
     Attributes:
-        label: The number of the highest-scoring class, from 0.
+        label: The index of the highest-scoring class, from 0.
         class_name: Its name.
         score: Its score, from 0 to 1.
         scores: (classes,) float32, the scores of all classes.
@@ -104,11 +104,12 @@ Prediction = Detections | Segmentation | Classification
 def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
     """List the categories that ``category_id`` refers to, in the order of the classes.
 
-    Ids of detections are COCO's for COCO's classes, else they count from 1. Other tasks count from 0.
+    For detection, ids are COCO's for COCO's 80 classes, otherwise they start at 1. For the other tasks they start at 0,
+    as in segmentation maps.
     """
     if task == 'detection':
         return [{'id': category['id'], 'name': category['name']} for category in make_coco_categories(classes)]
-    return [{'id': number, 'name': name} for number, name in enumerate(classes)]
+    return [{'id': label, 'name': name} for label, name in enumerate(classes)]
 
 
 def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -117,30 +118,30 @@ def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -
     ``bbox`` is [left, top, width, height] in pixels, ``segmentation`` is a mask as RLE, and ``area`` counts its pixels.
     """
 
-    def category(label: int) -> dict[str, Any]:
+    def get_category(label: int) -> dict[str, Any]:
         return {'category_id': categories[label]['id'], 'category_name': categories[label]['name']}
 
     if isinstance(prediction, Classification):
         highest = np.argsort(-prediction.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
-        return [{**category(label), 'score': float(prediction.scores[label])} for label in highest]
+        return [{**get_category(label), 'score': float(prediction.scores[label])} for label in highest]
     if isinstance(prediction, Segmentation):
         label_map = prediction.label_map
         return [
-            {**category(label), 'area': area, 'segmentation': encode_rle(label_map == label, label_map.shape)}
+            {**get_category(label), 'area': area, 'segmentation': encode_rle(label_map == label, label_map.shape)}
             for label, area in zip(prediction.labels, prediction.areas.tolist(), strict=True)
         ]
     records, masks = [], prediction.masks
-    for number, label in enumerate(prediction.labels):
-        left, top, right, bottom = map(float, prediction.boxes[number])
-        record = category(label)
+    for index, label in enumerate(prediction.labels):
+        left, top, right, bottom = map(float, prediction.boxes[index])
+        record = get_category(label)
         if prediction.ids is not None:
-            record['track_id'] = int(prediction.ids[number])
-        record['score'] = float(prediction.scores[number])
+            record['track_id'] = int(prediction.ids[index])
+        record['score'] = float(prediction.scores[index])
         record['bbox'] = [round(value, 2) for value in (left, top, right - left, bottom - top)]
         if isinstance(masks, np.ndarray):
-            record['segmentation'] = encode_rle(masks[number], masks.shape[1:])
+            record['segmentation'] = encode_rle(masks[index], masks.shape[1:])
         elif masks is not None:
-            record['segmentation'] = encode_rle(masks.crop(number), masks.shape[1:], *masks.offsets[number].tolist())
+            record['segmentation'] = encode_rle(masks.crop(index), masks.shape[1:], *masks.offsets[index].tolist())
         records.append(record)
     return records
 

@@ -24,17 +24,17 @@ from .tracking import Tracker
 
 @dataclass
 class PredictionRun:
-    """Predict, draw and write each input.
+    """Predict inputs, draw and write their predictions, and count inputs and failures.
 
     Attributes:
-        batch_size: Images, frames or tiles in a batch.
+        batch_size: Number of images, frames or tiles in a batch.
         draw: Whether to write pictures and videos.
         write: Whether to write JSON and segmentation maps.
-        tiles: The side of tiles in pixels; None predicts whole images.
-        track: Whether to track the objects of videos.
-        images: How many images were predicted.
-        frames: How many frames of videos were predicted.
-        failed: A sentence for each input that could not be predicted.
+        tiles: Side of tiles in pixels; None predicts whole images.
+        track: Whether to track the objects in videos.
+        images: Number of images predicted so far.
+        frames: Number of video frames predicted so far.
+        failed: An error message for each input that could not be predicted.
     """
 
     model: Predictor
@@ -67,23 +67,23 @@ class PredictionRun:
                     self.skip(str(error))
 
     def predict_images(self, paths: Sequence[str]) -> None:
-        """Write pictures and segmentation maps, then the JSON files, also after an interruption."""
+        """Predict images; write pictures and segmentation maps, then the JSON files, even if interrupted."""
         images: list[dict[str, Any]] = []
         records: list[dict[str, Any]] = []
         files = self.read_images(self.progress.track(list(enumerate(paths, start=1)), description='images'))
         try:
-            for (number, path, image), found in self.predict_in_batches(files):
-                if isinstance(found, UserError):
-                    self.skip(f'{path}: {found}')
+            for (image_id, path, image), prediction in self.predict_in_batches(files):
+                if isinstance(prediction, UserError):
+                    self.skip(f'{path}: {prediction}')
                     continue
-                entry = {'id': number, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
+                entry = {'id': image_id, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
                 if self.draw:
-                    entry['drawn'] = str(self.outputs.write_picture(path, self.model.draw(image, found)))
-                if self.write and isinstance(found, Segmentation):
-                    entry['label_map'] = str(self.outputs.write_label_map(path, found.label_map))
+                    entry['drawn'] = str(self.outputs.write_picture(path, self.model.draw(image, prediction)))
+                if self.write and isinstance(prediction, Segmentation):
+                    entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
                 if self.write:
-                    about = {'image_id': number, 'file_name': path}
-                    records += [{**about, **record} for record in make_records(found, self.categories)]
+                    source = {'image_id': image_id, 'file_name': path}
+                    records += [{**source, **record} for record in make_records(prediction, self.categories)]
                 images.append(entry)
                 self.images += 1
         finally:
@@ -92,48 +92,48 @@ class PredictionRun:
                 write_json(self.outputs.folder / IMAGES, {'images': images, 'categories': self.categories})
 
     def read_images(self, paths: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, np.ndarray]]:
-        """Yield image files with their numbers and pixels; skip those that cannot be read."""
-        for number, path in paths:
+        """Yield (image id, path, image) for image files; skip those that cannot be read."""
+        for image_id, path in paths:
             try:
-                yield number, path, read_image(path, self.model.loader)
+                yield image_id, path, read_image(path, self.model.loader)
             except UserError as error:
                 self.skip(str(error))
 
     def predict_in_batches(self, items: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, Prediction | UserError]]:
-        """Yield items, whose last entry is an image, with their predictions."""
+        """Yield each item, a tuple that ends with an image, with the prediction of that image."""
         while batch := list(islice(items, self.batch_size)):
             yield from zip(batch, self.predictor.predict_batch([item[-1] for item in batch]), strict=True)
 
-    def predict_video(self, name: str, max_frames: int | None) -> None:
-        """Write a video with drawn predictions, and a line of JSON for each frame."""
-        rate, before, tracker = get_frame_rate(name), self.frames, Tracker() if self.track else None
-        frames = islice(read_frames(name), max_frames)
+    def predict_video(self, video: str, max_frames: int | None) -> None:
+        """Predict a video; write it with drawn predictions, and a line of JSON for each frame."""
+        fps, frames_before, tracker = get_frame_rate(video), self.frames, Tracker() if self.track else None
+        frames = islice(read_frames(video), max_frames)
         with ExitStack() as files:
-            frames = self.progress.track(enumerate(frames), total=max_frames, description=name)
-            for (number, image), found in self.predict_in_batches(frames):
-                if isinstance(found, UserError):
-                    raise UserError(f'{name}, frame {number}: {found}')
-                found = found if tracker is None else tracker(found)
+            frames = self.progress.track(enumerate(frames), total=max_frames, description=video)
+            for (index, image), prediction in self.predict_in_batches(frames):
+                if isinstance(prediction, UserError):
+                    raise UserError(f'{video}, frame {index}: {prediction}')
+                prediction = prediction if tracker is None else tracker(prediction)
                 if self.draw:
-                    picture = self.model.draw(image, found)
-                    if not number:
-                        size = sv.VideoInfo(width=picture.shape[1], height=picture.shape[0], fps=rate)
-                        path = self.outputs.get_path(PICTURES, name, '.mp4')
+                    picture = self.model.draw(image, prediction)
+                    if not index:
+                        size = sv.VideoInfo(width=picture.shape[1], height=picture.shape[0], fps=fps)
+                        path = self.outputs.get_path(PICTURES, video, '.mp4')
                         sink = files.enter_context(sv.VideoSink(str(path), size))
                     sink.write_frame(picture)
                 if self.write:
-                    if not number:
-                        path = self.outputs.get_path(FRAMES, name, '.jsonl')
+                    if not index:
+                        path = self.outputs.get_path(FRAMES, video, '.jsonl')
                         lines = files.enter_context(path.open('w', encoding='utf-8'))
-                    records = make_records(found, self.categories)
-                    entry = {'frame': number, 'time': round(number / rate, 3), 'predictions': records}
+                    records = make_records(prediction, self.categories)
+                    entry = {'frame': index, 'time': round(index / fps, 3), 'predictions': records}
                     lines.write(json.dumps(entry, ensure_ascii=False, allow_nan=False) + '\n')
                 self.frames += 1
-        if self.frames == before:
-            raise UserError(f'{name}: no frame can be read')
+        if self.frames == frames_before:
+            raise UserError(f'{video}: no frame can be read')
 
-    def skip(self, sentence: str) -> None:
+    def skip(self, message: str) -> None:
         """Report and count an input that cannot be predicted."""
-        self.failed.append(sentence)
+        self.failed.append(message)
         # rich prints it above the progress bar, if there is one.
-        self.progress.console.print(f'skipped: {sentence}', markup=False, highlight=False, soft_wrap=True)
+        self.progress.console.print(f'skipped: {message}', markup=False, highlight=False, soft_wrap=True)

@@ -12,7 +12,7 @@ CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 
 
 class Source(NamedTuple):
-    """A config file, a checkpoint (file or URL), and whether the user gave a config instead of a work dir."""
+    """A config file and a checkpoint (file or URL). ``is_named`` is False if a work dir was given."""
 
     config: Path
     checkpoint: str
@@ -25,7 +25,7 @@ def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Sou
     Args:
         config: A config file, or the work dir of a run.
         checkpoint: A file or URL. Default: the best checkpoint of a work dir (the latest of several), else its newest
-            readable one; for a config file the weights that come with it.
+            readable one; for a config file, the weights shipped with it.
 
     Raises:
         UserError: The config or checkpoint does not exist, or a work dir has several configs.
@@ -38,7 +38,7 @@ def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Sou
 
 
 def check_source(config: str | Path, checkpoint: str | Path | None = None) -> None:
-    """Reject a config or a checkpoint that does not exist, before anything slow is imported."""
+    """Raise a UserError if the config or the checkpoint does not exist, before slow imports."""
     path = Path(config).expanduser()
     if path.is_dir():
         find_config(path)
@@ -57,24 +57,24 @@ def has_checkpoint(config: str | Path) -> bool:
 
 
 def get_weights_path(config: Path) -> Path:
-    """Return the path of the weights shipped with a config."""
+    """Return the path of the weights shipped with a config, which may not exist."""
     return config.parent / 'weights' / f'{config.stem}.safetensors'
 
 
 def find_config(work_dir: Path) -> Path:
-    """Find the config in a work dir."""
-    found = sorted(work_dir.glob('*.py'))
-    if len(found) != 1:
-        raise UserError(f'{work_dir} has {len(found)} configs (*.py) instead of one; name the config')
-    return found[0]
+    """Return the only config of a work dir."""
+    configs = sorted(work_dir.glob('*.py'))
+    if len(configs) != 1:
+        raise UserError(f'{work_dir} has {len(configs)} configs (*.py) instead of one; name the config')
+    return configs[0]
 
 
 def find_checkpoint(work_dir: Path) -> str:
-    """Find the checkpoint of a work dir, see :func:`find_source`."""
+    """Return the checkpoint of a work dir that :func:`find_source` takes by default."""
     from ..checkpoints import check_intact
     from ..engine.resume import find_latest_checkpoint
 
-    # mmengine's names of the best checkpoints.
+    # mmengine saves the best checkpoint by a validation score as best_*.pth.
     for path in sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
             check_intact(path)

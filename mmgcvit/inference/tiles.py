@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 # Neighbouring tiles overlap by this share of their side.
 OVERLAP = 0.25
-# The lower-scoring of two objects of a class is dropped if they overlap by this share of the smaller one (IoS).
-MAX_SHARED = 0.5
+# NMS threshold: the intersection of two objects of a class, as a share of the smaller one (IoS).
+NMS_IOS_THR = 0.5
 # An object within this share of a tile's side from an inner edge may be cut off. It is dropped if a complete object of
 # any class covers this share of it, since parts of objects look like other classes.
 MARGIN, MAX_COVERED = 1 / 64, 0.7
@@ -26,7 +26,7 @@ MARGIN, MAX_COVERED = 1 / 64, 0.7
 
 @dataclass(frozen=True)
 class TiledPredictor:
-    """Predict images that are larger than a tile in tiles of ``side`` pixels, in batches of ``batch_size``."""
+    """Detect objects in tiles of ``side`` pixels, in batches of ``batch_size`` tiles."""
 
     model: Predictor
     side: int
@@ -37,24 +37,24 @@ class TiledPredictor:
             raise UserError(f'tiles are for detection; this is a {self.model.task} model')
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Detections | UserError]:
-        """Predict as :meth:`.Predictor.predict_batch`. Images not larger than a tile are predicted as a whole."""
-        found = []
+        """Predict as :meth:`.Predictor.predict_batch` does. Images that fit in a tile are predicted as a whole."""
+        predictions = []
         for image in images:
             try:
                 is_large = max(image.shape[:2]) > self.side
-                found.append(self.find_objects(image) if is_large else self.predict_tiles([image])[0])
+                predictions.append(self.find_objects(image) if is_large else self.predict_tiles([image])[0])
             except UserError as error:
-                found.append(error)
-        return found
+                predictions.append(error)
+        return predictions
 
     def find_objects(self, image: np.ndarray) -> Detections:
         """Detect objects in tiles, and keep masks as crops (``supervision.CompactMask``)."""
 
         def detect(tiles: list[np.ndarray]) -> list[sv.Detections]:
-            found = [each.to_supervision() for each in self.predict_tiles(tiles)]
-            for tile, objects in zip(tiles, found, strict=True):
+            detections = [prediction.to_supervision() for prediction in self.predict_tiles(tiles)]
+            for tile, objects in zip(tiles, detections, strict=True):
                 objects.data['near_edge'] = find_near_edges(objects.xyxy, tile.shape[:2], MARGIN * self.side)
-            return found
+            return detections
 
         slicer = sv.InferenceSlicer(
             detect if self.batch_size > 1 else lambda tile: detect([tile])[0],
@@ -65,7 +65,7 @@ class TiledPredictor:
             batch_size=self.batch_size,
         )
         objects = self.drop_parts(slicer(image), image.shape[:2])
-        objects = objects.with_nms(MAX_SHARED, overlap_metric=sv.OverlapMetric.IOS)
+        objects = objects.with_nms(NMS_IOS_THR, overlap_metric=sv.OverlapMetric.IOS)
         objects = objects.select(np.argsort(-objects.confidence, kind='stable'))
         return Detections(
             boxes=objects.xyxy.astype(np.float32),
@@ -76,25 +76,25 @@ class TiledPredictor:
         )
 
     def drop_parts(self, objects: sv.Detections, size: tuple[int, int]) -> sv.Detections:
-        """Drop objects cut off by a tile that another tile shows completely; ``size`` is that of the image."""
+        """Drop objects cut off by a tile that another tile shows completely. ``size`` is the image's height, width."""
         if not len(objects):
             return objects
         at_border = find_near_edges(objects.xyxy, size, MARGIN * self.side)
         is_cut = (objects.data['near_edge'] & ~at_border).any(1)
-        parts, wholes = objects.xyxy[is_cut, None], objects.xyxy[~is_cut]
-        low, high = np.maximum(parts[..., :2], wholes[:, :2]), np.minimum(parts[..., 2:], wholes[:, 2:])
-        covered = (high - low).clip(0).prod(-1) / (parts[..., 2:] - parts[..., :2]).prod(-1)
+        cut, complete = objects.xyxy[is_cut, None], objects.xyxy[~is_cut]
+        top_left, bottom_right = np.maximum(cut[..., :2], complete[:, :2]), np.minimum(cut[..., 2:], complete[:, 2:])
+        covered = (bottom_right - top_left).clip(0).prod(-1) / (cut[..., 2:] - cut[..., :2]).prod(-1)
         is_kept = ~is_cut
         is_kept[is_cut] = covered.max(1, initial=0) < MAX_COVERED
         return objects.select(np.flatnonzero(is_kept))
 
     def predict_tiles(self, tiles: Sequence[np.ndarray]) -> list[Detections]:
         """Predict tiles. Raise the UserError of the first one that fails."""
-        found = self.model.predict_batch(tiles)
-        for each in found:
-            if isinstance(each, UserError):
-                raise each
-        return found
+        predictions = self.model.predict_batch(tiles)
+        for prediction in predictions:
+            if isinstance(prediction, UserError):
+                raise prediction
+        return predictions
 
 
 def find_near_edges(boxes: np.ndarray, size: tuple[int, int], margin: float) -> np.ndarray:

@@ -31,16 +31,16 @@ class Tracker:
         )
         self.frames = 0
 
-    def __call__(self, found: Detections) -> Detections:
+    def __call__(self, detections: Detections) -> Detections:
         """Return the detections that belong to a track, with its id. All objects of a track have one class."""
         from mmdet.structures import DetDataSample
 
         objects = InstanceData(
-            bboxes=torch.from_numpy(found.boxes),
-            scores=torch.from_numpy(found.scores),
-            labels=torch.from_numpy(found.labels),
-            # The tracker passes masks through, so that field carries the index of each object.
-            masks=torch.arange(len(found)),
+            bboxes=torch.from_numpy(detections.boxes),
+            scores=torch.from_numpy(detections.scores),
+            labels=torch.from_numpy(detections.labels),
+            # The tracker passes masks through unread, so this field carries the index of each object.
+            masks=torch.arange(len(detections)),
         )
         frame = DetDataSample(metainfo={'frame_id': self.frames}, pred_instances=objects)
         tracked = self.tracker.track(frame)
@@ -50,4 +50,4 @@ class Tracker:
             for name in self.tracker.memo_items:
                 del track[name][: -self.tracker.num_tentatives]
         tracked = tracked[tracked.masks.argsort()]
-        return replace(found.select(tracked.masks.numpy()), ids=tracked.instances_id.numpy())
+        return replace(detections.select(tracked.masks.numpy()), ids=tracked.instances_id.numpy())

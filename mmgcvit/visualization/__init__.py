@@ -1,8 +1,8 @@
 """Visualise attention, mistakes and training curves of models.
 
-Attention, global queries, Grad-CAM and LSA's shifts have a file each, which computes arrays and draws them (begin with
-``attention.py``). ``mistakes.py`` compares predictions with the ground truth, ``val_images.py`` draws both during a
-training, ``curves.py`` draws logs. Experiments and commands may import it.
+Attention, global queries, Grad-CAM and LSA's shifts each have a file that computes arrays and draws them (begin with
+``attention.py``). ``mistakes.py`` compares predictions with the ground truth, ``val_images.py`` draws both during
+training, ``curves.py`` plots logs. Experiments and commands may import this package.
 """
 
 from .attention import attention, draw_attention

@@ -29,9 +29,9 @@ from .networks import (
     record_inputs,
 )
 
-# Maps of later stages are too coarse.
+# The feature maps of later stages are too coarse to show positions.
 DEFAULT_STAGE = 2
-# 4 GB. Global attention of a large map would need more.
+# 4 GB in float32. Attention without windows over a large feature map needs more.
 MAX_WEIGHTS = 1 << 30
 
 
@@ -39,13 +39,13 @@ MAX_WEIGHTS = 1 << 30
 class BlockAttention:
     """The attention of one block, as maps (H, W)."""
 
-    block: int  # its number in the stage
-    kind: str  # where queries come from: the 'local' window, the 'global' query, 'all tokens' of the map
-    window: tuple[int, int]  # (h, w), N = h*w; the size of the map if all tokens attend to each other
+    block: int  # its index in the stage
+    kind: str  # 'local' (window attention), 'global' (window attention with global queries) or 'all tokens'
+    window: tuple[int, int]  # (h, w), N = h*w; the size of the feature map if kind is 'all tokens'
     # Attention weights of the query; NaN outside of its window. A global query has weights in every window. The weights
     # of a window sum to 1, including its padding.
     weights: np.ndarray
-    received: np.ndarray  # the weight that a token receives, averaged over the queries of its window
+    received: np.ndarray  # the weight that each token receives, averaged over the queries of its window
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Attention:
     stage: int
     head: int | None  # None for the mean of all
     at: tuple[float, float]  # the query, in pixels of the image
-    token: tuple[int, int]  # its row and column in the map
-    box: Box  # what the map covers, in pixels of the image; with padding more than the image
+    token: tuple[int, int]  # the query's row and column in the feature map
+    box: Box  # what the feature map covers, in pixels of the image; larger than the image if padded
     blocks: list[BlockAttention]
 
 
@@ -88,14 +88,14 @@ def attention(
         stage = find_detailed_stage(backbone, view.inputs, min(DEFAULT_STAGE, backbone.num_stages - 1))
     blocks = backbone.stages[stage].blocks
     check_number('block', block, len(blocks), f' in stage {stage}')
-    kinds = len(getattr(backbone.stages[stage], 'attention_types', (None,)))
-    first = (len(blocks) - 1 if block is None else block) // kinds * kinds
-    numbers = range(first, min(first + kinds, len(blocks)))
-    modules = [blocks[number].attn for number in numbers]
-    for number, attn in zip(numbers, modules, strict=True):
+    num_types = len(getattr(backbone.stages[stage], 'attention_types', (None,)))
+    first = (len(blocks) - 1 if block is None else block) // num_types * num_types
+    indices = range(first, min(first + num_types, len(blocks)))
+    modules = [blocks[index].attn for index in indices]
+    for index, attn in zip(indices, modules, strict=True):
         if not hasattr(attn, 'window') or '.ablations.' in type(attn).__module__:
             raise UserError(
-                f'block {number} of stage {stage} has {type(attn).__name__}, which has no attention map; choose '
+                f'block {index} of stage {stage} has {type(attn).__name__}, which has no attention map; choose '
                 "another block, or 'shifts' for the first block of LSA"
             )
     check_number('head', head, modules[0].num_heads, f' in stage {stage}')
@@ -104,20 +104,20 @@ def attention(
     stride = get_stride(backbone, stage)
     u, v = view.to_inputs(at)
     token = min(int(v / stride), height - 1), min(int(u / stride), width - 1)
-    each = zip(numbers, modules, inputs, strict=True)
-    found = [compute_block(number, attn, x, token, head) for number, attn, x in each]
+    arguments = zip(indices, modules, inputs, strict=True)
+    maps = [compute_block(index, attn, attn_inputs, token, head) for index, attn, attn_inputs in arguments]
     at, box = view.to_image((u, v, u, v))[:2], view.to_image((0, 0, width * stride, height * stride))
-    return Attention(view, type(backbone).__name__, stage, head, at, token, box, found)
+    return Attention(view, type(backbone).__name__, stage, head, at, token, box, maps)
 
 
 @torch.no_grad()
 def compute_block(
-    number: int, attn: nn.Module, inputs: tuple[Tensor, ...], token: tuple[int, int], head: int | None
+    index: int, attn: nn.Module, inputs: tuple[Tensor, ...], token: tuple[int, int], head: int | None
 ) -> BlockAttention:
     """Compute the attention of a block with these inputs, for the query at a token (row, column)."""
     size = tuple(inputs[0].shape[1:3])
     window = attn.window or size
-    # Without a position bias windows may have any shape.
+    # As in the model: without a position bias, the window size is fitted to the feature map.
     if not hasattr(attn, 'position'):
         window = balance_window(window, size)
     # (nW, N): 1 for tokens, 0 for padding.
@@ -131,53 +131,55 @@ def compute_block(
     is_global = bool(q_global) and attn.project(window_partition(x, window), *q_global)[0] is q_global[0]
     kind = 'global' if is_global else 'all tokens' if attn.window is None else 'local'
     row, column = token
-    of_query = weights[:, row % window[0] * window[1] + column % window[1]].clone()
+    query_weights = weights[:, row % window[0] * window[1] + column % window[1]].clone()
     if not is_global:
-        own = row // window[0] * ceil_div(size[1], window[1]) + column // window[1]
-        of_query[torch.arange(len(of_query)) != own] = float('nan')
+        query_window = row // window[0] * ceil_div(size[1], window[1]) + column // window[1]
+        query_weights[torch.arange(len(query_weights)) != query_window] = float('nan')
     # Padding does not count as a query. A global query has no padding.
-    counted = torch.ones_like(is_token) if is_global else is_token
-    received = (weights * counted[:, :, None]).sum(1) / counted.sum(1, keepdim=True).clamp_min(1)
-    maps = (window_reverse(each[None, :, :, None], window, size) for each in (of_query, received))
-    return BlockAttention(number, kind, window, *(each[0, :, :, 0].cpu().numpy() for each in maps))
+    is_query = torch.ones_like(is_token) if is_global else is_token
+    received = (weights * is_query[:, :, None]).sum(1) / is_query.sum(1, keepdim=True).clamp_min(1)
+    maps = (window_reverse(values[None, :, :, None], window, size) for values in (query_weights, received))
+    return BlockAttention(index, kind, window, *(values[0, :, :, 0].cpu().numpy() for values in maps))
 
 
-def draw_attention(found: Attention) -> Figure:
-    """Draw the image with the query, and for each block the attention of the query and of all queries.
+def draw_attention(result: Attention) -> Figure:
+    """Draw the image with the query, and for each block the query's attention and the attention that tokens receive.
 
     Attention is drawn as a multiple of uniform attention.
     """
-    view, rows = found.view, len(found.blocks)
-    height, width = found.blocks[0].weights.shape
-    heads = 'mean of all heads' if found.head is None else f'head {found.head}'
-    figure = make_figure(view, f'{found.network}, stage {found.stage}, {heads}', rows, columns=3, width=3.7)
+    view, rows = result.view, len(result.blocks)
+    height, width = result.blocks[0].weights.shape
+    heads = 'mean of all heads' if result.head is None else f'head {result.head}'
+    figure = make_figure(view, f'{result.network}, stage {result.stage}, {heads}', rows, columns=3, width=3.7)
     grid = figure.add_gridspec(rows, 3)
-    left = figure.add_subplot(grid[:, 0])
-    draw_image(left, view, f'image; the query at {found.at[0]:.0f}, {found.at[1]:.0f}; {height} x {width} tokens')
-    draw_windows(left, found, found.blocks[-1])
-    left.plot(*found.at, '+', color=MARK, markersize=12, markeredgewidth=2)
+    image_axes = figure.add_subplot(grid[:, 0])
+    draw_image(
+        image_axes, view, f'image; the query at {result.at[0]:.0f}, {result.at[1]:.0f}; {height} x {width} tokens'
+    )
+    draw_windows(image_axes, result, result.blocks[-1])
+    image_axes.plot(*result.at, '+', color=MARK, markersize=12, markeredgewidth=2)
     for column, name in enumerate(('weights', 'received'), start=1):
         # Both blocks share a scale. It ends at a quantile, so that a few peaks do not hide the rest.
-        maps = [getattr(block, name) * np.prod(block.window) for block in found.blocks]
+        maps = [getattr(block, name) * np.prod(block.window) for block in result.blocks]
         limit = np.nanquantile(maps, 0.995)
-        for row, block in enumerate(found.blocks):
+        for row, block in enumerate(result.blocks):
             axes = figure.add_subplot(grid[row, column])
-            what = "the query's attention" if name == 'weights' else 'attention received'
-            title = f'block {block.block}, {block.kind}:\n{what}'
-            draw_map(axes, view, maps[row], found.box, title, 'times uniform attention', vmin=0, vmax=limit)
-            draw_windows(axes, found, block, with_queries=name == 'weights')
+            content = "the query's attention" if name == 'weights' else 'attention received'
+            title = f'block {block.block}, {block.kind}:\n{content}'
+            draw_map(axes, view, maps[row], result.box, title, 'times uniform attention', vmin=0, vmax=limit)
+            draw_windows(axes, result, block, with_queries=name == 'weights')
     return figure
 
 
-def draw_windows(axes: Axes, found: Attention, block: BlockAttention, with_queries: bool = False) -> None:
+def draw_windows(axes: Axes, result: Attention, block: BlockAttention, with_queries: bool = False) -> None:
     """Draw the borders of the windows and a frame around the query's token, for a global query in every window."""
     size = height, width = block.weights.shape
-    x, y = np.linspace(*found.box[::2], width + 1), np.linspace(*found.box[1::2], height + 1)
+    x, y = np.linspace(*result.box[::2], width + 1), np.linspace(*result.box[1::2], height + 1)
     style = {'colors': 'white', 'linewidths': 0.6}
     axes.vlines([*x[:: block.window[1]], x[-1]], y[0], y[-1], **style)
     axes.hlines([*y[:: block.window[0]], y[-1]], x[0], x[-1], **style)
     if with_queries:
         steps = block.window if block.kind == 'global' else size
-        rows, columns = (range(i % step, side, step) for i, step, side in zip(found.token, steps, size, strict=True))
+        rows, columns = (range(i % step, side, step) for i, step, side in zip(result.token, steps, size, strict=True))
         for row, column in product(rows, columns):
             draw_box(axes, (x[column], y[row], x[column + 1], y[row + 1]), linewidth=1.2)

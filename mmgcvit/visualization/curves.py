@@ -12,8 +12,8 @@ from ..errors import UserError
 
 # Keys that mmengine logs besides scores and losses.
 NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')
-# COCO's scores at single thresholds and sizes are not drawn by default.
-DETAILS = ('_s', '_m', '_l', '_50', '_75')
+# COCO's scores at single IoU thresholds and object sizes. By default only their mean (mAP) is drawn.
+DETAILED_SCORES = ('_s', '_m', '_l', '_50', '_75')
 COLUMNS = 3
 
 # Logged values by step.
@@ -21,7 +21,7 @@ Curve = dict[int, float]
 
 
 def read_curves(work_dir: Path) -> dict[str, Curve]:
-    """Read the scalars in the work dir of a run, by iteration or by step of validation.
+    """Read the scalars in the work dir of a run, by step: iterations in training, epochs or iterations in validation.
 
     A resumed run logs to a new folder. Steps that it trains again replace those logged before.
     """
@@ -48,12 +48,12 @@ def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> 
     names = list(dict.fromkeys(name for curves in runs.values() for name in curves))
     if unknown := [key for key in keys if key not in names]:
         raise UserError(f'no run has logged {", ".join(unknown)}; they have {", ".join(sorted(names))}')
-    keys = keys or [name for name in names if not name.endswith(DETAILS)]
+    keys = keys or [name for name in names if not name.endswith(DETAILED_SCORES)]
     columns = min(COLUMNS, len(keys))
     rows = -(-len(keys) // columns)
     figure = Figure(figsize=(5 * columns, 3.2 * rows), layout='constrained')
-    for number, key in enumerate(keys, start=1):
-        axes = figure.add_subplot(rows, columns, number, title=key, xlabel='step')
+    for position, key in enumerate(keys, start=1):
+        axes = figure.add_subplot(rows, columns, position, title=key, xlabel='step')
         for name, curves in runs.items():
             # matplotlib leaves gaps at NaN and infinite values.
             points = sorted(curves.get(key, {}).items())

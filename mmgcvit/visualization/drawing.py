@@ -38,9 +38,9 @@ def check_ending(file: Path) -> None:
 
 def make_figure(view: View, title: str, rows: int, columns: int, width: float) -> Figure:
     """Create a figure for rows and columns of panels with the image, each ``width`` inches wide."""
-    height, length = view.image.shape[:2]
-    panel = float(np.clip(width * height / length, width / 3, width * 2))
-    figure = Figure(figsize=(columns * width + 1.4, rows * (panel + 0.55) + 0.6), layout='constrained')
+    image_height, image_width = view.image.shape[:2]
+    panel_height = float(np.clip(width * image_height / image_width, width / 3, width * 2))
+    figure = Figure(figsize=(columns * width + 1.4, rows * (panel_height + 0.55) + 0.6), layout='constrained')
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -60,7 +60,7 @@ def set_frame(axes: Axes, view: View, title: str) -> None:
 
 
 def draw_image(axes: Axes, view: View, title: str, is_background: bool = False) -> None:
-    """Draw the image, in dark grey as a background. A dashed frame shows the crop that the network sees."""
+    """Draw the image, in dark grey if it is a background. A dashed frame shows the crop that the network sees."""
     rows, columns = view.image.shape[:2]
     image = view.image @ GREY if is_background else view.image
     style = {'cmap': 'gray', 'vmin': 0, 'vmax': 255, 'interpolation': 'nearest'}
@@ -74,13 +74,13 @@ def draw_map(axes: Axes, view: View, values: np.ndarray, box: Box, title: str, u
     """Draw a map (rows, columns) over a box of the image, with a colour bar. NaN is transparent."""
     draw_image(axes, view, title, is_background=True)
     style = {'cmap': CMAP, 'alpha': 0.72, 'interpolation': 'nearest', **style}
-    drawn = axes.imshow(np.ma.masked_invalid(values), extent=get_extent(box), **style)
-    bar = axes.figure.colorbar(drawn, ax=axes, shrink=0.85, extend='both')
+    mesh = axes.imshow(np.ma.masked_invalid(values), extent=get_extent(box), **style)
+    bar = axes.figure.colorbar(mesh, ax=axes, shrink=0.85, extend='both')
     bar.set_label(unit, fontsize=8)
     bar.ax.tick_params(labelsize=7)
 
 
 def draw_box(axes: Axes, box: Box, **style: Any) -> None:
-    """Draw a box as a frame."""
+    """Draw the outline of a box."""
     left, top, right, bottom = box
     axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=MARK, **style))

@@ -1,9 +1,9 @@
-"""Grad-CAM (arXiv 1610.02391) by the package ``grad-cam``: which regions of an image support a class.
+"""Compute and draw Grad-CAM (arXiv 1610.02391) with the package ``grad-cam``: which regions support a class.
 
-It weights each channel by its mean gradient over the image. A box of a detector depends on its own position only, so
+Grad-CAM weights each channel by its mean gradient over the image. A detector's box depends only on its own position, so
 boxes are explained by HiResCAM (arXiv 2011.08891), which weights each position by the gradient there.
 
-Shapes: h x w pixels that the network sees, K classes.
+Shapes: h x w pixels of the network's input without padding.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,9 @@ from ..inference.images import ImageLike
 from .drawing import MARK, draw_box, draw_image, draw_map, get_extent, make_figure
 from .networks import Box, View, check_number, find_detailed_stage, get_backbone, prepare_view
 
-# grad-cam adds 1e-7 to the maximum by which it divides.
+# Gradients are scaled up, because grad-cam adds 1e-7 to the maximum by which it divides.
 GRADIENT_SCALE = 1e4
-MAX_NAMES = 20
+MAX_NAMES_LISTED = 20
 METHODS = {'classification': 'Grad-CAM', 'detection': 'HiResCAM', 'segmentation': 'Grad-CAM'}
 
 
@@ -32,16 +32,16 @@ class GradCam:
     """The regions of an image that support a class or a box."""
 
     view: View
-    method: str  # 'Grad-CAM', of a detector 'HiResCAM'
-    stage: int  # whose feature map is weighted
-    cam: np.ndarray  # (h, w), from 0 to 1, over what the network sees; all 0 where nothing speaks for the class
+    method: str  # 'Grad-CAM', or 'HiResCAM' for a detector
+    stage: int  # the stage whose feature map is weighted
+    cam: np.ndarray  # (h, w), from 0 to 1; all 0 if no region supports the class
     class_name: str
-    score: float  # the class's or the box's, from 0 to 1; of a segmentor the class's share of the image
-    box: Box | None = None  # of a detector, in pixels of the image
-    region: np.ndarray | None = None  # of a segmentor, (h'', w'') bool, where the class is, over the padded inputs
+    score: float  # of the class or the box, from 0 to 1; for a segmentor, the class's share of the image
+    box: Box | None = None  # for a detector, in pixels of the image
+    region: np.ndarray | None = None  # for a segmentor, bool in the logits' shape, which covers the padded inputs
 
 
-# A function of the model's output for one image to a scalar with a gradient; and what :class:`GradCam` says of it.
+# A function from the model's output for one image to the scalar to differentiate; and its fields of :class:`GradCam`.
 Target = tuple[Callable[[Any], Tensor], dict[str, Any]]
 
 
@@ -66,8 +66,8 @@ def gradcam(
 ) -> GradCam:
     """Compute the Grad-CAM of a class.
 
-    The target is the logit of a classifier, the log odds of a detector's box, or the mean logit of the pixels that a
-    segmentor assigns to the class.
+    The differentiated scalar is the logit of a classifier, the log odds of a detector's box, or the mean logit of the
+    pixels that a segmentor assigns to the class.
 
     Args:
         model: As for :func:`attention`.
@@ -76,7 +76,7 @@ def gradcam(
             the largest class of a segmentation.
         box: Index of a detector's box by descending score, among those of ``class_name`` if given.
         stage: Index of the stage. The default is the last one whose map has at least 4 x 4 tokens, or if its Grad-CAM
-            is zero, the last one before it with another result.
+            is zero, the last one before it whose Grad-CAM is not.
     """
     check_installed('Grad-CAM', 'pytorch_grad_cam')
     if box is not None and model.task != 'detection':
@@ -87,27 +87,27 @@ def gradcam(
     view = prepare_view(model, image)
     outputs, method = Outputs(model, view), METHODS[model.task]
     with torch.no_grad():
-        value, described = TARGETS[model.task](model, outputs(view.inputs)[0], label, box)
-    # A detector's box comes from one level of the feature pyramid, which late stages may not reach.
+        target, fields = TARGETS[model.task](model, outputs(view.inputs)[0], label, box)
+    # A detector's box comes from one level of the feature pyramid, to which late stages may not contribute.
     last = find_detailed_stage(backbone, view.inputs, backbone.num_stages - 1)
-    for number in range(last, -1, -1) if stage is None else [stage]:
+    for index in range(last, -1, -1) if stage is None else [stage]:
         # The output norm of the stage if it has one, else the stage: (B, H, W, C).
-        name = f'norm{number}' if number in backbone.out_indices else f'stages.{number}'
-        cam = compute_cam(method, backbone.get_submodule(name), outputs, view.inputs, value)
+        name = f'norm{index}' if index in backbone.out_indices else f'stages.{index}'
+        cam = compute_cam(method, backbone.get_submodule(name), outputs, view.inputs, target)
         if cam.any():
             break
     rows, columns = view.size
-    return GradCam(view, method, number, cam[:rows, :columns], **described)
+    return GradCam(view, method, index, cam[:rows, :columns], **fields)
 
 
-def compute_cam(method: str, layer: nn.Module, outputs: Outputs, inputs: Tensor, value: Callable) -> np.ndarray:
+def compute_cam(method: str, layer: nn.Module, outputs: Outputs, inputs: Tensor, target: Callable) -> np.ndarray:
     """Return the Grad-CAM (h, w) of a layer, from 0 to 1, for inputs (1, C, h, w)."""
     from pytorch_grad_cam import GradCAM, HiResCAM
 
     cam = {'Grad-CAM': GradCAM, 'HiResCAM': HiResCAM}[method](outputs, [layer], lambda x: x.permute(0, 3, 1, 2))
     try:
         with torch.enable_grad():
-            return cam(inputs.detach().requires_grad_(), [lambda output: value(output) * GRADIENT_SCALE])[0]
+            return cam(inputs.detach().requires_grad_(), [lambda output: target(output) * GRADIENT_SCALE])[0]
     finally:
         # As a context manager, grad-cam would suppress an IndexError.
         cam.activations_and_grads.release()
@@ -121,67 +121,67 @@ def find_label(model: Predictor, class_name: str | int) -> int:
         return names.index(class_name)
     if str(class_name).isdecimal() and int(class_name) < len(names):
         return int(class_name)
-    known = ', '.join([*names[:MAX_NAMES], *(['...'] if len(names) > MAX_NAMES else [])])
-    raise UserError(f'unknown class {class_name}; the model has {len(names)}: {known}')
+    listed = ', '.join([*names[:MAX_NAMES_LISTED], *(['...'] if len(names) > MAX_NAMES_LISTED else [])])
+    raise UserError(f'unknown class {class_name}; the model has {len(names)}: {listed}')
 
 
 def make_class_target(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
-    """Make the target for a class, by default the predicted one."""
+    """Return the target for a class, by default the predicted one."""
     label = int(logits.argmax()) if label is None else label
-    described = {'class_name': model.get_names([label])[0], 'score': float(logits.softmax(-1)[label])}
-    return lambda output: output[label], described
+    fields = {'class_name': model.get_names([label])[0], 'score': float(logits.softmax(-1)[label])}
+    return lambda output: output[label], fields
 
 
 def make_box_target(model: Predictor, sample: Any, label: int | None, box: int | None) -> Target:
-    """Make the target for a box by its index in descending score, among all or those of a class."""
+    """Return the target for a box by its index in descending score, among all boxes or those of a class."""
     objects = sample.pred_instances
-    numbers = range(len(objects)) if label is None else (objects.labels == label).nonzero()[:, 0].tolist()
+    indices = range(len(objects)) if label is None else (objects.labels == label).nonzero()[:, 0].tolist()
     where = ' in the image' if label is None else f' of class {model.get_names([label])[0]} in the image'
-    if not len(numbers):
+    if not len(indices):
         raise UserError(f'the detector finds no box{where}')
-    check_number('box', box, len(numbers), where)
-    number = numbers[box or 0]
-    described = {
-        'class_name': model.get_names([int(objects.labels[number])])[0],
-        'score': float(objects.scores[number]),
-        'box': tuple(objects.bboxes[number].tolist()),
+    check_number('box', box, len(indices), where)
+    index = indices[box or 0]
+    fields = {
+        'class_name': model.get_names([int(objects.labels[index])])[0],
+        'score': float(objects.scores[index]),
+        'box': tuple(objects.bboxes[index].tolist()),
     }
     # The gradient of the log odds does not vanish where the score is near 1.
-    return lambda output: output.pred_instances.scores[number].double().logit(eps=1e-12), described
+    return lambda output: output.pred_instances.scores[index].double().logit(eps=1e-12), fields
 
 
 def make_region_target(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
-    """Make the target for the pixels of a class, by default the largest."""
-    found = logits.argmax(0)
-    label = int(found.flatten().bincount().argmax()) if label is None else label
-    region, (name,) = found == label, model.get_names([label])
+    """Return the target for the pixels of a class, by default the class with the most pixels."""
+    label_map = logits.argmax(0)
+    label = int(label_map.flatten().bincount().argmax()) if label is None else label
+    region, (name,) = label_map == label, model.get_names([label])
     if not region.any():
-        names = ', '.join(model.get_names(found.unique().tolist()))
+        names = ', '.join(model.get_names(label_map.unique().tolist()))
         raise UserError(f'the segmentor finds no pixel of class {name}; it finds {names}')
-    described = {'class_name': name, 'score': float(region.float().mean()), 'region': region.cpu().numpy()}
-    return lambda output: output[label][region].mean(), described
+    fields = {'class_name': name, 'score': float(region.float().mean()), 'region': region.cpu().numpy()}
+    return lambda output: output[label][region].mean(), fields
 
 
 TARGETS = {'classification': make_class_target, 'detection': make_box_target, 'segmentation': make_region_target}
 
 
-def draw_gradcam(found: GradCam) -> Figure:
+def draw_gradcam(result: GradCam) -> Figure:
     """Draw the image with the explained box or region, and beside it the Grad-CAM overlay."""
-    view = found.view
-    share = f'score {found.score:.2f}' if found.region is None else f'{found.score:.1%} of the pixels'
-    title = f'{found.method}, stage {found.stage}: class {found.class_name}, {share}'
+    view = result.view
+    share = f'score {result.score:.2f}' if result.region is None else f'{result.score:.1%} of the pixels'
+    title = f'{result.method}, stage {result.stage}: class {result.class_name}, {share}'
     figure = make_figure(view, title, rows=1, columns=2, width=4.4)
     left, right = figure.subplots(1, 2)
     draw_image(left, view, 'image')
-    title = found.method if found.cam.any() else 'the map of this stage is zero'
+    title = result.method if result.cam.any() else 'the map of this stage is zero'
     style = {'cmap': 'turbo', 'alpha': 0.55, 'interpolation': 'bilinear', 'vmin': 0, 'vmax': 1}
-    draw_map(right, view, found.cam, view.box, title, 'relative activation', **style)
+    draw_map(right, view, result.cam, view.box, title, 'relative activation', **style)
     for axes in (left, right):
-        if found.box is not None:
-            draw_box(axes, found.box, linewidth=1.8)
-        if found.region is not None and not found.region.all():
+        if result.box is not None:
+            draw_box(axes, result.box, linewidth=1.8)
+        if result.region is not None and not result.region.all():
             rows, columns = view.inputs.shape[-2:]
             extent = get_extent(view.to_image((0, 0, columns, rows)))
             style = {'levels': [0.5], 'colors': [MARK], 'linewidths': 1.2, 'origin': 'upper'}
-            axes.contour(found.region.astype(float), extent=extent, **style)
+            axes.contour(result.region.astype(float), extent=extent, **style)
     return figure

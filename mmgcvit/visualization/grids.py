@@ -18,13 +18,13 @@ from ..inference.drawing import Colour, choose_palette, draw_prediction
 from ..inference.loading import silence_output
 from .ground_truth import build_dataset, load_sample
 
-# The side of a picture in pixels, in a grid and where a prediction stands alone beside the ground truth.
+# Longer side of a picture in pixels: in a grid of several images, and in a grid of one image.
 CELL, LARGE_CELL = 400, 800
 # Number of samples of each dataset on a contact sheet.
 NUM_SAMPLES = 8
 DOTS_PER_INCH = 100
 # Width of a letter and height of a line of titles, in pixels.
-LETTER, LINE = 8, 18
+LETTER_WIDTH, LINE_HEIGHT = 8, 18
 
 # (title, picture (h, w, 3)).
 Cell = tuple[str, np.ndarray]
@@ -33,13 +33,13 @@ Cell = tuple[str, np.ndarray]
 def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
     """Arrange pictures in rows, in BGR order. Return (height, width, 3) uint8."""
     height, width = (max((picture.shape[i] for _, picture in cells), default=CELL) for i in (0, 1))
-    titles = [fill(title, width // LETTER) for title, _ in cells]
+    titles = [fill(title, width // LETTER_WIDTH) for title, _ in cells]
     lines = max((title.count('\n') + 1 for title in titles), default=1)
     rows = max(1, -(-len(cells) // columns))
-    inches = np.array([columns * (width + 16), rows * (height + LINE * lines + 24)]) / DOTS_PER_INCH
+    inches = np.array([columns * (width + 16), rows * (height + LINE_HEIGHT * lines + 24)]) / DOTS_PER_INCH
     figure = Figure(figsize=inches, layout='constrained')
-    for number, (title, (_, picture)) in enumerate(zip(titles, cells, strict=True), start=1):
-        axes = figure.add_subplot(rows, columns, number)
+    for position, (title, (_, picture)) in enumerate(zip(titles, cells, strict=True), start=1):
+        axes = figure.add_subplot(rows, columns, position)
         axes.imshow(picture[..., ::-1])
         axes.set_title(title, fontsize=9)
         axes.axis('off')
@@ -53,23 +53,24 @@ def draw_cells(
     title: str,
     image: np.ndarray,
     palette: Sequence[Colour],
-    truth: Prediction | None,
-    found: Prediction | None = None,
+    ground_truth: Prediction | None,
+    prediction: Prediction | None = None,
     side: int = CELL,
 ) -> list[Cell]:
     """Draw the ground truth and the prediction of an image, if there are any, at a size with legible text."""
     scale, cells = side / max(image.shape[:2]), []
-    if truth is not None:
-        cells.append((title if found is None else 'ground truth', draw_prediction(image, truth, palette, scale, False)))
-    if found is not None:
-        cells.append((title, draw_prediction(image, found, palette, scale)))
+    if ground_truth is not None:
+        picture = draw_prediction(image, ground_truth, palette, scale, with_scores=False)
+        cells.append((title if prediction is None else 'ground truth', picture))
+    if prediction is not None:
+        cells.append((title, draw_prediction(image, prediction, palette, scale)))
     return cells
 
 
 def draw_contact_sheet(cfg: Config, loaders: Sequence[str]) -> np.ndarray:
     """Draw random samples of the datasets of some dataloaders with their ground truth, the same in each call.
 
-    Samples that cannot be loaded are left out.
+    Datasets and samples that cannot be loaded are left out.
 
     Returns:
         (height, width, 3) uint8 in BGR order.
@@ -84,8 +85,8 @@ def draw_contact_sheet(cfg: Config, loaders: Sequence[str]) -> np.ndarray:
                 dataset = build_dataset(settings, cfg.default_scope)
                 classes = dataset.metainfo.get('classes') or ()
                 palette = choose_palette(len(classes), [dataset.metainfo.get('palette')])
-                for number in random.Random(0).sample(range(len(dataset)), min(NUM_SAMPLES, len(dataset))):
+                for index in random.Random(0).sample(range(len(dataset)), min(NUM_SAMPLES, len(dataset))):
                     with suppress(UserError):
-                        path, image, truth = load_sample(dataset, number, classes)
-                        cells += draw_cells(f'{name}: {path.name}', image, palette, truth)
+                        path, image, ground_truth = load_sample(dataset, index, classes)
+                        cells += draw_cells(f'{name}: {path.name}', image, palette, ground_truth)
     return draw_grid(cells)

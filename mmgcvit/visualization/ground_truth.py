@@ -1,4 +1,4 @@
-"""Load the images of a dataset and their ground truth in the classes of predictions."""
+"""Load the images of a dataset, and their ground truth as objects of the same classes as predictions."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -39,29 +39,27 @@ def build_dataset(settings: ConfigDict, scope: str) -> BaseDataset:
     try:
         with build_in_scope(scope):
             return DATASETS.build(settings)
-    # Datasets raise errors of any type for lists and annotation files.
+    # Datasets raise errors of any type for invalid file lists and annotation files.
     except Exception as error:
         raise UserError(
-            f"the data set cannot be loaded: {get_first_line(error)}; 'mmgcvit check-data CONFIG' looks at it"
+            f"the dataset cannot be loaded: {get_first_line(error)}; check it with 'mmgcvit check-data CONFIG'"
         ) from None
 
 
-def load_sample(
-    dataset: BaseDataset, number: int, classes: Sequence[str]
-) -> tuple[Path, np.ndarray, Prediction | None]:
-    """Load an image of :func:`build_dataset`: return its path, its pixels (BGR), and its ground truth or None."""
+def load_sample(dataset: BaseDataset, index: int, classes: Sequence[str]) -> tuple[Path, np.ndarray, Prediction | None]:
+    """Load a sample of :func:`build_dataset`: return its path, its image (BGR), and its ground truth or None."""
     try:
-        sample = dataset[number]
-        truth = convert_sample(sample['data_samples'], classes)
+        sample = dataset[index]
+        ground_truth = convert_sample(sample['data_samples'], classes)
     # Transforms raise errors of any type on damaged files and annotations.
     except Exception as error:
         raise UserError(
-            f'{get_image_name(dataset.get_data_info(number))} cannot be loaded: {get_first_line(error)}'
+            f'{get_image_name(dataset.get_data_info(index))} cannot be loaded: {get_first_line(error)}'
         ) from None
     path = sample['data_samples'].get('img_path')
     image = sample['inputs'].permute(1, 2, 0).numpy()
     # CIFAR's files contain RGB arrays.
-    return Path(path or f'{number:06d}.png'), convert_array(image if path else image[..., ::-1]), truth
+    return Path(path or f'{index:06d}.png'), convert_array(image if path else image[..., ::-1]), ground_truth
 
 
 def convert_sample(sample: Any, classes: Sequence[str]) -> Prediction | None:
@@ -83,7 +81,7 @@ def convert_sample(sample: Any, classes: Sequence[str]) -> Prediction | None:
     if 'gt_label' not in sample:
         return None
     if len(sample.gt_label) != 1:
-        raise UserError(f'it has {len(sample.gt_label)} classes; expected one class an image')
+        raise UserError(f'it has {len(sample.gt_label)} classes; expected one class per image')
     label = int(sample.gt_label[0])
     scores = np.eye(max(len(classes), label + 1), dtype=np.float32)[label]
     return Classification(label, get_names([label])[0], 1.0, scores)

@@ -1,6 +1,6 @@
-"""Prepare an image for a network, map coordinates between both, and record the inputs of modules.
+"""Prepare an image for a network, convert coordinates between the two, and record the inputs of modules.
 
-Shapes: H x W image in pixels; u and v are columns and rows of the network's input.
+Shapes: H x W image in pixels; u and v are the column and the row in the network's input.
 """
 
 from collections.abc import Sequence
@@ -33,10 +33,10 @@ class View:
 
     image: np.ndarray  # (H, W, 3) uint8, RGB
     inputs: Tensor  # (1, 3, h', w'), normalised, and padded on the right and at the bottom
-    data_samples: list[Any]  # of mmengine, for one image
+    data_samples: list[Any]  # mmengine's data sample of the image
     size: tuple[int, int]  # (h, w), of the inputs without padding
-    scale: np.ndarray  # image pixels per input pixel, vertically and horizontally
-    offset: np.ndarray  # the image pixel at which the inputs begin, from the top and from the left
+    scale: np.ndarray  # (2,), image pixels per input pixel, vertically and horizontally
+    offset: np.ndarray  # (2,), row and column of the image pixel at the top left of the inputs
 
     def to_image(self, box: Box) -> Box:
         """Convert a box from pixels of the inputs to pixels of the image."""
@@ -68,11 +68,11 @@ def prepare_view(model: Predictor, image: ImageLike) -> View:
     prepared = model.prepare_image(array)
     batch = model.network.data_preprocessor(pseudo_collate([prepared]), False)
     size = tuple(prepared['inputs'].shape[-2:])
-    # Resize transforms record scale_factor. Crops are at the centre, padding is on the right and at the bottom.
+    # Resize transforms record scale_factor (width, height). Crops are at the centre, padding is right and bottom.
     factors = np.array(prepared['data_samples'].metainfo.get('scale_factor', (1.0, 1.0)))[::-1]
-    cropped = np.round((array.shape[:2] * factors - size) / 2).clip(min=0)
+    crop_offset = np.round((array.shape[:2] * factors - size) / 2).clip(min=0)
     image = np.ascontiguousarray(array[..., ::-1])
-    return View(image, batch['inputs'], batch['data_samples'], size, 1 / factors, cropped / factors)
+    return View(image, batch['inputs'], batch['data_samples'], size, 1 / factors, crop_offset / factors)
 
 
 def get_backbone(model: Predictor) -> PyramidBackbone:
@@ -86,11 +86,11 @@ def get_backbone(model: Predictor) -> PyramidBackbone:
     return backbone
 
 
-def check_number(what: str, number: int | None, count: int, where: str = '') -> None:
+def check_number(name: str, index: int | None, count: int, where: str = '') -> None:
     """Raise a UserError for an index that is not from 0 to ``count - 1``; None is accepted."""
-    if number is not None and not 0 <= number < count:
+    if index is not None and not 0 <= index < count:
         allowed = f'0 to {count - 1}' if count > 1 else '0 only'
-        raise UserError(f'there is no {what} {number}{where}; expected {allowed}')
+        raise UserError(f'there is no {name} {index}{where}; expected {allowed}')
 
 
 def get_stride(backbone: PyramidBackbone, stage: int) -> int:
@@ -110,8 +110,8 @@ def record_inputs(backbone: PyramidBackbone, images: Tensor, modules: Sequence[n
     """Record the inputs of some modules when the backbone processes images (B, C, H, W)."""
     recorded: list[tuple[Any, ...]] = [()] * len(modules)
 
-    def record(number: int, _: nn.Module, inputs: tuple[Any, ...]) -> None:
-        recorded[number] = inputs
+    def record(index: int, _: nn.Module, inputs: tuple[Any, ...]) -> None:
+        recorded[index] = inputs
 
     handles = [module.register_forward_pre_hook(partial(record, i)) for i, module in enumerate(modules)]
     try:

@@ -30,23 +30,23 @@ class Queries:
     """The global queries that a network computes for an image."""
 
     view: View
-    stages: list[StageQuery]  # those that have one
+    stages: list[StageQuery]  # for the stages that have a global query
 
 
 @torch.no_grad()
 def queries(model: Predictor, image: ImageLike) -> Queries:
-    """Compute the global query of each stage; arguments as for :func:`attention`."""
+    """Compute the global query of each stage. The arguments are those of :func:`attention`."""
     backbone = get_backbone(model)
-    # Blocks alternate and begin with a local one, so a stage of one block does not use its query.
-    chosen = {
+    # Local and global blocks alternate, starting with a local one, so a stage with one block does not use its query.
+    stages_with_query = {
         i: stage for i, stage in enumerate(backbone.stages) if hasattr(stage, 'global_query') and len(stage.blocks) > 1
     }
     view = prepare_view(model, image)
-    recorded = record_inputs(backbone, view.inputs, [stage.global_query for stage in chosen.values()])
+    recorded = record_inputs(backbone, view.inputs, [stage.global_query for stage in stages_with_query.values()])
     stages = []
-    for (i, stage), (x,) in zip(chosen.items(), recorded, strict=True):
+    for (i, stage), (x,) in zip(stages_with_query.items(), recorded, strict=True):
         q_global = stage.global_query(x)
-        # Variants without a global query compute an empty one.
+        # Ablation variants without a global query compute an empty one.
         if q_global.shape[2]:
             query = q_global[0].unflatten(1, stage.window).float().cpu().numpy()
             tokens = np.moveaxis(query, 0, 2).reshape(*stage.window, -1)
@@ -59,27 +59,27 @@ def queries(model: Predictor, image: ImageLike) -> Queries:
 def find_components(tokens: np.ndarray) -> np.ndarray:
     """Return the first three principal components of tokens (h, w, C), scaled to 0 to 1: (h, w, 3).
 
-    Components without variance are 0.5 everywhere.
+    Components without variance, as with few or equal tokens, are 0.5 everywhere.
     """
     flat = tokens.reshape(-1, tokens.shape[-1]).astype(np.float64)
-    left, strengths, _ = np.linalg.svd(flat - flat.mean(0), full_matrices=False)
+    left, singular_values, _ = np.linalg.svd(flat - flat.mean(0), full_matrices=False)
     values = np.zeros((len(flat), 3))
-    values[:, : len(strengths)] = (left * strengths)[:, :3]
+    values[:, : len(singular_values)] = (left * singular_values)[:, :3]
     span = np.ptp(values, axis=0)
     has_variance = span > 1e-6 * np.abs(flat).max()
     scaled = np.where(has_variance, (values - values.min(0)) / np.where(has_variance, span, 1), 0.5)
     return scaled.reshape(*tokens.shape[:2], 3)
 
 
-def draw_queries(found: Queries) -> Figure:
+def draw_queries(result: Queries) -> Figure:
     """Draw the global query of each stage in the shape of the image: vector norms and principal components."""
-    view, rows = found.view, len(found.stages)
+    view, rows = result.view, len(result.stages)
     title = 'global query, the whole image reduced to one window'
     figure = make_figure(view, title, rows, columns=3, width=3.0)
     grid = figure.add_gridspec(rows, 3)
     draw_image(figure.add_subplot(grid[0, 0]), view, 'image')
     style = {'extent': get_extent(view.box), 'interpolation': 'nearest'}
-    for row, stage in enumerate(found.stages):
+    for row, stage in enumerate(result.stages):
         height, width = stage.query.shape[1:3]
         axes = figure.add_subplot(grid[row, 1])
         drawn = axes.imshow(np.linalg.norm(stage.query, axis=(0, 3)), cmap=CMAP, **style)

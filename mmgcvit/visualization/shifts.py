@@ -38,7 +38,7 @@ class Shifts:
 
 
 def shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shifts:
-    """Compute how LSA's first block attends to the shifted copies of an image; arguments as for :func:`attention`."""
+    """Compute the attention of LSA's first block to shifted copies. The arguments are those of :func:`attention`."""
     backbone = get_backbone(model)
     attn, stem = backbone.stages[0].blocks[0].attn, backbone.stem
     if not hasattr(stem, 'shifts'):
@@ -54,23 +54,23 @@ def shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shift
     return Shifts(view, stem.shifts, stem.kernel_size, head, box, weights)
 
 
-def draw_shifts(found: Shifts) -> Figure:
-    """Draw the preferred copy of each patch and its weight, and a histogram of copies, which is also the legend."""
-    view, rows, columns = found.view, *found.weights.shape[:2]
-    heads = 'mean of all heads' if found.head is None else f'head {found.head}'
-    title = f'LSA, first block, {heads}: attention of each patch to its {len(found.shifts)} shifted copies'
+def draw_shifts(result: Shifts) -> Figure:
+    """Draw the copy that each patch attends to most, its weight, and a histogram of copies as the legend."""
+    view, rows, columns = result.view, *result.weights.shape[:2]
+    heads = 'mean of all heads' if result.head is None else f'head {result.head}'
+    title = f'LSA, first block, {heads}: attention of each patch to its {len(result.shifts)} shifted copies'
     figure = make_figure(view, title, rows=2, columns=2, width=3.7)
     grid = figure.subplots(2, 2)
-    draw_image(grid[0, 0], view, f'image; {rows} x {columns} patches of {found.kernel_size} px')
-    colours = colormaps['turbo'](np.linspace(0, 1, len(found.shifts)))
+    draw_image(grid[0, 0], view, f'image; {rows} x {columns} patches of {result.kernel_size} px')
+    colours = colormaps['turbo'](np.linspace(0, 1, len(result.shifts)))
     draw_image(grid[0, 1], view, 'the copy that each patch attends to most', is_background=True)
-    style = {'extent': get_extent(found.box), 'interpolation': 'nearest', 'alpha': 0.72}
-    grid[0, 1].imshow(colours[found.preferred], **style)
-    strongest = found.weights.max(-1) * len(found.shifts)
+    style = {'extent': get_extent(result.box), 'interpolation': 'nearest', 'alpha': 0.72}
+    grid[0, 1].imshow(colours[result.preferred], **style)
+    max_weights = result.weights.max(-1) * len(result.shifts)
     title = 'weight of that copy'
-    draw_map(grid[1, 1], view, strongest, found.box, title, 'times uniform attention', vmin=1)
-    names = [f'{dy:+d}, {dx:+d}' if dy or dx else 'unshifted' for dy, dx in found.shifts]
-    shares = 100 * np.bincount(found.preferred.ravel(), minlength=len(names)) / found.preferred.size
+    draw_map(grid[1, 1], view, max_weights, result.box, title, 'times uniform attention', vmin=1)
+    names = [f'{dy:+d}, {dx:+d}' if dy or dx else 'unshifted' for dy, dx in result.shifts]
+    shares = 100 * np.bincount(result.preferred.ravel(), minlength=len(names)) / result.preferred.size
     grid[1, 0].barh(names, shares, color=colours, edgecolor='black', linewidth=0.4)
     grid[1, 0].invert_yaxis()
     grid[1, 0].tick_params(labelsize=7)

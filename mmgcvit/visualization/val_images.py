@@ -1,4 +1,4 @@
-"""A hook that draws predictions beside the ground truth in validation and test."""
+"""Provide a hook that draws predictions beside the ground truth in validation and test."""
 
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,11 @@ def wrap_run(runner: Runner, loader: ConfigDict, score_thr: float) -> tuple[Pred
     scope, network = runner.cfg.default_scope, unwrap_model(runner)
     with silence_output():
         dataset = build_dataset(loader.dataset, scope)
-    meta, known = {'dataset_meta': dataset.metainfo}, dataset.metainfo.get('classes') or ()
+    meta, dataset_classes = {'dataset_meta': dataset.metainfo}, dataset.metainfo.get('classes') or ()
     names = find_class_names(meta, next(iter_leaf_datasets(loader.dataset)), network)
     # The network may have more classes than the dataset.
-    names[: len(known)] = known
-    # The dataloader has already prepared the images.
+    names[: len(dataset_classes)] = dataset_classes
+    # The predictor needs no pipeline, since the dataloader has already prepared the images.
     palette = choose_palette(len(names), [dataset.metainfo.get('palette')])
     model = PREDICTORS[scope](network, Compose([]), None, names, palette)
     model.score_thr = score_thr
@@ -47,12 +47,12 @@ class ValVisualizationHook(Hook):
     """Draw a grid of the same validation images at each validation, predictions beside the ground truth.
 
     Writes ``val_images/epoch_N.jpg`` or ``iter_N.jpg`` in the work dir, and adds the image to the backends of the
-    run's visualizer. It draws what the validation predicts anyway. If drawing fails, it warns once and stops
-    drawing.
+    run's visualizer. It draws the predictions of the validation itself, so no image is predicted twice. If
+    drawing fails, it warns once and stops drawing.
 
     Args:
-        score_thr: Minimum score of detections.
-        images: Number of images, spread over the validation data; 0 for none.
+        score_thr: Confidence threshold of detections.
+        images: Number of images, evenly spaced in the validation data; 0 disables drawing in validation.
         test_out_dir: Folder for all images of a test; set by ``test --show-dir``.
     """
 
@@ -60,13 +60,13 @@ class ValVisualizationHook(Hook):
         self.score_thr, self.images, self.test_out_dir = score_thr, images, test_out_dir
         self.is_on = False
         self.chosen: dict[str, int] = {}
-        self.found: dict[int, Prediction] = {}
+        self.predictions: dict[int, Prediction] = {}
 
     def before_train(self, runner: Runner) -> None:
         self.is_on = self.images > 0 and get_rank() == 0
 
     def before_val_epoch(self, runner: Runner) -> None:
-        self.found = {}
+        self.predictions = {}
         if self.is_on and not self.chosen:
             self.attempt(runner, self.choose_images)
 
@@ -75,11 +75,11 @@ class ValVisualizationHook(Hook):
             self.attempt(runner, self.keep_predictions, outputs)
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        if self.is_on and self.found:
+        if self.is_on and self.predictions:
             self.attempt(runner, self.write_grid)
 
     def attempt(self, runner: Runner, step: Any, *arguments: Any) -> None:
-        """Call a step. If it fails, disable the hook."""
+        """Call a step of drawing. If it raises an error, warn and disable the hook."""
         try:
             step(runner, *arguments)
         except Exception as error:
@@ -87,42 +87,42 @@ class ValVisualizationHook(Hook):
             runner.logger.warning(f'validation images are disabled: {get_first_line(error)}')
 
     def choose_images(self, runner: Runner) -> None:
-        """Choose images that rank 0 validates. Samplers distribute them round-robin."""
+        """Choose images that rank 0 validates. Samplers distribute images to ranks round-robin."""
         self.model, self.dataset = wrap_run(runner, runner.cfg.val_dataloader, self.score_thr)
-        own = -(-len(self.dataset) // get_world_size())
-        shown = min(self.images, own)
-        numbers = [number * own // shown * get_world_size() for number in range(shown)]
-        self.chosen = {get_image_name(self.dataset.get_data_info(number)): number for number in numbers}
+        num_on_rank = -(-len(self.dataset) // get_world_size())
+        num_chosen = min(self.images, num_on_rank)
+        indices = [position * num_on_rank // num_chosen * get_world_size() for position in range(num_chosen)]
+        self.chosen = {get_image_name(self.dataset.get_data_info(index)): index for index in indices}
 
     def keep_predictions(self, runner: Runner, outputs: Any) -> None:
         for sample in outputs:
             if get_image_name(sample) in self.chosen:
-                self.found[self.chosen[get_image_name(sample)]] = self.model.read_sample(sample)
+                self.predictions[self.chosen[get_image_name(sample)]] = self.model.read_sample(sample)
 
     def before_test(self, runner: Runner) -> None:
         if self.test_out_dir is not None:
             self.model, self.dataset = wrap_run(runner, runner.cfg.test_dataloader, self.score_thr)
             infos = map(self.dataset.get_data_info, range(len(self.dataset)))
-            self.chosen = {get_image_name(info): number for number, info in enumerate(infos)}
+            self.chosen = {get_image_name(info): index for index, info in enumerate(infos)}
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         for sample in outputs if self.test_out_dir is not None else ():
-            number, found = self.chosen[get_image_name(sample)], self.model.read_sample(sample)
-            path, image, truth = load_sample(self.dataset, number, self.model.classes)
-            cells = draw_cells(path.name, image, self.model.palette, truth, found, LARGE_CELL)
-            write_image(Path(self.test_out_dir, f'{path.stem}_{number}.jpg'), draw_grid(cells, len(cells)))
+            index, prediction = self.chosen[get_image_name(sample)], self.model.read_sample(sample)
+            path, image, ground_truth = load_sample(self.dataset, index, self.model.classes)
+            cells = draw_cells(path.name, image, self.model.palette, ground_truth, prediction, LARGE_CELL)
+            write_image(Path(self.test_out_dir, f'{path.stem}_{index}.jpg'), draw_grid(cells, len(cells)))
 
     def write_grid(self, runner: Runner) -> None:
         is_by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
-        by, step = ('iter', runner.iter) if is_by_iter else ('epoch', runner.epoch)
+        unit, step = ('iter', runner.iter) if is_by_iter else ('epoch', runner.epoch)
         cells = []
-        for number, found in sorted(self.found.items()):
-            path, image, truth = load_sample(self.dataset, number, self.model.classes)
-            score, counts = score_image(truth, found, self.model.classes)
+        for index, prediction in sorted(self.predictions.items()):
+            path, image, ground_truth = load_sample(self.dataset, index, self.model.classes)
+            score, counts = score_image(ground_truth, prediction, self.model.classes)
             title = f'{path.name} {score:.2f}: {"; ".join(summarise_confusion_matrix(counts, self.model.classes))}'
-            cells += draw_cells(title, image, self.model.palette, truth, found)
+            cells += draw_cells(title, image, self.model.palette, ground_truth, prediction)
         grid = draw_grid(cells)
-        write_image(Path(runner.work_dir, FOLDER, f'{by}_{step}.jpg'), grid)
+        write_image(Path(runner.work_dir, FOLDER, f'{unit}_{step}.jpg'), grid)
         for backend in runner.visualizer._vis_backends.values():
             # The local backend would write the image a second time.
             if not isinstance(backend, LocalVisBackend):

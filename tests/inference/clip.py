@@ -1,7 +1,7 @@
-"""A clip of digits that come, cross and leave, what is true of its frames, and how well they were followed in it.
+"""Write a video of digits that enter, cross and leave, with ground truth, and score tracks in it.
 
-``python -m tests.inference.clip clip.mp4`` writes one; with what ``mmgcvit predict --track`` has written of it behind
-that (``predictions/preds/clip.jsonl``) it is scored by trackeval.
+``python -m tests.inference.clip clip.mp4`` writes the video. With the output of ``mmgcvit predict --track`` as second
+argument (``predictions/preds/clip.jsonl``), it scores the tracks with trackeval.
 """
 
 import json
@@ -16,21 +16,21 @@ import supervision as sv
 from mmgcvit.datasets.digits import DIGIT_INK, SceneComposer
 
 FRAMES, SIZE, DIGITS = 60, 256, 6
-# A digit is there as long as so much of it is seen.
-LEAST_SEEN = 0.4
-# Every digit is the first of them; the detector knows ten.
+# A digit is in the ground truth while at least this share of its pixels is visible.
+MIN_VISIBLE = 0.4
+# Every digit has the first class; the detector has ten classes.
 MOT_CLASSES = ('pedestrian', *'123456789')
 
 
 class Objects(NamedTuple):
-    """What is in a frame: numbers (n,) and boxes (n, 4), left, top, right, bottom."""
+    """The objects of a frame: track ids (n,) and boxes (n, 4), left, top, right, bottom."""
 
     ids: np.ndarray
     boxes: np.ndarray
 
 
 class Actor:
-    """A digit on its way, from one side to the other."""
+    """A digit that moves through the video."""
 
     def __init__(self, ink, rng):
         side = int(rng.integers(48, 80))
@@ -42,7 +42,7 @@ class Actor:
         self.pixels, self.box = len(y), np.array([x.min(), y.min(), x.max() + 1, y.max() + 1])
 
     def draw_into(self, frame, owner, number, time):
-        """Draw over what is there; where its box is."""
+        """Draw the digit over a frame, write its number to the pixels of ``owner``, and return its box."""
         y, x = (self.middle + self.velocity * (time - self.time) - len(self.ink) / 2).round().astype(int)
         shift = np.array([[1, 0, x], [0, 1, y]], np.float32)
         ink = cv2.warpAffine(self.ink, shift, (SIZE, SIZE), flags=cv2.INTER_NEAREST)
@@ -52,7 +52,7 @@ class Actor:
 
 
 def compose_clip():
-    """Frames (height, width, 3), blue, green, red, and the objects in each; of scans that no training has seen."""
+    """Return frames (height, width, 3) in BGR order and the objects in each, from digits of the validation split."""
     composer = SceneComposer('val', SIZE)
     rng = np.random.default_rng(0)
     ground = composer.make_background(None)
@@ -61,14 +61,14 @@ def compose_clip():
     for time in range(FRAMES):
         frame, owner = ground + rng.normal(0, 4, ground.shape), np.full((SIZE, SIZE), -1)
         boxes = [actor.draw_into(frame, owner, number, time) for number, actor in enumerate(actors)]
-        seen = [n for n, actor in enumerate(actors) if (owner == n).sum() >= LEAST_SEEN * actor.pixels]
+        seen = [n for n, actor in enumerate(actors) if (owner == n).sum() >= MIN_VISIBLE * actor.pixels]
         frames.append(frame.clip(0, 255).astype(np.uint8))
         truth.append(Objects(np.array(seen, int), np.array([boxes[number] for number in seen]).reshape(-1, 4)))
     return frames, truth
 
 
 def write_clip(path):
-    """Write a clip as a video; what is true of it."""
+    """Write the clip as a video, and return its ground truth."""
     frames, truth = compose_clip()
     with sv.VideoSink(str(path), sv.VideoInfo(SIZE, SIZE, fps=10)) as sink:
         for frame in frames:
@@ -77,7 +77,7 @@ def write_clip(path):
 
 
 def write_mot(root):
-    """Write a clip as MOT17 lies after mmdet's mot2coco.py, the same for training and for the score."""
+    """Write the clip in the layout of MOT17 after mmdet's mot2coco.py, the same for training and validation."""
     images, objects = [], []
     for number, (frame, seen) in enumerate(zip(*compose_clip(), strict=True)):
         name = f'CLIP-01/img1/{number + 1:06d}.jpg'
@@ -102,7 +102,7 @@ def write_mot(root):
 
 
 def read_tracks(path):
-    """What ``mmgcvit predict --track`` has written, frame by frame."""
+    """Read the objects of each frame from the output of ``mmgcvit predict --track``."""
     found = []
     for line in Path(path).read_text().splitlines():
         objects = json.loads(line)['predictions']
@@ -113,7 +113,7 @@ def read_tracks(path):
 
 
 def scores_of(truth, found):
-    """HOTA, MOTA and IDF1, from 0 to 1, and in numbers what they come from."""
+    """Compute HOTA, MOTA and IDF1, from 0 to 1, and the counts that they are computed from."""
     from trackeval.metrics import CLEAR, HOTA, Identity
 
     data = {'num_timesteps': len(truth)}

@@ -1,4 +1,4 @@
-"""Small models with random weights in work dirs, as runs leave them, and pictures to use them on."""
+"""Provide work dirs of small models with random weights, and images to predict."""
 
 import shutil
 
@@ -14,7 +14,7 @@ from mmgcvit.inference import load
 
 from ..tools.commands import CONFIGS
 
-# The config of each task, and where its checkpoints have the names of classes from.
+# The config of each task, and the class names in its checkpoints.
 TASKS = {'detection': 'detect', 'segmentation': 'segment', 'classification': 'classify'}
 CLASSES = {
     'detection': list('0123456789'),
@@ -28,7 +28,7 @@ def config_of(task):
 
 
 def make_work_dir(folder, task):
-    """A work dir with a config and one checkpoint, ``epoch_1.pth``."""
+    """Write a work dir with a config and one checkpoint, ``epoch_1.pth``."""
     folder.mkdir(parents=True, exist_ok=True)
     cfg = config_of(task)
     cfg.dump(folder / f'{TASKS[task]}.py')
@@ -45,7 +45,7 @@ def make_work_dir(folder, task):
 
 
 def copy_work_dirs(work_dirs, place, names):
-    """Work dirs as a page names them, each with its task and its checkpoint's name."""
+    """Copy work dirs to the names of a page; ``names`` maps each name to its task and its checkpoint's name."""
     for name, (task, checkpoint) in names.items():
         folder = place / 'work_dirs' / name
         folder.mkdir(parents=True)
@@ -56,7 +56,7 @@ def copy_work_dirs(work_dirs, place, names):
 
 @pytest.fixture(scope='session')
 def models(work_dirs):
-    """One of each task; a detector's objects are all taken, however low their scores."""
+    """Load a model of each task, the detector with a confidence threshold of 0."""
     threshold = {'detection': {'score_thr': 0.0}}
     return {task: load(folder, device='cpu', **threshold.get(task, {})) for task, folder in work_dirs.items()}
 
@@ -77,34 +77,34 @@ def work_dir(work_dirs, task):
 
 
 def picture_of(height, width, seed=0):
-    """Spots of all colours, which no decoder changes much."""
+    """Return an image (height, width, 3) of smooth random colours, which lossy compression hardly changes."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 @pytest.fixture
 def picture():
-    """(height, width, 3), blue, green, red."""
+    """Return an image (height, width, 3) in BGR order."""
     return picture_of(90, 120)
 
 
 @pytest.fixture
 def photo(picture, tmp_path):
-    """A file without losses."""
+    """Write the image to a lossless file, and return its path."""
     path = tmp_path / 'photo.png'
     cv2.imwrite(str(path), picture)
     return str(path)
 
 
 def assert_same(first, second, tolerance=1e-4):
-    """Two predictions are one."""
+    """Check that two predictions are equal within a tolerance."""
     assert type(first) is type(second)
     for name, value in vars(first).items():
         other = getattr(second, name)
         if isinstance(value, np.ndarray):
             assert value.shape == other.shape, name
             assert value.dtype == other.dtype, name
-            if value.dtype == bool:  # pixels at the rim of a mask, where its score is at the threshold
+            if value.dtype == bool:  # pixels at the edge of a mask may differ, as their scores are near the threshold
                 assert (value != other).mean() <= tolerance, name
             else:
                 np.testing.assert_allclose(value, other, atol=tolerance, rtol=tolerance, err_msg=name)

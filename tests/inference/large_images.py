@@ -1,6 +1,6 @@
-"""Large pages of small digits, and what the demo's detector finds on them.
+"""Make large pages of small digits, and measure how many the demo's detector finds.
 
-The figures of docs/predict.md: python -m tests.inference.large_images 1000 4000
+It prints the values in docs/predict.md: python -m tests.inference.large_images 1000 4000
 """
 
 import sys
@@ -17,15 +17,15 @@ from mmgcvit.datasets.digits import DIGIT_INK, SceneComposer
 from ..programs import ROOT
 
 DEMO = ROOT / 'configs' / 'demo'
-# Of a digit in pixels: in a tile of 256 px, which becomes 128 px, as large as the smaller ones of the demo.
+# Sides of digits in pixels. A tile of 256 px is resized to 128 px, where they are as large as the demo's small digits.
 SMALLEST, LARGEST = 48, 96
 TILE, PAGE_OF_A_DIGIT = 256, 130**2
 
 
 def page_of(height, width):
-    """Digits of scans that the demo was not trained on, on one ground.
+    """Draw digits that the demo was not trained on, on one background.
 
-    The image (height, width, 3); the digits (n,); and for each pixel the number of its digit from 1, or 0.
+    Return the image (height, width, 3), the digits (n,), and for each pixel the number of its digit from 1, or 0.
     """
     composer = SceneComposer('val')
     rng, image = composer.rng, composer.make_background((height, width))
@@ -43,7 +43,7 @@ def page_of(height, width):
 
 
 def matches(found, digits, numbers):
-    """(n, objects) bool: which digits which objects of a prediction are, from an IoU of 0.5 of boxes on."""
+    """Match digits with objects of a prediction by class and an IoU of boxes of at least 0.5: (n, objects) bool."""
     boxes = [(x.start, y.start, x.stop, y.stop) for y, x in find_objects(numbers)]
     overlap = box_iou(torch.tensor(boxes, dtype=torch.float32), torch.from_numpy(found.boxes)).numpy()
     return (overlap >= 0.5) & (digits[:, None] == found.labels)

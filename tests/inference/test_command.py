@@ -1,4 +1,4 @@
-"""``mmgcvit predict``: one command for the three tasks, whose ends are sentences and exit codes."""
+"""``mmgcvit predict`` handles all three tasks, and reports errors as one sentence and an exit code."""
 
 import json
 
@@ -16,7 +16,7 @@ from .test_inputs import write_video
 
 @pytest.fixture
 def photos(tmp_path):
-    """A folder with three pictures."""
+    """Write three images to a folder, and return the folder."""
     folder = tmp_path / 'photos'
     folder.mkdir()
     for number, name in enumerate(('a.png', 'b.jpg', 'c.png')):
@@ -26,7 +26,7 @@ def photos(tmp_path):
 
 @pytest.fixture
 def out(tmp_path):
-    """Where the command writes where no other folder is named."""
+    """Return the default output folder of the command."""
     return tmp_path / 'predictions'
 
 
@@ -38,7 +38,7 @@ def lines_of(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_a_folder_is_drawn_and_written(call, work_dir, task, photos, out):
+def test_predictions_of_a_folder_are_drawn_and_written_as_json(call, work_dir, task, photos, out):
     threshold = ['--score-thr', 0] if task == 'detection' else []
     code, printed = call('predict', work_dir, photos, '--device', 'cpu', '--batch-size', 2, *threshold)
     assert code == 0
@@ -57,8 +57,8 @@ def test_a_folder_is_drawn_and_written(call, work_dir, task, photos, out):
             assert areas == dict(zip(*map(np.ndarray.tolist, np.unique(label_map, return_counts=True)), strict=True))
 
 
-def test_a_video_gives_a_video_and_a_line_for_each_frame(call, models, work_dirs, photos, out):
-    """Beside images; broken ones are named and stop no other; those of one name do not meet."""
+def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(call, models, work_dirs, photos, out):
+    """Unreadable inputs are reported and skipped. Videos with the same file name do not overwrite each other."""
     (photos / 'words.jpg').write_text('words')
     for folder in ('x', 'y'):
         (photos / folder).mkdir()
@@ -85,7 +85,7 @@ def test_a_video_gives_a_video_and_a_line_for_each_frame(call, models, work_dirs
     assert lines[3]['predictions'][0]['score'] == pytest.approx(prediction.score, abs=1e-4)
 
 
-REFUSED = {
+INVALID_ARGUMENTS = {
     'RUN': 'no INPUT given',
     'RUN/classify.py photos/a.png photos/b.jpg': 'photos/a.png is not a checkpoint',
     'runs/none photos/a.png': 'there is no config runs/none: no file',
@@ -101,16 +101,16 @@ REFUSED = {
 }
 
 
-def test_what_cannot_be_is_one_sentence(call, work_dirs, photos, out):
+def test_invalid_arguments_are_rejected_in_one_sentence(call, work_dirs, photos, out):
     wrong = {}
-    for arguments, words in REFUSED.items():
+    for arguments, words in INVALID_ARGUMENTS.items():
         code, printed = call('predict', *arguments.replace('RUN', str(work_dirs['classification'])).split())
         if code != 1 or words not in printed or 'Traceback' in printed or out.exists():
             wrong[arguments] = printed
     assert wrong == {}
 
 
-def test_an_interrupted_call_leaves_whole_files(call, work_dirs, photos, out, monkeypatch):
+def test_an_interrupted_call_leaves_complete_files(call, work_dirs, photos, out, monkeypatch):
     read = running.read_image
 
     def interrupted(path, loader):
@@ -125,8 +125,8 @@ def test_an_interrupted_call_leaves_whole_files(call, work_dirs, photos, out, mo
     assert {record['image_id'] for record in content(out / 'predictions.json')} == {1}
 
 
-def test_a_test_takes_a_work_dir_or_a_config_and_a_checkpoint_as_other_commands_do(work_dirs, monkeypatch):
-    """The folder of a run that is named stays as the run has left it."""
+def test_the_test_command_takes_a_work_dir_or_a_config_and_a_checkpoint(work_dirs, monkeypatch):
+    """With a work dir, results go to its subfolder ``test``, so that the run's own files are unchanged."""
     tested, run = [], work_dirs['classification']
     monkeypatch.setattr('mmgcvit.engine.test.run_test', lambda cfg, checkpoint, **_: tested.append((cfg, checkpoint)))
     checkpoint = str(run / 'epoch_1.pth')

@@ -1,4 +1,4 @@
-"""What docs/predict.md and the README say to type is run as it stands there, on small models in folders so named."""
+"""The commands and programs of docs/predict.md and the README run, on small models in work dirs of the same names."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ from .test_inputs import write_video
 
 SECTION = re.compile(r'## Predict\n(.*?)\n## ', re.DOTALL)
 TEXT = (ROOT / 'docs' / 'predict.md').read_text() + SECTION.search((ROOT / 'README.md').read_text())[1]
-# The work dirs that they name, and how the newest checkpoint in each is called there.
+# The task and the checkpoint's name of each work dir that the pages name.
 WORK_DIRS = {
     'my_detector': ('detection', 'epoch_12.pth'),
     'my_segmentor': ('segmentation', 'iter_160000.pth'),
@@ -26,7 +26,7 @@ PROGRAMS = re.findall(r'^```python\n(.*?)^```$', TEXT, re.DOTALL | re.MULTILINE)
 
 @pytest.fixture
 def place(tmp_path, work_dirs, monkeypatch):
-    """A folder with everything that the docs name."""
+    """Create a folder with all files that the pages name, and change to it."""
     monkeypatch.chdir(tmp_path)
     copy_work_dirs(work_dirs, tmp_path, WORK_DIRS)
     (tmp_path / 'photos' / 'below').mkdir(parents=True)
@@ -36,14 +36,14 @@ def place(tmp_path, work_dirs, monkeypatch):
     return tmp_path
 
 
-def test_commands_do_what_they_say(place, call):
+def test_every_command_of_the_pages_succeeds(place, call):
     assert len(COMMANDS) >= 6
     for line in COMMANDS:
         assert call(*shlex.split(line, comments=True)[1:], '--overwrite')[0] == 0, line
 
 
 @pytest.mark.parametrize('program', PROGRAMS, ids=lambda program: ' '.join(program.split()[:4]))
-def test_a_program_runs_as_it_stands(program, place, call):
+def test_every_python_program_of_the_pages_runs(program, place, call):
     if 'COCO(' in program:
         call('predict', 'work_dirs/my_detector', 'photo.jpg', '--score-thr', 0)
     exec(compile(program, 'docs', 'exec'), {})

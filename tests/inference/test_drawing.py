@@ -1,4 +1,4 @@
-"""All pictures have one style: a colour for each class, text that grows with the picture."""
+"""Predictions are drawn in one style: a colour for each class, and text that scales with the picture."""
 
 import numpy as np
 import pytest
@@ -40,12 +40,12 @@ def test_a_class_has_one_colour_in_pictures_of_every_task(make, label):
     assert [has(picture, colour).any() for colour in PALETTE] == [number == label for number in range(3)]
 
 
-def test_the_first_palette_that_fits_is_taken_else_different_hues():
+def test_the_first_palette_of_matching_length_is_used_otherwise_distinct_hues():
     assert choose_palette(3, [None, PALETTE[:2], 'random', PALETTE, [(0, 0, 0)] * 3]) == PALETTE
     assert len(set(choose_palette(150))) == 150
 
 
-def test_boxes_masks_and_regions_are_drawn_in_their_places_into_a_copy():
+def test_boxes_masks_and_regions_are_drawn_at_their_positions_on_a_copy():
     mask = np.zeros((1, 90, 120), bool)
     mask[0, 40:60, 30:50] = True
     image = grey()
@@ -59,14 +59,14 @@ def test_boxes_masks_and_regions_are_drawn_in_their_places_into_a_copy():
     assert (image == 100).all()
 
 
-def test_the_background_of_a_segmentation_is_left_as_it_is():
+def test_the_background_class_of_a_segmentation_is_not_painted():
     label_map = np.zeros((90, 120), np.int32)
     label_map[30:, 60:] = 1
     found = Segmentation(label_map, np.array([0, 1]), ['background', 'cat'], np.array([7200, 3600]))
     assert (draw_prediction(grey(), found, PALETTE)[:, :58] == 100).all()
 
 
-def test_a_larger_picture_has_thin_lines_at_its_own_size():
+def test_lines_stay_thin_when_the_picture_is_enlarged():
     mask = np.ones((1, 90, 120), bool)
     picture = draw_prediction(grey(), object_of(mask=mask), PALETTE, scale=4)
     assert picture.shape == (360, 480, 3)
@@ -83,7 +83,7 @@ def test_pictures_without_room_for_text_are_drawn(size):
         assert draw_prediction(grey(*size), found, PALETTE).shape == (*size, 3)
 
 
-def test_text_is_readable_and_grows_with_the_picture():
+def test_text_contrasts_with_its_background_and_scales_with_the_picture():
     sizes = [choose_text_size(grey(*size)) for size in ((60, 80), (480, 640), (3000, 4000))]
     assert sizes == sorted(sizes)
     assert 2 * sizes[0] < sizes[2]

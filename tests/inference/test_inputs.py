@@ -1,4 +1,4 @@
-"""Images of all kinds are read as the data pipeline reads them; folders, patterns and videos are found."""
+"""Images are read as the data pipeline reads them; inputs are found by file, folder and glob pattern."""
 
 import cv2
 import mmcv
@@ -19,7 +19,7 @@ SIZE = 64, 96
 
 
 def test_a_file_is_read_as_the_data_pipeline_reads_it(tmp_path):
-    """Also as an image of Pillow's, but for what other decoders make of lossy formats."""
+    """A Pillow image gives the same array, except for formats that decoders convert differently."""
     rgb = Image.fromarray(picture_of(20, 30)[..., ::-1])
     kept = [(rgb.convert(mode), 'png') for mode in ('L', 'RGBA', 'LA', 'P')] + [(rgb, 'bmp'), (rgb, 'tiff')]
     deep = Image.fromarray(np.random.default_rng(0).integers(0, 2**16, (20, 30), dtype=np.uint16))
@@ -48,8 +48,8 @@ def test_the_exif_rotation_is_applied_unless_the_config_ignores_it(orientation, 
     assert as_array(tmp_path / 'a.jpg', Loader('color_ignore_orientation')).shape[:2] == stored.size[::-1]
 
 
-def test_arrays_are_taken_grey_with_alpha_and_as_views():
-    """torch cannot read views with negative steps."""
+def test_arrays_may_be_bgra_greyscale_or_not_contiguous():
+    """torch does not support negative strides."""
     picture = picture_of(20, 30)
     np.testing.assert_array_equal(as_array(np.dstack([picture, picture[..., :1]]), LOADER), picture)
     np.testing.assert_array_equal(as_array(picture[..., 0], LOADER), np.repeat(picture[..., :1], 3, axis=2))
@@ -64,12 +64,12 @@ def test_arrays_are_taken_grey_with_alpha_and_as_views():
         (None, 'not NoneType'),
     ],
 )
-def test_what_is_not_an_image_is_rejected(image, words):
+def test_invalid_shapes_dtypes_and_types_of_images_are_rejected(image, words):
     with pytest.raises(UserError, match=words):
         as_array(image, LOADER)
 
 
-def test_a_broken_file_is_named_in_one_sentence(tmp_path):
+def test_unreadable_image_files_are_named_in_one_sentence(tmp_path):
     def cut(path):
         cv2.imwrite(str(path), picture_of(200, 200))
         path.write_bytes(path.read_bytes()[:-1000])
@@ -89,7 +89,7 @@ def test_a_broken_file_is_named_in_one_sentence(tmp_path):
         assert '\n' not in str(raised.value)
 
 
-def test_folders_patterns_and_files_are_found(tmp_path, monkeypatch):
+def test_inputs_are_found_by_folder_glob_pattern_and_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files = ('a/1.jpg', 'a/2.PNG', 'a/3.mp4', 'a/notes.txt', 'a/.hidden.jpg', 'b/1.jpg', 'b/c/4.tif', 'empty/x.txt')
     for name in (*files, 'photo[1].jpg'):
@@ -109,7 +109,7 @@ def test_folders_patterns_and_files_are_found(tmp_path, monkeypatch):
 
 
 def write_video(path, frames=5, rate=10.0, codec='MJPG'):
-    """Spots that change colour."""
+    """Write a video whose frames have different colours, and return its path."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, SIZE[::-1])
     for number in range(frames):
         writer.write(picture_of(*SIZE, seed=number))
@@ -117,7 +117,7 @@ def write_video(path, frames=5, rate=10.0, codec='MJPG'):
     return str(path)
 
 
-def test_a_video_gives_its_frames_and_its_rate(tmp_path):
+def test_the_frames_and_the_frame_rate_of_a_video_are_read(tmp_path):
     video = write_video(tmp_path / 'a.avi')
     assert get_frame_rate(video) == 10.0
     assert len(list(read_frames(video))) == 5

@@ -1,4 +1,4 @@
-"""From a config and a checkpoint, or from a work dir alone, to a model; what does not belong together is refused."""
+"""Models are loaded from a config and a checkpoint, or from a work dir; checkpoints that do not fit are rejected."""
 
 import shutil
 
@@ -21,12 +21,12 @@ from .conftest import CLASSES, config_of, picture_of
 
 @pytest.fixture
 def run_dir(work_dirs, tmp_path):
-    """A copy of a work dir, of a classifier."""
+    """Copy the work dir of a classifier."""
     return shutil.copytree(work_dirs['classification'], tmp_path / 'run')
 
 
-def test_of_a_work_dir_the_best_checkpoint_is_taken_then_the_newest(run_dir):
-    """Damaged ones are passed over."""
+def test_the_best_checkpoint_of_a_work_dir_is_loaded_otherwise_the_newest(run_dir):
+    """Damaged checkpoints are skipped."""
     best = run_dir / 'best_accuracy_top1_epoch_1.pth'
     assert find_source(run_dir).checkpoint == str(run_dir / 'epoch_1.pth')
     best.write_bytes((run_dir / 'epoch_1.pth').read_bytes()[:1000])
@@ -36,7 +36,7 @@ def test_of_a_work_dir_the_best_checkpoint_is_taken_then_the_newest(run_dir):
     assert find_source(run_dir, run_dir / 'epoch_1.pth').checkpoint == str(run_dir / 'epoch_1.pth')
 
 
-def test_what_is_no_source_is_refused_in_a_sentence(run_dir, work_dirs, tmp_path, monkeypatch):
+def test_invalid_configs_checkpoints_and_arguments_are_rejected(run_dir, work_dirs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'words.py').write_text('these are words')
     (tmp_path / 'untested.py').write_text("default_scope = 'mmdet'\nmodel = dict(type='MaskRCNN')\n")
@@ -61,8 +61,8 @@ def test_what_is_no_source_is_refused_in_a_sentence(run_dir, work_dirs, tmp_path
             load(*arguments)
 
 
-def test_a_checkpoint_of_another_network_is_refused(work_dirs, tmp_path):
-    """Also one of a backbone alone."""
+def test_a_checkpoint_of_another_network_is_rejected(work_dirs, tmp_path):
+    """A checkpoint of only a backbone is rejected too."""
     torch.save({'state_dict': GCViT('xxtiny').state_dict()}, tmp_path / 'x.pth')
     for checkpoint in (tmp_path / 'x.pth', work_dirs['segmentation'] / 'epoch_1.pth'):
         with pytest.raises(CheckpointError, match="does not fit the config's model"):
@@ -78,8 +78,8 @@ def test_no_code_of_a_checkpoint_runs_unless_it_is_trusted(run_dir, tmp_path):
     assert (tmp_path / 'ran').exists()
 
 
-def test_names_are_the_checkpoints_else_the_configs_else_made_up(models):
-    """Where a checkpoint has none, mmdet and mmseg take COCO's or Cityscapes'."""
+def test_class_names_come_from_the_checkpoint_or_the_config_or_are_numbered(models):
+    """mmdet and mmseg would use COCO's or Cityscapes' class names for a checkpoint without any."""
     dataset, network = config_of('classification').test_dataloader.dataset, models['classification'].network
     named, made_up = ([f'{word} {number}' for number in range(10)] for word in ('number', 'class'))
     for meta, names in (
@@ -96,7 +96,7 @@ def test_names_are_the_checkpoints_else_the_configs_else_made_up(models):
         assert find_class_names(None, dataset, network) == named
 
 
-def test_a_data_set_that_wraps_another_and_types_as_classes_are_taken():
+def test_dataset_wrappers_and_types_given_as_classes_are_supported():
     from mmcv.transforms import LoadImageFromFile
 
     cfg = config_of('segmentation')
@@ -106,8 +106,8 @@ def test_a_data_set_that_wraps_another_and_types_as_classes_are_taken():
     assert build_predictor(cfg, 'x.py').classes == CLASSES['segmentation']
 
 
-def test_a_classifier_of_cifar_sees_pictures_as_it_saw_cifar(tmp_path):
-    """Its data set gives arrays of 32 x 32, red, green, blue, to a pipeline that does nothing to them."""
+def test_a_cifar_classifier_gets_images_in_the_format_of_cifars_dataset(tmp_path):
+    """CIFAR's dataset gives RGB arrays of 32 x 32 pixels to a pipeline that does not change them."""
     cfg = Config.fromfile('configs/lsa_t_cifar10.py')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         network = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor}).eval()

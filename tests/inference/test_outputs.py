@@ -1,4 +1,4 @@
-"""Predictions are written without overwriting earlier results, as pycocotools reads them."""
+"""Predictions are written in a format that pycocotools reads, without overwriting earlier results."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ PICTURE = picture_of(10, 12)
         {'../../a/x.jpg': 'a/x', '../b/x.jpg': 'w/b/x'},
     ],
 )
-def test_each_input_has_a_name_of_its_own_below_the_folder(names, tmp_path, monkeypatch):
+def test_each_input_has_a_unique_output_path(names, tmp_path, monkeypatch):
     here = tmp_path / 'w' / 'main'
     here.mkdir(parents=True)
     monkeypatch.chdir(here)
@@ -35,7 +35,7 @@ def test_each_input_has_a_name_of_its_own_below_the_folder(names, tmp_path, monk
         assert outputs.get_path('vis', path, '.x') == tmp_path / 'out' / 'vis' / f'{name}.x'
 
 
-def test_pictures_keep_their_format_and_label_maps_of_many_classes_have_sixteen_bits(tmp_path):
+def test_pictures_keep_their_format_and_segmentation_maps_of_many_classes_have_16_bits(tmp_path):
     for name, suffix in {'a.JPG': '.JPG', 'b.PNG': '.PNG', 'c.TIF': '.png'}.items():
         path = Outputs(tmp_path / name, [name]).write_picture(name, PICTURE)
         assert path.suffix == suffix
@@ -46,8 +46,8 @@ def test_pictures_keep_their_format_and_label_maps_of_many_classes_have_sixteen_
 
 
 @pytest.mark.parametrize('name', ['predictions.json', 'vis/a.jpg'])
-def test_an_earlier_result_is_not_overwritten_unasked(name, tmp_path):
-    """Other files in the folder do not matter."""
+def test_earlier_results_are_overwritten_only_with_the_option(name, tmp_path):
+    """Other files in the folder are allowed."""
     (tmp_path / 'notes.txt').touch()
     Outputs(tmp_path, ['photo.jpg'])
     (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -59,7 +59,7 @@ def test_an_earlier_result_is_not_overwritten_unasked(name, tmp_path):
         Outputs(Path('/proc/x'), [])
 
 
-def test_objects_are_written_as_pycocotools_reads_them(tmp_path):
+def test_pycocotools_reads_the_written_detections(tmp_path):
     masks = np.zeros((2, 20, 30), bool)
     masks[0, 2:8, 3:9] = masks[1, :, 29] = True
     boxes = np.array([[3, 2, 9, 8], [29, 0, 30, 20]], np.float32)
@@ -77,7 +77,7 @@ def test_objects_are_written_as_pycocotools_reads_them(tmp_path):
     np.testing.assert_array_equal(read.annToMask(dog), masks[0])
 
 
-def test_classes_of_pixels_are_written_with_their_areas_and_become_supervisions():
+def test_segmentations_are_written_with_areas_and_convert_to_supervision():
     label_map = np.array([[0, 0, 2], [0, 2, 0]], np.int32)
     segments = Segmentation(label_map, np.array([0, 2]), ['sky', 'sea'], np.array([4, 2]))
     sky, sea = make_records(segments, list_categories('segmentation', ['sky', 'land', 'sea']))
@@ -86,7 +86,7 @@ def test_classes_of_pixels_are_written_with_their_areas_and_become_supervisions(
     assert segments.to_supervision().area.tolist() == [4, 2]
 
 
-def test_the_five_highest_scoring_classes_are_written():
+def test_the_five_highest_scoring_classes_of_a_classifier_are_written():
     scores = np.array([0.1, 0.2, 0.05, 0.3, 0.15, 0.12, 0.08], np.float32)
     found = Classification(3, 'd', 0.3, scores)
     records = make_records(found, list_categories('classification', list('abcdefg')))

@@ -1,4 +1,4 @@
-"""A model predicts on images of any kind what the OpenMMLab test loop predicts."""
+"""A predictor returns what OpenMMLab's test loop predicts, for images of any supported type."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +15,7 @@ from mmgcvit.inference import Segmentation, UserError, load
 from .conftest import CLASSES, assert_same, config_of, picture_of
 
 
-def test_predictions_are_plain_values(models, picture):
+def test_predictions_have_the_documented_shapes_and_order(models, picture):
     found, segments, answer = (models[task](picture) for task in models)
     assert found.boxes.shape == (3, 4)
     assert found.masks.shape == (3, *picture.shape[:2])
@@ -25,16 +25,16 @@ def test_predictions_are_plain_values(models, picture):
     assert answer.scores.sum() == pytest.approx(1.0, abs=1e-5)
 
 
-def test_a_path_an_array_and_an_image_of_pillow_are_one(model, picture, photo):
+def test_a_path_an_array_and_a_pillow_image_give_the_same_prediction(model, picture, photo):
     prediction = model(photo)
     assert_same(model(picture), prediction)
     assert_same(model(Image.open(photo)), prediction)
 
 
-def test_several_images_of_several_sizes_give_what_each_gives_alone(model):
+def test_a_batch_gives_the_same_predictions_as_single_images(model):
     pictures = [picture_of(*size, seed) for seed, size in enumerate([(90, 120), (120, 90), (90, 120), (40, 64)])]
     if model.task == 'detection':
-        # mmdet pads the smaller ones of a batch, by which scores change a little.
+        # mmdet pads the smaller images of a batch, which changes scores slightly.
         pictures = [pictures[0], pictures[2], pictures[0]]
     together = model(pictures, batch_size=3)
     assert isinstance(together, list)
@@ -42,8 +42,8 @@ def test_several_images_of_several_sizes_give_what_each_gives_alone(model):
         assert_same(model(picture), prediction, tolerance=1e-3)
 
 
-def test_predictions_are_those_of_the_openmmlab_test(model, task, digits, monkeypatch):
-    """The same files through the data set, the pipeline and the model of the config, as a test of it has them."""
+def test_predictions_equal_those_of_openmmlabs_test_loop(model, task, digits, monkeypatch):
+    """Compare with the config's dataset, pipeline and model on the same file."""
     monkeypatch.setenv('DIGITS', str(digits))
     cfg = config_of(task)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
@@ -59,8 +59,8 @@ def test_predictions_are_those_of_the_openmmlab_test(model, task, digits, monkey
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
 
 
-def test_a_picture_is_drawn_as_large_as_it_was(models, picture):
-    """Small pictures of a classifier are enlarged for their text."""
+def test_a_picture_is_drawn_at_its_own_size(models, picture):
+    """Only small pictures of a classifier are enlarged, so that text fits."""
     picture = cv2.resize(picture, (300, 240))
     for model in models.values():
         drawn = model.draw(picture)
@@ -70,15 +70,15 @@ def test_a_picture_is_drawn_as_large_as_it_was(models, picture):
     assert models['classification'].draw(picture_of(28, 56)).shape == (224, 448, 3)
 
 
-def test_an_object_below_the_threshold_is_left_out(models, work_dirs, picture):
+def test_objects_below_the_confidence_threshold_are_dropped(models, work_dirs, picture):
     found = models['detection'](picture)
     threshold = float(found.scores[1])
     kept = load(work_dirs['detection'], device='cpu', score_thr=threshold)(picture)
     np.testing.assert_array_equal(kept.scores, found.scores[found.scores >= threshold])
 
 
-def test_a_picture_that_fails_stops_no_other(models, monkeypatch):
-    """In a batch; the backbone takes no side under 32 px."""
+def test_an_image_that_fails_does_not_stop_the_others_of_its_batch(models, monkeypatch):
+    """The backbone rejects images with a side under 32 px."""
     model = models['segmentation']
     prepare = model.pipeline
 
@@ -99,7 +99,7 @@ def test_a_picture_that_fails_stops_no_other(models, monkeypatch):
         model(['a.jpg'], batch_size=0)
 
 
-def test_autocast_lowers_the_precision_and_keeps_the_types(picture, model):
+def test_autocast_keeps_the_types_and_dtypes_of_predictions(picture, model):
     with torch.autocast('cpu', torch.bfloat16):
         found = model(picture)
     for name, value in vars(model(picture)).items():
@@ -108,8 +108,8 @@ def test_autocast_lowers_the_precision_and_keeps_the_types(picture, model):
             assert getattr(found, name).dtype == value.dtype, name
 
 
-def test_threads_get_what_one_gets(models, work_dirs):
-    """They may load, call and draw at once."""
+def test_threads_get_the_same_predictions_as_one_thread(models, work_dirs):
+    """Threads load, predict and draw at the same time."""
 
     def answer(number):
         task = [*models][number % 3]
@@ -126,7 +126,7 @@ def test_threads_get_what_one_gets(models, work_dirs):
         np.testing.assert_array_equal(drawn, picture)
 
 
-def test_a_model_runs_on_the_named_device(device, work_dir, picture, model, task):
+def test_a_model_runs_on_the_requested_device(device, work_dir, picture, model, task):
     options = {'score_thr': 0.0} if task == 'detection' else {}
     placed = load(work_dir, device=device, **options)
     assert placed.device.type == device

@@ -1,4 +1,4 @@
-"""Large images in tiles: small objects are found, each once, in as little memory as crops of masks need."""
+"""Objects of large images are detected in tiles, each once, with masks stored as crops to save memory."""
 
 from types import SimpleNamespace
 
@@ -17,12 +17,12 @@ from .conftest import assert_same
 from .large_images import DEMO, TILE, matches, page_of
 
 
-def test_an_image_no_larger_than_a_tile_gives_what_it_gives_whole(models, picture):
+def test_an_image_that_fits_in_a_tile_is_predicted_as_a_whole(models, picture):
     model = models['detection']
     assert_same(model(picture, tiles=120), model(picture), tolerance=0)
 
 
-def test_crops_of_masks_are_written_and_drawn_as_whole_masks_are():
+def test_cropped_masks_are_written_and_drawn_like_full_masks():
     size, rng = (300, 400), np.random.default_rng(0)
     corners = [(320, 220), (0, 0), (17, 41)]
     masks = np.zeros((3, *size), bool)
@@ -44,8 +44,8 @@ def test_crops_of_masks_are_written_and_drawn_as_whole_masks_are():
         assert (one != other).mean() < 0.05
 
 
-def test_a_part_goes_where_another_tile_sees_the_whole():
-    """Whatever its class; not at the border of the image, nor what nothing covers."""
+def test_a_cut_off_object_is_dropped_if_another_tile_shows_it_completely():
+    """Classes do not matter. Objects at the image's border, and those that no complete object covers, are kept."""
     boxes = [(10, 40, 64, 90), (8, 40, 100, 90), (48, 10, 64, 30), (0, 60, 30, 80)]
     near_edge = np.zeros((4, 4), bool)
     near_edge[[0, 2], 2] = near_edge[3, 0] = True
@@ -57,8 +57,8 @@ def test_a_part_goes_where_another_tile_sees_the_whole():
 
 
 @pytest.mark.slow
-def test_small_digits_of_a_large_page_are_found_in_tiles_alone():
-    """4,000 px high; each once, with its mask, also where tiles meet."""
+def test_small_digits_of_a_large_page_are_found_only_with_tiles():
+    """The page is 4,000 px high. Each digit is found once with its mask, also where tiles overlap."""
     image, digits, numbers = page_of(4000, 800)
     model = load(DEMO / 'mask_rcnn_gcvit_digits.py', device='cpu')
     assert not matches(model(image), digits, numbers).any()

@@ -1,4 +1,4 @@
-"""Small models of each task and network, on the tests' digits; logs as mmengine writes them; calls of commands."""
+"""Provide small models of each task and network, digits data for them, and logs as mmengine writes them."""
 
 import json
 import shutil
@@ -36,13 +36,13 @@ LSA = {
     'shifts': SHIFTS,
     'img_size': 64,
 }
-# Of the data that mistakes are found in, for classification.
+# Images of each class in the classification data.
 PER_CLASS = 2
 
 
 @pytest.fixture(scope='session')
 def data(digits, tmp_path_factory):
-    """The digits once more; for classification two images of each class."""
+    """Copy the digits data, with two images of each class for classification."""
     folder = tmp_path_factory.mktemp('mistakes') / 'digits'
     for part in ('coco', 'ADEChallengeData2016'):
         shutil.copytree(digits / part, folder / part)
@@ -55,16 +55,16 @@ def data(digits, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def work_dirs(data, tmp_path_factory):
-    """One of each task, with random weights."""
+    """Write a work dir with random weights for each task."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('DIGITS', str(data))
         return {task: make_work_dir(tmp_path_factory.mktemp('runs') / task, task) for task in TASKS}
 
 
 def classifier_of(folder, pipeline=None, **backbone):
-    """A classifier on GC ViT with its last map as output but for these arguments, with random weights.
+    """Load a classifier with random weights: GC ViT with its last stage as output, changed by ``backbone`` arguments.
 
-    Steps between loading and packing are by default a resize to 64 x 64.
+    ``pipeline`` holds the transforms between loading and packing, by default a resize to 64 x 64.
     """
     cfg = config_of('classification')
     cfg.model.backbone = {'type': 'mmgcvit.GCViT', 'arch': SMALL, 'out_indices': (3,), **backbone}
@@ -82,13 +82,13 @@ def classifier_of(folder, pipeline=None, **backbone):
 
 @pytest.fixture(scope='session')
 def lsa(tmp_path_factory):
-    """A classifier on LSA."""
+    """Load an LSA classifier."""
     return classifier_of(tmp_path_factory.mktemp('lsa') / 'lsa', type='mmgcvit.LSA', arch=LSA)
 
 
 @pytest.fixture(scope='session')
 def gcvit(tmp_path_factory):
-    """A classifier on GC ViT with windows of 5 and 3 tokens, into which maps of 16, 8, 4 and 2 are not cut evenly."""
+    """Load a GC ViT classifier with windows of 5 and 3 tokens, which do not divide feature maps of 16, 8, 4 and 2."""
     return classifier_of(tmp_path_factory.mktemp('gcvit') / 'gcvit', window_size=(5, 3, 3, 3))
 
 
@@ -98,7 +98,7 @@ def hooks_of(loaded):
 
 
 def assert_leaves_no_trace(loaded, image, function):
-    """A function of a model and an image leaves hooks and answers as they were."""
+    """Check that a function of a model and an image changes neither hooks nor predictions."""
     before, hooks = loaded(image), hooks_of(loaded)
     function(loaded, image)
     assert hooks_of(loaded) == hooks
@@ -108,17 +108,17 @@ def assert_leaves_no_trace(loaded, image, function):
 
 
 def iteration(i, loss=1.0, epoch=1, **values):
-    """What mmengine logs of an iteration."""
+    """Return what mmengine logs for an iteration."""
     return {'lr': 1e-4, 'data_time': 0.1, 'loss': loss, 'time': 0.2, 'epoch': epoch, 'iter': i, 'step': i, **values}
 
 
 def validation(step, **scores):
-    """What mmengine logs of a validation."""
+    """Return what mmengine logs for a validation."""
     return {**scores, 'data_time': 0.1, 'time': 0.2, 'step': step}
 
 
 def write_session(path, time, entries, end='\n'):
-    """A work dir as mmengine's local backend writes it."""
+    """Write the logs of a work dir as mmengine's local backend does, and return the work dir."""
     folder = path / time / 'vis_data'
     folder.mkdir(parents=True)
     (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, entries)) + end)

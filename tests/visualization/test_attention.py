@@ -1,4 +1,4 @@
-"""What a network sees of an image, and maps of its attention: positions, the network's own weights, sums, errors."""
+"""Attention maps hold the network's own weights at the right positions of the image; invalid input is rejected."""
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ CROPPED = [
 ]
 
 
-def test_a_crop_is_found_in_images_that_are_not_square(tmp_path):
+def test_the_crop_that_the_network_sees_is_located_in_images_that_are_not_square(tmp_path):
     cropping = classifier_of(tmp_path / 'run', CROPPED)
     for height, width in ((80, 160), (200, 160), (411, 630)):
         scale = min(height, width) / 80
@@ -38,7 +38,7 @@ def test_a_crop_is_found_in_images_that_are_not_square(tmp_path):
         view.to_inputs((3, 60))
 
 
-def test_every_task_has_a_pair_of_local_and_global_attention(model, picture):
+def test_attention_returns_a_local_and_a_global_block_for_every_task(model, picture):
     found = attention(model, picture)
     assert [block.kind for block in found.blocks] == ['local', 'global']
     assert all(np.isfinite(block.received).all() for block in found.blocks)
@@ -47,8 +47,8 @@ def test_every_task_has_a_pair_of_local_and_global_attention(model, picture):
     assert_leaves_no_trace(model, picture, attention)
 
 
-def test_maps_are_the_networks_own_weights(gcvit, picture):
-    """Against the weights of the trained network's windows, by arithmetic of rows and columns; windows are padded."""
+def test_attention_maps_equal_the_networks_own_weights(gcvit, picture):
+    """Compare each token with the weights of the network's windows, by row and column. Windows are padded."""
     backbone, kept = gcvit.network.backbone, {}
     for row, column in ((0, 0), (2, 7), (15, 15)):
         found = attention(gcvit, picture, stage=0, head=0, at=((column + 0.5) * 7.5, (row + 0.5) * 5.625))
@@ -68,8 +68,8 @@ def test_maps_are_the_networks_own_weights(gcvit, picture):
                 assert block.weights[r, c] == pytest.approx(expected, abs=1e-6, nan_ok=True)
 
 
-def test_weights_sum_to_1(tmp_path, lsa, picture):
-    """Where windows fit: those of a query over its window, and those that are received; of LSA over the whole map."""
+def test_attention_weights_sum_to_1(tmp_path, lsa, picture):
+    """Without padding, both maps sum to 1 over a window. LSA without windows sums to 1 over the whole feature map."""
     fitting = classifier_of(tmp_path / 'run', window_size=(4, 4, 2, 2))
     local, shared = attention(fitting, picture, stage=1, at=(100, 20)).blocks
     assert np.nansum(local.weights) == pytest.approx(1, abs=1e-5)
@@ -85,8 +85,8 @@ def test_weights_sum_to_1(tmp_path, lsa, picture):
     assert np.isfinite(block.weights).sum() == 16
 
 
-def test_a_map_with_padding_is_larger_than_the_image(tmp_path, picture):
-    """70 px are 18 tokens of the first stage, which cover 72."""
+def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
+    """70 px give 18 tokens in the first stage, which cover 72 px."""
     found = attention(classifier_of(tmp_path / 'run', [{'type': 'Resize', 'scale': (70, 70)}]), picture, stage=0)
     assert found.blocks[0].weights.shape == (18, 18)
     assert found.box == pytest.approx((0, 0, 120 * 72 / 70, 90 * 72 / 70))
@@ -113,12 +113,12 @@ def test_the_figure_has_two_panels_for_each_block(gcvit, picture):
         ('lsa', {'stage': 0, 'block': 0}, "block 0 of stage 0 has ShiftAttention, .* 'shifts'"),
     ],
 )
-def test_what_is_not_there_is_rejected(request, picture, network, asked, message):
+def test_invalid_stages_blocks_heads_and_positions_are_rejected(request, picture, network, asked, message):
     with pytest.raises(UserError, match=message):
         attention(request.getfixturevalue(network), picture, **asked)
 
 
-def test_another_backbone_is_rejected(gcvit, picture, monkeypatch):
+def test_backbones_of_other_packages_are_rejected(gcvit, picture, monkeypatch):
     monkeypatch.setitem(gcvit.network._modules, 'backbone', torch.nn.Identity())
     with pytest.raises(UserError, match='the backbone is Identity; only the backbones of mmgcvit'):
         attention(gcvit, picture)

@@ -1,4 +1,4 @@
-"""What a run has logged is read as one curve over all of its sessions, and drawn by ``mmgcvit plot``."""
+"""The logged scalars of a run are read as one curve over all its sessions, and plotted by ``mmgcvit plot``."""
 
 import math
 
@@ -10,8 +10,8 @@ from mmgcvit.visualization.curves import draw_curves, read_curves
 from .conftest import iteration, validation, write_session
 
 
-def test_a_resumed_session_replaces_what_was_trained_twice(tmp_path):
-    """A line that a killed run has left unfinished is skipped."""
+def test_a_resumed_session_replaces_the_steps_that_it_trains_again(tmp_path):
+    """The incomplete last line of a killed run is skipped."""
     first = [iteration(10, 3.0), validation(1, acc=0.1), iteration(20, 2.0), iteration(30, 9.0), validation(2, acc=0.9)]
     write_session(tmp_path, '20260101_000000', first, end='\n{"lr": 0.1, "los')
     write_session(tmp_path, '20260102_000000', [iteration(20, 2.5), validation(2, acc=0.2)])
@@ -20,7 +20,7 @@ def test_a_resumed_session_replaces_what_was_trained_twice(tmp_path):
     assert curves['acc'] == {1: 0.1, 2: 0.2}
 
 
-def test_details_of_scores_are_drawn_if_asked_for(tmp_path):
+def test_detailed_scores_are_drawn_only_if_requested(tmp_path):
     entries = [iteration(1), validation(1, **{'coco/bbox_mAP': 0.3, 'coco/bbox_mAP_50': 0.5})]
     runs = {name: read_curves(write_session(tmp_path / name, '20260101_000000', entries)) for name in 'ab'}
     panels = {axes.get_title(): axes for axes in draw_curves(runs).axes}
@@ -31,7 +31,7 @@ def test_details_of_scores_are_drawn_if_asked_for(tmp_path):
         draw_curves(runs, ['loss_box'])
 
 
-def test_the_command_prints_the_best_score_and_draws(call, tmp_path):
+def test_the_plot_command_prints_the_best_score_and_draws_the_curves(call, tmp_path):
     entries = [iteration(1), validation(1, acc=0.9), iteration(2, math.nan, epoch=2), validation(2, acc=0.8)]
     run = write_session(tmp_path / 'run', '20260101_000000', entries)
     assert 'acc 0.8 at 2; best 0.9 at 1' in call('plot', run)[1]

@@ -1,4 +1,4 @@
-"""Grad-CAM equals its definition, for classes, boxes and regions, and leaves no trace."""
+"""Grad-CAM equals its definition for classes, boxes and regions, and does not change the network."""
 
 import sys
 
@@ -23,8 +23,8 @@ VALUES = {
 
 
 @pytest.mark.parametrize('stage', [0, 1])
-def test_it_is_what_the_papers_define(model, task, picture, stage):
-    """The map weighted by its gradients, of which Grad-CAM takes the means; what is positive, from 0 to 1, resized."""
+def test_gradcam_and_hirescam_equal_their_definitions_in_the_papers(model, task, picture, stage):
+    """Weight the feature map by its gradients (their means for Grad-CAM), apply ReLU, resize, and scale to 0 to 1."""
     asked = {'classification': {'class_name': 'digit 7'}, 'detection': {'box': 1}}.get(task, {})
     found = gradcam(model, picture, stage=stage, **asked)
     backbone, kept = model.network.backbone, {}
@@ -45,7 +45,7 @@ def test_it_is_what_the_papers_define(model, task, picture, stage):
         assert found.region.mean() == pytest.approx(found.score)
 
 
-def test_boxes_are_counted_as_predictions_are(models, picture):
+def test_boxes_are_indexed_in_the_order_of_predictions(models, picture):
     model = models['detection']
     predicted = model(picture)
     last = predicted.labels[-1]
@@ -57,15 +57,15 @@ def test_boxes_are_counted_as_predictions_are(models, picture):
         assert found.score == pytest.approx(float(predicted.scores[number]), abs=1e-4)
 
 
-def test_by_default_it_is_the_class_that_the_model_finds_in_the_last_detailed_stage(models, picture):
-    """64 px are 16, 8, 4 and 2 tokens a side."""
+def test_the_default_is_the_predicted_class_in_the_last_detailed_stage(models, picture):
+    """Images of 64 px give feature maps of 16, 8, 4 and 2 tokens a side."""
     found = gradcam(models['classification'], picture)
     assert (found.class_name, found.stage) == (models['classification'](picture).class_name, 2)
     largest = models['segmentation'](picture).class_names[0]
     assert gradcam(models['segmentation'], picture).class_name == largest
 
 
-def test_a_stage_where_nothing_speaks_for_the_class_is_skipped_unless_it_is_given(models, picture, monkeypatch):
+def test_a_stage_with_a_zero_map_is_skipped_unless_it_is_requested(models, picture, monkeypatch):
     empty, layers = np.zeros((64, 64)), []
 
     def compute_cam(method, layer, *others):
@@ -78,7 +78,7 @@ def test_a_stage_where_nothing_speaks_for_the_class_is_skipped_unless_it_is_give
     assert not gradcam(models['detection'], picture, stage=2).cam.any()
 
 
-def test_nothing_is_left_in_the_network_and_the_figure_names_the_class(model, task, picture):
+def test_the_network_is_unchanged_and_the_figure_names_the_class(model, task, picture):
     assert_leaves_no_trace(model, picture, gradcam)
     assert all(parameter.grad is None for parameter in model.network.parameters())
     found = gradcam(model, picture)
@@ -99,7 +99,7 @@ def test_nothing_is_left_in_the_network_and_the_figure_names_the_class(model, ta
         ('segmentation', {}, 'finds no pixel of class .*; it finds '),
     ],
 )
-def test_what_is_not_there_is_rejected(model, picture, asked, message):
+def test_invalid_classes_boxes_and_stages_are_rejected(model, picture, asked, message):
     if model.task == 'segmentation':
         seen = model(picture).class_names
         asked = {'class_name': next(name for name in model.classes if name not in seen)}

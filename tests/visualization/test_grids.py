@@ -1,4 +1,4 @@
-"""Contact sheets show samples of each data set with their annotations; samples that cannot be loaded are left out."""
+"""Contact sheets show samples of each dataset with their annotations; samples that cannot be loaded are left out."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from ..configs.own_data import TEMPLATES, own
 
 
 @pytest.mark.parametrize('name', TEMPLATES)
-def test_a_contact_sheet_shows_annotated_samples_and_leaves_out_what_cannot_be_loaded(name, tmp_path):
+def test_a_contact_sheet_shows_annotated_samples_and_skips_datasets_that_cannot_be_loaded(name, tmp_path):
     cfg = own(name, tmp_path)
     enter_scope(cfg)
     sheet = draw_contact_sheet(cfg, ['train_dataloader', 'val_dataloader'])
@@ -25,7 +25,7 @@ def test_a_contact_sheet_shows_annotated_samples_and_leaves_out_what_cannot_be_l
 
 
 def test_titles_of_any_length_fit_above_pictures():
-    """All ink of a title lies inside of the grid: its rim is white."""
+    """The border of the grid is white, so no title is cut off."""
     grid = draw_grid([(title, np.zeros((300, 400, 3), np.uint8)) for title in ('word ' * 60, 'Ölkännchen', '')], 2)
     assert (grid[:2] == 255).all()
     assert (grid[2:40] < 128).any()

@@ -1,4 +1,4 @@
-"""Mistakes are counted as the OpenMMLab packages count; the worst images are found; files are written."""
+"""The confusion matrix has the counts of mmseg and of the annotation files; the worst images are found and written."""
 
 import json
 from collections import Counter
@@ -32,7 +32,7 @@ MAPS = st.lists(st.lists(st.tuples(st.sampled_from([0, 1, 2, 255]), LABELS), min
 
 
 def make_detections(objects):
-    """Objects of (left, top, width, height) and a label each, the first of the highest score."""
+    """Make detections from (left, top, width, height) and a label each, by descending score."""
     boxes = np.array([box for box, _ in objects], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     labels = np.array([label for _, label in objects], np.int64)
@@ -95,7 +95,7 @@ def dataset(work_dir, model, task):
 
 
 def count_in_files(data, task):
-    """How often each class is there, counted without the OpenMMLab packages."""
+    """Count the ground truth of each class without OpenMMLab packages."""
     if task == 'detection':
         content = json.loads((data / 'coco' / 'annotations' / 'instances_val2017.json').read_text())
         numbers = {category['id']: number for number, category in enumerate(content['categories'])}
@@ -143,7 +143,9 @@ def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, 
 @pytest.mark.parametrize(
     ('options', 'words'), [({'metainfo': {'classes': ('0', '1')}}, 'classes'), ({'ann_file': 'x.json'}, 'x.json')]
 )
-def test_data_that_do_not_fit_are_rejected_in_a_sentence(call, work_dirs, options, words, tmp_path):
+def test_a_dataset_that_does_not_fit_the_model_or_cannot_be_loaded_is_rejected(
+    call, work_dirs, options, words, tmp_path
+):
     cfg = read_config(work_dirs['detection'] / 'detect.py')
     cfg.val_dataloader.dataset.update(options)
     cfg.dump(tmp_path / 'other.py')

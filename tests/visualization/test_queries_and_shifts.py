@@ -1,4 +1,4 @@
-"""The global query, and LSA's attention to shifted copies: the network's own values, figures, errors."""
+"""Global queries and LSA's attention to shifted copies equal the network's own values; other networks are rejected."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from mmgcvit.visualization.queries import find_components
 from .conftest import LSA, SHIFTS, classifier_of, hooks_of
 
 
-def test_each_stages_query_is_the_one_that_its_blocks_get(gcvit, picture):
+def test_each_stages_query_equals_the_input_of_its_global_block(gcvit, picture):
     found = queries(gcvit, picture)
     assert [stage.query.shape for stage in found.stages] == [(1, 5, 5, 16), (2, 3, 3, 16), (4, 3, 3, 16), (8, 3, 3, 16)]
     assert hooks_of(gcvit) == 0
@@ -25,8 +25,8 @@ def test_each_stages_query_is_the_one_that_its_blocks_get(gcvit, picture):
     assert sum(title.startswith('first three principal') for title in titles) == 4
 
 
-def test_components_of_planted_tokens_are_found():
-    """One channel grows with the rows, strongly, another with the columns, weakly; equal tokens have none."""
+def test_principal_components_of_synthetic_tokens_are_found():
+    """One channel increases strongly with the row, another weakly with the column. Equal tokens have no variance."""
     rows, columns = np.mgrid[:4, :5]
     components = find_components(np.stack([10.0 * rows, 1.0 * columns, np.zeros((4, 5))], -1))
     np.testing.assert_allclose(np.abs(np.diff(components[..., 0], axis=0)), 1 / 3, atol=1e-6)
@@ -35,7 +35,7 @@ def test_components_of_planted_tokens_are_found():
     assert (find_components(np.full((4, 4, 8), 3.0)) == 0.5).all()
 
 
-def test_shifts_are_the_networks_own_weights(lsa, picture):
+def test_shift_weights_equal_the_networks_own_weights(lsa, picture):
     found, backbone, kept = shifts(lsa, picture), lsa.network.backbone, []
     attn = backbone.stages[0].blocks[0].attn
     handle = attn.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
@@ -52,7 +52,7 @@ def test_shifts_are_the_networks_own_weights(lsa, picture):
     assert [bar.get_width() for bar in axes.patches] == pytest.approx(shares)
 
 
-def test_networks_without_them_are_rejected(gcvit, lsa, tmp_path, picture):
+def test_networks_without_global_queries_or_shifts_are_rejected(gcvit, lsa, tmp_path, picture):
     unshifted = classifier_of(tmp_path / 'run', type='mmgcvit.LSA', arch={**LSA, 'shifts': None})
     for function, model, message in (
         (queries, lsa, 'LSA has no global query'),

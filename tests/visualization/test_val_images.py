@@ -1,4 +1,4 @@
-"""Validation images show the same images each time, ground truth and prediction, and change nothing of the run."""
+"""The hook draws the same validation images each time, with ground truth, and does not affect the run."""
 
 import logging
 import random
@@ -24,13 +24,13 @@ from .conftest import config_of
 
 @pytest.fixture
 def shown():
-    """The images that a tracker gets."""
+    """Return a list for the images that an experiment tracker gets."""
     return []
 
 
 @pytest.fixture
 def runner(model, task, data, tmp_path, monkeypatch, shown):
-    """What hooks read of a runner."""
+    """Return an object with the attributes of a runner that hooks read."""
     monkeypatch.setenv('DIGITS', str(data))
     cfg = config_of(task)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
@@ -52,7 +52,7 @@ def runner(model, task, data, tmp_path, monkeypatch, shown):
 
 
 def validate(hook, runner, loop='val'):
-    """Call a hook as a validation or a test does; returns what the random generators give afterwards."""
+    """Call a hook as a validation or a test does, and return the next values of the random generators."""
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(0)
     (hook.before_test if loop == 'test' else hook.before_val_epoch)(runner)
@@ -65,7 +65,7 @@ def validate(hook, runner, loop='val'):
     return random.random(), np.random.rand(), torch.rand(()).item()
 
 
-def test_the_same_images_are_drawn_each_time_without_drawing_random_numbers(runner, task, model, shown):
+def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner, task, model, shown):
     hook = HOOKS.build({'type': 'mmgcvit.ValVisualizationHook', 'score_thr': 0.0})
     hook.before_train(runner)
     by = 'iter' if task == 'segmentation' else 'epoch'
@@ -79,7 +79,7 @@ def test_the_same_images_are_drawn_each_time_without_drawing_random_numbers(runn
     first, second = (cv2.imread(f'{runner.work_dir}/{FOLDER}/{by}_{step}.jpg') for step in (1, 2))
     np.testing.assert_array_equal(first, second)
     assert shown == [('predictions', first.shape, step) for step in (1, 2)]
-    for number, found in hook.found.items():
+    for number, found in hook.predictions.items():
         expected = model(load_sample(hook.dataset, number, ())[0])
         for name in ('boxes', 'label_map', 'scores'):
             if hasattr(found, name):
@@ -88,7 +88,7 @@ def test_the_same_images_are_drawn_each_time_without_drawing_random_numbers(runn
     assert hook.model.palette == choose_palette(len(model.classes), [hook.dataset.metainfo.get('palette')])
 
 
-def test_if_drawing_fails_there_is_one_warning_and_no_picture(runner, caplog, shown):
+def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner, caplog, shown):
     hook = ValVisualizationHook()
     hook.before_train(runner)
     runner.cfg.default_scope, scope = 'elsewhere', runner.cfg.default_scope
@@ -108,6 +108,6 @@ def test_every_tested_image_is_drawn_beside_its_ground_truth(runner, tmp_path):
 
 
 @pytest.mark.parametrize('task', ['det', 'seg', 'cls'])
-def test_the_projects_configs_draw_validation_images(task):
+def test_the_configs_of_the_project_use_the_hook(task):
     hooks = Config.fromfile(ROOT / 'configs' / '_base_' / f'runtime_{task}.py').default_hooks
     assert hooks.visualization.type == 'mmgcvit.ValVisualizationHook'

@@ -1,4 +1,4 @@
-"""``mmgcvit visualize``: what docs/visualization.md says to type, on small models in folders so named; errors."""
+"""The commands of docs/visualization.md run, on small models in work dirs of the same names; errors are reported."""
 
 import shlex
 
@@ -16,8 +16,8 @@ BASH, PYTHON = (read_blocks('docs/visualization.md', language) for language in (
 COMMANDS = [line for text in BASH for line in text.splitlines() if line.startswith('mmgcvit ')]
 
 
-def test_the_page_runs_as_it_stands(call, tmp_path, monkeypatch, capsys):
-    """On a detector of random weights that takes every box for a dog."""
+def test_every_command_and_program_of_the_page_runs(call, tmp_path, monkeypatch, capsys):
+    """The detector has random weights and classifies every box as a dog."""
     pytest.importorskip('pytorch_grad_cam')
     monkeypatch.setitem(CLASSES, 'detection', ['dog', *'123456789'])
     checkpoint = make_work_dir(tmp_path / 'work_dirs' / 'my_detector', 'detection') / 'epoch_1.pth'
@@ -37,7 +37,7 @@ def test_the_page_runs_as_it_stands(call, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out
 
 
-def test_options_reach_the_picture(call, work_dirs, photo, tmp_path):
+def test_options_change_the_figure(call, work_dirs, photo, tmp_path):
     where = [work_dirs['classification'], photo, '--out', 'new/it.svg', '--device', 'cpu']
     call('visualize', 'attention', *where, '--stage', 1, '--block', 0, '--head', 1, '--at', '100,20')
     drawn = (tmp_path / 'new' / 'it.svg').read_text()
@@ -54,7 +54,7 @@ def test_options_reach_the_picture(call, work_dirs, photo, tmp_path):
         (['queries', '--out', 'photo.png'], 'is the input image'),
     ],
 )
-def test_errors_are_one_sentence(call, work_dirs, photo, arguments, message):
+def test_invalid_arguments_are_rejected_in_one_sentence(call, work_dirs, photo, arguments, message):
     kind, *options = arguments
     code, printed = call('visualize', kind, work_dirs['classification'], photo, *options)
     assert code
