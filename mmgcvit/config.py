@@ -128,6 +128,8 @@ def explain_error(error: BaseException) -> str:
     # For a missing package in _base_, mmengine gives the name only in the message.
     if isinstance(error, ModuleNotFoundError) and (name := error.name or str(error).split()[0]) in PIP_PACKAGES:
         return format_missing('it', name)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f'it imports {error.name}, which Python does not find; set PYTHONPATH to its folder, or install it'
     # An assertion in the config explains itself.
     if isinstance(error, AssertionError) and str(error):
         return get_first_line(error)

@@ -233,7 +233,9 @@ class PyramidBackbone(BaseModule):
         network, tensors = type(self), self.state_dict()
         merge_lora(tensors)
         if MODELS.module_dict.get(network.__name__) is not network:
-            raise ValueError(f'{network.__name__} is not registered; decorate it with @MODELS.register_module()')
+            raise ValueError(
+                f'{network.__name__} is not registered in mmgcvit.registry.MODELS; decorate it with register_module()'
+            )
         arguments = {**self.constructor_arguments(), **({'lora_rank': 0} if self.lora_rank else {})}
         write_folder(Path(folder).expanduser(), network.__name__, arguments, tensors, overwrite)
 

@@ -54,7 +54,11 @@ class WindowAttention(nn.Module):
         return window_reverse(self.proj(attended), self.window, size)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return q, k and v (B, nW, nH, N, d) of windows (B, nW, N, C), or (B, nH, N, d) for one that windows share."""
+        """Return q, k and v (B, nW, nH, N, d) of windows (B, nW, N, C), or (B, nH, N, d) for one that windows share.
+
+        ``q_global`` is (B, nW, nH, N, d) on CUDA, else (B, nH, N, d): to compute with it, first add the window
+        dimension, ``q_global.unsqueeze(1)``, if it has four.
+        """
         raise NotImplementedError
 
     def attention_weights(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
