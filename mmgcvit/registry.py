@@ -51,7 +51,11 @@ def make_registry(parent: Registry, *locations: str) -> Registry:
 
 NETWORKS = ('mmgcvit.models.gcvit', 'mmgcvit.models.lsa')
 MODELS = make_registry(mmengine.MODELS, *NETWORKS, *MMDET_MODULES)
-DATASETS = make_registry(mmengine.DATASETS, 'mmgcvit.datasets.imagenet_v2')
+DATASETS = make_registry(
+    mmengine.DATASETS,
+    *(['mmgcvit.datasets.imagenet_v2'] if find_spec('mmpretrain') else []),
+    *(['mmgcvit.datasets.paired_seg'] if find_spec('mmseg') else []),
+)
 TASK_UTILS = make_registry(mmengine.TASK_UTILS, *MMDET_MODULES)
 TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.checks.loading', *MMDET_MODULES)
 HOOKS = make_registry(

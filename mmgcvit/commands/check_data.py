@@ -1,11 +1,16 @@
-"""Check the data of a config: mmgcvit check-data CONFIG [options].
+"""Check the data of a config or a folder: mmgcvit check-data CONFIG_OR_FOLDER [options].
 
 Reads all annotations, decodes every image, counts objects by class and lists all problems. Exits with code 1 if a
-problem would stop a run. Training and testing check only a few images.
+problem would stop a run. Training and testing check only a few images. A FOLDER is read as by ``mmgcvit train --data``.
 """
 
+from __future__ import annotations
+
 import argparse
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress
@@ -15,12 +20,15 @@ from ..config import enter_scope, parse_cfg_options, read_config
 from ..errors import UserError
 from .options import CONFIG, Parser, add_cfg_options, check_at_least
 
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
 SHEET_SUFFIXES = ('.jpg', '.jpeg', '.png')
 LOADERS = ['train_dataloader', 'val_dataloader', 'test_dataloader']
 
 
 def add_options(parser: Parser) -> None:
-    parser.add_argument('config', help=CONFIG)
+    parser.add_argument('config', metavar='CONFIG_OR_FOLDER', help=f'{CONFIG}; or a folder as for train --data')
     parser.add_argument(
         '--images', type=int, metavar='N', help='decode N random images of each data set (default: all)'
     )
@@ -38,29 +46,45 @@ def main(args: argparse.Namespace) -> int | None:
     sheet = args.contact_sheet
     if sheet is not None and (sheet.suffix.lower() not in SHEET_SUFFIXES or not sheet.absolute().parent.is_dir()):
         raise UserError(f'--contact-sheet {sheet}: expected a {", ".join(SHEET_SUFFIXES)} file in an existing folder')
-    cfg = read_config(args.config, parse_cfg_options(args.cfg_options))
+    options = parse_cfg_options(args.cfg_options)
+    if not Path(args.config).is_dir():
+        return check_config_data(args, read_config(args.config, options), '')
+    if (Path(args.config) / f'{Path(args.config).name}.py').is_file():
+        raise UserError(f'{args.config} is the work dir of a run; name the config in it')
+    from ..datasets.formats import read_folder
+    from ..datasets.own_data import make_config
+
+    dataset_info = read_folder(args.config)
+    with TemporaryDirectory() as work_dir:
+        config, _ = make_config(dataset_info, work_dir, size='mini')
+        print(dataset_info)
+        return check_config_data(args, read_config(str(config), options), f'{config.parent}{os.sep}')
+
+
+def check_config_data(args: argparse.Namespace, cfg: Config, made_folder: str) -> int | None:
+    """Check the data of a config, and print the results without the path of temporary annotation files."""
     from ..datasets.checks import check_datasets
     from ..datasets.checks.sources import check_presence
 
     check_presence(cfg, LOADERS)
     enter_scope(cfg)
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         report = check_datasets(cfg, LOADERS, args.images, progress)
     for text in report.summaries + report.notes:
-        console.print(text, soft_wrap=True)
-    if sheet is not None:
+        console.print(text.replace(made_folder, ''))
+    if args.contact_sheet is not None:
         from ..files import write_image
         from ..visualization.grids import draw_contact_sheet
 
-        write_image(sheet, draw_contact_sheet(cfg, LOADERS))
-        console.print(f'{sheet}: samples of the data with their annotations', soft_wrap=True)
+        write_image(args.contact_sheet, draw_contact_sheet(cfg, LOADERS))
+        console.print(f'{args.contact_sheet}: samples of the data with their annotations')
     if not report.issues:
-        console.print(f'{args.config}: no problem found in its data', soft_wrap=True)
+        console.print(f'{args.config}: no problem found in its data')
         return None
     errors = report.format_sentences()
     for text in errors:
-        console.print(Text.assemble(('stops the run', 'red'), f': {text}'), soft_wrap=True)
+        console.print(Text.assemble(('stops the run', 'red'), f': {text.replace(made_folder, "")}'))
     for text in report.format_sentences(stops=False):
-        console.print(Text.assemble(('left out', 'yellow'), f': {text}'), soft_wrap=True)
+        console.print(Text.assemble(('left out', 'yellow'), f': {text.replace(made_folder, "")}'))
     return 1 if errors else None

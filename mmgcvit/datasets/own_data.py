@@ -237,10 +237,8 @@ def set_data(cfg: Config, dataset: DatasetInfo) -> None:
         settings = next(iter_leaf_datasets(cfg[loader].dataset))
         settings.data_root, settings.ann_file = str(root), to_relative(make_absolute(split.ann_file))
         settings.metainfo.classes = dataset.classes
-        if split.map_folder:
-            image_folder, map_folder = to_relative(split.image_folder), to_relative(split.map_folder)
-            settings.data_prefix = {'img_path': image_folder, 'seg_map_path': map_folder}
-            settings.img_suffix, settings.seg_map_suffix = dataset.suffixes
+        if dataset.annotation_types == ('labels',):
+            settings.type, settings.data_prefix = 'mmgcvit.PairedSegDataset', {'img_path': '', 'seg_map_path': ''}
         else:
             image_folder = to_relative(split.image_folder)
             settings.data_prefix = {'img': image_folder} if dataset.has_objects else image_folder

@@ -1,10 +1,12 @@
 """``mmgcvit check-data`` prints a table and a sentence for each problem, and sets an exit code."""
 
+import json
 from functools import partial
 
 import pytest
 
 from ..datasets.checks.made import cut, write_coco
+from ..photos import FORMATS, make_photo
 
 CONFIG = """
 default_scope = 'mmdet'
@@ -42,3 +44,19 @@ def test_problems_are_shown_with_their_effect_and_an_exit_code(check, tmp_path):
 def test_invalid_options_are_rejected(check):
     assert check('--images', -1) == (1, 'check-data: --images -1: expected at least 0')
     assert '.jpg, .jpeg, .png file in an existing folder' in check('--contact-sheet', 'sheet.pdf')[1]
+
+
+def test_a_folder_is_checked_as_train_reads_it_and_findings_name_images(call, tmp_path):
+    FORMATS['COCO'](tmp_path / 'photos', [make_photo(number) for number in range(12)])
+    file = tmp_path / 'photos' / 'annotations.json'
+    content = json.loads(file.read_text())
+    annotation = content['annotations'][0]
+    annotation['bbox'][2] = 0.2
+    image = next(image for image in content['images'] if image['id'] == annotation['image_id'])
+    content['categories'].append({'id': 99, 'name': 'unused'})
+    file.write_text(json.dumps(content))
+    code, output = call('check-data', tmp_path / 'photos')
+    assert code == 0
+    assert 'classes without annotations: unused' in output
+    assert 'left out: train.json: boxes under a pixel' in output
+    assert f'(annotation {annotation["id"]} of {image["file_name"]}, bbox ' in output

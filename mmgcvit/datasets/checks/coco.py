@@ -102,14 +102,16 @@ def check_coco(
         objects = [obj for obj in content['annotations'] if obj['image_id'] in sizes and obj['category_id'] in used_ids]
         has_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
         entry_issues = check_entries(content, sizes, classes, is_scored)
-        for issue, examples in chain(entry_issues, check_objects(objects, sizes, has_masks, is_scored)):
+        file_names = {image['id']: image['file_name'] for image in content['images']}
+        for issue, examples in chain(entry_issues, check_objects(objects, sizes, file_names, has_masks, is_scored)):
             report.add(issue, path, examples)
         counts = Counter(names[obj['category_id']] for obj in objects)
         text = ', '.join(f'{counts[name]} {name}' for name in classes)
         report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
+        report.add_empty_classes(path, 'objects', {name: counts[name] for name in classes})
         # Join the paths as mmdet does.
         folder = dataset.data_prefix.get('img', '')
-        paths = {image['id']: os.path.join(folder, image['file_name']) for image in content['images']}  # noqa: PTH118
+        paths = {image_id: os.path.join(folder, name) for image_id, name in file_names.items()}  # noqa: PTH118
     # A value has another type than in COCO's format, for example a list for an id.
     except (TypeError, AttributeError, ArithmeticError) as error:
         report.add(NOT_COCO, path, [get_first_line(error)])
@@ -140,9 +142,17 @@ def check_entries(
 
 
 def check_objects(
-    objects: Sequence[Entry], sizes: Mapping[Any, tuple[int, int]], has_masks: bool, is_scored: bool
+    objects: Sequence[Entry],
+    sizes: Mapping[Any, tuple[int, int]],
+    file_names: Mapping[Any, str],
+    has_masks: bool,
+    is_scored: bool,
 ) -> IssueExamples:
     """Yield issues of boxes, of areas and, if the config loads them, of masks. Training needs at least one object."""
+
+    def name_object(obj: Entry) -> str:
+        return f'annotation {obj["id"]} of {file_names[obj["image_id"]]}'
+
     image_sizes = np.array([sizes[obj['image_id']] for obj in objects], float).reshape(-1, 2)
     top_left, extent = np.hsplit(to_floats([obj['bbox'] for obj in objects], 4), 2)
     area = to_floats([[obj['area']] for obj in objects], 1)[:, 0]
@@ -151,14 +161,14 @@ def check_objects(
     is_degenerate = (area <= 0) | ((extent < 1) | (bottom_right <= 0) | (top_left >= image_sizes)).any(1)
     for issue, is_affected in ((NOT_FINITE, ~is_finite), (NO_AREA, is_finite & is_degenerate)):
         affected = [objects[i] for i in np.flatnonzero(is_affected)]
-        yield issue, [f'annotation {obj["id"]} bbox {obj["bbox"]}' for obj in affected]
+        yield issue, [f'{name_object(obj)}, bbox {obj["bbox"]}' for obj in affected]
     loaded = [objects[i] for i in np.flatnonzero(is_finite & ~is_degenerate) if not objects[i].get('ignore')]
     if not is_scored and all(obj.get('iscrowd') for obj in loaded):
         yield NO_OBJECTS, None
     if has_masks:
         read = objects if is_scored else loaded
         invalid = [obj for obj in read if not is_mask(obj.get('segmentation'), *sizes[obj['image_id']])]
-        yield WRONG_MASKS, [f'annotation {obj["id"]}' for obj in invalid]
+        yield WRONG_MASKS, [name_object(obj) for obj in invalid]
 
 
 def to_floats(rows: Sequence[Any], width: int) -> NDArray[np.float64]:

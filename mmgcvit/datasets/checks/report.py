@@ -1,10 +1,13 @@
 """Collect the issues of datasets and format them as messages."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...errors import shorten
+
+# Maximum number of empty classes to name.
+MAX_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,12 @@ class Report:
         """Add examples of an issue, if there are any. If ``None``, the file or folder itself has the issue."""
         if examples is None or len(examples):
             self.issues[path, issue] += examples or []
+
+    def add_empty_classes(self, path: str, noun: str, counts: Mapping[str, int]) -> None:
+        """Add a summary that names the classes without objects or images, unless no class has any."""
+        empty = [name for name, count in counts.items() if not count]
+        if empty and len(empty) < len(counts):
+            self.summaries.append(f'{path}: classes without {noun}: {shorten(empty, MAX_NAMED)}')
 
     def format_sentences(self, stops: bool = True) -> list[str]:
         """Return a sentence for each issue that stops a run, or for each other issue: path, count, examples, remedy."""

@@ -23,7 +23,7 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
     problems = list(dict.fromkeys(dataset.problems))
     num_total = len(problems)
     for name, split in dataset.splits.items():
-        paths = [split.image_folder / f'{image}{dataset.suffixes[0]}' for image in split.image_names]
+        paths = [split.image_folder / name for name in split.image_names]
         with ThreadPoolExecutor() as pool:
             errors = [*pool.map(check_readable, paths)]
         num_total += len(paths)

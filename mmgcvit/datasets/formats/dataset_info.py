@@ -28,29 +28,26 @@ class Split:
 
     Attributes:
         image_folder: The folder that image names are relative to.
-        content: The content of a COCO file, or a line for each image with its name. For classification, a space and
-            the class index follow the name.
+        content: The content of a COCO file, or pairs of an image name and its label: the class index, or the path of
+            the segmentation map, relative to ``image_folder`` too.
         ann_file: The annotation file with this content, or ``None`` if it is not written yet.
-        map_folder: The folder of segmentation maps, if there are any.
     """
 
     image_folder: Path
-    content: dict[str, Any] | list[str]
+    content: dict[str, Any] | list[tuple[str, str]]
     ann_file: Path | None = None
-    map_folder: Path | None = None
 
     @property
     def image_names(self) -> list[str]:
         """The names of the images, relative to ``image_folder``."""
         if isinstance(self.content, dict):
             return [image['file_name'] for image in self.content['images']]
-        return self.content if self.map_folder else [line.rsplit(' ', 1)[0] for line in self.content]
+        return [name for name, _ in self.content]
 
     def select(self, indices: set[int]) -> 'Split':
         """Return a split that contains only the images with the given indices."""
         if not isinstance(self.content, dict):
-            lines = [line for i, line in enumerate(self.content) if i in indices]
-            return Split(self.image_folder, lines, None, self.map_folder)
+            return Split(self.image_folder, [pair for i, pair in enumerate(self.content) if i in indices])
         images = [image for i, image in enumerate(self.content['images']) if i in indices]
         ids = {image['id'] for image in images}
         annotations = [obj for obj in self.content['annotations'] if obj['image_id'] in ids]
@@ -69,7 +66,6 @@ class DatasetInfo:
         classes: The class names, ordered by class index.
         splits: The splits by name: ``'train'`` and, if they exist, ``'val'`` and ``'test'``.
         notes: Messages for the user.
-        suffixes: The suffixes of images and segmentation maps, if there are maps.
         problems: Sentences that name what could not be read.
     """
 
@@ -79,15 +75,23 @@ class DatasetInfo:
     classes: tuple[str, ...]
     splits: dict[str, Split]
     notes: list[str] = field(default_factory=list)
-    suffixes: tuple[str, str] = ('', '')
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.has_objects:
             objects = [obj for split in self.splits.values() for obj in split.content['annotations']]
             num_masks = sum(bool(obj.get('segmentation')) for obj in objects)
+            used_ids = {obj['category_id'] for obj in objects}
+            categories = [category for split in self.splits.values() for category in split.content['categories']]
+            self.add_empty_classes({category['name'] for category in categories if category['id'] in used_ids})
             # A few boxes among masks are left out (cleaning.py).
             self.annotation_types = ('masks', 'boxes') if num_masks > 0.9 * len(objects) else ('boxes',)
+
+    def add_empty_classes(self, used: set[str]) -> None:
+        """Add a note that names the classes without annotations."""
+        empty = [name for name in self.classes if name not in used]
+        if empty:
+            self.notes.append(f'classes without annotations: {shorten(empty, 8)}')
 
     @property
     def has_objects(self) -> bool:
@@ -165,7 +169,9 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> None:
             continue
         is_coco = isinstance(split.content, dict)
         split.ann_file = folder / f'{name}{".json" if is_coco else ".txt"}'
-        text = json.dumps(split.content) if is_coco else '\n'.join(split.content) + '\n'
+        # mmpretrain separates with a space, PairedSegDataset with a tab.
+        separator = '\t' if dataset.annotation_types == ('labels',) else ' '
+        text = json.dumps(split.content) if is_coco else ''.join(f'{separator.join(pair)}\n' for pair in split.content)
         split.ann_file.write_text(text, encoding='utf-8')
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import UserError, shorten
-from ..headers import IGNORE_INDEX, read_segmentation_map
+from ..headers import IGNORE_INDEX, read_segmentation_map, read_sizes
 from .dataset_info import SPLIT_NAME, DatasetInfo, Split, find_split
 
 IMAGE_FOLDERS = ('images', 'image', 'imgs', 'img', 'img_dir', 'jpegimages')
@@ -19,7 +19,7 @@ MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[str] | None) -> DatasetInfo | None:
     """Read an image folder and a map folder with files of the same names. Return None if there are none."""
     by_lower_path = {str(file).lower(): file for file in files}
-    unpaired, map_files, splits, suffixes = [], [], {}, set()
+    pairs, problems = [], []
     for file in files:
         depth = next((i for i, name in enumerate(file.parts[:-1]) if name.lower() in IMAGE_FOLDERS), None)
         if depth is None:
@@ -28,36 +28,47 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[
         candidates = (f'{parent / maps / name}{suffix}'.lower() for maps in MAP_FOLDERS for suffix in MAP_SUFFIXES)
         map_file = next((by_lower_path[path] for path in candidates if path in by_lower_path), None)
         if map_file is None:
-            unpaired.append(str(file))
-            continue
-        map_files.append(folder / map_file)
-        suffixes.add((file.suffix, map_file.suffix))
-        images, labels = ((folder / Path(*path.parts[: depth + 1])).resolve() for path in (file, map_file))
-        split = splits.setdefault(find_split(file.parent) or 'train', Split(images, [], map_folder=labels))
-        if split.image_folder != images:
-            raise UserError(f'{folder} has images of a split in {split.image_folder} and {images}; use one folder')
-        split.content.append(str(name))
-    if not map_files:
+            problems.append(f'{folder / file} has no segmentation map of its name')
+        else:
+            pairs.append((file, map_file))
+    if not pairs:
         return None
-    if unpaired:
-        raise UserError(f'{folder}: images without a segmentation map of their name: {shorten(unpaired)}')
-    if len(suffixes) > 1:
-        pairs = ', '.join(' with '.join(pair) for pair in sorted(suffixes))
-        raise UserError(f'{folder} has several suffixes ({pairs}); mmseg reads only one pair: convert the other files')
+    labels, splits = set(), defaultdict(lambda: Split(folder.resolve(), []))
     with ThreadPoolExecutor() as pool:
-        labels = set().union(*pool.map(lambda file: np.unique(read_segmentation_map(file)).tolist(), map_files))
+        all_labels = pool.map(lambda pair: read_labels(folder / pair[0], folder / pair[1]), pairs)
+        for (file, map_file), image_labels in zip(pairs, all_labels, strict=True):
+            if isinstance(image_labels, str):
+                problems.append(image_labels)
+            else:
+                labels |= image_labels
+                splits[find_split(file.parent) or 'train'].content.append((str(file), str(map_file)))
     labels -= {IGNORE_INDEX}
     notes = []
     if names is None:
         names = [f'class {index}' for index in range(max(labels, default=0) + 1)]
         notes = ['the classes have no names; to name them, write classes.txt with a name on each line']
-    if not 0 < max(labels, default=0) < len(names):
+    # Without splits no map can be used, which leave_out_unusable rejects.
+    if splits and not 0 < max(labels, default=0) < len(names):
         raise UserError(
             f'{folder}: the segmentation maps have the labels {sorted(labels)}, for the classes {shorten(names, 8)}; '
             'expected 0 for the first class, 1 for the second, and so on; 255 is ignored. To replace 255 by 1: '
             'PIL.Image.open(file).point(lambda value: value // 255).save(copy)'
         )
-    return DatasetInfo(folder, 'segmentation maps', ('labels',), tuple(names), splits, notes, suffixes.pop())
+    dataset = DatasetInfo(folder, 'segmentation maps', ('labels',), tuple(names), dict(splits), notes, problems)
+    dataset.add_empty_classes({name for label, name in enumerate(names) if label in labels})
+    return dataset
+
+
+def read_labels(image: Path, map_file: Path) -> set[int] | str:
+    """Return the labels in a segmentation map, or a sentence if the map cannot be used with its image."""
+    try:
+        labels, (_, size) = read_segmentation_map(map_file), read_sizes(image)
+    except UserError as error:
+        return str(error)
+    height, width = labels.shape
+    if (width, height) != size:
+        return f'{map_file} is {width} x {height}, its image {size[0]} x {size[1]}'
+    return set(np.unique(labels).tolist())
 
 
 def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | None:
@@ -82,7 +93,7 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
             raise UserError(f'{folder}: {split} has the class folders {shorten(others)}, train only {shorten(names)}')
     notes = [f'images outside of class folders are left out: {shorten(stray)}'] if stray else []
     by_name = {
-        split: Split(folder.resolve(), [f'{file} {i}' for i, name in enumerate(names) for file in classes[name]])
+        split: Split(folder.resolve(), [(file, str(i)) for i, name in enumerate(names) for file in classes[name]])
         for split, classes in splits.items()
     }
     return DatasetInfo(folder, 'class folders', ('classes',), names, by_name, notes)

@@ -160,9 +160,9 @@ def test_class_folders_are_read(names, classes, tmp_path):
 def test_segmentation_maps_are_paired_with_images_by_name(tmp_path):
     write_label_maps(tmp_path / 'labelled')
     dataset = read_folder(tmp_path / 'labelled')
-    assert (dataset.annotation_types, dataset.suffixes) == (('labels',), ('.jpg', '.png'))
+    assert dataset.annotation_types == ('labels',)
     assert dataset.classes == ('class 0', 'class 1', 'class 2')
-    assert dataset.splits['val'].image_names == ['val/4', 'val/5']
+    assert dataset.splits['val'].content == [(f'images/val/{i}.jpg', f'labels/val/{i}.png') for i in (4, 5)]
     (tmp_path / 'labelled' / 'classes.txt').write_text('background\ndisc\nsquare\n')
     assert read_folder(tmp_path / 'labelled').classes == ('background', *CLASSES)
     for names in ('img_dir/{}.jpg ann_dir/{}.png', 'JPEGImages/{}.jpg SegmentationClass/{}.png'):
@@ -220,7 +220,8 @@ def remove(*names):
 
 
 def write_maps(pixels):
-    return lambda root: [Image.fromarray(np.array(pixels, np.uint8)).save(path) for path in root.rglob('*.png')]
+    image = Image.fromarray(np.array(pixels, np.uint8))
+    return lambda root: [image.resize(Image.open(path).size, 0).save(path) for path in root.rglob('*.png')]
 
 
 # (function that writes a dataset, change that makes it invalid, part of the error message)
@@ -253,7 +254,7 @@ FAULTS = [
         'have the labels [0], for the classes class 0; expected 0 for the',
     ),
     (write_label_maps, write_maps([[[0, 1, 2]]]), 'is RGB; expected one channel'),
-    (write_label_maps, remove('labels/val/5.png'), 'without a segmentation map of their name: images/val/5.jpg'),
+    (write_label_maps, remove('labels/val/5.png'), 'images/val/5.jpg has no segmentation map of its name'),
     (write_label_maps, write_file('classes.txt', 'background\ndisc\n'), 'labels [0, 1, 2], for the classes background'),
     (write_folders, lambda root: (root / 'val/disc').rename(root / 'val/a'), 'val has the class folders a, train only'),
     (write_folders, write_file('train/disc/a.csv', 'a'), 'a.csv, which are not annotations of a known format'),
