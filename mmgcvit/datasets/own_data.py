@@ -19,6 +19,7 @@ from .formats import DatasetInfo, write_annotations
 # The smallest size starts from weights in this project, the other sizes from weights of GC ViT's authors.
 MINI = 'mini'
 SIZES = {'xxtiny': 'xxt', 'xtiny': 'xt', 'tiny': 't', 'small': 's', 'base': 'b', 'large': 'l'}
+DEMO_WEIGHTS = 'demo/weights'
 CHECKPOINT_URL = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_{}.pth.tar'
 
 
@@ -58,6 +59,8 @@ NUM_SEEN, NUM_SEEN_MINI, MIN_EPOCHS = 6000, 1600, 12
 CONFIG_FOLDER = 'made'
 # Arguments of transforms whose values are sizes in pixels.
 SIZE_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
+# A config of this project in a config's code. It does not depend on where the project is installed.
+CONFIG_PATH = "__import__('mmgcvit').config_path({!r})"
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -110,8 +113,8 @@ def make_config(
     folder = find_free_path(work_dir / CONFIG_FOLDER)
     write_annotations(dataset, folder)
 
-    base, cfg = load_template(recipe, size)
-    cfg.work_dir = str(make_absolute(work_dir))
+    template, cfg = load_template(recipe, size)
+    cfg.work_dir = to_project_path(work_dir)
     image_size = image_size or (recipe.image_size if size == MINI else cfg.image_size)
     scale_images(cfg, image_size / cfg.image_size)
     if batch_size is not None:
@@ -129,11 +132,9 @@ def make_config(
         cfg.model.backbone.init_cfg = None if weights == 'none' else {'type': 'Pretrained', 'checkpoint': weights}
         cfg.load_from = None
     path = folder / f'{name}.py'
-    write_text(path, format_config(base, cfg, make_absolute(dataset.folder)))
-    return path, (
-        f'{dataset}\ntrains {recipe.network}, --size {size}, at {image_size} px, {length}, from '
-        f'{format_init_weights(cfg)}\nconfig: {path}'
-    )
+    training = f'trains {recipe.network}, --size {size}, at {image_size} px, {length}, from {format_init_weights(cfg)}'
+    write_text(path, format_config(template, cfg, dataset.folder, training))
+    return path, f'{dataset}\n{training}\nconfig: {path}'
 
 
 def extend_run(config: Path, dataset: DatasetInfo, epochs: int) -> tuple[Path, str]:
@@ -147,11 +148,10 @@ def extend_run(config: Path, dataset: DatasetInfo, epochs: int) -> tuple[Path, s
 
 
 def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
-    """Return the path of a recipe's template, and the config of the template with a network of the given size."""
+    """Return the file name of a recipe's template, and its config with a network of the given size."""
     is_mini = size == MINI
     template = MINI_TEMPLATES.get(recipe.template, recipe.template) if is_mini else recipe.template
-    base = config_path(f'{template}.py')
-    cfg = Config.fromfile(base)
+    cfg = Config.fromfile(config_path(f'{template}.py'))
     if template == recipe.template:
         # The template has the tiny network: merge the overrides of another size, then the template's own again.
         network_config = f'demo/{recipe.mini_config}.py' if is_mini else f'{recipe.full_config.format(SIZES[size])}.py'
@@ -169,12 +169,12 @@ def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
                 cfg[loader].update(batch_size=network[loader].batch_size, num_workers=2)
     if is_mini:
         cfg.model.backbone.init_cfg = None
-        cfg.load_from = config_path(f'demo/weights/{recipe.mini_config}.safetensors')
+        cfg.load_from = config_path(f'{DEMO_WEIGHTS}/{recipe.mini_config}.safetensors')
         if recipe.task == 'classify':
             cfg.optim_wrapper.optimizer.lr = MINI_LR
     else:
         cfg.model.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': CHECKPOINT_URL.format(size)}
-    return base, cfg
+    return f'{template}.py', cfg
 
 
 def find_overrides(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -227,39 +227,43 @@ def set_length(cfg: Config, num_images: int, epochs: int | None, num_seen: int) 
 
 def set_data(cfg: Config, dataset: DatasetInfo) -> None:
     """Set a dataset's paths and classes in a config, and ``num_classes`` of the model's heads."""
-    root = make_absolute(dataset.folder)
-
-    def to_relative(path: Path) -> str:
-        return str(path.relative_to(root) if path.is_relative_to(root) else path)
-
     for loader in LOADERS:
         split = dataset.splits['train' if loader == 'train_dataloader' else 'val']
         settings = next(iter_leaf_datasets(cfg[loader].dataset))
-        settings.data_root, settings.ann_file = str(root), to_relative(make_absolute(split.ann_file))
-        settings.metainfo.classes = dataset.classes
+        settings.data_root, settings.ann_file = '', to_project_path(split.ann_file)
+        settings.metainfo.classes, images = dataset.classes, to_project_path(split.image_folder)
         if dataset.annotation_types == ('labels',):
-            settings.type, settings.data_prefix = 'mmgcvit.PairedSegDataset', {'img_path': '', 'seg_map_path': ''}
+            settings.type = 'mmgcvit.PairedSegDataset'
+            settings.data_prefix = {'img_path': images, 'seg_map_path': images}
         else:
-            image_folder = to_relative(split.image_folder)
-            settings.data_prefix = {'img': image_folder} if dataset.has_objects else image_folder
+            settings.data_prefix = {'img': images} if dataset.has_objects else images
     if dataset.has_objects:
-        cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = str(make_absolute(dataset.splits['val'].ann_file))
+        cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = to_project_path(dataset.splits['val'].ann_file)
     for name, settings in [*iter_settings(cfg.model, 'model'), ('', cfg.get('data_preprocessor'))]:
         # A region proposal network (rpn_head) has one class.
         if isinstance(settings, dict) and 'num_classes' in settings and 'rpn_head' not in name:
             settings.num_classes = len(dataset.classes)
 
 
-def format_config(base: str, cfg: Config, data: Path) -> str:
-    """Return a config as Python code: the path of its base config and the settings that differ."""
-    overrides = find_overrides(Config.fromfile(base).to_dict(), cfg.to_dict())
+def to_project_path(path: Path) -> str:
+    """Return a path relative to the current folder if it is in it, so that the folder can be moved, else absolute."""
+    path = make_absolute(path)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def format_config(template: str, cfg: Config, data: Path, training: str) -> str:
+    """Return a config as Python code: its base config and the settings that differ."""
+    overrides = find_overrides(Config.fromfile(config_path(template)).to_dict(), cfg.to_dict())
     # Templates also define variables, which are not settings and are left out.
     keys = list_known_keys() | {'data_preprocessor'}
     settings = {name: pformat(value, width=100, sort_dicts=False) for name, value in overrides.items() if name in keys}
+    if cfg.get('load_from'):
+        settings['load_from'] = CONFIG_PATH.format(f'{DEMO_WEIGHTS}/{Path(cfg.load_from).name}')
     text = ''.join(f'{name} = {value}\n' for name, value in settings.items())
-    return f"""# Written by mmgcvit train --data for the data in {escape_controls(str(data))}.
+    return f"""# Written by mmgcvit train --data {escape_controls(str(data))}. As written, it {training}.
+# Relative paths start at the folder where the command runs.
 # Edit it and train it again: mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
-_base_ = {base!r}
+_base_ = {CONFIG_PATH.format(template)}
 {text}"""
 
 

@@ -69,7 +69,19 @@ def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
     assert all(made.cfg[loader].num_workers == 0 for loader in ('train_dataloader', 'val_dataloader'))
     assert make('masks', task='detect').cfg.train_dataloader.dataset.pipeline[2].get('with_mask') is None
     # The user's annotation files are used in place.
-    assert make('masks').cfg.train_dataloader.dataset.ann_file == 'annotations/train.json'
+    annotations = tmp_path / 'masks' / 'annotations' / 'train.json'
+    assert make('masks').cfg.train_dataloader.dataset.ann_file == str(annotations)
+
+
+@pytest.mark.parametrize('annotation_type', DATA)
+def test_a_project_with_data_and_config_can_be_moved(annotation_type, tmp_path, monkeypatch):
+    (tmp_path / 'project').mkdir()
+    monkeypatch.chdir(tmp_path / 'project')
+    DATA[annotation_type](tmp_path / 'project' / 'data')
+    path, _ = make_config(read_folder('data'), size=MINI)
+    assert str(tmp_path) not in path.read_text()
+    monkeypatch.chdir((tmp_path / 'project').rename(tmp_path / 'moved'))
+    check_data(Config.fromfile(path), ['train_dataloader', 'val_dataloader'])
 
 
 @pytest.mark.parametrize(
