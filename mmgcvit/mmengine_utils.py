@@ -11,7 +11,6 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from .config import iter_dicts
 from .errors import UserError
@@ -75,16 +74,6 @@ def reorders_channels(preprocessor: nn.Module) -> bool:
     # The attribute's names in mmengine, mmseg 1.2 and mmpretrain.
     names = ('_channel_conversion', 'channel_conversion', 'to_rgb')
     return any(getattr(preprocessor, name, False) for name in names)
-
-
-def get_running_statistics(model: nn.Module) -> dict[str, Tensor]:
-    """Return the running statistics (buffers) of batch and instance norms by name."""
-    return {
-        f'{prefix}.{name}' if prefix else name: buffer
-        for prefix, module in model.named_modules()
-        if isinstance(module, _NormBase)
-        for name, buffer in module.named_buffers(recurse=False)
-    }
 
 
 def replace_type(cfg: Any, old: str, new: str) -> None:

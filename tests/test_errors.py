@@ -9,14 +9,14 @@ from mmgcvit.commands.main import run_command
 from mmgcvit.errors import MissingPackageError, UserError, suggest
 from mmgcvit.export import check_onnx
 from mmgcvit.inference.tracking import Tracker
-from mmgcvit.visualization import gradcam
+from mmgcvit.visualization import compute_gradcam
 
 # By package: a function that needs it, the start of the error message, and the extra that installs it.
 PACKAGE_USERS = {
     'sklearn': (check_digits, 'writing the digits', 'digits'),
     'onnxruntime': (check_onnx, 'an export', 'export'),
     'lap': (Tracker, 'tracking', 'track'),
-    'pytorch_grad_cam': (lambda: gradcam(None, None), 'Grad-CAM', 'visualize'),
+    'pytorch_grad_cam': (lambda: compute_gradcam(None, None), 'Grad-CAM', 'visualize'),
 }
 
 

@@ -8,20 +8,20 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, get_first_line, shorten
-from ..mmengine_utils import get_running_statistics
 from .weights import (
     FINAL_NORM,
     LORA_SUFFIXES,
+    WRAPPERS,
     Weights,
     check_finite,
     check_grid,
     get_comparable_shape,
+    get_running_statistics,
     get_table_type,
     read_weights,
 )
 
 OUTPUT_NORM = r'norm\d+\.'
-WRAPPERS = re.compile(r'^(module\.)+')
 
 InferArch = Callable[[Mapping[str, Tensor]], str]
 

@@ -1,12 +1,14 @@
 """Find a network's weights in a checkpoint: the state dict, the prefix of the keys and the key mapping."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isqrt
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from ..errors import CheckpointError, get_first_line, shorten
 from ..registry import list_networks
@@ -17,6 +19,8 @@ EMA_KEYS = ('state_dict_ema', 'model_ema')
 PLAIN_KEYS = ('state_dict', 'model')
 # Prefix of a classifier's norm before pooling, which is the output norm of the last stage in a backbone.
 FINAL_NORM = 'final_norm.'
+# The prefix of keys that DistributedDataParallel adds.
+WRAPPERS = re.compile(r'^(module\.)+')
 # Suffixes of LoRALinear's own parameters.
 LORA_SUFFIXES = ('.lora_up', '.lora_down')
 
@@ -172,3 +176,13 @@ def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
 def are_finite(tensor: Tensor) -> bool:
     """Return whether all values of a tensor are finite."""
     return bool(torch.isfinite(tensor.detach()).all())
+
+
+def get_running_statistics(model: nn.Module) -> dict[str, Tensor]:
+    """Return the running statistics (buffers) of batch and instance norms by name."""
+    return {
+        f'{prefix}.{name}' if prefix else name: buffer
+        for prefix, module in model.named_modules()
+        if isinstance(module, _NormBase)
+        for name, buffer in module.named_buffers(recurse=False)
+    }

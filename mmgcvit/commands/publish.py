@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import check_target, sha256
-from ..inference.sources import check_source
+from ..inference.sources import check_source, find_source
 from ..version import __version__
-from .options import Parser, add_model_options, load_model, report_write_errors
+from .options import Parser, add_model_options, report_write_errors
 
 SUFFIX = '.safetensors'
 
@@ -36,17 +36,23 @@ def main(args: argparse.Namespace) -> None:
     args.checkpoint, target = checkpoint, Path(target or Path(args.config, f'model{SUFFIX}'))
     check_target(target, SUFFIX, overwrite=None)
     check_source(args.config, args.checkpoint)
-    from ..checkpoints.reading import resolve_file
+    from ..checkpoints.reading import read_checkpoint, resolve_file
+    from ..checkpoints.weights import WRAPPERS, find_state_dict, merge_lora
     from ..checkpoints.writing import save_safetensors
 
-    source, model = load_model(args)
-    tensors = model.network.state_dict()
+    source = find_source(args.config, args.checkpoint)
+    file = resolve_file(source.checkpoint)
+    content = read_checkpoint(file, args.trust_checkpoint)
+    tensors, _ = find_state_dict(content, source.checkpoint)
+    tensors = {WRAPPERS.sub('', name): tensor for name, tensor in tensors.items()}
+    merge_lora(tensors)
+    meta = content.get('meta')
+    info = meta.get('dataset_meta') if isinstance(meta, dict) else None
     metadata = {
         'mmgcvit': __version__,
         'config': source.config.name,
-        'task': model.task,
-        'classes': json.dumps(model.classes),
-        'trained_sha256': sha256(resolve_file(source.checkpoint)),
+        'classes': json.dumps(info.get('classes') if isinstance(info, dict) else None),
+        'trained_sha256': sha256(file),
     }
     with report_write_errors(target):
         save_safetensors(tensors, target, metadata)

@@ -69,17 +69,17 @@ def main(args: argparse.Namespace) -> None:
     visualization.check_ending(out)
     _, model = load_model(args)
     if args.kind == 'attention':
-        attention = visualization.attention(model, image, args.stage, args.block, args.head, args.at)
+        attention = visualization.compute_attention(model, image, args.stage, args.block, args.head, args.at)
         figure = visualization.draw_attention(attention)
     elif args.kind == 'queries':
-        figure = visualization.draw_queries(visualization.queries(model, image))
+        figure = visualization.draw_queries(visualization.compute_queries(model, image))
     elif args.kind == 'gradcam':
-        gradcam = visualization.gradcam(model, image, args.class_name, args.box, args.stage)
+        gradcam = visualization.compute_gradcam(model, image, args.class_name, args.box, args.stage)
         if not gradcam.cam.any():
             other_stage = gradcam.stage - 1 if gradcam.stage else 1
             print(f'the map of class {gradcam.class_name} at stage {gradcam.stage} is zero; try --stage {other_stage}')
         figure = visualization.draw_gradcam(gradcam)
     else:
-        figure = visualization.draw_shifts(visualization.shifts(model, image, args.head))
+        figure = visualization.draw_shifts(visualization.compute_shifts(model, image, args.head))
     visualization.save(figure, out)
     print(f'{args.kind}: {out}')

@@ -16,8 +16,9 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS
 from torch import nn
 
-from ..checkpoints.loading import WRAPPERS, check_fits
+from ..checkpoints.loading import check_fits
 from ..checkpoints.safe_loading import read_for_mmengine
+from ..checkpoints.weights import WRAPPERS
 from ..config import read_config
 from ..datasets.checks.images import get_image_loader
 from ..datasets.checks.sources import get_type_name, iter_leaf_datasets

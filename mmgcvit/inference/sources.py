@@ -71,8 +71,7 @@ def find_config(work_dir: Path) -> Path:
 
 def find_checkpoint(work_dir: Path) -> str:
     """Return the checkpoint of a work dir that :func:`find_source` takes by default."""
-    from ..checkpoints import check_intact
-    from ..engine.resume import find_latest_checkpoint
+    from ..checkpoints.reading import check_intact
 
     # mmengine saves the best checkpoint by a validation score as best_*.pth.
     for path in sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True):
@@ -81,6 +80,8 @@ def find_checkpoint(work_dir: Path) -> str:
         except CheckpointError:
             continue
         return str(path)
+    from ..engine.resume import find_latest_checkpoint
+
     latest = find_latest_checkpoint(work_dir)
     if latest is None:
         raise UserError(f'{work_dir} has no checkpoint; train first, or name a checkpoint after it')

@@ -5,11 +5,20 @@ Attention, global queries, Grad-CAM and LSA's shifts each have a file that compu
 training, ``curves.py`` plots logs. Experiments and commands may import this package.
 """
 
-from .attention import attention, draw_attention
-from .drawing import check_ending, save
-from .gradcam import draw_gradcam, gradcam
-from .queries import draw_queries, queries
-from .shifts import draw_shifts, shifts
+from typing import TYPE_CHECKING
 
-__all__ = ['attention', 'check_ending', 'gradcam', 'queries', 'save', 'shifts']
+from ..lazy_imports import make_lazy_imports
+
+if TYPE_CHECKING:
+    from .attention import compute_attention, draw_attention
+    from .drawing import check_ending, save
+    from .gradcam import compute_gradcam, draw_gradcam
+    from .queries import compute_queries, draw_queries
+    from .shifts import compute_shifts, draw_shifts
+
+__all__ = ['check_ending', 'compute_attention', 'compute_gradcam', 'compute_queries', 'compute_shifts', 'save']
 __all__ += ['draw_attention', 'draw_gradcam', 'draw_queries', 'draw_shifts']
+MODULES = {'check_ending': 'drawing', 'save': 'drawing'}
+for name in ('attention', 'gradcam', 'queries', 'shifts'):
+    MODULES |= {f'compute_{name}': name, f'draw_{name}': name}
+__getattr__, __dir__ = make_lazy_imports(__name__, MODULES)

@@ -62,7 +62,7 @@ class Attention:
     blocks: list[BlockAttention]
 
 
-def attention(
+def compute_attention(
     model: Predictor,
     image: ImageLike,
     stage: int | None = None,

@@ -1,7 +1,9 @@
 """Draw images with maps over them in matplotlib, and save figures."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +13,9 @@ from matplotlib.patches import Rectangle
 
 from ..errors import UserError
 from ..files import atomic_write
-from .networks import Box, View
+
+if TYPE_CHECKING:
+    from .networks import Box, View
 
 DOTS_PER_INCH = 110
 # Luma weights of red, green and blue (ITU-R BT.601), darkened so that the map stands out.

@@ -57,7 +57,7 @@ class Outputs(nn.Module):
         return self.model(inputs, self.data_samples, mode=self.mode)
 
 
-def gradcam(
+def compute_gradcam(
     model: Predictor,
     image: ImageLike,
     class_name: str | int | None = None,
@@ -70,8 +70,8 @@ def gradcam(
     pixels that a segmentor assigns to the class.
 
     Args:
-        model: As for :func:`attention`.
-        image: As for :func:`attention`.
+        model: As for :func:`.compute_attention`.
+        image: As for :func:`.compute_attention`.
         class_name: Name or index of the class. The default is the predicted class, that of the highest-scoring box, or
             the largest class of a segmentation.
         box: Index of a detector's box by descending score, among those of ``class_name`` if given.

@@ -34,8 +34,8 @@ class Queries:
 
 
 @torch.no_grad()
-def queries(model: Predictor, image: ImageLike) -> Queries:
-    """Compute the global query of each stage. The arguments are those of :func:`attention`."""
+def compute_queries(model: Predictor, image: ImageLike) -> Queries:
+    """Compute the global query of each stage. The arguments are those of :func:`.compute_attention`."""
     backbone = get_backbone(model)
     # Local and global blocks alternate, starting with a local one, so a stage with one block does not use its query.
     stages_with_query = {

@@ -37,8 +37,11 @@ class Shifts:
         return self.weights.argmax(-1)
 
 
-def shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shifts:
-    """Compute the attention of LSA's first block to shifted copies. The arguments are those of :func:`attention`."""
+def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shifts:
+    """Compute the attention of LSA's first block to shifted copies.
+
+    The arguments are as for :func:`.compute_attention`.
+    """
     backbone = get_backbone(model)
     attn, stem = backbone.stages[0].blocks[0].attn, backbone.stem
     if not hasattr(stem, 'shifts'):

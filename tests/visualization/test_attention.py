@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmgcvit.errors import UserError
-from mmgcvit.visualization import attention, draw_attention
+from mmgcvit.visualization import compute_attention, draw_attention
 from mmgcvit.visualization.networks import prepare_view
 
 from ..inference.conftest import picture_of
@@ -39,19 +39,19 @@ def test_the_crop_that_the_network_sees_is_located_in_images_that_are_not_square
 
 
 def test_attention_returns_a_local_and_a_global_block_for_every_task(model, picture):
-    found = attention(model, picture)
+    found = compute_attention(model, picture)
     assert [block.kind for block in found.blocks] == ['local', 'global']
     assert all(np.isfinite(block.received).all() for block in found.blocks)
     assert found.view.box == pytest.approx((0, 0, 120, 90))
     np.testing.assert_array_equal(found.view.image, picture[..., ::-1])
-    assert_leaves_no_trace(model, picture, attention)
+    assert_leaves_no_trace(model, picture, compute_attention)
 
 
 def test_attention_maps_equal_the_networks_own_weights(gcvit, picture):
     """Compare each token with the weights of the network's windows, by row and column. Windows are padded."""
     backbone, kept = gcvit.network.backbone, {}
     for row, column in ((0, 0), (2, 7), (15, 15)):
-        found = attention(gcvit, picture, stage=0, head=0, at=((column + 0.5) * 7.5, (row + 0.5) * 5.625))
+        found = compute_attention(gcvit, picture, stage=0, head=0, at=((column + 0.5) * 7.5, (row + 0.5) * 5.625))
         assert found.token == (row, column)
         for block in found.blocks:
             attn = backbone.stages[0].blocks[block.block].attn
@@ -71,29 +71,31 @@ def test_attention_maps_equal_the_networks_own_weights(gcvit, picture):
 def test_attention_weights_sum_to_1(tmp_path, lsa, picture):
     """Without padding, both maps sum to 1 over a window. LSA without windows sums to 1 over the whole feature map."""
     fitting = classifier_of(tmp_path / 'run', window_size=(4, 4, 2, 2))
-    local, shared = attention(fitting, picture, stage=1, at=(100, 20)).blocks
+    local, shared = compute_attention(fitting, picture, stage=1, at=(100, 20)).blocks
     assert np.nansum(local.weights) == pytest.approx(1, abs=1e-5)
     for values in (shared.weights, shared.received, local.received):
         assert values.reshape(2, 4, 2, 4).sum((1, 3)) == pytest.approx(np.ones((2, 2)), abs=1e-5)
     for stage in range(4):
-        (block,) = attention(lsa, picture, stage=stage).blocks
+        (block,) = compute_attention(lsa, picture, stage=stage).blocks
         assert block.weights.shape == (16 >> stage, 16 >> stage)
         assert (block.weights.sum(), block.received.sum()) == pytest.approx((1, 1), abs=1e-5)
     windowed = classifier_of(tmp_path / 'lsa', type='mmgcvit.LSA', arch=LSA, window_size=5)
-    (block,) = attention(windowed, picture, stage=0).blocks
+    (block,) = compute_attention(windowed, picture, stage=0).blocks
     assert np.nansum(block.weights) == pytest.approx(1, abs=1e-5)
     assert np.isfinite(block.weights).sum() == 16
 
 
 def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
     """70 px give 18 tokens in the first stage, which cover 72 px."""
-    found = attention(classifier_of(tmp_path / 'run', [{'type': 'Resize', 'scale': (70, 70)}]), picture, stage=0)
+    found = compute_attention(
+        classifier_of(tmp_path / 'run', [{'type': 'Resize', 'scale': (70, 70)}]), picture, stage=0
+    )
     assert found.blocks[0].weights.shape == (18, 18)
     assert found.box == pytest.approx((0, 0, 120 * 72 / 70, 90 * 72 / 70))
 
 
 def test_the_figure_has_two_panels_for_each_block(gcvit, picture):
-    figure = draw_attention(attention(gcvit, picture, stage=1, head=1))
+    figure = draw_attention(compute_attention(gcvit, picture, stage=1, head=1))
     assert figure.get_suptitle() == 'GCViT, stage 1, head 1'
     titles = [axes.get_title() for axes in figure.axes]
     assert [sum(title.startswith(start) for title in titles) for start in ('block 0, local', 'block 1, global')] == [
@@ -115,10 +117,10 @@ def test_the_figure_has_two_panels_for_each_block(gcvit, picture):
 )
 def test_invalid_stages_blocks_heads_and_positions_are_rejected(request, picture, network, asked, message):
     with pytest.raises(UserError, match=message):
-        attention(request.getfixturevalue(network), picture, **asked)
+        compute_attention(request.getfixturevalue(network), picture, **asked)
 
 
 def test_backbones_of_other_packages_are_rejected(gcvit, picture, monkeypatch):
     monkeypatch.setitem(gcvit.network._modules, 'backbone', torch.nn.Identity())
     with pytest.raises(UserError, match='the backbone is Identity; only the backbones of mmgcvit'):
-        attention(gcvit, picture)
+        compute_attention(gcvit, picture)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from mmgcvit.errors import UserError
-from mmgcvit.visualization import draw_gradcam, gradcam
+from mmgcvit.visualization import compute_gradcam, draw_gradcam
 
 from .conftest import assert_leaves_no_trace
 
@@ -26,7 +26,7 @@ VALUES = {
 def test_gradcam_and_hirescam_equal_their_definitions_in_the_papers(model, task, picture, stage):
     """Weight the feature map by its gradients (their means for Grad-CAM), apply ReLU, resize, and scale to 0 to 1."""
     asked = {'classification': {'class_name': 'digit 7'}, 'detection': {'box': 1}}.get(task, {})
-    found = gradcam(model, picture, stage=stage, **asked)
+    found = compute_gradcam(model, picture, stage=stage, **asked)
     backbone, kept = model.network.backbone, {}
     name = f'norm{stage}' if stage in backbone.out_indices else f'stages.{stage}'
     handle = backbone.get_submodule(name).register_forward_hook(lambda _, __, output: kept.update(map=output))
@@ -51,7 +51,7 @@ def test_boxes_are_indexed_in_the_order_of_predictions(models, picture):
     last = predicted.labels[-1]
     best = predicted.labels.tolist().index(last)
     for asked, number in (({'box': 0}, 0), ({'box': 2}, 2), ({'class_name': model.classes[last]}, best)):
-        found = gradcam(model, picture, **asked)
+        found = compute_gradcam(model, picture, **asked)
         np.testing.assert_allclose(found.box, predicted.boxes[number], atol=1e-2)
         assert found.class_name == predicted.class_names[number]
         assert found.score == pytest.approx(float(predicted.scores[number]), abs=1e-4)
@@ -59,10 +59,10 @@ def test_boxes_are_indexed_in_the_order_of_predictions(models, picture):
 
 def test_the_default_is_the_predicted_class_in_the_last_detailed_stage(models, picture):
     """Images of 64 px give feature maps of 16, 8, 4 and 2 tokens a side."""
-    found = gradcam(models['classification'], picture)
+    found = compute_gradcam(models['classification'], picture)
     assert (found.class_name, found.stage) == (models['classification'](picture).class_name, 2)
     largest = models['segmentation'](picture).class_names[0]
-    assert gradcam(models['segmentation'], picture).class_name == largest
+    assert compute_gradcam(models['segmentation'], picture).class_name == largest
 
 
 def test_a_stage_with_a_zero_map_is_skipped_unless_it_is_requested(models, picture, monkeypatch):
@@ -72,16 +72,16 @@ def test_a_stage_with_a_zero_map_is_skipped_unless_it_is_requested(models, pictu
         layers.append(layer)
         return empty if len(layers) < 3 else empty + 1
 
-    monkeypatch.setattr(sys.modules[gradcam.__module__], 'compute_cam', compute_cam)
-    assert gradcam(models['detection'], picture).stage == 0
+    monkeypatch.setattr(sys.modules[compute_gradcam.__module__], 'compute_cam', compute_cam)
+    assert compute_gradcam(models['detection'], picture).stage == 0
     layers.clear()
-    assert not gradcam(models['detection'], picture, stage=2).cam.any()
+    assert not compute_gradcam(models['detection'], picture, stage=2).cam.any()
 
 
 def test_the_network_is_unchanged_and_the_figure_names_the_class(model, task, picture):
-    assert_leaves_no_trace(model, picture, gradcam)
+    assert_leaves_no_trace(model, picture, compute_gradcam)
     assert all(parameter.grad is None for parameter in model.network.parameters())
-    found = gradcam(model, picture)
+    found = compute_gradcam(model, picture)
     figure = draw_gradcam(found)
     assert f'class {found.class_name}' in figure.get_suptitle()
     if task == 'detection':
@@ -104,4 +104,4 @@ def test_invalid_classes_boxes_and_stages_are_rejected(model, picture, asked, me
         seen = model(picture).class_names
         asked = {'class_name': next(name for name in model.classes if name not in seen)}
     with pytest.raises(UserError, match=message):
-        gradcam(model, picture, **asked)
+        compute_gradcam(model, picture, **asked)

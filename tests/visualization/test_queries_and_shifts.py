@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from mmgcvit.errors import UserError
-from mmgcvit.visualization import draw_queries, draw_shifts, queries, shifts
+from mmgcvit.visualization import compute_queries, compute_shifts, draw_queries, draw_shifts
 from mmgcvit.visualization.queries import find_components
 
 from .conftest import LSA, SHIFTS, classifier_of, hooks_of
 
 
 def test_each_stages_query_equals_the_input_of_its_global_block(gcvit, picture):
-    found = queries(gcvit, picture)
+    found = compute_queries(gcvit, picture)
     assert [stage.query.shape for stage in found.stages] == [(1, 5, 5, 16), (2, 3, 3, 16), (4, 3, 3, 16), (8, 3, 3, 16)]
     assert hooks_of(gcvit) == 0
     backbone, kept = gcvit.network.backbone, []
@@ -36,7 +36,7 @@ def test_principal_components_of_synthetic_tokens_are_found():
 
 
 def test_shift_weights_equal_the_networks_own_weights(lsa, picture):
-    found, backbone, kept = shifts(lsa, picture), lsa.network.backbone, []
+    found, backbone, kept = compute_shifts(lsa, picture), lsa.network.backbone, []
     attn = backbone.stages[0].blocks[0].attn
     handle = attn.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
     with torch.no_grad():
@@ -55,9 +55,9 @@ def test_shift_weights_equal_the_networks_own_weights(lsa, picture):
 def test_networks_without_global_queries_or_shifts_are_rejected(gcvit, lsa, tmp_path, picture):
     unshifted = classifier_of(tmp_path / 'run', type='mmgcvit.LSA', arch={**LSA, 'shifts': None})
     for function, model, message in (
-        (queries, lsa, 'LSA has no global query'),
-        (shifts, gcvit, 'this GCViT has no shifted copies of the image, which only LSA has'),
-        (shifts, unshifted, 'has no shifted copies of the image'),
+        (compute_queries, lsa, 'LSA has no global query'),
+        (compute_shifts, gcvit, 'this GCViT has no shifted copies of the image, which only LSA has'),
+        (compute_shifts, unshifted, 'has no shifted copies of the image'),
     ):
         with pytest.raises(UserError, match=message):
             function(model, picture)

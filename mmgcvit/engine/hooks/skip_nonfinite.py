@@ -13,14 +13,9 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
+from ...checkpoints.weights import get_running_statistics
 from ...errors import UserError, shorten
-from ...mmengine_utils import (
-    MAX_IMAGES_NAMED,
-    find_suspect_images,
-    get_running_statistics,
-    list_optim_wrappers,
-    unwrap_model,
-)
+from ...mmengine_utils import MAX_IMAGES_NAMED, find_suspect_images, list_optim_wrappers, unwrap_model
 from ...registry import HOOKS
 from .async_loss_log import AsyncScalars
 
