@@ -59,7 +59,8 @@ dataset = dict(data_root=data_root, metainfo=metainfo)
 train_dataset = dict(**dataset, ann_file=train_annotations, data_prefix=dict(img=train_images), pipeline=train_pipeline)
 train_dataloader = dict(batch_size=8, dataset=train_dataset)
 val_dataloader = dict(
-    dataset=dict(**dataset, ann_file=val_annotations, data_prefix=dict(img=val_images), pipeline=test_pipeline)
+    batch_size=1,  # images of a batch are padded to the largest, which changes scores
+    dataset=dict(**dataset, ann_file=val_annotations, data_prefix=dict(img=val_images), pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(metric='bbox', ann_file=f'{data_root}/{val_annotations}')

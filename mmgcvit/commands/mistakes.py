@@ -1,10 +1,12 @@
-"""Write the confusion matrix and the worst images of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
+"""Write a report on the mistakes of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
 
-Predicts on all validation images. The worst images are drawn with the ground truth beside the prediction.
+Predicts on all validation images. ``report.html`` has the scores of each class, the confusion matrix, a detector's
+curves of precision, recall and F1, and the worst images, with the ground truth beside the prediction.
 """
 
 import argparse
 import sys
+from pathlib import Path
 
 from rich.progress import Progress
 
@@ -46,7 +48,9 @@ def main(args: argparse.Namespace) -> None:
         write_mistakes,
     )
 
-    check_out_dir(args.out_dir, ('confusion.png', 'mistakes.json', 'worst'), args.overwrite)
+    check_out_dir(
+        args.out_dir, ('report.html', 'confusion.png', 'curves.png', 'mistakes.json', 'worst'), args.overwrite
+    )
     source = find_source(args.config, args.checkpoint)
     cfg, loader = read_config(source.config), f'{args.split}_dataloader'
     check_presence(cfg, [loader])
@@ -64,17 +68,22 @@ def main(args: argparse.Namespace) -> None:
         )
     print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {source.checkpoint}')
     with Progress(disable=not sys.stdout.isatty()) as progress:
-        counts, worst = find_mistakes(model, dataset, args.worst, args.batch_size, progress)
-    write_mistakes(args.out_dir, model, dataset, counts, worst)
+        mistakes = find_mistakes(model, dataset, args.worst, args.batch_size, progress)
+    title = f'{Path(source.checkpoint).name} of {source.config.name}, {args.split} split'
+    write_mistakes(args.out_dir, model, dataset, mistakes, title)
     print(f'{len(dataset)} images, {COUNTED[model.task]}:')
-    for line in summarise_confusion_matrix(counts, model.classes, NUM_PRINTED):
+    for line in summarise_confusion_matrix(mistakes.counts, model.classes, NUM_PRINTED):
         print(f'    {line}')
-    scores = score_classes(counts, model.classes)
+    if mistakes.curves is not None:
+        best = mistakes.curves.overall.best_threshold
+        print(f'F1 of all objects is highest at a confidence threshold of {best:.2f} (in use: {model.score_thr:.2f})')
+    scores = score_classes(mistakes, model)
     weakest = sorted(scores, key=lambda name: scores[name]['f1'])[:NUM_PRINTED]
     print('classes with the lowest F1')
     for name in weakest:
-        print(f'    {name}: ' + ', '.join(f'{key} {value:.4g}' for key, value in scores[name].items()))
+        row = {key: value for key, value in scores[name].items() if value is not None}
+        print(f'    {name}: ' + ', '.join(f'{key} {value:.4g}' for key, value in row.items()))
     print(f'worst by {SCORES[model.task]}')
-    for mistake in worst[:NUM_PRINTED]:
+    for mistake in mistakes.worst[:NUM_PRINTED]:
         print(f'    {mistake.score:.3f} {mistake.path}: {mistake.text}')
-    print(f'{args.out_dir}: written')
+    print(f'report: {args.out_dir / "report.html"}')

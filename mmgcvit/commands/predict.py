@@ -3,10 +3,13 @@
 Draws the predictions on copies of the inputs and writes them as JSON files.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
+from typing import TYPE_CHECKING
 
-from ..errors import UserError, check_installed, format_count
+from ..errors import UserError, check_installed, format_count, shorten
 from ..files import URL_SCHEMES
 from ..inference.inputs import find_inputs
 from ..inference.sources import check_source, has_checkpoint
@@ -20,7 +23,12 @@ from .options import (
     resolve_out_dir,
 )
 
+if TYPE_CHECKING:
+    from ..inference import Predictor
+
 FULL_DISK = '; {out_dir} has the results up to here'
+# Maximum number of classes that an error names.
+MAX_CLASSES_NAMED = 20
 CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
 
@@ -47,7 +55,15 @@ def add_options(parser: Parser) -> None:
         metavar='SCORE',
         help='minimum score of detections (default: 0.3, with --track 0.1)',
     )
+    parser.add_argument('--classes', nargs='+', metavar='NAME', help='keep only detections of these classes')
+    parser.add_argument(
+        '--iou',
+        type=float,
+        metavar='IOU',
+        help="drop a box that overlaps a higher-scoring one of its class by more than this (default: the config's NMS)",
+    )
     parser.add_argument('--track', action='store_true', help='track objects through videos (needs lap)')
+    parser.add_argument('--hide-labels', action='store_true', help='draw no class names and scores')
     parser.add_argument('--no-save-vis', action='store_true', help='write no pictures')
     parser.add_argument('--no-save-pred', action='store_true', help='write no JSON and no segmentation maps')
     parser.add_argument('--frames', type=int, metavar='N', help='first N frames of each video (default: all)')
@@ -57,7 +73,7 @@ def main(args: argparse.Namespace) -> None:
     # Silence FFmpeg's messages about broken videos.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     args.checkpoint, patterns = split_rest(args)
-    check_at_least(args, batch_size=1, frames=1, tiles=32)
+    check_at_least(args, batch_size=1, frames=1, tiles=32, iou=0)
     resolve_out_dir(args)
     if args.no_save_vis and args.no_save_pred:
         raise UserError('--no-save-vis and --no-save-pred together write nothing; remove one')
@@ -83,7 +99,16 @@ def main(args: argparse.Namespace) -> None:
             raise UserError(f'--track needs a detector; this is a {model.task} model')
         model.score_thr = SCORE_THRESHOLDS['low'] if args.score_thr is None else args.score_thr
     run = PredictionRun(
-        model, outputs, args.batch_size, not args.no_save_vis, not args.no_save_pred, args.tiles, args.track
+        model,
+        outputs,
+        args.batch_size,
+        draw=not args.no_save_vis,
+        write=not args.no_save_pred,
+        tiles=args.tiles,
+        track=args.track,
+        labels=find_labels(args.classes, model),
+        iou_thr=args.iou,
+        draw_labels=not args.hide_labels,
     )
     try:
         run.predict(inputs, args.frames)
@@ -94,6 +119,16 @@ def main(args: argparse.Namespace) -> None:
         print(f'{" and ".join(counts)} predicted{skipped}: {args.out_dir}')
     if run.failed:
         raise UserError(f'{len(run.failed)} inputs could not be read, see above')
+
+
+def find_labels(names: list[str] | None, model: Predictor) -> list[int] | None:
+    """Return the class indices of ``--classes``. Raise a UserError for names that the model does not have."""
+    if names is not None and model.task != 'detection':
+        raise UserError(f'--classes needs a detector; this is a {model.task} model')
+    unknown = [name for name in names or () if name not in model.classes]
+    if unknown:
+        raise UserError(f'--classes {unknown[0]}: expected names of {shorten(model.classes, MAX_CLASSES_NAMED)}')
+    return names and [model.classes.index(name) for name in names]
 
 
 def split_rest(args: argparse.Namespace) -> tuple[str | None, list[str]]:

@@ -166,7 +166,9 @@ def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
                 cfg.merge_from_dict({key: overrides[key]} if key in overrides else {})
         for loader in LOADERS if is_mini else ():
             if 'batch_size' not in template_overrides[loader]:
-                cfg[loader].update(batch_size=network[loader].batch_size, num_workers=2)
+                # In validation, padding to the largest image of a batch would change the scores.
+                batch_size = network[loader].batch_size if loader == 'train_dataloader' else cfg[loader].batch_size
+                cfg[loader].update(batch_size=batch_size, num_workers=2)
     if is_mini:
         cfg.model.backbone.init_cfg = None
         cfg.load_from = config_path(f'{DEMO_WEIGHTS}/{recipe.mini_config}.safetensors')

@@ -65,6 +65,7 @@ def draw_prediction(
     palette: Sequence[Colour],
     scale: float = 1.0,
     with_scores: bool = True,
+    with_labels: bool = True,
 ) -> np.ndarray:
     """Draw a prediction or the ground truth on a copy of an image.
 
@@ -74,17 +75,22 @@ def draw_prediction(
         palette: An RGB colour for each class.
         scale: Size of the picture relative to the image.
         with_scores: Whether to draw scores, which ground truth does not have.
+        with_labels: Whether to draw class names and scores.
 
     Returns:
         (height, width, 3) uint8 in BGR order.
     """
     if isinstance(prediction, Classification):
         canvas = resize(image, scale)
+        if not with_labels:
+            return canvas
         text = f'{prediction.class_name} {prediction.score:.2f}' if with_scores else prediction.class_name
         return draw_labels(canvas, [(0, 0)], [text], [palette[prediction.label]], choose_text_size(canvas))
     if isinstance(prediction, Segmentation):
-        return draw_regions(image, prediction, palette, scale)
-    return draw_objects(image, prediction, palette, scale, with_scores) if prediction else resize(image, scale)
+        return draw_regions(image, prediction, palette, scale, with_labels)
+    if not prediction:
+        return resize(image, scale)
+    return draw_objects(image, prediction, palette, scale, with_scores, with_labels)
 
 
 def resize(image: np.ndarray, scale: float) -> np.ndarray:
@@ -94,7 +100,12 @@ def resize(image: np.ndarray, scale: float) -> np.ndarray:
 
 
 def draw_objects(
-    image: np.ndarray, prediction: Detections, palette: Sequence[Colour], scale: float, with_scores: bool
+    image: np.ndarray,
+    prediction: Detections,
+    palette: Sequence[Colour],
+    scale: float,
+    with_scores: bool,
+    with_labels: bool,
 ) -> np.ndarray:
     """Draw masks, boxes and labels, with the highest scores on top. Tracked objects have an id and their own colour."""
     prediction = prediction.select(np.arange(len(prediction))[::-1])
@@ -111,10 +122,12 @@ def draw_objects(
     objects.xyxy = (objects.xyxy * scale).round().clip(0, max_xyxy)
     size = choose_text_size(canvas, objects.xyxy)
     canvas = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **style).annotate(canvas, objects)
-    return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size)
+    return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size) if with_labels else canvas
 
 
-def draw_regions(image: np.ndarray, prediction: Segmentation, palette: Sequence[Colour], scale: float) -> np.ndarray:
+def draw_regions(
+    image: np.ndarray, prediction: Segmentation, palette: Sequence[Colour], scale: float, with_labels: bool
+) -> np.ndarray:
     """Draw the regions of a segmentation map with outlines, and a label at the centre of each class."""
     label_map, labels, names = prediction.label_map.astype(np.uint16), prediction.labels, prediction.class_names
     is_painted = np.array([name != BACKGROUND for name in names], bool)
@@ -127,7 +140,7 @@ def draw_regions(image: np.ndarray, prediction: Segmentation, palette: Sequence[
     edges = painted & (cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0)
     canvas[edges] = coloured[edges]
     canvas, labelled = resize(canvas, scale), np.flatnonzero(is_labelled)
-    if not len(labelled):
+    if not len(labelled) or not with_labels:
         return canvas
     centres = np.array(center_of_mass(np.ones_like(label_map), label_map, labels[labelled]))[:, ::-1]
     texts, backgrounds = [names[index] for index in labelled], [palette[labels[index]] for index in labelled]

@@ -17,7 +17,7 @@ from .images import ImageLike, as_array
 from .results import Classification, Detections, Prediction, Segmentation
 from .tiles import TiledPredictor
 
-# Pictures of classifiers are drawn with a shorter side of at least this many pixels, so that text fits.
+# Pictures are drawn with a shorter side of at least this many pixels, so that text fits.
 MIN_DRAWN_SIDE = 224
 
 
@@ -85,25 +85,25 @@ class Predictor(ABC):
                 predictions.append(prediction)
         return predictions
 
-    def draw(self, image: ImageLike, prediction: Prediction | None = None) -> np.ndarray:
+    def draw(self, image: ImageLike, prediction: Prediction | None = None, with_labels: bool = True) -> np.ndarray:
         """Draw a prediction on a copy of an image; if it is ``None``, predict first.
 
         Returns:
-            (height, width, 3) uint8 in BGR order, as for ``cv2.imwrite``. A classifier's pictures are enlarged to
-            at least 224 px, so that text fits.
+            (height, width, 3) uint8 in BGR order, as for ``cv2.imwrite``. Pictures are enlarged to at least 224 px, so
+            that text fits.
         """
         image = as_array(image, self.loader)
         if prediction is None:
             prediction = self(image)
-        scale = max(1.0, MIN_DRAWN_SIDE / min(image.shape[:2])) if self.task == 'classification' else 1.0
-        return draw_prediction(image, prediction, self.palette, scale)
+        scale = max(1.0, MIN_DRAWN_SIDE / min(image.shape[:2]))
+        return draw_prediction(image, prediction, self.palette, scale, with_labels=with_labels)
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Prediction | UserError]:
         """Predict images (height, width, 3) in BGR order. Return a UserError in place of each prediction that fails."""
         try:
             prepared = [self.prepare_image(image) for image in images]
-            # mmseg and mmpretrain batch images of one shape only; mmdet pads them.
-            if self.task == 'detection' or len({sample['inputs'].shape for sample in prepared}) == 1:
+            # Images of other shapes would be padded, which changes the predictions, or cannot be batched.
+            if len({sample['inputs'].shape for sample in prepared}) == 1:
                 return self.predict_prepared(prepared)
         except UserError as error:
             if len(images) == 1:

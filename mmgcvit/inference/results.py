@@ -46,6 +46,11 @@ class Detections:
         selected = {name: None if values is None else values[indices] for name, values in arrays.items()}
         return replace(self, class_names=[self.class_names[index] for index in indices], **selected)
 
+    def suppress(self, iou_thr: float) -> Detections:
+        """Drop each detection whose box overlaps one of the same class with a higher score by more than an IoU."""
+        rows = np.column_stack([self.boxes, self.scores, self.labels])
+        return self.select(np.flatnonzero(sv.box_non_max_suppression(rows, iou_thr)))
+
     def to_supervision(self) -> sv.Detections:
         """Convert to ``supervision.Detections``, with ``data['class_name']``."""
         return sv.Detections(

@@ -17,7 +17,7 @@ from .images import read_image
 from .inputs import Inputs, get_frame_rate, read_frames
 from .outputs import FRAMES, IMAGES, PICTURES, PREDICTIONS, Outputs, write_json
 from .predictor import Predictor
-from .results import Prediction, Segmentation, list_categories, make_records
+from .results import Detections, Prediction, Segmentation, list_categories, make_records
 from .tiles import TiledPredictor
 from .tracking import Tracker
 
@@ -32,6 +32,9 @@ class PredictionRun:
         write: Whether to write JSON and segmentation maps.
         tiles: Side of tiles in pixels; None predicts whole images.
         track: Whether to track the objects in videos.
+        labels: The class indices of the detections to keep; None keeps all.
+        iou_thr: See :meth:`Detections.suppress`; None applies only the config's NMS.
+        draw_labels: Whether pictures have class names and scores.
         images: Number of images predicted so far.
         frames: Number of video frames predicted so far.
         failed: An error message for each input that could not be predicted.
@@ -44,6 +47,9 @@ class PredictionRun:
     write: bool = True
     tiles: int | None = None
     track: bool = False
+    labels: Sequence[int] | None = None
+    iou_thr: float | None = None
+    draw_labels: bool = True
     images: int = 0
     frames: int = 0
     failed: list[str] = field(default_factory=list)
@@ -78,7 +84,9 @@ class PredictionRun:
                     continue
                 entry = {'id': image_id, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
                 if self.draw:
-                    entry['drawn'] = str(self.outputs.write_picture(path, self.model.draw(image, prediction)))
+                    entry['drawn'] = str(
+                        self.outputs.write_picture(path, self.model.draw(image, prediction, self.draw_labels))
+                    )
                 if self.write and isinstance(prediction, Segmentation):
                     entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
                 if self.write:
@@ -102,7 +110,16 @@ class PredictionRun:
     def predict_in_batches(self, items: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, Prediction | UserError]]:
         """Yield each item, a tuple that ends with an image, with the prediction of that image."""
         while batch := list(islice(items, self.batch_size)):
-            yield from zip(batch, self.predictor.predict_batch([item[-1] for item in batch]), strict=True)
+            predictions = self.predictor.predict_batch([item[-1] for item in batch])
+            yield from zip(batch, map(self.filter_detections, predictions), strict=True)
+
+    def filter_detections(self, prediction: Prediction | UserError) -> Prediction | UserError:
+        """Drop the detections that ``labels`` and ``iou_thr`` exclude."""
+        if self.labels is not None and isinstance(prediction, Detections):
+            prediction = prediction.select(np.flatnonzero(np.isin(prediction.labels, self.labels)))
+        if self.iou_thr is not None and isinstance(prediction, Detections):
+            prediction = prediction.suppress(self.iou_thr)
+        return prediction
 
     def predict_video(self, video: str, max_frames: int | None) -> None:
         """Predict a video; write it with drawn predictions, and a line of JSON for each frame."""
@@ -115,7 +132,7 @@ class PredictionRun:
                     raise UserError(f'{video}, frame {index}: {prediction}')
                 prediction = prediction if tracker is None else tracker(prediction)
                 if self.draw:
-                    picture = self.model.draw(image, prediction)
+                    picture = self.model.draw(image, prediction, self.draw_labels)
                     if not index:
                         size = sv.VideoInfo(width=picture.shape[1], height=picture.shape[0], fps=fps)
                         path = self.outputs.get_path(PICTURES, video, '.mp4')

@@ -23,8 +23,8 @@ CELL, LARGE_CELL = 400, 800
 # Number of samples of each dataset on a contact sheet.
 NUM_SAMPLES = 8
 DOTS_PER_INCH = 100
-# Width of a letter and height of a line of titles, in pixels.
-LETTER_WIDTH, LINE_HEIGHT = 8, 18
+# Width of a letter and height of a line of titles, and the margin of a picture, in pixels.
+LETTER_WIDTH, LINE_HEIGHT, GAP = 9, 20, 10
 
 # (title, picture (h, w, 3)).
 Cell = tuple[str, np.ndarray]
@@ -36,12 +36,15 @@ def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
     titles = [fill(title, width // LETTER_WIDTH) for title, _ in cells]
     lines = max((title.count('\n') + 1 for title in titles), default=1)
     rows = max(1, -(-len(cells) // columns))
-    inches = np.array([columns * (width + 16), rows * (height + LINE_HEIGHT * lines + 24)]) / DOTS_PER_INCH
+    inches = np.array([columns * (width + 2 * GAP), rows * (height + LINE_HEIGHT * lines + 2 * GAP)]) / DOTS_PER_INCH
     figure = Figure(figsize=inches, layout='constrained')
+    figure.get_layout_engine().set(w_pad=GAP / DOTS_PER_INCH, h_pad=GAP / DOTS_PER_INCH)
     for position, (title, (_, picture)) in enumerate(zip(titles, cells, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, position)
         axes.imshow(picture[..., ::-1])
-        axes.set_title(title, fontsize=9)
+        axes.set_title(title, fontsize=10, loc='left')
+        # At the top left of its cell, so that pictures of a row, and titles, are aligned.
+        axes.set_anchor('NW')
         axes.axis('off')
     file = io.BytesIO()
     # A tight bounding box includes all titles.

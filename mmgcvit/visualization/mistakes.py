@@ -2,7 +2,8 @@
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 
@@ -16,19 +17,17 @@ from ..errors import UserError
 from ..files import write_image
 from ..inference import Detections, Prediction, Predictor, Segmentation
 from ..inference.outputs import write_json
+from .detection_curves import DetectionCurves, compute_detection_curves, draw_detection_curves
 from .drawing import save
 from .grids import LARGE_CELL, draw_cells, draw_grid
 from .ground_truth import load_sample
+from .report import write_report
 
 # IoU threshold for matching detections with objects.
 MATCH_IOU_THR = 0.5
 # What the matrix counts, and the score of an image, by task.
 COUNTED = {'detection': 'objects', 'segmentation': 'pixels', 'classification': 'images'}
-SCORES = {
-    'detection': 'F1 of the objects',
-    'segmentation': 'mean IoU of its classes',
-    'classification': 'score of the true class',
-}
+SCORES = {'detection': 'F1', 'segmentation': 'mean IoU', 'classification': 'score of the true class'}
 BACKGROUND = 'background'
 # Maximum number of confusions named for an image.
 MAX_NAMED = 3
@@ -45,56 +44,72 @@ class Mistake:
         text: The number of right predictions and the most frequent confusions.
     """
 
-    number: int
+    index: int
     path: Path
     prediction: Prediction
     score: float
     text: str
 
 
-def score_image(truth: Prediction, found: Prediction, classes: Sequence[str]) -> tuple[float, np.ndarray]:
+@dataclass(frozen=True)
+class Mistakes:
+    """The mistakes of a model on a dataset.
+
+    Attributes:
+        counts: The confusion matrix of all images, see :func:`score_image`.
+        worst: The worst images by ascending score.
+        curves: The curves of a detector, else None.
+    """
+
+    counts: np.ndarray
+    worst: list[Mistake]
+    curves: DetectionCurves | None
+
+
+def score_image(ground_truth: Prediction, prediction: Prediction, classes: Sequence[str]) -> tuple[float, np.ndarray]:
     """Compare a prediction with the ground truth of its image.
 
     Returns:
         The score, see :data:`SCORES`; an image without objects or labels has 1. The confusion matrix (n + 1, n + 1) of
         n classes and the background: rows are the ground truth, columns the prediction.
     """
-    if isinstance(found, Detections):
+    if isinstance(prediction, Detections):
         # Each object and each detection counts once.
         counts = sv.ConfusionMatrix.evaluate_detection_batch(
-            predictions=np.column_stack([found.boxes, found.labels, found.scores]),
-            targets=np.column_stack([truth.boxes, truth.labels]),
+            predictions=np.column_stack([prediction.boxes, prediction.labels, prediction.scores]),
+            targets=np.column_stack([ground_truth.boxes, ground_truth.labels]),
             num_classes=len(classes),
             conf_threshold=0.0,
             iou_threshold=MATCH_IOU_THR,
         ).astype(np.int64)
-        total = len(truth) + len(found)
+        total = len(ground_truth) + len(prediction)
         return 2 * np.trace(counts) / total if total else 1.0, counts
-    if isinstance(found, Segmentation):
-        if truth.label_map.shape != found.label_map.shape:
-            raise UserError(
-                f'prediction {found.label_map.shape} and ground truth {truth.label_map.shape} differ in shape'
-            )
-        is_labelled = truth.label_map < len(classes)
-        counts = compute_confusion_matrix(truth.label_map[is_labelled], found.label_map[is_labelled], len(classes))
+    if isinstance(prediction, Segmentation):
+        shapes = ground_truth.label_map.shape, prediction.label_map.shape
+        if shapes[0] != shapes[1]:
+            raise UserError(f'prediction {shapes[1]} and ground truth {shapes[0]} differ in shape')
+        is_labelled = ground_truth.label_map < len(classes)
+        counts = compute_confusion_matrix(
+            ground_truth.label_map[is_labelled], prediction.label_map[is_labelled], len(classes)
+        )
         intersection = np.diag(counts)
         union = counts.sum(0) + counts.sum(1) - intersection
         return (intersection[union > 0] / union[union > 0]).mean() if union.any() else 1.0, counts
-    counts = compute_confusion_matrix(np.array([truth.label]), np.array([found.label]), len(classes))
-    return found.scores[truth.label], counts
+    counts = compute_confusion_matrix(np.array([ground_truth.label]), np.array([prediction.label]), len(classes))
+    return prediction.scores[ground_truth.label], counts
 
 
-def compute_confusion_matrix(truths: np.ndarray, found: np.ndarray, num_classes: int) -> np.ndarray:
+def compute_confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
     """Compute the confusion matrix (n + 1, n + 1) of two label arrays (k,); background entries are 0."""
     size = num_classes + 1
-    return np.bincount(truths.astype(np.int64) * size + found, minlength=size * size).reshape(size, size)
+    return np.bincount(labels.astype(np.int64) * size + predicted, minlength=size * size).reshape(size, size)
 
 
-def summarise_confusion_matrix(counts: np.ndarray, classes: Sequence[str], number: int = MAX_NAMED) -> list[str]:
+def summarise_confusion_matrix(counts: np.ndarray, classes: Sequence[str], max_named: int = MAX_NAMED) -> list[str]:
     """Summarise a confusion matrix: the number of right predictions, then the most frequent confusions."""
     names = [*classes, BACKGROUND]
     wrong = counts - np.diag(np.diag(counts))
-    order = np.argsort(-wrong, axis=None, kind='stable')[:number]
+    order = np.argsort(-wrong, axis=None, kind='stable')[:max_named]
     pairs = zip(*np.unravel_index(order, counts.shape), strict=True)
     texts = [f'{wrong[pair]:,} × {names[pair[0]]} → {names[pair[1]]}' for pair in pairs if wrong[pair]]
     return [f'{np.trace(counts):,} of {counts[:-1].sum():,} right', *texts]
@@ -102,53 +117,65 @@ def summarise_confusion_matrix(counts: np.ndarray, classes: Sequence[str], numbe
 
 def find_mistakes(
     model: Predictor, dataset: BaseDataset, max_worst: int, batch_size: int, progress: Progress
-) -> tuple[np.ndarray, list[Mistake]]:
+) -> Mistakes:
     """Predict all images of a dataset and compare them with their ground truth.
 
     Args:
-        model: The model; detections below its score threshold are ignored.
+        model: The model; detections below its score threshold count only for the curves.
         dataset: A dataset of :func:`.ground_truth.build_dataset`.
         max_worst: Maximum number of images to keep, all with a score below 1.
         batch_size: Number of images per batch.
         progress: The progress bar.
-
-    Returns:
-        The confusion matrix of all images, and the worst images by ascending score.
     """
     counts = np.zeros((len(model.classes) + 1,) * 2, np.int64)
     worst: list[Mistake] = []
+    objects, detections = [], []
+    unfiltered = copy(model)
+    unfiltered.score_thr = 0.0
     for begin in progress.track(range(0, len(dataset), batch_size), description='images'):
-        numbers = range(begin, min(begin + batch_size, len(dataset)))
-        loaded = [load_sample(dataset, number, model.classes) for number in numbers]
-        predictions = model.predict_batch([image for _, image, _ in loaded])
-        for number, (path, _, truth), prediction in zip(numbers, loaded, predictions, strict=True):
-            if truth is None or isinstance(prediction, UserError):
-                raise UserError(f'{path}: {"it has no ground truth" if truth is None else prediction}')
-            score, found = score_image(truth, prediction, model.classes)
-            counts += found
-            mistake = Mistake(
-                number, path, prediction, float(score), '; '.join(summarise_confusion_matrix(found, model.classes))
-            )
-            wrong = [mistake] if score < 1 else []
-            worst = heapq.nsmallest(max_worst, [*worst, *wrong], key=attrgetter('score', 'number'))
-    return counts, worst
+        indices = range(begin, min(begin + batch_size, len(dataset)))
+        samples = [load_sample(dataset, index, model.classes) for index in indices]
+        predictions = unfiltered.predict_batch([image for _, image, _ in samples])
+        for index, (path, _, ground_truth), prediction in zip(indices, samples, predictions, strict=True):
+            if ground_truth is None or isinstance(prediction, UserError):
+                problem = 'it has no ground truth' if ground_truth is None else prediction
+                raise UserError(f'{path}: {problem}')
+            if isinstance(prediction, Detections):
+                # The curves need no masks, which would fill the memory.
+                objects.append(replace(ground_truth, masks=None))
+                detections.append(replace(prediction, masks=None))
+                prediction = prediction.select(np.flatnonzero(prediction.scores >= model.score_thr))
+            score, image_counts = score_image(ground_truth, prediction, model.classes)
+            counts += image_counts
+            text = '; '.join(summarise_confusion_matrix(image_counts, model.classes))
+            wrong = [Mistake(index, path, prediction, float(score), text)] if score < 1 else []
+            worst = heapq.nsmallest(max_worst, [*worst, *wrong], key=attrgetter('score', 'index'))
+    curves = compute_detection_curves(objects, detections, len(model.classes)) if objects else None
+    return Mistakes(counts, worst, curves)
 
 
-def score_classes(counts: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Compute the number of ground truths, precision, recall and F1 of each class from a confusion matrix.
+def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, float | int | None]]:
+    """Compute the ground truths, precision, recall and F1 of each class, and AP or IoU if the task has it.
 
-    A ratio without any predictions or ground truths is 0.
+    A ratio without any predictions or ground truths is 0. AP is None for a class without objects.
     """
-    right = np.diag(counts)[: len(classes)]
-    truths, predictions = counts.sum(1)[: len(classes)], counts.sum(0)[: len(classes)]
+    num_classes = len(model.classes)
+    right = np.diag(mistakes.counts)[:num_classes]
+    ground_truths, predictions = mistakes.counts.sum(1)[:num_classes], mistakes.counts.sum(0)[:num_classes]
+    total = ground_truths + predictions
     columns = {
-        'ground_truths': truths,
+        'ground_truths': ground_truths,
         'precision': right / np.maximum(predictions, 1),
-        'recall': right / np.maximum(truths, 1),
-        'f1': 2 * right / np.maximum(truths + predictions, 1),
+        'recall': right / np.maximum(ground_truths, 1),
+        'f1': 2 * right / np.maximum(total, 1),
     }
+    if mistakes.curves is not None:
+        columns |= {'AP': mistakes.curves.ap, 'AP50': mistakes.curves.ap50}
+    if model.task == 'segmentation':
+        columns['IoU'] = right / np.maximum(total - right, 1)
     return {
-        name: {key: round(float(column[i]), 4) for key, column in columns.items()} for i, name in enumerate(classes)
+        name: {key: None if np.isnan(column[i]) else round(column[i].item(), 4) for key, column in columns.items()}
+        for i, name in enumerate(model.classes)
     }
 
 
@@ -172,18 +199,34 @@ def draw_confusion(counts: np.ndarray, classes: Sequence[str], task: str) -> Fig
     return figure
 
 
-def write_mistakes(
-    folder: Path, model: Predictor, dataset: BaseDataset, counts: np.ndarray, worst: Sequence[Mistake]
-) -> None:
-    """Write the matrix as ``confusion.png``, pictures of the worst images, and both as ``mistakes.json``."""
+def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistakes: Mistakes, title: str) -> None:
+    """Write the pictures, ``mistakes.json``, and ``report.html``, which contains them all."""
+    counts, curves, score_name = mistakes.counts, mistakes.curves, SCORES[model.task]
     save(draw_confusion(counts, model.classes, model.task), folder / 'confusion.png')
+    pictures = [('Confusion matrix', folder / 'confusion.png')]
+    summary = [
+        f'{len(dataset)} images, {COUNTED[model.task]}: {", ".join(summarise_confusion_matrix(counts, model.classes))}'
+    ]
+    if curves is not None:
+        save(draw_detection_curves(curves, model.classes, model.score_thr), folder / 'curves.png')
+        pictures.append(('Precision, recall and F1', folder / 'curves.png'))
+        summary.append(
+            f'Boxes: mAP {np.nanmean(curves.ap):.3f}, AP50 {np.nanmean(curves.ap50):.3f}. Confidence threshold '
+            f'{model.score_thr:.2f}; the F1 of all objects is highest at {curves.overall.best_threshold:.2f}.'
+        )
     images = []
-    for rank, mistake in enumerate(worst, start=1):
-        path, image, truth = load_sample(dataset, mistake.number, model.classes)
-        text = f'{path.name} {mistake.score:.3f}: {mistake.text}'
-        cells = draw_cells(text, image, model.palette, truth, mistake.prediction, LARGE_CELL)
-        drawn = write_image(folder / 'worst' / f'{rank:03d}_{path.stem}.png', draw_grid(cells, columns=2))
+    for rank, mistake in enumerate(mistakes.worst, start=1):
+        path, image, ground_truth = load_sample(dataset, mistake.index, model.classes)
+        text = f'{path.name}: {score_name} {mistake.score:.2f}; {mistake.text}'
+        cells = draw_cells(text, image, model.palette, ground_truth, mistake.prediction, LARGE_CELL)
+        drawn = write_image(folder / 'worst' / f'{rank:03d}_{path.stem}.jpg', draw_grid(cells, columns=2))
+        pictures.append((f'Worst image {rank}', drawn))
         images.append({'image': str(path), 'score': round(mistake.score, 6), 'text': mistake.text, 'drawn': drawn.name})
-    matrix = {'classes': [*model.classes, BACKGROUND], 'rows_are_truth': counts.tolist()}
-    matrix['by_class'] = score_classes(counts, model.classes)
-    write_json(folder / 'mistakes.json', {'counted': COUNTED[model.task], **matrix, 'worst': images})
+    by_class = score_classes(mistakes, model)
+    matrix = {'classes': [*model.classes, BACKGROUND], 'rows_are_ground_truth': counts.tolist()}
+    best = {} if curves is None else {'best_threshold': round(curves.overall.best_threshold, 4)}
+    write_json(
+        folder / 'mistakes.json',
+        {'counted': COUNTED[model.task], **matrix, **best, 'by_class': by_class, 'worst': images},
+    )
+    write_report(folder / 'report.html', title, summary, by_class, pictures)

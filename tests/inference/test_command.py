@@ -50,11 +50,30 @@ def test_predictions_of_a_folder_are_drawn_and_written_as_json(call, work_dir, t
     records = content(out / 'predictions.json')
     assert {record['image_id'] for record in records} == {1, 2, 3}
     for image in images['images']:
-        assert cv2.imread(image['drawn']).shape[0] == (224 if task == 'classification' else image['height'])
+        assert min(cv2.imread(image['drawn']).shape[:2]) == max(224, min(image['height'], image['width']))
         if task == 'segmentation':
             label_map = cv2.imread(image['label_map'], cv2.IMREAD_UNCHANGED)
             areas = {r['category_id']: r['area'] for r in records if r['image_id'] == image['id']}
             assert areas == dict(zip(*map(np.ndarray.tolist, np.unique(label_map, return_counts=True)), strict=True))
+
+
+def test_detections_are_filtered_by_class_and_overlap(call, work_dirs, photos, out):
+    arguments = [work_dirs['detection'], photos, '--device', 'cpu', '--score-thr', 0, '--no-save-vis', '--overwrite']
+
+    def predict(*options):
+        assert not call('predict', *arguments, '--out-dir', out, *options)[0]
+        return content(out / 'predictions.json')
+
+    records = predict()
+    name = records[0]['category_name']
+    assert predict('--classes', name) == [record for record in records if record['category_name'] == name]
+    # No box overlaps another of its class by more than 0.
+    kept = predict('--iou', 0, '--hide-labels')
+    assert 0 < len(kept) < len(records)
+    assert all(record in records for record in kept)
+    assert 'expected names of' in call('predict', *arguments, '--classes', 'zebra')[1]
+    other = [work_dirs['classification'], photos, '--classes', 'cat']
+    assert '--classes needs a detector; this is a classification model' in call('predict', *other)[1]
 
 
 def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(call, models, work_dirs, photos, out):

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from mmgcvit.config import read_config
 from mmgcvit.inference import Detections, Segmentation
 from mmgcvit.visualization.ground_truth import build_dataset, load_sample
 from mmgcvit.visualization.mistakes import (
+    Mistakes,
     compute_confusion_matrix,
     find_mistakes,
     score_classes,
@@ -49,7 +51,7 @@ BOX = (0, 0, 4, 4)
 
 
 @pytest.mark.parametrize(
-    ('there', 'found', 'expected', 'texts'),
+    ('objects', 'predicted', 'expected', 'texts'),
     [
         ([], [], 1.0, ['0 of 0 right']),
         ([(BOX, 0)], [(BOX, 0)], 1.0, ['1 of 1 right']),
@@ -58,8 +60,8 @@ BOX = (0, 0, 4, 4)
         ([(BOX, 0)], [(BOX, 0), (BOX, 0)], 2 / 3, ['1 of 1 right', '1 × background → cat']),
     ],
 )
-def test_objects_are_scored_by_f1(there, found, expected, texts):
-    score, counts = score_image(make_detections(there), make_detections(found), CLASSES)
+def test_objects_are_scored_by_f1(objects, predicted, expected, texts):
+    score, counts = score_image(make_detections(objects), make_detections(predicted), CLASSES)
     assert (score, summarise_confusion_matrix(counts, CLASSES)) == (pytest.approx(expected), texts)
 
 
@@ -81,9 +83,10 @@ def test_pixels_are_counted_as_mmseg_counts_them(rows):
 
 @given(st.lists(st.tuples(LABELS, LABELS), min_size=1))
 def test_classes_are_scored_as_by_sklearn(pairs):
-    truths, found = np.array(pairs).T
-    scores = score_classes(compute_confusion_matrix(truths, found, len(CLASSES)), CLASSES)
-    expected = precision_recall_fscore_support(truths, found, labels=range(len(CLASSES)), zero_division=0)
+    labels, predicted = np.array(pairs).T
+    counts = compute_confusion_matrix(labels, predicted, len(CLASSES))
+    scores = score_classes(Mistakes(counts, [], None), SimpleNamespace(classes=CLASSES, task='classification'))
+    expected = precision_recall_fscore_support(labels, predicted, labels=range(len(CLASSES)), zero_division=0)
     keys = ('precision', 'recall', 'f1', 'ground_truths')
     computed = np.array([[row[key] for key in keys] for row in scores.values()]).T
     np.testing.assert_allclose(computed, expected, atol=1e-4)
@@ -109,13 +112,14 @@ def count_in_files(data, task):
 
 def test_the_matrix_counts_what_the_files_hold_and_the_worst_images_come_first(model, dataset, data, task):
     with Progress(disable=True) as progress:
-        counts, worst = find_mistakes(model, dataset, len(dataset), 2, progress)
-        two = find_mistakes(model, dataset, 2, 3, progress)[1]
+        mistakes = find_mistakes(model, dataset, len(dataset), 2, progress)
+        two = find_mistakes(model, dataset, 2, 3, progress).worst
+    counts, worst = mistakes.counts, mistakes.worst
     rows = {row: count for row, count in enumerate(counts[:-1].sum(1).tolist()) if count}
     assert rows == count_in_files(data, task)
     scores = [mistake.score for mistake in worst]
     assert (len(scores), scores) == (len(dataset), sorted(scores))
-    assert [mistake.number for mistake in two] == [mistake.number for mistake in worst[:2]]
+    assert [mistake.index for mistake in two] == [mistake.index for mistake in worst[:2]]
     for number in range(len(dataset)):
         path, image, truth = load_sample(dataset, number, model.classes)
         np.testing.assert_array_equal(image, cv2.imread(str(path)))
@@ -129,11 +133,15 @@ def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, 
     assert not code
     out = tmp_path / 'mistakes'
     content = json.loads((out / 'mistakes.json').read_text())
-    counts = np.array(content['rows_are_truth'])
+    counts = np.array(content['rows_are_ground_truth'])
     assert counts.shape == (len(content['classes']),) * 2
     assert f'{np.trace(counts):,} of {counts[:-1].sum():,} right' in printed
     assert cv2.imread(str(out / 'confusion.png')).shape[1] > 500
     assert len(content['worst']) == 2
+    page = (out / 'report.html').read_text()
+    # The page contains its pictures, and names each class.
+    assert page.count('src="data:image/') == page.count('<img') == (4 if task == 'detection' else 3)
+    assert all(f'<td>{name}</td>' in page for name in content['classes'][:-1])
     for entry in content['worst']:
         assert cv2.imread(str(out / 'worst' / entry['drawn'])).shape[1] > 1500
         assert f'{entry["score"]:.3f} {entry["image"]}: {entry["text"]}' in printed
