@@ -1,6 +1,12 @@
-"""Photos with known objects: cut-outs of three free photos, pasted on others, with polygons and segmentation maps."""
+"""Photos with known objects: cut-outs of three free photos, pasted on others, with polygons and segmentation maps.
+
+``python -m tests.photos FOLDER`` writes sixty in YOLO format. The photos are scikit-image's (astronaut: NASA, public
+domain; coffee: R. Michetti, CC0; rocket: SpaceX, public domain; gravel: CC0; motorcycle: Middlebury stereo data) and
+scikit-learn's (china: D. Buechele, flower: vultilion, both CC BY 2.0).
+"""
 
 import json
+import sys
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -165,3 +171,7 @@ FORMATS = {
     'segmentation maps': write_label_maps,
     'class folders': write_class_folders,
 }
+
+
+if __name__ == '__main__':
+    write_yolo(Path(sys.argv[1]), [make_photo(number) for number in range(60)])

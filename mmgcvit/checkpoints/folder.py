@@ -62,7 +62,9 @@ def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], d
     """
     path = folder / CONFIG
     if not path.is_file():
-        raise CheckpointError(f'there is no {CONFIG} in {folder}; expected a folder of save_pretrained, or a file')
+        raise CheckpointError(
+            f'{folder} has no {CONFIG}; expected a folder that save_pretrained wrote, or a checkpoint file'
+        )
     try:
         content = json.loads(path.read_text(encoding='utf-8'), object_hook=check_type)
         if content['model_type'] != MODEL_TYPE:
@@ -76,7 +78,7 @@ def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], d
             'for example mmgcvit.models.ablations'
         )
     if not issubclass(list_networks()[network], base):
-        raise CheckpointError(f'{path} describes a {network}; the model is {base.__name__}')
+        raise CheckpointError(f'{path} is for {network}, not for {base.__name__}; use {network}.from_pretrained')
     return list_networks()[network], arguments
 
 

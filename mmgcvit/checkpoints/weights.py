@@ -130,8 +130,8 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[
     if ema:
         raise CheckpointError(f'{source} has no EMA weights ({" or ".join(EMA_KEYS)}); remove ema')
     raise CheckpointError(
-        f'{source} has no weights: expected a dict of tensors, or one under {" or ".join(keys)}. Objects of other '
-        'classes are ignored, as they could run code; for your own file use --trust-checkpoint'
+        f'{source} has no weights: expected a dict of tensors, or a dict with one under the key {" or ".join(keys)}. A '
+        'pickled model (nn.Module) is not read: save its state_dict() in the program that wrote it'
     )
 
 
@@ -159,8 +159,8 @@ def find_key_mapping(state_dict: Mapping[str, Tensor], source: str, prefix: str 
     known = ', '.join(dict.fromkeys(key_mapping.name for key_mapping in list_key_mappings()))
     with_prefix = f' under the prefix {prefix!r}' if prefix else ''
     raise CheckpointError(
-        f'{source} has no network of this package{with_prefix}: its {len(state_dict)} tensors are '
-        f'{shorten(list(state_dict), 4)}; known: {known}'
+        f'{source} is not a checkpoint of GC ViT or LSA{with_prefix}: the first of its {len(state_dict)} keys are '
+        f'{shorten(list(state_dict), 4)}; known are the keys of {known}'
     )
 
 

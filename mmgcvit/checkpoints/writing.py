@@ -108,7 +108,10 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tens
                 (window, window)
             )
     if unmapped:
-        raise CheckpointError(f'{key_mapping.name} has no keys for {", ".join(sorted(unmapped))}')
+        raise CheckpointError(
+            f'{", ".join(sorted(unmapped))} cannot be converted: {key_mapping.name} has no such tensors; choose '
+            'another --to'
+        )
     return state_dict
 
 

@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f'unknown table {args.table!r}; expected one of {", ".join(tables)}')
     table = tables[args.table]
     if args.data not in ('digits', 'own') and not Path(args.data).is_file():
-        raise UserError(f'--data {args.data}: expected digits, own or an existing config file')
+        raise UserError(f"--data {args.data}: expected 'digits', 'own' or the path of an existing config")
     work_dir = args.work_dir or Path('work_dirs', 'ablations', f'{table.key}_{Path(args.data).stem}')
     if work_dir.exists() and any(work_dir.glob('seed_*')) and not args.resume:
         raise UserError(f'{work_dir} has trainings; continue them with --resume, or choose another --work-dir')

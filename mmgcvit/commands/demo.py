@@ -109,4 +109,7 @@ def print_results(model: Model, minutes: float, work_dir: Path, console: Console
     console.print(f'pictures of ground truth and predictions: {work_dir / "val_images"}', soft_wrap=True)
     console.print(f'log: {work_dir}/*/*.log', soft_wrap=True)
     if too_low:
-        raise UserError(f'scores lower than expected: {", ".join(too_low)}')
+        raise UserError(
+            f'scores lower than expected: {", ".join(too_low)}. The training does not work as it should; compare the '
+            "versions of 'mmgcvit --version' with docs/forks.md, and report it with the log"
+        )

@@ -32,6 +32,6 @@ def main(args: argparse.Namespace) -> None:
         print('not compared with the model')
     else:
         print(
-            f'largest difference from the model in onnxruntime: {difference.largest:.1e} of the largest value '
-            f'({difference.output})'
+            f'checked with onnxruntime: outputs differ from the model by at most {difference.largest:.1e} of their '
+            f'largest value ({difference.output})'
         )

@@ -82,7 +82,7 @@ def write_configs(table: Table, data: str, folder: Path) -> dict[str, Path]:
     base = table.digits if data == 'digits' else Path(data)
     if base is None or (data != 'digits' and table.unchanged is None):
         scales = [*(['own', 'CONFIG'] if table.unchanged else []), *(['digits'] if table.digits else [])]
-        raise UserError(f'--data {data}: table {table.key} has --data {" and ".join(scales)} only')
+        raise UserError(f'table {table.key} does not support --data {data}; use --data {" or ".join(scales)}')
     folder.mkdir(parents=True, exist_ok=True)
     configs = {}
     for row in table.rows:

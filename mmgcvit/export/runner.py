@@ -150,7 +150,8 @@ def as_array(image: str | Path | np.ndarray) -> np.ndarray:
         return image
     loaded = cv2.imread(str(image), cv2.IMREAD_COLOR)
     if loaded is None:
-        raise ValueError(f'{image} cannot be read as an image')
+        problem = 'is damaged, or not an image that OpenCV reads' if Path(image).is_file() else 'does not exist'
+        raise ValueError(f'{image} {problem}')
     return loaded
 
 

@@ -17,7 +17,7 @@ from ..inference import Predictor
 from ..inference.images import ImageLike
 from ..models.layers import window_partition, window_reverse
 from ..models.layers.windows import balance_window, ceil_div
-from .drawing import MARK, draw_box, draw_image, draw_map, make_figure
+from .drawing import ATTENTION_UNIT, MARK, draw_box, draw_image, draw_map, make_figure
 from .networks import (
     Box,
     View,
@@ -96,7 +96,7 @@ def compute_attention(
         if not hasattr(attn, 'window') or '.ablations.' in type(attn).__module__:
             raise UserError(
                 f'block {index} of stage {stage} has {type(attn).__name__}, which has no attention map; choose '
-                "another block, or 'shifts' for the first block of LSA"
+                "another block; for the first block of LSA, use 'mmgcvit visualize shifts'"
             )
     check_number('head', head, modules[0].num_heads, f' in stage {stage}')
     inputs = record_inputs(backbone, view.inputs, modules)
@@ -153,9 +153,7 @@ def draw_attention(result: Attention) -> Figure:
     figure = make_figure(view, f'{result.network}, stage {result.stage}, {heads}', rows, columns=3, width=3.7)
     grid = figure.add_gridspec(rows, 3)
     image_axes = figure.add_subplot(grid[:, 0])
-    draw_image(
-        image_axes, view, f'image; the query at {result.at[0]:.0f}, {result.at[1]:.0f}; {height} x {width} tokens'
-    )
+    draw_image(image_axes, view, f'query at ({result.at[0]:.0f}, {result.at[1]:.0f}) px, {height} x {width} tokens')
     draw_windows(image_axes, result, result.blocks[-1])
     image_axes.plot(*result.at, '+', color=MARK, markersize=12, markeredgewidth=2)
     for column, name in enumerate(('weights', 'received'), start=1):
@@ -164,9 +162,9 @@ def draw_attention(result: Attention) -> Figure:
         limit = np.nanquantile(maps, 0.995)
         for row, block in enumerate(result.blocks):
             axes = figure.add_subplot(grid[row, column])
-            content = "the query's attention" if name == 'weights' else 'attention received'
+            content = 'attention of the query' if name == 'weights' else 'attention that each token receives'
             title = f'block {block.block}, {block.kind}:\n{content}'
-            draw_map(axes, view, maps[row], result.box, title, 'times uniform attention', vmin=0, vmax=limit)
+            draw_map(axes, view, maps[row], result.box, title, ATTENTION_UNIT, vmin=0, vmax=limit)
             draw_windows(axes, result, block, with_queries=name == 'weights')
     return figure
 

@@ -39,7 +39,9 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
             earlier = {step: value for step, value in curves.get(name, {}).items() if step < min(curve)}
             curves[name] = {**earlier, **curve}
     if not curves:
-        raise UserError(f'{work_dir} has no logs of a training; name the work dir of a run')
+        raise UserError(
+            f'{work_dir} has no training logs (*/vis_data/scalars.json); expected the work dir of a training'
+        )
     return curves
 
 

@@ -22,6 +22,7 @@ DOTS_PER_INCH = 110
 GREY = np.array((0.299, 0.587, 0.114)) * 0.8
 CMAP = 'inferno'
 MARK = '#00e5ff'
+ATTENTION_UNIT = 'attention (1 = uniform)'
 
 
 def save(figure: Figure, file: Path) -> None:
@@ -44,8 +45,8 @@ def make_figure(view: View, title: str, rows: int, columns: int, width: float) -
     """Create a figure for rows and columns of panels with the image, each ``width`` inches wide."""
     image_height, image_width = view.image.shape[:2]
     panel_height = float(np.clip(width * image_height / image_width, width / 3, width * 2))
-    figure = Figure(figsize=(columns * width + 1.4, rows * (panel_height + 0.55) + 0.6), layout='constrained')
-    figure.suptitle(title, fontsize=11)
+    figure = Figure(figsize=(columns * width + 1.4, rows * (panel_height + 0.7) + 0.8), layout='constrained')
+    figure.suptitle(title, fontsize=15)
     return figure
 
 
@@ -59,8 +60,8 @@ def set_frame(axes: Axes, view: View, title: str) -> None:
     """Set the limits of axes to the image in pixels, and the title."""
     rows, columns = view.image.shape[:2]
     axes.set(xlim=(0, columns), ylim=(rows, 0), aspect='equal')
-    axes.tick_params(labelsize=7)
-    axes.set_title(title, fontsize=9)
+    axes.tick_params(labelsize=9)
+    axes.set_title(title, fontsize=12)
 
 
 def draw_image(axes: Axes, view: View, title: str, is_background: bool = False) -> None:
@@ -80,8 +81,8 @@ def draw_map(axes: Axes, view: View, values: np.ndarray, box: Box, title: str, u
     style = {'cmap': CMAP, 'alpha': 0.72, 'interpolation': 'nearest', **style}
     mesh = axes.imshow(np.ma.masked_invalid(values), extent=get_extent(box), **style)
     bar = axes.figure.colorbar(mesh, ax=axes, shrink=0.85, extend='both')
-    bar.set_label(unit, fontsize=8)
-    bar.ax.tick_params(labelsize=7)
+    bar.set_label(unit, fontsize=11)
+    bar.ax.tick_params(labelsize=10)
 
 
 def draw_box(axes: Axes, box: Box, **style: Any) -> None:

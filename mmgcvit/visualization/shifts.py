@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ..errors import UserError
 from ..inference import Predictor
 from ..inference.images import ImageLike
-from .drawing import draw_image, draw_map, get_extent, make_figure
+from .drawing import ATTENTION_UNIT, draw_image, draw_map, get_extent, make_figure
 from .networks import Box, View, check_number, get_backbone, prepare_view, record_inputs
 
 
@@ -71,7 +71,7 @@ def draw_shifts(result: Shifts) -> Figure:
     grid[0, 1].imshow(colours[result.preferred], **style)
     max_weights = result.weights.max(-1) * len(result.shifts)
     title = 'weight of that copy'
-    draw_map(grid[1, 1], view, max_weights, result.box, title, 'times uniform attention', vmin=1)
+    draw_map(grid[1, 1], view, max_weights, result.box, title, ATTENTION_UNIT, vmin=1)
     names = [f'{dy:+d}, {dx:+d}' if dy or dx else 'unshifted' for dy, dx in result.shifts]
     shares = 100 * np.bincount(result.preferred.ravel(), minlength=len(names)) / result.preferred.size
     grid[1, 0].barh(names, shares, color=colours, edgecolor='black', linewidth=0.4)

@@ -138,7 +138,7 @@ def test_errors_say_why_a_conversion_is_rejected(convert, tmp_path):
     (tmp_path / 'precious.pth').write_text('precious')
     for source, target, options, message in (
         ('x.pth', 'y.safetensors', (), 'mmpretrain cannot read safetensors'),
-        ('x.pth', 'y.pth', ('--to', 'timm'), 'timm has no keys for norm0.bias'),
+        ('x.pth', 'y.pth', ('--to', 'timm'), 'norm3.weight cannot be converted: timm has no such tensors'),
         (
             'lsa.pth',
             'y.pth',

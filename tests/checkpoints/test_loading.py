@@ -139,7 +139,7 @@ OTHERS = dict.fromkeys(['layer1.0.conv1.weight', *'abcd'], torch.zeros(1))
         ([1, 2], 'has no weights'),
         (
             {'state_dict': OTHERS},
-            r'no network .* its 5 tensors are layer1\.0\.conv1\.weight, a, b, c, \.\.\.; known',
+            r'not a checkpoint of GC ViT .* its 5 keys are layer1\.0\.conv1\.weight, a, b, c, \.\.\.; known',
         ),
     ],
 )

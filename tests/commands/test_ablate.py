@@ -73,7 +73,7 @@ def test_invalid_arguments_are_rejected_before_training(call, tables, trainings)
     for arguments, words in (
         (['nothing'], "unknown table 'nothing'; expected one of small"),
         ([*tables, '--seeds', 0], '--seeds 0: expected at least 1'),
-        (['small', '--data', 'digit'], '--data digit: expected digits, own or an existing config'),
+        (['small', '--data', 'digit'], "--data digit: expected 'digits', 'own' or the path of an existing config"),
         (tables, 'has trainings; continue them with --resume'),
         ([*tables, '--resume', '--gpus', 2], 'was started with'),
     ):

@@ -68,8 +68,8 @@ def test_every_command_has_its_help_on_the_page():
     assert text.split() == render_page().split(), 'write it anew: python -m tests.docs.commands_page'
 
 
-def test_readme_lists_every_subpackage():
-    (table,) = [table for table in find_tables('README.md') if table[0][0] == 'folder']
+def test_contributing_lists_every_subpackage():
+    (table,) = [table for table in find_tables('docs/contributing.md') if table[0][0] == 'folder']
     named = {folder for row in table[1:] for folder in re.findall(r'mmgcvit/(\w+)(?!\w*\.py)', row[0])}
     assert {path.parent.name for path in (ROOT / 'mmgcvit').glob('*/__init__.py')} <= named
 

@@ -60,8 +60,8 @@ def test_row_uses_its_own_config_or_applies_its_changes_to_another(table, tmp_pa
 
 def test_unsupported_data_and_changes_are_rejected(table, tmp_path):
     for changed, data, words in (
-        ({'digits': None}, 'digits', 'table made has --data own and CONFIG only'),
-        ({'unchanged': None}, 'own', 'table made has --data digits only'),
+        ({'digits': None}, 'digits', 'table made does not support --data digits; use --data own or CONFIG'),
+        ({'unchanged': None}, 'own', 'table made does not support --data own; use --data digits'),
     ):
         with pytest.raises(UserError, match=words):
             write_configs(Table(**{**vars(table), **changed}), data, tmp_path)

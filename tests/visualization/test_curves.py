@@ -36,5 +36,5 @@ def test_the_plot_command_prints_the_best_score_and_draws_the_curves(call, tmp_p
     run = write_session(tmp_path / 'run', '20260101_000000', entries)
     assert 'acc 0.8 at 2; best 0.9 at 1' in call('plot', run)[1]
     assert (run / 'curves.png').is_file()
-    assert 'has no logs of a training' in call('plot', tmp_path)[1]
+    assert 'has no training logs' in call('plot', tmp_path)[1]
     assert 'written as .png, .pdf, .svg or .jpg' in call('plot', run, '--out', 'curves.txt')[1]

@@ -51,8 +51,11 @@ def read_folder(folder: str | Path) -> DatasetInfo:
     # A COCO file of the validation split beside YOLO labels does not make a COCO dataset.
     has_coco = any(find_split(file) in (None, 'train') for file in coco)
     if len(yolo) + bool(files['.xml']) + has_coco > 1:
-        format_files = [*map(str, yolo), *map(str, files['.xml'][:1]), *map(str, coco)]
-        raise UserError(f'{folder} holds several formats, {shorten(format_files)}: move all but one elsewhere')
+        format_files = {'YOLO': yolo, 'Pascal VOC': files['.xml'], 'COCO': list(coco)}
+        names = '; '.join(f'{name}: {shorten([*map(str, paths)], 2)}' for name, paths in format_files.items() if paths)
+        raise UserError(
+            f'{folder} has annotations in several formats or places ({names}); move all but one of them out of it'
+        )
     if yolo:
         dataset = read_yolo(folder, folder / yolo[0])
     elif files['.xml']:

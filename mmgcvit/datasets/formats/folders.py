@@ -90,7 +90,10 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
     for split, classes in splits.items():
         others = sorted(classes.keys() - {*names})
         if others:
-            raise UserError(f'{folder}: {split} has the class folders {shorten(others)}, train only {shorten(names)}')
+            raise UserError(
+                f'{folder}: {split} has class folders that train does not have, {shorten(others)}; add them to train '
+                f'(it has {shorten(names)}), or remove them'
+            )
     notes = [f'images outside of class folders are left out: {shorten(stray)}'] if stray else []
     by_name = {
         split: Split(folder.resolve(), [(file, str(i)) for i, name in enumerate(names) for file in classes[name]])

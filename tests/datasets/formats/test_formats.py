@@ -241,7 +241,11 @@ FAULTS = [
     (write_yolo, write_file('data.yaml', 'names: [disc, square]\n'), 'names no training images'),
     (write_yolo, write_file('data.yaml', 'train: [\n'), 'data.yaml is not valid YAML'),
     (write_yolo, write_file('images/0.jpg', 'text'), 'images/0.jpg cannot be read'),
-    (write_yolo, write_voc, 'holds several formats, data.yaml, Annotations/0.xml: move all but one'),
+    (
+        write_yolo,
+        write_voc,
+        'several formats or places (YOLO: data.yaml; Pascal VOC: Annotations/0.xml, Annotations/1.xml, ...); move',
+    ),
     (write_voc, write_file('Annotations/0.xml', '<annotation>'), 'Annotations/0.xml cannot be parsed as XML'),
     (write_voc, write_file('Annotations/0.xml', '<annotation><object/></annotation>'), "object 1 has the name ''"),
     (write_voc, remove('JPEGImages/0.jpg'), 'Annotations/0.xml: there is no image of this name in'),
@@ -256,7 +260,11 @@ FAULTS = [
     (write_label_maps, write_maps([[[0, 1, 2]]]), 'is RGB; expected one channel'),
     (write_label_maps, remove('labels/val/5.png'), 'images/val/5.jpg has no segmentation map of its name'),
     (write_label_maps, write_file('classes.txt', 'background\ndisc\n'), 'labels [0, 1, 2], for the classes background'),
-    (write_folders, lambda root: (root / 'val/disc').rename(root / 'val/a'), 'val has the class folders a, train only'),
+    (
+        write_folders,
+        lambda root: (root / 'val/disc').rename(root / 'val/a'),
+        'val has class folders that train does not have, a;',
+    ),
     (write_folders, write_file('train/disc/a.csv', 'a'), 'a.csv, which are not annotations of a known format'),
 ]
 
