@@ -83,7 +83,7 @@ def draw_queries(result: Queries) -> Figure:
         height, width = stage.query.shape[1:3]
         axes = figure.add_subplot(grid[row, 1])
         drawn = axes.imshow(np.linalg.norm(stage.query, axis=(0, 3)), cmap=CMAP, **style)
-        figure.colorbar(drawn, ax=axes, shrink=0.85).ax.tick_params(labelsize=7)
+        figure.colorbar(drawn, ax=axes, shrink=0.85).ax.tick_params(labelsize=10)
         set_frame(axes, view, f'stage {stage.stage}, {height} x {width} tokens:\nnorm of the query')
         axes = figure.add_subplot(grid[row, 2])
         axes.imshow(stage.components, **style)

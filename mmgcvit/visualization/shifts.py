@@ -76,7 +76,7 @@ def draw_shifts(result: Shifts) -> Figure:
     shares = 100 * np.bincount(result.preferred.ravel(), minlength=len(names)) / result.preferred.size
     grid[1, 0].barh(names, shares, color=colours, edgecolor='black', linewidth=0.4)
     grid[1, 0].invert_yaxis()
-    grid[1, 0].tick_params(labelsize=7)
-    grid[1, 0].set_xlabel('% of patches that prefer it', fontsize=8)
-    grid[1, 0].set_title('shift dy, dx (px of the network input)', fontsize=9)
+    grid[1, 0].tick_params(labelsize=9)
+    grid[1, 0].set_xlabel('% of patches that prefer it', fontsize=11)
+    grid[1, 0].set_title('shift dy, dx (px of the network input)', fontsize=12)
     return figure

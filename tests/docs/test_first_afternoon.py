@@ -15,8 +15,8 @@ AS_JSON = '\nimport json\nprint(json.dumps([found.class_names, found.boxes.tolis
 def test_the_tutorial_ends_with_an_onnx_file_that_detects_what_the_model_detects(tmp_path):
     for block in find_blocks(PAGE, *SHELLS):
         for command in split_commands(block):
-            run_command(tmp_path, command.replace('--epochs 40', '--epochs 2'))
-    for file in ('samples.jpg', 'work_dirs/my_detector/curves.png', 'found/vis/61st.jpg'):
+            run_command(tmp_path, command.replace('--epochs 40', '--epochs 8'))
+    for file in ('samples.jpg', 'work_dirs/photos/curves.png', 'mistakes/report.html', 'found/vis/photo 07.jpg'):
         assert (tmp_path / file).is_file()
     records = json.loads((tmp_path / 'found' / 'predictions.json').read_text())
     (program,) = read_blocks(PAGE, 'python')
