@@ -26,7 +26,7 @@ def build_page(model: Predictor) -> gr.Blocks:
         model.score_thr = MIN_SCORE
 
     def predict(path: str | None, score_thr: float) -> tuple[Any, ...]:
-        """Return the prediction, which the slider filters, the drawing and the summary."""
+        """Return the unfiltered prediction, which is kept for the slider, the drawing and the summary."""
         if path is None:
             return None, None, None
         try:
@@ -36,7 +36,7 @@ def build_page(model: Predictor) -> gr.Blocks:
         return prediction, *show(path, prediction, score_thr)
 
     def show(path: str | None, prediction: Prediction | None, score_thr: float) -> tuple[Any, Any]:
-        """Return the drawing and the summary; of a detector, only of objects that reach the score threshold."""
+        """Return the drawing and the summary, without a detector's objects below ``score_thr``."""
         if path is None or prediction is None:
             return None, None
         shown = prediction.select(np.flatnonzero(prediction.scores >= score_thr)) if is_detector else prediction

@@ -7,14 +7,14 @@ import pytest
 from mmgcvit.commands.demo import check_digits
 from mmgcvit.commands.main import run_command
 from mmgcvit.errors import MissingPackageError, UserError, suggest
-from mmgcvit.export import check_onnx
+from mmgcvit.export import check_export_packages
 from mmgcvit.inference.tracking import Tracker
 from mmgcvit.visualization import compute_gradcam
 
 # By package: a function that needs it, the start of the error message, and the extra that installs it.
 PACKAGE_USERS = {
     'sklearn': (check_digits, 'writing the digits', 'digits'),
-    'onnxruntime': (check_onnx, 'an export', 'export'),
+    'onnxruntime': (check_export_packages, 'an export', 'export'),
     'lap': (Tracker, 'tracking', 'track'),
     'pytorch_grad_cam': (lambda: compute_gradcam(None, None), 'Grad-CAM', 'visualize'),
 }

@@ -101,9 +101,9 @@ def test_version_agrees_with_citation_and_changelog():
     assert version('mmgcvit') == mmgcvit.__version__ == citation['version'] == newest[1]
 
 
-def test_workflow_runs_the_commands_of_the_readme():
+def test_workflow_runs_commands_that_the_pages_name():
     workflow = yaml.safe_load((ROOT / '.github' / 'workflows' / 'tests.yml').read_text())
     commands = {step['run'] for job in workflow['jobs'].values() for step in job['steps'] if 'run' in step}
-    readme = (ROOT / 'README.md').read_text()
+    pages = ''.join((ROOT / page).read_text() for page in ('README.md', 'docs/contributing.md'))
     assert commands == {'make demo', 'make test'}
-    assert all(re.search(rf'^{command} ', readme, re.MULTILINE) for command in commands)
+    assert all(re.search(rf'^{command} ', pages, re.MULTILINE) for command in commands)

@@ -11,13 +11,13 @@ from ..errors import CheckpointError, get_first_line, shorten
 from .weights import (
     FINAL_NORM,
     LORA_SUFFIXES,
-    WRAPPERS,
+    MODULE_PREFIX,
     Weights,
     check_finite,
-    check_grid,
+    check_position_table,
     get_comparable_shape,
     get_running_statistics,
-    get_table_type,
+    is_position_table,
     read_weights,
 )
 
@@ -37,7 +37,7 @@ def load_pretrained(
 
     Args:
         backbone: The backbone, which is loaded in place.
-        infer_arch: Returns the arch of weights as text.
+        infer_arch: Infers the arch from a state dict and returns it as text for messages, such as ``tiny``.
         checkpoint: A file, an http(s) URL, or ``timm://NAME``.
         prefix: Use the tensors with this prefix, if a file has several networks.
         ema: Use the EMA weights.
@@ -58,8 +58,8 @@ def load_pretrained(
     tensors, has_final_norm = rename_final_norm(weights.tensors, backbone)
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
     check_complete(weights.source, matching, model_tensors, OUTPUT_NORM)
-    for name in filter(get_table_type, matching):
-        check_grid(name, matching[name], weights.source, model_tensors[name])
+    for name in filter(is_position_table, matching):
+        check_position_table(name, matching[name], weights.source, model_tensors[name])
     resized = sum(tensor.shape != model_tensors[name].shape for name, tensor in matching.items())
     backbone.load_state_dict(matching, strict=False)
     initial = [name for name in model_tensors if name not in matching]
@@ -108,14 +108,17 @@ def infer_checkpoint_arch(weights: Weights, network: type[nn.Module], infer_arch
 
 
 def check_complete(
-    source: str, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], optional: str = '(?!)'
+    source: str, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], optional: str | None = None
 ) -> None:
-    """Raise a CheckpointError if tensors are missing, have another shape, or are integers instead of floats."""
-    missing = [name for name in expected if name not in tensors and not re.match(optional, name)]
+    """Raise a CheckpointError if tensors are missing, have another shape, or are integers instead of floats.
+
+    Those whose names begin like the regular expression ``optional`` may be missing.
+    """
+    missing = [name for name in expected if name not in tensors and not (optional and re.match(optional, name))]
     if missing:
         raise CheckpointError(f'{source} lacks {len(missing)} tensors of the model: {shorten(missing)}')
     invalid = [
-        f'{name} {tuple(tensor.shape)} of {tensor.dtype} instead of {tuple(expected[name].shape)}'
+        f'{name} {tuple(tensor.shape)} {tensor.dtype} instead of {tuple(expected[name].shape)} {expected[name].dtype}'
         for name, tensor in tensors.items()
         if name in expected
         and (
@@ -127,7 +130,7 @@ def check_complete(
         raise CheckpointError(f'{source} has {len(invalid)} tensors with a wrong shape or dtype: {shorten(invalid)}')
 
 
-def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, prefix: str = '') -> None:
+def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], source: str, prefix: str = '') -> None:
     """Check that a checkpoint has every tensor of a model, or every one under a prefix, for example ``backbone.``.
 
     mmengine loads the tensors of :func:`read_for_mmengine` that fit and leaves the others at random values. Position
@@ -136,8 +139,8 @@ def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, prefix
     Raises:
         CheckpointError: Tensors are missing, have other shapes, or are not finite.
     """
-    loaded = {WRAPPERS.sub('', name): tensor for name, tensor in content.get('state_dict', {}).items()}
-    model_tensors = {WRAPPERS.sub('', name): tensor for name, tensor in model.state_dict().items()}
+    loaded = {MODULE_PREFIX.sub('', name): tensor for name, tensor in checkpoint.get('state_dict', {}).items()}
+    model_tensors = {MODULE_PREFIX.sub('', name): tensor for name, tensor in model.state_dict().items()}
     expected = {
         name: tensor
         for name, tensor in model_tensors.items()
@@ -150,8 +153,8 @@ def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, prefix
             f"{error}. It does not fit the config's model; if the weights are released ones or from another code base, "
             "convert them with 'mmgcvit convert'"
         ) from None
-    for name in filter(get_table_type, expected):
-        check_grid(name, loaded[name], source, model_tensors[name])
+    for name in filter(is_position_table, expected):
+        check_position_table(name, loaded[name], source, model_tensors[name])
     # Parameters and running statistics must be finite; other buffers, such as masks, may contain infinity.
-    names = {WRAPPERS.sub('', name) for name in [*dict(model.named_parameters()), *get_running_statistics(model)]}
+    names = {MODULE_PREFIX.sub('', name) for name in [*dict(model.named_parameters()), *get_running_statistics(model)]}
     check_finite({name: loaded[name] for name in expected if name in names}, source)

@@ -20,7 +20,7 @@ PLAIN_KEYS = ('state_dict', 'model')
 # Prefix of a classifier's norm before pooling, which is the output norm of the last stage in a backbone.
 FINAL_NORM = 'final_norm.'
 # The prefix of keys that DistributedDataParallel adds.
-WRAPPERS = re.compile(r'^(module\.)+')
+MODULE_PREFIX = re.compile(r'^(module\.)+')
 # Suffixes of LoRALinear's own parameters.
 LORA_SUFFIXES = ('.lora_up', '.lora_down')
 
@@ -40,10 +40,15 @@ def get_table_type(name: str) -> Any | None:
 
 def get_comparable_shape(name: str, tensor: Tensor) -> tuple[int, ...]:
     """Return the sizes that must match: not the rows (-2) of position biases and embeddings, as they are resized."""
-    return tuple(tensor.shape) if get_table_type(name) is None else (*tensor.shape[:-2], *tensor.shape[-1:])
+    return (*tensor.shape[:-2], *tensor.shape[-1:]) if is_position_table(name) else tuple(tensor.shape)
 
 
-def check_grid(name: str, table: Tensor, source: str, model_table: Tensor | None = None) -> None:
+def is_position_table(name: str) -> bool:
+    """Return whether a key is that of a relative position bias table or a position embedding."""
+    return get_table_type(name) is not None
+
+
+def check_position_table(name: str, table: Tensor, source: str, model_table: Tensor | None = None) -> None:
     """Raise a CheckpointError unless a table has the rows of a square grid, or as many as the model's table."""
     num_rows = table.shape[-2]
     if isqrt(num_rows) ** 2 != num_rows and (model_table is None or num_rows != model_table.shape[-2]):

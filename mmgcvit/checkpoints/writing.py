@@ -14,7 +14,7 @@ from ..files import atomic_write
 from ..registry import MODELS
 from .key_mapping import KeyMapping
 from .loading import check_complete
-from .weights import FINAL_NORM, Weights, check_grid, get_table_type
+from .weights import FINAL_NORM, Weights, check_position_table, get_table_type, is_position_table
 
 INDEX_NAME = 'relative_position_index'
 OPTIONAL_KEYS = r'norm\d+\.|final_norm\.|head\.'
@@ -44,8 +44,8 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
         CheckpointError: The weights are incomplete, or ``to`` has no key for one of them.
     """
     check_complete(weights.source, weights.tensors, build_expected_tensors(weights), OPTIONAL_KEYS)
-    for name in filter(get_table_type, weights.tensors):
-        check_grid(name, weights.tensors[name], weights.source)
+    for name in filter(is_position_table, weights.tensors):
+        check_position_table(name, weights.tensors[name], weights.source)
     network = MODELS.get(weights.key_mapping.network)
     key_mappings = {key_mapping.key: key_mapping for key_mapping in network.key_mappings if key_mapping.key}
     if to in key_mappings:

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from ..files import check_target
-from ..inference.sources import check_source
+from ..inference.model_files import check_model_files
 from .options import Parser, add_model_options, load_model
 
 
@@ -21,12 +21,12 @@ def add_options(parser: Parser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     check_target(args.target, '.onnx', args.overwrite)
-    check_source(args.config, args.checkpoint)
-    from ..export import check_onnx, write
+    check_model_files(args.config, args.checkpoint)
+    from ..export import check_export_packages, export_onnx
 
-    check_onnx()
-    source, model = load_model(args)
-    difference = write(model, source, args.target, not args.no_check)
+    check_export_packages()
+    model_files, model = load_model(args)
+    difference = export_onnx(model, model_files, args.target, not args.no_check)
     print(f'{args.target}: {model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
     if difference is None:
         print('not compared with the model')

@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from ..config import read_config
 from ..errors import UserError
-from ..inference.sources import check_source, find_source
+from ..inference.model_files import check_model_files, find_model_files
 from .options import Parser, add_model_options, add_out_dir, check_at_least, resolve_out_dir
 
 FULL_DISK = '; {out_dir} has the results up to here'
@@ -34,7 +34,7 @@ def add_options(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch_size=1, worst=0)
     resolve_out_dir(args)
-    check_source(args.config, args.checkpoint)
+    check_model_files(args.config, args.checkpoint)
     from ..datasets.checks.sources import check_presence
     from ..inference.loading import format_device, load_for_command, silence_output
     from ..inference.outputs import check_out_dir
@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
     from ..visualization.mistakes import (
         COUNTED,
         SCORES,
-        find_mistakes,
+        evaluate_images,
         score_classes,
         summarise_confusion_matrix,
         write_mistakes,
@@ -51,10 +51,10 @@ def main(args: argparse.Namespace) -> None:
     check_out_dir(
         args.out_dir, ('report.html', 'confusion.png', 'curves.png', 'mistakes.json', 'worst'), args.overwrite
     )
-    source = find_source(args.config, args.checkpoint)
-    cfg, loader = read_config(source.config), f'{args.split}_dataloader'
+    model_files = find_model_files(args.config, args.checkpoint)
+    cfg, loader = read_config(model_files.config), f'{args.split}_dataloader'
     check_presence(cfg, [loader])
-    model = load_for_command(source, args.device, args.score_thr, args.trust_checkpoint)
+    model = load_for_command(model_files, args.device, args.score_thr, args.trust_checkpoint)
     settings = (cfg.get(loader) or {}).get('dataset')
     if not settings:
         raise UserError(f'the config has no {loader} with a dataset')
@@ -66,13 +66,13 @@ def main(args: argparse.Namespace) -> None:
             f'the data set has {len(classes)} classes, the model {len(model.classes)}; use the config that '
             'this checkpoint was trained with'
         )
-    print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {source.checkpoint}')
+    print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {model_files.checkpoint}')
     with Progress(disable=not sys.stdout.isatty()) as progress:
-        mistakes = find_mistakes(model, dataset, args.worst, args.batch_size, progress)
-    title = f'{Path(source.checkpoint).name} of {source.config.name}, {args.split} split'
+        mistakes = evaluate_images(model, dataset, args.worst, args.batch_size, progress)
+    title = f'{Path(model_files.checkpoint).name} of {model_files.config.name}, {args.split} split'
     write_mistakes(args.out_dir, model, dataset, mistakes, title)
     print(f'{len(dataset)} images, {COUNTED[model.task]}:')
-    for line in summarise_confusion_matrix(mistakes.counts, model.classes, NUM_PRINTED):
+    for line in summarise_confusion_matrix(mistakes.confusion_matrix, model.classes, NUM_PRINTED):
         print(f'    {line}')
     if mistakes.curves is not None:
         best = mistakes.curves.overall.best_threshold
@@ -84,6 +84,6 @@ def main(args: argparse.Namespace) -> None:
         row = {key: value for key, value in scores[name].items() if value is not None}
         print(f'    {name}: ' + ', '.join(f'{key} {value:.4g}' for key, value in row.items()))
     print(f'worst by {SCORES[model.task]}')
-    for mistake in mistakes.worst[:NUM_PRINTED]:
-        print(f'    {mistake.score:.3f} {mistake.path}: {mistake.text}')
+    for image in mistakes.worst[:NUM_PRINTED]:
+        print(f'    {image.score:.3f} {image.path}: {image.summary}')
     print(f'report: {args.out_dir / "report.html"}')

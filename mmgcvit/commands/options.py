@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
     from ..inference import Predictor
-    from ..inference.sources import Source
+    from ..inference.model_files import ModelFiles
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
 OPTIONAL_CHECKPOINT = (
@@ -118,7 +118,7 @@ def add_trust_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_source(parser: argparse.ArgumentParser, checkpoint: str | None = OPTIONAL_CHECKPOINT) -> None:
-    """Add the arguments CONFIG [CHECKPOINT], which ``find_source`` resolves. CONFIG may be a work dir."""
+    """Add the arguments CONFIG [CHECKPOINT], which ``find_model_files`` resolves. CONFIG may be a work dir."""
     parser.add_argument('config', metavar='CONFIG', help='a config file, or the work dir of a run')
     if checkpoint is not None:
         parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=checkpoint)
@@ -143,13 +143,15 @@ def add_model_options(
     add_trust_option(parser)
 
 
-def load_model(args: argparse.Namespace) -> tuple[Source, Predictor]:
+def load_model(args: argparse.Namespace) -> tuple[ModelFiles, Predictor]:
     """Find the config and the checkpoint of a command's arguments, and load the model."""
     from ..inference.loading import load_for_command
-    from ..inference.sources import find_source
+    from ..inference.model_files import find_model_files
 
-    source = find_source(args.config, args.checkpoint)
-    return source, load_for_command(source, args.device, getattr(args, 'score_thr', None), args.trust_checkpoint)
+    model_files = find_model_files(args.config, args.checkpoint)
+    return model_files, load_for_command(
+        model_files, args.device, getattr(args, 'score_thr', None), args.trust_checkpoint
+    )
 
 
 def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite: str) -> None:

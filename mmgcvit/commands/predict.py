@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import UserError, check_installed, format_count, shorten
 from ..files import URL_SCHEMES
 from ..inference.inputs import find_inputs
-from ..inference.sources import check_source, has_checkpoint
+from ..inference.model_files import check_model_files, is_checkpoint_optional
 from .options import (
     OPTIONAL_CHECKPOINT,
     Parser,
@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> None:
     resolve_out_dir(args)
     if args.no_save_vis and args.no_save_pred:
         raise UserError('--no-save-vis and --no-save-pred together write nothing; remove one')
-    check_source(args.config, args.checkpoint)
+    check_model_files(args.config, args.checkpoint)
     if not patterns:
         raise UserError('no INPUT given; name images, videos, folders or glob patterns after CONFIG [CHECKPOINT]')
     inputs = find_inputs(patterns)
@@ -92,8 +92,8 @@ def main(args: argparse.Namespace) -> None:
     from ..inference.running import PredictionRun
     from ..inference.tracking import SCORE_THRESHOLDS
 
-    source, model = load_model(args)
-    print(f'{model.task}, {len(model.classes)} classes, on {format_device(model.device)}: {source.checkpoint}')
+    model_files, model = load_model(args)
+    print(f'{model.task}, {len(model.classes)} classes, on {format_device(model.device)}: {model_files.checkpoint}')
     if args.track:
         if model.task != 'detection':
             raise UserError(f'--track needs a detector; this is a {model.task} model')
@@ -135,6 +135,6 @@ def split_rest(args: argparse.Namespace) -> tuple[str | None, list[str]]:
     """Split the arguments after CONFIG into the checkpoint (or None) and the inputs."""
     rest = list(args.rest)
     is_checkpoint = rest and (rest[0].startswith(URL_SCHEMES) or rest[0].lower().endswith(CHECKPOINTS))
-    if is_checkpoint or (len(rest) > 1 and not has_checkpoint(args.config)):
+    if is_checkpoint or (len(rest) > 1 and not is_checkpoint_optional(args.config)):
         return rest[0], rest[1:]
     return None, rest

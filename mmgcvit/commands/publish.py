@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import check_target, sha256
-from ..inference.sources import check_source, find_source
+from ..inference.model_files import check_model_files, find_model_files
 from ..version import __version__
 from .options import Parser, add_model_options, report_write_errors
 
@@ -35,22 +35,22 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f'expected an output file, for example model{SUFFIX}; only for a work dir it can be left out')
     args.checkpoint, target = checkpoint, Path(target or Path(args.config, f'model{SUFFIX}'))
     check_target(target, SUFFIX, overwrite=None)
-    check_source(args.config, args.checkpoint)
+    check_model_files(args.config, args.checkpoint)
     from ..checkpoints.reading import read_checkpoint, resolve_file
-    from ..checkpoints.weights import WRAPPERS, find_state_dict, merge_lora
+    from ..checkpoints.weights import MODULE_PREFIX, find_state_dict, merge_lora
     from ..checkpoints.writing import save_safetensors
 
-    source = find_source(args.config, args.checkpoint)
-    file = resolve_file(source.checkpoint)
+    model_files = find_model_files(args.config, args.checkpoint)
+    file = resolve_file(model_files.checkpoint)
     content = read_checkpoint(file, args.trust_checkpoint)
-    tensors, _ = find_state_dict(content, source.checkpoint)
-    tensors = {WRAPPERS.sub('', name): tensor for name, tensor in tensors.items()}
+    tensors, _ = find_state_dict(content, model_files.checkpoint)
+    tensors = {MODULE_PREFIX.sub('', name): tensor for name, tensor in tensors.items()}
     merge_lora(tensors)
     meta = content.get('meta')
     info = meta.get('dataset_meta') if isinstance(meta, dict) else None
     metadata = {
         'mmgcvit': __version__,
-        'config': source.config.name,
+        'config': model_files.config.name,
         'classes': json.dumps(info.get('classes') if isinstance(info, dict) else None),
         'trained_sha256': sha256(file),
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..config import check_config
 from ..errors import UserError
-from ..inference.sources import check_source, find_source
+from ..inference.model_files import check_model_files, find_model_files
 from .options import Parser, add_common_options, add_source, hide_gpus, load_run_config
 
 # Follows the operating system's error message.
@@ -32,22 +32,22 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f'--out {args.out}: expected a name ending in .pkl or .pickle')
     if args.test_data is not None:
         check_config(args.test_data)
-    check_source(args.config, args.checkpoint)
+    check_model_files(args.config, args.checkpoint)
     hide_gpus(args.device)
     from ..engine.processes import leave_processes
     from ..engine.setup import check_machine
     from ..engine.test import run_test
 
     check_machine(args.device, args.launcher)
-    source = find_source(args.config, args.checkpoint)
-    if args.work_dir is None and not source.is_named:
+    model_files = find_model_files(args.config, args.checkpoint)
+    if args.work_dir is None and model_files.is_from_work_dir:
         args.work_dir = str(Path(args.config) / 'test')
-    args.config = str(source.config)
+    args.config = str(model_files.config)
     cfg = load_run_config(args)
     with leave_processes():
         run_test(
             cfg,
-            source.checkpoint,
+            model_files.checkpoint,
             test_data=args.test_data,
             show_dir=args.show_dir,
             out=args.out,

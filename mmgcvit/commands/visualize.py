@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import find_free_path
-from ..inference.sources import check_source
+from ..inference.model_files import check_model_files
 from .options import OPTIONAL_CHECKPOINT, Parser, add_model_options, load_model
 
 KINDS = {
@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> None:
     out = args.out or find_free_path(Path(f'{Path(image).stem}_{args.kind}.png'))
     if out.resolve() == Path(image).resolve():
         raise UserError(f'--out {out} is the input image; choose another file')
-    check_source(args.config, args.checkpoint)
+    check_model_files(args.config, args.checkpoint)
     if not Path(image).is_file():
         raise UserError(f'{image} does not exist')
     from .. import visualization

@@ -8,7 +8,7 @@ import os
 from tempfile import TemporaryDirectory
 
 from ..errors import UserError, check_installed
-from ..inference.sources import check_source
+from ..inference.model_files import check_model_files
 from .options import Parser, add_model_options, load_model
 
 PORT = 7860
@@ -22,13 +22,13 @@ def add_options(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> None:
     if not 1 <= args.port <= 65535:
         raise UserError(f'--port {args.port}: expected an int from 1 to 65535')
-    check_source(args.config, args.checkpoint)
+    check_model_files(args.config, args.checkpoint)
     check_installed('the page', 'gradio')
     # Gradio keeps uploaded files here and does not delete them.
     with TemporaryDirectory() as os.environ['GRADIO_TEMP_DIR']:
         from ..web import build_page, serve_page
 
-        source, model = load_model(args)
+        model_files, model = load_model(args)
         page = build_page(model)
-        print(f'{source.checkpoint}\nOpen {serve_page(page, args.port)} in a browser; end with Ctrl-C', flush=True)
+        print(f'{model_files.checkpoint}\nOpen {serve_page(page, args.port)} in a browser; end with Ctrl-C', flush=True)
         page.block_thread()

@@ -1,6 +1,6 @@
 """Make mmengine's training loops resumable at any iteration: seed and iteration determine the random numbers.
 
-So no generator state has to be saved or recovered from dataloader workers, and results do not depend on their number.
+No generator state has to be saved or recovered from dataloader workers, and results do not depend on ``num_workers``.
 """
 
 import random
@@ -22,7 +22,7 @@ from torch.utils.data import BatchSampler, Sampler
 from ..errors import UserError
 from ..registry import LOOPS
 
-# Value of `sample` that seeds the training step; samples count from 1.
+# Passed as `sample` to seed the training step instead of the loading of a sample; samples count from 1.
 WHOLE_BATCH = 0
 
 
@@ -81,30 +81,30 @@ class SeededBatchSampler(Sampler):
         endless: bool = False,
     ) -> None:
         self.sampler, self.batch_size, self.endless = sampler, batch_size, endless
-        self.batches = BatchSampler(sampler, batch_size, drop_last)
+        self.batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         if batch_sampler is not None:
-            self.batches = DATA_SAMPLERS.build(
+            self.batch_sampler = DATA_SAMPLERS.build(
                 batch_sampler, default_args={'sampler': sampler, 'batch_size': batch_size}
             )
-        # Get the rank here, as a spawned dataloader worker does not know it.
+        # SeededIndices are iterated in dataloader workers, which do not know the rank.
         self.rank = get_rank()
-        self.start: tuple[int, int, int] | None = None
+        self.resume_state: tuple[int, int, int] | None = None
 
     def begin(self, seed: int, iteration: int, num_skipped: int) -> None:
         """Set the iteration of the next batch, and how many batches to skip without loading them."""
-        self.start = seed, iteration, num_skipped
+        self.resume_state = seed, iteration, num_skipped
         if hasattr(self.sampler, 'seed'):
             self.sampler.seed = seed
 
     def __len__(self) -> int:
         """Return the number of batches in one pass over the data."""
-        return len(self.batches)
+        return len(self.batch_sampler)
 
     def __iter__(self) -> Iterator[SeededIndices]:
-        if self.start is None:
+        if self.resume_state is None:
             return
-        seed, first_iteration, num_skipped = self.start
-        batches = self.repeat_batches() if self.endless else self.batches
+        seed, first_iteration, num_skipped = self.resume_state
+        batches = self.repeat_batches() if self.endless else self.batch_sampler
         for iteration, indices in enumerate(islice(batches, num_skipped, None), first_iteration):
             yield SeededIndices(indices, seed, self.rank, iteration)
 
@@ -112,7 +112,7 @@ class SeededBatchSampler(Sampler):
         for epoch in count():
             if hasattr(self.sampler, 'set_epoch'):
                 self.sampler.set_epoch(epoch)
-            yield from self.batches
+            yield from self.batch_sampler
 
 
 def add_seeded_batch_sampler(dataloader: dict, endless: bool = False) -> ConfigDict:
@@ -132,12 +132,12 @@ def add_seeded_batch_sampler(dataloader: dict, endless: bool = False) -> ConfigD
     return seeded
 
 
-def require_batches(batches: SeededBatchSampler) -> None:
+def require_batches(batch_sampler: SeededBatchSampler) -> None:
     """Raise a UserError if a batch sampler has no batch."""
-    if len(batches) == 0:
+    if len(batch_sampler) == 0:
         raise UserError(
-            f'train_dataloader has fewer samples than a batch of {batches.batch_size} on each of {get_world_size()} '
-            'processes; use a smaller batch_size, fewer processes, or drop_last=False'
+            f'train_dataloader has fewer samples than a batch of {batch_sampler.batch_size} on each of '
+            f'{get_world_size()} processes; use a smaller batch_size, fewer processes, or drop_last=False'
         )
 
 
@@ -156,21 +156,21 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
         super().__init__(runner, add_seeded_batch_sampler(dataloader), **kwargs)
-        self.batches: SeededBatchSampler = self.dataloader.batch_sampler
+        self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
         self.num_skipped = 0
-        require_batches(self.batches)
+        require_batches(self.batch_sampler)
 
     def run_epoch(self) -> None:
         """Train one epoch, or the rest of it."""
         done = self._iter - self._epoch * len(self.dataloader)
-        # If another batch size was used before resuming, iterations do not fit the epochs: restart the epoch.
+        # Another batch size before resuming: the number of iterations is not one of this epoch, so restart the epoch.
         self.num_skipped = done if 0 <= done <= len(self.dataloader) else 0
-        self.batches.begin(self.runner.seed, self._iter, self.num_skipped)
+        self.batch_sampler.begin(self.runner.seed, self._iter, self.num_skipped)
         super().run_epoch()
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Seed the random number generators and train on one batch."""
-        seed_generators(self.runner.seed, self.batches.rank, self._iter, WHOLE_BATCH)
+        seed_generators(self.runner.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
         super().run_iter(self.num_skipped + idx, data_batch)
 
 
@@ -180,8 +180,8 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
         super().__init__(runner, add_seeded_batch_sampler(dataloader, endless=True), **kwargs)
-        self.batches: SeededBatchSampler = self.dataloader.batch_sampler
-        require_batches(self.batches)
+        self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
+        require_batches(self.batch_sampler)
         self.dataloader_iterator = BatchIterator(self)
         # mmengine 0.10.7 has already started persistent workers; restart them after hooks have set worker_init_fn.
         self.dataloader._iterator = None
@@ -189,7 +189,7 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
         self.fast_forward_on_resume = False
 
     def run_iter(self, data_batch: Any) -> None:
-        seed_generators(self.runner.seed, self.batches.rank, self._iter, WHOLE_BATCH)
+        seed_generators(self.runner.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
         super().run_iter(data_batch)
 
 
@@ -201,16 +201,16 @@ class BatchIterator:
 
     def __init__(self, loop: IterBasedTrainLoop) -> None:
         self.loop, self.num_skipped = loop, 0
-        self.loaded: Iterator[Any] | None = None
+        self.iterator: Iterator[Any] | None = None
 
     def skip_iter(self, num_iters: int) -> None:
         self.num_skipped = num_iters
 
     def __next__(self) -> Any:
-        if self.num_skipped < self.loop.iter and self.loaded is None:
+        if self.num_skipped < self.loop.iter and self.iterator is None:
             self.num_skipped += 1
             return None
-        if self.loaded is None:
-            self.loop.batches.begin(self.loop.runner.seed, self.loop.iter, self.loop.iter)
-            self.loaded = iter(self.loop.dataloader)
-        return next(self.loaded)
+        if self.iterator is None:
+            self.loop.batch_sampler.begin(self.loop.runner.seed, self.loop.iter, self.loop.iter)
+            self.iterator = iter(self.loop.dataloader)
+        return next(self.iterator)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..inference import Predictor
-from .graphs import INPUT, build_graph
+from .graphs import INPUT, build_export_module
 
 # (batch, height, width) of the compared images. The traced example has another shape.
 SHAPES = [(1, 64, 96), (3, 131, 70), (1, 128, 128)]
@@ -94,7 +94,7 @@ def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.nd
         }
         if network.roi_head.with_mask:
             # mmdet returns masks pasted into the image; the file has masks inside the boxes.
-            graph = build_graph(predictor)
+            graph = build_export_module(predictor)
             objects = (outputs['boxes'], outputs['labels'], outputs['image_indices'])
             outputs['masks'] = graph.predict_masks(graph.extract_feature_maps(images), *objects)
         return {name: tensor.numpy() for name, tensor in outputs.items()}

@@ -19,7 +19,7 @@ INPUT = 'images'
 DYNAMIC_INPUT = {0: 'batch', 2: 'height', 3: 'width'}
 
 
-def build_graph(predictor: Predictor) -> nn.Module:
+def build_export_module(predictor: Predictor) -> nn.Module:
     """Return the module to trace for a model. Raise a UserError if the model has parts that cannot be exported.
 
     The module's ``outputs`` maps the name of each output to its dynamic axes.

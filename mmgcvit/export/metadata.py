@@ -9,12 +9,12 @@ from ..checkpoints.reading import resolve_file
 from ..errors import UserError
 from ..files import sha256
 from ..inference import Predictor
-from ..inference.sources import Source
+from ..inference.model_files import ModelFiles
 from ..mmengine_utils import reorders_channels
 from ..version import __version__
 
 
-def collect_metadata(predictor: Predictor, source: Source) -> dict[str, str]:
+def collect_metadata(predictor: Predictor, model_files: ModelFiles) -> dict[str, str]:
     """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON."""
     preprocessing = describe_preprocessing(predictor.pipeline.transforms)
     # For pixel values from 0 to 255.
@@ -31,8 +31,8 @@ def collect_metadata(predictor: Predictor, source: Source) -> dict[str, str]:
         'channel_order': 'rgb' if reorders_channels(preprocessor) else 'bgr',
         'size_divisor': '1',
         **{name: value if isinstance(value, str) else json.dumps(value) for name, value in preprocessing.items()},
-        'config': Path(source.config).name,
-        'checkpoint_sha256': sha256(resolve_file(source.checkpoint)),
+        'config': Path(model_files.config).name,
+        'checkpoint_sha256': sha256(resolve_file(model_files.checkpoint)),
     }
     if predictor.task == 'detection':
         rcnn = predictor.network.test_cfg.rcnn

@@ -8,23 +8,23 @@ import torch
 from ..errors import check_installed
 from ..files import atomic_write
 from ..inference import Predictor
-from ..inference.sources import Source
+from ..inference.model_files import ModelFiles
 from .checking import Difference, compare
-from .graphs import DYNAMIC_INPUT, INPUT, build_graph
+from .graphs import DYNAMIC_INPUT, INPUT, build_export_module
 from .metadata import collect_metadata
 
 # The first opset with LayerNormalization, the newest operator used here.
 OPSET = 17
-# Shape of the example input for tracing. No window size divides its height or width.
+# Shape of the example input for tracing, at which feature maps need padding to windows.
 EXAMPLE_SHAPE = (2, 3, 99, 132)
 
 
-def check_onnx() -> None:
+def check_export_packages() -> None:
     """Raise a UserError if a package that an export needs is not installed."""
     check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
 
 
-def write(predictor: Predictor, source: Source, target: Path, check: bool = True) -> Difference | None:
+def export_onnx(predictor: Predictor, model_files: ModelFiles, target: Path, check: bool = True) -> Difference | None:
     """Export a model on the CPU to an ONNX file for any image size and batch size.
 
     If ``check`` is set, the file's outputs in onnxruntime are compared with the model's before it replaces the target.
@@ -35,24 +35,24 @@ def write(predictor: Predictor, source: Source, target: Path, check: bool = True
     Raises:
         UserError: The model has parts that cannot be exported, or the outputs differ. The target is not changed.
     """
-    check_onnx()
+    check_export_packages()
     import onnx
 
-    graph, metadata = build_graph(predictor), collect_metadata(predictor, source)
+    module, metadata = build_export_module(predictor), collect_metadata(predictor, model_files)
     example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
     # The TorchScript exporter: the dynamo exporter rejects NMS, as the number of kept boxes depends on the data.
     options = {'dynamo': False} if torch.__version__ >= torch.torch_version.TorchVersion('2.5') else {}
     with atomic_write(target) as unfinished:
         with torch.no_grad(), warnings.catch_warnings():
-            # The exporter warns about values that tracing makes constant. The comparison shows that they are constant.
+            # The exporter warns about values that become constants. ``compare`` tests the file at other sizes.
             warnings.simplefilter('ignore')
             torch.onnx.export(
-                graph,
+                module,
                 (example,),
                 str(unfinished),
                 input_names=[INPUT],
-                output_names=list(graph.outputs),
-                dynamic_axes={INPUT: DYNAMIC_INPUT, **graph.outputs},
+                output_names=list(module.outputs),
+                dynamic_axes={INPUT: DYNAMIC_INPUT, **module.outputs},
                 opset_version=OPSET,
                 **options,
             )

@@ -18,7 +18,7 @@ from torch import nn
 
 from ..checkpoints.loading import check_fits
 from ..checkpoints.safe_loading import read_for_mmengine
-from ..checkpoints.weights import WRAPPERS
+from ..checkpoints.weights import MODULE_PREFIX
 from ..config import read_config
 from ..datasets.checks.images import get_image_loader
 from ..datasets.checks.sources import get_type_name, iter_leaf_datasets
@@ -27,13 +27,13 @@ from ..errors import UserError, escape_controls
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..ops.compiled import check_operators, check_operators_load
 from .drawing import choose_palette
+from .model_files import ModelFiles, find_model_files
 from .predictor import Classifier, Detector, Predictor, Segmentor
-from .sources import Source, find_source
 
 PREDICTORS = {predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)}
-LOADING_STEP = 'LoadImageFromFile'
+LOADING_TRANSFORM = 'LoadImageFromFile'
 # Transforms in test pipelines that need annotations.
-ANNOTATION_STEPS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations', 'ApplyExifAsAnnotated')
+ANNOTATION_TRANSFORMS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations', 'ApplyExifAsAnnotated')
 CIFAR = ('CIFAR10', 'CIFAR100')
 
 
@@ -49,7 +49,7 @@ def load(
     Args:
         config: A config file, or the work dir of a run.
         checkpoint: A file or URL; no code in it runs. Default: the work dir's best or newest checkpoint, or the
-            weights shipped with a config of this project (:func:`find_source`).
+            weights shipped with a config of this project (:func:`find_model_files`).
         device: ``'cpu'``, ``'cuda'``, ``'cuda:N'``; default: a GPU if there is one.
         score_thr: Confidence threshold of a detector, 0.3 by default.
         trust_checkpoint: Unpickle the checkpoint, which can run code. Set it only for your own files.
@@ -61,14 +61,14 @@ def load(
         UserError: The config, checkpoint or device does not exist, or the task of the config is not supported.
         CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
-    source, torch_device = find_source(config, checkpoint), resolve_device(device)
+    model_files, torch_device = find_model_files(config, checkpoint), resolve_device(device)
     # All threads share mmengine's default scope, and two cannot parse configs at once in Python 3.11.7 (gh-106905).
     with BUILD_LOCK:
-        cfg = read_config(source.config)
-        content = read_for_mmengine(source.checkpoint, trusted=trust_checkpoint)
-        predictor = build_predictor(cfg, source.config, content['meta'])
-        check_fits(predictor.network, content, source.checkpoint)
-        weights = {WRAPPERS.sub('', name): tensor for name, tensor in content['state_dict'].items()}
+        cfg = read_config(model_files.config)
+        content = read_for_mmengine(model_files.checkpoint, trusted=trust_checkpoint)
+        predictor = build_predictor(cfg, model_files.config, content['meta'])
+        check_fits(predictor.network, content, model_files.checkpoint)
+        weights = {MODULE_PREFIX.sub('', name): tensor for name, tensor in content['state_dict'].items()}
         predictor.network.load_state_dict(weights, strict=False)
     predictor.network.to(torch_device)
     if score_thr is not None:
@@ -81,14 +81,14 @@ def load(
 
 
 def load_for_command(
-    source: Source, device: str, score_thr: float | None = None, trust_checkpoint: bool = False
+    model_files: ModelFiles, device: str, score_thr: float | None = None, trust_checkpoint: bool = False
 ) -> Predictor:
-    """Load a model by :func:`load`. Reject GPUs that torch cannot use and mmcv's operators that do not fit torch."""
+    """Load a model. Raise a UserError if torch cannot use the GPU, or mmcv's operators do not fit torch."""
     if device == 'auto':
         check_gpus()
     check_operators_load()
     with silence_output():
-        model = load(source.config, source.checkpoint, device, score_thr, trust_checkpoint)
+        model = load(model_files.config, model_files.checkpoint, device, score_thr, trust_checkpoint)
     if model.device.type == 'cuda':
         check_operators(Config({'default_scope': model.scope}))
     return model
@@ -119,16 +119,22 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     if 'lora_rank' in (model_cfg.get('backbone') or {}):
         model_cfg['backbone'].lora_rank = 0
     if get_type_name(dataset) in CIFAR:
-        # CIFAR's pipelines neither load nor resize, since its files contain RGB arrays of 32 x 32.
+        # CIFAR's pipelines neither load nor resize, since its files contain RGB arrays of 32 x 32. Image files load as
+        # BGR, so the channels are converted if training did not convert them, and the reverse.
         dataset.pipeline.insert(0, ConfigDict(type='Resize', scale=(32, 32), interpolation='area'))
         model_cfg['data_preprocessor'].to_rgb = not model_cfg['data_preprocessor'].get('to_rgb', False)
-    steps = [step for step in dataset.pipeline if get_type_name(step) not in (LOADING_STEP, *ANNOTATION_STEPS)]
+    transforms = [
+        transform
+        for transform in dataset.pipeline
+        if get_type_name(transform) not in (LOADING_TRANSFORM, *ANNOTATION_TRANSFORMS)
+    ]
     with build_in_scope(predictor_class.scope):
         # The weights are float32, since the data_preprocessor converts images to float32.
         model = revert_sync_batchnorm(MODELS.build(model_cfg)).float().eval()
         names = find_class_names(meta, dataset, model)
-        palette = choose_palette(len(names), [info.get('palette') for info in find_class_info(meta, dataset)])
-        return predictor_class(model, Compose(steps), get_image_loader(dataset), names, palette)
+        palettes = [dataset_meta.get('palette') for dataset_meta in collect_dataset_metas(meta, dataset)]
+        palette = choose_palette(len(names), palettes)
+        return predictor_class(model, Compose(transforms), get_image_loader(dataset), names, palette)
 
 
 @contextmanager
@@ -155,14 +161,14 @@ def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[s
     """
     counts = [getattr(module, 'num_classes', None) for module in model.modules()]
     count = max((count for count in counts if isinstance(count, int)), default=0)
-    for info in find_class_info(meta, dataset):
-        names = info.get('classes')
+    for dataset_meta in collect_dataset_metas(meta, dataset):
+        names = dataset_meta.get('classes')
         if isinstance(names, (list, tuple)) and names and len(names) == (count or len(names)):
             return [escape_controls(str(name)) for name in names]
     return [f'class {label}' for label in range(count)]
 
 
-def find_class_info(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
+def collect_dataset_metas(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
     """Return class names and palettes of the checkpoint and of the config's dataset. Call it in the config's scope."""
     meta = meta if isinstance(meta, Mapping) else {}
     info = meta.get('dataset_meta')

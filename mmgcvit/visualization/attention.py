@@ -21,7 +21,7 @@ from .drawing import ATTENTION_UNIT, MARK, draw_box, draw_image, draw_map, make_
 from .networks import (
     Box,
     View,
-    check_number,
+    check_index,
     find_detailed_stage,
     get_backbone,
     get_stride,
@@ -82,12 +82,12 @@ def compute_attention(
         at: Position (x, y) of the query in pixels of the image; by default the centre.
     """
     backbone = get_backbone(model)
-    check_number('stage', stage, backbone.num_stages)
+    check_index('stage', stage, backbone.num_stages)
     view = prepare_view(model, image)
     if stage is None:
         stage = find_detailed_stage(backbone, view.inputs, min(DEFAULT_STAGE, backbone.num_stages - 1))
     blocks = backbone.stages[stage].blocks
-    check_number('block', block, len(blocks), f' in stage {stage}')
+    check_index('block', block, len(blocks), f' in stage {stage}')
     num_types = len(getattr(backbone.stages[stage], 'attention_types', (None,)))
     first = (len(blocks) - 1 if block is None else block) // num_types * num_types
     indices = range(first, min(first + num_types, len(blocks)))
@@ -98,7 +98,7 @@ def compute_attention(
                 f'block {index} of stage {stage} has {type(attn).__name__}, which has no attention map; choose '
                 "another block; for the first block of LSA, use 'mmgcvit visualize shifts'"
             )
-    check_number('head', head, modules[0].num_heads, f' in stage {stage}')
+    check_index('head', head, modules[0].num_heads, f' in stage {stage}')
     inputs = record_inputs(backbone, view.inputs, modules)
     height, width = inputs[0][0].shape[1:3]
     stride = get_stride(backbone, stage)

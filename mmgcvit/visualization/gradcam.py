@@ -1,7 +1,7 @@
 """Compute and draw Grad-CAM (arXiv 1610.02391) with the package ``grad-cam``: which regions support a class.
 
-Grad-CAM weights each channel by its mean gradient over the image. A detector's box depends only on its own position, so
-boxes are explained by HiResCAM (arXiv 2011.08891), which weights each position by the gradient there.
+Grad-CAM weights each channel by its mean gradient over the image, which would dilute the few positions that matter most
+for one box. So boxes are explained by HiResCAM (arXiv 2011.08891), which weights each position by the gradient there.
 
 Shapes: h x w pixels of the network's input without padding.
 """
@@ -19,7 +19,7 @@ from ..errors import UserError, check_installed
 from ..inference import Predictor
 from ..inference.images import ImageLike
 from .drawing import MARK, draw_box, draw_image, draw_map, get_extent, make_figure
-from .networks import Box, View, check_number, find_detailed_stage, get_backbone, prepare_view
+from .networks import Box, View, check_index, find_detailed_stage, get_backbone, prepare_view
 
 # Gradients are scaled up, because grad-cam adds 1e-7 to the maximum by which it divides.
 GRADIENT_SCALE = 1e4
@@ -36,17 +36,17 @@ class GradCam:
     stage: int  # the stage whose feature map is weighted
     cam: np.ndarray  # (h, w), from 0 to 1; all 0 if no region supports the class
     class_name: str
-    score: float  # of the class or the box, from 0 to 1; for a segmentor, the class's share of the image
+    score: float | None  # of the class or the box, from 0 to 1; None for a segmentor
     box: Box | None = None  # for a detector, in pixels of the image
-    region: np.ndarray | None = None  # for a segmentor, bool in the logits' shape, which covers the padded inputs
+    region: np.ndarray | None = None  # for a segmentor, bool in the shape of the logits of the padded inputs
 
 
-# A function from the model's output for one image to the scalar to differentiate; and its fields of :class:`GradCam`.
-Target = tuple[Callable[[Any], Tensor], dict[str, Any]]
+# The function from the model's output for one image to the scalar to differentiate; and keyword arguments of GradCam.
+TargetAndFields = tuple[Callable[[Any], Tensor], dict[str, Any]]
 
 
-class Outputs(nn.Module):
-    """Wrap a model for grad-cam: return the scores of a classifier or segmentor, or the objects of a detector."""
+class ModelWrapper(nn.Module):
+    """Wrap a model for grad-cam: return the logits of a classifier or segmentor, or the objects of a detector."""
 
     def __init__(self, model: Predictor, view: View) -> None:
         super().__init__()
@@ -83,12 +83,12 @@ def compute_gradcam(
         raise UserError(f'box {box}: needs a detector; this is a {model.task} model')
     backbone = get_backbone(model)
     label = None if class_name is None else find_label(model, class_name)
-    check_number('stage', stage, backbone.num_stages)
+    check_index('stage', stage, backbone.num_stages)
     view = prepare_view(model, image)
-    outputs, method = Outputs(model, view), METHODS[model.task]
+    outputs, method = ModelWrapper(model, view), METHODS[model.task]
     with torch.no_grad():
         target, fields = TARGETS[model.task](model, outputs(view.inputs)[0], label, box)
-    # A detector's box comes from one level of the feature pyramid, to which late stages may not contribute.
+    # The Grad-CAM of a late stage may be zero after its ReLU; then the stage before it is tried.
     last = find_detailed_stage(backbone, view.inputs, backbone.num_stages - 1)
     for index in range(last, -1, -1) if stage is None else [stage]:
         # The output norm of the stage if it has one, else the stage: (B, H, W, C).
@@ -100,8 +100,8 @@ def compute_gradcam(
     return GradCam(view, method, index, cam[:rows, :columns], **fields)
 
 
-def compute_cam(method: str, layer: nn.Module, outputs: Outputs, inputs: Tensor, target: Callable) -> np.ndarray:
-    """Return the Grad-CAM (h, w) of a layer, from 0 to 1, for inputs (1, C, h, w)."""
+def compute_cam(method: str, layer: nn.Module, outputs: ModelWrapper, inputs: Tensor, target: Callable) -> np.ndarray:
+    """Return the Grad-CAM (h', w') of a layer, from 0 to 1, for padded inputs (1, 3, h', w')."""
     from pytorch_grad_cam import GradCAM, HiResCAM
 
     cam = {'Grad-CAM': GradCAM, 'HiResCAM': HiResCAM}[method](outputs, [layer], lambda x: x.permute(0, 3, 1, 2))
@@ -125,21 +125,21 @@ def find_label(model: Predictor, class_name: str | int) -> int:
     raise UserError(f'unknown class {class_name}; the model has {len(names)}: {listed}')
 
 
-def make_class_target(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
+def make_class_target(model: Predictor, logits: Tensor, label: int | None, _: None) -> TargetAndFields:
     """Return the target for a class, by default the predicted one."""
     label = int(logits.argmax()) if label is None else label
     fields = {'class_name': model.get_names([label])[0], 'score': float(logits.softmax(-1)[label])}
     return lambda output: output[label], fields
 
 
-def make_box_target(model: Predictor, sample: Any, label: int | None, box: int | None) -> Target:
+def make_box_target(model: Predictor, sample: Any, label: int | None, box: int | None) -> TargetAndFields:
     """Return the target for a box by its index in descending score, among all boxes or those of a class."""
     objects = sample.pred_instances
     indices = range(len(objects)) if label is None else (objects.labels == label).nonzero()[:, 0].tolist()
     where = ' in the image' if label is None else f' of class {model.get_names([label])[0]} in the image'
     if not len(indices):
         raise UserError(f'the detector finds no box{where}')
-    check_number('box', box, len(indices), where)
+    check_index('box', box, len(indices), where)
     index = indices[box or 0]
     fields = {
         'class_name': model.get_names([int(objects.labels[index])])[0],
@@ -150,7 +150,7 @@ def make_box_target(model: Predictor, sample: Any, label: int | None, box: int |
     return lambda output: output.pred_instances.scores[index].double().logit(eps=1e-12), fields
 
 
-def make_region_target(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
+def make_region_target(model: Predictor, logits: Tensor, label: int | None, _: None) -> TargetAndFields:
     """Return the target for the pixels of a class, by default the class with the most pixels."""
     label_map = logits.argmax(0)
     label = int(label_map.flatten().bincount().argmax()) if label is None else label
@@ -158,7 +158,7 @@ def make_region_target(model: Predictor, logits: Tensor, label: int | None, _: N
     if not region.any():
         names = ', '.join(model.get_names(label_map.unique().tolist()))
         raise UserError(f'the segmentor finds no pixel of class {name}; it finds {names}')
-    fields = {'class_name': name, 'score': float(region.float().mean()), 'region': region.cpu().numpy()}
+    fields = {'class_name': name, 'score': None, 'region': region.cpu().numpy()}
     return lambda output: output[label][region].mean(), fields
 
 
@@ -168,8 +168,8 @@ TARGETS = {'classification': make_class_target, 'detection': make_box_target, 's
 def draw_gradcam(result: GradCam) -> Figure:
     """Draw the image with the explained box or region, and beside it the Grad-CAM overlay."""
     view = result.view
-    share = f'score {result.score:.2f}' if result.region is None else f'{result.score:.1%} of the pixels'
-    title = f'{result.method}, stage {result.stage}: class {result.class_name}, {share}'
+    support = f'score {result.score:.2f}' if result.region is None else f'{result.region.mean():.1%} of the pixels'
+    title = f'{result.method}, stage {result.stage}: class {result.class_name}, {support}'
     figure = make_figure(view, title, rows=1, columns=2, width=4.4)
     left, right = figure.subplots(1, 2)
     draw_image(left, view, 'image')

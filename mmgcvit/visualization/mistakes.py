@@ -36,19 +36,19 @@ MAX_WITH_NUMBERS = 25
 
 
 @dataclass(frozen=True)
-class Mistake:
+class ScoredImage:
     """An image of a dataset with its prediction and score.
 
     Attributes:
         score: From 0 to 1; see :data:`SCORES`.
-        text: The number of right predictions and the most frequent confusions.
+        summary: The number of right predictions and the most frequent confusions.
     """
 
     index: int
     path: Path
     prediction: Prediction
     score: float
-    text: str
+    summary: str
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ class Mistakes:
     """The mistakes of a model on a dataset.
 
     Attributes:
-        counts: The confusion matrix of all images, see :func:`score_image`.
+        confusion_matrix: The confusion matrix of all images, see :func:`score_image`.
         worst: The worst images by ascending score.
         curves: The curves of a detector, else None.
     """
 
-    counts: np.ndarray
-    worst: list[Mistake]
+    confusion_matrix: np.ndarray
+    worst: list[ScoredImage]
     curves: DetectionCurves | None
 
 
@@ -70,12 +70,12 @@ def score_image(ground_truth: Prediction, prediction: Prediction, classes: Seque
     """Compare a prediction with the ground truth of its image.
 
     Returns:
-        The score, see :data:`SCORES`; an image without objects or labels has 1. The confusion matrix (n + 1, n + 1) of
-        n classes and the background: rows are the ground truth, columns the prediction.
+        score, matrix: The score (:data:`SCORES`), which is 1 for an image without objects or labels; and the confusion
+        matrix (n + 1, n + 1) of n classes and the background, with the ground truth in rows, the prediction in columns.
     """
     if isinstance(prediction, Detections):
         # Each object and each detection counts once.
-        counts = sv.ConfusionMatrix.evaluate_detection_batch(
+        matrix = sv.ConfusionMatrix.evaluate_detection_batch(
             predictions=np.column_stack([prediction.boxes, prediction.labels, prediction.scores]),
             targets=np.column_stack([ground_truth.boxes, ground_truth.labels]),
             num_classes=len(classes),
@@ -83,20 +83,20 @@ def score_image(ground_truth: Prediction, prediction: Prediction, classes: Seque
             iou_threshold=MATCH_IOU_THR,
         ).astype(np.int64)
         total = len(ground_truth) + len(prediction)
-        return 2 * np.trace(counts) / total if total else 1.0, counts
+        return 2 * np.trace(matrix) / total if total else 1.0, matrix
     if isinstance(prediction, Segmentation):
         shapes = ground_truth.label_map.shape, prediction.label_map.shape
         if shapes[0] != shapes[1]:
             raise UserError(f'prediction {shapes[1]} and ground truth {shapes[0]} differ in shape')
         is_labelled = ground_truth.label_map < len(classes)
-        counts = compute_confusion_matrix(
+        matrix = compute_confusion_matrix(
             ground_truth.label_map[is_labelled], prediction.label_map[is_labelled], len(classes)
         )
-        intersection = np.diag(counts)
-        union = counts.sum(0) + counts.sum(1) - intersection
-        return (intersection[union > 0] / union[union > 0]).mean() if union.any() else 1.0, counts
-    counts = compute_confusion_matrix(np.array([ground_truth.label]), np.array([prediction.label]), len(classes))
-    return prediction.scores[ground_truth.label], counts
+        intersection = np.diag(matrix)
+        union = matrix.sum(0) + matrix.sum(1) - intersection
+        return (intersection[union > 0] / union[union > 0]).mean() if union.any() else 1.0, matrix
+    matrix = compute_confusion_matrix(np.array([ground_truth.label]), np.array([prediction.label]), len(classes))
+    return prediction.scores[ground_truth.label], matrix
 
 
 def compute_confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
@@ -105,17 +105,17 @@ def compute_confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_clas
     return np.bincount(labels.astype(np.int64) * size + predicted, minlength=size * size).reshape(size, size)
 
 
-def summarise_confusion_matrix(counts: np.ndarray, classes: Sequence[str], max_named: int = MAX_NAMED) -> list[str]:
+def summarise_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], max_named: int = MAX_NAMED) -> list[str]:
     """Summarise a confusion matrix: the number of right predictions, then the most frequent confusions."""
     names = [*classes, BACKGROUND]
-    wrong = counts - np.diag(np.diag(counts))
+    wrong = matrix - np.diag(np.diag(matrix))
     order = np.argsort(-wrong, axis=None, kind='stable')[:max_named]
-    pairs = zip(*np.unravel_index(order, counts.shape), strict=True)
+    pairs = zip(*np.unravel_index(order, matrix.shape), strict=True)
     texts = [f'{wrong[pair]:,} × {names[pair[0]]} → {names[pair[1]]}' for pair in pairs if wrong[pair]]
-    return [f'{np.trace(counts):,} of {counts[:-1].sum():,} right', *texts]
+    return [f'{np.trace(matrix):,} of {matrix[:-1].sum():,} right', *texts]
 
 
-def find_mistakes(
+def evaluate_images(
     model: Predictor, dataset: BaseDataset, max_worst: int, batch_size: int, progress: Progress
 ) -> Mistakes:
     """Predict all images of a dataset and compare them with their ground truth.
@@ -127,8 +127,8 @@ def find_mistakes(
         batch_size: Number of images per batch.
         progress: The progress bar.
     """
-    counts = np.zeros((len(model.classes) + 1,) * 2, np.int64)
-    worst: list[Mistake] = []
+    matrix = np.zeros((len(model.classes) + 1,) * 2, np.int64)
+    worst: list[ScoredImage] = []
     objects, detections = [], []
     unfiltered = copy(model)
     unfiltered.score_thr = 0.0
@@ -145,13 +145,13 @@ def find_mistakes(
                 objects.append(replace(ground_truth, masks=None))
                 detections.append(replace(prediction, masks=None))
                 prediction = prediction.select(np.flatnonzero(prediction.scores >= model.score_thr))
-            score, image_counts = score_image(ground_truth, prediction, model.classes)
-            counts += image_counts
-            text = '; '.join(summarise_confusion_matrix(image_counts, model.classes))
-            wrong = [Mistake(index, path, prediction, float(score), text)] if score < 1 else []
+            score, image_matrix = score_image(ground_truth, prediction, model.classes)
+            matrix += image_matrix
+            text = '; '.join(summarise_confusion_matrix(image_matrix, model.classes))
+            wrong = [ScoredImage(index, path, prediction, float(score), text)] if score < 1 else []
             worst = heapq.nsmallest(max_worst, [*worst, *wrong], key=attrgetter('score', 'index'))
     curves = compute_detection_curves(objects, detections, len(model.classes)) if objects else None
-    return Mistakes(counts, worst, curves)
+    return Mistakes(matrix, worst, curves)
 
 
 def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, float | int | None]]:
@@ -160,8 +160,9 @@ def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, f
     A ratio without any predictions or ground truths is 0. AP is None for a class without objects.
     """
     num_classes = len(model.classes)
-    right = np.diag(mistakes.counts)[:num_classes]
-    ground_truths, predictions = mistakes.counts.sum(1)[:num_classes], mistakes.counts.sum(0)[:num_classes]
+    right = np.diag(mistakes.confusion_matrix)[:num_classes]
+    ground_truths = mistakes.confusion_matrix.sum(1)[:num_classes]
+    predictions = mistakes.confusion_matrix.sum(0)[:num_classes]
     total = ground_truths + predictions
     columns = {
         'ground_truths': ground_truths,
@@ -179,33 +180,33 @@ def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, f
     }
 
 
-def draw_confusion(counts: np.ndarray, classes: Sequence[str], task: str) -> Figure:
+def draw_confusion(matrix: np.ndarray, classes: Sequence[str], task: str) -> Figure:
     """Draw a confusion matrix with counts in the cells and row-normalised values as colours."""
     names = [*classes, BACKGROUND] if task == 'detection' else list(classes)
-    counts = counts[: len(names), : len(names)]
+    matrix = matrix[: len(names), : len(names)]
     side = float(np.clip(0.35 * len(names), 6, 24))
     figure = Figure(figsize=(1.15 * side, side), layout='constrained')
     axes = figure.add_subplot(xlabel='predicted', ylabel='ground truth', title=COUNTED[task])
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     bar = figure.colorbar(axes.imshow(shares, cmap='Blues', vmin=0, vmax=1), ax=axes, shrink=0.8)
     bar.set_label('row-normalised')
     size = float(np.clip(43 * side / len(names), 2, 9))
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
     axes.set_yticks(range(len(names)), names, fontsize=size)
-    for row, column in np.argwhere(counts) if len(names) <= MAX_WITH_NUMBERS else ():
+    for row, column in np.argwhere(matrix) if len(names) <= MAX_WITH_NUMBERS else ():
         colour = 'white' if shares[row, column] > 0.5 else 'black'
-        number = f'{counts[row, column]:,}' if counts.max() < 1e4 else f'{shares[row, column]:.0%}'
+        number = f'{matrix[row, column]:,}' if matrix.max() < 1e4 else f'{shares[row, column]:.0%}'
         axes.text(column, row, number, ha='center', va='center', fontsize=size, color=colour)
     return figure
 
 
 def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistakes: Mistakes, title: str) -> None:
     """Write the pictures, ``mistakes.json``, and ``report.html``, which contains them all."""
-    counts, curves, score_name = mistakes.counts, mistakes.curves, SCORES[model.task]
-    save(draw_confusion(counts, model.classes, model.task), folder / 'confusion.png')
+    matrix, curves, score_name = mistakes.confusion_matrix, mistakes.curves, SCORES[model.task]
+    save(draw_confusion(matrix, model.classes, model.task), folder / 'confusion.png')
     pictures = [('Confusion matrix', folder / 'confusion.png')]
     summary = [
-        f'{len(dataset)} images, {COUNTED[model.task]}: {", ".join(summarise_confusion_matrix(counts, model.classes))}'
+        f'{len(dataset)} images, {COUNTED[model.task]}: {", ".join(summarise_confusion_matrix(matrix, model.classes))}'
     ]
     if curves is not None:
         save(draw_detection_curves(curves, model.classes, model.score_thr), folder / 'curves.png')
@@ -215,18 +216,20 @@ def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistake
             f'{model.score_thr:.2f}; the F1 of all objects is highest at {curves.overall.best_threshold:.2f}.'
         )
     images = []
-    for rank, mistake in enumerate(mistakes.worst, start=1):
-        path, image, ground_truth = load_sample(dataset, mistake.index, model.classes)
-        text = f'{path.name}: {score_name} {mistake.score:.2f}; {mistake.text}'
-        cells = draw_cells(text, image, model.palette, ground_truth, mistake.prediction, LARGE_CELL)
+    for rank, scored in enumerate(mistakes.worst, start=1):
+        path, image, ground_truth = load_sample(dataset, scored.index, model.classes)
+        text = f'{path.name}: {score_name} {scored.score:.2f}; {scored.summary}'
+        cells = draw_cells(text, image, model.palette, ground_truth, scored.prediction, LARGE_CELL)
         drawn = write_image(folder / 'worst' / f'{rank:03d}_{path.stem}.jpg', draw_grid(cells, columns=2))
         pictures.append((f'Worst image {rank}', drawn))
-        images.append({'image': str(path), 'score': round(mistake.score, 6), 'text': mistake.text, 'drawn': drawn.name})
+        images.append(
+            {'image': str(path), 'score': round(scored.score, 6), 'text': scored.summary, 'drawn': drawn.name}
+        )
     by_class = score_classes(mistakes, model)
-    matrix = {'classes': [*model.classes, BACKGROUND], 'rows_are_ground_truth': counts.tolist()}
+    entries = {'classes': [*model.classes, BACKGROUND], 'rows_are_ground_truth': matrix.tolist()}
     best = {} if curves is None else {'best_threshold': round(curves.overall.best_threshold, 4)}
     write_json(
         folder / 'mistakes.json',
-        {'counted': COUNTED[model.task], **matrix, **best, 'by_class': by_class, 'worst': images},
+        {'counted': COUNTED[model.task], **entries, **best, 'by_class': by_class, 'worst': images},
     )
     write_report(folder / 'report.html', title, summary, by_class, pictures)

@@ -86,7 +86,7 @@ def get_backbone(model: Predictor) -> PyramidBackbone:
     return backbone
 
 
-def check_number(name: str, index: int | None, count: int, where: str = '') -> None:
+def check_index(name: str, index: int | None, count: int, where: str = '') -> None:
     """Raise a UserError for an index that is not from 0 to ``count - 1``; None is accepted."""
     if index is not None and not 0 <= index < count:
         allowed = f'0 to {count - 1}' if count > 1 else '0 only'

@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..inference import Predictor
 from ..inference.images import ImageLike
 from .drawing import ATTENTION_UNIT, draw_image, draw_map, get_extent, make_figure
-from .networks import Box, View, check_number, get_backbone, prepare_view, record_inputs
+from .networks import Box, View, check_index, get_backbone, prepare_view, record_inputs
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) 
     attn, stem = backbone.stages[0].blocks[0].attn, backbone.stem
     if not hasattr(stem, 'shifts'):
         raise UserError(f'this {type(backbone).__name__} has no shifted copies of the image, which only LSA has')
-    check_number('head', head, attn.num_heads, ' in stage 0')
+    check_index('head', head, attn.num_heads, ' in stage 0')
     view = prepare_view(model, image)
     ((copies,),) = record_inputs(backbone, view.inputs, [attn])
     with torch.no_grad():

@@ -119,7 +119,7 @@ TABLE = 'levels.1.blocks.0.attn.relative_position_bias_table'
             lambda t: t[:-1],
             '1 tensors with a wrong shape or dtype: stages.1.blocks.0.mlp.fc2.weight',
         ),
-        (REFERENCES[0], FC2, lambda t: t.long(), 'of torch.int64'),
+        (REFERENCES[0], FC2, lambda t: t.long(), 'torch.int64 instead'),
         (REFERENCES[0], FC2, lambda t: t / 0, 'NaN or infinity'),
         (REFERENCES[0], TABLE, lambda t: t[:50], 'relative_position_bias_table'),
     ],

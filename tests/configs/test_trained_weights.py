@@ -7,7 +7,7 @@ import pytest
 
 from mmgcvit import load
 from mmgcvit.files import sha256
-from mmgcvit.inference.sources import find_source
+from mmgcvit.inference.model_files import find_model_files
 
 from .. import fork_server
 from ..programs import ROOT
@@ -30,7 +30,7 @@ def test_shipped_weights_match_the_table_and_load_with_their_config():
         path, config = WEIGHTS / f'{name}.safetensors', DEMO / f'{name}.py'
         assert sha256(path) == ROWS[name]['digest'], name
         assert (path.with_name(path.name + '.sha256')).read_text().split()[0] == ROWS[name]['digest'], name
-        assert find_source(config).checkpoint == str(path)
+        assert find_model_files(config).checkpoint == str(path)
         assert load(config, device='cpu').classes == list(read(f'demo/{name}').metainfo.classes), name
 
 

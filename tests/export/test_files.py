@@ -1,4 +1,4 @@
-"""ONNX files of all tasks and both backbones give the model's outputs, and the runner the package's predictions."""
+"""ONNX files of all tasks and both backbones give the model's outputs, and OnnxPredictor the package's predictions."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ import onnx
 import pytest
 import torch
 
-from mmgcvit.export import runner
+from mmgcvit.export import onnx_predictor
 from mmgcvit.export.checking import (
     TOLERANCE,
     compute_difference,
@@ -19,7 +19,7 @@ from mmgcvit.export.checking import (
     open_session,
     remove_score_threshold,
 )
-from mmgcvit.export.runner import Runner
+from mmgcvit.export.onnx_predictor import OnnxPredictor
 
 from ..programs import run
 from .conftest import DEMO, photo_of
@@ -96,9 +96,9 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_the_runner_detects_the_same_objects_as_the_package(exported):
+def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported):
     one, photo = exported('mask_rcnn_gcvit_digits'), photo_of()
-    found, expected = Runner(one.path)(photo), one.model(photo)
+    found, expected = OnnxPredictor(one.path)(photo), one.model(photo)
     assert len(expected.boxes) > 0
     np.testing.assert_array_equal(found.labels, expected.labels)
     assert found.class_names == expected.class_names
@@ -108,24 +108,24 @@ def test_the_runner_detects_the_same_objects_as_the_package(exported):
     assert (found.masks != expected.masks).mean() < 1e-3
 
 
-def test_the_runner_predicts_the_same_scores_and_segmentation_as_the_package(exported, tmp_path):
+def test_the_onnx_predictor_predicts_the_same_scores_and_segmentation_as_the_package(exported, tmp_path):
     path = str(tmp_path / 'photo.png')
     cv2.imwrite(path, photo_of(90, 70, '7'))
     for name in ('gcvit_digits_cls', 'lsa_digits_cls'):
         one = exported(name)
-        found, expected = Runner(one.path)(path), one.model(path)
+        found, expected = OnnxPredictor(one.path)(path), one.model(path)
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
         assert (found.label, found.class_name) == (expected.label, expected.class_name)
     one, photo = exported('upernet_lsa_digits'), photo_of()
-    assert (Runner(one.path)(photo).label_map == one.model(photo).label_map).mean() > 0.999
+    assert (OnnxPredictor(one.path)(photo).label_map == one.model(photo).label_map).mean() > 0.999
 
 
-def test_a_copied_runner_works_without_torch(exported, tmp_path):
-    shutil.copy(runner.__file__, tmp_path / 'copied.py')
+def test_a_copied_onnx_predictor_works_without_torch(exported, tmp_path):
+    shutil.copy(onnx_predictor.__file__, tmp_path / 'copied.py')
     program = (
         'import sys; sys.modules.update(torch=None, mmgcvit=None, mmengine=None); sys.path.insert(0, sys.argv[1]); '
         'import copied, numpy; '
-        'print(copied.Runner(sys.argv[2])(numpy.zeros((40, 30, 3), numpy.uint8)).label)'
+        'print(copied.OnnxPredictor(sys.argv[2])(numpy.zeros((40, 30, 3), numpy.uint8)).label)'
     )
     one = exported('gcvit_digits_cls')
     result = run([sys.executable, '-c', program, str(tmp_path), str(one.path)])

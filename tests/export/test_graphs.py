@@ -138,12 +138,12 @@ def test_a_failed_comparison_keeps_the_existing_file(monkeypatch, tmp_path):
 
     graph = nn.Identity()
     graph.outputs = {'scores': {}}
-    monkeypatch.setattr(writing, 'build_graph', lambda *_: graph)
+    monkeypatch.setattr(writing, 'build_export_module', lambda *_: graph)
     monkeypatch.setattr(writing, 'collect_metadata', lambda *_: {})
     monkeypatch.setattr(writing, 'compare', reject)
     target = tmp_path / 'model.onnx'
     target.write_text('before')
     with pytest.raises(UserError, match='differs'):
-        writing.write(None, None, target)
+        writing.export_onnx(None, None, target)
     assert [path.name for path in tmp_path.iterdir()] == ['model.onnx']
     assert target.read_text() == 'before'

@@ -107,9 +107,9 @@ def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(cal
 INVALID_ARGUMENTS = {
     'RUN': 'no INPUT given',
     'RUN/classify.py photos/a.png photos/b.jpg': 'photos/a.png is not a checkpoint',
-    'runs/none photos/a.png': 'there is no config runs/none: no file',
+    'runs/none photos/a.png': 'runs/none is neither a config file',
     'RUN/classify.py photos/a.png': 'classify.py has no weights',
-    'photos/a.png RUN/classify.py': 'there is no config photos/a.png',
+    'photos/a.png RUN/classify.py': 'photos/a.png is neither a config file',
     'RUN empty/none.mp4': 'empty/none.mp4: no image or video found',
     'RUN photos --batch-size 0': '--batch-size 0: expected at least 1',
     'RUN photos --tiles 64': 'tiles are for detection; this is a classification model',

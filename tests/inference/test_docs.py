@@ -10,14 +10,14 @@ from ..conftest import ROOT
 from .conftest import copy_work_dirs, picture_of
 from .test_inputs import write_video
 
-SECTION = re.compile(r'## Predict\n(.*?)\n## ', re.DOTALL)
+SECTION = re.compile(r'## Train on your own pictures\n(.*?)\n## ', re.DOTALL)
 TEXT = (ROOT / 'docs' / 'predict.md').read_text() + SECTION.search((ROOT / 'README.md').read_text())[1]
 # The task and the checkpoint's name of each work dir that the pages name.
 WORK_DIRS = {
     'my_detector': ('detection', 'epoch_12.pth'),
     'my_segmentor': ('segmentation', 'iter_160000.pth'),
     'my_classifier': ('classification', 'epoch_300.pth'),
-    'cascade_gcvit_b': ('detection', 'epoch_36.pth'),
+    'photos': ('detection', 'epoch_36.pth'),
 }
 # Tracking is run by tests/integrations/test_track.py.
 COMMANDS = [line for line in TEXT.splitlines() if line.startswith('mmgcvit predict') and '--track' not in line]
@@ -30,7 +30,7 @@ def place(tmp_path, work_dirs, monkeypatch):
     monkeypatch.chdir(tmp_path)
     copy_work_dirs(work_dirs, tmp_path, WORK_DIRS)
     (tmp_path / 'photos' / 'below').mkdir(parents=True)
-    for number, name in enumerate(('photo.jpg', 'photos/a.jpg', 'photos/below/a.jpg')):
+    for number, name in enumerate(('photo.jpg', 'new_photo.jpg', 'photos/a.jpg', 'photos/below/a.jpg')):
         cv2.imwrite(str(tmp_path / name), picture_of(90, 120, number))
     write_video(tmp_path / 'video.mp4', frames=2, codec='mp4v')
     return tmp_path

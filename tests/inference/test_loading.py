@@ -13,7 +13,7 @@ from mmgcvit import GCViT, load
 from mmgcvit.checkpoints import CheckpointError
 from mmgcvit.inference import UserError
 from mmgcvit.inference.loading import build_predictor, find_class_names
-from mmgcvit.inference.sources import find_source
+from mmgcvit.inference.model_files import find_model_files
 
 from ..checkpoints.conftest import RunsACommand
 from .conftest import CLASSES, config_of, picture_of
@@ -28,12 +28,12 @@ def run_dir(work_dirs, tmp_path):
 def test_the_best_checkpoint_of_a_work_dir_is_loaded_otherwise_the_newest(run_dir):
     """Damaged checkpoints are skipped."""
     best = run_dir / 'best_accuracy_top1_epoch_1.pth'
-    assert find_source(run_dir).checkpoint == str(run_dir / 'epoch_1.pth')
+    assert find_model_files(run_dir).checkpoint == str(run_dir / 'epoch_1.pth')
     best.write_bytes((run_dir / 'epoch_1.pth').read_bytes()[:1000])
-    assert find_source(run_dir).checkpoint == str(run_dir / 'epoch_1.pth')
+    assert find_model_files(run_dir).checkpoint == str(run_dir / 'epoch_1.pth')
     shutil.copy(run_dir / 'epoch_1.pth', best)
-    assert find_source(run_dir).checkpoint == str(best)
-    assert find_source(run_dir, run_dir / 'epoch_1.pth').checkpoint == str(run_dir / 'epoch_1.pth')
+    assert find_model_files(run_dir).checkpoint == str(best)
+    assert find_model_files(run_dir, run_dir / 'epoch_1.pth').checkpoint == str(run_dir / 'epoch_1.pth')
 
 
 def test_invalid_configs_checkpoints_and_arguments_are_rejected(run_dir, work_dirs, tmp_path, monkeypatch):
@@ -49,8 +49,8 @@ def test_invalid_configs_checkpoints_and_arguments_are_rejected(run_dir, work_di
         (torn,): 'checkpoint',
         (two,): r'has 2 configs \(\*\.py\) instead of one; name the config',
         (none,): 'has 0 configs',
-        ('nowhere.py', 'x.pth'): r'there is no config nowhere\.py',
-        (run_dir / 'classify.py',): 'has no weights; name a checkpoint',
+        ('nowhere.py', 'x.pth'): r'nowhere\.py is neither a config file',
+        (run_dir / 'classify.py',): 'has no weights; pass a checkpoint',
         (run_dir / 'classify.py', 'nowhere.pth'): r'there is no checkpoint nowhere\.pth',
         ('words.py', whole): 'words.py',
         ('untested.py', whole): 'a test_dataloader with a pipeline',

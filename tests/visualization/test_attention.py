@@ -112,7 +112,7 @@ def test_the_figure_has_two_panels_for_each_block(gcvit, picture):
         ('gcvit', {'stage': 1, 'block': 2}, 'there is no block 2 in stage 1; expected 0 to 1'),
         ('gcvit', {'stage': 1, 'head': 2}, 'there is no head 2 in stage 1; expected 0 to 1'),
         ('gcvit', {'at': (500, 3)}, 'position 500,3: the network sees x from 0 to 120 and y from 0 to 90'),
-        ('lsa', {'stage': 0, 'block': 0}, "block 0 of stage 0 has ShiftAttention, .* visualize shifts"),
+        ('lsa', {'stage': 0, 'block': 0}, 'block 0 of stage 0 has ShiftAttention, .* visualize shifts'),
     ],
 )
 def test_invalid_stages_blocks_heads_and_positions_are_rejected(request, picture, network, asked, message):

@@ -20,7 +20,7 @@ from mmgcvit.visualization.ground_truth import build_dataset, load_sample
 from mmgcvit.visualization.mistakes import (
     Mistakes,
     compute_confusion_matrix,
-    find_mistakes,
+    evaluate_images,
     score_classes,
     score_image,
     summarise_confusion_matrix,
@@ -112,14 +112,14 @@ def count_in_files(data, task):
 
 def test_the_matrix_counts_what_the_files_hold_and_the_worst_images_come_first(model, dataset, data, task):
     with Progress(disable=True) as progress:
-        mistakes = find_mistakes(model, dataset, len(dataset), 2, progress)
-        two = find_mistakes(model, dataset, 2, 3, progress).worst
-    counts, worst = mistakes.counts, mistakes.worst
+        mistakes = evaluate_images(model, dataset, len(dataset), 2, progress)
+        two = evaluate_images(model, dataset, 2, 3, progress).worst
+    counts, worst = mistakes.confusion_matrix, mistakes.worst
     rows = {row: count for row, count in enumerate(counts[:-1].sum(1).tolist()) if count}
     assert rows == count_in_files(data, task)
-    scores = [mistake.score for mistake in worst]
+    scores = [image.score for image in worst]
     assert (len(scores), scores) == (len(dataset), sorted(scores))
-    assert [mistake.index for mistake in two] == [mistake.index for mistake in worst[:2]]
+    assert [image.index for image in two] == [image.index for image in worst[:2]]
     for number in range(len(dataset)):
         path, image, truth = load_sample(dataset, number, model.classes)
         np.testing.assert_array_equal(image, cv2.imread(str(path)))

@@ -42,7 +42,7 @@ def test_options_change_the_figure(call, work_dirs, photo, tmp_path):
     call('visualize', 'attention', *where, '--stage', 1, '--block', 0, '--head', 1, '--at', '100,20')
     drawn = (tmp_path / 'new' / 'it.svg').read_text()
     assert '<!-- GCViT, stage 1, head 1 -->' in drawn
-    assert 'the query at 100, 20' in drawn
+    assert 'query at (100, 20) px' in drawn
 
 
 @pytest.mark.parametrize(

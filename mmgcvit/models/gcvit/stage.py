@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.attention import share_queries
+from ..layers.attention import expand_queries
 from ..layers.autocast import cast_weights_together
 from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, checkpoint_block
 from ..layers.position import gather_biases
@@ -40,7 +40,7 @@ class Block(TransformerBlock):
 
     @cast_weights_together
     def forward(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
-        """Apply the block to a map (B, H, W, C), with the global query as returned by :func:`share_queries`."""
+        """Apply the block to a map (B, H, W, C), with the global query as returned by :func:`expand_queries`."""
         x = self.attn_residual(x, self.attn(self.norm1(x), q_global, bias))
         return self.mlp_residual(x, self.mlp(self.norm2(x)))
 
@@ -79,8 +79,8 @@ class Stage(nn.Module):
         self.with_cp = with_cp
         self.global_query = self.global_query_type(embed_dims, num_heads, window, poolings)
         if len(drop_path_rates) == 1:
-            # A stage of one block has no global attention, but published checkpoints have its generator. It gets no
-            # gradient, for which distributed training would wait, so it is frozen.
+            # A stage of one block has no global attention, but published checkpoints have its generator. It is frozen,
+            # because DistributedDataParallel rejects trainable parameters without gradients.
             self.global_query.requires_grad_(False)
         self.blocks = nn.ModuleList(
             self.block_type(
@@ -96,7 +96,7 @@ class Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to a map (B, H, W, C)."""
         # All windows of an image and all blocks share one query.
-        q_global = share_queries(self.global_query(x), count_windows(x.shape[1:3], self.window))
+        q_global = expand_queries(self.global_query(x), count_windows(x.shape[1:3], self.window))
         biases = gather_biases([block.attn.position for block in self.blocks])
         for block, bias in zip(self.blocks, biases, strict=True):
             x = checkpoint_block(block, x, q_global, bias) if self.with_cp else block(x, q_global, bias)

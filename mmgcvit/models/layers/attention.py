@@ -84,7 +84,7 @@ def attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tenso
     return (scores if bias is None else scores + bias).softmax(-1)
 
 
-def share_queries(q: Tensor, num_windows: int) -> Tensor:
+def expand_queries(q: Tensor, num_windows: int) -> Tensor:
     """Prepare queries that all windows of an image share, once for several calls of :func:`attend`.
 
     On CUDA (B, nH, N, d) becomes (B, nW, nH, N, d), since kernels need a copy for each window. On a CPU and in exports

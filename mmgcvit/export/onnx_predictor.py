@@ -1,10 +1,11 @@
-"""Predict images with an ONNX file of ``mmgcvit export``. This needs NumPy, onnxruntime, OpenCV and Pillow, not torch.
+"""Run inference with an ONNX file of ``mmgcvit export``, without torch.
 
-This file imports nothing else of mmgcvit. Copy it into your own project, also on a machine without torch::
+This file needs NumPy, onnxruntime, OpenCV and Pillow, and imports nothing else of mmgcvit. Copy it into your own
+project, also on a machine without torch::
 
-    from runner import Runner
+    from onnx_predictor import OnnxPredictor
 
-    detections = Runner('detector.onnx')('photo.jpg')
+    detections = OnnxPredictor('detector.onnx')('photo.jpg')
     print(detections.boxes, detections.scores, detections.labels)
 """
 
@@ -18,7 +19,12 @@ import onnxruntime
 from PIL import Image
 
 # OpenCV's interpolation flags by mmcv's names, which test pipelines use. Pillow's names are mmcv's in upper case.
-FLAGS = {'nearest': cv2.INTER_NEAREST, 'bilinear': cv2.INTER_LINEAR, 'bicubic': cv2.INTER_CUBIC, 'area': cv2.INTER_AREA}
+CV2_INTERPOLATION = {
+    'nearest': cv2.INTER_NEAREST,
+    'bilinear': cv2.INTER_LINEAR,
+    'bicubic': cv2.INTER_CUBIC,
+    'area': cv2.INTER_AREA,
+}
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,8 @@ class Classification:
 Prediction = Detections | Segmentation | Classification
 
 
-class Runner:
-    """Predicts images with an ONNX file of ``mmgcvit export``; call it with an image.
+class OnnxPredictor:
+    """Runs inference with an ONNX file of ``mmgcvit export``; call it with an image.
 
     Args:
         path: The ONNX file.
@@ -78,11 +84,11 @@ class Runner:
         self.classes = json.loads(self.metadata['classes'])
 
     def __call__(self, image: str | Path | np.ndarray) -> Prediction:
-        """Predict an image file or an array (height, width, 3) uint8 in **BGR** order, as ``cv2.imread`` returns."""
+        """Run inference on an image: a file, or an array (height, width, 3) uint8 in **BGR** order like OpenCV's."""
         image = as_array(image)
-        prepared = self.prepare(image)
+        inputs = self.preprocess(image)
         names = [output.name for output in self.session.get_outputs()]
-        outputs = dict(zip(names, self.session.run(names, {'images': self.normalise(prepared)}), strict=True))
+        outputs = dict(zip(names, self.session.run(names, {'images': inputs}), strict=True))
         if self.task == 'classification':
             (scores,) = outputs['scores']
             label = int(scores.argmax())
@@ -91,23 +97,24 @@ class Runner:
             size = image.shape[1::-1]
             logits = [cv2.resize(channel, size, interpolation=cv2.INTER_LINEAR) for channel in outputs['logits'][0]]
             return Segmentation(np.argmax(logits, axis=0).astype(np.int32))
-        return self.read_objects(outputs, prepared.shape[:2], image.shape[:2])
+        return self.postprocess(outputs, inputs.shape[2:], image.shape[:2])
 
-    def prepare(self, image: np.ndarray) -> np.ndarray:
-        """Resize and crop an image (height, width, 3) uint8 as the test pipeline does."""
+    def preprocess(self, image: np.ndarray) -> np.ndarray:
+        """Resize, crop and normalise an image (height, width, 3) uint8 to the network's input (1, 3, h, w) float32."""
+        # (width, height), as Pillow and OpenCV take it.
         size, interpolation = self.choose_size(image.shape[:2]), self.metadata['interpolation']
         if self.metadata['backend'] == 'pillow':
             resized = np.array(Image.fromarray(image).resize(size, Image.Resampling[interpolation.upper()]))
         else:
-            resized = cv2.resize(image, size, interpolation=FLAGS[interpolation])
+            resized = cv2.resize(image, size, interpolation=CV2_INTERPOLATION[interpolation])
         # (width, height) of the centre crop.
         crop = json.loads(self.metadata['crop']) or size
         top, left = (max(0, round((side - target) / 2)) for side, target in zip(size[::-1], crop[::-1], strict=True))
-        return resized[top : top + crop[1], left : left + crop[0]]
+        return self.normalise(resized[top : top + crop[1], left : left + crop[0]])
 
-    def choose_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return the (width, height) to which an image of ``size`` (height, width) is resized."""
-        scale, (height, width) = json.loads(self.metadata['scale']), size
+    def choose_size(self, ori_shape: tuple[int, int]) -> tuple[int, int]:
+        """Return the (width, height) to which an image of ``ori_shape`` (height, width) is resized."""
+        scale, (height, width) = json.loads(self.metadata['scale']), ori_shape
         edge = self.metadata['edge']
         if edge:
             # mmpretrain rounds down. mmcv, below, rounds to the nearest integer.
@@ -126,19 +133,19 @@ class Runner:
         mean, std = (np.array(json.loads(self.metadata[name]), np.float32) for name in ('mean', 'std'))
         return np.ascontiguousarray(((image.astype(np.float32) - mean) / std).transpose(2, 0, 1)[None])
 
-    def read_objects(
-        self, outputs: dict[str, np.ndarray], size: tuple[int, int], original: tuple[int, int]
+    def postprocess(
+        self, outputs: dict[str, np.ndarray], img_shape: tuple[int, int], ori_shape: tuple[int, int]
     ) -> Detections:
-        """Return the objects, scaled from an image of ``size`` to the ``original`` size, both (height, width)."""
+        """Drop objects with low scores; scale the others from ``img_shape`` to ``ori_shape``, both (height, width)."""
         kept = outputs['scores'] >= self.score_thr
-        y_scale, x_scale = (before / after for before, after in zip(original, size, strict=True))
+        y_scale, x_scale = (before / after for before, after in zip(ori_shape, img_shape, strict=True))
         boxes = outputs['boxes'][kept] * np.array([x_scale, y_scale, x_scale, y_scale], np.float32)
         labels, masks = outputs['labels'][kept], None
         if 'masks' in outputs:
             threshold = json.loads(self.metadata['mask_thr_binary'])
             masks_in_boxes = zip(outputs['masks'][kept], boxes, strict=True)
-            pasted = [paste(mask, box, original) >= threshold for mask, box in masks_in_boxes]
-            masks = np.array(pasted, bool).reshape(-1, *original)
+            pasted = [paste(mask, box, ori_shape) >= threshold for mask, box in masks_in_boxes]
+            masks = np.array(pasted, bool).reshape(-1, *ori_shape)
         return Detections(boxes, outputs['scores'][kept], labels, [self.classes[label] for label in labels], masks)
 
 
@@ -155,15 +162,15 @@ def as_array(image: str | Path | np.ndarray) -> np.ndarray:
     return loaded
 
 
-def paste(mask: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Paste a mask (h, w) into its box in an image of ``size`` (height, width): bilinearly, with 0 outside the box."""
-    rows = weigh_bins(size[0], box[1], box[3], mask.shape[0])
-    columns = weigh_bins(size[1], box[0], box[2], mask.shape[1])
+def paste(mask: np.ndarray, box: np.ndarray, ori_shape: tuple[int, int]) -> np.ndarray:
+    """Paste a mask (h, w) into its box in an image (height, width): bilinearly, with 0 outside the box."""
+    rows = compute_linear_weights(ori_shape[0], box[1], box[3], mask.shape[0])
+    columns = compute_linear_weights(ori_shape[1], box[0], box[2], mask.shape[1])
     return rows @ mask @ columns.T
 
 
-def weigh_bins(pixels: int, begin: float, end: float, bins: int) -> np.ndarray:
-    """Return the bilinear weights of ``bins`` bins between ``begin`` and ``end`` at pixel centres, (pixels, bins)."""
-    centres = np.arange(pixels, dtype=np.float32) + 0.5
-    positions = (centres - begin) / max(end - begin, 1e-6) * bins - 0.5
-    return np.maximum(0, 1 - np.abs(positions[:, None] - np.arange(bins, dtype=np.float32)))
+def compute_linear_weights(image_side: int, begin: float, end: float, mask_side: int) -> np.ndarray:
+    """Return the matrix (image_side, mask_side) that interpolates one side of a mask, stretched from begin to end."""
+    centres = np.arange(image_side, dtype=np.float32) + 0.5
+    positions = (centres - begin) / max(end - begin, 1e-6) * mask_side - 0.5
+    return np.maximum(0, 1 - np.abs(positions[:, None] - np.arange(mask_side, dtype=np.float32)))

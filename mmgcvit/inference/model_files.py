@@ -11,15 +11,15 @@ from ..errors import CheckpointError, UserError
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 
 
-class Source(NamedTuple):
-    """A config file and a checkpoint (file or URL). ``is_named`` is False if a work dir was given."""
+class ModelFiles(NamedTuple):
+    """A config file and a checkpoint (file or URL). ``is_from_work_dir``: of a work dir, not named by the user."""
 
     config: Path
     checkpoint: str
-    is_named: bool = True
+    is_from_work_dir: bool = False
 
 
-def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Source:
+def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -> ModelFiles:
     """Find the config and the checkpoint of a trained model.
 
     Args:
@@ -30,28 +30,30 @@ def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Sou
     Raises:
         UserError: The config or checkpoint does not exist, or a work dir has several configs.
     """
-    check_source(config, checkpoint)
+    check_model_files(config, checkpoint)
     path = Path(config).expanduser()
     if path.is_dir():
-        return Source(find_config(path), str(checkpoint or find_checkpoint(path)), is_named=False)
-    return Source(path, str(checkpoint or get_weights_path(path)))
+        return ModelFiles(find_config(path), str(checkpoint or find_checkpoint(path)), is_from_work_dir=True)
+    return ModelFiles(path, str(checkpoint or get_weights_path(path)))
 
 
-def check_source(config: str | Path, checkpoint: str | Path | None = None) -> None:
+def check_model_files(config: str | Path, checkpoint: str | Path | None = None) -> None:
     """Raise a UserError if the config or the checkpoint does not exist, before slow imports."""
     path = Path(config).expanduser()
     if path.is_dir():
         find_config(path)
     elif not path.is_file() or path.suffix not in CONFIG_SUFFIXES:
-        raise UserError(f'there is no config {config}: no file (*.py) and no work dir{suggest_config(path)}')
-    elif checkpoint is None and not has_checkpoint(path):
-        raise UserError(f'{config} has no weights; name a checkpoint after it, or use a work dir')
+        raise UserError(
+            f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir{suggest_config(path)}'
+        )
+    elif checkpoint is None and not is_checkpoint_optional(path):
+        raise UserError(f'{config} has no weights; pass a checkpoint as the second argument, or use a work dir')
     if checkpoint is not None and '://' not in str(checkpoint) and not Path(checkpoint).expanduser().is_file():
         raise CheckpointError(f'there is no checkpoint {checkpoint}')
 
 
-def has_checkpoint(config: str | Path) -> bool:
-    """Return whether the checkpoint is optional, as it is for a work dir or a config with shipped weights."""
+def is_checkpoint_optional(config: str | Path) -> bool:
+    """Return whether the user may leave out the checkpoint: for a work dir or a config with shipped weights."""
     path = Path(config).expanduser()
     return path.is_dir() or get_weights_path(path).is_file()
 
@@ -70,7 +72,7 @@ def find_config(work_dir: Path) -> Path:
 
 
 def find_checkpoint(work_dir: Path) -> str:
-    """Return the checkpoint of a work dir that :func:`find_source` takes by default."""
+    """Return the checkpoint of a work dir that :func:`find_model_files` takes by default."""
     from ..checkpoints.reading import check_intact
 
     # mmengine saves the best checkpoint by a validation score as best_*.pth.
@@ -84,5 +86,5 @@ def find_checkpoint(work_dir: Path) -> str:
 
     latest = find_latest_checkpoint(work_dir)
     if latest is None:
-        raise UserError(f'{work_dir} has no checkpoint; train first, or name a checkpoint after it')
+        raise UserError(f'{work_dir} has no checkpoint; train first, or pass a checkpoint as the second argument')
     return str(latest)
