@@ -64,6 +64,7 @@ HOOKS = make_registry(
     'mmgcvit.checkpoints.safe_loading',
     'mmgcvit.visualization.val_images',
     'mmgcvit.engine.hooks.async_loss_log',
+    'mmgcvit.engine.hooks.compile_backbone',
     'mmgcvit.engine.hooks.checkpoint',
     'mmgcvit.engine.hooks.preemption',
     'mmgcvit.engine.hooks.exact_resume',

@@ -15,14 +15,14 @@ HEAVY = ['torch', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'packaging', 'timm', 'tr
 NEEDED_BY_NO_BACKBONE = ['mmgcvit.engine', 'mmgcvit.detection', 'mmgcvit.commands', 'mmcv.ops', 'timm', *SCOPES[1:]]
 REGISTERED = {
     'MODELS': ['RPNHead', 'SingleRoIExtractor', 'DINO', 'GCViT'],
-    'DATASETS': ['ImageNetV2'],
+    'DATASETS': ['ImageNetV2', 'PairedSegDataset'],
     'OPTIM_WRAPPERS': ['AutoPrecisionOptimWrapper'],
     'OPTIM_WRAPPER_CONSTRUCTORS': ['LayerDecayOptimWrapperConstructor', 'GroupedParamsOptimWrapperConstructor'],
     'TASK_UTILS': ['HungarianAssigner'],
     'TRANSFORMS': ['SkipUnreadable', 'ApplyExifAsAnnotated'],
     'HOOKS': [
         *('AsyncLossLogHook', 'AtomicCheckpointHook', 'ExactResumeHook', 'DropNonFinitePredictionsHook'),
-        *('PreemptionHook', 'SafeLoadHook', 'SkipNonFiniteStepHook', 'TF32Hook'),
+        *('CompileBackboneHook', 'PreemptionHook', 'SafeLoadHook', 'SkipNonFiniteStepHook', 'TF32Hook'),
     ],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],
 }

@@ -136,7 +136,7 @@ PYTHON = [block for page in PAGES for block in find_blocks(page, 'python')]
 CONFIGS = [block for block in PYTHON if all(isinstance(node, ast.Assign) for node in ast.parse(block.text).body)]
 # Python blocks that other tests run, identified by a phrase.
 RUN_ELSEWHERE = {
-    'found = Runner(': 'tests/export/test_files.py',
+    'found = OnnxPredictor(': 'tests/export/test_files.py',
     'mmgcvit.load(': 'tests/inference/test_docs.py',
     'Inferencer(': 'tests/inference/test_docs.py',
     "COCO('predictions/images.json')": 'tests/inference/test_docs.py',
