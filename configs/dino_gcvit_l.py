@@ -2,6 +2,7 @@
 
 The paper states neither the epochs nor which of its 21K weights it used; here those of 384 px.
 All blocks are recomputed in the backward pass, which is slower and saves memory.
+Counted for a training step with 2 images in bf16: 4.9 GB without heads and optimizer state (docs/performance.md).
 """
 
 _base_ = [

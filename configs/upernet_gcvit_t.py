@@ -1,4 +1,7 @@
-"""UPerNet, GC ViT-T, ADE20K, 160,000 iterations: mIoU 47.0 (table 4). Windows of 24: docs/recipes.md."""
+"""UPerNet, GC ViT-T, ADE20K, 160,000 iterations: mIoU 47.0 (table 4). Windows of 24: docs/recipes.md.
+
+Counted for a training step with 2 images in bf16: 3.1 GB, without optimizer state (docs/performance.md).
+"""
 
 _base_ = [
     '_base_/models/upernet_gcvit.py',

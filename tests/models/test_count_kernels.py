@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from mmgcvit import GCViT
@@ -31,6 +32,21 @@ class BackboneAndNeck(nn.Module):
         return self.neck(self.backbone(images))
 
 
+class SegmentorWithLoss(nn.Module):
+    """A segmentor with its heads, whose logits are resized to the image, as for the loss."""
+
+    def __init__(self, name):
+        super().__init__()
+        segmentor = build_on_meta(read(name))
+        self.backbone, self.heads = segmentor.backbone, nn.ModuleList([segmentor.decode_head, segmentor.auxiliary_head])
+
+    def forward(self, images):
+        maps = self.backbone(images)
+        labels = images.new_zeros((len(images), *images.shape[2:]), dtype=torch.long)
+        logits = [F.interpolate(head(maps), images.shape[2:], mode='bilinear') for head in self.heads]
+        return [F.cross_entropy(values, labels) for values in logits]
+
+
 # step in the table: (model, image shape, whether it is training)
 STEPS = {
     'tiny, 32 x 224², training': (lambda: GCViT('tiny'), (32, 3, 224, 224), True),
@@ -40,6 +56,14 @@ STEPS = {
     'base, 2 x 800x1333, windows 16, training': (lambda: GCViT('base', window_size=16), DETECTION, True),
     '`cascade_gcvit_b` with its neck, training': (lambda: BackboneAndNeck('cascade_gcvit_b'), DETECTION, True),
     '`dino_gcvit_l` with its neck, training': (lambda: BackboneAndNeck('dino_gcvit_l'), DETECTION, True),
+    **{
+        f'`upernet_gcvit_{size}`, 2 x 512², training': (
+            lambda size=size: SegmentorWithLoss(f'upernet_gcvit_{size}'),
+            (2, 3, 512, 512),
+            True,
+        )
+        for size in 'tb'
+    },
 }
 
 
