@@ -102,7 +102,7 @@ setup(
         'plot': ['matplotlib'],
         # To draw attention and compute Grad-CAM.
         'visualize': ['grad-cam', 'matplotlib'],
-        'test': ['pytest', 'pytest-xdist', 'hypothesis', 'psutil', 'selenium', 'scikit-image', 'scikit-learn'],
+        'test': ['pytest', 'pytest-xdist', 'hypothesis', 'psutil', 'selenium'],
         'lint': ['ruff', 'pre-commit'],
         # To build the documentation. `make docs` installs these packages when it first runs.
         'docs': ['sphinx', 'myst-nb', 'furo', 'sphinx-copybutton'],
