@@ -41,7 +41,7 @@ class BlockAttention:
 
     block: int  # its index in the stage
     kind: str  # 'local' (window attention), 'global' (window attention with global queries) or 'all tokens'
-    window: tuple[int, int]  # (h, w), N = h*w; the size of the feature map if kind is 'all tokens'
+    window_size: tuple[int, int]  # (h, w), N = h*w; the size of the feature map if kind is 'all tokens'
     # Attention weights of the query; NaN outside of its window. A global query has weights in every window. The weights
     # of a window sum to 1, including its padding.
     weights: np.ndarray
@@ -93,7 +93,7 @@ def compute_attention(
     indices = range(first, min(first + num_types, len(blocks)))
     modules = [blocks[index].attn for index in indices]
     for index, attn in zip(indices, modules, strict=True):
-        if not hasattr(attn, 'window') or '.ablations.' in type(attn).__module__:
+        if not hasattr(attn, 'window_size') or '.ablations.' in type(attn).__module__:
             raise UserError(
                 f'block {index} of stage {stage} has {type(attn).__name__}, which has no attention map; choose '
                 "another block; for the first block of LSA, use 'mmgcvit visualize shifts'"
@@ -116,30 +116,30 @@ def compute_block(
 ) -> BlockAttention:
     """Compute the attention of a block with these inputs, for the query at a token (row, column)."""
     size = tuple(inputs[0].shape[1:3])
-    window = attn.window or size
+    window_size = attn.window_size or size
     # As in the model: without a position bias, the window size is fitted to the feature map.
     if not hasattr(attn, 'position'):
-        window = balance_window(window, size)
+        window_size = balance_window(window_size, size)
     # (nW, N): 1 for tokens, 0 for padding.
-    is_token = window_partition(inputs[0].new_ones(1, *size, 1).float(), window)[0, :, :, 0]
+    is_token = window_partition(inputs[0].new_ones(1, *size, 1).float(), window_size)[0, :, :, 0]
     if is_token.numel() * is_token.shape[1] * attn.num_heads > MAX_WEIGHTS:
         raise UserError(f'{is_token.shape[1]:,} tokens with global attention are too many; choose a later stage')
     weights = attn.attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]
     x, *q_global_and_bias = inputs
     q_global = q_global_and_bias[:1]
-    is_global = bool(q_global) and attn.project(window_partition(x, window), *q_global)[0] is q_global[0]
-    kind = 'global' if is_global else 'all tokens' if attn.window is None else 'local'
+    is_global = bool(q_global) and attn.project(window_partition(x, window_size), *q_global)[0] is q_global[0]
+    kind = 'global' if is_global else 'all tokens' if attn.window_size is None else 'local'
     row, column = token
-    query_weights = weights[:, row % window[0] * window[1] + column % window[1]].clone()
+    query_weights = weights[:, row % window_size[0] * window_size[1] + column % window_size[1]].clone()
     if not is_global:
-        query_window = row // window[0] * ceil_div(size[1], window[1]) + column // window[1]
+        query_window = row // window_size[0] * ceil_div(size[1], window_size[1]) + column // window_size[1]
         query_weights[torch.arange(len(query_weights)) != query_window] = float('nan')
     # Padding does not count as a query. A global query has no padding.
     is_query = torch.ones_like(is_token) if is_global else is_token
     received = (weights * is_query[:, :, None]).sum(1) / is_query.sum(1, keepdim=True).clamp_min(1)
-    maps = (window_reverse(values[None, :, :, None], window, size) for values in (query_weights, received))
-    return BlockAttention(index, kind, window, *(values[0, :, :, 0].cpu().numpy() for values in maps))
+    maps = (window_reverse(values[None, :, :, None], window_size, size) for values in (query_weights, received))
+    return BlockAttention(index, kind, window_size, *(values[0, :, :, 0].cpu().numpy() for values in maps))
 
 
 def draw_attention(result: Attention) -> Figure:
@@ -158,7 +158,7 @@ def draw_attention(result: Attention) -> Figure:
     image_axes.plot(*result.at, '+', color=MARK, markersize=12, markeredgewidth=2)
     for column, name in enumerate(('weights', 'received'), start=1):
         # Both blocks share a scale. It ends at a quantile, so that a few peaks do not hide the rest.
-        maps = [getattr(block, name) * np.prod(block.window) for block in result.blocks]
+        maps = [getattr(block, name) * np.prod(block.window_size) for block in result.blocks]
         limit = np.nanquantile(maps, 0.995)
         for row, block in enumerate(result.blocks):
             axes = figure.add_subplot(grid[row, column])
@@ -174,10 +174,10 @@ def draw_windows(axes: Axes, result: Attention, block: BlockAttention, with_quer
     size = height, width = block.weights.shape
     x, y = np.linspace(*result.box[::2], width + 1), np.linspace(*result.box[1::2], height + 1)
     style = {'colors': 'white', 'linewidths': 0.6}
-    axes.vlines([*x[:: block.window[1]], x[-1]], y[0], y[-1], **style)
-    axes.hlines([*y[:: block.window[0]], y[-1]], x[0], x[-1], **style)
+    axes.vlines([*x[:: block.window_size[1]], x[-1]], y[0], y[-1], **style)
+    axes.hlines([*y[:: block.window_size[0]], y[-1]], x[0], x[-1], **style)
     if with_queries:
-        steps = block.window if block.kind == 'global' else size
+        steps = block.window_size if block.kind == 'global' else size
         rows, columns = (range(i % step, side, step) for i, step, side in zip(result.token, steps, size, strict=True))
         for row, column in product(rows, columns):
             draw_box(axes, (x[column], y[row], x[column + 1], y[row + 1]), linewidth=1.2)

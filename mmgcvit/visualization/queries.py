@@ -48,8 +48,8 @@ def compute_queries(model: Predictor, image: ImageLike) -> Queries:
         q_global = stage.global_query(x)
         # Ablation variants without a global query compute an empty one.
         if q_global.shape[2]:
-            query = q_global[0].unflatten(1, stage.window).float().cpu().numpy()
-            tokens = np.moveaxis(query, 0, 2).reshape(*stage.window, -1)
+            query = q_global[0].unflatten(1, stage.window_size).float().cpu().numpy()
+            tokens = np.moveaxis(query, 0, 2).reshape(*stage.window_size, -1)
             stages.append(StageQuery(i, query, find_components(tokens)))
     if not stages:
         raise UserError(f'{type(backbone).__name__} has no global query')

@@ -65,7 +65,7 @@ def test_the_windows_and_queries_of_gcvit_are_those_of_the_page(column, size):
     names = [name for i in range(4) for name in (f'stages.{i}.global_query.extractors', f'stages.{i}.global_query')]
     shapes, outputs = compute_shapes(network, names, size)
     for i, (row, output) in enumerate(zip(table[1:], outputs, strict=True)):
-        window, side = network.stages[i].window, tuple(output.shape[2:])
+        window, side = network.stages[i].window_size, tuple(output.shape[2:])
         padded = tuple(round_up(length, step) for length, step in zip(side, window, strict=True))
         fit = 'none padded' if padded == side else f'map padded to {join(*padded)}'
         assert row[column] == f'{count_windows(side, window)} of {join(*window)}, {fit}'

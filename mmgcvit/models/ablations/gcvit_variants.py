@@ -122,7 +122,7 @@ class PatchMerging(nn.Module):
 class NoGlobalQuery(nn.Module):
     """Replace the global query generator by a query of no tokens: (B, H, W, C) to (B, nH, 0, d)."""
 
-    def __init__(self, embed_dims: int, num_heads: int, window: Window, poolings: tuple[bool, ...]) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window, poolings: tuple[bool, ...]) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.head_dims = embed_dims // num_heads
@@ -155,13 +155,13 @@ class ShiftedWindowAttention(LocalWindowAttention):
 
     def roll_windows(self, x: Tensor) -> Tensor:
         """Pad a map and roll it up and to the left: (B, H, W, C) to (B, H', W', C)."""
-        padded = pad_to_windows(x, self.window)
+        padded = pad_to_windows(x, self.window_size)
         dy, dx = self.compute_shift(padded.shape[1:3])
         return padded.roll((-dy, -dx), (1, 2))
 
     def compute_shift(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return the shift of windows down and to the right, in tokens, for a padded map of ``size`` = (H, W)."""
-        dy, dx = (side // 2 if length > side else 0 for length, side in zip(size, self.window, strict=True))
+        dy, dx = (side // 2 if length > side else 0 for length, side in zip(size, self.window_size, strict=True))
         return dy, dx
 
     def add_mask(self, bias: Tensor, size: tuple[int, int]) -> Tensor:
@@ -176,7 +176,7 @@ class ShiftedWindowAttention(LocalWindowAttention):
             for length, step in zip(size, self.compute_shift(size), strict=True)
         )
         regions = rows[:, None] * 2 + columns  # only the last windows contain wrapped-around tokens
-        tokens = window_partition(regions[None, :, :, None], self.window)[0, :, :, 0]
+        tokens = window_partition(regions[None, :, :, None], self.window_size)[0, :, :, 0]
         return tokens[:, :, None] == tokens[:, None, :]
 
 

@@ -26,18 +26,18 @@ class WindowAttention(nn.Module):
     Args:
         embed_dims: C.
         num_heads: nH.
-        window: (h, w), N = h*w.
+        window_size: (h, w), N = h*w.
     """
 
     projected: ClassVar[str]
     position_type = RelativePositionBias
 
-    def __init__(self, embed_dims: int, num_heads: int, window: Window) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.window = window
+        self.window_size = window_size
         self.add_module(self.projected, Linear(embed_dims, len(self.projected) * embed_dims))
-        self.position = self.position_type(window, num_heads)
+        self.position = self.position_type(window_size, num_heads)
         self.proj = Linear(embed_dims, embed_dims)
 
     def forward(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
@@ -49,9 +49,9 @@ class WindowAttention(nn.Module):
             bias: The bias of ``self.position``, (nH, N, N). The stage gathers the biases of all blocks at once.
         """
         size = x.shape[1:3]
-        q, k, v = self.project(window_partition(x, self.window), q_global)
+        q, k, v = self.project(window_partition(x, self.window_size), q_global)
         attended = merge_heads(attend(q, k, v, bias))
-        return window_reverse(self.proj(attended), self.window, size)
+        return window_reverse(self.proj(attended), self.window_size, size)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return q, k and v (B, nW, nH, N, d) of windows (B, nW, N, C), or (B, nH, N, d) for one that windows share.
@@ -63,7 +63,7 @@ class WindowAttention(nn.Module):
 
     def attention_weights(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
         """Return the attention weights (B, nW, nH, N, N) for visualisation. The arguments are those of ``forward``."""
-        q, k, _ = self.project(window_partition(x, self.window), q_global)
+        q, k, _ = self.project(window_partition(x, self.window_size), q_global)
         return attention_weights(q, k, bias)
 
 

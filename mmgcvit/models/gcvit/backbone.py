@@ -89,7 +89,7 @@ class GCViT(PyramidBackbone):
             self.stage_type(
                 embed_dims=dims[i],
                 num_heads=arch.num_heads[i],
-                window=windows[i],
+                window_size=windows[i],
                 mlp_ratio=arch.mlp_ratio,
                 layer_scale=arch.layer_scale,
                 drop_path_rates=drop_path_rates[i],

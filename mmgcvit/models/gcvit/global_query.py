@@ -34,14 +34,14 @@ class GlobalQueryGenerator(nn.Module):
     Args:
         embed_dims: C.
         num_heads: nH.
-        window: (h, w).
+        window_size: (h, w).
         poolings: For each step, whether it halves the map.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window: Window, poolings: tuple[bool, ...]) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window, poolings: tuple[bool, ...]) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.window = window
+        self.window_size = window_size
         self.extractors = nn.Sequential(*(FeatureExtractor(embed_dims, step) for step in poolings))
 
     @cast_weights_together
@@ -49,8 +49,8 @@ class GlobalQueryGenerator(nn.Module):
         """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""
         x = self.extractors(cast_for_autocast(nhwc_to_nchw(x)))
         # Traces must work for all sizes and always resize, which changes nothing at the same size.
-        if is_tracing() or x.shape[2:] != self.window:
-            x = resize(x, self.window)
+        if is_tracing() or x.shape[2:] != self.window_size:
+            x = resize(x, self.window_size)
         return x.flatten(2).unflatten(1, (self.num_heads, x.shape[1] // self.num_heads)).transpose(2, 3)
 
 

@@ -51,7 +51,7 @@ class Stage(nn.Module):
     Args:
         embed_dims: C.
         num_heads: nH.
-        window: (h, w).
+        window_size: (h, w).
         mlp_ratio: Channels inside the MLPs, as a multiple of C.
         layer_scale: Initial value of the layer scale; None disables it.
         drop_path_rates: One probability per block; their number is the depth of the stage.
@@ -67,7 +67,7 @@ class Stage(nn.Module):
         self,
         embed_dims: int,
         num_heads: int,
-        window: Window,
+        window_size: Window,
         mlp_ratio: float,
         layer_scale: float | None,
         drop_path_rates: Sequence[float],
@@ -75,9 +75,9 @@ class Stage(nn.Module):
         with_cp: bool = False,
     ) -> None:
         super().__init__()
-        self.window = window
+        self.window_size = window_size
         self.with_cp = with_cp
-        self.global_query = self.global_query_type(embed_dims, num_heads, window, poolings)
+        self.global_query = self.global_query_type(embed_dims, num_heads, window_size, poolings)
         if len(drop_path_rates) == 1:
             # A stage of one block has no global attention, but published checkpoints have its generator. It is frozen,
             # because DistributedDataParallel rejects trainable parameters without gradients.
@@ -85,7 +85,7 @@ class Stage(nn.Module):
         self.blocks = nn.ModuleList(
             self.block_type(
                 embed_dims=embed_dims,
-                attn=self.attention_types[i % len(self.attention_types)](embed_dims, num_heads, window),
+                attn=self.attention_types[i % len(self.attention_types)](embed_dims, num_heads, window_size),
                 hidden_dims=int(embed_dims * mlp_ratio),
                 layer_scale=layer_scale,
                 drop_path_rate=rate,
@@ -96,7 +96,7 @@ class Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to a map (B, H, W, C)."""
         # All windows of an image and all blocks share one query.
-        q_global = expand_queries(self.global_query(x), count_windows(x.shape[1:3], self.window))
+        q_global = expand_queries(self.global_query(x), count_windows(x.shape[1:3], self.window_size))
         biases = gather_biases([block.attn.position for block in self.blocks])
         for block, bias in zip(self.blocks, biases, strict=True):
             x = checkpoint_block(block, x, q_global, bias) if self.with_cp else block(x, q_global, bias)

@@ -81,30 +81,30 @@ class RelativePositionBias(GridTable):
     """A learned bias for each head and each offset between a query and a key of one window (as in Swin).
 
     Args:
-        window: (h, w).
+        window_size: (h, w).
         num_heads: nH.
     """
 
     table_name = 'relative_position_bias_table'
 
-    def __init__(self, window: Window, num_heads: int) -> None:
-        grid = (2 * window[0] - 1, 2 * window[1] - 1)
+    def __init__(self, window_size: Window, num_heads: int) -> None:
+        grid = (2 * window_size[0] - 1, 2 * window_size[1] - 1)
         # Registers self.relative_position_bias_table.
         super().__init__((prod(grid), num_heads), grid)
-        self.window = tuple(window)
+        self.window_size = tuple(window_size)
         self.num_heads = num_heads
 
     @staticmethod
-    def compute_index(window: Window, device: torch.device | None = None) -> Tensor:
+    def compute_index(window_size: Window, device: torch.device | None = None) -> Tensor:
         """Return the table row of each pair [query, key]: (N, N), with values (dy + h-1) * (2w-1) + (dx + w-1).
 
         dy and dx are query minus key. The row is linear in both, so it is computed from one number per token.
         """
-        columns = 2 * window[1] - 1
-        y = torch.arange(window[0], device=device) * columns
-        x = torch.arange(window[1], device=device)
+        columns = 2 * window_size[1] - 1
+        y = torch.arange(window_size[0], device=device) * columns
+        x = torch.arange(window_size[1], device=device)
         token = (y[:, None] + x[None, :]).flatten()
-        centre = (2 * window[0] - 1) * columns // 2
+        centre = (2 * window_size[0] - 1) * columns // 2
         return token[:, None] - token[None, :] + centre
 
     def forward(self) -> Tensor:
@@ -119,7 +119,7 @@ def gather_biases(positions: Sequence[RelativePositionBias]) -> Iterator[Tensor]
     Biases of up to :data:`GATHERED_BYTES` in total are gathered together. Gathering each on its own would take an
     eighth of the kernels of GC ViT's training step.
     """
-    index = constant(make_index, positions[0].window, like=positions[0].relative_position_bias_table)
+    index = constant(make_index, positions[0].window_size, like=positions[0].relative_position_bias_table)
     chunk_size = max(GATHERED_BYTES // (4 * index.numel() * positions[0].num_heads), 1)
     for i in range(0, len(positions), chunk_size):
         tables = torch.stack([position.relative_position_bias_table for position in positions[i : i + chunk_size]])
@@ -129,7 +129,7 @@ def gather_biases(positions: Sequence[RelativePositionBias]) -> Iterator[Tensor]
         yield from biases[..., : index.shape[0]].unbind()
 
 
-def make_index(window: Window, device: torch.device) -> Tensor:
+def make_index(window_size: Window, device: torch.device) -> Tensor:
     """Return the index. On CUDA its rows are padded to a multiple of ``ALIGNMENT`` by 0, a valid row of the table."""
-    index = RelativePositionBias.compute_index(window, device)
+    index = RelativePositionBias.compute_index(window_size, device)
     return F.pad(index, (0, -index.shape[1] % ALIGNMENT)) if device.type == 'cuda' else index

@@ -13,42 +13,42 @@ from .arguments import Window
 from .tracing import is_torch_export, is_tracing, to_unbacked_size
 
 
-def window_partition(x: Tensor, window: Window | None) -> Tensor:
+def window_partition(x: Tensor, window_size: Window | None) -> Tensor:
     """Pad a map and cut it into windows, row by row: (B, H, W, C) to (B, nW, N, C). With None, it is one window."""
-    if window is None:
+    if window_size is None:
         return x.flatten(1, 2).unsqueeze(1)
     if is_torch_export():
-        return gather_windows(x, window)
-    x = pad_to_windows(x, window)
+        return gather_windows(x, window_size)
+    x = pad_to_windows(x, window_size)
     batch, height, width, channels = x.shape
-    h, w = window
+    h, w = window_size
     grid = x.reshape(batch, height // h, h, width // w, w, channels)
     return grid.transpose(2, 3).reshape(batch, (height // h) * (width // w), h * w, channels)
 
 
-def window_reverse(windows: Tensor, window: Window | None, size: tuple[int, int]) -> Tensor:
+def window_reverse(windows: Tensor, window_size: Window | None, size: tuple[int, int]) -> Tensor:
     """Merge windows, the inverse of :func:`window_partition`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
-    if window is None:
+    if window_size is None:
         return windows.squeeze(1).unflatten(1, size)
     if is_torch_export():
-        return gather_map(windows, window, size)
+        return gather_map(windows, window_size, size)
     batch, _, _, channels = windows.shape
     if torch.jit.is_tracing():  # the TorchScript ONNX exporter would make the batch size a constant
         batch = -1
-    height, width = (round_up(side, step) for side, step in zip(size, window, strict=True))
-    h, w = window
+    height, width = (round_up(side, step) for side, step in zip(size, window_size, strict=True))
+    h, w = window_size
     grid = windows.reshape(batch, height // h, width // w, h, w, channels)
     return unpad(grid.transpose(2, 3).reshape(batch, height, width, channels), size)
 
 
-def pad_to_windows(x: Tensor, window: Window) -> Tensor:
+def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
     """Zero-pad a map on the right and at the bottom until whole windows cover it.
 
     Padded tokens are attended like any other (no mask): the published weights were trained this way.
 
     Shapes: (B, H, W, C) to (B, ceil(H/h)*h, ceil(W/w)*w, C); a map that fits is returned unchanged.
     """
-    below, right = (round_up(side, step) - side for side, step in zip(x.shape[1:3], window, strict=True))
+    below, right = (round_up(side, step) - side for side, step in zip(x.shape[1:3], window_size, strict=True))
     # Always pad when tracing, as a branch would specialise the graph on divisible or on other sizes.
     if not is_tracing() and below == right == 0:
         return x
@@ -73,40 +73,40 @@ def windows_as_batch(x: Tensor, num_windows: int) -> Tensor:
     return x.expand(-1, num_windows, -1, -1, -1).transpose(2, 3).flatten(0, 1).transpose(1, 2)
 
 
-def gather_windows(x: Tensor, window: Window) -> Tensor:
+def gather_windows(x: Tensor, window_size: Window) -> Tensor:
     """Do :func:`window_partition` by indexing. torch.export cannot prove that a window divides a symbolic size."""
     height, width = x.shape[1:3]
-    num_columns = ceil_div(width, window[1])
-    window_ids = torch.arange(to_unbacked_size(ceil_div(height, window[0]) * num_columns), device=x.device)[:, None]
-    tokens = torch.arange(to_unbacked_size(window[0] * window[1]), device=x.device)
-    rows = window_ids // num_columns * window[0] + tokens // window[1]
-    columns = (
-        (window_ids - window_ids // num_columns * num_columns) * window[1] + tokens - tokens // window[1] * window[1]
-    )
+    h, w = window_size
+    num_columns = ceil_div(width, w)
+    window_ids = torch.arange(to_unbacked_size(ceil_div(height, h) * num_columns), device=x.device)[:, None]
+    tokens = torch.arange(to_unbacked_size(h * w), device=x.device)
+    rows = window_ids // num_columns * h + tokens // w
+    columns = (window_ids - window_ids // num_columns * num_columns) * w + tokens - tokens // w * w
     padded = F.pad(x, (0, 0, 0, 1, 0, 1))  # one row and one column of zeros, for all padded tokens
     return padded[:, rows.clamp(max=height), columns.clamp(max=width)]
 
 
-def gather_map(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
+def gather_map(windows: Tensor, window_size: Window, size: tuple[int, int]) -> Tensor:
     """Do :func:`window_reverse` by indexing, for torch.export."""
+    h, w = window_size
     rows = torch.arange(size[0], device=windows.device)[:, None]
     columns = torch.arange(size[1], device=windows.device)
-    window_rows, window_columns = rows // window[0], columns // window[1]
-    tokens = (rows - window_rows * window[0]) * window[1] + columns - window_columns * window[1]
-    return windows[:, window_rows * ceil_div(size[1], window[1]) + window_columns, tokens]
+    window_rows, window_columns = rows // h, columns // w
+    tokens = (rows - window_rows * h) * w + columns - window_columns * w
+    return windows[:, window_rows * ceil_div(size[1], w) + window_columns, tokens]
 
 
-def count_windows(size: tuple[int, int], window: Window) -> int:
+def count_windows(size: tuple[int, int], window_size: Window) -> int:
     """Return the number of windows, nW, of a map of ``size`` = (H, W)."""
-    return ceil_div(size[0], window[0]) * ceil_div(size[1], window[1])
+    return ceil_div(size[0], window_size[0]) * ceil_div(size[1], window_size[1])
 
 
-def balance_window(window: Window, size: tuple[int, int]) -> Window:
+def balance_window(window_size: Window, size: tuple[int, int]) -> Window:
     """Shrink a window so that the same number of windows covers a map of ``size`` = (H, W) with little padding.
 
-    Only for attention without a position bias. The result is never larger than ``window`` or the map.
+    Only for attention without a position bias. The result is never larger than ``window_size`` or the map.
     """
-    height, width = (ceil_div(side, ceil_div(side, max_side)) for side, max_side in zip(size, window, strict=True))
+    height, width = (ceil_div(side, ceil_div(side, max_side)) for side, max_side in zip(size, window_size, strict=True))
     return height, width
 
 

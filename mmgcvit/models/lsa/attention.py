@@ -44,19 +44,19 @@ class SelfAttention(GroupedAttention):
         embed_dims: C.
         num_heads: nH.
         num_kv_heads: nKV.
-        window: The largest window (h, w); None for the whole map. Maps are cut into windows of nearly equal size.
+        window_size: The largest window (h, w); None for the whole map. Maps are cut into windows of nearly equal size.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int, window: Window | None = None) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int, window_size: Window | None = None) -> None:
         super().__init__(embed_dims, num_heads, num_kv_heads)
-        self.window = window
+        self.window_size = window_size
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply attention to a map: (B, H, W, C) to the same."""
         size = x.shape[1:3]
-        window = balance_window(self.window, size) if self.window else None
-        q, k, v = self.project(window_partition(x, window))
-        return window_reverse(self.proj(merge_heads(attend(q, k, v))), window, size)
+        window_size = balance_window(self.window_size, size) if self.window_size else None
+        q, k, v = self.project(window_partition(x, window_size))
+        return window_reverse(self.proj(merge_heads(attend(q, k, v))), window_size, size)
 
     def project(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values (B, nW, nH, N, d) of windows (B, nW, N, C)."""
@@ -65,7 +65,8 @@ class SelfAttention(GroupedAttention):
 
     def attention_weights(self, x: Tensor) -> Tensor:
         """Return the attention weights (B, nW, nH, N, N) of a map (B, H, W, C), for visualisation."""
-        q, k, _ = self.project(window_partition(x, balance_window(self.window, x.shape[1:3]) if self.window else None))
+        window_size = balance_window(self.window_size, x.shape[1:3]) if self.window_size else None
+        q, k, _ = self.project(window_partition(x, window_size))
         return attention_weights(q, k)
 
 

@@ -100,7 +100,7 @@ class LSA(PyramidBackbone):
                 depth=arch.depths[i],
                 num_heads=arch.num_heads[i],
                 num_kv_heads=arch.num_kv_heads[i],
-                window=windows[i],
+                window_size=windows[i],
                 mlp_ratio=arch.mlp_ratio,
                 drop_path_rate=rate,
                 position=PositionEmbedding(arch.embed_dims[i], grids[i], arch.position_copies if i == 0 else ()),

@@ -72,7 +72,7 @@ class Stage(nn.Module):
         depth: Number of blocks.
         num_heads: Query heads.
         num_kv_heads: Key/value heads.
-        window: The largest window (h, w) of self-attention; None for the whole map.
+        window_size: The largest window (h, w) of self-attention; None for the whole map.
         mlp_ratio: Channels inside the MLPs, as a multiple of C.
         drop_path_rate: Drop path rate of every block.
         position: The position embedding.
@@ -91,7 +91,7 @@ class Stage(nn.Module):
         depth: int,
         num_heads: int,
         num_kv_heads: int,
-        window: Window | None,
+        window_size: Window | None,
         mlp_ratio: float,
         drop_path_rate: float,
         position: nn.Module,
@@ -115,7 +115,7 @@ class Stage(nn.Module):
             if shifted and i == 0:
                 self.blocks.append(self.first_block_type(attn=self.first_attention_type(*heads), **block))
             else:
-                self.blocks.append(self.block_type(attn=self.attention_type(*heads, window), **block))
+                self.blocks.append(self.block_type(attn=self.attention_type(*heads, window_size), **block))
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the map (B, H, W, C) from one of this shape, or from shifted copies (T, B, H, W, C)."""

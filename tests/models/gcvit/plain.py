@@ -26,7 +26,7 @@ def merge_windows(windows, window, batch, height, width):
 
 def position_bias(position):
     """Return the bias (nH, N, N): for each pair of tokens the table row of their offset."""
-    h, w = position.window
+    h, w = position.window_size
     y, x = (places.flatten() for places in torch.meshgrid(torch.arange(h), torch.arange(w), indexing='ij'))
     rows = (y[:, None] - y[None, :] + h - 1) * (2 * w - 1) + (x[:, None] - x[None, :] + w - 1)
     table = position.relative_position_bias_table
@@ -55,7 +55,7 @@ def scaled(residual, branch):
 
 def run_block(block, x, q_global):
     batch, height, width, _ = x.shape
-    window = h, w = block.attn.window
+    window = h, w = block.attn.window_size
     padded = F.pad(layer_norm(block.norm1, x), (0, 0, 0, -width % w, 0, -height % h))
     windows = attention(block.attn, partition(padded, window), q_global, batch)
     attended = merge_windows(windows, window, batch, *padded.shape[1:3])[:, :height, :width]
@@ -90,8 +90,8 @@ def global_query(generator, x):
         x = fused_mbconv(extractor.conv, x)
         if isinstance(extractor.pool, nn.MaxPool2d):
             x = F.max_pool2d(x, 3, stride=2, padding=1)
-    if tuple(x.shape[2:]) != tuple(generator.window):
-        x = F.interpolate(x, size=generator.window, mode='bicubic', align_corners=False)
+    if tuple(x.shape[2:]) != tuple(generator.window_size):
+        x = F.interpolate(x, size=generator.window_size, mode='bicubic', align_corners=False)
     return x.flatten(2).transpose(1, 2).unflatten(2, (generator.num_heads, -1)).transpose(1, 2)
 
 
