@@ -79,12 +79,11 @@ def check_config_data(args: argparse.Namespace, cfg: Config, made_folder: str) -
 
         write_image(args.contact_sheet, draw_contact_sheet(cfg, LOADERS))
         console.print(f'{args.contact_sheet}: samples of the data with their annotations')
-    if not report.issues:
-        console.print(f'{args.config}: no problem found in its data')
-        return None
     errors = report.format_sentences()
     for text in errors:
         console.print(Text.assemble(('stops the run', 'red'), f': {text.replace(made_folder, "")}'))
     for text in report.format_sentences(stops=False):
         console.print(Text.assemble(('left out', 'yellow'), f': {text.replace(made_folder, "")}'))
+    if not errors:
+        console.print(f'{args.config}: no problem in its data stops the run')
     return 1 if errors else None

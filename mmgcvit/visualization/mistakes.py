@@ -211,6 +211,7 @@ def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistake
     if curves is not None:
         save(draw_detection_curves(curves, model.classes, model.score_thr), folder / 'curves.png')
         pictures.append(('Precision, recall and F1', folder / 'curves.png'))
+    if curves is not None and not np.isnan(curves.ap).all():
         summary.append(
             f'Boxes: mAP {np.nanmean(curves.ap):.3f}, AP50 {np.nanmean(curves.ap50):.3f}. Confidence threshold '
             f'{model.score_thr:.2f}; the F1 of all objects is highest at {curves.overall.best_threshold:.2f}.'

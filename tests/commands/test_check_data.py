@@ -26,7 +26,7 @@ def check(call, tmp_path, monkeypatch):
 
 def test_problems_are_shown_with_their_effect_and_an_exit_code(check, tmp_path):
     code, output = check('--contact-sheet', tmp_path / 'sheet.jpg')
-    assert (code, 'no problem found' in output) == (0, True)
+    assert (code, 'no problem in its data stops' in output) == (0, True)
     assert (tmp_path / 'sheet.jpg').is_file()
     assert '3 images; objects: 2 cat, 1 dog' in output
     file = tmp_path / 'train.json'

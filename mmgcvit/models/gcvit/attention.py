@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..layers.arguments import Window
 from ..layers.attention import attend, attention_weights, merge_heads, split_heads
+from ..layers.autocast import cast_for_autocast
 from ..layers.cpu import Linear
 from ..layers.position import RelativePositionBias
 from ..layers.windows import window_partition, window_reverse
@@ -49,6 +50,7 @@ class WindowAttention(nn.Module):
             bias: The bias of ``self.position``, (nH, N, N). The stage gathers the biases of all blocks at once.
         """
         size = x.shape[1:3]
+        x = cast_for_autocast(x)  # here rather than in the linear layer, as the partition copies the map
         q, k, v = self.project(window_partition(x, self.window_size), q_global)
         attended = merge_heads(attend(q, k, v, bias))
         return window_reverse(self.proj(attended), self.window_size, size)
