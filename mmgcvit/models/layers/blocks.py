@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from .cpu import Linear, apply_linear, chunk_tokens
-from .tracing import is_tracing
+from .tracing import constant, is_tracing
 
 
 class TransformerBlock(nn.Module):
@@ -107,13 +107,16 @@ class ResidualConnection(nn.Module):
         """Add a branch to the residual stream x, both (B, H, W, C)."""
         factors = None
         if self.training and self.drop_path_rate:
-            keep_prob = 1 - self.drop_path_rate
-            factors = x.new_empty(len(x), 1, 1, 1).bernoulli_(keep_prob).div_(keep_prob)
+            factors = F.dropout(constant(make_ones, len(x), x.dtype, like=x), self.drop_path_rate)
         if not isinstance(self.layer_scale, nn.Identity):
             factors = self.layer_scale.gamma if factors is None else self.layer_scale(factors)
         if factors is None:
             return x + branch
         return torch.addcmul(x, branch, factors) if is_tracing() else AddBranch.apply(x, branch, factors)
+
+
+def make_ones(batch_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.ones(batch_size, 1, 1, 1, dtype=dtype, device=device)
 
 
 class LoRALinear(Linear):
