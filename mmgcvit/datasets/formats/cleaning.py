@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from ...errors import UserError, shorten
+from ...errors import UserError, escape_controls
 from ..headers import check_readable
 from .dataset_info import DatasetInfo, Split
 
@@ -34,13 +34,12 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
             problems += leave_out_boxes(dataset.splits[name])
     if not problems:
         return
-    named = shorten(problems, MAX_NAMED)
+    more = ['...'] if len(problems) > MAX_NAMED else []
+    count = f'{len(problems)} of {num_total} images and annotations cannot be used'
+    named = escape_controls('\n  '.join(['', *problems[:MAX_NAMED], *more]))
     if len(problems) > MAX_UNUSABLE * num_total or not all(split.image_names for split in dataset.splits.values()):
-        raise UserError(
-            f'{dataset.folder}: {len(problems)} of {num_total} images and annotations cannot be used: {named}. At most '
-            'a tenth is left out; correct or remove them'
-        )
-    dataset.notes.append(f'left out, as they cannot be used, {len(problems)} of {num_total} images: {named}')
+        raise UserError(f'{dataset.folder}: {count}. At most a tenth is left out; correct or remove them:{named}')
+    dataset.notes.append(f'{count} and are left out:{named}')
 
 
 def leave_out_boxes(split: Split) -> list[str]:
