@@ -81,7 +81,7 @@ setup(
             *('torch', 'torchvision', 'mmengine', 'mmcv-lite', 'mmdet', 'mmsegmentation', 'mmpretrain'),
             *('ftfy', 'regex'),
         ],
-        # scikit-learn contains the scanned digits, timm the names of ImageNet's folders; the others write data sets.
+        # scikit-learn contains the scanned digits, timm the names of ImageNet's folders; the others write datasets.
         'digits': ['scikit-learn', 'opencv-python', 'pycocotools', 'timm'],
         # To read safetensors files, and timm's pretrained models by name.
         'checkpoints': ['safetensors', 'timm'],

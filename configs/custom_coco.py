@@ -18,7 +18,7 @@ val_images = 'val/'
 classes = ('cat', 'dog')
 # Short side of the images in pixels (random smaller sizes in training); the long side is at most 5/3 of it.
 image_size = 800
-# Epochs. Small data sets need more: 50 for a hundred images.
+# Epochs. Small datasets need more: 50 for a hundred images.
 max_epochs = 12
 # Copy-paste: paste objects of other images, cut out by their masks, into training images.
 copy_paste = False

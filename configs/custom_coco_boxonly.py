@@ -20,7 +20,7 @@ val_images = 'val/'
 classes = ('cat', 'dog')
 # Short side of the images in pixels (random smaller sizes in training); the long side is at most 5/3 of it.
 image_size = 800
-# Epochs. Small data sets need more: 50 for a hundred images.
+# Epochs. Small datasets need more: 50 for a hundred images.
 max_epochs = 12
 # Mosaic: combine four images into one training image.
 mosaic = False

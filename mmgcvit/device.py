@@ -58,7 +58,7 @@ def resolve_device(name: str | None = None) -> torch.device:
     """Return the device for ``cpu``, ``cuda`` or ``cuda:N``; None and ``auto`` mean a GPU if torch sees one.
 
     Raises:
-        UserError: The name is not one of these, or torch does not see that GPU.
+        UserError: The name is not one of these, or torch does not find that GPU.
     """
     if name in (None, 'auto'):
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
@@ -69,9 +69,10 @@ def resolve_device(name: str | None = None) -> torch.device:
     if device is None or device.type not in ('cpu', 'cuda') or (device.type == 'cpu' and device.index is not None):
         raise UserError(f'device {name!r}: expected auto, cpu, cuda or cuda:N')
     if device.type == 'cuda' and not torch.cuda.is_available():
-        raise UserError(f'device {name}: torch {torch.__version__} sees no GPU; use auto or cpu')
+        raise UserError(f'device {name}: torch {torch.__version__} finds no GPU; use auto or cpu')
     if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f'device {name}: torch sees {torch.cuda.device_count()} GPUs, numbered from 0')
+        found = ', '.join(f'cuda:{index}' for index in range(torch.cuda.device_count()))
+        raise UserError(f'device {name}: torch finds only {found}')
     return device
 
 

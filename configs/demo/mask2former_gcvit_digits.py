@@ -1,4 +1,4 @@
-"""Mask2Former on a small GC ViT, the digits data set: minutes on a CPU instead of days.
+"""Mask2Former on a small GC ViT, the digits dataset: minutes on a CPU instead of days.
 
 Differs from ../other_heads/mask2former_gcvit_t.py only in data, sizes, schedule, and the weights it starts from: the
 classifier's of gcvit_digits_cls.py.

@@ -1,4 +1,4 @@
-"""Mask R-CNN on a small GC ViT, the digits data set, 2 CPU cores: minutes instead of days.
+"""Mask R-CNN on a small GC ViT, the digits dataset, 2 CPU cores: minutes instead of days.
 
 Differs from ../mask_rcnn_gcvit_t.py only in data, sizes, schedule, and the weights it starts from: the classifier's of
 gcvit_digits_cls.py.

@@ -1,4 +1,4 @@
-"""RTMDet-Ins on a small GC ViT, the digits data set: minutes on a CPU instead of days.
+"""RTMDet-Ins on a small GC ViT, the digits dataset: minutes on a CPU instead of days.
 
 Differs from ../other_heads/rtmdet_ins_gcvit_t.py only in data, sizes, schedule, and the weights it starts from: the
 classifier's of gcvit_digits_cls.py.

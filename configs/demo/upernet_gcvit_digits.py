@@ -1,4 +1,4 @@
-"""UPerNet on a small GC ViT, the digits data set, 2 CPU cores: minutes instead of days.
+"""UPerNet on a small GC ViT, the digits dataset, 2 CPU cores: minutes instead of days.
 
 Differs from ../upernet_gcvit_t.py only in data, sizes, schedule, the weights of the classes, and the weights it starts
 from: the classifier's of gcvit_digits_cls.py.

@@ -160,7 +160,7 @@ def find_key_mapping(state_dict: Mapping[str, Tensor], source: str, prefix: str 
         return matches[0]
     if matches:
         prefixes = ', '.join(repr(found_prefix) for _, found_prefix in matches)
-        raise CheckpointError(f'{source} has several networks, with the prefixes {prefixes}; choose one by prefix')
+        raise CheckpointError(f'{source} has several networks, with the prefixes {prefixes}; choose one by its prefix')
     known = ', '.join(dict.fromkeys(key_mapping.name for key_mapping in list_key_mappings()))
     with_prefix = f' under the prefix {prefix!r}' if prefix else ''
     raise CheckpointError(

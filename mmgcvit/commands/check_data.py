@@ -29,14 +29,12 @@ LOADERS = ['train_dataloader', 'val_dataloader', 'test_dataloader']
 
 def add_options(parser: Parser) -> None:
     parser.add_argument('config', metavar='CONFIG_OR_FOLDER', help=f'{CONFIG}; or a folder as for train --data')
-    parser.add_argument(
-        '--images', type=int, metavar='N', help='decode N random images of each data set (default: all)'
-    )
+    parser.add_argument('--images', type=int, metavar='N', help='decode N random images of each dataset (default: all)')
     parser.add_argument(
         '--contact-sheet',
         type=Path,
         metavar='FILE.jpg',
-        help='draw samples of each data set with their annotations',
+        help='draw samples of each dataset with their annotations',
     )
     add_cfg_options(parser)
 

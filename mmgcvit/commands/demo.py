@@ -4,7 +4,7 @@
     mmgcvit demo segment
     mmgcvit demo classify
 
-Writes the data set (data/digits) and the work dir into the current folder. The detector and the segmentor start from
+Writes the dataset (data/digits) and the work dir into the current folder. The detector and the segmentor start from
 the weights of a classifier that comes with the project. Each step runs a command of this package in a new process.
 """
 

@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         say(f'dry run of {args.config}')
-        # Metrics and data sets print into this file.
+        # Metrics and datasets print into this file.
         with (folder / 'output.txt').open('w') as output, redirect_stdout(output):
             for note in shrink(cfg, folder, args.shrink):
                 say(f'  {note}')

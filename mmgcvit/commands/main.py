@@ -30,7 +30,7 @@ COMMANDS = {
     'flops': ('get_flops', 'count parameters and multiply-adds'),
     'benchmark': ('benchmark', 'compare time and memory of models'),
     'ablate': ('ablate', 'train an ablation table with several seeds'),
-    'digits': ('make_digits', "write the demo's data set"),
+    'digits': ('make_digits', "write the demo's dataset"),
     'miniature': ('make_miniature', 'write miniatures of COCO, ADE20K and ImageNet-1K'),
 }
 # Packages that --version lists.

@@ -1,4 +1,4 @@
-"""Write a data set of scanned digits in the formats of COCO, ADE20K and ImageNet.
+"""Write a dataset of scanned digits in the formats of COCO, ADE20K and ImageNet.
 
     mmgcvit digits data/digits
 
@@ -17,7 +17,7 @@ from ..files import atomic_folder, is_up_to_date
 from .options import Parser
 
 OPTIONS_FILE = 'digits.json'
-# Version of the written files. Data sets with another version are rewritten.
+# Version of the written files. Datasets with another version are rewritten.
 VERSION = 5
 MIN_SIZE = 128
 # Classification images for each scan, and the factor by which they are smaller than the scenes.

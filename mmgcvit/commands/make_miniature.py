@@ -14,7 +14,7 @@ from ..files import atomic_folder, is_up_to_date
 from .options import Parser
 
 OPTIONS_FILE = 'miniature.json'
-# Version of the written files. Data sets with another version are rewritten.
+# Version of the written files. Datasets with another version are rewritten.
 VERSION = 2
 
 

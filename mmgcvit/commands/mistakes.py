@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> None:
     classes = dataset.metainfo.get('classes') or ()
     if classes and len(classes) != len(model.classes):
         raise UserError(
-            f'the data set has {len(classes)} classes, the model {len(model.classes)}; use the config that '
+            f'the dataset has {len(classes)} classes, the model {len(model.classes)}; use the config that '
             'this checkpoint was trained with'
         )
     print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {model_files.checkpoint}')

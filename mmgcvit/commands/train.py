@@ -27,7 +27,7 @@ def add_options(parser: Parser) -> None:
     own.add_argument(
         '--data',
         metavar='FOLDER',
-        help='a data set in COCO, YOLO or Pascal VOC format, a folder of class folders, or images with segmentation '
+        help='a dataset in COCO, YOLO or Pascal VOC format, a folder of class folders, or images with segmentation '
         'maps; the config is written into the work dir (default: work_dirs/FOLDER)',
     )
     own.add_argument('--task', choices=('detect', 'segment', 'classify'), help='default: by the annotations')

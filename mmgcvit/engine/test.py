@@ -88,7 +88,7 @@ def enable_tta(cfg: Config) -> None:
     """Enable test-time augmentation with the config's ``tta_model`` and ``tta_pipeline``."""
     missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
     if missing:
-        raise UserError(f'--tta: the config has no {" and no ".join(missing)}')
+        raise UserError(f'--tta: the config has no {" and no ".join(missing)}; add them, or leave the option out')
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     for dataset in iter_leaf_datasets(cfg.test_dataloader.dataset):
         dataset.pipeline = deepcopy(cfg.tta_pipeline)

@@ -104,7 +104,7 @@ def enable_amp(cfg: Config) -> None:
 def enable_lr_scaling(cfg: Config) -> None:
     """Enable mmengine's LR scaling for ``--auto-scale-lr``."""
     if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
-        raise UserError('--auto-scale-lr: the config does not set auto_scale_lr.base_batch_size')
+        raise UserError('--auto-scale-lr: set auto_scale_lr.base_batch_size in the config, or leave the option out')
     cfg.auto_scale_lr.enable = True
 
 

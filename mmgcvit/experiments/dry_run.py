@@ -1,6 +1,6 @@
 """Try every step of a config's training and testing on a few small images.
 
-:func:`shrink` scales a config down in place and replaces missing data with a miniature data set. :func:`run` then
+:func:`shrink` scales a config down in place and replaces missing data with a miniature dataset. :func:`run` then
 builds, trains, saves, resumes, validates and tests the model with mmengine's Runner, in this process.
 """
 

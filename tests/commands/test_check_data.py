@@ -18,7 +18,7 @@ val_dataloader = dict(dataset=dict(dataset, pipeline=[]))
 
 @pytest.fixture
 def check(call, tmp_path, monkeypatch):
-    """Return a function that runs the command on a small COCO data set; it returns exit code and output."""
+    """Return a function that runs the command on a small COCO dataset; it returns exit code and output."""
     (tmp_path / 'config.py').write_text(CONFIG.format(dataset=write_coco(tmp_path)))
     monkeypatch.setenv('COLUMNS', '80')
     return partial(call, 'check-data', 'config.py')

@@ -26,7 +26,7 @@ def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
 
 
 def test_lr_scaling_without_a_base_batch_size_is_rejected():
-    with pytest.raises(UserError, match=r'--auto-scale-lr: the config does not set auto_scale_lr\.base_batch_size'):
+    with pytest.raises(UserError, match=r'--auto-scale-lr: set auto_scale_lr\.base_batch_size in the config'):
         enable_lr_scaling(Config({}))
 
 
@@ -52,9 +52,9 @@ def draw(cfg):
 
 def test_options_that_the_config_does_not_support_are_rejected():
     for enable, config, message in (
-        (enable_tta, {}, '--tta: the config has no tta_model and no tta_pipeline$'),
-        (enable_tta, {'tta_model': {'type': 'Merging'}, 'tta_pipeline': None}, 'the config has no tta_pipeline$'),
-        (enable_tta, {'tta_pipeline': [{'type': 'Resize'}]}, 'the config has no tta_model$'),
+        (enable_tta, {}, '--tta: the config has no tta_model and no tta_pipeline;'),
+        (enable_tta, {'tta_model': {'type': 'Merging'}, 'tta_pipeline': None}, 'the config has no tta_pipeline;'),
+        (enable_tta, {'tta_pipeline': [{'type': 'Resize'}]}, 'the config has no tta_model;'),
         (draw, {'default_scope': 'mmpose', 'model': {'type': 'Pose'}}, '--show-dir does not support Pose of mmpose'),
         (
             draw,
