@@ -47,7 +47,9 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
                     torch.hub.download_url_to_file(url, str(unfinished), digest and digest[1], progress=False)
                     check(unfinished)
     except CheckpointError as error:
-        raise CheckpointError(f'{url} is not a checkpoint; the download was removed: {error}') from None
+        raise CheckpointError(
+            f'{url} is not a checkpoint, so the download was removed; check the URL: {error}'
+        ) from None
     except Exception as error:  # The network, the server or the disk failed, or the URL is wrong.
         raise CheckpointError(
             f'{url} could not be downloaded ({get_first_line(error)}). Download it elsewhere and name the file'
@@ -85,5 +87,6 @@ def find_folder(source: str | Path, files: list[str], revision: str | None = Non
         return Path(snapshot_download(name, revision=revision, allow_patterns=files))
     except Exception as error:  # huggingface_hub raises a dozen types, depending on its version.
         raise CheckpointError(
-            f'there is no file or folder {name}, and the Hugging Face Hub failed: {get_first_line(error)}'
+            f'there is no file or folder {name}, and loading it from the Hugging Face Hub failed; check the name and '
+            f'the network: {get_first_line(error)}'
         ) from None

@@ -22,8 +22,8 @@ NUM_PRINTED = 5
 
 def add_options(parser: Parser) -> None:
     add_model_options(parser)
-    parser.add_argument('--split', choices=['val', 'test'], default='val', help='split (default: %(default)s)')
-    add_out_dir(parser, 'mistakes', overwrite='replace files of an earlier call')
+    parser.add_argument('--split', choices=['val', 'test'], default='val', help='dataset split (default: %(default)s)')
+    add_out_dir(parser, 'mistakes', overwrite='replace the files of an earlier run')
     parser.add_argument(
         '--worst', type=int, default=20, metavar='N', help='draw the N worst images (default: %(default)s)'
     )

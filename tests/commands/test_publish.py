@@ -43,7 +43,7 @@ def test_the_file_is_in_the_work_dir_by_default(work_dirs, tmp_path):
     shutil.copytree(work_dirs['classification'], work_dir)
     run_command('publish', [work_dir])
     assert (work_dir / 'model.safetensors').is_file()
-    with pytest.raises(SystemExit, match='expected an output file'):
+    with pytest.raises(SystemExit, match='name an output file'):
         run_command('publish', [next(work_dir.glob('*.py'))])
 
 

@@ -35,7 +35,7 @@ OTHER_CATEGORIES = Issue(
 )
 NO_SIZE = Issue('images without a positive width and height', 'write both in pixels, as integers')
 NOT_LISTED = Issue('annotations of images or categories that the file does not list', 'add these', stops=False)
-NO_OBJECTS = Issue('nothing to train on', "no object of the config's classes is left without crowds and invalid boxes")
+NO_OBJECTS = Issue('nothing to train on', "correct the config's classes, or label objects that are not crowds")
 NOT_FINITE = Issue('boxes or areas that are not finite numbers', 'write bbox as [x, y, width, height], in pixels')
 NO_AREA = Issue(
     'boxes under a pixel in width or height, outside of the image or of area zero',

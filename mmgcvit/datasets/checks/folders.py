@@ -16,10 +16,10 @@ from .sources import get_data_path
 NO_IMAGES = Issue('lists no images', 'correct data_prefix, ann_file, classes and suffixes in the config')
 OTHER_LABELS = Issue('labels beyond the classes', 'correct the classes or reduce_zero_label in the config')
 OTHER_ORDER = Issue(
-    'class folders whose label has the name of another class',
-    "sort the config's classes as the folders, or remove them: labels are the indices of the sorted folders",
+    'class folders in another order than the classes of the config',
+    'list the classes in alphabetical order, as the folders, or remove them from the config',
 )
-NO_MAP = Issue('unreadable segmentation maps', "write each pixel's label as one byte")
+NO_MAP = Issue('unreadable segmentation maps', 'save them as 8-bit images, with a class index in each pixel')
 
 
 def check_folders(dataset: BaseDataset, report: Report) -> list[ImageFile]:

@@ -16,7 +16,9 @@ from .sources import get_type_name, iter_transforms
 
 MISSING = Issue('files that are missing', 'add them, or remove them from the annotations')
 UNREADABLE = Issue('images that cannot be read', 'copy or convert them again, or remove them')
-OTHER_SIZE = Issue('files of another size than their annotations or images', 'correct the annotations, or the files')
+OTHER_SIZE = Issue(
+    'images whose annotations or segmentation maps have another size', 'correct the annotations, or replace the files'
+)
 EXIF_ROTATION = Issue(
     'images whose annotations do not fit after EXIF rotation',
     'add mmgcvit.ApplyExifAsAnnotated after LoadImageFromFile, or remove the EXIF tag',

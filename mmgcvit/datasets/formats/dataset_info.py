@@ -116,7 +116,9 @@ class DatasetInfo:
             UserError: There are too few training images.
         """
         if 'train' not in self.splits:
-            raise UserError(f'{self.folder} has images for {" and ".join(self.splits)}, but none to train on')
+            raise UserError(
+                f'{self.folder} has images for {" and ".join(self.splits)}, but none to train on; add a train split'
+            )
         if 'val' in self.splits:
             return
         train = self.splits['train']

@@ -56,10 +56,10 @@ class WindowAttention(nn.Module):
         return window_reverse(self.proj(attended), self.window_size, size)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return q, k and v (B, nW, nH, N, d) of windows (B, nW, N, C), or (B, nH, N, d) for one that windows share.
+        """Project windows (B, nW, N, C) to q, k and v, (B, nW, nH, N, d) each.
 
-        ``q_global`` is (B, nW, nH, N, d) on CUDA, else (B, nH, N, d): to compute with it, first add the window
-        dimension, ``q_global.unsqueeze(1)``, if it has four.
+        A tensor that all windows of an image share may be (B, nH, N, d), as ``q_global`` is on CPUs. Subclasses that
+        compute with ``q_global`` must first add the missing dimension: ``q_global.unsqueeze(1)``.
         """
         raise NotImplementedError
 
