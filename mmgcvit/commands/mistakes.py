@@ -76,7 +76,10 @@ def main(args: argparse.Namespace) -> None:
         print(f'    {line}')
     if mistakes.curves is not None:
         best = mistakes.curves.overall.best_threshold
-        print(f'F1 of all objects is highest at a confidence threshold of {best:.2f} (in use: {model.score_thr:.2f})')
+        print(
+            f'F1 of all objects is highest at a confidence threshold of {best:.2f} (in use: {model.score_thr:.2f}); '
+            'set it with --score-thr, here and in predict'
+        )
     scores = score_classes(mistakes, model)
     weakest = sorted(scores, key=lambda name: scores[name]['f1'])[:NUM_PRINTED]
     print('classes with the lowest F1')

@@ -272,7 +272,7 @@ _base_ = {CONFIG_PATH.format(template)}
 def format_init_weights(cfg: Config) -> str:
     """Return a text that names the initial weights of a config and their limits."""
     if cfg.get('load_from'):
-        return "mmgcvit's small model of digits, for a first look; good scores need a larger --size and a GPU"
+        return "mmgcvit's small model of digits, for a first look without a GPU; a larger --size needs a GPU"
     if not cfg.model.backbone.init_cfg:
         return 'random weights: scores will be low unless there are many thousand images; set --pretrained for others'
     weights = cfg.model.backbone.init_cfg.checkpoint

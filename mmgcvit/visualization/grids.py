@@ -86,10 +86,10 @@ def draw_contact_sheet(cfg: Config, loaders: Sequence[str]) -> np.ndarray:
             drawn.append(settings)
             with suppress(UserError), silence_output():
                 dataset = build_dataset(settings, cfg.default_scope)
-                classes = dataset.metainfo.get('classes') or ()
+                classes, split = dataset.metainfo.get('classes') or (), name.removesuffix('_dataloader')
                 palette = choose_palette(len(classes), [dataset.metainfo.get('palette')])
                 for index in random.Random(0).sample(range(len(dataset)), min(NUM_SAMPLES, len(dataset))):
                     with suppress(UserError):
                         path, image, ground_truth = load_sample(dataset, index, classes)
-                        cells += draw_cells(f'{name}: {path.name}', image, palette, ground_truth)
+                        cells += draw_cells(f'{split}: {path.name}', image, palette, ground_truth)
     return draw_grid(cells)

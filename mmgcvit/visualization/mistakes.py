@@ -213,8 +213,8 @@ def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistake
         pictures.append(('Precision, recall and F1', folder / 'curves.png'))
     if curves is not None and not np.isnan(curves.ap).all():
         summary.append(
-            f'Boxes: mAP {np.nanmean(curves.ap):.3f}, AP50 {np.nanmean(curves.ap50):.3f}. Confidence threshold '
-            f'{model.score_thr:.2f}; the F1 of all objects is highest at {curves.overall.best_threshold:.2f}.'
+            f'Boxes: mAP {np.nanmean(curves.ap):.3f}, AP50 {np.nanmean(curves.ap50):.3f}. Confidence threshold: '
+            f'{model.score_thr:.2f} (--score-thr); F1 of all objects is highest at {curves.overall.best_threshold:.2f}.'
         )
     images = []
     for rank, scored in enumerate(mistakes.worst, start=1):

@@ -28,7 +28,7 @@ def write_report(
     pictures: Sequence[tuple[str, Path]],
 ) -> None:
     """Write paragraphs, a table with a named row for each class, and pictures with their headings."""
-    columns = list(next(iter(rows.values()), {}))
+    columns = [column.replace('_', ' ') for column in next(iter(rows.values()), {})]
     table = [['class', *columns]] + [[name, *map(format_value, row.values())] for name, row in rows.items()]
     body = [f'<p>{escape(paragraph)}</p>' for paragraph in paragraphs]
     body += [

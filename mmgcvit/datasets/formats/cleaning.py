@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from ...errors import UserError, escape_controls
+from ...errors import UserError, escape_controls, format_count
 from ..headers import check_readable
 from .dataset_info import DatasetInfo, Split
 
@@ -21,12 +21,12 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
         UserError: More than :data:`MAX_UNUSABLE` are unusable, or a split has no image left.
     """
     problems = list(dict.fromkeys(dataset.problems))
-    num_total = len(problems)
+    num_annotation_problems, num_images = len(problems), 0
     for name, split in dataset.splits.items():
         paths = [split.image_folder / name for name in split.image_names]
         with ThreadPoolExecutor() as pool:
             errors = [*pool.map(check_readable, paths)]
-        num_total += len(paths)
+        num_images += len(paths)
         problems += filter(None, errors)
         if any(errors):
             dataset.splits[name] = split.select({i for i, error in enumerate(errors) if error is None})
@@ -35,11 +35,12 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
     if not problems:
         return
     more = ['...'] if len(problems) > MAX_NAMED else []
-    count = f'{len(problems)} of {num_total} images and annotations cannot be used'
+    count = f'{format_count(len(problems), "problem")} in {format_count(num_images, "image")}'
     named = escape_controls('\n  '.join(['', *problems[:MAX_NAMED], *more]))
-    if len(problems) > MAX_UNUSABLE * num_total or not all(split.image_names for split in dataset.splits.values()):
-        raise UserError(f'{dataset.folder}: {count}. At most a tenth is left out; correct or remove them:{named}')
-    dataset.notes.append(f'{count} and are left out:{named}')
+    too_many = len(problems) > MAX_UNUSABLE * (num_images + num_annotation_problems)
+    if too_many or not all(split.image_names for split in dataset.splits.values()):
+        raise UserError(f'{dataset.folder}: {count}. At most a tenth is left out; correct or remove these:{named}')
+    dataset.notes.append(f'{count}; only these images, files or lines are left out:{named}')
 
 
 def leave_out_boxes(split: Split) -> list[str]:

@@ -123,7 +123,7 @@ def test_a_folder_with_a_fault_is_read_and_what_is_left_out_is_named(name, fault
     named = fault(tmp_path / 'photos')
     summary = make_checked_config(tmp_path / 'photos', tmp_path / 'work')
     if named:
-        assert re.search(rf'1 of \d+ images and annotations .* are left out:\n  .*{re.escape(named)}', summary)
+        assert re.search(rf'1 problem in \d+ images; .* are left out:\n  .*{re.escape(named)}', summary)
     else:
         assert 'left out' not in summary
 
@@ -133,7 +133,7 @@ def test_a_folder_with_too_many_unreadable_images_is_rejected(name, photos, tmp_
     FORMATS[name](tmp_path, photos[:10])
     truncate(tmp_path)
     write_no_image(tmp_path)
-    message = r'(?s)2 of \d+ images and annotations cannot be used. At most a tenth .*:\n  .*photo 03'
+    message = r'(?s)2 problems in \d+ images. At most a tenth .*:\n  .*photo 03'
     with pytest.raises(UserError, match=message):
         read_folder(tmp_path)
 
