@@ -42,7 +42,7 @@ class MissingPackageError(UserError, ImportError):
 
 
 def check_installed(feature: str, *packages: str) -> None:
-    """Raise a MissingPackageError if packages of :data:`PIP_PACKAGES` are missing that a feature needs."""
+    """Raise a MissingPackageError if a package that a feature needs is missing; :data:`PIP_PACKAGES` must list it."""
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         raise MissingPackageError(format_missing(feature, *missing))

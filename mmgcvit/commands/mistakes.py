@@ -1,7 +1,7 @@
 """Write a report on the mistakes of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
 
-Predicts on all validation images. ``report.html`` has the scores of each class, the confusion matrix, a detector's
-curves of precision, recall and F1, and the worst images, with the ground truth beside the prediction.
+Predicts on all validation images. ``report.html`` has the scores of each class, the confusion matrix, the
+precision, recall and F1 curves of a detector, and the worst images, with the ground truth beside the prediction.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from ..errors import UserError
 from ..inference.model_files import check_model_files, find_model_files
 from .options import Parser, add_model_options, add_out_dir, check_at_least, resolve_out_dir
 
-FULL_DISK = '; {out_dir} has the results up to here'
+# Advice that commands/main.py adds to the error if the disk is full.
+FULL_DISK = '; {out_dir} has the results so far'
 # Maximum number of confusions and of images to print.
 NUM_PRINTED = 5
 
@@ -40,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
     from ..inference.outputs import check_out_dir
     from ..visualization.ground_truth import build_dataset
     from ..visualization.mistakes import (
-        COUNTED,
+        COUNTED_UNITS,
         SCORES,
         evaluate_images,
         score_classes,
@@ -52,12 +53,12 @@ def main(args: argparse.Namespace) -> None:
         args.out_dir, ('report.html', 'confusion.png', 'curves.png', 'mistakes.json', 'worst'), args.overwrite
     )
     model_files = find_model_files(args.config, args.checkpoint)
-    cfg, loader = read_config(model_files.config), f'{args.split}_dataloader'
-    check_presence(cfg, [loader])
+    cfg, loader_key = read_config(model_files.config), f'{args.split}_dataloader'
+    check_presence(cfg, [loader_key])
     model = load_for_command(model_files, args.device, args.score_thr, args.trust_checkpoint)
-    settings = (cfg.get(loader) or {}).get('dataset')
+    settings = (cfg.get(loader_key) or {}).get('dataset')
     if not settings:
-        raise UserError(f'the config has no {loader} with a dataset')
+        raise UserError(f'the config has no {loader_key} with a dataset')
     with silence_output():
         dataset = build_dataset(settings, model.scope)
     classes = dataset.metainfo.get('classes') or ()
@@ -71,7 +72,7 @@ def main(args: argparse.Namespace) -> None:
         mistakes = evaluate_images(model, dataset, args.worst, args.batch_size, progress)
     title = f'{Path(model_files.checkpoint).name} of {model_files.config.name}, {args.split} split'
     write_mistakes(args.out_dir, model, dataset, mistakes, title)
-    print(f'{len(dataset)} images, {COUNTED[model.task]}:')
+    print(f'{len(dataset)} images, {COUNTED_UNITS[model.task]}:')
     for line in summarise_confusion_matrix(mistakes.confusion_matrix, model.classes, NUM_PRINTED):
         print(f'    {line}')
     if mistakes.curves is not None:

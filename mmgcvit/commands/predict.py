@@ -26,7 +26,7 @@ from .options import (
 if TYPE_CHECKING:
     from ..inference import Predictor
 
-FULL_DISK = '; {out_dir} has the results up to here'
+FULL_DISK = '; {out_dir} has the results so far'
 # Maximum number of classes that an error names.
 MAX_CLASSES_NAMED = 20
 CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')

@@ -22,7 +22,7 @@ KERNEL_SETTINGS = ('fused', 'foreach')
 
 
 class MergedGroupsMixin:
-    """Mixin for optimizer wrapper constructors that merges groups of equal settings and fuses the optimizer."""
+    """Mixin for optimizer wrapper constructors that merges groups of equal settings and uses a fused optimizer."""
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         is_unset = {*KERNEL_SETTINGS, 'differentiable'}.isdisjoint(self.optimizer_cfg)
@@ -58,7 +58,7 @@ class GroupedParamsOptimWrapperConstructor(MergedGroupsMixin, DefaultOptimWrappe
 
 
 def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
-    """Return whether an optimizer is Adam or AdamW and torch can fuse it on the model's devices."""
+    """Return whether an optimizer is Adam or AdamW and torch has a fused kernel for it on the model's devices."""
     optimizer_type = settings.get('type')
     # SGD is excluded: if GradScaler skips its first fused step, momentum starts from uninitialised memory.
     if (OPTIMIZERS.get(optimizer_type) if isinstance(optimizer_type, str) else optimizer_type) not in (Adam, AdamW):

@@ -20,7 +20,8 @@ from ..checkpoints.loading import infer_checkpoint_arch
 from ..checkpoints.weights import merge_lora
 from ..registry import MODELS
 from .layers.arguments import check_int, is_int, is_sequence, require
-from .layers.blocks import LayerNorm, LoRALinear
+from .layers.blocks import LayerNorm
+from .layers.lora import LoRALinear
 from .layers.position import PositionEmbedding, RelativePositionBias
 from .layers.tracing import is_exporting
 

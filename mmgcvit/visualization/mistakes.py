@@ -26,7 +26,7 @@ from .report import write_report
 # IoU threshold for matching detections with objects.
 MATCH_IOU_THR = 0.5
 # What the matrix counts, and the score of an image, by task.
-COUNTED = {'detection': 'objects', 'segmentation': 'pixels', 'classification': 'images'}
+COUNTED_UNITS = {'detection': 'objects', 'segmentation': 'pixels', 'classification': 'images'}
 SCORES = {'detection': 'F1', 'segmentation': 'mean IoU', 'classification': 'score of the true class'}
 BACKGROUND = 'background'
 # Maximum number of confusions named for an image.
@@ -186,7 +186,7 @@ def draw_confusion(matrix: np.ndarray, classes: Sequence[str], task: str) -> Fig
     matrix = matrix[: len(names), : len(names)]
     side = float(np.clip(0.35 * len(names), 6, 24))
     figure = Figure(figsize=(1.15 * side, side), layout='constrained')
-    axes = figure.add_subplot(xlabel='predicted', ylabel='ground truth', title=COUNTED[task])
+    axes = figure.add_subplot(xlabel='predicted', ylabel='ground truth', title=COUNTED_UNITS[task])
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     bar = figure.colorbar(axes.imshow(shares, cmap='Blues', vmin=0, vmax=1), ax=axes, shrink=0.8)
     bar.set_label('row-normalised')
@@ -205,9 +205,8 @@ def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistake
     matrix, curves, score_name = mistakes.confusion_matrix, mistakes.curves, SCORES[model.task]
     save(draw_confusion(matrix, model.classes, model.task), folder / 'confusion.png')
     pictures = [('Confusion matrix', folder / 'confusion.png')]
-    summary = [
-        f'{len(dataset)} images, {COUNTED[model.task]}: {", ".join(summarise_confusion_matrix(matrix, model.classes))}'
-    ]
+    summary_of_matrix = ', '.join(summarise_confusion_matrix(matrix, model.classes))
+    summary = [f'{len(dataset)} images, {COUNTED_UNITS[model.task]}: {summary_of_matrix}']
     if curves is not None:
         save(draw_detection_curves(curves, model.classes, model.score_thr), folder / 'curves.png')
         pictures.append(('Precision, recall and F1', folder / 'curves.png'))
@@ -231,6 +230,6 @@ def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistake
     best = {} if curves is None else {'best_threshold': round(curves.overall.best_threshold, 4)}
     write_json(
         folder / 'mistakes.json',
-        {'counted': COUNTED[model.task], **entries, **best, 'by_class': by_class, 'worst': images},
+        {'counted': COUNTED_UNITS[model.task], **entries, **best, 'by_class': by_class, 'worst': images},
     )
     write_report(folder / 'report.html', title, summary, by_class, pictures)

@@ -26,20 +26,20 @@ from .mistakes import score_image, summarise_confusion_matrix
 FOLDER = 'val_images'
 
 
-def wrap_run(runner: Runner, loader: ConfigDict, score_thr: float) -> tuple[Predictor, BaseDataset]:
-    """Wrap the model of a runner as a predictor for its outputs; return it with the dataset of a dataloader."""
-    scope, network = runner.cfg.default_scope, unwrap_model(runner)
+def wrap_runner(runner: Runner, loader: ConfigDict, score_thr: float) -> tuple[Predictor, BaseDataset]:
+    """Return a predictor that reads the outputs of the runner's model, and the dataset of a dataloader."""
+    scope, model = runner.cfg.default_scope, unwrap_model(runner)
     with silence_output():
         dataset = build_dataset(loader.dataset, scope)
     meta, dataset_classes = {'dataset_meta': dataset.metainfo}, dataset.metainfo.get('classes') or ()
-    names = find_class_names(meta, next(iter_leaf_datasets(loader.dataset)), network)
-    # The network may have more classes than the dataset.
+    names = find_class_names(meta, next(iter_leaf_datasets(loader.dataset)), model)
+    # The model may have more classes than the dataset.
     names[: len(dataset_classes)] = dataset_classes
     # The predictor needs no pipeline, since the dataloader has already prepared the images.
     palette = choose_palette(len(names), [dataset.metainfo.get('palette')])
-    model = PREDICTORS[scope](network, Compose([]), None, names, palette)
-    model.score_thr = score_thr
-    return model, dataset
+    predictor = PREDICTORS[scope](model, Compose([]), None, names, palette)
+    predictor.score_thr = score_thr
+    return predictor, dataset
 
 
 @HOOKS.register_module()
@@ -88,7 +88,7 @@ class ValVisualizationHook(Hook):
 
     def choose_images(self, runner: Runner) -> None:
         """Choose images that rank 0 validates. Samplers distribute images to ranks round-robin."""
-        self.model, self.dataset = wrap_run(runner, runner.cfg.val_dataloader, self.score_thr)
+        self.predictor, self.dataset = wrap_runner(runner, runner.cfg.val_dataloader, self.score_thr)
         num_on_rank = -(-len(self.dataset) // get_world_size())
         num_chosen = min(self.images, num_on_rank)
         indices = [position * num_on_rank // num_chosen * get_world_size() for position in range(num_chosen)]
@@ -97,19 +97,19 @@ class ValVisualizationHook(Hook):
     def keep_predictions(self, runner: Runner, outputs: Any) -> None:
         for sample in outputs:
             if get_image_name(sample) in self.chosen:
-                self.predictions[self.chosen[get_image_name(sample)]] = self.model.read_sample(sample)
+                self.predictions[self.chosen[get_image_name(sample)]] = self.predictor.read_sample(sample)
 
     def before_test(self, runner: Runner) -> None:
         if self.test_out_dir is not None:
-            self.model, self.dataset = wrap_run(runner, runner.cfg.test_dataloader, self.score_thr)
+            self.predictor, self.dataset = wrap_runner(runner, runner.cfg.test_dataloader, self.score_thr)
             infos = map(self.dataset.get_data_info, range(len(self.dataset)))
             self.chosen = {get_image_name(info): index for index, info in enumerate(infos)}
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         for sample in outputs if self.test_out_dir is not None else ():
-            index, prediction = self.chosen[get_image_name(sample)], self.model.read_sample(sample)
-            path, image, ground_truth = load_sample(self.dataset, index, self.model.classes)
-            cells = draw_cells(path.name, image, self.model.palette, ground_truth, prediction, LARGE_CELL)
+            index, prediction = self.chosen[get_image_name(sample)], self.predictor.read_sample(sample)
+            path, image, ground_truth = load_sample(self.dataset, index, self.predictor.classes)
+            cells = draw_cells(path.name, image, self.predictor.palette, ground_truth, prediction, LARGE_CELL)
             write_image(Path(self.test_out_dir, f'{path.stem}_{index}.jpg'), draw_grid(cells, len(cells)))
 
     def write_grid(self, runner: Runner) -> None:
@@ -117,10 +117,10 @@ class ValVisualizationHook(Hook):
         unit, step = ('iter', runner.iter) if is_by_iter else ('epoch', runner.epoch)
         cells = []
         for index, prediction in sorted(self.predictions.items()):
-            path, image, ground_truth = load_sample(self.dataset, index, self.model.classes)
-            score, counts = score_image(ground_truth, prediction, self.model.classes)
-            title = f'{path.name} {score:.2f}: {"; ".join(summarise_confusion_matrix(counts, self.model.classes))}'
-            cells += draw_cells(title, image, self.model.palette, ground_truth, prediction)
+            path, image, ground_truth = load_sample(self.dataset, index, self.predictor.classes)
+            score, counts = score_image(ground_truth, prediction, self.predictor.classes)
+            title = f'{path.name} {score:.2f}: {"; ".join(summarise_confusion_matrix(counts, self.predictor.classes))}'
+            cells += draw_cells(title, image, self.predictor.palette, ground_truth, prediction)
         grid = draw_grid(cells)
         write_image(Path(runner.work_dir, FOLDER, f'{unit}_{step}.jpg'), grid)
         for backend in runner.visualizer._vis_backends.values():

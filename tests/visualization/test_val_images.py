@@ -85,7 +85,7 @@ def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner
             if hasattr(found, name):
                 np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-2)
     # Predictions of the checkpoint will have the same colours.
-    assert hook.model.palette == choose_palette(len(model.classes), [hook.dataset.metainfo.get('palette')])
+    assert hook.predictor.palette == choose_palette(len(model.classes), [hook.dataset.metainfo.get('palette')])
 
 
 def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner, caplog, shown):

@@ -22,7 +22,8 @@ from ..layers.windows import window_partition, window_reverse
 class WindowAttention(nn.Module):
     """Base class of attention inside each window of a map.
 
-    ``projected`` names the linear layer that projects the tokens, by its outputs: ``'qkv'``, ``'kv'``, ...
+    ``projected`` is the name of the linear layer that projects the tokens, ``'qkv'`` or ``'kv'``; each letter stands
+    for C output channels.
 
     Args:
         embed_dims: C.
@@ -58,8 +59,8 @@ class WindowAttention(nn.Module):
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Project windows (B, nW, N, C) to q, k and v, (B, nW, nH, N, d) each.
 
-        A tensor that all windows of an image share may be (B, nH, N, d), as ``q_global`` is on CPUs. Subclasses that
-        compute with ``q_global`` must first add the missing dimension: ``q_global.unsqueeze(1)``.
+        A tensor that all windows of an image share may be (B, nH, N, d), as ``q_global`` is on CPUs. A subclass that
+        computes with ``q_global`` must add this dimension if it is missing: ``q_global.unsqueeze(1)``.
         """
         raise NotImplementedError
 

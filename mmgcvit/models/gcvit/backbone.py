@@ -1,7 +1,7 @@
 """GC ViT: Global Context Vision Transformers, ICML 2023 (arXiv 2206.09959).
 
 Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in ../layers. The base
-class in ../base.py has levels() to freeze(), loading and saving. archs.py has the variants, key_mappings.py the keys of
+class in ../base.py has levels(), freeze(), loading and saving. archs.py has the variants, key_mappings.py the keys of
 other implementations.
 
 Shapes: B batch, H x W image in pixels, C channels of the first stage.
@@ -35,13 +35,13 @@ class GCViT(PyramidBackbone):
         window_size: Attention window in tokens, one for all stages or one per stage: an int or a pair (h, w). The
             published windows are 7, 7, 14, 7 for images of 224 px, and 16 or 24 in all stages for dense prediction.
         pretrain_img_size: Image size of pretraining in pixels (an int or a pair). It decides whether the global query
-            generator of the third stage halves its map, which checkpoints do not store. Inputs may have any size.
+            generator of stage 2 halves its map, which checkpoints do not store. Inputs may have any size.
         drop_path_rate: Drop path rate of the last block; the rates rise linearly from 0. The default is the
             variant's rate in ImageNet training.
         out_indices: Stages whose feature maps are returned, 0 to 3. Later stages are not built.
         frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1 nothing.
-        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0 disables it. Backbones
-            without LoRA load such checkpoints and merge LoRA into the weights.
+        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0 disables it. A backbone
+            without LoRA can load a checkpoint with LoRA, and merges it into the weights.
         with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.

@@ -29,7 +29,8 @@ class FeatureExtractor(nn.Module):
 class GlobalQueryGenerator(nn.Module):
     """Reduce a map to the size of one window, as the queries of every window.
 
-    For images of the pretraining size, the steps reach that size. Maps of other images are then resized bicubically.
+    For images of the pretraining size, the steps reduce the map to the window size. Maps of other images are then
+    resized bicubically.
 
     Args:
         embed_dims: C.
@@ -48,7 +49,7 @@ class GlobalQueryGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""
         x = self.extractors(cast_for_autocast(nhwc_to_nchw(x)))
-        # Traces must work for all sizes and always resize, which changes nothing at the same size.
+        # Traced graphs must work for all sizes and always resize, which changes nothing at the same size.
         if is_tracing() or x.shape[2:] != self.window_size:
             x = resize(x, self.window_size)
         return x.flatten(2).unflatten(1, (self.num_heads, x.shape[1] // self.num_heads)).transpose(2, 3)
@@ -60,7 +61,7 @@ def plan_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int,
     For the published windows 7, 7, 14, 7 and images of 224 px the maps have 56, 28, 14 and 7 tokens a side, and the
     steps reduce them to the window: stage 0 halves three times, stage 1 twice, stages 2 and 3 never. The arguments only
     affect stage 2, which halves once unless its window is the whole map of a pretraining image, as in the published
-    networks. If a window is larger, the generator's final resize makes up the difference.
+    networks. If a window is larger than the reduced map, the final resize enlarges the map to it.
     """
     size = check_img_size(pretrain_img_size)
     window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])

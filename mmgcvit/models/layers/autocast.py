@@ -1,4 +1,4 @@
-"""Cast tensors together that autocast would cast one by one, with the same results in fewer kernels.
+"""Avoid the casts of autocast, or do them together, with the same results in fewer kernels.
 
 Autocast casts each weight in a kernel of its own, and autograd its gradient in another: a third of the kernels of GC
 ViT's training step. Here a module casts the weights of all its layers at once (:func:`cast_weights_together`).
@@ -92,3 +92,24 @@ def cast_together(tensors: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tens
     outputs = tuple(torch.empty_like(tensor, dtype=dtype) for tensor in tensors)
     torch._foreach_copy_(outputs, tensors)
     return outputs
+
+
+class AddBranch(torch.autograd.Function):
+    """Compute ``x + branch * factors`` in the dtype of ``x``, in one kernel, and the gradient of the branch in another.
+
+    x and branch are (B, H, W, C), factors (C,), (B, 1, 1, 1) or (B, 1, 1, C). Under autocast, separate operators would
+    cast the branch to float32 first, and its gradient back to half precision.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, branch: Tensor, factors: Tensor) -> Tensor:
+        ctx.branch_dtype = branch.dtype
+        ctx.save_for_backward(branch if ctx.needs_input_grad[2] else None, factors)
+        return torch.addcmul(x, branch, factors, out=torch.empty_like(x))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        branch, factors = ctx.saved_tensors
+        grad_branch = torch.mul(grad, factors, out=torch.empty_like(grad, dtype=ctx.branch_dtype))
+        return grad, grad_branch, None if branch is None else (grad * branch).sum_to_size(factors.shape)

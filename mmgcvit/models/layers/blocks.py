@@ -1,18 +1,17 @@
-"""Layers of a transformer block other than attention: LayerNorm, MLP, residual connection, LoRA, weight initialisation.
+"""Layers of a transformer block other than attention: LayerNorm, MLP, residual connection; weight initialisation.
 
 Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C).
 """
 
-import math
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from .cpu import Linear, apply_linear, chunk_tokens
+from .autocast import AddBranch
+from .cpu import Linear, chunk_tokens
 from .tracing import constant, is_tracing
 
 
@@ -30,8 +29,8 @@ def checkpoint_block(block: nn.Module, *inputs: Tensor) -> Any:
 class LayerNorm(nn.LayerNorm):
     """``nn.LayerNorm`` computed in the dtype of its weights, which is float32 under autocast: (..., C) to the same.
 
-    On GPUs autocast does the same. On CPUs torch would compute in half precision and also accumulate the gradients
-    of the weights in it, where most of their sum is lost to rounding.
+    On GPUs autocast does the same. On CPUs torch would compute in half precision and also accumulate the weight
+    gradients in half precision, which loses most of their sum to rounding.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,27 +67,6 @@ class LayerScale(nn.Module):
         return x * self.gamma
 
 
-class AddBranch(torch.autograd.Function):
-    """Compute ``x + branch * factors`` in the dtype of ``x``, in one kernel, and the gradient of the branch in another.
-
-    x and branch are (B, H, W, C), factors (C,), (B, 1, 1, 1) or (B, 1, 1, C). Under autocast, separate operators would
-    cast the branch to float32 first, and its gradient back to half precision.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, branch: Tensor, factors: Tensor) -> Tensor:
-        ctx.branch_dtype = branch.dtype
-        ctx.save_for_backward(branch if ctx.needs_input_grad[2] else None, factors)
-        return torch.addcmul(x, branch, factors, out=torch.empty_like(x))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        branch, factors = ctx.saved_tensors
-        grad_branch = torch.mul(grad, factors, out=torch.empty_like(grad, dtype=ctx.branch_dtype))
-        return grad, grad_branch, None if branch is None else (grad * branch).sum_to_size(factors.shape)
-
-
 class ResidualConnection(nn.Module):
     """Add a branch to the residual stream: x + drop_path(layer_scale(branch)).
 
@@ -117,30 +95,6 @@ class ResidualConnection(nn.Module):
 
 def make_ones(batch_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.ones(batch_size, 1, 1, 1, dtype=dtype, device=device)
-
-
-class LoRALinear(Linear):
-    """Linear layer with weight W + B A, whose A and B are trained (LoRA, arXiv 2106.09685): (..., C) to (..., C').
-
-    mmpretrain's ``LoRAModel`` and peft wrap layers in other modules, which changes the keys of the state dict. Loading
-    of checkpoints and layer-wise learning rate decay depend on these keys.
-
-    W and the bias are those of the layer that it replaces, with the same keys. A (``lora_down``, rank x C) is
-    initialised as in the paper's code, B (``lora_up``, C' x rank) with zeros. The paper's factor alpha / rank is 1, as
-    in mmpretrain's config. Each call computes W + B A, so that merged weights give the same output bit for bit.
-    """
-
-    reads_cast_weights = False
-
-    def __init__(self, layer: nn.Linear, rank: int) -> None:
-        super().__init__(layer.in_features, layer.out_features, bias=layer.bias is not None, device='meta')
-        self.weight, self.bias = layer.weight, layer.bias
-        self.lora_down = nn.Parameter(layer.weight.new_empty(rank, layer.in_features))
-        self.lora_up = nn.Parameter(layer.weight.new_zeros(layer.out_features, rank))
-        nn.init.kaiming_uniform_(self.lora_down, a=math.sqrt(5))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return apply_linear(x, self.weight + self.lora_up @ self.lora_down, self.bias)
 
 
 def init_transformer_weights(module: nn.Module) -> None:
