@@ -86,8 +86,8 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         key, dot, subkeys = name.partition('.')
         if key in cfg and key not in known_keys:
             raise UserError(
-                f'--cfg-options {name} would have no effect: {key!r} is a variable of {path} or its _base_, not a '
-                'setting; edit its line, or override the settings that use it'
+                f'--cfg-options {name} would have no effect: {key!r} is only a variable in {path} or its _base_; '
+                'change it in that file, or override the settings that use it'
             )
         if key not in known_keys:
             suggestion = suggest(key, known_keys, lambda known, rest=dot + subkeys: known + rest)

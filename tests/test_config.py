@@ -36,8 +36,8 @@ def test_cfg_options_override_and_add_settings(config):
 @pytest.mark.parametrize(
     ('name', 'message'),
     [
-        ('data_root', r"would have no effect: 'data_root' is a variable of .*config\.py"),
-        ('norm_cfg.type', 'edit its line, or override the settings that use it$'),
+        ('data_root', r"would have no effect: 'data_root' is only a variable in .*config\.py"),
+        ('norm_cfg.type', 'change it in that file, or override the settings that use it$'),
         ('train_dataloder.batch_size', r'no runner reads .*did you mean train_dataloader\.batch_size\?'),
         ('xyzzy', "no runner reads 'xyzzy', and .* does not have it$"),
     ],

@@ -48,7 +48,7 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
                     check(unfinished)
     except CheckpointError as error:
         raise CheckpointError(
-            f'{url} is not a checkpoint, so the download was removed; check the URL: {error}'
+            f'{url} is not a checkpoint ({error}); the downloaded file was removed. Check the URL'
         ) from None
     except Exception as error:  # The network, the server or the disk failed, or the URL is wrong.
         raise CheckpointError(

@@ -67,7 +67,7 @@ def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
     if errors:
         raise CheckpointError(
             f'{work_dir} has no checkpoint that can be read ({shorten(errors)}); pass another one, train in another '
-            'folder (--work-dir), or start anew with --overwrite'
+            'folder (--work-dir), or start over with --overwrite'
         )
     return None
 

@@ -19,7 +19,9 @@ OTHER_ORDER = Issue(
     'class folders in another order than the classes of the config',
     'list the classes in alphabetical order, as the folders, or remove them from the config',
 )
-NO_MAP = Issue('unreadable segmentation maps', 'save them as 8-bit images, with a class index in each pixel')
+NO_MAP = Issue(
+    'unreadable segmentation maps', 'save them as 8-bit single-channel PNG files with class indices as pixel values'
+)
 
 
 def check_folders(dataset: BaseDataset, report: Report) -> list[ImageFile]:

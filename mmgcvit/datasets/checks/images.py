@@ -17,7 +17,8 @@ from .sources import get_type_name, iter_transforms
 MISSING = Issue('files that are missing', 'add them, or remove them from the annotations')
 UNREADABLE = Issue('images that cannot be read', 'copy or convert them again, or remove them')
 OTHER_SIZE = Issue(
-    'images whose annotations or segmentation maps have another size', 'correct the annotations, or replace the files'
+    'images whose width and height differ from their annotations or segmentation maps',
+    'correct the annotations, or replace the files',
 )
 EXIF_ROTATION = Issue(
     'images whose annotations do not fit after EXIF rotation',
