@@ -87,7 +87,9 @@ def score_image(ground_truth: Prediction, prediction: Prediction, classes: Seque
     if isinstance(prediction, Segmentation):
         shapes = ground_truth.label_map.shape, prediction.label_map.shape
         if shapes[0] != shapes[1]:
-            raise UserError(f'prediction {shapes[1]} and ground truth {shapes[0]} differ in shape')
+            raise UserError(
+                f'prediction {shapes[1]} and ground truth {shapes[0]} differ in shape; run mmgcvit check-data'
+            )
         is_labelled = ground_truth.label_map < len(classes)
         matrix = compute_confusion_matrix(
             ground_truth.label_map[is_labelled], prediction.label_map[is_labelled], len(classes)
