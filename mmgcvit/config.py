@@ -40,7 +40,7 @@ def find_configs(name: str) -> Path:
         if (folder / name).is_file():
             return folder
     folders = ' nor in '.join(map(str, CONFIG_FOLDERS))
-    raise UserError(f'{name} is not in {folders}; install the package again, from a wheel or clone')
+    raise UserError(f'{name} is not in {folders}. Reinstall the package from a wheel or a clone')
 
 
 def config_path(name: str) -> str:
@@ -86,12 +86,15 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         key, dot, subkeys = name.partition('.')
         if key in cfg and key not in known_keys:
             raise UserError(
-                f'--cfg-options {name} would have no effect: {key!r} is only a variable in {path} or its _base_; '
-                'change it in that file, or override the settings that use it'
+                f'--cfg-options {name} would have no effect: {key!r} is only a variable of the file {path} or its '
+                '_base_. '
+                'Edit it there, or override the settings that use it'
             )
         if key not in known_keys:
             suggestion = suggest(key, known_keys, lambda known, rest=dot + subkeys: known + rest)
-            raise UserError(f'--cfg-options {name}: no runner reads {key!r}, and {path} does not have it{suggestion}')
+            raise UserError(
+                f'--cfg-options {name}: there is no setting {key!r} in {path}, and the runner reads none{suggestion}'
+            )
     cfg.merge_from_dict(dict(options or {}))
     return cfg
 
@@ -110,7 +113,7 @@ def parse_cfg_options(texts: Mapping[str, str] | None) -> dict[str, Any]:
 def check_config(path: str | Path) -> None:
     """Raise a UserError if a config does not exist."""
     if not Path(path).is_file():
-        raise UserError(f'there is no config {path}; the configs of this project are in configs/{suggest_config(path)}')
+        raise UserError(f'there is no config {path}. The configs of this project are in configs/{suggest_config(path)}')
 
 
 def suggest_config(path: str | Path) -> str:

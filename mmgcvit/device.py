@@ -23,8 +23,9 @@ def check_gpus() -> None:
     if gpus:
         raise UserError(
             f'There is a GPU here ({", ".join(gpus)}), but torch {torch.__version__} cannot use it: '
-            f'"{get_torch_reason()}" See docs/installation.md, "When torch cannot use the GPU". To run on the CPU: '
-            f'{VISIBLE_DEVICES}=-1, or --device cpu'
+            f'"{get_torch_reason()}". See docs/installation.md, "When torch cannot use the GPU". To run on the CPU, '
+            'set '
+            f'{VISIBLE_DEVICES}=-1 or use --device cpu'
         )
 
 
@@ -69,7 +70,7 @@ def resolve_device(name: str | None = None) -> torch.device:
     if device is None or device.type not in ('cpu', 'cuda') or (device.type == 'cpu' and device.index is not None):
         raise UserError(f'device {name!r}: expected auto, cpu, cuda or cuda:N')
     if device.type == 'cuda' and not torch.cuda.is_available():
-        raise UserError(f'device {name}: torch {torch.__version__} finds no GPU; use auto or cpu')
+        raise UserError(f'device {name}: torch {torch.__version__} finds no GPU. Use auto or cpu')
     if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
         found = ', '.join(f'cuda:{index}' for index in range(torch.cuda.device_count()))
         raise UserError(f'device {name}: torch finds only {found}')
@@ -80,7 +81,9 @@ def use_device(name: str) -> torch.device:
     """Resolve a device and make it torch's current device, which mmengine uses; see :func:`resolve_device`."""
     device = resolve_device(name)
     if device.type == 'cpu' and torch.cuda.is_available():
-        raise UserError(f'device cpu: torch sees GPUs already; set {VISIBLE_DEVICES}=-1 before starting Python')
+        raise UserError(
+            f'device cpu: too late, torch has already found the GPUs. Set {VISIBLE_DEVICES}=-1 before starting Python'
+        )
     if device.index is not None:
         torch.cuda.set_device(device)
     return device

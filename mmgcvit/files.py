@@ -36,7 +36,7 @@ def read_text(file: Path) -> str:
     try:
         return file.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError:
-        raise UserError(f'{file} is not valid UTF-8; save it as such') from None
+        raise UserError(f'{file} is not valid UTF-8. Save it with the encoding UTF-8') from None
 
 
 def sha256(path: Path) -> str:
@@ -74,7 +74,7 @@ def check_target(target: Path, suffix: str, overwrite: bool | None = False) -> N
         raise UserError(f'{target}: expected a name that ends in {suffix}')
     if target.is_dir() or (target.exists() and not overwrite):
         advice = 'remove it' if overwrite is None else 'replace it with --overwrite'
-        raise UserError(f'{target} exists; choose another file, or {advice}')
+        raise UserError(f'{target} already exists. Choose another file, or {advice}')
     check_writable(target.parent, str(target))
 
 
@@ -133,7 +133,7 @@ def is_up_to_date(out: Path, options_file: str, options: Mapping[str, Any]) -> b
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     if not (out / options_file).is_file():
-        raise UserError(f'{out} exists and was not written by this command; choose another folder, or remove it')
+        raise UserError(f'{out} already exists, and this command did not write it. Choose another folder, or remove it')
     return json.loads((out / options_file).read_text()) == options
 
 

@@ -99,5 +99,5 @@ def serve_page(page: gr.Blocks, port: int) -> str:
             app_kwargs={'middleware': [trusted_hosts]},
         )
     except OSError:
-        raise UserError(f'port {port} is in use; choose another with --port') from None
+        raise UserError(f'port {port} is already in use. Choose another with --port') from None
     return address

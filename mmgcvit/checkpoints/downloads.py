@@ -52,7 +52,8 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
         ) from None
     except Exception as error:  # The network, the server or the disk failed, or the URL is wrong.
         raise CheckpointError(
-            f'{url} could not be downloaded ({get_first_line(error)}). Download it elsewhere and name the file'
+            f'{url} could not be downloaded ({get_first_line(error)}). Download it with a browser and pass the file '
+            'instead'
         ) from None
     return path
 
@@ -78,7 +79,10 @@ def find_folder(source: str | Path, files: list[str], revision: str | None = Non
     path, name = Path(source).expanduser(), str(source)
     if path.exists() or not HUB_REPO_ID.fullmatch(name) or name.endswith(CHECKPOINT_SUFFIXES):
         if revision is not None:
-            raise CheckpointError(f'{source} is not a name on the Hugging Face Hub (OWNER/NAME); remove revision')
+            raise CheckpointError(
+                f'revision is only for names on the Hugging Face Hub (OWNER/NAME), and {source} is not one. Remove '
+                'revision'
+            )
         return path if path.is_dir() else None
     check_installed(f'there is no file or folder {name}; loading it from the Hugging Face Hub', 'huggingface_hub')
     from huggingface_hub import snapshot_download

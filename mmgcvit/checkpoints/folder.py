@@ -39,7 +39,8 @@ def write_folder(
     existing = [name for name in FILES if (folder / name).exists()]
     if existing and not overwrite:
         raise FileExistsError(
-            f'{folder} has {" and ".join(existing)} already; choose another folder, or replace them with overwrite=True'
+            f'{folder} already has {" and ".join(existing)}. Choose another folder, or set overwrite=True to replace '
+            'them'
         )
     save_safetensors(tensors, folder / WEIGHTS)
     content = {

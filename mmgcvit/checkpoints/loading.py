@@ -54,7 +54,10 @@ def load_pretrained(
         raise type(error)(f'{error}; the model is {network} {arch}') from None
     loaded_arch = infer_checkpoint_arch(weights, type(backbone), infer_arch)
     if loaded_arch != arch:
-        raise CheckpointError(f'{weights.source} has weights of {network} {loaded_arch}; the model is {network} {arch}')
+        raise CheckpointError(
+            f'{weights.source} has weights of {network} {loaded_arch}, but the model is {network} {arch}. Use a '
+            'checkpoint of the model, or change arch'
+        )
     tensors, has_final_norm = rename_final_norm(weights.tensors, backbone)
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
     check_complete(weights.source, matching, model_tensors, OUTPUT_NORM)
@@ -96,7 +99,8 @@ def infer_checkpoint_arch(weights: Weights, network: type[nn.Module], infer_arch
     """Return the arch of weights as text. Raise a CheckpointError if they are incomplete or another network's."""
     if weights.key_mapping.network not in [base.__name__ for base in network.__mro__]:
         raise CheckpointError(
-            f'{weights.source} has {weights.key_mapping.network} weights; the model is {network.__name__}'
+            f'{weights.source} has weights of {weights.key_mapping.network}, but the model is {network.__name__}. '
+            'Use a checkpoint of the model'
         )
     try:
         return infer_arch(weights.tensors)
@@ -150,8 +154,9 @@ def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], source: str, pre
         check_complete(source, {name: loaded[name] for name in expected if name in loaded}, expected)
     except CheckpointError as error:
         raise CheckpointError(
-            f"{error}. It does not fit the config's model; if the weights are released ones or from another code base, "
-            "convert them with 'mmgcvit convert'"
+            f"{error}. The checkpoint does not fit the config's model: use the config it was trained with. If it "
+            'comes from '
+            "the authors' code or from timm, convert it first with 'mmgcvit convert'"
         ) from None
     for name in filter(is_position_table, expected):
         check_position_table(name, loaded[name], source, model_tensors[name])

@@ -132,4 +132,6 @@ def read_timm(name: str) -> dict[str, torch.Tensor]:
     try:
         return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # The network, the server or the disk failed.
-        raise CheckpointError(f'timm could not load the pretrained model {name}: {get_first_line(error)}') from error
+        raise CheckpointError(
+            f'timm could not load the pretrained model {name}. Check the network connection ({get_first_line(error)})'
+        ) from error

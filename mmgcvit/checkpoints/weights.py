@@ -52,7 +52,10 @@ def check_position_table(name: str, table: Tensor, source: str, model_table: Ten
     """Raise a CheckpointError unless a table has the rows of a square grid, or as many as the model's table."""
     num_rows = table.shape[-2]
     if isqrt(num_rows) ** 2 != num_rows and (model_table is None or num_rows != model_table.shape[-2]):
-        raise CheckpointError(f'{source}: {name} has {num_rows} rows; expected those of a square grid')
+        raise CheckpointError(
+            f'{source}: {name} has {num_rows} rows; expected a square number, one row for each position of a square '
+            'grid'
+        )
 
 
 @dataclass
@@ -135,8 +138,9 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[
     if ema:
         raise CheckpointError(f'{source} has no EMA weights ({" or ".join(EMA_KEYS)}); remove ema')
     raise CheckpointError(
-        f'{source} has no weights: expected a dict of tensors, or a dict with one under the key {" or ".join(keys)}. A '
-        'pickled model (nn.Module) is not read: save its state_dict() in the program that wrote it'
+        f'{source} has no weights. Expected a dict of tensors, or a dict that has one under {" or ".join(keys)}. If '
+        'it is a '
+        'pickled model (nn.Module), save its state_dict() in the program that wrote it'
     )
 
 
@@ -165,7 +169,7 @@ def find_key_mapping(state_dict: Mapping[str, Tensor], source: str, prefix: str 
     with_prefix = f' under the prefix {prefix!r}' if prefix else ''
     raise CheckpointError(
         f'{source} is not a checkpoint of GC ViT or LSA{with_prefix}: the first of its {len(state_dict)} keys are '
-        f'{shorten(list(state_dict), 4)}; known are the keys of {known}'
+        f'{shorten(list(state_dict), 4)}. Recognised keys are those of {known}'
     )
 
 

@@ -52,7 +52,8 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
         return {'state_dict': make_state_dict(weights, key_mappings[to])}
     if to != 'mmpretrain':
         raise CheckpointError(
-            f'{weights.key_mapping.network} weights cannot be written with {to} keys; choose mmpretrain or original'
+            f'{weights.key_mapping.network} weights cannot be written with the keys of {to}; use --to mmpretrain or '
+            '--to original'
         )
     return make_mmpretrain_checkpoint(weights, network.infer_arch(weights.tensors).strip("'"))
 
@@ -109,8 +110,8 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tens
             )
     if unmapped:
         raise CheckpointError(
-            f'{", ".join(sorted(unmapped))} cannot be converted: {key_mapping.name} has no such tensors; choose '
-            'another --to'
+            f'{", ".join(sorted(unmapped))} cannot be converted: {key_mapping.name} has no tensors of these '
+            'names. Choose another --to'
         )
     return state_dict
 

@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f"--data {args.data}: expected 'digits', 'own' or the path of an existing config")
     work_dir = args.work_dir or Path('work_dirs', 'ablations', f'{table.key}_{Path(args.data).stem}')
     if work_dir.exists() and any(work_dir.glob('seed_*')) and not args.resume:
-        raise UserError(f'{work_dir} has trainings; continue them with --resume, or choose another --work-dir')
+        raise UserError(f'{work_dir} already has trained rows. Continue with --resume, or choose another --work-dir')
     if args.data == 'digits':
         check_digits()
         subprocess.run([sys.executable, '-m', 'mmgcvit', 'digits', str(DIGITS)], check=True)
@@ -62,7 +62,7 @@ def main(args: argparse.Namespace) -> None:
     settings_file = work_dir / 'started.json'
     if settings_file.is_file() and json.loads(settings_file.read_text()) != settings:
         raise UserError(
-            f'{work_dir} was started with {settings_file.read_text()}; use these settings, or another --work-dir'
+            f'{work_dir} was started with {settings_file.read_text()}. Use the same settings, or another --work-dir'
         )
     configs = write_configs(table, args.data, work_dir / 'configs')
     work_dir.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> int | None:
     if not Path(args.config).is_dir():
         return check_config_data(args, read_config(args.config, options), '')
     if (Path(args.config) / f'{Path(args.config).name}.py').is_file():
-        raise UserError(f'{args.config} is the work dir of a run; name the config in it')
+        raise UserError(f'{args.config} is the work dir of a run. Pass the config (.py) in it instead')
     from ..datasets.formats import read_folder
     from ..datasets.own_data import make_config
 

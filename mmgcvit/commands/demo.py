@@ -110,6 +110,6 @@ def print_results(model: Model, minutes: float, work_dir: Path, console: Console
     console.print(f'log: {work_dir}/*/*.log', soft_wrap=True)
     if too_low:
         raise UserError(
-            f'scores lower than expected: {", ".join(too_low)}. The training does not work as it should; compare the '
-            "versions of 'mmgcvit --version' with docs/forks.md, and report it with the log"
+            f'These scores are lower than expected: {", ".join(too_low)}. Compare the versions that '
+            "'mmgcvit --version' prints with docs/forks.md. If they agree, report the problem and attach the log"
         )

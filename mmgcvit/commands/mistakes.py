@@ -58,14 +58,14 @@ def main(args: argparse.Namespace) -> None:
     model = load_for_command(model_files, args.device, args.score_thr, args.trust_checkpoint)
     settings = (cfg.get(loader_key) or {}).get('dataset')
     if not settings:
-        raise UserError(f'the config has no {loader_key} with a dataset')
+        raise UserError(f'the config has no {loader_key} with a dataset; add one')
     with silence_output():
         dataset = build_dataset(settings, model.scope)
     classes = dataset.metainfo.get('classes') or ()
     if classes and len(classes) != len(model.classes):
         raise UserError(
-            f'the dataset has {len(classes)} classes, the model {len(model.classes)}; use the config that '
-            'this checkpoint was trained with'
+            f'the dataset has {len(classes)} classes, but the model has {len(model.classes)}. Use the config '
+            'that the checkpoint was trained with'
         )
     print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {model_files.checkpoint}')
     with Progress(disable=not sys.stdout.isatty()) as progress:

@@ -194,5 +194,5 @@ def report_write_errors(target: Path) -> Iterator[None]:
         yield
     except Exception as error:  # torch and safetensors raise exceptions of their own types.
         raise UserError(
-            f'{target} could not be written ({get_first_line(error)}); is there room on the disk?'
+            f'{target} could not be written ({get_first_line(error)}). Free some disk space, or write to another folder'
         ) from None

@@ -79,11 +79,13 @@ def main(args: argparse.Namespace) -> None:
         raise UserError('--no-save-vis and --no-save-pred together write nothing; remove one')
     check_model_files(args.config, args.checkpoint)
     if not patterns:
-        raise UserError('no INPUT given; name images, videos, folders or glob patterns after CONFIG [CHECKPOINT]')
+        raise UserError('no INPUT given. After CONFIG [CHECKPOINT], pass images, videos, folders or glob patterns')
     inputs = find_inputs(patterns)
     if args.track:
         if inputs.images:
-            raise UserError(f'--track takes videos only; {inputs.images[0]} is an image')
+            raise UserError(
+                f'--track is only for videos, and {inputs.images[0]} is an image. Remove the option or the image'
+            )
         check_installed('--track', 'lap')
     from ..inference.outputs import Outputs
 
@@ -96,7 +98,7 @@ def main(args: argparse.Namespace) -> None:
     print(f'{model.task}, {len(model.classes)} classes, on {format_device(model.device)}: {model_files.checkpoint}')
     if args.track:
         if model.task != 'detection':
-            raise UserError(f'--track needs a detector; this is a {model.task} model')
+            raise UserError(f'--track is only for detectors, and this is a {model.task} model. Remove the option')
         model.score_thr = SCORE_THRESHOLDS['low'] if args.score_thr is None else args.score_thr
     run = PredictionRun(
         model,
@@ -124,10 +126,13 @@ def main(args: argparse.Namespace) -> None:
 def find_labels(names: list[str] | None, model: Predictor) -> list[int] | None:
     """Return the class indices of ``--classes``. Raise a UserError for names that the model does not have."""
     if names is not None and model.task != 'detection':
-        raise UserError(f'--classes needs a detector; this is a {model.task} model')
+        raise UserError(f'--classes is only for detectors, and this is a {model.task} model. Remove the option')
     unknown = [name for name in names or () if name not in model.classes]
     if unknown:
-        raise UserError(f'--classes {unknown[0]}: expected names of {shorten(model.classes, MAX_CLASSES_NAMED)}')
+        raise UserError(
+            f'--classes {unknown[0]}: the model has no such class. Its classes are '
+            f'{shorten(model.classes, MAX_CLASSES_NAMED)}'
+        )
     return names and [model.classes.index(name) for name in names]
 
 

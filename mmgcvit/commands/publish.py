@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> None:
     # argparse takes a single argument after CONFIG for the checkpoint.
     checkpoint, target = (args.checkpoint, args.target) if args.target else (None, args.checkpoint)
     if target is None and not Path(args.config).is_dir():
-        raise UserError(f'name an output file, for example model{SUFFIX}; it can be left out only for a work dir')
+        raise UserError(f'no output file given; add one, for example model{SUFFIX}. Only a work dir has a default')
     args.checkpoint, target = checkpoint, Path(target or Path(args.config, f'model{SUFFIX}'))
     check_target(target, SUFFIX, overwrite=None)
     check_model_files(args.config, args.checkpoint)

@@ -81,17 +81,21 @@ def add_options(parser: Parser) -> None:
 def check_args(args: argparse.Namespace) -> None:
     """Require either a CONFIG or ``--data``, and reject options that do not go with it."""
     if (args.config is None) == (args.data is None):
-        raise UserError('expected either a CONFIG or --data FOLDER')
+        raise UserError('expected either a CONFIG or --data FOLDER, not both')
     given = list_data_options(args)
     if args.data is None and given:
-        raise UserError(f'{" ".join(given)}: allowed only with --data; for a CONFIG, edit it or use --cfg-options')
+        raise UserError(
+            f'{" ".join(given)} can only be used with --data. To change a CONFIG, edit it or use --cfg-options'
+        )
     if args.data is not None and args.launcher != 'none':
-        raise UserError('--data trains in one process; for several GPUs, launch the config that it writes')
+        raise UserError(
+            '--data trains in one process. To use several GPUs, run tools/dist_train.sh with the config that it writes'
+        )
     check_at_least(args, epochs=1, image_size=32, batch_size=1, lr=0, workers=0)
     if args.config is not None and Path(args.config).is_dir():
         raise UserError(
-            f'{args.config} is a folder; to train on its data, use --data {args.config}; to resume a run, name the '
-            'config in its work dir'
+            f'{args.config} is a folder. To train on its data, use --data {args.config}. To resume a run, pass the '
+            'config (.py) in its work dir'
         )
 
 
@@ -141,7 +145,11 @@ def prepare_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> tuple
     if args.resume and config.is_file():
         fixed = [option for option in list_data_options(args) if option != '--epochs']
         if fixed:
-            raise UserError(f'{" ".join(fixed)}: cannot change on --resume; train in another folder (--work-dir)')
+            raise UserError(
+                f'{" ".join(fixed)} cannot be changed with --resume. To continue, remove it; to start a new run with '
+                'it, '
+                'remove --resume and set another --work-dir'
+            )
         if args.epochs is not None:
             config, length = extend_run(config, dataset_info, args.epochs)
             print(f'resuming until {length}: {config}')

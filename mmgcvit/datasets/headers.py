@@ -51,5 +51,7 @@ def read_segmentation_map(path: Path) -> NDArray[np.uint8]:
     except Exception as error:
         raise UserError(f'{path} is not a readable segmentation map ({get_first_line(error)})') from None
     if mode not in ('1', 'L', 'P'):
-        raise UserError(f'{path} is {mode}; expected one channel of 8 bits with the class index of each pixel')
+        raise UserError(
+            f'{path} is {mode}. A segmentation map must have one channel of 8 bits, with the class index of each pixel'
+        )
     return labels.astype(np.uint8)

@@ -97,7 +97,7 @@ def make_config(
     recipe = next((recipe for recipe in recipes if task in (None, recipe.task)), None)
     if recipe is None:
         tasks = ' or '.join(dict.fromkeys(recipe.task for recipe in recipes))
-        raise UserError(f'{dataset.folder} ({dataset.format}) has no annotations to {task}; expected --task {tasks}')
+        raise UserError(f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task {tasks}')
     size = size or ('tiny' if torch.cuda.is_available() else MINI)
     if size not in (MINI, *recipe.sizes):
         raise UserError(f'--size {size}: expected one of {", ".join((MINI, *recipe.sizes))} to {recipe.task}')
@@ -105,10 +105,14 @@ def make_config(
     if pretrained is not None and weights != 'none' and '://' not in weights:
         weights = str(make_absolute(Path(weights).expanduser()))
         if not Path(weights).is_file():
-            raise UserError(f'--pretrained {weights}: no such file; expected a file, a URL, timm://NAME or none')
+            raise UserError(
+                f'--pretrained {weights}: there is no such file. Expected a file, a URL, timm://NAME, or none'
+            )
     name, work_dir = get_name_and_work_dir(dataset, work_dir)
     if make_absolute(work_dir).resolve().is_relative_to(make_absolute(dataset.folder).resolve()):
-        raise UserError(f'the work dir {work_dir} is inside the dataset; set another --work-dir or start elsewhere')
+        raise UserError(
+            f'the work dir {work_dir} is inside the dataset. Set another --work-dir, or start in another folder'
+        )
     dataset.split_validation()
     folder = find_free_path(work_dir / CONFIG_FOLDER)
     write_annotations(dataset, folder)

@@ -30,8 +30,8 @@ class LayerDecayOptimWrapperConstructor(MergedGroupsMixin, LearningRateDecayOpti
         ineffective = [key for key, settings in keys.items() if 'lr_mult' in settings]
         if ineffective:
             raise UserError(
-                f'paramwise_cfg.custom_keys: lr_mult of {", ".join(ineffective)} has no effect with layer-wise decay; '
-                'remove the keys'
+                f'paramwise_cfg.custom_keys: lr_mult of {", ".join(ineffective)} has no effect with layer-wise decay. '
+                'Remove these keys'
             )
         if 'get_layer_depth' not in kwargs:
             kwargs['get_layer_depth'] = partial(module.backbone.get_layer_depth, prefix='backbone.')

@@ -136,8 +136,8 @@ def require_batches(batch_sampler: SeededBatchSampler) -> None:
     """Raise a UserError if a batch sampler has no batch."""
     if len(batch_sampler) == 0:
         raise UserError(
-            f'train_dataloader has fewer samples than a batch of {batch_sampler.batch_size} on each of '
-            f'{get_world_size()} processes; use a smaller batch_size, fewer processes, or drop_last=False'
+            f'train_dataloader has too few samples for one batch of {batch_sampler.batch_size} in each of '
+            f'{get_world_size()} processes. Use a smaller batch_size, fewer processes, or drop_last=False'
         )
 
 

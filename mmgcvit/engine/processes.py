@@ -32,8 +32,8 @@ def join_processes(cfg: Config) -> None:
         return
     if cfg.launcher != 'pytorch' or 'RANK' not in os.environ:
         raise UserError(
-            f'--launcher {cfg.launcher} needs GPUs; start several processes on the CPU with tools/dist_train.sh or '
-            'tools/dist_test.sh'
+            f'--launcher {cfg.launcher}: torch finds no GPU. For one process, remove --launcher. For several processes '
+            'on the CPU, use tools/dist_train.sh or tools/dist_test.sh'
         )
     timeout = settings.get('timeout')
     dist.init_process_group('gloo', **({} if timeout is None else {'timeout': timedelta(seconds=timeout)}))

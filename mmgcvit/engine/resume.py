@@ -66,8 +66,8 @@ def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
             return path
     if errors:
         raise CheckpointError(
-            f'{work_dir} has no checkpoint that can be read ({shorten(errors)}); pass another one, train in another '
-            'folder (--work-dir), or start over with --overwrite'
+            f'{work_dir} has no readable checkpoint ({shorten(errors)}). Pass one with --resume CHECKPOINT, train in '
+            'another folder (--work-dir), or start over with --overwrite'
         )
     return None
 
@@ -104,7 +104,7 @@ def find_checkpoint(checkpoint: str, work_dir: str) -> str | None:
         print_log(f'--resume: {latest or "no checkpoint yet, training starts"}', 'current')
         return latest and str(latest)
     if not checkpoint.startswith(URL_SCHEMES) and not Path(checkpoint).is_file():
-        raise CheckpointError(f'--resume {checkpoint}: no such checkpoint')
+        raise CheckpointError(f'--resume {checkpoint}: there is no such file')
     return checkpoint
 
 
@@ -150,7 +150,7 @@ def lock(work_dir: str | Path) -> Iterator[None]:
         file_lock = FileLock(Path(work_dir, LOCK_FILE)).acquire(timeout=LOCK_TIMEOUT)
     except Timeout:
         raise UserError(
-            f'another training is running in {work_dir}; wait for it to end, or train in another folder (--work-dir)'
+            f'another training is running in {work_dir}. Wait until it ends, or train in another folder (--work-dir)'
         ) from None
     with file_lock:
         yield

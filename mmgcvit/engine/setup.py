@@ -23,7 +23,10 @@ def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
     """Select the device. Raise a UserError if torch cannot use it or a GPU, or if mmcv's operators do not load."""
     check_gpus()
     if launcher != 'none' and device.startswith('cuda:'):
-        raise UserError(f'--device {device}: each process uses its own GPU; choose GPUs with CUDA_VISIBLE_DEVICES')
+        raise UserError(
+            f'--device {device} cannot be used with several processes, because each uses its own GPU. Remove it, and '
+            'choose GPUs with CUDA_VISIBLE_DEVICES'
+        )
     use_device(device)
     check_operators_load()
 
@@ -69,7 +72,7 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
 def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
     """Build mmengine's runner from a config and register the progress hook, if there is one."""
     if cfg.get('runner_type', 'Runner') != 'Runner':
-        raise UserError(f'runner_type={cfg.runner_type}: only Runner is supported')
+        raise UserError(f'runner_type={cfg.runner_type} is not supported. Remove it, or set runner_type=Runner')
     runner = Runner.from_cfg(cfg)
     if progress is not None:
         runner.register_hook(progress)

@@ -67,8 +67,8 @@ def enable_drawing(cfg: Config, folder: str) -> None:
     """Add a hook that saves all test images with their predictions in a folder."""
     if not can_draw_predictions(cfg):
         raise UserError(
-            f'--show-dir does not support {get_type_name(cfg.model)} of {cfg.get("default_scope")}; use the '
-            'visualization hook of that package (docs/other_tasks.md)'
+            f'--show-dir cannot draw the predictions of {get_type_name(cfg.model)} of {cfg.get("default_scope")}. Use '
+            'the visualization hook of that package (docs/other_tasks.md)'
         )
     vis_hook = (cfg.get('default_hooks') or {}).get('visualization') or {}
     hook = {'type': 'mmgcvit.ValVisualizationHook', 'test_out_dir': folder, 'score_thr': vis_hook.get('score_thr', 0.3)}
@@ -88,7 +88,9 @@ def enable_tta(cfg: Config) -> None:
     """Enable test-time augmentation with the config's ``tta_model`` and ``tta_pipeline``."""
     missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
     if missing:
-        raise UserError(f'--tta: the config has no {" and no ".join(missing)}; add them, or leave the option out')
+        raise UserError(
+            f'--tta: the config has no {" and no ".join(missing)}. Add what is missing, or remove the option'
+        )
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     for dataset in iter_leaf_datasets(cfg.test_dataloader.dataset):
         dataset.pipeline = deepcopy(cfg.tta_pipeline)

@@ -93,10 +93,13 @@ def train(
 def enable_amp(cfg: Config) -> None:
     """Enable mixed precision for ``--amp``."""
     if not torch.cuda.is_available():
-        raise UserError('--amp: mixed precision needs a GPU; remove the option')
+        raise UserError('--amp needs a GPU. Remove the option')
     wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if wrapper not in REPLACED_TYPES:
-        raise UserError(f'--amp replaces only {", ".join(REPLACED_TYPES)}; the config has optim_wrapper.type={wrapper}')
+        raise UserError(
+            f'--amp only works with optim_wrapper.type={" or ".join(REPLACED_TYPES)}, and the config has {wrapper}. '
+            'Remove the option'
+        )
     cfg.optim_wrapper.type = 'mmgcvit.AutoPrecisionOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
@@ -104,7 +107,9 @@ def enable_amp(cfg: Config) -> None:
 def enable_lr_scaling(cfg: Config) -> None:
     """Enable mmengine's LR scaling for ``--auto-scale-lr``."""
     if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
-        raise UserError('--auto-scale-lr: set auto_scale_lr.base_batch_size in the config, or leave the option out')
+        raise UserError(
+            '--auto-scale-lr needs auto_scale_lr.base_batch_size in the config. Set it, or remove the option'
+        )
     cfg.auto_scale_lr.enable = True
 
 
@@ -112,7 +117,7 @@ def add_trackers(cfg: Config, names: Sequence[str]) -> None:
     """Add mmengine's visualization backends for ``--log-to``."""
     missing = [TRACKERS[name][1] for name in names if find_spec(TRACKERS[name][1]) is None]
     if missing:
-        raise UserError(f'--log-to: {" and ".join(missing)} not installed: pip install {" ".join(missing)}')
+        raise UserError(f'--log-to: {" and ".join(missing)} is not installed. Run: pip install {" ".join(missing)}')
     if names:
         visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
         backends = visualizer.get('vis_backends') or [ConfigDict(type='LocalVisBackend')]

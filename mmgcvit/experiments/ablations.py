@@ -82,7 +82,7 @@ def write_configs(table: Table, data: str, folder: Path) -> dict[str, Path]:
     base = table.digits if data == 'digits' else Path(data)
     if base is None or (data != 'digits' and table.unchanged is None):
         scales = [*(['own', 'CONFIG'] if table.unchanged else []), *(['digits'] if table.digits else [])]
-        raise UserError(f'table {table.key} does not support --data {data}; use --data {" or ".join(scales)}')
+        raise UserError(f'table {table.key} does not support --data {data}. Use --data {" or ".join(scales)}')
     folder.mkdir(parents=True, exist_ok=True)
     configs = {}
     for row in table.rows:
@@ -108,8 +108,8 @@ def read_changes(row: Row, table: Table) -> dict[str, Any]:
     unsupported = sorted(changes.keys() - {'custom_imports', 'custom_hooks', 'model'})
     if unsupported or not isinstance(base, str) or (row.config.parent / base).resolve() != table.unchanged.resolve():
         raise UserError(
-            f'row {row.key} changes {", ".join(unsupported) or f"{base}, not {table.unchanged}"}: this cannot be '
-            'applied to other data; use --data own'
+            f'row {row.key} changes {", ".join(unsupported) or f"{base}, not {table.unchanged}"}, which cannot be '
+            'applied to other data. Use --data own'
         )
     return changes
 
@@ -125,7 +125,7 @@ def read_scores(work_dir: Path, metrics: Sequence[str]) -> dict[str, float]:
         entry = json.loads(line)
         if all(METRICS[name][0] in entry for name in metrics):
             return {name: entry[METRICS[name][0]] * METRICS[name][1] for name in metrics}
-    raise UserError(f'{work_dir} has no log with {" and ".join(METRICS[name][0] for name in metrics)}; train it first')
+    raise UserError(f'{work_dir} has no log with {" and ".join(METRICS[name][0] for name in metrics)}. Train it first')
 
 
 def write_report(table: Table, scores: Mapping[str, Sequence[Mapping[str, float]]], note: str) -> str:

@@ -150,7 +150,7 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
             model = create()
         model.forward = model.forward_features
         return model
-    raise UserError(f'there is no model {name!r}; expected {MODEL_NAMES}')
+    raise UserError(f'there is no model {name!r}. Expected {MODEL_NAMES}')
 
 
 def build_whole(config: str) -> nn.Module:

@@ -135,8 +135,8 @@ def use_miniature(cfg: Config, root: Path) -> str:
         use_format = use_cifar if get_type_name(leaf).startswith('CIFAR') else MINIATURES.get(find_format(leaf))
         if use_format is None:
             raise UserError(
-                f'{missing[0]} does not exist, and there is no miniature of what {leaf.type} reads, only of COCO, '
-                'ADE20K, ImageNet and CIFAR; put the data there'
+                f'{missing[0]} does not exist, and mmgcvit cannot make sample data for {leaf.type}: it can only for '
+                'the annotation formats of COCO, ADE20K, ImageNet and CIFAR. Put your data at that path'
             )
         with DATASETS.switch_scope_and_registry(None) as registry:
             dataset_class = registry.get(leaf.type) if isinstance(leaf.type, str) else leaf.type
@@ -242,8 +242,8 @@ def run(cfg: Config, say: Say) -> None:
         second = train(runner, cfg)
         if second.start != ITERATIONS or any(not torch.equal(second.weights[name], trained[name]) for name in trained):
             raise UserError(
-                f'training resumed at iteration {second.start}, or with weights other than those saved; expected '
-                f'iteration {ITERATIONS} and the saved weights'
+                f'training resumed at iteration {second.start} instead of {ITERATIONS}, or with other weights than the '
+                'saved ones'
             )
     if cfg.get('val_cfg') is not None:
         with step('validate') as results:
@@ -278,12 +278,13 @@ def train(runner: Runner, cfg: Config) -> WatchTrainingHook:
     runner.register_hook(watch)
     runner.train()
     if len(watch.losses) != ITERATIONS or not all(map(math.isfinite, watch.losses)):
-        raise UserError(f'losses {watch.losses}; expected {ITERATIONS} finite losses')
+        raise UserError(f'the losses are {watch.losses}; expected {ITERATIONS} finite values')
     unused = sorted(watch.weights.keys() - watch.had_gradient)
     if unused and not cfg.get('find_unused_parameters'):
         raise UserError(
-            f'{len(unused)} parameters had no gradient, for example {unused[0]}; DistributedDataParallel would fail; '
-            'remove unused stages from out_indices, freeze the parameters, or set find_unused_parameters=True'
+            f'{len(unused)} parameters had no gradient, for example {unused[0]}. Training on several GPUs would fail. '
+            'Remove unused stages from out_indices, freeze the parameters, or set find_unused_parameters=True in the '
+            'config'
         )
     return watch
 

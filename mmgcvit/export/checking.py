@@ -48,8 +48,9 @@ def compare(predictor: Predictor, path: Path) -> Difference:
         worst = max([worst, *differences])
     if not worst.largest <= TOLERANCE:
         raise UserError(
-            f"the file's {worst.output} differ from the model's by {worst.largest:.1e} of their largest value; at most "
-            f'{TOLERANCE} is allowed, so the file is not kept (--no-check writes it without comparing)'
+            f"The {worst.output} of the ONNX file differ from the model's by {worst.largest:.1e} of their largest "
+            'value. At '
+            f'most {TOLERANCE} is allowed, so the file was removed. To keep it without this check, add --no-check'
         )
     return worst
 
@@ -140,8 +141,9 @@ def match_objects(
     for objects, matched in ((outputs, indices), (expected, expected_indices)):
         if objects['scores'][matched].sum() < (1 - MAX_UNMATCHED) * objects['scores'].sum():
             raise UserError(
-                f"the file finds {len(indices)} of the model's {len(expected['scores'])} objects in random images; the "
-                'file is not kept (--no-check writes it without comparing)'
+                f'The ONNX file detects only {len(indices)} of the {len(expected["scores"])} objects that the model '
+                'detects in '
+                'random images, so the file was removed. To keep it without this check, add --no-check'
             )
     matches = {name: outputs[name][indices] for name in outputs}
     return matches, {name: expected[name][expected_indices] for name in expected}

@@ -30,7 +30,7 @@ from ..errors import UserError
 from ..models.layers.windows import round_up
 
 SUPPORTED = (
-    "only mmdet's Faster, Mask and Cascade R-CNN can be exported, with RPNHead, ConvFCBBoxHead, FCNMaskHead, "
+    "Export supports mmdet's Faster, Mask and Cascade R-CNN with RPNHead, ConvFCBBoxHead, FCNMaskHead, "
     "DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
 )
 # Score of positions without an object, and a threshold halfway between it and the other scores, from 0 to 1.
@@ -267,7 +267,7 @@ def check_supported(model: nn.Module) -> None:
     """Raise a UserError for detectors with unsupported parts. Other differences show when outputs are compared."""
     roi_head = getattr(model, 'roi_head', None)
     if not isinstance(model, TwoStageDetector) or type(roi_head) not in (StandardRoIHead, CascadeRoIHead):
-        raise UserError(f'the detector is a {type(model).__name__}; {SUPPORTED}')
+        raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')
     heads = [(model.rpn_head, RPNHead), *((head, ConvFCBBoxHead) for head in as_list(roi_head.bbox_head))]
     heads += [(head, FCNMaskHead) for head in as_list(roi_head.mask_head)] if roi_head.with_mask else []
     unsupported = [type(head).__name__ for head, supported in heads if not isinstance(head, supported)]
@@ -275,4 +275,4 @@ def check_supported(model: nn.Module) -> None:
         if nms_cfg.get('type', 'nms') != 'nms' or set(nms_cfg) - {'type', 'iou_threshold', 'split_thr'}:
             unsupported.append(f'NMS {dict(nms_cfg)}')
     if unsupported:
-        raise UserError(f'the detector has {", ".join(unsupported)}; {SUPPORTED}')
+        raise UserError(f'cannot export a detector with {", ".join(unsupported)}. {SUPPORTED}')

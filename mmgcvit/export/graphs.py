@@ -45,8 +45,9 @@ class ClassifierGraph(nn.Module):
         is_softmax = isinstance(head, ClsHead) and type(head)._get_predictions is ClsHead._get_predictions
         if not isinstance(model, ImageClassifier) or not is_softmax:
             raise UserError(
-                f'the classifier is a {type(model).__name__} with the head {type(head).__name__}; '
-                'only ImageClassifier with a softmax head for one label, such as LinearClsHead, can be exported'
+                f'cannot export {type(model).__name__} with {type(head).__name__}. Export supports ImageClassifier '
+                'with a '
+                'softmax head for one label, such as LinearClsHead'
             )
         self.model = model
 
@@ -68,9 +69,10 @@ class SegmentorGraph(nn.Module):
         is_padded, mode = bool(padding.get('size') or padding.get('size_divisor')), model.test_cfg.mode
         if type(model) is not EncoderDecoder or has_queries or is_binary or is_padded or mode != 'whole':
             raise UserError(
-                f'the segmentor is a {type(model).__name__} with a {type(head).__name__}, tested in mode {mode!r}'
-                f"{' with padding' if is_padded else ''}; only EncoderDecoder tested in mode 'whole' without padding, "
-                'with a head that has one output channel for each class, such as UPerHead, can be exported'
+                f'cannot export {type(model).__name__} with {type(head).__name__}, test_cfg.mode={mode!r} and '
+                f'{"" if is_padded else "no "}padding at test time. Export supports EncoderDecoder with a head that '
+                'has one '
+                "output channel for each class (UPerHead), test_cfg.mode='whole' and no padding"
             )
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()

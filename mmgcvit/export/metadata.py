@@ -54,7 +54,7 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
         name = type(step).__name__
         if name in ('Resize', 'ResizeEdge') and described is None:
             if step.scale is None:
-                raise UserError('the test pipeline resizes by scale_factor, which exports do not support; use scale')
+                raise UserError('the test pipeline resizes by scale_factor, which export does not support. Use scale')
             edge = getattr(step, 'edge', '')
             width, height = (step.scale, step.scale) if edge else step.scale
             described = {'scale': (int(width), int(height)), 'keep_ratio': bool(edge or step.keep_ratio), 'edge': edge}
@@ -65,9 +65,9 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
             described['crop'] = (int(width), int(height))
         elif name not in ('PackDetInputs', 'PackSegInputs', 'PackInputs'):
             raise UserError(
-                f'the test pipeline has the step {name}, which exports do not support; use only Resize or '
+                f'the test pipeline has the step {name}, which export does not support. Use only Resize or '
                 'ResizeEdge, then CenterCrop'
             )
     if described is None:
-        raise UserError('the test pipeline has neither Resize nor ResizeEdge; add one, so that the input size is known')
+        raise UserError('the test pipeline has neither Resize nor ResizeEdge. Add one, so that the input size is known')
     return described

@@ -80,7 +80,7 @@ class OnnxPredictor:
         self.score_thr = score_thr
         self.task = self.metadata.get('task')
         if self.task not in ('detection', 'segmentation', 'classification'):
-            raise ValueError(f'{path} has the task {self.task}; expected a file written by mmgcvit export')
+            raise ValueError(f'{path} has the unknown task {self.task}. Expected a file that mmgcvit export wrote')
         self.classes = json.loads(self.metadata['classes'])
 
     def __call__(self, image: str | Path | np.ndarray) -> Prediction:

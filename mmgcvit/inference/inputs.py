@@ -49,7 +49,7 @@ def list_files(name: str) -> list[str]:
     files = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
     files = [file for file in files if file.lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))]
     if not files:
-        raise UserError(f'{name}: no image or video found; for subfolders use FOLDER/**/*')
+        raise UserError(f'{name}: no image or video found. For images in subfolders, use FOLDER/**/*')
     return files
 
 

@@ -74,7 +74,7 @@ def load(
     if score_thr is not None:
         if predictor.task != 'detection' or not 0 <= score_thr <= 1:
             raise UserError(
-                f'score_thr={score_thr}: expected a score from 0 to 1, for a detector; this is a {predictor.task} model'
+                f'score_thr={score_thr}: score_thr is only for detectors, from 0 to 1. This is a {predictor.task} model'
             )
         predictor.score_thr = score_thr
     return predictor
@@ -108,8 +108,9 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     dataset = next(iter_leaf_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
     if predictor_class is None or 'model' not in cfg or not dataset.get('pipeline'):
         raise UserError(
-            f'{path}: expected a default_scope of {", ".join(PREDICTORS)}, a model, and a test_dataloader with a '
-            'pipeline to prepare images'
+            f'{path} cannot be used for prediction. Expected a config with default_scope {" or ".join(PREDICTORS)}, '
+            'a model, '
+            'and a test_dataloader whose dataset has a pipeline'
         )
     model_cfg = {**cfg.model}
     # mmpretrain's configs have data_preprocessor at the top level or in the model.

@@ -47,7 +47,10 @@ def check_model_files(config: str | Path, checkpoint: str | Path | None = None) 
             f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir{suggest_config(path)}'
         )
     elif checkpoint is None and not is_checkpoint_optional(path):
-        raise UserError(f'{config} has no weights; pass a checkpoint as the second argument, or use a work dir')
+        raise UserError(
+            f'{config} names no weights. Pass a checkpoint as the second argument, or pass a work dir instead of the '
+            'config'
+        )
     if checkpoint is not None and '://' not in str(checkpoint) and not Path(checkpoint).expanduser().is_file():
         raise CheckpointError(f'there is no checkpoint {checkpoint}')
 
@@ -67,7 +70,7 @@ def find_config(work_dir: Path) -> Path:
     """Return the only config of a work dir."""
     configs = sorted(work_dir.glob('*.py'))
     if len(configs) != 1:
-        raise UserError(f'{work_dir} has {len(configs)} configs (*.py) instead of one; name the config')
+        raise UserError(f'{work_dir} has {len(configs)} configs (*.py) instead of one. Pass the config itself')
     return configs[0]
 
 
@@ -86,5 +89,5 @@ def find_checkpoint(work_dir: Path) -> str:
 
     latest = find_latest_checkpoint(work_dir)
     if latest is None:
-        raise UserError(f'{work_dir} has no checkpoint; train first, or pass a checkpoint as the second argument')
+        raise UserError(f'{work_dir} has no checkpoint. Train first, or pass a checkpoint as the second argument')
     return str(latest)

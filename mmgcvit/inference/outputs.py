@@ -59,8 +59,8 @@ def check_out_dir(folder: Path, names: Sequence[str], overwrite: bool) -> None:
     existing_names = [name for name in names if (folder / name).exists()]
     if existing_names and not overwrite:
         raise UserError(
-            f'{folder} has files of an earlier call ({", ".join(existing_names)}); choose another --out-dir, or '
-            'replace them with --overwrite'
+            f'{folder} already has predictions ({", ".join(existing_names)}). Choose another --out-dir, or '
+            'add --overwrite to replace them'
         )
 
 

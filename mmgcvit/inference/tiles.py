@@ -34,7 +34,7 @@ class TiledPredictor:
 
     def __post_init__(self) -> None:
         if self.model.task != 'detection':
-            raise UserError(f'tiles are for detection; this is a {self.model.task} model')
+            raise UserError(f'tiles are only for detectors, and this is a {self.model.task} model. Remove the option')
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Detections | UserError]:
         """Predict as :meth:`.Predictor.predict_batch` does. Images that fit in a tile are predicted as a whole."""

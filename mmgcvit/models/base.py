@@ -112,7 +112,7 @@ class PyramidBackbone(BaseModule):
         if images.ndim != 4 or images.shape[1] != self.in_channels or min(images.shape[2:]) < MIN_IMAGE_SIZE:
             raise ValueError(
                 f'images have shape {tuple(images.shape)}; expected (B, {self.in_channels}, H, W), '
-                f'both sides at least {MIN_IMAGE_SIZE} px'
+                f'with H and W at least {MIN_IMAGE_SIZE}'
             )
 
     def adapt(self, lora_rank: int) -> None:
@@ -208,7 +208,10 @@ class PyramidBackbone(BaseModule):
         elif 'arch' not in arguments:
             arch = infer_checkpoint_arch(read_weights(str(checkpoint), prefix, ema), cls, cls.infer_arch).strip("'")
             if arch not in cls.archs:
-                raise CheckpointError(f'{checkpoint} has weights of {cls.__name__} {arch}; set arch=...')
+                raise CheckpointError(
+                    f'{checkpoint} has weights of {cls.__name__} with a custom arch, {arch}. Pass the same dict as '
+                    'arch=...'
+                )
             arguments['arch'] = arch
         backbone = network(**arguments, init_cfg={'type': 'Pretrained', **source})
         backbone.init_weights()

@@ -26,7 +26,7 @@ def check_operators_load() -> None:
     except ImportError as error:
         raise UserError(
             f"mmcv's operators do not load with torch {torch.__version__} ({error}): they were compiled for another "
-            "version; make a new environment ('make install VENV=.venv-new'), or recompile them (docs/installation.md)"
+            "version. Make a new environment ('make install VENV=.venv-new'), or recompile them (docs/installation.md)"
         ) from None
 
 
@@ -38,7 +38,7 @@ def check_operators(cfg: Config) -> None:
 
     if get_compiling_cuda_version() == 'not available':
         raise UserError(
-            "mmcv's operators were compiled without CUDA, but there is a GPU; use torchvision's ('make install "
+            "mmcv's operators were compiled without CUDA, but there is a GPU. Use torchvision's ('make install "
             "OPERATORS=torchvision VENV=.venv-gpu'), compile them with nvcc ('FORCE_CUDA=1 make install "
-            "OPERATORS=compiled'), or set CUDA_VISIBLE_DEVICES=-1"
+            "OPERATORS=compiled'), or run on the CPU (CUDA_VISIBLE_DEVICES=-1)"
         )

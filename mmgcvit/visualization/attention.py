@@ -95,8 +95,8 @@ def compute_attention(
     for index, attn in zip(indices, modules, strict=True):
         if not hasattr(attn, 'window_size') or '.ablations.' in type(attn).__module__:
             raise UserError(
-                f'block {index} of stage {stage} has {type(attn).__name__}, which has no attention map; choose '
-                "another block; for the first block of LSA, use 'mmgcvit visualize shifts'"
+                f'block {index} of stage {stage} has {type(attn).__name__}, which has no attention map. Choose '
+                "another block. For the first block of LSA, use 'mmgcvit visualize shifts'"
             )
     check_index('head', head, modules[0].num_heads, f' in stage {stage}')
     inputs = record_inputs(backbone, view.inputs, modules)
@@ -123,7 +123,9 @@ def compute_block(
     # (nW, N): 1 for tokens, 0 for padding.
     is_token = window_partition(inputs[0].new_ones(1, *size, 1).float(), window_size)[0, :, :, 0]
     if is_token.numel() * is_token.shape[1] * attn.num_heads > MAX_WEIGHTS:
-        raise UserError(f'{is_token.shape[1]:,} tokens with global attention are too many; choose a later stage')
+        raise UserError(
+            f'{is_token.shape[1]:,} tokens with global attention are too many to show. Choose a later stage'
+        )
     weights = attn.attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]
     x, *q_global_and_bias = inputs

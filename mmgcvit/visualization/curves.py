@@ -39,9 +39,7 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
             earlier = {step: value for step, value in curves.get(name, {}).items() if step < min(curve)}
             curves[name] = {**earlier, **curve}
     if not curves:
-        raise UserError(
-            f'{work_dir} has no training logs (*/vis_data/scalars.json); expected the work dir of a training'
-        )
+        raise UserError(f'{work_dir} has no training logs (*/vis_data/scalars.json). Pass the work dir of a training')
     return curves
 
 
@@ -49,7 +47,7 @@ def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> 
     """Draw the curves of runs, with a panel for each key; by default all keys except detailed COCO scores."""
     names = list(dict.fromkeys(name for curves in runs.values() for name in curves))
     if unknown := [key for key in keys if key not in names]:
-        raise UserError(f'no run has logged {", ".join(unknown)}; they have {", ".join(sorted(names))}')
+        raise UserError(f'no run has logged {", ".join(unknown)}. They have logged {", ".join(sorted(names))}')
     keys = keys or [name for name in names if not name.endswith(DETAILED_SCORES)]
     columns = min(COLUMNS, len(keys))
     rows = -(-len(keys) // columns)

@@ -32,13 +32,13 @@ def save(figure: Figure, file: Path) -> None:
         with atomic_write(file, flush=False) as unfinished:
             figure.savefig(unfinished, format=file.suffix[1:].lower(), dpi=DOTS_PER_INCH)
     except OSError as error:
-        raise UserError(f'{file} cannot be written ({error.strerror or error}); name another file') from None
+        raise UserError(f'{file} cannot be written ({error.strerror or error}). Choose another file') from None
 
 
 def check_ending(file: Path) -> None:
     """Raise a UserError if the suffix is not that of an image format."""
     if file.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
-        raise UserError(f'{file}: pictures are written as .png, .pdf, .svg or .jpg')
+        raise UserError(f'{file}: expected a name that ends in .png, .pdf, .svg or .jpg')
 
 
 def make_figure(view: View, title: str, rows: int, columns: int, width: float) -> Figure:

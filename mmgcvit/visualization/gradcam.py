@@ -80,7 +80,7 @@ def compute_gradcam(
     """
     check_installed('Grad-CAM', 'pytorch_grad_cam')
     if box is not None and model.task != 'detection':
-        raise UserError(f'box {box}: needs a detector; this is a {model.task} model')
+        raise UserError(f'box {box}: a box is only for detectors, and this is a {model.task} model. Remove it')
     backbone = get_backbone(model)
     label = None if class_name is None else find_label(model, class_name)
     check_index('stage', stage, backbone.num_stages)
@@ -122,7 +122,7 @@ def find_label(model: Predictor, class_name: str | int) -> int:
     if str(class_name).isdecimal() and int(class_name) < len(names):
         return int(class_name)
     listed = ', '.join([*names[:MAX_NAMES_LISTED], *(['...'] if len(names) > MAX_NAMES_LISTED else [])])
-    raise UserError(f'unknown class {class_name}; the model has {len(names)}: {listed}')
+    raise UserError(f'unknown class {class_name}. The model has {len(names)} classes: {listed}')
 
 
 def make_class_target(model: Predictor, logits: Tensor, label: int | None, _: None) -> TargetAndFields:
@@ -138,7 +138,7 @@ def make_box_target(model: Predictor, sample: Any, label: int | None, box: int |
     indices = range(len(objects)) if label is None else (objects.labels == label).nonzero()[:, 0].tolist()
     where = ' in the image' if label is None else f' of class {model.get_names([label])[0]} in the image'
     if not len(indices):
-        raise UserError(f'the detector finds no box{where}')
+        raise UserError(f'the model detects no object{where} in this image')
     check_index('box', box, len(indices), where)
     index = indices[box or 0]
     fields = {
@@ -157,7 +157,7 @@ def make_region_target(model: Predictor, logits: Tensor, label: int | None, _: N
     region, (name,) = label_map == label, model.get_names([label])
     if not region.any():
         names = ', '.join(model.get_names(label_map.unique().tolist()))
-        raise UserError(f'the segmentor finds no pixel of class {name}; it finds {names}')
+        raise UserError(f'the model predicts no pixel of class {name} in this image. It predicts {names}')
     fields = {'class_name': name, 'score': None, 'region': region.cpu().numpy()}
     return lambda output: output[label][region].mean(), fields
 

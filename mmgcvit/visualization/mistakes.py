@@ -88,7 +88,8 @@ def score_image(ground_truth: Prediction, prediction: Prediction, classes: Seque
         shapes = ground_truth.label_map.shape, prediction.label_map.shape
         if shapes[0] != shapes[1]:
             raise UserError(
-                f'prediction {shapes[1]} and ground truth {shapes[0]} differ in shape; run mmgcvit check-data'
+                f'the prediction has shape {shapes[1]}, but the ground truth {shapes[0]}. Check the data with '
+                'mmgcvit check-data'
             )
         is_labelled = ground_truth.label_map < len(classes)
         matrix = compute_confusion_matrix(

@@ -80,8 +80,8 @@ def get_backbone(model: Predictor) -> PyramidBackbone:
     backbone = getattr(model.network, 'backbone', None)
     if not isinstance(backbone, PyramidBackbone):
         raise UserError(
-            f'the backbone is {type(backbone).__name__}; only the backbones of mmgcvit, such as mmgcvit.GCViT and '
-            'mmgcvit.LSA, can be visualized'
+            f'cannot visualize the backbone {type(backbone).__name__}. Supported are the backbones of mmgcvit, such as '
+            'mmgcvit.GCViT and mmgcvit.LSA'
         )
     return backbone
 
@@ -90,7 +90,7 @@ def check_index(name: str, index: int | None, count: int, where: str = '') -> No
     """Raise a UserError for an index that is not from 0 to ``count - 1``; None is accepted."""
     if index is not None and not 0 <= index < count:
         allowed = f'0 to {count - 1}' if count > 1 else '0 only'
-        raise UserError(f'there is no {name} {index}{where}; expected {allowed}')
+        raise UserError(f'there is no {name} {index}{where}. Expected {allowed}')
 
 
 def get_stride(backbone: PyramidBackbone, stage: int) -> int:

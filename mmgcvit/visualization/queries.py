@@ -52,7 +52,7 @@ def compute_queries(model: Predictor, image: ImageLike) -> Queries:
             tokens = np.moveaxis(query, 0, 2).reshape(*stage.window_size, -1)
             stages.append(StageQuery(i, query, find_components(tokens)))
     if not stages:
-        raise UserError(f'{type(backbone).__name__} has no global query; use a model with a GC ViT backbone')
+        raise UserError(f'{type(backbone).__name__} has no global query. Use a model with a GC ViT backbone')
     return Queries(view, stages)
 
 

@@ -45,7 +45,9 @@ def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) 
     backbone = get_backbone(model)
     attn, stem = backbone.stages[0].blocks[0].attn, backbone.stem
     if not hasattr(stem, 'shifts'):
-        raise UserError(f'this {type(backbone).__name__} has no shifted copies of the image, which only LSA has')
+        raise UserError(
+            f'{type(backbone).__name__} has no shifted copies of the image. Use a model with an LSA backbone'
+        )
     check_index('head', head, attn.num_heads, ' in stage 0')
     view = prepare_view(model, image)
     ((copies,),) = record_inputs(backbone, view.inputs, [attn])

@@ -54,7 +54,9 @@ class SkipUnreadable(BaseTransform):
             size = loaded['ori_shape'][::-1]
             # The sizes differ, for example, after an EXIF rotation.
             if None not in annotated_size and size != annotated_size:
-                raise ValueError(f'it is {size[0]} x {size[1]}, annotated as {annotated_size[0]} x {annotated_size[1]}')
+                raise ValueError(
+                    f'it is {size[0]} x {size[1]}, but the annotations say {annotated_size[0]} x {annotated_size[1]}'
+                )
         # Decoders raise errors of any class on damaged files.
         except Exception as error:
             name, reason = ' with '.join(files), get_first_line(error)
@@ -64,8 +66,9 @@ class SkipUnreadable(BaseTransform):
             self.unreadable.add(name)
             if len(self.unreadable) > self.max_unreadable:
                 raise TooManyUnreadableError(
-                    f'{name} cannot be loaded ({reason}), after {self.max_unreadable} other files, the most that '
-                    "data_checks.unreadable_images allows; 'mmgcvit check-data CONFIG' lists all unreadable files"
+                    f'{name} cannot be loaded ({reason}). It is unreadable file number {self.max_unreadable + 1}, and '
+                    f'data_checks.unreadable_images allows {self.max_unreadable}. Repair or remove the files that '
+                    "'mmgcvit check-data CONFIG' lists, or raise the limit"
                 )
             message = f'{name} cannot be loaded ({reason}) and is replaced by another sample'
             # Ranks other than 0 print only messages of level ERROR or above.

@@ -66,7 +66,8 @@ def find_format(dataset: ConfigDict) -> str | None:
             dataset_class = registry.get(dataset_class)
     if dataset_class is None:
         raise UserError(
-            f'there is no dataset class {dataset.type!r}; check its name, or add your module to custom_imports'
+            f'there is no dataset class {dataset.type!r}. Check its name. If it is your own, add its module to '
+            'custom_imports'
         )
     bases = {base.__name__ for base in inspect.getmro(dataset_class)}
     return None if bases & OTHER_FORMATS else next((FORMATS[name] for name in FORMATS if name in bases), None)

@@ -36,8 +36,11 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
     files = {find_split(file) or 'train': file for file in contents}
     if 'train' not in files or len(files) < len(contents):
         raise UserError(
-            f'{folder} has the COCO annotations {shorten([*map(str, contents)])}; expected one file for train and at '
-            'most one each for val and test, with that word in its name or folder (train.json); or use another folder'
+            f'{folder} has the COCO annotation files {shorten([*map(str, contents)])}. Expected one for train, and '
+            'at most '
+            'one for val and one for test, with that word in the name of the file or its folder, for example '
+            'train.json. '
+            'Rename the files, or move the others out of the folder'
         )
     classes = [category['name'] for category in drop_root_category(contents[files['train']])]
     splits = {}
@@ -80,5 +83,5 @@ def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path
 
     best = max(dict.fromkeys([(folder / file).parent, folder, *subfolders]), key=rate)
     if not rate(best)[0]:
-        raise UserError(f'{folder / file} names no images in {folder}, but {shorten(names) or "none"}')
+        raise UserError(f'{folder / file} lists {shorten(names) or "no images"}, none of which is in {folder}')
     return best.resolve()

@@ -117,7 +117,7 @@ class DatasetInfo:
         """
         if 'train' not in self.splits:
             raise UserError(
-                f'{self.folder} has images for {" and ".join(self.splits)}, but none to train on; add a train split'
+                f'{self.folder} has images for {" and ".join(self.splits)}, but none for training. Add a train split'
             )
         if 'val' in self.splits:
             return
@@ -125,7 +125,9 @@ class DatasetInfo:
         originals = {name.split(COPY_MARK)[0] for name in train.image_names}
         num_val = max(1, round(VAL_FRACTION * len(originals)))
         if num_val == len(originals):
-            raise UserError(f'{self.folder} has only one image to train on: too few to validate')
+            raise UserError(
+                f'{self.folder} has only one image to train on. Add more: at least one is held out for validation'
+            )
         held_out = {*sorted(originals, key=lambda name: hashlib.sha256(name.encode()).digest())[:num_val]}
         val = {index for index, name in enumerate(train.image_names) if name.split(COPY_MARK)[0] in held_out}
         rest = {*range(len(train.image_names))} - val

@@ -54,7 +54,8 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         format_files = {'YOLO': yolo, 'Pascal VOC': files['.xml'], 'COCO': list(coco)}
         names = '; '.join(f'{name}: {shorten([*map(str, paths)], 2)}' for name, paths in format_files.items() if paths)
         raise UserError(
-            f'{folder} has annotations in several formats or places ({names}); move all but one of them out of it'
+            f'{folder} has annotations in several formats or places ({names}). Keep one of them, and move the others '
+            'out of the folder'
         )
     if yolo:
         dataset = read_yolo(folder, folder / yolo[0])
@@ -73,8 +74,8 @@ def read_maps_or_class_folders(folder: Path, files: dict[str, list[Path]]) -> Da
     labelled = next((file for file in images if find_label_file(folder / file).is_file()), None)
     if labelled and not dataset:
         raise UserError(
-            f'{folder} has YOLO labels ({find_label_file(folder / labelled)}) but no data.yaml; expected one with '
-            f'train: {labelled.parent} and names: [class names, ordered by class index]'
+            f'{folder} has YOLO labels ({find_label_file(folder / labelled)}) but no data.yaml. Write one with '
+            f'two lines: "train: {labelled.parent}" and "names: [first class, second class, ...]"'
         )
     # JSON or CSV beside the images means annotations of an unknown format, so folder names are not classes.
     folders = {file.parent for file in images} - {Path()}
@@ -83,5 +84,5 @@ def read_maps_or_class_folders(folder: Path, files: dict[str, list[Path]]) -> Da
     if not dataset:
         others = shorten([str(file) for suffix in ('.json', '.csv', '.txt', '.zip') for file in files[suffix]])
         others = f' and {others}, which are not annotations of a known format' if others else ''
-        raise UserError(f'{folder} holds {format_count(len(images), "image")}{others}; expected {KNOWN_FORMATS}')
+        raise UserError(f'{folder} has {format_count(len(images), "image")}{others}. Expected {KNOWN_FORMATS}')
     return dataset

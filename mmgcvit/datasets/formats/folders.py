@@ -50,9 +50,10 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[
     # Without splits no map can be used, which leave_out_unusable rejects.
     if splits and not 0 < max(labels, default=0) < len(names):
         raise UserError(
-            f'{folder}: the segmentation maps have the labels {sorted(labels)}, for the classes {shorten(names, 8)}; '
-            'expected 0 for the first class, 1 for the second, and so on; 255 is ignored. To replace 255 by 1: '
-            'PIL.Image.open(file).point(lambda value: value // 255).save(copy)'
+            f'{folder}: the pixels of the segmentation maps have the values {sorted(labels)}, and the classes are '
+            f'{shorten(names, 8)}. Expected 0 for the first class, 1 for the second, and so on; pixels of 255 are '
+            'ignored. '
+            'To replace 255 by 1: PIL.Image.open(file).point(lambda value: value // 255).save(new_file)'
         )
     dataset = DatasetInfo(folder, 'segmentation maps', ('labels',), tuple(names), dict(splits), notes, problems)
     dataset.add_empty_classes({name for label, name in enumerate(names) if label in labels})
@@ -91,8 +92,8 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
         others = sorted(classes.keys() - {*names})
         if others:
             raise UserError(
-                f'{folder}: {split} has class folders that train does not have, {shorten(others)}; add them to train '
-                f'(it has {shorten(names)}), or remove them'
+                f'{folder}: {split} has the class folders {shorten(others)}, but train has only {shorten(names)}. Add '
+                'them to train, or remove them'
             )
     notes = [f'images outside of class folders are left out: {shorten(stray)}'] if stray else []
     by_name = {

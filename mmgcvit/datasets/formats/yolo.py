@@ -29,7 +29,7 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
     except yaml.YAMLError as error:
         raise UserError(f'{yaml_file} is not valid YAML ({" ".join(str(error).split())})') from None
     if not isinstance(settings, dict) or not settings.get('train'):
-        raise UserError(f'{yaml_file} names no training images; expected a folder, as in train: images/train')
+        raise UserError(f'{yaml_file} has no folder of training images. Add one, for example "train: images/train"')
     names = read_names(settings, yaml_file)
     # "path" is often a folder of another machine. The images are then next to data.yaml.
     root = yaml_file.parent / str(settings.get('path') or '')
@@ -53,7 +53,9 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
     for split, paths in splits.items():
         num_unlabelled = sum(not find_label_file(path).is_file() for path in paths)
         if num_unlabelled == len(paths) and split != 'test':
-            raise UserError(f'{yaml_file}: no image of {split} has a label file; expected {find_label_file(paths[0])}')
+            raise UserError(
+                f'{yaml_file}: no image of {split} has a label file. Expected for example {find_label_file(paths[0])}'
+            )
         if num_unlabelled:
             notes.append(f'{split}: {format_count(num_unlabelled, "image")} without a label file, thus without objects')
         read_splits[split] = make_split(folder, names, paths, read_image, problems)
@@ -72,8 +74,8 @@ def read_names(settings: dict[str, Any], file: Path) -> list[str]:
     are_names = all(isinstance(name, (str, int, float)) and not isinstance(name, bool) for name in names)
     if not names or not are_names or not len({*names}) == len(names) == settings.get('nc', len(names)):
         raise UserError(
-            f'{file}: names is {str(setting)[:60]}, nc is {settings.get("nc")}; expected as many different names as nc '
-            'in a list or numbered from 0, for example names: [cat, dog]; put yes, no and null in quotes'
+            f'{file}: names is {str(setting)[:60]}, and nc is {settings.get("nc")}. Expected nc different names, as a '
+            'list or numbered from 0, for example "names: [cat, dog]". Put the names yes, no and null in quotes'
         )
     return [*map(str, names)]
 

@@ -37,8 +37,8 @@ class ExactResumeHook(Hook):
         meta = checkpoint.get('meta', {})
         if not {'epoch', 'iter'} <= meta.keys() or not {'optimizer', 'message_hub'} <= checkpoint.keys():
             raise CheckpointError(
-                'the checkpoint cannot be resumed: it lacks the optimizer state or the iteration; to start from its '
-                'weights, set load_from instead of --resume'
+                'the checkpoint cannot be resumed: it has no optimizer state or no iteration number. To start from '
+                'its weights, remove --resume and set load_from in the config'
             )
         restore_histories(checkpoint['message_hub'])
 

@@ -67,7 +67,7 @@ class PreemptionHook(Hook):
             self.is_preempted = bool(got_signal)
         if self.is_preempted and has_stepped(runner.optim_wrapper) and not self.is_last_train_iter(runner):
             save_checkpoint(runner)
-            runner.logger.warning(f'Preempted: saved {PREEMPTED_FILE}, exit code {EXIT_CODE}; continue with --resume')
+            runner.logger.warning(f'Preempted: saved {PREEMPTED_FILE}, exit code {EXIT_CODE}. Continue with --resume')
             raise SystemExit(EXIT_CODE)
 
     def after_train(self, runner: Runner) -> None:

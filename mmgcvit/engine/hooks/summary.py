@@ -33,8 +33,8 @@ class SummaryHook(Hook):
         unit, done = ('epochs', runner.epoch) if 'max_epochs' in runner.cfg.train_cfg else ('iters', runner.iter)
         length = runner.cfg.train_cfg[f'max_{unit}']
         if done >= length:
-            longer = f'to train longer, set train_cfg.max_{unit}, or --epochs beside --data'
-            runner.logger.warning(f'this run has already trained {done} of {length} {unit}; {longer}')
+            longer = f'To train longer, raise train_cfg.max_{unit}, or --epochs if you train with --data'
+            runner.logger.warning(f'this run has already trained {done} of {length} {unit}. {longer}')
 
     @master_only
     def after_train(self, runner: Runner) -> None:

@@ -46,7 +46,7 @@ class GridTable(nn.Module):
         if name in state_dict and (num_rows := state_dict[name].shape[-2:][0]) != prod(self.grid):
             side = isqrt(num_rows)
             if side**2 != num_rows:
-                raise ValueError(f'{name} has {num_rows} rows; expected {prod(self.grid)}, or those of a square grid')
+                raise ValueError(f'{name} has {num_rows} rows; expected {prod(self.grid)}, or another square number')
             # The table is (..., rows, C); each of its columns is resized as an image.
             resized = resize(state_dict[name].mT.unflatten(-1, (side, side)), self.grid)
             state_dict = {**state_dict, name: resized.flatten(-2).mT.contiguous()}

@@ -104,7 +104,7 @@ class LSAArch:
             if channels % heads or heads % kv_heads:
                 raise ValueError(
                     f'arch: stage {stage} has {channels} channels, {heads} heads and {kv_heads} key/value heads; '
-                    'expected channels to be a multiple of heads, and heads of key/value heads'
+                    'the channels must be a multiple of the heads, and the heads a multiple of the key/value heads'
                 )
 
     @property
