@@ -1,7 +1,8 @@
 """GC ViT and LSA backbones for OpenMMLab.
 
-Importing the package imports neither torch nor OpenMMLab packages, so that commands start quickly. Backbones are
-imported lazily, and OpenMMLab packages find all registered classes through :mod:`mmgcvit.registry`.
+Importing the package imports neither torch nor OpenMMLab packages, so that commands start quickly. The names in
+``MODULES`` are imported when they are first used. OpenMMLab packages find all registered classes through
+:mod:`mmgcvit.registry`.
 """
 
 from typing import TYPE_CHECKING
@@ -25,4 +26,5 @@ MODULES = {
 }
 __getattr__, __dir__ = make_lazy_imports(__name__, MODULES)
 
+# Makes the fallback operators importable as mmcv._ext, and lets mmengine find mmseg (ops/finder.py).
 install_finders()

@@ -1,4 +1,4 @@
-"""Run the console command ``mmgcvit`` with a chosen Python: ``python -m mmgcvit train CONFIG``."""
+"""Let any Python run the console command ``mmgcvit``: ``python -m mmgcvit train CONFIG``."""
 
 from .commands.main import main
 

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 PACKAGE = Path(__file__).resolve().parent
-# The configs are in the first folder in a clone, and in the second in an installed wheel.
+# In a clone, the configs are in the first folder. In an installed wheel, they are in the second.
 CONFIG_FOLDERS = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
-# Top-level config keys that are not arguments of mmengine's Runner.
+# Top-level config keys that have an effect although they are not arguments of mmengine's Runner. mmgcvit reads
+# data_checks; mmengine and OpenMMLab's scripts read the other keys.
 EXTRA_CONFIG_KEYS = frozenset(
     {
         *('activation_checkpointing', 'auto_scale_lr', 'compile', 'custom_imports', 'efficient_conv_bn_eval'),
@@ -28,13 +29,14 @@ EXTRA_CONFIG_KEYS = frozenset(
         'data_checks',
     }
 )
+# Stands for the value of a setting that only one of two compared configs has.
 ABSENT = object()
 # Shortens values in messages.
 SHORT_REPR = Repr()
 SHORT_REPR.maxstring = SHORT_REPR.maxother = 60
 
 
-def find_configs(name: str) -> Path:
+def find_config_folder(name: str) -> Path:
     """Return the config folder that contains a file of this name."""
     for folder in CONFIG_FOLDERS:
         if (folder / name).is_file():
@@ -49,11 +51,11 @@ def config_path(name: str) -> str:
     Args:
         name: The path relative to ``configs/``.
     """
-    return str(find_configs(name) / name)
+    return str(find_config_folder(name) / name)
 
 
 def enter_scope(cfg: Config) -> None:
-    """Apply a config's ``custom_imports`` and ``default_scope``, as mmengine's Runner does."""
+    """Import a config's ``custom_imports``, and make its ``default_scope`` mmengine's default scope."""
     from mmengine.registry import init_default_scope
     from mmengine.utils import import_modules_from_strings
 
@@ -62,7 +64,7 @@ def enter_scope(cfg: Config) -> None:
 
 
 def can_draw_predictions(cfg: Config) -> bool:
-    """Return whether a config's predictions can be drawn: for mmdet, mmseg and mmpretrain, except trackers."""
+    """Return whether mmgcvit can draw a model's predictions: mmdet's (but not trackers'), mmseg's or mmpretrain's."""
     return cfg.get('default_scope') in ('mmdet', 'mmseg', 'mmpretrain') and 'tracker' not in cfg.model
 
 
@@ -70,8 +72,8 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     """Read a config and override settings by their dotted names.
 
     Raises:
-        UserError: The config does not exist or raises an error. Or an option would have no effect: mmengine does not
-            read it, or it is a variable of the file, whose value other settings have already used.
+        UserError: The config does not exist or raises an error. Or an option would have no effect: mmengine reads no
+            setting of this name, or the name is a variable of the file, which has already used the variable's value.
     """
     check_config(path)
     from mmengine.config import Config
@@ -86,14 +88,14 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         key, dot, subkeys = name.partition('.')
         if key in cfg and key not in known_keys:
             raise UserError(
-                f'--cfg-options {name} would have no effect: {key!r} is only a variable of the file {path} or its '
-                '_base_. '
-                'Edit it there, or override the settings that use it'
+                f'--cfg-options {name} would have no effect, because {key!r} is not a setting but a variable in {path} '
+                'or its _base_. Edit it there, or override the settings that use it'
             )
         if key not in known_keys:
             suggestion = suggest(key, known_keys, lambda known, rest=dot + subkeys: known + rest)
             raise UserError(
-                f'--cfg-options {name}: there is no setting {key!r} in {path}, and the runner reads none{suggestion}'
+                f"--cfg-options {name}: {path} has no setting {key!r}, and mmengine's Runner reads no such "
+                f'setting{suggestion}'
             )
     cfg.merge_from_dict(dict(options or {}))
     return cfg
@@ -117,22 +119,22 @@ def check_config(path: str | Path) -> None:
 
 
 def suggest_config(path: str | Path) -> str:
-    """Suggest a config with a similar name, from the same folder or from this project."""
+    """Return ``; did you mean CONFIG?`` with a similar config of the same folder or this project, or ''."""
     folders = (*CONFIG_FOLDERS, Path(path).expanduser().parent)
     files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
     return suggest(Path(path).stem, files, files.get)
 
 
 def explain_error(error: BaseException) -> str:
-    """Explain why a config cannot be read, with the file and line of the error."""
-    # mmengine's error names only the entry of custom_imports; its cause names the import that failed.
+    """Return why a config cannot be read, with the file and line of the error."""
+    # For a failed import, mmengine's error names the entry of custom_imports. Its cause names the missing module.
     while isinstance(error, ImportError) and (inner := error.__cause__ or error.__context__):
         error = inner
-    # For a missing package in _base_, mmengine gives the name only in the message.
+    # If the package of a _base_ is missing, mmengine's error has its name only in the message.
     if isinstance(error, ModuleNotFoundError) and (name := error.name or str(error).split()[0]) in PIP_PACKAGES:
         return format_missing('it', name)
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f'it imports {error.name}, which Python does not find; set PYTHONPATH to its folder, or install it'
+        return f'it imports {error.name}, which Python does not find. Set PYTHONPATH to its folder, or install it'
     # An assertion in the config explains itself.
     if isinstance(error, AssertionError) and str(error):
         return get_first_line(error)
@@ -149,7 +151,7 @@ def list_known_keys() -> frozenset[str]:
 
 
 def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Iterate over all settings of a nested config with their dotted names, which start with ``prefix``."""
+    """Iterate over all settings of a nested config; yield ``prefix.NAME`` and the value of each."""
     entries = ()
     if isinstance(value, Mapping):
         entries = value.items()
@@ -161,25 +163,25 @@ def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def iter_dicts(*values: Any) -> Iterator[dict[str, Any]]:
-    """Iterate over all dicts in nested configs, which may be changed during the iteration."""
+    """Iterate over all dicts in nested configs. The caller may change a dict when it is yielded."""
     return (inner for _, inner in iter_settings(list(values), '') if isinstance(inner, dict))
 
 
 def get_plain_settings(cfg: Config) -> dict[str, Any] | None:
-    """Return a config's settings in the form in which :func:`parse_config` reads them from a checkpoint."""
+    """Return a config's settings as :func:`parse_config` returns those of a config in a checkpoint."""
     from mmengine.config import Config
 
-    # Write and parse the config as a checkpoint's, but do not format it: yapf takes a second.
+    # Write the config as text and parse it. Formatting the text with yapf would take a second.
     return parse_config(Config(cfg.to_dict(), format_python_code=False).pretty_text)
 
 
 def parse_config(text: Any) -> dict[str, Any] | None:
-    """Parse the text of a config that mmengine stored, without running it; return None if it is not a config."""
+    """Parse a config that mmengine stored as text, without running it. Return None if the text is not a config."""
     try:
         # mmengine 0.10.7 writes classes as <class 'name'>; later versions write only the name.
         tree = ast.parse(re.sub(r"<class '([\w.]+)'>", r'\1', text))
         values = {statement.targets[0].id: parse_value(statement.value) for statement in tree.body}
-    # mmengine did not write this text, or (last two errors) it is nested too deeply.
+    # The last two errors mean that the text is nested too deeply, the others that mmengine did not write it.
     except (SyntaxError, ValueError, TypeError, AttributeError, IndexError, RecursionError, MemoryError):
         return None
     settings = {name: values[name] for name in values if name in list_known_keys()}
@@ -190,7 +192,7 @@ def parse_config(text: Any) -> dict[str, Any] | None:
 
 
 def parse_value(node: ast.expr) -> Any:
-    """Evaluate literals and calls of ``dict``. Tuples become lists, and other expressions their source text."""
+    """Evaluate literals and calls of ``dict``. Return tuples as lists, and other expressions as source text."""
     if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict':
         dicts = [parse_value(argument) for argument in node.args] + [
             {keyword.arg: parse_value(keyword.value)} for keyword in node.keywords
@@ -207,7 +209,7 @@ def parse_value(node: ast.expr) -> Any:
 
 
 def iter_differences(then: Any, now: Any, name: str = '') -> Iterator[tuple[str, str]]:
-    """Iterate over settings with different values; yield each dotted name and ``NAME: THEN -> NOW``."""
+    """Iterate over the settings that differ between two configs; yield the dotted name and ``NAME: THEN -> NOW``."""
     are_lists = isinstance(then, list) and isinstance(now, list) and len(then) == len(now)
     if are_lists and any(isinstance(item, dict | list) for item in then):
         then, now = dict(enumerate(then)), dict(enumerate(now))

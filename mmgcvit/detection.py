@@ -32,20 +32,20 @@ class DropNonFinitePredictionsHook(Hook):
     """Drop predictions with a NaN or infinite box or score in validation and testing.
 
     pycocotools matches a NaN box with any object, so that a diverged network would reach an AP of 1.0. Remove this hook
-    when pycocotools has fixed this.
+    when pycocotools no longer matches NaN boxes.
     """
 
     def __init__(self) -> None:
         self.handles: list[Any] = []
         self.images: list[str] = []
 
-    def watch(self, runner: Runner) -> None:
+    def add_forward_hooks(self, runner: Runner) -> None:
         """Register forward hooks on all detectors in the model."""
         detectors = [module for module in runner.model.modules() if isinstance(module, BaseDetector)]
         self.handles = [detector.register_forward_hook(self.drop) for detector in detectors]
 
     def drop(self, model: nn.Module, arguments: Any, outputs: Any) -> None:
-        """Drop non-finite predictions from a detector's outputs; called as a forward hook."""
+        """Drop non-finite predictions from a detector's outputs. torch calls this forward hook."""
         for sample in outputs if not model.training and isinstance(outputs, list) else ():
             instances = sample.get('pred_instances')
             if instances is None:
@@ -65,16 +65,16 @@ class DropNonFinitePredictionsHook(Hook):
             message = f'Dropped non-finite predictions for {len(images)} images: {shorten(images, MAX_IMAGES_NAMED)}'
             print_log(message, 'current', logging.WARNING)
 
-    before_val = before_test = watch
+    before_val = before_test = add_forward_hooks
     after_val = after_test = report
 
 
 @MODELS.register_module()
 class RPNHead(mmdet.RPNHead):
-    """mmdet's RPNHead with predictions converted to float32, so that anchors and proposals are float32."""
+    """mmdet's RPNHead with predictions in float32 even under autocast, so that proposals are float32 too."""
 
     def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], ...]:
-        """Map features (B, C, H_i, W_i) to scores (B, A, H_i, W_i) and deltas (B, 4A, H_i, W_i) of A anchors."""
+        """Return scores (B, A, H_i, W_i) and deltas (B, 4A, H_i, W_i) of A anchors, each as a list over levels i."""
         return tuple([prediction.float() for prediction in levels] for levels in super().forward(x))
 
 
@@ -86,7 +86,7 @@ class SingleRoIExtractor(mmdet.SingleRoIExtractor):
     """
 
     def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
-        """Map features (B, C, H_i, W_i) and RoIs (n, 5), image index and corners in pixels, to (n, C, h, w)."""
+        """Map features (B, C, H_i, W_i) and RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels to (n, C, h, w)."""
         with torch.autocast(rois.device.type, enabled=False):
             return super().forward(tuple(x.float().contiguous() for x in feats), rois.float(), roi_scale_factor)
 
@@ -94,9 +94,10 @@ class SingleRoIExtractor(mmdet.SingleRoIExtractor):
 class RefPointHead(MLP):
     """MLP from encoded reference boxes to positional queries, as in the authors' DINO, mmdet 3.3.0 and detrex.
 
-    Its input has C / 2 features per coordinate, 128 for 256 channels. onedl-mmdetection 3.5.1 encodes each coordinate
-    with C features and makes the MLP's input twice as wide (its issue 25), so that released weights do not fit. Every
-    second frequency of that encoding is one of mmdet's. Remove this class when the fork uses mmdet's decoder again.
+    mmdet 3.3.0 encodes each coordinate of a box as C / 2 features (128 for 256 channels). Its maintained fork,
+    onedl-mmdetection 3.5.1, encodes each as C features, so that the MLP's input is twice as wide (issue 25 of the fork)
+    and released weights do not fit. Every second frequency of the fork's encoding is a frequency of mmdet 3.3.0's, and
+    this class selects these. Remove it when the fork encodes coordinates like mmdet 3.3.0.
 
     Args:
         channels: ``embed_dims`` of the decoder.
@@ -106,22 +107,22 @@ class RefPointHead(MLP):
         super().__init__(2 * channels, channels, channels, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map sine encodings (B, n, 4 * F) of boxes, with F = C / 2 or a multiple, to positional queries (B, n, C)."""
-        frequencies = x.unflatten(-1, (4, -1, 2))  # pairs of a sine and a cosine
+        """Map sine encodings (B, n, 4 * F) of boxes to queries (B, n, C). F is C / 2, or a multiple of it."""
+        frequencies = x.unflatten(-1, (4, -1, 2))  # The last dimension is a sine and a cosine of one frequency.
         step = x.shape[-1] // self.layers[0].in_features
         return super().forward(frequencies[..., ::step, :].flatten(-3))
 
 
 @MODELS.register_module()
 class DINO(mmdet.DINO):
-    """mmdet's DINO with the decoder of mmdet 3.3.0. Transformer and head run in float32 under mixed precision."""
+    """mmdet's DINO with the decoder of mmdet 3.3.0. It trains its transformer and head in float32 even with AMP."""
 
     def _init_layers(self) -> None:
         super()._init_layers()
         self.decoder.ref_point_head = RefPointHead(self.embed_dims)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
-        """Compute the losses, by name, of images (B, 3, H, W) with their ground truth."""
+        """Return the losses, by name, of images (B, 3, H, W) with ground truth."""
         feats = self.extract_feat(batch_inputs)
         with torch.autocast(batch_inputs.device.type, enabled=False):
             head_inputs = self.forward_transformer(tuple(x.float() for x in feats), batch_data_samples)
@@ -130,15 +131,15 @@ class DINO(mmdet.DINO):
 
 @MODELS.register_module()
 class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
-    """Mask2Former's pixel decoder in float32, as in the authors' code."""
+    """mmdet's pixel decoder of Mask2Former, in float32 even under autocast, as in the authors' code."""
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Map features (B, C_i, H_i, W_i) to mask features (B, C, H_0, W_0) and C-channel maps, smallest first."""
+        """Map features (B, C_i, H_i, W_i) to mask features (B, C, H_0, W_0) and a list of maps, smallest first."""
         with torch.autocast(feats[0].device.type, enabled=False):
             return super().forward([x.float() for x in feats])
 
 
-# Larger than any logit or image side in pixels.
+# Larger than any finite logit, and than the side of any image in pixels.
 MAX_VALUE = 1e6
 
 
@@ -146,12 +147,12 @@ MAX_VALUE = 1e6
 class HungarianAssigner(MMDetHungarianAssigner):
     """mmdet's HungarianAssigner in float32, which also matches NaN and infinite predictions.
 
-    SciPy raises an error for NaN costs, which would end the run. With this class the losses become non-finite instead,
-    and the step is skipped. Remove this class when mmdet handles NaN costs.
+    SciPy raises an error for NaN costs, which would end the run. With this class, the loss becomes NaN or infinite
+    instead, and ``SkipNonFiniteStepHook`` skips the step. Remove this class when mmdet handles NaN costs.
     """
 
     def assign(self, pred_instances: InstanceData, *args: Any, **kwargs: Any) -> AssignResult:
-        """Match predictions (``scores`` (n, C), ``bboxes`` (n, 4) or ``masks`` (n, ...)) to the ground truth."""
+        """Match predictions with ``scores`` (n, C), ``bboxes`` (n, 4) or ``masks`` (n, ...) to the ground truth."""
         finite = {
             name: values.float().nan_to_num().clamp(-MAX_VALUE, MAX_VALUE) for name, values in pred_instances.items()
         }
@@ -164,15 +165,15 @@ class HungarianAssigner(MMDetHungarianAssigner):
 class ApplyExifAsAnnotated(BaseTransform):
     """Ignore an image's EXIF rotation if its annotations were made without it.
 
-    mmcv applies the EXIF rotation, but some tools annotate the image as stored. Then width and height are swapped,
+    mmcv applies the EXIF rotation, but some tools annotate the pixels as stored. Then width and height are swapped,
     boxes are outside of the image, and clipping leaves boxes without area, whose losses are NaN. The transform compares
-    sizes and therefore misses square images and rotations by 180 degrees.
+    the image's size with the annotated size. So it misses square images and rotations by 180 degrees.
 
     It changes ``img``, ``img_shape`` and ``ori_shape``, and reads ``img_path`` and the annotated ``height`` and
-    ``width``. Without a height and width it does nothing.
+    ``width``. It leaves images without annotated height and width as they are.
 
     Args:
-        backend_args: The same as for ``LoadImageFromFile``, the transform before this one.
+        backend_args: The ``backend_args`` of ``LoadImageFromFile``, which must precede this transform.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:

@@ -1,6 +1,6 @@
 """Choose the device that commands run on.
 
-Fail if a GPU is present that torch cannot use, because torch would silently fall back to the CPU.
+If torch cannot use the GPU of a machine, it silently runs on the CPU. :func:`check_gpus` raises an error instead.
 """
 
 import os
@@ -23,20 +23,19 @@ def check_gpus() -> None:
     if gpus:
         raise UserError(
             f'There is a GPU here ({", ".join(gpus)}), but torch {torch.__version__} cannot use it: '
-            f'"{get_torch_reason()}". See docs/installation.md, "When torch cannot use the GPU". To run on the CPU, '
-            'set '
+            f'"{get_cuda_error()}". See docs/installation.md, "When torch cannot use the GPU". To run on the CPU, set '
             f'{VISIBLE_DEVICES}=-1 or use --device cpu'
         )
 
 
 def are_gpus_hidden() -> bool:
-    """Return whether the user or slurm (with ``NoDevFiles``) has hidden the GPUs."""
+    """Return whether ``CUDA_VISIBLE_DEVICES`` hides all GPUs: '' or -1 by the user, ``NoDevFiles`` by slurm."""
     first = os.environ.get(VISIBLE_DEVICES, '0').split(',')[0].strip()
     return first in ('', 'NoDevFiles') or first.startswith('-')
 
 
 def find_gpus() -> list[str]:
-    """Find NVIDIA GPUs without torch, by device files or nvidia-smi; return their paths or names."""
+    """Find NVIDIA GPUs without torch. Return the paths of their device files, or their names in nvidia-smi."""
     gpus = [str(path) for path in sorted(DEVICE_FOLDER.glob('nvidia[0-9]*'))]
     if not gpus and shutil.which('nvidia-smi'):
         smi = subprocess.run(['nvidia-smi', '--list-gpus'], capture_output=True, text=True)
@@ -44,22 +43,22 @@ def find_gpus() -> list[str]:
     return gpus
 
 
-def get_torch_reason() -> str:
+def get_cuda_error() -> str:
     """Return the error with which torch fails to initialise CUDA."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             torch.cuda.init()
-    except Exception as error:  # torch and the driver raise exceptions of any type.
+    except Exception as error:  # torch raises exceptions of several types.
         return ' '.join(str(error).split()) or type(error).__name__
     return 'torch gives no reason'
 
 
 def resolve_device(name: str | None = None) -> torch.device:
-    """Return the device for ``cpu``, ``cuda`` or ``cuda:N``; None and ``auto`` mean a GPU if torch sees one.
+    """Return the device for ``cpu``, ``cuda`` or ``cuda:N``; None and ``auto`` mean a GPU if torch finds one.
 
     Raises:
-        UserError: The name is not one of these, or torch does not find that GPU.
+        UserError: The name is invalid, or torch does not find the GPU.
     """
     if name in (None, 'auto'):
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
@@ -73,16 +72,17 @@ def resolve_device(name: str | None = None) -> torch.device:
         raise UserError(f'device {name}: torch {torch.__version__} finds no GPU. Use auto or cpu')
     if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
         found = ', '.join(f'cuda:{index}' for index in range(torch.cuda.device_count()))
-        raise UserError(f'device {name}: torch finds only {found}')
+        raise UserError(f'device {name}: torch finds only {found}. Use one of them, auto or cpu')
     return device
 
 
 def use_device(name: str) -> torch.device:
-    """Resolve a device and make it torch's current device, which mmengine uses; see :func:`resolve_device`."""
+    """Return the device for a name (:func:`resolve_device`), and make it the device that mmengine uses."""
     device = resolve_device(name)
     if device.type == 'cpu' and torch.cuda.is_available():
         raise UserError(
-            f'device cpu: too late, torch has already found the GPUs. Set {VISIBLE_DEVICES}=-1 before starting Python'
+            'device cpu: torch has already found a GPU, which mmengine would use. '
+            f'Set {VISIBLE_DEVICES}=-1 before starting Python'
         )
     if device.index is not None:
         torch.cuda.set_device(device)

@@ -5,9 +5,9 @@ import errno
 from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 
-# Less than difflib's ratio of gcvit_tiny and tiny, so that either is suggested for the other.
+# difflib's similarity of 'gcvit_tiny' and 'tiny' is a little higher, so that each is suggested for the other.
 MIN_SIMILARITY = 0.55
-# Import names of packages that only some commands need, with the arguments of pip install.
+# For each package that only some commands need: its name in imports, and the arguments of pip install.
 PIP_PACKAGES = {
     **dict.fromkeys(('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'), "'mmgcvit[openmmlab]'"),
     **dict.fromkeys(('sklearn', 'cv2', 'pycocotools'), "'mmgcvit[digits]'"),
@@ -42,7 +42,7 @@ class MissingPackageError(UserError, ImportError):
 
 
 def check_installed(feature: str, *packages: str) -> None:
-    """Raise a MissingPackageError if a package that a feature needs is missing; :data:`PIP_PACKAGES` must list it."""
+    """Raise a MissingPackageError if a feature needs a missing package. :data:`PIP_PACKAGES` must list all packages."""
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         raise MissingPackageError(format_missing(feature, *missing))
@@ -53,7 +53,8 @@ def format_missing(feature: str, *missing: str) -> str:
     commands = ' and '.join(
         f'pip install {requirement}' for requirement in dict.fromkeys(PIP_PACKAGES[package] for package in missing)
     )
-    return f'{feature} needs {", ".join(missing)}, not installed here: {commands}'
+    verb = 'is' if len(missing) == 1 else 'are'
+    return f'{feature} needs {" and ".join(missing)}, which {verb} not installed. Run: {commands}'
 
 
 def escape_controls(text: str) -> str:
@@ -62,12 +63,12 @@ def escape_controls(text: str) -> str:
 
 
 def shorten(names: Sequence[str], max_names: int = 3) -> str:
-    """Join the first names by commas, with ``...`` if there are more."""
+    """Join the first ``max_names`` names by commas, and add ``...`` if there are more."""
     return escape_controls(', '.join(names[:max_names])) + (', ...' if len(names) > max_names else '')
 
 
 def suggest(name: str, known_names: Iterable[str], format_name: Callable[[str], str] = str) -> str:
-    """Return ``; did you mean ...?`` with the known name that is most similar to a name, or an empty string."""
+    """Return ``; did you mean NAME?`` with the most similar known name, or an empty string if none is similar."""
     known = {known_name.lower(): known_name for known_name in known_names}
     similar = difflib.get_close_matches(name.lower(), known, n=1, cutoff=MIN_SIMILARITY)
     return f'; did you mean {escape_controls(format_name(known[similar[0]]))}?' if similar else ''
@@ -81,7 +82,7 @@ def format_count(count: int, noun: str) -> str:
 def get_first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type if there is none."""
     line = next(iter(str(error).splitlines()), '') or type(error).__name__
-    # Pillow's message ends with a memory address.
+    # Pillow's message for a file that is not an image contains a memory address.
     return 'not an image' if line.startswith('cannot identify') else line
 
 

@@ -39,7 +39,7 @@ def read_text(file: Path) -> str:
         raise UserError(f'{file} is not valid UTF-8. Save it with the encoding UTF-8') from None
 
 
-def sha256(path: Path) -> str:
+def compute_sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open('rb') as file:
@@ -49,26 +49,26 @@ def sha256(path: Path) -> str:
 
 
 def find_free_path(path: Path) -> Path:
-    """Append 2, 3, ... to a path's stem until it does not exist or is an empty folder."""
+    """Return a path that does not exist or is an empty folder: ``path``, or the first with 2, 3, ... after its stem."""
     numbered = (path.with_name(f'{path.stem}{number}{path.suffix}') for number in itertools.count(2))
     return next(p for p in itertools.chain([path], numbered) if not p.exists() or (p.is_dir() and not any(p.iterdir())))
 
 
 def check_writable(folder: Path, name: str) -> None:
-    """Raise a UserError that begins with ``name`` if a folder cannot be written. It need not exist yet."""
+    """Raise a UserError that begins with ``name`` if a folder cannot be written. The folder need not exist yet."""
     existing = next(path for path in (folder, *make_absolute(folder).parents) if path.exists())
     try:
-        # Write a file, since permissions say too little, for example on read-only file systems.
+        # Write a file: on a read-only file system, for example, the permissions say that writing is allowed.
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise UserError(f'{name} cannot be written ({existing}: {error.strerror}); choose another path') from None
+        raise UserError(f'{name} cannot be written ({existing}: {error.strerror}). Choose another path') from None
 
 
 def check_target(target: Path, suffix: str, overwrite: bool | None = False) -> None:
-    """Raise a UserError if an output file has another suffix, exists, or cannot be written.
+    """Raise a UserError if an output file has another suffix than ``suffix``, exists, or cannot be written.
 
-    ``overwrite`` is None for commands without the option ``--overwrite``.
+    ``overwrite`` is the option ``--overwrite``, with which the file may exist, or None for commands without the option.
     """
     if target.suffix != suffix:
         raise UserError(f'{target}: expected a name that ends in {suffix}')
@@ -79,15 +79,15 @@ def check_target(target: Path, suffix: str, overwrite: bool | None = False) -> N
 
 
 @contextmanager
-def atomic_write(path: Path, flush: bool = True) -> Iterator[Path]:
+def write_atomically(path: Path, flush: bool = True) -> Iterator[Path]:
     """Write a file atomically: write a temporary file in the same folder, then rename it.
 
     Args:
-        path: The file. If it exists, it is replaced, even if it is a symbolic link. Its folder is created.
+        path: The file. An existing file or symbolic link is replaced. A missing folder is created.
         flush: Whether to wait until the content is on disk (fsync), so that it survives a power cut.
 
     Yields:
-        The temporary path to write to. It is removed if an error is raised.
+        The path of the temporary file, to which the caller writes. It is removed if the caller raises an error.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'{path.name}.{uuid4().hex[:8]}{TEMPORARY_SUFFIX}')
@@ -103,32 +103,32 @@ def atomic_write(path: Path, flush: bool = True) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file atomically."""
-    with atomic_write(path) as temporary:
+    with write_atomically(path) as temporary:
         temporary.write_text(text, encoding='utf-8')
 
 
 def write_image(path: Path, picture: np.ndarray) -> Path:
-    """Write an image atomically, in the format of its suffix; return the path.
+    """Write an image atomically, in the format that the path's suffix names. Return the path.
 
     Args:
         path: The file to write, with ``.jpg``, ``.png`` or another suffix that OpenCV supports.
         picture: (height, width, 3) uint8 in BGR order, or (height, width) uint8 or uint16.
     """
-    # Imported late, because most commands import this module and few need OpenCV.
+    # Imported here, because most commands import this module but few need OpenCV.
     import cv2
 
-    # Not cv2.imwrite, which does not report a full disk.
+    # cv2.imwrite would not report a full disk.
     _, content = cv2.imencode(path.suffix, picture)
-    with atomic_write(path, flush=False) as temporary:
+    with write_atomically(path, flush=False) as temporary:
         temporary.write_bytes(content.tobytes())
     return path
 
 
 def is_up_to_date(out: Path, options_file: str, options: Mapping[str, Any]) -> bool:
-    """Return whether a folder was written with these options.
+    """Return whether :func:`write_folder_atomically` has written a folder with these options.
 
     Raises:
-        UserError: The folder is not empty and has no ``options_file``.
+        UserError: The folder is not empty and has no ``options_file``, so that something else has written it.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
@@ -138,16 +138,16 @@ def is_up_to_date(out: Path, options_file: str, options: Mapping[str, Any]) -> b
 
 
 @contextmanager
-def atomic_folder(out: Path, options_file: str, options: Mapping[str, Any]) -> Iterator[Path]:
+def write_folder_atomically(out: Path, options_file: str, options: Mapping[str, Any]) -> Iterator[Path]:
     """Write a folder atomically: write a temporary folder beside it, then rename it.
 
     Args:
-        out: The folder, which is replaced if it exists; check it with :func:`is_up_to_date` first.
+        out: The folder. An existing folder is replaced, so call :func:`is_up_to_date` first.
         options_file: The name of the JSON file in the folder that stores the options.
-        options: The options that the folder is written with.
+        options: The options of the command that writes the folder.
 
     Yields:
-        The temporary folder to write to. It is removed if an error is raised.
+        The temporary folder, to which the caller writes. It is removed if the caller raises an error.
     """
     out = out.absolute()
     temporary = out.with_name(f'{out.name}.{uuid4().hex[:8]}{TEMPORARY_SUFFIX}')

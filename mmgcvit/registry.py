@@ -1,7 +1,7 @@
-"""Child registries of mmengine's. Importing this module checks the versions of torch, mmengine and mmcv.
+"""Child registries of mmengine's registries. Importing this module checks the versions of torch, mmengine and mmcv.
 
-They make ``dict(type='mmgcvit.GCViT', ...)`` work in the scopes of mmengine, mmdet, mmseg and mmpretrain: mmengine
-imports the ``registry`` module of the package that the prefix names, and a registry imports its locations.
+The registries make ``dict(type='mmgcvit.GCViT', ...)`` work in the scopes of mmengine, mmdet, mmseg and mmpretrain. For
+the prefix ``mmgcvit.``, mmengine imports ``mmgcvit.registry``, whose registries import the modules in ``locations``.
 """
 
 from importlib import import_module
@@ -17,7 +17,7 @@ class RequirementsError(UserError, ImportError):
 
 
 def check_requirements() -> None:
-    """Raise a RequirementsError if a package of :data:`MINIMUM_VERSIONS` is missing or too old."""
+    """Raise a RequirementsError if a package in :data:`MINIMUM_VERSIONS` is missing or too old."""
     from packaging.version import Version
 
     for name, minimum in MINIMUM_VERSIONS.items():
@@ -27,30 +27,31 @@ def check_requirements() -> None:
             if error.name != name:
                 raise
             raise RequirementsError(
-                f"mmgcvit needs {name} {minimum} or later, which is missing: pip install 'mmgcvit[openmmlab]', or see "
-                'docs/installation.md'
+                f"mmgcvit needs {name} {minimum} or later, which is missing. Run: pip install 'mmgcvit[openmmlab]', "
+                'or see docs/installation.md'
             ) from error
         if Version(installed) < Version(minimum):
-            raise RequirementsError(f'mmgcvit needs {name} {minimum} or later; installed is {installed}')
+            raise RequirementsError(f'mmgcvit needs {name} {minimum} or later, but {installed} is installed. Update it')
 
 
 check_requirements()
 
-from mmengine import registry as mmengine  # noqa: E402  (after the check)
+from mmengine import registry as mmengine  # noqa: E402  (imported after the check)
 from mmengine.registry import Registry  # noqa: E402
 
 SCOPE = 'mmgcvit'
+# These modules subclass classes of mmdet and mmpretrain, so they are imported only if these packages are installed.
 MMDET_MODULES = ['mmgcvit.detection'] if find_spec('mmdet') else []
 MMPRETRAIN_MODULES = ['mmgcvit.engine.layer_decay'] if find_spec('mmpretrain') else []
 
 
 def make_registry(parent: Registry, *locations: str) -> Registry:
-    """Create a child registry, which imports the modules ``locations`` at the first lookup."""
+    """Create a child registry, which imports the modules in ``locations`` when a class is first looked up."""
     return Registry(parent.name, parent=parent, scope=SCOPE, locations=[*locations])
 
 
-NETWORKS = ('mmgcvit.models.gcvit', 'mmgcvit.models.lsa')
-MODELS = make_registry(mmengine.MODELS, *NETWORKS, *MMDET_MODULES)
+NETWORK_MODULES = ('mmgcvit.models.gcvit', 'mmgcvit.models.lsa')
+MODELS = make_registry(mmengine.MODELS, *NETWORK_MODULES, *MMDET_MODULES)
 DATASETS = make_registry(
     mmengine.DATASETS,
     *(['mmgcvit.datasets.imagenet_v2'] if find_spec('mmpretrain') else []),
@@ -80,7 +81,8 @@ OPTIM_WRAPPER_CONSTRUCTORS = make_registry(
 
 def list_networks() -> dict[str, type]:
     """Return the registered models by name, with GC ViT and LSA first."""
-    for module in NETWORKS:
+    for module in NETWORK_MODULES:
         import_module(module)
-    sort_keys = {name: (not cls.__module__.startswith(NETWORKS), name) for name, cls in MODELS.module_dict.items()}
-    return {name: MODELS.module_dict[name] for name in sorted(sort_keys, key=sort_keys.get)}
+    models = MODELS.module_dict
+    sort_keys = {name: (not cls.__module__.startswith(NETWORK_MODULES), name) for name, cls in models.items()}
+    return {name: models[name] for name in sorted(sort_keys, key=sort_keys.get)}

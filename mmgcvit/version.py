@@ -1,3 +1,3 @@
-"""The version of the package; setup.py reads it too."""
+"""The version of the package, which setup.py also reads."""
 
 __version__ = '0.1.0'

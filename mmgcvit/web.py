@@ -12,13 +12,15 @@ from .inference import Predictor
 from .inference.results import Classification, Prediction, Segmentation
 
 LOOPBACK = '127.0.0.1'
+# The lowest score threshold that a user of the page can choose.
 MIN_SCORE = 0.05
 
 
 def build_page(model: Predictor) -> gr.Blocks:
-    """Build the page of a model.
+    """Build the page for a model.
 
-    Set a detector's ``score_thr`` to :data:`MIN_SCORE`, so that the slider can filter without predicting again.
+    This sets a detector's ``score_thr`` to :data:`MIN_SCORE`. When the user moves the slider, the page then filters the
+    objects without predicting again.
     """
     is_detector = model.task == 'detection'
     threshold = model.score_thr if is_detector else MIN_SCORE
@@ -26,7 +28,7 @@ def build_page(model: Predictor) -> gr.Blocks:
         model.score_thr = MIN_SCORE
 
     def predict(path: str | None, score_thr: float) -> tuple[Any, ...]:
-        """Return the unfiltered prediction, which is kept for the slider, the drawing and the summary."""
+        """Return the unfiltered prediction, which the page keeps for the slider, the drawing, and the summary."""
         if path is None:
             return None, None, None
         try:
@@ -36,18 +38,18 @@ def build_page(model: Predictor) -> gr.Blocks:
         return prediction, *show(path, prediction, score_thr)
 
     def show(path: str | None, prediction: Prediction | None, score_thr: float) -> tuple[Any, Any]:
-        """Return the drawing and the summary, without a detector's objects below ``score_thr``."""
+        """Return the drawing and the summary of a prediction, without objects that score below ``score_thr``."""
         if path is None or prediction is None:
             return None, None
         shown = prediction.select(np.flatnonzero(prediction.scores >= score_thr)) if is_detector else prediction
         return model.draw(path, shown)[..., ::-1], summarise(shown, model.classes)
 
-    # With analytics_enabled, Gradio would contact its servers.
+    # With analytics_enabled=True, Gradio would contact its servers.
     with gr.Blocks(title=f'mmgcvit: {model.task}', analytics_enabled=False) as page:
         prediction = gr.State()
         with gr.Row():
             with gr.Column():
-                # type='filepath' lets the model decode the file as in training; mirroring would reverse letters.
+                # With type='filepath', the model decodes the file as in training. Mirroring would reverse letters.
                 picture = gr.Image(
                     label='Picture',
                     type='filepath',
@@ -69,7 +71,7 @@ def build_page(model: Predictor) -> gr.Blocks:
 
 
 def summarise(prediction: Prediction, classes: list[str]) -> Any:
-    """Return table rows of detected objects, scores of a classifier, or the share of pixels of each class."""
+    """Return a table row for each detected object, a classifier's scores, or each class's share of the pixels."""
     if isinstance(prediction, Classification):
         return dict(zip(classes, prediction.scores.tolist(), strict=True))
     if isinstance(prediction, Segmentation):
@@ -84,7 +86,7 @@ def serve_page(page: gr.Blocks, port: int) -> str:
     Raises:
         UserError: The port is in use.
     """
-    # Reject requests for other host names, which protects against DNS rebinding.
+    # Rejecting requests for other host names protects against DNS rebinding.
     trusted_hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, 'localhost'])
     try:
         _, address, _ = page.launch(
@@ -99,5 +101,5 @@ def serve_page(page: gr.Blocks, port: int) -> str:
             app_kwargs={'middleware': [trusted_hosts]},
         )
     except OSError:
-        raise UserError(f'port {port} is already in use. Choose another with --port') from None
+        raise UserError(f'port {port} is already in use. Choose another port with --port') from None
     return address

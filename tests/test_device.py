@@ -72,7 +72,7 @@ def test_command_rejects_unusable_gpu_first_and_accepts_device_cpu(command, no_g
     with pytest.raises(SystemExit, match=r"'xyzzy'"):
         run_command(command, [*COMMANDS[command], '--device', 'cpu', '--cfg-options', 'xyzzy=1'])
     assert os.environ['CUDA_VISIBLE_DEVICES'] == '-1'
-    with pytest.raises(SystemExit, match=f'{command}: device cuda: torch .* finds no GPU; use auto or cpu'):
+    with pytest.raises(SystemExit, match=f'{command}: device cuda: torch .* finds no GPU. Use auto or cpu'):
         run_command(command, [*COMMANDS[command], '--device', 'cuda'])
 
 
@@ -86,7 +86,7 @@ def test_named_gpu_becomes_torchs_current_device_and_missing_gpu_is_rejected(mon
     assert chosen == [torch.device('cuda:1')]
     with pytest.raises(UserError, match='finds only cuda:0, cuda:1'):
         use_device('cuda:2')
-    with pytest.raises(UserError, match='set CUDA_VISIBLE_DEVICES=-1 before starting Python'):
+    with pytest.raises(UserError, match='Set CUDA_VISIBLE_DEVICES=-1 before starting Python'):
         use_device('cpu')
 
 

@@ -8,24 +8,24 @@ import pytest
 
 from mmgcvit.errors import UserError
 from mmgcvit.files import (
-    atomic_folder,
-    atomic_write,
     check_writable,
     find_free_path,
     is_up_to_date,
+    write_atomically,
+    write_folder_atomically,
     write_image,
 )
 
 
-def test_atomic_write_replaces_a_file_or_leaves_it_unchanged(tmp_path):
+def test_write_atomically_replaces_a_file_or_leaves_it_unchanged(tmp_path):
     path = tmp_path / 'folder' / 'file'
     for flush in (True, False):
-        with atomic_write(path, flush) as unfinished:
+        with write_atomically(path, flush) as unfinished:
             unfinished.write_text(f'{flush}')
         assert path.read_text() == f'{flush}'
 
     def interrupt(error):
-        with atomic_write(path) as unfinished:
+        with write_atomically(path) as unfinished:
             unfinished.write_text('half')
             raise error
 
@@ -52,7 +52,7 @@ def test_unwritable_folder_is_rejected_early(tmp_path):
 
 
 def make(out):
-    with atomic_folder(out, 'options.json', {'size': 3}) as folder:
+    with write_folder_atomically(out, 'options.json', {'size': 3}) as folder:
         (folder / 'picture.jpg').touch()
 
 
@@ -64,13 +64,13 @@ def test_folder_is_up_to_date_only_with_its_own_options(tmp_path):
     for empty in ('nothing', 'photos'):
         assert not is_up_to_date(tmp_path / empty, 'options.json', {})
     (tmp_path / 'photos' / 'a.jpg').touch()
-    with pytest.raises(UserError, match='photos exists and was not written by this command'):
+    with pytest.raises(UserError, match='photos already exists, and this command did not write it'):
         is_up_to_date(tmp_path / 'photos', 'options.json', {})
 
 
-def test_interrupted_atomic_folder_keeps_the_old_folder(tmp_path):
+def test_interrupted_write_folder_atomically_keeps_the_old_folder(tmp_path):
     make(tmp_path / 'site')
-    with suppress(OSError), atomic_folder(tmp_path / 'site', 'options.json', {}) as folder:
+    with suppress(OSError), write_folder_atomically(tmp_path / 'site', 'options.json', {}) as folder:
         (folder / 'more.jpg').touch()
         raise OSError
     assert [path.name for path in tmp_path.iterdir()] == ['site']

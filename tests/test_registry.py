@@ -110,8 +110,8 @@ def test_importing_the_package_is_lazy_and_emits_no_warnings():
 
 @pytest.mark.slow
 def test_missing_mmengine_is_reported_by_import_and_by_command():
-    sentence = 'mmgcvit needs mmengine 0.10.0 or later, which is missing: '
-    sentence += "pip install 'mmgcvit[openmmlab]', or see docs/installation.md"
+    sentence = 'mmgcvit needs mmengine 0.10.0 or later, which is missing. '
+    sentence += "Run: pip install 'mmgcvit[openmmlab]', or see docs/installation.md"
     hide = 'import sys; sys.modules["mmengine"] = None; import mmgcvit'
     ended = run([sys.executable, '-c', f'{hide}; from mmgcvit import GCViT'])
     assert ended.stderr.splitlines()[-1].endswith(f'RequirementsError: {sentence}')

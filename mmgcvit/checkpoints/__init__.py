@@ -1,7 +1,7 @@
 """Read, convert, load and save checkpoints of the backbones.
 
-``models`` and the subpackages above it may import this one. Start with :mod:`.reading` (files, URLs, timm's models)
-and :mod:`.key_mapping` (keys of other implementations). :mod:`.unpickling` keeps files from running code.
+Start with :mod:`.reading`, which reads files, URLs and timm's models, and :mod:`.key_mapping`, which translates keys of
+other implementations. :mod:`.unpickling` keeps files from running code. This subpackage does not import ``models``.
 """
 
 from typing import TYPE_CHECKING

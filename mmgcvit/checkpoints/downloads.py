@@ -1,7 +1,7 @@
 """Download checkpoints into torch's cache, once for all processes on a machine.
 
-Every process calls the same function. A file lock lets one of them download while the others wait for the file. No
-collective operation is used, as it could time out on a slow network.
+Every process calls the same function. A file lock lets one of them download while the others wait for the file.
+``torch.distributed`` is not used, because waiting in its collective operations times out if the download is slow.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 
 from ..errors import CheckpointError, check_installed, get_first_line
-from ..files import atomic_write
+from ..files import write_atomically
 
 # torch and OpenMMLab end file names with the first digits of the file's SHA-256.
 HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,})\.\w+$')
@@ -43,12 +43,12 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f'{path}.lock'):
             if not path.is_file():
-                with atomic_write(path) as unfinished:
+                with write_atomically(path) as unfinished:
                     torch.hub.download_url_to_file(url, str(unfinished), digest and digest[1], progress=False)
                     check(unfinished)
     except CheckpointError as error:
         raise CheckpointError(
-            f'{url} is not a checkpoint ({error}); the downloaded file was removed. Check the URL'
+            f'{url} is not a checkpoint ({error}). The downloaded file was removed. Check the URL'
         ) from None
     except Exception as error:  # The network, the server or the disk failed, or the URL is wrong.
         raise CheckpointError(
@@ -61,8 +61,8 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
 def get_cache_path(url: str) -> Path:
     """Return the path of a URL's file in torch's cache.
 
-    torch names the file after the end of the URL. Many URLs end in ``model.pth``, so a hash of the URL is put before
-    names that contain no hash.
+    As in ``torch.hub``, the name is the last part of the URL. Many URLs end in ``model.pth``, so a hash of the URL is
+    put before a name that does not end with a hash.
     """
     name = PurePosixPath(urlsplit(url).path).name
     if HASH_IN_NAME.search(name) is None:
@@ -70,11 +70,11 @@ def get_cache_path(url: str) -> Path:
     return Path(torch.hub.get_dir()) / 'checkpoints' / name
 
 
-def find_folder(source: str | Path, files: list[str], revision: str | None = None) -> Path | None:
+def resolve_folder(source: str | Path, files: list[str], revision: str | None = None) -> Path | None:
     """Return the local folder of a source, or None if the source is a file, a URL or ``timm://NAME``.
 
-    ``OWNER/NAME`` is a repository on the Hugging Face Hub, unless a local file or folder has that name.
-    huggingface_hub downloads the files, all of one commit, with its own cache and locks.
+    ``OWNER/NAME`` is a repository on the Hugging Face Hub, unless a local file or folder has that name. From
+    such a repository huggingface_hub downloads ``files``, all of one commit, with its own cache and locks.
     """
     path, name = Path(source).expanduser(), str(source)
     if path.exists() or not HUB_REPO_ID.fullmatch(name) or name.endswith(CHECKPOINT_SUFFIXES):
@@ -91,6 +91,6 @@ def find_folder(source: str | Path, files: list[str], revision: str | None = Non
         return Path(snapshot_download(name, revision=revision, allow_patterns=files))
     except Exception as error:  # huggingface_hub raises a dozen types, depending on its version.
         raise CheckpointError(
-            f'there is no file or folder {name}, and loading it from the Hugging Face Hub failed; check the name and '
+            f'there is no file or folder {name}, and loading it from the Hugging Face Hub failed. Check the name and '
             f'the network: {get_first_line(error)}'
         ) from None

@@ -1,8 +1,8 @@
 """Save a backbone as a folder (``config.json``, ``model.safetensors``) and read its config.
 
-config.json has ``network`` (a registered class), its constructor's ``arguments``, ``mmgcvit_version``, ``model_type``.
-``huggingface_hub.PyTorchModelHubMixin`` writes such folders too, but would make huggingface_hub a dependency, and does
-not check that all weights are loaded.
+The keys of config.json are ``network`` (the name of a registered class), ``arguments`` (of its constructor),
+``mmgcvit_version`` and ``model_type``. ``huggingface_hub.PyTorchModelHubMixin`` writes such folders too, but it would
+make huggingface_hub a dependency, and it does not check that all weights are loaded.
 """
 
 import json
@@ -25,17 +25,17 @@ MODEL_TYPE = 'mmgcvit'
 
 
 def make_json_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Convert a constructor's arguments for JSON: sequences to lists, NumPy scalars to Python numbers."""
+    """Convert a constructor's arguments to types of JSON: sequences to lists, NumPy scalars to Python numbers."""
     return json.loads(json.dumps(arguments, default=lambda x: x.tolist() if hasattr(x, 'tolist') else list(x)))
 
 
 def write_folder(
     folder: Path, network: str, arguments: dict[str, Any], tensors: Mapping[str, Tensor], overwrite: bool
 ) -> None:
-    """Write the config and the weights of a backbone, whose registered class is ``network``, to a folder."""
+    """Write the config and the weights of a backbone to a folder. ``network`` is the name of its registered class."""
     check_finite(tensors, 'the backbone')
     if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f'{folder} is a file; choose a folder')
+        raise FileExistsError(f'{folder} is a file. Choose a folder')
     existing = [name for name in FILES if (folder / name).exists()]
     if existing and not overwrite:
         raise FileExistsError(
@@ -54,17 +54,17 @@ def write_folder(
 
 
 def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], dict[str, Any]]:
-    """Read the registered class (``base`` or a subclass) and the constructor's arguments from a config.json.
+    """Read a folder's config.json. Return the registered class that it names, and the constructor's arguments.
 
     No code from the file runs, and it can name only registered networks.
 
     Raises:
-        CheckpointError: There is no config.json, or it is invalid, or its class is not ``base`` or a subclass.
+        CheckpointError: There is no config.json, it is invalid, or its class is neither ``base`` nor a subclass of it.
     """
     path = folder / CONFIG
     if not path.is_file():
         raise CheckpointError(
-            f'{folder} has no {CONFIG}; expected a folder that save_pretrained wrote, or a checkpoint file'
+            f'{folder} has no {CONFIG}. Expected a folder that save_pretrained wrote, or a checkpoint file'
         )
     try:
         content = json.loads(path.read_text(encoding='utf-8'), object_hook=check_type)
@@ -75,16 +75,16 @@ def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], d
         raise CheckpointError(f'{path} is not a config of mmgcvit: {get_first_line(error)}') from None
     if network not in list_networks():
         raise CheckpointError(
-            f'{path} names the network {network!r:.80}, which is not registered; import the module that registers it, '
+            f'{path} names the network {network!r:.80}, which is not registered. Import the module that registers it, '
             'for example mmgcvit.models.ablations'
         )
     if not issubclass(list_networks()[network], base):
-        raise CheckpointError(f'{path} is for {network}, not for {base.__name__}; use {network}.from_pretrained')
+        raise CheckpointError(f'{path} is for {network}, not for {base.__name__}. Use {network}.from_pretrained')
     return list_networks()[network], arguments
 
 
 def check_type(entry: dict[str, Any]) -> dict[str, Any]:
-    """Raise for a JSON object whose ``type`` is not a registered network, as mmengine would build any class."""
+    """Raise a ValueError if a JSON object's ``type`` is not a registered network. mmengine would build any class."""
     if 'type' in entry and entry['type'] not in list_networks():
         raise ValueError(f'it names the type {entry["type"]!r:.80}, which is not registered in mmgcvit')
     return entry

@@ -1,4 +1,4 @@
-"""Translate between state dict keys of other implementations (external keys) and of this package (local keys)."""
+"""Translate state dict keys: external keys (another implementation's) to local keys (this package's), and back."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-# Regular expressions of the placeholders in rows. Even and odd blocks have different parameters.
+# Regular expressions of the placeholders in rows. GC ViT's even and odd blocks have different parameters.
 PLACEHOLDERS = {'number': r'\d+', 'even': r'\d*[02468]', 'odd': r'\d*[13579]'}
 
 Parts = Mapping[str, str]
-SAME: Parts = {'': ''}  # what follows the prefix is the same on both sides
+SAME: Parts = {'': ''}  # what follows the prefix is the same in the external and the local key
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,16 @@ class KeyMapping:
 
     Attributes:
         name: The name of the implementation, for messages.
-        signature_key: An external key that is in every checkpoint of the implementation, and in no other.
-        rows: (external prefix, local prefix, {external part: local part}); a part is what may follow the prefix.
-            Placeholders such as ``{number}`` stand for digits, in the same order on both sides.
+        signature_key: The external key by which this implementation's checkpoints are recognised. No others have it.
+        rows: Tuples (external prefix, local prefix, {external part: local part}). A row translates keys that begin with
+            the prefix, followed by one of the parts; the rest of the key stays. Placeholders in prefixes, such as
+            ``{number}``, stand for digits and are in the same order in both prefixes.
         network: The name of the backbone class.
-        ignored: A regular expression for external keys to ignore.
+        ignored: A regular expression for external keys that are not needed, so that no message names them.
         key: The name for ``mmgcvit convert --to``, or None if checkpoints with these keys cannot be written.
         has_index: Whether checkpoints have a relative position index for each relative position bias table.
-        convs: A regular expression for local keys of linear weights (out, in) that are external 1x1 convolutions
-            (out, in, 1, 1).
+        convs: A regular expression for the local keys of linear weights (out, in) that the implementation stores as 1x1
+            convolutions (out, in, 1, 1).
     """
 
     name: str
@@ -60,7 +61,7 @@ class KeyMapping:
         return tensor[:, :, None, None] if re.search(self.convs, local) else tensor
 
     def is_ignored(self, external: str) -> bool:
-        """Return whether to ignore an external key."""
+        """Return whether an external key is not needed (``ignored``)."""
         return re.search(self.ignored, external) is not None
 
 
@@ -71,7 +72,7 @@ def make_own_mapping(network: str, signature_key: str) -> KeyMapping:
 
 
 def translate(key: str, rows: Iterable[tuple[str, str, Parts]]) -> str | None:
-    """Replace the prefix and the part of a key by those on the other side of its row; None if no row matches."""
+    """Translate a key by the first row (prefix, new prefix, {part: new part}) that matches, or return None."""
     for source, target, parts in rows:
         pattern = re.sub(r'\\\{(\w+)\\\}', lambda placeholder: f'({PLACEHOLDERS[placeholder[1]]})', re.escape(source))
         if prefix := re.match(pattern, key):

@@ -29,11 +29,12 @@ InferArch = Callable[[Mapping[str, Tensor]], str]
 def load_pretrained(
     backbone: nn.Module, infer_arch: InferArch, checkpoint: str, prefix: str | None = None, ema: bool = False
 ) -> None:
-    """Load a backbone's weights from a checkpoint with any known key mapping, and log one line about it.
+    """Load a backbone's weights from a checkpoint of any known implementation, and log one line about it.
 
-    Output norms that the checkpoint lacks keep their initial values, and so does LoRA. If the last stage is the only
-    output, as in a classifier, its output norm gets the weights of the classifier's final norm. All other weights must
-    be in the checkpoint. Relative position bias tables and position embeddings of another size are resized.
+    Output norms that the checkpoint lacks keep their initial values. So do the backbone's LoRA parameters: LoRA updates
+    in the checkpoint are merged into its weights. If the last stage is the only output, as in a classifier, its output
+    norm gets the weights of the classifier's final norm. All other weights must be in the checkpoint. Relative position
+    bias tables and position embeddings of another size are resized.
 
     Args:
         backbone: The backbone, which is loaded in place.
@@ -51,7 +52,7 @@ def load_pretrained(
     try:
         weights = read_weights(checkpoint, prefix, ema)
     except CheckpointError as error:
-        raise type(error)(f'{error}; the model is {network} {arch}') from None
+        raise type(error)(f'{error}. The model is {network} {arch}') from None
     loaded_arch = infer_checkpoint_arch(weights, type(backbone), infer_arch)
     if loaded_arch != arch:
         raise CheckpointError(
@@ -67,14 +68,14 @@ def load_pretrained(
     backbone.load_state_dict(matching, strict=False)
     initial = [name for name in model_tensors if name not in matching]
     norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
-    ignored = [*weights.ignored, *(name for name in tensors if name not in model_tensors)]
+    unused = [*weights.unused, *(name for name in tensors if name not in model_tensors)]
     print_log(
         f'{weights.key_mapping.network} {arch} from {weights.source} ({weights.key_mapping.name} keys'
         f'{", EMA" if weights.ema else ""}): {len(matching)} tensors loaded; '
         f'{resized} position biases or embeddings resized; '
-        f'{len(initial)} left initial{f" (output norms {norms})" if norms else ""}; '
-        f'{len(ignored)} ignored{f" ({shorten(ignored)})" if ignored else ""}'
-        + ("; the classifier's final norm is the last output norm" if has_final_norm else ''),
+        f'{len(initial)} keep initial values{f" (output norms {norms})" if norms else ""}; '
+        f'{len(unused)} in the file are unused{f" ({shorten(unused)})" if unused else ""}'
+        + ("; the last output norm has the weights of the classifier's final norm" if has_final_norm else ''),
         'current',
     )
 
@@ -82,7 +83,7 @@ def load_pretrained(
 def rename_final_norm(tensors: dict[str, Tensor], backbone: nn.Module) -> tuple[dict[str, Tensor], bool]:
     """Rename a classifier's final norm to the last stage's output norm, if that is the backbone's only output.
 
-    If several stages are outputs, all output norms keep their initial values, as in the released detection code.
+    If several stages are outputs, all output norms keep their initial values, as in GC ViT's own detection code.
 
     Returns:
         The tensors, and whether they were renamed.
@@ -96,7 +97,7 @@ def rename_final_norm(tensors: dict[str, Tensor], backbone: nn.Module) -> tuple[
 
 
 def infer_checkpoint_arch(weights: Weights, network: type[nn.Module], infer_arch: InferArch) -> str:
-    """Return the arch of weights as text. Raise a CheckpointError if they are incomplete or another network's."""
+    """Return the arch of weights as text. Raise a CheckpointError if they are incomplete or of another network."""
     if weights.key_mapping.network not in [base.__name__ for base in network.__mro__]:
         raise CheckpointError(
             f'{weights.source} has weights of {weights.key_mapping.network}, but the model is {network.__name__}. '
@@ -116,7 +117,7 @@ def check_complete(
 ) -> None:
     """Raise a CheckpointError if tensors are missing, have another shape, or are integers instead of floats.
 
-    Those whose names begin like the regular expression ``optional`` may be missing.
+    A tensor may be missing if the regular expression ``optional`` matches the beginning of its name.
     """
     missing = [name for name in expected if name not in tensors and not (optional and re.match(optional, name))]
     if missing:
@@ -135,10 +136,11 @@ def check_complete(
 
 
 def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], source: str, prefix: str = '') -> None:
-    """Check that a checkpoint has every tensor of a model, or every one under a prefix, for example ``backbone.``.
+    """Check that a checkpoint has all tensors of a model, or all whose names begin with a prefix such as ``backbone.``.
 
-    mmengine loads the tensors of :func:`read_for_mmengine` that fit and leaves the others at random values. Position
-    biases and embeddings may differ in size, as they are resized. LoRA may be missing, as untrained LoRA adds nothing.
+    Without this check mmengine loads the tensors that fit and leaves the others at random values. Position biases and
+    embeddings may differ in size, because they are resized. LoRA parameters may be missing: their initial values change
+    no output.
 
     Raises:
         CheckpointError: Tensors are missing, have other shapes, or are not finite.
@@ -154,12 +156,11 @@ def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], source: str, pre
         check_complete(source, {name: loaded[name] for name in expected if name in loaded}, expected)
     except CheckpointError as error:
         raise CheckpointError(
-            f"{error}. The checkpoint does not fit the config's model: use the config it was trained with. If it "
-            'comes from '
-            "the authors' code or from timm, convert it first with 'mmgcvit convert'"
+            f"{error}. The checkpoint does not fit the config's model. Use the config that it was trained with. If it "
+            "comes from the authors' code or from timm, convert it first with 'mmgcvit convert'"
         ) from None
     for name in filter(is_position_table, expected):
         check_position_table(name, loaded[name], source, model_tensors[name])
-    # Parameters and running statistics must be finite; other buffers, such as masks, may contain infinity.
+    # Only parameters and running statistics must be finite. Other buffers, such as masks, may contain infinity.
     names = {MODULE_PREFIX.sub('', name) for name in [*dict(model.named_parameters()), *get_running_statistics(model)]}
     check_finite({name: loaded[name] for name in expected if name in names}, source)

@@ -25,7 +25,7 @@ def read_checkpoint(source: str | Path, trusted: bool = False, map_location: Any
         source: A file, an http(s) URL, or ``timm://NAME`` for one of timm's pretrained GC ViTs.
         trusted: Unpickle the file as Python does, **which runs code in it**. Use it only for your own files, if their
             weights are inside objects of other classes.
-        map_location: See ``torch.load``. It applies to torch's files only; other tensors are on the CPU.
+        map_location: See ``torch.load``. It applies only to torch's files. Other tensors are read to the CPU.
 
     Returns:
         The content of the file.
@@ -61,8 +61,8 @@ def resolve_file(source: str | Path) -> Path:
 def check_intact(path: Path) -> None:
     """Verify the CRC-32 checksums in a file of ``torch.save``, without loading it.
 
-    ``torch.load`` does not verify them. Safetensors files and those of torch before 1.6 have no checksums: only a wrong
-    length is detected, when they are read.
+    ``torch.load`` does not verify them. Safetensors files and files of torch before 1.6 have no checksums. Reading such
+    a file detects only a wrong length.
 
     Raises:
         CheckpointError: The file does not exist, is damaged, or is not a checkpoint.
@@ -125,7 +125,7 @@ def read_timm(name: str) -> dict[str, torch.Tensor]:
     check_installed(f'{TIMM_SCHEME}{name}', 'timm')
     import timm
 
-    # timm also accepts 'hf-hub:OWNER/NAME', whose weights would not fit.
+    # timm.create_model also accepts 'hf-hub:OWNER/NAME', but only timm's own GC ViTs have the expected keys.
     model_names = timm.list_models('gcvit_*', pretrained=True)
     if name not in {*model_names, *(tagged.partition('.')[0] for tagged in model_names)}:
         raise CheckpointError(f"{TIMM_SCHEME}{name} is not one of timm's GC ViTs: {', '.join(model_names)}")

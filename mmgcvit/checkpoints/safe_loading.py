@@ -1,4 +1,4 @@
-"""Make mmengine load checkpoints without running code from them, by replacing its ``CheckpointLoader`` schemes."""
+"""Make mmengine load checkpoints without running code from them, by replacing the loaders of ``CheckpointLoader``."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -14,9 +14,10 @@ from ..registry import HOOKS
 from .reading import read_checkpoint
 from .weights import find_state_dict, select_tensors
 
-# Local files and URLs. mmengine still loads from the model zoos of OpenMMLab and torchvision by itself.
+# Prefixes of the paths whose loaders are replaced: local files ('') and URLs, but not mmengine's torchvision:// etc.
 SCHEMES = ('', *URL_SCHEMES)
-# Keys of configs as text. mmengine executes them when it resumes, and in an inferencer that gets no other config.
+# Keys under which a checkpoint stores its config as text. mmengine executes this text when it resumes, and in an
+# inferencer that gets no other config.
 CONFIG_KEYS = ('config', 'cfg')
 
 
@@ -24,20 +25,20 @@ CONFIG_KEYS = ('config', 'cfg')
 def safe_checkpoint_loading(
     work_dir: str | Path | None = None, trusted: Collection[str] = ()
 ) -> Iterator[Callable[..., dict[str, Any]]]:
-    """Make mmengine load checkpoints without running code from them, anywhere in this process within the context.
+    """Context manager in which mmengine, anywhere in this process, loads checkpoints without running code from them.
 
     By default mmengine unpickles files, which runs code that they name, and executes configs that they contain as text.
 
     Args:
         work_dir: The run's folder. mmengine's checkpoint hook may delete files that a checkpoint names, so only paths
             of best checkpoints in this folder are kept.
-        trusted: The user's own files, with the paths that mmengine will get, whose code may run.
+        trusted: Paths of the user's own files, whose code may run. mmengine must get the same paths.
 
     Yields:
         The function that loads a file: ``load(filename, map_location=None)``.
     """
 
-    # mmengine logs the function's name without its first ten letters.
+    # mmengine cuts the first ten letters off this name and logs the rest: "Loads checkpoint by files_as_data backend".
     def load_from_files_as_data(filename: str, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
         return read_for_mmengine(filename, work_dir, filename in trusted, map_location or 'cpu')
 
@@ -52,7 +53,7 @@ def safe_checkpoint_loading(
 
 @HOOKS.register_module()
 class SafeLoadHook(Hook):
-    """Hook that enters :func:`safe_checkpoint_loading` for the whole run, also in OpenMMLab's own scripts."""
+    """Hook that applies :func:`safe_checkpoint_loading` to the whole run, also in OpenMMLab's own scripts."""
 
     def __init__(self) -> None:
         self.context = ExitStack()
@@ -77,7 +78,7 @@ def read_for_mmengine(
     content = read_checkpoint(source, trusted, map_location)
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{source} has no weights: it is a {type(content).__name__} instead of a dict')
-    # mmengine's strategies also write files without weights.
+    # mmengine's strategies (such as DeepSpeed's) also write files without weights.
     if any(select_tensors(value) for value in (content, *content.values()) if isinstance(value, Mapping)):
         state_dict, _ = find_state_dict(content, source)
         content = {**content, 'state_dict': state_dict} if 'state_dict' in content else {'state_dict': state_dict}
@@ -97,7 +98,7 @@ def read_for_mmengine(
 
 
 def is_harmful(name: str, value: Any, work_dir: str | Path | None) -> bool:
-    """Return whether mmengine would execute an entry, or delete a file that is not this run's best checkpoint."""
+    """Return whether mmengine would execute an entry, or delete a file that is not a best checkpoint of this run."""
     if not name.startswith(('best_ckpt', 'last_ckpt')) or value is None:
         return name in CONFIG_KEYS
     path = Path(str(value))

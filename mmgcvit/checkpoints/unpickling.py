@@ -1,8 +1,8 @@
 """Unpickle files of ``torch.save`` without running code from them.
 
-A pickle names classes and functions and calls them. :class:`SafeUnpickler` looks their names up in :data:`ALLOWED`
-and replaces all others by :class:`Placeholder`, which accepts any call and does nothing. ``torch.load`` does the rest:
-in every version from 2.1 on it accepts a replacement of ``pickle``.
+A pickle names classes and functions, and unpickling calls them. :class:`SafeUnpickler` allows those in :data:`ALLOWED`
+and replaces all others by :class:`Placeholder`, which accepts any call and does nothing. ``torch.load``, from version
+2.1 on, accepts a replacement of ``pickle`` that uses this unpickler.
 """
 
 import pickle
@@ -16,7 +16,7 @@ import torch
 
 
 class Placeholder:
-    """Replaces classes and functions that are not in :data:`ALLOWED`, and the objects that a pickle builds of them."""
+    """Stand-in for classes and functions that are not in :data:`ALLOWED`, and for the objects that they would make."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
@@ -31,14 +31,14 @@ class Placeholder:
 
 
 class DtypePlaceholder(Placeholder):
-    """Replaces ``numpy.dtype`` and keeps its type code."""
+    """Stand-in for ``numpy.dtype`` that keeps the type code, for example ``f8``."""
 
     def __init__(self, code: str, *_: Any) -> None:
         self.code = code
 
 
 def read_numpy_scalar(dtype: Any, raw: bytes) -> Any:
-    """Convert a pickled NumPy number, such as a score, to a Python number, and others to a placeholder."""
+    """Convert a pickled NumPy number, such as a score, to a Python number, and any other scalar to a placeholder."""
     is_number = isinstance(dtype, DtypePlaceholder) and re.fullmatch(r'[biuf]\d', dtype.code)
     return np.frombuffer(raw, dtype.code)[0].item() if is_number else Placeholder()
 
@@ -67,25 +67,25 @@ class SafeUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if name == 'UntypedStorage':
-            # torch only reads the dtype of the storage.
+            # torch.load reads only the dtype of this class.
             return SimpleNamespace(dtype=torch.uint8)
         replacement = ALLOWED.get(f'{module.replace("__builtin__", "builtins")}.{name}')
         if replacement is None:
             return type(name, (Placeholder,), {'__module__': module})
-        # A new function each time, as a pickle can set attributes on the functions and classes that it gets.
+        # Return a new function each time, because a pickle can set attributes of functions and classes that it gets.
         return replacement if isinstance(replacement, torch.dtype) else lambda *arguments: replacement(*arguments)
 
 
-# For torch.load's pickle_module.
+# The argument pickle_module of torch.load.
 SAFE_PICKLE = SimpleNamespace(
     __name__='pickle', Unpickler=SafeUnpickler, load=lambda file, **options: SafeUnpickler(file, **options).load()
 )
 
 
 def remove_placeholders(value: Any) -> bool:
-    """Remove dict entries that contain placeholders, in place and in nested dicts; return whether none are left.
+    """Remove dict entries with placeholders, in place and in nested dicts. Return False if ``value`` itself has one.
 
-    A list, tuple or set that contains one is removed as a whole, as the positions in it may have a meaning.
+    A list, tuple or set that contains a placeholder is removed as a whole, because positions may have a meaning.
     """
     if isinstance(value, dict):
         for key in [key for key, item in value.items() if not (remove_placeholders(item) and remove_placeholders(key))]:

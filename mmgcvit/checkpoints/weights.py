@@ -1,4 +1,7 @@
-"""Find a network's weights in a checkpoint: the state dict, the prefix of the keys and the key mapping."""
+"""Find a network's weights in a checkpoint: the state dict, the prefix of the keys and the key mapping.
+
+A key mapping translates a file's keys (external keys) to those of this package's models (local keys).
+"""
 
 import re
 from collections.abc import Mapping
@@ -17,9 +20,9 @@ from .reading import read_checkpoint
 
 EMA_KEYS = ('state_dict_ema', 'model_ema')
 PLAIN_KEYS = ('state_dict', 'model')
-# Prefix of a classifier's norm before pooling, which is the output norm of the last stage in a backbone.
+# Prefix of a classifier's norm before pooling. In a backbone this norm is the output norm of the last stage.
 FINAL_NORM = 'final_norm.'
-# The prefix of keys that DistributedDataParallel adds.
+# The prefix that DistributedDataParallel adds to keys.
 MODULE_PREFIX = re.compile(r'^(module\.)+')
 # Suffixes of LoRALinear's own parameters.
 LORA_SUFFIXES = ('.lora_up', '.lora_down')
@@ -32,28 +35,31 @@ def list_key_mappings() -> list[KeyMapping]:
     ]
 
 
-def get_table_type(name: str) -> Any | None:
-    """Return the module class of a relative position bias table or position embedding; None for another tensor."""
+def find_position_class(name: str) -> Any | None:
+    """Return the class of module (relative position bias or position embedding) whose table a key names, or None."""
     types = (module for network in list_networks().values() for module in getattr(network, 'table_types', ()))
     return next((module for module in types if name.endswith(module.table_name)), None)
 
 
 def get_comparable_shape(name: str, tensor: Tensor) -> tuple[int, ...]:
-    """Return the sizes that must match: not the rows (-2) of position biases and embeddings, as they are resized."""
+    """Return the dimensions that must match: all but the number of rows (-2) of position tables, which are resized."""
     return (*tensor.shape[:-2], *tensor.shape[-1:]) if is_position_table(name) else tuple(tensor.shape)
 
 
 def is_position_table(name: str) -> bool:
-    """Return whether a key is that of a relative position bias table or a position embedding."""
-    return get_table_type(name) is not None
+    """Return whether a key names a position table: a relative position bias table or a position embedding."""
+    return find_position_class(name) is not None
 
 
 def check_position_table(name: str, table: Tensor, source: str, model_table: Tensor | None = None) -> None:
-    """Raise a CheckpointError unless a table has the rows of a square grid, or as many as the model's table."""
+    """Raise a CheckpointError if a table cannot be resized: only tables with the rows of a square grid can.
+
+    A table with as many rows as ``model_table`` needs no resizing.
+    """
     num_rows = table.shape[-2]
     if isqrt(num_rows) ** 2 != num_rows and (model_table is None or num_rows != model_table.shape[-2]):
         raise CheckpointError(
-            f'{source}: {name} has {num_rows} rows; expected a square number, one row for each position of a square '
+            f'{source}: {name} has {num_rows} rows. Expected a square number: one row for each position of a square '
             'grid'
         )
 
@@ -64,11 +70,11 @@ class Weights:
 
     Attributes:
         source: The file, URL or ``timm://NAME`` they were read from.
-        key_mapping: The mapping from the file's keys to local keys.
+        key_mapping: The mapping from the file's keys (external keys) to local keys.
         prefix: The prefix of the network's keys in the file, for example ``backbone.``.
         ema: Whether these are EMA weights.
-        tensors: The tensors by local key. ``final_norm.*`` and ``head.fc.*`` belong to a classifier.
-        ignored: The other keys in the file, which are not used.
+        tensors: The tensors by local key. Only classifiers have ``final_norm.*`` and ``head.fc.*``.
+        unused: The keys in the file that have no local key, without those that are known to be superfluous.
     """
 
     source: str
@@ -76,11 +82,11 @@ class Weights:
     prefix: str
     ema: bool
     tensors: dict[str, Tensor]
-    ignored: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
 
 
 def read_weights(source: str, prefix: str | None = None, ema: bool = False, trusted: bool = False) -> Weights:
-    """Read a network's weights from a checkpoint with any known key mapping.
+    """Read a network's weights from a checkpoint of any implementation in :func:`list_key_mappings`.
 
     Args:
         source: See :func:`read_checkpoint`.
@@ -106,14 +112,14 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False, trus
         if local_key is not None:
             weights.tensors[local_key] = key_mapping.to_local_shape(local_key, tensor)
         elif not key_mapping.is_ignored(external_key):
-            weights.ignored.append(name)
+            weights.unused.append(name)
     check_finite(weights.tensors, source)
     merge_lora(weights.tensors)
     return weights
 
 
 def merge_lora(tensors: dict[str, Tensor], prefix: str = '') -> None:
-    """Merge the LoRA updates of the layers under a prefix into their weights, in place."""
+    """Merge LoRA's updates into the weights of all layers whose names begin with ``prefix``, in place."""
     for name in [name for name in tensors if name.startswith(prefix) and name.endswith('.lora_up')]:
         layer = name.removesuffix('lora_up')
         try:
@@ -124,9 +130,9 @@ def merge_lora(tensors: dict[str, Tensor], prefix: str = '') -> None:
 
 
 def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[str, Tensor], bool]:
-    """Find the state dict in a checkpoint's content; return it, and whether it has EMA weights.
+    """Find the state dict in a checkpoint's content. Return it, and whether its weights are EMA weights.
 
-    If ``ema`` is set, EMA weights are required. Otherwise they are used only if there are no others.
+    If ``ema`` is set, EMA weights are required. Otherwise they are used only if there are no other weights.
     """
     keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS)
     if isinstance(content, Mapping):
@@ -136,11 +142,10 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[
         if (tensors := select_tensors(content)) and not ema:
             return tensors, False
     if ema:
-        raise CheckpointError(f'{source} has no EMA weights ({" or ".join(EMA_KEYS)}); remove ema')
+        raise CheckpointError(f'{source} has no EMA weights under {" or ".join(EMA_KEYS)}. Remove ema')
     raise CheckpointError(
         f'{source} has no weights. Expected a dict of tensors, or a dict that has one under {" or ".join(keys)}. If '
-        'it is a '
-        'pickled model (nn.Module), save its state_dict() in the program that wrote it'
+        'the file is a pickled model (nn.Module), save its state_dict() in the program that wrote it'
     )
 
 
@@ -150,7 +155,7 @@ def select_tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
 
 
 def find_key_mapping(state_dict: Mapping[str, Tensor], source: str, prefix: str | None) -> tuple[KeyMapping, str]:
-    """Find the key mapping of a state dict by its signature key; return it and the prefix of the keys."""
+    """Find the key mapping whose ``signature_key`` is in a state dict. Return it, and the prefix of that key."""
     matches = [
         (key_mapping, name.removesuffix(key_mapping.signature_key))
         for key_mapping in list_key_mappings()
@@ -164,12 +169,12 @@ def find_key_mapping(state_dict: Mapping[str, Tensor], source: str, prefix: str 
         return matches[0]
     if matches:
         prefixes = ', '.join(repr(found_prefix) for _, found_prefix in matches)
-        raise CheckpointError(f'{source} has several networks, with the prefixes {prefixes}; choose one by its prefix')
+        raise CheckpointError(f'{source} has several networks, with the prefixes {prefixes}. Choose one prefix')
     known = ', '.join(dict.fromkeys(key_mapping.name for key_mapping in list_key_mappings()))
     with_prefix = f' under the prefix {prefix!r}' if prefix else ''
     raise CheckpointError(
-        f'{source} is not a checkpoint of GC ViT or LSA{with_prefix}: the first of its {len(state_dict)} keys are '
-        f'{shorten(list(state_dict), 4)}. Recognised keys are those of {known}'
+        f'{source} is not a checkpoint of GC ViT or LSA{with_prefix}. Its {len(state_dict)} keys '
+        f'({shorten(list(state_dict), 4)}) are not those of a known implementation ({known}). Use another checkpoint'
     )
 
 
@@ -178,7 +183,7 @@ def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
     invalid = [name for name, tensor in tensors.items() if not are_finite(tensor)]
     if invalid:
         raise CheckpointError(
-            f'{source} has {len(invalid)} tensors with NaN or infinity: {shorten(invalid)}; use an earlier checkpoint'
+            f'{source} has {len(invalid)} tensors with NaN or infinity: {shorten(invalid)}. Use an earlier checkpoint'
         )
 
 

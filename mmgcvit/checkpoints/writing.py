@@ -1,4 +1,4 @@
-"""Convert weights to another key mapping or to an mmpretrain classifier, and save checkpoints atomically."""
+"""Convert weights to another implementation's keys (external keys) or mmpretrain's, and save checkpoints atomically."""
 
 import re
 from collections.abc import Mapping
@@ -10,19 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, check_installed
-from ..files import atomic_write
+from ..files import write_atomically
 from ..registry import MODELS
 from .key_mapping import KeyMapping
 from .loading import check_complete
-from .weights import FINAL_NORM, Weights, check_position_table, get_table_type, is_position_table
+from .weights import FINAL_NORM, Weights, check_position_table, find_position_class, is_position_table
 
+# The buffer that some implementations store beside each relative position bias table.
 INDEX_NAME = 'relative_position_index'
+# Tensors that a checkpoint may lack: only some backbones have output norms, only classifiers a final norm and a head.
 OPTIONAL_KEYS = r'norm\d+\.|final_norm\.|head\.'
 
 
 def save_checkpoint(content: Any, path: Path) -> None:
     """Save a checkpoint with ``torch.save``, atomically."""
-    with atomic_write(path) as unfinished:
+    with write_atomically(path) as unfinished:
         torch.save(content, unfinished)
 
 
@@ -31,17 +33,19 @@ def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mappin
     check_installed(f'writing {path}', 'safetensors')
     from safetensors.torch import save
 
-    # Not save_file of safetensors: only the owner could read its files.
-    with atomic_write(path) as unfinished:
+    # save_file of safetensors would make a file that only its owner can read.
+    with write_atomically(path) as unfinished:
         content = {name: tensor.contiguous() for name, tensor in tensors.items()}
         unfinished.write_bytes(save(content, {'format': 'pt', **(metadata or {})}))
 
 
 def convert(weights: Weights, to: str) -> dict[str, Any]:
-    """Return a checkpoint's content with the keys of ``to``, a key mapping's ``key`` or ``mmpretrain`` (a classifier).
+    """Return the content of a checkpoint with the keys that ``to`` names.
+
+    ``to`` is the ``key`` of one of the network's key mappings, or ``mmpretrain`` for a classifier of mmpretrain.
 
     Raises:
-        CheckpointError: The weights are incomplete, or ``to`` has no key for one of them.
+        CheckpointError: The weights are incomplete, or one of them has no key in the implementation that ``to`` names.
     """
     check_complete(weights.source, weights.tensors, build_expected_tensors(weights), OPTIONAL_KEYS)
     for name in filter(is_position_table, weights.tensors):
@@ -52,7 +56,7 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
         return {'state_dict': make_state_dict(weights, key_mappings[to])}
     if to != 'mmpretrain':
         raise CheckpointError(
-            f'{weights.key_mapping.network} weights cannot be written with the keys of {to}; use --to mmpretrain or '
+            f'{weights.key_mapping.network} weights cannot be written with the keys of {to}. Use --to mmpretrain or '
             '--to original'
         )
     return make_mmpretrain_checkpoint(weights, network.infer_arch(weights.tensors).strip("'"))
@@ -93,7 +97,7 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tens
     """Return a state dict with the external keys of a key mapping.
 
     Raises:
-        CheckpointError: A tensor has no external key, such as a detector's output norms.
+        CheckpointError: A tensor, for example of a detector's output norms, has no external key.
     """
     state_dict, unmapped = {}, []
     for name, tensor in rename_output_norm(weights.tensors).items():
@@ -102,12 +106,11 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tens
             unmapped.append(name)
             continue
         state_dict[external_key] = key_mapping.to_external_shape(name, tensor)
-        table_type = get_table_type(name)
-        if key_mapping.has_index and hasattr(table_type, 'compute_index'):
+        position_class = find_position_class(name)
+        if key_mapping.has_index and hasattr(position_class, 'compute_index'):
             window = isqrt(len(tensor)) // 2 + 1  # A window of side w has a table of (2w - 1)**2 rows.
-            state_dict[external_key.replace(table_type.table_name, INDEX_NAME)] = table_type.compute_index(
-                (window, window)
-            )
+            index_key = external_key.replace(position_class.table_name, INDEX_NAME)
+            state_dict[index_key] = position_class.compute_index((window, window))
     if unmapped:
         raise CheckpointError(
             f'{", ".join(sorted(unmapped))} cannot be converted: {key_mapping.name} has no tensors of these '

@@ -1,11 +1,11 @@
-"""Train the rows of an ablation table with several seeds; write mean, standard deviation and published scores.
+"""Train the models of an ablation table with several seeds; write mean, standard deviation and published scores.
 
     mmgcvit ablate gcvit-5                              # on scanned digits, on a CPU
     mmgcvit ablate gcvit-5 --data own --gpus 8          # at full scale: each row's own config
     mmgcvit ablate gcvit-5 --data my_config.py          # the rows' changes, applied to another config
 
-Trains all rows with one seed, then with the next, and rewrites the table after each training. With --resume it keeps
-finished trainings and continues the interrupted one. Each training runs mmgcvit train in seed_<n>/<row>.
+Each row is a model. All rows are trained with one seed, then with the next. Each training is a run of mmgcvit train in
+seed_<n>/<row>. After it, table.md is rewritten.
 """
 
 import argparse
@@ -14,41 +14,41 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..config import find_configs
+from ..config import find_config_folder
 from ..errors import UserError
 from ..files import write_text
-from .demo import DIGITS, check_digits
+from .demo import DIGITS, check_digits_packages
 from .options import Parser, add_cfg_options, add_device_option, check_at_least
 
 TABLES = 'ablations/tables.yml'
-FINISHED = 'finished.json'
+SCORES_FILE = 'finished.json'  # written when a training has finished
 
 
 def add_options(parser: Parser) -> None:
     parser.epilog, parser.formatter_class = __doc__.partition('\n\n')[2], argparse.RawDescriptionHelpFormatter
-    parser.add_argument('table', metavar='TABLE', help='a table of configs/ablations/tables.yml, for example context')
+    parser.add_argument('table', metavar='TABLE', help='key of a table in configs/ablations/tables.yml')
     parser.add_argument('--seeds', type=int, default=5, help='number of seeds (default: %(default)s)')
     parser.add_argument(
         '--data',
         default='digits',
         metavar='digits|own|CONFIG',
-        help="digits (default): scanned digits; own: each row's own config; or a config whose data, sizes and schedule "
-        'all rows use',
+        help="digits (default): scanned digits; own: each row's own config; CONFIG: the data, sizes and schedule of "
+        'this config for all rows',
     )
-    parser.add_argument('--resume', action='store_true', help='continue an earlier call')
-    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/ablations/TABLE_DATA')
-    parser.add_argument('--gpus', type=int, help='GPUs for torchrun (default: one, or the CPU)')
+    parser.add_argument('--resume', action='store_true', help='keep finished trainings, continue the interrupted one')
+    parser.add_argument('--work-dir', type=Path, help='output folder (default: work_dirs/ablations/TABLE_DATA)')
+    parser.add_argument('--gpus', type=int, help='number of GPUs for torchrun (default: one, or the CPU)')
     add_cfg_options(parser, owner='all rows')
     add_device_option(parser)
 
 
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, seeds=1, gpus=1)
-    from ..experiments.ablations import read_scores, read_tables, write_configs, write_report
+    from ..experiments.ablations import format_report, read_scores, read_tables, write_configs
 
-    tables = read_tables(find_configs('gcvit_t_in1k.py') / TABLES)
+    tables = read_tables(find_config_folder('gcvit_t_in1k.py') / TABLES)
     if args.table not in tables:
-        raise UserError(f'unknown table {args.table!r}; expected one of {", ".join(tables)}')
+        raise UserError(f'unknown table {args.table!r}. Expected one of {", ".join(tables)}')
     table = tables[args.table]
     if args.data not in ('digits', 'own') and not Path(args.data).is_file():
         raise UserError(f"--data {args.data}: expected 'digits', 'own' or the path of an existing config")
@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> None:
     if work_dir.exists() and any(work_dir.glob('seed_*')) and not args.resume:
         raise UserError(f'{work_dir} already has trained rows. Continue with --resume, or choose another --work-dir')
     if args.data == 'digits':
-        check_digits()
+        check_digits_packages()
         subprocess.run([sys.executable, '-m', 'mmgcvit', 'digits', str(DIGITS)], check=True)
     settings = {'data': args.data, 'gpus': args.gpus, 'cfg_options': args.cfg_options}
     settings_file = work_dir / 'started.json'
@@ -67,26 +67,26 @@ def main(args: argparse.Namespace) -> None:
     configs = write_configs(table, args.data, work_dir / 'configs')
     work_dir.mkdir(parents=True, exist_ok=True)
     write_text(settings_file, json.dumps(settings))
-    note = 'Mean ± standard deviation over seeds of the scores at the end of training.'
+    note = 'Scores at the end of training: mean ± standard deviation over the seeds.'
     if args.data != 'own':
         note += f' Trained on {"scanned digits" if args.data == "digits" else f"`{args.data}`"}.'
         if any(row.published for row in table.rows):
-            note += " The published scores are from the papers' data and sizes and cannot be compared with these."
+            note += ' The published scores are for other data and model sizes and cannot be compared with these.'
     scores = {row.key: [] for row in table.rows}
     for seed in range(args.seeds):
         for row in table.rows:
             folder = work_dir / f'seed_{seed}' / row.key
-            if not (folder / FINISHED).is_file():
+            if not (folder / SCORES_FILE).is_file():
                 print(f'seed {seed}, {row.name}', flush=True)
                 train(configs[row.key], folder, seed, args)
-                write_text(folder / FINISHED, json.dumps(read_scores(folder, table.metrics)))
-            scores[row.key].append(json.loads((folder / FINISHED).read_text()))
-            write_text(work_dir / 'table.md', write_report(table, scores, note))
+                write_text(folder / SCORES_FILE, json.dumps(read_scores(folder, table.metrics)))
+            scores[row.key].append(json.loads((folder / SCORES_FILE).read_text()))
+            write_text(work_dir / 'table.md', format_report(table, scores, note))
     print(f'\n{(work_dir / "table.md").read_text()}')
 
 
 def train(config: Path, folder: Path, seed: int, args: argparse.Namespace) -> None:
-    """Train a row with a seed. Resume from its checkpoint if there is one."""
+    """Train a row's config with one seed. If ``folder`` has a checkpoint of this training, resume from it."""
     options = {**(args.cfg_options or {}), 'randomness.seed': seed}
     launcher = []
     if args.gpus:
@@ -96,4 +96,4 @@ def train(config: Path, folder: Path, seed: int, args: argparse.Namespace) -> No
     command += ['--cfg-options', *(f'{name}={value}' for name, value in options.items())]
     code = subprocess.run([sys.executable, *map(str, command)]).returncode
     if code:
-        raise UserError(f'the training in {folder} failed with code {code}, see above; continue with --resume')
+        raise UserError(f'the training in {folder} failed (exit code {code}). Fix the error above, then use --resume')

@@ -1,12 +1,12 @@
-"""Compare the time and peak memory of models, measured alternately.
+"""Compare the time (measured in turns) and peak memory of models.
 
     mmgcvit benchmark gcvit:tiny timm:gcvit_tiny swin:tiny convnext:tiny --batch 16 --modes infer train
     mmgcvit benchmark gcvit:tiny@16 gcvit:tiny@24 --sizes 800x1333
     mmgcvit benchmark configs/mask_rcnn_gcvit_t.py --sizes 800x1333 --batch 1 2
 
-Backbones: gcvit:ARCH, gcvit:ARCH@WINDOW, lsa:ARCH, swin:ARCH and convnext:ARCH (from mmpretrain), timm:NAME. A config
-file stands for its whole model: preprocessing, network and post-processing in inference, losses and gradients in
-training. NAME+MODULE:FUNCTION applies a function to the built model.
+Backbones: gcvit:ARCH, gcvit:ARCH@WINDOW_SIZE, lsa:ARCH, swin:ARCH and convnext:ARCH (from mmpretrain), timm:NAME. Of a
+config file the whole model is measured: preprocessing, network and post-processing in inference, losses and gradients
+in training. MODEL+MODULE:FUNCTION measures what a Python function returns for the built model.
 """
 
 import argparse
@@ -20,17 +20,18 @@ from .options import Parser, add_device_option, check_at_least
 def add_options(parser: Parser) -> None:
     parser.epilog = __doc__.partition('\n\n')[2]
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument('models', nargs='+', metavar='MODEL', help='the others are compared with the first')
-    parser.add_argument(
-        '--sizes', type=parse_size, nargs='+', default=[(224, 224)], metavar='SIZE', help='image sizes: 224, 800x1333'
-    )
+    parser.add_argument('models', nargs='+', metavar='MODEL', help='see below; speeds are relative to the first')
+    sizes = 'image sizes in pixels, for example 800x1333 (default: 224)'
+    parser.add_argument('--sizes', type=parse_size, nargs='+', default=[(224, 224)], metavar='SIZE', help=sizes)
     parser.add_argument('--batch', type=int, nargs='+', default=[1], metavar='N', help='batch sizes (default: 1)')
-    parser.add_argument('--modes', choices=('infer', 'train'), nargs='+', default=['infer'])
-    parser.add_argument('--precisions', choices=('fp32', 'bf16', 'fp16'), nargs='+', default=['fp32'])
-    parser.add_argument('--run', choices=('eager', 'compiled'), nargs='+', default=['eager'])
+    parser.add_argument('--modes', choices=('infer', 'train'), nargs='+', default=['infer'], help='default: infer')
     parser.add_argument(
-        '--rounds', type=int, default=10, metavar='N', help='number of measurements (default: %(default)s)'
+        '--precisions', choices=('fp32', 'bf16', 'fp16'), nargs='+', default=['fp32'], help='default: fp32'
     )
+    parser.add_argument(
+        '--run', choices=('eager', 'compiled'), nargs='+', default=['eager'], help='compiled: torch.compile'
+    )
+    parser.add_argument('--rounds', type=int, default=10, metavar='N', help='measurements per model (default: 10)')
     parser.add_argument('--threads', type=int, metavar='N', help='CPU threads (default: all cores)')
     parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
     add_device_option(parser)

@@ -1,7 +1,8 @@
 """Check the data of a config or a folder: mmgcvit check-data CONFIG_OR_FOLDER [options].
 
 Reads all annotations, decodes every image, counts objects by class and lists all problems. Exits with code 1 if a
-problem would stop a run. Training and testing check only a few images. A FOLDER is read as by ``mmgcvit train --data``.
+problem would stop a run. Training and testing decode only some images before they start. A FOLDER is read as by
+``mmgcvit train --data``.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ LOADERS = ['train_dataloader', 'val_dataloader', 'test_dataloader']
 
 
 def add_options(parser: Parser) -> None:
-    parser.add_argument('config', metavar='CONFIG_OR_FOLDER', help=f'{CONFIG}; or a folder as for train --data')
+    parser.add_argument('config', metavar='CONFIG_OR_FOLDER', help=f'{CONFIG}, or a folder as for train --data')
     parser.add_argument('--images', type=int, metavar='N', help='decode N random images of each dataset (default: all)')
     parser.add_argument(
         '--contact-sheet',
         type=Path,
         metavar='FILE.jpg',
-        help='draw samples of each dataset with their annotations',
+        help='draw samples of each dataset, with annotations, into this file',
     )
     add_cfg_options(parser)
 
@@ -43,7 +44,7 @@ def main(args: argparse.Namespace) -> int | None:
     check_at_least(args, images=0)
     sheet = args.contact_sheet
     if sheet is not None and (sheet.suffix.lower() not in SHEET_SUFFIXES or not sheet.absolute().parent.is_dir()):
-        raise UserError(f'--contact-sheet {sheet}: expected a {", ".join(SHEET_SUFFIXES)} file in an existing folder')
+        raise UserError(f'--contact-sheet {sheet}: expected a {" or ".join(SHEET_SUFFIXES)} file in an existing folder')
     options = parse_cfg_options(args.cfg_options)
     if not Path(args.config).is_dir():
         return check_config_data(args, read_config(args.config, options), '')
@@ -59,8 +60,8 @@ def main(args: argparse.Namespace) -> int | None:
         return check_config_data(args, read_config(str(config), options), f'{config.parent}{os.sep}')
 
 
-def check_config_data(args: argparse.Namespace, cfg: Config, made_folder: str) -> int | None:
-    """Check the data of a config, and print the results without the path of temporary annotation files."""
+def check_config_data(args: argparse.Namespace, cfg: Config, hidden_folder: str) -> int | None:
+    """Check the data of a config and print the results, without the path of the temporary ``hidden_folder``."""
     from ..datasets.checks import check_datasets
     from ..datasets.checks.sources import check_presence
 
@@ -70,18 +71,18 @@ def check_config_data(args: argparse.Namespace, cfg: Config, made_folder: str) -
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         report = check_datasets(cfg, LOADERS, args.images, progress)
     for text in report.summaries + report.notes:
-        console.print(text.replace(made_folder, ''))
+        console.print(text.replace(hidden_folder, ''))
     if args.contact_sheet is not None:
         from ..files import write_image
         from ..visualization.grids import draw_contact_sheet
 
         write_image(args.contact_sheet, draw_contact_sheet(cfg, LOADERS))
         console.print(f'{args.contact_sheet}: samples of the data with their annotations')
-    errors = report.format_sentences()
+    errors = report.format_messages()
     for text in errors:
-        console.print(Text.assemble(('stops the run', 'red'), f': {text.replace(made_folder, "")}'))
-    for text in report.format_sentences(stops=False):
-        console.print(Text.assemble(('left out', 'yellow'), f': {text.replace(made_folder, "")}'))
+        console.print(Text.assemble(('stops the run', 'red'), f': {text.replace(hidden_folder, "")}'))
+    for text in report.format_messages(stops=False):
+        console.print(Text.assemble(('left out', 'yellow'), f': {text.replace(hidden_folder, "")}'))
     if not errors:
         console.print(f'{args.config}: no problem in its data stops the run')
     return 1 if errors else None

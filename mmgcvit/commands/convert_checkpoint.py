@@ -1,7 +1,7 @@
 """Convert a checkpoint between formats: mmgcvit convert SRC DST [--to FORMAT].
 
-SRC is a file, an http(s) URL or ``timm://NAME``. The keys of its state dict show whether it comes from the original
-code, timm or this project. No code in the file runs, unless --trust-checkpoint is given.
+SRC is a file, an http(s) URL or ``timm://NAME``. Its format (of the original code, timm or this project) is recognised
+by the keys of its state dict. No code in the file runs, unless --trust-checkpoint is given.
 """
 
 import argparse
@@ -13,24 +13,24 @@ from .options import Parser, add_trust_option, report_write_errors
 
 def add_options(parser: Parser) -> None:
     parser.add_argument('source', metavar='SRC', help='a file, an http(s) URL or timm://NAME')
-    parser.add_argument('target', metavar='DST', type=Path, help='the file to write; .safetensors selects that format')
+    parser.add_argument('target', metavar='DST', type=Path, help='file to write: .pth, or .safetensors for that format')
     parser.add_argument(
         '--to',
         choices=['mmpretrain', 'original', 'timm'],
         default='mmpretrain',
-        help='key names to write; mmpretrain means a classifier of this project (default: %(default)s)',
+        help='format of the keys; mmpretrain is for classifiers of this project (default: %(default)s)',
     )
     parser.add_argument('--ema', action='store_true', help='use the EMA weights')
-    parser.add_argument('--prefix', help='use the keys with this prefix, if a file has several networks')
+    parser.add_argument('--prefix', help='convert only keys with this prefix, if SRC has several networks')
     add_trust_option(parser)
 
 
 def main(args: argparse.Namespace) -> None:
     if args.target.exists():
-        raise UserError(f'{args.target} exists; choose another file or remove it')
+        raise UserError(f'{args.target} already exists. Choose another file, or remove it')
     if args.target.suffix == '.safetensors' and args.to == 'mmpretrain':
         raise UserError(
-            f'{args.target}: mmpretrain cannot read safetensors; write a .pth file, or choose another format with --to'
+            f'{args.target}: mmpretrain cannot read safetensors. Write a .pth file, or choose another format with --to'
         )
     if '://' not in args.source and not Path(args.source).expanduser().is_file():
         raise UserError(f'there is no checkpoint {args.source}')
@@ -47,9 +47,9 @@ def main(args: argparse.Namespace) -> None:
             save_checkpoint(content, args.target)
     arch = MODELS.get(weights.key_mapping.network).infer_arch(weights.tensors)
     no_head = '' if any(name.startswith('head.') for name in weights.tensors) else ', a backbone without a head'
-    ignored = f' ({shorten(weights.ignored)})' if weights.ignored else ''
+    unused = f' ({shorten(weights.unused)})' if weights.unused else ''
     print(
         f'{weights.key_mapping.network} {arch}{no_head} from {args.source} (format of '
         f'{weights.key_mapping.name}{", EMA" if weights.ema else ""}): {len(content["state_dict"])} tensors '
-        f'written to {args.target}, {len(weights.ignored)} ignored{ignored}'
+        f'written to {args.target}, {len(weights.unused)} in the file are unused{unused}'
     )

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from ..config import find_configs
+from ..config import find_config_folder
 from ..errors import UserError, check_installed
 from .options import Parser
 
@@ -33,7 +33,7 @@ class Model(NamedTuple):
     description: str
     config: str  # file name without suffix, in configs/demo
     folder: str  # name of its folder in the work dir
-    scores: Mapping[tuple[str, str], float]  # minimum scores by (printed name, key in the log)
+    min_scores: Mapping[tuple[str, str], float]  # by (printed name, key in the log)
 
 
 CLASSIFIER = 'gcvit_digits_cls'
@@ -62,31 +62,32 @@ def add_options(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    check_digits()
+    check_digits_packages()
     console = Console(highlight=False)
     model, work_dir = MODELS[args.task], args.work_dir / MODELS[args.task].folder
-    folder = find_configs(f'demo/{model.config}.py') / 'demo'
+    folder = find_config_folder(f'demo/{model.config}.py') / 'demo'
     pretrained = []
     if model.config != CLASSIFIER:
         weights = folder / 'weights' / f'{CLASSIFIER}.safetensors'
         pretrained = ['--cfg-options', f'model.backbone.init_cfg.checkpoint={weights}']
     console.print(f'{DURATION_NOTE}\n\n[bold]1 of 2[/bold]  data: scenes of scanned digits')
-    run('digits', DIGITS)
+    run_command('digits', DIGITS)
     console.print(f'\n[bold]2 of 2[/bold]  {model.folder}: {model.description}; scored on held-out scans')
     start_time = time.monotonic()
-    run('train', folder / f'{model.config}.py', '--work-dir', work_dir, '--overwrite', '--progress', *pretrained)
+    config = folder / f'{model.config}.py'
+    run_command('train', config, '--work-dir', work_dir, '--overwrite', '--progress', *pretrained)
     print_results(model, (time.monotonic() - start_time) / 60, work_dir, console)
 
 
-def run(command: str, *arguments: object) -> None:
-    """Run a command of this package in a new process. If it fails, exit with its code; it has printed the error."""
+def run_command(command: str, *arguments: object) -> None:
+    """Run a command of this package in a new process, which prints its errors. If it fails, exit with its code."""
     code = subprocess.run([sys.executable, '-m', 'mmgcvit', command, *map(str, arguments)]).returncode
     if code:
         raise SystemExit(code)
 
 
-def check_digits() -> None:
-    """Raise a MissingPackageError if a package is missing that writing the digits needs."""
+def check_digits_packages() -> None:
+    """Raise a MissingPackageError if a package is missing that the command ``mmgcvit digits`` needs."""
     check_installed('writing the digits', 'sklearn', 'cv2', 'pycocotools', 'timm')
 
 
@@ -100,7 +101,7 @@ def print_results(model: Model, minutes: float, work_dir: Path, console: Console
 
     table = Table('model', 'score', 'expected', 'reached', 'minutes')
     too_low, curves = [], read_curves(work_dir)
-    for (name, log_key), minimum in model.scores.items():
+    for (name, log_key), minimum in model.min_scores.items():
         last_score = curves[log_key][max(curves[log_key])]
         too_low += [name] if last_score < minimum else []
         table.add_row(model.folder, name, f'≥ {minimum:g}', f'{last_score:.4g}', f'{minutes:.1f}')

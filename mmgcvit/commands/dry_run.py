@@ -1,8 +1,8 @@
-"""Try every step of a config in minutes: mmgcvit dry-run CONFIG [options].
+"""Try training and testing with a config in minutes: mmgcvit dry-run CONFIG [options].
 
-Builds the model, trains two iterations, saves, resumes, validates and tests on small images. They are the first images
-of the config's own data or, if these are missing, of a miniature of COCO, ADE20K or ImageNet. Exits with code 1 at the
-first step that fails.
+Builds the model, trains two iterations, saves, resumes, validates and tests on the first images of the config's data,
+made smaller. If the data are missing, it uses scanned digits in the format of COCO, ADE20K or ImageNet. Exits with code
+1 at the first step that fails.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from .options import CONFIG, Parser, add_cfg_options, check_at_least
 
 def add_options(parser: Parser) -> None:
     parser.add_argument('config', help=CONFIG)
-    parser.add_argument('--shrink', type=int, default=8, metavar='N', help='divide image sides (default: %(default)s)')
-    parser.add_argument('--keep', type=Path, metavar='FOLDER', help='keep the config, data and checkpoints here')
+    parser.add_argument('--shrink', type=int, default=8, metavar='N', help='divide image sides by N (default: 8)')
+    parser.add_argument('--keep', type=Path, metavar='FOLDER', help='keep the config, data and checkpoints in FOLDER')
     add_cfg_options(parser)
 
 
@@ -29,13 +29,13 @@ def main(args: argparse.Namespace) -> None:
     cfg = read_config(args.config, parse_cfg_options(args.cfg_options))
     from ..experiments.dry_run import run, shrink
 
-    # Bound to the terminal before stdout is redirected.
+    # Print to the terminal, although stdout is redirected below.
     say = partial(print, file=sys.stdout, flush=True)
     folder = args.keep or Path(tempfile.mkdtemp(prefix='dry_run_'))
     folder.mkdir(parents=True, exist_ok=True)
     try:
         say(f'dry run of {args.config}')
-        # Metrics and datasets print into this file.
+        # What metrics and datasets print goes to this file.
         with (folder / 'output.txt').open('w') as output, redirect_stdout(output):
             for note in shrink(cfg, folder, args.shrink):
                 say(f'  {note}')

@@ -1,7 +1,7 @@
 """Write a trained model as an ONNX file: mmgcvit export CONFIG [CHECKPOINT] OUT.onnx [options].
 
-The ONNX file accepts any image size and batch size; its metadata hold the classes, mean and standard deviation. Before
-it is written, its outputs in onnxruntime are compared with the model's.
+The ONNX file accepts any image size and batch size; its metadata hold the classes, mean and standard deviation. Its
+outputs in onnxruntime are compared with the model's. If they differ, OUT.onnx is not written.
 """
 
 import argparse
@@ -16,7 +16,7 @@ def add_options(parser: Parser) -> None:
     add_model_options(parser, device=False)
     parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing OUT.onnx')
-    parser.add_argument('--no-check', action='store_true', help='do not compare the file with the model')
+    parser.add_argument('--no-check', action='store_true', help="do not compare the file's outputs with the model's")
 
 
 def main(args: argparse.Namespace) -> None:

@@ -23,7 +23,7 @@ def main(args: argparse.Namespace) -> None:
     cfg = read_config(args.config, parse_cfg_options(args.cfg_options))
     from mmengine.registry import MODELS
 
-    from ..experiments.complexity import count_parameters, count_parts
+    from ..experiments.complexity import count_by_part, count_parameters
     from ..models.layers.windows import ceil_div
 
     enter_scope(cfg)
@@ -31,7 +31,7 @@ def main(args: argparse.Namespace) -> None:
     parameters = count_parameters(model)
     divisor = getattr(getattr(model, 'data_preprocessor', None), 'pad_size_divisor', 1)
     height, width = padded = tuple(ceil_div(side, divisor) * divisor for side in args.shape)
-    parts = count_parts(model, padded)
+    parts = count_by_part(model, padded)
     note = '' if padded == tuple(args.shape) else ', padded'
     print(f'{args.config}, one image of {height}x{width} px (height x width){note}\n')
     print('| part | parameters (M) | multiply-adds (G) |\n|---|---|---|')

@@ -23,15 +23,15 @@ COMMANDS = {
     'plot': ('plot', 'plot losses and scores of runs'),
     'mistakes': ('mistakes', 'draw confusion matrix and worst images'),
     'visualize': ('visualize', 'draw attention, global queries, Grad-CAM or shifts'),
-    'dry-run': ('dry_run', 'try every step of a config in minutes'),
+    'dry-run': ('dry_run', 'try training and testing with a config in minutes'),
     'publish': ('publish', "write a trained model's weights as safetensors"),
     'export': ('export', 'write a trained model as an ONNX file'),
     'convert': ('convert_checkpoint', 'convert a checkpoint between formats'),
     'flops': ('get_flops', 'count parameters and multiply-adds'),
     'benchmark': ('benchmark', 'compare time and memory of models'),
-    'ablate': ('ablate', 'train an ablation table with several seeds'),
+    'ablate': ('ablate', 'train the models of an ablation table with several seeds'),
     'digits': ('make_digits', "write the demo's dataset"),
-    'miniature': ('make_miniature', 'write miniatures of COCO, ADE20K and ImageNet-1K'),
+    'miniature': ('make_miniature', 'write tiny versions of COCO, ADE20K and ImageNet-1K'),
 }
 # Packages that --version lists.
 DEPENDENCIES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
@@ -73,7 +73,8 @@ def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
     """Run one of :data:`COMMANDS` in this process, by default with this process's arguments.
 
     Raises:
-        SystemExit: The command has an exit code or an error that the user can fix, which is the message.
+        SystemExit: The command returned an exit code, or raised an error that the user can fix. The exception's code is
+            then the error message.
     """
     if arguments is not None:
         sys.argv = [f'mmgcvit {name}', *map(str, arguments)]
@@ -90,7 +91,7 @@ def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
 
 def run_to_exit_code(name: str) -> int | str | None:
     """Run a command with this process's arguments; return its exit code or error message."""
-    full_disk_advice = ''
+    full_disk_advice = ''  # appended to the error message if the disk is full
     try:
         command = import_module(f'.{COMMANDS[name][0]}', __package__)
         args = parse_args(command)

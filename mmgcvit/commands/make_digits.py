@@ -3,7 +3,7 @@
     mmgcvit digits data/digits
 
 The folder then has ``coco`` and ``ADEChallengeData2016`` (the same scenes), ``imagenet`` (single digits) and ``pages``
-(upright or upside down, in ADE20K's format). The same options always give the same files.
+(scenes that are upright or upside down, in ADE20K's format). The same options always give the same files.
 """
 
 import argparse
@@ -13,14 +13,14 @@ from pathlib import Path
 from rich.progress import track
 
 from ..errors import UserError
-from ..files import atomic_folder, is_up_to_date
+from ..files import is_up_to_date, write_folder_atomically
 from .options import Parser
 
 OPTIONS_FILE = 'digits.json'
 # Version of the written files. Datasets with another version are rewritten.
 VERSION = 5
 MIN_SIZE = 128
-# Classification images for each scan, and the factor by which they are smaller than the scenes.
+# Number of classification images of each scanned digit, and the factor by which they are smaller than the scenes.
 COPIES = {'train': 4, 'val': 1}
 DIGIT_DIVISOR = 4
 # Side of a page in pixels, and number of pages for each scene.
@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> None:
     from ..datasets.digits import SceneComposer, write_ade20k, write_coco, write_imagenet
     from ..datasets.pages import compose_page, label_page
 
-    with atomic_folder(args.out, OPTIONS_FILE, options) as folder:
+    with write_folder_atomically(args.out, OPTIONS_FILE, options) as folder:
         for split, num_images in (('train', args.train), ('val', args.val)):
             scenes = islice(SceneComposer(split, args.size, args.seed), num_images)
             scenes = list(track(scenes, total=num_images, description=f'composing {split} images'))

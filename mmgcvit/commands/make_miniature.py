@@ -2,15 +2,15 @@
 
     mmgcvit miniature data/miniature
 
-The folder then has ``coco``, ``ADEChallengeData2016`` and ``imagenet``, with which you can test that a config reads its
-data. The same seed always gives the same files.
+The folder then has ``coco``, ``ADEChallengeData2016`` and ``imagenet``. Use them to test that a config reads its data.
+The same seed always gives the same files.
 """
 
 import argparse
 from pathlib import Path
 
 from ..datasets.classes import list_imagenet_folders
-from ..files import atomic_folder, is_up_to_date
+from ..files import is_up_to_date, write_folder_atomically
 from .options import Parser
 
 OPTIONS_FILE = 'miniature.json'
@@ -30,7 +30,7 @@ def main(args: argparse.Namespace) -> None:
         return
     from ..datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 
-    with atomic_folder(args.out, OPTIONS_FILE, options) as folder:
+    with write_folder_atomically(args.out, OPTIONS_FILE, options) as folder:
         write_miniature_coco(folder / 'coco', seed=args.seed)
         write_miniature_ade20k(folder / 'ADEChallengeData2016', seed=args.seed)
         write_miniature_imagenet(folder / 'imagenet', list_imagenet_folders(), args.seed)

@@ -17,7 +17,7 @@ from .options import Parser, add_model_options, add_out_dir, check_at_least, res
 
 # Advice that commands/main.py adds to the error if the disk is full.
 FULL_DISK = '; {out_dir} has the results so far'
-# Maximum number of confusions and of images to print.
+# Maximum number of confusions, of classes and of images to print.
 NUM_PRINTED = 5
 
 
@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
     model = load_for_command(model_files, args.device, args.score_thr, args.trust_checkpoint)
     settings = (cfg.get(loader_key) or {}).get('dataset')
     if not settings:
-        raise UserError(f'the config has no {loader_key} with a dataset; add one')
+        raise UserError(f'the config has no {loader_key} with a dataset. Add one')
     with silence_output():
         dataset = build_dataset(settings, model.scope)
     classes = dataset.metainfo.get('classes') or ()
@@ -78,8 +78,8 @@ def main(args: argparse.Namespace) -> None:
     if mistakes.curves is not None:
         best = mistakes.curves.overall.best_threshold
         print(
-            f'F1 of all objects is highest at a confidence threshold of {best:.2f} (in use: {model.score_thr:.2f}); '
-            'set it with --score-thr, here and in predict'
+            f'F1 of all objects is highest at a confidence threshold of {best:.2f}. This report uses '
+            f'{model.score_thr:.2f}. To change it, use --score-thr here and in mmgcvit predict'
         )
     scores = score_classes(mistakes, model)
     weakest = sorted(scores, key=lambda name: scores[name]['f1'])[:NUM_PRINTED]
@@ -87,7 +87,7 @@ def main(args: argparse.Namespace) -> None:
     for name in weakest:
         row = {key: value for key, value in scores[name].items() if value is not None}
         print(f'    {name}: ' + ', '.join(f'{key} {value:.4g}' for key, value in row.items()))
-    print(f'worst by {SCORES[model.task]}')
+    print(f'worst images by {SCORES[model.task]}')
     for image in mistakes.worst[:NUM_PRINTED]:
         print(f'    {image.score:.3f} {image.path}: {image.summary}')
     print(f'report: {args.out_dir / "report.html"}')

@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
 OPTIONAL_CHECKPOINT = (
-    'a checkpoint of that config: a file or URL; optional for a work dir (default: its best or newest checkpoint) and '
-    'for configs with weights, such as in configs/demo'
+    "checkpoint file or URL (default: the work dir's best or newest, or the one shipped with the config, as in "
+    'configs/demo)'
 )
 
 
 def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_dirs/CONFIG_NAME') -> None:
-    """Add the options of OpenMMLab's train and test scripts, and this project's ``--progress``."""
+    """Add the options that training and testing share: those of OpenMMLab's scripts, and some of this project."""
     parser.add_argument('--work-dir', help=f'folder for logs and checkpoints (default: {work_dir})')
     add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='launcher of a distributed run',
+        help='launcher of a distributed run (default: none)',
     )
     parser.add_argument(
         '--progress',
         action='store_true',
-        help='show a progress bar, losses and scores; the log goes only to its file',
+        help='show a progress bar, losses and scores; write the log only to its file',
     )
     add_device_option(parser)
     add_trust_option(parser)
@@ -52,19 +52,19 @@ def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_di
 class Parser(argparse.ArgumentParser):
     """The argument parser of a command."""
 
-    # Whether positional arguments may follow options (argparse's parse_intermixed_args).
+    # Whether options may stand between positional arguments (argparse's parse_intermixed_args).
     is_intermixed = False
 
 
 def parse_args(command: ModuleType) -> argparse.Namespace:
-    """Parse the arguments of this process with a command's options and its docstring as description."""
+    """Parse this process's arguments with a command's options. The first line of its docstring is the description."""
     parser = Parser(description=re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0]))
     command.add_options(parser)
     return parser.parse_intermixed_args() if parser.is_intermixed else parser.parse_args()
 
 
-class Overrides(argparse.Action):
-    """An argparse action that collects KEY=VALUE arguments as strings, which are parsed with the config."""
+class KeyValueAction(argparse.Action):
+    """An argparse action that collects KEY=VALUE arguments in a dict of strings, for :func:`parse_cfg_options`."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list[str], option: str
@@ -80,7 +80,7 @@ def add_cfg_options(parser: argparse.ArgumentParser, owner: str = 'the config') 
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=Overrides,
+        action=KeyValueAction,
         metavar='KEY=VALUE',
         help=f'override settings of {owner}, for example model.backbone.with_cp=True train_dataloader.batch_size=1',
     )
@@ -91,12 +91,12 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
         '--device',
         type=parse_device,
         default='auto',
-        help='auto (default; a GPU if there is one), cpu, cuda, cuda:N',
+        help='auto (default; a GPU if available), cpu, cuda, cuda:N',
     )
 
 
 def hide_gpus(device: str) -> None:
-    """Hide GPUs for ``--device cpu``. Call this before importing mmengine, which looks for GPUs only once."""
+    """Hide all GPUs if ``--device`` is cpu. Call this before importing mmengine, which looks for GPUs only once."""
     if device == 'cpu':
         os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
 
@@ -117,7 +117,7 @@ def add_trust_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_source(parser: argparse.ArgumentParser, checkpoint: str | None = OPTIONAL_CHECKPOINT) -> None:
+def add_config_and_checkpoint(parser: argparse.ArgumentParser, checkpoint: str | None = OPTIONAL_CHECKPOINT) -> None:
     """Add the arguments CONFIG [CHECKPOINT], which ``find_model_files`` resolves. CONFIG may be a work dir."""
     parser.add_argument('config', metavar='CONFIG', help='a config file, or the work dir of a run')
     if checkpoint is not None:
@@ -135,7 +135,7 @@ def add_model_options(
             whether the argument after CONFIG is a checkpoint.
         device: Whether to add ``--device``. Otherwise the command runs on the CPU.
     """
-    add_source(parser, checkpoint)
+    add_config_and_checkpoint(parser, checkpoint)
     if device:
         add_device_option(parser)
     else:
@@ -155,20 +155,20 @@ def load_model(args: argparse.Namespace) -> tuple[ModelFiles, Predictor]:
 
 
 def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite: str) -> None:
-    """Add ``--out-dir``, which :func:`resolve_out_dir` resolves, and ``--overwrite`` with its help text."""
+    """Add ``--out-dir``, for :func:`resolve_out_dir`, and ``--overwrite`` with the help text ``overwrite``."""
     parser.set_defaults(default_dir=Path(default))
     parser.add_argument('--out-dir', type=Path, help=f'output folder (default: {default}, then {default}2, ...)')
     parser.add_argument('--overwrite', action='store_true', help=overwrite)
 
 
 def resolve_out_dir(args: argparse.Namespace) -> None:
-    """Set ``args.out_dir`` if it is not given: the default folder, numbered if it exists unless ``--overwrite``."""
+    """Without ``--out-dir``, use the default folder, or a numbered one if it exists and is not to be overwritten."""
     if args.out_dir is None:
         args.out_dir = args.default_dir if args.overwrite else find_free_path(args.default_dir)
 
 
 def check_at_least(args: argparse.Namespace, **minimums: int) -> None:
-    """Raise a UserError if an option, or one of its values, is below its minimum. None is skipped."""
+    """Raise a UserError if an option, or one of its values, is below its minimum. None is allowed."""
     for name, minimum in minimums.items():
         option = getattr(args, name)
         for value in option if isinstance(option, list | tuple) else [option]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .options import Parser
 
-# Endings of keys whose best value is the lowest.
+# Endings of the log keys whose best value is the lowest.
 LOWER_IS_BETTER = ('loss', 'error')
 
 
@@ -23,7 +23,7 @@ def add_options(parser: Parser) -> None:
         '--out',
         type=Path,
         metavar='FILE.png',
-        help='.png, .pdf or .svg (default: curves.png in the first work dir)',
+        help='file: .png, .pdf or .svg (default: curves.png in the first work dir)',
     )
 
 

@@ -1,6 +1,6 @@
 """Predict on images and videos: mmgcvit predict CONFIG [CHECKPOINT] INPUT ... [options].
 
-Draws the predictions on copies of the inputs and writes them as JSON files.
+Draws the predictions on copies of the inputs. Also writes them as JSON files and segmentation maps.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from .options import (
 if TYPE_CHECKING:
     from ..inference import Predictor
 
+# Advice that commands/main.py adds to the error if the disk is full.
 FULL_DISK = '; {out_dir} has the results so far'
-# Maximum number of classes that an error names.
+# Maximum number of classes that an error lists.
 MAX_CLASSES_NAMED = 20
-CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
+CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
 
 def add_options(parser: Parser) -> None:
@@ -60,23 +61,23 @@ def add_options(parser: Parser) -> None:
         '--iou',
         type=float,
         metavar='IOU',
-        help="drop a box that overlaps a higher-scoring one of its class by more than this (default: the config's NMS)",
+        help="IoU threshold of another NMS (by class) after the config's (default: no other NMS)",
     )
-    parser.add_argument('--track', action='store_true', help='track objects through videos (needs lap)')
+    parser.add_argument('--track', action='store_true', help='track objects in videos (needs the package lap)')
     parser.add_argument('--hide-labels', action='store_true', help='draw no class names and scores')
     parser.add_argument('--no-save-vis', action='store_true', help='write no pictures')
     parser.add_argument('--no-save-pred', action='store_true', help='write no JSON and no segmentation maps')
-    parser.add_argument('--frames', type=int, metavar='N', help='first N frames of each video (default: all)')
+    parser.add_argument('--frames', type=int, metavar='N', help='only the first N frames of each video (default: all)')
 
 
 def main(args: argparse.Namespace) -> None:
     # Silence FFmpeg's messages about broken videos.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
-    args.checkpoint, patterns = split_rest(args)
+    args.checkpoint, patterns = split_checkpoint_and_inputs(args)
     check_at_least(args, batch_size=1, frames=1, tiles=32, iou=0)
     resolve_out_dir(args)
     if args.no_save_vis and args.no_save_pred:
-        raise UserError('--no-save-vis and --no-save-pred together write nothing; remove one')
+        raise UserError('--no-save-vis and --no-save-pred together write nothing. Remove one of them')
     check_model_files(args.config, args.checkpoint)
     if not patterns:
         raise UserError('no INPUT given. After CONFIG [CHECKPOINT], pass images, videos, folders or glob patterns')
@@ -120,7 +121,7 @@ def main(args: argparse.Namespace) -> None:
         skipped = f', {len(run.failed)} skipped' if run.failed else ''
         print(f'{" and ".join(counts)} predicted{skipped}: {args.out_dir}')
     if run.failed:
-        raise UserError(f'{len(run.failed)} inputs could not be read, see above')
+        raise UserError(f'{len(run.failed)} inputs could not be read. See the messages above')
 
 
 def find_labels(names: list[str] | None, model: Predictor) -> list[int] | None:
@@ -136,10 +137,10 @@ def find_labels(names: list[str] | None, model: Predictor) -> list[int] | None:
     return names and [model.classes.index(name) for name in names]
 
 
-def split_rest(args: argparse.Namespace) -> tuple[str | None, list[str]]:
+def split_checkpoint_and_inputs(args: argparse.Namespace) -> tuple[str | None, list[str]]:
     """Split the arguments after CONFIG into the checkpoint (or None) and the inputs."""
     rest = list(args.rest)
-    is_checkpoint = rest and (rest[0].startswith(URL_SCHEMES) or rest[0].lower().endswith(CHECKPOINTS))
+    is_checkpoint = rest and (rest[0].startswith(URL_SCHEMES) or rest[0].lower().endswith(CHECKPOINT_SUFFIXES))
     if is_checkpoint or (len(rest) > 1 and not is_checkpoint_optional(args.config)):
         return rest[0], rest[1:]
     return None, rest

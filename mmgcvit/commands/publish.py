@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import check_target, sha256
+from ..files import check_target, compute_sha256
 from ..inference.model_files import check_model_files, find_model_files
 from ..version import __version__
 from .options import Parser, add_model_options, report_write_errors
@@ -29,10 +29,10 @@ def add_options(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    # argparse takes a single argument after CONFIG for the checkpoint.
+    # If there is one argument after CONFIG, argparse stores it as the checkpoint, but it is the target.
     checkpoint, target = (args.checkpoint, args.target) if args.target else (None, args.checkpoint)
     if target is None and not Path(args.config).is_dir():
-        raise UserError(f'no output file given; add one, for example model{SUFFIX}. Only a work dir has a default')
+        raise UserError(f'no output file given. Add one, for example model{SUFFIX}. Only a work dir has a default')
     args.checkpoint, target = checkpoint, Path(target or Path(args.config, f'model{SUFFIX}'))
     check_target(target, SUFFIX, overwrite=None)
     check_model_files(args.config, args.checkpoint)
@@ -52,10 +52,10 @@ def main(args: argparse.Namespace) -> None:
         'mmgcvit': __version__,
         'config': model_files.config.name,
         'classes': json.dumps(info.get('classes') if isinstance(info, dict) else None),
-        'trained_sha256': sha256(file),
+        'trained_sha256': compute_sha256(file),
     }
     with report_write_errors(target):
         save_safetensors(tensors, target, metadata)
     num_values = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')
-    print(f'SHA-256 {sha256(target)}')
+    print(f'SHA-256 {compute_sha256(target)}')

@@ -6,24 +6,24 @@ from pathlib import Path
 from ..config import check_config
 from ..errors import UserError
 from ..inference.model_files import check_model_files, find_model_files
-from .options import Parser, add_common_options, add_source, hide_gpus, load_run_config
+from .options import Parser, add_common_options, add_config_and_checkpoint, hide_gpus, load_run_config
 
-# Follows the operating system's error message.
+# Advice that commands/main.py adds to the error if the disk is full.
 FULL_DISK = ': the test could not write to {work_dir} and has stopped. Free some space and start it again'
 
 
 def add_options(parser: Parser) -> None:
-    add_source(parser)
-    parser.add_argument('--show-dir', metavar='FOLDER', help='draw predictions on all images, into this folder')
+    add_config_and_checkpoint(parser)
+    parser.add_argument('--show-dir', metavar='FOLDER', help='write all images with drawn predictions into FOLDER')
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to this file')
-    parser.add_argument('--tta', action='store_true', help="test-time augmentation (the config's tta_pipeline)")
+    parser.add_argument('--tta', action='store_true', help="use test-time augmentation (the config's tta_pipeline)")
     parser.add_argument(
         '--test-data',
         metavar='CONFIG',
         help="test on this config's data, for example configs/_base_/datasets/imagenet_v2.py",
     )
-    add_common_options(parser, work_dir='work_dirs/CONFIG_NAME, or WORK_DIR/test')
-    # Let CHECKPOINT follow options.
+    add_common_options(parser, work_dir='work_dirs/CONFIG_NAME; for a work dir, its subfolder test')
+    # Options may stand between CONFIG and CHECKPOINT.
     parser.is_intermixed = True
 
 
@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> None:
         check_config(args.test_data)
     check_model_files(args.config, args.checkpoint)
     hide_gpus(args.device)
-    from ..engine.processes import leave_processes
+    from ..engine.processes import leave_process_group_at_end
     from ..engine.setup import check_machine
     from ..engine.test import run_test
 
@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> None:
         args.work_dir = str(Path(args.config) / 'test')
     args.config = str(model_files.config)
     cfg = load_run_config(args)
-    with leave_processes():
+    with leave_process_group_at_end():
         run_test(
             cfg,
             model_files.checkpoint,

@@ -13,7 +13,7 @@ from .options import CONFIG, Parser, add_common_options, check_at_least, hide_gp
 if TYPE_CHECKING:
     from ..datasets.formats.dataset_info import DatasetInfo
 
-# Follows the operating system's error message.
+# Advice that commands/main.py adds to the error if the disk is full.
 FULL_DISK = (
     ': the run could not write to {work_dir} and has stopped. Free some space, then continue from the latest '
     'checkpoint with --resume'
@@ -30,25 +30,25 @@ def add_options(parser: Parser) -> None:
         help='a dataset in COCO, YOLO or Pascal VOC format, a folder of class folders, or images with segmentation '
         'maps; the config is written into the work dir (default: work_dirs/FOLDER)',
     )
-    own.add_argument('--task', choices=('detect', 'segment', 'classify'), help='default: by the annotations')
+    own.add_argument('--task', choices=('detect', 'segment', 'classify'), help='task (default: by the annotations)')
     own.add_argument(
         '--size',
         choices=('mini', 'xxtiny', 'xtiny', 'tiny', 'small', 'base', 'large'),
         help='network size; xxtiny, xtiny and large are for classification only (default: tiny with a GPU, else mini)',
     )
-    own.add_argument('--epochs', type=int, metavar='N', help='default: by the number of images')
+    own.add_argument('--epochs', type=int, metavar='N', help='epochs (default: by the number of images)')
     own.add_argument(
         '--image-size', type=int, metavar='PIXELS', help='side of the resized images (default: by task and size)'
     )
     own.add_argument(
         '--pretrained',
         metavar='WEIGHTS',
-        help='backbone weights: a file, a URL, timm://NAME, or none (default: the released '
-        "weights; for mini the demo classifier's)",
+        help='backbone weights: a file, a URL, timm://NAME, or none (default: the released weights; for mini all '
+        "weights of the demo's model)",
     )
     own.add_argument('--batch-size', type=int, metavar='N', help='images per iteration (default: by task and size)')
     own.add_argument('--lr', type=float, help='learning rate (default: by task, scaled to the batch size)')
-    own.add_argument('--workers', type=int, metavar='N', help='processes that load data; 0 loads in the main process')
+    own.add_argument('--workers', type=int, metavar='N', help='processes that load data; 0: the main process')
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 if the GPU has it)')
     parser.add_argument(
         '--auto-scale-lr',
@@ -61,7 +61,7 @@ def add_options(parser: Parser) -> None:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='resume from this checkpoint (default: the latest in the work dir, if there is one)',
+        help='resume from CHECKPOINT, or without a value from the latest in the work dir, if there is one',
     )
     resume_or_overwrite.add_argument(
         '--overwrite',
@@ -73,13 +73,13 @@ def add_options(parser: Parser) -> None:
         nargs='+',
         default=[],
         choices=('tensorboard', 'wandb'),
-        help='also log to TensorBoard (--logdir WORK_DIR) or your W&B account',
+        help='also log to TensorBoard (to view: --logdir WORK_DIR) or your W&B account',
     )
     add_common_options(parser)
 
 
 def check_args(args: argparse.Namespace) -> None:
-    """Require either a CONFIG or ``--data``, and reject options that do not go with it."""
+    """Require either a CONFIG or ``--data``, and reject options that cannot be combined with it."""
     if (args.config is None) == (args.data is None):
         raise UserError('expected either a CONFIG or --data FOLDER, not both')
     given = list_data_options(args)
@@ -114,14 +114,14 @@ def main(args: argparse.Namespace) -> None:
 
         dataset_info = read_folder(args.data)
     hide_gpus(args.device)
-    from ..engine.processes import leave_processes
+    from ..engine.processes import leave_process_group_at_end
     from ..engine.setup import check_machine
     from ..engine.train import train
 
     check_machine(args.device, args.launcher)
     if dataset_info is not None:
         args.config, args.work_dir = prepare_config(args, dataset_info)
-    with leave_processes():
+    with leave_process_group_at_end():
         train(
             load_run_config(args),
             amp=args.amp,
@@ -146,13 +146,12 @@ def prepare_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> tuple
         fixed = [option for option in list_data_options(args) if option != '--epochs']
         if fixed:
             raise UserError(
-                f'{" ".join(fixed)} cannot be changed with --resume. To continue, remove it; to start a new run with '
-                'it, '
-                'remove --resume and set another --work-dir'
+                f'{" ".join(fixed)}: a resumed run keeps these settings. To resume it, remove these options. To start '
+                'a new run with them, remove --resume and set another --work-dir'
             )
         if args.epochs is not None:
             config, length = extend_run(config, dataset_info, args.epochs)
-            print(f'resuming until {length}: {config}')
+            print(f'resuming until {length}. Config: {config}')
     else:
         if not args.overwrite:
             require_unused(work_dir)

@@ -9,40 +9,41 @@ from ..inference.model_files import check_model_files
 from .options import OPTIONAL_CHECKPOINT, Parser, add_model_options, load_model
 
 KINDS = {
-    'attention': 'local and global attention of a stage, for one query and as received by each token',
-    'queries': 'the global query of each stage',
-    'gradcam': 'Grad-CAM of a class, a box or a region',
-    'shifts': "which of LSA's shifted copies each patch attends to",
+    'attention': "a stage's local and global attention: one query's weights, and the mean weight that each token gets",
+    'queries': 'the global query of each GC ViT stage',
+    'gradcam': 'Grad-CAM of a class, or of a box of a detector',
+    'shifts': 'which shifted copy of the image each patch of LSA (Locally Shifted Attention) attends to',
 }
-ARGUMENTS = 'CONFIG [CHECKPOINT] IMAGE [options]'
 
 
 def add_options(parser: Parser) -> None:
     kinds = parser.add_subparsers(dest='kind', required=True, metavar='KIND')
     parsers = {}
     for kind, description in KINDS.items():
-        usage = f'{parser.prog} {kind} {ARGUMENTS}'
+        usage = f'{parser.prog} {kind} CONFIG [CHECKPOINT] IMAGE [options]'
         parsers[kind] = kinds.add_parser(kind, help=description, description=f'Draw {description}.', usage=usage)
         add_model_options(parsers[kind], checkpoint=None)
         parsers[kind].add_argument(
             'rest', nargs='+', metavar='[CHECKPOINT] IMAGE', help=f'{OPTIONAL_CHECKPOINT}; then one image'
         )
-        parsers[kind].add_argument(
-            '--out',
-            type=Path,
-            metavar='FILE.png',
-            help='.png, .pdf or .svg (default: IMAGE_KIND.png, IMAGE_KIND2.png, ...)',
-        )
+        out = 'output file: .png, .pdf or .svg (default: IMAGE_KIND.png, IMAGE_KIND2.png, ...)'
+        parsers[kind].add_argument('--out', type=Path, metavar='FILE.png', help=out)
     integer = {'type': int, 'metavar': 'N'}
-    attention, gradcam, shifts = (parsers[kind].add_argument for kind in ('attention', 'gradcam', 'shifts'))
-    attention('--stage', help='stage, from 0 (default: 2, or an earlier one of at least 4 x 4 tokens)', **integer)
-    attention('--block', help='block, from 0; it is drawn with its pair (default: the last pair)', **integer)
-    for add in (attention, shifts):
-        add('--head', help='head, from 0 (default: the mean of all)', **integer)
-    attention('--at', type=parse_point, metavar='X,Y', help='query position in image pixels (default: the middle)')
-    gradcam('--stage', help='stage, from 0 (default: the last of at least 4 x 4 tokens with a nonzero map)', **integer)
-    gradcam('--class', dest='class_name', metavar='NAME', help='class name or index (default: the highest-scoring)')
-    gradcam('--box', help='box of a detector, from 0 by descending score (of --class, if given)', **integer)
+    add_attention, add_gradcam, add_shifts = (parsers[kind].add_argument for kind in ('attention', 'gradcam', 'shifts'))
+    text = 'stage index, from 0 (default: 2; if it has fewer than 4 x 4 tokens, the last earlier stage that has enough)'
+    add_attention('--stage', help=text, **integer)
+    text = 'block index, from 0 (default: the last). A local and a global block that form a pair are both drawn'
+    add_attention('--block', help=text, **integer)
+    for add in (add_attention, add_shifts):
+        add('--head', help='head index, from 0 (default: the mean of all heads)', **integer)
+    add_attention('--at', type=parse_point, metavar='X,Y', help='query position in image pixels (default: the centre)')
+    text = 'stage index, from 0 (default: the last stage of at least 4 x 4 tokens whose Grad-CAM is not zero)'
+    add_gradcam('--stage', help=text, **integer)
+    text = 'class name or index (default: the predicted class; of a detector that of the highest-scoring box, of a '
+    text += 'segmentor that of the most pixels)'
+    add_gradcam('--class', dest='class_name', metavar='NAME', help=text)
+    text = "detector's box by index, from 0 in descending score, among the boxes of --class if given (default: 0)"
+    add_gradcam('--box', help=text, **integer)
 
 
 def parse_point(text: str) -> tuple[float, float]:
@@ -60,7 +61,7 @@ def main(args: argparse.Namespace) -> None:
     args.checkpoint = checkpoint[0] if checkpoint else None
     out = args.out or find_free_path(Path(f'{Path(image).stem}_{args.kind}.png'))
     if out.resolve() == Path(image).resolve():
-        raise UserError(f'--out {out} is the input image; choose another file')
+        raise UserError(f'--out {out} is the input image. Choose another file')
     check_model_files(args.config, args.checkpoint)
     if not Path(image).is_file():
         raise UserError(f'{image} does not exist')
@@ -77,7 +78,7 @@ def main(args: argparse.Namespace) -> None:
         gradcam = visualization.compute_gradcam(model, image, args.class_name, args.box, args.stage)
         if not gradcam.cam.any():
             other_stage = gradcam.stage - 1 if gradcam.stage else 1
-            print(f'the map of class {gradcam.class_name} at stage {gradcam.stage} is zero; try --stage {other_stage}')
+            print(f'the map of class {gradcam.class_name} at stage {gradcam.stage} is zero. Try --stage {other_stage}')
         figure = visualization.draw_gradcam(gradcam)
     else:
         figure = visualization.draw_shifts(visualization.compute_shifts(model, image, args.head))

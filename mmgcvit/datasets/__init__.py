@@ -1,6 +1,6 @@
 """Generate, read and check datasets.
 
-``digits`` generates the demo's dataset and ``miniature`` small datasets for dry runs, ``formats`` reads a user's own
-dataset, and ``checks`` checks datasets before training. ``engine`` and the subpackages above it may import this one,
-which does not depend on models. Start with ``digits.py`` or ``checks/check.py``.
+``digits`` generates the demo's dataset, and ``miniature`` small datasets for dry runs. ``formats`` reads a user's own
+dataset, for which ``own_data`` writes a config. ``checks`` checks datasets before training. This subpackage does not
+import ``models``. Start with ``digits.py`` or ``checks/check.py``.
 """

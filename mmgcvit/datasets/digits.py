@@ -21,26 +21,27 @@ PLACEMENT_TRIES = 50
 # Ink ranges from 0 to 1. At DIGIT_INK or more a pixel belongs to the digit, below BACKGROUND_INK to the background.
 DIGIT_INK, BACKGROUND_INK = 0.4, 0.2
 CATEGORIES = [{'id': digit + 1, 'name': str(digit), 'supercategory': 'digit'} for digit in range(10)]
-# The folders and labels of ADE20K. Label 0 means "not labelled" and is ignored in training and evaluation.
+# ADE20K's folder of each split. As in ADE20K, label 0 means "not labelled", and training and evaluation ignore it.
 FOLDERS = {'train': 'training', 'val': 'validation'}
 UNLABELLED, BACKGROUND, FIRST_DIGIT = 0, 1, 2
 
 
 @dataclass
 class Scene:
-    """An image, (height, width, 3) in RGB, and its ground truth. Objects do not overlap."""
+    """An image, (height, width, 3) in RGB, and its ground truth. Objects (digits) do not overlap."""
 
     image: NDArray[np.uint8]
-    # The digit, the mask and the index in scikit-learn's dataset of each object. masks: (objects, height, width).
+    # For each object: its label (the digit), its mask, and its scan (an index in scikit-learn's dataset of digits).
+    # The masks are (objects, height, width).
     labels: list[int]
     masks: NDArray[np.bool_]
     scans: list[int]
-    # Blurred edges of digits, (height, width), which are not labelled.
+    # A mask, (height, width), of the digits' blurred edges, which are not labelled.
     unclear: NDArray[np.bool_]
 
 
 class SceneComposer:
-    """Compose scenes of a split, ``'train'`` or ``'val'``, the same for the same seed. ``size`` is at least 32 px."""
+    """Compose scenes of a split (``'train'`` or ``'val'``), determined by the seed. ``size`` is at least 32 px."""
 
     def __init__(self, split: str, size: int = 256, seed: int = 0) -> None:
         self.size = size
@@ -107,7 +108,7 @@ class SceneComposer:
         return noise.clip(0, 255, out=noise).astype(np.float32)
 
     def choose_class(self, digit: int, num_classes: int) -> int:
-        """Choose a random class index that ends in ``digit``, or ``digit`` modulo a number of classes below ten."""
+        """Choose a random class index whose last digit is ``digit``; below ten classes: ``digit % num_classes``."""
         return int(self.rng.choice(range(digit % num_classes, num_classes, 10)))
 
 
@@ -121,8 +122,8 @@ def write_coco(
 ) -> None:
     """Write ``<root>/<split>2017/*.jpg`` and ``<root>/annotations/instances_<split>2017.json``.
 
-    Masks are RLE, or polygons, which lose the holes of 0, 6, 8 and 9. The key ``scan`` is the digit's index in
-    scikit-learn's dataset. ``choose_category`` returns the index in ``categories`` for a digit.
+    Masks are written as RLE, or as polygons, which lose the holes of 0, 6, 8 and 9. The key ``scan`` is the digit's
+    index in scikit-learn's dataset. ``choose_category`` returns for a digit the index in ``categories``.
     """
     content: dict[str, Any] = {'images': [], 'annotations': [], 'categories': [*categories]}
     for image_id, scene in enumerate(scenes, start=1):
@@ -156,13 +157,13 @@ def find_polygons(mask: NDArray[np.bool_]) -> list[list[float]]:
 
 
 def label_digits(scene: Scene) -> NDArray[np.uint8]:
-    """Return a scene's segmentation map, (height, width): 0 blurred edges, 1 background, 2 to 11 the digits."""
+    """Return a scene's segmentation map, (height, width): 0 at blurred edges, 1 for background, 2 to 11 for digits."""
     background = np.full(scene.unclear.shape, BACKGROUND, dtype=np.uint8)
     return draw_labels(scene, background, [FIRST_DIGIT + label for label in scene.labels])
 
 
 def draw_labels(scene: Scene, labels: NDArray[np.uint8], values: Iterable[int]) -> NDArray[np.uint8]:
-    """Write each object's value into a segmentation map in place, and 0 at blurred edges; return the map."""
+    """Write 0 at blurred edges and each object's value into a segmentation map, in place. Return the map."""
     labels[scene.unclear] = UNLABELLED
     for value, mask in zip(values, scene.masks, strict=True):
         labels[mask] = value
@@ -183,7 +184,7 @@ def write_ade20k(
 
 
 def write_imagenet(root: Path, composer: SceneComposer, split: str, copies: int) -> None:
-    """Write ``<root>/<split>/<digit>/<scan>_<copy>.jpg``: each scan of the split ``copies`` times, recoloured."""
+    """Write ``<root>/<split>/<digit>/<scan>_<copy>.jpg``: each scan ``copies`` times, in other colours."""
     for scan in composer.scans.tolist():
         for copy in range(copies):
             path = root / split / str(composer.digits[scan]) / f'{scan:04d}_{copy}.jpg'

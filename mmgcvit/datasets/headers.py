@@ -1,4 +1,4 @@
-"""Read image sizes (from the header) and segmentation maps with Pillow."""
+"""Read image sizes (from the files' headers) and segmentation maps with Pillow."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from PIL import ExifTags, Image
 
 from ..errors import UserError, get_first_line
 
-# The ignore index of segmentation maps.
+# The label of pixels that training and evaluation ignore.
 IGNORE_INDEX = 255
 
 
@@ -19,7 +19,7 @@ def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
             size = image.size
             try:
                 orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-            # Pillow raises errors of any class on damaged metadata, and loaders decode such images unrotated.
+            # Pillow raises errors of any class on damaged metadata. mmcv decodes such images without rotation.
             except Exception:
                 orientation = 1
             # Orientations 5 to 8 swap width and height.
@@ -29,8 +29,8 @@ def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
         raise UserError(f'{path} cannot be read ({get_first_line(error)})') from None
 
 
-def check_readable(path: Path) -> str | None:
-    """Decode an image. Return a sentence if it is missing or cannot be decoded, else ``None``."""
+def find_read_error(path: Path) -> str | None:
+    """Decode an image. Return a message if it is missing or cannot be decoded, else ``None``."""
     try:
         with Image.open(path) as image:
             image.load()
@@ -43,7 +43,7 @@ def check_readable(path: Path) -> str | None:
 
 
 def read_segmentation_map(path: Path) -> NDArray[np.uint8]:
-    """Return the labels, (height, width). Raise a UserError if the file is unreadable or has several channels."""
+    """Return the labels, (height, width). Raise a UserError if the file is unreadable or not one channel of 8 bits."""
     try:
         with Image.open(path) as image:
             mode, labels = image.mode, np.array(image)
@@ -52,6 +52,7 @@ def read_segmentation_map(path: Path) -> NDArray[np.uint8]:
         raise UserError(f'{path} is not a readable segmentation map ({get_first_line(error)})') from None
     if mode not in ('1', 'L', 'P'):
         raise UserError(
-            f'{path} is {mode}. A segmentation map must have one channel of 8 bits, with the class index of each pixel'
+            f'{path} has the mode {mode}. A segmentation map must have one channel of 8 bits, with the class index of '
+            'each pixel'
         )
     return labels.astype(np.uint8)

@@ -12,7 +12,7 @@ from ..registry import DATASETS
 class ImageNetV2(ImageNet):
     """An ImageNetV2 test set as its authors publish it: a folder for each class, named by its index, 0 to 999.
 
-    mmpretrain's datasets sort folders as strings (0, 1, 10, 100, ...) and would give nearly every image a wrong label.
+    mmpretrain's datasets sort folders as strings (0, 1, 10, 100, ...), which gives nearly every image a wrong label.
     """
 
     def load_data_list(self) -> list[dict[str, Any]]:

@@ -13,10 +13,10 @@ from mmengine.config import Config
 from ..config import config_path, iter_settings, list_known_keys
 from ..errors import UserError, escape_controls, format_count
 from ..files import find_free_path, make_absolute, write_text
-from .checks.sources import iter_leaf_datasets
+from .checks.sources import iter_unwrapped_datasets
 from .formats import DatasetInfo, write_annotations
 
-# The smallest size starts from weights in this project, the other sizes from weights of GC ViT's authors.
+# The values of --size. The smallest starts from weights in this project, the others from weights of GC ViT's authors.
 MINI = 'mini'
 SIZES = {'xxtiny': 'xxt', 'xtiny': 'xt', 'tiny': 't', 'small': 's', 'base': 'b', 'large': 'l'}
 DEMO_WEIGHTS = 'demo/weights'
@@ -27,7 +27,8 @@ CHECKPOINT_URL = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_{}.p
 class Recipe:
     """The task and network for a type of annotations, with the names of the configs that are combined.
 
-    ``template`` reads the data, ``full_config`` (with a size inserted) and ``mini_config`` define the network.
+    The config ``template`` reads the data. ``full_config`` (``{}`` stands for the size) or ``mini_config`` (for the
+    smallest size) defines the network.
     """
 
     task: str
@@ -35,12 +36,14 @@ class Recipe:
     template: str
     full_config: str
     mini_config: str
-    # The default for the smallest size, in pixels.
+    # The default image size for mini_config, in pixels.
     image_size: int
     sizes: tuple[str, ...] = ('tiny', 'small', 'base')
 
 
+# full_config, mini_config and image_size of both detectors.
 DETECTOR = ('mask_rcnn_gcvit_{}', 'mask_rcnn_gcvit_digits', 192)
+# By type of annotations.
 RECIPES = {
     'boxes': Recipe('detect', 'Faster R-CNN', 'custom_coco_boxonly', *DETECTOR),
     'masks': Recipe('segment', 'Mask R-CNN', 'custom_coco', *DETECTOR),
@@ -49,23 +52,23 @@ RECIPES = {
         'classify', 'a classifier', 'custom_cls', 'gcvit_{}_in1k', 'gcvit_digits_cls', 64, sizes=tuple(SIZES)
     ),
 }
-# The template for the smallest network, where it differs from the recipe's.
+# The template for the smallest size, where it is not the recipe's.
 MINI_TEMPLATES = {'custom_coco_boxonly': 'custom_coco_small'}
-# The lr of the smallest classifier, for which the template's lr is too low.
+# The learning rate of the smallest classifier. The template's is too low for it.
 MINI_LR = 1e-3
-# The default training length: images seen (larger sizes, then mini), and the minimum number of epochs.
+# The default length of a training: the number of images it sees (larger sizes, mini), and the minimum number of epochs.
 NUM_SEEN, NUM_SEEN_MINI, MIN_EPOCHS = 6000, 1600, 12
-# The config's folder in the work dir. --overwrite writes to made2, because the earlier run's config uses files in made.
+# The config's folder in the work dir, or made2 if it exists (--overwrite): an earlier run's config uses files in made.
 CONFIG_FOLDER = 'made'
-# Arguments of transforms whose values are sizes in pixels.
+# Arguments of transforms that are image sizes in pixels.
 SIZE_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
-# A config of this project in a config's code. It does not depend on where the project is installed.
+# Code in a written config that finds a config of this project, wherever the project is installed.
 CONFIG_PATH = "__import__('mmgcvit').config_path({!r})"
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def get_name_and_work_dir(dataset: DatasetInfo, work_dir: str | Path | None = None) -> tuple[str, Path]:
-    """Return the name of the config for a dataset, and the work dir, by default ``work_dirs/<name>``."""
+    """Return the name of the config for a dataset, and the work dir, which is by default ``work_dirs/<name>``."""
     name = re.sub(r'\W+', '_', make_absolute(dataset.folder).name).strip('_') or 'own_data'
     return name, Path(work_dir or Path('work_dirs') / name)
 
@@ -84,8 +87,8 @@ def make_config(
 ) -> tuple[Path, str]:
     """Write the config that trains on a dataset, and the annotation files it needs, to a work dir.
 
-    If the dataset has no validation split, hold one out. No file in the work dir is replaced. The arguments are the
-    options of ``mmgcvit train``.
+    If the dataset has no validation split, hold out a part of the training images. No file in the work dir is replaced.
+    The arguments are the options of ``mmgcvit train``.
 
     Returns:
         The path of the config, and a summary of the training for the user.
@@ -118,14 +121,14 @@ def make_config(
     write_annotations(dataset, folder)
 
     template, cfg = load_template(recipe, size)
-    cfg.work_dir = to_project_path(work_dir)
+    cfg.work_dir = make_portable_path(work_dir)
     image_size = image_size or (recipe.image_size if size == MINI else cfg.image_size)
     scale_images(cfg, image_size / cfg.image_size)
     if batch_size is not None:
         cfg.train_dataloader.batch_size = batch_size
     if lr is not None:
         cfg.optim_wrapper.optimizer.lr = lr
-        # Do not scale the lr that the user has set.
+        # Do not scale the learning rate that the user has set.
         cfg.auto_scale_lr = {'enable': False, 'base_batch_size': cfg.train_dataloader.batch_size}
     for loader in LOADERS if workers is not None else ():
         cfg[loader].update(num_workers=workers, persistent_workers=workers > 0)
@@ -142,7 +145,7 @@ def make_config(
 
 
 def extend_run(config: Path, dataset: DatasetInfo, epochs: int) -> tuple[Path, str]:
-    """Write a copy of a run's config that trains for ``epochs`` epochs. Return its path and the length as text."""
+    """Write a copy of a run's config that trains for ``epochs`` epochs. Return its path, and the length as text."""
     cfg = Config.fromfile(config)
     dataset.split_validation()
     length = set_length(cfg, len(dataset.splits['train'].image_names), epochs, 0)
@@ -152,25 +155,25 @@ def extend_run(config: Path, dataset: DatasetInfo, epochs: int) -> tuple[Path, s
 
 
 def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
-    """Return the file name of a recipe's template, and its config with a network of the given size."""
+    """Return the file name of a recipe's template, and the template's config with the network of the given size."""
     is_mini = size == MINI
     template = MINI_TEMPLATES.get(recipe.template, recipe.template) if is_mini else recipe.template
     cfg = Config.fromfile(config_path(f'{template}.py'))
     if template == recipe.template:
-        # The template has the tiny network: merge the overrides of another size, then the template's own again.
+        # The template has the tiny network. Merge what another size changes, then again what the template changes.
         network_config = f'demo/{recipe.mini_config}.py' if is_mini else f'{recipe.full_config.format(SIZES[size])}.py'
         tiny_config = f'{recipe.full_config.format("t")}.py'
         tiny, network = (Config.fromfile(config_path(path)) for path in (tiny_config, network_config))
         network_overrides = find_overrides(tiny.to_dict(), network.to_dict())
         template_overrides = find_overrides(tiny.to_dict(), cfg.to_dict())
-        network_overrides.get('model', {}).pop('data_preprocessor', None)  # the demo's images are smaller
+        network_overrides.get('model', {}).pop('data_preprocessor', None)  # it is for the demo's small images
         template_overrides['model'].pop('backbone', None)  # its window sizes are for larger networks
         for key in ('model', 'optim_wrapper', 'custom_hooks', 'auto_scale_lr') if is_mini else ('model',):
             for overrides in (network_overrides, template_overrides):
                 cfg.merge_from_dict({key: overrides[key]} if key in overrides else {})
         for loader in LOADERS if is_mini else ():
             if 'batch_size' not in template_overrides[loader]:
-                # In validation, padding to the largest image of a batch would change the scores.
+                # Keep the validation's batch size: padding to the largest image of a batch would change the scores.
                 batch_size = network[loader].batch_size if loader == 'train_dataloader' else cfg[loader].batch_size
                 cfg[loader].update(batch_size=batch_size, num_workers=2)
     if is_mini:
@@ -184,7 +187,7 @@ def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
 
 
 def find_overrides(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that a config needs to equal ``new`` if it inherits from ``old``."""
+    """Return the settings with which a config that inherits from ``old`` equals ``new``."""
     if old.keys() - new.keys():
         return {'_delete_': True, **new}
     changed = {}
@@ -199,7 +202,7 @@ def find_overrides(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 def scale_images(cfg: Config, ratio: float) -> None:
-    """Multiply the image sizes in all pipelines, and the size that batches are padded to."""
+    """Multiply the image sizes in all pipelines, and the size to which batches are padded, by a ratio."""
 
     def scale(value: Any, is_size: bool = False) -> Any:
         if isinstance(value, dict):
@@ -216,7 +219,10 @@ def scale_images(cfg: Config, ratio: float) -> None:
 
 
 def set_length(cfg: Config, num_images: int, epochs: int | None, num_seen: int) -> str:
-    """Set the epochs or iterations, about a dozen validations and the lr schedule. Return the length as text."""
+    """Set the training length, about a dozen validations and the learning rate schedule. Return the length as text.
+
+    If ``epochs`` is None, the training sees ``num_seen`` images, in at least :data:`MIN_EPOCHS` epochs.
+    """
     length, by_iters = epochs or max(MIN_EPOCHS, ceil(num_seen / num_images)), 'max_iters' in cfg.train_cfg
     if by_iters:
         length *= ceil(num_images / cfg.train_dataloader.batch_size)
@@ -235,32 +241,32 @@ def set_data(cfg: Config, dataset: DatasetInfo) -> None:
     """Set a dataset's paths and classes in a config, and ``num_classes`` of the model's heads."""
     for loader in LOADERS:
         split = dataset.splits['train' if loader == 'train_dataloader' else 'val']
-        settings = next(iter_leaf_datasets(cfg[loader].dataset))
-        settings.data_root, settings.ann_file = '', to_project_path(split.ann_file)
-        settings.metainfo.classes, images = dataset.classes, to_project_path(split.image_folder)
+        settings = next(iter_unwrapped_datasets(cfg[loader].dataset))
+        settings.data_root, settings.ann_file = '', make_portable_path(split.ann_file)
+        settings.metainfo.classes, images = dataset.classes, make_portable_path(split.image_folder)
         if dataset.annotation_types == ('labels',):
             settings.type = 'mmgcvit.PairedSegDataset'
             settings.data_prefix = {'img_path': images, 'seg_map_path': images}
         else:
             settings.data_prefix = {'img': images} if dataset.has_objects else images
     if dataset.has_objects:
-        cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = to_project_path(dataset.splits['val'].ann_file)
+        cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = make_portable_path(dataset.splits['val'].ann_file)
     for name, settings in [*iter_settings(cfg.model, 'model'), ('', cfg.get('data_preprocessor'))]:
-        # A region proposal network (rpn_head) has one class.
+        # A region proposal network (rpn_head) always has one class.
         if isinstance(settings, dict) and 'num_classes' in settings and 'rpn_head' not in name:
             settings.num_classes = len(dataset.classes)
 
 
-def to_project_path(path: Path) -> str:
-    """Return a path relative to the current folder if it is in it, so that the folder can be moved, else absolute."""
+def make_portable_path(path: Path) -> str:
+    """Make a path relative if it is in the current folder, so that this folder can be moved, and otherwise absolute."""
     path = make_absolute(path)
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def format_config(template: str, cfg: Config, data: Path, training: str) -> str:
-    """Return a config as Python code: its base config and the settings that differ."""
+    """Return a config as Python code: the template as its base, and the settings that differ from the template."""
     overrides = find_overrides(Config.fromfile(config_path(template)).to_dict(), cfg.to_dict())
-    # Templates also define variables, which are not settings and are left out.
+    # Leave out variables of templates: they are no settings.
     keys = list_known_keys() | {'data_preprocessor'}
     settings = {name: pformat(value, width=100, sort_dicts=False) for name, value in overrides.items() if name in keys}
     if cfg.get('load_from'):
@@ -274,10 +280,10 @@ _base_ = {CONFIG_PATH.format(template)}
 
 
 def format_init_weights(cfg: Config) -> str:
-    """Return a text that names the initial weights of a config and their limits."""
+    """Return a text that names the initial weights of a config and says what limits their use."""
     if cfg.get('load_from'):
         return "mmgcvit's small model of digits, for a first look without a GPU; a larger --size needs a GPU"
     if not cfg.model.backbone.init_cfg:
-        return 'random weights: scores will be low unless there are many thousand images; set --pretrained for others'
+        return 'random weights: scores will be low without many thousand images; for other weights, set --pretrained'
     weights = cfg.model.backbone.init_cfg.checkpoint
     return f'the weights {weights}{", which are not for commercial use" if "nvidia" in weights else ""}'

@@ -1,8 +1,8 @@
-"""Compose pages of digits whose orientation, upright or upside down, a 6 or 9 alone does not show.
+"""Compose pages of digits on which a network needs a global view to tell 6s from upside-down 9s.
 
-A page is a grid with at most one digit in each cell. The 3s and 7s show its orientation. A 6 and a 9 are both scans of
-a 6, rotated or not, equally often in either orientation. A network whose receptive field is one cell can therefore be
-right for half of them at best.
+A page is a grid with at most one digit in each cell. All its digits are upright, or all are upside down. Each 3 and 7
+shows which. A 6 or 9 does not, because 9s are rotated scans of a 6. Therefore a network that sees only the cell of a
+6 or 9 can be right in half of the cases at best.
 """
 
 import numpy as np
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from .digits import DIGIT_INK, Scene, SceneComposer, draw_labels
 
 CELLS = 3  # per side of the page
-# Digits that show their orientation, digits that do not, and the number of each on a page.
+# Digits that show the orientation of the page, digits that do not, and how many of each are on a page.
 ORIENTED_DIGITS, AMBIGUOUS_DIGITS = (3, 7), (6, 9)
 NUM_ORIENTED, NUM_AMBIGUOUS = 3, 4
 # Empty pixels around a digit in its cell, so that a prediction at stride 8 depends on this cell alone.
 MARGIN = 4
-# Side lengths of the digits in 1/16 of a cell without its margins.
+# Smallest and largest side of a digit, in sixteenths of the side of a cell without its margins.
 SMALLEST, LARGEST = 12, 16
 
 
 def compose_page(composer: SceneComposer) -> Scene:
-    """Compose a page, upside down with probability 1/2. Labels: 0 upright, 1 upside down; plus 2 for 6 and 9."""
+    """Compose a page, upside down with probability 1/2. Labels: 0 upright, 1 upside down; of 6 and 9: 2 and 3."""
     image, rng = composer.make_background(), composer.rng
     side = composer.size // CELLS
-    inside = side - 2 * MARGIN
-    unoccupied = np.zeros((inside, inside), dtype=bool)
+    inner_side = side - 2 * MARGIN
+    occupied = np.zeros((inner_side, inner_side), dtype=bool)  # cells begin empty
     upside_down = bool(rng.integers(2))
     masks, labels, scans = [], [], []
     for index, position in enumerate(rng.permutation(CELLS**2)[: NUM_ORIENTED + NUM_AMBIGUOUS]):
@@ -34,9 +34,9 @@ def compose_page(composer: SceneComposer) -> Scene:
         scanned = 6 if is_ambiguous else digit
         scan = int(rng.choice([scan for scan in composer.scans if composer.digits[scan] == scanned]))
         top, left = side * np.array(divmod(position, CELLS)) + MARGIN
-        cell = np.s_[top : top + inside, left : left + inside]
-        step = -1 if upside_down != (digit == 9) else 1  # a digit drawn into a reversed view is rotated by 180 degrees
-        ink = composer.draw_scan(image[cell][::step, ::step], scan, unoccupied, SMALLEST, LARGEST)
+        cell = np.s_[top : top + inner_side, left : left + inner_side]
+        step = -1 if upside_down != (digit == 9) else 1  # drawing into a view with step -1 rotates by 180 degrees
+        ink = composer.draw_scan(image[cell][::step, ::step], scan, occupied, SMALLEST, LARGEST)
         masks.append(np.zeros(image.shape[:2], dtype=bool))
         masks[-1][cell] = ink[::step, ::step] >= DIGIT_INK
         labels.append(upside_down + 2 * is_ambiguous)
@@ -45,5 +45,5 @@ def compose_page(composer: SceneComposer) -> Scene:
 
 
 def label_page(scene: Scene) -> NDArray[np.uint8]:
-    """Return a page's segmentation map, (height, width): 0 (not labelled) outside of digits, else label + 1."""
+    """Return a page's segmentation map, (height, width): label + 1 at digits, 0 (not labelled) at all other pixels."""
     return draw_labels(scene, np.zeros(scene.unclear.shape, np.uint8), [1 + label for label in scene.labels])

@@ -10,7 +10,7 @@ from ..registry import DATASETS
 
 @DATASETS.register_module()
 class PairedSegDataset(BaseSegDataset):
-    """A dataset whose ``ann_file`` has a line for each image: its path, a tab, and the path of its map.
+    """A dataset whose ``ann_file`` has a line for each image: its path, a tab, and the path of its segmentation map.
 
     The paths are relative to ``data_prefix``. mmseg's own datasets need one suffix for all images and one for all maps.
     """

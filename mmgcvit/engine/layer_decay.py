@@ -1,7 +1,7 @@
 """Layer-wise learning rate decay for detectors and segmentors.
 
-The constructors of mmdet and mmseg only know the layers of their own backbones. mmpretrain's calls ``get_layer_depth``
-of the model, which must be a classifier. The constructor in this file calls that of any model's backbone.
+mmdet's and mmseg's optimizer wrapper constructors know the layers of their own backbones only. mmpretrain's calls the
+model's ``get_layer_depth``, which only classifiers have. The constructor in this file calls the backbone's.
 """
 
 from functools import partial
@@ -17,21 +17,21 @@ from .optim import MergedGroupsMixin
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor(MergedGroupsMixin, LearningRateDecayOptimWrapperConstructor):
-    """mmpretrain's constructor for any model with a ``backbone`` of this package, with merged parameter groups.
+    """mmpretrain's constructor for any model whose ``backbone`` is of this package; it merges parameter groups.
 
     With ``optim_wrapper=dict(constructor='mmgcvit.LayerDecayOptimWrapperConstructor', paramwise_cfg=dict(
     layer_decay_rate=0.9, norm_decay_mult=0.0))``, each block has 0.9 times the learning rate of the next block. Neck
-    and heads have the full learning rate. The other keys of ``paramwise_cfg`` are those of mmpretrain's constructor.
+    and heads have the full learning rate. mmpretrain's constructor documents the other keys of ``paramwise_cfg``.
     """
 
     def add_params(self, params: list[dict], module: nn.Module, **kwargs: Any) -> None:
-        """Add a module's parameters to the groups, with layer depths from the backbone's ``get_layer_depth``."""
+        """Add a module's parameters to the groups, with learning rates by the backbone's ``get_layer_depth``."""
         keys = self.paramwise_cfg.get('custom_keys', {})
         ineffective = [key for key, settings in keys.items() if 'lr_mult' in settings]
         if ineffective:
             raise UserError(
-                f'paramwise_cfg.custom_keys: lr_mult of {", ".join(ineffective)} has no effect with layer-wise decay. '
-                'Remove these keys'
+                f'paramwise_cfg.custom_keys: layer-wise decay ignores lr_mult of {", ".join(ineffective)}. '
+                'Remove lr_mult there'
             )
         if 'get_layer_depth' not in kwargs:
             kwargs['get_layer_depth'] = partial(module.backbone.get_layer_depth, prefix='backbone.')

@@ -1,6 +1,7 @@
-"""Make mmengine's training loops resumable at any iteration: seed and iteration determine the random numbers.
+"""Make mmengine's training loops resumable at any iteration.
 
-No generator state has to be saved or recovered from dataloader workers, and results do not depend on ``num_workers``.
+The run's seed and the iteration determine the random numbers. So checkpoints need no states of random number
+generators, and results do not depend on ``num_workers``.
 """
 
 import random
@@ -22,32 +23,32 @@ from torch.utils.data import BatchSampler, Sampler
 from ..errors import UserError
 from ..registry import LOOPS
 
-# Passed as `sample` to seed the training step instead of the loading of a sample; samples count from 1.
+# Instead of a sample's position (1, 2, ...), seed_generators takes this number to seed the training step.
 WHOLE_BATCH = 0
 
 
 def seed_generators(seed: int, rank: int, iteration: int, sample: int) -> None:
-    """Seed torch, NumPy and Python for a sample, or with ``sample=WHOLE_BATCH`` for the training step.
+    """Seed torch, NumPy and Python, either to load a sample or for the training step.
 
-    A cryptographic hash gives independent seeds: 128 bits for Python, 64 for torch, 32 for NumPy, where
-    longer seeds are slow.
+    A cryptographic hash of the arguments gives independent seeds: 128 bits for Python, 64 for torch, and 32 for NumPy,
+    for which longer seeds are slow.
 
     Args:
         seed: Seed of the run.
         rank: Rank of the process.
-        iteration: Iteration of the run, from 0.
-        sample: Position of the sample in the batch, from 1.
+        iteration: Iteration of the run, counted from 0.
+        sample: Position of the sample in the batch, counted from 1, or :data:`WHOLE_BATCH` for the training step.
     """
     digest = blake2b(f'{seed} {rank} {iteration} {sample}'.encode(), digest_size=28).digest()
     random.seed(int.from_bytes(digest[:16], 'little'))
     np.random.seed(int.from_bytes(digest[16:20], 'little'))
-    # Samples are loaded on the CPU, so seeding the GPUs, which is slow, is not needed.
+    # Seeding the GPUs is slow. Samples are loaded on the CPU and do not need it.
     seed_torch = torch.manual_seed if sample == WHOLE_BATCH else torch.default_generator.manual_seed
     seed_torch(int.from_bytes(digest[20:], 'little'))
 
 
 class SeededIndices:
-    """Indices of the samples in a batch. Iterating over them seeds the random number generators for each sample."""
+    """Indices of the samples in a batch. Iterating over them seeds the generators before each sample is loaded."""
 
     def __init__(self, indices: Sequence[int], seed: int, rank: int, iteration: int) -> None:
         self.indices, self.seed, self.rank, self.iteration = indices, seed, rank, iteration
@@ -62,12 +63,12 @@ class SeededIndices:
 
 
 class SeededBatchSampler(Sampler):
-    """Wrap a batch sampler to start at any batch and to seed by iteration. It yields nothing before :meth:`begin`.
+    """Batch sampler that can start at any batch, and yields :class:`SeededIndices`. Call :meth:`begin` first.
 
     Args:
-        sampler: Sampler of indices. Its ``seed``, if it has one, is set to the run's.
+        sampler: Sampler of indices. If it has a ``seed``, this is set to the run's seed.
         batch_size: Number of samples per batch on each rank.
-        batch_sampler: Config of the wrapped batch sampler; by default torch's ``BatchSampler``.
+        batch_sampler: Config of the batch sampler that makes the batches; by default torch's ``BatchSampler``.
         drop_last: Whether torch's ``BatchSampler`` drops an incomplete last batch.
         endless: Whether to repeat the data, as iteration-based loops need.
     """
@@ -86,12 +87,12 @@ class SeededBatchSampler(Sampler):
             self.batch_sampler = DATA_SAMPLERS.build(
                 batch_sampler, default_args={'sampler': sampler, 'batch_size': batch_size}
             )
-        # SeededIndices are iterated in dataloader workers, which do not know the rank.
+        # Dataloader workers iterate over SeededIndices, but do not know the rank.
         self.rank = get_rank()
         self.resume_state: tuple[int, int, int] | None = None
 
     def begin(self, seed: int, iteration: int, num_skipped: int) -> None:
-        """Set the iteration of the next batch, and how many batches to skip without loading them."""
+        """Set the run's seed, the iteration of the next batch, and how many batches to skip without loading them."""
         self.resume_state = seed, iteration, num_skipped
         if hasattr(self.sampler, 'seed'):
             self.sampler.seed = seed
@@ -120,8 +121,8 @@ def add_seeded_batch_sampler(dataloader: dict, endless: bool = False) -> ConfigD
     seeded = ConfigDict(deepcopy(dataloader))
     if not seeded.get('batch_size') or not seeded.get('sampler'):
         raise UserError(
-            'train_dataloader needs a map-style dataset, a sampler and a batch_size; otherwise training cannot resume '
-            "within an epoch. Set them, or use mmengine's loop: train_cfg.type=EpochBasedTrainLoop"
+            'train_dataloader has no sampler or no batch_size, without which training cannot resume within an epoch. '
+            "Set both, or use mmengine's loop (train_cfg.type=EpochBasedTrainLoop or IterBasedTrainLoop)"
         )
     seeded.batch_sampler = {
         'type': SeededBatchSampler,
@@ -151,7 +152,7 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
         **kwargs: Arguments of mmengine's loop: ``max_epochs``, ``val_begin``, ``val_interval``, ...
 
     Raises:
-        UserError: The dataloader has no ``batch_size``, no sampler or no batch.
+        UserError: The dataloader has no ``batch_size`` or no sampler, or too few samples for one batch.
     """
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
@@ -163,7 +164,7 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
     def run_epoch(self) -> None:
         """Train one epoch, or the rest of it."""
         done = self._iter - self._epoch * len(self.dataloader)
-        # Another batch size before resuming: the number of iterations is not one of this epoch, so restart the epoch.
+        # If the batch size has changed on resuming, `done` may be invalid for this epoch. Then the epoch starts again.
         self.num_skipped = done if 0 <= done <= len(self.dataloader) else 0
         self.batch_sampler.begin(self.runner.seed, self._iter, self.num_skipped)
         super().run_epoch()
@@ -176,16 +177,16 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
 
 @LOOPS.register_module()
 class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
-    """mmengine's iteration-based loop, resumable at any iteration; arguments as for :class:`EpochBasedTrainLoop`."""
+    """mmengine's iteration-based loop, resumable at any iteration. See :class:`EpochBasedTrainLoop` for arguments."""
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
         super().__init__(runner, add_seeded_batch_sampler(dataloader, endless=True), **kwargs)
         self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
         require_batches(self.batch_sampler)
         self.dataloader_iterator = BatchIterator(self)
-        # mmengine 0.10.7 has already started persistent workers; restart them after hooks have set worker_init_fn.
+        # mmengine 0.10.7 has already started persistent workers. Start them again when hooks have set worker_init_fn.
         self.dataloader._iterator = None
-        # An option of later mmengine versions. BatchIterator always skips without loading.
+        # Later versions of mmengine would not skip batches if this were True. BatchIterator skips without loading.
         self.fast_forward_on_resume = False
 
     def run_iter(self, data_batch: Any) -> None:
@@ -194,9 +195,9 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
 
 
 class BatchIterator:
-    """Iterator over the batches of an iteration-based loop, from the iteration at which it resumes.
+    """Iterator over the batches of an iteration-based loop, from the iteration at which the run resumes.
 
-    mmengine first skips the earlier batches by calling ``skip_iter``, or ``next`` up to version 0.10.7.
+    To skip the earlier batches, mmengine first calls ``skip_iter`` or, up to version 0.10.7, ``next`` for each batch.
     """
 
     def __init__(self, loop: IterBasedTrainLoop) -> None:

@@ -1,4 +1,4 @@
-"""Choose the data type of mixed precision that the GPU supports, and switch TF32 on or off."""
+"""Choose a data type for mixed precision that the GPU supports, and switch TF32 on or off."""
 
 from typing import Any
 
@@ -15,11 +15,12 @@ from ..registry import HOOKS, OPTIM_WRAPPERS
 class TF32Hook(Hook):
     """Allow or forbid TF32 in matrix products and convolutions while a runner trains, validates or tests.
 
-    mmengine has no setting for TF32. By default, torch uses it in convolutions but, since version 1.12, not in matrix
-    products, which dominate transformers. The hook affects GPUs only and restores torch's settings after the run.
+    mmengine has no setting for TF32. By default, torch uses TF32 in convolutions but, since version 1.12, not in matrix
+    products, which take most of a transformer's time. The hook affects GPUs only. It restores torch's settings after
+    the run.
 
     Args:
-        enabled: Whether both use TF32. This project's configs set it as ``default_hooks.tf32.enabled``.
+        enabled: Whether matrix products and convolutions use TF32; in configs, ``default_hooks.tf32.enabled``.
     """
 
     priority = 'VERY_HIGH'
@@ -38,20 +39,20 @@ class TF32Hook(Hook):
             backend.allow_tf32 = is_allowed
 
 
-# Compute capability. Older GPUs report support for bfloat16 but emulate it slowly.
+# Lowest compute capability of GPUs that have bfloat16. Older GPUs report support for it but emulate it slowly.
 MIN_BFLOAT16_CAPABILITY = (8, 0)
 
 
 @OPTIM_WRAPPERS.register_module(name='AutoPrecisionOptimWrapper')
 def build_auto_precision_wrapper(dtype: str | None = None, **kwargs: Any) -> OptimWrapper:
-    """Build an optimizer wrapper with bfloat16 if the GPU supports it, else float16; on a CPU, with float32.
+    """Build an optimizer wrapper for bfloat16 if the GPU supports it, else for float16. On a CPU, it is for float32.
 
-    mmengine's ``AmpOptimWrapper`` fails without a GPU and defaults to float16. It also scales the loss in bfloat16,
-    where the scale would double every 2,000 steps until it overflows (step 222,000 with torch's defaults), so gradient
-    scaling is disabled for bfloat16.
+    mmengine's ``AmpOptimWrapper`` fails without a GPU and defaults to float16. It scales the loss with bfloat16 too,
+    where the scale doubles every 2,000 steps until it overflows (at step 222,000 with torch's defaults). So this
+    function disables loss scaling for bfloat16.
 
     Args:
-        dtype: ``'bfloat16'`` or ``'float16'``, to choose the data type on a GPU.
+        dtype: Data type on a GPU, ``'bfloat16'`` or ``'float16'``. By default, this function chooses it.
         **kwargs: Arguments of ``AmpOptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``,
             ``loss_scale`` (float16 only), ...
     """

@@ -14,15 +14,16 @@ from mmengine.dist import init_dist, is_distributed
 
 from ..errors import UserError
 from ..mmengine_utils import replace_type
-from .hooks.preemption import EXIT_CODE
+from .hooks.preemption import PREEMPTED_EXIT_CODE
 
+# mmengine's default wrapper sets device_ids, which DistributedDataParallel rejects for models on the CPU.
 CPU_MODEL_WRAPPER = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}
 
 
-def join_processes(cfg: Config) -> None:
-    """Initialise the process group of a launcher. Call this first, so that rank 0 can run checks for all ranks.
+def join_process_group(cfg: Config) -> None:
+    """Initialise the process group of a launcher, so that rank 0 can then run checks for all ranks.
 
-    Without a GPU, use gloo, as mmengine's ``init_dist`` needs GPUs, and replace SyncBN, which needs them too, by BN.
+    Without a GPU, use gloo, because mmengine's ``init_dist`` needs GPUs. SyncBN needs GPUs too and is replaced by BN.
     """
     if cfg.launcher == 'none' or is_distributed():
         return
@@ -42,18 +43,18 @@ def join_processes(cfg: Config) -> None:
 
 
 @contextmanager
-def leave_processes() -> Iterator[None]:
-    """Destroy the process group at the end of a run, also of a preempted one.
+def leave_process_group_at_end() -> Iterator[None]:
+    """Destroy the process group at the end of a run, also if the run was preempted.
 
-    With gloo, exit the process here. Otherwise torch sometimes aborts it ("terminate called without an active
-    exception": a thread of ``ProcessGroupGloo`` asks for the GIL while Python exits) and the launcher reports a failed
-    run; ``destroy_process_group`` does not help. Remove this workaround once Python 3.14 is the oldest supported.
+    With gloo, exit the process here. Otherwise it sometimes aborts with "terminate called without an active exception",
+    because a thread of ``ProcessGroupGloo`` asks for the GIL while Python exits, and the launcher reports a failed run.
+    ``destroy_process_group`` does not help. Remove this workaround when the oldest supported Python is 3.14.
     """
     code = 0
     try:
         yield
     except SystemExit as end:
-        if end.code != EXIT_CODE:
+        if end.code != PREEMPTED_EXIT_CODE:
             raise
         code = end.code
     if dist.is_initialized() and dist.get_backend() == 'gloo':

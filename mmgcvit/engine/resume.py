@@ -1,13 +1,13 @@
 """Choose the checkpoint that a run resumes from, and allow one training at a time in a work dir.
 
-A training starts in a work dir without checkpoints, resumes from one (``--resume``), or removes all of them after its
-first iteration (``--overwrite``). A run is resumed in this order:
+A training needs a work dir without checkpoints, unless it resumes from one of them (``--resume``) or removes all of
+them after its first iteration (``--overwrite``). A run is resumed in this order:
 
 1. :func:`choose_checkpoint` sets ``cfg.load_from``;
 2. ``checkpoints/safe_loading.py`` reads the file without running code from it;
-3. mmengine's ``Runner.resume`` restores weights, optimizer, LR schedulers, epoch and iteration;
-4. ``hooks/exact_resume.py`` rebuilds the log histories;
-5. ``loops.py`` continues at the iteration, also within an epoch, with the random numbers of an uninterrupted run.
+3. ``hooks/exact_resume.py`` rebuilds the log histories;
+4. mmengine's ``Runner.resume`` restores weights, optimizer, LR schedulers, epoch and iteration;
+5. ``loops.py`` continues at this iteration, even within an epoch, with the random numbers of an uninterrupted run.
 """
 
 import logging
@@ -33,20 +33,20 @@ from ..mmengine_utils import call_on_rank_0
 from .hooks.checkpoint import LAST_CHECKPOINT_FILE, PREEMPTED_FILE
 
 RESUMABLE_NAME = re.compile(rf'(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED_FILE)}')
-# Resumable and best checkpoints, and the file with the path of the last one.
+# Resumable checkpoints, best checkpoints, and the file with the path of the last checkpoint.
 RUN_FILE_NAME = re.compile(rf'(best_.+_)?(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED_FILE)}|{LAST_CHECKPOINT_FILE}')
 LOCK_FILE = '.lock'
-# In seconds. Dataloader workers of a killed process hold its lock until they exit, up to 5 seconds later.
+# In seconds. The dataloader workers of a killed process hold its lock until they exit, up to 5 seconds later.
 LOCK_TIMEOUT = 10
-# --resume changes these settings itself.
+# --resume sets these settings, so that they differ from the resumed run's.
 IGNORED_SETTINGS = ('load_from', 'resume')
 
 
 def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
     """Find the latest readable checkpoint of a work dir. Return None if the work dir has no checkpoint.
 
-    This is the checkpoint that ``last_checkpoint`` names or, if that is truncated or missing, the newest other one.
-    Log a warning for each unreadable checkpoint. ``mmgcvit predict WORK_DIR`` also calls this.
+    The latest is the checkpoint whose path is in the file ``last_checkpoint``. If it is truncated or missing, the
+    newest of the others is taken. The log warns of each unreadable checkpoint. ``mmgcvit predict`` calls this too.
 
     Raises:
         CheckpointError: The work dir has checkpoints, but none can be read.
@@ -54,7 +54,7 @@ def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
     work_dir = Path(work_dir)
     checkpoints = [path for path in work_dir.glob('*.pth') if RESUMABLE_NAME.fullmatch(path.name)]
     checkpoints.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    last = read_last(work_dir)
+    last = read_last_checkpoint_path(work_dir)
     errors = []
     for path in dict.fromkeys([last, *checkpoints] if last else checkpoints):
         try:
@@ -72,23 +72,24 @@ def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
     return None
 
 
-def read_last(work_dir: Path) -> Path | None:
-    """Return the checkpoint that ``last_checkpoint`` names, or None if either file is missing."""
+def read_last_checkpoint_path(work_dir: Path) -> Path | None:
+    """Return the path in the file ``last_checkpoint``, or None if this file or the checkpoint is missing."""
     file = work_dir / LAST_CHECKPOINT_FILE
     if not file.is_file() or not (text := file.read_text(errors='replace').strip()):
         return None
-    # Look in this folder first, as a work dir may have been moved or copied.
+    # Look in the work dir first, because it may have been moved or copied since.
     return next((path for path in (work_dir / Path(text).name, Path(text)) if path.is_file()), None)
 
 
 def choose_checkpoint(cfg: Config, resume: str | None) -> None:
-    """Set ``cfg.resume`` and ``cfg.load_from`` for ``--resume`` or a config's ``resume=True``.
+    """Set ``cfg.resume`` and ``cfg.load_from`` for the option ``--resume`` or a config with ``resume=True``.
 
-    ``'auto'``, and ``resume=True`` without ``load_from``, choose the latest checkpoint of the work dir. If it has none,
-    ``load_from`` is None and training starts, so that the same command starts and resumes a job.
+    ``--resume`` without a checkpoint (``'auto'``) and ``resume=True`` without ``load_from`` choose the latest of the
+    work dir. If there is none, ``load_from`` becomes None and a new training starts. So the same command starts and
+    resumes a job.
 
     Raises:
-        CheckpointError: The checkpoint does not exist, or none in the work dir can be read.
+        CheckpointError: The checkpoint does not exist, or no checkpoint in the work dir can be read.
     """
     if resume is None and not cfg.get('resume'):
         return
@@ -98,13 +99,13 @@ def choose_checkpoint(cfg: Config, resume: str | None) -> None:
 
 
 def find_checkpoint(checkpoint: str, work_dir: str) -> str | None:
-    """Return a checkpoint's path or URL if it exists, or for ``'auto'`` the latest in the work dir."""
+    """Return a checkpoint's path or URL if it exists. For ``'auto'``, return the latest of the work dir, or None."""
     if checkpoint == 'auto':
         latest = find_latest_checkpoint(work_dir)
-        print_log(f'--resume: {latest or "no checkpoint yet, training starts"}', 'current')
+        print_log(f'--resume: {latest or "the work dir has no checkpoint, so a new training starts"}', 'current')
         return latest and str(latest)
     if not checkpoint.startswith(URL_SCHEMES) and not Path(checkpoint).is_file():
-        raise CheckpointError(f'--resume {checkpoint}: there is no such file')
+        raise CheckpointError(f'--resume {checkpoint}: there is no such file. Pass a path or a URL')
     return checkpoint
 
 
@@ -119,12 +120,12 @@ def require_unused(work_dir: str | Path) -> None:
 
 
 def list_checkpoints(work_dir: str | Path) -> list[Path]:
-    """List the checkpoints and ``last_checkpoint`` that a run has written to its work dir."""
+    """List the checkpoints and the file ``last_checkpoint`` that a run has written to its work dir."""
     return sorted(path for path in Path(work_dir).glob('*') if RUN_FILE_NAME.fullmatch(path.name) and path.is_file())
 
 
 class OverwriteHook(Hook):
-    """Remove an earlier run's checkpoints (``--overwrite``) after the first iteration, in which most errors occur."""
+    """For ``--overwrite``, remove an earlier run's checkpoints after the first iteration, in which most runs fail."""
 
     # Run before the hooks that save.
     priority = 'HIGH'
@@ -140,8 +141,8 @@ class OverwriteHook(Hook):
 
 
 @contextmanager
-def lock(work_dir: str | Path) -> Iterator[None]:
-    """Lock a work dir against other trainings on rank 0. The lock is released when the process ends or is killed."""
+def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
+    """On rank 0, lock a work dir against other trainings. When the process ends or is killed, the lock is released."""
     if get_rank() != 0:
         yield
         return
@@ -157,15 +158,15 @@ def lock(work_dir: str | Path) -> Iterator[None]:
 
 
 def find_changes(cfg: Config) -> dict[str, str]:
-    """Return the settings that differ from those of the resumed run, by name, as ``name: old -> new``.
+    """Return and log the settings that differ from those of the resumed run: by name, as ``name: old -> new``.
 
-    The config in the checkpoint is parsed, never executed.
+    The config in the checkpoint is parsed, but not executed.
     """
     if not cfg.get('resume') or not cfg.get('load_from'):
         return {}
     old, new = parse_config(read_meta(cfg.load_from).get('cfg')), get_plain_settings(cfg)
     if old is None or new is None:
-        print_log(f'{cfg.load_from} has no config to compare with', 'current')
+        print_log(f'{cfg.load_from} has no config, so this run cannot log which settings have changed', 'current')
         return {}
     changes = {name: change for name, change in iter_differences(old, new) if name not in IGNORED_SETTINGS}
     if changes:

@@ -1,4 +1,4 @@
-"""Set up a training or test: load the config, check the machine and the data, build the runner."""
+"""Prepare a training or test: load the config, check the machine and the data, build the runner."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,12 @@ from .hooks.progress import ProgressHook
 
 
 def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
-    """Select the device. Raise a UserError if torch cannot use it or a GPU, or if mmcv's operators do not load."""
+    """Check the GPUs, set the device and import mmcv's operators. Raise a UserError if one of these steps fails."""
     check_gpus()
     if launcher != 'none' and device.startswith('cuda:'):
         raise UserError(
-            f'--device {device} cannot be used with several processes, because each uses its own GPU. Remove it, and '
-            'choose GPUs with CUDA_VISIBLE_DEVICES'
+            f'--device {device} cannot be used with --launcher, because each process uses its own GPU. Remove '
+            '--device, and choose the GPUs with CUDA_VISIBLE_DEVICES'
         )
     use_device(device)
     check_operators_load()
@@ -34,10 +34,10 @@ def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
 def load_config(
     path: str, options: Mapping[str, Any] | None = None, work_dir: str | None = None, launcher: str = 'none'
 ) -> Config:
-    """Read a config, apply options and set ``work_dir``, by default the config's or ``work_dirs/CONFIG_NAME``.
+    """Read a config and apply the options. The default ``work_dir`` is the config's, or ``work_dirs/CONFIG_NAME``.
 
     Raises:
-        UserError: The work dir cannot be written, or the config or a setting does not exist.
+        UserError: The work dir cannot be written, the config cannot be read, or an option would have no effect.
     """
     cfg = read_config(path, options)
     cfg.launcher = launcher
@@ -47,12 +47,12 @@ def load_config(
 
 
 def check_work_dir(work_dir: str) -> None:
-    """Raise a UserError if a work dir cannot be written. It does not have to exist."""
+    """Raise a UserError if a work dir cannot be written. The work dir need not exist yet."""
     check_writable(Path(work_dir), f'the work dir {work_dir} (--work-dir)')
 
 
 def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
-    """Check the datasets of the named dataloaders and print a note on each issue that does not stop the run.
+    """Check the datasets of the named dataloaders. Print a line for each issue that does not stop the run.
 
     Raises:
         UserError: The data would stop the run later or make its results wrong.
@@ -61,10 +61,10 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     images = get_check_settings(cfg)['images']
     enter_scope(cfg)
     report = check_datasets(cfg, dataloaders, images, Progress(disable=True))
-    errors = report.format_sentences()
+    errors = report.format_messages()
     if errors:
-        raise UserError('\n'.join([*errors, "'mmgcvit check-data CONFIG' checks all images"]))
-    notes = report.format_sentences(stops=False) + report.notes
+        raise UserError('\n'.join([*errors, "To check all images, run 'mmgcvit check-data CONFIG'"]))
+    notes = report.format_messages(stops=False) + report.notes
     sys.stderr.write(''.join(f'data: {note}\n' for note in notes))
     sys.stderr.flush()
 

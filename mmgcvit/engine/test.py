@@ -1,4 +1,4 @@
-"""Apply the options of a test, check config, data and checkpoint, and test with mmengine's Runner."""
+"""Apply the options of ``mmgcvit test``, check the data and the checkpoint, and test with mmengine's Runner."""
 
 from copy import deepcopy
 
@@ -8,12 +8,12 @@ from mmengine.evaluator import BaseMetric, DumpResults
 from ..checkpoints.loading import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import can_draw_predictions, read_config
-from ..datasets.checks.sources import get_type_name, iter_leaf_datasets
+from ..datasets.checks.sources import get_type_name, iter_unwrapped_datasets
 from ..errors import UserError
 from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from .hooks.progress import open_progress
-from .processes import join_processes
+from .processes import join_process_group
 from .setup import build_runner, check_data
 
 
@@ -30,13 +30,13 @@ def run_test(
     """Test a checkpoint with a config from :func:`.setup.load_config`.
 
     Args:
-        cfg: Config, which the options change in place.
+        cfg: Config. The options below change it in place.
         checkpoint: Path or URL of the checkpoint.
-        test_data: Path of a config with other test data, which is merged into ``cfg``.
+        test_data: Path of a config with other test data. This config is merged into ``cfg``.
         show_dir: Folder in which to save every image with its predictions.
         out: Pickle file to which to write the predictions.
         tta: Whether to use test-time augmentation (the config's ``tta_pipeline``).
-        progress: Whether to show progress bars and write the log to its file only.
+        progress: Whether to show progress bars in the terminal. The log is then written to its file only.
         trust_checkpoint: Whether to unpickle the checkpoint, which can run code that it contains.
 
     Raises:
@@ -49,7 +49,7 @@ def run_test(
     if tta:
         enable_tta(cfg)
     check_operators(cfg)
-    join_processes(cfg)
+    join_process_group(cfg)
     call_on_rank_0(check_data, cfg, ['test_dataloader'])
     cfg.load_from = checkpoint
     with (
@@ -64,7 +64,7 @@ def run_test(
 
 
 def enable_drawing(cfg: Config, folder: str) -> None:
-    """Add a hook that saves all test images with their predictions in a folder."""
+    """For ``--show-dir``, add a hook that saves all test images with their predictions in a folder."""
     if not can_draw_predictions(cfg):
         raise UserError(
             f'--show-dir cannot draw the predictions of {get_type_name(cfg.model)} of {cfg.get("default_scope")}. Use '
@@ -76,7 +76,7 @@ def enable_drawing(cfg: Config, folder: str) -> None:
 
 
 def build_dump_metric(cfg: Config, out: str) -> BaseMetric:
-    """Build the metric that pickles predictions; mmdet's converts masks to RLE."""
+    """For ``--out``, build the metric that pickles predictions. For mmdet, use mmdet's, which encodes masks as RLE."""
     if cfg.get('default_scope') == 'mmdet':
         from mmdet.evaluation import DumpDetResults
 
@@ -85,12 +85,12 @@ def build_dump_metric(cfg: Config, out: str) -> BaseMetric:
 
 
 def enable_tta(cfg: Config) -> None:
-    """Enable test-time augmentation with the config's ``tta_model`` and ``tta_pipeline``."""
+    """For ``--tta``, enable test-time augmentation with the config's ``tta_model`` and ``tta_pipeline``."""
     missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
     if missing:
         raise UserError(
-            f'--tta: the config has no {" and no ".join(missing)}. Add what is missing, or remove the option'
+            f'--tta: the config has no {" and no ".join(missing)}. Add {" and ".join(missing)} to it, or remove --tta'
         )
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    for dataset in iter_leaf_datasets(cfg.test_dataloader.dataset):
+    for dataset in iter_unwrapped_datasets(cfg.test_dataloader.dataset):
         dataset.pipeline = deepcopy(cfg.tta_pipeline)

@@ -1,4 +1,4 @@
-"""Apply the options of a training, check config, data and checkpoint, and train with mmengine's Runner."""
+"""Apply the options of ``mmgcvit train``, check the data and the checkpoint, and train with mmengine's Runner."""
 
 import logging
 from collections.abc import Sequence
@@ -21,14 +21,15 @@ from ..ops.compiled import check_operators
 from .hooks.new_schedule import NewScheduleHook
 from .hooks.progress import open_progress
 from .hooks.summary import SummaryHook
-from .processes import join_processes
-from .resume import OverwriteHook, choose_checkpoint, find_changes, lock, require_unused
+from .processes import join_process_group
+from .resume import OverwriteHook, choose_checkpoint, find_changes, lock_work_dir, require_unused
 from .setup import build_runner, check_data
 
-REPLACED_TYPES = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
-# If one of these changes when a run is resumed, its LR schedule is recomputed.
+# --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
+WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
+# Prefixes of settings. If such a setting differs from the resumed run's, the LR schedule is recomputed.
 SCHEDULE_SETTINGS = ('train_cfg.max_', 'param_scheduler')
-# For each value of --log-to: mmengine's visualization backend, and the package that it needs.
+# Values of --log-to, each with mmengine's visualization backend and the package that this needs.
 TRACKERS = {
     'tensorboard': ('TensorboardVisBackend', 'tensorboard'),
     'wandb': ('WandbVisBackend', 'wandb'),
@@ -48,13 +49,13 @@ def train(
     """Train with a config from :func:`.setup.load_config`.
 
     Args:
-        cfg: Config, which the options change in place.
+        cfg: Config. The options below change it in place.
         amp: Whether to train in mixed precision.
         auto_scale_lr: Whether to scale the learning rate from the config's batch size to the actual one.
-        resume: Checkpoint to resume from, or ``'auto'`` for the latest in the work dir, if it has one.
-        overwrite: Whether to remove an earlier run's checkpoints from the work dir, after the first iteration.
-        log_to: Experiment trackers to log to, keys of :data:`TRACKERS`.
-        progress: Whether to show progress bars and write the log to its file only.
+        resume: Path or URL of the checkpoint to resume from. ``'auto'`` is the latest in the work dir, if there is one.
+        overwrite: Whether to remove an earlier run's checkpoints from the work dir after the first iteration.
+        log_to: Experiment trackers to log to: keys of :data:`TRACKERS`.
+        progress: Whether to show progress bars in the terminal. The log is then written to its file only.
         trust_checkpoint: Whether to unpickle the checkpoint, which can run code that it contains.
 
     Raises:
@@ -67,7 +68,7 @@ def train(
         enable_lr_scaling(cfg)
     add_trackers(cfg, log_to)
     check_operators(cfg)
-    join_processes(cfg)
+    join_process_group(cfg)
     choose_checkpoint(cfg, resume)
     if not overwrite and not (cfg.get('resume') and cfg.load_from):
         require_unused(cfg.work_dir)
@@ -75,7 +76,7 @@ def train(
     call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
     trusted = [cfg.load_from] if trust_checkpoint and cfg.get('load_from') else []
     with ExitStack() as stack:
-        stack.enter_context(lock(cfg.work_dir))
+        stack.enter_context(lock_work_dir(cfg.work_dir))
         read = stack.enter_context(safe_checkpoint_loading(cfg.work_dir, trusted))
         runner = build_runner(cfg, stack.enter_context(open_progress(progress)))
         warn_of_batch_size(cfg)
@@ -91,33 +92,34 @@ def train(
 
 
 def enable_amp(cfg: Config) -> None:
-    """Enable mixed precision for ``--amp``."""
+    """For ``--amp``, enable mixed precision."""
     if not torch.cuda.is_available():
-        raise UserError('--amp needs a GPU. Remove the option')
+        raise UserError('--amp needs a GPU, and torch finds none. Remove --amp')
     wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
-    if wrapper not in REPLACED_TYPES:
+    if wrapper not in WRAPPERS_FOR_AMP:
         raise UserError(
-            f'--amp only works with optim_wrapper.type={" or ".join(REPLACED_TYPES)}, and the config has {wrapper}. '
-            'Remove the option'
+            f'--amp: the config has optim_wrapper.type={wrapper}. With --amp, it can be '
+            f'{" or ".join(WRAPPERS_FOR_AMP)}. Set one of these, or remove --amp'
         )
     cfg.optim_wrapper.type = 'mmgcvit.AutoPrecisionOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
 def enable_lr_scaling(cfg: Config) -> None:
-    """Enable mmengine's LR scaling for ``--auto-scale-lr``."""
+    """For ``--auto-scale-lr``, enable mmengine's scaling of the learning rate."""
     if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
         raise UserError(
-            '--auto-scale-lr needs auto_scale_lr.base_batch_size in the config. Set it, or remove the option'
+            '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size, the batch size for which its learning '
+            'rate was chosen. Set it, or remove --auto-scale-lr'
         )
     cfg.auto_scale_lr.enable = True
 
 
 def add_trackers(cfg: Config, names: Sequence[str]) -> None:
-    """Add mmengine's visualization backends for ``--log-to``."""
+    """For ``--log-to``, add mmengine's visualization backends."""
     missing = [TRACKERS[name][1] for name in names if find_spec(TRACKERS[name][1]) is None]
     if missing:
-        raise UserError(f'--log-to: {" and ".join(missing)} is not installed. Run: pip install {" ".join(missing)}')
+        raise UserError(f'--log-to needs {" and ".join(missing)}. Run: pip install {" ".join(missing)}')
     if names:
         visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
         backends = visualizer.get('vis_backends') or [ConfigDict(type='LocalVisBackend')]
@@ -127,28 +129,29 @@ def add_trackers(cfg: Config, names: Sequence[str]) -> None:
 
 
 def warn_of_batch_size(cfg: Config) -> None:
-    """Warn if the effective batch size is not the one that the config's learning rate is for."""
+    """Log a warning if the learning rate was chosen for another effective batch size than this run's."""
     warning = compare_batch_sizes(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
     if warning is not None:
         print_log(warning, 'current', logging.WARNING)
 
 
-def compare_batch_sizes(cfg: Config, recipe: Config, world_size: int) -> str | None:
-    """Return a warning if the effective batch size differs from that of ``recipe``, the config without options.
+def compare_batch_sizes(cfg: Config, file_cfg: Config, world_size: int) -> str | None:
+    """Return a warning if the learning rate was chosen for another effective batch size than this run's.
 
-    That of the recipe is ``auto_scale_lr.base_batch_size`` times the accumulation steps: those of ``cfg`` if an option
-    changes the base, else those of ``recipe``. Return None if the sizes are equal or unknown, or mmengine scales.
+    It was chosen for ``auto_scale_lr.base_batch_size`` times the accumulation steps in ``file_cfg``, the config without
+    options. If an option has changed the base batch size, the accumulation steps in ``cfg`` count instead. Return None
+    if the sizes are equal or unknown, or if mmengine scales the learning rate.
     """
     scaling = cfg.get('auto_scale_lr') or {}
     base, batch_size = scaling.get('base_batch_size'), (cfg.get('train_dataloader') or {}).get('batch_size')
     if scaling.get('enable') or base is None or batch_size is None:
         return None
-    is_base_changed = base != (recipe.get('auto_scale_lr') or {}).get('base_batch_size')
-    steps, recipe_steps = get_accumulation_steps(cfg), get_accumulation_steps(cfg if is_base_changed else recipe)
-    if world_size * batch_size * steps == base * recipe_steps:
+    is_base_changed = base != (file_cfg.get('auto_scale_lr') or {}).get('base_batch_size')
+    steps, base_steps = get_accumulation_steps(cfg), get_accumulation_steps(cfg if is_base_changed else file_cfg)
+    if world_size * batch_size * steps == base * base_steps:
         return None
     return (
-        f'The learning rate is for an effective batch size of {base * recipe_steps}; this run has '
+        f'The learning rate is for an effective batch size of {base * base_steps}; this run has '
         f'{world_size * batch_size * steps}: {world_size} processes x {batch_size} images x {steps} accumulation steps.'
         ' Add --auto-scale-lr, or change train_dataloader.batch_size or optim_wrapper.accumulative_counts'
     )

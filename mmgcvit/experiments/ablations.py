@@ -1,7 +1,7 @@
 """Read ablation tables from YAML, write the configs of their rows, and report scores over seeds as Markdown.
 
-The tables are in configs/ablations/tables.yml. The config of a row inherits from the table's baseline config. Its
-changes can also be applied to another config, with other data, other sizes or another schedule.
+The tables are in configs/ablations/tables.yml. A row's config inherits from the table's baseline config and has the
+paper's data and sizes. The row's changes can also be applied to another config, for example to one of the demo.
 """
 
 import json
@@ -35,53 +35,53 @@ class Row:
 
     key: str  # its key in tables.yml, and the name of its folder
     name: str  # the text that the table shows
-    config: Path | None  # its config at full scale
+    config: Path | None  # its config, with the paper's data and sizes
     published: Sequence[float] | None = None  # one score for each metric of the table
-    at_digits: Mapping[str, Any] | None = None  # its settings at the demo's scale, if they differ from the config's
+    at_digits: Mapping[str, Any] | None = None  # its changes for the demo, if not those of its config
 
 
 @dataclass(frozen=True)
 class Table:
-    """An ablation table: rows that each change one thing of a baseline config, in the paper's order."""
+    """An ablation table, with the rows in the paper's order. Each row is a change of the baseline config."""
 
     key: str
     title: str
     metrics: Sequence[str]  # keys of METRICS
-    unchanged: Path | None  # the baseline config at full scale, or None if the table has only a small one
+    baseline: Path | None  # the baseline config, or None if the table has only ``digits``
     rows: Sequence[Row]
-    digits: Path | None = None  # the baseline config at the demo's scale
+    digits: Path | None = None  # the baseline config for the demo's data and sizes
 
 
 def read_tables(path: Path) -> dict[str, Table]:
-    """Read all tables of a file by name. A row without a config is the baseline."""
+    """Read the tables of a YAML file and return them by key. A row without a config is the baseline."""
     configs, tables = path.parent.parent, {}
     for key, entries in yaml.safe_load(path.read_text()).items():
-        unchanged, digits = (entries.get(name) and configs / entries[name] for name in ('unchanged', 'digits'))
+        baseline, digits = (entries.get(name) and configs / entries[name] for name in ('baseline', 'digits'))
         rows = []
         for name, row in entries['rows'].items():
-            config = configs / row['config'] if 'config' in row else unchanged
+            config = configs / row['config'] if 'config' in row else baseline
             rows.append(Row(name, row['name'], config, row.get('published'), row.get('at_digits')))
-        tables[key] = Table(key, entries['title'], entries['metrics'], unchanged, rows, digits)
+        tables[key] = Table(key, entries['title'], entries['metrics'], baseline, rows, digits)
     return tables
 
 
 def write_configs(table: Table, data: str, folder: Path) -> dict[str, Path]:
-    """Return the config of each row by its key. Unless ``data='own'``, the configs are written first.
+    """Return the path of each row's config by the row's key. Unless ``data='own'``, write the configs first.
 
     Args:
         table: The table.
-        data: ``'own'`` for each row's own config, ``'digits'`` for the demo's scale, or the path of a config whose
-            data, sizes and schedule all rows use.
+        data: ``'own'`` for each row's own config, ``'digits'`` for the demo's data and sizes, or the path of a config
+            whose data, sizes and schedule all rows use.
         folder: The folder to write the configs to.
 
     Raises:
         UserError: The table does not support this ``data``, or a row changes more than the model.
     """
-    if data == 'own' and table.unchanged is not None:
+    if data == 'own' and table.baseline is not None:
         return {row.key: row.config for row in table.rows}
     base = table.digits if data == 'digits' else Path(data)
-    if base is None or (data != 'digits' and table.unchanged is None):
-        scales = [*(['own', 'CONFIG'] if table.unchanged else []), *(['digits'] if table.digits else [])]
+    if base is None or (data != 'digits' and table.baseline is None):
+        scales = [*(['own', 'CONFIG'] if table.baseline else []), *(['digits'] if table.digits else [])]
         raise UserError(f'table {table.key} does not support --data {data}. Use --data {" or ".join(scales)}')
     folder.mkdir(parents=True, exist_ok=True)
     configs = {}
@@ -94,23 +94,21 @@ def write_configs(table: Table, data: str, folder: Path) -> dict[str, Path]:
 
 
 def read_changes(row: Row, table: Table) -> dict[str, Any]:
-    """Return the settings in a row's config file, without those that it inherits from the baseline config.
+    """Return the settings that a row's config file changes, without those that it inherits from the baseline config.
 
     Raises:
-        UserError: The file changes more than the model, or inherits from another config.
+        UserError: The file changes more than the model, or inherits from a config that is not the baseline.
     """
-    if row.config == table.unchanged:
+    if row.config == table.baseline:
         return {}
     settings = run_path(str(row.config))
     base = settings.pop('_base_')
     # Top-level values that are not dicts or lists are variables of the file, not settings.
     changes = {key: value for key, value in settings.items() if isinstance(value, (dict, list)) and key[0] != '_'}
     unsupported = sorted(changes.keys() - {'custom_imports', 'custom_hooks', 'model'})
-    if unsupported or not isinstance(base, str) or (row.config.parent / base).resolve() != table.unchanged.resolve():
-        raise UserError(
-            f'row {row.key} changes {", ".join(unsupported) or f"{base}, not {table.unchanged}"}, which cannot be '
-            'applied to other data. Use --data own'
-        )
+    if unsupported or not isinstance(base, str) or (row.config.parent / base).resolve() != table.baseline.resolve():
+        problem = f'changes {", ".join(unsupported)}' if unsupported else f'inherits from {base}, not {table.baseline}'
+        raise UserError(f'row {row.key} {problem}, so it cannot be applied to other data. Use --data own')
     return changes
 
 
@@ -128,8 +126,8 @@ def read_scores(work_dir: Path, metrics: Sequence[str]) -> dict[str, float]:
     raise UserError(f'{work_dir} has no log with {" and ".join(METRICS[name][0] for name in metrics)}. Train it first')
 
 
-def write_report(table: Table, scores: Mapping[str, Sequence[Mapping[str, float]]], note: str) -> str:
-    """Format a table in Markdown: mean and sample standard deviation over seeds, beside the published scores."""
+def format_report(table: Table, scores: Mapping[str, Sequence[Mapping[str, float]]], note: str) -> str:
+    """Format a table in Markdown, with the mean and sample standard deviation over seeds and the published scores."""
     has_published = any(row.published for row in table.rows)
     header = ['row', 'seeds']
     for metric in table.metrics:

@@ -1,6 +1,7 @@
 """Measure and compare the time and peak memory of backbones and whole models.
 
-Weights are random, images are noise, and backbones have no drop path. :func:`compare` measures one case.
+Weights are random, images are noise, and backbones have no drop path. :func:`compare` measures models in one setting,
+for example a batch size and a precision.
 """
 
 import multiprocessing
@@ -30,12 +31,12 @@ MEGABYTE = 1 << 20
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 MODEL_NAMES = 'gcvit:ARCH, gcvit:ARCH@WINDOW, lsa:ARCH, swin:ARCH, convnext:ARCH, timm:NAME, or a config file'
 NUM_OBJECTS = 7  # ground truth objects in each image for detectors, the mean of COCO
-Step = Callable[[], None]
+Step = Callable[[], None]  # runs one iteration of a model
 
 
 @dataclass(frozen=True)
 class Case:
-    """The setting in which models are measured."""
+    """The setting in which all models are measured."""
 
     size: tuple[int, int]  # height and width of the images in pixels
     batch: int  # batch size
@@ -57,7 +58,7 @@ class Case:
         if hasattr(model, 'data_preprocessor'):
             compute = partial(compute_losses if training else predict, model, forward, make_batch(model, self))
         else:
-            compute = partial(compute_maps, forward, torch.randn(self.batch, 3, *self.size, device=self.device))
+            compute = partial(compute_feature_maps, forward, torch.randn(self.batch, 3, *self.size, device=self.device))
         autocast = nullcontext()
         if self.precision != 'fp32':
             autocast = torch.autocast(self.device, PRECISIONS[self.precision])
@@ -72,26 +73,26 @@ class Case:
         return step
 
 
-def compute_maps(backbone: nn.Module, images: Tensor) -> Sequence[Tensor]:
-    """Return the feature maps of a backbone for images (B, 3, H, W)."""
+def compute_feature_maps(backbone: nn.Module, images: Tensor) -> Sequence[Tensor]:
+    """Return the feature maps of a backbone for images (B, 3, H, W), as a sequence."""
     feats = backbone(images)
     return [feats] if isinstance(feats, Tensor) else feats
 
 
 def compute_losses(model: nn.Module, forward: nn.Module, batch: Mapping[str, Any]) -> Sequence[Tensor]:
-    """Preprocess a batch and return the total loss of a whole model, in a list."""
+    """Preprocess a batch and return the total loss, in a list. ``forward`` is the model, compiled if required."""
     data = model.data_preprocessor(deepcopy(batch), True)
     return [model.parse_losses(forward(**data, mode='loss'))[0]]
 
 
 def predict(model: nn.Module, forward: nn.Module, batch: Mapping[str, Any]) -> Sequence[Any]:
-    """Preprocess a batch and return the post-processed predictions of a whole model."""
+    """Preprocess a batch and return the predictions. ``forward`` is the model, compiled if required."""
     data = model.data_preprocessor(deepcopy(batch), False)
     return forward(**data, mode='predict')
 
 
 def make_batch(model: nn.Module, case: Case) -> dict[str, Any]:
-    """Create a batch of random images with annotations, as the dataloader of the model's package does."""
+    """Create a batch of random images with annotations, in the format of a dataloader of the model's package."""
     package, shape = type(model).__module__.split('.')[0], (3, *case.size)
     if package == 'mmdet':
         from mmdet.testing import demo_mm_inputs
@@ -114,20 +115,20 @@ def make_batch(model: nn.Module, case: Case) -> dict[str, Any]:
 def build(name: str, size: tuple[int, int]) -> nn.Module:
     """Build a model by its name, for images of this (height, width).
 
-    ``NAME+MODULE:FUNCTION`` applies a function to the built model, for example
+    For the name ``NAME+MODULE:FUNCTION``, build the model ``NAME`` and return the function's result for it, for example
     ``gcvit:tiny+tests.models.gcvit.plain:PlainGCViT``.
 
     Raises:
         UserError: There is no such model.
     """
-    name, _, wrapper = name.partition('+')
-    if wrapper:
-        return resolve_name(wrapper)(build(name, size))
+    name, _, function = name.partition('+')
+    if function:
+        return resolve_name(function)(build(name, size))
     if name.endswith('.py'):
-        return build_whole(name)
+        return build_from_config(name)
     family, _, arch_and_window = name.partition(':')
     arch, _, window = arch_and_window.partition('@')
-    # Ablation variants derive from these networks and are left out.
+    # Direct subclasses only: ablation variants are subclasses of these networks and are left out.
     networks = {key.lower(): cls for key, cls in list_networks().items() if PyramidBackbone in cls.__bases__}
     if family in networks:
         return networks[family](arch, drop_path_rate=0.0, **({'window_size': int(window)} if window else {}))
@@ -153,7 +154,7 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
     raise UserError(f'there is no model {name!r}. Expected {MODEL_NAMES}')
 
 
-def build_whole(config: str) -> nn.Module:
+def build_from_config(config: str) -> nn.Module:
     """Build a config's model with random weights."""
     from mmengine.registry import MODELS
 
@@ -165,7 +166,7 @@ def build_whole(config: str) -> nn.Module:
 
 
 def time_alternately(steps: Mapping[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each step in each round. The order rotates, so that other load affects all alike."""
+    """Return the seconds of each step in each round. The order rotates, so that other programs slow all steps alike."""
     threads = torch.get_num_threads()
     timers = {name: Timer('step()', globals={'step': step}, num_threads=threads) for name, step in steps.items()}
     names, seconds = list(steps), {name: [] for name in steps}
@@ -177,8 +178,11 @@ def time_alternately(steps: Mapping[str, Step], rounds: int) -> dict[str, list[f
     return seconds
 
 
-def measure_peak(name: str, case: Case, threads: int) -> int:
-    """Return the peak memory of two steps in bytes, on the GPU or of the process, minus the memory in use before."""
+def measure_peak_memory(name: str, case: Case, threads: int) -> int:
+    """Return the peak memory of two steps in bytes, minus the memory in use before.
+
+    On a GPU it is the memory that torch allocates, on the CPU the resident memory of this process.
+    """
     torch.set_num_threads(threads)
     step = case.prepare(build(name, case.size))
     if case.compiled:
@@ -195,13 +199,13 @@ def measure_peak(name: str, case: Case, threads: int) -> int:
 
 
 def read_status(key: str) -> int:
-    """Return a value of /proc/self/status in bytes."""
+    """Return a memory size in /proc/self/status, which has kilobytes, in bytes."""
     lines = Path('/proc/self/status').read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(key)) * 1024
 
 
 def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) -> str:
-    """Measure models alternately and return a Markdown table. Models that fail are reported on stderr and left out.
+    """Measure models in turns and return a Markdown table. Report models that fail on stderr and leave them out.
 
     Raises:
         UserError: No model could run the case.
@@ -232,9 +236,9 @@ def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) ->
 
 
 def get_peak_memory(name: str, case: Case) -> int:
-    """Call :func:`measure_peak`. For the CPU, use a new process, whose memory holds no other models."""
+    """Call :func:`measure_peak_memory`. On the CPU, call it in a new process, whose memory has no other models."""
     threads = torch.get_num_threads()
     if case.device != 'cpu':
-        return measure_peak(name, case, threads)
+        return measure_peak_memory(name, case, threads)
     with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
-        return pool.submit(measure_peak, name, case, threads).result()
+        return pool.submit(measure_peak_memory, name, case, threads).result()

@@ -1,10 +1,10 @@
 """Count the parameters and multiply-adds of whole models, part by part.
 
-Models run on torch's meta device, which computes nothing, so that large images cost nothing. There attention consists
-of matrix products, which torch's FlopCounterMode counts; it misses the fused attention kernel of the CPU. Linear
-layers, convolutions and attention products are counted. Norms, activations, resizing, RoIAlign and the sampling of
-deformable attention are not. Transformers of the DETR and MaskFormer families depend on the values of tensors, so they
-run on the CPU instead.
+torch's FlopCounterMode counts linear layers, convolutions and the matrix products of attention, but not norms,
+activations, resizing, RoIAlign and the sampling of deformable attention. Models run on torch's meta device, which
+computes only the shapes of tensors, so that large images take no time or memory. The transformers of the DETR and
+MaskFormer families also need the values of tensors, so they run on the CPU. There :func:`avoid_fused_attention` is
+needed, because FlopCounterMode does not count the CPU's fused attention kernel.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import UserError
 
-# Numbers of RoIs for which papers count the multiply-adds of two-stage detectors.
+# Papers count the multiply-adds of two-stage detectors for these numbers of RoIs.
 NUM_BOX_ROIS, NUM_MASK_ROIS = 1000, 100
 
 
@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
 
 def count_macs(function: Callable[[], object]) -> int:
-    """Count the multiply-adds of a function that runs a model on the meta device."""
+    """Count the multiply-adds of a function that runs a model."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         function()
     return counter.get_total_flops() // 2
@@ -43,21 +43,21 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def count_parts(model: nn.Module, size: tuple[int, int]) -> list[Part]:
-    """Count the parts of a model of mmpretrain, mmseg or mmdet that run in inference, for one image.
+def count_by_part(model: nn.Module, size: tuple[int, int]) -> list[Part]:
+    """Count the parameters and multiply-adds of each part of a model that runs in inference, for one image.
 
-    Two-stage detectors are counted with 1000 RoIs for boxes and 100 for masks, segmentors without the auxiliary head,
-    which only training uses, and trackers by their detector on one frame. The model cannot be used afterwards, since
-    parts of it are moved to the meta device.
+    The model is one of mmpretrain, mmseg or mmdet. Two-stage detectors are counted with 1000 RoIs for boxes and 100 for
+    masks, segmentors without the auxiliary head, which only training uses, and trackers by their detector on one frame.
+    The model cannot be used afterwards, since parts of it are moved to the meta device.
     """
     model = getattr(model, 'detector', model).eval()
     for name, child in model.named_children():
-        # Heads of the MaskFormer family have a pixel decoder.
+        # The heads of the MaskFormer family, which have a pixel decoder, stay on the CPU too.
         if not is_part_of_transformer(model, name) and not hasattr(child, 'pixel_decoder'):
             child.to('meta')
     feats: tuple[Tensor, ...] = (torch.empty(1, getattr(model.backbone, 'in_channels', 3), *size, device='meta'),)
     parts = []
-    for name, module, run in iter_steps(model):
+    for name, module, run in iter_parts(model):
         inputs, outputs = feats, []
         macs = count_macs(lambda run=run, inputs=inputs, outputs=outputs: outputs.append(run(inputs)))
         parts.append(Part(name, count_parameters(module), macs))
@@ -66,15 +66,15 @@ def count_parts(model: nn.Module, size: tuple[int, int]) -> list[Part]:
     return parts
 
 
-def iter_steps(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
-    """Yield the parts of a model in the order in which they run: name, module and a function of the feature maps."""
+def iter_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
+    """Yield the name and module of each part, in the order in which they run, and a function that runs it."""
     yield 'backbone', model.backbone, lambda feats: model.backbone(feats[0])
     if getattr(model, 'neck', None) is not None:
         yield 'neck', model.neck, model.neck
     if getattr(model, 'rpn_head', None) is not None:
         yield 'rpn head', model.rpn_head, model.rpn_head
     if getattr(model, 'roi_head', None) is not None:
-        yield from iter_roi_steps(model.roi_head)
+        yield from iter_roi_parts(model.roi_head)
     elif getattr(model, 'panoptic_head', None) is not None:
         yield 'panoptic head', model.panoptic_head, partial(run_maskformer_head, model.panoptic_head)
     elif getattr(model, 'decode_head', None) is not None:
@@ -107,7 +107,7 @@ def run_detr_transformer(model: nn.Module, feats: tuple[Tensor, ...]) -> object:
     """Run the transformer and box head of a DETR detector on the CPU, on zeros of the feature maps' shapes."""
     from mmdet.structures import DetDataSample
 
-    size = tuple(8 * side for side in feats[0].shape[2:])
+    size = tuple(8 * side for side in feats[0].shape[2:])  # the finest feature map has stride 8
     sample = DetDataSample(metainfo={'batch_input_shape': size, 'img_shape': size})
     feats = [torch.zeros(feat.shape) for feat in feats]
     with avoid_fused_attention():
@@ -124,13 +124,13 @@ def avoid_fused_attention() -> Iterator[None]:
         yield
 
 
-def iter_roi_steps(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
-    """Yield the box and mask heads of a two-stage detector; of a cascade those of all stages, which it averages."""
+def iter_roi_parts(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
+    """Yield the box and mask heads of a two-stage detector. In a cascade the heads of all stages run."""
     for kind, num_rois in (('bbox', NUM_BOX_ROIS), ('mask', NUM_MASK_ROIS)):
         if getattr(roi_head, f'{kind}_head', None) is None:
             continue
-        heads = as_list(getattr(roi_head, f'{kind}_head'))
-        extractors = as_list(getattr(roi_head, f'{kind}_roi_extractor'))
+        heads = list_modules(getattr(roi_head, f'{kind}_head'))
+        extractors = list_modules(getattr(roi_head, f'{kind}_roi_extractor'))
         for i, (head, extractor) in enumerate(zip(heads, extractors, strict=True), start=1):
             output_size = extractor.roi_layers[0].output_size
             rois = torch.empty(num_rois, extractor.out_channels, *output_size, device='meta')
@@ -138,6 +138,6 @@ def iter_roi_steps(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callab
             yield name, head, lambda _, head=head, rois=rois: head(rois)
 
 
-def as_list(module: nn.Module) -> list[nn.Module]:
-    """Return the modules of a ModuleList, or a list of the only module."""
+def list_modules(module: nn.Module) -> list[nn.Module]:
+    """Return the modules in a ModuleList. Return a list with the module itself if it is not a ModuleList."""
     return list(module) if isinstance(module, nn.ModuleList) else [module]

@@ -22,20 +22,21 @@ from torch import nn
 
 from ..config import enter_scope, iter_dicts
 from ..datasets import miniature
-from ..datasets.checks.sources import find_format, get_type_name, iter_leaf_datasets
+from ..datasets.checks.sources import find_format, get_type_name, iter_unwrapped_datasets
 from ..datasets.classes import list_imagenet_folders, make_coco_categories
 from ..errors import UserError
 
+# Dataloaders of a config, each with the split of the miniature dataset that it reads.
 LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val', 'test_dataloader': 'val'}
 ITERATIONS, BATCH_SIZE, NUM_EVAL_BATCHES = 2, 2, 3
 # Image sides are not scaled below this, in pixels.
 MIN_SIDE = 64
 # Config keys that are sizes in pixels if they are ints; floats are ratios.
 PIXEL_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale', 'img_scales', 'max_size', 'stride')
-# Limits on boxes and queries per image, for speed; for a 64 px image DINO chooses queries among 85 encoder tokens.
+# Maximum numbers of boxes and queries per image. DINO chooses its queries among encoder tokens, 85 for a 64 px image.
 MAX_VALUES = {'nms_pre': 200, 'max_per_img': 50, 'num_queries': 50}
 MAX_SAMPLED_BOXES = 32
-Say = Callable[[str], None]
+Say = Callable[[str], None]  # prints a line
 
 
 def shrink(cfg: Config, folder: Path, divisor: int) -> list[str]:
@@ -47,10 +48,10 @@ def shrink(cfg: Config, folder: Path, divisor: int) -> list[str]:
         divisor: The number by which image sides in pixels are divided.
 
     Returns:
-        A note for each change because of which the dry run differs from the real one.
+        A note for each way in which the dry run differs from a real run.
 
     Raises:
-        UserError: The data are missing, and there is no miniature in their format.
+        UserError: The data are missing, and no miniature can be written in their format.
     """
     enter_scope(cfg)
     # val_dataloader and test_dataloader may be the same object: copy them, so that each is scaled down separately.
@@ -82,7 +83,7 @@ def shrink(cfg: Config, folder: Path, divisor: int) -> list[str]:
 
 
 def shorten_schedule(cfg: Config) -> list[str]:
-    """Set the config to train two iterations on one device and then save a checkpoint; return notes."""
+    """Set the config to train two iterations, then save a checkpoint. Return notes on what the dry run leaves out."""
     notes, by_epoch = [], 'max_epochs' in cfg.train_cfg
     for scheduler in cfg.get('param_scheduler') or []:
         # By default `end` is the end of training. mmengine raises an error if a scheduler begins after it.
@@ -113,59 +114,59 @@ def set_train_length(cfg: Config, rounds: int) -> None:
 
 
 def divide_sides(value: Any, divisor: int) -> Any:
-    """Divide a side in pixels, or nested lists of sides, but not below 64 px. Floats are ratios and are kept."""
+    """Divide a side in pixels, or nested lists of sides, but not below ``MIN_SIDE``. Floats are ratios and are kept."""
     if isinstance(value, (list, tuple)):
         return type(value)(divide_sides(inner, divisor) for inner in value)
     return max(value // divisor, MIN_SIDE) if type(value) is int and value > MIN_SIDE else value
 
 
 def use_miniature(cfg: Config, root: Path) -> str:
-    """Use miniature data with the config's classes unless the config's own data exist; return a note."""
-    leaves = [
-        (split, leaf)
+    """If the config's data are missing, write and use a miniature dataset with its classes. Return a note."""
+    datasets = [
+        (split, dataset)
         for name, split in LOADERS.items()
         if cfg.get(name)
-        for leaf in iter_leaf_datasets(cfg[name].dataset)
+        for dataset in iter_unwrapped_datasets(cfg[name].dataset)
     ]
-    paths = [Path(leaf.get('data_root') or '', leaf.get('ann_file') or '') for _, leaf in leaves]
+    paths = [Path(dataset.get('data_root') or '', dataset.get('ann_file') or '') for _, dataset in datasets]
     missing = [path for path in paths if not path.exists()]
     if not missing:
         return "data: the first images of the config's datasets"
-    for split, leaf in leaves:
-        use_format = use_cifar if get_type_name(leaf).startswith('CIFAR') else MINIATURES.get(find_format(leaf))
+    for split, dataset in datasets:
+        use_format = use_cifar if get_type_name(dataset).startswith('CIFAR') else MINIATURES.get(find_format(dataset))
         if use_format is None:
             raise UserError(
-                f'{missing[0]} does not exist, and mmgcvit cannot make sample data for {leaf.type}: it can only for '
-                'the annotation formats of COCO, ADE20K, ImageNet and CIFAR. Put your data at that path'
+                f'{missing[0]} does not exist, and mmgcvit cannot write sample data for {dataset.type}. It can do so '
+                'in the formats of COCO, ADE20K, ImageNet and CIFAR. Put your data at this path'
             )
         with DATASETS.switch_scope_and_registry(None) as registry:
-            dataset_class = registry.get(leaf.type) if isinstance(leaf.type, str) else leaf.type
+            dataset_class = registry.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
         default_metainfo = getattr(dataset_class, 'METAINFO', None) or {}
-        use_format(leaf, split, root, {**default_metainfo, **(leaf.get('metainfo') or {})}, cfg)
+        use_format(dataset, split, root, {**default_metainfo, **(dataset.get('metainfo') or {})}, cfg)
     annotations = root / 'coco' / 'annotations'
     for evaluator in iter_dicts([cfg.get('val_evaluator'), cfg.get('test_evaluator')]):
         if evaluator.get('ann_file'):
             evaluator['ann_file'] = f'{annotations}/instances_val2017.json'
-    return f'data: miniatures of scanned digits in {root}, as {missing[0]} does not exist'
+    return f'data: sample images of scanned digits in {root}, because {missing[0]} does not exist'
 
 
-def use_coco(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
+def use_coco(dataset: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
     if not (root / 'coco').exists():
         miniature.write_miniature_coco(root / 'coco', make_coco_categories(metainfo.get('classes') or ('object',)))
-    leaf.update(data_root=f'{root / "coco"}/', ann_file=f'annotations/instances_{split}2017.json')
-    # Assigned, because ConfigDict.update merges dicts and would keep other prefixes.
-    leaf.data_prefix = {'img': f'{split}2017/'}
+    dataset.update(data_root=f'{root / "coco"}/', ann_file=f'annotations/instances_{split}2017.json')
+    # Not with update, because ConfigDict.update merges dicts and would keep other prefixes.
+    dataset.data_prefix = {'img': f'{split}2017/'}
 
 
-def use_ade20k(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
+def use_ade20k(dataset: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
     folder, subset = root / 'ADEChallengeData2016', {'train': 'training', 'val': 'validation'}[split]
     if not folder.exists():
         miniature.write_miniature_ade20k(folder, max(len(metainfo.get('classes') or ()) - 1, 1))
-    leaf.update(data_root=str(folder), ann_file='', img_suffix='.jpg', seg_map_suffix='.png')
-    leaf.data_prefix = {'img_path': f'images/{subset}', 'seg_map_path': f'annotations/{subset}'}
+    dataset.update(data_root=str(folder), ann_file='', img_suffix='.jpg', seg_map_suffix='.png')
+    dataset.data_prefix = {'img_path': f'images/{subset}', 'seg_map_path': f'annotations/{subset}'}
 
 
-def use_imagenet(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
+def use_imagenet(dataset: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
     classes = metainfo.get('classes') or range(cfg.model.head.num_classes)
     folders = (
         list_imagenet_folders() if len(classes) == 1000 else [f'class_{number:03d}' for number in range(len(classes))]
@@ -173,24 +174,24 @@ def use_imagenet(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, A
     if not (root / 'imagenet').exists():
         images = math.ceil(ITERATIONS * BATCH_SIZE / len(folders))
         miniature.write_miniature_imagenet(root / 'imagenet', folders, per_folder=images)
-    leaf.update(data_root=str(root / 'imagenet'), ann_file='', data_prefix=split)
-    leaf.pop('split', None)
+    dataset.update(data_root=str(root / 'imagenet'), ann_file='', data_prefix=split)
+    dataset.pop('split', None)
 
 
-def use_cifar(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
+def use_cifar(dataset: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
     """Use class folders instead of CIFAR's files, whose checksums mmpretrain verifies."""
-    pipeline = [{'type': 'LoadImageFromFile'}, {'type': 'Resize', 'scale': 32}, *leaf.pipeline]
-    leaf.clear()
-    leaf.update(type='CustomDataset', metainfo={'classes': metainfo['classes']}, pipeline=pipeline)
-    use_imagenet(leaf, split, root, metainfo, cfg)
+    pipeline = [{'type': 'LoadImageFromFile'}, {'type': 'Resize', 'scale': 32}, *dataset.pipeline]
+    dataset.clear()
+    dataset.update(type='CustomDataset', metainfo={'classes': metainfo['classes']}, pipeline=pipeline)
+    use_imagenet(dataset, split, root, metainfo, cfg)
 
 
-# Functions that use a miniature, by the format that find_format returns.
+# Functions that write a miniature dataset and set its paths in a config, by the format that find_format returns.
 MINIATURES = {'coco': use_coco, 'ade20k': use_ade20k, 'imagenet': use_imagenet}
 
 
 class WatchTrainingHook(Hook):
-    """Record the first iteration, the initial weights, the losses, and which parameters had a gradient."""
+    """Record the number of the first iteration, the initial weights, the losses, and the parameters with a gradient."""
 
     priority = 'LOWEST'
 
@@ -218,8 +219,7 @@ def copy_weights(model: nn.Module) -> dict[str, torch.Tensor]:
 def run(cfg: Config, say: Say) -> None:
     """Build, train, save, resume, validate and test a config that :func:`shrink` has scaled down.
 
-    ``say`` is called with a line for each step. If a step raises an error, the line names the step and the error is
-    raised again.
+    ``say`` is called with a line for each step. If a step raises an error, its line says so, and the error is raised.
     """
     step = partial(report_step, say)
     with step('build') as results:
@@ -231,10 +231,10 @@ def run(cfg: Config, say: Say) -> None:
         trained = copy_weights(runner.model)
         num_changed = sum(not torch.equal(trained[name], weight) for name, weight in first.weights.items())
         if not num_changed:
-            raise UserError('training changed no weight')
+            raise UserError('training changed no weight. Check the learning rate')
         results.append(f'{num_changed} of {len(trained)} weights changed')
     with step('save'):
-        checkpoint = read_latest_checkpoint(cfg)
+        checkpoint = find_latest_checkpoint(cfg)
     with step('resume'):
         set_train_length(cfg, 2)
         cfg.load_from, cfg.resume = checkpoint, True
@@ -250,13 +250,13 @@ def run(cfg: Config, say: Say) -> None:
             results.append(format_scores(runner.val_loop.run()))
     if cfg.get('test_cfg') is not None:
         with step('test') as results:
-            cfg.load_from, cfg.resume = read_latest_checkpoint(cfg), False
+            cfg.load_from, cfg.resume = find_latest_checkpoint(cfg), False
             results.append(format_scores(build(cfg).test()))
 
 
 @contextmanager
 def report_step(say: Say, name: str) -> Iterator[list[str]]:
-    """Report the duration and results of a step, which the ``with`` block appends, or that it failed."""
+    """Report a step's duration and the results that the ``with`` block appends to the yielded list, or its failure."""
     start_time, results = time.perf_counter(), []
     try:
         yield results
@@ -267,7 +267,7 @@ def report_step(say: Say, name: str) -> Iterator[list[str]]:
 
 
 def build(cfg: Config) -> Runner:
-    # Runners of the same name would share their logs.
+    # Runners with the same experiment name would share a log.
     cfg.experiment_name = f'dry_run_{time.time_ns()}'
     return Runner.from_cfg(deepcopy(cfg))
 
@@ -289,7 +289,7 @@ def train(runner: Runner, cfg: Config) -> WatchTrainingHook:
     return watch
 
 
-def read_latest_checkpoint(cfg: Config) -> str:
+def find_latest_checkpoint(cfg: Config) -> str:
     file = Path(cfg.work_dir, 'last_checkpoint')
     if not file.is_file():
         raise UserError('training saved no checkpoint')

@@ -8,7 +8,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 from torch import Tensor
 
-NUM_LABELS = 256
+NUM_LABELS = 256  # values of an 8-bit segmentation map
 
 
 @METRICS.register_module()
@@ -16,7 +16,7 @@ class GroupAccuracy(BaseMetric):
     """The accuracy (recall of pixels, in percent) of each class, averaged over the classes of each group.
 
     Args:
-        groups: Class names of each group, by the name that follows ``accuracy/`` in the log.
+        groups: The class names of each group. In the log a group's key follows ``accuracy/``.
     """
 
     default_prefix = 'accuracy'

@@ -1,8 +1,7 @@
 """Export trained models to ONNX files, which run without this package and without torch.
 
-Start with :func:`export_onnx`, then read :mod:`.graphs` and :mod:`.detector`.
-:mod:`.onnx_predictor` runs inference with such a
-file; it imports neither torch nor this package.
+Read :func:`export_onnx` first, then :mod:`.graphs` and :mod:`.detector`. :mod:`.onnx_predictor` runs inference with an
+exported file. It imports neither torch nor the rest of this package, so that it can be copied into other projects.
 """
 
 from .writing import check_export_packages, export_onnx

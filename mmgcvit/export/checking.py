@@ -1,4 +1,4 @@
-"""Compare the outputs of an ONNX file in onnxruntime with the model's, at sizes other than the traced one."""
+"""Compare an ONNX file's outputs in onnxruntime with the PyTorch model's, at image sizes other than the traced one."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -21,14 +21,18 @@ TOLERANCE = 1e-4
 
 
 class Difference(NamedTuple):
-    """The largest difference of all outputs and sizes, relative to the output's largest value, and the output."""
+    """The largest difference between the file's outputs and the model's."""
 
-    largest: float
-    output: str
+    largest: float  # relative to the largest absolute value of the output
+    output: str  # the name of the output that has this difference
 
 
 def compare(predictor: Predictor, path: Path) -> Difference:
-    """Compare a file with its model on random images. Detectors are compared with a score threshold of 0."""
+    """Compare a file with its model on random images, detectors with a score threshold of 0.
+
+    Raises:
+        UserError: The outputs differ by more than :data:`TOLERANCE`, or other objects are detected.
+    """
     is_detector, content = predictor.task == 'detection', path.read_bytes()
     if is_detector:
         predictor, content = remove_score_threshold(predictor, content)
@@ -36,7 +40,7 @@ def compare(predictor: Predictor, path: Path) -> Difference:
     names = [output.name for output in session.get_outputs()]
     worst = Difference(0.0, names[0])
     for seed, (batch, height, width) in enumerate(SHAPES):
-        # Large spots with noise, as few detectors find any object in noise alone.
+        # The images are large spots with noise, because most detectors find no object in noise alone.
         generator = torch.Generator().manual_seed(seed)
         spots, noise = (torch.randn(batch, 3, *size, generator=generator) for size in ((5, 7), (height, width)))
         images = 1.5 * F.interpolate(spots, size=(height, width), mode='bicubic') + 0.5 * noise
@@ -48,9 +52,8 @@ def compare(predictor: Predictor, path: Path) -> Difference:
         worst = max([worst, *differences])
     if not worst.largest <= TOLERANCE:
         raise UserError(
-            f"The {worst.output} of the ONNX file differ from the model's by {worst.largest:.1e} of their largest "
-            'value. At '
-            f'most {TOLERANCE} is allowed, so the file was removed. To keep it without this check, add --no-check'
+            f"the ONNX file's {worst.output} differ from the model's by {worst.largest:.1e} of their largest value. At "
+            f'most {TOLERANCE} is allowed, so no file is written. To write it without this check, add --no-check'
         )
     return worst
 
@@ -63,7 +66,7 @@ def open_session(content: bytes) -> Any:
 
 
 def compute_difference(output: np.ndarray, expected: np.ndarray) -> float:
-    """Return the largest difference relative to the largest absolute expected value; infinity if shapes differ."""
+    """Return the largest difference divided by the largest absolute expected value, or infinity if shapes differ."""
     if output.shape != expected.shape:
         return float('inf')
     expected = expected.astype(np.float64)
@@ -94,7 +97,7 @@ def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.nd
             'image_indices': torch.cat([pred.labels.new_full((len(pred),), i) for i, pred in enumerate(predictions)]),
         }
         if network.roi_head.with_mask:
-            # mmdet returns masks pasted into the image; the file has masks inside the boxes.
+            # mmdet's masks cover the whole image and the file's only the box, so compare with those of the graph.
             graph = build_export_module(predictor)
             objects = (outputs['boxes'], outputs['labels'], outputs['image_indices'])
             outputs['masks'] = graph.predict_masks(graph.extract_feature_maps(images), *objects)
@@ -102,32 +105,32 @@ def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.nd
 
 
 def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predictor, bytes]:
-    """Copy a detector and its file with a score threshold of 0, as few objects in random images have high scores."""
+    """Copy a detector and its file with a score threshold of 0, because random images have few high-scoring objects."""
     import onnx
 
     predictor = deepcopy(predictor)
     predictor.network.roi_head.test_cfg.score_thr = 0.0
     predictor.network.test_cfg.rcnn.score_thr = 0.0
     model = onnx.load_from_string(content)
-    # The threshold is the last input of the last NMS.
+    # The score threshold is the last input of the last NonMaxSuppression node, a constant.
     last_nms = [node for node in model.graph.node if node.op_type == 'NonMaxSuppression'][-1]
     (constant,) = (node for node in model.graph.node if node.output and node.output[0] == last_nms.input[-1])
     constant.attribute[0].t.CopyFrom(onnx.numpy_helper.from_array(np.zeros(1, np.float32)))
     return predictor, model.SerializeToString()
 
 
-# Maximum share of the sum of scores in objects without a match: NMS can depend on the last digit of an IoU or a score,
-# mostly between low-scoring boxes. In a wrong graph most objects have no match.
+# Maximum share of objects without a match, weighted by score. A few are normal, since rounding of an IoU or a score can
+# change which low-scoring boxes NMS keeps. If the graph is wrong, most objects have no match.
 MAX_UNMATCHED = 0.02
-# Tolerance of scores, and of box coordinates relative to the image's longer side, between objects that match. Their
-# labels and images must be equal.
+# Two objects match if their labels and images are equal, and their scores and their box coordinates, divided by the
+# image's longer side, differ by at most this.
 MATCH_TOLERANCE = 1e-3
 
 
 def match_objects(
     outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], size: tuple[int, int]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return the objects that the file and the model both find in images of ``size`` (height, width), in one order."""
+    """Return the objects that both the file and the model find in images of ``size`` (height, width), in one order."""
     indices, expected_indices = [], []
     for i, box in enumerate(expected['boxes']):
         is_match = np.abs(outputs['boxes'] - box).max(axis=1, initial=0.0) <= MATCH_TOLERANCE * max(size)
@@ -141,9 +144,8 @@ def match_objects(
     for objects, matched in ((outputs, indices), (expected, expected_indices)):
         if objects['scores'][matched].sum() < (1 - MAX_UNMATCHED) * objects['scores'].sum():
             raise UserError(
-                f'The ONNX file detects only {len(indices)} of the {len(expected["scores"])} objects that the model '
-                'detects in '
-                'random images, so the file was removed. To keep it without this check, add --no-check'
+                f'of the {len(expected["scores"])} objects that the model detects in random images, the ONNX file '
+                f'detects only {len(indices)}, so no file is written. To write it without this check, add --no-check'
             )
     matches = {name: outputs[name][indices] for name in outputs}
     return matches, {name: expected[name][expected_indices] for name in expected}

@@ -1,9 +1,9 @@
-"""Implement two-stage detectors with ONNX operators: from normalised images to boxes, scores, labels and masks.
+"""Implement mmdet's two-stage detectors so that they can be exported: images to boxes, scores, labels and masks.
 
 :class:`DetectorGraph` predicts the same as mmdet's two-stage detectors, NMS included, for any batch and image size.
 Read its ``forward``, then the methods below in the order of their calls, then the functions that they call.
 
-Shapes: B batch, P proposals of an image, K classes, N objects of all images.
+Shapes: B images of the batch, P proposals of an image, K classes, N objects of all images.
 """
 
 import math
@@ -33,12 +33,12 @@ SUPPORTED = (
     "Export supports mmdet's Faster, Mask and Cascade R-CNN with RPNHead, ConvFCBBoxHead, FCNMaskHead, "
     "DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
 )
-# Score of positions without an object, and a threshold halfway between it and the other scores, from 0 to 1.
-NO_OBJECT, IS_OBJECT = -1.0, -0.5
+# Scores are from 0 to 1. A box that is dropped gets the score NO_OBJECT; scores above the threshold are of other boxes.
+NO_OBJECT, OBJECT_THRESHOLD = -1.0, -0.5
 
 
 class DetectorGraph(nn.Module):
-    """A two-stage detector of mmdet for tracing, in eval mode. :func:`check_supported` rejects other detectors."""
+    """A two-stage detector of mmdet for tracing, in eval mode. :func:`check_supported` says which are supported."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -47,22 +47,22 @@ class DetectorGraph(nn.Module):
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
         self.rpn_head = model.rpn_head
-        self.box_heads = nn.ModuleList(as_list(roi_head.bbox_head))
-        self.box_extractors = as_list(roi_head.bbox_roi_extractor)
-        self.mask_heads = nn.ModuleList(as_list(roi_head.mask_head) if roi_head.with_mask else [])
-        self.mask_extractors = as_list(roi_head.mask_roi_extractor) if roi_head.with_mask else []
+        self.box_heads = nn.ModuleList(list_modules(roi_head.bbox_head))
+        self.box_extractors = list_modules(roi_head.bbox_roi_extractor)
+        self.mask_heads = nn.ModuleList(list_modules(roi_head.mask_head) if roi_head.with_mask else [])
+        self.mask_extractors = list_modules(roi_head.mask_roi_extractor) if roi_head.with_mask else []
         self.size_divisor = model.data_preprocessor.pad_size_divisor
         self.rpn_cfg, self.rcnn_cfg = model.test_cfg.rpn, model.test_cfg.rcnn
         names = ['boxes', 'scores', 'labels', 'image_indices', *(['masks'] if roi_head.with_mask else [])]
-        self.outputs = {name: {0: 'objects'} for name in names}
+        self.output_axes = {name: {0: 'objects'} for name in names}  # the dynamic axes of each output
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Predict the objects in images (B, 3, H, W), image by image, the highest-scoring first.
+        """Predict the objects in a batch of images (B, 3, H, W), ordered by image, then by descending score.
 
-        Return boxes (N, 4) in pixels of the images, scores (N,), labels (N,), image indices (N,), and, if the detector
-        predicts masks, mask probabilities inside the boxes, (N, h, w).
+        Return boxes (N, 4) = [x1, y1, x2, y2] in pixels, scores (N,), labels (N,) and image indices (N,). If the
+        detector predicts masks, also return mask probabilities inside the boxes, (N, h, w).
         """
-        # In a trace this depends on the input, so it is not fixed to the example's height and width.
+        # shape_as_tensor is an operator in the trace, so the size is not fixed to the example's height and width.
         size = shape_as_tensor(images)[-2:].to(images.device)
         feature_maps = self.extract_feature_maps(images)
         proposals, is_proposal = self.predict_proposals(feature_maps, size)
@@ -79,7 +79,7 @@ class DetectorGraph(nn.Module):
         return self.neck(self.backbone(pad_images(images, self.size_divisor)))
 
     def predict_proposals(self, feature_maps: tuple[Tensor, ...], size: Tensor) -> tuple[Tensor, Tensor]:
-        """Return boxes (B, P, 4) sorted by score, and whether each is a proposal or padding, (B, P)."""
+        """Return boxes (B, P, 4) by descending score, and a mask (B, P), False where an image has fewer proposals."""
         scores, deltas = self.rpn_head(feature_maps)
         anchors = self.rpn_head.prior_generator.grid_priors([s.shape[-2:] for s in scores], device=size.device)
         nms_pre = self.rpn_cfg.get('nms_pre', -1)
@@ -88,7 +88,7 @@ class DetectorGraph(nn.Module):
             top_scores, order = select_top_scores(logits.permute(0, 2, 3, 1).flatten(1).sigmoid(), nms_pre)
             level_deltas = level_deltas.permute(0, 2, 3, 1).reshape(level_deltas.shape[0], -1, 4)
             levels.append((top_scores, gather_rows(level_deltas, order), level_anchors[order]))
-        # NMS is applied to each level separately: the levels are the operator's classes.
+        # NMS is applied to each level separately, so the levels are the class dimension of ONNX's NonMaxSuppression.
         scores_by_level = [
             torch.cat([s if i == level else fill_no_object(s) for i, (s, _, _) in enumerate(levels)], dim=1)
             for level in range(len(levels))
@@ -100,9 +100,9 @@ class DetectorGraph(nn.Module):
         if min_size >= 0:
             is_large = (boxes[..., 2:] - boxes[..., :2] > min_size).all(-1)
             scores = scores.masked_fill(~is_large.unsqueeze(1), NO_OBJECT)
-        scores = apply_nms(boxes, scores, self.rpn_cfg.nms.iou_threshold, IS_OBJECT).amax(1)
+        scores = apply_nms(boxes, scores, self.rpn_cfg.nms.iou_threshold, OBJECT_THRESHOLD).amax(1)
         scores, order = select_top_scores(scores, self.rpn_cfg.max_per_img)
-        return gather_rows(boxes, order), scores > IS_OBJECT
+        return gather_rows(boxes, order), scores > OBJECT_THRESHOLD
 
     def predict_boxes(self, feature_maps: tuple[Tensor, ...], boxes: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
         """Return boxes (B, K, P, 4) and scores (B, K, P) of every class, predicted from proposals (B, P, 4).
@@ -115,7 +115,7 @@ class DetectorGraph(nn.Module):
         for stage, (head, extractor) in enumerate(zip(self.box_heads, self.box_extractors, strict=True)):
             rois = torch.cat([indices, boxes], dim=-1).flatten(0, 1)
             head_logits, deltas = head(extract_roi_features(extractor, feature_maps, rois))
-            # Not unflatten: the exporter makes its sizes constants.
+            # Use reshape, because the exporter would turn the sizes of unflatten into constants.
             logits.append(head_logits.reshape(batch, proposals, -1))
             # One box for all classes if the head is class-agnostic, else one per class.
             class_boxes = deltas.reshape(batch, proposals, -1, 4)
@@ -131,7 +131,7 @@ class DetectorGraph(nn.Module):
     ) -> Tensor:
         """Return the probability that a pixel of a box belongs to the object, (N, h, w), averaged over the heads."""
         rois = torch.cat([image_indices.unsqueeze(1).to(boxes.dtype), boxes], dim=1)
-        # Some runtimes reject convolutions of an empty batch, so one region is added here and removed afterwards.
+        # Some runtimes reject convolutions of an empty batch, so one RoI is added here and its mask is removed below.
         rois = torch.cat([rois, rois.new_zeros(1, 5)])
         heads = zip(self.mask_heads, self.mask_extractors, strict=True)
         masks = [head(extract_roi_features(extractor, feature_maps, rois)).sigmoid() for head, extractor in heads]
@@ -151,26 +151,26 @@ def pad_images(images: Tensor, divisor: int) -> Tensor:
 
 
 def select_objects(boxes: Tensor, scores: Tensor, rcnn_cfg: ConfigDict) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return boxes (N, 4), scores, labels and image indices (N,) after NMS of boxes (B, K, P, 4), scores (B, K, P)."""
+    """Apply NMS to boxes (B, K, P, 4), scores (B, K, P). Return boxes (N, 4), scores, labels and image indices (N,)."""
     iou_threshold, score_thr = rcnn_cfg.nms.iou_threshold, rcnn_cfg.score_thr
-    # Boxes differ between classes, so each class is passed to the operator as a separate image.
+    # NonMaxSuppression takes the same boxes for all classes. Here they differ, so each class is passed as an image.
     kept = apply_nms(boxes.flatten(0, 1), scores.flatten(0, 1).unsqueeze(1), iou_threshold, score_thr)
     top_scores, order = select_top_scores(kept.reshape_as(scores).flatten(1), rcnn_cfg.max_per_img)
-    image, rank = (top_scores > IS_OBJECT).nonzero().unbind(1)
+    image, rank = (top_scores > OBJECT_THRESHOLD).nonzero().unbind(1)
     index = order[image, rank]
     labels = torch.div(index, scores.shape[2], rounding_mode='floor')
     return boxes.flatten(1, 2)[image, index], top_scores[image, rank], labels, image
 
 
-# mmdet's default limit (1 / wh_ratio_clip) of the factor by which the width and height of a box change.
+# A box's width and height change by this factor at most. It is mmdet's default, 1 / wh_ratio_clip.
 MAX_FACTOR = 1000 / 16
 
 
 def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size: Tensor) -> Tensor:
     """Move and scale boxes by deltas (Girshick et al., R-CNN, appendix C), and clip them to images of ``size`` (2,).
 
-    Boxes (..., 4) are left, top, right, bottom in pixels. Deltas (..., 4) are the shift of the centre relative to width
-    and height, and the logarithms of the factors of width and height. Both are broadcast.
+    Boxes (..., 4) = [x1, y1, x2, y2] in pixels; size = [height, width]. Deltas (..., 4) = [dx, dy, dw, dh]: dx and dy
+    shift the centre in units of the box's width and height, which are multiplied by exp(dw) and exp(dh).
     """
     deltas = deltas * deltas.new_tensor(coder.stds) + deltas.new_tensor(coder.means)
     top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
@@ -184,28 +184,29 @@ def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size:
 
 
 def extract_roi_features(extractor: SingleRoIExtractor, feature_maps: tuple[Tensor, ...], rois: Tensor) -> Tensor:
-    """Return features (n, C, h, w) of regions (n, 5), image index and corners, from the level that fits their size.
+    """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels.
 
-    The level follows from the square root of the area (Lin et al., FPN, equation 1).
+    An RoI's features come from the FPN level that fits the square root of its area (Lin et al., FPN, equation 1).
     """
     layers = extractor.roi_layers
-    octaves = torch.log2((rois[:, 3:] - rois[:, 1:3]).prod(1).sqrt() / extractor.finest_scale + 1e-6).floor()
-    levels = octaves.clamp(0, len(layers) - 1).long()
+    levels = torch.log2((rois[:, 3:] - rois[:, 1:3]).prod(1).sqrt() / extractor.finest_scale + 1e-6).floor()
+    levels = levels.clamp(0, len(layers) - 1).long()
     indices = [(levels == level).nonzero()[:, 0] for level in range(len(layers))]
     features = [
         roi_align(x, rois[index], layer.output_size, layer.spatial_scale, layer.sampling_ratio, layer.aligned)
         for x, index, layer in zip(feature_maps, indices, layers, strict=False)
     ]
-    order = torch.cat(indices)
+    order = torch.cat(indices)  # sorted by level; the scatter below restores the order of the RoIs
     positions = torch.arange(order.shape[0], device=order.device)
     return torch.cat(features)[torch.empty_like(order).scatter(0, order, positions)]
 
 
 def select_top_scores(scores: Tensor, max_scores: int) -> tuple[Tensor, Tensor]:
-    """Return the ``max_scores`` highest of scores (B, n), sorted, and their indices; all if it is 0 or less."""
+    """Sort scores (B, n) in descending order. Return the first ``max_scores`` (if <= 0, all), and their indices."""
     if max_scores <= 0:
         return scores.sort(dim=1, descending=True)
-    # Not sort: TensorRT sorts fewer than 3840 only. The minimum is a tensor, so that the trace does not fix its value.
+    # torch.sort would be exported as a TopK of all scores, and TensorRT's TopK has k <= 3840. The minimum is a tensor,
+    # because the exporter would make a number a constant.
     return scores.topk(torch.minimum(shape_as_tensor(scores)[1], torch.tensor(max_scores)), dim=1)
 
 
@@ -215,7 +216,7 @@ def gather_rows(values: Tensor, order: Tensor) -> Tensor:
 
 
 def apply_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
-    """Return the scores (B, K, n) of boxes (B, n, 4), ``NO_OBJECT`` if :class:`NonMaxSuppression` drops the box."""
+    """Apply NMS to boxes (B, n, 4) and return the scores (B, K, n), with ``NO_OBJECT`` for boxes that it drops."""
     image, label, box = NonMaxSuppression.apply(boxes, scores, float(iou_threshold), float(score_thr)).unbind(1)
     flat = scores.flatten()
     index = (image * scores.shape[1] + label) * scores.shape[2] + box
@@ -224,19 +225,19 @@ def apply_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: fl
 
 
 def fill_no_object(scores: Tensor) -> Tensor:
-    """Return ``NO_OBJECT`` in the shape of scores. The exporter would make ``torch.full_like`` a constant."""
+    """Return ``NO_OBJECT`` in the shape of ``scores``. The exporter would turn ``torch.full_like`` into a constant."""
     return scores.clamp(max=NO_OBJECT)
 
 
 class NonMaxSuppression(torch.autograd.Function):
     """Non-maximum suppression (NMS) by ONNX's operator in an export, and by torchvision's otherwise.
 
-    Boxes (B, n, 4) and scores (B, K, n) give the indices (m, 3) of the boxes that are kept: image, class, box. Boxes
-    that score above ``score_thr`` are candidates; a candidate is dropped if its IoU with a higher-scoring one of
-    the same image and class is above ``iou_threshold``.
+    Boxes (B, n, 4) and scores (B, K, n) give the indices (m, 3) = [image, class, box] of the boxes that are kept. Boxes
+    that score above ``score_thr`` are candidates. A candidate is dropped if its IoU with a higher-scoring box of the
+    same image and class, which is kept, is above ``iou_threshold``.
     """
 
-    # No limit: the operator requires a maximum number of boxes, which runtimes store in 32 bits.
+    # The operator requires a maximum number of boxes. This one, the largest that fits into 32 bits, is no limit.
     max_boxes = 2**31 - 1
 
     @staticmethod
@@ -253,23 +254,27 @@ class NonMaxSuppression(torch.autograd.Function):
         values = ([NonMaxSuppression.max_boxes], [iou_threshold], [score_thr])
         constants = [g.op('Constant', value_t=torch.tensor(value)) for value in values]
         indices = g.op('NonMaxSuppression', boxes, scores, *constants)
-        # Otherwise the exporter makes the example's number of boxes a constant.
+        # Without this type the exporter would make the example's number of boxes a constant.
         indices.setType(boxes.type().with_dtype(torch.int64).with_sizes([None, 3]))
         return indices
 
 
-def as_list(part: nn.Module) -> list[nn.Module]:
-    """Return the heads or extractors as a list. A cascade has one for each stage, other detectors have one."""
+def list_modules(part: nn.Module) -> list[nn.Module]:
+    """Return heads or RoI extractors as a list. A cascade has a ModuleList with one per stage, other detectors one."""
     return list(part) if isinstance(part, nn.ModuleList) else [part]
 
 
 def check_supported(model: nn.Module) -> None:
-    """Raise a UserError for detectors with unsupported parts. Other differences show when outputs are compared."""
+    """Raise a UserError for detectors with unsupported heads or NMS.
+
+    It does not check the settings of heads, box coders and RoI pooling. Unsupported ones are found when the export
+    compares the ONNX file's boxes, scores and labels with mmdet's.
+    """
     roi_head = getattr(model, 'roi_head', None)
     if not isinstance(model, TwoStageDetector) or type(roi_head) not in (StandardRoIHead, CascadeRoIHead):
         raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')
-    heads = [(model.rpn_head, RPNHead), *((head, ConvFCBBoxHead) for head in as_list(roi_head.bbox_head))]
-    heads += [(head, FCNMaskHead) for head in as_list(roi_head.mask_head)] if roi_head.with_mask else []
+    heads = [(model.rpn_head, RPNHead), *((head, ConvFCBBoxHead) for head in list_modules(roi_head.bbox_head))]
+    heads += [(head, FCNMaskHead) for head in list_modules(roi_head.mask_head)] if roi_head.with_mask else []
     unsupported = [type(head).__name__ for head, supported in heads if not isinstance(head, supported)]
     for nms_cfg in (model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms):
         if nms_cfg.get('type', 'nms') != 'nms' or set(nms_cfg) - {'type', 'iou_threshold', 'split_thr'}:

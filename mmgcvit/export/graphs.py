@@ -15,14 +15,14 @@ from ..inference import Predictor
 from ..models.layers.windows import ceil_div
 
 INPUT = 'images'
-# Names of the dynamic axes.
-DYNAMIC_INPUT = {0: 'batch', 2: 'height', 3: 'width'}
+# The dynamic axes of images (B, 3, H, W) and of logits (B, K, H, W), with their names.
+DYNAMIC_AXES = {0: 'batch', 2: 'height', 3: 'width'}
 
 
 def build_export_module(predictor: Predictor) -> nn.Module:
     """Return the module to trace for a model. Raise a UserError if the model has parts that cannot be exported.
 
-    The module's ``outputs`` maps the name of each output to its dynamic axes.
+    The module's ``output_axes`` maps the name of each output to its dynamic axes.
     """
     if predictor.task == 'detection':
         from .detector import DetectorGraph
@@ -35,7 +35,7 @@ def build_export_module(predictor: Predictor) -> nn.Module:
 class ClassifierGraph(nn.Module):
     """Predicts softmax scores (B, K) of images (B, 3, H, W) with a classifier of mmpretrain."""
 
-    outputs: ClassVar = {'scores': {0: 'batch'}}
+    output_axes: ClassVar = {'scores': {0: 'batch'}}
 
     def __init__(self, model: nn.Module) -> None:
         from mmpretrain.models import ClsHead, ImageClassifier
@@ -46,8 +46,7 @@ class ClassifierGraph(nn.Module):
         if not isinstance(model, ImageClassifier) or not is_softmax:
             raise UserError(
                 f'cannot export {type(model).__name__} with {type(head).__name__}. Export supports ImageClassifier '
-                'with a '
-                'softmax head for one label, such as LinearClsHead'
+                'with a softmax head for one label, such as LinearClsHead'
             )
         self.model = model
 
@@ -58,7 +57,7 @@ class ClassifierGraph(nn.Module):
 class SegmentorGraph(nn.Module):
     """Predicts logits (B, K, H, W) of images (B, 3, H, W) with a segmentor of mmseg."""
 
-    outputs: ClassVar = {'logits': DYNAMIC_INPUT}
+    output_axes: ClassVar = {'logits': DYNAMIC_AXES}
 
     def __init__(self, model: nn.Module) -> None:
         from mmseg.models import EncoderDecoder
@@ -71,8 +70,7 @@ class SegmentorGraph(nn.Module):
             raise UserError(
                 f'cannot export {type(model).__name__} with {type(head).__name__}, test_cfg.mode={mode!r} and '
                 f'{"" if is_padded else "no "}padding at test time. Export supports EncoderDecoder with a head that '
-                'has one '
-                "output channel for each class (UPerHead), test_cfg.mode='whole' and no padding"
+                "has one output channel for each class, such as UPerHead, with test_cfg.mode='whole' and no padding"
             )
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
@@ -94,7 +92,7 @@ def replace_pooling(module: nn.Module) -> nn.Module:
 
 
 class TraceablePooling(nn.Module):
-    """``nn.AdaptiveAvgPool2d`` as two matrix products, as ONNX has no such operator for feature maps of any size."""
+    """``nn.AdaptiveAvgPool2d`` as two matrix products, because ONNX has no adaptive pooling."""
 
     def __init__(self, output_size: int | tuple[int, int]) -> None:
         super().__init__()
@@ -109,7 +107,7 @@ class TraceablePooling(nn.Module):
 
 
 def compute_bin_weights(side: int, bins: int, like: Tensor) -> Tensor:
-    """Return the weights of ``side`` pixels in the averages of ``bins`` bins, (bins, side).
+    """Return the matrix (bins, side) that averages ``side`` pixels in ``bins`` bins, as a tensor of ``like``'s dtype.
 
     Bin i covers pixels ``floor(i * side / bins)`` to ``ceil((i + 1) * side / bins)``.
     """

@@ -1,4 +1,4 @@
-"""Collect the metadata with which an ONNX file can be used without the config, the checkpoint and this package."""
+"""Collect the metadata that make an ONNX file usable without the config, the checkpoint and this package."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from ..checkpoints.reading import resolve_file
 from ..errors import UserError
-from ..files import sha256
+from ..files import compute_sha256
 from ..inference import Predictor
 from ..inference.model_files import ModelFiles
 from ..mmengine_utils import reorders_channels
@@ -17,7 +17,7 @@ from ..version import __version__
 def collect_metadata(predictor: Predictor, model_files: ModelFiles) -> dict[str, str]:
     """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON."""
     preprocessing = describe_preprocessing(predictor.pipeline.transforms)
-    # For pixel values from 0 to 255.
+    # The mean and standard deviation are for pixel values from 0 to 255.
     preprocessor, mean, std = predictor.network.data_preprocessor, [0.0] * 3, [1.0] * 3
     if preprocessor._enable_normalize:
         mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
@@ -29,10 +29,10 @@ def collect_metadata(predictor: Predictor, model_files: ModelFiles) -> dict[str,
         'mean': json.dumps(mean),
         'std': json.dumps(std),
         'channel_order': 'rgb' if reorders_channels(preprocessor) else 'bgr',
-        'size_divisor': '1',
+        'size_divisor': '1',  # the graph pads the images itself
         **{name: value if isinstance(value, str) else json.dumps(value) for name, value in preprocessing.items()},
         'config': Path(model_files.config).name,
-        'checkpoint_sha256': sha256(resolve_file(model_files.checkpoint)),
+        'checkpoint_sha256': compute_sha256(resolve_file(model_files.checkpoint)),
     }
     if predictor.task == 'detection':
         rcnn = predictor.network.test_cfg.rcnn
@@ -45,29 +45,29 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
     """Return how a test pipeline resizes and crops. Raise a UserError for unsupported steps, or if none resizes.
 
     Returns:
-        ``scale`` (width, height); ``keep_ratio``, whether that is a maximum; ``edge``, the side (short, long, width or
-        height) that is resized to ``scale[0]``, or ''; ``interpolation``; ``backend``, cv2 or pillow; and ``crop``,
-        (width, height) of a centre crop, or None.
+        ``scale``: (width, height) after Resize, or their maximum if ``keep_ratio`` is set. ``edge``: the side (short,
+        long, width or height) that ResizeEdge makes ``scale[0]`` long, or '' for Resize. ``interpolation``.
+        ``backend``: cv2 or pillow. ``crop``: (width, height) of the centre crop, or None.
     """
-    described = None
+    settings = None
     for step in steps:
         name = type(step).__name__
-        if name in ('Resize', 'ResizeEdge') and described is None:
+        if name in ('Resize', 'ResizeEdge') and settings is None:
             if step.scale is None:
                 raise UserError('the test pipeline resizes by scale_factor, which export does not support. Use scale')
             edge = getattr(step, 'edge', '')
             width, height = (step.scale, step.scale) if edge else step.scale
-            described = {'scale': (int(width), int(height)), 'keep_ratio': bool(edge or step.keep_ratio), 'edge': edge}
-            described |= {'interpolation': step.interpolation, 'backend': step.backend, 'crop': None}
-        elif name == 'CenterCrop' and described is not None:
+            settings = {'scale': (int(width), int(height)), 'keep_ratio': bool(edge or step.keep_ratio), 'edge': edge}
+            settings |= {'interpolation': step.interpolation, 'backend': step.backend, 'crop': None}
+        elif name == 'CenterCrop' and settings is not None:
             # crop_size is (width, height) in mmcv and (height, width) in mmpretrain.
             width, height = step.crop_size if type(step).__module__.startswith('mmcv') else step.crop_size[::-1]
-            described['crop'] = (int(width), int(height))
+            settings['crop'] = (int(width), int(height))
         elif name not in ('PackDetInputs', 'PackSegInputs', 'PackInputs'):
             raise UserError(
                 f'the test pipeline has the step {name}, which export does not support. Use only Resize or '
                 'ResizeEdge, then CenterCrop'
             )
-    if described is None:
+    if settings is None:
         raise UserError('the test pipeline has neither Resize nor ResizeEdge. Add one, so that the input size is known')
-    return described
+    return settings

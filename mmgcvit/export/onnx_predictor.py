@@ -31,7 +31,7 @@ CV2_INTERPOLATION = {
 class Detections:
     """The objects in an image, the highest-scoring first."""
 
-    boxes: np.ndarray  # (n, 4) float32, left, top, right, bottom in pixels of the image
+    boxes: np.ndarray  # (n, 4) float32: [x1, y1, x2, y2] in pixels of the image
     scores: np.ndarray  # (n,) float32, from 0 to 1
     labels: np.ndarray  # (n,) int64, class indices
     class_names: list[str]
@@ -85,7 +85,7 @@ class OnnxPredictor:
 
     def __call__(self, image: str | Path | np.ndarray) -> Prediction:
         """Run inference on an image: a file, or an array (height, width, 3) uint8 in **BGR** order like OpenCV's."""
-        image = as_array(image)
+        image = read_image(image)
         inputs = self.preprocess(image)
         names = [output.name for output in self.session.get_outputs()]
         outputs = dict(zip(names, self.session.run(names, {'images': inputs}), strict=True))
@@ -101,13 +101,13 @@ class OnnxPredictor:
 
     def preprocess(self, image: np.ndarray) -> np.ndarray:
         """Resize, crop and normalise an image (height, width, 3) uint8 to the network's input (1, 3, h, w) float32."""
-        # (width, height), as Pillow and OpenCV take it.
+        # Pillow and OpenCV take the size as (width, height).
         size, interpolation = self.choose_size(image.shape[:2]), self.metadata['interpolation']
         if self.metadata['backend'] == 'pillow':
             resized = np.array(Image.fromarray(image).resize(size, Image.Resampling[interpolation.upper()]))
         else:
             resized = cv2.resize(image, size, interpolation=CV2_INTERPOLATION[interpolation])
-        # (width, height) of the centre crop.
+        # The size of the centre crop, also (width, height).
         crop = json.loads(self.metadata['crop']) or size
         top, left = (max(0, round((side - target) / 2)) for side, target in zip(size[::-1], crop[::-1], strict=True))
         return self.normalise(resized[top : top + crop[1], left : left + crop[0]])
@@ -144,16 +144,20 @@ class OnnxPredictor:
         if 'masks' in outputs:
             threshold = json.loads(self.metadata['mask_thr_binary'])
             masks_in_boxes = zip(outputs['masks'][kept], boxes, strict=True)
-            pasted = [paste(mask, box, ori_shape) >= threshold for mask, box in masks_in_boxes]
+            pasted = [paste_mask(mask, box, ori_shape) >= threshold for mask, box in masks_in_boxes]
             masks = np.array(pasted, bool).reshape(-1, *ori_shape)
         return Detections(boxes, outputs['scores'][kept], labels, [self.classes[label] for label in labels], masks)
 
 
-def as_array(image: str | Path | np.ndarray) -> np.ndarray:
-    """Return an image file or array as an array (height, width, 3) uint8. Raise a ValueError if it is not an image."""
+def read_image(image: str | Path | np.ndarray) -> np.ndarray:
+    """Read an image file, or check an array. Return an array (height, width, 3) uint8.
+
+    Raises:
+        ValueError: The file cannot be read as an image, or the array has another shape or dtype.
+    """
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-            raise ValueError(f'an image has shape {image.shape} and {image.dtype}; expected (height, width, 3), uint8')
+            raise ValueError(f'an image has shape {image.shape} and {image.dtype}. Expected (height, width, 3), uint8')
         return image
     loaded = cv2.imread(str(image), cv2.IMREAD_COLOR)
     if loaded is None:
@@ -162,7 +166,7 @@ def as_array(image: str | Path | np.ndarray) -> np.ndarray:
     return loaded
 
 
-def paste(mask: np.ndarray, box: np.ndarray, ori_shape: tuple[int, int]) -> np.ndarray:
+def paste_mask(mask: np.ndarray, box: np.ndarray, ori_shape: tuple[int, int]) -> np.ndarray:
     """Paste a mask (h, w) into its box in an image (height, width): bilinearly, with 0 outside the box."""
     rows = compute_linear_weights(ori_shape[0], box[1], box[3], mask.shape[0])
     columns = compute_linear_weights(ori_shape[1], box[0], box[2], mask.shape[1])
@@ -170,7 +174,7 @@ def paste(mask: np.ndarray, box: np.ndarray, ori_shape: tuple[int, int]) -> np.n
 
 
 def compute_linear_weights(image_side: int, begin: float, end: float, mask_side: int) -> np.ndarray:
-    """Return the matrix (image_side, mask_side) that interpolates one side of a mask, stretched from begin to end."""
+    """Return the matrix (image_side, mask_side) that resizes a mask's side linearly to the pixels from begin to end."""
     centres = np.arange(image_side, dtype=np.float32) + 0.5
     positions = (centres - begin) / max(end - begin, 1e-6) * mask_side - 0.5
     return np.maximum(0, 1 - np.abs(positions[:, None] - np.arange(mask_side, dtype=np.float32)))

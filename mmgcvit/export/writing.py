@@ -6,16 +6,16 @@ from pathlib import Path
 import torch
 
 from ..errors import check_installed
-from ..files import atomic_write
+from ..files import write_atomically
 from ..inference import Predictor
 from ..inference.model_files import ModelFiles
 from .checking import Difference, compare
-from .graphs import DYNAMIC_INPUT, INPUT, build_export_module
+from .graphs import DYNAMIC_AXES, INPUT, build_export_module
 from .metadata import collect_metadata
 
 # The first opset with LayerNormalization, the newest operator used here.
 OPSET = 17
-# Shape of the example input for tracing, at which feature maps need padding to windows.
+# Shape of the example input for tracing. Its feature maps are no multiples of the windows, so padding is traced too.
 EXAMPLE_SHAPE = (2, 3, 99, 132)
 
 
@@ -40,19 +40,19 @@ def export_onnx(predictor: Predictor, model_files: ModelFiles, target: Path, che
 
     module, metadata = build_export_module(predictor), collect_metadata(predictor, model_files)
     example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
-    # The TorchScript exporter: the dynamo exporter rejects NMS, as the number of kept boxes depends on the data.
+    # Use the TorchScript exporter. The dynamo exporter rejects NMS, as the number of kept boxes depends on the data.
     options = {'dynamo': False} if torch.__version__ >= torch.torch_version.TorchVersion('2.5') else {}
-    with atomic_write(target) as unfinished:
+    with write_atomically(target) as unfinished:
         with torch.no_grad(), warnings.catch_warnings():
-            # The exporter warns about values that become constants. ``compare`` tests the file at other sizes.
+            # Hide warnings about values that become constants: ``compare`` finds those that change the outputs.
             warnings.simplefilter('ignore')
             torch.onnx.export(
                 module,
                 (example,),
                 str(unfinished),
                 input_names=[INPUT],
-                output_names=list(module.outputs),
-                dynamic_axes={INPUT: DYNAMIC_INPUT, **module.outputs},
+                output_names=list(module.output_axes),
+                dynamic_axes={INPUT: DYNAMIC_AXES, **module.output_axes},
                 opset_version=OPSET,
                 **options,
             )

@@ -1,6 +1,6 @@
 """Run trained models on images and videos; return, draw and write their predictions.
 
-Start with :func:`load` in :mod:`.loading`, then read :mod:`.predictor`.
+To read the code, start with :func:`load` in :mod:`.loading`, then read :mod:`.predictor`.
 """
 
 from typing import TYPE_CHECKING

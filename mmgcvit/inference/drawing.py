@@ -1,7 +1,7 @@
 """Draw predictions or ground truth on images with supervision's annotators, in one style for all tasks.
 
-Colours belong to classes, or to objects in a tracked video. Text and line sizes depend on the picture. Functions are
-thread-safe.
+Each class has a colour of its own or, in a tracked video, each object. Text size and line width depend on the size of
+the picture. All functions are thread-safe.
 """
 
 import colorsys
@@ -20,41 +20,43 @@ from .results import Classification, Detections, Prediction, Segmentation
 
 Colour = tuple[int, int, int]
 FONT = str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'))
-# Golden-ratio steps keep the hues of neighbouring classes apart.
+# Consecutive class indices have hues this fraction of the colour circle apart, so that they are easy to tell apart.
 GOLDEN_RATIO = 0.618
+# Opacity of masks and of segmented regions.
 OPACITY = 0.5
-# Minimum text size in pixels; text size relative to the mean side of the picture; line width relative to text size.
+# Minimum text size in pixels, text size / geometric mean of the picture's sides, and line width / text size.
 MIN_TEXT_SIZE, TEXT_SIZE, LINE_WIDTH = 11, 1 / 48, 1 / 7
 # Classes that cover a smaller share of the image get no label.
 MIN_LABELLED_SHARE = 0.001
-# Above this number, overlapping labels are not moved apart, because that compares all pairs.
+# If a picture has more labels, overlapping ones are not moved apart, because that would compare all pairs of labels.
 MAX_LABELS_MOVED = 100
-# The background of a segmentation is not painted, as it would hide the photo.
+# In a segmentation, the class of this name is not painted, because its colour would hide the photo.
 BACKGROUND = 'background'
 
 
 def choose_palette(num_classes: int, palettes: Iterable[Any] = ()) -> list[Colour]:
-    """Return an RGB colour for each class: the first palette of matching length, else distinct hues."""
+    """Return an RGB colour for each class: the first palette of ``num_classes`` colours, else distinct hues."""
     for palette in palettes:
         if palette is not None and np.shape(palette) == (num_classes, 3):
             return [tuple(colour) for colour in palette]
-    return list(map(make_hue, range(num_classes)))
+    return list(map(choose_colour, range(num_classes)))
 
 
-def make_hue(index: int) -> Colour:
-    """Return the RGB colour of a class index or a track id."""
+def choose_colour(index: int) -> Colour:
+    """Choose an RGB colour for a class index or a track id."""
     return tuple(round(255 * value) for value in colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1.0, 0.75, 1.0))
 
 
 def choose_text_colour(colour: Colour) -> Colour:
-    """Choose black or white for text on a colour, by its luma (BT.601)."""
+    """Choose black or white for text on a background of this colour, by the background's luma (BT.601)."""
     return (0, 0, 0) if np.dot((0.299, 0.587, 0.114), colour) > 127 else (255, 255, 255)
 
 
 def choose_text_size(canvas: np.ndarray, boxes: np.ndarray | None = None) -> int:
-    """Choose the text size in pixels for a picture (height, width, 3); at most a third of the median box height."""
+    """Choose the text size in pixels for a picture (height, width, 3) with boxes (n, 4)."""
     size = TEXT_SIZE * math.sqrt(canvas.shape[0] * canvas.shape[1])
     if boxes is not None and len(boxes):
+        # At most a third of the median height of the boxes.
         size = min(size, np.median(boxes[:, 3] - boxes[:, 1]) / 3)
     return max(MIN_TEXT_SIZE, round(size))
 
@@ -73,12 +75,12 @@ def draw_prediction(
         image: (height, width, 3) uint8 in BGR order.
         prediction: The prediction or the ground truth; None draws nothing.
         palette: An RGB colour for each class.
-        scale: Size of the picture relative to the image.
+        scale: The factor by which the returned picture is larger than the image.
         with_scores: Whether to draw scores, which ground truth does not have.
-        with_labels: Whether to draw class names and scores.
+        with_labels: Whether to draw labels: class names and, with ``with_scores``, scores.
 
     Returns:
-        (height, width, 3) uint8 in BGR order.
+        The picture, (height, width, 3) uint8 in BGR order.
     """
     if isinstance(prediction, Classification):
         canvas = resize(image, scale)
@@ -94,7 +96,7 @@ def draw_prediction(
 
 
 def resize(image: np.ndarray, scale: float) -> np.ndarray:
-    """Resize an image by a factor."""
+    """Resize an image by the factor ``scale``."""
     size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
@@ -107,13 +109,16 @@ def draw_objects(
     with_scores: bool,
     with_labels: bool,
 ) -> np.ndarray:
-    """Draw masks, boxes and labels, with the highest scores on top. Tracked objects have an id and their own colour."""
+    """Draw masks, boxes and labels, the objects with the highest scores on top.
+
+    In a tracked video, the label of an object contains its track id, and its colour is chosen by this id.
+    """
     prediction = prediction.select(np.arange(len(prediction))[::-1])
     objects, texts = prediction.to_supervision(), prediction.class_names
     colours = [palette[label] for label in prediction.labels]
     if prediction.ids is not None:
         texts = [f'{name} #{track_id}' for name, track_id in zip(texts, prediction.ids, strict=True)]
-        colours = list(map(make_hue, prediction.ids))
+        colours = list(map(choose_colour, prediction.ids))
     if with_scores:
         texts = [f'{text} {score:.2f}' for text, score in zip(texts, prediction.scores, strict=True)]
     style = {'color': convert_palette(colours), 'color_lookup': sv.ColorLookup.INDEX}
@@ -128,7 +133,7 @@ def draw_objects(
 def draw_regions(
     image: np.ndarray, prediction: Segmentation, palette: Sequence[Colour], scale: float, with_labels: bool
 ) -> np.ndarray:
-    """Draw the regions of a segmentation map with outlines, and a label at the centre of each class."""
+    """Draw the regions of a segmentation map with outlines, and a label at the centre of mass of each class."""
     label_map, labels, names = prediction.label_map.astype(np.uint16), prediction.labels, prediction.class_names
     is_painted = np.array([name != BACKGROUND for name in names], bool)
     is_labelled = is_painted & (prediction.areas >= MIN_LABELLED_SHARE * label_map.size)
@@ -155,7 +160,7 @@ def draw_labels(
     size: int,
     position: sv.Position = sv.Position.TOP_LEFT,
 ) -> np.ndarray:
-    """Draw labels on coloured backgrounds at points (x, y), and move overlapping labels apart."""
+    """Draw labels at points (x, y) on backgrounds of these colours, and move overlapping labels apart."""
     anchors = sv.Detections(xyxy=np.tile(np.array(points, np.float32), (1, 2)))
     annotator = sv.RichLabelAnnotator(
         color=convert_palette(colours),
@@ -171,5 +176,5 @@ def draw_labels(
 
 
 def convert_palette(colours: Sequence[Colour]) -> sv.ColorPalette:
-    """Convert RGB colours to supervision's palette."""
+    """Convert RGB colours to a ``supervision.ColorPalette``."""
     return sv.ColorPalette([sv.Color(*map(int, colour)) for colour in colours])

@@ -1,4 +1,4 @@
-"""Find images and videos by file, folder and glob pattern, and read the frames of videos."""
+"""Find the images and videos that files, folders and glob patterns name, and read the frames of videos."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import numpy as np
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
-# Frame rate of videos whose header has none.
+# Frames per second, if the header of a video does not say.
 DEFAULT_FRAME_RATE = 25.0
 
 
 @dataclass
 class Inputs:
-    """The inputs in the order of the command line."""
+    """The paths of images and of videos, both in the order of the command line."""
 
     images: list[str] = field(default_factory=list)
     videos: list[str] = field(default_factory=list)
@@ -33,16 +33,17 @@ class Inputs:
 
 
 def find_inputs(names: Sequence[str]) -> Inputs:
-    """Find images and videos by file, folder (not recursive) and glob pattern (``**`` is recursive)."""
+    """Find images and videos by files, folders and glob patterns. Only patterns with ``**`` search subfolders."""
     inputs = Inputs()
     for name in dict.fromkeys(names):
         for file in list_files(name):
+            # A file that the user names counts as an image if it has no video suffix.
             (inputs.videos if file.lower().endswith(VIDEO_SUFFIXES) else inputs.images).append(file)
     return inputs
 
 
 def list_files(name: str) -> list[str]:
-    """Return a file, or the images and videos of a folder or glob pattern. Raise a UserError if there are none."""
+    """List a file, or the images and videos of a folder or glob pattern. Raise a UserError if there are none."""
     if Path(name).is_file():
         return [name]
     pattern = os.path.join(glob.escape(name), '*') if Path(name).is_dir() else name  # noqa: PTH118
@@ -53,11 +54,11 @@ def list_files(name: str) -> list[str]:
     return files
 
 
-def read_frames(source: str) -> Iterator[np.ndarray]:
-    """Yield the frames of a video, (height, width, 3) uint8 in BGR order."""
+def read_frames(video: str) -> Iterator[np.ndarray]:
+    """Yield the frames of a video file, (height, width, 3) uint8 in BGR order."""
     import cv2
 
-    capture = cv2.VideoCapture(source)
+    capture = cv2.VideoCapture(video)
     try:
         while (read := capture.read())[0]:
             yield read[1]
@@ -65,12 +66,12 @@ def read_frames(source: str) -> Iterator[np.ndarray]:
         capture.release()
 
 
-def get_frame_rate(source: str) -> float:
-    """Return the frames per second in the header of a video. Raise a UserError if it cannot be opened."""
+def get_frame_rate(video: str) -> float:
+    """Return the frames per second of a video file. Raise a UserError if it cannot be opened."""
     import supervision as sv
 
     try:
-        return sv.VideoInfo.from_video_path(source).fps or DEFAULT_FRAME_RATE
+        return sv.VideoInfo.from_video_path(video).fps or DEFAULT_FRAME_RATE
     # supervision raises a plain Exception.
     except Exception:
-        raise UserError(f'{source} cannot be opened as a video') from None
+        raise UserError(f'{video} cannot be opened as a video') from None

@@ -20,8 +20,8 @@ from ..checkpoints.loading import check_fits
 from ..checkpoints.safe_loading import read_for_mmengine
 from ..checkpoints.weights import MODULE_PREFIX
 from ..config import read_config
-from ..datasets.checks.images import get_image_loader
-from ..datasets.checks.sources import get_type_name, iter_leaf_datasets
+from ..datasets.checks.images import get_decoding_settings
+from ..datasets.checks.sources import get_type_name, iter_unwrapped_datasets
 from ..device import check_gpus, resolve_device
 from ..errors import UserError, escape_controls
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
@@ -31,8 +31,8 @@ from .model_files import ModelFiles, find_model_files
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 PREDICTORS = {predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)}
+# Transforms that are removed from test pipelines, because predictors pass decoded images and no annotations.
 LOADING_TRANSFORM = 'LoadImageFromFile'
-# Transforms in test pipelines that need annotations.
 ANNOTATION_TRANSFORMS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations', 'ApplyExifAsAnnotated')
 CIFAR = ('CIFAR10', 'CIFAR100')
 
@@ -48,11 +48,11 @@ def load(
 
     Args:
         config: A config file, or the work dir of a run.
-        checkpoint: A file or URL; no code in it runs. Default: the work dir's best or newest checkpoint, or the
-            weights shipped with a config of this project (:func:`find_model_files`).
-        device: ``'cpu'``, ``'cuda'``, ``'cuda:N'``; default: a GPU if there is one.
+        checkpoint: A file or URL. It is read without running code that it may contain. Default: the work dir's best or
+            newest checkpoint, or the weights shipped with a config of this project (:func:`find_model_files`).
+        device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
         score_thr: Confidence threshold of a detector, 0.3 by default.
-        trust_checkpoint: Unpickle the checkpoint, which can run code. Set it only for your own files.
+        trust_checkpoint: Whether to unpickle all of the checkpoint, which can run code. Only for files that you trust.
 
     Returns:
         A :class:`Predictor`.
@@ -62,7 +62,7 @@ def load(
         CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
     model_files, torch_device = find_model_files(config, checkpoint), resolve_device(device)
-    # All threads share mmengine's default scope, and two cannot parse configs at once in Python 3.11.7 (gh-106905).
+    # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs simultaneously (gh-106905).
     with BUILD_LOCK:
         cfg = read_config(model_files.config)
         content = read_for_mmengine(model_files.checkpoint, trusted=trust_checkpoint)
@@ -74,7 +74,7 @@ def load(
     if score_thr is not None:
         if predictor.task != 'detection' or not 0 <= score_thr <= 1:
             raise UserError(
-                f'score_thr={score_thr}: score_thr is only for detectors, from 0 to 1. This is a {predictor.task} model'
+                f'score_thr={score_thr} for a {predictor.task} model. Only detectors have a score_thr, from 0 to 1'
             )
         predictor.score_thr = score_thr
     return predictor
@@ -83,7 +83,7 @@ def load(
 def load_for_command(
     model_files: ModelFiles, device: str, score_thr: float | None = None, trust_checkpoint: bool = False
 ) -> Predictor:
-    """Load a model. Raise a UserError if torch cannot use the GPU, or mmcv's operators do not fit torch."""
+    """Load a model without printing. Raise a UserError if torch cannot use the GPU, or mmcv's operators do not load."""
     if device == 'auto':
         check_gpus()
     check_operators_load()
@@ -100,28 +100,27 @@ def format_device(device: torch.device) -> str:
 
 
 def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
-    """Build the model of a config with random weights, on the CPU and in eval mode. The config may be modified.
+    """Build the predictor of a config, with random weights, on the CPU and in eval mode. The config may be modified.
 
-    ``meta`` is the checkpoint's entry of that name. It may contain class names, or anything else.
+    ``path`` names the config in errors. ``meta`` is the checkpoint's ``meta``, in which class names are looked up.
     """
     predictor_class = PREDICTORS.get(cfg.get('default_scope'))
-    dataset = next(iter_leaf_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
+    dataset = next(iter_unwrapped_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
     if predictor_class is None or 'model' not in cfg or not dataset.get('pipeline'):
         raise UserError(
             f'{path} cannot be used for prediction. Expected a config with default_scope {" or ".join(PREDICTORS)}, '
-            'a model, '
-            'and a test_dataloader whose dataset has a pipeline'
+            'a model, and a test_dataloader whose dataset has a pipeline'
         )
     model_cfg = {**cfg.model}
-    # mmpretrain's configs have data_preprocessor at the top level or in the model.
+    # In mmpretrain's configs, data_preprocessor is at the top level or in the model.
     if cfg.get('data_preprocessor'):
         model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
-    # The network is built without LoRA, because loading merges LoRA's weights into those of the linear layers.
+    # The network is built without LoRA, because load() merges LoRA's weights into those of the linear layers.
     if 'lora_rank' in (model_cfg.get('backbone') or {}):
         model_cfg['backbone'].lora_rank = 0
     if get_type_name(dataset) in CIFAR:
-        # CIFAR's pipelines neither load nor resize, since its files contain RGB arrays of 32 x 32. Image files load as
-        # BGR, so the channels are converted if training did not convert them, and the reverse.
+        # CIFAR's pipelines neither decode nor resize images, since CIFAR's files contain RGB arrays of 32 x 32. Here
+        # images are BGR and of any size. So they are resized, and to_rgb is the opposite of that in training.
         dataset.pipeline.insert(0, ConfigDict(type='Resize', scale=(32, 32), interpolation='area'))
         model_cfg['data_preprocessor'].to_rgb = not model_cfg['data_preprocessor'].get('to_rgb', False)
     transforms = [
@@ -135,14 +134,14 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
         names = find_class_names(meta, dataset, model)
         palettes = [dataset_meta.get('palette') for dataset_meta in collect_dataset_metas(meta, dataset)]
         palette = choose_palette(len(names), palettes)
-        return predictor_class(model, Compose(transforms), get_image_loader(dataset), names, palette)
+        return predictor_class(model, Compose(transforms), get_decoding_settings(dataset), names, palette)
 
 
 @contextmanager
 def silence_output() -> Iterator[None]:
-    """Hide output, logs and warnings of OpenMMLab packages. Errors are raised.
+    """Hide what is printed, logged below the level ERROR, and warned about. Errors are still raised.
 
-    Only commands use it, since it affects all threads of the process.
+    This affects all threads of the process, so :func:`load` does not use it, which threads may call.
     """
     logger = MMLogger.get_current_instance()
     level = logger.level
@@ -156,9 +155,9 @@ def silence_output() -> Iterator[None]:
 
 
 def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
-    """Return the class names of the checkpoint if they fit the model, else of the config, else numbered ones.
+    """Return the checkpoint's class names or, if their number is not the model's, those of the config's dataset.
 
-    mmdet and mmseg silently use COCO's or Cityscapes' class names if a checkpoint has none.
+    If neither fits, return ``class 0``, ``class 1``, ... (mmdet and mmseg would use the names of COCO or Cityscapes.)
     """
     counts = [getattr(module, 'num_classes', None) for module in model.modules()]
     count = max((count for count in counts if isinstance(count, int)), default=0)
@@ -170,10 +169,13 @@ def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[s
 
 
 def collect_dataset_metas(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
-    """Return class names and palettes of the checkpoint and of the config's dataset. Call it in the config's scope."""
+    """Return the ``classes`` and ``palette`` of the checkpoint, then those of the config's dataset, as dicts.
+
+    Call it while mmengine's default scope is the config's. The dataset class is looked up in this scope.
+    """
     meta = meta if isinstance(meta, Mapping) else {}
     info = meta.get('dataset_meta')
-    # Checkpoints of mmengine have dataset_meta, those of mmcv 1.x CLASSES and PALETTE.
+    # Checkpoints of mmengine have dataset_meta. Those of mmcv 1.x have CLASSES and PALETTE.
     info = info if isinstance(info, Mapping) else {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
     with DATASETS.switch_scope_and_registry(None) as registry:
         dataset_class = registry.get(dataset.type) if isinstance(dataset.type, str) else dataset.type

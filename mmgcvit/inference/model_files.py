@@ -12,7 +12,7 @@ CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 
 
 class ModelFiles(NamedTuple):
-    """A config file and a checkpoint (file or URL). ``is_from_work_dir``: of a work dir, not named by the user."""
+    """A config file and a checkpoint (file or URL), and whether the config was found in a work dir."""
 
     config: Path
     checkpoint: str
@@ -24,11 +24,11 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
 
     Args:
         config: A config file, or the work dir of a run.
-        checkpoint: A file or URL. Default: the best checkpoint of a work dir (the latest of several), else its newest
-            readable one; for a config file, the weights shipped with it.
+        checkpoint: A file or URL. Default for a work dir: its latest ``best_*.pth`` that can be read, else its newest
+            checkpoint that can be read. Default for a config file: the weights shipped with it.
 
     Raises:
-        UserError: The config or checkpoint does not exist, or a work dir has several configs.
+        UserError: The config or the checkpoint does not exist, or the work dir does not have exactly one config.
     """
     check_model_files(config, checkpoint)
     path = Path(config).expanduser()
@@ -38,7 +38,7 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
 
 
 def check_model_files(config: str | Path, checkpoint: str | Path | None = None) -> None:
-    """Raise a UserError if the config or the checkpoint does not exist, before slow imports."""
+    """Raise a UserError if the config or the checkpoint does not exist. Commands call this before slow imports."""
     path = Path(config).expanduser()
     if path.is_dir():
         find_config(path)
@@ -48,26 +48,26 @@ def check_model_files(config: str | Path, checkpoint: str | Path | None = None) 
         )
     elif checkpoint is None and not is_checkpoint_optional(path):
         raise UserError(
-            f'{config} names no weights. Pass a checkpoint as the second argument, or pass a work dir instead of the '
-            'config'
+            f'no weights are shipped with {config}. Pass a checkpoint as the second argument, or pass a work dir '
+            'instead of the config'
         )
     if checkpoint is not None and '://' not in str(checkpoint) and not Path(checkpoint).expanduser().is_file():
         raise CheckpointError(f'there is no checkpoint {checkpoint}')
 
 
 def is_checkpoint_optional(config: str | Path) -> bool:
-    """Return whether the user may leave out the checkpoint: for a work dir or a config with shipped weights."""
+    """Return whether ``config`` is a work dir or has shipped weights, so that the user need not name a checkpoint."""
     path = Path(config).expanduser()
     return path.is_dir() or get_weights_path(path).is_file()
 
 
 def get_weights_path(config: Path) -> Path:
-    """Return the path of the weights shipped with a config, which may not exist."""
+    """Return the path that weights shipped with a config have. The file may not exist."""
     return config.parent / 'weights' / f'{config.stem}.safetensors'
 
 
 def find_config(work_dir: Path) -> Path:
-    """Return the only config of a work dir."""
+    """Return the config of a work dir. Raise a UserError if it does not have exactly one."""
     configs = sorted(work_dir.glob('*.py'))
     if len(configs) != 1:
         raise UserError(f'{work_dir} has {len(configs)} configs (*.py) instead of one. Pass the config itself')

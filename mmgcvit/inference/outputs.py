@@ -11,18 +11,19 @@ import numpy as np
 from ..errors import UserError
 from ..files import check_writable, make_absolute, write_image, write_text
 
-# Subfolders of drawn pictures and videos, of segmentation maps, and of predictions by video frame.
+# Names of the subfolders: for pictures and videos with drawn predictions, for segmentation maps, and for the JSON Lines
+# files with the predictions of each video frame. Below, names of the JSON files for all images.
 PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
 PREDICTIONS, IMAGES = FILES = ('predictions.json', 'images.json')
-# Pictures keep these suffixes; others are written as PNG.
+# Pictures keep these suffixes of their images. Pictures of all other images are PNG files.
 KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 class Outputs:
     """Write drawn pictures and segmentation maps to an output folder, which is created with the first file.
 
-    Outputs have the paths of the inputs relative to their common folder. Suffixes are dropped unless two inputs differ
-    only in their suffix.
+    An output has the path of its input relative to the folder that contains all inputs. The suffix of the input is
+    dropped, unless two inputs differ only in their suffix.
     """
 
     def __init__(self, folder: Path, inputs: Sequence[str], overwrite: bool = False) -> None:
@@ -36,7 +37,7 @@ class Outputs:
         self.names = dict(zip(inputs, stems if is_unique else relative_paths, strict=True))
 
     def get_path(self, subfolder: str, source: str, suffix: str) -> Path:
-        """Return the path for an input in one of :data:`FOLDERS`, and create its parent folder."""
+        """Return the output path for the input ``source`` in one of :data:`FOLDERS`, and create its parent folder."""
         path = self.folder / subfolder / f'{self.names.get(source, source)}{suffix}'
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -54,12 +55,12 @@ class Outputs:
 
 
 def check_out_dir(folder: Path, names: Sequence[str], overwrite: bool) -> None:
-    """Raise a UserError if the folder of ``--out-dir`` cannot be written, or has files with these names."""
+    """Raise a UserError if the folder of ``--out-dir`` cannot be written, or already has files with these names."""
     check_writable(folder, f'--out-dir {folder}')
     existing_names = [name for name in names if (folder / name).exists()]
     if existing_names and not overwrite:
         raise UserError(
-            f'{folder} already has predictions ({", ".join(existing_names)}). Choose another --out-dir, or '
+            f'{folder} already has results ({", ".join(existing_names)}). Choose another --out-dir, or '
             'add --overwrite to replace them'
         )
 

@@ -1,4 +1,4 @@
-"""Call trained models on images: a base class, and a class for each task."""
+"""Predict images with trained models: a base class, and a subclass for each task."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,28 +10,28 @@ import torch
 from mmengine.dataset import Compose, pseudo_collate
 from torch import Tensor, nn
 
-from ..datasets.checks.images import Loader
+from ..datasets.checks.images import DecodingSettings
 from ..errors import UserError, get_first_line
 from .drawing import Colour, draw_prediction
-from .images import ImageLike, as_array
+from .images import ImageLike, convert_to_array
 from .results import Classification, Detections, Prediction, Segmentation
 from .tiles import TiledPredictor
 
-# Pictures are drawn with a shorter side of at least this many pixels, so that text fits.
+# Minimum length in pixels of the shorter side of pictures, so that text fits. Smaller images are enlarged.
 MIN_DRAWN_SIDE = 224
 
 
 @dataclass(eq=False, repr=False)
 class Predictor(ABC):
-    """A trained model, as returned by :func:`mmgcvit.load`. It is stateless, so threads may share it.
+    """A trained model, as returned by :func:`mmgcvit.load`. Threads may share it, since calls do not change it.
 
     Attributes:
         task: ``'detection'``, ``'segmentation'`` or ``'classification'``.
         classes: The class names.
         palette: The RGB colours of the classes.
-        network: The OpenMMLab model.
-        pipeline: The config's test pipeline without loading.
-        loader: The decoding settings of the config's dataset.
+        network: The model that OpenMMLab's registry built.
+        pipeline: The config's test pipeline without the transforms that load images and annotations.
+        decoding: The settings with which the config's test pipeline decodes image files.
     """
 
     task: ClassVar[str]
@@ -40,13 +40,13 @@ class Predictor(ABC):
 
     network: nn.Module
     pipeline: Compose
-    loader: Loader
+    decoding: DecodingSettings
     classes: list[str]
     palette: list[Colour]
 
     @abstractmethod
     def read_sample(self, sample: Any) -> Prediction:
-        """Convert the data sample of one image to a prediction."""
+        """Convert the data sample that the network returns for one image."""
 
     @property
     def device(self) -> torch.device:
@@ -62,10 +62,10 @@ class Predictor(ABC):
             images: An image, or several in a list or tuple. An image is a path; an array of shape (height, width, 3)
                 in **BGR** order, as from ``cv2.imread``; or a Pillow image.
             batch_size: Number of images (or tiles) in a batch.
-            tiles: Side in pixels of overlapping tiles in which objects are detected. Default: no tiles.
+            tiles: Side in pixels of overlapping tiles, in each of which objects are detected. Default: no tiles.
 
         Returns:
-            :class:`Detections`, :class:`Segmentation` or :class:`Classification`; a list of them for several images.
+            :class:`Detections`, :class:`Segmentation` or :class:`Classification`. For a list or tuple, a list of them.
 
         Raises:
             UserError: An image cannot be read or predicted, or an argument is invalid.
@@ -77,7 +77,7 @@ class Predictor(ABC):
         model = self if tiles is None else TiledPredictor(self, tiles, batch_size)
         predictions = []
         for begin in range(0, len(images), batch_size):
-            batch = [as_array(image, self.loader) for image in images[begin : begin + batch_size]]
+            batch = [convert_to_array(image, self.decoding) for image in images[begin : begin + batch_size]]
             for index, prediction in enumerate(model.predict_batch(batch), start=begin):
                 if isinstance(prediction, UserError):
                     name = images[index] if isinstance(images[index], str) else f'image {index}'
@@ -86,13 +86,13 @@ class Predictor(ABC):
         return predictions
 
     def draw(self, image: ImageLike, prediction: Prediction | None = None, with_labels: bool = True) -> np.ndarray:
-        """Draw a prediction on a copy of an image; if it is ``None``, predict first.
+        """Draw a prediction on a copy of an image. If ``prediction`` is None, predict the image first.
 
         Returns:
-            (height, width, 3) uint8 in BGR order, as for ``cv2.imwrite``. Pictures are enlarged to at least 224 px, so
-            that text fits.
+            The picture, (height, width, 3) uint8 in BGR order, as for ``cv2.imwrite``. If the shorter side of the image
+            is less than 224 px, the picture is enlarged to 224 px, so that text fits.
         """
-        image = as_array(image, self.loader)
+        image = convert_to_array(image, self.decoding)
         if prediction is None:
             prediction = self(image)
         scale = max(1.0, MIN_DRAWN_SIDE / min(image.shape[:2]))
@@ -102,7 +102,8 @@ class Predictor(ABC):
         """Predict images (height, width, 3) in BGR order. Return a UserError in place of each prediction that fails."""
         try:
             prepared = [self.prepare_image(image) for image in images]
-            # Images of other shapes would be padded, which changes the predictions, or cannot be batched.
+            # Images of different shapes are predicted one by one below. In a batch they would be padded, which changes
+            # the predictions, or raise an error.
             if len({sample['inputs'].shape for sample in prepared}) == 1:
                 return self.predict_prepared(prepared)
         except UserError as error:
@@ -118,26 +119,28 @@ class Predictor(ABC):
             return self.pipeline(loaded)
         # Transforms raise errors of any type.
         except Exception as error:
-            raise UserError(f'the test pipeline cannot prepare it, {size} ({get_first_line(error)})') from None
+            raise UserError(
+                f'the test pipeline cannot prepare the image. Its height and width are {size} ({get_first_line(error)})'
+            ) from None
 
     def predict_prepared(self, batch: Sequence[dict[str, Any]]) -> list[Prediction]:
         """Predict prepared images. Raise a UserError if the network fails."""
         try:
             with torch.no_grad():
-                # test_step includes the data_preprocessor and returns boxes and masks in pixels of the loaded image.
+                # test_step calls the data_preprocessor, and returns boxes and masks in pixels of the original image.
                 samples = self.network.test_step(pseudo_collate(batch))
-        # Networks raise ValueError for invalid sizes, RuntimeError if memory runs out or a kernel fails.
+        # Networks raise a ValueError for invalid sizes, and a RuntimeError if memory runs out or a kernel fails.
         except (ValueError, RuntimeError) as error:
-            raise UserError(f'the network fails on it ({get_first_line(error)})') from None
+            raise UserError(f'the network fails on the image ({get_first_line(error)})') from None
         return [self.read_sample(sample) for sample in samples]
 
     def get_names(self, labels: Sequence[int]) -> list[str]:
-        """Return the names of classes."""
+        """Return the names of class indices."""
         return [self.classes[label] for label in labels]
 
 
-def to_float32(values: Tensor) -> np.ndarray:
-    """Convert a tensor to a float32 array, since NumPy has no bfloat16."""
+def convert_to_float32(values: Tensor) -> np.ndarray:
+    """Convert a tensor of any floating-point dtype to a float32 array, since NumPy has no bfloat16."""
     return values.float().cpu().numpy()
 
 
@@ -156,12 +159,12 @@ class Detector(Predictor):
         objects = sample.pred_instances.cpu()
         # A diverged network predicts NaN or infinite boxes.
         objects = objects[(objects.scores >= self.score_thr) & torch.isfinite(objects.bboxes).all(1)]
-        # Mask2Former does not sort its objects by score.
+        # Sort, since Mask2Former returns its objects unsorted.
         objects = objects[objects.scores.argsort(descending=True, stable=True)]
         labels = objects.labels.numpy().astype(np.int64)
         return Detections(
-            boxes=to_float32(objects.bboxes),
-            scores=to_float32(objects.scores),
+            boxes=convert_to_float32(objects.bboxes),
+            scores=convert_to_float32(objects.scores),
             labels=labels,
             class_names=self.get_names(labels),
             masks=objects.masks.numpy().astype(bool) if 'masks' in objects else None,
@@ -189,6 +192,6 @@ class Classifier(Predictor):
     scope = 'mmpretrain'
 
     def read_sample(self, sample: Any) -> Classification:
-        scores = to_float32(sample.pred_score)
+        scores = convert_to_float32(sample.pred_score)
         label = int(scores.argmax())
         return Classification(label, self.get_names([label])[0], float(scores[label]), scores)

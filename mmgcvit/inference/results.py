@@ -12,7 +12,7 @@ import supervision as sv
 from ..datasets.classes import make_coco_categories
 from ..errors import check_installed
 
-# How many of the highest-scoring classes are written for each image of a classifier.
+# For each image of a classifier, only this number of highest-scoring classes is written.
 MAX_CLASSES_WRITTEN = 5
 
 
@@ -21,13 +21,13 @@ class Detections:
     """Detections of an image, by descending score.
 
     Attributes:
-        boxes: (n, 4) float32, left, top, right, bottom in pixels of the image.
+        boxes: (n, 4) float32 = [left, top, right, bottom] in pixels of the image.
         scores: (n,) float32, from 0 to 1.
-        labels: (n,) int64, class indices from 0.
+        labels: (n,) int64, class indices, counted from 0.
         class_names: The n names of the labels.
         masks: (n, height, width) bool, or None if the model predicts only boxes. If the image was predicted in tiles, a
-            ``supervision.CompactMask``: ``masks[i]`` is (height, width) bool, decoded on access.
-        ids: (n,) int64, the track ids of the objects, from 0; None without tracking.
+            ``supervision.CompactMask``, which decodes ``masks[i]`` to (height, width) bool on access.
+        ids: (n,) int64, the track ids of the objects, counted from 0. None without tracking.
     """
 
     boxes: np.ndarray
@@ -41,18 +41,18 @@ class Detections:
         return len(self.boxes)
 
     def select(self, indices: np.ndarray) -> Detections:
-        """Select detections by index (k,)."""
+        """Return the detections with these indices (k,)."""
         arrays = {name: getattr(self, name) for name in ('boxes', 'scores', 'labels', 'masks', 'ids')}
         selected = {name: None if values is None else values[indices] for name, values in arrays.items()}
         return replace(self, class_names=[self.class_names[index] for index in indices], **selected)
 
     def suppress(self, iou_thr: float) -> Detections:
-        """Drop each detection whose box overlaps one of the same class with a higher score by more than an IoU."""
+        """Apply NMS: drop each box whose IoU with a kept, higher-scoring box of its class is above ``iou_thr``."""
         rows = np.column_stack([self.boxes, self.scores, self.labels])
         return self.select(np.flatnonzero(sv.box_non_max_suppression(rows, iou_thr)))
 
     def to_supervision(self) -> sv.Detections:
-        """Convert to ``supervision.Detections``, with ``data['class_name']``."""
+        """Convert to ``supervision.Detections``, with the class names in ``data['class_name']``."""
         return sv.Detections(
             xyxy=self.boxes,
             mask=self.masks,
@@ -68,10 +68,10 @@ class Segmentation:
     """The class of each pixel of an image.
 
     Attributes:
-        label_map: (height, width) int32, class indices from 0.
-        labels: (n,) int64, the classes that occur, by descending area.
+        label_map: (height, width) integers, class indices, counted from 0. In ground truth, also the ignore index.
+        labels: (n,) int64, the indices of the classes that occur. In predictions they are ordered by descending area.
         class_names: The n names of these classes.
-        areas: (n,) int64, the number of pixels of each class.
+        areas: (n,) int64, the number of pixels of each of these classes.
     """
 
     label_map: np.ndarray
@@ -91,9 +91,9 @@ class Classification:
     """The class of an image.
 
     Attributes:
-        label: The index of the highest-scoring class, from 0.
-        class_name: Its name.
-        score: Its score, from 0 to 1.
+        label: The index of the highest-scoring class, counted from 0.
+        class_name: The name of this class.
+        score: The score of this class, from 0 to 1.
         scores: (classes,) float32, the scores of all classes.
     """
 
@@ -107,10 +107,10 @@ Prediction = Detections | Segmentation | Classification
 
 
 def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """List the categories that ``category_id`` refers to, in the order of the classes.
+    """List the id and the name of each class, in the order of the classes. ``category_id`` in JSON records is this id.
 
-    For detection, ids are COCO's for COCO's 80 classes, otherwise they start at 1. For the other tasks they start at 0,
-    as in segmentation maps.
+    Detectors with COCO's 80 classes have COCO's ids. The ids of other detectors start at 1. Those of segmentation and
+    classification models start at 0, as the values of segmentation maps do.
     """
     if task == 'detection':
         return [{'id': category['id'], 'name': category['name']} for category in make_coco_categories(classes)]
@@ -118,9 +118,10 @@ def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Make the JSON records of an image: one for each object, segmented class or highest-scoring class.
+    """Make the JSON records of an image: one for each object, segmented class, or highest-scoring class.
 
-    ``bbox`` is [left, top, width, height] in pixels, ``segmentation`` is a mask as RLE, and ``area`` counts its pixels.
+    ``bbox`` is [left, top, width, height] in pixels. ``segmentation`` is a mask as RLE. ``area`` is a class's number of
+    pixels in a segmentation.
     """
 
     def get_category(label: int) -> dict[str, Any]:
@@ -152,12 +153,15 @@ def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -
 
 
 def encode_rle(crop: np.ndarray, size: tuple[int, int], left: int = 0, top: int = 0) -> dict[str, Any]:
-    """Encode a mask (h, w) that lies at ``left``, ``top`` of an image (height, width) in COCO's compressed RLE."""
+    """Encode the mask of an image of ``size`` = (height, width) in COCO's compressed RLE.
+
+    ``crop`` (h, w) is the part of the mask at ``left``, ``top``. The mask is 0 outside of it.
+    """
     check_installed('writing masks', 'pycocotools')
     from pycocotools import mask as coco_mask
 
     height, width = size
-    # COCO's RLE runs down the columns, so only the columns of the crop are encoded.
+    # COCO's RLE counts pixels column by column. So only the crop's columns are searched for changes of the value.
     columns = np.zeros((height, crop.shape[1]), bool)
     columns[top : top + len(crop)] = crop
     changes = left * height + np.flatnonzero(np.diff(columns.ravel(order='F'), prepend=False, append=False))

@@ -1,4 +1,4 @@
-"""Predict all inputs of ``mmgcvit predict`` and write the results. Skip unreadable inputs and report them."""
+"""Predict all inputs of ``mmgcvit predict`` and write the results. Skip inputs that fail, and report them."""
 
 import json
 import sys
@@ -24,20 +24,22 @@ from .tracking import Tracker
 
 @dataclass
 class PredictionRun:
-    """Predict inputs, draw and write their predictions, and count inputs and failures.
+    """Predict images and videos, draw and write the predictions, and count the images, frames and failures.
 
     Attributes:
+        model: The model.
+        outputs: Where pictures, videos and JSON files are written.
         batch_size: Number of images, frames or tiles in a batch.
         draw: Whether to write pictures and videos.
-        write: Whether to write JSON and segmentation maps.
-        tiles: Side of tiles in pixels; None predicts whole images.
+        write: Whether to write JSON files and segmentation maps.
+        tiles: Side of tiles in pixels. None predicts whole images.
         track: Whether to track the objects in videos.
-        labels: The class indices of the detections to keep; None keeps all.
-        iou_thr: See :meth:`Detections.suppress`; None applies only the config's NMS.
-        draw_labels: Whether pictures have class names and scores.
+        labels: The class indices of the detections to keep. None keeps all detections.
+        iou_thr: IoU threshold of an NMS after that of the config (:meth:`Detections.suppress`). None: no further NMS.
+        draw_labels: Whether to draw class names and scores.
         images: Number of images predicted so far.
         frames: Number of video frames predicted so far.
-        failed: An error message for each input that could not be predicted.
+        failed: An error message for each image or video that could not be predicted.
     """
 
     model: Predictor
@@ -62,7 +64,7 @@ class PredictionRun:
         self.progress = Progress(disable=not sys.stdout.isatty())
 
     def predict(self, inputs: Inputs, max_frames: int | None = None) -> None:
-        """Predict images, then at most ``max_frames`` of each video."""
+        """Predict all images, then all frames of each video, or its first ``max_frames``."""
         with self.progress:
             if inputs.images:
                 self.predict_images(inputs.images)
@@ -73,7 +75,7 @@ class PredictionRun:
                     self.skip(str(error))
 
     def predict_images(self, paths: Sequence[str]) -> None:
-        """Predict images; write pictures and segmentation maps, then the JSON files, even if interrupted."""
+        """Predict images. Write pictures and segmentation maps one by one, then JSON files, even if interrupted."""
         images: list[dict[str, Any]] = []
         records: list[dict[str, Any]] = []
         files = self.read_images(self.progress.track(list(enumerate(paths, start=1)), description='images'))
@@ -100,15 +102,15 @@ class PredictionRun:
                 write_json(self.outputs.folder / IMAGES, {'images': images, 'categories': self.categories})
 
     def read_images(self, paths: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, np.ndarray]]:
-        """Yield (image id, path, image) for image files; skip those that cannot be read."""
+        """Yield (image id, path, image) for pairs of an image id and a path. Skip files that cannot be read."""
         for image_id, path in paths:
             try:
-                yield image_id, path, read_image(path, self.model.loader)
+                yield image_id, path, read_image(path, self.model.decoding)
             except UserError as error:
                 self.skip(str(error))
 
     def predict_in_batches(self, items: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, Prediction | UserError]]:
-        """Yield each item, a tuple that ends with an image, with the prediction of that image."""
+        """Yield (item, prediction) for each item. Items are tuples whose last element is the image to predict."""
         while batch := list(islice(items, self.batch_size)):
             predictions = self.predictor.predict_batch([item[-1] for item in batch])
             yield from zip(batch, map(self.filter_detections, predictions), strict=True)
@@ -122,7 +124,7 @@ class PredictionRun:
         return prediction
 
     def predict_video(self, video: str, max_frames: int | None) -> None:
-        """Predict a video; write it with drawn predictions, and a line of JSON for each frame."""
+        """Predict a video. Write a video with drawn predictions, and a file with a line of JSON for each frame."""
         fps, frames_before, tracker = get_frame_rate(video), self.frames, Tracker() if self.track else None
         frames = islice(read_frames(video), max_frames)
         with ExitStack() as files:
@@ -150,7 +152,7 @@ class PredictionRun:
             raise UserError(f'{video}: no frame can be read')
 
     def skip(self, message: str) -> None:
-        """Report and count an input that cannot be predicted."""
+        """Print and count an error of an image or video that cannot be predicted."""
         self.failed.append(message)
-        # rich prints it above the progress bar, if there is one.
+        # rich prints the message above the progress bar, if there is one.
         self.progress.console.print(f'skipped: {message}', markup=False, highlight=False, soft_wrap=True)

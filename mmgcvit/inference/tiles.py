@@ -1,4 +1,4 @@
-"""Detect objects of large images in overlapping tiles, and merge them with ``supervision.InferenceSlicer``."""
+"""Detect objects in overlapping tiles of large images (``supervision.InferenceSlicer``), and merge the detections."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from .results import Detections
 if TYPE_CHECKING:
     from .predictor import Predictor
 
-# Neighbouring tiles overlap by this share of their side.
+# Neighbouring tiles overlap by this share of a tile's side.
 OVERLAP = 0.25
-# NMS threshold: the intersection of two objects of a class, as a share of the smaller one (IoS).
+# NMS threshold for boxes of a class in overlapping tiles: their intersection, as a share of the smaller box (IoS).
 NMS_IOS_THR = 0.5
-# An object within this share of a tile's side from an inner edge may be cut off. It is dropped if a complete object of
-# any class covers this share of it, since parts of objects look like other classes.
+# Objects that end at a tile's edge inside the image, or within MARGIN times the tile's side of it, count as cut. A cut
+# object is dropped if a complete object covers at least the share MAX_COVERED of it. The complete object may be of any
+# class, since a part of an object may look like another class.
 MARGIN, MAX_COVERED = 1 / 64, 0.7
 
 
 @dataclass(frozen=True)
 class TiledPredictor:
-    """Detect objects in tiles of ``side`` pixels, in batches of ``batch_size`` tiles."""
+    """Detect objects in tiles of ``side`` x ``side`` pixels, in batches of ``batch_size`` tiles."""
 
     model: Predictor
     side: int
@@ -34,21 +35,23 @@ class TiledPredictor:
 
     def __post_init__(self) -> None:
         if self.model.task != 'detection':
-            raise UserError(f'tiles are only for detectors, and this is a {self.model.task} model. Remove the option')
+            raise UserError(
+                f'tiles are only for detectors, and this is a {self.model.task} model. Predict without tiles'
+            )
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Detections | UserError]:
-        """Predict as :meth:`.Predictor.predict_batch` does. Images that fit in a tile are predicted as a whole."""
+        """Predict images as :meth:`.Predictor.predict_batch` does, but in tiles if they are larger than a tile."""
         predictions = []
         for image in images:
             try:
                 is_large = max(image.shape[:2]) > self.side
-                predictions.append(self.find_objects(image) if is_large else self.predict_tiles([image])[0])
+                predictions.append(self.detect_in_tiles(image) if is_large else self.predict_tiles([image])[0])
             except UserError as error:
                 predictions.append(error)
         return predictions
 
-    def find_objects(self, image: np.ndarray) -> Detections:
-        """Detect objects in tiles, and keep masks as crops (``supervision.CompactMask``)."""
+    def detect_in_tiles(self, image: np.ndarray) -> Detections:
+        """Detect the objects of a large image. Masks are kept as crops (``supervision.CompactMask``) to save memory."""
 
         def detect(tiles: list[np.ndarray]) -> list[sv.Detections]:
             detections = [prediction.to_supervision() for prediction in self.predict_tiles(tiles)]
@@ -64,7 +67,7 @@ class TiledPredictor:
             compact_masks=True,
             batch_size=self.batch_size,
         )
-        objects = self.drop_parts(slicer(image), image.shape[:2])
+        objects = self.drop_cut_objects(slicer(image), image.shape[:2])
         objects = objects.with_nms(NMS_IOS_THR, overlap_metric=sv.OverlapMetric.IOS)
         objects = objects.select(np.argsort(-objects.confidence, kind='stable'))
         return Detections(
@@ -75,8 +78,8 @@ class TiledPredictor:
             masks=None if objects.mask is None else objects.mask.repack(),
         )
 
-    def drop_parts(self, objects: sv.Detections, size: tuple[int, int]) -> sv.Detections:
-        """Drop objects cut off by a tile that another tile shows completely. ``size`` is the image's height, width."""
+    def drop_cut_objects(self, objects: sv.Detections, size: tuple[int, int]) -> sv.Detections:
+        """Drop the objects that one tile cuts and another shows completely. ``size`` is the image's (height, width)."""
         if not len(objects):
             return objects
         at_border = find_near_edges(objects.xyxy, size, MARGIN * self.side)
@@ -89,7 +92,7 @@ class TiledPredictor:
         return objects.select(np.flatnonzero(is_kept))
 
     def predict_tiles(self, tiles: Sequence[np.ndarray]) -> list[Detections]:
-        """Predict tiles. Raise the UserError of the first one that fails."""
+        """Predict tiles in one batch. If any of them fail, raise the UserError of the first."""
         predictions = self.model.predict_batch(tiles)
         for prediction in predictions:
             if isinstance(prediction, UserError):
@@ -98,5 +101,5 @@ class TiledPredictor:
 
 
 def find_near_edges(boxes: np.ndarray, size: tuple[int, int], margin: float) -> np.ndarray:
-    """Return whether boxes (n, 4) are near the left, top, right and bottom edge of an image (height, width): (n, 4)."""
+    """Return (n, 4) bool: whether each box is near the [left, top, right, bottom] edge of an image (height, width)."""
     return np.hstack([boxes[:, :2] <= margin, boxes[:, 2:] >= np.subtract(size[::-1], margin)])

@@ -1,4 +1,4 @@
-"""Track objects through a video with mmdet's ByteTrack, from the predictions of any detector."""
+"""Track the objects that any detector finds in the frames of a video, with mmdet's ByteTrack."""
 
 from dataclasses import replace
 
@@ -8,14 +8,14 @@ from mmengine.structures import InstanceData
 from ..errors import check_installed
 from .results import Detections
 
-# Objects above the high score are matched with tracks first, those above the low one with the remaining tracks.
+# Objects that score above ``high`` are matched with tracks first, those from ``low`` to ``high`` with what remains.
 SCORE_THRESHOLDS = {'high': 0.6, 'low': 0.1}
 
 
 class Tracker:
-    """Track the objects of a video. Call it on the detections of each frame in order.
+    """Track the objects of one video. Call the tracker on the detections of each frame in order.
 
-    The settings are those of mmdet's configs for MOT17. A track that is not seen for 30 frames ends.
+    The settings are those of mmdet's configs for MOT17. A track ends if its object is not found for 30 frames.
     """
 
     def __init__(self) -> None:
@@ -32,20 +32,21 @@ class Tracker:
         self.frames = 0
 
     def __call__(self, detections: Detections) -> Detections:
-        """Return the detections that belong to a track, with its id. All objects of a track have one class."""
+        """Return the detections that belong to a track, with the ids of their tracks. A track has only one class."""
         from mmdet.structures import DetDataSample
 
         objects = InstanceData(
             bboxes=torch.from_numpy(detections.boxes),
             scores=torch.from_numpy(detections.scores),
             labels=torch.from_numpy(detections.labels),
-            # The tracker passes masks through unread, so this field carries the index of each object.
+            # ByteTracker returns the masks of the tracked objects without using them. Indices in place of masks tell
+            # which detections it returns.
             masks=torch.arange(len(detections)),
         )
         frame = DetDataSample(metainfo={'frame_id': self.frames}, pred_instances=objects)
         tracked = self.tracker.track(frame)
         self.frames += 1
-        # The tracker keeps all frames of a track but reads only the last ones; an hour of video would exhaust memory.
+        # ByteTracker stores all frames of a track, which would exhaust memory in an hour, but reads only the last ones.
         for track in self.tracker.tracks.values():
             for name in self.tracker.memo_items:
                 del track[name][: -self.tracker.num_tentatives]

@@ -1,4 +1,4 @@
-"""Base class of the backbones: output indices, freezing, LoRA, input checks, loading and saving of weights."""
+"""Base class of the backbones: chosen outputs, freezing, LoRA, input checks, loading and saving of weights."""
 
 import copy
 import functools
@@ -14,7 +14,7 @@ from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, nn
 
 from ..checkpoints import CheckpointError, KeyMapping, load_pretrained, read_weights
-from ..checkpoints.downloads import find_folder
+from ..checkpoints.downloads import resolve_folder
 from ..checkpoints.folder import FILES, WEIGHTS, make_json_arguments, read_config, write_folder
 from ..checkpoints.loading import infer_checkpoint_arch
 from ..checkpoints.weights import merge_lora
@@ -29,26 +29,27 @@ MIN_IMAGE_SIZE = 32
 
 
 class PyramidBackbone(BaseModule):
-    """Base class of hierarchical backbones that have published variants.
+    """Base class of hierarchical backbones: a stem, then stages with a downsampler between any two.
 
-    A subclass builds ``self.stem``, the first ``self.num_stages`` stages as ``self.stages``, each with its ``blocks``,
-    and ``self.downsamplers`` between the stages. It calls :meth:`adapt` and :meth:`freeze` at the end of its
-    constructor and implements ``forward``. Each output i has its own LayerNorm, ``norm<i>``.
+    The constructor of a subclass builds ``self.stem``, ``self.stages`` (only the first ``self.num_stages``, each with
+    ``blocks``) and ``self.downsamplers``. At its end it calls :meth:`add_lora` and :meth:`freeze`. The subclass also
+    implements ``forward``. The base class builds a LayerNorm for each output: ``norm<i>`` for stage i.
 
     Args:
         in_channels: Channels of the images.
-        stage_dims: Channels of the feature map of each stage, for all stages.
-        out_indices: Stages whose feature maps are returned, in ascending order.
+        stage_dims: Channels of the feature map of each stage, also of the stages that are not built.
+        out_indices: Indices of the stages whose feature maps are returned, from 0, in ascending order.
         frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1 nothing.
         init_cfg: See mmengine's ``BaseModule``.
         norm_eps: Epsilon of the output norms.
 
     Attributes:
         archs: The published variants by name.
-        default_arch: The default of ``arch``.
-        arch_type: The dataclass of the variants.
-        key_mappings: The key mappings of known checkpoints; this package's mapping is the last.
-        table_types: Modules with a position table that is resized when a checkpoint is loaded.
+        default_arch: The name of the variant that is built by default.
+        arch_type: The dataclass of a variant's hyperparameters.
+        key_mappings: For each known kind of checkpoint, a table that translates its state dict keys to this package's.
+            The last is for this package's own checkpoints.
+        table_types: Classes of modules with a position table, which is resized if a checkpoint's has another size.
     """
 
     archs: ClassVar[Mapping[str, Any]]
@@ -60,7 +61,7 @@ class PyramidBackbone(BaseModule):
     lora_rank = 0
 
     def __new__(cls, *args: Any, **kwargs: Any) -> 'PyramidBackbone':
-        """Record the arguments of the constructor (also a subclass's) for :meth:`constructor_arguments`."""
+        """Keep a copy of the constructor's arguments for :meth:`get_constructor_arguments`."""
         backbone = super().__new__(cls)
         backbone.constructor_call = copy.deepcopy((args, kwargs))  # the caller may modify them later
         return backbone
@@ -77,20 +78,20 @@ class PyramidBackbone(BaseModule):
         super().__init__(init_cfg=init_cfg)
         is_valid = is_sequence(out_indices) and all(is_int(i, 0) and i < len(stage_dims) for i in out_indices)
         is_valid = is_valid and list(out_indices) == sorted(set(out_indices)) != []
-        expected = f'ascending stage numbers between 0 and {len(stage_dims) - 1}, each once'
+        expected = f'a list of stage indices between 0 and {len(stage_dims) - 1}, each once, in ascending order'
         require('out_indices', out_indices, is_valid, expected)
         self.in_channels = check_int('in_channels', in_channels, 1)
         self.out_indices = tuple(out_indices)
         self.stage_dims = tuple(stage_dims)
         self.num_stages = self.out_indices[-1] + 1
         self.frozen_stages = check_int('frozen_stages', frozen_stages, -1)
-        expected = f'-1 (nothing), 0 (the stem) or up to {self.num_stages}, the number of stages that out_indices needs'
+        expected = f'-1 (freeze nothing), 0 (the stem) or up to {self.num_stages} (the stem and that many stages)'
         require('frozen_stages', frozen_stages, self.frozen_stages <= self.num_stages, expected)
         for i in self.out_indices:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
-    def levels(self) -> Iterable[tuple[nn.Module, nn.Module]]:
-        """Return pairs of modules: (stem, first stage), then (downsampler, next stage) for the other stages."""
+    def iter_stages(self) -> Iterable[tuple[nn.Module, nn.Module]]:
+        """Iterate over the stages, each with the module before it: (stem, stage 0), (downsampler, stage 1), ..."""
         return zip([self.stem, *self.downsamplers], self.stages, strict=True)
 
     def make_output(self, i: int, x: Tensor) -> Tensor:
@@ -98,7 +99,9 @@ class PyramidBackbone(BaseModule):
         return self.get_submodule(f'norm{i}')(x).permute(0, 3, 1, 2).contiguous()
 
     def check_images(self, images: Tensor) -> None:
-        """Raise an error for images that the backbone cannot process. Exports, which serve all sizes, skip the check.
+        """Raise an error for images that the backbone cannot process.
+
+        The check is skipped when the backbone is exported or traced, since the graph must work for all image sizes.
 
         Raises:
             TypeError: ``images`` is not a floating-point tensor.
@@ -108,15 +111,15 @@ class PyramidBackbone(BaseModule):
             return
         if not isinstance(images, Tensor) or not images.is_floating_point():
             type_name = f'a tensor of {images.dtype}' if isinstance(images, Tensor) else type(images).__name__
-            raise TypeError(f'images are {type_name}; expected floats (B, C, H, W), normalised by a data_preprocessor')
+            raise TypeError(f'images are {type_name}; expected floats (B, C, H, W), as a data_preprocessor returns')
         if images.ndim != 4 or images.shape[1] != self.in_channels or min(images.shape[2:]) < MIN_IMAGE_SIZE:
             raise ValueError(
                 f'images have shape {tuple(images.shape)}; expected (B, {self.in_channels}, H, W), '
                 f'with H and W at least {MIN_IMAGE_SIZE}'
             )
 
-    def adapt(self, lora_rank: int) -> None:
-        """Freeze the backbone and add trainable LoRA of this rank to the linear layers of attention; 0 does nothing."""
+    def add_lora(self, lora_rank: int) -> None:
+        """Freeze the backbone, and add trainable LoRA of this rank to attention's linear layers. 0 does nothing."""
         self.lora_rank = check_int('lora_rank', lora_rank, 0)
         if not self.lora_rank:
             return
@@ -127,14 +130,14 @@ class PyramidBackbone(BaseModule):
                     setattr(attn, name, LoRALinear(layer, self.lora_rank))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        if not self.lora_rank:
+        if not self.lora_rank:  # a backbone without LoRA merges the LoRA matrices of a checkpoint into its weights
             merge_lora(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def freeze(self) -> None:
-        """Freeze the stem and the first ``frozen_stages`` stages, with the downsampler after each and its output norm.
+        """Freeze the stem and the first ``frozen_stages`` stages, with their norms and the downsamplers after them.
 
-        These modules are set to eval mode, and their parameters to ``requires_grad=False``.
+        Frozen modules are set to eval mode, and their parameters to ``requires_grad=False``. -1 freezes nothing.
         """
         if self.frozen_stages < 0:
             return
@@ -152,16 +155,16 @@ class PyramidBackbone(BaseModule):
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return the depth of a parameter, for layer-wise learning rate decay.
 
-        The stem has depth 0, and blocks are numbered from 1. A downsampler has the depth of the block before it; other
-        parameters of a stage have the depth of its first block. Output norms and parameters outside of the backbone
-        have the largest depth.
+        The stem has depth 0. The blocks of all stages have depths 1, 2, 3, ... A downsampler has the depth of the block
+        before it. The parameters of a stage outside of its blocks have the depth of its first block. Output norms and
+        parameters outside of the backbone have the largest depth.
 
         Args:
             param_name: Name of the parameter in the model.
             prefix: Prefix of the backbone in the model, for example ``'backbone.'``.
 
         Returns:
-            The depth of the parameter and the number of depths.
+            The depth of the parameter, and the number of different depths.
         """
         first_block = [*itertools.accumulate((len(stage.blocks) for stage in self.stages), initial=1)]
         last = first_block[-1]
@@ -183,24 +186,24 @@ class PyramidBackbone(BaseModule):
         revision: str | None = None,
         **arguments: Any,
     ) -> 'PyramidBackbone':
-        """Build a backbone with all weights of a checkpoint by strict loading; see :func:`load_pretrained`.
+        """Build a backbone and load its weights from a checkpoint, which may lack only output norms and LoRA.
 
         Args:
             checkpoint: A folder written by :meth:`save_pretrained`, local or on the Hugging Face Hub (``OWNER/NAME``);
                 or a file, an http(s) URL, or ``timm://NAME``.
-            prefix: Prefix of the keys to load, if a file has several networks.
+            prefix: Prefix of the backbone's keys, for a checkpoint with several networks.
             ema: Use the EMA weights.
             revision: A branch, tag or commit on the Hub.
-            arguments: Arguments of the constructor except ``init_cfg``. They override those of a folder. Without
-                ``arch``, the published variant is inferred from the weights of a file; window and image size are not.
-                Position biases of another window size are resized, which is logged.
+            arguments: Arguments of the constructor except ``init_cfg``. They override those saved in a folder. A file
+                has no arguments: without ``arch``, the published variant is inferred from the weights, and other
+                arguments have their defaults. Position biases of another window size are resized, which is logged.
 
         Raises:
-            CheckpointError: The weights do not match; ``arch`` is missing and the weights are not those of exactly one
-                published variant; or the files of a folder are invalid.
+            CheckpointError: The weights do not match; ``arch`` is missing and the weights are not those of a published
+                variant; or the files of a folder are invalid.
         """
         network, source = cls, {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
-        folder = find_folder(checkpoint, FILES, revision)
+        folder = resolve_folder(checkpoint, FILES, revision)
         if folder is not None:
             network, saved_arguments = read_config(folder, cls)
             source['checkpoint'] = str(folder / WEIGHTS)
@@ -209,8 +212,8 @@ class PyramidBackbone(BaseModule):
             arch = infer_checkpoint_arch(read_weights(str(checkpoint), prefix, ema), cls, cls.infer_arch).strip("'")
             if arch not in cls.archs:
                 raise CheckpointError(
-                    f'{checkpoint} has weights of {cls.__name__} with a custom arch, {arch}. Pass the same dict as '
-                    'arch=...'
+                    f'{checkpoint} has weights of {cls.__name__} {arch}. This is not a published variant, so set '
+                    'arch=dict(...) to the values with which it was trained'
                 )
             arguments['arch'] = arch
         backbone = network(**arguments, init_cfg={'type': 'Pretrained', **source})
@@ -220,16 +223,15 @@ class PyramidBackbone(BaseModule):
     def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> None:
         """Write the backbone to a folder, as ``config.json`` and ``model.safetensors``.
 
-        :meth:`from_pretrained` restores the arguments of the constructor and all weights, so that outputs are equal bit
-        for bit. Two things are not restored: the dtype, which becomes torch's default, and LoRA, which is merged into
-        the weights.
+        :meth:`from_pretrained` restores the constructor's arguments and all weights, so that outputs are equal bit for
+        bit. Two things are not restored: the dtype becomes torch's default, and LoRA is merged into the weights.
 
         Args:
             folder: Created if it does not exist.
             overwrite: Whether to replace a backbone that the folder already has.
 
         Raises:
-            FileExistsError: The folder already has a backbone, and ``overwrite`` is False.
+            FileExistsError: The folder is a file, or already has a backbone and ``overwrite`` is False.
             TypeError: An argument of the constructor cannot be written as JSON.
             ValueError: The class is not registered.
             CheckpointError: A weight is NaN or infinite, or safetensors is not installed.
@@ -238,13 +240,13 @@ class PyramidBackbone(BaseModule):
         merge_lora(tensors)
         if MODELS.module_dict.get(network.__name__) is not network:
             raise ValueError(
-                f'{network.__name__} is not registered in mmgcvit.registry.MODELS; decorate it with register_module()'
+                f'{network.__name__} is not registered in mmgcvit.registry. Decorate it with @MODELS.register_module()'
             )
-        arguments = {**self.constructor_arguments(), **({'lora_rank': 0} if self.lora_rank else {})}
+        arguments = {**self.get_constructor_arguments(), **({'lora_rank': 0} if self.lora_rank else {})}
         write_folder(Path(folder).expanduser(), network.__name__, arguments, tensors, overwrite)
 
-    def constructor_arguments(self) -> dict[str, Any]:
-        """Return the arguments of the constructor with defaults, except ``init_cfg``, as JSON values.
+    def get_constructor_arguments(self) -> dict[str, Any]:
+        """Return all arguments of the constructor, also defaults, as JSON values, without ``init_cfg``.
 
         Raises:
             TypeError: An argument cannot be written as JSON.
@@ -264,9 +266,9 @@ class PyramidBackbone(BaseModule):
     def init_weights(self) -> None:
         """Initialise the weights as ``init_cfg`` says.
 
-        ``dict(type='Pretrained', checkpoint=SOURCE)`` loads a file, an http(s) URL or ``timm://NAME``. Its keys may
-        follow any known key mapping, and no code in it is run. Two more keys are optional: ``prefix`` selects one of
-        several networks in a file, and ``ema=True`` selects the EMA weights.
+        ``dict(type='Pretrained', checkpoint=SOURCE)`` loads a file, an http(s) URL or ``timm://NAME``. The checkpoint
+        may be of any implementation in ``key_mappings``, and no code in it is run. The dict may also have ``prefix``,
+        the prefix of the backbone's keys in a checkpoint of several networks, and ``ema=True`` for the EMA weights.
 
         Raises:
             CheckpointError: Keys or shapes do not match; see :func:`load_pretrained`.
@@ -283,11 +285,14 @@ class PyramidBackbone(BaseModule):
 
     @classmethod
     def infer_arch(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> str:
-        """Infer the variant from the shapes of weights; return its name, or its attributes as text.
+        """Infer the published variant from the shapes of weights, and return it as text for messages.
+
+        The text is ``'tiny'`` in quotes, or ``'tiny' or 'tiny2'`` if the compared stages of several variants match. If
+        no variant matches, it lists the inferred attributes: ``of embed_dims 8, depths (2, 2, 2, 2), ...``
 
         Args:
-            tensors: Weights with local keys.
-            num_stages: Number of stages to compare, by default all. The result names every variant that matches.
+            tensors: Weights with the keys of this package.
+            num_stages: Number of stages to compare, by default all.
         """
         infer = cls.arch_type.infer
         arch = infer(tensors, num_stages)
@@ -298,6 +303,6 @@ class PyramidBackbone(BaseModule):
 
 @functools.cache
 def build_meta_tensors(network: type[PyramidBackbone], name: str) -> dict[str, Tensor]:
-    """Return the state dict of a published variant on the meta device."""
+    """Return the state dict of a published variant on the meta device: shapes without values."""
     with torch.device('meta'):
         return network(arch=name).state_dict()

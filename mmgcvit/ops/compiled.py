@@ -1,4 +1,4 @@
-"""Check whether mmcv's compiled operators are installed, load with this torch and support this GPU."""
+"""Check whether mmcv's compiled operators are installed, can be imported with this torch, and support the GPU."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,26 +12,26 @@ from .finder import COMPILED_MODULE, FALLBACK_FILE
 
 
 def are_compiled() -> bool:
-    """Return whether mmcv's own compiled operators are in use."""
+    """Return whether mmcv has compiled operators, so that the fallback is not used."""
     spec = find_spec(COMPILED_MODULE)
     return spec is not None and Path(spec.origin) != FALLBACK_FILE
 
 
 def check_operators_load() -> None:
-    """Raise a UserError if mmcv's operators, which OpenMMLab packages import, were compiled for another torch."""
+    """Raise a UserError if mmcv's operators cannot be imported because they were compiled for another torch."""
     if not are_compiled():
         return
     try:
         import_module(COMPILED_MODULE)
     except ImportError as error:
         raise UserError(
-            f"mmcv's operators do not load with torch {torch.__version__} ({error}): they were compiled for another "
+            f"mmcv's operators do not load with torch {torch.__version__} ({error}). They were compiled for another "
             "version. Make a new environment ('make install VENV=.venv-new'), or recompile them (docs/installation.md)"
         ) from None
 
 
 def check_operators(cfg: Config) -> None:
-    """Raise a UserError if a detector is to run on a GPU but mmcv's operators were compiled without CUDA."""
+    """Raise a UserError if mmdet is to run on a GPU but mmcv's operators were compiled without CUDA."""
     if cfg.get('default_scope') != 'mmdet' or not torch.cuda.is_available() or not are_compiled():
         return
     from mmcv.ops import get_compiling_cuda_version

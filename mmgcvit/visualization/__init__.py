@@ -1,8 +1,8 @@
-"""Visualise attention, mistakes and training curves of models.
+"""Visualise what models attend to, their mistakes, and training curves.
 
-Attention, global queries, Grad-CAM and LSA's shifts each have a file that computes arrays and draws them (begin with
-``attention.py``). ``mistakes.py`` compares predictions with the ground truth, ``val_images.py`` draws both during
-training, ``curves.py`` plots logs. Experiments and commands may import this package.
+Four files each compute and draw one thing: ``attention.py`` (read it first), ``queries.py`` (GC ViT's global queries),
+``gradcam.py``, and ``shifts.py`` (LSA's attention to shifted copies of the image). ``mistakes.py`` compares predictions
+with the ground truth, ``val_images.py`` draws both during training, and ``curves.py`` plots logs.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
 """Compute the attention weights of a stage and draw them as maps over the image.
 
-Shapes: H x W tokens of a stage's feature map, nW windows, N tokens of a window, nH heads.
+Shapes: H x W tokens of a stage's feature map, h x w window, N = h*w tokens of a window, nW windows, nH heads.
 """
 
 from dataclasses import dataclass
@@ -29,36 +29,36 @@ from .networks import (
     record_inputs,
 )
 
-# The feature maps of later stages are too coarse to show positions.
+# Index of the stage. The feature maps of later stages are too coarse to show positions.
 DEFAULT_STAGE = 2
-# 4 GB in float32. Attention without windows over a large feature map needs more.
+# Maximum number of attention weights, 4 GB in float32. Attention without windows over a large feature map has more.
 MAX_WEIGHTS = 1 << 30
 
 
 @dataclass(frozen=True)
 class BlockAttention:
-    """The attention of one block, as maps (H, W)."""
+    """The attention of one block: two maps (H, W)."""
 
-    block: int  # its index in the stage
+    block: int  # index of the block in the stage
     kind: str  # 'local' (window attention), 'global' (window attention with global queries) or 'all tokens'
-    window_size: tuple[int, int]  # (h, w), N = h*w; the size of the feature map if kind is 'all tokens'
-    # Attention weights of the query; NaN outside of its window. A global query has weights in every window. The weights
-    # of a window sum to 1, including its padding.
+    window_size: tuple[int, int]  # (h, w); the size of the feature map if kind is 'all tokens'
+    # The attention weights of one query, which sum to 1 over the tokens and the padding of a window. A query of local
+    # attention has weights in its own window and NaN elsewhere. A global query has weights in every window.
     weights: np.ndarray
     received: np.ndarray  # the weight that each token receives, averaged over the queries of its window
 
 
 @dataclass(frozen=True)
 class Attention:
-    """The attention of a stage in one block, or in a pair of a local and a global block."""
+    """The attention of one block of a stage or, if local and global blocks alternate, of a pair of blocks."""
 
     view: View
-    network: str  # the backbone's class
+    network: str  # name of the backbone's class
     stage: int
-    head: int | None  # None for the mean of all
-    at: tuple[float, float]  # the query, in pixels of the image
-    token: tuple[int, int]  # the query's row and column in the feature map
-    box: Box  # what the feature map covers, in pixels of the image; larger than the image if padded
+    head: int | None  # None: the mean of all heads
+    at: tuple[float, float]  # position (x, y) of the query, in pixels of the image
+    token: tuple[int, int]  # row and column of the query in the feature map
+    box: Box  # the area that the feature map covers, in pixels of the image; with padding, larger than the image
     blocks: list[BlockAttention]
 
 
@@ -73,13 +73,13 @@ def compute_attention(
     """Compute the attention of a network on an image.
 
     Args:
-        model: From :func:`mmgcvit.load`.
+        model: A model that :func:`mmgcvit.load` returned.
         image: A path, an array (height, width, 3) in BGR order, or a Pillow image.
-        stage: Index of the stage; by default 2, or an earlier one if its map has fewer than 4 x 4 tokens.
-        block: Index of the block, by default the last. If local and global blocks alternate, both of its pair are
-            computed.
-        head: Index of the head; by default the mean of all heads.
-        at: Position (x, y) of the query in pixels of the image; by default the centre.
+        stage: Index of the stage. Default: 2 or, if its map has fewer than 4 x 4 tokens, the last stage with enough.
+        block: Index of the block. Default: the last. If local and global blocks alternate, the attention of the pair
+            with this block is computed.
+        head: Index of the head. Default: the mean of all heads.
+        at: Position (x, y) of the query in pixels of the image. Default: the centre of what the network sees.
     """
     backbone = get_backbone(model)
     check_index('stage', stage, backbone.num_stages)
@@ -114,17 +114,17 @@ def compute_attention(
 def compute_block(
     index: int, attn: nn.Module, inputs: tuple[Tensor, ...], token: tuple[int, int], head: int | None
 ) -> BlockAttention:
-    """Compute the attention of a block with these inputs, for the query at a token (row, column)."""
+    """Compute the attention of a block for the inputs of its module ``attn`` and the query at a token (row, column)."""
     size = tuple(inputs[0].shape[1:3])
     window_size = attn.window_size or size
-    # As in the model: without a position bias, the window size is fitted to the feature map.
+    # If attention has no position bias, the backbone fits the window size to the feature map. Do the same here.
     if not hasattr(attn, 'position'):
         window_size = balance_window(window_size, size)
-    # (nW, N): 1 for tokens, 0 for padding.
+    # (nW, N), 1 for tokens and 0 for padding.
     is_token = window_partition(inputs[0].new_ones(1, *size, 1).float(), window_size)[0, :, :, 0]
     if is_token.numel() * is_token.shape[1] * attn.num_heads > MAX_WEIGHTS:
         raise UserError(
-            f'{is_token.shape[1]:,} tokens with global attention are too many to show. Choose a later stage'
+            f'attention among {is_token.shape[1]:,} tokens has too many weights to show. Choose a later stage'
         )
     weights = attn.attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]
@@ -137,7 +137,7 @@ def compute_block(
     if not is_global:
         query_window = row // window_size[0] * ceil_div(size[1], window_size[1]) + column // window_size[1]
         query_weights[torch.arange(len(query_weights)) != query_window] = float('nan')
-    # Padding does not count as a query. A global query has no padding.
+    # In local attention, padding does not count as a query. In global attention, all N vectors of the query count.
     is_query = torch.ones_like(is_token) if is_global else is_token
     received = (weights * is_query[:, :, None]).sum(1) / is_query.sum(1, keepdim=True).clamp_min(1)
     maps = (window_reverse(values[None, :, :, None], window_size, size) for values in (query_weights, received))
@@ -145,9 +145,9 @@ def compute_block(
 
 
 def draw_attention(result: Attention) -> Figure:
-    """Draw the image with the query, and for each block the query's attention and the attention that tokens receive.
+    """Draw the image with the query and, for each block, the query's attention and the attention that tokens receive.
 
-    Attention is drawn as a multiple of uniform attention.
+    The unit is the weight 1/N of uniform attention.
     """
     view, rows = result.view, len(result.blocks)
     height, width = result.blocks[0].weights.shape
@@ -159,7 +159,7 @@ def draw_attention(result: Attention) -> Figure:
     draw_windows(image_axes, result, result.blocks[-1])
     image_axes.plot(*result.at, '+', color=MARK, markersize=12, markeredgewidth=2)
     for column, name in enumerate(('weights', 'received'), start=1):
-        # Both blocks share a scale. It ends at a quantile, so that a few peaks do not hide the rest.
+        # All blocks share a colour scale. It ends at a quantile, so that a few peaks do not hide the rest.
         maps = [getattr(block, name) * np.prod(block.window_size) for block in result.blocks]
         limit = np.nanquantile(maps, 0.995)
         for row, block in enumerate(result.blocks):
@@ -172,7 +172,10 @@ def draw_attention(result: Attention) -> Figure:
 
 
 def draw_windows(axes: Axes, result: Attention, block: BlockAttention, with_queries: bool = False) -> None:
-    """Draw the borders of the windows and a frame around the query's token, for a global query in every window."""
+    """Draw the borders of the windows and, if ``with_queries``, a frame around the token of the query.
+
+    A global query has such a frame in every window.
+    """
     size = height, width = block.weights.shape
     x, y = np.linspace(*result.box[::2], width + 1), np.linspace(*result.box[1::2], height + 1)
     style = {'colors': 'white', 'linewidths': 0.6}

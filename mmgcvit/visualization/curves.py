@@ -1,4 +1,4 @@
-"""Read and plot the scalars logged by runs."""
+"""Read and plot the losses and scores that mmengine has logged during training."""
 
 import json
 from collections import defaultdict
@@ -12,22 +12,23 @@ from ..errors import UserError
 
 # Keys that mmengine logs besides scores and losses.
 NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')
-# COCO's scores at single IoU thresholds and object sizes. By default only their mean (mAP) is drawn.
+# Endings of COCO's scores for one size of objects or one IoU threshold. By default, only mAP is drawn of COCO's scores.
 DETAILED_SCORES = ('_s', '_m', '_l', '_50', '_75')
 COLUMNS = 3
 
-# Logged values by step.
+# The values that were logged under one key, by step.
 Curve = dict[int, float]
 
 
 def read_curves(work_dir: Path) -> dict[str, Curve]:
-    """Read the scalars in the work dir of a run, by step: iterations in training, epochs or iterations in validation.
+    """Read the logs in the work dir of a run, and return the curve of each key.
 
-    A resumed run logs to a new folder. Steps that it trains again replace those logged before.
+    The steps of a curve are iterations, or epochs for scores that are logged once an epoch. A resumed run logs to a new
+    folder, and may repeat steps. Earlier values at and after its first step are dropped.
     """
     curves: dict[str, Curve] = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        session: dict[str, Curve] = defaultdict(dict)
+        session: dict[str, Curve] = defaultdict(dict)  # the curves in this file
         for line in file.read_text(errors='replace').splitlines():
             # A killed run may have left an incomplete last line.
             with suppress(json.JSONDecodeError):
@@ -44,10 +45,10 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
 
 
 def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> Figure:
-    """Draw the curves of runs, with a panel for each key; by default all keys except detailed COCO scores."""
+    """Draw the curves of runs by name, with a panel for each key. Default: all keys without :data:`DETAILED_SCORES`."""
     names = list(dict.fromkeys(name for curves in runs.values() for name in curves))
     if unknown := [key for key in keys if key not in names]:
-        raise UserError(f'no run has logged {", ".join(unknown)}. They have logged {", ".join(sorted(names))}')
+        raise UserError(f'no run has logged {", ".join(unknown)}. The runs have logged {", ".join(sorted(names))}')
     keys = keys or [name for name in names if not name.endswith(DETAILED_SCORES)]
     columns = min(COLUMNS, len(keys))
     rows = -(-len(keys) // columns)

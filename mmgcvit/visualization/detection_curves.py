@@ -4,54 +4,64 @@ import io
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import check_installed
 from ..inference import Detections
 
-# Above this number of classes, curves have no legend.
+# With more classes, the precision-recall curves have no legend.
 MAX_IN_LEGEND = 12
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Precision and recall (n,) if detections below each of ``scores`` (n,), in descending order, are dropped."""
+    """Precision and recall of n detections by confidence threshold."""
 
-    scores: np.ndarray
-    precision: np.ndarray
-    recall: np.ndarray
+    scores: np.ndarray  # (n,), in descending order
+    precision: np.ndarray  # (n,), element i is the precision of the first i + 1 detections
+    recall: np.ndarray  # (n,), element i is the recall of the first i + 1 detections
 
     @property
     def f1(self) -> np.ndarray:
-        """F1 (n,)."""
+        """F1 by confidence threshold, (n,)."""
         return 2 * self.precision * self.recall / np.maximum(self.precision + self.recall, 1e-9)
 
     @property
     def best_threshold(self) -> float:
-        """The confidence threshold with the highest F1; 0 without detections."""
-        return float(self.scores[self.f1.argmax()]) if len(self.scores) else 0.0
+        """A confidence threshold with the highest F1, or 0 if there are no detections.
+
+        It lies halfway between the lowest score that it keeps and the next lower one, so that it can be rounded.
+        """
+        if not len(self.scores):
+            return 0.0
+        # A threshold keeps all detections with the same score, or none of them.
+        is_last = np.append(np.diff(self.scores) < 0, True)
+        scores, f1 = self.scores[is_last], self.f1[is_last]
+        return float((scores[f1.argmax()] + np.append(scores, 0)[f1.argmax() + 1]) / 2)
 
 
 @dataclass(frozen=True)
 class DetectionCurves:
-    """Curves of all objects and of each class at an IoU of 0.5, and COCO's AP and AP50 of boxes by class (or NaN)."""
+    """Curves of a detector, for which boxes are matched at an IoU of 0.5, and COCO's AP and AP50 of boxes."""
 
-    overall: Curve
+    overall: Curve  # of the detections of all classes together
     by_class: list[Curve]
-    ap: np.ndarray
-    ap50: np.ndarray
+    ap: np.ndarray  # (classes,), NaN for a class without objects
+    ap50: np.ndarray  # (classes,), NaN for a class without objects
 
 
 def compute_detection_curves(
     ground_truths: Sequence[Detections], predictions: Sequence[Detections], num_classes: int
 ) -> DetectionCurves:
-    """Match the predictions of each image with its ground truth by pycocotools, and compute the curves.
+    """Match the predictions of each image with its ground truth with pycocotools, and compute the curves.
 
     Args:
         ground_truths: The objects of each image.
-        predictions: The detections of each image, with as low a confidence threshold as possible.
+        predictions: The detections of each image, also those with low scores.
         num_classes: Number of classes.
     """
     check_installed('average precision', 'pycocotools')
@@ -74,19 +84,19 @@ def compute_detection_curves(
         coco.createIndex()
         return coco
 
-    # pycocotools prints its progress.
+    # Hide the progress that pycocotools prints.
     with redirect_stdout(io.StringIO()):
         evaluation = COCOeval(make_coco(ground_truths), make_coco(predictions), 'bbox')
         evaluation.evaluate()
         evaluation.accumulate()
-    # Axes: IoU threshold, recall, class, areas (the first: all), maximum number of detections (the last: 100).
+    # The axes are [IoU threshold, recall, class, object size (first: all), maximum number of detections (last: 100)].
     precision = evaluation.eval['precision'][:, :, :, 0, -1]
     precision = np.where(precision < 0, np.nan, precision)
     num_images, num_areas = len(ground_truths), len(evaluation.params.areaRng)
     scores, is_right, counts = [], [], []
     for label in range(num_classes):
         begin = label * num_areas * num_images
-        # An entry is None if the image has neither objects nor detections of the class.
+        # evalImgs is ordered by class, size, image. It has None for images without objects and detections of the class.
         images = [image for image in evaluation.evalImgs[begin : begin + num_images] if image is not None]
         scores.append(np.concatenate([image['dtScores'] for image in images] or [[]]))
         is_right.append(np.concatenate([image['dtMatches'][0] > 0 for image in images] or [[]]))
@@ -100,30 +110,36 @@ def compute_detection_curves(
 
 
 def make_curve(scores: np.ndarray, is_right: np.ndarray, num_objects: int) -> Curve:
-    """Sort detections (n,) by descending score and accumulate the right ones."""
+    """Sort detections (n,) by descending score, and compute precision and recall of the first 1, 2, ..., n."""
     order = np.argsort(-scores, kind='stable')
     num_right = np.cumsum(is_right[order])
     return Curve(scores[order], num_right / np.arange(1, len(order) + 1), num_right / max(1, num_objects))
 
 
 def draw_detection_curves(curves: DetectionCurves, classes: Sequence[str], threshold: float) -> Figure:
-    """Draw precision by recall and F1 by confidence threshold, of each class and of all objects."""
+    """Draw precision by recall and F1 by confidence threshold, and mark ``threshold``, the one in use."""
     figure = Figure(figsize=(13, 5.2), layout='constrained')
     left = figure.add_subplot(1, 2, 1, xlabel='recall', ylabel='precision', title='Precision and recall at IoU 0.5')
     right = figure.add_subplot(1, 2, 2, xlabel='confidence threshold', ylabel='F1', title='F1 at IoU 0.5')
-    for name, curve, ap50 in zip(classes, curves.by_class, curves.ap50, strict=True):
-        left.plot(curve.recall, curve.precision, linewidth=1, label=f'{name}: AP50 {ap50:.2f}')
-        right.plot(curve.scores, curve.f1, linewidth=1)
     best, overall = curves.overall.best_threshold, curves.overall
     left.plot(overall.recall, overall.precision, linewidth=2.5, color='black', label='all objects')
-    f1 = overall.f1.max(initial=0)
-    right.plot(overall.scores, overall.f1, linewidth=2.5, color='black', label=f'all objects: {f1:.2f} at {best:.2f}')
+    label = f'all objects: {overall.f1.max(initial=0):.2f} at {best:.2f}'
+    draw_by_threshold(right, overall, linewidth=2.5, color='black', label=label)
+    for name, curve, ap50 in zip(classes, curves.by_class, curves.ap50, strict=True):
+        left.plot(curve.recall, curve.precision, linewidth=1, label=f'{name}: AP50 {ap50:.2f}')
+        draw_by_threshold(right, curve, linewidth=1)
     right.axvline(best, linestyle=':', color='black')
     right.axvline(threshold, linestyle='--', color='grey', label=f'threshold in use: {threshold:.2f}')
     for axes in (left, right):
-        axes.set(xlim=(0, 1), ylim=(0, 1.02))
+        axes.set(xlim=(0, 1), ylim=(0, 1.05))
         axes.grid(alpha=0.3)
     right.legend(fontsize='small')
     if len(classes) <= MAX_IN_LEGEND:
         left.legend(fontsize='small')
     return figure
+
+
+def draw_by_threshold(axes: Axes, curve: Curve, **style: Any) -> None:
+    """Draw F1 by confidence threshold, as steps: F1 is constant between two scores."""
+    f1 = curve.f1[::-1]
+    axes.step(np.append(0, curve.scores[::-1]), np.append(f1[:1], f1), where='pre', **style)

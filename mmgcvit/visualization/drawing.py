@@ -12,37 +12,38 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ..errors import UserError
-from ..files import atomic_write
+from ..files import write_atomically
 
 if TYPE_CHECKING:
     from .networks import Box, View
 
 DOTS_PER_INCH = 110
-# Luma weights of red, green and blue (ITU-R BT.601), darkened so that the map stands out.
+# Weights of red, green and blue in a grey image (the luma of ITU-R BT.601), darkened so that a map over it stands out.
 GREY = np.array((0.299, 0.587, 0.114)) * 0.8
+# Colour map of maps over the image, and colour of frames and marks on it.
 CMAP = 'inferno'
 MARK = '#00e5ff'
 ATTENTION_UNIT = 'attention (1 = uniform)'
 
 
 def save(figure: Figure, file: Path) -> None:
-    """Write a matplotlib figure. Raise a UserError if the file cannot be written."""
+    """Write a matplotlib figure in the format of the file's suffix. Raise a UserError if that fails."""
     check_ending(file)
     try:
-        with atomic_write(file, flush=False) as unfinished:
+        with write_atomically(file, flush=False) as unfinished:
             figure.savefig(unfinished, format=file.suffix[1:].lower(), dpi=DOTS_PER_INCH)
     except OSError as error:
         raise UserError(f'{file} cannot be written ({error.strerror or error}). Choose another file') from None
 
 
 def check_ending(file: Path) -> None:
-    """Raise a UserError if the suffix is not that of an image format."""
+    """Raise a UserError if the suffix is not that of a format which matplotlib can write."""
     if file.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
         raise UserError(f'{file}: expected a name that ends in .png, .pdf, .svg or .jpg')
 
 
 def make_figure(view: View, title: str, rows: int, columns: int, width: float) -> Figure:
-    """Create a figure for rows and columns of panels with the image, each ``width`` inches wide."""
+    """Create a figure for ``rows`` x ``columns`` panels, each ``width`` inches wide and shaped like the image."""
     image_height, image_width = view.image.shape[:2]
     panel_height = float(np.clip(width * image_height / image_width, width / 3, width * 2))
     figure = Figure(figsize=(columns * width + 1.4, rows * (panel_height + 0.7) + 0.8), layout='constrained')
@@ -51,13 +52,13 @@ def make_figure(view: View, title: str, rows: int, columns: int, width: float) -
 
 
 def get_extent(box: Box) -> Box:
-    """Return a box in the order of matplotlib's ``extent``."""
+    """Convert a box to matplotlib's ``extent``, which is (left, right, bottom, top)."""
     left, top, right, bottom = box
     return left, right, bottom, top
 
 
 def set_frame(axes: Axes, view: View, title: str) -> None:
-    """Set the limits of axes to the image in pixels, and the title."""
+    """Set the title of axes, and their limits to those of the image in pixels."""
     rows, columns = view.image.shape[:2]
     axes.set(xlim=(0, columns), ylim=(rows, 0), aspect='equal')
     axes.tick_params(labelsize=9)
@@ -65,7 +66,7 @@ def set_frame(axes: Axes, view: View, title: str) -> None:
 
 
 def draw_image(axes: Axes, view: View, title: str, is_background: bool = False) -> None:
-    """Draw the image, in dark grey if it is a background. A dashed frame shows the crop that the network sees."""
+    """Draw the image: as a background in dark grey, else with a dashed frame around the part that the network sees."""
     rows, columns = view.image.shape[:2]
     image = view.image @ GREY if is_background else view.image
     style = {'cmap': 'gray', 'vmin': 0, 'vmax': 255, 'interpolation': 'nearest'}
@@ -76,7 +77,7 @@ def draw_image(axes: Axes, view: View, title: str, is_background: bool = False) 
 
 
 def draw_map(axes: Axes, view: View, values: np.ndarray, box: Box, title: str, unit: str, **style: Any) -> None:
-    """Draw a map (rows, columns) over a box of the image, with a colour bar. NaN is transparent."""
+    """Draw a map (rows, columns) over ``box``, a part of the image, with a colour bar. NaN is transparent."""
     draw_image(axes, view, title, is_background=True)
     style = {'cmap': CMAP, 'alpha': 0.72, 'interpolation': 'nearest', **style}
     mesh = axes.imshow(np.ma.masked_invalid(values), extent=get_extent(box), **style)

@@ -1,9 +1,9 @@
-"""Compute and draw Grad-CAM (arXiv 1610.02391) with the package ``grad-cam``: which regions support a class.
+"""Compute and draw which regions of an image support a class, with Grad-CAM (arXiv 1610.02391; package ``grad-cam``).
 
 Grad-CAM weights each channel by its mean gradient over the image, which would dilute the few positions that matter most
 for one box. So boxes are explained by HiResCAM (arXiv 2011.08891), which weights each position by the gradient there.
 
-Shapes: h x w pixels of the network's input without padding.
+Shapes: h x w pixels of the network's input without padding, h' x w' pixels with padding.
 """
 
 from collections.abc import Callable
@@ -21,32 +21,34 @@ from ..inference.images import ImageLike
 from .drawing import MARK, draw_box, draw_image, draw_map, get_extent, make_figure
 from .networks import Box, View, check_index, find_detailed_stage, get_backbone, prepare_view
 
-# Gradients are scaled up, because grad-cam adds 1e-7 to the maximum by which it divides.
+# grad-cam divides a map by its maximum plus 1e-7. Gradients are scaled up, so that the 1e-7 does not change small maps.
 GRADIENT_SCALE = 1e4
+# Maximum number of class names in an error.
 MAX_NAMES_LISTED = 20
-METHODS = {'classification': 'Grad-CAM', 'detection': 'HiResCAM', 'segmentation': 'Grad-CAM'}
+METHODS = {'classification': 'Grad-CAM', 'detection': 'HiResCAM', 'segmentation': 'Grad-CAM'}  # by task
 
 
 @dataclass(frozen=True)
 class GradCam:
-    """The regions of an image that support a class or a box."""
+    """A map of how much the regions of an image support a class or a box."""
 
     view: View
     method: str  # 'Grad-CAM', or 'HiResCAM' for a detector
-    stage: int  # the stage whose feature map is weighted
+    stage: int  # index of the stage whose feature map is weighted by the gradients
     cam: np.ndarray  # (h, w), from 0 to 1; all 0 if no region supports the class
     class_name: str
     score: float | None  # of the class or the box, from 0 to 1; None for a segmentor
-    box: Box | None = None  # for a detector, in pixels of the image
-    region: np.ndarray | None = None  # for a segmentor, bool in the shape of the logits of the padded inputs
+    box: Box | None = None  # only of a detector: the explained box, in pixels of the image
+    region: np.ndarray | None = None  # only of a segmentor: bool, which pixels of the logits have the class
 
 
-# The function from the model's output for one image to the scalar to differentiate; and keyword arguments of GradCam.
+# Target: a function from the model's output for one image to the scalar that is differentiated. Fields: keyword
+# arguments of GradCam.
 TargetAndFields = tuple[Callable[[Any], Tensor], dict[str, Any]]
 
 
 class ModelWrapper(nn.Module):
-    """Wrap a model for grad-cam: return the logits of a classifier or segmentor, or the objects of a detector."""
+    """Wrap a model for grad-cam. ``forward`` returns a classifier's or segmentor's logits, or a detector's objects."""
 
     def __init__(self, model: Predictor, view: View) -> None:
         super().__init__()
@@ -64,7 +66,7 @@ def compute_gradcam(
     box: int | None = None,
     stage: int | None = None,
 ) -> GradCam:
-    """Compute the Grad-CAM of a class.
+    """Compute the Grad-CAM of a class or, for a detector, the HiResCAM of a box.
 
     The differentiated scalar is the logit of a classifier, the log odds of a detector's box, or the mean logit of the
     pixels that a segmentor assigns to the class.
@@ -72,11 +74,11 @@ def compute_gradcam(
     Args:
         model: As for :func:`.compute_attention`.
         image: As for :func:`.compute_attention`.
-        class_name: Name or index of the class. The default is the predicted class, that of the highest-scoring box, or
-            the largest class of a segmentation.
-        box: Index of a detector's box by descending score, among those of ``class_name`` if given.
-        stage: Index of the stage. The default is the last one whose map has at least 4 x 4 tokens, or if its Grad-CAM
-            is zero, the last one before it whose Grad-CAM is not.
+        class_name: Name or index of the class. Default: the class that a classifier predicts, the class of a detector's
+            highest-scoring box, or the class with the most pixels of a segmentation.
+        box: Index of a detector's box, by descending score. Only boxes of ``class_name`` count, if it is given.
+        stage: Index of the stage. Default: the last stage whose map has at least 4 x 4 tokens. If its Grad-CAM is zero
+            everywhere, the last earlier stage whose Grad-CAM is not.
     """
     check_installed('Grad-CAM', 'pytorch_grad_cam')
     if box is not None and model.task != 'detection':
@@ -85,37 +87,37 @@ def compute_gradcam(
     label = None if class_name is None else find_label(model, class_name)
     check_index('stage', stage, backbone.num_stages)
     view = prepare_view(model, image)
-    outputs, method = ModelWrapper(model, view), METHODS[model.task]
+    wrapper, method = ModelWrapper(model, view), METHODS[model.task]
     with torch.no_grad():
-        target, fields = TARGETS[model.task](model, outputs(view.inputs)[0], label, box)
-    # The Grad-CAM of a late stage may be zero after its ReLU; then the stage before it is tried.
+        target, fields = TARGETS[model.task](model, wrapper(view.inputs)[0], label, box)
+    # Grad-CAM ends with a ReLU, after which the map of a late stage may be zero. Then the stage before it is tried.
     last = find_detailed_stage(backbone, view.inputs, backbone.num_stages - 1)
     for index in range(last, -1, -1) if stage is None else [stage]:
-        # The output norm of the stage if it has one, else the stage: (B, H, W, C).
+        # The layer whose output (B, H, W, C) is weighted: the norm of the stage's output or, if it has none, the stage.
         name = f'norm{index}' if index in backbone.out_indices else f'stages.{index}'
-        cam = compute_cam(method, backbone.get_submodule(name), outputs, view.inputs, target)
+        cam = compute_cam(method, backbone.get_submodule(name), wrapper, view.inputs, target)
         if cam.any():
             break
     rows, columns = view.size
     return GradCam(view, method, index, cam[:rows, :columns], **fields)
 
 
-def compute_cam(method: str, layer: nn.Module, outputs: ModelWrapper, inputs: Tensor, target: Callable) -> np.ndarray:
-    """Return the Grad-CAM (h', w') of a layer, from 0 to 1, for padded inputs (1, 3, h', w')."""
+def compute_cam(method: str, layer: nn.Module, wrapper: ModelWrapper, inputs: Tensor, target: Callable) -> np.ndarray:
+    """Compute the Grad-CAM (h', w') of a layer, from 0 to 1, for padded inputs (1, 3, h', w')."""
     from pytorch_grad_cam import GradCAM, HiResCAM
 
-    cam = {'Grad-CAM': GradCAM, 'HiResCAM': HiResCAM}[method](outputs, [layer], lambda x: x.permute(0, 3, 1, 2))
+    cam = {'Grad-CAM': GradCAM, 'HiResCAM': HiResCAM}[method](wrapper, [layer], lambda x: x.permute(0, 3, 1, 2))
     try:
         with torch.enable_grad():
             return cam(inputs.detach().requires_grad_(), [lambda output: target(output) * GRADIENT_SCALE])[0]
     finally:
-        # As a context manager, grad-cam would suppress an IndexError.
+        # Remove the hooks here, since grad-cam's own context manager would suppress an IndexError.
         cam.activations_and_grads.release()
-        outputs.zero_grad(set_to_none=True)
+        wrapper.zero_grad(set_to_none=True)
 
 
 def find_label(model: Predictor, class_name: str | int) -> int:
-    """Return the index of a class by its name or index."""
+    """Return the index of a class that is given by its name or index. Raise a UserError if there is none."""
     names = model.classes
     if class_name in names:
         return names.index(class_name)
@@ -126,19 +128,22 @@ def find_label(model: Predictor, class_name: str | int) -> int:
 
 
 def make_class_target(model: Predictor, logits: Tensor, label: int | None, _: None) -> TargetAndFields:
-    """Return the target for a class, by default the predicted one."""
+    """Return the target for a class of a classifier, by default the predicted one."""
     label = int(logits.argmax()) if label is None else label
     fields = {'class_name': model.get_names([label])[0], 'score': float(logits.softmax(-1)[label])}
     return lambda output: output[label], fields
 
 
 def make_box_target(model: Predictor, sample: Any, label: int | None, box: int | None) -> TargetAndFields:
-    """Return the target for a box by its index in descending score, among all boxes or those of a class."""
+    """Return the target for a box of a detector, by default the highest-scoring one.
+
+    ``box`` is its index by descending score, among the boxes of class ``label`` if that is given.
+    """
     objects = sample.pred_instances
     indices = range(len(objects)) if label is None else (objects.labels == label).nonzero()[:, 0].tolist()
     where = ' in the image' if label is None else f' of class {model.get_names([label])[0]} in the image'
     if not len(indices):
-        raise UserError(f'the model detects no object{where} in this image')
+        raise UserError(f'the model detects no object{where}')
     check_index('box', box, len(indices), where)
     index = indices[box or 0]
     fields = {
@@ -151,7 +156,7 @@ def make_box_target(model: Predictor, sample: Any, label: int | None, box: int |
 
 
 def make_region_target(model: Predictor, logits: Tensor, label: int | None, _: None) -> TargetAndFields:
-    """Return the target for the pixels of a class, by default the class with the most pixels."""
+    """Return the target for the pixels of a class in a segmentation, by default the class with the most pixels."""
     label_map = logits.argmax(0)
     label = int(label_map.flatten().bincount().argmax()) if label is None else label
     region, (name,) = label_map == label, model.get_names([label])
@@ -166,7 +171,7 @@ TARGETS = {'classification': make_class_target, 'detection': make_box_target, 's
 
 
 def draw_gradcam(result: GradCam) -> Figure:
-    """Draw the image with the explained box or region, and beside it the Grad-CAM overlay."""
+    """Draw the image, and beside it the Grad-CAM over the image; mark the explained box or region in both pictures."""
     view = result.view
     support = f'score {result.score:.2f}' if result.region is None else f'{result.region.mean():.1%} of the pixels'
     title = f'{result.method}, stage {result.stage}: class {result.class_name}, {support}'

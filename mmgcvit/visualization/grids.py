@@ -1,4 +1,4 @@
-"""Draw grids of pictures with titles: samples of datasets, and ground truth beside predictions."""
+"""Draw grids of pictures with titles: samples of datasets, or ground truth beside predictions."""
 
 import io
 import random
@@ -11,28 +11,28 @@ import numpy as np
 from matplotlib.figure import Figure
 from mmengine.config import Config
 
-from ..datasets.checks.sources import iter_leaf_datasets
+from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..errors import UserError
 from ..inference import Prediction
 from ..inference.drawing import Colour, choose_palette, draw_prediction
 from ..inference.loading import silence_output
 from .ground_truth import build_dataset, load_sample
 
-# Longer side of a picture in pixels: in a grid of several images, and in a grid of one image.
-CELL, LARGE_CELL = 400, 800
-# Number of samples of each dataset on a contact sheet.
+# Length in pixels of the longer side of a picture: in a grid of several images, and in a grid of a single image.
+PICTURE_SIDE, LARGE_PICTURE_SIDE = 400, 800
+# Maximum number of samples of each dataset on a contact sheet.
 NUM_SAMPLES = 8
 DOTS_PER_INCH = 100
-# Width of a letter and height of a line of titles, and the margin of a picture, in pixels.
+# In pixels: the width of a letter of a title, the height of a line of a title, and the margin around a picture.
 LETTER_WIDTH, LINE_HEIGHT, GAP = 9, 20, 10
 
-# (title, picture (h, w, 3)).
+# A title, and a picture (h, w, 3) in BGR order.
 Cell = tuple[str, np.ndarray]
 
 
 def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
-    """Arrange pictures in rows, in BGR order. Return (height, width, 3) uint8."""
-    height, width = (max((picture.shape[i] for _, picture in cells), default=CELL) for i in (0, 1))
+    """Draw a grid of pictures with their titles. Return (height, width, 3) uint8 in BGR order."""
+    height, width = (max((picture.shape[i] for _, picture in cells), default=PICTURE_SIDE) for i in (0, 1))
     titles = [fill(title, width // LETTER_WIDTH) for title, _ in cells]
     lines = max((title.count('\n') + 1 for title in titles), default=1)
     rows = max(1, -(-len(cells) // columns))
@@ -43,11 +43,11 @@ def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
         axes = figure.add_subplot(rows, columns, position)
         axes.imshow(picture[..., ::-1])
         axes.set_title(title, fontsize=10, loc='left')
-        # At the top left of its cell, so that pictures of a row, and titles, are aligned.
+        # Put the picture at the top left of its cell, so that it is aligned with its title and the pictures of its row.
         axes.set_anchor('NW')
         axes.axis('off')
     file = io.BytesIO()
-    # A tight bounding box includes all titles.
+    # With bbox_inches='tight', no part of a title is cut off.
     figure.savefig(file, dpi=DOTS_PER_INCH, bbox_inches='tight', pad_inches=0.05)
     return cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)
 
@@ -58,9 +58,9 @@ def draw_cells(
     palette: Sequence[Colour],
     ground_truth: Prediction | None,
     prediction: Prediction | None = None,
-    side: int = CELL,
+    side: int = PICTURE_SIDE,
 ) -> list[Cell]:
-    """Draw the ground truth and the prediction of an image, if there are any, at a size with legible text."""
+    """Draw the ground truth and the prediction, unless None, in a picture each with a longer side of ``side`` px."""
     scale, cells = side / max(image.shape[:2]), []
     if ground_truth is not None:
         picture = draw_prediction(image, ground_truth, palette, scale, with_scores=False)
@@ -71,16 +71,17 @@ def draw_cells(
 
 
 def draw_contact_sheet(cfg: Config, loaders: Sequence[str]) -> np.ndarray:
-    """Draw random samples of the datasets of some dataloaders with their ground truth, the same in each call.
+    """Draw random samples with ground truth of the datasets of a config's ``loaders``, such as ``['val_dataloader']``.
 
-    Datasets and samples that cannot be loaded are left out.
+    Each call draws the same samples. Datasets and samples that cannot be loaded are left out.
 
     Returns:
         (height, width, 3) uint8 in BGR order.
     """
     cells, drawn = [], []
     for name in loaders:
-        for settings in iter_leaf_datasets((cfg.get(name) or {}).get('dataset')):
+        # iter_unwrapped_datasets yields the datasets inside wrappers such as ConcatDataset.
+        for settings in iter_unwrapped_datasets((cfg.get(name) or {}).get('dataset')):
             if settings in drawn:
                 continue
             drawn.append(settings)

@@ -1,4 +1,4 @@
-"""Load the images of a dataset, and their ground truth as objects of the same classes as predictions."""
+"""Load the images of a dataset and their ground truth, which has the types of predictions, such as ``Detections``."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -10,32 +10,34 @@ from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-from ..datasets.checks.sources import get_type_name, iter_leaf_datasets
+from ..datasets.checks.sources import get_type_name, iter_unwrapped_datasets
 from ..errors import UserError, get_first_line
 from ..inference import Classification, Detections, Prediction, Segmentation
-from ..inference.images import convert_array
+from ..inference.images import convert_to_bgr
 from ..mmengine_utils import build_in_scope, get_image_name
 
-PACKING = {'mmdet': 'PackDetInputs', 'mmseg': 'PackSegInputs', 'mmpretrain': 'PackInputs'}
+# The last transform of a pipeline, which packs the inputs, by default_scope.
+PACKING_TRANSFORMS = {'mmdet': 'PackDetInputs', 'mmseg': 'PackSegInputs', 'mmpretrain': 'PackInputs'}
 
 
 def build_dataset(settings: ConfigDict, scope: str) -> BaseDataset:
-    """Build the dataset of a config so that it only loads images and annotations.
+    """Build the dataset of a config with a pipeline that only loads images and annotations.
 
     Raises:
-        UserError: Its files cannot be loaded.
+        UserError: The dataset cannot be built, for example because its annotation file is invalid.
     """
     settings = deepcopy(settings)
-    for leaf in iter_leaf_datasets(settings):
-        steps = leaf.get('pipeline', [])
+    for inner in iter_unwrapped_datasets(settings):  # the datasets inside wrappers such as ConcatDataset
+        steps = inner.get('pipeline', [])
         images = [step for step in steps if get_type_name(step).startswith(('LoadImage', 'ApplyExif'))]
         annotations = [step for step in steps if 'Annotations' in get_type_name(step)]
-        # mmpretrain's datasets contain labels, CIFAR's also images. ADE20K's test images have no segmentation maps.
+        # mmpretrain's datasets need no transform that loads labels, and CIFAR needs none that loads images. In mmseg,
+        # ADE20K's test images have no segmentation maps.
         if scope != 'mmpretrain':
             images = images or [{'type': 'LoadImageFromFile'}]
-            has_none = scope == 'mmseg' and 'seg_map_path' not in leaf.get('data_prefix', {})
-            annotations = [] if has_none else annotations or [{'type': 'LoadAnnotations'}]
-        leaf.pipeline = [*images, *annotations, {'type': PACKING[scope]}]
+            has_no_maps = scope == 'mmseg' and 'seg_map_path' not in inner.get('data_prefix', {})
+            annotations = [] if has_no_maps else annotations or [{'type': 'LoadAnnotations'}]
+        inner.pipeline = [*images, *annotations, {'type': PACKING_TRANSFORMS[scope]}]
     try:
         with build_in_scope(scope):
             return DATASETS.build(settings)
@@ -47,7 +49,7 @@ def build_dataset(settings: ConfigDict, scope: str) -> BaseDataset:
 
 
 def load_sample(dataset: BaseDataset, index: int, classes: Sequence[str]) -> tuple[Path, np.ndarray, Prediction | None]:
-    """Load a sample of :func:`build_dataset`: return its path, its image (BGR), and its ground truth or None."""
+    """Load a sample of :func:`build_dataset`'s dataset: its path, its image (BGR), and its ground truth or None."""
     try:
         sample = dataset[index]
         ground_truth = convert_sample(sample['data_samples'], classes)
@@ -58,12 +60,12 @@ def load_sample(dataset: BaseDataset, index: int, classes: Sequence[str]) -> tup
         ) from None
     path = sample['data_samples'].get('img_path')
     image = sample['inputs'].permute(1, 2, 0).numpy()
-    # CIFAR's files contain RGB arrays.
-    return Path(path or f'{index:06d}.png'), convert_array(image if path else image[..., ::-1]), ground_truth
+    # Samples of CIFAR have no path. Their images are RGB.
+    return Path(path or f'{index:06d}.png'), convert_to_bgr(image if path else image[..., ::-1]), ground_truth
 
 
 def convert_sample(sample: Any, classes: Sequence[str]) -> Prediction | None:
-    """Convert the ground truth of a data sample. Unlabelled pixels keep their ignore index."""
+    """Convert the ground truth of a data sample, None if it has none. Unlabelled pixels keep the ignore index."""
 
     def get_names(labels: np.ndarray) -> list[str]:
         return [classes[label] if label < len(classes) else f'class {label}' for label in labels]
@@ -81,7 +83,7 @@ def convert_sample(sample: Any, classes: Sequence[str]) -> Prediction | None:
     if 'gt_label' not in sample:
         return None
     if len(sample.gt_label) != 1:
-        raise UserError(f'it has {len(sample.gt_label)} classes; expected one class per image')
+        raise UserError(f'it has {len(sample.gt_label)} classes. Expected one class per image')
     label = int(sample.gt_label[0])
     scores = np.eye(max(len(classes), label + 1), dtype=np.float32)[label]
     return Classification(label, get_names([label])[0], 1.0, scores)

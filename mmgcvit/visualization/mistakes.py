@@ -1,4 +1,4 @@
-"""Compute the confusion matrix and find the worst images of a trained model on a dataset."""
+"""Predict a dataset, compute the confusion matrix, find the images with the lowest scores, and write a report."""
 
 import heapq
 from collections.abc import Sequence
@@ -19,19 +19,20 @@ from ..inference import Detections, Prediction, Predictor, Segmentation
 from ..inference.outputs import write_json
 from .detection_curves import DetectionCurves, compute_detection_curves, draw_detection_curves
 from .drawing import save
-from .grids import LARGE_CELL, draw_cells, draw_grid
+from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
 from .ground_truth import load_sample
 from .report import write_report
 
 # IoU threshold for matching detections with objects.
 MATCH_IOU_THR = 0.5
-# What the matrix counts, and the score of an image, by task.
+# What the confusion matrix counts, and what the score of an image is, by task.
 COUNTED_UNITS = {'detection': 'objects', 'segmentation': 'pixels', 'classification': 'images'}
 SCORES = {'detection': 'F1', 'segmentation': 'mean IoU', 'classification': 'score of the true class'}
+# The name of the last row and column of the confusion matrix: no object, or no detection.
 BACKGROUND = 'background'
-# Maximum number of confusions named for an image.
+# Maximum number of confusions (pairs of true and predicted class) that the summary of an image names.
 MAX_NAMED = 3
-# A matrix with more classes is drawn without numbers.
+# A confusion matrix with more classes is drawn without numbers.
 MAX_WITH_NUMBERS = 25
 
 
@@ -40,8 +41,9 @@ class ScoredImage:
     """An image of a dataset with its prediction and score.
 
     Attributes:
-        score: From 0 to 1; see :data:`SCORES`.
-        summary: The number of right predictions and the most frequent confusions.
+        index: Index of the image in the dataset.
+        score: From 0 to 1. :data:`SCORES` says what it is for each task.
+        summary: The number of right predictions, then the most frequent confusions.
     """
 
     index: int
@@ -56,9 +58,9 @@ class Mistakes:
     """The mistakes of a model on a dataset.
 
     Attributes:
-        confusion_matrix: The confusion matrix of all images, see :func:`score_image`.
-        worst: The worst images by ascending score.
-        curves: The curves of a detector, else None.
+        confusion_matrix: The sum of the confusion matrices of all images (:func:`score_image`).
+        worst: The images with the lowest scores, in ascending order.
+        curves: Precision and recall by confidence threshold. None if the model is not a detector.
     """
 
     confusion_matrix: np.ndarray
@@ -70,11 +72,13 @@ def score_image(ground_truth: Prediction, prediction: Prediction, classes: Seque
     """Compare a prediction with the ground truth of its image.
 
     Returns:
-        score, matrix: The score (:data:`SCORES`), which is 1 for an image without objects or labels; and the confusion
-        matrix (n + 1, n + 1) of n classes and the background, with the ground truth in rows, the prediction in columns.
+        score: See :data:`SCORES`. It is 1 without objects and detections, or without labelled pixels.
+        matrix: The confusion matrix (n + 1, n + 1) of n classes and the background. Rows are ground truth, columns are
+            predictions.
     """
     if isinstance(prediction, Detections):
-        # Each object and each detection counts once.
+        # Each object counts once in its row, and each detection once in its column. Missed objects are predicted as
+        # background, and detections without an object have the background as ground truth.
         matrix = sv.ConfusionMatrix.evaluate_detection_batch(
             predictions=np.column_stack([prediction.boxes, prediction.labels, prediction.scores]),
             targets=np.column_stack([ground_truth.boxes, ground_truth.labels]),
@@ -103,7 +107,7 @@ def score_image(ground_truth: Prediction, prediction: Prediction, classes: Seque
 
 
 def compute_confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """Compute the confusion matrix (n + 1, n + 1) of two label arrays (k,); background entries are 0."""
+    """Compute the confusion matrix (n + 1, n + 1) of two label arrays (k,). The background's row and column are 0."""
     size = num_classes + 1
     return np.bincount(labels.astype(np.int64) * size + predicted, minlength=size * size).reshape(size, size)
 
@@ -124,9 +128,9 @@ def evaluate_images(
     """Predict all images of a dataset and compare them with their ground truth.
 
     Args:
-        model: The model; detections below its score threshold count only for the curves.
-        dataset: A dataset of :func:`.ground_truth.build_dataset`.
-        max_worst: Maximum number of images to keep, all with a score below 1.
+        model: The model. Detections that score below its ``score_thr`` count only for the curves.
+        dataset: A dataset that :func:`.ground_truth.build_dataset` built.
+        max_worst: Maximum number of images in ``Mistakes.worst``. Only images with a score below 1 are kept.
         batch_size: Number of images per batch.
         progress: The progress bar.
     """
@@ -144,7 +148,7 @@ def evaluate_images(
                 problem = 'it has no ground truth' if ground_truth is None else prediction
                 raise UserError(f'{path}: {problem}')
             if isinstance(prediction, Detections):
-                # The curves need no masks, which would fill the memory.
+                # The curves need no masks. Those of a whole dataset would not fit in memory.
                 objects.append(replace(ground_truth, masks=None))
                 detections.append(replace(prediction, masks=None))
                 prediction = prediction.select(np.flatnonzero(prediction.scores >= model.score_thr))
@@ -158,9 +162,10 @@ def evaluate_images(
 
 
 def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, float | int | None]]:
-    """Compute the ground truths, precision, recall and F1 of each class, and AP or IoU if the task has it.
+    """Compute the number of ground truths, precision, recall and F1 of each class.
 
-    A ratio without any predictions or ground truths is 0. AP is None for a class without objects.
+    Detectors also have AP and AP50, which are None for a class without objects. Segmentation models also have IoU. A
+    ratio whose denominator is 0 is 0.
     """
     num_classes = len(model.classes)
     right = np.diag(mistakes.confusion_matrix)[:num_classes]
@@ -183,8 +188,8 @@ def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, f
     }
 
 
-def draw_confusion(matrix: np.ndarray, classes: Sequence[str], task: str) -> Figure:
-    """Draw a confusion matrix with counts in the cells and row-normalised values as colours."""
+def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], task: str) -> Figure:
+    """Draw a confusion matrix: row-normalised values as colours, and counts (if large, percentages) as numbers."""
     names = [*classes, BACKGROUND] if task == 'detection' else list(classes)
     matrix = matrix[: len(names), : len(names)]
     side = float(np.clip(0.35 * len(names), 6, 24))
@@ -204,9 +209,9 @@ def draw_confusion(matrix: np.ndarray, classes: Sequence[str], task: str) -> Fig
 
 
 def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistakes: Mistakes, title: str) -> None:
-    """Write the pictures, ``mistakes.json``, and ``report.html``, which contains them all."""
+    """Write pictures, ``mistakes.json``, and ``report.html``, which contains the pictures and the table of classes."""
     matrix, curves, score_name = mistakes.confusion_matrix, mistakes.curves, SCORES[model.task]
-    save(draw_confusion(matrix, model.classes, model.task), folder / 'confusion.png')
+    save(draw_confusion_matrix(matrix, model.classes, model.task), folder / 'confusion.png')
     pictures = [('Confusion matrix', folder / 'confusion.png')]
     summary_of_matrix = ', '.join(summarise_confusion_matrix(matrix, model.classes))
     summary = [f'{len(dataset)} images, {COUNTED_UNITS[model.task]}: {summary_of_matrix}']
@@ -222,7 +227,7 @@ def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistake
     for rank, scored in enumerate(mistakes.worst, start=1):
         path, image, ground_truth = load_sample(dataset, scored.index, model.classes)
         text = f'{path.name}: {score_name} {scored.score:.2f}; {scored.summary}'
-        cells = draw_cells(text, image, model.palette, ground_truth, scored.prediction, LARGE_CELL)
+        cells = draw_cells(text, image, model.palette, ground_truth, scored.prediction, LARGE_PICTURE_SIDE)
         drawn = write_image(folder / 'worst' / f'{rank:03d}_{path.stem}.jpg', draw_grid(cells, columns=2))
         pictures.append((f'Worst image {rank}', drawn))
         images.append(

@@ -1,4 +1,6 @@
-"""Compute and draw the global query of each stage.
+"""Compute and draw the global query of each stage of GC ViT.
+
+Each stage reduces its feature map to the size of one window. These tokens are the queries of all windows.
 
 Shapes: h x w window, C channels, nH heads, d = C/nH.
 """
@@ -20,7 +22,7 @@ from .networks import View, get_backbone, prepare_view, record_inputs
 class StageQuery:
     """The global query of a stage."""
 
-    stage: int
+    stage: int  # index of the stage
     query: np.ndarray  # (nH, h, w, d)
     components: np.ndarray  # (h, w, 3), the first three principal components of the C channels, each from 0 to 1
 
@@ -30,14 +32,14 @@ class Queries:
     """The global queries that a network computes for an image."""
 
     view: View
-    stages: list[StageQuery]  # for the stages that have a global query
+    stages: list[StageQuery]  # only the stages that have a global query
 
 
 @torch.no_grad()
 def compute_queries(model: Predictor, image: ImageLike) -> Queries:
     """Compute the global query of each stage. The arguments are those of :func:`.compute_attention`."""
     backbone = get_backbone(model)
-    # Local and global blocks alternate, starting with a local one, so a stage with one block does not use its query.
+    # Local and global blocks alternate, and the first one is local. So a stage with one block uses no global query.
     stages_with_query = {
         i: stage for i, stage in enumerate(backbone.stages) if hasattr(stage, 'global_query') and len(stage.blocks) > 1
     }
@@ -46,7 +48,7 @@ def compute_queries(model: Predictor, image: ImageLike) -> Queries:
     stages = []
     for (i, stage), (x,) in zip(stages_with_query.items(), recorded, strict=True):
         q_global = stage.global_query(x)
-        # Ablation variants without a global query compute an empty one.
+        # The ablation variants without a global query return an empty tensor.
         if q_global.shape[2]:
             query = q_global[0].unflatten(1, stage.window_size).float().cpu().numpy()
             tokens = np.moveaxis(query, 0, 2).reshape(*stage.window_size, -1)
@@ -57,14 +59,14 @@ def compute_queries(model: Predictor, image: ImageLike) -> Queries:
 
 
 def find_components(tokens: np.ndarray) -> np.ndarray:
-    """Return the first three principal components of tokens (h, w, C), scaled to 0 to 1: (h, w, 3).
+    """Compute the first three principal components (h, w, 3) of tokens (h, w, C), and scale each to 0 to 1.
 
-    Components without variance, as with few or equal tokens, are 0.5 everywhere.
+    A component without variance is 0.5 everywhere. This happens if the tokens are few or equal.
     """
     flat = tokens.reshape(-1, tokens.shape[-1]).astype(np.float64)
-    left, singular_values, _ = np.linalg.svd(flat - flat.mean(0), full_matrices=False)
+    left_vectors, singular_values, _ = np.linalg.svd(flat - flat.mean(0), full_matrices=False)
     values = np.zeros((len(flat), 3))
-    values[:, : len(singular_values)] = (left * singular_values)[:, :3]
+    values[:, : len(singular_values)] = (left_vectors * singular_values)[:, :3]
     span = np.ptp(values, axis=0)
     has_variance = span > 1e-6 * np.abs(flat).max()
     scaled = np.where(has_variance, (values - values.min(0)) / np.where(has_variance, span, 1), 0.5)
@@ -72,7 +74,7 @@ def find_components(tokens: np.ndarray) -> np.ndarray:
 
 
 def draw_queries(result: Queries) -> Figure:
-    """Draw the global query of each stage in the shape of the image: vector norms and principal components."""
+    """Draw the image and, for each stage, the norms and principal components of its global query at the same size."""
     view, rows = result.view, len(result.stages)
     title = 'global query, the whole image reduced to one window'
     figure = make_figure(view, title, rows, columns=3, width=3.0)

@@ -1,4 +1,4 @@
-"""Write an HTML page that contains its pictures, so that it can be sent as one file."""
+"""Write an HTML page whose pictures are embedded in it, so that it can be sent as one file."""
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def write_report(
     rows: Mapping[str, Mapping[str, float | int | None]],
     pictures: Sequence[tuple[str, Path]],
 ) -> None:
-    """Write paragraphs, a table with a named row for each class, and pictures with their headings."""
+    """Write paragraphs, a table (``rows``: a dict from column names to values for each class), and titled pictures."""
     columns = [column.replace('_', ' ') for column in next(iter(rows.values()), {})]
     table = [['class', *columns]] + [[name, *map(format_value, row.values())] for name, row in rows.items()]
     body = [f'<p>{escape(paragraph)}</p>' for paragraph in paragraphs]
@@ -44,5 +44,5 @@ def write_report(
 
 
 def format_value(value: float | int | None) -> str:
-    """Format a number of the table."""
+    """Format a value of the table. None becomes a dash."""
     return '–' if value is None else str(value) if isinstance(value, int) else f'{value:.3f}'

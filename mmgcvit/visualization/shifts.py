@@ -1,6 +1,8 @@
-"""Compute and draw which shifted copy of the image each patch of LSA attends to.
+"""Compute and draw to which shifted copies of the image each patch of LSA attends.
 
-Shapes: h x w patches, nH heads, T shifts.
+The first block of LSA attends from each patch of the image to the patches at the same place in T shifted copies of it.
+
+Shapes: h x w patches, T shifts.
 """
 
 from dataclasses import dataclass
@@ -19,28 +21,26 @@ from .networks import Box, View, check_index, get_backbone, prepare_view, record
 
 @dataclass(frozen=True)
 class Shifts:
-    """The attention of LSA's first block to the shifted copies of an image.
-
-    A shift (dy, dx) moves the content down and to the right, in pixels of the network's input.
-    """
+    """The attention of LSA's first block to the shifted copies of an image."""
 
     view: View
-    shifts: tuple[tuple[int, int], ...]  # T of them
-    kernel_size: int  # of a patch, in pixels
-    head: int | None  # None for the mean of all
-    box: Box  # what the patches cover, in pixels of the image
-    weights: np.ndarray  # (h, w, T), how much each patch attends to each of its copies; they sum to 1
+    # T pairs (dy, dx): how far the content of a copy moves down and to the right, in pixels of the network's input.
+    shifts: tuple[tuple[int, int], ...]
+    kernel_size: int  # side of a patch, in pixels of the network's input
+    head: int | None  # None: the mean of all heads
+    box: Box  # the area that the patches cover, in pixels of the image
+    weights: np.ndarray  # (h, w, T), attention weights of each patch, which sum to 1 over the T copies
 
     @property
     def preferred(self) -> np.ndarray:
-        """Index of the shift with the largest weight: (h, w)."""
+        """For each patch, the index of the shift with the largest weight, (h, w)."""
         return self.weights.argmax(-1)
 
 
 def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shifts:
-    """Compute the attention of LSA's first block to shifted copies.
+    """Compute the attention of LSA's first block to shifted copies of an image.
 
-    The arguments are as for :func:`.compute_attention`.
+    The arguments are those of :func:`.compute_attention`.
     """
     backbone = get_backbone(model)
     attn, stem = backbone.stages[0].blocks[0].attn, backbone.stem
@@ -60,7 +60,7 @@ def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) 
 
 
 def draw_shifts(result: Shifts) -> Figure:
-    """Draw the copy that each patch attends to most, its weight, and a histogram of copies as the legend."""
+    """Draw the copy that each patch attends to most, its weight, and as legend a histogram of the preferred copies."""
     view, rows, columns = result.view, *result.weights.shape[:2]
     heads = 'mean of all heads' if result.head is None else f'head {result.head}'
     title = f'LSA, first block, {heads}: attention of each patch to its {len(result.shifts)} shifted copies'

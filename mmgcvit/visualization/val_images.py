@@ -1,4 +1,4 @@
-"""Provide a hook that draws predictions beside the ground truth in validation and test."""
+"""A hook that draws predictions beside the ground truth: of some images while training, and of all images in a test."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.visualization import LocalVisBackend
 
-from ..datasets.checks.sources import iter_leaf_datasets
+from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..errors import get_first_line
 from ..files import write_image
 from ..inference import Prediction, Predictor
@@ -19,24 +19,26 @@ from ..inference.drawing import choose_palette
 from ..inference.loading import PREDICTORS, find_class_names, silence_output
 from ..mmengine_utils import get_image_name, unwrap_model
 from ..registry import HOOKS
-from .grids import LARGE_CELL, draw_cells, draw_grid
+from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
 from .ground_truth import build_dataset, load_sample
 from .mistakes import score_image, summarise_confusion_matrix
 
+# Name of the folder in the work dir.
 FOLDER = 'val_images'
 
 
-def wrap_runner(runner: Runner, loader: ConfigDict, score_thr: float) -> tuple[Predictor, BaseDataset]:
-    """Return a predictor that reads the outputs of the runner's model, and the dataset of a dataloader."""
+def make_predictor(runner: Runner, loader: ConfigDict, score_thr: float) -> tuple[Predictor, BaseDataset]:
+    """Make a predictor that converts the outputs of the runner's model, and build the dataset of a dataloader."""
     scope, model = runner.cfg.default_scope, unwrap_model(runner)
     with silence_output():
         dataset = build_dataset(loader.dataset, scope)
     meta, dataset_classes = {'dataset_meta': dataset.metainfo}, dataset.metainfo.get('classes') or ()
-    names = find_class_names(meta, next(iter_leaf_datasets(loader.dataset)), model)
+    # next(...) is the first dataset inside wrappers such as ConcatDataset.
+    names = find_class_names(meta, next(iter_unwrapped_datasets(loader.dataset)), model)
     # The model may have more classes than the dataset.
     names[: len(dataset_classes)] = dataset_classes
-    # The predictor needs no pipeline, since the dataloader has already prepared the images.
     palette = choose_palette(len(names), [dataset.metainfo.get('palette')])
+    # The predictor gets no pipeline and no decoding settings, since it does not load images itself.
     predictor = PREDICTORS[scope](model, Compose([]), None, names, palette)
     predictor.score_thr = score_thr
     return predictor, dataset
@@ -44,16 +46,16 @@ def wrap_runner(runner: Runner, loader: ConfigDict, score_thr: float) -> tuple[P
 
 @HOOKS.register_module()
 class ValVisualizationHook(Hook):
-    """Draw a grid of the same validation images at each validation, predictions beside the ground truth.
+    """Draw predictions beside the ground truth: the same images at each validation in a training, or all test images.
 
-    Writes ``val_images/epoch_N.jpg`` or ``iter_N.jpg`` in the work dir, and adds the image to the backends of the
-    run's visualizer. It draws the predictions of the validation itself, so no image is predicted twice. If
-    drawing fails, it warns once and stops drawing.
+    At each validation, the hook writes a grid, ``val_images/epoch_N.jpg`` or ``iter_N.jpg`` in the work dir, and adds
+    it to the backends of the runner's visualizer. It draws what the validation has predicted, so no image is predicted
+    twice. If drawing fails in a validation, the hook logs one warning and stops drawing.
 
     Args:
         score_thr: Confidence threshold of detections.
-        images: Number of images, evenly spaced in the validation data; 0 disables drawing in validation.
-        test_out_dir: Folder for all images of a test; set by ``test --show-dir``.
+        images: Number of images in the grid, evenly spaced in the validation data. 0 disables the grids.
+        test_out_dir: Folder for the pictures of a test, which ``test --show-dir`` sets. None draws no test images.
     """
 
     def __init__(self, score_thr: float = 0.3, images: int = 8, test_out_dir: str | None = None) -> None:
@@ -79,16 +81,16 @@ class ValVisualizationHook(Hook):
             self.attempt(runner, self.write_grid)
 
     def attempt(self, runner: Runner, step: Any, *arguments: Any) -> None:
-        """Call a step of drawing. If it raises an error, warn and disable the hook."""
+        """Call ``step``, a method of this hook. If it raises an error, log a warning and stop drawing."""
         try:
             step(runner, *arguments)
         except Exception as error:
             self.is_on = False
-            runner.logger.warning(f'validation images are disabled: {get_first_line(error)}')
+            runner.logger.warning(f'drawing of validation images is disabled: {get_first_line(error)}')
 
     def choose_images(self, runner: Runner) -> None:
-        """Choose images that rank 0 validates. Samplers distribute images to ranks round-robin."""
-        self.predictor, self.dataset = wrap_runner(runner, runner.cfg.val_dataloader, self.score_thr)
+        """Choose images among those that rank 0 validates. Samplers distribute images to ranks round-robin."""
+        self.predictor, self.dataset = make_predictor(runner, runner.cfg.val_dataloader, self.score_thr)
         num_on_rank = -(-len(self.dataset) // get_world_size())
         num_chosen = min(self.images, num_on_rank)
         indices = [position * num_on_rank // num_chosen * get_world_size() for position in range(num_chosen)]
@@ -101,7 +103,7 @@ class ValVisualizationHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         if self.test_out_dir is not None:
-            self.predictor, self.dataset = wrap_runner(runner, runner.cfg.test_dataloader, self.score_thr)
+            self.predictor, self.dataset = make_predictor(runner, runner.cfg.test_dataloader, self.score_thr)
             infos = map(self.dataset.get_data_info, range(len(self.dataset)))
             self.chosen = {get_image_name(info): index for index, info in enumerate(infos)}
 
@@ -109,7 +111,7 @@ class ValVisualizationHook(Hook):
         for sample in outputs if self.test_out_dir is not None else ():
             index, prediction = self.chosen[get_image_name(sample)], self.predictor.read_sample(sample)
             path, image, ground_truth = load_sample(self.dataset, index, self.predictor.classes)
-            cells = draw_cells(path.name, image, self.predictor.palette, ground_truth, prediction, LARGE_CELL)
+            cells = draw_cells(path.name, image, self.predictor.palette, ground_truth, prediction, LARGE_PICTURE_SIDE)
             write_image(Path(self.test_out_dir, f'{path.stem}_{index}.jpg'), draw_grid(cells, len(cells)))
 
     def write_grid(self, runner: Runner) -> None:
@@ -124,6 +126,6 @@ class ValVisualizationHook(Hook):
         grid = draw_grid(cells)
         write_image(Path(runner.work_dir, FOLDER, f'{unit}_{step}.jpg'), grid)
         for backend in runner.visualizer._vis_backends.values():
-            # The local backend would write the image a second time.
+            # LocalVisBackend would write the image to the work dir a second time.
             if not isinstance(backend, LocalVisBackend):
                 backend.add_image('predictions', np.ascontiguousarray(grid[..., ::-1]), step)

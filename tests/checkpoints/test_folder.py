@@ -50,7 +50,7 @@ def maps_of(backbone):
 
 def check_equal(loaded, built):
     assert type(loaded) is type(built)
-    assert loaded.constructor_arguments() == built.constructor_arguments()
+    assert loaded.get_constructor_arguments() == built.get_constructor_arguments()
     weights, expected = loaded.state_dict(), built.state_dict()
     assert weights.keys() == expected.keys()
     assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
@@ -106,20 +106,20 @@ def test_arguments_of_from_pretrained_override_the_folders(saved):
     place, _ = saved
     loaded = GCViT.from_pretrained(place, out_indices=(1, 3), window_size=7)
     assert [found.shape[1] for found in maps_of(loaded)] == [32, 128]
-    assert loaded.constructor_arguments()['window_size'] == 7
-    with pytest.raises(CheckpointError, match=r'has weights of GCViT .*; the model is GCViT'):
+    assert loaded.get_constructor_arguments()['window_size'] == 7
+    with pytest.raises(CheckpointError, match=r'has weights of GCViT .*, but the model is GCViT'):
         GCViT.from_pretrained(place, arch={**GCVIT, 'embed_dims': 8})
 
 
 def test_saving_replaces_a_folder_only_with_overwrite(saved):
     place, built = saved
     other = LSA(LSA_ARCH)
-    with pytest.raises(FileExistsError, match=r'has config\.json and model\.safetensors already.*overwrite=True'):
+    with pytest.raises(FileExistsError, match=r'already has config\.json and model\.safetensors.*overwrite=True'):
         other.save_pretrained(place)
     check_equal(GCViT.from_pretrained(place), built)
     other.save_pretrained(place, overwrite=True)
     check_equal(LSA.from_pretrained(place), other)
-    with pytest.raises(FileExistsError, match=r'config\.json is a file; choose a folder'):
+    with pytest.raises(FileExistsError, match=r'config\.json is a file\. Choose a folder'):
         other.save_pretrained(place / 'config.json', overwrite=True)
 
 
@@ -130,13 +130,17 @@ def test_saving_replaces_a_folder_only_with_overwrite(saved):
         ({'arguments': [1]}, CheckpointError, 'is not a config of mmgcvit'),
         ({'network': 'torch.nn.Linear'}, CheckpointError, "the network 'torch.nn.Linear', which is not registered"),
         ({'network': 'ImageClassifier'}, CheckpointError, "the network 'ImageClassifier', which is not registered"),
-        ({'network': 'LSA', 'arguments': {}}, CheckpointError, r'is for LSA, not for GCViT; use LSA.from_pretrained'),
+        ({'network': 'LSA', 'arguments': {}}, CheckpointError, r'is for LSA, not for GCViT\. Use LSA\.from_pretrained'),
         ({'arguments': {'arch': {'type': 'os.system'}}}, CheckpointError, r"names the type 'os\.system', which is not"),
         ({'arguments': {'part': [{'type': 'Conv2d'}]}}, CheckpointError, "names the type 'Conv2d', which is not"),
         ({'arguments': {'colour': 1}}, TypeError, "unexpected keyword argument 'colour'"),
         ({'arguments': {'init_cfg': {'checkpoint': 'x'}}}, TypeError, 'init_cfg'),
         ({'arguments': {'arch': GCVIT, 'frozen_stages': 9}}, ValueError, 'frozen_stages is 9'),
-        ({'arguments': {'arch': 'xxtiny'}}, CheckpointError, r"has weights of GCViT .*; the model is GCViT 'xxtiny'"),
+        (
+            {'arguments': {'arch': 'xxtiny'}},
+            CheckpointError,
+            r"has weights of GCViT .*, but the model is GCViT 'xxtiny'",
+        ),
     ],
 )
 def test_an_invalid_config_is_rejected_in_one_sentence(changes, error, message, saved):
@@ -157,7 +161,7 @@ def test_missing_and_invalid_files_of_a_folder_are_named(saved):
     with pytest.raises(CheckpointError, match=r'config\.json is not a config of mmgcvit: Expecting'):
         GCViT.from_pretrained(place)
     (place / 'config.json').unlink()
-    with pytest.raises(CheckpointError, match=r'saved has no config\.json; expected a folder'):
+    with pytest.raises(CheckpointError, match=r'saved has no config\.json\. Expected a folder'):
         GCViT.from_pretrained(place)
 
 

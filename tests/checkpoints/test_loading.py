@@ -56,7 +56,7 @@ def test_weights_are_found_under_any_prefix_and_under_the_usual_checkpoint_keys(
     own |= {'head.fc.weight': torch.zeros(11, 64), 'rpn_head.rpn_conv.weight': torch.zeros(3)}
     model, line = load({'state_dict': own, 'meta': {}})
     assert_same(model, expected)
-    assert '2 ignored (rpn_head.rpn_conv.weight, head.fc.weight)' in line
+    assert '2 in the file are unused (rpn_head.rpn_conv.weight, head.fc.weight)' in line
 
 
 def test_ema_weights_are_loaded_if_requested_or_if_there_are_no_others(load):
@@ -66,7 +66,7 @@ def test_ema_weights_are_loaded_if_requested_or_if_there_are_no_others(load):
         model, line = load(content, ema=ema)
         assert torch.equal(model.stem.proj.weight, factor * DENSE.weights()['patch_embed.proj.weight'])
         assert ('EMA' in line) == (factor == 2)
-    with pytest.raises(CheckpointError, match=r'has no EMA weights .*; remove ema'):
+    with pytest.raises(CheckpointError, match=r'has no EMA weights .*\. Remove ema'):
         load({'state_dict': DENSE.weights()}, ema=True)
 
 
@@ -79,22 +79,22 @@ def test_prefix_selects_one_of_several_networks(load):
 
 
 @pytest.mark.parametrize(
-    ('network', 'arguments', 'resized', 'ignored'),
+    ('network', 'arguments', 'resized', 'unused'),
     [(CLASSIFIER, {'window_size': (7, 7, 12, 7)}, 3, 4), (TINY, {}, 0, 4)],
 )
-def test_the_log_line_counts_loaded_resized_initial_and_ignored_tensors(network, arguments, resized, ignored, load):
+def test_the_log_line_counts_loaded_resized_initial_and_unused_tensors(network, arguments, resized, unused, load):
     """Load a classifier into a detector's backbone, whose output norms start at 1 and 0 as in the released code."""
     model, line = load({'state_dict': network.weights()}, network, {'out_indices': (0, 1, 2, 3), **arguments})
     assert f'{len(model.state_dict()) - 8} tensors loaded; {resized} position biases or embeddings resized' in line
-    assert '8 left initial (output norms norm0, norm1, norm2, norm3)' in line
-    assert f'{ignored} ignored (final_norm.weight, final_norm.bias, head.fc.weight, ...)' in line
+    assert '8 keep initial values (output norms norm0, norm1, norm2, norm3)' in line
+    assert f'{unused} in the file are unused (final_norm.weight, final_norm.bias, head.fc.weight, ...)' in line
     assert torch.equal(model.norm3.weight, torch.ones_like(model.norm3.weight))
 
 
 @pytest.mark.parametrize('network', [CLASSIFIER, TINY])
 def test_a_classifiers_final_norm_is_loaded_if_the_last_stage_is_the_only_output(load, network):
     model, line = load({'state_dict': network.weights()}, network, {'out_indices': (3,)})
-    assert "the classifier's final norm is the last output norm" in line
+    assert "the last output norm has the weights of the classifier's final norm" in line
     assert torch.equal(model.norm3.bias, network.weights()['norm.bias'])
 
 
@@ -108,17 +108,21 @@ def test_published_archs_are_inferred_from_their_weights(network):
 @pytest.mark.parametrize(
     ('source', 'target', 'message'),
     [
-        (GCViT('xxtiny'), GCViT('xtiny'), "has weights of GCViT 'xxtiny'; the model is GCViT 'xtiny'"),
-        (LSA('imagenet-tiny'), LSA('cifar-tiny'), "weights of LSA 'imagenet-tiny'; the model is LSA 'cifar-tiny'"),
-        (DENSE.backbone(), GCViT({**SMALL, 'embed_dims': 16}), 'GCViT of embed_dims 8, depths .*; the model is .*16'),
-        (ODD.backbone(), DENSE.backbone(), 'layer_scale 1; the model is .* layer_scale None'),
+        (GCViT('xxtiny'), GCViT('xtiny'), "has weights of GCViT 'xxtiny', but the model is GCViT 'xtiny'"),
+        (LSA('imagenet-tiny'), LSA('cifar-tiny'), "weights of LSA 'imagenet-tiny', but the model is LSA 'cifar-tiny'"),
+        (
+            DENSE.backbone(),
+            GCViT({**SMALL, 'embed_dims': 16}),
+            'GCViT of embed_dims 8, depths .*, but the model is .*16',
+        ),
+        (ODD.backbone(), DENSE.backbone(), 'layer_scale 1, but the model is .* layer_scale None'),
         (
             TINY.backbone(),
             LSA({**TINY.arch, 'num_kv_heads': (1, 1, 1, 1)}),
             r'num_heads \(1, 1, 1, 1\).*num_heads \(4, 4, 4, 4\)',
         ),
-        (TINY.backbone(), GCViT('xxtiny'), 'has LSA weights; the model is GCViT'),
-        (GCViT('xxtiny', out_indices=(0,)), TINY.backbone(), 'has GCViT weights; the model is LSA'),
+        (TINY.backbone(), GCViT('xxtiny'), 'has weights of LSA, but the model is GCViT'),
+        (GCViT('xxtiny', out_indices=(0,)), TINY.backbone(), 'has weights of GCViT, but the model is LSA'),
     ],
     ids=range(7),
 )
@@ -139,7 +143,7 @@ OTHERS = dict.fromkeys(['layer1.0.conv1.weight', *'abcd'], torch.zeros(1))
         ([1, 2], 'has no weights'),
         (
             {'state_dict': OTHERS},
-            r'not a checkpoint of GC ViT .* its 5 keys are layer1\.0\.conv1\.weight, a, b, c, \.\.\.; known',
+            r'not a checkpoint of GC ViT .* Its 5 keys \(layer1\.0\.conv1\.weight, a, b, c, \.\.\.\) are not .* known',
         ),
     ],
 )
@@ -161,7 +165,7 @@ def test_a_rejected_checkpoint_changes_no_weights(reference, tmp_path):
         (
             table,
             torch.zeros(*before[table].shape[:-2], 35, before[table].shape[-1]),
-            'has 35 rows; expected',
+            'has 35 rows. Expected',
         ),
     ):
         weights = {**before, name: tensor}

@@ -20,7 +20,7 @@ def tables(tmp_path, monkeypatch):
         f'_base_ = {str(CONFIGS / "classify.py")!r}\nmodel = dict(backbone=dict(arch=dict(mlp_ratio=3)))\n'
     )
     rows = {'plain': {'name': 'plain', 'published': [50]}, 'wide': {'name': 'wide MLPs', 'config': 'wide.py'}}
-    table = {'title': 'Small', 'metrics': ['top-1'], 'unchanged': str(CONFIGS / 'classify.py'), 'rows': rows}
+    table = {'title': 'Small', 'metrics': ['top-1'], 'baseline': str(CONFIGS / 'classify.py'), 'rows': rows}
     path = tmp_path / 'ablations' / 'tables.yml'
     path.parent.mkdir()
     path.write_text(yaml.safe_dump({'small': table}, sort_keys=False))
@@ -48,7 +48,7 @@ def test_all_rows_are_trained_seed_by_seed_and_finished_trainings_are_kept(call,
     trainings.failing.add(3)
     code, printed = call('ablate', *tables, '--seeds', 2)
     assert code == 1
-    assert 'failed with code 1, see above; continue with --resume' in printed
+    assert 'failed (exit code 1). Fix the error above, then use --resume' in printed
     assert '| wide MLPs | 1 | 82.00 |' in (tmp_path / 'work' / 'table.md').read_text()
     code, printed = call('ablate', *tables, '--seeds', 2, '--resume')
     assert code == 0
@@ -71,10 +71,10 @@ def test_invalid_arguments_are_rejected_before_training(call, tables, trainings)
     call('ablate', *tables, '--seeds', 1)
     before = len(trainings.calls)
     for arguments, words in (
-        (['nothing'], "unknown table 'nothing'; expected one of small"),
+        (['nothing'], "unknown table 'nothing'. Expected one of small"),
         ([*tables, '--seeds', 0], '--seeds 0: expected at least 1'),
         (['small', '--data', 'digit'], "--data digit: expected 'digits', 'own' or the path of an existing config"),
-        (tables, 'has trainings; continue them with --resume'),
+        (tables, 'already has trained rows. Continue with --resume'),
         ([*tables, '--resume', '--gpus', 2], 'was started with'),
     ):
         code, printed = call('ablate', *arguments)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from mmgcvit import load
 from mmgcvit.checkpoints import save_checkpoint
 from mmgcvit.commands.main import run_command
-from mmgcvit.files import sha256
+from mmgcvit.files import compute_sha256
 
 from ..inference.conftest import CLASSES, TASKS, picture_of
 from ..models.contract.backbones import GCVIT, LSA_ARCH
@@ -32,8 +32,8 @@ def test_published_file_has_the_weights_without_training_state(task, work_dirs, 
     with safe_open(target, 'pt') as file:
         metadata = file.metadata()
     assert json.loads(metadata['classes']) == CLASSES[task]
-    assert metadata['trained_sha256'] == sha256(work_dirs[task] / 'epoch_1.pth')
-    assert sha256(target) in capsys.readouterr().out
+    assert metadata['trained_sha256'] == compute_sha256(work_dirs[task] / 'epoch_1.pth')
+    assert compute_sha256(target) in capsys.readouterr().out
     (tmp_path / 'any').touch()
     assert target.stat().st_mode == (tmp_path / 'any').stat().st_mode, 'the file has default permissions'
 
@@ -43,7 +43,7 @@ def test_the_file_is_in_the_work_dir_by_default(work_dirs, tmp_path):
     shutil.copytree(work_dirs['classification'], work_dir)
     run_command('publish', [work_dir])
     assert (work_dir / 'model.safetensors').is_file()
-    with pytest.raises(SystemExit, match='name an output file'):
+    with pytest.raises(SystemExit, match='no output file given'):
         run_command('publish', [next(work_dir.glob('*.py'))])
 
 
@@ -84,8 +84,8 @@ def test_invalid_target_is_rejected_before_reading_the_model(tmp_path):
     (tmp_path / 'is.safetensors').write_bytes(b'of somebody')
     for target, sentence in (
         (tmp_path / 'model.pth', r'expected a name that ends in \.safetensors'),
-        (tmp_path / 'is.safetensors', 'exists; choose another file'),
-        ('/proc/x.safetensors', r'/proc/x\.safetensors cannot be written \(/proc: .*\); choose another path$'),
+        (tmp_path / 'is.safetensors', 'already exists. Choose another file'),
+        ('/proc/x.safetensors', r'/proc/x\.safetensors cannot be written \(/proc: .*\)\. Choose another path$'),
     ):
         with pytest.raises(SystemExit, match=f'^publish: .*{sentence}'):
             run_command('publish', ['nowhere.py', target])
@@ -99,7 +99,7 @@ def test_failed_write_leaves_no_partial_file(command, options, work_dirs, tmp_pa
 
     monkeypatch.setattr('safetensors.torch.save', fill)
     source = work_dirs['classification'] / ('epoch_1.pth' if command == 'convert' else '')
-    with pytest.raises(SystemExit, match=r'could not be written \(unexpected pos 64 vs 0\); is there room') as error:
+    with pytest.raises(SystemExit, match=r'could not be written \(unexpected pos 64 vs 0\)\. Free some') as error:
         run_command(command, [source, tmp_path / 'new' / 'x.safetensors', *options])
     assert '\n' not in str(error.value)
     assert not list((tmp_path / 'new').iterdir())

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 
-from mmgcvit.experiments.complexity import count_macs, count_parameters, count_parts
+from mmgcvit.experiments.complexity import count_by_part, count_macs, count_parameters
 
 from ..conftest import ROOT
 from ..tools.commands import call
@@ -57,7 +57,7 @@ def find_faults_in_config(cfg, model, metadata):
         yield f'{count_parameters(model)} parameters, {metadata["Parameters"]} in the metafile'
     # DINO and Mask2Former need real tensors; they are tested below.
     if metadata and not hasattr(model, 'forward_transformer') and check_head_parameters(model) is None:
-        parts = count_parts(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
+        parts = count_by_part(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
         macs = sum(part.macs for part in parts)
         if parts[0].name != 'backbone' or macs != pytest.approx(metadata['FLOPs'], rel=1e-3):
             yield f'{macs} multiply-adds, {metadata["FLOPs"]} in the metafile'

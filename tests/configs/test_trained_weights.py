@@ -6,7 +6,7 @@ import re
 import pytest
 
 from mmgcvit import load
-from mmgcvit.files import sha256
+from mmgcvit.files import compute_sha256
 from mmgcvit.inference.model_files import find_model_files
 
 from .. import fork_server
@@ -28,7 +28,7 @@ def test_shipped_weights_match_the_table_and_load_with_their_config():
     assert sum(path.stat().st_size for path in WEIGHTS.glob('*.safetensors')) < 20_000_000
     for name in CONFIGS:
         path, config = WEIGHTS / f'{name}.safetensors', DEMO / f'{name}.py'
-        assert sha256(path) == ROWS[name]['digest'], name
+        assert compute_sha256(path) == ROWS[name]['digest'], name
         assert (path.with_name(path.name + '.sha256')).read_text().split()[0] == ROWS[name]['digest'], name
         assert find_model_files(config).checkpoint == str(path)
         assert load(config, device='cpu').classes == list(read(f'demo/{name}').metainfo.classes), name

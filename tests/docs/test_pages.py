@@ -9,7 +9,7 @@ import pytest
 
 from mmgcvit.commands.main import COMMANDS
 from mmgcvit.config import read_config
-from mmgcvit.datasets.checks.sources import iter_leaf_datasets, list_local_paths
+from mmgcvit.datasets.checks.sources import iter_unwrapped_datasets, list_local_paths
 
 from ..conftest import ROOT
 from .commands_page import PAGE, render_page
@@ -104,7 +104,7 @@ def test_the_data_page_names_the_files_that_a_config_reads(config):
     read = {
         str(path)
         for loader in loaders
-        for leaf in iter_leaf_datasets(loader.dataset)
+        for leaf in iter_unwrapped_datasets(loader.dataset)
         for path in list_local_paths(leaf)
     }
     assert read

@@ -5,7 +5,7 @@ import torch
 from mmengine.config import Config
 
 from mmgcvit.engine import train
-from mmgcvit.engine.processes import join_processes
+from mmgcvit.engine.processes import join_process_group
 from mmgcvit.engine.test import enable_drawing, enable_tta
 from mmgcvit.engine.train import add_trackers, enable_amp, enable_lr_scaling
 from mmgcvit.errors import UserError
@@ -15,7 +15,7 @@ from mmgcvit.mmengine_utils import replace_type
 def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
     cfg = Config({'optim_wrapper': {'optimizer': {'type': 'AdamW'}, 'loss_scale': 512.0}})
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    with pytest.raises(UserError, match=r'needs a GPU; remove the option'):
+    with pytest.raises(UserError, match=r'needs a GPU, and torch finds none\. Remove --amp'):
         enable_amp(cfg)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     enable_amp(cfg)
@@ -26,7 +26,7 @@ def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
 
 
 def test_lr_scaling_without_a_base_batch_size_is_rejected():
-    with pytest.raises(UserError, match=r'--auto-scale-lr: set auto_scale_lr\.base_batch_size in the config'):
+    with pytest.raises(UserError, match=r'--auto-scale-lr: the config has no auto_scale_lr\.base_batch_size'):
         enable_lr_scaling(Config({}))
 
 
@@ -52,14 +52,18 @@ def draw(cfg):
 
 def test_options_that_the_config_does_not_support_are_rejected():
     for enable, config, message in (
-        (enable_tta, {}, '--tta: the config has no tta_model and no tta_pipeline;'),
-        (enable_tta, {'tta_model': {'type': 'Merging'}, 'tta_pipeline': None}, 'the config has no tta_pipeline;'),
-        (enable_tta, {'tta_pipeline': [{'type': 'Resize'}]}, 'the config has no tta_model;'),
-        (draw, {'default_scope': 'mmpose', 'model': {'type': 'Pose'}}, '--show-dir does not support Pose of mmpose'),
+        (enable_tta, {}, r'--tta: the config has no tta_model and no tta_pipeline\.'),
+        (enable_tta, {'tta_model': {'type': 'Merging'}, 'tta_pipeline': None}, r'the config has no tta_pipeline\.'),
+        (enable_tta, {'tta_pipeline': [{'type': 'Resize'}]}, r'the config has no tta_model\.'),
+        (
+            draw,
+            {'default_scope': 'mmpose', 'model': {'type': 'Pose'}},
+            '--show-dir cannot draw the predictions of Pose of mmpose',
+        ),
         (
             draw,
             {'default_scope': 'mmdet', 'model': {'type': 'Byte', 'tracker': {}}},
-            '--show-dir does not support Byte of mmdet',
+            '--show-dir cannot draw the predictions of Byte of mmdet',
         ),
     ):
         with pytest.raises(UserError, match=message):
@@ -81,8 +85,8 @@ def test_show_dir_adds_a_drawing_hook_with_the_score_threshold_of_the_config():
 def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(launcher, monkeypatch):
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     monkeypatch.delenv('RANK', raising=False)
-    with pytest.raises(UserError, match=rf'--launcher {launcher} needs GPUs; .*tools/dist_train\.sh'):
-        join_processes(Config({'launcher': launcher}))
+    with pytest.raises(UserError, match=rf'--launcher {launcher}: torch finds no GPU\. .*tools/dist_train\.sh'):
+        join_process_group(Config({'launcher': launcher}))
 
 
 def test_a_type_is_replaced_at_every_depth_of_a_config():

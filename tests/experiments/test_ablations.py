@@ -11,11 +11,11 @@ from mmgcvit.errors import UserError
 from mmgcvit.experiments.ablations import (
     Row,
     Table,
+    format_report,
     read_changes,
     read_scores,
     read_tables,
     write_configs,
-    write_report,
 )
 
 
@@ -24,12 +24,12 @@ def test_table_has_its_rows_in_order_and_paths_in_the_config_folder(tmp_path):
         'a': {'name': 'A other', 'config': 'ablations/a.py', 'published': [40, 36.5]},
         'b': {'name': 'nothing', 'at_digits': {'model': {'depth': 1}}},
     }
-    entries = {'title': 'One', 'metrics': ['box AP'], 'unchanged': 'whole.py', 'digits': 'small.py', 'rows': rows}
+    entries = {'title': 'One', 'metrics': ['box AP'], 'baseline': 'whole.py', 'digits': 'small.py', 'rows': rows}
     path = tmp_path / 'ablations' / 'tables.yml'
     path.parent.mkdir()
     path.write_text(yaml.safe_dump({'one': entries}, sort_keys=False))
     table = read_tables(path)['one']
-    assert (table.unchanged, table.digits) == (tmp_path / 'whole.py', tmp_path / 'small.py')
+    assert (table.baseline, table.digits) == (tmp_path / 'whole.py', tmp_path / 'small.py')
     assert list(table.rows) == [
         Row('a', 'A other', tmp_path / 'ablations' / 'a.py', [40, 36.5]),
         Row('b', 'nothing', tmp_path / 'whole.py', at_digits={'model': {'depth': 1}}),
@@ -60,14 +60,16 @@ def test_row_uses_its_own_config_or_applies_its_changes_to_another(table, tmp_pa
 
 def test_unsupported_data_and_changes_are_rejected(table, tmp_path):
     for changed, data, words in (
-        ({'digits': None}, 'digits', 'table made does not support --data digits; use --data own or CONFIG'),
-        ({'unchanged': None}, 'own', 'table made does not support --data own; use --data digits'),
+        ({'digits': None}, 'digits', 'table made does not support --data digits. Use --data own or CONFIG'),
+        ({'baseline': None}, 'own', 'table made does not support --data own. Use --data digits'),
     ):
         with pytest.raises(UserError, match=words):
             write_configs(Table(**{**vars(table), **changed}), data, tmp_path)
     for settings in ({'_base_': 'whole.py', 'train_dataloader': {}}, {'_base_': 'digits.py', 'model': {}}):
         written(tmp_path / 'a.py', **settings)
-        with pytest.raises(UserError, match=r'row a changes (train_dataloader|digits.py, not .*): .* use --data own'):
+        with pytest.raises(
+            UserError, match=r'row a (changes train_dataloader|inherits from digits.py, not .*), so .* Use --data own'
+        ):
             read_changes(table.rows[0], table)
 
 
@@ -86,8 +88,8 @@ def test_report_has_mean_and_sample_standard_deviation_beside_published_scores()
     """The sample standard deviation of 2, 4 and 6 is 2; divided by n instead of n - 1 it would be 1.63."""
     rows = [Row('a', 'row a', Path('a.py'), [44.0]), Row('b', 'row b', Path('b.py'))]
     table = Table('made', 'A table', ['top-1'], Path('whole.py'), rows)
-    report = write_report(table, {'a': [{'top-1': value} for value in (2, 4, 6)], 'b': []}, 'A note.')
+    report = format_report(table, {'a': [{'top-1': value} for value in (2, 4, 6)], 'b': []}, 'A note.')
     assert '| row | seeds | top-1 | top-1, published |\n' in report
     assert '| row a | 3 | 4.00 ± 2.00 | 44 |\n| row b | 0 |  |  |\n' in report
-    assert '| row a | 1 | 4.00 | 44 |' in write_report(table, {'a': [{'top-1': 4}], 'b': []}, '')
+    assert '| row a | 1 | 4.00 | 44 |' in format_report(table, {'a': [{'top-1': 4}], 'b': []}, '')
     assert report.endswith('\n\nA note.\n')

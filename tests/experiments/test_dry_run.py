@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.errors import UserError
-from mmgcvit.experiments.dry_run import LOADERS, PIXEL_KEYS, iter_leaf_datasets, shrink
+from mmgcvit.experiments.dry_run import LOADERS, PIXEL_KEYS, iter_unwrapped_datasets, shrink
 
 from ..conftest import ROOT
 
@@ -105,7 +105,7 @@ def test_every_config_is_scaled_down(monkeypatch, tmp_path):
     for path in paths:
         cfg = Config.fromfile(path)
         shrink(cfg, tmp_path, 8)
-        leaves = [leaf for name in LOADERS for leaf in iter_leaf_datasets(cfg[name].dataset)]
+        leaves = [leaf for name in LOADERS for leaf in iter_unwrapped_datasets(cfg[name].dataset)]
         sizes = dicts_of([[leaf.pipeline for leaf in leaves], cfg.model.get('data_preprocessor') or {}])
         sides = [side for settings in sizes for key in PIXEL_KEYS for side in flat(settings.get(key))]
         holds = {
@@ -150,5 +150,5 @@ def test_existing_data_are_used(tmp_path):
 
 
 def test_data_without_a_miniature_are_rejected(tmp_path):
-    with pytest.raises(UserError, match=r'does not exist, and there is no miniature of what VOCDataset reads'):
+    with pytest.raises(UserError, match='does not exist, and mmgcvit cannot write sample data for VOCDataset'):
         shrink(with_options(**{'train_dataloader.dataset.type': 'VOCDataset'}), tmp_path, 8)

@@ -91,7 +91,7 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path):
     content = target.read_bytes()
     code, printed = call('export', str(DEMO / 'gcvit_digits_cls.py'), str(target))
     assert code == 1
-    assert 'exists; choose another file, or replace it with --overwrite' in printed
+    assert 'exists. Choose another file, or replace it with --overwrite' in printed
     assert target.read_bytes() == content
     assert list(tmp_path.iterdir()) == [target]
 

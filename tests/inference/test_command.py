@@ -71,9 +71,9 @@ def test_detections_are_filtered_by_class_and_overlap(call, work_dirs, photos, o
     kept = predict('--iou', 0, '--hide-labels')
     assert 0 < len(kept) < len(records)
     assert all(record in records for record in kept)
-    assert 'expected names of' in call('predict', *arguments, '--classes', 'zebra')[1]
+    assert 'the model has no such class' in call('predict', *arguments, '--classes', 'zebra')[1]
     other = [work_dirs['classification'], photos, '--classes', 'cat']
-    assert '--classes needs a detector; this is a classification model' in call('predict', *other)[1]
+    assert '--classes is only for detectors, and this is a classification model' in call('predict', *other)[1]
 
 
 def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(call, models, work_dirs, photos, out):
@@ -89,7 +89,7 @@ def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(cal
     assert f'skipped: {photos}/broken.avi cannot be opened as a video' in printed
     assert printed.splitlines()[-2:] == [
         '3 images and 10 frames predicted, 2 skipped: predictions',
-        'predict: 2 inputs could not be read, see above',
+        'predict: 2 inputs could not be read. See the messages above',
     ]
     assert [image['id'] for image in content(out / 'images.json')['images']] == [1, 2, 3]
     lines = lines_of(out / 'preds' / 'x' / 'film.jsonl')
@@ -108,14 +108,14 @@ INVALID_ARGUMENTS = {
     'RUN': 'no INPUT given',
     'RUN/classify.py photos/a.png photos/b.jpg': 'photos/a.png is not a checkpoint',
     'runs/none photos/a.png': 'runs/none is neither a config file',
-    'RUN/classify.py photos/a.png': 'classify.py has no weights',
+    'RUN/classify.py photos/a.png': 'no weights are shipped with',
     'photos/a.png RUN/classify.py': 'photos/a.png is neither a config file',
     'RUN empty/none.mp4': 'empty/none.mp4: no image or video found',
     'RUN photos --batch-size 0': '--batch-size 0: expected at least 1',
-    'RUN photos --tiles 64': 'tiles are for detection; this is a classification model',
-    'RUN photos --score-thr 0.5': 'for a detector; this is a classification model',
-    'RUN photos --track': 'takes videos only; photos/a.png is an image',
-    'RUN photos --no-save-vis --no-save-pred': 'write nothing; remove one',
+    'RUN photos --tiles 64': 'tiles are only for detectors, and this is a classification model',
+    'RUN photos --score-thr 0.5': 'score_thr=0.5 for a classification model',
+    'RUN photos --track': 'is only for videos, and photos/a.png is an image',
+    'RUN photos --no-save-vis --no-save-pred': 'write nothing. Remove one of them',
     'RUN photos --out-dir /proc/x': '/proc/x cannot be written',
 }
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmgcvit.datasets.checks.images import Loader
+from mmgcvit.datasets.checks.images import DecodingSettings
 from mmgcvit.inference import UserError
-from mmgcvit.inference.images import as_array
+from mmgcvit.inference.images import convert_to_array
 from mmgcvit.inference.inputs import find_inputs, get_frame_rate, read_frames
 
 from ..datasets.checks.made import write_bomb
 from .conftest import picture_of
 
-LOADER = Loader()
+DECODING = DecodingSettings()
 SIZE = 64, 96
 
 
@@ -27,11 +27,11 @@ def test_a_file_is_read_as_the_data_pipeline_reads_it(tmp_path):
     for number, (image, ending) in enumerate(kept + others):
         path = tmp_path / f'{number}.{ending}'
         image.save(path)
-        read = as_array(path, LOADER)
+        read = convert_to_array(path, DECODING)
         assert read.shape == (20, 30, 3), (image.mode, ending)
         np.testing.assert_array_equal(read, mmcv.imread(path), err_msg=f'{image.mode} {ending}')
         if number < len(kept):
-            np.testing.assert_array_equal(as_array(image, LOADER), read, err_msg=f'{image.mode} {ending}')
+            np.testing.assert_array_equal(convert_to_array(image, DECODING), read, err_msg=f'{image.mode} {ending}')
 
 
 @pytest.mark.parametrize('orientation', [3, 6, 8])
@@ -42,31 +42,32 @@ def test_the_exif_rotation_is_applied_unless_the_config_ignores_it(orientation, 
     exif[0x0112] = orientation
     stored.save(tmp_path / 'a.jpg', exif=exif, quality=100, subsampling=0)
     for rotated in (tmp_path / 'a.jpg', Image.open(tmp_path / 'a.jpg')):
-        read = as_array(rotated, LOADER)
+        read = convert_to_array(rotated, DECODING)
         assert read.shape == (40, 60, 3)
         assert np.abs(read.astype(int) - np.asarray(upright)[..., ::-1]).mean() < 3
-    assert as_array(tmp_path / 'a.jpg', Loader('color_ignore_orientation')).shape[:2] == stored.size[::-1]
+    unrotated = convert_to_array(tmp_path / 'a.jpg', DecodingSettings('color_ignore_orientation'))
+    assert unrotated.shape[:2] == stored.size[::-1]
 
 
 def test_arrays_may_be_bgra_greyscale_or_not_contiguous():
     """torch does not support negative strides."""
     picture = picture_of(20, 30)
-    np.testing.assert_array_equal(as_array(np.dstack([picture, picture[..., :1]]), LOADER), picture)
-    np.testing.assert_array_equal(as_array(picture[..., 0], LOADER), np.repeat(picture[..., :1], 3, axis=2))
-    assert as_array(picture[..., ::-1], LOADER).flags['C_CONTIGUOUS']
+    np.testing.assert_array_equal(convert_to_array(np.dstack([picture, picture[..., :1]]), DECODING), picture)
+    np.testing.assert_array_equal(convert_to_array(picture[..., 0], DECODING), np.repeat(picture[..., :1], 3, axis=2))
+    assert convert_to_array(picture[..., ::-1], DECODING).flags['C_CONTIGUOUS']
 
 
 @pytest.mark.parametrize(
     ('image', 'words'),
     [
         (np.zeros((20, 30, 2), np.uint8), r'has shape \(20, 30, 2\)'),
-        (np.zeros((20, 30, 3), np.float32), 'and float32; expected'),
+        (np.zeros((20, 30, 3), np.float32), r'and float32\. Expected'),
         (None, 'not NoneType'),
     ],
 )
 def test_invalid_shapes_dtypes_and_types_of_images_are_rejected(image, words):
     with pytest.raises(UserError, match=words):
-        as_array(image, LOADER)
+        convert_to_array(image, DECODING)
 
 
 def test_unreadable_image_files_are_named_in_one_sentence(tmp_path):
@@ -85,7 +86,7 @@ def test_unreadable_image_files_are_named_in_one_sentence(tmp_path):
     ]:
         make(tmp_path / name)
         with pytest.raises(UserError, match=f'{name} cannot be read: .*{words}') as raised:
-            as_array(tmp_path / name, LOADER)
+            convert_to_array(tmp_path / name, DECODING)
         assert '\n' not in str(raised.value)
 
 

@@ -47,15 +47,15 @@ def test_invalid_configs_checkpoints_and_arguments_are_rejected(run_dir, work_di
     whole = run_dir / 'epoch_1.pth'
     for arguments, words in {
         (torn,): 'checkpoint',
-        (two,): r'has 2 configs \(\*\.py\) instead of one; name the config',
+        (two,): r'has 2 configs \(\*\.py\) instead of one\. Pass the config',
         (none,): 'has 0 configs',
         ('nowhere.py', 'x.pth'): r'nowhere\.py is neither a config file',
-        (run_dir / 'classify.py',): 'has no weights; pass a checkpoint',
+        (run_dir / 'classify.py',): r'no weights are shipped with .*\. Pass a checkpoint',
         (run_dir / 'classify.py', 'nowhere.pth'): r'there is no checkpoint nowhere\.pth',
         ('words.py', whole): 'words.py',
-        ('untested.py', whole): 'a test_dataloader with a pipeline',
+        ('untested.py', whole): 'a test_dataloader whose dataset has a pipeline',
         (run_dir, None, 'tpu'): "device 'tpu': expected auto, cpu, cuda or cuda:N",
-        (run_dir, None, 'cpu', 0.5): 'for a detector; this is a classification model',
+        (run_dir, None, 'cpu', 0.5): r'score_thr=0\.5 for a classification model',
     }.items():
         with pytest.raises(UserError, match=words):
             load(*arguments)

@@ -52,10 +52,10 @@ def test_earlier_results_are_overwritten_only_with_the_option(name, tmp_path):
     Outputs(tmp_path, ['photo.jpg'])
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
-    with pytest.raises(UserError, match=r'has files of an earlier call .* replace them with --overwrite'):
+    with pytest.raises(UserError, match=r'already has results .* add --overwrite to replace them'):
         Outputs(tmp_path, ['photo.jpg'])
     Outputs(tmp_path, ['photo.jpg'], overwrite=True)
-    with pytest.raises(UserError, match=r'^--out-dir /proc/x cannot be written .*; choose another path$'):
+    with pytest.raises(UserError, match=r'^--out-dir /proc/x cannot be written .*\. Choose another path$'):
         Outputs(Path('/proc/x'), [])
 
 

@@ -52,7 +52,7 @@ def test_a_cut_off_object_is_dropped_if_another_tile_shows_it_completely():
     objects = sv.Detections(
         xyxy=np.array(boxes, np.float32), class_id=np.arange(4), confidence=np.ones(4), data={'near_edge': near_edge}
     )
-    found = TiledPredictor(SimpleNamespace(task='detection'), 64).drop_parts(objects, (200, 200))
+    found = TiledPredictor(SimpleNamespace(task='detection'), 64).drop_cut_objects(objects, (200, 200))
     assert found.class_id.tolist() == [1, 2, 3]
 
 

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 pytest.importorskip('lap', reason='beside the environment: make test-track')
 pytest.importorskip('trackeval', reason='beside the environment: make test-track')
 
-from mmgcvit.experiments.complexity import count_parameters, count_parts
+from mmgcvit.experiments.complexity import count_by_part, count_parameters
 
 from ..configs.models import ENTRIES, build_on_meta, find_wrong_groups, read
 from ..inference import clip
@@ -30,7 +30,7 @@ def test_the_mot17_config_trains_and_evaluates_a_detector(tmp_path):
     cfg, detector = read('other_tasks/bytetrack_gcvit_t_mot17'), read(f'demo/{DIGITS}').model
     model, metadata = build_on_meta(cfg), ENTRIES['other_tasks/bytetrack_gcvit_t_mot17']['Metadata']
     assert [*find_wrong_groups(cfg, model)] == []
-    parts = count_parts(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
+    parts = count_by_part(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
     assert (count_parameters(model), sum(part.macs for part in parts)) == (metadata['Parameters'], metadata['FLOPs'])
     clip.write_mot(tmp_path)
     weights = load_file(f'configs/demo/weights/{DIGITS}.safetensors')

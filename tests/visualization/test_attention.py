@@ -107,10 +107,10 @@ def test_the_figure_has_two_panels_for_each_block(gcvit, picture):
 @pytest.mark.parametrize(
     ('network', 'asked', 'message'),
     [
-        ('gcvit', {'stage': 4}, 'there is no stage 4; expected 0 to 3'),
+        ('gcvit', {'stage': 4}, 'there is no stage 4. Expected 0 to 3'),
         ('gcvit', {'stage': -1}, 'there is no stage -1'),
-        ('gcvit', {'stage': 1, 'block': 2}, 'there is no block 2 in stage 1; expected 0 to 1'),
-        ('gcvit', {'stage': 1, 'head': 2}, 'there is no head 2 in stage 1; expected 0 to 1'),
+        ('gcvit', {'stage': 1, 'block': 2}, 'there is no block 2 in stage 1. Expected 0 to 1'),
+        ('gcvit', {'stage': 1, 'head': 2}, 'there is no head 2 in stage 1. Expected 0 to 1'),
         ('gcvit', {'at': (500, 3)}, 'position 500,3: the network sees x from 0 to 120 and y from 0 to 90'),
         ('lsa', {'stage': 0, 'block': 0}, 'block 0 of stage 0 has ShiftAttention, .* visualize shifts'),
     ],
@@ -122,5 +122,5 @@ def test_invalid_stages_blocks_heads_and_positions_are_rejected(request, picture
 
 def test_backbones_of_other_packages_are_rejected(gcvit, picture, monkeypatch):
     monkeypatch.setitem(gcvit.network._modules, 'backbone', torch.nn.Identity())
-    with pytest.raises(UserError, match='the backbone is Identity; only the backbones of mmgcvit'):
+    with pytest.raises(UserError, match=r'the backbone Identity\. Supported are the backbones of mmgcvit'):
         compute_attention(gcvit, picture)

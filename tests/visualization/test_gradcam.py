@@ -91,12 +91,12 @@ def test_the_network_is_unchanged_and_the_figure_names_the_class(model, task, pi
 @pytest.mark.parametrize(
     ('task', 'asked', 'message'),
     [
-        ('classification', {'class_name': 'cat'}, 'unknown class cat; the model has 10: digit 0, '),
+        ('classification', {'class_name': 'cat'}, 'unknown class cat. The model has 10 classes: digit 0, '),
         ('classification', {'class_name': '10'}, 'unknown class 10'),
-        ('classification', {'box': 0}, 'box 0: needs a detector; this is a classification model'),
-        ('classification', {'stage': 7}, 'there is no stage 7; expected 0 to 3'),
-        ('detection', {'box': 1000}, r'there is no box 1000 in the image; expected 0 to \d+'),
-        ('segmentation', {}, 'finds no pixel of class .*; it finds '),
+        ('classification', {'box': 0}, 'box 0: a box is only for detectors, and this is a classification model'),
+        ('classification', {'stage': 7}, 'there is no stage 7. Expected 0 to 3'),
+        ('detection', {'box': 1000}, r'there is no box 1000 in the image. Expected 0 to \d+'),
+        ('segmentation', {}, r'predicts no pixel of class .*\. It predicts '),
     ],
 )
 def test_invalid_classes_boxes_and_stages_are_rejected(model, picture, asked, message):

@@ -1,4 +1,4 @@
-"""Check the datasets of a config: first annotation files and file lists, then images and segmentation maps."""
+"""Check each dataset of a config: first its annotation file or file list, then its images and segmentation maps."""
 
 import random
 import re
@@ -16,21 +16,22 @@ from rich.progress import Progress
 from ...config import iter_settings
 from .coco import check_coco, read_json
 from .folders import check_folders, check_segmentation_map
-from .images import ImageFile, Loader, check_image, get_image_loader
+from .images import DecodingSettings, ImageFile, check_image, get_decoding_settings
 from .report import Issue, Report
 from .sources import get_data_path, iter_datasets
 
 OTHER_NUM_CLASSES = Issue(
-    'another number of classes than the model predicts', "set num_classes of the model's heads to the dataset's"
+    'another number of classes than the model predicts',
+    "Set num_classes of the model's heads to the dataset's number of classes",
 )
-# The heads that are trained with a dataset's labels. rpn_head is not among them: it has one class.
+# The heads that predict the dataset's classes. mmdet's rpn_head does not: it has one class.
 HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d+)?$')
-# Threads suffice because Pillow and OpenCV release the GIL while decoding. Each thread holds one or two images.
+# Threads are enough, because Pillow and OpenCV release the GIL while decoding. Each thread holds one or two images.
 MAX_THREADS = 16
 
 
 def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress) -> Report:
-    """Check the datasets of dataloaders and return a report. Each annotation file is read once.
+    """Check the datasets of dataloaders and return a report. An annotation file of several datasets is read once.
 
     Args:
         cfg: A complete config. Its default scope must be entered.
@@ -43,16 +44,16 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
     for settings, data_format, is_scored in iter_datasets(cfg, loaders):
         if data_format is None:
             name = f'{settings.type} ({settings.get("data_root")})'
-            report.notes.append(f'{name} is not checked; only local data in COCO, ADE20K or ImageNet format are')
+            report.notes.append(f'{name} is not checked. Only local data in COCO, ADE20K or ImageNet format can be')
             continue
-        # With lazy_init the dataset joins its paths and sets its classes, but loads no annotations.
+        # With lazy_init, mmengine's dataset joins its paths and sets its classes, but loads no annotations.
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
             images = check_coco(dataset, settings, read(dataset.ann_file), is_scored, report)
         else:
             images = check_folders(dataset, report)
-        check_images(dataset, images, num_images, get_image_loader(settings), report, progress)
-        check_outputs(dataset, data_format, cfg, report)
+        check_images(dataset, images, num_images, get_decoding_settings(settings), report, progress)
+        check_num_classes(dataset, data_format, cfg, report)
     return report
 
 
@@ -60,22 +61,22 @@ def check_images(
     dataset: BaseDataset,
     images: Sequence[ImageFile],
     num_images: int | None,
-    loader: Loader,
+    decoding: DecodingSettings,
     report: Report,
     progress: Progress,
 ) -> None:
-    """Check all images, or a random sample, and their segmentation maps in threads."""
+    """Check ``num_images`` random images (all of them if it is None) and their segmentation maps, in threads."""
 
     def check(image: ImageFile) -> list[tuple[Issue, str]]:
-        size, issues = check_image(image, loader)
+        size, issues = check_image(image, decoding)
         return [*issues, *check_segmentation_map(image, size, dataset)] if size and image.map_path else issues
 
     if num_images is not None and len(images) > num_images:
-        # A separate generator leaves the random state of the training unchanged.
+        # A separate generator leaves the global random state, which the training uses, unchanged.
         images = random.Random().sample(images, num_images)
     task = progress.add_task(get_data_path(dataset), total=len(images))
     with warnings.catch_warnings(), ThreadPoolExecutor(MAX_THREADS) as pool:
-        # Pillow warns about odd metadata and large images.
+        # Ignore Pillow's warnings about odd metadata and large images.
         warnings.simplefilter('ignore')
         for issues in pool.map(check, images):
             for issue, example in issues:
@@ -83,8 +84,8 @@ def check_images(
             progress.advance(task)
 
 
-def check_outputs(dataset: BaseDataset, data_format: str, cfg: Config, report: Report) -> None:
-    """Report the model's heads whose ``num_classes`` does not fit the number of classes of the dataset."""
+def check_num_classes(dataset: BaseDataset, data_format: str, cfg: Config, report: Report) -> None:
+    """Report an issue if ``num_classes`` of one of the model's heads does not fit the dataset's number of classes."""
     num_classes = len(dataset.metainfo.get('classes') or ())
     head_classes = {
         f'{setting}.num_classes': head['num_classes']

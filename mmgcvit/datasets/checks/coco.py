@@ -23,31 +23,31 @@ Entry = Mapping[str, Any]
 IssueExamples = Iterator[tuple[Issue, list[str] | None]]
 
 NOT_COCO = Issue(
-    "is not an annotation file in COCO's format", 'export the lists of images, annotations and categories again'
+    "is not an annotation file in COCO's format", 'Export its lists of images, annotations and categories again'
 )
 DUPLICATE_IDS = Issue(
-    'duplicate ids, or annotations with id 0, which pycocotools treats as unmatched',
-    'give each entry a unique id, starting from 1',
+    'duplicate ids or category names, or annotations with id 0, which pycocotools treats as unmatched',
+    'Give each entry a unique id, starting from 1, and each category a unique name',
 )
 OTHER_CATEGORIES = Issue(
-    'categories in another order than the classes of the config, or of other names',
-    "give the config's classes the names and order of the file's categories: mmdet numbers labels in that order",
+    'categories in another order than the classes of the config, or with other names',
+    "Use the names and the order of the file's categories for the config's classes. mmdet numbers labels in this order",
 )
-NO_SIZE = Issue('images without a positive width and height', 'write both in pixels, as integers')
-NOT_LISTED = Issue('annotations of images or categories that the file does not list', 'add these', stops=False)
-NO_OBJECTS = Issue('nothing to train on', "correct the config's classes, or label objects that are not crowds")
-NOT_FINITE = Issue('boxes or areas that are not finite numbers', 'write bbox as [x, y, width, height], in pixels')
-NO_AREA = Issue(
+NO_SIZE = Issue('images without a positive width and height', 'Write both in pixels, as integers')
+NOT_LISTED = Issue('annotations of images or categories that the file does not list', 'List them too', stops=False)
+NO_OBJECTS = Issue('nothing to train on', "Correct the config's classes, or label objects that are not crowds")
+NOT_FINITE = Issue('boxes or areas that are not finite numbers', 'Write bbox as [x, y, width, height], in pixels')
+DEGENERATE_BOXES = Issue(
     'boxes under a pixel in width or height, outside of the image or of area zero',
-    'training ignores them, but evaluation counts them',
+    'Training ignores them, but evaluation counts them',
     stops=False,
 )
 WRONG_MASKS = Issue(
     "annotations whose mask (segmentation) is missing, or neither polygons nor RLE of the image's size",
-    'export them again, or train on boxes only with configs/custom_coco_boxonly.py',
+    'Export them again, or train on boxes only with configs/custom_coco_boxonly.py',
 )
 
-# The keys that mmdet reads of each entry.
+# A COCO file's lists, and the keys that mmdet reads in each of their entries.
 KEYS = {
     'images': {'id', 'file_name', 'height', 'width'},
     'annotations': {'id', 'image_id', 'category_id', 'bbox', 'area'},
@@ -65,14 +65,17 @@ def read_json(path: str, report: Report) -> Any:
 
 
 def check_content(path: str, content: Any, is_scored: bool, report: Report) -> dict[str, list[Entry]] | None:
-    """Return the content of a COCO file. If lists or keys are missing, report an issue and return None."""
+    """Return the content of a COCO file. If lists or keys are missing, report an issue and return None.
+
+    A dataset that is scored (for validation or test) may lack annotations, and needs ``iscrowd`` in those that it has.
+    """
     content = content if isinstance(content, dict) else {}
     if is_scored and 'annotations' not in content:
-        report.notes.append(f'{path} has no annotations: there is nothing to score against')
+        report.notes.append(f'{path} has no annotations, so there is nothing to score against')
         content = {**content, 'annotations': []}
     missing = [f'no {name}' for name in KEYS if not isinstance(content.get(name), list)]
     for name, keys in {} if missing else KEYS.items():
-        # pycocotools reads iscrowd of all annotations.
+        # pycocotools, which computes the scores, reads iscrowd of all annotations.
         keys = keys | {'iscrowd'} if is_scored and name == 'annotations' else keys
         for index, entry in enumerate(content[name]):
             if not keys <= entry.keys():
@@ -85,7 +88,7 @@ def check_content(path: str, content: Any, is_scored: bool, report: Report) -> d
 def check_coco(
     dataset: BaseDataset, settings: ConfigDict, content: Any, is_scored: bool, report: Report
 ) -> list[ImageFile]:
-    """Check and count the annotations of a CocoDataset. Return the images that exist and have a size."""
+    """Check and count the annotations of a CocoDataset. Return its images whose file exists and whose size is valid."""
     path = dataset.ann_file
     try:
         content = None if content is None else check_content(path, content, is_scored, report)
@@ -109,10 +112,10 @@ def check_coco(
         text = ', '.join(f'{counts[name]} {name}' for name in classes)
         report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
         report.add_empty_classes(path, 'objects', {name: counts[name] for name in classes})
-        # Join the paths as mmdet does.
+        # Join the paths with os.path, as mmdet does.
         folder = dataset.data_prefix.get('img', '')
         paths = {image_id: os.path.join(folder, name) for image_id, name in file_names.items()}  # noqa: PTH118
-    # A value has another type than in COCO's format, for example a list for an id.
+    # These errors mean that a value has another type than in COCO's format, for example an id that is a list.
     except (TypeError, AttributeError, ArithmeticError) as error:
         report.add(NOT_COCO, path, [get_first_line(error)])
         return []
@@ -123,11 +126,11 @@ def check_coco(
 def check_entries(
     content: dict[str, list[Entry]], sizes: Mapping[Any, tuple[int, int]], classes: Sequence[str], is_scored: bool
 ) -> IssueExamples:
-    """Yield issues of ids, of the order of categories, of image sizes and of references between entries."""
+    """Yield issues of ids, of the categories' order, of image sizes, and of ids that refer to missing entries."""
     for name, key in [*((name, 'id') for name in KEYS), ('categories', 'name')]:
         counts = Counter(entry[key] for entry in content[name])
         if is_scored and name == 'annotations':
-            counts[0] *= 2  # even a unique id 0 is an issue: pycocotools reads it as "no match"
+            counts[0] *= 2  # makes even a unique id 0 an issue, because pycocotools reads it as "no match"
         yield DUPLICATE_IDS, [f'{name} {key} {value}' for value, count in counts.items() if count > 1]
     names = [category['name'] for category in content['categories']]
     used = [name for name in names if name in classes]
@@ -148,18 +151,18 @@ def check_objects(
     has_masks: bool,
     is_scored: bool,
 ) -> IssueExamples:
-    """Yield issues of boxes, of areas and, if the config loads them, of masks. Training needs at least one object."""
+    """Yield issues of boxes, areas and, if the config loads masks, masks; and whether training has no object left."""
 
     def name_object(obj: Entry) -> str:
         return f'annotation {obj["id"]} of {file_names[obj["image_id"]]}'
 
     image_sizes = np.array([sizes[obj['image_id']] for obj in objects], float).reshape(-1, 2)
-    top_left, extent = np.hsplit(to_floats([obj['bbox'] for obj in objects], 4), 2)
-    area = to_floats([[obj['area']] for obj in objects], 1)[:, 0]
+    top_left, extent = np.hsplit(convert_to_floats([obj['bbox'] for obj in objects], 4), 2)
+    area = convert_to_floats([[obj['area']] for obj in objects], 1)[:, 0]
     bottom_right = top_left + extent
     is_finite = np.isfinite(np.column_stack([bottom_right, area])).all(1)
     is_degenerate = (area <= 0) | ((extent < 1) | (bottom_right <= 0) | (top_left >= image_sizes)).any(1)
-    for issue, is_affected in ((NOT_FINITE, ~is_finite), (NO_AREA, is_finite & is_degenerate)):
+    for issue, is_affected in ((NOT_FINITE, ~is_finite), (DEGENERATE_BOXES, is_finite & is_degenerate)):
         affected = [objects[i] for i in np.flatnonzero(is_affected)]
         yield issue, [f'{name_object(obj)}, bbox {obj["bbox"]}' for obj in affected]
     loaded = [objects[i] for i in np.flatnonzero(is_finite & ~is_degenerate) if not objects[i].get('ignore')]
@@ -171,8 +174,8 @@ def check_objects(
         yield WRONG_MASKS, [name_object(obj) for obj in invalid]
 
 
-def to_floats(rows: Sequence[Any], width: int) -> NDArray[np.float64]:
-    """Convert rows of ``width`` numbers to an array (rows, width); malformed rows become NaN."""
+def convert_to_floats(rows: Sequence[Any], width: int) -> NDArray[np.float64]:
+    """Convert a list of rows to an array (rows, width). A row that is not ``width`` numbers becomes NaN."""
     are_valid = [
         isinstance(row, list) and [type(value) in (int, float) for value in row] == [True] * width for row in rows
     ]
@@ -181,7 +184,7 @@ def to_floats(rows: Sequence[Any], width: int) -> NDArray[np.float64]:
 
 
 def is_mask(mask: Any, width: int, height: int) -> bool:
-    """Return whether a segmentation is polygons of finite numbers or RLE of the image's size."""
+    """Return whether a segmentation is a list of polygons of finite numbers, or an RLE of the image's size."""
     if isinstance(mask, dict):
         counts = mask.get('counts')
         fills_image = isinstance(counts, str) or (bool(counts) and sum(counts) == height * width)

@@ -1,4 +1,4 @@
-"""Check datasets without COCO annotations: class folders (ImageNet), images and segmentation maps (ADE20K)."""
+"""Check datasets without COCO annotations: class folders (ImageNet), or images with segmentation maps (ADE20K)."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from .images import OTHER_SIZE, ImageFile, find_missing
 from .report import Issue, Report
 from .sources import get_data_path
 
-NO_IMAGES = Issue('lists no images', 'correct data_prefix, ann_file, classes and suffixes in the config')
-OTHER_LABELS = Issue('labels beyond the classes', 'correct the classes or reduce_zero_label in the config')
+NO_IMAGES = Issue('lists no images', 'Correct data_prefix, ann_file, classes or suffixes in the config')
+OTHER_LABELS = Issue('labels beyond the classes', 'Correct the classes or reduce_zero_label in the config')
 OTHER_ORDER = Issue(
     'class folders in another order than the classes of the config',
-    'list the classes in alphabetical order, as the folders, or remove them from the config',
+    'List the classes in the alphabetical order of their folders, or remove them from the config',
 )
 NO_MAP = Issue(
-    'unreadable segmentation maps', 'save them as 8-bit single-channel PNG files with class indices as pixel values'
+    'unreadable segmentation maps', 'Save them as 8-bit single-channel PNG files with class indices as pixel values'
 )
 
 
@@ -61,7 +61,7 @@ def check_segmentation_map(
     height, width = labels.shape
     if (width, height) != size:
         yield OTHER_SIZE, f'{image.map_path} is {width} x {height}, not {size[0]} x {size[1]}'
-    # If the config selects some of the classes, label_map maps all original labels to them.
+    # If the config selects some of the classes, the keys of label_map are all original labels.
     classes = dataset.label_map or dataset.metainfo.get('classes')
     known = {*range(len(classes or ()) + bool(dataset.reduce_zero_label)), IGNORE_INDEX, dataset.ignore_index}
     beyond = [str(label) for label in np.unique(labels).tolist() if label not in known]

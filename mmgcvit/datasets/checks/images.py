@@ -14,21 +14,21 @@ from ...errors import get_first_line
 from .report import Issue, Report
 from .sources import get_type_name, iter_transforms
 
-MISSING = Issue('files that are missing', 'add them, or remove them from the annotations')
-UNREADABLE = Issue('images that cannot be read', 'copy or convert them again, or remove them')
+MISSING = Issue('files that are missing', 'Add them, or remove them from the annotations')
+UNREADABLE = Issue('images that cannot be read', 'Copy or convert them again, or remove them')
 OTHER_SIZE = Issue(
     'images whose width and height differ from their annotations or segmentation maps',
-    'correct the annotations, or replace the files',
+    'Correct the annotations, or replace the files',
 )
 EXIF_ROTATION = Issue(
     'images whose annotations do not fit after EXIF rotation',
-    'add mmgcvit.ApplyExifAsAnnotated after LoadImageFromFile, or remove the EXIF tag',
+    'Add mmgcvit.ApplyExifAsAnnotated after LoadImageFromFile, or remove the EXIF tag',
 )
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file, with its annotated (width, height) and its segmentation map if they exist."""
+    """The path of an image and, if they exist, its annotated size (width, height) and its segmentation map's path."""
 
     path: str
     annotated_size: tuple[int, int] | None = None
@@ -36,26 +36,26 @@ class ImageFile:
 
 
 @dataclass(frozen=True)
-class Loader:
-    """The settings with which a pipeline decodes images: arguments of mmcv's ``imfrombytes``."""
+class DecodingSettings:
+    """How a pipeline decodes images: arguments of mmcv's ``imfrombytes``, and the treatment of EXIF rotation."""
 
     flag: str = 'color'
     backend: str = 'cv2'
-    # Whether the pipeline has mmgcvit.ApplyExifAsAnnotated.
+    # Whether the pipeline has mmgcvit.ApplyExifAsAnnotated, which ignores EXIF rotations that the annotations lack.
     matches_annotated_size: bool = False
 
 
-def get_image_loader(settings: ConfigDict) -> Loader:
+def get_decoding_settings(settings: ConfigDict) -> DecodingSettings:
     """Return the settings with which a dataset's pipeline decodes images."""
     transforms = {get_type_name(transform): transform for transform in iter_transforms(settings)}
     load = transforms.get('LoadImageFromFile', {})
-    return Loader(
+    return DecodingSettings(
         load.get('color_type', 'color'), load.get('imdecode_backend') or 'cv2', 'ApplyExifAsAnnotated' in transforms
     )
 
 
 def find_missing(place: str, paths: Iterable[str], report: Report) -> set[str]:
-    """Report and return missing files. Each folder is listed only once."""
+    """Report and return missing files. Each folder is listed once, instead of a look-up for each file."""
     parts = {path: os.path.split(path) for path in paths}
     names = {folder: set(os.listdir(folder or '.')) for folder, _ in parts.values() if Path(folder or '.').is_dir()}  # noqa: PTH208
     missing = [path for path, (folder, name) in parts.items() if name not in names.get(folder, ())]
@@ -63,25 +63,25 @@ def find_missing(place: str, paths: Iterable[str], report: Report) -> set[str]:
     return {*missing}
 
 
-def check_image(image: ImageFile, loader: Loader) -> tuple[tuple[int, int] | None, list[tuple[Issue, str]]]:
-    """Decode an image. Return its (width, height) as loaded, or None if that fails, and its issues."""
+def check_image(image: ImageFile, decoding: DecodingSettings) -> tuple[tuple[int, int] | None, list[tuple[Issue, str]]]:
+    """Decode an image. Return its size (width, height) as loaded, or None if decoding fails, and its issues."""
     try:
         content = Path(image.path).read_bytes()
-        # Pillow rejects truncated JPEG files, which some versions of OpenCV accept (opencv/opencv#17862). mmcv decodes
-        # the image as in training.
+        # Decode with Pillow, because some versions of OpenCV accept truncated JPEG files (opencv/opencv#17862). Then
+        # decode with mmcv, as in training.
         with Image.open(io.BytesIO(content)) as decoded:
             stored_size = decoded.size
             decoded.load()
-        loaded = mmcv.imfrombytes(content, flag=loader.flag, backend=loader.backend)
+        loaded = mmcv.imfrombytes(content, flag=decoding.flag, backend=decoding.backend)
         if loaded is None:
-            raise ValueError(f'{loader.backend} cannot decode it')
+            raise ValueError(f'{decoding.backend} cannot decode it')
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         return None, [(UNREADABLE, f'{image.path} ({get_first_line(error)})')]
     size, annotated_size = loaded.shape[1::-1], image.annotated_size
     if annotated_size in (None, size):
         return size, []
-    if annotated_size == stored_size and loader.matches_annotated_size:
+    if annotated_size == stored_size and decoding.matches_annotated_size:
         return stored_size, []
     example = f'{image.path} is {size[0]} x {size[1]}, annotated as {annotated_size[0]} x {annotated_size[1]}'
     return size, [(EXIF_ROTATION if annotated_size == stored_size else OTHER_SIZE, example)]

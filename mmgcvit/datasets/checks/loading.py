@@ -12,11 +12,11 @@ from mmengine.logging import print_log
 
 from ...errors import UserError, get_first_line
 from ...registry import TRANSFORMS
-from .sources import get_type_name, is_remote, iter_leaf_datasets
+from .sources import get_type_name, is_remote, iter_unwrapped_datasets
 
 
 class TooManyUnreadableError(UserError):
-    """An error for too many unreadable images. torch raises it again in the main process, with a worker's traceback."""
+    """An error for too many unreadable images. Drop the worker's traceback that torch puts before the message."""
 
     def __init__(self, message: str) -> None:
         last_line = message.strip().splitlines()[-1]
@@ -25,18 +25,18 @@ class TooManyUnreadableError(UserError):
 
 @TRANSFORMS.register_module()
 class SkipUnreadable(BaseTransform):
-    """Run the transforms that load an image and its annotations. Return None if they fail.
+    """Transform that runs a pipeline's loading transforms, and returns None instead of a sample if they fail.
 
     mmengine's datasets then draw another sample with NumPy's global random generator. This project's loops seed the
     generator for each sample, so the other samples are the same as without the unreadable file. Each dataloader worker
     logs a file once. This transform is for training only, because datasets in test mode do not draw another sample.
 
     Args:
-        transforms: The transforms that load.
+        transforms: The configs of the transforms that load.
         unreadable_images: The number of different files that may fail in a dataloader worker.
 
     Raises:
-        TooManyUnreadableError: More files fail. It is raised when a sample is loaded.
+        TooManyUnreadableError: More files failed. This is raised when a sample is loaded.
     """
 
     def __init__(self, transforms: Sequence[dict[str, Any]], unreadable_images: int) -> None:
@@ -77,8 +77,8 @@ class SkipUnreadable(BaseTransform):
 
 
 def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
-    """Wrap the loading transforms of a config's training pipelines in :class:`SkipUnreadable`, in place."""
-    for dataset in iter_leaf_datasets((cfg.get('train_dataloader') or {}).get('dataset')):
+    """Wrap the loading transforms of a config's training pipelines into :class:`SkipUnreadable`, in place."""
+    for dataset in iter_unwrapped_datasets((cfg.get('train_dataloader') or {}).get('dataset')):
         pipeline = list(dataset.get('pipeline') or [])
         loading = list(takewhile(lambda settings: get_type_name(settings).startswith(('Load', 'ApplyExif')), pipeline))
         if loading and not is_remote(dataset):

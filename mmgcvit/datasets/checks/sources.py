@@ -1,4 +1,4 @@
-"""Find the datasets of a config, their formats and their missing files."""
+"""List the datasets of a config with their formats, and find their missing files."""
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,13 +12,12 @@ from mmengine.registry import DATASETS
 from ...config import iter_dicts
 from ...errors import UserError
 
-# The dataset classes that are checked and the formats that they read. Subclasses are checked too, except those of
-# OTHER_FORMATS, which read other formats.
+# The dataset classes that are checked, and the formats that they read. Subclasses are checked too, except OTHER_FORMATS
+# and their subclasses: they derive from these classes but read other formats.
 FORMATS = {'BaseSegDataset': 'ade20k', 'CustomDataset': 'imagenet', 'CocoDataset': 'coco'}
 OTHER_FORMATS = {'CocoPanopticDataset', 'LVISV05Dataset'}
 TRAIN_LOADER = 'train_dataloader'
-# The defaults of data_checks: how many random images of each dataset are opened before a run, and how many different
-# files may be unreadable in each dataloader worker during training.
+# Defaults of data_checks: the random images to open per dataset, and the unreadable files allowed per worker.
 DEFAULTS = {'images': 100, 'unreadable_images': 20}
 
 
@@ -31,35 +30,38 @@ def get_check_settings(cfg: Config) -> dict[str, int]:
     return DEFAULTS | settings
 
 
-def iter_leaf_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
-    """Yield the datasets inside wrappers such as RepeatDataset, ConcatDataset and MultiImageMixDataset."""
+def iter_unwrapped_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
+    """Yield the datasets inside (nested) wrappers such as RepeatDataset, ConcatDataset and MultiImageMixDataset."""
     if not dataset:
         return
     wrapped = [dataset.dataset] if 'dataset' in dataset else dataset.get('datasets')
     if wrapped is None:
         yield dataset
     for inner in wrapped or ():
-        yield from iter_leaf_datasets(inner)
+        yield from iter_unwrapped_datasets(inner)
 
 
 def iter_datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[ConfigDict, str | None, bool]]:
-    """Yield (settings, format, is_scored) once for each innermost dataset; format is None if it is not checked."""
+    """Yield (settings, format, is_scored) of each dataset, without its wrappers. Skip those that equal an earlier one.
+
+    The format is None if the dataset cannot be checked. Datasets of validation and test dataloaders are scored.
+    """
     seen = []
     for name in loaders:
-        for settings in iter_leaf_datasets((cfg.get(name) or {}).get('dataset')):
+        for settings in iter_unwrapped_datasets((cfg.get(name) or {}).get('dataset')):
             if (settings, name != TRAIN_LOADER) not in seen:
                 seen.append((settings, name != TRAIN_LOADER))
                 yield settings, None if is_remote(settings) else find_format(settings), name != TRAIN_LOADER
 
 
 def get_type_name(cfg: Mapping[str, Any] | None) -> str:
-    """Return a config's ``type`` without scope or module: ``'GCViT'`` for ``'mmgcvit.GCViT'`` and for the class."""
+    """Return a config's ``type``, which is a name or a class, as a name without scope or module such as ``'GCViT'``."""
     name_or_class = (cfg or {}).get('type', '')
     return getattr(name_or_class, '__name__', str(name_or_class)).split('.')[-1]
 
 
 def find_format(dataset: ConfigDict) -> str | None:
-    """Return the format of :data:`FORMATS` that a dataset's class reads, or None if it reads another."""
+    """Return which of the :data:`FORMATS` a dataset's class reads, or None if it reads another format."""
     dataset_class = dataset.type
     if isinstance(dataset_class, str):
         with DATASETS.switch_scope_and_registry(None) as registry:
@@ -80,19 +82,20 @@ def is_remote(dataset: ConfigDict) -> bool:
 
 
 def iter_transforms(dataset: ConfigDict) -> Iterator[dict[str, Any]]:
-    """Return the transforms (dicts with a ``type``) in a dataset's pipeline, nested ones included."""
+    """Iterate over the transforms (dicts with a ``type``) in a dataset's pipeline, including nested ones."""
     return (transform for transform in iter_dicts(dataset.get('pipeline')) if 'type' in transform)
 
 
 def get_data_path(dataset: BaseDataset) -> str:
-    """Return the annotation file of a dataset, or its image folder if there is none, for messages."""
+    """Return the path by which messages name a dataset: its annotation file, or its image folder if it has none."""
     prefix = dataset.data_prefix
     return dataset.ann_file or prefix.get('img_path') or prefix.get('img') or dataset.data_root
 
 
 def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
     """Raise a UserError that lists the missing files and folders of a config and says how to get them."""
-    datasets = [dataset for name in loaders for dataset in iter_leaf_datasets((cfg.get(name) or {}).get('dataset'))]
+    wrappers = [(cfg.get(name) or {}).get('dataset') for name in loaders]
+    datasets = [dataset for wrapper in wrappers for dataset in iter_unwrapped_datasets(wrapper)]
     missing = {path: dataset for dataset in datasets for path in list_local_paths(dataset) if not path.exists()}
     if missing:
         root = Path(next(iter(missing.values())).get('data_root') or '.').absolute()
@@ -109,7 +112,7 @@ def list_local_paths(dataset: ConfigDict) -> Iterator[Path]:
     if get_type_name(dataset).startswith('CIFAR') and dataset.get('download', True):
         return
     prefix = dataset.get('data_prefix')
-    # Configs without segmentation maps may inherit data_prefix.seg, which only these transforms of mmdet read.
+    # A config may inherit data_prefix.seg without using it. Only mmdet's transforms for segmentation maps read it.
     reads_maps = any(step.get('with_seg', 'Panoptic' in get_type_name(step)) for step in iter_transforms(dataset))
     if isinstance(prefix, Mapping):
         prefix = [path for name, path in prefix.items() if name != 'seg' or reads_maps]

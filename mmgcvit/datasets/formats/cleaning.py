@@ -3,19 +3,20 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from ...errors import UserError, escape_controls, format_count
-from ..headers import check_readable
+from ..headers import find_read_error
 from .dataset_info import DatasetInfo, Split
 
-# A dataset with a larger share of unusable images and annotations is rejected.
+# Datasets with a larger share of problems (unusable images and annotations) are rejected.
 MAX_UNUSABLE = 0.1
-# How many of them a message names.
+# How many problems a message names.
 MAX_NAMED = 20
 
 
 def leave_out_unusable(dataset: DatasetInfo) -> None:
     """Decode all images of a dataset and leave out those that are missing or unreadable, with a note that names them.
 
-    Objects without a mask are left out too if nearly all others have one. ``dataset.problems`` counts as well.
+    Objects without a mask are left out too if nearly all others have one. ``dataset.problems``, which were found while
+    reading the annotations, are counted and named as well.
 
     Raises:
         UserError: More than :data:`MAX_UNUSABLE` are unusable, or a split has no image left.
@@ -25,7 +26,7 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
     for name, split in dataset.splits.items():
         paths = [split.image_folder / name for name in split.image_names]
         with ThreadPoolExecutor() as pool:
-            errors = [*pool.map(check_readable, paths)]
+            errors = [*pool.map(find_read_error, paths)]
         num_images += len(paths)
         problems += filter(None, errors)
         if any(errors):
@@ -39,12 +40,12 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
     named = escape_controls('\n  '.join(['', *problems[:MAX_NAMED], *more]))
     too_many = len(problems) > MAX_UNUSABLE * (num_images + num_annotation_problems)
     if too_many or not all(split.image_names for split in dataset.splits.values()):
-        raise UserError(f'{dataset.folder}: {count}. At most a tenth is left out; correct or remove these:{named}')
-    dataset.notes.append(f'{count}; only these images, files or lines are left out:{named}')
+        raise UserError(f'{dataset.folder}: {count}. At most a tenth is left out. Correct or remove these:{named}')
+    dataset.notes.append(f'{count}. Only these images, files or lines are left out:{named}')
 
 
 def leave_out_boxes(split: Split) -> list[str]:
-    """Remove the objects of a split that have a box only, in place; return a sentence for each."""
+    """Remove the objects of a split that have a box but no mask, in place. Return a message for each."""
     objects = split.content['annotations']
     boxes = [obj for obj in objects if not obj.get('segmentation')]
     if not boxes:

@@ -1,4 +1,4 @@
-"""Read COCO annotations as labelling tools export them, and find the split and image folder of each JSON file."""
+"""Read COCO annotations as labelling tools export them: find the split and the image folder of each JSON file."""
 
 from pathlib import Path
 from typing import Any
@@ -6,19 +6,19 @@ from typing import Any
 from ...errors import UserError, shorten
 from .dataset_info import DatasetInfo, Split, find_split, list_files
 
-# The number of images that are tried to find their folder.
+# How many of a JSON file's images are looked for in each folder.
 NUM_SAMPLES = 20
 
 
 def load_contents(folder: Path, files: list[Path]) -> dict[Path, dict[str, Any]]:
-    """Return the contents of the JSON files that are COCO annotations, by file."""
+    """Return the contents of those JSON files that are COCO annotations, by file."""
     if not files:
         return {}
-    # The checks import mmengine, which other formats and missing folders do not need.
+    # Import the checks only if there are JSON files, because they import mmengine, which is slow.
     from ..checks.coco import KEYS, check_content, read_json
     from ..checks.report import Report
 
-    # COCO itself has captions and keypoints of the same images in the same folder.
+    # The COCO dataset has captions and keypoints of the same images in the same folder.
     files = [file for file in files if file.name.startswith('instances')] or files
     contents = {}
     for file in files:
@@ -27,7 +27,7 @@ def load_contents(folder: Path, files: list[Path]) -> dict[Path, dict[str, Any]]
         if isinstance(content, dict) and KEYS.keys() <= content.keys():
             contents[file] = check_content(str(folder / file), content, False, report)
         if report.issues:
-            raise UserError('\n'.join(report.format_sentences()))
+            raise UserError('\n'.join(report.format_messages()))
     return contents
 
 
@@ -36,11 +36,9 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
     files = {find_split(file) or 'train': file for file in contents}
     if 'train' not in files or len(files) < len(contents):
         raise UserError(
-            f'{folder} has the COCO annotation files {shorten([*map(str, contents)])}. Expected one for train, and '
-            'at most '
-            'one for val and one for test, with that word in the name of the file or its folder, for example '
-            'train.json. '
-            'Rename the files, or move the others out of the folder'
+            f'{folder} has the COCO annotation files {shorten([*map(str, contents)])}. Expected one for train, and at '
+            'most one for val and one for test, with that word in the name of the file or its folder, for example '
+            'train.json. Rename the files, or move the others out of the folder'
         )
     classes = [category['name'] for category in drop_root_category(contents[files['train']])]
     splits = {}
@@ -52,7 +50,7 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
 
 
 def drop_root_category(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the categories without the unused first one that Roboflow writes as the supercategory of all others."""
+    """Return the categories without Roboflow's first one, which has no objects and is all others' supercategory."""
     categories = content['categories']
     used_ids = {obj['category_id'] for obj in content['annotations']}
     has_root = len(categories) > 1 and categories[0]['id'] not in used_ids
@@ -61,7 +59,7 @@ def drop_root_category(content: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def normalize(content: dict[str, Any], classes: list[str]) -> dict[str, Any]:
-    """Return the content with annotation ids and category order as pycocotools and mmdet need them."""
+    """Return the content with ids, ``iscrowd`` and an order of categories that suit pycocotools and mmdet."""
     annotations, order = content['annotations'], {name: index for index, name in enumerate(classes)}
     # pycocotools reads id 0 as "no match", and requires iscrowd of all objects.
     if any(obj['id'] == 0 or 'iscrowd' not in obj for obj in annotations):
@@ -72,7 +70,7 @@ def normalize(content: dict[str, Any], classes: list[str]) -> dict[str, Any]:
 
 
 def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path:
-    """Return the folder that has most of the first images. Among equals, prefer a folder of the file's split."""
+    """Return the folder that has most of the file's first images. Among equals, prefer one named after its split."""
     names = [image['file_name'] for image in content['images'][:NUM_SAMPLES]]
     subfolders = (folder / parent for path in list_files(folder) for parent in path.parents)
     split = find_split(file)
@@ -83,5 +81,8 @@ def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path
 
     best = max(dict.fromkeys([(folder / file).parent, folder, *subfolders]), key=rate)
     if not rate(best)[0]:
-        raise UserError(f'{folder / file} lists {shorten(names) or "no images"}, none of which is in {folder}')
+        raise UserError(
+            f'{folder} has none of the images that {folder / file} lists ({shorten(names) or "no images"}). Add the '
+            'files, or correct file_name of the images'
+        )
     return best.resolve()

@@ -1,4 +1,4 @@
-"""Represent a dataset of any format, hold out a validation split and write annotation files."""
+"""Represent a dataset of any format in memory, hold out a validation split, and write annotation files."""
 
 import hashlib
 import json
@@ -13,11 +13,11 @@ from ...errors import UserError, format_count, shorten
 from ..classes import make_coco_categories
 
 VAL_FRACTION = 0.2
-# The names of folders and files that contain a split.
+# Words in the names of folders and files that say which split they contain.
 SPLIT_NAME = re.compile(r'(?P<train>train(ing)?\d*)|(?P<val>val(id|idation)?\d*)|(?P<test>test(ing)?\d*)')
 # Roboflow writes augmented copies of an image as NAME.rf.HASH.jpg.
 COPY_MARK = '.rf.'
-# (path, (width, height), objects) of an image. An object is its class index and its COCO entries such as bbox.
+# (path, (width, height), objects) of an image. An object is (class index, its entries in COCO's format such as bbox).
 AnnotatedImage = tuple[Path, tuple[int, int], Iterable[tuple[int, dict[str, Any]]]]
 Reader = Callable[[Path], AnnotatedImage]
 
@@ -28,8 +28,8 @@ class Split:
 
     Attributes:
         image_folder: The folder that image names are relative to.
-        content: The content of a COCO file, or pairs of an image name and its label: the class index, or the path of
-            the segmentation map, relative to ``image_folder`` too.
+        content: The content of a COCO file, or a list of (image name, label). A label is a class index, or the path of
+            a segmentation map, relative to ``image_folder``.
         ann_file: The annotation file with this content, or ``None`` if it is not written yet.
     """
 
@@ -66,7 +66,7 @@ class DatasetInfo:
         classes: The class names, ordered by class index.
         splits: The splits by name: ``'train'`` and, if they exist, ``'val'`` and ``'test'``.
         notes: Messages for the user.
-        problems: Sentences that name what could not be read.
+        problems: Messages that name the images and annotations that cannot be used.
     """
 
     folder: Path
@@ -84,7 +84,7 @@ class DatasetInfo:
             used_ids = {obj['category_id'] for obj in objects}
             categories = [category for split in self.splits.values() for category in split.content['categories']]
             self.add_empty_classes({category['name'] for category in categories if category['id'] in used_ids})
-            # A few boxes among masks are left out (cleaning.py).
+            # If nearly all objects have masks, cleaning.py leaves out the objects that have only a box.
             self.annotation_types = ('masks', 'boxes') if num_masks > 0.9 * len(objects) else ('boxes',)
 
     def add_empty_classes(self, used: set[str]) -> None:
@@ -109,8 +109,8 @@ class DatasetInfo:
     def split_validation(self) -> None:
         """Hold out a fifth of the training images for validation, unless there is a validation split.
 
-        A hash of their names selects the images, so that each run selects the same ones, and nearly the same ones
-        after images were added. Roboflow's copies of an image stay in one split.
+        A hash of the images' names selects them. So each run selects the same images, and nearly the same ones after
+        images were added. Roboflow's augmented copies of an image stay in one split.
 
         Raises:
             UserError: There are too few training images.
@@ -132,11 +132,11 @@ class DatasetInfo:
         val = {index for index, name in enumerate(train.image_names) if name.split(COPY_MARK)[0] in held_out}
         rest = {*range(len(train.image_names))} - val
         self.splits |= {'train': train.select(rest), 'val': train.select(val)}
-        self.notes.append(f'no val split: {len(val)} of {len(train.image_names)} images are held out, by their names')
+        self.notes.append(f'no val split: {len(val)} of {len(train.image_names)} images are held out for validation')
 
 
 def find_split(path: Path) -> str | None:
-    """Return the split in a path's names, the last if there are more, or None: ``'train'`` of ``train2017/a.jpg``."""
+    """Return the split in a path's names (in the last name that has one), or None: 'train' for train2017/a.jpg."""
     words = (word for name in reversed(path.parts) for word in re.split(r'[_.\- ]', name.lower()))
     return next((match.lastgroup for match in map(SPLIT_NAME.fullmatch, words) if match), None)
 
@@ -144,9 +144,9 @@ def find_split(path: Path) -> str | None:
 def make_split(
     folder: Path, classes: Sequence[str], files: Iterable[Path], read_image: Reader, problems: list[str]
 ) -> Split:
-    """Make a split with COCO annotations, and add a sentence to ``problems`` for each file that cannot be read.
+    """Make a split with COCO annotations, and add a message to ``problems`` for each file that cannot be read.
 
-    Names of images outside of ``folder`` are absolute.
+    Image names are relative to ``folder``, or absolute if the image is outside of it.
     """
     content = {'images': [], 'annotations': [], 'categories': make_coco_categories(classes)}
     folder = folder.resolve()
@@ -173,14 +173,14 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> None:
             continue
         is_coco = isinstance(split.content, dict)
         split.ann_file = folder / f'{name}{".json" if is_coco else ".txt"}'
-        # mmpretrain separates with a space, PairedSegDataset with a tab.
+        # mmpretrain's CustomDataset expects a space between image name and label, PairedSegDataset a tab.
         separator = '\t' if dataset.annotation_types == ('labels',) else ' '
         text = json.dumps(split.content) if is_coco else ''.join(f'{separator.join(pair)}\n' for pair in split.content)
         split.ann_file.write_text(text, encoding='utf-8')
 
 
 def list_files(folder: Path) -> Iterator[Path]:
-    """Yield the paths of files below a folder, sorted and relative to it. Follow symlinks and skip hidden files."""
+    """Yield the files below a folder, sorted, as paths relative to it. Follow symlinks and skip hidden files."""
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
         yield from (Path(parent, name).relative_to(folder) for name in sorted(names) if not name.startswith('.'))

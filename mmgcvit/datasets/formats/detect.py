@@ -1,4 +1,4 @@
-"""Detect the format of a folder of data, and read it."""
+"""Detect the format of the dataset in a folder, and read it."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -12,7 +12,7 @@ from .folders import read_class_folders, read_segmentation_maps
 from .voc import read_voc
 from .yolo import find_label_file, read_yolo
 
-# Folders that mmgcvit's commands write.
+# Folders that mmgcvit's commands write. They contain no data to train on.
 OWN_FOLDERS = ('predictions', 'work_dirs')
 KNOWN_FORMATS = (
     'COCO annotations (.json); YOLO (data.yaml, images and labels); Pascal VOC (Annotations/*.xml and JPEGImages); '
@@ -21,16 +21,16 @@ KNOWN_FORMATS = (
 
 
 def read_folder(folder: str | Path) -> DatasetInfo:
-    """Read data of any known format, without images and annotations that cannot be used.
+    """Read a dataset of any known format, and leave out images and annotations that cannot be used.
 
     Args:
-        folder: The folder; nothing is written into it.
+        folder: The folder of the dataset. Nothing is written into it.
 
     Returns:
         The classes and splits, with annotations in COCO's format.
 
     Raises:
-        UserError: Its format is not known, or there is more than one, or something in it is wrong.
+        UserError: The folder's format is not known, it has annotations in several formats, or it has errors.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
@@ -41,14 +41,14 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         if file.parts[0] not in OWN_FOLDERS:
             suffix = file.suffix.lower()
             files['image' if suffix in IMAGE_SUFFIXES else suffix].append(file)
-    # data.yaml and dataset.yaml are YOLO's, and any other YAML file at the top with a `train` key.
+    # YOLO's YAML files are called data or dataset, or are directly in the folder and have the key `train`.
     yolo = [
         file
         for file in files['.yaml'] + files['.yml']
         if file.stem in ('data', 'dataset') or (len(file.parts) == 1 and '\ntrain:' in f'\n{read_text(folder / file)}')
     ]
     coco = load_contents(folder, files['.json'])
-    # A COCO file of the validation split beside YOLO labels does not make a COCO dataset.
+    # With YOLO labels there may be a COCO file for validation only. It does not make this a COCO dataset.
     has_coco = any(find_split(file) in (None, 'train') for file in coco)
     if len(yolo) + bool(files['.xml']) + has_coco > 1:
         format_files = {'YOLO': yolo, 'Pascal VOC': files['.xml'], 'COCO': list(coco)}
@@ -68,7 +68,7 @@ def read_folder(folder: str | Path) -> DatasetInfo:
 
 
 def read_maps_or_class_folders(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo:
-    """Read data without annotation files: the labels are segmentation maps or class folders."""
+    """Read a dataset without annotation files: images with segmentation maps, or class folders."""
     images, names = files['image'], folder / 'classes.txt'
     dataset = read_segmentation_maps(folder, images, read_text(names).strip().splitlines() if names.is_file() else None)
     labelled = next((file for file in images if find_label_file(folder / file).is_file()), None)
@@ -77,7 +77,7 @@ def read_maps_or_class_folders(folder: Path, files: dict[str, list[Path]]) -> Da
             f'{folder} has YOLO labels ({find_label_file(folder / labelled)}) but no data.yaml. Write one with '
             f'two lines: "train: {labelled.parent}" and "names: [first class, second class, ...]"'
         )
-    # JSON or CSV beside the images means annotations of an unknown format, so folder names are not classes.
+    # JSON or CSV files beside the images are annotations of an unknown format. Then folders are not classes.
     folders = {file.parent for file in images} - {Path()}
     if not any(file.parent in folders for file in files['.json'] + files['.csv']):
         dataset = dataset or read_class_folders(folder, images)

@@ -1,4 +1,4 @@
-"""Read images without annotation files: class folders, or a segmentation map for each image."""
+"""Read datasets without annotation files: class folders, or a segmentation map for each image."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 
 
 def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[str] | None) -> DatasetInfo | None:
-    """Read an image folder and a map folder with files of the same names. Return None if there are none."""
+    """Read image folders and folders of segmentation maps with the same file names. Return None if there are none."""
     by_lower_path = {str(file).lower(): file for file in files}
     pairs, problems = [], []
     for file in files:
@@ -47,13 +47,12 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[
     if names is None:
         names = [f'class {index}' for index in range(max(labels, default=0) + 1)]
         notes = ['the classes have no names; to name them, write classes.txt with a name on each line']
-    # Without splits no map can be used, which leave_out_unusable rejects.
+    # If there are no splits, no map can be used, and leave_out_unusable raises an error.
     if splits and not 0 < max(labels, default=0) < len(names):
         raise UserError(
             f'{folder}: the pixels of the segmentation maps have the values {sorted(labels)}, and the classes are '
             f'{shorten(names, 8)}. Expected 0 for the first class, 1 for the second, and so on; pixels of 255 are '
-            'ignored. '
-            'To replace 255 by 1: PIL.Image.open(file).point(lambda value: value // 255).save(new_file)'
+            'ignored. To replace 255 by 1: PIL.Image.open(file).point(lambda value: value // 255).save(new_file)'
         )
     dataset = DatasetInfo(folder, 'segmentation maps', ('labels',), tuple(names), dict(splits), notes, problems)
     dataset.add_empty_classes({name for label, name in enumerate(names) if label in labels})
@@ -61,19 +60,20 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[
 
 
 def read_labels(image: Path, map_file: Path) -> set[int] | str:
-    """Return the labels in a segmentation map, or a sentence if the map cannot be used with its image."""
+    """Return the labels in a segmentation map, or a message if the map is unreadable or not of its image's size."""
     try:
         labels, (_, size) = read_segmentation_map(map_file), read_sizes(image)
     except UserError as error:
         return str(error)
     height, width = labels.shape
     if (width, height) != size:
-        return f'{map_file} is {width} x {height}, its image {size[0]} x {size[1]}'
+        return f'{map_file} is {width} x {height}, but its image is {size[0]} x {size[1]}'
     return set(np.unique(labels).tolist())
 
 
 def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | None:
-    """Read class folders, directly in ``folder`` or in those of splits. Return None if there are none."""
+    """Read class folders, which are in ``folder`` or in its folders of splits. Return None if there are none."""
+    # 1 if the class folders are in folders of splits, otherwise 0.
     depth = int(any(SPLIT_NAME.fullmatch(file.parts[0]) for file in files if len(file.parts) > 2))
     splits: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     stray = []
@@ -84,7 +84,7 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
         else:
             splits[split][file.parts[depth]].append(str(file))
     names = tuple(sorted(splits['train']))
-    # Folders named as a split or as image folders belong to an incomplete dataset of another format.
+    # If a folder is named like a split or an image folder, this is an incomplete dataset of another format.
     is_other = any(name.lower() in IMAGE_FOLDERS or (not depth and SPLIT_NAME.fullmatch(name)) for name in names)
     if len(names) < 2 or is_other or len(stray) > len(files) / 2:
         return None

@@ -1,6 +1,6 @@
 """Read Pascal VOC annotations, an XML file for each image, as COCO annotations.
 
-supervision reads this format too, but not ``difficult``, ``ImageSets`` or ``size``; its errors do not name the file.
+supervision reads this format too, but neither ``difficult``, ``ImageSets`` nor ``size``. Its errors name no file.
 """
 
 from collections import defaultdict
@@ -17,12 +17,12 @@ BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
 def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
-    """Read a folder's XML files; splits are from ``ImageSets/Main`` or from folder names."""
+    """Read a folder's XML files. ``ImageSets/Main``, or else folder names, show the split of each."""
     roots, problems = {}, []
     for file in files:
         try:
             roots[file] = ElementTree.parse(folder / file).getroot()
-        # ValueError and LookupError: unknown encodings.
+        # Unknown encodings raise ValueError or LookupError.
         except (ElementTree.ParseError, ValueError, LookupError) as error:
             problems.append(f'{folder / file} cannot be parsed as XML ({get_first_line(error)})')
     image_sets = read_image_sets(folder)
@@ -49,13 +49,13 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
         root, objects = roots[file], []
         if file.stem not in images:
             raise UserError(f'{folder / file}: there is no image of this name in {folder}')
-        # Prefer images next to the XML file or in JPEGImages; segmentation maps may have the same names.
+        # Prefer images next to the XML file or in JPEGImages, because segmentation maps may have the same names.
         image = folder / max(
             images[file.stem], key=lambda path: (path.parent == file.parent, 'JPEGImages' in path.parts)
         )
         for name, is_difficult, (left, top, right, bottom) in read_objects(folder / file, root, problems):
             box = [left, top, right - left, bottom - top]
-            # iscrowd excludes difficult objects from training and evaluation, as VOC's own evaluation does.
+            # Mark difficult objects as crowds, which training and evaluation ignore. VOC's evaluation ignores them too.
             objects.append((names.index(name), {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(is_difficult)}))
         # Boxes refer to the image after EXIF rotation, unless <size> is the size before it.
         stored_size, rotated_size = read_sizes(image)
@@ -69,7 +69,7 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
 
 
 def read_image_sets(folder: Path) -> dict[str, str]:
-    """Return the split of each image in ``ImageSets/Main``, by image name without folder and suffix."""
+    """Return the split of each image that is listed in ``ImageSets/Main``, by image name without folder and suffix."""
     image_sets = {}
     for split in ('trainval', 'train', 'val', 'test'):
         for file in folder.rglob(f'ImageSets/Main/{split}.txt'):
@@ -80,17 +80,17 @@ def read_image_sets(folder: Path) -> dict[str, str]:
 
 
 def read_objects(file: Path, root: ElementTree.Element, problems: list[str]) -> Iterator[tuple[str, bool, list[float]]]:
-    """Yield (name, is_difficult, [x1, y1, x2, y2]) of each object, with 0-based boxes; name others in ``problems``."""
+    """Yield (name, is_difficult, [x1, y1, x2, y2]) of each valid object; name invalid ones in ``problems``."""
     for number, obj in enumerate(root.iter('object'), start=1):
         name = (obj.findtext('name') or '').strip()
         values = [obj.findtext(f'bndbox/{key}') for key in BOX_KEYS]
         try:
-            # VOC's boxes are 1-based with inclusive xmax and ymax.
+            # VOC counts pixels from 1, and xmax and ymax are inside of the box. So subtract 1 from xmin and ymin only.
             box = [max(0.0, float(side) - (i < 2)) for i, side in enumerate(values)]
         except (TypeError, ValueError):
             box = [0.0] * 4
         if not name or not (box[0] < box[2] and box[1] < box[3]):
             problem = f'object {number} has the name {name!r} and {", ".join(BOX_KEYS)} {values}'
-            problems.append(f'{file}: {problem}; expected a name, and pixels with xmin < xmax and ymin < ymax')
+            problems.append(f'{file}: {problem}. Expected a name, and pixels with xmin < xmax and ymin < ymax')
             continue
         yield name, (obj.findtext('difficult') or '0').strip() == '1', box

@@ -1,7 +1,8 @@
 """Read YOLO annotations (``data.yaml`` and a text file for each image) as COCO annotations.
 
-supervision reads this format too, but rasterises every polygon: 2.6 GB for 100 images of 1280 x 960 with 11 polygons
-each. It also writes polygons whose mask is not connected as crowds, which are not trained on (329 of 1,100).
+supervision reads this format too, but it converts every polygon to a mask. For 100 images of 1280 x 960 with 11
+polygons each, the masks take 1.35 GB, and the process 2.6 GB at its peak. It writes masks with holes or several
+parts to COCO's format as crowds (``iscrowd``), on which mmdet does not train.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from ...files import IMAGE_SUFFIXES, read_text
 from ..headers import read_sizes
 from .dataset_info import AnnotatedImage, DatasetInfo, list_files, make_split
 
-# Rounded coordinates may exceed the range from 0 to 1 by this much.
+# Coordinates may be outside of the range from 0 to 1 by this much, because tools round them.
 TOLERANCE = 0.01
 # The number of values in a box, and in a polygon with the fewest corners.
 NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6
@@ -31,7 +32,7 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
     if not isinstance(settings, dict) or not settings.get('train'):
         raise UserError(f'{yaml_file} has no folder of training images. Add one, for example "train: images/train"')
     names = read_names(settings, yaml_file)
-    # "path" is often a folder of another machine. The images are then next to data.yaml.
+    # `path` is often a folder of another machine. Then the images are next to data.yaml.
     root = yaml_file.parent / str(settings.get('path') or '')
     root = root if root.is_dir() else yaml_file.parent
     splits, notes, problems = {}, [], []
@@ -39,7 +40,7 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
         try:
             splits |= {split: list_images(root, settings[split], yaml_file)} if settings.get(split) else {}
         except UserError as error:
-            # Labelling tools name val and test folders even if they do not write them.
+            # Labelling tools name folders for val and test in data.yaml even if they write none.
             if split == 'train':
                 raise
             notes.append(f'{error}; {split} is left out')
@@ -47,7 +48,7 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
     def read_image(path: Path) -> AnnotatedImage:
         (_, size), file = read_sizes(path), find_label_file(path)
         objects = read_labels(file, names, problems) if file.is_file() else []
-        return path, size, [(label, {'iscrowd': 0, **to_pixels(values, *size)}) for label, values in objects]
+        return path, size, [(label, {'iscrowd': 0, **make_coco_entries(values, *size)}) for label, values in objects]
 
     read_splits = {}
     for split, paths in splits.items():
@@ -65,7 +66,7 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
 
 
 def read_names(settings: dict[str, Any], file: Path) -> list[str]:
-    """Return the class names, which are a list or a dict by class index."""
+    """Return the class names as a list. In data.yaml, ``names`` is a list, or a dict with class indices as keys."""
     setting = names = settings.get('names')
     if isinstance(names, dict):
         names = [names.get(index) for index in range(len(names))]
@@ -81,7 +82,7 @@ def read_names(settings: dict[str, Any], file: Path) -> list[str]:
 
 
 def list_images(root: Path, sources: Any, yaml_file: Path) -> list[Path]:
-    """Return the images of a split, which are in folders or listed in text files with a path on each line."""
+    """Return the images of a split. ``sources`` are folders, or text files with the path of an image on each line."""
     images = []
     for name in sources if isinstance(sources, list) else [sources]:
         path = find_path(root, str(name))
@@ -95,14 +96,14 @@ def list_images(root: Path, sources: Any, yaml_file: Path) -> list[Path]:
 
 
 def find_path(root: Path, name: str) -> Path:
-    """Resolve a path relative to ``root``. Roboflow writes ``../train/images`` for ``train/images``."""
+    """Resolve a path relative to ``root``, first without ``..``: Roboflow writes ../train/images for train/images."""
     path = Path(name.replace('\\', '/'))
     below_root = Path(root, *(part for part in path.parts if part != '..'))
     return below_root if below_root.exists() else root / path
 
 
 def find_label_file(image: Path) -> Path:
-    """Return the label file of an image: with the path's last ``images`` replaced by ``labels``, or next to it."""
+    """Return an image's label file: ``labels/x/a.txt`` for ``images/x/a.jpg``, or ``a.txt`` next to the image."""
     candidates, folders = [image], image.parts[:-1]
     if 'images' in folders:
         last = len(folders) - 1 - folders[::-1].index('images')
@@ -112,18 +113,19 @@ def find_label_file(image: Path) -> Path:
 
 
 def find_labels_without_image(images: Sequence[Path]) -> list[str]:
-    """Return a sentence for each label file in the folders of labels that belongs to no image."""
+    """Return a message for each file in the label folders that has no image."""
     label_files = {find_label_file(image) for image in images}
-    # Folders of images may have other text files.
+    # Folders that have images too may contain text files of other kinds, so they are not searched.
     folders = {file.parent for file in label_files if file.parent.is_dir()} - {image.parent for image in images}
     others = sorted(file for folder in folders for file in folder.glob('*.txt') if file not in label_files)
     return [f'{file} has no image' for file in others if file.name != 'classes.txt']
 
 
 def read_labels(file: Path, names: Sequence[str], problems: list[str]) -> list[tuple[int, list[float]]]:
-    """Return (label, values) of each object; values from 0 to 1 are a box [x, y, w, h] (centre first) or a polygon.
+    """Return (label, values) of each object in a label file.
 
-    Lines that are neither are left out and named in ``problems``.
+    The values are fractions of the image size: a box [centre x, centre y, width, height] or a polygon
+    [x1, y1, x2, y2, ...]. Other lines are left out, and a message in ``problems`` names each.
     """
     objects = []
     for number, line in enumerate(read_text(file).splitlines(), start=1):
@@ -137,7 +139,7 @@ def read_labels(file: Path, names: Sequence[str], problems: list[str]) -> list[t
         is_inside = bool(values) and -TOLERANCE <= min(values) <= max(values) <= 1 + TOLERANCE
         if not is_shape or label not in range(len(names)) or not is_inside:
             problems.append(
-                f'{file} line {number} is {line[:60]!r}; expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 '
+                f'{file} line {number} is {line[:60]!r}. Expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 '
                 f'... for a polygon: a class from 0 to {len(names) - 1}, and fractions of width and height, not pixels'
             )
             continue
@@ -145,8 +147,8 @@ def read_labels(file: Path, names: Sequence[str], problems: list[str]) -> list[t
     return objects
 
 
-def to_pixels(values: list[float], width: int, height: int) -> dict[str, Any]:
-    """Return the ``bbox``, ``area`` and, for a polygon, ``segmentation`` of an object in COCO's format."""
+def make_coco_entries(values: list[float], width: int, height: int) -> dict[str, Any]:
+    """Convert a box or polygon in fractions to COCO's ``bbox``, ``area`` and, for a polygon, ``segmentation``."""
     points = np.reshape(values, (-1, 2)).clip(0, 1) * (width, height)
     if len(values) == NUM_BOX_VALUES:
         top_left, extent = points[0] - points[1] / 2, points[1]

@@ -1,4 +1,4 @@
-"""Copy losses to the CPU asynchronously and log them an iteration later, so that logging never synchronises the GPU."""
+"""Copy losses to the CPU asynchronously and log them an iteration later, so that the CPU rarely waits for the GPU."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,7 +14,7 @@ from ...registry import HOOKS
 
 
 class AsyncScalars:
-    """Scalars that are copied to the CPU asynchronously."""
+    """Scalars that are copied to the CPU asynchronously, as float32."""
 
     def __init__(self, scalars: Sequence[Tensor]) -> None:
         device = scalars[0].device
@@ -35,9 +35,9 @@ class AsyncScalars:
 class AsyncLossLogHook(RuntimeInfoHook):
     """Replace mmengine's ``RuntimeInfoHook``: log losses and gradient norms one iteration later.
 
-    mmengine's hook calls ``.item()`` on each loss, and its optimizer wrapper on the gradient norm, so that the CPU
-    waits for the GPU in every iteration. This hook waits for an iteration only if ``LoggerHook`` logs it or it ends an
-    epoch. It drops NaN and infinite values, so that logged averages stay finite.
+    mmengine converts each loss and gradient norm to a Python number at once, so that the CPU waits for the GPU in every
+    iteration. This hook waits for the previous iteration. It waits for the present one only if ``LoggerHook`` logs it,
+    or if it ends an epoch or the training. It drops NaN and infinite values, so that logged averages stay finite.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class AsyncLossLogHook(RuntimeInfoHook):
         self.grad_norms: dict[str, Tensor] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Wrap the clipping functions of optimizer wrappers by :meth:`clip`, which keeps the norms and returns None."""
+        """Make optimizer wrappers call :meth:`clip`, which returns None, so that they do not log norms themselves."""
         super().before_train(runner)
         self.intervals = {hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)}
         for wrapper in list_optim_wrappers(runner):
@@ -54,7 +54,7 @@ class AsyncLossLogHook(RuntimeInfoHook):
                 wrapper.clip_func = partial(self.clip, wrapper.clip_func, wrapper.grad_name)
 
     def clip(self, clip_func: Callable[..., Tensor | None], name: str, params: Sequence[Tensor], **kwargs: Any) -> None:
-        """Clip the gradients of parameters and keep the gradient norm on the device."""
+        """Clip gradients with ``clip_func``, and keep their norm on the device until it is logged under ``name``."""
         norm = clip_func(params, **kwargs)
         if norm is not None:
             self.grad_norms[name] = norm
@@ -73,7 +73,7 @@ class AsyncLossLogHook(RuntimeInfoHook):
             self.log(runner)
 
     def log(self, runner: Runner) -> None:
-        """Log the pending scalars."""
+        """Wait for the scalars that are not logged yet, and log them."""
         if self.scalars is not None:
             for name, value in zip(self.names, self.scalars.read(), strict=True):
                 if abs(value) < float('inf'):

@@ -1,4 +1,4 @@
-"""Save checkpoints atomically, so that a run killed at any moment keeps complete last and best checkpoints."""
+"""Save checkpoints atomically, so that a run that is killed at any moment leaves no truncated checkpoint."""
 
 import os
 from pathlib import Path
@@ -12,16 +12,16 @@ from mmengine.runner import Runner
 
 from ...registry import HOOKS
 
-BACKEND = 'mmgcvit.AtomicBackend'
+ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'
 TEMPORARY_SUFFIX = '.unfinished'
-# File in which mmengine stores the path of the last checkpoint.
+# mmengine stores the path of the last checkpoint in this file.
 LAST_CHECKPOINT_FILE = 'last_checkpoint'
-# PreemptionHook saves this checkpoint; it is removed after the next regular one.
+# PreemptionHook saves this checkpoint. AtomicCheckpointHook removes it after the next regular checkpoint.
 PREEMPTED_FILE = 'preempted.pth'
 
 
 class AtomicBackend(LocalBackend):
-    """mmengine's local backend with atomic writes: it writes a temporary file, flushes it to disk and renames it."""
+    """mmengine's local file backend, but it writes a temporary file, flushes that to disk and renames it."""
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
         """Write a file atomically."""
@@ -40,9 +40,9 @@ class AtomicBackend(LocalBackend):
 
 
 class DelayedRemovalBackend(AtomicBackend):
-    """Atomic backend that removes files only when :meth:`remove_outdated` is called.
+    """Atomic backend that removes files later, when :meth:`remove_outdated` is called.
 
-    It keeps files outside of ``folder``, because a resumed checkpoint may refer to the best checkpoint of another run.
+    It never removes files outside of ``folder``: a resumed checkpoint may name the best checkpoint of another run.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -59,22 +59,23 @@ class DelayedRemovalBackend(AtomicBackend):
         self.outdated.clear()
 
 
-register_backend(BACKEND, AtomicBackend)
+register_backend(ATOMIC_BACKEND, AtomicBackend)
 
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
     """Save checkpoints atomically and remove outdated ones afterwards.
 
-    mmengine's ``CheckpointHook`` first removes the oldest or the previous best checkpoint and then writes in place, so
-    that a killed run can leave a truncated checkpoint or none. This hook needs disk space for one more checkpoint.
+    mmengine's ``CheckpointHook`` removes the oldest or the previous best checkpoint before it writes the new one, and
+    it writes in place. So a killed run can leave a truncated checkpoint or none. This hook needs disk space for one
+    more checkpoint.
 
     Args:
-        **kwargs: Arguments of ``CheckpointHook`` except ``backend_args``, as the hook writes local files only.
+        **kwargs: Arguments of ``CheckpointHook`` except ``backend_args``, because the hook writes local files only.
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(backend_args={'backend': BACKEND}, **kwargs)
+        super().__init__(backend_args={'backend': ATOMIC_BACKEND}, **kwargs)
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
@@ -84,7 +85,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 temporary.unlink()
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, int]) -> None:
-        """Save ``epoch_N.pth`` or ``iter_N.pth``, then remove the checkpoints that it replaces."""
+        """Save ``epoch_N.pth`` or ``iter_N.pth``, then remove the checkpoints that are no longer needed."""
         super()._save_checkpoint_with_step(runner, step, meta)
         if is_main_process():
             self.file_backend.remove_outdated()

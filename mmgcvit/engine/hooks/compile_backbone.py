@@ -11,9 +11,9 @@ from ...registry import HOOKS
 
 @HOOKS.register_module()
 class CompileBackboneHook(Hook):
-    """Compile ``model.backbone`` before the first iteration, in place: keys of checkpoints do not change.
+    """Compile ``model.backbone`` in place before training. The keys of checkpoints do not change.
 
-    mmengine's ``compile`` setting compiles the whole training step, in which heads of detectors break the graph.
+    mmengine's ``compile`` setting compiles the whole training step, in which the heads of detectors cause graph breaks.
 
     Args:
         **options: Arguments of ``torch.compile``, for example ``mode='max-autotune-no-cudagraphs'``.

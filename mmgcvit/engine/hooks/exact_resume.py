@@ -1,4 +1,4 @@
-"""Convert logs and LR schedulers in checkpoints to plain values, and rebuild the log histories when a run resumes."""
+"""Convert logs and LR schedulers in checkpoints to built-in types, and rebuild the logs when a run resumes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,9 +20,9 @@ CONVERTED_KEYS = ('meta', 'message_hub', 'param_schedulers')
 class ExactResumeHook(Hook):
     """Make resuming bit-exact, with checkpoints that ``torch.load`` reads with ``weights_only=True``.
 
-    mmengine saves weights, optimizer, LR schedulers, seed, epoch and iteration, and this project's loops
+    mmengine saves weights, optimizer, LR schedulers, seed, epoch and iteration. This project's loops
     (``mmgcvit.EpochBasedTrainLoop``, ``mmgcvit.IterBasedTrainLoop``) seed the random number generators in each
-    iteration. This hook converts logs, counters and LR schedulers to tensors and built-in types.
+    iteration. This hook converts logs, counters and LR schedulers in the checkpoint to tensors and built-in types.
     """
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -31,20 +31,20 @@ class ExactResumeHook(Hook):
                 checkpoint[key] = simplify(checkpoint[key])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        # mmengine also calls this hook if load_from is set without resume.
+        # mmengine also calls this method if load_from is set without resume.
         if not runner._resume:
             return
         meta = checkpoint.get('meta', {})
         if not {'epoch', 'iter'} <= meta.keys() or not {'optimizer', 'message_hub'} <= checkpoint.keys():
             raise CheckpointError(
-                'the checkpoint cannot be resumed: it has no optimizer state or no iteration number. To start from '
-                'its weights, remove --resume and set load_from in the config'
+                'the checkpoint has no optimizer state, no message hub or no iteration number, without which a run '
+                'cannot resume. To start a new run from its weights, remove --resume and set load_from in the config'
             )
         restore_histories(checkpoint['message_hub'])
 
 
 def simplify(value: Any) -> Any:
-    """Convert NumPy and mmengine objects to tensors and built-in types; drop the functions that OneCycleLR saves."""
+    """Convert NumPy and mmengine objects to tensors and built-in types. Drop functions, which OneCycleLR saves."""
     if isinstance(value, HistoryBuffer):
         history, counts = (torch.from_numpy(np.array(array, float)) for array in value.data)
         return {'history': history, 'counts': counts, 'max_length': value.max_length}
@@ -58,7 +58,7 @@ def simplify(value: Any) -> Any:
 
 
 def restore_histories(message_hub: dict[str, Any]) -> None:
-    """Replace each log history of :func:`simplify` by mmengine's ``HistoryBuffer``, in place."""
+    """Replace each dict that :func:`simplify` made of a ``HistoryBuffer`` by the ``HistoryBuffer``, in place."""
     logs = message_hub.get('log_scalars', {})
     for name, log in logs.items():
         if isinstance(log, dict):

@@ -1,4 +1,4 @@
-"""Train a resumed run for another number of epochs or iterations than before."""
+"""Train a resumed run for more or fewer epochs or iterations, or with other LR schedulers, than before."""
 
 import warnings
 from copy import deepcopy
@@ -10,9 +10,9 @@ from mmengine.runner import Runner
 
 
 class NewScheduleHook(Hook):
-    """Recompute the LR schedule of a resumed run, as if it had always had the schedule of its config.
+    """Recompute the LR schedule of a resumed run, as if the run had always had the schedule of its present config.
 
-    mmengine resumes the schedule of the checkpoint instead, which ends with the earlier number of epochs. ``train``
+    mmengine resumes the checkpoint's schedule instead, which ends after the earlier number of epochs. :func:`.train`
     registers this hook if the number of epochs or iterations or the LR schedulers have changed.
 
     Args:
@@ -29,12 +29,12 @@ class NewScheduleHook(Hook):
         if self.param_scheduler is None:
             runner.logger.info(f'training goes on until {unit} {length}')
             return
-        # Parameter groups keep the values that schedulers change, such as lr, under initial_lr.
+        # Reset the values that schedulers change, such as lr. Parameter groups keep the first lr as initial_lr.
         for group in runner.optim_wrapper.param_groups:
             initial = {name: value for name, value in group.items() if name.startswith('initial_')}
             group.update({name.removeprefix('initial_'): value for name, value in initial.items()})
         with warnings.catch_warnings():
-            # mmengine warns if schedulers step before the optimizer.
+            # mmengine warns if schedulers step before the optimizer does.
             warnings.simplefilter('ignore', UserWarning)
             runner.param_schedulers = runner.build_param_scheduler(self.param_scheduler)
             by_iter, by_epoch = ([s for s in runner.param_schedulers if s.by_epoch is flag] for flag in (False, True))
@@ -45,5 +45,5 @@ class NewScheduleHook(Hook):
         ends = [s.end for s in runner.param_schedulers if s.by_epoch is is_by_epoch]
         message = f'training goes on until {unit} {length}, with the LR schedule of the config'
         if ends and max(ends) < length:
-            message += f'; it ends at {unit} {max(ends)}, after which the LR is constant'
+            message += f'. The schedule ends at {unit} {max(ends)}. From then on, the LR is constant'
         runner.logger.info(message)

@@ -1,4 +1,4 @@
-"""Save a checkpoint and exit when a scheduler preempts the job."""
+"""Save a checkpoint and exit when a job scheduler, such as slurm, preempts the job."""
 
 import os
 import signal
@@ -16,10 +16,10 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
 from ...registry import HOOKS
-from .checkpoint import BACKEND, LAST_CHECKPOINT_FILE, PREEMPTED_FILE
+from .checkpoint import ATOMIC_BACKEND, LAST_CHECKPOINT_FILE, PREEMPTED_FILE
 
-# "Temporary failure": job scripts requeue a job that exits with this code.
-EXIT_CODE = os.EX_TEMPFAIL
+# The code for "temporary failure". Job scripts requeue a job that exits with it.
+PREEMPTED_EXIT_CODE = os.EX_TEMPFAIL
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -27,12 +27,12 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 class PreemptionHook(Hook):
     """On SIGTERM or SIGUSR1, finish the optimizer step, save ``preempted.pth`` in the work dir, and exit with code 75.
 
-    ``--resume`` continues from this checkpoint. In its last iteration, a run ends as usual. A signal during validation
-    takes effect after the next training iteration.
+    ``--resume`` continues from this checkpoint. After a signal in its last iteration, a run ends as usual. A signal
+    during validation takes effect after the next training iteration.
 
     Args:
         interval: Number of iterations after which all ranks check whether any of them got a signal. They also check at
-            the end of each epoch. A single process checks after every iteration.
+            the end of each epoch. If there is only one process, it checks after every iteration.
     """
 
     # Run after the hooks that save, step LR schedulers or average weights.
@@ -41,13 +41,14 @@ class PreemptionHook(Hook):
     def __init__(self, interval: int = 10) -> None:
         self.interval = interval
         self.got_signal = False
-        # Whether any rank got a signal: the same value on all ranks.
+        # Whether any rank got a signal. All ranks have the same value.
         self.is_preempted = False
         self.previous_handlers: dict[signal.Signals, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Install the signal handlers; Python allows this only in the main thread."""
-        # Launchers also signal dataloader workers, which must survive to finish the step. Only Linux tells the sender.
+        """Install the signal handlers, which Python allows only in the main thread."""
+        # Launchers also signal dataloader workers, which must live until the step is done. On Linux, workers can ignore
+        # these signals, because they see which process has sent a signal.
         for loop in filter(None, (runner.train_loop, runner.val_loop)) if sys.platform == 'linux' else ():
             init_fn = loop.dataloader.worker_init_fn
             loop.dataloader.worker_init_fn = partial(ignore_signals, parent_pid=os.getpid(), worker_init_fn=init_fn)
@@ -67,8 +68,10 @@ class PreemptionHook(Hook):
             self.is_preempted = bool(got_signal)
         if self.is_preempted and has_stepped(runner.optim_wrapper) and not self.is_last_train_iter(runner):
             save_checkpoint(runner)
-            runner.logger.warning(f'Preempted: saved {PREEMPTED_FILE}, exit code {EXIT_CODE}. Continue with --resume')
-            raise SystemExit(EXIT_CODE)
+            runner.logger.warning(
+                f'Preempted: saved {PREEMPTED_FILE}, exit code {PREEMPTED_EXIT_CODE}. Continue with --resume'
+            )
+            raise SystemExit(PREEMPTED_EXIT_CODE)
 
     def after_train(self, runner: Runner) -> None:
         for signum, handler in self.previous_handlers.items():
@@ -76,7 +79,7 @@ class PreemptionHook(Hook):
 
 
 def ignore_signals(worker_id: int, parent_pid: int, worker_init_fn: Any = None) -> None:
-    """Have a dataloader worker exit only on its parent's SIGTERM, then call the config's own ``worker_init_fn``."""
+    """Let a dataloader worker ignore SIGUSR1, and SIGTERM unless its parent sends it. Call ``worker_init_fn`` too."""
 
     def end_with_parent() -> None:
         while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent_pid:
@@ -91,13 +94,13 @@ def ignore_signals(worker_id: int, parent_pid: int, worker_init_fn: Any = None) 
 
 
 def has_stepped(wrapper: Any) -> bool:
-    """Return whether the optimizer has just stepped; always True for a wrapper that is not an ``OptimWrapper``."""
+    """Return whether the optimizer has just stepped. For wrappers other than ``OptimWrapper``, return True."""
     return not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
 
 
 def save_checkpoint(runner: Runner) -> None:
     """Save ``preempted.pth`` and write its path to ``last_checkpoint``."""
-    runner.save_checkpoint(runner.work_dir, PREEMPTED_FILE, by_epoch=False, backend_args={'backend': BACKEND})
+    runner.save_checkpoint(runner.work_dir, PREEMPTED_FILE, by_epoch=False, backend_args={'backend': ATOMIC_BACKEND})
     if is_main_process():
         Path(runner.work_dir, LAST_CHECKPOINT_FILE).write_text(str(Path(runner.work_dir, PREEMPTED_FILE)))
     barrier()

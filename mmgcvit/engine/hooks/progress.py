@@ -1,4 +1,4 @@
-"""Show progress bars instead of the log, and print a line for each epoch and validation."""
+"""Show progress bars in the terminal instead of the log, and print a line for each epoch and validation."""
 
 import logging
 import os
@@ -18,11 +18,11 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-# ProgressHook shows log records that have this attribute, even if their level is below WARNING.
+# ProgressHook prints warnings, and log records of a lower level if they have this attribute.
 ALWAYS_SHOWN = 'always_shown'
 REFRESH_INTERVAL_S = 0.25
 MAX_NOTE_LENGTH = 50
-# Warnings about mmengine's own calls, metric prefixes and registries, on which users cannot act.
+# Warnings that ProgressHook does not print, because users can do nothing about them.
 HIDDEN_WARNINGS = re.compile(
     '"FileClient" will be deprecated|"HardDiskBackend" is the alias|The prefix is not set in metric class'
     '|Failed to search registry|skip saving parameter schedulers'
@@ -30,10 +30,10 @@ HIDDEN_WARNINGS = re.compile(
 
 
 class ProgressHook(Hook):
-    """Show progress bars, and print a line for each epoch, score and warning; without a terminal, only the lines.
+    """Show progress bars, and print a line for each epoch, validation and warning. Without a terminal, omit the bars.
 
-    ``--progress`` registers this hook; configs cannot, as it holds an open stream. The main thread refreshes the bars,
-    because forking dataloader workers while another thread runs can deadlock.
+    ``--progress`` registers this hook. Configs cannot, because the hook needs an open stream. The main thread refreshes
+    the bars, because a refreshing thread could cause a deadlock when dataloader workers are forked.
     """
 
     # Run after the hooks that collect losses and times.
@@ -52,7 +52,7 @@ class ProgressHook(Hook):
             redirect_stderr=False,
         )
         self.loops: list[TaskID] = []
-        self.refreshed = 0.0
+        self.last_refresh = 0.0
 
     def begin(self, name: str, total: int, done: int = 0) -> None:
         """Add a bar for a loop of ``total`` steps, ``done`` of which are finished."""
@@ -60,14 +60,14 @@ class ProgressHook(Hook):
         self.bars.start()
 
     def advance(self, done: int, note: str = '') -> None:
-        """Update the bar of the innermost loop."""
+        """Update the bar of the innermost loop: ``done`` finished steps, and a note beside the bar."""
         self.bars.update(self.loops[-1], completed=done, note=shorten(note, MAX_NOTE_LENGTH, placeholder=' …'))
-        if time.monotonic() - self.refreshed > REFRESH_INTERVAL_S:
+        if time.monotonic() - self.last_refresh > REFRESH_INTERVAL_S:
             self.bars.refresh()
-            self.refreshed = time.monotonic()
+            self.last_refresh = time.monotonic()
 
     def end(self) -> None:
-        """Remove the bar of the innermost loop; the bar of the outermost loop stays on the screen."""
+        """Remove the bar of the innermost loop. The bar of the outermost loop stays on the screen."""
         self.bars.refresh()
         loop = self.loops.pop()
         if self.loops:
@@ -80,7 +80,7 @@ class ProgressHook(Hook):
         self.console.print(text, soft_wrap=True)
 
     def before_run(self, runner: Runner) -> None:
-        """Print the warnings and the summary from the log above the bars."""
+        """Add a log handler that prints warnings and :class:`.SummaryHook`'s summary above the bars."""
         handler = logging.Handler()
         handler.emit = lambda record: self.print_line(record.getMessage())
         handler.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, ALWAYS_SHOWN))
@@ -121,7 +121,7 @@ class ProgressHook(Hook):
 
 
 def average_losses(runner: Runner) -> dict[str, float]:
-    """Return the total ``loss`` and its terms, averaged over the log processor's window."""
+    """Return the total ``loss`` and its terms, averaged over the window of mmengine's log processor."""
     window = runner.log_processor.window_size
     scalars = {name.removeprefix('train/'): values for name, values in runner.message_hub.log_scalars.items()}
     return {name: values.mean(window) for name, values in scalars.items() if 'loss' in name and '/' not in name}
@@ -134,7 +134,7 @@ def format_scores(metrics: Mapping[str, Any]) -> str:
 
 @contextmanager
 def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
-    """Yield a ``ProgressHook`` on rank 0 only, and discard other output to stdout; without ``progress``, yield None."""
+    """Yield a hook on rank 0 with ``progress``, else None. With ``progress``, discard other output to stdout."""
     if not progress:
         yield None
         return
@@ -147,7 +147,7 @@ def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
 
 
 class NullStream(TextIOBase):
-    """A text stream that discards its input. Loggers may keep it after the run, unlike an open ``os.devnull``."""
+    """A text stream that discards what is written. It needs no closing, so loggers may keep it after the run."""
 
     def write(self, text: str) -> int:
         return len(text)

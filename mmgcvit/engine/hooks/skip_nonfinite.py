@@ -1,4 +1,4 @@
-"""Skip optimizer steps whose loss or gradients are NaN or infinite, and stop a run that has several in a row."""
+"""Skip optimizer steps whose loss or gradients are NaN or infinite, and stop a run after several in a row."""
 
 import logging
 from collections.abc import Mapping
@@ -25,17 +25,17 @@ SKIPPED_STEPS = 'skipped_steps'
 
 @HOOKS.register_module()
 class SkipNonFiniteStepHook(Hook):
-    """Skip an optimizer step whose loss or gradients are not finite; stop the run after several in a row.
+    """Skip an optimizer step whose loss or gradients are NaN or infinite. Stop the run after several in a row.
 
     A skipped step changes no weights, no optimizer state and no running statistics of normalisation layers. All ranks
     skip the same steps. With gradient accumulation, a step has several iterations. The log names the images.
 
-    The check runs in torch's optimizer step hooks. A fused Adam or AdamW skips the step on the GPU, and the CPU learns
-    one iteration later, without synchronisation, whether it was skipped. For other optimizers the hook removes the
-    gradients. Steps that ``GradScaler`` skips while it adjusts its scale do not count.
+    torch calls the check before each optimizer step, as a step hook of the optimizer. A fused Adam or AdamW skips the
+    step on the GPU. The CPU reads one iteration later whether it did, so that it need not wait for the GPU. For
+    other optimizers, the hook removes the gradients. Steps that ``GradScaler`` skips to adjust its scale do not count.
 
     Args:
-        max_consecutive: The run stops after this many skipped steps in a row.
+        max_consecutive: Number of skipped steps in a row after which the run stops.
 
     Raises:
         UserError: ``max_consecutive`` steps in a row were skipped.
@@ -48,11 +48,11 @@ class SkipNonFiniteStepHook(Hook):
         self.max_consecutive = max_consecutive
         self.consecutive = 0
         self.handles: list[Any] = []
-        # Current step, on the device: the total loss of each iteration, and whether each optimizer's step is finite.
+        # For the current step: each iteration's total loss, whether each optimizer's step is finite, and the batches.
         self.losses: list[Tensor] = []
         self.finite_steps: list[Tensor] = []
         self.batches: list[Any] = []
-        # Previous step, not read by the CPU yet: its iteration, its batches, and whether loss and step are finite.
+        # For the previous step: its iteration, its batches, and whether loss and step are finite, for the CPU to read.
         self.pending: tuple[int, list[Any], AsyncScalars] | None = None
 
     def before_train(self, runner: Runner) -> None:
@@ -74,7 +74,7 @@ class SkipNonFiniteStepHook(Hook):
             self.statistics_before = [buffer.clone() for buffer in self.statistics]
 
     def record_loss(self, model: nn.Module, inputs: Any, outputs: Any) -> None:
-        """Record the total loss, which is finite only if each loss is. torch calls this after the forward pass."""
+        """Record the sum of all losses, which is finite only if each is. torch calls this after the forward pass."""
         if model.training and isinstance(outputs, Mapping):
             losses = [value for name, value in outputs.items() if 'loss' in name]
             tensors = [tensor for value in losses for tensor in ([value] if isinstance(value, Tensor) else value)]
@@ -83,14 +83,14 @@ class SkipNonFiniteStepHook(Hook):
 
     def check_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Skip the step if a loss or gradient is not finite. torch calls this before each optimizer step."""
-        # For a fused optimizer, whose gradients are still scaled, GradScaler checks them and sets found_inf.
+        # GradScaler leaves the gradients of a fused optimizer scaled. It checks them itself and sets found_inf.
         found_inf = getattr(optimizer, 'found_inf', None)
         finite = are_finite_on_all_ranks(
             [*self.losses, *(compute_gradient_norms(optimizer) if found_inf is None else [])]
         )
         self.finite_steps.append(finite)
         if skips_on_device(optimizer):
-            # torch's fused kernels skip the step if found_inf is exactly 1.
+            # torch's fused kernels skip the step if found_inf is 1, not if it is another value.
             optimizer.found_inf = (~finite if found_inf is None else ~finite | (found_inf.reshape(()) > 0)).float()
         elif not finite:
             optimizer.zero_grad(set_to_none=True)
@@ -104,7 +104,7 @@ class SkipNonFiniteStepHook(Hook):
         is_step = not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
         loss_finite = finite = torch.isfinite(torch.stack(self.losses or [torch.zeros(())])).all()
         if is_step:
-            # GradScaler does not call an optimizer whose gradients overflow; then only the losses are checked.
+            # GradScaler does not call an optimizer whose gradients overflow. Then only the losses are checked.
             finite = torch.stack(self.finite_steps or [are_finite_on_all_ranks(self.losses)]).all()
         for buffer, before in zip(self.statistics, self.statistics_before, strict=True):
             buffer.copy_(torch.where(finite, buffer, before))
@@ -114,7 +114,7 @@ class SkipNonFiniteStepHook(Hook):
         self.losses, self.finite_steps, self.batches = [], [], []
 
     def report_skipped_step(self, runner: Runner) -> None:
-        """Log the previous step if it was skipped. Stop the run after too many skipped steps in a row."""
+        """Log the previous step if it was skipped. Raise a UserError after ``max_consecutive`` in a row."""
         pending, self.pending = self.pending, None
         if pending is None:
             return
@@ -162,11 +162,12 @@ def are_finite_on_all_ranks(scalars: list[Tensor]) -> Tensor:
 
 
 def skips_on_device(optimizer: Optimizer) -> bool:
-    """Check whether an optimizer skips steps by ``found_inf``. SGD is excluded: its first step initialises momentum."""
+    """Return whether an optimizer can skip steps by ``found_inf``. SGD must not: its first step sets the momentum."""
     return isinstance(optimizer, Adam | AdamW) and all(group.get('fused') for group in optimizer.param_groups)
 
 
 def remove_found_inf(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-    """Remove the ``found_inf`` of ``check_step``. GradScaler, which also sets ``grad_scale``, removes its own."""
+    """Remove ``found_inf`` after a step if ``check_step`` set it. GradScaler removes its ``found_inf`` itself."""
+    # GradScaler sets grad_scale together with found_inf.
     if not hasattr(optimizer, 'grad_scale'):
         vars(optimizer).pop('found_inf', None)

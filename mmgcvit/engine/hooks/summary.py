@@ -1,4 +1,4 @@
-"""Log the number of trainable parameters before a training, and the best checkpoint and next commands after it."""
+"""Log the number of trainable parameters before training. Log the best checkpoint and next commands after it."""
 
 import os
 import shlex
@@ -14,7 +14,7 @@ from ...mmengine_utils import unwrap_model
 from .progress import ALWAYS_SHOWN
 from .skip_nonfinite import SKIPPED_STEPS
 
-# Keys of mmengine's message hub. With several metrics, each key is followed by a metric's name.
+# Keys of mmengine's message hub. If a run has several metrics, mmengine appends a metric's name to each key.
 BEST_CHECKPOINT_KEY, BEST_SCORE_KEY = 'best_ckpt', 'best_score'
 
 
@@ -56,7 +56,7 @@ def describe_checkpoints(runner: Runner) -> Iterator[str]:
 
 
 def suggest_commands(runner: Runner) -> list[str]:
-    """Suggest commands to run after the training."""
+    """Return lines with commands that a user may run after the training."""
     work_dir = quote(runner.work_dir)
     has_validation = runner.val_loop is not None
     if not can_draw_predictions(runner.cfg):
@@ -66,6 +66,6 @@ def suggest_commands(runner: Runner) -> list[str]:
 
 
 def quote(path: str | Path) -> str:
-    """Quote a path for a shell. Make it relative if it is inside the current folder."""
+    """Quote a path for a shell. A path inside the current folder becomes relative to it."""
     relative = os.path.relpath(path)
     return shlex.quote(str(path) if relative.startswith('..') else relative)

@@ -1,7 +1,7 @@
 """Ablation variants of GC ViT and LSA, from the papers and our own.
 
-Each variant changes one choice of its paper's network; docs/ablations.md lists them by table. Nothing else in the
-package imports this folder. The configs under configs/ablations import it through ``custom_imports``.
+Each variant replaces one part of its paper's network. docs/ablations.md lists the variants by table of the paper. The
+configs in configs/ablations import this folder through ``custom_imports``; nothing else in the package imports it.
 """
 # ruff: noqa: F401
 

@@ -1,7 +1,8 @@
 """Ablation variants of GC ViT with other attention, downsamplers or stems, and of Swin (arXiv 2103.14030).
 
-Table 5 turns Swin-T into GC ViT-T step by step: :class:`SwinWithoutShifting`, then with the ``arch`` of GC ViT-T, with
-its stem (:class:`SwinWithGCViTStem`), with its downsampler (:class:`GCViTLocal`) and with global attention (GC ViT).
+The tables are those of GC ViT's paper. Table 5 turns Swin-T into GC ViT-T step by step. Row 1 is
+:class:`SwinWithoutShifting`. Row 2 gives it the ``arch`` of GC ViT-T, row 3 also GC ViT's stem
+(:class:`SwinWithGCViTStem`), row 4 also the downsampler (:class:`GCViTLocal`), row 5 also global attention (GC ViT).
 Table 8 has other downsamplers, table S.2 global keys or values, and table S.3 Swin with global attention instead of
 shifted windows (:class:`SwinWithGlobalQuery`). :class:`Swin`, :class:`SwinWithGlobalKeyValue` and
 :class:`GCViTShifted` are in no table.
@@ -29,11 +30,11 @@ from ..layers.cpu import Linear
 from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
 from ..layers.windows import ceil_div, pad_to_windows, unpad, window_partition
 
-PATCH = 4
-# The value of Swin. It is finite, so that a fully masked row gives no NaN, and exp(-100) is negligible.
+PATCH_SIZE = 4
+# Swin adds this number to the scores of masked pairs. exp(-100) is negligible, and a fully masked row gives no NaN.
 MASK_VALUE = -100.0
-# Networks with Swin's patch embedding have the local keys of GC ViT, but the embedding's norm as the signature key.
-SWIN_STEM = replace(
+# Networks with Swin's patch embedding have the keys of GC ViT, but are recognised by the key of the embedding's norm.
+SWIN_KEY_MAPPING = replace(
     LOCAL, name='mmgcvit with patch embedding', signature_key='stem.norm.weight', network='SwinWithoutShifting'
 )
 
@@ -41,11 +42,11 @@ SWIN_STEM = replace(
 class GlobalKeyValueAttention(WindowAttention):
     """Attention with local queries and global keys and values (table S.2, row 1).
 
-    Keys and values are both the output of the global query generator, without further projections. The paper does not
-    say whether there should be any.
+    Keys and values are both the output of the global query generator. They are not projected further; the paper does
+    not say whether they should be.
     """
 
-    projected = 'q'
+    projections = 'q'
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         (q,) = split_heads(self.q(windows), self.num_heads)
@@ -55,7 +56,7 @@ class GlobalKeyValueAttention(WindowAttention):
 class GlobalValueAttention(WindowAttention):
     """Attention with local queries and keys and global values (table S.2, row 2)."""
 
-    projected = 'qk'
+    projections = 'qk'
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         q, k = split_heads(self.qk(windows), self.num_heads, chunks=2)
@@ -73,8 +74,8 @@ class GlobalValueStage(Stage):
 class ConvPoolDownsampler(nn.Module):
     """The downsampler "conv, max pool" of table 8: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
 
-    The paper does not specify the layers. Here they are a 3x3 convolution without bias and 3x3 max pooling with stride
-    2, between the norms of GC ViT's downsampler.
+    The paper does not specify the layers. This class has the two norms of GC ViT's downsampler, and between them a 3x3
+    convolution without bias and 3x3 max pooling with stride 2.
     """
 
     def __init__(self, embed_dims: int, out_dims: int) -> None:
@@ -90,24 +91,27 @@ class ConvPoolDownsampler(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Embed and normalise patches of 4x4 px: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C)."""
+    """Swin's stem: embed and normalise patches of 4x4 px, (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C)."""
 
     def __init__(self, in_channels: int, embed_dims: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(in_channels, embed_dims, PATCH, stride=PATCH)
+        self.proj = nn.Conv2d(in_channels, embed_dims, PATCH_SIZE, stride=PATCH_SIZE)
         self.norm = LayerNorm(embed_dims)
 
-    def count_largest_elements(self, size: tuple[int, int]) -> int:
-        """Return the number of elements of the output for one image of ``size`` = (H, W)."""
-        return self.proj.out_channels * ceil_div(size[0], PATCH) * ceil_div(size[1], PATCH)
+    def compute_max_numel(self, size: tuple[int, int]) -> int:
+        """Return the number of elements of the output, the largest tensor, for one image of ``size`` = (H, W)."""
+        return self.proj.out_channels * ceil_div(size[0], PATCH_SIZE) * ceil_div(size[1], PATCH_SIZE)
 
     def forward(self, images: Tensor) -> Tensor:
-        bottom, right = (-side % PATCH for side in images.shape[2:])
+        bottom, right = (-side % PATCH_SIZE for side in images.shape[2:])
         return self.norm(nchw_to_nhwc(self.proj(F.pad(images, (0, right, 0, bottom)))))
 
 
 class PatchMerging(nn.Module):
-    """Merge 2x2 tokens, the lower before the right one as in Swin: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out)."""
+    """Swin's downsampler: merge 2x2 tokens, (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
+
+    As in Swin, the order of the tokens is top left, bottom left, top right, bottom right.
+    """
 
     def __init__(self, embed_dims: int, out_dims: int) -> None:
         super().__init__()
@@ -120,7 +124,7 @@ class PatchMerging(nn.Module):
 
 
 class NoGlobalQuery(nn.Module):
-    """Replace the global query generator by a query of no tokens: (B, H, W, C) to (B, nH, 0, d)."""
+    """Return an empty query in place of the global query generator's: (B, H, W, C) to (B, nH, 0, d)."""
 
     def __init__(self, embed_dims: int, num_heads: int, window_size: Window, poolings: tuple[bool, ...]) -> None:
         super().__init__()
@@ -137,35 +141,36 @@ class LocalStage(Stage):
 
 
 class ShiftedWindowAttention(LocalWindowAttention):
-    """Attention inside windows that are shifted by half their size. Pairs of tokens from opposite borders are masked.
+    """Attention inside windows that are shifted by half their size, as in Swin.
 
-    Along a side that one window covers, windows are not shifted.
+    The map is rolled, so the last windows have tokens from opposite borders. Pairs of such tokens are masked. Windows
+    are not shifted along a side of the map that one window covers.
     """
 
     def forward(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
-        """Apply attention as :class:`WindowAttention` does, in shifted windows."""
+        """Do the same as :class:`WindowAttention`, in shifted windows."""
         shifted = self.roll_windows(x)
         attended = super().forward(shifted, q_global, self.add_mask(bias, shifted.shape[1:3]))
         return unpad(attended.roll(self.compute_shift(shifted.shape[1:3]), (1, 2)), x.shape[1:3])
 
     def attention_weights(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
-        """Return the attention weights as :class:`WindowAttention` does, in shifted windows."""
+        """Return the same as :class:`WindowAttention`, in shifted windows."""
         shifted = self.roll_windows(x)
         return super().attention_weights(shifted, q_global, self.add_mask(bias, shifted.shape[1:3]))
 
     def roll_windows(self, x: Tensor) -> Tensor:
-        """Pad a map and roll it up and to the left: (B, H, W, C) to (B, H', W', C)."""
+        """Pad a map to whole windows, and roll it up and to the left: (B, H, W, C) to (B, H', W', C)."""
         padded = pad_to_windows(x, self.window_size)
         dy, dx = self.compute_shift(padded.shape[1:3])
         return padded.roll((-dy, -dx), (1, 2))
 
     def compute_shift(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return the shift of windows down and to the right, in tokens, for a padded map of ``size`` = (H, W)."""
+        """Return how many tokens windows are shifted down and to the right, for a padded map of ``size`` = (H, W)."""
         dy, dx = (side // 2 if length > side else 0 for length, side in zip(size, self.window_size, strict=True))
         return dy, dx
 
     def add_mask(self, bias: Tensor, size: tuple[int, int]) -> Tensor:
-        """Add the mask of each window to the position bias: (nH, N, N) to (nW, nH, N, N)."""
+        """Add the mask of each window to the position bias: (nH, N, N) to (nW, nH, N, N), for a map of ``size``."""
         mask = (~self.find_allowed_pairs(size, bias.device)).to(bias.dtype) * MASK_VALUE
         return bias + mask.unsqueeze(1)
 
@@ -175,7 +180,8 @@ class ShiftedWindowAttention(LocalWindowAttention):
             torch.arange(length, device=device) >= length - step
             for length, step in zip(size, self.compute_shift(size), strict=True)
         )
-        regions = rows[:, None] * 2 + columns  # only the last windows contain wrapped-around tokens
+        # A number for each token that tells whether it was rolled in from the top, the left, both or neither.
+        regions = rows[:, None] * 2 + columns
         tokens = window_partition(regions[None, :, :, None], self.window_size)[0, :, :, 0]
         return tokens[:, :, None] == tokens[:, None, :]
 
@@ -196,7 +202,7 @@ class PatchMergingStem(Stem):
 class SwinWithoutShifting(GCViT):
     """Swin Transformer whose windows are never shifted (table 5, rows 1 and 2)."""
 
-    key_mappings = (SWIN_STEM,)
+    key_mappings = (SWIN_KEY_MAPPING,)
     stem_type = PatchEmbedding
     stage_type = LocalStage
     downsampler_type = PatchMerging
@@ -204,14 +210,14 @@ class SwinWithoutShifting(GCViT):
 
 @MODELS.register_module()
 class Swin(SwinWithoutShifting):
-    """Swin Transformer."""
+    """Swin Transformer, with shifted windows in every second block."""
 
     stage_type = ShiftedStage
 
 
 @MODELS.register_module()
 class SwinWithGCViTStem(GCViT):
-    """Swin without shifting, with GC ViT's stem (table 5, row 3)."""
+    """Swin without shifted windows, with GC ViT's stem (table 5, row 3)."""
 
     stage_type = LocalStage
     downsampler_type = PatchMerging
@@ -226,14 +232,14 @@ class GCViTLocal(GCViT):
 
 @MODELS.register_module()
 class SwinWithGlobalQuery(SwinWithoutShifting):
-    """Swin without shifting, with GC ViT's global attention in every second block (table S.3)."""
+    """Swin with GC ViT's global attention instead of shifted windows in every second block (table S.3)."""
 
     stage_type = GCViT.stage_type
 
 
 @MODELS.register_module()
 class SwinWithGlobalKeyValue(SwinWithoutShifting):
-    """Swin without shifting, with global keys and values in every second block (as table S.2, row 1)."""
+    """Swin with global keys and values instead of shifted windows in every second block (as in table S.2, row 1)."""
 
     stage_type = GlobalKeyValueStage
 
@@ -247,14 +253,14 @@ class GCViTShifted(GCViT):
 
 @MODELS.register_module()
 class GCViTGlobalKeyValue(GCViT):
-    """GC ViT with global keys and values, and local queries (table S.2, row 1)."""
+    """GC ViT with global keys and values and local queries in every second block (table S.2, row 1)."""
 
     stage_type = GlobalKeyValueStage
 
 
 @MODELS.register_module()
 class GCViTGlobalValue(GCViT):
-    """GC ViT with global values, and local queries and keys (table S.2, row 2)."""
+    """GC ViT with global values and local queries and keys in every second block (table S.2, row 2)."""
 
     stage_type = GlobalValueStage
 

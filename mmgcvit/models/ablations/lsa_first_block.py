@@ -1,7 +1,8 @@
-"""Variants of LSA's local attention block, which is the first block of the first stage (LSA's paper, table 6).
+"""Variants of LSA with another block instead of the local attention block, the first of stage 0 (LSA's paper, table 6).
 
-Their input is the image without shifted copies. Their ``arch`` must have ``shared_position=True``, and its shifts and
-``shared_conv`` have no effect.
+The variants embed only the image itself, without shifted copies. Their ``arch`` must have ``shared_position=True``, and
+``shifts`` other than None, without which LSA has no local attention block to replace. The values of ``shifts``,
+``shift_mode`` and ``shared_conv`` have no effect.
 
 Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
@@ -21,12 +22,15 @@ from ..lsa.attention import GroupedAttention
 from ..lsa.shifted_patches import PatchEmbedding
 from ..lsa.stage import NORM_EPS, Block, Stage
 
-# The paper does not give the window size. 8 divides the 32 tokens of a side of a CIFAR image.
-WINDOW = (8, 8)
+# The paper does not give the window size of Swin's block. In CIFAR variants the map has 32 x 32 tokens, 4 x 4 windows.
+WINDOW_SIZE = (8, 8)
 
 
 class UnshiftedStem(PatchEmbedding):
-    """LSA's stem without shifted copies: (B, in_channels, H, W) to (B, h, w, C). Shift arguments are ignored."""
+    """LSA's stem without shifted copies: (B, in_channels, H, W) to (B, h, w, C).
+
+    It is called like ``ShiftedPatchEmbedding``, and ignores the arguments from ``shifts`` on.
+    """
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments[:5])
@@ -48,21 +52,21 @@ class SwinAttention(GroupedAttention):
 
     def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
         super().__init__(embed_dims, num_heads, num_kv_heads)
-        self.position = RelativePositionBias(WINDOW, num_heads)
+        self.position = RelativePositionBias(WINDOW_SIZE, num_heads)
 
     def forward(self, x: Tensor) -> Tensor:
-        windows = window_partition(x, WINDOW)
+        windows = window_partition(x, WINDOW_SIZE)
         (q,) = split_heads(self.q(windows), self.num_heads)
         k, v = self.split_keys_and_values(self.kv(windows))
         attended = merge_heads(attend(q, k, v, self.position()))
-        return window_reverse(self.proj(attended), WINDOW, x.shape[1:3])
+        return window_reverse(self.proj(attended), WINDOW_SIZE, x.shape[1:3])
 
 
 def make_convolutional_projection(embed_dims: int, stride: int) -> nn.Sequential:
     """Make CvT's layers before a linear projection: depthwise 3x3 convolution and batch norm, on NCHW maps.
 
-    With stride 2, the number of keys and values is a quarter. On a CPU a large batch is processed in chunks
-    (layers/cpu.py), and batch norm computes the statistics of each chunk.
+    Stride 2 reduces the number of keys and values to a quarter. On a CPU a large batch is processed in chunks of images
+    (layers/cpu.py). In training, batch norm then normalises each chunk by the chunk's own statistics.
     """
     conv = nn.Conv2d(embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(embed_dims))
@@ -71,7 +75,8 @@ def make_convolutional_projection(embed_dims: int, stride: int) -> nn.Sequential
 class CvTAttention(GroupedAttention):
     """Self-attention over the whole map with convolutional projections (arXiv 2103.15808, 3.2).
 
-    (B, H, W, C) to the same. Keys and values share one convolution, as they share a linear layer here; CvT has two.
+    (B, H, W, C) to the same. Keys and values share one convolution, since LSA has one linear layer for both. CvT has
+    two convolutions.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
@@ -99,7 +104,7 @@ class CvTFirstStage(Stage):
 
 @MODELS.register_module()
 class LSAWithSwinBlock(LSA):
-    """LSA with a Swin block without shifting instead of the local attention block (table 6, I)."""
+    """LSA with a Swin block, whose windows are not shifted, instead of the local attention block (table 6, I)."""
 
     stem_type = UnshiftedStem
     stage_type = SwinFirstStage
@@ -107,7 +112,7 @@ class LSAWithSwinBlock(LSA):
 
 @MODELS.register_module()
 class LSAWithCvTBlock(LSA):
-    """LSA with CvT's attention and token embedding instead of the local attention block (table 6, II)."""
+    """LSA with CvT's token embedding as the stem, and CvT's attention in the first block (table 6, II)."""
 
     stem_type = ConvolutionalTokenEmbedding
     stage_type = CvTFirstStage

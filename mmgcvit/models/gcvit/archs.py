@@ -1,4 +1,4 @@
-"""Define the published GC ViT variants (paper, table S.1, and the released models), and infer one from weights."""
+"""Define the published GC ViT variants (paper, table S.1, and the released models); infer one from weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 from ..layers.arguments import check_float, check_int, check_ints, count_blocks, infer_mlp_ratio
 
 NUM_STAGES = 4
-TABLE = 'stages.{}.blocks.0.attn.position.relative_position_bias_table'
+BIAS_TABLE = 'stages.{}.blocks.0.attn.position.relative_position_bias_table'
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class GCViTArch:
     """The hyperparameters of a GC ViT variant.
 
     Attributes:
-        embed_dims: Channels of the first stage; each further stage doubles them.
-        depths: Blocks of each stage.
+        embed_dims: Channels of the first stage. Each later stage has twice as many as the one before.
+        depths: Number of blocks of each stage.
         num_heads: Attention heads of each stage.
         mlp_ratio: Channels inside the MLPs, as a multiple of the stage's channels.
         layer_scale: Initial value of the layer scale; None disables it.
-        drop_path_rate: Drop path rate of the last block in ImageNet training; it rises linearly from 0.
+        drop_path_rate: Drop path rate of the last block in ImageNet training. The first has 0; rates rise linearly.
 
     Raises:
         ValueError: An attribute is out of its range or of the wrong type.
@@ -47,7 +47,7 @@ class GCViTArch:
         for stage, (channels, heads) in enumerate(zip(self.stage_dims, self.num_heads, strict=True)):
             if channels % heads:
                 raise ValueError(
-                    f'arch: the {channels} channels of stage {stage} cannot be split into {heads} heads; '
+                    f'arch: the {channels} channels of stage {stage} cannot be split into {heads} heads. '
                     'embed_dims * 2**stage must be a multiple of num_heads[stage]'
                 )
 
@@ -58,15 +58,15 @@ class GCViTArch:
 
     @staticmethod
     def infer(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
-        """Infer ``arch`` from the tensors of a network, or of its first stages."""
+        """Infer the attributes that decide the keys and shapes of weights, from all tensors or the first stages'."""
         stages, blocks = range(num_stages or NUM_STAGES), count_blocks(tensors)
         is_scaled = 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors
         return {
             'embed_dims': len(tensors['stem.proj.weight']),
             'depths': tuple(blocks[i] for i in stages),
-            'num_heads': tuple(tensors[TABLE.format(i)].shape[1] for i in stages),
+            'num_heads': tuple(tensors[BIAS_TABLE.format(i)].shape[1] for i in stages),
             'mlp_ratio': infer_mlp_ratio(tensors),
-            'layer_scale': 1.0 if is_scaled else None,
+            'layer_scale': 1.0 if is_scaled else None,  # 1 stands for any initial value
         }
 
 

@@ -1,4 +1,4 @@
-"""Local and global window attention (paper, section 2 and figure 3).
+"""Local and global window attention (paper, section 2, equation 2 and figure 3).
 
 Both classes take the global query, so that a stage calls all its blocks in one way. From ../layers:
 ``window_partition`` pads a map and cuts it into windows, ``attend`` computes attention, ``Linear`` is a faster
@@ -22,7 +22,7 @@ from ..layers.windows import window_partition, window_reverse
 class WindowAttention(nn.Module):
     """Base class of attention inside each window of a map.
 
-    ``projected`` is the name of the linear layer that projects the tokens, ``'qkv'`` or ``'kv'``; each letter stands
+    ``projections`` is the name of the linear layer that projects the tokens, ``'qkv'`` or ``'kv'``; each letter stands
     for C output channels.
 
     Args:
@@ -31,24 +31,23 @@ class WindowAttention(nn.Module):
         window_size: (h, w), N = h*w.
     """
 
-    projected: ClassVar[str]
-    position_type = RelativePositionBias
+    projections: ClassVar[str]
 
     def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.window_size = window_size
-        self.add_module(self.projected, Linear(embed_dims, len(self.projected) * embed_dims))
-        self.position = self.position_type(window_size, num_heads)
+        self.add_module(self.projections, Linear(embed_dims, len(self.projections) * embed_dims))
+        self.position = RelativePositionBias(window_size, num_heads)  # the stage computes its bias and passes it on
         self.proj = Linear(embed_dims, embed_dims)
 
     def forward(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
-        """Attend in the windows of a map of any size, (B, H, W, C) to the same.
+        """Compute softmax(q k^T / sqrt(d) + bias) v (equation 2) in the windows of a map: (B, H, W, C) to the same.
 
         Args:
-            x: The feature map.
+            x: The feature map, of any size.
             q_global: The global query, (B, nH, N, d) or (B, nW, nH, N, d).
-            bias: The bias of ``self.position``, (nH, N, N). The stage gathers the biases of all blocks at once.
+            bias: The bias of ``self.position``, (nH, N, N). The stage looks up the biases of all blocks at once.
         """
         size = x.shape[1:3]
         x = cast_for_autocast(x)  # here rather than in the linear layer, as the partition copies the map
@@ -59,8 +58,8 @@ class WindowAttention(nn.Module):
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Project windows (B, nW, N, C) to q, k and v, (B, nW, nH, N, d) each.
 
-        A tensor that all windows of an image share may be (B, nH, N, d), as ``q_global`` is on CPUs. A subclass that
-        computes with ``q_global`` must add this dimension if it is missing: ``q_global.unsqueeze(1)``.
+        If all windows of an image share a tensor, it may also be (B, nH, N, d): on CPUs ``q_global`` is. A subclass
+        that computes with ``q_global`` must then insert the dimension of the windows: ``q_global.unsqueeze(1)``.
         """
         raise NotImplementedError
 
@@ -73,7 +72,7 @@ class WindowAttention(nn.Module):
 class LocalWindowAttention(WindowAttention):
     """Self-attention: queries, keys and values are projected from the window's tokens. ``q_global`` is ignored."""
 
-    projected = 'qkv'
+    projections = 'qkv'
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return split_heads(self.qkv(windows), self.num_heads, chunks=3)
@@ -82,7 +81,7 @@ class LocalWindowAttention(WindowAttention):
 class GlobalWindowAttention(WindowAttention):
     """Global attention: the queries are the image's global query; keys and values are projected from the window."""
 
-    projected = 'kv'
+    projections = 'kv'
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         k, v = split_heads(self.kv(windows), self.num_heads, chunks=2)

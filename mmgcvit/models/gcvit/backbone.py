@@ -1,8 +1,8 @@
 """GC ViT: Global Context Vision Transformers, ICML 2023 (arXiv 2206.09959).
 
 Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in ../layers. The base
-class in ../base.py has levels(), freeze(), loading and saving. archs.py has the variants, key_mappings.py the keys of
-other implementations.
+class in ../base.py has iter_stages(), freeze(), loading and saving. archs.py has the variants, key_mappings.py the keys
+of other implementations.
 
 Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
@@ -102,14 +102,14 @@ class GCViT(PyramidBackbone):
             self.downsampler_type(dims[i - 1], dims[i]) for i in range(1, self.num_stages)
         )
         self.apply(init_transformer_weights)
-        self.adapt(lora_rank)
+        self.add_lora(lora_rank)
         self.freeze()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the feature maps (B, 2^i * C, H_i, W_i), i in ``out_indices``, of images (B, in_channels, H, W)."""
         self.check_images(images)
         x, maps = images, []
-        for i, (downsampler, stage) in enumerate(self.levels()):  # the first downsampler is the stem
+        for i, (downsampler, stage) in enumerate(self.iter_stages()):  # the first downsampler is the stem
             x = run_in_chunks(downsampler, stage, x)  # stage(downsampler(x)), on a CPU a few images at a time
             if i in self.out_indices:
                 maps.append(self.make_output(i, x))

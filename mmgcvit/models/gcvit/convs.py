@@ -24,7 +24,8 @@ class SqueezeExcite(nn.Module):
         self.excite = Linear(embed_dims // 4, embed_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        weights = self.excite(self.act(self.squeeze(nchw_to_nhwc(x).mean((1, 2))))).sigmoid()
+        means = nchw_to_nhwc(x).mean((1, 2))
+        weights = self.excite(self.act(self.squeeze(means))).sigmoid()
         return x * weights[:, :, None, None]
 
 
@@ -85,10 +86,10 @@ class Stem(nn.Module):
 
     def __init__(self, in_channels: int, embed_dims: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(in_channels, embed_dims, 3, stride=2, padding=1)
+        self.proj = nn.Conv2d(in_channels, embed_dims, 3, stride=2, padding=1)  # one layer: nothing to cast together
         self.downsample = self.downsampler_type(embed_dims, embed_dims)
 
-    def count_largest_elements(self, size: tuple[int, int]) -> int:
+    def compute_max_numel(self, size: tuple[int, int]) -> int:
         """Return the number of elements of the largest map inside, for one image of ``size`` = (H, W)."""
         return self.proj.out_channels * ceil_div(size[0], 2) * ceil_div(size[1], 2)
 

@@ -48,7 +48,8 @@ class GlobalQueryGenerator(nn.Module):
     @cast_weights_together
     def forward(self, x: Tensor) -> Tensor:
         """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""
-        x = self.extractors(cast_for_autocast(nhwc_to_nchw(x)))
+        x = cast_for_autocast(nhwc_to_nchw(x))  # once, rather than in each convolution and residual connection
+        x = self.extractors(x)
         # Traced graphs must work for all sizes and always resize, which changes nothing at the same size.
         if is_tracing() or x.shape[2:] != self.window_size:
             x = resize(x, self.window_size)
@@ -58,10 +59,11 @@ class GlobalQueryGenerator(nn.Module):
 def plan_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int, int]) -> tuple[tuple[bool, ...], ...]:
     """Return the steps of the generator for each of the four stages: True if a step halves the map.
 
-    For the published windows 7, 7, 14, 7 and images of 224 px the maps have 56, 28, 14 and 7 tokens a side, and the
-    steps reduce them to the window: stage 0 halves three times, stage 1 twice, stages 2 and 3 never. The arguments only
-    affect stage 2, which halves once unless its window is the whole map of a pretraining image, as in the published
-    networks. If a window is larger than the reduced map, the final resize enlarges the map to it.
+    The paper has K = log2(H / h) steps, which reduce a map of H tokens a side to a window of h. For images of 224 px
+    the maps have 56, 28, 14 and 7 tokens a side, and the published windows 7, 7, 14 and 7: stage 0 halves three times,
+    stage 1 twice, stages 2 and 3 never. The published networks have these steps for all windows, with one exception:
+    stage 2 halves once unless its window is the whole map of a pretraining image. Only this depends on the arguments.
+    If a window is larger than the reduced map, the final resize enlarges the map to it.
     """
     size = check_img_size(pretrain_img_size)
     window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])

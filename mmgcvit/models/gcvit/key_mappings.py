@@ -1,10 +1,12 @@
-"""Define the three key mappings of GC ViT checkpoints, as rows of (external keys, local keys).
+"""Define key mappings of GC ViT checkpoints: tables of the authors', timm's and this package's state dict keys.
 
-Checkpoints differ in their keys, and some shapes have additional dimensions of size 1. Values are equal.
+Values are equal in all of them; only timm has some linear weights as 1x1 convolutions. :class:`KeyMapping` explains the
+rows. The dicts map the part of a key after its prefix, from the other implementation's to this package's.
 """
 
 from ...checkpoints.key_mapping import SAME, KeyMapping, make_own_mapping
 
+# The keys of the authors' code ("original").
 ORIGINAL_FUSED_MBCONV = {
     'conv.0.': 'conv.depthwise.',
     'conv.2.fc.0.': 'conv.squeeze_excite.squeeze.',
@@ -37,6 +39,7 @@ ORIGINAL = KeyMapping(
             'stages.{number}.blocks.{even}.',
             ORIGINAL_BLOCK | {'attn.qkv.': 'attn.qkv.'},
         ),
+        # Odd blocks have global attention, in which the layer "qkv" projects keys and values only.
         ('levels.{number}.blocks.{odd}.', 'stages.{number}.blocks.{odd}.', ORIGINAL_BLOCK | {'attn.qkv.': 'attn.kv.'}),
         ('norm{number}.', 'norm{number}.', SAME),
         ('norm.', 'final_norm.', SAME),
@@ -71,6 +74,7 @@ TIMM = KeyMapping(
     rows=(
         ('stem.conv1.', 'stem.proj.', SAME),
         ('stem.down.', 'stem.downsample.', TIMM_DOWNSAMPLER),
+        # In timm a downsampler belongs to the stage after it.
         *((f'stages.{i + 1}.downsample.', f'downsamplers.{i}.', TIMM_DOWNSAMPLER) for i in range(3)),
         *(
             (

@@ -1,6 +1,7 @@
 """A stage of GC ViT: the global query, then blocks of alternating local and global attention (paper, section 2).
 
-Shapes: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of a window, nH heads, d = C/nH.
+Shapes: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of a window, nW windows of one image (N* in
+the paper), nH heads, d = C/nH.
 """
 
 from collections.abc import Sequence
@@ -40,7 +41,13 @@ class Block(TransformerBlock):
 
     @cast_weights_together
     def forward(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
-        """Apply the block to a map (B, H, W, C), with the global query as returned by :func:`expand_queries`."""
+        """Apply the block to a map (B, H, W, C).
+
+        Args:
+            x: The feature map.
+            q_global: The global query, as :func:`expand_queries` returns it.
+            bias: The position bias of this block, (nH, N, N).
+        """
         x = self.attn_residual(x, self.attn(self.norm1(x), q_global, bias))
         return self.mlp_residual(x, self.mlp(self.norm2(x)))
 
@@ -95,7 +102,7 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to a map (B, H, W, C)."""
-        # All windows of an image and all blocks share one query.
+        # All blocks share one query. All windows of an image do too: the paper repeats it B* = B x N* times.
         q_global = expand_queries(self.global_query(x), count_windows(x.shape[1:3], self.window_size))
         biases = gather_biases([block.attn.position for block in self.blocks])
         for block, bias in zip(self.blocks, biases, strict=True):

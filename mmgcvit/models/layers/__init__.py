@@ -1,6 +1,6 @@
 """Layers that both backbones share. They need no library other than torch.
 
-``blocks``, ``windows``, ``position`` and ``attention`` define the network. ``cpu``, ``autocast``, ``trained_bias``,
+``blocks``, ``windows``, ``position`` and ``attention`` define the network. ``cpu``, ``autocast``, ``learnable_bias``,
 ``resizing`` and ``tracing`` make it faster or exportable, and change results by rounding at most. ``lora`` adapts it.
 """
 # ruff: noqa: F401

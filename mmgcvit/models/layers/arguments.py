@@ -12,13 +12,13 @@ from torch import Tensor
 
 from ...errors import suggest
 
-Window = tuple[int, int]
-WindowSize = int | Sequence[int | Window | None]
+Window = tuple[int, int]  # (h, w), in tokens
+WindowSize = int | Sequence[int | Window | None]  # a backbone's argument: one window for all stages, or one per stage
 Arch = TypeVar('Arch')
 
 
 def require(name: str, value: Any, is_valid: bool, expected: str) -> None:
-    """Raise a ValueError with the argument's name, its value and the expected values, unless ``is_valid``."""
+    """Raise a ValueError that names the argument, its value and the allowed values, unless ``is_valid``."""
     if not is_valid:
         raise ValueError(f'{name} is {value!r}; expected {expected}')
 
@@ -40,7 +40,7 @@ def check_int(name: str, value: Any, minimum: int) -> int:
 
 
 def check_ints(name: str, values: Any, length: int | None = None) -> tuple[int, ...]:
-    """Return the values as a tuple; raise a ValueError if they are not one int of at least 1 per stage."""
+    """Return the values as a tuple; raise a ValueError if they are not ``length`` (None: any number of) ints >= 1."""
     is_valid = is_sequence(values) and all(is_int(value, 1) for value in values) and len(values) > 0
     expected = f'{"" if length is None else f"{length} "}ints of at least 1, one per stage'
     require(name, values, is_valid and length in (None, len(values)), expected)
@@ -59,30 +59,31 @@ def check_img_size(img_size: int | tuple[int, int]) -> tuple[int, int]:
     """Return ``pretrain_img_size``, an int or a pair, as a pair (height, width); raise a ValueError if invalid."""
     size = tuple(img_size) if is_sequence(img_size) else (img_size, img_size)
     is_valid = len(size) == 2 and all(is_int(pixels, 32) for pixels in size)
-    require('pretrain_img_size', img_size, is_valid, 'at least 32 px, an int or a pair (height, width)')
+    require('pretrain_img_size', img_size, is_valid, 'at least 32 px: an int or a pair (height, width)')
     return size
 
 
 def resolve_windows(
-    window_size: WindowSize | None, num_stages: int, optional: bool = False
+    window_size: WindowSize | None, num_stages: int, allow_none: bool = False
 ) -> tuple[Window | None, ...]:
     """Return the window (h, w) of each stage. ``window_size`` is one window or one per stage, each an int or a pair.
 
-    If ``optional`` is True, a window may be None, which means the whole feature map.
+    If ``allow_none`` is True, a window may also be None, which means that the whole feature map is one window.
     """
     sizes = window_size if is_sequence(window_size) else [window_size] * num_stages
     windows = [tuple(size) if is_sequence(size) else (size, size) for size in sizes]
     is_valid = len(windows) == num_stages and all(
-        (optional and size is None) or (len(window) == 2 and all(is_int(side, 1) for side in window))
+        (allow_none and size is None) or (len(window) == 2 and all(is_int(side, 1) for side in window))
         for size, window in zip(sizes, windows, strict=True)
     )
-    allowed = f'{"None (the whole map), " if optional else ""}an int of at least 1 or a pair (h, w)'
-    require('window_size', window_size, is_valid, f'{allowed}, for all stages or one for each of the {num_stages}')
+    allowed = f'{"None (the whole map), " if allow_none else ""}an int of at least 1 or a pair (h, w)'
+    allowed += f'. Give one of these for all stages, or a list with one for each of the {num_stages} stages'
+    require('window_size', window_size, is_valid, allowed)
     return tuple(None if size is None else window for size, window in zip(sizes, windows, strict=True))
 
 
 def resolve_arch(arch: str | Mapping[str, Any], variants: Mapping[str, Arch]) -> Arch:
-    """Return the variant with this name, or build one from a dict of attributes.
+    """Return the published variant that ``arch`` names, or build a variant from a dict of its attributes.
 
     Raises:
         ValueError: The name is unknown, or the dict has missing keys, unknown keys or invalid values.
@@ -106,6 +107,7 @@ def count_blocks(keys: Iterable[str]) -> Counter[int]:
 
 
 def infer_mlp_ratio(tensors: Mapping[str, Tensor]) -> float:
-    """Infer ``mlp_ratio`` from the first MLP. It is rounded up, since ``int(embed_dims * mlp_ratio)`` rounds down."""
+    """Infer ``mlp_ratio`` from the weights of the first MLP, so that ``int(embed_dims * mlp_ratio)`` is its width."""
     hidden_dims, embed_dims = tensors['stages.0.blocks.0.mlp.fc1.weight'].shape
+    # The next larger float, since int() rounds down.
     return math.nextafter(hidden_dims / embed_dims, math.inf)

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .autocast import cast_for_autocast
+from .learnable_bias import attend_with_learnable_bias, supports_learnable_bias
 from .tracing import is_exporting
-from .trained_bias import attend_with_trained_bias, supports_trained_bias
 from .windows import windows_as_batch
 
 try:
@@ -27,11 +27,11 @@ MAX_GRID_SIZE = 65535
 
 
 def split_heads(x: Tensor, num_heads: int, chunks: int = 1) -> tuple[Tensor, ...]:
-    """Split a projection's channels into chunks (q, k, v or k, v), and each chunk into heads.
+    """Split the output of a linear layer into ``chunks`` tensors (q, k, v or k, v), and each of them into heads.
 
     Shapes: (B, nW, N, chunks*C) to ``chunks`` tensors (B, nW, nH, N, d).
     """
-    # Unbinding the chunks before the transpose lets autograd join their gradients in one copy.
+    # torch.unbind comes before the transpose, since autograd then joins the gradients of the tensors in one copy.
     width = x.shape[-1] // (chunks * num_heads)
     return tuple(chunk.transpose(2, 3) for chunk in x.unflatten(-1, (chunks, num_heads, width)).unbind(3))
 
@@ -49,8 +49,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
 
     Args:
         q: Queries (B, nW, nH, N, d), or (B, nH, N, d) if all windows of an image share them.
-        k: Keys in one of these two shapes.
-        v: Values in one of these two shapes. At least one of the three tensors has the dimension nW.
+        k: Keys, in one of the two shapes of the queries.
+        v: Values, in one of the two shapes of the queries. At least one of q, k and v must have the dimension nW.
         bias: (nH, N, N), indexed [head, query, key], for all windows; or (nW, nH, N, N), with one bias per window.
 
     Returns:
@@ -61,8 +61,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     batch, num_windows = next(x for x in (v, k, q) if x.ndim == 5).shape[:2]
     has_window_keys = k.ndim == v.ndim == 5
     q, k, v = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q, k, v))
-    if has_window_keys and supports_trained_bias(q, bias) and not has_user_backends():
-        return attend_with_trained_bias(q, k, v, bias)
+    if has_window_keys and supports_learnable_bias(q, bias) and not has_user_backends():
+        return attend_with_learnable_bias(q, k, v, bias)
     if torch.onnx.is_in_onnx_export():  # the exporter supports torch's attention in four dimensions only
         return attention_weights(q, k, bias) @ v
     if is_exporting():
@@ -72,15 +72,15 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
         # The bias gets four dimensions; with three, torch silently falls back from its fused CPU kernel.
         bias = bias.unsqueeze(0) if bias.ndim == 3 else bias.expand(batch, *bias.shape).flatten(0, 1)
     with select_backends(values, bias):
-        chunks = [F.scaled_dot_product_attention(*chunk) for chunk in split_launches(queries, keys, values, bias)]
-    out = chunks[0] if len(chunks) == 1 else torch.cat(chunks)
+        outputs = [F.scaled_dot_product_attention(*launch) for launch in split_launches(queries, keys, values, bias)]
+    out = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
     return out.unflatten(0, (batch, num_windows))
 
 
 def attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return the softmax weights of :func:`attend`, without a fused kernel: (B, nW, nH, N, N), last [query, key]."""
     q, k = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q.to(k.dtype), k))
-    scores = q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     return (scores if bias is None else scores + bias).softmax(-1)
 
 

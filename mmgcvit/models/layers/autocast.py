@@ -1,7 +1,8 @@
-"""Avoid the casts of autocast, or do them together, with the same results in fewer kernels.
+"""Replace the many small casts of autocast by few large ones, which launch fewer CUDA kernels.
 
-Autocast casts each weight in a kernel of its own, and autograd its gradient in another: a third of the kernels of GC
-ViT's training step. Here a module casts the weights of all its layers at once (:func:`cast_weights_together`).
+Autocast casts each weight in its own kernel, and autograd casts the weight's gradient back in another one. These casts
+are a third of the kernels of GC ViT's training step. Here one kernel casts the weights of all layers of a block
+(:func:`cast_weights_together`), and residual connections need no cast (:func:`add_scaled`).
 """
 
 import functools
@@ -15,8 +16,8 @@ from torch.autograd.function import once_differentiable
 
 from .tracing import is_tracing
 
-# The cast weight and bias of each layer inside the module whose forward is running.
-CAST_WEIGHTS: ContextVar[dict[nn.Module, tuple[Tensor, Tensor | None]]] = ContextVar('CAST_WEIGHTS')
+# Maps the weights and biases of the module whose forward is running to their cast copies.
+CAST_WEIGHTS: ContextVar[dict[Tensor, Tensor]] = ContextVar('CAST_WEIGHTS')
 
 
 def get_autocast_dtype(device_type: str) -> torch.dtype | None:
@@ -42,16 +43,15 @@ def cast_weights_together(forward: Callable[..., Tensor]) -> Callable[..., Tenso
     """
 
     @functools.wraps(forward)
-    def cast_and_forward(module: nn.Module, x: Tensor, *args: Any) -> Tensor:
+    def cast_and_forward(module: nn.Module, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if get_autocast_dtype(x.device.type) is None or is_tracing():
-            return forward(module, x, *args)
+            return forward(module, x, *args, **kwargs)
         layers = [layer for layer in module.modules() if getattr(layer, 'reads_cast_weights', False)]
-        weights = [weight for layer in layers for weight in (layer.weight, layer.bias) if weight is not None]
-        cast_weights = iter(CastTogether.apply(*weights))
-        pairs = {layer: (next(cast_weights), None if layer.bias is None else next(cast_weights)) for layer in layers}
-        token = CAST_WEIGHTS.set(pairs)
+        weights = [weight for layer in layers for weight in layer.parameters(recurse=False)]
+        cast_weights = CastTogether.apply(*weights) if weights else ()
+        token = CAST_WEIGHTS.set(dict(zip(weights, cast_weights, strict=True)))
         try:
-            return forward(module, x, *args)
+            return forward(module, x, *args, **kwargs)
         finally:
             CAST_WEIGHTS.reset(token)
 
@@ -59,9 +59,11 @@ def cast_weights_together(forward: Callable[..., Tensor]) -> Callable[..., Tenso
 
 
 def get_weights(layer: nn.Module) -> tuple[Tensor, Tensor | None]:
-    """Return the weight and bias of a layer, already cast if :func:`cast_weights_together` is active."""
-    cast_weights = None if is_tracing() else CAST_WEIGHTS.get({}).get(layer)
-    return cast_weights or (layer.weight, layer.bias)
+    """Return the weight and bias of a layer: their cast copies inside :func:`cast_weights_together`."""
+    # Inside torch.autocast(enabled=False), layers need their own weights.
+    is_off = is_tracing() or get_autocast_dtype(layer.weight.device.type) is None
+    copies = {} if is_off else CAST_WEIGHTS.get({})
+    return copies.get(layer.weight, layer.weight), copies.get(layer.bias, layer.bias)
 
 
 class Conv2d(nn.Conv2d):
@@ -79,7 +81,12 @@ class CastTogether(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.dtype = tensors[0].dtype
-        return cast_together(tensors, get_autocast_dtype(tensors[0].device.type))
+        outputs = cast_together(tensors, get_autocast_dtype(tensors[0].device.type))
+        # Frozen weights get no gradients.
+        ctx.mark_non_differentiable(
+            *(x for x, needs_grad in zip(outputs, ctx.needs_input_grad, strict=True) if not needs_grad)
+        )
+        return outputs
 
     @staticmethod
     @once_differentiable
@@ -94,11 +101,22 @@ def cast_together(tensors: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tens
     return outputs
 
 
-class AddBranch(torch.autograd.Function):
-    """Compute ``x + branch * factors`` in the dtype of ``x``, in one kernel, and the gradient of the branch in another.
+def add_scaled(x: Tensor, branch: Tensor, factors: Tensor) -> Tensor:
+    """Return ``x + branch * factors`` in the dtype of ``x``. torch.compile fuses and differentiates it by itself.
 
-    x and branch are (B, H, W, C), factors (C,), (B, 1, 1, 1) or (B, 1, 1, C). Under autocast, separate operators would
-    cast the branch to float32 first, and its gradient back to half precision.
+    Args:
+        x: (B, H, W, C).
+        branch: (B, H, W, C), in the dtype of ``x`` or, under autocast, in half precision.
+        factors: (C,), (B, 1, 1, 1) or (B, 1, 1, C).
+    """
+    return torch.addcmul(x, branch, factors) if is_tracing() else AddScaled.apply(x, branch, factors)
+
+
+class AddScaled(torch.autograd.Function):
+    """:func:`add_scaled` in one kernel, with another one for the gradient of the branch. No double backward.
+
+    Under autocast, ``x + branch * factors`` would cast the branch to float32 first, and its gradient back. Operators
+    with an ``out`` argument are not autocast, and cast inside their kernel.
     """
 
     @staticmethod

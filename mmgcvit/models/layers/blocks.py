@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .autocast import AddBranch
+from .autocast import add_scaled
 from .cpu import Linear, chunk_tokens
-from .tracing import constant, is_tracing
+from .tracing import get_constant
 
 
 class TransformerBlock(nn.Module):
@@ -57,7 +57,7 @@ class Mlp(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """Multiply each channel by a learned factor (CaiT, arXiv 2103.17239): (..., C) to (..., C)."""
+    """A learned factor for each channel, ``gamma`` (CaiT, arXiv 2103.17239): (..., C) or (..., 1) to (..., C)."""
 
     def __init__(self, embed_dims: int, init_value: float) -> None:
         super().__init__()
@@ -69,6 +69,9 @@ class LayerScale(nn.Module):
 
 class ResidualConnection(nn.Module):
     """Add a branch to the residual stream: x + drop_path(layer_scale(branch)).
+
+    Drop path and layer scale only multiply the branch. Their factors are multiplied first, so that one kernel computes
+    x + branch * factors and the branch is read once.
 
     Args:
         embed_dims: C.
@@ -83,14 +86,22 @@ class ResidualConnection(nn.Module):
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
         """Add a branch to the residual stream x, both (B, H, W, C)."""
-        factors = None
+        factors = self.compute_factors(x)
+        return x + branch if factors is None else add_scaled(x, branch, factors)
+
+    def compute_factors(self, x: Tensor) -> Tensor | None:
+        """Return the factors of the branch, (C,), (B, 1, 1, 1) or (B, 1, 1, C); None if they would all be 1."""
         if self.training and self.drop_path_rate:
-            factors = F.dropout(constant(make_ones, len(x), x.dtype, like=x), self.drop_path_rate)
-        if not isinstance(self.layer_scale, nn.Identity):
-            factors = self.layer_scale.gamma if factors is None else self.layer_scale(factors)
-        if factors is None:
-            return x + branch
-        return torch.addcmul(x, branch, factors) if is_tracing() else AddBranch.apply(x, branch, factors)
+            return self.layer_scale(draw_drop_path(x, self.drop_path_rate))
+        return self.layer_scale.gamma if isinstance(self.layer_scale, LayerScale) else None
+
+
+def draw_drop_path(x: Tensor, drop_path_rate: float) -> Tensor:
+    """Draw drop path's factor for each image of x, (B, 1, 1, 1): 0 with this probability, else 1 / (1 - probability).
+
+    Dropout of cached ones is one kernel; Bernoulli numbers and a division would be two.
+    """
+    return F.dropout(get_constant(make_ones, len(x), x.dtype, like=x), drop_path_rate)
 
 
 def make_ones(batch_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:

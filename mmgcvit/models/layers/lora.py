@@ -8,17 +8,18 @@ from .cpu import Linear, apply_linear
 
 
 class LoRALinear(Linear):
-    """Linear layer with weight W + B A, whose A and B are trained (LoRA, arXiv 2106.09685): (..., C) to (..., C').
+    """Linear layer with weight W + B A, of which only A and B are trained: (..., C) to (..., C').
+
+    W and the bias are those of the replaced layer, with the same keys in the state dict. A (``lora_down``, rank x C) is
+    initialised as in the paper's code, B (``lora_up``, C' x rank) with zeros. The paper's factor alpha / rank is 1, as
+    in mmpretrain's config. Each call computes W + B A, so that merged weights give the same output bit for bit, except
+    under autocast.
 
     mmpretrain's ``LoRAModel`` and peft wrap layers in other modules, which changes the keys of the state dict. Loading
     of checkpoints and layer-wise learning rate decay depend on these keys.
-
-    W and the bias are those of the replaced layer, with the same keys. A (``lora_down``, rank x C) is
-    initialised as in the paper's code, B (``lora_up``, C' x rank) with zeros. The paper's factor alpha / rank is 1, as
-    in mmpretrain's config. Each call computes W + B A, so that merged weights give the same output bit for bit.
     """
 
-    reads_cast_weights = False
+    reads_cast_weights = False  # cast_weights_together would cast W, but autocast must cast W + B A
 
     def __init__(self, layer: nn.Linear, rank: int) -> None:
         super().__init__(layer.in_features, layer.out_features, bias=layer.bias is not None, device='meta')

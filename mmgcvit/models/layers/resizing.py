@@ -1,13 +1,13 @@
 """Resize images bicubically by two matrix products, one for rows and one for columns.
 
-The result equals ``F.interpolate(mode='bicubic', align_corners=False)`` up to rounding. Unlike there, the backward
-pass is deterministic on CUDA, and exported graphs contain matrix products instead of a Resize operator.
+The result equals ``F.interpolate(mode='bicubic', align_corners=False)`` up to rounding. But the backward pass is
+deterministic on CUDA, and exported graphs contain matrix products instead of ONNX's Resize operator.
 """
 
 import torch
 from torch import Tensor
 
-from .tracing import constant
+from .tracing import get_constant
 
 # The parameter a of Keys' cubic convolution kernel (1981), as in torch and OpenCV.
 A = -0.75
@@ -16,17 +16,17 @@ A = -0.75
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize images (align_corners=False, no antialiasing): (..., H, W) to (..., h, w) with ``size`` = (h, w).
 
-    The computation is in float32 or float64, also under autocast; the result has the dtype of ``x``. If TF32 is
-    allowed, as by ``TF32Hook``, GPUs round the inputs of both products to 10 bits, as they do in linear layers.
+    It is computed in float32 or float64, also under autocast, and the result has the dtype of ``x``. If TF32 is allowed
+    (by ``TF32Hook``, for example), GPUs round the inputs of float32 products to 10 bits, as they do in linear layers.
     """
-    if x.is_meta:  # skip the products, since papers do not count the multiply-adds of resizing
+    if x.is_meta:  # multiply-adds are counted on the meta device; papers do not count those of resizing
         return x.new_empty(*x.shape[:-2], *size)
     height, width = x.shape[-2:]
     precise = torch.promote_types(x.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
-        rows = constant(make_bicubic_matrix, height, size[0], like=x).to(precise)
-        columns = constant(make_bicubic_matrix, width, size[1], like=x).to(precise)
-        # torch.matmul would fold several batch dimensions into rows, whose number is symbolic under torch.export.
+        rows = get_constant(make_bicubic_matrix, height, size[0], like=x).to(precise)
+        columns = get_constant(make_bicubic_matrix, width, size[1], like=x).to(precise)
+        # Flatten batch dimensions, since torch.matmul would reshape several, whose sizes are symbolic in torch.export.
         images = x.to(precise).flatten(0, -3)
         batch = images.shape[0]
         resized = rows.expand(batch, -1, -1) @ images @ columns.transpose(0, 1).expand(batch, -1, -1)
@@ -34,9 +34,10 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tensor:
-    """Return the interpolation matrix (target, source), in float64 except on MPS, with up to four weights a row (Keys).
+    """Return a matrix (target, source) that resizes a column of pixels; in float64, or float32 on MPS.
 
-    Pixels outside of the image take the value of the nearest one inside.
+    Each row has the weights of an output pixel's four neighbours. A neighbour outside of the image is replaced by the
+    nearest pixel inside, and their weights are added.
     """
     dtype = torch.float32 if device.type == 'mps' else torch.float64
     centres = (torch.arange(target, device=device, dtype=dtype) + 0.5) * (source / target) - 0.5
@@ -49,7 +50,7 @@ def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tenso
 
 
 def compute_cubic_kernel(distance: Tensor) -> Tensor:
-    """Return Keys' cubic kernel at distances of at most 2 pixels."""
+    """Return the weights of neighbours at these distances in pixels, at most 2: Keys' cubic kernel."""
     x = distance.abs()
     near = ((A + 2) * x - (A + 3)) * x * x + 1
     far = ((x - 5) * x + 8) * x * A - 4 * A

@@ -1,6 +1,7 @@
-"""Detect tracing, and define helpers that behave differently under it.
+"""Detect whether torch traces the model, and define functions that then behave differently.
 
-A traced graph runs with other input sizes, an exported one on other machines. It must depend on neither.
+A traced graph must not depend on the sizes of the example inputs, since it runs with other sizes. An exported graph
+must not depend on the machine either.
 """
 
 import functools
@@ -10,38 +11,41 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# Size of the LRU cache, as input sizes vary in detection.
+# Size of the LRU cache of constants. Their number is large, as image sizes vary in detection.
 MAX_CACHED_CONSTANTS = 512
-# torch.compile of 2.13 fails on convolutions of views with symbolic strides (pytorch#188422): make them contiguous.
-# Remove with support for torch 2.13.
+# torch.compile of 2.13 fails on convolutions of views with symbolic strides (pytorch#188422): make views contiguous.
+# Remove this when torch 2.13 is no longer supported.
 CONV_NEEDS_CONTIGUOUS = torch.__version__.startswith('2.13.')
 
 
 def is_tracing() -> bool:
-    """Return whether torch.compile, torch.export, torch.jit or an ONNX exporter traces the caller."""
+    """Return whether torch.compile, torch.export, torch.jit.trace or an ONNX exporter traces the caller."""
     return is_compiling() or is_exporting()
 
 
 def is_compiling() -> bool:
-    """Return whether the caller runs under torch.compile or torch.export; False before torch 2.3, which cannot tell."""
+    """Return whether torch.compile or torch.export traces the caller. Before torch 2.3 this is unknown: False."""
     return hasattr(torch.compiler, 'is_compiling') and torch.compiler.is_compiling()
 
 
 def is_exporting() -> bool:
-    """Return whether the caller is exported or traced by torch.jit, where custom operators are not allowed."""
+    """Return whether torch.export, torch.jit.trace or an ONNX exporter traces the caller.
+
+    Exported graphs must not contain custom operators, since programs that run them know torch's or ONNX's only.
+    """
     return is_torch_export() or torch.jit.is_tracing()
 
 
 def is_torch_export() -> bool:
-    """Return whether the caller runs under torch.export, where sizes are SymInts and divisibility is unknown.
+    """Return whether torch.export traces the caller. Before torch 2.7 this is unknown: False.
 
-    False before torch 2.7, which cannot tell.
+    Under torch.export sizes are SymInts, and torch cannot tell whether one divides another.
     """
     return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()
 
 
 def to_unbacked_size(size: int) -> int:
-    """Turn a backed SymInt into an unbacked one, so that torch.export does not specialise on size 1."""
+    """Hide the example's value of a SymInt (make it unbacked), so that torch.export does not specialise on size 1."""
     return size if isinstance(size, int) else torch.scalar_tensor(size, dtype=torch.int64).item()
 
 
@@ -56,11 +60,11 @@ def nchw_to_nhwc(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1)
 
 
-def constant(make: Callable[..., Tensor], *sizes: Any, like: Tensor) -> Tensor:
-    """Return ``make(*sizes, like.device)``, cached; ``make`` must be a pure function.
+def get_constant(make: Callable[..., Tensor], *sizes: Any, like: Tensor) -> Tensor:
+    """Return the tensor ``make(*sizes, like.device)``, from a cache if possible. ``make`` must be a pure function.
 
-    It is not cached in traces, where sizes may be SymInts, nor for tensor subclasses (fake or distributed tensors),
-    which need a constant of their own mode.
+    Nothing is cached when torch traces the caller, as sizes may then be SymInts, nor if ``like`` is a tensor of a
+    subclass (a fake or distributed tensor), since the constant must then be of this subclass.
     """
     if is_tracing() or type(like) not in (Tensor, nn.Parameter):
         return make(*sizes, like.device)
@@ -69,6 +73,6 @@ def constant(make: Callable[..., Tensor], *sizes: Any, like: Tensor) -> Tensor:
 
 @functools.lru_cache(MAX_CACHED_CONSTANTS)
 def call_cached(make: Callable[..., Tensor], *arguments: Any) -> Tensor:
-    """Return ``make(*arguments)``, cached."""
-    with torch.inference_mode(False):  # training could not use a tensor made in inference mode
+    """Return ``make(*arguments)``, which is cached."""
+    with torch.inference_mode(False):  # training cannot use tensors that were made in inference mode
         return make(*arguments)

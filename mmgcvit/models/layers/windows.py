@@ -58,7 +58,7 @@ def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
 def unpad(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Crop a padded map (B, H', W', C) to (B, H, W, C) with ``size`` = (H, W)."""
     cropped = x[:, : size[0], : size[1]]
-    # Copy when tracing, as the strides of a crop would add a guard that tells padded from unpadded maps.
+    # Copy when tracing: torch.compile would otherwise recompile for a crop, whose strides differ from a whole map's.
     return cropped.clone(memory_format=torch.contiguous_format) if is_tracing() else cropped
 
 
@@ -74,7 +74,10 @@ def windows_as_batch(x: Tensor, num_windows: int) -> Tensor:
 
 
 def gather_windows(x: Tensor, window_size: Window) -> Tensor:
-    """Do :func:`window_partition` by indexing. torch.export cannot prove that a window divides a symbolic size."""
+    """Do :func:`window_partition` by indexing. torch.export cannot prove that a window divides a symbolic size.
+
+    In its indices ``a - a // n * n`` is the remainder a % n.
+    """
     height, width = x.shape[1:3]
     h, w = window_size
     num_columns = ceil_div(width, w)

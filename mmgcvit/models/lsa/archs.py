@@ -22,7 +22,7 @@ SHIFT_MODES = ('circular', 'reflect')
 # Shifts must be smaller than the smallest image side that the backbone accepts, 32 px.
 MAX_SHIFT = 31
 
-# (dy, dx). The paper lists (Px, Py), horizontal first.
+# Shifts are (dy, dx). The paper writes them as (Px, Py), horizontal first.
 IMAGENET_SHIFTS = ((0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0), (3, 0), (1, 1), (2, 2), (3, 3))
 CIFAR_SHIFTS = (
     *((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1), (2, 0), (0, 2), (-2, 0), (0, -2)),
@@ -49,21 +49,21 @@ class LSAArch:
 
     Attributes:
         embed_dims: Channels of each stage; their number is the number of stages.
-        depths: Blocks of each stage; with shifts, the first block of the first stage attends to the shifted copies.
+        depths: Blocks of each stage. With shifts, the first block of stage 0 is the paper's local attention block.
         num_heads: Attention heads of each stage.
         kernel_size: Side of a patch in pixels.
         stride: Distance between neighbouring patches in pixels.
-        padding: Zeros around the (shifted) image in pixels.
-        shifts: Shifts (dy, dx) of the copies of the image in pixels, the first (0, 0). With None there are no copies,
+        padding: Zeros around each copy of the image in pixels.
+        shifts: Shift (dy, dx) of each copy of the image in pixels; the first is (0, 0). With None there are no copies,
             and all blocks have global attention.
         num_kv_heads: Key/value heads of each stage, shared by groups of query heads. The default is ``num_heads``.
-        shift_mode: How a shifted copy is filled at the border: ``'circular'`` wraps around, ``'reflect'`` mirrors the
-            image.
+        shift_mode: What fills the border of a shifted copy: with ``'circular'`` the opposite border of the image, with
+            ``'reflect'`` the mirrored image.
         shared_conv: Whether all copies share one patch embedding.
         shared_position: Whether all copies share one position embedding.
         mlp_ratio: Channels inside the MLPs, as a multiple of the stage's channels.
         drop_path_rate: Drop path rate of every block in training.
-        img_size: Side of the images in training, in pixels.
+        img_size: Side of the training images in pixels.
 
     Raises:
         ValueError: An attribute is out of its range or of the wrong type.
@@ -103,8 +103,8 @@ class LSAArch:
         for stage, (channels, heads, kv_heads) in enumerate(stages):
             if channels % heads or heads % kv_heads:
                 raise ValueError(
-                    f'arch: stage {stage} has {channels} channels, {heads} heads and {kv_heads} key/value heads; '
-                    'the channels must be a multiple of the heads, and the heads a multiple of the key/value heads'
+                    f'arch: stage {stage} has {channels} channels, {heads} heads and {kv_heads} key/value heads. '
+                    'Channels must be a multiple of heads, and heads a multiple of key/value heads'
                 )
 
     @property
@@ -114,15 +114,15 @@ class LSAArch:
 
     @property
     def position_copies(self) -> tuple[int, ...]:
-        """Leading dimensions of the first position embedding: (T,) if each copy has its own, else ()."""
+        """Leading dimensions of stage 0's position embedding: (T,) if each of T copies has its own, else ()."""
         return () if self.shifts is None or self.shared_position else (len(self.shifts),)
 
     @staticmethod
     def infer(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
-        """Infer ``arch`` from the tensors of a network, or of its first stages.
+        """Infer the attributes that decide the shapes of weights, from all tensors of a network or its first stages.
 
-        Weights do not determine the shifts, the shift mode, the stride and the padding. Of the numbers of heads and
-        key/value heads they determine only the ratio. The result has placeholders, so some variants look the same.
+        Weights do not show shifts, stride and padding. Of the numbers of heads and key/value heads they show the ratio.
+        The result has placeholders for all of these, so networks that differ in nothing else have equal results.
         """
         blocks = count_blocks(tensors)
         stages = sorted(blocks)[:num_stages]

@@ -1,8 +1,8 @@
-"""Shift attention and global attention (paper, section 3).
+"""Local attention of a patch to its shifted copies, and global attention (paper, section 3.2).
 
-Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH query heads in nKV
-groups, each of which shares a key/value head (nKV = nH: plain multi-head attention), G = nH/nKV, d = C/nH, T shifts,
-M patches.
+Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, d = C/nH channels of a
+head, T copies, M patches of all images. There are nH query heads and nKV key/value heads. G = nH/nKV query heads share
+a key/value head; nKV = nH is plain multi-head attention.
 """
 
 import torch
@@ -16,7 +16,7 @@ from ..layers.windows import balance_window, window_partition, window_reverse
 
 
 class GroupedAttention(nn.Module):
-    """Base class of grouped-query attention, in which groups of query heads share a key/value head."""
+    """Base class of grouped-query attention: each group of query heads shares a key/value head."""
 
     def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class GroupedAttention(nn.Module):
         self.proj = Linear(embed_dims, embed_dims)
 
     def split_keys_and_values(self, kv: Tensor) -> tuple[Tensor, Tensor]:
-        """Split keys and values and repeat them for all query heads: (B, nW, N, 2*nKV*d) to (B, nW, nH, N, d) each."""
+        """Split into keys and values, repeated for all query heads: (B, nW, N, 2*nKV*d) to two (B, nW, nH, N, d)."""
         k, v = split_heads(kv, self.num_kv_heads, chunks=2)
         return self.expand_to_heads(k), self.expand_to_heads(v)
 
@@ -44,7 +44,8 @@ class SelfAttention(GroupedAttention):
         embed_dims: C.
         num_heads: nH.
         num_kv_heads: nKV.
-        window_size: The largest window (h, w); None for the whole map. Maps are cut into windows of nearly equal size.
+        window_size: The largest window (h, w). A map is cut into windows of equal size, with little padding. With None
+            the whole map is one window.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int, window_size: Window | None = None) -> None:
@@ -71,22 +72,23 @@ class SelfAttention(GroupedAttention):
 
 
 class ShiftAttention(GroupedAttention):
-    """Attention of each patch to its shifted copies. The query is the unshifted patch.
+    """The paper's local attention: each patch attends to its T copies. The query is the unshifted copy, the first.
 
-    Keys and values of the T copies are not computed. With one query per patch it is cheaper to project the query, since
-    q (Wk x) = (q Wk) x, and to apply the value projection after the weighted sum, since both are linear. The bias of
-    the keys adds a constant to all scores of a patch, so softmax cancels it. If ``kv`` is not a plain linear layer
-    (adapters, quantization, hooks), keys and values are computed.
+    Keys and values of the copies are not computed, since it is cheaper to project one query and one result per patch
+    than T copies. The key projection is applied to the query: q (Wk x) = (q Wk) x. The value projection is applied to
+    the weighted sum of the copies, since both are linear. The bias of the keys adds the same number to all scores of a
+    patch, which softmax cancels. If ``kv`` is not a plain linear layer (adapters, quantization, hooks), keys and values
+    are computed.
     """
 
     def forward(self, copies: Tensor) -> Tensor:
-        """Apply attention to the copies: (T, ..., C) to (..., C)."""
+        """Apply attention to the copies of each patch: (T, ..., C) to (..., C)."""
         patches = copies.flatten(1, -2)
-        attended = self.attend_absorbed(patches) if is_plain(self.kv) else self.attend_explicit(patches)
+        attended = self.attend_without_keys(patches) if is_plain(self.kv) else self.attend_with_keys(patches)
         return self.proj(attended).unflatten(0, copies.shape[1:-1])
 
-    def attend_absorbed(self, patches: Tensor) -> Tensor:
-        """Apply the key projection to the query and the value projection to the result: (T, M, C) to (M, C)."""
+    def attend_without_keys(self, patches: Tensor) -> Tensor:
+        """Apply the key projection to the query, the value projection to the weighted sum: (T, M, C) to (M, C)."""
         weight, bias = get_weights(self.kv)
         key_weight, value_weight = weight.unflatten(0, (2, self.num_kv_heads, -1)).unbind()
         value_bias = bias.unflatten(0, (2, self.num_kv_heads, -1))[1].unsqueeze(1)
@@ -98,8 +100,8 @@ class ShiftAttention(GroupedAttention):
         out = torch.baddbmm(value_bias, self.group_heads(weighted_sums), value_weight.transpose(1, 2))
         return self.ungroup_heads(out).flatten(1)
 
-    def attend_explicit(self, patches: Tensor) -> Tensor:
-        """Attend with computed keys and values, T for the one query of each patch: (T, M, C) to (M, C)."""
+    def attend_with_keys(self, patches: Tensor) -> Tensor:
+        """Compute T keys and values for each patch, and attend to them: (T, M, C) to (M, C)."""
         q, k, v = self.project(patches)
         return merge_heads(attend(q, k, v))[0, :, 0]
 
@@ -114,7 +116,7 @@ class ShiftAttention(GroupedAttention):
         return attention_weights(q, k)[0, :, :, 0].unflatten(0, copies.shape[1:-1])
 
     def group_heads(self, x: Tensor) -> Tensor:
-        """Group heads by the key/value head that they share: (M, nH, n) to (nKV, M*G, n)."""
+        """Group query heads by the key/value head that they share: (M, nH, n) to (nKV, M*G, n), for any n."""
         return x.unflatten(1, (self.num_kv_heads, -1)).transpose(0, 1).flatten(1, 2)
 
     def ungroup_heads(self, x: Tensor) -> Tensor:

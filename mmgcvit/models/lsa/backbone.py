@@ -1,8 +1,8 @@
 """LSA: Locally Shifted Attention With Early Global Integration (arXiv 2112.05080).
 
 Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in ../layers. The base
-class in ../base.py has levels() to freeze(). archs.py has the variants, key_mappings.py the keys of the authors'
-checkpoints.
+class in ../base.py has iter_stages(), freeze(), loading and saving. archs.py has the variants, key_mappings.py the keys
+of the authors' checkpoints.
 
 Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the map of stage i, S stride of the patches.
 """
@@ -34,15 +34,15 @@ class LSA(PyramidBackbone):
             dict of :class:`LSAArch`'s attributes.
         in_channels: Channels of the images.
         window_size: Largest window of self-attention in tokens, one for all stages or one per stage: an int, a pair
-            (h, w), or None for global attention. Feature maps are cut into windows of nearly equal size.
-            ``(16, None, None, None)`` makes the memory of the first stage linear in the image size.
-        pretrain_img_size: Image size in pixels for which the position embeddings are learned (an int or a pair). For
-            other images the embeddings are resized. The default is the variant's size.
+            (h, w), or None for global attention. A map is cut into windows of equal size, with little padding.
+            ``(16, None, None, None)`` makes the memory of the first stage linear in the number of pixels.
+        pretrain_img_size: Image size in pixels (an int or a pair) for which the position embeddings are learned. For
+            images of another size the embeddings are resized. The default is the variant's size.
         drop_path_rate: Drop path rate of every block. The default is the variant's rate in training.
         out_indices: Stages whose feature maps are returned, from 0; all by default. Later stages are not built.
         frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1 nothing.
-        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0 disables it. Backbones
-            without LoRA load such checkpoints and merge LoRA into the weights.
+        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0 disables it. A backbone
+            without LoRA can load a checkpoint with LoRA, and merges it into the weights.
         with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
@@ -51,8 +51,8 @@ class LSA(PyramidBackbone):
         ValueError: An argument is out of its range or of the wrong type. The message says what is allowed.
 
     Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, C_i, H_i, W_i) for each i in
-    ``out_indices``. Images are padded to multiples of S. H_0 is the number of patches in a column; each further H_i is
-    half the previous one, rounded up.
+    ``out_indices``. Images are padded to multiples of S. H_0 is the number of patches in a column of the image. The
+    other H_i are half of H_(i-1), rounded up.
     """
 
     archs = ARCHS
@@ -62,7 +62,7 @@ class LSA(PyramidBackbone):
 
     # The modules of the paper; a subclass may set others with the same signature.
     stem_type = ShiftedPatchEmbedding
-    unshifted_stem_type = PatchEmbedding
+    unshifted_stem_type = PatchEmbedding  # for variants without shifts
     stage_type = Stage
     downsampler_type = Downsampler
 
@@ -80,8 +80,9 @@ class LSA(PyramidBackbone):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_arch(arch, ARCHS)
-        windows = resolve_windows(window_size, arch.num_stages, optional=True)
+        windows = resolve_windows(window_size, arch.num_stages, allow_none=True)
         img_size = check_img_size(arch.img_size if pretrain_img_size is None else pretrain_img_size)
+        # The grid (h, w) of each stage's position embedding.
         grids = [count_patches(img_size, arch.kernel_size, arch.stride, arch.padding)]
         for _ in range(1, arch.num_stages):
             grids.append(tuple(ceil_div(side, 2) for side in grids[-1]))
@@ -89,11 +90,11 @@ class LSA(PyramidBackbone):
         require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
         out_indices = range(arch.num_stages) if out_indices is None else out_indices
         super().__init__(in_channels, arch.embed_dims, out_indices, frozen_stages, init_cfg, NORM_EPS)
-        patch = (self.in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
+        conv = (self.in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
         if arch.shifts is None:
-            self.stem = self.unshifted_stem_type(*patch)
+            self.stem = self.unshifted_stem_type(*conv)
         else:
-            self.stem = self.stem_type(*patch, arch.shifts, arch.shift_mode, arch.shared_conv)
+            self.stem = self.stem_type(*conv, arch.shifts, arch.shift_mode, arch.shared_conv)
         self.stages = nn.ModuleList(
             self.stage_type(
                 embed_dims=arch.embed_dims[i],
@@ -113,14 +114,14 @@ class LSA(PyramidBackbone):
             self.downsampler_type(arch.embed_dims[i - 1], arch.embed_dims[i]) for i in range(1, self.num_stages)
         )
         self.apply(init_weights)
-        self.adapt(lora_rank)
+        self.add_lora(lora_rank)
         self.freeze()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the feature maps (B, C_i, H_i, W_i), i in ``out_indices``, of images (B, in_channels, H, W)."""
         self.check_images(images)
         x, maps = images, []
-        for i, (downsampler, stage) in enumerate(self.levels()):  # the first downsampler is the stem
+        for i, (downsampler, stage) in enumerate(self.iter_stages()):  # the first downsampler is the stem
             x = run_in_chunks(downsampler, stage, x)  # stage(downsampler(x)), on a CPU a few images at a time
             if i in self.out_indices:
                 maps.append(self.make_output(i, x))

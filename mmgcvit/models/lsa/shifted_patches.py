@@ -1,6 +1,7 @@
 """Embed the patches of an image and of its shifted copies (paper, section 3.1).
 
-Shapes: B batch, H x W image in pixels, h x w patches, T shifts, C channels, K kernel, S stride, P padding.
+Shapes: B batch, H x W image in pixels, h x w patches, T copies of the image, C channels of a token; K kernel size, S
+stride and P padding of the convolution.
 """
 
 from collections.abc import Sequence
@@ -19,8 +20,8 @@ Shift = tuple[int, int]
 class PatchEmbedding(nn.Module):
     """Embed each patch of an image as a token: (B, in_channels, H, W) to (B, h, w, C).
 
-    Images are zero-padded on the right and at the bottom to multiples of the stride. There is one convolution, or one
-    for each shifted copy (:class:`ShiftedPatchEmbedding`).
+    Images are zero-padded on the right and at the bottom to multiples of the stride. There is one convolution. Only
+    the subclass :class:`ShiftedPatchEmbedding` has several: ``num_convs``, one for each shifted copy.
     """
 
     def __init__(
@@ -40,22 +41,22 @@ class PatchEmbedding(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.embed([pad_to_stride(images, self.stride)])[0]
 
-    def count_largest_elements(self, size: tuple[int, int]) -> int:
-        """Return the number of elements of the output for one image of ``size`` = (H, W)."""
+    def compute_max_numel(self, size: tuple[int, int]) -> int:
+        """Return the number of elements of the output, the largest tensor, for one image of ``size`` = (H, W)."""
         rows, columns = count_patches(size, self.kernel_size, self.stride, self.padding)
         return self.num_copies * rows * columns * self.embed_dims
 
     def embed(self, copies: Sequence[Tensor]) -> Tensor:
         """Convolve each copy of the images: T times (B, in_channels, H, W) to (T, B, h, w, C).
 
-        It is computed as one batched product of all patches with all kernels, which takes 0.25 to 0.65 of the time of
-        the convolutions on a CPU, in training too. The convolutions are called in exports, whose runtimes lack an
-        operator for the product, and if one of them has hooks or was replaced.
+        All convolutions are computed as one batched matrix product of patches and kernels. On a CPU this takes 0.25 to
+        0.65 of the time of the convolutions, in training too. The convolutions are called in exports, since ONNX has no
+        operator that extracts patches, and if one of them has hooks or was replaced by another layer.
         """
         if is_exporting() or not all(map(is_plain, self.convs)):
             convs = list(self.convs) * (len(copies) // len(self.convs))
             return torch.stack([conv(copy) for conv, copy in zip(convs, copies, strict=True)]).permute(0, 1, 3, 4, 2)
-        # (T, B, h, w, K, K, in_channels): in channels-last memory, K pixels of a row are copied at once.
+        # (T, B, h, w, K, K, in_channels). In channels-last images, the K pixels of a row are copied at once.
         patches = torch.stack([self.extract_patches(copy) for copy in copies])
         kernels = torch.stack([conv.weight for conv in self.convs]).permute(0, 3, 4, 2, 1).flatten(1, 3)
         biases = torch.stack([conv.bias for conv in self.convs]).unsqueeze(1)
@@ -77,8 +78,9 @@ class ShiftedPatchEmbedding(PatchEmbedding):
         kernel_size: K.
         stride: S.
         padding: P, zeros around each shifted copy.
-        shifts: (dy, dx) of each copy: how far its content moves down and to the right, in pixels.
-        shift_mode: What fills the border: ``'circular'`` wraps around, ``'reflect'`` mirrors the image.
+        shifts: (dy, dx) of each copy: by how many pixels its content moves down and to the right.
+        shift_mode: What fills the border of a copy: with ``'circular'`` the opposite border of the image, with
+            ``'reflect'`` the mirrored image.
         shared_conv: Whether all copies share one convolution.
     """
 
@@ -104,7 +106,7 @@ class ShiftedPatchEmbedding(PatchEmbedding):
 
 
 def make_shifted_copies(images: Tensor, shifts: Sequence[Shift], shift_mode: str) -> list[Tensor]:
-    """Return images (B, C, H, W) moved by each shift (dy, dx), as views of one padded, channels-last tensor.
+    """Return a copy of images (B, C, H, W) for each shift (dy, dx). The copies are views of one padded tensor.
 
     Positive shifts move the content down and to the right. ``shift_mode`` is a padding mode of ``F.pad``.
     """

@@ -1,7 +1,7 @@
 """A stage of LSA (a position embedding and blocks), and the downsampler between stages (paper, section 3).
 
-Shapes: B batch, H x W feature map, C channels, T shifts. Maps are channels-last (B, H, W, C). In variants with shifts
-the first stage takes a stack of T maps, (T, B, H, W, C), and its first block, a ShiftBlock, returns one.
+Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C). In variants with shifts, the first
+stage takes the maps of T shifted copies, (T, B, H, W, C). Its first block, a ShiftBlock, reduces them to one map.
 """
 
 from torch import Tensor, nn
@@ -19,8 +19,8 @@ NORM_EPS = 1e-6
 class Block(TransformerBlock):
     """Pre-norm block of attention and an MLP: (B, H, W, C) to the same.
 
-    All blocks of a stage share both norms, which belong to the stage. The block stores them in a tuple, so that torch
-    does not register them in each block as well.
+    All blocks of a stage share the stage's two norms. The block stores the norms in a tuple, so that torch does not
+    register them in each block as well.
     """
 
     mlp_type = Mlp
@@ -48,9 +48,9 @@ class Block(TransformerBlock):
 
 
 class ShiftBlock(Block):
-    """A block with :class:`ShiftAttention`: (T, B, H, W, C) to (B, H, W, C).
+    """The paper's local attention block, with :class:`ShiftAttention`: (T, B, H, W, C) to (B, H, W, C).
 
-    The residual connection starts at the unshifted map, which is the first of the T maps.
+    The residual connection adds the attention's output to the unshifted map, which is the first of the T maps.
     """
 
     @cast_weights_together
@@ -60,19 +60,19 @@ class ShiftBlock(Block):
 
     @chunk_patches
     def attend_to_copies(self, copies: Tensor) -> Tensor:
-        """Normalise the copies and attend from each patch to its copies: (T, ..., C) to (..., C)."""
+        """Normalise the copies, and let each patch attend to its copies: (T, ..., C) to (..., C)."""
         return self.attn(self.norms[0](copies))
 
 
 class Stage(nn.Module):
-    """Blocks at one resolution with shared norms, and the position embedding before them.
+    """A position embedding, then blocks at one resolution, which share two norms.
 
     Args:
         embed_dims: C.
         depth: Number of blocks.
-        num_heads: Query heads.
-        num_kv_heads: Key/value heads.
-        window_size: The largest window (h, w) of self-attention; None for the whole map.
+        num_heads: Number of query heads.
+        num_kv_heads: Number of key/value heads.
+        window_size: The largest window (h, w) of self-attention; with None it attends to the whole map.
         mlp_ratio: Channels inside the MLPs, as a multiple of C.
         drop_path_rate: Drop path rate of every block.
         position: The position embedding.
@@ -103,22 +103,22 @@ class Stage(nn.Module):
         self.position = position
         self.norm1 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.norm2 = LayerNorm(embed_dims, eps=NORM_EPS)
-        block = {
+        block_args = {
             'embed_dims': embed_dims,
             'hidden_dims': int(embed_dims * mlp_ratio),
             'drop_path_rate': drop_path_rate,
             'norms': (self.norm1, self.norm2),
         }
-        heads = (embed_dims, num_heads, num_kv_heads)
+        attn_args = (embed_dims, num_heads, num_kv_heads)
         self.blocks = nn.ModuleList()
         for i in range(depth):
             if shifted and i == 0:
-                self.blocks.append(self.first_block_type(attn=self.first_attention_type(*heads), **block))
+                self.blocks.append(self.first_block_type(attn=self.first_attention_type(*attn_args), **block_args))
             else:
-                self.blocks.append(self.block_type(attn=self.attention_type(*heads, window_size), **block))
+                self.blocks.append(self.block_type(attn=self.attention_type(*attn_args, window_size), **block_args))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the map (B, H, W, C) from one of this shape, or from shifted copies (T, B, H, W, C)."""
+        """Apply the stage to a map (B, H, W, C), or to the maps of shifted copies (T, B, H, W, C)."""
         x = self.position(x)
         for block in self.blocks:
             x = checkpoint_block(block, x) if self.with_cp else block(x)
@@ -128,7 +128,7 @@ class Stage(nn.Module):
 class Downsampler(nn.Module):
     """Halve the resolution of a map: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
 
-    3x3 convolution, LayerNorm, max pooling with stride 2.
+    The layers are a 3x3 convolution, LayerNorm and max pooling with stride 2.
 
     Args:
         embed_dims: C.

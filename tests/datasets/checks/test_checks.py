@@ -1,4 +1,4 @@
-"""Each error in a dataset is reported in one sentence with the file's name. Valid datasets have no reports."""
+"""Each error in a dataset is reported in one message with the file's name. Valid datasets have no reports."""
 
 from functools import partial
 
@@ -117,7 +117,7 @@ FAULTS = {
         (class_folders(('cat',), ('cat', 'dog'), ['cat/b.jpg 0']), 'train/cat/b.jpg', 'missing'),
         (label_file(lambda path: path.unlink()), 'labels/b.png', 'missing'),
         (label_file(cut), 'labels/b.png', 'unreadable segmentation maps'),
-        (label_file(lambda path: Image.fromarray(pixels()).save(path)), 'labels/b.png', 'expected one channel of 8'),
+        (label_file(lambda path: Image.fromarray(pixels()).save(path)), 'labels/b.png', 'must have one channel of 8'),
         (label_file(lambda path: write_labels(path, np.ones((5, 6)))), 'labels/b.png', 'is 6 x 5, not 40 x 30'),
         (label_file(lambda path: write_labels(path, np.full((HEIGHT, WIDTH), 3))), 'labels/b.png', 'has label 3'),
         (lambda root: write_ade20k(root) | {'img_suffix': '.tif'}, 'images: ', 'lists no images'),
@@ -139,8 +139,8 @@ CASES += [(*fault, True, 'val_dataloader') for fault in IN_SCORES]
 
 
 @pytest.mark.parametrize(('write', 'name', 'words', 'stops', 'loader'), CASES)
-def test_an_issue_is_reported_in_one_sentence_with_the_file_name(write, name, words, stops, loader, tmp_path):
-    (sentence,) = check(config(write(tmp_path), loader)).format_sentences(stops)
+def test_an_issue_is_reported_in_one_message_with_the_file_name(write, name, words, stops, loader, tmp_path):
+    (sentence,) = check(config(write(tmp_path), loader)).format_messages(stops)
     assert f'{tmp_path}/{name}' in sentence
     assert words in sentence
 
@@ -182,9 +182,9 @@ def test_masks_and_annotations_are_checked_only_if_they_are_needed(tmp_path):
     assert 'nothing to score against' in report.notes[0]
 
 
-def test_equal_issues_are_counted_in_one_sentence_and_objects_are_counted(tmp_path):
+def test_equal_issues_are_counted_in_one_message_and_objects_are_counted(tmp_path):
     report = check(config(each_annotation(bbox=[1, 2, NAN, 4])(tmp_path)))
-    not_finite, no_objects = report.format_sentences()
+    not_finite, no_objects = report.format_messages()
     assert 'not finite numbers (3 of them: annotation 10' in not_finite
     assert 'nothing to train on' in no_objects
     assert report.summaries == [f'{tmp_path}/train.json: 3 images; objects: 2 cat, 1 dog']
@@ -195,7 +195,7 @@ def test_wrapped_datasets_and_random_samples_of_images_are_checked(tmp_path):
     dataset = image(cut)(tmp_path)
     cfg = config({'type': 'ConcatDataset', 'datasets': [{'type': 'RepeatDataset', 'times': 2, 'dataset': dataset}]})
     cfg.default_scope = 'mmdet'
-    assert f'({tmp_path}/images/b.jpg' in check(cfg).format_sentences()[0]
+    assert f'({tmp_path}/images/b.jpg' in check(cfg).format_messages()[0]
     for name in ('a.jpg', 'c.jpg'):
         cut(tmp_path / 'images' / name)
     (examples,) = check(config(dataset), images=2).issues.values()
@@ -212,7 +212,7 @@ def test_heads_with_another_number_of_classes_are_reported(tmp_path):
         (write_folders, {'head': {'num_classes': 1}}, 'model.head.num_classes=1'),
     ):
         dataset = write(tmp_path / write.__name__)
-        (sentence,) = check(config(dataset, model=model)).format_sentences()
+        (sentence,) = check(config(dataset, model=model)).format_messages()
         assert f'another number of classes than the model predicts (2 classes, and {head})' in sentence
         assert not check(config(dataset, model={**rpn, 'head': {'num_classes': 2}})).issues
     assert not check(config(dataset, model={'head': {'num_classes': 1000}})).issues

@@ -123,7 +123,7 @@ def test_a_folder_with_a_fault_is_read_and_what_is_left_out_is_named(name, fault
     named = fault(tmp_path / 'photos')
     summary = make_checked_config(tmp_path / 'photos', tmp_path / 'work')
     if named:
-        assert re.search(rf'1 problem in \d+ images; .* are left out:\n  .*{re.escape(named)}', summary)
+        assert re.search(rf'1 problem in \d+ images\. .* are left out:\n  .*{re.escape(named)}', summary)
     else:
         assert 'left out' not in summary
 

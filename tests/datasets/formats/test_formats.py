@@ -192,7 +192,7 @@ def test_the_held_out_images_are_reproducible(tmp_path):
         write_images(root, ' '.join(f'images/{i}.jpg labels/{i}.png' for i in range(num_images)))
         dataset = read_folder(root)
         if num_images == 1:
-            with pytest.raises(UserError, match='too few to validate'):
+            with pytest.raises(UserError, match='has only one image to train on'):
                 dataset.split_validation()
             break
         dataset.split_validation()
@@ -226,44 +226,48 @@ def write_maps(pixels):
 
 # (function that writes a dataset, change that makes it invalid, part of the error message)
 FAULTS = [
-    (write_yolo, write_file('labels/0.txt', '0 0.5 0.5 0.2\n'), "line 1 is '0 0.5 0.5 0.2'; expected CLASS X Y"),
+    (write_yolo, write_file('labels/0.txt', '0 0.5 0.5 0.2\n'), "line 1 is '0 0.5 0.5 0.2'. Expected CLASS X Y"),
     (write_yolo, write_file('labels/0.txt', '\n2 .5 .5 .2 .2\n'), 'labels/0.txt line 2 is '),
     (write_yolo, write_file('labels/0.txt', '0 48 36 20 20\n'), 'fractions of width and height, not pixels'),
-    (write_yolo, remove('data.yaml'), 'but no data.yaml; expected one with train: images and names'),
-    (write_yolo, remove('labels'), 'no image of train has a label file; expected '),
-    (write_yolo, write_file('data.yaml', 'train: images\nnc: 3\nnames: [a, b]\n'), "names is ['a', 'b'], nc is 3"),
+    (write_yolo, remove('data.yaml'), 'but no data.yaml. Write one with two lines: "train: images" and "names: '),
+    (write_yolo, remove('labels'), 'no image of train has a label file. Expected '),
+    (write_yolo, write_file('data.yaml', 'train: images\nnc: 3\nnames: [a, b]\n'), "names is ['a', 'b'], and nc is 3"),
     (write_yolo, write_file('data.yaml', 'train: images\nnames: [yes, no]\n'), 'yes, no and null in quotes'),
     (
         write_yolo,
         write_file('data.yaml', 'train: pictures\nnames: [a, b]\n'),
         'the images pictures are not in ',
     ),
-    (write_yolo, write_file('data.yaml', 'names: [disc, square]\n'), 'names no training images'),
+    (write_yolo, write_file('data.yaml', 'names: [disc, square]\n'), 'has no folder of training images'),
     (write_yolo, write_file('data.yaml', 'train: [\n'), 'data.yaml is not valid YAML'),
     (write_yolo, write_file('images/0.jpg', 'text'), 'images/0.jpg cannot be read'),
     (
         write_yolo,
         write_voc,
-        'several formats or places (YOLO: data.yaml; Pascal VOC: Annotations/0.xml, Annotations/1.xml, ...); move',
+        'several formats or places (YOLO: data.yaml; Pascal VOC: Annotations/0.xml, Annotations/1.xml, ...). Keep one',
     ),
     (write_voc, write_file('Annotations/0.xml', '<annotation>'), 'Annotations/0.xml cannot be parsed as XML'),
     (write_voc, write_file('Annotations/0.xml', '<annotation><object/></annotation>'), "object 1 has the name ''"),
     (write_voc, remove('JPEGImages/0.jpg'), 'Annotations/0.xml: there is no image of this name in'),
     (write_voc, write_file('ImageSets/Main/train.txt', 'a\n'), 'no XML file in it has Pascal VOC annotations'),
-    (write_coco, remove('train'), 'train.json names no images in'),
-    (write_coco, lambda root: shutil.copy(root / 'annotations/train.json', root), 'has the COCO annotations'),
+    (write_coco, remove('train'), 'train.json lists ('),
+    (write_coco, lambda root: shutil.copy(root / 'annotations/train.json', root), 'has the COCO annotation files'),
     (
         write_label_maps,
         write_maps([[0, 255]]),
-        'have the labels [0], for the classes class 0; expected 0 for the',
+        'have the values [0], and the classes are class 0. Expected 0 for the',
     ),
-    (write_label_maps, write_maps([[[0, 1, 2]]]), 'is RGB; expected one channel'),
+    (write_label_maps, write_maps([[[0, 1, 2]]]), 'has the mode RGB. A segmentation map must have one channel'),
     (write_label_maps, remove('labels/val/5.png'), 'images/val/5.jpg has no segmentation map of its name'),
-    (write_label_maps, write_file('classes.txt', 'background\ndisc\n'), 'labels [0, 1, 2], for the classes background'),
+    (
+        write_label_maps,
+        write_file('classes.txt', 'background\ndisc\n'),
+        'values [0, 1, 2], and the classes are background',
+    ),
     (
         write_folders,
         lambda root: (root / 'val/disc').rename(root / 'val/a'),
-        'val has class folders that train does not have, a;',
+        'val has the class folders a, but train has only ',
     ),
     (write_folders, write_file('train/disc/a.csv', 'a'), 'a.csv, which are not annotations of a known format'),
 ]

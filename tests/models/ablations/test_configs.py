@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from mmgcvit.experiments.complexity import count_parameters, count_parts
+from mmgcvit.experiments.complexity import count_by_part, count_parameters
 
 from ...configs.models import get_model, read
 from ...conftest import ROOT
@@ -67,7 +67,7 @@ def test_the_docs_count_parameters_and_multiply_adds():
     for name, (parameters, macs, _) in FIGURES.items():
         model = get_model(name)
         size = next((size for task, size in SIZES.items() if task in name), None)
-        counted = size and f'{sum(part.macs for part in count_parts(model, size)) / 1e9:.1f}'
+        counted = size and f'{sum(part.macs for part in count_by_part(model, size)) / 1e9:.1f}'
         if counted is None:
             uncounted.append((name, macs))
         elif macs != counted:

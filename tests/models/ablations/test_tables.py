@@ -22,7 +22,7 @@ CELL = PAGE_SIZE // CELLS
 CONFIGS = ROOT / 'configs'
 ALL = read_tables(CONFIGS / TABLES)
 SMALL = {key: table for key, table in ALL.items() if table.digits is not None}
-IN_FULL = {key: table for key, table in ALL.items() if table.unchanged is not None}
+IN_FULL = {key: table for key, table in ALL.items() if table.baseline is not None}
 # What says how large a network is; at the demo's scale all of it is other.
 SIZES = {'embed_dims', 'depths', 'num_heads', 'mlp_ratio', 'drop_path_rate', 'window_size', 'in_channels'}
 
@@ -72,10 +72,10 @@ def test_an_ablation_changes_the_same_thing_at_demo_scale(key, tmp_path):
         here = difference(configs[row.key].to_dict(), base)
         build_on_meta(configs[row.key])
         assert set(here) <= {'model', 'custom_imports', *(row.at_digits or ())}
-        if table.unchanged is None:
+        if table.baseline is None:
             continue
-        own, unchanged = (Config.fromfile(path).to_dict() for path in (row.config, table.unchanged))
-        in_full = {path for path in leaves(difference(own, unchanged)) if path[0] in ('model', 'custom_imports')}
+        own, baseline = (Config.fromfile(path).to_dict() for path in (row.config, table.baseline))
+        in_full = {path for path in leaves(difference(own, baseline)) if path[0] in ('model', 'custom_imports')}
         changed = {path for path in leaves(here) if path[0] in ('model', 'custom_imports')}
         assert {path for path in changed if path[-1] not in SIZES} == {
             path for path in in_full if path[-1] not in SIZES

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from packaging.version import Version
 from torch.profiler import ProfilerActivity, profile
 
-from mmgcvit.models.layers import attend, attention, attention_weights, trained_bias
+from mmgcvit.models.layers import attend, attention, attention_weights, learnable_bias
 
 from ...conftest import HALF_DTYPES
 
 B, WINDOWS, HEADS, TOKENS, DIM = 2, 3, 4, 9, 8
-needs_operators = pytest.mark.skipif(not trained_bias.HAS_CUSTOM_OP, reason='custom operators come with torch 2.4')
+needs_operators = pytest.mark.skipif(not learnable_bias.HAS_CUSTOM_OP, reason='custom operators come with torch 2.4')
 
 
 def plain_attention(q, k, v, bias):
@@ -52,7 +52,7 @@ def test_gradients_equal_those_of_the_definition_however_windows_are_chunked(bat
     leaves = arguments(1 if shared else windows, batch, windows)
     weights = torch.randn(batch, windows, HEADS, TOKENS, DIM)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trained_bias, 'CHUNK_SCORES', windows_at_once * HEADS * TOKENS**2)
+        patch.setattr(learnable_bias, 'CHUNK_SCORES', windows_at_once * HEADS * TOKENS**2)
         found = gradients(attend, leaves, weights)
     torch.testing.assert_close(found, gradients(plain_attention, leaves, weights), atol=1e-5, rtol=1e-5)
 
@@ -61,8 +61,8 @@ def test_gradients_equal_those_of_the_definition_however_windows_are_chunked(bat
 @pytest.mark.parametrize('q_windows', [2, 1])
 def test_the_operators_pass_torchs_opcheck_and_gradcheck(q_windows):
     leaves = arguments(q_windows, batch=1, windows=2, dtype=torch.float64, tokens=4)
-    torch.library.opcheck(trained_bias.forward_operator, tuple(leaves))
-    assert torch.autograd.gradcheck(trained_bias.attend_with_trained_bias, leaves)
+    torch.library.opcheck(learnable_bias.forward_operator, tuple(leaves))
+    assert torch.autograd.gradcheck(learnable_bias.attend_with_learnable_bias, leaves)
 
 
 @pytest.mark.skipif(Version(torch.__version__) < Version('2.2'), reason='the kernel takes a bias from torch 2.2 on')

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from mmgcvit.models.layers import ResidualConnection
-from mmgcvit.models.layers.blocks import LayerNorm
+from mmgcvit.models.layers.autocast import cast_weights_together
+from mmgcvit.models.layers.blocks import LayerNorm, Mlp
 
 from ...conftest import HALF_DTYPES
 
@@ -51,3 +52,35 @@ def test_gradients_of_half_precision_maps_accumulate_in_float32(dtype, device):
         out.abs().mean().backward()
         gradients.append(norm.weight.grad)
     torch.testing.assert_close(*gradients, atol=0, rtol=1e-2)
+
+
+class Part(nn.Module):
+    """A part of a network whose weights are cast together, and which may turn autocast off."""
+
+    def __init__(self, inner, enabled):
+        super().__init__()
+        self.inner, self.enabled = inner, enabled
+
+    @cast_weights_together
+    def forward(self, x, scale=1):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.enabled):
+            return self.inner(x) * scale
+
+
+@pytest.mark.parametrize('inner', [Mlp(4, 8), nn.Identity(), nn.Linear(4, 4)])
+def test_a_part_without_autocast_computes_in_float32(inner, device):
+    part, x = Part(inner, enabled=False).to(device), torch.randn(2, 3, 3, 4, device=device)
+    expected = part(x)
+    with torch.autocast(device, torch.bfloat16):
+        torch.testing.assert_close(part(x, scale=1), expected, atol=0, rtol=0)
+
+
+def test_frozen_weights_are_cast_without_a_gradient(device):
+    part, x = Part(Mlp(4, 8), enabled=True).to(device), torch.randn(2, 3, 3, 4, device=device)
+    part.inner.fc1.requires_grad_(False)
+    need_gradients = []
+    part.inner.act.register_forward_hook(lambda layer, inputs, output: need_gradients.append(output.requires_grad))
+    with torch.autocast(device, torch.bfloat16):
+        part(x).float().sum().backward()
+    assert need_gradients == [False]
+    assert [parameter.grad is not None for parameter in part.parameters()] == [False, False, True, True]

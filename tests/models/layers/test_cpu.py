@@ -45,7 +45,7 @@ def test_chunks_hold_as_many_images_as_fit():
         assert before.seen == stage.seen == expected
         torch.testing.assert_close(found, stage(before(images)))
     stem = Counting(4, 4)
-    stem.count_largest_elements = lambda size: 32
+    stem.compute_max_numel = lambda size: 32
     run_in_chunks(stem, nn.Identity(), torch.randn(3, 1, 4, 4))
     assert stem.seen == [2, 1]
     assert run_in_chunks(nn.Linear(4, 4), nn.Identity(), torch.randn(0, 4)).shape == (0, 4)

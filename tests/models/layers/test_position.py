@@ -10,7 +10,7 @@ from mmgcvit.models.layers import PositionEmbedding, RelativePositionBias
 from mmgcvit.models.layers import position as position_module
 from mmgcvit.models.layers.position import gather_biases
 
-from ...conftest import DEVICES
+from ...conftest import DEVICES, HALF_DTYPES
 
 TABLE = 'relative_position_bias_table'
 sides = st.integers(1, 9)
@@ -30,7 +30,7 @@ def test_loading_another_windows_table_resizes_it_bicubically(device):
 
 def test_tables_of_other_heads_or_of_oblong_windows_are_rejected():
     bias = RelativePositionBias((4, 4), 2)
-    with pytest.raises(ValueError, match='35 rows; expected 49, or those of a square grid'):
+    with pytest.raises(ValueError, match='35 rows; expected 49, or another square number'):
         bias.load_state_dict({TABLE: torch.rand(35, 2)})
     with pytest.raises(RuntimeError, match='size mismatch'):
         bias.load_state_dict({TABLE: torch.rand(169, 3)})
@@ -51,6 +51,18 @@ def test_biases_gathered_together_equal_those_gathered_one_by_one(bytes_together
     torch.testing.assert_close(*results, atol=0, rtol=0)
     with torch.autocast(device, torch.bfloat16):
         assert all(bias.dtype is torch.bfloat16 for bias in gather_biases(modules))
+
+
+@pytest.mark.parametrize('dtype', HALF_DTYPES)
+def test_gradients_of_a_table_accumulate_in_float32(dtype, device):
+    """An offset (dy, dx) occurs (h - |dy|) * (w - |dx|) times, up to 576: bfloat16 would stop counting at 256."""
+    module = RelativePositionBias((24, 24), 1).to(device)
+    with torch.autocast(device, dtype):
+        (bias,) = gather_biases([module])
+    bias.sum().backward()
+    counts = 24 - torch.arange(-23, 24, device=device).abs()
+    expected = torch.outer(counts, counts).float().flatten().unsqueeze(1)
+    torch.testing.assert_close(module.relative_position_bias_table.grad, expected, atol=0, rtol=0)
 
 
 def resized(embedding, source, target):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmgcvit.models.layers.resizing import make_bicubic_matrix, resize
-from mmgcvit.models.layers.tracing import constant
+from mmgcvit.models.layers.tracing import get_constant
 
 from ...conftest import DEVICES
 
@@ -44,7 +44,7 @@ def test_resize_matrices_are_cached_and_work_in_training_after_inference(device)
     x = torch.rand(1, 1, 11, 12, device=device)
     with torch.inference_mode():
         resize(x, (3, 4))
-    kept = constant(make_bicubic_matrix, 11, 3, like=x)
-    assert kept is constant(make_bicubic_matrix, 11, 3, like=x)
+    kept = get_constant(make_bicubic_matrix, 11, 3, like=x)
+    assert kept is get_constant(make_bicubic_matrix, 11, 3, like=x)
     assert not kept.is_inference()
     resize(x.requires_grad_(), (3, 4)).sum().backward()
