@@ -28,7 +28,7 @@ def build_page(model: Predictor) -> gr.Blocks:
         model.score_thr = MIN_SCORE
 
     def predict(path: str | None, score_thr: float) -> tuple[Any, ...]:
-        """Return the unfiltered prediction, which the page keeps for the slider, the drawing, and the summary."""
+        """Return the unfiltered prediction (the page keeps it for the slider), the drawing and the summary."""
         if path is None:
             return None, None, None
         try:
@@ -84,7 +84,7 @@ def serve_page(page: gr.Blocks, port: int) -> str:
     """Serve a page on this machine only, in background threads, and return its URL.
 
     Raises:
-        UserError: The port is in use.
+        UserError: The port cannot be used, mostly because another program uses it.
     """
     # Rejecting requests for other host names protects against DNS rebinding.
     trusted_hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, 'localhost'])
@@ -101,5 +101,5 @@ def serve_page(page: gr.Blocks, port: int) -> str:
             app_kwargs={'middleware': [trusted_hosts]},
         )
     except OSError:
-        raise UserError(f'port {port} is already in use. Choose another port with --port') from None
+        raise UserError(f'port {port} is in use or not allowed. Choose another port with --port') from None
     return address

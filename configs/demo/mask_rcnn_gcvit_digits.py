@@ -61,7 +61,6 @@ custom_hooks = [dict(type='EMAHook', momentum=0.02)]
 default_hooks = dict(
     logger=dict(interval=10),
     checkpoint=dict(interval=max_epochs),
-    visualization=dict(score_thr=0.5),
 )
 randomness = dict(seed=0)
 auto_scale_lr = dict(base_batch_size=8)

@@ -48,6 +48,6 @@ param_scheduler = [
 ]
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3), clip_grad=dict(max_norm=1.0))
 custom_hooks = [dict(type='EMAHook', momentum=0.02)]
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=max_epochs), visualization=dict(score_thr=0.5))
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=max_epochs))
 randomness = dict(seed=0)
 auto_scale_lr = dict(base_batch_size=8)

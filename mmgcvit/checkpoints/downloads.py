@@ -1,6 +1,6 @@
 """Download checkpoints into torch's cache, once for all processes on a machine.
 
-Every process calls the same function. A file lock lets one of them download while the others wait for the file.
+Every process calls :func:`download`. A file lock lets one of them download while the others wait for the file.
 ``torch.distributed`` is not used, because waiting in its collective operations times out if the download is slow.
 """
 
@@ -53,7 +53,7 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
     except Exception as error:  # The network, the server or the disk failed, or the URL is wrong.
         raise CheckpointError(
             f'{url} could not be downloaded ({get_first_line(error)}). Download it with a browser and pass the file '
-            'instead'
+            'instead of the URL (for train --data: --pretrained FILE)'
         ) from None
     return path
 
@@ -71,10 +71,10 @@ def get_cache_path(url: str) -> Path:
 
 
 def resolve_folder(source: str | Path, files: list[str], revision: str | None = None) -> Path | None:
-    """Return the local folder of a source, or None if the source is a file, a URL or ``timm://NAME``.
+    """Return the folder with a model that is given as a folder or as ``OWNER/NAME`` on the Hugging Face Hub.
 
-    ``OWNER/NAME`` is a repository on the Hugging Face Hub, unless a local file or folder has that name. From
-    such a repository huggingface_hub downloads ``files``, all of one commit, with its own cache and locks.
+    Return None for a file, a URL or ``timm://NAME``. A local file or folder comes before a name on the Hub. From the
+    Hub, huggingface_hub downloads ``files``, all of one commit, with its own cache and locks.
     """
     path, name = Path(source).expanduser(), str(source)
     if path.exists() or not HUB_REPO_ID.fullmatch(name) or name.endswith(CHECKPOINT_SUFFIXES):

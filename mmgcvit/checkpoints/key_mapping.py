@@ -25,8 +25,8 @@ class KeyMapping:
             ``{number}``, stand for digits and are in the same order in both prefixes.
         network: The name of the backbone class.
         ignored: A regular expression for external keys that are not needed, so that no message names them.
-        key: The name for ``mmgcvit convert --to``, or None if checkpoints with these keys cannot be written.
-        has_index: Whether checkpoints have a relative position index for each relative position bias table.
+        short_name: The name for ``mmgcvit convert --to``, or None if checkpoints with these keys cannot be written.
+        has_position_index: Whether checkpoints have a relative position index for each relative position bias table.
         convs: A regular expression for the local keys of linear weights (out, in) that the implementation stores as 1x1
             convolutions (out, in, 1, 1).
     """
@@ -36,8 +36,8 @@ class KeyMapping:
     rows: tuple[tuple[str, str, Parts], ...]
     network: str
     ignored: str = '(?!)'  # matches nothing
-    key: str | None = None
-    has_index: bool = False
+    short_name: str | None = None
+    has_position_index: bool = False
     convs: str = '(?!)'
 
     def to_local_key(self, external: str) -> str | None:

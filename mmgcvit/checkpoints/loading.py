@@ -57,7 +57,7 @@ def load_pretrained(
     if loaded_arch != arch:
         raise CheckpointError(
             f'{weights.source} has weights of {network} {loaded_arch}, but the model is {network} {arch}. Use a '
-            'checkpoint of the model, or change arch'
+            f'checkpoint of {network} {arch}, or set arch to that of the checkpoint'
         )
     tensors, has_final_norm = rename_final_norm(weights.tensors, backbone)
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
@@ -101,7 +101,7 @@ def infer_checkpoint_arch(weights: Weights, network: type[nn.Module], infer_arch
     if weights.key_mapping.network not in [base.__name__ for base in network.__mro__]:
         raise CheckpointError(
             f'{weights.source} has weights of {weights.key_mapping.network}, but the model is {network.__name__}. '
-            'Use a checkpoint of the model'
+            f'Use a checkpoint of {network.__name__}'
         )
     try:
         return infer_arch(weights.tensors)

@@ -51,12 +51,12 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     for name in filter(is_position_table, weights.tensors):
         check_position_table(name, weights.tensors[name], weights.source)
     network = MODELS.get(weights.key_mapping.network)
-    key_mappings = {key_mapping.key: key_mapping for key_mapping in network.key_mappings if key_mapping.key}
+    key_mappings = {mapping.short_name: mapping for mapping in network.key_mappings if mapping.short_name}
     if to in key_mappings:
         return {'state_dict': make_state_dict(weights, key_mappings[to])}
     if to != 'mmpretrain':
         raise CheckpointError(
-            f'{weights.key_mapping.network} weights cannot be written with the keys of {to}. Use --to mmpretrain or '
+            f'weights of {weights.key_mapping.network} cannot be converted to {to}. Use --to mmpretrain or '
             '--to original'
         )
     return make_mmpretrain_checkpoint(weights, network.infer_arch(weights.tensors).strip("'"))
@@ -107,7 +107,7 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tens
             continue
         state_dict[external_key] = key_mapping.to_external_shape(name, tensor)
         position_class = find_position_class(name)
-        if key_mapping.has_index and hasattr(position_class, 'compute_index'):
+        if key_mapping.has_position_index and hasattr(position_class, 'compute_index'):
             window = isqrt(len(tensor)) // 2 + 1  # A window of side w has a table of (2w - 1)**2 rows.
             index_key = external_key.replace(position_class.table_name, INDEX_NAME)
             state_dict[index_key] = position_class.compute_index((window, window))

@@ -81,7 +81,7 @@ def check_config_data(args: argparse.Namespace, cfg: Config, hidden_folder: str)
     errors = report.format_messages()
     for text in errors:
         console.print(Text.assemble(('stops the run', 'red'), f': {text.replace(hidden_folder, "")}'))
-    for text in report.format_messages(stops=False):
+    for text in report.format_messages(stops_run=False):
         console.print(Text.assemble(('left out', 'yellow'), f': {text.replace(hidden_folder, "")}'))
     if not errors:
         console.print(f'{args.config}: no problem in its data stops the run')

@@ -72,7 +72,7 @@ def main(args: argparse.Namespace) -> None:
         mistakes = evaluate_images(model, dataset, args.worst, args.batch_size, progress)
     title = f'{Path(model_files.checkpoint).name} of {model_files.config.name}, {args.split} split'
     write_mistakes(args.out_dir, model, dataset, mistakes, title)
-    print(f'{len(dataset)} images, {COUNTED_UNITS[model.task]}:')
+    print(f'{len(dataset)} images, {COUNTED_UNITS[model.task]} (ground truth → prediction):')
     for line in summarise_confusion_matrix(mistakes.confusion_matrix, model.classes, NUM_PRINTED):
         print(f'    {line}')
     if mistakes.curves is not None:

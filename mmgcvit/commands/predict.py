@@ -80,7 +80,10 @@ def main(args: argparse.Namespace) -> None:
         raise UserError('--no-save-vis and --no-save-pred together write nothing. Remove one of them')
     check_model_files(args.config, args.checkpoint)
     if not patterns:
-        raise UserError('no INPUT given. After CONFIG [CHECKPOINT], pass images, videos, folders or glob patterns')
+        hint = '. Everything after --classes is read as a class: put INPUT before it' if args.classes else ''
+        raise UserError(
+            f'no INPUT given. After CONFIG [CHECKPOINT], pass images, videos, folders or glob patterns{hint}'
+        )
     inputs = find_inputs(patterns)
     if args.track:
         if inputs.images:
@@ -119,7 +122,8 @@ def main(args: argparse.Namespace) -> None:
         counts = [format_count(run.images, 'image')] if inputs.images else []
         counts += [format_count(run.frames, 'frame')] if inputs.videos else []
         skipped = f', {len(run.failed)} skipped' if run.failed else ''
-        print(f'{" and ".join(counts)} predicted{skipped}: {args.out_dir}')
+        pictures = '' if args.no_save_vis else f', pictures in {args.out_dir / "vis"}'
+        print(f'{" and ".join(counts)} predicted{skipped}: {args.out_dir}{pictures}')
     if run.failed:
         raise UserError(f'{len(run.failed)} inputs could not be read. See the messages above')
 

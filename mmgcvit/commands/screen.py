@@ -10,7 +10,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
 SIGINT_EXIT_CODE = 128 + signal.SIGINT
-# Messages that are printed at import or before a run starts, hundreds of lines. A run also writes its own to its log.
+# Hundreds of lines that are printed at import or before a run starts. Those of a run are in its log file too.
 STARTUP_MESSAGES = re.compile(
     r'^Could not import OneDL|INFO(\x1b\[0m)? - '
     r'(\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --|mmcv has no compiled operators)'

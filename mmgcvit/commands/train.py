@@ -146,8 +146,8 @@ def prepare_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> tuple
         fixed = [option for option in list_data_options(args) if option != '--epochs']
         if fixed:
             raise UserError(
-                f'{" ".join(fixed)}: a resumed run keeps these settings. To resume it, remove these options. To start '
-                'a new run with them, remove --resume and set another --work-dir'
+                f'{" and ".join(fixed)} cannot be changed when a run is resumed. To resume the run, remove '
+                f'{" and ".join(fixed)}. To start a new run, remove --resume and set another --work-dir'
             )
         if args.epochs is not None:
             config, length = extend_run(config, dataset_info, args.epochs)

@@ -145,12 +145,20 @@ def make_config(
 
 
 def extend_run(config: Path, dataset: DatasetInfo, epochs: int) -> tuple[Path, str]:
-    """Write a copy of a run's config that trains for ``epochs`` epochs. Return its path, and the length as text."""
-    cfg = Config.fromfile(config)
+    """Write a config that trains a run for ``epochs`` epochs. Return its path, and the length as text.
+
+    Args:
+        config: The run's whole config, which it has written into its work dir.
+        dataset: The run's data.
+        epochs: The new number of epochs.
+    """
+    first_config, cfg = config.parent / CONFIG_FOLDER / config.name, Config.fromfile(config)
     dataset.split_validation()
     length = set_length(cfg, len(dataset.splits['train'].image_names), epochs, 0)
-    path = find_free_path(config.parent / CONFIG_FOLDER) / config.name
-    write_text(path, cfg.pretty_text)
+    settings = find_settings(Config.fromfile(first_config), cfg)
+    path = find_free_path(first_config.parent) / config.name
+    text = ''.join(f'{name} = {value}\n' for name, value in settings.items())
+    write_text(path, f"# Trains {length}.\n_base_ = '../{CONFIG_FOLDER}/{config.name}'\n{text}")
     return path, length
 
 
@@ -265,10 +273,7 @@ def make_portable_path(path: Path) -> str:
 
 def format_config(template: str, cfg: Config, data: Path, training: str) -> str:
     """Return a config as Python code: the template as its base, and the settings that differ from the template."""
-    overrides = find_overrides(Config.fromfile(config_path(template)).to_dict(), cfg.to_dict())
-    # Leave out variables of templates: they are no settings.
-    keys = list_known_keys() | {'data_preprocessor'}
-    settings = {name: pformat(value, width=100, sort_dicts=False) for name, value in overrides.items() if name in keys}
+    settings = find_settings(Config.fromfile(config_path(template)), cfg)
     if cfg.get('load_from'):
         settings['load_from'] = CONFIG_PATH.format(f'{DEMO_WEIGHTS}/{Path(cfg.load_from).name}')
     text = ''.join(f'{name} = {value}\n' for name, value in settings.items())
@@ -277,6 +282,13 @@ def format_config(template: str, cfg: Config, data: Path, training: str) -> str:
 # Edit it and train it again: mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
 _base_ = {CONFIG_PATH.format(template)}
 {text}"""
+
+
+def find_settings(base: Config, cfg: Config) -> dict[str, str]:
+    """Return the settings of a config that differ from its base's, as Python code, without variables of the files."""
+    keys = list_known_keys() | {'data_preprocessor'}
+    overrides = find_overrides(base.to_dict(), cfg.to_dict())
+    return {name: pformat(value, width=100, sort_dicts=False) for name, value in overrides.items() if name in keys}
 
 
 def format_init_weights(cfg: Config) -> str:

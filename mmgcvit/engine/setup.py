@@ -64,7 +64,7 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     errors = report.format_messages()
     if errors:
         raise UserError('\n'.join([*errors, "To check all images, run 'mmgcvit check-data CONFIG'"]))
-    notes = report.format_messages(stops=False) + report.notes
+    notes = report.format_messages(stops_run=False) + report.notes
     sys.stderr.write(''.join(f'data: {note}\n' for note in notes))
     sys.stderr.flush()
 

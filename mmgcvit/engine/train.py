@@ -28,7 +28,7 @@ from .setup import build_runner, check_data
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
 WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
 # Prefixes of settings. If such a setting differs from the resumed run's, the LR schedule is recomputed.
-SCHEDULE_SETTINGS = ('train_cfg.max_', 'param_scheduler')
+SCHEDULE_SETTINGS = ('train_cfg.max_', 'param_scheduler', 'optim_wrapper.optimizer.lr')
 # Values of --log-to, each with mmengine's visualization backend and the package that this needs.
 TRACKERS = {
     'tensorboard': ('TensorboardVisBackend', 'tensorboard'),

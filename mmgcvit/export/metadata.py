@@ -45,9 +45,10 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
     """Return how a test pipeline resizes and crops. Raise a UserError for unsupported steps, or if none resizes.
 
     Returns:
-        ``scale``: (width, height) after Resize, or their maximum if ``keep_ratio`` is set. ``edge``: the side (short,
-        long, width or height) that ResizeEdge makes ``scale[0]`` long, or '' for Resize. ``interpolation``.
-        ``backend``: cv2 or pillow. ``crop``: (width, height) of the centre crop, or None.
+        A dict with these keys. ``scale``: the target of Resize in pixels, as in mmcv. ``keep_ratio``: whether the
+        aspect ratio is kept. ``edge``: the side (short, long, width or height) that ResizeEdge makes ``scale[0]``
+        pixels long, or '' for Resize. ``interpolation``: for example bilinear. ``backend``: cv2 or pillow. ``crop``:
+        (width, height) of the centre crop, or None.
     """
     settings = None
     for step in steps:
@@ -60,9 +61,7 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
             settings = {'scale': (int(width), int(height)), 'keep_ratio': bool(edge or step.keep_ratio), 'edge': edge}
             settings |= {'interpolation': step.interpolation, 'backend': step.backend, 'crop': None}
         elif name == 'CenterCrop' and settings is not None:
-            # crop_size is (width, height) in mmcv and (height, width) in mmpretrain.
-            width, height = step.crop_size if type(step).__module__.startswith('mmcv') else step.crop_size[::-1]
-            settings['crop'] = (int(width), int(height))
+            settings['crop'] = tuple(map(int, step.crop_size))
         elif name not in ('PackDetInputs', 'PackSegInputs', 'PackInputs'):
             raise UserError(
                 f'the test pipeline has the step {name}, which export does not support. Use only Resize or '

@@ -32,6 +32,7 @@ from .predictor import Classifier, Detector, Predictor, Segmentor
 
 PREDICTORS = {predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)}
 # Transforms that are removed from test pipelines, because predictors pass decoded images and no annotations.
+# ApplyExifAsAnnotated (mmgcvit.detection) compares images with their annotated size.
 LOADING_TRANSFORM = 'LoadImageFromFile'
 ANNOTATION_TRANSFORMS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations', 'ApplyExifAsAnnotated')
 CIFAR = ('CIFAR10', 'CIFAR100')
@@ -48,8 +49,8 @@ def load(
 
     Args:
         config: A config file, or the work dir of a run.
-        checkpoint: A file or URL. It is read without running code that it may contain. Default: the work dir's best or
-            newest checkpoint, or the weights shipped with a config of this project (:func:`find_model_files`).
+        checkpoint: A file or URL. Code in it is not run, unless ``trust_checkpoint`` is set. Default: the work dir's
+            best or newest checkpoint, or the weights shipped with a config of this project (:func:`find_model_files`).
         device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
         score_thr: Confidence threshold of a detector, 0.3 by default.
         trust_checkpoint: Whether to unpickle all of the checkpoint, which can run code. Only for files that you trust.
@@ -58,11 +59,12 @@ def load(
         A :class:`Predictor`.
 
     Raises:
-        UserError: The config, checkpoint or device does not exist, or the task of the config is not supported.
+        UserError: The config, checkpoint or device does not exist, the task of the config is not supported, or the
+            model does not support ``score_thr``.
         CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
     model_files, torch_device = find_model_files(config, checkpoint), resolve_device(device)
-    # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs simultaneously (gh-106905).
+    # All threads share mmengine's default scope, and in Python 3.11.7 they cannot parse configs at once (gh-106905).
     with BUILD_LOCK:
         cfg = read_config(model_files.config)
         content = read_for_mmengine(model_files.checkpoint, trusted=trust_checkpoint)
@@ -72,10 +74,10 @@ def load(
         predictor.network.load_state_dict(weights, strict=False)
     predictor.network.to(torch_device)
     if score_thr is not None:
-        if predictor.task != 'detection' or not 0 <= score_thr <= 1:
-            raise UserError(
-                f'score_thr={score_thr} for a {predictor.task} model. Only detectors have a score_thr, from 0 to 1'
-            )
+        if predictor.task != 'detection':
+            raise UserError(f'score_thr is only for detectors, and this is a {predictor.task} model. Remove it')
+        if not 0 <= score_thr <= 1:
+            raise UserError(f'score_thr={score_thr}: expected a score from 0 to 1')
         predictor.score_thr = score_thr
     return predictor
 
@@ -108,8 +110,8 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     dataset = next(iter_unwrapped_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
     if predictor_class is None or 'model' not in cfg or not dataset.get('pipeline'):
         raise UserError(
-            f'{path} cannot be used for prediction. Expected a config with default_scope {" or ".join(PREDICTORS)}, '
-            'a model, and a test_dataloader whose dataset has a pipeline'
+            f'{path} cannot be used for prediction. A config needs all of these: default_scope '
+            f'({" or ".join(PREDICTORS)}), model, and a test_dataloader whose dataset has a pipeline'
         )
     model_cfg = {**cfg.model}
     # In mmpretrain's configs, data_preprocessor is at the top level or in the model.

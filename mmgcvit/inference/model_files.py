@@ -9,6 +9,11 @@ from ..config import suggest_config
 from ..errors import CheckpointError, UserError
 
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
+# What to pass instead of these files, by suffix.
+HINTS = {
+    **dict.fromkeys(('.pth', '.pt', '.safetensors'), '. Pass its work dir instead ({folder}), or CONFIG CHECKPOINT'),
+    '.onnx': '. To run an ONNX file, use OnnxPredictor (docs/deploy.md)',
+}
 
 
 class ModelFiles(NamedTuple):
@@ -43,8 +48,10 @@ def check_model_files(config: str | Path, checkpoint: str | Path | None = None) 
     if path.is_dir():
         find_config(path)
     elif not path.is_file() or path.suffix not in CONFIG_SUFFIXES:
+        hint = HINTS.get(path.suffix) if path.is_file() else None
         raise UserError(
-            f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir{suggest_config(path)}'
+            f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir'
+            f'{hint.format(folder=path.parent) if hint else suggest_config(path)}'
         )
     elif checkpoint is None and not is_checkpoint_optional(path):
         raise UserError(

@@ -11,9 +11,9 @@ import numpy as np
 from ..errors import UserError
 from ..files import check_writable, make_absolute, write_image, write_text
 
-# Names of the subfolders: for pictures and videos with drawn predictions, for segmentation maps, and for the JSON Lines
-# files with the predictions of each video frame. Below, names of the JSON files for all images.
+# Subfolders: drawn pictures and videos; segmentation maps; JSON Lines files with the predictions of video frames.
 PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
+# JSON files: the predictions of all images, and the list of images.
 PREDICTIONS, IMAGES = FILES = ('predictions.json', 'images.json')
 # Pictures keep these suffixes of their images. Pictures of all other images are PNG files.
 KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')

@@ -141,5 +141,5 @@ def draw_detection_curves(curves: DetectionCurves, classes: Sequence[str], thres
 
 def draw_by_threshold(axes: Axes, curve: Curve, **style: Any) -> None:
     """Draw F1 by confidence threshold, as steps: F1 is constant between two scores."""
-    f1 = curve.f1[::-1]
-    axes.step(np.append(0, curve.scores[::-1]), np.append(f1[:1], f1), where='pre', **style)
+    scores, f1 = curve.scores[::-1], curve.f1[::-1]
+    axes.step([*scores[:1] * 0, *scores], [*f1[:1], *f1], where='pre', **style)

@@ -214,7 +214,7 @@ def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistake
     save(draw_confusion_matrix(matrix, model.classes, model.task), folder / 'confusion.png')
     pictures = [('Confusion matrix', folder / 'confusion.png')]
     summary_of_matrix = ', '.join(summarise_confusion_matrix(matrix, model.classes))
-    summary = [f'{len(dataset)} images, {COUNTED_UNITS[model.task]}: {summary_of_matrix}']
+    summary = [f'{len(dataset)} images, {COUNTED_UNITS[model.task]} (ground truth → prediction): {summary_of_matrix}']
     if curves is not None:
         save(draw_detection_curves(curves, model.classes, model.score_thr), folder / 'curves.png')
         pictures.append(('Precision, recall and F1', folder / 'curves.png'))
@@ -229,7 +229,7 @@ def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistake
         text = f'{path.name}: {score_name} {scored.score:.2f}; {scored.summary}'
         cells = draw_cells(text, image, model.palette, ground_truth, scored.prediction, LARGE_PICTURE_SIDE)
         drawn = write_image(folder / 'worst' / f'{rank:03d}_{path.stem}.jpg', draw_grid(cells, columns=2))
-        pictures.append((f'Worst image {rank}', drawn))
+        pictures.append((f'Worst image {rank}: {path.name}', drawn))
         images.append(
             {'image': str(path), 'score': round(scored.score, 6), 'text': scored.summary, 'drawn': drawn.name}
         )

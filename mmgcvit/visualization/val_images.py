@@ -21,7 +21,7 @@ from ..mmengine_utils import get_image_name, unwrap_model
 from ..registry import HOOKS
 from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
 from .ground_truth import build_dataset, load_sample
-from .mistakes import score_image, summarise_confusion_matrix
+from .mistakes import SCORES, score_image, summarise_confusion_matrix
 
 # Name of the folder in the work dir.
 FOLDER = 'val_images'
@@ -121,7 +121,8 @@ class ValVisualizationHook(Hook):
         for index, prediction in sorted(self.predictions.items()):
             path, image, ground_truth = load_sample(self.dataset, index, self.predictor.classes)
             score, counts = score_image(ground_truth, prediction, self.predictor.classes)
-            title = f'{path.name} {score:.2f}: {"; ".join(summarise_confusion_matrix(counts, self.predictor.classes))}'
+            summary = '; '.join(summarise_confusion_matrix(counts, self.predictor.classes))
+            title = f'{path.name}, {SCORES[self.predictor.task]} {score:.2f}: {summary}'
             cells += draw_cells(title, image, self.predictor.palette, ground_truth, prediction)
         grid = draw_grid(cells)
         write_image(Path(runner.work_dir, FOLDER, f'{unit}_{step}.jpg'), grid)

@@ -80,7 +80,7 @@ def test_urls_with_equal_file_names_have_separate_cache_files_unless_the_name_ha
         (b'', 'x.pth', r'is not a checkpoint .*\. The downloaded file was removed'),
         (slice(100_000), 'x.pth', r'is not a checkpoint .*damaged.*\. The downloaded file was removed'),
         (slice(None), 'x-01234567.pth', r'could not be downloaded \(invalid hash value'),
-        (slice(None), 'y.bin', r'y\.bin could not be downloaded \(HTTP Error 404.*pass the file instead$'),
+        (slice(None), 'y.bin', r'y\.bin could not be downloaded \(HTTP Error 404.*pass the file instead of the URL'),
     ],
 )
 def test_a_damaged_or_failed_download_leaves_no_file(content, name, message, server):

@@ -39,7 +39,7 @@ MISTAKES = {
     ('train', CONFIG, '--ampp'): 'unrecognized arguments: --ampp',
     ('train', CONFIG, '--device', 'gpu'): "'gpu': expected auto, cpu, cuda or cuda:N",
     ('train', CONFIG, '--cfg-options', 'a'): 'expected KEY=VALUE',
-    ('train', '--data', 'nowhere'): 'nowhere is missing',
+    ('train', '--data', 'nowhere'): 'there is no folder nowhere',
     ('test', CONFIG, 'missing.pth'): 'there is no checkpoint missing.pth',
     ('test', NO_CONFIG, 'missing.pth'): 'neither a config file',
     ('predict', DEMO, 'missing.jpg'): 'no image or video found',

@@ -98,7 +98,7 @@ def add_run(clone):
 
 def add_released_weights(clone):
     """Save random weights under the file name of the authors' release."""
-    (mapping,) = (mapping for mapping in KEY_MAPPINGS if mapping.key == 'original')
+    (mapping,) = (mapping for mapping in KEY_MAPPINGS if mapping.short_name == 'original')
     tensors = GCViT('xxtiny', out_indices=(3,)).state_dict()
     tensors |= {'head.fc.weight': torch.zeros(10, 512), 'head.fc.bias': torch.zeros(10)}
     state_dict = make_state_dict(Weights('', mapping, '', False, tensors), mapping)

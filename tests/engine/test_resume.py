@@ -96,8 +96,8 @@ def test_a_work_dir_with_checkpoints_is_rejected_or_resumed_or_overwritten(tmp_p
 
 @pytest.mark.usefixtures('restored_process')
 @pytest.mark.parametrize('by_epoch', [True, False])
-def test_a_resumed_run_trains_longer_with_the_schedule_of_its_config(by_epoch, tmp_path):
-    """LRs and schedulers equal those of a run that had this schedule from the start."""
+def test_a_resumed_run_trains_longer_with_the_lr_and_schedule_of_its_config(by_epoch, tmp_path):
+    """LRs and schedulers equal those of a run that had them from the start."""
     states = []
     for lengths in ((3,), (1, 3)):
         work_dir = tmp_path / str(len(lengths))
@@ -107,6 +107,7 @@ def test_a_resumed_run_trains_longer_with_the_schedule_of_its_config(by_epoch, t
             decay = {'type': 'CosineAnnealingLR', 'T_max': end, 'end': end, 'by_epoch': by_epoch}
             config = tmp_path / 'toy.py'
             base = f'_base_ = {str(CONFIG)!r}\ntrain_cfg = dict(max_epochs={length})\n'
+            base += f'optim_wrapper = dict(optimizer=dict(lr={0.01 * length}))\n'
             config.write_text(f"{base}log_level = 'INFO'\nparam_scheduler = {[warm_up, decay]}\n")
             assert call('train', config, '--work-dir', work_dir, *resume_option) is None
         content = torch.load(work_dir / 'epoch_3.pth', weights_only=False)
@@ -138,4 +139,7 @@ def test_resuming_from_weights_only_is_rejected(tmp_path):
 
 def test_each_rank_reports_a_missing_checkpoint(tmp_path):
     for message in train_in_two(tmp_path, '--resume', tmp_path / 'none.pth', code=1):
-        assert message.splitlines()[-1] == f'train: --resume {tmp_path}/none.pth: no such checkpoint'
+        assert (
+            message.splitlines()[-1]
+            == f'train: --resume {tmp_path}/none.pth: there is no such file. Pass a path or a URL'
+        )

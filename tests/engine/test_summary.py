@@ -41,6 +41,7 @@ def test_trainable_parameters_checkpoint_and_next_commands_are_logged(has_best, 
         'next:',
         "  mmgcvit predict 'my run' YOUR_PICTURES",
         "  mmgcvit mistakes 'my run'",
+        "  mmgcvit plot 'my run'",
         "  mmgcvit publish 'my run'",
     ]
     last = ["last checkpoint: 'my run/epoch_2.pth'"]

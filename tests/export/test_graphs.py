@@ -121,7 +121,7 @@ def test_the_test_pipeline_is_described_or_rejected():
     edge = step('ResizeEdge', scale=256, edge='short', interpolation='bicubic', backend='pillow')
     expected = {'scale': (256, 256), 'edge': 'short', 'interpolation': 'bicubic', 'backend': 'pillow'}
     found = describe_preprocessing([edge, step('CenterCrop', crop_size=(200, 224))])
-    assert found == {**expected, 'keep_ratio': True, 'crop': (224, 200)}
+    assert found == {**expected, 'keep_ratio': True, 'crop': (200, 224)}
     factor = step('Resize', scale=None, scale_factor=0.5, interpolation='bilinear', backend='cv2')
     for steps, words in (
         ([resized, step('Pad')], 'has the step Pad'),

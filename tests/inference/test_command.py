@@ -88,7 +88,7 @@ def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(cal
     assert f'skipped: {photos}/words.jpg cannot be read: not an image' in printed
     assert f'skipped: {photos}/broken.avi cannot be opened as a video' in printed
     assert printed.splitlines()[-2:] == [
-        '3 images and 10 frames predicted, 2 skipped: predictions',
+        '3 images and 10 frames predicted, 2 skipped: predictions, pictures in predictions/vis',
         'predict: 2 inputs could not be read. See the messages above',
     ]
     assert [image['id'] for image in content(out / 'images.json')['images']] == [1, 2, 3]
@@ -113,7 +113,7 @@ INVALID_ARGUMENTS = {
     'RUN empty/none.mp4': 'empty/none.mp4: no image or video found',
     'RUN photos --batch-size 0': '--batch-size 0: expected at least 1',
     'RUN photos --tiles 64': 'tiles are only for detectors, and this is a classification model',
-    'RUN photos --score-thr 0.5': 'score_thr=0.5 for a classification model',
+    'RUN photos --score-thr 0.5': 'score_thr is only for detectors',
     'RUN photos --track': 'is only for videos, and photos/a.png is an image',
     'RUN photos --no-save-vis --no-save-pred': 'write nothing. Remove one of them',
     'RUN photos --out-dir /proc/x': '/proc/x cannot be written',
@@ -140,7 +140,7 @@ def test_an_interrupted_call_leaves_complete_files(call, work_dirs, photos, out,
     monkeypatch.setattr(running, 'read_image', interrupted)
     code, printed = call('predict', work_dirs['classification'], photos)
     assert code == 130
-    assert printed.endswith('1 image predicted: predictions\ninterrupted\n')
+    assert printed.endswith('1 image predicted: predictions, pictures in predictions/vis\ninterrupted\n')
     assert {record['image_id'] for record in content(out / 'predictions.json')} == {1}
 
 

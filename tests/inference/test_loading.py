@@ -55,7 +55,7 @@ def test_invalid_configs_checkpoints_and_arguments_are_rejected(run_dir, work_di
         ('words.py', whole): 'words.py',
         ('untested.py', whole): 'a test_dataloader whose dataset has a pipeline',
         (run_dir, None, 'tpu'): "device 'tpu': expected auto, cpu, cuda or cuda:N",
-        (run_dir, None, 'cpu', 0.5): r'score_thr=0\.5 for a classification model',
+        (run_dir, None, 'cpu', 0.5): r'score_thr is only for detectors',
     }.items():
         with pytest.raises(UserError, match=words):
             load(*arguments)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmgcvit.inference import Detections
-from mmgcvit.visualization.detection_curves import compute_detection_curves, draw_detection_curves
+from mmgcvit.visualization.detection_curves import compute_detection_curves, draw_detection_curves, make_curve
 
 CLASSES = ['cat', 'dog']
 OBJECTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(1, 99)), max_size=6)
@@ -58,8 +58,8 @@ def test_the_best_threshold_has_the_highest_f1():
     curves = compute_detection_curves([objects], [detections], len(CLASSES))
     assert curves.overall.recall.tolist() == pytest.approx([1 / 3, 2 / 3, 2 / 3, 1, 1])
     assert curves.overall.precision.tolist() == pytest.approx([1, 1, 2 / 3, 3 / 4, 3 / 5])
-    # F1 is 0.5, 0.8, 0.67, 0.857, 0.75.
-    assert curves.overall.best_threshold == pytest.approx(0.3)
+    # F1 is 0.5, 0.8, 0.67, 0.857, 0.75. The threshold is halfway between the scores 0.3 and 0.2.
+    assert curves.overall.best_threshold == pytest.approx(0.25)
     assert len(draw_detection_curves(curves, CLASSES, 0.3).axes) == 2
 
 
@@ -67,3 +67,16 @@ def test_a_dataset_without_objects_or_detections_has_empty_curves():
     curves = compute_detection_curves([make_detections([])], [make_detections([])], len(CLASSES))
     assert (curves.overall.best_threshold, np.isnan(curves.ap).tolist()) == (0.0, [True, True])
     draw_detection_curves(curves, CLASSES, 0.3)
+
+
+@given(st.lists(st.tuples(st.integers(1, 99), st.booleans()), min_size=1, max_size=8))
+def test_no_other_threshold_has_a_higher_f1(detections):
+    """Also with equal scores, of which a threshold keeps all or none."""
+    scores, is_right = np.array(detections).T / [[100], [1]]
+    curve = make_curve(scores, is_right, num_objects=max(1, int(is_right.sum())))
+
+    def compute_f1(threshold):
+        kept = scores >= threshold
+        return 2 * is_right[kept].sum() / (kept.sum() + max(1, int(is_right.sum())))
+
+    assert compute_f1(curve.best_threshold) == pytest.approx(max(map(compute_f1, scores)))

@@ -34,13 +34,13 @@ OTHER_CATEGORIES = Issue(
     "Use the names and the order of the file's categories for the config's classes. mmdet numbers labels in this order",
 )
 NO_SIZE = Issue('images without a positive width and height', 'Write both in pixels, as integers')
-NOT_LISTED = Issue('annotations of images or categories that the file does not list', 'List them too', stops=False)
+NOT_LISTED = Issue('annotations of images or categories that the file does not list', 'List them too', stops_run=False)
 NO_OBJECTS = Issue('nothing to train on', "Correct the config's classes, or label objects that are not crowds")
 NOT_FINITE = Issue('boxes or areas that are not finite numbers', 'Write bbox as [x, y, width, height], in pixels')
 DEGENERATE_BOXES = Issue(
     'boxes under a pixel in width or height, outside of the image or of area zero',
     'Training ignores them, but evaluation counts them',
-    stops=False,
+    stops_run=False,
 )
 WRONG_MASKS = Issue(
     "annotations whose mask (segmentation) is missing, or neither polygons nor RLE of the image's size",
@@ -67,7 +67,8 @@ def read_json(path: str, report: Report) -> Any:
 def check_content(path: str, content: Any, is_scored: bool, report: Report) -> dict[str, list[Entry]] | None:
     """Return the content of a COCO file. If lists or keys are missing, report an issue and return None.
 
-    A dataset that is scored (for validation or test) may lack annotations, and needs ``iscrowd`` in those that it has.
+    A dataset for validation or test (``is_scored``) may have no list of annotations. If it has one, each annotation
+    needs ``iscrowd``.
     """
     content = content if isinstance(content, dict) else {}
     if is_scored and 'annotations' not in content:
@@ -151,7 +152,7 @@ def check_objects(
     has_masks: bool,
     is_scored: bool,
 ) -> IssueExamples:
-    """Yield issues of boxes, areas and, if the config loads masks, masks; and whether training has no object left."""
+    """Yield issues of boxes and areas, of masks if the config loads them, and an issue if no object is left."""
 
     def name_object(obj: Entry) -> str:
         return f'annotation {obj["id"]} of {file_names[obj["image_id"]]}'

@@ -16,7 +16,7 @@ class Issue:
 
     problem: str
     remedy: str
-    stops: bool = True
+    stops_run: bool = True
 
 
 class Report:
@@ -38,11 +38,11 @@ class Report:
         if empty and len(empty) < len(counts):
             self.summaries.append(f'{path}: classes without {noun}: {shorten(empty, MAX_NAMED)}')
 
-    def format_messages(self, stops: bool = True) -> list[str]:
+    def format_messages(self, stops_run: bool = True) -> list[str]:
         """Return a message (path, count, examples, remedy) for each issue that stops a run, or that does not."""
         messages = []
         for (path, issue), examples in self.issues.items():
             count = f'{len(examples)} of them: ' if len(examples) > 1 else ''
             details = f' ({count}{shorten(examples)})' if examples else ''
-            messages += [f'{path}: {issue.problem}{details}. {issue.remedy}'] if issue.stops is stops else []
+            messages += [f'{path}: {issue.problem}{details}. {issue.remedy}'] if issue.stops_run is stops_run else []
         return messages

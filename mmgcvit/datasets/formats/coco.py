@@ -83,6 +83,6 @@ def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path
     if not rate(best)[0]:
         raise UserError(
             f'{folder} has none of the images that {folder / file} lists ({shorten(names) or "no images"}). Add the '
-            'files, or correct file_name of the images'
+            'files, or change file_name in the annotations'
         )
     return best.resolve()

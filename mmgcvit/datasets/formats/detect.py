@@ -3,7 +3,7 @@
 from collections import defaultdict
 from pathlib import Path
 
-from ...errors import UserError, format_count, shorten
+from ...errors import UserError, format_count, shorten, suggest
 from ...files import IMAGE_SUFFIXES, read_text
 from .cleaning import leave_out_unusable
 from .coco import load_contents, read_coco
@@ -34,8 +34,10 @@ def read_folder(folder: str | Path) -> DatasetInfo:
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
-        problem = f'a file; name its folder, for example {folder.parent}' if folder.exists() else 'missing'
-        raise UserError(f'{folder} is {problem}')
+        if folder.exists():
+            raise UserError(f'{folder} is a file. Pass its folder, for example {folder.parent}')
+        siblings = {path.name: str(path) for path in folder.parent.glob('*/')}
+        raise UserError(f'there is no folder {folder}{suggest(folder.name, siblings, siblings.get)}')
     files: dict[str, list[Path]] = defaultdict(list)
     for file in list_files(folder):
         if file.parts[0] not in OWN_FOLDERS:

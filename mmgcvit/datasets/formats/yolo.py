@@ -75,8 +75,11 @@ def read_names(settings: dict[str, Any], file: Path) -> list[str]:
     are_names = all(isinstance(name, (str, int, float)) and not isinstance(name, bool) for name in names)
     if not names or not are_names or not len({*names}) == len(names) == settings.get('nc', len(names)):
         raise UserError(
-            f'{file}: names is {str(setting)[:60]}, and nc is {settings.get("nc")}. Expected nc different names, as a '
-            'list or numbered from 0, for example "names: [cat, dog]". Put the names yes, no and null in quotes'
+            f'{file}: names is {str(setting)[:60]}, and nc is {settings.get("nc")}. Expected a list of different '
+            'names, '
+            'one for each class, for example "names: [cat, dog]", and nc as their number or no nc. If a class is '
+            'called '
+            'yes, no or null, put its name in quotes'
         )
     return [*map(str, names)]
 

@@ -1,4 +1,4 @@
-"""Train a resumed run for more or fewer epochs or iterations, or with other LR schedulers, than before."""
+"""Train a resumed run for more or fewer epochs or iterations, or with another LR or other LR schedulers."""
 
 import warnings
 from copy import deepcopy
@@ -10,10 +10,10 @@ from mmengine.runner import Runner
 
 
 class NewScheduleHook(Hook):
-    """Recompute the LR schedule of a resumed run, as if the run had always had the schedule of its present config.
+    """Recompute the LR schedule of a resumed run, as if the run had always had the LR and schedule of its config.
 
-    mmengine resumes the checkpoint's schedule instead, which ends after the earlier number of epochs. :func:`.train`
-    registers this hook if the number of epochs or iterations or the LR schedulers have changed.
+    mmengine resumes those of the checkpoint instead. :func:`.train` registers this hook if the number of epochs or
+    iterations, the LR or the LR schedulers have changed.
 
     Args:
         param_scheduler: The LR schedulers of the config.
@@ -22,17 +22,22 @@ class NewScheduleHook(Hook):
     def __init__(self, param_scheduler: Any) -> None:
         self.param_scheduler = deepcopy(param_scheduler)
 
+    def before_run(self, runner: Runner) -> None:
+        # mmengine has built the optimizer, but not yet loaded the checkpoint's LRs into it.
+        self.lrs = [group.get('initial_lr', group['lr']) for group in runner.optim_wrapper.param_groups]
+
     def before_train(self, runner: Runner) -> None:
         is_by_epoch = 'max_epochs' in runner.cfg.train_cfg
         unit = 'epoch' if is_by_epoch else 'iteration'
         length = runner.cfg.train_cfg['max_epochs' if is_by_epoch else 'max_iters']
+        # Reset what schedulers change. Parameter groups keep the first values as initial_lr, initial_momentum, ...
+        for group, lr in zip(runner.optim_wrapper.param_groups, self.lrs, strict=True):
+            group.update(lr=lr, initial_lr=lr)
+            initial = {name: value for name, value in group.items() if name.startswith('initial_')}
+            group.update({name.removeprefix('initial_'): value for name, value in initial.items()})
         if self.param_scheduler is None:
             runner.logger.info(f'training goes on until {unit} {length}')
             return
-        # Reset the values that schedulers change, such as lr. Parameter groups keep the first lr as initial_lr.
-        for group in runner.optim_wrapper.param_groups:
-            initial = {name: value for name, value in group.items() if name.startswith('initial_')}
-            group.update({name.removeprefix('initial_'): value for name, value in initial.items()})
         with warnings.catch_warnings():
             # mmengine warns if schedulers step before the optimizer does.
             warnings.simplefilter('ignore', UserWarning)

@@ -139,7 +139,8 @@ class SkipNonFiniteStepHook(Hook):
             lr = max(lr for lrs in runner.optim_wrapper.get_lr().values() for lr in lrs)
             raise UserError(
                 f'Loss or gradients were NaN or infinite in {self.consecutive} steps in a row, up to iteration '
-                f'{iteration}. These steps were skipped, and the run has stopped. Lower the learning rate ({lr:.3g}), '
+                f'{iteration}. These steps were skipped, and the run has stopped. Lower the learning rate (now '
+                f'{lr:.3g}), '
                 f'or check the images of the last step ({names}). Then continue from an earlier checkpoint with '
                 '--resume CHECKPOINT'
             )

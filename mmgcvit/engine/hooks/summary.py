@@ -39,9 +39,15 @@ class SummaryHook(Hook):
     @master_only
     def after_train(self, runner: Runner) -> None:
         skipped = runner.message_hub.runtime_info.get(SKIPPED_STEPS)
-        lines = [f'{skipped} non-finite steps were skipped'] if skipped else []
+        lines = (
+            [f'{skipped} training steps were skipped, because the loss or gradients were NaN or infinite']
+            if skipped
+            else []
+        )
         lines += [*describe_checkpoints(runner), *suggest_commands(runner)]
-        runner.logger.info('\n'.join(['finished', *lines]), extra={ALWAYS_SHOWN: True})
+        runner.logger.info(
+            '\n'.join(['finished', *lines]), extra={ALWAYS_SHOWN: True}
+        )  # on the terminal, also with --progress
 
 
 def describe_checkpoints(runner: Runner) -> Iterator[str]:
@@ -62,7 +68,8 @@ def suggest_commands(runner: Runner) -> list[str]:
     if not can_draw_predictions(runner.cfg):
         return ['next:', f'  mmgcvit test {work_dir}'] if has_validation else []
     mistakes = [f'  mmgcvit mistakes {work_dir}'] if has_validation else []
-    return ['next:', f'  mmgcvit predict {work_dir} YOUR_PICTURES', *mistakes, f'  mmgcvit publish {work_dir}']
+    predict, publish = f'  mmgcvit predict {work_dir} YOUR_PICTURES', f'  mmgcvit publish {work_dir}'
+    return ['next:', predict, *mistakes, f'  mmgcvit plot {work_dir}', publish]
 
 
 def quote(path: str | Path) -> str:

@@ -21,7 +21,7 @@ from ...registry import MODELS
 from ..gcvit import GCViT
 from ..gcvit.attention import LocalWindowAttention, WindowAttention
 from ..gcvit.convs import Stem
-from ..gcvit.key_mappings import LOCAL
+from ..gcvit.key_mappings import OWN
 from ..gcvit.stage import Stage
 from ..layers.arguments import Window
 from ..layers.attention import split_heads
@@ -35,7 +35,7 @@ PATCH_SIZE = 4
 MASK_VALUE = -100.0
 # Networks with Swin's patch embedding have the keys of GC ViT, but are recognised by the key of the embedding's norm.
 SWIN_KEY_MAPPING = replace(
-    LOCAL, name='mmgcvit with patch embedding', signature_key='stem.norm.weight', network='SwinWithoutShifting'
+    OWN, name='mmgcvit with patch embedding', signature_key='stem.norm.weight', network='SwinWithoutShifting'
 )
 
 

@@ -1,7 +1,7 @@
 """Define key mappings of GC ViT checkpoints: tables of the authors', timm's and this package's state dict keys.
 
 Values are equal in all of them; only timm has some linear weights as 1x1 convolutions. :class:`KeyMapping` explains the
-rows. The dicts map the part of a key after its prefix, from the other implementation's to this package's.
+rows. The dicts map what follows the prefix of a key, from the other implementation to this package.
 """
 
 from ...checkpoints.key_mapping import SAME, KeyMapping, make_own_mapping
@@ -47,8 +47,8 @@ ORIGINAL = KeyMapping(
     ),
     network='GCViT',
     ignored=r'relative_position_index$',
-    key='original',
-    has_index=True,
+    short_name='original',
+    has_position_index=True,
 )
 
 TIMM_FUSED_MBCONV = {
@@ -91,10 +91,10 @@ TIMM = KeyMapping(
     ),
     network='GCViT',
     ignored=r'relative_position_index$',
-    key='timm',
+    short_name='timm',
     convs=r'squeeze_excite\.\w+\.weight$',
 )
 
-LOCAL = make_own_mapping('GCViT', signature_key='stem.downsample.reduction.weight')
+OWN = make_own_mapping('GCViT', signature_key='stem.downsample.reduction.weight')
 
-KEY_MAPPINGS = (ORIGINAL, TIMM, LOCAL)
+KEY_MAPPINGS = (ORIGINAL, TIMM, OWN)

@@ -97,9 +97,9 @@ class ResidualConnection(nn.Module):
 
 
 def draw_drop_path(x: Tensor, drop_path_rate: float) -> Tensor:
-    """Draw drop path's factor for each image of x, (B, 1, 1, 1): 0 with this probability, else 1 / (1 - probability).
+    """Draw a factor for each image of x, (B, 1, 1, 1): 0 with probability ``drop_path_rate``, else 1 / (1 - rate).
 
-    Dropout of cached ones is one kernel; Bernoulli numbers and a division would be two.
+    Applying dropout to a cached tensor of ones takes one kernel. Drawing Bernoulli numbers and dividing takes two.
     """
     return F.dropout(get_constant(make_ones, len(x), x.dtype, like=x), drop_path_rate)
 

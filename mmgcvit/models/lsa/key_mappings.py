@@ -28,9 +28,9 @@ ORIGINAL = KeyMapping(
         ('mlp_head.', 'head.fc.', SAME),
     ),
     network='LSA',
-    key='original',
+    short_name='original',
 )
 
-LOCAL = make_own_mapping('LSA', signature_key='stem.convs.0.weight')
+OWN = make_own_mapping('LSA', signature_key='stem.convs.0.weight')
 
-KEY_MAPPINGS = (ORIGINAL, LOCAL)
+KEY_MAPPINGS = (ORIGINAL, OWN)

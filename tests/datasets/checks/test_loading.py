@@ -13,7 +13,7 @@ from .made import NAMES, config, cut, write_ade20k, write_coco, write_exif_rotat
 DAMAGES = {
     'missing': (lambda path: path.unlink(), 'No such file'),
     'cut': (cut, 'failed to load image'),
-    'rotated': (write_exif_rotated, 'it is 30 x 40, annotated as 40 x 30'),
+    'rotated': (write_exif_rotated, 'it is 30 x 40, but the annotations say 40 x 30'),
 }
 
 
