@@ -143,7 +143,7 @@ def test_errors_say_why_a_conversion_is_rejected(convert, tmp_path):
             'lsa.pth',
             'y.pth',
             ('--to', 'timm'),
-            'LSA weights cannot be converted to timm',
+            'weights of LSA cannot be converted to timm. Use --to mmpretrain or --to original',
         ),
         ('x.pth', 'precious.pth', (), 'exists'),
         ('precious.pth', 'y.pth', (), 'not a checkpoint'),
