@@ -1,7 +1,7 @@
 """GC ViT and LSA backbones for OpenMMLab.
 
-Importing the package imports neither torch nor OpenMMLab packages, so that commands start quickly. The names in
-``MODULES`` are imported when they are first used. OpenMMLab packages find all registered classes through
+Importing the package imports neither torch nor OpenMMLab packages, so that commands start quickly. Each name in
+``MODULES`` is imported when it is first used. OpenMMLab packages find all registered classes through
 :mod:`mmgcvit.registry`.
 """
 
@@ -26,5 +26,5 @@ MODULES = {
 }
 __getattr__, __dir__ = make_lazy_imports(__name__, MODULES)
 
-# Makes the fallback operators importable as mmcv._ext, and lets mmengine find mmseg (ops/finder.py).
+# Lets Python import ops/fallback.py as mmcv._ext, and mmengine find mmseg (ops/finder.py).
 install_finders()

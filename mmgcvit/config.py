@@ -29,7 +29,7 @@ EXTRA_CONFIG_KEYS = frozenset(
         'data_checks',
     }
 )
-# Stands for the value of a setting that only one of two compared configs has.
+# Stands for the missing value if only one of two compared configs has a setting.
 ABSENT = object()
 # Shortens values in messages.
 SHORT_REPR = Repr()
@@ -37,7 +37,7 @@ SHORT_REPR.maxstring = SHORT_REPR.maxother = 60
 
 
 def find_config_folder(name: str) -> Path:
-    """Return the config folder that contains a file of this name."""
+    """Return the first of :data:`CONFIG_FOLDERS` that contains the file ``name``."""
     for folder in CONFIG_FOLDERS:
         if (folder / name).is_file():
             return folder
@@ -64,7 +64,7 @@ def enter_scope(cfg: Config) -> None:
 
 
 def can_draw_predictions(cfg: Config) -> bool:
-    """Return whether mmgcvit can draw a model's predictions: mmdet's (but not trackers'), mmseg's or mmpretrain's."""
+    """Return whether mmgcvit can draw a model's predictions. It can for mmdet (not trackers), mmseg and mmpretrain."""
     return cfg.get('default_scope') in ('mmdet', 'mmseg', 'mmpretrain') and 'tracker' not in cfg.model
 
 
@@ -72,8 +72,8 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     """Read a config and override settings by their dotted names.
 
     Raises:
-        UserError: The config does not exist or raises an error. Or an option would have no effect: mmengine reads no
-            setting of this name, or the name is a variable of the file, which has already used the variable's value.
+        UserError: The config does not exist or raises an error. Or an option would have no effect, because mmengine
+            reads no setting of this name, or because it is a Python variable that the config has already used.
     """
     check_config(path)
     from mmengine.config import Config
@@ -119,9 +119,10 @@ def check_config(path: str | Path) -> None:
 
 
 def suggest_config(path: str | Path) -> str:
-    """Return ``; did you mean CONFIG?`` with a similar config of the same folder or this project, or ''."""
-    folders = (*CONFIG_FOLDERS, Path(path).expanduser().parent)
-    files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
+    """Return ``; did you mean NAME?`` with a similar config of this project or a path beside ``path``, or ''."""
+    folder = Path(path).expanduser().parent
+    files = {file.stem: str(file) for parent in (*CONFIG_FOLDERS, folder) for file in parent.glob('*.py')}
+    files |= {subfolder.name: str(subfolder) for subfolder in folder.glob('*/')}
     return suggest(Path(path).stem, files, files.get)
 
 
@@ -168,7 +169,7 @@ def iter_dicts(*values: Any) -> Iterator[dict[str, Any]]:
 
 
 def get_plain_settings(cfg: Config) -> dict[str, Any] | None:
-    """Return a config's settings as :func:`parse_config` returns those of a config in a checkpoint."""
+    """Return a config's settings in the form that :func:`parse_config` returns for a checkpoint's config."""
     from mmengine.config import Config
 
     # Write the config as text and parse it. Formatting the text with yapf would take a second.
@@ -181,7 +182,7 @@ def parse_config(text: Any) -> dict[str, Any] | None:
         # mmengine 0.10.7 writes classes as <class 'name'>; later versions write only the name.
         tree = ast.parse(re.sub(r"<class '([\w.]+)'>", r'\1', text))
         values = {statement.targets[0].id: parse_value(statement.value) for statement in tree.body}
-    # The last two errors mean that the text is nested too deeply, the others that mmengine did not write it.
+    # RecursionError and MemoryError mean too deep nesting. Other errors mean that mmengine did not write the text.
     except (SyntaxError, ValueError, TypeError, AttributeError, IndexError, RecursionError, MemoryError):
         return None
     settings = {name: values[name] for name in values if name in list_known_keys()}

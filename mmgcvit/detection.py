@@ -1,4 +1,4 @@
-"""Subclasses of mmdet's modules, each of which works around one bug or missing feature of mmdet."""
+"""Modules, a hook and a transform for mmdet. Each class works around one bug or missing feature."""
 
 import logging
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ class RPNHead(mmdet.RPNHead):
     """mmdet's RPNHead with predictions in float32 even under autocast, so that proposals are float32 too."""
 
     def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], ...]:
-        """Return scores (B, A, H_i, W_i) and deltas (B, 4A, H_i, W_i) of A anchors, each as a list over levels i."""
+        """Return two lists over levels i: scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i) of A anchors."""
         return tuple([prediction.float() for prediction in levels] for levels in super().forward(x))
 
 
@@ -86,7 +86,7 @@ class SingleRoIExtractor(mmdet.SingleRoIExtractor):
     """
 
     def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
-        """Map features (B, C, H_i, W_i) and RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels to (n, C, h, w)."""
+        """Pool feature maps (B, C, H_i, W_i) in RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels: (n, C, h, w)."""
         with torch.autocast(rois.device.type, enabled=False):
             return super().forward(tuple(x.float().contiguous() for x in feats), rois.float(), roi_scale_factor)
 
@@ -96,8 +96,8 @@ class RefPointHead(MLP):
 
     mmdet 3.3.0 encodes each coordinate of a box as C / 2 features (128 for 256 channels). Its maintained fork,
     onedl-mmdetection 3.5.1, encodes each as C features, so that the MLP's input is twice as wide (issue 25 of the fork)
-    and released weights do not fit. Every second frequency of the fork's encoding is a frequency of mmdet 3.3.0's, and
-    this class selects these. Remove it when the fork encodes coordinates like mmdet 3.3.0.
+    and released weights do not fit. mmdet 3.3.0 has every second frequency of the fork's encoding. This class selects
+    these frequencies. Remove the class when the fork encodes coordinates like mmdet 3.3.0.
 
     Args:
         channels: ``embed_dims`` of the decoder.
@@ -107,7 +107,7 @@ class RefPointHead(MLP):
         super().__init__(2 * channels, channels, channels, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map sine encodings (B, n, 4 * F) of boxes to queries (B, n, C). F is C / 2, or a multiple of it."""
+        """Map sine encodings (B, n, 4 * F) of boxes to queries (B, n, C). F is C / 2 or a multiple of C / 2."""
         frequencies = x.unflatten(-1, (4, -1, 2))  # The last dimension is a sine and a cosine of one frequency.
         step = x.shape[-1] // self.layers[0].in_features
         return super().forward(frequencies[..., ::step, :].flatten(-3))
@@ -115,7 +115,7 @@ class RefPointHead(MLP):
 
 @MODELS.register_module()
 class DINO(mmdet.DINO):
-    """mmdet's DINO with the decoder of mmdet 3.3.0. It trains its transformer and head in float32 even with AMP."""
+    """mmdet's DINO with :class:`RefPointHead`. It trains its transformer and head in float32 even with AMP."""
 
     def _init_layers(self) -> None:
         super()._init_layers()
@@ -134,12 +134,12 @@ class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
     """mmdet's pixel decoder of Mask2Former, in float32 even under autocast, as in the authors' code."""
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Map features (B, C_i, H_i, W_i) to mask features (B, C, H_0, W_0) and a list of maps, smallest first."""
+        """Turn features (B, C_i, H_i, W_i) into mask features (B, C, H_0, W_0) and a list of maps, smallest first."""
         with torch.autocast(feats[0].device.type, enabled=False):
             return super().forward([x.float() for x in feats])
 
 
-# Larger than any finite logit, and than the side of any image in pixels.
+# Larger than a network's usual logits, and than the side of any image in pixels.
 MAX_VALUE = 1e6
 
 
@@ -166,11 +166,11 @@ class ApplyExifAsAnnotated(BaseTransform):
     """Ignore an image's EXIF rotation if its annotations were made without it.
 
     mmcv applies the EXIF rotation, but some tools annotate the pixels as stored. Then width and height are swapped,
-    boxes are outside of the image, and clipping leaves boxes without area, whose losses are NaN. The transform compares
-    the image's size with the annotated size. So it misses square images and rotations by 180 degrees.
+    boxes are outside of the image, and clipping leaves boxes without area, whose losses are NaN. The transform detects
+    such images by their swapped size. So it misses square images and rotations by 180 degrees.
 
     It changes ``img``, ``img_shape`` and ``ori_shape``, and reads ``img_path`` and the annotated ``height`` and
-    ``width``. It leaves images without annotated height and width as they are.
+    ``width``. It does not change images without annotated height and width.
 
     Args:
         backend_args: The ``backend_args`` of ``LoadImageFromFile``, which must precede this transform.

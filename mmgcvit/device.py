@@ -1,6 +1,6 @@
 """Choose the device that commands run on.
 
-If torch cannot use the GPU of a machine, it silently runs on the CPU. :func:`check_gpus` raises an error instead.
+If torch cannot use a machine's GPU, torch silently runs on the CPU. :func:`check_gpus` raises an error instead.
 """
 
 import os
@@ -18,7 +18,7 @@ DEVICE_FOLDER = Path('/dev')
 
 
 def check_gpus() -> None:
-    """Raise a UserError if the machine has a GPU that torch cannot use, unless the user has hidden it."""
+    """Raise a UserError if the machine has a GPU but torch finds none, unless all GPUs are hidden."""
     gpus = [] if torch.cuda.is_available() or are_gpus_hidden() else find_gpus()
     if gpus:
         raise UserError(
@@ -29,7 +29,7 @@ def check_gpus() -> None:
 
 
 def are_gpus_hidden() -> bool:
-    """Return whether ``CUDA_VISIBLE_DEVICES`` hides all GPUs: '' or -1 by the user, ``NoDevFiles`` by slurm."""
+    """Return whether ``CUDA_VISIBLE_DEVICES`` hides all GPUs: users set '' or -1, and slurm ``NoDevFiles``."""
     first = os.environ.get(VISIBLE_DEVICES, '0').split(',')[0].strip()
     return first in ('', 'NoDevFiles') or first.startswith('-')
 
@@ -55,7 +55,7 @@ def get_cuda_error() -> str:
 
 
 def resolve_device(name: str | None = None) -> torch.device:
-    """Return the device for ``cpu``, ``cuda`` or ``cuda:N``; None and ``auto`` mean a GPU if torch finds one.
+    """Return the device for ``cpu``, ``cuda`` or ``cuda:N``. ``auto`` and None mean a GPU or, without one, the CPU.
 
     Raises:
         UserError: The name is invalid, or torch does not find the GPU.

@@ -1,13 +1,13 @@
-"""Errors that a user can fix, and helpers for their messages. commands/main.py prints them without a traceback."""
+"""Errors that a user can fix, and helpers for messages. commands/main.py prints such errors without a traceback."""
 
 import difflib
 import errno
 from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 
-# difflib's similarity of 'gcvit_tiny' and 'tiny' is a little higher, so that each is suggested for the other.
+# Just below difflib's similarity of 'gcvit_tiny' and 'tiny' (0.57), so that each is suggested for the other.
 MIN_SIMILARITY = 0.55
-# For each package that only some commands need: its name in imports, and the arguments of pip install.
+# Maps the import name of each package that only some commands need to the arguments of pip install.
 PIP_PACKAGES = {
     **dict.fromkeys(('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'), "'mmgcvit[openmmlab]'"),
     **dict.fromkeys(('sklearn', 'cv2', 'pycocotools'), "'mmgcvit[digits]'"),
@@ -42,7 +42,7 @@ class MissingPackageError(UserError, ImportError):
 
 
 def check_installed(feature: str, *packages: str) -> None:
-    """Raise a MissingPackageError if a feature needs a missing package. :data:`PIP_PACKAGES` must list all packages."""
+    """Raise a MissingPackageError if one of a feature's ``packages``, all keys of :data:`PIP_PACKAGES`, is missing."""
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         raise MissingPackageError(format_missing(feature, *missing))
@@ -80,7 +80,7 @@ def format_count(count: int, noun: str) -> str:
 
 
 def get_first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its type if there is none."""
+    """Return the first line of an error's message, or the error's type if the message is empty."""
     line = next(iter(str(error).splitlines()), '') or type(error).__name__
     # Pillow's message for a file that is not an image contains a memory address.
     return 'not an image' if line.startswith('cannot identify') else line

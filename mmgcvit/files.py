@@ -49,7 +49,7 @@ def compute_sha256(path: Path) -> str:
 
 
 def find_free_path(path: Path) -> Path:
-    """Return a path that does not exist or is an empty folder: ``path``, or the first with 2, 3, ... after its stem."""
+    """Return the first of ``NAME.EXT``, ``NAME2.EXT``, ``NAME3.EXT``, ... that is missing or an empty folder."""
     numbered = (path.with_name(f'{path.stem}{number}{path.suffix}') for number in itertools.count(2))
     return next(p for p in itertools.chain([path], numbered) if not p.exists() or (p.is_dir() and not any(p.iterdir())))
 
@@ -58,7 +58,7 @@ def check_writable(folder: Path, name: str) -> None:
     """Raise a UserError that begins with ``name`` if a folder cannot be written. The folder need not exist yet."""
     existing = next(path for path in (folder, *make_absolute(folder).parents) if path.exists())
     try:
-        # Write a file: on a read-only file system, for example, the permissions say that writing is allowed.
+        # Try to write a file, because permissions do not tell that, for example, the file system is read-only.
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
@@ -68,7 +68,8 @@ def check_writable(folder: Path, name: str) -> None:
 def check_target(target: Path, suffix: str, overwrite: bool | None = False) -> None:
     """Raise a UserError if an output file has another suffix than ``suffix``, exists, or cannot be written.
 
-    ``overwrite`` is the option ``--overwrite``, with which the file may exist, or None for commands without the option.
+    ``overwrite`` is the option ``--overwrite``. If it is True, the file may exist. It is None if a command has no such
+    option.
     """
     if target.suffix != suffix:
         raise UserError(f'{target}: expected a name that ends in {suffix}')
@@ -128,7 +129,7 @@ def is_up_to_date(out: Path, options_file: str, options: Mapping[str, Any]) -> b
     """Return whether :func:`write_folder_atomically` has written a folder with these options.
 
     Raises:
-        UserError: The folder is not empty and has no ``options_file``, so that something else has written it.
+        UserError: The folder is not empty and has no ``options_file``, so something else has written it.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
@@ -142,7 +143,7 @@ def write_folder_atomically(out: Path, options_file: str, options: Mapping[str, 
     """Write a folder atomically: write a temporary folder beside it, then rename it.
 
     Args:
-        out: The folder. An existing folder is replaced, so call :func:`is_up_to_date` first.
+        out: The folder. An existing folder is replaced, so check it with :func:`is_up_to_date` first.
         options_file: The name of the JSON file in the folder that stores the options.
         options: The options of the command that writes the folder.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def make_lazy_imports(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Create ``__getattr__`` and ``__dir__`` of a package. ``modules`` maps names of attributes to their modules."""
+    """Make ``__getattr__`` and ``__dir__`` for a package. ``modules`` maps each attribute's name to its module."""
 
     def get_attribute(name: str) -> Any:
         if name not in modules:

@@ -46,7 +46,7 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def find_suspect_images(batch: Any) -> list[str]:
-    """Return the paths of a batch's images with NaN or infinite pixels, or of all images if there are none."""
+    """Return the paths of a batch's images with NaN or infinite pixels. If none has such pixels, return all paths."""
     samples = batch.get('data_samples') if isinstance(batch, Mapping) else None
     names = [get_image_name(sample) for sample in samples] if isinstance(samples, Sequence) else []
     images = zip(names, batch.get('inputs', ()), strict=False) if names else ()
@@ -54,7 +54,7 @@ def find_suspect_images(batch: Any) -> list[str]:
 
 
 def get_image_name(sample: Any) -> str:
-    """Return the path of a sample's image, or the sample's index if the dataset has no image files."""
+    """Return the path of a sample's image, or ``index N`` if the dataset has no image files."""
     return sample.get('img_path') or f'index {sample.get("sample_idx")}'
 
 
@@ -70,8 +70,8 @@ def list_optim_wrappers(runner: Any) -> list[Any]:
 
 
 def reorders_channels(preprocessor: nn.Module) -> bool:
-    """Return whether a data preprocessor converts BGR to RGB."""
-    # The attribute has these names in mmengine, mmseg 1.2 and mmpretrain.
+    """Return whether a data preprocessor reverses the channels, from BGR (as mmcv loads images) to RGB."""
+    # The attribute's names in mmengine, mmseg 1.2 and mmpretrain.
     names = ('_channel_conversion', 'channel_conversion', 'to_rgb')
     return any(getattr(preprocessor, name, False) for name in names)
 

@@ -1,7 +1,7 @@
 """Child registries of mmengine's registries. Importing this module checks the versions of torch, mmengine and mmcv.
 
 The registries make ``dict(type='mmgcvit.GCViT', ...)`` work in the scopes of mmengine, mmdet, mmseg and mmpretrain. For
-the prefix ``mmgcvit.``, mmengine imports ``mmgcvit.registry``, whose registries import the modules in ``locations``.
+the prefix ``mmgcvit.``, mmengine imports this module. Its registries import the modules in their ``locations``.
 """
 
 from importlib import import_module
@@ -40,7 +40,7 @@ from mmengine import registry as mmengine  # noqa: E402  (imported after the che
 from mmengine.registry import Registry  # noqa: E402
 
 SCOPE = 'mmgcvit'
-# These modules subclass classes of mmdet and mmpretrain, so they are imported only if these packages are installed.
+# These modules import mmdet or mmpretrain, so each is listed only if its package is installed.
 MMDET_MODULES = ['mmgcvit.detection'] if find_spec('mmdet') else []
 MMPRETRAIN_MODULES = ['mmgcvit.engine.layer_decay'] if find_spec('mmpretrain') else []
 
@@ -80,7 +80,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = make_registry(
 
 
 def list_networks() -> dict[str, type]:
-    """Return the registered models by name, with GC ViT and LSA first."""
+    """Return the classes in :data:`MODELS` by name, with GC ViT and LSA first."""
     for module in NETWORK_MODULES:
         import_module(module)
     models = MODELS.module_dict

@@ -49,12 +49,13 @@ def build_page(model: Predictor) -> gr.Blocks:
         prediction = gr.State()
         with gr.Row():
             with gr.Column():
-                # With type='filepath', the model decodes the file as in training. Mirroring would reverse letters.
+                # With type='filepath', the model itself decodes the file, as in training.
                 picture = gr.Image(
                     label='Picture',
                     type='filepath',
                     image_mode=None,
                     sources=['upload', 'webcam'],
+                    # A mirrored picture would have reversed letters.
                     webcam_options=gr.WebcamOptions(mirror=False),
                 )
                 slider = gr.Slider(MIN_SCORE, 1, threshold, step=0.05, label='Score threshold', visible=is_detector)
@@ -71,7 +72,7 @@ def build_page(model: Predictor) -> gr.Blocks:
 
 
 def summarise(prediction: Prediction, classes: list[str]) -> Any:
-    """Return a table row for each detected object, a classifier's scores, or each class's share of the pixels."""
+    """Return rows of a table of detected objects, a classifier's scores, or each class's share of the pixels."""
     if isinstance(prediction, Classification):
         return dict(zip(classes, prediction.scores.tolist(), strict=True))
     if isinstance(prediction, Segmentation):
@@ -84,9 +85,9 @@ def serve_page(page: gr.Blocks, port: int) -> str:
     """Serve a page on this machine only, in background threads, and return its URL.
 
     Raises:
-        UserError: The port cannot be used, mostly because another program uses it.
+        UserError: The port cannot be used, in most cases because another program uses it.
     """
-    # Rejecting requests for other host names protects against DNS rebinding.
+    # Reject requests with any other Host header, which protects against DNS rebinding.
     trusted_hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, 'localhost'])
     try:
         _, address, _ = page.launch(

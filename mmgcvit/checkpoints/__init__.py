@@ -1,7 +1,7 @@
 """Read, convert, load and save checkpoints of the backbones.
 
-Start with :mod:`.reading`, which reads files, URLs and timm's models, and :mod:`.key_mapping`, which translates keys of
-other implementations. :mod:`.unpickling` keeps files from running code. This subpackage does not import ``models``.
+Start with :mod:`.reading`, which reads files, URLs and timm's models, and :mod:`.key_mapping`, which maps keys of other
+implementations. :mod:`.unpickling` keeps files from running code. This subpackage does not import ``models``.
 """
 
 from typing import TYPE_CHECKING

@@ -27,7 +27,7 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
 
     Args:
         url: An http(s) URL.
-        check: Called with the downloaded file. If it raises, the file is removed.
+        check: A function of the downloaded file's path. If it raises, the file is removed.
 
     Returns:
         The path of the file in the cache, where it is written atomically.
@@ -62,7 +62,7 @@ def get_cache_path(url: str) -> Path:
     """Return the path of a URL's file in torch's cache.
 
     As in ``torch.hub``, the name is the last part of the URL. Many URLs end in ``model.pth``, so a hash of the URL is
-    put before a name that does not end with a hash.
+    put before the name, unless the name ends with a hash.
     """
     name = PurePosixPath(urlsplit(url).path).name
     if HASH_IN_NAME.search(name) is None:
@@ -71,7 +71,7 @@ def get_cache_path(url: str) -> Path:
 
 
 def resolve_folder(source: str | Path, files: list[str], revision: str | None = None) -> Path | None:
-    """Return the folder with a model that is given as a folder or as ``OWNER/NAME`` on the Hugging Face Hub.
+    """Return the folder of a model. ``source`` is this folder, or ``OWNER/NAME`` on the Hugging Face Hub.
 
     Return None for a file, a URL or ``timm://NAME``. A local file or folder comes before a name on the Hub. From the
     Hub, huggingface_hub downloads ``files``, all of one commit, with its own cache and locks.

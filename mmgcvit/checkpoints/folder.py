@@ -1,4 +1,4 @@
-"""Save a backbone as a folder (``config.json``, ``model.safetensors``) and read its config.
+"""Save a backbone as a folder (``config.json`` and ``model.safetensors``), and read this config.json.
 
 The keys of config.json are ``network`` (the name of a registered class), ``arguments`` (of its constructor),
 ``mmgcvit_version`` and ``model_type``. ``huggingface_hub.PyTorchModelHubMixin`` writes such folders too, but it would
@@ -49,7 +49,7 @@ def write_folder(
         'model_type': MODEL_TYPE,
         'network': network,
     }
-    # Written last: if writing is interrupted, the folder has no config.json and is rejected.
+    # Written last: if writing is interrupted, a new folder has no config.json and is rejected.
     write_text(folder / CONFIG, json.dumps(content, indent=2, sort_keys=True) + '\n')
 
 
@@ -84,7 +84,7 @@ def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], d
 
 
 def check_type(entry: dict[str, Any]) -> dict[str, Any]:
-    """Raise a ValueError if a JSON object's ``type`` is not a registered network. mmengine would build any class."""
+    """Raise a ValueError if a JSON object's ``type`` is no registered network. mmengine would build any class."""
     if 'type' in entry and entry['type'] not in list_networks():
         raise ValueError(f'it names the type {entry["type"]!r:.80}, which is not registered in mmgcvit')
     return entry

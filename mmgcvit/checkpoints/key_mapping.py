@@ -9,7 +9,7 @@ from torch import Tensor
 # Regular expressions of the placeholders in rows. GC ViT's even and odd blocks have different parameters.
 PLACEHOLDERS = {'number': r'\d+', 'even': r'\d*[02468]', 'odd': r'\d*[13579]'}
 
-Parts = Mapping[str, str]
+Parts = Mapping[str, str]  # from a part of external keys to a part of local keys
 SAME: Parts = {'': ''}  # what follows the prefix is the same in the external and the local key
 
 
@@ -20,11 +20,11 @@ class KeyMapping:
     Attributes:
         name: The name of the implementation, for messages.
         signature_key: The external key by which this implementation's checkpoints are recognised. No others have it.
-        rows: Tuples (external prefix, local prefix, {external part: local part}). A row translates keys that begin with
-            the prefix, followed by one of the parts; the rest of the key stays. Placeholders in prefixes, such as
-            ``{number}``, stand for digits and are in the same order in both prefixes.
+        rows: Tuples (external prefix, local prefix, {external part: local part}). A row translates keys that
+            consist of the prefix, one of the parts, and any rest, which stays the same. Placeholders in prefixes, such
+            as ``{number}``, stand for digits and are in the same order in both prefixes.
         network: The name of the backbone class.
-        ignored: A regular expression for external keys that are not needed, so that no message names them.
+        ignored: A regular expression for external keys that are not needed, so messages about unused keys omit them.
         short_name: The name for ``mmgcvit convert --to``, or None if checkpoints with these keys cannot be written.
         has_position_index: Whether checkpoints have a relative position index for each relative position bias table.
         convs: A regular expression for the local keys of linear weights (out, in) that the implementation stores as 1x1

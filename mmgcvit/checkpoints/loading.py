@@ -32,19 +32,19 @@ def load_pretrained(
     """Load a backbone's weights from a checkpoint of any known implementation, and log one line about it.
 
     Output norms that the checkpoint lacks keep their initial values. So do the backbone's LoRA parameters: LoRA updates
-    in the checkpoint are merged into its weights. If the last stage is the only output, as in a classifier, its output
-    norm gets the weights of the classifier's final norm. All other weights must be in the checkpoint. Relative position
-    bias tables and position embeddings of another size are resized.
+    in the checkpoint are merged into the layers' weights. If the last stage is the only output, as in a classifier, its
+    output norm gets the weights of the classifier's final norm. All other weights must be in the checkpoint. Relative
+    position bias tables and position embeddings of another size are resized.
 
     Args:
         backbone: The backbone, which is loaded in place.
         infer_arch: Infers the arch from a state dict and returns it as text for messages, such as ``tiny``.
         checkpoint: A file, an http(s) URL, or ``timm://NAME``.
-        prefix: Use the tensors with this prefix, if a file has several networks.
+        prefix: The prefix of the network's keys. It is needed if a file has several networks.
         ema: Use the EMA weights.
 
     Raises:
-        CheckpointError: The checkpoint cannot be read or is incomplete, or its network or arch is another one.
+        CheckpointError: The checkpoint cannot be read or is incomplete, or is of another network or arch.
     """
     network = type(backbone).__name__
     model_tensors = {name: tensor for name, tensor in backbone.state_dict().items() if not name.endswith(LORA_SUFFIXES)}
@@ -81,12 +81,12 @@ def load_pretrained(
 
 
 def rename_final_norm(tensors: dict[str, Tensor], backbone: nn.Module) -> tuple[dict[str, Tensor], bool]:
-    """Rename a classifier's final norm to the last stage's output norm, if that is the backbone's only output.
+    """Rename a classifier's final norm to the last stage's output norm, if this stage is the backbone's only output.
 
     If several stages are outputs, all output norms keep their initial values, as in GC ViT's own detection code.
 
     Returns:
-        The tensors, and whether they were renamed.
+        The tensors, and whether the final norm was renamed.
     """
     last = len(backbone.stage_dims) - 1
     norm = f'norm{last}.'
@@ -115,7 +115,7 @@ def infer_checkpoint_arch(weights: Weights, network: type[nn.Module], infer_arch
 def check_complete(
     source: str, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], optional: str | None = None
 ) -> None:
-    """Raise a CheckpointError if tensors are missing, have another shape, or are integers instead of floats.
+    """Raise a CheckpointError if tensors are missing, have another shape, or are ints instead of floats or vice versa.
 
     A tensor may be missing if the regular expression ``optional`` matches the beginning of its name.
     """
@@ -138,9 +138,9 @@ def check_complete(
 def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], source: str, prefix: str = '') -> None:
     """Check that a checkpoint has all tensors of a model, or all whose names begin with a prefix such as ``backbone.``.
 
-    Without this check mmengine loads the tensors that fit and leaves the others at random values. Position biases and
-    embeddings may differ in size, because they are resized. LoRA parameters may be missing: their initial values change
-    no output.
+    Without this check mmengine loads the tensors that fit and leaves all others at their initial values. Position
+    biases and embeddings may differ in size, because they are resized. LoRA parameters may be missing: their initial
+    values change no output.
 
     Raises:
         CheckpointError: Tensors are missing, have other shapes, or are not finite.

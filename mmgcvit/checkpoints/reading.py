@@ -16,7 +16,7 @@ ADVICE = 'It may be truncated: copy or download it again'
 
 
 def read_checkpoint(source: str | Path, trusted: bool = False, map_location: Any = 'cpu') -> Any:
-    """Read a checkpoint of torch or safetensors. The content of the file shows which of the two it is.
+    """Read a checkpoint of torch or safetensors. The file's first bytes show which of the two it is.
 
     Only tensors, numbers, strings and plain containers are read. Objects of other classes are removed, and no code that
     the file names runs.
@@ -42,7 +42,7 @@ def read_checkpoint(source: str | Path, trusted: bool = False, map_location: Any
 
 
 def read_meta(source: str | Path) -> dict[str, Any]:
-    """Read the ``meta`` of an mmengine checkpoint, without the values of its tensors; {} for any other file."""
+    """Read the ``meta`` of an mmengine checkpoint, without loading its tensors. Return {} for any other file."""
     path = None if str(source).startswith(TIMM_SCHEME) else resolve_file(source)
     content = None if path is None or is_safetensors(path) else read_torch(path, 'meta')
     meta = content.get('meta') if isinstance(content, dict) else None

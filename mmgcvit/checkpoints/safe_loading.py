@@ -30,15 +30,15 @@ def safe_checkpoint_loading(
     By default mmengine unpickles files, which runs code that they name, and executes configs that they contain as text.
 
     Args:
-        work_dir: The run's folder. mmengine's checkpoint hook may delete files that a checkpoint names, so only paths
-            of best checkpoints in this folder are kept.
-        trusted: Paths of the user's own files, whose code may run. mmengine must get the same paths.
+        work_dir: The run's folder. mmengine's checkpoint hook may delete files that a checkpoint names, so all paths
+            but those of best checkpoints in this folder are removed.
+        trusted: Paths of the user's own files, whose code may run. mmengine must be given the same strings.
 
     Yields:
         The function that loads a file: ``load(filename, map_location=None)``.
     """
 
-    # mmengine cuts the first ten letters off this name and logs the rest: "Loads checkpoint by files_as_data backend".
+    # mmengine cuts the first ten letters off the name below and logs: "Loads checkpoint by files_as_data backend".
     def load_from_files_as_data(filename: str, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
         return read_for_mmengine(filename, work_dir, filename in trusted, map_location or 'cpu')
 
@@ -53,7 +53,7 @@ def safe_checkpoint_loading(
 
 @HOOKS.register_module()
 class SafeLoadHook(Hook):
-    """Hook that applies :func:`safe_checkpoint_loading` to the whole run, also in OpenMMLab's own scripts."""
+    """Hook that applies :func:`safe_checkpoint_loading` to the whole run if OpenMMLab's own scripts start it."""
 
     def __init__(self) -> None:
         self.context = ExitStack()
@@ -91,14 +91,14 @@ def read_for_mmengine(
         if isinstance(entries, dict):
             for name in [name for name, value in entries.items() if is_harmful(str(name), value, work_dir)]:
                 del entries[name]
-    # mmengine warns about every key in resumed_keys that is missing.
+    # mmengine warns about keys in resumed_keys that are missing from the message hub.
     kept = {**runtime_info, **(hub.get('log_scalars') or {})}
     hub['resumed_keys'] = {name: value for name, value in (hub.get('resumed_keys') or {}).items() if name in kept}
     return content
 
 
 def is_harmful(name: str, value: Any, work_dir: str | Path | None) -> bool:
-    """Return whether mmengine would execute an entry, or delete a file that is not a best checkpoint of this run."""
+    """Return whether mmengine would execute an entry, or delete the file it names, unless this is a best checkpoint."""
     if not name.startswith(('best_ckpt', 'last_ckpt')) or value is None:
         return name in CONFIG_KEYS
     path = Path(str(value))

@@ -1,8 +1,8 @@
 """Unpickle files of ``torch.save`` without running code from them.
 
 A pickle names classes and functions, and unpickling calls them. :class:`SafeUnpickler` allows those in :data:`ALLOWED`
-and replaces all others by :class:`Placeholder`, which accepts any call and does nothing. ``torch.load``, from version
-2.1 on, accepts a replacement of ``pickle`` that uses this unpickler.
+and replaces all others by :class:`Placeholder`, which accepts any call and does nothing. ``torch.load`` (2.1 or later)
+uses this unpickler if its argument ``pickle_module`` is :data:`SAFE_PICKLE`.
 """
 
 import pickle
@@ -76,14 +76,14 @@ class SafeUnpickler(pickle.Unpickler):
         return replacement if isinstance(replacement, torch.dtype) else lambda *arguments: replacement(*arguments)
 
 
-# The argument pickle_module of torch.load.
+# Stands in for the module pickle: pass it to torch.load as pickle_module.
 SAFE_PICKLE = SimpleNamespace(
     __name__='pickle', Unpickler=SafeUnpickler, load=lambda file, **options: SafeUnpickler(file, **options).load()
 )
 
 
 def remove_placeholders(value: Any) -> bool:
-    """Remove dict entries with placeholders, in place and in nested dicts. Return False if ``value`` itself has one.
+    """Remove dict entries with placeholders, in place and in nested dicts. Return False if ``value`` must be removed.
 
     A list, tuple or set that contains a placeholder is removed as a whole, because positions may have a meaning.
     """

@@ -18,6 +18,7 @@ from ..registry import list_networks
 from .key_mapping import KeyMapping
 from .reading import read_checkpoint
 
+# Keys of a checkpoint under which a state dict may be, with EMA weights and with other weights.
 EMA_KEYS = ('state_dict_ema', 'model_ema')
 PLAIN_KEYS = ('state_dict', 'model')
 # Prefix of a classifier's norm before pooling. In a backbone this norm is the output norm of the last stage.
@@ -52,7 +53,7 @@ def is_position_table(name: str) -> bool:
 
 
 def check_position_table(name: str, table: Tensor, source: str, model_table: Tensor | None = None) -> None:
-    """Raise a CheckpointError if a table cannot be resized: only tables with the rows of a square grid can.
+    """Raise a CheckpointError if a table cannot be resized, because its number of rows is not a square.
 
     A table with as many rows as ``model_table`` needs no resizing.
     """
@@ -72,9 +73,9 @@ class Weights:
         source: The file, URL or ``timm://NAME`` they were read from.
         key_mapping: The mapping from the file's keys (external keys) to local keys.
         prefix: The prefix of the network's keys in the file, for example ``backbone.``.
-        ema: Whether these are EMA weights.
+        ema: Whether the tensors are EMA weights.
         tensors: The tensors by local key. Only classifiers have ``final_norm.*`` and ``head.fc.*``.
-        unused: The keys in the file that have no local key, without those that are known to be superfluous.
+        unused: The keys in the file that have no local key, except those that ``key_mapping`` ignores.
     """
 
     source: str
@@ -90,7 +91,7 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False, trus
 
     Args:
         source: See :func:`read_checkpoint`.
-        prefix: Use the tensors with this prefix, if a file has several networks.
+        prefix: The prefix of the network's keys. It is needed if a file has several networks.
         ema: Use the EMA weights.
         trusted: See :func:`read_checkpoint`.
 
@@ -169,7 +170,7 @@ def find_key_mapping(state_dict: Mapping[str, Tensor], source: str, prefix: str 
         return matches[0]
     if matches:
         prefixes = ', '.join(repr(found_prefix) for _, found_prefix in matches)
-        raise CheckpointError(f'{source} has several networks, with the prefixes {prefixes}. Choose one prefix')
+        raise CheckpointError(f'{source} has several networks, with the prefixes {prefixes}. Set prefix to one of them')
     known = ', '.join(dict.fromkeys(key_mapping.name for key_mapping in list_key_mappings()))
     with_prefix = f' under the prefix {prefix!r}' if prefix else ''
     raise CheckpointError(

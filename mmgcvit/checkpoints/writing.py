@@ -1,4 +1,4 @@
-"""Convert weights to another implementation's keys (external keys) or mmpretrain's, and save checkpoints atomically."""
+"""Convert weights to the keys of mmpretrain or another implementation (external keys); save checkpoints atomically."""
 
 import re
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ from .key_mapping import KeyMapping
 from .loading import check_complete
 from .weights import FINAL_NORM, Weights, check_position_table, find_position_class, is_position_table
 
-# The buffer that some implementations store beside each relative position bias table.
+# The name of a buffer that some implementations store next to each relative position bias table.
 INDEX_NAME = 'relative_position_index'
-# Tensors that a checkpoint may lack: only some backbones have output norms, only classifiers a final norm and a head.
+# Keys that a checkpoint may lack: only some backbones have output norms, only classifiers a final norm and a head.
 OPTIONAL_KEYS = r'norm\d+\.|final_norm\.|head\.'
 
 
@@ -33,7 +33,7 @@ def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mappin
     check_installed(f'writing {path}', 'safetensors')
     from safetensors.torch import save
 
-    # save_file of safetensors would make a file that only its owner can read.
+    # The save_file of safetensors would make a file that only its owner can read.
     with write_atomically(path) as unfinished:
         content = {name: tensor.contiguous() for name, tensor in tensors.items()}
         unfinished.write_bytes(save(content, {'format': 'pt', **(metadata or {})}))
@@ -42,10 +42,10 @@ def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mappin
 def convert(weights: Weights, to: str) -> dict[str, Any]:
     """Return the content of a checkpoint with the keys that ``to`` names.
 
-    ``to`` is the ``key`` of one of the network's key mappings, or ``mmpretrain`` for a classifier of mmpretrain.
+    ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for its ``ImageClassifier``.
 
     Raises:
-        CheckpointError: The weights are incomplete, or one of them has no key in the implementation that ``to`` names.
+        CheckpointError: ``to`` is unknown, the weights are incomplete, or ``to`` has no key for one of them.
     """
     check_complete(weights.source, weights.tensors, build_expected_tensors(weights), OPTIONAL_KEYS)
     for name in filter(is_position_table, weights.tensors):

@@ -1,11 +1,11 @@
-"""Train the models of an ablation table with several seeds; write mean, standard deviation and published scores.
+"""Train an ablation table's models with several seeds; write mean, deviation and published value of each score.
 
     mmgcvit ablate gcvit-5                              # on scanned digits, on a CPU
     mmgcvit ablate gcvit-5 --data own --gpus 8          # at full scale: each row's own config
     mmgcvit ablate gcvit-5 --data my_config.py          # the rows' changes, applied to another config
 
-Each row is a model. All rows are trained with one seed, then with the next. Each training is a run of mmgcvit train in
-seed_<n>/<row>. After it, table.md is rewritten.
+Each row is a model. All rows are trained with one seed, then with the next. Each training runs mmgcvit train in
+WORK_DIR/seed_<n>/<row>. After each training, table.md is rewritten.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from .demo import DIGITS, check_digits_packages
 from .options import Parser, add_cfg_options, add_device_option, check_at_least
 
 TABLES = 'ablations/tables.yml'
-SCORES_FILE = 'finished.json'  # written when a training has finished
+SCORES_FILE = 'finished.json'  # has the scores of a training, written when it has finished
 
 
 def add_options(parser: Parser) -> None:
@@ -62,7 +62,8 @@ def main(args: argparse.Namespace) -> None:
     settings_file = work_dir / 'started.json'
     if settings_file.is_file() and json.loads(settings_file.read_text()) != settings:
         raise UserError(
-            f'{work_dir} was started with {settings_file.read_text()}. Use the same settings, or another --work-dir'
+            f'{work_dir} was started with {settings_file.read_text()}, not {json.dumps(settings)}. Use the same '
+            'settings, or another --work-dir'
         )
     configs = write_configs(table, args.data, work_dir / 'configs')
     work_dir.mkdir(parents=True, exist_ok=True)

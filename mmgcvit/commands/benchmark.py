@@ -1,12 +1,12 @@
-"""Compare the time (measured in turns) and peak memory of models.
+"""Compare models by time, measured alternately, and by peak memory.
 
     mmgcvit benchmark gcvit:tiny timm:gcvit_tiny swin:tiny convnext:tiny --batch 16 --modes infer train
     mmgcvit benchmark gcvit:tiny@16 gcvit:tiny@24 --sizes 800x1333
     mmgcvit benchmark configs/mask_rcnn_gcvit_t.py --sizes 800x1333 --batch 1 2
 
-Backbones: gcvit:ARCH, gcvit:ARCH@WINDOW_SIZE, lsa:ARCH, swin:ARCH and convnext:ARCH (from mmpretrain), timm:NAME. Of a
-config file the whole model is measured: preprocessing, network and post-processing in inference, losses and gradients
-in training. MODEL+MODULE:FUNCTION measures what a Python function returns for the built model.
+Backbones: gcvit:ARCH, gcvit:ARCH@WINDOW_SIZE, lsa:ARCH, swin:ARCH and convnext:ARCH (from mmpretrain), timm:NAME. With
+a config file, the whole model is measured: preprocessing and network, then post-processing (inference) or losses and
+gradients (training). MODEL+MODULE:FUNCTION measures the model that a Python function returns for MODEL.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from .options import Parser, add_device_option, check_at_least
 def add_options(parser: Parser) -> None:
     parser.epilog = __doc__.partition('\n\n')[2]
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument('models', nargs='+', metavar='MODEL', help='see below; speeds are relative to the first')
+    parser.add_argument('models', nargs='+', metavar='MODEL', help='see below; speeds are relative to the first MODEL')
     sizes = 'image sizes in pixels, for example 800x1333 (default: 224)'
     parser.add_argument('--sizes', type=parse_size, nargs='+', default=[(224, 224)], metavar='SIZE', help=sizes)
     parser.add_argument('--batch', type=int, nargs='+', default=[1], metavar='N', help='batch sizes (default: 1)')

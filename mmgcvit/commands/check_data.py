@@ -1,8 +1,8 @@
 """Check the data of a config or a folder: mmgcvit check-data CONFIG_OR_FOLDER [options].
 
 Reads all annotations, decodes every image, counts objects by class and lists all problems. Exits with code 1 if a
-problem would stop a run. Training and testing decode only some images before they start. A FOLDER is read as by
-``mmgcvit train --data``.
+problem would stop a run. Training and testing decode only some images before they start. A FOLDER is read as
+``mmgcvit train --data`` reads it.
 """
 
 from __future__ import annotations
@@ -55,13 +55,14 @@ def main(args: argparse.Namespace) -> int | None:
 
     dataset_info = read_folder(args.config)
     with TemporaryDirectory() as work_dir:
+        # The network size does not matter for the check.
         config, _ = make_config(dataset_info, work_dir, size='mini')
         print(dataset_info)
         return check_config_data(args, read_config(str(config), options), f'{config.parent}{os.sep}')
 
 
-def check_config_data(args: argparse.Namespace, cfg: Config, hidden_folder: str) -> int | None:
-    """Check the data of a config and print the results, without the path of the temporary ``hidden_folder``."""
+def check_config_data(args: argparse.Namespace, cfg: Config, temporary_folder: str) -> int | None:
+    """Check the data of a config and print the results, with ``temporary_folder`` removed from paths."""
     from ..datasets.checks import check_datasets
     from ..datasets.checks.sources import check_presence
 
@@ -71,7 +72,7 @@ def check_config_data(args: argparse.Namespace, cfg: Config, hidden_folder: str)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         report = check_datasets(cfg, LOADERS, args.images, progress)
     for text in report.summaries + report.notes:
-        console.print(text.replace(hidden_folder, ''))
+        console.print(text.replace(temporary_folder, ''))
     if args.contact_sheet is not None:
         from ..files import write_image
         from ..visualization.grids import draw_contact_sheet
@@ -80,9 +81,9 @@ def check_config_data(args: argparse.Namespace, cfg: Config, hidden_folder: str)
         console.print(f'{args.contact_sheet}: samples of the data with their annotations')
     errors = report.format_messages()
     for text in errors:
-        console.print(Text.assemble(('stops the run', 'red'), f': {text.replace(hidden_folder, "")}'))
+        console.print(Text.assemble(('stops the run', 'red'), f': {text.replace(temporary_folder, "")}'))
     for text in report.format_messages(stops_run=False):
-        console.print(Text.assemble(('left out', 'yellow'), f': {text.replace(hidden_folder, "")}'))
+        console.print(Text.assemble(('left out', 'yellow'), f': {text.replace(temporary_folder, "")}'))
     if not errors:
         console.print(f'{args.config}: no problem in its data stops the run')
     return 1 if errors else None

@@ -13,15 +13,15 @@ from .options import Parser, add_trust_option, report_write_errors
 
 def add_options(parser: Parser) -> None:
     parser.add_argument('source', metavar='SRC', help='a file, an http(s) URL or timm://NAME')
-    parser.add_argument('target', metavar='DST', type=Path, help='file to write: .pth, or .safetensors for that format')
+    parser.add_argument('target', metavar='DST', type=Path, help='file to write: .pth or .safetensors')
     parser.add_argument(
         '--to',
         choices=['mmpretrain', 'original', 'timm'],
         default='mmpretrain',
-        help='format of the keys; mmpretrain is for classifiers of this project (default: %(default)s)',
+        help="format of the keys; mmpretrain: those of mmpretrain's ImageClassifier (default: %(default)s)",
     )
     parser.add_argument('--ema', action='store_true', help='use the EMA weights')
-    parser.add_argument('--prefix', help='convert only keys with this prefix, if SRC has several networks')
+    parser.add_argument('--prefix', help='convert only tensors with this prefix, if SRC has several networks')
     add_trust_option(parser)
 
 

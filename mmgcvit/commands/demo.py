@@ -4,8 +4,8 @@
     mmgcvit demo segment
     mmgcvit demo classify
 
-Writes the dataset (data/digits) and the work dir into the current folder. The detector and the segmentor start from
-the weights of a classifier that comes with the project. Each step runs a command of this package in a new process.
+Writes the dataset into data/digits, and the run into the work dir. The detector and the segmentor start from the
+weights of a classifier that comes with the project. Each step runs a command of this package in a new process.
 """
 
 import argparse
@@ -33,7 +33,7 @@ class Model(NamedTuple):
     description: str
     config: str  # file name without suffix, in configs/demo
     folder: str  # name of its folder in the work dir
-    min_scores: Mapping[tuple[str, str], float]  # by (printed name, key in the log)
+    min_scores: Mapping[tuple[str, str], float]  # minimum of each score, by (printed name, key in the log)
 
 
 CLASSIFIER = 'gcvit_digits_cls'
@@ -71,16 +71,16 @@ def main(args: argparse.Namespace) -> None:
         weights = folder / 'weights' / f'{CLASSIFIER}.safetensors'
         pretrained = ['--cfg-options', f'model.backbone.init_cfg.checkpoint={weights}']
     console.print(f'{DURATION_NOTE}\n\n[bold]1 of 2[/bold]  data: scenes of scanned digits')
-    run_command('digits', DIGITS)
+    run_in_new_process('digits', DIGITS)
     console.print(f'\n[bold]2 of 2[/bold]  {model.folder}: {model.description}; scored on held-out scans')
     start_time = time.monotonic()
     config = folder / f'{model.config}.py'
-    run_command('train', config, '--work-dir', work_dir, '--overwrite', '--progress', *pretrained)
+    run_in_new_process('train', config, '--work-dir', work_dir, '--overwrite', '--progress', *pretrained)
     print_results(model, (time.monotonic() - start_time) / 60, work_dir, console)
 
 
-def run_command(command: str, *arguments: object) -> None:
-    """Run a command of this package in a new process, which prints its errors. If it fails, exit with its code."""
+def run_in_new_process(command: str, *arguments: object) -> None:
+    """Run a command of this package in a new process. If the command fails, exit with its exit code."""
     code = subprocess.run([sys.executable, '-m', 'mmgcvit', command, *map(str, arguments)]).returncode
     if code:
         raise SystemExit(code)

@@ -1,8 +1,8 @@
 """Try training and testing with a config in minutes: mmgcvit dry-run CONFIG [options].
 
 Builds the model, trains two iterations, saves, resumes, validates and tests on the first images of the config's data,
-made smaller. If the data are missing, it uses scanned digits in the format of COCO, ADE20K or ImageNet. Exits with code
-1 at the first step that fails.
+scaled down. If the data are missing, uses scanned digits in the format of COCO, ADE20K or ImageNet. Exits with code 1
+at the first step that fails.
 """
 
 import argparse
@@ -29,13 +29,13 @@ def main(args: argparse.Namespace) -> None:
     cfg = read_config(args.config, parse_cfg_options(args.cfg_options))
     from ..experiments.dry_run import run, shrink
 
-    # Print to the terminal, although stdout is redirected below.
+    # sys.stdout is still the terminal here. It is redirected below.
     say = partial(print, file=sys.stdout, flush=True)
     folder = args.keep or Path(tempfile.mkdtemp(prefix='dry_run_'))
     folder.mkdir(parents=True, exist_ok=True)
     try:
         say(f'dry run of {args.config}')
-        # What metrics and datasets print goes to this file.
+        # output.txt gets what metrics and datasets print.
         with (folder / 'output.txt').open('w') as output, redirect_stdout(output):
             for note in shrink(cfg, folder, args.shrink):
                 say(f'  {note}')

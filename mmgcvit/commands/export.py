@@ -1,7 +1,7 @@
 """Write a trained model as an ONNX file: mmgcvit export CONFIG [CHECKPOINT] OUT.onnx [options].
 
-The ONNX file accepts any image size and batch size; its metadata hold the classes, mean and standard deviation. Its
-outputs in onnxruntime are compared with the model's. If they differ, OUT.onnx is not written.
+The ONNX file accepts any image size and batch size; its metadata hold the classes, mean and standard deviation. The
+file's outputs in onnxruntime are compared with the model's. If they differ, OUT.onnx is not written.
 """
 
 import argparse
@@ -32,6 +32,6 @@ def main(args: argparse.Namespace) -> None:
         print('not compared with the model')
     else:
         print(
-            f"checked with onnxruntime: maximum difference from PyTorch's outputs: {difference.largest:.1e} of the "
-            f'largest value ({difference.output})'
+            f"checked with onnxruntime: the outputs differ from PyTorch's by at most {difference.largest:.1e} of the "
+            f'largest value (in {difference.output})'
         )

@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> None:
     divisor = getattr(getattr(model, 'data_preprocessor', None), 'pad_size_divisor', 1)
     height, width = padded = tuple(ceil_div(side, divisor) * divisor for side in args.shape)
     parts = count_by_part(model, padded)
-    note = '' if padded == tuple(args.shape) else ', padded'
+    note = '' if padded == tuple(args.shape) else f', padded to multiples of {divisor}'
     print(f'{args.config}, one image of {height}x{width} px (height x width){note}\n')
     print('| part | parameters (M) | multiply-adds (G) |\n|---|---|---|')
     for part in parts:

@@ -46,7 +46,7 @@ def format_versions() -> str:
     """Return the versions of this package and its dependencies, for bug reports."""
     distributions, rows = packages_distributions(), []
     for name in DEPENDENCIES:
-        # Python 3.10 does not list packages without a top_level.txt, such as onedl-mmengine.
+        # In Python 3.10, packages_distributions() lacks packages without a top_level.txt, such as onedl-mmengine.
         distribution = distributions.get(name, [f'onedl-{name}'])[0]
         try:
             rows.append((name, version(distribution)))
@@ -73,8 +73,8 @@ def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
     """Run one of :data:`COMMANDS` in this process, by default with this process's arguments.
 
     Raises:
-        SystemExit: The command returned an exit code, or raised an error that the user can fix. The exception's code is
-            then the error message.
+        SystemExit: The command returned an exit code, or raised an error that the user can fix. Its ``code`` is the
+            exit code or the error message.
     """
     if arguments is not None:
         sys.argv = [f'mmgcvit {name}', *map(str, arguments)]
@@ -104,7 +104,7 @@ def run_to_exit_code(name: str) -> int | str | None:
     except UserError as error:
         return f'{name}: {error}'
     except ModuleNotFoundError as error:
-        # If torch or an OpenMMLab package is missing, importing the registry raises a UserError that says so.
+        # If torch or an OpenMMLab package is missing, importing the registry raises a UserError that names it.
         try:
             import_module('mmgcvit.registry')
         except UserError as requirements_error:

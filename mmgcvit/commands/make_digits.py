@@ -3,7 +3,7 @@
     mmgcvit digits data/digits
 
 The folder then has ``coco`` and ``ADEChallengeData2016`` (the same scenes), ``imagenet`` (single digits) and ``pages``
-(scenes that are upright or upside down, in ADE20K's format). The same options always give the same files.
+(upright or upside-down pages of digits, in ADE20K's format). The same options always give the same files.
 """
 
 import argparse
@@ -19,19 +19,19 @@ from .options import Parser
 OPTIONS_FILE = 'digits.json'
 # Version of the written files. Datasets with another version are rewritten.
 VERSION = 5
-MIN_SIZE = 128
-# Number of classification images of each scanned digit, and the factor by which they are smaller than the scenes.
+MIN_SIZE = 128  # minimum of --size
+# Number of classification images of each scanned digit.
 COPIES = {'train': 4, 'val': 1}
-DIGIT_DIVISOR = 4
-# Side of a page in pixels, and number of pages for each scene.
-PAGE_SIZE, PAGES_PER_SCENE = 72, 2
+DIGIT_DIVISOR = 4  # side of a scene / side of a classification image
+PAGE_SIZE = 72  # side of a page in pixels
+PAGES_PER_SCENE = 2  # number of pages / number of scenes
 
 
 def add_options(parser: Parser) -> None:
     parser.add_argument('out', type=Path, help='output folder, for example data/digits')
-    parser.add_argument('--train', type=int, default=800, help='number of training images (default: %(default)s)')
-    parser.add_argument('--val', type=int, default=80, help='number of validation images (default: %(default)s)')
-    parser.add_argument('--size', type=int, default=256, help='side of the images in pixels (default: %(default)s)')
+    parser.add_argument('--train', type=int, default=800, help='number of training scenes (default: %(default)s)')
+    parser.add_argument('--val', type=int, default=80, help='number of validation scenes (default: %(default)s)')
+    parser.add_argument('--size', type=int, default=256, help='side of the scenes in pixels (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
 
 
@@ -40,8 +40,8 @@ def main(args: argparse.Namespace) -> None:
     options['version'] = VERSION
     if min(args.train, args.val) < 1 or args.size < MIN_SIZE:
         raise UserError(
-            f'--train {args.train} --val {args.val} --size {args.size}: expected at least one image each, and a size '
-            f'of at least {MIN_SIZE} px'
+            f'--train {args.train} --val {args.val} --size {args.size}: expected --train and --val of at least 1, and '
+            f'--size of at least {MIN_SIZE}'
         )
     if is_up_to_date(args.out, OPTIONS_FILE, options):
         print(f'{args.out} is up to date')
@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> None:
     with write_folder_atomically(args.out, OPTIONS_FILE, options) as folder:
         for split, num_images in (('train', args.train), ('val', args.val)):
             scenes = islice(SceneComposer(split, args.size, args.seed), num_images)
-            scenes = list(track(scenes, total=num_images, description=f'composing {split} images'))
+            scenes = list(track(scenes, total=num_images, description=f'composing {split} scenes'))
             write_coco(folder / 'coco', scenes, split)
             write_ade20k(folder / 'ADEChallengeData2016', scenes, split)
             digit_composer = SceneComposer(split, args.size // DIGIT_DIVISOR, args.seed)
@@ -60,4 +60,4 @@ def main(args: argparse.Namespace) -> None:
             page_composer = SceneComposer(split, PAGE_SIZE, args.seed)
             pages = (compose_page(page_composer) for _ in range(PAGES_PER_SCENE * num_images))
             write_ade20k(folder / 'pages', pages, split, label_page)
-    print(f'{args.out}: {args.train} training and {args.val} validation images')
+    print(f'{args.out}: {args.train} training and {args.val} validation scenes')

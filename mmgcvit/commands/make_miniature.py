@@ -1,4 +1,4 @@
-"""Write miniatures of COCO, ADE20K and ImageNet-1K: their files and classes, with a few images of scanned digits.
+"""Write miniatures of COCO, ADE20K and ImageNet-1K: their folders and classes, with a few images of scanned digits.
 
     mmgcvit miniature data/miniature
 

@@ -17,14 +17,14 @@ from .options import Parser, add_model_options, add_out_dir, check_at_least, res
 
 # Advice that commands/main.py adds to the error if the disk is full.
 FULL_DISK = '; {out_dir} has the results so far'
-# Maximum number of confusions, of classes and of images to print.
+# Maximum number of lines in each printed list: confusions, classes, images.
 NUM_PRINTED = 5
 
 
 def add_options(parser: Parser) -> None:
     add_model_options(parser)
     parser.add_argument('--split', choices=['val', 'test'], default='val', help='dataset split (default: %(default)s)')
-    add_out_dir(parser, 'mistakes', overwrite='replace the files of an earlier run')
+    add_out_dir(parser, 'mistakes', overwrite_help='replace the files of an earlier run')
     parser.add_argument(
         '--worst', type=int, default=20, metavar='N', help='draw the N worst images (default: %(default)s)'
     )
@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
     model = load_for_command(model_files, args.device, args.score_thr, args.trust_checkpoint)
     settings = (cfg.get(loader_key) or {}).get('dataset')
     if not settings:
-        raise UserError(f'the config has no {loader_key} with a dataset. Add one')
+        raise UserError(f'the config has no {loader_key} with a dataset. Add one, or use another --split')
     with silence_output():
         dataset = build_dataset(settings, model.scope)
     classes = dataset.metainfo.get('classes') or ()
@@ -72,22 +72,22 @@ def main(args: argparse.Namespace) -> None:
         mistakes = evaluate_images(model, dataset, args.worst, args.batch_size, progress)
     title = f'{Path(model_files.checkpoint).name} of {model_files.config.name}, {args.split} split'
     write_mistakes(args.out_dir, model, dataset, mistakes, title)
-    print(f'{len(dataset)} images, {COUNTED_UNITS[model.task]} (ground truth → prediction):')
+    print(f'{len(dataset)} images. Counted {COUNTED_UNITS[model.task]} (ground truth → prediction):')
     for line in summarise_confusion_matrix(mistakes.confusion_matrix, model.classes, NUM_PRINTED):
         print(f'    {line}')
     if mistakes.curves is not None:
         best = mistakes.curves.overall.best_threshold
         print(
             f'F1 of all objects is highest at a confidence threshold of {best:.2f}. This report uses '
-            f'{model.score_thr:.2f}. To change it, use --score-thr here and in mmgcvit predict'
+            f'{model.score_thr:.2f}. To change the threshold, use --score-thr here and in mmgcvit predict'
         )
     scores = score_classes(mistakes, model)
     weakest = sorted(scores, key=lambda name: scores[name]['f1'])[:NUM_PRINTED]
-    print('classes with the lowest F1')
+    print('classes with the lowest F1:')
     for name in weakest:
         row = {key: value for key, value in scores[name].items() if value is not None}
         print(f'    {name}: ' + ', '.join(f'{key} {value:.4g}' for key, value in row.items()))
-    print(f'worst images by {SCORES[model.task]}')
+    print(f'worst images by {SCORES[model.task]}:')
     for image in mistakes.worst[:NUM_PRINTED]:
         print(f'    {image.score:.3f} {image.path}: {image.summary}')
     print(f'report: {args.out_dir / "report.html"}')

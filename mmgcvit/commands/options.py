@@ -29,7 +29,7 @@ OPTIONAL_CHECKPOINT = (
 
 
 def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_dirs/CONFIG_NAME') -> None:
-    """Add the options that training and testing share: those of OpenMMLab's scripts, and some of this project."""
+    """Add the options that ``mmgcvit train`` and ``mmgcvit test`` share. OpenMMLab's scripts have some of them too."""
     parser.add_argument('--work-dir', help=f'folder for logs and checkpoints (default: {work_dir})')
     add_cfg_options(parser)
     parser.add_argument(
@@ -57,7 +57,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse_args(command: ModuleType) -> argparse.Namespace:
-    """Parse this process's arguments with a command's options. The first line of its docstring is the description."""
+    """Parse this process's arguments with the options of ``command``, the module of a command."""
+    # The description is the first line of the docstring, without the usage that it may end with.
     parser = Parser(description=re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0]))
     command.add_options(parser)
     return parser.parse_intermixed_args() if parser.is_intermixed else parser.parse_args()
@@ -131,7 +132,7 @@ def add_model_options(
 
     Args:
         parser: The parser of the command.
-        checkpoint: The help text of CHECKPOINT. None does not add CHECKPOINT, for commands that find out themselves
+        checkpoint: The help text of CHECKPOINT. With None, CHECKPOINT is not added: the command itself finds out
             whether the argument after CONFIG is a checkpoint.
         device: Whether to add ``--device``. Otherwise the command runs on the CPU.
     """
@@ -154,21 +155,21 @@ def load_model(args: argparse.Namespace) -> tuple[ModelFiles, Predictor]:
     )
 
 
-def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite: str) -> None:
-    """Add ``--out-dir``, for :func:`resolve_out_dir`, and ``--overwrite`` with the help text ``overwrite``."""
+def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite_help: str) -> None:
+    """Add ``--out-dir`` and ``--overwrite``. The command calls :func:`resolve_out_dir`, which chooses the folder."""
     parser.set_defaults(default_dir=Path(default))
     parser.add_argument('--out-dir', type=Path, help=f'output folder (default: {default}, then {default}2, ...)')
-    parser.add_argument('--overwrite', action='store_true', help=overwrite)
+    parser.add_argument('--overwrite', action='store_true', help=overwrite_help)
 
 
 def resolve_out_dir(args: argparse.Namespace) -> None:
-    """Without ``--out-dir``, use the default folder, or a numbered one if it exists and is not to be overwritten."""
+    """Without ``--out-dir``, use the default folder. Number it if it has files, unless ``--overwrite`` is set."""
     if args.out_dir is None:
         args.out_dir = args.default_dir if args.overwrite else find_free_path(args.default_dir)
 
 
 def check_at_least(args: argparse.Namespace, **minimums: int) -> None:
-    """Raise a UserError if an option, or one of its values, is below its minimum. None is allowed."""
+    """Raise a UserError if an option, or one of its values, is below its minimum. An option may be None."""
     for name, minimum in minimums.items():
         option = getattr(args, name)
         for value in option if isinstance(option, list | tuple) else [option]:

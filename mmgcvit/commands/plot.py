@@ -2,12 +2,14 @@
 
 import argparse
 import math
+import re
 from pathlib import Path
 
 from .options import Parser
 
-# Endings of the log keys whose best value is the lowest.
-LOWER_IS_BETTER = ('loss', 'error')
+# Log keys whose lowest value is best, and those of mmengine that have no best value.
+LOWER_IS_BETTER = re.compile('loss|error')
+NEUTRAL = re.compile('lr|grad_norm|time|memory')
 
 
 def add_options(parser: Parser) -> None:
@@ -23,7 +25,7 @@ def add_options(parser: Parser) -> None:
         '--out',
         type=Path,
         metavar='FILE.png',
-        help='file: .png, .pdf or .svg (default: curves.png in the first work dir)',
+        help='output file: .png, .pdf or .svg (default: curves.png in the first work dir)',
     )
 
 
@@ -39,6 +41,10 @@ def main(args: argparse.Namespace) -> None:
         for key in args.keys or curves:
             points = {step: value for step, value in curves.get(key, {}).items() if math.isfinite(value)}
             if points:
-                best = (min if key.endswith(LOWER_IS_BETTER) else max)(points, key=points.get)
-                print(f'    {key} {points[max(points)]:.4g} at {max(points)}; best {points[best]:.4g} at {best}')
+                best = (min if LOWER_IS_BETTER.search(key) else max)(points, key=points.get)
+                last = max(points)
+                # COCO's scores are -1 if there are no objects of that size.
+                has_best = not NEUTRAL.search(key) and points[best] != -1
+                text = f', best {points[best]:.4g} (step {best})' if has_best else ''
+                print(f'    {key}: last {points[last]:.4g} (step {last}){text}')
     print(f'curves: {out}')

@@ -61,7 +61,7 @@ def add_options(parser: Parser) -> None:
         '--iou',
         type=float,
         metavar='IOU',
-        help="IoU threshold of another NMS (by class) after the config's (default: no other NMS)",
+        help="IoU threshold of a second NMS (by class) after the config's (default: no second NMS)",
     )
     parser.add_argument('--track', action='store_true', help='track objects in videos (needs the package lap)')
     parser.add_argument('--hide-labels', action='store_true', help='draw no class names and scores')
@@ -80,7 +80,7 @@ def main(args: argparse.Namespace) -> None:
         raise UserError('--no-save-vis and --no-save-pred together write nothing. Remove one of them')
     check_model_files(args.config, args.checkpoint)
     if not patterns:
-        hint = '. Everything after --classes is read as a class: put INPUT before it' if args.classes else ''
+        hint = '. Everything after --classes is read as a class. Put INPUT before --classes' if args.classes else ''
         raise UserError(
             f'no INPUT given. After CONFIG [CHECKPOINT], pass images, videos, folders or glob patterns{hint}'
         )
@@ -119,17 +119,17 @@ def main(args: argparse.Namespace) -> None:
     try:
         run.predict(inputs, args.frames)
     finally:
-        counts = [format_count(run.images, 'image')] if inputs.images else []
-        counts += [format_count(run.frames, 'frame')] if inputs.videos else []
+        counts = [format_count(run.num_images, 'image')] if inputs.images else []
+        counts += [format_count(run.num_frames, 'frame')] if inputs.videos else []
         skipped = f', {len(run.failed)} skipped' if run.failed else ''
         pictures = '' if args.no_save_vis else f', pictures in {args.out_dir / "vis"}'
         print(f'{" and ".join(counts)} predicted{skipped}: {args.out_dir}{pictures}')
     if run.failed:
-        raise UserError(f'{len(run.failed)} inputs could not be read. See the messages above')
+        raise UserError(f'{len(run.failed)} inputs could not be predicted. See the messages above')
 
 
 def find_labels(names: list[str] | None, model: Predictor) -> list[int] | None:
-    """Return the class indices of ``--classes``. Raise a UserError for names that the model does not have."""
+    """Return the class indices of ``--classes``, a detector's option. Raise a UserError for unknown names."""
     if names is not None and model.task != 'detection':
         raise UserError(f'--classes is only for detectors, and this is a {model.task} model. Remove the option')
     unknown = [name for name in names or () if name not in model.classes]
@@ -142,7 +142,10 @@ def find_labels(names: list[str] | None, model: Predictor) -> list[int] | None:
 
 
 def split_checkpoint_and_inputs(args: argparse.Namespace) -> tuple[str | None, list[str]]:
-    """Split the arguments after CONFIG into the checkpoint (or None) and the inputs."""
+    """Split the arguments after CONFIG into the checkpoint (or None) and the inputs.
+
+    If CONFIG has no default checkpoint, the first of several is the checkpoint, whatever its suffix.
+    """
     rest = list(args.rest)
     is_checkpoint = rest and (rest[0].startswith(URL_SCHEMES) or rest[0].lower().endswith(CHECKPOINT_SUFFIXES))
     if is_checkpoint or (len(rest) > 1 and not is_checkpoint_optional(args.config)):

@@ -29,10 +29,10 @@ def add_options(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    # If there is one argument after CONFIG, argparse stores it as the checkpoint, but it is the target.
+    # If CONFIG is followed by one argument, argparse stores it in args.checkpoint, but it is the output file.
     checkpoint, target = (args.checkpoint, args.target) if args.target else (None, args.checkpoint)
     if target is None and not Path(args.config).is_dir():
-        raise UserError(f'no output file given. Add one, for example model{SUFFIX}. Only a work dir has a default')
+        raise UserError(f'no output file given. Add one, for example model{SUFFIX}. It is optional only for a work dir')
     args.checkpoint, target = checkpoint, Path(target or Path(args.config, f'model{SUFFIX}'))
     check_target(target, SUFFIX, overwrite=None)
     check_model_files(args.config, args.checkpoint)

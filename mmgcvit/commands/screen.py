@@ -10,13 +10,13 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
 SIGINT_EXIT_CODE = 128 + signal.SIGINT
-# Hundreds of lines that are printed at import or before a run starts. Those of a run are in its log file too.
+# Hundreds of lines that are printed at import, or logged before a run starts (its log file has them too).
 STARTUP_MESSAGES = re.compile(
     r'^Could not import OneDL|INFO(\x1b\[0m)? - '
     r'(\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --|mmcv has no compiled operators)'
     r'|Failed to search registry with scope "\w+" in the "function" registry tree'
 )
-# STARTUP_MESSAGES are searched in this many characters at the start of a text.
+# Number of characters at the start of a text in which STARTUP_MESSAGES are searched.
 MAX_SEARCHED = 400
 NEEDLESS_WARNINGS = (
     'faster_coco_eval is not installed|Default ``avg_non_ignore`` is False|`reduce_zero_label` will be deprecated'

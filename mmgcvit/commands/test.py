@@ -15,14 +15,14 @@ FULL_DISK = ': the test could not write to {work_dir} and has stopped. Free some
 def add_options(parser: Parser) -> None:
     add_config_and_checkpoint(parser)
     parser.add_argument('--show-dir', metavar='FOLDER', help='write all images with drawn predictions into FOLDER')
-    parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to this file')
+    parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to FILE.pkl')
     parser.add_argument('--tta', action='store_true', help="use test-time augmentation (the config's tta_pipeline)")
     parser.add_argument(
         '--test-data',
         metavar='CONFIG',
         help="test on this config's data, for example configs/_base_/datasets/imagenet_v2.py",
     )
-    add_common_options(parser, work_dir='work_dirs/CONFIG_NAME; for a work dir, its subfolder test')
+    add_common_options(parser, work_dir='CONFIG/test for a work dir, else work_dirs/CONFIG_NAME')
     # Options may stand between CONFIG and CHECKPOINT.
     parser.is_intermixed = True
 

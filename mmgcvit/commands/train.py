@@ -66,22 +66,23 @@ def add_options(parser: Parser) -> None:
     resume_or_overwrite.add_argument(
         '--overwrite',
         action='store_true',
-        help='start a new run; its first iteration removes earlier checkpoints',
+        help='start a new run; remove earlier checkpoints after its first iteration',
     )
     parser.add_argument(
         '--log-to',
         nargs='+',
         default=[],
         choices=('tensorboard', 'wandb'),
-        help='also log to TensorBoard (to view: --logdir WORK_DIR) or your W&B account',
+        help='also log to TensorBoard (view: tensorboard --logdir WORK_DIR) or your W&B account',
     )
     add_common_options(parser)
 
 
 def check_args(args: argparse.Namespace) -> None:
-    """Require either a CONFIG or ``--data``, and reject options that cannot be combined with it."""
+    """Require a CONFIG or ``--data``, but not both. Reject options that do not fit the given one."""
     if (args.config is None) == (args.data is None):
-        raise UserError('expected either a CONFIG or --data FOLDER, not both')
+        given = 'neither' if args.config is None else 'both'
+        raise UserError(f'expected either a CONFIG or --data FOLDER, got {given}')
     given = list_data_options(args)
     if args.data is None and given:
         raise UserError(
@@ -89,7 +90,8 @@ def check_args(args: argparse.Namespace) -> None:
         )
     if args.data is not None and args.launcher != 'none':
         raise UserError(
-            '--data trains in one process. To use several GPUs, run tools/dist_train.sh with the config that it writes'
+            '--data trains in one process. To use several GPUs, run tools/dist_train.sh with the config that --data '
+            'writes'
         )
     check_at_least(args, epochs=1, image_size=32, batch_size=1, lr=0, workers=0)
     if args.config is not None and Path(args.config).is_dir():
@@ -100,7 +102,7 @@ def check_args(args: argparse.Namespace) -> None:
 
 
 def list_data_options(args: argparse.Namespace) -> list[str]:
-    """List the options of the command line that require ``--data``."""
+    """List the given options that require ``--data``."""
     return [f'--{name.replace("_", "-")}' for name in DATA_OPTIONS if getattr(args, name) is not None]
 
 
@@ -135,7 +137,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def prepare_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> tuple[str, str]:
-    """Write the config for ``--data``, or take it from the run to resume; return its path and its work dir."""
+    """Write the config for ``--data``, or take that of the run to resume. Return the config's path and the work dir."""
     from ..datasets.own_data import extend_run, get_name_and_work_dir, make_config
     from ..engine.resume import require_unused
     from ..engine.setup import check_work_dir
@@ -151,7 +153,7 @@ def prepare_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> tuple
             )
         if args.epochs is not None:
             config, length = extend_run(config, dataset_info, args.epochs)
-            print(f'resuming until {length}. Config: {config}')
+            print(f'the resumed training ends after {length}. Config: {config}')
     else:
         if not args.overwrite:
             require_unused(work_dir)

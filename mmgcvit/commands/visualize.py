@@ -39,8 +39,8 @@ def add_options(parser: Parser) -> None:
     add_attention('--at', type=parse_point, metavar='X,Y', help='query position in image pixels (default: the centre)')
     text = 'stage index, from 0 (default: the last stage of at least 4 x 4 tokens whose Grad-CAM is not zero)'
     add_gradcam('--stage', help=text, **integer)
-    text = 'class name or index (default: the predicted class; of a detector that of the highest-scoring box, of a '
-    text += 'segmentor that of the most pixels)'
+    text = "class name or index (default: a classifier's predicted class, the class of a detector's highest-scoring "
+    text += "box, or a segmentor's class with the most pixels)"
     add_gradcam('--class', dest='class_name', metavar='NAME', help=text)
     text = "detector's box by index, from 0 in descending score, among the boxes of --class if given (default: 0)"
     add_gradcam('--box', help=text, **integer)
@@ -78,7 +78,7 @@ def main(args: argparse.Namespace) -> None:
         gradcam = visualization.compute_gradcam(model, image, args.class_name, args.box, args.stage)
         if not gradcam.cam.any():
             other_stage = gradcam.stage - 1 if gradcam.stage else 1
-            print(f'the map of class {gradcam.class_name} at stage {gradcam.stage} is zero. Try --stage {other_stage}')
+            print(f'class {gradcam.class_name} has a zero map at stage {gradcam.stage}. Try --stage {other_stage}')
         figure = visualization.draw_gradcam(gradcam)
     else:
         figure = visualization.draw_shifts(visualization.compute_shifts(model, image, args.head))

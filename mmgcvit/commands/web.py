@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f'--port {args.port}: expected an int from 1 to 65535')
     check_model_files(args.config, args.checkpoint)
     check_installed('the page', 'gradio')
-    # Gradio keeps uploaded files here and does not delete them.
+    # Gradio stores uploaded files in this folder, and does not delete them.
     with TemporaryDirectory() as os.environ['GRADIO_TEMP_DIR']:
         from ..web import build_page, serve_page
 

@@ -19,7 +19,7 @@ COCO_CATEGORIES = [{'id': i, 'name': name} for i, name in zip(USED_IDS, COCO_NAM
 
 
 def make_coco_categories(names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return categories in COCO's format for class names. Ids count from 1, except for exactly COCO's own 80 names."""
+    """Return categories in COCO's format for class names. Ids are 1, 2, ..., but COCO's ids for COCO's 80 names."""
     if list(names) == [category['name'] for category in COCO_CATEGORIES]:
         return COCO_CATEGORIES
     return [{'id': category_id, 'name': name} for category_id, name in enumerate(names, start=1)]
@@ -27,7 +27,7 @@ def make_coco_categories(names: Sequence[str]) -> list[dict[str, Any]]:
 
 def list_imagenet_folders() -> list[str]:
     """Return the names of ImageNet-1K's class folders (WordNet ids such as n01440764), ordered by class index."""
-    # mmpretrain has no list of the folders, only of the class names. Importing timm takes seconds, so import it here.
+    # mmpretrain has no list of the folders, only of the class names. Importing timm takes seconds, so do it only here.
     from timm.data import ImageNetInfo
 
     return ImageNetInfo('imagenet-1k').label_names()

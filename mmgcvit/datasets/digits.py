@@ -1,4 +1,4 @@
-"""Generate a small dataset of scikit-learn's scanned digits in the formats of COCO, ADE20K and ImageNet."""
+"""Compose images of scikit-learn's scanned digits, and write them in the formats of COCO, ADE20K and ImageNet."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,13 +16,14 @@ from ..files import write_image
 
 SPLITS = ('train', 'val')
 VAL_FRACTION = 0.2
-MAX_DIGITS = 5
-PLACEMENT_TRIES = 50
+MAX_DIGITS = 5  # in a scene
+PLACEMENT_TRIES = 50  # random positions and sizes tried for each digit
 # Ink ranges from 0 to 1. At DIGIT_INK or more a pixel belongs to the digit, below BACKGROUND_INK to the background.
 DIGIT_INK, BACKGROUND_INK = 0.4, 0.2
 CATEGORIES = [{'id': digit + 1, 'name': str(digit), 'supercategory': 'digit'} for digit in range(10)]
-# ADE20K's folder of each split. As in ADE20K, label 0 means "not labelled", and training and evaluation ignore it.
+# The names of ADE20K's folders for the splits.
 FOLDERS = {'train': 'training', 'val': 'validation'}
+# Labels. As in ADE20K, 0 means "not labelled", and training and evaluation ignore it.
 UNLABELLED, BACKGROUND, FIRST_DIGIT = 0, 1, 2
 
 
@@ -31,17 +32,18 @@ class Scene:
     """An image, (height, width, 3) in RGB, and its ground truth. Objects (digits) do not overlap."""
 
     image: NDArray[np.uint8]
-    # For each object: its label (the digit), its mask, and its scan (an index in scikit-learn's dataset of digits).
-    # The masks are (objects, height, width).
+    # The digit that each object shows.
     labels: list[int]
+    # The masks of the objects, (objects, height, width).
     masks: NDArray[np.bool_]
+    # The index of each object's scan in scikit-learn's dataset of digits.
     scans: list[int]
     # A mask, (height, width), of the digits' blurred edges, which are not labelled.
     unclear: NDArray[np.bool_]
 
 
 class SceneComposer:
-    """Compose scenes of a split (``'train'`` or ``'val'``), determined by the seed. ``size`` is at least 32 px."""
+    """Compose random scenes of a split (``'train'`` or ``'val'``). ``size`` is the default side, at least 32 px."""
 
     def __init__(self, split: str, size: int = 256, seed: int = 0) -> None:
         self.size = size
@@ -108,7 +110,7 @@ class SceneComposer:
         return noise.clip(0, 255, out=noise).astype(np.float32)
 
     def choose_class(self, digit: int, num_classes: int) -> int:
-        """Choose a random class index whose last digit is ``digit``; below ten classes: ``digit % num_classes``."""
+        """Choose a random class index ending in ``digit``. With under ten classes, return ``digit % num_classes``."""
         return int(self.rng.choice(range(digit % num_classes, num_classes, 10)))
 
 
@@ -122,8 +124,9 @@ def write_coco(
 ) -> None:
     """Write ``<root>/<split>2017/*.jpg`` and ``<root>/annotations/instances_<split>2017.json``.
 
-    Masks are written as RLE, or as polygons, which lose the holes of 0, 6, 8 and 9. The key ``scan`` is the digit's
-    index in scikit-learn's dataset. ``choose_category`` returns for a digit the index in ``categories``.
+    Masks are written as RLE or, if ``with_polygons`` is set, as polygons, which lose the holes of 0, 6, 8 and 9. The
+    additional key ``scan`` is the scan's index in scikit-learn's dataset. ``choose_category`` returns a digit's index
+    in ``categories``.
     """
     content: dict[str, Any] = {'images': [], 'annotations': [], 'categories': [*categories]}
     for image_id, scene in enumerate(scenes, start=1):
@@ -184,7 +187,7 @@ def write_ade20k(
 
 
 def write_imagenet(root: Path, composer: SceneComposer, split: str, copies: int) -> None:
-    """Write ``<root>/<split>/<digit>/<scan>_<copy>.jpg``: each scan ``copies`` times, in other colours."""
+    """Write ``<root>/<split>/<digit>/<scan>_<copy>.jpg``. Draw each scan ``copies`` times, in random colours."""
     for scan in composer.scans.tolist():
         for copy in range(copies):
             path = root / split / str(composer.digits[scan]) / f'{scan:04d}_{copy}.jpg'

@@ -1,4 +1,4 @@
-"""Read image sizes (from the files' headers) and segmentation maps with Pillow."""
+"""Read images with Pillow: sizes from the files' headers, decoding errors, and segmentation maps."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ IGNORE_INDEX = 255
 
 
 def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return (width, height) of an image as stored and after EXIF rotation. Raise a UserError if it is unreadable."""
+    """Return an image's (width, height) as stored, and after EXIF rotation. Raise a UserError for unreadable files."""
     try:
         with Image.open(path) as image:
             size = image.size
@@ -43,7 +43,7 @@ def find_read_error(path: Path) -> str | None:
 
 
 def read_segmentation_map(path: Path) -> NDArray[np.uint8]:
-    """Return the labels, (height, width). Raise a UserError if the file is unreadable or not one channel of 8 bits."""
+    """Return the labels, (height, width). Raise a UserError unless the file has one channel of at most 8 bits."""
     try:
         with Image.open(path) as image:
             mode, labels = image.mode, np.array(image)

@@ -1,7 +1,8 @@
 """Write miniatures of COCO, ADE20K and ImageNet-1K: the same folders and classes, with a few images of digits.
 
 Each function writes into a new folder. The seed determines the files. Objects of the classes 0, 10, 20, ... are drawn
-as the digit 0, those of the classes 1, 11, 21, ... as the digit 1, and so on.
+as the digit 0, objects of the classes 1, 11, 21, ... as the digit 1, and so on. With n < 10 classes, digit d shows the
+class d % n.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from .classes import COCO_CATEGORIES
 from .digits import SPLITS, Scene, SceneComposer, draw_labels, write_ade20k, write_coco
 
 NUM_COCO_IMAGES, NUM_ADE20K_IMAGES = {'train': 16, 'val': 6}, {'train': 8, 'val': 4}
-# Shapes (height, width) that the images have in turn: common ones of COCO and ADE20K, but small ones for ImageNet.
+# Shapes (height, width), used in turn. The first two lists have common shapes of the datasets, the third small ones.
 COCO_SHAPES = ((480, 640), (640, 480), (427, 640), (640, 427), (640, 640), (360, 640))
 ADE20K_SHAPES = ((512, 683), (683, 512), (512, 512), (450, 600))
 IMAGENET_SHAPES = ((48, 64), (64, 48), (56, 56))
@@ -44,7 +45,7 @@ def write_miniature_ade20k(root: Path, num_classes: int = 150, seed: int = 0) ->
 
 
 def label_horizon(scene: Scene, composer: SceneComposer, num_classes: int) -> NDArray[np.uint8]:
-    """Return a segmentation map, (height, width): a class for the upper half, one for the lower, and the digits."""
+    """Return a segmentation map, (height, width): each half has a random class, over which the digits are drawn."""
     above, below = composer.rng.integers(1, num_classes, size=2, endpoint=True)
     labels = np.full(scene.unclear.shape, above, dtype=np.uint8)
     labels[len(labels) // 2 :] = below
@@ -52,7 +53,7 @@ def label_horizon(scene: Scene, composer: SceneComposer, num_classes: int) -> ND
 
 
 def write_miniature_imagenet(root: Path, folders: Sequence[str], seed: int = 0, per_folder: int = 1) -> None:
-    """Write ``<root>/{train,val}/<folder>/*.JPEG``. ``folders`` has the name of each class's folder."""
+    """Write ``<root>/{train,val}/<folder>/*.JPEG``. ``folders`` are the names of the class folders."""
     for split in SPLITS:
         composer = SceneComposer(split, seed=seed)
         scans = {digit: [scan for scan in composer.scans if composer.digits[scan] == digit] for digit in range(10)}

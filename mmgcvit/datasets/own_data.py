@@ -16,8 +16,9 @@ from ..files import find_free_path, make_absolute, write_text
 from .checks.sources import iter_unwrapped_datasets
 from .formats import DatasetInfo, write_annotations
 
-# The values of --size. The smallest starts from weights in this project, the others from weights of GC ViT's authors.
+# The smallest --size. By default, it starts from weights in this project.
 MINI = 'mini'
+# The other values of --size, with their names in configs. By default, they start from weights of GC ViT's authors.
 SIZES = {'xxtiny': 'xxt', 'xtiny': 'xt', 'tiny': 't', 'small': 's', 'base': 'b', 'large': 'l'}
 DEMO_WEIGHTS = 'demo/weights'
 CHECKPOINT_URL = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_{}.pth.tar'
@@ -43,7 +44,7 @@ class Recipe:
 
 # full_config, mini_config and image_size of both detectors.
 DETECTOR = ('mask_rcnn_gcvit_{}', 'mask_rcnn_gcvit_digits', 192)
-# By type of annotations.
+# The recipe for each type of annotations.
 RECIPES = {
     'boxes': Recipe('detect', 'Faster R-CNN', 'custom_coco_boxonly', *DETECTOR),
     'masks': Recipe('segment', 'Mask R-CNN', 'custom_coco', *DETECTOR),
@@ -52,13 +53,14 @@ RECIPES = {
         'classify', 'a classifier', 'custom_cls', 'gcvit_{}_in1k', 'gcvit_digits_cls', 64, sizes=tuple(SIZES)
     ),
 }
-# The template for the smallest size, where it is not the recipe's.
+# Templates that the smallest size uses instead of the recipe's.
 MINI_TEMPLATES = {'custom_coco_boxonly': 'custom_coco_small'}
-# The learning rate of the smallest classifier. The template's is too low for it.
+# The learning rate of the smallest classifier, for which the template's learning rate is too low.
 MINI_LR = 1e-3
-# The default length of a training: the number of images it sees (larger sizes, mini), and the minimum number of epochs.
+# The default length of training: NUM_SEEN images (NUM_SEEN_MINI for MINI), but at least MIN_EPOCHS epochs.
 NUM_SEEN, NUM_SEEN_MINI, MIN_EPOCHS = 6000, 1600, 12
-# The config's folder in the work dir, or made2 if it exists (--overwrite): an earlier run's config uses files in made.
+# The folder in the work dir for the config and annotation files. If it exists (with --overwrite), made2 is used,
+# because the earlier config reads the annotation files in made.
 CONFIG_FOLDER = 'made'
 # Arguments of transforms that are image sizes in pixels.
 SIZE_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
@@ -148,9 +150,9 @@ def extend_run(config: Path, dataset: DatasetInfo, epochs: int) -> tuple[Path, s
     """Write a config that trains a run for ``epochs`` epochs. Return its path, and the length as text.
 
     Args:
-        config: The run's whole config, which it has written into its work dir.
+        config: The config with all settings, which mmengine has written into the run's work dir.
         dataset: The run's data.
-        epochs: The new number of epochs.
+        epochs: The new total number of epochs.
     """
     first_config, cfg = config.parent / CONFIG_FOLDER / config.name, Config.fromfile(config)
     dataset.split_validation()
@@ -168,20 +170,20 @@ def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
     template = MINI_TEMPLATES.get(recipe.template, recipe.template) if is_mini else recipe.template
     cfg = Config.fromfile(config_path(f'{template}.py'))
     if template == recipe.template:
-        # The template has the tiny network. Merge what another size changes, then again what the template changes.
+        # The template has the tiny network. Merge the changes of another size, then the template's own changes again.
         network_config = f'demo/{recipe.mini_config}.py' if is_mini else f'{recipe.full_config.format(SIZES[size])}.py'
         tiny_config = f'{recipe.full_config.format("t")}.py'
         tiny, network = (Config.fromfile(config_path(path)) for path in (tiny_config, network_config))
         network_overrides = find_overrides(tiny.to_dict(), network.to_dict())
         template_overrides = find_overrides(tiny.to_dict(), cfg.to_dict())
-        network_overrides.get('model', {}).pop('data_preprocessor', None)  # it is for the demo's small images
-        template_overrides['model'].pop('backbone', None)  # its window sizes are for larger networks
+        network_overrides.get('model', {}).pop('data_preprocessor', None)  # the demo's preprocessor is for small images
+        template_overrides['model'].pop('backbone', None)  # keep the window sizes of network_config
         for key in ('model', 'optim_wrapper', 'custom_hooks', 'auto_scale_lr') if is_mini else ('model',):
             for overrides in (network_overrides, template_overrides):
                 cfg.merge_from_dict({key: overrides[key]} if key in overrides else {})
         for loader in LOADERS if is_mini else ():
             if 'batch_size' not in template_overrides[loader]:
-                # Keep the validation's batch size: padding to the largest image of a batch would change the scores.
+                # Keep validation's batch size, because images are padded to the batch's largest, which changes scores.
                 batch_size = network[loader].batch_size if loader == 'train_dataloader' else cfg[loader].batch_size
                 cfg[loader].update(batch_size=batch_size, num_workers=2)
     if is_mini:
@@ -247,8 +249,11 @@ def set_length(cfg: Config, num_images: int, epochs: int | None, num_seen: int) 
 
 def set_data(cfg: Config, dataset: DatasetInfo) -> None:
     """Set a dataset's paths and classes in a config, and ``num_classes`` of the model's heads."""
+    splits = {'test': dataset.splits['val'], **dataset.splits}
+    if dataset.has_objects and not splits['test'].content['annotations']:
+        splits['test'] = splits['val']  # it cannot be scored
     for loader in LOADERS:
-        split = dataset.splits['train' if loader == 'train_dataloader' else 'val']
+        split = splits[loader.removesuffix('_dataloader')]
         settings = next(iter_unwrapped_datasets(cfg[loader].dataset))
         settings.data_root, settings.ann_file = '', make_portable_path(split.ann_file)
         settings.metainfo.classes, images = dataset.classes, make_portable_path(split.image_folder)
@@ -258,7 +263,8 @@ def set_data(cfg: Config, dataset: DatasetInfo) -> None:
         else:
             settings.data_prefix = {'img': images} if dataset.has_objects else images
     if dataset.has_objects:
-        cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = make_portable_path(dataset.splits['val'].ann_file)
+        cfg.val_evaluator.ann_file = make_portable_path(splits['val'].ann_file)
+        cfg.test_evaluator.ann_file = make_portable_path(splits['test'].ann_file)
     for name, settings in [*iter_settings(cfg.model, 'model'), ('', cfg.get('data_preprocessor'))]:
         # A region proposal network (rpn_head) always has one class.
         if isinstance(settings, dict) and 'num_classes' in settings and 'rpn_head' not in name:
@@ -294,8 +300,8 @@ def find_settings(base: Config, cfg: Config) -> dict[str, str]:
 def format_init_weights(cfg: Config) -> str:
     """Return a text that names the initial weights of a config and says what limits their use."""
     if cfg.get('load_from'):
-        return "mmgcvit's small model of digits, for a first look without a GPU; a larger --size needs a GPU"
+        return "mmgcvit's small model of digits, for a first look without a GPU. A larger --size needs a GPU"
     if not cfg.model.backbone.init_cfg:
-        return 'random weights: scores will be low without many thousand images; for other weights, set --pretrained'
+        return 'random weights: scores will be low without many thousand images. For other weights, set --pretrained'
     weights = cfg.model.backbone.init_cfg.checkpoint
     return f'the weights {weights}{", which are not for commercial use" if "nvidia" in weights else ""}'

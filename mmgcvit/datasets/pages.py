@@ -1,8 +1,8 @@
 """Compose pages of digits on which a network needs a global view to tell 6s from upside-down 9s.
 
-A page is a grid with at most one digit in each cell. All its digits are upright, or all are upside down. Each 3 and 7
-shows which. A 6 or 9 does not, because 9s are rotated scans of a 6. Therefore a network that sees only the cell of a
-6 or 9 can be right in half of the cases at best.
+A page is a grid with at most one digit in each cell. All its digits are upright, or all are upside down. A 3 or 7 shows
+which of the two. A 6 or 9 does not, because 9s are rotated scans of a 6. Therefore a network that sees only the cell of
+a 6 or 9 is right in half of the cases at best.
 """
 
 import numpy as np
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from .digits import DIGIT_INK, Scene, SceneComposer, draw_labels
 
-CELLS = 3  # per side of the page
-# Digits that show the orientation of the page, digits that do not, and how many of each are on a page.
+CELLS = 3  # number of cells along each side of the page
+# Digits that show the orientation of the page, and digits that do not.
 ORIENTED_DIGITS, AMBIGUOUS_DIGITS = (3, 7), (6, 9)
+# How many of each group are on a page.
 NUM_ORIENTED, NUM_AMBIGUOUS = 3, 4
 # Empty pixels around a digit in its cell, so that a prediction at stride 8 depends on this cell alone.
 MARGIN = 4
@@ -21,7 +22,7 @@ SMALLEST, LARGEST = 12, 16
 
 
 def compose_page(composer: SceneComposer) -> Scene:
-    """Compose a page, upside down with probability 1/2. Labels: 0 upright, 1 upside down; of 6 and 9: 2 and 3."""
+    """Compose a random page: upright (labels 0 for 3 and 7, 2 for 6 and 9) or upside down (labels 1 and 3)."""
     image, rng = composer.make_background(), composer.rng
     side = composer.size // CELLS
     inner_side = side - 2 * MARGIN

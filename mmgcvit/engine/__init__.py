@@ -1,5 +1,5 @@
-"""Train and test with mmengine's Runner. Read ``train.py`` first; ``resume.py`` explains how runs are resumed.
+"""Train and test with mmengine's Runner. Read ``train.py`` first; ``resume.py`` explains resuming.
 
-``hooks`` has one topic per file. ``loops`` makes resuming bit-exact. ``precision`` sets the data type of mixed
-precision and TF32. ``processes`` initialises the process group.
+``hooks`` has one topic per file. ``loops`` makes resuming bit-exact. ``precision`` chooses the data type of mixed
+precision and switches TF32. ``processes`` initialises the process group.
 """

@@ -1,7 +1,7 @@
 """Layer-wise learning rate decay for detectors and segmentors.
 
-mmdet's and mmseg's optimizer wrapper constructors know the layers of their own backbones only. mmpretrain's calls the
-model's ``get_layer_depth``, which only classifiers have. The constructor in this file calls the backbone's.
+mmdet's and mmseg's optimizer wrapper constructors know the layers of their own backbones only. mmpretrain's
+calls ``get_layer_depth`` of the model, which only classifiers have. The constructor in this file calls the backbone's.
 """
 
 from functools import partial
@@ -17,7 +17,7 @@ from .optim import MergedGroupsMixin
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor(MergedGroupsMixin, LearningRateDecayOptimWrapperConstructor):
-    """mmpretrain's constructor for any model whose ``backbone`` is of this package; it merges parameter groups.
+    """mmpretrain's constructor for models with a ``backbone`` of this package. It merges parameter groups too.
 
     With ``optim_wrapper=dict(constructor='mmgcvit.LayerDecayOptimWrapperConstructor', paramwise_cfg=dict(
     layer_decay_rate=0.9, norm_decay_mult=0.0))``, each block has 0.9 times the learning rate of the next block. Neck
@@ -30,8 +30,7 @@ class LayerDecayOptimWrapperConstructor(MergedGroupsMixin, LearningRateDecayOpti
         ineffective = [key for key, settings in keys.items() if 'lr_mult' in settings]
         if ineffective:
             raise UserError(
-                f'paramwise_cfg.custom_keys: layer-wise decay ignores lr_mult of {", ".join(ineffective)}. '
-                'Remove lr_mult there'
+                f'paramwise_cfg.custom_keys: layer-wise decay ignores lr_mult. Remove it from {", ".join(ineffective)}'
             )
         if 'get_layer_depth' not in kwargs:
             kwargs['get_layer_depth'] = partial(module.backbone.get_layer_depth, prefix='backbone.')

@@ -66,7 +66,7 @@ class SeededBatchSampler(Sampler):
     """Batch sampler that can start at any batch, and yields :class:`SeededIndices`. Call :meth:`begin` first.
 
     Args:
-        sampler: Sampler of indices. If it has a ``seed``, this is set to the run's seed.
+        sampler: Sampler of indices. If it has an attribute ``seed``, :meth:`begin` sets it to the run's seed.
         batch_size: Number of samples per batch on each rank.
         batch_sampler: Config of the batch sampler that makes the batches; by default torch's ``BatchSampler``.
         drop_last: Whether torch's ``BatchSampler`` drops an incomplete last batch.
@@ -89,11 +89,11 @@ class SeededBatchSampler(Sampler):
             )
         # Dataloader workers iterate over SeededIndices, but do not know the rank.
         self.rank = get_rank()
-        self.resume_state: tuple[int, int, int] | None = None
+        self.start: tuple[int, int, int] | None = None
 
     def begin(self, seed: int, iteration: int, num_skipped: int) -> None:
-        """Set the run's seed, the iteration of the next batch, and how many batches to skip without loading them."""
-        self.resume_state = seed, iteration, num_skipped
+        """Set the run's seed, the iteration of the first batch, and how many batches to skip without loading them."""
+        self.start = seed, iteration, num_skipped
         if hasattr(self.sampler, 'seed'):
             self.sampler.seed = seed
 
@@ -102,9 +102,9 @@ class SeededBatchSampler(Sampler):
         return len(self.batch_sampler)
 
     def __iter__(self) -> Iterator[SeededIndices]:
-        if self.resume_state is None:
+        if self.start is None:
             return
-        seed, first_iteration, num_skipped = self.resume_state
+        seed, first_iteration, num_skipped = self.start
         batches = self.repeat_batches() if self.endless else self.batch_sampler
         for iteration, indices in enumerate(islice(batches, num_skipped, None), first_iteration):
             yield SeededIndices(indices, seed, self.rank, iteration)
@@ -184,9 +184,10 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
         self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
         require_batches(self.batch_sampler)
         self.dataloader_iterator = BatchIterator(self)
-        # mmengine 0.10.7 has already started persistent workers. Start them again when hooks have set worker_init_fn.
+        # mmengine 0.10.7 has already started persistent workers. Without _iterator, new workers start after hooks have
+        # set worker_init_fn.
         self.dataloader._iterator = None
-        # Later versions of mmengine would not skip batches if this were True. BatchIterator skips without loading.
+        # If this were True, later versions of mmengine would not call BatchIterator.skip_iter.
         self.fast_forward_on_resume = False
 
     def run_iter(self, data_batch: Any) -> None:
@@ -197,7 +198,8 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
 class BatchIterator:
     """Iterator over the batches of an iteration-based loop, from the iteration at which the run resumes.
 
-    To skip the earlier batches, mmengine first calls ``skip_iter`` or, up to version 0.10.7, ``next`` for each batch.
+    To skip earlier batches, mmengine first calls ``skip_iter`` or, up to version 0.10.7, ``next`` for each batch. Both
+    load nothing.
     """
 
     def __init__(self, loop: IterBasedTrainLoop) -> None:

@@ -17,7 +17,7 @@ from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 # Keys of a parameter group that are not settings of the optimizer.
 NOT_SETTINGS = ('params', 'param_name', 'lr_mult', 'decay_mult')
-# Settings that choose the kernels of an optimizer step. The kernels' results differ by rounding only.
+# Settings that choose the kernels of an optimizer step. The results of kernels differ only by rounding.
 KERNEL_SETTINGS = ('fused', 'foreach')
 
 
@@ -33,7 +33,7 @@ class MergedGroupsMixin:
     def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs: Any) -> None:
         """Add a module's parameters to the groups ``params``. After the last parameter, merge the groups."""
         super().add_params(params, module, prefix=prefix, **kwargs)
-        # The constructor calls this function for submodules too, with their names as prefix.
+        # mmengine calls this method for submodules too, with their names as prefix.
         if prefix:
             return
         base = {'lr': self.base_lr, 'weight_decay': self.base_wd}
@@ -44,7 +44,7 @@ class MergedGroupsMixin:
             members = next((members for other, members in merged if other == settings), None)
             if members is None:
                 merged.append((settings, members := {}))
-            # As dict keys, a parameter that several modules share occurs once.
+            # In a dict, a parameter that several modules share occurs once.
             members |= dict.fromkeys(group['params'])
         params[:] = [{'params': list(members), **settings} for settings, members in merged]
 

@@ -39,20 +39,20 @@ class TF32Hook(Hook):
             backend.allow_tf32 = is_allowed
 
 
-# Lowest compute capability of GPUs that have bfloat16. Older GPUs report support for it but emulate it slowly.
+# Lowest compute capability of GPUs that have bfloat16. torch reports bfloat16 on older GPUs, which emulate it slowly.
 MIN_BFLOAT16_CAPABILITY = (8, 0)
 
 
 @OPTIM_WRAPPERS.register_module(name='AutoPrecisionOptimWrapper')
 def build_auto_precision_wrapper(dtype: str | None = None, **kwargs: Any) -> OptimWrapper:
-    """Build an optimizer wrapper for bfloat16 if the GPU supports it, else for float16. On a CPU, it is for float32.
+    """Build an optimizer wrapper for ``dtype``, by default bfloat16 or, on older GPUs, float16. On a CPU use float32.
 
-    mmengine's ``AmpOptimWrapper`` fails without a GPU and defaults to float16. It scales the loss with bfloat16 too,
-    where the scale doubles every 2,000 steps until it overflows (at step 222,000 with torch's defaults). So this
-    function disables loss scaling for bfloat16.
+    mmengine's ``AmpOptimWrapper`` fails without a GPU and defaults to float16. With bfloat16 it scales the
+    loss too, and the scale doubles every 2,000 steps until it overflows (at step 222,000 with torch's defaults). So
+    this function disables loss scaling for bfloat16.
 
     Args:
-        dtype: Data type on a GPU, ``'bfloat16'`` or ``'float16'``. By default, this function chooses it.
+        dtype: Data type on a GPU, ``'bfloat16'`` or ``'float16'``.
         **kwargs: Arguments of ``AmpOptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``,
             ``loss_scale`` (float16 only), ...
     """

@@ -23,7 +23,7 @@ CPU_MODEL_WRAPPER = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'b
 def join_process_group(cfg: Config) -> None:
     """Initialise the process group of a launcher, so that rank 0 can then run checks for all ranks.
 
-    Without a GPU, use gloo, because mmengine's ``init_dist`` needs GPUs. SyncBN needs GPUs too and is replaced by BN.
+    Without a GPU, use gloo, because mmengine's ``init_dist`` needs GPUs. Replace SyncBN, which needs GPUs too, by BN.
     """
     if cfg.launcher == 'none' or is_distributed():
         return
@@ -44,7 +44,7 @@ def join_process_group(cfg: Config) -> None:
 
 @contextmanager
 def leave_process_group_at_end() -> Iterator[None]:
-    """Destroy the process group at the end of a run, also if the run was preempted.
+    """Destroy the process group when a run ends or is preempted, but not after other errors.
 
     With gloo, exit the process here. Otherwise it sometimes aborts with "terminate called without an active exception",
     because a thread of ``ProcessGroupGloo`` asks for the GIL while Python exits, and the launcher reports a failed run.

@@ -1,7 +1,7 @@
 """Choose the checkpoint that a run resumes from, and allow one training at a time in a work dir.
 
-A training needs a work dir without checkpoints, unless it resumes from one of them (``--resume``) or removes all of
-them after its first iteration (``--overwrite``). A run is resumed in this order:
+A training needs a work dir without checkpoints, unless it resumes (``--resume``) or removes these checkpoints after its
+first iteration (``--overwrite``). A run is resumed in this order:
 
 1. :func:`choose_checkpoint` sets ``cfg.load_from``;
 2. ``checkpoints/safe_loading.py`` reads the file without running code from it;
@@ -46,7 +46,7 @@ def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
     """Find the latest readable checkpoint of a work dir. Return None if the work dir has no checkpoint.
 
     The latest is the checkpoint whose path is in the file ``last_checkpoint``. If it is truncated or missing, the
-    newest of the others is taken. The log warns of each unreadable checkpoint. ``mmgcvit predict`` calls this too.
+    newest of the others is taken. The log warns of unreadable checkpoints. ``mmgcvit predict`` uses this function too.
 
     Raises:
         CheckpointError: The work dir has checkpoints, but none can be read.
@@ -84,9 +84,9 @@ def read_last_checkpoint_path(work_dir: Path) -> Path | None:
 def choose_checkpoint(cfg: Config, resume: str | None) -> None:
     """Set ``cfg.resume`` and ``cfg.load_from`` for the option ``--resume`` or a config with ``resume=True``.
 
-    ``--resume`` without a checkpoint (``'auto'``) and ``resume=True`` without ``load_from`` choose the latest of the
-    work dir. If there is none, ``load_from`` becomes None and a new training starts. So the same command starts and
-    resumes a job.
+    ``--resume`` without a checkpoint (``'auto'``) and ``resume=True`` without ``load_from`` choose the latest
+    checkpoint of the work dir. If there is none, ``load_from`` becomes None and a new training starts. So the same
+    command starts and resumes a job.
 
     Raises:
         CheckpointError: The checkpoint does not exist, or no checkpoint in the work dir can be read.
@@ -125,7 +125,7 @@ def list_checkpoints(work_dir: str | Path) -> list[Path]:
 
 
 class OverwriteHook(Hook):
-    """For ``--overwrite``, remove an earlier run's checkpoints after the first iteration, in which most runs fail."""
+    """For ``--overwrite``, remove an earlier run's checkpoints after the first iteration, where most errors occur."""
 
     # Run before the hooks that save.
     priority = 'HIGH'
@@ -158,7 +158,7 @@ def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
 
 
 def find_changes(cfg: Config) -> dict[str, str]:
-    """Return and log the settings that differ from those of the resumed run: by name, as ``name: old -> new``.
+    """Log the settings that differ from the resumed run's. Return a dict from each name to ``name: old -> new``.
 
     The config in the checkpoint is parsed, but not executed.
     """

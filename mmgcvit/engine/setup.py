@@ -34,7 +34,7 @@ def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
 def load_config(
     path: str, options: Mapping[str, Any] | None = None, work_dir: str | None = None, launcher: str = 'none'
 ) -> Config:
-    """Read a config and apply the options. The default ``work_dir`` is the config's, or ``work_dirs/CONFIG_NAME``.
+    """Read a config and apply the options. The default of ``work_dir`` is the config's, else ``work_dirs/CONFIG_NAME``.
 
     Raises:
         UserError: The work dir cannot be written, the config cannot be read, or an option would have no effect.
@@ -70,7 +70,7 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
 
 
 def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
-    """Build mmengine's runner from a config and register the progress hook, if there is one."""
+    """Build mmengine's runner from a config. Register ``progress``, unless it is None."""
     if cfg.get('runner_type', 'Runner') != 'Runner':
         raise UserError(f'runner_type={cfg.runner_type} is not supported. Remove it, or set runner_type=Runner')
     runner = Runner.from_cfg(cfg)

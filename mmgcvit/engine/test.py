@@ -30,7 +30,7 @@ def run_test(
     """Test a checkpoint with a config from :func:`.setup.load_config`.
 
     Args:
-        cfg: Config. The options below change it in place.
+        cfg: Config. The other arguments change it in place.
         checkpoint: Path or URL of the checkpoint.
         test_data: Path of a config with other test data. This config is merged into ``cfg``.
         show_dir: Folder in which to save every image with its predictions.
@@ -51,7 +51,8 @@ def run_test(
     check_operators(cfg)
     join_process_group(cfg)
     call_on_rank_0(check_data, cfg, ['test_dataloader'])
-    cfg.load_from = checkpoint
+    # The config in the work dir of a resumed run has resume=True, which would load an optimizer state.
+    cfg.load_from, cfg.resume = checkpoint, False
     with (
         safe_checkpoint_loading(cfg.work_dir, [checkpoint] if trust_checkpoint else []) as read,
         open_progress(progress) as hook,
@@ -76,7 +77,7 @@ def enable_drawing(cfg: Config, folder: str) -> None:
 
 
 def build_dump_metric(cfg: Config, out: str) -> BaseMetric:
-    """For ``--out``, build the metric that pickles predictions. For mmdet, use mmdet's, which encodes masks as RLE."""
+    """For ``--out``, build the metric that pickles predictions. mmdet has its own, which encodes masks as RLE."""
     if cfg.get('default_scope') == 'mmdet':
         from mmdet.evaluation import DumpDetResults
 

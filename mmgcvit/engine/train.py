@@ -27,9 +27,9 @@ from .setup import build_runner, check_data
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
 WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
-# Prefixes of settings. If such a setting differs from the resumed run's, the LR schedule is recomputed.
+# If a setting with such a prefix differs from the resumed run's, NewScheduleHook recomputes the LR schedule.
 SCHEDULE_SETTINGS = ('train_cfg.max_', 'param_scheduler', 'optim_wrapper.optimizer.lr')
-# Values of --log-to, each with mmengine's visualization backend and the package that this needs.
+# Values of --log-to, each with mmengine's visualization backend and the package that the backend needs.
 TRACKERS = {
     'tensorboard': ('TensorboardVisBackend', 'tensorboard'),
     'wandb': ('WandbVisBackend', 'wandb'),
@@ -49,10 +49,10 @@ def train(
     """Train with a config from :func:`.setup.load_config`.
 
     Args:
-        cfg: Config. The options below change it in place.
+        cfg: Config. The other arguments change it in place.
         amp: Whether to train in mixed precision.
         auto_scale_lr: Whether to scale the learning rate from the config's batch size to the actual one.
-        resume: Path or URL of the checkpoint to resume from. ``'auto'`` is the latest in the work dir, if there is one.
+        resume: Path or URL of the checkpoint to resume from. ``'auto'`` means the work dir's latest, if it has any.
         overwrite: Whether to remove an earlier run's checkpoints from the work dir after the first iteration.
         log_to: Experiment trackers to log to: keys of :data:`TRACKERS`.
         progress: Whether to show progress bars in the terminal. The log is then written to its file only.
@@ -138,9 +138,9 @@ def warn_of_batch_size(cfg: Config) -> None:
 def compare_batch_sizes(cfg: Config, file_cfg: Config, world_size: int) -> str | None:
     """Return a warning if the learning rate was chosen for another effective batch size than this run's.
 
-    It was chosen for ``auto_scale_lr.base_batch_size`` times the accumulation steps in ``file_cfg``, the config without
-    options. If an option has changed the base batch size, the accumulation steps in ``cfg`` count instead. Return None
-    if the sizes are equal or unknown, or if mmengine scales the learning rate.
+    The learning rate was chosen for ``auto_scale_lr.base_batch_size`` times the accumulation steps in ``file_cfg``, the
+    config without options. If an option has changed the base batch size, use the accumulation steps in ``cfg`` instead.
+    Return None if the sizes are equal or unknown, or if mmengine scales the learning rate.
     """
     scaling = cfg.get('auto_scale_lr') or {}
     base, batch_size = scaling.get('base_batch_size'), (cfg.get('train_dataloader') or {}).get('batch_size')

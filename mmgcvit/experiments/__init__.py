@@ -1,7 +1,7 @@
 """Experiments on configs and models: dry runs, benchmarks, ablation tables. Only commands and configs import them.
 
-``dry_run`` tries a config on small images; ``benchmark`` measures time and memory of models; ``complexity`` counts
-parameters and multiply-adds; ``ablations`` reads and reports ablation tables; ``group_accuracy`` is a metric of one.
+``dry_run`` tries a config on small images. ``benchmark`` measures time and memory of models. ``complexity`` counts
+parameters and multiply-adds. ``ablations`` reads and reports ablation tables. One table's metric is ``group_accuracy``.
 """
 
 from collections.abc import Sequence

@@ -33,11 +33,11 @@ METRICS = {
 class Row:
     """A row of an ablation table."""
 
-    key: str  # its key in tables.yml, and the name of its folder
+    key: str  # its key in tables.yml, and the name of its work dir
     name: str  # the text that the table shows
     config: Path | None  # its config, with the paper's data and sizes
     published: Sequence[float] | None = None  # one score for each metric of the table
-    at_digits: Mapping[str, Any] | None = None  # its changes for the demo, if not those of its config
+    at_digits: Mapping[str, Any] | None = None  # its changes to the demo's config; None: those of ``config``
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Table:
     key: str
     title: str
     metrics: Sequence[str]  # keys of METRICS
-    baseline: Path | None  # the baseline config, or None if the table has only ``digits``
+    baseline: Path | None  # the baseline config; None if the table has only ``digits``
     rows: Sequence[Row]
     digits: Path | None = None  # the baseline config for the demo's data and sizes
 
@@ -66,7 +66,7 @@ def read_tables(path: Path) -> dict[str, Table]:
 
 
 def write_configs(table: Table, data: str, folder: Path) -> dict[str, Path]:
-    """Return the path of each row's config by the row's key. Unless ``data='own'``, write the configs first.
+    """Return each row's config path by the row's key. If ``data`` is not ``'own'``, write the configs first.
 
     Args:
         table: The table.
@@ -81,8 +81,8 @@ def write_configs(table: Table, data: str, folder: Path) -> dict[str, Path]:
         return {row.key: row.config for row in table.rows}
     base = table.digits if data == 'digits' else Path(data)
     if base is None or (data != 'digits' and table.baseline is None):
-        scales = [*(['own', 'CONFIG'] if table.baseline else []), *(['digits'] if table.digits else [])]
-        raise UserError(f'table {table.key} does not support --data {data}. Use --data {" or ".join(scales)}')
+        choices = [*(['own', 'CONFIG'] if table.baseline else []), *(['digits'] if table.digits else [])]
+        raise UserError(f'table {table.key} does not support --data {data}. Use --data {" or ".join(choices)}')
     folder.mkdir(parents=True, exist_ok=True)
     configs = {}
     for row in table.rows:

@@ -166,20 +166,20 @@ def build_from_config(config: str) -> nn.Module:
 
 
 def time_alternately(steps: Mapping[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each step in each round. The order rotates, so that other programs slow all steps alike."""
+    """Return each step's seconds, one per round. The order rotates, so that other programs slow all steps alike."""
     threads = torch.get_num_threads()
     timers = {name: Timer('step()', globals={'step': step}, num_threads=threads) for name, step in steps.items()}
     names, seconds = list(steps), {name: [] for name in steps}
     for round_index in range(rounds if names else 0):
         first = round_index % len(names)
         for name in names[first:] + names[:first]:
-            # torch calls the step once to warm up, then times as many calls as take 10 ms, at least one.
+            # torch warms up with at least one call, then times calls until 10 ms have passed.
             seconds[name].append(timers[name].blocked_autorange(min_run_time=0.01).median)
     return seconds
 
 
 def measure_peak_memory(name: str, case: Case, threads: int) -> int:
-    """Return the peak memory of two steps in bytes, minus the memory in use before.
+    """Return the peak memory of two steps in bytes, minus the memory in use before them.
 
     On a GPU it is the memory that torch allocates, on the CPU the resident memory of this process.
     """
@@ -199,13 +199,13 @@ def measure_peak_memory(name: str, case: Case, threads: int) -> int:
 
 
 def read_status(key: str) -> int:
-    """Return a memory size in /proc/self/status, which has kilobytes, in bytes."""
+    """Return a memory size from /proc/self/status in bytes. The file has kilobytes."""
     lines = Path('/proc/self/status').read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(key)) * 1024
 
 
 def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) -> str:
-    """Measure models in turns and return a Markdown table. Report models that fail on stderr and leave them out.
+    """Measure models in turns and return a Markdown table. Leave out models that fail, and name them on stderr.
 
     Raises:
         UserError: No model could run the case.

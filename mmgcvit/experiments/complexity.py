@@ -3,8 +3,8 @@
 torch's FlopCounterMode counts linear layers, convolutions and the matrix products of attention, but not norms,
 activations, resizing, RoIAlign and the sampling of deformable attention. Models run on torch's meta device, which
 computes only the shapes of tensors, so that large images take no time or memory. The transformers of the DETR and
-MaskFormer families also need the values of tensors, so they run on the CPU. There :func:`avoid_fused_attention` is
-needed, because FlopCounterMode does not count the CPU's fused attention kernel.
+MaskFormer families also need the values of tensors, so they run on the CPU. They run inside
+:func:`avoid_fused_attention`, because FlopCounterMode does not count the CPU's fused attention kernel.
 """
 
 from collections.abc import Callable, Iterator
@@ -44,11 +44,11 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def count_by_part(model: nn.Module, size: tuple[int, int]) -> list[Part]:
-    """Count the parameters and multiply-adds of each part of a model that runs in inference, for one image.
+    """Count the parameters and multiply-adds, for one image, of the parts of a model that run in inference.
 
     The model is one of mmpretrain, mmseg or mmdet. Two-stage detectors are counted with 1000 RoIs for boxes and 100 for
-    masks, segmentors without the auxiliary head, which only training uses, and trackers by their detector on one frame.
-    The model cannot be used afterwards, since parts of it are moved to the meta device.
+    masks. Of segmentors the auxiliary head is left out, because only training uses it. Of trackers only the detector is
+    counted, on one frame. The model cannot be used afterwards, since parts of it are moved to the meta device.
     """
     model = getattr(model, 'detector', model).eval()
     for name, child in model.named_children():
@@ -67,7 +67,7 @@ def count_by_part(model: nn.Module, size: tuple[int, int]) -> list[Part]:
 
 
 def iter_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
-    """Yield the name and module of each part, in the order in which they run, and a function that runs it."""
+    """Yield the name and module of each part, in the order in which they run, and a function that runs the part."""
     yield 'backbone', model.backbone, lambda feats: model.backbone(feats[0])
     if getattr(model, 'neck', None) is not None:
         yield 'neck', model.neck, model.neck
@@ -89,11 +89,13 @@ def iter_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
     elif getattr(model, 'bbox_head', None) is not None:
         yield 'box head', model.bbox_head, model.bbox_head
     else:
-        raise UserError(f'cannot count the parts of {type(model).__name__} after its backbone')
+        raise UserError(
+            f'cannot count {type(model).__name__}. Expected a roi_head, panoptic_head, decode_head, head or bbox_head'
+        )
 
 
 def is_part_of_transformer(model: nn.Module, child: str) -> bool:
-    """Return whether a model is of the DETR family, and this child is after its neck."""
+    """Return whether a model is of the DETR family, and its child of this name is after the neck."""
     return hasattr(model, 'forward_transformer') and child not in ('data_preprocessor', 'backbone', 'neck')
 
 

@@ -28,12 +28,12 @@ from ..errors import UserError
 
 # Dataloaders of a config, each with the split of the miniature dataset that it reads.
 LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val', 'test_dataloader': 'val'}
-ITERATIONS, BATCH_SIZE, NUM_EVAL_BATCHES = 2, 2, 3
+ITERATIONS, BATCH_SIZE, NUM_EVAL_BATCHES = 2, 2, 3  # the batch size is for training
 # Image sides are not scaled below this, in pixels.
 MIN_SIDE = 64
-# Config keys that are sizes in pixels if they are ints; floats are ratios.
+# Config keys whose integers are sizes in pixels. Their floats are ratios.
 PIXEL_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale', 'img_scales', 'max_size', 'stride')
-# Maximum numbers of boxes and queries per image. DINO chooses its queries among encoder tokens, 85 for a 64 px image.
+# Maximum numbers of boxes and queries per image. DINO chooses its queries among encoder tokens: 85 in a 64 px image.
 MAX_VALUES = {'nms_pre': 200, 'max_per_img': 50, 'num_queries': 50}
 MAX_SAMPLED_BOXES = 32
 Say = Callable[[str], None]  # prints a line
@@ -121,7 +121,7 @@ def divide_sides(value: Any, divisor: int) -> Any:
 
 
 def use_miniature(cfg: Config, root: Path) -> str:
-    """If the config's data are missing, write and use a miniature dataset with its classes. Return a note."""
+    """If the config's data are missing, write and use a miniature with the config's classes. Return a note."""
     datasets = [
         (split, dataset)
         for name, split in LOADERS.items()
@@ -136,8 +136,8 @@ def use_miniature(cfg: Config, root: Path) -> str:
         use_format = use_cifar if get_type_name(dataset).startswith('CIFAR') else MINIATURES.get(find_format(dataset))
         if use_format is None:
             raise UserError(
-                f'{missing[0]} does not exist, and mmgcvit cannot write sample data for {dataset.type}. It can do so '
-                'in the formats of COCO, ADE20K, ImageNet and CIFAR. Put your data at this path'
+                f'{missing[0]} does not exist, and mmgcvit cannot write sample data for {dataset.type}. It can '
+                'write the formats of COCO, ADE20K, ImageNet and CIFAR. Put your data at this path'
             )
         with DATASETS.switch_scope_and_registry(None) as registry:
             dataset_class = registry.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
@@ -154,7 +154,7 @@ def use_coco(dataset: ConfigDict, split: str, root: Path, metainfo: dict[str, An
     if not (root / 'coco').exists():
         miniature.write_miniature_coco(root / 'coco', make_coco_categories(metainfo.get('classes') or ('object',)))
     dataset.update(data_root=f'{root / "coco"}/', ann_file=f'annotations/instances_{split}2017.json')
-    # Not with update, because ConfigDict.update merges dicts and would keep other prefixes.
+    # Do not use update: ConfigDict.update merges dicts and would keep other prefixes.
     dataset.data_prefix = {'img': f'{split}2017/'}
 
 
@@ -219,7 +219,7 @@ def copy_weights(model: nn.Module) -> dict[str, torch.Tensor]:
 def run(cfg: Config, say: Say) -> None:
     """Build, train, save, resume, validate and test a config that :func:`shrink` has scaled down.
 
-    ``say`` is called with a line for each step. If a step raises an error, its line says so, and the error is raised.
+    ``say`` is called with a line for each step. If a step raises an error, its line says so, and ``run`` raises it.
     """
     step = partial(report_step, say)
     with step('build') as results:
@@ -273,7 +273,7 @@ def build(cfg: Config) -> Runner:
 
 
 def train(runner: Runner, cfg: Config) -> WatchTrainingHook:
-    """Train, and check that losses are finite and that every trainable parameter had a gradient."""
+    """Train. Check that losses are finite and, unless find_unused_parameters is set, all weights had gradients."""
     watch = WatchTrainingHook()
     runner.register_hook(watch)
     runner.train()

@@ -16,7 +16,7 @@ class GroupAccuracy(BaseMetric):
     """The accuracy (recall of pixels, in percent) of each class, averaged over the classes of each group.
 
     Args:
-        groups: The class names of each group. In the log a group's key follows ``accuracy/``.
+        groups: The class names of each group. A group is logged as ``accuracy/<group>``.
     """
 
     default_prefix = 'accuracy'

@@ -28,10 +28,10 @@ class Difference(NamedTuple):
 
 
 def compare(predictor: Predictor, path: Path) -> Difference:
-    """Compare a file with its model on random images, detectors with a score threshold of 0.
+    """Compare a file with its model on random images, with a score threshold of 0 for detectors.
 
     Raises:
-        UserError: The outputs differ by more than :data:`TOLERANCE`, or other objects are detected.
+        UserError: The outputs differ by more than :data:`TOLERANCE`, or the file detects other objects.
     """
     is_detector, content = predictor.task == 'detection', path.read_bytes()
     if is_detector:
@@ -97,7 +97,7 @@ def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.nd
             'image_indices': torch.cat([pred.labels.new_full((len(pred),), i) for i, pred in enumerate(predictions)]),
         }
         if network.roi_head.with_mask:
-            # mmdet's masks cover the whole image and the file's only the box, so compare with those of the graph.
+            # mmdet's masks cover the whole image, the file's only the box. So expect the masks of the traced module.
             graph = build_export_module(predictor)
             objects = (outputs['boxes'], outputs['labels'], outputs['image_indices'])
             outputs['masks'] = graph.predict_masks(graph.extract_feature_maps(images), *objects)
@@ -122,15 +122,15 @@ def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predic
 # Maximum share of objects without a match, weighted by score. A few are normal, since rounding of an IoU or a score can
 # change which low-scoring boxes NMS keeps. If the graph is wrong, most objects have no match.
 MAX_UNMATCHED = 0.02
-# Two objects match if their labels and images are equal, and their scores and their box coordinates, divided by the
-# image's longer side, differ by at most this.
+# Two objects match if their labels and images are equal, their scores differ by at most this, and their coordinates by
+# at most this times the image's longer side.
 MATCH_TOLERANCE = 1e-3
 
 
 def match_objects(
     outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], size: tuple[int, int]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return the objects that both the file and the model find in images of ``size`` (height, width), in one order."""
+    """Return the objects that both the file and the model find, in the same order. ``size``: height, width."""
     indices, expected_indices = [], []
     for i, box in enumerate(expected['boxes']):
         is_match = np.abs(outputs['boxes'] - box).max(axis=1, initial=0.0) <= MATCH_TOLERANCE * max(size)
@@ -144,8 +144,9 @@ def match_objects(
     for objects, matched in ((outputs, indices), (expected, expected_indices)):
         if objects['scores'][matched].sum() < (1 - MAX_UNMATCHED) * objects['scores'].sum():
             raise UserError(
-                f'of the {len(expected["scores"])} objects that the model detects in random images, the ONNX file '
-                f'detects only {len(indices)}, so no file is written. To write it without this check, add --no-check'
+                f'in random images the model detects {len(expected["scores"])} objects and the ONNX file '
+                f'{len(outputs["scores"])}. Only {len(indices)} match, so no file is written. To write it '
+                'without this check, add --no-check'
             )
     matches = {name: outputs[name][indices] for name in outputs}
     return matches, {name: expected[name][expected_indices] for name in expected}

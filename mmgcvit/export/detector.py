@@ -33,12 +33,12 @@ SUPPORTED = (
     "Export supports mmdet's Faster, Mask and Cascade R-CNN with RPNHead, ConvFCBBoxHead, FCNMaskHead, "
     "DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
 )
-# Scores are from 0 to 1. A box that is dropped gets the score NO_OBJECT; scores above the threshold are of other boxes.
+# Scores are from 0 to 1. A box that is dropped gets the score NO_OBJECT, which is below OBJECT_THRESHOLD.
 NO_OBJECT, OBJECT_THRESHOLD = -1.0, -0.5
 
 
 class DetectorGraph(nn.Module):
-    """A two-stage detector of mmdet for tracing, in eval mode. :func:`check_supported` says which are supported."""
+    """A two-stage detector of mmdet for tracing, in eval mode. :func:`check_supported` rejects unsupported ones."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class DetectorGraph(nn.Module):
         return self.neck(self.backbone(pad_images(images, self.size_divisor)))
 
     def predict_proposals(self, feature_maps: tuple[Tensor, ...], size: Tensor) -> tuple[Tensor, Tensor]:
-        """Return boxes (B, P, 4) by descending score, and a mask (B, P), False where an image has fewer proposals."""
+        """Return boxes (B, P, 4) by descending score, and a mask (B, P): False after an image's last proposal."""
         scores, deltas = self.rpn_head(feature_maps)
         anchors = self.rpn_head.prior_generator.grid_priors([s.shape[-2:] for s in scores], device=size.device)
         nms_pre = self.rpn_cfg.get('nms_pre', -1)
@@ -88,7 +88,7 @@ class DetectorGraph(nn.Module):
             top_scores, order = select_top_scores(logits.permute(0, 2, 3, 1).flatten(1).sigmoid(), nms_pre)
             level_deltas = level_deltas.permute(0, 2, 3, 1).reshape(level_deltas.shape[0], -1, 4)
             levels.append((top_scores, gather_rows(level_deltas, order), level_anchors[order]))
-        # NMS is applied to each level separately, so the levels are the class dimension of ONNX's NonMaxSuppression.
+        # NMS is applied to each level separately, so the levels are passed as classes to ONNX's NonMaxSuppression.
         scores_by_level = [
             torch.cat([s if i == level else fill_no_object(s) for i, (s, _, _) in enumerate(levels)], dim=1)
             for level in range(len(levels))
@@ -110,10 +110,11 @@ class DetectorGraph(nn.Module):
         In a cascade each head refines the boxes of the previous head. The heads' logits are averaged before softmax.
         """
         batch, proposals = boxes.shape[:2]
-        indices = torch.arange(batch, device=boxes.device, dtype=boxes.dtype)[:, None, None].expand(-1, proposals, -1)
+        image_indices = torch.arange(batch, device=boxes.device, dtype=boxes.dtype)
+        image_indices = image_indices[:, None, None].expand(-1, proposals, -1)
         logits = []
         for stage, (head, extractor) in enumerate(zip(self.box_heads, self.box_extractors, strict=True)):
-            rois = torch.cat([indices, boxes], dim=-1).flatten(0, 1)
+            rois = torch.cat([image_indices, boxes], dim=-1).flatten(0, 1)
             head_logits, deltas = head(extract_roi_features(extractor, feature_maps, rois))
             # Use reshape, because the exporter would turn the sizes of unflatten into constants.
             logits.append(head_logits.reshape(batch, proposals, -1))
@@ -153,7 +154,7 @@ def pad_images(images: Tensor, divisor: int) -> Tensor:
 def select_objects(boxes: Tensor, scores: Tensor, rcnn_cfg: ConfigDict) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Apply NMS to boxes (B, K, P, 4), scores (B, K, P). Return boxes (N, 4), scores, labels and image indices (N,)."""
     iou_threshold, score_thr = rcnn_cfg.nms.iou_threshold, rcnn_cfg.score_thr
-    # NonMaxSuppression takes the same boxes for all classes. Here they differ, so each class is passed as an image.
+    # NonMaxSuppression takes the same boxes for all classes. Here each class has its own, so pass it as an image.
     kept = apply_nms(boxes.flatten(0, 1), scores.flatten(0, 1).unsqueeze(1), iou_threshold, score_thr)
     top_scores, order = select_top_scores(kept.reshape_as(scores).flatten(1), rcnn_cfg.max_per_img)
     image, rank = (top_scores > OBJECT_THRESHOLD).nonzero().unbind(1)
@@ -170,7 +171,7 @@ def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size:
     """Move and scale boxes by deltas (Girshick et al., R-CNN, appendix C), and clip them to images of ``size`` (2,).
 
     Boxes (..., 4) = [x1, y1, x2, y2] in pixels; size = [height, width]. Deltas (..., 4) = [dx, dy, dw, dh]: dx and dy
-    shift the centre in units of the box's width and height, which are multiplied by exp(dw) and exp(dh).
+    shift the centre in units of the box's width and height. The width and height are multiplied by exp(dw), exp(dh).
     """
     deltas = deltas * deltas.new_tensor(coder.stds) + deltas.new_tensor(coder.means)
     top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
@@ -216,7 +217,7 @@ def gather_rows(values: Tensor, order: Tensor) -> Tensor:
 
 
 def apply_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
-    """Apply NMS to boxes (B, n, 4) and return the scores (B, K, n), with ``NO_OBJECT`` for boxes that it drops."""
+    """Apply NMS to boxes (B, n, 4) with scores (B, K, n). Return the scores, with ``NO_OBJECT`` for dropped boxes."""
     image, label, box = NonMaxSuppression.apply(boxes, scores, float(iou_threshold), float(score_thr)).unbind(1)
     flat = scores.flatten()
     index = (image * scores.shape[1] + label) * scores.shape[2] + box
@@ -237,7 +238,7 @@ class NonMaxSuppression(torch.autograd.Function):
     same image and class, which is kept, is above ``iou_threshold``.
     """
 
-    # The operator requires a maximum number of boxes. This one, the largest that fits into 32 bits, is no limit.
+    # The operator requires a maximum number of boxes per class. The largest 32-bit integer is no limit in practice.
     max_boxes = 2**31 - 1
 
     @staticmethod
@@ -260,15 +261,15 @@ class NonMaxSuppression(torch.autograd.Function):
 
 
 def list_modules(part: nn.Module) -> list[nn.Module]:
-    """Return heads or RoI extractors as a list. A cascade has a ModuleList with one per stage, other detectors one."""
+    """Return heads or RoI extractors as a list. Cascades have a ModuleList of them, other detectors one module."""
     return list(part) if isinstance(part, nn.ModuleList) else [part]
 
 
 def check_supported(model: nn.Module) -> None:
     """Raise a UserError for detectors with unsupported heads or NMS.
 
-    It does not check the settings of heads, box coders and RoI pooling. Unsupported ones are found when the export
-    compares the ONNX file's boxes, scores and labels with mmdet's.
+    It does not check the settings of heads, box coders and RoI pooling. Unsupported settings are found when the export
+    compares the ONNX file's boxes, scores and labels with mmdet's (unless --no-check is set).
     """
     roi_head = getattr(model, 'roi_head', None)
     if not isinstance(model, TwoStageDetector) or type(roi_head) not in (StandardRoIHead, CascadeRoIHead):

@@ -1,6 +1,6 @@
 """Build the module that is traced for an export, with the names of its input and outputs.
 
-Detectors are in :mod:`.detector`. Each function imports the OpenMMLab package of its task only.
+Detectors are in :mod:`.detector`. OpenMMLab packages are imported inside functions, only for the model's task.
 """
 
 from copy import deepcopy
@@ -107,9 +107,9 @@ class TraceablePooling(nn.Module):
 
 
 def compute_bin_weights(side: int, bins: int, like: Tensor) -> Tensor:
-    """Return the matrix (bins, side) that averages ``side`` pixels in ``bins`` bins, as a tensor of ``like``'s dtype.
+    """Return the matrix (bins, side) that averages ``side`` pixels in ``bins`` bins, with ``like``'s dtype.
 
-    Bin i covers pixels ``floor(i * side / bins)`` to ``ceil((i + 1) * side / bins)``.
+    Bin i covers the pixels from ``floor(i * side / bins)`` up to ``ceil((i + 1) * side / bins) - 1``.
     """
     pixels = torch.arange(side, device=like.device)
     products = torch.arange(bins, device=like.device) * side

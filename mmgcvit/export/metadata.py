@@ -29,7 +29,7 @@ def collect_metadata(predictor: Predictor, model_files: ModelFiles) -> dict[str,
         'mean': json.dumps(mean),
         'std': json.dumps(std),
         'channel_order': 'rgb' if reorders_channels(preprocessor) else 'bgr',
-        'size_divisor': '1',  # the graph pads the images itself
+        'size_divisor': '1',  # 1 means no padding: the ONNX graph pads the images
         **{name: value if isinstance(value, str) else json.dumps(value) for name, value in preprocessing.items()},
         'config': Path(model_files.config).name,
         'checkpoint_sha256': compute_sha256(resolve_file(model_files.checkpoint)),
@@ -42,7 +42,7 @@ def collect_metadata(predictor: Predictor, model_files: ModelFiles) -> dict[str,
 
 
 def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
-    """Return how a test pipeline resizes and crops. Raise a UserError for unsupported steps, or if none resizes.
+    """Return how a test pipeline resizes and crops. Raise a UserError for other transforms, or if no transform resizes.
 
     Returns:
         A dict with these keys. ``scale``: the target of Resize in pixels, as in mmcv. ``keep_ratio``: whether the

@@ -1,7 +1,7 @@
 """Run inference with an ONNX file of ``mmgcvit export``, without torch.
 
-This file needs NumPy, onnxruntime, OpenCV and Pillow, and imports nothing else of mmgcvit. Copy it into your own
-project, also on a machine without torch::
+This file needs NumPy, onnxruntime, OpenCV and Pillow, but no other file of mmgcvit. Copy it into your own project,
+also on a machine without torch::
 
     from onnx_predictor import OnnxPredictor
 
@@ -63,7 +63,7 @@ class OnnxPredictor:
 
     Args:
         path: The ONNX file.
-        score_thr: Remove objects with lower scores.
+        score_thr: Objects with lower scores are removed.
         providers: Names of onnxruntime's execution providers.
 
     Attributes:
@@ -84,7 +84,7 @@ class OnnxPredictor:
         self.classes = json.loads(self.metadata['classes'])
 
     def __call__(self, image: str | Path | np.ndarray) -> Prediction:
-        """Run inference on an image: a file, or an array (height, width, 3) uint8 in **BGR** order like OpenCV's."""
+        """Run inference on an image: a file, or an array (height, width, 3) uint8 in **BGR** order, like OpenCV's."""
         image = read_image(image)
         inputs = self.preprocess(image)
         names = [output.name for output in self.session.get_outputs()]
@@ -117,7 +117,7 @@ class OnnxPredictor:
         scale, (height, width) = json.loads(self.metadata['scale']), ori_shape
         edge = self.metadata['edge']
         if edge:
-            # mmpretrain rounds down. mmcv, below, rounds to the nearest integer.
+            # mmpretrain's ResizeEdge rounds down. mmcv's Resize (below) rounds to the nearest integer.
             if edge == 'width' or (edge == 'short' and width < height) or (edge == 'long' and width > height):
                 return scale[0], int(scale[0] * height / width)
             return int(scale[0] * width / height), scale[0]
@@ -136,7 +136,7 @@ class OnnxPredictor:
     def postprocess(
         self, outputs: dict[str, np.ndarray], img_shape: tuple[int, int], ori_shape: tuple[int, int]
     ) -> Detections:
-        """Drop objects with low scores; scale the others from ``img_shape`` to ``ori_shape``, both (height, width)."""
+        """Drop objects with low scores. Scale the rest from ``img_shape`` to ``ori_shape``, both (height, width)."""
         kept = outputs['scores'] >= self.score_thr
         y_scale, x_scale = (before / after for before, after in zip(ori_shape, img_shape, strict=True))
         boxes = outputs['boxes'][kept] * np.array([x_scale, y_scale, x_scale, y_scale], np.float32)

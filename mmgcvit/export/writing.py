@@ -13,9 +13,9 @@ from .checking import Difference, compare
 from .graphs import DYNAMIC_AXES, INPUT, build_export_module
 from .metadata import collect_metadata
 
-# The first opset with LayerNormalization, the newest operator used here.
+# The first opset with LayerNormalization, the newest operator in the exported files.
 OPSET = 17
-# Shape of the example input for tracing. Its feature maps are no multiples of the windows, so padding is traced too.
+# Shape of the traced example. The windows do not divide the sides of its feature maps, so padding is traced too.
 EXAMPLE_SHAPE = (2, 3, 99, 132)
 
 
@@ -25,15 +25,15 @@ def check_export_packages() -> None:
 
 
 def export_onnx(predictor: Predictor, model_files: ModelFiles, target: Path, check: bool = True) -> Difference | None:
-    """Export a model on the CPU to an ONNX file for any image size and batch size.
+    """Export a model, which must be on the CPU, to an ONNX file for any image size and batch size.
 
-    If ``check`` is set, the file's outputs in onnxruntime are compared with the model's before it replaces the target.
+    If ``check`` is set, the file's outputs in onnxruntime are compared with the model's before ``target`` is written.
 
     Returns:
         The largest difference between the outputs, or None if they were not compared.
 
     Raises:
-        UserError: The model has parts that cannot be exported, or the outputs differ. The target is not changed.
+        UserError: The model has parts that cannot be exported, or the outputs differ. Then ``target`` is not written.
     """
     check_export_packages()
     import onnx

@@ -20,22 +20,23 @@ from .results import Classification, Detections, Prediction, Segmentation
 
 Colour = tuple[int, int, int]
 FONT = str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'))
-# Consecutive class indices have hues this fraction of the colour circle apart, so that they are easy to tell apart.
+# The hues of consecutive class indices differ by this fraction of the colour circle, so that they look different.
 GOLDEN_RATIO = 0.618
 # Opacity of masks and of segmented regions.
 OPACITY = 0.5
-# Minimum text size in pixels, text size / geometric mean of the picture's sides, and line width / text size.
-MIN_TEXT_SIZE, TEXT_SIZE, LINE_WIDTH = 11, 1 / 48, 1 / 7
+MIN_TEXT_SIZE = 11  # in pixels
+TEXT_SIZE = 1 / 48  # text size / geometric mean of the picture's sides
+LINE_WIDTH = 1 / 7  # line width / text size
 # Classes that cover a smaller share of the image get no label.
 MIN_LABELLED_SHARE = 0.001
-# If a picture has more labels, overlapping ones are not moved apart, because that would compare all pairs of labels.
+# With more labels, overlapping labels are not moved apart, because comparing all pairs of labels would be slow.
 MAX_LABELS_MOVED = 100
 # In a segmentation, the class of this name is not painted, because its colour would hide the photo.
 BACKGROUND = 'background'
 
 
 def choose_palette(num_classes: int, palettes: Iterable[Any] = ()) -> list[Colour]:
-    """Return an RGB colour for each class: the first palette of ``num_classes`` colours, else distinct hues."""
+    """Return the first of ``palettes`` with ``num_classes`` RGB colours, or distinct hues if there is none."""
     for palette in palettes:
         if palette is not None and np.shape(palette) == (num_classes, 3):
             return [tuple(colour) for colour in palette]
@@ -75,9 +76,9 @@ def draw_prediction(
         image: (height, width, 3) uint8 in BGR order.
         prediction: The prediction or the ground truth; None draws nothing.
         palette: An RGB colour for each class.
-        scale: The factor by which the returned picture is larger than the image.
+        scale: Width of the returned picture / width of the image.
         with_scores: Whether to draw scores, which ground truth does not have.
-        with_labels: Whether to draw labels: class names and, with ``with_scores``, scores.
+        with_labels: Whether to draw labels, which are class names and, if ``with_scores`` is set, scores.
 
     Returns:
         The picture, (height, width, 3) uint8 in BGR order.
@@ -137,7 +138,7 @@ def draw_regions(
     label_map, labels, names = prediction.label_map.astype(np.uint16), prediction.labels, prediction.class_names
     is_painted = np.array([name != BACKGROUND for name in names], bool)
     is_labelled = is_painted & (prediction.areas >= MIN_LABELLED_SHARE * label_map.size)
-    colours = np.zeros((1 << 16, 3), np.uint8)
+    colours = np.zeros((1 << 16, 3), np.uint8)  # a BGR colour for each value that label_map may have
     colours[labels] = np.reshape([palette[label][::-1] for label in labels], (-1, 3))
     coloured, painted = colours[label_map], np.isin(label_map, labels[is_painted])
     canvas = image.copy()
@@ -160,7 +161,7 @@ def draw_labels(
     size: int,
     position: sv.Position = sv.Position.TOP_LEFT,
 ) -> np.ndarray:
-    """Draw labels at points (x, y) on backgrounds of these colours, and move overlapping labels apart."""
+    """Draw labels at points (x, y), with ``colours`` as backgrounds, and move overlapping labels apart."""
     anchors = sv.Detections(xyxy=np.tile(np.array(points, np.float32), (1, 2)))
     annotator = sv.RichLabelAnnotator(
         color=convert_palette(colours),

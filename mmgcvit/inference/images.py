@@ -23,7 +23,7 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray
         decoding: The settings with which the pipeline decodes image files.
 
     Returns:
-        (height, width, 3) uint8 in BGR order. The EXIF rotation is applied, unless the pipeline ignores it in files.
+        (height, width, 3) uint8 in BGR order. The EXIF rotation is applied, except to files if the pipeline ignores it.
     """
     if isinstance(image, (str, os.PathLike)):
         return read_image(os.fspath(image), decoding)
@@ -37,7 +37,8 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray
 def read_image(path: str, decoding: DecodingSettings) -> np.ndarray:
     """Decode an image file to (height, width, 3) uint8 in BGR order. Raise a UserError if that fails.
 
-    Pillow decodes the file first. It rejects decompression bombs and truncated files, which OpenCV fills with grey.
+    Pillow decodes the file first, since it rejects decompression bombs and truncated files. OpenCV would fill the
+    missing part of a truncated file with grey.
     """
     try:
         content = Path(path).read_bytes()
@@ -56,5 +57,5 @@ def convert_to_bgr(image: np.ndarray) -> np.ndarray:
     """Convert a greyscale, BGR or BGRA array to a contiguous BGR array. Raise a UserError for other arrays."""
     image = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
     if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype != np.uint8 or not image.size:
-        raise UserError(f'an image has shape {image.shape} and {image.dtype}. Expected (height, width, 3) and uint8')
+        raise UserError(f'an image has shape {image.shape}, {image.dtype}. Expected shape (height, width, 3), uint8')
     return np.ascontiguousarray(image[..., :3])

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import numpy as np
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
-# Frames per second, if the header of a video does not say.
+# Frames per second of a video whose header has no frame rate.
 DEFAULT_FRAME_RATE = 25.0
 
 
 @dataclass
 class Inputs:
-    """The paths of images and of videos, both in the order of the command line."""
+    """The paths of images and of videos, each list in the order of the command line."""
 
     images: list[str] = field(default_factory=list)
     videos: list[str] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Inputs:
 
 
 def find_inputs(names: Sequence[str]) -> Inputs:
-    """Find images and videos by files, folders and glob patterns. Only patterns with ``**`` search subfolders."""
+    """Find images and videos by files, folders and glob patterns. A folder is searched without its subfolders."""
     inputs = Inputs()
     for name in dict.fromkeys(names):
         for file in list_files(name):
@@ -49,6 +49,8 @@ def list_files(name: str) -> list[str]:
     pattern = os.path.join(glob.escape(name), '*') if Path(name).is_dir() else name  # noqa: PTH118
     files = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
     files = [file for file in files if file.lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))]
+    if not files and not glob.has_magic(name) and not Path(name).exists():
+        raise UserError(f'there is no file or folder {name}')
     if not files:
         raise UserError(f'{name}: no image or video found. For images in subfolders, use FOLDER/**/*')
     return files

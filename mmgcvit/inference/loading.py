@@ -32,7 +32,7 @@ from .predictor import Classifier, Detector, Predictor, Segmentor
 
 PREDICTORS = {predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)}
 # Transforms that are removed from test pipelines, because predictors pass decoded images and no annotations.
-# ApplyExifAsAnnotated (mmgcvit.detection) compares images with their annotated size.
+# ApplyExifAsAnnotated (mmgcvit.detection) needs annotations too: it compares images with their annotated size.
 LOADING_TRANSFORM = 'LoadImageFromFile'
 ANNOTATION_TRANSFORMS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations', 'ApplyExifAsAnnotated')
 CIFAR = ('CIFAR10', 'CIFAR100')
@@ -52,19 +52,19 @@ def load(
         checkpoint: A file or URL. Code in it is not run, unless ``trust_checkpoint`` is set. Default: the work dir's
             best or newest checkpoint, or the weights shipped with a config of this project (:func:`find_model_files`).
         device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
-        score_thr: Confidence threshold of a detector, 0.3 by default.
-        trust_checkpoint: Whether to unpickle all of the checkpoint, which can run code. Only for files that you trust.
+        score_thr: Confidence threshold, only for detectors. Default: 0.3.
+        trust_checkpoint: Whether to unpickle the checkpoint, which can run code in it. Set it only for files you trust.
 
     Returns:
         A :class:`Predictor`.
 
     Raises:
-        UserError: The config, checkpoint or device does not exist, the task of the config is not supported, or the
-            model does not support ``score_thr``.
+        UserError: The config, checkpoint or device does not exist, the task of the config is not supported, or
+            ``score_thr`` is invalid or set for a model that is no detector.
         CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
     model_files, torch_device = find_model_files(config, checkpoint), resolve_device(device)
-    # All threads share mmengine's default scope, and in Python 3.11.7 they cannot parse configs at once (gh-106905).
+    # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs simultaneously (gh-106905).
     with BUILD_LOCK:
         cfg = read_config(model_files.config)
         content = read_for_mmengine(model_files.checkpoint, trusted=trust_checkpoint)
@@ -104,7 +104,7 @@ def format_device(device: torch.device) -> str:
 def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
     """Build the predictor of a config, with random weights, on the CPU and in eval mode. The config may be modified.
 
-    ``path`` names the config in errors. ``meta`` is the checkpoint's ``meta``, in which class names are looked up.
+    ``path`` names the config in errors. ``meta`` is the checkpoint's ``meta``, which may have classes and a palette.
     """
     predictor_class = PREDICTORS.get(cfg.get('default_scope'))
     dataset = next(iter_unwrapped_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
@@ -117,12 +117,12 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     # In mmpretrain's configs, data_preprocessor is at the top level or in the model.
     if cfg.get('data_preprocessor'):
         model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
-    # The network is built without LoRA, because load() merges LoRA's weights into those of the linear layers.
+    # A network without LoRA merges the LoRA weights of a checkpoint into its linear layers when it loads them.
     if 'lora_rank' in (model_cfg.get('backbone') or {}):
         model_cfg['backbone'].lora_rank = 0
     if get_type_name(dataset) in CIFAR:
-        # CIFAR's pipelines neither decode nor resize images, since CIFAR's files contain RGB arrays of 32 x 32. Here
-        # images are BGR and of any size. So they are resized, and to_rgb is the opposite of that in training.
+        # CIFAR's pipelines neither decode nor resize images, since CIFAR's files contain RGB arrays of 32 x 32. The
+        # images to predict are BGR and of any size. So they are resized, and the config's to_rgb is inverted.
         dataset.pipeline.insert(0, ConfigDict(type='Resize', scale=(32, 32), interpolation='area'))
         model_cfg['data_preprocessor'].to_rgb = not model_cfg['data_preprocessor'].get('to_rgb', False)
     transforms = [
@@ -131,7 +131,7 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
         if get_type_name(transform) not in (LOADING_TRANSFORM, *ANNOTATION_TRANSFORMS)
     ]
     with build_in_scope(predictor_class.scope):
-        # The weights are float32, since the data_preprocessor converts images to float32.
+        # Convert the weights to float32, since the data_preprocessor converts images to float32.
         model = revert_sync_batchnorm(MODELS.build(model_cfg)).float().eval()
         names = find_class_names(meta, dataset, model)
         palettes = [dataset_meta.get('palette') for dataset_meta in collect_dataset_metas(meta, dataset)]
@@ -143,7 +143,7 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
 def silence_output() -> Iterator[None]:
     """Hide what is printed, logged below the level ERROR, and warned about. Errors are still raised.
 
-    This affects all threads of the process, so :func:`load` does not use it, which threads may call.
+    This affects all threads of the process. So :func:`load`, which several threads may call, does not use it.
     """
     logger = MMLogger.get_current_instance()
     level = logger.level
@@ -157,9 +157,9 @@ def silence_output() -> Iterator[None]:
 
 
 def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
-    """Return the checkpoint's class names or, if their number is not the model's, those of the config's dataset.
+    """Return the checkpoint's class names or, if their number does not fit the model, those of the config's dataset.
 
-    If neither fits, return ``class 0``, ``class 1``, ... (mmdet and mmseg would use the names of COCO or Cityscapes.)
+    If neither fit, return ``class 0``, ``class 1``, ... (mmdet and mmseg would use the names of COCO or Cityscapes.)
     """
     counts = [getattr(module, 'num_classes', None) for module in model.modules()]
     count = max((count for count in counts if isinstance(count, int)), default=0)
@@ -171,9 +171,9 @@ def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[s
 
 
 def collect_dataset_metas(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
-    """Return the ``classes`` and ``palette`` of the checkpoint, then those of the config's dataset, as dicts.
+    """Return two dicts with ``classes`` and ``palette``: first the checkpoint's, then that of the config's dataset.
 
-    Call it while mmengine's default scope is the config's. The dataset class is looked up in this scope.
+    Call this function in the config's default scope, because it looks up the dataset class in the default scope.
     """
     meta = meta if isinstance(meta, Mapping) else {}
     info = meta.get('dataset_meta')

@@ -9,7 +9,7 @@ from ..config import suggest_config
 from ..errors import CheckpointError, UserError
 
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
-# What to pass instead of these files, by suffix.
+# Advice if a file with this suffix is passed instead of a config.
 HINTS = {
     **dict.fromkeys(('.pth', '.pt', '.safetensors'), '. Pass its work dir instead ({folder}), or CONFIG CHECKPOINT'),
     '.onnx': '. To run an ONNX file, use OnnxPredictor (docs/deploy.md)',
@@ -17,7 +17,7 @@ HINTS = {
 
 
 class ModelFiles(NamedTuple):
-    """A config file and a checkpoint (file or URL), and whether the config was found in a work dir."""
+    """A config file, a checkpoint (file or URL), and whether the config was found in a work dir."""
 
     config: Path
     checkpoint: str
@@ -43,16 +43,18 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
 
 
 def check_model_files(config: str | Path, checkpoint: str | Path | None = None) -> None:
-    """Raise a UserError if the config or the checkpoint does not exist. Commands call this before slow imports."""
+    """Raise a UserError if the config or the checkpoint does not exist, or if a checkpoint must be passed.
+
+    Commands call this function before slow imports.
+    """
     path = Path(config).expanduser()
     if path.is_dir():
         find_config(path)
     elif not path.is_file() or path.suffix not in CONFIG_SUFFIXES:
-        hint = HINTS.get(path.suffix) if path.is_file() else None
-        raise UserError(
-            f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir'
-            f'{hint.format(folder=path.parent) if hint else suggest_config(path)}'
-        )
+        if not path.exists():
+            raise UserError(f'there is no config or work dir {config}{suggest_config(path)}')
+        hint = HINTS.get(path.suffix, '').format(folder=path.parent)
+        raise UserError(f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir{hint}')
     elif checkpoint is None and not is_checkpoint_optional(path):
         raise UserError(
             f'no weights are shipped with {config}. Pass a checkpoint as the second argument, or pass a work dir '
@@ -69,7 +71,7 @@ def is_checkpoint_optional(config: str | Path) -> bool:
 
 
 def get_weights_path(config: Path) -> Path:
-    """Return the path that weights shipped with a config have. The file may not exist."""
+    """Return the path at which a config's weights would be shipped. The file may not exist."""
     return config.parent / 'weights' / f'{config.stem}.safetensors'
 
 
@@ -82,10 +84,10 @@ def find_config(work_dir: Path) -> Path:
 
 
 def find_checkpoint(work_dir: Path) -> str:
-    """Return the checkpoint of a work dir that :func:`find_model_files` takes by default."""
+    """Return the default checkpoint of a work dir (see :func:`find_model_files`)."""
     from ..checkpoints.reading import check_intact
 
-    # mmengine saves the best checkpoint by a validation score as best_*.pth.
+    # mmengine names the checkpoint with the best validation score best_*.pth.
     for path in sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
             check_intact(path)

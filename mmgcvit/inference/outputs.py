@@ -11,19 +11,19 @@ import numpy as np
 from ..errors import UserError
 from ..files import check_writable, make_absolute, write_image, write_text
 
-# Subfolders: drawn pictures and videos; segmentation maps; JSON Lines files with the predictions of video frames.
+# Subfolders for drawn pictures and videos, for segmentation maps, and for JSON Lines files with a line per video frame.
 PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
 # JSON files: the predictions of all images, and the list of images.
 PREDICTIONS, IMAGES = FILES = ('predictions.json', 'images.json')
-# Pictures keep these suffixes of their images. Pictures of all other images are PNG files.
+# A picture has the suffix of its image if it is one of these. Otherwise it is a PNG file.
 KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 class Outputs:
     """Write drawn pictures and segmentation maps to an output folder, which is created with the first file.
 
-    An output has the path of its input relative to the folder that contains all inputs. The suffix of the input is
-    dropped, unless two inputs differ only in their suffix.
+    An output has the path of its input relative to the folder that contains all inputs, with another suffix. If two
+    inputs differ only in their suffix, all outputs have the input's suffix before their own.
     """
 
     def __init__(self, folder: Path, inputs: Sequence[str], overwrite: bool = False) -> None:

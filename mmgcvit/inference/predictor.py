@@ -46,7 +46,7 @@ class Predictor(ABC):
 
     @abstractmethod
     def read_sample(self, sample: Any) -> Prediction:
-        """Convert the data sample that the network returns for one image."""
+        """Convert the data sample that the network returns for one image to a prediction."""
 
     @property
     def device(self) -> torch.device:
@@ -62,7 +62,7 @@ class Predictor(ABC):
             images: An image, or several in a list or tuple. An image is a path; an array of shape (height, width, 3)
                 in **BGR** order, as from ``cv2.imread``; or a Pillow image.
             batch_size: Number of images (or tiles) in a batch.
-            tiles: Side in pixels of overlapping tiles, in each of which objects are detected. Default: no tiles.
+            tiles: Side in pixels of the overlapping tiles in which objects are detected. Default: no tiles.
 
         Returns:
             :class:`Detections`, :class:`Segmentation` or :class:`Classification`. For a list or tuple, a list of them.
@@ -102,8 +102,8 @@ class Predictor(ABC):
         """Predict images (height, width, 3) in BGR order. Return a UserError in place of each prediction that fails."""
         try:
             prepared = [self.prepare_image(image) for image in images]
-            # Images of different shapes are predicted one by one below. In a batch they would be padded, which changes
-            # the predictions, or raise an error.
+            # A batch of images with different shapes would be padded, which changes the predictions, or fail. The last
+            # line of this method predicts such images one by one, and also those of a batch that fails.
             if len({sample['inputs'].shape for sample in prepared}) == 1:
                 return self.predict_prepared(prepared)
         except UserError as error:
@@ -120,7 +120,7 @@ class Predictor(ABC):
         # Transforms raise errors of any type.
         except Exception as error:
             raise UserError(
-                f'the test pipeline cannot prepare the image. Its height and width are {size} ({get_first_line(error)})'
+                f'the test pipeline cannot prepare the image of height and width {size} ({get_first_line(error)})'
             ) from None
 
     def predict_prepared(self, batch: Sequence[dict[str, Any]]) -> list[Prediction]:

@@ -12,7 +12,7 @@ import supervision as sv
 from ..datasets.classes import make_coco_categories
 from ..errors import check_installed
 
-# For each image of a classifier, only this number of highest-scoring classes is written.
+# Maximum number of classes (those with the highest scores) in a classifier's JSON records of an image.
 MAX_CLASSES_WRITTEN = 5
 
 
@@ -109,8 +109,8 @@ Prediction = Detections | Segmentation | Classification
 def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
     """List the id and the name of each class, in the order of the classes. ``category_id`` in JSON records is this id.
 
-    Detectors with COCO's 80 classes have COCO's ids. The ids of other detectors start at 1. Those of segmentation and
-    classification models start at 0, as the values of segmentation maps do.
+    Detectors with COCO's 80 classes have COCO's ids. The ids of other detectors start at 1. The ids of segmentation
+    and classification models start at 0, as the values of segmentation maps do.
     """
     if task == 'detection':
         return [{'id': category['id'], 'name': category['name']} for category in make_coco_categories(classes)]
@@ -120,8 +120,8 @@ def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
 def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Make the JSON records of an image: one for each object, segmented class, or highest-scoring class.
 
-    ``bbox`` is [left, top, width, height] in pixels. ``segmentation`` is a mask as RLE. ``area`` is a class's number of
-    pixels in a segmentation.
+    ``bbox`` is [left, top, width, height] in pixels. ``segmentation`` is a mask as RLE. ``area``, only for a segmented
+    class, is its number of pixels.
     """
 
     def get_category(label: int) -> dict[str, Any]:
@@ -155,13 +155,13 @@ def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -
 def encode_rle(crop: np.ndarray, size: tuple[int, int], left: int = 0, top: int = 0) -> dict[str, Any]:
     """Encode the mask of an image of ``size`` = (height, width) in COCO's compressed RLE.
 
-    ``crop`` (h, w) is the part of the mask at ``left``, ``top``. The mask is 0 outside of it.
+    ``crop`` (h, w) is the part of the mask whose top left corner is at (``left``, ``top``). Elsewhere the mask is 0.
     """
     check_installed('writing masks', 'pycocotools')
     from pycocotools import mask as coco_mask
 
     height, width = size
-    # COCO's RLE counts pixels column by column. So only the crop's columns are searched for changes of the value.
+    # COCO's RLE counts pixels column by column. So only the crop's columns are searched for changes between 0 and 1.
     columns = np.zeros((height, crop.shape[1]), bool)
     columns[top : top + len(crop)] = crop
     changes = left * height + np.flatnonzero(np.diff(columns.ravel(order='F'), prepend=False, append=False))

@@ -35,10 +35,10 @@ class PredictionRun:
         tiles: Side of tiles in pixels. None predicts whole images.
         track: Whether to track the objects in videos.
         labels: The class indices of the detections to keep. None keeps all detections.
-        iou_thr: IoU threshold of an NMS after that of the config (:meth:`Detections.suppress`). None: no further NMS.
+        iou_thr: IoU threshold of a second NMS (:meth:`Detections.suppress`) after the config's. None: no second NMS.
         draw_labels: Whether to draw class names and scores.
-        images: Number of images predicted so far.
-        frames: Number of video frames predicted so far.
+        num_images: Number of images predicted so far.
+        num_frames: Number of video frames predicted so far.
         failed: An error message for each image or video that could not be predicted.
     """
 
@@ -52,19 +52,20 @@ class PredictionRun:
     labels: Sequence[int] | None = None
     iou_thr: float | None = None
     draw_labels: bool = True
-    images: int = 0
-    frames: int = 0
+    num_images: int = 0
+    num_frames: int = 0
     failed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.predictor = self.model
         if self.tiles is not None:
+            # Read one image at a time. Its tiles are predicted in batches.
             self.predictor, self.batch_size = TiledPredictor(self.model, self.tiles, self.batch_size), 1
         self.categories = list_categories(self.model.task, self.model.classes)
         self.progress = Progress(disable=not sys.stdout.isatty())
 
     def predict(self, inputs: Inputs, max_frames: int | None = None) -> None:
-        """Predict all images, then all frames of each video, or its first ``max_frames``."""
+        """Predict all images, then all videos, or the first ``max_frames`` frames of each video."""
         with self.progress:
             if inputs.images:
                 self.predict_images(inputs.images)
@@ -95,7 +96,7 @@ class PredictionRun:
                     source = {'image_id': image_id, 'file_name': path}
                     records += [{**source, **record} for record in make_records(prediction, self.categories)]
                 images.append(entry)
-                self.images += 1
+                self.num_images += 1
         finally:
             if self.write:
                 write_json(self.outputs.folder / PREDICTIONS, records)
@@ -125,7 +126,7 @@ class PredictionRun:
 
     def predict_video(self, video: str, max_frames: int | None) -> None:
         """Predict a video. Write a video with drawn predictions, and a file with a line of JSON for each frame."""
-        fps, frames_before, tracker = get_frame_rate(video), self.frames, Tracker() if self.track else None
+        fps, frames_before, tracker = get_frame_rate(video), self.num_frames, Tracker() if self.track else None
         frames = islice(read_frames(video), max_frames)
         with ExitStack() as files:
             frames = self.progress.track(enumerate(frames), total=max_frames, description=video)
@@ -147,12 +148,12 @@ class PredictionRun:
                     records = make_records(prediction, self.categories)
                     entry = {'frame': index, 'time': round(index / fps, 3), 'predictions': records}
                     lines.write(json.dumps(entry, ensure_ascii=False, allow_nan=False) + '\n')
-                self.frames += 1
-        if self.frames == frames_before:
+                self.num_frames += 1
+        if self.num_frames == frames_before:
             raise UserError(f'{video}: no frame can be read')
 
     def skip(self, message: str) -> None:
-        """Print and count an error of an image or video that cannot be predicted."""
+        """Print the error of an image or video that cannot be predicted, and add it to ``failed``."""
         self.failed.append(message)
         # rich prints the message above the progress bar, if there is one.
         self.progress.console.print(f'skipped: {message}', markup=False, highlight=False, soft_wrap=True)

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 # Neighbouring tiles overlap by this share of a tile's side.
 OVERLAP = 0.25
-# NMS threshold for boxes of a class in overlapping tiles: their intersection, as a share of the smaller box (IoS).
+# IoS threshold of the NMS (by class). IoS = intersection of two objects / area of the smaller one. Masks are compared,
+# or boxes if there are no masks.
 NMS_IOS_THR = 0.5
-# Objects that end at a tile's edge inside the image, or within MARGIN times the tile's side of it, count as cut. A cut
-# object is dropped if a complete object covers at least the share MAX_COVERED of it. The complete object may be of any
-# class, since a part of an object may look like another class.
+# An object counts as cut if its distance to an edge of its tile, but not to the border of the image, is at most MARGIN
+# times the tile's side. A cut object is dropped if the box of a complete object covers at least the share MAX_COVERED
+# of its box. Their classes may differ, since a part of an object may look like another class.
 MARGIN, MAX_COVERED = 1 / 64, 0.7
 
 
@@ -51,7 +52,7 @@ class TiledPredictor:
         return predictions
 
     def detect_in_tiles(self, image: np.ndarray) -> Detections:
-        """Detect the objects of a large image. Masks are kept as crops (``supervision.CompactMask``) to save memory."""
+        """Detect the objects of a large image. To save memory, keep masks as crops (``supervision.CompactMask``)."""
 
         def detect(tiles: list[np.ndarray]) -> list[sv.Detections]:
             detections = [prediction.to_supervision() for prediction in self.predict_tiles(tiles)]
@@ -83,7 +84,7 @@ class TiledPredictor:
         if not len(objects):
             return objects
         at_border = find_near_edges(objects.xyxy, size, MARGIN * self.side)
-        is_cut = (objects.data['near_edge'] & ~at_border).any(1)
+        is_cut = (objects.data['near_edge'] & ~at_border).any(1)  # near_edge: of the tile
         cut, complete = objects.xyxy[is_cut, None], objects.xyxy[~is_cut]
         top_left, bottom_right = np.maximum(cut[..., :2], complete[:, :2]), np.minimum(cut[..., 2:], complete[:, 2:])
         covered = (bottom_right - top_left).clip(0).prod(-1) / (cut[..., 2:] - cut[..., :2]).prod(-1)
@@ -92,7 +93,7 @@ class TiledPredictor:
         return objects.select(np.flatnonzero(is_kept))
 
     def predict_tiles(self, tiles: Sequence[np.ndarray]) -> list[Detections]:
-        """Predict tiles in one batch. If any of them fail, raise the UserError of the first."""
+        """Predict tiles in one batch. Raise the UserError of the first tile that fails."""
         predictions = self.model.predict_batch(tiles)
         for prediction in predictions:
             if isinstance(prediction, UserError):

@@ -8,7 +8,7 @@ from mmengine.structures import InstanceData
 from ..errors import check_installed
 from .results import Detections
 
-# Objects that score above ``high`` are matched with tracks first, those from ``low`` to ``high`` with what remains.
+# Objects that score above ``high`` are matched first, objects that score above ``low`` with the remaining tracks.
 SCORE_THRESHOLDS = {'high': 0.6, 'low': 0.1}
 
 
@@ -46,7 +46,7 @@ class Tracker:
         frame = DetDataSample(metainfo={'frame_id': self.frames}, pred_instances=objects)
         tracked = self.tracker.track(frame)
         self.frames += 1
-        # ByteTracker stores all frames of a track, which would exhaust memory in an hour, but reads only the last ones.
+        # ByteTracker stores all frames of a track, which would exhaust memory in an hour, but reads only the last few.
         for track in self.tracker.tracks.values():
             for name in self.tracker.memo_items:
                 del track[name][: -self.tracker.num_tentatives]

@@ -1,1 +1,1 @@
-"""Use the backbones in other frameworks. Import the module of your framework; the package itself imports none."""
+"""Use the backbones in other frameworks. Import the module of your framework. This package imports none."""

@@ -14,14 +14,14 @@ class BackboneWithFPN(nn.Module):
 
     Args:
         backbone: Its feature maps are the FPN's inputs. Use all four stages for MaskRCNN and FasterRCNN, and the last
-            three (``out_indices=(1, 2, 3)``) for RetinaNet: the default anchors of all three models have five levels.
+            three (``out_indices=(1, 2, 3)``) for RetinaNet: the default anchors of these models are for five levels.
         out_channels: Channels of the FPN's feature maps.
         extra_blocks: Adds feature maps after the last one. The default, ``LastLevelMaxPool``, adds one of half its
-            size; for RetinaNet use ``LastLevelP6P7(out_channels, out_channels)``.
+            size. For RetinaNet use ``LastLevelP6P7(out_channels, out_channels)``.
         norm_layer: Normalisation layer in the FPN. By default there is none.
 
-    Shapes: (B, in_channels, H, W) to a dict of (B, out_channels, H_i, W_i): ``'0'``, ``'1'``, ... from the finest
-    feature map on, then those of ``extra_blocks``.
+    Shapes: images (B, in_channels, H, W) to a dict of feature maps (B, out_channels, H_i, W_i). Its keys are ``'0'``,
+    ``'1'``, ... from the finest map on, then those of ``extra_blocks``.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The networks GC ViT and LSA, and their ablation variants. All subpackages except checkpoints may import this one.
+"""The networks GC ViT and LSA, the layers that they share, and their ablation variants.
 
 Begin in gcvit/backbone.py, then read gcvit/stage.py, gcvit/attention.py and layers/. base.py has the base class.
 """

@@ -29,7 +29,7 @@ MIN_IMAGE_SIZE = 32
 
 
 class PyramidBackbone(BaseModule):
-    """Base class of hierarchical backbones: a stem, then stages with a downsampler between any two.
+    """Base class of hierarchical backbones: a stem, then stages with downsamplers between them.
 
     The constructor of a subclass builds ``self.stem``, ``self.stages`` (only the first ``self.num_stages``, each with
     ``blocks``) and ``self.downsamplers``. At its end it calls :meth:`add_lora` and :meth:`freeze`. The subclass also
@@ -37,7 +37,7 @@ class PyramidBackbone(BaseModule):
 
     Args:
         in_channels: Channels of the images.
-        stage_dims: Channels of the feature map of each stage, also of the stages that are not built.
+        stage_dims: Channels of each stage's feature map, including stages that are not built.
         out_indices: Indices of the stages whose feature maps are returned, from 0, in ascending order.
         frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1 nothing.
         init_cfg: See mmengine's ``BaseModule``.
@@ -49,7 +49,7 @@ class PyramidBackbone(BaseModule):
         arch_type: The dataclass of a variant's hyperparameters.
         key_mappings: For each known kind of checkpoint, a table that translates its state dict keys to this package's.
             The last is for this package's own checkpoints.
-        table_types: Classes of modules with a position table, which is resized if a checkpoint's has another size.
+        table_types: Classes of modules with a position table. If a checkpoint's table has another size, it is resized.
     """
 
     archs: ClassVar[Mapping[str, Any]]
@@ -147,7 +147,7 @@ class PyramidBackbone(BaseModule):
             module.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'PyramidBackbone':
-        """Switch to training or eval mode; frozen modules stay in eval mode."""
+        """Switch to training or eval mode, but keep frozen modules in eval mode."""
         super().train(mode)
         self.freeze()
         return self
@@ -194,8 +194,8 @@ class PyramidBackbone(BaseModule):
             prefix: Prefix of the backbone's keys, for a checkpoint with several networks.
             ema: Use the EMA weights.
             revision: A branch, tag or commit on the Hub.
-            arguments: Arguments of the constructor except ``init_cfg``. They override those saved in a folder. A file
-                has no arguments: without ``arch``, the published variant is inferred from the weights, and other
+            arguments: Arguments of the constructor except ``init_cfg``. They override a folder's saved arguments. For a
+                file without the argument ``arch``, the published variant is inferred from the weights. All other
                 arguments have their defaults. Position biases of another window size are resized, which is logged.
 
         Raises:
@@ -246,7 +246,7 @@ class PyramidBackbone(BaseModule):
         write_folder(Path(folder).expanduser(), network.__name__, arguments, tensors, overwrite)
 
     def get_constructor_arguments(self) -> dict[str, Any]:
-        """Return all arguments of the constructor, also defaults, as JSON values, without ``init_cfg``.
+        """Return the constructor's arguments, including defaults but not ``init_cfg``, as JSON values.
 
         Raises:
             TypeError: An argument cannot be written as JSON.

@@ -12,7 +12,7 @@ from .finder import COMPILED_MODULE, FALLBACK_FILE
 
 
 def are_compiled() -> bool:
-    """Return whether mmcv has compiled operators, so that the fallback is not used."""
+    """Return whether mmcv has compiled operators. Otherwise, fallback.py is used."""
     spec = find_spec(COMPILED_MODULE)
     return spec is not None and Path(spec.origin) != FALLBACK_FILE
 
@@ -38,7 +38,7 @@ def check_operators(cfg: Config) -> None:
 
     if get_compiling_cuda_version() == 'not available':
         raise UserError(
-            "mmcv's operators were compiled without CUDA, but there is a GPU. Use torchvision's ('make install "
-            "OPERATORS=torchvision VENV=.venv-gpu'), compile them with nvcc ('FORCE_CUDA=1 make install "
+            "mmcv's operators were compiled without CUDA, but there is a GPU. Use torchvision's operators "
+            "('make install OPERATORS=torchvision VENV=.venv-gpu'), compile mmcv with nvcc ('FORCE_CUDA=1 make install "
             "OPERATORS=compiled'), or run on the CPU (CUDA_VISIBLE_DEVICES=-1)"
         )

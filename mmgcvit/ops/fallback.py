@@ -28,7 +28,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
 def roi_align_forward(
     input: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor, argmax_x: Tensor, **options: Any
 ) -> None:
-    """Write the RoIAlign of maps (B, C, H, W) to ``output`` (n, C, h, w). RoIs (n, 5) are [image, x1, y1, x2, y2]."""
+    """Write the RoIAlign of maps (B, C, H, W) to ``output`` (n, C, h, w). A RoI is [image index, x1, y1, x2, y2]."""
     from torchvision.ops import roi_align
 
     with torch.no_grad():
@@ -47,10 +47,10 @@ def convert_options(
 def roi_align_backward(
     grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor, grad_input: Tensor, **mmcv_options: Any
 ) -> None:
-    """Write the gradient of RoIAlign's input, from ``grad_output`` (n, C, h, w), to ``grad_input`` (B, C, H, W).
+    """Compute RoIAlign's ``grad_input`` (B, C, H, W), in place, from ``grad_output`` (n, C, h, w).
 
     On CPUs, this function computes matrix products, which is up to six times as fast as torchvision's single-threaded
-    backward pass. On other devices, for half precision and in torch.compile, it calls torchvision's.
+    backward pass. On other devices, for half precision and in torch.compile, it calls torchvision.
     """
     from torchvision.ops import roi_align
 
@@ -65,24 +65,31 @@ def roi_align_backward(
         return
     # In addmm_, autocast would cast the two factors, but not the tensor to which their product is added.
     with torch.autocast('cpu', enabled=False):
-        cells = grad_input.new_zeros(grad_input.permute(0, 2, 3, 1).shape)
+        grad_nhwc = grad_input.new_zeros(grad_input.permute(0, 2, 3, 1).shape)
         if len(rois):
-            add_roi_gradients(cells, rois, grad_output.permute(0, 2, 3, 1).contiguous(), *options)
+            add_roi_gradients(grad_nhwc, rois, grad_output.permute(0, 2, 3, 1).contiguous(), *options)
         # torch copies a transposed matrix for each image faster than a permuted batch.
-        for image_grad, image_cells in zip(grad_input, cells, strict=True):
-            image_grad.view(len(image_grad), -1).copy_(image_cells.flatten(0, 1).t())
+        for image_grad, image_nhwc in zip(grad_input, grad_nhwc, strict=True):
+            image_grad.view(len(image_grad), -1).copy_(image_nhwc.flatten(0, 1).t())
 
 
 def add_roi_gradients(
-    cells: Tensor, rois: Tensor, grads: Tensor, size: tuple[int, int], scale: float, num_samples: int, aligned: bool
+    grad_input: Tensor,
+    rois: Tensor,
+    grads: Tensor,
+    size: tuple[int, int],
+    scale: float,
+    num_samples: int,
+    aligned: bool,
 ) -> None:
-    """Add the gradients (n, h, w, C) of the output for RoIs (n, 5) to the gradients (B, H, W, C) of the maps' cells.
+    """Add the gradients of RoIs (n, 5) to ``grad_input`` (B, H, W, C). ``grads`` (n, h, w, C) are those of the output.
 
     RoIAlign samples a box on a grid. So its output for one channel is a matrix (h, H) of row weights, times the map
-    (H, W), times a matrix (W, w) of column weights. The gradient of the map is the output's, times both transposes.
-    Rows and columns of cells that a box does not sample have weights of 0 and are left out.
+    (H, W), times a matrix (W, w) of column weights. The map's gradient is the transposed row weights, times the
+    output's gradient, times the transposed column weights. Rows and columns of the map that a box does not sample have
+    weights of 0 and are left out.
     """
-    _, height, width, channels = cells.shape
+    _, height, width, channels = grad_input.shape
     # Predicted boxes may have NaN or infinite coordinates.
     corners = rois[:, 1:].nan_to_num(0, 0, 0) * scale - 0.5 * aligned
     rows, tops, bottoms = compute_average_weights(corners[:, 1], corners[:, 3], size[0], height, num_samples, aligned)
@@ -92,14 +99,14 @@ def add_roi_gradients(
         # (h, crop width, w) @ (h, w, C) -> (h, crop width, C)
         row_grads = columns[i, :, left:right].t().expand(size[0], -1, -1).bmm(grads[i])
         offset = ((image * height + top) * width + left) * channels
-        crop = cells.as_strided((bottom - top, (right - left) * channels), (width * channels, 1), offset)
+        crop = grad_input.as_strided((bottom - top, (right - left) * channels), (width * channels, 1), offset)
         crop.addmm_(rows[i, :, top:bottom].t(), row_grads.flatten(1))
 
 
 def compute_average_weights(
     starts: Tensor, ends: Tensor, num_bins: int, num_cells: int, num_samples: int, aligned: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the weights of a map's cells along one axis in the average of each bin: (n, num_bins, num_cells).
+    """Return with which weights each bin averages a map's cells along one axis: (n, num_bins, num_cells).
 
     ``starts`` and ``ends`` (n,) are the sides of n boxes, each divided into ``num_bins`` bins. A bin has
     ``num_samples`` samples along the axis or, if this is 0, as many as its length in cells, rounded up. A sample up to
@@ -146,13 +153,13 @@ def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: flo
     """Return losses (n, C): -alpha (1 - p)^gamma log p for the target class, else -(1 - alpha) p^gamma log(1 - p)."""
     logits = input.float()
     is_target = torch.arange(input.shape[1], device=input.device) == target.unsqueeze(1)
-    # The logarithm of p for the target class and of 1 - p for other classes. torchvision computes 1 - p itself, which
-    # is less precise, for gamma < 1 in the gradient too.
+    # The logarithm of p for the target class and of 1 - p for other classes. torchvision computes 1 - p
+    # directly, which is less precise. For gamma < 1 its gradient is less precise too.
     log_p = torch.nn.functional.logsigmoid(torch.where(is_target, logits, -logits))
     balance = torch.where(is_target, alpha, 1 - alpha)
     losses = -balance * (-torch.expm1(log_p)).pow(gamma) * log_p
     if weight.numel():
-        # Background has no weight of its own. Its samples get the weight of the last class.
+        # Background samples have no weight of their own. They get the weight of the last class.
         losses = losses * weight[target.clamp(max=input.shape[1] - 1)].unsqueeze(1)
     return losses.to(input.dtype)
 
@@ -209,7 +216,7 @@ def attend(spatial_shapes: Tensor, value: Tensor, locations: Tensor, weights: Te
     """Compute multi-scale deformable attention for some heads with mmcv's function in torch."""
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
-    # Reading values makes the CPU wait for the GPU. All layers get the same tensor, so read it once and keep the list.
+    # tolist() makes the CPU wait for the GPU. All layers get the same tensor, so call it once and keep the list.
     if not hasattr(spatial_shapes, 'as_list'):
         spatial_shapes.as_list = spatial_shapes.tolist()
     return multi_scale_deformable_attn_pytorch(value, spatial_shapes.as_list, locations, weights)
@@ -221,7 +228,7 @@ def get_compiler_version() -> str:
 
 
 def get_compiling_cuda_version() -> str:
-    """Return the answer of an mmcv that was compiled without CUDA."""
+    """Return what mmcv returns if it was compiled without CUDA."""
     return 'not available'
 
 

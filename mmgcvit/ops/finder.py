@@ -12,7 +12,7 @@ COMPILED_MODULE = 'mmcv._ext'
 
 
 class FallbackFinder(MetaPathFinder):
-    """Find ``fallback.py`` as the module of compiled operators, if mmcv has none: this finder is asked last."""
+    """Find ``fallback.py`` as :data:`COMPILED_MODULE`, if mmcv has none. Python asks this finder last."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         # mmengine's mmcv_full_available() looks for this module. It stays False until something imports mmcv.ops.
@@ -21,7 +21,7 @@ class FallbackFinder(MetaPathFinder):
 
 
 class MmsegmentationFinder(MetaPathFinder):
-    """Find mmseg under the name ``mmsegmentation``, if no module has this name: this finder is asked last.
+    """Find mmseg as ``mmsegmentation``, if no module has this name. Python asks this finder last.
 
     For ``_base_ = 'mmseg::...'``, mmengine looks for the distribution ``mmsegmentation``, then for a module of this
     name. mmseg's maintained fork is the distribution ``onedl-mmsegmentation``. Remove this class when mmengine looks
@@ -30,7 +30,7 @@ class MmsegmentationFinder(MetaPathFinder):
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         spec = find_spec('mmseg') if name == 'mmsegmentation' else None
-        # A spec without a loader gives mmengine the path, but mmseg cannot be imported a second time under this name.
+        # mmengine reads only the path. Without a loader, mmseg cannot be imported a second time as mmsegmentation.
         return spec and ModuleSpec(name, None, origin=spec.origin)
 
 

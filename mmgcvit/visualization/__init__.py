@@ -2,7 +2,7 @@
 
 Four files each compute and draw one thing: ``attention.py`` (read it first), ``queries.py`` (GC ViT's global queries),
 ``gradcam.py``, and ``shifts.py`` (LSA's attention to shifted copies of the image). ``mistakes.py`` compares predictions
-with the ground truth, ``val_images.py`` draws both during training, and ``curves.py`` plots logs.
+with the ground truth. During training, ``val_images.py`` draws predictions and ground truth. ``curves.py`` plots logs.
 """
 
 from typing import TYPE_CHECKING

@@ -29,7 +29,7 @@ from .networks import (
     record_inputs,
 )
 
-# Index of the stage. The feature maps of later stages are too coarse to show positions.
+# Index of the default stage. The feature maps of later stages are too coarse to show positions.
 DEFAULT_STAGE = 2
 # Maximum number of attention weights, 4 GB in float32. Attention without windows over a large feature map has more.
 MAX_WEIGHTS = 1 << 30
@@ -75,7 +75,7 @@ def compute_attention(
     Args:
         model: A model that :func:`mmgcvit.load` returned.
         image: A path, an array (height, width, 3) in BGR order, or a Pillow image.
-        stage: Index of the stage. Default: 2 or, if its map has fewer than 4 x 4 tokens, the last stage with enough.
+        stage: Index of the stage. Default: 2 or, if it has fewer than 4 x 4 tokens, the last earlier stage with enough.
         block: Index of the block. Default: the last. If local and global blocks alternate, the attention of the pair
             with this block is computed.
         head: Index of the head. Default: the mean of all heads.
@@ -93,6 +93,7 @@ def compute_attention(
     indices = range(first, min(first + num_types, len(blocks)))
     modules = [blocks[index].attn for index in indices]
     for index, attn in zip(indices, modules, strict=True):
+        # Ablation variants of attention may have other windows than the maps show.
         if not hasattr(attn, 'window_size') or '.ablations.' in type(attn).__module__:
             raise UserError(
                 f'block {index} of stage {stage} has {type(attn).__name__}, which has no attention map. Choose '
@@ -117,7 +118,7 @@ def compute_block(
     """Compute the attention of a block for the inputs of its module ``attn`` and the query at a token (row, column)."""
     size = tuple(inputs[0].shape[1:3])
     window_size = attn.window_size or size
-    # If attention has no position bias, the backbone fits the window size to the feature map. Do the same here.
+    # Attention without a position bias fits its window size to the feature map. Do the same here.
     if not hasattr(attn, 'position'):
         window_size = balance_window(window_size, size)
     # (nW, N), 1 for tokens and 0 for padding.
@@ -128,6 +129,7 @@ def compute_block(
         )
     weights = attn.attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]
+    # GC ViT's attention has the inputs x, q_global and bias. If global, it uses q_global as queries.
     x, *q_global_and_bias = inputs
     q_global = q_global_and_bias[:1]
     is_global = bool(q_global) and attn.project(window_partition(x, window_size), *q_global)[0] is q_global[0]
@@ -137,7 +139,7 @@ def compute_block(
     if not is_global:
         query_window = row // window_size[0] * ceil_div(size[1], window_size[1]) + column // window_size[1]
         query_weights[torch.arange(len(query_weights)) != query_window] = float('nan')
-    # In local attention, padding does not count as a query. In global attention, all N vectors of the query count.
+    # In local attention, padding does not count as a query. In global attention, all N tokens of q_global count.
     is_query = torch.ones_like(is_token) if is_global else is_token
     received = (weights * is_query[:, :, None]).sum(1) / is_query.sum(1, keepdim=True).clamp_min(1)
     maps = (window_reverse(values[None, :, :, None], window_size, size) for values in (query_weights, received))
@@ -159,7 +161,7 @@ def draw_attention(result: Attention) -> Figure:
     draw_windows(image_axes, result, result.blocks[-1])
     image_axes.plot(*result.at, '+', color=MARK, markersize=12, markeredgewidth=2)
     for column, name in enumerate(('weights', 'received'), start=1):
-        # All blocks share a colour scale. It ends at a quantile, so that a few peaks do not hide the rest.
+        # The maps of a column share a colour scale. It ends at a quantile, so that a few peaks do not hide the rest.
         maps = [getattr(block, name) * np.prod(block.window_size) for block in result.blocks]
         limit = np.nanquantile(maps, 0.995)
         for row, block in enumerate(result.blocks):

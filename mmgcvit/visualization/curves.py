@@ -12,7 +12,7 @@ from ..errors import UserError
 
 # Keys that mmengine logs besides scores and losses.
 NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')
-# Endings of COCO's scores for one size of objects or one IoU threshold. By default, only mAP is drawn of COCO's scores.
+# Endings of COCO's scores for one object size or one IoU threshold. They are drawn only if the user names them.
 DETAILED_SCORES = ('_s', '_m', '_l', '_50', '_75')
 COLUMNS = 3
 
@@ -24,7 +24,7 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
     """Read the logs in the work dir of a run, and return the curve of each key.
 
     The steps of a curve are iterations, or epochs for scores that are logged once an epoch. A resumed run logs to a new
-    folder, and may repeat steps. Earlier values at and after its first step are dropped.
+    folder, and may repeat steps. Earlier values at or after the new folder's first step are dropped.
     """
     curves: dict[str, Curve] = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
@@ -45,7 +45,7 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
 
 
 def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> Figure:
-    """Draw the curves of runs by name, with a panel for each key. Default: all keys without :data:`DETAILED_SCORES`."""
+    """Draw a panel for each key (default: all but :data:`DETAILED_SCORES`), with the key's curve of each named run."""
     names = list(dict.fromkeys(name for curves in runs.values() for name in curves))
     if unknown := [key for key in keys if key not in names]:
         raise UserError(f'no run has logged {", ".join(unknown)}. The runs have logged {", ".join(sorted(names))}')

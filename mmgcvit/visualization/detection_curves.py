@@ -34,7 +34,7 @@ class Curve:
     def best_threshold(self) -> float:
         """A confidence threshold with the highest F1, or 0 if there are no detections.
 
-        It lies halfway between the lowest score that it keeps and the next lower one, so that it can be rounded.
+        It lies halfway between the lowest score that it keeps and the next lower score, so that it may be rounded.
         """
         if not len(self.scores):
             return 0.0
@@ -46,7 +46,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class DetectionCurves:
-    """Curves of a detector, for which boxes are matched at an IoU of 0.5, and COCO's AP and AP50 of boxes."""
+    """A detector's curves, with boxes matched at an IoU threshold of 0.5, and COCO's AP and AP50 of boxes."""
 
     overall: Curve  # of the detections of all classes together
     by_class: list[Curve]
@@ -57,11 +57,11 @@ class DetectionCurves:
 def compute_detection_curves(
     ground_truths: Sequence[Detections], predictions: Sequence[Detections], num_classes: int
 ) -> DetectionCurves:
-    """Match the predictions of each image with its ground truth with pycocotools, and compute the curves.
+    """Match the predictions with the ground truth of each image, using pycocotools, and compute the curves.
 
     Args:
         ground_truths: The objects of each image.
-        predictions: The detections of each image, also those with low scores.
+        predictions: The detections of each image, including those with low scores.
         num_classes: Number of classes.
     """
     check_installed('average precision', 'pycocotools')
@@ -117,7 +117,7 @@ def make_curve(scores: np.ndarray, is_right: np.ndarray, num_objects: int) -> Cu
 
 
 def draw_detection_curves(curves: DetectionCurves, classes: Sequence[str], threshold: float) -> Figure:
-    """Draw precision by recall and F1 by confidence threshold, and mark ``threshold``, the one in use."""
+    """Draw precision by recall, F1 by confidence threshold, and lines at the best threshold and the given one."""
     figure = Figure(figsize=(13, 5.2), layout='constrained')
     left = figure.add_subplot(1, 2, 1, xlabel='recall', ylabel='precision', title='Precision and recall at IoU 0.5')
     right = figure.add_subplot(1, 2, 2, xlabel='confidence threshold', ylabel='F1', title='F1 at IoU 0.5')
@@ -140,6 +140,6 @@ def draw_detection_curves(curves: DetectionCurves, classes: Sequence[str], thres
 
 
 def draw_by_threshold(axes: Axes, curve: Curve, **style: Any) -> None:
-    """Draw F1 by confidence threshold, as steps: F1 is constant between two scores."""
+    """Draw F1 by confidence threshold, from 0 to the highest score. F1 is constant between two scores."""
     scores, f1 = curve.scores[::-1], curve.f1[::-1]
     axes.step([*scores[:1] * 0, *scores], [*f1[:1], *f1], where='pre', **style)

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 DOTS_PER_INCH = 110
 # Weights of red, green and blue in a grey image (the luma of ITU-R BT.601), darkened so that a map over it stands out.
 GREY = np.array((0.299, 0.587, 0.114)) * 0.8
-# Colour map of maps over the image, and colour of frames and marks on it.
-CMAP = 'inferno'
-MARK = '#00e5ff'
+CMAP = 'inferno'  # matplotlib's name of the colour map
+MARK = '#00e5ff'  # colour of frames and marks on the image
 ATTENTION_UNIT = 'attention (1 = uniform)'
 
 
@@ -37,7 +36,7 @@ def save(figure: Figure, file: Path) -> None:
 
 
 def check_ending(file: Path) -> None:
-    """Raise a UserError if the suffix is not that of a format which matplotlib can write."""
+    """Raise a UserError if matplotlib cannot write files with this suffix."""
     if file.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
         raise UserError(f'{file}: expected a name that ends in .png, .pdf, .svg or .jpg')
 
@@ -66,7 +65,7 @@ def set_frame(axes: Axes, view: View, title: str) -> None:
 
 
 def draw_image(axes: Axes, view: View, title: str, is_background: bool = False) -> None:
-    """Draw the image: as a background in dark grey, else with a dashed frame around the part that the network sees."""
+    """Draw the image: if it is a background, in dark grey, else with a dashed frame around what the network sees."""
     rows, columns = view.image.shape[:2]
     image = view.image @ GREY if is_background else view.image
     style = {'cmap': 'gray', 'vmin': 0, 'vmax': 255, 'interpolation': 'nearest'}
@@ -77,7 +76,7 @@ def draw_image(axes: Axes, view: View, title: str, is_background: bool = False) 
 
 
 def draw_map(axes: Axes, view: View, values: np.ndarray, box: Box, title: str, unit: str, **style: Any) -> None:
-    """Draw a map (rows, columns) over ``box``, a part of the image, with a colour bar. NaN is transparent."""
+    """Draw a map (rows, columns) over ``box`` (in pixels of the image), with a colour bar. NaN is transparent."""
     draw_image(axes, view, title, is_background=True)
     style = {'cmap': CMAP, 'alpha': 0.72, 'interpolation': 'nearest', **style}
     mesh = axes.imshow(np.ma.masked_invalid(values), extent=get_extent(box), **style)

@@ -1,7 +1,7 @@
 """Compute and draw which regions of an image support a class, with Grad-CAM (arXiv 1610.02391; package ``grad-cam``).
 
-Grad-CAM weights each channel by its mean gradient over the image, which would dilute the few positions that matter most
-for one box. So boxes are explained by HiResCAM (arXiv 2011.08891), which weights each position by the gradient there.
+Grad-CAM weights each channel by its mean gradient over the image. For a box, few positions matter, and the mean would
+dilute their gradients. So boxes are explained by HiResCAM (arXiv 2011.08891): it weights each position by its gradient.
 
 Shapes: h x w pixels of the network's input without padding, h' x w' pixels with padding.
 """
@@ -39,7 +39,7 @@ class GradCam:
     class_name: str
     score: float | None  # of the class or the box, from 0 to 1; None for a segmentor
     box: Box | None = None  # only of a detector: the explained box, in pixels of the image
-    region: np.ndarray | None = None  # only of a segmentor: bool, which pixels of the logits have the class
+    region: np.ndarray | None = None  # only of a segmentor: bool, the pixels of its output that have the class
 
 
 # Target: a function from the model's output for one image to the scalar that is differentiated. Fields: keyword
@@ -90,10 +90,10 @@ def compute_gradcam(
     wrapper, method = ModelWrapper(model, view), METHODS[model.task]
     with torch.no_grad():
         target, fields = TARGETS[model.task](model, wrapper(view.inputs)[0], label, box)
-    # Grad-CAM ends with a ReLU, after which the map of a late stage may be zero. Then the stage before it is tried.
+    # Grad-CAM ends with a ReLU, after which the map of a late stage may be zero. Then try the stage before.
     last = find_detailed_stage(backbone, view.inputs, backbone.num_stages - 1)
     for index in range(last, -1, -1) if stage is None else [stage]:
-        # The layer whose output (B, H, W, C) is weighted: the norm of the stage's output or, if it has none, the stage.
+        # The layer whose output (B, H, W, C) is weighted: the stage's output norm or, without one, the stage itself.
         name = f'norm{index}' if index in backbone.out_indices else f'stages.{index}'
         cam = compute_cam(method, backbone.get_submodule(name), wrapper, view.inputs, target)
         if cam.any():
@@ -106,7 +106,8 @@ def compute_cam(method: str, layer: nn.Module, wrapper: ModelWrapper, inputs: Te
     """Compute the Grad-CAM (h', w') of a layer, from 0 to 1, for padded inputs (1, 3, h', w')."""
     from pytorch_grad_cam import GradCAM, HiResCAM
 
-    cam = {'Grad-CAM': GradCAM, 'HiResCAM': HiResCAM}[method](wrapper, [layer], lambda x: x.permute(0, 3, 1, 2))
+    cam_class = {'Grad-CAM': GradCAM, 'HiResCAM': HiResCAM}[method]
+    cam = cam_class(wrapper, [layer], reshape_transform=lambda x: x.permute(0, 3, 1, 2))
     try:
         with torch.enable_grad():
             return cam(inputs.detach().requires_grad_(), [lambda output: target(output) * GRADIENT_SCALE])[0]
@@ -117,7 +118,7 @@ def compute_cam(method: str, layer: nn.Module, wrapper: ModelWrapper, inputs: Te
 
 
 def find_label(model: Predictor, class_name: str | int) -> int:
-    """Return the index of a class that is given by its name or index. Raise a UserError if there is none."""
+    """Return the index of the class with this name or index. Raise a UserError if there is no such class."""
     names = model.classes
     if class_name in names:
         return names.index(class_name)

@@ -13,18 +13,20 @@ from mmengine.config import Config
 
 from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..errors import UserError
-from ..inference import Prediction
+from ..inference import Detections, Prediction
 from ..inference.drawing import Colour, choose_palette, draw_prediction
 from ..inference.loading import silence_output
 from .ground_truth import build_dataset, load_sample
 
-# Length in pixels of the longer side of a picture: in a grid of several images, and in a grid of a single image.
-PICTURE_SIDE, LARGE_PICTURE_SIDE = 400, 800
+PICTURE_SIDE = 400  # longer side in pixels of a picture in a grid of several images
+LARGE_PICTURE_SIDE = 800  # longer side in a grid of a single image
 # Maximum number of samples of each dataset on a contact sheet.
 NUM_SAMPLES = 8
+# In a picture with more detections, labels would hide the image, so only boxes and masks are drawn.
+MAX_LABELLED = 25
 DOTS_PER_INCH = 100
-# In pixels: the width of a letter of a title, the height of a line of a title, and the margin around a picture.
-LETTER_WIDTH, LINE_HEIGHT, GAP = 9, 20, 10
+LETTER_WIDTH, LINE_HEIGHT = 9, 20  # of titles, in pixels
+GAP = 10  # margin around a picture, in pixels
 
 # A title, and a picture (h, w, 3) in BGR order.
 Cell = tuple[str, np.ndarray]
@@ -32,15 +34,18 @@ Cell = tuple[str, np.ndarray]
 
 def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
     """Draw a grid of pictures with their titles. Return (height, width, 3) uint8 in BGR order."""
-    height, width = (max((picture.shape[i] for _, picture in cells), default=PICTURE_SIDE) for i in (0, 1))
+    width = max((picture.shape[1] for _, picture in cells), default=PICTURE_SIDE)
     titles = [fill(title, width // LETTER_WIDTH) for title, _ in cells]
     lines = max((title.count('\n') + 1 for title in titles), default=1)
-    rows = max(1, -(-len(cells) // columns))
-    inches = np.array([columns * (width + 2 * GAP), rows * (height + LINE_HEIGHT * lines + 2 * GAP)]) / DOTS_PER_INCH
-    figure = Figure(figsize=inches, layout='constrained')
+    # Each row is as high as its highest picture.
+    rows = [cells[begin : begin + columns] for begin in range(0, len(cells), columns)] or [[('', np.zeros((1, 1, 3)))]]
+    heights = [max(picture.shape[0] for _, picture in row) for row in rows]
+    height = sum(heights) + len(rows) * (LINE_HEIGHT * lines + 2 * GAP)
+    figure = Figure(np.array([columns * (width + 2 * GAP), height]) / DOTS_PER_INCH, layout='constrained')
     figure.get_layout_engine().set(w_pad=GAP / DOTS_PER_INCH, h_pad=GAP / DOTS_PER_INCH)
-    for position, (title, (_, picture)) in enumerate(zip(titles, cells, strict=True), start=1):
-        axes = figure.add_subplot(rows, columns, position)
+    grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
+    for position, (title, (_, picture)) in enumerate(zip(titles, cells, strict=True)):
+        axes = figure.add_subplot(grid[position // columns, position % columns])
         axes.imshow(picture[..., ::-1])
         axes.set_title(title, fontsize=10, loc='left')
         # Put the picture at the top left of its cell, so that it is aligned with its title and the pictures of its row.
@@ -60,13 +65,14 @@ def draw_cells(
     prediction: Prediction | None = None,
     side: int = PICTURE_SIDE,
 ) -> list[Cell]:
-    """Draw the ground truth and the prediction, unless None, in a picture each with a longer side of ``side`` px."""
+    """Draw a picture of the ground truth and one of the prediction, unless None. Their longer side has ``side`` px."""
     scale, cells = side / max(image.shape[:2]), []
+    is_crowded = isinstance(prediction, Detections) and len(prediction) > MAX_LABELLED
     if ground_truth is not None:
         picture = draw_prediction(image, ground_truth, palette, scale, with_scores=False)
         cells.append((title if prediction is None else 'ground truth', picture))
     if prediction is not None:
-        cells.append((title, draw_prediction(image, prediction, palette, scale)))
+        cells.append((title, draw_prediction(image, prediction, palette, scale, with_labels=not is_crowded)))
     return cells
 
 

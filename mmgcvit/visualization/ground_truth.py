@@ -49,7 +49,7 @@ def build_dataset(settings: ConfigDict, scope: str) -> BaseDataset:
 
 
 def load_sample(dataset: BaseDataset, index: int, classes: Sequence[str]) -> tuple[Path, np.ndarray, Prediction | None]:
-    """Load a sample of :func:`build_dataset`'s dataset: its path, its image (BGR), and its ground truth or None."""
+    """Load a sample of a dataset (see :func:`build_dataset`): path, image in BGR order, and ground truth or None."""
     try:
         sample = dataset[index]
         ground_truth = convert_sample(sample['data_samples'], classes)
@@ -65,7 +65,7 @@ def load_sample(dataset: BaseDataset, index: int, classes: Sequence[str]) -> tup
 
 
 def convert_sample(sample: Any, classes: Sequence[str]) -> Prediction | None:
-    """Convert the ground truth of a data sample, None if it has none. Unlabelled pixels keep the ignore index."""
+    """Convert the ground truth of a sample. Return None if there is none. Unlabelled pixels keep the ignore index."""
 
     def get_names(labels: np.ndarray) -> list[str]:
         return [classes[label] if label < len(classes) else f'class {label}' for label in labels]
@@ -83,7 +83,7 @@ def convert_sample(sample: Any, classes: Sequence[str]) -> Prediction | None:
     if 'gt_label' not in sample:
         return None
     if len(sample.gt_label) != 1:
-        raise UserError(f'it has {len(sample.gt_label)} classes. Expected one class per image')
+        raise UserError(f'the image has {len(sample.gt_label)} classes. Expected one class per image')
     label = int(sample.gt_label[0])
     scores = np.eye(max(len(classes), label + 1), dtype=np.float32)[label]
     return Classification(label, get_names([label])[0], 1.0, scores)

@@ -25,10 +25,11 @@ from .report import write_report
 
 # IoU threshold for matching detections with objects.
 MATCH_IOU_THR = 0.5
-# What the confusion matrix counts, and what the score of an image is, by task.
+# What the confusion matrix counts, by task.
 COUNTED_UNITS = {'detection': 'objects', 'segmentation': 'pixels', 'classification': 'images'}
+# What the score of an image is, by task.
 SCORES = {'detection': 'F1', 'segmentation': 'mean IoU', 'classification': 'score of the true class'}
-# The name of the last row and column of the confusion matrix: no object, or no detection.
+# The name of the confusion matrix's last row (no object) and last column (no detection).
 BACKGROUND = 'background'
 # Maximum number of confusions (pairs of true and predicted class) that the summary of an image names.
 MAX_NAMED = 3
@@ -72,13 +73,13 @@ def score_image(ground_truth: Prediction, prediction: Prediction, classes: Seque
     """Compare a prediction with the ground truth of its image.
 
     Returns:
-        score: See :data:`SCORES`. It is 1 without objects and detections, or without labelled pixels.
+        score: See :data:`SCORES`. It is 1 if there are no objects and no detections, or no labelled pixels.
         matrix: The confusion matrix (n + 1, n + 1) of n classes and the background. Rows are ground truth, columns are
             predictions.
     """
     if isinstance(prediction, Detections):
-        # Each object counts once in its row, and each detection once in its column. Missed objects are predicted as
-        # background, and detections without an object have the background as ground truth.
+        # Each object counts once in its row, and each detection once in its column. Missed objects are in the column
+        # of the background, and detections without an object in its row.
         matrix = sv.ConfusionMatrix.evaluate_detection_batch(
             predictions=np.column_stack([prediction.boxes, prediction.labels, prediction.scores]),
             targets=np.column_stack([ground_truth.boxes, ground_truth.labels]),
@@ -148,7 +149,7 @@ def evaluate_images(
                 problem = 'it has no ground truth' if ground_truth is None else prediction
                 raise UserError(f'{path}: {problem}')
             if isinstance(prediction, Detections):
-                # The curves need no masks. Those of a whole dataset would not fit in memory.
+                # Drop the masks: the curves need none, and all masks of a dataset would not fit in memory.
                 objects.append(replace(ground_truth, masks=None))
                 detections.append(replace(prediction, masks=None))
                 prediction = prediction.select(np.flatnonzero(prediction.scores >= model.score_thr))
@@ -189,7 +190,7 @@ def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, f
 
 
 def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], task: str) -> Figure:
-    """Draw a confusion matrix: row-normalised values as colours, and counts (if large, percentages) as numbers."""
+    """Draw a confusion matrix: row-normalised values as colours, counts (percentages if any reaches 10,000) as text."""
     names = [*classes, BACKGROUND] if task == 'detection' else list(classes)
     matrix = matrix[: len(names), : len(names)]
     side = float(np.clip(0.35 * len(names), 6, 24))
@@ -214,7 +215,8 @@ def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistake
     save(draw_confusion_matrix(matrix, model.classes, model.task), folder / 'confusion.png')
     pictures = [('Confusion matrix', folder / 'confusion.png')]
     summary_of_matrix = ', '.join(summarise_confusion_matrix(matrix, model.classes))
-    summary = [f'{len(dataset)} images, {COUNTED_UNITS[model.task]} (ground truth → prediction): {summary_of_matrix}']
+    counted = f'Counted {COUNTED_UNITS[model.task]} (ground truth → prediction)'
+    summary = [f'{len(dataset)} images. {counted}: {summary_of_matrix}']
     if curves is not None:
         save(draw_detection_curves(curves, model.classes, model.score_thr), folder / 'curves.png')
         pictures.append(('Precision, recall and F1', folder / 'curves.png'))

@@ -21,7 +21,7 @@ from ..models.base import PyramidBackbone
 
 # Stride of the first stage, unless the stem has an attribute ``stride``. Each further stage doubles the stride.
 STEM_STRIDE = 4
-# Minimum number of tokens on the shorter side of a feature map that is drawn. Fewer are too coarse to show positions.
+# Minimum number of tokens on the shorter side of a feature map. Smaller maps are too coarse to show positions.
 MIN_TOKENS = 4
 
 # (left, top, right, bottom) in pixels.
@@ -69,7 +69,7 @@ def prepare_view(model: Predictor, image: ImageLike) -> View:
     prepared = model.prepare_image(array)
     batch = model.network.data_preprocessor(pseudo_collate([prepared]), False)
     size = tuple(prepared['inputs'].shape[-2:])
-    # Transforms record scale_factor = (width, height). Assume crops at the centre, and padding on the right and below.
+    # Transforms record scale_factor = (horizontal, vertical). Assume a centre crop, and padding on the right and below.
     factors = np.array(prepared['data_samples'].metainfo.get('scale_factor', (1.0, 1.0)))[::-1]
     crop_offset = np.round((array.shape[:2] * factors - size) / 2).clip(min=0)
     image = np.ascontiguousarray(array[..., ::-1])
@@ -100,7 +100,7 @@ def get_stride(backbone: PyramidBackbone, stage: int) -> int:
 
 
 def find_detailed_stage(backbone: PyramidBackbone, inputs: Tensor, last: int) -> int:
-    """Return the last stage up to ``last`` whose map has at least 4 x 4 tokens. If no stage has, return 0."""
+    """Return the last stage up to ``last`` whose map has at least 4 x 4 tokens. If there is none, return 0."""
     side = min(inputs.shape[-2:])
     fitting = (stage for stage in range(last, 0, -1) if side / get_stride(backbone, stage) >= MIN_TOKENS)
     return next(fitting, 0)

@@ -1,6 +1,6 @@
 """Compute and draw the global query of each stage of GC ViT.
 
-Each stage reduces its feature map to the size of one window. These tokens are the queries of all windows.
+Each stage reduces its feature map to the size of one window. The resulting tokens are the queries of all windows.
 
 Shapes: h x w window, C channels, nH heads, d = C/nH.
 """
@@ -74,9 +74,9 @@ def find_components(tokens: np.ndarray) -> np.ndarray:
 
 
 def draw_queries(result: Queries) -> Figure:
-    """Draw the image and, for each stage, the norms and principal components of its global query at the same size."""
+    """Draw the image and, for each stage, norms and principal components of its global query, as large as the image."""
     view, rows = result.view, len(result.stages)
-    title = 'global query, the whole image reduced to one window'
+    title = 'global query: the whole image, reduced to one window'
     figure = make_figure(view, title, rows, columns=3, width=3.0)
     grid = figure.add_gridspec(rows, 3)
     draw_image(figure.add_subplot(grid[0, 0]), view, 'image')

@@ -27,7 +27,7 @@ def write_report(
     rows: Mapping[str, Mapping[str, float | int | None]],
     pictures: Sequence[tuple[str, Path]],
 ) -> None:
-    """Write paragraphs, a table (``rows``: a dict from column names to values for each class), and titled pictures."""
+    """Write paragraphs, a table and pictures with titles. ``rows`` has the values of each class by column name."""
     columns = [column.replace('_', ' ') for column in next(iter(rows.values()), {})]
     table = [['class', *columns]] + [[name, *map(format_value, row.values())] for name, row in rows.items()]
     body = [f'<p>{escape(paragraph)}</p>' for paragraph in paragraphs]

@@ -1,6 +1,6 @@
 """Compute and draw to which shifted copies of the image each patch of LSA attends.
 
-The first block of LSA attends from each patch of the image to the patches at the same place in T shifted copies of it.
+LSA's first block attends from each image patch to the patches at the same place in T shifted copies of the image.
 
 Shapes: h x w patches, T shifts.
 """
@@ -60,7 +60,7 @@ def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) 
 
 
 def draw_shifts(result: Shifts) -> Figure:
-    """Draw the copy that each patch attends to most, its weight, and as legend a histogram of the preferred copies."""
+    """Draw the image, the copy that each patch attends to most, this copy's weight, and how many patches prefer it."""
     view, rows, columns = result.view, *result.weights.shape[:2]
     heads = 'mean of all heads' if result.head is None else f'head {result.head}'
     title = f'LSA, first block, {heads}: attention of each patch to its {len(result.shifts)} shifted copies'
@@ -72,13 +72,13 @@ def draw_shifts(result: Shifts) -> Figure:
     style = {'extent': get_extent(result.box), 'interpolation': 'nearest', 'alpha': 0.72}
     grid[0, 1].imshow(colours[result.preferred], **style)
     max_weights = result.weights.max(-1) * len(result.shifts)
-    title = 'weight of that copy'
+    title = 'weight of the copy in the map above'
     draw_map(grid[1, 1], view, max_weights, result.box, title, ATTENTION_UNIT, vmin=1)
     names = [f'{dy:+d}, {dx:+d}' if dy or dx else 'unshifted' for dy, dx in result.shifts]
     shares = 100 * np.bincount(result.preferred.ravel(), minlength=len(names)) / result.preferred.size
     grid[1, 0].barh(names, shares, color=colours, edgecolor='black', linewidth=0.4)
     grid[1, 0].invert_yaxis()
     grid[1, 0].tick_params(labelsize=9)
-    grid[1, 0].set_xlabel('% of patches that prefer it', fontsize=11)
+    grid[1, 0].set_xlabel('% of patches that attend most to the copy', fontsize=11)
     grid[1, 0].set_title('shift dy, dx (px of the network input)', fontsize=12)
     return figure

@@ -23,7 +23,7 @@ from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
 from .ground_truth import build_dataset, load_sample
 from .mistakes import SCORES, score_image, summarise_confusion_matrix
 
-# Name of the folder in the work dir.
+# Name of the folder for grids in the work dir.
 FOLDER = 'val_images'
 
 
@@ -55,13 +55,13 @@ class ValVisualizationHook(Hook):
     Args:
         score_thr: Confidence threshold of detections.
         images: Number of images in the grid, evenly spaced in the validation data. 0 disables the grids.
-        test_out_dir: Folder for the pictures of a test, which ``test --show-dir`` sets. None draws no test images.
+        test_out_dir: Folder for the pictures of a test (``mmgcvit test --show-dir``). None draws no test images.
     """
 
     def __init__(self, score_thr: float = 0.3, images: int = 8, test_out_dir: str | None = None) -> None:
         self.score_thr, self.images, self.test_out_dir = score_thr, images, test_out_dir
-        self.is_on = False
-        self.chosen: dict[str, int] = {}
+        self.is_on = False  # whether validation images are drawn
+        self.chosen: dict[str, int] = {}  # the index in the dataset of each chosen image, by the image's name
         self.predictions: dict[int, Prediction] = {}
 
     def before_train(self, runner: Runner) -> None:

@@ -17,4 +17,8 @@ def test_parts_of_a_classifier_sum_to_the_total(capsys):
     assert whole == pytest.approx([sum(column) for column in zip(*parts, strict=True)], abs=0.02)
     assert whole[0] > 0
     run_command('flops', [ROOT / 'configs' / 'demo' / 'mask_rcnn_gcvit_digits.py', '--shape', 60, 90])
-    assert capsys.readouterr().out.splitlines()[0].endswith('one image of 64x96 px (height x width), padded')
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[0]
+        .endswith('one image of 64x96 px (height x width), padded to multiples of 32')
+    )

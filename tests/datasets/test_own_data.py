@@ -1,6 +1,9 @@
 """Training on a user's dataset: the config that is written, rejected options, and complete runs."""
 
+import json
 import re
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -48,6 +51,20 @@ def test_networks_of_all_sizes_are_built_for_the_dataset(annotation_type, size, 
     checkpoint = made.cfg.load_from if size == MINI else made.cfg.model.backbone.init_cfg.checkpoint
     assert checkpoint.endswith((f'{RECIPES[annotation_type].mini_config}.safetensors', f'gcvit_1k_{size}.pth.tar'))
     assert len(made.path.read_text().splitlines()) < 200
+
+
+def test_a_test_split_with_annotations_is_scored_by_test(make, tmp_path):
+    """Without one, the validation split is scored."""
+    root = tmp_path / 'masks'
+    assert Path(make('masks').cfg.test_evaluator.ann_file).name == 'val.json'
+    annotations = json.loads((root / 'annotations' / 'val.json').read_text())
+    shutil.copytree(root / 'val', root / 'test')
+    for objects, name in ((annotations['annotations'], 'test.json'), ([], 'val.json')):
+        (root / 'annotations' / 'test.json').write_text(json.dumps({**annotations, 'annotations': objects}))
+        cfg = make('masks').cfg
+        used = [Path(cfg.test_evaluator.ann_file).name, Path(cfg.test_dataloader.dataset.ann_file).name]
+        assert used == [name, name]
+        assert Path(cfg.val_evaluator.ann_file).name == 'val.json'
 
 
 def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
@@ -138,10 +155,12 @@ def test_one_command_trains_a_model_on_a_folder(write, tmp_path):
         output = call('', '-m', 'mmgcvit', 'train', *source, '--resume', '--device', 'cpu')
         assert re.search(r'resumed epoch: \d+, iter: [1-9]', output)
     output = call('', '-m', 'mmgcvit', 'train', *own[:2], '--epochs', 2, *own[4:], '--resume', '--device', 'cpu')
-    assert 'resuming until 2 epochs' in output
+    assert 'the resumed training ends after 2 epochs' in output
     assert list((tmp_path / 'run').glob('epoch_2.pth'))
+    assert len((tmp_path / 'run' / 'made2' / 'photos.py').read_text().splitlines()) < 100
+    assert 'accuracy/top1: ' in call('', '-m', 'mmgcvit', 'test', tmp_path / 'run', '--device', 'cpu')
     output = call('', '-m', 'mmgcvit', 'train', *own, '--resume', '--size', 'tiny', fails=True)
-    assert '--size: a resumed run keeps these settings' in output
+    assert '--size cannot be changed when a run is resumed' in output
     lora = '--cfg-options', 'model.backbone.lora_rank=8'
     call('', '-m', 'mmgcvit', 'train', made, '--work-dir', tmp_path / 'again', *lora)
     assert list((tmp_path / 'again').glob('best_*.pth'))

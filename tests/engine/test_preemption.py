@@ -13,7 +13,7 @@ from .toy import ITERATIONS, last, names, train, train_in_two
 def test_a_preempted_run_saves_after_the_step_and_resumes_to_the_result_of_an_uninterrupted_one(name, tmp_path):
     preempted, whole = tmp_path / 'preempted', tmp_path / 'whole'
     output = train(preempted, settings=ITERATIONS, code=PREEMPTED_EXIT_CODE, SIGNAL_AT=f'{name}@3')
-    assert output.count('Preempted: saved preempted.pth, exit code 75. Continue with --resume') == 1
+    assert output.count('Preempted: saved preempted.pth. The exit code is 75. Continue with --resume') == 1
     assert 'Traceback' not in output
     assert last(preempted)['meta']['iter'] == 3
     train(preempted, '--resume', settings=ITERATIONS)

@@ -60,7 +60,7 @@ def test_without_a_terminal_each_epoch_and_validation_prints_a_line(loop, epoch_
     assert log.startswith('log: ')
     assert [line.partition(' loss ')[0] for line in epochs] == ['epoch 1 of 1:'] * epoch_lines
     assert scores == 'scores: mIoU 50'
-    assert hook.loops == []
+    assert hook.tasks == []
 
 
 def test_only_rank_0_shows_progress_and_other_output_is_discarded(capsys, monkeypatch):

@@ -1,8 +1,13 @@
 """A training logs its trainable parameters and, at its end, the best checkpoint and the next commands."""
 
-import pytest
-from mmengine.evaluator import BaseMetric
+from types import SimpleNamespace
 
+import pytest
+from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from torch import nn
+
+from mmgcvit import GCViT
 from mmgcvit.engine.hooks.summary import SummaryHook
 
 from .drawing import make_config, make_evaluation, run
@@ -46,3 +51,13 @@ def test_trainable_parameters_checkpoint_and_next_commands_are_logged(has_best, 
     ]
     last = ["last checkpoint: 'my run/epoch_2.pth'"]
     assert text.partition(' - finished\n')[2].splitlines() == (best if has_best else last)
+
+
+def test_lora_is_logged():
+    messages, model = [], nn.Module()
+    model.backbone = GCViT('xxtiny', lora_rank=4)
+    cfg = Config({'train_cfg': {'max_epochs': 1}})
+    SummaryHook().before_train(
+        SimpleNamespace(model=model, cfg=cfg, epoch=0, logger=SimpleNamespace(info=messages.append))
+    )
+    assert messages == ['0.1 M of 11.5 M parameters are trainable (LoRA of rank 4)']

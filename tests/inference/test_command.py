@@ -89,7 +89,7 @@ def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(cal
     assert f'skipped: {photos}/broken.avi cannot be opened as a video' in printed
     assert printed.splitlines()[-2:] == [
         '3 images and 10 frames predicted, 2 skipped: predictions, pictures in predictions/vis',
-        'predict: 2 inputs could not be read. See the messages above',
+        'predict: 2 inputs could not be predicted. See the messages above',
     ]
     assert [image['id'] for image in content(out / 'images.json')['images']] == [1, 2, 3]
     lines = lines_of(out / 'preds' / 'x' / 'film.jsonl')
@@ -107,10 +107,10 @@ def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(cal
 INVALID_ARGUMENTS = {
     'RUN': 'no INPUT given',
     'RUN/classify.py photos/a.png photos/b.jpg': 'photos/a.png is not a checkpoint',
-    'runs/none photos/a.png': 'runs/none is neither a config file',
+    'runs/none photos/a.png': 'there is no config or work dir runs/none',
     'RUN/classify.py photos/a.png': 'no weights are shipped with',
     'photos/a.png RUN/classify.py': 'photos/a.png is neither a config file',
-    'RUN empty/none.mp4': 'empty/none.mp4: no image or video found',
+    'RUN empty/none.mp4': 'there is no file or folder empty/none.mp4',
     'RUN photos --batch-size 0': '--batch-size 0: expected at least 1',
     'RUN photos --tiles 64': 'tiles are only for detectors, and this is a classification model',
     'RUN photos --score-thr 0.5': 'score_thr is only for detectors',

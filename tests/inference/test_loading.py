@@ -49,7 +49,7 @@ def test_invalid_configs_checkpoints_and_arguments_are_rejected(run_dir, work_di
         (torn,): 'checkpoint',
         (two,): r'has 2 configs \(\*\.py\) instead of one\. Pass the config',
         (none,): 'has 0 configs',
-        ('nowhere.py', 'x.pth'): r'nowhere\.py is neither a config file',
+        ('nowhere.py', 'x.pth'): r'there is no config or work dir nowhere\.py',
         (run_dir / 'classify.py',): r'no weights are shipped with .*\. Pass a checkpoint',
         (run_dir / 'classify.py', 'nowhere.pth'): r'there is no checkpoint nowhere\.pth',
         ('words.py', whole): 'words.py',

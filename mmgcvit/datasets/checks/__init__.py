@@ -1,6 +1,6 @@
 """Check datasets before training: annotation files completely, and all images or a random sample.
 
-Start with ``check.py``. A file defines the types of issues that it finds as constants of class :class:`.report.Issue`.
+Start with ``check.py``. Each module defines the issues that it finds as constants of class :class:`.report.Issue`.
 """
 
 from .check import check_datasets

@@ -24,14 +24,14 @@ OTHER_NUM_CLASSES = Issue(
     'another number of classes than the model predicts',
     "Set num_classes of the model's heads to the dataset's number of classes",
 )
-# The heads that predict the dataset's classes. mmdet's rpn_head does not: it has one class.
+# Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one class.
 HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d+)?$')
 # Threads are enough, because Pillow and OpenCV release the GIL while decoding. Each thread holds one or two images.
 MAX_THREADS = 16
 
 
 def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress) -> Report:
-    """Check the datasets of dataloaders and return a report. An annotation file of several datasets is read once.
+    """Check the datasets of dataloaders and return a report. An annotation file that datasets share is read once.
 
     Args:
         cfg: A complete config. Its default scope must be entered.
@@ -44,7 +44,9 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
     for settings, data_format, is_scored in iter_datasets(cfg, loaders):
         if data_format is None:
             name = f'{settings.type} ({settings.get("data_root")})'
-            report.notes.append(f'{name} is not checked. Only local data in COCO, ADE20K or ImageNet format can be')
+            report.notes.append(
+                f'{name} is not checked. Checks support only local data in COCO, ADE20K or ImageNet format'
+            )
             continue
         # With lazy_init, mmengine's dataset joins its paths and sets its classes, but loads no annotations.
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
@@ -65,7 +67,7 @@ def check_images(
     report: Report,
     progress: Progress,
 ) -> None:
-    """Check ``num_images`` random images (all of them if it is None) and their segmentation maps, in threads."""
+    """Check ``num_images`` random images (if None, all) and their segmentation maps, in threads."""
 
     def check(image: ImageFile) -> list[tuple[Issue, str]]:
         size, issues = check_image(image, decoding)

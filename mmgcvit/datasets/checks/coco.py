@@ -47,7 +47,7 @@ WRONG_MASKS = Issue(
     'Export them again, or train on boxes only with configs/custom_coco_boxonly.py',
 )
 
-# A COCO file's lists, and the keys that mmdet reads in each of their entries.
+# The lists in a COCO file, and the keys that mmdet reads in each entry of a list.
 KEYS = {
     'images': {'id', 'file_name', 'height', 'width'},
     'annotations': {'id', 'image_id', 'category_id', 'bbox', 'area'},
@@ -152,7 +152,7 @@ def check_objects(
     has_masks: bool,
     is_scored: bool,
 ) -> IssueExamples:
-    """Yield issues of boxes and areas, of masks if the config loads them, and an issue if no object is left."""
+    """Yield issues of boxes and areas, of masks if the config loads them, and of training without any object."""
 
     def name_object(obj: Entry) -> str:
         return f'annotation {obj["id"]} of {file_names[obj["image_id"]]}'
@@ -170,13 +170,13 @@ def check_objects(
     if not is_scored and all(obj.get('iscrowd') for obj in loaded):
         yield NO_OBJECTS, None
     if has_masks:
-        read = objects if is_scored else loaded
-        invalid = [obj for obj in read if not is_mask(obj.get('segmentation'), *sizes[obj['image_id']])]
+        checked = objects if is_scored else loaded
+        invalid = [obj for obj in checked if not is_mask(obj.get('segmentation'), *sizes[obj['image_id']])]
         yield WRONG_MASKS, [name_object(obj) for obj in invalid]
 
 
 def convert_to_floats(rows: Sequence[Any], width: int) -> NDArray[np.float64]:
-    """Convert a list of rows to an array (rows, width). A row that is not ``width`` numbers becomes NaN."""
+    """Convert a list of rows to an array (rows, width). Any row but a list of ``width`` numbers becomes NaN."""
     are_valid = [
         isinstance(row, list) and [type(value) in (int, float) for value in row] == [True] * width for row in rows
     ]

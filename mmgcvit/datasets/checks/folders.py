@@ -14,7 +14,7 @@ from .report import Issue, Report
 from .sources import get_data_path
 
 NO_IMAGES = Issue('lists no images', 'Correct data_prefix, ann_file, classes or suffixes in the config')
-OTHER_LABELS = Issue('labels beyond the classes', 'Correct the classes or reduce_zero_label in the config')
+OTHER_LABELS = Issue('labels that belong to no class', 'Correct the classes or reduce_zero_label in the config')
 OTHER_ORDER = Issue(
     'class folders in another order than the classes of the config',
     'List the classes in the alphabetical order of their folders, or remove them from the config',
@@ -25,7 +25,7 @@ NO_MAP = Issue(
 
 
 def check_folders(dataset: BaseDataset, report: Report) -> list[ImageFile]:
-    """Check the images that a dataset lists, count those of each class, and return the images that exist."""
+    """Check the images that a dataset lists, count the images of each class, and return the existing ones."""
     place, entries = get_data_path(dataset), []
     try:
         entries = dataset.load_data_list()
@@ -52,7 +52,7 @@ def check_folders(dataset: BaseDataset, report: Report) -> list[ImageFile]:
 def check_segmentation_map(
     image: ImageFile, size: tuple[int, int], dataset: BaseDataset
 ) -> Iterator[tuple[Issue, str]]:
-    """Compare a segmentation map with the (width, height) of its image and with the classes of its dataset."""
+    """Yield the issues of a segmentation map. ``size`` is the (width, height) of its image."""
     try:
         labels = read_segmentation_map(Path(image.map_path))
     except UserError as error:

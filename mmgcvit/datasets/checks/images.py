@@ -41,7 +41,7 @@ class DecodingSettings:
 
     flag: str = 'color'
     backend: str = 'cv2'
-    # Whether the pipeline has mmgcvit.ApplyExifAsAnnotated, which ignores EXIF rotations that the annotations lack.
+    # Whether the pipeline has mmgcvit.ApplyExifAsAnnotated, which skips EXIF rotation if the annotations are unrotated.
     matches_annotated_size: bool = False
 
 
@@ -55,7 +55,7 @@ def get_decoding_settings(settings: ConfigDict) -> DecodingSettings:
 
 
 def find_missing(place: str, paths: Iterable[str], report: Report) -> set[str]:
-    """Report and return missing files. Each folder is listed once, instead of a look-up for each file."""
+    """Report and return missing files. List each folder once, because one look-up per file is slow."""
     parts = {path: os.path.split(path) for path in paths}
     names = {folder: set(os.listdir(folder or '.')) for folder, _ in parts.values() if Path(folder or '.').is_dir()}  # noqa: PTH208
     missing = [path for path, (folder, name) in parts.items() if name not in names.get(folder, ())]
@@ -64,7 +64,7 @@ def find_missing(place: str, paths: Iterable[str], report: Report) -> set[str]:
 
 
 def check_image(image: ImageFile, decoding: DecodingSettings) -> tuple[tuple[int, int] | None, list[tuple[Issue, str]]]:
-    """Decode an image. Return its size (width, height) as loaded, or None if decoding fails, and its issues."""
+    """Decode an image. Return (size, issues). Size is the loaded (width, height), or None if decoding fails."""
     try:
         content = Path(image.path).read_bytes()
         # Decode with Pillow, because some versions of OpenCV accept truncated JPEG files (opencv/opencv#17862). Then

@@ -16,7 +16,7 @@ from .sources import get_type_name, is_remote, iter_unwrapped_datasets
 
 
 class TooManyUnreadableError(UserError):
-    """An error for too many unreadable images. Drop the worker's traceback that torch puts before the message."""
+    """Raised for too many unreadable images. Keep only the message's last line: torch prepends a worker's traceback."""
 
     def __init__(self, message: str) -> None:
         last_line = message.strip().splitlines()[-1]
@@ -32,11 +32,11 @@ class SkipUnreadable(BaseTransform):
     logs a file once. This transform is for training only, because datasets in test mode do not draw another sample.
 
     Args:
-        transforms: The configs of the transforms that load.
-        unreadable_images: The number of different files that may fail in a dataloader worker.
+        transforms: The configs of the pipeline's loading transforms.
+        unreadable_images: The number of different files that may fail in each dataloader worker.
 
     Raises:
-        TooManyUnreadableError: More files failed. This is raised when a sample is loaded.
+        TooManyUnreadableError: More files failed. Loading a sample raises this error.
     """
 
     def __init__(self, transforms: Sequence[dict[str, Any]], unreadable_images: int) -> None:
@@ -71,7 +71,7 @@ class SkipUnreadable(BaseTransform):
                     "'mmgcvit check-data CONFIG' lists, or raise the limit"
                 )
             message = f'{name} cannot be loaded ({reason}) and is replaced by another sample'
-            # Ranks other than 0 print only messages of level ERROR or above.
+            # Log with level ERROR, because ranks other than 0 print nothing below it.
             print_log(f'{message} ({len(self.unreadable)} of at most {self.max_unreadable})', 'current', logging.ERROR)
         return None
 

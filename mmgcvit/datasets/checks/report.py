@@ -12,7 +12,7 @@ MAX_NAMED = 20
 
 @dataclass(frozen=True)
 class Issue:
-    """A type of issue: problem, remedy (a sentence), and whether it stops a run. If not, training skips the objects."""
+    """A problem, its remedy (a sentence), and whether it stops a run. If not, training skips the affected objects."""
 
     problem: str
     remedy: str
@@ -20,7 +20,7 @@ class Issue:
 
 
 class Report:
-    """The examples of each issue, by (path of the file or folder, issue); notes; and summaries of the datasets."""
+    """The issues: lists of examples by (path of the file or folder, issue). Also notes and summaries."""
 
     def __init__(self) -> None:
         self.issues: dict[tuple[str, Issue], list[str]] = defaultdict(list)
@@ -28,18 +28,18 @@ class Report:
         self.summaries: list[str] = []
 
     def add(self, issue: Issue, path: str, examples: Sequence[str] | None = None) -> None:
-        """Add examples of an issue. No examples (``[]``) mean no issue; ``None`` means that ``path`` itself has it."""
+        """Add examples of an issue. An empty list adds nothing. None means that ``path`` itself has the issue."""
         if examples is None or len(examples):
             self.issues[path, issue] += examples or []
 
     def add_empty_classes(self, path: str, noun: str, counts: Mapping[str, int]) -> None:
-        """Add a summary that names the classes without objects or images (``noun``), unless this is every class."""
+        """Add a summary that names the classes without objects or images (``noun``), unless all are empty."""
         empty = [name for name, count in counts.items() if not count]
         if empty and len(empty) < len(counts):
             self.summaries.append(f'{path}: classes without {noun}: {shorten(empty, MAX_NAMED)}')
 
     def format_messages(self, stops_run: bool = True) -> list[str]:
-        """Return a message (path, count, examples, remedy) for each issue that stops a run, or that does not."""
+        """Return a message (path, count, examples, remedy) for each issue with this ``stops_run``."""
         messages = []
         for (path, issue), examples in self.issues.items():
             count = f'{len(examples)} of them: ' if len(examples) > 1 else ''

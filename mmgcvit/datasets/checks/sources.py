@@ -1,4 +1,4 @@
-"""List the datasets of a config with their formats, and find their missing files."""
+"""List a config's datasets and their formats, and find files that are missing."""
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +12,13 @@ from mmengine.registry import DATASETS
 from ...config import iter_dicts
 from ...errors import UserError
 
-# The dataset classes that are checked, and the formats that they read. Subclasses are checked too, except OTHER_FORMATS
-# and their subclasses: they derive from these classes but read other formats.
+# The dataset classes that are checked, and the formats that they read. Subclasses are checked too.
 FORMATS = {'BaseSegDataset': 'ade20k', 'CustomDataset': 'imagenet', 'CocoDataset': 'coco'}
+# Subclasses that read other formats. They and their own subclasses are not checked.
 OTHER_FORMATS = {'CocoPanopticDataset', 'LVISV05Dataset'}
 TRAIN_LOADER = 'train_dataloader'
-# Defaults of data_checks: the random images to open per dataset, and the unreadable files allowed per worker.
+# Defaults of data_checks: how many random images of each dataset are opened, and how many unreadable files a dataloader
+# worker may skip.
 DEFAULTS = {'images': 100, 'unreadable_images': 20}
 
 
@@ -42,7 +43,7 @@ def iter_unwrapped_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
 
 
 def iter_datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[ConfigDict, str | None, bool]]:
-    """Yield (settings, format, is_scored) of each dataset, without its wrappers. Skip those that equal an earlier one.
+    """Yield (settings, format, is_scored) of each dataset, without its wrappers. Skip repeated datasets.
 
     The format is None if the dataset cannot be checked. Datasets of validation and test dataloaders are scored.
     """
@@ -55,7 +56,7 @@ def iter_datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[ConfigD
 
 
 def get_type_name(cfg: Mapping[str, Any] | None) -> str:
-    """Return a config's ``type``, which is a name or a class, as a name without scope or module such as ``'GCViT'``."""
+    """Return the name in a config's ``type`` (a str or a class) without scope or module, for example ``'GCViT'``."""
     name_or_class = (cfg or {}).get('type', '')
     return getattr(name_or_class, '__name__', str(name_or_class)).split('.')[-1]
 

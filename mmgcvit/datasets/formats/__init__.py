@@ -1,4 +1,4 @@
-"""Read a user's dataset in the format of COCO, YOLO or Pascal VOC, or as class folders or segmentation maps.
+"""Read a user's dataset: COCO, YOLO or Pascal VOC annotations, class folders, or images with segmentation maps.
 
 Start with ``detect.py``. Boxes and polygons are converted to COCO annotations, which mmdet trains on.
 """

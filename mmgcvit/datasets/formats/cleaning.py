@@ -8,23 +8,23 @@ from .dataset_info import DatasetInfo, Split
 
 # Datasets with a larger share of problems (unusable images and annotations) are rejected.
 MAX_UNUSABLE = 0.1
-# How many problems a message names.
+# The maximum number of problems that a message names.
 MAX_NAMED = 20
 
 
 def leave_out_unusable(dataset: DatasetInfo) -> None:
     """Decode all images of a dataset and leave out those that are missing or unreadable, with a note that names them.
 
-    Objects without a mask are left out too if nearly all others have one. ``dataset.problems``, which were found while
-    reading the annotations, are counted and named as well.
+    If nearly all objects have a mask, the objects without a mask are left out too. The note also has the problems that
+    were found while reading the annotations (``dataset.problems``).
 
     Raises:
-        UserError: More than :data:`MAX_UNUSABLE` are unusable, or a split has no image left.
+        UserError: The share of problems is above :data:`MAX_UNUSABLE`, or a split has no image left.
     """
     problems = list(dict.fromkeys(dataset.problems))
     num_annotation_problems, num_images = len(problems), 0
     for name, split in dataset.splits.items():
-        paths = [split.image_folder / name for name in split.image_names]
+        paths = [split.image_folder / image_name for image_name in split.image_names]
         with ThreadPoolExecutor() as pool:
             errors = [*pool.map(find_read_error, paths)]
         num_images += len(paths)
@@ -45,7 +45,7 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
 
 
 def leave_out_boxes(split: Split) -> list[str]:
-    """Remove the objects of a split that have a box but no mask, in place. Return a message for each."""
+    """Remove the objects of a split that have a box but no mask, in place. Return a message for each object."""
     objects = split.content['annotations']
     boxes = [obj for obj in objects if not obj.get('segmentation')]
     if not boxes:

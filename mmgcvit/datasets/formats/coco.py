@@ -11,14 +11,14 @@ NUM_SAMPLES = 20
 
 
 def load_contents(folder: Path, files: list[Path]) -> dict[Path, dict[str, Any]]:
-    """Return the contents of those JSON files that are COCO annotations, by file."""
+    """Return the contents of the JSON files that are COCO annotations, by file."""
     if not files:
         return {}
     # Import the checks only if there are JSON files, because they import mmengine, which is slow.
     from ..checks.coco import KEYS, check_content, read_json
     from ..checks.report import Report
 
-    # The COCO dataset has captions and keypoints of the same images in the same folder.
+    # The COCO dataset has files of captions and keypoints next to its instances*.json.
     files = [file for file in files if file.name.startswith('instances')] or files
     contents = {}
     for file in files:
@@ -36,9 +36,9 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
     files = {find_split(file) or 'train': file for file in contents}
     if 'train' not in files or len(files) < len(contents):
         raise UserError(
-            f'{folder} has the COCO annotation files {shorten([*map(str, contents)])}. Expected one for train, and at '
-            'most one for val and one for test, with that word in the name of the file or its folder, for example '
-            'train.json. Rename the files, or move the others out of the folder'
+            f'{folder} has the COCO annotation files {shorten([*map(str, contents)])}. Expected one with '
+            'the word train in its name or folder, and at most one each with the words val and test, for example '
+            'train.json. Rename the files, or move some of them out of the folder'
         )
     classes = [category['name'] for category in drop_root_category(contents[files['train']])]
     splits = {}
@@ -50,7 +50,7 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
 
 
 def drop_root_category(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the categories without Roboflow's first one, which has no objects and is all others' supercategory."""
+    """Return the categories without Roboflow's first one: it has no objects and is the supercategory of the rest."""
     categories = content['categories']
     used_ids = {obj['category_id'] for obj in content['annotations']}
     has_root = len(categories) > 1 and categories[0]['id'] not in used_ids
@@ -70,7 +70,10 @@ def normalize(content: dict[str, Any], classes: list[str]) -> dict[str, Any]:
 
 
 def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path:
-    """Return the folder that has most of the file's first images. Among equals, prefer one named after its split."""
+    """Return the folder that has most of the first images in a file's list.
+
+    If several folders have as many, prefer one that is named after the file's split.
+    """
     names = [image['file_name'] for image in content['images'][:NUM_SAMPLES]]
     subfolders = (folder / parent for path in list_files(folder) for parent in path.parents)
     split = find_split(file)

@@ -17,7 +17,7 @@ VAL_FRACTION = 0.2
 SPLIT_NAME = re.compile(r'(?P<train>train(ing)?\d*)|(?P<val>val(id|idation)?\d*)|(?P<test>test(ing)?\d*)')
 # Roboflow writes augmented copies of an image as NAME.rf.HASH.jpg.
 COPY_MARK = '.rf.'
-# (path, (width, height), objects) of an image. An object is (class index, its entries in COCO's format such as bbox).
+# (path, (width, height), objects) of an image. An object is (class index, dict with COCO's keys such as bbox).
 AnnotatedImage = tuple[Path, tuple[int, int], Iterable[tuple[int, dict[str, Any]]]]
 Reader = Callable[[Path], AnnotatedImage]
 
@@ -109,11 +109,11 @@ class DatasetInfo:
     def split_validation(self) -> None:
         """Hold out a fifth of the training images for validation, unless there is a validation split.
 
-        A hash of the images' names selects them. So each run selects the same images, and nearly the same ones after
-        images were added. Roboflow's augmented copies of an image stay in one split.
+        The images are selected by a hash of their names. So each run selects the same images, and nearly the same
+        images after new ones were added. Roboflow's augmented copies of an image stay in one split.
 
         Raises:
-            UserError: There are too few training images.
+            UserError: There is no training split, or it has only one image.
         """
         if 'train' not in self.splits:
             raise UserError(
@@ -136,7 +136,7 @@ class DatasetInfo:
 
 
 def find_split(path: Path) -> str | None:
-    """Return the split in a path's names (in the last name that has one), or None: 'train' for train2017/a.jpg."""
+    """Return the split that a path names ('train' for train2017/a.jpg), or None. The last name with a split counts."""
     words = (word for name in reversed(path.parts) for word in re.split(r'[_.\- ]', name.lower()))
     return next((match.lastgroup for match in map(SPLIT_NAME.fullmatch, words) if match), None)
 

@@ -27,10 +27,10 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         folder: The folder of the dataset. Nothing is written into it.
 
     Returns:
-        The classes and splits, with annotations in COCO's format.
+        The dataset. Boxes and polygons are in COCO's format.
 
     Raises:
-        UserError: The folder's format is not known, it has annotations in several formats, or it has errors.
+        UserError: The folder has data in no known format, in several formats, or with too many errors.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
@@ -40,7 +40,7 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         raise UserError(f'there is no folder {folder}{suggest(folder.name, siblings, siblings.get)}')
     files: dict[str, list[Path]] = defaultdict(list)
     for file in list_files(folder):
-        if file.parts[0] not in OWN_FOLDERS:
+        if not any(part in OWN_FOLDERS for part in file.parts[:-1]):
             suffix = file.suffix.lower()
             files['image' if suffix in IMAGE_SUFFIXES else suffix].append(file)
     # YOLO's YAML files are called data or dataset, or are directly in the folder and have the key `train`.
@@ -56,7 +56,7 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         format_files = {'YOLO': yolo, 'Pascal VOC': files['.xml'], 'COCO': list(coco)}
         names = '; '.join(f'{name}: {shorten([*map(str, paths)], 2)}' for name, paths in format_files.items() if paths)
         raise UserError(
-            f'{folder} has annotations in several formats or places ({names}). Keep one of them, and move the others '
+            f'{folder} has annotations in several formats or places ({names}). Keep one, and move the other files '
             'out of the folder'
         )
     if yolo:
@@ -79,7 +79,7 @@ def read_maps_or_class_folders(folder: Path, files: dict[str, list[Path]]) -> Da
             f'{folder} has YOLO labels ({find_label_file(folder / labelled)}) but no data.yaml. Write one with '
             f'two lines: "train: {labelled.parent}" and "names: [first class, second class, ...]"'
         )
-    # JSON or CSV files beside the images are annotations of an unknown format. Then folders are not classes.
+    # If JSON or CSV files are next to the images, they are annotations of an unknown format, so folders are no classes.
     folders = {file.parent for file in images} - {Path()}
     if not any(file.parent in folders for file in files['.json'] + files['.csv']):
         dataset = dataset or read_class_folders(folder, images)

@@ -17,7 +17,7 @@ MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 
 
 def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[str] | None) -> DatasetInfo | None:
-    """Read image folders and folders of segmentation maps with the same file names. Return None if there are none."""
+    """Read images and segmentation maps with the same file names. Return None if no image has a map."""
     by_lower_path = {str(file).lower(): file for file in files}
     pairs, problems = [], []
     for file in files:
@@ -46,7 +46,7 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[
     notes = []
     if names is None:
         names = [f'class {index}' for index in range(max(labels, default=0) + 1)]
-        notes = ['the classes have no names; to name them, write classes.txt with a name on each line']
+        notes = ['the classes have no names. To name them, write classes.txt with a name on each line']
     # If there are no splits, no map can be used, and leave_out_unusable raises an error.
     if splits and not 0 < max(labels, default=0) < len(names):
         raise UserError(
@@ -72,7 +72,7 @@ def read_labels(image: Path, map_file: Path) -> set[int] | str:
 
 
 def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | None:
-    """Read class folders, which are in ``folder`` or in its folders of splits. Return None if there are none."""
+    """Read class folders in ``folder``, or in its folders of splits such as train. Return None if there are none."""
     # 1 if the class folders are in folders of splits, otherwise 0.
     depth = int(any(SPLIT_NAME.fullmatch(file.parts[0]) for file in files if len(file.parts) > 2))
     splits: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -93,7 +93,7 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
         if others:
             raise UserError(
                 f'{folder}: {split} has the class folders {shorten(others)}, but train has only {shorten(names)}. Add '
-                'them to train, or remove them'
+                f'the class folders to train, or remove them from {split}'
             )
     notes = [f'images outside of class folders are left out: {shorten(stray)}'] if stray else []
     by_name = {

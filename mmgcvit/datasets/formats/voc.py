@@ -1,6 +1,7 @@
 """Read Pascal VOC annotations, an XML file for each image, as COCO annotations.
 
-supervision reads this format too, but neither ``difficult``, ``ImageSets`` nor ``size``. Its errors name no file.
+The package supervision reads this format too, but it ignores ``difficult``, ``ImageSets`` and ``size``. Its errors name
+no file.
 """
 
 from collections import defaultdict
@@ -17,7 +18,7 @@ BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
 def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
-    """Read a folder's XML files. ``ImageSets/Main``, or else folder names, show the split of each."""
+    """Read a folder's XML files. The split of a file is in ``ImageSets/Main`` or, without it, in a folder name."""
     roots, problems = {}, []
     for file in files:
         try:
@@ -57,7 +58,7 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
             box = [left, top, right - left, bottom - top]
             # Mark difficult objects as crowds, which training and evaluation ignore. VOC's evaluation ignores them too.
             objects.append((names.index(name), {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(is_difficult)}))
-        # Boxes refer to the image after EXIF rotation, unless <size> is the size before it.
+        # Boxes refer to the image after EXIF rotation, unless <size> is the size before the rotation.
         stored_size, rotated_size = read_sizes(image)
         annotated_size = [(root.findtext(f'size/{side}') or '').strip() for side in ('width', 'height')]
         return image, stored_size if annotated_size == [*map(str, stored_size)] else rotated_size, objects
@@ -80,7 +81,7 @@ def read_image_sets(folder: Path) -> dict[str, str]:
 
 
 def read_objects(file: Path, root: ElementTree.Element, problems: list[str]) -> Iterator[tuple[str, bool, list[float]]]:
-    """Yield (name, is_difficult, [x1, y1, x2, y2]) of each valid object; name invalid ones in ``problems``."""
+    """Yield (name, is_difficult, [x1, y1, x2, y2]) of each valid object. Add messages about others to ``problems``."""
     for number, obj in enumerate(root.iter('object'), start=1):
         name = (obj.findtext('name') or '').strip()
         values = [obj.findtext(f'bndbox/{key}') for key in BOX_KEYS]

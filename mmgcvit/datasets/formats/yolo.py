@@ -1,7 +1,7 @@
 """Read YOLO annotations (``data.yaml`` and a text file for each image) as COCO annotations.
 
-supervision reads this format too, but it converts every polygon to a mask. For 100 images of 1280 x 960 with 11
-polygons each, the masks take 1.35 GB, and the process 2.6 GB at its peak. It writes masks with holes or several
+The package supervision reads this format too, but it converts every polygon to a mask. For 100 images of 1280 x 960
+with 11 polygons each, the masks take 1.35 GB, and the process 2.6 GB at its peak. It writes masks with holes or several
 parts to COCO's format as crowds (``iscrowd``), on which mmdet does not train.
 """
 
@@ -76,10 +76,8 @@ def read_names(settings: dict[str, Any], file: Path) -> list[str]:
     if not names or not are_names or not len({*names}) == len(names) == settings.get('nc', len(names)):
         raise UserError(
             f'{file}: names is {str(setting)[:60]}, and nc is {settings.get("nc")}. Expected a list of different '
-            'names, '
-            'one for each class, for example "names: [cat, dog]", and nc as their number or no nc. If a class is '
-            'called '
-            'yes, no or null, put its name in quotes'
+            'names, one for each class, for example "names: [cat, dog]". nc is optional. If set, it must be the '
+            'number of names. If a class is called yes, no or null, put its name in quotes'
         )
     return [*map(str, names)]
 
@@ -99,7 +97,10 @@ def list_images(root: Path, sources: Any, yaml_file: Path) -> list[Path]:
 
 
 def find_path(root: Path, name: str) -> Path:
-    """Resolve a path relative to ``root``, first without ``..``: Roboflow writes ../train/images for train/images."""
+    """Return the path of ``name``, which is relative to ``root``.
+
+    Try the path without ``..`` first, because Roboflow writes ../train/images for train/images.
+    """
     path = Path(name.replace('\\', '/'))
     below_root = Path(root, *(part for part in path.parts if part != '..'))
     return below_root if below_root.exists() else root / path
@@ -151,7 +152,7 @@ def read_labels(file: Path, names: Sequence[str], problems: list[str]) -> list[t
 
 
 def make_coco_entries(values: list[float], width: int, height: int) -> dict[str, Any]:
-    """Convert a box or polygon in fractions to COCO's ``bbox``, ``area`` and, for a polygon, ``segmentation``."""
+    """Convert the values of a box or polygon to COCO's ``bbox``, ``area`` and, for a polygon, ``segmentation``."""
     points = np.reshape(values, (-1, 2)).clip(0, 1) * (width, height)
     if len(values) == NUM_BOX_VALUES:
         top_left, extent = points[0] - points[1] / 2, points[1]

@@ -35,9 +35,9 @@ class AsyncScalars:
 class AsyncLossLogHook(RuntimeInfoHook):
     """Replace mmengine's ``RuntimeInfoHook``: log losses and gradient norms one iteration later.
 
-    mmengine converts each loss and gradient norm to a Python number at once, so that the CPU waits for the GPU in every
-    iteration. This hook waits for the previous iteration. It waits for the present one only if ``LoggerHook`` logs it,
-    or if it ends an epoch or the training. It drops NaN and infinite values, so that logged averages stay finite.
+    mmengine immediately converts each loss and gradient norm to a Python number, so that the CPU waits for the GPU in
+    every iteration. This hook waits only for the previous iteration, except in iterations that ``LoggerHook`` logs or
+    that end an epoch or the training. NaN and infinite values are not logged, so that averages stay finite.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class AsyncLossLogHook(RuntimeInfoHook):
         self.grad_norms: dict[str, Tensor] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Make optimizer wrappers call :meth:`clip`, which returns None, so that they do not log norms themselves."""
+        """Make optimizer wrappers call :meth:`clip`. It returns None, so that the wrappers do not log the norms."""
         super().before_train(runner)
         self.intervals = {hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)}
         for wrapper in list_optim_wrappers(runner):

@@ -16,12 +16,12 @@ ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'
 TEMPORARY_SUFFIX = '.unfinished'
 # mmengine stores the path of the last checkpoint in this file.
 LAST_CHECKPOINT_FILE = 'last_checkpoint'
-# PreemptionHook saves this checkpoint. AtomicCheckpointHook removes it after the next regular checkpoint.
+# PreemptionHook saves this checkpoint. AtomicCheckpointHook removes it after saving the next regular one.
 PREEMPTED_FILE = 'preempted.pth'
 
 
 class AtomicBackend(LocalBackend):
-    """mmengine's local file backend, but it writes a temporary file, flushes that to disk and renames it."""
+    """A local file backend that writes a temporary file, flushes it to disk and then renames it."""
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
         """Write a file atomically."""
@@ -81,6 +81,7 @@ class AtomicCheckpointHook(CheckpointHook):
         super().before_train(runner)
         self.file_backend = DelayedRemovalBackend(self.out_dir)
         if is_main_process():
+            # A killed run leaves such files.
             for temporary in Path(self.out_dir).glob(f'*{TEMPORARY_SUFFIX}'):
                 temporary.unlink()
 

@@ -1,4 +1,4 @@
-"""Convert logs and LR schedulers in checkpoints to built-in types, and rebuild the logs when a run resumes."""
+"""Convert logs and LR schedulers in checkpoints to tensors and built-in types; rebuild the logs on resuming."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ CONVERTED_KEYS = ('meta', 'message_hub', 'param_schedulers')
 
 @HOOKS.register_module()
 class ExactResumeHook(Hook):
-    """Make resuming bit-exact, with checkpoints that ``torch.load`` reads with ``weights_only=True``.
+    """Let runs resume bit-exactly from checkpoints that ``torch.load`` reads with ``weights_only=True``.
 
     mmengine saves weights, optimizer, LR schedulers, seed, epoch and iteration. This project's loops
     (``mmgcvit.EpochBasedTrainLoop``, ``mmgcvit.IterBasedTrainLoop``) seed the random number generators in each
@@ -37,8 +37,8 @@ class ExactResumeHook(Hook):
         meta = checkpoint.get('meta', {})
         if not {'epoch', 'iter'} <= meta.keys() or not {'optimizer', 'message_hub'} <= checkpoint.keys():
             raise CheckpointError(
-                'the checkpoint has no optimizer state, no message hub or no iteration number, without which a run '
-                'cannot resume. To start a new run from its weights, remove --resume and set load_from in the config'
+                'the checkpoint has no optimizer state, no message hub or no iteration number. A run needs all three '
+                'to resume. To start a new run from the weights, remove --resume and set load_from in the config'
             )
         restore_histories(checkpoint['message_hub'])
 

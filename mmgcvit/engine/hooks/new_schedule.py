@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 class NewScheduleHook(Hook):
     """Recompute the LR schedule of a resumed run, as if the run had always had the LR and schedule of its config.
 
-    mmengine resumes those of the checkpoint instead. :func:`.train` registers this hook if the number of epochs or
-    iterations, the LR or the LR schedulers have changed.
+    mmengine would restore the LR and schedule of the checkpoint. :func:`.train` registers this hook if the config has
+    another number of epochs or iterations, another LR or other LR schedulers.
 
     Args:
         param_scheduler: The LR schedulers of the config.
@@ -30,7 +30,7 @@ class NewScheduleHook(Hook):
         is_by_epoch = 'max_epochs' in runner.cfg.train_cfg
         unit = 'epoch' if is_by_epoch else 'iteration'
         length = runner.cfg.train_cfg['max_epochs' if is_by_epoch else 'max_iters']
-        # Reset what schedulers change. Parameter groups keep the first values as initial_lr, initial_momentum, ...
+        # Undo the schedulers' changes. Each parameter group keeps its first values as initial_lr, initial_momentum, ...
         for group, lr in zip(runner.optim_wrapper.param_groups, self.lrs, strict=True):
             group.update(lr=lr, initial_lr=lr)
             initial = {name: value for name, value in group.items() if name.startswith('initial_')}

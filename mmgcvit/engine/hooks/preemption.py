@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 from ...registry import HOOKS
 from .checkpoint import ATOMIC_BACKEND, LAST_CHECKPOINT_FILE, PREEMPTED_FILE
 
-# The code for "temporary failure". Job scripts requeue a job that exits with it.
+# The code for "temporary failure". By it, a job script can tell that the job was preempted.
 PREEMPTED_EXIT_CODE = os.EX_TEMPFAIL
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -46,9 +46,9 @@ class PreemptionHook(Hook):
         self.previous_handlers: dict[signal.Signals, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Install the signal handlers, which Python allows only in the main thread."""
-        # Launchers also signal dataloader workers, which must live until the step is done. On Linux, workers can ignore
-        # these signals, because they see which process has sent a signal.
+        """Install signal handlers here (Python allows this only in the main thread) and in dataloader workers."""
+        # Launchers also signal dataloader workers, which must live until the step is done. On Linux, a worker sees
+        # which process has sent a signal, so it can ignore a launcher's signals.
         for loop in filter(None, (runner.train_loop, runner.val_loop)) if sys.platform == 'linux' else ():
             init_fn = loop.dataloader.worker_init_fn
             loop.dataloader.worker_init_fn = partial(ignore_signals, parent_pid=os.getpid(), worker_init_fn=init_fn)
@@ -69,7 +69,7 @@ class PreemptionHook(Hook):
         if self.is_preempted and has_stepped(runner.optim_wrapper) and not self.is_last_train_iter(runner):
             save_checkpoint(runner)
             runner.logger.warning(
-                f'Preempted: saved {PREEMPTED_FILE}, exit code {PREEMPTED_EXIT_CODE}. Continue with --resume'
+                f'Preempted: saved {PREEMPTED_FILE}. The exit code is {PREEMPTED_EXIT_CODE}. Continue with --resume'
             )
             raise SystemExit(PREEMPTED_EXIT_CODE)
 
@@ -79,7 +79,7 @@ class PreemptionHook(Hook):
 
 
 def ignore_signals(worker_id: int, parent_pid: int, worker_init_fn: Any = None) -> None:
-    """Let a dataloader worker ignore SIGUSR1, and SIGTERM unless its parent sends it. Call ``worker_init_fn`` too."""
+    """Let a dataloader worker ignore SIGUSR1, and SIGTERM unless its parent sends it. Call ``worker_init_fn``."""
 
     def end_with_parent() -> None:
         while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent_pid:

@@ -18,9 +18,10 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-# ProgressHook prints warnings, and log records of a lower level if they have this attribute.
+# ProgressHook prints log records with this attribute, even if their level is lower than WARNING.
 ALWAYS_SHOWN = 'always_shown'
 REFRESH_INTERVAL_S = 0.25
+# Maximum number of characters of the losses beside a bar.
 MAX_NOTE_LENGTH = 50
 # Warnings that ProgressHook does not print, because users can do nothing about them.
 HIDDEN_WARNINGS = re.compile(
@@ -32,7 +33,7 @@ HIDDEN_WARNINGS = re.compile(
 class ProgressHook(Hook):
     """Show progress bars, and print a line for each epoch, validation and warning. Without a terminal, omit the bars.
 
-    ``--progress`` registers this hook. Configs cannot, because the hook needs an open stream. The main thread refreshes
+    ``--progress`` registers this hook. A config cannot, as the hook needs an open stream. The main thread refreshes
     the bars, because a refreshing thread could cause a deadlock when dataloader workers are forked.
     """
 
@@ -51,17 +52,17 @@ class ProgressHook(Hook):
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self.loops: list[TaskID] = []
+        self.tasks: list[TaskID] = []
         self.last_refresh = 0.0
 
     def begin(self, name: str, total: int, done: int = 0) -> None:
         """Add a bar for a loop of ``total`` steps, ``done`` of which are finished."""
-        self.loops.append(self.bars.add_task(name, total=total, completed=done, note=''))
+        self.tasks.append(self.bars.add_task(name, total=total, completed=done, note=''))
         self.bars.start()
 
     def advance(self, done: int, note: str = '') -> None:
         """Update the bar of the innermost loop: ``done`` finished steps, and a note beside the bar."""
-        self.bars.update(self.loops[-1], completed=done, note=shorten(note, MAX_NOTE_LENGTH, placeholder=' …'))
+        self.bars.update(self.tasks[-1], completed=done, note=shorten(note, MAX_NOTE_LENGTH, placeholder=' …'))
         if time.monotonic() - self.last_refresh > REFRESH_INTERVAL_S:
             self.bars.refresh()
             self.last_refresh = time.monotonic()
@@ -69,9 +70,9 @@ class ProgressHook(Hook):
     def end(self) -> None:
         """Remove the bar of the innermost loop. The bar of the outermost loop stays on the screen."""
         self.bars.refresh()
-        loop = self.loops.pop()
-        if self.loops:
-            self.bars.remove_task(loop)
+        task = self.tasks.pop()
+        if self.tasks:
+            self.bars.remove_task(task)
         else:
             self.bars.stop()
 
@@ -134,7 +135,7 @@ def format_scores(metrics: Mapping[str, Any]) -> str:
 
 @contextmanager
 def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
-    """Yield a hook on rank 0 with ``progress``, else None. With ``progress``, discard other output to stdout."""
+    """If ``progress``, discard all other output to stdout, and yield a hook on rank 0. Otherwise yield None."""
     if not progress:
         yield None
         return

@@ -28,11 +28,12 @@ class SkipNonFiniteStepHook(Hook):
     """Skip an optimizer step whose loss or gradients are NaN or infinite. Stop the run after several in a row.
 
     A skipped step changes no weights, no optimizer state and no running statistics of normalisation layers. All ranks
-    skip the same steps. With gradient accumulation, a step has several iterations. The log names the images.
+    skip the same steps. With gradient accumulation, a step has several iterations. The log names a skipped step's
+    images.
 
-    torch calls the check before each optimizer step, as a step hook of the optimizer. A fused Adam or AdamW skips the
-    step on the GPU. The CPU reads one iteration later whether it did, so that it need not wait for the GPU. For
-    other optimizers, the hook removes the gradients. Steps that ``GradScaler`` skips to adjust its scale do not count.
+    torch calls :meth:`check_step` before each optimizer step. A fused Adam or AdamW skips the step on the GPU. The CPU
+    reads one iteration later whether the step was skipped, so that it need not wait for the GPU. For other optimizers,
+    :meth:`check_step` removes the gradients. Steps that ``GradScaler`` skips to adjust its scale do not count.
 
     Args:
         max_consecutive: Number of skipped steps in a row after which the run stops.
@@ -74,7 +75,7 @@ class SkipNonFiniteStepHook(Hook):
             self.statistics_before = [buffer.clone() for buffer in self.statistics]
 
     def record_loss(self, model: nn.Module, inputs: Any, outputs: Any) -> None:
-        """Record the sum of all losses, which is finite only if each is. torch calls this after the forward pass."""
+        """Record the sum of all losses. It is finite only if each loss is. torch calls this after the forward pass."""
         if model.training and isinstance(outputs, Mapping):
             losses = [value for name, value in outputs.items() if 'loss' in name]
             tensors = [tensor for value in losses for tensor in ([value] if isinstance(value, Tensor) else value)]
@@ -104,7 +105,7 @@ class SkipNonFiniteStepHook(Hook):
         is_step = not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
         loss_finite = finite = torch.isfinite(torch.stack(self.losses or [torch.zeros(())])).all()
         if is_step:
-            # GradScaler does not call an optimizer whose gradients overflow. Then only the losses are checked.
+            # If gradients overflow, GradScaler does not call the optimizer. Then only the losses are checked.
             finite = torch.stack(self.finite_steps or [are_finite_on_all_ranks(self.losses)]).all()
         for buffer, before in zip(self.statistics, self.statistics_before, strict=True):
             buffer.copy_(torch.where(finite, buffer, before))
@@ -130,7 +131,7 @@ class SkipNonFiniteStepHook(Hook):
         names = shorten([name for images in images_of_ranks for name in images], MAX_IMAGES_NAMED) or 'unknown'
         cause = 'the gradients are' if all(losses_finite) else 'the loss is'
         print_log(
-            f'Iteration {iteration}: {cause} not finite; the step is skipped '
+            f'Iteration {iteration}: {cause} not finite, so the step was skipped '
             f'({self.consecutive} in a row; the run stops at {self.max_consecutive}). Images: {names}',
             'current',
             logging.WARNING,
@@ -140,9 +141,8 @@ class SkipNonFiniteStepHook(Hook):
             raise UserError(
                 f'Loss or gradients were NaN or infinite in {self.consecutive} steps in a row, up to iteration '
                 f'{iteration}. These steps were skipped, and the run has stopped. Lower the learning rate (now '
-                f'{lr:.3g}), '
-                f'or check the images of the last step ({names}). Then continue from an earlier checkpoint with '
-                '--resume CHECKPOINT'
+                f'{lr:.3g}), or check the images of the last step ({names}). Then continue from an earlier checkpoint '
+                'with --resume CHECKPOINT'
             )
 
 
@@ -163,7 +163,7 @@ def are_finite_on_all_ranks(scalars: list[Tensor]) -> Tensor:
 
 
 def skips_on_device(optimizer: Optimizer) -> bool:
-    """Return whether an optimizer can skip steps by ``found_inf``. SGD must not: its first step sets the momentum."""
+    """Return whether an optimizer can skip steps by ``found_inf``. SGD must not skip its first step."""
     return isinstance(optimizer, Adam | AdamW) and all(group.get('fused') for group in optimizer.param_groups)
 
 

@@ -26,10 +26,12 @@ class SummaryHook(Hook):
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        parameters = list(unwrap_model(runner).parameters())
+        model = unwrap_model(runner)
+        parameters, rank = list(model.parameters()), getattr(getattr(model, 'backbone', None), 'lora_rank', 0)
         total = sum(parameter.numel() for parameter in parameters)
         trainable = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-        runner.logger.info(f'{trainable / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trainable')
+        lora = f' (LoRA of rank {rank})' if rank else ''
+        runner.logger.info(f'{trainable / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trainable{lora}')
         unit, done = ('epochs', runner.epoch) if 'max_epochs' in runner.cfg.train_cfg else ('iters', runner.iter)
         length = runner.cfg.train_cfg[f'max_{unit}']
         if done >= length:
@@ -45,13 +47,12 @@ class SummaryHook(Hook):
             else []
         )
         lines += [*describe_checkpoints(runner), *suggest_commands(runner)]
-        runner.logger.info(
-            '\n'.join(['finished', *lines]), extra={ALWAYS_SHOWN: True}
-        )  # on the terminal, also with --progress
+        # With --progress, ProgressHook prints this record in the terminal too.
+        runner.logger.info('\n'.join(['finished', *lines]), extra={ALWAYS_SHOWN: True})
 
 
 def describe_checkpoints(runner: Runner) -> Iterator[str]:
-    """Describe the best checkpoint of each metric, or the last checkpoint if there is no best one."""
+    """Yield a line for the best checkpoint of each metric or, without best checkpoints, for the last one."""
     info = runner.message_hub.runtime_info
     best_keys = [key for key in info if key.startswith(BEST_CHECKPOINT_KEY)]
     for key in best_keys:

@@ -1,6 +1,6 @@
 """Ablation variants of GC ViT and LSA, from the papers and our own.
 
-Each variant replaces one part of its paper's network. docs/ablations.md lists the variants by table of the paper. The
+Each variant replaces one part of its paper's network. docs/ablations.md lists them by the papers' tables. The
 configs in configs/ablations import this folder through ``custom_imports``; nothing else in the package imports it.
 """
 # ruff: noqa: F401

@@ -33,7 +33,7 @@ from ..layers.windows import ceil_div, pad_to_windows, unpad, window_partition
 PATCH_SIZE = 4
 # Swin adds this number to the scores of masked pairs. exp(-100) is negligible, and a fully masked row gives no NaN.
 MASK_VALUE = -100.0
-# Networks with Swin's patch embedding have the keys of GC ViT, but are recognised by the key of the embedding's norm.
+# Networks with Swin's patch embedding have GC ViT's keys, but the key of the embedding's norm tells them from GC ViT.
 SWIN_KEY_MAPPING = replace(
     OWN, name='mmgcvit with patch embedding', signature_key='stem.norm.weight', network='SwinWithoutShifting'
 )
@@ -124,7 +124,7 @@ class PatchMerging(nn.Module):
 
 
 class NoGlobalQuery(nn.Module):
-    """Return an empty query in place of the global query generator's: (B, H, W, C) to (B, nH, 0, d)."""
+    """Replace the global query generator by an empty query: (B, H, W, C) to (B, nH, 0, d)."""
 
     def __init__(self, embed_dims: int, num_heads: int, window_size: Window, poolings: tuple[bool, ...]) -> None:
         super().__init__()
@@ -143,18 +143,18 @@ class LocalStage(Stage):
 class ShiftedWindowAttention(LocalWindowAttention):
     """Attention inside windows that are shifted by half their size, as in Swin.
 
-    The map is rolled, so the last windows have tokens from opposite borders. Pairs of such tokens are masked. Windows
-    are not shifted along a side of the map that one window covers.
+    The map is rolled, so the last windows have tokens from opposite borders. Pairs of tokens from opposite borders are
+    masked. Windows are not shifted along a side of the map that one window covers.
     """
 
     def forward(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
-        """Do the same as :class:`WindowAttention`, in shifted windows."""
+        """Compute attention as in :class:`WindowAttention`, but in shifted windows."""
         shifted = self.roll_windows(x)
         attended = super().forward(shifted, q_global, self.add_mask(bias, shifted.shape[1:3]))
         return unpad(attended.roll(self.compute_shift(shifted.shape[1:3]), (1, 2)), x.shape[1:3])
 
     def attention_weights(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
-        """Return the same as :class:`WindowAttention`, in shifted windows."""
+        """Return the attention weights (B, nW, nH, N, N) in shifted windows."""
         shifted = self.roll_windows(x)
         return super().attention_weights(shifted, q_global, self.add_mask(bias, shifted.shape[1:3]))
 
@@ -166,7 +166,7 @@ class ShiftedWindowAttention(LocalWindowAttention):
 
     def compute_shift(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return how many tokens windows are shifted down and to the right, for a padded map of ``size`` = (H, W)."""
-        dy, dx = (side // 2 if length > side else 0 for length, side in zip(size, self.window_size, strict=True))
+        dy, dx = (step // 2 if side > step else 0 for side, step in zip(size, self.window_size, strict=True))
         return dy, dx
 
     def add_mask(self, bias: Tensor, size: tuple[int, int]) -> Tensor:

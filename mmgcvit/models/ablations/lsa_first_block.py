@@ -1,7 +1,7 @@
-"""Variants of LSA with another block instead of the local attention block, the first of stage 0 (LSA's paper, table 6).
+"""Variants of LSA that replace the local attention block, the first block of stage 0 (LSA's paper, table 6).
 
 The variants embed only the image itself, without shifted copies. Their ``arch`` must have ``shared_position=True``, and
-``shifts`` other than None, without which LSA has no local attention block to replace. The values of ``shifts``,
+``shifts`` other than None, because an LSA without shifts has no local attention block. The values of ``shifts``,
 ``shift_mode`` and ``shared_conv`` have no effect.
 
 Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
@@ -22,14 +22,14 @@ from ..lsa.attention import GroupedAttention
 from ..lsa.shifted_patches import PatchEmbedding
 from ..lsa.stage import NORM_EPS, Block, Stage
 
-# The paper does not give the window size of Swin's block. In CIFAR variants the map has 32 x 32 tokens, 4 x 4 windows.
+# The paper does not give the window size of Swin's block. CIFAR variants have 32 x 32 tokens, so 4 x 4 windows.
 WINDOW_SIZE = (8, 8)
 
 
 class UnshiftedStem(PatchEmbedding):
     """LSA's stem without shifted copies: (B, in_channels, H, W) to (B, h, w, C).
 
-    It is called like ``ShiftedPatchEmbedding``, and ignores the arguments from ``shifts`` on.
+    It takes the arguments of ``ShiftedPatchEmbedding``, but ignores the last three, from ``shifts`` on.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -65,7 +65,7 @@ class SwinAttention(GroupedAttention):
 def make_convolutional_projection(embed_dims: int, stride: int) -> nn.Sequential:
     """Make CvT's layers before a linear projection: depthwise 3x3 convolution and batch norm, on NCHW maps.
 
-    Stride 2 reduces the number of keys and values to a quarter. On a CPU a large batch is processed in chunks of images
+    With stride 2, there are a quarter of the keys and values. On a CPU a large batch is processed in chunks of images
     (layers/cpu.py). In training, batch norm then normalises each chunk by the chunk's own statistics.
     """
     conv = nn.Conv2d(embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False)

@@ -1,4 +1,4 @@
-"""Define the published GC ViT variants (paper, table S.1, and the released models); infer one from weights."""
+"""Define the published GC ViT variants (paper, table S.1; released models), and infer a variant from weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class GCViTArch:
         num_heads: Attention heads of each stage.
         mlp_ratio: Channels inside the MLPs, as a multiple of the stage's channels.
         layer_scale: Initial value of the layer scale; None disables it.
-        drop_path_rate: Drop path rate of the last block in ImageNet training. The first has 0; rates rise linearly.
+        drop_path_rate: Drop path rate of the last block in ImageNet training; rates rise linearly from 0 (first block).
 
     Raises:
         ValueError: An attribute is out of its range or of the wrong type.
@@ -58,7 +58,7 @@ class GCViTArch:
 
     @staticmethod
     def infer(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
-        """Infer the attributes that decide the keys and shapes of weights, from all tensors or the first stages'."""
+        """Infer the attributes that decide the keys and shapes of weights, for all or the first ``num_stages``."""
         stages, blocks = range(num_stages or NUM_STAGES), count_blocks(tensors)
         is_scaled = 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors
         return {

@@ -1,6 +1,6 @@
 """Local and global window attention (paper, section 2, equation 2 and figure 3).
 
-Both classes take the global query, so that a stage calls all its blocks in one way. From ../layers:
+Local attention takes the global query too and ignores it, so that a stage calls all blocks in one way. From ../layers,
 ``window_partition`` pads a map and cuts it into windows, ``attend`` computes attention, ``Linear`` is a faster
 ``nn.Linear``.
 
@@ -22,7 +22,7 @@ from ..layers.windows import window_partition, window_reverse
 class WindowAttention(nn.Module):
     """Base class of attention inside each window of a map.
 
-    ``projections`` is the name of the linear layer that projects the tokens, ``'qkv'`` or ``'kv'``; each letter stands
+    ``projections`` is the name of the linear layer that projects the tokens, for example ``'qkv'``. Each letter stands
     for C output channels.
 
     Args:
@@ -58,8 +58,8 @@ class WindowAttention(nn.Module):
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Project windows (B, nW, N, C) to q, k and v, (B, nW, nH, N, d) each.
 
-        If all windows of an image share a tensor, it may also be (B, nH, N, d): on CPUs ``q_global`` is. A subclass
-        that computes with ``q_global`` must then insert the dimension of the windows: ``q_global.unsqueeze(1)``.
+        A tensor that all windows of an image share may also be (B, nH, N, d), which is the shape of ``q_global`` on
+        CPUs. A subclass that computes with it must then insert the dimension of windows: ``q_global.unsqueeze(1)``.
         """
         raise NotImplementedError
 

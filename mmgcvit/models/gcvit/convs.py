@@ -15,7 +15,7 @@ from ..layers.windows import ceil_div
 
 
 class SqueezeExcite(nn.Module):
-    """Squeeze-and-excitation (arXiv 1709.01507): scale channels by a function of their means, (B, C, H, W)."""
+    """Squeeze-and-excitation (arXiv 1709.01507): scale channels by a function of the channels' means."""
 
     def __init__(self, embed_dims: int) -> None:
         super().__init__()
@@ -52,8 +52,8 @@ class FusedMBConv(nn.Module):
 class Downsampler(nn.Module):
     """Halve the resolution of a map: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
 
-    LayerNorm, FusedMBConv, 3x3 convolution with stride 2, LayerNorm. Section 2 of the paper has max pooling instead of
-    that convolution; section 4.3 and the published weights have the strided convolution.
+    The layers are LayerNorm, FusedMBConv, 3x3 convolution with stride 2, LayerNorm. Section 2 of the paper has max
+    pooling instead of that convolution; section 4.3 and the published weights have the strided convolution.
 
     Args:
         embed_dims: C.
@@ -86,11 +86,11 @@ class Stem(nn.Module):
 
     def __init__(self, in_channels: int, embed_dims: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(in_channels, embed_dims, 3, stride=2, padding=1)  # one layer: nothing to cast together
+        self.proj = nn.Conv2d(in_channels, embed_dims, 3, stride=2, padding=1)  # autocast casts this one itself
         self.downsample = self.downsampler_type(embed_dims, embed_dims)
 
     def compute_max_numel(self, size: tuple[int, int]) -> int:
-        """Return the number of elements of the largest map inside, for one image of ``size`` = (H, W)."""
+        """Return the number of elements of the largest map in the stem, for one image of ``size`` = (H, W)."""
         return self.proj.out_channels * ceil_div(size[0], 2) * ceil_div(size[1], 2)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class FeatureExtractor(nn.Module):
 
 
 class GlobalQueryGenerator(nn.Module):
-    """Reduce a map to the size of one window, as the queries of every window.
+    """Reduce a map to the size of one window. The tokens of the reduced map are the queries of every window.
 
     For images of the pretraining size, the steps reduce the map to the window size. Maps of other images are then
     resized bicubically.
@@ -43,12 +43,12 @@ class GlobalQueryGenerator(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.window_size = window_size
-        self.extractors = nn.Sequential(*(FeatureExtractor(embed_dims, step) for step in poolings))
+        self.extractors = nn.Sequential(*(FeatureExtractor(embed_dims, pooled) for pooled in poolings))
 
     @cast_weights_together
     def forward(self, x: Tensor) -> Tensor:
         """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""
-        x = cast_for_autocast(nhwc_to_nchw(x))  # once, rather than in each convolution and residual connection
+        x = cast_for_autocast(nhwc_to_nchw(x))  # cast once here, not in each convolution and residual connection
         x = self.extractors(x)
         # Traced graphs must work for all sizes and always resize, which changes nothing at the same size.
         if is_tracing() or x.shape[2:] != self.window_size:
@@ -61,8 +61,8 @@ def plan_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int,
 
     The paper has K = log2(H / h) steps, which reduce a map of H tokens a side to a window of h. For images of 224 px
     the maps have 56, 28, 14 and 7 tokens a side, and the published windows 7, 7, 14 and 7: stage 0 halves three times,
-    stage 1 twice, stages 2 and 3 never. The published networks have these steps for all windows, with one exception:
-    stage 2 halves once unless its window is the whole map of a pretraining image. Only this depends on the arguments.
+    stage 1 twice, stages 2 and 3 never. The published networks have these steps for all windows, with one exception,
+    which depends on the arguments: stage 2 halves once unless its window is the whole map of a pretraining image.
     If a window is larger than the reduced map, the final resize enlarges the map to it.
     """
     size = check_img_size(pretrain_img_size)

@@ -1,7 +1,7 @@
 """Define key mappings of GC ViT checkpoints: tables of the authors', timm's and this package's state dict keys.
 
-Values are equal in all of them; only timm has some linear weights as 1x1 convolutions. :class:`KeyMapping` explains the
-rows. The dicts map what follows the prefix of a key, from the other implementation to this package.
+The values are equal, but timm stores some linear weights as 1x1 convolutions. :class:`KeyMapping` explains the rows.
+Each dict maps the rest of a key, after its prefix, from the other implementation to this package.
 """
 
 from ...checkpoints.key_mapping import SAME, KeyMapping, make_own_mapping
@@ -74,7 +74,7 @@ TIMM = KeyMapping(
     rows=(
         ('stem.conv1.', 'stem.proj.', SAME),
         ('stem.down.', 'stem.downsample.', TIMM_DOWNSAMPLER),
-        # In timm a downsampler belongs to the stage after it.
+        # In timm, a downsampler is part of the stage after it.
         *((f'stages.{i + 1}.downsample.', f'downsamplers.{i}.', TIMM_DOWNSAMPLER) for i in range(3)),
         *(
             (

@@ -45,7 +45,7 @@ class Block(TransformerBlock):
 
         Args:
             x: The feature map.
-            q_global: The global query, as :func:`expand_queries` returns it.
+            q_global: The global query from :func:`expand_queries`.
             bias: The position bias of this block, (nH, N, N).
         """
         x = self.attn_residual(x, self.attn(self.norm1(x), q_global, bias))
@@ -68,7 +68,7 @@ class Stage(nn.Module):
 
     block_type = Block
     global_query_type = GlobalQueryGenerator
-    attention_types = (LocalWindowAttention, GlobalWindowAttention)  # alternating: even and odd blocks
+    attention_types = (LocalWindowAttention, GlobalWindowAttention)  # of even and odd blocks
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Stage(nn.Module):
         self.with_cp = with_cp
         self.global_query = self.global_query_type(embed_dims, num_heads, window_size, poolings)
         if len(drop_path_rates) == 1:
-            # A stage of one block has no global attention, but published checkpoints have its generator. It is frozen,
+            # A stage of one block has no global attention, but the authors' code has a generator there too. Freeze it,
             # because DistributedDataParallel rejects trainable parameters without gradients.
             self.global_query.requires_grad_(False)
         self.blocks = nn.ModuleList(
@@ -102,7 +102,7 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to a map (B, H, W, C)."""
-        # All blocks share one query. All windows of an image do too: the paper repeats it B* = B x N* times.
+        # All blocks of the stage and all windows of an image share one query. The paper repeats it B* = B x N* times.
         q_global = expand_queries(self.global_query(x), count_windows(x.shape[1:3], self.window_size))
         biases = gather_biases([block.attn.position for block in self.blocks])
         for block, bias in zip(self.blocks, biases, strict=True):

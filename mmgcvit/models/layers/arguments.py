@@ -13,7 +13,7 @@ from torch import Tensor
 from ...errors import suggest
 
 Window = tuple[int, int]  # (h, w), in tokens
-WindowSize = int | Sequence[int | Window | None]  # a backbone's argument: one window for all stages, or one per stage
+WindowSize = int | Sequence[int | Window | None]  # argument of backbones: one window for all stages, or one per stage
 Arch = TypeVar('Arch')
 
 
@@ -40,7 +40,7 @@ def check_int(name: str, value: Any, minimum: int) -> int:
 
 
 def check_ints(name: str, values: Any, length: int | None = None) -> tuple[int, ...]:
-    """Return the values as a tuple; raise a ValueError if they are not ``length`` (None: any number of) ints >= 1."""
+    """Return the values as a tuple; raise a ValueError unless they are ints >= 1 (``length`` of them, if set)."""
     is_valid = is_sequence(values) and all(is_int(value, 1) for value in values) and len(values) > 0
     expected = f'{"" if length is None else f"{length} "}ints of at least 1, one per stage'
     require(name, values, is_valid and length in (None, len(values)), expected)
@@ -56,7 +56,7 @@ def check_float(name: str, value: Any, minimum: float, upper_bound: float = math
 
 
 def check_img_size(img_size: int | tuple[int, int]) -> tuple[int, int]:
-    """Return ``pretrain_img_size``, an int or a pair, as a pair (height, width); raise a ValueError if invalid."""
+    """Return ``pretrain_img_size``, an int or a pair, as (height, width); raise a ValueError if it is invalid."""
     size = tuple(img_size) if is_sequence(img_size) else (img_size, img_size)
     is_valid = len(size) == 2 and all(is_int(pixels, 32) for pixels in size)
     require('pretrain_img_size', img_size, is_valid, 'at least 32 px: an int or a pair (height, width)')
@@ -109,5 +109,5 @@ def count_blocks(keys: Iterable[str]) -> Counter[int]:
 def infer_mlp_ratio(tensors: Mapping[str, Tensor]) -> float:
     """Infer ``mlp_ratio`` from the weights of the first MLP, so that ``int(embed_dims * mlp_ratio)`` is its width."""
     hidden_dims, embed_dims = tensors['stages.0.blocks.0.mlp.fc1.weight'].shape
-    # The next larger float, since int() rounds down.
+    # int() rounds down, so return the next larger float.
     return math.nextafter(hidden_dims / embed_dims, math.inf)

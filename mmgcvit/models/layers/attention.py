@@ -66,10 +66,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     if torch.onnx.is_in_onnx_export():  # the exporter supports torch's attention in four dimensions only
         return attention_weights(q, k, bias) @ v
     if is_exporting():
-        return F.scaled_dot_product_attention(q, k, v, bias)  # it broadcasts operands that windows share
+        return F.scaled_dot_product_attention(q, k, v, bias)  # broadcasts a tensor that all windows share
     queries, keys, values = (windows_as_batch(x, num_windows) for x in (q, k, v))
     if bias is not None:
-        # The bias gets four dimensions; with three, torch silently falls back from its fused CPU kernel.
+        # Give the bias four dimensions. With three, torch silently uses a slower kernel on CPUs.
         bias = bias.unsqueeze(0) if bias.ndim == 3 else bias.expand(batch, *bias.shape).flatten(0, 1)
     with select_backends(values, bias):
         outputs = [F.scaled_dot_product_attention(*launch) for launch in split_launches(queries, keys, values, bias)]
@@ -78,7 +78,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
 
 
 def attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return the softmax weights of :func:`attend`, without a fused kernel: (B, nW, nH, N, N), last [query, key]."""
+    """Return the softmax weights of :func:`attend`, without a fused kernel: (B, nW, nH, N, N), [..., query, key]."""
     q, k = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q.to(k.dtype), k))
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     return (scores if bias is None else scores + bias).softmax(-1)
@@ -87,8 +87,9 @@ def attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tenso
 def expand_queries(q: Tensor, num_windows: int) -> Tensor:
     """Prepare queries that all windows of an image share, once for several calls of :func:`attend`.
 
-    On CUDA (B, nH, N, d) becomes (B, nW, nH, N, d), since kernels need a copy for each window. On a CPU and in exports
-    the result is a contiguous (B, nH, N, d): the backward pass is faster, and exports serve any number of windows.
+    On CUDA (B, nH, N, d) becomes (B, nW, nH, N, d), since kernels need a copy for each window. On CPUs and in exports
+    the shape stays: exported graphs serve any number of windows. Tokens come before heads in memory, which makes the
+    backward pass faster.
     """
     q = cast_for_autocast(q).transpose(1, 2)  # tokens before heads in memory, as in a projection's output
     if q.device.type != 'cuda' or is_exporting():
@@ -101,7 +102,7 @@ def get_backends(device_type: str, dtype: torch.dtype, has_bias: bool) -> 'list[
 
     On CUDA: flash, unless there is a bias, which it does not support; memory-efficient, the only fused kernel with a
     gradient for a bias; math for inputs that the others reject (float64, odd head dimensions). cuDNN, which torch
-    prefers on recent GPUs, is excluded: it plans 0.06 to 1 s for each number of windows, and detection has many.
+    prefers on recent GPUs, is excluded: it plans 0.06 to 1 s for each new number of windows; detection has many.
     """
     if device_type != 'cuda':
         return []

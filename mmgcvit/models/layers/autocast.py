@@ -1,8 +1,8 @@
 """Replace the many small casts of autocast by few large ones, which launch fewer CUDA kernels.
 
 Autocast casts each weight in its own kernel, and autograd casts the weight's gradient back in another one. These casts
-are a third of the kernels of GC ViT's training step. Here one kernel casts the weights of all layers of a block
-(:func:`cast_weights_together`), and residual connections need no cast (:func:`add_scaled`).
+are a third of the kernels of GC ViT's training step. In this file, one kernel casts the weights of all layers of a
+block (:func:`cast_weights_together`), and residual connections need no cast (:func:`add_scaled`).
 """
 
 import functools
@@ -39,7 +39,7 @@ def cast_for_autocast(x: Tensor) -> Tensor:
 def cast_weights_together(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Decorate the ``forward`` of a module: under autocast, cast the weights of its layers in one kernel.
 
-    This affects layers that read their weights through :func:`get_weights`. torch.compile fuses casts by itself.
+    This affects only layers that read their weights through :func:`get_weights`. torch.compile fuses casts by itself.
     """
 
     @functools.wraps(forward)
@@ -60,7 +60,7 @@ def cast_weights_together(forward: Callable[..., Tensor]) -> Callable[..., Tenso
 
 def get_weights(layer: nn.Module) -> tuple[Tensor, Tensor | None]:
     """Return the weight and bias of a layer: their cast copies inside :func:`cast_weights_together`."""
-    # Inside torch.autocast(enabled=False), layers need their own weights.
+    # Inside torch.autocast(enabled=False), layers need the original weights.
     is_off = is_tracing() or get_autocast_dtype(layer.weight.device.type) is None
     copies = {} if is_off else CAST_WEIGHTS.get({})
     return copies.get(layer.weight, layer.weight), copies.get(layer.bias, layer.bias)
@@ -102,7 +102,7 @@ def cast_together(tensors: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tens
 
 
 def add_scaled(x: Tensor, branch: Tensor, factors: Tensor) -> Tensor:
-    """Return ``x + branch * factors`` in the dtype of ``x``. torch.compile fuses and differentiates it by itself.
+    """Return ``x + branch * factors`` in the dtype of ``x``. Under torch.compile, let torch fuse the operations.
 
     Args:
         x: (B, H, W, C).

@@ -29,8 +29,8 @@ def checkpoint_block(block: nn.Module, *inputs: Tensor) -> Any:
 class LayerNorm(nn.LayerNorm):
     """``nn.LayerNorm`` computed in the dtype of its weights, which is float32 under autocast: (..., C) to the same.
 
-    On GPUs autocast does the same. On CPUs torch would compute in half precision and also accumulate the weight
-    gradients in half precision, which loses most of their sum to rounding.
+    On GPUs autocast does the same. On CPUs torch would compute in half precision. It would also accumulate the weight
+    gradients in half precision, where rounding loses most of their sum.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class ResidualConnection(nn.Module):
 
 
 def draw_drop_path(x: Tensor, drop_path_rate: float) -> Tensor:
-    """Draw a factor for each image of x, (B, 1, 1, 1): 0 with probability ``drop_path_rate``, else 1 / (1 - rate).
+    """Draw a factor for each image of x, (B, 1, 1, 1): 0 with probability p = ``drop_path_rate``, else 1 / (1 - p).
 
     Applying dropout to a cached tensor of ones takes one kernel. Drawing Bernoulli numbers and dividing takes two.
     """
@@ -111,7 +111,7 @@ def make_ones(batch_size: int, dtype: torch.dtype, device: torch.device) -> Tens
 def init_transformer_weights(module: nn.Module) -> None:
     """Initialise one module, for use with ``Module.apply``.
 
-    Linear layers get a truncated normal distribution with standard deviation 0.02 and biases of 0, LayerNorm 1 and 0.
+    Linear weights get a truncated normal distribution with standard deviation 0.02, LayerNorm weights 1, both biases 0.
     Convolutions keep torch's default, and position biases and embeddings initialise themselves.
     """
     if isinstance(module, nn.Linear):

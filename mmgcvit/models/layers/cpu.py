@@ -21,10 +21,10 @@ from .tracing import is_tracing
 
 # Size of the largest tensor of a chunk of images. 4 to 16 MB are equally fast in inference, 12 to 24 MB in training.
 IMAGE_CHUNK_BYTES = 16 << 20
-# The same for chunks of tokens, if a single image exceeds IMAGE_CHUNK_BYTES. 2 to 8 MB are equally fast.
+# Size of the largest tensor of a chunk of tokens, if one image exceeds IMAGE_CHUNK_BYTES. 2 to 8 MB are equally fast.
 TOKEN_CHUNK_BYTES = 4 << 20
-# Size of the T copies (LSA) of a chunk of patches; 4 MB fit the cache. For large maps, chunks take 0.5 to 0.6 of the
-# time of all patches at once. For maps that would fit the cache uncut, they take 1.3 to 1.5 of it.
+# Size of the T copies (LSA) of a chunk of patches; 4 MB fit the cache. Compared with all patches at once, chunks
+# take 0.5 to 0.6 times as long for large maps, and 1.3 to 1.5 times as long for maps that fit the cache.
 PATCH_CHUNK_BYTES = 4 << 20
 # Size of the largest tensor whose freed memory glibc can keep: 32 MB minus glibc's overhead.
 MAX_KEPT_BYTES = (32 << 20) - (64 << 10)
@@ -42,8 +42,8 @@ def run_in_chunks(downsampler: nn.Module, stage: nn.Module, x: Tensor) -> Tensor
     if benefits_from_chunks(x):
         keep_freed_memory()
         if len(x) > 1:
-            # Number of elements of the largest tensor of one image. A stem has a method that computes it. A downsampler
-            # halves the number of elements, and the MLPs of the stage multiply it by about four: twice those of x.
+            # Number of elements of the largest tensor of one image. A stem has a method that computes it. Any other
+            # downsampler halves the number of elements of x, and the stage's MLPs multiply the result by about four.
             is_stem = hasattr(downsampler, 'compute_max_numel')
             elements = downsampler.compute_max_numel(x.shape[2:]) if is_stem else 2 * x.numel() // len(x)
             chunk_size = max(IMAGE_CHUNK_BYTES // (elements * x.element_size()), 1)
@@ -143,7 +143,7 @@ def supports_onednn(x: Tensor, weight: Tensor) -> bool:
 
 @functools.cache
 def is_onednn_faster() -> bool:
-    """Return whether torch's linear layers use MKL, and /proc/cpuinfo names a processor that is not Intel's."""
+    """Return whether torch's linear layers use MKL and the processor is not Intel's (says /proc/cpuinfo)."""
     return torch.backends.mkl.is_available() and CPUINFO.is_file() and 'GenuineIntel' not in CPUINFO.read_text()
 
 

@@ -1,8 +1,8 @@
 """Train attention with a learnable position bias on a CPU without storing the scores, in less memory and time.
 
-torch's fused CPU kernel has no gradient for a bias. If one is needed, torch stores the scores of all windows several
-times. Here the forward pass uses the fused kernel, and the backward pass recomputes the scores of a few windows at a
-time. Each of the two passes is a custom operator, which torch.compile calls without tracing it.
+torch's fused CPU kernel has no gradient for a bias. For this gradient, torch stores the scores of all windows several
+times. In this file, the forward pass uses the fused kernel, and the backward pass recomputes the scores of a few
+windows at a time. Each of the two passes is a custom operator, which torch.compile calls without tracing it.
 
 Shapes: B images, nW windows of one image, N tokens of a window, nH heads, d channels of a head, n windows of a chunk.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 from .tracing import is_exporting
 from .windows import windows_as_batch
 
-# The number of scores in a chunk of windows of the backward pass: 1 MB in float32, which fits the cache of a core.
+# How many scores the backward pass computes at a time: 1 MB in float32, which fits the cache of a core.
 CHUNK_SCORES = 1 << 18
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -57,13 +57,13 @@ def attend_backward(
     grad_bias = torch.zeros_like(bias, dtype=torch.promote_types(bias.dtype, torch.float32))
     tensors = (grad_out, q, k, v, out, logsumexp, *grads)
     if q.shape[1] == k.shape[1]:
-        # No windows share a query, so a chunk may have windows of several images: treat them all as one image's.
+        # No windows share a query, so a chunk may have windows of several images: treat all as one image's windows.
         tensors = tuple(x.flatten(0, 1).unsqueeze(0) for x in tensors)
     with torch.autocast('cpu', enabled=False):
         for image_tensors in zip(*tensors, strict=True):
             num_windows, chunk_size = max(map(len, image_tensors)), max(CHUNK_SCORES // bias.numel(), 1)
             for i in range(0, num_windows, chunk_size):
-                # q and its gradient have length 1 if all windows of the image share them; then each chunk gets them.
+                # q and its gradient have length 1 if the image's windows share them. Then each chunk gets both.
                 chunk = (x[i : i + chunk_size] if len(x) == num_windows else x for x in image_tensors)
                 grad_bias += compute_window_gradients(bias, *chunk)
     return *grads, grad_bias.to(bias.dtype)
@@ -101,7 +101,7 @@ def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Te
 
 
 def backward(ctx: Any, grad_out: Tensor, grad_logsumexp: Tensor) -> tuple[Tensor, ...]:
-    """Return the gradients of q, k, v and bias. logsumexp is an output only to be saved, so its gradient is unused."""
+    """Return the gradients of q, k, v and bias. logsumexp is an output only to be saved. Ignore its gradient."""
     return backward_operator(grad_out, *ctx.saved_tensors)
 
 

@@ -12,11 +12,11 @@ class LoRALinear(Linear):
 
     W and the bias are those of the replaced layer, with the same keys in the state dict. A (``lora_down``, rank x C) is
     initialised as in the paper's code, B (``lora_up``, C' x rank) with zeros. The paper's factor alpha / rank is 1, as
-    in mmpretrain's config. Each call computes W + B A, so that merged weights give the same output bit for bit, except
+    in mmpretrain's config. Each call adds B A to W, so that merged weights give the same output bit for bit, except
     under autocast.
 
     mmpretrain's ``LoRAModel`` and peft wrap layers in other modules, which changes the keys of the state dict. Loading
-    of checkpoints and layer-wise learning rate decay depend on these keys.
+    of checkpoints and layer-wise learning rate decay need the original keys.
     """
 
     reads_cast_weights = False  # cast_weights_together would cast W, but autocast must cast W + B A

@@ -1,6 +1,6 @@
 """Relative position bias of window attention, and position embedding of a feature map.
 
-Both are parameters on a grid, which are resized when a state dict with another grid is loaded.
+Bias and embedding are parameters on a grid. They are resized when a state dict with another grid is loaded.
 
 Shapes: B batch, H x W feature map, C channels, h x w window or grid, N = h*w tokens of a window, nH heads, T copies.
 A bias table has one row per offset between two tokens of a window, (2h-1)*(2w-1) rows, and one column per head.
@@ -30,7 +30,7 @@ GATHERED_BYTES = 32 << 20
 class GridTable(nn.Module):
     """Base class of modules with one table of parameters on a grid, initialised from a truncated normal distribution.
 
-    A loaded table of another size is resized. Its grid must be square, since the shape cannot be inferred otherwise.
+    A loaded table of another size is resized. The loaded grid must be square, since its shape is not stored.
     """
 
     table_name: ClassVar[str]  # name of the parameter
@@ -98,8 +98,8 @@ class RelativePositionBias(GridTable):
     def compute_index(window_size: Window, device: torch.device | None = None) -> Tensor:
         """Return the table row of each pair [query, key]: (N, N), with values (dy + h-1) * (2w-1) + (dx + w-1).
 
-        dy and dx are the position of the query minus that of the key. The row is linear in both positions, so one
-        number y * (2w-1) + x per token suffices.
+        (dy, dx) is the query's position minus the key's. The row is linear in both positions, so one number per token,
+        y * (2w-1) + x, suffices.
         """
         row_length = 2 * window_size[1] - 1
         y = torch.arange(window_size[0], device=device) * row_length
@@ -115,7 +115,7 @@ class RelativePositionBias(GridTable):
 
 
 def gather_biases(positions: Sequence[RelativePositionBias]) -> Iterator[Tensor]:
-    """Yield the bias (nH, N, N) of each module, in autocast's dtype if it is on. All modules have the same window.
+    """Yield the bias (nH, N, N) of each module; under autocast, in autocast's dtype. All modules have the same window.
 
     Biases of up to :data:`GATHERED_BYTES` in total are looked up together. One by one, the lookups would be an eighth
     of the kernels of GC ViT's training step.
@@ -135,7 +135,7 @@ def gather_biases(positions: Sequence[RelativePositionBias]) -> Iterator[Tensor]
 def make_index(window_size: Window, device: torch.device) -> Tensor:
     """Return the index (N, N). On CUDA keys are added until their number is a multiple of ``ALIGNMENT``.
 
-    The added keys have offset 0 of the table. :func:`gather_biases` removes them and keeps the aligned stride.
+    The added keys have row 0 of the table. :func:`gather_biases` removes them and keeps the aligned stride.
     """
     index = RelativePositionBias.compute_index(window_size, device)
     return F.pad(index, (0, -index.shape[1] % ALIGNMENT)) if device.type == 'cuda' else index

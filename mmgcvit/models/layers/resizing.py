@@ -16,17 +16,17 @@ A = -0.75
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize images (align_corners=False, no antialiasing): (..., H, W) to (..., h, w) with ``size`` = (h, w).
 
-    It is computed in float32 or float64, also under autocast, and the result has the dtype of ``x``. If TF32 is allowed
+    Compute in float32 or float64, also under autocast, and return the dtype of ``x``. If TF32 is allowed
     (by ``TF32Hook``, for example), GPUs round the inputs of float32 products to 10 bits, as they do in linear layers.
     """
-    if x.is_meta:  # multiply-adds are counted on the meta device; papers do not count those of resizing
+    if x.is_meta:  # multiply-adds are counted on the meta device, and papers leave out those of resizing
         return x.new_empty(*x.shape[:-2], *size)
     height, width = x.shape[-2:]
     precise = torch.promote_types(x.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
         rows = get_constant(make_bicubic_matrix, height, size[0], like=x).to(precise)
         columns = get_constant(make_bicubic_matrix, width, size[1], like=x).to(precise)
-        # Flatten batch dimensions, since torch.matmul would reshape several, whose sizes are symbolic in torch.export.
+        # Flatten the batch dimensions. torch.matmul would reshape them, and torch.export has symbolic sizes.
         images = x.to(precise).flatten(0, -3)
         batch = images.shape[0]
         resized = rows.expand(batch, -1, -1) @ images @ columns.transpose(0, 1).expand(batch, -1, -1)
@@ -36,8 +36,8 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tensor:
     """Return a matrix (target, source) that resizes a column of pixels; in float64, or float32 on MPS.
 
-    Each row has the weights of an output pixel's four neighbours. A neighbour outside of the image is replaced by the
-    nearest pixel inside, and their weights are added.
+    Each row has the weights of an output pixel's four neighbours. The weight of a neighbour outside of the image is
+    added to that of the nearest pixel inside.
     """
     dtype = torch.float32 if device.type == 'mps' else torch.float64
     centres = (torch.arange(target, device=device, dtype=dtype) + 0.5) * (source / target) - 0.5

@@ -1,4 +1,4 @@
-"""Detect whether torch traces the model, and define functions that then behave differently.
+"""Detect whether torch traces the model, and define functions that behave differently if it does.
 
 A traced graph must not depend on the sizes of the example inputs, since it runs with other sizes. An exported graph
 must not depend on the machine either.
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 # Size of the LRU cache of constants. Their number is large, as image sizes vary in detection.
 MAX_CACHED_CONSTANTS = 512
 # torch.compile of 2.13 fails on convolutions of views with symbolic strides (pytorch#188422): make views contiguous.
-# Remove this when torch 2.13 is no longer supported.
+# Remove this constant when torch 2.13 is no longer supported.
 CONV_NEEDS_CONTIGUOUS = torch.__version__.startswith('2.13.')
 
 
@@ -24,20 +24,20 @@ def is_tracing() -> bool:
 
 
 def is_compiling() -> bool:
-    """Return whether torch.compile or torch.export traces the caller. Before torch 2.3 this is unknown: False."""
+    """Return whether torch.compile or torch.export traces the caller. Before torch 2.3, return False."""
     return hasattr(torch.compiler, 'is_compiling') and torch.compiler.is_compiling()
 
 
 def is_exporting() -> bool:
     """Return whether torch.export, torch.jit.trace or an ONNX exporter traces the caller.
 
-    Exported graphs must not contain custom operators, since programs that run them know torch's or ONNX's only.
+    Exported graphs must not contain custom operators, since programs that run them know only those of torch or ONNX.
     """
     return is_torch_export() or torch.jit.is_tracing()
 
 
 def is_torch_export() -> bool:
-    """Return whether torch.export traces the caller. Before torch 2.7 this is unknown: False.
+    """Return whether torch.export traces the caller. Before torch 2.7, return False.
 
     Under torch.export sizes are SymInts, and torch cannot tell whether one divides another.
     """
@@ -73,6 +73,6 @@ def get_constant(make: Callable[..., Tensor], *sizes: Any, like: Tensor) -> Tens
 
 @functools.lru_cache(MAX_CACHED_CONSTANTS)
 def call_cached(make: Callable[..., Tensor], *arguments: Any) -> Tensor:
-    """Return ``make(*arguments)``, which is cached."""
+    """Return ``make(*arguments)`` from a cache."""
     with torch.inference_mode(False):  # training cannot use tensors that were made in inference mode
         return make(*arguments)

@@ -14,7 +14,7 @@ from .tracing import is_torch_export, is_tracing, to_unbacked_size
 
 
 def window_partition(x: Tensor, window_size: Window | None) -> Tensor:
-    """Pad a map and cut it into windows, row by row: (B, H, W, C) to (B, nW, N, C). With None, it is one window."""
+    """Pad a map and cut it into windows, row by row: (B, H, W, C) to (B, nW, N, C). None means one window."""
     if window_size is None:
         return x.flatten(1, 2).unsqueeze(1)
     if is_torch_export():
@@ -49,7 +49,7 @@ def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
     Shapes: (B, H, W, C) to (B, ceil(H/h)*h, ceil(W/w)*w, C); a map that fits is returned unchanged.
     """
     below, right = (round_up(side, step) - side for side, step in zip(x.shape[1:3], window_size, strict=True))
-    # Always pad when tracing, as a branch would specialise the graph on divisible or on other sizes.
+    # Always pad when tracing, as a branch would make the graph valid only for divisible or only for other sizes.
     if not is_tracing() and below == right == 0:
         return x
     return F.pad(x, (0, 0, 0, right, 0, below))
@@ -65,8 +65,8 @@ def unpad(x: Tensor, size: tuple[int, int]) -> Tensor:
 def windows_as_batch(x: Tensor, num_windows: int) -> Tensor:
     """Merge images and windows into a batch for the attention kernels: (B, nW or 1, nH, N, d) to (B*nW, nH, N, d).
 
-    A window dimension of 1 is expanded to ``num_windows`` (a copy if B > 1). In memory tokens come before heads, and so
-    does the kernel's result, so that heads are merged without a copy.
+    A window dimension of 1 is expanded to ``num_windows`` (a copy if B > 1). In memory tokens come before heads. This
+    holds for the kernel's result too, so that heads are merged without a copy.
     """
     # Fused attention kernels assume contiguous channels and do not check.
     x = x if x.stride(-1) == 1 else x.contiguous()
@@ -76,7 +76,7 @@ def windows_as_batch(x: Tensor, num_windows: int) -> Tensor:
 def gather_windows(x: Tensor, window_size: Window) -> Tensor:
     """Do :func:`window_partition` by indexing. torch.export cannot prove that a window divides a symbolic size.
 
-    In its indices ``a - a // n * n`` is the remainder a % n.
+    In the code, ``a - a // n * n`` is the remainder a % n.
     """
     height, width = x.shape[1:3]
     h, w = window_size
@@ -107,7 +107,7 @@ def count_windows(size: tuple[int, int], window_size: Window) -> int:
 def balance_window(window_size: Window, size: tuple[int, int]) -> Window:
     """Shrink a window so that the same number of windows covers a map of ``size`` = (H, W) with little padding.
 
-    Only for attention without a position bias. The result is never larger than ``window_size`` or the map.
+    This is for attention without position bias. The result is never larger than ``window_size`` or the map.
     """
     height, width = (ceil_div(side, ceil_div(side, max_side)) for side, max_side in zip(size, window_size, strict=True))
     return height, width

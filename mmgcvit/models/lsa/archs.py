@@ -1,4 +1,4 @@
-"""Define the published LSA variants (paper, sections 4.1 and 4.2, and the authors' code); infer one from weights."""
+"""Define the published LSA variants (paper, sections 4.1 and 4.2; authors' code), and infer a variant from weights."""
 
 import re
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ class LSAArch:
     """The hyperparameters of an LSA variant.
 
     Attributes:
-        embed_dims: Channels of each stage; their number is the number of stages.
+        embed_dims: Channels of each stage. There is one stage for each value.
         depths: Blocks of each stage. With shifts, the first block of stage 0 is the paper's local attention block.
         num_heads: Attention heads of each stage.
         kernel_size: Side of a patch in pixels.
@@ -121,8 +121,8 @@ class LSAArch:
     def infer(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
         """Infer the attributes that decide the shapes of weights, from all tensors of a network or its first stages.
 
-        Weights do not show shifts, stride and padding. Of the numbers of heads and key/value heads they show the ratio.
-        The result has placeholders for all of these, so networks that differ in nothing else have equal results.
+        Weights do not show shifts, stride and padding. Of heads and key/value heads, they show only the ratio. The
+        result has placeholders for all of these, so it is equal for networks that differ in nothing else.
         """
         blocks = count_blocks(tensors)
         stages = sorted(blocks)[:num_stages]

@@ -42,7 +42,7 @@ class LSA(PyramidBackbone):
         out_indices: Stages whose feature maps are returned, from 0; all by default. Later stages are not built.
         frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1 nothing.
         lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0 disables it. A backbone
-            without LoRA can load a checkpoint with LoRA, and merges it into the weights.
+            without LoRA merges the LoRA of a checkpoint into its weights.
         with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
@@ -51,8 +51,8 @@ class LSA(PyramidBackbone):
         ValueError: An argument is out of its range or of the wrong type. The message says what is allowed.
 
     Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, C_i, H_i, W_i) for each i in
-    ``out_indices``. Images are padded to multiples of S. H_0 is the number of patches in a column of the image. The
-    other H_i are half of H_(i-1), rounded up.
+    ``out_indices``. Images are padded to multiples of S. H_0 is the number of patches in a column of the image. For
+    i > 0, H_i is half of H_(i-1), rounded up.
     """
 
     archs = ARCHS
@@ -129,7 +129,7 @@ class LSA(PyramidBackbone):
 
 
 def init_weights(module: nn.Module) -> None:
-    """Initialise one module as :func:`init_transformer_weights` does, and convolutions like linear layers."""
+    """Initialise a module as :func:`init_transformer_weights` does, but convolutions like linear layers."""
     init_transformer_weights(module)
     if isinstance(module, nn.Conv2d):
         nn.init.trunc_normal_(module.weight, std=0.02)

@@ -18,7 +18,7 @@ ORIGINAL = KeyMapping(
             'stages.{number}.',
             {'pos_emb': 'position.pos_embed', 'norm1.': 'norm1.', 'norm2.': 'norm2.'},
         ),
-        # Only the block that attends to the shifted copies has the keys Wq_even and Wkv_even.
+        # Only the first block, which attends to the shifted copies, has the keys Wq_even and Wkv_even.
         ('layers.0.0.layers.0.0.', 'stages.0.blocks.0.attn.', {'Wq_even.': 'q.', 'Wkv_even.': 'kv.', 'proj.': 'proj.'}),
         (ORIGINAL_ATTENTION, ATTENTION, {'Wq_odd.': 'q.', 'Wkv_odd.': 'kv.', 'proj.': 'proj.'}),
         ('layers.{number}.0.layers.{number}.1.', 'stages.{number}.blocks.{number}.mlp.', SAME),

@@ -20,8 +20,8 @@ Shift = tuple[int, int]
 class PatchEmbedding(nn.Module):
     """Embed each patch of an image as a token: (B, in_channels, H, W) to (B, h, w, C).
 
-    Images are zero-padded on the right and at the bottom to multiples of the stride. There is one convolution. Only
-    the subclass :class:`ShiftedPatchEmbedding` has several: ``num_convs``, one for each shifted copy.
+    Images are zero-padded on the right and at the bottom to multiples of the stride. ``num_convs`` is more than 1 only
+    in :class:`ShiftedPatchEmbedding`, if each shifted copy has its own convolution.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class PatchEmbedding(nn.Module):
         """Convolve each copy of the images: T times (B, in_channels, H, W) to (T, B, h, w, C).
 
         All convolutions are computed as one batched matrix product of patches and kernels. On a CPU this takes 0.25 to
-        0.65 of the time of the convolutions, in training too. The convolutions are called in exports, since ONNX has no
-        operator that extracts patches, and if one of them has hooks or was replaced by another layer.
+        0.65 of the time of the convolutions, in training too. But exports call the convolutions, since ONNX has no
+        operator that extracts patches. They are also called if one has hooks or was replaced by another layer.
         """
         if is_exporting() or not all(map(is_plain, self.convs)):
             convs = list(self.convs) * (len(copies) // len(self.convs))

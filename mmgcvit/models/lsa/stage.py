@@ -1,7 +1,7 @@
 """A stage of LSA (a position embedding and blocks), and the downsampler between stages (paper, section 3).
 
 Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C). In variants with shifts, the first
-stage takes the maps of T shifted copies, (T, B, H, W, C). Its first block, a ShiftBlock, reduces them to one map.
+stage takes the maps of T shifted copies, (T, B, H, W, C). Its first block, a ShiftBlock, turns the T maps into one.
 """
 
 from torch import Tensor, nn
@@ -19,8 +19,8 @@ NORM_EPS = 1e-6
 class Block(TransformerBlock):
     """Pre-norm block of attention and an MLP: (B, H, W, C) to the same.
 
-    All blocks of a stage share the stage's two norms. The block stores the norms in a tuple, so that torch does not
-    register them in each block as well.
+    All blocks of a stage share the stage's two norms. A block stores the norms in a tuple, because torch would register
+    them in each block otherwise.
     """
 
     mlp_type = Mlp
@@ -72,7 +72,7 @@ class Stage(nn.Module):
         depth: Number of blocks.
         num_heads: Number of query heads.
         num_kv_heads: Number of key/value heads.
-        window_size: The largest window (h, w) of self-attention; with None it attends to the whole map.
+        window_size: The largest window (h, w) of self-attention. If None, tokens attend to the whole map.
         mlp_ratio: Channels inside the MLPs, as a multiple of C.
         drop_path_rate: Drop path rate of every block.
         position: The position embedding.
