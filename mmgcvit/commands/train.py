@@ -43,8 +43,8 @@ def add_options(parser: Parser) -> None:
     own.add_argument(
         '--pretrained',
         metavar='WEIGHTS',
-        help='backbone weights: a file, a URL, timm://NAME, or none (default: the released weights; for mini all '
-        "weights of the demo's model)",
+        help='backbone weights: a file, a URL, timm://NAME, or none (default: the released weights; with --size '
+        "mini, all weights of the model that 'mmgcvit demo' trains)",
     )
     own.add_argument('--batch-size', type=int, metavar='N', help='images per iteration (default: by task and size)')
     own.add_argument('--lr', type=float, help='learning rate (default: by task, scaled to the batch size)')
@@ -61,7 +61,7 @@ def add_options(parser: Parser) -> None:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='resume from CHECKPOINT, or without a value from the latest in the work dir, if there is one',
+        help='resume from CHECKPOINT; if none is given, from the latest one in the work dir, if there is one',
     )
     resume_or_overwrite.add_argument(
         '--overwrite',

@@ -127,7 +127,7 @@ def compute_block(
         raise UserError(
             f'attention among {is_token.shape[1]:,} tokens has too many weights to show. Choose a later stage'
         )
-    weights = attn.attention_weights(*inputs)[0].float()
+    weights = attn.compute_attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]
     # GC ViT's attention has the inputs x, q_global and bias. If global, it uses q_global as queries.
     x, *q_global_and_bias = inputs

@@ -34,7 +34,8 @@ class Curve:
     def best_threshold(self) -> float:
         """A confidence threshold with the highest F1, or 0 if there are no detections.
 
-        It lies halfway between the lowest score that it keeps and the next lower score, so that it may be rounded.
+        It lies halfway between the lowest score that it keeps and the next lower score, so that rounding it rarely
+        changes the result.
         """
         if not len(self.scores):
             return 0.0

@@ -52,7 +52,7 @@ def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) 
     view = prepare_view(model, image)
     ((copies,),) = record_inputs(backbone, view.inputs, [attn])
     with torch.no_grad():
-        weights = attn.attention_weights(copies)[0].float()
+        weights = attn.compute_attention_weights(copies)[0].float()
     weights = (weights.mean(-2) if head is None else weights[..., head, :]).cpu().numpy()
     rows, columns = weights.shape[:2]
     box = view.to_image((0, 0, columns * stem.stride, rows * stem.stride))

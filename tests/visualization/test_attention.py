@@ -58,7 +58,7 @@ def test_attention_maps_equal_the_networks_own_weights(gcvit, picture):
             handle = attn.register_forward_pre_hook(lambda _, inputs: kept.update(inputs=inputs))
             with torch.no_grad():
                 backbone(found.view.inputs)
-                weights = attn.attention_weights(*kept['inputs'])[0, :, 0]
+                weights = attn.compute_attention_weights(*kept['inputs'])[0, :, 0]
             handle.remove()
             for r, c in np.ndindex(16, 16):
                 window, key = r // 5 * 4 + c // 5, r % 5 * 5 + c % 5

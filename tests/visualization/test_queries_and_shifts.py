@@ -41,7 +41,7 @@ def test_shift_weights_equal_the_networks_own_weights(lsa, picture):
     handle = attn.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
     with torch.no_grad():
         backbone(found.view.inputs)
-        expected = attn.attention_weights(kept[0])[0, :, :, 0].numpy()
+        expected = attn.compute_attention_weights(kept[0])[0, :, :, 0].numpy()
     handle.remove()
     np.testing.assert_allclose(found.weights, expected, atol=1e-6)
     assert found.weights.sum(-1) == pytest.approx(np.ones((16, 16)), abs=1e-5)

@@ -22,7 +22,7 @@ from ..lsa.attention import GroupedAttention
 from ..lsa.shifted_patches import PatchEmbedding
 from ..lsa.stage import NORM_EPS, Block, Stage
 
-# The paper does not give the window size of Swin's block. CIFAR variants have 32 x 32 tokens, so 4 x 4 windows.
+# The paper does not give the window size of Swin's block. The 32 x 32 tokens of CIFAR variants make 16 windows of it.
 WINDOW_SIZE = (8, 8)
 
 
@@ -92,12 +92,16 @@ class CvTAttention(GroupedAttention):
         return window_reverse(self.proj(merge_heads(attend(q, k, v))), None, size)
 
 
-class SwinFirstStage(Stage):
+class StageWithSwinBlock(Stage):
+    """A stage of LSA. In stage 0, its first block has Swin attention."""
+
     first_block_type = Block
     first_attention_type = SwinAttention
 
 
-class CvTFirstStage(Stage):
+class StageWithCvTBlock(Stage):
+    """A stage of LSA. In stage 0, its first block has CvT attention."""
+
     first_block_type = Block
     first_attention_type = CvTAttention
 
@@ -107,7 +111,7 @@ class LSAWithSwinBlock(LSA):
     """LSA with a Swin block, whose windows are not shifted, instead of the local attention block (table 6, I)."""
 
     stem_type = UnshiftedStem
-    stage_type = SwinFirstStage
+    stage_type = StageWithSwinBlock
 
 
 @MODELS.register_module()
@@ -115,4 +119,4 @@ class LSAWithCvTBlock(LSA):
     """LSA with CvT's token embedding as the stem, and CvT's attention in the first block (table 6, II)."""
 
     stem_type = ConvolutionalTokenEmbedding
-    stage_type = CvTFirstStage
+    stage_type = StageWithCvTBlock

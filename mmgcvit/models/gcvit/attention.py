@@ -12,7 +12,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.attention import attend, attention_weights, merge_heads, split_heads
+from ..layers.attention import attend, compute_attention_weights, merge_heads, split_heads
 from ..layers.autocast import cast_for_autocast
 from ..layers.cpu import Linear
 from ..layers.position import RelativePositionBias
@@ -50,7 +50,7 @@ class WindowAttention(nn.Module):
             bias: The bias of ``self.position``, (nH, N, N). The stage looks up the biases of all blocks at once.
         """
         size = x.shape[1:3]
-        x = cast_for_autocast(x)  # here rather than in the linear layer, as the partition copies the map
+        x = cast_for_autocast(x)  # before the partition, which copies the map, so that it copies fewer bytes
         q, k, v = self.project(window_partition(x, self.window_size), q_global)
         attended = merge_heads(attend(q, k, v, bias))
         return window_reverse(self.proj(attended), self.window_size, size)
@@ -58,15 +58,15 @@ class WindowAttention(nn.Module):
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Project windows (B, nW, N, C) to q, k and v, (B, nW, nH, N, d) each.
 
-        A tensor that all windows of an image share may also be (B, nH, N, d), which is the shape of ``q_global`` on
-        CPUs. A subclass that computes with it must then insert the dimension of windows: ``q_global.unsqueeze(1)``.
+        If all windows of an image share a tensor, it may lack the dimension nW. On CPUs ``q_global`` lacks it. A
+        subclass that computes with ``q_global`` must insert it if it is missing: ``q_global.unsqueeze(1)``.
         """
         raise NotImplementedError
 
-    def attention_weights(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
+    def compute_attention_weights(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
         """Return the attention weights (B, nW, nH, N, N) for visualisation. The arguments are those of ``forward``."""
         q, k, _ = self.project(window_partition(x, self.window_size), q_global)
-        return attention_weights(q, k, bias)
+        return compute_attention_weights(q, k, bias)
 
 
 class LocalWindowAttention(WindowAttention):

@@ -34,15 +34,15 @@ class GCViT(PyramidBackbone):
         in_channels: Channels of the images.
         window_size: Attention window in tokens, one for all stages or one per stage: an int or a pair (h, w). The
             published windows are 7, 7, 14, 7 for images of 224 px; for dense prediction, use 16 or 24 in all stages.
-        pretrain_img_size: Image size of pretraining in pixels (an int or a pair). With ``window_size``, it decides
-            whether the global query generator of stage 2 halves its map, which checkpoints do not store. Inputs may
-            have any size.
+        pretrain_img_size: Image size of pretraining in pixels (an int or a pair). It decides, with
+            ``window_size``, whether the global query generator of stage 2 halves its map. Checkpoints do not store
+            this. Inputs may have any size.
         drop_path_rate: Drop path rate of the last block; the rates rise linearly from 0. The default is the
             variant's rate in ImageNet training.
         out_indices: Stages whose feature maps are returned, 0 to 3. Later stages are not built.
         frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1 nothing.
-        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0 disables it. A backbone
-            without LoRA merges the LoRA of a checkpoint into its weights.
+        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0 disables it, and
+            merges the LoRA weights of a loaded checkpoint into the linear layers.
         with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.

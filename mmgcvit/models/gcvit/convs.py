@@ -67,7 +67,7 @@ class Downsampler(nn.Module):
         self.reduction = Conv2d(embed_dims, out_dims, 3, stride=2, padding=1, bias=False)
         self.norm_out = LayerNorm(out_dims)
 
-    @cast_weights_together
+    @cast_weights_together  # under autocast, cast the weights of all layers in one kernel
     def forward(self, x: Tensor) -> Tensor:
         x = nhwc_to_nchw(self.norm_in(x))
         x = nchw_to_nhwc(self.reduction(self.conv(x)))

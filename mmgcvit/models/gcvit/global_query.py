@@ -29,8 +29,8 @@ class FeatureExtractor(nn.Module):
 class GlobalQueryGenerator(nn.Module):
     """Reduce a map to the size of one window. The tokens of the reduced map are the queries of every window.
 
-    For images of the pretraining size, the steps reduce the map to the window size. Maps of other images are then
-    resized bicubically.
+    The steps reduce the map to the window size for images of the pretraining size and the published windows. For
+    other images and windows, the reduced map is then resized bicubically.
 
     Args:
         embed_dims: C.
@@ -45,7 +45,7 @@ class GlobalQueryGenerator(nn.Module):
         self.window_size = window_size
         self.extractors = nn.Sequential(*(FeatureExtractor(embed_dims, pooled) for pooled in poolings))
 
-    @cast_weights_together
+    @cast_weights_together  # under autocast, cast the weights of all layers in one kernel
     def forward(self, x: Tensor) -> Tensor:
         """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""
         x = cast_for_autocast(nhwc_to_nchw(x))  # cast once here, not in each convolution and residual connection
@@ -61,9 +61,9 @@ def plan_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int,
 
     The paper has K = log2(H / h) steps, which reduce a map of H tokens a side to a window of h. For images of 224 px
     the maps have 56, 28, 14 and 7 tokens a side, and the published windows 7, 7, 14 and 7: stage 0 halves three times,
-    stage 1 twice, stages 2 and 3 never. The published networks have these steps for all windows, with one exception,
-    which depends on the arguments: stage 2 halves once unless its window is the whole map of a pretraining image.
-    If a window is larger than the reduced map, the final resize enlarges the map to it.
+    stage 1 twice, stages 2 and 3 never. The published networks have these steps for other windows too, except in stage
+    2, which halves once unless its window is the whole map of a pretraining image. If a window is larger than the
+    reduced map, the final resize enlarges the map to it.
     """
     size = check_img_size(pretrain_img_size)
     window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])

@@ -39,7 +39,7 @@ class Block(TransformerBlock):
         self.mlp = self.mlp_type(embed_dims, hidden_dims)
         self.mlp_residual = ResidualConnection(embed_dims, layer_scale, drop_path_rate)
 
-    @cast_weights_together
+    @cast_weights_together  # under autocast, cast the weights of all layers in one kernel
     def forward(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
         """Apply the block to a map (B, H, W, C).
 

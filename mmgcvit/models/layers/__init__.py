@@ -5,7 +5,7 @@
 """
 # ruff: noqa: F401
 
-from .attention import attend, attention_weights
+from .attention import attend, compute_attention_weights
 from .blocks import Mlp, ResidualConnection
 from .position import PositionEmbedding, RelativePositionBias
 from .windows import window_partition, window_reverse

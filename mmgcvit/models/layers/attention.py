@@ -64,7 +64,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     if has_window_keys and supports_learnable_bias(q, bias) and not has_user_backends():
         return attend_with_learnable_bias(q, k, v, bias)
     if torch.onnx.is_in_onnx_export():  # the exporter supports torch's attention in four dimensions only
-        return attention_weights(q, k, bias) @ v
+        return compute_attention_weights(q, k, bias) @ v
     if is_exporting():
         return F.scaled_dot_product_attention(q, k, v, bias)  # broadcasts a tensor that all windows share
     queries, keys, values = (windows_as_batch(x, num_windows) for x in (q, k, v))
@@ -77,7 +77,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     return out.unflatten(0, (batch, num_windows))
 
 
-def attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:
+def compute_attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return the softmax weights of :func:`attend`, without a fused kernel: (B, nW, nH, N, N), [..., query, key]."""
     q, k = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q.to(k.dtype), k))
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)

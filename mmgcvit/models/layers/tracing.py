@@ -29,7 +29,7 @@ def is_compiling() -> bool:
 
 
 def is_exporting() -> bool:
-    """Return whether torch.export, torch.jit.trace or an ONNX exporter traces the caller.
+    """Return whether torch.export (from 2.7 on), torch.jit.trace or an ONNX exporter traces the caller.
 
     Exported graphs must not contain custom operators, since programs that run them know only those of torch or ONNX.
     """
@@ -39,13 +39,16 @@ def is_exporting() -> bool:
 def is_torch_export() -> bool:
     """Return whether torch.export traces the caller. Before torch 2.7, return False.
 
-    Under torch.export sizes are SymInts, and torch cannot tell whether one divides another.
+    Under torch.export dynamic sizes are SymInts, and torch cannot tell whether one divides another.
     """
     return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()
 
 
 def to_unbacked_size(size: int) -> int:
-    """Hide the example's value of a SymInt (make it unbacked), so that torch.export does not specialise on size 1."""
+    """Return an unbacked copy of a SymInt, so that torch.export does not specialise if its example is 1.
+
+    An unbacked SymInt does not know the size of the example input. An int is returned unchanged.
+    """
     return size if isinstance(size, int) else torch.scalar_tensor(size, dtype=torch.int64).item()
 
 
@@ -64,7 +67,7 @@ def get_constant(make: Callable[..., Tensor], *sizes: Any, like: Tensor) -> Tens
     """Return the tensor ``make(*sizes, like.device)``, from a cache if possible. ``make`` must be a pure function.
 
     Nothing is cached when torch traces the caller, as sizes may then be SymInts, nor if ``like`` is a tensor of a
-    subclass (a fake or distributed tensor), since the constant must then be of this subclass.
+    subclass, such as a fake tensor, whose mode makes the constant one of its own.
     """
     if is_tracing() or type(like) not in (Tensor, nn.Parameter):
         return make(*sizes, like.device)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.attention import attend, attention_weights, merge_heads, split_heads
+from ..layers.attention import attend, compute_attention_weights, merge_heads, split_heads
 from ..layers.autocast import get_weights
 from ..layers.cpu import Linear, is_plain
 from ..layers.windows import balance_window, window_partition, window_reverse
@@ -64,11 +64,11 @@ class SelfAttention(GroupedAttention):
         (q,) = split_heads(self.q(windows), self.num_heads)
         return q, *self.split_keys_and_values(self.kv(windows))
 
-    def attention_weights(self, x: Tensor) -> Tensor:
+    def compute_attention_weights(self, x: Tensor) -> Tensor:
         """Return the attention weights (B, nW, nH, N, N) of a map (B, H, W, C), for visualisation."""
         window_size = balance_window(self.window_size, x.shape[1:3]) if self.window_size else None
         q, k, _ = self.project(window_partition(x, window_size))
-        return attention_weights(q, k)
+        return compute_attention_weights(q, k)
 
 
 class ShiftAttention(GroupedAttention):
@@ -110,10 +110,10 @@ class ShiftAttention(GroupedAttention):
         (q,) = split_heads(self.q(patches[0])[None, :, None], self.num_heads)
         return q, *self.split_keys_and_values(self.kv(patches).transpose(0, 1).unsqueeze(0))
 
-    def attention_weights(self, copies: Tensor) -> Tensor:
+    def compute_attention_weights(self, copies: Tensor) -> Tensor:
         """Return the attention weights (..., nH, T) of each patch to its copies (T, ..., C), for visualisation."""
         q, k, _ = self.project(copies.flatten(1, -2))
-        return attention_weights(q, k)[0, :, :, 0].unflatten(0, copies.shape[1:-1])
+        return compute_attention_weights(q, k)[0, :, :, 0].unflatten(0, copies.shape[1:-1])
 
     def group_heads(self, x: Tensor) -> Tensor:
         """Group query heads by the key/value head that they share: (M, nH, n) to (nKV, M*G, n), for any n."""

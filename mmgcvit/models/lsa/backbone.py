@@ -41,8 +41,8 @@ class LSA(PyramidBackbone):
         drop_path_rate: Drop path rate of every block. The default is the variant's rate in training.
         out_indices: Stages whose feature maps are returned, from 0; all by default. Later stages are not built.
         frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1 nothing.
-        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0 disables it. A backbone
-            without LoRA merges the LoRA of a checkpoint into its weights.
+        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0 disables it, and
+            merges the LoRA weights of a loaded checkpoint into the linear layers.
         with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
@@ -104,6 +104,7 @@ class LSA(PyramidBackbone):
                 window_size=windows[i],
                 mlp_ratio=arch.mlp_ratio,
                 drop_path_rate=rate,
+                # In stage 0 each shifted copy of the image may have its own embedding.
                 position=PositionEmbedding(arch.embed_dims[i], grids[i], arch.position_copies if i == 0 else ()),
                 shifted=i == 0 and arch.shifts is not None,
                 with_cp=with_cp,

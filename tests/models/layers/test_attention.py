@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 from torch.profiler import ProfilerActivity, profile
 
-from mmgcvit.models.layers import attend, attention, attention_weights, learnable_bias
+from mmgcvit.models.layers import attend, attention, compute_attention_weights, learnable_bias
 
 from ...conftest import HALF_DTYPES
 
@@ -112,8 +112,8 @@ def test_windows_may_share_operands_or_have_their_own_bias(kind, device):
 
 def test_attention_weights_equal_those_used_by_attend():
     q, k, v, bias = (leaf.detach() for leaf in arguments())
-    torch.testing.assert_close(attention_weights(q, k, bias) @ v, attend(q, k, v, bias))
-    torch.testing.assert_close(attention_weights(q[:, 0], k) @ v, attend(q[:, 0], k, v))
+    torch.testing.assert_close(compute_attention_weights(q, k, bias) @ v, attend(q, k, v, bias))
+    torch.testing.assert_close(compute_attention_weights(q[:, 0], k) @ v, attend(q[:, 0], k, v))
 
 
 FLASH, EFFICIENT, MATH = 'FLASH_ATTENTION', 'EFFICIENT_ATTENTION', 'MATH'
