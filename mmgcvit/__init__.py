@@ -12,16 +12,16 @@ from .ops.finder import install_finders
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .config import config_path
+    from .config import get_config_path
     from .inference import load
     from .models.gcvit import GCViT
     from .models.lsa import LSA
 
-__all__ = ['LSA', 'GCViT', '__version__', 'config_path', 'load']
+__all__ = ['LSA', 'GCViT', '__version__', 'get_config_path', 'load']
 MODULES = {
     'GCViT': 'models.gcvit',
     'LSA': 'models.lsa',
-    'config_path': 'config',
+    'get_config_path': 'config',
     'load': 'inference',
 }
 __getattr__, __dir__ = make_lazy_imports(__name__, MODULES)

@@ -41,12 +41,14 @@ def find_config_folder(name: str) -> Path:
     for folder in CONFIG_FOLDERS:
         if (folder / name).is_file():
             return folder
-    folders = ' nor in '.join(map(str, CONFIG_FOLDERS))
-    raise UserError(f'{name} is not in {folders}. Reinstall the package from a wheel or a clone')
+    folders = ' and not in '.join(map(str, CONFIG_FOLDERS))
+    raise UserError(f'{name} is not in {folders}. Install mmgcvit again, from a wheel or a clone')
 
 
-def config_path(name: str) -> str:
-    """Return the absolute path of one of this project's configs, for ``_base_`` in your own config.
+def get_config_path(name: str) -> str:
+    """Return the absolute path of one of this project's configs.
+
+    In your own config: ``_base_ = __import__('mmgcvit').get_config_path('mask_rcnn_gcvit_t.py')``.
 
     Args:
         name: The path relative to ``configs/``.
@@ -119,7 +121,10 @@ def check_config(path: str | Path) -> None:
 
 
 def suggest_config(path: str | Path) -> str:
-    """Return ``; did you mean NAME?`` with a similar config of this project or a path beside ``path``, or ''."""
+    """Return ``; did you mean NAME?``, or '' if no name is similar.
+
+    NAME is one of this project's configs, or a config or folder in the folder of ``path``.
+    """
     folder = Path(path).expanduser().parent
     files = {file.stem: str(file) for parent in (*CONFIG_FOLDERS, folder) for file in parent.glob('*.py')}
     files |= {subfolder.name: str(subfolder) for subfolder in folder.glob('*/')}
@@ -133,15 +138,18 @@ def explain_error(error: BaseException) -> str:
         error = inner
     # If the package of a _base_ is missing, mmengine's error has its name only in the message.
     if isinstance(error, ModuleNotFoundError) and (name := error.name or str(error).split()[0]) in PIP_PACKAGES:
-        return format_missing('it', name)
+        return format_missing('the config', name)
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f'it imports {error.name}, which Python does not find. Set PYTHONPATH to its folder, or install it'
+        return (
+            f'it imports {error.name}, which Python does not find. Add the folder that contains it to PYTHONPATH, or '
+            'install it'
+        )
     # An assertion in the config explains itself.
     if isinstance(error, AssertionError) and str(error):
         return get_first_line(error)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == '<module>']
     location = f' ({frames[-1].filename}, line {frames[-1].lineno})' if frames else ''
-    return f'it is not a config: {type(error).__name__}: {get_first_line(error)}{location}'
+    return f'it cannot be read: {type(error).__name__}: {get_first_line(error)}{location}'
 
 
 def list_known_keys() -> frozenset[str]:

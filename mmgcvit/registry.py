@@ -31,7 +31,10 @@ def check_requirements() -> None:
                 'or see docs/installation.md'
             ) from error
         if Version(installed) < Version(minimum):
-            raise RequirementsError(f'mmgcvit needs {name} {minimum} or later, but {installed} is installed. Update it')
+            raise RequirementsError(
+                f'mmgcvit needs {name} {minimum} or later, but {installed} is installed. Install a later version '
+                '(docs/installation.md)'
+            )
 
 
 check_requirements()

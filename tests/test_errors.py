@@ -34,7 +34,9 @@ def test_command_reports_a_missing_import_with_the_pip_command(tmp_path, monkeyp
     monkeypatch.delitem(sys.modules, 'mmgcvit.datasets.digits', raising=False)
     with pytest.raises(SystemExit) as end:
         run_command('digits', [tmp_path / 'digits'])
-    assert str(end.value).startswith('digits: this needs pycocotools, which is not installed. Run: pip install ')
+    assert str(end.value).startswith(
+        'digits: this command needs pycocotools, which is not installed. Run: pip install '
+    )
     assert str(end.value).endswith("'mmgcvit[digits]'")
 
 

@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 
 from ..errors import CheckpointError, check_installed, get_first_line
-from ..files import write_atomically
+from ..files import TEMPORARY_SUFFIX, write_atomically
 
 # torch and OpenMMLab end file names with the first digits of the file's SHA-256.
 HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,})\.\w+$')
@@ -47,13 +47,13 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
                     torch.hub.download_url_to_file(url, str(unfinished), digest and digest[1], progress=False)
                     check(unfinished)
     except CheckpointError as error:
-        raise CheckpointError(
-            f'{url} is not a checkpoint ({error}). The downloaded file was removed. Check the URL'
-        ) from None
+        # The message begins with the path of the unfinished file.
+        reason = str(error).rpartition(TEMPORARY_SUFFIX)[2].strip()
+        raise CheckpointError(f'the file at {url} {reason}. Its downloaded copy was removed. Check the URL') from None
     except Exception as error:  # The network, the server or the disk failed, or the URL is wrong.
         raise CheckpointError(
-            f'{url} could not be downloaded ({get_first_line(error)}). Download it with a browser and pass the file '
-            'instead of the URL (for train --data: --pretrained FILE)'
+            f'{url} could not be downloaded ({get_first_line(error)}). Download it with a browser, and give the path '
+            'of the file instead of the URL (with train --data: --pretrained FILE)'
         ) from None
     return path
 
@@ -80,17 +80,17 @@ def resolve_folder(source: str | Path, files: list[str], revision: str | None = 
     if path.exists() or not HUB_REPO_ID.fullmatch(name) or name.endswith(CHECKPOINT_SUFFIXES):
         if revision is not None:
             raise CheckpointError(
-                f'revision is only for names on the Hugging Face Hub (OWNER/NAME), and {source} is not one. Remove '
-                'revision'
+                f"the argument 'revision' is only for models on the Hugging Face Hub (OWNER/NAME), and {source} is not "
+                'such a name. Remove the argument'
             )
         return path if path.is_dir() else None
-    check_installed(f'there is no file or folder {name}; loading it from the Hugging Face Hub', 'huggingface_hub')
+    check_installed(f'there is no file or folder {name}. Loading it from the Hugging Face Hub', 'huggingface_hub')
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=files))
     except Exception as error:  # huggingface_hub raises a dozen types, depending on its version.
         raise CheckpointError(
-            f'there is no file or folder {name}, and loading it from the Hugging Face Hub failed. Check the name and '
-            f'the network: {get_first_line(error)}'
+            f'there is no file or folder {name}, and loading it from the Hugging Face Hub failed '
+            f'({get_first_line(error)}). Check the name and the network connection'
         ) from None

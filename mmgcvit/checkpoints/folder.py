@@ -64,7 +64,7 @@ def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], d
     path = folder / CONFIG
     if not path.is_file():
         raise CheckpointError(
-            f'{folder} has no {CONFIG}. Expected a folder that save_pretrained wrote, or a checkpoint file'
+            f'{folder} has no {CONFIG}. Choose a folder that save_pretrained wrote, or a checkpoint file'
         )
     try:
         content = json.loads(path.read_text(encoding='utf-8'), object_hook=check_type)
@@ -72,7 +72,10 @@ def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], d
             raise ValueError(f'its model_type is {content["model_type"]!r:.80}')
         network, arguments = str(content['network']), {**content['arguments']}
     except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f'{path} is not a config of mmgcvit: {get_first_line(error)}') from None
+        reason = f'it has no key {error}' if isinstance(error, KeyError) else get_first_line(error)
+        raise CheckpointError(
+            f'{path} is not a config of mmgcvit: {reason}. Choose a folder that save_pretrained wrote'
+        ) from None
     if network not in list_networks():
         raise CheckpointError(
             f'{path} names the network {network!r:.80}, which is not registered. Import the module that registers it, '

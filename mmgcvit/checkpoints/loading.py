@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, get_first_line, shorten
+from ..errors import CheckpointError, format_count, get_first_line, shorten
 from .weights import (
     FINAL_NORM,
     LORA_SUFFIXES,
@@ -57,7 +57,7 @@ def load_pretrained(
     if loaded_arch != arch:
         raise CheckpointError(
             f'{weights.source} has weights of {network} {loaded_arch}, but the model is {network} {arch}. Use a '
-            f'checkpoint of {network} {arch}, or set arch to that of the checkpoint'
+            f"checkpoint of {network} {arch}, or set the model's arch to that of the checkpoint"
         )
     tensors, has_final_norm = rename_final_norm(weights.tensors, backbone)
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
@@ -108,20 +108,28 @@ def infer_checkpoint_arch(weights: Weights, network: type[nn.Module], infer_arch
     # infer_arch raises these for tensors that are missing or empty, or have too few dimensions.
     except (ValueError, LookupError, ZeroDivisionError) as error:
         raise CheckpointError(
-            f'{weights.source} is an incomplete {network.__name__}: {get_first_line(error)}'
+            f'{weights.source} has only a part of {network.__name__} ({get_first_line(error)}). Use a checkpoint of '
+            'the whole network'
         ) from None
 
 
 def check_complete(
-    source: str, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], optional: str | None = None
+    source: str,
+    tensors: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    optional: str | None = None,
+    advice: str = 'Use a checkpoint of the whole network',
 ) -> None:
     """Raise a CheckpointError if tensors are missing, have another shape, or are ints instead of floats or vice versa.
 
-    A tensor may be missing if the regular expression ``optional`` matches the beginning of its name.
+    A tensor may be missing if the regular expression ``optional`` matches the beginning of its name. The message ends
+    with ``advice``.
     """
     missing = [name for name in expected if name not in tensors and not (optional and re.match(optional, name))]
     if missing:
-        raise CheckpointError(f'{source} lacks {len(missing)} tensors of the model: {shorten(missing)}')
+        raise CheckpointError(
+            f'{source} lacks {format_count(len(missing), "tensor")} of the model ({shorten(missing)}). {advice}'
+        )
     invalid = [
         f'{name} {tuple(tensor.shape)} {tensor.dtype} instead of {tuple(expected[name].shape)} {expected[name].dtype}'
         for name, tensor in tensors.items()
@@ -132,7 +140,10 @@ def check_complete(
         )
     ]
     if invalid:
-        raise CheckpointError(f'{source} has {len(invalid)} tensors with a wrong shape or dtype: {shorten(invalid)}')
+        raise CheckpointError(
+            f'{source} has {format_count(len(invalid), "tensor")} with a wrong shape or dtype ({shorten(invalid)}). '
+            f'{advice}'
+        )
 
 
 def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], source: str, prefix: str = '') -> None:
@@ -152,13 +163,11 @@ def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], source: str, pre
         for name, tensor in model_tensors.items()
         if name.startswith(prefix) and (name in loaded or not name.endswith(LORA_SUFFIXES))
     }
-    try:
-        check_complete(source, {name: loaded[name] for name in expected if name in loaded}, expected)
-    except CheckpointError as error:
-        raise CheckpointError(
-            f"{error}. The checkpoint does not fit the config's model. Use the config that it was trained with. If it "
-            "comes from the authors' code or from timm, convert it first with 'mmgcvit convert'"
-        ) from None
+    advice = (
+        "The checkpoint does not fit the config's model. Use the config that the checkpoint was trained with. If it "
+        f"comes from the authors' code or from timm, first run 'mmgcvit convert {source} NEW.pth'"
+    )
+    check_complete(source, {name: loaded[name] for name in expected if name in loaded}, expected, advice=advice)
     for name in filter(is_position_table, expected):
         check_position_table(name, loaded[name], source, model_tensors[name])
     # Only parameters and running statistics must be finite. Other buffers, such as masks, may contain infinity.

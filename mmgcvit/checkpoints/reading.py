@@ -12,7 +12,7 @@ from .downloads import download
 from .unpickling import SAFE_PICKLE, remove_placeholders
 
 TIMM_SCHEME = 'timm://'
-ADVICE = 'It may be truncated: copy or download it again'
+ADVICE = 'It is probably incomplete. Copy or download it again'
 
 
 def read_checkpoint(source: str | Path, trusted: bool = False, map_location: Any = 'cpu') -> Any:
@@ -72,8 +72,8 @@ def check_intact(path: Path) -> None:
     with path.open('rb') as file:
         head = file.read(2)
     if not head.startswith((b'PK', b'\x80')) and not is_safetensors(path):
-        reason = 'not a checkpoint: neither a file of torch.save nor safetensors' if head else 'empty'
-        raise CheckpointError(f'{path} is {reason}')
+        reason = 'not a checkpoint, because neither torch.save nor safetensors wrote it. Use another file'
+        raise CheckpointError(f'{path} is {reason if head else "empty. Copy or download it again"}')
     if head != b'PK':
         return
     try:
@@ -109,13 +109,16 @@ def read_torch(path: Path, map_location: Any, trusted: bool = False) -> Any:
         is_data = trusted or remove_placeholders(content)
     except Exception as error:  # A damaged or crafted pickle can raise anything, and so can trusted code.
         raise CheckpointError(
-            f'{path} is damaged, or not a checkpoint of torch or safetensors ({get_first_line(error)}). {ADVICE}'
+            f'{path} cannot be read by torch ({get_first_line(error)}). If it is a checkpoint, it is damaged: copy or '
+            'download it again'
         ) from None
     if not is_data:
+        name = type(content).__name__
+        found = f'a {name} of other objects' if name in ('list', 'tuple', 'set') else f'an object of the class {name}'
         raise CheckpointError(
-            f'{path} contains objects of other classes than tensors and plain containers ({type(content).__name__}), '
-            'which could run code. If the file is your own, use --trust-checkpoint, or save only its weights in the '
-            "program that wrote it (torch.save(checkpoint['state_dict'], ...))"
+            f'{path} contains {found}. Only tensors, numbers, texts, lists and dicts are read, because other classes '
+            'could run code. Save only the weights in the program that wrote the file: torch.save(model.state_dict(), '
+            'FILE). If the object is a dict of tensors and the file is your own, you can also add --trust-checkpoint'
         )
     return content
 
@@ -128,10 +131,12 @@ def read_timm(name: str) -> dict[str, torch.Tensor]:
     # timm.create_model also accepts 'hf-hub:OWNER/NAME', but only timm's own GC ViTs have the expected keys.
     model_names = timm.list_models('gcvit_*', pretrained=True)
     if name not in {*model_names, *(tagged.partition('.')[0] for tagged in model_names)}:
-        raise CheckpointError(f"{TIMM_SCHEME}{name} is not one of timm's GC ViTs: {', '.join(model_names)}")
+        raise CheckpointError(
+            f'timm has no pretrained GC ViT called {name}. Choose one of these: {", ".join(model_names)}'
+        )
     try:
         return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # The network, the server or the disk failed.
         raise CheckpointError(
-            f'timm could not load the pretrained model {name}. Check the network connection ({get_first_line(error)})'
+            f'timm could not load the pretrained model {name} ({get_first_line(error)}). Check the network connection'
         ) from error

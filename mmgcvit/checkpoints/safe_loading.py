@@ -77,13 +77,16 @@ def read_for_mmengine(
     """
     content = read_checkpoint(source, trusted, map_location)
     if not isinstance(content, Mapping):
-        raise CheckpointError(f'{source} has no weights: it is a {type(content).__name__} instead of a dict')
+        raise CheckpointError(
+            f'{source} has no weights: it is a {type(content).__name__} instead of a dict. Save a state_dict() in the '
+            'program that wrote it'
+        )
     # mmengine's strategies (such as DeepSpeed's) also write files without weights.
     if any(select_tensors(value) for value in (content, *content.values()) if isinstance(value, Mapping)):
         state_dict, _ = find_state_dict(content, source)
         content = {**content, 'state_dict': state_dict} if 'state_dict' in content else {'state_dict': state_dict}
     elif 'state_dict' in content:
-        raise CheckpointError(f'{source} has no weights: its state_dict has no tensors')
+        raise CheckpointError(f"{source} has no weights: its 'state_dict' contains no tensors. Use another checkpoint")
     content = {'meta': {}, **content}
     hub = content['message_hub'] if isinstance(content.get('message_hub'), dict) else {}
     runtime_info = hub.get('runtime_info') or {}

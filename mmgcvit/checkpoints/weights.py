@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from ..errors import CheckpointError, get_first_line, shorten
+from ..errors import CheckpointError, format_count, get_first_line, shorten
 from ..registry import list_networks
 from .key_mapping import KeyMapping
 from .reading import read_checkpoint
@@ -60,8 +60,8 @@ def check_position_table(name: str, table: Tensor, source: str, model_table: Ten
     num_rows = table.shape[-2]
     if isqrt(num_rows) ** 2 != num_rows and (model_table is None or num_rows != model_table.shape[-2]):
         raise CheckpointError(
-            f'{source}: {name} has {num_rows} rows. Expected a square number: one row for each position of a square '
-            'grid'
+            f'{source}: {name} has {num_rows} rows. Expected a square number, that is one row for each position of a '
+            'square grid. Use a checkpoint of a model with square windows and images'
         )
 
 
@@ -127,7 +127,10 @@ def merge_lora(tensors: dict[str, Tensor], prefix: str = '') -> None:
             update = tensors.pop(name) @ tensors.pop(f'{layer}lora_down')
             tensors[f'{layer}weight'] = tensors[f'{layer}weight'] + update
         except (KeyError, RuntimeError) as error:
-            raise CheckpointError(f'{name} does not fit a linear layer: {get_first_line(error)}') from None
+            raise CheckpointError(
+                f'the LoRA tensor {name} does not fit its linear layer ({get_first_line(error)}). Use another '
+                'checkpoint'
+            ) from None
 
 
 def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[str, Tensor], bool]:
@@ -143,10 +146,14 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[
         if (tensors := select_tensors(content)) and not ema:
             return tensors, False
     if ema:
-        raise CheckpointError(f'{source} has no EMA weights under {" or ".join(EMA_KEYS)}. Remove ema')
+        raise CheckpointError(
+            f'{source} has no EMA weights: it lacks the keys {" and ".join(map(repr, keys))}. Remove --ema (in a '
+            'config or in Python: ema=True)'
+        )
     raise CheckpointError(
-        f'{source} has no weights. Expected a dict of tensors, or a dict that has one under {" or ".join(keys)}. If '
-        'the file is a pickled model (nn.Module), save its state_dict() in the program that wrote it'
+        f'{source} has no weights. Expected a dict of tensors, or a dict with one of the keys '
+        f'{", ".join(map(repr, keys))} that contains a dict of tensors. If the file contains a whole model '
+        '(nn.Module), save its state_dict() in the program that wrote the file'
     )
 
 
@@ -170,7 +177,10 @@ def find_key_mapping(state_dict: Mapping[str, Tensor], source: str, prefix: str 
         return matches[0]
     if matches:
         prefixes = ', '.join(repr(found_prefix) for _, found_prefix in matches)
-        raise CheckpointError(f'{source} has several networks, with the prefixes {prefixes}. Set prefix to one of them')
+        raise CheckpointError(
+            f'{source} has several networks, with the prefixes {prefixes}. Choose one with --prefix (in a config or in '
+            'Python: prefix=...)'
+        )
     known = ', '.join(dict.fromkeys(key_mapping.name for key_mapping in list_key_mappings()))
     with_prefix = f' under the prefix {prefix!r}' if prefix else ''
     raise CheckpointError(
@@ -184,7 +194,8 @@ def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
     invalid = [name for name, tensor in tensors.items() if not are_finite(tensor)]
     if invalid:
         raise CheckpointError(
-            f'{source} has {len(invalid)} tensors with NaN or infinity: {shorten(invalid)}. Use an earlier checkpoint'
+            f'{source} has {format_count(len(invalid), "tensor")} with NaN or infinity ({shorten(invalid)}). Use an '
+            'earlier checkpoint'
         )
 
 

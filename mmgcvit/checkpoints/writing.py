@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, check_installed
+from ..errors import CheckpointError, check_installed, format_count, get_first_line, shorten
 from ..files import write_atomically
 from ..registry import MODELS
 from .key_mapping import KeyMapping
@@ -75,7 +75,10 @@ def build_expected_tensors(weights: Weights) -> dict[str, Tensor]:
                 num_classes = len(weights.tensors['head.fc.weight'])
                 expected |= nn.Linear(final_norm.weight.shape[0], num_classes).state_dict(prefix='head.fc.')
     except (ValueError, TypeError, LookupError, ZeroDivisionError, RuntimeError) as error:
-        raise CheckpointError(f'{weights.source} is an incomplete {weights.key_mapping.network}: {error}') from None
+        raise CheckpointError(
+            f'{weights.source} has only a part of {weights.key_mapping.network} ({get_first_line(error)}). Use a '
+            'checkpoint of the whole network'
+        ) from None
     return expected
 
 
@@ -112,9 +115,12 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tens
             index_key = external_key.replace(position_class.table_name, INDEX_NAME)
             state_dict[index_key] = position_class.compute_index((window, window))
     if unmapped:
+        others = [mapping for mapping in MODELS.get(key_mapping.network).key_mappings if mapping.short_name]
+        fitting = [mapping.short_name for mapping in others if all(map(mapping.to_external_key, unmapped))]
+        choices = ' or '.join(f'--to {name}' for name in (*fitting, 'mmpretrain'))
         raise CheckpointError(
-            f'{", ".join(sorted(unmapped))} cannot be converted: {key_mapping.name} has no tensors of these '
-            'names. Choose another --to'
+            f'{key_mapping.name} has nothing that corresponds to {format_count(len(unmapped), "tensor")} of the '
+            f'checkpoint ({shorten(sorted(unmapped))}). Use {choices}'
         )
     return state_dict
 

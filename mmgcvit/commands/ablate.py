@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
 
     tables = read_tables(find_config_folder('gcvit_t_in1k.py') / TABLES)
     if args.table not in tables:
-        raise UserError(f'unknown table {args.table!r}. Expected one of {", ".join(tables)}')
+        raise UserError(f'there is no table {args.table!r}. Choose one of {", ".join(tables)}')
     table = tables[args.table]
     if args.data not in ('digits', 'own') and not Path(args.data).is_file():
         raise UserError(f"--data {args.data}: expected 'digits', 'own' or the path of an existing config")
@@ -60,10 +60,16 @@ def main(args: argparse.Namespace) -> None:
         subprocess.run([sys.executable, '-m', 'mmgcvit', 'digits', str(DIGITS)], check=True)
     settings = {'data': args.data, 'gpus': args.gpus, 'cfg_options': args.cfg_options}
     settings_file = work_dir / 'started.json'
-    if settings_file.is_file() and json.loads(settings_file.read_text()) != settings:
+    started = json.loads(settings_file.read_text()) if settings_file.is_file() else settings
+    if started != settings:
+        changes = (
+            f'--{name.replace("_", "-")} (then {started.get(name)}, now {value})'
+            for name, value in settings.items()
+            if value != started.get(name)
+        )
         raise UserError(
-            f'{work_dir} was started with {settings_file.read_text()}, not {json.dumps(settings)}. Use the same '
-            'settings, or another --work-dir'
+            f'{work_dir} was started with another value of {" and ".join(changes)}. Use the same value, or another '
+            '--work-dir'
         )
     configs = write_configs(table, args.data, work_dir / 'configs')
     work_dir.mkdir(parents=True, exist_ok=True)

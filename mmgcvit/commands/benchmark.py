@@ -41,7 +41,9 @@ def parse_size(text: str) -> tuple[int, int]:
     """Parse an image size in pixels: ``224`` for a square, ``800x1333`` for height and width."""
     sides = text.split('x')
     if len(sides) > 2 or not all(side.isdigit() and int(side) for side in sides):
-        raise argparse.ArgumentTypeError(f'{text}: expected SIDE or HEIGHTxWIDTH in pixels, at least 1')
+        raise argparse.ArgumentTypeError(
+            f'{text}: expected SIDE or HEIGHTxWIDTH in pixels, for example 224 or 800x1333'
+        )
     return int(sides[0]), int(sides[-1])
 
 

@@ -43,13 +43,20 @@ def add_options(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> int | None:
     check_at_least(args, images=0)
     sheet = args.contact_sheet
-    if sheet is not None and (sheet.suffix.lower() not in SHEET_SUFFIXES or not sheet.absolute().parent.is_dir()):
-        raise UserError(f'--contact-sheet {sheet}: expected a {" or ".join(SHEET_SUFFIXES)} file in an existing folder')
+    if sheet is not None and sheet.suffix.lower() not in SHEET_SUFFIXES:
+        raise UserError(f'--contact-sheet {sheet}: expected a name that ends in {" or ".join(SHEET_SUFFIXES)}')
+    if sheet is not None and not sheet.absolute().parent.is_dir():
+        raise UserError(
+            f'--contact-sheet {sheet}: there is no folder {sheet.parent}. Create it, or choose another file'
+        )
     options = parse_cfg_options(args.cfg_options)
     if not Path(args.config).is_dir():
         return check_config_data(args, read_config(args.config, options), '')
-    if (Path(args.config) / f'{Path(args.config).name}.py').is_file():
-        raise UserError(f'{args.config} is the work dir of a run. Pass the config (.py) in it instead')
+    config = Path(args.config) / f'{Path(args.config).name}.py'
+    if config.is_file():
+        raise UserError(
+            f'{args.config} is the work dir of a run. Check the data of its config: mmgcvit check-data {config}'
+        )
     from ..datasets.formats import read_folder
     from ..datasets.own_data import make_config
 

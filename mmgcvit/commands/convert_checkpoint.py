@@ -30,7 +30,8 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f'{args.target} already exists. Choose another file, or remove it')
     if args.target.suffix == '.safetensors' and args.to == 'mmpretrain':
         raise UserError(
-            f'{args.target}: mmpretrain cannot read safetensors. Write a .pth file, or choose another format with --to'
+            f'{args.target}: mmpretrain cannot read safetensors. Write a .pth file, or add --to original or (only for '
+            'GC ViT) --to timm'
         )
     if '://' not in args.source and not Path(args.source).expanduser().is_file():
         raise UserError(f'there is no checkpoint {args.source}')

@@ -111,7 +111,7 @@ def run_to_exit_code(name: str) -> int | str | None:
             return f'{name}: {requirements_error}'
         if error.name not in PIP_PACKAGES:
             raise
-        return f'{name}: {format_missing("this", error.name)}'
+        return f'{name}: {format_missing("this command", error.name)}'
     except OSError as error:
         if full_disk_advice and is_full_disk(error):
             return f'{name}: {error.strerror}{full_disk_advice.format(**vars(args))}'

@@ -2,8 +2,9 @@
 
     mmgcvit digits data/digits
 
-The folder then has ``coco`` and ``ADEChallengeData2016`` (the same scenes), ``imagenet`` (single digits) and ``pages``
-(upright or upside-down pages of digits, in ADE20K's format). The same options always give the same files.
+The folder then has ``coco`` and ``ADEChallengeData2016`` (the same scenes, which are images with
+several digits), ``imagenet`` (images of a single digit) and ``pages`` (upright or upside-down pages of digits, in
+ADE20K's format). The same options always give the same files.
 """
 
 import argparse
@@ -12,9 +13,8 @@ from pathlib import Path
 
 from rich.progress import track
 
-from ..errors import UserError
 from ..files import is_up_to_date, write_folder_atomically
-from .options import Parser
+from .options import Parser, check_at_least
 
 OPTIONS_FILE = 'digits.json'
 # Version of the written files. Datasets with another version are rewritten.
@@ -29,7 +29,12 @@ PAGES_PER_SCENE = 2  # number of pages / number of scenes
 
 def add_options(parser: Parser) -> None:
     parser.add_argument('out', type=Path, help='output folder, for example data/digits')
-    parser.add_argument('--train', type=int, default=800, help='number of training scenes (default: %(default)s)')
+    parser.add_argument(
+        '--train',
+        type=int,
+        default=800,
+        help='number of training scenes, images with several digits (default: %(default)s)',
+    )
     parser.add_argument('--val', type=int, default=80, help='number of validation scenes (default: %(default)s)')
     parser.add_argument('--size', type=int, default=256, help='side of the scenes in pixels (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
@@ -38,11 +43,7 @@ def add_options(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> None:
     options = {'train': args.train, 'val': args.val, 'size': args.size, 'seed': args.seed}
     options['version'] = VERSION
-    if min(args.train, args.val) < 1 or args.size < MIN_SIZE:
-        raise UserError(
-            f'--train {args.train} --val {args.val} --size {args.size}: expected --train and --val of at least 1, and '
-            f'--size of at least {MIN_SIZE}'
-        )
+    check_at_least(args, train=1, val=1, size=MIN_SIZE)
     if is_up_to_date(args.out, OPTIONS_FILE, options):
         print(f'{args.out} is up to date')
         return

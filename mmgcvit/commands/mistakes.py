@@ -16,7 +16,7 @@ from ..inference.model_files import check_model_files, find_model_files
 from .options import Parser, add_model_options, add_out_dir, check_at_least, resolve_out_dir
 
 # Advice that commands/main.py adds to the error if the disk is full.
-FULL_DISK = '; {out_dir} has the results so far'
+FULL_DISK = '. Free some disk space. The results so far are in {out_dir}'
 # Maximum number of lines in each printed list: confusions, classes, images.
 NUM_PRINTED = 5
 
@@ -58,7 +58,9 @@ def main(args: argparse.Namespace) -> None:
     model = load_for_command(model_files, args.device, args.score_thr, args.trust_checkpoint)
     settings = (cfg.get(loader_key) or {}).get('dataset')
     if not settings:
-        raise UserError(f'the config has no {loader_key} with a dataset. Add one, or use another --split')
+        raise UserError(
+            f'{model_files.config} has no {loader_key} with a dataset. Add it, or choose another --split (val or test)'
+        )
     with silence_output():
         dataset = build_dataset(settings, model.scope)
     classes = dataset.metainfo.get('classes') or ()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..inference import Predictor
 
 # Advice that commands/main.py adds to the error if the disk is full.
-FULL_DISK = '; {out_dir} has the results so far'
+FULL_DISK = '. Free some disk space. The results so far are in {out_dir}'
 # Maximum number of classes that an error lists.
 MAX_CLASSES_NAMED = 20
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
@@ -82,13 +82,14 @@ def main(args: argparse.Namespace) -> None:
     if not patterns:
         hint = '. Everything after --classes is read as a class. Put INPUT before --classes' if args.classes else ''
         raise UserError(
-            f'no INPUT given. After CONFIG [CHECKPOINT], pass images, videos, folders or glob patterns{hint}'
+            f'no INPUT given. After CONFIG [CHECKPOINT], pass images, videos, folders or patterns such as '
+            f'"photos/*.jpg"{hint}'
         )
     inputs = find_inputs(patterns)
     if args.track:
         if inputs.images:
             raise UserError(
-                f'--track is only for videos, and {inputs.images[0]} is an image. Remove the option or the image'
+                f'--track is only for videos, and {inputs.images[0]} is an image. Remove --track or the image'
             )
         check_installed('--track', 'lap')
     from ..inference.outputs import Outputs
@@ -102,7 +103,7 @@ def main(args: argparse.Namespace) -> None:
     print(f'{model.task}, {len(model.classes)} classes, on {format_device(model.device)}: {model_files.checkpoint}')
     if args.track:
         if model.task != 'detection':
-            raise UserError(f'--track is only for detectors, and this is a {model.task} model. Remove the option')
+            raise UserError(f'--track is only for detectors, and this is a {model.task} model. Remove --track')
         model.score_thr = SCORE_THRESHOLDS['low'] if args.score_thr is None else args.score_thr
     run = PredictionRun(
         model,
@@ -125,13 +126,13 @@ def main(args: argparse.Namespace) -> None:
         pictures = '' if args.no_save_vis else f', pictures in {args.out_dir / "vis"}'
         print(f'{" and ".join(counts)} predicted{skipped}: {args.out_dir}{pictures}')
     if run.failed:
-        raise UserError(f'{len(run.failed)} inputs could not be predicted. See the messages above')
+        raise UserError(f'{format_count(len(run.failed), "input")} could not be predicted. See the messages above')
 
 
 def find_labels(names: list[str] | None, model: Predictor) -> list[int] | None:
     """Return the class indices of ``--classes``, a detector's option. Raise a UserError for unknown names."""
     if names is not None and model.task != 'detection':
-        raise UserError(f'--classes is only for detectors, and this is a {model.task} model. Remove the option')
+        raise UserError(f'--classes is only for detectors, and this is a {model.task} model. Remove --classes')
     unknown = [name for name in names or () if name not in model.classes]
     if unknown:
         raise UserError(

@@ -32,7 +32,9 @@ def main(args: argparse.Namespace) -> None:
     # If CONFIG is followed by one argument, argparse stores it in args.checkpoint, but it is the output file.
     checkpoint, target = (args.checkpoint, args.target) if args.target else (None, args.checkpoint)
     if target is None and not Path(args.config).is_dir():
-        raise UserError(f'no output file given. Add one, for example model{SUFFIX}. It is optional only for a work dir')
+        raise UserError(
+            f'{args.config} is not a work dir, so an output file is needed. Add one, for example model{SUFFIX}'
+        )
     args.checkpoint, target = checkpoint, Path(target or Path(args.config, f'model{SUFFIX}'))
     check_target(target, SUFFIX, overwrite=None)
     check_model_files(args.config, args.checkpoint)

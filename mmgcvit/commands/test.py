@@ -9,7 +9,7 @@ from ..inference.model_files import check_model_files, find_model_files
 from .options import Parser, add_common_options, add_config_and_checkpoint, hide_gpus, load_run_config
 
 # Advice that commands/main.py adds to the error if the disk is full.
-FULL_DISK = ': the test could not write to {work_dir} and has stopped. Free some space and start it again'
+FULL_DISK = ': the test could not write to {work_dir} and has stopped. Free some disk space, and start it again'
 
 
 def add_options(parser: Parser) -> None:

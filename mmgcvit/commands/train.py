@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Advice that commands/main.py adds to the error if the disk is full.
 FULL_DISK = (
-    ': the run could not write to {work_dir} and has stopped. Free some space, then continue from the latest '
+    ': the run could not write to {work_dir} and has stopped. Free some disk space, then continue from the latest '
     'checkpoint with --resume'
 )
 DATA_OPTIONS = ('task', 'size', 'epochs', 'image_size', 'pretrained', 'batch_size', 'lr', 'workers')
@@ -86,19 +86,20 @@ def check_args(args: argparse.Namespace) -> None:
     given = list_data_options(args)
     if args.data is None and given:
         raise UserError(
-            f'{" ".join(given)} can only be used with --data. To change a CONFIG, edit it or use --cfg-options'
+            f'{" and ".join(given)} can only be used with --data. To change a CONFIG, edit it or use --cfg-options'
         )
     if args.data is not None and args.launcher != 'none':
         raise UserError(
-            '--data trains in one process. To use several GPUs, run tools/dist_train.sh with the config that --data '
-            'writes'
+            f"--data trains in one process. To use several GPUs: 'mmgcvit train --data {args.data}' writes a config "
+            'and prints its path. Stop that command, then, for 8 GPUs, run: tools/dist_train.sh CONFIG 8'
         )
     check_at_least(args, epochs=1, image_size=32, batch_size=1, lr=0, workers=0)
     if args.config is not None and Path(args.config).is_dir():
-        raise UserError(
-            f'{args.config} is a folder. To train on its data, use --data {args.config}. To resume a run, pass the '
-            'config (.py) in its work dir'
-        )
+        configs = sorted(Path(args.config).glob('*.py'))
+        advice = f'To train on its data: mmgcvit train --data {args.config}'
+        if configs:
+            advice += f'. If it is the work dir of a run, resume the run: mmgcvit train {configs[0]} --resume'
+        raise UserError(f'{args.config} is a folder. {advice}')
 
 
 def list_data_options(args: argparse.Namespace) -> list[str]:

@@ -21,7 +21,7 @@ def add_options(parser: Parser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     if not 1 <= args.port <= 65535:
-        raise UserError(f'--port {args.port}: expected an int from 1 to 65535')
+        raise UserError(f'--port {args.port}: expected a number from 1 to 65535')
     check_model_files(args.config, args.checkpoint)
     check_installed('the page', 'gradio')
     # Gradio stores uploaded files in this folder, and does not delete them.

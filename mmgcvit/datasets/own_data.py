@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from ..config import config_path, iter_settings, list_known_keys
+from ..config import get_config_path, iter_settings, list_known_keys
 from ..errors import UserError, escape_controls, format_count
 from ..files import find_free_path, make_absolute, write_text
 from .checks.sources import iter_unwrapped_datasets
@@ -65,7 +65,7 @@ CONFIG_FOLDER = 'made'
 # Arguments of transforms that are image sizes in pixels.
 SIZE_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
 # Code in a written config that finds a config of this project, wherever the project is installed.
-CONFIG_PATH = "__import__('mmgcvit').config_path({!r})"
+CONFIG_PATH = "__import__('mmgcvit').get_config_path({!r})"
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -105,18 +105,21 @@ def make_config(
         raise UserError(f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task {tasks}')
     size = size or ('tiny' if torch.cuda.is_available() else MINI)
     if size not in (MINI, *recipe.sizes):
-        raise UserError(f'--size {size}: expected one of {", ".join((MINI, *recipe.sizes))} to {recipe.task}')
+        raise UserError(
+            f'--size {size} is not for the task {recipe.task}. Choose one of {", ".join((MINI, *recipe.sizes))}'
+        )
     weights = str(pretrained)
     if pretrained is not None and weights != 'none' and '://' not in weights:
         weights = str(make_absolute(Path(weights).expanduser()))
         if not Path(weights).is_file():
             raise UserError(
-                f'--pretrained {weights}: there is no such file. Expected a file, a URL, timm://NAME, or none'
+                f'--pretrained {pretrained}: there is no such file. Expected a file, a URL, timm://NAME, or none'
             )
     name, work_dir = get_name_and_work_dir(dataset, work_dir)
     if make_absolute(work_dir).resolve().is_relative_to(make_absolute(dataset.folder).resolve()):
         raise UserError(
-            f'the work dir {work_dir} is inside the dataset. Set another --work-dir, or start in another folder'
+            f'the work dir {work_dir} is inside the dataset. Set another --work-dir, or run the command in another '
+            'folder'
         )
     dataset.split_validation()
     folder = find_free_path(work_dir / CONFIG_FOLDER)
@@ -168,12 +171,12 @@ def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
     """Return the file name of a recipe's template, and the template's config with the network of the given size."""
     is_mini = size == MINI
     template = MINI_TEMPLATES.get(recipe.template, recipe.template) if is_mini else recipe.template
-    cfg = Config.fromfile(config_path(f'{template}.py'))
+    cfg = Config.fromfile(get_config_path(f'{template}.py'))
     if template == recipe.template:
         # The template has the tiny network. Merge the changes of another size, then the template's own changes again.
         network_config = f'demo/{recipe.mini_config}.py' if is_mini else f'{recipe.full_config.format(SIZES[size])}.py'
         tiny_config = f'{recipe.full_config.format("t")}.py'
-        tiny, network = (Config.fromfile(config_path(path)) for path in (tiny_config, network_config))
+        tiny, network = (Config.fromfile(get_config_path(path)) for path in (tiny_config, network_config))
         network_overrides = find_overrides(tiny.to_dict(), network.to_dict())
         template_overrides = find_overrides(tiny.to_dict(), cfg.to_dict())
         network_overrides.get('model', {}).pop('data_preprocessor', None)  # the demo's preprocessor is for small images
@@ -188,7 +191,7 @@ def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
                 cfg[loader].update(batch_size=batch_size, num_workers=2)
     if is_mini:
         cfg.model.backbone.init_cfg = None
-        cfg.load_from = config_path(f'{DEMO_WEIGHTS}/{recipe.mini_config}.safetensors')
+        cfg.load_from = get_config_path(f'{DEMO_WEIGHTS}/{recipe.mini_config}.safetensors')
         if recipe.task == 'classify':
             cfg.optim_wrapper.optimizer.lr = MINI_LR
     else:
@@ -279,7 +282,7 @@ def make_portable_path(path: Path) -> str:
 
 def format_config(template: str, cfg: Config, data: Path, training: str) -> str:
     """Return a config as Python code: the template as its base, and the settings that differ from the template."""
-    settings = find_settings(Config.fromfile(config_path(template)), cfg)
+    settings = find_settings(Config.fromfile(get_config_path(template)), cfg)
     if cfg.get('load_from'):
         settings['load_from'] = CONFIG_PATH.format(f'{DEMO_WEIGHTS}/{Path(cfg.load_from).name}')
     text = ''.join(f'{name} = {value}\n' for name, value in settings.items())

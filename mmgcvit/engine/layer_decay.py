@@ -10,7 +10,7 @@ from typing import Any
 from mmpretrain.engine.optimizers import LearningRateDecayOptimWrapperConstructor
 from torch import nn
 
-from ..errors import UserError
+from ..errors import UserError, shorten
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
 from .optim import MergedGroupsMixin
 
@@ -30,7 +30,8 @@ class LayerDecayOptimWrapperConstructor(MergedGroupsMixin, LearningRateDecayOpti
         ineffective = [key for key, settings in keys.items() if 'lr_mult' in settings]
         if ineffective:
             raise UserError(
-                f'paramwise_cfg.custom_keys: layer-wise decay ignores lr_mult. Remove it from {", ".join(ineffective)}'
+                'paramwise_cfg.custom_keys: layer-wise decay ignores lr_mult. Remove every lr_mult of custom_keys '
+                f'({shorten(ineffective)})'
             )
         if 'get_layer_depth' not in kwargs:
             kwargs['get_layer_depth'] = partial(module.backbone.get_layer_depth, prefix='backbone.')

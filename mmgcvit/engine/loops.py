@@ -120,9 +120,11 @@ def add_seeded_batch_sampler(dataloader: dict, endless: bool = False) -> ConfigD
     """Return a copy of a dataloader config with a :class:`SeededBatchSampler`."""
     seeded = ConfigDict(deepcopy(dataloader))
     if not seeded.get('batch_size') or not seeded.get('sampler'):
+        missing = ' and no '.join(name for name in ('batch_size', 'sampler') if not seeded.get(name))
         raise UserError(
-            'train_dataloader has no sampler or no batch_size, without which training cannot resume within an epoch. '
-            "Set both, or use mmengine's loop (train_cfg.type=EpochBasedTrainLoop or IterBasedTrainLoop)"
+            f'train_dataloader has no {missing}, so training could not resume within an epoch. Set '
+            f"{missing.replace(' and no ', ' and ')}, or use mmengine's loop (train_cfg.type=EpochBasedTrainLoop or "
+            'IterBasedTrainLoop)'
         )
     seeded.batch_sampler = {
         'type': SeededBatchSampler,
@@ -137,8 +139,9 @@ def require_batches(batch_sampler: SeededBatchSampler) -> None:
     """Raise a UserError if a batch sampler has no batch."""
     if len(batch_sampler) == 0:
         raise UserError(
-            f'train_dataloader has too few samples for one batch of {batch_sampler.batch_size} in each of '
-            f'{get_world_size()} processes. Use a smaller batch_size, fewer processes, or drop_last=False'
+            'train_dataloader has too few images for one batch. A batch has '
+            f'{get_world_size()} x {batch_sampler.batch_size} images (processes x batch_size). Use a smaller '
+            'train_dataloader.batch_size or fewer processes, or set train_dataloader.drop_last=False'
         )
 
 

@@ -42,33 +42,30 @@ LOCK_TIMEOUT = 10
 IGNORED_SETTINGS = ('load_from', 'resume')
 
 
-def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
+def find_latest_checkpoint(work_dir: str | Path, advice: str = 'Use another checkpoint') -> Path | None:
     """Find the latest readable checkpoint of a work dir. Return None if the work dir has no checkpoint.
 
     The latest is the checkpoint whose path is in the file ``last_checkpoint``. If it is truncated or missing, the
     newest of the others is taken. The log warns of unreadable checkpoints. ``mmgcvit predict`` uses this function too.
 
     Raises:
-        CheckpointError: The work dir has checkpoints, but none can be read.
+        CheckpointError: The work dir has checkpoints, but none can be read. The message ends with ``advice``.
     """
     work_dir = Path(work_dir)
     checkpoints = [path for path in work_dir.glob('*.pth') if RESUMABLE_NAME.fullmatch(path.name)]
     checkpoints.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
     last = read_last_checkpoint_path(work_dir)
-    errors = []
+    unreadable = []
     for path in dict.fromkeys([last, *checkpoints] if last else checkpoints):
         try:
             check_intact(path)
         except (CheckpointError, OSError) as error:
-            errors.append(str(error))
+            unreadable.append(path.name)
             print_log(escape_controls(f'skipped: {error}'), 'current', logging.WARNING)
         else:
             return path
-    if errors:
-        raise CheckpointError(
-            f'{work_dir} has no readable checkpoint ({shorten(errors)}). Pass one with --resume CHECKPOINT, train in '
-            'another folder (--work-dir), or start over with --overwrite'
-        )
+    if unreadable:
+        raise CheckpointError(f'{work_dir} has no readable checkpoint (damaged: {shorten(unreadable)}). {advice}')
     return None
 
 
@@ -101,7 +98,11 @@ def choose_checkpoint(cfg: Config, resume: str | None) -> None:
 def find_checkpoint(checkpoint: str, work_dir: str) -> str | None:
     """Return a checkpoint's path or URL if it exists. For ``'auto'``, return the latest of the work dir, or None."""
     if checkpoint == 'auto':
-        latest = find_latest_checkpoint(work_dir)
+        latest = find_latest_checkpoint(
+            work_dir,
+            'Resume from another file with --resume CHECKPOINT, train in another folder (--work-dir), or start again '
+            'with --overwrite instead of --resume',
+        )
         print_log(f'--resume: {latest or "the work dir has no checkpoint, so a new training starts"}', 'current')
         return latest and str(latest)
     if not checkpoint.startswith(URL_SCHEMES) and not Path(checkpoint).is_file():

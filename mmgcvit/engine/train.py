@@ -109,8 +109,8 @@ def enable_lr_scaling(cfg: Config) -> None:
     """For ``--auto-scale-lr``, enable mmengine's scaling of the learning rate."""
     if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
         raise UserError(
-            '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size, the batch size for which its learning '
-            'rate was chosen. Set it, or remove --auto-scale-lr'
+            '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size. Set it to the batch size for which the '
+            'learning rate was chosen, or remove --auto-scale-lr'
         )
     cfg.auto_scale_lr.enable = True
 
@@ -152,8 +152,8 @@ def compare_batch_sizes(cfg: Config, file_cfg: Config, world_size: int) -> str |
         return None
     return (
         f'The learning rate is for an effective batch size of {base * base_steps}; this run has '
-        f'{world_size * batch_size * steps}: {world_size} processes x {batch_size} images x {steps} accumulation steps.'
-        ' Add --auto-scale-lr, or change train_dataloader.batch_size or optim_wrapper.accumulative_counts'
+        f'{world_size * batch_size * steps} ({world_size} x {batch_size} x {steps}: processes x images x accumulation '
+        'steps). Add --auto-scale-lr, or change train_dataloader.batch_size or optim_wrapper.accumulative_counts'
     )
 
 

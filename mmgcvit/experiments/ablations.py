@@ -123,7 +123,7 @@ def read_scores(work_dir: Path, metrics: Sequence[str]) -> dict[str, float]:
         entry = json.loads(line)
         if all(METRICS[name][0] in entry for name in metrics):
             return {name: entry[METRICS[name][0]] * METRICS[name][1] for name in metrics}
-    raise UserError(f'{work_dir} has no log with {" and ".join(METRICS[name][0] for name in metrics)}. Train it first')
+    raise UserError(f'{work_dir} has no log with {" and ".join(METRICS[name][0] for name in metrics)}. Train it again')
 
 
 def format_report(table: Table, scores: Mapping[str, Sequence[Mapping[str, float]]], note: str) -> str:

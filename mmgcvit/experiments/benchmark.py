@@ -151,7 +151,7 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
             model = create()
         model.forward = model.forward_features
         return model
-    raise UserError(f'there is no model {name!r}. Expected {MODEL_NAMES}')
+    raise UserError(f'there is no model {name!r}. Choose one of {MODEL_NAMES}')
 
 
 def build_from_config(config: str) -> nn.Module:
@@ -221,7 +221,7 @@ def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) ->
         else:
             steps[name] = step
     if not steps:
-        raise UserError(f'no model could run {case}, see above')
+        raise UserError(f'no model could run {case}. The lines above say why')
     seconds = time_alternately(steps, rounds)
     header = ['model', 'median, ms', 'p10 to p90, ms', 'images/s', f'speed, {next(iter(steps))} = 1', 'peak memory, MB']
     rows, baseline_times = [], next(iter(seconds.values()))

@@ -2,7 +2,7 @@
 
 torch's FlopCounterMode counts linear layers, convolutions and the matrix products of attention, but not norms,
 activations, resizing, RoIAlign and the sampling of deformable attention. Models run on torch's meta device, which
-computes only the shapes of tensors, so that large images take no time or memory. The transformers of the DETR and
+computes only the shapes of tensors, so that large images take little time and memory. The transformers of the DETR and
 MaskFormer families also need the values of tensors, so they run on the CPU. They run inside
 :func:`avoid_fused_attention`, because FlopCounterMode does not count the CPU's fused attention kernel.
 """
@@ -90,7 +90,8 @@ def iter_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
         yield 'box head', model.bbox_head, model.bbox_head
     else:
         raise UserError(
-            f'cannot count {type(model).__name__}. Expected a roi_head, panoptic_head, decode_head, head or bbox_head'
+            f'the parts of {type(model).__name__} cannot be counted. Expected a roi_head, panoptic_head, decode_head, '
+            'head or bbox_head'
         )
 
 

@@ -24,7 +24,7 @@ from ..config import enter_scope, iter_dicts
 from ..datasets import miniature
 from ..datasets.checks.sources import find_format, get_type_name, iter_unwrapped_datasets
 from ..datasets.classes import list_imagenet_folders, make_coco_categories
-from ..errors import UserError
+from ..errors import UserError, format_count
 
 # Dataloaders of a config, each with the split of the miniature dataset that it reads.
 LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val', 'test_dataloader': 'val'}
@@ -136,8 +136,9 @@ def use_miniature(cfg: Config, root: Path) -> str:
         use_format = use_cifar if get_type_name(dataset).startswith('CIFAR') else MINIATURES.get(find_format(dataset))
         if use_format is None:
             raise UserError(
-                f'{missing[0]} does not exist, and mmgcvit cannot write sample data for {dataset.type}. It can '
-                'write the formats of COCO, ADE20K, ImageNet and CIFAR. Put your data at this path'
+                f'{missing[0]} does not exist, and mmgcvit cannot write sample data for {dataset.type}. It writes them '
+                'only in the formats of COCO, ADE20K, ImageNet and CIFAR. Put your data at that path, or change the '
+                'path in the config'
             )
         with DATASETS.switch_scope_and_registry(None) as registry:
             dataset_class = registry.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
@@ -278,13 +279,15 @@ def train(runner: Runner, cfg: Config) -> WatchTrainingHook:
     runner.register_hook(watch)
     runner.train()
     if len(watch.losses) != ITERATIONS or not all(map(math.isfinite, watch.losses)):
-        raise UserError(f'the losses are {watch.losses}; expected {ITERATIONS} finite values')
+        raise UserError(
+            f'the losses are {watch.losses}. Expected {ITERATIONS} finite values. Check the learning rate and the data'
+        )
     unused = sorted(watch.weights.keys() - watch.had_gradient)
     if unused and not cfg.get('find_unused_parameters'):
         raise UserError(
-            f'{len(unused)} parameters had no gradient, for example {unused[0]}. Training on several GPUs would fail. '
-            'Remove unused stages from out_indices, freeze the parameters, or set find_unused_parameters=True in the '
-            'config'
+            f'{format_count(len(unused), "parameter")} had no gradient, for example {unused[0]}. Training on several '
+            'GPUs would fail. Remove unused stages from out_indices, freeze the parameters, or set '
+            'find_unused_parameters=True in the config'
         )
     return watch
 
@@ -292,7 +295,7 @@ def train(runner: Runner, cfg: Config) -> WatchTrainingHook:
 def find_latest_checkpoint(cfg: Config) -> str:
     file = Path(cfg.work_dir, 'last_checkpoint')
     if not file.is_file():
-        raise UserError('training saved no checkpoint')
+        raise UserError('training saved no checkpoint. Check default_hooks.checkpoint in the config')
     return file.read_text().strip()
 
 

@@ -52,8 +52,8 @@ def compare(predictor: Predictor, path: Path) -> Difference:
         worst = max([worst, *differences])
     if not worst.largest <= TOLERANCE:
         raise UserError(
-            f"the ONNX file's {worst.output} differ from the model's by {worst.largest:.1e} of their largest value. At "
-            f'most {TOLERANCE} is allowed, so no file is written. To write it without this check, add --no-check'
+            f"the ONNX file's {worst.output} differ from the model's by {worst.largest:.2g} of their largest value, "
+            f'and {TOLERANCE} is allowed. So no file is written. To write it without this check, add --no-check'
         )
     return worst
 
@@ -144,9 +144,9 @@ def match_objects(
     for objects, matched in ((outputs, indices), (expected, expected_indices)):
         if objects['scores'][matched].sum() < (1 - MAX_UNMATCHED) * objects['scores'].sum():
             raise UserError(
-                f'in random images the model detects {len(expected["scores"])} objects and the ONNX file '
-                f'{len(outputs["scores"])}. Only {len(indices)} match, so no file is written. To write it '
-                'without this check, add --no-check'
+                f'in images of random pixels, the model detects {len(expected["scores"])} objects and the ONNX file '
+                f'{len(outputs["scores"])}. Only {len(indices)} match, and {1 - MAX_UNMATCHED:.0%} must match '
+                '(weighted by score). So no file is written. To write it without this check, add --no-check'
             )
     matches = {name: outputs[name][indices] for name in outputs}
     return matches, {name: expected[name][expected_indices] for name in expected}

@@ -66,11 +66,14 @@ class SegmentorGraph(nn.Module):
         padding, head = getattr(model.data_preprocessor, 'test_cfg', None) or {}, getattr(model, 'decode_head', None)
         has_queries, is_binary = hasattr(head, 'pixel_decoder'), getattr(head, 'out_channels', 1) == 1
         is_padded, mode = bool(padding.get('size') or padding.get('size_divisor')), model.test_cfg.mode
-        if type(model) is not EncoderDecoder or has_queries or is_binary or is_padded or mode != 'whole':
+        problems = [f'the segmentor {type(model).__name__}'] * (type(model) is not EncoderDecoder)
+        problems += [f'the head {type(head).__name__}'] * (has_queries or is_binary)
+        problems += [f'test_cfg.mode={mode!r}'] * (mode != 'whole')
+        problems += ['padding at test time'] * is_padded
+        if problems:
             raise UserError(
-                f'cannot export {type(model).__name__} with {type(head).__name__}, test_cfg.mode={mode!r} and '
-                f'{"" if is_padded else "no "}padding at test time. Export supports EncoderDecoder with a head that '
-                "has one output channel for each class, such as UPerHead, with test_cfg.mode='whole' and no padding"
+                f'export does not support {" and ".join(problems)}. It supports EncoderDecoder with a head that has '
+                "one output channel for each class, such as UPerHead, with test_cfg.mode='whole' and without padding"
             )
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()

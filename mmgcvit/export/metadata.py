@@ -55,7 +55,9 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
         name = type(step).__name__
         if name in ('Resize', 'ResizeEdge') and settings is None:
             if step.scale is None:
-                raise UserError('the test pipeline resizes by scale_factor, which export does not support. Use scale')
+                raise UserError(
+                    "the test pipeline resizes by 'scale_factor', which export does not support. Use 'scale' instead"
+                )
             edge = getattr(step, 'edge', '')
             width, height = (step.scale, step.scale) if edge else step.scale
             settings = {'scale': (int(width), int(height)), 'keep_ratio': bool(edge or step.keep_ratio), 'edge': edge}
@@ -65,7 +67,7 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
         elif name not in ('PackDetInputs', 'PackSegInputs', 'PackInputs'):
             raise UserError(
                 f'the test pipeline has the step {name}, which export does not support. Use only Resize or '
-                'ResizeEdge, then CenterCrop'
+                'ResizeEdge, and after it CenterCrop if needed'
             )
     if settings is None:
         raise UserError('the test pipeline has neither Resize nor ResizeEdge. Add one, so that the input size is known')

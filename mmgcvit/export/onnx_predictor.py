@@ -80,7 +80,7 @@ class OnnxPredictor:
         self.score_thr = score_thr
         self.task = self.metadata.get('task')
         if self.task not in ('detection', 'segmentation', 'classification'):
-            raise ValueError(f'{path} has the unknown task {self.task}. Expected a file that mmgcvit export wrote')
+            raise ValueError(f"{path} has the unknown task {self.task}. Choose a file that 'mmgcvit export' wrote")
         self.classes = json.loads(self.metadata['classes'])
 
     def __call__(self, image: str | Path | np.ndarray) -> Prediction:
@@ -157,7 +157,10 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
     """
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-            raise ValueError(f'an image has shape {image.shape} and {image.dtype}. Expected (height, width, 3), uint8')
+            raise ValueError(
+                f'an image has the shape {image.shape} and the dtype {image.dtype}. Expected (height, width, 3) and '
+                'uint8'
+            )
         return image
     loaded = cv2.imread(str(image), cv2.IMREAD_COLOR)
     if loaded is None:

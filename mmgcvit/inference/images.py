@@ -57,5 +57,7 @@ def convert_to_bgr(image: np.ndarray) -> np.ndarray:
     """Convert a greyscale, BGR or BGRA array to a contiguous BGR array. Raise a UserError for other arrays."""
     image = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
     if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype != np.uint8 or not image.size:
-        raise UserError(f'an image has shape {image.shape}, {image.dtype}. Expected shape (height, width, 3), uint8')
+        raise UserError(
+            f'an image has the shape {image.shape} and the dtype {image.dtype}. Expected (height, width, 3) and uint8'
+        )
     return np.ascontiguousarray(image[..., :3])

@@ -52,7 +52,8 @@ def list_files(name: str) -> list[str]:
     if not files and not glob.has_magic(name) and not Path(name).exists():
         raise UserError(f'there is no file or folder {name}')
     if not files:
-        raise UserError(f'{name}: no image or video found. For images in subfolders, use FOLDER/**/*')
+        hint = f". For images in its subfolders, use '{name}/**/*', with the quotes" if Path(name).is_dir() else ''
+        raise UserError(f'{name}: no image or video found{hint}')
     return files
 
 

@@ -75,9 +75,12 @@ def load(
     predictor.network.to(torch_device)
     if score_thr is not None:
         if predictor.task != 'detection':
-            raise UserError(f'score_thr is only for detectors, and this is a {predictor.task} model. Remove it')
+            raise UserError(
+                f'score_thr is only for detectors, and this is a {predictor.task} model. Remove score_thr (in a '
+                'command: --score-thr)'
+            )
         if not 0 <= score_thr <= 1:
-            raise UserError(f'score_thr={score_thr}: expected a score from 0 to 1')
+            raise UserError(f'score_thr={score_thr}: expected a number from 0 to 1')
         predictor.score_thr = score_thr
     return predictor
 
@@ -108,11 +111,14 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     """
     predictor_class = PREDICTORS.get(cfg.get('default_scope'))
     dataset = next(iter_unwrapped_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
-    if predictor_class is None or 'model' not in cfg or not dataset.get('pipeline'):
+    if predictor_class is None:
         raise UserError(
-            f'{path} cannot be used for prediction. A config needs all of these: default_scope '
-            f'({" or ".join(PREDICTORS)}), model, and a test_dataloader whose dataset has a pipeline'
+            f'{path} cannot be used for prediction: its default_scope is {cfg.get("default_scope")}. Expected '
+            f'{" or ".join(PREDICTORS)}'
         )
+    if 'model' not in cfg or not dataset.get('pipeline'):
+        missing = 'test_dataloader whose dataset has a pipeline' if 'model' in cfg else 'model'
+        raise UserError(f'{path} cannot be used for prediction: it has no {missing}. Add it to the config')
     model_cfg = {**cfg.model}
     # In mmpretrain's configs, data_preprocessor is at the top level or in the model.
     if cfg.get('data_preprocessor'):

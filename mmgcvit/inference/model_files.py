@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..config import suggest_config
-from ..errors import CheckpointError, UserError
+from ..errors import CheckpointError, UserError, shorten
 
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # Advice if a file with this suffix is passed instead of a config.
@@ -57,8 +57,8 @@ def check_model_files(config: str | Path, checkpoint: str | Path | None = None) 
         raise UserError(f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir{hint}')
     elif checkpoint is None and not is_checkpoint_optional(path):
         raise UserError(
-            f'no weights are shipped with {config}. Pass a checkpoint as the second argument, or pass a work dir '
-            'instead of the config'
+            f'{config} comes without weights. Pass a checkpoint after it, or pass the work dir of a run instead of the '
+            'config'
         )
     if checkpoint is not None and '://' not in str(checkpoint) and not Path(checkpoint).expanduser().is_file():
         raise CheckpointError(f'there is no checkpoint {checkpoint}')
@@ -78,8 +78,13 @@ def get_weights_path(config: Path) -> Path:
 def find_config(work_dir: Path) -> Path:
     """Return the config of a work dir. Raise a UserError if it does not have exactly one."""
     configs = sorted(work_dir.glob('*.py'))
-    if len(configs) != 1:
-        raise UserError(f'{work_dir} has {len(configs)} configs (*.py) instead of one. Pass the config itself')
+    if not configs:
+        raise UserError(
+            f'{work_dir} has no config (*.py), so it is not the work dir of a run. Pass a work dir or a config'
+        )
+    if len(configs) > 1:
+        names = shorten([path.name for path in configs])
+        raise UserError(f'{work_dir} has several configs ({names}). Pass one of them and a checkpoint, not the folder')
     return configs[0]
 
 
@@ -96,7 +101,7 @@ def find_checkpoint(work_dir: Path) -> str:
         return str(path)
     from ..engine.resume import find_latest_checkpoint
 
-    latest = find_latest_checkpoint(work_dir)
+    latest = find_latest_checkpoint(work_dir, 'Pass another checkpoint after the work dir')
     if latest is None:
-        raise UserError(f'{work_dir} has no checkpoint. Train first, or pass a checkpoint as the second argument')
+        raise UserError(f'{work_dir} has no checkpoint. Train first, or pass a checkpoint after the work dir')
     return str(latest)

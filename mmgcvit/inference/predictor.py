@@ -120,7 +120,8 @@ class Predictor(ABC):
         # Transforms raise errors of any type.
         except Exception as error:
             raise UserError(
-                f'the test pipeline cannot prepare the image of height and width {size} ({get_first_line(error)})'
+                f'the test pipeline cannot prepare the image whose height and width are {size} '
+                f'({get_first_line(error)})'
             ) from None
 
     def predict_prepared(self, batch: Sequence[dict[str, Any]]) -> list[Prediction]:

@@ -37,7 +37,8 @@ class TiledPredictor:
     def __post_init__(self) -> None:
         if self.model.task != 'detection':
             raise UserError(
-                f'tiles are only for detectors, and this is a {self.model.task} model. Predict without tiles'
+                f'tiles are only for detectors, and this is a {self.model.task} model. Remove --tiles (in Python: '
+                'tiles=...)'
             )
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Detections | UserError]:

@@ -212,7 +212,7 @@ class PyramidBackbone(BaseModule):
             arch = infer_checkpoint_arch(read_weights(str(checkpoint), prefix, ema), cls, cls.infer_arch).strip("'")
             if arch not in cls.archs:
                 raise CheckpointError(
-                    f'{checkpoint} has weights of {cls.__name__} {arch}. This is not a published variant, so set '
+                    f'{checkpoint} has weights of {cls.__name__} {arch}. This is not a published variant. Set '
                     'arch=dict(...) to the values with which it was trained'
                 )
             arguments['arch'] = arch

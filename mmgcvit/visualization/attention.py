@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..errors import UserError, shorten
 from ..inference import Predictor
 from ..inference.images import ImageLike
 from ..models.layers import window_partition, window_reverse
@@ -92,12 +92,17 @@ def compute_attention(
     first = (len(blocks) - 1 if block is None else block) // num_types * num_types
     indices = range(first, min(first + num_types, len(blocks)))
     modules = [blocks[index].attn for index in indices]
-    for index, attn in zip(indices, modules, strict=True):
-        # Ablation variants of attention may have other windows than the maps show.
-        if not hasattr(attn, 'window_size') or '.ablations.' in type(attn).__module__:
+    # Ablation variants of attention may have other windows than the maps show.
+    has_map = [hasattr(b.attn, 'window_size') and '.ablations.' not in type(b.attn).__module__ for b in blocks]
+    for index in indices:
+        if not has_map[index]:
+            others = [str(i) for i in range(len(blocks)) if has_map[i]]
+            advice = f'Choose another block of this stage ({shorten(others, 8)})' if others else 'Choose another stage'
+            if hasattr(backbone.stem, 'shifts'):
+                advice += ". For the block that attends to shifted copies, use 'mmgcvit visualize shifts'"
             raise UserError(
-                f'block {index} of stage {stage} has {type(attn).__name__}, which has no attention map. Choose '
-                "another block. For the first block of LSA, use 'mmgcvit visualize shifts'"
+                f'block {index} of stage {stage} has {type(blocks[index].attn).__name__}, which has no attention map. '
+                f'{advice}'
             )
     check_index('head', head, modules[0].num_heads, f' in stage {stage}')
     inputs = record_inputs(backbone, view.inputs, modules)
@@ -125,7 +130,7 @@ def compute_block(
     is_token = window_partition(inputs[0].new_ones(1, *size, 1).float(), window_size)[0, :, :, 0]
     if is_token.numel() * is_token.shape[1] * attn.num_heads > MAX_WEIGHTS:
         raise UserError(
-            f'attention among {is_token.shape[1]:,} tokens has too many weights to show. Choose a later stage'
+            f'attention among {is_token.shape[1]:,} tokens has too many weights to show. Choose a later stage (--stage)'
         )
     weights = attn.compute_attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]

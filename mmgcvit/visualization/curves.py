@@ -1,4 +1,4 @@
-"""Read and plot the losses and scores that mmengine has logged during training."""
+"""Read and plot the losses, learning rates and scores that mmengine has logged during training."""
 
 import json
 from collections import defaultdict
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..errors import UserError
 
-# Keys that mmengine logs besides scores and losses.
+# Keys of mmengine's logs that are not drawn.
 NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')
 # Endings of COCO's scores for one object size or one IoU threshold. They are drawn only if the user names them.
 DETAILED_SCORES = ('_s', '_m', '_l', '_50', '_75')
@@ -24,7 +24,7 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
     """Read the logs in the work dir of a run, and return the curve of each key.
 
     The steps of a curve are iterations, or epochs for scores that are logged once an epoch. A resumed run logs to a new
-    folder, and may repeat steps. Earlier values at or after the new folder's first step are dropped.
+    folder, and may repeat steps. Then the curve of the older folder ends before the first step in the new one.
     """
     curves: dict[str, Curve] = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
@@ -40,7 +40,7 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
             earlier = {step: value for step, value in curves.get(name, {}).items() if step < min(curve)}
             curves[name] = {**earlier, **curve}
     if not curves:
-        raise UserError(f'{work_dir} has no training logs (*/vis_data/scalars.json). Pass the work dir of a training')
+        raise UserError(f'{work_dir} has no training logs (*/vis_data/scalars.json). Choose the work dir of a training')
     return curves
 
 
@@ -48,7 +48,7 @@ def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> 
     """Draw a panel for each key (default: all but :data:`DETAILED_SCORES`), with the key's curve of each named run."""
     names = list(dict.fromkeys(name for curves in runs.values() for name in curves))
     if unknown := [key for key in keys if key not in names]:
-        raise UserError(f'no run has logged {", ".join(unknown)}. The runs have logged {", ".join(sorted(names))}')
+        raise UserError(f'no run has logged {", ".join(unknown)}. Choose among {", ".join(sorted(names))}')
     keys = keys or [name for name in names if not name.endswith(DETAILED_SCORES)]
     columns = min(COLUMNS, len(keys))
     rows = -(-len(keys) // columns)

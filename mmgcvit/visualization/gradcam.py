@@ -32,7 +32,7 @@ METHODS = {'classification': 'Grad-CAM', 'detection': 'HiResCAM', 'segmentation'
 class GradCam:
     """A map of how much the regions of an image support a class or a box."""
 
-    view: View
+    view: View  # the image as the network gets it, and how its pixels map to those of the image
     method: str  # 'Grad-CAM', or 'HiResCAM' for a detector
     stage: int  # index of the stage whose feature map is weighted by the gradients
     cam: np.ndarray  # (h, w), from 0 to 1; all 0 if no region supports the class
@@ -48,7 +48,10 @@ TargetAndFields = tuple[Callable[[Any], Tensor], dict[str, Any]]
 
 
 class ModelWrapper(nn.Module):
-    """Wrap a model for grad-cam. ``forward`` returns a classifier's or segmentor's logits, or a detector's objects."""
+    """Wrap a model for grad-cam.
+
+    ``forward`` returns a classifier's or segmentor's logits, or a detector's data samples.
+    """
 
     def __init__(self, model: Predictor, view: View) -> None:
         super().__init__()
@@ -82,7 +85,7 @@ def compute_gradcam(
     """
     check_installed('Grad-CAM', 'pytorch_grad_cam')
     if box is not None and model.task != 'detection':
-        raise UserError(f'box {box}: a box is only for detectors, and this is a {model.task} model. Remove it')
+        raise UserError(f'box {box}: a box is only for detectors, and this is a {model.task} model. Remove --box')
     backbone = get_backbone(model)
     label = None if class_name is None else find_label(model, class_name)
     check_index('stage', stage, backbone.num_stages)
@@ -103,7 +106,7 @@ def compute_gradcam(
 
 
 def compute_cam(method: str, layer: nn.Module, wrapper: ModelWrapper, inputs: Tensor, target: Callable) -> np.ndarray:
-    """Compute the Grad-CAM (h', w') of a layer, from 0 to 1, for padded inputs (1, 3, h', w')."""
+    """Compute the map (h', w') of a layer by Grad-CAM or HiResCAM, from 0 to 1, for padded inputs (1, 3, h', w')."""
     from pytorch_grad_cam import GradCAM, HiResCAM
 
     cam_class = {'Grad-CAM': GradCAM, 'HiResCAM': HiResCAM}[method]
@@ -125,7 +128,7 @@ def find_label(model: Predictor, class_name: str | int) -> int:
     if str(class_name).isdecimal() and int(class_name) < len(names):
         return int(class_name)
     listed = ', '.join([*names[:MAX_NAMES_LISTED], *(['...'] if len(names) > MAX_NAMES_LISTED else [])])
-    raise UserError(f'unknown class {class_name}. The model has {len(names)} classes: {listed}')
+    raise UserError(f'the model has no class {class_name}. Choose one of its {len(names)} classes: {listed}')
 
 
 def make_class_target(model: Predictor, logits: Tensor, label: int | None, _: None) -> TargetAndFields:
@@ -144,7 +147,7 @@ def make_box_target(model: Predictor, sample: Any, label: int | None, box: int |
     indices = range(len(objects)) if label is None else (objects.labels == label).nonzero()[:, 0].tolist()
     where = ' in the image' if label is None else f' of class {model.get_names([label])[0]} in the image'
     if not len(indices):
-        raise UserError(f'the model detects no object{where}')
+        raise UserError(f'the model detects no object{where}. Choose another image')
     check_index('box', box, len(indices), where)
     index = indices[box or 0]
     fields = {
@@ -163,7 +166,10 @@ def make_region_target(model: Predictor, logits: Tensor, label: int | None, _: N
     region, (name,) = label_map == label, model.get_names([label])
     if not region.any():
         names = ', '.join(model.get_names(label_map.unique().tolist()))
-        raise UserError(f'the model predicts no pixel of class {name} in this image. It predicts {names}')
+        raise UserError(
+            f'the model predicts no pixel of class {name} in this image. Choose one of the classes that it predicts: '
+            f'{names}'
+        )
     fields = {'class_name': name, 'score': None, 'region': region.cpu().numpy()}
     return lambda output: output[label][region].mean(), fields
 

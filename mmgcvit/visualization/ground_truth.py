@@ -44,7 +44,8 @@ def build_dataset(settings: ConfigDict, scope: str) -> BaseDataset:
     # Datasets raise errors of any type for invalid file lists and annotation files.
     except Exception as error:
         raise UserError(
-            f"the dataset cannot be loaded: {get_first_line(error)}. Check it with 'mmgcvit check-data CONFIG'"
+            f"the dataset cannot be loaded ({get_first_line(error)}). To find the cause, run 'mmgcvit check-data "
+            "CONFIG'"
         ) from None
 
 

@@ -93,8 +93,8 @@ def score_image(ground_truth: Prediction, prediction: Prediction, classes: Seque
         shapes = ground_truth.label_map.shape, prediction.label_map.shape
         if shapes[0] != shapes[1]:
             raise UserError(
-                f'the prediction has shape {shapes[1]}, but the ground truth {shapes[0]}. Check the data with '
-                'mmgcvit check-data'
+                f'the prediction has the height and width {shapes[1]}, but the ground truth has {shapes[0]}. To find '
+                "such images, run 'mmgcvit check-data CONFIG'"
             )
         is_labelled = ground_truth.label_map < len(classes)
         matrix = compute_confusion_matrix(

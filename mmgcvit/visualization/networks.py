@@ -57,8 +57,8 @@ class View:
         if not (0 <= u < self.size[1] and 0 <= v < self.size[0]):
             left, top, right, bottom = self.box
             raise UserError(
-                f'position {at[0]:g},{at[1]:g}: the network sees x from {left:.0f} to {right:.0f} and y from {top:.0f} '
-                f'to {bottom:.0f} of the image. Choose a position in this area'
+                f'position {at[0]:g},{at[1]:g} is outside of the area that the network gets. Choose x from {left:.0f} '
+                f'to {right:.0f} and y from {top:.0f} to {bottom:.0f}'
             )
         return u, v
 
@@ -81,8 +81,8 @@ def get_backbone(model: Predictor) -> PyramidBackbone:
     backbone = getattr(model.network, 'backbone', None)
     if not isinstance(backbone, PyramidBackbone):
         raise UserError(
-            f'cannot visualize the backbone {type(backbone).__name__}. Supported are the backbones of mmgcvit, such as '
-            'mmgcvit.GCViT and mmgcvit.LSA'
+            f'cannot visualize the backbone {type(backbone).__name__}. Use a model with a backbone of mmgcvit, such as '
+            'mmgcvit.GCViT or mmgcvit.LSA'
         )
     return backbone
 

@@ -66,7 +66,7 @@ def test_ema_weights_are_loaded_if_requested_or_if_there_are_no_others(load):
         model, line = load(content, ema=ema)
         assert torch.equal(model.stem.proj.weight, factor * DENSE.weights()['patch_embed.proj.weight'])
         assert ('EMA' in line) == (factor == 2)
-    with pytest.raises(CheckpointError, match=r'has no EMA weights .*\. Remove ema'):
+    with pytest.raises(CheckpointError, match=r'has no EMA weights: .*\. Remove --ema'):
         load({'state_dict': DENSE.weights()}, ema=True)
 
 
@@ -160,8 +160,8 @@ def test_a_rejected_checkpoint_changes_no_weights(reference, tmp_path):
     last = [name for name in before if 'fc2.bias' in name][-1]
     table = [name for name in before if name.endswith(('bias_table', 'pos_embed'))][-1]
     for name, tensor, message in (
-        (last, None, f'lacks 1 tensors of the model: {last}'),
-        (last, torch.zeros(3), rf'1 tensors with a wrong shape or dtype: {last} \(3,\)'),
+        (last, None, rf'lacks 1 tensor of the model \({last}\)'),
+        (last, torch.zeros(3), rf'1 tensor with a wrong shape or dtype \({last} \(3,\)'),
         (
             table,
             torch.zeros(*before[table].shape[:-2], 35, before[table].shape[-1]),
@@ -191,7 +191,7 @@ def test_from_pretrained_infers_the_arch_from_the_weights(made, tmp_path):
     torch.save({'state_dict': {f'backbone.{name}': x for name, x in made.state_dict().items()}}, tmp_path / 'x.pth')
     assert_same(type(made).from_pretrained(tmp_path / 'x.pth', drop_path_rate=0.0), made.state_dict())
     torch.save(toy.backbone().state_dict(), tmp_path / 'own.pth')
-    with pytest.raises(CheckpointError, match=r'own\.pth has weights of GCViT of embed_dims 4.*set arch='):
+    with pytest.raises(CheckpointError, match=r'own\.pth has weights of GCViT of embed_dims 4.*Set arch='):
         GCViT.from_pretrained(tmp_path / 'own.pth')
     loaded = GCViT.from_pretrained(tmp_path / 'own.pth', arch=toy.ARCH, window_size=8, out_indices=(1, 3))
     assert [found.shape[1] for found in loaded(torch.zeros(1, 3, 64, 64))] == [8, 32]
@@ -213,10 +213,10 @@ class TestCheckFits:
         [
             (
                 {'0.weight': torch.zeros(3, 3)},
-                "1 tensors with a wrong shape .*: 0.weight.* does not fit the config's model",
+                "1 tensor with a wrong shape .*0.weight.* does not fit the config's model",
             ),
-            ({'0.running_var': torch.tensor([1.0, float('nan')])}, r'with NaN or infinity: 0\.running_var'),
-            ({'0.weight': torch.full((2,), float('inf'))}, r'with NaN or infinity: 0\.weight'),
+            ({'0.running_var': torch.tensor([1.0, float('nan')])}, r'with NaN or infinity \(0\.running_var\)'),
+            ({'0.weight': torch.full((2,), float('inf'))}, r'with NaN or infinity \(0\.weight\)'),
         ],
     )
     def test_tensors_with_another_shape_or_nan_are_named(self, change, message, fits):
@@ -227,7 +227,7 @@ class TestCheckFits:
             fits(model, {prefix + name: tensor for name, tensor in model.state_dict().items()})
         with pytest.raises(CheckpointError, match=message):
             fits(model, {**model.state_dict(), **change})
-        with pytest.raises(CheckpointError, match='lacks 6 tensors of the model: mask, 0'):
+        with pytest.raises(CheckpointError, match=r'lacks 6 tensors of the model \(mask, 0'):
             check_fits(model, {'meta': {}}, 'y')
 
     def test_only_keys_with_the_prefix_are_checked(self, fits):

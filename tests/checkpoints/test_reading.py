@@ -118,7 +118,7 @@ def test_a_pickle_runs_code_only_if_trusted(tmp_path):
     for content in (None, RunsACommand(tmp_path / 'ran'), [nn.Linear(1, 1)], np.arange(3)):
         if content is not None:
             torch.save(content, path)
-        with pytest.raises(CheckpointError, match=r'not a checkpoint|could run code.*--trust-checkpoint'):
+        with pytest.raises(CheckpointError, match=r'cannot be read by torch|could run code.*--trust-checkpoint'):
             read_checkpoint(path)
     assert not (tmp_path / 'ran').exists()
     torch.save({'state_dict': {}, 'extra': RunsACommand(tmp_path / 'ran')}, path)
@@ -153,7 +153,7 @@ def test_flipped_bits_in_the_content_are_detected(save, tmp_path):
         path.write_bytes(whole)
     assert refused > 100
     flip(path, whole.index(WEIGHTS['state_dict']['a.weight'].numpy().tobytes()) * 8)
-    with pytest.raises(CheckpointError, match=r'x\.pth is damaged \(.*data/0\)\. It may be truncated'):
+    with pytest.raises(CheckpointError, match=r'x\.pth is damaged \(.*data/0\)\. It is probably incomplete'):
         check_intact(path)
     torch.load(path)  # torch does not verify checksums
 
@@ -185,12 +185,10 @@ def test_safetensors_files_are_recognised_by_their_content(tmp_path):
 
 def test_only_timms_gcvit_models_are_loaded(monkeypatch):
     monkeypatch.setattr(timm, 'create_model', lambda *_, **__: 1 / 0)
-    with pytest.raises(
-        CheckpointError, match=r'load the pretrained model gcvit_tiny\. Check the network connection \(division'
-    ):
+    with pytest.raises(CheckpointError, match=r'load the pretrained model gcvit_tiny \(division by zero\)\. Check'):
         read_checkpoint('timm://gcvit_tiny')
     for other in ('gcvit_tinny', 'resnet50', 'hf-hub:any/thing'):
-        with pytest.raises(CheckpointError, match=r"is not one of timm's GC ViTs: gcvit_base.*xxtiny"):
+        with pytest.raises(CheckpointError, match=r'no pretrained GC ViT called .*: gcvit_base.*xxtiny'):
             read_checkpoint(f'timm://{other}')
     monkeypatch.setattr(timm, 'create_model', lambda name, pretrained: nn.Linear(2, 3))
     assert set(read_checkpoint('timm://gcvit_tiny')) == {'weight', 'bias'}

@@ -71,7 +71,7 @@ def test_invalid_arguments_are_rejected_before_training(call, tables, trainings)
     call('ablate', *tables, '--seeds', 1)
     before = len(trainings.calls)
     for arguments, words in (
-        (['nothing'], "unknown table 'nothing'. Expected one of small"),
+        (['nothing'], "there is no table 'nothing'. Choose one of small"),
         ([*tables, '--seeds', 0], '--seeds 0: expected at least 1'),
         (['small', '--data', 'digit'], "--data digit: expected 'digits', 'own' or the path of an existing config"),
         (tables, 'already has trained rows. Continue with --resume'),

@@ -85,7 +85,9 @@ def test_dino_replaces_faster_rcnn_as_the_page_says():
     """Two changes suffice: the base config and the place of num_classes."""
     assert read_blocks('docs/custom_dataset.md', 'python')[0] in (ROOT / 'configs' / 'custom_coco.py').read_text()
     text = (ROOT / 'configs' / 'custom_coco_boxonly.py').read_text()
-    text = text.replace("'faster_rcnn_gcvit_t_boxonly.py'", "__import__('mmgcvit').config_path('dino_gcvit_t_12e.py')")
+    text = text.replace(
+        "'faster_rcnn_gcvit_t_boxonly.py'", "__import__('mmgcvit').get_config_path('dino_gcvit_t_12e.py')"
+    )
     text = re.sub(r'roi_head=dict\((bbox_head=.*?\)), .*\),', r'\1,', text)
     model = Config.fromstring(text, '.py').model
     assert (model.type, model.bbox_head.num_classes, 'roi_head' in model) == ('mmgcvit.DINO', 2, False)

@@ -105,8 +105,8 @@ def test_a_project_with_data_and_config_can_be_moved(annotation_type, tmp_path, 
     ('annotation_type', 'options', 'words'),
     [
         ('boxes', {'task': 'segment'}, 'has no annotations for --task segment. Use --task detect'),
-        ('boxes', {'size': 'large'}, '--size large: expected one of mini, tiny, small, base to detect'),
-        ('classes', {'size': 'huge'}, 'one of mini, xxtiny, xtiny, tiny, small, base, large to classify'),
+        ('boxes', {'size': 'large'}, '--size large is not for the task detect. Choose one of mini, tiny, small, base'),
+        ('classes', {'size': 'huge'}, 'one of mini, xxtiny, xtiny, tiny, small, base, large'),
         ('boxes', {'pretrained': 'no.pth'}, 'no.pth: there is no such file. Expected a file, a URL'),
         ('boxes', {'work_dir': 'boxes/run'}, 'is inside the dataset. Set another --work-dir'),
     ],
@@ -128,7 +128,7 @@ def test_invalid_options_are_rejected(annotation_type, options, words, make, tmp
         ),
         (['--data', '.', '--launcher', 'pytorch'], '--data trains in one process'),
         (['--data', '.', '--epochs', 0], '--epochs 0: expected at least 1'),
-        (['.'], '. is a folder. To train on its data, use --data .'),
+        (['.'], '. is a folder. To train on its data: mmgcvit train --data .'),
     ],
 )
 def test_conflicting_arguments_are_rejected(arguments, words):

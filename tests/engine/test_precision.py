@@ -100,7 +100,7 @@ def test_another_effective_batch_size_than_the_recipes_gives_a_warning_with_both
         *((SUM, SUM, 4, 1024, 512), (HALVED, PLAIN, 4, 16, 8)),
     ):
         warning = compare_batch_sizes(cfg, recipe, world_size)
-        assert f'batch size of {expected}; this run has {actual}: {world_size} processes x' in warning
+        assert f'batch size of {expected}; this run has {actual} ({world_size} x ' in warning
 
 
 def test_an_equal_effective_batch_size_or_lr_scaling_gives_no_warning():

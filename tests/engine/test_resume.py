@@ -133,8 +133,10 @@ def test_resuming_from_weights_only_is_rejected(tmp_path):
     weights = tmp_path / 'weights.pth'
     torch.save({'state_dict': content['state_dict']}, weights)
     message = call('train', CONFIG, '--work-dir', tmp_path / 'other', '--resume', weights)
-    assert 'has no optimizer state, no message hub or no iteration number' in message
+    assert f"{weights} has no optimizer state and no log ('message_hub') and no iteration number" in message
     assert not list(Path(tmp_path / 'other').glob('*.pth'))
+    assert f'--cfg-options load_from={weights}' in message
+    assert call('train', CONFIG, '--work-dir', tmp_path / 'other', options=[f'load_from={weights}']) is None
 
 
 def test_each_rank_reports_a_missing_checkpoint(tmp_path):

@@ -171,8 +171,8 @@ def skip_nonfinite(**settings):
 STOPS = {
     'three in a row': (
         {'data': make_samples(20, dict.fromkeys((8, 10, 12), 'loss'))},
-        r'NaN or infinite in 3 steps in a row, up to iteration 7\. .* learning rate \(0\.1\), or check the images of '
-        r'the last step \(12\.jpg, 13\.jpg\)\. .*--resume CHECKPOINT$',
+        r'NaN or infinite in 3 steps in a row, up to iteration 7\. .* learning rate \(now 0\.1\), or check the images '
+        r'of the last step \(12\.jpg, 13\.jpg\)\. .*--resume CHECKPOINT$',
     ),
     'max_consecutive': (
         {'data': make_samples(4, {0: 'pixels'}), 'hooks': skip_nonfinite(max_consecutive=1)},

@@ -41,7 +41,7 @@ def test_model_runs_in_every_mode_and_only_training_has_gradients(name, mode):
 
 
 def test_unknown_model_name_is_rejected():
-    with pytest.raises(UserError, match=r"no model 'resnet:50'. Expected gcvit:ARCH"):
+    with pytest.raises(UserError, match=r"no model 'resnet:50'. Choose one of gcvit:ARCH"):
         build('resnet:50', (64, 64))
 
 

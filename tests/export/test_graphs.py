@@ -106,7 +106,7 @@ def test_unsupported_segmentors_are_rejected(changes):
     model.test_cfg, model.data_preprocessor = ConfigDict(mode='whole'), SimpleNamespace(test_cfg=None)
     model.decode_head = SimpleNamespace(out_channels=2)
     vars(model).update(changes)
-    with pytest.raises(UserError, match='Export supports EncoderDecoder with a head'):
+    with pytest.raises(UserError, match='It supports EncoderDecoder with a head'):
         SegmentorGraph(model)
 
 
@@ -126,7 +126,7 @@ def test_the_test_pipeline_is_described_or_rejected():
     for steps, words in (
         ([resized, step('Pad')], 'has the step Pad'),
         ([step('PackInputs')], 'neither Resize nor ResizeEdge'),
-        ([factor], 'by scale_factor'),
+        ([factor], "by 'scale_factor'"),
     ):
         with pytest.raises(UserError, match=words):
             describe_preprocessing(steps)

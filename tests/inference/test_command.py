@@ -108,7 +108,7 @@ INVALID_ARGUMENTS = {
     'RUN': 'no INPUT given',
     'RUN/classify.py photos/a.png photos/b.jpg': 'photos/a.png is not a checkpoint',
     'runs/none photos/a.png': 'there is no config or work dir runs/none',
-    'RUN/classify.py photos/a.png': 'no weights are shipped with',
+    'RUN/classify.py photos/a.png': 'comes without weights',
     'photos/a.png RUN/classify.py': 'photos/a.png is neither a config file',
     'RUN empty/none.mp4': 'there is no file or folder empty/none.mp4',
     'RUN photos --batch-size 0': '--batch-size 0: expected at least 1',

@@ -60,8 +60,8 @@ def test_arrays_may_be_bgra_greyscale_or_not_contiguous():
 @pytest.mark.parametrize(
     ('image', 'words'),
     [
-        (np.zeros((20, 30, 2), np.uint8), r'has shape \(20, 30, 2\)'),
-        (np.zeros((20, 30, 3), np.float32), r'and float32\. Expected'),
+        (np.zeros((20, 30, 2), np.uint8), r'has the shape \(20, 30, 2\)'),
+        (np.zeros((20, 30, 3), np.float32), r'the dtype float32\. Expected'),
         (None, 'not NoneType'),
     ],
 )
@@ -105,7 +105,7 @@ def test_inputs_are_found_by_folder_glob_pattern_and_file(tmp_path, monkeypatch)
     found = find_inputs(['b/1.jpg', 'a/1.jpg', 'b/1.jpg'])
     assert found.images == ['b/1.jpg', 'a/1.jpg']
     for name in ('empty', 'nowhere/*.jpg', 'gone.jpg'):
-        with pytest.raises(UserError, match='no image or video found'):
+        with pytest.raises(UserError, match=r'no image or video found|there is no file or folder gone'):
             find_inputs([name])
 
 

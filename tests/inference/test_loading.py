@@ -47,13 +47,13 @@ def test_invalid_configs_checkpoints_and_arguments_are_rejected(run_dir, work_di
     whole = run_dir / 'epoch_1.pth'
     for arguments, words in {
         (torn,): 'checkpoint',
-        (two,): r'has 2 configs \(\*\.py\) instead of one\. Pass the config',
-        (none,): 'has 0 configs',
+        (two,): r'has several configs \(classify\.py, other\.py\)\. Pass one',
+        (none,): r'has no config \(\*\.py\)',
         ('nowhere.py', 'x.pth'): r'there is no config or work dir nowhere\.py',
-        (run_dir / 'classify.py',): r'no weights are shipped with .*\. Pass a checkpoint',
+        (run_dir / 'classify.py',): r'comes without weights\. Pass a checkpoint',
         (run_dir / 'classify.py', 'nowhere.pth'): r'there is no checkpoint nowhere\.pth',
         ('words.py', whole): 'words.py',
-        ('untested.py', whole): 'a test_dataloader whose dataset has a pipeline',
+        ('untested.py', whole): 'it has no test_dataloader whose dataset has a pipeline',
         (run_dir, None, 'tpu'): "device 'tpu': expected auto, cpu, cuda or cuda:N",
         (run_dir, None, 'cpu', 0.5): r'score_thr is only for detectors',
     }.items():

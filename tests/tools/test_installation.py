@@ -177,7 +177,7 @@ def test_unsupported_torch_is_rejected_before_installing(install):
 def test_unsupported_python_and_full_disk_are_rejected_before_installing(monkeypatch, tmp_path):
     distribution = installer.DISTRIBUTIONS['maintained']
     monkeypatch.setattr(installer.shutil, 'disk_usage', lambda _: SimpleNamespace(free=3e9))
-    with pytest.raises(SystemExit, match=r'has 3\.0 GB free, and a new environment takes about 8; make room'):
+    with pytest.raises(SystemExit, match=r'has 3\.0 GB free, and a new environment takes about 8\. Free space'):
         installer.check_machine(distribution, tmp_path / 'new')
     monkeypatch.setattr(sys, 'version_info', (3, 14, 0))
     with pytest.raises(SystemExit, match=r'Python 3\.10 to 3\.13 is needed; .*make install PYTHON='):

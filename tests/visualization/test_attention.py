@@ -34,7 +34,7 @@ def test_the_crop_that_the_network_sees_is_located_in_images_that_are_not_square
     u, v = view.to_inputs((150, 60))
     assert view.to_image((u, v, u, v))[:2] == pytest.approx((150, 60))
     assert view.to_inputs(None) == (32, 32)
-    with pytest.raises(UserError, match=r'position 3,60: the network sees x from 9\d to 22\d and y from 1\d to 14\d'):
+    with pytest.raises(UserError, match=r'position 3,60 is outside .* x from 9\d to 22\d and y from 1\d to 14\d'):
         view.to_inputs((3, 60))
 
 
@@ -111,7 +111,11 @@ def test_the_figure_has_two_panels_for_each_block(gcvit, picture):
         ('gcvit', {'stage': -1}, 'there is no stage -1'),
         ('gcvit', {'stage': 1, 'block': 2}, 'there is no block 2 in stage 1. Expected 0 to 1'),
         ('gcvit', {'stage': 1, 'head': 2}, 'there is no head 2 in stage 1. Expected 0 to 1'),
-        ('gcvit', {'at': (500, 3)}, 'position 500,3: the network sees x from 0 to 120 and y from 0 to 90'),
+        (
+            'gcvit',
+            {'at': (500, 3)},
+            'position 500,3 is outside of the area that the network gets. Choose x from 0 to 120 and y from 0 to 90',
+        ),
         ('lsa', {'stage': 0, 'block': 0}, 'block 0 of stage 0 has ShiftAttention, .* visualize shifts'),
     ],
 )
@@ -122,5 +126,5 @@ def test_invalid_stages_blocks_heads_and_positions_are_rejected(request, picture
 
 def test_backbones_of_other_packages_are_rejected(gcvit, picture, monkeypatch):
     monkeypatch.setitem(gcvit.network._modules, 'backbone', torch.nn.Identity())
-    with pytest.raises(UserError, match=r'the backbone Identity\. Supported are the backbones of mmgcvit'):
+    with pytest.raises(UserError, match=r'the backbone Identity\. Use a model with a backbone of mmgcvit'):
         compute_attention(gcvit, picture)

@@ -96,7 +96,7 @@ def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner, caplog,
     runner.cfg.default_scope = scope
     validate(hook, runner)
     (record,) = caplog.records
-    assert record.getMessage().startswith('drawing of validation images is disabled: ')
+    assert record.getMessage().startswith('the validation images are no longer drawn (')
     assert not shown
 
 

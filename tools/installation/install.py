@@ -195,7 +195,7 @@ def check_machine(distribution: Distribution, venv: Path) -> None:
     free = shutil.disk_usage(existing).free / 1e9
     if existing != venv and free < GIGABYTES_NEEDED:
         raise SystemExit(
-            f'{existing} has {free:.1f} GB free, and a new environment takes about {GIGABYTES_NEEDED}; make room, or '
+            f'{existing} has {free:.1f} GB free, and a new environment takes about {GIGABYTES_NEEDED}. Free space, or '
             "choose another folder: 'make install VENV=/elsewhere/venv'"
         )
 

@@ -35,7 +35,7 @@ OTHER_CATEGORIES = Issue(
 )
 NO_SIZE = Issue('images without a positive width and height', 'Write both in pixels, as integers')
 NOT_LISTED = Issue('annotations of images or categories that the file does not list', 'List them too', stops_run=False)
-NO_OBJECTS = Issue('nothing to train on', "Correct the config's classes, or label objects that are not crowds")
+NO_OBJECTS = Issue('nothing to train on', "Change the config's classes, or label objects whose iscrowd is 0")
 NOT_FINITE = Issue('boxes or areas that are not finite numbers', 'Write bbox as [x, y, width, height], in pixels')
 DEGENERATE_BOXES = Issue(
     'boxes under a pixel in width or height, outside of the image or of area zero',
@@ -72,7 +72,7 @@ def check_content(path: str, content: Any, is_scored: bool, report: Report) -> d
     """
     content = content if isinstance(content, dict) else {}
     if is_scored and 'annotations' not in content:
-        report.notes.append(f'{path} has no annotations, so there is nothing to score against')
+        report.notes.append(f'{path} has no annotations, so predictions on its images cannot be scored')
         content = {**content, 'annotations': []}
     missing = [f'no {name}' for name in KEYS if not isinstance(content.get(name), list)]
     for name, keys in {} if missing else KEYS.items():

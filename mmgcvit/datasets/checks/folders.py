@@ -13,8 +13,8 @@ from .images import OTHER_SIZE, ImageFile, find_missing
 from .report import Issue, Report
 from .sources import get_data_path
 
-NO_IMAGES = Issue('lists no images', 'Correct data_prefix, ann_file, classes or suffixes in the config')
-OTHER_LABELS = Issue('labels that belong to no class', 'Correct the classes or reduce_zero_label in the config')
+NO_IMAGES = Issue('lists no images', 'Change data_prefix, ann_file, classes or suffixes in the config')
+OTHER_LABELS = Issue('labels that belong to no class', 'Change the classes or reduce_zero_label in the config')
 OTHER_ORDER = Issue(
     'class folders in another order than the classes of the config',
     'List the classes in the alphabetical order of their folders, or remove them from the config',

@@ -18,7 +18,7 @@ MISSING = Issue('files that are missing', 'Add them, or remove them from the ann
 UNREADABLE = Issue('images that cannot be read', 'Copy or convert them again, or remove them')
 OTHER_SIZE = Issue(
     'images whose width and height differ from their annotations or segmentation maps',
-    'Correct the annotations, or replace the files',
+    'Change the annotations, or replace the files',
 )
 EXIF_ROTATION = Issue(
     'images whose annotations do not fit after EXIF rotation',

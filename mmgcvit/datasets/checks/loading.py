@@ -66,9 +66,9 @@ class SkipUnreadable(BaseTransform):
             self.unreadable.add(name)
             if len(self.unreadable) > self.max_unreadable:
                 raise TooManyUnreadableError(
-                    f'{name} cannot be loaded ({reason}). It is unreadable file number {self.max_unreadable + 1}, and '
-                    f'data_checks.unreadable_images allows {self.max_unreadable}. Repair or remove the files that '
-                    "'mmgcvit check-data CONFIG' lists, or raise the limit"
+                    f'{name} cannot be loaded ({reason}). With this file, {len(self.unreadable)} could not be loaded, '
+                    f"and at most {self.max_unreadable} are allowed. 'mmgcvit check-data CONFIG' lists them: repair or "
+                    'remove them. Or allow more with --cfg-options data_checks.unreadable_images=N'
                 )
             message = f'{name} cannot be loaded ({reason}) and is replaced by another sample'
             # Log with level ERROR, because ranks other than 0 print nothing below it.

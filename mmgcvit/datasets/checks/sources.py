@@ -27,7 +27,9 @@ def get_check_settings(cfg: Config) -> dict[str, int]:
     settings = dict(cfg.get('data_checks') or {})
     invalid = {name: n for name, n in settings.items() if name not in DEFAULTS or type(n) is not int or n < 0}
     if invalid:
-        raise UserError(f'data_checks={invalid}: expected integers of at least 0 for {" and ".join(DEFAULTS)}')
+        raise UserError(
+            f'data_checks={invalid}: expected the keys {" and ".join(map(repr, DEFAULTS))}, with integers of at least 0'
+        )
     return DEFAULTS | settings
 
 
@@ -102,7 +104,7 @@ def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
         root = Path(next(iter(missing.values())).get('data_root') or '.').absolute()
         paths = '\n'.join(f'    {path}' for path in missing)
         digits = next((folder for folder in (root, *root.parents) if folder.name == 'digits'), None)
-        advice = f"docs/data.md describes how to get it. If it is elsewhere, link it: 'ln -s /where/it/is {root}'."
+        advice = f'docs/data.md says how to get it. If it is in another folder: ln -s /path/to/that/folder {root}'
         advice = f"'mmgcvit digits {digits}' makes it in seconds." if digits else advice
         raise UserError(f'The dataset is not at {root}. Missing:\n{paths}\n{advice}')
 

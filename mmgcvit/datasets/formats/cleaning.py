@@ -39,9 +39,11 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
     count = f'{format_count(len(problems), "problem")} in {format_count(num_images, "image")}'
     named = escape_controls('\n  '.join(['', *problems[:MAX_NAMED], *more]))
     too_many = len(problems) > MAX_UNUSABLE * (num_images + num_annotation_problems)
-    if too_many or not all(split.image_names for split in dataset.splits.values()):
-        raise UserError(f'{dataset.folder}: {count}. At most a tenth is left out. Correct or remove these:{named}')
-    dataset.notes.append(f'{count}. Only these images, files or lines are left out:{named}')
+    empty = [name for name, split in dataset.splits.items() if not split.image_names]
+    if too_many or empty:
+        limit = f'No image of {empty[0]} can be used' if empty else 'mmgcvit leaves out at most a tenth of the data'
+        raise UserError(f'{dataset.folder}: {count}. {limit}. Repair or remove these:{named}')
+    dataset.notes.append(f'{count}. Left out are only these images and annotations:{named}')
 
 
 def leave_out_boxes(split: Split) -> list[str]:

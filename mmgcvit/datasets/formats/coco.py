@@ -36,9 +36,9 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
     files = {find_split(file) or 'train': file for file in contents}
     if 'train' not in files or len(files) < len(contents):
         raise UserError(
-            f'{folder} has the COCO annotation files {shorten([*map(str, contents)])}. Expected one with '
-            'the word train in its name or folder, and at most one each with the words val and test, for example '
-            'train.json. Rename the files, or move some of them out of the folder'
+            f"{folder} has the COCO annotation files {shorten([*map(str, contents)])}. Expected one with 'train' in "
+            "its name or folder, for example train.json, and at most one each with 'val' and 'test'. Rename the files, "
+            'or move some of them out of the folder'
         )
     classes = [category['name'] for category in drop_root_category(contents[files['train']])]
     splits = {}
@@ -70,7 +70,7 @@ def normalize(content: dict[str, Any], classes: list[str]) -> dict[str, Any]:
 
 
 def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path:
-    """Return the folder that has most of the first images in a file's list.
+    """Look for the first images of a file's list in each folder. Return the folder that has the largest number of them.
 
     If several folders have as many, prefer one that is named after the file's split.
     """
@@ -86,6 +86,6 @@ def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path
     if not rate(best)[0]:
         raise UserError(
             f'{folder} has none of the images that {folder / file} lists ({shorten(names) or "no images"}). Add the '
-            'files, or change file_name in the annotations'
+            "images, or change 'file_name' in the annotations"
         )
     return best.resolve()

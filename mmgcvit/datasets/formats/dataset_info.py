@@ -117,7 +117,8 @@ class DatasetInfo:
         """
         if 'train' not in self.splits:
             raise UserError(
-                f'{self.folder} has images for {" and ".join(self.splits)}, but none for training. Add a train split'
+                f'{self.folder} has images for {" and ".join(self.splits)}, but none for training. Add images for '
+                'training (docs/custom_dataset.md)'
             )
         if 'val' in self.splits:
             return

@@ -56,8 +56,8 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         format_files = {'YOLO': yolo, 'Pascal VOC': files['.xml'], 'COCO': list(coco)}
         names = '; '.join(f'{name}: {shorten([*map(str, paths)], 2)}' for name, paths in format_files.items() if paths)
         raise UserError(
-            f'{folder} has annotations in several formats or places ({names}). Keep one, and move the other files '
-            'out of the folder'
+            f'{folder} has annotations in several formats or places ({names}). Keep one of them, and move the other '
+            'annotations out of the folder'
         )
     if yolo:
         dataset = read_yolo(folder, folder / yolo[0])

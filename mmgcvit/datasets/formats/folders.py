@@ -42,6 +42,8 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[
             else:
                 labels |= image_labels
                 splits[find_split(file.parent) or 'train'].content.append((str(file), str(map_file)))
+    values = [*map(str, sorted(labels))]
+    values = ' and '.join(values) if len(values) < 3 else shorten(values, 8)
     labels -= {IGNORE_INDEX}
     notes = []
     if names is None:
@@ -49,10 +51,13 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[
         notes = ['the classes have no names. To name them, write classes.txt with a name on each line']
     # If there are no splits, no map can be used, and leave_out_unusable raises an error.
     if splits and not 0 < max(labels, default=0) < len(names):
+        advice = 'Change the pixels, or the names in classes.txt'
+        if values == '0 and 255':
+            advice = 'To replace 255 by 1: PIL.Image.open(file).point(lambda value: value // 255).save(new_file)'
         raise UserError(
-            f'{folder}: the pixels of the segmentation maps have the values {sorted(labels)}, and the classes are '
-            f'{shorten(names, 8)}. Expected 0 for the first class, 1 for the second, and so on; pixels of 255 are '
-            'ignored. To replace 255 by 1: PIL.Image.open(file).point(lambda value: value // 255).save(new_file)'
+            f'{folder}: the pixels of the segmentation maps have the values {values}, and the classes are '
+            f'{shorten(names, 8)}. Expected 0 for the first class, 1 for the second, and so on. Pixels of 255 are '
+            f'ignored. {advice}'
         )
     dataset = DatasetInfo(folder, 'segmentation maps', ('labels',), tuple(names), dict(splits), notes, problems)
     dataset.add_empty_classes({name for label, name in enumerate(names) if label in labels})

@@ -49,7 +49,7 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
     def read_image(file: Path) -> AnnotatedImage:
         root, objects = roots[file], []
         if file.stem not in images:
-            raise UserError(f'{folder / file}: there is no image of this name in {folder}')
+            raise UserError(f'{folder / file}: no image in {folder} has this name')
         # Prefer images next to the XML file or in JPEGImages, because segmentation maps may have the same names.
         image = folder / max(
             images[file.stem], key=lambda path: (path.parent == file.parent, 'JPEGImages' in path.parts)

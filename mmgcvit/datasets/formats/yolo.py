@@ -30,7 +30,7 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
     except yaml.YAMLError as error:
         raise UserError(f'{yaml_file} is not valid YAML ({" ".join(str(error).split())})') from None
     if not isinstance(settings, dict) or not settings.get('train'):
-        raise UserError(f'{yaml_file} has no folder of training images. Add one, for example "train: images/train"')
+        raise UserError(f'{yaml_file} names no folder of training images. Add one, for example "train: images/train"')
     names = read_names(settings, yaml_file)
     # `path` is often a folder of another machine. Then the images are next to data.yaml.
     root = yaml_file.parent / str(settings.get('path') or '')
@@ -43,7 +43,7 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
             # Labelling tools name folders for val and test in data.yaml even if they write none.
             if split == 'train':
                 raise
-            notes.append(f'{error}; {split} is left out')
+            notes.append(f'{split} is left out: {error}')
 
     def read_image(path: Path) -> AnnotatedImage:
         (_, size), file = read_sizes(path), find_label_file(path)
@@ -73,11 +73,17 @@ def read_names(settings: dict[str, Any], file: Path) -> list[str]:
     names = names if isinstance(names, list) else []
     # YAML parses yes and no as booleans.
     are_names = all(isinstance(name, (str, int, float)) and not isinstance(name, bool) for name in names)
-    if not names or not are_names or not len({*names}) == len(names) == settings.get('nc', len(names)):
+    problem = f"{file}: 'names' is {str(setting)[:60]}"
+    if not names or not are_names or len({*names}) != len(names):
+        hint = '' if not names or are_names else '. Put a name such as yes, no or null in quotes'
         raise UserError(
-            f'{file}: names is {str(setting)[:60]}, and nc is {settings.get("nc")}. Expected a list of different '
-            'names, one for each class, for example "names: [cat, dog]". nc is optional. If set, it must be the '
-            'number of names. If a class is called yes, no or null, put its name in quotes'
+            f'{problem}. Expected a list of names without repetitions, for example "names: [cat, dog]"{hint}'
+        )
+    num_classes = settings.get('nc', len(names))
+    if num_classes != len(names):
+        raise UserError(
+            f"{problem}, and 'nc' is {num_classes}. 'nc' must be the number of names, here {len(names)}. Change 'nc' "
+            "or 'names'"
         )
     return [*map(str, names)]
 
@@ -92,7 +98,17 @@ def list_images(root: Path, sources: Any, yaml_file: Path) -> list[Path]:
         elif path.is_file():
             images += [find_path(path.parent, line.strip()) for line in read_text(path).splitlines() if line.strip()]
     if not any(path.is_file() for path in images):
-        raise UserError(f'{yaml_file}: the images {shorten([*map(str, images)]) or sources} are not in {root}')
+        named = sources if isinstance(sources, list) else [sources]
+        absent = [str(name) for name in named if not find_path(root, str(name)).exists()]
+        problem = 'which contains no images'
+        if absent:
+            problem = f'which does not exist in {root}'
+        elif images:
+            problem = f'which lists images that do not exist ({shorten([*map(str, images)])})'
+        raise UserError(
+            f'{yaml_file} names {shorten(absent or [*map(str, named)])}, {problem}. Change {yaml_file}, or add the '
+            'images'
+        )
     return images
 
 

@@ -34,11 +34,16 @@ class ExactResumeHook(Hook):
         # mmengine also calls this method if load_from is set without resume.
         if not runner._resume:
             return
-        meta = checkpoint.get('meta', {})
-        if not {'epoch', 'iter'} <= meta.keys() or not {'optimizer', 'message_hub'} <= checkpoint.keys():
+        is_missing = {
+            'optimizer state': 'optimizer' not in checkpoint,
+            "log ('message_hub')": 'message_hub' not in checkpoint,
+            'iteration number': not {'epoch', 'iter'} <= checkpoint.get('meta', {}).keys(),
+        }
+        if any(is_missing.values()):
+            missing = ' and no '.join(name for name, missing in is_missing.items() if missing)
             raise CheckpointError(
-                'the checkpoint has no optimizer state, no message hub or no iteration number. A run needs all three '
-                'to resume. To start a new run from the weights, remove --resume and set load_from in the config'
+                f'{runner._load_from} has no {missing}, so a run cannot resume from it. To start a new run from its '
+                f'weights, replace --resume by --cfg-options load_from={runner._load_from}'
             )
         restore_histories(checkpoint['message_hub'])
 

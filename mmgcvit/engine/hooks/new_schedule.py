@@ -30,9 +30,9 @@ class NewScheduleHook(Hook):
         is_by_epoch = 'max_epochs' in runner.cfg.train_cfg
         unit = 'epoch' if is_by_epoch else 'iteration'
         length = runner.cfg.train_cfg['max_epochs' if is_by_epoch else 'max_iters']
-        # Undo the schedulers' changes. Each parameter group keeps its first values as initial_lr, initial_momentum, ...
+        # Undo the changes of schedulers, which keep the first values as initial_lr, initial_momentum, ...
         for group, lr in zip(runner.optim_wrapper.param_groups, self.lrs, strict=True):
-            group.update(lr=lr, initial_lr=lr)
+            group.update({name: lr for name in ('lr', 'initial_lr') if name in group})
             initial = {name: value for name, value in group.items() if name.startswith('initial_')}
             group.update({name.removeprefix('initial_'): value for name, value in initial.items()})
         if self.param_scheduler is None:

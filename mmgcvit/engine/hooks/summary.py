@@ -36,13 +36,14 @@ class SummaryHook(Hook):
         length = runner.cfg.train_cfg[f'max_{unit}']
         if done >= length:
             longer = f'To train longer, raise train_cfg.max_{unit}, or --epochs if you train with --data'
-            runner.logger.warning(f'this run has already trained {done} of {length} {unit}. {longer}')
+            label = 'epochs' if unit == 'epochs' else 'iterations'
+            runner.logger.warning(f'this run has already trained {done} of {length} {label}. {longer}')
 
     @master_only
     def after_train(self, runner: Runner) -> None:
         skipped = runner.message_hub.runtime_info.get(SKIPPED_STEPS)
         lines = (
-            [f'{skipped} training steps were skipped, because the loss or gradients were NaN or infinite']
+            [f'skipped training steps, because the loss or gradients were NaN or infinite: {skipped}']
             if skipped
             else []
         )

@@ -1,7 +1,7 @@
 """Convolutional modules of GC ViT: FusedMBConv, and the downsampler and stem that use it (paper, section 2).
 
 Shapes: B batch, H x W feature map, C channels. SqueezeExcite and FusedMBConv take NCHW maps. Downsampler and stem
-return channels-last maps.
+return NHWC maps.
 """
 
 import torch
@@ -86,7 +86,9 @@ class Stem(nn.Module):
 
     def __init__(self, in_channels: int, embed_dims: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(in_channels, embed_dims, 3, stride=2, padding=1)  # autocast casts this one itself
+        self.proj = nn.Conv2d(
+            in_channels, embed_dims, 3, stride=2, padding=1
+        )  # torch's own, whose weight autocast casts
         self.downsample = self.downsampler_type(embed_dims, embed_dims)
 
     def compute_max_numel(self, size: tuple[int, int]) -> int:

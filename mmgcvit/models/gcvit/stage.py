@@ -12,7 +12,7 @@ from ..layers.arguments import Window
 from ..layers.attention import expand_queries
 from ..layers.autocast import cast_weights_together
 from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, checkpoint_block
-from ..layers.position import gather_biases
+from ..layers.position import compute_biases
 from ..layers.windows import count_windows
 from .attention import GlobalWindowAttention, LocalWindowAttention
 from .global_query import GlobalQueryGenerator
@@ -104,7 +104,7 @@ class Stage(nn.Module):
         """Apply the blocks to a map (B, H, W, C)."""
         # All blocks of the stage and all windows of an image share one query. The paper repeats it B* = B x N* times.
         q_global = expand_queries(self.global_query(x), count_windows(x.shape[1:3], self.window_size))
-        biases = gather_biases([block.attn.position for block in self.blocks])
+        biases = compute_biases([block.attn.position for block in self.blocks])  # (nH, N, N) of each block
         for block, bias in zip(self.blocks, biases, strict=True):
             x = checkpoint_block(block, x, q_global, bias) if self.with_cp else block(x, q_global, bias)
         return x

@@ -13,7 +13,7 @@ from torch import Tensor
 from .autocast import cast_for_autocast
 from .learnable_bias import attend_with_learnable_bias, supports_learnable_bias
 from .tracing import is_exporting
-from .windows import windows_as_batch
+from .windows import fold_windows_into_batch
 
 try:
     from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -67,7 +67,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
         return compute_attention_weights(q, k, bias) @ v
     if is_exporting():
         return F.scaled_dot_product_attention(q, k, v, bias)  # broadcasts a tensor that all windows share
-    queries, keys, values = (windows_as_batch(x, num_windows) for x in (q, k, v))
+    queries, keys, values = (fold_windows_into_batch(x, num_windows) for x in (q, k, v))
     if bias is not None:
         # Give the bias four dimensions. With three, torch silently uses a slower kernel on CPUs.
         bias = bias.unsqueeze(0) if bias.ndim == 3 else bias.expand(batch, *bias.shape).flatten(0, 1)
@@ -87,9 +87,9 @@ def compute_attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) 
 def expand_queries(q: Tensor, num_windows: int) -> Tensor:
     """Prepare queries that all windows of an image share, once for several calls of :func:`attend`.
 
-    On CUDA (B, nH, N, d) becomes (B, nW, nH, N, d), since kernels need a copy for each window. On CPUs and in exports
-    the shape stays: exported graphs serve any number of windows. Tokens come before heads in memory, which makes the
-    backward pass faster.
+    On CUDA (B, nH, N, d) becomes (B, nW, nH, N, d), since kernels need a copy for each window. On CPUs
+    the shape stays. It also stays in exports, since an exported graph must work for any number of windows. Tokens come
+    before heads in memory, which makes the backward pass faster.
     """
     q = cast_for_autocast(q).transpose(1, 2)  # tokens before heads in memory, as in a projection's output
     if q.device.type != 'cuda' or is_exporting():
@@ -100,9 +100,10 @@ def expand_queries(q: Tensor, num_windows: int) -> Tensor:
 def get_backends(device_type: str, dtype: torch.dtype, has_bias: bool) -> 'list[SDPBackend]':
     """Return the allowed backends of ``scaled_dot_product_attention``, best first; an empty list keeps torch's choice.
 
-    On CUDA: flash, unless there is a bias, which it does not support; memory-efficient, the only fused kernel with a
-    gradient for a bias; math for inputs that the others reject (float64, odd head dimensions). cuDNN, which torch
-    prefers on recent GPUs, is excluded: it plans 0.06 to 1 s for each new number of windows; detection has many.
+    On CUDA: flash, unless there is a bias or the dtype is float32, which it does not support; memory-efficient, the
+    only fused kernel with a gradient for a bias; math for inputs that the others reject, such as float64. cuDNN, which
+    torch prefers on recent GPUs, is excluded: it spends 0.06 to 1 s on a plan for each new number of windows, and
+    detection has many such numbers because image sizes vary.
     """
     if device_type != 'cuda':
         return []
@@ -128,8 +129,8 @@ def is_backend_excluded() -> bool:
 
 
 # torch.compile evaluates this function once, at compile time. torch.compiler.assume_constant_result sets the same
-# attribute, but imports the compiler. Callers use a second name, since older compilers replace the function's global
-# name by the result.
+# attribute, but imports the compiler. Older versions of torch.compile overwrite the global variable
+# is_backend_excluded with the result, so callers use the alias has_user_backends.
 is_backend_excluded._dynamo_marked_constant = True
 has_user_backends = is_backend_excluded
 

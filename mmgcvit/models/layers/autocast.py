@@ -6,7 +6,7 @@ block (:func:`cast_weights_together`), and residual connections need no cast (:f
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, ClassVar
 
@@ -32,8 +32,9 @@ def get_autocast_dtype(device_type: str) -> torch.dtype | None:
 
 
 def cast_for_autocast(x: Tensor) -> Tensor:
-    """Cast a tensor to the dtype in which autocast computes linear layers, if autocast is on."""
-    return x.to(get_autocast_dtype(x.device.type) or x.dtype)
+    """Cast a tensor to the dtype in which autocast computes linear layers. Autocast leaves float64 as it is."""
+    dtype = None if x.dtype == torch.float64 else get_autocast_dtype(x.device.type)
+    return x.to(dtype or x.dtype)
 
 
 def cast_weights_together(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -47,7 +48,8 @@ def cast_weights_together(forward: Callable[..., Tensor]) -> Callable[..., Tenso
         if get_autocast_dtype(x.device.type) is None or is_tracing():
             return forward(module, x, *args, **kwargs)
         layers = [layer for layer in module.modules() if getattr(layer, 'reads_cast_weights', False)]
-        weights = [weight for layer in layers for weight in layer.parameters(recurse=False)]
+        # As autocast does, cast float32 only.
+        weights = [x for layer in layers for x in layer.parameters(recurse=False) if x.dtype == torch.float32]
         cast_weights = CastTogether.apply(*weights) if weights else ()
         token = CAST_WEIGHTS.set(dict(zip(weights, cast_weights, strict=True)))
         try:
@@ -60,10 +62,12 @@ def cast_weights_together(forward: Callable[..., Tensor]) -> Callable[..., Tenso
 
 def get_weights(layer: nn.Module) -> tuple[Tensor, Tensor | None]:
     """Return the weight and bias of a layer: their cast copies inside :func:`cast_weights_together`."""
-    # Inside torch.autocast(enabled=False), layers need the original weights.
-    is_off = is_tracing() or get_autocast_dtype(layer.weight.device.type) is None
-    copies = {} if is_off else CAST_WEIGHTS.get({})
-    return copies.get(layer.weight, layer.weight), copies.get(layer.bias, layer.bias)
+    copies = {} if is_tracing() else CAST_WEIGHTS.get({})
+    weight, bias = copies.get(layer.weight, layer.weight), copies.get(layer.bias, layer.bias)
+    # A part of the module may have turned autocast off, or chosen another dtype.
+    if copies and weight.dtype != get_autocast_dtype(weight.device.type):
+        return layer.weight, layer.bias
+    return weight, bias
 
 
 class Conv2d(nn.Conv2d):
@@ -76,13 +80,13 @@ class Conv2d(nn.Conv2d):
 
 
 class CastTogether(torch.autograd.Function):
-    """Cast tensors to autocast's dtype in one kernel, and their gradients back in another."""
+    """Cast float32 tensors to autocast's dtype in one kernel, and their gradients back in another."""
 
     @staticmethod
     def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.dtype = tensors[0].dtype
         outputs = cast_together(tensors, get_autocast_dtype(tensors[0].device.type))
-        # Frozen weights get no gradients.
+        # Unused and frozen weights get no gradients, as without this function.
+        ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(
             *(x for x, needs_grad in zip(outputs, ctx.needs_input_grad, strict=True) if not needs_grad)
         )
@@ -90,14 +94,16 @@ class CastTogether(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
-        return cast_together(grads, ctx.dtype)
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        cast_grads = iter(cast_together([grad for grad in grads if grad is not None], torch.float32))
+        return tuple(None if grad is None else next(cast_grads) for grad in grads)
 
 
-def cast_together(tensors: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ...]:
+def cast_together(tensors: Sequence[Tensor], dtype: torch.dtype) -> tuple[Tensor, ...]:
     """Cast tensors to a dtype in one kernel (before torch 2.4, in one kernel for each tensor)."""
     outputs = tuple(torch.empty_like(tensor, dtype=dtype) for tensor in tensors)
-    torch._foreach_copy_(outputs, tensors)
+    if outputs:
+        torch._foreach_copy_(outputs, tensors)
     return outputs
 
 

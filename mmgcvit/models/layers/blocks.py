@@ -57,21 +57,18 @@ class Mlp(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """A learned factor for each channel, ``gamma`` (CaiT, arXiv 2103.17239): (..., C) or (..., 1) to (..., C)."""
+    """A learned factor for each channel, ``gamma`` (C,) (CaiT, arXiv 2103.17239), used by ResidualConnection."""
 
     def __init__(self, embed_dims: int, init_value: float) -> None:
         super().__init__()
         self.gamma = nn.Parameter(torch.full((embed_dims,), init_value))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.gamma
-
 
 class ResidualConnection(nn.Module):
-    """Add a branch to the residual stream: x + drop_path(layer_scale(branch)).
+    """Add a branch to the residual stream: x + drop_path * gamma * branch.
 
-    Drop path and layer scale only multiply the branch. Their factors are multiplied first, so that one kernel computes
-    x + branch * factors and the branch is read once.
+    drop_path has a random factor for each image, gamma is the layer scale. These two are multiplied first, so that one
+    kernel computes x + branch * factors and the branch is read once.
 
     Args:
         embed_dims: C.
@@ -91,9 +88,11 @@ class ResidualConnection(nn.Module):
 
     def compute_factors(self, x: Tensor) -> Tensor | None:
         """Return the factors of the branch, (C,), (B, 1, 1, 1) or (B, 1, 1, C); None if they would all be 1."""
-        if self.training and self.drop_path_rate:
-            return self.layer_scale(draw_drop_path(x, self.drop_path_rate))
-        return self.layer_scale.gamma if isinstance(self.layer_scale, LayerScale) else None
+        gamma = self.layer_scale.gamma if isinstance(self.layer_scale, LayerScale) else None
+        drop_path = draw_drop_path(x, self.drop_path_rate) if self.training and self.drop_path_rate else None
+        if gamma is None or drop_path is None:
+            return drop_path if gamma is None else gamma
+        return drop_path * gamma
 
 
 def draw_drop_path(x: Tensor, drop_path_rate: float) -> Tensor:

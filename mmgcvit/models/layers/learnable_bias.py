@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .tracing import is_exporting
-from .windows import windows_as_batch
+from .windows import fold_windows_into_batch
 
 # How many scores the backward pass computes at a time: 1 MB in float32, which fits the cache of a core.
 CHUNK_SCORES = 1 << 18
@@ -39,7 +39,7 @@ def attend_with_learnable_bias(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) ->
 def attend_forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Return the output of attention (B, nW, nH, N, d) and the log-sum-exp of the scores (B, nW, nH, N)."""
     shape, kernel = k.shape[:2], torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    operands = (windows_as_batch(x, k.shape[1]) for x in (q, k, v))
+    operands = (fold_windows_into_batch(x, k.shape[1]) for x in (q, k, v))
     out, logsumexp = kernel(*operands, attn_mask=bias.unsqueeze(0))
     return out.unflatten(0, shape), logsumexp.unflatten(0, shape)
 
@@ -108,7 +108,7 @@ def backward(ctx: Any, grad_out: Tensor, grad_logsumexp: Tensor) -> tuple[Tensor
 def fake_forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Allocate the outputs of :func:`attend_forward` for torch.compile (fake kernel). ``out`` has the strides of q."""
     batch, num_windows, num_heads, num_tokens, _ = k.shape
-    out = torch.empty_like(windows_as_batch(q, num_windows))
+    out = torch.empty_like(fold_windows_into_batch(q, num_windows))
     logsumexp = k.new_empty(
         batch, num_windows, num_tokens, num_heads, dtype=torch.promote_types(k.dtype, torch.float32)
     )

@@ -110,32 +110,35 @@ class RelativePositionBias(GridTable):
 
     def forward(self) -> Tensor:
         """Look the bias up in the table: (nH, N, N), indexed [head, query, key]."""
-        (bias,) = gather_biases([self])
-        return bias
+        table = self.relative_position_bias_table
+        return table[self.compute_index(self.window_size, table.device)].permute(2, 0, 1)
 
 
-def gather_biases(positions: Sequence[RelativePositionBias]) -> Iterator[Tensor]:
-    """Yield the bias (nH, N, N) of each module; under autocast, in autocast's dtype. All modules have the same window.
+def compute_biases(positions: Sequence[RelativePositionBias]) -> Iterator[Tensor]:
+    """Yield ``position()`` for each module, in a few kernels. All modules have the same window.
 
-    Biases of up to :data:`GATHERED_BYTES` in total are looked up together. One by one, the lookups would be an eighth
-    of the kernels of GC ViT's training step.
+    Under autocast, the biases have autocast's dtype. Biases of up to :data:`GATHERED_BYTES` in total are looked up
+    together. One by one, the lookups would be an eighth of the kernels of GC ViT's training step.
     """
     index = get_constant(make_index, positions[0].window_size, like=positions[0].relative_position_bias_table)
     chunk_size = max(GATHERED_BYTES // (4 * index.numel() * positions[0].num_heads), 1)
     for i in range(0, len(positions), chunk_size):
-        tables = torch.stack([position.relative_position_bias_table for position in positions[i : i + chunk_size]])
+        parameters = [position.relative_position_bias_table for position in positions[i : i + chunk_size]]
+        tables = torch.stack(parameters)
         # (modules, heads, offsets): 3 to 5 times faster than a lookup in (modules, offsets, heads).
         tables = tables.transpose(1, 2).contiguous()
         biases = tables.index_select(2, index.flatten()).unflatten(2, index.shape)  # tables[:, :, index]
         # Cast after the lookup, since its gradient sums up to N values for each offset, which needs float32.
         biases = cast_for_autocast(biases)
-        yield from biases[..., : len(index)].unbind()  # without the padded keys, but with their stride
+        biases = biases[..., : len(index)].unbind()  # without the padded keys, but with their stride
+        # A frozen block must not get a gradient because others of its stage are trained.
+        yield from (x if table.requires_grad else x.detach() for table, x in zip(parameters, biases, strict=True))
 
 
 def make_index(window_size: Window, device: torch.device) -> Tensor:
     """Return the index (N, N). On CUDA keys are added until their number is a multiple of ``ALIGNMENT``.
 
-    The added keys have row 0 of the table. :func:`gather_biases` removes them and keeps the aligned stride.
+    The added keys have row 0 of the table. :func:`compute_biases` removes them and keeps the aligned stride.
     """
     index = RelativePositionBias.compute_index(window_size, device)
     return F.pad(index, (0, -index.shape[1] % ALIGNMENT)) if device.type == 'cuda' else index

@@ -62,7 +62,7 @@ def unpad(x: Tensor, size: tuple[int, int]) -> Tensor:
     return cropped.clone(memory_format=torch.contiguous_format) if is_tracing() else cropped
 
 
-def windows_as_batch(x: Tensor, num_windows: int) -> Tensor:
+def fold_windows_into_batch(x: Tensor, num_windows: int) -> Tensor:
     """Merge images and windows into a batch for the attention kernels: (B, nW or 1, nH, N, d) to (B*nW, nH, N, d).
 
     A window dimension of 1 is expanded to ``num_windows`` (a copy if B > 1). In memory tokens come before heads. This

@@ -7,6 +7,7 @@ from torch import nn
 from mmgcvit.models.layers import ResidualConnection
 from mmgcvit.models.layers.autocast import cast_weights_together
 from mmgcvit.models.layers.blocks import LayerNorm, Mlp
+from mmgcvit.models.layers.cpu import Linear
 
 from ...conftest import HALF_DTYPES
 
@@ -26,7 +27,7 @@ def test_residual_connection_equals_its_formula(layer_scale, device):
 
     def compute(x, branch):
         factors = torch.empty(16, 1, 1, 1, device=device).bernoulli_(0.5) / 0.5 if join.training else 1
-        return x + join.layer_scale(branch) * factors
+        return x + branch * (join.layer_scale.gamma if layer_scale else 1) * factors
 
     join = ResidualConnection(4, layer_scale, drop_path_rate=0.5).to(device)
     for training in (True, False):
@@ -75,12 +76,23 @@ def test_a_part_without_autocast_computes_in_float32(inner, device):
         torch.testing.assert_close(part(x, scale=1), expected, atol=0, rtol=0)
 
 
-def test_frozen_weights_are_cast_without_a_gradient(device):
+def test_frozen_and_unused_weights_get_no_gradients(device):
     part, x = Part(Mlp(4, 8), enabled=True).to(device), torch.randn(2, 3, 3, 4, device=device)
+    part.inner.unused = Linear(4, 4).to(device)
     part.inner.fc1.requires_grad_(False)
     need_gradients = []
     part.inner.act.register_forward_hook(lambda layer, inputs, output: need_gradients.append(output.requires_grad))
     with torch.autocast(device, torch.bfloat16):
         part(x).float().sum().backward()
     assert need_gradients == [False]
-    assert [parameter.grad is not None for parameter in part.parameters()] == [False, False, True, True]
+    with_gradient = [name for name, parameter in part.named_parameters() if parameter.grad is not None]
+    assert with_gradient == ['inner.fc2.weight', 'inner.fc2.bias']
+
+
+def test_a_part_may_choose_another_dtype_and_float64_stays(device):
+    part, x = Part(Mlp(4, 8), enabled=True).to(device), torch.randn(2, 3, 3, 4, device=device)
+    with torch.autocast(device, torch.bfloat16):
+        expected = part(x)
+    with torch.autocast(device, torch.float16):  # the part computes in bfloat16
+        assert torch.equal(part(x), expected)
+        assert part.double()(x.double()).dtype is torch.float64
