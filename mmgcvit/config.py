@@ -74,8 +74,8 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     """Read a config and override settings by their dotted names.
 
     Raises:
-        UserError: The config does not exist or raises an error. Or an option would have no effect, because mmengine
-            reads no setting of this name, or because it is a Python variable that the config has already used.
+        UserError: The config does not exist or raises an error; mmengine reads no setting with the name of an option;
+            or an option names a variable of the config, whose value the config has already used.
     """
     check_config(path)
     from mmengine.config import Config
@@ -194,7 +194,7 @@ def parse_config(text: Any) -> dict[str, Any] | None:
     except (SyntaxError, ValueError, TypeError, AttributeError, IndexError, RecursionError, MemoryError):
         return None
     settings = {name: values[name] for name in values if name in list_known_keys()}
-    # mmengine's Runner moves data_preprocessor into the model.
+    # mmengine's Runner copies data_preprocessor into the model. Move it, to compare configs.
     if isinstance(settings.get('model'), dict) and 'data_preprocessor' in settings:
         settings['model'].setdefault('data_preprocessor', settings.pop('data_preprocessor'))
     return settings

@@ -85,7 +85,7 @@ def test_error_of_a_broken_config_names_file_and_line(tmp_path):
         ('a = (', "SyntaxError: '(' was never closed"),
         (
             "custom_imports = dict(imports=['no_such'])",
-            'it imports no_such, which Python does not find. Set PYTHONPATH',
+            'it imports no_such, which Python does not find. Add the folder that contains',
         ),
         ("_base_ = 'mmseg::upernet/none.py'", 'mmseg/.mim/configs/upernet/none.py" does not exist'),
         ("_base_ = 'mmyolo::yolo/none.py'", 'ModuleNotFoundError: mmyolo is not installed'),
@@ -93,7 +93,7 @@ def test_error_of_a_broken_config_names_file_and_line(tmp_path):
         path.write_text(content)
         with pytest.raises(UserError) as error:
             read_config(path)
-        assert str(error.value).startswith(f'{path}: it i')
+        assert str(error.value).startswith(f'{path}: it ')
         assert reason in str(error.value)
         assert '\n' not in str(error.value)
 

@@ -47,7 +47,8 @@ def main(args: argparse.Namespace) -> int | None:
         raise UserError(f'--contact-sheet {sheet}: expected a name that ends in {" or ".join(SHEET_SUFFIXES)}')
     if sheet is not None and not sheet.absolute().parent.is_dir():
         raise UserError(
-            f'--contact-sheet {sheet}: there is no folder {sheet.parent}. Create it, or choose another file'
+            f'--contact-sheet {sheet}: the folder {str(sheet.parent)!r} does not exist. Create it, or choose another '
+            'path'
         )
     options = parse_cfg_options(args.cfg_options)
     if not Path(args.config).is_dir():

@@ -59,7 +59,8 @@ def main(args: argparse.Namespace) -> None:
     settings = (cfg.get(loader_key) or {}).get('dataset')
     if not settings:
         raise UserError(
-            f'{model_files.config} has no {loader_key} with a dataset. Add it, or choose another --split (val or test)'
+            f'{model_files.config} has no {loader_key}, or no dataset in it. Add one, or use --split '
+            f'{"val" if args.split == "test" else "test"}'
         )
     with silence_output():
         dataset = build_dataset(settings, model.scope)

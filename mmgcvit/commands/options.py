@@ -195,6 +195,6 @@ def report_write_errors(target: Path) -> Iterator[None]:
         yield
     except Exception as error:  # torch and safetensors raise exceptions of their own types.
         raise UserError(
-            f'{target} could not be written ({get_first_line(error)}). If the disk is full, free some space. '
-            'Otherwise, choose another folder'
+            f'{target} could not be written ({get_first_line(error)}). If the disk is full, free some space, or '
+            'write the file to another folder'
         ) from None

@@ -82,7 +82,7 @@ def main(args: argparse.Namespace) -> None:
     if not patterns:
         hint = '. Everything after --classes is read as a class. Put INPUT before --classes' if args.classes else ''
         raise UserError(
-            f'no INPUT given. After CONFIG [CHECKPOINT], pass images, videos, folders or patterns such as '
+            f'no INPUT given. After {args.checkpoint or args.config}, pass images, videos, folders or patterns such as '
             f'"photos/*.jpg"{hint}'
         )
     inputs = find_inputs(patterns)

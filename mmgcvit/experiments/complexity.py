@@ -3,18 +3,15 @@
 torch's FlopCounterMode counts linear layers, convolutions and the matrix products of attention, but not norms,
 activations, resizing, RoIAlign and the sampling of deformable attention. Models run on torch's meta device, which
 computes only the shapes of tensors, so that large images take little time and memory. The transformers of the DETR and
-MaskFormer families also need the values of tensors, so they run on the CPU. They run inside
-:func:`avoid_fused_attention`, because FlopCounterMode does not count the CPU's fused attention kernel.
+MaskFormer families also need the values of tensors, so they run on the CPU.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import UserError
@@ -102,8 +99,7 @@ def is_part_of_transformer(model: nn.Module, child: str) -> bool:
 
 def run_maskformer_head(head: nn.Module, feats: tuple[Tensor, ...]) -> object:
     """Run the pixel decoder and decoder of a MaskFormer head on the CPU, on zeros of the feature maps' shapes."""
-    with avoid_fused_attention():
-        return head([torch.zeros(feat.shape) for feat in feats], [])
+    return head([torch.zeros(feat.shape) for feat in feats], [])
 
 
 def run_detr_transformer(model: nn.Module, feats: tuple[Tensor, ...]) -> object:
@@ -113,18 +109,7 @@ def run_detr_transformer(model: nn.Module, feats: tuple[Tensor, ...]) -> object:
     size = tuple(8 * side for side in feats[0].shape[2:])  # the finest feature map has stride 8
     sample = DetDataSample(metainfo={'batch_input_shape': size, 'img_shape': size})
     feats = [torch.zeros(feat.shape) for feat in feats]
-    with avoid_fused_attention():
-        return model.bbox_head(**model.forward_transformer(feats, batch_data_samples=[sample]))
-
-
-@contextmanager
-def avoid_fused_attention() -> Iterator[None]:
-    """Enable gradients, without which torch uses a fused attention kernel that FlopCounterMode misses.
-
-    The tensors for the backward pass are not kept.
-    """
-    with torch.enable_grad(), saved_tensors_hooks(lambda _: None, lambda _: None):
-        yield
+    return model.bbox_head(**model.forward_transformer(feats, batch_data_samples=[sample]))
 
 
 def iter_roi_parts(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:

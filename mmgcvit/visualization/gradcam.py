@@ -32,7 +32,7 @@ METHODS = {'classification': 'Grad-CAM', 'detection': 'HiResCAM', 'segmentation'
 class GradCam:
     """A map of how much the regions of an image support a class or a box."""
 
-    view: View  # the image as the network gets it, and how its pixels map to those of the image
+    view: View  # the network's input, and how its pixels map to those of the image
     method: str  # 'Grad-CAM', or 'HiResCAM' for a detector
     stage: int  # index of the stage whose feature map is weighted by the gradients
     cam: np.ndarray  # (h, w), from 0 to 1; all 0 if no region supports the class

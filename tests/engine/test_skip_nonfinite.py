@@ -171,12 +171,12 @@ def skip_nonfinite(**settings):
 STOPS = {
     'three in a row': (
         {'data': make_samples(20, dict.fromkeys((8, 10, 12), 'loss'))},
-        r'NaN or infinite in 3 steps in a row, up to iteration 7\. .* learning rate \(now 0\.1\), or check the images '
-        r'of the last step \(12\.jpg, 13\.jpg\)\. .*--resume CHECKPOINT$',
+        r'NaN or infinite in 3 consecutive steps, up to iteration 7\. .* learning rate \(now 0\.1\), or check the '
+        r'images of the last step \(12\.jpg, 13\.jpg\)\. .*--resume CHECKPOINT$',
     ),
     'max_consecutive': (
         {'data': make_samples(4, {0: 'pixels'}), 'hooks': skip_nonfinite(max_consecutive=1)},
-        r'in 1 steps in a row, up to iteration 1\. .*\(0\.jpg\)',
+        r'in 1 consecutive steps, up to iteration 1\. .*\(0\.jpg\)',
     ),
     'a learning rate that makes the weights infinite': (
         {'data': make_samples(40), 'optim_wrapper': {'optimizer': {'type': 'SGD', 'lr': 1e30}}},
@@ -237,4 +237,4 @@ def test_two_ranks_skip_the_same_steps_and_stop_together(tmp_path, fused):
     assert one == both
     assert other == (one, both, message)
     assert 'Images: 4.jpg, 6.jpg, 5.jpg, 7.jpg\n' in read_log(tmp_path / 'one')
-    assert 'NaN or infinite in 3 steps in a row' in message
+    assert 'NaN or infinite in 3 consecutive steps' in message

@@ -25,11 +25,12 @@ DEFAULTS = {'images': 100, 'unreadable_images': 20}
 def get_check_settings(cfg: Config) -> dict[str, int]:
     """Return a config's ``data_checks``, with :data:`DEFAULTS` for keys that are missing."""
     settings = dict(cfg.get('data_checks') or {})
-    invalid = {name: n for name, n in settings.items() if name not in DEFAULTS or type(n) is not int or n < 0}
+    unknown = [name for name in settings if name not in DEFAULTS]
+    if unknown:
+        raise UserError(f'data_checks has the unknown key {unknown[0]!r}. Use {" or ".join(map(repr, DEFAULTS))}')
+    invalid = {name: n for name, n in settings.items() if type(n) is not int or n < 0}
     if invalid:
-        raise UserError(
-            f'data_checks={invalid}: expected the keys {" and ".join(map(repr, DEFAULTS))}, with integers of at least 0'
-        )
+        raise UserError(f'data_checks={invalid}: expected an integer of at least 0')
     return DEFAULTS | settings
 
 

@@ -6,7 +6,8 @@ from ...errors import UserError, escape_controls, format_count
 from ..headers import find_read_error
 from .dataset_info import DatasetInfo, Split
 
-# Datasets with a larger share of problems (unusable images and annotations) are rejected.
+# Maximum of the number of problems (unusable images and annotations) divided by the number of images, in which each
+# annotation problem counts as an image too. Datasets with more problems are rejected.
 MAX_UNUSABLE = 0.1
 # The maximum number of problems that a message names.
 MAX_NAMED = 20
@@ -19,7 +20,7 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
     were found while reading the annotations (``dataset.problems``).
 
     Raises:
-        UserError: The share of problems is above :data:`MAX_UNUSABLE`, or a split has no image left.
+        UserError: There are more problems than :data:`MAX_UNUSABLE` allows, or a split has no image left.
     """
     problems = list(dict.fromkeys(dataset.problems))
     num_annotation_problems, num_images = len(problems), 0
@@ -43,7 +44,7 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
     if too_many or empty:
         limit = f'No image of {empty[0]} can be used' if empty else 'mmgcvit leaves out at most a tenth of the data'
         raise UserError(f'{dataset.folder}: {count}. {limit}. Repair or remove these:{named}')
-    dataset.notes.append(f'{count}. Left out are only these images and annotations:{named}')
+    dataset.notes.append(f'{count}. These images and annotations are left out:{named}')
 
 
 def leave_out_boxes(split: Split) -> list[str]:

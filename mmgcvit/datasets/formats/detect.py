@@ -85,6 +85,7 @@ def read_maps_or_class_folders(folder: Path, files: dict[str, list[Path]]) -> Da
         dataset = dataset or read_class_folders(folder, images)
     if not dataset:
         others = shorten([str(file) for suffix in ('.json', '.csv', '.txt', '.zip') for file in files[suffix]])
-        others = f' and {others}, which are not annotations of a known format' if others else ''
-        raise UserError(f'{folder} has {format_count(len(images), "image")}{others}. Expected {KNOWN_FORMATS}')
+        others = f'. These files are not annotations of a known format: {others}' if others else ' but no annotations'
+        count = format_count(len(images), 'image')
+        raise UserError(f'the folder {folder} has {count}{others}. Expected one of these: {KNOWN_FORMATS}')
     return dataset

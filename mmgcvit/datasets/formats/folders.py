@@ -53,11 +53,12 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[
     if splits and not 0 < max(labels, default=0) < len(names):
         advice = 'Change the pixels, or the names in classes.txt'
         if values == '0 and 255':
-            advice = 'To replace 255 by 1: PIL.Image.open(file).point(lambda value: value // 255).save(new_file)'
+            code = 'PIL.Image.open(file).point(lambda value: value // 255).save(new_file)'
+            advice = f'To replace 255 by 1 in a file, run in Python: {code}'
         raise UserError(
             f'{folder}: the pixels of the segmentation maps have the values {values}, and the classes are '
-            f'{shorten(names, 8)}. Expected 0 for the first class, 1 for the second, and so on. Pixels of 255 are '
-            f'ignored. {advice}'
+            f'{shorten(names, 8)}. Expected 0 for the first class, 1 for the second, and so on. Pixels with the '
+            f'value 255 belong to no class. {advice}'
         )
     dataset = DatasetInfo(folder, 'segmentation maps', ('labels',), tuple(names), dict(splits), notes, problems)
     dataset.add_empty_classes({name for label, name in enumerate(names) if label in labels})

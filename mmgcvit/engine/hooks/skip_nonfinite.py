@@ -1,4 +1,4 @@
-"""Skip optimizer steps whose loss or gradients are NaN or infinite, and stop a run after several in a row."""
+"""Skip optimizer steps whose loss or gradients are NaN or infinite, and stop a run after several consecutive ones."""
 
 import logging
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ SKIPPED_STEPS = 'skipped_steps'
 
 @HOOKS.register_module()
 class SkipNonFiniteStepHook(Hook):
-    """Skip an optimizer step whose loss or gradients are NaN or infinite. Stop the run after several in a row.
+    """Skip an optimizer step whose loss or gradients are NaN or infinite. Stop the run after several consecutive ones.
 
     A skipped step changes no weights, no optimizer state and no running statistics of normalisation layers. All ranks
     skip the same steps. With gradient accumulation, a step has several iterations. The log names a skipped step's
@@ -36,10 +36,10 @@ class SkipNonFiniteStepHook(Hook):
     :meth:`check_step` removes the gradients. Steps that ``GradScaler`` skips to adjust its scale do not count.
 
     Args:
-        max_consecutive: Number of skipped steps in a row after which the run stops.
+        max_consecutive: Number of consecutive skipped steps after which the run stops.
 
     Raises:
-        UserError: ``max_consecutive`` steps in a row were skipped.
+        UserError: ``max_consecutive`` consecutive steps were skipped.
     """
 
     # Run before the hooks that average the weights.
@@ -115,7 +115,7 @@ class SkipNonFiniteStepHook(Hook):
         self.losses, self.finite_steps, self.batches = [], [], []
 
     def report_skipped_step(self, runner: Runner) -> None:
-        """Log the previous step if it was skipped. Raise a UserError after ``max_consecutive`` in a row."""
+        """Log the previous step if it was skipped. Raise a UserError after ``max_consecutive`` skipped steps."""
         pending, self.pending = self.pending, None
         if pending is None:
             return
@@ -132,14 +132,14 @@ class SkipNonFiniteStepHook(Hook):
         cause = 'the gradients are' if all(losses_finite) else 'the loss is'
         print_log(
             f'Iteration {iteration}: {cause} not finite, so the step was skipped '
-            f'({self.consecutive} in a row; the run stops at {self.max_consecutive}). Images: {names}',
+            f'({self.consecutive} consecutive; the run stops at {self.max_consecutive}). Images: {names}',
             'current',
             logging.WARNING,
         )
         if self.consecutive >= self.max_consecutive:
             lr = max(lr for lrs in runner.optim_wrapper.get_lr().values() for lr in lrs)
             raise UserError(
-                f'Loss or gradients were NaN or infinite in {self.consecutive} steps in a row, up to iteration '
+                f'Loss or gradients were NaN or infinite in {self.consecutive} consecutive steps, up to iteration '
                 f'{iteration}. These steps were skipped, and the run has stopped. Lower the learning rate (now '
                 f'{lr:.3g}), or check the images of the last step ({names}). Then continue from an earlier checkpoint '
                 'with --resume CHECKPOINT'

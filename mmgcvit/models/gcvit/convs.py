@@ -86,9 +86,8 @@ class Stem(nn.Module):
 
     def __init__(self, in_channels: int, embed_dims: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(
-            in_channels, embed_dims, 3, stride=2, padding=1
-        )  # torch's own, whose weight autocast casts
+        # nn.Conv2d rather than layers.autocast.Conv2d: autocast casts the weight of this single layer itself.
+        self.proj = nn.Conv2d(in_channels, embed_dims, 3, stride=2, padding=1)
         self.downsample = self.downsampler_type(embed_dims, embed_dims)
 
     def compute_max_numel(self, size: tuple[int, int]) -> int:

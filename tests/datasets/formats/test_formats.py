@@ -275,7 +275,7 @@ FAULTS = [
         lambda root: (root / 'val/disc').rename(root / 'val/a'),
         'val has the class folders a, but train has only ',
     ),
-    (write_folders, write_file('train/disc/a.csv', 'a'), 'a.csv, which are not annotations of a known format'),
+    (write_folders, write_file('train/disc/a.csv', 'a'), 'not annotations of a known format: train/disc/a.csv'),
 ]
 
 
