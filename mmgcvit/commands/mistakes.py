@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> None:
     settings = (cfg.get(loader_key) or {}).get('dataset')
     if not settings:
         raise UserError(
-            f'{model_files.config} has no {loader_key}, or no dataset in it. Add one, or use --split '
+            f'{model_files.config} has no {loader_key} with a dataset. Add a {loader_key}, or use --split '
             f'{"val" if args.split == "test" else "test"}'
         )
     with silence_output():

@@ -228,7 +228,7 @@ def test_datasets_that_are_not_checked_are_reported():
 def test_check_settings_are_non_negative_integers():
     assert get_check_settings(Config({'data_checks': {'images': 3}})) == {'images': 3, 'unreadable_images': 20}
     for invalid in ({'imgs': 3}, {'images': -1}, {'unreadable_images': 1.5}, {'images': True}):
-        with pytest.raises(UserError, match="Use 'images' or 'unreadable_images'|expected an integer of at least 0"):
+        with pytest.raises(UserError, match=r"Use 'images' or 'unreadable_images'|expected an integer of at least 0"):
             get_check_settings(Config({'data_checks': invalid}))
 
 
