@@ -130,7 +130,7 @@ def compute_block(
     is_token = window_partition(inputs[0].new_ones(1, *size, 1).float(), window_size)[0, :, :, 0]
     if is_token.numel() * is_token.shape[1] * attn.num_heads > MAX_WEIGHTS:
         raise UserError(
-            f'attention cannot be shown for {is_token.shape[1]:,} tokens, which are too many. Choose a later stage (--stage)'
+            f'the stage has {is_token.shape[1]:,} tokens, too many to show attention. Choose a later one (--stage)'
         )
     weights = attn.compute_attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]
