@@ -121,13 +121,12 @@ def check_config(path: str | Path) -> None:
 
 
 def suggest_config(path: str | Path) -> str:
-    """Return ``; did you mean NAME?``, or '' if no name is similar.
+    """Return ``; did you mean CONFIG?``, or '' if no name is similar.
 
-    NAME is one of this project's configs, or a config or folder in the folder of ``path``.
+    CONFIG is one of this project's configs, or a config in the folder of ``path``.
     """
-    folder = Path(path).expanduser().parent
-    files = {file.stem: str(file) for parent in (*CONFIG_FOLDERS, folder) for file in parent.glob('*.py')}
-    files |= {subfolder.name: str(subfolder) for subfolder in folder.glob('*/')}
+    folders = (*CONFIG_FOLDERS, Path(path).expanduser().parent)
+    files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
     return suggest(Path(path).stem, files, files.get)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from .errors import UserError
+from .errors import UserError, suggest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,12 @@ TEMPORARY_SUFFIX = '.unfinished'
 def make_absolute(path: str | Path) -> Path:
     """Return an absolute path without ``..``. Symbolic links are not resolved."""
     return Path(os.path.normpath(Path(path).absolute()))
+
+
+def suggest_folder(path: Path) -> str:
+    """Return ``; did you mean FOLDER?`` with a similar folder beside ``path``, or '' if none is similar."""
+    folders = {folder.name: str(folder) for folder in path.parent.glob('*') if folder.is_dir()}
+    return suggest(path.name, folders, folders.get)
 
 
 def read_text(file: Path) -> str:

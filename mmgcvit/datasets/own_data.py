@@ -13,7 +13,8 @@ from mmengine.config import Config
 from ..config import get_config_path, iter_settings, list_known_keys
 from ..errors import UserError, escape_controls, format_count
 from ..files import find_free_path, make_absolute, write_text
-from .checks.sources import iter_unwrapped_datasets
+from .checks import skip_unreadable
+from .checks.sources import get_check_settings, iter_unwrapped_datasets
 from .formats import DatasetInfo, write_annotations
 
 # The smallest --size. By default, it starts from weights in this project.
@@ -67,6 +68,9 @@ SIZE_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
 # Code in a written config that finds a config of this project, wherever the project is installed.
 CONFIG_PATH = "__import__('mmgcvit').get_config_path({!r})"
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# Settings that depend on the length of a training, and those that the runner adds to the config of a run.
+LENGTH_SETTINGS = {'train_cfg', 'param_scheduler', 'default_hooks'}
+RUN_SETTINGS = {'work_dir', 'launcher', 'resume', 'load_from'}
 
 
 def get_name_and_work_dir(dataset: DatasetInfo, work_dir: str | Path | None = None) -> tuple[str, Path]:
@@ -157,13 +161,23 @@ def extend_run(config: Path, dataset: DatasetInfo, epochs: int) -> tuple[Path, s
         dataset: The run's data.
         epochs: The new total number of epochs.
     """
-    first_config, cfg = config.parent / CONFIG_FOLDER / config.name, Config.fromfile(config)
+    cfg = Config.fromfile(config)
     dataset.split_validation()
     length = set_length(cfg, len(dataset.splits['train'].image_names), epochs, 0)
-    settings = find_settings(Config.fromfile(first_config), cfg)
-    path = find_free_path(first_config.parent) / config.name
-    text = ''.join(f'{name} = {value}\n' for name, value in settings.items())
-    write_text(path, f"# Trains {length}.\n_base_ = '../{CONFIG_FOLDER}/{config.name}'\n{text}")
+    path = find_free_path(config.parent / CONFIG_FOLDER) / config.name
+    text = cfg.pretty_text
+    # Inherit from the config with which the run began: it differs in nothing but the length.
+    keys = (list_known_keys() | {'data_preprocessor'}) - RUN_SETTINGS
+    settings = {name: value for name, value in cfg.to_dict().items() if name in keys}
+    for base in config.parent.glob(f'{CONFIG_FOLDER}*/{config.name}'):
+        base_cfg = Config.fromfile(base)
+        skip_unreadable(base_cfg, get_check_settings(base_cfg)['unreadable_images'])  # as train does
+        old = {name: value for name, value in base_cfg.to_dict().items() if name in keys}
+        overrides = find_overrides(old, settings)
+        if overrides.keys() <= LENGTH_SETTINGS:
+            lines = ''.join(f'{name} = {format_setting(value)}\n' for name, value in overrides.items())
+            text = f"# Trains {length}.\n_base_ = '../{base.parent.name}/{base.name}'\n{lines}"
+    write_text(path, text)
     return path, length
 
 
@@ -282,7 +296,10 @@ def make_portable_path(path: Path) -> str:
 
 def format_config(template: str, cfg: Config, data: Path, training: str) -> str:
     """Return a config as Python code: the template as its base, and the settings that differ from the template."""
-    settings = find_settings(Config.fromfile(get_config_path(template)), cfg)
+    overrides = find_overrides(Config.fromfile(get_config_path(template)).to_dict(), cfg.to_dict())
+    # Leave out variables of templates: they are no settings.
+    keys = list_known_keys() | {'data_preprocessor'}
+    settings = {name: format_setting(value) for name, value in overrides.items() if name in keys}
     if cfg.get('load_from'):
         settings['load_from'] = CONFIG_PATH.format(f'{DEMO_WEIGHTS}/{Path(cfg.load_from).name}')
     text = ''.join(f'{name} = {value}\n' for name, value in settings.items())
@@ -293,11 +310,9 @@ _base_ = {CONFIG_PATH.format(template)}
 {text}"""
 
 
-def find_settings(base: Config, cfg: Config) -> dict[str, str]:
-    """Return the settings of a config that differ from its base's, as Python code, without variables of the files."""
-    keys = list_known_keys() | {'data_preprocessor'}
-    overrides = find_overrides(base.to_dict(), cfg.to_dict())
-    return {name: pformat(value, width=100, sort_dicts=False) for name, value in overrides.items() if name in keys}
+def format_setting(value: Any) -> str:
+    """Return the value of a setting as Python code."""
+    return pformat(value, width=100, sort_dicts=False)
 
 
 def format_init_weights(cfg: Config) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ..config import suggest_config
 from ..errors import CheckpointError, UserError, shorten
+from ..files import suggest_folder
 
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # Advice if a file with this suffix is passed instead of a config.
@@ -52,7 +53,7 @@ def check_model_files(config: str | Path, checkpoint: str | Path | None = None) 
         find_config(path)
     elif not path.is_file() or path.suffix not in CONFIG_SUFFIXES:
         if not path.exists():
-            raise UserError(f'there is no config or work dir {config}{suggest_config(path)}')
+            raise UserError(f'there is no config or work dir {config}{suggest_config(path) or suggest_folder(path)}')
         hint = HINTS.get(path.suffix, '').format(folder=path.parent)
         raise UserError(f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir{hint}')
     elif checkpoint is None and not is_checkpoint_optional(path):

@@ -19,11 +19,11 @@ MAX_IN_LEGEND = 12
 
 @dataclass(frozen=True)
 class Curve:
-    """Precision and recall of n detections by confidence threshold."""
+    """Precision and recall of detections with n different scores, by confidence threshold."""
 
     scores: np.ndarray  # (n,), in descending order
-    precision: np.ndarray  # (n,), element i is the precision of the first i + 1 detections
-    recall: np.ndarray  # (n,), element i is the recall of the first i + 1 detections
+    precision: np.ndarray  # (n,), element i is the precision of all detections of at least score i
+    recall: np.ndarray  # (n,), element i is the recall of all detections of at least score i
 
     @property
     def f1(self) -> np.ndarray:
@@ -39,10 +39,8 @@ class Curve:
         """
         if not len(self.scores):
             return 0.0
-        # A threshold keeps all detections with the same score, or none of them.
-        is_last = np.append(np.diff(self.scores) < 0, True)
-        scores, f1 = self.scores[is_last], self.f1[is_last]
-        return float((scores[f1.argmax()] + np.append(scores, 0)[f1.argmax() + 1]) / 2)
+        best = self.f1.argmax()
+        return float((self.scores[best] + np.append(self.scores, 0)[best + 1]) / 2)
 
 
 @dataclass(frozen=True)
@@ -111,10 +109,12 @@ def compute_detection_curves(
 
 
 def make_curve(scores: np.ndarray, is_right: np.ndarray, num_objects: int) -> Curve:
-    """Sort detections (n,) by descending score, and compute precision and recall of the first 1, 2, ..., n."""
+    """Compute precision and recall of the detections of at least each score."""
     order = np.argsort(-scores, kind='stable')
-    num_right = np.cumsum(is_right[order])
-    return Curve(scores[order], num_right / np.arange(1, len(order) + 1), num_right / max(1, num_objects))
+    scores, num_right = scores[order], np.cumsum(is_right[order])
+    # A threshold keeps all detections with the same score, or none of them.
+    last = np.flatnonzero(np.diff(scores, append=-1) < 0)
+    return Curve(scores[last], num_right[last] / (last + 1), num_right[last] / max(1, num_objects))
 
 
 def draw_detection_curves(curves: DetectionCurves, classes: Sequence[str], threshold: float) -> Figure:

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from pathlib import Path
 
-from ...errors import UserError, format_count, shorten, suggest
-from ...files import IMAGE_SUFFIXES, read_text
+from ...errors import UserError, format_count, shorten
+from ...files import IMAGE_SUFFIXES, read_text, suggest_folder
 from .cleaning import leave_out_unusable
 from .coco import load_contents, read_coco
 from .dataset_info import DatasetInfo, find_split, list_files
@@ -36,8 +36,7 @@ def read_folder(folder: str | Path) -> DatasetInfo:
     if not folder.is_dir():
         if folder.exists():
             raise UserError(f'{folder} is a file. Pass its folder, for example {folder.parent}')
-        siblings = {path.name: str(path) for path in folder.parent.glob('*/')}
-        raise UserError(f'there is no folder {folder}{suggest(folder.name, siblings, siblings.get)}')
+        raise UserError(f'there is no folder {folder}{suggest_folder(folder)}')
     files: dict[str, list[Path]] = defaultdict(list)
     for file in list_files(folder):
         if not any(part in OWN_FOLDERS for part in file.parts[:-1]):
