@@ -80,5 +80,5 @@ def test_other_demos_learn_in_a_quarter_of_their_time(task, unit, length, least,
 
     model = demos.MODELS[task]
     monkeypatch.setitem(demos.MODELS, task, model._replace(min_scores=dict.fromkeys(model.min_scores, least)))
-    monkeypatch.setattr(demos, 'run', run)
+    monkeypatch.setattr(demos, 'run_in_new_process', run)
     assert demos.main(argparse.Namespace(task=task, work_dir=work_dir)) is None
