@@ -81,3 +81,8 @@ def replace_type(cfg: Any, old: str, new: str) -> None:
     for settings in iter_dicts(cfg):
         if settings.get('type') == old:
             settings['type'] = new
+
+
+def list_modules(module: nn.Module) -> list[nn.Module]:
+    """Return heads or RoI extractors as a list. Cascades have a ModuleList of them, other detectors one module."""
+    return list(module) if isinstance(module, nn.ModuleList) else [module]

@@ -87,7 +87,7 @@ def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], d
 
 
 def check_type(entry: dict[str, Any]) -> dict[str, Any]:
-    """Raise a ValueError if a JSON object's ``type`` is no registered network. mmengine would build any class."""
+    """Raise a ValueError if a JSON object's ``type`` is not a registered network. mmengine would build any class."""
     if 'type' in entry and entry['type'] not in list_networks():
         raise ValueError(f'it names the type {entry["type"]!r:.80}, which is not registered in mmgcvit')
     return entry

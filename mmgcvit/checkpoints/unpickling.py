@@ -16,7 +16,7 @@ import torch
 
 
 class Placeholder:
-    """Stand-in for classes and functions that are not in :data:`ALLOWED`, and for the objects that they would make."""
+    """Placeholder for classes and functions not in :data:`ALLOWED`, and for the objects that they would make."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
@@ -31,7 +31,7 @@ class Placeholder:
 
 
 class DtypePlaceholder(Placeholder):
-    """Stand-in for ``numpy.dtype`` that keeps the type code, for example ``f8``."""
+    """Placeholder for ``numpy.dtype`` that keeps the type code, for example ``f8``."""
 
     def __init__(self, code: str, *_: Any) -> None:
         self.code = code

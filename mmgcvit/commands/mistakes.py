@@ -7,6 +7,7 @@ precision, recall and F1 curves of a detector, and the worst images, with the gr
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
@@ -14,6 +15,10 @@ from ..config import read_config
 from ..errors import UserError
 from ..inference.model_files import check_model_files, find_model_files
 from .options import Parser, add_model_options, add_out_dir, check_at_least, resolve_out_dir
+
+if TYPE_CHECKING:
+    from ..inference import Predictor
+    from ..visualization.mistakes import Mistakes
 
 # Advice that commands/main.py adds to the error if the disk is full.
 FULL_DISK = '. Free some disk space. The results so far are in {out_dir}'
@@ -40,14 +45,7 @@ def main(args: argparse.Namespace) -> None:
     from ..inference.loading import format_device, load_for_command, silence_output
     from ..inference.outputs import check_out_dir
     from ..visualization.ground_truth import build_dataset
-    from ..visualization.mistakes import (
-        COUNTED_UNITS,
-        SCORES,
-        evaluate_images,
-        score_classes,
-        summarise_confusion_matrix,
-        write_mistakes,
-    )
+    from ..visualization.mistakes import evaluate_images, write_mistakes
 
     check_out_dir(
         args.out_dir, ('report.html', 'confusion.png', 'curves.png', 'mistakes.json', 'worst'), args.overwrite
@@ -75,7 +73,15 @@ def main(args: argparse.Namespace) -> None:
         mistakes = evaluate_images(model, dataset, args.worst, args.batch_size, progress)
     title = f'{Path(model_files.checkpoint).name} of {model_files.config.name}, {args.split} split'
     write_mistakes(args.out_dir, model, dataset, mistakes, title)
-    print(f'{len(dataset)} images. Counted {COUNTED_UNITS[model.task]} (ground truth → prediction):')
+    print_mistakes(mistakes, model, len(dataset))
+    print(f'report: {args.out_dir / "report.html"}')
+
+
+def print_mistakes(mistakes: 'Mistakes', model: 'Predictor', num_images: int) -> None:
+    """Print the most frequent confusions, the best threshold of a detector, and the worst classes and images."""
+    from ..visualization.mistakes import COUNTED_UNITS, SCORES, score_classes, summarise_confusion_matrix
+
+    print(f'{num_images} images. Counted {COUNTED_UNITS[model.task]} (ground truth → prediction):')
     for line in summarise_confusion_matrix(mistakes.confusion_matrix, model.classes, NUM_PRINTED):
         print(f'    {line}')
     if mistakes.curves is not None:
@@ -93,4 +99,3 @@ def main(args: argparse.Namespace) -> None:
     print(f'worst images by {SCORES[model.task]}:')
     for image in mistakes.worst[:NUM_PRINTED]:
         print(f'    {image.score:.3f} {image.path}: {image.summary}')
-    print(f'report: {args.out_dir / "report.html"}')

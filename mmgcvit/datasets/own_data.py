@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from ..config import get_config_path, iter_settings, list_known_keys
+from ..config import get_config_path, get_plain_settings, iter_differences, iter_settings, list_known_keys
 from ..errors import UserError, escape_controls, format_count
 from ..files import find_free_path, make_absolute, write_text
 from .checks import skip_unreadable
@@ -69,8 +69,8 @@ SIZE_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
 CONFIG_PATH = "__import__('mmgcvit').get_config_path({!r})"
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # Settings that depend on the length of a training, and those that the runner adds to the config of a run.
-LENGTH_SETTINGS = {'train_cfg', 'param_scheduler', 'default_hooks'}
-RUN_SETTINGS = {'work_dir', 'launcher', 'resume', 'load_from'}
+LENGTH_SETTINGS = ('train_cfg', 'param_scheduler', 'default_hooks')
+RUN_SETTINGS = ('work_dir', 'launcher', 'resume', 'load_from')
 
 
 def get_name_and_work_dir(dataset: DatasetInfo, work_dir: str | Path | None = None) -> tuple[str, Path]:
@@ -102,16 +102,7 @@ def make_config(
     Raises:
         UserError: An argument is invalid, or there are too few images.
     """
-    recipes = [RECIPES[annotation_type] for annotation_type in dataset.annotation_types]
-    recipe = next((recipe for recipe in recipes if task in (None, recipe.task)), None)
-    if recipe is None:
-        tasks = ' or '.join(dict.fromkeys(recipe.task for recipe in recipes))
-        raise UserError(f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task {tasks}')
-    size = size or ('tiny' if torch.cuda.is_available() else MINI)
-    if size not in (MINI, *recipe.sizes):
-        raise UserError(
-            f'--size {size} is not for the task {recipe.task}. Choose one of {", ".join((MINI, *recipe.sizes))}'
-        )
+    recipe, size = choose_recipe(dataset, task, size)
     weights = str(pretrained)
     if pretrained is not None and weights != 'none' and '://' not in weights:
         weights = str(make_absolute(Path(weights).expanduser()))
@@ -153,6 +144,21 @@ def make_config(
     return path, f'{dataset}\n{training}\nconfig: {path}'
 
 
+def choose_recipe(dataset: DatasetInfo, task: str | None, size: str | None) -> tuple[Recipe, str]:
+    """Return the recipe of a task and the size of its network, by default for the dataset and the device."""
+    recipes = [RECIPES[annotation_type] for annotation_type in dataset.annotation_types]
+    recipe = next((recipe for recipe in recipes if task in (None, recipe.task)), None)
+    if recipe is None:
+        tasks = ' or '.join(dict.fromkeys(recipe.task for recipe in recipes))
+        raise UserError(f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task {tasks}')
+    size = size or ('tiny' if torch.cuda.is_available() else MINI)
+    if size not in (MINI, *recipe.sizes):
+        raise UserError(
+            f'--size {size} is not for the task {recipe.task}. Choose one of {", ".join((MINI, *recipe.sizes))}'
+        )
+    return recipe, size
+
+
 def extend_run(config: Path, dataset: DatasetInfo, epochs: int) -> tuple[Path, str]:
     """Write a config that trains a run for ``epochs`` epochs. Return its path, and the length as text.
 
@@ -167,16 +173,15 @@ def extend_run(config: Path, dataset: DatasetInfo, epochs: int) -> tuple[Path, s
     path = find_free_path(config.parent / CONFIG_FOLDER) / config.name
     text = cfg.pretty_text
     # Inherit from the config with which the run began: it differs in nothing but the length.
-    keys = (list_known_keys() | {'data_preprocessor'}) - RUN_SETTINGS
-    settings = {name: value for name, value in cfg.to_dict().items() if name in keys}
     for base in config.parent.glob(f'{CONFIG_FOLDER}*/{config.name}'):
         base_cfg = Config.fromfile(base)
         skip_unreadable(base_cfg, get_check_settings(base_cfg)['unreadable_images'])  # as train does
-        old = {name: value for name, value in base_cfg.to_dict().items() if name in keys}
-        overrides = find_overrides(old, settings)
-        if overrides.keys() <= LENGTH_SETTINGS:
-            lines = ''.join(f'{name} = {format_setting(value)}\n' for name, value in overrides.items())
+        differences = iter_differences(get_plain_settings(base_cfg), get_plain_settings(cfg))
+        if {name.partition('.')[0] for name, _ in differences} <= {*LENGTH_SETTINGS, *RUN_SETTINGS}:
+            old, new = ({name: part.to_dict()[name] for name in LENGTH_SETTINGS} for part in (base_cfg, cfg))
+            lines = ''.join(f'{name} = {format_setting(value)}\n' for name, value in find_overrides(old, new).items())
             text = f"# Trains {length}.\n_base_ = '../{base.parent.name}/{base.name}'\n{lines}"
+            break
     write_text(path, text)
     return path, length
 

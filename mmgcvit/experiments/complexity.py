@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import UserError
+from ..mmengine_utils import list_modules
 
 # Papers count the multiply-adds of two-stage detectors for these numbers of RoIs.
 NUM_BOX_ROIS, NUM_MASK_ROIS = 1000, 100
@@ -124,8 +125,3 @@ def iter_roi_parts(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callab
             rois = torch.empty(num_rois, extractor.out_channels, *output_size, device='meta')
             name = f'{kind} head {i}' if len(heads) > 1 else f'{kind} head'
             yield name, head, lambda _, head=head, rois=rois: head(rois)
-
-
-def list_modules(module: nn.Module) -> list[nn.Module]:
-    """Return the modules in a ModuleList. Return a list with the module itself if it is not a ModuleList."""
-    return list(module) if isinstance(module, nn.ModuleList) else [module]

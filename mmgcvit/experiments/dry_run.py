@@ -24,6 +24,7 @@ from ..config import enter_scope, iter_dicts
 from ..datasets import miniature
 from ..datasets.checks.sources import find_format, get_type_name, iter_unwrapped_datasets
 from ..datasets.classes import list_imagenet_folders, make_coco_categories
+from ..engine.resume import read_last_checkpoint_path
 from ..errors import UserError, format_count
 
 # Dataloaders of a config, each with the split of the miniature dataset that it reads.
@@ -235,10 +236,12 @@ def run(cfg: Config, say: Say) -> None:
             raise UserError('training changed no weight. Check the learning rate')
         results.append(f'{num_changed} of {len(trained)} weights changed')
     with step('save'):
-        checkpoint = find_latest_checkpoint(cfg)
+        checkpoint = read_last_checkpoint_path(Path(cfg.work_dir))
+        if checkpoint is None:
+            raise UserError('training saved no checkpoint. Check default_hooks.checkpoint in the config')
     with step('resume'):
         set_train_length(cfg, 2)
-        cfg.load_from, cfg.resume = checkpoint, True
+        cfg.load_from, cfg.resume = str(checkpoint), True
         runner = build(cfg)
         second = train(runner, cfg)
         if second.start != ITERATIONS or any(not torch.equal(second.weights[name], trained[name]) for name in trained):
@@ -251,7 +254,7 @@ def run(cfg: Config, say: Say) -> None:
             results.append(format_scores(runner.val_loop.run()))
     if cfg.get('test_cfg') is not None:
         with step('test') as results:
-            cfg.load_from, cfg.resume = find_latest_checkpoint(cfg), False
+            cfg.load_from, cfg.resume = str(read_last_checkpoint_path(Path(cfg.work_dir))), False
             results.append(format_scores(build(cfg).test()))
 
 
@@ -290,13 +293,6 @@ def train(runner: Runner, cfg: Config) -> WatchTrainingHook:
             'find_unused_parameters=True in the config'
         )
     return watch
-
-
-def find_latest_checkpoint(cfg: Config) -> str:
-    file = Path(cfg.work_dir, 'last_checkpoint')
-    if not file.is_file():
-        raise UserError('training saved no checkpoint. Check default_hooks.checkpoint in the config')
-    return file.read_text().strip()
 
 
 def format_scores(metrics: dict[str, float]) -> str:

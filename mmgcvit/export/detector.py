@@ -27,6 +27,7 @@ from torch.onnx.operators import shape_as_tensor
 from torchvision.ops import nms, roi_align
 
 from ..errors import UserError
+from ..mmengine_utils import list_modules
 from ..models.layers.windows import round_up
 
 SUPPORTED = (
@@ -258,11 +259,6 @@ class NonMaxSuppression(torch.autograd.Function):
         # Without this type the exporter would make the example's number of boxes a constant.
         indices.setType(boxes.type().with_dtype(torch.int64).with_sizes([None, 3]))
         return indices
-
-
-def list_modules(part: nn.Module) -> list[nn.Module]:
-    """Return heads or RoI extractors as a list. Cascades have a ModuleList of them, other detectors one module."""
-    return list(part) if isinstance(part, nn.ModuleList) else [part]
 
 
 def check_supported(model: nn.Module) -> None:
