@@ -1,8 +1,10 @@
 """Read checkpoints of torch, safetensors and timm, from disk or the network, without running code from them."""
 
+import tarfile
 import zipfile
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -71,16 +73,22 @@ def check_intact(path: Path) -> None:
         raise CheckpointError(f'there is no checkpoint {path}')
     with path.open('rb') as file:
         head = file.read(2)
-    if not head.startswith((b'PK', b'\x80')) and not is_safetensors(path):
-        reason = 'not a checkpoint, because neither torch.save nor safetensors wrote it. Use another file'
-        raise CheckpointError(f'{path} is {reason if head else "empty. Copy or download it again"}')
-    if head != b'PK':
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except Exception as error:  # zipfile raises its own errors, and those of zlib and struct.
-        damaged = get_first_line(error)
+        if not head.startswith((b'PK', b'\x80')) and not is_safetensors(path):
+            reason = 'not a checkpoint, because neither torch.save nor safetensors wrote it. Use another file'
+            raise CheckpointError(f'{path} is {reason if head else "empty. Copy or download it again"}')
+        if head != b'PK':
+            return
+        file.seek(0)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                checksums = {info.filename.partition('/')[2]: info.CRC for info in archive.infolist()}
+            # The two libraries can find different records in a crafted file. So compare zipfile's checksums with the
+            # records that torch reads.
+            reader = torch._C.PyTorchFileReader(file)
+            names = reader.get_all_records()
+            damaged = next((name for name in names if zlib.crc32(reader.get_record(name)) != checksums[name]), None)
+        except Exception as error:  # zipfile and torch raise their own errors, and those of zlib and struct.
+            damaged = get_first_line(error)
     if damaged is not None:
         raise CheckpointError(f'{path} is damaged ({damaged}). {ADVICE}')
 
@@ -105,13 +113,21 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 def read_torch(path: Path, map_location: Any, trusted: bool = False) -> Any:
     """Read a file of ``torch.save``. Code in it runs only if ``trusted`` is set."""
     try:
-        content = torch.load(path, map_location, None if trusted else SAFE_PICKLE, weights_only=False)
+        # Pass the open file, because torch.load passes a path that ends in .safetensors to another reader.
+        with path.open('rb') as file:
+            archive = find_unsafe_archive(file)
+            content = archive or torch.load(file, map_location, None if trusted else SAFE_PICKLE, weights_only=False)
         is_data = trusted or remove_placeholders(content)
     except Exception as error:  # A damaged or crafted pickle can raise anything, and so can trusted code.
         raise CheckpointError(
             f'{path} cannot be read by torch ({get_first_line(error)}). If it is a checkpoint, it is damaged: copy or '
             'download it again'
         ) from None
+    if archive is not None:
+        raise CheckpointError(
+            f'{path} is {archive}, which can run code or write files when torch loads it. Save only the weights in the '
+            'program that wrote the file: torch.save(model.state_dict(), FILE)'
+        )
     if not is_data:
         name = type(content).__name__
         found = f'a {name} of other objects' if name in ('list', 'tuple', 'set') else f'an object of the class {name}'
@@ -121,6 +137,23 @@ def read_torch(path: Path, map_location: Any, trusted: bool = False) -> Any:
             'FILE). If the object is a dict of tensors and the file is your own, you can also add --trust-checkpoint'
         )
     return content
+
+
+def find_unsafe_archive(file: BinaryIO) -> str | None:
+    """Return the name of an archive that ``torch.load`` reads without its ``pickle_module``, or None for other files.
+
+    ``torch.load`` recognises archives in the same way: zip files by the first bytes, TorchScript by the records that
+    torch's own reader finds, and tar files (of torch 0.1) by tarfile.
+    """
+    is_zip = file.read(4) == b'PK\x03\x04'
+    file.seek(0)
+    if is_zip:
+        records = torch._C.PyTorchFileReader(file).get_all_records()
+        archive = 'a TorchScript archive' if 'constants.pkl' in records else None
+    else:
+        archive = 'a tar archive' if tarfile.is_tarfile(file) else None
+    file.seek(0)
+    return archive
 
 
 def read_timm(name: str) -> dict[str, torch.Tensor]:

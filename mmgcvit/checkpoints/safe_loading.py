@@ -89,20 +89,24 @@ def read_for_mmengine(
         raise CheckpointError(f"{source} has no weights: its 'state_dict' contains no tensors. Use another checkpoint")
     content = {'meta': {}, **content}
     hub = content['message_hub'] if isinstance(content.get('message_hub'), dict) else {}
-    runtime_info = hub.get('runtime_info') or {}
-    for entries in (content['meta'], runtime_info):
+    # A crafted file can have values of any type.
+    for name in ('runtime_info', 'log_scalars', 'resumed_keys'):
+        hub[name] = hub[name] if isinstance(hub.get(name), dict) else {}
+    for entries in (content['meta'], hub['runtime_info']):
         if isinstance(entries, dict):
-            for name in [name for name, value in entries.items() if is_harmful(str(name), value, work_dir)]:
+            for name in [name for name, value in entries.items() if is_harmful(name, value, work_dir)]:
                 del entries[name]
     # mmengine warns about keys in resumed_keys that are missing from the message hub.
-    kept = {**runtime_info, **(hub.get('log_scalars') or {})}
-    hub['resumed_keys'] = {name: value for name, value in (hub.get('resumed_keys') or {}).items() if name in kept}
+    kept = {**hub['runtime_info'], **hub['log_scalars']}
+    hub['resumed_keys'] = {name: value for name, value in hub['resumed_keys'].items() if name in kept}
     return content
 
 
-def is_harmful(name: str, value: Any, work_dir: str | Path | None) -> bool:
+def is_harmful(name: Any, value: Any, work_dir: str | Path | None) -> bool:
     """Return whether mmengine would execute an entry, or delete the file it names, unless this is a best checkpoint."""
-    if not name.startswith(('best_ckpt', 'last_ckpt')) or value is None:
+    if not isinstance(name, str) or not name.startswith(('best_ckpt', 'last_ckpt')) or value is None:
         return name in CONFIG_KEYS
-    path = Path(str(value))
-    return work_dir is None or not path.name.startswith('best_') or path.parent.resolve() != Path(work_dir).resolve()
+    if work_dir is None or not isinstance(value, str) or '\0' in value:
+        return True
+    path = Path(value)
+    return not path.name.startswith('best_') or path.parent.resolve() != Path(work_dir).resolve()

@@ -65,6 +65,14 @@ ALLOWED: dict[str, Any] = {
 class SafeUnpickler(pickle.Unpickler):
     """An unpickler that looks up all classes and functions in :data:`ALLOWED`."""
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Let torch's ``persistent_load`` load storages only. For modules it could write files with their source."""
+
+        def load_storage(persistent_id: Any) -> Any:
+            return value(persistent_id) if persistent_id[0] in ('storage', b'storage') else persistent_id[1]
+
+        super().__setattr__(name, load_storage if name == 'persistent_load' else value)
+
     def find_class(self, module: str, name: str) -> Any:
         if name == 'UntypedStorage':
             # torch.load reads only the dtype of this class.
@@ -82,15 +90,28 @@ SAFE_PICKLE = SimpleNamespace(
 )
 
 
-def remove_placeholders(value: Any) -> bool:
+def remove_placeholders(value: Any, seen: dict[int, bool | None] | None = None) -> bool:
     """Remove dict entries with placeholders, in place and in nested dicts. Return False if ``value`` must be removed.
 
-    A list, tuple or set that contains a placeholder is removed as a whole, because positions may have a meaning.
+    A list, tuple or set that contains a placeholder is removed as a whole, because positions may have a meaning. Raise
+    a ValueError if a container contains itself. ``seen`` holds the answers for the containers that were visited, by
+    id (None: not finished), because a pickle can refer to a container any number of times.
     """
+    if not isinstance(value, dict | list | tuple | set):
+        return not (isinstance(value, Placeholder) or callable(value))
+    seen = {} if seen is None else seen
+    if id(value) in seen:
+        if seen[id(value)] is None:
+            raise ValueError(f'a {type(value).__name__} contains itself')
+        return seen[id(value)]
+    seen[id(value)] = None
     if isinstance(value, dict):
-        for key in [key for key, item in value.items() if not (remove_placeholders(item) and remove_placeholders(key))]:
+        # A pickle can set attributes of subclasses of dict, such as ``items``. nn.Module needs ``_metadata``.
+        for name in [name for name in getattr(value, '__dict__', ()) if name != '_metadata']:
+            delattr(value, name)
+        for key in [key for key, item in value.items() if not all(remove_placeholders(x, seen) for x in (item, key))]:
             del value[key]
-        return True
-    if isinstance(value, list | tuple | set):
-        return all(map(remove_placeholders, value))
-    return not (isinstance(value, Placeholder) or callable(value))
+        seen[id(value)] = True
+    else:
+        seen[id(value)] = all(remove_placeholders(item, seen) for item in value)
+    return seen[id(value)]

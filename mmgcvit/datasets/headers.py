@@ -1,6 +1,7 @@
 """Read images with Pillow: sizes from the files' headers, decoding errors, and segmentation maps."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,48 @@ from ..errors import UserError, get_first_line
 
 # The label of pixels that training and evaluation ignore.
 IGNORE_INDEX = 255
+# The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. The package pillow-heif adds HEIF. Pillow
+# reads other formats too, whatever a file's suffix, and starts Ghostscript for one of them (EPS).
+FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF', 'HEIF')
+
+
+def open_image(source: Path | BinaryIO) -> Image.Image:
+    """Open an image of one of :data:`FORMATS`, without decoding its pixels."""
+    Image.init()
+    return Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
+
+
+def decode_image(source: Path | BinaryIO) -> tuple[int, int]:
+    """Decode an image, to find damage. Return its (width, height) as stored.
+
+    Training and prediction convert images to 8 bits by dropping the lower 8 of 16 bits.
+
+    Raises:
+        ValueError: The image would be nearly black with 8 bits, or has floats or more than 16 bits per channel.
+    """
+    with open_image(source) as image:
+        # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B, tells so.
+        is_deep = image.mode[0] in 'IF' or ';16' in str(image.tile[:1])
+        image.load()
+        if is_deep:
+            values = [
+                np.asarray(band) for name, band in zip(image.getbands(), image.split(), strict=True) if name != 'A'
+            ]
+            lowest, highest = min(map(np.min, values)), max(map(np.max, values))
+            if image.mode == 'F' or lowest < 0 or highest >= 2**16:
+                raise ValueError('it has floats or 32 bits per channel. Scale it to 0 to 255 and save it with 8 bits')
+            if 0 < highest < (4096 if image.mode[0] == 'I' else 16):
+                raise ValueError(
+                    'it has 16 bits per channel, but no value above 4095, so it would be nearly black. Scale it to 0 '
+                    'to 255 and save it with 8 bits'
+                )
+        return image.size
 
 
 def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return an image's (width, height) as stored, and after EXIF rotation. Raise a UserError for unreadable files."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             size = image.size
             try:
                 orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -32,8 +69,7 @@ def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
 def find_read_error(path: Path) -> str | None:
     """Decode an image. Return a message if it is missing or cannot be decoded, else ``None``."""
     try:
-        with Image.open(path) as image:
-            image.load()
+        decode_image(path)
     except FileNotFoundError:
         return f'{path} is missing'
     # Decoders raise errors of any class on damaged files.
@@ -45,7 +81,7 @@ def find_read_error(path: Path) -> str | None:
 def read_segmentation_map(path: Path) -> NDArray[np.uint8]:
     """Return the labels, (height, width). Raise a UserError unless the file has one channel of at most 8 bits."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             mode, labels = image.mode, np.array(image)
     # Decoders raise errors of any class on damaged files.
     except Exception as error:

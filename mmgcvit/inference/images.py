@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..datasets.checks.images import DecodingSettings
+from ..datasets.headers import decode_image
 from ..errors import UserError, get_first_line
 
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
@@ -42,7 +43,7 @@ def read_image(path: str, decoding: DecodingSettings) -> np.ndarray:
     """
     try:
         content = Path(path).read_bytes()
-        Image.open(io.BytesIO(content)).load()
+        decode_image(io.BytesIO(content))
         loaded = mmcv.imfrombytes(content, flag=decoding.flag, backend=decoding.backend)
         if loaded is None:
             raise ValueError(f'{decoding.backend} cannot decode it')

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import mmcv
 from mmengine.config import ConfigDict
-from PIL import Image
 
 from ...errors import get_first_line
+from ..headers import decode_image
 from .report import Issue, Report
 from .sources import get_type_name, iter_transforms
 
@@ -69,9 +69,7 @@ def check_image(image: ImageFile, decoding: DecodingSettings) -> tuple[tuple[int
         content = Path(image.path).read_bytes()
         # Decode with Pillow, because some versions of OpenCV accept truncated JPEG files (opencv/opencv#17862). Then
         # decode with mmcv, as in training.
-        with Image.open(io.BytesIO(content)) as decoded:
-            stored_size = decoded.size
-            decoded.load()
+        stored_size = decode_image(io.BytesIO(content))
         loaded = mmcv.imfrombytes(content, flag=decoding.flag, backend=decoding.backend)
         if loaded is None:
             raise ValueError(f'{decoding.backend} cannot decode it')
