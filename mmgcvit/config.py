@@ -13,6 +13,7 @@ from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 from .errors import PIP_PACKAGES, UserError, format_missing, get_first_line, suggest
+from .files import make_absolute
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -54,6 +55,12 @@ def get_config_path(name: str) -> str:
         name: The path relative to ``configs/``.
     """
     return str(find_config_folder(name) / name)
+
+
+def get_name_and_work_dir(folder: str | Path, work_dir: str | Path | None = None) -> tuple[str, Path]:
+    """Return the name of the config that is written for a dataset, and the work dir, by default ``work_dirs/NAME``."""
+    name = re.sub(r'\W+', '_', make_absolute(folder).name).strip('_') or 'own_data'
+    return name, Path(work_dir or Path('work_dirs') / name)
 
 
 def enter_scope(cfg: Config) -> None:

@@ -31,6 +31,12 @@ def make_absolute(path: str | Path) -> Path:
     return Path(os.path.normpath(Path(path).absolute()))
 
 
+def make_portable_path(path: Path) -> str:
+    """Make a path relative if it is in the current folder, so that this folder can be moved, and otherwise absolute."""
+    path = make_absolute(path)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
 def suggest_folder(path: Path) -> str:
     """Return ``; did you mean FOLDER?`` with a similar folder beside ``path``, or '' if none is similar."""
     folders = {folder.name: str(folder) for folder in path.parent.glob('*') if folder.is_dir()}

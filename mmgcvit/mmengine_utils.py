@@ -31,17 +31,24 @@ def build_in_scope(scope: str) -> Iterator[None]:
 
 
 def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function on rank 0 only. Then, on all ranks, return its result or raise its UserError."""
-    result_and_error: list[Any] = [None, None]
+    """Call a function on rank 0 only. Then, on all ranks, return its result or raise an error if it raised one.
+
+    The other ranks would otherwise wait for a rank that has ended, until the process group's timeout.
+    """
+    result, message, error = None, None, None
     if get_rank() == 0:
         try:
-            result_and_error[0] = function(*arguments)
-        except UserError as error:
-            result_and_error[1] = error
-    broadcast_object_list(result_and_error)
-    result, error = result_and_error
+            result = function(*arguments)
+        # KeyboardInterrupt and SystemExit too.
+        except BaseException as caught:
+            error, message = caught, f'{type(caught).__name__}: {caught}'
+    answers = [result, message, isinstance(error, UserError)]
+    broadcast_object_list(answers)
     if error is not None:
         raise error
+    result, message, is_user_error = answers
+    if message is not None:
+        raise UserError(message.partition(': ')[2]) if is_user_error else RuntimeError(f'rank 0 stopped: {message}')
     return result
 
 

@@ -67,7 +67,6 @@ HOOKS = make_registry(
     *MMDET_MODULES,
     'mmgcvit.checkpoints.safe_loading',
     'mmgcvit.visualization.val_images',
-    'mmgcvit.engine.hooks.async_loss_log',
     'mmgcvit.engine.hooks.compile_backbone',
     'mmgcvit.engine.hooks.checkpoint',
     'mmgcvit.engine.hooks.preemption',

@@ -21,7 +21,7 @@ REGISTERED = {
     'TASK_UTILS': ['HungarianAssigner'],
     'TRANSFORMS': ['SkipUnreadable', 'ApplyExifAsAnnotated'],
     'HOOKS': [
-        *('AsyncLossLogHook', 'AtomicCheckpointHook', 'ExactResumeHook', 'DropNonFinitePredictionsHook'),
+        *('AtomicCheckpointHook', 'ExactResumeHook', 'DropNonFinitePredictionsHook'),
         *('CompileBackboneHook', 'PreemptionHook', 'SafeLoadHook', 'SkipNonFiniteStepHook', 'TF32Hook'),
     ],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],

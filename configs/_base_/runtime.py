@@ -5,8 +5,6 @@ _base_ = 'tf32.py'
 custom_imports = dict(imports=['mmgcvit'], allow_failed_imports=False)
 
 default_hooks = dict(
-    # mmengine's waits for the GPU in each iteration.
-    runtime_info=dict(type='mmgcvit.AsyncLossLogHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),

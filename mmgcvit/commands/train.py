@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..config import check_config
+from ..config import check_config, get_name_and_work_dir
 from ..errors import UserError
+from ..files import make_portable_path, write_text
 from .options import CONFIG, Parser, add_common_options, check_at_least, hide_gpus, load_run_config
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ FULL_DISK = (
     ': the run could not write to {work_dir} and has stopped. Free some disk space, then continue from the latest '
     'checkpoint with --resume'
 )
+# A file beside the config that --data writes, with the folder of the data and the given options.
+OPTIONS_FILE = 'options.json'
 DATA_OPTIONS = ('task', 'size', 'epochs', 'image_size', 'pretrained', 'batch_size', 'lr', 'workers')
 
 
@@ -104,18 +108,24 @@ def check_args(args: argparse.Namespace) -> None:
 
 def list_data_options(args: argparse.Namespace) -> list[str]:
     """List the given options that require ``--data``."""
-    return [f'--{name.replace("_", "-")}' for name in DATA_OPTIONS if getattr(args, name) is not None]
+    return [format_option(name) for name in DATA_OPTIONS if getattr(args, name) is not None]
+
+
+def format_option(name: str) -> str:
+    return f'--{name.replace("_", "-")}'
 
 
 def main(args: argparse.Namespace) -> None:
     check_args(args)
     if args.config is not None:
         check_config(args.config)
-    dataset_info = None
+    dataset_info = resumed_config = None
     if args.data is not None:
-        from ..datasets.formats import read_folder
+        resumed_config = find_resumed_config(args)
+        if resumed_config is None:
+            from ..datasets.formats import read_folder
 
-        dataset_info = read_folder(args.data)
+            dataset_info = read_folder(args.data)
     hide_gpus(args.device)
     from ..engine.processes import leave_process_group_at_end
     from ..engine.setup import check_machine
@@ -123,7 +133,9 @@ def main(args: argparse.Namespace) -> None:
 
     check_machine(args.device, args.launcher)
     if dataset_info is not None:
-        args.config, args.work_dir = prepare_config(args, dataset_info)
+        args.config, args.work_dir = write_config(args, dataset_info)
+    elif resumed_config is not None:
+        args.config, args.work_dir = str(change_length(args, resumed_config)), str(resumed_config.parent)
     with leave_process_group_at_end():
         train(
             load_run_config(args),
@@ -137,28 +149,65 @@ def main(args: argparse.Namespace) -> None:
         )
 
 
-def prepare_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> tuple[str, str]:
-    """Write the config for ``--data``, or take that of the run to resume. Return the config's path and the work dir."""
-    from ..datasets.own_data import extend_run, get_name_and_work_dir, make_config
+def find_resumed_config(args: argparse.Namespace) -> Path | None:
+    """Return the config of the run that ``--data FOLDER --resume`` resumes. Return None if a new run starts.
+
+    Raises:
+        UserError: The run was started with other data or other options. Only ``--epochs`` may change.
+    """
+    name, work_dir = get_name_and_work_dir(args.data, args.work_dir)
+    config = work_dir / f'{name}.py'
+    if not args.resume or not config.is_file():
+        return None
+    started_with = read_options(work_dir)
+    data = started_with.get('data', args.data)
+    if Path(args.data).expanduser().resolve() != Path(data).resolve():
+        raise UserError(
+            f'{work_dir} is the work dir of a run on {data}, not on {args.data}. Set another --work-dir to train on '
+            f'{args.data}'
+        )
+    given = {name: getattr(args, name) for name in DATA_OPTIONS if name != 'epochs' and getattr(args, name) is not None}
+    changed = [format_option(name) for name, value in given.items() if value != started_with.get(name)]
+    if changed:
+        raise UserError(
+            f'{" and ".join(changed)} cannot be changed when a run is resumed. To resume the run, remove '
+            f'{" and ".join(changed)}. To start a new run, remove --resume and set another --work-dir'
+        )
+    print(f'{config} is resumed, with the images and annotations that were read when it was started')
+    return config
+
+
+def read_options(work_dir: Path) -> dict[str, Any]:
+    """Return the data and the options with which the last run in a work dir was started, or {} if they are unknown."""
+    files = sorted(work_dir.glob(f'*/{OPTIONS_FILE}'), key=lambda file: file.stat().st_mtime_ns)
+    return json.loads(files[-1].read_text(encoding='utf-8')) if files else {}
+
+
+def change_length(args: argparse.Namespace, config: Path) -> Path:
+    """For ``--epochs`` with ``--resume``, write a config of another length. Return the config to train with."""
+    from ..datasets.own_data import extend_run
+
+    if args.epochs in (None, read_options(config.parent).get('epochs')):
+        return config
+    longer, length = extend_run(config, args.epochs)
+    options = {**read_options(config.parent), 'epochs': args.epochs}
+    write_text(longer.with_name(OPTIONS_FILE), json.dumps(options))
+    print(f'the resumed training ends after {length}. Config: {longer}')
+    return longer
+
+
+def write_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> tuple[str, str]:
+    """Write the config for ``--data``. Return the config's path and the work dir."""
+    from ..datasets.own_data import make_config
     from ..engine.resume import require_unused
     from ..engine.setup import check_work_dir
 
-    name, work_dir = get_name_and_work_dir(dataset_info, args.work_dir)
-    config = work_dir / f'{name}.py'
-    if args.resume and config.is_file():
-        fixed = [option for option in list_data_options(args) if option != '--epochs']
-        if fixed:
-            raise UserError(
-                f'{" and ".join(fixed)} cannot be changed when a run is resumed. To resume the run, remove '
-                f'{" and ".join(fixed)}. To start a new run, remove --resume and set another --work-dir'
-            )
-        if args.epochs is not None:
-            config, length = extend_run(config, dataset_info, args.epochs)
-            print(f'the resumed training ends after {length}. Config: {config}')
-    else:
-        if not args.overwrite:
-            require_unused(work_dir)
-        check_work_dir(str(work_dir))
-        config, summary = make_config(dataset_info, work_dir, **{name: getattr(args, name) for name in DATA_OPTIONS})
-        print(summary)
+    _, work_dir = get_name_and_work_dir(args.data, args.work_dir)
+    if not args.overwrite:
+        require_unused(work_dir)
+    check_work_dir(str(work_dir))
+    options = {name: getattr(args, name) for name in DATA_OPTIONS}
+    config, summary = make_config(dataset_info, work_dir, **options)
+    write_text(config.with_name(OPTIONS_FILE), json.dumps({'data': make_portable_path(Path(args.data)), **options}))
+    print(summary)
     return str(config), str(work_dir)

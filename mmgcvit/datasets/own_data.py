@@ -1,6 +1,5 @@
 """Write a config that trains a network on a user's dataset."""
 
-import re
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -10,19 +9,37 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from ..config import get_config_path, get_plain_settings, iter_differences, iter_settings, list_known_keys
-from ..errors import UserError, escape_controls, format_count
-from ..files import find_free_path, make_absolute, write_text
+from ..config import (
+    get_config_path,
+    get_name_and_work_dir,
+    get_plain_settings,
+    iter_differences,
+    iter_settings,
+    list_known_keys,
+)
+from ..errors import UserError, format_count
+from ..files import find_free_path, make_absolute, make_portable_path, read_text, write_text
 from .checks import skip_unreadable
 from .checks.sources import get_check_settings, iter_unwrapped_datasets
 from .formats import DatasetInfo, write_annotations
+from .formats.cleaning import note_duplicates
 
 # The smallest --size. By default, it starts from weights in this project.
 MINI = 'mini'
 # The other values of --size, with their names in configs. By default, they start from weights of GC ViT's authors.
 SIZES = {'xxtiny': 'xxt', 'xtiny': 'xt', 'tiny': 't', 'small': 's', 'base': 'b', 'large': 'l'}
 DEMO_WEIGHTS = 'demo/weights'
-CHECKPOINT_URL = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_{}.pth.tar'
+# The weights of each size, with the first digits of their SHA-256 in the name, which the download verifies. They are the
+# authors', as timm publishes them. The authors' own file of the size large is on a branch that may change.
+TIMM_RELEASE = 'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights-morevit'
+WEIGHTS = {
+    'xxtiny': f'{TIMM_RELEASE}/gcvit_xxtiny_224_nvidia-d1d86009.pth',
+    'xtiny': f'{TIMM_RELEASE}/gcvit_xtiny_224_nvidia-274b92b7.pth',
+    'tiny': f'{TIMM_RELEASE}/gcvit_tiny_224_nvidia-ac783954.pth',
+    'small': f'{TIMM_RELEASE}/gcvit_small_224_nvidia-4e98afa2.pth',
+    'base': f'{TIMM_RELEASE}/gcvit_base_224_nvidia-f009139b.pth',
+    'large': 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_large.pth.tar',
+}
 
 
 @dataclass(frozen=True)
@@ -73,12 +90,6 @@ LENGTH_SETTINGS = ('train_cfg', 'param_scheduler', 'default_hooks')
 RUN_SETTINGS = ('work_dir', 'launcher', 'resume', 'load_from')
 
 
-def get_name_and_work_dir(dataset: DatasetInfo, work_dir: str | Path | None = None) -> tuple[str, Path]:
-    """Return the name of the config for a dataset, and the work dir, which is by default ``work_dirs/<name>``."""
-    name = re.sub(r'\W+', '_', make_absolute(dataset.folder).name).strip('_') or 'own_data'
-    return name, Path(work_dir or Path('work_dirs') / name)
-
-
 def make_config(
     dataset: DatasetInfo,
     work_dir: str | Path | None = None,
@@ -110,13 +121,15 @@ def make_config(
             raise UserError(
                 f'--pretrained {pretrained}: there is no such file. Expected a file, a URL, timm://NAME, or none'
             )
-    name, work_dir = get_name_and_work_dir(dataset, work_dir)
+    name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
     if make_absolute(work_dir).resolve().is_relative_to(make_absolute(dataset.folder).resolve()):
         raise UserError(
             f'the work dir {work_dir} is inside the dataset. Set another --work-dir, or run the command in another '
             'folder'
         )
+    check_config_texts(*dataset.classes, work_dir, weights, *(split.image_folder for split in dataset.splits.values()))
     dataset.split_validation()
+    note_duplicates(dataset)
     folder = find_free_path(work_dir / CONFIG_FOLDER)
     write_annotations(dataset, folder)
 
@@ -139,9 +152,19 @@ def make_config(
         cfg.model.backbone.init_cfg = None if weights == 'none' else {'type': 'Pretrained', 'checkpoint': weights}
         cfg.load_from = None
     path = folder / f'{name}.py'
-    training = f'trains {recipe.network}, --size {size}, at {image_size} px, {length}, from {format_init_weights(cfg)}'
-    write_text(path, format_config(template, cfg, dataset.folder, training))
-    return path, f'{dataset}\n{training}\nconfig: {path}'
+    training = f'trains {recipe.network}, --size {size}, at {image_size} px, {length}'
+    write_text(path, format_config(template, cfg, training))
+    return path, f'{dataset}\n{training}, from {format_init_weights(cfg)}\nconfig: {path}'
+
+
+def check_config_texts(*texts: str | Path) -> None:
+    """Raise a UserError for a text that mmengine would change in a config, or that cannot be written into one."""
+    for text in map(str, texts):
+        if '{{' in text or text.encode(errors='replace').decode() != text:
+            raise UserError(
+                f"{text!r}: names of classes and folders must be valid UTF-8 and without '{{{{', which mmengine replaces "
+                'by the value of a variable. Rename it'
+            )
 
 
 def choose_recipe(dataset: DatasetInfo, task: str | None, size: str | None) -> tuple[Recipe, str]:
@@ -159,17 +182,18 @@ def choose_recipe(dataset: DatasetInfo, task: str | None, size: str | None) -> t
     return recipe, size
 
 
-def extend_run(config: Path, dataset: DatasetInfo, epochs: int) -> tuple[Path, str]:
+def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
     """Write a config that trains a run for ``epochs`` epochs. Return its path, and the length as text.
 
     Args:
         config: The config with all settings, which mmengine has written into the run's work dir.
-        dataset: The run's data.
         epochs: The new total number of epochs.
     """
     cfg = Config.fromfile(config)
-    dataset.split_validation()
-    length = set_length(cfg, len(dataset.splits['train'].image_names), epochs, 0)
+    # Only the length in iterations depends on the number of images, which the annotation file lists.
+    file = next(iter_unwrapped_datasets(cfg.train_dataloader.dataset)).ann_file
+    num_images = len(read_text(Path(file)).splitlines()) if 'max_iters' in cfg.train_cfg else 1
+    length = set_length(cfg, num_images, epochs, 0)
     path = find_free_path(config.parent / CONFIG_FOLDER) / config.name
     text = cfg.pretty_text
     # Inherit from the config with which the run began: it differs in nothing but the length.
@@ -214,7 +238,7 @@ def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
         if recipe.task == 'classify':
             cfg.optim_wrapper.optimizer.lr = MINI_LR
     else:
-        cfg.model.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': CHECKPOINT_URL.format(size)}
+        cfg.model.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': WEIGHTS[size]}
     return f'{template}.py', cfg
 
 
@@ -293,14 +317,11 @@ def set_data(cfg: Config, dataset: DatasetInfo) -> None:
             settings.num_classes = len(dataset.classes)
 
 
-def make_portable_path(path: Path) -> str:
-    """Make a path relative if it is in the current folder, so that this folder can be moved, and otherwise absolute."""
-    path = make_absolute(path)
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+def format_config(template: str, cfg: Config, training: str) -> str:
+    """Return a config as Python code: the template as its base, and the settings that differ from the template.
 
-
-def format_config(template: str, cfg: Config, data: Path, training: str) -> str:
-    """Return a config as Python code: the template as its base, and the settings that differ from the template."""
+    All texts of the user are in literals that ``repr`` writes. Comments have none, because a line break would end them.
+    """
     overrides = find_overrides(Config.fromfile(get_config_path(template)).to_dict(), cfg.to_dict())
     # Leave out variables of templates: they are no settings.
     keys = list_known_keys() | {'data_preprocessor'}
@@ -308,7 +329,7 @@ def format_config(template: str, cfg: Config, data: Path, training: str) -> str:
     if cfg.get('load_from'):
         settings['load_from'] = CONFIG_PATH.format(f'{DEMO_WEIGHTS}/{Path(cfg.load_from).name}')
     text = ''.join(f'{name} = {value}\n' for name, value in settings.items())
-    return f"""# Written by mmgcvit train --data {escape_controls(str(data))}. As written, it {training}.
+    return f"""# Written by mmgcvit train --data. As written, it {training}.
 # Relative paths start at the folder where the command runs.
 # Edit it and train it again: mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
 _base_ = {CONFIG_PATH.format(template)}
@@ -327,4 +348,5 @@ def format_init_weights(cfg: Config) -> str:
     if not cfg.model.backbone.init_cfg:
         return 'random weights: scores will be low without many thousand images. For other weights, set --pretrained'
     weights = cfg.model.backbone.init_cfg.checkpoint
-    return f'the weights {weights}{", which are not for commercial use" if "nvidia" in weights else ""}'
+    branch = ' (a branch that may change)' if '/resolve/main/' in weights else ''
+    return f'the weights {weights}{branch}{", which are not for commercial use" if "nvidia" in weights else ""}'

@@ -1,119 +1,24 @@
-"""Make mmengine's training loops resumable at any iteration.
+"""Make mmengine's training loops resumable at any iteration, also with another batch size or number of processes."""
 
-The run's seed and the iteration determine the random numbers. So checkpoints need no states of random number
-generators, and results do not depend on ``num_workers``.
-"""
-
-import random
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator
 from copy import deepcopy
-from hashlib import blake2b
-from itertools import count, islice
+from itertools import chain
 from typing import Any
 
-import numpy as np
-import torch
 from mmengine.config import ConfigDict
-from mmengine.dist import get_rank, get_world_size
-from mmengine.registry import DATA_SAMPLERS
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.dist import get_world_size
+from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
-from torch.utils.data import BatchSampler, Sampler
 
-from ..errors import UserError
+from ..errors import CheckpointError, UserError, format_count
 from ..registry import LOOPS
+from .sampling import WHOLE_BATCH, SeededBatchSampler, Segment, derive_seed, is_endless, seed_generators
 
-# Instead of a sample's position (1, 2, ...), seed_generators takes this number to seed the training step.
-WHOLE_BATCH = 0
-
-
-def seed_generators(seed: int, rank: int, iteration: int, sample: int) -> None:
-    """Seed torch, NumPy and Python, either to load a sample or for the training step.
-
-    A cryptographic hash of the arguments gives independent seeds: 128 bits for Python, 64 for torch, and 32 for NumPy,
-    for which longer seeds are slow.
-
-    Args:
-        seed: Seed of the run.
-        rank: Rank of the process.
-        iteration: Iteration of the run, counted from 0.
-        sample: Position of the sample in the batch, counted from 1, or :data:`WHOLE_BATCH` for the training step.
-    """
-    digest = blake2b(f'{seed} {rank} {iteration} {sample}'.encode(), digest_size=28).digest()
-    random.seed(int.from_bytes(digest[:16], 'little'))
-    np.random.seed(int.from_bytes(digest[16:20], 'little'))
-    # Seeding the GPUs is slow. Samples are loaded on the CPU and do not need it.
-    seed_torch = torch.manual_seed if sample == WHOLE_BATCH else torch.default_generator.manual_seed
-    seed_torch(int.from_bytes(digest[20:], 'little'))
-
-
-class SeededIndices:
-    """Indices of the samples in a batch. Iterating over them seeds the generators before each sample is loaded."""
-
-    def __init__(self, indices: Sequence[int], seed: int, rank: int, iteration: int) -> None:
-        self.indices, self.seed, self.rank, self.iteration = indices, seed, rank, iteration
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __iter__(self) -> Iterator[int]:
-        for sample, index in enumerate(self.indices, WHOLE_BATCH + 1):
-            seed_generators(self.seed, self.rank, self.iteration, sample)
-            yield index
-
-
-class SeededBatchSampler(Sampler):
-    """Batch sampler that can start at any batch, and yields :class:`SeededIndices`. Call :meth:`begin` first.
-
-    Args:
-        sampler: Sampler of indices. If it has an attribute ``seed``, :meth:`begin` sets it to the run's seed.
-        batch_size: Number of samples per batch on each rank.
-        batch_sampler: Config of the batch sampler that makes the batches; by default torch's ``BatchSampler``.
-        drop_last: Whether torch's ``BatchSampler`` drops an incomplete last batch.
-        endless: Whether to repeat the data, as iteration-based loops need.
-    """
-
-    def __init__(
-        self,
-        sampler: Sampler,
-        batch_size: int,
-        batch_sampler: dict | None = None,
-        drop_last: bool = False,
-        endless: bool = False,
-    ) -> None:
-        self.sampler, self.batch_size, self.endless = sampler, batch_size, endless
-        self.batch_sampler = BatchSampler(sampler, batch_size, drop_last)
-        if batch_sampler is not None:
-            self.batch_sampler = DATA_SAMPLERS.build(
-                batch_sampler, default_args={'sampler': sampler, 'batch_size': batch_size}
-            )
-        # Dataloader workers iterate over SeededIndices, but do not know the rank.
-        self.rank = get_rank()
-        self.start: tuple[int, int, int] | None = None
-
-    def begin(self, seed: int, iteration: int, num_skipped: int) -> None:
-        """Set the run's seed, the iteration of the first batch, and how many batches to skip without loading them."""
-        self.start = seed, iteration, num_skipped
-        if hasattr(self.sampler, 'seed'):
-            self.sampler.seed = seed
-
-    def __len__(self) -> int:
-        """Return the number of batches in one pass over the data."""
-        return len(self.batch_sampler)
-
-    def __iter__(self) -> Iterator[SeededIndices]:
-        if self.start is None:
-            return
-        seed, first_iteration, num_skipped = self.start
-        batches = self.repeat_batches() if self.endless else self.batch_sampler
-        for iteration, indices in enumerate(islice(batches, num_skipped, None), first_iteration):
-            yield SeededIndices(indices, seed, self.rank, iteration)
-
-    def repeat_batches(self) -> Iterator[list[int]]:
-        for epoch in count():
-            if hasattr(self.sampler, 'set_epoch'):
-                self.sampler.set_epoch(epoch)
-            yield from self.batch_sampler
+# Key of a checkpoint's meta for the position in the data, see SeededBatchSampler.get_state.
+DATA_POSITION = 'data_position'
 
 
 def add_seeded_batch_sampler(dataloader: dict, endless: bool = False) -> ConfigDict:
@@ -145,8 +50,97 @@ def require_batches(batch_sampler: SeededBatchSampler) -> None:
         )
 
 
+def read_state(meta: dict[str, Any], source: str) -> dict[str, Any] | None:
+    """Return the position that :meth:`SeededBatchSampler.get_state` wrote to a checkpoint's ``meta``, or None.
+
+    Raises:
+        CheckpointError: The position, or the number of the epoch or iteration, is invalid.
+    """
+    state = meta.get(DATA_POSITION)
+    try:
+        numbers = [meta['epoch'], meta['iter']]
+        if state is not None:
+            segments = [Segment(*segment) for segment in state['segments']]
+            numbers += [*(state[name] for name in ('epoch', 'images', 'length')), *chain.from_iterable(segments)]
+            # No rank or image fewer than one.
+            numbers += [number - 1 for segment in segments for number in (segment.world_size, segment.batch_size)]
+            state = {**state, 'segments': [segment for segment in segments if segment.num_batches]}
+        is_valid = all(type(number) is int and number >= 0 for number in numbers)
+    except (TypeError, ValueError, KeyError):
+        is_valid = False
+    if not is_valid:
+        raise CheckpointError(f'{source} has an invalid epoch, iteration or {DATA_POSITION}. Use another checkpoint')
+    return state
+
+
+class ResumableLoop:
+    """What this project's loops share: they start at the position in the data that a checkpoint stores.
+
+    Attributes:
+        is_by_epoch: Whether the loop counts epochs.
+        num_restarts: How often NaN stopped the run before.
+        has_new_length: Whether an epoch has another number of iterations than before the run was resumed.
+    """
+
+    is_by_epoch: bool
+    num_restarts = 0
+    has_new_length = False
+    runner: Any
+    batch_sampler: SeededBatchSampler
+
+    @property
+    def seed(self) -> int:
+        return derive_seed(self.runner.seed, self.num_restarts)
+
+    def get_state(self, meta: dict[str, Any]) -> dict[str, Any]:
+        """Return the position in the data for a checkpoint with this ``meta``."""
+        return self.batch_sampler.get_state(meta['epoch'] if self.is_by_epoch else None, meta['iter'])
+
+    def resume(self, meta: dict[str, Any], source: str, num_restarts: int) -> int:
+        """Start at the position in a checkpoint's ``meta``. If that is impossible, start the epoch again and say why.
+
+        Returns:
+            The iteration at which the run resumes. In an epoch-based run whose epochs have another number of iterations
+            than before, it differs from the checkpoint's, so that epochs end at multiples of this number.
+        """
+        sampler, state, self.num_restarts = self.batch_sampler, read_state(meta, source), num_restarts
+        seed = derive_seed(meta.get('seed', self.runner.seed), num_restarts)
+        iteration, epoch = meta['iter'], meta['epoch'] if self.is_by_epoch or state is None else state['epoch']
+        sampler.start(seed, iteration, epoch, state['segments'] if state else ())
+        problem = self.find_problem(meta, state)
+        name = f'epoch {epoch + 1}' if self.is_by_epoch else 'the current pass over the images'
+        if problem:
+            sampler.start(seed, iteration, epoch)
+            print_log(f'{name} starts again, because {problem}', 'current', logging.WARNING)
+        elif len(sampler.segments) > 1:
+            print_log(f'{name} continues with the images that it has not seen', 'current', logging.WARNING)
+        if self.is_by_epoch:
+            iteration = sampler.iteration = epoch * len(sampler) + sampler.count_done()
+            self.has_new_length = state is None or state['length'] != len(sampler)
+        if iteration != meta['iter']:
+            message = f'an epoch has {format_count(len(sampler), "iteration")}, so the run continues at iteration '
+            print_log(f'{message}{iteration} instead of {meta["iter"]}', 'current', logging.WARNING)
+        return iteration
+
+    def find_problem(self, meta: dict[str, Any], state: dict[str, Any] | None) -> str | None:
+        """Return why the run cannot continue within the epoch of a checkpoint, or None if it can."""
+        sampler = self.batch_sampler
+        num_images = len(sampler.sampler.dataset)
+        if state is None or (self.is_by_epoch and state['epoch'] != meta['epoch']):
+            is_begin = self.is_by_epoch and meta['iter'] == meta['epoch'] * len(sampler)
+            return None if is_begin else 'the checkpoint does not say which images the run has seen'
+        if state['segments'] and state['images'] != num_images:
+            return f'the dataset has {format_count(num_images, "image")} instead of {state["images"]}'
+        if len(sampler.segments) > 1 and type(sampler.sampler) not in (DefaultSampler, InfiniteSampler):
+            name = type(sampler.sampler).__name__
+            return f'{name} cannot continue with another batch size, number of processes or seed'
+        if not is_endless(sampler.sampler) and sampler.segments[-1].num_batches > sampler.count_batches():
+            return 'the epoch has fewer batches than the checkpoint says'
+        return None
+
+
 @LOOPS.register_module()
-class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
+class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
     """mmengine's epoch-based loop, resumable at any iteration.
 
     Args:
@@ -158,6 +152,8 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
         UserError: The dataloader has no ``batch_size`` or no sampler, or too few samples for one batch.
     """
 
+    is_by_epoch = True
+
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
         super().__init__(runner, add_seeded_batch_sampler(dataloader), **kwargs)
         self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
@@ -166,21 +162,22 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
 
     def run_epoch(self) -> None:
         """Train one epoch, or the rest of it."""
-        done = self._iter - self._epoch * len(self.dataloader)
-        # If the batch size has changed on resuming, `done` may be invalid for this epoch. Then the epoch starts again.
-        self.num_skipped = done if 0 <= done <= len(self.dataloader) else 0
-        self.batch_sampler.begin(self.runner.seed, self._iter, self.num_skipped)
+        if self.batch_sampler.epoch != self._epoch:
+            self.batch_sampler.start(self.seed, self._iter, self._epoch)
+        self.num_skipped = self.batch_sampler.count_done()
         super().run_epoch()
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Seed the random number generators and train on one batch."""
-        seed_generators(self.runner.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
+        seed_generators(self.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
         super().run_iter(self.num_skipped + idx, data_batch)
 
 
 @LOOPS.register_module()
-class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
+class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
     """mmengine's iteration-based loop, resumable at any iteration. See :class:`EpochBasedTrainLoop` for arguments."""
+
+    is_by_epoch = False
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
         super().__init__(runner, add_seeded_batch_sampler(dataloader, endless=True), **kwargs)
@@ -194,7 +191,7 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
         self.fast_forward_on_resume = False
 
     def run_iter(self, data_batch: Any) -> None:
-        seed_generators(self.runner.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
+        seed_generators(self.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
         super().run_iter(data_batch)
 
 
@@ -217,6 +214,7 @@ class BatchIterator:
             self.num_skipped += 1
             return None
         if self.iterator is None:
-            self.loop.batch_sampler.begin(self.loop.runner.seed, self.loop.iter, self.loop.iter)
+            if self.loop.batch_sampler.epoch is None:
+                self.loop.batch_sampler.start(self.loop.seed, self.loop.iter, epoch=0)
             self.iterator = iter(self.loop.dataloader)
         return next(self.iterator)

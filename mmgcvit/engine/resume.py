@@ -3,11 +3,13 @@
 A training needs a work dir without checkpoints, unless it resumes (``--resume``) or removes these checkpoints after its
 first iteration (``--overwrite``). A run is resumed in this order:
 
-1. :func:`choose_checkpoint` sets ``cfg.load_from``;
+1. :func:`lock_work_dir` locks the work dir, and :func:`choose_checkpoint` sets ``cfg.load_from``;
 2. ``checkpoints/safe_loading.py`` reads the file without running code from it;
-3. ``hooks/exact_resume.py`` rebuilds the log histories;
+3. ``hooks/exact_resume.py`` rebuilds the log histories and passes the position in the data to ``loops.py``;
 4. mmengine's ``Runner.resume`` restores weights, optimizer, LR schedulers, epoch and iteration;
-5. ``loops.py`` continues at this iteration, even within an epoch, with the random numbers of an uninterrupted run.
+5. ``hooks/new_schedule.py`` recomputes the LR schedule if its settings or the epochs' lengths have changed;
+6. ``hooks/exact_resume.py`` makes up for an interrupted validation;
+7. ``loops.py`` continues, even within an epoch, with the random numbers of an uninterrupted run.
 """
 
 import logging
@@ -19,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from mmengine.config import Config
-from mmengine.dist import get_rank, master_only
+from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -29,12 +31,15 @@ from ..checkpoints.reading import read_meta
 from ..config import get_plain_settings, iter_differences, parse_config
 from ..errors import CheckpointError, UserError, escape_controls, shorten
 from ..files import URL_SCHEMES
-from ..mmengine_utils import call_on_rank_0
 from .hooks.checkpoint import LAST_CHECKPOINT_FILE, PREEMPTED_FILE
+from .hooks.exact_resume import VALIDATED_FILE
+from .hooks.skip_nonfinite import NUM_STOPS_FILE
 
 RESUMABLE_NAME = re.compile(rf'(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED_FILE)}')
 # Resumable checkpoints, best checkpoints, and the file with the path of the last checkpoint.
 RUN_FILE_NAME = re.compile(rf'(best_.+_)?(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED_FILE)}|{LAST_CHECKPOINT_FILE}')
+# Files about an earlier run's progress, which --overwrite removes too.
+PROGRESS_FILES = (VALIDATED_FILE, NUM_STOPS_FILE)
 LOCK_FILE = '.lock'
 # In seconds. The dataloader workers of a killed process hold its lock until they exit, up to 5 seconds later.
 LOCK_TIMEOUT = 10
@@ -78,21 +83,33 @@ def read_last_checkpoint_path(work_dir: Path) -> Path | None:
     return next((path for path in (work_dir / Path(text).name, Path(text)) if path.is_file()), None)
 
 
-def choose_checkpoint(cfg: Config, resume: str | None) -> None:
-    """Set ``cfg.resume`` and ``cfg.load_from`` for the option ``--resume`` or a config with ``resume=True``.
+def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) -> tuple[bool, str | None]:
+    """Return ``resume`` and ``load_from`` of the config for the options ``--resume`` and ``--overwrite``.
 
-    ``--resume`` without a checkpoint (``'auto'``) and ``resume=True`` without ``load_from`` choose the latest
-    checkpoint of the work dir. If there is none, ``load_from`` becomes None and a new training starts. So the same
-    command starts and resumes a job.
+    ``--resume`` without a checkpoint (``'auto'``) and a config's ``resume=True`` without ``load_from`` choose the
+    latest checkpoint of the work dir. If there is none, a new training starts, from the config's ``load_from`` if it
+    has one. So the same command starts and resumes a job.
 
     Raises:
-        CheckpointError: The checkpoint does not exist, or no checkpoint in the work dir can be read.
+        CheckpointError: The checkpoint does not exist, no checkpoint in the work dir can be read, or the work dir has
+            checkpoints of another run.
     """
-    if resume is None and not cfg.get('resume'):
-        return
-    checkpoint = resume or cfg.get('load_from') or 'auto'
-    cfg.load_from = call_on_rank_0(find_checkpoint, checkpoint, cfg.work_dir)
-    cfg.resume = True
+    checkpoint = None
+    if not overwrite and (resume is not None or cfg.get('resume')):
+        checkpoint = find_checkpoint(resume or cfg.get('load_from') or 'auto', cfg.work_dir)
+    if checkpoint is None and not overwrite:
+        require_unused(cfg.work_dir)
+    if (
+        checkpoint
+        and Path(checkpoint).parent.resolve() != Path(cfg.work_dir).resolve()
+        and list_checkpoints(cfg.work_dir)
+    ):
+        raise CheckpointError(
+            f'--resume {checkpoint}: the work dir {cfg.work_dir} has checkpoints of another run, which the resumed run '
+            f'would replace. Add --work-dir {Path(checkpoint).parent} to continue in the folder of the checkpoint, or '
+            'another --work-dir'
+        )
+    return checkpoint is not None, checkpoint or cfg.get('load_from')
 
 
 def find_checkpoint(checkpoint: str, work_dir: str) -> str | None:
@@ -133,7 +150,8 @@ class OverwriteHook(Hook):
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        self.outdated = list_checkpoints(runner.work_dir)
+        progress = (Path(runner.work_dir, name) for name in PROGRESS_FILES)
+        self.outdated = [*list_checkpoints(runner.work_dir), *filter(Path.is_file, progress)]
 
     @master_only
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
@@ -143,19 +161,26 @@ class OverwriteHook(Hook):
 
 @contextmanager
 def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
-    """On rank 0, lock a work dir against other trainings. When the process ends or is killed, the lock is released."""
-    if get_rank() != 0:
-        yield
-        return
-    Path(work_dir).mkdir(parents=True, exist_ok=True)
+    """Lock a work dir against other trainings. When the process ends or is killed, the lock is released.
+
+    If a new work dir has nothing but the lock in the end, because the run was rejected, it is removed.
+    """
+    folder = Path(work_dir)
+    is_new, lock = not folder.exists(), folder / LOCK_FILE
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        file_lock = FileLock(Path(work_dir, LOCK_FILE)).acquire(timeout=LOCK_TIMEOUT)
+        file_lock = FileLock(lock).acquire(timeout=LOCK_TIMEOUT)
     except Timeout:
         raise UserError(
             f'another training is running in {work_dir}. Wait until it ends, or train in another folder (--work-dir)'
         ) from None
     with file_lock:
-        yield
+        try:
+            yield
+        finally:
+            if is_new and list(folder.iterdir()) == [lock]:
+                lock.unlink()
+                folder.rmdir()
 
 
 def find_changes(cfg: Config) -> dict[str, str]:
@@ -163,8 +188,6 @@ def find_changes(cfg: Config) -> dict[str, str]:
 
     The config in the checkpoint is parsed, but not executed.
     """
-    if not cfg.get('resume') or not cfg.get('load_from'):
-        return {}
     old, new = parse_config(read_meta(cfg.load_from).get('cfg')), get_plain_settings(cfg)
     if old is None or new is None:
         print_log(f'{cfg.load_from} has no config, so this run cannot log which settings have changed', 'current')

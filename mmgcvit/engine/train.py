@@ -22,7 +22,7 @@ from .hooks.new_schedule import NewScheduleHook
 from .hooks.progress import open_progress
 from .hooks.summary import SummaryHook
 from .processes import join_process_group
-from .resume import OverwriteHook, choose_checkpoint, find_changes, lock_work_dir, require_unused
+from .resume import OverwriteHook, choose_checkpoint, find_changes, lock_work_dir
 from .setup import build_runner, check_data
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
@@ -69,22 +69,21 @@ def train(
     add_trackers(cfg, log_to)
     check_operators(cfg)
     join_process_group(cfg)
-    choose_checkpoint(cfg, resume)
-    if not overwrite and not (cfg.get('resume') and cfg.load_from):
-        require_unused(cfg.work_dir)
-    skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
-    call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
-    trusted = [cfg.load_from] if trust_checkpoint and cfg.get('load_from') else []
     with ExitStack() as stack:
-        stack.enter_context(lock_work_dir(cfg.work_dir))
+        call_on_rank_0(stack.enter_context, lock_work_dir(cfg.work_dir))
+        cfg.resume, cfg.load_from = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
+        skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
+        call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
+        trusted = [cfg.load_from] if trust_checkpoint and cfg.load_from else []
         read = stack.enter_context(safe_checkpoint_loading(cfg.work_dir, trusted))
         runner = build_runner(cfg, stack.enter_context(open_progress(progress)))
         warn_of_batch_size(cfg)
-        if cfg.get('load_from'):
-            check_fits(runner.model, read(cfg.load_from), cfg.load_from, '' if cfg.get('resume') else 'backbone.')
-        changes = call_on_rank_0(find_changes, cfg)
-        if any(name.startswith(SCHEDULE_SETTINGS) for name in changes):
-            runner.register_hook(NewScheduleHook(cfg.get('param_scheduler')))
+        if cfg.load_from:
+            check_fits(runner.model, read(cfg.load_from), cfg.load_from, '' if cfg.resume else 'backbone.')
+        if cfg.resume:
+            changes = call_on_rank_0(find_changes, cfg)
+            is_changed = any(name.startswith(SCHEDULE_SETTINGS) for name in changes)
+            runner.register_hook(NewScheduleHook(cfg.get('param_scheduler'), is_changed))
         if overwrite:
             runner.register_hook(OverwriteHook())
         runner.register_hook(SummaryHook())

@@ -62,7 +62,7 @@ def test_a_longer_run_has_the_settings_of_its_run(make, tmp_path):
         skip_unreadable(cfg, 20)
         cfg.update(launcher='none', resume=True, load_from='epoch_1.pth')
         cfg.dump(work_dir / 'masks.py')
-        path, length = extend_run(work_dir / 'masks.py', read_folder(tmp_path / 'masks'), 300)
+        path, length = extend_run(work_dir / 'masks.py', 300)
         longer = Config.fromfile(path)
         assert (length, longer.train_cfg.max_epochs) == ('300 epochs', 300)
         assert longer.model == cfg.model
@@ -72,7 +72,7 @@ def test_a_longer_run_has_the_settings_of_its_run(make, tmp_path):
     changed = Config.fromfile(work_dir / 'masks.py')
     changed.model.backbone.lora_rank = 8
     changed.dump(work_dir / 'masks.py')
-    longer = Config.fromfile(extend_run(work_dir / 'masks.py', read_folder(tmp_path / 'masks'), 300)[0])
+    longer = Config.fromfile(extend_run(work_dir / 'masks.py', 300)[0])
     assert longer.model.backbone.lora_rank == 8
 
 

@@ -1,48 +1,86 @@
 """Checkpoints are written atomically, whenever a run is killed and whatever write fails."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mmgcvit.checkpoints import check_intact
-from mmgcvit.engine.resume import find_latest_checkpoint
+from mmgcvit.checkpoints import check_intact, read_checkpoint
+from mmgcvit.inference.model_files import find_checkpoint
 
+from ..programs import get_tail
 from .calling import CONFIG, call, restored_process  # noqa: F401
-from .toy import KILLED, last, names, train, train_in_two
+from .drawing import find_difference
+from .toy import ITERATIONS, KILLED, last, names, start, train, train_in_two
 
-FINAL_FILES = ['best_score_epoch_3.pth', 'epoch_3.pth', 'last_checkpoint']
-# Audit events of the second epoch, in order, in a run that keeps one checkpoint and the best one.
-AUDIT_EVENTS = [
-    'open epoch_2.pth.unfinished',
-    'os.rename epoch_2.pth.unfinished',
-    'open last_checkpoint',
-    'os.remove epoch_1.pth',
-    'open best_score_epoch_2.pth.unfinished',
-    'os.rename best_score_epoch_2.pth.unfinished',
-    'os.remove best_score_epoch_1.pth',
-]
+PARTS = ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')
+SETTINGS = {'epochs': ['train_cfg.max_epochs=5', 'train_dataloader.batch_size=1'], 'iterations': ITERATIONS}
+
+
+def read_result(work_dir):
+    """Return everything that a run leaves: the last and best checkpoints, and the scores by step."""
+    content, best = last(work_dir), Path(find_checkpoint(work_dir))
+    check_intact(best)
+    info = content['message_hub']['runtime_info']
+    lines = [json.loads(line) for file in sorted(work_dir.glob('*/vis_data/*.json')) for line in file.open()]
+    return {
+        **{name: content[name] for name in PARTS},
+        'position': [content['meta'][name] for name in ('epoch', 'iter', 'data_position')],
+        'best': [best.name, Path(info['best_ckpt']).name, info['best_score']],
+        'weights of the best': read_checkpoint(best)['state_dict'],
+        'scores': {line['step']: line['score'] for line in lines if 'score' in line},
+    }
+
+
+@pytest.fixture(scope='module', params=SETTINGS)
+def settings_and_result(request, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('whole') / 'run'
+    train(work_dir, settings=SETTINGS[request.param])
+    result = read_result(work_dir)
+    assert len({*result['scores'].values()}) > 2, 'scores change'
+    return SETTINGS[request.param], result
+
+
+def check_kills(moments, settings_and_result, folder):
+    settings, expected = settings_and_result
+    for moment in moments:
+        ended = start(folder, '--resume', settings=settings, KILL_AT=str(moment))
+        assert ended.returncode in (0, KILLED), get_tail(ended.stdout, ended.stderr)
+    train(folder, '--resume', settings=settings)
+    assert find_difference(read_result(folder), expected) is None
+    assert not list(folder.glob('*.unfinished'))
+
+
+MOMENTS = st.lists(st.integers(1, 130), min_size=1, max_size=3)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('event', AUDIT_EVENTS)
-def test_a_run_killed_at_any_moment_keeps_intact_last_and_best_checkpoints_and_resumes(event, tmp_path):
-    train(tmp_path, code=KILLED, KILL_AT=event)
-    for path in tmp_path.glob('*.pth'):
-        check_intact(path)
-    assert find_latest_checkpoint(tmp_path) is not None
-    assert list(tmp_path.glob('best_score_epoch_*.pth'))
-    train(tmp_path, '--resume')
-    assert last(tmp_path)['meta']['epoch'] == 3
-    assert not list(tmp_path.glob('*.unfinished'))
-    assert set(FINAL_FILES) <= set(names(tmp_path))
+@settings(max_examples=6)
+@given(moments=MOMENTS)
+def test_killed_at_any_moments_a_run_ends_with_the_last_and_best_checkpoints_and_scores_of_a_whole_one(
+    moments, settings_and_result, tmp_path_factory
+):
+    """Moments are calls of hooks, validation included, and operations on files."""
+    check_kills(moments, settings_and_result, tmp_path_factory.mktemp('killed') / 'run')
+
+
+@pytest.mark.long
+@settings(max_examples=40)
+@given(moments=MOMENTS)
+def test_killed_at_many_more_moments(moments, settings_and_result, tmp_path_factory):
+    check_kills(moments, settings_and_result, tmp_path_factory.mktemp('killed') / 'run')
 
 
 @pytest.mark.parametrize('run', [train, train_in_two])
 def test_a_run_keeps_max_keep_ckpts_and_the_best_checkpoint_and_saves_the_right_epoch(run, tmp_path):
     run(tmp_path)
-    assert names(tmp_path) == FINAL_FILES
+    best = Path(find_checkpoint(tmp_path)).name
+    assert names(tmp_path) == [best, 'epoch_3.pth', 'last_checkpoint']
+    assert best.startswith('best_score_epoch_')
     assert (last(tmp_path)['meta']['epoch'], last(tmp_path)['meta']['iter']) == (3, 3)
 
 

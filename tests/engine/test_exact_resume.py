@@ -8,9 +8,12 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mmengine.hooks import Hook
 
-from mmgcvit.engine.loops import WHOLE_BATCH, seed_generators
+from mmgcvit.engine.hooks.new_schedule import NewScheduleHook
+from mmgcvit.engine.sampling import WHOLE_BATCH, seed_generators
 from mmgcvit.errors import UserError
 
 from ..processes import run_on_ranks
@@ -148,6 +151,28 @@ def test_a_dataloader_that_cannot_resume_within_an_epoch_is_rejected(missing, tm
     cfg.train_dataloader[missing] = None
     with pytest.raises(UserError, match=f'has no {missing}, so'):
         run(cfg)
+
+
+@settings(max_examples=8)
+@given(before=st.integers(2, 5), after=st.integers(2, 5), stop=st.integers(1, 5))
+def test_with_another_batch_size_the_lr_schedule_ends_as_if_the_run_had_always_had_it(
+    before, after, stop, tmp_path_factory
+):
+    folder = tmp_path_factory.mktemp('runs')
+    whole, first, resumed = (
+        make_config(folder / name, EPOCHS, images=images, **SEEDED)
+        for name, images in (('whole', after), ('resumed', before), ('resumed', after))
+    )
+    for cfg in (whole, first, resumed):
+        cfg.train_dataloader.drop_last = True  # batch normalisation needs two images
+    run(whole)
+    run(first, stop)
+    resumed.resume = True
+    run(resumed, hook=NewScheduleHook(resumed.param_scheduler, is_changed=False))
+    states = [read_last_state(folder / name, ['param_schedulers', 'optimizer']) for name in ('whole', 'resumed')]
+    assert states[0]['param_schedulers'] == states[1]['param_schedulers']
+    lrs = [[group['lr'] for group in state['optimizer']['param_groups']] for state in states]
+    assert lrs[0] == lrs[1]
 
 
 RANKS = ({'LOCAL_RANK': '0'}, {'LOCAL_RANK': '1'})

@@ -48,20 +48,29 @@ def test_truncated_checkpoints_are_skipped_with_a_warning_and_it_is_an_error_if_
 
 
 def test_the_same_options_start_and_resume_a_run(work_dir, tmp_path_factory):
-    cfg = Config({'work_dir': str(tmp_path_factory.mktemp('empty'))})
-    choose_checkpoint(cfg, 'auto')
-    assert (cfg.resume, cfg.load_from) == (True, None)
+    """Where nothing is resumed, the config's load_from holds."""
+    empty = Config({'work_dir': str(tmp_path_factory.mktemp('empty')), 'load_from': 'weights.pth'})
+    assert choose_checkpoint(empty, 'auto') == (False, 'weights.pth')
+    latest, earlier = str(work_dir / 'epoch_2.pth'), str(work_dir / 'epoch_1.pth')
     cfg = Config({'work_dir': str(work_dir)})
-    choose_checkpoint(cfg, 'auto')
-    assert (cfg.resume, cfg.load_from) == (True, str(work_dir / 'epoch_2.pth'))
-    choose_checkpoint(cfg, str(work_dir / 'epoch_1.pth'))
-    assert cfg.load_from == str(work_dir / 'epoch_1.pth')
+    assert choose_checkpoint(cfg, 'auto') == (True, latest)
+    assert choose_checkpoint(cfg, earlier) == (True, earlier)
+    assert choose_checkpoint(Config({'work_dir': str(work_dir), 'resume': True}), None) == (True, latest)
+    assert choose_checkpoint(cfg, None, overwrite=True) == (False, None)
     with pytest.raises(CheckpointError, match=r'--resume nowhere\.pth: there is no such file'):
         choose_checkpoint(cfg, 'nowhere.pth')
-    # resume=True in the config, and nothing on the command line.
-    cfg = Config({'work_dir': str(work_dir), 'resume': True})
-    choose_checkpoint(cfg, None)
-    assert cfg.load_from == str(work_dir / 'epoch_2.pth')
+
+
+def test_a_resumed_run_does_not_replace_the_checkpoints_of_another(work_dir, tmp_path_factory):
+    other = tmp_path_factory.mktemp('other')
+    checkpoint = str(work_dir / 'epoch_2.pth')
+    assert choose_checkpoint(Config({'work_dir': str(other)}), checkpoint) == (True, checkpoint)
+    (other / 'link').symlink_to(work_dir)
+    assert choose_checkpoint(Config({'work_dir': str(other / 'link')}), checkpoint) == (True, checkpoint)
+    (other / 'epoch_1.pth').touch()
+    for source in (checkpoint, 'https://example.com/epoch_2.pth'):
+        with pytest.raises(CheckpointError, match='has checkpoints of another run, which'):
+            choose_checkpoint(Config({'work_dir': str(other)}), source)
 
 
 @pytest.mark.usefixtures('restored_process')
@@ -123,6 +132,10 @@ def test_a_run_does_not_start_in_a_work_dir_locked_by_another(tmp_path, monkeypa
     with FileLock(tmp_path / '.lock'):
         assert f'another training is running in {tmp_path}' in call('train', CONFIG, '--work-dir', tmp_path)
     assert list_checkpoints(tmp_path) == []
+    assert call('train', CONFIG, '--work-dir', tmp_path / 'new', '--resume', 'none.pth').endswith(
+        'Pass a path or a URL'
+    )
+    assert not (tmp_path / 'new').exists(), 'a rejected run leaves nothing'
 
 
 @pytest.mark.usefixtures('restored_process')

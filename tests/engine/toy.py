@@ -9,7 +9,6 @@ from pathlib import Path
 
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
-from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS, METRICS
 
 from mmgcvit.checkpoints import check_intact, read_checkpoint
@@ -30,6 +29,8 @@ ITERATIONS = (
     ),
     *('default_hooks.checkpoint.by_epoch=False', 'default_hooks.checkpoint.interval=2'),
     'train_dataloader.sampler.type=InfiniteSampler',
+    'default_hooks.logger.type=LoggerHook',
+    'default_hooks.logger.log_metric_by_epoch=False',
 )
 
 
@@ -72,29 +73,42 @@ def last(folder):
 
 
 @METRICS.register_module()
-class RisingScore(BaseMetric):
+class ChangingScore(BaseMetric):
+    """A score that goes up and down and depends on the weights only."""
+
     def process(self, data_batch, data_samples):
-        self.results += [1.0]
+        self.results += [float(sample.double().sum()) for sample in data_samples]
 
     def compute_metrics(self, results):
-        return {'score': float(MessageHub.get_current_instance().get_info('iter'))}
+        return {'score': sum(results) * 1e4 % 1}
 
 
 @HOOKS.register_module()
-class KillWhileSavingHook(Hook):
-    """Exit, as by ``kill -9``, just before an operation on a file in the second epoch.
+class KillHook(Hook):
+    """Exit as by ``kill -9``, at the moment whose number is in the environment variable KILL_AT.
 
-    The environment variable KILL_AT has the name of one of Python's audit events and of the file, for example
-    ``os.rename epoch_2.pth.unfinished``. If unset, the hook does nothing.
+    Moments are all calls of hooks, and just before all operations on the work dir's checkpoints and small files. If the
+    variable is unset, the hook does nothing.
     """
 
-    def before_train_epoch(self, runner):
-        if runner.epoch == 1 and os.environ.get('KILL_AT'):
-            sys.addaudithook(self.exit_at)
+    def __init__(self):
+        self.moment = int(os.environ.get('KILL_AT', 0))
+        self.suffixes = ('.pth', '.unfinished', 'last_checkpoint', 'validated')
+        for name in self.stages[1:] if self.moment else ():  # all but before_run
+            setattr(self, name, self.count)
 
-    def exit_at(self, event, arguments):
+    def before_run(self, runner):
+        if self.moment:
+            sys.addaudithook(self.count_file_operation)
+
+    def count_file_operation(self, event, arguments):
         path = arguments[0] if arguments else None
-        if isinstance(path, str | Path) and f'{event} {Path(path).name}' == os.environ['KILL_AT']:
+        if event in ('open', 'os.rename', 'os.remove') and str(path).endswith(self.suffixes):
+            self.count()
+
+    def count(self, *args, **kwargs):
+        self.moment -= 1
+        if self.moment == 0:
             os._exit(KILLED)
 
 

@@ -8,7 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.fileio import register_backend
 from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from ...registry import HOOKS
 
@@ -62,6 +62,14 @@ class DelayedRemovalBackend(AtomicBackend):
 register_backend(ATOMIC_BACKEND, AtomicBackend)
 
 
+def get_resumed_checkpoint(runner: Runner) -> Path | None:
+    """Return the path (or URL) of the checkpoint from which a run resumes, or None if the run does not resume."""
+    if not runner._resume:
+        return None
+    checkpoint = runner._load_from or find_latest_checkpoint(runner.work_dir)  # as mmengine's Runner
+    return checkpoint and Path(checkpoint)
+
+
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
     """Save checkpoints atomically and remove outdated ones afterwards.
@@ -80,6 +88,10 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         self.file_backend = DelayedRemovalBackend(self.out_dir)
+        resumed = get_resumed_checkpoint(runner)
+        if resumed and resumed.parent.resolve() == self.file_backend.folder:
+            # If the run begins with a validation and its score is the best one, mmengine updates this checkpoint.
+            self.last_ckpt = str(resumed)
         if is_main_process():
             # A killed run leaves such files.
             for temporary in Path(self.out_dir).glob(f'*{TEMPORARY_SUFFIX}'):

@@ -1,38 +1,58 @@
-"""Convert logs and LR schedulers in checkpoints to tensors and built-in types; rebuild the logs on resuming."""
+"""Store and restore what mmengine's checkpoints lack: the position in the data, logs as plain data, validations."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 
 from ...errors import CheckpointError
+from ...files import write_text
 from ...registry import HOOKS
+from ..loops import DATA_POSITION, ResumableLoop
+from .checkpoint import get_resumed_checkpoint
+from .skip_nonfinite import read_num_stops
 
 # Keys of a checkpoint whose values contain mmengine and NumPy objects.
 CONVERTED_KEYS = ('meta', 'message_hub', 'param_schedulers')
+# A file in the work dir with the epoch or iteration of the last complete validation, such as "epoch 3".
+VALIDATED_FILE = 'validated'
 
 
 @HOOKS.register_module()
 class ExactResumeHook(Hook):
     """Let runs resume bit-exactly from checkpoints that ``torch.load`` reads with ``weights_only=True``.
 
-    mmengine saves weights, optimizer, LR schedulers, seed, epoch and iteration. This project's loops
-    (``mmgcvit.EpochBasedTrainLoop``, ``mmgcvit.IterBasedTrainLoop``) seed the random number generators in each
-    iteration. This hook converts logs, counters and LR schedulers in the checkpoint to tensors and built-in types.
+    mmengine saves weights, optimizer, LR schedulers, seed, epoch and iteration. This hook adds the position in the data
+    of this project's loops (``mmgcvit.EpochBasedTrainLoop``, ``mmgcvit.IterBasedTrainLoop``), and converts logs,
+    counters and LR schedulers to tensors and built-in types. A resumed run first makes up for a validation that was
+    interrupted.
     """
 
+    # Convert what other hooks have added to a checkpoint, and validate after they have prepared the training.
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self.is_training = False
+        # The checkpoint's file that the run was resumed from.
+        self.resumed_from: Path | None = None
+
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        if isinstance(runner.train_loop, ResumableLoop):
+            checkpoint['meta'][DATA_POSITION] = runner.train_loop.get_state(checkpoint['meta'])
         for key in CONVERTED_KEYS:
             if key in checkpoint:
                 checkpoint[key] = simplify(checkpoint[key])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         # mmengine also calls this method if load_from is set without resume.
-        if not runner._resume:
+        self.resumed_from = get_resumed_checkpoint(runner)
+        if self.resumed_from is None:
             return
         is_missing = {
             'optimizer state': 'optimizer' not in checkpoint,
@@ -42,10 +62,45 @@ class ExactResumeHook(Hook):
         if any(is_missing.values()):
             missing = ' and no '.join(name for name, missing in is_missing.items() if missing)
             raise CheckpointError(
-                f'{runner._load_from} has no {missing}, so a run cannot resume from it. To start a new run from its '
-                f'weights, replace --resume by --cfg-options load_from={runner._load_from}'
+                f'{self.resumed_from} has no {missing}, so a run cannot resume from it. To start a new run from its '
+                f'weights, replace --resume by --cfg-options load_from={self.resumed_from}'
             )
         restore_histories(checkpoint['message_hub'])
+        if isinstance(runner.train_loop, ResumableLoop):
+            meta, num_stops = checkpoint['meta'], read_num_stops(self.resumed_from.parent)
+            # mmengine continues at this iteration.
+            meta['iter'] = runner.train_loop.resume(meta, str(self.resumed_from), num_stops)
+
+    def before_train(self, runner: Runner) -> None:
+        self.is_training = True
+        if self.resumed_from is None or not is_validation_due(runner):
+            return
+        file = self.resumed_from.with_name(VALIDATED_FILE)
+        if not file.is_file() or file.read_text(errors='replace') != format_position(runner):
+            runner.logger.info(f'the validation of {format_position(runner)} is missing, so it comes first')
+            runner.val_loop.run()
+
+    @master_only
+    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
+        if self.is_training:
+            write_text(Path(runner.work_dir, VALIDATED_FILE), format_position(runner))
+
+
+def format_position(runner: Runner) -> str:
+    """Return the number of trained epochs, or iterations in an iteration-based run, as text."""
+    return f'epoch {runner.epoch}' if 'max_epochs' in runner.cfg.train_cfg else f'iteration {runner.iter}'
+
+
+def is_validation_due(runner: Runner) -> bool:
+    """Return whether mmengine's loop would have validated at the current epoch or iteration."""
+    loop = runner.train_loop
+    is_by_epoch = 'max_epochs' in runner.cfg.train_cfg
+    done, length = (runner.epoch, runner.max_epochs) if is_by_epoch else (runner.iter, runner.max_iters)
+    is_within_epoch = is_by_epoch and runner.iter != runner.epoch * len(runner.train_dataloader)
+    if runner.val_loop is None or is_within_epoch or done < max(loop.val_begin, 1):
+        return False
+    loop._decide_current_val_interval()
+    return done % loop.val_interval == 0 or done == length
 
 
 def simplify(value: Any) -> Any:

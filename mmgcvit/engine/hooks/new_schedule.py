@@ -12,21 +12,24 @@ from mmengine.runner import Runner
 class NewScheduleHook(Hook):
     """Recompute the LR schedule of a resumed run, as if the run had always had the LR and schedule of its config.
 
-    mmengine would restore the LR and schedule of the checkpoint. :func:`.train` registers this hook if the config has
-    another number of epochs or iterations, another LR or other LR schedulers.
+    mmengine would restore the LR and schedule of the checkpoint. They are recomputed if the config has another number
+    of epochs or iterations, another LR or other LR schedulers, or if an epoch has another number of iterations.
 
     Args:
         param_scheduler: The LR schedulers of the config.
+        is_changed: Whether such settings of the config have changed.
     """
 
-    def __init__(self, param_scheduler: Any) -> None:
-        self.param_scheduler = deepcopy(param_scheduler)
+    def __init__(self, param_scheduler: Any, is_changed: bool) -> None:
+        self.param_scheduler, self.is_changed = deepcopy(param_scheduler), is_changed
 
     def before_run(self, runner: Runner) -> None:
         # mmengine has built the optimizer, but not yet loaded the checkpoint's LRs into it.
         self.lrs = [group.get('initial_lr', group['lr']) for group in runner.optim_wrapper.param_groups]
 
     def before_train(self, runner: Runner) -> None:
+        if not (self.is_changed or getattr(runner.train_loop, 'has_new_length', False)):
+            return
         is_by_epoch = 'max_epochs' in runner.cfg.train_cfg
         unit = 'epoch' if is_by_epoch else 'iteration'
         length = runner.cfg.train_cfg['max_epochs' if is_by_epoch else 'max_iters']

@@ -1,0 +1,266 @@
+"""However a run is interrupted and resumed, each epoch trains once on each image, with the numbers of a whole run.
+
+The loops run with a fake runner that records which images each rank trains on. Between the sessions of a run, the batch
+size, the number of processes, accumulation and the seed (after NaN stopped it) may change.
+"""
+
+import json
+from collections import Counter
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmengine.registry import DATA_SAMPLERS
+from mmengine.runner import Runner
+from torch.utils.data import BatchSampler, Dataset
+
+from mmgcvit.engine.loops import DATA_POSITION, EpochBasedTrainLoop, IterBasedTrainLoop
+from mmgcvit.engine.sampling import SeededBatchSampler
+from mmgcvit.errors import CheckpointError
+
+SEED = 5
+
+
+class Indices(Dataset):
+    """A dataset of its own indices. Every third image is upright, as mmdet's AspectRatioBatchSampler asks."""
+
+    def __init__(self, size):
+        self.size, self.metainfo = size, {}
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, index):
+        return index
+
+    def get_data_info(self, index):
+        return {'width': 2, 'height': 3 if index % 3 == 0 else 1}
+
+
+@DATA_SAMPLERS.register_module()
+class ReversingBatchSampler(BatchSampler):
+    """Makes groups as AspectRatioBatchSampler does: a batch is not a contiguous part of the order."""
+
+    def __init__(self, sampler, batch_size, drop_last=False):
+        super().__init__(sampler, batch_size, drop_last)
+
+    def __iter__(self):
+        groups = [[], []]
+        for index in self.sampler:
+            group = groups[self.sampler.dataset.get_data_info(index)['height'] > 2]
+            group.append(index)
+            if len(group) == self.batch_size:
+                yield group[:]
+                group.clear()
+        left = groups[0] + groups[1]
+        yield from (left[start : start + self.batch_size] for start in range(0, len(left), self.batch_size))
+
+
+class StoppedError(Exception):
+    pass
+
+
+class FakeRunner:
+    """What mmengine's loops need of a runner. It records (epoch, indices) of each iteration."""
+
+    build_dataloader = staticmethod(Runner.build_dataloader)
+    val_loop = None
+
+    def __init__(self, stop):
+        self.seed, self.stop, self.trained = SEED, stop, []
+        self.visualizer, self.optim_wrapper = SimpleNamespace(), None
+        self.model = SimpleNamespace(train=lambda: None, train_step=self.train_step)
+        self._randomness_cfg = {}
+
+    def train_step(self, batch, optim_wrapper):
+        self.trained.append((self.loop.epoch, [int(index) for index in batch]))
+        return {}
+
+    def call_hook(self, name, **arguments):
+        if name == 'after_train_iter' and len(self.trained) == self.stop:
+            raise StoppedError
+
+
+def run_session(setup, session, checkpoint):
+    """Train all ranks of a session. Return what each trained on, the next checkpoint's meta, and the loop."""
+    world_size, batch_size, stop, num_restarts = session
+    trained = []
+    for rank in range(world_size):
+        loader = {
+            'dataset': Indices(setup['images']),
+            'sampler': {'type': setup['sampler'], 'shuffle': True, 'seed': SEED},
+            'batch_size': batch_size,
+            'num_workers': 0,
+            'batch_sampler': setup['batch_sampler'] and {'type': setup['batch_sampler']},
+            'drop_last': setup['drop_last'],
+        }
+        runner = FakeRunner(stop)
+        with (
+            mock.patch('mmengine.dataset.sampler.get_dist_info', return_value=(rank, world_size)),
+            mock.patch('mmgcvit.engine.sampling.get_rank', return_value=rank),
+            mock.patch('mmgcvit.engine.sampling.get_world_size', return_value=world_size),
+        ):
+            length = {'max_epochs': setup['epochs']} if setup['by_epoch'] else {'max_iters': setup['iters']}
+            loop = (EpochBasedTrainLoop if setup['by_epoch'] else IterBasedTrainLoop)(runner, loader, **length)
+        runner.loop = loop
+        if checkpoint is not None:
+            meta = json.loads(json.dumps(checkpoint))
+            loop._epoch, loop._iter = meta['epoch'], loop.resume(meta, 'a.pth', num_restarts)
+        try:
+            loop.run()
+            meta = {'epoch': loop.epoch, 'iter': loop.iter}
+        except StoppedError:
+            # As PreemptionHook saves: before the loop counts the iteration.
+            meta = {'epoch': loop.epoch, 'iter': loop.iter + 1}
+        trained.append(runner.trained)
+    return trained, {'seed': SEED, **meta, DATA_POSITION: loop.get_state(meta)}, loop
+
+
+def run_sessions(setup, sessions):
+    """Train until the end: the last session does not stop. Return what was trained on by session and rank."""
+    checkpoint, results = None, []
+    for number, session in enumerate(sessions):
+        last = number == len(sessions) - 1
+        trained, checkpoint, loop = run_session(
+            setup, (*session[:2], None if last else session[2], session[3]), checkpoint
+        )
+        results.append(trained)
+    return results, loop
+
+
+SESSIONS = st.lists(
+    st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 12), st.integers(0, 1)), min_size=1, max_size=4
+)
+BATCH_SAMPLERS = [None, 'ReversingBatchSampler']
+
+
+@given(
+    sessions=SESSIONS,
+    images=st.integers(20, 41),
+    epochs=st.integers(1, 3),
+    batch_sampler=st.sampled_from(BATCH_SAMPLERS),
+    drop_last=st.booleans(),
+)
+def test_every_epoch_trains_on_each_image_as_often_as_an_uninterrupted_one(
+    sessions, images, epochs, batch_sampler, drop_last
+):
+    """That is once, except images that fill up the last share of a rank or are dropped with an incomplete batch."""
+    setup = {'sampler': 'DefaultSampler', 'images': images, 'epochs': epochs, 'by_epoch': True}
+    setup |= {'batch_sampler': batch_sampler, 'drop_last': drop_last and batch_sampler is None}
+    results, loop = run_sessions(setup, sessions)
+    for epoch in range(epochs):
+        counts, num_padded, last = Counter(), 0, None
+        for session, ranks in zip(sessions, results, strict=True):
+            seen = [index for rank in ranks for number, indices in rank if number == epoch for index in indices]
+            lengths = {len([1 for number, _ in rank if number == epoch]) for rank in ranks}
+            assert len(lengths) == 1, 'all ranks have the same number of iterations, or they would wait for each other'
+            if seen:
+                counts.update(seen)
+                num_padded, last = num_padded + session[0] - 1, session
+        assert counts.total() - len(counts) <= num_padded
+        dropped = last[0] * last[1] - 1 if setup['drop_last'] else 0
+        assert images - dropped <= len(counts) <= images
+    assert loop.epoch == epochs
+    assert loop.iter == epochs * len(loop.dataloader), 'the schedule, which counts iterations, ends with the last epoch'
+
+
+@given(
+    sessions=SESSIONS,
+    images=st.integers(20, 41),
+    iters=st.integers(13 * 3, 60),
+    sampler=st.sampled_from(['InfiniteSampler', 'DefaultSampler']),
+    batch_sampler=st.sampled_from(BATCH_SAMPLERS),
+)
+def test_every_pass_of_an_iteration_based_run_trains_on_each_image_once(
+    sessions, images, iters, sampler, batch_sampler
+):
+    setup = {'sampler': sampler, 'images': images, 'iters': iters, 'by_epoch': False}
+    setup |= {'batch_sampler': batch_sampler, 'drop_last': False}
+    results, loop = run_sessions(setup, sessions)
+    assert loop.iter == iters
+    counts = Counter(index for ranks in results for rank in ranks for _, indices in rank for index in indices)
+    counts.update(dict.fromkeys(range(images), 0))
+    # Images that a rank's next batch or group holds back, and those that fill up a rank's last share.
+    num_passes = counts.total() // images + 1
+    held_back = sum(world * 2 * batch for world, batch, *_ in sessions)
+    slack = held_back + (num_passes * 3 + len(sessions) * 3 if sampler == 'DefaultSampler' else 0)
+    excess = sum(max(0, count - min(counts.values()) - 1) for count in counts.values())
+    assert excess <= (slack if batch_sampler or sampler == 'DefaultSampler' else 0)
+
+
+@given(
+    world_size=st.integers(1, 3),
+    batch_size=st.integers(1, 5),
+    stops=st.lists(st.integers(1, 12), max_size=3),
+    images=st.integers(16, 41),
+    by_epoch=st.booleans(),
+    sampler=st.sampled_from(['InfiniteSampler', 'DefaultSampler']),
+    batch_sampler=st.sampled_from(BATCH_SAMPLERS),
+)
+def test_with_the_same_settings_each_rank_trains_on_the_batches_of_an_uninterrupted_run(
+    world_size, batch_size, stops, images, by_epoch, sampler, batch_sampler
+):
+    setup = {'sampler': 'DefaultSampler' if by_epoch else sampler, 'images': images, 'epochs': 3, 'iters': 40}
+    setup |= {'by_epoch': by_epoch, 'batch_sampler': batch_sampler, 'drop_last': False}
+    results, _ = run_sessions(setup, [(world_size, batch_size, stop, 0) for stop in [*stops, 1]])
+    whole, _ = run_sessions(setup, [(world_size, batch_size, None, 0)])
+    joined = [[step for session in results for step in session[rank]] for rank in range(world_size)]
+    assert joined == whole[0]
+
+
+@given(stop=st.integers(1, 9), by_epoch=st.booleans())
+def test_after_a_stop_for_nan_the_run_draws_other_images_and_numbers(stop, by_epoch):
+    setup = {'sampler': 'DefaultSampler', 'images': 40, 'epochs': 2, 'iters': 30, 'by_epoch': by_epoch}
+    setup |= {'batch_sampler': None, 'drop_last': False}
+    _, checkpoint, loop = run_session(setup, (1, 3, stop, 0), None)
+    (again, _, same), (restarted, _, other) = (
+        run_session(setup, (1, 3, 1, num_restarts), checkpoint) for num_restarts in (0, 1)
+    )
+    assert again[0] != restarted[0]
+    assert same.seed == loop.seed != other.seed
+
+
+@settings(max_examples=10)
+@given(stop=st.integers(1, 6), images=st.integers(21, 40))
+def test_with_another_number_of_images_or_an_unknown_position_the_epoch_starts_again_and_a_line_says_so(stop, images):
+    setup = {'sampler': 'DefaultSampler', 'images': 20, 'epochs': 2, 'by_epoch': True}
+    setup |= {'batch_sampler': None, 'drop_last': False}
+    _, checkpoint, _ = run_session(setup, (1, 3, stop, 0), None)
+    unknown = {name: value for name, value in checkpoint.items() if name != DATA_POSITION}
+    for size, meta, reason in (
+        (images, checkpoint, 'images instead of 20'),
+        (20, unknown, 'does not say which images'),
+    ):
+        with mock.patch('mmgcvit.engine.loops.print_log') as log:
+            (trained,), _, loop = run_session({**setup, 'images': size}, (1, 3, None, 0), meta)
+        assert any(f'epoch 1 starts again, because the {"dataset" if size == images else "checkpoint"}' in call.args[0]
+                   and reason in call.args[0] for call in log.call_args_list)  # fmt: skip
+        counts = Counter((epoch, index) for epoch, indices in trained for index in indices)
+        assert set(counts.values()) == {1}
+        assert len(counts) == 2 * size
+        assert loop.iter == 2 * len(loop.dataloader)
+
+
+NUMBERS = st.one_of(st.integers(max_value=-1), st.none(), st.text(max_size=3), st.floats(), st.booleans())
+LISTS = st.lists(NUMBERS, min_size=1, max_size=5)
+VALID = {'epoch': 0, 'segments': [[SEED, 1, 3, 2]], 'images': 20, 'length': 7}
+
+
+@given(name=st.sampled_from(['epoch', 'iter', *VALID]), value=NUMBERS | LISTS | st.lists(LISTS, min_size=1))
+def test_an_invalid_position_is_rejected(name, value):
+    setup = {'sampler': 'DefaultSampler', 'images': 20, 'epochs': 2, 'by_epoch': True, 'batch_sampler': None}
+    for meta in (
+        {'epoch': 0, 'iter': 2, DATA_POSITION: VALID | {name: value}},
+        {'epoch': 0, 'iter': 2, DATA_POSITION: VALID} | {name: value},
+    ):
+        if meta.get(name) == value or name in VALID:
+            with pytest.raises(CheckpointError, match=r'a\.pth has an invalid epoch, iteration or data_position'):
+                run_session({**setup, 'drop_last': False}, (1, 3, 1, 0), meta)
+            return
+
+
+def test_the_sampler_yields_nothing_before_it_is_started():
+    """mmengine's loops start workers of a persistent dataloader when they build it."""
+    assert list(SeededBatchSampler(range(3), 2)) == []
