@@ -58,6 +58,8 @@ def format_versions() -> str:
 
 def main() -> None:
     """Run the command that the arguments of this process name."""
+    # File names on Linux need not be UTF-8. Python sets this for stderr only.
+    sys.stdout.reconfigure(errors='backslashreplace')
     name = sys.argv[1] if len(sys.argv) > 1 else '--help'
     if name in ('-h', '--help'):
         print(format_usage())

@@ -1,5 +1,6 @@
 """Write predictions to an output folder: pictures, videos, segmentation maps and JSON."""
 
+import errno
 import json
 import os
 from collections.abc import Sequence
@@ -65,6 +66,46 @@ def check_out_dir(folder: Path, names: Sequence[str], overwrite: bool) -> None:
         )
 
 
+class JsonListWriter:
+    """Write a JSON file that ends with a list, to which values are appended. The file is complete JSON at any time.
+
+    Each change is one system call, so that a killed process leaves the file as it was before or after the change.
+
+    Args:
+        path: The file. An existing file is replaced.
+        head: The JSON text before the list.
+        tail: The JSON text after the list.
+    """
+
+    def __init__(self, path: Path, head: str = '', tail: str = '') -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.separator, self.tail = '\n', f'\n]{tail}'.encode()
+        self.file = path.open('wb', buffering=0)
+        self.file.write(f'{head}['.encode() + self.tail)
+
+    def append(self, *values: Any) -> None:
+        """Append values. If the disk is full, raise an OSError and leave the list unchanged."""
+        if not values:
+            return
+        end = self.file.seek(-len(self.tail), os.SEEK_END)
+        content = (self.separator + ',\n'.join(map(encode_json, values))).encode() + self.tail
+        if self.file.write(content) < len(content):
+            self.file.seek(end)
+            self.file.write(self.tail)
+            self.file.truncate()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.separator = ',\n'
+
+
+def encode_json(value: Any, **options: Any) -> str:
+    """Return JSON text that UTF-8 can encode: the bytes of a file name that are not UTF-8 are escaped.
+
+    Raise a ValueError for NaN and infinite values, which JSON does not have.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, **options)
+    return text.encode(errors='backslashreplace').decode()
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file. Raise a ValueError for NaN and infinite values, which JSON does not have."""
-    write_text(path, json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False))
+    write_text(path, encode_json(content, indent=1))

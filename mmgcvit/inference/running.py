@@ -1,6 +1,5 @@
 """Predict all inputs of ``mmgcvit predict`` and write the results. Skip inputs that fail, and report them."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ from rich.progress import Progress
 from ..errors import UserError
 from .images import read_image
 from .inputs import Inputs, get_frame_rate, read_frames
-from .outputs import FRAMES, IMAGES, PICTURES, PREDICTIONS, Outputs, write_json
+from .outputs import FRAMES, IMAGES, PICTURES, PREDICTIONS, JsonListWriter, Outputs, encode_json
 from .predictor import Predictor
 from .results import Detections, Prediction, Segmentation, list_categories, make_records
 from .tiles import TiledPredictor
@@ -76,31 +75,29 @@ class PredictionRun:
                     self.skip(str(error))
 
     def predict_images(self, paths: Sequence[str]) -> None:
-        """Predict images. Write pictures and segmentation maps one by one, then JSON files, even if interrupted."""
-        images: list[dict[str, Any]] = []
-        records: list[dict[str, Any]] = []
+        """Predict images. Write the results of an image before the next image is predicted."""
+        if self.write:
+            categories = encode_json(self.categories)
+            images = JsonListWriter(self.outputs.folder / IMAGES, f'{{"categories": {categories},\n"images": ', '}')
+            results = JsonListWriter(self.outputs.folder / PREDICTIONS)
         files = self.read_images(self.progress.track(list(enumerate(paths, start=1)), description='images'))
-        try:
-            for (image_id, path, image), prediction in self.predict_in_batches(files):
-                if isinstance(prediction, UserError):
-                    self.skip(f'{path}: {prediction}')
-                    continue
-                entry = {'id': image_id, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
-                if self.draw:
-                    entry['drawn'] = str(
-                        self.outputs.write_picture(path, self.model.draw(image, prediction, self.draw_labels))
-                    )
-                if self.write and isinstance(prediction, Segmentation):
-                    entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
-                if self.write:
-                    source = {'image_id': image_id, 'file_name': path}
-                    records += [{**source, **record} for record in make_records(prediction, self.categories)]
-                images.append(entry)
-                self.num_images += 1
-        finally:
+        for (image_id, path, image), prediction in self.predict_in_batches(files):
+            if isinstance(prediction, UserError):
+                self.skip(f'{path}: {prediction}')
+                continue
+            entry = {'id': image_id, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
+            if self.draw:
+                picture = self.model.draw(image, prediction, self.draw_labels)
+                entry['drawn'] = str(self.outputs.write_picture(path, picture))
+            if self.write and isinstance(prediction, Segmentation):
+                entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
             if self.write:
-                write_json(self.outputs.folder / PREDICTIONS, records)
-                write_json(self.outputs.folder / IMAGES, {'images': images, 'categories': self.categories})
+                source = {'image_id': image_id, 'file_name': path}
+                records = make_records(prediction, self.categories)
+                # The image comes first, since pycocotools rejects results of images that images.json does not list.
+                images.append(entry)
+                results.append(*({**source, **record} for record in records))
+            self.num_images += 1
 
     def read_images(self, paths: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, np.ndarray]]:
         """Yield (image id, path, image) for pairs of an image id and a path. Skip files that cannot be read."""
@@ -144,10 +141,10 @@ class PredictionRun:
                 if self.write:
                     if not index:
                         path = self.outputs.get_path(FRAMES, video, '.jsonl')
-                        lines = files.enter_context(path.open('w', encoding='utf-8'))
+                        lines = files.enter_context(path.open('w', buffering=1, encoding='utf-8'))
                     records = make_records(prediction, self.categories)
                     entry = {'frame': index, 'time': round(index / fps, 3), 'predictions': records}
-                    lines.write(json.dumps(entry, ensure_ascii=False, allow_nan=False) + '\n')
+                    lines.write(encode_json(entry) + '\n')
                 self.num_frames += 1
         if self.num_frames == frames_before:
             raise UserError(f'{video}: no frame can be read')

@@ -1,6 +1,9 @@
 """``mmgcvit predict`` handles all three tasks, and reports errors as one sentence and an exit code."""
 
 import json
+import os
+import signal
+from multiprocessing import get_context
 
 import cv2
 import numpy as np
@@ -129,19 +132,26 @@ def test_invalid_arguments_are_rejected_in_one_sentence(call, work_dirs, photos,
     assert wrong == {}
 
 
-def test_an_interrupted_call_leaves_complete_files(call, work_dirs, photos, out, monkeypatch):
-    read = running.read_image
+def test_a_killed_call_leaves_the_results_of_all_images_before(work_dirs, photos, out, monkeypatch):
+    """SIGKILL while the third image is read; a name that is not UTF-8 is written as Python reads it."""
+    read, odd = running.read_image, os.fsdecode(b'aa\xff.png')
+    (photos / 'a.png').rename(photos / odd)
 
-    def interrupted(path, loader):
-        if path.endswith('b.jpg'):
-            raise KeyboardInterrupt
+    def read_or_die(path, loader):
+        if path.endswith('c.png'):
+            os.kill(os.getpid(), signal.SIGKILL)
         return read(path, loader)
 
-    monkeypatch.setattr(running, 'read_image', interrupted)
-    code, printed = call('predict', work_dirs['classification'], photos)
-    assert code == 130
-    assert printed.endswith('1 image predicted: predictions, pictures in predictions/vis\ninterrupted\n')
-    assert {record['image_id'] for record in content(out / 'predictions.json')} == {1}
+    monkeypatch.setattr(running, 'read_image', read_or_die)
+    process = get_context('fork').Process(
+        target=run_command, args=('predict', [work_dirs['classification'], photos, '--out-dir', out, '--device', 'cpu'])
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    images = content(out / 'images.json')['images']
+    assert [image['file_name'] for image in images] == [str(photos / odd), str(photos / 'b.jpg')]
+    assert {record['image_id'] for record in content(out / 'predictions.json')} == {1, 2}
 
 
 def test_the_test_command_takes_a_work_dir_or_a_config_and_a_checkpoint(work_dirs, monkeypatch):
