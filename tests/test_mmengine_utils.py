@@ -1,9 +1,14 @@
-"""Helpers for mmengine's batches find images with NaN or infinite pixels."""
+"""Helpers for mmengine's batches and ranks."""
+
+import threading
 
 import torch
 from mmengine.structures import BaseDataElement
 
-from mmgcvit.mmengine_utils import find_suspect_images
+from mmgcvit.errors import CheckpointError, UserError
+from mmgcvit.mmengine_utils import call_on_rank_0, find_suspect_images
+
+from .processes import run_on_ranks
 
 
 def batch_of(*pixels, **more):
@@ -23,3 +28,37 @@ def test_suspect_images_have_nan_or_infinite_pixels_or_are_all_images():
     assert find_suspect_images({'data_samples': unnamed}) == ['index 7', 'index 8']
     for other in (None, [], torch.ones(2), {}, {'data_samples': None}, {'data_samples': {'a': []}}):
         assert find_suspect_images(other) == []
+
+
+def raise_error(error):
+    raise error
+
+
+def collect_errors():
+    """Call a function that raises on rank 0, for each type of error. Return what this rank raised, and a result."""
+    unpicklable = RuntimeError('a lock', threading.Lock())
+    raised = []
+    for error in (
+        CheckpointError('no file'),
+        OSError(28, 'disk full'),
+        unpicklable,
+        SystemExit(3),
+        KeyboardInterrupt(),
+    ):
+        try:
+            call_on_rank_0(raise_error, error)
+        except BaseException as caught:
+            raised.append((type(caught).__name__, isinstance(caught, UserError), str(caught)[:40]))
+    return raised, call_on_rank_0(lambda: 7)
+
+
+def test_every_error_of_rank_0_reaches_all_ranks():
+    """Otherwise the other ranks would wait for rank 0 until a timeout."""
+    (first, result), (second, other) = run_on_ranks(collect_errors, [(), ()])
+    assert result == other == 7
+    assert [name for name, *_ in first] == [
+        *('CheckpointError', 'OSError', 'RuntimeError', 'SystemExit', 'KeyboardInterrupt')
+    ]
+    assert second[0] == ('UserError', True, 'no file')
+    assert [name for name, *_ in second[1:]] == ['RuntimeError'] * 4
+    assert second[1][2] == 'rank 0 stopped: OSError: [Errno 28] disk'

@@ -92,8 +92,7 @@ def compute_attention(
     first = (len(blocks) - 1 if block is None else block) // num_types * num_types
     indices = range(first, min(first + num_types, len(blocks)))
     modules = [blocks[index].attn for index in indices]
-    # Ablation variants of attention may have other windows than the maps show.
-    has_map = [hasattr(b.attn, 'window_size') and '.ablations.' not in type(b.attn).__module__ for b in blocks]
+    has_map = [has_attention_map(block.attn) for block in blocks]
     for index in indices:
         if not has_map[index]:
             others = [str(i) for i in range(len(blocks)) if has_map[i]]
@@ -114,6 +113,19 @@ def compute_attention(
     maps = [compute_block(index, attn, attn_inputs, token, head) for index, attn, attn_inputs in arguments]
     at, box = view.to_image((u, v, u, v))[:2], view.to_image((0, 0, width * stride, height * stride))
     return Attention(view, type(backbone).__name__, stage, head, at, token, box, maps)
+
+
+def has_attention_map(attn: nn.Module) -> bool:
+    """Return whether an attention module can compute the weights of its windows.
+
+    A subclass with a ``forward`` of its own, such as one with shifted windows, may attend to other tokens than those of
+    the inherited ``compute_attention_weights``.
+    """
+    definers = (
+        next((base for base in type(attn).__mro__ if name in vars(base)), None)
+        for name in ('forward', 'compute_attention_weights')
+    )
+    return hasattr(attn, 'window_size') and len({*definers}) == 1
 
 
 @torch.no_grad()

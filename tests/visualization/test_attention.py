@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mmgcvit.errors import UserError
+from mmgcvit.models.gcvit.attention import LocalWindowAttention
 from mmgcvit.visualization import compute_attention, draw_attention
 from mmgcvit.visualization.networks import prepare_view
 
@@ -122,6 +123,19 @@ def test_the_figure_has_two_panels_for_each_block(gcvit, picture):
 def test_invalid_stages_blocks_heads_and_positions_are_rejected(request, picture, network, asked, message):
     with pytest.raises(UserError, match=message):
         compute_attention(request.getfixturevalue(network), picture, **asked)
+
+
+class AnyShiftedAttention(LocalWindowAttention):
+    """A user's variant, whose windows are not those of its inherited compute_attention_weights."""
+
+    def forward(self, x, q_global, bias):
+        return super().forward(x.roll((-1, -1), (1, 2)), q_global, bias).roll((1, 1), (1, 2))
+
+
+def test_attention_with_another_forward_is_not_drawn(gcvit, picture, monkeypatch):
+    monkeypatch.setattr(gcvit.network.backbone.stages[0].blocks[0].attn, '__class__', AnyShiftedAttention)
+    with pytest.raises(UserError, match=r'block 0 of stage 0 has AnyShiftedAttention, which has no attention map'):
+        compute_attention(gcvit, picture, stage=0)
 
 
 def test_backbones_of_other_packages_are_rejected(gcvit, picture, monkeypatch):

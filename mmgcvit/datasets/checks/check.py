@@ -74,8 +74,9 @@ def check_images(
         return [*issues, *check_segmentation_map(image, size, dataset)] if size and image.map_path else issues
 
     if num_images is not None and len(images) > num_images:
-        # A separate generator leaves the global random state, which the training uses, unchanged.
-        images = random.Random().sample(images, num_images)
+        # A generator of its own leaves the random numbers of the training unchanged. Its seed lets a resumed run check
+        # the same images as before, so that it is not stopped by others.
+        images = random.Random(len(images)).sample(images, num_images)
     task = progress.add_task(get_data_path(dataset), total=len(images))
     with warnings.catch_warnings(), ThreadPoolExecutor(MAX_THREADS) as pool:
         # Ignore Pillow's warnings about odd metadata and large images.

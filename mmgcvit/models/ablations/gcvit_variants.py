@@ -153,11 +153,6 @@ class ShiftedWindowAttention(LocalWindowAttention):
         attended = super().forward(shifted, q_global, self.add_mask(bias, shifted.shape[1:3]))
         return unpad(attended.roll(self.compute_shift(shifted.shape[1:3]), (1, 2)), x.shape[1:3])
 
-    def compute_attention_weights(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
-        """Return the attention weights (B, nW, nH, N, N) in shifted windows."""
-        shifted = self.roll_windows(x)
-        return super().compute_attention_weights(shifted, q_global, self.add_mask(bias, shifted.shape[1:3]))
-
     def roll_windows(self, x: Tensor) -> Tensor:
         """Pad a map to whole windows, and roll it up and to the left: (B, H, W, C) to (B, H', W', C)."""
         padded = pad_to_windows(x, self.window_size)

@@ -3,8 +3,9 @@
 Shapes: B batch, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
 
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,7 @@ except ImportError:  # before torch 2.3
 
 # CUDA's limit for the y and z dimensions of a grid, which torch's attention kernels use for heads and windows.
 MAX_GRID_SIZE = 65535
+BACKENDS_LOCK = threading.Lock()
 
 
 def split_heads(x: Tensor, num_heads: int, chunks: int = 1) -> tuple[Tensor, ...]:
@@ -115,10 +117,19 @@ def get_backends(device_type: str, dtype: torch.dtype, has_bias: bool) -> 'list[
 
 def select_backends(values: Tensor, bias: Tensor | None) -> AbstractContextManager:
     """Return a context manager that applies :func:`get_backends`, except in exports or if the user chose backends."""
-    if not CAN_ORDER_BACKENDS or is_exporting() or has_user_backends():
+    if not CAN_ORDER_BACKENDS or is_exporting():
         return nullcontext()
     backends = get_backends(values.device.type, values.dtype, bias is not None)
-    return sdpa_kernel(backends, set_priority=True) if backends else nullcontext()
+    if not backends or torch.compiler.is_compiling():
+        return nullcontext() if not backends or has_user_backends() else sdpa_kernel(backends, set_priority=True)
+    return enter_backends(backends)
+
+
+@contextmanager
+def enter_backends(backends: 'list[SDPBackend]') -> Iterator[None]:
+    """Apply backends in one thread at a time: sdpa_kernel sets flags of the process, and restores those it found."""
+    with BACKENDS_LOCK, nullcontext() if has_user_backends() else sdpa_kernel(backends, set_priority=True):
+        yield
 
 
 def is_backend_excluded() -> bool:

@@ -1,6 +1,8 @@
 """Test that attention and its gradients equal the definition on every device and use fused kernels."""
 
 import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -152,6 +154,24 @@ def test_sdpa_backends_apply_during_the_call_only_and_the_callers_win(monkeypatc
     with sdpa_kernel(own):
         attend(*operands[:3])
     assert seen == [wanted, own]
+    assert _cur_sdpa_kernel_backends(with_priority=True) == before
+
+
+@needs_order
+def test_threads_leave_the_flags_of_sdpa_backends_as_they_were(monkeypatch):
+    """sdpa_kernel restores the flags that it found, which may be those of another thread."""
+    from torch.nn.attention import SDPBackend, _cur_sdpa_kernel_backends
+
+    before, barrier = _cur_sdpa_kernel_backends(with_priority=True), threading.Barrier(2)
+    monkeypatch.setattr(attention, 'get_backends', lambda *_: [SDPBackend.MATH])
+
+    def attend_often(_):
+        barrier.wait()
+        for _ in range(300):
+            attention.attend(*torch.rand(3, 1, 2, 1, 4, 8).unbind())
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(attend_often, range(2)))
     assert _cur_sdpa_kernel_backends(with_priority=True) == before
 
 
