@@ -1,11 +1,15 @@
 """Build and serve a Gradio page that shows the predictions of a model on uploaded pictures."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 import numpy as np
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import UserError
 from .inference import Predictor
@@ -14,6 +18,22 @@ from .inference.results import Classification, Prediction, Segmentation
 LOOPBACK = '127.0.0.1'
 # The lowest score threshold that a user of the page can choose.
 MIN_SCORE = 0.05
+MAX_UPLOAD = '100mb'
+
+
+class SameOriginMiddleware:
+    """Reject requests that a page of another site sends from the user's browser, which adds their ``Origin``.
+
+    Gradio only keeps other sites from reading its answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope) if scope['type'] == 'http' else {}
+        is_own = 'origin' not in headers or urlsplit(headers['origin']).netloc == headers.get('host')
+        await (self.app if is_own else PlainTextResponse('a request of another site', 403))(scope, receive, send)
 
 
 def build_page(model: Predictor) -> gr.Blocks:
@@ -89,6 +109,7 @@ def serve_page(page: gr.Blocks, port: int) -> str:
     """
     # Reject requests with any other Host header, which protects against DNS rebinding.
     trusted_hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, 'localhost'])
+    same_origin = Middleware(SameOriginMiddleware)
     try:
         _, address, _ = page.launch(
             server_name=LOOPBACK,
@@ -99,7 +120,8 @@ def serve_page(page: gr.Blocks, port: int) -> str:
             show_error=True,
             footer_links=[],
             run_history=False,
-            app_kwargs={'middleware': [trusted_hosts]},
+            max_file_size=MAX_UPLOAD,
+            app_kwargs={'middleware': [trusted_hosts, same_origin]},
         )
     except OSError:
         raise UserError(f'port {port} is in use or not allowed. Choose another port with --port') from None

@@ -12,12 +12,15 @@ from urllib.parse import urlsplit
 
 import torch
 from filelock import FileLock
+from mmengine.logging import print_log
 
 from ..errors import CheckpointError, check_installed, get_first_line
-from ..files import TEMPORARY_SUFFIX, write_atomically
+from ..files import TEMPORARY_SUFFIX, compute_sha256, write_atomically
 
 # torch and OpenMMLab end file names with the first digits of the file's SHA-256.
 HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,})\.\w+$')
+# A URL with the whole SHA-256 of its file, as pip writes it.
+PINNED_URL = re.compile(r'(.+)#sha256=([0-9a-f]{64})')
 HUB_REPO_ID = re.compile(r'\w[\w.-]*/\w[\w.-]*')
 CHECKPOINT_SUFFIXES = ('.bin', '.ckpt', '.pt', '.pth', '.safetensors', '.tar')
 
@@ -26,26 +29,41 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
     """Download a checkpoint, unless it is in torch's cache (``TORCH_HOME``).
 
     Args:
-        url: An http(s) URL.
+        url: An http(s) URL, also ``URL#sha256=DIGEST``.
         check: A function of the downloaded file's path. If it raises, the file is removed.
 
     Returns:
         The path of the file in the cache, where it is written atomically.
 
     Raises:
-        CheckpointError: The download failed, or the file is damaged.
+        CheckpointError: The download failed, or the file is damaged or has another SHA-256.
     """
+    pinned = PINNED_URL.fullmatch(url)
+    if pinned is None and '#sha256=' in url:
+        raise CheckpointError(f'{url}: expected the 64 digits 0-9 and a-f of a SHA-256 after #sha256=')
+    url, sha256 = pinned.groups() if pinned else (url, None)
     path = get_cache_path(url)
-    if path.is_file():
-        return path
-    digest = HASH_IN_NAME.search(path.name)
+    if not path.is_file():
+        fetch(url, path, check, sha256)
+    if sha256 is not None and compute_sha256(path) != sha256:
+        raise CheckpointError(f'{path}, downloaded from {url}, has another SHA-256 than {sha256}. Remove the file')
+    return path
+
+
+def fetch(url: str, path: Path, check: Callable[[Path], object], sha256: str | None) -> None:
+    """Download a URL to a path in the cache, unless another process does so. See :func:`download`."""
+    in_name = HASH_IN_NAME.search(path.name)
+    digest = sha256 or (in_name and in_name[1])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f'{path}.lock'):
             if not path.is_file():
                 with write_atomically(path) as unfinished:
-                    torch.hub.download_url_to_file(url, str(unfinished), digest and digest[1], progress=False)
+                    torch.hub.download_url_to_file(url, str(unfinished), digest, progress=False)
                     check(unfinished)
+                    if digest is None:
+                        pinned = f'{url}#sha256={compute_sha256(unfinished)}'
+                        print_log(f'To load only this file from now on, use {pinned}', 'current')
     except CheckpointError as error:
         # The message begins with the path of the unfinished file.
         reason = str(error).rpartition(TEMPORARY_SUFFIX)[2].strip()
@@ -55,7 +73,6 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
             f'{url} could not be downloaded ({get_first_line(error)}). Download it with a browser, and give the path '
             'of the file instead of the URL (with train --data: --pretrained FILE)'
         ) from None
-    return path
 
 
 def get_cache_path(url: str) -> Path:

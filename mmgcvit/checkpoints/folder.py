@@ -71,7 +71,7 @@ def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], d
         if content['model_type'] != MODEL_TYPE:
             raise ValueError(f'its model_type is {content["model_type"]!r:.80}')
         network, arguments = str(content['network']), {**content['arguments']}
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         reason = f'it has no key {error}' if isinstance(error, KeyError) else get_first_line(error)
         raise CheckpointError(
             f'{path} is not a config of mmgcvit: {reason}. Choose a folder that save_pretrained wrote'

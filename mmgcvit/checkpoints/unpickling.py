@@ -62,6 +62,10 @@ ALLOWED: dict[str, Any] = {
 }
 
 
+# The types of values that are kept, besides containers. The others are placeholders, and what torch makes for storages.
+DATA = (str, bytes, bytearray, int, float, complex, type(None), torch.Tensor, torch.dtype, torch.device)
+
+
 class SafeUnpickler(pickle.Unpickler):
     """An unpickler that looks up all classes and functions in :data:`ALLOWED`."""
 
@@ -91,14 +95,16 @@ SAFE_PICKLE = SimpleNamespace(
 
 
 def remove_placeholders(value: Any, seen: dict[int, bool | None] | None = None) -> bool:
-    """Remove dict entries with placeholders, in place and in nested dicts. Return False if ``value`` must be removed.
+    """Remove dict entries with other values than :data:`DATA`, in place and in nested dicts.
 
-    A list, tuple or set that contains a placeholder is removed as a whole, because positions may have a meaning. Raise
+    Return False if ``value`` itself must be removed.
+
+    A list, tuple or set that contains such a value is removed as a whole, because positions may have a meaning. Raise
     a ValueError if a container contains itself. ``seen`` holds the answers for the containers that were visited, by
     id (None: not finished), because a pickle can refer to a container any number of times.
     """
     if not isinstance(value, dict | list | tuple | set):
-        return not (isinstance(value, Placeholder) or callable(value))
+        return isinstance(value, DATA)
     seen = {} if seen is None else seen
     if id(value) in seen:
         if seen[id(value)] is None:

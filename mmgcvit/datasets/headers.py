@@ -35,9 +35,11 @@ def decode_image(source: Path | BinaryIO) -> tuple[int, int]:
         is_deep = image.mode[0] in 'IF' or ';16' in str(image.tile[:1])
         image.load()
         if is_deep:
-            bands = [np.asarray(image.getchannel(name)) for name in image.getbands() if name != 'A']
-            lowest, highest = min(map(np.min, bands)), max(map(np.max, bands))
-            if image.mode == 'F' or lowest < 0 or highest >= 2**16:
+            num_colours = sum(name != 'A' for name in image.getbands())
+            pixels = np.atleast_3d(np.asarray(image))[..., :num_colours]
+            lowest, highest = pixels.min(), pixels.max()
+            is_32_bits = image.mode == 'F' or (image.mode, image.format) == ('I', 'TIFF')
+            if is_32_bits or lowest < 0 or highest >= 2**16:
                 raise ValueError('it has floats or 32 bits per channel. Scale it to 0 to 255 and save it with 8 bits')
             if 0 < highest < (4096 if image.mode[0] == 'I' else 16):
                 raise ValueError(

@@ -69,6 +69,22 @@ def test_urls_with_equal_file_names_have_separate_cache_files_unless_the_name_ha
     assert (tmp_path / 'cache' / 'hub' / 'checkpoints' / name).is_file()
 
 
+def test_a_url_with_a_sha256_loads_only_the_file_that_has_it(server, tmp_path, monkeypatch):
+    """The log of a download without a hash says the URL with it."""
+    digest = compute_sha256(tmp_path / 'x.pth')
+    for wrong, message in ((digest[:63] + 'g', 'expected the 64 digits'), (digest[::-1], 'invalid hash value')):
+        with pytest.raises(CheckpointError, match=message):
+            read_checkpoint(f'{server.address}#sha256={wrong}')
+        assert cached(server.address) == []
+    logged = []
+    monkeypatch.setattr(downloads, 'print_log', lambda message, logger: logged.append(message))
+    read_checkpoint(server.address)
+    assert logged == [f'To load only this file from now on, use {server.address}#sha256={digest}']
+    read_checkpoint(f'{server.address}#sha256={digest}')
+    with pytest.raises(CheckpointError, match=r'has another SHA-256 than .*\. Remove the file'):
+        read_checkpoint(f'{server.address}#sha256={digest[::-1]}')
+
+
 @pytest.mark.parametrize(
     ('content', 'name', 'message'),
     [

@@ -59,7 +59,7 @@ def read_json(path: str, report: Report) -> Any:
     """Read a JSON file. If that fails, report an issue and return None."""
     try:
         return json.loads(Path(path).read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         report.add(NOT_COCO, path, [f'not valid JSON in UTF-8: {get_first_line(error)}'])
         return None
 
@@ -79,7 +79,9 @@ def check_content(path: str, content: Any, is_scored: bool, report: Report) -> d
         # pycocotools, which computes the scores, reads iscrowd of all annotations.
         keys = keys | {'iscrowd'} if is_scored and name == 'annotations' else keys
         for index, entry in enumerate(content[name]):
-            if not keys <= entry.keys():
+            if not isinstance(entry, dict):
+                missing.append(f'{name}[{index}] is not an object with the keys {", ".join(sorted(keys))}')
+            elif not keys <= entry.keys():
                 absent = ' and '.join(map(repr, sorted(keys - entry.keys())))
                 missing.append(f'{name}[{index}] (id {entry.get("id")}) has no {absent}')
     report.add(NOT_COCO, path, missing)

@@ -1,0 +1,427 @@
+"""Readers of mutated and crafted files return valid content or raise this project's error, and run nothing."""
+
+import io
+import json
+import os
+import pickle
+import struct
+import sys
+import tarfile
+import time
+import zipfile
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from mmgcvit.checkpoints import CheckpointError, read_checkpoint
+from mmgcvit.checkpoints.folder import read_config
+from mmgcvit.checkpoints.reading import read_meta
+from mmgcvit.checkpoints.safe_loading import read_for_mmengine
+from mmgcvit.checkpoints.unpickling import ALLOWED
+from mmgcvit.datasets.checks.coco import check_content, read_json
+from mmgcvit.datasets.checks.images import DecodingSettings
+from mmgcvit.datasets.checks.report import Report
+from mmgcvit.datasets.headers import find_read_error, read_segmentation_map, read_sizes
+from mmgcvit.errors import UserError
+from mmgcvit.files import write_image
+from mmgcvit.inference.images import read_image
+from mmgcvit.registry import list_networks
+
+# Examples of each property in make test, and in make test-all.
+RUNS = [
+    pytest.param(150, id='short'),
+    pytest.param(1000, id='long', marks=pytest.mark.long),
+]
+MAX_SECONDS = 10
+FORBIDDEN = ('os.system', 'os.exec', 'os.fork', 'os.posix_spawn', 'subprocess.Popen', 'ctypes.dlopen', 'socket.connect')
+FORBIDDEN += ('os.remove', 'os.rename', 'os.link', 'os.symlink', 'os.mkdir', 'shutil.rmtree')
+PLAIN = (
+    dict,
+    list,
+    tuple,
+    set,
+    str,
+    bytes,
+    bytearray,
+    int,
+    float,
+    complex,
+    type(None),
+    Tensor,
+    torch.dtype,
+    torch.device,
+)
+events = {'are_watched': False, 'seen': []}
+
+
+def watch(event, args):
+    if not events['are_watched']:
+        return
+    is_written = event == 'open' and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+    is_new_code = event == 'exec' and not Path(args[0].co_filename).exists() and 'frozen' not in args[0].co_filename
+    if event in FORBIDDEN or is_written or is_new_code:
+        events['seen'].append((event, str(args)[:200]))
+
+
+sys.addaudithook(watch)  # cannot be removed
+
+
+@contextmanager
+def nothing_runs(folder):
+    """Check that the code within runs no code, writes no file and ends soon."""
+    before, start = sorted(folder.iterdir()), time.monotonic()
+    events.update(are_watched=True, seen=[])
+    try:
+        yield
+    finally:
+        events['are_watched'] = False
+    assert events['seen'] == []
+    assert sorted(folder.iterdir()) == before
+    assert time.monotonic() - start < MAX_SECONDS
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Change to an empty folder, in which the code of crafted files would write."""
+    monkeypatch.chdir(tmp_path)
+    list_networks()  # which imports them
+    return tmp_path
+
+
+@st.composite
+def mutations(draw, content):
+    """Flip, cut, insert, remove and repeat bytes of one of several files."""
+    content = bytearray(draw(st.sampled_from(content)))
+    for kind in draw(st.lists(st.sampled_from(['flip', 'cut', 'insert', 'remove', 'repeat']), min_size=1, max_size=4)):
+        start = draw(st.integers(0, max(0, len(content) - 1)))
+        end = start + draw(st.integers(1, 40))
+        if kind == 'flip' and content:
+            content[start] ^= 1 << draw(st.integers(0, 7))
+        elif kind == 'cut':
+            del content[start:]
+        elif kind == 'remove':
+            del content[start:end]
+        else:
+            content[start:start] = content[start:end] if kind == 'repeat' else draw(st.binary(max_size=40))
+    return bytes(content)
+
+
+def run_property(check, strategy, runs, *examples):
+    """Run ``check`` on generated inputs, and on some that are always tried."""
+    for value in examples:
+        check = example(value)(check)
+    settings(max_examples=runs, deadline=None)(given(strategy)(check))()
+
+
+@contextmanager
+def one_line_error(error):
+    """Ignore an error of a class if its message is one line."""
+    try:
+        yield
+    except error as raised:
+        if '\n' in str(raised):
+            raise
+
+
+def check_plain(value):
+    """Assert that a value consists of data only, each container visited once."""
+    seen, rest = set(), [value]
+    while rest:
+        value = rest.pop()
+        assert isinstance(value, PLAIN), type(value)
+        if id(value) not in seen and isinstance(value, (dict, list, tuple, set)):
+            seen.add(id(value))
+            rest += [*value.keys(), *value.values()] if isinstance(value, dict) else value
+
+
+def read_all(path):
+    """Read a checkpoint in every way. Return its content, or None if it is rejected with one line."""
+    content = None
+    for read in (read_checkpoint, read_for_mmengine, read_meta, partial(read_checkpoint, map_location='meta')):
+        with one_line_error(CheckpointError):
+            found = read(str(path))
+            check_plain(found)
+            content = found if read is read_checkpoint else content
+    return content
+
+
+WEIGHTS = {'state_dict': {'a.weight': torch.arange(60.0).reshape(2, 30), 'b': torch.ones(7)}, 'meta': {'epoch': 3}}
+
+
+def save_torch(content, **options):
+    file = io.BytesIO()
+    torch.save(content, file, **options)
+    return file.getvalue()
+
+
+class Runs(nn.Module):
+    """A module whose TorchScript archive writes a file when torch loads it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[Tensor, bool]:
+        return torch.ones(1), self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[Tensor, bool]) -> None:
+        self.training = state[1]
+        torch.save(state[0], 'ran')
+
+
+def make_torchscript():
+    file = io.BytesIO()
+    torch.jit.save(torch.jit.script(Runs()), file)
+    return file.getvalue()
+
+
+def make_tar():
+    """Make a file of torch 0.1, whose storages are in a file elsewhere. Its first byte is a pickle's."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode='w', format=tarfile.GNU_FORMAT, encoding='latin-1') as tar:
+        tar.addfile(tarfile.TarInfo('\x80'))
+        link = tarfile.TarInfo('storages')
+        link.type, link.linkname = tarfile.SYMTYPE, '/etc/passwd'
+        tar.addfile(link)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize('runs', RUNS)
+def test_a_mutated_torch_file_has_equal_content_or_is_rejected(runs, folder):
+    """Checksums detect each change of a record. Only padding, dates and the like may change."""
+
+    def check(content):
+        Path('x').write_bytes(content)
+        with nothing_runs(folder):
+            found = read_all('x')
+        if found is not None:
+            assert found['meta'] == WEIGHTS['meta']
+            assert all(torch.equal(found['state_dict'][name], x) for name, x in WEIGHTS['state_dict'].items())
+
+    run_property(check, mutations([save_torch(WEIGHTS)]), runs, save_torch(WEIGHTS))
+
+
+@pytest.mark.parametrize('runs', RUNS)
+def test_a_mutated_file_without_checksums_is_data_or_rejected(runs, folder):
+    def check(content):
+        Path('x').write_bytes(content)
+        with nothing_runs(folder):
+            read_all('x')
+
+    legacy = save_torch(WEIGHTS, _use_new_zipfile_serialization=False)
+    files = [legacy, save(WEIGHTS['state_dict']), make_tar(), make_torchscript()]
+    run_property(check, mutations(files), runs, b'', b'PK', b'\x80', *files)
+
+
+def text(value):
+    return b'X' + struct.pack('<I', len(value)) + value.encode()
+
+
+def name(value):
+    return b'c' + value.replace(' ', '\n').encode() + b'\n'
+
+
+# Parts of pickles: (number of objects that it takes from the stack, number that it puts there, opcodes).
+NAMES = [key.replace('.', ' ').replace(' ', '.', key.count('.') - 1) for key in ALLOWED]
+NAMES += ['posix system', 'builtins eval', 'builtins exec', 'builtins getattr', 'subprocess Popen', 'torch load']
+NAMES += ['torch.jit load', 'torch.storage _load_from_bytes', 'torch FloatStorage', 'torch.nn Linear']
+TEXTS = ['ran', 'touch ran', 'open("ran", "w")', 'f8', 'O8', 'storage', 'module', 'meta', 'state_dict', 'cpu', '0', 'a']
+ATTRIBUTES = b'N}(' + b''.join(text(x) + b'\x88' for x in ('items', 'keys', 'dump_patches')) + text('__name__')
+PARTS = [
+    *((0, 1, name(value)) for value in NAMES),
+    *((0, 1, text(value)) for value in TEXTS),
+    *((0, 1, code) for code in (b'}', b']', b')', b'\x8f', b'N', b'\x88', b'K\x03', b'J\xff\xff\xff\xff', b'C\x01a')),
+    *((0, 1, code) for code in (b'h\x00', b'h\x01', b'\x8a\x02\xff\x7f', b'G' + b'\x7f\xf8' + bytes(6))),
+    *((1, 1, code) for code in (b'\x85', b'Q', b'\x94', ATTRIBUTES + text('ran') + b'u\x86b')),
+    (1, 2, b'2'),
+    *((2, 1, code) for code in (b'\x86', b'R', b'b', b'\x81', b'a')),
+    *((3, 1, code) for code in (b'\x87', b's')),
+]  # fmt: skip
+MODULE = [(0, 1, text('module')), (0, 1, name('builtins set')), PARTS[-11], (0, 1, text('a')), (0, 1, text('b\n'))]
+
+
+def make_pickle(parts):
+    """Join the parts that find enough objects on the stack, and put all that is left into one tuple."""
+    pickled, depth = b'', 0
+    for needed, given_back, code in parts:
+        if needed <= depth:
+            pickled, depth = pickled + code, depth - needed + given_back
+    return b'\x80\x04' + (pickled or b'N') + b'\x86' * (depth - 1) + b'.'
+
+
+def make_files(pickled, others=()):
+    """Return a zip file and a legacy file with a pickle. ``others`` are names of more records of the zip file."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, 'w') as archive:
+        records = {'data.pkl': pickled, 'byteorder': b'little', 'version': b'3', **dict.fromkeys(others, b'3')}
+        for record, content in records.items():
+            archive.writestr(f'x/{record}', content)
+    head = [pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {})]
+    return file.getvalue(), b''.join([*head, pickled, pickle.dumps([], 2)])
+
+
+def nest(depth, opened, closed=b'', base=b'N'):
+    return b'\x80\x04' + opened * depth + base + closed * depth + b'.'
+
+
+CRAFTED = [
+    b'\x80\x04(' + b''.join(code for *_, code in MODULE) + b'tQ.',  # torch would write ran.patch
+    nest(60, b'', b'2\x86'),  # tuples of twice the one before
+    nest(60, b'', b'\x940' + b'](h\x00h\x00e'),  # also lists, which refer to the first
+    nest(100_000, b'](', b'e'),
+    b'\x80\x04}\x94' + text('a') + b'h\x00s.',  # a dict that contains itself
+]
+
+
+@pytest.mark.parametrize('runs', RUNS)
+def test_a_crafted_pickle_is_data_or_rejected(runs, folder):
+    records = st.sampled_from(['constants.pkl', 'code/x.py', 'Data.pkl', '.data/version', '.format_version', 'data/0'])
+    pickles = st.lists(st.sampled_from(PARTS), max_size=30).map(make_pickle)
+
+    def check(crafted):
+        for content in make_files(*crafted):
+            Path('x').write_bytes(content)
+            with nothing_runs(folder):
+                read_all('x')
+
+    run_property(check, st.tuples(pickles, st.lists(records)), runs, *((pickled, []) for pickled in CRAFTED))
+
+
+# Values of any type that JSON or a pickle can hold.
+ATOMS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.builds(pow, st.just(10), st.just(5000))
+    | st.floats()
+    | st.text(max_size=8)
+)
+VALUES = st.recursive(
+    ATOMS,
+    lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=5) | st.sampled_from(TEXTS), x, max_size=3),
+)
+
+
+@pytest.mark.parametrize('runs', RUNS)
+def test_entries_of_any_type_in_a_checkpoint_are_data_or_rejected(runs, folder):
+    entries = st.dictionaries(st.sampled_from(['cfg', 'config', 'best_ckpt', 'last_ckpt_x', 'epoch']) | ATOMS, VALUES)
+    hubs = st.dictionaries(st.sampled_from(['runtime_info', 'log_scalars', 'resumed_keys']), entries | VALUES)
+    contents = st.fixed_dictionaries(
+        {}, optional={'meta': entries | VALUES, 'message_hub': hubs | VALUES, 'model': VALUES}
+    )
+
+    def check(content):
+        Path('x').write_bytes(save_torch({'state_dict': WEIGHTS['state_dict'], **content}))
+        with nothing_runs(folder):
+            found = read_for_mmengine('x', folder)
+        hub = found.get('message_hub')
+        for entries in (found['meta'], hub.get('runtime_info') if isinstance(hub, dict) else None):
+            if isinstance(entries, dict):
+                assert not entries.keys() & {'cfg', 'config'}
+                assert all(entries.get(name) is None for name in ('best_ckpt', 'last_ckpt_x'))
+
+    run_property(check, contents, runs, {'message_hub': {'runtime_info': {'best_ckpt': 'a\0/best_x'}}})
+
+
+NETWORK = json.dumps({'model_type': 'mmgcvit', 'network': 'GCViT', 'arguments': {'arch': {'type': 'GCViT', 'a': [1]}}})
+COCO = {
+    'images': [{'id': 1, 'file_name': 'a.jpg', 'width': 5, 'height': 5}],
+    'annotations': [{'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 1, 1], 'area': 1, 'iscrowd': 0}],
+    'categories': [{'id': 1, 'name': 'a'}],
+}
+
+
+@pytest.mark.parametrize('runs', RUNS)
+def test_a_mutated_json_file_is_valid_or_one_sentence(runs, folder):
+    def check(content):
+        Path('config.json').write_bytes(content)
+        with nothing_runs(folder):
+            with one_line_error(CheckpointError):
+                network, arguments = read_config(folder, nn.Module)
+                assert network.__module__.startswith('mmgcvit.')
+                assert isinstance(arguments, dict)
+            report = Report()
+            parsed = read_json('config.json', report)
+            found = check_content('config.json', parsed, True, report) if not report.issues else None
+        assert (found is None) == bool(report.issues)
+        assert found is None or all(isinstance(entry, dict) for key in COCO for entry in found[key])
+
+    odd = st.fixed_dictionaries({key: st.lists(st.just(COCO[key][0]) | VALUES, max_size=3) | VALUES for key in COCO})
+    strategy = mutations([NETWORK.encode(), json.dumps(COCO).encode()]) | odd.map(lambda x: repr_json(x))
+    run_property(
+        check, strategy, runs, b'[' * 200_000, b'{"images":[1],"annotations":[],"categories":[]}', b'\0', b'\xff'
+    )
+
+
+def repr_json(value):
+    """Encode a value with NaN and integers of any length, as other programs write them."""
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        return json.dumps(value).encode()
+    finally:
+        sys.set_int_max_str_digits(limit)
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 7, 3), dtype=np.uint8)
+FORMATS = ('PNG', 'JPEG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF')
+EPS = b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(ran) (w) file closefile\n%%EOF\n'
+
+
+def save_image(image, file_format):
+    file = io.BytesIO()
+    image.save(file, file_format)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize('runs', RUNS)
+def test_a_mutated_image_is_decoded_or_one_sentence(runs, folder):
+    """All readers agree on what cannot be decoded: those of training data and of predictions."""
+
+    def check(content):
+        path = Path('x.jpg')
+        path.write_bytes(content)
+        with nothing_runs(folder):
+            error = find_read_error(path)
+            assert error is None or '\n' not in error
+            with one_line_error(UserError):
+                image = read_image('x.jpg', DecodingSettings())
+                assert (error, image.ndim, image.dtype) == (None, 3, np.uint8)
+            for read in (read_sizes, read_segmentation_map):
+                with one_line_error(UserError):
+                    read(path)
+
+    run_property(check, mutations([save_image(Image.fromarray(PIXELS), name) for name in FORMATS]), runs, EPS)
+
+
+@pytest.mark.parametrize(
+    ('file_format', 'mode'), [('PNG', 'L'), ('PNG', 'RGB'), *(('TIFF', mode) for mode in ('L', 'F', 'I'))]
+)
+@pytest.mark.parametrize('highest', [4095, 4096, 2**16 - 1])
+def test_an_image_of_more_than_8_bits_keeps_its_contrast_or_is_rejected(highest, file_format, mode, folder):
+    """Training and prediction read it with 8 bits, of which a picture of 12 bits would use the lowest four."""
+    pixels = (np.linspace(0, 1, 42).reshape(6, 7) * highest).astype(
+        {'F': np.float32, 'I': np.int32}.get(mode, np.uint16)
+    )
+    if mode in 'FI':
+        Image.fromarray(pixels * 2).save('x', file_format)
+    else:
+        write_image(Path(f'x.{file_format}'), np.dstack([pixels] * 3) if mode == 'RGB' else pixels).rename('x')
+    error = find_read_error(Path('x'))
+    if mode in 'FI' or highest < 4096:
+        assert 'save it with 8 bits' in error
+        with pytest.raises(UserError, match='save it with 8 bits'):
+            read_image('x', DecodingSettings())
+    else:
+        assert error is None
+        assert read_image('x', DecodingSettings()).max() == highest // 256
