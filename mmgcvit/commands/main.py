@@ -1,5 +1,6 @@
 """The entry point of the console command: ``mmgcvit train CONFIG``, ``mmgcvit test WORK_DIR``, ..."""
 
+import ctypes
 import os
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,9 @@ COMMANDS = {
     'digits': ('make_digits', "write the demo's dataset"),
     'miniature': ('make_miniature', 'write tiny versions of COCO, ADE20K and ImageNet-1K'),
 }
+# Parameters of glibc's mallopt: from which size blocks have pages of their own, and how much freed memory is kept.
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
+MAX_INT = (1 << 31) - 1
 # Packages that --version lists.
 DEPENDENCIES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
 
@@ -80,6 +84,7 @@ def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
     """
     if arguments is not None:
         sys.argv = [f'mmgcvit {name}', *map(str, arguments)]
+    keep_freed_memory()
     run = run_to_exit_code
     if 'TORCHELASTIC_ERROR_FILE' in os.environ:
         # record lets torchrun show the traceback of an unexpected error in its summary.
@@ -89,6 +94,20 @@ def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
     code = run(name)
     if code is not None:
         raise SystemExit(code)
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep the memory of freed tensors for later ones, where the C library is glibc.
+
+    By default, glibc returns the memory of large tensors to the system, which clears each page when it is used again.
+    Allocating a large tensor then takes longer than filling it.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+        mallopt(parameter, MAX_INT)
 
 
 def run_to_exit_code(name: str) -> int | str | None:

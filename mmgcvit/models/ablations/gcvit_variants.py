@@ -26,9 +26,9 @@ from ..gcvit.stage import Stage
 from ..layers.arguments import Window
 from ..layers.attention import split_heads
 from ..layers.blocks import LayerNorm
-from ..layers.cpu import Linear
+from ..layers.linear import Linear
 from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
-from ..layers.windows import ceil_div, pad_to_windows, unpad, window_partition
+from ..layers.windows import pad_to_windows, unpad, window_partition
 
 PATCH_SIZE = 4
 # Swin adds this number to the scores of masked pairs. exp(-100) is negligible, and a fully masked row gives no NaN.
@@ -97,10 +97,6 @@ class PatchEmbedding(nn.Module):
         super().__init__()
         self.proj = nn.Conv2d(in_channels, embed_dims, PATCH_SIZE, stride=PATCH_SIZE)
         self.norm = LayerNorm(embed_dims)
-
-    def compute_max_numel(self, size: tuple[int, int]) -> int:
-        """Return the number of elements of the output, the largest tensor, for one image of ``size`` = (H, W)."""
-        return self.proj.out_channels * ceil_div(size[0], PATCH_SIZE) * ceil_div(size[1], PATCH_SIZE)
 
     def forward(self, images: Tensor) -> Tensor:
         bottom, right = (-side % PATCH_SIZE for side in images.shape[2:])

@@ -65,8 +65,7 @@ class SwinAttention(GroupedAttention):
 def make_convolutional_projection(embed_dims: int, stride: int) -> nn.Sequential:
     """Make CvT's layers before a linear projection: depthwise 3x3 convolution and batch norm, on NCHW maps.
 
-    With stride 2, there are a quarter of the keys and values. On a CPU a large batch is processed in chunks of images
-    (layers/cpu.py). In training, batch norm then normalises each chunk by the chunk's own statistics.
+    With stride 2, there are a quarter of the keys and values.
     """
     conv = nn.Conv2d(embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(embed_dims))

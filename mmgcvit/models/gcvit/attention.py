@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..layers.arguments import Window
 from ..layers.attention import attend, compute_attention_weights, merge_heads, split_heads
 from ..layers.autocast import cast_for_autocast
-from ..layers.cpu import Linear
+from ..layers.linear import Linear
 from ..layers.position import RelativePositionBias
 from ..layers.windows import window_partition, window_reverse
 

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from ..layers.autocast import Conv2d, cast_weights_together
 from ..layers.blocks import LayerNorm
-from ..layers.cpu import Linear
+from ..layers.linear import Linear
 from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
-from ..layers.windows import ceil_div
 
 
 class SqueezeExcite(nn.Module):
@@ -89,10 +88,6 @@ class Stem(nn.Module):
         # nn.Conv2d rather than layers.autocast.Conv2d: autocast casts the weight of this single layer itself.
         self.proj = nn.Conv2d(in_channels, embed_dims, 3, stride=2, padding=1)
         self.downsample = self.downsampler_type(embed_dims, embed_dims)
-
-    def compute_max_numel(self, size: tuple[int, int]) -> int:
-        """Return the number of elements of the largest map in the stem, for one image of ``size`` = (H, W)."""
-        return self.proj.out_channels * ceil_div(size[0], 2) * ceil_div(size[1], 2)
 
     def forward(self, images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)  # otherwise each norm would copy the map

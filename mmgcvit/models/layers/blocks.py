@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .autocast import add_scaled
-from .cpu import Linear, chunk_tokens
+from .linear import Linear
 from .tracing import get_constant
 
 
@@ -51,7 +51,6 @@ class Mlp(nn.Module):
         self.act = nn.GELU()
         self.fc2 = Linear(hidden_dims, embed_dims)
 
-    @chunk_tokens
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.act(self.fc1(x)))
 

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-from .cpu import Linear, apply_linear
+from .linear import Linear, apply_linear
 
 
 class LoRALinear(Linear):

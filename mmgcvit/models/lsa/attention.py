@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..layers.arguments import Window
 from ..layers.attention import attend, compute_attention_weights, merge_heads, split_heads
 from ..layers.autocast import get_weights
-from ..layers.cpu import Linear, is_plain
+from ..layers.linear import Linear, is_plain
 from ..layers.windows import balance_window, window_partition, window_reverse
 
 

@@ -16,7 +16,6 @@ from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import WindowSize, check_float, check_img_size, require, resolve_arch, resolve_windows
 from ..layers.blocks import init_transformer_weights
-from ..layers.cpu import run_in_chunks
 from ..layers.position import PositionEmbedding
 from ..layers.windows import ceil_div
 from .archs import ARCHS, LSAArch
@@ -123,7 +122,7 @@ class LSA(PyramidBackbone):
         self.check_images(images)
         x, maps = images, []
         for i, (downsampler, stage) in enumerate(self.iter_stages()):  # the first downsampler is the stem
-            x = run_in_chunks(downsampler, stage, x)  # stage(downsampler(x)), on a CPU a few images at a time
+            x = stage(downsampler(x))
             if i in self.out_indices:
                 maps.append(self.make_output(i, x))
         return tuple(maps)

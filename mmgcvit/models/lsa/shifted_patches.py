@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.cpu import is_plain
+from ..layers.linear import is_plain
 from ..layers.tracing import is_exporting
 from ..layers.windows import round_up
 
@@ -40,11 +40,6 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.embed([pad_to_stride(images, self.stride)])[0]
-
-    def compute_max_numel(self, size: tuple[int, int]) -> int:
-        """Return the number of elements of the output, the largest tensor, for one image of ``size`` = (H, W)."""
-        rows, columns = count_patches(size, self.kernel_size, self.stride, self.padding)
-        return self.num_copies * rows * columns * self.embed_dims
 
     def embed(self, copies: Sequence[Tensor]) -> Tensor:
         """Convolve each copy of the images: T times (B, in_channels, H, W) to (T, B, h, w, C).

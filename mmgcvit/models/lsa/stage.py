@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from ..layers.arguments import Window
 from ..layers.autocast import cast_weights_together
 from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, checkpoint_block
-from ..layers.cpu import chunk_patches
 from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
 from .attention import SelfAttention, ShiftAttention
 
@@ -55,13 +54,8 @@ class ShiftBlock(Block):
 
     @cast_weights_together
     def forward(self, copies: Tensor) -> Tensor:
-        x = self.attn_residual(copies[0], self.attend_to_copies(copies))
+        x = self.attn_residual(copies[0], self.attn(self.norms[0](copies)))
         return self.mlp_residual(x, self.mlp(self.norms[1](x)))
-
-    @chunk_patches
-    def attend_to_copies(self, copies: Tensor) -> Tensor:
-        """Normalise the copies, and let each patch attend to its copies: (T, ..., C) to (..., C)."""
-        return self.attn(self.norms[0](copies))
 
 
 class Stage(nn.Module):

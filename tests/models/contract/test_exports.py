@@ -6,8 +6,6 @@ import pytest
 import torch
 from packaging.version import Version
 
-from mmgcvit.models.layers import cpu
-
 from .backbones import BACKBONES
 
 EXPORTED = (2, 3, 99, 132)
@@ -54,8 +52,7 @@ def run_onnxruntime(file):
 @pytest.mark.parametrize('name', KINDS)
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
 def test_a_trace_is_right_at_other_sizes_and_runs_without_this_package(name, monkeypatch):
-    """A trace contains neither custom operators nor chunk sizes of the traced batch. ONNX export uses traces."""
-    monkeypatch.setattr(cpu, 'IMAGE_CHUNK_BYTES', 1)
+    """A trace contains no custom operators. ONNX export uses traces."""
     model, calls = build(name), []
     forward = model.stages[0].forward
     monkeypatch.setattr(model.stages[0], 'forward', lambda x: calls.append(1) or forward(x))

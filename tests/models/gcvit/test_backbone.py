@@ -12,7 +12,7 @@ from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAtt
 from mmgcvit.models.gcvit.backbone import compute_drop_path_rates
 from mmgcvit.models.gcvit.global_query import plan_poolings
 from mmgcvit.models.gcvit.stage import Block
-from mmgcvit.models.layers import cpu
+from mmgcvit.models.layers import linear
 
 from ...reference import REFERENCES
 from ..contract.backbones import GCVIT
@@ -43,7 +43,7 @@ def pair(request, device):
 def test_outputs_and_gradients_equal_the_plain_ones(pair, by_convolution, monkeypatch):
     """Outputs within 1e-5; the gradient of each parameter within 1e-4 of its norm."""
     fast, plain, images = pair
-    monkeypatch.setattr(cpu, 'is_onednn_faster', lambda: by_convolution)
+    monkeypatch.setattr(linear, 'is_onednn_faster', lambda: by_convolution)
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
     results = []
     for model in (fast.train(), plain):

@@ -7,7 +7,7 @@ from torch import nn
 from mmgcvit.models.layers import ResidualConnection
 from mmgcvit.models.layers.autocast import cast_weights_together
 from mmgcvit.models.layers.blocks import LayerNorm, Mlp
-from mmgcvit.models.layers.cpu import Linear
+from mmgcvit.models.layers.linear import Linear
 
 from ...conftest import HALF_DTYPES
 

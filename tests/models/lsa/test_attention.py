@@ -6,10 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mmgcvit.models.layers import cpu
 from mmgcvit.models.lsa.attention import SelfAttention, ShiftAttention
 from mmgcvit.models.lsa.shifted_patches import make_shifted_copies
-from mmgcvit.models.lsa.stage import ShiftBlock
 
 from ...conftest import DEVICES
 from ...memory import count_bytes_for_backward
@@ -63,18 +61,6 @@ def test_shift_attention_attends_to_each_patchs_copies(heads, num_copies, size, 
     copies = torch.randn(num_copies, 1, *size, heads[0], device=device)
     torch.testing.assert_close(attn(copies), plain_shift_attention(attn, copies), atol=1e-4, rtol=1e-4)
     assert bool(seen) == watched
-
-
-@pytest.mark.parametrize('num_kv_heads', [4, 1])
-def test_inference_in_chunks_is_the_same(num_kv_heads):
-    """Enough patches for three chunks, the last of them smaller; outputs agree within 1e-5."""
-    norms = nn.LayerNorm(64), nn.LayerNorm(64)
-    block = ShiftBlock(64, ShiftAttention(64, 4, num_kv_heads), 128, 0.0, norms)
-    copies = torch.randn(10, 2, 40, 60, 64)
-    assert 2 < copies.nbytes / cpu.PATCH_CHUNK_BYTES < 3
-    with torch.no_grad():
-        in_chunks = block.attend_to_copies(copies)
-    torch.testing.assert_close(in_chunks, block.attend_to_copies(copies).detach(), atol=1e-5, rtol=0)
 
 
 @settings(max_examples=25)
