@@ -223,6 +223,15 @@ def test_a_mutated_file_without_checksums_is_data_or_rejected(runs, folder):
     run_property(check, mutations(files), runs, b'', b'PK', b'\x80', *files)
 
 
+@pytest.mark.parametrize('make', [make_torchscript, make_tar])
+@pytest.mark.parametrize('name', ['x.pth', 'x.safetensors', 'x'])
+def test_archives_that_torch_reads_otherwise_are_rejected_even_if_trusted(make, name, folder):
+    Path(name).write_bytes(make())
+    for read in (read_checkpoint, read_for_mmengine, read_meta, partial(read_checkpoint, trusted=True)):
+        with nothing_runs(folder), pytest.raises(CheckpointError, match=r'archive, which can run code'):
+            read(name)
+
+
 def text(value):
     return b'X' + struct.pack('<I', len(value)) + value.encode()
 
