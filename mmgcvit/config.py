@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
+import json
 import re
 import traceback
 from argparse import Namespace
@@ -182,45 +182,14 @@ def iter_dicts(*values: Any) -> Iterator[dict[str, Any]]:
     return (inner for _, inner in iter_settings(list(values), '') if isinstance(inner, dict))
 
 
-def get_plain_settings(cfg: Config) -> dict[str, Any] | None:
-    """Return a config's settings in the form that :func:`parse_config` returns for a checkpoint's config."""
-    from mmengine.config import Config
-
-    # Write the config as text and parse it. Formatting the text with yapf would take a second.
-    return parse_config(Config(cfg.to_dict(), format_python_code=False).pretty_text)
-
-
-def parse_config(text: Any) -> dict[str, Any] | None:
-    """Parse a config that mmengine stored as text, without running it. Return None if the text is not a config."""
-    try:
-        # mmengine 0.10.7 writes classes as <class 'name'>; later versions write only the name.
-        tree = ast.parse(re.sub(r"<class '([\w.]+)'>", r'\1', text))
-        values = {statement.targets[0].id: parse_value(statement.value) for statement in tree.body}
-    # RecursionError and MemoryError mean too deep nesting. Other errors mean that mmengine did not write the text.
-    except (SyntaxError, ValueError, TypeError, AttributeError, IndexError, RecursionError, MemoryError):
-        return None
-    settings = {name: values[name] for name in values if name in list_known_keys()}
+def get_plain_settings(cfg: Config) -> dict[str, Any]:
+    """Return a config's settings, without its variables, in types of JSON, as checkpoints store them."""
+    known_keys = list_known_keys()
+    settings = {name: value for name, value in cfg.to_dict().items() if name in known_keys}
     # mmengine's Runner copies data_preprocessor into the model. Move it, to compare configs.
     if isinstance(settings.get('model'), dict) and 'data_preprocessor' in settings:
         settings['model'].setdefault('data_preprocessor', settings.pop('data_preprocessor'))
-    return settings
-
-
-def parse_value(node: ast.expr) -> Any:
-    """Evaluate literals and calls of ``dict``. Return tuples as lists, and other expressions as source text."""
-    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict':
-        dicts = [parse_value(argument) for argument in node.args] + [
-            {keyword.arg: parse_value(keyword.value)} for keyword in node.keywords
-        ]
-        return {name: value for settings in dicts for name, value in settings.items()}
-    if isinstance(node, ast.Dict):
-        return {parse_value(key): parse_value(value) for key, value in zip(node.keys, node.values, strict=True)}
-    if isinstance(node, ast.List | ast.Tuple):
-        return [parse_value(element) for element in node.elts]
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        return ast.unparse(node)
+    return json.loads(json.dumps(settings, default=lambda value: getattr(value, '__name__', str(value))))
 
 
 def iter_differences(then: Any, now: Any, name: str = '') -> Iterator[tuple[str, str]]:

@@ -28,11 +28,11 @@ from mmengine.runner import Runner
 
 from ..checkpoints import check_intact
 from ..checkpoints.reading import read_meta
-from ..config import get_plain_settings, iter_differences, parse_config
+from ..config import get_plain_settings, iter_differences
 from ..errors import CheckpointError, UserError, escape_controls, shorten
 from ..files import URL_SCHEMES
 from .hooks.checkpoint import LAST_CHECKPOINT_FILE, PREEMPTED_FILE
-from .hooks.exact_resume import VALIDATED_FILE
+from .hooks.exact_resume import SETTINGS, VALIDATED_FILE
 from .hooks.skip_nonfinite import NUM_STOPS_FILE
 
 RESUMABLE_NAME = re.compile(rf'(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED_FILE)}')
@@ -184,13 +184,10 @@ def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
 
 
 def find_changes(cfg: Config) -> dict[str, str]:
-    """Log the settings that differ from the resumed run's. Return a dict from each name to ``name: old -> new``.
-
-    The config in the checkpoint is parsed, but not executed.
-    """
-    old, new = parse_config(read_meta(cfg.load_from).get('cfg')), get_plain_settings(cfg)
-    if old is None or new is None:
-        print_log(f'{cfg.load_from} has no config, so this run cannot log which settings have changed', 'current')
+    """Log the settings that differ from the resumed run's. Return a dict from each name to ``name: old -> new``."""
+    old, new = read_meta(cfg.load_from).get(SETTINGS), get_plain_settings(cfg)
+    if not isinstance(old, dict):
+        print_log(f'{cfg.load_from} has no settings, so this run cannot log which of them have changed', 'current')
         return {}
     changes = {name: change for name, change in iter_differences(old, new) if name not in IGNORED_SETTINGS}
     if changes:

@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 
+from ...config import get_plain_settings
 from ...errors import CheckpointError
 from ...files import write_text
 from ...registry import HOOKS
@@ -20,6 +21,8 @@ from .skip_nonfinite import read_num_stops
 
 # Keys of a checkpoint whose values contain mmengine and NumPy objects.
 CONVERTED_KEYS = ('meta', 'message_hub', 'param_schedulers')
+# Key of a checkpoint's meta for the run's settings in types of JSON.
+SETTINGS = 'settings'
 # A file in the work dir with the epoch or iteration of the last complete validation, such as "epoch 3".
 VALIDATED_FILE = 'validated'
 
@@ -28,10 +31,10 @@ VALIDATED_FILE = 'validated'
 class ExactResumeHook(Hook):
     """Let runs resume bit-exactly from checkpoints that ``torch.load`` reads with ``weights_only=True``.
 
-    mmengine saves weights, optimizer, LR schedulers, seed, epoch and iteration. This hook adds the position in the data
-    of this project's loops (``mmgcvit.EpochBasedTrainLoop``, ``mmgcvit.IterBasedTrainLoop``), and converts logs,
-    counters and LR schedulers to tensors and built-in types. A resumed run first makes up for a validation that was
-    interrupted.
+    mmengine saves weights, optimizer, LR schedulers, seed, epoch and iteration. This hook adds the settings and the
+    position in the data of this project's loops (``mmgcvit.EpochBasedTrainLoop``, ``mmgcvit.IterBasedTrainLoop``), and
+    converts logs, counters and LR schedulers to tensors and built-in types. A resumed run first makes up for a
+    validation that was interrupted.
     """
 
     # Convert what other hooks have added to a checkpoint, and validate after they have prepared the training.
@@ -45,6 +48,7 @@ class ExactResumeHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if isinstance(runner.train_loop, ResumableLoop):
             checkpoint['meta'][DATA_POSITION] = runner.train_loop.get_state(checkpoint['meta'])
+        checkpoint['meta'][SETTINGS] = self.settings
         for key in CONVERTED_KEYS:
             if key in checkpoint:
                 checkpoint[key] = simplify(checkpoint[key])
@@ -70,6 +74,9 @@ class ExactResumeHook(Hook):
             meta, num_stops = checkpoint['meta'], read_num_stops(self.resumed_from.parent)
             # mmengine continues at this iteration.
             meta['iter'] = runner.train_loop.resume(meta, str(self.resumed_from), num_stops)
+
+    def before_run(self, runner: Runner) -> None:
+        self.settings = get_plain_settings(runner.cfg)
 
     def before_train(self, runner: Runner) -> None:
         self.is_training = True
