@@ -46,7 +46,14 @@ test_pipeline = _base_.test_pipeline
 test_pipeline[2].scale = (long_side, image_size)
 
 dataset = dict(data_root=data_root, metainfo=metainfo)
-train_dataset = dict(**dataset, ann_file=train_annotations, data_prefix=dict(img=train_images), pipeline=train_pipeline)
+# Images without objects are background.
+train_dataset = dict(
+    **dataset,
+    ann_file=train_annotations,
+    data_prefix=dict(img=train_images),
+    filter_cfg=None,
+    pipeline=train_pipeline,
+)
 # For each image and those whose objects are pasted into it.
 pasted = [
     *train_pipeline[:4],

@@ -52,7 +52,14 @@ boxes = dict(type='LoadAnnotations', with_bbox=True)
 train_pipeline[2] = test_pipeline[3] = boxes
 
 dataset = dict(data_root=data_root, metainfo=metainfo)
-train_dataset = dict(**dataset, ann_file=train_annotations, data_prefix=dict(img=train_images), pipeline=train_pipeline)
+# Images without objects are background.
+train_dataset = dict(
+    **dataset,
+    ann_file=train_annotations,
+    data_prefix=dict(img=train_images),
+    filter_cfg=None,
+    pipeline=train_pipeline,
+)
 mixed = [
     dict(type='Mosaic', img_scale=(image_size, image_size)),
     dict(type='RandomResize', scale=(2 * image_size, 2 * image_size), ratio_range=(0.5, 1.25), keep_ratio=True),

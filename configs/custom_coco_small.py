@@ -56,7 +56,14 @@ test_pipeline = [
 ]
 
 dataset = dict(data_root=data_root, metainfo=metainfo)
-train_dataset = dict(**dataset, ann_file=train_annotations, data_prefix=dict(img=train_images), pipeline=train_pipeline)
+# Images without objects are background.
+train_dataset = dict(
+    **dataset,
+    ann_file=train_annotations,
+    data_prefix=dict(img=train_images),
+    filter_cfg=None,
+    pipeline=train_pipeline,
+)
 train_dataloader = dict(batch_size=8, dataset=train_dataset)
 val_dataloader = dict(
     batch_size=1,  # images of a batch are padded to the largest, which changes scores

@@ -29,8 +29,8 @@ MINI = 'mini'
 # The other values of --size, with their names in configs. By default, they start from weights of GC ViT's authors.
 SIZES = {'xxtiny': 'xxt', 'xtiny': 'xt', 'tiny': 't', 'small': 's', 'base': 'b', 'large': 'l'}
 DEMO_WEIGHTS = 'demo/weights'
-# The weights of each size, with the first digits of their SHA-256 in the name, which the download verifies. They are the
-# authors', as timm publishes them. The authors' own file of the size large is on a branch that may change.
+# The weights of GC ViT's authors for each size. timm's copies have the first digits of their SHA-256 in the name, which
+# the download verifies. timm has none of the size large, and the authors' own file is on a branch that may change.
 TIMM_RELEASE = 'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights-morevit'
 WEIGHTS = {
     'xxtiny': f'{TIMM_RELEASE}/gcvit_xxtiny_224_nvidia-d1d86009.pth',
@@ -162,8 +162,8 @@ def check_config_texts(*texts: str | Path) -> None:
     for text in map(str, texts):
         if '{{' in text or text.encode(errors='replace').decode() != text:
             raise UserError(
-                f"{text!r}: names of classes and folders must be valid UTF-8 and without '{{{{', which mmengine replaces "
-                'by the value of a variable. Rename it'
+                f'{text!r}: names of classes and folders must be valid UTF-8 without two opening braces, which '
+                'mmengine replaces by a variable. Rename it'
             )
 
 

@@ -18,7 +18,8 @@ class PairedSegDataset(BaseSegDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         """Return the images and their maps, with the keys that mmseg's transforms read."""
         folders = [Path(self.data_prefix.get(key) or '') for key in ('img_path', 'seg_map_path')]
-        lines = Path(self.ann_file).read_text(encoding='utf-8').splitlines()
+        # Names may have other characters at which splitlines would split.
+        lines = filter(None, Path(self.ann_file).read_text(encoding='utf-8').split('\n'))
         pairs = [[str(folder / name) for folder, name in zip(folders, line.split('\t'), strict=True)] for line in lines]
         shared = {'label_map': self.label_map, 'reduce_zero_label': self.reduce_zero_label}
         return [{'img_path': image, 'seg_map_path': map_path, **shared, 'seg_fields': []} for image, map_path in pairs]

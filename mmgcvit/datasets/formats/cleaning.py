@@ -1,10 +1,13 @@
 """Leave out images and annotations that cannot be used."""
 
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from ...errors import UserError, escape_controls, format_count
+from ...files import compute_sha256
 from ..headers import find_read_error
-from .dataset_info import DatasetInfo, Split
+from .dataset_info import COPY_MARK, DatasetInfo, Split
 
 # Maximum of the number of problems (unusable images and annotations) divided by the number of images, in which each
 # annotation problem counts as an image too. Datasets with more problems are rejected.
@@ -27,7 +30,7 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
     for name, split in dataset.splits.items():
         paths = [split.image_folder / image_name for image_name in split.image_names]
         with ThreadPoolExecutor() as pool:
-            errors = [*pool.map(find_read_error, paths)]
+            errors = [*pool.map(find_problem, paths)]
         num_images += len(paths)
         problems += filter(None, errors)
         if any(errors):
@@ -45,6 +48,37 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
         limit = f'No image of {empty[0]} can be used' if empty else 'mmgcvit leaves out at most a tenth of the data'
         raise UserError(f'{dataset.folder}: {count}. {limit}. Repair or remove these:{named}')
     dataset.notes.append(f'{count}. These images and annotations are left out:{named}')
+
+
+def find_problem(path: Path) -> str | None:
+    """Return a message if an image cannot be decoded, or its path cannot be written into a file list, else ``None``."""
+    try:
+        is_allowed = not {*str(path)} & {*'\t\n\r'}
+        str(path).encode()
+    except UnicodeEncodeError:
+        is_allowed = False
+    return find_read_error(path) if is_allowed else f'{path} has a tab, a line break or invalid UTF-8 in its name'
+
+
+def note_duplicates(dataset: DatasetInfo) -> None:
+    """Add a note for each split that has images of the training split: of the same bytes, or copies of Roboflow's."""
+    splits = {name: [split.image_folder / i for i in split.image_names] for name, split in dataset.splits.items()}
+    sizes: dict[int, set[str]] = defaultdict(set)
+    for name, paths in splits.items():
+        for path in paths:
+            sizes[path.stat().st_size].add(name)
+
+    def list_keys(path: Path) -> set[str]:
+        """Return what equal images have in common. Hash a file only if another split has one of its size."""
+        keys = {path.name.split(COPY_MARK)[0]} if COPY_MARK in path.name else set()
+        return keys | ({compute_sha256(path)} if len(sizes[path.stat().st_size]) > 1 else set())
+
+    train_keys = {key for path in splits['train'] for key in list_keys(path)}
+    for name in splits.keys() - {'train'}:
+        num_copies = sum(not train_keys.isdisjoint(list_keys(path)) for path in splits[name])
+        if num_copies:
+            count = f'{num_copies} of {format_count(len(splits[name]), "image")}'
+            dataset.notes.append(f'{name}: {count} are also in train (same bytes, or copies of Roboflow)')
 
 
 def leave_out_boxes(split: Split) -> list[str]:

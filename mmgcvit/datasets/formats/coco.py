@@ -1,10 +1,13 @@
 """Read COCO annotations as labelling tools export them: find the split and the image folder of each JSON file."""
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from ...errors import UserError, shorten
-from .dataset_info import DatasetInfo, Split, find_split, list_files
+from ...errors import UserError, get_first_line, shorten
+from ...files import make_absolute
+from .dataset_info import DatasetInfo, Split, count_steps, find_split, list_files
+from .folders import IMAGE_FOLDERS
 
 # How many of a JSON file's images are looked for in each folder.
 NUM_SAMPLES = 20
@@ -40,13 +43,19 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
             "its name or folder, for example train.json, and at most one each with 'val' and 'test'. Rename the files, "
             'or move some of them out of the folder'
         )
-    classes = [category['name'] for category in drop_root_category(contents[files['train']])]
-    splits = {}
-    for split, file in files.items():
-        content = normalize(contents[file], classes)
-        ann_file = folder / file if content == contents[file] else None
-        splits[split] = Split(find_image_folder(folder, file, content), content, ann_file)
-    return DatasetInfo(folder, 'COCO (JSON)', ('boxes',), tuple(classes), splits)
+    try:
+        categories = drop_root_category(contents[files['train']])
+        splits = {}
+        for split, file in files.items():
+            content = normalize(contents[file], categories, folder / file)
+            ann_file = folder / file if content == contents[file] else None
+            splits[split] = Split(find_image_folder(folder, file, content), content, ann_file)
+        classes = tuple(str(category['name']) for category in categories)
+        return DatasetInfo(folder, 'COCO (JSON)', ('boxes',), classes, splits)
+    # These errors mean that a value has another type than in COCO's format, for example an id that is a list.
+    except (TypeError, AttributeError, KeyError) as error:
+        names = shorten([*map(str, files.values())])
+        raise UserError(f"{folder}: {names}: not in COCO's format ({get_first_line(error)}). Export it again") from None
 
 
 def drop_root_category(content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -58,34 +67,76 @@ def drop_root_category(content: dict[str, Any]) -> list[dict[str, Any]]:
     return categories[has_root:]
 
 
-def normalize(content: dict[str, Any], classes: list[str]) -> dict[str, Any]:
-    """Return the content with ids, ``iscrowd`` and an order of categories that suit pycocotools and mmdet."""
-    annotations, order = content['annotations'], {name: index for index, name in enumerate(classes)}
+def normalize(content: dict[str, Any], categories: list[dict[str, Any]], file: Path) -> dict[str, Any]:
+    """Return the content of a file with the categories of training, and as pycocotools and mmdet expect it.
+
+    Raises:
+        UserError: The file has objects of other categories.
+    """
+    names = {category['id']: category['name'] for category in content['categories']}
+    ids = {category['name']: category['id'] for category in categories}
+    others = {names[obj['category_id']] for obj in content['annotations'] if obj['category_id'] in names} - ids.keys()
+    if others:
+        raise UserError(
+            f'{file} has objects of the classes {shorten(sorted(map(str, others)))}, but training has only '
+            f'{shorten([*map(str, ids)])}. Add the classes to the training data, or remove their objects'
+        )
+    # mmdet numbers labels by the order of a file's categories. pycocotools requires integers as ids.
+    image_ids, new_ids = number_ids(content['images']), number_ids(categories)
+    category_ids = {category_id: new_ids[ids[name]] for category_id, name in names.items() if name in ids}
+    images, annotations = content['images'], content['annotations']
+    if any(old != new for mapping in (image_ids, category_ids) for old, new in mapping.items()):
+        new = {'image_id': image_ids, 'category_id': category_ids}
+        annotations = [{**obj, **{key: new[key].get(obj[key], obj[key]) for key in new}} for obj in annotations]
     # pycocotools reads id 0 as "no match", and requires iscrowd of all objects.
-    if any(obj['id'] == 0 or 'iscrowd' not in obj for obj in annotations):
+    if any(type(obj['id']) is not int or obj['id'] == 0 or 'iscrowd' not in obj for obj in annotations):
         annotations = [{'iscrowd': 0, **obj, 'id': obj_id} for obj_id, obj in enumerate(annotations, start=1)]
-    # mmdet numbers labels by the order of the categories.
-    categories = sorted(drop_root_category(content), key=lambda category: order.get(category['name'], len(order)))
-    return {**content, 'annotations': annotations, 'categories': categories}
+    # On Windows, Label Studio writes paths with backslashes.
+    if any(image['id'] != image_ids[image['id']] or '\\' in image['file_name'] for image in images):
+        paths = [(image, image['file_name'].replace('\\', '/')) for image in images]
+        images = [{**image, 'id': image_ids[image['id']], 'file_name': path} for image, path in paths]
+    categories = [{**category, 'id': new_ids[category['id']]} for category in categories]
+    return {**content, 'images': images, 'annotations': annotations, 'categories': categories}
+
+
+def number_ids(entries: list[dict[str, Any]]) -> dict[Any, int]:
+    """Return the id of each entry by its id in the file: the same, unless one of them is not an integer."""
+    keep = all(type(entry['id']) is int for entry in entries)
+    return {entry['id']: entry['id'] if keep else number for number, entry in enumerate(entries, start=1)}
 
 
 def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path:
     """Look for the first images of a file's list in each folder. Return the folder that has the largest number of them.
 
-    If several folders have as many, prefer one that is named after the file's split.
+    Prefer folders that are not of another split, then those of the file's split, then the nearest one.
+
+    Raises:
+        UserError: No folder has the images, several have them, or an image is outside of ``folder``.
     """
-    names = [image['file_name'] for image in content['images'][:NUM_SAMPLES]]
-    subfolders = (folder / parent for path in list_files(folder) for parent in path.parents)
-    split = find_split(file)
-
-    def rate(candidate: Path) -> tuple[int, bool]:
-        num_images = sum((candidate / name).is_file() for name in names)
-        return num_images, find_split(candidate.relative_to(folder)) == split
-
-    best = max(dict.fromkeys([(folder / file).parent, folder, *subfolders]), key=rate)
-    if not rate(best)[0]:
+    names = [image['file_name'] for image in content['images']]
+    parents = dict.fromkeys([file.parent, Path(), *(parent for path in list_files(folder) for parent in path.parents)])
+    split = find_split(file) or 'train'
+    ratings = defaultdict(list)
+    for parent in parents:
+        num_images = sum((folder / parent / name).is_file() for name in names[:NUM_SAMPLES])
+        other = find_split(parent)
+        is_image_folder = not {name.lower() for name in parent.parts}.isdisjoint(IMAGE_FOLDERS)
+        fit = num_images > 0, other in (None, split), num_images, other == split
+        ratings[fit, -count_steps(file.parent, parent), is_image_folder].append(parent)
+    best = max(ratings)
+    if not best[0][0]:
         raise UserError(
             f'{folder} has none of the images that {folder / file} lists ({shorten(names) or "no images"}). Add the '
             "images, or change 'file_name' in the annotations"
         )
-    return best.resolve()
+    if len(ratings[best]) > 1:
+        raise UserError(
+            f'{folder}: the images of {file} are in {shorten([*map(str, ratings[best])])}. Write the right folder into '
+            "'file_name', or remove the other one"
+        )
+    image_folder = folder / ratings[best][0]
+    root, leading_out = make_absolute(folder), [name for name in names if name.startswith('/') or '..' in name]
+    outside = [name for name in leading_out if not make_absolute(image_folder / name).is_relative_to(root)]
+    if outside:
+        raise UserError(f'{folder / file} lists images outside of {folder} ({shorten(outside)}). Move them into it')
+    return image_folder.resolve()

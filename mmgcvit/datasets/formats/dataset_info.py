@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,11 @@ from ...errors import UserError, format_count, shorten
 from ..classes import make_coco_categories
 
 VAL_FRACTION = 0.2
-# Words in the names of folders and files that say which split they contain.
-SPLIT_NAME = re.compile(r'(?P<train>train(ing)?\d*)|(?P<val>val(id|idation)?\d*)|(?P<test>test(ing)?\d*)')
+# Names of folders, or words in the names of folders and files, that say which split they contain (lower case).
+SPLIT_NAME = re.compile(
+    r'(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?))'
+    r'[_\- ]?(?:set|data|images)?\d*'
+)
 # Roboflow writes augmented copies of an image as NAME.rf.HASH.jpg.
 COPY_MARK = '.rf.'
 # (path, (width, height), objects) of an image. An object is (class index, dict with COCO's keys such as bbox).
@@ -78,6 +83,7 @@ class DatasetInfo:
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        check_class_names(self.folder, self.classes)
         if self.has_objects:
             objects = [obj for split in self.splits.values() for obj in split.content['annotations']]
             num_masks = sum(bool(obj.get('segmentation')) for obj in objects)
@@ -103,6 +109,11 @@ class DatasetInfo:
         counts = ', '.join(f'{size} ({name})' for name, size in sizes.items())
         num_objects = sum(len(split.content['annotations']) for split in self.splits.values() if self.has_objects)
         counts += f', {num_objects} objects' if self.has_objects else ''
+        num_empty = 0
+        if self.has_objects and 'train' in self.splits:
+            content = self.splits['train'].content
+            num_empty = len(content['images']) - len({obj['image_id'] for obj in content['annotations']})
+        counts += f' ({format_count(num_empty, "image")} without objects: background in training)' if num_empty else ''
         names = f'{len(self.classes)} classes ({shorten(self.classes, 8)})'
         return '\n'.join([f'{self.folder}: {self.format}, {counts}, {names}', *self.notes])
 
@@ -136,10 +147,65 @@ class DatasetInfo:
         self.notes.append(f'no val split: {len(val)} of {len(train.image_names)} images are held out for validation')
 
 
+def check_class_names(folder: Path, classes: Sequence[str]) -> None:
+    """Raise a UserError for empty names, and for names that differ only in case, blanks or their Unicode form.
+
+    Such names are nearly always one class. macOS, for example, writes an umlaut as two characters.
+    """
+    seen: dict[str, str] = {}
+    for name in classes:
+        form = ' '.join(unicodedata.normalize('NFKC', name).casefold().split())
+        if not form or form in seen:
+            same = f'{seen[form]!r} and {name!r}, equal but for case, blanks or Unicode form' if form else repr(name)
+            raise UserError(f'{folder} has the classes {same}. Give each class a name of its own')
+        seen[form] = name
+
+
+def list_splits(path: Path) -> list[tuple[str, str]]:
+    """Return (split, name) of each name in a path that names one split: ``[('train', 'train2017')]``."""
+    splits = []
+    for name in path.parts:
+        words = (name.lower(), *re.split(r'[_.\- ]', name.lower()))
+        named = {match.lastgroup for match in map(SPLIT_NAME.fullmatch, words) if match}
+        splits += [(split, name) for split in named if len(named) == 1]
+    return splits
+
+
 def find_split(path: Path) -> str | None:
     """Return the split that a path names ('train' for train2017/a.jpg), or None. The last name with a split counts."""
-    words = (word for name in reversed(path.parts) for word in re.split(r'[_.\- ]', name.lower()))
-    return next((match.lastgroup for match in map(SPLIT_NAME.fullmatch, words) if match), None)
+    return next((split for split, _ in reversed(list_splits(path))), None)
+
+
+def assign_splits(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
+    """Return the split of each file, by the names of its folders. Without such a name, it is ``'train'``.
+
+    Raises:
+        UserError: The folders of a file name several splits, or folders of different names are of one split.
+    """
+    # A folder that contains all files names no split, unless it is the only one that does.
+    depth = len(Path(os.path.commonpath([file.parent for file in files])).parts) if files else 0
+    names: dict[str, str] = {}
+    splits = {}
+    for file in files:
+        named = list_splits(Path(*file.parent.parts[depth:]))
+        for split, name in named:
+            if split != named[0][0] or names.setdefault(split, name) != name:
+                other = named[0][1] if split != named[0][0] else names[split]
+                raise UserError(
+                    f'{folder / file.parent}: the split is ambiguous, because there are folders {other!r} and {name!r}.'
+                    ' Rename or move one of them'
+                )
+        splits[file] = named[0][0] if named else find_split(Path(*file.parent.parts[:depth])) or 'train'
+    return splits
+
+
+def count_steps(first: Path, second: Path) -> int:
+    """Return in how many names two folders differ, apart from those with which both begin or end."""
+    names = [[*first.parts], [*second.parts]]
+    for end in (0, -1):
+        while all(names) and names[0][end] == names[1][end]:
+            del names[0][end], names[1][end]
+    return len(names[0]) + len(names[1])
 
 
 def make_split(
@@ -176,12 +242,28 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> None:
         split.ann_file = folder / f'{name}{".json" if is_coco else ".txt"}'
         # mmpretrain's CustomDataset expects a space between image name and label, PairedSegDataset a tab.
         separator = '\t' if dataset.annotation_types == ('labels',) else ' '
-        text = json.dumps(split.content) if is_coco else ''.join(f'{separator.join(pair)}\n' for pair in split.content)
+        # CustomDataset removes blanks at the beginning of a line.
+        lines = ('./' * pair[0][0].isspace() + separator.join(pair) + '\n' for pair in split.content)
+        text = json.dumps(split.content) if is_coco else ''.join(lines)
         split.ann_file.write_text(text, encoding='utf-8')
 
 
-def list_files(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, sorted, as paths relative to it. Follow symlinks and skip hidden files."""
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        yield from (Path(parent, name).relative_to(folder) for name in sorted(names) if not name.startswith('.'))
+def list_files(folder: Path) -> list[Path]:
+    """Return the files below a folder, sorted, as paths relative to it. Skip hidden files and Synology's thumbnails.
+
+    Links to folders are followed, but each folder is listed once: at its own path or, if that is outside of ``folder``,
+    at the first link to it.
+    """
+    # A link to a folder above would list this folder again.
+    files, seen, tops = [], {*map(str, folder.resolve().parents)}, deque([folder])
+    while tops:
+        for parent, folders, names in os.walk(tops.popleft()):
+            real = os.path.realpath(parent)
+            is_skipped = real in seen
+            seen.add(real)
+            folders[:] = [name for name in sorted(folders) if not (is_skipped or name.startswith(('.', '@eaDir')))]
+            tops.extend(path for path in (Path(parent, name) for name in folders) if path.is_symlink())
+            visible = (name for name in names if not (is_skipped or name.startswith('.')))
+            files += [Path(parent, name).relative_to(folder) for name in visible]
+    # The files of a folder come before its folders.
+    return sorted(files, key=lambda path: [*((1, name) for name in path.parts[:-1]), (0, path.name)])

@@ -48,6 +48,10 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         for file in files['.yaml'] + files['.yml']
         if file.stem in ('data', 'dataset') or (len(file.parts) == 1 and '\ntrain:' in f'\n{read_text(folder / file)}')
     ]
+    try:
+        str(folder.resolve()).encode()
+    except UnicodeEncodeError:
+        raise UserError(f'{folder}: the path is not valid UTF-8. Rename the folder') from None
     coco = load_contents(folder, files['.json'])
     # With YOLO labels there may be a COCO file for validation only. It does not make this a COCO dataset.
     has_coco = any(find_split(file) in (None, 'train') for file in coco)
@@ -71,7 +75,8 @@ def read_folder(folder: str | Path) -> DatasetInfo:
 def read_maps_or_class_folders(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo:
     """Read a dataset without annotation files: images with segmentation maps, or class folders."""
     images, names = files['image'], folder / 'classes.txt'
-    dataset = read_segmentation_maps(folder, images, read_text(names).strip().splitlines() if names.is_file() else None)
+    lines = read_text(names).strip() if names.is_file() else None
+    dataset = read_segmentation_maps(folder, images, lines and [line.strip() for line in lines.split('\n')])
     labelled = next((file for file in images if find_label_file(folder / file).is_file()), None)
     if labelled and not dataset:
         raise UserError(

@@ -4,17 +4,30 @@ The package supervision reads this format too, but it ignores ``difficult``, ``I
 no file.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from math import isfinite
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ...errors import UserError, get_first_line
+from ...errors import UserError, get_first_line, shorten
 from ...files import IMAGE_SUFFIXES, read_text
 from ..headers import read_sizes
-from .dataset_info import AnnotatedImage, DatasetInfo, find_split, list_files, make_split
+from .dataset_info import (
+    SPLIT_NAME,
+    AnnotatedImage,
+    DatasetInfo,
+    assign_splits,
+    count_steps,
+    find_split,
+    list_files,
+    make_split,
+)
+from .folders import IMAGE_FOLDERS, MAP_FOLDERS
 
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
+# Folders that have no photos.
+NO_IMAGE_FOLDERS = {*MAP_FOLDERS, 'segmentationobject'} - {'annotations'}
 
 
 def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
@@ -22,38 +35,31 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
     roots, problems = {}, []
     for file in files:
         try:
-            roots[file] = ElementTree.parse(folder / file).getroot()
+            root = ElementTree.parse(folder / file).getroot()
         # Unknown encodings raise ValueError or LookupError.
-        except (ElementTree.ParseError, ValueError, LookupError) as error:
+        except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
             problems.append(f'{folder / file} cannot be parsed as XML ({get_first_line(error)})')
-    image_sets = read_image_sets(folder)
-    splits: dict[str, list[Path]] = defaultdict(list)
-    for file, root in roots.items():
-        split = image_sets.get(file.stem) if image_sets else find_split(file.parent) or 'train'
-        if split and root.tag == 'annotation':
-            splits[split].append(file)
-    read_files = [file for files in splits.values() for file in files]
+            continue
+        if root.tag == 'annotation':
+            roots[file] = root
+    splits = read_image_sets(folder, list(roots), problems)
+    read_files = sorted({file for files in splits.values() for file in files})
     names = sorted({name for file in read_files for name, *_ in read_objects(folder / file, roots[file], problems)})
     if not splits['train'] or not names:
         hint = (
-            f'; ImageSets/Main lists {next(iter(image_sets))}, but XML files have names such as {files[0].stem}'
-            if image_sets
-            else ''
+            f'. {problems[0]}' if problems else f', for example {files[0]} has none, or ImageSets/Main does not list it'
         )
         raise UserError(f'{folder}: no XML file in it has Pascal VOC annotations of objects to train on{hint}')
-    images = defaultdict(list)
+    images, same_stem = defaultdict(list), defaultdict(list)
     for path in list_files(folder):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             images[path.stem].append(path)
+    for file in roots:
+        same_stem[file.stem].append(file)
 
     def read_image(file: Path) -> AnnotatedImage:
         root, objects = roots[file], []
-        if file.stem not in images:
-            raise UserError(f'{folder / file}: no image in {folder} has this name')
-        # Prefer images next to the XML file or in JPEGImages, because segmentation maps may have the same names.
-        image = folder / max(
-            images[file.stem], key=lambda path: (path.parent == file.parent, 'JPEGImages' in path.parts)
-        )
+        image = folder / find_image(folder, file, root, images[file.stem], same_stem[file.stem])
         for name, is_difficult, (left, top, right, bottom) in read_objects(folder / file, root, problems):
             box = [left, top, right - left, bottom - top]
             # Mark difficult objects as crowds, which training and evaluation ignore. VOC's evaluation ignores them too.
@@ -69,15 +75,76 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
     return DatasetInfo(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), read_splits, problems=problems)
 
 
-def read_image_sets(folder: Path) -> dict[str, str]:
-    """Return the split of each image that is listed in ``ImageSets/Main``, by image name without folder and suffix."""
-    image_sets = {}
-    for split in ('trainval', 'train', 'val', 'test'):
-        for file in folder.rglob(f'ImageSets/Main/{split}.txt'):
-            names = [Path(line.strip()) for line in read_text(file).splitlines() if line.strip()]
-            stems = [name.stem if name.suffix.lower() in IMAGE_SUFFIXES else name.name for name in names]
-            image_sets |= dict.fromkeys(stems, split.removesuffix('val') or split)
-    return image_sets
+def find_image(
+    folder: Path, file: Path, root: ElementTree.Element, images: Sequence[Path], files: Sequence[Path]
+) -> Path:
+    """Return the image of an XML file: next to it, or in the nearest folder.
+
+    Args:
+        folder: The folder to which all paths are relative.
+        file: The XML file.
+        root: Its content. ``<filename>`` and ``<folder>`` select between images that are equally near.
+        images: The images of its name, in any folder.
+        files: All XML files of its name. An image that is nearer to another one of these, or as near, is not taken.
+    """
+    splits = {None, find_split(file.parent)}
+    hints = [(root.findtext(key) or '').replace('\\', '/').rpartition('/')[2] for key in ('filename', 'folder')]
+    ratings = defaultdict(list)
+    for image in images:
+        steps = {other: count_steps(other.parent, image.parent) for other in files}
+        parents = {name.lower() for name in image.parent.parts}
+        is_own = steps[file] == 0 or (len(splits | {find_split(image.parent)}) < 3 and not parents & NO_IMAGE_FOLDERS)
+        if is_own and all(steps[file] < steps[other] for other in files if other != file):
+            differs = image.name != hints[0], image.parent.name != hints[1], not parents & {*IMAGE_FOLDERS}
+            ratings[steps[file], differs].append(image)
+    best = ratings[min(ratings)] if ratings else []
+    if len(best) != 1:
+        found = f'several images have this name ({shorten([*map(str, best)])})'
+        others = f', except those of other splits or XML files ({shorten([*map(str, images)])})' if images else ''
+        raise UserError(f'{folder / file}: {found if best else f"no image in {folder} has this name{others}"}')
+    return best[0]
+
+
+def read_image_sets(folder: Path, files: Sequence[Path], problems: list[str]) -> dict[str, list[Path]]:
+    """Return the XML files of each split: by the lists in ``ImageSets/Main`` or, if there are none, by folder names.
+
+    Add a message to ``problems`` for each line that names no XML file.
+    """
+    lists: dict[Path, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for path in list_files(folder):
+        name, match = path.stem.lower(), SPLIT_NAME.fullmatch(path.stem.lower())
+        if path.parts[-3:-1] == ('ImageSets', 'Main') and path.suffix == '.txt' and (match or name == 'trainval'):
+            lists[path.parents[2]][match.lastgroup if match else name] += read_text(folder / path).split('\n')
+    splits = defaultdict(list)
+    if not lists:
+        for file, split in assign_splits(folder, files).items():
+            splits[split].append(file)
+    for root, names_by_split in lists.items():
+        # An image is listed by its path below Annotations or, if no other one has its name, by its name.
+        own = [file for file in files if file.is_relative_to(root)]
+        counts = Counter(file.stem for file in own)
+        by_name = {file.stem: file for file in own if counts[file.stem] == 1}
+        by_name |= {str(Path(*file.with_suffix('').relative_to(root).parts[1:])): file for file in own}
+        for split, lines in names_by_split.items():
+            found = {line: by_name.get(read_list_line(line, by_name)) for line in lines if line.strip()}
+            splits[split] += dict.fromkeys(file for file in found.values() if file)
+            place = folder / root / 'ImageSets' / 'Main'
+            problems += [f'{place} lists {line!r}, which has no XML file' for line, file in found.items() if not file]
+        held_out = {*splits['val'], *splits['test']}
+        trainval = [file for file in splits.pop('trainval', ()) if file not in held_out]
+        if 'train' not in names_by_split:
+            splits['train'] += trainval
+    return splits
+
+
+def read_list_line(line: str, known: dict[str, Path]) -> str:
+    """Return the image name in a line of ``ImageSets``, without a suffix and without a label such as -1 behind it."""
+    for name in (line, line.strip(), line.strip().rpartition(' ')[0].strip()):
+        path = Path(name)
+        name = str(path.with_suffix('')) if path.suffix.lower() in IMAGE_SUFFIXES else name
+        if name in known:
+            return name
+    return ''
 
 
 def read_objects(file: Path, root: ElementTree.Element, problems: list[str]) -> Iterator[tuple[str, bool, list[float]]]:
@@ -87,10 +154,11 @@ def read_objects(file: Path, root: ElementTree.Element, problems: list[str]) -> 
         values = [obj.findtext(f'bndbox/{key}') for key in BOX_KEYS]
         try:
             # VOC counts pixels from 1, and xmax and ymax are inside of the box. So subtract 1 from xmin and ymin only.
-            box = [max(0.0, float(side) - (i < 2)) for i, side in enumerate(values)]
+            sides = [float(side) - (i < 2) for i, side in enumerate(values)]
         except (TypeError, ValueError):
-            box = [0.0] * 4
-        if not name or not (box[0] < box[2] and box[1] < box[3]):
+            sides = [0.0] * 4
+        box = [max(0.0, side) for side in sides]
+        if not name or not all(map(isfinite, sides)) or not (box[0] < box[2] and box[1] < box[3]):
             problem = f'object {number} has the name {name!r} and {", ".join(BOX_KEYS)} {values}'
             problems.append(f'{file}: {problem}. Expected a name, and pixels with xmin < xmax and ymin < ymax')
             continue

@@ -5,6 +5,7 @@ with 11 polygons each, the masks take 1.35 GB, and the process 2.6 GB at its pea
 parts to COCO's format as crowds (``iscrowd``), on which mmdet does not train.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,21 +22,23 @@ from .dataset_info import AnnotatedImage, DatasetInfo, list_files, make_split
 TOLERANCE = 0.01
 # The number of values in a box, and in a polygon with the fewest corners.
 NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6
+# Lists and mappings in data.yaml may be nested this deep. Each level takes memory of the interpreter's stack.
+MAX_YAML_DEPTH = 20
+# How YAML writes that a value is missing.
+YAML_NULL = ('', '~', 'null', 'Null', 'NULL')
 
 
 def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
     """Read the dataset that ``data.yaml`` describes."""
-    try:
-        settings = yaml.safe_load(read_text(yaml_file))
-    except yaml.YAMLError as error:
-        raise UserError(f'{yaml_file} is not valid YAML ({" ".join(str(error).split())})') from None
-    if not isinstance(settings, dict) or not settings.get('train'):
+    settings = read_yaml(yaml_file)
+    if not settings.get('train'):
         raise UserError(f'{yaml_file} names no folder of training images. Add one, for example "train: images/train"')
-    names = read_names(settings, yaml_file)
+    names, num_keypoints = read_names(settings, yaml_file), read_num_keypoint_values(settings, yaml_file)
     # `path` is often a folder of another machine. Then the images are next to data.yaml.
     root = yaml_file.parent / str(settings.get('path') or '')
     root = root if root.is_dir() else yaml_file.parent
-    splits, notes, problems = {}, [], []
+    splits, problems = {}, []
+    notes = ['keypoints are left out, the boxes around them are read'] if num_keypoints else []
     for split in ('train', 'val', 'test'):
         try:
             splits |= {split: list_images(root, settings[split], yaml_file)} if settings.get(split) else {}
@@ -45,9 +48,13 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
                 raise
             notes.append(f'{split} is left out: {error}')
 
+    counts = Counter(map(find_label_file, {path for paths in splits.values() for path in paths}))
+
     def read_image(path: Path) -> AnnotatedImage:
         (_, size), file = read_sizes(path), find_label_file(path)
-        objects = read_labels(file, names, problems) if file.is_file() else []
+        if file.is_file() and counts[file] > 1:
+            raise UserError(f'{path} shares {file} with another image. Rename one of them')
+        objects = read_labels(file, names, problems, num_keypoints) if file.is_file() else []
         return path, size, [(label, {'iscrowd': 0, **make_coco_entries(values, *size)}) for label, values in objects]
 
     read_splits = {}
@@ -65,27 +72,57 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
     return DatasetInfo(folder, format_name, ('boxes',), tuple(names), read_splits, notes, problems=problems)
 
 
+class YamlLoader(yaml.BaseLoader):
+    """Loader that reads all scalars as strings, so that names such as ``no`` and ``010`` stay as they are written."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
+        """Construct a mapping. Raise an error if a key occurs twice, of which YAML's loader would drop one."""
+        mapping = super().construct_mapping(node, deep)
+        if len(mapping) < len(node.value):
+            raise yaml.constructor.ConstructorError(None, None, 'a key occurs twice', node.start_mark)
+        return mapping
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a mapping from a YAML file. Reject aliases, which can grow without bound when they are used."""
+    text, depth = read_text(file), 0
+    try:
+        for event in yaml.parse(text, YamlLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > MAX_YAML_DEPTH:
+                raise yaml.constructor.ConstructorError(None, None, 'aliases or deep nesting', event.start_mark)
+        settings = yaml.load(text, YamlLoader)
+    # Scalars that YAML does not allow, such as a number of a character beyond Unicode, raise ValueError.
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f'{file} is not valid YAML ({" ".join(str(error).split())})') from None
+    if not isinstance(settings, dict):
+        raise UserError(f'{file} has no keys. Expected at least "train: images/train" and "names: [cat, dog]"')
+    return {key: value for key, value in settings.items() if value not in YAML_NULL}
+
+
 def read_names(settings: dict[str, Any], file: Path) -> list[str]:
     """Return the class names as a list. In data.yaml, ``names`` is a list, or a dict with class indices as keys."""
     setting = names = settings.get('names')
     if isinstance(names, dict):
-        names = [names.get(index) for index in range(len(names))]
+        names = [names.get(str(index)) for index in range(len(names))]
     names = names if isinstance(names, list) else []
-    # YAML parses yes and no as booleans.
-    are_names = all(isinstance(name, (str, int, float)) and not isinstance(name, bool) for name in names)
     problem = f"{file}: 'names' is {str(setting)[:60]}"
-    if not names or not are_names or len({*names}) != len(names):
-        hint = '' if not names or are_names else '. Put a name such as yes, no or null in quotes'
+    if not names or not all(isinstance(name, str) for name in names):
+        raise UserError(f'{problem}. Expected a list of names, for example "names: [cat, dog]"')
+    if settings.get('nc', str(len(names))) != str(len(names)):
         raise UserError(
-            f'{problem}. Expected a list of names without repetitions, for example "names: [cat, dog]"{hint}'
+            f"{problem}, and 'nc' is {settings['nc']}. 'nc' must be the number of names, here {len(names)}. Change "
+            "'nc' or 'names'"
         )
-    num_classes = settings.get('nc', len(names))
-    if num_classes != len(names):
-        raise UserError(
-            f"{problem}, and 'nc' is {num_classes}. 'nc' must be the number of names, here {len(names)}. Change 'nc' "
-            "or 'names'"
-        )
-    return [*map(str, names)]
+    return names
+
+
+def read_num_keypoint_values(settings: dict[str, Any], file: Path) -> int:
+    """Return how many values follow the box in a line: 0, or those of the keypoints that ``kpt_shape`` describes."""
+    shape = settings.get('kpt_shape', ['0', '2'])
+    if not (isinstance(shape, list) and len(shape) == 2 and str(shape[0]).isdecimal() and shape[1] in ('2', '3')):
+        raise UserError(f"{file}: 'kpt_shape' is {str(shape)[:60]}. Expected [number of keypoints, 2 or 3]")
+    return int(shape[0]) * int(shape[1])
 
 
 def list_images(root: Path, sources: Any, yaml_file: Path) -> list[Path]:
@@ -96,7 +133,8 @@ def list_images(root: Path, sources: Any, yaml_file: Path) -> list[Path]:
         if path.is_dir():
             images += [path / file for file in list_files(path) if file.suffix.lower() in IMAGE_SUFFIXES]
         elif path.is_file():
-            images += [find_path(path.parent, line.strip()) for line in read_text(path).splitlines() if line.strip()]
+            images += [find_path(path.parent, line.strip()) for line in read_text(path).split('\n') if line.strip()]
+    images = [*dict.fromkeys(images)]
     if not any(path.is_file() for path in images):
         named = sources if isinstance(sources, list) else [sources]
         absent = [str(name) for name in named if not find_path(root, str(name)).exists()]
@@ -115,11 +153,13 @@ def list_images(root: Path, sources: Any, yaml_file: Path) -> list[Path]:
 def find_path(root: Path, name: str) -> Path:
     """Return the path of ``name``, which is relative to ``root``.
 
-    Try the path without ``..`` first, because Roboflow writes ../train/images for train/images.
+    Roboflow writes ../train/images for train/images. Raise a UserError if both exist.
     """
     path = Path(name.replace('\\', '/'))
-    below_root = Path(root, *(part for part in path.parts if part != '..'))
-    return below_root if below_root.exists() else root / path
+    found, below_root = root / path, Path(root, *(part for part in path.parts if part != '..'))
+    if below_root.exists() and found.exists() and not below_root.samefile(found):
+        raise UserError(f'{name} is {found} or {below_root}, and both exist. Write the right one, without ..')
+    return below_root if below_root.exists() else found
 
 
 def find_label_file(image: Path) -> Path:
@@ -137,34 +177,53 @@ def find_labels_without_image(images: Sequence[Path]) -> list[str]:
     label_files = {find_label_file(image) for image in images}
     # Folders that have images too may contain text files of other kinds, so they are not searched.
     folders = {file.parent for file in label_files if file.parent.is_dir()} - {image.parent for image in images}
-    others = sorted(file for folder in folders for file in folder.glob('*.txt') if file not in label_files)
+    others = sorted(file for folder in folders for file in folder.glob('[!.]*.txt') if file not in label_files)
     return [f'{file} has no image' for file in others if file.name != 'classes.txt']
 
 
-def read_labels(file: Path, names: Sequence[str], problems: list[str]) -> list[tuple[int, list[float]]]:
+def read_labels(
+    file: Path, names: Sequence[str], problems: list[str], num_keypoint_values: int
+) -> list[tuple[int, list[float]]]:
     """Return (label, values) of each object in a label file.
 
     The values are fractions of the image size: a box [centre x, centre y, width, height] or a polygon
-    [x1, y1, x2, y2, ...]. Other lines are left out, and a message in ``problems`` names each.
+    [x1, y1, x2, y2, ...]. The values of keypoints behind a box are dropped. Other lines are left out, and a message in
+    ``problems`` names each.
     """
     objects = []
-    for number, line in enumerate(read_text(file).splitlines(), start=1):
+    for number, line in enumerate(read_text(file).split('\n'), start=1):
         if not line.strip():
             continue
         try:
             label, *values = map(float, line.split())
         except ValueError:
             label, values = -1, []
-        is_shape = len(values) == NUM_BOX_VALUES or (len(values) >= MIN_POLYGON_VALUES and len(values) % 2 == 0)
-        is_inside = bool(values) and -TOLERANCE <= min(values) <= max(values) <= 1 + TOLERANCE
-        if not is_shape or label not in range(len(names)) or not is_inside:
+        is_keypoints = len(values) == NUM_BOX_VALUES + num_keypoint_values
+        values = values[:NUM_BOX_VALUES] if is_keypoints else values
+        is_box, is_polygon = len(values) == NUM_BOX_VALUES, len(values) >= MIN_POLYGON_VALUES and len(values) % 2 == 0
+        is_polygon &= not num_keypoint_values and not may_have_keypoints(values)
+        is_inside = all(-TOLERANCE <= value <= 1 + TOLERANCE for value in values)
+        has_extent = not is_box or min(values[2:]) > 0
+        if not (is_box or is_polygon) or label not in range(len(names)) or not is_inside or not has_extent:
+            expected = 'a box and the keypoints of kpt_shape' if num_keypoint_values else 'CLASS X1 Y1 X2 Y2 X3 Y3 ... '
+            expected += '' if num_keypoint_values else 'for a polygon, or kpt_shape in data.yaml for keypoints'
             problems.append(
-                f'{file} line {number} is {line[:60]!r}. Expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 '
-                f'... for a polygon: a class from 0 to {len(names) - 1}, and fractions of width and height, not pixels'
+                f'{file} line {number} is {line[:60]!r}. Expected CLASS X Y WIDTH HEIGHT, or {expected}: '
+                f'a class from 0 to {len(names) - 1}, and fractions of width and height, not pixels'
             )
             continue
         objects.append((int(label), values))
     return objects
+
+
+def may_have_keypoints(values: Sequence[float]) -> bool:
+    """Return whether a line may be a box with keypoints (x, y, visibility), which are all in the box or (0, 0, 0)."""
+    if len(values) <= NUM_BOX_VALUES or (len(values) - NUM_BOX_VALUES) % 3:
+        return False
+    middle, extent = np.array(values[:2]), np.array(values[2:4])
+    points = np.reshape(values[4:], (-1, 3))
+    is_inside = (np.abs(points[:, :2] - middle) <= extent / 2 + TOLERANCE).all(1)
+    return bool(np.isin(points[:, 2], (0, 1, 2)).all() and (is_inside | ~points.any(1)).all())
 
 
 def make_coco_entries(values: list[float], width: int, height: int) -> dict[str, Any]:

@@ -47,15 +47,6 @@ def add_image_without_annotations(root):
     return 'photo 99.jpg has no segmentation map' if list(root.glob('labels/*.png')) else ''
 
 
-def mix_suffixes(root):
-    """Rename images as different cameras write them. COCO and VOC files name the suffix."""
-    if list(root.glob('annotations*')) + list(root.glob('Annotations')):
-        return
-    for stem, suffix in ((STEMS[19], '.JPG'), (STEMS[21], '.jpeg')):
-        path = find(root, stem)
-        path.rename(path.with_suffix(suffix))
-
-
 def rotate_by_exif(root):
     path = find(root, STEMS[9])
     exif = Image.Exif()
@@ -89,17 +80,9 @@ def add_odd_annotation(root):
     return ''
 
 
-def rename_with_umlauts(root):
-    for path in [*root.rglob(f'{STEMS[17]}.*')]:
-        path.rename(path.with_name(f'Größe (1){path.suffix}'))
-    annotations = root / 'annotations.json'
-    if annotations.exists():
-        annotations.write_text(annotations.read_text().replace(f'{STEMS[17]}.jpg', 'Größe (1).jpg'))
-
-
 FAULTS = [
     *(truncate, write_no_image, remove_image, add_image_without_annotations, rotate_by_exif, convert_to_cmyk),
-    *(convert_to_grey, add_odd_annotation, rename_with_umlauts, mix_suffixes),
+    *(convert_to_grey, add_odd_annotation),
 ]
 
 

@@ -1,0 +1,369 @@
+"""Generate datasets whose content is known, in the folder layouts that labelling tools and public datasets have."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+import yaml
+from hypothesis import strategies as st
+from PIL import Image
+
+WIDTH, HEIGHT = 16, 12
+SPLIT_NAMES = {
+    'train': ['train', 'Train', 'TRAIN', 'training', 'Training', 'train_set', 'train2017', 'trainset', 'train-images'],
+    'val': ['val', 'valid', 'Validation', 'VAL', 'val2017', 'val_set', 'dev'],
+    'test': ['test', 'Test', 'testing', 'TESTING', 'test_set', 'test2017'],
+}
+# Stems that are the same in all splits, and stems with a meaning for a file list, a shell, YAML or mmengine's configs.
+STEMS = [
+    'a',
+    'A',
+    'a 1',
+    ' blank',
+    'two  blanks',
+    'Größe (1)',
+    'Gro\u0308ße',
+    'نص',
+    '😀',
+    'x.y',
+    'b -1',
+    '#1',
+    '1',
+    '-1',
+]
+STEMS += [
+    "it's",
+    '"q"',
+    '{{ fileDirname }}',
+    '{{$HOME:x}}',
+    'test',
+    'train_val',
+    'x' * 90,
+    '$(x)',
+    '%s',
+    'c\u2028d',
+    'e\x0cf',
+]
+CLASSES = ['cat', 'Dog', 'no', '010', '1.10', 'null', "it's", 'a "b"', '{x}', '}}', 'back\\slash', '# x', 'עברית', '😀']
+CLASSES += [
+    'train',
+    'test',
+    'x' * 100,
+    'a: b',
+    'two words',
+    '~',
+    '12:30',
+    'Größe',
+    "'''",
+    '%d',
+    '*a',
+    '&a',
+    '!!x',
+    '- y',
+]
+
+
+class Thing(NamedTuple):
+    """An object: its class, its box [left, top, right, bottom] in pixels, and whether it has a mask."""
+
+    name: str
+    box: tuple[int, int, int, int]
+    has_mask: bool
+
+
+@dataclass
+class Photo:
+    """An image. Its colour, which no other image has, identifies it. Its label is that of class folders and maps."""
+
+    stem: str
+    suffix: str
+    number: int
+    things: list[Thing]
+    label: int
+
+    @property
+    def name(self) -> str:
+        return self.stem + self.suffix
+
+    @property
+    def colour(self) -> tuple[int, int, int]:
+        return (40 * (self.number % 6), 40 * (self.number // 6 % 6), 40 * (self.number // 36))
+
+    def write(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        options = {} if self.suffix.lower() == '.png' else {'quality': 100}
+        Image.new('RGB', (WIDTH, HEIGHT), self.colour).save(path, **options)
+
+
+def read_number(path: str | Path) -> int:
+    """Return the number of the image in a file."""
+    red, green, blue = (round(value / 40) for value in Image.open(path).convert('RGB').getpixel((0, 0)))
+    return red + 6 * green + 36 * blue
+
+
+@dataclass
+class Made:
+    """A dataset: its photos by split, the folder name of each split, its classes, and its annotation format."""
+
+    format: str
+    layout: Callable[['Made', Path], None]
+    photos: dict[str, list[Photo]]
+    folders: dict[str, str]
+    classes: list[str]
+    with_masks: bool = False
+    options: dict[str, bool] = field(default_factory=dict)
+
+    def write(self, root: Path) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self.layout(self, root)
+        if self.options['clutter']:
+            add_clutter(root)
+
+    @property
+    def expected_classes(self) -> tuple[str, ...]:
+        if self.format == 'voc':
+            return tuple(sorted({thing.name for photos in self.photos.values() for p in photos for thing in p.things}))
+        return tuple(sorted(self.classes) if self.format == 'classes' else self.classes)
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding='utf-8')
+
+
+def add_clutter(root: Path) -> None:
+    """Add what operating systems and servers add to folders: hidden files, thumbnails, and links that lead back."""
+    for folder in [path for path in (root, *root.rglob('*')) if path.is_dir()]:
+        for name in ('._a.jpg', '._a.xml', '._a.txt', '.DS_Store', 'Thumbs.db', '@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg'):
+            write(folder / name, 'x')
+        (folder / 'back').symlink_to(root)
+        (folder / 'dangling').symlink_to(root / 'missing')
+    write(root / '__MACOSX' / '._a.jpg', 'x')
+    for name in 'cd':
+        (root / name).mkdir()
+        (root / name / 'other').symlink_to(root / ('d' if name == 'c' else 'c'))
+
+
+def to_coco(made: Made, split: str, prefix: str = '') -> str:
+    """Return a COCO file. Ids may be strings or begin at 0, and categories have another order in other splits."""
+    first_id, make_id = made.options['from_0'] ^ 1, str if made.options['string_ids'] else int
+    ids = {name: make_id(7 * i) for i, name in enumerate(made.classes)}
+    images = [
+        {'id': make_id(i), 'file_name': prefix + photo.name, 'width': WIDTH, 'height': HEIGHT}
+        for i, photo in enumerate(made.photos[split])
+    ]
+    annotations = []
+    for image, photo in zip(images, made.photos[split], strict=True):
+        for thing in photo.things:
+            left, top, right, bottom = thing.box
+            entry = {
+                'id': make_id(first_id + len(annotations)),
+                'image_id': image['id'],
+                'category_id': ids[thing.name],
+            }
+            entry |= {'bbox': [left, top, right - left, bottom - top], 'area': (right - left) * (bottom - top)}
+            if thing.has_mask:
+                entry['segmentation'] = [[left, top, right, top, right, bottom, left, bottom]]
+            annotations.append(entry)
+    categories = [{'id': i, 'name': name} for name, i in ids.items()]
+    categories = categories[:: 1 if split == 'train' else -1]
+    return json.dumps({'images': images, 'annotations': annotations, 'categories': categories})
+
+
+def write_coco_2017(made: Made, root: Path) -> None:
+    for split, folder in made.folders.items():
+        write(root / 'annotations' / f'instances_{folder}.json', to_coco(made, split))
+        for photo in made.photos[split]:
+            photo.write(root / folder / photo.name)
+
+
+def write_coco_roboflow(made: Made, root: Path) -> None:
+    for split, folder in made.folders.items():
+        write(root / folder / '_annotations.coco.json', to_coco(made, split))
+        for photo in made.photos[split]:
+            photo.write(root / folder / photo.name)
+
+
+def write_coco_cvat(made: Made, root: Path) -> None:
+    for split, folder in made.folders.items():
+        write(root / 'annotations' / f'instances_{folder}.json', to_coco(made, split))
+        for photo in made.photos[split]:
+            photo.write(root / 'images' / folder / photo.name)
+
+
+def write_coco_label_studio(made: Made, root: Path) -> None:
+    """One folder of images: those of all splits have names with the split's folder before them."""
+    for split, folder in made.folders.items():
+        prefix = ('images\\' if made.options['windows'] else 'images/') + f'{folder} '
+        write(root / f'{folder}.json', to_coco(made, split, prefix))
+        for photo in made.photos[split]:
+            photo.write(root / 'images' / f'{folder} {photo.name}')
+
+
+def to_yolo(made: Made, photo: Photo) -> str:
+    lines = []
+    for name, (left, top, right, bottom), has_mask in photo.things:
+        corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        values = [((left + right) / 2, (top + bottom) / 2), (right - left, bottom - top)]
+        values = np.reshape(corners if has_mask else values, (-1, 2)) / (WIDTH, HEIGHT)
+        keypoints = [*values[0], 2.0, 0.0, 0.0, 0.0] if made.options['pose'] else []
+        lines.append(' '.join(map(str, [made.classes.index(name), *values.ravel(), *keypoints])))
+    return '\n'.join(lines)
+
+
+def write_yolo(made: Made, root: Path, image: str, label: str, source: str, lists: bool = False) -> None:
+    """Write labels beside images. The arguments are patterns of paths, in which {} stands for the split's folder."""
+    settings = {'names': dict(enumerate(made.classes)) if made.options['as_dict'] else made.classes}
+    settings |= {'nc': len(made.classes)} | ({'kpt_shape': [2, 3]} if made.options['pose'] else {})
+    for split, folder in made.folders.items():
+        for photo in made.photos[split]:
+            photo.write(root / image.format(folder) / photo.name)
+            if photo.things or not made.options['no_empty_files']:
+                write(root / label.format(folder) / f'{photo.stem}.txt', to_yolo(made, photo))
+        settings[split] = source.format(folder)
+        if lists:
+            settings[split] = f'{split}.txt'
+            write(root / f'{split}.txt', ''.join(f'./{image.format(folder)}/{p.name}\n' for p in made.photos[split]))
+    write(root / 'data.yaml', yaml.safe_dump(settings, allow_unicode=made.options['windows'], sort_keys=False))
+
+
+def write_yolo_roboflow(made: Made, root: Path) -> None:
+    write_yolo(made, root, '{}/images', '{}/labels', '../{}/images')
+
+
+def write_yolo_ultralytics(made: Made, root: Path) -> None:
+    write_yolo(made, root, 'images/{}', 'labels/{}', 'images/{}')
+
+
+def write_yolo_cvat(made: Made, root: Path) -> None:
+    write_yolo(made, root, 'images/{}', 'labels/{}', '', lists=True)
+
+
+def write_yolo_beside(made: Made, root: Path) -> None:
+    write_yolo(made, root, '{}', '{}', './{}')
+
+
+def to_voc(photo: Photo, folder: str) -> str:
+    root = ElementTree.Element('annotation')
+    ElementTree.SubElement(root, 'folder').text = folder
+    ElementTree.SubElement(root, 'filename').text = photo.name.replace('\x0c', '')  # XML has no form feeds
+    for thing in photo.things:
+        obj = ElementTree.SubElement(root, 'object')
+        ElementTree.SubElement(obj, 'name').text = thing.name
+        box = ElementTree.SubElement(obj, 'bndbox')
+        left, top, right, bottom = thing.box
+        for key, value in {'xmin': left + 1, 'ymin': top + 1, 'xmax': right, 'ymax': bottom}.items():
+            ElementTree.SubElement(box, key).text = str(value)
+    return ElementTree.tostring(root, 'unicode')
+
+
+def write_voc_pairs(made: Made, root: Path, image: str, xml: str) -> None:
+    for split, folder in made.folders.items():
+        for photo in made.photos[split]:
+            photo.write(root / image.format(folder) / photo.name)
+            write(root / xml.format(folder) / f'{photo.stem}.xml', to_voc(photo, image.format(folder).split('/')[-1]))
+
+
+def write_voc_roboflow(made: Made, root: Path) -> None:
+    write_voc_pairs(made, root, '{}', '{}')
+
+
+def write_voc_by_split(made: Made, root: Path) -> None:
+    write_voc_pairs(made, root, '{}/JPEGImages', '{}/Annotations')
+
+
+def write_voc_parallel(made: Made, root: Path) -> None:
+    write_voc_pairs(made, root, 'images/{}', 'Annotations/{}')
+
+
+def write_voc_labelimg(made: Made, root: Path) -> None:
+    write_voc_pairs(made, root, '{}', '{}/xmls')
+
+
+def write_voc_devkit(made: Made, root: Path) -> None:
+    """Write a folder of Pascal VOC for each split, as VOC2007 and VOC2012 are beside each other."""
+    for number, split in enumerate(made.folders):
+        base = root / 'VOCdevkit' / f'VOC200{number}'
+        for photo in made.photos[split]:
+            photo.write(base / 'JPEGImages' / photo.name)
+            write(base / 'Annotations' / f'{photo.stem}.xml', to_voc(photo, base.name))
+        label = ' 1' if made.options['windows'] else ''
+        names = ''.join(f'{photo.stem}{label}\n' for photo in made.photos[split])
+        write(base / 'ImageSets' / 'Main' / f'{split}.txt', names)
+        write(base / 'ImageSets' / 'Main' / f'cat_{split}.txt', 'a -1\n')
+
+
+def write_class_folders(made: Made, root: Path) -> None:
+    for split, folder in made.folders.items():
+        for photo in made.photos[split]:
+            photo.write(root / folder / made.classes[photo.label] / photo.name)
+
+
+def write_maps(made: Made, root: Path, image: str, label: str) -> None:
+    write(root / 'classes.txt', '\n'.join(made.classes))
+    for split, folder in made.folders.items():
+        for photo in made.photos[split]:
+            photo.write(root / image.format(folder) / photo.name)
+            path = root / label.format(folder) / f'{photo.stem}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new('L', (WIDTH, HEIGHT), photo.label).save(path)
+
+
+def write_maps_parallel(made: Made, root: Path) -> None:
+    write_maps(made, root, 'images/{}', 'labels/{}')
+
+
+def write_maps_mmseg(made: Made, root: Path) -> None:
+    write_maps(made, root, 'img_dir/{}', 'ann_dir/{}')
+
+
+def write_maps_by_split(made: Made, root: Path) -> None:
+    write_maps(made, root, '{}/JPEGImages', '{}/SegmentationClass')
+
+
+LAYOUTS = {
+    'coco': [write_coco_2017, write_coco_roboflow, write_coco_cvat, write_coco_label_studio],
+    'yolo': [write_yolo_roboflow, write_yolo_ultralytics, write_yolo_cvat, write_yolo_beside],
+    'voc': [write_voc_roboflow, write_voc_by_split, write_voc_parallel, write_voc_labelimg, write_voc_devkit],
+    'classes': [write_class_folders],
+    'maps': [write_maps_parallel, write_maps_mmseg, write_maps_by_split],
+}
+OPTIONS = ('from_0', 'string_ids', 'windows', 'as_dict', 'no_empty_files', 'pose', 'clutter')
+
+
+@st.composite
+def make_datasets(draw: st.DrawFn, formats: tuple[str, ...] = tuple(LAYOUTS)) -> Made:
+    """Draw a dataset of any format and layout: the same stems in several splits, and no, one or many objects."""
+    data_format = draw(st.sampled_from(formats))
+    layout = draw(st.sampled_from(LAYOUTS[data_format]))
+    options = {name: draw(st.booleans()) for name in OPTIONS}
+    classes = draw(st.lists(st.sampled_from(CLASSES), min_size=2, max_size=4, unique=True))
+    held_out = draw(st.sampled_from([(), ('val',), ('val', 'test')]))
+    folders = {split: draw(st.sampled_from(SPLIT_NAMES[split])) for split in ('train', *held_out)}
+    with_masks = data_format in ('coco', 'yolo') and not options['pose'] and draw(st.booleans())
+    photos, number = {}, 0
+    for split in folders:
+        stems = draw(st.lists(st.sampled_from(STEMS), min_size=2, max_size=4, unique=True))
+        photos[split] = []
+        for index, stem in enumerate(stems):
+            count = 1 if index == 0 or (index < len(classes) and split == 'train') else draw(st.integers(0, 3))
+            things = []
+            for i in range(count):
+                left, top = draw(st.integers(0, WIDTH - 3)), draw(st.integers(0, HEIGHT - 3))
+                right, bottom = draw(st.integers(left + 2, WIDTH)), draw(st.integers(top + 2, HEIGHT))
+                name = classes[index % len(classes)] if i == 0 else draw(st.sampled_from(classes))
+                things.append(Thing(name, (left, top, right, bottom), with_masks))
+            suffix = draw(st.sampled_from(['.png', '.jpg', '.JPG', '.jpeg']))
+            photos[split].append(Photo(stem, suffix, number, things, index % len(classes)))
+            number += 1
+    if data_format in ('classes', 'maps'):
+        used = {photo.label for photo in photos['train']}
+        classes = classes[: len(used)]
+        for split in photos:
+            for photo in photos[split]:
+                photo.label %= len(classes)
+    return Made(data_format, layout, photos, folders, classes, with_masks, options)

@@ -1,0 +1,210 @@
+"""For any format, layout and names: what is read, and what OpenMMLab's datasets load, is what was written."""
+
+import itertools
+import re
+import shutil
+import tempfile
+from ast import literal_eval
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DATASETS
+
+from mmgcvit.config import enter_scope
+from mmgcvit.datasets.formats import read_folder, write_annotations
+from mmgcvit.datasets.formats.dataset_info import find_split
+from mmgcvit.datasets.headers import read_segmentation_map
+from mmgcvit.datasets.own_data import LOADERS, MINI, RECIPES, format_setting, load_template, make_config, set_data
+from mmgcvit.errors import UserError
+
+from .made import make_datasets, read_number
+
+QUICK = settings(max_examples=120, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=3000, suppress_health_check=list(HealthCheck))
+CONFIGS = settings(max_examples=10, suppress_health_check=list(HealthCheck))
+
+
+@contextmanager
+def write_dataset(made):
+    """Write a dataset into a temporary folder: fixtures of pytest do not change between examples."""
+    with tempfile.TemporaryDirectory() as folder:
+        made.write(Path(folder) / 'data')
+        yield Path(folder) / 'data'
+
+
+def describe(made, split):
+    """Return what is true of the images of a split, by their numbers."""
+    if made.format in ('classes', 'maps'):
+        return {photo.number: made.classes[photo.label] for photo in made.photos[split]}
+    return {
+        photo.number: sorted((t.name, *map(float, t.box), t.has_mask) for t in photo.things)
+        for photo in made.photos[split]
+    }
+
+
+def describe_read(dataset, split):
+    """Return the same of a split as ``read_folder`` has read it."""
+    part = dataset.splits[split]
+    if dataset.annotation_types == ('classes',):
+        return {read_number(part.image_folder / name): dataset.classes[int(label)] for name, label in part.content}
+    if dataset.annotation_types == ('labels',):
+        labels = {name: int(read_segmentation_map(part.image_folder / path).max()) for name, path in part.content}
+        return {read_number(part.image_folder / name): dataset.classes[label] for name, label in labels.items()}
+    names = {category['id']: category['name'] for category in part.content['categories']}
+    found = {image['id']: [] for image in part.content['images']}
+    for obj in part.content['annotations']:
+        left, top, width, height = obj['bbox']
+        box = [round(side, 1) for side in (left, top, left + width, top + height)]
+        found[obj['image_id']].append((names[obj['category_id']], *box, bool(obj.get('segmentation'))))
+    return {read_number(part.image_folder / i['file_name']): sorted(found[i['id']]) for i in part.content['images']}
+
+
+def describe_loaded(settings):
+    """Return the same of a dataset of OpenMMLab, built from a config."""
+    dataset = DATASETS.build(ConfigDict({**settings, 'pipeline': [], 'serialize_data': False}))
+    classes, loaded = dataset.metainfo['classes'], {}
+    for sample in map(dataset.get_data_info, range(len(dataset))):
+        if 'seg_map_path' in sample and 'instances' not in sample:
+            value = classes[int(read_segmentation_map(Path(sample['seg_map_path'])).max())]
+        elif 'gt_label' in sample:
+            value = classes[int(sample['gt_label'])]
+        else:
+            value = sorted(
+                (classes[o['bbox_label']], *(round(side, 1) for side in o['bbox']), bool(o.get('mask')))
+                for o in sample['instances']
+            )
+        loaded[read_number(sample['img_path'])] = value
+    return loaded
+
+
+def merge(parts):
+    return {number: value for part in parts for number, value in part.items()}
+
+
+def check(made, dataset, cfg):
+    """Compare the truth with what is read and loaded. Without a validation split, one is taken from training."""
+    groups = [['train'], ['val']] if 'val' in made.photos else [['train', 'val']]
+    # A test split without objects cannot be scored.
+    groups += (
+        [['test']] if any(photo.things or not dataset.has_objects for photo in made.photos.get('test', ())) else []
+    )
+    enter_scope(cfg)
+    for group in groups:
+        written = [split for split in group if split in made.photos]
+        truth = merge(describe(made, split) for split in written)
+        loaders = [f'{split}_dataloader' for split in group]
+        assert merge(describe_loaded(cfg[loader].dataset) for loader in loaders) == truth
+        assert merge(describe_read(dataset, split) for split in group) == truth
+
+
+@cache
+def load_config(annotation_type):
+    return load_template(RECIPES[annotation_type], MINI)[1]
+
+
+def check_dataset(made):
+    with write_dataset(made) as root:
+        before = sorted(root.rglob('*'))
+        dataset = read_folder(root)
+        assert dataset.classes == made.expected_classes
+        assert {name: len(split.image_names) for name, split in dataset.splits.items()} == {
+            split: len(photos) for split, photos in made.photos.items()
+        }
+        assert sorted(root.rglob('*')) == before
+        dataset.split_validation()
+        write_annotations(dataset, root.parent / 'made')
+        cfg = deepcopy(load_config(dataset.annotation_types[0]))
+        set_data(cfg, dataset)
+        # A written config has the settings as Python literals.
+        for loader in LOADERS:
+            cfg[loader].dataset = literal_eval(format_setting(cfg[loader].dataset.to_dict()))
+        check(made, dataset, cfg)
+
+
+@QUICK
+@given(make_datasets())
+def test_datasets_are_read_as_they_are(made):
+    check_dataset(made)
+
+
+@pytest.mark.long
+@LONG
+@given(make_datasets())
+def test_many_datasets_are_read_as_they_are(made):
+    check_dataset(made)
+
+
+@CONFIGS
+@given(make_datasets())
+def test_written_configs_load_the_datasets(made):
+    with write_dataset(made) as root:
+        dataset = read_folder(root)
+        path, _ = make_config(dataset, root.parent / 'run', size=MINI, epochs=1)
+        check(made, dataset, Config.fromfile(path))
+
+
+def change_all(pattern, old, new):
+    """Return a function that replaces a text in all files of a pattern."""
+
+    def change(root):
+        for path in root.rglob(pattern):
+            text = path.read_text()
+            path.write_text(re.sub(old, lambda match: new, text, count=1))
+
+    return change
+
+
+def add_split(root):
+    """Add a second folder of training images, of another name."""
+    folder = next(path for path in root.iterdir() if find_split(Path(path.name)) == 'train')
+    shutil.copytree(folder, root / ('training' if folder.name != 'training' else 'train'), symlinks=True)
+
+
+def name_like_another(root):
+    folder = next(path for path in root.glob('*/*') if path.is_dir() and find_split(Path(path.parent.name)) == 'train')
+    shutil.copytree(folder, folder.with_name(f'{folder.name} '), symlinks=True)
+
+
+ENTITIES = ''.join(f'<!ENTITY {name} "{10 * f"&{before};"}">' for before, name in itertools.pairwise('abcdefghi'))
+BOMB = f'<!DOCTYPE a [<!ENTITY a "{10 * "a"}">{ENTITIES}]><annotation><object><name>&i;</name></object></annotation>'
+# (format, change that makes a dataset invalid, part of the message)
+INVALID = [
+    ('yolo', change_all('data.yaml', '^', 'a: &a [1]\nb: [*a]\n'), 'aliases or deep nesting'),
+    ('yolo', change_all('data.yaml', '^', 'a: ' + 10000 * '[' + '\n'), 'aliases or deep nesting'),
+    ('yolo', change_all('data.yaml', '^', 'nc: 1\n'), 'a key occurs twice'),
+    ('yolo', change_all('data.yaml', r'(?s)names:.*nc: \d+\n', 'names: [Car, car]\n'), 'equal but for case'),
+    ('yolo', change_all('data.yaml', r'(?s)names:.*nc: \d+\n', "names: ['', b]\n"), "classes ''"),
+    ('yolo', change_all('data.yaml', '(?s).*', '- train'), 'has no keys'),
+    ('yolo', change_all('*.txt', r'^\d+ \S+', '0 nan'), 'at most a tenth|No image|shares'),
+    ('yolo', change_all('*.txt', '$', ' 0.5'), 'at most a tenth|No image|does not exist|no images|do not exist'),
+    ('voc', change_all('*.xml', '</xmax>', 'e999</xmax>'), 'at most a tenth|No image|no XML file'),
+    ('voc', change_all('*.xml', '(?s).*', BOMB), 'amplification'),
+    ('voc', change_all('*.xml', '(?s).*', 20_000 * '<annotation>'), 'cannot be parsed as XML'),
+    (
+        'coco',
+        change_all('*.json', '"file_name": "', '"file_name": "../../../../../'),
+        'outside of|has none of the images',
+    ),
+    ('coco', change_all('*.json', '"id": [^,]+,', '"id": [1],'), "in COCO's format"),
+    ('classes', add_split, 'classes or splits'),
+    ('classes', name_like_another, 'equal but for case|has the class folders'),
+]
+
+
+@pytest.mark.parametrize(('data_format', 'change', 'words'), INVALID)
+def test_invalid_files_are_rejected_in_one_sentence(data_format, change, words):
+    @settings(QUICK, max_examples=5)
+    @given(make_datasets((data_format,)))
+    def check_rejected(made):
+        made.options['clutter'] = False
+        with write_dataset(made) as root:
+            change(root)
+            with pytest.raises(UserError, match=words):
+                read_folder(root)
+
+    check_rejected()
