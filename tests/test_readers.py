@@ -245,18 +245,20 @@ NAMES = [key.replace('.', ' ').replace(' ', '.', key.count('.') - 1) for key in 
 NAMES += ['posix system', 'builtins eval', 'builtins exec', 'builtins getattr', 'subprocess Popen', 'torch load']
 NAMES += ['torch.jit load', 'torch.storage _load_from_bytes', 'torch FloatStorage', 'torch.nn Linear']
 TEXTS = ['ran', 'touch ran', 'open("ran", "w")', 'f8', 'O8', 'storage', 'module', 'meta', 'state_dict', 'cpu', '0', 'a']
-ATTRIBUTES = b'N}(' + b''.join(text(x) + b'\x88' for x in ('items', 'keys', 'dump_patches')) + text('__name__')
+SET_ATTRIBUTES = b'N}(' + b''.join(text(x) + b'\x88' for x in ('items', 'keys', 'dump_patches'))
+SET_ATTRIBUTES += text('__name__') + text('ran') + b'u\x86b'
 PARTS = [
     *((0, 1, name(value)) for value in NAMES),
     *((0, 1, text(value)) for value in TEXTS),
     *((0, 1, code) for code in (b'}', b']', b')', b'\x8f', b'N', b'\x88', b'K\x03', b'J\xff\xff\xff\xff', b'C\x01a')),
     *((0, 1, code) for code in (b'h\x00', b'h\x01', b'\x8a\x02\xff\x7f', b'G' + b'\x7f\xf8' + bytes(6))),
-    *((1, 1, code) for code in (b'\x85', b'Q', b'\x94', ATTRIBUTES + text('ran') + b'u\x86b')),
+    *((1, 1, code) for code in (b'\x85', b'Q', b'\x94', SET_ATTRIBUTES)),
     (1, 2, b'2'),
     *((2, 1, code) for code in (b'\x86', b'R', b'b', b'\x81', b'a')),
     *((3, 1, code) for code in (b'\x87', b's')),
 ]  # fmt: skip
-MODULE = [(0, 1, text('module')), (0, 1, name('builtins set')), PARTS[-11], (0, 1, text('a')), (0, 1, text('b\n'))]
+# A persistent id that makes torch compare a function's source code, and write it to ran.patch.
+MODULE_ID = b'(' + text('module') + name('builtins set') + SET_ATTRIBUTES + text('a') + text('b\n') + b'tQ'
 
 
 def make_pickle(parts):
@@ -284,7 +286,7 @@ def nest(depth, opened, closed=b'', base=b'N'):
 
 
 CRAFTED = [
-    b'\x80\x04(' + b''.join(code for *_, code in MODULE) + b'tQ.',  # torch would write ran.patch
+    b'\x80\x04' + MODULE_ID + b'.',
     nest(60, b'', b'2\x86'),  # tuples of twice the one before
     nest(60, b'', b'\x940' + b'](h\x00h\x00e'),  # also lists, which refer to the first
     nest(100_000, b'](', b'e'),

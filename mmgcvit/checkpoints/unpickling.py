@@ -66,8 +66,11 @@ ALLOWED: dict[str, Any] = {
 DATA = (str, bytes, bytearray, int, float, complex, type(None), torch.Tensor, torch.dtype, torch.device)
 
 
-class SafeUnpickler(pickle.Unpickler):
-    """An unpickler that looks up all classes and functions in :data:`ALLOWED`."""
+class SafeUnpickler(pickle._Unpickler):
+    """An unpickler that looks up all classes and functions in :data:`ALLOWED`.
+
+    It is Python's own and not the one in C, which allocates up to 64 GB for a damaged memo index (gh-115952).
+    """
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Let torch's ``persistent_load`` load storages only. For modules it could write files with their source."""
