@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.progress import Progress
 
 from ..config import read_config
-from ..errors import UserError
+from ..errors import UserError, escape_controls
 from ..inference.model_files import check_model_files, find_model_files
 from .options import Parser, add_model_options, add_out_dir, check_at_least, resolve_out_dir
 
@@ -42,6 +42,7 @@ def main(args: argparse.Namespace) -> None:
     resolve_out_dir(args)
     check_model_files(args.config, args.checkpoint)
     from ..datasets.checks.sources import check_presence
+    from ..engine.test import check_class_names
     from ..inference.loading import format_device, load_for_command, silence_output
     from ..inference.outputs import check_out_dir
     from ..visualization.ground_truth import build_dataset
@@ -62,12 +63,10 @@ def main(args: argparse.Namespace) -> None:
         )
     with silence_output():
         dataset = build_dataset(settings, model.scope)
-    classes = dataset.metainfo.get('classes') or ()
-    if classes and len(classes) != len(model.classes):
-        raise UserError(
-            f'the dataset has {len(classes)} classes, but the model has {len(model.classes)}. Use the config '
-            'that the checkpoint was trained with'
-        )
+    # Without names in the checkpoint and in the config, the model's names are numbers.
+    classes = [escape_controls(name) for name in dataset.metainfo.get('classes') or model.classes]
+    is_named = model.classes != [f'class {label}' for label in range(len(classes))]
+    check_class_names(model_files.checkpoint, model.classes if is_named else None, classes)
     print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {model_files.checkpoint}')
     with Progress(disable=not sys.stdout.isatty()) as progress:
         mistakes = evaluate_images(model, dataset, args.worst, args.batch_size, progress)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from ...errors import UserError, escape_controls, format_count
@@ -28,10 +29,9 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
     problems = list(dict.fromkeys(dataset.problems))
     num_annotation_problems, num_images = len(problems), 0
     for name, split in dataset.splits.items():
-        paths = [split.image_folder / image_name for image_name in split.image_names]
         with ThreadPoolExecutor() as pool:
-            errors = [*pool.map(find_problem, paths)]
-        num_images += len(paths)
+            errors = [*pool.map(partial(find_problem, split.image_folder), split.image_names)]
+        num_images += len(errors)
         problems += filter(None, errors)
         if any(errors):
             dataset.splits[name] = split.select({i for i, error in enumerate(errors) if error is None})
@@ -50,14 +50,11 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
     dataset.notes.append(f'{count}. These images and annotations are left out:{named}')
 
 
-def find_problem(path: Path) -> str | None:
-    """Return a message if an image cannot be decoded, or its path cannot be written into a file list, else ``None``."""
-    try:
-        is_allowed = not {*str(path)} & {*'\t\n\r'}
-        str(path).encode()
-    except UnicodeEncodeError:
-        is_allowed = False
-    return find_read_error(path) if is_allowed else f'{path} has a tab, a line break or invalid UTF-8 in its name'
+def find_problem(folder: Path, name: str) -> str | None:
+    """Return a message if an image cannot be decoded, or its name cannot be in a list of files, else ``None``."""
+    if not {*name}.isdisjoint('\t\n\r') or name.encode(errors='replace').decode() != name:
+        return f'{folder / name} has a tab, a line break or invalid UTF-8 in its name'
+    return find_read_error(folder / name)
 
 
 def note_duplicates(dataset: DatasetInfo) -> None:

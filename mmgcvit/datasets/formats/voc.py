@@ -126,7 +126,7 @@ def read_image_sets(folder: Path, files: Sequence[Path], problems: list[str]) ->
         by_name = {file.stem: file for file in own if counts[file.stem] == 1}
         by_name |= {str(Path(*file.with_suffix('').relative_to(root).parts[1:])): file for file in own}
         for split, lines in names_by_split.items():
-            found = {line: by_name.get(read_list_line(line, by_name)) for line in lines if line.strip()}
+            found = find_listed(lines, by_name)
             splits[split] += dict.fromkeys(file for file in found.values() if file)
             place = folder / root / 'ImageSets' / 'Main'
             problems += [f'{place} lists {line!r}, which has no XML file' for line, file in found.items() if not file]
@@ -137,14 +137,18 @@ def read_image_sets(folder: Path, files: Sequence[Path], problems: list[str]) ->
     return splits
 
 
-def read_list_line(line: str, known: dict[str, Path]) -> str:
-    """Return the image name in a line of ``ImageSets``, without a suffix and without a label such as -1 behind it."""
-    for name in (line, line.strip(), line.strip().rpartition(' ')[0].strip()):
-        path = Path(name)
-        name = str(path.with_suffix('')) if path.suffix.lower() in IMAGE_SUFFIXES else name
-        if name in known:
-            return name
-    return ''
+def find_listed(lines: Sequence[str], by_name: dict[str, Path]) -> dict[str, Path | None]:
+    """Return the XML file of each line in ``ImageSets``, or None. Lines may end in a label such as -1."""
+
+    def find(name: str) -> Path | None:
+        names = [name, name.strip()]
+        names += [str(Path(name).with_suffix('')) for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+        return next((by_name[name] for name in names if name in by_name), None)
+
+    lines = [line for line in lines if line.strip()]
+    as_names = {line: find(line) for line in lines}
+    before_labels = {line: find(line.rstrip().rpartition(' ')[0].rstrip()) for line in lines}
+    return max(as_names, before_labels, key=lambda found: len(lines) - [*found.values()].count(None))
 
 
 def read_objects(file: Path, root: ElementTree.Element, problems: list[str]) -> Iterator[tuple[str, bool, list[float]]]:

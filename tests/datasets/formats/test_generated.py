@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS
 
@@ -19,22 +20,31 @@ from mmgcvit.config import enter_scope
 from mmgcvit.datasets.formats import read_folder, write_annotations
 from mmgcvit.datasets.formats.dataset_info import find_split
 from mmgcvit.datasets.headers import read_segmentation_map
-from mmgcvit.datasets.own_data import LOADERS, MINI, RECIPES, format_setting, load_template, make_config, set_data
+from mmgcvit.datasets.own_data import (
+    LOADERS,
+    MINI,
+    RECIPES,
+    check_config_texts,
+    format_setting,
+    load_template,
+    make_config,
+    set_data,
+)
 from mmgcvit.errors import UserError
 
 from .made import make_datasets, read_number
 
 QUICK = settings(max_examples=120, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=3000, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=2000, suppress_health_check=list(HealthCheck))
 CONFIGS = settings(max_examples=10, suppress_health_check=list(HealthCheck))
 
 
 @contextmanager
-def write_dataset(made):
+def write_dataset(made, name='data'):
     """Write a dataset into a temporary folder: fixtures of pytest do not change between examples."""
     with tempfile.TemporaryDirectory() as folder:
-        made.write(Path(folder) / 'data')
-        yield Path(folder) / 'data'
+        made.write(Path(folder) / name)
+        yield Path(folder) / name
 
 
 def describe(made, split):
@@ -139,10 +149,15 @@ def test_many_datasets_are_read_as_they_are(made):
     check_dataset(made)
 
 
+# Folder names with code that a config must not run, and with line breaks that would end a comment.
+FOLDERS = ['data', 'x\nraise ValueError #', 'x\r\x0craise ValueError', "'\"\"\"", '\\', '# coding: x', '%s{}', '😀']
+
+
 @CONFIGS
-@given(make_datasets())
-def test_written_configs_load_the_datasets(made):
-    with write_dataset(made) as root:
+@given(make_datasets(), st.sampled_from(FOLDERS))
+def test_written_configs_load_the_datasets(made, name):
+    """No name of a class, folder or file is code in a config."""
+    with write_dataset(made, name) as root:
         dataset = read_folder(root)
         path, _ = make_config(dataset, root.parent / 'run', size=MINI, epochs=1)
         check(made, dataset, Config.fromfile(path))
@@ -208,3 +223,9 @@ def test_invalid_files_are_rejected_in_one_sentence(data_format, change, words):
                 read_folder(root)
 
     check_rejected()
+
+
+@pytest.mark.parametrize('text', ['{{ fileDirname }}', 'a{{$HOME:x}}', '\udcff'])
+def test_names_that_mmengine_replaces_are_rejected(text):
+    with pytest.raises(UserError, match='valid UTF-8 without two opening braces'):
+        check_config_texts('cat', text)
