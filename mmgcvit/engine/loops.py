@@ -15,7 +15,7 @@ from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
 
 from ..errors import CheckpointError, UserError, format_count
 from ..registry import LOOPS
-from .sampling import WHOLE_BATCH, SeededBatchSampler, Segment, derive_seed, is_endless, seed_generators
+from .sampling import WHOLE_BATCH, SeededBatchSampler, Segment, derive_seed, seed_generators
 
 # Key of a checkpoint's meta for the position in the data, see SeededBatchSampler.get_state.
 DATA_POSITION = 'data_position'
@@ -61,7 +61,8 @@ def read_state(meta: dict[str, Any], source: str) -> dict[str, Any] | None:
         numbers = [meta['epoch'], meta['iter']]
         if state is not None:
             segments = [Segment(*segment) for segment in state['segments']]
-            numbers += [*(state[name] for name in ('epoch', 'images', 'length')), *chain.from_iterable(segments)]
+            numbers += [state[name] for name in ('epoch', 'images', 'length', 'batch_size', 'num_restarts')]
+            numbers += chain.from_iterable(segments)
             # No rank or image fewer than one.
             numbers += [number - 1 for segment in segments for number in (segment.world_size, segment.batch_size)]
             state = {**state, 'segments': [segment for segment in segments if segment.num_batches]}
@@ -79,12 +80,13 @@ class ResumableLoop:
     Attributes:
         is_by_epoch: Whether the loop counts epochs.
         num_restarts: How often NaN stopped the run before.
-        has_new_length: Whether an epoch has another number of iterations than before the run was resumed.
+        has_new_batch_size: Whether an iteration has another number of images, or an epoch another number of iterations,
+            than before the run was resumed.
     """
 
     is_by_epoch: bool
     num_restarts = 0
-    has_new_length = False
+    has_new_batch_size = False
     runner: Any
     batch_sampler: SeededBatchSampler
 
@@ -94,7 +96,12 @@ class ResumableLoop:
 
     def get_state(self, meta: dict[str, Any]) -> dict[str, Any]:
         """Return the position in the data for a checkpoint with this ``meta``."""
-        return self.batch_sampler.get_state(meta['epoch'] if self.is_by_epoch else None, meta['iter'])
+        state = self.batch_sampler.get_state(meta['epoch'] if self.is_by_epoch else None, meta['iter'])
+        return {**state, 'num_restarts': self.num_restarts}
+
+    def is_within_epoch(self) -> bool:
+        """Return whether the run resumes after the beginning of an epoch."""
+        return any(segment.num_batches for segment in self.batch_sampler.segments)
 
     def resume(self, meta: dict[str, Any], source: str, num_restarts: int) -> int:
         """Start at the position in a checkpoint's ``meta``. If that is impossible, start the epoch again and say why.
@@ -103,8 +110,9 @@ class ResumableLoop:
             The iteration at which the run resumes. In an epoch-based run whose epochs have another number of iterations
             than before, it differs from the checkpoint's, so that epochs end at multiples of this number.
         """
-        sampler, state, self.num_restarts = self.batch_sampler, read_state(meta, source), num_restarts
-        seed = derive_seed(meta.get('seed', self.runner.seed), num_restarts)
+        sampler, state = self.batch_sampler, read_state(meta, source)
+        self.num_restarts = max(num_restarts, state['num_restarts'] if state else 0)
+        seed = derive_seed(meta.get('seed', self.runner.seed), self.num_restarts)
         iteration, epoch = meta['iter'], meta['epoch'] if self.is_by_epoch or state is None else state['epoch']
         sampler.start(seed, iteration, epoch, state['segments'] if state else ())
         problem = self.find_problem(meta, state)
@@ -114,9 +122,10 @@ class ResumableLoop:
             print_log(f'{name} starts again, because {problem}', 'current', logging.WARNING)
         elif len(sampler.segments) > 1:
             print_log(f'{name} continues with the images that it has not seen', 'current', logging.WARNING)
-        if self.is_by_epoch:
+        lengths = len(sampler), sampler.world_size * sampler.batch_size
+        self.has_new_batch_size = state is None or (state['length'], state['batch_size']) != lengths
+        if self.is_by_epoch and (self.has_new_batch_size or problem or len(sampler.segments) > 1):
             iteration = sampler.iteration = epoch * len(sampler) + sampler.count_done()
-            self.has_new_length = state is None or state['length'] != len(sampler)
         if iteration != meta['iter']:
             message = f'an epoch has {format_count(len(sampler), "iteration")}, so the run continues at iteration '
             print_log(f'{message}{iteration} instead of {meta["iter"]}', 'current', logging.WARNING)
@@ -134,7 +143,7 @@ class ResumableLoop:
         if len(sampler.segments) > 1 and type(sampler.sampler) not in (DefaultSampler, InfiniteSampler):
             name = type(sampler.sampler).__name__
             return f'{name} cannot continue with another batch size, number of processes or seed'
-        if not is_endless(sampler.sampler) and sampler.segments[-1].num_batches > sampler.count_batches():
+        if type(sampler.sampler) is DefaultSampler and sampler.segments[-1].num_batches > sampler.count_batches():
             return 'the epoch has fewer batches than the checkpoint says'
         return None
 

@@ -96,13 +96,15 @@ def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) 
     """
     checkpoint = None
     if not overwrite and (resume is not None or cfg.get('resume')):
-        checkpoint = find_checkpoint(resume or cfg.get('load_from') or 'auto', cfg.work_dir)
-    if checkpoint is None and not overwrite:
+        source = resume or cfg.get('load_from') or 'auto'
+        checkpoint = find_checkpoint(source, cfg.work_dir)
+        is_elsewhere = source != 'auto' and Path(source).parent.resolve() != Path(cfg.work_dir).resolve()
+    elif not overwrite:
         require_unused(cfg.work_dir)
     if (
         checkpoint
-        and Path(checkpoint).parent.resolve() != Path(cfg.work_dir).resolve()
-        and list_checkpoints(cfg.work_dir)
+        and is_elsewhere
+        and any(RESUMABLE_NAME.fullmatch(path.name) for path in list_checkpoints(cfg.work_dir))
     ):
         raise CheckpointError(
             f'--resume {checkpoint}: the work dir {cfg.work_dir} has checkpoints of another run, which the resumed run '
@@ -143,7 +145,11 @@ def list_checkpoints(work_dir: str | Path) -> list[Path]:
 
 
 class OverwriteHook(Hook):
-    """For ``--overwrite``, remove an earlier run's checkpoints after the first iteration, where most errors occur."""
+    """Remove an earlier run's checkpoints after the first iteration, where most errors occur.
+
+    These are all checkpoints with ``--overwrite``, and otherwise best checkpoints of a run that was interrupted before
+    it saved one that can be resumed.
+    """
 
     # Run before the hooks that save.
     priority = 'HIGH'

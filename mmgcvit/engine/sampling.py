@@ -23,6 +23,8 @@ from torch.utils.data import BatchSampler, Sampler
 
 # Instead of a sample's position (1, 2, ...), seed_generators takes this number to seed the training step.
 WHOLE_BATCH = 0
+# More batches than workers load in advance.
+MAX_POSITIONS = 10_000
 
 
 def seed_generators(seed: int, rank: int, iteration: int, sample: int) -> None:
@@ -153,6 +155,8 @@ class SeededBatchSampler(Sampler):
         # Dataloader workers iterate over SeededIndices, but do not know the rank.
         self.rank, self.world_size = get_rank(), get_world_size()
         self.iteration = self.epoch = None
+        # (epoch, number of its batches in the last segment) after each iteration. Workers load some batches in advance.
+        self.positions: dict[int, tuple[int, int]] = {}
 
     def build_batch_sampler(self, sampler: Sampler, batch_size: int) -> Sampler:
         if self.config is None:
@@ -161,7 +165,7 @@ class SeededBatchSampler(Sampler):
 
     def start(self, seed: int, iteration: int, epoch: int, segments: Sequence[Segment] = ()) -> None:
         """Set the run's seed, the iteration and epoch of the next batch, and what was trained on in this epoch."""
-        self.iteration, self.epoch = iteration, epoch
+        self.iteration, self.epoch, self.positions = iteration, epoch, {}
         self.segments = list(segments)
         current = Segment(seed, self.world_size, self.batch_size, 0)
         if not self.segments or not self.segments[-1].has_batches_of(current):
@@ -176,14 +180,21 @@ class SeededBatchSampler(Sampler):
             return
         seed, num_done = self.segments[-1].seed, self.segments[-1].num_batches
         batches = islice(self.iter_batches(), num_done, None)
-        for iteration, indices in enumerate(batches, self.iteration):
+        for iteration, (epoch, number, indices) in enumerate(batches, self.iteration):
+            self.positions[iteration + 1] = epoch, number
+            self.positions.pop(iteration - MAX_POSITIONS, None)
             yield SeededIndices(indices, seed, self.rank, iteration)
 
-    def iter_batches(self) -> Iterator[list[int]]:
-        """Iterate over this rank's batches, from the beginning of the last segment."""
-        yield from self.get_epoch(self.epoch, self.segments)
-        for epoch in count(self.epoch + 1) if self.endless else ():
-            yield from self.get_epoch(epoch, self.segments[-1:])
+    def iter_batches(self) -> Iterator[tuple[int, int, list[int]]]:
+        """Iterate over this rank's batches, from the beginning of the last segment.
+
+        Yields:
+            The epoch, the number of the batch in the epoch's last segment, counted from 1, and the batch.
+        """
+        for epoch in count(self.epoch) if self.endless else [self.epoch]:
+            segments = self.segments if epoch == self.epoch else self.segments[-1:]
+            for number, indices in enumerate(self.get_epoch(epoch, segments), 1):
+                yield epoch, number, indices
 
     def get_epoch(self, epoch: int, segments: Sequence[Segment]) -> Sampler:
         """Return the batch sampler for the last segment of an epoch."""
@@ -222,15 +233,22 @@ class SeededBatchSampler(Sampler):
             iteration: The iteration.
 
         Returns:
-            The epoch, its segments until the iteration, and the number of images and of iterations of a whole epoch.
+            The epoch, its segments until the iteration, the number of images and of iterations of a whole epoch, and
+            the number of images of an iteration.
         """
         *earlier, current = self.segments
-        num_done, length = current.num_batches + iteration - self.iteration, len(self)
-        if epoch is None:
-            epoch, extra = self.epoch, -1 if is_endless(self.sampler) else num_done - self.count_batches()
-            if extra >= 0:
-                epoch, num_done, earlier = epoch + 1 + extra // length, extra % length, []
-        elif epoch != self.epoch:
-            num_done, earlier = 0, []
-        segments = [list(segment) for segment in (*earlier, current._replace(num_batches=num_done))]
-        return {'epoch': epoch, 'segments': segments, 'images': len(self.sampler.dataset), 'length': length}
+        if iteration in self.positions:
+            own_epoch, num_done = self.positions[iteration]
+        else:  # no batch since the start
+            own_epoch, num_done = self.epoch, current.num_batches
+        epoch = own_epoch if epoch is None else epoch
+        if epoch != own_epoch:
+            num_done = 0
+        segments = [*(earlier if epoch == self.epoch else ()), current._replace(num_batches=num_done)]
+        return {
+            'epoch': epoch,
+            'segments': [list(segment) for segment in segments],
+            'images': len(self.sampler.dataset),
+            'length': len(self),
+            'batch_size': self.world_size * self.batch_size,
+        }

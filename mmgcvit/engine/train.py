@@ -28,7 +28,7 @@ from .setup import build_runner, check_data
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
 WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
 # If a setting with such a prefix differs from the resumed run's, NewScheduleHook recomputes the LR schedule.
-SCHEDULE_SETTINGS = ('train_cfg.max_', 'param_scheduler', 'optim_wrapper.optimizer.lr', 'auto_scale_lr.enable')
+SCHEDULE_SETTINGS = ('train_cfg.max_', 'param_scheduler', 'optim_wrapper.optimizer.lr', 'auto_scale_lr')
 # Values of --log-to, each with mmengine's visualization backend and the package that the backend needs.
 TRACKERS = {
     'tensorboard': ('TensorboardVisBackend', 'tensorboard'),
@@ -84,7 +84,7 @@ def train(
             changes = call_on_rank_0(find_changes, cfg)
             is_changed = any(name.startswith(SCHEDULE_SETTINGS) for name in changes)
             runner.register_hook(NewScheduleHook(cfg.get('param_scheduler'), is_changed))
-        if overwrite:
+        else:
             runner.register_hook(OverwriteHook())
         runner.register_hook(SummaryHook())
         runner.train()

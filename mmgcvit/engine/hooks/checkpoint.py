@@ -1,6 +1,7 @@
 """Save checkpoints atomically, so that a run that is killed at any moment leaves no truncated checkpoint."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,12 @@ class DelayedRemovalBackend(AtomicBackend):
         if Path(filepath).parent.resolve() == self.folder:
             self.outdated.append(Path(filepath))
 
-    def remove_outdated(self) -> None:
+    def remove_outdated(self, kept: Collection[str | None]) -> None:
+        """Remove the files, except ``kept``: the last and the best checkpoints, which may have been written again."""
+        kept_paths = {Path(path) for path in kept if path}
         for path in self.outdated:
-            path.unlink(missing_ok=True)
+            if path not in kept_paths:
+                path.unlink(missing_ok=True)
         self.outdated.clear()
 
 
@@ -92,14 +96,38 @@ class AtomicCheckpointHook(CheckpointHook):
         if resumed and resumed.parent.resolve() == self.file_backend.folder:
             # If the run begins with a validation and its score is the best one, mmengine updates this checkpoint.
             self.last_ckpt = str(resumed)
+            self.find_kept_files(runner)
         if is_main_process():
             # A killed run leaves such files.
             for temporary in Path(self.out_dir).glob(f'*{TEMPORARY_SUFFIX}'):
                 temporary.unlink()
 
+    def find_kept_files(self, runner: Runner) -> None:
+        """Find the best checkpoints in a moved work dir, and a checkpoint that a killed run should have removed."""
+        for name, path in list(self.list_best_checkpoints().items()):
+            if path and (moved := Path(self.out_dir, Path(path).name)).is_file():
+                runner.message_hub.update_info(name, str(moved))
+                if name == 'best_ckpt':
+                    self.best_ckpt_path = str(moved)
+                else:
+                    self.best_ckpt_path_dict[name.removeprefix('best_ckpt_')] = str(moved)
+        kept = runner.message_hub.runtime_info.get('keep_ckpt_ids')
+        for path in Path(self.out_dir).glob(self.filename_tmpl.format('*')) if kept and self.max_keep_ckpts > 0 else ():
+            number = path.stem.rpartition('_')[2]
+            if number.isdecimal() and int(number) < max(kept) and int(number) not in kept:
+                self.file_backend.remove(path)
+
+    def list_best_checkpoints(self) -> dict[str, str | None]:
+        """Return the paths of the best checkpoints by their keys in mmengine's message hub."""
+        by_metric = getattr(self, 'best_ckpt_path_dict', None) or {}
+        return {
+            'best_ckpt': getattr(self, 'best_ckpt_path', None),
+            **{f'best_ckpt_{metric}': path for metric, path in by_metric.items()},
+        }
+
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, int]) -> None:
         """Save ``epoch_N.pth`` or ``iter_N.pth``, then remove the checkpoints that are no longer needed."""
         super()._save_checkpoint_with_step(runner, step, meta)
         if is_main_process():
-            self.file_backend.remove_outdated()
+            self.file_backend.remove_outdated([self.last_ckpt, *self.list_best_checkpoints().values()])
             Path(runner.work_dir, PREEMPTED_FILE).unlink(missing_ok=True)

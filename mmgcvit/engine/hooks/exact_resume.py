@@ -9,11 +9,12 @@ import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ...config import get_plain_settings
 from ...errors import CheckpointError
 from ...files import write_text
+from ...mmengine_utils import call_on_rank_0
 from ...registry import HOOKS
 from ..loops import DATA_POSITION, ResumableLoop
 from .checkpoint import get_resumed_checkpoint
@@ -71,21 +72,34 @@ class ExactResumeHook(Hook):
             )
         restore_histories(checkpoint['message_hub'])
         if isinstance(runner.train_loop, ResumableLoop):
-            meta, num_stops = checkpoint['meta'], read_num_stops(self.resumed_from.parent)
             # mmengine continues at this iteration.
-            meta['iter'] = runner.train_loop.resume(meta, str(self.resumed_from), num_stops)
+            checkpoint['meta']['iter'] = runner.train_loop.resume(
+                checkpoint['meta'], str(self.resumed_from), max(map(read_num_stops, self.list_folders(runner)))
+            )
+
+    def list_folders(self, runner: Runner) -> list[Path]:
+        """Return the folders that may have files about the progress of the run: the work dir, and the checkpoint's."""
+        return [Path(runner.work_dir), *([self.resumed_from.parent] if self.resumed_from else [])]
 
     def before_run(self, runner: Runner) -> None:
         self.settings = get_plain_settings(runner.cfg)
 
     def before_train(self, runner: Runner) -> None:
         self.is_training = True
-        if self.resumed_from is None or not is_validation_due(runner):
-            return
-        file = self.resumed_from.with_name(VALIDATED_FILE)
-        if not file.is_file() or file.read_text(errors='replace') != format_position(runner):
+        if self.resumed_from is None:
+            # NaN may have stopped the run before its first checkpoint.
+            runner.train_loop.num_restarts = read_num_stops(runner.work_dir)
+        elif call_on_rank_0(self.is_validation_missing, runner):
             runner.logger.info(f'the validation of {format_position(runner)} is missing, so it comes first')
             runner.val_loop.run()
+
+    def is_validation_missing(self, runner: Runner) -> bool:
+        """Return whether a validation at the current epoch or iteration was interrupted."""
+        files = [folder / VALIDATED_FILE for folder in self.list_folders(runner)]
+        if any(file.is_file() and file.read_text(errors='replace') == format_position(runner) for file in files):
+            return False
+        files[0].unlink(missing_ok=True)  # it is about a position that this run will reach again
+        return is_validation_due(runner)
 
     @master_only
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
@@ -95,15 +109,16 @@ class ExactResumeHook(Hook):
 
 def format_position(runner: Runner) -> str:
     """Return the number of trained epochs, or iterations in an iteration-based run, as text."""
-    return f'epoch {runner.epoch}' if 'max_epochs' in runner.cfg.train_cfg else f'iteration {runner.iter}'
+    is_by_epoch = not isinstance(runner.train_loop, IterBasedTrainLoop)
+    return f'epoch {runner.epoch}' if is_by_epoch else f'iteration {runner.iter}'
 
 
 def is_validation_due(runner: Runner) -> bool:
     """Return whether mmengine's loop would have validated at the current epoch or iteration."""
     loop = runner.train_loop
-    is_by_epoch = 'max_epochs' in runner.cfg.train_cfg
+    is_by_epoch = not isinstance(loop, IterBasedTrainLoop)
     done, length = (runner.epoch, runner.max_epochs) if is_by_epoch else (runner.iter, runner.max_iters)
-    is_within_epoch = is_by_epoch and runner.iter != runner.epoch * len(runner.train_dataloader)
+    is_within_epoch = is_by_epoch and isinstance(loop, ResumableLoop) and loop.is_within_epoch()
     if runner.val_loop is None or is_within_epoch or done < max(loop.val_begin, 1):
         return False
     loop._decide_current_val_interval()

@@ -35,8 +35,9 @@ class PreemptionHook(Hook):
             the end of each epoch. If there is only one process, it checks after every iteration.
     """
 
-    # Run after the hooks that save, step LR schedulers or average weights.
-    priority = 'LOWEST'
+    # Run after the hooks that save, step LR schedulers or average weights, and before ExactResumeHook, which may
+    # validate before the training.
+    priority = 95
 
     def __init__(self, interval: int = 10) -> None:
         self.interval = interval

@@ -124,7 +124,8 @@ class SkipNonFiniteStepHook(Hook):
         )
         if self.consecutive >= self.max_consecutive:
             if is_main_process():
-                write_text(Path(runner.work_dir, NUM_STOPS_FILE), str(read_num_stops(runner.work_dir) + 1))
+                num_stops = max(read_num_stops(runner.work_dir), getattr(runner.train_loop, 'num_restarts', 0)) + 1
+                write_text(Path(runner.work_dir, NUM_STOPS_FILE), str(num_stops))
             lr = max(lr for lrs in runner.optim_wrapper.get_lr().values() for lr in lrs)
             raise UserError(
                 f'Loss or gradients were NaN or infinite in {self.consecutive} consecutive steps, up to iteration '
