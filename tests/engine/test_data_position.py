@@ -6,15 +6,17 @@ size, the number of processes, accumulation and the seed (after NaN stopped it) 
 
 import json
 from collections import Counter
+from itertools import count, islice
 from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.dataset import sampler
 from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import Runner
-from torch.utils.data import BatchSampler, Dataset
+from torch.utils.data import BatchSampler, Dataset, Sampler
 
 from mmgcvit.engine.loops import DATA_POSITION, EpochBasedTrainLoop, IterBasedTrainLoop
 from mmgcvit.engine.sampling import SeededBatchSampler
@@ -56,6 +58,28 @@ class ReversingBatchSampler(BatchSampler):
                 group.clear()
         left = groups[0] + groups[1]
         yield from (left[start : start + self.batch_size] for start in range(0, len(left), self.batch_size))
+
+
+@DATA_SAMPLERS.register_module()
+class FullGroupsBatchSampler(ReversingBatchSampler):
+    """Yields full groups only, and so fewer batches than its length says."""
+
+    def __iter__(self):
+        return (batch for batch in super().__iter__() if len(batch) == self.batch_size)
+
+
+@DATA_SAMPLERS.register_module()
+class EndlessSampler(Sampler):
+    """An endless sampler of another class than InfiniteSampler, as mmdet has for several sources."""
+
+    def __init__(self, dataset, shuffle, seed):
+        self.dataset, (self.rank, self.world_size) = dataset, sampler.get_dist_info()
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __iter__(self):
+        return islice((number * 7 % len(self) for number in count()), self.rank, None, self.world_size)
 
 
 class StoppedError(Exception):
@@ -196,8 +220,8 @@ def test_every_pass_of_an_iteration_based_run_trains_on_each_image_once(
     stops=st.lists(st.integers(1, 12), max_size=3),
     images=st.integers(16, 41),
     by_epoch=st.booleans(),
-    sampler=st.sampled_from(['InfiniteSampler', 'DefaultSampler']),
-    batch_sampler=st.sampled_from(BATCH_SAMPLERS),
+    sampler=st.sampled_from(['InfiniteSampler', 'DefaultSampler', 'EndlessSampler']),
+    batch_sampler=st.sampled_from([*BATCH_SAMPLERS, 'FullGroupsBatchSampler']),
 )
 def test_with_the_same_settings_each_rank_trains_on_the_batches_of_an_uninterrupted_run(
     world_size, batch_size, stops, images, by_epoch, sampler, batch_sampler
