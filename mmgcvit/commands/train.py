@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..config import check_config, get_name_and_work_dir
 from ..errors import UserError
-from ..files import make_portable_path, write_text
 from .options import CONFIG, Parser, add_common_options, check_at_least, hide_gpus, load_run_config
 
 if TYPE_CHECKING:
@@ -20,8 +18,6 @@ FULL_DISK = (
     ': the run could not write to {work_dir} and has stopped. Free some disk space, then continue from the latest '
     'checkpoint with --resume'
 )
-# A file beside the config that --data writes, with the folder of the data and the given options.
-OPTIONS_FILE = 'options.json'
 DATA_OPTIONS = ('task', 'size', 'epochs', 'image_size', 'pretrained', 'batch_size', 'lr', 'workers')
 
 
@@ -119,23 +115,22 @@ def main(args: argparse.Namespace) -> None:
     check_args(args)
     if args.config is not None:
         check_config(args.config)
-    dataset_info = resumed_config = None
-    if args.data is not None:
-        resumed_config = find_resumed_config(args)
-        if resumed_config is None:
-            from ..datasets.formats import read_folder
+    is_resumed = args.data is not None and args.resume and get_run_config(args).is_file()
+    dataset_info = None
+    if args.data is not None and not is_resumed:
+        from ..datasets.formats import read_folder
 
-            dataset_info = read_folder(args.data)
+        dataset_info = read_folder(args.data)
     hide_gpus(args.device)
     from ..engine.processes import leave_process_group_at_end
     from ..engine.setup import check_machine
     from ..engine.train import train
 
     check_machine(args.device, args.launcher)
-    if dataset_info is not None:
+    if is_resumed:
+        args.config, args.work_dir = find_resumed_config(args)
+    elif dataset_info is not None:
         args.config, args.work_dir = write_config(args, dataset_info)
-    elif resumed_config is not None:
-        args.config, args.work_dir = str(change_length(args, resumed_config)), str(resumed_config.parent)
     with leave_process_group_at_end():
         train(
             load_run_config(args),
@@ -149,22 +144,30 @@ def main(args: argparse.Namespace) -> None:
         )
 
 
-def find_resumed_config(args: argparse.Namespace) -> Path | None:
-    """Return the config of the run that ``--data FOLDER --resume`` resumes. Return None if a new run starts.
+def get_run_config(args: argparse.Namespace) -> Path:
+    """Return the path of the config that mmengine writes into the work dir of a run with ``--data``."""
+    name, work_dir = get_name_and_work_dir(args.data, args.work_dir)
+    return work_dir / f'{name}.py'
+
+
+def find_resumed_config(args: argparse.Namespace) -> tuple[str, str]:
+    """Return the config and the work dir of the run that ``--data FOLDER --resume`` resumes.
+
+    With ``--epochs``, a config of this length is written.
 
     Raises:
         UserError: The run was started with other data or other options. Only ``--epochs`` may change.
     """
-    name, work_dir = get_name_and_work_dir(args.data, args.work_dir)
-    config = work_dir / f'{name}.py'
-    if not args.resume or not config.is_file():
-        return None
-    started_with = read_options(work_dir)
-    data = started_with.get('data', args.data)
-    if Path(args.data).expanduser().resolve() != Path(data).resolve():
+    from ..config import read_config
+    from ..datasets.own_data import STARTED_WITH, extend_run
+
+    config = get_run_config(args)
+    work_dir, started_with = config.parent, read_config(config).get(STARTED_WITH) or {}
+    data = work_dir / started_with.get('data', Path(args.data).expanduser().resolve())
+    if Path(args.data).expanduser().resolve() != data.resolve():
         raise UserError(
-            f'{work_dir} is the work dir of a run on {data}, not on {args.data}. Set another --work-dir to train on '
-            f'{args.data}'
+            f'{work_dir} is the work dir of a run on {data.resolve()}, not on {args.data}. Set another --work-dir to '
+            f'train on {args.data}'
         )
     given = {name: getattr(args, name) for name in DATA_OPTIONS if name != 'epochs' and getattr(args, name) is not None}
     changed = [format_option(name) for name, value in given.items() if value != started_with.get(name)]
@@ -174,26 +177,10 @@ def find_resumed_config(args: argparse.Namespace) -> Path | None:
             f'{" and ".join(changed)}. To start a new run, remove --resume and set another --work-dir'
         )
     print(f'{config} is resumed, with the images and annotations that were read when it was started')
-    return config
-
-
-def read_options(work_dir: Path) -> dict[str, Any]:
-    """Return the data and the options with which the last run in a work dir was started, or {} if they are unknown."""
-    files = sorted(work_dir.glob(f'*/{OPTIONS_FILE}'), key=lambda file: file.stat().st_mtime_ns)
-    return json.loads(files[-1].read_text(encoding='utf-8')) if files else {}
-
-
-def change_length(args: argparse.Namespace, config: Path) -> Path:
-    """For ``--epochs`` with ``--resume``, write a config of another length. Return the config to train with."""
-    from ..datasets.own_data import extend_run
-
-    if args.epochs in (None, read_options(config.parent).get('epochs')):
-        return config
-    longer, length = extend_run(config, args.epochs)
-    options = {**read_options(config.parent), 'epochs': args.epochs}
-    write_text(longer.with_name(OPTIONS_FILE), json.dumps(options))
-    print(f'the resumed training ends after {length}. Config: {longer}')
-    return longer
+    if args.epochs is not None:
+        config, length = extend_run(config, args.epochs)
+        print(f'the resumed training ends after {length}. Config: {config}')
+    return str(config), str(work_dir)
 
 
 def write_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> tuple[str, str]:
@@ -202,12 +189,10 @@ def write_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> tuple[s
     from ..engine.resume import require_unused
     from ..engine.setup import check_work_dir
 
-    _, work_dir = get_name_and_work_dir(args.data, args.work_dir)
+    work_dir = get_run_config(args).parent
     if not args.overwrite:
         require_unused(work_dir)
     check_work_dir(str(work_dir))
-    options = {name: getattr(args, name) for name in DATA_OPTIONS}
-    config, summary = make_config(dataset_info, work_dir, **options)
-    write_text(config.with_name(OPTIONS_FILE), json.dumps({'data': make_portable_path(Path(args.data)), **options}))
+    config, summary = make_config(dataset_info, work_dir, **{name: getattr(args, name) for name in DATA_OPTIONS})
     print(summary)
     return str(config), str(work_dir)

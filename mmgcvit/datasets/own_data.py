@@ -1,5 +1,6 @@
 """Write a config that trains a network on a user's dataset."""
 
+import os
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -80,6 +81,8 @@ NUM_SEEN, NUM_SEEN_MINI, MIN_EPOCHS = 6000, 1600, 12
 # The folder in the work dir for the config and annotation files. If it exists (with --overwrite), made2 is used,
 # because the earlier config reads the annotation files in made.
 CONFIG_FOLDER = 'made'
+# A variable of the written config: the folder of the data, and the options with which the run was started.
+STARTED_WITH = 'started_with'
 # Arguments of transforms that are image sizes in pixels.
 SIZE_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
 # Code in a written config that finds a config of this project, wherever the project is installed.
@@ -113,6 +116,8 @@ def make_config(
     Raises:
         UserError: An argument is invalid, or there are too few images.
     """
+    options = {'task': task, 'size': size, 'image_size': image_size, 'pretrained': pretrained and str(pretrained)}
+    options |= {'batch_size': batch_size, 'lr': lr, 'workers': workers}
     recipe, size = choose_recipe(dataset, task, size)
     weights = str(pretrained)
     if pretrained is not None and weights != 'none' and '://' not in weights:
@@ -127,7 +132,8 @@ def make_config(
             f'the work dir {work_dir} is inside the dataset. Set another --work-dir, or run the command in another '
             'folder'
         )
-    check_config_texts(*dataset.classes, work_dir, weights, *(split.image_folder for split in dataset.splits.values()))
+    folders = (dataset.folder, work_dir, *(split.image_folder for split in dataset.splits.values()))
+    check_config_texts(*dataset.classes, *folders, weights)
     dataset.split_validation()
     note_duplicates(dataset)
     folder = find_free_path(work_dir / CONFIG_FOLDER)
@@ -148,6 +154,7 @@ def make_config(
     num_images = len(dataset.splits['train'].image_names)
     length = set_length(cfg, num_images, epochs, NUM_SEEN_MINI if size == MINI else NUM_SEEN)
     set_data(cfg, dataset)
+    cfg[STARTED_WITH] = {'data': find_moving_path(dataset.folder, work_dir), **options}
     if pretrained is not None:
         cfg.model.backbone.init_cfg = None if weights == 'none' else {'type': 'Pretrained', 'checkpoint': weights}
         cfg.load_from = None
@@ -155,6 +162,13 @@ def make_config(
     training = f'trains {recipe.network}, --size {size}, at {image_size} px, {length}'
     write_text(path, format_config(template, cfg, training))
     return path, f'{dataset}\n{training}, from {format_init_weights(cfg)}\nconfig: {path}'
+
+
+def find_moving_path(folder: Path, work_dir: Path) -> str:
+    """Return a folder's path: relative to the work dir if both may move with the current folder, otherwise absolute."""
+    if Path(make_portable_path(folder)).is_absolute() or Path(make_portable_path(work_dir)).is_absolute():
+        return str(folder.resolve())
+    return os.path.relpath(folder.resolve(), work_dir.resolve())
 
 
 def check_config_texts(*texts: str | Path) -> None:
@@ -186,14 +200,19 @@ def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
     """Write a config that trains a run for ``epochs`` epochs. Return its path, and the length as text.
 
     Args:
-        config: The config with all settings, which mmengine has written into the run's work dir.
+        config: The config with all settings, which mmengine has written into the run's work dir. It is returned if its
+            length is ``epochs``.
         epochs: The new total number of epochs.
     """
     cfg = Config.fromfile(config)
+    name = 'max_iters' if 'max_iters' in cfg.train_cfg else 'max_epochs'
+    previous_length = cfg.train_cfg[name]
     # Only the length in iterations depends on the number of images, which the annotation file lists.
     file = next(iter_unwrapped_datasets(cfg.train_dataloader.dataset)).ann_file
-    num_images = len(read_text(Path(file)).splitlines()) if 'max_iters' in cfg.train_cfg else 1
+    num_images = len(read_text(Path(file)).splitlines()) if name == 'max_iters' else 1
     length = set_length(cfg, num_images, epochs, 0)
+    if cfg.train_cfg[name] == previous_length:
+        return config, length
     path = find_free_path(config.parent / CONFIG_FOLDER) / config.name
     text = cfg.pretty_text
     # Inherit from the config with which the run began: it differs in nothing but the length.
@@ -324,7 +343,7 @@ def format_config(template: str, cfg: Config, training: str) -> str:
     """
     overrides = find_overrides(Config.fromfile(get_config_path(template)).to_dict(), cfg.to_dict())
     # Leave out variables of templates: they are no settings.
-    keys = list_known_keys() | {'data_preprocessor'}
+    keys = list_known_keys() | {'data_preprocessor', STARTED_WITH}
     settings = {name: format_setting(value) for name, value in overrides.items() if name in keys}
     if cfg.get('load_from'):
         settings['load_from'] = CONFIG_PATH.format(f'{DEMO_WEIGHTS}/{Path(cfg.load_from).name}')
