@@ -135,43 +135,5 @@ def write_yolo(root, photos):
     (root / 'data.yaml').write_text(f'train: images\nnames: [{", ".join(CLASSES)}]\n')
 
 
-def write_voc(root, photos):
-    (root / 'Annotations').mkdir(parents=True)
-    for photo in photos:
-        write_image(root / 'JPEGImages' / f'{photo.stem}.jpg', photo.image)
-        objects = ''
-        for label, polygon in photo.objects:
-            left, top, width, height = to_box(polygon)
-            corners = {'xmin': left + 1, 'ymin': top + 1, 'xmax': left + width, 'ymax': top + height}
-            box = ''.join(f'<{key}>{value}</{key}>' for key, value in corners.items())
-            objects += f'<object><name>{CLASSES[label]}</name><bndbox>{box}</bndbox></object>'
-        (root / 'Annotations' / f'{photo.stem}.xml').write_text(f'<annotation>{objects}</annotation>')
-
-
-def write_label_maps(root, photos):
-    for photo in photos:
-        labels = np.zeros(photo.image.shape[:2], np.uint8)
-        for label, polygon in photo.objects:
-            labels[fill(polygon, *labels.shape) > 0] = label + 1
-        write_image(root / 'images' / f'{photo.stem}.jpg', photo.image)
-        write_image(root / 'labels' / f'{photo.stem}.png', labels)
-    (root / 'classes.txt').write_text('\n'.join(['background', *CLASSES]))
-
-
-def write_class_folders(root, photos):
-    """The class of a photo is that of its first object."""
-    for photo in photos:
-        write_image(root / CLASSES[photo.objects[0][0]] / f'{photo.stem}.jpg', photo.image)
-
-
-FORMATS = {
-    'COCO': write_coco,
-    'YOLO': write_yolo,
-    'VOC': write_voc,
-    'segmentation maps': write_label_maps,
-    'class folders': write_class_folders,
-}
-
-
 if __name__ == '__main__':
     write_yolo(Path(sys.argv[1]), [make_photo(number) for number in range(60)])

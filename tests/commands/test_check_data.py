@@ -5,8 +5,8 @@ from functools import partial
 
 import pytest
 
+from .. import photos
 from ..datasets.checks.made import cut, write_coco
-from ..photos import FORMATS, make_photo
 
 CONFIG = """
 default_scope = 'mmdet'
@@ -48,7 +48,7 @@ def test_invalid_options_are_rejected(check):
 
 
 def test_a_folder_is_checked_as_train_reads_it_and_findings_name_images(call, tmp_path):
-    FORMATS['COCO'](tmp_path / 'photos', [make_photo(number) for number in range(12)])
+    photos.write_coco(tmp_path / 'photos', [photos.make_photo(number) for number in range(12)])
     file = tmp_path / 'photos' / 'annotations.json'
     content = json.loads(file.read_text())
     annotation = content['annotations'][0]

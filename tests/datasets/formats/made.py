@@ -1,10 +1,9 @@
 """Generate datasets whose content is known, in the folder layouts that labelling tools and public datasets have."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -96,7 +95,9 @@ class Photo:
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         options = {} if self.suffix.lower() == '.png' else {'quality': 100}
-        Image.new('RGB', (WIDTH, HEIGHT), self.colour).save(path, **options)
+        # Some images have other modes, as cameras and scanners write them.
+        modes = ('RGB', 'RGBA', 'RGB') if self.suffix.lower() == '.png' else ('RGB', 'RGB', 'CMYK')
+        Image.new('RGB', (WIDTH, HEIGHT), self.colour).convert(modes[self.number % 3]).save(path, **options)
 
 
 def read_number(path: str | Path) -> int:
@@ -110,7 +111,7 @@ class Made:
     """A dataset: its photos by split, the folder name of each split, its classes, and its annotation format."""
 
     format: str
-    layout: Callable[['Made', Path], None]
+    layout: tuple[Any, ...]
     photos: dict[str, list[Photo]]
     folders: dict[str, str]
     classes: list[str]
@@ -119,7 +120,8 @@ class Made:
 
     def write(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
-        self.layout(self, root)
+        function, *patterns = self.layout
+        function(self, root, *patterns)
         if self.options['clutter']:
             add_clutter(root)
 
@@ -174,34 +176,12 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
     return json.dumps({'images': images, 'annotations': annotations, 'categories': categories})
 
 
-def write_coco_2017(made: Made, root: Path) -> None:
+def write_coco(made: Made, root: Path, image: str, annotations: str, prefix: str = '') -> None:
     for split, folder in made.folders.items():
-        write(root / 'annotations' / f'instances_{folder}.json', to_coco(made, split))
+        slash = '\\' if made.options['windows'] else '/'
+        write(root / annotations.format(folder), to_coco(made, split, prefix.format(slash, folder)))
         for photo in made.photos[split]:
-            photo.write(root / folder / photo.name)
-
-
-def write_coco_roboflow(made: Made, root: Path) -> None:
-    for split, folder in made.folders.items():
-        write(root / folder / '_annotations.coco.json', to_coco(made, split))
-        for photo in made.photos[split]:
-            photo.write(root / folder / photo.name)
-
-
-def write_coco_cvat(made: Made, root: Path) -> None:
-    for split, folder in made.folders.items():
-        write(root / 'annotations' / f'instances_{folder}.json', to_coco(made, split))
-        for photo in made.photos[split]:
-            photo.write(root / 'images' / folder / photo.name)
-
-
-def write_coco_label_studio(made: Made, root: Path) -> None:
-    """One folder of images: those of all splits have names with the split's folder before them."""
-    for split, folder in made.folders.items():
-        prefix = ('images\\' if made.options['windows'] else 'images/') + f'{folder} '
-        write(root / f'{folder}.json', to_coco(made, split, prefix))
-        for photo in made.photos[split]:
-            photo.write(root / 'images' / f'{folder} {photo.name}')
+            photo.write(root / f'{image.format(folder)}{photo.name}')
 
 
 def to_yolo(made: Made, photo: Photo) -> str:
@@ -216,7 +196,6 @@ def to_yolo(made: Made, photo: Photo) -> str:
 
 
 def write_yolo(made: Made, root: Path, image: str, label: str, source: str, lists: bool = False) -> None:
-    """Write labels beside images. The arguments are patterns of paths, in which {} stands for the split's folder."""
     settings = {'names': dict(enumerate(made.classes)) if made.options['as_dict'] else made.classes}
     settings |= {'nc': len(made.classes)} | ({'kpt_shape': [2, 3]} if made.options['pose'] else {})
     for split, folder in made.folders.items():
@@ -229,22 +208,6 @@ def write_yolo(made: Made, root: Path, image: str, label: str, source: str, list
             settings[split] = f'{split}.txt'
             write(root / f'{split}.txt', ''.join(f'./{image.format(folder)}/{p.name}\n' for p in made.photos[split]))
     write(root / 'data.yaml', yaml.safe_dump(settings, allow_unicode=made.options['windows'], sort_keys=False))
-
-
-def write_yolo_roboflow(made: Made, root: Path) -> None:
-    write_yolo(made, root, '{}/images', '{}/labels', '../{}/images')
-
-
-def write_yolo_ultralytics(made: Made, root: Path) -> None:
-    write_yolo(made, root, 'images/{}', 'labels/{}', 'images/{}')
-
-
-def write_yolo_cvat(made: Made, root: Path) -> None:
-    write_yolo(made, root, 'images/{}', 'labels/{}', '', lists=True)
-
-
-def write_yolo_beside(made: Made, root: Path) -> None:
-    write_yolo(made, root, '{}', '{}', './{}')
 
 
 def to_voc(photo: Photo, folder: str) -> str:
@@ -261,27 +224,11 @@ def to_voc(photo: Photo, folder: str) -> str:
     return ElementTree.tostring(root, 'unicode')
 
 
-def write_voc_pairs(made: Made, root: Path, image: str, xml: str) -> None:
+def write_voc(made: Made, root: Path, image: str, xml: str) -> None:
     for split, folder in made.folders.items():
         for photo in made.photos[split]:
             photo.write(root / image.format(folder) / photo.name)
             write(root / xml.format(folder) / f'{photo.stem}.xml', to_voc(photo, image.format(folder).split('/')[-1]))
-
-
-def write_voc_roboflow(made: Made, root: Path) -> None:
-    write_voc_pairs(made, root, '{}', '{}')
-
-
-def write_voc_by_split(made: Made, root: Path) -> None:
-    write_voc_pairs(made, root, '{}/JPEGImages', '{}/Annotations')
-
-
-def write_voc_parallel(made: Made, root: Path) -> None:
-    write_voc_pairs(made, root, 'images/{}', 'Annotations/{}')
-
-
-def write_voc_labelimg(made: Made, root: Path) -> None:
-    write_voc_pairs(made, root, '{}', '{}/xmls')
 
 
 def write_voc_devkit(made: Made, root: Path) -> None:
@@ -313,30 +260,39 @@ def write_maps(made: Made, root: Path, image: str, label: str) -> None:
             Image.new('L', (WIDTH, HEIGHT), photo.label).save(path)
 
 
-def write_maps_parallel(made: Made, root: Path) -> None:
-    write_maps(made, root, 'images/{}', 'labels/{}')
-
-
-def write_maps_mmseg(made: Made, root: Path) -> None:
-    write_maps(made, root, 'img_dir/{}', 'ann_dir/{}')
-
-
-def write_maps_by_split(made: Made, root: Path) -> None:
-    write_maps(made, root, '{}/JPEGImages', '{}/SegmentationClass')
-
-
+# The layouts of each format, as functions that write them, and patterns of paths in which {} is the split's folder.
 LAYOUTS = {
-    'coco': [write_coco_2017, write_coco_roboflow, write_coco_cvat, write_coco_label_studio],
-    'yolo': [write_yolo_roboflow, write_yolo_ultralytics, write_yolo_cvat, write_yolo_beside],
-    'voc': [write_voc_roboflow, write_voc_by_split, write_voc_parallel, write_voc_labelimg, write_voc_devkit],
-    'classes': [write_class_folders],
-    'maps': [write_maps_parallel, write_maps_mmseg, write_maps_by_split],
+    'coco': [
+        (write_coco, '{}/', 'annotations/instances_{}.json'),  # COCO 2017
+        (write_coco, '{}/', '{}/_annotations.coco.json'),  # Roboflow
+        (write_coco, 'images/{}/', 'annotations/instances_{}.json'),  # CVAT
+        (write_coco, 'images/{} ', '{}.json', 'images{}{} '),  # Label Studio
+    ],
+    'yolo': [
+        (write_yolo, '{}/images', '{}/labels', '../{}/images'),  # Roboflow
+        (write_yolo, 'images/{}', 'labels/{}', 'images/{}'),  # Ultralytics
+        (write_yolo, 'images/{}', 'labels/{}', '', True),  # CVAT
+        (write_yolo, '{}', '{}', './{}'),  # LabelImg
+    ],
+    'voc': [
+        (write_voc, '{}', '{}'),  # Roboflow, LabelImg
+        (write_voc, '{}/JPEGImages', '{}/Annotations'),  # CVAT
+        (write_voc, 'images/{}', 'Annotations/{}'),  # Label Studio
+        (write_voc, '{}', '{}/xmls'),
+        (write_voc_devkit,),  # VOC2012
+    ],
+    'classes': [(write_class_folders,)],  # torchvision, Kaggle
+    'maps': [
+        (write_maps, 'images/{}', 'labels/{}'),
+        (write_maps, 'img_dir/{}', 'ann_dir/{}'),  # mmseg
+        (write_maps, '{}/JPEGImages', '{}/SegmentationClass'),
+    ],
 }
 OPTIONS = ('from_0', 'string_ids', 'windows', 'as_dict', 'no_empty_files', 'pose', 'clutter')
 
 
 @st.composite
-def make_datasets(draw: st.DrawFn, formats: tuple[str, ...] = tuple(LAYOUTS)) -> Made:
+def make_datasets(draw: st.DrawFn, formats: tuple[str, ...] = tuple(LAYOUTS), min_train: int = 2) -> Made:
     """Draw a dataset of any format and layout: the same stems in several splits, and no, one or many objects."""
     data_format = draw(st.sampled_from(formats))
     layout = draw(st.sampled_from(LAYOUTS[data_format]))
@@ -347,7 +303,8 @@ def make_datasets(draw: st.DrawFn, formats: tuple[str, ...] = tuple(LAYOUTS)) ->
     with_masks = data_format in ('coco', 'yolo') and not options['pose'] and draw(st.booleans())
     photos, number = {}, 0
     for split in folders:
-        stems = draw(st.lists(st.sampled_from(STEMS), min_size=2, max_size=4, unique=True))
+        least = min_train if split == 'train' else 2
+        stems = draw(st.lists(st.sampled_from(STEMS), min_size=least, max_size=least + 2, unique=True))
         photos[split] = []
         for index, stem in enumerate(stems):
             count = 1 if index == 0 or (index < len(classes) and split == 'train') else draw(st.integers(0, 3))
