@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from io import TextIOWrapper
 from platform import platform, python_version
 
 from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, is_full_disk, suggest
@@ -62,8 +63,9 @@ def format_versions() -> str:
 
 def main() -> None:
     """Run the command that the arguments of this process name."""
-    # File names on Linux need not be UTF-8. Python sets this for stderr only.
-    sys.stdout.reconfigure(errors='backslashreplace')
+    if isinstance(sys.stdout, TextIOWrapper):
+        # File names on Linux need not be UTF-8. Python sets this for stderr only.
+        sys.stdout.reconfigure(errors='backslashreplace')
     name = sys.argv[1] if len(sys.argv) > 1 else '--help'
     if name in ('-h', '--help'):
         print(format_usage())
