@@ -36,30 +36,11 @@ from mmgcvit.files import write_image
 from mmgcvit.inference.images import read_image
 from mmgcvit.registry import list_networks
 
-# Examples of each property in make test, and in make test-all.
-RUNS = [
-    pytest.param(150, id='short'),
-    pytest.param(1000, id='long', marks=pytest.mark.long),
-]
 MAX_SECONDS = 10
 FORBIDDEN = ('os.system', 'os.exec', 'os.fork', 'os.posix_spawn', 'subprocess.Popen', 'ctypes.dlopen', 'socket.connect')
 FORBIDDEN += ('os.remove', 'os.rename', 'os.link', 'os.symlink', 'os.mkdir', 'shutil.rmtree')
-PLAIN = (
-    dict,
-    list,
-    tuple,
-    set,
-    str,
-    bytes,
-    bytearray,
-    int,
-    float,
-    complex,
-    type(None),
-    Tensor,
-    torch.dtype,
-    torch.device,
-)
+PLAIN = (dict, list, tuple, set, str, bytes, bytearray, int, float, complex, type(None))
+PLAIN += (Tensor, torch.dtype, torch.device)
 events = {'are_watched': False, 'seen': []}
 
 
@@ -87,6 +68,12 @@ def nothing_runs(folder):
     assert events['seen'] == []
     assert sorted(folder.iterdir()) == before
     assert time.monotonic() - start < MAX_SECONDS
+
+
+@pytest.fixture(params=[150, pytest.param(1000, marks=pytest.mark.long)])
+def runs(request):
+    """Return the number of examples of each property: in make test, and in make test-all."""
+    return request.param
 
 
 @pytest.fixture
@@ -143,14 +130,16 @@ def check_plain(value):
             rest += [*value.keys(), *value.values()] if isinstance(value, dict) else value
 
 
-def read_all(path):
-    """Read a checkpoint in every way. Return its content, or None if it is rejected with one line."""
+def read_all(written, folder):
+    """Read the bytes of a checkpoint in every way. Return its content, or None if it is rejected with one line."""
+    Path('x').write_bytes(written)
     content = None
-    for read in (read_checkpoint, read_for_mmengine, read_meta, partial(read_checkpoint, map_location='meta')):
-        with one_line_error(CheckpointError):
-            found = read(str(path))
-            check_plain(found)
-            content = found if read is read_checkpoint else content
+    with nothing_runs(folder):
+        for read in (read_checkpoint, read_for_mmengine, read_meta, partial(read_checkpoint, map_location='meta')):
+            with one_line_error(CheckpointError):
+                found = read('x')
+                check_plain(found)
+                content = found if read is read_checkpoint else content
     return content
 
 
@@ -196,14 +185,11 @@ def make_tar():
     return file.getvalue()
 
 
-@pytest.mark.parametrize('runs', RUNS)
 def test_a_mutated_torch_file_has_equal_content_or_is_rejected(runs, folder):
     """Checksums detect each change of a record. Only padding, dates and the like may change."""
 
     def check(content):
-        Path('x').write_bytes(content)
-        with nothing_runs(folder):
-            found = read_all('x')
+        found = read_all(content, folder)
         if found is not None:
             assert found['meta'] == WEIGHTS['meta']
             assert all(torch.equal(found['state_dict'][name], x) for name, x in WEIGHTS['state_dict'].items())
@@ -211,12 +197,9 @@ def test_a_mutated_torch_file_has_equal_content_or_is_rejected(runs, folder):
     run_property(check, mutations([save_torch(WEIGHTS)]), runs, save_torch(WEIGHTS))
 
 
-@pytest.mark.parametrize('runs', RUNS)
 def test_a_mutated_file_without_checksums_is_data_or_rejected(runs, folder):
     def check(content):
-        Path('x').write_bytes(content)
-        with nothing_runs(folder):
-            read_all('x')
+        read_all(content, folder)
 
     legacy = save_torch(WEIGHTS, _use_new_zipfile_serialization=False)
     files = [legacy, save(WEIGHTS['state_dict']), make_tar(), make_torchscript()]
@@ -294,42 +277,31 @@ CRAFTED = [
 ]
 
 
-@pytest.mark.parametrize('runs', RUNS)
 def test_a_crafted_pickle_is_data_or_rejected(runs, folder):
     records = st.sampled_from(['constants.pkl', 'code/x.py', 'Data.pkl', '.data/version', '.format_version', 'data/0'])
     pickles = st.lists(st.sampled_from(PARTS), max_size=30).map(make_pickle)
 
     def check(crafted):
         for content in make_files(*crafted):
-            Path('x').write_bytes(content)
-            with nothing_runs(folder):
-                read_all('x')
+            read_all(content, folder)
 
     run_property(check, st.tuples(pickles, st.lists(records)), runs, *((pickled, []) for pickled in CRAFTED))
 
 
 # Values of any type that JSON or a pickle can hold.
-ATOMS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.builds(pow, st.just(10), st.just(5000))
-    | st.floats()
-    | st.text(max_size=8)
-)
+NUMBERS = st.booleans() | st.integers() | st.builds(pow, st.just(10), st.just(5000)) | st.floats()
+ATOMS = st.none() | NUMBERS | st.text(max_size=8)
 VALUES = st.recursive(
     ATOMS,
     lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=5) | st.sampled_from(TEXTS), x, max_size=3),
 )
 
 
-@pytest.mark.parametrize('runs', RUNS)
 def test_entries_of_any_type_in_a_checkpoint_are_data_or_rejected(runs, folder):
     entries = st.dictionaries(st.sampled_from(['cfg', 'config', 'best_ckpt', 'last_ckpt_x', 'epoch']) | ATOMS, VALUES)
     hubs = st.dictionaries(st.sampled_from(['runtime_info', 'log_scalars', 'resumed_keys']), entries | VALUES)
-    contents = st.fixed_dictionaries(
-        {}, optional={'meta': entries | VALUES, 'message_hub': hubs | VALUES, 'model': VALUES}
-    )
+    parts = {'meta': entries | VALUES, 'message_hub': hubs | VALUES, 'model': VALUES}
+    contents = st.fixed_dictionaries({}, optional=parts)
 
     def check(content):
         Path('x').write_bytes(save_torch({'state_dict': WEIGHTS['state_dict'], **content}))
@@ -352,7 +324,6 @@ COCO = {
 }
 
 
-@pytest.mark.parametrize('runs', RUNS)
 def test_a_mutated_json_file_is_valid_or_one_sentence(runs, folder):
     def check(content):
         Path('config.json').write_bytes(content)
@@ -368,10 +339,9 @@ def test_a_mutated_json_file_is_valid_or_one_sentence(runs, folder):
         assert found is None or all(isinstance(entry, dict) for key in COCO for entry in found[key])
 
     odd = st.fixed_dictionaries({key: st.lists(st.just(COCO[key][0]) | VALUES, max_size=3) | VALUES for key in COCO})
-    strategy = mutations([NETWORK.encode(), json.dumps(COCO).encode()]) | odd.map(lambda x: repr_json(x))
-    run_property(
-        check, strategy, runs, b'[' * 200_000, b'{"images":[1],"annotations":[],"categories":[]}', b'\0', b'\xff'
-    )
+    strategy = mutations([NETWORK.encode(), json.dumps(COCO).encode()]) | odd.map(repr_json)
+    number = b'{"images":[1],"annotations":[],"categories":[]}'
+    run_property(check, strategy, runs, b'[' * 200_000, number, b'\0', b'\xff')
 
 
 def repr_json(value):
@@ -395,7 +365,6 @@ def save_image(image, file_format):
     return file.getvalue()
 
 
-@pytest.mark.parametrize('runs', RUNS)
 def test_a_mutated_image_is_decoded_or_one_sentence(runs, folder):
     """All readers agree on what cannot be decoded: those of training data and of predictions."""
 
@@ -416,14 +385,13 @@ def test_a_mutated_image_is_decoded_or_one_sentence(runs, folder):
 
 
 @pytest.mark.parametrize(
-    ('file_format', 'mode'), [('PNG', 'L'), ('PNG', 'RGB'), *(('TIFF', mode) for mode in ('L', 'F', 'I'))]
+    ('file_format', 'mode'), [('PNG', 'L'), ('PNG', 'RGB'), ('TIFF', 'L'), ('TIFF', 'F'), ('TIFF', 'I')]
 )
 @pytest.mark.parametrize('highest', [4095, 4096, 2**16 - 1])
 def test_an_image_of_more_than_8_bits_keeps_its_contrast_or_is_rejected(highest, file_format, mode, folder):
     """Training and prediction read it with 8 bits, of which a picture of 12 bits would use the lowest four."""
-    pixels = (np.linspace(0, 1, 42).reshape(6, 7) * highest).astype(
-        {'F': np.float32, 'I': np.int32}.get(mode, np.uint16)
-    )
+    dtype = {'F': np.float32, 'I': np.int32}.get(mode, np.uint16)
+    pixels = (np.linspace(0, 1, 42).reshape(6, 7) * highest).astype(dtype)
     if mode in 'FI':
         Image.fromarray(pixels * 2).save('x', file_format)
     else:

@@ -16,30 +16,26 @@ from mmgcvit.registry import MODELS
 
 from ..models.contract.backbones import BACKBONES, GCVIT, LSA_ARCH
 
-ALL_ARGUMENTS = {
+ARGUMENTS = {
     'in_channels': 4,
     'pretrain_img_size': (64, 75),
     'drop_path_rate': 0.3,
     'out_indices': (1, 3),
     'frozen_stages': 1,
     'with_cp': True,
-    'window_size': ((4, 5), 3, (2, 7), 5),
 }
 BUILT = {
     **{name: build for name, (build, *_) in BACKBONES.items()},
-    'all arguments': lambda: GCViT({**GCVIT, 'layer_scale': 0.1}, **ALL_ARGUMENTS),
-    'all arguments of LSA': lambda: LSA(
-        {**LSA_ARCH, 'shifts': None}, **{**ALL_ARGUMENTS, 'window_size': (None, 4, 5, 6)}
-    ),
+    'all arguments': lambda: GCViT({**GCVIT, 'layer_scale': 0.1}, window_size=((4, 5), 3, (2, 7), 5), **ARGUMENTS),
+    'all arguments of LSA': lambda: LSA({**LSA_ARCH, 'shifts': None}, window_size=(None, 4, 5, 6), **ARGUMENTS),
 }
 
 
 @pytest.fixture
 def saved(tmp_path):
-    """Save a small GC ViT and return the folder and the backbone."""
-    backbone = GCViT(GCVIT, window_size=(3, 4, 6, 7))
-    backbone.save_pretrained(tmp_path / 'saved')
-    return tmp_path / 'saved', backbone
+    """Save a small GC ViT and return the folder."""
+    GCViT(GCVIT, window_size=(3, 4, 6, 7)).save_pretrained(tmp_path / 'saved')
+    return tmp_path / 'saved'
 
 
 def maps_of(backbone):
@@ -103,24 +99,22 @@ def test_copies_keep_their_arguments_callers_cannot_change_them_and_files_have_d
 
 
 def test_arguments_of_from_pretrained_override_the_folders(saved):
-    place, _ = saved
-    loaded = GCViT.from_pretrained(place, out_indices=(1, 3), window_size=7)
+    loaded = GCViT.from_pretrained(saved, out_indices=(1, 3), window_size=7)
     assert [found.shape[1] for found in maps_of(loaded)] == [32, 128]
     assert loaded.get_constructor_arguments()['window_size'] == 7
     with pytest.raises(CheckpointError, match=r'has weights of GCViT .*, but the model is GCViT'):
-        GCViT.from_pretrained(place, arch={**GCVIT, 'embed_dims': 8})
+        GCViT.from_pretrained(saved, arch={**GCVIT, 'embed_dims': 8})
 
 
 def test_saving_replaces_a_folder_only_with_overwrite(saved):
-    place, built = saved
-    other = LSA(LSA_ARCH)
+    built, other = GCViT.from_pretrained(saved), LSA(LSA_ARCH)
     with pytest.raises(FileExistsError, match=r'already has config\.json and model\.safetensors.*overwrite=True'):
-        other.save_pretrained(place)
-    check_equal(GCViT.from_pretrained(place), built)
-    other.save_pretrained(place, overwrite=True)
-    check_equal(LSA.from_pretrained(place), other)
+        other.save_pretrained(saved)
+    check_equal(GCViT.from_pretrained(saved), built)
+    other.save_pretrained(saved, overwrite=True)
+    check_equal(LSA.from_pretrained(saved), other)
     with pytest.raises(FileExistsError, match=r'config\.json is a file\. Choose a folder'):
-        other.save_pretrained(place / 'config.json', overwrite=True)
+        other.save_pretrained(saved / 'config.json', overwrite=True)
 
 
 @pytest.mark.parametrize(
@@ -135,57 +129,36 @@ def test_saving_replaces_a_folder_only_with_overwrite(saved):
         ({'arguments': {'part': [{'type': 'Conv2d'}]}}, CheckpointError, "names the type 'Conv2d', which is not"),
         ({'arguments': {'colour': 1}}, TypeError, "unexpected keyword argument 'colour'"),
         ({'arguments': {'init_cfg': {'checkpoint': 'x'}}}, TypeError, 'init_cfg'),
-        ({'arguments': {'arch': GCVIT, 'frozen_stages': 9}}, ValueError, 'frozen_stages is 9'),
-        (
-            {'arguments': {'arch': 'xxtiny'}},
-            CheckpointError,
-            r"has weights of GCViT .*, but the model is GCViT 'xxtiny'",
-        ),
     ],
 )
 def test_an_invalid_config_is_rejected_in_one_sentence(changes, error, message, saved):
-    place, _ = saved
-    content = json.loads((place / 'config.json').read_text())
-    (place / 'config.json').write_text(json.dumps(content | changes))
+    content = json.loads((saved / 'config.json').read_text())
+    (saved / 'config.json').write_text(json.dumps(content | changes))
     with pytest.raises(error, match=message) as refusal:
-        GCViT.from_pretrained(place)
+        GCViT.from_pretrained(saved)
     assert '\n' not in str(refusal.value)
 
 
 def test_missing_and_invalid_files_of_a_folder_are_named(saved):
-    place, _ = saved
-    (place / 'model.safetensors').unlink()
+    (saved / 'model.safetensors').unlink()
     with pytest.raises(CheckpointError, match=r'there is no checkpoint .*model\.safetensors'):
-        GCViT.from_pretrained(place)
-    (place / 'config.json').write_text('{')
+        GCViT.from_pretrained(saved)
+    (saved / 'config.json').write_text('{')
     with pytest.raises(CheckpointError, match=r'config\.json is not a config of mmgcvit: Expecting'):
-        GCViT.from_pretrained(place)
-    (place / 'config.json').unlink()
+        GCViT.from_pretrained(saved)
+    (saved / 'config.json').unlink()
     with pytest.raises(CheckpointError, match=r'saved has no config\.json\. Choose a folder'):
-        GCViT.from_pretrained(place)
+        GCViT.from_pretrained(saved)
 
 
-def unregistered():
+def test_backbones_that_could_not_be_loaded_again_are_not_saved(tmp_path):
     class Unregistered(GCViT):
         pass
 
-    return Unregistered(GCVIT)
-
-
-def broken():
+    with pytest.raises(ValueError, match=r'Unregistered is not registered.*register_module'):
+        Unregistered(GCVIT).save_pretrained(tmp_path)
     backbone = GCViT(GCVIT)
     backbone.norm0.weight.data[0] = float('nan')
-    return backbone
-
-
-@pytest.mark.parametrize(
-    ('build', 'error', 'message'),
-    [
-        (unregistered, ValueError, r'Unregistered is not registered.*register_module'),
-        (broken, CheckpointError, r'with NaN or infinity \(norm0\.weight\)'),
-    ],
-)
-def test_backbones_that_could_not_be_loaded_again_are_not_saved(build, error, message, tmp_path):
-    with pytest.raises(error, match=message):
-        build().save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match=r'with NaN or infinity \(norm0\.weight\)'):
+        backbone.save_pretrained(tmp_path)
     assert not list(tmp_path.iterdir())

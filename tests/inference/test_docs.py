@@ -2,12 +2,13 @@
 
 import re
 import shlex
+import shutil
 
 import cv2
 import pytest
 
 from ..conftest import ROOT
-from .conftest import copy_work_dirs, picture_of
+from .conftest import TASKS, picture_of
 from .test_inputs import write_video
 
 SECTION = re.compile(r'## Train on your own pictures\n(.*?)\n## ', re.DOTALL)
@@ -28,7 +29,11 @@ PROGRAMS = re.findall(r'^```python\n(.*?)^```$', TEXT, re.DOTALL | re.MULTILINE)
 def place(tmp_path, work_dirs, monkeypatch):
     """Create a folder with all files that the pages name, and change to it."""
     monkeypatch.chdir(tmp_path)
-    copy_work_dirs(work_dirs, tmp_path, WORK_DIRS)
+    for name, (task, checkpoint) in WORK_DIRS.items():
+        folder = tmp_path / 'work_dirs' / name
+        folder.mkdir(parents=True)
+        shutil.copy(work_dirs[task] / f'{TASKS[task]}.py', folder / f'{name}.py')
+        shutil.copy(work_dirs[task] / 'epoch_1.pth', folder / checkpoint)
     (tmp_path / 'photos' / 'below').mkdir(parents=True)
     for number, name in enumerate(('photo.jpg', 'new_photo.jpg', 'photos/a.jpg', 'photos/below/a.jpg')):
         cv2.imwrite(str(tmp_path / name), picture_of(90, 120, number))

@@ -9,7 +9,7 @@ from PIL import Image
 from mmgcvit.datasets.checks.images import DecodingSettings
 from mmgcvit.inference import UserError
 from mmgcvit.inference.images import convert_to_array
-from mmgcvit.inference.inputs import find_inputs, get_frame_rate, read_frames
+from mmgcvit.inference.inputs import find_inputs
 
 from ..datasets.checks.made import write_bomb
 from .conftest import picture_of
@@ -57,37 +57,18 @@ def test_arrays_may_be_bgra_greyscale_or_not_contiguous():
     assert convert_to_array(picture[..., ::-1], DECODING).flags['C_CONTIGUOUS']
 
 
-@pytest.mark.parametrize(
-    ('image', 'words'),
-    [
+def test_invalid_images_are_rejected(tmp_path):
+    write_bomb(tmp_path / 'bomb.png')
+    for image, words in (
         (np.zeros((20, 30, 2), np.uint8), r'has the shape \(20, 30, 2\)'),
         (np.zeros((20, 30, 3), np.float32), r'the dtype float32\. Expected'),
         (None, 'not NoneType'),
-    ],
-)
-def test_invalid_shapes_dtypes_and_types_of_images_are_rejected(image, words):
-    with pytest.raises(UserError, match=words):
-        convert_to_array(image, DECODING)
-
-
-def test_unreadable_image_files_are_named_in_one_sentence(tmp_path):
-    def cut(path):
-        cv2.imwrite(str(path), picture_of(200, 200))
-        path.write_bytes(path.read_bytes()[:-1000])
-
-    for name, make, words in [
-        ('missing.jpg', lambda path: None, 'No such file'),
-        ('empty.jpg', lambda path: path.touch(), 'not an image'),
-        ('folder.jpg', lambda path: path.mkdir(), 'Is a directory'),
-        ('words.jpg', lambda path: path.write_text('words'), 'not an image'),
-        ('cut.jpg', cut, 'truncated'),
-        ('cut.png', cut, ''),
-        ('bomb.png', write_bomb, 'exceeds limit'),
-    ]:
-        make(tmp_path / name)
-        with pytest.raises(UserError, match=f'{name} cannot be read: .*{words}') as raised:
-            convert_to_array(tmp_path / name, DECODING)
-        assert '\n' not in str(raised.value)
+        (tmp_path / 'missing.jpg', 'missing.jpg cannot be read: No such file'),
+        (tmp_path, f'{tmp_path} cannot be read: Is a directory'),
+        (tmp_path / 'bomb.png', 'bomb.png cannot be read: .*exceeds limit'),
+    ):
+        with pytest.raises(UserError, match=words):
+            convert_to_array(image, DECODING)
 
 
 def test_inputs_are_found_by_folder_glob_pattern_and_file(tmp_path, monkeypatch):
@@ -110,18 +91,8 @@ def test_inputs_are_found_by_folder_glob_pattern_and_file(tmp_path, monkeypatch)
 
 
 def write_video(path, frames=5, rate=10.0, codec='MJPG'):
-    """Write a video whose frames have different colours, and return its path."""
+    """Write a video whose frames have different colours."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, SIZE[::-1])
     for number in range(frames):
         writer.write(picture_of(*SIZE, seed=number))
     writer.release()
-    return str(path)
-
-
-def test_the_frames_and_the_frame_rate_of_a_video_are_read(tmp_path):
-    video = write_video(tmp_path / 'a.avi')
-    assert get_frame_rate(video) == 10.0
-    assert len(list(read_frames(video))) == 5
-    (tmp_path / 'words.avi').write_text('words')
-    with pytest.raises(UserError, match=r'words\.avi cannot be opened as a video'):
-        get_frame_rate(str(tmp_path / 'words.avi'))
