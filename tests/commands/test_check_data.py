@@ -41,12 +41,6 @@ def test_problems_are_shown_with_their_effect_and_an_exit_code(check, tmp_path):
     assert check('--images', 0)[0] == 0
 
 
-def test_invalid_options_are_rejected(check):
-    assert check('--images', -1) == (1, 'check-data: --images -1: expected at least 0')
-    assert 'expected a name that ends in .jpg or .jpeg or .png' in check('--contact-sheet', 'sheet.pdf')[1]
-    assert "the folder 'nowhere' does not exist. Create it" in check('--contact-sheet', 'nowhere/sheet.png')[1]
-
-
 def test_a_folder_is_checked_as_train_reads_it_and_findings_name_images(call, tmp_path):
     photos.write_coco(tmp_path / 'photos', [photos.make_photo(number) for number in range(12)])
     file = tmp_path / 'photos' / 'annotations.json'

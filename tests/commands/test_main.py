@@ -16,15 +16,6 @@ from mmgcvit.errors import UserError
 from ..conftest import ROOT
 
 
-@pytest.fixture
-def call(monkeypatch):
-    def call(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['mmgcvit', *arguments])
-        main.main()
-
-    return call
-
-
 def test_package_installs_the_console_command():
     (command,) = entry_points(group='console_scripts', name='mmgcvit')
     assert command.load() is main.main
@@ -36,14 +27,6 @@ def test_every_file_with_options_is_a_command():
     }
     assert {module for module, _ in COMMANDS.values()} == files
     assert all(callable(import_module(f'mmgcvit.commands.{name}').main) for name in files)
-
-
-def test_commands_are_listed_without_a_command_and_for_an_unknown_one(call, capsys):
-    call()
-    listed = capsys.readouterr().out
-    assert all(f'mmgcvit {name} ' in listed for name in COMMANDS)
-    with pytest.raises(SystemExit, match=r"no command 'trian'(.|\n)*mmgcvit train"):
-        call('trian')
 
 
 @pytest.fixture
@@ -72,14 +55,14 @@ def command(monkeypatch):
     return make
 
 
-def test_command_gets_its_arguments_and_its_exit_code_is_returned(command, call):
+def test_command_gets_its_arguments_and_its_exit_code_is_returned(command):
     called = command(None)
-    call('made', 'a', '--b')
+    run_command('made', ['a', '--b'])
     assert called == [['mmgcvit made', 'a', '--b']]
     for code in (0, 1, 75):
         command(code)
         with pytest.raises(SystemExit) as ended:
-            call('made')
+            run_command('made', [])
         assert ended.value.code == code
 
 

@@ -37,10 +37,19 @@ DEMO = 'configs/demo/mask_rcnn_gcvit_digits.py'
 MISTAKES = {
     ('trian', CONFIG): 'did you mean train?',
     ('train', CONFIG, '--ampp'): 'unrecognized arguments: --ampp',
-    ('train', CONFIG, '--device', 'gpu'): "'gpu': expected auto, cpu, cuda or cuda:N",
+    ('train', CONFIG, '--launcher', 'torch'): 'invalid choice',
+    **{
+        ('train', CONFIG, f'--device={device}'): f'{device!r}: expected auto, cpu, cuda or cuda:N'
+        for device in ('gpu', 'cuda:x', 'cpu:1', '')
+    },
+    **{
+        ('train', NO_CONFIG, *valid.split()): 'did you mean configs/mask_rcnn_gcvit_t.py?'
+        for valid in ('--device auto', '--device cpu', '--device cuda:1', '--local_rank=3', '--local-rank=3')
+    },
     ('train', CONFIG, '--cfg-options', 'a'): 'expected KEY=VALUE',
     ('train', '--data', 'nowhere'): 'there is no folder nowhere',
     ('test', CONFIG, 'missing.pth'): 'there is no checkpoint missing.pth',
+    ('test', DEMO, 'missing.pth', '--out', 'scores.json'): '--out scores.json: expected a name',
     ('test', NO_CONFIG, 'missing.pth'): 'there is no config or work dir',
     ('predict', DEMO, 'missing.jpg'): 'there is no file or folder missing.jpg',
     ('predict', DEMO, 'missing.pth', 'a.jpg'): 'there is no checkpoint missing.pth',
@@ -49,6 +58,10 @@ MISTAKES = {
     ('mistakes', 'nowhere'): 'there is no config or work dir nowhere',
     ('export', 'nowhere', 'out.onnx'): 'there is no config or work dir nowhere',
     ('export', DEMO, 'out.pdf'): 'expected a name that ends in .onnx',
+    ('check-data', CONFIG, '--images', '-1'): 'check-data: --images -1: expected at least 0',
+    ('check-data', CONFIG, '--contact-sheet', 'sheet.pdf'): 'expected a name that ends in .jpg or .jpeg or .png',
+    ('check-data', CONFIG, '--contact-sheet', 'nowhere/a.png'): "the folder 'nowhere' does not exist. Create it",
+    ('publish', DEMO): 'is not a work dir, so an output file is needed',
     ('publish', DEMO, 'out.pth'): 'expected a name that ends in .safetensors',
     ('publish', DEMO, 'missing.pth', 'out.safetensors'): 'there is no checkpoint missing.pth',
     ('visualize', 'gradcam', DEMO, 'missing.jpg'): 'missing.jpg does not exist',
@@ -56,6 +69,7 @@ MISTAKES = {
     ('web', DEMO, '--port', '-1'): '--port -1: expected a number',
     ('convert', 'missing.pth', 'out.pth'): 'there is no checkpoint missing.pth',
     ('benchmark', 'gcvit:tiny', '--sizes', '0'): 'expected SIDE or HEIGHTxWIDTH',
+    ('benchmark', 'gcvit:tiny', '--batch', '4', '0'): '0: expected at least 1',
     ('digits', 'nowhere', '--size', '1'): '--size 1: expected at least 128',
     **{(name, NO_CONFIG): 'did you mean configs/mask_rcnn_gcvit_t.py?' for name in ('train', 'check-data', 'dry-run')},
     ('flops', NO_CONFIG, '--shape', '64', '64'): 'there is no config',

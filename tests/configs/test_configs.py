@@ -10,6 +10,7 @@ from mmengine.optim import build_optim_wrapper
 from mmgcvit.experiments.complexity import count_by_part, count_macs, count_parameters
 
 from ..conftest import ROOT
+from ..docs.pages import find_tables
 from ..tools.commands import call
 from .models import ENTRIES, build_on_meta, find_wrong_groups, get_model, read, read_docstring
 
@@ -20,12 +21,6 @@ EVERY = sorted(str(path.relative_to(ROOT / 'configs').with_suffix('')) for path 
 CONFIGS = [name for name in EVERY if not name.startswith(('ablations/', 'baselines/'))]
 EXPERIMENTS = [name for name in EVERY if not name.startswith(('demo/', 'custom'))]
 README = (ROOT / 'configs' / 'README.md').read_text()
-# Millions of parameters of T, S and B with window size 24.
-PARAMETERS = {
-    'mask_rcnn_gcvit': [48.29, 71.25, 110.56],
-    'cascade_gcvit': [86.13, 109.08, 148.40],
-    'upernet_gcvit': [58.45, 83.40, 124.70],
-}
 DINO = [name for name in ENTRIES if name.startswith('dino')]
 MASK2FORMER = [name for name in ENTRIES if 'mask2former' in name]
 
@@ -76,13 +71,15 @@ def test_models_build_and_match_the_metafiles(scope):
     assert {name: found for name, found in wrong.items() if found} == {}
 
 
-def test_parameters_with_windows_of_24():
-    counted = {head: [] for head in PARAMETERS}
-    for head, size in product(PARAMETERS, 'tsb'):
-        cfg = read(f'{head}_{size}')
-        cfg.model.backbone.window_size = 24
-        counted[head].append(round(count_parameters(build_on_meta(cfg)) / 1e6, 2))
-    assert counted == PARAMETERS
+@pytest.mark.slow
+def test_the_docs_count_parameters_and_multiply_adds_by_window_size():
+    (table,) = [table for table in find_tables('docs/ablations.md') if table[0][0] == '`window_size`']
+    for (window, *cells), (column, name) in product(table[1:], enumerate(('mask_rcnn_gcvit_t', 'upernet_gcvit_t'))):
+        cfg = read(name)
+        cfg.model.backbone.window_size = int(window)
+        model, size = build_on_meta(cfg).eval(), ENTRIES[name]['Metadata']['FLOPs Input Size'].split('x')
+        macs = sum(part.macs for part in count_by_part(model, tuple(map(int, size))))
+        assert cells[column].split(':')[0] == f'{count_parameters(model) / 1e6:.2f}, {macs / 1e9:.1f}'
 
 
 @pytest.mark.long
@@ -123,6 +120,7 @@ def test_every_config_resumes_exactly_and_loads_checkpoints_safely():
         assert 'by_epoch' not in cfg.train_cfg, name
         assert 'safe_load' in cfg.default_hooks, name
         assert cfg.default_hooks.tf32 == {'type': 'mmgcvit.TF32Hook', 'enabled': True}, name
+        assert cfg.default_hooks.visualization.type == 'mmgcvit.ValVisualizationHook', name
         # The README says how to run experiments; demos and templates say it themselves.
         assert ('Run:' in read_docstring(name)) == (name not in EXPERIMENTS), name
     assert 'None of these trainings has been run in full' in README

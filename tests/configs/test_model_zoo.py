@@ -21,6 +21,18 @@ PUBLISHED = {
     'upernet_gcvit_s': 1163,
     'upernet_gcvit_b': 1348,
 }
+PUBLISHED_CLASSIFIERS = {
+    'gcvit_xxt_in1k': 2.120,
+    'gcvit_xt_in1k': 2.912,
+    'gcvit_t_in1k': 4.760,
+    'gcvit_t2_in1k': 6.177,
+    'gcvit_s_in1k': 8.529,
+    'gcvit_s2_in1k': 11.537,
+    'gcvit_b_in1k': 14.815,
+    'gcvit_l_in1k': 32.553,
+    'gcvit_l_384_in1k': 103.9,
+    'gcvit_l_512_in1k': 202.1,
+}
 
 
 def test_mim_reads_the_index_and_configs_and_entries_match():
@@ -54,9 +66,10 @@ def test_weights_are_named_after_their_source_release():
             assert older['Top 1 Accuracy'] < entry['Results'][0]['Metrics']['Top 1 Accuracy']
 
 
-def test_counted_multiply_adds_equal_published_ones_within_one_percent():
-    counted = {name: ENTRIES[name]['Metadata']['FLOPs'] / 1e9 for name in PUBLISHED}
-    assert counted == pytest.approx(PUBLISHED, rel=0.01)
+@pytest.mark.parametrize(('published', 'tolerance'), [(PUBLISHED, 0.01), (PUBLISHED_CLASSIFIERS, 0.005)])
+def test_counted_multiply_adds_are_near_the_published(published, tolerance):
+    counted = {name: ENTRIES[name]['Metadata']['FLOPs'] / 1e9 for name in published}
+    assert counted == pytest.approx(published, rel=tolerance)
 
 
 def test_the_model_zoo_page_and_its_figure_match_the_metafiles():

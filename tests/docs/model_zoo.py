@@ -19,31 +19,6 @@ from ..conftest import ROOT
 OTHER_NETWORKS = yaml.safe_load((ROOT / 'configs' / 'metafiles' / 'other_networks.yml').read_text())
 PAGE = ROOT / 'docs' / 'model_zoo.md'
 PICTURE = ROOT / 'docs' / 'images' / 'zoo.png'
-HEAD = """# Model zoo
-
-Made by `python -m tests.docs.model_zoo` from `configs/metafiles/`, which `mim` reads too; tests count parameters and
-multiply-adds again and compare. Multiply-adds (what MM projects call FLOPs) are for one image of the size beside
-them, height x width; detectors of two stages with 1000 boxes and 100 masks, UPerNet without its auxiliary head; LSA's
-shift attention as it is computed here ([lsa.md](lsa.md)). Scores are the papers', single scale; those of GC ViT on
-ImageNet are of its second release, of 21 May 2023, which [checkpoints.md](checkpoints.md) names. **None of these
-trainings has been run in full by this project**; which of them have been put through `mmgcvit dry-run`, see
-[dry_run.md](dry_run.md). Where a paper has no figure, the cell is empty. Hours of training, and the
-GPUs beside them, are the paper's too. Which config is for what: [configs/README.md](../configs/README.md).
-"""
-BESIDE_OTHERS = """## Beside other networks
-
-The thick lines are the models of the tables above, with their parameters and multiply-adds as counted here. All scores
-are published ones, and so are the costs of the other networks; **nothing in this picture has been measured here** but
-what GC ViT costs. `configs/metafiles/other_networks.yml` has the points of the other networks with their sources.
-
-![Scores over parameters and over multiply-adds, for ImageNet-1K, for Cascade Mask R-CNN and for Mask R-CNN on COCO:
-GC ViT and other networks](images/zoo.png)
-
-Swin's classifiers are the weights in its repository; in papers they have 81.3 (T) and 83.0 (S).
-"""
-HIGHEST = """The highest published figures of like size in the same recipes, as known in November 2026: box AP and mask
-AP, or box AP, or mIoU. None has been measured here.
-"""
 # Charts of the figure: the collection of our models, their metric and image size, and the task in other_networks.yml.
 CHARTS = [
     ('GC ViT, ImageNet-1K', 'Top 1 Accuracy', '224x224', 'Image Classification'),
@@ -55,9 +30,12 @@ KEY = 'Points'
 
 
 def render():
-    """Render the whole page."""
+    """Render the tables of the page anew; the text before the first and around the last one is kept."""
+    text = PAGE.read_text()
+    head = text[: text.index('\n## ')]
+    beside_others = text[text.index('## Beside other networks') : text.index('\n| recipe |')]
     sections = [section for content in CONTENTS for section in render_metafile(content)]
-    return '\n'.join([HEAD, *sections, BESIDE_OTHERS, HIGHEST, highest_table()])
+    return '\n'.join([head, *sections, beside_others, highest_table()])
 
 
 def render_metafile(content):

@@ -1,39 +1,12 @@
-"""Ablation tables are read, applied to other configs, and reported with mean, deviation and published scores."""
+"""Rows of ablation tables are applied to other configs, and their scores are read."""
 
 import json
-from pathlib import Path
 
 import pytest
-import yaml
 from mmengine.config import Config
 
 from mmgcvit.errors import UserError
-from mmgcvit.experiments.ablations import (
-    Row,
-    Table,
-    format_report,
-    read_changes,
-    read_scores,
-    read_tables,
-    write_configs,
-)
-
-
-def test_table_has_its_rows_in_order_and_paths_in_the_config_folder(tmp_path):
-    rows = {
-        'a': {'name': 'A other', 'config': 'ablations/a.py', 'published': [40, 36.5]},
-        'b': {'name': 'nothing', 'at_digits': {'model': {'depth': 1}}},
-    }
-    entries = {'title': 'One', 'metrics': ['box AP'], 'baseline': 'whole.py', 'digits': 'small.py', 'rows': rows}
-    path = tmp_path / 'ablations' / 'tables.yml'
-    path.parent.mkdir()
-    path.write_text(yaml.safe_dump({'one': entries}, sort_keys=False))
-    table = read_tables(path)['one']
-    assert (table.baseline, table.digits) == (tmp_path / 'whole.py', tmp_path / 'small.py')
-    assert list(table.rows) == [
-        Row('a', 'A other', tmp_path / 'ablations' / 'a.py', [40, 36.5]),
-        Row('b', 'nothing', tmp_path / 'whole.py', at_digits={'model': {'depth': 1}}),
-    ]
+from mmgcvit.experiments.ablations import Row, Table, read_changes, read_scores, write_configs
 
 
 def written(path, **settings):
@@ -82,14 +55,3 @@ def test_scores_are_of_the_last_validation_in_the_units_of_papers(tmp_path):
     assert read_scores(tmp_path, ['box AP']) == pytest.approx({'box AP': 44})
     with pytest.raises(UserError, match='no log with mIoU'):
         read_scores(tmp_path, ['mIoU'])
-
-
-def test_report_has_mean_and_sample_standard_deviation_beside_published_scores():
-    """The sample standard deviation of 2, 4 and 6 is 2; divided by n instead of n - 1 it would be 1.63."""
-    rows = [Row('a', 'row a', Path('a.py'), [44.0]), Row('b', 'row b', Path('b.py'))]
-    table = Table('made', 'A table', ['top-1'], Path('whole.py'), rows)
-    report = format_report(table, {'a': [{'top-1': value} for value in (2, 4, 6)], 'b': []}, 'A note.')
-    assert '| row | seeds | top-1 | top-1, published |\n' in report
-    assert '| row a | 3 | 4.00 ± 2.00 | 44 |\n| row b | 0 |  |  |\n' in report
-    assert '| row a | 1 | 4.00 | 44 |' in format_report(table, {'a': [{'top-1': 4}], 'b': []}, '')
-    assert report.endswith('\n\nA note.\n')

@@ -58,7 +58,13 @@ def install(tmp_path, monkeypatch):
 
     state.call = call
     replaced = {'DISTRIBUTIONS': own, 'Pip': RecordingPip, 'get_version': get_version, 'compile_mmcv': compile_recorded}
-    for name in ('check_machine', 'check_imports', 'compile_bytecode', 'ensure_opencv_imports'):
+    for name in (
+        'check_machine',
+        'check_imports',
+        'compile_bytecode',
+        'ensure_opencv_imports',
+        'find_missing_compiler',
+    ):
         replaced[name] = lambda *_: None
     replaced['has_matching_nvcc'] = lambda python: state.matching_nvcc
     replaced['create_venv'] = lambda venv: venv.mkdir(exist_ok=True) or venv / 'bin' / 'python'
@@ -95,13 +101,6 @@ def test_installation_is_repeated_only_after_changed_pins_or_an_interruption(ins
     assert steps(install) == STEPS * 4
 
 
-@pytest.fixture
-def compiler(monkeypatch):
-    """Simulate a machine with a C++ compiler."""
-    monkeypatch.setattr(installer, 'find_missing_compiler', lambda: None)
-
-
-@pytest.mark.usefixtures('compiler')
 @pytest.mark.parametrize(
     ('options', 'matching_nvcc', 'compiled'),
     [

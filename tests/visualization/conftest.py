@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmgcvit.checkpoints import save_checkpoint
-from mmgcvit.inference import load
+from mmgcvit.inference import Detections, load
 
 from ..inference.conftest import (  # noqa: F401  (fixtures)
     TASKS,
@@ -23,19 +23,9 @@ from ..inference.conftest import (  # noqa: F401  (fixtures)
     task,
     work_dir,
 )
+from ..models.contract.backbones import GCVIT, LSA_ARCH
 
-SMALL = {'embed_dims': 16, 'depths': (2, 2, 2, 2), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
-SHIFTS = ((0, 0), (0, 2), (0, -2), (2, 0), (-2, 0))
-LSA = {
-    'embed_dims': (16, 32, 64, 128),
-    'depths': (2, 2, 2, 2),
-    'num_heads': (1, 2, 4, 8),
-    'kernel_size': 4,
-    'stride': 4,
-    'padding': 0,
-    'shifts': SHIFTS,
-    'img_size': 64,
-}
+LSA = {**LSA_ARCH, 'embed_dims': (16, 32, 64, 128), 'depths': (2, 2, 2, 2), 'num_heads': (1, 2, 4, 8)}
 # Images of each class in the classification data.
 PER_CLASS = 2
 
@@ -67,7 +57,7 @@ def classifier_of(folder, pipeline=None, **backbone):
     ``pipeline`` holds the transforms between loading and packing, by default a resize to 64 x 64.
     """
     cfg = config_of('classification')
-    cfg.model.backbone = {'type': 'mmgcvit.GCViT', 'arch': SMALL, 'out_indices': (3,), **backbone}
+    cfg.model.backbone = {'type': 'mmgcvit.GCViT', 'arch': GCVIT, 'out_indices': (3,), **backbone}
     cfg.model.head.in_channels = 128
     steps = [{'type': 'Resize', 'scale': (64, 64)}] if pipeline is None else pipeline
     cfg.test_dataloader.dataset.pipeline = [{'type': 'LoadImageFromFile'}, *steps, {'type': 'PackInputs'}]
@@ -105,6 +95,14 @@ def assert_leaves_no_trace(loaded, image, function):
     after = loaded(image)
     for name, value in vars(before).items():
         np.testing.assert_array_equal(value, getattr(after, name))
+
+
+def make_detections(objects, classes):
+    """Make detections from objects (box, label, score), by descending score."""
+    objects = sorted(objects, key=lambda entry: -entry[2])
+    boxes, labels, scores = zip(*objects, strict=True) if objects else ((), (), ())
+    boxes, labels = np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64)
+    return Detections(boxes, np.array(scores, np.float32), labels, [classes[label] for label in labels])
 
 
 def iteration(i, loss=1.0, epoch=1, **values):

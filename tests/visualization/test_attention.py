@@ -39,9 +39,11 @@ def test_the_crop_that_the_network_sees_is_located_in_images_that_are_not_square
         view.to_inputs((3, 60))
 
 
-def test_attention_returns_a_local_and_a_global_block_for_every_task(model, picture):
+def test_a_local_and_a_global_block_are_drawn_in_two_panels_each_for_every_task(model, picture):
     found = compute_attention(model, picture)
     assert [block.kind for block in found.blocks] == ['local', 'global']
+    titles = [axes.get_title() for axes in draw_attention(found).axes]
+    assert [sum(f', {block.kind}' in title for title in titles) for block in found.blocks] == [2, 2]
     assert all(np.isfinite(block.received).all() for block in found.blocks)
     assert found.view.box == pytest.approx((0, 0, 120, 90))
     np.testing.assert_array_equal(found.view.image, picture[..., ::-1])
@@ -95,16 +97,6 @@ def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
     assert found.box == pytest.approx((0, 0, 120 * 72 / 70, 90 * 72 / 70))
 
 
-def test_the_figure_has_two_panels_for_each_block(gcvit, picture):
-    figure = draw_attention(compute_attention(gcvit, picture, stage=1, head=1))
-    assert figure.get_suptitle() == 'GCViT, stage 1, head 1'
-    titles = [axes.get_title() for axes in figure.axes]
-    assert [sum(title.startswith(start) for title in titles) for start in ('block 0, local', 'block 1, global')] == [
-        2,
-        2,
-    ]
-
-
 @pytest.mark.parametrize(
     ('network', 'asked', 'message'),
     [
@@ -112,15 +104,10 @@ def test_the_figure_has_two_panels_for_each_block(gcvit, picture):
         ('gcvit', {'stage': -1}, 'there is no stage -1'),
         ('gcvit', {'stage': 1, 'block': 2}, 'there is no block 2 in stage 1. Expected 0 to 1'),
         ('gcvit', {'stage': 1, 'head': 2}, 'there is no head 2 in stage 1. Expected 0 to 1'),
-        (
-            'gcvit',
-            {'at': (500, 3)},
-            'position 500,3 is outside of the area that the network gets. Choose x from 0 to 120 and y from 0 to 90',
-        ),
         ('lsa', {'stage': 0, 'block': 0}, 'block 0 of stage 0 has ShiftAttention, .* visualize shifts'),
     ],
 )
-def test_invalid_stages_blocks_heads_and_positions_are_rejected(request, picture, network, asked, message):
+def test_invalid_stages_blocks_and_heads_are_rejected(request, picture, network, asked, message):
     with pytest.raises(UserError, match=message):
         compute_attention(request.getfixturevalue(network), picture, **asked)
 

@@ -6,27 +6,26 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmgcvit.inference import Detections
 from mmgcvit.visualization.detection_curves import compute_detection_curves, draw_detection_curves, make_curve
+
+from .conftest import make_detections
 
 CLASSES = ['cat', 'dog']
 OBJECTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(1, 99)), max_size=6)
 
 
-def make_detections(objects):
-    """Make detections from positions on a grid, labels and scores in percent, by descending score."""
-    objects = sorted(objects, key=lambda entry: -entry[2])
-    boxes = np.array([(20 * place, 0, 20 * place + 16, 16) for place, _, _ in objects], np.float32).reshape(-1, 4)
-    labels = np.array([label for _, label, _ in objects], np.int64)
-    scores = np.array([score / 100 for _, _, score in objects], np.float32)
-    return Detections(boxes, scores, labels, [CLASSES[label] for label in labels])
+def place(objects):
+    """Make detections from positions on a grid, labels and scores in percent."""
+    boxes = [(20 * position, 0, 20 * position + 16, 16) for position, _, _ in objects]
+    found = [(box, label, score / 100) for box, (_, label, score) in zip(boxes, objects, strict=True)]
+    return make_detections(found, CLASSES)
 
 
 @given(st.lists(st.tuples(OBJECTS, OBJECTS), min_size=1, max_size=4))
 def test_ap_is_that_of_mmdets_metric(images):
     from mmdet.evaluation import CocoMetric
 
-    ground_truths, predictions = ([make_detections(objects) for objects in side] for side in zip(*images, strict=True))
+    ground_truths, predictions = ([place(objects) for objects in side] for side in zip(*images, strict=True))
     curves = compute_detection_curves(ground_truths, predictions, len(CLASSES))
     if not any(map(len, ground_truths)) or not any(map(len, predictions)):
         assert not np.nan_to_num(curves.ap).any()
@@ -53,8 +52,8 @@ def test_ap_is_that_of_mmdets_metric(images):
 
 
 def test_the_best_threshold_has_the_highest_f1():
-    objects = make_detections([(0, 0, 100), (1, 0, 100), (2, 1, 100)])
-    detections = make_detections([(0, 0, 90), (2, 1, 80), (3, 1, 40), (1, 0, 30), (3, 0, 20)])
+    objects = place([(0, 0, 100), (1, 0, 100), (2, 1, 100)])
+    detections = place([(0, 0, 90), (2, 1, 80), (3, 1, 40), (1, 0, 30), (3, 0, 20)])
     curves = compute_detection_curves([objects], [detections], len(CLASSES))
     assert curves.overall.recall.tolist() == pytest.approx([1 / 3, 2 / 3, 2 / 3, 1, 1])
     assert curves.overall.precision.tolist() == pytest.approx([1, 1, 2 / 3, 3 / 4, 3 / 5])
@@ -64,7 +63,7 @@ def test_the_best_threshold_has_the_highest_f1():
 
 
 def test_a_dataset_without_objects_or_detections_has_empty_curves():
-    curves = compute_detection_curves([make_detections([])], [make_detections([])], len(CLASSES))
+    curves = compute_detection_curves([place([])], [place([])], len(CLASSES))
     assert (curves.overall.best_threshold, np.isnan(curves.ap).tolist()) == (0.0, [True, True])
     draw_detection_curves(curves, CLASSES, 0.3)
 

@@ -19,7 +19,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from mmgcvit.config import read_config
 from mmgcvit.engine.test import check_class_names
 from mmgcvit.errors import UserError
-from mmgcvit.inference import Detections, Segmentation
+from mmgcvit.inference import Segmentation
 from mmgcvit.visualization.ground_truth import build_dataset, load_sample
 from mmgcvit.visualization.mistakes import (
     Mistakes,
@@ -30,20 +30,11 @@ from mmgcvit.visualization.mistakes import (
     summarise_confusion_matrix,
 )
 
-from .conftest import PER_CLASS, TASKS
+from .conftest import PER_CLASS, TASKS, make_detections
 
 CLASSES = ['cat', 'dog', 'cow']
 LABELS = st.integers(0, len(CLASSES) - 1)
 MAPS = st.lists(st.lists(st.tuples(st.sampled_from([0, 1, 2, 255]), LABELS), min_size=4, max_size=4), min_size=1)
-
-
-def make_detections(objects):
-    """Make detections from (left, top, width, height) and a label each, by descending score."""
-    boxes = np.array([box for box, _ in objects], np.float32).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    labels = np.array([label for _, label in objects], np.int64)
-    scores = np.linspace(1, 0.5, len(objects), dtype=np.float32)
-    return Detections(boxes, scores, labels, [CLASSES[label] for label in labels])
 
 
 def make_segmentation(label_map):
@@ -58,14 +49,15 @@ BOX = (0, 0, 4, 4)
     ('objects', 'predicted', 'expected', 'texts'),
     [
         ([], [], 1.0, ['0 of 0 right']),
-        ([(BOX, 0)], [(BOX, 0)], 1.0, ['1 of 1 right']),
-        ([(BOX, 0)], [], 0.0, ['0 of 1 right', '1 × cat → background']),
-        ([(BOX, 0)], [(BOX, 1)], 0.0, ['0 of 1 right', '1 × cat → dog']),
-        ([(BOX, 0)], [(BOX, 0), (BOX, 0)], 2 / 3, ['1 of 1 right', '1 × background → cat']),
+        ([0], [0], 1.0, ['1 of 1 right']),
+        ([0], [], 0.0, ['0 of 1 right', '1 × cat → background']),
+        ([0], [1], 0.0, ['0 of 1 right', '1 × cat → dog']),
+        ([0], [0, 0], 2 / 3, ['1 of 1 right', '1 × background → cat']),
     ],
 )
 def test_objects_are_scored_by_f1(objects, predicted, expected, texts):
-    score, counts = score_image(make_detections(objects), make_detections(predicted), CLASSES)
+    found = [make_detections([(BOX, label, 1.0) for label in labels], CLASSES) for labels in (objects, predicted)]
+    score, counts = score_image(*found, CLASSES)
     assert (score, summarise_confusion_matrix(counts, CLASSES)) == (pytest.approx(expected), texts)
 
 

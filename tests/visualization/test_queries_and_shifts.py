@@ -8,7 +8,7 @@ from mmgcvit.errors import UserError
 from mmgcvit.visualization import compute_queries, compute_shifts, draw_queries, draw_shifts
 from mmgcvit.visualization.queries import find_components
 
-from .conftest import LSA, SHIFTS, classifier_of, hooks_of
+from .conftest import LSA, classifier_of, hooks_of
 
 
 def test_each_stages_query_equals_the_input_of_its_global_block(gcvit, picture):
@@ -48,7 +48,7 @@ def test_shift_weights_equal_the_networks_own_weights(lsa, picture):
     assert found.box == pytest.approx((0, 0, 120, 90))
     assert hooks_of(lsa) == 0
     (axes,) = [axes for axes in draw_shifts(found).axes if axes.get_title().startswith('shift dy')]
-    shares = [100 * (found.preferred == i).mean() for i in range(len(SHIFTS))]
+    shares = [100 * (found.preferred == i).mean() for i in range(len(LSA['shifts']))]
     assert [bar.get_width() for bar in axes.patches] == pytest.approx(shares)
 
 

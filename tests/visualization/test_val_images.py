@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.visualization import LocalVisBackend
@@ -18,26 +17,21 @@ from mmgcvit.registry import HOOKS
 from mmgcvit.visualization.ground_truth import load_sample
 from mmgcvit.visualization.val_images import FOLDER, ValVisualizationHook
 
-from ..conftest import ROOT
 from .conftest import config_of
 
 
 @pytest.fixture
-def shown():
-    """Return a list for the images that an experiment tracker gets."""
-    return []
-
-
-@pytest.fixture
-def runner(model, task, data, tmp_path, monkeypatch, shown):
-    """Return an object with the attributes of a runner that hooks read."""
+def runner(model, task, data, tmp_path, monkeypatch):
+    """Return an object with the attributes of a runner that hooks read; ``shown`` is what a tracker gets."""
     monkeypatch.setenv('DIGITS', str(data))
     cfg = config_of(task)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         loader = Runner.build_dataloader(cfg.val_dataloader)
+    shown = []
     tracker = SimpleNamespace(add_image=lambda name, image, step: shown.append((name, image.shape, step)))
     backends = {'local': LocalVisBackend(str(tmp_path)), 'tracker': tracker}
     return SimpleNamespace(
+        shown=shown,
         val_dataloader=loader,
         test_dataloader=loader,
         model=model.network,
@@ -65,7 +59,7 @@ def validate(hook, runner, loop='val'):
     return random.random(), np.random.rand(), torch.rand(()).item()
 
 
-def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner, task, model, shown):
+def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner, task, model):
     hook = HOOKS.build({'type': 'mmgcvit.ValVisualizationHook', 'score_thr': 0.0})
     hook.before_train(runner)
     by = 'iter' if task == 'segmentation' else 'epoch'
@@ -78,7 +72,7 @@ def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner
     assert max(hook.chosen.values()) >= (number - 1) * count // number, 'spread over the data'
     first, second = (cv2.imread(f'{runner.work_dir}/{FOLDER}/{by}_{step}.jpg') for step in (1, 2))
     np.testing.assert_array_equal(first, second)
-    assert shown == [('predictions', first.shape, step) for step in (1, 2)]
+    assert runner.shown == [('predictions', first.shape, step) for step in (1, 2)]
     for number, found in hook.predictions.items():
         expected = model(load_sample(hook.dataset, number, ())[0])
         for name in ('boxes', 'label_map', 'scores'):
@@ -88,7 +82,7 @@ def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner
     assert hook.predictor.palette == choose_palette(len(model.classes), [hook.dataset.metainfo.get('palette')])
 
 
-def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner, caplog, shown):
+def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner, caplog):
     hook = ValVisualizationHook()
     hook.before_train(runner)
     runner.cfg.default_scope, scope = 'elsewhere', runner.cfg.default_scope
@@ -97,7 +91,7 @@ def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner, caplog,
     validate(hook, runner)
     (record,) = caplog.records
     assert record.getMessage().startswith('the validation images are no longer drawn (')
-    assert not shown
+    assert not runner.shown
 
 
 def test_every_tested_image_is_drawn_beside_its_ground_truth(runner, tmp_path):
@@ -105,9 +99,3 @@ def test_every_tested_image_is_drawn_beside_its_ground_truth(runner, tmp_path):
     drawn = sorted((tmp_path / 'pictures').iterdir())
     assert len(drawn) == len(runner.test_dataloader.dataset)
     assert cv2.imread(str(drawn[0])).shape[1] > 1500
-
-
-@pytest.mark.parametrize('task', ['det', 'seg', 'cls'])
-def test_the_configs_of_the_project_use_the_hook(task):
-    hooks = Config.fromfile(ROOT / 'configs' / '_base_' / f'runtime_{task}.py').default_hooks
-    assert hooks.visualization.type == 'mmgcvit.ValVisualizationHook'

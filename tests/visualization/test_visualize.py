@@ -48,7 +48,6 @@ def test_options_change_the_figure(call, work_dirs, photo, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['attention', '--stage', 9], 'visualize: there is no stage 9. Expected 0 to 3'),
         (['attention', '--at', 'middle'], "'middle': expected X,Y, for example 120,80"),
         (['queries', '--out', 'it.txt'], 'it.txt: expected a name that ends in .png, .pdf, .svg or .jpg'),
         (['queries', '--out', 'photo.png'], 'is the input image'),
