@@ -19,7 +19,7 @@ from .errors import UserError, suggest
 if TYPE_CHECKING:
     import numpy as np
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
 IMAGE_SUFFIXES += ('.ppm', '.pgm', '.jp2', '.avif', '.heic')
 URL_SCHEMES = ('http://', 'https://')
 # Suffix of files and folders that are being written.

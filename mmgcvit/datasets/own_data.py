@@ -133,7 +133,8 @@ def make_config(
             'folder'
         )
     folders = (dataset.folder, work_dir, *(split.image_folder for split in dataset.splits.values()))
-    check_config_texts(*dataset.classes, *folders, weights)
+    files = filter(None, (split.ann_file for split in dataset.splits.values()))
+    check_config_texts(*dataset.classes, *folders, *files, weights)
     dataset.split_validation()
     note_duplicates(dataset)
     folder = find_free_path(work_dir / CONFIG_FOLDER)

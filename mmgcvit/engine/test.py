@@ -64,8 +64,9 @@ def run_test(
         runner = build_runner(cfg, hook)
         content = read(checkpoint)
         check_fits(runner.model, content, checkpoint)
-        info = content['meta'].get('dataset_meta')
-        trained = info.get('classes') if isinstance(info, Mapping) else None
+        meta = content['meta'] if isinstance(content['meta'], Mapping) else {}
+        info = meta.get('dataset_meta')
+        trained = info.get('classes') if isinstance(info, Mapping) else meta.get('CLASSES')  # of mmcv 1.x
         check_class_names(checkpoint, trained, runner.test_loop.dataloader.dataset.metainfo.get('classes'))
         if out:
             runner.test_evaluator.metrics.append(build_dump_metric(cfg, out))
@@ -77,7 +78,7 @@ def check_class_names(checkpoint: str, trained: Sequence[str] | None, classes: S
 
     Checkpoints without class names, such as published backbones, are not checked.
     """
-    if trained and classes and [*map(str, trained)] != [*map(str, classes)]:
+    if isinstance(trained, list | tuple) and trained and classes and [*map(str, trained)] != [*map(str, classes)]:
         names = [f'{len(values)} classes {shorten([*map(str, values)], MAX_NAMED)}' for values in (trained, classes)]
         raise UserError(
             f'{checkpoint} was trained on the {names[0]}, but the data has the {names[1]}. Use the config that the '

@@ -87,4 +87,5 @@ def leave_out_boxes(split: Split) -> list[str]:
     names = {image['id']: image['file_name'] for image in split.content['images']}
     split.content = {**split.content, 'annotations': [obj for obj in objects if obj.get('segmentation')]}
     split.ann_file = None
-    return [f'annotation {obj["id"]} of {names[obj["image_id"]]} has no mask' for obj in boxes]
+    unlisted = 'an image that is not listed'
+    return [f'annotation {obj["id"]} of {names.get(obj["image_id"], unlisted)} has no mask' for obj in boxes]

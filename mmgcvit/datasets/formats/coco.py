@@ -7,8 +7,10 @@ from typing import Any
 from ...errors import UserError, get_first_line, shorten
 from ...files import make_absolute
 from .dataset_info import DatasetInfo, Split, count_steps, find_split, list_files
-from .folders import IMAGE_FOLDERS
+from .folders import IMAGE_FOLDERS, MAP_FOLDERS
 
+# Beginnings of the names of COCO's files of other tasks, which are next to instances*.json.
+OTHER_TASKS = ('captions', 'person_keypoints', 'stuff', 'panoptic', 'image_info')
 # How many of a JSON file's images are looked for in each folder.
 NUM_SAMPLES = 20
 
@@ -21,14 +23,16 @@ def load_contents(folder: Path, files: list[Path]) -> dict[Path, dict[str, Any]]
     from ..checks.coco import KEYS, check_content, read_json
     from ..checks.report import Report
 
-    # The COCO dataset has files of captions and keypoints next to its instances*.json.
-    files = [file for file in files if file.name.startswith('instances')] or files
+    files = [file for file in files if not file.name.startswith(OTHER_TASKS)] or files
     contents = {}
     for file in files:
         report = Report()
         content = read_json(str(folder / file), report)
         if isinstance(content, dict) and KEYS.keys() <= content.keys():
             contents[file] = check_content(str(folder / file), content, False, report)
+        elif isinstance(content, dict) and len(KEYS.keys() & content.keys()) > 1:
+            missing = ', '.join(KEYS.keys() - content.keys())
+            raise UserError(f"{folder / file} is in COCO's format, but has no {missing}. Export it again")
         if report.issues:
             raise UserError('\n'.join(report.format_messages()))
     return contents
@@ -73,6 +77,7 @@ def normalize(content: dict[str, Any], categories: list[dict[str, Any]], file: P
     Raises:
         UserError: The file has objects of other categories.
     """
+    hash(tuple(obj['image_id'] for obj in content['annotations']))  # raises a TypeError for a list
     names = {category['id']: category['name'] for category in content['categories']}
     ids = {category['name']: category['id'] for category in categories}
     others = {names[obj['category_id']] for obj in content['annotations'] if obj['category_id'] in names} - ids.keys()
@@ -95,7 +100,8 @@ def normalize(content: dict[str, Any], categories: list[dict[str, Any]], file: P
     if any(image['id'] != image_ids[image['id']] or '\\' in image['file_name'] for image in images):
         paths = [(image, image['file_name'].replace('\\', '/')) for image in images]
         images = [{**image, 'id': image_ids[image['id']], 'file_name': path} for image, path in paths]
-    categories = [{**category, 'id': new_ids[category['id']]} for category in categories]
+    # mmdet looks classes up by their names, which must be strings.
+    categories = [{**category, 'id': new_ids[category['id']], 'name': str(category['name'])} for category in categories]
     return {**content, 'images': images, 'annotations': annotations, 'categories': categories}
 
 
@@ -121,7 +127,8 @@ def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path
         num_images = sum((folder / parent / name).is_file() for name in names[:NUM_SAMPLES])
         other = find_split(parent)
         is_image_folder = not {name.lower() for name in parent.parts}.isdisjoint(IMAGE_FOLDERS)
-        fit = num_images > 0, other in (None, split), num_images, other == split
+        is_photo_folder = {name.lower() for name in parent.parts}.isdisjoint(MAP_FOLDERS)
+        fit = num_images > 0, is_photo_folder, other in (None, split), num_images, other == split
         ratings[fit, -count_steps(file.parent, parent), is_image_folder].append(parent)
     best = max(ratings)
     if not best[0][0]:

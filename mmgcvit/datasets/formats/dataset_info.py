@@ -248,6 +248,10 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> None:
         split.ann_file.write_text(text, encoding='utf-8')
 
 
+def raise_unreadable(error: OSError) -> None:
+    raise UserError(f'{error.filename} cannot be read ({error.strerror}). Change its permissions')
+
+
 def list_files(folder: Path) -> list[Path]:
     """Return the files below a folder, sorted, as paths relative to it. Skip hidden files and Synology's thumbnails.
 
@@ -257,13 +261,21 @@ def list_files(folder: Path) -> list[Path]:
     # A link to a folder above would list this folder again.
     files, seen, tops = [], {*map(str, folder.resolve().parents)}, deque([folder])
     while tops:
-        for parent, folders, names in os.walk(tops.popleft()):
+        for parent, folders, names in os.walk(tops.popleft(), onerror=raise_unreadable):
             real = os.path.realpath(parent)
             is_skipped = real in seen
+            leads_up = folder.resolve().is_relative_to(real)
+            if is_skipped and not leads_up and list_splits(Path(Path(parent).name)):
+                raise UserError(
+                    f'the link {parent} names a split, and leads to {real}, which is read at another path too. Replace '
+                    'the link by a folder, or move the folder out of the dataset'
+                )
             seen.add(real)
             folders[:] = [name for name in sorted(folders) if not (is_skipped or name.startswith(('.', '@eaDir')))]
             tops.extend(path for path in (Path(parent, name) for name in folders) if path.is_symlink())
             visible = (name for name in names if not (is_skipped or name.startswith('.')))
-            files += [Path(parent, name).relative_to(folder) for name in visible]
+            paths = (Path(parent, name) for name in visible)
+            # Leave out pipes and devices, which would be waited for. Dangling links are missing files.
+            files += [path.relative_to(folder) for path in paths if path.is_file() or not path.exists()]
     # The files of a folder come before its folders.
     return sorted(files, key=lambda path: [*((1, name) for name in path.parts[:-1]), (0, path.name)])

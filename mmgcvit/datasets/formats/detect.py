@@ -14,6 +14,8 @@ from .yolo import find_label_file, read_yolo
 
 # Folders that mmgcvit's commands write. They contain no data to train on.
 OWN_FOLDERS = ('predictions', 'work_dirs')
+# Files that GDAL writes beside images.
+AUXILIARY = '.aux.xml'
 KNOWN_FORMATS = (
     'COCO annotations (.json); YOLO (data.yaml, images and labels); Pascal VOC (Annotations/*.xml and JPEGImages); '
     'train/CLASS/*.jpg; or images and segmentation maps of the same names (docs/custom_dataset.md)'
@@ -41,7 +43,8 @@ def read_folder(folder: str | Path) -> DatasetInfo:
     for file in list_files(folder):
         if not any(part in OWN_FOLDERS for part in file.parts[:-1]):
             suffix = file.suffix.lower()
-            files['image' if suffix in IMAGE_SUFFIXES else suffix].append(file)
+            if (folder / file).is_file() and not file.name.lower().endswith(AUXILIARY):
+                files['image' if suffix in IMAGE_SUFFIXES else suffix].append(file)
     # YOLO's YAML files are called data or dataset, or are directly in the folder and have the key `train`.
     yolo = [
         file
@@ -84,8 +87,9 @@ def read_maps_or_class_folders(folder: Path, files: dict[str, list[Path]]) -> Da
             f'two lines: "train: {labelled.parent}" and "names: [first class, second class, ...]"'
         )
     # If JSON or CSV files are next to the images, they are annotations of an unknown format, so folders are no classes.
-    folders = {file.parent for file in images} - {Path()}
-    if not any(file.parent in folders for file in files['.json'] + files['.csv']):
+    folders, stems = {file.parent for file in images} - {Path()}, {file.stem for file in images}
+    others = files['.json'] + files['.csv'] + [file for file in files['.txt'] if file.stem in stems]
+    if not any(file.parent in folders or file.stem in stems for file in others):
         dataset = dataset or read_class_folders(folder, images)
     if not dataset:
         others = shorten([str(file) for suffix in ('.json', '.csv', '.txt', '.zip') for file in files[suffix]])

@@ -113,10 +113,11 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
         else:
             splits[split][file.parts[depth]].append(str(file))
     names = tuple(sorted(splits['train']))
-    # If a folder is named like an image folder, this is an incomplete dataset of another format. Test images without
-    # classes do not count.
+    # If a folder is named like one of images or maps, this is an incomplete dataset of another format. Test images
+    # without classes do not count.
     num_stray = sum(folder_splits.get(Path(name).parts[0]) != 'test' for name in stray)
-    if len(names) < 2 or any(name.lower() in IMAGE_FOLDERS for name in names) or num_stray > len(files) / 2:
+    is_other = not {name.lower() for name in names}.isdisjoint((*IMAGE_FOLDERS, *MAP_FOLDERS))
+    if len(names) < 2 or is_other or num_stray > len(files) / 2:
         return None
     ambiguous = [name for split, group in by_split.items() if split and depth and len(group) > 1 for name in group]
     if not depth:

@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ...errors import UserError, get_first_line, shorten
+from ...errors import UserError, format_count, get_first_line, shorten
 from ...files import IMAGE_SUFFIXES, read_text
 from ..headers import read_sizes
 from .dataset_info import (
@@ -26,6 +26,7 @@ from .dataset_info import (
 from .folders import IMAGE_FOLDERS, MAP_FOLDERS
 
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
+PHOTO_FOLDERS = ('JPEGImages', 'images')
 # Folders that have no photos.
 NO_IMAGE_FOLDERS = {*MAP_FOLDERS, 'segmentationobject'} - {'annotations'}
 
@@ -40,8 +41,10 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
         except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
             problems.append(f'{folder / file} cannot be parsed as XML ({get_first_line(error)})')
             continue
-        if root.tag == 'annotation':
+        if root.tag.lower() == 'annotation':
             roots[file] = root
+        else:
+            problems.append(f'{folder / file} has the root {root.tag!r} instead of annotation')
     splits = read_image_sets(folder, list(roots), problems)
     read_files = sorted({file for files in splits.values() for file in files})
     names = sorted({name for file in read_files for name, *_ in read_objects(folder / file, roots[file], problems)})
@@ -72,7 +75,23 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
     read_splits = {
         split: make_split(folder, names, files, read_image, problems) for split, files in splits.items() if files
     }
-    return DatasetInfo(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), read_splits, problems=problems)
+    paths = list_files(folder)
+    has_lists = any('imagesets' in str(path).lower() for path in paths)
+    for split, content in {} if has_lists else read_splits.items():
+        # The splits follow from the folders of the XML files. Those of the images must agree.
+        others = {find_split(Path(name).parent) for name in content.image_names} - {None, split}
+        if others:
+            raise UserError(
+                f'{folder}: images of {split} are in folders of {" and ".join(sorted(others))}. Put their XML files '
+                'into folders of the same names, or list the images in ImageSets/Main'
+            )
+    unused = {
+        str(path) for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.parent.name in PHOTO_FOLDERS
+    }
+    unused -= {name for split in read_splits.values() for name in split.image_names}
+    count = format_count(len(unused), 'image')
+    notes = [f'{count} without an XML file, or in no split, are left out: {shorten(sorted(unused))}'] if unused else []
+    return DatasetInfo(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), read_splits, notes, problems)
 
 
 def find_image(
@@ -96,7 +115,9 @@ def find_image(
         is_own = steps[file] == 0 or (len(splits | {find_split(image.parent)}) < 3 and not parents & NO_IMAGE_FOLDERS)
         if is_own and all(steps[file] < steps[other] for other in files if other != file):
             differs = image.name != hints[0], image.parent.name != hints[1], not parents & {*IMAGE_FOLDERS}
-            ratings[steps[file], differs].append(image)
+            # A map is as near as a photo, or nearer, in some layouts.
+            is_map = steps[file] > 0 and not parents.isdisjoint(MAP_FOLDERS)
+            ratings[is_map, steps[file], differs].append(image)
     best = ratings[min(ratings)] if ratings else []
     if len(best) != 1:
         found = f'several images have this name ({shorten([*map(str, best)])})'
@@ -113,7 +134,8 @@ def read_image_sets(folder: Path, files: Sequence[Path], problems: list[str]) ->
     lists: dict[Path, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for path in list_files(folder):
         name, match = path.stem.lower(), SPLIT_NAME.fullmatch(path.stem.lower())
-        if path.parts[-3:-1] == ('ImageSets', 'Main') and path.suffix == '.txt' and (match or name == 'trainval'):
+        place = [part.lower() for part in path.parts[-3:-1]]
+        if place == ['imagesets', 'main'] and path.suffix.lower() == '.txt' and (match or name == 'trainval'):
             lists[path.parents[2]][match.lastgroup if match else name] += read_text(folder / path).split('\n')
     splits = defaultdict(list)
     if not lists:
@@ -128,8 +150,10 @@ def read_image_sets(folder: Path, files: Sequence[Path], problems: list[str]) ->
         for split, lines in names_by_split.items():
             found = find_listed(lines, by_name)
             splits[split] += dict.fromkeys(file for file in found.values() if file)
-            place = folder / root / 'ImageSets' / 'Main'
-            problems += [f'{place} lists {line!r}, which has no XML file' for line, file in found.items() if not file]
+            place = folder / root
+            problems += [
+                f'ImageSets of {place} list {line!r}, which has no XML file' for line, file in found.items() if not file
+            ]
         held_out = {*splits['val'], *splits['test']}
         trainval = [file for file in splits.pop('trainval', ()) if file not in held_out]
         if 'train' not in names_by_split:

@@ -16,7 +16,7 @@ import yaml
 from ...errors import UserError, format_count, shorten
 from ...files import IMAGE_SUFFIXES, read_text
 from ..headers import read_sizes
-from .dataset_info import AnnotatedImage, DatasetInfo, list_files, make_split
+from .dataset_info import SPLIT_NAME, AnnotatedImage, DatasetInfo, list_files, make_split
 
 # Coordinates may be outside of the range from 0 to 1 by this much, because tools round them.
 TOLERANCE = 0.01
@@ -39,6 +39,8 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
     root = root if root.is_dir() else yaml_file.parent
     splits, problems = {}, []
     notes = ['keypoints are left out, the boxes around them are read'] if num_keypoints else []
+    if not root.resolve().is_relative_to(folder.resolve()):
+        notes.append(f"the images are read from {root}, which is the 'path' in {yaml_file}")
     for split in ('train', 'val', 'test'):
         try:
             splits |= {split: list_images(root, settings[split], yaml_file)} if settings.get(split) else {}
@@ -97,7 +99,12 @@ def read_yaml(file: Path) -> dict[str, Any]:
         raise UserError(f'{file} is not valid YAML ({" ".join(str(error).split())})') from None
     if not isinstance(settings, dict):
         raise UserError(f'{file} has no keys. Expected at least "train: images/train" and "names: [cat, dog]"')
-    return {key: value for key, value in settings.items() if value not in YAML_NULL}
+    settings = {key: value for key, value in settings.items() if value not in YAML_NULL}
+    # Splits have other names too, such as valid.
+    named = {key: match.lastgroup for key in settings if (match := SPLIT_NAME.fullmatch(key.lower()))}
+    if len({*named.values()}) < len(named):
+        raise UserError(f'{file} has several keys for one split ({", ".join(named)}). Keep one of them')
+    return {named.get(key, key): value for key, value in settings.items()}
 
 
 def read_names(settings: dict[str, Any], file: Path) -> list[str]:
@@ -135,9 +142,9 @@ def list_images(root: Path, sources: Any, yaml_file: Path) -> list[Path]:
         elif path.is_file():
             images += [find_path(path.parent, line.strip()) for line in read_text(path).split('\n') if line.strip()]
     images = [*dict.fromkeys(images)]
-    if not any(path.is_file() for path in images):
-        named = sources if isinstance(sources, list) else [sources]
-        absent = [str(name) for name in named if not find_path(root, str(name)).exists()]
+    named = sources if isinstance(sources, list) else [sources]
+    absent = [str(name) for name in named if not find_path(root, str(name)).exists()]
+    if absent or not any(path.is_file() for path in images):
         problem = 'which contains no images'
         if absent:
             problem = f'which does not exist in {root}'
