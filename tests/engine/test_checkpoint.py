@@ -69,7 +69,7 @@ def test_killed_at_any_moments_a_run_ends_with_the_last_and_best_checkpoints_and
 
 
 @pytest.mark.long
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(moments=MOMENTS)
 def test_killed_at_many_more_moments(moments, settings_and_result, tmp_path_factory):
     check_kills(moments, settings_and_result, tmp_path_factory.mktemp('killed') / 'run')

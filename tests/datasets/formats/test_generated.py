@@ -35,7 +35,7 @@ from mmgcvit.errors import UserError
 from .made import make_datasets, read_number
 
 QUICK = settings(max_examples=120, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=2000, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=600, suppress_health_check=list(HealthCheck))
 CONFIGS = settings(max_examples=10, suppress_health_check=list(HealthCheck))
 
 
