@@ -139,7 +139,9 @@ def test_skipped_steps_leave_the_state_as_without_their_batches(faults, accumula
         kinds = {faults[index] for index in range(step * step_size, (step + 1) * step_size) if index in faults}
         cause = 'the gradients are' if kinds == {'gradients'} else 'the loss is'
         assert f'Iteration {(step + 1) * accumulated}: {cause} not finite' in log
-    assert all(f'{index}.jpg' in log for index in faults)
+    for index, fault in faults.items():
+        # In a batch with NaN pixels, only such images are named.
+        assert f'{index}.jpg' in log or (fault != 'pixels' and faults.get(index ^ 1) == 'pixels')
     assert runner.message_hub.get_info(SKIPPED_STEPS) == len(skipped)
     for path in (folder / 'with').glob('*.pth'):
         content = torch.load(path, weights_only=False)

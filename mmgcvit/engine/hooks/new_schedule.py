@@ -54,7 +54,9 @@ class NewScheduleHook(Hook):
             runner.param_schedulers = runner.build_param_scheduler(self.param_scheduler)
             by_iter, by_epoch = ([s for s in runner.param_schedulers if s.by_epoch is flag] for flag in (False, True))
             for iteration in range(1, runner.iter + 1):
-                ends_epoch = by_epoch and iteration % len(runner.train_dataloader) == 0
+                # An epoch ends after its last iteration, from which a run may resume.
+                epoch, rest = divmod(iteration, len(runner.train_dataloader))
+                ends_epoch = rest == 0 and epoch <= runner.epoch
                 for scheduler in chain(by_iter, by_epoch if ends_epoch else ()):
                     scheduler.step()
         ends = [s.end for s in runner.param_schedulers if s.by_epoch is is_by_epoch]
