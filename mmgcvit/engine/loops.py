@@ -56,7 +56,7 @@ def read_state(meta: dict[str, Any], source: str) -> dict[str, Any] | None:
     Raises:
         CheckpointError: The position, or the number of the epoch or iteration, is invalid.
     """
-    state = meta.get(DATA_POSITION)
+    state, is_valid = meta.get(DATA_POSITION), True
     try:
         numbers = [meta['epoch'], meta['iter']]
         if state is not None:
@@ -65,8 +65,9 @@ def read_state(meta: dict[str, Any], source: str) -> dict[str, Any] | None:
             numbers += chain.from_iterable(segments)
             # No rank or image fewer than one.
             numbers += [number - 1 for segment in segments for number in (segment.world_size, segment.batch_size)]
+            is_valid = type(state['segments']) is list
             state = {**state, 'segments': [segment for segment in segments if segment.num_batches]}
-        is_valid = all(type(number) is int and number >= 0 for number in numbers)
+        is_valid &= all(type(number) is int and number >= 0 for number in numbers)
     except (TypeError, ValueError, KeyError):
         is_valid = False
     if not is_valid:
