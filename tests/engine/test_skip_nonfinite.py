@@ -112,12 +112,12 @@ def adamw(**options):
     return {'optim_wrapper': {'optimizer': {'type': 'AdamW', 'lr': 0.1}, **options}}
 
 
-CAUSES = {'pixels': 'the loss is', 'loss': 'the loss is', 'gradients': 'the gradients are'}
+FAULTS = ['pixels', 'loss', 'gradients']
 
 
 @settings(max_examples=20)
 @given(
-    faults=st.dictionaries(st.integers(0, 15), st.sampled_from(list(CAUSES)), min_size=1, max_size=5),
+    faults=st.dictionaries(st.integers(0, 15), st.sampled_from(FAULTS), min_size=1, max_size=5),
     accumulated=st.sampled_from([1, 2]),
     clip=st.sampled_from([{}, {'clip_grad': {'max_norm': 1.0}}]),
 )
@@ -136,8 +136,11 @@ def test_skipped_steps_leave_the_state_as_without_their_batches(faults, accumula
     check_same(runner, train(folder / 'without', without(make_samples(16), *left_out), **options))
     log = read_log(folder / 'with')
     for step in skipped:
-        kinds = {faults[index] for index in range(step * step_size, (step + 1) * step_size) if index in faults}
-        cause = 'the gradients are' if kinds == {'gradients'} else 'the loss is'
+        batches = [range(first, first + 2) for first in range(step * step_size, (step + 1) * step_size, 2)]
+        kinds = [[faults[index] for index in batch if index in faults] for batch in batches]
+        # In TinyModel, the last sample with a fault sets the batch's loss_c.
+        is_loss = any('pixels' in batch or 'loss' in batch[-1:] for batch in kinds)
+        cause = 'the loss is' if is_loss else 'the gradients are'
         assert f'Iteration {(step + 1) * accumulated}: {cause} not finite' in log
     for index, fault in faults.items():
         # In a batch with NaN pixels, only such images are named.
