@@ -126,8 +126,8 @@ def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path
     for parent in parents:
         num_images = sum((folder / parent / name).is_file() for name in names[:NUM_SAMPLES])
         other = find_split(parent)
-        is_image_folder = not {name.lower() for name in parent.parts}.isdisjoint(IMAGE_FOLDERS)
-        is_photo_folder = {name.lower() for name in parent.parts}.isdisjoint(MAP_FOLDERS)
+        parts = {name.lower() for name in parent.parts}
+        is_image_folder, is_photo_folder = not parts.isdisjoint(IMAGE_FOLDERS), parts.isdisjoint(MAP_FOLDERS)
         fit = num_images > 0, is_photo_folder, other in (None, split), num_images, other == split
         ratings[fit, -count_steps(file.parent, parent), is_image_folder].append(parent)
     best = max(ratings)

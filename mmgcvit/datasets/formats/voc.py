@@ -45,7 +45,8 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
             roots[file] = root
         else:
             problems.append(f'{folder / file} has the root {root.tag!r} instead of annotation')
-    splits = read_image_sets(folder, list(roots), problems)
+    paths = list_files(folder)
+    splits = read_image_sets(folder, paths, list(roots), problems)
     read_files = sorted({file for files in splits.values() for file in files})
     names = sorted({name for file in read_files for name, *_ in read_objects(folder / file, roots[file], problems)})
     if not splits['train'] or not names:
@@ -54,7 +55,7 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
         )
         raise UserError(f'{folder}: no XML file in it has Pascal VOC annotations of objects to train on{hint}')
     images, same_stem = defaultdict(list), defaultdict(list)
-    for path in list_files(folder):
+    for path in paths:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             images[path.stem].append(path)
     for file in roots:
@@ -75,7 +76,6 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
     read_splits = {
         split: make_split(folder, names, files, read_image, problems) for split, files in splits.items() if files
     }
-    paths = list_files(folder)
     has_lists = any('imagesets' in str(path).lower() for path in paths)
     for split, content in {} if has_lists else read_splits.items():
         # The splits follow from the folders of the XML files. Those of the images must agree.
@@ -85,9 +85,7 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
                 f'{folder}: images of {split} are in folders of {" and ".join(sorted(others))}. Put their XML files '
                 'into folders of the same names, or list the images in ImageSets/Main'
             )
-    unused = {
-        str(path) for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.parent.name in PHOTO_FOLDERS
-    }
+    unused = {str(path) for same in images.values() for path in same if path.parent.name in PHOTO_FOLDERS}
     unused -= {name for split in read_splits.values() for name in split.image_names}
     count = format_count(len(unused), 'image')
     notes = [f'{count} without an XML file, or in no split, are left out: {shorten(sorted(unused))}'] if unused else []
@@ -126,13 +124,16 @@ def find_image(
     return best[0]
 
 
-def read_image_sets(folder: Path, files: Sequence[Path], problems: list[str]) -> dict[str, list[Path]]:
+def read_image_sets(
+    folder: Path, paths: Sequence[Path], files: Sequence[Path], problems: list[str]
+) -> dict[str, list[Path]]:
     """Return the XML files of each split: by the lists in ``ImageSets/Main`` or, if there are none, by folder names.
 
-    Add a message to ``problems`` for each line that names no XML file.
+    ``paths`` are all files of the folder, ``files`` its XML files. Add a message to ``problems`` for each line that
+    names no XML file.
     """
     lists: dict[Path, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for path in list_files(folder):
+    for path in paths:
         name, match = path.stem.lower(), SPLIT_NAME.fullmatch(path.stem.lower())
         place = [part.lower() for part in path.parts[-3:-1]]
         if place == ['imagesets', 'main'] and path.suffix.lower() == '.txt' and (match or name == 'trainval'):

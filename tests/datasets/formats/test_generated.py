@@ -48,7 +48,7 @@ def write_dataset(made, name='data'):
 
 
 def describe(made, split):
-    """Return what is true of the images of a split, by their numbers."""
+    """Return the ground truth of a split's images, by their numbers."""
     if made.format in ('classes', 'maps'):
         return {photo.number: made.classes[photo.label] for photo in made.photos[split]}
     return {
