@@ -1,30 +1,37 @@
 """GC ViT and LSA backbones for OpenMMLab.
 
 Importing the package imports neither torch nor OpenMMLab packages, so that commands start quickly. Each name in
-``MODULES`` is imported when it is first used. OpenMMLab packages find all registered classes through
+``MODULES`` is imported when it is first used (PEP 562). OpenMMLab packages find all registered classes through
 :mod:`mmgcvit.registry`.
 """
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from .lazy_imports import make_lazy_imports
 from .ops.finder import install_finders
 from .version import __version__
 
 if TYPE_CHECKING:
     from .config import get_config_path
-    from .inference import load
+    from .inference.loading import load
     from .models.gcvit import GCViT
     from .models.lsa import LSA
 
 __all__ = ['LSA', 'GCViT', '__version__', 'get_config_path', 'load']
-MODULES = {
-    'GCViT': 'models.gcvit',
-    'LSA': 'models.lsa',
-    'get_config_path': 'config',
-    'load': 'inference',
-}
-__getattr__, __dir__ = make_lazy_imports(__name__, MODULES)
+MODULES = {'GCViT': 'models.gcvit', 'LSA': 'models.lsa', 'get_config_path': 'config', 'load': 'inference.loading'}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in MODULES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    # Importing the registry checks the versions of torch, mmengine and mmcv.
+    import_module('mmgcvit.registry')
+    return getattr(import_module(f'{__name__}.{MODULES[name]}'), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *MODULES]
+
 
 # Lets Python import ops/fallback.py as mmcv._ext, and mmengine find mmseg (ops/finder.py).
 install_finders()

@@ -16,7 +16,7 @@ from .errors import PIP_PACKAGES, UserError, format_missing, get_first_line, sug
 from .files import make_absolute
 
 if TYPE_CHECKING:
-    from mmengine.config import Config
+    from mmengine.config import Config, ConfigDict
 
 PACKAGE = Path(__file__).resolve().parent
 # In a clone, the configs are in the first folder. In an installed wheel, they are in the second.
@@ -205,3 +205,25 @@ def iter_differences(then: Any, now: Any, name: str = '') -> Iterator[tuple[str,
     elif then != now:
         values = ('(none)' if value is ABSENT else SHORT_REPR.repr(value) for value in (then, now))
         yield name, f'{name}: {" -> ".join(values)}'
+
+
+def iter_unwrapped_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
+    """Yield the datasets inside (nested) wrappers such as RepeatDataset, ConcatDataset and MultiImageMixDataset."""
+    if not dataset:
+        return
+    wrapped = [dataset.dataset] if 'dataset' in dataset else dataset.get('datasets')
+    if wrapped is None:
+        yield dataset
+    for inner in wrapped or ():
+        yield from iter_unwrapped_datasets(inner)
+
+
+def get_type_name(cfg: Mapping[str, Any] | None) -> str:
+    """Return the name in a config's ``type`` (a str or a class) without scope or module, for example ``'GCViT'``."""
+    name_or_class = (cfg or {}).get('type', '')
+    return getattr(name_or_class, '__name__', str(name_or_class)).split('.')[-1]
+
+
+def iter_transforms(dataset: ConfigDict) -> Iterator[dict[str, Any]]:
+    """Iterate over the transforms (dicts with a ``type``) in a dataset's pipeline, including nested ones."""
+    return (transform for transform in iter_dicts(dataset.get('pipeline')) if 'type' in transform)

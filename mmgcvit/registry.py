@@ -44,7 +44,7 @@ from mmengine.registry import Registry  # noqa: E402
 
 SCOPE = 'mmgcvit'
 # These modules import mmdet or mmpretrain, so each is listed only if its package is installed.
-MMDET_MODULES = ['mmgcvit.detection'] if find_spec('mmdet') else []
+MMDET_MODULES = ['mmgcvit.mmdet_fixes'] if find_spec('mmdet') else []
 MMPRETRAIN_MODULES = ['mmgcvit.engine.layer_decay'] if find_spec('mmpretrain') else []
 
 
@@ -61,18 +61,18 @@ DATASETS = make_registry(
     *(['mmgcvit.datasets.paired_seg'] if find_spec('mmseg') else []),
 )
 TASK_UTILS = make_registry(mmengine.TASK_UTILS, *MMDET_MODULES)
-TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.checks.loading', *MMDET_MODULES)
+TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.skip_unreadable', *MMDET_MODULES)
 HOOKS = make_registry(
     mmengine.HOOKS,
-    *MMDET_MODULES,
-    'mmgcvit.checkpoints.safe_loading',
-    'mmgcvit.visualization.val_images',
+    *(['mmgcvit.engine.hooks.drop_nonfinite_predictions'] if find_spec('mmdet') else []),
+    'mmgcvit.engine.hooks.safe_load',
+    'mmgcvit.engine.hooks.val_visualization',
     'mmgcvit.engine.hooks.compile_backbone',
     'mmgcvit.engine.hooks.checkpoint',
     'mmgcvit.engine.hooks.preemption',
     'mmgcvit.engine.hooks.exact_resume',
     'mmgcvit.engine.hooks.skip_nonfinite',
-    'mmgcvit.engine.precision',
+    'mmgcvit.engine.hooks.tf32',
 )
 LOOPS = make_registry(mmengine.LOOPS, 'mmgcvit.engine.loops')
 OPTIM_WRAPPERS = make_registry(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.precision')

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import UserError
-from .inference import Predictor
+from .inference.predictor import Predictor
 from .inference.results import Classification, Prediction, Segmentation
 
 LOOPBACK = '127.0.0.1'

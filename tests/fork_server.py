@@ -23,7 +23,12 @@ PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization', 'apis')
 # mmgcvit comes first, since it makes mmcv's operators importable. Then the modules that each OpenMMLab package imports
 # for its default scope, and those that the commands import.
-PRELOADED = ['tests', 'mmgcvit', *(f'{package}.{part}' for package in PACKAGES for part in PARTS), 'mmgcvit.detection']
+PRELOADED = [
+    'tests',
+    'mmgcvit',
+    *(f'{package}.{part}' for package in PACKAGES for part in PARTS),
+    'mmgcvit.mmdet_fixes',
+]
 # Commands import these modules lazily.
 SUBPACKAGES = ('commands', 'engine', 'inference', 'visualization', 'export', 'web', 'experiments')
 PRELOADED += [

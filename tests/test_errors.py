@@ -8,8 +8,8 @@ from mmgcvit.commands.demo import check_digits_packages
 from mmgcvit.commands.main import run_command
 from mmgcvit.errors import MissingPackageError, UserError, suggest
 from mmgcvit.export import check_export_packages
+from mmgcvit.figures.gradcam import compute_gradcam
 from mmgcvit.inference.tracking import Tracker
-from mmgcvit.visualization import compute_gradcam
 
 # By package: a function that needs it, the start of the error message, and the extra that installs it.
 PACKAGE_USERS = {

@@ -4,6 +4,7 @@ Imports are read from the source code.
 """
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -11,12 +12,11 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / 'mmgcvit'
 
-# Subpackages and modules from bottom to top; each imports only those listed before it.
-SUBPACKAGES = [
-    *('version', 'errors', 'files', 'registry', 'lazy_imports', 'ops', 'config', 'device'),
-    *('mmengine_utils', 'detection', 'checkpoints', 'models', 'datasets', 'engine'),
-    *('inference', 'visualization', 'export', 'web', 'integrations', 'experiments', 'commands', '__init__', '__main__'),
-]
+CONTRIBUTING = (PACKAGE.parent / 'docs' / 'contributing.md').read_text()
+# Subpackages and modules from bottom to top, by the rows of the table; each imports only those listed before it.
+TABLE = CONTRIBUTING.partition('| folder | what lives there |\n|---|---|\n')[2].partition('\n\n')[0]
+ROWS = [re.findall(r'`([a-z_]+)(?:\.py)?`', row.split('|')[1]) for row in TABLE.splitlines()]
+SUBPACKAGES = [name for row in ROWS for name in row] + ['__init__', '__main__']
 # Libraries that these subpackages and modules may import, besides the standard library.
 LIBRARIES = {
     'version': set(),

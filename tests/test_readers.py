@@ -22,16 +22,14 @@ from PIL import Image
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from mmgcvit.checkpoints import CheckpointError, read_checkpoint
 from mmgcvit.checkpoints.folder import read_config
-from mmgcvit.checkpoints.reading import read_meta
+from mmgcvit.checkpoints.reading import read_checkpoint, read_meta
 from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 from mmgcvit.checkpoints.unpickling import ALLOWED
-from mmgcvit.datasets.checks.coco import check_content, read_json
-from mmgcvit.datasets.checks.images import DecodingSettings
-from mmgcvit.datasets.checks.report import Report
-from mmgcvit.datasets.headers import find_read_error, read_segmentation_map, read_sizes
-from mmgcvit.errors import UserError
+from mmgcvit.datasets.checks.coco_file import check_content, read_json
+from mmgcvit.datasets.checks.issues import Report
+from mmgcvit.datasets.decoding import DecodingSettings, find_read_error, read_segmentation_map, read_sizes
+from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.files import write_image
 from mmgcvit.inference.images import read_image
 from mmgcvit.registry import list_networks

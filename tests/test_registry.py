@@ -12,7 +12,7 @@ from .programs import run
 SCOPES = ['mmengine', 'mmdet', 'mmseg', 'mmpretrain']
 BACKBONES = {mmgcvit.GCViT: 'xxtiny', mmgcvit.LSA: 'imagenet-tiny'}
 HEAVY = ['torch', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'packaging', 'timm', 'transformers', 'huggingface_hub']
-NEEDED_BY_NO_BACKBONE = ['mmgcvit.engine', 'mmgcvit.detection', 'mmgcvit.commands', 'mmcv.ops', 'timm', *SCOPES[1:]]
+NEEDED_BY_NO_BACKBONE = ['mmgcvit.engine', 'mmgcvit.mmdet_fixes', 'mmgcvit.commands', 'mmcv.ops', 'timm', *SCOPES[1:]]
 REGISTERED = {
     'MODELS': ['RPNHead', 'SingleRoIExtractor', 'DINO', 'GCViT'],
     'DATASETS': ['ImageNetV2', 'PairedSegDataset'],

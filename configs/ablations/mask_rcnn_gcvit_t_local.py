@@ -2,7 +2,7 @@
 
 _base_ = '../mask_rcnn_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.detection', 'mmgcvit.models.ablations'])
+custom_imports = dict(imports=['mmgcvit.mmdet_fixes', 'mmgcvit.models.ablations'])
 
 start = 'work_dirs/gcvit_t_local_in1k/epoch_310.pth'
 model = dict(backbone=dict(type='mmgcvit.GCViTLocal', init_cfg=dict(type='Pretrained', checkpoint=start)))

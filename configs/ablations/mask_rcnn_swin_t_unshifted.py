@@ -2,7 +2,7 @@
 
 _base_ = '../mask_rcnn_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.detection', 'mmgcvit.models.ablations'])
+custom_imports = dict(imports=['mmgcvit.mmdet_fixes', 'mmgcvit.models.ablations'])
 
 model = dict(
     backbone=dict(

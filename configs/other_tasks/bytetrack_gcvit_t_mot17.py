@@ -12,7 +12,7 @@ _base_ = [
     '../_base_/runtime_det.py',
 ]
 
-custom_imports = dict(imports=['mmgcvit', 'mmgcvit.detection', 'lap', 'trackeval'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.mmdet_fixes', 'lap', 'trackeval'], allow_failed_imports=False)
 released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 detector = _base_.model
 preprocessor = detector.pop('data_preprocessor')

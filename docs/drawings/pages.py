@@ -14,8 +14,8 @@ from matplotlib.patches import Rectangle
 
 import mmgcvit
 from mmgcvit.datasets.pages import CELLS
-from mmgcvit.inference import Predictor
-from mmgcvit.visualization.networks import prepare_view
+from mmgcvit.figures.networks import prepare_view
+from mmgcvit.inference.predictor import Predictor
 
 PAGES = Path('data/digits/pages')
 NUMBERS = (1, 21, 61, 101, 121)

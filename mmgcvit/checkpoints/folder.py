@@ -16,8 +16,8 @@ from ..errors import CheckpointError, get_first_line
 from ..files import write_text
 from ..registry import list_networks
 from ..version import __version__
+from .converting import save_safetensors
 from .weights import check_finite
-from .writing import save_safetensors
 
 CONFIG, WEIGHTS = 'config.json', 'model.safetensors'
 FILES = [CONFIG, WEIGHTS]

@@ -1,16 +1,14 @@
 """Make mmengine load checkpoints without running code from them, by replacing the loaders of ``CheckpointLoader``."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmengine.hooks import Hook
 from mmengine.runner import CheckpointLoader
 
 from ..errors import CheckpointError
 from ..files import URL_SCHEMES
-from ..registry import HOOKS
 from .reading import read_checkpoint
 from .weights import find_state_dict, select_tensors
 
@@ -49,22 +47,6 @@ def safe_checkpoint_loading(
     finally:
         for scheme, loader in previous_loaders.items():
             CheckpointLoader.register_scheme(scheme, loader, force=True)
-
-
-@HOOKS.register_module()
-class SafeLoadHook(Hook):
-    """Hook that applies :func:`safe_checkpoint_loading` to the whole run if OpenMMLab's own scripts start it."""
-
-    def __init__(self) -> None:
-        self.context = ExitStack()
-
-    def before_run(self, runner: Any) -> None:
-        # This package's commands have entered the context already, before they built the runner.
-        if CheckpointLoader._get_checkpoint_loader('').__module__ != __name__:
-            self.context.enter_context(safe_checkpoint_loading(runner.work_dir))
-
-    def after_run(self, runner: Any) -> None:
-        self.context.close()
 
 
 def read_for_mmengine(

@@ -72,7 +72,7 @@ def main(args: argparse.Namespace) -> int | None:
 def check_config_data(args: argparse.Namespace, cfg: Config, temporary_folder: str) -> int | None:
     """Check the data of a config and print the results, with ``temporary_folder`` removed from paths."""
     from ..datasets.checks import check_datasets
-    from ..datasets.checks.sources import check_presence
+    from ..datasets.checks.paths import check_presence
 
     check_presence(cfg, LOADERS)
     enter_scope(cfg)
@@ -82,8 +82,8 @@ def check_config_data(args: argparse.Namespace, cfg: Config, temporary_folder: s
     for text in report.summaries + report.notes:
         console.print(text.replace(temporary_folder, ''))
     if args.contact_sheet is not None:
+        from ..evaluation.grids import draw_contact_sheet
         from ..files import write_image
-        from ..visualization.grids import draw_contact_sheet
 
         write_image(args.contact_sheet, draw_contact_sheet(cfg, LOADERS))
         console.print(f'{args.contact_sheet}: samples of the data with their annotations')

@@ -35,8 +35,8 @@ def main(args: argparse.Namespace) -> None:
         )
     if '://' not in args.source and not Path(args.source).expanduser().is_file():
         raise UserError(f'there is no checkpoint {args.source}')
-    from ..checkpoints import read_weights
-    from ..checkpoints.writing import convert, save_checkpoint, save_safetensors
+    from ..checkpoints.converting import convert, save_checkpoint, save_safetensors
+    from ..checkpoints.weights import read_weights
     from ..registry import MODELS
 
     weights = read_weights(args.source, args.prefix, args.ema, args.trust_checkpoint)

@@ -97,7 +97,7 @@ def print_results(model: Model, minutes: float, work_dir: Path, console: Console
     Raises:
         UserError: A score is lower than expected.
     """
-    from ..visualization.curves import read_curves
+    from ..evaluation.training_curves import read_curves
 
     table = Table('model', 'score', 'expected', 'reached', 'minutes')
     too_low, curves = [], read_curves(work_dir)

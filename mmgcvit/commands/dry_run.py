@@ -27,7 +27,7 @@ def add_options(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, shrink=1)
     cfg = read_config(args.config, parse_cfg_options(args.cfg_options))
-    from ..experiments.dry_run import run, shrink
+    from ..engine.dry_run import run, shrink
 
     # sys.stdout is still the terminal here. It is redirected below.
     say = partial(print, file=sys.stdout, flush=True)

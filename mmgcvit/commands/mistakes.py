@@ -17,8 +17,8 @@ from ..inference.model_files import check_model_files, find_model_files
 from .options import Parser, add_model_options, add_out_dir, check_at_least, resolve_out_dir
 
 if TYPE_CHECKING:
-    from ..inference import Predictor
-    from ..visualization.mistakes import Mistakes
+    from ..evaluation.mistakes import Mistakes
+    from ..inference.predictor import Predictor
 
 # Advice that commands/main.py adds to the error if the disk is full.
 FULL_DISK = '. Free some disk space. The results so far are in {out_dir}'
@@ -41,12 +41,12 @@ def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch_size=1, worst=0)
     resolve_out_dir(args)
     check_model_files(args.config, args.checkpoint)
-    from ..datasets.checks.sources import check_presence
-    from ..engine.test import check_class_names
+    from ..datasets.checks.paths import check_presence
+    from ..evaluation.ground_truth import build_dataset
+    from ..evaluation.mistakes import evaluate_images, write_mistakes
+    from ..inference.class_names import check_class_names
     from ..inference.loading import format_device, load_for_command, silence_output
     from ..inference.outputs import check_out_dir
-    from ..visualization.ground_truth import build_dataset
-    from ..visualization.mistakes import evaluate_images, write_mistakes
 
     check_out_dir(
         args.out_dir, ('report.html', 'confusion.png', 'curves.png', 'mistakes.json', 'worst'), args.overwrite
@@ -78,7 +78,7 @@ def main(args: argparse.Namespace) -> None:
 
 def print_mistakes(mistakes: 'Mistakes', model: 'Predictor', num_images: int) -> None:
     """Print the most frequent confusions, the best threshold of a detector, and the worst classes and images."""
-    from ..visualization.mistakes import COUNTED_UNITS, SCORES, score_classes, summarise_confusion_matrix
+    from ..evaluation.mistakes import COUNTED_UNITS, SCORES, score_classes, summarise_confusion_matrix
 
     print(f'{num_images} images. Counted {COUNTED_UNITS[model.task]} (ground truth → prediction):')
     for line in summarise_confusion_matrix(mistakes.confusion_matrix, model.classes, NUM_PRINTED):

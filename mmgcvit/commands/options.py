@@ -18,8 +18,8 @@ from ..files import find_free_path
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from ..inference import Predictor
     from ..inference.model_files import ModelFiles
+    from ..inference.predictor import Predictor
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
 OPTIONAL_CHECKPOINT = (

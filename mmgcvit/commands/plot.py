@@ -31,8 +31,8 @@ def add_options(parser: Parser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     out = args.out or args.work_dirs[0] / 'curves.png'
-    from ..visualization.curves import draw_curves, read_curves
-    from ..visualization.drawing import save
+    from ..evaluation.training_curves import draw_curves, read_curves
+    from ..figures.panels import save
 
     runs = {str(work_dir): read_curves(work_dir) for work_dir in args.work_dirs}
     save(draw_curves(runs, args.keys), out)

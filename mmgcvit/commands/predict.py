@@ -24,7 +24,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..inference import Predictor
+    from ..inference.predictor import Predictor
 
 # Advice that commands/main.py adds to the error if the disk is full.
 FULL_DISK = '. Free some disk space. The results so far are in {out_dir}'

@@ -38,9 +38,9 @@ def main(args: argparse.Namespace) -> None:
     args.checkpoint, target = checkpoint, Path(target or Path(args.config, f'model{SUFFIX}'))
     check_target(target, SUFFIX, overwrite=None)
     check_model_files(args.config, args.checkpoint)
+    from ..checkpoints.converting import save_safetensors
     from ..checkpoints.reading import read_checkpoint, resolve_file
     from ..checkpoints.weights import MODULE_PREFIX, find_state_dict, merge_lora
-    from ..checkpoints.writing import save_safetensors
 
     model_files = find_model_files(args.config, args.checkpoint)
     file = resolve_file(model_files.checkpoint)

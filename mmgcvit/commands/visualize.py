@@ -65,22 +65,23 @@ def main(args: argparse.Namespace) -> None:
     check_model_files(args.config, args.checkpoint)
     if not Path(image).is_file():
         raise UserError(f'{image} does not exist')
-    from .. import visualization
+    from ..figures import attention_maps, gradcam, query_maps, shift_maps
+    from ..figures.panels import check_ending, save
 
-    visualization.check_ending(out)
+    check_ending(out)
     _, model = load_model(args)
     if args.kind == 'attention':
-        attention = visualization.compute_attention(model, image, args.stage, args.block, args.head, args.at)
-        figure = visualization.draw_attention(attention)
+        attention = attention_maps.compute_attention(model, image, args.stage, args.block, args.head, args.at)
+        figure = attention_maps.draw_attention(attention)
     elif args.kind == 'queries':
-        figure = visualization.draw_queries(visualization.compute_queries(model, image))
+        figure = query_maps.draw_queries(query_maps.compute_queries(model, image))
     elif args.kind == 'gradcam':
-        gradcam = visualization.compute_gradcam(model, image, args.class_name, args.box, args.stage)
-        if not gradcam.cam.any():
-            other_stage = gradcam.stage - 1 if gradcam.stage else 1
-            print(f'class {gradcam.class_name} has a zero map at stage {gradcam.stage}. Try --stage {other_stage}')
-        figure = visualization.draw_gradcam(gradcam)
+        result = gradcam.compute_gradcam(model, image, args.class_name, args.box, args.stage)
+        if not result.cam.any():
+            other_stage = result.stage - 1 if result.stage else 1
+            print(f'class {result.class_name} has a zero map at stage {result.stage}. Try --stage {other_stage}')
+        figure = gradcam.draw_gradcam(result)
     else:
-        figure = visualization.draw_shifts(visualization.compute_shifts(model, image, args.head))
-    visualization.save(figure, out)
+        figure = shift_maps.draw_shifts(shift_maps.compute_shifts(model, image, args.head))
+    save(figure, out)
     print(f'{args.kind}: {out}')

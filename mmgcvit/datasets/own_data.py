@@ -16,14 +16,15 @@ from ..config import (
     get_plain_settings,
     iter_differences,
     iter_settings,
+    iter_unwrapped_datasets,
     list_known_keys,
 )
 from ..errors import UserError, format_count
 from ..files import find_free_path, make_absolute, make_portable_path, read_text, write_text
-from .checks import skip_unreadable
-from .checks.sources import get_check_settings, iter_unwrapped_datasets
+from .checks.paths import get_check_settings
 from .formats import DatasetInfo, write_annotations
 from .formats.cleaning import note_duplicates
+from .skip_unreadable import skip_unreadable
 
 # The smallest --size. By default, it starts from weights in this project.
 MINI = 'mini'

@@ -17,25 +17,19 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from mmengine.config import Config
-from mmengine.dist import master_only
-from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.runner import Runner
 
-from ..checkpoints import check_intact
+from ..checkpoints.latest import LAST_CHECKPOINT_FILE, PREEMPTED_FILE, RESUMABLE_NAME, find_latest_checkpoint
 from ..checkpoints.reading import read_meta
 from ..config import get_plain_settings, iter_differences
 from ..errors import CheckpointError, UserError, escape_controls, shorten
 from ..files import URL_SCHEMES
-from .hooks.checkpoint import LAST_CHECKPOINT_FILE, PREEMPTED_FILE
 from .hooks.exact_resume import SETTINGS, VALIDATED_FILE
 from .hooks.skip_nonfinite import NUM_STOPS_FILE
 
-RESUMABLE_NAME = re.compile(rf'(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED_FILE)}')
 # Resumable checkpoints, best checkpoints, and the file with the path of the last checkpoint.
 RUN_FILE_NAME = re.compile(rf'(best_.+_)?(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED_FILE)}|{LAST_CHECKPOINT_FILE}')
 # Files about an earlier run's progress, which --overwrite removes too.
@@ -45,42 +39,6 @@ LOCK_FILE = '.lock'
 LOCK_TIMEOUT = 10
 # --resume sets these settings, so that they differ from the resumed run's.
 IGNORED_SETTINGS = ('load_from', 'resume')
-
-
-def find_latest_checkpoint(work_dir: str | Path, advice: str = 'Use another checkpoint') -> Path | None:
-    """Find the latest readable checkpoint of a work dir. Return None if the work dir has no checkpoint.
-
-    The latest is the checkpoint whose path is in the file ``last_checkpoint``. If it is truncated or missing, the
-    newest of the others is taken. The log warns of unreadable checkpoints. ``mmgcvit predict`` uses this function too.
-
-    Raises:
-        CheckpointError: The work dir has checkpoints, but none can be read. The message ends with ``advice``.
-    """
-    work_dir = Path(work_dir)
-    checkpoints = [path for path in work_dir.glob('*.pth') if RESUMABLE_NAME.fullmatch(path.name)]
-    checkpoints.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    last = read_last_checkpoint_path(work_dir)
-    unreadable = []
-    for path in dict.fromkeys([last, *checkpoints] if last else checkpoints):
-        try:
-            check_intact(path)
-        except (CheckpointError, OSError) as error:
-            unreadable.append(path.name)
-            print_log(escape_controls(f'skipped: {error}'), 'current', logging.WARNING)
-        else:
-            return path
-    if unreadable:
-        raise CheckpointError(f'{work_dir} has no readable checkpoint (damaged: {shorten(unreadable)}). {advice}')
-    return None
-
-
-def read_last_checkpoint_path(work_dir: Path) -> Path | None:
-    """Return the path in the file ``last_checkpoint``, or None if this file or the checkpoint is missing."""
-    file = work_dir / LAST_CHECKPOINT_FILE
-    if not file.is_file() or not (text := file.read_text(errors='replace').strip()):
-        return None
-    # Look in the work dir first, because it may have been moved or copied since.
-    return next((path for path in (work_dir / Path(text).name, Path(text)) if path.is_file()), None)
 
 
 def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) -> tuple[bool, str | None]:
@@ -142,27 +100,6 @@ def require_unused(work_dir: str | Path) -> None:
 def list_checkpoints(work_dir: str | Path) -> list[Path]:
     """List the checkpoints and the file ``last_checkpoint`` that a run has written to its work dir."""
     return sorted(path for path in Path(work_dir).glob('*') if RUN_FILE_NAME.fullmatch(path.name) and path.is_file())
-
-
-class OverwriteHook(Hook):
-    """Remove an earlier run's checkpoints after the first iteration, where most errors occur.
-
-    These are all checkpoints with ``--overwrite``, and otherwise best checkpoints of a run that was interrupted before
-    it saved one that can be resumed.
-    """
-
-    # Run before the hooks that save.
-    priority = 'HIGH'
-
-    @master_only
-    def before_train(self, runner: Runner) -> None:
-        progress = (Path(runner.work_dir, name) for name in PROGRESS_FILES)
-        self.outdated = [*list_checkpoints(runner.work_dir), *filter(Path.is_file, progress)]
-
-    @master_only
-    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        while self.outdated:
-            self.outdated.pop().unlink()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from ..config import enter_scope, read_config
 from ..datasets.checks import check_datasets
-from ..datasets.checks.sources import check_presence, get_check_settings
+from ..datasets.checks.paths import check_presence, get_check_settings
 from ..device import check_gpus, use_device
 from ..errors import UserError
 from ..files import check_writable

@@ -1,24 +1,21 @@
 """Apply the options of ``mmgcvit test``, check the data and the checkpoint, and test with mmengine's Runner."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import BaseMetric, DumpResults
 
-from ..checkpoints.loading import check_fits
+from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
-from ..config import can_draw_predictions, read_config
-from ..datasets.checks.sources import get_type_name, iter_unwrapped_datasets
-from ..errors import UserError, shorten
+from ..config import can_draw_predictions, get_type_name, iter_unwrapped_datasets, read_config
+from ..errors import UserError
+from ..inference.class_names import check_class_names
 from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from .hooks.progress import open_progress
 from .processes import join_process_group
 from .setup import build_runner, check_data
-
-# The maximum number of classes that a message names.
-MAX_NAMED = 20
 
 
 def run_test(
@@ -71,19 +68,6 @@ def run_test(
         if out:
             runner.test_evaluator.metrics.append(build_dump_metric(cfg, out))
         runner.test()
-
-
-def check_class_names(checkpoint: str, trained: Sequence[str] | None, classes: Sequence[str] | None) -> None:
-    """Raise a UserError if a checkpoint was trained on other classes than the data has, or in another order.
-
-    Checkpoints without class names, such as published backbones, are not checked.
-    """
-    if isinstance(trained, list | tuple) and trained and classes and [*map(str, trained)] != [*map(str, classes)]:
-        names = [f'{len(values)} classes {shorten([*map(str, values)], MAX_NAMED)}' for values in (trained, classes)]
-        raise UserError(
-            f'{checkpoint} was trained on the {names[0]}, but the data has the {names[1]}. Use the config that the '
-            'checkpoint was trained with, or give the data its classes in the same order'
-        )
 
 
 def enable_drawing(cfg: Config, folder: str) -> None:

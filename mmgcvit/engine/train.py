@@ -10,19 +10,20 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 
-from ..checkpoints.loading import check_fits
+from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import read_config
-from ..datasets.checks import skip_unreadable
-from ..datasets.checks.sources import get_check_settings
+from ..datasets.checks.paths import get_check_settings
+from ..datasets.skip_unreadable import skip_unreadable
 from ..errors import UserError
 from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from .hooks.new_schedule import NewScheduleHook
+from .hooks.overwrite import OverwriteHook
 from .hooks.progress import open_progress
 from .hooks.summary import SummaryHook
 from .processes import join_process_group
-from .resume import OverwriteHook, choose_checkpoint, find_changes, lock_work_dir
+from .resume import choose_checkpoint, find_changes, lock_work_dir
 from .setup import build_runner, check_data
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.

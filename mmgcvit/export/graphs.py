@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..inference import Predictor
+from ..inference.predictor import Predictor
 from ..models.layers.windows import ceil_div
 
 INPUT = 'images'

@@ -8,8 +8,8 @@ from typing import Any
 from ..checkpoints.reading import resolve_file
 from ..errors import UserError
 from ..files import compute_sha256
-from ..inference import Predictor
 from ..inference.model_files import ModelFiles
+from ..inference.predictor import Predictor
 from ..mmengine_utils import reorders_channels
 from ..version import __version__
 

@@ -1,15 +1,11 @@
 """Convert an image file, an array or a Pillow image to the array that OpenMMLab's data pipelines would load."""
 
-import io
 import os
-from pathlib import Path
 
-import mmcv
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..datasets.checks.images import DecodingSettings
-from ..datasets.headers import decode_image
+from ..datasets.decoding import DecodingSettings, load_image
 from ..errors import UserError, get_first_line
 
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
@@ -36,18 +32,9 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray
 
 
 def read_image(path: str, decoding: DecodingSettings) -> np.ndarray:
-    """Decode an image file to (height, width, 3) uint8 in BGR order. Raise a UserError if that fails.
-
-    Pillow decodes the file first, since it rejects decompression bombs and truncated files. OpenCV would fill the
-    missing part of a truncated file with grey.
-    """
+    """Decode an image file to (height, width, 3) uint8 in BGR order. Raise a UserError if that fails."""
     try:
-        content = Path(path).read_bytes()
-        decode_image(io.BytesIO(content))
-        loaded = mmcv.imfrombytes(content, flag=decoding.flag, backend=decoding.backend)
-        if loaded is None:
-            raise ValueError(f'{decoding.backend} cannot decode it')
-        return convert_to_bgr(loaded)
+        return convert_to_bgr(load_image(path, decoding)[0])
     # Decoders raise errors of any type on damaged files.
     except Exception as error:
         reason = getattr(error, 'strerror', None) or get_first_line(error)

@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -13,26 +13,25 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DATASETS, MODELS
-from torch import nn
+from mmengine.registry import MODELS
 
-from ..checkpoints.loading import check_fits
+from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import read_for_mmengine
 from ..checkpoints.weights import MODULE_PREFIX
-from ..config import read_config
-from ..datasets.checks.images import get_decoding_settings
-from ..datasets.checks.sources import get_type_name, iter_unwrapped_datasets
+from ..config import get_type_name, iter_unwrapped_datasets, read_config
+from ..datasets.decoding import get_decoding_settings
 from ..device import check_gpus, resolve_device
-from ..errors import UserError, escape_controls
+from ..errors import UserError
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..ops.compiled import check_operators, check_operators_load
+from .class_names import collect_dataset_metas, find_class_names
 from .drawing import choose_palette
 from .model_files import ModelFiles, find_model_files
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 PREDICTORS = {predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)}
 # Transforms that are removed from test pipelines, because predictors pass decoded images and no annotations.
-# ApplyExifAsAnnotated (mmgcvit.detection) needs annotations too: it compares images with their annotated size.
+# ApplyExifAsAnnotated (mmgcvit.mmdet_fixes) needs annotations too: it compares images with their annotated size.
 LOADING_TRANSFORM = 'LoadImageFromFile'
 ANNOTATION_TRANSFORMS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations', 'ApplyExifAsAnnotated')
 CIFAR = ('CIFAR10', 'CIFAR100')
@@ -160,31 +159,3 @@ def silence_output() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
-    """Return the checkpoint's class names or, if their number does not fit the model, those of the config's dataset.
-
-    If neither fit, return ``class 0``, ``class 1``, ... (mmdet and mmseg would use the names of COCO or Cityscapes.)
-    """
-    counts = [getattr(module, 'num_classes', None) for module in model.modules()]
-    count = max((count for count in counts if isinstance(count, int)), default=0)
-    for dataset_meta in collect_dataset_metas(meta, dataset):
-        names = dataset_meta.get('classes')
-        if isinstance(names, (list, tuple)) and names and len(names) == (count or len(names)):
-            return [escape_controls(str(name)) for name in names]
-    return [f'class {label}' for label in range(count)]
-
-
-def collect_dataset_metas(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
-    """Return two dicts with ``classes`` and ``palette``: first the checkpoint's, then that of the config's dataset.
-
-    Call this function in the config's default scope, because it looks up the dataset class in the default scope.
-    """
-    meta = meta if isinstance(meta, Mapping) else {}
-    info = meta.get('dataset_meta')
-    # Checkpoints of mmengine have dataset_meta. Those of mmcv 1.x have CLASSES and PALETTE.
-    info = info if isinstance(info, Mapping) else {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
-    with DATASETS.switch_scope_and_registry(None) as registry:
-        dataset_class = registry.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
-    return [info, {**(getattr(dataset_class, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}]

@@ -100,7 +100,7 @@ def find_checkpoint(work_dir: Path) -> str:
         except CheckpointError:
             continue
         return str(path)
-    from ..engine.resume import find_latest_checkpoint
+    from ..checkpoints.latest import find_latest_checkpoint
 
     latest = find_latest_checkpoint(work_dir, 'Pass another checkpoint after the work dir')
     if latest is None:

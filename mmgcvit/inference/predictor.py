@@ -10,7 +10,7 @@ import torch
 from mmengine.dataset import Compose, pseudo_collate
 from torch import Tensor, nn
 
-from ..datasets.checks.images import DecodingSettings
+from ..datasets.decoding import DecodingSettings
 from ..errors import UserError, get_first_line
 from .drawing import Colour, draw_prediction
 from .images import ImageLike, convert_to_array

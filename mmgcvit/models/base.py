@@ -13,11 +13,12 @@ import torch
 from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, nn
 
-from ..checkpoints import CheckpointError, KeyMapping, load_pretrained, read_weights
 from ..checkpoints.downloads import resolve_folder
 from ..checkpoints.folder import FILES, WEIGHTS, make_json_arguments, read_config, write_folder
-from ..checkpoints.loading import infer_checkpoint_arch
-from ..checkpoints.weights import merge_lora
+from ..checkpoints.key_mapping import KeyMapping
+from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
+from ..checkpoints.weights import merge_lora, read_weights
+from ..errors import CheckpointError
 from ..registry import MODELS
 from .layers.arguments import check_int, is_int, is_sequence, require
 from .layers.blocks import LayerNorm

@@ -11,8 +11,9 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.checkpoints import Weights, read_checkpoint, read_weights
-from mmgcvit.checkpoints.writing import make_state_dict, rename_output_norm
+from mmgcvit.checkpoints.converting import make_state_dict, rename_output_norm
+from mmgcvit.checkpoints.reading import read_checkpoint
+from mmgcvit.checkpoints.weights import Weights, read_weights
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL as GCVIT_ORIGINAL
 from mmgcvit.models.lsa.key_mappings import ORIGINAL as LSA_ORIGINAL
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from mmgcvit import GCViT
-from mmgcvit.checkpoints import CheckpointError, downloads, read_checkpoint
+from mmgcvit.checkpoints import downloads
 from mmgcvit.checkpoints.downloads import get_cache_path
-from mmgcvit.errors import MissingPackageError
+from mmgcvit.checkpoints.reading import read_checkpoint
+from mmgcvit.errors import CheckpointError, MissingPackageError
 from mmgcvit.files import compute_sha256
 
 from ..models.contract.backbones import GCVIT

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.checkpoints import CheckpointError
+from mmgcvit.errors import CheckpointError
 from mmgcvit.models.base import PyramidBackbone
 from mmgcvit.registry import MODELS
 

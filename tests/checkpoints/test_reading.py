@@ -16,8 +16,8 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from safetensors.torch import save_file
 from torch import nn
 
-from mmgcvit.checkpoints import CheckpointError, read_checkpoint
-from mmgcvit.checkpoints.reading import read_meta
+from mmgcvit.checkpoints.reading import read_checkpoint, read_meta
+from mmgcvit.errors import CheckpointError
 
 from .conftest import RunsACommand
 

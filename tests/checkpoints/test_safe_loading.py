@@ -11,8 +11,10 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, Runner
 
-from mmgcvit.checkpoints import CheckpointError, read_checkpoint
-from mmgcvit.checkpoints.safe_loading import SafeLoadHook, read_for_mmengine, safe_checkpoint_loading
+from mmgcvit.checkpoints.reading import read_checkpoint
+from mmgcvit.checkpoints.safe_loading import read_for_mmengine, safe_checkpoint_loading
+from mmgcvit.engine.hooks.safe_load import SafeLoadHook
+from mmgcvit.errors import CheckpointError
 
 from .conftest import RunsACommand
 

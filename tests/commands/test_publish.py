@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from mmgcvit import load
-from mmgcvit.checkpoints import save_checkpoint
+from mmgcvit.checkpoints.converting import save_checkpoint
 from mmgcvit.commands.main import run_command
 from mmgcvit.files import compute_sha256
 

@@ -10,9 +10,9 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.commands.main import run_command
-from mmgcvit.datasets.checks import skip_unreadable
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.own_data import MINI, RECIPES, extend_run, make_config
+from mmgcvit.datasets.skip_unreadable import skip_unreadable
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 

@@ -14,16 +14,16 @@ from mmengine.registry import MODELS
 from packaging.version import Version
 
 from mmgcvit import GCViT, registry
-from mmgcvit.checkpoints import Weights
-from mmgcvit.checkpoints.writing import make_state_dict
+from mmgcvit.checkpoints.converting import make_state_dict
+from mmgcvit.checkpoints.weights import Weights
 from mmgcvit.commands.main import COMMANDS
 from mmgcvit.commands.options import parse_args
 from mmgcvit.config import enter_scope
 from mmgcvit.models.gcvit.key_mappings import KEY_MAPPINGS
 
 from ..conftest import ROOT
+from ..evaluation.conftest import iteration, validation, write_session
 from ..inference.conftest import make_work_dir
-from ..visualization.conftest import iteration, validation, write_session
 from .pages import PAGES, SHELLS, find_blocks, run_command, split_commands
 
 # Programs of other projects.

@@ -8,8 +8,8 @@ from pkgutil import resolve_name
 import pytest
 
 from mmgcvit.commands.main import COMMANDS
-from mmgcvit.config import read_config
-from mmgcvit.datasets.checks.sources import iter_unwrapped_datasets, list_local_paths
+from mmgcvit.config import iter_unwrapped_datasets, read_config
+from mmgcvit.datasets.checks.paths import list_local_paths
 
 from ..conftest import ROOT
 from .commands_page import PAGE, render_page
@@ -66,12 +66,6 @@ def test_every_command_has_its_help_on_the_page():
     text = PAGE.read_text()
     assert set(re.findall(r'^## mmgcvit (\S+)$', text, re.MULTILINE)) == set(COMMANDS)
     assert text.split() == render_page().split(), 'write it anew: python -m tests.docs.commands_page'
-
-
-def test_contributing_lists_every_subpackage():
-    (table,) = [table for table in find_tables('docs/contributing.md') if table[0][0] == 'folder']
-    named = {folder for row in table[1:] for folder in re.findall(r'mmgcvit/(\w+)(?!\w*\.py)', row[0])}
-    assert {path.parent.name for path in (ROOT / 'mmgcvit').glob('*/__init__.py')} <= named
 
 
 def test_messages_quoted_in_troubleshooting_exist_in_the_code():

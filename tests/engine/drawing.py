@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmgcvit.checkpoints import read_checkpoint
+from mmgcvit.checkpoints.reading import read_checkpoint
 
 COUNTER = count()
 IMAGES = 11

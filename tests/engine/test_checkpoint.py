@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmgcvit.checkpoints import check_intact, read_checkpoint
+from mmgcvit.checkpoints.reading import check_intact, read_checkpoint
 from mmgcvit.inference.model_files import find_checkpoint
 
 from ..programs import get_tail

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from mmgcvit.checkpoints.latest import find_latest_checkpoint
 from mmgcvit.engine.hooks.preemption import PREEMPTED_EXIT_CODE
-from mmgcvit.engine.resume import find_latest_checkpoint
 
 from .toy import ITERATIONS, last, names, train, train_in_two
 

@@ -9,9 +9,11 @@ import torch
 from filelock import FileLock
 from mmengine.config import Config
 
-from mmgcvit.checkpoints import CheckpointError
+from mmgcvit.checkpoints import latest as latest_module
+from mmgcvit.checkpoints.latest import find_latest_checkpoint
 from mmgcvit.engine import resume
-from mmgcvit.engine.resume import choose_checkpoint, find_latest_checkpoint, list_checkpoints
+from mmgcvit.engine.resume import choose_checkpoint, list_checkpoints
+from mmgcvit.errors import CheckpointError
 
 from .calling import CONFIG, call, restored_process  # noqa: F401
 from .toy import train_in_two
@@ -37,7 +39,7 @@ def test_the_latest_checkpoint_is_the_one_in_last_checkpoint_also_if_the_work_di
 
 def test_truncated_checkpoints_are_skipped_with_a_warning_and_it_is_an_error_if_all_are(work_dir, monkeypatch):
     messages = []
-    monkeypatch.setattr(resume, 'print_log', lambda text, *_: messages.append(text))
+    monkeypatch.setattr(latest_module, 'print_log', lambda text, *_: messages.append(text))
     for name in ('epoch_2.pth', 'epoch_10.pth'):
         os.truncate(work_dir / name, 500)
     assert find_latest_checkpoint(work_dir) == work_dir / 'epoch_1.pth'

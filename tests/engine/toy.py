@@ -11,7 +11,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, METRICS
 
-from mmgcvit.checkpoints import check_intact, read_checkpoint
+from mmgcvit.checkpoints.reading import check_intact, read_checkpoint
 
 from .. import fork_server
 from ..processes import free_port

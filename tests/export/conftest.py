@@ -10,9 +10,9 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from mmgcvit.checkpoints import save_checkpoint
+from mmgcvit.checkpoints.converting import save_checkpoint
 from mmgcvit.export import export_onnx
-from mmgcvit.inference import load
+from mmgcvit.inference.loading import load
 from mmgcvit.inference.model_files import find_model_files
 
 from ..programs import ROOT

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mmgcvit.export import onnx_predictor
-from mmgcvit.export.checking import (
+from mmgcvit.export.comparing import (
     TOLERANCE,
     compute_difference,
     compute_expected,

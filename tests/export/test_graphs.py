@@ -12,11 +12,11 @@ from mmengine.registry import MODELS, DefaultScope
 from mmseg.models import EncoderDecoder
 from torch import nn
 
-from mmgcvit.export import writing
+from mmgcvit.errors import UserError
+from mmgcvit.export import onnx_file as writing
 from mmgcvit.export.detector import check_supported, decode_boxes
 from mmgcvit.export.graphs import SegmentorGraph
 from mmgcvit.export.metadata import describe_preprocessing
-from mmgcvit.inference import UserError
 
 from ..tools.commands import CONFIGS
 

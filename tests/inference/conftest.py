@@ -7,8 +7,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from mmgcvit.checkpoints import save_checkpoint
-from mmgcvit.inference import load
+from mmgcvit.checkpoints.converting import save_checkpoint
+from mmgcvit.inference.loading import load
 
 from ..tools.commands import CONFIGS
 

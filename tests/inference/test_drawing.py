@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mmgcvit.inference import Classification, Detections, Segmentation
 from mmgcvit.inference.drawing import choose_palette, choose_text_colour, choose_text_size, draw_prediction
+from mmgcvit.inference.results import Classification, Detections, Segmentation
 
 CLASSES = ['cat', 'dog', 'Ölkännchen']
 PALETTE = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]

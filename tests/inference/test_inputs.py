@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmgcvit.datasets.checks.images import DecodingSettings
-from mmgcvit.inference import UserError
+from mmgcvit.datasets.decoding import DecodingSettings
+from mmgcvit.errors import UserError
 from mmgcvit.inference.images import convert_to_array
 from mmgcvit.inference.inputs import find_inputs
 

@@ -10,9 +10,9 @@ from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.structures import DataSample
 
 from mmgcvit import GCViT, load
-from mmgcvit.checkpoints import CheckpointError
-from mmgcvit.inference import UserError
-from mmgcvit.inference.loading import build_predictor, find_class_names
+from mmgcvit.errors import CheckpointError, UserError
+from mmgcvit.inference.class_names import find_class_names
+from mmgcvit.inference.loading import build_predictor
 from mmgcvit.inference.model_files import find_model_files
 
 from ..checkpoints.conftest import RunsACommand

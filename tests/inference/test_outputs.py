@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from mmgcvit.inference import Classification, Detections, Segmentation, UserError
+from mmgcvit.errors import UserError
 from mmgcvit.inference.outputs import JsonListWriter, Outputs, write_json
-from mmgcvit.inference.results import list_categories, make_records
+from mmgcvit.inference.results import Classification, Detections, Segmentation, list_categories, make_records
 
 from .conftest import picture_of
 

@@ -10,7 +10,9 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 
-from mmgcvit.inference import Segmentation, UserError, load
+from mmgcvit.errors import UserError
+from mmgcvit.inference.loading import load
+from mmgcvit.inference.results import Segmentation
 
 from .conftest import CLASSES, assert_same, config_of, picture_of
 

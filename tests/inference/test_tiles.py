@@ -8,9 +8,8 @@ import supervision as sv
 from pycocotools import mask as coco_mask
 
 from mmgcvit import load
-from mmgcvit.inference import Detections
 from mmgcvit.inference.drawing import draw_prediction
-from mmgcvit.inference.results import list_categories, make_records
+from mmgcvit.inference.results import Detections, list_categories, make_records
 from mmgcvit.inference.tiles import TiledPredictor
 
 from .conftest import assert_same

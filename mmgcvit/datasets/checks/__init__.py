@@ -3,8 +3,8 @@
 Start with ``check.py``. Each module defines the issues that it finds as constants of class :class:`.report.Issue`.
 """
 
-from .check import check_datasets
-from .loading import TooManyUnreadableError, skip_unreadable
-from .report import Report
+from ..skip_unreadable import TooManyUnreadableError, skip_unreadable
+from .datasets import check_datasets
+from .issues import Report
 
 __all__ = ['Report', 'TooManyUnreadableError', 'check_datasets', 'skip_unreadable']

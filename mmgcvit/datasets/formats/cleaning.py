@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...errors import UserError, escape_controls, format_count
 from ...files import compute_sha256
-from ..headers import find_read_error
+from ..decoding import find_read_error
 from .dataset_info import COPY_MARK, DatasetInfo, Split
 
 # Maximum of the number of problems (unusable images and annotations) divided by the number of images, in which each

@@ -20,8 +20,8 @@ def load_contents(folder: Path, files: list[Path]) -> dict[Path, dict[str, Any]]
     if not files:
         return {}
     # Import the checks only if there are JSON files, because they import mmengine, which is slow.
-    from ..checks.coco import KEYS, check_content, read_json
-    from ..checks.report import Report
+    from ..checks.coco_file import KEYS, check_content, read_json
+    from ..checks.issues import Report
 
     files = [file for file in files if not file.name.startswith(OTHER_TASKS)] or files
     contents = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import UserError, shorten
-from ..headers import IGNORE_INDEX, read_segmentation_map, read_sizes
+from ..decoding import IGNORE_INDEX, read_segmentation_map, read_sizes
 from .dataset_info import SPLIT_NAME, DatasetInfo, Split, assign_splits, find_split
 
 IMAGE_FOLDERS = ('images', 'image', 'imgs', 'img', 'img_dir', 'jpegimages')

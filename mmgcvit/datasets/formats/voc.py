@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from ...errors import UserError, format_count, get_first_line, shorten
 from ...files import IMAGE_SUFFIXES, read_text
-from ..headers import read_sizes
+from ..decoding import read_sizes
 from .dataset_info import (
     SPLIT_NAME,
     AnnotatedImage,

@@ -15,7 +15,7 @@ import yaml
 
 from ...errors import UserError, format_count, shorten
 from ...files import IMAGE_SUFFIXES, read_text
-from ..headers import read_sizes
+from ..decoding import read_sizes
 from .dataset_info import SPLIT_NAME, AnnotatedImage, DatasetInfo, list_files, make_split
 
 # Coordinates may be outside of the range from 0 to 1 by this much, because tools round them.

@@ -11,14 +11,11 @@ from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from ...checkpoints.latest import PREEMPTED_FILE
 from ...registry import HOOKS
 
 ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'
 TEMPORARY_SUFFIX = '.unfinished'
-# mmengine stores the path of the last checkpoint in this file.
-LAST_CHECKPOINT_FILE = 'last_checkpoint'
-# PreemptionHook saves this checkpoint. AtomicCheckpointHook removes it after saving the next regular one.
-PREEMPTED_FILE = 'preempted.pth'
 
 
 class AtomicBackend(LocalBackend):

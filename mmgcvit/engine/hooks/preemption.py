@@ -15,8 +15,9 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
+from ...checkpoints.latest import LAST_CHECKPOINT_FILE, PREEMPTED_FILE
 from ...registry import HOOKS
-from .checkpoint import ATOMIC_BACKEND, LAST_CHECKPOINT_FILE, PREEMPTED_FILE
+from .checkpoint import ATOMIC_BACKEND
 
 # The code for "temporary failure". By it, a job script can tell that the job was preempted.
 PREEMPTED_EXIT_CODE = os.EX_TEMPFAIL

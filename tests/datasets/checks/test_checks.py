@@ -9,7 +9,7 @@ from mmengine.hub import get_config
 from mmengine.registry import DATASETS
 from PIL import Image
 
-from mmgcvit.datasets.checks.sources import check_presence, get_check_settings
+from mmgcvit.datasets.checks.paths import check_presence, get_check_settings
 from mmgcvit.datasets.classes import list_imagenet_folders
 from mmgcvit.datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 from mmgcvit.errors import UserError

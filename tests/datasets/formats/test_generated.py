@@ -17,9 +17,9 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS
 
 from mmgcvit.config import enter_scope
+from mmgcvit.datasets.decoding import read_segmentation_map
 from mmgcvit.datasets.formats import read_folder, write_annotations
 from mmgcvit.datasets.formats.dataset_info import find_split
-from mmgcvit.datasets.headers import read_segmentation_map
 from mmgcvit.datasets.own_data import (
     LOADERS,
     MINI,

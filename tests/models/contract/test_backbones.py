@@ -17,7 +17,7 @@ from mmengine.runner import load_checkpoint
 from torch import nn
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.checkpoints import save_checkpoint
+from mmgcvit.checkpoints.converting import save_checkpoint
 from mmgcvit.models.layers import autocast
 from mmgcvit.models.layers.blocks import TransformerBlock
 

@@ -1,0 +1,140 @@
+"""Convert weights to the keys of mmpretrain or another implementation (external keys); save checkpoints atomically."""
+
+import re
+from collections.abc import Mapping
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import CheckpointError, check_installed, format_count, get_first_line, shorten
+from ..files import write_atomically
+from ..registry import MODELS
+from .key_mapping import KeyMapping
+from .pretrained import check_complete
+from .weights import FINAL_NORM, Weights, check_position_table, find_position_class, is_position_table
+
+# The name of a buffer that some implementations store next to each relative position bias table.
+INDEX_NAME = 'relative_position_index'
+# Keys that a checkpoint may lack: only some backbones have output norms, only classifiers a final norm and a head.
+OPTIONAL_KEYS = r'norm\d+\.|final_norm\.|head\.'
+
+
+def save_checkpoint(content: Any, path: Path) -> None:
+    """Save a checkpoint with ``torch.save``, atomically."""
+    with write_atomically(path) as unfinished:
+        torch.save(content, unfinished)
+
+
+def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file atomically."""
+    check_installed(f'writing {path}', 'safetensors')
+    from safetensors.torch import save
+
+    # The save_file of safetensors would make a file that only its owner can read.
+    with write_atomically(path) as unfinished:
+        content = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        unfinished.write_bytes(save(content, {'format': 'pt', **(metadata or {})}))
+
+
+def convert(weights: Weights, to: str) -> dict[str, Any]:
+    """Return the content of a checkpoint with the keys that ``to`` names.
+
+    ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for its ``ImageClassifier``.
+
+    Raises:
+        CheckpointError: ``to`` is unknown, the weights are incomplete, or ``to`` has no key for one of them.
+    """
+    check_complete(weights.source, weights.tensors, build_expected_tensors(weights), OPTIONAL_KEYS)
+    for name in filter(is_position_table, weights.tensors):
+        check_position_table(name, weights.tensors[name], weights.source)
+    network = MODELS.get(weights.key_mapping.network)
+    key_mappings = {mapping.short_name: mapping for mapping in network.key_mappings if mapping.short_name}
+    if to in key_mappings:
+        return {'state_dict': make_state_dict(weights, key_mappings[to])}
+    if to != 'mmpretrain':
+        raise CheckpointError(
+            f'weights of {weights.key_mapping.network} cannot be converted to {to}. Use --to mmpretrain or '
+            '--to original'
+        )
+    return make_mmpretrain_checkpoint(weights, network.infer_arch(weights.tensors).strip("'"))
+
+
+def build_expected_tensors(weights: Weights) -> dict[str, Tensor]:
+    """Return the tensors of a complete checkpoint, with all output norms and a head, on the meta device."""
+    network = MODELS.get(weights.key_mapping.network)
+    try:
+        arch = network.arch_type.infer(weights.tensors)
+        with torch.device('meta'):
+            model = network(arch, out_indices=range(len(arch['depths'])))
+            final_norm = getattr(model, f'norm{len(arch["depths"]) - 1}')
+            expected = model.state_dict() | final_norm.state_dict(prefix=FINAL_NORM)
+            if 'head.fc.weight' in weights.tensors:
+                num_classes = len(weights.tensors['head.fc.weight'])
+                expected |= nn.Linear(final_norm.weight.shape[0], num_classes).state_dict(prefix='head.fc.')
+    except (ValueError, TypeError, LookupError, ZeroDivisionError, RuntimeError) as error:
+        raise CheckpointError(
+            f'{weights.source} has only a part of {weights.key_mapping.network} ({get_first_line(error)}). Use a '
+            'checkpoint of the whole network'
+        ) from None
+    return expected
+
+
+def make_mmpretrain_checkpoint(weights: Weights, arch: str) -> dict[str, Any]:
+    """Make a checkpoint of mmpretrain's ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``."""
+    last_norm = get_last_norm(weights.tensors)
+    tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in weights.tensors.items()}
+    state_dict = {name if name.startswith('head.') else f'backbone.{name}': tensor for name, tensor in tensors.items()}
+    meta = {
+        'network': weights.key_mapping.network,
+        'arch': arch,
+        'source': weights.source,
+        'source_format': weights.key_mapping.name,
+    }
+    return {'meta': meta, 'state_dict': state_dict}
+
+
+def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tensor]:
+    """Return a state dict with the external keys of a key mapping.
+
+    Raises:
+        CheckpointError: A tensor, for example of a detector's output norms, has no external key.
+    """
+    state_dict, unmapped = {}, []
+    for name, tensor in rename_output_norm(weights.tensors).items():
+        external_key = key_mapping.to_external_key(name)
+        if external_key is None:
+            unmapped.append(name)
+            continue
+        state_dict[external_key] = key_mapping.to_external_shape(name, tensor)
+        position_class = find_position_class(name)
+        if key_mapping.has_position_index and hasattr(position_class, 'compute_index'):
+            window = isqrt(len(tensor)) // 2 + 1  # A window of side w has a table of (2w - 1)**2 rows.
+            index_key = external_key.replace(position_class.table_name, INDEX_NAME)
+            state_dict[index_key] = position_class.compute_index((window, window))
+    if unmapped:
+        others = [mapping for mapping in MODELS.get(key_mapping.network).key_mappings if mapping.short_name]
+        fitting = [mapping.short_name for mapping in others if all(map(mapping.to_external_key, unmapped))]
+        choices = ' or '.join(f'--to {name}' for name in (*fitting, 'mmpretrain'))
+        raise CheckpointError(
+            f'{key_mapping.name} has nothing that corresponds to {format_count(len(unmapped), "tensor")} of the '
+            f'checkpoint ({shorten(sorted(unmapped))}). Use {choices}'
+        )
+    return state_dict
+
+
+def rename_output_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the last output norm to a classifier's final norm, if it is the only output norm."""
+    last_norm = get_last_norm(tensors)
+    norms = {name.split('.')[0] for name in tensors if re.match(r'norm\d+\.', name)}
+    if norms != {last_norm.removesuffix('.')}:
+        return dict(tensors)
+    return {re.sub(f'^{re.escape(last_norm)}', FINAL_NORM, name): tensor for name, tensor in tensors.items()}
+
+
+def get_last_norm(tensors: Mapping[str, Tensor]) -> str:
+    """Return the prefix of the last stage's output norm, for example ``norm3.``."""
+    stages = [re.match(r'stages\.(\d+)\.', name) for name in tensors]
+    return f'norm{max(int(stage[1]) for stage in stages if stage)}.'

@@ -1,0 +1,52 @@
+"""Find the latest checkpoint of a work dir."""
+
+import logging
+import re
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from ..errors import CheckpointError, escape_controls, shorten
+from .reading import check_intact
+
+# mmengine stores the path of the last checkpoint in this file.
+LAST_CHECKPOINT_FILE = 'last_checkpoint'
+# PreemptionHook saves this checkpoint. AtomicCheckpointHook removes it after saving the next regular one.
+PREEMPTED_FILE = 'preempted.pth'
+RESUMABLE_NAME = re.compile(rf'(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED_FILE)}')
+
+
+def find_latest_checkpoint(work_dir: str | Path, advice: str = 'Use another checkpoint') -> Path | None:
+    """Find the latest readable checkpoint of a work dir. Return None if the work dir has no checkpoint.
+
+    The latest is the checkpoint whose path is in the file ``last_checkpoint``. If it is truncated or missing, the
+    newest of the others is taken. The log warns of unreadable checkpoints. ``mmgcvit predict`` uses this function too.
+
+    Raises:
+        CheckpointError: The work dir has checkpoints, but none can be read. The message ends with ``advice``.
+    """
+    work_dir = Path(work_dir)
+    checkpoints = [path for path in work_dir.glob('*.pth') if RESUMABLE_NAME.fullmatch(path.name)]
+    checkpoints.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    last = read_last_checkpoint_path(work_dir)
+    unreadable = []
+    for path in dict.fromkeys([last, *checkpoints] if last else checkpoints):
+        try:
+            check_intact(path)
+        except (CheckpointError, OSError) as error:
+            unreadable.append(path.name)
+            print_log(escape_controls(f'skipped: {error}'), 'current', logging.WARNING)
+        else:
+            return path
+    if unreadable:
+        raise CheckpointError(f'{work_dir} has no readable checkpoint (damaged: {shorten(unreadable)}). {advice}')
+    return None
+
+
+def read_last_checkpoint_path(work_dir: Path) -> Path | None:
+    """Return the path in the file ``last_checkpoint``, or None if this file or the checkpoint is missing."""
+    file = work_dir / LAST_CHECKPOINT_FILE
+    if not file.is_file() or not (text := file.read_text(errors='replace').strip()):
+        return None
+    # Look in the work dir first, because it may have been moved or copied since.
+    return next((path for path in (work_dir / Path(text).name, Path(text)) if path.is_file()), None)

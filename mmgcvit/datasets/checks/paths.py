@@ -1,0 +1,104 @@
+"""List a config's datasets and their formats, and find files that are missing."""
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS
+
+from ...config import get_type_name, iter_transforms, iter_unwrapped_datasets
+from ...errors import UserError
+
+# The dataset classes that are checked, and the formats that they read. Subclasses are checked too.
+FORMATS = {'BaseSegDataset': 'ade20k', 'CustomDataset': 'imagenet', 'CocoDataset': 'coco'}
+# Subclasses that read other formats. They and their own subclasses are not checked.
+OTHER_FORMATS = {'CocoPanopticDataset', 'LVISV05Dataset'}
+TRAIN_LOADER = 'train_dataloader'
+# Defaults of data_checks: how many random images of each dataset are opened, and how many unreadable files a dataloader
+# worker may skip.
+DEFAULTS = {'images': 100, 'unreadable_images': 20}
+
+
+def get_check_settings(cfg: Config) -> dict[str, int]:
+    """Return a config's ``data_checks``, with :data:`DEFAULTS` for keys that are missing."""
+    settings = dict(cfg.get('data_checks') or {})
+    unknown = [name for name in settings if name not in DEFAULTS]
+    if unknown:
+        raise UserError(f'data_checks has the unknown key {unknown[0]!r}. Use {" or ".join(map(repr, DEFAULTS))}')
+    invalid = {name: n for name, n in settings.items() if type(n) is not int or n < 0}
+    if invalid:
+        raise UserError(f'data_checks={invalid}: expected an integer of at least 0')
+    return DEFAULTS | settings
+
+
+def iter_datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[ConfigDict, str | None, bool]]:
+    """Yield (settings, format, is_scored) of each dataset, without its wrappers. Skip repeated datasets.
+
+    The format is None if the dataset cannot be checked. Datasets of validation and test dataloaders are scored.
+    """
+    seen = []
+    for name in loaders:
+        for settings in iter_unwrapped_datasets((cfg.get(name) or {}).get('dataset')):
+            if (settings, name != TRAIN_LOADER) not in seen:
+                seen.append((settings, name != TRAIN_LOADER))
+                yield settings, None if is_remote(settings) else find_format(settings), name != TRAIN_LOADER
+
+
+def find_format(dataset: ConfigDict) -> str | None:
+    """Return which of the :data:`FORMATS` a dataset's class reads, or None if it reads another format."""
+    dataset_class = dataset.type
+    if isinstance(dataset_class, str):
+        with DATASETS.switch_scope_and_registry(None) as registry:
+            dataset_class = registry.get(dataset_class)
+    if dataset_class is None:
+        raise UserError(
+            f'there is no dataset class {dataset.type!r}. Check its name. If it is your own, add its module to '
+            'custom_imports'
+        )
+    bases = {base.__name__ for base in inspect.getmro(dataset_class)}
+    return None if bases & OTHER_FORMATS else next((FORMATS[name] for name in FORMATS if name in bases), None)
+
+
+def is_remote(dataset: ConfigDict) -> bool:
+    """Return whether a dataset's files are on a server."""
+    paths = [dataset.get(key) for key in ('data_root', 'ann_file', 'data_prefix')]
+    return bool(dataset.get('backend_args')) or any('://' in str(path) for path in paths)
+
+
+def get_data_path(dataset: BaseDataset) -> str:
+    """Return the path by which messages name a dataset: its annotation file, or its image folder if it has none."""
+    prefix = dataset.data_prefix
+    return dataset.ann_file or prefix.get('img_path') or prefix.get('img') or dataset.data_root
+
+
+def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
+    """Raise a UserError that lists the missing files and folders of a config and says how to get them."""
+    wrappers = [(cfg.get(name) or {}).get('dataset') for name in loaders]
+    datasets = [dataset for wrapper in wrappers for dataset in iter_unwrapped_datasets(wrapper)]
+    missing = {path: dataset for dataset in datasets for path in list_local_paths(dataset) if not path.exists()}
+    if missing:
+        root = Path(next(iter(missing.values())).get('data_root') or '.').absolute()
+        paths = '\n'.join(f'    {path}' for path in missing)
+        digits = next((folder for folder in (root, *root.parents) if folder.name == 'digits'), None)
+        advice = f'docs/data.md says how to get it. If it is in another folder: ln -s /path/to/that/folder {root}'
+        advice = f"'mmgcvit digits {digits}' makes it in seconds." if digits else advice
+        raise UserError(f'The dataset is not at {root}. Missing:\n{paths}\n{advice}')
+
+
+def list_local_paths(dataset: ConfigDict) -> Iterator[Path]:
+    """Yield the annotation files and image folders in a dataset's config, except those on a server."""
+    root = dataset.get('data_root') or ''
+    if get_type_name(dataset).startswith('CIFAR') and dataset.get('download', True):
+        return
+    prefix = dataset.get('data_prefix')
+    # A config may inherit data_prefix.seg without using it. Only mmdet's transforms for segmentation maps read it.
+    reads_maps = any(step.get('with_seg', 'Panoptic' in get_type_name(step)) for step in iter_transforms(dataset))
+    if isinstance(prefix, Mapping):
+        prefix = [path for name, path in prefix.items() if name != 'seg' or reads_maps]
+    values = [dataset.get('ann_file'), prefix, dataset.get('split')]
+    paths = [path for value in values if value for path in ([value] if isinstance(value, str) else value)]
+    for path in paths or [''] * bool(root):
+        if '://' not in f'{root}{path}':
+            yield Path(root, path)

@@ -1,0 +1,138 @@
+"""Decode images and segmentation maps, and read sizes from the files' headers."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from ..config import get_type_name, iter_transforms
+from ..errors import UserError, get_first_line
+
+if TYPE_CHECKING:
+    from mmengine.config import ConfigDict
+
+# The label of pixels that training and evaluation ignore.
+IGNORE_INDEX = 255
+# The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. The package pillow-heif adds HEIF. Pillow
+# reads other formats too, whatever a file's suffix, and starts Ghostscript for one of them (EPS).
+FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF', 'HEIF')
+
+
+def open_image(source: Path | BinaryIO) -> Image.Image:
+    """Open an image of one of :data:`FORMATS`, without decoding its pixels."""
+    Image.init()
+    return Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
+
+
+def decode_image(source: Path | BinaryIO) -> tuple[int, int]:
+    """Decode an image, to find damage. Return its (width, height) as stored.
+
+    Training and prediction convert images to 8 bits by dropping the lower 8 of 16 bits.
+
+    Raises:
+        ValueError: The image would be nearly black with 8 bits, or has floats or more than 16 bits per channel.
+    """
+    with open_image(source) as image:
+        # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B, tells so.
+        is_deep = image.mode[0] in 'IF' or ';16' in str(image.tile[:1])
+        image.load()
+        if is_deep:
+            num_colours = sum(name != 'A' for name in image.getbands())
+            pixels = np.atleast_3d(np.asarray(image))[..., :num_colours]
+            lowest, highest = pixels.min(), pixels.max()
+            is_32_bits = image.mode == 'F' or (image.mode, image.format) == ('I', 'TIFF')
+            if is_32_bits or lowest < 0 or highest >= 2**16:
+                raise ValueError('it has floats or 32 bits per channel. Scale it to 0 to 255 and save it with 8 bits')
+            if 0 < highest < (4096 if image.mode[0] == 'I' else 16):
+                raise ValueError(
+                    'it has 16 bits per channel, but no value above 4095, so it would be nearly black. Scale it to 0 '
+                    'to 255 and save it with 8 bits'
+                )
+        return image.size
+
+
+@dataclass(frozen=True)
+class DecodingSettings:
+    """How a pipeline decodes images: arguments of mmcv's ``imfrombytes``, and the treatment of EXIF rotation."""
+
+    flag: str = 'color'
+    backend: str = 'cv2'
+    # Whether the pipeline has mmgcvit.ApplyExifAsAnnotated, which skips EXIF rotation if the annotations are unrotated.
+    matches_annotated_size: bool = False
+
+
+def get_decoding_settings(settings: ConfigDict) -> DecodingSettings:
+    """Return the settings with which a dataset's pipeline decodes images."""
+    transforms = {get_type_name(transform): transform for transform in iter_transforms(settings)}
+    load = transforms.get('LoadImageFromFile', {})
+    return DecodingSettings(
+        load.get('color_type', 'color'), load.get('imdecode_backend') or 'cv2', 'ApplyExifAsAnnotated' in transforms
+    )
+
+
+def load_image(path: str, decoding: DecodingSettings) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Decode an image file as a data pipeline does. Return it, and its (width, height) as stored.
+
+    Pillow decodes the file first, since it rejects decompression bombs and truncated files. OpenCV fills the missing
+    part of a truncated file with grey (opencv/opencv#17862). Decoders raise errors of any class on damaged files.
+    """
+    # Imported here, because reading a folder needs only Pillow.
+    import mmcv
+
+    content = Path(path).read_bytes()
+    stored_size = decode_image(io.BytesIO(content))
+    loaded = mmcv.imfrombytes(content, flag=decoding.flag, backend=decoding.backend)
+    if loaded is None:
+        raise ValueError(f'{decoding.backend} cannot decode it')
+    return loaded, stored_size
+
+
+def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return an image's (width, height) as stored, and after EXIF rotation. Raise a UserError for unreadable files."""
+    try:
+        with open_image(path) as image:
+            size = image.size
+            try:
+                orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            # Pillow raises errors of any class on damaged metadata. mmcv decodes such images without rotation.
+            except Exception:
+                orientation = 1
+            # Orientations 5 to 8 swap width and height.
+            return size, size[:: -1 if orientation >= 5 else 1]
+    # Decoders raise errors of any class on damaged files.
+    except Exception as error:
+        raise UserError(f'{path} cannot be read ({get_first_line(error)})') from None
+
+
+def find_read_error(path: Path) -> str | None:
+    """Decode an image. Return a message if it is missing or cannot be decoded, else ``None``."""
+    try:
+        decode_image(path)
+    except FileNotFoundError:
+        return f'{path} is missing'
+    # Decoders raise errors of any class on damaged files.
+    except Exception as error:
+        return f'{path} cannot be read ({get_first_line(error)})'
+    return None
+
+
+def read_segmentation_map(path: Path) -> NDArray[np.uint8]:
+    """Return the labels, (height, width). Raise a UserError unless the file has one channel of at most 8 bits."""
+    try:
+        with open_image(path) as image:
+            mode, labels = image.mode, np.array(image)
+    # Decoders raise errors of any class on damaged files.
+    except Exception as error:
+        raise UserError(f'{path} is not a readable segmentation map ({get_first_line(error)})') from None
+    if mode not in ('1', 'L', 'P'):
+        raise UserError(
+            f'{path} has the mode {mode}. A segmentation map must have one channel of 8 bits, with the class index of '
+            'each pixel'
+        )
+    return labels.astype(np.uint8)

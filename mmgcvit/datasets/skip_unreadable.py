@@ -1,0 +1,87 @@
+"""Replace images that cannot be read during training by other samples."""
+
+import logging
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import Any
+
+from mmcv.transforms import BaseTransform
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.logging import print_log
+
+from ..config import get_type_name, iter_unwrapped_datasets
+from ..errors import UserError, get_first_line
+from ..registry import TRANSFORMS
+from .checks.paths import is_remote
+
+
+class TooManyUnreadableError(UserError):
+    """Raised for too many unreadable images. Keep only the message's last line: torch prepends a worker's traceback."""
+
+    def __init__(self, message: str) -> None:
+        last_line = message.strip().splitlines()[-1]
+        super().__init__(last_line.removeprefix(f'{__name__}.{type(self).__name__}: '))
+
+
+@TRANSFORMS.register_module()
+class SkipUnreadable(BaseTransform):
+    """Transform that runs a pipeline's loading transforms, and returns None instead of a sample if they fail.
+
+    mmengine's datasets then draw another sample with NumPy's global random generator. This project's loops seed the
+    generator for each sample, so the other samples are the same as without the unreadable file. Each dataloader worker
+    logs a file once. This transform is for training only, because datasets in test mode do not draw another sample.
+
+    Args:
+        transforms: The configs of the pipeline's loading transforms.
+        unreadable_images: The number of different files that may fail in each dataloader worker.
+
+    Raises:
+        TooManyUnreadableError: More files failed. Loading a sample raises this error.
+    """
+
+    def __init__(self, transforms: Sequence[dict[str, Any]], unreadable_images: int) -> None:
+        self.load = Compose(transforms)
+        self.max_unreadable = unreadable_images
+        self.unreadable: set[str] = set()
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
+        """Load the sample whose files are ``img_path`` and, if present, ``seg_map_path``."""
+        # Keep the annotated size, because the transforms overwrite it with the loaded size.
+        annotated_size = results.get('width'), results.get('height')
+        files = [results[key] for key in ('img_path', 'seg_map_path') if results.get(key) is not None]
+        try:
+            loaded = self.load(results)
+            size = loaded['ori_shape'][::-1]
+            # The sizes differ, for example, after an EXIF rotation.
+            if None not in annotated_size and size != annotated_size:
+                raise ValueError(
+                    f'it is {size[0]} x {size[1]}, but the annotations say {annotated_size[0]} x {annotated_size[1]}'
+                )
+        # Decoders raise errors of any class on damaged files.
+        except Exception as error:
+            name, reason = ' with '.join(files), get_first_line(error)
+        else:
+            return loaded
+        if name not in self.unreadable:
+            self.unreadable.add(name)
+            if len(self.unreadable) > self.max_unreadable:
+                raise TooManyUnreadableError(
+                    f'{name} cannot be loaded ({reason}). With this file, {len(self.unreadable)} could not be loaded, '
+                    f"and at most {self.max_unreadable} are allowed. 'mmgcvit check-data CONFIG' lists them: repair or "
+                    'remove them. Or allow more with --cfg-options data_checks.unreadable_images=N'
+                )
+            message = f'{name} cannot be loaded ({reason}) and is replaced by another sample'
+            # Log with level ERROR, because ranks other than 0 print nothing below it.
+            print_log(f'{message} ({len(self.unreadable)} of at most {self.max_unreadable})', 'current', logging.ERROR)
+        return None
+
+
+def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
+    """Wrap the loading transforms of a config's training pipelines into :class:`SkipUnreadable`, in place."""
+    for dataset in iter_unwrapped_datasets((cfg.get('train_dataloader') or {}).get('dataset')):
+        pipeline = list(dataset.get('pipeline') or [])
+        loading = list(takewhile(lambda settings: get_type_name(settings).startswith(('Load', 'ApplyExif')), pipeline))
+        if loading and not is_remote(dataset):
+            wrapped = {'type': 'mmgcvit.SkipUnreadable', 'transforms': loading, 'unreadable_images': max_unreadable}
+            dataset.pipeline = [wrapped, *pipeline[len(loading) :]]

@@ -1,0 +1,136 @@
+"""A hook that draws predictions beside the ground truth: of some images while training, and of all images in a test."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import ConfigDict
+from mmengine.dataset import BaseDataset, Compose
+from mmengine.dist import get_rank, get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.visualization import LocalVisBackend
+
+from ...config import iter_unwrapped_datasets
+from ...errors import get_first_line
+from ...evaluation.grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
+from ...evaluation.ground_truth import build_dataset, load_sample
+from ...evaluation.mistakes import SCORES, score_image, summarise_confusion_matrix
+from ...files import write_image
+from ...inference.class_names import find_class_names
+from ...inference.drawing import choose_palette
+from ...inference.loading import PREDICTORS, silence_output
+from ...inference.predictor import Predictor
+from ...inference.results import Prediction
+from ...mmengine_utils import get_image_name, unwrap_model
+from ...registry import HOOKS
+
+# Name of the folder for grids in the work dir.
+FOLDER = 'val_images'
+
+
+def make_predictor(runner: Runner, loader: ConfigDict, score_thr: float) -> tuple[Predictor, BaseDataset]:
+    """Make a predictor that converts the outputs of the runner's model, and build the dataset of a dataloader."""
+    scope, model = runner.cfg.default_scope, unwrap_model(runner)
+    with silence_output():
+        dataset = build_dataset(loader.dataset, scope)
+    meta, dataset_classes = {'dataset_meta': dataset.metainfo}, dataset.metainfo.get('classes') or ()
+    # next(...) is the first dataset inside wrappers such as ConcatDataset.
+    names = find_class_names(meta, next(iter_unwrapped_datasets(loader.dataset)), model)
+    # The model may have more classes than the dataset.
+    names[: len(dataset_classes)] = dataset_classes
+    palette = choose_palette(len(names), [dataset.metainfo.get('palette')])
+    # The predictor gets no pipeline and no decoding settings, since it does not load images itself.
+    predictor = PREDICTORS[scope](model, Compose([]), None, names, palette)
+    predictor.score_thr = score_thr
+    return predictor, dataset
+
+
+@HOOKS.register_module()
+class ValVisualizationHook(Hook):
+    """Draw predictions beside the ground truth: the same images at each validation in a training, or all test images.
+
+    At each validation, the hook writes a grid, ``val_images/epoch_N.jpg`` or ``iter_N.jpg`` in the work dir, and adds
+    it to the backends of the runner's visualizer. It draws what the validation has predicted, so no image is predicted
+    twice. If drawing fails in a validation, the hook logs one warning and stops drawing.
+
+    Args:
+        score_thr: Confidence threshold of detections.
+        images: Number of images in the grid, evenly spaced in the validation data. 0 disables the grids.
+        test_out_dir: Folder for the pictures of a test (``mmgcvit test --show-dir``). None draws no test images.
+    """
+
+    def __init__(self, score_thr: float = 0.3, images: int = 8, test_out_dir: str | None = None) -> None:
+        self.score_thr, self.images, self.test_out_dir = score_thr, images, test_out_dir
+        self.is_on = False  # whether validation images are drawn
+        self.chosen: dict[str, int] = {}  # the index in the dataset of each chosen image, by the image's name
+        self.predictions: dict[int, Prediction] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        self.is_on = self.images > 0 and get_rank() == 0
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        self.predictions = {}
+        if self.is_on and not self.chosen:
+            self.attempt(runner, self.choose_images)
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        if self.is_on:
+            self.attempt(runner, self.keep_predictions, outputs)
+
+    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
+        if self.is_on and self.predictions:
+            self.attempt(runner, self.write_grid)
+
+    def attempt(self, runner: Runner, step: Any, *arguments: Any) -> None:
+        """Call ``step``, a method of this hook. If it raises an error, log a warning and stop drawing."""
+        try:
+            step(runner, *arguments)
+        except Exception as error:
+            self.is_on = False
+            runner.logger.warning(
+                f'the validation images are no longer drawn ({get_first_line(error)}). The training goes on'
+            )
+
+    def choose_images(self, runner: Runner) -> None:
+        """Choose images among those that rank 0 validates. Samplers distribute images to ranks round-robin."""
+        self.predictor, self.dataset = make_predictor(runner, runner.cfg.val_dataloader, self.score_thr)
+        num_on_rank = -(-len(self.dataset) // get_world_size())
+        num_chosen = min(self.images, num_on_rank)
+        indices = [position * num_on_rank // num_chosen * get_world_size() for position in range(num_chosen)]
+        self.chosen = {get_image_name(self.dataset.get_data_info(index)): index for index in indices}
+
+    def keep_predictions(self, runner: Runner, outputs: Any) -> None:
+        for sample in outputs:
+            if get_image_name(sample) in self.chosen:
+                self.predictions[self.chosen[get_image_name(sample)]] = self.predictor.read_sample(sample)
+
+    def before_test(self, runner: Runner) -> None:
+        if self.test_out_dir is not None:
+            self.predictor, self.dataset = make_predictor(runner, runner.cfg.test_dataloader, self.score_thr)
+            infos = map(self.dataset.get_data_info, range(len(self.dataset)))
+            self.chosen = {get_image_name(info): index for index, info in enumerate(infos)}
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        for sample in outputs if self.test_out_dir is not None else ():
+            index, prediction = self.chosen[get_image_name(sample)], self.predictor.read_sample(sample)
+            path, image, ground_truth = load_sample(self.dataset, index, self.predictor.classes)
+            cells = draw_cells(path.name, image, self.predictor.palette, ground_truth, prediction, LARGE_PICTURE_SIDE)
+            write_image(Path(self.test_out_dir, f'{path.stem}_{index}.jpg'), draw_grid(cells, len(cells)))
+
+    def write_grid(self, runner: Runner) -> None:
+        is_by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
+        unit, step = ('iter', runner.iter) if is_by_iter else ('epoch', runner.epoch)
+        cells = []
+        for index, prediction in sorted(self.predictions.items()):
+            path, image, ground_truth = load_sample(self.dataset, index, self.predictor.classes)
+            score, counts = score_image(ground_truth, prediction, self.predictor.classes)
+            summary = '; '.join(summarise_confusion_matrix(counts, self.predictor.classes))
+            title = f'{path.name}, {SCORES[self.predictor.task]} {score:.2f}: {summary}'
+            cells += draw_cells(title, image, self.predictor.palette, ground_truth, prediction)
+        grid = draw_grid(cells)
+        write_image(Path(runner.work_dir, FOLDER, f'{unit}_{step}.jpg'), grid)
+        for backend in runner.visualizer._vis_backends.values():
+            # LocalVisBackend would write the image to the work dir a second time.
+            if not isinstance(backend, LocalVisBackend):
+                backend.add_image('predictions', np.ascontiguousarray(grid[..., ::-1]), step)

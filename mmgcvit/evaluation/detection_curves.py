@@ -1,0 +1,146 @@
+"""Compute a detector's average precision by class, and its precision, recall and F1 by confidence threshold."""
+
+import io
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..errors import check_installed
+from ..inference.results import Detections
+
+# With more classes, the precision-recall curves have no legend.
+MAX_IN_LEGEND = 12
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Precision and recall of detections with n different scores, by confidence threshold."""
+
+    scores: np.ndarray  # (n,), in descending order
+    precision: np.ndarray  # (n,), element i is the precision of all detections of at least score i
+    recall: np.ndarray  # (n,), element i is the recall of all detections of at least score i
+
+    @property
+    def f1(self) -> np.ndarray:
+        """F1 by confidence threshold, (n,)."""
+        return 2 * self.precision * self.recall / np.maximum(self.precision + self.recall, 1e-9)
+
+    @property
+    def best_threshold(self) -> float:
+        """A confidence threshold with the highest F1, or 0 if there are no detections.
+
+        It lies halfway between the lowest score that it keeps and the next lower score, so that rounding it rarely
+        changes the result.
+        """
+        if not len(self.scores):
+            return 0.0
+        best = self.f1.argmax()
+        return float((self.scores[best] + np.append(self.scores, 0)[best + 1]) / 2)
+
+
+@dataclass(frozen=True)
+class DetectionCurves:
+    """A detector's curves, with boxes matched at an IoU threshold of 0.5, and COCO's AP and AP50 of boxes."""
+
+    overall: Curve  # of the detections of all classes together
+    by_class: list[Curve]
+    ap: np.ndarray  # (classes,), NaN for a class without objects
+    ap50: np.ndarray  # (classes,), NaN for a class without objects
+
+
+def compute_detection_curves(
+    ground_truths: Sequence[Detections], predictions: Sequence[Detections], num_classes: int
+) -> DetectionCurves:
+    """Match the predictions with the ground truth of each image, using pycocotools, and compute the curves.
+
+    Args:
+        ground_truths: The objects of each image.
+        predictions: The detections of each image, including those with low scores.
+        num_classes: Number of classes.
+    """
+    check_installed('average precision', 'pycocotools')
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    def make_coco(images: Sequence[Detections]) -> COCO:
+        annotations = []
+        for image_id, image in enumerate(images):
+            for box, score, label in zip(image.boxes.tolist(), image.scores.tolist(), image.labels, strict=True):
+                bbox = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+                entry = {'image_id': image_id, 'category_id': int(label), 'bbox': bbox, 'area': bbox[2] * bbox[3]}
+                annotations.append({'id': len(annotations) + 1, 'score': score, 'iscrowd': 0, **entry})
+        coco = COCO()
+        coco.dataset = {
+            'images': [{'id': image_id} for image_id in range(len(images))],
+            'categories': [{'id': label} for label in range(num_classes)],
+            'annotations': annotations,
+        }
+        coco.createIndex()
+        return coco
+
+    # Hide the progress that pycocotools prints.
+    with redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(make_coco(ground_truths), make_coco(predictions), 'bbox')
+        evaluation.evaluate()
+        evaluation.accumulate()
+    # The axes are [IoU threshold, recall, class, object size (first: all), maximum number of detections (last: 100)].
+    precision = evaluation.eval['precision'][:, :, :, 0, -1]
+    precision = np.where(precision < 0, np.nan, precision)
+    num_images, num_areas = len(ground_truths), len(evaluation.params.areaRng)
+    scores, is_right, counts = [], [], []
+    for label in range(num_classes):
+        begin = label * num_areas * num_images
+        # evalImgs is ordered by class, size, image. It has None for images without objects and detections of the class.
+        images = [image for image in evaluation.evalImgs[begin : begin + num_images] if image is not None]
+        scores.append(np.concatenate([image['dtScores'] for image in images] or [[]]))
+        is_right.append(np.concatenate([image['dtMatches'][0] > 0 for image in images] or [[]]))
+        counts.append(sum(len(image['gtIds']) for image in images))
+    return DetectionCurves(
+        overall=make_curve(np.concatenate(scores), np.concatenate(is_right), sum(counts)),
+        by_class=[make_curve(*values) for values in zip(scores, is_right, counts, strict=True)],
+        ap=precision.mean((0, 1)),
+        ap50=precision[0].mean(0),
+    )
+
+
+def make_curve(scores: np.ndarray, is_right: np.ndarray, num_objects: int) -> Curve:
+    """Compute precision and recall of the detections of at least each score."""
+    order = np.argsort(-scores, kind='stable')
+    scores, num_right = scores[order], np.cumsum(is_right[order])
+    # A threshold keeps all detections with the same score, or none of them.
+    last = np.flatnonzero(np.diff(scores, append=-1) < 0)
+    return Curve(scores[last], num_right[last] / (last + 1), num_right[last] / max(1, num_objects))
+
+
+def draw_detection_curves(curves: DetectionCurves, classes: Sequence[str], threshold: float) -> Figure:
+    """Draw precision by recall, F1 by confidence threshold, and lines at the best threshold and the given one."""
+    figure = Figure(figsize=(13, 5.2), layout='constrained')
+    left = figure.add_subplot(1, 2, 1, xlabel='recall', ylabel='precision', title='Precision and recall at IoU 0.5')
+    right = figure.add_subplot(1, 2, 2, xlabel='confidence threshold', ylabel='F1', title='F1 at IoU 0.5')
+    best, overall = curves.overall.best_threshold, curves.overall
+    left.plot(overall.recall, overall.precision, linewidth=2.5, color='black', label='all objects')
+    label = f'all objects: {overall.f1.max(initial=0):.2f} at {best:.2f}'
+    draw_by_threshold(right, overall, linewidth=2.5, color='black', label=label)
+    for name, curve, ap50 in zip(classes, curves.by_class, curves.ap50, strict=True):
+        left.plot(curve.recall, curve.precision, linewidth=1, label=f'{name}: AP50 {ap50:.2f}')
+        draw_by_threshold(right, curve, linewidth=1)
+    right.axvline(best, linestyle=':', color='black')
+    right.axvline(threshold, linestyle='--', color='grey', label=f'threshold in use: {threshold:.2f}')
+    for axes in (left, right):
+        axes.set(xlim=(0, 1), ylim=(0, 1.05))
+        axes.grid(alpha=0.3)
+    right.legend(fontsize='small')
+    if len(classes) <= MAX_IN_LEGEND:
+        left.legend(fontsize='small')
+    return figure
+
+
+def draw_by_threshold(axes: Axes, curve: Curve, **style: Any) -> None:
+    """Draw F1 by confidence threshold, from 0 to the highest score. F1 is constant between two scores."""
+    scores, f1 = curve.scores[::-1], curve.f1[::-1]
+    axes.step([*scores[:1] * 0, *scores], [*f1[:1], *f1], where='pre', **style)

@@ -1,0 +1,90 @@
+"""Load the images of a dataset and their ground truth, which has the types of predictions, such as ``Detections``."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import ConfigDict
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS
+
+from ..config import get_type_name, iter_unwrapped_datasets
+from ..errors import UserError, get_first_line
+from ..inference.images import convert_to_bgr
+from ..inference.results import Classification, Detections, Prediction, Segmentation
+from ..mmengine_utils import build_in_scope, get_image_name
+
+# The last transform of a pipeline, which packs the inputs, by default_scope.
+PACKING_TRANSFORMS = {'mmdet': 'PackDetInputs', 'mmseg': 'PackSegInputs', 'mmpretrain': 'PackInputs'}
+
+
+def build_dataset(settings: ConfigDict, scope: str) -> BaseDataset:
+    """Build the dataset of a config with a pipeline that only loads images and annotations.
+
+    Raises:
+        UserError: The dataset cannot be built, for example because its annotation file is invalid.
+    """
+    settings = deepcopy(settings)
+    for inner in iter_unwrapped_datasets(settings):  # the datasets inside wrappers such as ConcatDataset
+        steps = inner.get('pipeline', [])
+        images = [step for step in steps if get_type_name(step).startswith(('LoadImage', 'ApplyExif'))]
+        annotations = [step for step in steps if 'Annotations' in get_type_name(step)]
+        # mmpretrain's datasets need no transform that loads labels, and CIFAR needs none that loads images. In mmseg,
+        # ADE20K's test images have no segmentation maps.
+        if scope != 'mmpretrain':
+            images = images or [{'type': 'LoadImageFromFile'}]
+            has_no_maps = scope == 'mmseg' and 'seg_map_path' not in inner.get('data_prefix', {})
+            annotations = [] if has_no_maps else annotations or [{'type': 'LoadAnnotations'}]
+        inner.pipeline = [*images, *annotations, {'type': PACKING_TRANSFORMS[scope]}]
+    try:
+        with build_in_scope(scope):
+            return DATASETS.build(settings)
+    # Datasets raise errors of any type for invalid file lists and annotation files.
+    except Exception as error:
+        raise UserError(
+            f"the dataset cannot be loaded ({get_first_line(error)}). To find the cause, run 'mmgcvit check-data "
+            "CONFIG'"
+        ) from None
+
+
+def load_sample(dataset: BaseDataset, index: int, classes: Sequence[str]) -> tuple[Path, np.ndarray, Prediction | None]:
+    """Load a sample of a dataset (see :func:`build_dataset`): path, image in BGR order, and ground truth or None."""
+    try:
+        sample = dataset[index]
+        ground_truth = convert_sample(sample['data_samples'], classes)
+    # Transforms raise errors of any type on damaged files and annotations.
+    except Exception as error:
+        raise UserError(
+            f'{get_image_name(dataset.get_data_info(index))} cannot be loaded: {get_first_line(error)}'
+        ) from None
+    path = sample['data_samples'].get('img_path')
+    image = sample['inputs'].permute(1, 2, 0).numpy()
+    # Samples of CIFAR have no path. Their images are RGB.
+    return Path(path or f'{index:06d}.png'), convert_to_bgr(image if path else image[..., ::-1]), ground_truth
+
+
+def convert_sample(sample: Any, classes: Sequence[str]) -> Prediction | None:
+    """Convert the ground truth of a sample. Return None if there is none. Unlabelled pixels keep the ignore index."""
+
+    def get_names(labels: np.ndarray) -> list[str]:
+        return [classes[label] if label < len(classes) else f'class {label}' for label in labels]
+
+    if 'gt_instances' in sample:
+        objects = sample.gt_instances
+        labels = objects.labels.numpy()
+        masks = objects.masks.to_ndarray().astype(bool) if 'masks' in objects else None
+        boxes = getattr(objects.bboxes, 'tensor', objects.bboxes).numpy()
+        return Detections(boxes, np.ones(len(boxes), np.float32), labels, get_names(labels), masks)
+    if 'gt_sem_seg' in sample:
+        label_map = sample.gt_sem_seg.data[0].numpy()
+        labels, areas = np.unique(label_map[label_map < len(classes)], return_counts=True)
+        return Segmentation(label_map, labels, get_names(labels), areas)
+    if 'gt_label' not in sample:
+        return None
+    if len(sample.gt_label) != 1:
+        raise UserError(f'the image has {len(sample.gt_label)} classes. Expected one class per image')
+    label = int(sample.gt_label[0])
+    scores = np.eye(max(len(classes), label + 1), dtype=np.float32)[label]
+    return Classification(label, get_names([label])[0], 1.0, scores)

@@ -1,0 +1,246 @@
+"""Predict a dataset, compute the confusion matrix, find the images with the lowest scores, and write a report."""
+
+import heapq
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from pathlib import Path
+
+import numpy as np
+import supervision as sv
+from matplotlib.figure import Figure
+from mmengine.dataset import BaseDataset
+from rich.progress import Progress
+
+from ..errors import UserError
+from ..figures.panels import save
+from ..files import write_image
+from ..inference.outputs import write_json
+from ..inference.predictor import Predictor
+from ..inference.results import Detections, Prediction, Segmentation
+from .detection_curves import DetectionCurves, compute_detection_curves, draw_detection_curves
+from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
+from .ground_truth import load_sample
+from .html_report import write_report
+
+# IoU threshold for matching detections with objects.
+MATCH_IOU_THR = 0.5
+# What the confusion matrix counts, by task.
+COUNTED_UNITS = {'detection': 'objects', 'segmentation': 'pixels', 'classification': 'images'}
+# What the score of an image is, by task.
+SCORES = {'detection': 'F1', 'segmentation': 'mean IoU', 'classification': 'score of the true class'}
+# The name of the confusion matrix's last row (no object) and last column (no detection).
+BACKGROUND = 'background'
+# Maximum number of confusions (pairs of true and predicted class) that the summary of an image names.
+MAX_NAMED = 3
+# A confusion matrix with more classes is drawn without numbers.
+MAX_WITH_NUMBERS = 25
+
+
+@dataclass(frozen=True)
+class ScoredImage:
+    """An image of a dataset with its prediction and score.
+
+    Attributes:
+        index: Index of the image in the dataset.
+        score: From 0 to 1. :data:`SCORES` says what it is for each task.
+        summary: The number of right predictions, then the most frequent confusions.
+    """
+
+    index: int
+    path: Path
+    prediction: Prediction
+    score: float
+    summary: str
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """The mistakes of a model on a dataset.
+
+    Attributes:
+        confusion_matrix: The sum of the confusion matrices of all images (:func:`score_image`).
+        worst: The images with the lowest scores, in ascending order.
+        curves: Precision and recall by confidence threshold. None if the model is not a detector.
+    """
+
+    confusion_matrix: np.ndarray
+    worst: list[ScoredImage]
+    curves: DetectionCurves | None
+
+
+def score_image(ground_truth: Prediction, prediction: Prediction, classes: Sequence[str]) -> tuple[float, np.ndarray]:
+    """Compare a prediction with the ground truth of its image.
+
+    Returns:
+        score: See :data:`SCORES`. It is 1 if there are no objects and no detections, or no labelled pixels.
+        matrix: The confusion matrix (n + 1, n + 1) of n classes and the background. Rows are ground truth, columns are
+            predictions.
+    """
+    if isinstance(prediction, Detections):
+        # Each object counts once in its row, and each detection once in its column. Missed objects are in the column
+        # of the background, and detections without an object in its row.
+        matrix = sv.ConfusionMatrix.evaluate_detection_batch(
+            predictions=np.column_stack([prediction.boxes, prediction.labels, prediction.scores]),
+            targets=np.column_stack([ground_truth.boxes, ground_truth.labels]),
+            num_classes=len(classes),
+            conf_threshold=0.0,
+            iou_threshold=MATCH_IOU_THR,
+        ).astype(np.int64)
+        total = len(ground_truth) + len(prediction)
+        return 2 * np.trace(matrix) / total if total else 1.0, matrix
+    if isinstance(prediction, Segmentation):
+        shapes = ground_truth.label_map.shape, prediction.label_map.shape
+        if shapes[0] != shapes[1]:
+            raise UserError(
+                f'the prediction has the height and width {shapes[1]}, but the ground truth has {shapes[0]}. To find '
+                "such images, run 'mmgcvit check-data CONFIG'"
+            )
+        is_labelled = ground_truth.label_map < len(classes)
+        matrix = compute_confusion_matrix(
+            ground_truth.label_map[is_labelled], prediction.label_map[is_labelled], len(classes)
+        )
+        intersection = np.diag(matrix)
+        union = matrix.sum(0) + matrix.sum(1) - intersection
+        return (intersection[union > 0] / union[union > 0]).mean() if union.any() else 1.0, matrix
+    matrix = compute_confusion_matrix(np.array([ground_truth.label]), np.array([prediction.label]), len(classes))
+    return prediction.scores[ground_truth.label], matrix
+
+
+def compute_confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+    """Compute the confusion matrix (n + 1, n + 1) of two label arrays (k,). The background's row and column are 0."""
+    size = num_classes + 1
+    return np.bincount(labels.astype(np.int64) * size + predicted, minlength=size * size).reshape(size, size)
+
+
+def summarise_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], max_named: int = MAX_NAMED) -> list[str]:
+    """Summarise a confusion matrix: the number of right predictions, then the most frequent confusions."""
+    names = [*classes, BACKGROUND]
+    wrong = matrix - np.diag(np.diag(matrix))
+    order = np.argsort(-wrong, axis=None, kind='stable')[:max_named]
+    pairs = zip(*np.unravel_index(order, matrix.shape), strict=True)
+    texts = [f'{wrong[pair]:,} × {names[pair[0]]} → {names[pair[1]]}' for pair in pairs if wrong[pair]]
+    return [f'{np.trace(matrix):,} of {matrix[:-1].sum():,} right', *texts]
+
+
+def evaluate_images(
+    model: Predictor, dataset: BaseDataset, max_worst: int, batch_size: int, progress: Progress
+) -> Mistakes:
+    """Predict all images of a dataset and compare them with their ground truth.
+
+    Args:
+        model: The model. Detections that score below its ``score_thr`` count only for the curves.
+        dataset: A dataset that :func:`.ground_truth.build_dataset` built.
+        max_worst: Maximum number of images in ``Mistakes.worst``. Only images with a score below 1 are kept.
+        batch_size: Number of images per batch.
+        progress: The progress bar.
+    """
+    matrix = np.zeros((len(model.classes) + 1,) * 2, np.int64)
+    worst: list[ScoredImage] = []
+    objects, detections = [], []
+    unfiltered = copy(model)
+    unfiltered.score_thr = 0.0
+    for begin in progress.track(range(0, len(dataset), batch_size), description='images'):
+        indices = range(begin, min(begin + batch_size, len(dataset)))
+        samples = [load_sample(dataset, index, model.classes) for index in indices]
+        predictions = unfiltered.predict_batch([image for _, image, _ in samples])
+        for index, (path, _, ground_truth), prediction in zip(indices, samples, predictions, strict=True):
+            if ground_truth is None or isinstance(prediction, UserError):
+                problem = 'it has no ground truth' if ground_truth is None else prediction
+                raise UserError(f'{path}: {problem}')
+            if isinstance(prediction, Detections):
+                # Drop the masks: the curves need none, and all masks of a dataset would not fit in memory.
+                objects.append(replace(ground_truth, masks=None))
+                detections.append(replace(prediction, masks=None))
+                prediction = prediction.select(np.flatnonzero(prediction.scores >= model.score_thr))
+            score, image_matrix = score_image(ground_truth, prediction, model.classes)
+            matrix += image_matrix
+            text = '; '.join(summarise_confusion_matrix(image_matrix, model.classes))
+            wrong = [ScoredImage(index, path, prediction, float(score), text)] if score < 1 else []
+            worst = heapq.nsmallest(max_worst, [*worst, *wrong], key=attrgetter('score', 'index'))
+    curves = compute_detection_curves(objects, detections, len(model.classes)) if objects else None
+    return Mistakes(matrix, worst, curves)
+
+
+def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, float | int | None]]:
+    """Compute the number of ground truths, precision, recall and F1 of each class.
+
+    Detectors also have AP and AP50, which are None for a class without objects. Segmentation models also have IoU. A
+    ratio whose denominator is 0 is 0.
+    """
+    num_classes = len(model.classes)
+    right = np.diag(mistakes.confusion_matrix)[:num_classes]
+    ground_truths = mistakes.confusion_matrix.sum(1)[:num_classes]
+    predictions = mistakes.confusion_matrix.sum(0)[:num_classes]
+    total = ground_truths + predictions
+    columns = {
+        'ground_truths': ground_truths,
+        'precision': right / np.maximum(predictions, 1),
+        'recall': right / np.maximum(ground_truths, 1),
+        'f1': 2 * right / np.maximum(total, 1),
+    }
+    if mistakes.curves is not None:
+        columns |= {'AP': mistakes.curves.ap, 'AP50': mistakes.curves.ap50}
+    if model.task == 'segmentation':
+        columns['IoU'] = right / np.maximum(total - right, 1)
+    return {
+        name: {key: None if np.isnan(column[i]) else round(column[i].item(), 4) for key, column in columns.items()}
+        for i, name in enumerate(model.classes)
+    }
+
+
+def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], task: str) -> Figure:
+    """Draw a confusion matrix: row-normalised values as colours, counts (percentages if any reaches 10,000) as text."""
+    names = [*classes, BACKGROUND] if task == 'detection' else list(classes)
+    matrix = matrix[: len(names), : len(names)]
+    side = float(np.clip(0.35 * len(names), 6, 24))
+    figure = Figure(figsize=(1.15 * side, side), layout='constrained')
+    axes = figure.add_subplot(xlabel='predicted', ylabel='ground truth', title=COUNTED_UNITS[task])
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    bar = figure.colorbar(axes.imshow(shares, cmap='Blues', vmin=0, vmax=1), ax=axes, shrink=0.8)
+    bar.set_label('row-normalised')
+    size = float(np.clip(43 * side / len(names), 2, 9))
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(names)), names, fontsize=size)
+    for row, column in np.argwhere(matrix) if len(names) <= MAX_WITH_NUMBERS else ():
+        colour = 'white' if shares[row, column] > 0.5 else 'black'
+        number = f'{matrix[row, column]:,}' if matrix.max() < 1e4 else f'{shares[row, column]:.0%}'
+        axes.text(column, row, number, ha='center', va='center', fontsize=size, color=colour)
+    return figure
+
+
+def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistakes: Mistakes, title: str) -> None:
+    """Write pictures, ``mistakes.json``, and ``report.html``, which contains the pictures and the table of classes."""
+    matrix, curves, score_name = mistakes.confusion_matrix, mistakes.curves, SCORES[model.task]
+    save(draw_confusion_matrix(matrix, model.classes, model.task), folder / 'confusion.png')
+    pictures = [('Confusion matrix', folder / 'confusion.png')]
+    summary_of_matrix = ', '.join(summarise_confusion_matrix(matrix, model.classes))
+    counted = f'Counted {COUNTED_UNITS[model.task]} (ground truth → prediction)'
+    summary = [f'{len(dataset)} images. {counted}: {summary_of_matrix}']
+    if curves is not None:
+        save(draw_detection_curves(curves, model.classes, model.score_thr), folder / 'curves.png')
+        pictures.append(('Precision, recall and F1', folder / 'curves.png'))
+    if curves is not None and not np.isnan(curves.ap).all():
+        summary.append(
+            f'Boxes: mAP {np.nanmean(curves.ap):.3f}, AP50 {np.nanmean(curves.ap50):.3f}. Confidence threshold: '
+            f'{model.score_thr:.2f} (--score-thr); F1 of all objects is highest at {curves.overall.best_threshold:.2f}.'
+        )
+    images = []
+    for rank, scored in enumerate(mistakes.worst, start=1):
+        path, image, ground_truth = load_sample(dataset, scored.index, model.classes)
+        text = f'{path.name}: {score_name} {scored.score:.2f}; {scored.summary}'
+        cells = draw_cells(text, image, model.palette, ground_truth, scored.prediction, LARGE_PICTURE_SIDE)
+        drawn = write_image(folder / 'worst' / f'{rank:03d}_{path.stem}.jpg', draw_grid(cells, columns=2))
+        pictures.append((f'Worst image {rank}: {path.name}', drawn))
+        images.append(
+            {'image': str(path), 'score': round(scored.score, 6), 'text': scored.summary, 'drawn': drawn.name}
+        )
+    by_class = score_classes(mistakes, model)
+    entries = {'classes': [*model.classes, BACKGROUND], 'rows_are_ground_truth': matrix.tolist()}
+    best = {} if curves is None else {'best_threshold': round(curves.overall.best_threshold, 4)}
+    write_json(
+        folder / 'mistakes.json',
+        {'counted': COUNTED_UNITS[model.task], **entries, **best, 'by_class': by_class, 'worst': images},
+    )
+    write_report(folder / 'report.html', title, summary, by_class, pictures)

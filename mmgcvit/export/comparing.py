@@ -1,0 +1,152 @@
+"""Compare an ONNX file's outputs in onnxruntime with the PyTorch model's, at image sizes other than the traced one."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import UserError
+from ..inference.predictor import Predictor
+from .graphs import INPUT, build_export_module
+
+# (batch, height, width) of the compared images. The traced example has another shape.
+SHAPES = [(1, 64, 96), (3, 131, 70), (1, 128, 128)]
+# Maximum difference, relative to the largest absolute value of an output.
+TOLERANCE = 1e-4
+
+
+class Difference(NamedTuple):
+    """The largest difference between the file's outputs and the model's."""
+
+    largest: float  # relative to the largest absolute value of the output
+    output: str  # the name of the output that has this difference
+
+
+def compare(predictor: Predictor, path: Path) -> Difference:
+    """Compare a file with its model on random images, with a score threshold of 0 for detectors.
+
+    Raises:
+        UserError: The outputs differ by more than :data:`TOLERANCE`, or the file detects other objects.
+    """
+    is_detector, content = predictor.task == 'detection', path.read_bytes()
+    if is_detector:
+        predictor, content = remove_score_threshold(predictor, content)
+    session = open_session(content)
+    names = [output.name for output in session.get_outputs()]
+    worst = Difference(0.0, names[0])
+    for seed, (batch, height, width) in enumerate(SHAPES):
+        # The images are large spots with noise, because most detectors find no object in noise alone.
+        generator = torch.Generator().manual_seed(seed)
+        spots, noise = (torch.randn(batch, 3, *size, generator=generator) for size in ((5, 7), (height, width)))
+        images = 1.5 * F.interpolate(spots, size=(height, width), mode='bicubic') + 0.5 * noise
+        outputs = dict(zip(names, session.run(names, {INPUT: images.numpy()}), strict=True))
+        expected = compute_expected(predictor, images)
+        if is_detector:
+            outputs, expected = match_objects(outputs, expected, (height, width))
+        differences = [Difference(compute_difference(outputs[name], expected[name]), name) for name in expected]
+        worst = max([worst, *differences])
+    if not worst.largest <= TOLERANCE:
+        raise UserError(
+            f"the ONNX file's {worst.output} differ from the model's by {worst.largest:.2g} of their largest value, "
+            f'and {TOLERANCE} is allowed. So no file is written. To write it without this check, add --no-check'
+        )
+    return worst
+
+
+def open_session(content: bytes) -> Any:
+    """Load the content of an ONNX file in onnxruntime on the CPU."""
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+
+
+def compute_difference(output: np.ndarray, expected: np.ndarray) -> float:
+    """Return the largest difference divided by the largest absolute expected value, or infinity if shapes differ."""
+    if output.shape != expected.shape:
+        return float('inf')
+    expected = expected.astype(np.float64)
+    largest = np.abs(expected).max(initial=np.finfo(np.float32).tiny)
+    return float(np.abs(output - expected).max(initial=0) / largest)
+
+
+def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.ndarray]:
+    """Return the predictions of the OpenMMLab model for normalised images (B, 3, H, W), by output name."""
+    network, size = predictor.network, tuple(images.shape[2:])
+    with torch.no_grad():
+        if predictor.task == 'classification':
+            return {'scores': torch.stack([sample.pred_score for sample in network.predict(images)]).numpy()}
+        if predictor.task == 'segmentation':
+            return {'logits': network.encode_decode(images, [{'img_shape': size}] * len(images)).numpy()}
+        from mmdet.structures import DetDataSample
+
+        from .detector import pad_images
+
+        meta = {'img_shape': size, 'ori_shape': size, 'scale_factor': (1.0, 1.0)}
+        samples = [DetDataSample(metainfo=meta) for _ in images]
+        padded = pad_images(images, network.data_preprocessor.pad_size_divisor)
+        predictions = [sample.pred_instances for sample in network.predict(padded, samples, rescale=False)]
+        outputs = {
+            'boxes': torch.cat([pred.bboxes for pred in predictions]),
+            'scores': torch.cat([pred.scores for pred in predictions]),
+            'labels': torch.cat([pred.labels for pred in predictions]),
+            'image_indices': torch.cat([pred.labels.new_full((len(pred),), i) for i, pred in enumerate(predictions)]),
+        }
+        if network.roi_head.with_mask:
+            # mmdet's masks cover the whole image, the file's only the box. So expect the masks of the traced module.
+            graph = build_export_module(predictor)
+            objects = (outputs['boxes'], outputs['labels'], outputs['image_indices'])
+            outputs['masks'] = graph.predict_masks(graph.extract_feature_maps(images), *objects)
+        return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+
+def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predictor, bytes]:
+    """Copy a detector and its file with a score threshold of 0, because random images have few high-scoring objects."""
+    import onnx
+
+    predictor = deepcopy(predictor)
+    predictor.network.roi_head.test_cfg.score_thr = 0.0
+    predictor.network.test_cfg.rcnn.score_thr = 0.0
+    model = onnx.load_from_string(content)
+    # The score threshold is the last input of the last NonMaxSuppression node, a constant.
+    last_nms = [node for node in model.graph.node if node.op_type == 'NonMaxSuppression'][-1]
+    (constant,) = (node for node in model.graph.node if node.output and node.output[0] == last_nms.input[-1])
+    constant.attribute[0].t.CopyFrom(onnx.numpy_helper.from_array(np.zeros(1, np.float32)))
+    return predictor, model.SerializeToString()
+
+
+# Maximum share of objects without a match, weighted by score. A few are normal, since rounding of an IoU or a score can
+# change which low-scoring boxes NMS keeps. If the graph is wrong, most objects have no match.
+MAX_UNMATCHED = 0.02
+# Two objects match if their labels and images are equal, their scores differ by at most this, and their coordinates by
+# at most this times the image's longer side.
+MATCH_TOLERANCE = 1e-3
+
+
+def match_objects(
+    outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], size: tuple[int, int]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the objects that both the file and the model find, in the same order. ``size``: height, width."""
+    indices, expected_indices = [], []
+    for i, box in enumerate(expected['boxes']):
+        is_match = np.abs(outputs['boxes'] - box).max(axis=1, initial=0.0) <= MATCH_TOLERANCE * max(size)
+        is_match &= np.abs(outputs['scores'] - expected['scores'][i]) <= MATCH_TOLERANCE
+        for name in ('labels', 'image_indices'):
+            is_match &= outputs[name] == expected[name][i]
+        is_match[indices] = False
+        if is_match.any():
+            indices.append(int(is_match.argmax()))
+            expected_indices.append(i)
+    for objects, matched in ((outputs, indices), (expected, expected_indices)):
+        if objects['scores'][matched].sum() < (1 - MAX_UNMATCHED) * objects['scores'].sum():
+            raise UserError(
+                f'in images of random pixels, the model detects {len(expected["scores"])} objects and the ONNX file '
+                f'{len(outputs["scores"])}. Only {len(indices)} match, and {1 - MAX_UNMATCHED:.0%} must match '
+                '(weighted by score). So no file is written. To write it without this check, add --no-check'
+            )
+    matches = {name: outputs[name][indices] for name in outputs}
+    return matches, {name: expected[name][expected_indices] for name in expected}

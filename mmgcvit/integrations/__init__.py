@@ -1,1 +1,0 @@
-"""Use the backbones in other frameworks. Import the module of your framework. This package imports none."""

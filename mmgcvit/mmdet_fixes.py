@@ -1,0 +1,141 @@
+"""Modules, a hook and a transform for mmdet. Each class works around one bug or missing feature."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import mmcv
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet import models as mmdet
+from mmdet.models.layers import MLP
+from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetPixelDecoder
+from mmdet.models.task_modules import AssignResult
+from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
+from mmdet.structures import SampleList
+from mmengine import fileio
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from .registry import MODELS, TASK_UTILS, TRANSFORMS
+
+
+@MODELS.register_module()
+class RPNHead(mmdet.RPNHead):
+    """mmdet's RPNHead with predictions in float32 even under autocast, so that proposals are float32 too."""
+
+    def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], ...]:
+        """Return two lists over levels i: scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i) of A anchors."""
+        return tuple([prediction.float() for prediction in levels] for levels in super().forward(x))
+
+
+@MODELS.register_module()
+class SingleRoIExtractor(mmdet.SingleRoIExtractor):
+    """mmdet's SingleRoIExtractor in float32 on contiguous feature maps.
+
+    mmcv's CUDA operator gives wrong results for channels-last tensors.
+    """
+
+    def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
+        """Pool feature maps (B, C, H_i, W_i) in RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels: (n, C, h, w)."""
+        with torch.autocast(rois.device.type, enabled=False):
+            return super().forward(tuple(x.float().contiguous() for x in feats), rois.float(), roi_scale_factor)
+
+
+class RefPointHead(MLP):
+    """MLP from encoded reference boxes to positional queries, as in the authors' DINO, mmdet 3.3.0 and detrex.
+
+    mmdet 3.3.0 encodes each coordinate of a box as C / 2 features (128 for 256 channels). Its maintained fork,
+    onedl-mmdetection 3.5.1, encodes each as C features, so that the MLP's input is twice as wide (issue 25 of the fork)
+    and released weights do not fit. mmdet 3.3.0 has every second frequency of the fork's encoding. This class selects
+    these frequencies. Remove the class when the fork encodes coordinates like mmdet 3.3.0.
+
+    Args:
+        channels: ``embed_dims`` of the decoder.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(2 * channels, channels, channels, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map sine encodings (B, n, 4 * F) of boxes to queries (B, n, C). F is C / 2 or a multiple of C / 2."""
+        frequencies = x.unflatten(-1, (4, -1, 2))  # The last dimension is a sine and a cosine of one frequency.
+        step = x.shape[-1] // self.layers[0].in_features
+        return super().forward(frequencies[..., ::step, :].flatten(-3))
+
+
+@MODELS.register_module()
+class DINO(mmdet.DINO):
+    """mmdet's DINO with :class:`RefPointHead`. It trains its transformer and head in float32 even with AMP."""
+
+    def _init_layers(self) -> None:
+        super()._init_layers()
+        self.decoder.ref_point_head = RefPointHead(self.embed_dims)
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
+        """Return the losses, by name, of images (B, 3, H, W) with ground truth."""
+        feats = self.extract_feat(batch_inputs)
+        with torch.autocast(batch_inputs.device.type, enabled=False):
+            head_inputs = self.forward_transformer(tuple(x.float() for x in feats), batch_data_samples)
+            return self.bbox_head.loss(**head_inputs, batch_data_samples=batch_data_samples)
+
+
+@MODELS.register_module()
+class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
+    """mmdet's pixel decoder of Mask2Former, in float32 even under autocast, as in the authors' code."""
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Turn features (B, C_i, H_i, W_i) into mask features (B, C, H_0, W_0) and a list of maps, smallest first."""
+        with torch.autocast(feats[0].device.type, enabled=False):
+            return super().forward([x.float() for x in feats])
+
+
+# Larger than a network's usual logits, and than the side of any image in pixels.
+MAX_VALUE = 1e6
+
+
+@TASK_UTILS.register_module()
+class HungarianAssigner(MMDetHungarianAssigner):
+    """mmdet's HungarianAssigner in float32, which also matches NaN and infinite predictions.
+
+    SciPy raises an error for NaN costs, which would end the run. With this class, the loss becomes NaN or infinite
+    instead, and ``SkipNonFiniteStepHook`` skips the step. Remove this class when mmdet handles NaN costs.
+    """
+
+    def assign(self, pred_instances: InstanceData, *args: Any, **kwargs: Any) -> AssignResult:
+        """Match predictions with ``scores`` (n, C), ``bboxes`` (n, 4) or ``masks`` (n, ...) to the ground truth."""
+        finite = {
+            name: values.float().nan_to_num().clamp(-MAX_VALUE, MAX_VALUE) for name, values in pred_instances.items()
+        }
+        pred_instances = InstanceData(**finite)
+        with torch.autocast(pred_instances.scores.device.type, enabled=False):
+            return super().assign(pred_instances, *args, **kwargs)
+
+
+@TRANSFORMS.register_module()
+class ApplyExifAsAnnotated(BaseTransform):
+    """Ignore an image's EXIF rotation if its annotations were made without it.
+
+    mmcv applies the EXIF rotation, but some tools annotate the pixels as stored. Then width and height are swapped,
+    boxes are outside of the image, and clipping leaves boxes without area, whose losses are NaN. The transform detects
+    such images by their swapped size. So it misses square images and rotations by 180 degrees.
+
+    It changes ``img``, ``img_shape`` and ``ori_shape``, and reads ``img_path`` and the annotated ``height`` and
+    ``width``. It does not change images without annotated height and width.
+
+    Args:
+        backend_args: The ``backend_args`` of ``LoadImageFromFile``, which must precede this transform.
+    """
+
+    def __init__(self, backend_args: dict | None = None) -> None:
+        self.backend_args = backend_args
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        annotated_shape, img_shape = (results.get('height'), results.get('width')), results['img'].shape[:2]
+        if img_shape == annotated_shape or img_shape != annotated_shape[::-1]:
+            return results
+        content = fileio.get(results['img_path'], backend_args=self.backend_args)
+        unrotated = mmcv.imfrombytes(content, flag='color_ignore_orientation')
+        if unrotated.shape[:2] == annotated_shape:
+            results['img'] = unrotated.astype(results['img'].dtype)
+            results['img_shape'] = results['ori_shape'] = annotated_shape
+        return results

@@ -1,0 +1,197 @@
+"""Load weights with any key mapping and prefix, completely or not at all, with one log line as a summary."""
+
+import pytest
+import torch
+from torch import nn
+
+from mmgcvit import LSA, GCViT
+from mmgcvit.checkpoints.pretrained import check_fits
+from mmgcvit.errors import CheckpointError
+from mmgcvit.models.gcvit.key_mappings import ORIGINAL
+
+from ..reference import LSA_REFERENCES, REFERENCES
+from . import toy
+
+DENSE, ODD, _, CLASSIFIER, _ = REFERENCES
+TINY = LSA_REFERENCES[0]
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    """Load a checkpoint's content into a backbone through ``init_cfg``. Return the backbone and the log line."""
+    lines = []
+    monkeypatch.setattr('mmgcvit.checkpoints.pretrained.print_log', lambda line, *_: lines.append(line))
+
+    def load(content, reference=DENSE, arguments=None, device='cpu', **options):
+        path = tmp_path / 'checkpoint'
+        torch.save(content, path)
+        init_cfg = {'type': 'Pretrained', 'checkpoint': str(path), **options}
+        model = reference.backbone(init_cfg=init_cfg, **(arguments or {})).to(device)
+        model.init_weights()
+        return model, lines[-1]
+
+    return load
+
+
+def loaded_weights(reference):
+    """Return the state dict that a backbone must have after loading a reference."""
+    return {ORIGINAL.to_local_key(name): tensor for name, tensor in reference.weights().items()}
+
+
+def assert_same(model, expected):
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def test_weights_are_found_under_any_prefix_and_under_the_usual_checkpoint_keys(load):
+    expected = loaded_weights(DENSE)
+    for prefix in ('', 'module.', 'module.student.backbone.'):
+        content = {prefix + name: tensor for name, tensor in DENSE.weights().items()}
+        assert_same(load({'state_dict': content})[0], expected)
+    for content in (DENSE.weights(), {'model': DENSE.weights(), 'epoch': 3}):
+        assert_same(load(content)[0], expected)
+    own = {f'backbone.{name}': tensor for name, tensor in expected.items()}
+    own |= {'head.fc.weight': torch.zeros(11, 64), 'rpn_head.rpn_conv.weight': torch.zeros(3)}
+    model, line = load({'state_dict': own, 'meta': {}})
+    assert_same(model, expected)
+    assert '2 in the file are unused (rpn_head.rpn_conv.weight, head.fc.weight)' in line
+
+
+def test_ema_weights_are_loaded_if_requested_or_if_there_are_no_others(load):
+    average = {'state_dict_ema': {f'module.{name}': 2 * tensor for name, tensor in DENSE.weights().items()}}
+    both = {'state_dict': DENSE.weights(), **average}
+    for content, ema, factor in ((both, False, 1), (both, True, 2), (average, False, 2)):
+        model, line = load(content, ema=ema)
+        assert torch.equal(model.stem.proj.weight, factor * DENSE.weights()['patch_embed.proj.weight'])
+        assert ('EMA' in line) == (factor == 2)
+    with pytest.raises(CheckpointError, match=r'has no EMA weights: .*\. Remove --ema'):
+        load({'state_dict': DENSE.weights()}, ema=True)
+
+
+def test_prefix_selects_one_of_several_networks(load):
+    content = {f'teacher.{name}': tensor for name, tensor in DENSE.weights().items()}
+    content |= {f'student.{name}': 2 * tensor for name, tensor in DENSE.weights().items()}
+    assert_same(load(content, prefix='teacher')[0], loaded_weights(DENSE))
+    with pytest.raises(CheckpointError, match=r"several networks, with the prefixes 'teacher\.', 'student\.'"):
+        load(content)
+
+
+@pytest.mark.parametrize(
+    ('network', 'arguments', 'resized', 'unused'),
+    [(CLASSIFIER, {'window_size': (7, 7, 12, 7)}, 3, 4), (TINY, {}, 0, 4)],
+)
+def test_the_log_line_counts_loaded_resized_initial_and_unused_tensors(network, arguments, resized, unused, load):
+    """Load a classifier into a detector's backbone, whose output norms start at 1 and 0 as in the released code."""
+    model, line = load({'state_dict': network.weights()}, network, {'out_indices': (0, 1, 2, 3), **arguments})
+    assert f'{len(model.state_dict()) - 8} tensors loaded; {resized} position biases or embeddings resized' in line
+    assert '8 keep initial values (output norms norm0, norm1, norm2, norm3)' in line
+    assert f'{unused} in the file are unused (final_norm.weight, final_norm.bias, head.fc.weight, ...)' in line
+    assert torch.equal(model.norm3.weight, torch.ones_like(model.norm3.weight))
+
+
+@pytest.mark.parametrize('network', [GCViT, LSA])
+def test_published_archs_are_inferred_from_their_weights(network):
+    for arch in network.archs:
+        with torch.device('meta'):
+            assert network.infer_arch(network(arch).state_dict()) == repr(arch)
+
+
+@pytest.mark.parametrize(
+    ('source', 'target', 'message'),
+    [
+        (GCViT('xxtiny'), GCViT('xtiny'), "has weights of GCViT 'xxtiny', but the model is GCViT 'xtiny'"),
+        (LSA('imagenet-tiny'), LSA('cifar-tiny'), "weights of LSA 'imagenet-tiny', but the model is LSA 'cifar-tiny'"),
+        (DENSE.backbone(), GCViT({**toy.ARCH, 'embed_dims': 16}), 'of embed_dims 8, depths .*, but the model is .*16'),
+        (ODD.backbone(), DENSE.backbone(), 'layer_scale 1, but the model is .* layer_scale None'),
+        (TINY.backbone(), LSA({**TINY.arch, 'num_kv_heads': (1,) * 4}), r'num_heads \(1, 1.*num_heads \(4, 4'),
+        (TINY.backbone(), GCViT('xxtiny'), 'has weights of LSA, but the model is GCViT'),
+        (GCViT('xxtiny', out_indices=(0,)), TINY.backbone(), 'has weights of GCViT, but the model is LSA'),
+    ],
+    ids=range(7),
+)
+def test_weights_of_another_arch_or_network_are_rejected_and_both_are_named(source, target, message, tmp_path):
+    torch.save(source.state_dict(), tmp_path / 'x.pth')
+    target.init_cfg = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')}
+    with pytest.raises(CheckpointError, match=message):
+        target.init_weights()
+
+
+def test_a_checkpoint_without_the_network_is_rejected(load):
+    for content in ({'state_dict': {}}, [1, 2]):
+        with pytest.raises(CheckpointError, match='has no weights'):
+            load(content)
+    with pytest.raises(CheckpointError, match=r'not a checkpoint of GC ViT .* 5 keys \(a, b, c, d, \.\.\.\)'):
+        load({'state_dict': dict.fromkeys('abcde', torch.zeros(1))})
+
+
+@pytest.mark.parametrize('reference', [DENSE, TINY], ids=['GCViT', 'LSA'])
+def test_a_rejected_checkpoint_changes_no_weights(reference, tmp_path):
+    """The invalid tensors are among the last to be loaded."""
+    model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')})
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    last = [name for name in before if 'fc2.bias' in name][-1]
+    table = [name for name in before if name.endswith(('bias_table', 'pos_embed'))][-1]
+    oblong = torch.zeros(*before[table].shape[:-2], 35, before[table].shape[-1])
+    for name, tensor, message in (
+        (last, None, rf'lacks 1 tensor of the model \({last}\)'),
+        (last, torch.zeros(3), rf'1 tensor with a wrong shape or dtype \({last} \(3,\)'),
+        (table, oblong, 'has 35 rows. Expected'),
+    ):
+        weights = {**before, name: tensor}
+        torch.save({name: tensor for name, tensor in weights.items() if tensor is not None}, tmp_path / 'x.pth')
+        with pytest.raises(CheckpointError, match=message):
+            model.init_weights()
+        assert_same(model, before)
+
+
+@pytest.mark.parametrize('size', [(112, 140), 56], ids=str)
+def test_position_embeddings_of_another_size_are_resized(load, size, device):
+    """Resizing when loading gives the same outputs as resizing in the forward."""
+    resized, line = load(TINY.weights(), TINY, {'pretrain_img_size': size}, device)
+    loaded, _ = load(TINY.weights(), TINY, device=device)
+    assert '4 position biases or embeddings resized' in line
+    image = torch.randn(1, 3, *(size if isinstance(size, tuple) else (size, size)), device=device)
+    with torch.no_grad():
+        torch.testing.assert_close(resized(image), loaded(image), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize('made', [GCViT('xxtiny'), LSA()], ids=['GCViT', 'LSA'])
+def test_from_pretrained_infers_the_arch_from_the_weights(made, tmp_path):
+    torch.save({'state_dict': {f'backbone.{name}': x for name, x in made.state_dict().items()}}, tmp_path / 'x.pth')
+    assert_same(type(made).from_pretrained(tmp_path / 'x.pth', drop_path_rate=0.0), made.state_dict())
+    torch.save(toy.backbone().state_dict(), tmp_path / 'own.pth')
+    with pytest.raises(CheckpointError, match=r'own\.pth has weights of GCViT of embed_dims 4.*Set arch='):
+        GCViT.from_pretrained(tmp_path / 'own.pth')
+    loaded = GCViT.from_pretrained(tmp_path / 'own.pth', arch=toy.ARCH, window_size=8, out_indices=(1, 3))
+    assert [found.shape[1] for found in loaded(torch.zeros(1, 3, 64, 64))] == [8, 32]
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'0.weight': torch.zeros(3, 3)}, r"a wrong shape .*0\.weight.* does not fit the config's model"),
+        ({'0.running_var': torch.tensor([1.0, float('nan')])}, r'with NaN or infinity \(0\.running_var\)'),
+        ({'0.weight': torch.full((2,), float('inf'))}, r'with NaN or infinity \(0\.weight\)'),
+    ],
+)
+def test_check_fits_names_missing_tensors_and_those_with_another_shape_or_nan(change, message):
+    """Running statistics must be finite; other buffers need not be. Only keys with the prefix are checked."""
+    model = nn.Sequential(nn.BatchNorm1d(2))
+    model.register_buffer('mask', torch.tensor(float('-inf')))
+    for prefix in ('', 'module.', 'module.module.'):
+        renamed = {prefix + name: tensor for name, tensor in model.state_dict().items()}
+        check_fits(model, {'state_dict': renamed}, 'x')
+    changed = {'state_dict': {**model.state_dict(), **change}}
+    with pytest.raises(CheckpointError, match=message):
+        check_fits(model, changed, 'x')
+    check_fits(model, changed, 'x', prefix='mask')
+    with pytest.raises(CheckpointError, match=r'lacks 6 tensors of the model \(mask, 0'):
+        check_fits(model, {'meta': {}}, 'y')
+
+
+def test_a_relative_position_bias_table_may_have_another_size_if_its_grid_is_square():
+    model = toy.backbone()
+    name = 'stages.1.blocks.0.attn.position.relative_position_bias_table'
+    check_fits(model, {'state_dict': model.state_dict() | {name: torch.zeros(1, 1)}}, 'x')
+    with pytest.raises(CheckpointError, match=name):
+        check_fits(model, {'state_dict': model.state_dict() | {name: torch.zeros(8, 1)}}, 'x')

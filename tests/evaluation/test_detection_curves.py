@@ -1,0 +1,81 @@
+"""The curves of a detector, and the agreement of its AP with mmdet's."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmgcvit.evaluation.detection_curves import compute_detection_curves, draw_detection_curves, make_curve
+
+from .conftest import make_detections
+
+CLASSES = ['cat', 'dog']
+OBJECTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(1, 99)), max_size=6)
+
+
+def place(objects):
+    """Make detections from positions on a grid, labels and scores in percent."""
+    boxes = [(20 * position, 0, 20 * position + 16, 16) for position, _, _ in objects]
+    found = [(box, label, score / 100) for box, (_, label, score) in zip(boxes, objects, strict=True)]
+    return make_detections(found, CLASSES)
+
+
+@given(st.lists(st.tuples(OBJECTS, OBJECTS), min_size=1, max_size=4))
+def test_ap_is_that_of_mmdets_metric(images):
+    from mmdet.evaluation import CocoMetric
+
+    ground_truths, predictions = ([place(objects) for objects in side] for side in zip(*images, strict=True))
+    curves = compute_detection_curves(ground_truths, predictions, len(CLASSES))
+    if not any(map(len, ground_truths)) or not any(map(len, predictions)):
+        assert not np.nan_to_num(curves.ap).any()
+        return
+    metric = CocoMetric(metric='bbox', classwise=True)
+    metric.dataset_meta = {'classes': CLASSES}
+    for index, (objects, detections) in enumerate(zip(ground_truths, predictions, strict=True)):
+        instances = [
+            {'bbox': box.tolist(), 'bbox_label': int(label), 'ignore_flag': 0}
+            for box, label in zip(objects.boxes, objects.labels, strict=True)
+        ]
+        values = {'bboxes': detections.boxes, 'scores': detections.scores, 'labels': detections.labels}
+        sample = {
+            'img_id': index,
+            'ori_shape': (16, 96),
+            'instances': instances,
+            'pred_instances': {name: torch.from_numpy(value) for name, value in values.items()},
+        }
+        metric.process({}, [sample])
+    scores = metric.compute_metrics(metric.results)
+    # mmdet rounds to three digits.
+    assert np.nanmean(curves.ap) == pytest.approx(scores['bbox_mAP'], abs=6e-4)
+    assert np.nanmean(curves.ap50) == pytest.approx(scores['bbox_mAP_50'], abs=6e-4)
+
+
+def test_the_best_threshold_has_the_highest_f1():
+    objects = place([(0, 0, 100), (1, 0, 100), (2, 1, 100)])
+    detections = place([(0, 0, 90), (2, 1, 80), (3, 1, 40), (1, 0, 30), (3, 0, 20)])
+    curves = compute_detection_curves([objects], [detections], len(CLASSES))
+    assert curves.overall.recall.tolist() == pytest.approx([1 / 3, 2 / 3, 2 / 3, 1, 1])
+    assert curves.overall.precision.tolist() == pytest.approx([1, 1, 2 / 3, 3 / 4, 3 / 5])
+    # F1 is 0.5, 0.8, 0.67, 0.857, 0.75. The threshold is halfway between the scores 0.3 and 0.2.
+    assert curves.overall.best_threshold == pytest.approx(0.25)
+    assert len(draw_detection_curves(curves, CLASSES, 0.3).axes) == 2
+
+
+def test_a_dataset_without_objects_or_detections_has_empty_curves():
+    curves = compute_detection_curves([place([])], [place([])], len(CLASSES))
+    assert (curves.overall.best_threshold, np.isnan(curves.ap).tolist()) == (0.0, [True, True])
+    draw_detection_curves(curves, CLASSES, 0.3)
+
+
+@given(st.lists(st.tuples(st.integers(1, 99), st.booleans()), min_size=1, max_size=8))
+def test_no_other_threshold_has_a_higher_f1(detections):
+    """Also with equal scores, of which a threshold keeps all or none."""
+    scores, is_right = np.array(detections).T / [[100], [1]]
+    curve = make_curve(scores, is_right, num_objects=max(1, int(is_right.sum())))
+
+    def compute_f1(threshold):
+        kept = scores >= threshold
+        return 2 * is_right[kept].sum() / (kept.sum() + max(1, int(is_right.sum())))
+
+    assert compute_f1(curve.best_threshold) == pytest.approx(max(map(compute_f1, scores)))

@@ -1,0 +1,101 @@
+"""The hook draws the same validation images each time, with ground truth, and does not affect the run."""
+
+import logging
+import random
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.visualization import LocalVisBackend
+
+from mmgcvit.engine.hooks.val_visualization import FOLDER, ValVisualizationHook
+from mmgcvit.evaluation.ground_truth import load_sample
+from mmgcvit.inference.drawing import choose_palette
+from mmgcvit.registry import HOOKS
+
+from .conftest import config_of
+
+
+@pytest.fixture
+def runner(model, task, data, tmp_path, monkeypatch):
+    """Return an object with the attributes of a runner that hooks read; ``shown`` is what a tracker gets."""
+    monkeypatch.setenv('DIGITS', str(data))
+    cfg = config_of(task)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        loader = Runner.build_dataloader(cfg.val_dataloader)
+    shown = []
+    tracker = SimpleNamespace(add_image=lambda name, image, step: shown.append((name, image.shape, step)))
+    backends = {'local': LocalVisBackend(str(tmp_path)), 'tracker': tracker}
+    return SimpleNamespace(
+        shown=shown,
+        val_dataloader=loader,
+        test_dataloader=loader,
+        model=model.network,
+        cfg=cfg,
+        work_dir=str(tmp_path),
+        iter=0,
+        epoch=1,
+        train_loop=IterBasedTrainLoop.__new__(IterBasedTrainLoop) if task == 'segmentation' else None,
+        visualizer=SimpleNamespace(_vis_backends=backends),
+        logger=logging.getLogger('val_images'),
+    )
+
+
+def validate(hook, runner, loop='val'):
+    """Call a hook as a validation or a test does, and return the next values of the random generators."""
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(0)
+    (hook.before_test if loop == 'test' else hook.before_val_epoch)(runner)
+    with DefaultScope.overwrite_default_scope(runner.cfg.default_scope), torch.no_grad():
+        for number, batch in enumerate(runner.val_dataloader):
+            outputs = runner.model.val_step(batch)
+            getattr(hook, f'after_{loop}_iter')(runner, number, batch, outputs)
+    if loop == 'val':
+        hook.after_val_epoch(runner)
+    return random.random(), np.random.rand(), torch.rand(()).item()
+
+
+def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner, task, model):
+    hook = HOOKS.build({'type': 'mmgcvit.ValVisualizationHook', 'score_thr': 0.0})
+    hook.before_train(runner)
+    by = 'iter' if task == 'segmentation' else 'epoch'
+    for step in (1, 2):
+        runner.epoch = runner.iter = step
+        assert validate(hook, runner) == validate(ValVisualizationHook(images=0), runner)
+    count = len(runner.val_dataloader.dataset)
+    number = min(8, count)
+    assert len(hook.chosen) == number
+    assert max(hook.chosen.values()) >= (number - 1) * count // number, 'spread over the data'
+    first, second = (cv2.imread(f'{runner.work_dir}/{FOLDER}/{by}_{step}.jpg') for step in (1, 2))
+    np.testing.assert_array_equal(first, second)
+    assert runner.shown == [('predictions', first.shape, step) for step in (1, 2)]
+    for number, found in hook.predictions.items():
+        expected = model(load_sample(hook.dataset, number, ())[0])
+        for name in ('boxes', 'label_map', 'scores'):
+            if hasattr(found, name):
+                np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-2)
+    # Predictions of the checkpoint will have the same colours.
+    assert hook.predictor.palette == choose_palette(len(model.classes), [hook.dataset.metainfo.get('palette')])
+
+
+def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner, caplog):
+    hook = ValVisualizationHook()
+    hook.before_train(runner)
+    runner.cfg.default_scope, scope = 'elsewhere', runner.cfg.default_scope
+    hook.before_val_epoch(runner)
+    runner.cfg.default_scope = scope
+    validate(hook, runner)
+    (record,) = caplog.records
+    assert record.getMessage().startswith('the validation images are no longer drawn (')
+    assert not runner.shown
+
+
+def test_every_tested_image_is_drawn_beside_its_ground_truth(runner, tmp_path):
+    validate(ValVisualizationHook(score_thr=0.0, test_out_dir=str(tmp_path / 'pictures')), runner, 'test')
+    drawn = sorted((tmp_path / 'pictures').iterdir())
+    assert len(drawn) == len(runner.test_dataloader.dataset)
+    assert cv2.imread(str(drawn[0])).shape[1] > 1500

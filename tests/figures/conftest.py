@@ -1,0 +1,71 @@
+"""Provide small models of each task and network."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+from mmgcvit.checkpoints.converting import save_checkpoint
+from mmgcvit.inference.loading import load
+
+from ..inference.conftest import (  # noqa: F401  (fixtures)
+    TASKS,
+    config_of,
+    make_work_dir,
+    model,
+    models,
+    photo,
+    picture,
+    task,
+    work_dir,
+)
+from ..models.contract.backbones import GCVIT, LSA_ARCH
+
+LSA = {**LSA_ARCH, 'embed_dims': (16, 32, 64, 128), 'depths': (2, 2, 2, 2), 'num_heads': (1, 2, 4, 8)}
+
+
+def classifier_of(folder, pipeline=None, **backbone):
+    """Load a classifier with random weights: GC ViT with its last stage as output, changed by ``backbone`` arguments.
+
+    ``pipeline`` holds the transforms between loading and packing, by default a resize to 64 x 64.
+    """
+    cfg = config_of('classification')
+    cfg.model.backbone = {'type': 'mmgcvit.GCViT', 'arch': GCVIT, 'out_indices': (3,), **backbone}
+    cfg.model.head.in_channels = 128
+    steps = [{'type': 'Resize', 'scale': (64, 64)}] if pipeline is None else pipeline
+    cfg.test_dataloader.dataset.pipeline = [{'type': 'LoadImageFromFile'}, *steps, {'type': 'PackInputs'}]
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(Config({'model': cfg.model}).model)
+    save_checkpoint({'state_dict': model.state_dict(), 'meta': {}}, folder / 'epoch_1.pth')
+    cfg.dump(folder / 'config.py')
+    return load(folder / 'config.py', folder / 'epoch_1.pth', 'cpu')
+
+
+@pytest.fixture(scope='session')
+def lsa(tmp_path_factory):
+    """Load an LSA classifier."""
+    return classifier_of(tmp_path_factory.mktemp('lsa') / 'lsa', type='mmgcvit.LSA', arch=LSA)
+
+
+@pytest.fixture(scope='session')
+def gcvit(tmp_path_factory):
+    """Load a GC ViT classifier with windows of 5 and 3 tokens, which do not divide feature maps of 16, 8, 4 and 2."""
+    return classifier_of(tmp_path_factory.mktemp('gcvit') / 'gcvit', window_size=(5, 3, 3, 3))
+
+
+def hooks_of(loaded):
+    kinds = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
+    return sum(len(getattr(module, kind)) for module in loaded.network.modules() for kind in kinds)
+
+
+def assert_leaves_no_trace(loaded, image, function):
+    """Check that a function of a model and an image changes neither hooks nor predictions."""
+    before, hooks = loaded(image), hooks_of(loaded)
+    function(loaded, image)
+    assert hooks_of(loaded) == hooks
+    after = loaded(image)
+    for name, value in vars(before).items():
+        np.testing.assert_array_equal(value, getattr(after, name))

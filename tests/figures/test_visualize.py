@@ -1,0 +1,60 @@
+"""The commands of docs/visualization.md run, on small models in work dirs of the same names; errors are reported."""
+
+import shlex
+
+import cv2
+import pytest
+import torch
+
+from mmgcvit.checkpoints.converting import save_checkpoint
+
+from ..docs.pages import read_blocks
+from ..inference.conftest import CLASSES, make_work_dir, picture_of
+from .conftest import LSA, classifier_of
+
+BASH, PYTHON = (read_blocks('docs/visualization.md', language) for language in ('bash', 'python'))
+COMMANDS = [line for text in BASH for line in text.splitlines() if line.startswith('mmgcvit ')]
+
+
+def test_every_command_and_program_of_the_page_runs(call, tmp_path, monkeypatch, capsys):
+    """The detector has random weights and classifies every box as a dog."""
+    pytest.importorskip('pytorch_grad_cam')
+    monkeypatch.setitem(CLASSES, 'detection', ['dog', *'123456789'])
+    checkpoint = make_work_dir(tmp_path / 'work_dirs' / 'my_detector', 'detection') / 'epoch_1.pth'
+    content = torch.load(checkpoint, weights_only=False)
+    content['state_dict']['roi_head.bbox_head.fc_cls.bias'][0] = 20
+    save_checkpoint(content, checkpoint)
+    classifier_of(tmp_path / 'work_dirs' / 'my_classifier', pipeline=[])
+    classifier_of(tmp_path / 'work_dirs' / 'my_lsa', type='mmgcvit.LSA', arch=LSA)
+    cv2.imwrite(str(tmp_path / 'photo.jpg'), picture_of(128, 160))
+    assert {command.split()[2] for command in COMMANDS} == {'attention', 'queries', 'gradcam', 'shifts'}
+    for command in COMMANDS:
+        code, printed = call('visualize', *shlex.split(command)[2:])
+        assert code == 0, printed
+        assert (tmp_path / printed.split(': ')[-1].strip()).stat().st_size > 10_000
+    (program,) = PYTHON
+    exec(compile(program, 'docs', 'exec'), {})
+    assert capsys.readouterr().out
+
+
+def test_options_change_the_figure(call, work_dirs, photo, tmp_path):
+    where = [work_dirs['classification'], photo, '--out', 'new/it.svg', '--device', 'cpu']
+    call('visualize', 'attention', *where, '--stage', 1, '--block', 0, '--head', 1, '--at', '100,20')
+    drawn = (tmp_path / 'new' / 'it.svg').read_text()
+    assert '<!-- GCViT, stage 1, head 1 -->' in drawn
+    assert 'query at (100, 20) px' in drawn
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['attention', '--at', 'middle'], "'middle': expected X,Y, for example 120,80"),
+        (['queries', '--out', 'it.txt'], 'it.txt: expected a name that ends in .png, .pdf, .svg or .jpg'),
+        (['queries', '--out', 'photo.png'], 'is the input image'),
+    ],
+)
+def test_invalid_arguments_are_rejected_in_one_sentence(call, work_dirs, photo, arguments, message):
+    kind, *options = arguments
+    code, printed = call('visualize', kind, work_dirs['classification'], photo, *options)
+    assert code
+    assert message in printed

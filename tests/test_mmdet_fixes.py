@@ -1,0 +1,282 @@
+"""Subclasses of mmdet's modules: non-finite values, float32 in mixed precision, EXIF rotation, DINO's decoder."""
+
+import json
+from copy import deepcopy
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms import LoadImageFromFile
+from mmdet.models.layers import MLP, coordinate_to_encoding
+from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
+from mmdet.registry import DATASETS
+from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
+from mmengine.config import Config
+from mmengine.model import BaseTTAModel
+from mmengine.registry import MODELS, TASK_UTILS, init_default_scope
+from mmengine.structures import InstanceData
+from mmengine.utils import import_modules_from_strings
+from PIL import Image
+from torch import nn
+
+from mmgcvit.engine.hooks.drop_nonfinite_predictions import DropNonFinitePredictionsHook
+from mmgcvit.mmdet_fixes import ApplyExifAsAnnotated, RefPointHead
+
+from .conftest import ROOT
+
+DATA = ROOT / 'tests' / 'data'
+NAN, INF = float('nan'), float('inf')
+MASK2FORMER, RTMDET = 'other_heads/mask2former_gcvit_t', 'other_heads/rtmdet_ins_gcvit_t'
+SMALL = {'embed_dims': 16, 'depths': (1, 1, 1, 1), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
+
+
+def small_detector(name):
+    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    import_modules_from_strings(**cfg.custom_imports)
+    init_default_scope('mmdet')
+    cfg.model.backbone.update(arch=SMALL, init_cfg=None)
+    after = cfg.model.get('neck') or cfg.model.panoptic_head
+    after.in_channels = [16 * 2**i for i in cfg.model.backbone.get('out_indices', range(4))]
+    if cfg.model.type == 'RTMDet':
+        cfg.model.neck.norm_cfg.num_groups = 8
+    if 'panoptic_head' in cfg.model:
+        cfg.model.train_cfg.num_points = 100
+        cfg.model.panoptic_head.transformer_decoder.num_layers = 3
+    if 'num_queries' in cfg.model:
+        cfg.model.update(num_queries=20)
+        cfg.model.encoder.num_layers = cfg.model.decoder.num_layers = 1
+    model = MODELS.build(cfg.model)
+    # Before init_weights, some parameters of mmdet's DINO are uninitialised memory.
+    model.init_weights()
+    return model.train()
+
+
+@pytest.fixture
+def data_samples():
+    sample = DetDataSample(metainfo={'batch_input_shape': (64, 64), 'img_shape': (64, 64), 'pad_shape': (64, 64)})
+    boxes, labels = torch.tensor([[4.0, 4.0, 40.0, 50.0]]), torch.tensor([3])
+    mask = np.zeros((1, 64, 64), np.uint8)
+    mask[:, 4:50, 4:40] = 1
+    sample.gt_instances = InstanceData(bboxes=boxes, labels=labels, masks=BitmapMasks(mask, 64, 64))
+    return [sample]
+
+
+def numbers_in(losses):
+    parts = [x for loss in losses.values() for x in (loss if isinstance(loss, list) else [loss])]
+    return torch.cat([torch.atleast_1d(part) for part in parts])
+
+
+FLOAT32, BFLOAT16 = {torch.float32}, {torch.bfloat16}
+# By config: modules of the detector, and the dtype of their inputs if the backbone runs in bfloat16.
+PARTS = {
+    'faster_rcnn_gcvit_t_boxonly': {
+        **{f'roi_head.bbox_roi_extractor.roi_layers.{level}': FLOAT32 for level in range(4)},
+    },
+    'dino_gcvit_t_12e': {'encoder.layers.0.self_attn': FLOAT32, 'bbox_head.loss_cls': FLOAT32},
+    MASK2FORMER: {
+        'panoptic_head.pixel_decoder.encoder.layers.0.self_attn': FLOAT32,
+        'panoptic_head.pixel_decoder.mask_feature': FLOAT32,
+    },
+    RTMDET: {'bbox_head.mask_head.projection': BFLOAT16},
+}
+
+
+@pytest.mark.parametrize('name', PARTS)
+def test_mmcv_operators_get_float32_in_mixed_precision(name, data_samples):
+    model, seen = small_detector(name), {}
+    parts = ['backbone.stages.0.blocks.0.mlp.fc2', *PARTS[name]]
+    for part in parts:
+
+        def note(module, args, kwargs, part=part):
+            tensors = [x for x in (*args, *kwargs.values()) if isinstance(x, torch.Tensor)]
+            seen.setdefault(part, set()).update(x.dtype for x in tensors if x.is_floating_point())
+
+        model.get_submodule(part).register_forward_pre_hook(note, with_kwargs=True)
+    with torch.autocast('cpu', torch.bfloat16):
+        losses = model.loss(torch.randn(1, 3, 64, 64), data_samples)
+        if 'rcnn' in name:
+            predictions = model.rpn_head([torch.randn(1, 256, 8, 8)])
+            assert {levels[0].dtype for levels in predictions} == FLOAT32
+    assert numbers_in(losses).isfinite().all()
+    # Levels without RoIs are not called.
+    assert seen.pop(parts[0]) == BFLOAT16
+    assert seen
+    assert all(dtypes == PARTS[name][part] for part, dtypes in seen.items())
+
+
+def test_every_two_stage_detector_uses_the_float32_modules():
+    for path in (p for name in ('*rcnn*', 'cascade*', 'custom_coco*') for p in ROOT.glob(f'configs/{name}.py')):
+        model = Config.fromfile(path).model
+        extractors = [model.roi_head.get(f'{kind}_roi_extractor') for kind in ('bbox', 'mask')]
+        types = {extractor.type for extractor in extractors if extractor} | {model.rpn_head.type}
+        assert types == {'mmgcvit.SingleRoIExtractor', 'mmgcvit.RPNHead'}, path
+
+
+class Views(BaseTTAModel):
+    def merge_preds(self, data_samples_list):
+        return data_samples_list
+
+
+@pytest.mark.parametrize('loop', ['val', 'test'])
+@pytest.mark.parametrize('wrap', [lambda model: model, nn.Sequential, Views], ids=['bare', 'wrapped', 'views'])
+def test_nonfinite_predictions_are_dropped_during_the_loop(wrap, loop, monkeypatch):
+    def sample_of(boxes, scores):
+        sample = DetDataSample(metainfo={'img_path': 'x.jpg'})
+        labels = torch.arange(len(boxes))
+        sample.pred_instances = InstanceData(bboxes=torch.tensor(boxes), scores=torch.tensor(scores), labels=labels)
+        return sample
+
+    detector = small_detector('faster_rcnn_gcvit_t_boxonly').eval()
+    monkeypatch.setattr(type(detector), 'forward', lambda self, samples, mode='predict': samples)
+    good = [1.0, 2, 30, 40]
+    sample = sample_of([good, [NAN, 2, 30, 40], good, [1, 2, INF, 40], good], [0.5, 0.9, NAN, 0.8, 0.3])
+    hook, runner = DropNonFinitePredictionsHook(), SimpleNamespace(model=wrap(detector))
+    getattr(hook, f'before_{loop}')(runner)
+    detector([sample])
+    assert sample.pred_instances.labels.tolist() == [0, 4]
+    assert hook.images == ['x.jpg']
+    getattr(hook, f'after_{loop}')(runner)
+    left = sample_of([[NAN] * 4], [0.5])
+    detector([left])
+    assert len(left.pred_instances) == 1, 'the forward hooks are removed after the loop'
+
+
+@pytest.mark.parametrize('part', ['bboxes', 'scores'])
+@pytest.mark.parametrize('value', [None, NAN, INF, -INF, 3e38])
+def test_assigner_accepts_nonfinite_predictions_and_otherwise_equals_mmdets(value, part):
+    init_default_scope('mmdet')
+    costs = Config.fromfile(ROOT / 'configs' / 'dino_gcvit_t_12e.py').model.train_cfg.assigner
+    objects = InstanceData(bboxes=torch.tensor([[1.0, 2, 30, 40], [30, 10, 60, 60]]), labels=torch.tensor([3, 0]))
+    found = InstanceData(bboxes=torch.rand(20, 4) * 50 + 20, scores=torch.randn(20, 5) * 4)
+    if value is not None:
+        found[part][:] = value
+    assigned = TASK_UTILS.build(costs).assign(found, objects, {'img_shape': (64, 64)}).gt_inds
+    assert (assigned > 0).sum() == 2
+    if value is None:
+        expected = MMDetHungarianAssigner(costs.match_costs).assign(found, objects, {'img_shape': (64, 64)})
+        assert torch.equal(assigned, expected.gt_inds)
+
+
+@pytest.mark.parametrize('name', ['faster_rcnn_gcvit_t_boxonly', 'dino_gcvit_t_12e', MASK2FORMER, RTMDET])
+def test_nonfinite_image_gives_nonfinite_losses_without_an_error(data_samples, name):
+    model = small_detector(name)
+    for value in (NAN, INF, 1e38):
+        image = torch.randn(1, 3, 64, 64)
+        image[0, 1, 20, 30] = value
+        assert not numbers_in(model.loss(image, deepcopy(data_samples))).isfinite().all(), value
+
+
+# By name: (width, height) of the file, (width, height) in the annotations, EXIF orientation, and whether a box of 60 px
+# at (100, 100) is inside the image.
+IMAGES = {
+    'rotated, annotated as stored': ((320, 240), (320, 240), 6, True),
+    'rotated, annotated as shown': ((320, 240), (240, 320), 8, True),
+    'one row': ((320, 1), (320, 240), 1, False),
+    'half as large': ((160, 80), (320, 240), 1, False),
+}
+
+
+@pytest.mark.parametrize('name', IMAGES)
+def test_boxes_without_area_are_dropped_and_others_kept(name, tmp_path):
+    """Clipping leaves boxes outside of the image without area, and their losses are not finite."""
+    size, (width, height), orientation, is_kept = IMAGES[name]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new('RGB', size).save(tmp_path / '0.jpg', exif=exif)
+    box = {'id': 1, 'image_id': 0, 'category_id': 1, 'iscrowd': 0, 'area': 3600, 'bbox': [100, 100, 60, 60]}
+    box['segmentation'] = [[100, 100, 160, 100, 160, 160, 100, 160]]
+    images = [{'id': 0, 'file_name': '0.jpg', 'width': width, 'height': height}]
+    content = {'images': images, 'annotations': [box], 'categories': [{'id': 1, 'name': 'person'}]}
+    (tmp_path / 'train.json').write_text(json.dumps(content))
+    settings = Config.fromfile(ROOT / 'configs' / 'mask_rcnn_gcvit_t.py').train_dataloader.dataset
+    init_default_scope('mmdet')
+    settings.update(data_root=str(tmp_path), ann_file='train.json', data_prefix={'img': ''}, filter_cfg=None)
+    dataset = DATASETS.build(settings | {'metainfo': {'classes': ('person',)}})
+    sides = []
+    for seed in range(20):
+        np.random.seed(seed)
+        boxes = dataset.pipeline(dataset.get_data_info(0))['data_samples'].gt_instances.bboxes.tensor
+        sides += (boxes[:, 2:] - boxes[:, :2]).flatten().tolist()
+    assert all(side > 0 for side in sides)
+    assert bool(sides) == is_kept
+
+
+@pytest.mark.parametrize('orientation', [6, 8, 5, 1])
+@pytest.mark.parametrize('annotated', [(60, 40), (40, 60), (61, 40), None], ids=str)
+def test_exif_rotation_is_applied_unless_annotations_have_the_stored_size(annotated, orientation, tmp_path):
+    pixels, exif, path = np.zeros((40, 60, 3), np.uint8), Image.Exif(), tmp_path / 'x.png'
+    pixels[:, :30], exif[0x0112] = 255, orientation
+    Image.fromarray(pixels).save(path, exif=exif)
+    sizes = dict(zip(('width', 'height'), annotated, strict=True)) if annotated else {}
+    results = ApplyExifAsAnnotated().transform(LoadImageFromFile().transform({'img_path': str(path), **sizes}))
+    is_stored = annotated == (60, 40) or orientation == 1
+    assert np.array_equal(results['img'], pixels) == is_stored
+    shape = (40, 60) if is_stored else (60, 40)
+    assert results['img'].shape[:2] == results['img_shape'] == results['ori_shape'] == shape
+
+
+class TestDINO:
+    """DINO has the same weights and outputs as mmdet 3.3.0's, with both distributions of mmdet.
+
+    tests/data/dino_r50_mmdet.txt has names and shapes of the weights of mmdet 3.3.0's dino-4scale_r50_8xb2-12e_coco,
+    without the backbone's. dino_decoder_mmdet.npy is ``decode('mmdet.DINO')`` with mmdet 3.3.0 and torch 2.1.
+    """
+
+    CONFIGS = sorted({*ROOT.glob('configs/dino_*.py'), *ROOT.glob('configs/baselines/dino_*.py')})
+
+    @pytest.mark.parametrize('config', CONFIGS, ids=lambda path: path.stem)
+    def test_with_resnet_50_has_the_state_dict_of_mmdet(self, config):
+        init_default_scope('mmdet')
+        settings = Config.fromfile(config).model
+        settings.backbone = {'type': 'ResNet', 'depth': 50}
+        settings.neck.in_channels = [512, 1024, 2048]
+        with torch.device('meta'):
+            model = MODELS.build(settings)
+        lines = [
+            f'{name} {tuple(x.shape)}' for name, x in model.state_dict().items() if not name.startswith('backbone')
+        ]
+        assert lines == (DATA / 'dino_r50_mmdet.txt').read_text().splitlines()
+        assert sum(parameter.numel() for parameter in model.parameters()) == 47_702_412
+
+    @torch.no_grad()
+    def decode(self, model_type):
+        """Return queries (2, 1, 6, 256) of a decoder with two layers; NumPy makes weights and inputs reproducible."""
+        init_default_scope('mmdet')
+        settings = Config.fromfile(ROOT / 'configs' / 'dino_gcvit_t_12e.py').model
+        settings.type, settings.backbone, settings.neck = model_type, {'type': 'ResNet', 'depth': 18}, None
+        settings.decoder.num_layers = 2
+        settings.decoder.layer_cfg.ffn_cfg.feedforward_channels = 8
+        decoder = MODELS.build(settings).decoder.eval()
+        draw = np.random.RandomState(0)
+        for _, weights in sorted(decoder.named_parameters()):
+            weights.copy_(torch.from_numpy(draw.standard_normal(weights.shape) / weights.shape[-1] ** 0.5))
+        sides = torch.tensor([8, 4, 2, 1])
+        return decoder(
+            query=torch.from_numpy(draw.standard_normal((1, 6, 256))).float(),
+            value=torch.from_numpy(draw.standard_normal((1, 85, 256))).float(),
+            key_padding_mask=None,
+            self_attn_mask=None,
+            reference_points=torch.from_numpy(draw.uniform(0.1, 0.9, (1, 6, 4))).float(),
+            spatial_shapes=torch.stack([sides, sides], -1),
+            level_start_index=torch.tensor([0, 64, 80, 84]),
+            valid_ratios=torch.ones(1, 4, 2),
+            reg_branches=[lambda queries: queries[..., :4]] * 2,
+        )[0]
+
+    def test_decoder_equals_mmdets(self):
+        expected = torch.from_numpy(np.load(DATA / 'dino_decoder_mmdet.npy'))
+        torch.testing.assert_close(self.decode('mmgcvit.DINO'), expected, rtol=0, atol=1e-6)
+
+    @pytest.mark.parametrize('channels', [256, 128])
+    def test_positional_queries_equal_mmdets_for_wider_encodings(self, channels):
+        """Outputs are bit-identical, since 10000 ** (2k / 128) is 10000 ** (4k / 256).
+
+        mmdet 3.3.0 encodes a coordinate with C / 2 features, the fork with C.
+        """
+        boxes, head, mmdets = torch.rand(2, 5, 4), RefPointHead(channels), MLP(2 * channels, channels, channels, 2)
+        mmdets.load_state_dict(head.state_dict())
+        for features in (channels // 2, channels):
+            encoded = coordinate_to_encoding(boxes, num_feats=features)
+            assert torch.equal(head(encoded), mmdets(coordinate_to_encoding(boxes, num_feats=channels // 2)))
