@@ -13,18 +13,14 @@ from mmengine.config import Config
 from ..config import (
     get_config_path,
     get_name_and_work_dir,
-    get_plain_settings,
-    iter_differences,
     iter_settings,
     iter_unwrapped_datasets,
     list_known_keys,
 )
 from ..errors import UserError, format_count
 from ..files import find_free_path, make_absolute, make_portable_path, read_text, write_text
-from .checks.paths import get_check_settings
 from .formats import DatasetInfo, write_annotations
 from .formats.cleaning import note_duplicates
-from .skip_unreadable import skip_unreadable
 
 # The smallest --size. By default, it starts from weights in this project.
 MINI = 'mini'
@@ -89,9 +85,6 @@ SIZE_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
 # Code in a written config that finds a config of this project, wherever the project is installed.
 CONFIG_PATH = "__import__('mmgcvit').get_config_path({!r})"
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-# Settings that depend on the length of a training, and those that the runner adds to the config of a run.
-LENGTH_SETTINGS = ('train_cfg', 'param_scheduler', 'default_hooks')
-RUN_SETTINGS = ('work_dir', 'launcher', 'resume', 'load_from')
 
 
 def make_config(
@@ -168,7 +161,7 @@ def make_config(
 
 def find_moving_path(folder: Path, work_dir: Path) -> str:
     """Return a folder's path: relative to the work dir if both may move with the current folder, otherwise absolute."""
-    if Path(make_portable_path(folder)).is_absolute() or Path(make_portable_path(work_dir)).is_absolute():
+    if any(Path(make_portable_path(path)).is_absolute() for path in (folder, work_dir)):
         return str(folder.resolve())
     return os.path.relpath(folder.resolve(), work_dir.resolve())
 
@@ -216,18 +209,7 @@ def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
     if cfg.train_cfg[name] == previous_length:
         return config, length
     path = find_free_path(config.parent / CONFIG_FOLDER) / config.name
-    text = cfg.pretty_text
-    # Inherit from the config with which the run began: it differs in nothing but the length.
-    for base in config.parent.glob(f'{CONFIG_FOLDER}*/{config.name}'):
-        base_cfg = Config.fromfile(base)
-        skip_unreadable(base_cfg, get_check_settings(base_cfg)['unreadable_images'])  # as train does
-        differences = iter_differences(get_plain_settings(base_cfg), get_plain_settings(cfg))
-        if {name.partition('.')[0] for name, _ in differences} <= {*LENGTH_SETTINGS, *RUN_SETTINGS}:
-            old, new = ({name: part.to_dict()[name] for name in LENGTH_SETTINGS} for part in (base_cfg, cfg))
-            lines = ''.join(f'{name} = {format_setting(value)}\n' for name, value in find_overrides(old, new).items())
-            text = f"# Trains {length}.\n_base_ = '../{base.parent.name}/{base.name}'\n{lines}"
-            break
-    write_text(path, text)
+    write_text(path, cfg.pretty_text)
     return path, length
 
 
