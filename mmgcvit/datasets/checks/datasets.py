@@ -16,8 +16,7 @@ from rich.progress import Progress
 from ...config import iter_settings
 from ..decoding import DecodingSettings, get_decoding_settings
 from .coco_file import check_coco, read_json
-from .image_files import ImageFile, check_image
-from .image_folders import check_folders, check_segmentation_map
+from .image_files import ImageFile, check_folders, check_image, check_segmentation_map
 from .issues import Issue, Report
 from .paths import get_data_path, iter_datasets
 

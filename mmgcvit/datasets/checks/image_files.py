@@ -1,13 +1,18 @@
-"""Check that image files exist, can be decoded and have the annotated size."""
+"""Check images and segmentation maps: that they exist, can be decoded, and fit their annotations and the classes."""
 
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import get_first_line
-from ..decoding import DecodingSettings, load_image
+import numpy as np
+from mmengine.dataset import BaseDataset
+
+from ...errors import UserError, get_first_line
+from ..decoding import IGNORE_INDEX, DecodingSettings, load_image, read_segmentation_map
 from .issues import Issue, Report
+from .paths import get_data_path
 
 MISSING = Issue('files that are missing', 'Add them, or remove them from the annotations')
 UNREADABLE = Issue('images that cannot be read', 'Copy or convert them again, or remove them')
@@ -18,6 +23,15 @@ OTHER_SIZE = Issue(
 EXIF_ROTATION = Issue(
     'images whose annotations do not fit after EXIF rotation',
     'Add mmgcvit.ApplyExifAsAnnotated after LoadImageFromFile, or remove the EXIF tag',
+)
+NO_IMAGES = Issue('lists no images', 'Change data_prefix, ann_file, classes or suffixes in the config')
+OTHER_LABELS = Issue('labels that belong to no class', 'Change the classes or reduce_zero_label in the config')
+OTHER_ORDER = Issue(
+    'class folders in another order than the classes of the config',
+    'List the classes in the alphabetical order of their folders, or remove them from the config',
+)
+NO_MAP = Issue(
+    'unreadable segmentation maps', 'Save them as 8-bit single-channel PNG files with class indices as pixel values'
 )
 
 
@@ -53,3 +67,48 @@ def check_image(image: ImageFile, decoding: DecodingSettings) -> tuple[tuple[int
         return stored_size, []
     example = f'{image.path} is {size[0]} x {size[1]}, annotated as {annotated_size[0]} x {annotated_size[1]}'
     return size, [(EXIF_ROTATION if annotated_size == stored_size else OTHER_SIZE, example)]
+
+
+def check_folders(dataset: BaseDataset, report: Report) -> list[ImageFile]:
+    """Check the images that a dataset lists, count the images of each class, and return the existing ones."""
+    place, entries = get_data_path(dataset), []
+    try:
+        entries = dataset.load_data_list()
+        report.add(NO_IMAGES, place, [] if entries else None)
+    # OpenMMLab's datasets raise errors of any class for malformed lists and missing folders.
+    except Exception as error:
+        report.add(NO_IMAGES, place, [get_first_line(error)])
+    images = [ImageFile(entry['img_path'], map_path=entry.get('seg_map_path')) for entry in entries]
+    missing = find_missing(place, [path for image in images for path in (image.path, image.map_path) if path], report)
+    classes = dataset.metainfo.get('classes') or ()
+    labels = {entry['img_path']: entry['gt_label'] for entry in entries if 'gt_label' in entry}
+    beyond = [f'{path} has label {i}' for path, i in labels.items() if classes and not 0 <= i < len(classes)]
+    report.add(OTHER_LABELS, place, beyond)
+    # mmpretrain labels the sorted folders 0, 1, 2, ... and ignores the order of the config's classes.
+    named = [(name, classes[label]) for name, label in getattr(dataset, 'folder_to_idx', {}).items() if name in classes]
+    report.add(OTHER_ORDER, place, [f'{name!r} would be called {called!r}' for name, called in named if name != called])
+    counts = Counter(labels.values())
+    text = ', '.join(f'{counts[label]} {name}' for label, name in enumerate(classes)) if labels else ''
+    report.summaries.append(f'{place}: {len(entries)} images{": " if text else ""}{text}')
+    report.add_empty_classes(place, 'images', {name: counts[label] for label, name in enumerate(classes)})
+    return [image for image in images if not {image.path, image.map_path} & missing]
+
+
+def check_segmentation_map(
+    image: ImageFile, size: tuple[int, int], dataset: BaseDataset
+) -> Iterator[tuple[Issue, str]]:
+    """Yield the issues of a segmentation map. ``size`` is the (width, height) of its image."""
+    try:
+        labels = read_segmentation_map(Path(image.map_path))
+    except UserError as error:
+        yield NO_MAP, str(error)
+        return
+    height, width = labels.shape
+    if (width, height) != size:
+        yield OTHER_SIZE, f'{image.map_path} is {width} x {height}, not {size[0]} x {size[1]}'
+    # If the config selects some of the classes, the keys of label_map are all original labels.
+    classes = dataset.label_map or dataset.metainfo.get('classes')
+    known = {*range(len(classes or ()) + bool(dataset.reduce_zero_label)), IGNORE_INDEX, dataset.ignore_index}
+    beyond = [str(label) for label in np.unique(labels).tolist() if label not in known]
+    if classes and beyond:
+        yield OTHER_LABELS, f'{image.map_path} has label {", ".join(beyond)}'
