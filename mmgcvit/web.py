@@ -18,13 +18,15 @@ from .inference.results import Classification, Prediction, Segmentation
 LOOPBACK = '127.0.0.1'
 # The lowest score threshold that a user of the page can choose.
 MIN_SCORE = 0.05
-MAX_UPLOAD = '100mb'
+# The largest file that can be uploaded, and the largest request, which encodes it.
+MAX_UPLOAD, MAX_REQUEST = '100mb', 101 << 20
 
 
-class SameOriginMiddleware:
-    """Reject requests that a page of another site sends from the user's browser, which adds their ``Origin``.
+class RequestFilter:
+    """Reject requests of other sites, and requests that are too large.
 
-    Gradio only keeps other sites from reading its answers.
+    A browser adds the ``Origin`` of the page that sends a request. Gradio only keeps other sites from reading its
+    answers, and limits the size of uploaded files only.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -32,8 +34,12 @@ class SameOriginMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope) if scope['type'] == 'http' else {}
-        is_own = 'origin' not in headers or urlsplit(headers['origin']).netloc == headers.get('host')
-        await (self.app if is_own else PlainTextResponse('a request of another site', 403))(scope, receive, send)
+        app, length = self.app, headers.get('content-length', '0')
+        if 'origin' in headers and urlsplit(headers['origin']).netloc != headers.get('host'):
+            app = PlainTextResponse('a request of another site', 403)
+        elif 'transfer-encoding' in headers or not length.isdecimal() or int(length[:20]) > MAX_REQUEST:
+            app = PlainTextResponse('a request of more than 100 MB, or without content-length', 413)
+        await app(scope, receive, send)
 
 
 def build_page(model: Predictor) -> gr.Blocks:
@@ -109,7 +115,7 @@ def serve_page(page: gr.Blocks, port: int) -> str:
     """
     # Reject requests with any other Host header, which protects against DNS rebinding.
     trusted_hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, 'localhost'])
-    same_origin = Middleware(SameOriginMiddleware)
+    request_filter = Middleware(RequestFilter)
     try:
         _, address, _ = page.launch(
             server_name=LOOPBACK,
@@ -121,7 +127,7 @@ def serve_page(page: gr.Blocks, port: int) -> str:
             footer_links=[],
             run_history=False,
             max_file_size=MAX_UPLOAD,
-            app_kwargs={'middleware': [trusted_hosts, same_origin]},
+            app_kwargs={'middleware': [trusted_hosts, request_filter]},
         )
     except OSError:
         raise UserError(f'port {port} is in use or not allowed. Choose another port with --port') from None

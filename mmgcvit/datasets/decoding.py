@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -22,10 +22,14 @@ IGNORE_INDEX = 255
 # The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. The package pillow-heif adds HEIF. Pillow
 # reads other formats too, whatever a file's suffix, and starts Ghostscript for one of them (EPS).
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF', 'HEIF')
+# The formats whose EXIF rotation OpenCV ignores (4.12; it applies that of JPEG, PNG and TIFF files).
+UNROTATED_FORMATS = ('WEBP', 'AVIF')
 
 
 def open_image(source: Path | BinaryIO) -> Image.Image:
     """Open an image of one of :data:`FORMATS`, without decoding its pixels."""
+    if isinstance(source, Path) and not source.is_file():  # opening a pipe would wait for its writer
+        raise FileNotFoundError(f'{source} is not a file')
     Image.init()
     return Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
 
@@ -33,12 +37,16 @@ def open_image(source: Path | BinaryIO) -> Image.Image:
 def decode_image(source: Path | BinaryIO) -> tuple[int, int]:
     """Decode an image, to find damage. Return its (width, height) as stored.
 
-    Training and prediction convert images to 8 bits by dropping the lower 8 of 16 bits.
+    Training and prediction convert images to 8 bits by dropping the lower 8 of 16 bits. OpenCV ignores the
+    EXIF rotation of some formats.
 
     Raises:
-        ValueError: The image would be nearly black with 8 bits, or has floats or more than 16 bits per channel.
+        ValueError: The image would be nearly black with 8 bits, has floats or more than 16 bits per channel, or has an
+            EXIF rotation that training ignores.
     """
     with open_image(source) as image:
+        if image.format in UNROTATED_FORMATS and read_orientation(image) != 1:
+            raise ValueError('its EXIF rotation would be ignored. Rotate its pixels, or convert it to JPEG or PNG')
         # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B, tells so.
         is_deep = image.mode[0] in 'IF' or ';16' in str(image.tile[:1])
         image.load()
@@ -85,8 +93,8 @@ def load_image(path: str, decoding: DecodingSettings) -> tuple[NDArray[np.uint8]
     # Imported here, because reading a folder needs only Pillow.
     import mmcv
 
+    stored_size = decode_image(Path(path))
     content = Path(path).read_bytes()
-    stored_size = decode_image(io.BytesIO(content))
     loaded = mmcv.imfrombytes(content, flag=decoding.flag, backend=decoding.backend)
     if loaded is None:
         raise ValueError(f'{decoding.backend} cannot decode it')
@@ -97,17 +105,21 @@ def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return an image's (width, height) as stored, and after EXIF rotation. Raise a UserError for unreadable files."""
     try:
         with open_image(path) as image:
-            size = image.size
-            try:
-                orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-            # Pillow raises errors of any class on damaged metadata. mmcv decodes such images without rotation.
-            except Exception:
-                orientation = 1
-            # Orientations 5 to 8 swap width and height.
-            return size, size[:: -1 if orientation >= 5 else 1]
+            # Orientations 5 to 8 swap width and height. Pillow has already swapped those of a TIFF file.
+            is_swapped = read_orientation(image) >= 5 and image.format != 'TIFF'
+            return image.size, image.size[:: -1 if is_swapped else 1]
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         raise UserError(f'{path} cannot be read ({get_first_line(error)})') from None
+
+
+def read_orientation(image: Image.Image) -> int:
+    """Return an image's EXIF orientation, 1 to 8. 1 is upright."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation) or 1)
+    # Pillow raises errors of any class on damaged metadata. mmcv decodes such images without rotation.
+    except Exception:
+        return 1
 
 
 def find_read_error(path: Path) -> str | None:
@@ -126,7 +138,8 @@ def read_segmentation_map(path: Path) -> NDArray[np.uint8]:
     """Return the labels, (height, width). Raise a UserError unless the file has one channel of at most 8 bits."""
     try:
         with open_image(path) as image:
-            mode, labels = image.mode, np.array(image)
+            mode, tiles = image.mode, str(image.tile)
+            labels = np.array(image)
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         raise UserError(f'{path} is not a readable segmentation map ({get_first_line(error)})') from None
@@ -134,5 +147,9 @@ def read_segmentation_map(path: Path) -> NDArray[np.uint8]:
         raise UserError(
             f'{path} has the mode {mode}. A segmentation map must have one channel of 8 bits, with the class index of '
             'each pixel'
+        )
+    if re.search("'L;[24]", tiles):
+        raise UserError(
+            f'{path} is grey with 2 or 4 bits, which decoders scale to 0 to 255. Save the segmentation map with 8 bits'
         )
     return labels.astype(np.uint8)

@@ -141,6 +141,12 @@ def test_only_the_page_itself_can_upload_and_only_files_of_limited_size(address,
     assert answer.status_code == status
 
 
+def test_a_request_that_holds_a_file_as_text_is_limited_too(address):
+    path = f'{address}gradio_api/queue/join'
+    assert httpx.post(path, content=bytes(107_000_000)).status_code == 413
+    assert httpx.post(path, content=iter([b'{}'])).status_code == 413, 'without a length'
+
+
 @pytest.mark.parametrize(('name', 'expected'), [('gcvit_digits_cls', '9'), ('upernet_lsa_digits', 'background')])
 def test_segmentation_and_classification_show_scores_by_class(name, expected):
     model = mmgcvit.load(DEMO / f'{name}.py', device='cpu')

@@ -26,7 +26,7 @@ NOT_COCO = Issue(
     "is not an annotation file in COCO's format", 'Export its lists of images, annotations and categories again'
 )
 DUPLICATE_IDS = Issue(
-    'duplicate ids or category names, or annotations with id 0, which pycocotools treats as unmatched',
+    'duplicate ids or category names, or ids of annotations that pycocotools cannot store, such as 0',
     'Give each entry a unique id, starting from 1, and each category a unique name',
 )
 OTHER_CATEGORIES = Issue(
@@ -36,6 +36,7 @@ OTHER_CATEGORIES = Issue(
 NO_SIZE = Issue('images without a positive width and height', 'Write both in pixels, as integers')
 NOT_LISTED = Issue('annotations of images or categories that the file does not list', 'List them too', stops_run=False)
 NO_OBJECTS = Issue('nothing to train on', "Change the config's classes, or label objects whose iscrowd is 0")
+WRONG_CROWD = Issue('values of iscrowd other than 0 and 1', 'Write 0, or 1 for groups of objects')
 NOT_FINITE = Issue('boxes or areas that are not finite numbers', 'Write bbox as [x, y, width, height], in pixels')
 DEGENERATE_BOXES = Issue(
     'boxes under a pixel in width or height, outside of the image or of area zero',
@@ -47,6 +48,10 @@ WRONG_MASKS = Issue(
     'Export them again, or train on boxes only with configs/custom_coco_boxonly.py',
 )
 
+# Polygons reach at most this multiple of the image's longer side beyond its origin.
+MAX_EXCESS = 10
+# Ids of annotations are smaller: pycocotools stores them as floats.
+MAX_ID = 1 << 53
 # The lists in a COCO file, and the keys that mmdet reads in each entry of a list.
 KEYS = {
     'images': {'id', 'file_name', 'height', 'width'},
@@ -58,7 +63,7 @@ KEYS = {
 def read_json(path: str, report: Report) -> Any:
     """Read a JSON file. If that fails, report an issue and return None."""
     try:
-        return json.loads(Path(path).read_text(encoding='utf-8'))
+        return json.loads(Path(path).read_text(encoding='utf-8-sig'))
     except (OSError, ValueError, RecursionError) as error:
         report.add(NOT_COCO, path, [f'not valid JSON in UTF-8: {get_first_line(error)}'])
         return None
@@ -132,9 +137,12 @@ def check_entries(
     """Yield issues of ids, of the categories' order, of image sizes, and of ids that refer to missing entries."""
     for name, key in [*((name, 'id') for name in KEYS), ('categories', 'name')]:
         counts = Counter(entry[key] for entry in content[name])
-        if is_scored and name == 'annotations':
-            counts[0] *= 2  # makes even a unique id 0 an issue, because pycocotools reads it as "no match"
-        yield DUPLICATE_IDS, [f'{name} {key} {value}' for value, count in counts.items() if count > 1]
+        # pycocotools reads id 0 as "no match", and stores ids as floats.
+        is_stored = is_scored and name == 'annotations'
+        wrong = [v for v, n in counts.items() if n > 1 or (is_stored and not (type(v) is int and 0 < v < MAX_ID))]
+        yield DUPLICATE_IDS, [f'{name} {key} {str(value)[:60]}' for value in wrong]
+    crowds = [obj for obj in content['annotations'] if obj.get('iscrowd', 0) not in (0, 1)]
+    yield WRONG_CROWD, [f'annotation {obj["id"]} iscrowd {obj["iscrowd"]!r:.60}' for obj in crowds]
     names = [category['name'] for category in content['categories']]
     used = [name for name in names if name in classes]
     if used != [*classes] and len({*used}) == len(used):
@@ -173,7 +181,7 @@ def check_objects(
         yield NO_OBJECTS, None
     if has_masks:
         checked = objects if is_scored else loaded
-        invalid = [obj for obj in checked if not is_mask(obj.get('segmentation'), *sizes[obj['image_id']])]
+        invalid = [obj for obj in checked if not is_mask(obj.get('segmentation'), *sizes[obj['image_id']], is_scored)]
         yield WRONG_MASKS, [name_object(obj) for obj in invalid]
 
 
@@ -186,11 +194,38 @@ def convert_to_floats(rows: Sequence[Any], width: int) -> NDArray[np.float64]:
     return np.array(rows, float).reshape(-1, width)
 
 
-def is_mask(mask: Any, width: int, height: int) -> bool:
-    """Return whether a segmentation is a list of polygons of finite numbers, or an RLE of the image's size."""
+def is_mask(mask: Any, width: int, height: int, is_scored: bool) -> bool:
+    """Return whether a segmentation is a list of polygons of finite numbers, or an RLE of the image's size.
+
+    mmdet leaves out polygons of fewer than three points in training, but scoring fails on them. Polygons that reach far
+    beyond the image crash pycocotools.
+    """
     if isinstance(mask, dict):
         counts = mask.get('counts')
-        fills_image = isinstance(counts, str) or (bool(counts) and sum(counts) == height * width)
-        return mask.get('size') == [height, width] and fills_image
-    are_lists = isinstance(mask, list) and all(isinstance(polygon, list) for polygon in mask)
-    return are_lists and bool(mask) and isfinite(sum(chain(*mask)))
+        counts = decode_counts(counts) if isinstance(counts, str) else counts
+        is_valid = isinstance(counts, list) and all(type(count) is int and count >= 0 for count in counts)
+        return mask.get('size') == [height, width] and is_valid and sum(counts) == height * width
+    if not isinstance(mask, list) or not mask or not all(isinstance(polygon, list) for polygon in mask):
+        return False
+    limit = MAX_EXCESS * max(width, height)
+    is_near = isfinite(sum(chain(*mask))) and all(abs(value) <= limit for value in chain(*mask))
+    return is_near and not (is_scored and any(len(polygon) < 6 or len(polygon) % 2 for polygon in mask))
+
+
+def decode_counts(text: str) -> list[int]:
+    """Decode the run lengths of COCO's compressed RLE. Text that pycocotools would not write gives wrong lengths.
+
+    A character has five bits, and a sixth that says whether more follow. From the fourth run on, the length is the
+    difference from the one two runs before. pycocotools does not check the text, and may read beyond its end.
+    """
+    counts, value, shift = [], 0, 0
+    for code in (ord(character) - 48 for character in text):
+        value |= (code & 0x1F) << shift
+        shift += 5
+        if shift > 60:  # a number that no image needs
+            return []
+        if not code & 0x20:
+            value -= (code & 0x10) << (shift - 4)  # the sign
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value, shift = 0, 0
+    return counts if shift == 0 and all(48 <= ord(character) < 112 for character in text) else []

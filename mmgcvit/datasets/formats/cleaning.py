@@ -8,11 +8,8 @@ from pathlib import Path
 from ...errors import UserError, escape_controls, format_count
 from ...files import compute_sha256
 from ..decoding import find_read_error
-from .dataset_info import COPY_MARK, DatasetInfo, Split
+from .dataset_info import COPY_MARK, MAX_UNUSABLE, DatasetInfo, Split
 
-# Maximum of the number of problems (unusable images and annotations) divided by the number of images, in which each
-# annotation problem counts as an image too. Datasets with more problems are rejected.
-MAX_UNUSABLE = 0.1
 # The maximum number of problems that a message names.
 MAX_NAMED = 20
 

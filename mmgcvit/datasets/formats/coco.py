@@ -1,41 +1,52 @@
 """Read COCO annotations as labelling tools export them: find the split and the image folder of each JSON file."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 from ...errors import UserError, get_first_line, shorten
 from ...files import make_absolute
-from .dataset_info import DatasetInfo, Split, count_steps, find_split, list_files
+from .dataset_info import MAX_UNUSABLE, DatasetInfo, Split, count_steps, find_split, list_files
 from .folders import IMAGE_FOLDERS, MAP_FOLDERS
 
 # Beginnings of the names of COCO's files of other tasks, which are next to instances*.json.
 OTHER_TASKS = ('captions', 'person_keypoints', 'stuff', 'panoptic', 'image_info')
+# Ids of annotations are smaller: pycocotools stores them as floats.
+MAX_ID = 1 << 53
 # How many of a JSON file's images are looked for in each folder.
 NUM_SAMPLES = 20
 
 
-def load_contents(folder: Path, files: list[Path]) -> dict[Path, dict[str, Any]]:
-    """Return the contents of the JSON files that are COCO annotations, by file."""
+def load_contents(folder: Path, files: list[Path]) -> tuple[dict[Path, dict[str, Any]], list[str]]:
+    """Return the contents of the JSON files that are COCO annotations, by file. Also name files that cannot be read.
+
+    Raises:
+        UserError: There is no other file, or a file that cannot be read has the name of a split.
+    """
     if not files:
-        return {}
+        return {}, []
     # Import the checks only if there are JSON files, because they import mmengine, which is slow.
     from ..checks.coco_file import KEYS, check_content, read_json
     from ..checks.issues import Report
 
     files = [file for file in files if not file.name.startswith(OTHER_TASKS)] or files
-    contents = {}
+    contents, unreadable = {}, {}
     for file in files:
         report = Report()
         content = read_json(str(folder / file), report)
-        if isinstance(content, dict) and KEYS.keys() <= content.keys():
+        if content is None and find_split(file) is None:
+            unreadable[file] = report
+        elif isinstance(content, dict) and KEYS.keys() <= content.keys():
             contents[file] = check_content(str(folder / file), content, False, report)
         elif isinstance(content, dict) and len(KEYS.keys() & content.keys()) > 1:
             missing = ', '.join(KEYS.keys() - content.keys())
             raise UserError(f"{folder / file} is in COCO's format, but has no {missing}. Export it again")
-        if report.issues:
+        if report.issues and file not in unreadable:
             raise UserError('\n'.join(report.format_messages()))
-    return contents
+    if not contents:
+        for report in unreadable.values():
+            raise UserError('\n'.join(report.format_messages()))
+    return contents, [f'{folder / file} is not valid JSON, and was not read' for file in unreadable]
 
 
 def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo:
@@ -49,15 +60,18 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
         )
     try:
         categories = drop_root_category(contents[files['train']])
-        splits = {}
+        splits, problems = {}, []
         for split, file in files.items():
-            content = normalize(contents[file], categories, folder / file)
+            content = normalize(contents[file], categories, folder / file, problems)
             ann_file = folder / file if content == contents[file] else None
             splits[split] = Split(find_image_folder(folder, file, content), content, ann_file)
         classes = tuple(str(category['name']) for category in categories)
-        return DatasetInfo(folder, 'COCO (JSON)', ('boxes',), classes, splits)
-    # These errors mean that a value has another type than in COCO's format, for example an id that is a list.
-    except (TypeError, AttributeError, KeyError) as error:
+        return DatasetInfo(folder, 'COCO (JSON)', ('boxes',), classes, splits, problems=problems)
+    # These errors mean that a value has another type than in COCO's format, for example an id that is a list, or that
+    # a file name is too long.
+    except (TypeError, AttributeError, KeyError, ValueError, OSError) as error:
+        if isinstance(error, UserError):
+            raise
         names = shorten([*map(str, files.values())])
         raise UserError(f"{folder}: {names}: not in COCO's format ({get_first_line(error)}). Export it again") from None
 
@@ -71,44 +85,92 @@ def drop_root_category(content: dict[str, Any]) -> list[dict[str, Any]]:
     return categories[has_root:]
 
 
-def normalize(content: dict[str, Any], categories: list[dict[str, Any]], file: Path) -> dict[str, Any]:
+def normalize(
+    content: dict[str, Any], categories: list[dict[str, Any]], file: Path, problems: list[str]
+) -> dict[str, Any]:
     """Return the content of a file with the categories of training, and as pycocotools and mmdet expect it.
 
+    Add a message to ``problems`` for each annotation of an image or category that the file does not list.
+
     Raises:
-        UserError: The file has objects of other categories.
+        UserError: The file has objects of other categories, lists an image or category twice, has a wrong ``iscrowd``,
+            or more than a tenth of its boxes have no area.
     """
-    hash(tuple(obj['image_id'] for obj in content['annotations']))  # raises a TypeError for a list
-    names = {category['id']: category['name'] for category in content['categories']}
-    ids = {category['name']: category['id'] for category in categories}
-    others = {names[obj['category_id']] for obj in content['annotations'] if obj['category_id'] in names} - ids.keys()
+    image_ids, new_ids = number_ids(content['images'], file, 'file_name'), number_ids(categories, file, 'name')
+    names = {make_key(category['id']): category['name'] for category in content['categories']}
+    own = {category['name']: new_ids[make_key(category['id'])] for category in categories}
+    images, annotations, others = content['images'], [], set()
+    for obj in content['annotations']:
+        image, category = make_key(obj['image_id']), make_key(obj['category_id'])
+        if image not in image_ids or category not in names:
+            problems.append(f'{file} does not list the image_id or category_id of annotation {obj["id"]}')
+        elif names[category] not in own:
+            others.add(str(names[category]))
+        else:
+            new = {'image_id': image_ids[image], 'category_id': own[names[category]]}
+            # pycocotools requires iscrowd of all objects.
+            if obj.get('iscrowd') not in (0, 1):
+                new['iscrowd'] = read_crowd(obj, file)
+            annotations.append(obj if all(obj.get(key) == value for key, value in new.items()) else {**obj, **new})
+    num_empty = sum(min(obj['area'], *obj['bbox'][2:]) <= 0 or max(obj['bbox']) < 1 for obj in annotations)
+    if num_empty > MAX_UNUSABLE * len(annotations):
+        raise UserError(
+            f'{file}: {num_empty} of {len(annotations)} boxes have no area, or are smaller than a pixel. Write bbox as '
+            '[x, y, width, height] in pixels, and area in square pixels'
+        )
     if others:
         raise UserError(
-            f'{file} has objects of the classes {shorten(sorted(map(str, others)))}, but training has only '
-            f'{shorten([*map(str, ids)])}. Add the classes to the training data, or remove their objects'
+            f'{file} has objects of the classes {shorten(sorted(others))}, but training has only '
+            f'{shorten([*map(str, own)])}. Add the classes to the training data, or remove their objects'
         )
-    # mmdet numbers labels by the order of a file's categories. pycocotools requires integers as ids.
-    image_ids, new_ids = number_ids(content['images']), number_ids(categories)
-    category_ids = {category_id: new_ids[ids[name]] for category_id, name in names.items() if name in ids}
-    images, annotations = content['images'], content['annotations']
-    if any(old != new for mapping in (image_ids, category_ids) for old, new in mapping.items()):
-        new = {'image_id': image_ids, 'category_id': category_ids}
-        annotations = [{**obj, **{key: new[key].get(obj[key], obj[key]) for key in new}} for obj in annotations]
-    # pycocotools reads id 0 as "no match", and requires iscrowd of all objects.
-    if any(type(obj['id']) is not int or obj['id'] == 0 or 'iscrowd' not in obj for obj in annotations):
-        annotations = [{'iscrowd': 0, **obj, 'id': obj_id} for obj_id, obj in enumerate(annotations, start=1)]
+    # pycocotools reads id 0 as "no match", and stores ids as floats.
+    if any(type(obj['id']) is not int or not 0 < obj['id'] < MAX_ID for obj in annotations):
+        annotations = [{**obj, 'id': obj_id} for obj_id, obj in enumerate(annotations, start=1)]
     # On Windows, Label Studio writes paths with backslashes.
-    if any(image['id'] != image_ids[image['id']] or '\\' in image['file_name'] for image in images):
+    if any(image['id'] != image_ids[make_key(image['id'])] or '\\' in image['file_name'] for image in images):
         paths = [(image, image['file_name'].replace('\\', '/')) for image in images]
-        images = [{**image, 'id': image_ids[image['id']], 'file_name': path} for image, path in paths]
-    # mmdet looks classes up by their names, which must be strings.
-    categories = [{**category, 'id': new_ids[category['id']], 'name': str(category['name'])} for category in categories]
+        images = [{**image, 'id': image_ids[make_key(image['id'])], 'file_name': path} for image, path in paths]
+    # mmdet numbers labels by the order of a file's categories, and looks classes up by their names, which must be
+    # strings.
+    categories = [
+        {**category, 'id': new_ids[make_key(category['id'])], 'name': str(category['name'])} for category in categories
+    ]
     return {**content, 'images': images, 'annotations': annotations, 'categories': categories}
 
 
-def number_ids(entries: list[dict[str, Any]]) -> dict[Any, int]:
-    """Return the id of each entry by its id in the file: the same, unless one of them is not an integer."""
+def make_key(value: Any) -> str:
+    """Return an id as text, because some tools write an id as a number in one list and as a string in another.
+
+    Raises:
+        TypeError: The id is neither a number nor a string.
+    """
+    if not isinstance(value, int | float | str):
+        raise TypeError(f'the id {value!r:.60} is neither a number nor a string')
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def read_crowd(obj: dict[str, Any], file: Path) -> int:
+    """Return ``iscrowd`` of an annotation whose value is not 0 or 1: some tools write null or a string."""
+    value = obj.get('iscrowd')
+    if value is not None and value not in ('', '0', '1'):
+        raise UserError(f'{file}: iscrowd of annotation {obj["id"]} is {value!r:.60}. Expected 0 or 1')
+    return int(value or 0)
+
+
+def number_ids(entries: list[dict[str, Any]], file: Path, name: str) -> dict[str, int]:
+    """Return the id of each entry by its key (:func:`make_key`): the same, unless one of them is not an integer.
+
+    Raises:
+        UserError: Two entries have the same id, or the same ``name``.
+    """
     keep = all(type(entry['id']) is int for entry in entries)
-    return {entry['id']: entry['id'] if keep else number for number, entry in enumerate(entries, start=1)}
+    ids = {make_key(entry['id']): entry['id'] if keep else number for number, entry in enumerate(entries, start=1)}
+    for key, count in (('id', len(ids)), (name, len({entry[name] for entry in entries}))):
+        if count < len(entries):
+            values = Counter(str(entry[key]) for entry in entries).most_common(3)
+            twice = shorten([value for value, number in values if number > 1])
+            raise UserError(f'{file} lists several entries with the same {key} ({twice}). Export it again')
+    return ids
 
 
 def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path:

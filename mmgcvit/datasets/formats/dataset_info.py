@@ -15,6 +15,9 @@ from ...errors import UserError, format_count, shorten
 from ..classes import make_coco_categories
 
 VAL_FRACTION = 0.2
+# Maximum of the number of problems (unusable images and annotations) divided by the number of images, in which each
+# annotation problem counts as an image too. Datasets with more problems are rejected.
+MAX_UNUSABLE = 0.1
 # Names of folders, or words in the names of folders and files, that say which split they contain (lower case).
 SPLIT_NAME = re.compile(
     r'(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?))'

@@ -55,7 +55,7 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         str(folder.resolve()).encode()
     except UnicodeEncodeError:
         raise UserError(f'{folder}: the path is not valid UTF-8. Rename the folder') from None
-    coco = load_contents(folder, files['.json'])
+    coco, notes = load_contents(folder, files['.json'])
     # With YOLO labels there may be a COCO file for validation only. It does not make this a COCO dataset.
     has_coco = any(find_split(file) in (None, 'train') for file in coco)
     if len(yolo) + bool(files['.xml']) + has_coco > 1:
@@ -71,6 +71,7 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         dataset = read_voc(folder, files['.xml'])
     else:
         dataset = read_coco(folder, coco) if coco else read_maps_or_class_folders(folder, files)
+    dataset.notes += notes
     leave_out_unusable(dataset)
     return dataset
 

@@ -58,12 +58,16 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], classes: Sequenc
     values = ' and '.join(values) if len(values) < 3 else shorten(values, 8)
     labels -= {IGNORE_INDEX}
     notes = []
+    is_unnamed = classes is None
     if classes is None:
         classes = [f'class {index}' for index in range(max(labels, default=0) + 1)]
         notes = ['the classes have no names. To name them, write classes.txt with a name on each line']
     # If there are no splits, no map can be used, and leave_out_unusable raises an error.
-    if splits and not 0 < max(labels, default=0) < len(classes):
+    has_gaps = is_unnamed and len(labels | {0}) < len(classes)
+    if splits and (has_gaps or not 0 < max(labels, default=0) < len(classes)):
         advice = 'Change the pixels, or the classes in classes.txt'
+        if has_gaps:
+            advice = 'If the values are right, name all classes in classes.txt, one on each line'
         if values == '0 and 255':
             code = 'PIL.Image.open(file).point(lambda value: value // 255).save(new_file)'
             advice = f'To replace 255 by 1 in a file, run in Python: {code}'

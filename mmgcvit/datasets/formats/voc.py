@@ -27,6 +27,8 @@ from .folders import IMAGE_FOLDERS, MAP_FOLDERS
 
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 PHOTO_FOLDERS = ('JPEGImages', 'images')
+# Values of <difficult> in lower case. Tools write more than VOC's 0 and 1.
+DIFFICULT = {**dict.fromkeys(('', '0', 'false', 'unspecified'), False), **dict.fromkeys(('1', 'true'), True)}
 # Folders that have no photos.
 NO_IMAGE_FOLDERS = {*MAP_FOLDERS, 'segmentationobject'} - {'annotations'}
 
@@ -68,10 +70,14 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
             box = [left, top, right - left, bottom - top]
             # Mark difficult objects as crowds, which training and evaluation ignore. VOC's evaluation ignores them too.
             objects.append((names.index(name), {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(is_difficult)}))
-        # Boxes refer to the image after EXIF rotation, unless <size> is the size before the rotation.
+        # Boxes refer to the image after EXIF rotation, unless <size> is the size before it. Some tools write 0.
         stored_size, rotated_size = read_sizes(image)
-        annotated_size = [(root.findtext(f'size/{side}') or '').strip() for side in ('width', 'height')]
-        return image, stored_size if annotated_size == [*map(str, stored_size)] else rotated_size, objects
+        texts = [(root.findtext(f'size/{side}') or '0').strip() for side in ('width', 'height')]
+        annotated_size = tuple(int(text) if text.isdecimal() else 0 for text in texts)
+        if all(annotated_size) and annotated_size not in (stored_size, rotated_size):
+            sizes = [f'{width} x {height}' for width, height in (annotated_size, rotated_size)]
+            raise UserError(f'{folder / file} is for an image of {sizes[0]}, but {image} is {sizes[1]}')
+        return image, stored_size if annotated_size == stored_size else rotated_size, objects
 
     read_splits = {
         split: make_split(folder, names, files, read_image, problems) for split, files in splits.items() if files
@@ -85,8 +91,11 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
                 f'{folder}: images of {split} are in folders of {" and ".join(sorted(others))}. Put their XML files '
                 'into folders of the same names, or list the images in ImageSets/Main'
             )
-    unused = {str(path) for same in images.values() for path in same if path.parent.name in PHOTO_FOLDERS}
-    unused -= {name for split in read_splits.values() for name in split.image_names}
+    used = {name for split in read_splits.values() for name in split.image_names}
+    photo_folders = {Path(name).parent for name in used}
+    photos = {path for same in images.values() for path in same}
+    photos = {path for path in photos if path.parent in photo_folders or path.parent.name in PHOTO_FOLDERS}
+    unused = {*map(str, photos)} - used
     count = format_count(len(unused), 'image')
     notes = [f'{count} without an XML file, or in no split, are left out: {shorten(sorted(unused))}'] if unused else []
     return DatasetInfo(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), read_splits, notes, problems)
@@ -121,6 +130,8 @@ def find_image(
         found = f'several images have this name ({shorten([*map(str, best)])})'
         others = f', except those of other splits or XML files ({shorten([*map(str, images)])})' if images else ''
         raise UserError(f'{folder / file}: {found if best else f"no image in {folder} has this name{others}"}')
+    if hints[0] != best[0].name and Path(folder, best[0].parent, hints[0]).is_file():
+        raise UserError(f'{folder / file}: <filename> is {hints[0]!r}, which is another image beside {best[0]}')
     return best[0]
 
 
@@ -187,8 +198,11 @@ def read_objects(file: Path, root: ElementTree.Element, problems: list[str]) -> 
         except (TypeError, ValueError):
             sides = [0.0] * 4
         box = [max(0.0, side) for side in sides]
-        if not name or not all(map(isfinite, sides)) or not (box[0] < box[2] and box[1] < box[3]):
-            problem = f'object {number} has the name {name!r} and {", ".join(BOX_KEYS)} {values}'
-            problems.append(f'{file}: {problem}. Expected a name, and pixels with xmin < xmax and ymin < ymax')
+        difficult = (obj.findtext('difficult') or '').strip().lower()
+        is_valid = bool(name) and all(map(isfinite, sides)) and box[0] < box[2] and box[1] < box[3]
+        if not is_valid or difficult not in DIFFICULT:
+            problem = f'object {number} has the name {name!r}, {", ".join(BOX_KEYS)} {values}, difficult {difficult!r}'
+            expected = 'a name, pixels with xmin < xmax and ymin < ymax, and 0 or 1 for difficult'
+            problems.append(f'{file}: {problem}. Expected {expected}')
             continue
-        yield name, (obj.findtext('difficult') or '0').strip() == '1', box
+        yield name, DIFFICULT[difficult], box

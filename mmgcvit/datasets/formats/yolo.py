@@ -5,6 +5,7 @@ with 11 polygons each, the masks take 1.35 GB, and the process 2.6 GB at its pea
 parts to COCO's format as crowds (``iscrowd``), on which mmdet does not train.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -127,7 +128,8 @@ def read_names(settings: dict[str, Any], file: Path) -> list[str]:
 def read_num_keypoint_values(settings: dict[str, Any], file: Path) -> int:
     """Return how many values follow the box in a line: 0, or those of the keypoints that ``kpt_shape`` describes."""
     shape = settings.get('kpt_shape', ['0', '2'])
-    if not (isinstance(shape, list) and len(shape) == 2 and str(shape[0]).isdecimal() and shape[1] in ('2', '3')):
+    is_pair = isinstance(shape, list) and len(shape) == 2
+    if not (is_pair and re.fullmatch('[0-9]{1,4}', str(shape[0])) and shape[1] in ('2', '3')):
         raise UserError(f"{file}: 'kpt_shape' is {str(shape)[:60]}. Expected [number of keypoints, 2 or 3]")
     return int(shape[0]) * int(shape[1])
 
@@ -202,15 +204,17 @@ def read_labels(
         if not line.strip():
             continue
         try:
-            label, *values = map(float, line.split())
+            label, *values = map(float, line.replace('_', '?').split())  # Python reads 1_0 as 10
         except ValueError:
             label, values = -1, []
         is_keypoints = len(values) == NUM_BOX_VALUES + num_keypoint_values
         values = values[:NUM_BOX_VALUES] if is_keypoints else values
         is_box, is_polygon = len(values) == NUM_BOX_VALUES, len(values) >= MIN_POLYGON_VALUES and len(values) % 2 == 0
         is_polygon &= not num_keypoint_values and not may_have_keypoints(values)
-        is_inside = all(-TOLERANCE <= value <= 1 + TOLERANCE for value in values)
         has_extent = not is_box or min(values[2:]) > 0
+        x, y, width, height = values if is_box else (0, 0, 0, 0)
+        edges = [x - width / 2, y - height / 2, x + width / 2, y + height / 2] if is_box else values
+        is_inside = all(-TOLERANCE <= value <= 1 + TOLERANCE for value in edges)
         if not (is_box or is_polygon) or label not in range(len(names)) or not is_inside or not has_extent:
             expected = 'a box and the keypoints of kpt_shape' if num_keypoint_values else 'CLASS X1 Y1 X2 Y2 X3 Y3 ... '
             expected += '' if num_keypoint_values else 'for a polygon, or kpt_shape in data.yaml for keypoints'

@@ -105,6 +105,11 @@ FAULTS = {
         (first('annotations', segmentation=[[1, 2, NAN, 4, 5, 6]]), 'train.json', 'neither polygons nor RLE'),
         (first('annotations', segmentation=RLE | {'size': [3, 4]}), 'train.json', 'neither polygons nor RLE'),
         (first('annotations', segmentation=RLE | {'counts': [3, 4]}), 'train.json', 'neither polygons nor RLE'),
+        (first('annotations', segmentation=RLE | {'counts': [-5, HEIGHT * WIDTH + 5]}), 'train.json', 'nor RLE'),
+        (first('annotations', segmentation=RLE | {'counts': 'zzz'}), 'train.json', 'neither polygons nor RLE'),
+        (first('annotations', segmentation=[[1, 1, 1e9, 1, 1e9, 1e9]]), 'train.json', 'neither polygons nor RLE'),
+        (first('annotations', iscrowd=None), 'train.json', 'annotation 10 iscrowd None'),
+        (first('annotations', iscrowd='0'), 'train.json', "annotation 10 iscrowd '0'"),
         (coco(lambda content: content['annotations'].clear()), 'train.json', 'nothing to train on'),
         (each_annotation(iscrowd=1), 'train.json', 'nothing to train on'),
         (image(lambda path: path.unlink()), 'images/b.jpg', 'files that are missing'),
@@ -132,6 +137,8 @@ FAULTS = {
 }
 IN_SCORES = [
     (first('annotations', id=0), 'train.json', 'annotations id 0'),
+    (first('annotations', id=10**400), 'train.json', 'annotations id 1000'),
+    (first('annotations', segmentation=[[1, 1, 5, 5]]), 'train.json', 'neither polygons nor RLE'),
     (coco(lambda content: content['annotations'][0].pop('iscrowd')), 'train.json', "has no 'iscrowd'"),
 ]
 CASES = [(*fault, stops, 'train_dataloader') for stops, faults in FAULTS.items() for fault in faults]

@@ -94,9 +94,10 @@ class Photo:
 
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        options = {} if self.suffix.lower() == '.png' else {'quality': 100}
+        options = {} if self.suffix.lower() in ('.png', '.bmp') else {'quality': 100}
         # Some images have other modes, as cameras and scanners write them.
-        modes = ('RGB', 'RGBA', 'RGB') if self.suffix.lower() == '.png' else ('RGB', 'RGB', 'CMYK')
+        modes = {'.png': ('RGB', 'RGBA', 'RGB'), '.bmp': 3 * ('RGB',), '.webp': 3 * ('RGB',)}
+        modes = modes.get(self.suffix.lower(), ('RGB', 'RGB', 'CMYK'))
         Image.new('RGB', (WIDTH, HEIGHT), self.colour).convert(modes[self.number % 3]).save(path, **options)
 
 
@@ -132,9 +133,9 @@ class Made:
         return tuple(sorted(self.classes) if self.format == 'classes' else self.classes)
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, text: str, encoding: str = 'utf-8') -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding='utf-8')
+    path.write_text(text, encoding=encoding)
 
 
 def add_clutter(root: Path) -> None:
@@ -151,7 +152,11 @@ def add_clutter(root: Path) -> None:
 
 
 def to_coco(made: Made, split: str, prefix: str = '') -> str:
-    """Return a COCO file. Ids may be strings or begin at 0, and categories have another order in other splits."""
+    """Return a COCO file. Ids may be strings or begin at 0, and categories have another order in other splits.
+
+    Loosely written files have ids as strings in annotations only, and null or strings as iscrowd.
+    """
+    is_loose = made.options['loose']
     first_id, make_id = made.options['from_0'] ^ 1, str if made.options['string_ids'] else int
     ids = {name: make_id(7 * i) for i, name in enumerate(made.classes)}
     images = [
@@ -164,9 +169,10 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
             left, top, right, bottom = thing.box
             entry = {
                 'id': make_id(first_id + len(annotations)),
-                'image_id': image['id'],
+                'image_id': str(image['id']) if is_loose else image['id'],
                 'category_id': ids[thing.name],
             }
+            entry |= {'iscrowd': (None, '0', 0)[len(annotations) % 3]} if is_loose else {}
             entry |= {'bbox': [left, top, right - left, bottom - top], 'area': (right - left) * (bottom - top)}
             if thing.has_mask:
                 entry['segmentation'] = [[left, top, right, top, right, bottom, left, bottom]]
@@ -179,7 +185,8 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
 def write_coco(made: Made, root: Path, image: str, annotations: str, prefix: str = '') -> None:
     for split, folder in made.folders.items():
         slash = '\\' if made.options['windows'] else '/'
-        write(root / annotations.format(folder), to_coco(made, split, prefix.format(slash, folder)))
+        encoding = 'utf-8-sig' if made.options['loose'] else 'utf-8'
+        write(root / annotations.format(folder), to_coco(made, split, prefix.format(slash, folder)), encoding)
         for photo in made.photos[split]:
             photo.write(root / f'{image.format(folder)}{photo.name}')
 
@@ -210,13 +217,17 @@ def write_yolo(made: Made, root: Path, image: str, label: str, source: str, list
     write(root / 'data.yaml', yaml.safe_dump(settings, allow_unicode=made.options['windows'], sort_keys=False))
 
 
-def to_voc(photo: Photo, folder: str) -> str:
+def to_voc(made: Made, photo: Photo, folder: str) -> str:
     root = ElementTree.Element('annotation')
     ElementTree.SubElement(root, 'folder').text = folder
+    size = ElementTree.SubElement(root, 'size')
+    for key, value in {'width': WIDTH, 'height': HEIGHT}.items():
+        ElementTree.SubElement(size, key).text = '0' if made.options['loose'] else str(value)
     ElementTree.SubElement(root, 'filename').text = photo.name.replace('\x0c', '')  # XML has no form feeds
     for thing in photo.things:
         obj = ElementTree.SubElement(root, 'object')
         ElementTree.SubElement(obj, 'name').text = thing.name
+        ElementTree.SubElement(obj, 'difficult').text = 'Unspecified' if made.options['loose'] else '0'
         box = ElementTree.SubElement(obj, 'bndbox')
         left, top, right, bottom = thing.box
         for key, value in {'xmin': left + 1, 'ymin': top + 1, 'xmax': right, 'ymax': bottom}.items():
@@ -228,7 +239,8 @@ def write_voc(made: Made, root: Path, image: str, xml: str) -> None:
     for split, folder in made.folders.items():
         for photo in made.photos[split]:
             photo.write(root / image.format(folder) / photo.name)
-            write(root / xml.format(folder) / f'{photo.stem}.xml', to_voc(photo, image.format(folder).split('/')[-1]))
+            text = to_voc(made, photo, image.format(folder).split('/')[-1])
+            write(root / xml.format(folder) / f'{photo.stem}.xml', text)
 
 
 def write_voc_devkit(made: Made, root: Path) -> None:
@@ -237,7 +249,7 @@ def write_voc_devkit(made: Made, root: Path) -> None:
         base = root / 'VOCdevkit' / f'VOC200{number}'
         for photo in made.photos[split]:
             photo.write(base / 'JPEGImages' / photo.name)
-            write(base / 'Annotations' / f'{photo.stem}.xml', to_voc(photo, base.name))
+            write(base / 'Annotations' / f'{photo.stem}.xml', to_voc(made, photo, base.name))
         label = ' 1' if made.options['windows'] else ''
         names = ''.join(f'{photo.stem}{label}\n' for photo in made.photos[split])
         write(base / 'ImageSets' / 'Main' / f'{split}.txt', names)
@@ -257,7 +269,9 @@ def write_maps(made: Made, root: Path, image: str, label: str) -> None:
             photo.write(root / image.format(folder) / photo.name)
             path = root / label.format(folder) / f'{photo.stem}.png'
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new('L', (WIDTH, HEIGHT), photo.label).save(path)
+            label_map = Image.new('P' if made.options['loose'] else 'L', (WIDTH, HEIGHT), photo.label)
+            label_map.putpalette([0, 0, 0, 200, 90, 30] * 128) if made.options['loose'] else None
+            label_map.save(path)
 
 
 # The layouts of each format, as functions that write them, and patterns of paths in which {} is the split's folder.
@@ -288,7 +302,7 @@ LAYOUTS = {
         (write_maps, '{}/JPEGImages', '{}/SegmentationClass'),
     ],
 }
-OPTIONS = ('from_0', 'string_ids', 'windows', 'as_dict', 'no_empty_files', 'pose', 'clutter')
+OPTIONS = ('from_0', 'string_ids', 'loose', 'windows', 'as_dict', 'no_empty_files', 'pose', 'clutter')
 
 
 @st.composite
@@ -314,7 +328,7 @@ def make_datasets(draw: st.DrawFn, formats: tuple[str, ...] = tuple(LAYOUTS), mi
                 right, bottom = draw(st.integers(left + 2, WIDTH)), draw(st.integers(top + 2, HEIGHT))
                 name = classes[index % len(classes)] if i == 0 else draw(st.sampled_from(classes))
                 things.append(Thing(name, (left, top, right, bottom), with_masks))
-            suffix = draw(st.sampled_from(['.png', '.jpg', '.JPG', '.jpeg']))
+            suffix = draw(st.sampled_from(['.png', '.jpg', '.JPG', '.jpeg', '.webp', '.bmp']))
             photos[split].append(Photo(stem, suffix, number, things, index % len(classes)))
             number += 1
     if data_format in ('classes', 'maps'):

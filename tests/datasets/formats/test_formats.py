@@ -2,12 +2,15 @@
 
 import re
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
+from mmgcvit.datasets.decoding import DecodingSettings, load_image, read_segmentation_map, read_sizes
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.errors import UserError
 
@@ -42,6 +45,40 @@ def write_images(root, names):
     for name in names.split():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((8, 8), name.endswith('.png'), np.uint8)).save(root / name)
+
+
+@pytest.mark.parametrize('orientation', [1, 3, 6, 8])
+@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.tif', '.webp', '.avif', '.bmp'])
+def test_an_exif_rotation_is_applied_by_training_or_the_image_is_rejected(suffix, orientation, tmp_path):
+    pixels = np.zeros((12, 16, 3), np.uint8)
+    pixels[:6] = 255
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(pixels).save(path := tmp_path / f'a{suffix}', exif=exif)
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+    if suffix in ('.webp', '.avif') and orientation > 1:
+        with pytest.raises(ValueError, match='EXIF rotation would be ignored'):
+            load_image(str(path), DecodingSettings())
+        return
+    loaded, _ = load_image(str(path), DecodingSettings())
+    assert read_sizes(path)[1] == expected.shape[1::-1] == loaded.shape[1::-1]
+    assert np.abs(loaded[..., ::-1].astype(int) - expected).max() < 20
+
+
+def write_grey_png(path, bits):
+    """Write a grey PNG file of 16 x 12 pixels with 2 or 4 bits each, which Pillow cannot write."""
+    header = struct.pack('>IIBBBBB', 16, 12, bits, 0, 0, 0, 0)
+    chunks = [(b'IHDR', header), (b'IDAT', zlib.compress(12 * bytes(1 + 2 * bits)))]
+    parts = [struct.pack('>I', len(x)) + name + x + struct.pack('>I', zlib.crc32(name + x)) for name, x in chunks]
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(parts))
+
+
+@pytest.mark.parametrize('bits', [2, 4])
+def test_segmentation_maps_whose_values_decoders_scale_are_rejected(bits, tmp_path):
+    write_grey_png(tmp_path / 'a.png', bits)
+    with pytest.raises(UserError, match='is grey with 2 or 4 bits'):
+        read_segmentation_map(tmp_path / 'a.png')
 
 
 def test_folders_of_predictions_are_not_classes(tmp_path):
@@ -125,6 +162,7 @@ FAULTS = [
     ),
     (write_label_maps, write_maps([[[0, 1, 2]]]), 'has the mode RGB. A segmentation map must have one channel'),
     (write_label_maps, remove('labels/val/5.png'), 'images/val/5.jpg has no segmentation map of its name'),
+    (write_label_maps, write_maps([[0, 9]]), 'name all classes in classes.txt'),
     (
         write_label_maps,
         write_file('classes.txt', 'background\ndisc\n'),

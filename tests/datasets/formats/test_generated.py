@@ -1,6 +1,8 @@
 """For any format, layout and names: what is read, and what OpenMMLab's datasets load, is what was written."""
 
 import itertools
+import json
+import os
 import re
 import shutil
 import tempfile
@@ -164,17 +166,18 @@ def test_written_configs_load_the_datasets(made, name):
 
 
 @settings(QUICK, max_examples=30)
-@given(make_datasets(min_train=12), st.sampled_from([b'', b'<html>404</html>', None]))
+@given(make_datasets(min_train=12), st.sampled_from([b'', b'<html>404</html>', 'pipe', None]))
 def test_unreadable_images_are_left_out_and_named(made, content):
     """The other images are read as if it were not there. A file that is missing is told if annotations name it."""
     with write_dataset(made) as root:
         photo = made.photos['train'].pop()
         for path in [path for path in root.rglob('*') if path.name.endswith(photo.name) and not path.is_symlink()]:
             if '@eaDir' not in path.parts and read_number(path) == photo.number:
-                path.write_bytes(content) if content is not None else path.unlink()
+                path.write_bytes(content) if isinstance(content, bytes) else path.unlink()
+                os.mkfifo(path) if content == 'pipe' else None
         dataset = read_folder(root)
         assert describe_read(dataset, 'train') == describe(made, 'train')
-        if content is not None or made.format in ('coco', 'voc'):
+        if isinstance(content, bytes) or made.format in ('coco', 'voc'):
             assert re.search(r'1 problem in \d+ images?\. .* left out', dataset.notes[-1])
 
 
@@ -185,6 +188,19 @@ def change_all(pattern, old, new):
         for path in root.rglob(pattern):
             text = path.read_text()
             path.write_text(re.sub(old, lambda match: new, text, count=1))
+
+    return change
+
+
+def change_coco(name, index, **changes):
+    """Return a function that changes an entry of each COCO file, or all entries if the index is None."""
+
+    def change(root):
+        for path in root.rglob('*.json'):
+            content = json.loads(path.read_text(encoding='utf-8-sig'))
+            for entry in content[name] if index is None else content[name][index : index + 1]:
+                entry.update({key: value(content) if callable(value) else value for key, value in changes.items()})
+            path.write_text(json.dumps(content))
 
     return change
 
@@ -212,7 +228,15 @@ INVALID = [
     ('yolo', change_all('data.yaml', '(?s).*', '- train'), 'has no keys'),
     ('yolo', change_all('*.txt', r'^\d+ \S+', '0 nan'), 'at most a tenth|No image|shares'),
     ('yolo', change_all('*.txt', '$', ' 0.5'), 'at most a tenth|No image|does not exist|no images|do not exist'),
+    ('yolo', change_all('data.yaml', '^', f'kpt_shape: [{5000 * "9"}, 3]\n'), "'kpt_shape' is|a key occurs twice"),
+    ('yolo', change_all('*.txt', '(?s)^.*$', '0 .9 .9 .8 .8'), 'at most a tenth|No image|exist|no images'),
     ('voc', change_all('*.xml', '</xmax>', 'e999</xmax>'), 'at most a tenth|No image|no XML file'),
+    (
+        'voc',
+        change_all('*.xml', '<width>.*</height>', '<width>7</width><height>9</height>'),
+        'is for an image of 7 x 9',
+    ),
+    ('voc', change_all('*.xml', '<difficult>[^<]*', '<difficult>maybe'), "'maybe'|no XML file"),
     ('voc', change_all('*.xml', '(?s).*', BOMB), 'amplification'),
     ('voc', change_all('*.xml', '(?s).*', 20_000 * '<annotation>'), 'cannot be parsed as XML'),
     (
@@ -221,6 +245,18 @@ INVALID = [
         'outside of|has none of the images',
     ),
     ('coco', change_all('*.json', '"id": [^,]+,', '"id": [1],'), "in COCO's format"),
+    ('coco', change_coco('images', 1, id=lambda content: content['images'][0]['id']), 'entries with the same id'),
+    (
+        'coco',
+        change_coco('images', 1, file_name=lambda content: content['images'][0]['file_name']),
+        'entries with the same file_name',
+    ),
+    ('coco', change_coco('images', None, file_name=5000 * 'x'), 'File name too long|the same file_name'),
+    ('coco', change_coco('annotations', 0, iscrowd='x'), 'iscrowd of annotation'),
+    ('coco', change_coco('annotations', None, image_id='none'), 'at most a tenth'),
+    ('coco', change_coco('annotations', None, category_id=-1), 'at most a tenth'),
+    ('coco', change_coco('annotations', None, area=0), 'boxes have no area'),
+    ('coco', change_coco('annotations', None, bbox=[0.1, 0.1, 0.5, 0.5]), 'boxes have no area'),
     ('classes', add_split, 'classes or splits'),
     ('classes', name_like_another, 'equal but for case|has the class folders'),
 ]
