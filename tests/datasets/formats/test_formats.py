@@ -47,6 +47,27 @@ def write_images(root, names):
         Image.fromarray(np.full((8, 8), name.endswith('.png'), np.uint8)).save(root / name)
 
 
+@pytest.mark.parametrize(
+    ('write', 'change', 'words'),
+    [
+        (
+            write_voc,
+            lambda root: shutil.copy(root / 'JPEGImages/0.jpg', root / 'JPEGImages/new.jpg'),
+            'without an XML file',
+        ),
+        (
+            write_coco,
+            lambda root: (root / 'notes.json').write_text('{'),
+            'notes.json is not valid JSON, and was not read',
+        ),
+    ],
+)
+def test_files_that_are_not_read_are_named(write, change, words, tmp_path):
+    write(tmp_path / 'data')
+    change(tmp_path / 'data')
+    assert any(words in note for note in read_folder(tmp_path / 'data').notes)
+
+
 @pytest.mark.parametrize('orientation', [1, 3, 6, 8])
 @pytest.mark.parametrize('suffix', ['.jpg', '.png', '.tif', '.webp', '.avif', '.bmp'])
 def test_an_exif_rotation_is_applied_by_training_or_the_image_is_rejected(suffix, orientation, tmp_path):
@@ -125,6 +146,13 @@ def write_maps(pixels):
     return lambda root: [image.resize(Image.open(path).size, 0).save(path) for path in root.rglob('*.png')]
 
 
+def name_another_image(root):
+    for path in root.glob('Annotations/*.xml'):
+        path.write_text(
+            re.sub('<filename>.*?</filename>', '', path.read_text()).replace('>', '><filename>1.jpg</filename>', 1)
+        )
+
+
 # (function that writes a dataset, change that makes it invalid, part of the error message)
 FAULTS = [
     (write_yolo, write_file('labels/0.txt', '0 0.5 0.5 0.2\n'), "line 1 is '0 0.5 0.5 0.2'. Expected CLASS X Y"),
@@ -152,6 +180,7 @@ FAULTS = [
     ),
     (write_voc, write_file('Annotations/0.xml', '<annotation><object/></annotation>'), "object 1 has the name ''"),
     (write_voc, remove('JPEGImages/0.jpg'), 'Annotations/0.xml: no image in '),
+    (write_voc, name_another_image, "<filename> is '1.jpg', which is another image beside"),
     (write_voc, write_file('ImageSets/Main/train.txt', 'a\n'), 'no XML file in it has Pascal VOC annotations'),
     (write_coco, remove('train'), 'train.json lists ('),
     (write_coco, lambda root: shutil.copy(root / 'annotations/train.json', root), 'has the COCO annotation files'),
