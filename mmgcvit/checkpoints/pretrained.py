@@ -1,7 +1,8 @@
 """Load a checkpoint into a backbone, completely or not at all; check that a checkpoint fits an mmengine model."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from mmengine.logging import print_log
@@ -12,6 +13,8 @@ from .weights import (
     FINAL_NORM,
     LORA_SUFFIXES,
     MODULE_PREFIX,
+    Arch,
+    Network,
     Weights,
     check_finite,
     check_position_table,
@@ -23,11 +26,9 @@ from .weights import (
 
 OUTPUT_NORM = r'norm\d+\.'
 
-InferArch = Callable[[Mapping[str, Tensor]], str]
-
 
 def load_pretrained(
-    backbone: nn.Module, infer_arch: InferArch, checkpoint: str, prefix: str | None = None, ema: bool = False
+    backbone: nn.Module, networks: Iterable[Network], checkpoint: str, prefix: str | None = None, ema: bool = False
 ) -> None:
     """Load a backbone's weights from a checkpoint of any known implementation, and log one line about it.
 
@@ -38,7 +39,7 @@ def load_pretrained(
 
     Args:
         backbone: The backbone, which is loaded in place.
-        infer_arch: Infers the arch from a state dict and returns it as text for messages, such as ``tiny``.
+        networks: All known networks. The checkpoint must be of the backbone's, and messages name the others.
         checkpoint: A file, an http(s) URL, or ``timm://NAME``.
         prefix: The prefix of the network's keys. It is needed if a file has several networks.
         ema: Use the EMA weights.
@@ -48,12 +49,12 @@ def load_pretrained(
     """
     network = type(backbone).__name__
     model_tensors = {name: tensor for name, tensor in backbone.state_dict().items() if not name.endswith(LORA_SUFFIXES)}
-    arch = infer_arch(model_tensors)
+    arch = backbone.infer_arch(model_tensors, backbone.num_stages)
     try:
-        weights = read_weights(checkpoint, prefix, ema)
+        weights = read_weights(checkpoint, networks, prefix, ema)
     except CheckpointError as error:
         raise type(error)(f'{error}. The model is {network} {arch}') from None
-    loaded_arch = infer_checkpoint_arch(weights, type(backbone), infer_arch)
+    loaded_arch = infer_checkpoint_arch(weights, type(backbone), backbone.num_stages)
     if loaded_arch != arch:
         raise CheckpointError(
             f'{weights.source} has weights of {network} {loaded_arch}, but the model is {network} {arch}. Use a '
@@ -70,7 +71,7 @@ def load_pretrained(
     norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
     unused = [*weights.unused, *(name for name in tensors if name not in model_tensors)]
     print_log(
-        f'{weights.key_mapping.network} {arch} from {weights.source} ({weights.key_mapping.name} keys'
+        f'{weights.network.__name__} {arch} from {weights.source} ({weights.key_mapping.name} keys'
         f'{", EMA" if weights.ema else ""}): {len(matching)} tensors loaded; '
         f'{resized} position biases or embeddings resized; '
         f'{len(initial)} keep initial values{f" (output norms {norms})" if norms else ""}; '
@@ -96,20 +97,27 @@ def rename_final_norm(tensors: dict[str, Tensor], backbone: nn.Module) -> tuple[
     return {name.replace(FINAL_NORM, norm): tensor for name, tensor in tensors.items()}, True
 
 
-def infer_checkpoint_arch(weights: Weights, network: type[nn.Module], infer_arch: InferArch) -> str:
-    """Return the arch of weights as text. Raise a CheckpointError if they are incomplete or of another network."""
-    if weights.key_mapping.network not in [base.__name__ for base in network.__mro__]:
+def infer_checkpoint_arch(weights: Weights, network: type[nn.Module], num_stages: int | None = None) -> Arch:
+    """Infer the arch of weights. Raise a CheckpointError if they are incomplete or of another network."""
+    if not issubclass(network, weights.network):
         raise CheckpointError(
-            f'{weights.source} has weights of {weights.key_mapping.network}, but the model is {network.__name__}. '
+            f'{weights.source} has weights of {weights.network.__name__}, but the model is {network.__name__}. '
             f'Use a checkpoint of {network.__name__}'
         )
+    with reject_part(weights.source, network):
+        return network.infer_arch(weights.tensors, num_stages)
+
+
+@contextmanager
+def reject_part(source: str, network: Network) -> Iterator[None]:
+    """Turn errors of inferring the arch from incomplete weights, or of building it, into a CheckpointError."""
     try:
-        return infer_arch(weights.tensors)
-    # infer_arch raises these for tensors that are missing or empty, or have too few dimensions.
-    except (ValueError, LookupError, ZeroDivisionError) as error:
+        yield
+    # Tensors are missing or empty, or have too few dimensions; or arguments of the network do not fit each other.
+    except (ValueError, TypeError, LookupError, ZeroDivisionError, RuntimeError) as error:
         raise CheckpointError(
-            f'{weights.source} has only a part of {network.__name__} ({get_first_line(error)}). Use a checkpoint of '
-            'the whole network'
+            f'{source} has only a part of {network.__name__} ({get_first_line(error)}). Use a checkpoint of the whole '
+            'network'
         ) from None
 
 

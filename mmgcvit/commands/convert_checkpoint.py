@@ -37,20 +37,20 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f'there is no checkpoint {args.source}')
     from ..checkpoints.converting import convert, save_checkpoint, save_safetensors
     from ..checkpoints.weights import read_weights
-    from ..registry import MODELS
+    from ..registry import list_networks
 
-    weights = read_weights(args.source, args.prefix, args.ema, args.trust_checkpoint)
+    weights = read_weights(args.source, list_networks().values(), args.prefix, args.ema, args.trust_checkpoint)
     content = convert(weights, args.to)
     with report_write_errors(args.target):
         if args.target.suffix == '.safetensors':
             save_safetensors(content['state_dict'], args.target)
         else:
             save_checkpoint(content, args.target)
-    arch = MODELS.get(weights.key_mapping.network).infer_arch(weights.tensors)
     no_head = '' if any(name.startswith('head.') for name in weights.tensors) else ', a backbone without a head'
     unused = f' ({shorten(weights.unused)})' if weights.unused else ''
+    network = weights.network
     print(
-        f'{weights.key_mapping.network} {arch}{no_head} from {args.source} (format of '
+        f'{network.__name__} {network.infer_arch(weights.tensors)}{no_head} from {args.source} (format of '
         f'{weights.key_mapping.name}{", EMA" if weights.ema else ""}): {len(content["state_dict"])} tensors '
         f'written to {args.target}, {len(weights.unused)} in the file are unused{unused}'
     )

@@ -69,7 +69,7 @@ def test_converted_keys_and_shapes_equal_those_of_the_authors_checkpoints(networ
     with torch.device('meta'):
         tensors = rename_output_norm(network(arch, out_indices=(3,)).state_dict())
         head = nn.Linear(tensors['final_norm.weight'].shape[0], classes).state_dict(prefix='head.fc.')
-    found = make_state_dict(Weights('here', network.key_mappings[-1], '', False, tensors | head), key_mapping)
+    found = make_state_dict(Weights('here', network, network.key_mappings[-1], '', False, tensors | head), key_mapping)
     listed = dict(line.split(' ', 1) for line in (DATA / file).read_text().splitlines())
     has_dtypes = network is GCViT
     assert listed == {
@@ -163,7 +163,7 @@ def test_the_output_names_the_arch_the_ema_and_the_unused_keys(convert, tmp_path
     output = convert(tmp_path / 'x.pth', tmp_path / 'y.pth')
     assert "LSA 'cifar-tiny', a backbone without a head" in output
     assert '1 in the file are unused (optimizer_state)' in output
-    assert read_weights(str(tmp_path / 'y.pth')).prefix == 'backbone.'
+    assert read_weights(str(tmp_path / 'y.pth'), [LSA]).prefix == 'backbone.'
 
 
 @pytest.mark.slow
