@@ -17,7 +17,7 @@ from pathlib import Path
 from ..config import find_config_folder
 from ..errors import UserError
 from ..files import write_text
-from .demo import DIGITS, check_digits_packages
+from .demo import write_digits
 from .options import Parser, add_cfg_options, add_device_option, check_at_least
 
 TABLES = 'ablations/tables.yml'
@@ -56,8 +56,7 @@ def main(args: argparse.Namespace) -> None:
     if work_dir.exists() and any(work_dir.glob('seed_*')) and not args.resume:
         raise UserError(f'{work_dir} already has trained rows. Continue with --resume, or choose another --work-dir')
     if args.data == 'digits':
-        check_digits_packages()
-        subprocess.run([sys.executable, '-m', 'mmgcvit', 'digits', str(DIGITS)], check=True)
+        write_digits()
     settings = {'data': args.data, 'gpus': args.gpus, 'cfg_options': args.cfg_options}
     settings_file = work_dir / 'started.json'
     started = json.loads(settings_file.read_text()) if settings_file.is_file() else settings

@@ -4,8 +4,9 @@
     mmgcvit demo segment
     mmgcvit demo classify
 
-Writes the dataset into data/digits, and the run into the work dir. The detector and the segmentor start from the
-weights of a classifier that comes with the project. Each step runs a command of this package in a new process.
+Writes the dataset into data/digits, unless that folder exists, and the run into the work dir. The detector and the
+segmentor start from the weights of a classifier that comes with the project. Each step runs a command of this package
+in a new process.
 """
 
 import argparse
@@ -62,7 +63,6 @@ def add_options(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    check_digits_packages()
     console = Console(highlight=False)
     model, work_dir = MODELS[args.task], args.work_dir / MODELS[args.task].folder
     folder = find_config_folder(f'demo/{model.config}.py') / 'demo'
@@ -71,7 +71,7 @@ def main(args: argparse.Namespace) -> None:
         weights = folder / 'weights' / f'{CLASSIFIER}.safetensors'
         pretrained = ['--cfg-options', f'model.backbone.init_cfg.checkpoint={weights}']
     console.print(f'{DURATION_NOTE}\n\n[bold]1 of 2[/bold]  data: scenes of scanned digits')
-    run_in_new_process('digits', DIGITS)
+    write_digits()
     console.print(f'\n[bold]2 of 2[/bold]  {model.folder}: {model.description}; scored on held-out scans')
     start_time = time.monotonic()
     config = folder / f'{model.config}.py'
@@ -86,9 +86,11 @@ def run_in_new_process(command: str, *arguments: object) -> None:
         raise SystemExit(code)
 
 
-def check_digits_packages() -> None:
-    """Raise a MissingPackageError if a package is missing that the command ``mmgcvit digits`` needs."""
+def write_digits() -> None:
+    """Write the dataset, unless its folder exists. Raise a MissingPackageError if a package for it is missing."""
     check_installed('writing the digits', 'sklearn', 'cv2', 'pycocotools', 'timm')
+    if not DIGITS.exists():
+        run_in_new_process('digits', DIGITS)
 
 
 def print_results(model: Model, minutes: float, work_dir: Path, console: Console) -> None:
