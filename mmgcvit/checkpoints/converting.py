@@ -13,7 +13,7 @@ from ..errors import CheckpointError, check_installed, format_count, shorten
 from ..files import write_atomically
 from .key_mapping import KeyMapping
 from .pretrained import check_complete, infer_checkpoint_arch, reject_part
-from .weights import BIAS_TABLE, FINAL_NORM, Arch, Weights, check_position_table, is_position_table
+from .weights import BIAS_TABLE, FINAL_NORM, Arch, Weights
 
 # The name of a buffer that some implementations store next to each relative position bias table.
 INDEX_NAME = 'relative_position_index'
@@ -41,7 +41,8 @@ def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mappin
 def convert(weights: Weights, to: str) -> dict[str, Any]:
     """Return the content of a checkpoint with the keys that ``to`` names.
 
-    ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for its ``ImageClassifier``.
+    ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for a checkpoint of its
+    ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``.
 
     Raises:
         CheckpointError: ``to`` is unknown, the weights are incomplete, or ``to`` has no key for one of them.
@@ -49,8 +50,6 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     network = weights.network
     arch = infer_checkpoint_arch(weights, network)
     check_complete(weights.source, weights.tensors, build_expected_tensors(weights, arch), OPTIONAL_KEYS)
-    for name in filter(is_position_table, weights.tensors):
-        check_position_table(name, weights.tensors[name], weights.source)
     key_mappings = {mapping.short_name: mapping for mapping in network.key_mappings if mapping.short_name}
     if to in key_mappings:
         return {'state_dict': make_state_dict(weights, key_mappings[to])}
@@ -58,7 +57,16 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
         raise CheckpointError(
             f'weights of {network.__name__} cannot be converted to {to}. Use --to mmpretrain or --to original'
         )
-    return make_mmpretrain_checkpoint(weights, arch)
+    last_norm = get_last_norm(weights.tensors)
+    tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in weights.tensors.items()}
+    state_dict = {name if name.startswith('head.') else f'backbone.{name}': tensor for name, tensor in tensors.items()}
+    meta = {
+        'network': network.__name__,
+        'arch': arch.names[0] if arch.names else str(arch),
+        'source': weights.source,
+        'source_format': weights.key_mapping.name,
+    }
+    return {'meta': meta, 'state_dict': state_dict}
 
 
 def build_expected_tensors(weights: Weights, arch: Arch) -> dict[str, Tensor]:
@@ -72,20 +80,6 @@ def build_expected_tensors(weights: Weights, arch: Arch) -> dict[str, Tensor]:
             num_classes = len(weights.tensors['head.fc.weight'])
             expected |= nn.Linear(final_norm.weight.shape[0], num_classes).state_dict(prefix='head.fc.')
         return expected
-
-
-def make_mmpretrain_checkpoint(weights: Weights, arch: Arch) -> dict[str, Any]:
-    """Make a checkpoint of mmpretrain's ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``."""
-    last_norm = get_last_norm(weights.tensors)
-    tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in weights.tensors.items()}
-    state_dict = {name if name.startswith('head.') else f'backbone.{name}': tensor for name, tensor in tensors.items()}
-    meta = {
-        'network': weights.network.__name__,
-        'arch': arch.names[0] if arch.names else str(arch),
-        'source': weights.source,
-        'source_format': weights.key_mapping.name,
-    }
-    return {'meta': meta, 'state_dict': state_dict}
 
 
 def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tensor]:

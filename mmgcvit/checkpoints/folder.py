@@ -23,11 +23,6 @@ FILES = [CONFIG, WEIGHTS]
 MODEL_TYPE = 'mmgcvit'
 
 
-def make_json_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Convert a constructor's arguments to types of JSON: sequences to lists, NumPy scalars to Python numbers."""
-    return json.loads(json.dumps(arguments, default=lambda x: x.tolist() if hasattr(x, 'tolist') else list(x)))
-
-
 def write_folder(
     folder: Path, network: str, arguments: dict[str, Any], tensors: Mapping[str, Tensor], overwrite: bool
 ) -> None:

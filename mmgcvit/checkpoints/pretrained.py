@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from math import isqrt
 from typing import Any
 
 from mmengine.logging import print_log
@@ -17,7 +18,6 @@ from .weights import (
     Network,
     Weights,
     check_finite,
-    check_position_table,
     get_comparable_shape,
     get_running_statistics,
     is_position_table,
@@ -37,12 +37,8 @@ def load_pretrained(
     output norm gets the weights of the classifier's final norm. All other weights must be in the checkpoint. Relative
     position bias tables and position embeddings of another size are resized.
 
-    Args:
-        backbone: The backbone, which is loaded in place.
-        networks: All known networks. The checkpoint must be of the backbone's, and messages name the others.
-        checkpoint: A file, an http(s) URL, or ``timm://NAME``.
-        prefix: The prefix of the network's keys. It is needed if a file has several networks.
-        ema: Use the EMA weights.
+    ``networks`` are all known networks: messages name that of a checkpoint of another one. ``checkpoint``, ``prefix``
+    and ``ema`` are those of :func:`read_weights`.
 
     Raises:
         CheckpointError: The checkpoint cannot be read or is incomplete, or is of another network or arch.
@@ -63,8 +59,6 @@ def load_pretrained(
     tensors, has_final_norm = rename_final_norm(weights.tensors, backbone)
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
     check_complete(weights.source, matching, model_tensors, OUTPUT_NORM)
-    for name in filter(is_position_table, matching):
-        check_position_table(name, matching[name], weights.source, model_tensors[name])
     resized = sum(tensor.shape != model_tensors[name].shape for name, tensor in matching.items())
     backbone.load_state_dict(matching, strict=False)
     initial = [name for name in model_tensors if name not in matching]
@@ -130,8 +124,8 @@ def check_complete(
 ) -> None:
     """Raise a CheckpointError if tensors are missing, have another shape, or are ints instead of floats or vice versa.
 
-    A tensor may be missing if the regular expression ``optional`` matches the beginning of its name. The message ends
-    with ``advice``.
+    A tensor may be missing if the regular expression ``optional`` matches the beginning of its name. Position tables
+    may have another number of rows if it is a square, since they are resized. The message ends with ``advice``.
     """
     missing = [name for name in expected if name not in tensors and not (optional and re.match(optional, name))]
     if missing:
@@ -152,6 +146,13 @@ def check_complete(
             f'{source} has {format_count(len(invalid), "tensor")} with a wrong shape or dtype ({shorten(invalid)}). '
             f'{advice}'
         )
+    for name in [name for name in tensors if name in expected and is_position_table(name)]:
+        num_rows = tensors[name].shape[-2]
+        if num_rows != expected[name].shape[-2] and isqrt(num_rows) ** 2 != num_rows:
+            raise CheckpointError(
+                f'{source}: {name} has {num_rows} rows. Expected a square number, that is one row for each position of '
+                'a square grid. Use a checkpoint of a model with square windows and images'
+            )
 
 
 def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], source: str, prefix: str = '') -> None:
@@ -176,8 +177,6 @@ def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], source: str, pre
         f"comes from the authors' code or from timm, first run 'mmgcvit convert {source} NEW.pth'"
     )
     check_complete(source, {name: loaded[name] for name in expected if name in loaded}, expected, advice=advice)
-    for name in filter(is_position_table, expected):
-        check_position_table(name, loaded[name], source, model_tensors[name])
     # Only parameters and running statistics must be finite. Other buffers, such as masks, may contain infinity.
     names = {MODULE_PREFIX.sub('', name) for name in [*dict(model.named_parameters()), *get_running_statistics(model)]}
     check_finite({name: loaded[name] for name in expected if name in names}, source)

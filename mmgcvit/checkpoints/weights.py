@@ -7,7 +7,6 @@ networks whose checkpoints are known (:class:`Network`), since this subpackage d
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isqrt
 from typing import Any, Protocol
 
 import torch
@@ -72,19 +71,6 @@ def is_position_table(name: str) -> bool:
     return name.endswith(POSITION_TABLES)
 
 
-def check_position_table(name: str, table: Tensor, source: str, model_table: Tensor | None = None) -> None:
-    """Raise a CheckpointError if a table cannot be resized, because its number of rows is not a square.
-
-    A table with as many rows as ``model_table`` needs no resizing.
-    """
-    num_rows = table.shape[-2]
-    if isqrt(num_rows) ** 2 != num_rows and (model_table is None or num_rows != model_table.shape[-2]):
-        raise CheckpointError(
-            f'{source}: {name} has {num_rows} rows. Expected a square number, that is one row for each position of a '
-            'square grid. Use a checkpoint of a model with square windows and images'
-        )
-
-
 @dataclass
 class Weights:
     """The weights of a network, with local keys.
@@ -93,7 +79,6 @@ class Weights:
         source: The file, URL or ``timm://NAME`` they were read from.
         network: The class of backbones that they belong to.
         key_mapping: The mapping from the file's keys (external keys) to local keys.
-        prefix: The prefix of the network's keys in the file, for example ``backbone.``.
         ema: Whether the tensors are EMA weights.
         tensors: The tensors by local key. Only classifiers have ``final_norm.*`` and ``head.fc.*``.
         unused: The keys in the file that have no local key, except those that ``key_mapping`` ignores.
@@ -102,7 +87,6 @@ class Weights:
     source: str
     network: Network
     key_mapping: KeyMapping
-    prefix: str
     ema: bool
     tensors: dict[str, Tensor]
     unused: list[str] = field(default_factory=list)
@@ -113,12 +97,8 @@ def read_weights(
 ) -> Weights:
     """Read a network's weights from a checkpoint of any implementation that the networks' key mappings know.
 
-    Args:
-        source: See :func:`read_checkpoint`.
-        networks: The known networks.
-        prefix: The prefix of the network's keys. It is needed if a file has several networks.
-        ema: Use the EMA weights.
-        trusted: See :func:`read_checkpoint`.
+    ``source`` and ``trusted`` are those of :func:`read_checkpoint`. If a file has several networks, ``prefix`` must be
+    the prefix of the network's keys, for example ``backbone.``. ``ema`` requires EMA weights.
 
     Raises:
         CheckpointError: The checkpoint cannot be read or holds no known network.
@@ -126,7 +106,7 @@ def read_weights(
     content = read_checkpoint(source, trusted)
     state_dict, is_ema = find_state_dict(content, source, ema)
     network, key_mapping, found_prefix = find_network(state_dict, source, networks, prefix)
-    weights = Weights(source, network, key_mapping, found_prefix, is_ema, {})
+    weights = Weights(source, network, key_mapping, is_ema, {})
     # The keys of a classifier's head are not under the backbone's prefix.
     head_prefix = found_prefix.removesuffix('backbone.') + 'head.fc.'
     for name, tensor in state_dict.items():
@@ -219,17 +199,12 @@ def find_network(
 
 def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
     """Raise a CheckpointError that names the tensors with NaN or infinity."""
-    invalid = [name for name, tensor in tensors.items() if not are_finite(tensor)]
+    invalid = [name for name, tensor in tensors.items() if not torch.isfinite(tensor.detach()).all()]
     if invalid:
         raise CheckpointError(
             f'{source} has {format_count(len(invalid), "tensor")} with NaN or infinity ({shorten(invalid)}). Use an '
             'earlier checkpoint'
         )
-
-
-def are_finite(tensor: Tensor) -> bool:
-    """Return whether all values of a tensor are finite."""
-    return bool(torch.isfinite(tensor.detach()).all())
 
 
 def get_running_statistics(model: nn.Module) -> dict[str, Tensor]:

@@ -22,7 +22,6 @@ from rich.table import Table
 
 from ..config import find_config_folder
 from ..errors import UserError, check_installed
-from .options import Parser
 
 DIGITS = Path('data/digits')
 DURATION_NOTE = 'This takes a few minutes on two cores; the bar shows the time left.'
@@ -57,7 +56,7 @@ MODELS = {
 }
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('task', nargs='?', choices=MODELS, default='detect', help='task (default: %(default)s)')
     parser.add_argument('--work-dir', type=Path, default='work_dirs/demo', help='output folder (default: %(default)s)')
 
@@ -76,29 +75,7 @@ def main(args: argparse.Namespace) -> None:
     start_time = time.monotonic()
     config = folder / f'{model.config}.py'
     run_in_new_process('train', config, '--work-dir', work_dir, '--overwrite', '--progress', *pretrained)
-    print_results(model, (time.monotonic() - start_time) / 60, work_dir, console)
-
-
-def run_in_new_process(command: str, *arguments: object) -> None:
-    """Run a command of this package in a new process. If the command fails, exit with its exit code."""
-    code = subprocess.run([sys.executable, '-m', 'mmgcvit', command, *map(str, arguments)]).returncode
-    if code:
-        raise SystemExit(code)
-
-
-def write_digits() -> None:
-    """Write the dataset, unless its folder exists. Raise a MissingPackageError if a package for it is missing."""
-    check_installed('writing the digits', 'sklearn', 'cv2', 'pycocotools', 'timm')
-    if not DIGITS.exists():
-        run_in_new_process('digits', DIGITS)
-
-
-def print_results(model: Model, minutes: float, work_dir: Path, console: Console) -> None:
-    """Print the scores and the paths of the pictures and logs.
-
-    Raises:
-        UserError: A score is lower than expected.
-    """
+    minutes = (time.monotonic() - start_time) / 60
     from ..evaluation.training_curves import read_curves
 
     table = Table('model', 'score', 'expected', 'reached', 'minutes')
@@ -116,3 +93,17 @@ def print_results(model: Model, minutes: float, work_dir: Path, console: Console
             f'These scores are lower than expected: {", ".join(too_low)}. Compare the versions that '
             "'mmgcvit --version' prints with docs/forks.md. If they agree, report the problem and attach the log"
         )
+
+
+def run_in_new_process(command: str, *arguments: object) -> None:
+    """Run a command of this package in a new process. If the command fails, exit with its exit code."""
+    code = subprocess.run([sys.executable, '-m', 'mmgcvit', command, *map(str, arguments)]).returncode
+    if code:
+        raise SystemExit(code)
+
+
+def write_digits() -> None:
+    """Write the dataset, unless its folder exists. Raise a MissingPackageError if a package for it is missing."""
+    check_installed('writing the digits', 'sklearn', 'cv2', 'pycocotools', 'timm')
+    if not DIGITS.exists():
+        run_in_new_process('digits', DIGITS)

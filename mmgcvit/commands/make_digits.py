@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.progress import track
 
 from ..files import write_folder_atomically
-from .options import Parser, check_at_least
+from .options import check_at_least
 
 MIN_SIZE = 128  # minimum of --size
 # Number of classification images of each scanned digit.
@@ -24,14 +24,10 @@ PAGE_SIZE = 72  # side of a page in pixels
 PAGES_PER_SCENE = 2  # number of pages / number of scenes
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('out', type=Path, help='output folder, for example data/digits')
-    parser.add_argument(
-        '--train',
-        type=int,
-        default=800,
-        help='number of training scenes, images with several digits (default: %(default)s)',
-    )
+    text = 'number of training scenes, images with several digits (default: %(default)s)'
+    parser.add_argument('--train', type=int, default=800, help=text)
     parser.add_argument('--val', type=int, default=80, help='number of validation scenes (default: %(default)s)')
     parser.add_argument('--size', type=int, default=256, help='side of the scenes in pixels (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')

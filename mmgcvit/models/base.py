@@ -4,6 +4,7 @@ import copy
 import functools
 import inspect
 import itertools
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, nn
 
 from ..checkpoints.downloads import resolve_folder
-from ..checkpoints.folder import FILES, WEIGHTS, make_json_arguments, read_config, write_folder
+from ..checkpoints.folder import FILES, WEIGHTS, read_config, write_folder
 from ..checkpoints.key_mapping import KeyMapping
 from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
 from ..checkpoints.weights import Arch, merge_lora, read_weights
@@ -257,9 +258,9 @@ class PyramidBackbone(BaseModule):
         for parameter in signature.parameters.values():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 arguments |= arguments.pop(parameter.name)
-        return make_json_arguments(
-            {name: value for name, value in arguments.items() if name not in ('self', 'init_cfg')}
-        )
+        arguments = {name: value for name, value in arguments.items() if name not in ('self', 'init_cfg')}
+        # Sequences become lists, and NumPy scalars Python numbers.
+        return json.loads(json.dumps(arguments, default=lambda x: x.tolist() if hasattr(x, 'tolist') else list(x)))
 
     def init_weights(self) -> None:
         """Initialise the weights as ``init_cfg`` says.
