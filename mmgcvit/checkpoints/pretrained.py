@@ -14,13 +14,12 @@ from .weights import (
     FINAL_NORM,
     LORA_SUFFIXES,
     MODULE_PREFIX,
+    POSITION_TABLES,
     Arch,
     Network,
     Weights,
     check_finite,
-    get_comparable_shape,
     get_running_statistics,
-    is_position_table,
     read_weights,
 )
 
@@ -132,27 +131,27 @@ def check_complete(
         raise CheckpointError(
             f'{source} lacks {format_count(len(missing), "tensor")} of the model ({shorten(missing)}). {advice}'
         )
-    invalid = [
-        f'{name} {tuple(tensor.shape)} {tensor.dtype} instead of {tuple(expected[name].shape)} {expected[name].dtype}'
-        for name, tensor in tensors.items()
-        if name in expected
-        and (
-            get_comparable_shape(name, tensor) != get_comparable_shape(name, expected[name])
-            or tensor.is_floating_point() != expected[name].is_floating_point()
-        )
-    ]
+    invalid = []
+    for name, tensor in tensors.items():
+        if name not in expected:
+            continue
+        # The rows of position tables (-2) may differ.
+        is_table, wanted = name.endswith(POSITION_TABLES), expected[name]
+        sizes = [(*x.shape[:-2], *x.shape[-1:]) if is_table else x.shape for x in (tensor, wanted)]
+        if sizes[0] != sizes[1] or tensor.is_floating_point() != wanted.is_floating_point():
+            invalid.append(
+                f'{name} {tuple(tensor.shape)} {tensor.dtype} instead of {tuple(wanted.shape)} {wanted.dtype}'
+            )
+        elif is_table and tensor.shape != wanted.shape and isqrt(tensor.shape[-2]) ** 2 != tensor.shape[-2]:
+            raise CheckpointError(
+                f'{source}: {name} has {tensor.shape[-2]} rows. Expected a square number, that is one row for each '
+                'position of a square grid. Use a checkpoint of a model with square windows and images'
+            )
     if invalid:
         raise CheckpointError(
             f'{source} has {format_count(len(invalid), "tensor")} with a wrong shape or dtype ({shorten(invalid)}). '
             f'{advice}'
         )
-    for name in [name for name in tensors if name in expected and is_position_table(name)]:
-        num_rows = tensors[name].shape[-2]
-        if num_rows != expected[name].shape[-2] and isqrt(num_rows) ** 2 != num_rows:
-            raise CheckpointError(
-                f'{source}: {name} has {num_rows} rows. Expected a square number, that is one row for each position of '
-                'a square grid. Use a checkpoint of a model with square windows and images'
-            )
 
 
 def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], source: str, prefix: str = '') -> None:

@@ -61,16 +61,6 @@ class Network(Protocol):
     def infer_arch(self, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> Arch: ...
 
 
-def get_comparable_shape(name: str, tensor: Tensor) -> tuple[int, ...]:
-    """Return the dimensions that must match: all but the number of rows (-2) of position tables, which are resized."""
-    return (*tensor.shape[:-2], *tensor.shape[-1:]) if is_position_table(name) else tuple(tensor.shape)
-
-
-def is_position_table(name: str) -> bool:
-    """Return whether a key names a position table: a relative position bias table or a position embedding."""
-    return name.endswith(POSITION_TABLES)
-
-
 @dataclass
 class Weights:
     """The weights of a network, with local keys.
