@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from .errors import UserError, suggest
@@ -137,38 +136,22 @@ def write_image(path: Path, picture: np.ndarray) -> Path:
     return path
 
 
-def is_up_to_date(out: Path, options_file: str, options: Mapping[str, Any]) -> bool:
-    """Return whether :func:`write_folder_atomically` has written a folder with these options.
-
-    Raises:
-        UserError: The folder is not empty and has no ``options_file``, so something else has written it.
-    """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return False
-    if not (out / options_file).is_file():
-        raise UserError(f'{out} already exists, and this command did not write it. Choose another folder, or remove it')
-    return json.loads((out / options_file).read_text()) == options
-
-
 @contextmanager
-def write_folder_atomically(out: Path, options_file: str, options: Mapping[str, Any]) -> Iterator[Path]:
-    """Write a folder atomically: write a temporary folder beside it, then rename it.
-
-    Args:
-        out: The folder. An existing folder is replaced, so check it with :func:`is_up_to_date` first.
-        options_file: The name of the JSON file in the folder that stores the options.
-        options: The options of the command that writes the folder.
+def write_folder_atomically(out: Path) -> Iterator[Path]:
+    """Write a new folder atomically: write a temporary folder beside it, then rename it.
 
     Yields:
         The temporary folder, to which the caller writes. It is removed if the caller raises an error.
+
+    Raises:
+        UserError: The folder exists and is not empty.
     """
-    out = out.absolute()
-    temporary = out.with_name(f'{out.name}.{uuid4().hex[:8]}{TEMPORARY_SUFFIX}')
+    if find_free_path(out) != out:
+        raise UserError(f'{out} already exists. Choose another folder, or remove it')
+    temporary = out.absolute().with_name(f'{out.absolute().name}.{uuid4().hex[:8]}{TEMPORARY_SUFFIX}')
     temporary.mkdir(parents=True)
     try:
-        (temporary / options_file).write_text(json.dumps(options))
         yield temporary
-        shutil.rmtree(out, ignore_errors=True)
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

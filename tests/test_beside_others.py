@@ -9,7 +9,7 @@ from mmengine.runner import CheckpointLoader
 from mmgcvit import GCViT
 
 from .checkpoints.conftest import RunsACommand
-from .programs import ROOT, run
+from .programs import run
 
 STATES = """
 import logging, os, random, sys, warnings
@@ -66,33 +66,3 @@ def test_backbone_weights_are_loaded_safely_without_patching_mmengines_loader(tm
     assert not (tmp_path / 'ran').exists()
     assert 'trainer' in CheckpointLoader.load_checkpoint(file)
     assert (tmp_path / 'ran').exists()
-
-
-INFER = """
-import sys
-from importlib import import_module
-import numpy as np
-import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-import mmgcvit
-
-for config, scope, kind in (('detect', 'mmdet', 'DetInferencer'), ('segment', 'mmseg', 'MMSegInferencer')):
-    cfg = Config.fromfile(f'tests/data/configs/{config}.py')
-    init_default_scope(scope)
-    weights = import_module(f'{scope}.registry').MODELS.build(cfg.model).state_dict()
-    names = dict(classes=[*'0123456789'], palette=[[0, 0, 0]] * 10)
-    file = f'{sys.argv[1]}/{config}.pth'
-    torch.save(dict(state_dict=weights, meta=dict(cfg=cfg.pretty_text, dataset_meta=names)), file)
-    for _ in range(2):
-        inferencer = getattr(import_module(f'{scope}.apis'), kind)(model=None, weights=file, device='cpu')
-        found = inferencer(np.zeros((96, 96, 3), np.uint8))['predictions']
-        print('found:', type(inferencer.model.backbone).__name__)
-"""
-
-
-@pytest.mark.long
-def test_inferencers_can_be_built_repeatedly_from_the_config_in_a_checkpoint(tmp_path):
-    """The config has SafeLoadHook, which must take effect only in runs."""
-    ended = run([sys.executable, '-c', INFER, tmp_path], cwd=ROOT)
-    assert ended.stdout.count('found: GCViT') == 4, ended.stdout + ended.stderr

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from mmgcvit.commands.demo import check_digits_packages
+from mmgcvit.commands.demo import write_digits
 from mmgcvit.commands.main import run_command
 from mmgcvit.errors import MissingPackageError, UserError, suggest
 from mmgcvit.export import check_export_packages
@@ -13,7 +13,7 @@ from mmgcvit.inference.tracking import Tracker
 
 # By package: a function that needs it, the start of the error message, and the extra that installs it.
 PACKAGE_USERS = {
-    'sklearn': (check_digits_packages, 'writing the digits', 'digits'),
+    'sklearn': (write_digits, 'writing the digits', 'digits'),
     'onnxruntime': (check_export_packages, 'an export', 'export'),
     'lap': (Tracker, 'tracking', 'track'),
     'pytorch_grad_cam': (lambda: compute_gradcam(None, None), 'Grad-CAM', 'visualize'),

@@ -7,14 +7,7 @@ import numpy as np
 import pytest
 
 from mmgcvit.errors import UserError
-from mmgcvit.files import (
-    check_writable,
-    find_free_path,
-    is_up_to_date,
-    write_atomically,
-    write_folder_atomically,
-    write_image,
-)
+from mmgcvit.files import check_writable, find_free_path, write_atomically, write_folder_atomically, write_image
 
 
 def test_write_atomically_replaces_a_file_or_leaves_it_unchanged(tmp_path):
@@ -51,30 +44,19 @@ def test_unwritable_folder_is_rejected_early(tmp_path):
         check_writable(tmp_path / 'file' / 'folder', '--out-dir')
 
 
-def make(out):
-    with write_folder_atomically(out, 'options.json', {'size': 3}) as folder:
+def test_new_folder_appears_only_complete_and_users_folders_are_kept(tmp_path):
+    out = tmp_path / 'new' / 'out'
+    with suppress(OSError), write_folder_atomically(out) as folder:
         (folder / 'picture.jpg').touch()
-
-
-def test_folder_is_up_to_date_only_with_its_own_options(tmp_path):
-    for options, answer in (({'size': 3}, True), ({'size': 4}, False)):
-        make(tmp_path / 'site')
-        assert is_up_to_date(tmp_path / 'site', 'options.json', options) == answer
-    (tmp_path / 'photos').mkdir()
-    for empty in ('nothing', 'photos'):
-        assert not is_up_to_date(tmp_path / empty, 'options.json', {})
-    (tmp_path / 'photos' / 'a.jpg').touch()
-    with pytest.raises(UserError, match='photos already exists, and this command did not write it'):
-        is_up_to_date(tmp_path / 'photos', 'options.json', {})
-
-
-def test_interrupted_write_folder_atomically_keeps_the_old_folder(tmp_path):
-    make(tmp_path / 'site')
-    with suppress(OSError), write_folder_atomically(tmp_path / 'site', 'options.json', {}) as folder:
-        (folder / 'more.jpg').touch()
         raise OSError
-    assert [path.name for path in tmp_path.iterdir()] == ['site']
-    assert (tmp_path / 'site' / 'picture.jpg').is_file()
+    assert not list((tmp_path / 'new').iterdir())
+    out.mkdir()
+    with write_folder_atomically(out) as folder:
+        (folder / 'picture.jpg').touch()
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*.jpg')] == ['new/out/picture.jpg']
+    with pytest.raises(UserError, match=r'out already exists\. Choose another folder, or remove it'):
+        write_folder_atomically(out).__enter__()
+    assert (out / 'picture.jpg').is_file()
 
 
 def test_free_path_gets_the_next_number(tmp_path):

@@ -119,3 +119,8 @@ def test_only_models_and_the_top_level_import_networks():
         if find_subpackage(file) not in ('models', '__init__'):
             networks = tuple(f'mmgcvit.models.{network}' for network in (*NETWORKS, 'ablations'))
             assert not any(name.startswith(networks) for name in list_imports(file)), file
+
+
+def test_checkpoints_get_networks_as_arguments_and_not_from_the_registry():
+    imported = {name for file in (PACKAGE / 'checkpoints').glob('*.py') for name in list_imports(file)}
+    assert not imported & {'mmgcvit.registry', 'mmengine.registry'}

@@ -21,9 +21,7 @@ def test_suspect_images_have_nan_or_infinite_pixels_or_are_all_images():
     for inputs in (batch['inputs'], torch.stack(batch['inputs'])):
         assert find_suspect_images({**batch, 'inputs': inputs}) == ['1.jpg', '2.jpg']
     assert find_suspect_images(batch_of([0, 255], [3, 4])) == ['0.jpg', '1.jpg'], 'all images if all are finite'
-    assert find_suspect_images({'data_samples': batch['data_samples'][:2]}) == ['0.jpg', '1.jpg'], (
-        'all images if there are no pixels'
-    )
+    assert find_suspect_images({'data_samples': batch['data_samples'][:2]}) == ['0.jpg', '1.jpg'], 'no pixels'
     unnamed = [BaseDataElement(metainfo=info) for info in ({'sample_idx': 7}, {'img_path': None, 'sample_idx': 8})]
     assert find_suspect_images({'data_samples': unnamed}) == ['index 7', 'index 8']
     for other in (None, [], torch.ones(2), {}, {'data_samples': None}, {'data_samples': {'a': []}}):
@@ -36,15 +34,9 @@ def raise_error(error):
 
 def collect_errors():
     """Call a function that raises on rank 0, for each type of error. Return what this rank raised, and a result."""
-    unpicklable = RuntimeError('a lock', threading.Lock())
+    errors = [CheckpointError('no file'), OSError(28, 'disk full'), RuntimeError('a lock', threading.Lock())]
     raised = []
-    for error in (
-        CheckpointError('no file'),
-        OSError(28, 'disk full'),
-        unpicklable,
-        SystemExit(3),
-        KeyboardInterrupt(),
-    ):
+    for error in (*errors, SystemExit(3), KeyboardInterrupt()):
         try:
             call_on_rank_0(raise_error, error)
         except BaseException as caught:
@@ -56,9 +48,8 @@ def test_every_error_of_rank_0_reaches_all_ranks():
     """Otherwise the other ranks would wait for rank 0 until a timeout."""
     (first, result), (second, other) = run_on_ranks(collect_errors, [(), ()])
     assert result == other == 7
-    assert [name for name, *_ in first] == [
-        *('CheckpointError', 'OSError', 'RuntimeError', 'SystemExit', 'KeyboardInterrupt')
-    ]
+    names = ['CheckpointError', 'OSError', 'RuntimeError', 'SystemExit', 'KeyboardInterrupt']
+    assert [name for name, *_ in first] == names
     assert second[0] == ('UserError', True, 'no file')
     assert [name for name, *_ in second[1:]] == ['RuntimeError'] * 4
     assert second[1][2] == 'rank 0 stopped: OSError: [Errno 28] disk'

@@ -14,10 +14,19 @@ python=$("$tools/launch.sh" python)
 export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}" PYTHON=$python
 config=$(realpath "$1") gpus=$2
 folder=$(realpath -m "${SMOKE_DIR:-work_dirs/smoke}/$(basename "$config" .py)")
-rm -rf "$folder/run"
+rm -rf "$folder/run" "$folder/unfinished"
 mkdir -p "$folder"
 if [ "${DATA:-miniature}" != own ]; then
-    "$python" -m mmgcvit miniature "$folder/data"
+    if [ ! -d "$folder/data" ]; then
+        "$python" -c 'import sys
+from pathlib import Path
+from mmgcvit.datasets import classes, miniature
+folder = Path(sys.argv[1])
+miniature.write_miniature_coco(folder / "coco")
+miniature.write_miniature_ade20k(folder / "ADEChallengeData2016")
+miniature.write_miniature_imagenet(folder / "imagenet", classes.list_imagenet_folders())' "$folder/unfinished"
+        mv "$folder/unfinished" "$folder/data"
+    fi
     ln -sfn . "$folder/data/ade"
     cd "$folder"
 fi

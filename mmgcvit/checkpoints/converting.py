@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, check_installed, format_count, get_first_line, shorten
+from ..errors import CheckpointError, check_installed, format_count, shorten
 from ..files import write_atomically
-from ..registry import MODELS
 from .key_mapping import KeyMapping
-from .pretrained import check_complete
-from .weights import FINAL_NORM, Weights, check_position_table, find_position_class, is_position_table
+from .pretrained import check_complete, infer_checkpoint_arch, reject_part
+from .weights import BIAS_TABLE, FINAL_NORM, Arch, Weights
 
 # The name of a buffer that some implementations store next to each relative position bias table.
 INDEX_NAME = 'relative_position_index'
@@ -42,58 +41,45 @@ def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mappin
 def convert(weights: Weights, to: str) -> dict[str, Any]:
     """Return the content of a checkpoint with the keys that ``to`` names.
 
-    ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for its ``ImageClassifier``.
+    ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for a checkpoint of its
+    ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``.
 
     Raises:
         CheckpointError: ``to`` is unknown, the weights are incomplete, or ``to`` has no key for one of them.
     """
-    check_complete(weights.source, weights.tensors, build_expected_tensors(weights), OPTIONAL_KEYS)
-    for name in filter(is_position_table, weights.tensors):
-        check_position_table(name, weights.tensors[name], weights.source)
-    network = MODELS.get(weights.key_mapping.network)
+    network = weights.network
+    arch = infer_checkpoint_arch(weights, network)
+    check_complete(weights.source, weights.tensors, build_expected_tensors(weights, arch), OPTIONAL_KEYS)
     key_mappings = {mapping.short_name: mapping for mapping in network.key_mappings if mapping.short_name}
     if to in key_mappings:
         return {'state_dict': make_state_dict(weights, key_mappings[to])}
     if to != 'mmpretrain':
         raise CheckpointError(
-            f'weights of {weights.key_mapping.network} cannot be converted to {to}. Use --to mmpretrain or '
-            '--to original'
+            f'weights of {network.__name__} cannot be converted to {to}. Use --to mmpretrain or --to original'
         )
-    return make_mmpretrain_checkpoint(weights, network.infer_arch(weights.tensors).strip("'"))
-
-
-def build_expected_tensors(weights: Weights) -> dict[str, Tensor]:
-    """Return the tensors of a complete checkpoint, with all output norms and a head, on the meta device."""
-    network = MODELS.get(weights.key_mapping.network)
-    try:
-        arch = network.arch_type.infer(weights.tensors)
-        with torch.device('meta'):
-            model = network(arch, out_indices=range(len(arch['depths'])))
-            final_norm = getattr(model, f'norm{len(arch["depths"]) - 1}')
-            expected = model.state_dict() | final_norm.state_dict(prefix=FINAL_NORM)
-            if 'head.fc.weight' in weights.tensors:
-                num_classes = len(weights.tensors['head.fc.weight'])
-                expected |= nn.Linear(final_norm.weight.shape[0], num_classes).state_dict(prefix='head.fc.')
-    except (ValueError, TypeError, LookupError, ZeroDivisionError, RuntimeError) as error:
-        raise CheckpointError(
-            f'{weights.source} has only a part of {weights.key_mapping.network} ({get_first_line(error)}). Use a '
-            'checkpoint of the whole network'
-        ) from None
-    return expected
-
-
-def make_mmpretrain_checkpoint(weights: Weights, arch: str) -> dict[str, Any]:
-    """Make a checkpoint of mmpretrain's ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``."""
     last_norm = get_last_norm(weights.tensors)
     tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in weights.tensors.items()}
     state_dict = {name if name.startswith('head.') else f'backbone.{name}': tensor for name, tensor in tensors.items()}
     meta = {
-        'network': weights.key_mapping.network,
-        'arch': arch,
+        'network': network.__name__,
+        'arch': arch.names[0] if arch.names else str(arch),
         'source': weights.source,
         'source_format': weights.key_mapping.name,
     }
     return {'meta': meta, 'state_dict': state_dict}
+
+
+def build_expected_tensors(weights: Weights, arch: Arch) -> dict[str, Tensor]:
+    """Return the tensors of a complete checkpoint, with all output norms and a head, on the meta device."""
+    with reject_part(weights.source, weights.network), torch.device('meta'):
+        num_stages = len(arch.attributes['depths'])
+        model = weights.network(arch.attributes, out_indices=range(num_stages))
+        final_norm = getattr(model, f'norm{num_stages - 1}')
+        expected = model.state_dict() | final_norm.state_dict(prefix=FINAL_NORM)
+        if 'head.fc.weight' in weights.tensors:
+            num_classes = len(weights.tensors['head.fc.weight'])
+            expected |= nn.Linear(final_norm.weight.shape[0], num_classes).state_dict(prefix='head.fc.')
+        return expected
 
 
 def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tensor]:
@@ -109,13 +95,13 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tens
             unmapped.append(name)
             continue
         state_dict[external_key] = key_mapping.to_external_shape(name, tensor)
-        position_class = find_position_class(name)
-        if key_mapping.has_position_index and hasattr(position_class, 'compute_index'):
+        if key_mapping.compute_position_index is not None and name.endswith(BIAS_TABLE):
             window = isqrt(len(tensor)) // 2 + 1  # A window of side w has a table of (2w - 1)**2 rows.
-            index_key = external_key.replace(position_class.table_name, INDEX_NAME)
-            state_dict[index_key] = position_class.compute_index((window, window))
+            state_dict[external_key.replace(BIAS_TABLE, INDEX_NAME)] = key_mapping.compute_position_index(
+                (window, window)
+            )
     if unmapped:
-        others = [mapping for mapping in MODELS.get(key_mapping.network).key_mappings if mapping.short_name]
+        others = [mapping for mapping in weights.network.key_mappings if mapping.short_name]
         fitting = [mapping.short_name for mapping in others if all(map(mapping.to_external_key, unmapped))]
         choices = ' or '.join(f'--to {name}' for name in (*fitting, 'mmpretrain'))
         raise CheckpointError(

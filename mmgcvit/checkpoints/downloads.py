@@ -15,7 +15,7 @@ from filelock import FileLock
 from mmengine.logging import print_log
 
 from ..errors import CheckpointError, check_installed, get_first_line
-from ..files import TEMPORARY_SUFFIX, compute_sha256, write_atomically
+from ..files import compute_sha256
 
 # torch and OpenMMLab end file names with the first digits of the file's SHA-256.
 HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,})\.\w+$')
@@ -33,7 +33,7 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
         check: A function of the downloaded file's path. If it raises, the file is removed.
 
     Returns:
-        The path of the file in the cache, where it is written atomically.
+        The path of the file in the cache.
 
     Raises:
         CheckpointError: The download failed, or the file is damaged or has another SHA-256.
@@ -43,36 +43,30 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
         raise CheckpointError(f'{url}: expected the 64 digits 0-9 and a-f of a SHA-256 after #sha256=')
     url, sha256 = pinned.groups() if pinned else (url, None)
     path = get_cache_path(url)
-    if not path.is_file():
-        fetch(url, path, check, sha256)
-    if sha256 is not None and compute_sha256(path) != sha256:
-        raise CheckpointError(f'{path}, downloaded from {url}, has another SHA-256 than {sha256}. Remove the file')
-    return path
-
-
-def fetch(url: str, path: Path, check: Callable[[Path], object], sha256: str | None) -> None:
-    """Download a URL to a path in the cache, unless another process does so. See :func:`download`."""
     in_name = HASH_IN_NAME.search(path.name)
     digest = sha256 or (in_name and in_name[1])
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f'{path}.lock'):
-            if not path.is_file():
-                with write_atomically(path) as unfinished:
-                    torch.hub.download_url_to_file(url, str(unfinished), digest, progress=False)
-                    check(unfinished)
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f'{path}.lock'):
+                if not path.is_file():
+                    torch.hub.download_url_to_file(url, str(path), digest, progress=False)
+                    check(path)
                     if digest is None:
-                        pinned = f'{url}#sha256={compute_sha256(unfinished)}'
-                        print_log(f'To load only this file from now on, use {pinned}', 'current')
+                        pinned_url = f'{url}#sha256={compute_sha256(path)}'
+                        print_log(f'To load only this file from now on, use {pinned_url}', 'current')
     except CheckpointError as error:
-        # The message begins with the path of the unfinished file.
-        reason = str(error).rpartition(TEMPORARY_SUFFIX)[2].strip()
+        path.unlink()
+        reason = str(error).removeprefix(f'{path} ')
         raise CheckpointError(f'the file at {url} {reason}. Its downloaded copy was removed. Check the URL') from None
     except Exception as error:  # The network, the server or the disk failed, or the URL is wrong.
         raise CheckpointError(
             f'{url} could not be downloaded ({get_first_line(error)}). Download it with a browser, and give the path '
             'of the file instead of the URL (with train --data: --pretrained FILE)'
         ) from None
+    if sha256 is not None and compute_sha256(path) != sha256:
+        raise CheckpointError(f'{path}, downloaded from {url}, has another SHA-256 than {sha256}. Remove the file')
+    return path
 
 
 def get_cache_path(url: str) -> Path:

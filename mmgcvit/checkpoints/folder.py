@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, get_first_line
 from ..files import write_text
-from ..registry import list_networks
 from ..version import __version__
 from .converting import save_safetensors
 from .weights import check_finite
@@ -22,11 +21,6 @@ from .weights import check_finite
 CONFIG, WEIGHTS = 'config.json', 'model.safetensors'
 FILES = [CONFIG, WEIGHTS]
 MODEL_TYPE = 'mmgcvit'
-
-
-def make_json_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Convert a constructor's arguments to types of JSON: sequences to lists, NumPy scalars to Python numbers."""
-    return json.loads(json.dumps(arguments, default=lambda x: x.tolist() if hasattr(x, 'tolist') else list(x)))
 
 
 def write_folder(
@@ -53,14 +47,23 @@ def write_folder(
     write_text(folder / CONFIG, json.dumps(content, indent=2, sort_keys=True) + '\n')
 
 
-def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], dict[str, Any]]:
-    """Read a folder's config.json. Return the registered class that it names, and the constructor's arguments.
+def read_config(
+    folder: Path, base: type[nn.Module], networks: Mapping[str, type[nn.Module]]
+) -> tuple[type[nn.Module], dict[str, Any]]:
+    """Read a folder's config.json. Return the network (by name in ``networks``) that it names, and its arguments.
 
-    No code from the file runs, and it can name only registered networks.
+    No code from the file runs, and it can name only these networks. mmengine would build any class that a ``type``
+    names.
 
     Raises:
         CheckpointError: There is no config.json, it is invalid, or its class is neither ``base`` nor a subclass of it.
     """
+
+    def check_type(entry: dict[str, Any]) -> dict[str, Any]:
+        if 'type' in entry and entry['type'] not in networks:
+            raise ValueError(f'it names the type {entry["type"]!r:.80}, which is not registered in mmgcvit')
+        return entry
+
     path = folder / CONFIG
     if not path.is_file():
         raise CheckpointError(
@@ -76,18 +79,11 @@ def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], d
         raise CheckpointError(
             f'{path} is not a config of mmgcvit: {reason}. Choose a folder that save_pretrained wrote'
         ) from None
-    if network not in list_networks():
+    if network not in networks:
         raise CheckpointError(
             f'{path} names the network {network!r:.80}, which is not registered. Import the module that registers it, '
             'for example mmgcvit.models.ablations'
         )
-    if not issubclass(list_networks()[network], base):
+    if not issubclass(networks[network], base):
         raise CheckpointError(f'{path} is for {network}, not for {base.__name__}. Use {network}.from_pretrained')
-    return list_networks()[network], arguments
-
-
-def check_type(entry: dict[str, Any]) -> dict[str, Any]:
-    """Raise a ValueError if a JSON object's ``type`` is not a registered network. mmengine would build any class."""
-    if 'type' in entry and entry['type'] not in list_networks():
-        raise ValueError(f'it names the type {entry["type"]!r:.80}, which is not registered in mmgcvit')
-    return entry
+    return networks[network], arguments

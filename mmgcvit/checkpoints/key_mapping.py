@@ -1,7 +1,7 @@
 """Translate state dict keys: external keys (another implementation's) to local keys (this package's), and back."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -23,10 +23,10 @@ class KeyMapping:
         rows: Tuples (external prefix, local prefix, {external part: local part}). A row translates keys that
             consist of the prefix, one of the parts, and any rest, which stays the same. Placeholders in prefixes, such
             as ``{number}``, stand for digits and are in the same order in both prefixes.
-        network: The name of the backbone class.
         ignored: A regular expression for external keys that are not needed, so messages about unused keys omit them.
         short_name: The name for ``mmgcvit convert --to``, or None if checkpoints with these keys cannot be written.
-        has_position_index: Whether checkpoints have a relative position index for each relative position bias table.
+        compute_position_index: Computes the relative position index of a window (h, w), which checkpoints have for each
+            relative position bias table; None for implementations whose checkpoints have none.
         convs: A regular expression for the local keys of linear weights (out, in) that the implementation stores as 1x1
             convolutions (out, in, 1, 1).
     """
@@ -34,10 +34,9 @@ class KeyMapping:
     name: str
     signature_key: str
     rows: tuple[tuple[str, str, Parts], ...]
-    network: str
     ignored: str = '(?!)'  # matches nothing
     short_name: str | None = None
-    has_position_index: bool = False
+    compute_position_index: Callable[[tuple[int, int]], Tensor] | None = None
     convs: str = '(?!)'
 
     def to_local_key(self, external: str) -> str | None:
@@ -65,10 +64,10 @@ class KeyMapping:
         return re.search(self.ignored, external) is not None
 
 
-def make_own_mapping(network: str, signature_key: str) -> KeyMapping:
+def make_own_mapping(signature_key: str) -> KeyMapping:
     """Make the mapping of this package's own checkpoints."""
     prefixes = ('stem.', 'stages.', 'downsamplers.', 'norm{number}.')
-    return KeyMapping('mmgcvit', signature_key, tuple((prefix, prefix, SAME) for prefix in prefixes), network)
+    return KeyMapping('mmgcvit', signature_key, tuple((prefix, prefix, SAME) for prefix in prefixes))
 
 
 def translate(key: str, rows: Iterable[tuple[str, str, Parts]]) -> str | None:

@@ -1,7 +1,9 @@
 """Load a checkpoint into a backbone, completely or not at all; check that a checkpoint fits an mmengine model."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from math import isqrt
 from typing import Any
 
 from mmengine.logging import print_log
@@ -12,22 +14,20 @@ from .weights import (
     FINAL_NORM,
     LORA_SUFFIXES,
     MODULE_PREFIX,
+    POSITION_TABLES,
+    Arch,
+    Network,
     Weights,
     check_finite,
-    check_position_table,
-    get_comparable_shape,
     get_running_statistics,
-    is_position_table,
     read_weights,
 )
 
 OUTPUT_NORM = r'norm\d+\.'
 
-InferArch = Callable[[Mapping[str, Tensor]], str]
-
 
 def load_pretrained(
-    backbone: nn.Module, infer_arch: InferArch, checkpoint: str, prefix: str | None = None, ema: bool = False
+    backbone: nn.Module, networks: Iterable[Network], checkpoint: str, prefix: str | None = None, ema: bool = False
 ) -> None:
     """Load a backbone's weights from a checkpoint of any known implementation, and log one line about it.
 
@@ -36,24 +36,20 @@ def load_pretrained(
     output norm gets the weights of the classifier's final norm. All other weights must be in the checkpoint. Relative
     position bias tables and position embeddings of another size are resized.
 
-    Args:
-        backbone: The backbone, which is loaded in place.
-        infer_arch: Infers the arch from a state dict and returns it as text for messages, such as ``tiny``.
-        checkpoint: A file, an http(s) URL, or ``timm://NAME``.
-        prefix: The prefix of the network's keys. It is needed if a file has several networks.
-        ema: Use the EMA weights.
+    ``networks`` are all known networks: messages name that of a checkpoint of another one. ``checkpoint``, ``prefix``
+    and ``ema`` are those of :func:`read_weights`.
 
     Raises:
         CheckpointError: The checkpoint cannot be read or is incomplete, or is of another network or arch.
     """
     network = type(backbone).__name__
     model_tensors = {name: tensor for name, tensor in backbone.state_dict().items() if not name.endswith(LORA_SUFFIXES)}
-    arch = infer_arch(model_tensors)
+    arch = backbone.infer_arch(model_tensors, backbone.num_stages)
     try:
-        weights = read_weights(checkpoint, prefix, ema)
+        weights = read_weights(checkpoint, networks, prefix, ema)
     except CheckpointError as error:
         raise type(error)(f'{error}. The model is {network} {arch}') from None
-    loaded_arch = infer_checkpoint_arch(weights, type(backbone), infer_arch)
+    loaded_arch = infer_checkpoint_arch(weights, type(backbone), backbone.num_stages)
     if loaded_arch != arch:
         raise CheckpointError(
             f'{weights.source} has weights of {network} {loaded_arch}, but the model is {network} {arch}. Use a '
@@ -62,15 +58,13 @@ def load_pretrained(
     tensors, has_final_norm = rename_final_norm(weights.tensors, backbone)
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
     check_complete(weights.source, matching, model_tensors, OUTPUT_NORM)
-    for name in filter(is_position_table, matching):
-        check_position_table(name, matching[name], weights.source, model_tensors[name])
     resized = sum(tensor.shape != model_tensors[name].shape for name, tensor in matching.items())
     backbone.load_state_dict(matching, strict=False)
     initial = [name for name in model_tensors if name not in matching]
     norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
     unused = [*weights.unused, *(name for name in tensors if name not in model_tensors)]
     print_log(
-        f'{weights.key_mapping.network} {arch} from {weights.source} ({weights.key_mapping.name} keys'
+        f'{weights.network.__name__} {arch} from {weights.source} ({weights.key_mapping.name} keys'
         f'{", EMA" if weights.ema else ""}): {len(matching)} tensors loaded; '
         f'{resized} position biases or embeddings resized; '
         f'{len(initial)} keep initial values{f" (output norms {norms})" if norms else ""}; '
@@ -96,20 +90,27 @@ def rename_final_norm(tensors: dict[str, Tensor], backbone: nn.Module) -> tuple[
     return {name.replace(FINAL_NORM, norm): tensor for name, tensor in tensors.items()}, True
 
 
-def infer_checkpoint_arch(weights: Weights, network: type[nn.Module], infer_arch: InferArch) -> str:
-    """Return the arch of weights as text. Raise a CheckpointError if they are incomplete or of another network."""
-    if weights.key_mapping.network not in [base.__name__ for base in network.__mro__]:
+def infer_checkpoint_arch(weights: Weights, network: type[nn.Module], num_stages: int | None = None) -> Arch:
+    """Infer the arch of weights. Raise a CheckpointError if they are incomplete or of another network."""
+    if not issubclass(network, weights.network):
         raise CheckpointError(
-            f'{weights.source} has weights of {weights.key_mapping.network}, but the model is {network.__name__}. '
+            f'{weights.source} has weights of {weights.network.__name__}, but the model is {network.__name__}. '
             f'Use a checkpoint of {network.__name__}'
         )
+    with reject_part(weights.source, network):
+        return network.infer_arch(weights.tensors, num_stages)
+
+
+@contextmanager
+def reject_part(source: str, network: Network) -> Iterator[None]:
+    """Turn errors of inferring the arch from incomplete weights, or of building it, into a CheckpointError."""
     try:
-        return infer_arch(weights.tensors)
-    # infer_arch raises these for tensors that are missing or empty, or have too few dimensions.
-    except (ValueError, LookupError, ZeroDivisionError) as error:
+        yield
+    # Tensors are missing or empty, or have too few dimensions; or arguments of the network do not fit each other.
+    except (ValueError, TypeError, LookupError, ZeroDivisionError, RuntimeError) as error:
         raise CheckpointError(
-            f'{weights.source} has only a part of {network.__name__} ({get_first_line(error)}). Use a checkpoint of '
-            'the whole network'
+            f'{source} has only a part of {network.__name__} ({get_first_line(error)}). Use a checkpoint of the whole '
+            'network'
         ) from None
 
 
@@ -122,23 +123,30 @@ def check_complete(
 ) -> None:
     """Raise a CheckpointError if tensors are missing, have another shape, or are ints instead of floats or vice versa.
 
-    A tensor may be missing if the regular expression ``optional`` matches the beginning of its name. The message ends
-    with ``advice``.
+    A tensor may be missing if the regular expression ``optional`` matches the beginning of its name. Position tables
+    may have another number of rows if it is a square, since they are resized. The message ends with ``advice``.
     """
     missing = [name for name in expected if name not in tensors and not (optional and re.match(optional, name))]
     if missing:
         raise CheckpointError(
             f'{source} lacks {format_count(len(missing), "tensor")} of the model ({shorten(missing)}). {advice}'
         )
-    invalid = [
-        f'{name} {tuple(tensor.shape)} {tensor.dtype} instead of {tuple(expected[name].shape)} {expected[name].dtype}'
-        for name, tensor in tensors.items()
-        if name in expected
-        and (
-            get_comparable_shape(name, tensor) != get_comparable_shape(name, expected[name])
-            or tensor.is_floating_point() != expected[name].is_floating_point()
-        )
-    ]
+    invalid = []
+    for name, tensor in tensors.items():
+        if name not in expected:
+            continue
+        # The rows of position tables (-2) may differ.
+        is_table, wanted = name.endswith(POSITION_TABLES), expected[name]
+        sizes = [(*x.shape[:-2], *x.shape[-1:]) if is_table else x.shape for x in (tensor, wanted)]
+        if sizes[0] != sizes[1] or tensor.is_floating_point() != wanted.is_floating_point():
+            invalid.append(
+                f'{name} {tuple(tensor.shape)} {tensor.dtype} instead of {tuple(wanted.shape)} {wanted.dtype}'
+            )
+        elif is_table and tensor.shape != wanted.shape and isqrt(tensor.shape[-2]) ** 2 != tensor.shape[-2]:
+            raise CheckpointError(
+                f'{source}: {name} has {tensor.shape[-2]} rows. Expected a square number, that is one row for each '
+                'position of a square grid. Use a checkpoint of a model with square windows and images'
+            )
     if invalid:
         raise CheckpointError(
             f'{source} has {format_count(len(invalid), "tensor")} with a wrong shape or dtype ({shorten(invalid)}). '
@@ -168,8 +176,6 @@ def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], source: str, pre
         f"comes from the authors' code or from timm, first run 'mmgcvit convert {source} NEW.pth'"
     )
     check_complete(source, {name: loaded[name] for name in expected if name in loaded}, expected, advice=advice)
-    for name in filter(is_position_table, expected):
-        check_position_table(name, loaded[name], source, model_tensors[name])
     # Only parameters and running statistics must be finite. Other buffers, such as masks, may contain infinity.
     names = {MODULE_PREFIX.sub('', name) for name in [*dict(model.named_parameters()), *get_running_statistics(model)]}
     check_finite({name: loaded[name] for name in expected if name in names}, source)

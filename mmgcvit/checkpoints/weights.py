@@ -1,20 +1,19 @@
 """Find a network's weights in a checkpoint: the state dict, the prefix of the keys and the key mapping.
 
-A key mapping translates a file's keys (external keys) to those of this package's models (local keys).
+A key mapping translates a file's keys (external keys) to those of this package's models (local keys). Callers pass the
+networks whose checkpoints are known (:class:`Network`), since this subpackage does not import ``models``.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isqrt
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from ..errors import CheckpointError, format_count, get_first_line, shorten
-from ..registry import list_networks
 from .key_mapping import KeyMapping
 from .reading import read_checkpoint
 
@@ -27,42 +26,39 @@ FINAL_NORM = 'final_norm.'
 MODULE_PREFIX = re.compile(r'^(module\.)+')
 # Suffixes of LoRALinear's own parameters.
 LORA_SUFFIXES = ('.lora_up', '.lora_down')
+# Ends of the keys of position tables, which are resized to the model's size: one row for each position of a grid.
+BIAS_TABLE = 'relative_position_bias_table'
+POSITION_TABLES = (BIAS_TABLE, 'pos_embed')
 
 
-def list_key_mappings() -> list[KeyMapping]:
-    """List the key mappings of all registered networks."""
-    return [
-        key_mapping for network in list_networks().values() for key_mapping in vars(network).get('key_mappings', ())
-    ]
+@dataclass(frozen=True)
+class Arch:
+    """The hyperparameters of a network, inferred from its weights.
 
-
-def find_position_class(name: str) -> Any | None:
-    """Return the class of module (relative position bias or position embedding) whose table a key names, or None."""
-    types = (module for network in list_networks().values() for module in getattr(network, 'table_types', ()))
-    return next((module for module in types if name.endswith(module.table_name)), None)
-
-
-def get_comparable_shape(name: str, tensor: Tensor) -> tuple[int, ...]:
-    """Return the dimensions that must match: all but the number of rows (-2) of position tables, which are resized."""
-    return (*tensor.shape[:-2], *tensor.shape[-1:]) if is_position_table(name) else tuple(tensor.shape)
-
-
-def is_position_table(name: str) -> bool:
-    """Return whether a key names a position table: a relative position bias table or a position embedding."""
-    return find_position_class(name) is not None
-
-
-def check_position_table(name: str, table: Tensor, source: str, model_table: Tensor | None = None) -> None:
-    """Raise a CheckpointError if a table cannot be resized, because its number of rows is not a square.
-
-    A table with as many rows as ``model_table`` needs no resizing.
+    Attributes:
+        names: The published variants that have these hyperparameters: one or none for weights of all stages.
+        attributes: The hyperparameters that decide the shapes of weights, by name.
     """
-    num_rows = table.shape[-2]
-    if isqrt(num_rows) ** 2 != num_rows and (model_table is None or num_rows != model_table.shape[-2]):
-        raise CheckpointError(
-            f'{source}: {name} has {num_rows} rows. Expected a square number, that is one row for each position of a '
-            'square grid. Use a checkpoint of a model with square windows and images'
-        )
+
+    names: list[str]
+    attributes: dict[str, Any]
+
+    def __str__(self) -> str:
+        """Return the names, ``'tiny' or 'tiny2'``, or without a name ``of embed_dims 8, depths (2, 2, 2, 2), ...``."""
+        items = self.attributes.items()
+        sizes = (f'{key} {value:.4g}' if isinstance(value, float) else f'{key} {value}' for key, value in items)
+        return ' or '.join(map(repr, self.names)) or f'of {", ".join(sizes)}'
+
+
+class Network(Protocol):
+    """A backbone class, as far as this subpackage needs it."""
+
+    __name__: str
+    key_mappings: Sequence[KeyMapping]  # a class without its own inherits those of the class whose weights it can load
+
+    def __call__(self, arch: Mapping[str, Any], out_indices: Sequence[int]) -> nn.Module: ...
+
+    def infer_arch(self, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> Arch: ...
 
 
 @dataclass
@@ -71,37 +67,36 @@ class Weights:
 
     Attributes:
         source: The file, URL or ``timm://NAME`` they were read from.
+        network: The class of backbones that they belong to.
         key_mapping: The mapping from the file's keys (external keys) to local keys.
-        prefix: The prefix of the network's keys in the file, for example ``backbone.``.
         ema: Whether the tensors are EMA weights.
         tensors: The tensors by local key. Only classifiers have ``final_norm.*`` and ``head.fc.*``.
         unused: The keys in the file that have no local key, except those that ``key_mapping`` ignores.
     """
 
     source: str
+    network: Network
     key_mapping: KeyMapping
-    prefix: str
     ema: bool
     tensors: dict[str, Tensor]
     unused: list[str] = field(default_factory=list)
 
 
-def read_weights(source: str, prefix: str | None = None, ema: bool = False, trusted: bool = False) -> Weights:
-    """Read a network's weights from a checkpoint of any implementation in :func:`list_key_mappings`.
+def read_weights(
+    source: str, networks: Iterable[Network], prefix: str | None = None, ema: bool = False, trusted: bool = False
+) -> Weights:
+    """Read a network's weights from a checkpoint of any implementation that the networks' key mappings know.
 
-    Args:
-        source: See :func:`read_checkpoint`.
-        prefix: The prefix of the network's keys. It is needed if a file has several networks.
-        ema: Use the EMA weights.
-        trusted: See :func:`read_checkpoint`.
+    ``source`` and ``trusted`` are those of :func:`read_checkpoint`. If a file has several networks, ``prefix`` must be
+    the prefix of the network's keys, for example ``backbone.``. ``ema`` requires EMA weights.
 
     Raises:
         CheckpointError: The checkpoint cannot be read or holds no known network.
     """
     content = read_checkpoint(source, trusted)
     state_dict, is_ema = find_state_dict(content, source, ema)
-    key_mapping, found_prefix = find_key_mapping(state_dict, source, prefix)
-    weights = Weights(source, key_mapping, found_prefix, is_ema, {})
+    network, key_mapping, found_prefix = find_network(state_dict, source, networks, prefix)
+    weights = Weights(source, network, key_mapping, is_ema, {})
     # The keys of a classifier's head are not under the backbone's prefix.
     head_prefix = found_prefix.removesuffix('backbone.') + 'head.fc.'
     for name, tensor in state_dict.items():
@@ -162,46 +157,44 @@ def select_tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
     return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
 
 
-def find_key_mapping(state_dict: Mapping[str, Tensor], source: str, prefix: str | None) -> tuple[KeyMapping, str]:
-    """Find the key mapping whose ``signature_key`` is in a state dict. Return it, and the prefix of that key."""
+def find_network(
+    state_dict: Mapping[str, Tensor], source: str, networks: Iterable[Network], prefix: str | None
+) -> tuple[Network, KeyMapping, str]:
+    """Find the key mapping whose ``signature_key`` is in a state dict. Return its network, it, and the key's prefix."""
+    known = [(network, mapping) for network in networks for mapping in vars(network).get('key_mappings', ())]
     matches = [
-        (key_mapping, name.removesuffix(key_mapping.signature_key))
-        for key_mapping in list_key_mappings()
+        (network, key_mapping, name.removesuffix(key_mapping.signature_key))
+        for network, key_mapping in known
         for name in state_dict
         if name == key_mapping.signature_key or name.endswith(f'.{key_mapping.signature_key}')
     ]
     if prefix is not None:
         prefix_with_dot = f'{prefix.rstrip(".")}.' if prefix else ''
-        matches = [match for match in matches if match[1] == prefix_with_dot]
+        matches = [match for match in matches if match[2] == prefix_with_dot]
     if len(matches) == 1:
         return matches[0]
     if matches:
-        prefixes = ', '.join(repr(found_prefix) for _, found_prefix in matches)
+        prefixes = ', '.join(repr(found_prefix) for *_, found_prefix in matches)
         raise CheckpointError(
             f'{source} has several networks, with the prefixes {prefixes}. Choose one with --prefix (in a config or in '
             'Python: prefix=...)'
         )
-    known = ', '.join(dict.fromkeys(key_mapping.name for key_mapping in list_key_mappings()))
+    names = ', '.join(dict.fromkeys(key_mapping.name for _, key_mapping in known))
     with_prefix = f' under the prefix {prefix!r}' if prefix else ''
     raise CheckpointError(
         f'{source} is not a checkpoint of GC ViT or LSA{with_prefix}. Its {len(state_dict)} keys '
-        f'({shorten(list(state_dict), 4)}) are not those of a known implementation ({known}). Use another checkpoint'
+        f'({shorten(list(state_dict), 4)}) are not those of a known implementation ({names}). Use another checkpoint'
     )
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
     """Raise a CheckpointError that names the tensors with NaN or infinity."""
-    invalid = [name for name, tensor in tensors.items() if not are_finite(tensor)]
+    invalid = [name for name, tensor in tensors.items() if not torch.isfinite(tensor.detach()).all()]
     if invalid:
         raise CheckpointError(
             f'{source} has {format_count(len(invalid), "tensor")} with NaN or infinity ({shorten(invalid)}). Use an '
             'earlier checkpoint'
         )
-
-
-def are_finite(tensor: Tensor) -> bool:
-    """Return whether all values of a tensor are finite."""
-    return bool(torch.isfinite(tensor.detach()).all())
 
 
 def get_running_statistics(model: nn.Module) -> dict[str, Tensor]:

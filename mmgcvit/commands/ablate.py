@@ -17,24 +17,19 @@ from pathlib import Path
 from ..config import find_config_folder
 from ..errors import UserError
 from ..files import write_text
-from .demo import DIGITS, check_digits_packages
-from .options import Parser, add_cfg_options, add_device_option, check_at_least
+from .demo import write_digits
+from .options import add_cfg_options, add_device_option, check_at_least
 
 TABLES = 'ablations/tables.yml'
 SCORES_FILE = 'finished.json'  # has the scores of a training, written when it has finished
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.epilog, parser.formatter_class = __doc__.partition('\n\n')[2], argparse.RawDescriptionHelpFormatter
     parser.add_argument('table', metavar='TABLE', help='key of a table in configs/ablations/tables.yml')
     parser.add_argument('--seeds', type=int, default=5, help='number of seeds (default: %(default)s)')
-    parser.add_argument(
-        '--data',
-        default='digits',
-        metavar='digits|own|CONFIG',
-        help="digits (default): scanned digits; own: each row's own config; CONFIG: the data, sizes and schedule of "
-        'this config for all rows',
-    )
+    text = "digits (default): scanned digits; own: each row's own config; CONFIG: the data, sizes and schedule of this "
+    parser.add_argument('--data', default='digits', metavar='digits|own|CONFIG', help=f'{text}config for all rows')
     parser.add_argument('--resume', action='store_true', help='keep finished trainings, continue the interrupted one')
     parser.add_argument('--work-dir', type=Path, help='output folder (default: work_dirs/ablations/TABLE_DATA)')
     parser.add_argument('--gpus', type=int, help='number of GPUs for torchrun (default: one, or the CPU)')
@@ -56,24 +51,8 @@ def main(args: argparse.Namespace) -> None:
     if work_dir.exists() and any(work_dir.glob('seed_*')) and not args.resume:
         raise UserError(f'{work_dir} already has trained rows. Continue with --resume, or choose another --work-dir')
     if args.data == 'digits':
-        check_digits_packages()
-        subprocess.run([sys.executable, '-m', 'mmgcvit', 'digits', str(DIGITS)], check=True)
-    settings = {'data': args.data, 'gpus': args.gpus, 'cfg_options': args.cfg_options}
-    settings_file = work_dir / 'started.json'
-    started = json.loads(settings_file.read_text()) if settings_file.is_file() else settings
-    if started != settings:
-        changes = (
-            f'--{name.replace("_", "-")} (then {started.get(name)}, now {value})'
-            for name, value in settings.items()
-            if value != started.get(name)
-        )
-        raise UserError(
-            f'{work_dir} was started with another value of {" and ".join(changes)}. Use the same value, or another '
-            '--work-dir'
-        )
+        write_digits()
     configs = write_configs(table, args.data, work_dir / 'configs')
-    work_dir.mkdir(parents=True, exist_ok=True)
-    write_text(settings_file, json.dumps(settings))
     note = 'Scores at the end of training: mean ± standard deviation over the seeds.'
     if args.data != 'own':
         note += f' Trained on {"scanned digits" if args.data == "digits" else f"`{args.data}`"}.'
@@ -95,11 +74,10 @@ def main(args: argparse.Namespace) -> None:
 def train(config: Path, folder: Path, seed: int, args: argparse.Namespace) -> None:
     """Train a row's config with one seed. If ``folder`` has a checkpoint of this training, resume from it."""
     options = {**(args.cfg_options or {}), 'randomness.seed': seed}
-    launcher = []
+    command = ['-m', 'mmgcvit', 'train', config, '--work-dir', folder, '--device', args.device, '--resume']
     if args.gpus:
         launcher = ['-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={args.gpus}']
-    command = [*launcher, '-m', 'mmgcvit', 'train', config, '--work-dir', folder, '--device', args.device, '--resume']
-    command += ['--launcher', 'pytorch'] if args.gpus else []
+        command = [*launcher, *command, '--launcher', 'pytorch']
     command += ['--cfg-options', *(f'{name}={value}' for name, value in options.items())]
     code = subprocess.run([sys.executable, *map(str, command)]).returncode
     if code:

@@ -14,10 +14,10 @@ import itertools
 import sys
 from pathlib import Path
 
-from .options import Parser, add_device_option, check_at_least
+from .options import add_device_option, check_at_least
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.epilog = __doc__.partition('\n\n')[2]
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument('models', nargs='+', metavar='MODEL', help='see below; speeds are relative to the first MODEL')
@@ -25,12 +25,9 @@ def add_options(parser: Parser) -> None:
     parser.add_argument('--sizes', type=parse_size, nargs='+', default=[(224, 224)], metavar='SIZE', help=sizes)
     parser.add_argument('--batch', type=int, nargs='+', default=[1], metavar='N', help='batch sizes (default: 1)')
     parser.add_argument('--modes', choices=('infer', 'train'), nargs='+', default=['infer'], help='default: infer')
-    parser.add_argument(
-        '--precisions', choices=('fp32', 'bf16', 'fp16'), nargs='+', default=['fp32'], help='default: fp32'
-    )
-    parser.add_argument(
-        '--run', choices=('eager', 'compiled'), nargs='+', default=['eager'], help='compiled: torch.compile'
-    )
+    precisions, ways = ('fp32', 'bf16', 'fp16'), ('eager', 'compiled')
+    parser.add_argument('--precisions', choices=precisions, nargs='+', default=['fp32'], help='default: fp32')
+    parser.add_argument('--run', choices=ways, nargs='+', default=['eager'], help='compiled: torch.compile')
     parser.add_argument('--rounds', type=int, default=10, metavar='N', help='measurements per model (default: 10)')
     parser.add_argument('--threads', type=int, metavar='N', help='CPU threads (default: all cores)')
     parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
@@ -63,8 +60,7 @@ def main(args: argparse.Namespace) -> None:
         torch.cuda.set_device(device)
         machine = torch.cuda.get_device_name()
     print(f'torch {torch.__version__}, {machine}\n')
-    for size, batch, mode, precision, run in itertools.product(
-        args.sizes, args.batch, args.modes, args.precisions, args.run
-    ):
+    cases = itertools.product(args.sizes, args.batch, args.modes, args.precisions, args.run)
+    for size, batch, mode, precision, run in cases:
         case = Case(size, batch, mode, precision, run == 'compiled', device.type)
         print(compare(args.models, case, args.rounds, not args.no_memory), flush=True)

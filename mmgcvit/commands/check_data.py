@@ -19,7 +19,7 @@ from rich.text import Text
 
 from ..config import enter_scope, parse_cfg_options, read_config
 from ..errors import UserError
-from .options import CONFIG, Parser, add_cfg_options, check_at_least
+from .options import CONFIG, add_cfg_options, check_at_least
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -28,15 +28,11 @@ SHEET_SUFFIXES = ('.jpg', '.jpeg', '.png')
 LOADERS = ['train_dataloader', 'val_dataloader', 'test_dataloader']
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', metavar='CONFIG_OR_FOLDER', help=f'{CONFIG}, or a folder as for train --data')
     parser.add_argument('--images', type=int, metavar='N', help='decode N random images of each dataset (default: all)')
-    parser.add_argument(
-        '--contact-sheet',
-        type=Path,
-        metavar='FILE.jpg',
-        help='draw samples of each dataset, with annotations, into this file',
-    )
+    text = 'draw samples of each dataset, with annotations, into this file'
+    parser.add_argument('--contact-sheet', type=Path, metavar='FILE.jpg', help=text)
     add_cfg_options(parser)
 
 
@@ -46,9 +42,9 @@ def main(args: argparse.Namespace) -> int | None:
     if sheet is not None and sheet.suffix.lower() not in SHEET_SUFFIXES:
         raise UserError(f'--contact-sheet {sheet}: expected a name that ends in {" or ".join(SHEET_SUFFIXES)}')
     if sheet is not None and not sheet.absolute().parent.is_dir():
+        folder = str(sheet.parent)
         raise UserError(
-            f'--contact-sheet {sheet}: the folder {str(sheet.parent)!r} does not exist. Create it, or choose another '
-            'path'
+            f'--contact-sheet {sheet}: the folder {folder!r} does not exist. Create it, or choose another path'
         )
     options = parse_cfg_options(args.cfg_options)
     if not Path(args.config).is_dir():

@@ -4,8 +4,9 @@
     mmgcvit demo segment
     mmgcvit demo classify
 
-Writes the dataset into data/digits, and the run into the work dir. The detector and the segmentor start from the
-weights of a classifier that comes with the project. Each step runs a command of this package in a new process.
+Writes the dataset into data/digits, unless that folder exists, and the run into the work dir. The detector and the
+segmentor start from the weights of a classifier that comes with the project. Each step runs a command of this package
+in a new process.
 """
 
 import argparse
@@ -21,7 +22,6 @@ from rich.table import Table
 
 from ..config import find_config_folder
 from ..errors import UserError, check_installed
-from .options import Parser
 
 DIGITS = Path('data/digits')
 DURATION_NOTE = 'This takes a few minutes on two cores; the bar shows the time left.'
@@ -56,13 +56,12 @@ MODELS = {
 }
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('task', nargs='?', choices=MODELS, default='detect', help='task (default: %(default)s)')
     parser.add_argument('--work-dir', type=Path, default='work_dirs/demo', help='output folder (default: %(default)s)')
 
 
 def main(args: argparse.Namespace) -> None:
-    check_digits_packages()
     console = Console(highlight=False)
     model, work_dir = MODELS[args.task], args.work_dir / MODELS[args.task].folder
     folder = find_config_folder(f'demo/{model.config}.py') / 'demo'
@@ -71,32 +70,12 @@ def main(args: argparse.Namespace) -> None:
         weights = folder / 'weights' / f'{CLASSIFIER}.safetensors'
         pretrained = ['--cfg-options', f'model.backbone.init_cfg.checkpoint={weights}']
     console.print(f'{DURATION_NOTE}\n\n[bold]1 of 2[/bold]  data: scenes of scanned digits')
-    run_in_new_process('digits', DIGITS)
+    write_digits()
     console.print(f'\n[bold]2 of 2[/bold]  {model.folder}: {model.description}; scored on held-out scans')
     start_time = time.monotonic()
     config = folder / f'{model.config}.py'
     run_in_new_process('train', config, '--work-dir', work_dir, '--overwrite', '--progress', *pretrained)
-    print_results(model, (time.monotonic() - start_time) / 60, work_dir, console)
-
-
-def run_in_new_process(command: str, *arguments: object) -> None:
-    """Run a command of this package in a new process. If the command fails, exit with its exit code."""
-    code = subprocess.run([sys.executable, '-m', 'mmgcvit', command, *map(str, arguments)]).returncode
-    if code:
-        raise SystemExit(code)
-
-
-def check_digits_packages() -> None:
-    """Raise a MissingPackageError if a package is missing that the command ``mmgcvit digits`` needs."""
-    check_installed('writing the digits', 'sklearn', 'cv2', 'pycocotools', 'timm')
-
-
-def print_results(model: Model, minutes: float, work_dir: Path, console: Console) -> None:
-    """Print the scores and the paths of the pictures and logs.
-
-    Raises:
-        UserError: A score is lower than expected.
-    """
+    minutes = (time.monotonic() - start_time) / 60
     from ..evaluation.training_curves import read_curves
 
     table = Table('model', 'score', 'expected', 'reached', 'minutes')
@@ -114,3 +93,17 @@ def print_results(model: Model, minutes: float, work_dir: Path, console: Console
             f'These scores are lower than expected: {", ".join(too_low)}. Compare the versions that '
             "'mmgcvit --version' prints with docs/forks.md. If they agree, report the problem and attach the log"
         )
+
+
+def run_in_new_process(command: str, *arguments: object) -> None:
+    """Run a command of this package in a new process. If the command fails, exit with its exit code."""
+    code = subprocess.run([sys.executable, '-m', 'mmgcvit', command, *map(str, arguments)]).returncode
+    if code:
+        raise SystemExit(code)
+
+
+def write_digits() -> None:
+    """Write the dataset, unless its folder exists. Raise a MissingPackageError if a package for it is missing."""
+    check_installed('writing the digits', 'sklearn', 'cv2', 'pycocotools', 'timm')
+    if not DIGITS.exists():
+        run_in_new_process('digits', DIGITS)

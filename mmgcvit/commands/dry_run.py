@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 
 from ..config import parse_cfg_options, read_config
-from .options import CONFIG, Parser, add_cfg_options, check_at_least
+from .options import CONFIG, add_cfg_options, check_at_least
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help=CONFIG)
     parser.add_argument('--shrink', type=int, default=8, metavar='N', help='divide image sides by N (default: 8)')
     parser.add_argument('--keep', type=Path, metavar='FOLDER', help='keep the config, data and checkpoints in FOLDER')

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ..files import check_target
 from ..inference.model_files import check_model_files
-from .options import Parser, add_model_options, load_model
+from .options import add_model_options, load_model
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser, device=False)
     parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing OUT.onnx')

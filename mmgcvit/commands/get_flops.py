@@ -3,19 +3,13 @@
 import argparse
 
 from ..config import enter_scope, parse_cfg_options, read_config
-from .options import CONFIG, Parser, add_cfg_options
+from .options import CONFIG, add_cfg_options
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help=CONFIG)
-    parser.add_argument(
-        '--shape',
-        type=int,
-        nargs=2,
-        required=True,
-        metavar=('HEIGHT', 'WIDTH'),
-        help='image size in pixels, for example 800 1280',
-    )
+    size, text = ('HEIGHT', 'WIDTH'), 'image size in pixels, for example 800 1280'
+    parser.add_argument('--shape', type=int, nargs=2, required=True, metavar=size, help=text)
     add_cfg_options(parser)
 
 

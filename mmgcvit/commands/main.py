@@ -33,7 +33,6 @@ COMMANDS = {
     'benchmark': ('benchmark', 'compare time and memory of models'),
     'ablate': ('ablate', 'train the models of an ablation table with several seeds'),
     'digits': ('make_digits', "write the demo's dataset"),
-    'miniature': ('make_miniature', 'write tiny versions of COCO, ADE20K and ImageNet-1K'),
 }
 # Parameters of glibc's mallopt: from which size blocks have pages of their own, and how much freed memory is kept.
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1

@@ -4,7 +4,7 @@
 
 The folder then has ``coco`` and ``ADEChallengeData2016`` (the same scenes, which are images with
 several digits), ``imagenet`` (images of a single digit) and ``pages`` (upright or upside-down pages of digits, in
-ADE20K's format). The same options always give the same files.
+ADE20K's format). The same options always give the same files. The folder must be new or empty.
 """
 
 import argparse
@@ -13,12 +13,9 @@ from pathlib import Path
 
 from rich.progress import track
 
-from ..files import is_up_to_date, write_folder_atomically
-from .options import Parser, check_at_least
+from ..files import write_folder_atomically
+from .options import check_at_least
 
-OPTIONS_FILE = 'digits.json'
-# Version of the written files. Datasets with another version are rewritten.
-VERSION = 5
 MIN_SIZE = 128  # minimum of --size
 # Number of classification images of each scanned digit.
 COPIES = {'train': 4, 'val': 1}
@@ -27,30 +24,21 @@ PAGE_SIZE = 72  # side of a page in pixels
 PAGES_PER_SCENE = 2  # number of pages / number of scenes
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('out', type=Path, help='output folder, for example data/digits')
-    parser.add_argument(
-        '--train',
-        type=int,
-        default=800,
-        help='number of training scenes, images with several digits (default: %(default)s)',
-    )
+    text = 'number of training scenes, images with several digits (default: %(default)s)'
+    parser.add_argument('--train', type=int, default=800, help=text)
     parser.add_argument('--val', type=int, default=80, help='number of validation scenes (default: %(default)s)')
     parser.add_argument('--size', type=int, default=256, help='side of the scenes in pixels (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
 
 
 def main(args: argparse.Namespace) -> None:
-    options = {'train': args.train, 'val': args.val, 'size': args.size, 'seed': args.seed}
-    options['version'] = VERSION
     check_at_least(args, train=1, val=1, size=MIN_SIZE)
-    if is_up_to_date(args.out, OPTIONS_FILE, options):
-        print(f'{args.out} is up to date')
-        return
     from ..datasets.digits import SceneComposer, write_ade20k, write_coco, write_imagenet
     from ..datasets.pages import compose_page, label_page
 
-    with write_folder_atomically(args.out, OPTIONS_FILE, options) as folder:
+    with write_folder_atomically(args.out) as folder:
         for split, num_images in (('train', args.train), ('val', args.val)):
             scenes = islice(SceneComposer(split, args.size, args.seed), num_images)
             scenes = list(track(scenes, total=num_images, description=f'composing {split} scenes'))

@@ -13,8 +13,8 @@ from rich.progress import Progress
 
 from ..config import read_config
 from ..errors import UserError, escape_controls
-from ..inference.model_files import check_model_files, find_model_files
-from .options import Parser, add_model_options, add_out_dir, check_at_least, resolve_out_dir
+from ..inference.model_files import check_model_files
+from .options import add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
 
 if TYPE_CHECKING:
     from ..evaluation.mistakes import Mistakes
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 FULL_DISK = '. Free some disk space. The results so far are in {out_dir}'
 # Maximum number of lines in each printed list: confusions, classes, images.
 NUM_PRINTED = 5
+WRITTEN = ('report.html', 'confusion.png', 'curves.png', 'mistakes.json', 'worst')
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     parser.add_argument('--split', choices=['val', 'test'], default='val', help='dataset split (default: %(default)s)')
     add_out_dir(parser, 'mistakes', overwrite_help='replace the files of an earlier run')
-    parser.add_argument(
-        '--worst', type=int, default=20, metavar='N', help='draw the N worst images (default: %(default)s)'
-    )
+    text = 'draw the N worst images (default: %(default)s)'
+    parser.add_argument('--worst', type=int, default=20, metavar='N', help=text)
     parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='images per batch (default: 1)')
     parser.add_argument('--score-thr', type=float, metavar='SCORE', help='minimum score of detections (default: 0.3)')
 
@@ -45,16 +45,13 @@ def main(args: argparse.Namespace) -> None:
     from ..evaluation.ground_truth import build_dataset
     from ..evaluation.mistakes import evaluate_images, write_mistakes
     from ..inference.class_names import check_class_names
-    from ..inference.loading import format_device, load_for_command, silence_output
+    from ..inference.loading import format_device, silence_output
     from ..inference.outputs import check_out_dir
 
-    check_out_dir(
-        args.out_dir, ('report.html', 'confusion.png', 'curves.png', 'mistakes.json', 'worst'), args.overwrite
-    )
-    model_files = find_model_files(args.config, args.checkpoint)
+    check_out_dir(args.out_dir, WRITTEN, args.overwrite)
+    model_files, model = load_model(args)
     cfg, loader_key = read_config(model_files.config), f'{args.split}_dataloader'
     check_presence(cfg, [loader_key])
-    model = load_for_command(model_files, args.device, args.score_thr, args.trust_checkpoint)
     settings = (cfg.get(loader_key) or {}).get('dataset')
     if not settings:
         raise UserError(
@@ -90,11 +87,10 @@ def print_mistakes(mistakes: 'Mistakes', model: 'Predictor', num_images: int) ->
             f'{model.score_thr:.2f}. To change the threshold, use --score-thr here and in mmgcvit predict'
         )
     scores = score_classes(mistakes, model)
-    weakest = sorted(scores, key=lambda name: scores[name]['f1'])[:NUM_PRINTED]
     print('classes with the lowest F1:')
-    for name in weakest:
-        row = {key: value for key, value in scores[name].items() if value is not None}
-        print(f'    {name}: ' + ', '.join(f'{key} {value:.4g}' for key, value in row.items()))
+    for name in sorted(scores, key=lambda name: scores[name]['f1'])[:NUM_PRINTED]:
+        row = [f'{key} {value:.4g}' for key, value in scores[name].items() if value is not None]
+        print(f'    {name}: {", ".join(row)}')
     print(f'worst images by {SCORES[model.task]}:')
     for image in mistakes.worst[:NUM_PRINTED]:
         print(f'    {image.score:.3f} {image.path}: {image.summary}')

@@ -32,36 +32,22 @@ def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_di
     """Add the options that ``mmgcvit train`` and ``mmgcvit test`` share. OpenMMLab's scripts have some of them too."""
     parser.add_argument('--work-dir', help=f'folder for logs and checkpoints (default: {work_dir})')
     add_cfg_options(parser)
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='launcher of a distributed run (default: none)',
-    )
-    parser.add_argument(
-        '--progress',
-        action='store_true',
-        help='show a progress bar, losses and scores; write the log only to its file',
-    )
+    launchers, text = ['none', 'pytorch', 'slurm', 'mpi'], 'launcher of a distributed run (default: none)'
+    parser.add_argument('--launcher', choices=launchers, default='none', help=text)
+    text = 'show a progress bar, losses and scores; write the log only to its file'
+    parser.add_argument('--progress', action='store_true', help=text)
     add_device_option(parser)
     add_trust_option(parser)
     # Old versions of torch's launcher pass the local rank as an option.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
-class Parser(argparse.ArgumentParser):
-    """The argument parser of a command."""
-
-    # Whether options may stand between positional arguments (argparse's parse_intermixed_args).
-    is_intermixed = False
-
-
 def parse_args(command: ModuleType) -> argparse.Namespace:
     """Parse this process's arguments with the options of ``command``, the module of a command."""
     # The description is the first line of the docstring, without the usage that it may end with.
-    parser = Parser(description=re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0]))
+    parser = argparse.ArgumentParser(description=re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0]))
     command.add_options(parser)
-    return parser.parse_intermixed_args() if parser.is_intermixed else parser.parse_args()
+    return parser.parse_intermixed_args() if hasattr(command, 'IS_INTERMIXED') else parser.parse_args()
 
 
 class KeyValueAction(argparse.Action):
@@ -78,22 +64,13 @@ class KeyValueAction(argparse.Action):
 
 
 def add_cfg_options(parser: argparse.ArgumentParser, owner: str = 'the config') -> None:
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=KeyValueAction,
-        metavar='KEY=VALUE',
-        help=f'override settings of {owner}, for example model.backbone.with_cp=True train_dataloader.batch_size=1',
-    )
+    text = f'override settings of {owner}, for example model.backbone.with_cp=True train_dataloader.batch_size=1'
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValueAction, metavar='KEY=VALUE', help=text)
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--device',
-        type=parse_device,
-        default='auto',
-        help='auto (default; a GPU if available), cpu, cuda, cuda:N',
-    )
+    text = 'auto (default; a GPU if available), cpu, cuda, cuda:N'
+    parser.add_argument('--device', type=parse_device, default='auto', help=text)
 
 
 def hide_gpus(device: str) -> None:
@@ -110,31 +87,22 @@ def parse_device(text: str) -> str:
 
 
 def add_trust_option(parser: argparse.ArgumentParser) -> None:
-    """Add ``--trust-checkpoint``, which unpickles a checkpoint."""
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='unpickle the checkpoint, which can run code in it: only for your own files',
-    )
+    text = 'unpickle the checkpoint, which can run code in it: only for your own files'
+    parser.add_argument('--trust-checkpoint', action='store_true', help=text)
 
 
-def add_config_and_checkpoint(parser: argparse.ArgumentParser, checkpoint: str | None = OPTIONAL_CHECKPOINT) -> None:
+def add_config_and_checkpoint(parser: argparse.ArgumentParser, checkpoint: bool = True) -> None:
     """Add the arguments CONFIG [CHECKPOINT], which ``find_model_files`` resolves. CONFIG may be a work dir."""
     parser.add_argument('config', metavar='CONFIG', help='a config file, or the work dir of a run')
-    if checkpoint is not None:
-        parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=checkpoint)
+    if checkpoint:
+        parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=OPTIONAL_CHECKPOINT)
 
 
-def add_model_options(
-    parser: argparse.ArgumentParser, checkpoint: str | None = OPTIONAL_CHECKPOINT, device: bool = True
-) -> None:
+def add_model_options(parser: argparse.ArgumentParser, checkpoint: bool = True, device: bool = True) -> None:
     """Add CONFIG [CHECKPOINT] --device --trust-checkpoint, from which :func:`load_model` loads a model.
 
-    Args:
-        parser: The parser of the command.
-        checkpoint: The help text of CHECKPOINT. With None, CHECKPOINT is not added: the command itself finds out
-            whether the argument after CONFIG is a checkpoint.
-        device: Whether to add ``--device``. Otherwise the command runs on the CPU.
+    Without ``checkpoint``, the command itself finds out whether the argument after CONFIG is a checkpoint. Without
+    ``device``, it runs on the CPU.
     """
     add_config_and_checkpoint(parser, checkpoint)
     if device:
@@ -149,10 +117,8 @@ def load_model(args: argparse.Namespace) -> tuple[ModelFiles, Predictor]:
     from ..inference.loading import load_for_command
     from ..inference.model_files import find_model_files
 
-    model_files = find_model_files(args.config, args.checkpoint)
-    return model_files, load_for_command(
-        model_files, args.device, getattr(args, 'score_thr', None), args.trust_checkpoint
-    )
+    model_files, score_thr = find_model_files(args.config, args.checkpoint), getattr(args, 'score_thr', None)
+    return model_files, load_for_command(model_files, args.device, score_thr, args.trust_checkpoint)
 
 
 def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite_help: str) -> None:
@@ -168,13 +134,18 @@ def resolve_out_dir(args: argparse.Namespace) -> None:
         args.out_dir = args.default_dir if args.overwrite else find_free_path(args.default_dir)
 
 
+def format_option(name: str) -> str:
+    """Return an option as users write it: ``--batch-size`` for ``batch_size``."""
+    return f'--{name.replace("_", "-")}'
+
+
 def check_at_least(args: argparse.Namespace, **minimums: int) -> None:
     """Raise a UserError if an option, or one of its values, is below its minimum. An option may be None."""
     for name, minimum in minimums.items():
         option = getattr(args, name)
         for value in option if isinstance(option, list | tuple) else [option]:
             if value is not None and value < minimum:
-                raise UserError(f'--{name.replace("_", "-")} {value}: expected at least {minimum}')
+                raise UserError(f'{format_option(name)} {value}: expected at least {minimum}')
 
 
 def load_run_config(args: argparse.Namespace) -> Config:

@@ -5,28 +5,17 @@ import math
 import re
 from pathlib import Path
 
-from .options import Parser
-
 # Log keys whose lowest value is best, and those of mmengine that have no best value.
 LOWER_IS_BETTER = re.compile('loss|error')
 NEUTRAL = re.compile('lr|grad_norm|time|memory')
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('work_dirs', nargs='+', type=Path, metavar='WORK_DIR', help='work dirs of runs')
-    parser.add_argument(
-        '--keys',
-        nargs='+',
-        default=[],
-        metavar='KEY',
-        help="log keys to draw, for example loss_mask coco/bbox_mAP_50 (default: all but COCO's detailed scores)",
-    )
-    parser.add_argument(
-        '--out',
-        type=Path,
-        metavar='FILE.png',
-        help='output file: .png, .pdf or .svg (default: curves.png in the first work dir)',
-    )
+    text = "log keys to draw, for example loss_mask coco/bbox_mAP_50 (default: all but COCO's detailed scores)"
+    parser.add_argument('--keys', nargs='+', default=[], metavar='KEY', help=text)
+    text = 'output file: .png, .pdf or .svg (default: curves.png in the first work dir)'
+    parser.add_argument('--out', type=Path, metavar='FILE.png', help=text)
 
 
 def main(args: argparse.Namespace) -> None:

@@ -13,15 +13,7 @@ from ..errors import UserError, check_installed, format_count, shorten
 from ..files import URL_SCHEMES
 from ..inference.inputs import find_inputs
 from ..inference.model_files import check_model_files, is_checkpoint_optional
-from .options import (
-    OPTIONAL_CHECKPOINT,
-    Parser,
-    add_model_options,
-    add_out_dir,
-    check_at_least,
-    load_model,
-    resolve_out_dir,
-)
+from .options import OPTIONAL_CHECKPOINT, add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
@@ -33,36 +25,21 @@ MAX_CLASSES_NAMED = 20
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.usage = '%(prog)s CONFIG [CHECKPOINT] INPUT [INPUT ...] [options]'
-    add_model_options(parser, checkpoint=None)
-    parser.add_argument(
-        'rest',
-        nargs='*',
-        metavar='[CHECKPOINT] INPUT',
-        help=f"{OPTIONAL_CHECKPOINT}; then images, videos, folders or glob patterns ('photos/**/*.jpg')",
-    )
+    add_model_options(parser, checkpoint=False)
+    text = f"{OPTIONAL_CHECKPOINT}; then images, videos, folders or glob patterns ('photos/**/*.jpg')"
+    parser.add_argument('rest', nargs='*', metavar='[CHECKPOINT] INPUT', help=text)
     add_out_dir(parser, 'predictions', 'write into an existing folder and replace files of the same names')
-    parser.add_argument(
-        '--batch-size', type=int, default=1, metavar='N', help='images, frames or tiles per batch (default: 1)'
-    )
-    parser.add_argument(
-        '--tiles', type=int, metavar='SIDE', help='detect in overlapping tiles of SIDE x SIDE pixels, for large images'
-    )
-    parser.add_argument(
-        '--score-thr',
-        '--pred-score-thr',
-        type=float,
-        metavar='SCORE',
-        help='minimum score of detections (default: 0.3, with --track 0.1)',
-    )
+    text = 'images, frames or tiles per batch (default: 1)'
+    parser.add_argument('--batch-size', type=int, default=1, metavar='N', help=text)
+    text = 'detect in overlapping tiles of SIDE x SIDE pixels, for large images'
+    parser.add_argument('--tiles', type=int, metavar='SIDE', help=text)
+    text = 'minimum score of detections (default: 0.3, with --track 0.1)'
+    parser.add_argument('--score-thr', '--pred-score-thr', type=float, metavar='SCORE', help=text)
     parser.add_argument('--classes', nargs='+', metavar='NAME', help='keep only detections of these classes')
-    parser.add_argument(
-        '--iou',
-        type=float,
-        metavar='IOU',
-        help="IoU threshold of a second NMS (by class) after the config's (default: no second NMS)",
-    )
+    text = "IoU threshold of a second NMS (by class) after the config's (default: no second NMS)"
+    parser.add_argument('--iou', type=float, metavar='IOU', help=text)
     parser.add_argument('--track', action='store_true', help='track objects in videos (needs the package lap)')
     parser.add_argument('--hide-labels', action='store_true', help='draw no class names and scores')
     parser.add_argument('--no-save-vis', action='store_true', help='write no pictures')
@@ -86,11 +63,9 @@ def main(args: argparse.Namespace) -> None:
             f'"photos/*.jpg"{hint}'
         )
     inputs = find_inputs(patterns)
+    if args.track and inputs.images:
+        raise UserError(f'--track is only for videos, and {inputs.images[0]} is an image. Remove --track or the image')
     if args.track:
-        if inputs.images:
-            raise UserError(
-                f'--track is only for videos, and {inputs.images[0]} is an image. Remove --track or the image'
-            )
         check_installed('--track', 'lap')
     from ..inference.outputs import Outputs
 

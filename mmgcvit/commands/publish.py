@@ -12,30 +12,25 @@ from ..errors import UserError
 from ..files import check_target, compute_sha256
 from ..inference.model_files import check_model_files, find_model_files
 from ..version import __version__
-from .options import Parser, add_model_options, report_write_errors
+from .options import add_model_options, report_write_errors
 
 SUFFIX = '.safetensors'
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser, device=False)
-    parser.add_argument(
-        'target',
-        metavar=f'OUT{SUFFIX}',
-        type=Path,
-        nargs='?',
-        help=f'the file to write (default: model{SUFFIX} in the work dir)',
-    )
+    text = f'the file to write (default: model{SUFFIX} in the work dir)'
+    parser.add_argument('target', metavar=f'OUT{SUFFIX}', type=Path, nargs='?', help=text)
 
 
 def main(args: argparse.Namespace) -> None:
     # If CONFIG is followed by one argument, argparse stores it in args.checkpoint, but it is the output file.
-    checkpoint, target = (args.checkpoint, args.target) if args.target else (None, args.checkpoint)
+    args.checkpoint, target = (args.checkpoint, args.target) if args.target else (None, args.checkpoint)
     if target is None and not Path(args.config).is_dir():
         raise UserError(
             f'{args.config} is not a work dir, so an output file is needed. Add one, for example model{SUFFIX}'
         )
-    args.checkpoint, target = checkpoint, Path(target or Path(args.config, f'model{SUFFIX}'))
+    target = Path(target or Path(args.config, f'model{SUFFIX}'))
     check_target(target, SUFFIX, overwrite=None)
     check_model_files(args.config, args.checkpoint)
     from ..checkpoints.converting import save_safetensors

@@ -6,25 +6,22 @@ from pathlib import Path
 from ..config import check_config
 from ..errors import UserError
 from ..inference.model_files import check_model_files, find_model_files
-from .options import Parser, add_common_options, add_config_and_checkpoint, hide_gpus, load_run_config
+from .options import add_common_options, add_config_and_checkpoint, hide_gpus, load_run_config
 
 # Advice that commands/main.py adds to the error if the disk is full.
 FULL_DISK = ': the test could not write to {work_dir} and has stopped. Free some disk space, and start it again'
+# Options may stand between CONFIG and CHECKPOINT.
+IS_INTERMIXED = True
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     add_config_and_checkpoint(parser)
     parser.add_argument('--show-dir', metavar='FOLDER', help='write all images with drawn predictions into FOLDER')
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to FILE.pkl')
     parser.add_argument('--tta', action='store_true', help="use test-time augmentation (the config's tta_pipeline)")
-    parser.add_argument(
-        '--test-data',
-        metavar='CONFIG',
-        help="test on this config's data, for example configs/_base_/datasets/imagenet_v2.py",
-    )
+    text = "test on this config's data, for example configs/_base_/datasets/imagenet_v2.py"
+    parser.add_argument('--test-data', metavar='CONFIG', help=text)
     add_common_options(parser, work_dir='CONFIG/test for a work dir, else work_dirs/CONFIG_NAME')
-    # Options may stand between CONFIG and CHECKPOINT.
-    parser.is_intermixed = True
 
 
 def main(args: argparse.Namespace) -> None:

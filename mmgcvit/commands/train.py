@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..config import check_config, get_name_and_work_dir
+from ..config import check_config, get_name_and_work_dir, read_config
 from ..errors import UserError
-from .options import CONFIG, Parser, add_common_options, check_at_least, hide_gpus, load_run_config
+from .options import CONFIG, add_common_options, check_at_least, format_option, hide_gpus, load_run_config
 
 if TYPE_CHECKING:
     from ..datasets.formats.dataset_info import DatasetInfo
@@ -21,60 +21,35 @@ FULL_DISK = (
 DATA_OPTIONS = ('task', 'size', 'epochs', 'image_size', 'pretrained', 'batch_size', 'lr', 'workers')
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', nargs='?', metavar='CONFIG', help=CONFIG)
     own = parser.add_argument_group('train on your own data, without a CONFIG')
-    own.add_argument(
-        '--data',
-        metavar='FOLDER',
-        help='a dataset in COCO, YOLO or Pascal VOC format, a folder of class folders, or images with segmentation '
-        'maps; the config is written into the work dir (default: work_dirs/FOLDER)',
-    )
+    text = 'a dataset in COCO, YOLO or Pascal VOC format, a folder of class folders, or images with segmentation maps; '
+    text += 'the config is written into the work dir (default: work_dirs/FOLDER)'
+    own.add_argument('--data', metavar='FOLDER', help=text)
     own.add_argument('--task', choices=('detect', 'segment', 'classify'), help='task (default: by the annotations)')
-    own.add_argument(
-        '--size',
-        choices=('mini', 'xxtiny', 'xtiny', 'tiny', 'small', 'base', 'large'),
-        help='network size; xxtiny, xtiny and large are for classification only (default: tiny with a GPU, else mini)',
-    )
+    sizes = ('mini', 'xxtiny', 'xtiny', 'tiny', 'small', 'base', 'large')
+    text = 'network size; xxtiny, xtiny and large are for classification only (default: tiny with a GPU, else mini)'
+    own.add_argument('--size', choices=sizes, help=text)
     own.add_argument('--epochs', type=int, metavar='N', help='epochs (default: by the number of images)')
-    own.add_argument(
-        '--image-size', type=int, metavar='PIXELS', help='side of the resized images (default: by task and size)'
-    )
-    own.add_argument(
-        '--pretrained',
-        metavar='WEIGHTS',
-        help='backbone weights: a file, a URL, timm://NAME, or none (default: the released weights; with --size '
-        "mini, all weights of the model that 'mmgcvit demo' trains)",
-    )
+    text = 'side of the resized images (default: by task and size)'
+    own.add_argument('--image-size', type=int, metavar='PIXELS', help=text)
+    text = 'backbone weights: a file, a URL, timm://NAME, or none (default: the released weights; with --size mini, '
+    text += "all weights of the model that 'mmgcvit demo' trains)"
+    own.add_argument('--pretrained', metavar='WEIGHTS', help=text)
     own.add_argument('--batch-size', type=int, metavar='N', help='images per iteration (default: by task and size)')
     own.add_argument('--lr', type=float, help='learning rate (default: by task, scaled to the batch size)')
     own.add_argument('--workers', type=int, metavar='N', help='processes that load data; 0: the main process')
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 if the GPU has it)')
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help='scale the learning rate to the effective batch size',
-    )
+    text = 'scale the learning rate to the effective batch size'
+    parser.add_argument('--auto-scale-lr', action='store_true', help=text)
     resume_or_overwrite = parser.add_mutually_exclusive_group()
-    resume_or_overwrite.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        metavar='CHECKPOINT',
-        help='resume from CHECKPOINT; if none is given, from the latest one in the work dir, if there is one',
-    )
-    resume_or_overwrite.add_argument(
-        '--overwrite',
-        action='store_true',
-        help='start a new run; remove earlier checkpoints after its first iteration',
-    )
-    parser.add_argument(
-        '--log-to',
-        nargs='+',
-        default=[],
-        choices=('tensorboard', 'wandb'),
-        help='also log to TensorBoard (view: tensorboard --logdir WORK_DIR) or your W&B account',
-    )
+    text = 'resume from CHECKPOINT; if none is given, from the latest one in the work dir, if there is one'
+    resume_or_overwrite.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT', help=text)
+    text = 'start a new run; remove earlier checkpoints after its first iteration'
+    resume_or_overwrite.add_argument('--overwrite', action='store_true', help=text)
+    text = 'also log to TensorBoard (view: tensorboard --logdir WORK_DIR) or your W&B account'
+    parser.add_argument('--log-to', nargs='+', default=[], choices=('tensorboard', 'wandb'), help=text)
     add_common_options(parser)
 
 
@@ -83,10 +58,10 @@ def check_args(args: argparse.Namespace) -> None:
     if (args.config is None) == (args.data is None):
         given = 'neither' if args.config is None else 'both'
         raise UserError(f'expected either a CONFIG or --data FOLDER, got {given}')
-    given = list_data_options(args)
-    if args.data is None and given:
+    data_options = ' and '.join(map(format_option, list_data_options(args)))
+    if args.data is None and data_options:
         raise UserError(
-            f'{" and ".join(given)} can only be used with --data. To change a CONFIG, edit it or use --cfg-options'
+            f'{data_options} can only be used with --data. To change a CONFIG, edit it or use --cfg-options'
         )
     if args.data is not None and args.launcher != 'none':
         raise UserError(
@@ -102,13 +77,9 @@ def check_args(args: argparse.Namespace) -> None:
         raise UserError(f'{args.config} is a folder. {advice}')
 
 
-def list_data_options(args: argparse.Namespace) -> list[str]:
-    """List the given options that require ``--data``."""
-    return [format_option(name) for name in DATA_OPTIONS if getattr(args, name) is not None]
-
-
-def format_option(name: str) -> str:
-    return f'--{name.replace("_", "-")}'
+def list_data_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the given options that require ``--data``."""
+    return {name: getattr(args, name) for name in DATA_OPTIONS if getattr(args, name) is not None}
 
 
 def main(args: argparse.Namespace) -> None:
@@ -127,10 +98,9 @@ def main(args: argparse.Namespace) -> None:
     from ..engine.train import train
 
     check_machine(args.device, args.launcher)
-    if is_resumed:
-        args.config, args.work_dir = find_resumed_config(args)
-    elif dataset_info is not None:
-        args.config, args.work_dir = write_config(args, dataset_info)
+    if args.data is not None:
+        args.work_dir = str(get_run_config(args).parent)
+        args.config = str(find_resumed_config(args) if is_resumed else write_config(args, dataset_info))
     with leave_process_group_at_end():
         train(
             load_run_config(args),
@@ -150,41 +120,38 @@ def get_run_config(args: argparse.Namespace) -> Path:
     return work_dir / f'{name}.py'
 
 
-def find_resumed_config(args: argparse.Namespace) -> tuple[str, str]:
-    """Return the config and the work dir of the run that ``--data FOLDER --resume`` resumes.
-
-    With ``--epochs``, a config of this length is written.
+def find_resumed_config(args: argparse.Namespace) -> Path:
+    """Return the config of the run that ``--data FOLDER --resume`` resumes. With ``--epochs``, write a longer one.
 
     Raises:
         UserError: The run was started with other data or other options. Only ``--epochs`` may change.
     """
-    from ..config import read_config
     from ..datasets.own_data import STARTED_WITH, extend_run
 
-    config = get_run_config(args)
-    work_dir, started_with = config.parent, read_config(config).get(STARTED_WITH) or {}
-    data = work_dir / started_with.get('data', Path(args.data).expanduser().resolve())
-    if Path(args.data).expanduser().resolve() != data.resolve():
+    config, data = get_run_config(args), Path(args.data).expanduser().resolve()
+    started_with = read_config(config).get(STARTED_WITH) or {}
+    started_data = (config.parent / started_with.get('data', data)).resolve()
+    if data != started_data:
         raise UserError(
-            f'{work_dir} is the work dir of a run on {data.resolve()}, not on {args.data}. Set another --work-dir to '
-            f'train on {args.data}'
+            f'{config.parent} is the work dir of a run on {started_data}, not on {args.data}. Set another --work-dir '
+            f'to train on {args.data}'
         )
-    given = {name: getattr(args, name) for name in DATA_OPTIONS if name != 'epochs' and getattr(args, name) is not None}
-    changed = [format_option(name) for name, value in given.items() if value != started_with.get(name)]
-    if changed:
+    changed = [name for name, value in list_data_options(args).items() if value != started_with.get(name)]
+    options = ' and '.join(format_option(name) for name in changed if name != 'epochs')
+    if options:
         raise UserError(
-            f'{" and ".join(changed)} cannot be changed when a run is resumed. To resume the run, remove '
-            f'{" and ".join(changed)}. To start a new run, remove --resume and set another --work-dir'
+            f'{options} cannot be changed when a run is resumed. To resume the run, remove {options}. To start a new '
+            'run, remove --resume and set another --work-dir'
         )
     print(f'{config} is resumed, with the images and annotations that were read when it was started')
     if args.epochs is not None:
         config, length = extend_run(config, args.epochs)
         print(f'the resumed training ends after {length}. Config: {config}')
-    return str(config), str(work_dir)
+    return config
 
 
-def write_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> tuple[str, str]:
-    """Write the config for ``--data``. Return the config's path and the work dir."""
+def write_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> Path:
+    """Write the config for ``--data`` into the work dir. Return its path."""
     from ..datasets.own_data import make_config
     from ..engine.resume import require_unused
     from ..engine.setup import check_work_dir
@@ -193,6 +160,6 @@ def write_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> tuple[s
     if not args.overwrite:
         require_unused(work_dir)
     check_work_dir(str(work_dir))
-    config, summary = make_config(dataset_info, work_dir, **{name: getattr(args, name) for name in DATA_OPTIONS})
+    config, summary = make_config(dataset_info, work_dir, **list_data_options(args))
     print(summary)
-    return str(config), str(work_dir)
+    return config

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..files import find_free_path
 from ..inference.model_files import check_model_files
-from .options import OPTIONAL_CHECKPOINT, Parser, add_model_options, load_model
+from .options import OPTIONAL_CHECKPOINT, add_model_options, load_model
 
 KINDS = {
     'attention': "a stage's local and global attention: one query's weights, and the mean weight that each token gets",
@@ -16,13 +16,13 @@ KINDS = {
 }
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest='kind', required=True, metavar='KIND')
     parsers = {}
     for kind, description in KINDS.items():
         usage = f'{parser.prog} {kind} CONFIG [CHECKPOINT] IMAGE [options]'
         parsers[kind] = kinds.add_parser(kind, help=description, description=f'Draw {description}.', usage=usage)
-        add_model_options(parsers[kind], checkpoint=None)
+        add_model_options(parsers[kind], checkpoint=False)
         parsers[kind].add_argument(
             'rest', nargs='+', metavar='[CHECKPOINT] IMAGE', help=f'{OPTIONAL_CHECKPOINT}; then one image'
         )

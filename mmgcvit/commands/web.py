@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 
 from ..errors import UserError, check_installed
 from ..inference.model_files import check_model_files
-from .options import Parser, add_model_options, load_model
+from .options import add_model_options, load_model
 
 PORT = 7860
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     parser.add_argument('--port', type=int, default=PORT, help='port (default: %(default)s)')
 

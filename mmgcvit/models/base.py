@@ -4,6 +4,7 @@ import copy
 import functools
 import inspect
 import itertools
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,16 +15,15 @@ from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, nn
 
 from ..checkpoints.downloads import resolve_folder
-from ..checkpoints.folder import FILES, WEIGHTS, make_json_arguments, read_config, write_folder
+from ..checkpoints.folder import FILES, WEIGHTS, read_config, write_folder
 from ..checkpoints.key_mapping import KeyMapping
 from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
-from ..checkpoints.weights import merge_lora, read_weights
+from ..checkpoints.weights import Arch, merge_lora, read_weights
 from ..errors import CheckpointError
-from ..registry import MODELS
+from ..registry import MODELS, list_networks
 from .layers.arguments import check_int, is_int, is_sequence, require
 from .layers.blocks import LayerNorm
 from .layers.lora import LoRALinear
-from .layers.position import PositionEmbedding, RelativePositionBias
 from .layers.tracing import is_exporting
 
 MIN_IMAGE_SIZE = 32
@@ -50,14 +50,12 @@ class PyramidBackbone(BaseModule):
         arch_type: The dataclass of a variant's hyperparameters.
         key_mappings: For each known kind of checkpoint, a table that translates its state dict keys to this package's.
             The last is for this package's own checkpoints.
-        table_types: Classes of modules with a position table. If a checkpoint's table has another size, it is resized.
     """
 
     archs: ClassVar[Mapping[str, Any]]
     default_arch: ClassVar[str]
     arch_type: ClassVar[type]
     key_mappings: ClassVar[Sequence[KeyMapping]]
-    table_types: ClassVar[Sequence[type[nn.Module]]] = (RelativePositionBias, PositionEmbedding)
 
     lora_rank = 0
 
@@ -206,17 +204,17 @@ class PyramidBackbone(BaseModule):
         network, source = cls, {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
         folder = resolve_folder(checkpoint, FILES, revision)
         if folder is not None:
-            network, saved_arguments = read_config(folder, cls)
+            network, saved_arguments = read_config(folder, cls, list_networks())
             source['checkpoint'] = str(folder / WEIGHTS)
             arguments = {**saved_arguments, **arguments}
         elif 'arch' not in arguments:
-            arch = infer_checkpoint_arch(read_weights(str(checkpoint), prefix, ema), cls, cls.infer_arch).strip("'")
-            if arch not in cls.archs:
+            arch = infer_checkpoint_arch(read_weights(str(checkpoint), list_networks().values(), prefix, ema), cls)
+            if not arch.names:
                 raise CheckpointError(
                     f'{checkpoint} has weights of {cls.__name__} {arch}. This is not a published variant. Set '
                     'arch=dict(...) to the values with which it was trained'
                 )
-            arguments['arch'] = arch
+            arguments['arch'] = arch.names[0]
         backbone = network(**arguments, init_cfg={'type': 'Pretrained', **source})
         backbone.init_weights()
         return backbone
@@ -260,9 +258,9 @@ class PyramidBackbone(BaseModule):
         for parameter in signature.parameters.values():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 arguments |= arguments.pop(parameter.name)
-        return make_json_arguments(
-            {name: value for name, value in arguments.items() if name not in ('self', 'init_cfg')}
-        )
+        arguments = {name: value for name, value in arguments.items() if name not in ('self', 'init_cfg')}
+        # Sequences become lists, and NumPy scalars Python numbers.
+        return json.loads(json.dumps(arguments, default=lambda x: x.tolist() if hasattr(x, 'tolist') else list(x)))
 
     def init_weights(self) -> None:
         """Initialise the weights as ``init_cfg`` says.
@@ -277,29 +275,24 @@ class PyramidBackbone(BaseModule):
         configs = [self.init_cfg] if isinstance(self.init_cfg, Mapping) else self.init_cfg or []
         pretrained = [config for config in configs if config['type'] in ('Pretrained', PretrainedInit)]
         initialize(self, [config for config in configs if config not in pretrained])
-        infer_arch = functools.partial(self.infer_arch, num_stages=self.num_stages)
         for config in pretrained:
             # mmengine's map_location is ignored: weights are read on the CPU and copied to the device.
             options = {key: value for key, value in config.items() if key not in ('type', 'map_location')}
-            load_pretrained(self, infer_arch, **options)
+            load_pretrained(self, list_networks().values(), **options)
         self._is_init = True
 
     @classmethod
-    def infer_arch(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> str:
-        """Infer the published variant from the shapes of weights, and return it as text for messages.
-
-        The text is ``'tiny'`` in quotes, or ``'tiny' or 'tiny2'`` if the compared stages of several variants match. If
-        no variant matches, it lists the inferred attributes: ``of embed_dims 8, depths (2, 2, 2, 2), ...``
+    def infer_arch(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> Arch:
+        """Infer the hyperparameters, and the names of the published variants with these, from the shapes of weights.
 
         Args:
             tensors: Weights with the keys of this package.
             num_stages: Number of stages to compare, by default all.
         """
         infer = cls.arch_type.infer
-        arch = infer(tensors, num_stages)
-        names = [name for name in cls.archs if infer(build_meta_tensors(cls, name), num_stages) == arch]
-        sizes = (f'{key} {value:.4g}' if isinstance(value, float) else f'{key} {value}' for key, value in arch.items())
-        return ' or '.join(map(repr, names)) or f'of {", ".join(sizes)}'
+        attributes = infer(tensors, num_stages)
+        names = [name for name in cls.archs if infer(build_meta_tensors(cls, name), num_stages) == attributes]
+        return Arch(names, attributes)
 
 
 @functools.cache

@@ -6,8 +6,10 @@ from torch import nn
 
 from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints.pretrained import check_fits
+from mmgcvit.checkpoints.weights import POSITION_TABLES
 from mmgcvit.errors import CheckpointError
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
+from mmgcvit.models.layers.position import GridTable
 
 from ..reference import LSA_REFERENCES, REFERENCES
 from . import toy
@@ -93,7 +95,7 @@ def test_the_log_line_counts_loaded_resized_initial_and_unused_tensors(network, 
 def test_published_archs_are_inferred_from_their_weights(network):
     for arch in network.archs:
         with torch.device('meta'):
-            assert network.infer_arch(network(arch).state_dict()) == repr(arch)
+            assert network.infer_arch(network(arch).state_dict()).names == [arch]
 
 
 @pytest.mark.parametrize(
@@ -187,6 +189,10 @@ def test_check_fits_names_missing_tensors_and_those_with_another_shape_or_nan(ch
     check_fits(model, changed, 'x', prefix='mask')
     with pytest.raises(CheckpointError, match=r'lacks 6 tensors of the model \(mask, 0'):
         check_fits(model, {'meta': {}}, 'y')
+
+
+def test_every_table_on_a_grid_is_known_as_a_position_table():
+    assert {table.table_name for table in GridTable.__subclasses__()} == set(POSITION_TABLES)
 
 
 def test_a_relative_position_bias_table_may_have_another_size_if_its_grid_is_square():

@@ -1,12 +1,14 @@
 """``train --data FOLDER --resume`` continues the run of this folder and of these options, and reads no image."""
 
+from argparse import ArgumentParser
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
 
 from mmgcvit.commands import train
-from mmgcvit.commands.options import Parser
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.errors import UserError
 
@@ -17,7 +19,7 @@ OPTIONS = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for 
 
 
 def parse(*arguments):
-    parser = Parser()
+    parser = ArgumentParser()
     train.add_options(parser)
     return parser.parse_args(list(map(str, arguments)))
 
@@ -27,7 +29,7 @@ def start(root, data, options, *more):
     if not (root / data / 'train').exists():
         write_folders(root / data)
     args = parse('--data', data, *[text for item in options.items() for text in item], *more)
-    made, _ = train.write_config(args, read_folder(args.data))
+    made = train.write_config(args, read_folder(args.data))
     config = train.get_run_config(args)
     Config.fromfile(made).dump(config)  # as mmengine does
     return config
@@ -42,7 +44,7 @@ def test_a_run_is_resumed_with_its_own_options_or_none_of_them(first, second, tm
         start(folder, 'photos', first)
         again = parse('--data', 'photos', *[text for item in second.items() for text in item], '--resume')
         if second.items() <= first.items():
-            assert train.find_resumed_config(again) == ('work_dirs/photos/photos.py', 'work_dirs/photos')
+            assert train.find_resumed_config(again) == Path('work_dirs/photos/photos.py')
         else:
             with pytest.raises(UserError, match='cannot be changed when a run is resumed'):
                 train.find_resumed_config(again)
@@ -59,9 +61,8 @@ def test_the_folder_is_known_also_by_other_paths_and_another_folder_is_rejected(
     monkeypatch.chdir(project / 'a')
     assert train.find_resumed_config(parse('--data', 'photos', '--work-dir', '../work_dirs/photos', '--resume'))
     monkeypatch.chdir(project / 'b')
-    for arguments in (['--data', 'photos', '--work-dir', '../work_dirs/photos'],):
-        with pytest.raises(UserError, match=r'the work dir of a run on .*/a/photos, not on photos\. Set another'):
-            train.find_resumed_config(parse(*arguments, '--resume'))
+    with pytest.raises(UserError, match=r'the work dir of a run on .*/a/photos, not on photos\. Set another'):
+        train.find_resumed_config(parse('--data', 'photos', '--work-dir', '../work_dirs/photos', '--resume'))
     monkeypatch.chdir(project.rename(tmp_path / 'moved'))
     assert train.find_resumed_config(parse('--data', 'a/photos', '--resume'))
 
@@ -70,9 +71,9 @@ def test_only_another_number_of_epochs_writes_another_config(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     config = start(tmp_path, 'photos', {'--size': 'mini'}, '--epochs', 5)
     for epochs in ([], ['--epochs', 5]):
-        assert train.find_resumed_config(parse('--data', 'photos', '--resume', *epochs))[0] == str(config)
+        assert train.find_resumed_config(parse('--data', 'photos', '--resume', *epochs)) == config
     longer = parse('--data', 'photos', '--size', 'mini', '--resume', '--epochs', 9)
     for _ in range(2):  # also if the first attempt fails before mmengine writes the config
-        made, _ = train.find_resumed_config(longer)
+        made = train.find_resumed_config(longer)
         assert Config.fromfile(made).train_cfg.max_epochs == 9
     assert Config.fromfile(made).started_with.size == 'mini'

@@ -19,7 +19,7 @@ from mmgcvit.checkpoints.weights import Weights
 from mmgcvit.commands.main import COMMANDS
 from mmgcvit.commands.options import parse_args
 from mmgcvit.config import enter_scope
-from mmgcvit.models.gcvit.key_mappings import KEY_MAPPINGS
+from mmgcvit.models.gcvit.key_mappings import ORIGINAL
 
 from ..conftest import ROOT
 from ..evaluation.conftest import iteration, validation, write_session
@@ -98,10 +98,9 @@ def add_run(clone):
 
 def add_released_weights(clone):
     """Save random weights under the file name of the authors' release."""
-    (mapping,) = (mapping for mapping in KEY_MAPPINGS if mapping.short_name == 'original')
     tensors = GCViT('xxtiny', out_indices=(3,)).state_dict()
     tensors |= {'head.fc.weight': torch.zeros(10, 512), 'head.fc.bias': torch.zeros(10)}
-    state_dict = make_state_dict(Weights('', mapping, '', False, tensors), mapping)
+    state_dict = make_state_dict(Weights('', GCViT, ORIGINAL, False, tensors), ORIGINAL)
     torch.save({'state_dict': state_dict}, clone / 'gcvit_1k_tiny.pth.tar')
 
 

@@ -95,15 +95,3 @@ def test_invalid_checkpoint_ends_training_and_testing_with_a_one_line_error(digi
         assert message in output
         assert 'Traceback' not in output
     assert 'mmgcvit convert' in output
-
-
-def test_progress_option_shows_scores_in_few_lines_and_the_log_path(digits, tmp_path):
-    output = train(digits, 'segment', tmp_path, '--progress')
-    assert len(output.splitlines()) <= 15
-    (path,) = re.findall(r'^log: (\S+)$', output, re.MULTILINE)
-    assert 'Iter(train) [2/2]' in Path(path).read_text()
-    assert 'scores: ' in output
-    assert '\nfinished\n' in output
-    tested = evaluate(digits, 'segment', tmp_path, '--progress')
-    assert len(tested.splitlines()) <= 10
-    assert score(tested, 'mIoU') == pytest.approx(score(output, 'mIoU'), abs=1e-2)

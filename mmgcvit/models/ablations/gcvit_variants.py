@@ -34,9 +34,7 @@ PATCH_SIZE = 4
 # Swin adds this number to the scores of masked pairs. exp(-100) is negligible, and a fully masked row gives no NaN.
 MASK_VALUE = -100.0
 # Networks with Swin's patch embedding have GC ViT's keys, but the key of the embedding's norm tells them from GC ViT.
-SWIN_KEY_MAPPING = replace(
-    OWN, name='mmgcvit with patch embedding', signature_key='stem.norm.weight', network='SwinWithoutShifting'
-)
+SWIN_KEY_MAPPING = replace(OWN, name='mmgcvit with patch embedding', signature_key='stem.norm.weight')
 
 
 class GlobalKeyValueAttention(WindowAttention):

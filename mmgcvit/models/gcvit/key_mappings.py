@@ -5,6 +5,7 @@ Each dict maps the rest of a key, after its prefix, from the other implementatio
 """
 
 from ...checkpoints.key_mapping import SAME, KeyMapping, make_own_mapping
+from ..layers.position import RelativePositionBias
 
 # The keys of the authors' code ("original").
 ORIGINAL_FUSED_MBCONV = {
@@ -45,10 +46,9 @@ ORIGINAL = KeyMapping(
         ('norm.', 'final_norm.', SAME),
         ('head.', 'head.fc.', SAME),
     ),
-    network='GCViT',
     ignored=r'relative_position_index$',
     short_name='original',
-    has_position_index=True,
+    compute_position_index=RelativePositionBias.compute_index,
 )
 
 TIMM_FUSED_MBCONV = {
@@ -89,12 +89,11 @@ TIMM = KeyMapping(
         ('stages.3.norm.', 'final_norm.', SAME),
         ('head.fc.', 'head.fc.', SAME),
     ),
-    network='GCViT',
     ignored=r'relative_position_index$',
     short_name='timm',
     convs=r'squeeze_excite\.\w+\.weight$',
 )
 
-OWN = make_own_mapping('GCViT', signature_key='stem.downsample.reduction.weight')
+OWN = make_own_mapping(signature_key='stem.downsample.reduction.weight')
 
 KEY_MAPPINGS = (ORIGINAL, TIMM, OWN)

@@ -27,10 +27,9 @@ ORIGINAL = KeyMapping(
         ('norm.', 'final_norm.', SAME),
         ('mlp_head.', 'head.fc.', SAME),
     ),
-    network='LSA',
     short_name='original',
 )
 
-OWN = make_own_mapping('LSA', signature_key='stem.convs.0.weight')
+OWN = make_own_mapping(signature_key='stem.convs.0.weight')
 
 KEY_MAPPINGS = (ORIGINAL, OWN)

@@ -1,0 +1,63 @@
+"""The notebook's cells run and print what they print in it; docs/first_afternoon.md runs with fewer epochs.
+
+``jupyter execute --inplace docs/tutorial.ipynb`` writes the notebook's outputs anew.
+"""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from ..conftest import ROOT
+from .pages import SHELLS, find_blocks, read_blocks, run_command, split_commands
+
+TUTORIAL = ROOT / 'docs' / 'tutorial.ipynb'
+CELLS = [cell for cell in json.loads(TUTORIAL.read_text())['cells'] if cell['cell_type'] == 'code']
+PRINTED = [''.join(line for output in cell['outputs'] for line in output.get('text', [])) for cell in CELLS]
+MAX_BYTES = 1_000_000
+PAGE = 'docs/first_afternoon.md'
+AS_JSON = '\nimport json\nprint(json.dumps([found.class_names, found.boxes.tolist(), found.scores.tolist()]))'
+
+
+def find_share(printed):
+    """The share of pictures that the reader's own model gets right, as the last cell prints it."""
+    right, count = re.fullmatch(r'(\d+) of (\d+) right\n', printed[-1]).groups()
+    return int(right) / int(count)
+
+
+@pytest.mark.long
+def test_the_notebook_runs_and_reproduces_its_outputs(tmp_path):
+    program = '\nprint("=====")\n'.join(''.join(cell['source']) for cell in CELLS)
+    (tmp_path / 'cells.py').write_text(program)
+    printed = run_command(ROOT, f'python {tmp_path}/cells.py').split('=====\n')
+    assert len(printed) == len(CELLS)
+    # The classes that the detector finds; scores differ between processors.
+    classes = re.compile(r'^(\d)  score', re.MULTILINE)
+    assert [sorted(classes.findall(each)) for each in printed] == [sorted(classes.findall(each)) for each in PRINTED]
+    assert find_share(printed) >= 0.9
+
+
+def test_the_notebook_was_run_in_order_and_is_small():
+    assert [cell['execution_count'] for cell in CELLS] == [*range(1, len(CELLS) + 1)]
+    assert find_share(PRINTED) >= 0.9
+    assert TUTORIAL.stat().st_size < MAX_BYTES
+    assert not re.search('/home/|/tmp/', TUTORIAL.read_text())
+
+
+@pytest.mark.long
+def test_the_tutorial_ends_with_an_onnx_file_that_detects_what_the_model_detects(tmp_path):
+    for block in find_blocks(PAGE, *SHELLS):
+        for command in split_commands(block):
+            run_command(tmp_path, command.replace('--epochs 40', '--epochs 8'))
+    for file in ('samples.jpg', 'work_dirs/photos/curves.png', 'mistakes/report.html', 'found/vis/photo 07.jpg'):
+        assert (tmp_path / file).is_file()
+    records = json.loads((tmp_path / 'found' / 'predictions.json').read_text())
+    (program,) = read_blocks(PAGE, 'python')
+    (tmp_path / 'program.py').write_text(program + AS_JSON)
+    names, boxes, scores = json.loads(run_command(tmp_path, 'python program.py').splitlines()[-1])
+    assert names
+    assert names == [record['category_name'] for record in records]
+    left, top, width, height = np.array([record['bbox'] for record in records]).T
+    np.testing.assert_allclose(boxes, np.stack([left, top, left + width, top + height], axis=1), atol=0.1)
+    np.testing.assert_allclose(scores, [record['score'] for record in records], atol=1e-4)
