@@ -50,6 +50,13 @@ def main(args: argparse.Namespace) -> None:
     work_dir = args.work_dir or Path('work_dirs', 'ablations', f'{table.key}_{Path(args.data).stem}')
     if work_dir.exists() and any(work_dir.glob('seed_*')) and not args.resume:
         raise UserError(f'{work_dir} already has trained rows. Continue with --resume, or choose another --work-dir')
+    settings = {'data': args.data, 'gpus': args.gpus, 'cfg_options': args.cfg_options}
+    started_with = work_dir / 'started.json'
+    if started_with.is_file() and json.loads(started_with.read_text()) != settings:
+        raise UserError(
+            f'{work_dir} was started with other options ({started_with.read_text()}). Use the same, or another --work-dir'
+        )
+    write_text(started_with, json.dumps(settings))
     if args.data == 'digits':
         write_digits()
     configs = write_configs(table, args.data, work_dir / 'configs')

@@ -75,6 +75,7 @@ def test_invalid_arguments_are_rejected_before_training(call, tables, trainings)
         ([*tables, '--seeds', 0], '--seeds 0: expected at least 1'),
         (['small', '--data', 'digit'], "--data digit: expected 'digits', 'own' or the path of an existing config"),
         (tables, 'already has trained rows. Continue with --resume'),
+        ([*tables, '--resume', '--gpus', 2], 'was started with other options'),
     ):
         code, printed = call('ablate', *arguments)
         assert code == 1
