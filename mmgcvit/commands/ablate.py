@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> None:
     started_with = work_dir / 'started.json'
     if started_with.is_file() and json.loads(started_with.read_text()) != settings:
         raise UserError(
-            f'{work_dir} was started with other options ({started_with.read_text()}). Use the same, or another --work-dir'
+            f'{work_dir} was started with other options ({started_with.read_text()}). Use them, or another --work-dir'
         )
     write_text(started_with, json.dumps(settings))
     if args.data == 'digits':
