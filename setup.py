@@ -96,8 +96,6 @@ setup(
         'web': ['gradio'],
         # To compare with timm's models.
         'benchmark': ['timm'],
-        # To track objects through videos.
-        'track': ['lap'],
         # To plot losses and scores of runs.
         'plot': ['matplotlib'],
         # To draw attention and compute Grad-CAM.

@@ -15,10 +15,9 @@ PIP_PACKAGES = {
     **dict.fromkeys(('onnx', 'onnxscript', 'onnxruntime'), "'mmgcvit[export]'"),
     **dict.fromkeys(('pytorch_grad_cam', 'matplotlib'), "'mmgcvit[visualize]'"),
     'huggingface_hub': "'mmgcvit[hub]'",
-    'lap': "'mmgcvit[track]'",
     'mmpose': "'mmgcvit[keypoints]', as docs/other_tasks.md says",
     'mmrotate': "'mmgcvit[rotated]'",
-    'trackeval': '--no-deps trackeval tabulate',
+    **dict.fromkeys(('lap', 'trackeval'), '--no-deps lap trackeval tabulate'),
     'gradio': "'mmgcvit[web]'",
 }
 

@@ -9,13 +9,11 @@ from mmgcvit.commands.main import run_command
 from mmgcvit.errors import MissingPackageError, UserError, suggest
 from mmgcvit.export import check_export_packages
 from mmgcvit.figures.gradcam import compute_gradcam
-from mmgcvit.inference.tracking import Tracker
 
 # By package: a function that needs it, the start of the error message, and the extra that installs it.
 PACKAGE_USERS = {
     'sklearn': (write_digits, 'writing the digits', 'digits'),
     'onnxruntime': (check_export_packages, 'an export', 'export'),
-    'lap': (Tracker, 'tracking', 'track'),
     'pytorch_grad_cam': (lambda: compute_gradcam(None, None), 'Grad-CAM', 'visualize'),
 }
 

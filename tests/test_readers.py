@@ -31,7 +31,7 @@ from mmgcvit.datasets.checks.issues import Report
 from mmgcvit.datasets.decoding import DecodingSettings, find_read_error, read_segmentation_map, read_sizes
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.files import write_image
-from mmgcvit.inference.images import read_image
+from mmgcvit.inference.inputs import convert_to_array
 from mmgcvit.registry import list_networks
 
 MAX_SECONDS = 60
@@ -373,7 +373,7 @@ def test_a_mutated_image_is_decoded_or_one_sentence(runs, folder):
             error = find_read_error(path)
             assert error is None or '\n' not in error
             with one_line_error(UserError):
-                image = read_image('x.jpg', DecodingSettings())
+                image = convert_to_array('x.jpg', DecodingSettings())
                 assert (error, image.ndim, image.dtype) == (None, 3, np.uint8)
             for read in (read_sizes, read_segmentation_map):
                 with one_line_error(UserError):
@@ -392,10 +392,10 @@ def test_an_image_of_more_than_8_bits_keeps_its_contrast_or_is_rejected(file_for
         if highest < 4096:
             assert 'save it with 8 bits' in error
             with pytest.raises(UserError, match='save it with 8 bits'):
-                read_image('x', DecodingSettings())
+                convert_to_array('x', DecodingSettings())
         else:
             assert error is None
-            assert read_image('x', DecodingSettings()).max() == highest // 256
+            assert convert_to_array('x', DecodingSettings()).max() == highest // 256
 
 
 @pytest.mark.parametrize('dtype', [np.float32, np.int32])

@@ -67,7 +67,7 @@ def main(args: argparse.Namespace) -> int | None:
 
 def check_config_data(args: argparse.Namespace, cfg: Config, temporary_folder: str) -> int | None:
     """Check the data of a config and print the results, with ``temporary_folder`` removed from paths."""
-    from ..datasets.checks import check_datasets
+    from ..datasets.checks.datasets import check_datasets
     from ..datasets.checks.paths import check_presence
 
     check_presence(cfg, LOADERS)

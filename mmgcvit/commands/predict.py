@@ -9,7 +9,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from ..errors import UserError, check_installed, format_count, shorten
+from ..errors import UserError, format_count, shorten
 from ..files import URL_SCHEMES
 from ..inference.inputs import find_inputs
 from ..inference.model_files import check_model_files, is_checkpoint_optional
@@ -35,12 +35,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--batch-size', type=int, default=1, metavar='N', help=text)
     text = 'detect in overlapping tiles of SIDE x SIDE pixels, for large images'
     parser.add_argument('--tiles', type=int, metavar='SIDE', help=text)
-    text = 'minimum score of detections (default: 0.3, with --track 0.1)'
+    text = 'minimum score of detections (default: 0.3)'
     parser.add_argument('--score-thr', '--pred-score-thr', type=float, metavar='SCORE', help=text)
     parser.add_argument('--classes', nargs='+', metavar='NAME', help='keep only detections of these classes')
     text = "IoU threshold of a second NMS (by class) after the config's (default: no second NMS)"
     parser.add_argument('--iou', type=float, metavar='IOU', help=text)
-    parser.add_argument('--track', action='store_true', help='track objects in videos (needs the package lap)')
     parser.add_argument('--hide-labels', action='store_true', help='draw no class names and scores')
     parser.add_argument('--no-save-vis', action='store_true', help='write no pictures')
     parser.add_argument('--no-save-pred', action='store_true', help='write no JSON and no segmentation maps')
@@ -63,23 +62,14 @@ def main(args: argparse.Namespace) -> None:
             f'"photos/*.jpg"{hint}'
         )
     inputs = find_inputs(patterns)
-    if args.track and inputs.images:
-        raise UserError(f'--track is only for videos, and {inputs.images[0]} is an image. Remove --track or the image')
-    if args.track:
-        check_installed('--track', 'lap')
     from ..inference.outputs import Outputs
 
-    outputs = Outputs(args.out_dir, inputs.files, args.overwrite)
+    outputs = Outputs(args.out_dir, [*inputs.images, *inputs.videos], args.overwrite)
     from ..inference.loading import format_device
     from ..inference.running import PredictionRun
-    from ..inference.tracking import SCORE_THRESHOLDS
 
     model_files, model = load_model(args)
     print(f'{model.task}, {len(model.classes)} classes, on {format_device(model.device)}: {model_files.checkpoint}')
-    if args.track:
-        if model.task != 'detection':
-            raise UserError(f'--track is only for detectors, and this is a {model.task} model. Remove --track')
-        model.score_thr = SCORE_THRESHOLDS['low'] if args.score_thr is None else args.score_thr
     run = PredictionRun(
         model,
         outputs,
@@ -87,7 +77,6 @@ def main(args: argparse.Namespace) -> None:
         draw=not args.no_save_vis,
         write=not args.no_save_pred,
         tiles=args.tiles,
-        track=args.track,
         labels=find_labels(args.classes, model),
         iou_thr=args.iou,
         draw_labels=not args.hide_labels,

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from rich.progress import Progress
 
 from ..config import enter_scope, read_config
-from ..datasets.checks import check_datasets
+from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.paths import check_presence, get_check_settings
 from ..device import check_gpus, use_device
 from ..errors import UserError

@@ -56,13 +56,7 @@ class DetectionCurves:
 def compute_detection_curves(
     ground_truths: Sequence[Detections], predictions: Sequence[Detections], num_classes: int
 ) -> DetectionCurves:
-    """Match the predictions with the ground truth of each image, using pycocotools, and compute the curves.
-
-    Args:
-        ground_truths: The objects of each image.
-        predictions: The detections of each image, including those with low scores.
-        num_classes: Number of classes.
-    """
+    """Match the predictions, also those with low scores, with the ground truth of each image, by pycocotools."""
     check_installed('average precision', 'pycocotools')
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval

@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS
 
 from ..config import get_type_name, iter_unwrapped_datasets
 from ..errors import UserError, get_first_line
-from ..inference.images import convert_to_bgr
+from ..inference.inputs import convert_to_bgr
 from ..inference.results import Classification, Detections, Prediction, Segmentation
 from ..mmengine_utils import build_in_scope, get_image_name
 

@@ -1,9 +1,11 @@
 """Predict a dataset, compute the confusion matrix, find the images with the lowest scores, and write a report."""
 
 import heapq
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from html import escape
 from operator import attrgetter
 from pathlib import Path
 
@@ -15,14 +17,13 @@ from rich.progress import Progress
 
 from ..errors import UserError
 from ..figures.panels import save
-from ..files import write_image
+from ..files import write_image, write_text
 from ..inference.outputs import write_json
 from ..inference.predictor import Predictor
 from ..inference.results import Detections, Prediction, Segmentation
 from .detection_curves import DetectionCurves, compute_detection_curves, draw_detection_curves
 from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
 from .ground_truth import load_sample
-from .html_report import write_report
 
 # IoU threshold for matching detections with objects.
 MATCH_IOU_THR = 0.5
@@ -37,46 +38,44 @@ MAX_NAMED = 3
 # A confusion matrix with more classes is drawn without numbers.
 MAX_WITH_NUMBERS = 25
 
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ font: 15px/1.5 sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em }}
+img {{ max-width: 100% }}
+td, th {{ padding: 2px 12px; text-align: right; border-bottom: 1px solid #ddd }}
+td:first-child, th:first-child {{ text-align: left }}
+</style></head><body>
+<h1>{title}</h1>
+{body}
+</body></html>
+"""
+
 
 @dataclass(frozen=True)
 class ScoredImage:
-    """An image of a dataset with its prediction and score.
+    """An image of a dataset with its prediction and score."""
 
-    Attributes:
-        index: Index of the image in the dataset.
-        score: From 0 to 1. :data:`SCORES` says what it is for each task.
-        summary: The number of right predictions, then the most frequent confusions.
-    """
-
-    index: int
+    index: int  # of the image in the dataset
     path: Path
     prediction: Prediction
-    score: float
-    summary: str
+    score: float  # from 0 to 1; SCORES says what it is for each task
+    summary: str  # the number of right predictions, then the most frequent confusions
 
 
 @dataclass(frozen=True)
 class Mistakes:
-    """The mistakes of a model on a dataset.
+    """The mistakes of a model on a dataset."""
 
-    Attributes:
-        confusion_matrix: The sum of the confusion matrices of all images (:func:`score_image`).
-        worst: The images with the lowest scores, in ascending order.
-        curves: Precision and recall by confidence threshold. None if the model is not a detector.
-    """
-
-    confusion_matrix: np.ndarray
-    worst: list[ScoredImage]
-    curves: DetectionCurves | None
+    confusion_matrix: np.ndarray  # the sum of the confusion matrices of all images (score_image)
+    worst: list[ScoredImage]  # the images with the lowest scores, in ascending order
+    curves: DetectionCurves | None  # precision and recall by confidence threshold; only of a detector
 
 
 def score_image(ground_truth: Prediction, prediction: Prediction, classes: Sequence[str]) -> tuple[float, np.ndarray]:
-    """Compare a prediction with the ground truth of its image.
+    """Score a prediction, and compute the confusion matrix (n + 1, n + 1) of n classes and the background.
 
-    Returns:
-        score: See :data:`SCORES`. It is 1 if there are no objects and no detections, or no labelled pixels.
-        matrix: The confusion matrix (n + 1, n + 1) of n classes and the background. Rows are ground truth, columns are
-            predictions.
+    :data:`SCORES` says what the score is. It is 1 if there are no objects and no detections, or no labelled pixels. The
+    rows of the matrix are ground truth, its columns predictions.
     """
     if isinstance(prediction, Detections):
         # Each object counts once in its row, and each detection once in its column. Missed objects are in the column
@@ -127,14 +126,10 @@ def summarise_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], max_n
 def evaluate_images(
     model: Predictor, dataset: BaseDataset, max_worst: int, batch_size: int, progress: Progress
 ) -> Mistakes:
-    """Predict all images of a dataset and compare them with their ground truth.
+    """Predict all images of a dataset (:func:`.ground_truth.build_dataset`) and compare them with their ground truth.
 
-    Args:
-        model: The model. Detections that score below its ``score_thr`` count only for the curves.
-        dataset: A dataset that :func:`.ground_truth.build_dataset` built.
-        max_worst: Maximum number of images in ``Mistakes.worst``. Only images with a score below 1 are kept.
-        batch_size: Number of images per batch.
-        progress: The progress bar.
+    Detections that score below the model's ``score_thr`` count only for the curves. ``Mistakes.worst`` has at most
+    ``max_worst`` images, all with a score below 1.
     """
     matrix = np.zeros((len(model.classes) + 1,) * 2, np.int64)
     worst: list[ScoredImage] = []
@@ -237,10 +232,35 @@ def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistake
             {'image': str(path), 'score': round(scored.score, 6), 'text': scored.summary, 'drawn': drawn.name}
         )
     by_class = score_classes(mistakes, model)
-    entries = {'classes': [*model.classes, BACKGROUND], 'rows_are_ground_truth': matrix.tolist()}
-    best = {} if curves is None else {'best_threshold': round(curves.overall.best_threshold, 4)}
-    write_json(
-        folder / 'mistakes.json',
-        {'counted': COUNTED_UNITS[model.task], **entries, **best, 'by_class': by_class, 'worst': images},
-    )
+    content = {'counted': COUNTED_UNITS[model.task], 'classes': [*model.classes, BACKGROUND]}
+    content['rows_are_ground_truth'] = matrix.tolist()
+    if curves is not None:
+        content['best_threshold'] = round(curves.overall.best_threshold, 4)
+    write_json(folder / 'mistakes.json', {**content, 'by_class': by_class, 'worst': images})
     write_report(folder / 'report.html', title, summary, by_class, pictures)
+
+
+def write_report(
+    file: Path,
+    title: str,
+    paragraphs: Sequence[str],
+    rows: Mapping[str, Mapping[str, float | int | None]],
+    pictures: Sequence[tuple[str, Path]],
+) -> None:
+    """Write an HTML page with paragraphs, a table and pictures, which are embedded, so that it can be sent as one file.
+
+    ``rows`` has the values of each class by column name.
+    """
+
+    def format_value(value: float | int | None) -> str:
+        return '–' if value is None else str(value) if isinstance(value, int) else f'{value:.3f}'
+
+    columns = [column.replace('_', ' ') for column in next(iter(rows.values()), {})]
+    table = [['class', *columns]] + [[name, *map(format_value, row.values())] for name, row in rows.items()]
+    lines = [''.join(['<tr>', *(f'<td>{escape(cell)}</td>' for cell in row)]) for row in table]
+    body = [*(f'<p>{escape(paragraph)}</p>' for paragraph in paragraphs), '<table>', *lines, '</table>']
+    for heading, path in pictures:
+        data = b64encode(path.read_bytes()).decode('ascii')
+        kind = 'jpeg' if path.suffix == '.jpg' else 'png'
+        body.append(f'<h2>{escape(heading)}</h2><img alt="{escape(heading)}" src="data:image/{kind};base64,{data}">')
+    write_text(file, PAGE.format(title=escape(title), body='\n'.join(body)))

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ..errors import UserError, shorten
-from ..inference.images import ImageLike
+from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
 from ..models.layers import window_partition, window_reverse
 from ..models.layers.windows import balance_window, ceil_div
@@ -112,11 +112,9 @@ def has_attention_map(attn: nn.Module) -> bool:
     A subclass with a ``forward`` of its own, such as one with shifted windows, may attend to other tokens than those of
     the inherited ``compute_attention_weights``.
     """
-    definers = (
-        next((base for base in type(attn).__mro__ if name in vars(base)), None)
-        for name in ('forward', 'compute_attention_weights')
-    )
-    return hasattr(attn, 'window_size') and len({*definers}) == 1
+    names = ('forward', 'compute_attention_weights')
+    definers = {next((base for base in type(attn).__mro__ if name in vars(base)), None) for name in names}
+    return hasattr(attn, 'window_size') and len(definers) == 1
 
 
 @torch.no_grad()
@@ -182,10 +180,7 @@ def draw_attention(result: Attention) -> Figure:
 
 
 def draw_windows(axes: Axes, result: Attention, block: BlockAttention, with_queries: bool = False) -> None:
-    """Draw the borders of the windows and, if ``with_queries``, a frame around the token of the query.
-
-    A global query has such a frame in every window.
-    """
+    """Draw the borders of the windows and, if ``with_queries``, a frame around the query, for a global one in each."""
     size = height, width = block.weights.shape
     x, y = np.linspace(*result.box[::2], width + 1), np.linspace(*result.box[1::2], height + 1)
     style = {'colors': 'white', 'linewidths': 0.6}

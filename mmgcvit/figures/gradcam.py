@@ -15,8 +15,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from ..errors import UserError, check_installed
-from ..inference.images import ImageLike
+from ..errors import UserError, check_installed, shorten
+from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
 from .networks import Box, View, check_index, find_detailed_stage, get_backbone, prepare_view
 from .panels import MARK, draw_box, draw_image, draw_map, get_extent, make_figure
@@ -48,10 +48,7 @@ TargetAndFields = tuple[Callable[[Any], Tensor], dict[str, Any]]
 
 
 class ModelWrapper(nn.Module):
-    """Wrap a model for grad-cam.
-
-    ``forward`` returns a classifier's or segmentor's logits, or a detector's data samples.
-    """
+    """Wrap a model for grad-cam: return a classifier's or segmentor's logits, or a detector's data samples."""
 
     def __init__(self, model: Predictor, view: View) -> None:
         super().__init__()
@@ -109,7 +106,7 @@ def compute_cam(method: str, layer: nn.Module, wrapper: ModelWrapper, inputs: Te
     """Compute the map (h', w') of a layer by Grad-CAM or HiResCAM, from 0 to 1, for padded inputs (1, 3, h', w')."""
     from pytorch_grad_cam import GradCAM, HiResCAM
 
-    cam_class = {'Grad-CAM': GradCAM, 'HiResCAM': HiResCAM}[method]
+    cam_class = HiResCAM if method == 'HiResCAM' else GradCAM
     cam = cam_class(wrapper, [layer], reshape_transform=lambda x: x.permute(0, 3, 1, 2))
     try:
         with torch.enable_grad():
@@ -127,8 +124,10 @@ def find_label(model: Predictor, class_name: str | int) -> int:
         return names.index(class_name)
     if str(class_name).isdecimal() and int(class_name) < len(names):
         return int(class_name)
-    listed = ', '.join([*names[:MAX_NAMES_LISTED], *(['...'] if len(names) > MAX_NAMES_LISTED else [])])
-    raise UserError(f'the model has no class {class_name}. Choose one of its {len(names)} classes: {listed}')
+    raise UserError(
+        f'the model has no class {class_name}. Choose one of its {len(names)} classes: '
+        f'{shorten(names, MAX_NAMES_LISTED)}'
+    )
 
 
 def make_class_target(model: Predictor, logits: Tensor, label: int | None, _: None) -> TargetAndFields:

@@ -15,7 +15,7 @@ from mmengine.dataset import pseudo_collate
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..inference.images import ImageLike, convert_to_array
+from ..inference.inputs import ImageLike, convert_to_array
 from ..inference.predictor import Predictor
 from ..models.base import PyramidBackbone
 

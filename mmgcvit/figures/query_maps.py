@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ..errors import UserError
-from ..inference.images import ImageLike
+from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
 from .networks import View, get_backbone, prepare_view, record_inputs
 from .panels import CMAP, draw_image, get_extent, make_figure, set_frame

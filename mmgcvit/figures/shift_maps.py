@@ -13,7 +13,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from ..errors import UserError
-from ..inference.images import ImageLike
+from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
 from .networks import Box, View, check_index, get_backbone, prepare_view, record_inputs
 from .panels import ATTENTION_UNIT, draw_image, draw_map, get_extent, make_figure
@@ -38,10 +38,7 @@ class Shifts:
 
 
 def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shifts:
-    """Compute the attention of LSA's first block to shifted copies of an image.
-
-    The arguments are those of :func:`.compute_attention`.
-    """
+    """Compute the attention of LSA's first block to shifted copies. Arguments: see :func:`.compute_attention`."""
     backbone = get_backbone(model)
     attn, stem = backbone.stages[0].blocks[0].attn, backbone.stem
     if not hasattr(stem, 'shifts'):

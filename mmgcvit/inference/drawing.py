@@ -1,7 +1,7 @@
 """Draw predictions or ground truth on images with supervision's annotators, in one style for all tasks.
 
-Each class has a colour of its own or, in a tracked video, each object. Text size and line width depend on the size of
-the picture. All functions are thread-safe.
+Each class has a colour of its own. Text size and line width depend on the size of the picture. All functions are
+thread-safe.
 """
 
 import colorsys
@@ -40,17 +40,8 @@ def choose_palette(num_classes: int, palettes: Iterable[Any] = ()) -> list[Colou
     for palette in palettes:
         if palette is not None and np.shape(palette) == (num_classes, 3):
             return [tuple(colour) for colour in palette]
-    return list(map(choose_colour, range(num_classes)))
-
-
-def choose_colour(index: int) -> Colour:
-    """Choose an RGB colour for a class index or a track id."""
-    return tuple(round(255 * value) for value in colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1.0, 0.75, 1.0))
-
-
-def choose_text_colour(colour: Colour) -> Colour:
-    """Choose black or white for text on a background of this colour, by the background's luma (BT.601)."""
-    return (0, 0, 0) if np.dot((0.299, 0.587, 0.114), colour) > 127 else (255, 255, 255)
+    hues = (index * GOLDEN_RATIO % 1.0 for index in range(num_classes))
+    return [tuple(round(255 * value) for value in colorsys.hsv_to_rgb(hue, 0.75, 1.0)) for hue in hues]
 
 
 def choose_text_size(canvas: np.ndarray, boxes: np.ndarray | None = None) -> int:
@@ -70,18 +61,10 @@ def draw_prediction(
     with_scores: bool = True,
     with_labels: bool = True,
 ) -> np.ndarray:
-    """Draw a prediction or the ground truth on a copy of an image.
+    """Draw a prediction or the ground truth on a copy of an image (height, width, 3), uint8 in BGR order.
 
-    Args:
-        image: (height, width, 3) uint8 in BGR order.
-        prediction: The prediction or the ground truth; None draws nothing.
-        palette: An RGB colour for each class.
-        scale: Width of the returned picture / width of the image.
-        with_scores: Whether to draw scores, which ground truth does not have.
-        with_labels: Whether to draw labels, which are class names and, if ``with_scores`` is set, scores.
-
-    Returns:
-        The picture, (height, width, 3) uint8 in BGR order.
+    The copy is resized by the factor ``scale``. ``palette`` has an RGB colour for each class. Labels are class names
+    and, with ``with_scores``, scores, which ground truth does not have. None as prediction draws nothing.
     """
     if isinstance(prediction, Classification):
         canvas = resize(image, scale)
@@ -110,16 +93,10 @@ def draw_objects(
     with_scores: bool,
     with_labels: bool,
 ) -> np.ndarray:
-    """Draw masks, boxes and labels, the objects with the highest scores on top.
-
-    In a tracked video, the label of an object contains its track id, and its colour is chosen by this id.
-    """
+    """Draw masks, boxes and labels, the objects with the highest scores on top."""
     prediction = prediction.select(np.arange(len(prediction))[::-1])
     objects, texts = prediction.to_supervision(), prediction.class_names
     colours = [palette[label] for label in prediction.labels]
-    if prediction.ids is not None:
-        texts = [f'{name} #{track_id}' for name, track_id in zip(texts, prediction.ids, strict=True)]
-        colours = list(map(choose_colour, prediction.ids))
     if with_scores:
         texts = [f'{text} {score:.2f}' for text, score in zip(texts, prediction.scores, strict=True)]
     style = {'color': convert_palette(colours), 'color_lookup': sv.ColorLookup.INDEX}
@@ -163,10 +140,12 @@ def draw_labels(
 ) -> np.ndarray:
     """Draw labels at points (x, y), with ``colours`` as backgrounds, and move overlapping labels apart."""
     anchors = sv.Detections(xyxy=np.tile(np.array(points, np.float32), (1, 2)))
+    # Text is black or white, by the luma of its background (BT.601).
+    text_colours = [(0,) * 3 if np.dot((0.299, 0.587, 0.114), colour) > 127 else (255,) * 3 for colour in colours]
     annotator = sv.RichLabelAnnotator(
         color=convert_palette(colours),
         color_lookup=sv.ColorLookup.INDEX,
-        text_color=convert_palette(list(map(choose_text_colour, colours))),
+        text_color=convert_palette(text_colours),
         font_path=FONT,
         font_size=size,
         text_padding=size // 4,

@@ -1,40 +1,32 @@
-"""Find the images and videos that files, folders and glob patterns name, and read the frames of videos."""
-
-from __future__ import annotations
+"""Find images and videos by file, folder and glob pattern. Convert images to arrays as data pipelines load them."""
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from ..errors import UserError
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..datasets.decoding import DecodingSettings, load_image
+from ..errors import UserError, get_first_line
 from ..files import IMAGE_SUFFIXES
 
-if TYPE_CHECKING:
-    import numpy as np
-
+ImageLike = str | os.PathLike | np.ndarray | Image.Image
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
-# Frames per second of a video whose header has no frame rate.
-DEFAULT_FRAME_RATE = 25.0
 
 
-@dataclass
-class Inputs:
+class Inputs(NamedTuple):
     """The paths of images and of videos, each list in the order of the command line."""
 
-    images: list[str] = field(default_factory=list)
-    videos: list[str] = field(default_factory=list)
-
-    @property
-    def files(self) -> list[str]:
-        return [*self.images, *self.videos]
+    images: list[str]
+    videos: list[str]
 
 
 def find_inputs(names: Sequence[str]) -> Inputs:
     """Find images and videos by files, folders and glob patterns. A folder is searched without its subfolders."""
-    inputs = Inputs()
+    inputs = Inputs([], [])
     for name in dict.fromkeys(names):
         for file in list_files(name):
             # A file that the user names counts as an image if it has no video suffix.
@@ -57,24 +49,36 @@ def list_files(name: str) -> list[str]:
     return files
 
 
-def read_frames(video: str) -> Iterator[np.ndarray]:
-    """Yield the frames of a video file, (height, width, 3) uint8 in BGR order."""
-    import cv2
+def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray:
+    """Convert an image to the array that the model's data pipeline would load.
 
-    capture = cv2.VideoCapture(video)
-    try:
-        while (read := capture.read())[0]:
-            yield read[1]
-    finally:
-        capture.release()
+    Args:
+        image: A path; a uint8 array (height, width, 3) in **BGR** order, as from ``cv2.imread``, (height, width, 4) in
+            BGRA order, or (height, width) in greyscale; or a Pillow image.
+        decoding: The settings with which the pipeline decodes image files.
+
+    Returns:
+        (height, width, 3) uint8 in BGR order. The EXIF rotation is applied, except to files if the pipeline ignores it.
+    """
+    if isinstance(image, (str, os.PathLike)):
+        try:
+            return convert_to_bgr(load_image(os.fspath(image), decoding)[0])
+        # Decoders raise errors of any type on damaged files.
+        except Exception as error:
+            reason = getattr(error, 'strerror', None) or get_first_line(error)
+            raise UserError(f'{image} cannot be read: {reason}') from None
+    if isinstance(image, np.ndarray):
+        return convert_to_bgr(image)
+    if isinstance(image, Image.Image):
+        return convert_to_bgr(np.asarray(ImageOps.exif_transpose(image).convert('RGB'))[..., ::-1])
+    raise UserError(f'an image must be a path, a NumPy array or a Pillow image, not {type(image).__name__}')
 
 
-def get_frame_rate(video: str) -> float:
-    """Return the frames per second of a video file. Raise a UserError if it cannot be opened."""
-    import supervision as sv
-
-    try:
-        return sv.VideoInfo.from_video_path(video).fps or DEFAULT_FRAME_RATE
-    # supervision raises a plain Exception.
-    except Exception:
-        raise UserError(f'{video} cannot be opened as a video') from None
+def convert_to_bgr(image: np.ndarray) -> np.ndarray:
+    """Convert a greyscale, BGR or BGRA array to a contiguous BGR array. Raise a UserError for other arrays."""
+    image = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+    if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype != np.uint8 or not image.size:
+        raise UserError(
+            f'an image has the shape {image.shape} and the dtype {image.dtype}. Expected (height, width, 3) and uint8'
+        )
+    return np.ascontiguousarray(image[..., :3])

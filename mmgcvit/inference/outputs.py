@@ -70,11 +70,7 @@ class JsonListWriter:
     """Write a JSON file that ends with a list, to which values are appended. The file is complete JSON at any time.
 
     Each change is one system call, so that a killed process leaves the file as it was before or after the change.
-
-    Args:
-        path: The file. An existing file is replaced.
-        head: The JSON text before the list.
-        tail: The JSON text after the list.
+    ``head`` and ``tail`` are the JSON text before and after the list. An existing file is replaced.
     """
 
     def __init__(self, path: Path, head: str = '', tail: str = '') -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..datasets.decoding import DecodingSettings
 from ..errors import UserError, get_first_line
 from .drawing import Colour, draw_prediction
-from .images import ImageLike, convert_to_array
+from .inputs import ImageLike, convert_to_array
 from .results import Classification, Detections, Prediction, Segmentation
 from .tiles import TiledPredictor
 

@@ -27,7 +27,6 @@ class Detections:
         class_names: The n names of the labels.
         masks: (n, height, width) bool, or None if the model predicts only boxes. If the image was predicted in tiles, a
             ``supervision.CompactMask``, which decodes ``masks[i]`` to (height, width) bool on access.
-        ids: (n,) int64, the track ids of the objects, counted from 0. None without tracking.
     """
 
     boxes: np.ndarray
@@ -35,14 +34,13 @@ class Detections:
     labels: np.ndarray
     class_names: list[str]
     masks: np.ndarray | sv.CompactMask | None = None
-    ids: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def select(self, indices: np.ndarray) -> Detections:
         """Return the detections with these indices (k,)."""
-        arrays = {name: getattr(self, name) for name in ('boxes', 'scores', 'labels', 'masks', 'ids')}
+        arrays = {name: getattr(self, name) for name in ('boxes', 'scores', 'labels', 'masks')}
         selected = {name: None if values is None else values[indices] for name, values in arrays.items()}
         return replace(self, class_names=[self.class_names[index] for index in indices], **selected)
 
@@ -58,7 +56,6 @@ class Detections:
             mask=self.masks,
             confidence=self.scores,
             class_id=self.labels,
-            tracker_id=self.ids,
             data={'class_name': np.array(self.class_names, dtype=str)},
         )
 
@@ -140,8 +137,6 @@ def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -
     for index, label in enumerate(prediction.labels):
         left, top, right, bottom = map(float, prediction.boxes[index])
         record = get_category(label)
-        if prediction.ids is not None:
-            record['track_id'] = int(prediction.ids[index])
         record['score'] = float(prediction.scores[index])
         record['bbox'] = [round(value, 2) for value in (left, top, right - left, bottom - top)]
         if isinstance(masks, np.ndarray):

@@ -12,48 +12,32 @@ import supervision as sv
 from rich.progress import Progress
 
 from ..errors import UserError
-from .images import read_image
-from .inputs import Inputs, get_frame_rate, read_frames
+from .inputs import Inputs, convert_to_array
 from .outputs import FRAMES, IMAGES, PICTURES, PREDICTIONS, JsonListWriter, Outputs, encode_json
 from .predictor import Predictor
 from .results import Detections, Prediction, Segmentation, list_categories, make_records
 from .tiles import TiledPredictor
-from .tracking import Tracker
+
+# Frames per second of a video whose header has no frame rate.
+DEFAULT_FRAME_RATE = 25.0
 
 
 @dataclass
 class PredictionRun:
-    """Predict images and videos, draw and write the predictions, and count the images, frames and failures.
-
-    Attributes:
-        model: The model.
-        outputs: Where pictures, videos and JSON files are written.
-        batch_size: Number of images, frames or tiles in a batch.
-        draw: Whether to write pictures and videos.
-        write: Whether to write JSON files and segmentation maps.
-        tiles: Side of tiles in pixels. None predicts whole images.
-        track: Whether to track the objects in videos.
-        labels: The class indices of the detections to keep. None keeps all detections.
-        iou_thr: IoU threshold of a second NMS (:meth:`Detections.suppress`) after the config's. None: no second NMS.
-        draw_labels: Whether to draw class names and scores.
-        num_images: Number of images predicted so far.
-        num_frames: Number of video frames predicted so far.
-        failed: An error message for each image or video that could not be predicted.
-    """
+    """Predict images and videos, draw and write the predictions, and count the images, frames and failures."""
 
     model: Predictor
     outputs: Outputs
-    batch_size: int = 1
-    draw: bool = True
-    write: bool = True
-    tiles: int | None = None
-    track: bool = False
-    labels: Sequence[int] | None = None
-    iou_thr: float | None = None
-    draw_labels: bool = True
-    num_images: int = 0
-    num_frames: int = 0
-    failed: list[str] = field(default_factory=list)
+    batch_size: int  # number of images, frames or tiles in a batch
+    draw: bool  # whether to write pictures and videos
+    write: bool  # whether to write JSON files and segmentation maps
+    tiles: int | None  # side of tiles in pixels; None predicts whole images
+    labels: Sequence[int] | None  # class indices of the detections to keep; None keeps all detections
+    iou_thr: float | None  # of a second NMS (Detections.suppress) after the config's; None: no second NMS
+    draw_labels: bool  # whether to draw class names and scores
+    num_images: int = 0  # predicted so far
+    num_frames: int = 0  # video frames predicted so far
+    failed: list[str] = field(default_factory=list)  # the error of each image or video that could not be predicted
 
     def __post_init__(self) -> None:
         self.predictor = self.model
@@ -103,7 +87,7 @@ class PredictionRun:
         """Yield (image id, path, image) for pairs of an image id and a path. Skip files that cannot be read."""
         for image_id, path in paths:
             try:
-                yield image_id, path, read_image(path, self.model.decoding)
+                yield image_id, path, convert_to_array(path, self.model.decoding)
             except UserError as error:
                 self.skip(str(error))
 
@@ -123,14 +107,17 @@ class PredictionRun:
 
     def predict_video(self, video: str, max_frames: int | None) -> None:
         """Predict a video. Write a video with drawn predictions, and a file with a line of JSON for each frame."""
-        fps, frames_before, tracker = get_frame_rate(video), self.num_frames, Tracker() if self.track else None
-        frames = islice(read_frames(video), max_frames)
+        try:
+            fps = sv.VideoInfo.from_video_path(video).fps or DEFAULT_FRAME_RATE
+        # supervision raises a plain Exception.
+        except Exception:
+            raise UserError(f'{video} cannot be opened as a video') from None
+        frames, frames_before = islice(sv.get_video_frames_generator(video), max_frames), self.num_frames
         with ExitStack() as files:
             frames = self.progress.track(enumerate(frames), total=max_frames, description=video)
             for (index, image), prediction in self.predict_in_batches(frames):
                 if isinstance(prediction, UserError):
                     raise UserError(f'{video}, frame {index}: {prediction}')
-                prediction = prediction if tracker is None else tracker(prediction)
                 if self.draw:
                     picture = self.model.draw(image, prediction, self.draw_labels)
                     if not index:

@@ -56,6 +56,16 @@ def gcvit(tmp_path_factory):
     return classifier_of(tmp_path_factory.mktemp('gcvit') / 'gcvit', window_size=(5, 3, 3, 3))
 
 
+def record_inputs(module, backbone, images):
+    """Return the inputs that a module of a backbone gets for images."""
+    recorded = []
+    handle = module.register_forward_pre_hook(lambda _, inputs: recorded.append(inputs))
+    with torch.no_grad():
+        backbone(images)
+    handle.remove()
+    return recorded[0]
+
+
 def hooks_of(loaded):
     kinds = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
     return sum(len(getattr(module, kind)) for module in loaded.network.modules() for kind in kinds)

@@ -11,7 +11,7 @@ from mmgcvit.figures.networks import prepare_view
 from mmgcvit.models.gcvit.attention import LocalWindowAttention
 
 from ..inference.conftest import picture_of
-from .conftest import LSA, assert_leaves_no_trace, classifier_of
+from .conftest import LSA, assert_leaves_no_trace, classifier_of, record_inputs
 
 CROPPED = [
     {'type': 'ResizeEdge', 'scale': 80, 'edge': 'short', 'backend': 'pillow', 'interpolation': 'bicubic'},
@@ -52,17 +52,14 @@ def test_a_local_and_a_global_block_are_drawn_in_two_panels_each_for_every_task(
 
 def test_attention_maps_equal_the_networks_own_weights(gcvit, picture):
     """Compare each token with the weights of the network's windows, by row and column. Windows are padded."""
-    backbone, kept = gcvit.network.backbone, {}
+    backbone = gcvit.network.backbone
     for row, column in ((0, 0), (2, 7), (15, 15)):
         found = compute_attention(gcvit, picture, stage=0, head=0, at=((column + 0.5) * 7.5, (row + 0.5) * 5.625))
         assert found.token == (row, column)
         for block in found.blocks:
             attn = backbone.stages[0].blocks[block.block].attn
-            handle = attn.register_forward_pre_hook(lambda _, inputs: kept.update(inputs=inputs))
-            with torch.no_grad():
-                backbone(found.view.inputs)
-                weights = attn.compute_attention_weights(*kept['inputs'])[0, :, 0]
-            handle.remove()
+            inputs = record_inputs(attn, backbone, found.view.inputs)
+            weights = attn.compute_attention_weights(*inputs)[0, :, 0]
             for r, c in np.ndindex(16, 16):
                 window, key = r // 5 * 4 + c // 5, r % 5 * 5 + c % 5
                 expected = float(weights[window, row % 5 * 5 + column % 5, key])

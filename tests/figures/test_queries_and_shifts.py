@@ -2,25 +2,21 @@
 
 import numpy as np
 import pytest
-import torch
 
 from mmgcvit.errors import UserError
 from mmgcvit.figures.query_maps import compute_queries, draw_queries, find_components
 from mmgcvit.figures.shift_maps import compute_shifts, draw_shifts
 
-from .conftest import LSA, classifier_of, hooks_of
+from .conftest import LSA, classifier_of, hooks_of, record_inputs
 
 
 def test_each_stages_query_equals_the_input_of_its_global_block(gcvit, picture):
     found = compute_queries(gcvit, picture)
     assert [stage.query.shape for stage in found.stages] == [(1, 5, 5, 16), (2, 3, 3, 16), (4, 3, 3, 16), (8, 3, 3, 16)]
     assert hooks_of(gcvit) == 0
-    backbone, kept = gcvit.network.backbone, []
-    handle = backbone.stages[1].blocks[1].attn.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[1]))
-    with torch.no_grad():
-        backbone(found.view.inputs)
-    handle.remove()
-    np.testing.assert_allclose(found.stages[1].query.reshape(2, 9, 16), kept[0][0].numpy(), atol=1e-6)
+    backbone = gcvit.network.backbone
+    _, q_global, _ = record_inputs(backbone.stages[1].blocks[1].attn, backbone, found.view.inputs)
+    np.testing.assert_allclose(found.stages[1].query.reshape(2, 9, 16), q_global[0].numpy(), atol=1e-6)
     titles = [axes.get_title() for axes in draw_queries(found).axes]
     assert sum(title.startswith('first three principal') for title in titles) == 4
 
@@ -36,14 +32,10 @@ def test_principal_components_of_synthetic_tokens_are_found():
 
 
 def test_shift_weights_equal_the_networks_own_weights(lsa, picture):
-    found, backbone, kept = compute_shifts(lsa, picture), lsa.network.backbone, []
+    found, backbone = compute_shifts(lsa, picture), lsa.network.backbone
     attn = backbone.stages[0].blocks[0].attn
-    handle = attn.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
-    with torch.no_grad():
-        backbone(found.view.inputs)
-        expected = attn.compute_attention_weights(kept[0])[0, :, :, 0].numpy()
-    handle.remove()
-    np.testing.assert_allclose(found.weights, expected, atol=1e-6)
+    weights = attn.compute_attention_weights(*record_inputs(attn, backbone, found.view.inputs))
+    np.testing.assert_allclose(found.weights, weights[0, :, :, 0].detach().numpy(), atol=1e-6)
     assert found.weights.sum(-1) == pytest.approx(np.ones((16, 16)), abs=1e-5)
     assert found.box == pytest.approx((0, 0, 120, 90))
     assert hooks_of(lsa) == 0

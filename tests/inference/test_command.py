@@ -8,10 +8,10 @@ from multiprocessing import get_context
 import cv2
 import numpy as np
 import pytest
+import supervision as sv
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.inference import running
-from mmgcvit.inference.inputs import get_frame_rate, read_frames
 
 from .conftest import CLASSES, picture_of
 from .test_inputs import write_video
@@ -96,10 +96,9 @@ def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(cal
     lines = [json.loads(line) for line in written]
     assert [(line['frame'], line['time']) for line in lines] == [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)]
     drawn = str(out / 'vis' / 'x' / 'film.mp4')
-    assert get_frame_rate(drawn) == 10.0
-    assert len(list(read_frames(drawn))) == 5
-    taken = list(read_frames(str(photos / 'x' / 'film.avi')))
-    prediction = models['classification'](taken[3])
+    assert (sv.VideoInfo.from_video_path(drawn).fps, len([*sv.get_video_frames_generator(drawn)])) == (10.0, 5)
+    frames = [*sv.get_video_frames_generator(str(photos / 'x' / 'film.avi'))]
+    prediction = models['classification'](frames[3])
     assert lines[3]['predictions'][0]['category_name'] == prediction.class_name
     assert lines[3]['predictions'][0]['score'] == pytest.approx(prediction.score, abs=1e-4)
 
@@ -109,7 +108,6 @@ INVALID_ARGUMENTS = {
     'RUN/classify.py photos/a.png photos/b.jpg': 'photos/a.png is not a checkpoint',
     'photos/a.png RUN/classify.py': 'photos/a.png is neither a config file',
     'RUN photos --tiles 64': 'tiles are only for detectors, and this is a classification model',
-    'RUN photos --track': 'is only for videos, and photos/a.png is an image',
     'RUN photos --no-save-vis --no-save-pred': 'write nothing. Remove one of them',
 }
 
@@ -125,7 +123,7 @@ def test_invalid_arguments_are_rejected_in_one_sentence(call, work_dirs, photos,
 
 def test_a_killed_call_leaves_the_results_of_all_images_before(work_dirs, photos, out, monkeypatch):
     """SIGKILL while the third image is read; a name that is not UTF-8 is written as Python reads it."""
-    read, odd = running.read_image, os.fsdecode(b'aa\xff.png')
+    read, odd = running.convert_to_array, os.fsdecode(b'aa\xff.png')
     (photos / 'a.png').rename(photos / odd)
 
     def read_or_die(path, loader):
@@ -133,7 +131,7 @@ def test_a_killed_call_leaves_the_results_of_all_images_before(work_dirs, photos
             os.kill(os.getpid(), signal.SIGKILL)
         return read(path, loader)
 
-    monkeypatch.setattr(running, 'read_image', read_or_die)
+    monkeypatch.setattr(running, 'convert_to_array', read_or_die)
     arguments = [work_dirs['classification'], photos, '--out-dir', out, '--device', 'cpu']
     process = get_context('fork').Process(target=run_command, args=('predict', arguments))
     process.start()

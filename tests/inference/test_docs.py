@@ -3,6 +3,8 @@
 import re
 import shlex
 import shutil
+import sys
+from types import SimpleNamespace
 
 import cv2
 import pytest
@@ -20,8 +22,7 @@ WORK_DIRS = {
     'my_classifier': ('classification', 'epoch_300.pth'),
     'photos': ('detection', 'epoch_36.pth'),
 }
-# Tracking is run by tests/integrations/test_track.py.
-COMMANDS = [line for line in TEXT.splitlines() if line.startswith('mmgcvit predict') and '--track' not in line]
+COMMANDS = [line for line in TEXT.splitlines() if line.startswith('mmgcvit predict')]
 PROGRAMS = re.findall(r'^```python\n(.*?)^```$', TEXT, re.DOTALL | re.MULTILINE)
 
 
@@ -48,7 +49,10 @@ def test_every_command_of_the_pages_succeeds(place, call):
 
 
 @pytest.mark.parametrize('program', PROGRAMS, ids=lambda program: ' '.join(program.split()[:4]))
-def test_every_python_program_of_the_pages_runs(program, place, call):
+def test_every_python_program_of_the_pages_runs(program, place, call, monkeypatch):
+    """The package trackers is not installed. Its trackers take and return ``supervision.Detections``."""
+    trackers = SimpleNamespace(ByteTrackTracker=lambda: SimpleNamespace(update=lambda detections: detections))
+    monkeypatch.setitem(sys.modules, 'trackers', trackers)
     if 'COCO(' in program:
         call('predict', 'work_dirs/my_detector', 'photo.jpg', '--score-thr', 0)
     exec(compile(program, 'docs', 'exec'), {})

@@ -8,8 +8,7 @@ from PIL import Image
 
 from mmgcvit.datasets.decoding import DecodingSettings
 from mmgcvit.errors import UserError
-from mmgcvit.inference.images import convert_to_array
-from mmgcvit.inference.inputs import find_inputs
+from mmgcvit.inference.inputs import convert_to_array, find_inputs
 
 from ..datasets.checks.made import write_bomb
 from .conftest import picture_of
@@ -52,9 +51,11 @@ def test_the_exif_rotation_is_applied_unless_the_config_ignores_it(orientation, 
 def test_arrays_may_be_bgra_greyscale_or_not_contiguous():
     """torch does not support negative strides."""
     picture = picture_of(20, 30)
-    np.testing.assert_array_equal(convert_to_array(np.dstack([picture, picture[..., :1]]), DECODING), picture)
-    np.testing.assert_array_equal(convert_to_array(picture[..., 0], DECODING), np.repeat(picture[..., :1], 3, axis=2))
-    assert convert_to_array(picture[..., ::-1], DECODING).flags['C_CONTIGUOUS']
+    bgra, grey = np.dstack([picture, picture[..., :1]]), np.repeat(picture[..., :1], 3, axis=2)
+    for image, expected in ((bgra, picture), (grey[..., 0], grey), (picture[..., ::-1], picture[..., ::-1])):
+        converted = convert_to_array(image, DECODING)
+        np.testing.assert_array_equal(converted, expected)
+        assert converted.flags['C_CONTIGUOUS']
 
 
 def test_invalid_images_are_rejected(tmp_path):

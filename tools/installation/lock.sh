@@ -33,7 +33,7 @@ add() {
     local extra=$1 python=$2
     shift 2
     uv pip compile setup.py --generate-hashes --no-annotate --no-header --upgrade --quiet --universal \
-        --python-version "$python" -c "${constraints:-locks/maintained.txt}" --extra "$extra" -o "locks/$extra.txt" \
+        --python-version "$python" -c "${constraints:-locks/maintained.txt}" -o "locks/$extra.txt" \
         "${with_torch[@]/#/--no-emit-package=}" "$@"
     python3 - "$extra" << 'END'
 import re, sys
@@ -46,9 +46,9 @@ Path('locks', f'{extra}.txt').write_text(''.join(added))
 END
 }
 
-add docs 3.11
-# trackeval requires a later NumPy than it needs.
-add track 3.10 <(echo trackeval) --override <(echo numpy)
-add rotated 3.10 -c pins.txt
+add docs 3.11 --extra docs
+# No extra has these packages, which mmdet's trackers need. trackeval requires a later NumPy than it needs.
+add track 3.10 <(printf '%s\n' lap trackeval) --override <(echo numpy)
+add rotated 3.10 --extra rotated -c pins.txt
 # mmpose requires chumpy, which only pip can build, but never imports it.
-add keypoints 3.10 -c pins.txt --override <(echo "chumpy; python_version < '3'")
+add keypoints 3.10 --extra keypoints -c pins.txt --override <(echo "chumpy; python_version < '3'")

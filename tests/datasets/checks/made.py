@@ -10,7 +10,7 @@ from PIL import Image
 from rich.progress import Progress
 
 from mmgcvit.config import enter_scope
-from mmgcvit.datasets.checks import check_datasets
+from mmgcvit.datasets.checks.datasets import check_datasets
 
 WIDTH, HEIGHT = 40, 30
 NAMES = ('a.jpg', 'b.jpg', 'c.jpg')
