@@ -22,18 +22,11 @@ model = dict(
     train_cfg=None,
 )
 
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='RandomChoice',
-        transforms=[
-            [dict(type='RandomResizedCrop', scale=384, backend='pillow', interpolation=interpolation)]
-            for interpolation in ('bilinear', 'bicubic')
-        ],
-    ),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='PackInputs'),
-]
+# Loading, crops, flips and packing.
+train_pipeline = [*_base_.train_pipeline[:3], _base_.train_pipeline[-1]]
+for (crop,) in train_pipeline[1].transforms:
+    crop.scale = 384
+del crop
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(384, 384), backend='pillow', interpolation='bicubic'),

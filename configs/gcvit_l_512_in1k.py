@@ -7,14 +7,12 @@ model = dict(
     backbone=dict(window_size=(16, 16, 32, 16), pretrain_img_size=512, init_cfg=dict(checkpoint=released)),
 )
 
-crops = [[dict(branch[0], scale=512)] for branch in _base_.train_pipeline[1].transforms]
-train_pipeline = [
-    _base_.train_pipeline[0],
-    dict(type='RandomChoice', transforms=crops),
-    *_base_.train_pipeline[2:],
-]
-test_pipeline = [_base_.test_pipeline[0], dict(_base_.test_pipeline[1], scale=(512, 512)), _base_.test_pipeline[2]]
+train_pipeline = _base_.train_pipeline
+for (crop,) in train_pipeline[1].transforms:
+    crop.scale = 512
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].scale = (512, 512)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-del crops
+del crop

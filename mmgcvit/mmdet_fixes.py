@@ -21,7 +21,10 @@ from .registry import MODELS, TASK_UTILS, TRANSFORMS
 
 @MODELS.register_module()
 class RPNHead(mmdet.RPNHead):
-    """mmdet's RPNHead with predictions in float32 even under autocast, so that proposals are float32 too."""
+    """mmdet's RPNHead with predictions in float32 even under autocast, so that proposals are float32 too.
+
+    Remove this class when mmcv's operators support bfloat16.
+    """
 
     def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], ...]:
         """Return two lists over levels i: scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i) of A anchors."""
@@ -32,7 +35,8 @@ class RPNHead(mmdet.RPNHead):
 class SingleRoIExtractor(mmdet.SingleRoIExtractor):
     """mmdet's SingleRoIExtractor in float32 on contiguous feature maps.
 
-    mmcv's CUDA operator gives wrong results for channels-last tensors.
+    mmcv's CUDA operator gives wrong results for channels-last tensors and does not support bfloat16. Remove this class
+    when it does both.
     """
 
     def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
@@ -65,7 +69,10 @@ class RefPointHead(MLP):
 
 @MODELS.register_module()
 class DINO(mmdet.DINO):
-    """mmdet's DINO with :class:`RefPointHead`. It trains its transformer and head in float32 even with AMP."""
+    """mmdet's DINO with :class:`RefPointHead`. It trains its transformer and head in float32 even with AMP.
+
+    Remove this class when :class:`RefPointHead` is removed and mmcv's deformable attention supports bfloat16.
+    """
 
     def _init_layers(self) -> None:
         super()._init_layers()
@@ -81,7 +88,10 @@ class DINO(mmdet.DINO):
 
 @MODELS.register_module()
 class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
-    """mmdet's pixel decoder of Mask2Former, in float32 even under autocast, as in the authors' code."""
+    """mmdet's pixel decoder of Mask2Former, in float32 even under autocast, as in the authors' code.
+
+    Remove this class when mmdet's is in float32 too.
+    """
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Turn features (B, C_i, H_i, W_i) into mask features (B, C, H_0, W_0) and a list of maps, smallest first."""
@@ -118,6 +128,7 @@ class ApplyExifAsAnnotated(BaseTransform):
     mmcv applies the EXIF rotation, but some tools annotate the pixels as stored. Then width and height are swapped,
     boxes are outside of the image, and clipping leaves boxes without area, whose losses are NaN. The transform detects
     such images by their swapped size. So it misses square images and rotations by 180 degrees.
+    Remove this transform when mmdet compares an image's size with the annotated one.
 
     It changes ``img``, ``img_shape`` and ``ori_shape``, and reads ``img_path`` and the annotated ``height`` and
     ``width``. It does not change images without annotated height and width.

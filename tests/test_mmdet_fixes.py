@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from mmcv.transforms import LoadImageFromFile
-from mmdet.models.layers import MLP, coordinate_to_encoding
 from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
@@ -22,7 +21,7 @@ from PIL import Image
 from torch import nn
 
 from mmgcvit.engine.hooks.drop_nonfinite_predictions import DropNonFinitePredictionsHook
-from mmgcvit.mmdet_fixes import ApplyExifAsAnnotated, RefPointHead
+from mmgcvit.mmdet_fixes import ApplyExifAsAnnotated
 
 from .conftest import ROOT
 
@@ -268,15 +267,3 @@ class TestDINO:
     def test_decoder_equals_mmdets(self):
         expected = torch.from_numpy(np.load(DATA / 'dino_decoder_mmdet.npy'))
         torch.testing.assert_close(self.decode('mmgcvit.DINO'), expected, rtol=0, atol=1e-6)
-
-    @pytest.mark.parametrize('channels', [256, 128])
-    def test_positional_queries_equal_mmdets_for_wider_encodings(self, channels):
-        """Outputs are bit-identical, since 10000 ** (2k / 128) is 10000 ** (4k / 256).
-
-        mmdet 3.3.0 encodes a coordinate with C / 2 features, the fork with C.
-        """
-        boxes, head, mmdets = torch.rand(2, 5, 4), RefPointHead(channels), MLP(2 * channels, channels, channels, 2)
-        mmdets.load_state_dict(head.state_dict())
-        for features in (channels // 2, channels):
-            encoded = coordinate_to_encoding(boxes, num_feats=features)
-            assert torch.equal(head(encoded), mmdets(coordinate_to_encoding(boxes, num_feats=channels // 2)))

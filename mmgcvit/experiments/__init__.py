@@ -1,7 +1,7 @@
-"""Experiments on configs and models: dry runs, benchmarks, ablation tables. Only commands and configs import them.
+"""Measure models and report ablation tables. Only commands and configs import these modules.
 
-``dry_run`` tries a config on small images. ``benchmark`` measures time and memory of models. ``complexity`` counts
-parameters and multiply-adds. ``ablations`` reads and reports ablation tables. One table's metric is ``group_accuracy``.
+``benchmark`` measures time and memory, ``complexity`` counts parameters and multiply-adds, ``ablations`` reads and
+reports ablation tables, and ``group_accuracy`` is the metric of one of them.
 """
 
 from collections.abc import Sequence

@@ -56,9 +56,10 @@ class Case:
         model.to(self.device).train(training)
         forward = torch.compile(model, dynamic=False) if self.compiled else model
         if hasattr(model, 'data_preprocessor'):
-            compute = partial(compute_losses if training else predict, model, forward, make_batch(model, self))
+            compute = partial(run_model, model, forward, make_batch(model, self), training)
         else:
-            compute = partial(compute_feature_maps, forward, torch.randn(self.batch, 3, *self.size, device=self.device))
+            images = torch.randn(self.batch, 3, *self.size, device=self.device)
+            compute = partial(forward, images)
         autocast = nullcontext()
         if self.precision != 'fp32':
             autocast = torch.autocast(self.device, PRECISIONS[self.precision])
@@ -68,27 +69,17 @@ class Case:
             with torch.set_grad_enabled(training), autocast:
                 outputs = compute()
             if training:
+                outputs = [outputs] if isinstance(outputs, Tensor) else outputs
                 sum(output.float().abs().mean() for output in outputs).backward()
 
         return step
 
 
-def compute_feature_maps(backbone: nn.Module, images: Tensor) -> Sequence[Tensor]:
-    """Return the feature maps of a backbone for images (B, 3, H, W), as a sequence."""
-    feats = backbone(images)
-    return [feats] if isinstance(feats, Tensor) else feats
-
-
-def compute_losses(model: nn.Module, forward: nn.Module, batch: Mapping[str, Any]) -> Sequence[Tensor]:
-    """Preprocess a batch and return the total loss, in a list. ``forward`` is the model, compiled if required."""
-    data = model.data_preprocessor(deepcopy(batch), True)
-    return [model.parse_losses(forward(**data, mode='loss'))[0]]
-
-
-def predict(model: nn.Module, forward: nn.Module, batch: Mapping[str, Any]) -> Sequence[Any]:
-    """Preprocess a batch and return the predictions. ``forward`` is the model, compiled if required."""
-    data = model.data_preprocessor(deepcopy(batch), False)
-    return forward(**data, mode='predict')
+def run_model(model: nn.Module, forward: nn.Module, batch: Mapping[str, Any], training: bool) -> Any:
+    """Preprocess a batch. Return the total loss or the predictions. ``forward`` is the model, compiled if required."""
+    data = model.data_preprocessor(deepcopy(batch), training)
+    outputs = forward(**data, mode='loss' if training else 'predict')
+    return model.parse_losses(outputs)[0] if training else outputs
 
 
 def make_batch(model: nn.Module, case: Case) -> dict[str, Any]:
@@ -125,7 +116,13 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
     if function:
         return resolve_name(function)(build(name, size))
     if name.endswith('.py'):
-        return build_from_config(name)
+        from mmengine.registry import MODELS
+
+        cfg = read_config(name)
+        enter_scope(cfg)
+        for settings in iter_dicts([cfg.model]):
+            settings.pop('init_cfg', None)  # random weights
+        return MODELS.build(cfg.model)
     family, _, arch_and_window = name.partition(':')
     arch, _, window = arch_and_window.partition('@')
     # Direct subclasses only: ablation variants are subclasses of these networks and are left out.
@@ -152,17 +149,6 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
         model.forward = model.forward_features
         return model
     raise UserError(f'there is no model {name!r}. Choose one of {MODEL_NAMES}')
-
-
-def build_from_config(config: str) -> nn.Module:
-    """Build a config's model with random weights."""
-    from mmengine.registry import MODELS
-
-    cfg = read_config(config)
-    enter_scope(cfg)
-    for settings in iter_dicts([cfg.model]):
-        settings.pop('init_cfg', None)
-    return MODELS.build(cfg.model)
 
 
 def time_alternately(steps: Mapping[str, Step], rounds: int) -> dict[str, list[float]]:

@@ -19,6 +19,10 @@ from ..mmengine_utils import list_modules
 
 # Papers count the multiply-adds of two-stage detectors for these numbers of RoIs.
 NUM_BOX_ROIS, NUM_MASK_ROIS = 1000, 100
+# The children of a DETR detector that run before its transformer.
+BEFORE_TRANSFORMER = ('data_preprocessor', 'backbone', 'neck')
+# The heads of one-stage models, with the name that their part has in a table.
+HEADS = {'panoptic_head': 'panoptic head', 'decode_head': 'decode head', 'head': 'head', 'bbox_head': 'box head'}
 
 
 class Part(NamedTuple):
@@ -49,11 +53,12 @@ def count_by_part(model: nn.Module, size: tuple[int, int]) -> list[Part]:
     counted, on one frame. The model cannot be used afterwards, since parts of it are moved to the meta device.
     """
     model = getattr(model, 'detector', model).eval()
+    is_detr = hasattr(model, 'forward_transformer')
     for name, child in model.named_children():
         # The heads of the MaskFormer family, which have a pixel decoder, stay on the CPU too.
-        if not is_part_of_transformer(model, name) and not hasattr(child, 'pixel_decoder'):
+        if name in BEFORE_TRANSFORMER or not (is_detr or hasattr(child, 'pixel_decoder')):
             child.to('meta')
-    feats: tuple[Tensor, ...] = (torch.empty(1, getattr(model.backbone, 'in_channels', 3), *size, device='meta'),)
+    feats = torch.empty(1, getattr(model.backbone, 'in_channels', 3), *size, device='meta')
     parts = []
     for name, module, run in iter_parts(model):
         inputs, outputs = feats, []
@@ -66,36 +71,24 @@ def count_by_part(model: nn.Module, size: tuple[int, int]) -> list[Part]:
 
 def iter_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
     """Yield the name and module of each part, in the order in which they run, and a function that runs the part."""
-    yield 'backbone', model.backbone, lambda feats: model.backbone(feats[0])
-    if getattr(model, 'neck', None) is not None:
-        yield 'neck', model.neck, model.neck
-    if getattr(model, 'rpn_head', None) is not None:
-        yield 'rpn head', model.rpn_head, model.rpn_head
+    for name in ('backbone', 'neck', 'rpn_head'):
+        if (module := getattr(model, name, None)) is not None:
+            yield name.replace('_', ' '), module, module
     if getattr(model, 'roi_head', None) is not None:
         yield from iter_roi_parts(model.roi_head)
-    elif getattr(model, 'panoptic_head', None) is not None:
-        yield 'panoptic head', model.panoptic_head, partial(run_maskformer_head, model.panoptic_head)
-    elif getattr(model, 'decode_head', None) is not None:
-        head = model.decode_head
-        is_maskformer = hasattr(head, 'pixel_decoder')
-        yield 'decode head', head, partial(run_maskformer_head, head) if is_maskformer else head
-    elif getattr(model, 'head', None) is not None:
-        yield 'head', model.head, model.head
-    elif hasattr(model, 'forward_transformer'):
-        children = [child for name, child in model.named_children() if is_part_of_transformer(model, name)]
+        return
+    if hasattr(model, 'forward_transformer'):
+        children = [child for name, child in model.named_children() if name not in BEFORE_TRANSFORMER]
         yield 'transformer and box head', nn.ModuleList(children), partial(run_detr_transformer, model)
-    elif getattr(model, 'bbox_head', None) is not None:
-        yield 'box head', model.bbox_head, model.bbox_head
-    else:
-        raise UserError(
-            f'the parts of {type(model).__name__} cannot be counted. Expected a roi_head, panoptic_head, decode_head, '
-            'head or bbox_head'
-        )
-
-
-def is_part_of_transformer(model: nn.Module, child: str) -> bool:
-    """Return whether a model is of the DETR family, and its child of this name is after the neck."""
-    return hasattr(model, 'forward_transformer') and child not in ('data_preprocessor', 'backbone', 'neck')
+        return
+    for name, label in HEADS.items():
+        if (head := getattr(model, name, None)) is not None:
+            yield label, head, partial(run_maskformer_head, head) if hasattr(head, 'pixel_decoder') else head
+            return
+    raise UserError(
+        f'the parts of {type(model).__name__} cannot be counted. Expected a roi_head, panoptic_head, decode_head, '
+        'head or bbox_head'
+    )
 
 
 def run_maskformer_head(head: nn.Module, feats: tuple[Tensor, ...]) -> object:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,10 +33,12 @@ def compare(predictor: Predictor, path: Path) -> Difference:
     Raises:
         UserError: The outputs differ by more than :data:`TOLERANCE`, or the file detects other objects.
     """
+    import onnxruntime
+
     is_detector, content = predictor.task == 'detection', path.read_bytes()
     if is_detector:
         predictor, content = remove_score_threshold(predictor, content)
-    session = open_session(content)
+    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
     names = [output.name for output in session.get_outputs()]
     worst = Difference(0.0, names[0])
     for seed, (batch, height, width) in enumerate(SHAPES):
@@ -56,13 +58,6 @@ def compare(predictor: Predictor, path: Path) -> Difference:
             f'and {TOLERANCE} is allowed. So no file is written. To write it without this check, add --no-check'
         )
     return worst
-
-
-def open_session(content: bytes) -> Any:
-    """Load the content of an ONNX file in onnxruntime on the CPU."""
-    import onnxruntime
-
-    return onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
 
 
 def compute_difference(output: np.ndarray, expected: np.ndarray) -> float:

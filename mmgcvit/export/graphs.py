@@ -77,21 +77,16 @@ class SegmentorGraph(nn.Module):
             )
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
-        self.head = replace_pooling(model.decode_head)
+        # A copy, because the model's own pooling stays.
+        self.head = deepcopy(model.decode_head)
+        for parent in list(self.head.modules()):
+            for name, child in parent.named_children():
+                if type(child) is nn.AdaptiveAvgPool2d:
+                    setattr(parent, name, TraceablePooling(child.output_size))
 
     def forward(self, images: Tensor) -> Tensor:
         logits = self.head(self.neck(self.backbone(images)))
         return F.interpolate(logits, size=images.shape[2:], mode='bilinear', align_corners=self.head.align_corners)
-
-
-def replace_pooling(module: nn.Module) -> nn.Module:
-    """Return a copy of a module in which adaptive average pooling is replaced by :class:`TraceablePooling`."""
-    module = deepcopy(module)
-    for parent in list(module.modules()):
-        for name, child in parent.named_children():
-            if type(child) is nn.AdaptiveAvgPool2d:
-                setattr(parent, name, TraceablePooling(child.output_size))
-    return module
 
 
 class TraceablePooling(nn.Module):

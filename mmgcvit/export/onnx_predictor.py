@@ -100,7 +100,7 @@ class OnnxPredictor:
         return self.postprocess(outputs, inputs.shape[2:], image.shape[:2])
 
     def preprocess(self, image: np.ndarray) -> np.ndarray:
-        """Resize, crop and normalise an image (height, width, 3) uint8 to the network's input (1, 3, h, w) float32."""
+        """Turn a BGR image (height, width, 3) uint8 into the network's input (1, 3, h, w) float32."""
         # Pillow and OpenCV take the size as (width, height).
         size, interpolation = self.choose_size(image.shape[:2]), self.metadata['interpolation']
         if self.metadata['backend'] == 'pillow':
@@ -110,7 +110,11 @@ class OnnxPredictor:
         # The size of the centre crop, also (width, height).
         crop = json.loads(self.metadata['crop']) or size
         top, left = (max(0, round((side - target) / 2)) for side, target in zip(size[::-1], crop[::-1], strict=True))
-        return self.normalise(resized[top : top + crop[1], left : left + crop[0]])
+        cropped = resized[top : top + crop[1], left : left + crop[0]]
+        if self.metadata['channel_order'] == 'rgb':
+            cropped = cropped[..., ::-1]
+        mean, std = (np.array(json.loads(self.metadata[name]), np.float32) for name in ('mean', 'std'))
+        return np.ascontiguousarray(((cropped.astype(np.float32) - mean) / std).transpose(2, 0, 1)[None])
 
     def choose_size(self, ori_shape: tuple[int, int]) -> tuple[int, int]:
         """Return the (width, height) to which an image of ``ori_shape`` (height, width) is resized."""
@@ -125,13 +129,6 @@ class OnnxPredictor:
             return scale[0], scale[1]
         factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
         return int(width * factor + 0.5), int(height * factor + 0.5)
-
-    def normalise(self, image: np.ndarray) -> np.ndarray:
-        """Normalise a BGR image (height, width, 3) uint8 to the network's input (1, 3, height, width) float32."""
-        if self.metadata['channel_order'] == 'rgb':
-            image = image[..., ::-1]
-        mean, std = (np.array(json.loads(self.metadata[name]), np.float32) for name in ('mean', 'std'))
-        return np.ascontiguousarray(((image.astype(np.float32) - mean) / std).transpose(2, 0, 1)[None])
 
     def postprocess(
         self, outputs: dict[str, np.ndarray], img_shape: tuple[int, int], ori_shape: tuple[int, int]

@@ -25,7 +25,7 @@ DINO = [name for name in ENTRIES if name.startswith('dino')]
 MASK2FORMER = [name for name in ENTRIES if 'mask2former' in name]
 
 
-def check_head_parameters(model):
+def find_mask_head(model):
     """Return the Mask2Former head of an mmdet or mmseg model, or None."""
     heads = (getattr(model, name, None) for name in ('panoptic_head', 'decode_head'))
     return next((head for head in heads if hasattr(head, 'pixel_decoder')), None)
@@ -37,7 +37,7 @@ def find_faults_in_config(cfg, model, metadata):
     maps = model.backbone(torch.empty(1, 3, 64, 64, device='meta'))
     if model.with_neck:
         maps = model.neck(maps)
-    if masks := check_head_parameters(model):
+    if masks := find_mask_head(model):
         decoder = masks.pixel_decoder
         for conv, found in zip((*decoder.lateral_convs, *decoder.input_convs[::-1]), maps, strict=True):
             conv(found)
@@ -51,7 +51,7 @@ def find_faults_in_config(cfg, model, metadata):
     if metadata and count_parameters(model) != metadata['Parameters']:
         yield f'{count_parameters(model)} parameters, {metadata["Parameters"]} in the metafile'
     # DINO and Mask2Former need real tensors; they are tested below.
-    if metadata and not hasattr(model, 'forward_transformer') and check_head_parameters(model) is None:
+    if metadata and not hasattr(model, 'forward_transformer') and find_mask_head(model) is None:
         parts = count_by_part(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
         macs = sum(part.macs for part in parts)
         if parts[0].name != 'backbone' or macs != pytest.approx(metadata['FLOPs'], rel=1e-3):

@@ -48,7 +48,7 @@ test_pipeline = [
     dict(type='Resize', scale=image_size, keep_ratio=True),
     pad,
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+    dict(type='PackDetInputs', meta_keys=_base_.meta_keys),
 ]
 train_dataloader = dict(batch_size=16, num_workers=10, batch_sampler=None, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=5, dataset=dict(pipeline=test_pipeline))

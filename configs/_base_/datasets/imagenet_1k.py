@@ -6,15 +6,11 @@ names colour jitter of 0.4; the trainer that it used leaves that out where RandA
 
 dataset_type = 'ImageNet'
 data_root = 'data/imagenet'
-data_preprocessor = dict(
-    num_classes=1000,
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    to_rgb=True,
-)
-bgr_mean = [103.53, 116.28, 123.675]
-bgr_std = [57.375, 57.12, 58.395]
+mean = [123.675, 116.28, 103.53]
+std = [58.395, 57.12, 57.375]
+data_preprocessor = dict(num_classes=1000, mean=mean, std=std, to_rgb=True)
 
+# Images are BGR in the pipeline, RGB in the network.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='RandomResizedCrop', scale=224, backend='pillow', interpolation='bicubic'),
@@ -26,7 +22,7 @@ train_pipeline = [
         total_level=10,
         magnitude_level=9,
         magnitude_std=0.5,
-        hparams=dict(pad_val=[round(x) for x in bgr_mean], interpolation='bicubic'),
+        hparams=dict(pad_val=[round(x) for x in mean[::-1]], interpolation='bicubic'),
     ),
     dict(
         type='RandomErasing',
@@ -34,8 +30,8 @@ train_pipeline = [
         mode='rand',
         min_area_ratio=0.02,
         max_area_ratio=1 / 3,
-        fill_color=bgr_mean,
-        fill_std=bgr_std,
+        fill_color=mean[::-1],
+        fill_std=std[::-1],
     ),
     dict(type='PackInputs'),
 ]
@@ -56,11 +52,8 @@ train_dataloader = dict(
     dataset=dict(type=dataset_type, data_root=data_root, split='train', pipeline=train_pipeline),
 )
 val_dataloader = dict(
+    train_dataloader,
     batch_size=128,
-    num_workers=8,
-    persistent_workers=True,
-    pin_memory=True,
-    collate_fn=dict(type='default_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type=dataset_type, data_root=data_root, split='val', pipeline=test_pipeline),
 )

@@ -1,5 +1,6 @@
 """Mask R-CNN with FPN on GC ViT-T."""
 
+roi_extractor = dict(type='mmgcvit.SingleRoIExtractor', out_channels=256, featmap_strides=[4, 8, 16, 32])
 model = dict(
     type='MaskRCNN',
     data_preprocessor=dict(
@@ -23,12 +24,7 @@ model = dict(
     ),
     roi_head=dict(
         type='StandardRoIHead',
-        bbox_roi_extractor=dict(
-            type='mmgcvit.SingleRoIExtractor',
-            roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=0),
-            out_channels=256,
-            featmap_strides=[4, 8, 16, 32],
-        ),
+        bbox_roi_extractor=dict(roi_extractor, roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=0)),
         bbox_head=dict(
             type='Shared2FCBBoxHead',
             in_channels=256,
@@ -42,12 +38,7 @@ model = dict(
             loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
             loss_bbox=dict(type='L1Loss', loss_weight=1.0),
         ),
-        mask_roi_extractor=dict(
-            type='mmgcvit.SingleRoIExtractor',
-            roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0),
-            out_channels=256,
-            featmap_strides=[4, 8, 16, 32],
-        ),
+        mask_roi_extractor=dict(roi_extractor, roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0)),
         mask_head=dict(
             type='FCNMaskHead',
             num_convs=4,
@@ -93,3 +84,4 @@ model = dict(
         rcnn=dict(score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=100, mask_thr_binary=0.5),
     ),
 )
+del roi_extractor

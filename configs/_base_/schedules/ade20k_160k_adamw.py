@@ -3,25 +3,13 @@
 No weight decay on norms; Swin's recipe decays those of the heads by a slip: docs/recipes.md.
 """
 
+_base_ = 'adamw_bs16.py'
+
 max_iters = 160_000
 train_cfg = dict(type='mmgcvit.IterBasedTrainLoop', max_iters=max_iters, val_interval=16_000)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
 
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=1500),
     dict(type='PolyLR', eta_min=0.0, power=1.0, begin=1500, end=max_iters, by_epoch=False),
 ]
-optim_wrapper = dict(
-    type='OptimWrapper',
-    constructor='mmgcvit.GroupedParamsOptimWrapperConstructor',
-    optimizer=dict(type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01),
-    paramwise_cfg=dict(
-        norm_decay_mult=0.0,
-        custom_keys=dict(
-            relative_position_bias_table=dict(decay_mult=0.0),
-            pos_embed=dict(decay_mult=0.0),
-        ),
-    ),
-)
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+optim_wrapper = dict(optimizer=dict(lr=6e-5, weight_decay=0.01))

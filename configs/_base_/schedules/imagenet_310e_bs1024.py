@@ -4,30 +4,17 @@
 rates: docs/recipes.md. Weight decay on all but vectors, as in timm's trainer, which the paper used.
 """
 
+_base_ = 'adamw_cls.py'
+
 lr = 1e-3
 accumulative_counts = 2
 
-train_cfg = dict(type='mmgcvit.EpochBasedTrainLoop', max_epochs=310, val_interval=1)
-val_cfg = dict()
-test_cfg = dict()
-
+train_cfg = dict(max_epochs=310)
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6 / lr, by_epoch=True, begin=0, end=20, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', eta_min=5e-6, by_epoch=True, begin=20, end=300, convert_to_iter_based=True),
 ]
-optim_wrapper = dict(
-    type='mmgcvit.AutoPrecisionOptimWrapper',
-    constructor='mmgcvit.GroupedParamsOptimWrapperConstructor',
-    loss_scale='dynamic',
-    accumulative_counts=accumulative_counts,
-    optimizer=dict(type='AdamW', lr=lr, betas=(0.9, 0.999), weight_decay=0.05),
-    paramwise_cfg=dict(
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-    ),
-    clip_grad=dict(max_norm=5.0),
-)
+optim_wrapper = dict(accumulative_counts=accumulative_counts, optimizer=dict(lr=lr))
 # EMA after each optimizer step, not after each accumulated batch.
 custom_hooks = [dict(type='EMAHook', momentum=2e-4, interval=accumulative_counts, priority='ABOVE_NORMAL')]
 # Batch size over all GPUs without accumulation, as mmengine counts it.
