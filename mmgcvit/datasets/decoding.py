@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ UNROTATED_FORMATS = ('WEBP', 'AVIF')
 def open_image(source: Path | BinaryIO) -> Image.Image:
     """Open an image of one of :data:`FORMATS`, without decoding its pixels."""
     if isinstance(source, Path) and not source.is_file():  # opening a pipe would wait for its writer
-        raise FileNotFoundError(f'{source} is not a file')
+        raise FileNotFoundError(errno.ENOENT, 'No such file', str(source))
     Image.init()
     return Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
 
