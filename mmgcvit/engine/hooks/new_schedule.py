@@ -9,6 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
+from ..loops import get_length
+
 
 class NewScheduleHook(Hook):
     """Recompute the LR schedule of a resumed run, as if the run had always had the LR and schedule of its config.
@@ -37,9 +39,7 @@ class NewScheduleHook(Hook):
         if self.lrs is None or any(hasattr(scheduler, 'need_val_args') for scheduler in runner.param_schedulers or ()):
             runner.logger.warning('the LR schedule goes on as in the checkpoint, because it cannot be recomputed')
             return
-        is_by_epoch = 'max_epochs' in runner.cfg.train_cfg
-        unit = 'epoch' if is_by_epoch else 'iteration'
-        length = runner.cfg.train_cfg['max_epochs' if is_by_epoch else 'max_iters']
+        unit, _, length = get_length(runner)
         # Undo the changes of schedulers, which keep the first values as initial_lr, initial_momentum, ...
         for group, lr in zip(runner.optim_wrapper.param_groups, self.lrs, strict=True):
             group.update({name: lr for name in ('lr', 'initial_lr') if name in group})
@@ -59,7 +59,7 @@ class NewScheduleHook(Hook):
                 ends_epoch = rest == 0 and epoch <= runner.epoch
                 for scheduler in chain(by_iter, by_epoch if ends_epoch else ()):
                     scheduler.step()
-        ends = [s.end for s in runner.param_schedulers if s.by_epoch is is_by_epoch]
+        ends = [s.end for s in runner.param_schedulers if s.by_epoch is (unit == 'epoch')]
         message = f'training goes on until {unit} {length}, with the LR schedule of the config'
         if ends and max(ends) < length:
             message += f'. The schedule ends at {unit} {max(ends)}. From then on, the LR is constant'
