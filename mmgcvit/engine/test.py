@@ -52,16 +52,14 @@ def run_test(
     call_on_rank_0(check_data, cfg, ['test_dataloader'])
     # The config in the work dir of a resumed run has resume=True, which would load an optimizer state.
     cfg.load_from, cfg.resume = checkpoint, False
-    with (
-        safe_checkpoint_loading(cfg.work_dir) as load,
-        open_progress(progress) as hook,
-    ):
+    with safe_checkpoint_loading(cfg.work_dir) as load, open_progress(progress) as hook:
         runner = build_runner(cfg, hook)
         content = load(checkpoint, keep=True, trusted=trust_checkpoint)
         check_fits(runner.model, content, checkpoint)
         trained, _ = collect_dataset_metas(content['meta'], next(iter_unwrapped_datasets(cfg.test_dataloader.dataset)))
         classes = runner.test_loop.dataloader.dataset.metainfo.get('classes')
         check_class_names(checkpoint, trained.get('classes'), classes)
+        content = None  # mmengine frees it after loading
         if out:
             if cfg.get('default_scope') == 'mmdet':
                 from mmdet.evaluation import DumpDetResults as DumpResults  # encodes masks as RLE

@@ -87,6 +87,7 @@ def train(
             runner.register_hook(NewScheduleHook(cfg.get('param_scheduler'), is_changed))
         else:
             runner.register_hook(OverwriteHook())
+        content = None  # mmengine frees it after loading
         runner.register_hook(SummaryHook())
         runner.train()
 

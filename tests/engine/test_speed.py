@@ -45,11 +45,16 @@ def get_tf32():
     return cuda.matmul.allow_tf32, cudnn.allow_tf32
 
 
-@pytest.mark.parametrize('previous', [(False, True), (True, False)])
-def test_the_switch_sets_tf32_in_all_loops_and_the_previous_settings_are_restored(previous, tmp_path, monkeypatch):
-    """The previous settings are torch's default and its opposite."""
-    for backend, is_allowed in zip((cuda.matmul, cudnn), previous, strict=True):
-        monkeypatch.setattr(backend, 'allow_tf32', is_allowed)
+@pytest.fixture(params=[(False, True), (True, False)])
+def previous(request):
+    """Set torch's settings before a run to the default, and to its opposite."""
+    before = get_tf32()
+    cuda.matmul.allow_tf32, cudnn.allow_tf32 = request.param
+    yield request.param
+    cuda.matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+def test_the_switch_sets_tf32_in_all_loops_and_the_previous_settings_are_restored(previous, tmp_path):
     for enabled in (True, False, None):
         hooks = {}
         if enabled is not None:

@@ -31,12 +31,12 @@ class NewScheduleHook(Hook):
         # mmengine has built the optimizer, but not yet loaded the checkpoint's LRs into it.
         is_single = not isinstance(runner.optim_wrapper, OptimWrapperDict)
         groups = runner.optim_wrapper.param_groups if is_single else ()
-        self.lrs = [group.get('initial_lr', group['lr']) for group in groups] if is_single else None
+        self.lrs = [group.get('initial_lr', group['lr']) for group in groups]
 
     def before_train(self, runner: Runner) -> None:
         if not (self.is_changed or getattr(runner.train_loop, 'has_new_batch_size', False)):
             return
-        if self.lrs is None or any(hasattr(scheduler, 'need_val_args') for scheduler in runner.param_schedulers or ()):
+        if not self.lrs or any(hasattr(scheduler, 'need_val_args') for scheduler in runner.param_schedulers or ()):
             runner.logger.warning('the LR schedule goes on as in the checkpoint, because it cannot be recomputed')
             return
         unit, _, length = get_length(runner)
