@@ -7,7 +7,7 @@ import json
 import re
 import traceback
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ EXTRA_CONFIG_KEYS = frozenset(
         'data_checks',
     }
 )
+# Config keys whose ints are sizes of images in pixels. Their floats are ratios.
+SIZE_KEYS = frozenset({'scale', 'scales', 'crop_size', 'size', 'img_scale', 'img_scales', 'max_size', 'stride'})
 # Stands for the missing value if only one of two compared configs has a setting.
 ABSENT = object()
 # Shortens values in messages.
@@ -227,3 +229,15 @@ def get_type_name(cfg: Mapping[str, Any] | None) -> str:
 def iter_transforms(dataset: ConfigDict) -> Iterator[dict[str, Any]]:
     """Iterate over the transforms (dicts with a ``type``) in a dataset's pipeline, including nested ones."""
     return (transform for transform in iter_dicts(dataset.get('pipeline')) if 'type' in transform)
+
+
+def scale_sizes(cfg: Any, scale: Callable[[int], int]) -> None:
+    """Replace each image size in pixels (an int under one of :data:`SIZE_KEYS`) in nested configs, in place."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return type(value)(map(convert, value))
+        return scale(value) if type(value) is int else value
+
+    for settings in iter_dicts(cfg):
+        settings.update({key: convert(settings[key]) for key in settings.keys() & SIZE_KEYS})

@@ -43,9 +43,8 @@ from mmengine import registry as mmengine  # noqa: E402  (imported after the che
 from mmengine.registry import Registry  # noqa: E402
 
 SCOPE = 'mmgcvit'
-# These modules import mmdet or mmpretrain, so each is listed only if its package is installed.
+# This module imports mmdet, so it is listed only if mmdet is installed.
 MMDET_MODULES = ['mmgcvit.mmdet_fixes'] if find_spec('mmdet') else []
-MMPRETRAIN_MODULES = ['mmgcvit.engine.layer_decay'] if find_spec('mmpretrain') else []
 
 
 def make_registry(parent: Registry, *locations: str) -> Registry:
@@ -65,20 +64,16 @@ TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.skip_unreadabl
 HOOKS = make_registry(
     mmengine.HOOKS,
     *(['mmgcvit.engine.hooks.drop_nonfinite_predictions'] if find_spec('mmdet') else []),
-    'mmgcvit.engine.hooks.safe_load',
     'mmgcvit.engine.hooks.val_visualization',
-    'mmgcvit.engine.hooks.compile_backbone',
+    'mmgcvit.engine.hooks.speed',
     'mmgcvit.engine.hooks.checkpoint',
     'mmgcvit.engine.hooks.preemption',
     'mmgcvit.engine.hooks.exact_resume',
     'mmgcvit.engine.hooks.skip_nonfinite',
-    'mmgcvit.engine.hooks.tf32',
 )
 LOOPS = make_registry(mmengine.LOOPS, 'mmgcvit.engine.loops')
-OPTIM_WRAPPERS = make_registry(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.precision')
-OPTIM_WRAPPER_CONSTRUCTORS = make_registry(
-    mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgcvit.engine.optim', *MMPRETRAIN_MODULES
-)
+OPTIM_WRAPPERS = make_registry(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.optim')
+OPTIM_WRAPPER_CONSTRUCTORS = make_registry(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgcvit.engine.optim')
 
 
 def list_networks() -> dict[str, type]:

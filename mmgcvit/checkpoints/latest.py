@@ -2,7 +2,9 @@
 
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mmengine.logging import print_log
 
@@ -16,11 +18,14 @@ PREEMPTED_FILE = 'preempted.pth'
 RESUMABLE_NAME = re.compile(rf'(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED_FILE)}')
 
 
-def find_latest_checkpoint(work_dir: str | Path, advice: str = 'Use another checkpoint') -> Path | None:
+def find_latest_checkpoint(
+    work_dir: str | Path, advice: str = 'Use another checkpoint', read: Callable[[Path], Any] = check_intact
+) -> Path | None:
     """Find the latest readable checkpoint of a work dir. Return None if the work dir has no checkpoint.
 
     The latest is the checkpoint whose path is in the file ``last_checkpoint``. If it is truncated or missing, the
-    newest of the others is taken. The log warns of unreadable checkpoints. ``mmgcvit predict`` uses this function too.
+    newest of the others is taken. The log warns of unreadable checkpoints, for which ``read`` raises an error.
+    ``mmgcvit predict`` uses this function too.
 
     Raises:
         CheckpointError: The work dir has checkpoints, but none can be read. The message ends with ``advice``.
@@ -32,7 +37,7 @@ def find_latest_checkpoint(work_dir: str | Path, advice: str = 'Use another chec
     unreadable = []
     for path in dict.fromkeys([last, *checkpoints] if last else checkpoints):
         try:
-            check_intact(path)
+            read(path)
         except (CheckpointError, OSError) as error:
             unreadable.append(path.name)
             print_log(escape_controls(f'skipped: {error}'), 'current', logging.WARNING)

@@ -1,6 +1,6 @@
 """Make mmengine load checkpoints without running code from them, by replacing the loaders of ``CheckpointLoader``."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,7 @@ CONFIG_KEYS = ('config', 'cfg')
 
 
 @contextmanager
-def safe_checkpoint_loading(
-    work_dir: str | Path | None = None, trusted: Collection[str] = ()
-) -> Iterator[Callable[..., dict[str, Any]]]:
+def safe_checkpoint_loading(work_dir: str | Path | None = None) -> Iterator[Callable[..., dict[str, Any]]]:
     """Context manager in which mmengine, anywhere in this process, loads checkpoints without running code from them.
 
     By default mmengine unpickles files, which runs code that they name, and executes configs that they contain as text.
@@ -30,15 +28,23 @@ def safe_checkpoint_loading(
     Args:
         work_dir: The run's folder. mmengine's checkpoint hook may delete files that a checkpoint names, so all paths
             but those of best checkpoints in this folder are removed.
-        trusted: Paths of the user's own files, whose code may run. mmengine must be given the same strings.
 
     Yields:
-        The function that loads a file: ``load(filename, map_location=None)``.
+        The function that loads a file: ``load(filename, map_location=None, keep=False, trusted=False)``. With ``keep``,
+        the next call for the same file, by mmengine, returns the content instead of reading it again. ``trusted``
+        unpickles the user's own file, whose code may run.
     """
+    kept: dict[str, dict[str, Any]] = {}
 
     # mmengine cuts the first ten letters off the name below and logs: "Loads checkpoint by files_as_data backend".
-    def load_from_files_as_data(filename: str, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
-        return read_for_mmengine(filename, work_dir, filename in trusted, map_location or 'cpu')
+    def load_from_files_as_data(
+        filename: str | Path, map_location: Any = None, logger: Any = None, keep: bool = False, trusted: bool = False
+    ) -> dict[str, Any]:
+        source = str(filename)
+        content = kept.pop(source, None) or read_for_mmengine(source, work_dir, trusted, map_location or 'cpu')
+        if keep:
+            kept[source] = content
+        return content
 
     previous_loaders = {scheme: CheckpointLoader._get_checkpoint_loader(scheme) for scheme in SCHEMES}
     CheckpointLoader.register_scheme(SCHEMES, load_from_files_as_data, force=True)

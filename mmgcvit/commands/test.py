@@ -31,8 +31,7 @@ def main(args: argparse.Namespace) -> None:
         check_config(args.test_data)
     check_model_files(args.config, args.checkpoint)
     hide_gpus(args.device)
-    from ..engine.processes import leave_process_group_at_end
-    from ..engine.setup import check_machine
+    from ..engine.setup import check_machine, leave_process_group_at_end
     from ..engine.test import run_test
 
     check_machine(args.device, args.launcher)

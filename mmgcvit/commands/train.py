@@ -93,8 +93,7 @@ def main(args: argparse.Namespace) -> None:
 
         dataset_info = read_folder(args.data)
     hide_gpus(args.device)
-    from ..engine.processes import leave_process_group_at_end
-    from ..engine.setup import check_machine
+    from ..engine.setup import check_machine, leave_process_group_at_end
     from ..engine.train import train
 
     check_machine(args.device, args.launcher)
@@ -153,13 +152,10 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
 def write_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> Path:
     """Write the config for ``--data`` into the work dir. Return its path."""
     from ..datasets.own_data import make_config
-    from ..engine.resume import require_unused
-    from ..engine.setup import check_work_dir
+    from ..engine.resume import lock_work_dir
 
     work_dir = get_run_config(args).parent
-    if not args.overwrite:
-        require_unused(work_dir)
-    check_work_dir(str(work_dir))
-    config, summary = make_config(dataset_info, work_dir, **list_data_options(args))
+    with lock_work_dir(work_dir, must_be_unused=not args.overwrite):
+        config, summary = make_config(dataset_info, work_dir, **list_data_options(args))
     print(summary)
     return config

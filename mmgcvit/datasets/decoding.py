@@ -29,8 +29,9 @@ UNROTATED_FORMATS = ('WEBP', 'AVIF')
 
 def open_image(source: Path | BinaryIO) -> Image.Image:
     """Open an image of one of :data:`FORMATS`, without decoding its pixels."""
-    if isinstance(source, Path) and not source.is_file():  # opening a pipe would wait for its writer
-        raise FileNotFoundError(errno.ENOENT, 'No such file', str(source))
+    # Opening a pipe would wait for its writer.
+    if isinstance(source, Path) and source.exists() and not (source.is_file() or source.is_dir()):
+        raise OSError(errno.EINVAL, 'Not a file', str(source))
     Image.init()
     return Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
 

@@ -10,34 +10,31 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.hooks import Hook
-from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from torch import nn
 
 from ..checkpoints.latest import read_last_checkpoint_path
-from ..config import enter_scope, get_type_name, iter_dicts, iter_unwrapped_datasets
+from ..config import enter_scope, get_type_name, iter_dicts, iter_unwrapped_datasets, scale_sizes
 from ..datasets import miniature
 from ..datasets.checks.paths import find_format
 from ..datasets.classes import list_imagenet_folders, make_coco_categories
 from ..errors import UserError, format_count
+from ..inference.class_names import collect_dataset_metas
 
 # Dataloaders of a config, each with the split of the miniature dataset that it reads.
 LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val', 'test_dataloader': 'val'}
 ITERATIONS, BATCH_SIZE, NUM_EVAL_BATCHES = 2, 2, 3  # the batch size is for training
-# Image sides are not scaled below this, in pixels.
-MIN_SIDE = 64
-# Config keys whose integers are sizes in pixels. Their floats are ratios.
-PIXEL_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale', 'img_scales', 'max_size', 'stride')
+MIN_SIDE = 64  # in pixels; image sides are not scaled below it
 # Maximum numbers of boxes and queries per image. DINO chooses its queries among encoder tokens: 85 in a 64 px image.
 MAX_VALUES = {'nms_pre': 200, 'max_per_img': 50, 'num_queries': 50}
 MAX_SAMPLED_BOXES = 32
-Say = Callable[[str], None]  # prints a line
 
 
 def shrink(cfg: Config, folder: Path, divisor: int) -> list[str]:
@@ -60,14 +57,13 @@ def shrink(cfg: Config, folder: Path, divisor: int) -> list[str]:
         cfg[name] = value
     notes = [use_miniature(cfg, folder / 'data')]
     for name in filter(cfg.get, LOADERS):
-        training = name == 'train_dataloader'
+        batch_size, num_batches = (BATCH_SIZE, ITERATIONS) if name == 'train_dataloader' else (1, NUM_EVAL_BATCHES)
         loader = {key: value for key, value in cfg[name].items() if key not in ('prefetch_factor', 'timeout')}
-        loader.update(num_workers=0, persistent_workers=False, batch_size=BATCH_SIZE if training else 1)
-        cfg[name] = {**loader, 'num_batch_per_epoch': ITERATIONS if training else NUM_EVAL_BATCHES}
+        loader.update(num_workers=0, persistent_workers=False, batch_size=batch_size, num_batch_per_epoch=num_batches)
+        cfg[name] = loader
     sized = [cfg[name].dataset for name in LOADERS if cfg.get(name)]
     sized += [cfg.get('data_preprocessor'), cfg.model.get('data_preprocessor'), cfg.model.get('test_cfg')]
-    for settings in iter_dicts(*filter(None, sized)):
-        settings.update({key: divide_sides(settings[key], divisor) for key in settings.keys() & set(PIXEL_KEYS)})
+    scale_sizes(sized, lambda side: max(side // divisor, min(side, MIN_SIDE)))
     for settings in iter_dicts([cfg.model]):
         settings.update({key: min(settings[key], limit) for key, limit in MAX_VALUES.items() if key in settings})
         if isinstance(settings.get('score_thr'), float):
@@ -114,13 +110,6 @@ def set_train_length(cfg: Config, rounds: int) -> None:
     cfg.train_cfg.update({'max_epochs' if by_epoch else 'max_iters': length, 'val_begin': length + 1})
 
 
-def divide_sides(value: Any, divisor: int) -> Any:
-    """Divide a side in pixels, or nested lists of sides, but not below ``MIN_SIDE``. Floats are ratios and are kept."""
-    if isinstance(value, (list, tuple)):
-        return type(value)(divide_sides(inner, divisor) for inner in value)
-    return max(value // divisor, MIN_SIDE) if type(value) is int and value > MIN_SIDE else value
-
-
 def use_miniature(cfg: Config, root: Path) -> str:
     """If the config's data are missing, write and use a miniature with the config's classes. Return a note."""
     datasets = [
@@ -134,62 +123,51 @@ def use_miniature(cfg: Config, root: Path) -> str:
     if not missing:
         return "data: the first images of the config's datasets"
     for split, dataset in datasets:
-        use_format = use_cifar if get_type_name(dataset).startswith('CIFAR') else MINIATURES.get(find_format(dataset))
-        if use_format is None:
+        is_cifar = get_type_name(dataset).startswith('CIFAR')
+        data_format = 'imagenet' if is_cifar else find_format(dataset)
+        if data_format not in ('coco', 'ade20k', 'imagenet'):
             raise UserError(
                 f'{missing[0]} does not exist, and mmgcvit cannot write sample data for {dataset.type}. It writes them '
                 'only in the formats of COCO, ADE20K, ImageNet and CIFAR. Put your data at that path, or change the '
                 'path in the config'
             )
-        with DATASETS.switch_scope_and_registry(None) as registry:
-            dataset_class = registry.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
-        default_metainfo = getattr(dataset_class, 'METAINFO', None) or {}
-        use_format(dataset, split, root, {**default_metainfo, **(dataset.get('metainfo') or {})}, cfg)
-    annotations = root / 'coco' / 'annotations'
+        classes = collect_dataset_metas({}, dataset)[1].get('classes')
+        if is_cifar:
+            # Use class folders instead of CIFAR's files, whose checksums mmpretrain verifies.
+            pipeline = [{'type': 'LoadImageFromFile'}, {'type': 'Resize', 'scale': 32}, *dataset.pipeline]
+            dataset.clear()
+            dataset.update(type='CustomDataset', metainfo={'classes': classes}, pipeline=pipeline)
+        num_classes = cfg.model.get('head', {}).get('num_classes', 1)
+        write_data(dataset, data_format, split, root, classes or ['object'] * num_classes)
     for evaluator in iter_dicts([cfg.get('val_evaluator'), cfg.get('test_evaluator')]):
         if evaluator.get('ann_file'):
-            evaluator['ann_file'] = f'{annotations}/instances_val2017.json'
+            evaluator['ann_file'] = f'{root}/coco/annotations/instances_val2017.json'
     return f'data: sample images of scanned digits in {root}, because {missing[0]} does not exist'
 
 
-def use_coco(dataset: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
-    if not (root / 'coco').exists():
-        miniature.write_miniature_coco(root / 'coco', make_coco_categories(metainfo.get('classes') or ('object',)))
-    dataset.update(data_root=f'{root / "coco"}/', ann_file=f'annotations/instances_{split}2017.json')
-    # Do not use update: ConfigDict.update merges dicts and would keep other prefixes.
-    dataset.data_prefix = {'img': f'{split}2017/'}
-
-
-def use_ade20k(dataset: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
-    folder, subset = root / 'ADEChallengeData2016', {'train': 'training', 'val': 'validation'}[split]
-    if not folder.exists():
-        miniature.write_miniature_ade20k(folder, max(len(metainfo.get('classes') or ()) - 1, 1))
-    dataset.update(data_root=str(folder), ann_file='', img_suffix='.jpg', seg_map_suffix='.png')
-    dataset.data_prefix = {'img_path': f'images/{subset}', 'seg_map_path': f'annotations/{subset}'}
-
-
-def use_imagenet(dataset: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
-    classes = metainfo.get('classes') or range(cfg.model.head.num_classes)
-    folders = (
-        list_imagenet_folders() if len(classes) == 1000 else [f'class_{number:03d}' for number in range(len(classes))]
-    )
-    if not (root / 'imagenet').exists():
-        images = math.ceil(ITERATIONS * BATCH_SIZE / len(folders))
-        miniature.write_miniature_imagenet(root / 'imagenet', folders, per_folder=images)
-    dataset.update(data_root=str(root / 'imagenet'), ann_file='', data_prefix=split)
-    dataset.pop('split', None)
-
-
-def use_cifar(dataset: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
-    """Use class folders instead of CIFAR's files, whose checksums mmpretrain verifies."""
-    pipeline = [{'type': 'LoadImageFromFile'}, {'type': 'Resize', 'scale': 32}, *dataset.pipeline]
-    dataset.clear()
-    dataset.update(type='CustomDataset', metainfo={'classes': metainfo['classes']}, pipeline=pipeline)
-    use_imagenet(dataset, split, root, metainfo, cfg)
-
-
-# Functions that write a miniature dataset and set its paths in a config, by the format that find_format returns.
-MINIATURES = {'coco': use_coco, 'ade20k': use_ade20k, 'imagenet': use_imagenet}
+def write_data(dataset: ConfigDict, data_format: str, split: str, root: Path, classes: Sequence[str]) -> None:
+    """Write a miniature in ``root``, unless it exists, and set the paths of a dataset's split in its config."""
+    if data_format == 'coco':
+        folder = root / 'coco'
+        if not folder.exists():
+            miniature.write_miniature_coco(folder, make_coco_categories(classes))
+        dataset.update(data_root=f'{folder}/', ann_file=f'annotations/instances_{split}2017.json')
+        # Do not use update: ConfigDict.update merges dicts and would keep other prefixes.
+        dataset.data_prefix = {'img': f'{split}2017/'}
+    elif data_format == 'ade20k':
+        folder, subset = root / 'ADEChallengeData2016', {'train': 'training', 'val': 'validation'}[split]
+        if not folder.exists():
+            miniature.write_miniature_ade20k(folder, max(len(classes) - 1, 1))
+        dataset.update(data_root=str(folder), ann_file='', img_suffix='.jpg', seg_map_suffix='.png')
+        dataset.data_prefix = {'img_path': f'images/{subset}', 'seg_map_path': f'annotations/{subset}'}
+    else:
+        folder, numbers = root / 'imagenet', range(len(classes))
+        if not folder.exists():
+            names = list_imagenet_folders() if len(classes) == 1000 else [f'class_{number:03d}' for number in numbers]
+            per_folder = math.ceil(ITERATIONS * BATCH_SIZE / len(names))
+            miniature.write_miniature_imagenet(folder, names, per_folder=per_folder)
+        dataset.update(data_root=str(folder), ann_file='', data_prefix=split)
+        dataset.pop('split', None)
 
 
 class WatchTrainingHook(Hook):
@@ -207,9 +185,7 @@ class WatchTrainingHook(Hook):
             if weight.requires_grad:
                 weight.register_post_accumulate_grad_hook(lambda _, name=name: self.had_gradient.add(name))
 
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
-    ) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self.losses.append(outputs['loss'].item())
 
 
@@ -218,7 +194,7 @@ def copy_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: weight.detach().cpu().clone() for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def run(cfg: Config, say: Say) -> None:
+def run(cfg: Config, say: Callable[[str], None]) -> None:
     """Build, train, save, resume, validate and test a config that :func:`shrink` has scaled down.
 
     ``say`` is called with a line for each step. If a step raises an error, its line says so, and ``run`` raises it.
@@ -259,7 +235,7 @@ def run(cfg: Config, say: Say) -> None:
 
 
 @contextmanager
-def report_step(say: Say, name: str) -> Iterator[list[str]]:
+def report_step(say: Callable[[str], None], name: str) -> Iterator[list[str]]:
     """Report a step's duration and the results that the ``with`` block appends to the yielded list, or its failure."""
     start_time, results = time.perf_counter(), []
     try:
@@ -296,5 +272,4 @@ def train(runner: Runner, cfg: Config) -> WatchTrainingHook:
 
 
 def format_scores(metrics: dict[str, float]) -> str:
-    scores: Sequence[tuple[str, float]] = [item for item in metrics.items() if 'time' not in item[0]]
-    return ', '.join(f'{name} {value:.4g}' for name, value in scores[:2]) or 'no score'
+    return ', '.join(f'{name} {value:.4g}' for name, value in islice(metrics.items(), 2)) or 'no score'

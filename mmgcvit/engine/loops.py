@@ -10,6 +10,7 @@ from mmengine.config import ConfigDict
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
 
@@ -21,7 +22,7 @@ from .sampling import WHOLE_BATCH, SeededBatchSampler, Segment, derive_seed, see
 DATA_POSITION = 'data_position'
 
 
-def add_seeded_batch_sampler(dataloader: dict, endless: bool = False) -> ConfigDict:
+def add_seeded_batch_sampler(dataloader: dict, endless: bool) -> ConfigDict:
     """Return a copy of a dataloader config with a :class:`SeededBatchSampler`."""
     seeded = ConfigDict(deepcopy(dataloader))
     if not seeded.get('batch_size') or not seeded.get('sampler'):
@@ -40,14 +41,16 @@ def add_seeded_batch_sampler(dataloader: dict, endless: bool = False) -> ConfigD
     return seeded
 
 
-def require_batches(batch_sampler: SeededBatchSampler) -> None:
-    """Raise a UserError if a batch sampler has no batch."""
-    if len(batch_sampler) == 0:
-        raise UserError(
-            'train_dataloader has too few images for one batch. A batch has '
-            f'{get_world_size()} x {batch_sampler.batch_size} images (processes x batch_size). Use a smaller '
-            'train_dataloader.batch_size or fewer processes, or set train_dataloader.drop_last=False'
-        )
+def get_length(runner: Any) -> tuple[str, int, int]:
+    """Return the unit of a training's length, ``epoch`` or ``iteration``, and how many are done and planned."""
+    if isinstance(runner.train_loop, MMEngineIterBasedTrainLoop):
+        return 'iteration', runner.iter, runner.max_iters
+    return 'epoch', runner.epoch, runner.max_epochs
+
+
+def has_stepped(runner: Any) -> bool:
+    """Return whether the optimizer has just stepped. For wrappers other than ``OptimWrapper``, return True."""
+    return not isinstance(runner.optim_wrapper, OptimWrapper) or runner.optim_wrapper.should_update()
 
 
 def read_state(meta: dict[str, Any], source: str) -> dict[str, Any] | None:
@@ -88,8 +91,16 @@ class ResumableLoop:
     is_by_epoch: bool
     num_restarts = 0
     has_new_batch_size = False
-    runner: Any
-    batch_sampler: SeededBatchSampler
+
+    def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
+        super().__init__(runner, add_seeded_batch_sampler(dataloader, endless=not self.is_by_epoch), **kwargs)
+        self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
+        if len(self.batch_sampler) == 0:
+            raise UserError(
+                'train_dataloader has too few images for one batch. A batch has '
+                f'{get_world_size()} x {self.batch_sampler.batch_size} images (processes x batch_size). Use a smaller '
+                'train_dataloader.batch_size or fewer processes, or set train_dataloader.drop_last=False'
+            )
 
     @property
     def seed(self) -> int:
@@ -99,10 +110,6 @@ class ResumableLoop:
         """Return the position in the data for a checkpoint with this ``meta``."""
         state = self.batch_sampler.get_state(meta['epoch'] if self.is_by_epoch else None, meta['iter'])
         return {**state, 'num_restarts': self.num_restarts}
-
-    def is_within_epoch(self) -> bool:
-        """Return whether the run resumes after the beginning of an epoch."""
-        return any(segment.num_batches for segment in self.batch_sampler.segments)
 
     def resume(self, meta: dict[str, Any], source: str, num_restarts: int) -> int:
         """Start at the position in a checkpoint's ``meta``. If that is impossible, start the epoch again and say why.
@@ -163,12 +170,7 @@ class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
     """
 
     is_by_epoch = True
-
-    def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
-        super().__init__(runner, add_seeded_batch_sampler(dataloader), **kwargs)
-        self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
-        self.num_skipped = 0
-        require_batches(self.batch_sampler)
+    num_skipped = 0
 
     def run_epoch(self) -> None:
         """Train one epoch, or the rest of it."""
@@ -190,9 +192,7 @@ class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
     is_by_epoch = False
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
-        super().__init__(runner, add_seeded_batch_sampler(dataloader, endless=True), **kwargs)
-        self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
-        require_batches(self.batch_sampler)
+        super().__init__(runner, dataloader, **kwargs)
         self.dataloader_iterator = BatchIterator(self)
         # mmengine 0.10.7 has already started persistent workers. Without _iterator, new workers start after hooks have
         # set worker_init_fn.

@@ -1,24 +1,54 @@
-"""Merge the parameter groups of an optimizer, and use torch's fused kernels.
+"""Optimizer wrappers for mixed precision, merged parameter groups, fused kernels and layer-wise learning rate decay.
 
 With ``paramwise_cfg``, mmengine's constructor makes one group per parameter, hundreds for a detector. torch's
 optimizers launch kernels for each group, and LR schedulers and logging hooks iterate over all groups at each step.
 """
 
 from collections.abc import Mapping
+from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import torch
-from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from mmengine.logging import print_log
+from mmengine.optim import AmpOptimWrapper, DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 from torch.optim import Adam, AdamW
 
-from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
+from ..errors import UserError, shorten
+from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 
+# Lowest compute capability of GPUs that have bfloat16. torch reports bfloat16 on older GPUs, which emulate it slowly.
+MIN_BFLOAT16_CAPABILITY = (8, 0)
 # Keys of a parameter group that are not settings of the optimizer.
 NOT_SETTINGS = ('params', 'param_name', 'lr_mult', 'decay_mult')
 # Settings that choose the kernels of an optimizer step. The results of kernels differ only by rounding.
 KERNEL_SETTINGS = ('fused', 'foreach')
+
+
+@OPTIM_WRAPPERS.register_module(name='AutoPrecisionOptimWrapper')
+def build_auto_precision_wrapper(dtype: str | None = None, **kwargs: Any) -> OptimWrapper:
+    """Build an optimizer wrapper for ``dtype``, by default bfloat16 or, on older GPUs, float16. On a CPU use float32.
+
+    mmengine's ``AmpOptimWrapper`` fails without a GPU and defaults to float16. With bfloat16 it scales the
+    loss too, and the scale doubles every 2,000 steps until it overflows (at step 222,000 with torch's defaults). So
+    this function disables loss scaling for bfloat16.
+
+    Args:
+        dtype: Data type on a GPU, ``'bfloat16'`` or ``'float16'``.
+        **kwargs: Arguments of ``AmpOptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``,
+            ``loss_scale`` (float16 only), ...
+    """
+    if torch.cuda.is_available():
+        is_supported = torch.cuda.get_device_capability() >= MIN_BFLOAT16_CAPABILITY
+        dtype = dtype or ('bfloat16' if is_supported else 'float16')
+        if dtype == 'bfloat16':
+            kwargs['loss_scale'] = {'enabled': False}
+        return AmpOptimWrapper(dtype=dtype, **kwargs)
+    print_log('No GPU: training in float32 instead of mixed precision.', 'current')
+    kwargs.pop('loss_scale', None)
+    return OptimWrapper(**kwargs)
 
 
 class MergedGroupsMixin:
@@ -72,3 +102,33 @@ def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
         except Exception:  # If the settings are invalid, building the optimizer raises this error again.
             return False
     return True
+
+
+if find_spec('mmpretrain'):
+    from mmpretrain.engine.optimizers import LearningRateDecayOptimWrapperConstructor
+
+    @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+    class LayerDecayOptimWrapperConstructor(MergedGroupsMixin, LearningRateDecayOptimWrapperConstructor):
+        """Layer-wise learning rate decay for models with a ``backbone`` of this package, with merged parameter groups.
+
+        mmdet's and mmseg's constructors know the layers of their own backbones only. mmpretrain's calls
+        ``get_layer_depth`` of the model, which only classifiers have. This subclass calls the backbone's.
+
+        With ``optim_wrapper=dict(constructor='mmgcvit.LayerDecayOptimWrapperConstructor', paramwise_cfg=dict(
+        layer_decay_rate=0.9, norm_decay_mult=0.0))``, each block has 0.9 times the learning rate of the next block.
+        Neck and heads have the full learning rate. mmpretrain's constructor documents the other keys of
+        ``paramwise_cfg``.
+        """
+
+        def add_params(self, params: list[dict], module: nn.Module, **kwargs: Any) -> None:
+            """Add a module's parameters to the groups, with learning rates by the backbone's ``get_layer_depth``."""
+            keys = self.paramwise_cfg.get('custom_keys', {})
+            ineffective = [key for key, settings in keys.items() if 'lr_mult' in settings]
+            if ineffective:
+                raise UserError(
+                    'paramwise_cfg.custom_keys: layer-wise decay ignores lr_mult. Remove every lr_mult of custom_keys '
+                    f'({shorten(ineffective)})'
+                )
+            if 'get_layer_depth' not in kwargs:
+                kwargs['get_layer_depth'] = partial(module.backbone.get_layer_depth, prefix='backbone.')
+            super().add_params(params, module, **kwargs)

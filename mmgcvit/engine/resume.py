@@ -4,7 +4,7 @@ A training needs a work dir without checkpoints, unless it resumes (``--resume``
 first iteration (``--overwrite``). A run is resumed in this order:
 
 1. :func:`lock_work_dir` locks the work dir, and :func:`choose_checkpoint` sets ``cfg.load_from``;
-2. ``checkpoints/safe_loading.py`` reads the file without running code from it;
+2. ``checkpoints/safe_loading.py`` reads the file once, without running code from it;
 3. ``hooks/exact_resume.py`` rebuilds the log histories and passes the position in the data to ``loops.py``;
 4. mmengine's ``Runner.resume`` restores weights, optimizer, LR schedulers, epoch and iteration;
 5. ``hooks/new_schedule.py`` recomputes the LR schedule if its settings or the epochs' lengths have changed;
@@ -14,21 +14,26 @@ first iteration (``--overwrite``). A run is resumed in this order:
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from mmengine.config import Config
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.runner import Runner
 
 from ..checkpoints.latest import LAST_CHECKPOINT_FILE, PREEMPTED_FILE, RESUMABLE_NAME, find_latest_checkpoint
-from ..checkpoints.reading import read_meta
+from ..checkpoints.reading import check_intact
 from ..config import get_plain_settings, iter_differences
 from ..errors import CheckpointError, UserError, escape_controls, shorten
 from ..files import URL_SCHEMES
 from .hooks.exact_resume import SETTINGS, VALIDATED_FILE
 from .hooks.skip_nonfinite import NUM_STOPS_FILE
+from .setup import check_work_dir
 
 # Resumable checkpoints, best checkpoints, and the file with the path of the last checkpoint.
 RUN_FILE_NAME = re.compile(rf'(best_.+_)?(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED_FILE)}|{LAST_CHECKPOINT_FILE}')
@@ -41,60 +46,41 @@ LOCK_TIMEOUT = 10
 IGNORED_SETTINGS = ('load_from', 'resume')
 
 
-def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) -> tuple[bool, str | None]:
+def choose_checkpoint(
+    cfg: Config, resume: str | None, overwrite: bool = False, read: Callable[[Any], Any] = check_intact
+) -> tuple[bool, str | None]:
     """Return ``resume`` and ``load_from`` of the config for the options ``--resume`` and ``--overwrite``.
 
     ``--resume`` without a checkpoint (``'auto'``) and a config's ``resume=True`` without ``load_from`` choose the
     latest checkpoint of the work dir. If there is none, a new training starts, from the config's ``load_from`` if it
-    has one. So the same command starts and resumes a job.
+    has one. So the same command starts and resumes a job. ``read`` raises an error for an unreadable file.
 
     Raises:
         CheckpointError: The checkpoint does not exist, no checkpoint in the work dir can be read, or the work dir has
             checkpoints of another run.
     """
-    checkpoint = None
-    if not overwrite and (resume is not None or cfg.get('resume')):
-        source = resume or cfg.get('load_from') or 'auto'
-        checkpoint = find_checkpoint(source, cfg.work_dir)
-        is_elsewhere = source != 'auto' and Path(source).parent.resolve() != Path(cfg.work_dir).resolve()
-    elif not overwrite:
-        require_unused(cfg.work_dir)
-    if (
-        checkpoint
-        and is_elsewhere
-        and any(RESUMABLE_NAME.fullmatch(path.name) for path in list_checkpoints(cfg.work_dir))
-    ):
-        raise CheckpointError(
-            f'--resume {checkpoint}: the work dir {cfg.work_dir} has checkpoints of another run, which the resumed run '
-            f'would replace. Add --work-dir {Path(checkpoint).parent} to continue in the folder of the checkpoint, or '
-            'another --work-dir'
-        )
-    return checkpoint is not None, checkpoint or cfg.get('load_from')
-
-
-def find_checkpoint(checkpoint: str, work_dir: str) -> str | None:
-    """Return a checkpoint's path or URL if it exists. For ``'auto'``, return the latest of the work dir, or None."""
-    if checkpoint == 'auto':
+    if overwrite or (resume is None and not cfg.get('resume')):
+        return False, cfg.get('load_from')
+    source, work_dir = resume or cfg.get('load_from') or 'auto', Path(cfg.work_dir)
+    if source == 'auto':
         latest = find_latest_checkpoint(
             work_dir,
             'Resume from another file with --resume CHECKPOINT, train in another folder (--work-dir), or start again '
             'with --overwrite instead of --resume',
+            read,
         )
         print_log(f'--resume: {latest or "the work dir has no checkpoint, so a new training starts"}', 'current')
-        return latest and str(latest)
-    if not checkpoint.startswith(URL_SCHEMES) and not Path(checkpoint).is_file():
-        raise CheckpointError(f'--resume {checkpoint}: there is no such file. Pass a path or a URL')
-    return checkpoint
-
-
-def require_unused(work_dir: str | Path) -> None:
-    """Raise a CheckpointError if a work dir has checkpoints of an earlier training."""
-    checkpoints = list_checkpoints(work_dir)
-    if checkpoints:
+        return latest is not None, str(latest) if latest else cfg.get('load_from')
+    if not source.startswith(URL_SCHEMES) and not Path(source).is_file():
+        raise CheckpointError(f'--resume {source}: there is no such file. Pass a path or a URL')
+    has_others = any(RESUMABLE_NAME.fullmatch(path.name) for path in list_checkpoints(work_dir))
+    if has_others and Path(source).parent.resolve() != work_dir.resolve():
         raise CheckpointError(
-            f"{work_dir} has an earlier run's checkpoints ({shorten([path.name for path in checkpoints])}). Continue "
-            'from them with --resume, train in another folder (--work-dir), or remove them with --overwrite'
+            f'--resume {source}: the work dir {work_dir} has checkpoints of another run, which the resumed run '
+            f'would replace. Add --work-dir {Path(source).parent} to continue in the folder of the checkpoint, or '
+            'another --work-dir'
         )
+    return True, source
 
 
 def list_checkpoints(work_dir: str | Path) -> list[Path]:
@@ -103,11 +89,16 @@ def list_checkpoints(work_dir: str | Path) -> list[Path]:
 
 
 @contextmanager
-def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
+def lock_work_dir(work_dir: str | Path, must_be_unused: bool) -> Iterator[None]:
     """Lock a work dir against other trainings. When the process ends or is killed, the lock is released.
 
     If a new work dir has nothing but the lock in the end, because the run was rejected, it is removed.
+
+    Raises:
+        UserError: The work dir cannot be written, another training runs in it or, if it ``must_be_unused``, it has
+            checkpoints of an earlier one.
     """
+    check_work_dir(work_dir)
     folder = Path(work_dir)
     is_new, lock = not folder.exists(), folder / LOCK_FILE
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,6 +110,12 @@ def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
         ) from None
     with file_lock:
         try:
+            if must_be_unused and (checkpoints := list_checkpoints(folder)):
+                raise CheckpointError(
+                    f"{work_dir} has an earlier run's checkpoints ({shorten([path.name for path in checkpoints])}). "
+                    'Continue from them with --resume, train in another folder (--work-dir), or remove them with '
+                    '--overwrite'
+                )
             yield
         finally:
             if is_new and list(folder.iterdir()) == [lock]:
@@ -126,9 +123,9 @@ def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def find_changes(cfg: Config) -> dict[str, str]:
-    """Log the settings that differ from the resumed run's. Return a dict from each name to ``name: old -> new``."""
-    old, new = read_meta(cfg.load_from).get(SETTINGS), get_plain_settings(cfg)
+def find_changes(cfg: Config, meta: Any) -> dict[str, str]:
+    """Log the settings that differ from those in a checkpoint's ``meta``. Return ``name: old -> new`` by name."""
+    old, new = meta.get(SETTINGS) if isinstance(meta, dict) else None, get_plain_settings(cfg)
     if not isinstance(old, dict):
         print_log(f'{cfg.load_from} has no settings, so this run cannot log which of them have changed', 'current')
         return {}
@@ -137,3 +134,24 @@ def find_changes(cfg: Config) -> dict[str, str]:
         lines = '\n  '.join(changes.values())
         print_log(escape_controls(f'resumed with other settings:\n  {lines}'), 'current', logging.WARNING)
     return changes
+
+
+class OverwriteHook(Hook):
+    """Remove an earlier run's checkpoints after the first iteration, where most errors occur.
+
+    These are all checkpoints with ``--overwrite``, and otherwise best checkpoints of a run that was interrupted before
+    it saved one that can be resumed.
+    """
+
+    # Run before the hooks that save.
+    priority = 'HIGH'
+
+    @master_only
+    def before_train(self, runner: Runner) -> None:
+        progress = (Path(runner.work_dir, name) for name in PROGRESS_FILES)
+        self.outdated = [*list_checkpoints(runner.work_dir), *filter(Path.is_file, progress)]
+
+    @master_only
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        while self.outdated:
+            self.outdated.pop().unlink()

@@ -31,13 +31,8 @@ def seed_generators(seed: int, rank: int, iteration: int, sample: int) -> None:
     """Seed torch, NumPy and Python, either to load a sample or for the training step.
 
     A cryptographic hash of the arguments gives independent seeds: 128 bits for Python, 64 for torch, and 32 for NumPy,
-    for which longer seeds are slow.
-
-    Args:
-        seed: Seed of the run.
-        rank: Rank of the process.
-        iteration: Iteration of the run, counted from 0.
-        sample: Position of the sample in the batch, counted from 1, or :data:`WHOLE_BATCH` for the training step.
+    for which longer seeds are slow. ``iteration`` is counted from 0. ``sample`` is the sample's position in the batch,
+    counted from 1, or :data:`WHOLE_BATCH` for the training step.
     """
     digest = blake2b(f'{seed} {rank} {iteration} {sample}'.encode(), digest_size=28).digest()
     random.seed(int.from_bytes(digest[:16], 'little'))
@@ -60,9 +55,6 @@ class SeededIndices:
     def __init__(self, indices: Sequence[int], seed: int, rank: int, iteration: int) -> None:
         self.indices, self.seed, self.rank, self.iteration = indices, seed, rank, iteration
 
-    def __len__(self) -> int:
-        return len(self.indices)
-
     def __iter__(self) -> Iterator[int]:
         for sample, index in enumerate(self.indices, WHOLE_BATCH + 1):
             seed_generators(self.seed, self.rank, self.iteration, sample)
@@ -76,10 +68,6 @@ class Segment(NamedTuple):
     world_size: int
     batch_size: int
     num_batches: int
-
-    def has_batches_of(self, other: 'Segment') -> bool:
-        """Return whether both segments take their batches in the same way."""
-        return self[:3] == other[:3]
 
 
 class RemainingSampler(Sampler):
@@ -102,7 +90,7 @@ class RemainingSampler(Sampler):
 
     def __iter__(self) -> Iterator[int]:
         unseen = self.iter_unseen()
-        if is_endless(self.sampler):
+        if isinstance(self.sampler, InfiniteSampler):
             return islice(unseen, self.rank, None, self.world_size)
         indices = list(unseen)
         size = self.world_size * ceil(len(indices) / self.world_size) if self.sampler.round_up else len(indices)
@@ -115,7 +103,7 @@ class RemainingSampler(Sampler):
 
     def iter_unseen(self) -> Iterator[int]:
         """Iterate over the indices that are left for all ranks."""
-        size, is_repeated, seen = len(self.dataset), is_endless(self.sampler), Counter(self.seen)
+        size, is_repeated, seen = len(self.dataset), isinstance(self.sampler, InfiniteSampler), Counter(self.seen)
         generator = torch.Generator().manual_seed(self.seed + (0 if is_repeated else self.epoch))
         for _ in count() if is_repeated else range(1):
             for index in torch.randperm(size, generator=generator).tolist() if self.sampler.shuffle else range(size):
@@ -123,11 +111,6 @@ class RemainingSampler(Sampler):
                     seen[index] -= 1
                 else:
                     yield index
-
-
-def is_endless(sampler: Sampler) -> bool:
-    """Return whether a sampler never ends, so that the whole run is one epoch."""
-    return isinstance(sampler, InfiniteSampler)
 
 
 class SeededBatchSampler(Sampler):
@@ -168,7 +151,7 @@ class SeededBatchSampler(Sampler):
         self.iteration, self.epoch, self.positions = iteration, epoch, {}
         self.segments = list(segments)
         current = Segment(seed, self.world_size, self.batch_size, 0)
-        if not self.segments or not self.segments[-1].has_batches_of(current):
+        if not self.segments or self.segments[-1]._replace(num_batches=0) != current:
             self.segments.append(current)
 
     def __len__(self) -> int:
@@ -237,10 +220,8 @@ class SeededBatchSampler(Sampler):
             the number of images of an iteration.
         """
         *earlier, current = self.segments
-        if iteration in self.positions:
-            own_epoch, num_done = self.positions[iteration]
-        else:  # no batch since the start
-            own_epoch, num_done = self.epoch, current.num_batches
+        # The default is for no batch since the start.
+        own_epoch, num_done = self.positions.get(iteration, (self.epoch, current.num_batches))
         epoch = own_epoch if epoch is None else epoch
         if epoch != own_epoch:
             num_done = 0

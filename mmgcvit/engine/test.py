@@ -1,21 +1,18 @@
 """Apply the options of ``mmgcvit test``, check the data and the checkpoint, and test with mmengine's Runner."""
 
-from collections.abc import Mapping
 from copy import deepcopy
 
 from mmengine.config import Config, ConfigDict
-from mmengine.evaluator import BaseMetric, DumpResults
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import can_draw_predictions, get_type_name, iter_unwrapped_datasets, read_config
 from ..errors import UserError
-from ..inference.class_names import check_class_names
+from ..inference.class_names import check_class_names, collect_dataset_metas
 from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from .hooks.progress import open_progress
-from .processes import join_process_group
-from .setup import build_runner, check_data
+from .setup import build_runner, check_data, check_work_dir, join_process_group
 
 
 def run_test(
@@ -43,6 +40,7 @@ def run_test(
     Raises:
         UserError: An option, the config, the checkpoint or the data is invalid.
     """
+    check_work_dir(cfg.work_dir)
     if test_data:
         cfg.merge_from_dict(read_config(test_data).to_dict())
     if show_dir:
@@ -54,19 +52,20 @@ def run_test(
     call_on_rank_0(check_data, cfg, ['test_dataloader'])
     # The config in the work dir of a resumed run has resume=True, which would load an optimizer state.
     cfg.load_from, cfg.resume = checkpoint, False
-    with (
-        safe_checkpoint_loading(cfg.work_dir, [checkpoint] if trust_checkpoint else []) as read,
-        open_progress(progress) as hook,
-    ):
+    with safe_checkpoint_loading(cfg.work_dir) as load, open_progress(progress) as hook:
         runner = build_runner(cfg, hook)
-        content = read(checkpoint)
+        content = load(checkpoint, keep=True, trusted=trust_checkpoint)
         check_fits(runner.model, content, checkpoint)
-        meta = content['meta'] if isinstance(content['meta'], Mapping) else {}
-        info = meta.get('dataset_meta')
-        trained = info.get('classes') if isinstance(info, Mapping) else meta.get('CLASSES')  # of mmcv 1.x
-        check_class_names(checkpoint, trained, runner.test_loop.dataloader.dataset.metainfo.get('classes'))
+        trained, _ = collect_dataset_metas(content['meta'], next(iter_unwrapped_datasets(cfg.test_dataloader.dataset)))
+        classes = runner.test_loop.dataloader.dataset.metainfo.get('classes')
+        check_class_names(checkpoint, trained.get('classes'), classes)
+        content = None  # mmengine frees it after loading
         if out:
-            runner.test_evaluator.metrics.append(build_dump_metric(cfg, out))
+            if cfg.get('default_scope') == 'mmdet':
+                from mmdet.evaluation import DumpDetResults as DumpResults  # encodes masks as RLE
+            else:
+                from mmengine.evaluator import DumpResults
+            runner.test_evaluator.metrics.append(DumpResults(out_file_path=out))
         runner.test()
 
 
@@ -80,15 +79,6 @@ def enable_drawing(cfg: Config, folder: str) -> None:
     vis_hook = (cfg.get('default_hooks') or {}).get('visualization') or {}
     hook = {'type': 'mmgcvit.ValVisualizationHook', 'test_out_dir': folder, 'score_thr': vis_hook.get('score_thr', 0.3)}
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
-
-
-def build_dump_metric(cfg: Config, out: str) -> BaseMetric:
-    """For ``--out``, build the metric that pickles predictions. mmdet has its own, which encodes masks as RLE."""
-    if cfg.get('default_scope') == 'mmdet':
-        from mmdet.evaluation import DumpDetResults
-
-        return DumpDetResults(out_file_path=out)
-    return DumpResults(out_file_path=out)
 
 
 def enable_tta(cfg: Config) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib.util import find_spec
 
 import torch
@@ -19,12 +20,9 @@ from ..errors import UserError
 from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from .hooks.new_schedule import NewScheduleHook
-from .hooks.overwrite import OverwriteHook
-from .hooks.progress import open_progress
-from .hooks.summary import SummaryHook
-from .processes import join_process_group
-from .resume import choose_checkpoint, find_changes, lock_work_dir
-from .setup import build_runner, check_data
+from .hooks.progress import SummaryHook, open_progress
+from .resume import OverwriteHook, choose_checkpoint, find_changes, lock_work_dir
+from .setup import build_runner, check_data, join_process_group
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
 WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
@@ -71,22 +69,25 @@ def train(
     check_operators(cfg)
     join_process_group(cfg)
     with ExitStack() as stack:
-        call_on_rank_0(stack.enter_context, lock_work_dir(cfg.work_dir))
-        cfg.resume, cfg.load_from = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
+        is_new = resume is None and not cfg.get('resume')
+        call_on_rank_0(stack.enter_context, lock_work_dir(cfg.work_dir, must_be_unused=is_new and not overwrite))
+        load = stack.enter_context(safe_checkpoint_loading(cfg.work_dir))
+        read = partial(load, keep=True, trusted=trust_checkpoint)  # keep the content until mmengine loads it
+        cfg.resume, cfg.load_from = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite, read)
         skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
         call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
-        trusted = [cfg.load_from] if trust_checkpoint and cfg.load_from else []
-        read = stack.enter_context(safe_checkpoint_loading(cfg.work_dir, trusted))
         runner = build_runner(cfg, stack.enter_context(open_progress(progress)))
-        warn_of_batch_size(cfg)
+        warn_of_batch_size(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
         if cfg.load_from:
-            check_fits(runner.model, read(cfg.load_from), cfg.load_from, '' if cfg.resume else 'backbone.')
+            content = read(cfg.load_from)
+            check_fits(runner.model, content, cfg.load_from, '' if cfg.resume else 'backbone.')
         if cfg.resume:
-            changes = call_on_rank_0(find_changes, cfg)
+            changes = call_on_rank_0(find_changes, cfg, content['meta'])
             is_changed = any(name.startswith(SCHEDULE_SETTINGS) for name in changes)
             runner.register_hook(NewScheduleHook(cfg.get('param_scheduler'), is_changed))
         else:
             runner.register_hook(OverwriteHook())
+        content = None  # mmengine frees it after loading
         runner.register_hook(SummaryHook())
         runner.train()
 
@@ -128,34 +129,28 @@ def add_trackers(cfg: Config, names: Sequence[str]) -> None:
         visualizer.vis_backends = [*backends, *(ConfigDict(type=backend) for backend in added)]
 
 
-def warn_of_batch_size(cfg: Config) -> None:
-    """Log a warning if the learning rate was chosen for another effective batch size than this run's."""
-    warning = compare_batch_sizes(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
-    if warning is not None:
-        print_log(warning, 'current', logging.WARNING)
-
-
-def compare_batch_sizes(cfg: Config, file_cfg: Config, world_size: int) -> str | None:
-    """Return a warning if the learning rate was chosen for another effective batch size than this run's.
+def warn_of_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> None:
+    """Log a warning if the learning rate was chosen for another effective batch size than this run's.
 
     The learning rate was chosen for ``auto_scale_lr.base_batch_size`` times the accumulation steps in ``file_cfg``, the
     config without options. If an option has changed the base batch size, use the accumulation steps in ``cfg`` instead.
-    Return None if the sizes are equal or unknown, or if mmengine scales the learning rate.
+    There is no warning if the sizes are equal or unknown, or if mmengine scales the learning rate.
     """
     scaling = cfg.get('auto_scale_lr') or {}
     base, batch_size = scaling.get('base_batch_size'), (cfg.get('train_dataloader') or {}).get('batch_size')
     if scaling.get('enable') or base is None or batch_size is None:
-        return None
+        return
     is_base_changed = base != (file_cfg.get('auto_scale_lr') or {}).get('base_batch_size')
-    steps, base_steps = get_accumulation_steps(cfg), get_accumulation_steps(cfg if is_base_changed else file_cfg)
-    if world_size * batch_size * steps == base * base_steps:
-        return None
-    return (
-        f'The learning rate is for an effective batch size of {base * base_steps}; this run has '
-        f'{world_size * batch_size * steps} ({world_size} x {batch_size} x {steps}: processes x images x accumulation '
-        'steps). Add --auto-scale-lr, or change train_dataloader.batch_size or optim_wrapper.accumulative_counts'
+    steps, base_steps = (
+        (settings.get('optim_wrapper') or {}).get('accumulative_counts', 1)
+        for settings in (cfg, cfg if is_base_changed else file_cfg)
     )
-
-
-def get_accumulation_steps(cfg: Config) -> int:
-    return (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
+    if world_size * batch_size * steps != base * base_steps:
+        print_log(
+            f'The learning rate is for an effective batch size of {base * base_steps}; this run has '
+            f'{world_size * batch_size * steps} ({world_size} x {batch_size} x {steps}: processes x images x '
+            'accumulation steps). Add --auto-scale-lr, or change train_dataloader.batch_size or '
+            'optim_wrapper.accumulative_counts',
+            'current',
+            logging.WARNING,
+        )

@@ -4,6 +4,7 @@ import contextlib
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from mmengine.runner import CheckpointLoader, Runner
 
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.checkpoints.safe_loading import read_for_mmengine, safe_checkpoint_loading
-from mmgcvit.engine.hooks.safe_load import SafeLoadHook
+from mmgcvit.engine.hooks.checkpoint import SafeLoadHook
 from mmgcvit.errors import CheckpointError
 
 from .conftest import RunsACommand
@@ -24,7 +25,7 @@ NUMBERS = count()
 def test_the_hook_covers_a_run_and_does_not_replace_a_commands_context():
     """Files and URLs are covered, and mmengine's loaders are restored."""
     runner, hook, schemes = SimpleNamespace(work_dir='run'), SafeLoadHook(), dict(CheckpointLoader._schemes)
-    for around in (contextlib.nullcontext(), safe_checkpoint_loading('run', ['mine'])):
+    for around in (contextlib.nullcontext(), safe_checkpoint_loading('run')):
         with around as told:
             before = dict(CheckpointLoader._schemes)
             hook.before_run(runner)
@@ -48,10 +49,20 @@ def test_tensors_are_loaded_to_map_location(map_location, place, tmp_path):
 def test_only_trusted_files_may_run_code(tmp_path):
     for name in ('mine', 'other'):
         torch.save({'a': torch.ones(1), 'extra': RunsACommand(tmp_path / f'{name} ran')}, tmp_path / name)
-    with safe_checkpoint_loading(trusted=[str(tmp_path / 'mine')]) as load:
-        assert load(str(tmp_path / 'mine'))['state_dict']['a'] == 1
+    with safe_checkpoint_loading() as load:
+        assert load(str(tmp_path / 'mine'), trusted=True)['state_dict']['a'] == 1
         load(str(tmp_path / 'other'))
     assert [(tmp_path / f'{name} ran').exists() for name in ('mine', 'other')] == [True, False]
+
+
+def test_a_kept_file_is_read_once(tmp_path, monkeypatch):
+    torch.save({'state_dict': {'a': torch.ones(1)}}, path := tmp_path / 'x.pth')
+    reader = mock.Mock(side_effect=read_for_mmengine)
+    monkeypatch.setattr('mmgcvit.checkpoints.safe_loading.read_for_mmengine', reader)
+    with safe_checkpoint_loading() as load:
+        contents = [load(path, keep=True), load(path, keep=True), load(str(path)), load(str(path))]
+    assert [content is contents[0] for content in contents] == [True, True, True, False]
+    assert reader.call_count == 2
 
 
 def test_weights_are_found_under_the_usual_checkpoint_keys(tmp_path):

@@ -23,6 +23,7 @@ from mmgcvit.engine.sampling import SeededBatchSampler
 from mmgcvit.errors import CheckpointError
 
 SEED = 5
+DEFAULTS = {'sampler': 'DefaultSampler', 'batch_sampler': None, 'drop_last': False, 'by_epoch': True, 'epochs': 2}
 
 
 class Indices(Dataset):
@@ -109,6 +110,7 @@ class FakeRunner:
 
 def run_session(setup, session, checkpoint):
     """Train all ranks of a session. Return what each trained on, the next checkpoint's meta, and the loop."""
+    setup = DEFAULTS | setup
     world_size, batch_size, stop, num_restarts = session
     trained = []
     for rank in range(world_size):
@@ -171,8 +173,8 @@ def test_every_epoch_trains_on_each_image_as_often_as_an_uninterrupted_one(
     sessions, images, epochs, batch_sampler, drop_last
 ):
     """That is once, except images that fill up the last share of a rank or are dropped with an incomplete batch."""
-    setup = {'sampler': 'DefaultSampler', 'images': images, 'epochs': epochs, 'by_epoch': True}
-    setup |= {'batch_sampler': batch_sampler, 'drop_last': drop_last and batch_sampler is None}
+    setup = {'images': images, 'epochs': epochs, 'batch_sampler': batch_sampler}
+    setup['drop_last'] = drop_last and batch_sampler is None
     results, loop = run_sessions(setup, sessions)
     for epoch in range(epochs):
         counts, num_padded = Counter(), 0
@@ -200,8 +202,7 @@ def test_every_epoch_trains_on_each_image_as_often_as_an_uninterrupted_one(
 def test_every_pass_of_an_iteration_based_run_trains_on_each_image_once(
     sessions, images, iters, sampler, batch_sampler
 ):
-    setup = {'sampler': sampler, 'images': images, 'iters': iters, 'by_epoch': False}
-    setup |= {'batch_sampler': batch_sampler, 'drop_last': False}
+    setup = {'sampler': sampler, 'batch_sampler': batch_sampler, 'images': images, 'by_epoch': False, 'iters': iters}
     results, loop = run_sessions(setup, sessions)
     assert loop.iter == iters
     counts = Counter(index for ranks in results for rank in ranks for _, indices in rank for index in indices)
@@ -227,7 +228,7 @@ def test_with_the_same_settings_each_rank_trains_on_the_batches_of_an_uninterrup
     world_size, batch_size, stops, images, by_epoch, sampler, batch_sampler
 ):
     setup = {'sampler': 'DefaultSampler' if by_epoch else sampler, 'images': images, 'epochs': 3, 'iters': 40}
-    setup |= {'by_epoch': by_epoch, 'batch_sampler': batch_sampler, 'drop_last': False}
+    setup |= {'by_epoch': by_epoch, 'batch_sampler': batch_sampler}
     results, _ = run_sessions(setup, [(world_size, batch_size, stop, 0) for stop in [*stops, 1]])
     whole, _ = run_sessions(setup, [(world_size, batch_size, None, 0)])
     joined = [[step for session in results for step in session[rank]] for rank in range(world_size)]
@@ -236,8 +237,7 @@ def test_with_the_same_settings_each_rank_trains_on_the_batches_of_an_uninterrup
 
 @given(stop=st.integers(1, 9), by_epoch=st.booleans())
 def test_after_a_stop_for_nan_the_run_draws_other_images_and_numbers(stop, by_epoch):
-    setup = {'sampler': 'DefaultSampler', 'images': 40, 'epochs': 2, 'iters': 30, 'by_epoch': by_epoch}
-    setup |= {'batch_sampler': None, 'drop_last': False}
+    setup = {'images': 40, 'iters': 30, 'by_epoch': by_epoch}
     _, checkpoint, loop = run_session(setup, (1, 3, stop, 0), None)
     (again, _, same), (restarted, _, other) = (
         run_session(setup, (1, 3, 1, num_restarts), checkpoint) for num_restarts in (0, 1)
@@ -249,16 +249,14 @@ def test_after_a_stop_for_nan_the_run_draws_other_images_and_numbers(stop, by_ep
 @settings(max_examples=10)
 @given(stop=st.integers(1, 6), images=st.integers(21, 40))
 def test_with_another_number_of_images_or_an_unknown_position_the_epoch_starts_again_and_a_line_says_so(stop, images):
-    setup = {'sampler': 'DefaultSampler', 'images': 20, 'epochs': 2, 'by_epoch': True}
-    setup |= {'batch_sampler': None, 'drop_last': False}
-    _, checkpoint, _ = run_session(setup, (1, 3, stop, 0), None)
+    _, checkpoint, _ = run_session({'images': 20}, (1, 3, stop, 0), None)
     unknown = {name: value for name, value in checkpoint.items() if name != DATA_POSITION}
     for size, meta, reason in (
         (images, checkpoint, 'images instead of 20'),
         (20, unknown, 'does not say which images'),
     ):
         with mock.patch('mmgcvit.engine.loops.print_log') as log:
-            (trained,), _, loop = run_session({**setup, 'images': size}, (1, 3, None, 0), meta)
+            (trained,), _, loop = run_session({'images': size}, (1, 3, None, 0), meta)
         assert any(f'epoch 1 starts again, because the {"dataset" if size == images else "checkpoint"}' in call.args[0]
                    and reason in call.args[0] for call in log.call_args_list)  # fmt: skip
         counts = Counter((epoch, index) for epoch, indices in trained for index in indices)
@@ -274,14 +272,13 @@ VALID = {'epoch': 0, 'segments': [[SEED, 1, 3, 2]], 'images': 20, 'length': 7, '
 
 @given(name=st.sampled_from(['epoch', 'iter', *VALID]), value=NUMBERS | LISTS | st.lists(LISTS, min_size=1))
 def test_an_invalid_position_is_rejected(name, value):
-    setup = {'sampler': 'DefaultSampler', 'images': 20, 'epochs': 2, 'by_epoch': True, 'batch_sampler': None}
     for meta in (
         {'epoch': 0, 'iter': 2, DATA_POSITION: VALID | {name: value}},
         {'epoch': 0, 'iter': 2, DATA_POSITION: VALID} | {name: value},
     ):
         if meta.get(name) == value or name in VALID:
             with pytest.raises(CheckpointError, match=r'a\.pth has an invalid epoch, iteration or data_position'):
-                run_session({**setup, 'drop_last': False}, (1, 3, 1, 0), meta)
+                run_session({'images': 20}, (1, 3, 1, 0), meta)
             return
 
 

@@ -1,11 +1,12 @@
-"""Merged parameter groups and fused steps change only the speed; layer-wise decay sets the learning rates."""
+"""Mixed precision by GPU; merged groups and fused steps change only the speed; layer-wise decay sets the LRs."""
 
 import copy
 from unittest import mock
 
 import pytest
 import torch
-from mmengine.optim import LinearLR, MultiStepLR, build_optim_wrapper
+from mmdet.registry import OPTIM_WRAPPERS
+from mmengine.optim import AmpOptimWrapper, LinearLR, MultiStepLR, OptimWrapper, build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from packaging.version import Version
 from torch import nn
@@ -99,31 +100,23 @@ def test_merged_groups_train_bit_for_bit_like_one_group_per_parameter(case, dete
         assert_same(merged, separate)
 
 
-def build_wrapper(model, rules=DECAY, optimizer=None, **options):
-    optimizer = {'type': 'AdamW', 'lr': 0.1, 'weight_decay': 0.05, **(optimizer or {})}
-    return build_optim_wrapper(
-        model,
-        {'optimizer': optimizer, 'constructor': GROUPED, 'paramwise_cfg': rules, 'type': 'OptimWrapper', **options},
-    )
-
-
 def test_a_step_is_fused_if_torch_supports_it_and_the_config_sets_no_kernels(monkeypatch):
     monkeypatch.setattr(torch.optim.SGD, 'step', mock.Mock())
-    model = nn.Linear(2, 2)
-    for device, optimizer, options, expected in (
-        ('cpu', {}, {}, HAS_FUSED or None),
-        ('cpu', {'fused': False}, {}, False),
-        ('cpu', {'foreach': False}, {}, None),
-        ('cpu', {'differentiable': True}, {}, None),
+    for device, optimizer, expected in (
+        ('cpu', {}, HAS_FUSED or None),
+        ('cpu', {'fused': False}, False),
+        ('cpu', {'foreach': False}, None),
+        ('cpu', {'differentiable': True}, None),
         # torch has no fused RMSprop, and SGD's first step must not be skipped.
-        ('cpu', {'type': 'RMSprop'}, {}, None),
-        ('cpu', {'type': 'SGD'}, {}, None),
-        ('meta', {}, {}, None),
+        ('cpu', {'type': 'RMSprop'}, None),
+        ('cpu', {'type': 'SGD'}, None),
+        ('meta', {}, None),
     ):
         for rules in (DECAY, None):
-            built = build_wrapper(copy.deepcopy(model).to(device), rules, optimizer, **options).optimizer
-            fused = [group.get('fused') for group in built.param_groups]
-            assert fused == [expected] * len(fused), (device, optimizer, options)
+            optimizer = {'type': 'AdamW', 'lr': 0.1, 'weight_decay': 0.05, **optimizer}
+            settings = {'optimizer': optimizer, 'constructor': GROUPED, 'paramwise_cfg': rules}
+            groups = build_optim_wrapper(nn.Linear(2, 2).to(device), settings).optimizer.param_groups
+            assert {group.get('fused') for group in groups} == {expected}, (device, optimizer)
     assert not torch.optim.SGD.step.called, 'only Adam and AdamW are tried'
 
 
@@ -161,3 +154,20 @@ def test_lr_multipliers_without_effect_are_rejected():
     cfg.optim_wrapper.constructor = LAYER_DECAY
     with pytest.raises(ValueError, match=r'every lr_mult of custom_keys \(.*backbone, '):
         build_optim_wrapper(build_on_meta(cfg), cfg.optim_wrapper)
+
+
+def test_mixed_precision_uses_bfloat16_or_float16_by_gpu_and_float32_on_a_cpu(monkeypatch):
+    config = {'type': 'mmgcvit.AutoPrecisionOptimWrapper', 'loss_scale': 'dynamic', 'accumulative_counts': 2}
+    for capability, requested, dtype in (
+        *((None, None, None), ((8, 0), None, torch.bfloat16)),
+        *(((7, 5), None, torch.float16), ((8, 0), 'float16', torch.float16)),
+    ):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda capability=capability: capability is not None)
+        monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda capability=capability: capability)
+        monkeypatch.setattr('mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available', lambda: True)
+        optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
+        wrapper = OPTIM_WRAPPERS.build({**config, 'optimizer': optimizer, 'dtype': requested})
+        assert type(wrapper) is (AmpOptimWrapper if dtype else OptimWrapper)
+        assert getattr(wrapper, 'cast_dtype', None) == dtype
+        assert wrapper._accumulative_counts == 2
+        assert not dtype or wrapper.loss_scaler.is_enabled() == (dtype is torch.float16)

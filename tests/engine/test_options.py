@@ -1,15 +1,21 @@
-"""Options of train and test change the config, or are rejected if the config does not support them."""
+"""Options of train and test change the config or are rejected; the work dir, data and batch size are checked."""
+
+from unittest import mock
 
 import pytest
 import torch
 from mmengine.config import Config
 
+from mmgcvit.config import read_config
 from mmgcvit.engine import train
-from mmgcvit.engine.processes import join_process_group
+from mmgcvit.engine.setup import check_data, check_work_dir, join_process_group, load_config
 from mmgcvit.engine.test import enable_drawing, enable_tta
-from mmgcvit.engine.train import add_trackers, enable_amp, enable_lr_scaling
+from mmgcvit.engine.train import add_trackers, enable_amp, enable_lr_scaling, warn_of_batch_size
 from mmgcvit.errors import UserError
 from mmgcvit.mmengine_utils import replace_type
+
+from ..datasets.checks.made import config as config_with
+from ..datasets.checks.made import cut, write_coco
 
 
 def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
@@ -94,3 +100,91 @@ def test_a_type_is_replaced_at_every_depth_of_a_config():
     replace_type(cfg.model, 'SyncBN', 'BN')
     assert 'SyncBN' not in str(cfg)
     assert str(cfg).count("'BN'") == 2
+
+
+def test_options_override_the_config_and_the_default_work_dir_has_its_name(tmp_path, monkeypatch):
+    path = tmp_path / 'some_config.py'
+    path.write_text('env_cfg = dict(b=1, c=2)')
+    monkeypatch.chdir(tmp_path)
+    assert load_config(path).work_dir == 'work_dirs/some_config'
+    cfg = load_config(path, {'env_cfg.b': 3}, 'here')
+    assert (cfg.work_dir, cfg.env_cfg.b, cfg.env_cfg.c) == ('here', 3, 2)
+
+
+def test_an_unwritable_work_dir_is_rejected_and_none_is_created(tmp_path):
+    check_work_dir(str(tmp_path / 'a' / 'b'))
+    assert not list(tmp_path.iterdir())
+    (tmp_path / 'file').touch()
+    for path in ('file', 'file/run'):
+        with pytest.raises(UserError, match=rf'the work dir {tmp_path}/{path} \(--work-dir\) cannot be written'):
+            check_work_dir(str(tmp_path / path))
+
+
+def get_error(cfg, loader='train_dataloader'):
+    with pytest.raises(UserError) as error:
+        check_data(cfg, [loader])
+    return str(error.value)
+
+
+def test_data_that_would_stop_the_run_is_rejected_by_file_name_and_skipped_annotations_are_reported(tmp_path, capsys):
+    settings = write_coco(tmp_path)
+    annotations, text = tmp_path / 'train.json', (tmp_path / 'train.json').read_text()
+    annotations.write_text(text.replace('"area": 120', '"area": 0', 1))
+    check_data(config_with(settings), ['train_dataloader'])
+    assert 'or of area zero (annotation 10' in capsys.readouterr().err
+    annotations.write_text(text)
+    cut(tmp_path / 'images' / 'b.jpg')
+    first, *_, last = get_error(config_with(settings)).splitlines()
+    assert 'images/b.jpg' in first
+    assert 'mmgcvit check-data' in last
+    # With no images to open, annotations and missing files are still checked.
+    cfg = config_with(settings)
+    cfg.data_checks = {'images': 0}
+    check_data(cfg, ['train_dataloader'])
+    (tmp_path / 'images' / 'b.jpg').unlink()
+    assert 'images/b.jpg' in get_error(cfg)
+
+
+def make_cfg(base=16, images=2, counts=1, enable=False):
+    return Config(
+        {
+            'auto_scale_lr': {'enable': enable, 'base_batch_size': base},
+            'train_dataloader': {'batch_size': images},
+            'optim_wrapper': {'accumulative_counts': counts},
+        }
+    )
+
+
+PLAIN, SUM = make_cfg(), make_cfg(base=512, images=64, counts=2)
+# Half the base batch size with two accumulation steps equals the recipe's, as docs/large_models.md says.
+HALVED = make_cfg(base=8, images=1, counts=2)
+
+
+def get_warning(*arguments):
+    with mock.patch.object(train, 'print_log') as log:
+        warn_of_batch_size(*arguments)
+    return log.call_args and log.call_args.args[0]
+
+
+def test_another_effective_batch_size_than_the_recipes_gives_a_warning_with_both():
+    """Accumulation steps of a recipe count too."""
+    for cfg, recipe, world_size, expected, actual in (
+        *((PLAIN, PLAIN, 16, 16, 32), (make_cfg(counts=4), PLAIN, 8, 16, 64)),
+        *((SUM, SUM, 4, 1024, 512), (HALVED, PLAIN, 4, 16, 8)),
+    ):
+        warning = get_warning(cfg, recipe, world_size)
+        assert f'batch size of {expected}; this run has {actual} ({world_size} x ' in warning
+
+
+def test_an_equal_effective_batch_size_or_lr_scaling_gives_no_warning():
+    for cfg, recipe, world_size in (
+        *((PLAIN, PLAIN, 8), (make_cfg(images=1, counts=2), PLAIN, 8), (HALVED, PLAIN, 8)),
+        *((make_cfg(enable=True), PLAIN, 3), (make_cfg(base=512, images=64, counts=4), SUM, 4), (Config(), PLAIN, 16)),
+    ):
+        assert get_warning(cfg, recipe, world_size) is None, (cfg, world_size)
+    for name, processes in (
+        *(('cascade_gcvit_b', 8), ('upernet_gcvit_b', 8), ('gcvit_t_in1k', 8)),
+        *((f'demo/{name}_digits', 1) for name in ('mask_rcnn_gcvit', 'upernet_gcvit')),
+    ):
+        cfg = read_config(f'configs/{name}.py')
+        assert cfg.auto_scale_lr.base_batch_size == processes * cfg.train_dataloader.batch_size, name

@@ -1,13 +1,16 @@
-"""Progress is shown as bars on a terminal, and as lines for epochs and validations elsewhere."""
+"""Progress is shown as bars on a terminal and as lines elsewhere; the log ends with a summary and the next commands."""
 
 import io
 import sys
+from types import SimpleNamespace
 
 import pytest
 from mmengine.evaluator import BaseMetric
+from torch import nn
 
+from mmgcvit import GCViT
 from mmgcvit.engine.hooks import progress
-from mmgcvit.engine.hooks.progress import ProgressHook, open_progress
+from mmgcvit.engine.hooks.progress import ProgressHook, SummaryHook, open_progress
 
 from .drawing import make_config, make_evaluation, run
 
@@ -36,14 +39,17 @@ def test_bars_show_the_loop_its_progress_and_the_note_and_only_the_outermost_sta
     assert not bars.bars.live.is_started
 
 
-class Score(BaseMetric):
-    """A metric with a constant score."""
+class Falling(BaseMetric):
+    """A metric whose score falls, so that the first validation is the best."""
+
+    score = 1.0
 
     def process(self, data_batch, data_samples):
         self.results.append(0)
 
     def compute_metrics(self, results):
-        return {'mIoU': 50.0}
+        self.score /= 2
+        return {'toy/mAP': self.score}
 
 
 @pytest.mark.parametrize(
@@ -55,11 +61,11 @@ class Score(BaseMetric):
 )
 def test_without_a_terminal_each_epoch_and_validation_prints_a_line(loop, epoch_lines, tmp_path):
     hook = ProgressHook(stream := io.StringIO())
-    run(make_config(tmp_path, loop=loop, **make_evaluation(Score())), hook=hook)
+    run(make_config(tmp_path, loop=loop, **make_evaluation(Falling())), hook=hook)
     log, *epochs, scores = stream.getvalue().splitlines()
     assert log.startswith('log: ')
     assert [line.partition(' loss ')[0] for line in epochs] == ['epoch 1 of 1:'] * epoch_lines
-    assert scores == 'scores: mIoU 50'
+    assert scores == 'scores: toy/mAP 0.5'
     assert hook.tasks == []
 
 
@@ -71,3 +77,34 @@ def test_only_rank_0_shows_progress_and_other_output_is_discarded(capsys, monkey
             if hook is not None:
                 hook.print_line('of the hook')
     assert capsys.readouterr().out == 'of the hook\n'
+
+
+@pytest.mark.parametrize('has_best', [True, False])
+def test_trainable_parameters_checkpoint_and_next_commands_are_logged(has_best, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(progress, 'can_draw_predictions', lambda cfg: has_best)
+    work_dir, loop = tmp_path / 'my run', {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 2}
+    cfg = make_config(work_dir, loop, saves=None, log_level='INFO', **(make_evaluation(Falling()) if has_best else {}))
+    cfg.default_hooks.checkpoint.update({'save_best': 'toy/mAP', 'rule': 'greater'} if has_best else {})
+    run(cfg, hook=SummaryHook())
+    (log,) = work_dir.glob('*/*.log')
+    text = log.read_text()
+    assert '0.0 M of 0.0 M parameters are trainable' in text
+    best = [
+        "best toy_mAP 0.5: 'my run/best_toy_mAP_epoch_1.pth'",
+        'next:',
+        "  mmgcvit predict 'my run' YOUR_PICTURES",
+        "  mmgcvit mistakes 'my run'",
+        "  mmgcvit plot 'my run'",
+        "  mmgcvit publish 'my run'",
+    ]
+    last = ["last checkpoint: 'my run/epoch_2.pth'"]
+    assert text.partition(' - finished\n')[2].splitlines() == (best if has_best else last)
+
+
+def test_lora_is_logged():
+    messages, model = [], nn.Module()
+    model.backbone = GCViT('xxtiny', lora_rank=4)
+    logger = SimpleNamespace(info=messages.append)
+    SummaryHook().before_train(SimpleNamespace(model=model, train_loop=None, epoch=0, max_epochs=1, logger=logger))
+    assert messages == ['0.1 M of 11.5 M parameters are trainable (LoRA of rank 4)']

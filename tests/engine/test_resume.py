@@ -16,7 +16,7 @@ from mmgcvit.engine.resume import choose_checkpoint, list_checkpoints
 from mmgcvit.errors import CheckpointError
 
 from .calling import CONFIG, call, restored_process  # noqa: F401
-from .toy import train_in_two
+from .toy import names, train_in_two
 
 
 @pytest.fixture
@@ -38,12 +38,13 @@ def test_the_latest_checkpoint_is_the_one_in_last_checkpoint_also_if_the_work_di
 
 
 def test_truncated_checkpoints_are_skipped_with_a_warning_and_it_is_an_error_if_all_are(work_dir, monkeypatch):
-    messages = []
-    monkeypatch.setattr(latest_module, 'print_log', lambda text, *_: messages.append(text))
+    monkeypatch.setattr(latest_module, 'print_log', log := mock.Mock())
     for name in ('epoch_2.pth', 'epoch_10.pth'):
         os.truncate(work_dir / name, 500)
     assert find_latest_checkpoint(work_dir) == work_dir / 'epoch_1.pth'
-    assert ['epoch_2.pth' in messages[0], 'epoch_10.pth' in messages[1], len(messages)] == [True, True, 2]
+    (first, *_), (second, *_) = (call.args for call in log.call_args_list)
+    assert 'epoch_2.pth' in first
+    assert 'epoch_10.pth' in second
     (work_dir / 'epoch_1.pth').write_bytes(b'')
     with pytest.raises(CheckpointError, match='has no readable checkpoint'):
         find_latest_checkpoint(work_dir)
@@ -76,7 +77,7 @@ def test_a_resumed_run_does_not_replace_the_checkpoints_of_another(work_dir, tmp
 
 
 @pytest.mark.usefixtures('restored_process')
-def test_a_work_dir_with_checkpoints_is_rejected_or_resumed_or_overwritten(tmp_path, monkeypatch):
+def test_a_work_dir_with_checkpoints_is_rejected_or_resumed_or_overwritten(tmp_path):
     """A rejected run changes nothing. A resumed one lists changed settings in one warning."""
     train = ('train', CONFIG, '--work-dir', tmp_path)
     assert call(*train, options=['train_cfg.max_epochs=1']) is None
@@ -92,17 +93,12 @@ def test_a_work_dir_with_checkpoints_is_rejected_or_resumed_or_overwritten(tmp_p
     assert 'resumed with other settings:\n' in log
     assert '  optim_wrapper.optimizer.weight_decay: (none) -> 0.5\n' in log
     assert '  train_cfg.max_epochs: 1 -> 2\n' in log
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            'tests.checkpoints.toy.ToyClassifier.forward', mock.Mock(side_effect=RuntimeError('out of memory'))
-        )
-        with pytest.raises(RuntimeError, match='out of memory'):
-            call(*train, '--overwrite', options=['train_cfg.max_epochs=1'])
+    fail = mock.Mock(side_effect=RuntimeError('out of memory'))
+    with mock.patch('tests.checkpoints.toy.ToyClassifier.forward', fail), pytest.raises(RuntimeError, match='memory'):
+        call(*train, '--overwrite', options=['train_cfg.max_epochs=1'])
     assert (tmp_path / 'epoch_2.pth').is_file(), 'a run that fails in its first iteration removes nothing'
     assert call(*train, '--overwrite', options=['train_cfg.max_epochs=1']) is None
-    assert [path.name for path in list_checkpoints(tmp_path)] == [
-        *('best_score_epoch_1.pth', 'epoch_1.pth', 'last_checkpoint')
-    ]
+    assert names(tmp_path) == ['best_score_epoch_1.pth', 'epoch_1.pth', 'last_checkpoint']
 
 
 @pytest.mark.usefixtures('restored_process')
@@ -134,9 +130,8 @@ def test_a_run_does_not_start_in_a_work_dir_locked_by_another(tmp_path, monkeypa
     with FileLock(tmp_path / '.lock'):
         assert f'another training is running in {tmp_path}' in call('train', CONFIG, '--work-dir', tmp_path)
     assert list_checkpoints(tmp_path) == []
-    assert call('train', CONFIG, '--work-dir', tmp_path / 'new', '--resume', 'none.pth').endswith(
-        'Pass a path or a URL'
-    )
+    message = call('train', CONFIG, '--work-dir', tmp_path / 'new', '--resume', 'none.pth')
+    assert message.endswith('Pass a path or a URL')
     assert not (tmp_path / 'new').exists(), 'a rejected run leaves nothing'
 
 
@@ -155,8 +150,6 @@ def test_resuming_from_weights_only_is_rejected(tmp_path):
 
 
 def test_each_rank_reports_a_missing_checkpoint(tmp_path):
+    expected = f'train: --resume {tmp_path}/none.pth: there is no such file. Pass a path or a URL'
     for message in train_in_two(tmp_path, '--resume', tmp_path / 'none.pth', code=1):
-        assert (
-            message.splitlines()[-1]
-            == f'train: --resume {tmp_path}/none.pth: there is no such file. Pass a path or a URL'
-        )
+        assert message.splitlines()[-1] == expected

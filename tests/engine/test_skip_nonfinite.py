@@ -17,6 +17,7 @@ from mmgcvit.engine.hooks.skip_nonfinite import SKIPPED_STEPS
 from mmgcvit.errors import UserError
 
 from ..processes import run_on_ranks
+from .drawing import make_config
 
 NAN, INF = float('nan'), float('inf')
 
@@ -56,30 +57,14 @@ def make_samples(count, faults=None):
     ]
 
 
-CHECKPOINTS = {'type': 'CheckpointHook', 'interval': 1, 'by_epoch': False, 'max_keep_ckpts': 5}
-
-
 def build_runner(work_dir, data, hooks=None, **options):
     """Build a runner with two images per batch, in order, and a checkpoint in every iteration."""
-    checkpoint = CHECKPOINTS | {'type': 'mmgcvit.AtomicCheckpointHook'}
-    default_hooks = {'checkpoint': checkpoint, 'exact_resume': {'type': 'mmgcvit.ExactResumeHook'}, **skip_nonfinite()}
-    settings = {
-        'model': TinyModel(),
-        'work_dir': str(work_dir),
-        'train_dataloader': {
-            'dataset': data,
-            'batch_size': 2,
-            'num_workers': 0,
-            'sampler': {'type': 'DefaultSampler', 'shuffle': False},
-        },
-        'train_cfg': {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 1},
-        'optim_wrapper': {'optimizer': {'type': 'AdamW', 'lr': 0.1}},
-        'custom_hooks': [{'type': 'EMAHook'}],
-        'default_hooks': default_hooks | (hooks or {}),
-        'experiment_name': str(work_dir).replace('/', '_'),
-        'log_level': 'WARNING',
-    }
-    return Runner(**settings | options)
+    loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 1}
+    cfg = make_config(work_dir, loop, images=2, log_level='WARNING', param_scheduler=None).to_dict()
+    cfg['default_hooks']['checkpoint']['max_keep_ckpts'] = 5
+    cfg['default_hooks'] |= {**skip_nonfinite(), **(hooks or {})}
+    cfg['train_dataloader'] |= {'dataset': data, 'sampler': {'type': 'DefaultSampler', 'shuffle': False}}
+    return Runner(**cfg | {'model': TinyModel(), **adamw(), **options})
 
 
 def train(work_dir, data, **options):

@@ -39,6 +39,8 @@ def runner(model, task, data, tmp_path, monkeypatch):
         work_dir=str(tmp_path),
         iter=0,
         epoch=1,
+        max_epochs=2,
+        max_iters=2,
         train_loop=IterBasedTrainLoop.__new__(IterBasedTrainLoop) if task == 'segmentation' else None,
         visualizer=SimpleNamespace(_vis_backends=backends),
         logger=logging.getLogger('val_images'),

@@ -1,40 +1,30 @@
-"""Save checkpoints atomically, so that a run that is killed at any moment leaves no truncated checkpoint."""
+"""Save checkpoints atomically, so that a killed run leaves no truncated checkpoint, and load them safely."""
 
-import os
 from collections.abc import Collection
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import register_backend
 from mmengine.fileio.backends import LocalBackend
-from mmengine.hooks import CheckpointHook
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
 
 from ...checkpoints.latest import PREEMPTED_FILE
+from ...checkpoints.safe_loading import safe_checkpoint_loading
+from ...files import TEMPORARY_SUFFIX, write_atomically
 from ...registry import HOOKS
 
 ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'
-TEMPORARY_SUFFIX = '.unfinished'
 
 
 class AtomicBackend(LocalBackend):
-    """A local file backend that writes a temporary file, flushes it to disk and then renames it."""
+    """A local file backend that writes files atomically."""
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
-        """Write a file atomically."""
-        path = Path(filepath)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
-        try:
-            with temporary.open('wb') as file:
-                file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with write_atomically(Path(filepath)) as temporary:
+            temporary.write_bytes(obj)
 
 
 class DelayedRemovalBackend(AtomicBackend):
@@ -45,18 +35,16 @@ class DelayedRemovalBackend(AtomicBackend):
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).resolve()
-        self.outdated: list[Path] = []
+        self.outdated: set[str] = set()  # names
 
     def remove(self, filepath: str | Path) -> None:
         if Path(filepath).parent.resolve() == self.folder:
-            self.outdated.append(Path(filepath))
+            self.outdated.add(Path(filepath).name)
 
     def remove_outdated(self, kept: Collection[str | None]) -> None:
         """Remove the files, except ``kept``: the last and the best checkpoints, which may have been written again."""
-        kept_paths = {Path(path) for path in kept if path}
-        for path in self.outdated:
-            if path not in kept_paths:
-                path.unlink(missing_ok=True)
+        for name in self.outdated - {Path(path).name for path in kept if path}:
+            (self.folder / name).unlink(missing_ok=True)
         self.outdated.clear()
 
 
@@ -93,38 +81,38 @@ class AtomicCheckpointHook(CheckpointHook):
         if resumed and resumed.parent.resolve() == self.file_backend.folder:
             # If the run begins with a validation and its score is the best one, mmengine updates this checkpoint.
             self.last_ckpt = str(resumed)
-            self.find_kept_files(runner)
+            # Remove checkpoints that a killed run should have removed.
+            kept = runner.message_hub.runtime_info.get('keep_ckpt_ids') if self.max_keep_ckpts > 0 else None
+            for path in Path(self.out_dir).glob(self.filename_tmpl.format('*')) if kept else ():
+                number = path.stem.rpartition('_')[2]
+                if number.isdecimal() and int(number) < max(kept) and int(number) not in kept:
+                    self.file_backend.remove(path)
         if is_main_process():
             # A killed run leaves such files.
             for temporary in Path(self.out_dir).glob(f'*{TEMPORARY_SUFFIX}'):
                 temporary.unlink()
 
-    def find_kept_files(self, runner: Runner) -> None:
-        """Find the best checkpoints in a moved work dir, and a checkpoint that a killed run should have removed."""
-        for name, path in list(self.list_best_checkpoints().items()):
-            if path and (moved := Path(self.out_dir, Path(path).name)).is_file():
-                runner.message_hub.update_info(name, str(moved))
-                if name == 'best_ckpt':
-                    self.best_ckpt_path = str(moved)
-                else:
-                    self.best_ckpt_path_dict[name.removeprefix('best_ckpt_')] = str(moved)
-        kept = runner.message_hub.runtime_info.get('keep_ckpt_ids')
-        for path in Path(self.out_dir).glob(self.filename_tmpl.format('*')) if kept and self.max_keep_ckpts > 0 else ():
-            number = path.stem.rpartition('_')[2]
-            if number.isdecimal() and int(number) < max(kept) and int(number) not in kept:
-                self.file_backend.remove(path)
-
-    def list_best_checkpoints(self) -> dict[str, str | None]:
-        """Return the paths of the best checkpoints by their keys in mmengine's message hub."""
-        by_metric = getattr(self, 'best_ckpt_path_dict', None) or {}
-        return {
-            'best_ckpt': getattr(self, 'best_ckpt_path', None),
-            **{f'best_ckpt_{metric}': path for metric, path in by_metric.items()},
-        }
-
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, int]) -> None:
         """Save ``epoch_N.pth`` or ``iter_N.pth``, then remove the checkpoints that are no longer needed."""
         super()._save_checkpoint_with_step(runner, step, meta)
         if is_main_process():
-            self.file_backend.remove_outdated([self.last_ckpt, *self.list_best_checkpoints().values()])
+            by_metric = getattr(self, 'best_ckpt_path_dict', None) or {}
+            best = [getattr(self, 'best_ckpt_path', None), *by_metric.values()]
+            self.file_backend.remove_outdated([self.last_ckpt, *best])
             Path(runner.work_dir, PREEMPTED_FILE).unlink(missing_ok=True)
+
+
+@HOOKS.register_module()
+class SafeLoadHook(Hook):
+    """Hook that applies :func:`safe_checkpoint_loading` to the whole run if OpenMMLab's own scripts start it."""
+
+    def __init__(self) -> None:
+        self.context = ExitStack()
+
+    def before_run(self, runner: Any) -> None:
+        # This package's commands have entered the context already, before they built the runner.
+        if CheckpointLoader._get_checkpoint_loader('').__module__ != safe_checkpoint_loading.__module__:
+            self.context.enter_context(safe_checkpoint_loading(runner.work_dir))
+
+    def after_run(self, runner: Any) -> None:
+        self.context.close()

@@ -9,14 +9,14 @@ import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import Runner
 
 from ...config import get_plain_settings
 from ...errors import CheckpointError
 from ...files import write_text
 from ...mmengine_utils import call_on_rank_0
 from ...registry import HOOKS
-from ..loops import DATA_POSITION, ResumableLoop
+from ..loops import DATA_POSITION, ResumableLoop, get_length
 from .checkpoint import get_resumed_checkpoint
 from .skip_nonfinite import read_num_stops
 
@@ -43,8 +43,10 @@ class ExactResumeHook(Hook):
 
     def __init__(self) -> None:
         self.is_training = False
-        # The checkpoint's file that the run was resumed from.
-        self.resumed_from: Path | None = None
+        self.resumed_from: Path | None = None  # the checkpoint
+
+    def before_run(self, runner: Runner) -> None:
+        self.settings = get_plain_settings(runner.cfg)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if isinstance(runner.train_loop, ResumableLoop):
@@ -59,18 +61,21 @@ class ExactResumeHook(Hook):
         self.resumed_from = get_resumed_checkpoint(runner)
         if self.resumed_from is None:
             return
-        is_missing = {
-            'optimizer state': 'optimizer' not in checkpoint,
-            "log ('message_hub')": 'message_hub' not in checkpoint,
-            'iteration number': not {'epoch', 'iter'} <= checkpoint.get('meta', {}).keys(),
+        is_present = {
+            'optimizer state': 'optimizer' in checkpoint,
+            "log ('message_hub')": 'message_hub' in checkpoint,
+            'iteration number': {'epoch', 'iter'} <= checkpoint.get('meta', {}).keys(),
         }
-        if any(is_missing.values()):
-            missing = ' and no '.join(name for name, missing in is_missing.items() if missing)
+        missing = [name for name, present in is_present.items() if not present]
+        if missing:
             raise CheckpointError(
-                f'{self.resumed_from} has no {missing}, so a run cannot resume from it. To start a new run from its '
-                f'weights, replace --resume by --cfg-options load_from={self.resumed_from}'
+                f'{self.resumed_from} has no {" and no ".join(missing)}, so a run cannot resume from it. To start a '
+                f'new run from its weights, replace --resume by --cfg-options load_from={self.resumed_from}'
             )
-        restore_histories(checkpoint['message_hub'])
+        logs = checkpoint['message_hub'].get('log_scalars', {})
+        for name, log in logs.items():
+            if isinstance(log, dict):  # which simplify has made of a HistoryBuffer
+                logs[name] = HistoryBuffer(log['history'].tolist(), log['counts'].tolist(), log['max_length'])
         if isinstance(runner.train_loop, ResumableLoop):
             # mmengine continues at this iteration.
             checkpoint['meta']['iter'] = runner.train_loop.resume(
@@ -80,9 +85,6 @@ class ExactResumeHook(Hook):
     def list_folders(self, runner: Runner) -> list[Path]:
         """Return the folders that may have files about the progress of the run: the work dir, and the checkpoint's."""
         return [Path(runner.work_dir), *([self.resumed_from.parent] if self.resumed_from else [])]
-
-    def before_run(self, runner: Runner) -> None:
-        self.settings = get_plain_settings(runner.cfg)
 
     def before_train(self, runner: Runner) -> None:
         self.is_training = True
@@ -109,16 +111,18 @@ class ExactResumeHook(Hook):
 
 def format_position(runner: Runner) -> str:
     """Return the number of trained epochs, or iterations in an iteration-based run, as text."""
-    is_by_epoch = not isinstance(runner.train_loop, IterBasedTrainLoop)
-    return f'epoch {runner.epoch}' if is_by_epoch else f'iteration {runner.iter}'
+    unit, done, _ = get_length(runner)
+    return f'{unit} {done}'
 
 
 def is_validation_due(runner: Runner) -> bool:
     """Return whether mmengine's loop would have validated at the current epoch or iteration."""
-    loop = runner.train_loop
-    is_by_epoch = not isinstance(loop, IterBasedTrainLoop)
-    done, length = (runner.epoch, runner.max_epochs) if is_by_epoch else (runner.iter, runner.max_iters)
-    is_within_epoch = is_by_epoch and isinstance(loop, ResumableLoop) and loop.is_within_epoch()
+    loop, (unit, done, length) = runner.train_loop, get_length(runner)
+    is_within_epoch = (
+        unit == 'epoch'
+        and isinstance(loop, ResumableLoop)
+        and any(segment.num_batches for segment in loop.batch_sampler.segments)
+    )
     if runner.val_loop is None or is_within_epoch or done < max(loop.val_begin, 1):
         return False
     loop._decide_current_val_interval()
@@ -137,11 +141,3 @@ def simplify(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(simplify, value)) if type(value) in (list, tuple) else list(map(simplify, value))
     return value
-
-
-def restore_histories(message_hub: dict[str, Any]) -> None:
-    """Replace each dict that :func:`simplify` made of a ``HistoryBuffer`` by the ``HistoryBuffer``, in place."""
-    logs = message_hub.get('log_scalars', {})
-    for name, log in logs.items():
-        if isinstance(log, dict):
-            logs[name] = HistoryBuffer(log['history'].tolist(), log['counts'].tolist(), log['max_length'])

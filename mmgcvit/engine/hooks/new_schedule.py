@@ -9,6 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
+from ..loops import get_length
+
 
 class NewScheduleHook(Hook):
     """Recompute the LR schedule of a resumed run, as if the run had always had the LR and schedule of its config.
@@ -29,17 +31,15 @@ class NewScheduleHook(Hook):
         # mmengine has built the optimizer, but not yet loaded the checkpoint's LRs into it.
         is_single = not isinstance(runner.optim_wrapper, OptimWrapperDict)
         groups = runner.optim_wrapper.param_groups if is_single else ()
-        self.lrs = [group.get('initial_lr', group['lr']) for group in groups] if is_single else None
+        self.lrs = [group.get('initial_lr', group['lr']) for group in groups]
 
     def before_train(self, runner: Runner) -> None:
         if not (self.is_changed or getattr(runner.train_loop, 'has_new_batch_size', False)):
             return
-        if self.lrs is None or any(hasattr(scheduler, 'need_val_args') for scheduler in runner.param_schedulers or ()):
+        if not self.lrs or any(hasattr(scheduler, 'need_val_args') for scheduler in runner.param_schedulers or ()):
             runner.logger.warning('the LR schedule goes on as in the checkpoint, because it cannot be recomputed')
             return
-        is_by_epoch = 'max_epochs' in runner.cfg.train_cfg
-        unit = 'epoch' if is_by_epoch else 'iteration'
-        length = runner.cfg.train_cfg['max_epochs' if is_by_epoch else 'max_iters']
+        unit, _, length = get_length(runner)
         # Undo the changes of schedulers, which keep the first values as initial_lr, initial_momentum, ...
         for group, lr in zip(runner.optim_wrapper.param_groups, self.lrs, strict=True):
             group.update({name: lr for name in ('lr', 'initial_lr') if name in group})
@@ -59,7 +59,7 @@ class NewScheduleHook(Hook):
                 ends_epoch = rest == 0 and epoch <= runner.epoch
                 for scheduler in chain(by_iter, by_epoch if ends_epoch else ()):
                     scheduler.step()
-        ends = [s.end for s in runner.param_schedulers if s.by_epoch is is_by_epoch]
+        ends = [s.end for s in runner.param_schedulers if s.by_epoch is (unit == 'epoch')]
         message = f'training goes on until {unit} {length}, with the LR schedule of the config'
         if ends and max(ends) < length:
             message += f'. The schedule ends at {unit} {max(ends)}. From then on, the LR is constant'

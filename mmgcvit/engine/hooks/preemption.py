@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from mmengine.dist import all_reduce, barrier, get_world_size, is_main_process
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
 from ...checkpoints.latest import LAST_CHECKPOINT_FILE, PREEMPTED_FILE
 from ...registry import HOOKS
+from ..loops import has_stepped
 from .checkpoint import ATOMIC_BACKEND
 
 # The code for "temporary failure". By it, a job script can tell that the job was preempted.
@@ -41,10 +41,8 @@ class PreemptionHook(Hook):
     priority = 95
 
     def __init__(self, interval: int = 10) -> None:
-        self.interval = interval
-        self.got_signal = False
-        # Whether any rank got a signal. All ranks have the same value.
-        self.is_preempted = False
+        self.interval, self.got_signal = interval, False
+        self.is_preempted = False  # whether any rank got a signal, so that it is equal on all ranks
         self.previous_handlers: dict[signal.Signals, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
@@ -68,8 +66,12 @@ class PreemptionHook(Hook):
             got_signal = torch.tensor(int(self.got_signal))
             all_reduce(got_signal, 'max')
             self.is_preempted = bool(got_signal)
-        if self.is_preempted and has_stepped(runner.optim_wrapper) and not self.is_last_train_iter(runner):
-            save_checkpoint(runner)
+        if self.is_preempted and has_stepped(runner) and not self.is_last_train_iter(runner):
+            backend = {'backend': ATOMIC_BACKEND}
+            runner.save_checkpoint(runner.work_dir, PREEMPTED_FILE, by_epoch=False, backend_args=backend)
+            if is_main_process():
+                Path(runner.work_dir, LAST_CHECKPOINT_FILE).write_text(str(Path(runner.work_dir, PREEMPTED_FILE)))
+            barrier()
             runner.logger.warning(
                 f'Preempted: saved {PREEMPTED_FILE}. The exit code is {PREEMPTED_EXIT_CODE}. Continue with --resume'
             )
@@ -93,16 +95,3 @@ def ignore_signals(worker_id: int, parent_pid: int, worker_init_fn: Any = None) 
     threading.Thread(target=end_with_parent, daemon=True).start()
     if worker_init_fn is not None:
         worker_init_fn(worker_id)
-
-
-def has_stepped(wrapper: Any) -> bool:
-    """Return whether the optimizer has just stepped. For wrappers other than ``OptimWrapper``, return True."""
-    return not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
-
-
-def save_checkpoint(runner: Runner) -> None:
-    """Save ``preempted.pth`` and write its path to ``last_checkpoint``."""
-    runner.save_checkpoint(runner.work_dir, PREEMPTED_FILE, by_epoch=False, backend_args={'backend': ATOMIC_BACKEND})
-    if is_main_process():
-        Path(runner.work_dir, LAST_CHECKPOINT_FILE).write_text(str(Path(runner.work_dir, PREEMPTED_FILE)))
-    barrier()

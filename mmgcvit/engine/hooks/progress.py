@@ -1,8 +1,9 @@
-"""Show progress bars in the terminal instead of the log, and print a line for each epoch and validation."""
+"""Show a training's progress as bars, or as a line for each epoch and validation, and log a summary of it."""
 
 import logging
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -13,16 +14,24 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any, TextIO
 
+from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from ...config import can_draw_predictions
+from ...mmengine_utils import unwrap_model
+from ..loops import get_length
+from .skip_nonfinite import SKIPPED_STEPS
 
 # ProgressHook prints log records with this attribute, even if their level is lower than WARNING.
 ALWAYS_SHOWN = 'always_shown'
 REFRESH_INTERVAL_S = 0.25
 # Maximum number of characters of the losses beside a bar.
 MAX_NOTE_LENGTH = 50
+# Keys of mmengine's message hub. If a run has several metrics, mmengine appends a metric's name to each key.
+BEST_CHECKPOINT_KEY, BEST_SCORE_KEY = 'best_ckpt', 'best_score'
 # Warnings that ProgressHook does not print, because users can do nothing about them.
 HIDDEN_WARNINGS = re.compile(
     '"FileClient" will be deprecated|"HardDiskBackend" is the alias|The prefix is not set in metric class'
@@ -96,9 +105,10 @@ class ProgressHook(Hook):
         self.advance(runner.iter + 1, ', '.join(f'{k} {v:.4f}' for k, v in average_losses(runner).items()))
 
     def after_train_epoch(self, runner: Runner) -> None:
-        if not isinstance(runner.train_loop, IterBasedTrainLoop):
+        unit, done, length = get_length(runner)
+        if unit == 'epoch':
             loss = average_losses(runner).get('loss', float('nan'))
-            self.print_line(f'epoch {runner.epoch + 1} of {runner.max_epochs}: loss {loss:.4f}')
+            self.print_line(f'epoch {done + 1} of {length}: loss {loss:.4f}')
 
     def after_train(self, runner: Runner) -> None:
         self.end()
@@ -116,7 +126,8 @@ class ProgressHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
         self.end()
-        self.print_line('scores: ' + format_scores(metrics or {}))
+        scores = (f'{name} {float(score):.4g}' for name, score in (metrics or {}).items() if isinstance(score, Real))
+        self.print_line(f'scores: {"  ".join(scores)}')
 
     after_test_epoch = after_val_epoch
 
@@ -126,11 +137,6 @@ def average_losses(runner: Runner) -> dict[str, float]:
     window = runner.log_processor.window_size
     scalars = {name.removeprefix('train/'): values for name, values in runner.message_hub.log_scalars.items()}
     return {name: values.mean(window) for name, values in scalars.items() if 'loss' in name and '/' not in name}
-
-
-def format_scores(metrics: Mapping[str, Any]) -> str:
-    """Format scores on one line."""
-    return '  '.join(f'{name} {float(value):.4g}' for name, value in metrics.items() if isinstance(value, Real))
 
 
 @contextmanager
@@ -152,3 +158,53 @@ class NullStream(TextIOBase):
 
     def write(self, text: str) -> int:
         return len(text)
+
+
+class SummaryHook(Hook):
+    """Log the number of trainable parameters before training and a summary after it. ``train`` registers this hook."""
+
+    # Run after the last checkpoint is saved.
+    priority = 'LOWEST'
+
+    @master_only
+    def before_train(self, runner: Runner) -> None:
+        model = unwrap_model(runner)
+        parameters, rank = list(model.parameters()), getattr(getattr(model, 'backbone', None), 'lora_rank', 0)
+        total = sum(parameter.numel() for parameter in parameters)
+        trainable = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+        lora = f' (LoRA of rank {rank})' if rank else ''
+        runner.logger.info(f'{trainable / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trainable{lora}')
+        unit, done, length = get_length(runner)
+        if done >= length:
+            runner.logger.warning(
+                f'this run has already trained {done} of {length} {unit}s. To train longer, raise '
+                f'train_cfg.max_{"epochs" if unit == "epoch" else "iters"}, or --epochs if you train with --data'
+            )
+
+    @master_only
+    def after_train(self, runner: Runner) -> None:
+        info, lines = runner.message_hub.runtime_info, ['finished']
+        if info.get(SKIPPED_STEPS):
+            reason = 'because the loss or gradients were NaN or infinite'
+            lines.append(f'skipped training steps, {reason}: {info[SKIPPED_STEPS]}')
+        best_keys = [key for key in info if key.startswith(BEST_CHECKPOINT_KEY)]
+        for key in best_keys:
+            metric = Path(info[key]).name.removeprefix('best_').rsplit('_', 2)[0]
+            score = info[key.replace(BEST_CHECKPOINT_KEY, BEST_SCORE_KEY)]
+            lines.append(f'best {metric} {score:.4g}: {quote(info[key])}')
+        if not best_keys and 'last_ckpt' in info:
+            lines.append(f'last checkpoint: {quote(info["last_ckpt"])}')
+        can_draw, has_validation = can_draw_predictions(runner.cfg), runner.val_loop is not None
+        commands = ['predict {} YOUR_PICTURES', *(['mistakes {}'] if has_validation else []), 'plot {}', 'publish {}']
+        if not can_draw:
+            commands = ['test {}'] if has_validation else []
+        lines += ['next:'] if commands else []
+        lines += [f'  mmgcvit {command.format(quote(runner.work_dir))}' for command in commands]
+        # With --progress, ProgressHook prints this record in the terminal too.
+        runner.logger.info('\n'.join(lines), extra={ALWAYS_SHOWN: True})
+
+
+def quote(path: str | Path) -> str:
+    """Quote a path for a shell. A path inside the current folder becomes relative to it."""
+    relative = os.path.relpath(path)
+    return shlex.quote(str(path) if relative.startswith('..') else relative)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import torch
 from mmengine.dist import all_gather_object, all_reduce, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -19,6 +19,7 @@ from ...errors import UserError, shorten
 from ...files import write_text
 from ...mmengine_utils import MAX_IMAGES_NAMED, find_suspect_images, list_optim_wrappers, unwrap_model
 from ...registry import HOOKS
+from ..loops import has_stepped
 
 # Key of the number of skipped steps in mmengine's message hub.
 SKIPPED_STEPS = 'skipped_steps'
@@ -82,17 +83,17 @@ class SkipNonFiniteStepHook(Hook):
     def check_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Remove the gradients if one of them or a loss is not finite. torch calls this before each optimizer step."""
         # GradScaler leaves the gradients of a fused optimizer scaled. It checks them itself and sets found_inf.
-        norms = compute_gradient_norms(optimizer) if getattr(optimizer, 'found_inf', None) is None else []
+        is_checked = getattr(optimizer, 'found_inf', None) is not None
+        parameters = [] if is_checked else chain.from_iterable(group['params'] for group in optimizer.param_groups)
+        gradients = [weight.grad for weight in parameters if weight.grad is not None and weight.grad.numel()]
+        norms = torch._foreach_norm(gradients) if gradients else ()
         self.finite_steps.append(are_finite_on_all_ranks([*self.losses, *norms]))
         if not self.finite_steps[-1]:
             optimizer.zero_grad(set_to_none=True)
 
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
-    ) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self.batches.append(data_batch)
-        wrapper = runner.optim_wrapper
-        if isinstance(wrapper, OptimWrapper) and not wrapper.should_update():
+        if not has_stepped(runner):
             is_finite = are_finite(self.losses)
         else:
             # If gradients overflow, GradScaler does not call the optimizer. Then only the losses are checked.
@@ -140,13 +141,6 @@ def read_num_stops(work_dir: str | Path) -> int:
     file = Path(work_dir, NUM_STOPS_FILE)
     text = file.read_text(errors='replace').strip() if file.is_file() else ''
     return int(text) if text.isdecimal() else 0
-
-
-def compute_gradient_norms(optimizer: Optimizer) -> list[Tensor]:
-    """Compute the norm of each gradient on this rank."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group['params']]
-    gradients = [p.grad for p in parameters if p.grad is not None and p.grad.numel()]
-    return list(torch._foreach_norm(gradients)) if gradients else []
 
 
 def are_finite(scalars: list[Tensor]) -> bool:

@@ -8,7 +8,7 @@ from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset, Compose
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import Runner
 from mmengine.visualization import LocalVisBackend
 
 from ...config import iter_unwrapped_datasets
@@ -24,6 +24,7 @@ from ...inference.predictor import Predictor
 from ...inference.results import Prediction
 from ...mmengine_utils import get_image_name, unwrap_model
 from ...registry import HOOKS
+from ..loops import get_length
 
 # Name of the folder for grids in the work dir.
 FOLDER = 'val_images'
@@ -119,8 +120,7 @@ class ValVisualizationHook(Hook):
             write_image(Path(self.test_out_dir, f'{path.stem}_{index}.jpg'), draw_grid(cells, len(cells)))
 
     def write_grid(self, runner: Runner) -> None:
-        is_by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
-        unit, step = ('iter', runner.iter) if is_by_iter else ('epoch', runner.epoch)
+        unit, step, _ = get_length(runner)
         cells = []
         for index, prediction in sorted(self.predictions.items()):
             path, image, ground_truth = load_sample(self.dataset, index, self.predictor.classes)
@@ -129,7 +129,7 @@ class ValVisualizationHook(Hook):
             title = f'{path.name}, {SCORES[self.predictor.task]} {score:.2f}: {summary}'
             cells += draw_cells(title, image, self.predictor.palette, ground_truth, prediction)
         grid = draw_grid(cells)
-        write_image(Path(runner.work_dir, FOLDER, f'{unit}_{step}.jpg'), grid)
+        write_image(Path(runner.work_dir, FOLDER, f'{"epoch" if unit == "epoch" else "iter"}_{step}.jpg'), grid)
         for backend in runner.visualizer._vis_backends.values():
             # LocalVisBackend would write the image to the work dir a second time.
             if not isinstance(backend, LocalVisBackend):
