@@ -1,7 +1,7 @@
-"""Ablation variants of GC ViT and LSA, from the papers and our own.
+"""Ablation variants of GC ViT and LSA, those of the papers' tables.
 
-Each variant replaces one part of its paper's network. docs/ablations.md lists them by the papers' tables. The
-configs in configs/ablations import this folder through ``custom_imports``; nothing else in the package imports it.
+Each variant replaces one part of its paper's network. docs/ablations.md lists them by table. The configs in
+configs/ablations import this folder through ``custom_imports``; nothing else in the package imports it.
 """
 # ruff: noqa: F401
 
@@ -11,10 +11,7 @@ from .gcvit_variants import (
     GCViTGlobalValue,
     GCViTLocal,
     GCViTPatchMerging,
-    GCViTShifted,
-    Swin,
     SwinWithGCViTStem,
-    SwinWithGlobalKeyValue,
     SwinWithGlobalQuery,
     SwinWithoutShifting,
 )

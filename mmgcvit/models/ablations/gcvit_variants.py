@@ -1,19 +1,16 @@
-"""Ablation variants of GC ViT with other attention, downsamplers or stems, and of Swin (arXiv 2103.14030).
+"""Ablation variants of GC ViT with other attention, downsamplers or stems, and with parts of Swin (arXiv 2103.14030).
 
 The tables are those of GC ViT's paper. Table 5 turns Swin-T into GC ViT-T step by step. Row 1 is
 :class:`SwinWithoutShifting`. Row 2 gives it the ``arch`` of GC ViT-T, row 3 also GC ViT's stem
 (:class:`SwinWithGCViTStem`), row 4 also the downsampler (:class:`GCViTLocal`), row 5 also global attention (GC ViT).
 Table 8 has other downsamplers, table S.2 global keys or values, and table S.3 Swin with global attention instead of
-shifted windows (:class:`SwinWithGlobalQuery`). :class:`Swin`, :class:`SwinWithGlobalKeyValue` and
-:class:`GCViTShifted` are in no table.
+shifted windows (:class:`SwinWithGlobalQuery`).
 
-Shapes: B batch, H x W image or feature map, h x w window, nW windows of one image, N = h*w tokens of a window, C
-channels, nH heads, d = C/nH.
+Shapes: B batch, H x W image or feature map, C channels, nH heads, d = C/nH.
 """
 
 from dataclasses import replace
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -28,11 +25,9 @@ from ..layers.attention import split_heads
 from ..layers.blocks import LayerNorm
 from ..layers.linear import Linear
 from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
-from ..layers.windows import pad_to_windows, unpad, window_partition
+from ..layers.windows import pad_to_windows
 
 PATCH_SIZE = 4
-# Swin adds this number to the scores of masked pairs. exp(-100) is negligible, and a fully masked row gives no NaN.
-MASK_VALUE = -100.0
 # Networks with Swin's patch embedding have GC ViT's keys, but the key of the embedding's norm tells them from GC ViT.
 SWIN_KEY_MAPPING = replace(OWN, name='mmgcvit with patch embedding', signature_key='stem.norm.weight')
 
@@ -134,51 +129,6 @@ class LocalStage(Stage):
     attention_types = (LocalWindowAttention,)
 
 
-class ShiftedWindowAttention(LocalWindowAttention):
-    """Attention inside windows that are shifted by half their size, as in Swin.
-
-    The map is rolled, so the last windows have tokens from opposite borders. Pairs of tokens from opposite borders are
-    masked. Windows are not shifted along a side of the map that one window covers.
-    """
-
-    def forward(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
-        """Compute attention as in :class:`WindowAttention`, but in shifted windows."""
-        shifted = self.roll_windows(x)
-        attended = super().forward(shifted, q_global, self.add_mask(bias, shifted.shape[1:3]))
-        return unpad(attended.roll(self.compute_shift(shifted.shape[1:3]), (1, 2)), x.shape[1:3])
-
-    def roll_windows(self, x: Tensor) -> Tensor:
-        """Pad a map to whole windows, and roll it up and to the left: (B, H, W, C) to (B, H', W', C)."""
-        padded = pad_to_windows(x, self.window_size)
-        dy, dx = self.compute_shift(padded.shape[1:3])
-        return padded.roll((-dy, -dx), (1, 2))
-
-    def compute_shift(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return how many tokens windows are shifted down and to the right, for a padded map of ``size`` = (H, W)."""
-        dy, dx = (step // 2 if side > step else 0 for side, step in zip(size, self.window_size, strict=True))
-        return dy, dx
-
-    def add_mask(self, bias: Tensor, size: tuple[int, int]) -> Tensor:
-        """Add the mask of each window to the position bias: (nH, N, N) to (nW, nH, N, N), for a map of ``size``."""
-        mask = (~self.find_allowed_pairs(size, bias.device)).to(bias.dtype) * MASK_VALUE
-        return bias + mask.unsqueeze(1)
-
-    def find_allowed_pairs(self, size: tuple[int, int], device: torch.device) -> Tensor:
-        """Return a bool mask (nW, N, N), [query, key], which is False for pairs from opposite borders."""
-        rows, columns = (
-            torch.arange(length, device=device) >= length - step
-            for length, step in zip(size, self.compute_shift(size), strict=True)
-        )
-        # A number for each token that tells whether it was rolled in from the top, the left, both or neither.
-        regions = rows[:, None] * 2 + columns
-        tokens = window_partition(regions[None, :, :, None], self.window_size)[0, :, :, 0]
-        return tokens[:, :, None] == tokens[:, None, :]
-
-
-class ShiftedStage(LocalStage):
-    attention_types = (LocalWindowAttention, ShiftedWindowAttention)
-
-
 class ConvPoolStem(Stem):
     downsampler_type = ConvPoolDownsampler
 
@@ -195,13 +145,6 @@ class SwinWithoutShifting(GCViT):
     stem_type = PatchEmbedding
     stage_type = LocalStage
     downsampler_type = PatchMerging
-
-
-@MODELS.register_module()
-class Swin(SwinWithoutShifting):
-    """Swin Transformer, with shifted windows in every second block."""
-
-    stage_type = ShiftedStage
 
 
 @MODELS.register_module()
@@ -224,20 +167,6 @@ class SwinWithGlobalQuery(SwinWithoutShifting):
     """Swin with GC ViT's global attention instead of shifted windows in every second block (table S.3)."""
 
     stage_type = GCViT.stage_type
-
-
-@MODELS.register_module()
-class SwinWithGlobalKeyValue(SwinWithoutShifting):
-    """Swin with global keys and values instead of shifted windows in every second block (as in table S.2, row 1)."""
-
-    stage_type = GlobalKeyValueStage
-
-
-@MODELS.register_module()
-class GCViTShifted(GCViT):
-    """GC ViT with shifted windows instead of global attention."""
-
-    stage_type = ShiftedStage
 
 
 @MODELS.register_module()

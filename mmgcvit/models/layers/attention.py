@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .autocast import cast_for_autocast
-from .learnable_bias import attend_with_learnable_bias, supports_learnable_bias
 from .tracing import is_exporting
 from .windows import fold_windows_into_batch
 
@@ -40,10 +39,7 @@ def split_heads(x: Tensor, num_heads: int, chunks: int = 1) -> tuple[Tensor, ...
 
 def merge_heads(x: Tensor) -> Tensor:
     """Merge heads, the inverse of :func:`split_heads`: (B, nW, nH, N, d) to (B, nW, N, C)."""
-    merged = x.transpose(2, 3)
-    if is_exporting():  # at run time, the strides of the kernel's result may differ from the traced ones
-        merged = merged.clone(memory_format=torch.contiguous_format)
-    return merged.flatten(3)
+    return x.transpose(2, 3).flatten(3)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -53,7 +49,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
         q: Queries (B, nW, nH, N, d), or (B, nH, N, d) if all windows of an image share them.
         k: Keys, in one of the two shapes of the queries.
         v: Values, in one of the two shapes of the queries. At least one of q, k and v must have the dimension nW.
-        bias: (nH, N, N), indexed [head, query, key], for all windows; or (nW, nH, N, N), with one bias per window.
+        bias: (nH, N, N), indexed [head, query, key], for all windows.
 
     Returns:
         (B, nW, nH, N, d).
@@ -61,22 +57,26 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     dtype = v.dtype  # under autocast, the dtype of linear layers; the other operands may be float32
     q, k, bias = q.to(dtype), k.to(dtype), None if bias is None else bias.to(dtype)
     batch, num_windows = next(x for x in (v, k, q) if x.ndim == 5).shape[:2]
-    has_window_keys = k.ndim == v.ndim == 5
     q, k, v = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q, k, v))
-    if has_window_keys and supports_learnable_bias(q, bias) and not has_user_backends():
-        return attend_with_learnable_bias(q, k, v, bias)
-    if torch.onnx.is_in_onnx_export():  # the exporter supports torch's attention in four dimensions only
-        return compute_attention_weights(q, k, bias) @ v
     if is_exporting():
-        return F.scaled_dot_product_attention(q, k, v, bias)  # broadcasts a tensor that all windows share
+        return attend_for_export(q, k, v, bias)
     queries, keys, values = (fold_windows_into_batch(x, num_windows) for x in (q, k, v))
-    if bias is not None:
-        # Give the bias four dimensions. With three, torch silently uses a slower kernel on CPUs.
-        bias = bias.unsqueeze(0) if bias.ndim == 3 else bias.expand(batch, *bias.shape).flatten(0, 1)
+    # Give the bias four dimensions. With three, torch silently uses a slower kernel on CPUs.
+    bias = None if bias is None else bias.unsqueeze(0)
     with select_backends(values, bias):
         outputs = [F.scaled_dot_product_attention(*launch) for launch in split_launches(queries, keys, values, bias)]
     out = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
     return out.unflatten(0, (batch, num_windows))
+
+
+def attend_for_export(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """Compute :func:`attend` for any number of images and windows: the operators broadcast what windows share."""
+    if torch.onnx.is_in_onnx_export():  # the exporter supports torch's attention in four dimensions only
+        out = compute_attention_weights(q, k, bias) @ v
+    else:
+        out = F.scaled_dot_product_attention(q, k, v, bias)
+    # At run time, the strides of the result may differ from the traced ones, on which merge_heads depends.
+    return out.transpose(2, 3).clone(memory_format=torch.contiguous_format).transpose(2, 3)
 
 
 def compute_attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -116,8 +116,8 @@ def get_backends(device_type: str, dtype: torch.dtype, has_bias: bool) -> 'list[
 
 
 def select_backends(values: Tensor, bias: Tensor | None) -> AbstractContextManager:
-    """Return a context manager that applies :func:`get_backends`, except in exports or if the user chose backends."""
-    if not CAN_ORDER_BACKENDS or is_exporting():
+    """Return a context manager that applies :func:`get_backends`, except if the user chose backends."""
+    if not CAN_ORDER_BACKENDS:
         return nullcontext()
     backends = get_backends(values.device.type, values.dtype, bias is not None)
     if not backends or torch.compiler.is_compiling():

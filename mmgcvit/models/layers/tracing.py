@@ -29,10 +29,7 @@ def is_compiling() -> bool:
 
 
 def is_exporting() -> bool:
-    """Return whether torch.export (from 2.7 on), torch.jit.trace or an ONNX exporter traces the caller.
-
-    Exported graphs must not contain custom operators, since programs that run them know only those of torch or ONNX.
-    """
+    """Return whether torch.export (from 2.7 on), torch.jit.trace or an ONNX exporter traces the caller."""
     return is_torch_export() or torch.jit.is_tracing()
 
 
