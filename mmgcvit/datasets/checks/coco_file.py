@@ -213,7 +213,7 @@ def is_mask(mask: Any, width: int, height: int, is_scored: bool) -> bool:
 
 
 def decode_counts(text: str) -> list[int]:
-    """Decode the run lengths of COCO's compressed RLE. Text that pycocotools would not write gives wrong lengths.
+    """Decode the counts of COCO's compressed RLE. Text that pycocotools would not write gives wrong counts.
 
     A character has five bits, and a sixth that says whether more follow. From the fourth run on, the length is the
     difference from the one two runs before. pycocotools does not check the text, and may read beyond its end.
