@@ -5,8 +5,9 @@ import re
 import modelindex
 import pytest
 
+from docs.drawings import model_zoo
+
 from ..conftest import ROOT
-from ..docs import model_zoo
 from .models import ENTRIES, read_docstring
 from .own_data import TEMPLATES
 
@@ -73,5 +74,5 @@ def test_counted_multiply_adds_are_near_the_published(published, tolerance):
 
 
 def test_the_model_zoo_page_and_its_figure_match_the_metafiles():
-    assert model_zoo.PAGE.read_text() == model_zoo.render(), 'python -m tests.docs.model_zoo'
-    assert model_zoo.read_points() == model_zoo.list_points(), 'python -m tests.docs.model_zoo'
+    assert model_zoo.PAGE.read_text() == model_zoo.render(), 'python -m docs.drawings.model_zoo'
+    assert model_zoo.read_points() == model_zoo.list_points(), 'python -m docs.drawings.model_zoo'

@@ -1,10 +1,12 @@
-"""``python -m tests.docs.model_zoo`` writes docs/model_zoo.md and its figure from the metafiles.
+"""``python -m docs.drawings.model_zoo`` writes docs/model_zoo.md and its figure from the metafiles.
 
 The numbers live only in the files that model-index.yml names, and those of other networks in other_networks.yml.
 """
 
 import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import yaml
 from matplotlib.figure import Figure
@@ -12,9 +14,8 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from PIL import Image
 
 from mmgcvit.experiments import format_table
-
-from ..configs.models import CONTENTS, ENTRIES
-from ..conftest import ROOT
+from tests.configs.models import CONTENTS, ENTRIES
+from tests.conftest import ROOT
 
 OTHER_NETWORKS = yaml.safe_load((ROOT / 'configs' / 'metafiles' / 'other_networks.yml').read_text())
 PAGE = ROOT / 'docs' / 'model_zoo.md'
@@ -29,7 +30,7 @@ CHARTS = [
 KEY = 'Points'
 
 
-def render():
+def render() -> str:
     """Render the tables of the page anew; the text before the first and around the last one is kept."""
     text = PAGE.read_text()
     head = text[: text.index('\n## ')]
@@ -38,7 +39,7 @@ def render():
     return '\n'.join([head, *sections, beside_others, highest_table()])
 
 
-def render_metafile(content):
+def render_metafile(content: dict[str, Any]) -> Iterator[str]:
     """Render the section of one metafile, a table for each collection."""
     for collection in content['Collections']:
         models = [model for model in content['Models'] if model['In Collection'] == collection['Name']]
@@ -48,7 +49,7 @@ def render_metafile(content):
         yield models_table(models)
 
 
-def models_table(models):
+def models_table(models: list[dict[str, Any]]) -> str:
     """Render the table of one collection, with a column for each score."""
     metrics = list(dict.fromkeys(metric for model in models for metric in scores_of(model)))
     rows = []
@@ -61,7 +62,7 @@ def models_table(models):
     return format_table(['config', 'parameters (M)', 'multiply-adds (G)', 'image', 'training', *metrics], rows)
 
 
-def highest_table():
+def highest_table() -> str:
     """Render the best other network beside GC ViT of the same size; empty if its paper has no scores."""
     rows = []
     for entry in OTHER_NETWORKS['Highest']:
@@ -72,12 +73,12 @@ def highest_table():
     return format_table(['recipe', 'size', 'network', 'published', 'GC ViT, published', 'source'], rows)
 
 
-def scores_of(model):
+def scores_of(model: dict[str, Any]) -> dict[str, float]:
     """Return the scores of a model by metric, over all its tasks."""
     return {name: value for result in model['Results'] for name, value in result['Metrics'].items()}
 
 
-def find_points(collection, metric, size, task):
+def find_points(collection: str, metric: str, size: str, task: str) -> dict[str, list[list[Any]]]:
     """Return the families of a chart, ours first: (size, parameters in M, multiply-adds in G, score) by network."""
     families = {'GC ViT': []}
     for model in ENTRIES.values():
@@ -93,7 +94,7 @@ def find_points(collection, metric, size, task):
     return families
 
 
-def draw():
+def draw() -> Figure:
     """Draw one row for each chart: scores over parameters on the left, over multiply-adds on the right."""
     figure = Figure(figsize=(12.5, 5.4 * len(CHARTS)), layout='constrained')
     for chart, row in zip(CHARTS, figure.subplots(len(CHARTS), 2, sharey='row'), strict=True):
@@ -114,12 +115,12 @@ def draw():
     return figure
 
 
-def list_points():
+def list_points() -> str:
     """Return the points that the figure should show, as text."""
     return json.dumps([find_points(*chart) for chart in CHARTS])
 
 
-def read_points():
+def read_points() -> str:
     """Return the points stored in the PNG file, as text."""
     with Image.open(PICTURE) as image:
         return image.text.get(KEY)
