@@ -288,7 +288,8 @@ def set_length(cfg: Config, num_images: int, epochs: int | None, num_seen: int) 
         cfg.default_hooks.logger.interval = max(1, min(50, length // 10))
     interval = max(1, length // (10 if by_iters else 12))
     cfg.train_cfg.update({'max_iters' if by_iters else 'max_epochs': length, 'val_interval': interval})
-    cfg.default_hooks.checkpoint.update(interval=interval, save_best='auto')
+    hook = cfg.default_hooks.checkpoint
+    hook.update(interval=interval, save_best=hook.get('save_best') or 'auto')
     warm_up, decay = cfg.param_scheduler
     warm_up.end, decay.end = max(2, length // 20) if by_iters else min(2, length), length
     if 'milestones' in decay:

@@ -173,7 +173,6 @@ def test_one_command_trains_a_model_on_a_folder(write, tmp_path):
     output = call('', '-m', 'mmgcvit', 'train', *own[:2], '--epochs', 2, *own[4:], '--resume', '--device', 'cpu')
     assert 'the resumed training ends after 2 epochs' in output
     assert list((tmp_path / 'run').glob('epoch_2.pth'))
-    assert len((tmp_path / 'run' / 'made2' / 'photos.py').read_text().splitlines()) < 100
     assert 'accuracy/top1: ' in call('', '-m', 'mmgcvit', 'test', tmp_path / 'run', '--device', 'cpu')
     output = call('', '-m', 'mmgcvit', 'train', *own, '--resume', '--size', 'tiny', fails=True)
     assert '--size cannot be changed when a run is resumed' in output
