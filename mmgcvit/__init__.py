@@ -14,11 +14,10 @@ from .version import __version__
 if TYPE_CHECKING:
     from .config import get_config_path
     from .inference.loading import load
-    from .models.gcvit import GCViT
-    from .models.lsa import LSA
+    from .models import LSA, GCViT
 
 __all__ = ['LSA', 'GCViT', '__version__', 'get_config_path', 'load']
-MODULES = {'GCViT': 'models.gcvit', 'LSA': 'models.lsa', 'get_config_path': 'config', 'load': 'inference.loading'}
+MODULES = {'GCViT': 'models', 'LSA': 'models', 'get_config_path': 'config', 'load': 'inference.loading'}
 
 
 def __getattr__(name: str) -> Any:

@@ -52,8 +52,7 @@ def make_registry(parent: Registry, *locations: str) -> Registry:
     return Registry(parent.name, parent=parent, scope=SCOPE, locations=[*locations])
 
 
-NETWORK_MODULES = ('mmgcvit.models.gcvit', 'mmgcvit.models.lsa')
-MODELS = make_registry(mmengine.MODELS, *NETWORK_MODULES, *MMDET_MODULES)
+MODELS = make_registry(mmengine.MODELS, 'mmgcvit.models', *MMDET_MODULES)
 DATASETS = make_registry(
     mmengine.DATASETS,
     *(['mmgcvit.datasets.imagenet_v2'] if find_spec('mmpretrain') else []),
@@ -77,9 +76,6 @@ OPTIM_WRAPPER_CONSTRUCTORS = make_registry(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 
 
 
 def list_networks() -> dict[str, type]:
-    """Return the classes in :data:`MODELS` by name, with GC ViT and LSA first."""
-    for module in NETWORK_MODULES:
-        import_module(module)
-    models = MODELS.module_dict
-    sort_keys = {name: (not cls.__module__.startswith(NETWORK_MODULES), name) for name, cls in models.items()}
-    return {name: models[name] for name in sorted(sort_keys, key=sort_keys.get)}
+    """Return the registered backbones of this package and their subclasses by name, with GC ViT and LSA first."""
+    import_module('mmgcvit.models')
+    return {name: cls for name, cls in MODELS.module_dict.items() if hasattr(cls, 'key_mappings')}

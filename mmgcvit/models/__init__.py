@@ -2,3 +2,8 @@
 
 Begin in gcvit/backbone.py, then read gcvit/stage.py, gcvit/attention.py and layers/. base.py has the base class.
 """
+
+from .gcvit import GCViT
+from .lsa import LSA
+
+__all__ = ['LSA', 'GCViT']

@@ -106,7 +106,7 @@ class PyramidBackbone(BaseModule):
             TypeError: ``images`` is not a floating-point tensor.
             ValueError: ``images`` is not (B, in_channels, H, W), or has a side under 32 px.
         """
-        if is_exporting() or isinstance(images, torch.fx.Proxy):
+        if is_exporting():
             return
         if not isinstance(images, Tensor) or not images.is_floating_point():
             type_name = f'a tensor of {images.dtype}' if isinstance(images, Tensor) else type(images).__name__

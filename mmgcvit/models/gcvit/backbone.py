@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import WindowSize, check_float, require, resolve_arch, resolve_windows
+from ..layers.attention import select_backends
 from ..layers.blocks import init_transformer_weights
 from .archs import ARCHS, NUM_STAGES, GCViTArch
 from .convs import Downsampler, Stem
@@ -109,10 +110,11 @@ class GCViT(PyramidBackbone):
         """Return the feature maps (B, 2^i * C, H_i, W_i), i in ``out_indices``, of images (B, in_channels, H, W)."""
         self.check_images(images)
         x, maps = images, []
-        for i, (downsampler, stage) in enumerate(self.iter_stages()):  # the first downsampler is the stem
-            x = stage(downsampler(x))
-            if i in self.out_indices:
-                maps.append(self.make_output(i, x))
+        with select_backends(images.device.type):  # of attention, once for all blocks
+            for i, (downsampler, stage) in enumerate(self.iter_stages()):  # the first downsampler is the stem
+                x = stage(downsampler(x))
+                if i in self.out_indices:
+                    maps.append(self.make_output(i, x))
         return tuple(maps)
 
 

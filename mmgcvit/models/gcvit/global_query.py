@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..layers.arguments import Window, check_img_size
 from ..layers.autocast import cast_for_autocast, cast_weights_together
 from ..layers.resizing import resize
-from ..layers.tracing import is_tracing, nhwc_to_nchw
+from ..layers.tracing import nhwc_to_nchw
 from .convs import FusedMBConv
 
 
@@ -49,10 +49,7 @@ class GlobalQueryGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""
         x = cast_for_autocast(nhwc_to_nchw(x))  # cast once here, not in each convolution and residual connection
-        x = self.extractors(x)
-        # Traced graphs must work for all sizes and always resize, which changes nothing at the same size.
-        if is_tracing() or x.shape[2:] != self.window_size:
-            x = resize(x, self.window_size)
+        x = resize(self.extractors(x), self.window_size)  # a map of this size stays as it is
         return x.flatten(2).unflatten(1, (self.num_heads, x.shape[1] // self.num_heads)).transpose(2, 3)
 
 

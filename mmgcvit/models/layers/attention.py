@@ -1,4 +1,4 @@
-"""Multi-head attention inside windows: split heads, attend, merge heads. :func:`attend` chooses the kernel.
+"""Multi-head attention inside windows: split heads, attend, merge heads. :func:`select_backends` chooses the kernel.
 
 Shapes: B batch, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
@@ -63,8 +63,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     queries, keys, values = (fold_windows_into_batch(x, num_windows) for x in (q, k, v))
     # Give the bias four dimensions. With three, torch silently uses a slower kernel on CPUs.
     bias = None if bias is None else bias.unsqueeze(0)
-    with select_backends(values, bias):
-        outputs = [F.scaled_dot_product_attention(*launch) for launch in split_launches(queries, keys, values, bias)]
+    outputs = [F.scaled_dot_product_attention(*launch) for launch in split_launches(queries, keys, values, bias)]
     out = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
     return out.unflatten(0, (batch, num_windows))
 
@@ -99,30 +98,25 @@ def expand_queries(q: Tensor, num_windows: int) -> Tensor:
     return q.unsqueeze(1).expand(-1, num_windows, -1, -1, -1).contiguous().transpose(2, 3)
 
 
-def get_backends(device_type: str, dtype: torch.dtype, has_bias: bool) -> 'list[SDPBackend]':
+def list_backends(device_type: str) -> 'list[SDPBackend]':
     """Return the allowed backends of ``scaled_dot_product_attention``, best first; an empty list keeps torch's choice.
 
-    On CUDA: flash, unless there is a bias or the dtype is float32, which it does not support; memory-efficient, the
-    only fused kernel with a gradient for a bias; math for inputs that the others reject, such as float64. cuDNN, which
-    torch prefers on recent GPUs, is excluded: it spends 0.06 to 1 s on a plan for each new number of windows, and
-    detection has many such numbers because image sizes vary.
+    On CUDA: flash, which supports neither a bias nor float32; memory-efficient, the only fused kernel with a gradient
+    for a bias; math for inputs that the others reject, such as float64. cuDNN, which torch prefers on recent GPUs, is
+    excluded: it spends 0.06 to 1 s on a plan for each new number of windows, and detection has many such numbers
+    because image sizes vary.
     """
-    if device_type != 'cuda':
+    if device_type != 'cuda' or not CAN_ORDER_BACKENDS:
         return []
-    if dtype not in (torch.float16, torch.bfloat16, torch.float32):
-        return [SDPBackend.MATH]
-    flash = [SDPBackend.FLASH_ATTENTION] if not has_bias and dtype != torch.float32 else []
-    return [*flash, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    return [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
-def select_backends(values: Tensor, bias: Tensor | None) -> AbstractContextManager:
-    """Return a context manager that applies :func:`get_backends`, except if the user chose backends."""
-    if not CAN_ORDER_BACKENDS:
-        return nullcontext()
-    backends = get_backends(values.device.type, values.dtype, bias is not None)
-    if not backends or torch.compiler.is_compiling():
-        return nullcontext() if not backends or has_user_backends() else sdpa_kernel(backends, set_priority=True)
-    return enter_backends(backends)
+def select_backends(device_type: str) -> AbstractContextManager:
+    """Return a context manager that applies :func:`list_backends` to all attention in it, if the user chose none."""
+    backends = list_backends(device_type)
+    if backends and not torch.compiler.is_compiling():
+        return enter_backends(backends)
+    return sdpa_kernel(backends, set_priority=True) if backends and not has_user_backends() else nullcontext()
 
 
 @contextmanager

@@ -47,9 +47,12 @@ def cast_weights_together(forward: Callable[..., Tensor]) -> Callable[..., Tenso
     def cast_and_forward(module: nn.Module, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if get_autocast_dtype(x.device.type) is None or is_tracing():
             return forward(module, x, *args, **kwargs)
-        layers = [layer for layer in module.modules() if getattr(layer, 'reads_cast_weights', False)]
+        # The list is made once, as walking over modules takes longer than a kernel does. Autocast itself casts the
+        # weights of a layer that is replaced later.
+        if 'cast_layers' not in vars(module):
+            module.cast_layers = [layer for layer in module.modules() if getattr(layer, 'reads_cast_weights', False)]
         # As autocast does, cast float32 only.
-        weights = [x for layer in layers for x in layer.parameters(recurse=False) if x.dtype == torch.float32]
+        weights = [x for layer in module.cast_layers for x in layer.parameters(False) if x.dtype == torch.float32]
         cast_weights = CastTogether.apply(*weights) if weights else ()
         token = CAST_WEIGHTS.set(dict(zip(weights, cast_weights, strict=True)))
         try:

@@ -3,6 +3,7 @@
 Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C).
 """
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -10,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .attention import select_backends
 from .autocast import add_scaled
 from .linear import Linear
-from .tracing import get_constant
+from .tracing import get_constant, is_tracing
 
 
 class TransformerBlock(nn.Module):
@@ -23,7 +25,9 @@ def checkpoint_block(block: nn.Module, *inputs: Tensor) -> Any:
     """Call a block, with activation checkpointing if gradients are enabled."""
     if not torch.is_grad_enabled():
         return block(*inputs)
-    return checkpoint(block, *inputs, use_reentrant=False)
+    # The recomputation runs in the backward pass, outside of the context in which the backbone selects backends.
+    contexts = {} if is_tracing() else {'context_fn': lambda: (nullcontext(), select_backends(inputs[0].device.type))}
+    return checkpoint(block, *inputs, use_reentrant=False, **contexts)
 
 
 class LayerNorm(nn.LayerNorm):

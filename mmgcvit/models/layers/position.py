@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .arguments import Window
 from .autocast import cast_for_autocast
 from .resizing import resize
-from .tracing import get_constant, is_tracing
+from .tracing import get_constant
 
 Grid = tuple[int, int]
 
@@ -69,11 +69,8 @@ class PositionEmbedding(GridTable):
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the embedding to (B, H, W, C) or (T, B, H, W, C)."""
-        size = (x.shape[-3], x.shape[-2])
-        embedding = self.pos_embed.unflatten(-2, self.grid)
-        if is_tracing() or size != self.grid:
-            images = embedding.transpose(-1, -2).transpose(-2, -3)  # (..., C, h, w)
-            embedding = resize(images, size).transpose(-3, -2).transpose(-2, -1)
+        embedding = self.pos_embed.mT.unflatten(-1, self.grid)  # (..., C, h, w)
+        embedding = resize(embedding, (x.shape[-3], x.shape[-2])).movedim(-3, -1)
         return x + embedding.unsqueeze(-4)
 
 

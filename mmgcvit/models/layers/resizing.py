@@ -7,7 +7,7 @@ deterministic on CUDA, and exported graphs contain matrix products instead of ON
 import torch
 from torch import Tensor
 
-from .tracing import get_constant
+from .tracing import get_constant, is_tracing
 
 # The parameter a of Keys' cubic convolution kernel (1981), as in torch and OpenCV.
 A = -0.75
@@ -16,9 +16,12 @@ A = -0.75
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize images (align_corners=False, no antialiasing): (..., H, W) to (..., h, w) with ``size`` = (h, w).
 
+    Images of this size are returned as they are. A traced graph always resizes, since it must work for all sizes.
     Compute in float32 or float64, also under autocast, and return the dtype of ``x``. If TF32 is allowed
     (by ``TF32Hook``, for example), GPUs round the inputs of float32 products to 10 bits, as they do in linear layers.
     """
+    if not is_tracing() and x.shape[-2:] == size:
+        return x
     if x.is_meta:  # multiply-adds are counted on the meta device, and papers leave out those of resizing
         return x.new_empty(*x.shape[:-2], *size)
     height, width = x.shape[-2:]

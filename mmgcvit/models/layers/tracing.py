@@ -19,7 +19,7 @@ CONV_NEEDS_CONTIGUOUS = torch.__version__.startswith('2.13.')
 
 
 def is_tracing() -> bool:
-    """Return whether torch.compile, torch.export, torch.jit.trace or an ONNX exporter traces the caller."""
+    """Return whether torch.compile, torch.export or torch.jit.trace traces the caller."""
     return is_compiling() or is_exporting()
 
 
@@ -29,30 +29,14 @@ def is_compiling() -> bool:
 
 
 def is_exporting() -> bool:
-    """Return whether torch.export (from 2.7 on), torch.jit.trace or an ONNX exporter traces the caller."""
-    return is_torch_export() or torch.jit.is_tracing()
-
-
-def is_torch_export() -> bool:
-    """Return whether torch.export traces the caller. Before torch 2.7, return False.
-
-    Under torch.export dynamic sizes are SymInts, and torch cannot tell whether one divides another.
-    """
-    return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()
-
-
-def to_unbacked_size(size: int) -> int:
-    """Return an unbacked copy of a SymInt, so that torch.export does not specialise if its example is 1.
-
-    An unbacked SymInt does not know the size of the example input. An int is returned unchanged.
-    """
-    return size if isinstance(size, int) else torch.scalar_tensor(size, dtype=torch.int64).item()
+    """Return whether torch.jit.trace traces the caller, as in an export to ONNX. The graph must work for all sizes."""
+    return torch.jit.is_tracing()
 
 
 def nhwc_to_nchw(x: Tensor) -> Tensor:
     """Permute (B, H, W, C) to (B, C, H, W)."""
     x = x.permute(0, 3, 1, 2)
-    return x.contiguous() if CONV_NEEDS_CONTIGUOUS and is_compiling() and not is_exporting() else x
+    return x.contiguous() if CONV_NEEDS_CONTIGUOUS and is_compiling() else x
 
 
 def nchw_to_nhwc(x: Tensor) -> Tensor:

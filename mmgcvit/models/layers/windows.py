@@ -10,15 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import Window
-from .tracing import is_torch_export, is_tracing, to_unbacked_size
+from .tracing import is_exporting, is_tracing
 
 
 def window_partition(x: Tensor, window_size: Window | None) -> Tensor:
     """Pad a map and cut it into windows, row by row: (B, H, W, C) to (B, nW, N, C). None means one window."""
     if window_size is None:
         return x.flatten(1, 2).unsqueeze(1)
-    if is_torch_export():
-        return gather_windows(x, window_size)
     x = pad_to_windows(x, window_size)
     batch, height, width, channels = x.shape
     h, w = window_size
@@ -30,10 +28,8 @@ def window_reverse(windows: Tensor, window_size: Window | None, size: tuple[int,
     """Merge windows, the inverse of :func:`window_partition`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
     if window_size is None:
         return windows.squeeze(1).unflatten(1, size)
-    if is_torch_export():
-        return gather_map(windows, window_size, size)
     batch, _, _, channels = windows.shape
-    if torch.jit.is_tracing():  # the TorchScript ONNX exporter would make the batch size a constant
+    if is_exporting():  # the ONNX exporter would make the batch size a constant
         batch = -1
     height, width = (round_up(side, step) for side, step in zip(size, window_size, strict=True))
     h, w = window_size
@@ -71,32 +67,6 @@ def fold_windows_into_batch(x: Tensor, num_windows: int) -> Tensor:
     # Fused attention kernels assume contiguous channels and do not check.
     x = x if x.stride(-1) == 1 else x.contiguous()
     return x.expand(-1, num_windows, -1, -1, -1).transpose(2, 3).flatten(0, 1).transpose(1, 2)
-
-
-def gather_windows(x: Tensor, window_size: Window) -> Tensor:
-    """Do :func:`window_partition` by indexing. torch.export cannot prove that a window divides a symbolic size.
-
-    In the code, ``a - a // n * n`` is the remainder a % n.
-    """
-    height, width = x.shape[1:3]
-    h, w = window_size
-    num_columns = ceil_div(width, w)
-    window_ids = torch.arange(to_unbacked_size(ceil_div(height, h) * num_columns), device=x.device)[:, None]
-    tokens = torch.arange(to_unbacked_size(h * w), device=x.device)
-    rows = window_ids // num_columns * h + tokens // w
-    columns = (window_ids - window_ids // num_columns * num_columns) * w + tokens - tokens // w * w
-    padded = F.pad(x, (0, 0, 0, 1, 0, 1))  # one row and one column of zeros, for all padded tokens
-    return padded[:, rows.clamp(max=height), columns.clamp(max=width)]
-
-
-def gather_map(windows: Tensor, window_size: Window, size: tuple[int, int]) -> Tensor:
-    """Do :func:`window_reverse` by indexing, for torch.export."""
-    h, w = window_size
-    rows = torch.arange(size[0], device=windows.device)[:, None]
-    columns = torch.arange(size[1], device=windows.device)
-    window_rows, window_columns = rows // h, columns // w
-    tokens = (rows - window_rows * h) * w + columns - window_columns * w
-    return windows[:, window_rows * ceil_div(size[1], w) + window_columns, tokens]
 
 
 def count_windows(size: tuple[int, int], window_size: Window) -> int:

@@ -97,13 +97,14 @@ def test_the_default_backend_computes_what_eager_does(name, device):
 
 
 @pytest.mark.skipif(not attention.CAN_ORDER_BACKENDS, reason='backends are ordered from torch 2.6 on')
-def test_sdpa_backends_cause_no_graph_break(monkeypatch):
-    """Backends are chosen as on CUDA, whatever device the test runs on."""
+@pytest.mark.parametrize('name', ['gcvit', 'lsa'])
+def test_sdpa_backends_cause_no_graph_break(name, monkeypatch):
+    """Backends are chosen as on CUDA, whatever device the test runs on. The backward pass recomputes the blocks."""
     from torch.nn.attention import SDPBackend
 
-    monkeypatch.setattr(attention, 'get_backends', lambda *_: [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])
+    monkeypatch.setattr(attention, 'list_backends', lambda _: [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])
     monkeypatch.setattr(attention, 'has_launch_limit', lambda values: True)
-    q, k, v = torch.randn(3, 2, 3, 4, 9, 8)
-    with torch.no_grad():
-        compiled = torch.compile(attention.attend, backend=CountingBackend(), fullgraph=True, dynamic=True)
-        torch.testing.assert_close(compiled(q, k, v), attention.attend(q, k, v))
+    model = build(name, drop_path_rate=0.0, with_cp=True, out_indices=(0,)).train()
+    compiled = torch.compile(model, backend=CountingBackend(), fullgraph=True)
+    images = torch.rand(1, 3, 64, 64)
+    torch.testing.assert_close(compiled(images), model(images))

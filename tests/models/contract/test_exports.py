@@ -1,4 +1,4 @@
-"""Exported networks (traces, torch.export, ONNX in onnxruntime) compute what eager ones do, at sizes not exported."""
+"""Exported networks compute what eager ones do: traces and ONNX files at any size, torch.export at the exported one."""
 
 import importlib.util
 
@@ -13,7 +13,6 @@ EXPORTED = (2, 3, 99, 132)
 OTHERS = [(1, 3, 64, 96), (3, 3, 131, 70), (1, 3, 224, 224), (1, 3, 33, 320), (2, 3, 260, 40)]
 KINDS = ['gcvit', 'gcvit_window_12', 'lsa', 'lsa_one_kv_head', 'lsa_reflections', 'lsa_no_shifts', 'lsa_windows']
 
-needs_symbols = pytest.mark.skipif(Version(torch.__version__) < Version('2.7'), reason='exported so from torch 2.7 on')
 needs_onnx = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ('onnx', 'onnxruntime', 'onnxscript')),
     reason='onnx, onnxruntime and onnxscript are not installed',
@@ -22,12 +21,6 @@ needs_onnx = pytest.mark.skipif(
 
 def build(name, **arguments):
     return BACKBONES[name][0](**arguments).eval()
-
-
-def dynamic_shapes(height=2, least=33):
-    """Return the dynamic shapes of images (B, 3, H, W), or of maps (B, H, W, C) with ``height=1``."""
-    sides = {height + i: torch.export.Dim(side, min=least, max=2048) for i, side in enumerate(('height', 'width'))}
-    return ({0: torch.export.Dim('batch', max=64), **sides},)
 
 
 def check(exported, model, shapes=OTHERS):
@@ -63,35 +56,13 @@ def test_a_trace_is_right_at_other_sizes_and_runs_without_this_package(name, mon
         check(traced, model)
 
 
-@needs_symbols
-@pytest.mark.parametrize('name', ['gcvit', 'lsa'])
-def test_one_stage_is_exported_right_for_any_number_of_windows(name):
-    """Batch, height and width are dynamic; maps reach from 2 tokens to several windows, with even and odd sizes."""
-    stage, channels = build(name, window_size=3).stages[3], BACKBONES[name][1][3]
-    shapes = [(1, *size, channels) for size in [(2, 2), (4, 3), (15, 2), (3, 20), (7, 14)]]
-    check_program(stage, (2, 9, 13, channels), shapes, height=1, least=2)
-
-
-@pytest.mark.long
-@needs_symbols
-@pytest.mark.parametrize(
-    ('name', 'window', 'exported'),
-    [
-        ('gcvit', (7, 7, 14, 7), EXPORTED),
-        ('gcvit', 16, (2, 3, 512, 512)),
-        ('gcvit', 24, EXPORTED),
-        ('lsa', None, EXPORTED),
-        ('lsa', 7, EXPORTED),
-    ],
-)
-def test_an_exported_program_is_right_at_other_sizes(name, window, exported):
-    check_program(build(name, window_size=window), exported, OTHERS)
-
-
-def check_program(model, exported, shapes, **sides):
+@pytest.mark.skipif(Version(torch.__version__) < Version('2.7'), reason='exported so from torch 2.7 on')
+@pytest.mark.parametrize('name', KINDS)
+def test_an_exported_program_is_right_at_its_own_size(name):
+    model = build(name)
     with torch.no_grad():
-        program = torch.export.export(model, (torch.randn(exported),), dynamic_shapes=dynamic_shapes(**sides))
-    check(program.module(), model, shapes)
+        program = torch.export.export(model, (torch.randn(EXPORTED),))
+    check(program.module(), model, [EXPORTED])
     assert 'mmgcvit::' not in program.graph_module.code
 
 

@@ -12,6 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 from mmgcvit.models.layers import attend, attention, compute_attention_weights
 
 from ...conftest import HALF_DTYPES
+from ..contract.backbones import BACKBONES
 
 B, WINDOWS, HEADS, TOKENS, DIM = 2, 3, 4, 9, 8
 
@@ -73,42 +74,39 @@ def test_attention_weights_equal_those_used_by_attend():
     torch.testing.assert_close(compute_attention_weights(q[:, 0], k) @ v, attend(q[:, 0], k, v))
 
 
-FLASH, EFFICIENT, MATH = 'FLASH_ATTENTION', 'EFFICIENT_ATTENTION', 'MATH'
 needs_order = pytest.mark.skipif(not attention.CAN_ORDER_BACKENDS, reason='backends are ordered from torch 2.6 on')
 
 
 @needs_order
-def test_backends_follow_from_device_dtype_and_bias():
-    """cuDNN is never chosen, since it builds a new plan for every number of windows."""
-    expected = {
-        ('cpu', torch.float32, True): [],
-        ('cuda', torch.float32, True): [EFFICIENT, MATH],
-        ('cuda', torch.bfloat16, True): [EFFICIENT, MATH],
-        ('cuda', torch.float64, True): [MATH],
-        ('cuda', torch.float32, False): [EFFICIENT, MATH],
-        ('cuda', torch.bfloat16, False): [FLASH, EFFICIENT, MATH],
-        ('cuda', torch.float16, False): [FLASH, EFFICIENT, MATH],
-    }
-    assert {asked: [backend.name for backend in attention.get_backends(*asked)] for asked in expected} == expected
+def test_on_cuda_fused_kernels_come_first_and_cudnn_is_never_chosen():
+    """cuDNN builds a new plan for every number of windows. torch skips a kernel that does not support the inputs."""
+    expected = ['FLASH_ATTENTION', 'EFFICIENT_ATTENTION', 'MATH']
+    assert [backend.name for backend in attention.list_backends('cuda')] == expected
+    assert attention.list_backends('cpu') == []
 
 
 @needs_order
-def test_sdpa_backends_apply_during_the_call_only_and_the_callers_win(monkeypatch):
+@pytest.mark.parametrize('name', ['gcvit', 'lsa'])
+def test_sdpa_backends_apply_in_forward_and_recomputation_only_and_the_users_win(name, monkeypatch):
     from torch.nn.attention import SDPBackend, _cur_sdpa_kernel_backends, sdpa_kernel
 
+    model, images = BACKBONES[name][0](with_cp=True), torch.rand(1, 3, 32, 32)
     before, seen = _cur_sdpa_kernel_backends(with_priority=True), []
     wanted, own = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH], [SDPBackend.FLASH_ATTENTION]
-    monkeypatch.setattr(attention, 'get_backends', lambda *_: wanted)
+    monkeypatch.setattr(attention, 'list_backends', lambda _: wanted)
     monkeypatch.setattr(
         torch.nn.functional,
         'scaled_dot_product_attention',
         lambda q, *_: seen.append(_cur_sdpa_kernel_backends(with_priority=True)) or q,
     )
-    operands = arguments()
-    attend(*operands)
-    with sdpa_kernel(own):
-        attend(*operands[:3])
-    assert seen == [wanted, own]
+    maps = model(images)
+    num_calls = len(seen)
+    sum(x.sum() for x in maps).backward()
+    assert num_calls > 5
+    assert seen == [wanted] * 2 * num_calls  # each block once more in the backward pass
+    with sdpa_kernel(own), torch.no_grad():
+        model(images)
+    assert seen[2 * num_calls :] == [own] * num_calls
     assert _cur_sdpa_kernel_backends(with_priority=True) == before
 
 
@@ -118,12 +116,13 @@ def test_threads_leave_the_flags_of_sdpa_backends_as_they_were(monkeypatch):
     from torch.nn.attention import SDPBackend, _cur_sdpa_kernel_backends
 
     before, barrier = _cur_sdpa_kernel_backends(with_priority=True), threading.Barrier(2)
-    monkeypatch.setattr(attention, 'get_backends', lambda *_: [SDPBackend.MATH])
+    monkeypatch.setattr(attention, 'list_backends', lambda _: [SDPBackend.MATH])
 
     def attend_often(_):
         barrier.wait()
         for _ in range(300):
-            attention.attend(*torch.rand(3, 1, 2, 1, 4, 8).unbind())
+            with attention.select_backends('cuda'):
+                attend(*torch.rand(3, 1, 2, 1, 4, 8).unbind())
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(attend_often, range(2)))
@@ -172,5 +171,6 @@ def test_cuda_runs_the_memory_efficient_kernel_with_a_bias(dtype, device):
         tokens = window**2
         q, k, v = torch.randn(3, 2, 3, 2, tokens, 32, device=device, dtype=dtype)
         bias = torch.randn(2, tokens, tokens, device=device, dtype=dtype, requires_grad=trained)
-        called = record_operators(lambda operands=(q, k, v, bias): attend(*operands))
+        with attention.select_backends('cuda'):
+            called = record_operators(lambda operands=(q, k, v, bias): attend(*operands))
         assert 'aten::_scaled_dot_product_efficient_attention' in called, (window, trained)
