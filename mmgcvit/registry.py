@@ -52,7 +52,8 @@ def make_registry(parent: Registry, *locations: str) -> Registry:
     return Registry(parent.name, parent=parent, scope=SCOPE, locations=[*locations])
 
 
-MODELS = make_registry(mmengine.MODELS, 'mmgcvit.models', *MMDET_MODULES)
+NETWORKS_MODULE = 'mmgcvit.models'
+MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE, *MMDET_MODULES)
 DATASETS = make_registry(
     mmengine.DATASETS,
     *(['mmgcvit.datasets.imagenet_v2'] if find_spec('mmpretrain') else []),
@@ -77,5 +78,5 @@ OPTIM_WRAPPER_CONSTRUCTORS = make_registry(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 
 
 def list_networks() -> dict[str, type]:
     """Return the registered backbones of this package and their subclasses by name, with GC ViT and LSA first."""
-    import_module('mmgcvit.models')
+    import_module(NETWORKS_MODULE)
     return {name: cls for name, cls in MODELS.module_dict.items() if hasattr(cls, 'key_mappings')}
