@@ -1,6 +1,6 @@
-"""Write docs/images/context_pages.jpg: which digits two networks of ``mmgcvit ablate context`` get right, and by what.
+"""Write docs/images/context_pages.jpg: which digits two networks of docs/why_global_queries.md get right, and by what.
 
-python docs/drawings/pages.py work_dirs/ablations/context_digits/seed_0
+PYTHONPATH=docs/extensions/pages python docs/drawings/pages.py work_dirs/pages
 """
 
 import sys
@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from pages_of_digits import CELLS
 
 import mmgcvit
-from mmgcvit.datasets.pages import CELLS
 from mmgcvit.figures.networks import prepare_view
 from mmgcvit.inference.predictor import Predictor
 
-PAGES = Path('data/digits/pages')
+PAGES = Path('data/pages')
 NUMBERS = (1, 21, 61, 101, 121)
-NETWORKS = {'local': 'windows', 'global_query': 'global queries'}
+NETWORKS = {'SwinWithoutShifting_0': 'windows', 'SwinWithGlobalQuery_0': 'global queries'}
 # Red, green, blue.
 RIGHT, WRONG = (60, 200, 90), (240, 60, 50)
 # Labels of 6 and 9 are these and above.

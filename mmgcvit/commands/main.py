@@ -31,7 +31,6 @@ COMMANDS = {
     'convert': ('convert_checkpoint', 'convert a checkpoint between formats'),
     'flops': ('get_flops', 'count parameters and multiply-adds'),
     'benchmark': ('benchmark', 'compare time and memory of models'),
-    'ablate': ('ablate', 'train the models of an ablation table with several seeds'),
     'digits': ('make_digits', "write the demo's dataset"),
 }
 # Parameters of glibc's mallopt: from which size blocks have pages of their own, and how much freed memory is kept.

@@ -2,9 +2,8 @@
 
     mmgcvit digits data/digits
 
-The folder then has ``coco`` and ``ADEChallengeData2016`` (the same scenes, which are images with
-several digits), ``imagenet`` (images of a single digit) and ``pages`` (upright or upside-down pages of digits, in
-ADE20K's format). The same options always give the same files. The folder must be new or empty.
+The folder then has ``coco`` and ``ADEChallengeData2016`` (the same scenes, which are images with several digits) and
+``imagenet`` (images of a single digit). The same options always give the same files. The folder must be new or empty.
 """
 
 import argparse
@@ -20,8 +19,6 @@ MIN_SIZE = 128  # minimum of --size
 # Number of classification images of each scanned digit.
 COPIES = {'train': 4, 'val': 1}
 DIGIT_DIVISOR = 4  # side of a scene / side of a classification image
-PAGE_SIZE = 72  # side of a page in pixels
-PAGES_PER_SCENE = 2  # number of pages / number of scenes
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +33,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, train=1, val=1, size=MIN_SIZE)
     from ..datasets.digits import SceneComposer, write_ade20k, write_coco, write_imagenet
-    from ..datasets.pages import compose_page, label_page
 
     with write_folder_atomically(args.out) as folder:
         for split, num_images in (('train', args.train), ('val', args.val)):
@@ -46,7 +42,4 @@ def main(args: argparse.Namespace) -> None:
             write_ade20k(folder / 'ADEChallengeData2016', scenes, split)
             digit_composer = SceneComposer(split, args.size // DIGIT_DIVISOR, args.seed)
             write_imagenet(folder / 'imagenet', digit_composer, split, COPIES[split])
-            page_composer = SceneComposer(split, PAGE_SIZE, args.seed)
-            pages = (compose_page(page_composer) for _ in range(PAGES_PER_SCENE * num_images))
-            write_ade20k(folder / 'pages', pages, split, label_page)
     print(f'{args.out}: {args.train} training and {args.val} validation scenes')

@@ -25,7 +25,6 @@ from ..config import enter_scope, iter_dicts, read_config
 from ..errors import UserError, get_first_line
 from ..models.base import PyramidBackbone
 from ..registry import list_networks
-from . import format_table
 
 MEGABYTE = 1 << 20
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -219,6 +218,11 @@ def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) ->
         cells = [f'{1000 * median:.4g}', f'{1000 * p10:.4g} to {1000 * p90:.4g}', f'{case.batch / median:.3g}']
         rows.append([name, *cells, f'{speed:.2f}', memory])
     return f'{case}\n\n{format_table(header, rows)}'
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Format a Markdown table."""
+    return ''.join(f'| {" | ".join(row)} |\n' for row in [header, ['---'] * len(header), *rows])
 
 
 def get_peak_memory(name: str, case: Case) -> int:

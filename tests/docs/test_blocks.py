@@ -165,7 +165,6 @@ shutil.copytree('{ROOT}/docs/images', 'images', ignore=shutil.ignore_patterns('*
     'torch.onnx.export(': """
 import mmseg
 import torch
-from torch.export import Dim
 from mmgcvit import GCViT
 model = GCViT(dict(embed_dims=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), mlp_ratio=2))
 """,

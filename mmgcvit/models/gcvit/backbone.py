@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import WindowSize, check_float, require, resolve_arch, resolve_windows
-from ..layers.attention import select_backends
 from ..layers.blocks import init_transformer_weights
+from ..layers.kernels import select_backends
 from .archs import ARCHS, NUM_STAGES, GCViTArch
 from .convs import Downsampler, Stem
 from .global_query import plan_poolings

@@ -1,7 +1,7 @@
 """Layers that GC ViT and LSA share. They need no library other than torch.
 
-``blocks``, ``windows``, ``position`` and ``attention`` define the network. ``linear``, ``autocast``, ``resizing`` and
-``tracing`` make it faster or exportable, and change results by rounding at most. ``lora`` adds LoRA.
+``blocks``, ``windows``, ``position`` and ``attention`` define the network. ``linear``, ``autocast``, ``kernels``,
+``resizing`` and ``tracing`` make it faster or exportable, and change results by rounding at most. ``lora`` adds LoRA.
 """
 # ruff: noqa: F401
 

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .attention import select_backends
 from .autocast import add_scaled
+from .kernels import select_backends
 from .linear import Linear
 from .tracing import get_constant, is_tracing
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import WindowSize, check_float, check_img_size, require, resolve_arch, resolve_windows
-from ..layers.attention import select_backends
 from ..layers.blocks import init_transformer_weights
+from ..layers.kernels import select_backends
 from ..layers.position import PositionEmbedding
 from ..layers.windows import ceil_div
 from .archs import ARCHS, LSAArch

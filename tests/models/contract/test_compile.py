@@ -7,7 +7,7 @@ import pytest
 import torch
 from packaging.version import Version
 
-from mmgcvit.models.layers import attention
+from mmgcvit.models.layers import attention, kernels
 
 from .backbones import BACKBONES
 
@@ -96,13 +96,13 @@ def test_the_default_backend_computes_what_eager_does(name, device):
         torch.testing.assert_close(torch.compile(model, dynamic=False)(images), model(images), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.skipif(not attention.CAN_ORDER_BACKENDS, reason='backends are ordered from torch 2.6 on')
+@pytest.mark.skipif(not kernels.CAN_ORDER_BACKENDS, reason='backends are ordered from torch 2.6 on')
 @pytest.mark.parametrize('name', ['gcvit', 'lsa'])
 def test_sdpa_backends_cause_no_graph_break(name, monkeypatch):
     """Backends are chosen as on CUDA, whatever device the test runs on. The backward pass recomputes the blocks."""
     from torch.nn.attention import SDPBackend
 
-    monkeypatch.setattr(attention, 'list_backends', lambda _: [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])
+    monkeypatch.setattr(kernels, 'list_backends', lambda _: [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])
     monkeypatch.setattr(attention, 'has_launch_limit', lambda values: True)
     model = build(name, drop_path_rate=0.0, with_cp=True, out_indices=(0,)).train()
     compiled = torch.compile(model, backend=CountingBackend(), fullgraph=True)

@@ -9,7 +9,7 @@ import torch
 from packaging.version import Version
 from torch.profiler import ProfilerActivity, profile
 
-from mmgcvit.models.layers import attend, attention, compute_attention_weights
+from mmgcvit.models.layers import attend, attention, compute_attention_weights, kernels
 
 from ...conftest import HALF_DTYPES
 from ..contract.backbones import BACKBONES
@@ -74,15 +74,15 @@ def test_attention_weights_equal_those_used_by_attend():
     torch.testing.assert_close(compute_attention_weights(q[:, 0], k) @ v, attend(q[:, 0], k, v))
 
 
-needs_order = pytest.mark.skipif(not attention.CAN_ORDER_BACKENDS, reason='backends are ordered from torch 2.6 on')
+needs_order = pytest.mark.skipif(not kernels.CAN_ORDER_BACKENDS, reason='backends are ordered from torch 2.6 on')
 
 
 @needs_order
 def test_on_cuda_fused_kernels_come_first_and_cudnn_is_never_chosen():
     """cuDNN builds a new plan for every number of windows. torch skips a kernel that does not support the inputs."""
     expected = ['FLASH_ATTENTION', 'EFFICIENT_ATTENTION', 'MATH']
-    assert [backend.name for backend in attention.list_backends('cuda')] == expected
-    assert attention.list_backends('cpu') == []
+    assert [backend.name for backend in kernels.list_backends('cuda')] == expected
+    assert kernels.list_backends('cpu') == []
 
 
 @needs_order
@@ -93,7 +93,7 @@ def test_sdpa_backends_apply_in_forward_and_recomputation_only_and_the_users_win
     model, images = BACKBONES[name][0](with_cp=True), torch.rand(1, 3, 32, 32)
     before, seen = _cur_sdpa_kernel_backends(with_priority=True), []
     wanted, own = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH], [SDPBackend.FLASH_ATTENTION]
-    monkeypatch.setattr(attention, 'list_backends', lambda _: wanted)
+    monkeypatch.setattr(kernels, 'list_backends', lambda _: wanted)
     monkeypatch.setattr(
         torch.nn.functional,
         'scaled_dot_product_attention',
@@ -116,12 +116,12 @@ def test_threads_leave_the_flags_of_sdpa_backends_as_they_were(monkeypatch):
     from torch.nn.attention import SDPBackend, _cur_sdpa_kernel_backends
 
     before, barrier = _cur_sdpa_kernel_backends(with_priority=True), threading.Barrier(2)
-    monkeypatch.setattr(attention, 'list_backends', lambda _: [SDPBackend.MATH])
+    monkeypatch.setattr(kernels, 'list_backends', lambda _: [SDPBackend.MATH])
 
     def attend_often(_):
         barrier.wait()
         for _ in range(300):
-            with attention.select_backends('cuda'):
+            with kernels.select_backends('cuda'):
                 attend(*torch.rand(3, 1, 2, 1, 4, 8).unbind())
 
     with ThreadPoolExecutor(2) as pool:
@@ -171,6 +171,6 @@ def test_cuda_runs_the_memory_efficient_kernel_with_a_bias(dtype, device):
         tokens = window**2
         q, k, v = torch.randn(3, 2, 3, 2, tokens, 32, device=device, dtype=dtype)
         bias = torch.randn(2, tokens, tokens, device=device, dtype=dtype, requires_grad=trained)
-        with attention.select_backends('cuda'):
+        with kernels.select_backends('cuda'):
             called = record_operators(lambda operands=(q, k, v, bias): attend(*operands))
         assert 'aten::_scaled_dot_product_efficient_attention' in called, (window, trained)

@@ -1,16 +1,17 @@
-"""Swin's patches, GC ViT's stages and a linear head on pages of digits, for mmgcvit ablate: two minutes on a CPU core.
+"""A small network with a linear head on pages of digits (pages_of_digits.py): two minutes on a CPU core.
 
-Maps of 18 and 9 px in 3 x 3 windows each, which are the cells in which digits stand (mmgcvit/datasets/pages.py), and
-patches that do not overlap: nothing passes from one cell to another but by the blocks that a row replaces.
+docs/why_global_queries.md sets the type of the backbone for each row of its table. Maps of 18 and 9 px are cut into
+3 x 3 windows each, which are the cells of the digits. Swin's patches do not overlap, so nothing passes from one cell to
+another but by the blocks that a row replaces.
 """
 
-_base_ = '../../upernet_gcvit_t.py'
+_base_ = __import__('mmgcvit').get_config_path('upernet_gcvit_t.py')
 
-custom_imports = dict(imports=['mmgcvit.models.ablations', 'mmgcvit.experiments.group_accuracy'])
+custom_imports = dict(imports=['mmgcvit.models.ablations', 'pages_of_digits'])
 
 # Data
 dataset_type = 'BaseSegDataset'
-data_root = 'data/digits/pages'
+data_root = 'data/pages'
 metainfo = dict(
     classes=('3, 7 upright', '3, 7 upside down', '6, 9 upright', '6, 9 upside down'),
     palette=[(80, 220, 120), (255, 200, 40), (64, 160, 255), (255, 99, 71)],
