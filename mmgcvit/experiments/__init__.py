@@ -1,1 +1,1 @@
-"""Measure models: ``benchmark`` time and memory, ``complexity`` parameters and multiply-adds."""
+"""Measure models: ``benchmark`` time and memory in turns, ``complexity`` parameters and multiply-adds by part."""

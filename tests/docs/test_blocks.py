@@ -56,6 +56,8 @@ def test_commands_parse(block, monkeypatch):
         program, *arguments = words
         if program == 'make':
             assert re.search(rf'^{re.escape(arguments[0])}:', (ROOT / 'Makefile').read_text(), re.MULTILINE)
+        elif program == 'export':
+            monkeypatch.syspath_prepend(ROOT / arguments[0].partition('PYTHONPATH=')[2])
         elif program == 'mmgcvit':
             check_options(COMMANDS[arguments[0]][0], arguments[1:], monkeypatch)
         elif program == '--cfg-options':
