@@ -1,13 +1,11 @@
-"""Make mmengine's training loops resumable at any iteration, also with another batch size or number of processes."""
+"""Make mmengine's training loops resumable at any iteration."""
 
 import logging
 from collections.abc import Iterator
 from copy import deepcopy
-from itertools import chain
 from typing import Any
 
 from mmengine.config import ConfigDict
-from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
@@ -16,7 +14,7 @@ from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
 
 from ..errors import CheckpointError, UserError, format_count
 from ..registry import LOOPS
-from .sampling import WHOLE_BATCH, SeededBatchSampler, Segment, derive_seed, seed_generators
+from .sampling import WHOLE_BATCH, SeededBatchSampler, seed_generators
 
 # Key of a checkpoint's meta for the position in the data, see SeededBatchSampler.get_state.
 DATA_POSITION = 'data_position'
@@ -59,21 +57,13 @@ def read_state(meta: dict[str, Any], source: str) -> dict[str, Any] | None:
     Raises:
         CheckpointError: The position, or the number of the epoch or iteration, is invalid.
     """
-    state, is_valid = meta.get(DATA_POSITION), True
+    state = meta.get(DATA_POSITION)
+    names = ('epoch', 'num_done', 'length', 'seed', 'images', 'processes', 'batch_size')
     try:
-        numbers = [meta['epoch'], meta['iter']]
-        if state is not None:
-            segments = [Segment(*segment) for segment in state['segments']]
-            numbers += [state[name] for name in ('epoch', 'images', 'length', 'batch_size', 'num_restarts')]
-            numbers += chain.from_iterable(segments)
-            # No rank or image fewer than one.
-            numbers += [number - 1 for segment in segments for number in (segment.world_size, segment.batch_size)]
-            is_valid = type(state['segments']) is list
-            state = {**state, 'segments': [segment for segment in segments if segment.num_batches]}
-        is_valid &= all(type(number) is int and number >= 0 for number in numbers)
-    except (TypeError, ValueError, KeyError):
-        is_valid = False
-    if not is_valid:
+        numbers = [meta['epoch'], meta['iter'], *([] if state is None else [state[name] for name in names])]
+    except (TypeError, KeyError):
+        numbers = [None]
+    if not all(type(number) is int and number >= 0 for number in numbers):
         raise CheckpointError(f'{source} has an invalid epoch, iteration or {DATA_POSITION}. Use another checkpoint')
     return state
 
@@ -83,13 +73,11 @@ class ResumableLoop:
 
     Attributes:
         is_by_epoch: Whether the loop counts epochs.
-        num_restarts: How often NaN stopped the run before.
         has_new_batch_size: Whether an iteration has another number of images, or an epoch another number of iterations,
             than before the run was resumed.
     """
 
     is_by_epoch: bool
-    num_restarts = 0
     has_new_batch_size = False
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
@@ -102,58 +90,57 @@ class ResumableLoop:
                 'train_dataloader.batch_size or fewer processes, or set train_dataloader.drop_last=False'
             )
 
-    @property
-    def seed(self) -> int:
-        return derive_seed(self.runner.seed, self.num_restarts)
-
     def get_state(self, meta: dict[str, Any]) -> dict[str, Any]:
         """Return the position in the data for a checkpoint with this ``meta``."""
-        state = self.batch_sampler.get_state(meta['epoch'] if self.is_by_epoch else None, meta['iter'])
-        return {**state, 'num_restarts': self.num_restarts}
+        return self.batch_sampler.get_state(meta['epoch'] if self.is_by_epoch else None, meta['iter'])
 
-    def resume(self, meta: dict[str, Any], source: str, num_restarts: int) -> int:
-        """Start at the position in a checkpoint's ``meta``. If that is impossible, start the epoch again and say why.
+    def resume(self, meta: dict[str, Any], source: str) -> int:
+        """Start at the position in a checkpoint's ``meta``, with its seed unless the config has another one.
+
+        If the seed or what else decides which images a batch has is not the same, start the epoch again, and say why.
 
         Returns:
-            The iteration at which the run resumes. In an epoch-based run whose epochs have another number of iterations
-            than before, it differs from the checkpoint's, so that epochs end at multiples of this number.
+            The iteration at which the run resumes. In an epoch-based run whose epoch starts again, or whose epochs have
+            another number of iterations than before, it differs from the checkpoint's, so that epochs end at multiples
+            of this number.
         """
-        sampler, state = self.batch_sampler, read_state(meta, source)
-        self.num_restarts = max(num_restarts, state['num_restarts'] if state else 0)
-        seed = derive_seed(meta.get('seed', self.runner.seed), self.num_restarts)
-        iteration, epoch = meta['iter'], meta['epoch'] if self.is_by_epoch or state is None else state['epoch']
-        sampler.start(seed, iteration, epoch, state['segments'] if state else ())
+        sampler, state, iteration = self.batch_sampler, read_state(meta, source), meta['iter']
+        seed = self.runner._randomness_cfg.get('seed')
+        meta['seed'] = meta.get('seed', self.runner.seed) if seed is None else seed  # mmengine sets this seed
+        epoch = meta['epoch'] if self.is_by_epoch or state is None else state['epoch']
+        sampler.start(meta['seed'], iteration, epoch, state['num_done'] if state else 0)
         problem = self.find_problem(meta, state)
-        name = f'epoch {epoch + 1}' if self.is_by_epoch else 'the current pass over the images'
         if problem:
-            sampler.start(seed, iteration, epoch)
+            name = f'epoch {epoch + 1}' if self.is_by_epoch else 'the current pass over the images'
             print_log(f'{name} starts again, because {problem}', 'current', logging.WARNING)
-        elif len(sampler.segments) > 1:
-            print_log(f'{name} continues with the images that it has not seen', 'current', logging.WARNING)
-        lengths = len(sampler), sampler.world_size * sampler.batch_size
-        self.has_new_batch_size = state is None or (state['length'], state['batch_size']) != lengths
-        if self.is_by_epoch and (self.has_new_batch_size or problem or len(sampler.segments) > 1):
-            iteration = sampler.iteration = epoch * len(sampler) + sampler.count_done()
+            sampler.num_done = 0
+        images = sampler.world_size * sampler.batch_size
+        is_known = state is not None and state['epoch'] == epoch
+        before = (state['length'], state['processes'] * state['batch_size']) if is_known else None
+        self.has_new_batch_size = before != (len(sampler), images)
+        if self.is_by_epoch and (self.has_new_batch_size or problem):
+            iteration = epoch * len(sampler) + sampler.num_done
         if iteration != meta['iter']:
-            message = f'an epoch has {format_count(len(sampler), "iteration")}, so the run continues at iteration '
-            print_log(f'{message}{iteration} instead of {meta["iter"]}', 'current', logging.WARNING)
+            length = format_count(len(sampler), 'iteration')
+            message = f'an epoch has {length}, so the run continues at iteration {iteration} instead of {meta["iter"]}'
+            print_log(message, 'current', logging.WARNING)
+        sampler.iteration = iteration
         return iteration
 
     def find_problem(self, meta: dict[str, Any], state: dict[str, Any] | None) -> str | None:
         """Return why the run cannot continue within the epoch of a checkpoint, or None if it can."""
         sampler = self.batch_sampler
-        num_images = len(sampler.sampler.dataset)
         if state is None or (self.is_by_epoch and state['epoch'] != meta['epoch']):
             is_begin = self.is_by_epoch and meta['iter'] == meta['epoch'] * len(sampler)
             return None if is_begin else 'the checkpoint does not say which images the run has seen'
-        if state['segments'] and state['images'] != num_images:
-            return f'the dataset has {format_count(num_images, "image")} instead of {state["images"]}'
-        if len(sampler.segments) > 1 and type(sampler.sampler) not in (DefaultSampler, InfiniteSampler):
-            name = type(sampler.sampler).__name__
-            return f'{name} cannot continue with another batch size, number of processes or seed'
-        if type(sampler.sampler) is DefaultSampler and sampler.segments[-1].num_batches > sampler.count_batches():
-            return 'the epoch has fewer batches than the checkpoint says'
-        return None
+        if state['num_done'] == 0:
+            return None
+        settings = sampler.get_settings().items()
+        changes = [f'{name} {state[name]} -> {value}' for name, value in settings if state[name] != value]
+        if changes:
+            return f'settings have changed: {", ".join(changes)}'
+        is_beyond = self.is_by_epoch and state['num_done'] > len(sampler)
+        return 'the epoch has fewer batches than the checkpoint says' if is_beyond else None
 
 
 @LOOPS.register_module()
@@ -170,19 +157,17 @@ class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
     """
 
     is_by_epoch = True
-    num_skipped = 0
 
     def run_epoch(self) -> None:
         """Train one epoch, or the rest of it."""
         if self.batch_sampler.epoch != self._epoch:
-            self.batch_sampler.start(self.seed, self._iter, self._epoch)
-        self.num_skipped = self.batch_sampler.count_done()
+            self.batch_sampler.start(self.runner.seed, self._iter, self._epoch)
         super().run_epoch()
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Seed the random number generators and train on one batch."""
-        seed_generators(self.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
-        super().run_iter(self.num_skipped + idx, data_batch)
+        seed_generators(self.runner.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
+        super().run_iter(self.batch_sampler.num_done + idx, data_batch)
 
 
 @LOOPS.register_module()
@@ -201,7 +186,7 @@ class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
         self.fast_forward_on_resume = False
 
     def run_iter(self, data_batch: Any) -> None:
-        seed_generators(self.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
+        seed_generators(self.runner.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
         super().run_iter(data_batch)
 
 
@@ -225,6 +210,6 @@ class BatchIterator:
             return None
         if self.iterator is None:
             if self.loop.batch_sampler.epoch is None:
-                self.loop.batch_sampler.start(self.loop.seed, self.loop.iter, epoch=0)
+                self.loop.batch_sampler.start(self.loop.runner.seed, self.loop.iter, epoch=0)
             self.iterator = iter(self.loop.dataloader)
         return next(self.iterator)

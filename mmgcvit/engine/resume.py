@@ -32,13 +32,10 @@ from ..config import get_plain_settings, iter_differences
 from ..errors import CheckpointError, UserError, escape_controls, shorten
 from ..files import URL_SCHEMES
 from .hooks.exact_resume import SETTINGS, VALIDATED_FILE
-from .hooks.skip_nonfinite import NUM_STOPS_FILE
 from .setup import check_work_dir
 
 # Resumable checkpoints, best checkpoints, and the file with the path of the last checkpoint.
 RUN_FILE_NAME = re.compile(rf'(best_.+_)?(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED_FILE)}|{LAST_CHECKPOINT_FILE}')
-# Files about an earlier run's progress, which --overwrite removes too.
-PROGRESS_FILES = (VALIDATED_FILE, NUM_STOPS_FILE)
 LOCK_FILE = '.lock'
 # In seconds. The dataloader workers of a killed process hold its lock until they exit, up to 5 seconds later.
 LOCK_TIMEOUT = 10
@@ -148,8 +145,7 @@ class OverwriteHook(Hook):
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        progress = (Path(runner.work_dir, name) for name in PROGRESS_FILES)
-        self.outdated = [*list_checkpoints(runner.work_dir), *filter(Path.is_file, progress)]
+        self.outdated = [*list_checkpoints(runner.work_dir), *Path(runner.work_dir).glob(VALIDATED_FILE)]
 
     @master_only
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:

@@ -18,7 +18,6 @@ from ...mmengine_utils import call_on_rank_0
 from ...registry import HOOKS
 from ..loops import DATA_POSITION, ResumableLoop, get_length
 from .checkpoint import get_resumed_checkpoint
-from .skip_nonfinite import read_num_stops
 
 # Keys of a checkpoint whose values contain mmengine and NumPy objects.
 CONVERTED_KEYS = ('meta', 'message_hub', 'param_schedulers')
@@ -78,26 +77,18 @@ class ExactResumeHook(Hook):
                 logs[name] = HistoryBuffer(log['history'].tolist(), log['counts'].tolist(), log['max_length'])
         if isinstance(runner.train_loop, ResumableLoop):
             # mmengine continues at this iteration.
-            checkpoint['meta']['iter'] = runner.train_loop.resume(
-                checkpoint['meta'], str(self.resumed_from), max(map(read_num_stops, self.list_folders(runner)))
-            )
-
-    def list_folders(self, runner: Runner) -> list[Path]:
-        """Return the folders that may have files about the progress of the run: the work dir, and the checkpoint's."""
-        return [Path(runner.work_dir), *([self.resumed_from.parent] if self.resumed_from else [])]
+            checkpoint['meta']['iter'] = runner.train_loop.resume(checkpoint['meta'], str(self.resumed_from))
 
     def before_train(self, runner: Runner) -> None:
         self.is_training = True
-        if self.resumed_from is None:
-            # NaN may have stopped the run before its first checkpoint.
-            runner.train_loop.num_restarts = read_num_stops(runner.work_dir)
-        elif call_on_rank_0(self.is_validation_missing, runner):
+        if self.resumed_from is not None and call_on_rank_0(self.is_validation_missing, runner):
             runner.logger.info(f'the validation of {format_position(runner)} is missing, so it comes first')
             runner.val_loop.run()
 
     def is_validation_missing(self, runner: Runner) -> bool:
         """Return whether a validation at the current epoch or iteration was interrupted."""
-        files = [folder / VALIDATED_FILE for folder in self.list_folders(runner)]
+        # The run may continue in another folder than the checkpoint's.
+        files = [Path(folder, VALIDATED_FILE) for folder in (runner.work_dir, self.resumed_from.parent)]
         if any(file.is_file() and file.read_text(errors='replace') == format_position(runner) for file in files):
             return False
         files[0].unlink(missing_ok=True)  # it is about a position that this run will reach again
@@ -118,11 +109,7 @@ def format_position(runner: Runner) -> str:
 def is_validation_due(runner: Runner) -> bool:
     """Return whether mmengine's loop would have validated at the current epoch or iteration."""
     loop, (unit, done, length) = runner.train_loop, get_length(runner)
-    is_within_epoch = (
-        unit == 'epoch'
-        and isinstance(loop, ResumableLoop)
-        and any(segment.num_batches for segment in loop.batch_sampler.segments)
-    )
+    is_within_epoch = unit == 'epoch' and isinstance(loop, ResumableLoop) and loop.batch_sampler.num_done > 0
     if runner.val_loop is None or is_within_epoch or done < max(loop.val_begin, 1):
         return False
     loop._decide_current_val_interval()

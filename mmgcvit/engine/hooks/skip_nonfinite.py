@@ -3,11 +3,10 @@
 import logging
 from collections.abc import Mapping
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import all_gather_object, all_reduce, is_main_process
+from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -16,15 +15,12 @@ from torch.optim import Optimizer
 
 from ...checkpoints.weights import get_running_statistics
 from ...errors import UserError, shorten
-from ...files import write_text
 from ...mmengine_utils import MAX_IMAGES_NAMED, find_suspect_images, list_optim_wrappers, unwrap_model
 from ...registry import HOOKS
 from ..loops import has_stepped
 
 # Key of the number of skipped steps in mmengine's message hub.
 SKIPPED_STEPS = 'skipped_steps'
-# A file in the work dir with the number of times that skipped steps have stopped the run.
-NUM_STOPS_FILE = 'num_nonfinite_stops'
 
 
 @HOOKS.register_module()
@@ -34,8 +30,6 @@ class SkipNonFiniteStepHook(Hook):
     A skipped step changes no weights, no optimizer state and no running statistics of normalisation layers. All ranks
     skip the same steps. With gradient accumulation, a step has several iterations. The log names a skipped step's
     images. Steps that ``GradScaler`` skips to adjust its scale do not count.
-
-    A stopped run that is resumed draws other images and random numbers, because the same ones would stop it again.
 
     Args:
         max_consecutive: Number of consecutive skipped steps after which the run stops.
@@ -124,23 +118,14 @@ class SkipNonFiniteStepHook(Hook):
             logging.WARNING,
         )
         if self.consecutive >= self.max_consecutive:
-            if is_main_process():
-                num_stops = max(read_num_stops(runner.work_dir), getattr(runner.train_loop, 'num_restarts', 0)) + 1
-                write_text(Path(runner.work_dir, NUM_STOPS_FILE), str(num_stops))
             lr = max(lr for lrs in runner.optim_wrapper.get_lr().values() for lr in lrs)
             raise UserError(
                 f'Loss or gradients were NaN or infinite in {self.consecutive} consecutive steps, up to iteration '
                 f'{runner.iter + 1}. These steps were skipped, and the run has stopped. Lower the learning rate (now '
                 f'{lr:.3g}), or check the images of the last step ({names}). Then continue with --resume, or from an '
-                'earlier checkpoint with --resume CHECKPOINT: the run will draw other images and random numbers'
+                'earlier checkpoint with --resume CHECKPOINT. To draw other images and random numbers, add '
+                f'--cfg-options randomness.seed={runner.seed + 1}'
             )
-
-
-def read_num_stops(work_dir: str | Path) -> int:
-    """Return how often skipped steps have stopped the run in a work dir."""
-    file = Path(work_dir, NUM_STOPS_FILE)
-    text = file.read_text(errors='replace').strip() if file.is_file() else ''
-    return int(text) if text.isdecimal() else 0
 
 
 def are_finite(scalars: list[Tensor]) -> bool:
