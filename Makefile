@@ -6,8 +6,8 @@
 #                      separate environment; make test-upstream-all runs all tests there
 # make test-gpu        run the GPU tests and measure speed and memory on a GPU; DEVICE=cpu runs the same code on small
 #                      inputs on a CPU. make gpu-wheels downloads the wheels that a machine without network needs
-# make test-beside     run the tests of packages that are installed into separate folders: lap and trackeval (track),
-#                      mmrotate (rotated), mmpose (keypoints); make test-track runs one of them. Part of test-all
+# make test-beside     run the tests of packages that are installed into separate folders: mmrotate
+#                      (rotated), mmpose (keypoints); make test-rotated runs one of them. Part of test-all
 # make test-docs       build the documentation and check its pages. Part of test-all
 # make install         install into a virtual environment
 # make lint            run ruff, and check the words of the documentation
@@ -94,7 +94,7 @@ $(VENV)/installed-docs: locks/docs.txt | install
 	@touch $@
 
 # These packages are installed outside of the environment, because its tests check the errors for missing packages.
-BESIDE = track rotated keypoints
+BESIDE = rotated keypoints
 test-beside: $(BESIDE:%=test-%)
 $(BESIDE:%=test-%): test-%: build/%/installed
 	PYTHONPATH=build/$* $(RUN) -m pytest tests/integrations/test_$*.py

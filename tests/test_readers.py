@@ -206,9 +206,9 @@ def test_a_mutated_file_without_checksums_is_data_or_rejected(runs, folder):
 
 @pytest.mark.parametrize('make', [make_torchscript, make_tar])
 @pytest.mark.parametrize('name', ['x.pth', 'x.safetensors', 'x'])
-def test_archives_that_torch_reads_otherwise_are_rejected_even_if_trusted(make, name, folder):
+def test_archives_that_torch_reads_otherwise_are_rejected(make, name, folder):
     Path(name).write_bytes(make())
-    for read in (read_checkpoint, read_for_mmengine, read_meta, partial(read_checkpoint, trusted=True)):
+    for read in (read_checkpoint, read_for_mmengine, read_meta):
         with nothing_runs(folder), pytest.raises(CheckpointError, match=r'archive, which can run code'):
             read(name)
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from PIL import Image
 
-from mmgcvit.experiments import format_table
+from mmgcvit.experiments.benchmark import format_table
 from tests.configs.models import CONTENTS, ENTRIES
 from tests.conftest import ROOT
 

@@ -17,7 +17,7 @@ TIMM_SCHEME = 'timm://'
 ADVICE = 'It is probably incomplete. Copy or download it again'
 
 
-def read_checkpoint(source: str | Path, trusted: bool = False, map_location: Any = 'cpu') -> Any:
+def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
     """Read a checkpoint of torch or safetensors. The file's first bytes show which of the two it is.
 
     Only tensors, numbers, strings and plain containers are read. Objects of other classes are removed, and no code that
@@ -25,8 +25,6 @@ def read_checkpoint(source: str | Path, trusted: bool = False, map_location: Any
 
     Args:
         source: A file, an http(s) URL, or ``timm://NAME`` for one of timm's pretrained GC ViTs.
-        trusted: Unpickle the file as Python does, **which runs code in it**. Use it only for your own files, if their
-            weights are inside objects of other classes.
         map_location: See ``torch.load``. It applies only to torch's files. Other tensors are read to the CPU.
 
     Returns:
@@ -40,7 +38,7 @@ def read_checkpoint(source: str | Path, trusted: bool = False, map_location: Any
         return read_timm(source.removeprefix(TIMM_SCHEME))
     path = resolve_file(source)
     check_intact(path)
-    return read_safetensors(path) if is_safetensors(path) else read_torch(path, map_location, trusted)
+    return read_safetensors(path) if is_safetensors(path) else read_torch(path, map_location)
 
 
 def read_meta(source: str | Path) -> dict[str, Any]:
@@ -110,15 +108,15 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         raise CheckpointError(f'{path} is damaged ({get_first_line(error)}). {ADVICE}') from None
 
 
-def read_torch(path: Path, map_location: Any, trusted: bool = False) -> Any:
-    """Read a file of ``torch.save``. Code in it runs only if ``trusted`` is set."""
+def read_torch(path: Path, map_location: Any) -> Any:
+    """Read a file of ``torch.save`` without running code in it."""
     try:
         # Pass the open file, because torch.load passes a path that ends in .safetensors to another reader.
         with path.open('rb') as file:
             archive = find_unsafe_archive(file)
-            content = archive or torch.load(file, map_location, None if trusted else SAFE_PICKLE, weights_only=False)
-        is_data = trusted or remove_placeholders(content)
-    except Exception as error:  # A damaged or crafted pickle can raise anything, and so can trusted code.
+            content = archive or torch.load(file, map_location, SAFE_PICKLE, weights_only=False)
+        is_data = remove_placeholders(content)
+    except Exception as error:  # A damaged or crafted pickle can raise anything.
         raise CheckpointError(
             f'{path} cannot be read by torch ({get_first_line(error)}). If it is a checkpoint, it is damaged: copy or '
             'download it again'
@@ -134,7 +132,7 @@ def read_torch(path: Path, map_location: Any, trusted: bool = False) -> Any:
         raise CheckpointError(
             f'{path} contains {found}. Only tensors, numbers, texts, lists and dicts are read, because other classes '
             'could run code. Save only the weights in the program that wrote the file: torch.save(model.state_dict(), '
-            'FILE). If the object is a dict of tensors and the file is your own, you can also add --trust-checkpoint'
+            'FILE)'
         )
     return content
 

@@ -30,18 +30,17 @@ def safe_checkpoint_loading(work_dir: str | Path | None = None) -> Iterator[Call
             but those of best checkpoints in this folder are removed.
 
     Yields:
-        The function that loads a file: ``load(filename, map_location=None, keep=False, trusted=False)``. With ``keep``,
-        the next call for the same file, by mmengine, returns the content instead of reading it again. ``trusted``
-        unpickles the user's own file, whose code may run.
+        The function that loads a file: ``load(filename, map_location=None, keep=False)``. With ``keep``, the next call
+        for the same file, by mmengine, returns the content instead of reading it again.
     """
     kept: dict[str, dict[str, Any]] = {}
 
     # mmengine cuts the first ten letters off the name below and logs: "Loads checkpoint by files_as_data backend".
     def load_from_files_as_data(
-        filename: str | Path, map_location: Any = None, logger: Any = None, keep: bool = False, trusted: bool = False
+        filename: str | Path, map_location: Any = None, logger: Any = None, keep: bool = False
     ) -> dict[str, Any]:
         source = str(filename)
-        content = kept.pop(source, None) or read_for_mmengine(source, work_dir, trusted, map_location or 'cpu')
+        content = kept.pop(source, None) or read_for_mmengine(source, work_dir, map_location or 'cpu')
         if keep:
             kept[source] = content
         return content
@@ -55,15 +54,13 @@ def safe_checkpoint_loading(work_dir: str | Path | None = None) -> Iterator[Call
             CheckpointLoader.register_scheme(scheme, loader, force=True)
 
 
-def read_for_mmengine(
-    source: str, work_dir: str | Path | None = None, trusted: bool = False, map_location: Any = 'cpu'
-) -> dict[str, Any]:
+def read_for_mmengine(source: str, work_dir: str | Path | None = None, map_location: Any = 'cpu') -> dict[str, Any]:
     """Read a checkpoint, put its weights under ``state_dict``, and remove what mmengine would execute or delete.
 
     Raises:
         CheckpointError: See :func:`read_checkpoint`. It is also raised if the file has no weights.
     """
-    content = read_checkpoint(source, trusted, map_location)
+    content = read_checkpoint(source, map_location)
     if not isinstance(content, Mapping):
         raise CheckpointError(
             f'{source} has no weights: it is a {type(content).__name__} instead of a dict. Save a state_dict() in the '

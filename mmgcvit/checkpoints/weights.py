@@ -82,18 +82,16 @@ class Weights:
     unused: list[str] = field(default_factory=list)
 
 
-def read_weights(
-    source: str, networks: Iterable[Network], prefix: str | None = None, ema: bool = False, trusted: bool = False
-) -> Weights:
+def read_weights(source: str, networks: Iterable[Network], prefix: str | None = None, ema: bool = False) -> Weights:
     """Read a network's weights from a checkpoint of any implementation that the networks' key mappings know.
 
-    ``source`` and ``trusted`` are those of :func:`read_checkpoint`. If a file has several networks, ``prefix`` must be
-    the prefix of the network's keys, for example ``backbone.``. ``ema`` requires EMA weights.
+    ``source`` is that of :func:`read_checkpoint`. If a file has several networks, ``prefix`` must be the prefix
+    of the network's keys, for example ``backbone.``. ``ema`` requires EMA weights.
 
     Raises:
         CheckpointError: The checkpoint cannot be read or holds no known network.
     """
-    content = read_checkpoint(source, trusted)
+    content = read_checkpoint(source)
     state_dict, is_ema = find_state_dict(content, source, ema)
     network, key_mapping, found_prefix = find_network(state_dict, source, networks, prefix)
     weights = Weights(source, network, key_mapping, is_ema, {})

@@ -1,7 +1,7 @@
 """Convert a checkpoint between formats: mmgcvit convert SRC DST [--to FORMAT].
 
 SRC is a file, an http(s) URL or ``timm://NAME``. Its format (of the original code, timm or this project) is recognised
-by the keys of its state dict. No code in the file runs, unless --trust-checkpoint is given.
+by the keys of its state dict. No code in the file runs.
 """
 
 import argparse
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import UserError, shorten
 from ..files import check_target
-from .options import add_trust_option, report_write_errors
+from .options import report_write_errors
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--to', choices=['mmpretrain', 'original', 'timm'], default='mmpretrain', help=text)
     parser.add_argument('--ema', action='store_true', help='use the EMA weights')
     parser.add_argument('--prefix', help='convert only tensors with this prefix, if SRC has several networks')
-    add_trust_option(parser)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -35,7 +34,7 @@ def main(args: argparse.Namespace) -> None:
     from ..checkpoints.weights import read_weights
     from ..registry import list_networks
 
-    weights = read_weights(args.source, list_networks().values(), args.prefix, args.ema, args.trust_checkpoint)
+    weights = read_weights(args.source, list_networks().values(), args.prefix, args.ema)
     content = convert(weights, args.to)
     with report_write_errors(args.target):
         if args.target.suffix == '.safetensors':

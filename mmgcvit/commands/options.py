@@ -37,7 +37,6 @@ def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_di
     text = 'show a progress bar, losses and scores; write the log only to its file'
     parser.add_argument('--progress', action='store_true', help=text)
     add_device_option(parser)
-    add_trust_option(parser)
     # Old versions of torch's launcher pass the local rank as an option.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
@@ -86,11 +85,6 @@ def parse_device(text: str) -> str:
     return text
 
 
-def add_trust_option(parser: argparse.ArgumentParser) -> None:
-    text = 'unpickle the checkpoint, which can run code in it: only for your own files'
-    parser.add_argument('--trust-checkpoint', action='store_true', help=text)
-
-
 def add_config_and_checkpoint(parser: argparse.ArgumentParser, checkpoint: bool = True) -> None:
     """Add the arguments CONFIG [CHECKPOINT], which ``find_model_files`` resolves. CONFIG may be a work dir."""
     parser.add_argument('config', metavar='CONFIG', help='a config file, or the work dir of a run')
@@ -99,7 +93,7 @@ def add_config_and_checkpoint(parser: argparse.ArgumentParser, checkpoint: bool 
 
 
 def add_model_options(parser: argparse.ArgumentParser, checkpoint: bool = True, device: bool = True) -> None:
-    """Add CONFIG [CHECKPOINT] --device --trust-checkpoint, from which :func:`load_model` loads a model.
+    """Add CONFIG [CHECKPOINT] --device, from which :func:`load_model` loads a model.
 
     Without ``checkpoint``, the command itself finds out whether the argument after CONFIG is a checkpoint. Without
     ``device``, it runs on the CPU.
@@ -109,7 +103,6 @@ def add_model_options(parser: argparse.ArgumentParser, checkpoint: bool = True, 
         add_device_option(parser)
     else:
         parser.set_defaults(device='cpu')
-    add_trust_option(parser)
 
 
 def load_model(args: argparse.Namespace) -> tuple[ModelFiles, Predictor]:
@@ -118,7 +111,7 @@ def load_model(args: argparse.Namespace) -> tuple[ModelFiles, Predictor]:
     from ..inference.model_files import find_model_files
 
     model_files, score_thr = find_model_files(args.config, args.checkpoint), getattr(args, 'score_thr', None)
-    return model_files, load_for_command(model_files, args.device, score_thr, args.trust_checkpoint)
+    return model_files, load_for_command(model_files, args.device, score_thr)
 
 
 def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite_help: str) -> None:

@@ -38,8 +38,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = 'minimum score of detections (default: 0.3)'
     parser.add_argument('--score-thr', '--pred-score-thr', type=float, metavar='SCORE', help=text)
     parser.add_argument('--classes', nargs='+', metavar='NAME', help='keep only detections of these classes')
-    text = "IoU threshold of a second NMS (by class) after the config's (default: no second NMS)"
-    parser.add_argument('--iou', type=float, metavar='IOU', help=text)
     parser.add_argument('--hide-labels', action='store_true', help='draw no class names and scores')
     parser.add_argument('--no-save-vis', action='store_true', help='write no pictures')
     parser.add_argument('--no-save-pred', action='store_true', help='write no JSON and no segmentation maps')
@@ -50,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
     # Silence FFmpeg's messages about broken videos.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     args.checkpoint, patterns = split_checkpoint_and_inputs(args)
-    check_at_least(args, batch_size=1, frames=1, tiles=32, iou=0)
+    check_at_least(args, batch_size=1, frames=1, tiles=32)
     resolve_out_dir(args)
     if args.no_save_vis and args.no_save_pred:
         raise UserError('--no-save-vis and --no-save-pred together write nothing. Remove one of them')
@@ -78,7 +76,6 @@ def main(args: argparse.Namespace) -> None:
         write=not args.no_save_pred,
         tiles=args.tiles,
         labels=find_labels(args.classes, model),
-        iou_thr=args.iou,
         draw_labels=not args.hide_labels,
     )
     try:

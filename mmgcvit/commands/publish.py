@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
 
     model_files = find_model_files(args.config, args.checkpoint)
     file = resolve_file(model_files.checkpoint)
-    content = read_checkpoint(file, args.trust_checkpoint)
+    content = read_checkpoint(file)
     tensors, _ = find_state_dict(content, model_files.checkpoint)
     tensors = {MODULE_PREFIX.sub('', name): tensor for name, tensor in tensors.items()}
     merge_lora(tensors)

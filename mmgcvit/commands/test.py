@@ -49,5 +49,4 @@ def main(args: argparse.Namespace) -> None:
             out=args.out,
             tta=args.tta,
             progress=args.progress,
-            trust_checkpoint=args.trust_checkpoint,
         )

@@ -109,7 +109,6 @@ def main(args: argparse.Namespace) -> None:
             overwrite=args.overwrite,
             log_to=args.log_to,
             progress=args.progress,
-            trust_checkpoint=args.trust_checkpoint,
         )
 
 

@@ -23,7 +23,6 @@ def run_test(
     out: str | None = None,
     tta: bool = False,
     progress: bool = False,
-    trust_checkpoint: bool = False,
 ) -> None:
     """Test a checkpoint with a config from :func:`.setup.load_config`.
 
@@ -35,7 +34,6 @@ def run_test(
         out: Pickle file to which to write the predictions.
         tta: Whether to use test-time augmentation (the config's ``tta_pipeline``).
         progress: Whether to show progress bars in the terminal. The log is then written to its file only.
-        trust_checkpoint: Whether to unpickle the checkpoint, which can run code that it contains.
 
     Raises:
         UserError: An option, the config, the checkpoint or the data is invalid.
@@ -54,7 +52,7 @@ def run_test(
     cfg.load_from, cfg.resume = checkpoint, False
     with safe_checkpoint_loading(cfg.work_dir) as load, open_progress(progress) as hook:
         runner = build_runner(cfg, hook)
-        content = load(checkpoint, keep=True, trusted=trust_checkpoint)
+        content = load(checkpoint, keep=True)
         check_fits(runner.model, content, checkpoint)
         trained, _ = collect_dataset_metas(content['meta'], next(iter_unwrapped_datasets(cfg.test_dataloader.dataset)))
         classes = runner.test_loop.dataloader.dataset.metainfo.get('classes')

@@ -43,7 +43,6 @@ def train(
     overwrite: bool = False,
     log_to: Sequence[str] = (),
     progress: bool = False,
-    trust_checkpoint: bool = False,
 ) -> None:
     """Train with a config from :func:`.setup.load_config`.
 
@@ -55,7 +54,6 @@ def train(
         overwrite: Whether to remove an earlier run's checkpoints from the work dir after the first iteration.
         log_to: Experiment trackers to log to: keys of :data:`TRACKERS`.
         progress: Whether to show progress bars in the terminal. The log is then written to its file only.
-        trust_checkpoint: Whether to unpickle the checkpoint, which can run code that it contains.
 
     Raises:
         UserError: An option, the config, the checkpoint or the data is invalid.
@@ -72,7 +70,7 @@ def train(
         is_new = resume is None and not cfg.get('resume')
         call_on_rank_0(stack.enter_context, lock_work_dir(cfg.work_dir, must_be_unused=is_new and not overwrite))
         load = stack.enter_context(safe_checkpoint_loading(cfg.work_dir))
-        read = partial(load, keep=True, trusted=trust_checkpoint)  # keep the content until mmengine loads it
+        read = partial(load, keep=True)  # keep the content until mmengine loads it
         cfg.resume, cfg.load_from = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite, read)
         skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
         call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])

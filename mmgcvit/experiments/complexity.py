@@ -49,10 +49,10 @@ def count_by_part(model: nn.Module, size: tuple[int, int]) -> list[Part]:
     """Count the parameters and multiply-adds, for one image, of the parts of a model that run in inference.
 
     The model is one of mmpretrain, mmseg or mmdet. Two-stage detectors are counted with 1000 RoIs for boxes and 100 for
-    masks. Of segmentors the auxiliary head is left out, because only training uses it. Of trackers only the detector is
-    counted, on one frame. The model cannot be used afterwards, since parts of it are moved to the meta device.
+    masks. Of segmentors the auxiliary head is left out, because only training uses it. The model
+    cannot be used afterwards, since parts of it are moved to the meta device.
     """
-    model = getattr(model, 'detector', model).eval()
+    model.eval()
     is_detr = hasattr(model, 'forward_transformer')
     for name, child in model.named_children():
         # The heads of the MaskFormer family, which have a pixel decoder, stay on the CPU too.

@@ -42,17 +42,15 @@ def load(
     checkpoint: str | Path | None = None,
     device: str | None = None,
     score_thr: float | None = None,
-    trust_checkpoint: bool = False,
 ) -> Predictor:
     """Load a trained model.
 
     Args:
         config: A config file, or the work dir of a run.
-        checkpoint: A file or URL. Code in it is not run, unless ``trust_checkpoint`` is set. Default: the work dir's
-            best or newest checkpoint, or the weights shipped with a config of this project (:func:`find_model_files`).
+        checkpoint: A file or URL. Code in it is not run. Default: the work dir's best or newest checkpoint,
+            or the weights shipped with a config of this project (:func:`find_model_files`).
         device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
         score_thr: Confidence threshold, only for detectors. Default: 0.3.
-        trust_checkpoint: Whether to unpickle the checkpoint, which can run code in it. Set it only for files you trust.
 
     Returns:
         A :class:`Predictor`.
@@ -66,7 +64,7 @@ def load(
     # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs simultaneously (gh-106905).
     with BUILD_LOCK:
         cfg = read_config(model_files.config)
-        content = read_for_mmengine(model_files.checkpoint, trusted=trust_checkpoint)
+        content = read_for_mmengine(model_files.checkpoint)
         predictor = build_predictor(cfg, model_files.config, content['meta'])
         check_fits(predictor.network, content, model_files.checkpoint)
         weights = {MODULE_PREFIX.sub('', name): tensor for name, tensor in content['state_dict'].items()}
@@ -84,15 +82,13 @@ def load(
     return predictor
 
 
-def load_for_command(
-    model_files: ModelFiles, device: str, score_thr: float | None = None, trust_checkpoint: bool = False
-) -> Predictor:
+def load_for_command(model_files: ModelFiles, device: str, score_thr: float | None = None) -> Predictor:
     """Load a model without printing. Raise a UserError if torch cannot use the GPU, or mmcv's operators do not load."""
     if device == 'auto':
         check_gpus()
     check_operators_load()
     with silence_output():
-        model = load(model_files.config, model_files.checkpoint, device, score_thr, trust_checkpoint)
+        model = load(model_files.config, model_files.checkpoint, device, score_thr)
     if model.device.type == 'cuda':
         check_operators(Config({'default_scope': model.scope}))
     return model

@@ -44,11 +44,6 @@ class Detections:
         selected = {name: None if values is None else values[indices] for name, values in arrays.items()}
         return replace(self, class_names=[self.class_names[index] for index in indices], **selected)
 
-    def suppress(self, iou_thr: float) -> Detections:
-        """Apply NMS: drop each box whose IoU with a kept, higher-scoring box of its class is above ``iou_thr``."""
-        rows = np.column_stack([self.boxes, self.scores, self.labels])
-        return self.select(np.flatnonzero(sv.box_non_max_suppression(rows, iou_thr)))
-
     def to_supervision(self) -> sv.Detections:
         """Convert to ``supervision.Detections``, with the class names in ``data['class_name']``."""
         return sv.Detections(

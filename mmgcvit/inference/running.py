@@ -33,7 +33,6 @@ class PredictionRun:
     write: bool  # whether to write JSON files and segmentation maps
     tiles: int | None  # side of tiles in pixels; None predicts whole images
     labels: Sequence[int] | None  # class indices of the detections to keep; None keeps all detections
-    iou_thr: float | None  # of a second NMS (Detections.suppress) after the config's; None: no second NMS
     draw_labels: bool  # whether to draw class names and scores
     num_images: int = 0  # predicted so far
     num_frames: int = 0  # video frames predicted so far
@@ -95,15 +94,10 @@ class PredictionRun:
         """Yield (item, prediction) for each item. Items are tuples whose last element is the image to predict."""
         while batch := list(islice(items, self.batch_size)):
             predictions = self.predictor.predict_batch([item[-1] for item in batch])
-            yield from zip(batch, map(self.filter_detections, predictions), strict=True)
-
-    def filter_detections(self, prediction: Prediction | UserError) -> Prediction | UserError:
-        """Drop the detections that ``labels`` and ``iou_thr`` exclude."""
-        if self.labels is not None and isinstance(prediction, Detections):
-            prediction = prediction.select(np.flatnonzero(np.isin(prediction.labels, self.labels)))
-        if self.iou_thr is not None and isinstance(prediction, Detections):
-            prediction = prediction.suppress(self.iou_thr)
-        return prediction
+            for item, prediction in zip(batch, predictions, strict=True):
+                if self.labels is not None and isinstance(prediction, Detections):
+                    prediction = prediction.select(np.flatnonzero(np.isin(prediction.labels, self.labels)))
+                yield item, prediction
 
     def predict_video(self, video: str, max_frames: int | None) -> None:
         """Predict a video. Write a video with drawn predictions, and a file with a line of JSON for each frame."""

@@ -75,18 +75,17 @@ def test_tensors_and_plain_data_are_read_exactly_and_other_objects_are_removed(s
     assert not (tmp_path / 'ran').exists()
 
 
-def test_a_pickle_runs_code_only_if_trusted(tmp_path):
+def test_a_pickled_object_is_rejected_and_runs_no_code(tmp_path):
     path = tmp_path / 'x.pth'
     path.write_bytes(pickle.dumps(RunsACommand(tmp_path / 'ran'), protocol=2))
     for content in (None, RunsACommand(tmp_path / 'ran'), [nn.Linear(1, 1)], np.arange(3)):
         if content is not None:
             torch.save(content, path)
-        with pytest.raises(CheckpointError, match=r'cannot be read by torch|could run code.*--trust-checkpoint'):
+        with pytest.raises(CheckpointError, match=r'cannot be read by torch|could run code'):
             read_checkpoint(path)
-    assert not (tmp_path / 'ran').exists()
     torch.save({'state_dict': {}, 'extra': RunsACommand(tmp_path / 'ran')}, path)
-    assert read_checkpoint(path, trusted=True)['state_dict'] == {}
-    assert (tmp_path / 'ran').exists()
+    assert read_checkpoint(path)['state_dict'] == {}
+    assert not (tmp_path / 'ran').exists()
 
 
 @pytest.mark.parametrize(('content', 'meta'), [({'meta': {'iter': 7}}, {'iter': 7}), ({'meta': 1}, {}), ([1], {})])

@@ -46,15 +46,6 @@ def test_tensors_are_loaded_to_map_location(map_location, place, tmp_path):
     assert [content['state_dict']['a'].device.type, content['optimizer'][0][0].device.type] == [place, place]
 
 
-def test_only_trusted_files_may_run_code(tmp_path):
-    for name in ('mine', 'other'):
-        torch.save({'a': torch.ones(1), 'extra': RunsACommand(tmp_path / f'{name} ran')}, tmp_path / name)
-    with safe_checkpoint_loading() as load:
-        assert load(str(tmp_path / 'mine'), trusted=True)['state_dict']['a'] == 1
-        load(str(tmp_path / 'other'))
-    assert [(tmp_path / f'{name} ran').exists() for name in ('mine', 'other')] == [True, False]
-
-
 def test_a_kept_file_is_read_once(tmp_path, monkeypatch):
     torch.save({'state_dict': {'a': torch.ones(1)}}, path := tmp_path / 'x.pth')
     reader = mock.Mock(side_effect=read_for_mmengine)

@@ -22,23 +22,6 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_bars_show_the_loop_its_progress_and_the_note_and_only_the_outermost_stays(monkeypatch):
-    monkeypatch.setattr(progress, 'REFRESH_INTERVAL_S', -1)
-    monkeypatch.setenv('TERM', 'xterm')
-    bars = ProgressHook(terminal := Terminal())
-    bars.begin('training', 10, done=2)
-    bars.advance(4, 'loss 0.5')
-    bars.print_line('epoch 1 of 2: loss 0.4')
-    bars.begin('validating', 3)
-    bars.advance(1)
-    bars.end()
-    assert [task.description for task in bars.bars.tasks] == ['training']
-    bars.end()
-    for text in ('training', '4/10', 'loss 0.5', 'epoch 1 of 2: loss 0.4', 'validating', '1/3'):
-        assert text in terminal.getvalue()
-    assert not bars.bars.live.is_started
-
-
 class Falling(BaseMetric):
     """A metric whose score falls, so that the first validation is the best."""
 
@@ -59,14 +42,21 @@ class Falling(BaseMetric):
         ({'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 4, 'val_interval': 4}, 0),
     ],
 )
-def test_without_a_terminal_each_epoch_and_validation_prints_a_line(loop, epoch_lines, tmp_path):
-    hook = ProgressHook(stream := io.StringIO())
-    run(make_config(tmp_path, loop=loop, **make_evaluation(Falling())), hook=hook)
-    log, *epochs, scores = stream.getvalue().splitlines()
-    assert log.startswith('log: ')
-    assert [line.partition(' loss ')[0] for line in epochs] == ['epoch 1 of 1:'] * epoch_lines
-    assert scores == 'scores: toy/mAP 0.5'
-    assert hook.tasks == []
+def test_each_epoch_and_validation_prints_a_line_and_a_terminal_has_bars(loop, epoch_lines, tmp_path, monkeypatch):
+    monkeypatch.setenv('TERM', 'xterm')
+    for number, stream in enumerate((io.StringIO(), Terminal())):
+        hook = ProgressHook(stream)
+        run(make_config(tmp_path / str(number), loop=loop, **make_evaluation(Falling())), hook=hook)
+        hook.bars.stop()
+        shown = stream.getvalue()
+        has_bars = [text in shown for text in ('training, loss', 'validating', ' 4/4 ', ' 2/2 ')]
+        assert has_bars == [stream.isatty()] * 4
+        assert [task.description.partition(',')[0] for task in hook.bars.tasks] == ['training']
+        if not stream.isatty():
+            log, *epochs, scores = shown.splitlines()
+            assert log.startswith('log: ')
+            assert [line.partition(' loss ')[0] for line in epochs] == ['epoch 1 of 1:'] * epoch_lines
+            assert scores == 'scores: toy/mAP 0.5'
 
 
 def test_only_rank_0_shows_progress_and_other_output_is_discarded(capsys, monkeypatch):
@@ -75,7 +65,7 @@ def test_only_rank_0_shows_progress_and_other_output_is_discarded(capsys, monkey
         with open_progress(progress=True) as hook:
             sys.stdout.write('of the log')
             if hook is not None:
-                hook.print_line('of the hook')
+                hook.console.print('of the hook')
     assert capsys.readouterr().out == 'of the hook\n'
 
 

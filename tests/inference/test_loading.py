@@ -65,13 +65,11 @@ def test_a_checkpoint_of_another_network_is_rejected(work_dirs, tmp_path):
             load(work_dirs['classification'] / 'classify.py', checkpoint)
 
 
-def test_no_code_of_a_checkpoint_runs_unless_it_is_trusted(run_dir, tmp_path):
+def test_no_code_of_a_checkpoint_runs(run_dir, tmp_path):
     content = torch.load(run_dir / 'epoch_1.pth', weights_only=False)
     torch.save({**content, 'extra': RunsACommand(tmp_path / 'ran')}, run_dir / 'own.pth')
     assert load(run_dir, run_dir / 'own.pth', 'cpu').task == 'classification'
     assert not (tmp_path / 'ran').exists()
-    assert load(run_dir, run_dir / 'own.pth', 'cpu', trust_checkpoint=True).task == 'classification'
-    assert (tmp_path / 'ran').exists()
 
 
 def test_class_names_come_from_the_checkpoint_or_the_config_or_are_numbered(models):

@@ -47,8 +47,6 @@ END
 }
 
 add docs 3.11 --extra docs
-# No extra has these packages, which mmdet's trackers need. trackeval requires a later NumPy than it needs.
-add track 3.10 <(printf '%s\n' lap trackeval) --override <(echo numpy)
 add rotated 3.10 --extra rotated -c pins.txt
 # mmpose requires chumpy, which only pip can build, but never imports it.
 add keypoints 3.10 --extra keypoints -c pins.txt --override <(echo "chumpy; python_version < '3'")

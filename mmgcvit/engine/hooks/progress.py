@@ -5,20 +5,17 @@ import os
 import re
 import shlex
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from io import TextIOBase
 from numbers import Real
 from pathlib import Path
-from textwrap import shorten
 from typing import Any, TextIO
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ...config import can_draw_predictions
 from ...mmengine_utils import unwrap_model
@@ -27,9 +24,6 @@ from .skip_nonfinite import SKIPPED_STEPS
 
 # ProgressHook prints log records with this attribute, even if their level is lower than WARNING.
 ALWAYS_SHOWN = 'always_shown'
-REFRESH_INTERVAL_S = 0.25
-# Maximum number of characters of the losses beside a bar.
-MAX_NOTE_LENGTH = 50
 # Keys of mmengine's message hub. If a run has several metrics, mmengine appends a metric's name to each key.
 BEST_CHECKPOINT_KEY, BEST_SCORE_KEY = 'best_ckpt', 'best_score'
 # Warnings that ProgressHook does not print, because users can do nothing about them.
@@ -50,93 +44,61 @@ class ProgressHook(Hook):
     priority = 'VERY_LOW'
 
     def __init__(self, terminal: TextIO) -> None:
-        self.console = Console(file=terminal, highlight=False, markup=False, emoji=False)
-        columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn()
+        self.console = Console(file=terminal, highlight=False, markup=False, emoji=False, soft_wrap=True)
         times = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
         self.bars = Progress(
-            *(*columns, times, TextColumn('{task.fields[note]}', style='dim')),
+            *(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), times),
             console=self.console,
             auto_refresh=False,
             disable=not terminal.isatty() or self.console.is_dumb_terminal,
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self.tasks: list[TaskID] = []
-        self.last_refresh = 0.0
-
-    def begin(self, name: str, total: int, done: int = 0) -> None:
-        """Add a bar for a loop of ``total`` steps, ``done`` of which are finished."""
-        self.tasks.append(self.bars.add_task(name, total=total, completed=done, note=''))
-        self.bars.start()
-
-    def advance(self, done: int, note: str = '') -> None:
-        """Update the bar of the innermost loop: ``done`` finished steps, and a note beside the bar."""
-        self.bars.update(self.tasks[-1], completed=done, note=shorten(note, MAX_NOTE_LENGTH, placeholder=' …'))
-        if time.monotonic() - self.last_refresh > REFRESH_INTERVAL_S:
-            self.bars.refresh()
-            self.last_refresh = time.monotonic()
-
-    def end(self) -> None:
-        """Remove the bar of the innermost loop. The bar of the outermost loop stays on the screen."""
-        self.bars.refresh()
-        task = self.tasks.pop()
-        if self.tasks:
-            self.bars.remove_task(task)
-        else:
-            self.bars.stop()
-
-    def print_line(self, text: str) -> None:
-        """Print text above the bars."""
-        self.console.print(text, soft_wrap=True)
 
     def before_run(self, runner: Runner) -> None:
         """Add a log handler that prints warnings and :class:`.SummaryHook`'s summary above the bars."""
         handler = logging.Handler()
-        handler.emit = lambda record: self.print_line(record.getMessage())
+        handler.emit = lambda record: self.console.print(record.getMessage())
         handler.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, ALWAYS_SHOWN))
         handler.addFilter(lambda record: not HIDDEN_WARNINGS.search(record.getMessage()))
         runner.logger.addHandler(handler)
+        self.bars.start()
 
     def before_train(self, runner: Runner) -> None:
-        self.print_line(f'log: {Path(runner.log_dir, runner.timestamp).with_suffix(".log")}')
-        self.begin('training', runner.max_iters, runner.iter)
+        self.console.print(f'log: {Path(runner.log_dir, runner.timestamp).with_suffix(".log")}')
+        self.training = self.bars.add_task('training', total=runner.max_iters, completed=runner.iter)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        self.advance(runner.iter + 1, ', '.join(f'{k} {v:.4f}' for k, v in average_losses(runner).items()))
+        self.bars.update(self.training, completed=runner.iter + 1, description=f'training, {format_loss(runner)}')
+        self.bars.refresh()
 
     def after_train_epoch(self, runner: Runner) -> None:
         unit, done, length = get_length(runner)
         if unit == 'epoch':
-            loss = average_losses(runner).get('loss', float('nan'))
-            self.print_line(f'epoch {done + 1} of {length}: loss {loss:.4f}')
-
-    def after_train(self, runner: Runner) -> None:
-        self.end()
+            self.console.print(f'epoch {done + 1} of {length}: {format_loss(runner)}')
 
     def before_val_epoch(self, runner: Runner) -> None:
-        self.begin('validating', len(runner.val_dataloader))
+        self.evaluation = self.bars.add_task('validating', total=len(runner.val_dataloader))
 
     def before_test_epoch(self, runner: Runner) -> None:
-        self.begin('testing', len(runner.test_dataloader))
+        self.evaluation = self.bars.add_task('testing', total=len(runner.test_dataloader))
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        self.advance(batch_idx + 1)
-
-    after_test_iter = after_val_iter
+        self.bars.advance(self.evaluation)
+        self.bars.refresh()
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
-        self.end()
+        self.bars.remove_task(self.evaluation)
         scores = (f'{name} {float(score):.4g}' for name, score in (metrics or {}).items() if isinstance(score, Real))
-        self.print_line(f'scores: {"  ".join(scores)}')
+        self.console.print(f'scores: {"  ".join(scores)}')
 
-    after_test_epoch = after_val_epoch
+    after_test_iter, after_test_epoch = after_val_iter, after_val_epoch
 
 
-def average_losses(runner: Runner) -> dict[str, float]:
-    """Return the total ``loss`` and its terms, averaged over the window of mmengine's log processor."""
-    window = runner.log_processor.window_size
-    scalars = {name.removeprefix('train/'): values for name, values in runner.message_hub.log_scalars.items()}
-    return {name: values.mean(window) for name, values in scalars.items() if 'loss' in name and '/' not in name}
+def format_loss(runner: Runner) -> str:
+    """Return the total loss, averaged over the window of mmengine's log processor, as text."""
+    losses = runner.message_hub.log_scalars.get('train/loss')
+    return f'loss {losses.mean(runner.log_processor.window_size) if losses else float("nan"):.4f}'
 
 
 @contextmanager
@@ -146,18 +108,12 @@ def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
         yield None
         return
     hook = ProgressHook(sys.stdout)
-    with redirect_stdout(NullStream()):
+    # This file stays open, because loggers may keep it after the run.
+    with redirect_stdout(Path(os.devnull).open('w')):
         try:
             yield hook if os.environ.get('RANK', '0') == '0' else None
         finally:
             hook.bars.stop()
-
-
-class NullStream(TextIOBase):
-    """A text stream that discards what is written. It needs no closing, so loggers may keep it after the run."""
-
-    def write(self, text: str) -> int:
-        return len(text)
 
 
 class SummaryHook(Hook):
