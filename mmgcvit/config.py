@@ -30,6 +30,7 @@ EXTRA_CONFIG_KEYS = frozenset(
         'data_checks',
     }
 )
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # Config keys whose ints are sizes of images in pixels. Their floats are ratios.
 SIZE_KEYS = frozenset({'scale', 'scales', 'crop_size', 'size', 'img_scale', 'img_scales', 'max_size', 'stride'})
 # Stands for the missing value if only one of two compared configs has a setting.

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from ..config import enter_scope, parse_cfg_options, read_config
+from ..config import LOADERS, enter_scope, parse_cfg_options, read_config
 from ..errors import UserError
 from .options import CONFIG, add_cfg_options, check_at_least
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 SHEET_SUFFIXES = ('.jpg', '.jpeg', '.png')
-LOADERS = ['train_dataloader', 'val_dataloader', 'test_dataloader']
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -11,11 +11,13 @@ import torch
 from mmengine.config import Config
 
 from ..config import (
+    LOADERS,
     get_config_path,
     get_name_and_work_dir,
     iter_settings,
     iter_unwrapped_datasets,
     list_known_keys,
+    scale_sizes,
 )
 from ..errors import UserError, format_count
 from ..files import find_free_path, make_absolute, make_portable_path, read_text, write_text
@@ -55,24 +57,37 @@ class Recipe:
     mini_config: str
     # The default image size for mini_config, in pixels.
     image_size: int
+    # What the smallest size changes in the template besides the network. If empty, it has the template custom_coco_small.
+    mini_settings: dict[str, Any]
     sizes: tuple[str, ...] = ('tiny', 'small', 'base')
 
 
-# full_config, mini_config and image_size of both detectors.
+# The schedule of the demo's detector and segmentor, whose weights the smallest size starts from.
+MINI_SETTINGS = {
+    'train_dataloader.batch_size': 8,
+    'auto_scale_lr.base_batch_size': 8,
+    'optim_wrapper.optimizer.lr': 1.5e-3,
+    'optim_wrapper.clip_grad': {'max_norm': 1.0},
+    'custom_hooks': [{'type': 'EMAHook', 'momentum': 0.02}],
+    **{f'{loader}.num_workers': 2 for loader in LOADERS},
+}
+MINI_CLASSIFIER_SETTINGS = {
+    'optim_wrapper.optimizer.lr': 1e-3,
+    'optim_wrapper.paramwise_cfg.custom_keys.relative_position_bias_table.decay_mult': 0.0,
+}
+# full_config, mini_config and image_size.
 DETECTOR = ('mask_rcnn_gcvit_{}', 'mask_rcnn_gcvit_digits', 192)
+SEGMENTOR = ('upernet_gcvit_{}', 'upernet_gcvit_digits', 128)
+CLASSIFIER = ('gcvit_{}_in1k', 'gcvit_digits_cls', 64)
 # The recipe for each type of annotations.
 RECIPES = {
-    'boxes': Recipe('detect', 'Faster R-CNN', 'custom_coco_boxonly', *DETECTOR),
-    'masks': Recipe('segment', 'Mask R-CNN', 'custom_coco', *DETECTOR),
-    'labels': Recipe('segment', 'UPerNet', 'custom_seg', 'upernet_gcvit_{}', 'upernet_gcvit_digits', 128),
+    'boxes': Recipe('detect', 'Faster R-CNN', 'custom_coco_boxonly', *DETECTOR, {}),
+    'masks': Recipe('segment', 'Mask R-CNN', 'custom_coco', *DETECTOR, MINI_SETTINGS),
+    'labels': Recipe('segment', 'UPerNet', 'custom_seg', *SEGMENTOR, MINI_SETTINGS),
     'classes': Recipe(
-        'classify', 'a classifier', 'custom_cls', 'gcvit_{}_in1k', 'gcvit_digits_cls', 64, sizes=tuple(SIZES)
+        'classify', 'a classifier', 'custom_cls', *CLASSIFIER, MINI_CLASSIFIER_SETTINGS, sizes=tuple(SIZES)
     ),
 }
-# Templates that the smallest size uses instead of the recipe's.
-MINI_TEMPLATES = {'custom_coco_boxonly': 'custom_coco_small'}
-# The learning rate of the smallest classifier, for which the template's learning rate is too low.
-MINI_LR = 1e-3
 # The default length of training: NUM_SEEN images (NUM_SEEN_MINI for MINI), but at least MIN_EPOCHS epochs.
 NUM_SEEN, NUM_SEEN_MINI, MIN_EPOCHS = 6000, 1600, 12
 # The folder in the work dir for the config and annotation files. If it exists (with --overwrite), made2 is used,
@@ -80,11 +95,8 @@ NUM_SEEN, NUM_SEEN_MINI, MIN_EPOCHS = 6000, 1600, 12
 CONFIG_FOLDER = 'made'
 # A variable of the written config: the folder of the data, and the options with which the run was started.
 STARTED_WITH = 'started_with'
-# Arguments of transforms that are image sizes in pixels.
-SIZE_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
 # Code in a written config that finds a config of this project, wherever the project is installed.
 CONFIG_PATH = "__import__('mmgcvit').get_config_path({!r})"
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def make_config(
@@ -137,7 +149,9 @@ def make_config(
     template, cfg = load_template(recipe, size)
     cfg.work_dir = make_portable_path(work_dir)
     image_size = image_size or (recipe.image_size if size == MINI else cfg.image_size)
-    scale_images(cfg, image_size / cfg.image_size)
+    ratio = image_size / cfg.image_size
+    sized = [cfg.get('tta_pipeline'), cfg.model.get('data_preprocessor'), *(cfg[loader].dataset for loader in LOADERS)]
+    scale_sizes(sized, lambda side: round(side * ratio))
     if batch_size is not None:
         cfg.train_dataloader.batch_size = batch_size
     if lr is not None:
@@ -216,33 +230,24 @@ def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
 def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
     """Return the file name of a recipe's template, and the template's config with the network of the given size."""
     is_mini = size == MINI
-    template = MINI_TEMPLATES.get(recipe.template, recipe.template) if is_mini else recipe.template
-    cfg = Config.fromfile(get_config_path(f'{template}.py'))
-    if template == recipe.template:
-        # The template has the tiny network. Merge the changes of another size, then the template's own changes again.
-        network_config = f'demo/{recipe.mini_config}.py' if is_mini else f'{recipe.full_config.format(SIZES[size])}.py'
-        tiny_config = f'{recipe.full_config.format("t")}.py'
-        tiny, network = (Config.fromfile(get_config_path(path)) for path in (tiny_config, network_config))
-        network_overrides = find_overrides(tiny.to_dict(), network.to_dict())
-        template_overrides = find_overrides(tiny.to_dict(), cfg.to_dict())
-        network_overrides.get('model', {}).pop('data_preprocessor', None)  # the demo's preprocessor is for small images
-        template_overrides['model'].pop('backbone', None)  # keep the window sizes of network_config
-        for key in ('model', 'optim_wrapper', 'custom_hooks', 'auto_scale_lr') if is_mini else ('model',):
-            for overrides in (network_overrides, template_overrides):
-                cfg.merge_from_dict({key: overrides[key]} if key in overrides else {})
-        for loader in LOADERS if is_mini else ():
-            if 'batch_size' not in template_overrides[loader]:
-                # Keep validation's batch size, because images are padded to the batch's largest, which changes scores.
-                batch_size = network[loader].batch_size if loader == 'train_dataloader' else cfg[loader].batch_size
-                cfg[loader].update(batch_size=batch_size, num_workers=2)
+    template = f'{recipe.template if recipe.mini_settings or not is_mini else "custom_coco_small"}.py'
+    cfg = Config.fromfile(get_config_path(template))
+    network_config = f'demo/{recipe.mini_config}.py' if is_mini else f'{recipe.full_config.format(SIZES[size])}.py'
+    network = Config.fromfile(get_config_path(network_config)).model
     if is_mini:
+        # The demo's preprocessor is for small images.
+        for name in network.keys() - {'data_preprocessor'} if recipe.mini_settings else ():
+            cfg.model[name] = network[name]
+        cfg.merge_from_dict(recipe.mini_settings)
         cfg.model.backbone.init_cfg = None
         cfg.load_from = get_config_path(f'{DEMO_WEIGHTS}/{recipe.mini_config}.safetensors')
-        if recipe.task == 'classify':
-            cfg.optim_wrapper.optimizer.lr = MINI_LR
     else:
+        cfg.model.backbone.arch = network.backbone.arch
         cfg.model.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': WEIGHTS[size]}
-    return f'{template}.py', cfg
+        for name, module in network.items():
+            if isinstance(module, dict) and 'in_channels' in module:
+                cfg.model[name].in_channels = module.in_channels
+    return template, cfg
 
 
 def find_overrides(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -258,23 +263,6 @@ def find_overrides(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
             # mmengine merges a dict only into another dict; _delete_ replaces any other value.
             changed[name] = {'_delete_': True, **value} if isinstance(value, dict) and name in old else value
     return changed
-
-
-def scale_images(cfg: Config, ratio: float) -> None:
-    """Multiply the image sizes in all pipelines, and the size to which batches are padded, by a ratio."""
-
-    def scale(value: Any, is_size: bool = False) -> Any:
-        if isinstance(value, dict):
-            return type(value)({name: scale(item, name in SIZE_KEYS) for name, item in value.items()})
-        if isinstance(value, (list, tuple)):
-            return type(value)(scale(item, is_size) for item in value)
-        return round(value * ratio) if is_size and type(value) is int else value
-
-    for parent, name in [*((cfg[loader], 'dataset') for loader in LOADERS), (cfg, 'tta_pipeline')]:
-        if name in parent:
-            parent[name] = scale(parent[name])
-    if 'size' in (cfg.model.get('data_preprocessor') or {}):
-        cfg.model.data_preprocessor.size = scale(cfg.model.data_preprocessor.size, is_size=True)
 
 
 def set_length(cfg: Config, num_images: int, epochs: int | None, num_seen: int) -> str:
@@ -319,6 +307,8 @@ def set_data(cfg: Config, dataset: DatasetInfo) -> None:
         # A region proposal network (rpn_head) always has one class.
         if isinstance(settings, dict) and 'num_classes' in settings and 'rpn_head' not in name:
             settings.num_classes = len(dataset.classes)
+        if isinstance(settings, dict) and 'class_weight' in settings:
+            settings.class_weight = None  # the demo's weights are of other classes
 
 
 def format_config(template: str, cfg: Config, training: str) -> str:

@@ -21,15 +21,13 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ..checkpoints.latest import read_last_checkpoint_path
-from ..config import enter_scope, get_type_name, iter_dicts, iter_unwrapped_datasets, scale_sizes
+from ..config import LOADERS, enter_scope, get_type_name, iter_dicts, iter_unwrapped_datasets, scale_sizes
 from ..datasets import miniature
 from ..datasets.checks.paths import find_format
 from ..datasets.classes import list_imagenet_folders, make_coco_categories
 from ..errors import UserError, format_count
 from ..inference.class_names import collect_dataset_metas
 
-# Dataloaders of a config, each with the split of the miniature dataset that it reads.
-LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val', 'test_dataloader': 'val'}
 ITERATIONS, BATCH_SIZE, NUM_EVAL_BATCHES = 2, 2, 3  # the batch size is for training
 MIN_SIDE = 64  # in pixels; image sides are not scaled below it
 # Maximum numbers of boxes and queries per image. DINO chooses its queries among encoder tokens: 85 in a 64 px image.
@@ -113,8 +111,8 @@ def set_train_length(cfg: Config, rounds: int) -> None:
 def use_miniature(cfg: Config, root: Path) -> str:
     """If the config's data are missing, write and use a miniature with the config's classes. Return a note."""
     datasets = [
-        (split, dataset)
-        for name, split in LOADERS.items()
+        ('train' if name == 'train_dataloader' else 'val', dataset)
+        for name in LOADERS
         if cfg.get(name)
         for dataset in iter_unwrapped_datasets(cfg[name].dataset)
     ]
