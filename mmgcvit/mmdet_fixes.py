@@ -1,4 +1,4 @@
-"""Modules, a hook and a transform for mmdet. Each class works around one bug or missing feature."""
+"""Modules and a transform for mmdet. Each class works around one bug or missing feature."""
 
 from collections.abc import Sequence
 from typing import Any

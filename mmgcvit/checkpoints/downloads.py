@@ -45,8 +45,9 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
     path = get_cache_path(url)
     in_name = HASH_IN_NAME.search(path.name)
     digest = sha256 or (in_name and in_name[1])
+    is_cached = path.is_file()
     try:
-        if not path.is_file():
+        if not is_cached:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f'{path}.lock'):
                 if not path.is_file():
@@ -64,7 +65,7 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
             f'{url} could not be downloaded ({get_first_line(error)}). Download it with a browser, and give the path '
             'of the file instead of the URL (with train --data: --pretrained FILE)'
         ) from None
-    if sha256 is not None and compute_sha256(path) != sha256:
+    if is_cached and sha256 is not None and compute_sha256(path) != sha256:
         raise CheckpointError(f'{path}, downloaded from {url}, has another SHA-256 than {sha256}. Remove the file')
     return path
 

@@ -46,7 +46,7 @@ def parse_args(command: ModuleType) -> argparse.Namespace:
     # The description is the first line of the docstring, without the usage that it may end with.
     parser = argparse.ArgumentParser(description=re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0]))
     command.add_options(parser)
-    return parser.parse_intermixed_args() if hasattr(command, 'IS_INTERMIXED') else parser.parse_args()
+    return parser.parse_intermixed_args() if getattr(command, 'IS_INTERMIXED', False) else parser.parse_args()
 
 
 class KeyValueAction(argparse.Action):

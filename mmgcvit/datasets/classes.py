@@ -15,6 +15,8 @@ COCO_NAMES = (
 # COCO numbers its 80 categories from 1 to 90 and leaves these ids out.
 UNUSED_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
 USED_IDS = [category_id for category_id in range(1, 91) if category_id not in UNUSED_IDS]
+# Ids of annotations are smaller: pycocotools stores them as floats.
+MAX_ID = 1 << 53
 COCO_CATEGORIES = [{'id': i, 'name': name} for i, name in zip(USED_IDS, COCO_NAMES.split(', '), strict=True)]
 
 

@@ -57,7 +57,7 @@ class Recipe:
     mini_config: str
     # The default image size for mini_config, in pixels.
     image_size: int
-    # What the smallest size changes in the template besides the network. If empty, it has the template custom_coco_small.
+    # What the smallest size changes in the template besides the network. If empty, its template is custom_coco_small.
     mini_settings: dict[str, Any]
     sizes: tuple[str, ...] = ('tiny', 'small', 'base')
 

@@ -65,15 +65,6 @@ def test_ade20k_and_coco_datasets_have_the_same_scenes(digits, split):
             assert set(labels[coco.annToMask(annotation) > 0]) == {annotation['category_id'] + 1}
 
 
-@pytest.mark.parametrize('split', NUM)
-def test_there_are_two_pages_per_scene_in_both_orientations(digits, split):
-    folder = FOLDERS[split]
-    images, maps = (sorted((digits / 'pages' / kind / folder).iterdir()) for kind in ('images', 'annotations'))
-    assert [image.stem for image in images] == [labels.stem for labels in maps]
-    assert len(maps) == 2 * NUM[split]
-    assert {(*np.unique(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)),) for path in maps} == {(0, 1, 3), (0, 2, 4)}
-
-
 def test_single_digits_are_in_class_folders_and_splits_share_no_scan(digits):
     scans, composer = {}, SceneComposer('val')
     for split in NUM:

@@ -5,7 +5,6 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...config import iter_transforms
 from ...errors import get_first_line, shorten
+from ..classes import MAX_ID
 from .image_files import ImageFile, find_missing
 from .issues import Issue, Report
 
@@ -50,8 +50,6 @@ WRONG_MASKS = Issue(
 
 # Polygons reach at most this multiple of the image's longer side beyond its origin.
 MAX_EXCESS = 10
-# Ids of annotations are smaller: pycocotools stores them as floats.
-MAX_ID = 1 << 53
 # The lists in a COCO file, and the keys that mmdet reads in each entry of a list.
 KEYS = {
     'images': {'id', 'file_name', 'height', 'width'},
@@ -208,7 +206,7 @@ def is_mask(mask: Any, width: int, height: int, is_scored: bool) -> bool:
     if not isinstance(mask, list) or not mask or not all(isinstance(polygon, list) for polygon in mask):
         return False
     limit = MAX_EXCESS * max(width, height)
-    is_near = isfinite(sum(chain(*mask))) and all(abs(value) <= limit for value in chain(*mask))
+    is_near = all(abs(value) <= limit for value in chain(*mask))  # False for NaN
     return is_near and not (is_scored and any(len(polygon) < 6 or len(polygon) % 2 for polygon in mask))
 
 

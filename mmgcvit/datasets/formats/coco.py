@@ -6,13 +6,12 @@ from typing import Any
 
 from ...errors import UserError, get_first_line, shorten
 from ...files import make_absolute
+from ..classes import MAX_ID
 from .dataset_info import MAX_UNUSABLE, DatasetInfo, Split, count_steps, find_split, list_files
 from .folders import IMAGE_FOLDERS, MAP_FOLDERS
 
 # Beginnings of the names of COCO's files of other tasks, which are next to instances*.json.
 OTHER_TASKS = ('captions', 'person_keypoints', 'stuff', 'panoptic', 'image_info')
-# Ids of annotations are smaller: pycocotools stores them as floats.
-MAX_ID = 1 << 53
 # How many of a JSON file's images are looked for in each folder.
 NUM_SAMPLES = 20
 
@@ -21,7 +20,7 @@ def load_contents(folder: Path, files: list[Path]) -> tuple[dict[Path, dict[str,
     """Return the contents of the JSON files that are COCO annotations, by file. Also name files that cannot be read.
 
     Raises:
-        UserError: There is no other file, or a file that cannot be read has the name of a split.
+        UserError: No file can be read, or one that cannot be read has the name of a split.
     """
     if not files:
         return {}, []
@@ -36,16 +35,16 @@ def load_contents(folder: Path, files: list[Path]) -> tuple[dict[Path, dict[str,
         content = read_json(str(folder / file), report)
         if content is None and find_split(file) is None:
             unreadable[file] = report
-        elif isinstance(content, dict) and KEYS.keys() <= content.keys():
+            continue
+        if isinstance(content, dict) and KEYS.keys() <= content.keys():
             contents[file] = check_content(str(folder / file), content, False, report)
         elif isinstance(content, dict) and len(KEYS.keys() & content.keys()) > 1:
             missing = ', '.join(KEYS.keys() - content.keys())
             raise UserError(f"{folder / file} is in COCO's format, but has no {missing}. Export it again")
-        if report.issues and file not in unreadable:
+        if report.issues:
             raise UserError('\n'.join(report.format_messages()))
-    if not contents:
-        for report in unreadable.values():
-            raise UserError('\n'.join(report.format_messages()))
+    if unreadable and not contents:
+        raise UserError('\n'.join(message for report in unreadable.values() for message in report.format_messages()))
     return contents, [f'{folder / file} is not valid JSON, and was not read' for file in unreadable]
 
 
@@ -67,11 +66,11 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
             splits[split] = Split(find_image_folder(folder, file, content), content, ann_file)
         classes = tuple(str(category['name']) for category in categories)
         return DatasetInfo(folder, 'COCO (JSON)', ('boxes',), classes, splits, problems=problems)
+    except UserError:
+        raise
     # These errors mean that a value has another type than in COCO's format, for example an id that is a list, or that
     # a file name is too long.
     except (TypeError, AttributeError, KeyError, ValueError, OSError) as error:
-        if isinstance(error, UserError):
-            raise
         names = shorten([*map(str, files.values())])
         raise UserError(f"{folder}: {names}: not in COCO's format ({get_first_line(error)}). Export it again") from None
 

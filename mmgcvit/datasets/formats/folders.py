@@ -57,15 +57,13 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], classes: Sequenc
     values = [*map(str, sorted(labels))]
     values = ' and '.join(values) if len(values) < 3 else shorten(values, 8)
     labels -= {IGNORE_INDEX}
-    notes = []
-    is_unnamed = classes is None
+    notes, has_gaps, advice = [], False, 'Change the pixels, or the classes in classes.txt'
     if classes is None:
         classes = [f'class {index}' for index in range(max(labels, default=0) + 1)]
         notes = ['the classes have no names. To name them, write classes.txt with a name on each line']
+        has_gaps = len(labels | {0}) < len(classes)
     # If there are no splits, no map can be used, and leave_out_unusable raises an error.
-    has_gaps = is_unnamed and len(labels | {0}) < len(classes)
     if splits and (has_gaps or not 0 < max(labels, default=0) < len(classes)):
-        advice = 'Change the pixels, or the classes in classes.txt'
         if has_gaps:
             advice = 'If the values are right, name all classes in classes.txt, one on each line'
         if values == '0 and 255':

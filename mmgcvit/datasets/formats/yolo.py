@@ -212,8 +212,9 @@ def read_labels(
         is_box, is_polygon = len(values) == NUM_BOX_VALUES, len(values) >= MIN_POLYGON_VALUES and len(values) % 2 == 0
         is_polygon &= not num_keypoint_values and not may_have_keypoints(values)
         has_extent = not is_box or min(values[2:]) > 0
-        x, y, width, height = values if is_box else (0, 0, 0, 0)
-        edges = [x - width / 2, y - height / 2, x + width / 2, y + height / 2] if is_box else values
+        edges = values
+        if is_box:
+            edges = [values[i] + sign * values[i + 2] / 2 for i in (0, 1) for sign in (-1, 1)]
         is_inside = all(-TOLERANCE <= value <= 1 + TOLERANCE for value in edges)
         if not (is_box or is_polygon) or label not in range(len(names)) or not is_inside or not has_extent:
             expected = 'a box and the keypoints of kpt_shape' if num_keypoint_values else 'CLASS X1 Y1 X2 Y2 X3 Y3 ... '
