@@ -69,7 +69,7 @@ class PositionEmbedding(GridTable):
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the embedding to (B, H, W, C) or (T, B, H, W, C)."""
-        embedding = self.pos_embed.mT.unflatten(-1, self.grid)  # (..., C, h, w)
+        embedding = self.pos_embed.transpose(-1, -2).unflatten(-1, self.grid)  # (..., C, h, w)
         embedding = resize(embedding, (x.shape[-3], x.shape[-2])).movedim(-3, -1)
         return x + embedding.unsqueeze(-4)
 
