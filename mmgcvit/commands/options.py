@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..inference.predictor import Predictor
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
+CONFIG_OR_WORK_DIR = 'a config file, or the work dir of a run'
 OPTIONAL_CHECKPOINT = (
     "checkpoint file or URL (default: the work dir's best or newest, or the one shipped with the config, as in "
     'configs/demo)'
@@ -46,25 +47,20 @@ def parse_args(command: ModuleType) -> argparse.Namespace:
     # The description is the first line of the docstring, without the usage that it may end with.
     parser = argparse.ArgumentParser(description=re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0]))
     command.add_options(parser)
-    return parser.parse_intermixed_args() if hasattr(command, 'IS_INTERMIXED') else parser.parse_args()
+    return parser.parse_intermixed_args() if getattr(command, 'IS_INTERMIXED', False) else parser.parse_args()
 
 
-class KeyValueAction(argparse.Action):
-    """An argparse action that collects KEY=VALUE arguments in a dict of strings, for :func:`parse_cfg_options`."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list[str], option: str
-    ) -> None:
-        for text in values:
-            if '=' not in text:
-                parser.error(f'argument {option}: {text!r}: expected KEY=VALUE')
-        earlier = getattr(namespace, self.dest) or {}
-        setattr(namespace, self.dest, {**earlier, **dict(text.split('=', 1) for text in values)})
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    text = 'override settings of the config, for example model.backbone.with_cp=True train_dataloader.batch_size=1'
+    settings = {'nargs': '+', 'action': 'extend', 'type': check_key_value, 'metavar': 'KEY=VALUE'}
+    parser.add_argument('--cfg-options', help=text, **settings)
 
 
-def add_cfg_options(parser: argparse.ArgumentParser, owner: str = 'the config') -> None:
-    text = f'override settings of {owner}, for example model.backbone.with_cp=True train_dataloader.batch_size=1'
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValueAction, metavar='KEY=VALUE', help=text)
+def check_key_value(text: str) -> str:
+    """Check the syntax of a value of ``--cfg-options``."""
+    if '=' not in text:
+        raise argparse.ArgumentTypeError(f'{text!r}: expected KEY=VALUE')
+    return text
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
@@ -85,24 +81,16 @@ def parse_device(text: str) -> str:
     return text
 
 
-def add_config_and_checkpoint(parser: argparse.ArgumentParser, checkpoint: bool = True) -> None:
+def add_config_and_checkpoint(parser: argparse.ArgumentParser) -> None:
     """Add the arguments CONFIG [CHECKPOINT], which ``find_model_files`` resolves. CONFIG may be a work dir."""
-    parser.add_argument('config', metavar='CONFIG', help='a config file, or the work dir of a run')
-    if checkpoint:
-        parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=OPTIONAL_CHECKPOINT)
+    parser.add_argument('config', metavar='CONFIG', help=CONFIG_OR_WORK_DIR)
+    parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=OPTIONAL_CHECKPOINT)
 
 
-def add_model_options(parser: argparse.ArgumentParser, checkpoint: bool = True, device: bool = True) -> None:
-    """Add CONFIG [CHECKPOINT] --device, from which :func:`load_model` loads a model.
-
-    Without ``checkpoint``, the command itself finds out whether the argument after CONFIG is a checkpoint. Without
-    ``device``, it runs on the CPU.
-    """
-    add_config_and_checkpoint(parser, checkpoint)
-    if device:
-        add_device_option(parser)
-    else:
-        parser.set_defaults(device='cpu')
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add CONFIG [CHECKPOINT] --device, from which :func:`load_model` loads a model."""
+    add_config_and_checkpoint(parser)
+    add_device_option(parser)
 
 
 def load_model(args: argparse.Namespace) -> tuple[ModelFiles, Predictor]:

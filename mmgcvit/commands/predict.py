@@ -13,7 +13,15 @@ from ..errors import UserError, format_count, shorten
 from ..files import URL_SCHEMES
 from ..inference.inputs import find_inputs
 from ..inference.model_files import check_model_files, is_checkpoint_optional
-from .options import OPTIONAL_CHECKPOINT, add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
+from .options import (
+    CONFIG_OR_WORK_DIR,
+    OPTIONAL_CHECKPOINT,
+    add_device_option,
+    add_out_dir,
+    check_at_least,
+    load_model,
+    resolve_out_dir,
+)
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
@@ -27,7 +35,8 @@ CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.usage = '%(prog)s CONFIG [CHECKPOINT] INPUT [INPUT ...] [options]'
-    add_model_options(parser, checkpoint=False)
+    parser.add_argument('config', metavar='CONFIG', help=CONFIG_OR_WORK_DIR)
+    add_device_option(parser)
     text = f"{OPTIONAL_CHECKPOINT}; then images, videos, folders or glob patterns ('photos/**/*.jpg')"
     parser.add_argument('rest', nargs='*', metavar='[CHECKPOINT] INPUT', help=text)
     add_out_dir(parser, 'predictions', 'write into an existing folder and replace files of the same names')

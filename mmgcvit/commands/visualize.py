@@ -6,7 +6,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..files import find_free_path
 from ..inference.model_files import check_model_files
-from .options import OPTIONAL_CHECKPOINT, add_model_options, load_model
+from .options import add_model_options, load_model
 
 KINDS = {
     'attention': "a stage's local and global attention: one query's weights, and the mean weight that each token gets",
@@ -22,10 +22,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for kind, description in KINDS.items():
         usage = f'{parser.prog} {kind} CONFIG [CHECKPOINT] IMAGE [options]'
         parsers[kind] = kinds.add_parser(kind, help=description, description=f'Draw {description}.', usage=usage)
-        add_model_options(parsers[kind], checkpoint=False)
-        parsers[kind].add_argument(
-            'rest', nargs='+', metavar='[CHECKPOINT] IMAGE', help=f'{OPTIONAL_CHECKPOINT}; then one image'
-        )
+        add_model_options(parsers[kind])
+        parsers[kind].add_argument('image', metavar='IMAGE', help='an image file')
         out = 'output file: .png, .pdf or .svg (default: IMAGE_KIND.png, IMAGE_KIND2.png, ...)'
         parsers[kind].add_argument('--out', type=Path, metavar='FILE.png', help=out)
     integer = {'type': int, 'metavar': 'N'}
@@ -55,10 +53,7 @@ def parse_point(text: str) -> tuple[float, float]:
 
 
 def main(args: argparse.Namespace) -> None:
-    *checkpoint, image = args.rest
-    if len(checkpoint) > 1:
-        raise UserError(f'expected CONFIG [CHECKPOINT] IMAGE, got {len(checkpoint) + 2} arguments')
-    args.checkpoint = checkpoint[0] if checkpoint else None
+    image = args.image
     out = args.out or find_free_path(Path(f'{Path(image).stem}_{args.kind}.png'))
     if out.resolve() == Path(image).resolve():
         raise UserError(f'--out {out} is the input image. Choose another file')
