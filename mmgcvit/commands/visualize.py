@@ -53,30 +53,29 @@ def parse_point(text: str) -> tuple[float, float]:
 
 
 def main(args: argparse.Namespace) -> None:
-    image = args.image
-    out = args.out or find_free_path(Path(f'{Path(image).stem}_{args.kind}.png'))
-    if out.resolve() == Path(image).resolve():
+    out = args.out or find_free_path(Path(f'{Path(args.image).stem}_{args.kind}.png'))
+    if out.resolve() == Path(args.image).resolve():
         raise UserError(f'--out {out} is the input image. Choose another file')
     check_model_files(args.config, args.checkpoint)
-    if not Path(image).is_file():
-        raise UserError(f'{image} does not exist')
+    if not Path(args.image).is_file():
+        raise UserError(f'{args.image} does not exist')
     from ..figures import attention_maps, gradcam, query_maps, shift_maps
     from ..figures.panels import check_ending, save
 
     check_ending(out)
     _, model = load_model(args)
     if args.kind == 'attention':
-        attention = attention_maps.compute_attention(model, image, args.stage, args.block, args.head, args.at)
+        attention = attention_maps.compute_attention(model, args.image, args.stage, args.block, args.head, args.at)
         figure = attention_maps.draw_attention(attention)
     elif args.kind == 'queries':
-        figure = query_maps.draw_queries(query_maps.compute_queries(model, image))
+        figure = query_maps.draw_queries(query_maps.compute_queries(model, args.image))
     elif args.kind == 'gradcam':
-        result = gradcam.compute_gradcam(model, image, args.class_name, args.box, args.stage)
+        result = gradcam.compute_gradcam(model, args.image, args.class_name, args.box, args.stage)
         if not result.cam.any():
             other_stage = result.stage - 1 if result.stage else 1
             print(f'class {result.class_name} has a zero map at stage {result.stage}. Try --stage {other_stage}')
         figure = gradcam.draw_gradcam(result)
     else:
-        figure = shift_maps.draw_shifts(shift_maps.compute_shifts(model, image, args.head))
+        figure = shift_maps.draw_shifts(shift_maps.compute_shifts(model, args.image, args.head))
     save(figure, out)
     print(f'{args.kind}: {out}')
