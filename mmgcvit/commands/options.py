@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ..inference.predictor import Predictor
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
-CONFIG_OR_WORK_DIR = 'a config file, or the work dir of a run'
 OPTIONAL_CHECKPOINT = (
     "checkpoint file or URL (default: the work dir's best or newest, or the one shipped with the config, as in "
     'configs/demo)'
@@ -81,15 +80,19 @@ def parse_device(text: str) -> str:
     return text
 
 
-def add_config_and_checkpoint(parser: argparse.ArgumentParser) -> None:
+def add_config_and_checkpoint(parser: argparse.ArgumentParser, checkpoint: bool = True) -> None:
     """Add the arguments CONFIG [CHECKPOINT], which ``find_model_files`` resolves. CONFIG may be a work dir."""
-    parser.add_argument('config', metavar='CONFIG', help=CONFIG_OR_WORK_DIR)
-    parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=OPTIONAL_CHECKPOINT)
+    parser.add_argument('config', metavar='CONFIG', help='a config file, or the work dir of a run')
+    if checkpoint:
+        parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=OPTIONAL_CHECKPOINT)
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add CONFIG [CHECKPOINT] --device, from which :func:`load_model` loads a model."""
-    add_config_and_checkpoint(parser)
+def add_model_options(parser: argparse.ArgumentParser, checkpoint: bool = True) -> None:
+    """Add CONFIG [CHECKPOINT] --device, from which :func:`load_model` loads a model.
+
+    Without ``checkpoint``, the command itself finds out whether the argument after CONFIG is a checkpoint.
+    """
+    add_config_and_checkpoint(parser, checkpoint)
     add_device_option(parser)
 
 

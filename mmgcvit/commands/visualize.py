@@ -6,7 +6,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..files import find_free_path
 from ..inference.model_files import check_model_files
-from .options import add_model_options, load_model
+from .options import OPTIONAL_CHECKPOINT, add_model_options, load_model
 
 KINDS = {
     'attention': "a stage's local and global attention: one query's weights, and the mean weight that each token gets",
@@ -22,8 +22,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for kind, description in KINDS.items():
         usage = f'{parser.prog} {kind} CONFIG [CHECKPOINT] IMAGE [options]'
         parsers[kind] = kinds.add_parser(kind, help=description, description=f'Draw {description}.', usage=usage)
-        add_model_options(parsers[kind])
-        parsers[kind].add_argument('image', metavar='IMAGE', help='an image file')
+        add_model_options(parsers[kind], checkpoint=False)
+        parsers[kind].add_argument(
+            'rest', nargs='+', metavar='[CHECKPOINT] IMAGE', help=f'{OPTIONAL_CHECKPOINT}; then one image'
+        )
         out = 'output file: .png, .pdf or .svg (default: IMAGE_KIND.png, IMAGE_KIND2.png, ...)'
         parsers[kind].add_argument('--out', type=Path, metavar='FILE.png', help=out)
     integer = {'type': int, 'metavar': 'N'}
@@ -53,29 +55,33 @@ def parse_point(text: str) -> tuple[float, float]:
 
 
 def main(args: argparse.Namespace) -> None:
-    out = args.out or find_free_path(Path(f'{Path(args.image).stem}_{args.kind}.png'))
-    if out.resolve() == Path(args.image).resolve():
+    *checkpoint, image = args.rest
+    if len(checkpoint) > 1:
+        raise UserError(f'expected CONFIG [CHECKPOINT] IMAGE, got {len(checkpoint) + 2} arguments')
+    args.checkpoint = checkpoint[0] if checkpoint else None
+    out = args.out or find_free_path(Path(f'{Path(image).stem}_{args.kind}.png'))
+    if out.resolve() == Path(image).resolve():
         raise UserError(f'--out {out} is the input image. Choose another file')
     check_model_files(args.config, args.checkpoint)
-    if not Path(args.image).is_file():
-        raise UserError(f'{args.image} does not exist')
+    if not Path(image).is_file():
+        raise UserError(f'{image} does not exist')
     from ..figures import attention_maps, gradcam, query_maps, shift_maps
     from ..figures.panels import check_ending, save
 
     check_ending(out)
     _, model = load_model(args)
     if args.kind == 'attention':
-        attention = attention_maps.compute_attention(model, args.image, args.stage, args.block, args.head, args.at)
+        attention = attention_maps.compute_attention(model, image, args.stage, args.block, args.head, args.at)
         figure = attention_maps.draw_attention(attention)
     elif args.kind == 'queries':
-        figure = query_maps.draw_queries(query_maps.compute_queries(model, args.image))
+        figure = query_maps.draw_queries(query_maps.compute_queries(model, image))
     elif args.kind == 'gradcam':
-        result = gradcam.compute_gradcam(model, args.image, args.class_name, args.box, args.stage)
+        result = gradcam.compute_gradcam(model, image, args.class_name, args.box, args.stage)
         if not result.cam.any():
             other_stage = result.stage - 1 if result.stage else 1
             print(f'class {result.class_name} has a zero map at stage {result.stage}. Try --stage {other_stage}')
         figure = gradcam.draw_gradcam(result)
     else:
-        figure = shift_maps.draw_shifts(shift_maps.compute_shifts(model, args.image, args.head))
+        figure = shift_maps.draw_shifts(shift_maps.compute_shifts(model, image, args.head))
     save(figure, out)
     print(f'{args.kind}: {out}')
