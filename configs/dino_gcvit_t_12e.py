@@ -1,11 +1,15 @@
-"""DINO with 4 scales, GC ViT-T, COCO 2017, 12 epochs."""
+"""DINO with 4 scales, GC ViT-T, COCO 2017, 12 epochs with a step after 11."""
 
 _base_ = [
     '_base_/models/dino_gcvit.py',
     '_base_/datasets/coco_detection.py',
-    '_base_/schedules/dino_12e_adamw.py',
+    '_base_/schedules/dino_36e_adamw.py',
     '_base_/runtime_det.py',
 ]
 
 released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=released)))
+
+max_epochs = 12
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = [_base_.param_scheduler[0], dict(_base_.param_scheduler[1], end=max_epochs, milestones=[11])]

@@ -7,7 +7,7 @@ import json
 import re
 import traceback
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
@@ -113,14 +113,14 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     return cfg
 
 
-def parse_cfg_options(texts: Mapping[str, str] | None) -> dict[str, Any]:
-    """Parse the values of ``--cfg-options`` as mmengine does."""
+def parse_cfg_options(texts: Sequence[str] | None) -> dict[str, Any]:
+    """Parse the values of ``--cfg-options``, texts of the form KEY=VALUE, as mmengine does."""
     if not texts:
         return {}
     from mmengine.config import DictAction
 
     namespace = Namespace(options={})
-    DictAction([], 'options')(None, namespace, [f'{name}={text}' for name, text in texts.items()])
+    DictAction([], 'options')(None, namespace, texts)
     return namespace.options
 
 

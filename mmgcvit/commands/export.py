@@ -9,11 +9,12 @@ from pathlib import Path
 
 from ..files import check_target
 from ..inference.model_files import check_model_files
-from .options import add_model_options, load_model
+from .options import add_config_and_checkpoint, load_model
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    add_model_options(parser, device=False)
+    add_config_and_checkpoint(parser)
+    parser.set_defaults(device='cpu')
     parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing OUT.onnx')
     parser.add_argument('--no-check', action='store_true', help="do not compare the file's outputs with the model's")

@@ -49,22 +49,17 @@ def parse_args(command: ModuleType) -> argparse.Namespace:
     return parser.parse_intermixed_args() if getattr(command, 'IS_INTERMIXED', False) else parser.parse_args()
 
 
-class KeyValueAction(argparse.Action):
-    """An argparse action that collects KEY=VALUE arguments in a dict of strings, for :func:`parse_cfg_options`."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list[str], option: str
-    ) -> None:
-        for text in values:
-            if '=' not in text:
-                parser.error(f'argument {option}: {text!r}: expected KEY=VALUE')
-        earlier = getattr(namespace, self.dest) or {}
-        setattr(namespace, self.dest, {**earlier, **dict(text.split('=', 1) for text in values)})
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    text = 'override settings of the config, for example model.backbone.with_cp=True train_dataloader.batch_size=1'
+    settings = {'nargs': '+', 'action': 'extend', 'type': check_key_value, 'metavar': 'KEY=VALUE'}
+    parser.add_argument('--cfg-options', help=text, **settings)
 
 
-def add_cfg_options(parser: argparse.ArgumentParser, owner: str = 'the config') -> None:
-    text = f'override settings of {owner}, for example model.backbone.with_cp=True train_dataloader.batch_size=1'
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValueAction, metavar='KEY=VALUE', help=text)
+def check_key_value(text: str) -> str:
+    """Check the syntax of a value of ``--cfg-options``."""
+    if '=' not in text:
+        raise argparse.ArgumentTypeError(f'{text!r}: expected KEY=VALUE')
+    return text
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
@@ -92,17 +87,13 @@ def add_config_and_checkpoint(parser: argparse.ArgumentParser, checkpoint: bool 
         parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=OPTIONAL_CHECKPOINT)
 
 
-def add_model_options(parser: argparse.ArgumentParser, checkpoint: bool = True, device: bool = True) -> None:
+def add_model_options(parser: argparse.ArgumentParser, checkpoint: bool = True) -> None:
     """Add CONFIG [CHECKPOINT] --device, from which :func:`load_model` loads a model.
 
-    Without ``checkpoint``, the command itself finds out whether the argument after CONFIG is a checkpoint. Without
-    ``device``, it runs on the CPU.
+    Without ``checkpoint``, the command itself finds out whether the argument after CONFIG is a checkpoint.
     """
     add_config_and_checkpoint(parser, checkpoint)
-    if device:
-        add_device_option(parser)
-    else:
-        parser.set_defaults(device='cpu')
+    add_device_option(parser)
 
 
 def load_model(args: argparse.Namespace) -> tuple[ModelFiles, Predictor]:

@@ -13,7 +13,7 @@ from ..errors import UserError, format_count, shorten
 from ..files import URL_SCHEMES
 from ..inference.inputs import find_inputs
 from ..inference.model_files import check_model_files, is_checkpoint_optional
-from .options import OPTIONAL_CHECKPOINT, add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
+from .options import add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
@@ -27,9 +27,9 @@ CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.usage = '%(prog)s CONFIG [CHECKPOINT] INPUT [INPUT ...] [options]'
-    add_model_options(parser, checkpoint=False)
-    text = f"{OPTIONAL_CHECKPOINT}; then images, videos, folders or glob patterns ('photos/**/*.jpg')"
-    parser.add_argument('rest', nargs='*', metavar='[CHECKPOINT] INPUT', help=text)
+    add_model_options(parser)
+    text = "images, videos, folders or glob patterns ('photos/**/*.jpg')"
+    parser.add_argument('inputs', nargs='*', metavar='INPUT', help=text)
     add_out_dir(parser, 'predictions', 'write into an existing folder and replace files of the same names')
     text = 'images, frames or tiles per batch (default: 1)'
     parser.add_argument('--batch-size', type=int, default=1, metavar='N', help=text)
@@ -104,11 +104,11 @@ def find_labels(names: list[str] | None, model: Predictor) -> list[int] | None:
 
 
 def split_checkpoint_and_inputs(args: argparse.Namespace) -> tuple[str | None, list[str]]:
-    """Split the arguments after CONFIG into the checkpoint (or None) and the inputs.
+    """Return the checkpoint (or None) and the inputs. Without a checkpoint, argparse stores the first input as one.
 
     If CONFIG has no default checkpoint, the first of several is the checkpoint, whatever its suffix.
     """
-    rest = list(args.rest)
+    rest = [args.checkpoint, *args.inputs] if args.checkpoint else []
     is_checkpoint = rest and (rest[0].startswith(URL_SCHEMES) or rest[0].lower().endswith(CHECKPOINT_SUFFIXES))
     if is_checkpoint or (len(rest) > 1 and not is_checkpoint_optional(args.config)):
         return rest[0], rest[1:]

@@ -12,13 +12,13 @@ from ..errors import UserError
 from ..files import check_target, compute_sha256
 from ..inference.model_files import check_model_files, find_model_files
 from ..version import __version__
-from .options import add_model_options, report_write_errors
+from .options import add_config_and_checkpoint, report_write_errors
 
 SUFFIX = '.safetensors'
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    add_model_options(parser, device=False)
+    add_config_and_checkpoint(parser)
     text = f'the file to write (default: model{SUFFIX} in the work dir)'
     parser.add_argument('target', metavar=f'OUT{SUFFIX}', type=Path, nargs='?', help=text)
 

@@ -5,7 +5,6 @@ for example a batch size and a precision.
 """
 
 import multiprocessing
-import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +16,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.benchmark import Timer
@@ -55,7 +55,13 @@ class Case:
         model.to(self.device).train(training)
         forward = torch.compile(model, dynamic=False) if self.compiled else model
         if hasattr(model, 'data_preprocessor'):
-            compute = partial(run_model, model, forward, make_batch(model, self), training)
+            batch = make_batch(model, self)
+
+            def compute() -> Any:
+                data = model.data_preprocessor(deepcopy(batch), training)
+                outputs = forward(**data, mode='loss' if training else 'predict')
+                return model.parse_losses(outputs)[0] if training else outputs
+
         else:
             images = torch.randn(self.batch, 3, *self.size, device=self.device)
             compute = partial(forward, images)
@@ -72,13 +78,6 @@ class Case:
                 sum(output.float().abs().mean() for output in outputs).backward()
 
         return step
-
-
-def run_model(model: nn.Module, forward: nn.Module, batch: Mapping[str, Any], training: bool) -> Any:
-    """Preprocess a batch. Return the total loss or the predictions. ``forward`` is the model, compiled if required."""
-    data = model.data_preprocessor(deepcopy(batch), training)
-    outputs = forward(**data, mode='loss' if training else 'predict')
-    return model.parse_losses(outputs)[0] if training else outputs
 
 
 def make_batch(model: nn.Module, case: Case) -> dict[str, Any]:
@@ -211,9 +210,8 @@ def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) ->
     header = ['model', 'median, ms', 'p10 to p90, ms', 'images/s', f'speed, {next(iter(steps))} = 1', 'peak memory, MB']
     rows, baseline_times = [], next(iter(seconds.values()))
     for name, times in seconds.items():
-        median, ordered = statistics.median(times), sorted(times)
-        p10, p90 = (ordered[round(quantile * (len(ordered) - 1))] for quantile in (0.1, 0.9))
-        speed = statistics.median(baseline / own for baseline, own in zip(baseline_times, times, strict=True))
+        p10, median, p90 = np.quantile(times, (0.1, 0.5, 0.9))
+        speed = np.median(np.divide(baseline_times, times))
         memory = f'{get_peak_memory(name, case) / MEGABYTE:.0f}' if with_memory else ''
         cells = [f'{1000 * median:.4g}', f'{1000 * p10:.4g} to {1000 * p90:.4g}', f'{case.batch / median:.3g}']
         rows.append([name, *cells, f'{speed:.2f}', memory])

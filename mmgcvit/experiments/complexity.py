@@ -83,7 +83,8 @@ def iter_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
         return
     for name, label in HEADS.items():
         if (head := getattr(model, name, None)) is not None:
-            yield label, head, partial(run_maskformer_head, head) if hasattr(head, 'pixel_decoder') else head
+            has_queries = hasattr(head, 'pixel_decoder')
+            yield label, head, (lambda feats: head(make_zeros(feats), [])) if has_queries else head
             return
     raise UserError(
         f'the parts of {type(model).__name__} cannot be counted. Expected a roi_head, panoptic_head, decode_head, '
@@ -91,9 +92,9 @@ def iter_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
     )
 
 
-def run_maskformer_head(head: nn.Module, feats: tuple[Tensor, ...]) -> object:
-    """Run the pixel decoder and decoder of a MaskFormer head on the CPU, on zeros of the feature maps' shapes."""
-    return head([torch.zeros(feat.shape) for feat in feats], [])
+def make_zeros(feats: tuple[Tensor, ...]) -> list[Tensor]:
+    """Return zeros on the CPU in the shapes of feature maps, for the parts that do not run on the meta device."""
+    return [torch.zeros(feat.shape) for feat in feats]
 
 
 def run_detr_transformer(model: nn.Module, feats: tuple[Tensor, ...]) -> object:
@@ -102,8 +103,7 @@ def run_detr_transformer(model: nn.Module, feats: tuple[Tensor, ...]) -> object:
 
     size = tuple(8 * side for side in feats[0].shape[2:])  # the finest feature map has stride 8
     sample = DetDataSample(metainfo={'batch_input_shape': size, 'img_shape': size})
-    feats = [torch.zeros(feat.shape) for feat in feats]
-    return model.bbox_head(**model.forward_transformer(feats, batch_data_samples=[sample]))
+    return model.bbox_head(**model.forward_transformer(make_zeros(feats), batch_data_samples=[sample]))
 
 
 def iter_roi_parts(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:

@@ -72,7 +72,6 @@ def export_onnx(predictor: Predictor, model_files: ModelFiles, target: Path, che
 
 def collect_metadata(predictor: Predictor, model_files: ModelFiles) -> dict[str, str]:
     """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON."""
-    preprocessing = describe_preprocessing(predictor.pipeline.transforms)
     # The mean and standard deviation are for pixel values from 0 to 255.
     preprocessor, mean, std = predictor.network.data_preprocessor, [0.0] * 3, [1.0] * 3
     if preprocessor._enable_normalize:
@@ -80,21 +79,21 @@ def collect_metadata(predictor: Predictor, model_files: ModelFiles) -> dict[str,
     entries = {
         'mmgcvit_version': __version__,
         'task': predictor.task,
-        'classes': json.dumps(predictor.classes, ensure_ascii=False),
-        'palette': json.dumps(predictor.palette),
-        'mean': json.dumps(mean),
-        'std': json.dumps(std),
+        'classes': predictor.classes,
+        'palette': predictor.palette,
+        'mean': mean,
+        'std': std,
         'channel_order': 'rgb' if reorders_channels(preprocessor) else 'bgr',
-        'size_divisor': '1',  # 1 means no padding: the ONNX graph pads the images
-        **{name: value if isinstance(value, str) else json.dumps(value) for name, value in preprocessing.items()},
+        'size_divisor': 1,  # 1 means no padding: the ONNX graph pads the images
+        **describe_preprocessing(predictor.pipeline.transforms),
         'config': Path(model_files.config).name,
         'checkpoint_sha256': compute_sha256(resolve_file(model_files.checkpoint)),
     }
     if predictor.task == 'detection':
         rcnn = predictor.network.test_cfg.rcnn
-        entries['score_thr'] = json.dumps(float(rcnn.score_thr))
-        entries['mask_thr_binary'] = json.dumps(float(rcnn.get('mask_thr_binary', 0.5)))
-    return entries
+        entries |= {'score_thr': float(rcnn.score_thr), 'mask_thr_binary': float(rcnn.get('mask_thr_binary', 0.5))}
+    texts = {name: json.dumps(value, ensure_ascii=False) for name, value in entries.items() if type(value) is not str}
+    return {**entries, **texts}
 
 
 def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:

@@ -83,7 +83,8 @@ def check_options(command, arguments, monkeypatch):
     args = parse_args(import_module(f'mmgcvit.commands.{command}'))
     # A work dir instead of a config: its settings are unknown here.
     config = ROOT / getattr(args, 'config', '') if str(getattr(args, 'config', '')).endswith('.py') else None
-    for key in getattr(args, 'cfg_options', None) or {} if config else ():
+    for text in getattr(args, 'cfg_options', None) or () if config else ():
+        key = text.partition('=')[0]
         value = Config.fromfile(config)
         for part in key.split('.')[:-1] if key not in MMENGINE_SETTINGS else ():
             value = value[int(part)] if isinstance(value, list) else value.get(part)

@@ -58,9 +58,9 @@ def test_the_switch_sets_tf32_in_all_loops_and_the_previous_settings_are_restore
     for enabled in (True, False, None):
         hooks = {}
         if enabled is not None:
-            cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'tf32.py')
+            cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'runtime.py')
             cfg.merge_from_dict({'default_hooks.tf32.enabled': enabled})
-            hooks = cfg.default_hooks.to_dict()
+            hooks = {'tf32': cfg.default_hooks.tf32.to_dict()}
         loops = make_evaluation() | make_evaluation(loop='test')
         loop, work_dir = {'by_epoch': True, 'max_epochs': 1}, tmp_path / str(enabled)
         runner = Runner.from_cfg(make_config(work_dir, loop, images=6, **loops, default_hooks=hooks))
