@@ -36,9 +36,18 @@ def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
     source = str(source)
     if source.startswith(TIMM_SCHEME):
         return read_timm(source.removeprefix(TIMM_SCHEME))
-    path = download(source, check_intact) if source.startswith(URL_SCHEMES) else Path(source).expanduser()
+    path = resolve_file(source)
     check_intact(path)
     return read_safetensors(path) if is_safetensors(path) else read_torch(path, map_location)
+
+
+def resolve_file(source: str | Path) -> Path:
+    """Return the path of a checkpoint, and download it if the source is a URL."""
+    is_url = str(source).startswith(URL_SCHEMES)
+    path = download(str(source), check_intact) if is_url else Path(source).expanduser()
+    if not path.is_file():
+        raise CheckpointError(f'there is no checkpoint {source}')
+    return path
 
 
 def check_intact(path: Path) -> None:

@@ -13,14 +13,14 @@ from ..errors import UserError, escape_controls, shorten
 MAX_NAMED = 20
 
 
-def find_class_names(dataset_metas: Sequence[Mapping[str, Any]], model: nn.Module) -> list[str]:
-    """Return the class names of the first of ``dataset_metas`` (:func:`collect_dataset_metas`) that fit the model.
+def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
+    """Return the checkpoint's class names or, if their number does not fit the model, those of the config's dataset.
 
-    If none fit, return ``class 0``, ``class 1``, ... (mmdet and mmseg would use the names of COCO or Cityscapes.)
+    If neither fit, return ``class 0``, ``class 1``, ... (mmdet and mmseg would use the names of COCO or Cityscapes.)
     """
     counts = [getattr(module, 'num_classes', None) for module in model.modules()]
     count = max((count for count in counts if isinstance(count, int)), default=0)
-    for dataset_meta in dataset_metas:
+    for dataset_meta in collect_dataset_metas(meta, dataset):
         names = dataset_meta.get('classes')
         if isinstance(names, (list, tuple)) and names and len(names) == (count or len(names)):
             return [escape_controls(str(name)) for name in names]

@@ -134,9 +134,9 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     with build_in_scope(predictor_class.scope):
         # Convert the weights to float32, since the data_preprocessor converts images to float32.
         model = revert_sync_batchnorm(MODELS.build(model_cfg)).float().eval()
-        metas = collect_dataset_metas(meta, dataset)
-        names = find_class_names(metas, model)
-        palette = choose_palette(len(names), [dataset_meta.get('palette') for dataset_meta in metas])
+        names = find_class_names(meta, dataset, model)
+        palettes = [dataset_meta.get('palette') for dataset_meta in collect_dataset_metas(meta, dataset)]
+        palette = choose_palette(len(names), palettes)
         return predictor_class(model, Compose(transforms), get_decoding_settings(dataset), names, palette)
 
 

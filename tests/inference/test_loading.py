@@ -11,7 +11,7 @@ from mmpretrain.structures import DataSample
 
 from mmgcvit import GCViT, load
 from mmgcvit.errors import CheckpointError, UserError
-from mmgcvit.inference.class_names import collect_dataset_metas, find_class_names
+from mmgcvit.inference.class_names import find_class_names
 from mmgcvit.inference.loading import build_predictor
 from mmgcvit.inference.model_files import find_model_files
 
@@ -84,10 +84,10 @@ def test_class_names_come_from_the_checkpoint_or_the_config_or_are_numbered(mode
         ({'dataset_meta': {'classes': ['a']}}, made_up),
     ):
         with DefaultScope.overwrite_default_scope('mmpretrain'):
-            assert find_class_names(collect_dataset_metas(meta, dataset), network) == names, meta
+            assert find_class_names(meta, dataset, network) == names, meta
     dataset.metainfo = {'classes': named}
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        assert find_class_names(collect_dataset_metas(None, dataset), network) == named
+        assert find_class_names(None, dataset, network) == named
 
 
 def test_dataset_wrappers_and_types_given_as_classes_are_supported():
