@@ -23,7 +23,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from mmgcvit.checkpoints.folder import read_config
-from mmgcvit.checkpoints.reading import read_checkpoint, read_meta
+from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 from mmgcvit.checkpoints.unpickling import ALLOWED
 from mmgcvit.datasets.checks.coco_file import check_content, read_json
@@ -133,7 +133,7 @@ def read_all(written, folder):
     Path('x').write_bytes(written)
     content = None
     with nothing_runs(folder):
-        for read in (read_checkpoint, read_for_mmengine, read_meta, partial(read_checkpoint, map_location='meta')):
+        for read in (read_checkpoint, read_for_mmengine, partial(read_checkpoint, map_location='meta')):
             with one_line_error(CheckpointError):
                 found = read('x')
                 check_plain(found)
@@ -208,7 +208,7 @@ def test_a_mutated_file_without_checksums_is_data_or_rejected(runs, folder):
 @pytest.mark.parametrize('name', ['x.pth', 'x.safetensors', 'x'])
 def test_archives_that_torch_reads_otherwise_are_rejected(make, name, folder):
     Path(name).write_bytes(make())
-    for read in (read_checkpoint, read_for_mmengine, read_meta):
+    for read in (read_checkpoint, read_for_mmengine):
         with nothing_runs(folder), pytest.raises(CheckpointError, match=r'archive, which can run code'):
             read(name)
 

@@ -101,12 +101,9 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tens
                 (window, window)
             )
     if unmapped:
-        others = [mapping for mapping in weights.network.key_mappings if mapping.short_name]
-        fitting = [mapping.short_name for mapping in others if all(map(mapping.to_external_key, unmapped))]
-        choices = ' or '.join(f'--to {name}' for name in (*fitting, 'mmpretrain'))
         raise CheckpointError(
             f'{key_mapping.name} has nothing that corresponds to {format_count(len(unmapped), "tensor")} of the '
-            f'checkpoint ({shorten(sorted(unmapped))}). Use {choices}'
+            f'checkpoint ({shorten(sorted(unmapped))}). Use --to mmpretrain'
         )
     return state_dict
 

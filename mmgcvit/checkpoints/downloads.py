@@ -15,12 +15,10 @@ from filelock import FileLock
 from mmengine.logging import print_log
 
 from ..errors import CheckpointError, check_installed, get_first_line
-from ..files import compute_sha256
+from ..files import compute_sha256, write_atomically
 
 # torch and OpenMMLab end file names with the first digits of the file's SHA-256.
 HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,})\.\w+$')
-# A URL with the whole SHA-256 of its file, as pip writes it.
-PINNED_URL = re.compile(r'(.+)#sha256=([0-9a-f]{64})')
 HUB_REPO_ID = re.compile(r'\w[\w.-]*/\w[\w.-]*')
 CHECKPOINT_SUFFIXES = ('.bin', '.ckpt', '.pt', '.pth', '.safetensors', '.tar')
 
@@ -38,34 +36,33 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
     Raises:
         CheckpointError: The download failed, or the file is damaged or has another SHA-256.
     """
-    pinned = PINNED_URL.fullmatch(url)
-    if pinned is None and '#sha256=' in url:
-        raise CheckpointError(f'{url}: expected the 64 digits 0-9 and a-f of a SHA-256 after #sha256=')
-    url, sha256 = pinned.groups() if pinned else (url, None)
+    url, separator, sha256 = url.partition('#sha256=')
+    if separator and not re.fullmatch('[0-9a-f]{64}', sha256):
+        raise CheckpointError(f'{url}: expected the 64 digits 0-9 and a-f of a SHA-256 after #sha256=, not {sha256!r}')
     path = get_cache_path(url)
     in_name = HASH_IN_NAME.search(path.name)
     digest = sha256 or (in_name and in_name[1])
-    is_cached = path.is_file()
     try:
-        if not is_cached:
+        if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f'{path}.lock'):
                 if not path.is_file():
-                    torch.hub.download_url_to_file(url, str(path), digest, progress=False)
-                    check(path)
+                    with write_atomically(path) as new:
+                        torch.hub.download_url_to_file(url, str(new), digest, progress=False)
+                        check(new)
                     if digest is None:
                         pinned_url = f'{url}#sha256={compute_sha256(path)}'
                         print_log(f'To load only this file from now on, use {pinned_url}', 'current')
+                    return path
     except CheckpointError as error:
-        path.unlink()
-        reason = str(error).removeprefix(f'{path} ')
+        reason = str(error).removeprefix(f'{new} ')
         raise CheckpointError(f'the file at {url} {reason}. Its downloaded copy was removed. Check the URL') from None
     except Exception as error:  # The network, the server or the disk failed, or the URL is wrong.
         raise CheckpointError(
             f'{url} could not be downloaded ({get_first_line(error)}). Download it with a browser, and give the path '
             'of the file instead of the URL (with train --data: --pretrained FILE)'
         ) from None
-    if is_cached and sha256 is not None and compute_sha256(path) != sha256:
+    if sha256 and compute_sha256(path) != sha256:
         raise CheckpointError(f'{path}, downloaded from {url}, has another SHA-256 than {sha256}. Remove the file')
     return path
 

@@ -59,10 +59,6 @@ class KeyMapping:
         """Reshape a local tensor to its external shape."""
         return tensor[:, :, None, None] if re.search(self.convs, local) else tensor
 
-    def is_ignored(self, external: str) -> bool:
-        """Return whether an external key is not needed (``ignored``)."""
-        return re.search(self.ignored, external) is not None
-
 
 def make_own_mapping(signature_key: str) -> KeyMapping:
     """Make the mapping of this package's own checkpoints."""

@@ -19,23 +19,28 @@ RESUMABLE_NAME = re.compile(rf'(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED_FILE)}
 
 
 def find_latest_checkpoint(
-    work_dir: str | Path, advice: str = 'Use another checkpoint', read: Callable[[Path], Any] = check_intact
+    work_dir: str | Path,
+    advice: str = 'Use another checkpoint',
+    read: Callable[[Path], Any] = check_intact,
+    prefer_best: bool = False,
 ) -> Path | None:
     """Find the latest readable checkpoint of a work dir. Return None if the work dir has no checkpoint.
 
     The latest is the checkpoint whose path is in the file ``last_checkpoint``. If it is truncated or missing, the
-    newest of the others is taken. The log warns of unreadable checkpoints, for which ``read`` raises an error.
-    ``mmgcvit predict`` uses this function too.
+    newest of the others is taken. With ``prefer_best``, the newest ``best_*.pth`` comes first, as mmengine names the
+    checkpoint with the best validation score. The log warns of unreadable checkpoints, for which ``read`` raises an
+    error.
 
     Raises:
         CheckpointError: The work dir has checkpoints, but none can be read. The message ends with ``advice``.
     """
     work_dir = Path(work_dir)
-    checkpoints = [path for path in work_dir.glob('*.pth') if RESUMABLE_NAME.fullmatch(path.name)]
-    checkpoints.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    newest_first = sorted(work_dir.glob('*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    best = [path for path in newest_first if prefer_best and path.name.startswith('best_')]
     last = read_last_checkpoint_path(work_dir)
+    others = [path for path in newest_first if RESUMABLE_NAME.fullmatch(path.name)]
     unreadable = []
-    for path in dict.fromkeys([last, *checkpoints] if last else checkpoints):
+    for path in dict.fromkeys([*best, *([last] if last else []), *others]):
         try:
             read(path)
         except (CheckpointError, OSError) as error:

@@ -55,7 +55,12 @@ def load_pretrained(
             f'{weights.source} has weights of {network} {loaded_arch}, but the model is {network} {arch}. Use a '
             f"checkpoint of {network} {arch}, or set the model's arch to that of the checkpoint"
         )
-    tensors, has_final_norm = rename_final_norm(weights.tensors, backbone)
+    tensors, last_norm = weights.tensors, f'norm{backbone.num_stages - 1}.'
+    has_norm, has_final_norm = (f'{norm}weight' in tensors for norm in (last_norm, FINAL_NORM))
+    # If several stages are outputs, all output norms keep their initial values, as in GC ViT's own detection code.
+    use_final_norm = has_final_norm and not has_norm and tuple(backbone.out_indices) == (backbone.num_stages - 1,)
+    if use_final_norm:
+        tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
     check_complete(weights.source, matching, model_tensors, OUTPUT_NORM)
     resized = sum(tensor.shape != model_tensors[name].shape for name, tensor in matching.items())
@@ -69,25 +74,9 @@ def load_pretrained(
         f'{resized} position biases or embeddings resized; '
         f'{len(initial)} keep initial values{f" (output norms {norms})" if norms else ""}; '
         f'{len(unused)} in the file are unused{f" ({shorten(unused)})" if unused else ""}'
-        + ("; the last output norm has the weights of the classifier's final norm" if has_final_norm else ''),
+        + ("; the last output norm has the weights of the classifier's final norm" if use_final_norm else ''),
         'current',
     )
-
-
-def rename_final_norm(tensors: dict[str, Tensor], backbone: nn.Module) -> tuple[dict[str, Tensor], bool]:
-    """Rename a classifier's final norm to the last stage's output norm, if this stage is the backbone's only output.
-
-    If several stages are outputs, all output norms keep their initial values, as in GC ViT's own detection code.
-
-    Returns:
-        The tensors, and whether the final norm was renamed.
-    """
-    last = len(backbone.stage_dims) - 1
-    norm = f'norm{last}.'
-    has_norm, has_final = (any(name.startswith(start) for name in tensors) for start in (norm, FINAL_NORM))
-    if tuple(backbone.out_indices) != (last,) or has_norm or not has_final:
-        return tensors, False
-    return {name.replace(FINAL_NORM, norm): tensor for name, tensor in tensors.items()}, True
 
 
 def infer_checkpoint_arch(weights: Weights, network: type[nn.Module], num_stages: int | None = None) -> Arch:

@@ -41,14 +41,6 @@ def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
     return read_safetensors(path) if is_safetensors(path) else read_torch(path, map_location)
 
 
-def read_meta(source: str | Path) -> dict[str, Any]:
-    """Read the ``meta`` of an mmengine checkpoint, without loading its tensors. Return {} for any other file."""
-    path = None if str(source).startswith(TIMM_SCHEME) else resolve_file(source)
-    content = None if path is None or is_safetensors(path) else read_torch(path, 'meta')
-    meta = content.get('meta') if isinstance(content, dict) else None
-    return meta if isinstance(meta, dict) else {}
-
-
 def resolve_file(source: str | Path) -> Path:
     """Return the path of a checkpoint, and download it if the source is a URL."""
     is_url = str(source).startswith(URL_SCHEMES)

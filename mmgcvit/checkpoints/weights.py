@@ -105,7 +105,7 @@ def read_weights(source: str, networks: Iterable[Network], prefix: str | None = 
             local_key = 'head.fc.' + name.removeprefix(head_prefix)
         if local_key is not None:
             weights.tensors[local_key] = key_mapping.to_local_shape(local_key, tensor)
-        elif not key_mapping.is_ignored(external_key):
+        elif not re.search(key_mapping.ignored, external_key):
             weights.unused.append(name)
     check_finite(weights.tensors, source)
     merge_lora(weights.tensors)

@@ -4,10 +4,8 @@ import io
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import check_installed
@@ -117,13 +115,17 @@ def draw_detection_curves(curves: DetectionCurves, classes: Sequence[str], thres
     left = figure.add_subplot(1, 2, 1, xlabel='recall', ylabel='precision', title='Precision and recall at IoU 0.5')
     right = figure.add_subplot(1, 2, 2, xlabel='confidence threshold', ylabel='F1', title='F1 at IoU 0.5')
     best, overall = curves.overall.best_threshold, curves.overall
-    left.plot(overall.recall, overall.precision, linewidth=2.5, color='black', label='all objects')
-    label = f'all objects: {overall.f1.max(initial=0):.2f} at {best:.2f}'
-    draw_by_threshold(right, overall, linewidth=2.5, color='black', label=label)
-    for name, curve, ap50 in zip(classes, curves.by_class, curves.ap50, strict=True):
-        left.plot(curve.recall, curve.precision, linewidth=1, label=f'{name}: AP50 {ap50:.2f}')
-        draw_by_threshold(right, curve, linewidth=1)
-    right.axvline(best, linestyle=':', color='black')
+    by_class = zip(classes, curves.by_class, curves.ap50, strict=True)
+    for label, curve, style in (
+        ('all objects', overall, {'linewidth': 2.5, 'color': 'black'}),
+        *((f'{name}: AP50 {ap50:.2f}', curve, {'linewidth': 1}) for name, curve, ap50 in by_class),
+    ):
+        left.plot(curve.recall, curve.precision, label=label, **style)
+        # From 0 to the highest score. F1 is constant between two scores.
+        scores, f1 = curve.scores[::-1], curve.f1[::-1]
+        right.step([*scores[:1] * 0, *scores], [*f1[:1], *f1], where='pre', **style)
+    highest = f'highest F1 of all objects: {overall.f1.max(initial=0):.2f} at {best:.2f}'
+    right.axvline(best, linestyle=':', color='black', label=highest)
     right.axvline(threshold, linestyle='--', color='grey', label=f'threshold in use: {threshold:.2f}')
     for axes in (left, right):
         axes.set(xlim=(0, 1), ylim=(0, 1.05))
@@ -132,9 +134,3 @@ def draw_detection_curves(curves: DetectionCurves, classes: Sequence[str], thres
     if len(classes) <= MAX_IN_LEGEND:
         left.legend(fontsize='small')
     return figure
-
-
-def draw_by_threshold(axes: Axes, curve: Curve, **style: Any) -> None:
-    """Draw F1 by confidence threshold, from 0 to the highest score. F1 is constant between two scores."""
-    scores, f1 = curve.scores[::-1], curve.f1[::-1]
-    axes.step([*scores[:1] * 0, *scores], [*f1[:1], *f1], where='pre', **style)

@@ -25,7 +25,6 @@ from .panels import MARK, draw_box, draw_image, draw_map, get_extent, make_figur
 GRADIENT_SCALE = 1e4
 # Maximum number of class names in an error.
 MAX_NAMES_LISTED = 20
-METHODS = {'classification': 'Grad-CAM', 'detection': 'HiResCAM', 'segmentation': 'Grad-CAM'}  # by task
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def compute_gradcam(
     label = None if class_name is None else find_label(model, class_name)
     check_index('stage', stage, backbone.num_stages)
     view = prepare_view(model, image)
-    wrapper, method = ModelWrapper(model, view), METHODS[model.task]
+    wrapper, method = ModelWrapper(model, view), 'HiResCAM' if model.task == 'detection' else 'Grad-CAM'
     with torch.no_grad():
         target, fields = TARGETS[model.task](model, wrapper(view.inputs)[0], label, box)
     # Grad-CAM ends with a ReLU, after which the map of a late stage may be zero. Then try the stage before.

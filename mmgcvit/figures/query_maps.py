@@ -19,20 +19,11 @@ from .panels import CMAP, draw_image, get_extent, make_figure, set_frame
 
 
 @dataclass(frozen=True)
-class StageQuery:
-    """The global query of a stage."""
-
-    stage: int  # index of the stage
-    query: np.ndarray  # (nH, h, w, d)
-    components: np.ndarray  # (h, w, 3), the first three principal components of the C channels, each from 0 to 1
-
-
-@dataclass(frozen=True)
 class Queries:
     """The global queries that a network computes for an image."""
 
     view: View
-    stages: list[StageQuery]  # only the stages that have a global query
+    by_stage: dict[int, np.ndarray]  # (nH, h, w, d) by index of the stage, for the stages that have a global query
 
 
 @torch.no_grad()
@@ -45,17 +36,15 @@ def compute_queries(model: Predictor, image: ImageLike) -> Queries:
     }
     view = prepare_view(model, image)
     recorded = record_inputs(backbone, view.inputs, [stage.global_query for stage in stages_with_query.values()])
-    stages = []
+    queries = {}
     for (i, stage), (x,) in zip(stages_with_query.items(), recorded, strict=True):
         q_global = stage.global_query(x)
         # The ablation variants without a global query return an empty tensor.
         if q_global.shape[2]:
-            query = q_global[0].unflatten(1, stage.window_size).float().cpu().numpy()
-            tokens = np.moveaxis(query, 0, 2).reshape(*stage.window_size, -1)
-            stages.append(StageQuery(i, query, find_components(tokens)))
-    if not stages:
+            queries[i] = q_global[0].unflatten(1, stage.window_size).float().cpu().numpy()
+    if not queries:
         raise UserError(f'{type(backbone).__name__} has no global query. Use a model with a GC ViT backbone')
-    return Queries(view, stages)
+    return Queries(view, queries)
 
 
 def find_components(tokens: np.ndarray) -> np.ndarray:
@@ -75,19 +64,19 @@ def find_components(tokens: np.ndarray) -> np.ndarray:
 
 def draw_queries(result: Queries) -> Figure:
     """Draw the image and, for each stage, norms and principal components of its global query, as large as the image."""
-    view, rows = result.view, len(result.stages)
+    view, rows = result.view, len(result.by_stage)
     title = 'global query: the whole image, reduced to one window'
     figure = make_figure(view, title, rows, columns=3, width=3.0)
     grid = figure.add_gridspec(rows, 3)
     draw_image(figure.add_subplot(grid[0, 0]), view, 'image')
     style = {'extent': get_extent(view.box), 'interpolation': 'nearest'}
-    for row, stage in enumerate(result.stages):
-        height, width = stage.query.shape[1:3]
+    for row, (stage, query) in enumerate(result.by_stage.items()):
+        height, width = query.shape[1:3]
         axes = figure.add_subplot(grid[row, 1])
-        drawn = axes.imshow(np.linalg.norm(stage.query, axis=(0, 3)), cmap=CMAP, **style)
+        drawn = axes.imshow(np.linalg.norm(query, axis=(0, 3)), cmap=CMAP, **style)
         figure.colorbar(drawn, ax=axes, shrink=0.85).ax.tick_params(labelsize=10)
-        set_frame(axes, view, f'stage {stage.stage}, {height} x {width} tokens:\nnorm of the query')
+        set_frame(axes, view, f'stage {stage}, {height} x {width} tokens:\nnorm of the query')
         axes = figure.add_subplot(grid[row, 2])
-        axes.imshow(stage.components, **style)
+        axes.imshow(find_components(np.moveaxis(query, 0, 2).reshape(height, width, -1)), **style)
         set_frame(axes, view, 'first three principal components\nas red, green, blue')
     return figure

@@ -91,18 +91,9 @@ def find_config(work_dir: Path) -> Path:
 
 def find_checkpoint(work_dir: Path) -> str:
     """Return the default checkpoint of a work dir (see :func:`find_model_files`)."""
-    from ..checkpoints.reading import check_intact
-
-    # mmengine names the checkpoint with the best validation score best_*.pth.
-    for path in sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True):
-        try:
-            check_intact(path)
-        except CheckpointError:
-            continue
-        return str(path)
     from ..checkpoints.latest import find_latest_checkpoint
 
-    latest = find_latest_checkpoint(work_dir, 'Pass another checkpoint after the work dir')
-    if latest is None:
+    checkpoint = find_latest_checkpoint(work_dir, 'Pass another checkpoint after the work dir', prefer_best=True)
+    if checkpoint is None:
         raise UserError(f'{work_dir} has no checkpoint. Train first, or pass a checkpoint after the work dir')
-    return str(latest)
+    return str(checkpoint)

@@ -16,7 +16,7 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from safetensors.torch import save_file
 from torch import nn
 
-from mmgcvit.checkpoints.reading import read_checkpoint, read_meta
+from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.errors import CheckpointError
 
 from .conftest import RunsACommand
@@ -86,12 +86,6 @@ def test_a_pickled_object_is_rejected_and_runs_no_code(tmp_path):
     torch.save({'state_dict': {}, 'extra': RunsACommand(tmp_path / 'ran')}, path)
     assert read_checkpoint(path)['state_dict'] == {}
     assert not (tmp_path / 'ran').exists()
-
-
-@pytest.mark.parametrize(('content', 'meta'), [({'meta': {'iter': 7}}, {'iter': 7}), ({'meta': 1}, {}), ([1], {})])
-def test_read_meta_returns_only_the_meta(content, meta, tmp_path):
-    torch.save(content, tmp_path / 'x')
-    assert read_meta(tmp_path / 'x') == meta
 
 
 def test_safetensors_files_are_recognised_by_their_content(tmp_path):

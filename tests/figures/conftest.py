@@ -2,11 +2,7 @@
 
 import numpy as np
 import pytest
-import torch
-from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
 
-from mmgcvit.checkpoints.converting import save_checkpoint
 from mmgcvit.inference.loading import load
 
 from ..inference.conftest import (  # noqa: F401  (fixtures)
@@ -35,13 +31,7 @@ def classifier_of(folder, pipeline=None, **backbone):
     cfg.model.head.in_channels = 128
     steps = [{'type': 'Resize', 'scale': (64, 64)}] if pipeline is None else pipeline
     cfg.test_dataloader.dataset.pipeline = [{'type': 'LoadImageFromFile'}, *steps, {'type': 'PackInputs'}]
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        model = MODELS.build(Config({'model': cfg.model}).model)
-    save_checkpoint({'state_dict': model.state_dict(), 'meta': {}}, folder / 'epoch_1.pth')
-    cfg.dump(folder / 'config.py')
-    return load(folder / 'config.py', folder / 'epoch_1.pth', 'cpu')
+    return load(make_work_dir(folder, 'classification', cfg), device='cpu')
 
 
 @pytest.fixture(scope='session')
@@ -54,16 +44,6 @@ def lsa(tmp_path_factory):
 def gcvit(tmp_path_factory):
     """Load a GC ViT classifier with windows of 5 and 3 tokens, which do not divide feature maps of 16, 8, 4 and 2."""
     return classifier_of(tmp_path_factory.mktemp('gcvit') / 'gcvit', window_size=(5, 3, 3, 3))
-
-
-def record_inputs(module, backbone, images):
-    """Return the inputs that a module of a backbone gets for images."""
-    recorded = []
-    handle = module.register_forward_pre_hook(lambda _, inputs: recorded.append(inputs))
-    with torch.no_grad():
-        backbone(images)
-    handle.remove()
-    return recorded[0]
 
 
 def hooks_of(loaded):

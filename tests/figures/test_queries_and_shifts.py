@@ -4,19 +4,21 @@ import numpy as np
 import pytest
 
 from mmgcvit.errors import UserError
+from mmgcvit.figures.networks import record_inputs
 from mmgcvit.figures.query_maps import compute_queries, draw_queries, find_components
 from mmgcvit.figures.shift_maps import compute_shifts, draw_shifts
 
-from .conftest import LSA, classifier_of, hooks_of, record_inputs
+from .conftest import LSA, classifier_of, hooks_of
 
 
 def test_each_stages_query_equals_the_input_of_its_global_block(gcvit, picture):
     found = compute_queries(gcvit, picture)
-    assert [stage.query.shape for stage in found.stages] == [(1, 5, 5, 16), (2, 3, 3, 16), (4, 3, 3, 16), (8, 3, 3, 16)]
+    shapes = [query.shape for query in found.by_stage.values()]
+    assert shapes == [(1, 5, 5, 16), (2, 3, 3, 16), (4, 3, 3, 16), (8, 3, 3, 16)]
     assert hooks_of(gcvit) == 0
     backbone = gcvit.network.backbone
-    _, q_global, _ = record_inputs(backbone.stages[1].blocks[1].attn, backbone, found.view.inputs)
-    np.testing.assert_allclose(found.stages[1].query.reshape(2, 9, 16), q_global[0].numpy(), atol=1e-6)
+    ((_, q_global, _),) = record_inputs(backbone, found.view.inputs, [backbone.stages[1].blocks[1].attn])
+    np.testing.assert_allclose(found.by_stage[1].reshape(2, 9, 16), q_global[0].numpy(), atol=1e-6)
     titles = [axes.get_title() for axes in draw_queries(found).axes]
     assert sum(title.startswith('first three principal') for title in titles) == 4
 
@@ -34,7 +36,7 @@ def test_principal_components_of_synthetic_tokens_are_found():
 def test_shift_weights_equal_the_networks_own_weights(lsa, picture):
     found, backbone = compute_shifts(lsa, picture), lsa.network.backbone
     attn = backbone.stages[0].blocks[0].attn
-    weights = attn.compute_attention_weights(*record_inputs(attn, backbone, found.view.inputs))
+    weights = attn.compute_attention_weights(*record_inputs(backbone, found.view.inputs, [attn])[0])
     np.testing.assert_allclose(found.weights, weights[0, :, :, 0].detach().numpy(), atol=1e-6)
     assert found.weights.sum(-1) == pytest.approx(np.ones((16, 16)), abs=1e-5)
     assert found.box == pytest.approx((0, 0, 120, 90))

@@ -25,10 +25,10 @@ def config_of(task):
     return Config.fromfile(CONFIGS / f'{TASKS[task]}.py')
 
 
-def make_work_dir(folder, task):
-    """Write a work dir with a config and one checkpoint, ``epoch_1.pth``."""
+def make_work_dir(folder, task, cfg=None):
+    """Write a work dir with a config, by default the task's, and one checkpoint, ``epoch_1.pth``."""
     folder.mkdir(parents=True, exist_ok=True)
-    cfg = config_of(task)
+    cfg = cfg or config_of(task)
     cfg.dump(folder / f'{TASKS[task]}.py')
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
