@@ -76,8 +76,8 @@ def enter_scope(cfg: Config) -> None:
 
 
 def can_draw_predictions(cfg: Config) -> bool:
-    """Return whether mmgcvit can draw a model's predictions, as those of models of mmdet, mmseg and mmpretrain."""
-    return cfg.get('default_scope') in ('mmdet', 'mmseg', 'mmpretrain')
+    """Return whether mmgcvit can draw a model's predictions. It can for mmdet (not trackers), mmseg and mmpretrain."""
+    return cfg.get('default_scope') in ('mmdet', 'mmseg', 'mmpretrain') and 'tracker' not in cfg.model
 
 
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:

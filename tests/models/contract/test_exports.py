@@ -11,7 +11,6 @@ from .backbones import BACKBONES
 EXPORTED = (2, 3, 99, 132)
 # Maps of one window and of several, wide and tall ones too.
 OTHERS = [(1, 3, 64, 96), (3, 3, 131, 70), (1, 3, 224, 224), (1, 3, 33, 320), (2, 3, 260, 40)]
-KINDS = ['gcvit', 'gcvit_window_12', 'lsa', 'lsa_one_kv_head', 'lsa_reflections', 'lsa_no_shifts', 'lsa_windows']
 
 needs_onnx = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ('onnx', 'onnxruntime', 'onnxscript')),
@@ -42,7 +41,7 @@ def run_onnxruntime(file):
     return lambda images: session.run(None, {session.get_inputs()[0].name: images.numpy()})
 
 
-@pytest.mark.parametrize('name', KINDS)
+@pytest.mark.parametrize('name', BACKBONES)
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
 def test_a_trace_is_right_at_other_sizes_and_runs_without_this_package(name, monkeypatch):
     """A trace contains no custom operators. ONNX export uses traces."""
@@ -57,7 +56,7 @@ def test_a_trace_is_right_at_other_sizes_and_runs_without_this_package(name, mon
 
 
 @pytest.mark.skipif(Version(torch.__version__) < Version('2.7'), reason='exported so from torch 2.7 on')
-@pytest.mark.parametrize('name', KINDS)
+@pytest.mark.parametrize('name', BACKBONES)
 def test_an_exported_program_is_right_at_its_own_size(name):
     model = build(name)
     with torch.no_grad():
