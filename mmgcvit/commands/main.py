@@ -25,7 +25,6 @@ COMMANDS = {
     'plot': ('plot', 'plot losses and scores of runs'),
     'mistakes': ('mistakes', 'draw confusion matrix and worst images'),
     'visualize': ('visualize', 'draw attention, global queries, Grad-CAM or shifts'),
-    'dry-run': ('dry_run', 'try training and testing with a config in minutes'),
     'publish': ('publish', "write a trained model's weights as safetensors"),
     'export': ('export', 'write a trained model as an ONNX file'),
     'convert': ('convert_checkpoint', 'convert a checkpoint between formats'),

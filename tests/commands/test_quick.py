@@ -63,7 +63,7 @@ MISTAKES = {
     ('convert', 'missing.pth', 'out.pth'): 'there is no checkpoint missing.pth',
     ('benchmark', 'gcvit:tiny', '--sizes', '0'): 'expected SIDE or HEIGHTxWIDTH',
     ('digits', 'nowhere', '--size', '1'): '--size 1: expected at least 128',
-    **{(name, NO_CONFIG): 'did you mean configs/mask_rcnn_gcvit_t.py?' for name in ('train', 'check-data', 'dry-run')},
+    **{(name, NO_CONFIG): 'did you mean configs/mask_rcnn_gcvit_t.py?' for name in ('train', 'check-data')},
     ('flops', NO_CONFIG, '--shape', '64', '64'): 'there is no config',
 }
 

@@ -17,7 +17,6 @@ import torch.distributed as dist
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.parallel import DistributedDataParallel
 
-from mmgcvit.commands.main import run_command
 from mmgcvit.experiments.benchmark import Case, build
 
 from ..conftest import ROOT
@@ -106,10 +105,15 @@ def test_data_parallel_training_of_one_process_is_plain_training(wrapper, name):
 @pytest.mark.parametrize(
     'name', ['mask_rcnn_gcvit_t', 'gcvit_xxt_in1k', 'lsa_t_cifar10'] if ON_CUDA else ['lsa_t_cifar10']
 )
-def test_a_config_trains_resumes_and_tests(name, capsys):
-    """In the precision of the config; two iterations each."""
-    run_command('dry-run', [ROOT / 'configs' / f'{name}.py', '--shrink', 4 if ON_CUDA else 16])
-    assert 'all steps OK' in capsys.readouterr().out
+def test_a_config_trains_resumes_and_tests(name, tmp_path):
+    """In mixed precision on a GPU; two iterations each."""
+    environment = os.environ | {
+        'SMOKE_DIR': str(tmp_path),
+        'SHRINK': '4' if ON_CUDA else '16',
+        'PYTHON': sys.executable,
+    }
+    command = [ROOT / 'tools' / 'dist_smoke.sh', ROOT / 'configs' / f'{name}.py', '1']
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
 
 
 @pytest.mark.slow

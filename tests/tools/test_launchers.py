@@ -63,13 +63,20 @@ def test_preempted_job_of_two_ranks_saves_a_checkpoint(tmp_path):
 
 
 @pytest.mark.long
-def test_dist_smoke_trains_resumes_and_tests_with_two_ranks(digits, tmp_path):
-    config = CONFIGS / 'classify.py'
-    command = [TOOLS / 'dist_smoke.sh', config, 2]
-    output = call_in_shell(
-        digits, *command, DATA='own', PYTHONPATH=str(ROOT), PORT=str(free_port()), SMOKE_DIR=str(tmp_path)
-    )
-    assert 'in 2 processes: all steps OK' in output
+@pytest.mark.parametrize(
+    ('config', 'processes', 'data'),
+    [
+        (CONFIGS / 'classify.py', 2, 'own'),
+        (ROOT / 'configs' / 'gcvit_xxt_in1k.py', 1, 'miniature'),
+        (ROOT / 'configs' / 'cascade_gcvit_t.py', 1, 'miniature'),
+        (ROOT / 'configs' / 'dino_gcvit_t_12e.py', 1, 'miniature'),
+        (ROOT / 'configs' / 'other_heads' / 'mask2former_gcvit_t_ade20k.py', 1, 'miniature'),
+    ],
+)
+def test_dist_smoke_trains_resumes_and_tests(config, processes, data, digits, tmp_path):
+    settings = {'SMOKE_DIR': str(tmp_path), 'DATA': data, 'SHRINK': '16', 'PORT': str(free_port())}
+    output = call_in_shell(digits, TOOLS / 'dist_smoke.sh', config, processes, PYTHONPATH=str(ROOT), **settings)
+    assert f'in {processes} processes: all steps OK' in output
 
 
 def test_srun_gets_the_settings_of_the_environment(tmp_path):
