@@ -92,7 +92,7 @@ setup(
         'rotated': ['onedl-mmrotate'],
         # To write and run ONNX files. torch.onnx.export needs onnx and onnxscript.
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
-        # For the page of `mmgcvit web`.
+        # For docs/extensions/page.py.
         'web': ['gradio'],
         # To compare with timm's models.
         'benchmark': ['timm'],
@@ -100,7 +100,7 @@ setup(
         'plot': ['matplotlib'],
         # To draw attention and compute Grad-CAM.
         'visualize': ['grad-cam', 'matplotlib'],
-        'test': ['pytest', 'pytest-xdist', 'hypothesis', 'psutil', 'selenium'],
+        'test': ['pytest', 'pytest-xdist', 'hypothesis', 'psutil'],
         'lint': ['ruff', 'pre-commit'],
         # To build the documentation. `make docs` installs these packages when it first runs.
         'docs': ['sphinx', 'myst-nb', 'furo', 'sphinx-copybutton'],

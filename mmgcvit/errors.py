@@ -17,7 +17,6 @@ PIP_PACKAGES = {
     'huggingface_hub': "'mmgcvit[hub]'",
     'mmpose': "'mmgcvit[keypoints]', as docs/other_tasks.md says",
     'mmrotate': "'mmgcvit[rotated]'",
-    'gradio': "'mmgcvit[web]'",
 }
 
 

@@ -20,7 +20,6 @@ COMMANDS = {
     'train': ('train', 'train a model'),
     'test': ('test', 'test a model'),
     'predict': ('predict', 'predict on images and videos'),
-    'web': ('web', 'try a model in the browser'),
     'check-data': ('check_data', 'check the data of a config or a folder'),
     'plot': ('plot', 'plot losses and scores of runs'),
     'mistakes': ('mistakes', 'draw confusion matrix and worst images'),
