@@ -67,7 +67,6 @@ HOOKS = make_registry(
     'mmgcvit.engine.hooks.val_visualization',
     'mmgcvit.engine.hooks.speed',
     'mmgcvit.engine.hooks.checkpoint',
-    'mmgcvit.engine.hooks.preemption',
     'mmgcvit.engine.hooks.exact_resume',
     'mmgcvit.engine.hooks.skip_nonfinite',
 )

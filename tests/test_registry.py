@@ -22,7 +22,7 @@ REGISTERED = {
     'TRANSFORMS': ['SkipUnreadable', 'ApplyExifAsAnnotated'],
     'HOOKS': [
         *('AtomicCheckpointHook', 'ExactResumeHook', 'DropNonFinitePredictionsHook'),
-        *('CompileBackboneHook', 'PreemptionHook', 'SafeLoadHook', 'SkipNonFiniteStepHook', 'TF32Hook'),
+        *('CompileBackboneHook', 'SafeLoadHook', 'SkipNonFiniteStepHook', 'TF32Hook'),
     ],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],
 }

@@ -28,7 +28,7 @@ def write_miniatures(folder: Path) -> None:
 
 
 def shorten_training(cfg: Config) -> None:
-    """Train two iterations with one image per process, then save a checkpoint and validate."""
+    """Train two iterations with two images per process, then save a checkpoint and validate."""
     name, factor = ('max_iters', 1) if 'max_iters' in cfg.train_cfg else ('max_epochs', NUM_ITERATIONS)
     for scheduler in cfg.get('param_scheduler') or []:
         # By default `end` is the end of training. mmengine raises an error if a scheduler begins after it.
@@ -38,7 +38,8 @@ def shorten_training(cfg: Config) -> None:
     cfg.train_cfg.update({name: length, 'val_interval': length, 'val_begin': 0})
     cfg.default_hooks.checkpoint.update(interval=length, save_begin=0)
     for loader in filter(cfg.get, LOADERS):
-        cfg[loader].update(batch_size=1, num_batch_per_epoch=NUM_ITERATIONS)
+        # Batch normalisation of one image with one pixel, as in UPerNet's pooling, is an error.
+        cfg[loader].update(batch_size=2 if loader == 'train_dataloader' else 1, num_batch_per_epoch=NUM_ITERATIONS)
 
 
 def shrink(cfg: Config, divisor: int) -> None:

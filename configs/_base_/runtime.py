@@ -8,8 +8,6 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     # mmengine's removes the old checkpoint before the new one is written.
     checkpoint=dict(type='mmgcvit.AtomicCheckpointHook', interval=1, max_keep_ckpts=3, save_best='auto'),
-    # Saves when a scheduler preempts the job.
-    preemption=dict(type='mmgcvit.PreemptionHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     # Makes resuming bit-exact.
     exact_resume=dict(type='mmgcvit.ExactResumeHook'),

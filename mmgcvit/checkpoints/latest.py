@@ -13,9 +13,7 @@ from .reading import check_intact
 
 # mmengine stores the path of the last checkpoint in this file.
 LAST_CHECKPOINT_FILE = 'last_checkpoint'
-# PreemptionHook saves this checkpoint. AtomicCheckpointHook removes it after saving the next regular one.
-PREEMPTED_FILE = 'preempted.pth'
-RESUMABLE_NAME = re.compile(rf'(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED_FILE)}')
+RESUMABLE_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
 
 
 def find_latest_checkpoint(

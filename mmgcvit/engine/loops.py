@@ -8,7 +8,6 @@ from typing import Any
 from mmengine.config import ConfigDict
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
-from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
 
@@ -16,7 +15,7 @@ from ..errors import CheckpointError, UserError, format_count
 from ..registry import LOOPS
 from .sampling import WHOLE_BATCH, SeededBatchSampler, seed_generators
 
-# Key of a checkpoint's meta for the position in the data, see SeededBatchSampler.get_state.
+# Key of a checkpoint's meta for the position in the data, see ResumableLoop.get_state.
 DATA_POSITION = 'data_position'
 
 
@@ -46,19 +45,14 @@ def get_length(runner: Any) -> tuple[str, int, int]:
     return 'epoch', runner.epoch, runner.max_epochs
 
 
-def has_stepped(runner: Any) -> bool:
-    """Return whether the optimizer has just stepped. For wrappers other than ``OptimWrapper``, return True."""
-    return not isinstance(runner.optim_wrapper, OptimWrapper) or runner.optim_wrapper.should_update()
-
-
-def read_state(meta: dict[str, Any], source: str) -> dict[str, Any] | None:
-    """Return the position that :meth:`SeededBatchSampler.get_state` wrote to a checkpoint's ``meta``, or None.
+def read_state(meta: dict[str, Any], source: str) -> dict[str, int] | None:
+    """Return the position that :meth:`ResumableLoop.get_state` wrote to a checkpoint's ``meta``, or None.
 
     Raises:
         CheckpointError: The position, or the number of the epoch or iteration, is invalid.
     """
     state = meta.get(DATA_POSITION)
-    names = ('epoch', 'num_done', 'length', 'seed', 'images', 'processes', 'batch_size')
+    names = ('num_done', 'length', 'seed', 'images', 'processes', 'batch_size')
     try:
         numbers = [meta['epoch'], meta['iter'], *([] if state is None else [state[name] for name in names])]
     except (TypeError, KeyError):
@@ -90,14 +84,20 @@ class ResumableLoop:
                 'train_dataloader.batch_size or fewer processes, or set train_dataloader.drop_last=False'
             )
 
-    def get_state(self, meta: dict[str, Any]) -> dict[str, Any]:
-        """Return the position in the data for a checkpoint with this ``meta``."""
-        return self.batch_sampler.get_state(meta['epoch'] if self.is_by_epoch else None, meta['iter'])
+    def get_state(self, meta: dict[str, Any]) -> dict[str, int]:
+        """Return the position in the data for a checkpoint with this ``meta``, and what the order of images depends on.
+
+        ``num_done`` is the number of batches that were trained on: of the epoch or, in an iteration-based run, of all.
+        """
+        sampler = self.batch_sampler
+        num_done = sampler.num_done + meta['iter'] - sampler.iteration if meta['epoch'] == sampler.epoch else 0
+        return {'num_done': num_done, 'length': len(sampler), **sampler.get_settings()}
 
     def resume(self, meta: dict[str, Any], source: str) -> int:
         """Start at the position in a checkpoint's ``meta``, with its seed unless the config has another one.
 
-        If the seed or what else decides which images a batch has is not the same, start the epoch again, and say why.
+        If the seed or what else decides which images a batch has is not the same, an epoch starts again, and an
+        iteration-based run goes on with other images. The log says why.
 
         Returns:
             The iteration at which the run resumes. In an epoch-based run whose epoch starts again, or whose epochs have
@@ -107,30 +107,28 @@ class ResumableLoop:
         sampler, state, iteration = self.batch_sampler, read_state(meta, source), meta['iter']
         seed = self.runner._randomness_cfg.get('seed')
         meta['seed'] = meta.get('seed', self.runner.seed) if seed is None else seed  # mmengine sets this seed
-        epoch = meta['epoch'] if self.is_by_epoch or state is None else state['epoch']
-        sampler.start(meta['seed'], iteration, epoch, state['num_done'] if state else 0)
+        epoch = meta['epoch'] if self.is_by_epoch else 0
+        num_done = iteration if not self.is_by_epoch else state['num_done'] if state else 0
+        sampler.start(meta['seed'], iteration, epoch, num_done)
         problem = self.find_problem(meta, state)
         if problem:
-            name = f'epoch {epoch + 1}' if self.is_by_epoch else 'the current pass over the images'
-            print_log(f'{name} starts again, because {problem}', 'current', logging.WARNING)
-            sampler.num_done = 0
-        images = sampler.world_size * sampler.batch_size
-        is_known = state is not None and state['epoch'] == epoch
-        before = (state['length'], state['processes'] * state['batch_size']) if is_known else None
-        self.has_new_batch_size = before != (len(sampler), images)
+            effect = f'epoch {epoch + 1} starts again' if self.is_by_epoch else 'the next images are other ones'
+            print_log(f'{effect}, because {problem}', 'current', logging.WARNING)
+        before = state and (state['length'], state['processes'] * state['batch_size'])
+        self.has_new_batch_size = before != (len(sampler), sampler.world_size * sampler.batch_size)
         if self.is_by_epoch and (self.has_new_batch_size or problem):
-            iteration = epoch * len(sampler) + sampler.num_done
+            sampler.num_done = 0 if problem else num_done
+            iteration = sampler.iteration = epoch * len(sampler) + sampler.num_done
         if iteration != meta['iter']:
             length = format_count(len(sampler), 'iteration')
             message = f'an epoch has {length}, so the run continues at iteration {iteration} instead of {meta["iter"]}'
             print_log(message, 'current', logging.WARNING)
-        sampler.iteration = iteration
         return iteration
 
-    def find_problem(self, meta: dict[str, Any], state: dict[str, Any] | None) -> str | None:
-        """Return why the run cannot continue within the epoch of a checkpoint, or None if it can."""
+    def find_problem(self, meta: dict[str, Any], state: dict[str, int] | None) -> str | None:
+        """Return why the run cannot continue with the images that an uninterrupted one would have, or None."""
         sampler = self.batch_sampler
-        if state is None or (self.is_by_epoch and state['epoch'] != meta['epoch']):
+        if state is None:
             is_begin = self.is_by_epoch and meta['iter'] == meta['epoch'] * len(sampler)
             return None if is_begin else 'the checkpoint does not say which images the run has seen'
         if state['num_done'] == 0:

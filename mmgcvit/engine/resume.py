@@ -26,7 +26,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from ..checkpoints.latest import LAST_CHECKPOINT_FILE, PREEMPTED_FILE, RESUMABLE_NAME, find_latest_checkpoint
+from ..checkpoints.latest import LAST_CHECKPOINT_FILE, RESUMABLE_NAME, find_latest_checkpoint
 from ..checkpoints.reading import check_intact
 from ..config import get_plain_settings, iter_differences
 from ..errors import CheckpointError, UserError, escape_controls, shorten
@@ -35,7 +35,7 @@ from .hooks.exact_resume import SETTINGS, VALIDATED_FILE
 from .setup import check_work_dir
 
 # Resumable checkpoints, best checkpoints, and the file with the path of the last checkpoint.
-RUN_FILE_NAME = re.compile(rf'(best_.+_)?(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED_FILE)}|{LAST_CHECKPOINT_FILE}')
+RUN_FILE_NAME = re.compile(rf'(best_.+_)?(epoch|iter)_\d+\.pth|{LAST_CHECKPOINT_FILE}')
 LOCK_FILE = '.lock'
 # In seconds. The dataloader workers of a killed process hold its lock until they exit, up to 5 seconds later.
 LOCK_TIMEOUT = 10

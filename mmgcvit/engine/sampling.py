@@ -2,14 +2,13 @@
 
 The run's seed and the iteration determine the random numbers. So checkpoints need no states of random number
 generators, and results do not depend on ``num_workers``. The position in the data is the number of batches that have
-been taken from the current epoch.
+been taken from the current epoch or, in an iteration-based run, since its beginning.
 """
 
 import random
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from itertools import count, islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +18,6 @@ from torch.utils.data import BatchSampler, Sampler
 
 # Instead of a sample's position (1, 2, ...), seed_generators takes this number to seed the training step.
 WHOLE_BATCH = 0
-# More batches than workers load in advance.
-MAX_POSITIONS = 10_000
 
 
 def seed_generators(seed: int, rank: int, iteration: int, sample: int) -> None:
@@ -78,13 +75,10 @@ class SeededBatchSampler(Sampler):
         # Dataloader workers iterate over SeededIndices, but do not know the rank.
         self.rank, self.world_size = get_rank(), get_world_size()
         self.iteration = self.epoch = None
-        # (epoch, number of its batches) after each iteration. Workers load some batches in advance.
-        self.positions: dict[int, tuple[int, int]] = {}
 
     def start(self, seed: int, iteration: int, epoch: int, num_done: int = 0) -> None:
-        """Set the run's seed, the iteration and epoch of the next batch, and how many batches of it were trained on."""
+        """Set the run's seed, the iteration of the next batch, and the number of batches to skip since an epoch."""
         self.seed, self.iteration, self.epoch, self.num_done = seed, iteration, epoch, num_done
-        self.positions = {}
 
     def __len__(self) -> int:
         """Return the number of batches in a whole epoch."""
@@ -94,20 +88,17 @@ class SeededBatchSampler(Sampler):
         if self.iteration is None:
             return
         batches = islice(self.iter_batches(), self.num_done, None)
-        for iteration, (epoch, number, indices) in enumerate(batches, self.iteration):
-            self.positions[iteration + 1] = epoch, number
-            self.positions.pop(iteration - MAX_POSITIONS, None)
+        for iteration, indices in enumerate(batches, self.iteration):
             yield SeededIndices(indices, self.seed, self.rank, iteration)
 
-    def iter_batches(self) -> Iterator[tuple[int, int, list[int]]]:
-        """Yield (epoch, number of the batch in it, counted from 1, batch), from the beginning of the epoch."""
+    def iter_batches(self) -> Iterator[list[int]]:
+        """Yield the batches from the beginning of the epoch."""
         for epoch in count(self.epoch) if self.endless else [self.epoch]:
             if hasattr(self.sampler, 'seed'):
                 self.sampler.seed = self.seed
             if hasattr(self.sampler, 'set_epoch'):
                 self.sampler.set_epoch(epoch)
-            for number, indices in enumerate(self.batch_sampler, 1):
-                yield epoch, number, indices
+            yield from self.batch_sampler
 
     def get_settings(self) -> dict[str, int]:
         """Return what decides which images a batch has, besides the position. The names are for messages."""
@@ -117,20 +108,3 @@ class SeededBatchSampler(Sampler):
             'processes': self.world_size,
             'batch_size': self.batch_size,
         }
-
-    def get_state(self, epoch: int | None, iteration: int) -> dict[str, Any]:
-        """Return the position in the data before an iteration, in built-in types, for a checkpoint.
-
-        Args:
-            epoch: The epoch of the iteration. If None, as in iteration-based loops, it follows from the iteration.
-            iteration: The iteration.
-
-        Returns:
-            The epoch, the number of its batches that are done, the number of batches of a whole epoch, and
-            :meth:`get_settings`.
-        """
-        # The default is for no batch since the start.
-        own_epoch, num_done = self.positions.get(iteration, (self.epoch, self.num_done))
-        epoch = own_epoch if epoch is None else epoch
-        position = {'epoch': epoch, 'num_done': num_done if epoch == own_epoch else 0, 'length': len(self)}
-        return {**position, **self.get_settings()}

@@ -24,7 +24,6 @@ from ..errors import UserError
 from ..files import check_writable
 from ..mmengine_utils import replace_type
 from ..ops.compiled import check_operators_load
-from .hooks.preemption import PREEMPTED_EXIT_CODE
 from .hooks.progress import ProgressHook
 
 # mmengine's default wrapper sets device_ids, which DistributedDataParallel rejects for models on the CPU.
@@ -86,29 +85,21 @@ def join_process_group(cfg: Config) -> None:
 
 @contextmanager
 def leave_process_group_at_end() -> Iterator[None]:
-    """Destroy the process group when a run ends or is preempted, but not after other errors.
+    """Destroy the process group when a run ends, but not after an error.
 
     With gloo, exit the process here. Otherwise it sometimes aborts with "terminate called without an active exception",
     because a thread of ``ProcessGroupGloo`` asks for the GIL while Python exits, and the launcher reports a failed run.
     ``destroy_process_group`` does not help. Remove this workaround when the oldest supported Python is 3.14.
     """
-    code = 0
-    try:
-        yield
-    except SystemExit as end:
-        if end.code != PREEMPTED_EXIT_CODE:
-            raise
-        code = end.code
+    yield
     if dist.is_initialized() and dist.get_backend() == 'gloo':
         dist.barrier()
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+        os._exit(0)
     if dist.is_initialized():
         dist.destroy_process_group()
-    if code:
-        raise SystemExit(code)
 
 
 def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:

@@ -57,7 +57,6 @@ def train(
 
     Raises:
         UserError: An option, the config, the checkpoint or the data is invalid.
-        SystemExit: The run was preempted (:class:`.hooks.preemption.PreemptionHook`).
     """
     if amp:
         enable_amp(cfg)

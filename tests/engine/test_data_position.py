@@ -139,7 +139,7 @@ def run_session(setup, session, checkpoint):
             loop.run()
             meta = {'epoch': loop.epoch, 'iter': loop.iter}
         except StoppedError:
-            # As PreemptionHook saves: before the loop counts the iteration.
+            # As CheckpointHook saves within an epoch: before the loop counts the iteration.
             meta = {'epoch': loop.epoch, 'iter': loop.iter + 1}
         trained.append(runner.trained)
     return trained, {'seed': runner.seed, **meta, DATA_POSITION: loop.get_state(meta)}, loop
@@ -208,7 +208,8 @@ def test_an_iteration_based_run_trains_as_long_as_planned_whatever_changes(sessi
     assert loop.iter == iters
     assert sum(len(session[0]) for session in results) == iters
     counts = Counter(index for rank in results[-1] for _, indices in rank for index in indices)
-    assert max(counts.values()) - min(counts[index] for index in range(images)) <= 3
+    if sampler == 'InfiniteSampler':  # the other repeats images, so that all ranks have as many
+        assert max(counts.values()) - min(counts[index] for index in range(images)) <= 2
 
 
 @given(
@@ -255,19 +256,15 @@ def test_with_other_settings_or_an_unknown_position_the_epoch_starts_again_and_a
 
 
 NUMBERS = st.one_of(st.integers(max_value=-1), st.none(), st.text(max_size=3), st.floats(), st.booleans())
-VALID = {'epoch': 0, 'num_done': 2, 'length': 7, 'seed': SEED, 'images': 20, 'processes': 1, 'batch_size': 3}
+VALID = {'num_done': 2, 'length': 7, 'seed': SEED, 'images': 20, 'processes': 1, 'batch_size': 3}
 
 
 @given(name=st.sampled_from(['epoch', 'iter', *VALID]), value=NUMBERS | st.lists(NUMBERS))
 def test_an_invalid_position_is_rejected(name, value):
-    for meta in (
-        {'epoch': 0, 'iter': 2, DATA_POSITION: VALID | {name: value}},
-        {'epoch': 0, 'iter': 2, DATA_POSITION: VALID} | {name: value},
-    ):
-        if meta.get(name) == value or name in VALID:
-            with pytest.raises(CheckpointError, match=r'a\.pth has an invalid epoch, iteration or data_position'):
-                run_session({'images': 20}, (1, 3, 1, None), meta)
-            return
+    meta = {'epoch': 0, 'iter': 2, DATA_POSITION: {**VALID}}
+    (meta[DATA_POSITION] if name in VALID else meta)[name] = value
+    with pytest.raises(CheckpointError, match=r'a\.pth has an invalid epoch, iteration or data_position'):
+        run_session({'images': 20}, (1, 3, 1, None), meta)
 
 
 def test_the_sampler_yields_nothing_before_it_is_started():

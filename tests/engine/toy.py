@@ -1,9 +1,7 @@
-"""Train a toy model in separate processes, which are killed or preempted at chosen moments."""
+"""Train a toy model in separate processes, which are killed at chosen moments."""
 
 import os
-import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -110,24 +108,3 @@ class KillHook(Hook):
         self.moment -= 1
         if self.moment == 0:
             os._exit(KILLED)
-
-
-@HOOKS.register_module()
-class SendSignalHook(Hook):
-    """Send a signal to the own process in an iteration.
-
-    The environment variable SIGNAL_AT has the signal, the iteration and optionally the rank: ``SIGTERM@3``,
-    ``SIGUSR1@3/1``. With ``group`` in front, child processes get the signal too. If unset, the hook does nothing.
-    """
-
-    def __init__(self):
-        moment, _, self.rank = os.environ.get('SIGNAL_AT', '').partition('/')
-        self.name, _, self.iteration = moment.partition('@')
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if self.iteration and runner.iter + 1 == int(self.iteration) and self.rank in ('', str(runner.rank)):
-            is_group, name = self.name.startswith('group'), self.name.removeprefix('group SIG').removeprefix('SIG')
-            # Send it from another process, as schedulers do: dataloader workers exit on their parent's SIGTERM.
-            subprocess.run(['kill', f'-{name}', '--', f'{"-" if is_group else ""}{os.getpid()}'], check=False)
-            # Give the dataloader time to notice workers that have exited.
-            time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""The toy config of the checkpoint tests with this project's hooks, killed or signalled by environment variables."""
+"""The toy config of the checkpoint tests with this project's hooks, killed by an environment variable."""
 
 _base_ = '../checkpoints/toy_config.py'
 
@@ -9,7 +9,5 @@ train_cfg = dict(_delete_=True, type='mmgcvit.EpochBasedTrainLoop', max_epochs=3
 default_hooks = dict(
     checkpoint=dict(type='mmgcvit.AtomicCheckpointHook', max_keep_ckpts=1, save_best='score', rule='greater'),
     exact_resume=dict(type='mmgcvit.ExactResumeHook'),
-    preemption=dict(type='mmgcvit.PreemptionHook', interval=1),
     kill=dict(type='KillHook'),
-    send_signal=dict(type='SendSignalHook'),
 )

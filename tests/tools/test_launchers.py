@@ -1,16 +1,14 @@
-"""The launchers start several ranks on the CPU: equal results, preemption, and the arguments of srun."""
+"""The launchers start several ranks on the CPU: equal results, smoke tests, and the arguments of srun."""
 
 import os
-import signal
-import subprocess
 
 import pytest
 import torch
 
 from ..engine import toy
 from ..processes import free_port
-from ..programs import ROOT, started
-from .commands import CONFIGS, TOOLS, call_in_shell, environment_for
+from ..programs import ROOT
+from .commands import CONFIGS, TOOLS, call_in_shell
 
 # A fake srun, which prints its arguments and then runs a task for each of two ranks.
 SRUN = """#!/usr/bin/env bash
@@ -41,25 +39,6 @@ def test_step_of_two_ranks_with_one_image_equals_one_rank_with_two_images(tmp_pa
     expected = weights(tmp_path / 'one')
     assert (expected - weights(tmp_path / 'before')).abs().max() > 0.01
     assert (weights(tmp_path / 'two') - expected).abs().max() < 1e-5
-
-
-@pytest.mark.long
-def test_preempted_job_of_two_ranks_saves_a_checkpoint(tmp_path):
-    """torchrun forwards SIGTERM to its processes and ends with its own exit code."""
-    endless = [*toy.ITERATIONS, 'train_cfg.max_iters=100000', 'train_cfg.val_interval=100000']
-    command = [TOOLS / 'dist_train.sh', toy.CONFIG, 2, '--work-dir', tmp_path / 'work', '--cfg-options']
-    log = tmp_path / 'log'
-    environment = environment_for('', PYTHONPATH=str(ROOT), PORT=str(free_port()))
-    with (
-        log.open('w') as file,
-        started([*command, *endless], environment, stdout=file, stderr=subprocess.STDOUT) as process,
-    ):
-        while not (tmp_path / 'work' / 'last_checkpoint').is_file():
-            assert process.poll() is None, log.read_text()[-3000:]
-        os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(60) != 0
-    assert log.read_text().count('Preempted: saved preempted.pth') == 1
-    assert toy.last(tmp_path / 'work')['meta']['iter'] > 0
 
 
 @pytest.mark.long

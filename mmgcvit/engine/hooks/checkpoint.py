@@ -11,7 +11,6 @@ from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
 
-from ...checkpoints.latest import PREEMPTED_FILE
 from ...checkpoints.safe_loading import safe_checkpoint_loading
 from ...files import TEMPORARY_SUFFIX, write_atomically
 from ...registry import HOOKS
@@ -99,7 +98,6 @@ class AtomicCheckpointHook(CheckpointHook):
             by_metric = getattr(self, 'best_ckpt_path_dict', None) or {}
             best = [getattr(self, 'best_ckpt_path', None), *by_metric.values()]
             self.file_backend.remove_outdated([self.last_ckpt, *best])
-            Path(runner.work_dir, PREEMPTED_FILE).unlink(missing_ok=True)
 
 
 @HOOKS.register_module()

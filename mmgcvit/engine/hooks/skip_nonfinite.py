@@ -9,6 +9,7 @@ import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -17,7 +18,6 @@ from ...checkpoints.weights import get_running_statistics
 from ...errors import UserError, shorten
 from ...mmengine_utils import MAX_IMAGES_NAMED, find_suspect_images, list_optim_wrappers, unwrap_model
 from ...registry import HOOKS
-from ..loops import has_stepped
 
 # Key of the number of skipped steps in mmengine's message hub.
 SKIPPED_STEPS = 'skipped_steps'
@@ -126,6 +126,11 @@ class SkipNonFiniteStepHook(Hook):
                 'earlier checkpoint with --resume CHECKPOINT. To draw other images and random numbers, add '
                 f'--cfg-options randomness.seed={runner.seed + 1}'
             )
+
+
+def has_stepped(runner: Any) -> bool:
+    """Return whether the optimizer has just stepped. For wrappers other than ``OptimWrapper``, return True."""
+    return not isinstance(runner.optim_wrapper, OptimWrapper) or runner.optim_wrapper.should_update()
 
 
 def are_finite(scalars: list[Tensor]) -> bool:

@@ -42,7 +42,6 @@ test_cfg = dict()
 default_hooks = dict(
     checkpoint=dict(type='mmgcvit.AtomicCheckpointHook', interval=1),
     exact_resume=dict(type='mmgcvit.ExactResumeHook'),
-    preemption=dict(type='mmgcvit.PreemptionHook'),
     visualization=dict(type='mmgcvit.ValVisualizationHook'),
 )
 visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])

@@ -85,7 +85,6 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=1),
     checkpoint=dict(type='mmgcvit.AtomicCheckpointHook', by_epoch=False, interval=2),
     exact_resume=dict(type='mmgcvit.ExactResumeHook'),
-    preemption=dict(type='mmgcvit.PreemptionHook'),
     visualization=dict(type='mmgcvit.ValVisualizationHook'),
 )
 log_processor = dict(by_epoch=False)
