@@ -30,11 +30,14 @@ WORK_DIR ?= work_dirs/demo
 .PHONY: demo demo-seg test test-all test-gpu gpu-wheels test-beside test-docs test-upstream \
 	test-upstream-all lint docs docs-links install clean distclean
 
-demo: install
-	@$(RUN) -m mmgcvit demo detect --work-dir $(WORK_DIR)
+demo: $(DIGITS)
+	@$(RUN) -m mmgcvit train configs/demo/mask_rcnn_gcvit_digits.py --work-dir $(WORK_DIR)/detector --overwrite --progress
 
-demo-seg: install
-	@$(RUN) -m mmgcvit demo segment --work-dir $(WORK_DIR)
+demo-seg: $(DIGITS)
+	@$(RUN) -m mmgcvit train configs/demo/upernet_gcvit_digits.py --work-dir $(WORK_DIR)/segmentor --overwrite --progress
+
+$(DIGITS): | install
+	@$(RUN) -m mmgcvit digits $@
 
 test: lint
 	$(RUN) -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal

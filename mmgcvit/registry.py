@@ -63,7 +63,6 @@ TASK_UTILS = make_registry(mmengine.TASK_UTILS, *MMDET_MODULES)
 TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.skip_unreadable', *MMDET_MODULES)
 HOOKS = make_registry(
     mmengine.HOOKS,
-    *(['mmgcvit.engine.hooks.drop_nonfinite_predictions'] if find_spec('mmdet') else []),
     'mmgcvit.engine.hooks.val_visualization',
     'mmgcvit.engine.hooks.speed',
     'mmgcvit.engine.hooks.checkpoint',

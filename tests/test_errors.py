@@ -4,7 +4,6 @@ import sys
 
 import pytest
 
-from mmgcvit.commands.demo import write_digits
 from mmgcvit.commands.main import run_command
 from mmgcvit.errors import MissingPackageError, UserError, suggest
 from mmgcvit.export import check_export_packages
@@ -12,7 +11,6 @@ from mmgcvit.figures.gradcam import compute_gradcam
 
 # By package: a function that needs it, the start of the error message, and the extra that installs it.
 PACKAGE_USERS = {
-    'sklearn': (write_digits, 'writing the digits', 'digits'),
     'onnxruntime': (check_export_packages, 'an export', 'export'),
     'pytorch_grad_cam': (lambda: compute_gradcam(None, None), 'Grad-CAM', 'visualize'),
 }

@@ -2,7 +2,6 @@
 
 import json
 from copy import deepcopy
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,14 +12,11 @@ from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
-from mmengine.model import BaseTTAModel
 from mmengine.registry import MODELS, TASK_UTILS, init_default_scope
 from mmengine.structures import InstanceData
 from mmengine.utils import import_modules_from_strings
 from PIL import Image
-from torch import nn
 
-from mmgcvit.engine.hooks.drop_nonfinite_predictions import DropNonFinitePredictionsHook
 from mmgcvit.mmdet_fixes import ApplyExifAsAnnotated
 
 from .conftest import ROOT
@@ -111,35 +107,6 @@ def test_every_two_stage_detector_uses_the_float32_modules():
         extractors = [model.roi_head.get(f'{kind}_roi_extractor') for kind in ('bbox', 'mask')]
         types = {extractor.type for extractor in extractors if extractor} | {model.rpn_head.type}
         assert types == {'mmgcvit.SingleRoIExtractor', 'mmgcvit.RPNHead'}, path
-
-
-class Views(BaseTTAModel):
-    def merge_preds(self, data_samples_list):
-        return data_samples_list
-
-
-@pytest.mark.parametrize('loop', ['val', 'test'])
-@pytest.mark.parametrize('wrap', [lambda model: model, nn.Sequential, Views], ids=['bare', 'wrapped', 'views'])
-def test_nonfinite_predictions_are_dropped_during_the_loop(wrap, loop, monkeypatch):
-    def sample_of(boxes, scores):
-        sample = DetDataSample(metainfo={'img_path': 'x.jpg'})
-        labels = torch.arange(len(boxes))
-        sample.pred_instances = InstanceData(bboxes=torch.tensor(boxes), scores=torch.tensor(scores), labels=labels)
-        return sample
-
-    detector = small_detector('faster_rcnn_gcvit_t_boxonly').eval()
-    monkeypatch.setattr(type(detector), 'forward', lambda self, samples, mode='predict': samples)
-    good = [1.0, 2, 30, 40]
-    sample = sample_of([good, [NAN, 2, 30, 40], good, [1, 2, INF, 40], good], [0.5, 0.9, NAN, 0.8, 0.3])
-    hook, runner = DropNonFinitePredictionsHook(), SimpleNamespace(model=wrap(detector))
-    getattr(hook, f'before_{loop}')(runner)
-    detector([sample])
-    assert sample.pred_instances.labels.tolist() == [0, 4]
-    assert hook.images == ['x.jpg']
-    getattr(hook, f'after_{loop}')(runner)
-    left = sample_of([[NAN] * 4], [0.5])
-    detector([left])
-    assert len(left.pred_instances) == 1, 'the forward hooks are removed after the loop'
 
 
 @pytest.mark.parametrize('part', ['bboxes', 'scores'])

@@ -21,7 +21,7 @@ REGISTERED = {
     'TASK_UTILS': ['HungarianAssigner'],
     'TRANSFORMS': ['SkipUnreadable', 'ApplyExifAsAnnotated'],
     'HOOKS': [
-        *('AtomicCheckpointHook', 'ExactResumeHook', 'DropNonFinitePredictionsHook'),
+        *('AtomicCheckpointHook', 'ExactResumeHook'),
         *('CompileBackboneHook', 'SafeLoadHook', 'SkipNonFiniteStepHook', 'TF32Hook'),
     ],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],

@@ -3,6 +3,7 @@
 A config names this file beside the one that it makes small, and takes parts of it: ``backbone=_base_.digits.backbone``.
 """
 
+weights = __import__('mmgcvit').get_config_path('demo/weights/gcvit_digits_cls.safetensors')
 digits = dict(
     metainfo=dict(
         classes=tuple('0123456789'),
@@ -37,7 +38,10 @@ digits = dict(
         window_size=(4, 4, 8, 4),
         pretrain_img_size=128,
         drop_path_rate=0.0,
-        init_cfg=dict(type='Pretrained', checkpoint='configs/demo/weights/gcvit_digits_cls.safetensors'),
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint=weights,
+        ),
     ),
 )
 lsa = dict(

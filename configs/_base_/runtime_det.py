@@ -4,8 +4,6 @@ _base_ = 'runtime.py'
 
 default_scope = 'mmdet'
 custom_imports = dict(imports=['mmgcvit', 'mmgcvit.mmdet_fixes'], allow_failed_imports=False)
-# pycocotools counts a NaN box as a hit.
-default_hooks = dict(finite_predictions=dict(type='mmgcvit.DropNonFinitePredictionsHook'))
 visualizer = dict(
     type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer', line_width=2
 )

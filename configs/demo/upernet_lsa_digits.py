@@ -8,5 +8,6 @@ Run:  mmgcvit digits data/digits
 
 _base_ = 'upernet_gcvit_digits.py'
 
-start = dict(type='Pretrained', checkpoint='configs/demo/weights/lsa_digits_cls.safetensors')
+weights = __import__('mmgcvit').get_config_path('demo/weights/lsa_digits_cls.safetensors')
+start = dict(type='Pretrained', checkpoint=weights)
 model = dict(backbone=dict(_delete_=True, type='mmgcvit.LSA', arch=_base_.lsa, init_cfg=start))

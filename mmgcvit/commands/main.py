@@ -16,7 +16,6 @@ from .screen import SIGINT_EXIT_CODE, hide_noise
 
 # Commands by name, each with its module in this folder and its help text.
 COMMANDS = {
-    'demo': ('demo', 'train and score a small detector, segmentor or classifier in minutes'),
     'train': ('train', 'train a model'),
     'test': ('test', 'test a model'),
     'predict': ('predict', 'predict on images and videos'),

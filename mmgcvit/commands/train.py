@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = 'side of the resized images (default: by task and size)'
     own.add_argument('--image-size', type=int, metavar='PIXELS', help=text)
     text = 'backbone weights: a file, a URL, timm://NAME, or none (default: the released weights; with --size mini, '
-    text += "all weights of the model that 'mmgcvit demo' trains)"
+    text += "all weights of the demo's model)"
     own.add_argument('--pretrained', metavar='WEIGHTS', help=text)
     own.add_argument('--batch-size', type=int, metavar='N', help='images per iteration (default: by task and size)')
     own.add_argument('--lr', type=float, help='learning rate (default: by task, scaled to the batch size)')
