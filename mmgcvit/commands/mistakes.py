@@ -7,7 +7,6 @@ precision, recall and F1 curves of a detector, and the worst images, with the gr
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
@@ -16,14 +15,8 @@ from ..errors import UserError, escape_controls
 from ..inference.model_files import check_model_files
 from .options import add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
 
-if TYPE_CHECKING:
-    from ..evaluation.mistakes import Mistakes
-    from ..inference.predictor import Predictor
-
 # Advice that commands/main.py adds to the error if the disk is full.
 FULL_DISK = '. Free some disk space. The results so far are in {out_dir}'
-# Maximum number of lines in each printed list: confusions, classes, images.
-NUM_PRINTED = 5
 WRITTEN = ('report.html', 'confusion.png', 'curves.png', 'mistakes.json', 'worst')
 
 
@@ -43,7 +36,7 @@ def main(args: argparse.Namespace) -> None:
     check_model_files(args.config, args.checkpoint)
     from ..datasets.checks.paths import check_presence
     from ..evaluation.ground_truth import build_dataset
-    from ..evaluation.mistakes import evaluate_images, write_mistakes
+    from ..evaluation.mistakes import evaluate_images, summarise_confusion_matrix, write_mistakes
     from ..inference.class_names import check_class_names
     from ..inference.loading import format_device, silence_output
     from ..inference.outputs import check_out_dir
@@ -69,28 +62,5 @@ def main(args: argparse.Namespace) -> None:
         mistakes = evaluate_images(model, dataset, args.worst, args.batch_size, progress)
     title = f'{Path(model_files.checkpoint).name} of {model_files.config.name}, {args.split} split'
     write_mistakes(args.out_dir, model, dataset, mistakes, title)
-    print_mistakes(mistakes, model, len(dataset))
+    print('; '.join(summarise_confusion_matrix(mistakes.confusion_matrix, model.classes)))
     print(f'report: {args.out_dir / "report.html"}')
-
-
-def print_mistakes(mistakes: 'Mistakes', model: 'Predictor', num_images: int) -> None:
-    """Print the most frequent confusions, the best threshold of a detector, and the worst classes and images."""
-    from ..evaluation.mistakes import COUNTED_UNITS, SCORES, score_classes, summarise_confusion_matrix
-
-    print(f'{num_images} images. Counted {COUNTED_UNITS[model.task]} (ground truth → prediction):')
-    for line in summarise_confusion_matrix(mistakes.confusion_matrix, model.classes, NUM_PRINTED):
-        print(f'    {line}')
-    if mistakes.curves is not None:
-        best = mistakes.curves.overall.best_threshold
-        print(
-            f'F1 of all objects is highest at a confidence threshold of {best:.2f}. This report uses '
-            f'{model.score_thr:.2f}. To change the threshold, use --score-thr here and in mmgcvit predict'
-        )
-    scores = score_classes(mistakes, model)
-    print('classes with the lowest F1:')
-    for name in sorted(scores, key=lambda name: scores[name]['f1'])[:NUM_PRINTED]:
-        row = [f'{key} {value:.4g}' for key, value in scores[name].items() if value is not None]
-        print(f'    {name}: {", ".join(row)}')
-    print(f'worst images by {SCORES[model.task]}:')
-    for image in mistakes.worst[:NUM_PRINTED]:
-        print(f'    {image.score:.3f} {image.path}: {image.summary}')

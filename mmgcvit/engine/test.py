@@ -1,6 +1,7 @@
 """Apply the options of ``mmgcvit test``, check the data and the checkpoint, and test with mmengine's Runner."""
 
 from copy import deepcopy
+from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
@@ -68,15 +69,23 @@ def run_test(
 
 
 def enable_drawing(cfg: Config, folder: str) -> None:
-    """For ``--show-dir``, add a hook that saves all test images with their predictions in a folder."""
+    """For ``--show-dir``, add the hook with which the config's package saves the test images with their predictions."""
+    folder, vis_hook = str(Path(folder).absolute()), (cfg.get('default_hooks') or {}).get('visualization') or {}
+    score_thr = vis_hook.get('score_thr', 0.3)
+    hooks = {
+        'mmdet': {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': folder, 'score_thr': score_thr},
+        'mmseg': {'type': 'SegVisualizationHook', 'draw': True},
+        'mmpretrain': {'type': 'VisualizationHook', 'enable': True, 'interval': 1, 'out_dir': folder},
+    }
     if not can_draw_predictions(cfg):
         raise UserError(
             f'--show-dir cannot draw the predictions of {get_type_name(cfg.model)} of {cfg.get("default_scope")}. Use '
             'the visualization hook of that package (docs/other_tasks.md)'
         )
-    vis_hook = (cfg.get('default_hooks') or {}).get('visualization') or {}
-    hook = {'type': 'mmgcvit.ValVisualizationHook', 'test_out_dir': folder, 'score_thr': vis_hook.get('score_thr', 0.3)}
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hooks[cfg.default_scope]]
+    if cfg.default_scope == 'mmseg':
+        local = {'type': 'SegLocalVisualizer', 'vis_backends': [{'type': 'LocalVisBackend'}]}
+        cfg.visualizer = {**local, **(cfg.get('visualizer') or {}), 'save_dir': folder}
 
 
 def enable_tta(cfg: Config) -> None:

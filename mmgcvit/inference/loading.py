@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
+from torch import nn
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import read_for_mmengine
@@ -134,10 +135,17 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     with build_in_scope(predictor_class.scope):
         # Convert the weights to float32, since the data_preprocessor converts images to float32.
         model = revert_sync_batchnorm(MODELS.build(model_cfg)).float().eval()
-        names = find_class_names(meta, dataset, model)
-        palettes = [dataset_meta.get('palette') for dataset_meta in collect_dataset_metas(meta, dataset)]
-        palette = choose_palette(len(names), palettes)
-        return predictor_class(model, Compose(transforms), get_decoding_settings(dataset), names, palette)
+        return make_predictor(model, cfg.default_scope, dataset, meta, transforms)
+
+
+def make_predictor(
+    model: nn.Module, scope: str, dataset: ConfigDict, meta: Any = None, transforms: Sequence[dict] = ()
+) -> Predictor:
+    """Make a predictor of a model, with the class names and colours of a checkpoint's ``meta`` or a dataset."""
+    names = find_class_names(meta, dataset, model)
+    palettes = [dataset_meta.get('palette') for dataset_meta in collect_dataset_metas(meta, dataset)]
+    palette, decoding = choose_palette(len(names), palettes), get_decoding_settings(dataset)
+    return PREDICTORS[scope](model, Compose(transforms), decoding, names, palette)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Write predictions to an output folder: pictures, videos, segmentation maps and JSON."""
 
-import errno
 import json
 import os
 from collections.abc import Sequence
@@ -64,33 +63,6 @@ def check_out_dir(folder: Path, names: Sequence[str], overwrite: bool) -> None:
             f'{folder} already has results ({", ".join(existing_names)}). Choose another --out-dir, or '
             'add --overwrite to replace them'
         )
-
-
-class JsonListWriter:
-    """Write a JSON file that ends with a list, to which values are appended. The file is complete JSON at any time.
-
-    Each change is one system call, so that a killed process leaves the file as it was before or after the change.
-    ``head`` and ``tail`` are the JSON text before and after the list. An existing file is replaced.
-    """
-
-    def __init__(self, path: Path, head: str = '', tail: str = '') -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.separator, self.tail = '\n', f'\n]{tail}'.encode()
-        self.file = path.open('wb', buffering=0)
-        self.file.write(f'{head}['.encode() + self.tail)
-
-    def append(self, *values: Any) -> None:
-        """Append values. If the disk is full, raise an OSError and leave the list unchanged."""
-        if not values:
-            return
-        end = self.file.seek(-len(self.tail), os.SEEK_END)
-        content = (self.separator + ',\n'.join(map(encode_json, values))).encode() + self.tail
-        if self.file.write(content) < len(content):
-            self.file.seek(end)
-            self.file.write(self.tail)
-            self.file.truncate()
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self.separator = ',\n'
 
 
 def encode_json(value: Any, **options: Any) -> str:

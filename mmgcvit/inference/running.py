@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from ..errors import UserError
 from .inputs import Inputs, convert_to_array
-from .outputs import FRAMES, IMAGES, PICTURES, PREDICTIONS, JsonListWriter, Outputs, encode_json
+from .outputs import FRAMES, IMAGES, PICTURES, PREDICTIONS, Outputs, encode_json, write_json
 from .predictor import Predictor
 from .results import Detections, Prediction, Segmentation, list_categories, make_records
 from .tiles import TiledPredictor
@@ -58,11 +58,17 @@ class PredictionRun:
                     self.skip(str(error))
 
     def predict_images(self, paths: Sequence[str]) -> None:
-        """Predict images. Write the results of an image before the next image is predicted."""
-        if self.write:
-            categories = encode_json(self.categories)
-            images = JsonListWriter(self.outputs.folder / IMAGES, f'{{"categories": {categories},\n"images": ', '}')
-            results = JsonListWriter(self.outputs.folder / PREDICTIONS)
+        """Predict images. At the end, also after an error, write the JSON files with the images so far."""
+        images, results = [], []
+        try:
+            self.predict_and_draw_images(paths, images, results)
+        finally:
+            if self.write:
+                write_json(self.outputs.folder / IMAGES, {'categories': self.categories, 'images': images})
+                write_json(self.outputs.folder / PREDICTIONS, results)
+
+    def predict_and_draw_images(self, paths: Sequence[str], images: list[Any], results: list[Any]) -> None:
+        """Predict images and write pictures and segmentation maps. Add JSON records to ``images`` and ``results``."""
         files = self.read_images(self.progress.track(list(enumerate(paths, start=1)), description='images'))
         for (image_id, path, image), prediction in self.predict_in_batches(files):
             if isinstance(prediction, UserError):
@@ -74,12 +80,10 @@ class PredictionRun:
                 entry['drawn'] = str(self.outputs.write_picture(path, picture))
             if self.write and isinstance(prediction, Segmentation):
                 entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
-            if self.write:
-                source = {'image_id': image_id, 'file_name': path}
-                records = make_records(prediction, self.categories)
-                # The image comes first, since pycocotools rejects results of images that images.json does not list.
-                images.append(entry)
-                results.append(*({**source, **record} for record in records))
+            images.append(entry)
+            source = {'image_id': image_id, 'file_name': path}
+            records = make_records(prediction, self.categories) if self.write else []
+            results += ({**source, **record} for record in records)
             self.num_images += 1
 
     def read_images(self, paths: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, np.ndarray]]:

@@ -1,5 +1,6 @@
 """Options of train and test change the config or are rejected; the work dir, data and batch size are checked."""
 
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -77,12 +78,12 @@ def test_options_that_the_config_does_not_support_are_rejected():
 
 
 def test_show_dir_adds_a_drawing_hook_with_the_score_threshold_of_the_config():
-    hook = {'type': 'mmgcvit.ValVisualizationHook', 'test_out_dir': 'x', 'score_thr': 0.5}
+    hook = {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': str(Path('x').absolute()), 'score_thr': 0.5}
     for config, hooks in (
         ({'default_hooks': {'visualization': {'score_thr': 0.5}}}, [hook]),
         ({'custom_hooks': [{'type': 'EMAHook'}]}, [{'type': 'EMAHook'}, {**hook, 'score_thr': 0.3}]),
     ):
-        cfg = Config({**config, 'default_scope': 'mmseg', 'model': {}})
+        cfg = Config({**config, 'default_scope': 'mmdet', 'model': {}})
         enable_drawing(cfg, 'x')
         assert cfg.custom_hooks == hooks
 

@@ -33,7 +33,6 @@ def runner(model, task, data, tmp_path, monkeypatch):
     return SimpleNamespace(
         shown=shown,
         val_dataloader=loader,
-        test_dataloader=loader,
         model=model.network,
         cfg=cfg,
         work_dir=str(tmp_path),
@@ -47,17 +46,16 @@ def runner(model, task, data, tmp_path, monkeypatch):
     )
 
 
-def validate(hook, runner, loop='val'):
-    """Call a hook as a validation or a test does, and return the next values of the random generators."""
+def validate(hook, runner):
+    """Call a hook as a validation does, and return the next values of the random generators."""
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(0)
-    (hook.before_test if loop == 'test' else hook.before_val_epoch)(runner)
+    hook.before_val_epoch(runner)
     with DefaultScope.overwrite_default_scope(runner.cfg.default_scope), torch.no_grad():
         for number, batch in enumerate(runner.val_dataloader):
             outputs = runner.model.val_step(batch)
-            getattr(hook, f'after_{loop}_iter')(runner, number, batch, outputs)
-    if loop == 'val':
-        hook.after_val_epoch(runner)
+            hook.after_val_iter(runner, number, batch, outputs)
+    hook.after_val_epoch(runner)
     return random.random(), np.random.rand(), torch.rand(()).item()
 
 
@@ -94,10 +92,3 @@ def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner, caplog)
     (record,) = caplog.records
     assert record.getMessage().startswith('the validation images are no longer drawn (')
     assert not runner.shown
-
-
-def test_every_tested_image_is_drawn_beside_its_ground_truth(runner, tmp_path):
-    validate(ValVisualizationHook(score_thr=0.0, test_out_dir=str(tmp_path / 'pictures')), runner, 'test')
-    drawn = sorted((tmp_path / 'pictures').iterdir())
-    assert len(drawn) == len(runner.test_dataloader.dataset)
-    assert cv2.imread(str(drawn[0])).shape[1] > 1500

@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-from multiprocessing import get_context
 
 import cv2
 import numpy as np
@@ -117,22 +115,18 @@ def test_invalid_arguments_are_rejected_in_one_sentence(call, work_dirs, photos,
     assert wrong == {}
 
 
-def test_a_killed_call_leaves_the_results_of_all_images_before(work_dirs, photos, out, monkeypatch):
-    """SIGKILL while the third image is read; a name that is not UTF-8 is written as Python reads it."""
+def test_an_interrupted_call_writes_the_results_of_all_images_before(call, work_dirs, photos, out, monkeypatch):
+    """Ctrl-C while the third image is read; a name that is not UTF-8 is written as Python reads it."""
     read, odd = running.convert_to_array, os.fsdecode(b'aa\xff.png')
     (photos / 'a.png').rename(photos / odd)
 
-    def read_or_die(path, loader):
+    def read_or_interrupt(path, loader):
         if path.endswith('c.png'):
-            os.kill(os.getpid(), signal.SIGKILL)
+            raise KeyboardInterrupt
         return read(path, loader)
 
-    monkeypatch.setattr(running, 'convert_to_array', read_or_die)
-    arguments = [work_dirs['classification'], photos, '--out-dir', out, '--device', 'cpu']
-    process = get_context('fork').Process(target=run_command, args=('predict', arguments))
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    monkeypatch.setattr(running, 'convert_to_array', read_or_interrupt)
+    assert call('predict', work_dirs['classification'], photos, '--out-dir', out, '--device', 'cpu')[0]
     images = content(out / 'images.json')['images']
     assert [image['file_name'] for image in images] == [str(photos / odd), str(photos / 'b.jpg')]
     assert {record['image_id'] for record in content(out / 'predictions.json')} == {1, 2}

@@ -1,21 +1,15 @@
 """Predictions are written in a format that pycocotools reads, without overwriting earlier results."""
 
-import json
-import resource
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from mmgcvit.errors import UserError
-from mmgcvit.inference.outputs import JsonListWriter, Outputs, write_json
+from mmgcvit.inference.outputs import Outputs, write_json
 from mmgcvit.inference.results import Classification, Detections, Segmentation, list_categories, make_records
 
 from .conftest import picture_of
@@ -49,28 +43,6 @@ def test_pictures_keep_their_format_and_segmentation_maps_of_many_classes_have_1
     for labels in ([[0, 255]], [[0, 300]]):
         path = Outputs(tmp_path / 'out', ['1.jpg'], overwrite=True).write_label_map('1.jpg', np.array(labels, np.int32))
         assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED).tolist() == labels
-
-
-# Text with the characters for which Python reads the bytes of a file name that is not UTF-8.
-NAMES = st.text(st.characters() | st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF, categories=['Cs']))
-
-
-@given(st.lists(st.lists(st.dictionaries(NAMES, st.integers() | NAMES, max_size=3), max_size=3)), st.integers(0, 400))
-def test_a_json_list_is_complete_after_each_append_also_on_a_full_disk(calls, free):
-    """A limit of the file's size makes writes short, as a full disk does."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with tempfile.TemporaryDirectory() as folder:
-        path, expected = Path(folder) / 'x.json', []
-        writer = JsonListWriter(path, '{"a": ', '}')
-        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + free, limits[1]))
-        try:
-            for values in calls:
-                with suppress(OSError):
-                    writer.append(*values)
-                    expected += values
-                assert json.loads(path.read_bytes()) == {'a': expected}
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize('name', ['predictions.json', 'vis/a.jpg'])

@@ -1,11 +1,9 @@
-"""A hook that draws predictions beside the ground truth: of some images while training, and of all images in a test."""
+"""A hook that draws predictions of the same images beside their ground truth at each validation."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import ConfigDict
-from mmengine.dataset import BaseDataset, Compose
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -13,14 +11,11 @@ from mmengine.visualization import LocalVisBackend
 
 from ...config import iter_unwrapped_datasets
 from ...errors import get_first_line
-from ...evaluation.grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
+from ...evaluation.grids import draw_cells, draw_grid
 from ...evaluation.ground_truth import build_dataset, load_sample
 from ...evaluation.mistakes import SCORES, score_image, summarise_confusion_matrix
 from ...files import write_image
-from ...inference.class_names import find_class_names
-from ...inference.drawing import choose_palette
-from ...inference.loading import PREDICTORS, silence_output
-from ...inference.predictor import Predictor
+from ...inference.loading import make_predictor, silence_output
 from ...inference.results import Prediction
 from ...mmengine_utils import get_image_name, unwrap_model
 from ...registry import HOOKS
@@ -30,39 +25,21 @@ from ..loops import get_length
 FOLDER = 'val_images'
 
 
-def make_predictor(runner: Runner, loader: ConfigDict, score_thr: float) -> tuple[Predictor, BaseDataset]:
-    """Make a predictor that converts the outputs of the runner's model, and build the dataset of a dataloader."""
-    scope, model = runner.cfg.default_scope, unwrap_model(runner)
-    with silence_output():
-        dataset = build_dataset(loader.dataset, scope)
-    meta, dataset_classes = {'dataset_meta': dataset.metainfo}, dataset.metainfo.get('classes') or ()
-    # next(...) is the first dataset inside wrappers such as ConcatDataset.
-    names = find_class_names(meta, next(iter_unwrapped_datasets(loader.dataset)), model)
-    # The model may have more classes than the dataset.
-    names[: len(dataset_classes)] = dataset_classes
-    palette = choose_palette(len(names), [dataset.metainfo.get('palette')])
-    # The predictor gets no pipeline and no decoding settings, since it does not load images itself.
-    predictor = PREDICTORS[scope](model, Compose([]), None, names, palette)
-    predictor.score_thr = score_thr
-    return predictor, dataset
-
-
 @HOOKS.register_module()
 class ValVisualizationHook(Hook):
-    """Draw predictions beside the ground truth: the same images at each validation in a training, or all test images.
+    """Draw predictions beside the ground truth: the same images at each validation in a training.
 
-    At each validation, the hook writes a grid, ``val_images/epoch_N.jpg`` or ``iter_N.jpg`` in the work dir, and adds
-    it to the backends of the runner's visualizer. It draws what the validation has predicted, so no image is predicted
+    The hook writes a grid, ``val_images/epoch_N.jpg`` or ``iter_N.jpg`` in the work dir, and adds it to the backends of
+    the runner's visualizer. It draws what the validation has predicted, so no image is predicted
     twice. If drawing fails in a validation, the hook logs one warning and stops drawing.
 
     Args:
         score_thr: Confidence threshold of detections.
         images: Number of images in the grid, evenly spaced in the validation data. 0 disables the grids.
-        test_out_dir: Folder for the pictures of a test (``mmgcvit test --show-dir``). None draws no test images.
     """
 
-    def __init__(self, score_thr: float = 0.3, images: int = 8, test_out_dir: str | None = None) -> None:
-        self.score_thr, self.images, self.test_out_dir = score_thr, images, test_out_dir
+    def __init__(self, score_thr: float = 0.3, images: int = 8) -> None:
+        self.score_thr, self.images = score_thr, images
         self.is_on = False  # whether validation images are drawn
         self.chosen: dict[str, int] = {}  # the index in the dataset of each chosen image, by the image's name
         self.predictions: dict[int, Prediction] = {}
@@ -95,7 +72,13 @@ class ValVisualizationHook(Hook):
 
     def choose_images(self, runner: Runner) -> None:
         """Choose images among those that rank 0 validates. Samplers distribute images to ranks round-robin."""
-        self.predictor, self.dataset = make_predictor(runner, runner.cfg.val_dataloader, self.score_thr)
+        scope, settings = runner.cfg.default_scope, runner.cfg.val_dataloader.dataset
+        with silence_output():
+            self.dataset = build_dataset(settings, scope)
+        # The predictor only converts outputs of the model. It gets no pipeline, since it does not load images.
+        meta, (first, *_) = {'dataset_meta': self.dataset.metainfo}, iter_unwrapped_datasets(settings)
+        self.predictor = make_predictor(unwrap_model(runner), scope, first, meta)
+        self.predictor.score_thr = self.score_thr
         num_on_rank = -(-len(self.dataset) // get_world_size())
         num_chosen = min(self.images, num_on_rank)
         indices = [position * num_on_rank // num_chosen * get_world_size() for position in range(num_chosen)]
@@ -105,19 +88,6 @@ class ValVisualizationHook(Hook):
         for sample in outputs:
             if get_image_name(sample) in self.chosen:
                 self.predictions[self.chosen[get_image_name(sample)]] = self.predictor.read_sample(sample)
-
-    def before_test(self, runner: Runner) -> None:
-        if self.test_out_dir is not None:
-            self.predictor, self.dataset = make_predictor(runner, runner.cfg.test_dataloader, self.score_thr)
-            infos = map(self.dataset.get_data_info, range(len(self.dataset)))
-            self.chosen = {get_image_name(info): index for index, info in enumerate(infos)}
-
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        for sample in outputs if self.test_out_dir is not None else ():
-            index, prediction = self.chosen[get_image_name(sample)], self.predictor.read_sample(sample)
-            path, image, ground_truth = load_sample(self.dataset, index, self.predictor.classes)
-            cells = draw_cells(path.name, image, self.predictor.palette, ground_truth, prediction, LARGE_PICTURE_SIDE)
-            write_image(Path(self.test_out_dir, f'{path.stem}_{index}.jpg'), draw_grid(cells, len(cells)))
 
     def write_grid(self, runner: Runner) -> None:
         unit, step, _ = get_length(runner)
