@@ -85,8 +85,6 @@ setup(
         'digits': ['scikit-learn', 'opencv-python', 'pycocotools', 'timm'],
         # To read safetensors files, and timm's pretrained models by name.
         'checkpoints': ['safetensors', 'timm'],
-        # To download backbones from the Hugging Face Hub by name.
-        'hub': ['huggingface_hub', 'safetensors'],
         # For configs/other_tasks: keypoints and rotated boxes.
         'keypoints': ['mmpose'],
         'rotated': ['onedl-mmrotate'],

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 
 # Just below difflib's similarity of 'gcvit_tiny' and 'tiny' (0.57), so that each is suggested for the other.
 MIN_SIMILARITY = 0.55
+# The number of names in messages that list many.
+MANY = 20
 # Maps the import name of each package that only some commands need to the arguments of pip install.
 PIP_PACKAGES = {
     **dict.fromkeys(('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'), "'mmgcvit[openmmlab]'"),
@@ -14,7 +16,6 @@ PIP_PACKAGES = {
     **dict.fromkeys(('safetensors', 'timm'), "'mmgcvit[checkpoints]'"),
     **dict.fromkeys(('onnx', 'onnxscript', 'onnxruntime'), "'mmgcvit[export]'"),
     **dict.fromkeys(('pytorch_grad_cam', 'matplotlib'), "'mmgcvit[visualize]'"),
-    'huggingface_hub': "'mmgcvit[hub]'",
     'mmpose': "'mmgcvit[keypoints]', as docs/other_tasks.md says",
     'mmrotate': "'mmgcvit[rotated]'",
 }

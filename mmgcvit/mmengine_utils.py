@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from .config import iter_dicts
 from .errors import UserError
 
-# Maximum number of image paths in a message.
-MAX_IMAGES_NAMED = 16
 BUILD_LOCK = threading.RLock()
 
 

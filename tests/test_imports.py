@@ -22,7 +22,7 @@ LIBRARIES = {
     'version': set(),
     'errors': set(),
     'models': {'torch', 'mmcv', 'mmengine'},
-    'checkpoints': {'torch', 'mmengine', 'numpy', 'filelock', 'safetensors', 'timm', 'huggingface_hub'},
+    'checkpoints': {'torch', 'mmengine', 'numpy', 'filelock', 'safetensors', 'timm'},
 }
 FILES_DOWNWARD = {
     'gcvit': ['__init__', 'backbone', 'stage', 'attention', 'global_query', 'convs', 'archs', 'key_mappings'],

@@ -22,7 +22,6 @@ from PIL import Image
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from mmgcvit.checkpoints.folder import read_config
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 from mmgcvit.checkpoints.unpickling import ALLOWED
@@ -314,7 +313,6 @@ def test_entries_of_any_type_in_a_checkpoint_are_data_or_rejected(runs, folder):
     run_property(check, contents, runs, {'message_hub': {'runtime_info': {'best_ckpt': 'a\0/best_x'}}})
 
 
-NETWORK = json.dumps({'model_type': 'mmgcvit', 'network': 'GCViT', 'arguments': {'arch': {'type': 'GCViT', 'a': [1]}}})
 COCO = {
     'images': [{'id': 1, 'file_name': 'a.jpg', 'width': 5, 'height': 5}],
     'annotations': [{'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 1, 1], 'area': 1, 'iscrowd': 0}],
@@ -326,10 +324,6 @@ def test_a_mutated_json_file_is_valid_or_one_sentence(runs, folder):
     def check(content):
         Path('config.json').write_bytes(content)
         with nothing_runs(folder):
-            with one_line_error(CheckpointError):
-                network, arguments = read_config(folder, nn.Module, list_networks())
-                assert network.__module__.startswith('mmgcvit.')
-                assert isinstance(arguments, dict)
             report = Report()
             parsed = read_json('config.json', report)
             found = check_content('config.json', parsed, True, report) if not report.issues else None
@@ -337,7 +331,7 @@ def test_a_mutated_json_file_is_valid_or_one_sentence(runs, folder):
         assert found is None or all(isinstance(entry, dict) for key in COCO for entry in found[key])
 
     odd = st.fixed_dictionaries({key: st.lists(st.just(COCO[key][0]) | VALUES, max_size=3) | VALUES for key in COCO})
-    strategy = mutations([NETWORK.encode(), json.dumps(COCO).encode()]) | odd.map(repr_json)
+    strategy = mutations([json.dumps(COCO).encode()]) | odd.map(repr_json)
     number = b'{"images":[1],"annotations":[],"categories":[]}'
     run_property(check, strategy, runs, b'[' * 200_000, number, b'\0', b'\xff')
 

@@ -9,7 +9,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from ..errors import UserError, format_count, shorten
+from ..errors import MANY, UserError, format_count, shorten
 from ..files import URL_SCHEMES
 from ..inference.inputs import find_inputs
 from ..inference.model_files import check_model_files, is_checkpoint_optional
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 # Advice that commands/main.py adds to the error if the disk is full.
 FULL_DISK = '. Free some disk space. The results so far are in {out_dir}'
-# Maximum number of classes that an error lists.
-MAX_CLASSES_NAMED = 20
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
 
@@ -97,8 +95,7 @@ def find_labels(names: list[str] | None, model: Predictor) -> list[int] | None:
     unknown = [name for name in names or () if name not in model.classes]
     if unknown:
         raise UserError(
-            f'--classes {unknown[0]}: the model has no such class. Its classes are '
-            f'{shorten(model.classes, MAX_CLASSES_NAMED)}'
+            f'--classes {unknown[0]}: the model has no such class. Its classes are {shorten(model.classes, MANY)}'
         )
     return names and [model.classes.index(name) for name in names]
 

@@ -11,7 +11,7 @@ from .options import OPTIONAL_CHECKPOINT, add_model_options, load_model
 KINDS = {
     'attention': "a stage's local and global attention: one query's weights, and the mean weight that each token gets",
     'queries': 'the global query of each GC ViT stage',
-    'gradcam': 'Grad-CAM of a class, or of a box of a detector',
+    'gradcam': 'Grad-CAM of a class of a classifier',
     'shifts': 'which shifted copy of the image each patch of LSA (Locally Shifted Attention) attends to',
 }
 
@@ -39,11 +39,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_attention('--at', type=parse_point, metavar='X,Y', help='query position in image pixels (default: the centre)')
     text = 'stage index, from 0 (default: the last stage of at least 4 x 4 tokens whose Grad-CAM is not zero)'
     add_gradcam('--stage', help=text, **integer)
-    text = "class name or index (default: a classifier's predicted class, the class of a detector's highest-scoring "
-    text += "box, or a segmentor's class with the most pixels)"
+    text = 'class name or index (default: the predicted class)'
     add_gradcam('--class', dest='class_name', metavar='NAME', help=text)
-    text = "detector's box by index, from 0 in descending score, among the boxes of --class if given (default: 0)"
-    add_gradcam('--box', help=text, **integer)
 
 
 def parse_point(text: str) -> tuple[float, float]:
@@ -76,7 +73,7 @@ def main(args: argparse.Namespace) -> None:
     elif args.kind == 'queries':
         figure = query_maps.draw_queries(query_maps.compute_queries(model, image))
     elif args.kind == 'gradcam':
-        result = gradcam.compute_gradcam(model, image, args.class_name, args.box, args.stage)
+        result = gradcam.compute_gradcam(model, image, args.class_name, args.stage)
         if not result.cam.any():
             other_stage = result.stage - 1 if result.stage else 1
             print(f'class {result.class_name} has a zero map at stage {result.stage}. Try --stage {other_stage}')

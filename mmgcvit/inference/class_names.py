@@ -7,10 +7,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS
 from torch import nn
 
-from ..errors import UserError, escape_controls, shorten
-
-# The maximum number of classes that a message names.
-MAX_NAMED = 20
+from ..errors import MANY, UserError, escape_controls, shorten
 
 
 def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
@@ -47,7 +44,7 @@ def check_class_names(checkpoint: str, trained: Sequence[str] | None, classes: S
     Checkpoints without class names, such as published backbones, are not checked.
     """
     if isinstance(trained, list | tuple) and trained and classes and [*map(str, trained)] != [*map(str, classes)]:
-        names = [f'{len(values)} classes {shorten([*map(str, values)], MAX_NAMED)}' for values in (trained, classes)]
+        names = [f'{len(values)} classes {shorten([*map(str, values)], MANY)}' for values in (trained, classes)]
         raise UserError(
             f'{checkpoint} was trained on the {names[0]}, but the data has the {names[1]}. Use the config that the '
             'checkpoint was trained with, or give the data its classes in the same order'

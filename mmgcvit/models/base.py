@@ -1,10 +1,7 @@
 """Base class of the backbones: chosen outputs, freezing, LoRA, input checks, loading and saving of weights."""
 
-import copy
 import functools
-import inspect
 import itertools
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,13 +11,11 @@ import torch
 from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, nn
 
-from ..checkpoints.downloads import resolve_folder
-from ..checkpoints.folder import FILES, WEIGHTS, read_config, write_folder
 from ..checkpoints.key_mapping import KeyMapping
 from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
 from ..checkpoints.weights import Arch, merge_lora, read_weights
 from ..errors import CheckpointError
-from ..registry import MODELS, list_networks
+from ..registry import list_networks
 from .layers.arguments import check_int, is_int, is_sequence, require
 from .layers.blocks import LayerNorm
 from .layers.lora import LoRALinear
@@ -58,12 +53,6 @@ class PyramidBackbone(BaseModule):
     key_mappings: ClassVar[Sequence[KeyMapping]]
 
     lora_rank = 0
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> 'PyramidBackbone':
-        """Keep a copy of the constructor's arguments for :meth:`get_constructor_arguments`."""
-        backbone = super().__new__(cls)
-        backbone.constructor_call = copy.deepcopy((args, kwargs))  # the caller may modify them later
-        return backbone
 
     def __init__(
         self,
@@ -182,32 +171,22 @@ class PyramidBackbone(BaseModule):
         checkpoint: str | Path,
         prefix: str | None = None,
         ema: bool = False,
-        revision: str | None = None,
         **arguments: Any,
     ) -> 'PyramidBackbone':
         """Build a backbone and load its weights from a checkpoint, which may lack only output norms and LoRA.
 
         Args:
-            checkpoint: A folder written by :meth:`save_pretrained`, local or on the Hugging Face Hub (``OWNER/NAME``);
-                or a file, an http(s) URL, or ``timm://NAME``.
+            checkpoint: A file, an http(s) URL, or ``timm://NAME``.
             prefix: Prefix of the backbone's keys, for a checkpoint with several networks.
             ema: Use the EMA weights.
-            revision: A branch, tag or commit on the Hub.
-            arguments: Arguments of the constructor except ``init_cfg``. They override a folder's saved arguments. For a
-                file without the argument ``arch``, the published variant is inferred from the weights. All other
-                arguments have their defaults. Position biases of another window size are resized, which is logged.
+            arguments: Arguments of the constructor except ``init_cfg``. Without ``arch``, the published variant is
+                inferred from the weights. Position biases of another window size are resized, which is logged.
 
         Raises:
-            CheckpointError: The weights do not match; ``arch`` is missing and the weights are not those of a published
-                variant; or the files of a folder are invalid.
+            CheckpointError: The weights do not match, or ``arch`` is missing and the weights are not those of a
+                published variant.
         """
-        network, source = cls, {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
-        folder = resolve_folder(checkpoint, FILES, revision)
-        if folder is not None:
-            network, saved_arguments = read_config(folder, cls, list_networks())
-            source['checkpoint'] = str(folder / WEIGHTS)
-            arguments = {**saved_arguments, **arguments}
-        elif 'arch' not in arguments:
+        if 'arch' not in arguments:
             arch = infer_checkpoint_arch(read_weights(str(checkpoint), list_networks().values(), prefix, ema), cls)
             if not arch.names:
                 raise CheckpointError(
@@ -215,52 +194,10 @@ class PyramidBackbone(BaseModule):
                     'arch=dict(...) to the values with which it was trained'
                 )
             arguments['arch'] = arch.names[0]
-        backbone = network(**arguments, init_cfg={'type': 'Pretrained', **source})
+        source = {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
+        backbone = cls(**arguments, init_cfg={'type': 'Pretrained', **source})
         backbone.init_weights()
         return backbone
-
-    def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> None:
-        """Write the backbone to a folder, as ``config.json`` and ``model.safetensors``.
-
-        :meth:`from_pretrained` restores the constructor's arguments and all weights, so that outputs are equal bit for
-        bit. Two things are not restored: the dtype becomes torch's default, and LoRA is merged into the weights.
-
-        Args:
-            folder: Created if it does not exist.
-            overwrite: Whether to replace a backbone that the folder already has.
-
-        Raises:
-            FileExistsError: The folder is a file, or already has a backbone and ``overwrite`` is False.
-            TypeError: An argument of the constructor cannot be written as JSON.
-            ValueError: The class is not registered.
-            CheckpointError: A weight is NaN or infinite, or safetensors is not installed.
-        """
-        network, tensors = type(self), self.state_dict()
-        merge_lora(tensors)
-        if MODELS.module_dict.get(network.__name__) is not network:
-            raise ValueError(
-                f'{network.__name__} is not registered in mmgcvit.registry. Decorate it with @MODELS.register_module()'
-            )
-        arguments = {**self.get_constructor_arguments(), **({'lora_rank': 0} if self.lora_rank else {})}
-        write_folder(Path(folder).expanduser(), network.__name__, arguments, tensors, overwrite)
-
-    def get_constructor_arguments(self) -> dict[str, Any]:
-        """Return the constructor's arguments, including defaults but not ``init_cfg``, as JSON values.
-
-        Raises:
-            TypeError: An argument cannot be written as JSON.
-        """
-        args, kwargs = self.constructor_call
-        signature = inspect.signature(type(self).__init__)
-        call = signature.bind(self, *args, **kwargs)
-        call.apply_defaults()
-        arguments = dict(call.arguments)
-        for parameter in signature.parameters.values():
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                arguments |= arguments.pop(parameter.name)
-        arguments = {name: value for name, value in arguments.items() if name not in ('self', 'init_cfg')}
-        # Sequences become lists, and NumPy scalars Python numbers.
-        return json.loads(json.dumps(arguments, default=lambda x: x.tolist() if hasattr(x, 'tolist') else list(x)))
 
     def init_weights(self) -> None:
         """Initialise the weights as ``init_cfg`` says.

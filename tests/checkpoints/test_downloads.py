@@ -1,23 +1,18 @@
 """Download from URLs and the Hugging Face Hub: once for all processes on a machine, and atomically."""
 
-import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 from threading import Thread
 
-import huggingface_hub
 import pytest
 import torch
 
-from mmgcvit import GCViT
 from mmgcvit.checkpoints import downloads
 from mmgcvit.checkpoints.downloads import get_cache_path
 from mmgcvit.checkpoints.reading import read_checkpoint
-from mmgcvit.errors import CheckpointError, MissingPackageError
+from mmgcvit.errors import CheckpointError
 from mmgcvit.files import compute_sha256
-
-from ..models.contract.backbones import GCVIT
 
 PROCESSES = 4
 
@@ -67,22 +62,6 @@ def test_urls_with_equal_file_names_have_separate_cache_files_unless_the_name_ha
     assert (tmp_path / 'cache' / 'hub' / 'checkpoints' / name).is_file()
 
 
-def test_a_url_with_a_sha256_loads_only_the_file_that_has_it(server, tmp_path, monkeypatch):
-    """The log of a download without a hash says the URL with it."""
-    digest = compute_sha256(tmp_path / 'x.pth')
-    for wrong, message in ((digest[:63] + 'g', 'expected the 64 digits'), (digest[::-1], 'invalid hash value')):
-        with pytest.raises(CheckpointError, match=message):
-            read_checkpoint(f'{server.address}#sha256={wrong}')
-        assert cached(server.address) == []
-    logged = []
-    monkeypatch.setattr(downloads, 'print_log', lambda message, logger: logged.append(message))
-    read_checkpoint(server.address)
-    assert logged == [f'To load only this file from now on, use {server.address}#sha256={digest}']
-    read_checkpoint(f'{server.address}#sha256={digest}')
-    with pytest.raises(CheckpointError, match=r'has another SHA-256 than .*\. Remove the file'):
-        read_checkpoint(f'{server.address}#sha256={digest[::-1]}')
-
-
 @pytest.mark.parametrize(
     ('content', 'name', 'message'),
     [
@@ -114,48 +93,3 @@ def test_one_process_downloads_while_the_others_wait_without_a_collective(server
     for process in processes:
         process.join()
     assert server.asked == ['/x.pth']
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """Replace huggingface_hub's download by one without a network, and return the list of its calls."""
-    asked = []
-
-    def snapshot_download(repo_id, **options):
-        asked.append((repo_id, options))
-        if 'mistyped' in repo_id:
-            raise OSError('401 Client Error.\nRepository Not Found for url')
-        return str(tmp_path / 'snapshot')
-
-    monkeypatch.setattr(huggingface_hub, 'snapshot_download', snapshot_download)
-    monkeypatch.chdir(tmp_path)
-    return asked
-
-
-def test_a_hub_repository_is_downloaded_at_its_revision_and_loaded(hub, tmp_path):
-    built = GCViT(GCVIT, window_size=5)
-    built.save_pretrained(tmp_path / 'snapshot')
-    loaded = GCViT.from_pretrained('someone/gcvit-small', revision='v1.0')
-    assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in built.state_dict().items())
-    options = {'revision': 'v1.0', 'allow_patterns': ['config.json', 'model.safetensors']}
-    assert hub == [('someone/gcvit-small', options)]
-    GCViT({**GCVIT, 'embed_dims': 8}).save_pretrained('someone/here')
-    assert GCViT.from_pretrained('someone/here').stage_dims[0] == 8, 'a folder goes before the Hub'
-    assert len(hub) == 1
-
-
-@pytest.mark.parametrize('source', ['work_dirs/epoch_1.pth', '/a/b', 'a/b.safetensors', 'timm://a/b'])
-def test_paths_and_timm_names_are_not_looked_up_on_the_hub(source, hub):
-    with pytest.raises(CheckpointError, match=r'there is no|no pretrained GC ViT'):
-        GCViT.from_pretrained(source)
-    with pytest.raises(CheckpointError, match='models on the Hugging Face Hub'):
-        GCViT.from_pretrained(source, revision='main')
-    assert hub == []
-
-
-def test_errors_of_the_hub_and_a_missing_package_are_one_sentence(hub, monkeypatch):
-    with pytest.raises(CheckpointError, match=r'no file or folder work_dirs/mistyped, .*\(401 Client Error'):
-        GCViT.from_pretrained('work_dirs/mistyped')
-    monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
-    with pytest.raises(MissingPackageError, match=r"no file or folder someone/x\..*pip install 'mmgcvit\[hub\]'"):
-        GCViT.from_pretrained('someone/x')

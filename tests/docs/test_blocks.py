@@ -155,9 +155,10 @@ from mmgcvit import GCViT
 model = torch.nn.Module()
 model.backbone = GCViT('xxtiny')
 """,
-    "GCViT.from_pretrained('backbone'), out_channels": """
+    "GCViT.from_pretrained('backbone.pth'), out_channels": """
+import torch
 from mmgcvit import GCViT
-GCViT('xxtiny').save_pretrained('backbone')
+torch.save(GCViT('xxtiny').state_dict(), 'backbone.pth')
 """,
     'quantize_static': f"""
 import shutil

@@ -4,12 +4,9 @@ import shlex
 
 import cv2
 import pytest
-import torch
-
-from mmgcvit.checkpoints.converting import save_checkpoint
 
 from ..docs.pages import read_blocks
-from ..inference.conftest import CLASSES, make_work_dir, picture_of
+from ..inference.conftest import picture_of
 from .conftest import LSA, classifier_of
 
 BASH, PYTHON = (read_blocks('docs/visualization.md', language) for language in ('bash', 'python'))
@@ -17,13 +14,7 @@ COMMANDS = [line for text in BASH for line in text.splitlines() if line.startswi
 
 
 def test_every_command_and_program_of_the_page_runs(call, tmp_path, monkeypatch, capsys):
-    """The detector has random weights and classifies every box as a dog."""
     pytest.importorskip('pytorch_grad_cam')
-    monkeypatch.setitem(CLASSES, 'detection', ['dog', *'123456789'])
-    checkpoint = make_work_dir(tmp_path / 'work_dirs' / 'my_detector', 'detection') / 'epoch_1.pth'
-    content = torch.load(checkpoint, weights_only=False)
-    content['state_dict']['roi_head.bbox_head.fc_cls.bias'][0] = 20
-    save_checkpoint(content, checkpoint)
     classifier_of(tmp_path / 'work_dirs' / 'my_classifier', pipeline=[])
     classifier_of(tmp_path / 'work_dirs' / 'my_lsa', type='mmgcvit.LSA', arch=LSA)
     cv2.imwrite(str(tmp_path / 'photo.jpg'), picture_of(128, 160))

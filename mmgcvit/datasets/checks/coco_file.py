@@ -14,7 +14,7 @@ from mmengine.dataset import BaseDataset
 from numpy.typing import NDArray
 
 from ...config import iter_transforms
-from ...errors import get_first_line, shorten
+from ...errors import MANY, get_first_line, shorten
 from ..classes import MAX_ID
 from .image_files import ImageFile, find_missing
 from .issues import Issue, Report
@@ -144,7 +144,7 @@ def check_entries(
     names = [category['name'] for category in content['categories']]
     used = [name for name in names if name in classes]
     if used != [*classes] and len({*used}) == len(used):
-        yield OTHER_CATEGORIES, [f'the file has {shorten(names, 20)}, the config {shorten(classes, 20)}']
+        yield OTHER_CATEGORIES, [f'the file has {shorten(names, MANY)}, the config {shorten(classes, MANY)}']
     no_size = [image for image in content['images'] if image['id'] not in sizes]
     yield NO_SIZE, [f'{image["file_name"]} {image["width"]} x {image["height"]}' for image in no_size]
     for name, key in (('images', 'image_id'), ('categories', 'category_id')):

@@ -4,10 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...errors import shorten
-
-# The maximum number of classes that a message names.
-MAX_NAMED = 20
+from ...errors import MANY, shorten
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Report:
         """Add a summary that names the classes without objects or images (``noun``), unless all are empty."""
         empty = [name for name, count in counts.items() if not count]
         if empty and len(empty) < len(counts):
-            self.summaries.append(f'{path}: classes without {noun}: {shorten(empty, MAX_NAMED)}')
+            self.summaries.append(f'{path}: classes without {noun}: {shorten(empty, MANY)}')
 
     def format_messages(self, stops_run: bool = True) -> list[str]:
         """Return a message (path, count, examples, remedy) for each issue with this ``stops_run``."""

@@ -5,13 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from ...errors import UserError, escape_controls, format_count
+from ...errors import MANY, UserError, escape_controls, format_count
 from ...files import compute_sha256
 from ..decoding import find_read_error
 from .dataset_info import COPY_MARK, MAX_UNUSABLE, DatasetInfo, Split
-
-# The maximum number of problems that a message names.
-MAX_NAMED = 20
 
 
 def leave_out_unusable(dataset: DatasetInfo) -> None:
@@ -36,9 +33,9 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
             problems += leave_out_boxes(dataset.splits[name])
     if not problems:
         return
-    more = ['...'] if len(problems) > MAX_NAMED else []
+    more = ['...'] if len(problems) > MANY else []
     count = f'{format_count(len(problems), "problem")} in {format_count(num_images, "image")}'
-    named = escape_controls('\n  '.join(['', *problems[:MAX_NAMED], *more]))
+    named = escape_controls('\n  '.join(['', *problems[:MANY], *more]))
     too_many = len(problems) > MAX_UNUSABLE * (num_images + num_annotation_problems)
     empty = [name for name, split in dataset.splits.items() if not split.image_names]
     if too_many or empty:

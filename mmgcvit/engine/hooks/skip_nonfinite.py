@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ...checkpoints.weights import get_running_statistics
-from ...errors import UserError, shorten
-from ...mmengine_utils import MAX_IMAGES_NAMED, find_suspect_images, list_optim_wrappers, unwrap_model
+from ...errors import MANY, UserError, shorten
+from ...mmengine_utils import find_suspect_images, list_optim_wrappers, unwrap_model
 from ...registry import HOOKS
 
 # Key of the number of skipped steps in mmengine's message hub.
@@ -109,7 +109,7 @@ class SkipNonFiniteStepHook(Hook):
         runner.message_hub.update_info(SKIPPED_STEPS, runner.message_hub.runtime_info.get(SKIPPED_STEPS, 0) + 1)
         images = [name for batch in self.batches for name in find_suspect_images(batch)]
         losses_finite, images_of_ranks = zip(*all_gather_object((are_finite(self.losses), images)), strict=True)
-        names = shorten([name for images in images_of_ranks for name in images], MAX_IMAGES_NAMED) or 'unknown'
+        names = shorten([name for images in images_of_ranks for name in images], MANY) or 'unknown'
         cause = 'the gradients are' if all(losses_finite) else 'the loss is'
         print_log(
             f'Iteration {runner.iter + 1}: {cause} not finite, so the step was skipped '
