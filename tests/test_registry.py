@@ -17,7 +17,7 @@ REGISTERED = {
     'MODELS': ['RPNHead', 'SingleRoIExtractor', 'DINO', 'GCViT'],
     'DATASETS': ['ImageNetV2', 'PairedSegDataset'],
     'OPTIM_WRAPPERS': ['AutoPrecisionOptimWrapper'],
-    'OPTIM_WRAPPER_CONSTRUCTORS': ['LayerDecayOptimWrapperConstructor', 'GroupedParamsOptimWrapperConstructor'],
+    'OPTIM_WRAPPER_CONSTRUCTORS': ['GroupedParamsOptimWrapperConstructor'],
     'TASK_UTILS': ['HungarianAssigner'],
     'TRANSFORMS': ['SkipUnreadable', 'ApplyExifAsAnnotated'],
     'HOOKS': [

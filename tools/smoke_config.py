@@ -5,26 +5,79 @@ the sides of images are divided by it, and no pretrained weights are loaded.
 """
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 from mmengine.config import Config
+from numpy.typing import NDArray
 
 from mmgcvit.config import LOADERS, iter_dicts, scale_sizes
-from mmgcvit.datasets import classes, miniature
-from mmgcvit.files import write_folder_atomically
+from mmgcvit.datasets.classes import COCO_CATEGORIES
+from mmgcvit.datasets.digits import SPLITS, Scene, SceneComposer, draw_labels, write_ade20k, write_coco
+from mmgcvit.files import write_folder_atomically, write_image
 
 NUM_ITERATIONS = 2
 MIN_SIDE = 64  # in pixels; image sides are not scaled below it
 # Maximum numbers of boxes and queries per image. DINO chooses its queries among encoder tokens: 85 in a 64 px image.
 MAX_VALUES = {'nms_pre': 200, 'max_per_img': 50, 'num_queries': 50}
 
+NUM_COCO_IMAGES, NUM_ADE20K_IMAGES = {'train': 16, 'val': 6}, {'train': 8, 'val': 4}
+# Shapes (height, width), used in turn. The first two lists have common shapes of the datasets, the third small ones.
+COCO_SHAPES = ((480, 640), (640, 480), (427, 640), (640, 427), (640, 640), (360, 640))
+ADE20K_SHAPES = ((512, 683), (683, 512), (512, 512), (450, 600))
+IMAGENET_SHAPES = ((48, 64), (64, 48), (56, 56))
+NUM_ADE20K_CLASSES = 150
+
 
 def write_miniatures(folder: Path) -> None:
     """Write the miniatures at the paths that the configs of this project name."""
+    from timm.data import ImageNetInfo  # it takes seconds, and DATA=own does not need it
+
     with write_folder_atomically(folder) as unfinished:
-        miniature.write_miniature_coco(unfinished / 'coco')
-        miniature.write_miniature_ade20k(unfinished / 'ade' / 'ADEChallengeData2016')
-        miniature.write_miniature_imagenet(unfinished / 'imagenet', classes.list_imagenet_folders())
+        write_miniature_coco(unfinished / 'coco')
+        write_miniature_ade20k(unfinished / 'ade' / 'ADEChallengeData2016')
+        # mmpretrain has a list of the class names only, not of the folders.
+        write_miniature_imagenet(unfinished / 'imagenet', ImageNetInfo('imagenet-1k').label_names())
+
+
+def write_miniature_coco(root: Path, seed: int = 0) -> None:
+    """Write ``<root>/{train,val}2017/*.jpg`` and ``<root>/annotations/instances_{train,val}2017.json``."""
+    for split, num_images in NUM_COCO_IMAGES.items():
+        composer = SceneComposer(split, seed=seed)
+        scenes = (composer.compose(COCO_SHAPES[i % len(COCO_SHAPES)], smallest=2) for i in range(num_images))
+        choose_category = partial(composer.choose_class, num_classes=len(COCO_CATEGORIES))
+        write_coco(root, scenes, split, COCO_CATEGORIES, choose_category, with_polygons=True)
+
+
+def write_miniature_ade20k(root: Path, seed: int = 0) -> None:
+    """Write ``<root>/images/{training,validation}/*.jpg`` and maps ``<root>/annotations/{training,validation}/*.png``.
+
+    Labels run from 1 to the number of classes; 0 is "not labelled".
+    """
+    for split, num_images in NUM_ADE20K_IMAGES.items():
+        composer = SceneComposer(split, seed=seed)
+        scenes = (composer.compose(ADE20K_SHAPES[i % len(ADE20K_SHAPES)]) for i in range(num_images))
+        write_ade20k(root, scenes, split, partial(label_horizon, composer=composer, num_classes=NUM_ADE20K_CLASSES))
+
+
+def label_horizon(scene: Scene, composer: SceneComposer, num_classes: int) -> NDArray[np.uint8]:
+    """Return a segmentation map, (height, width): each half has a random class, over which the digits are drawn."""
+    above, below = composer.rng.integers(1, num_classes, size=2, endpoint=True)
+    labels = np.full(scene.unclear.shape, above, dtype=np.uint8)
+    labels[len(labels) // 2 :] = below
+    return draw_labels(scene, labels, [1 + composer.choose_class(digit, num_classes) for digit in scene.labels])
+
+
+def write_miniature_imagenet(root: Path, folders: Sequence[str], seed: int = 0) -> None:
+    """Write ``<root>/{train,val}/<folder>/*.JPEG``. ``folders`` are the names of the class folders."""
+    for split in SPLITS:
+        composer = SceneComposer(split, seed=seed)
+        scans = {digit: [scan for scan in composer.scans if composer.digits[scan] == digit] for digit in range(10)}
+        for index, folder in enumerate(folders):
+            image = composer.compose_single(composer.rng.choice(scans[index % 10]), IMAGENET_SHAPES[index % 3])
+            write_image(root / split / folder / f'{folder}_{index + 1}.JPEG', image[..., ::-1])
 
 
 def shorten_training(cfg: Config) -> None:

@@ -1,4 +1,4 @@
-"""List the classes of public datasets: COCO's categories with their ids, and ImageNet-1K's class folders."""
+"""List COCO's categories with their ids."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,11 +25,3 @@ def make_coco_categories(names: Sequence[str]) -> list[dict[str, Any]]:
     if list(names) == [category['name'] for category in COCO_CATEGORIES]:
         return COCO_CATEGORIES
     return [{'id': category_id, 'name': name} for category_id, name in enumerate(names, start=1)]
-
-
-def list_imagenet_folders() -> list[str]:
-    """Return the names of ImageNet-1K's class folders (WordNet ids such as n01440764), ordered by class index."""
-    # mmpretrain has no list of the folders, only of the class names. Importing timm takes seconds, so do it only here.
-    from timm.data import ImageNetInfo
-
-    return ImageNetInfo('imagenet-1k').label_names()

@@ -1,12 +1,10 @@
-"""Optimizer wrappers for mixed precision, merged parameter groups, fused kernels and layer-wise learning rate decay.
+"""Optimizer wrappers for mixed precision, and with merged parameter groups and fused kernels.
 
 With ``paramwise_cfg``, mmengine's constructor makes one group per parameter, hundreds for a detector. torch's
 optimizers launch kernels for each group, and LR schedulers and logging hooks iterate over all groups at each step.
 """
 
 from collections.abc import Mapping
-from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -16,7 +14,6 @@ from mmengine.registry import OPTIMIZERS
 from torch import nn
 from torch.optim import Adam, AdamW
 
-from ..errors import UserError, shorten
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 
 # Lowest compute capability of GPUs that have bfloat16. torch reports bfloat16 on older GPUs, which emulate it slowly.
@@ -51,8 +48,13 @@ def build_auto_precision_wrapper(dtype: str | None = None, **kwargs: Any) -> Opt
     return OptimWrapper(**kwargs)
 
 
-class MergedGroupsMixin:
-    """Mixin for optimizer wrapper constructors: it merges groups with equal settings and uses fused kernels."""
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """mmengine's constructor with merged parameter groups and, if possible, a fused Adam or AdamW.
+
+    Set ``optim_wrapper=dict(constructor='mmgcvit.GroupedParamsOptimWrapperConstructor', ...)``. All other keys are the
+    same as for mmengine's constructor. To choose torch's kernels, set ``optimizer.fused`` or ``optimizer.foreach``.
+    """
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         is_kernel_unset = {*KERNEL_SETTINGS, 'differentiable'}.isdisjoint(self.optimizer_cfg)
@@ -79,15 +81,6 @@ class MergedGroupsMixin:
         params[:] = [{'params': list(members), **settings} for settings, members in merged]
 
 
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class GroupedParamsOptimWrapperConstructor(MergedGroupsMixin, DefaultOptimWrapperConstructor):
-    """mmengine's constructor with merged parameter groups and, if possible, a fused Adam or AdamW.
-
-    Set ``optim_wrapper=dict(constructor='mmgcvit.GroupedParamsOptimWrapperConstructor', ...)``. All other keys are the
-    same as for mmengine's constructor. To choose torch's kernels, set ``optimizer.fused`` or ``optimizer.foreach``.
-    """
-
-
 def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
     """Return whether an optimizer is Adam or AdamW, and a trial step with its fused kernel works for the model."""
     optimizer_type = settings.get('type')
@@ -102,33 +95,3 @@ def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
         except Exception:  # If the settings are invalid, building the optimizer raises this error again.
             return False
     return True
-
-
-if find_spec('mmpretrain'):
-    from mmpretrain.engine.optimizers import LearningRateDecayOptimWrapperConstructor
-
-    @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-    class LayerDecayOptimWrapperConstructor(MergedGroupsMixin, LearningRateDecayOptimWrapperConstructor):
-        """Layer-wise learning rate decay for models with a ``backbone`` of this package, with merged parameter groups.
-
-        mmdet's and mmseg's constructors know the layers of their own backbones only. mmpretrain's calls
-        ``get_layer_depth`` of the model, which only classifiers have. This subclass calls the backbone's.
-
-        With ``optim_wrapper=dict(constructor='mmgcvit.LayerDecayOptimWrapperConstructor', paramwise_cfg=dict(
-        layer_decay_rate=0.9, norm_decay_mult=0.0))``, each block has 0.9 times the learning rate of the next block.
-        Neck and heads have the full learning rate. mmpretrain's constructor documents the other keys of
-        ``paramwise_cfg``.
-        """
-
-        def add_params(self, params: list[dict], module: nn.Module, **kwargs: Any) -> None:
-            """Add a module's parameters to the groups, with learning rates by the backbone's ``get_layer_depth``."""
-            keys = self.paramwise_cfg.get('custom_keys', {})
-            ineffective = [key for key, settings in keys.items() if 'lr_mult' in settings]
-            if ineffective:
-                raise UserError(
-                    'paramwise_cfg.custom_keys: layer-wise decay ignores lr_mult. Remove every lr_mult of custom_keys '
-                    f'({shorten(ineffective)})'
-                )
-            if 'get_layer_depth' not in kwargs:
-                kwargs['get_layer_depth'] = partial(module.backbone.get_layer_depth, prefix='backbone.')
-            super().add_params(params, module, **kwargs)

@@ -10,9 +10,8 @@ from mmengine.registry import DATASETS
 from PIL import Image
 
 from mmgcvit.datasets.checks.paths import check_presence, get_check_settings
-from mmgcvit.datasets.classes import list_imagenet_folders
-from mmgcvit.datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 from mmgcvit.errors import UserError
+from tools.smoke_config import write_miniatures
 
 from ...conftest import ROOT
 from .made import (
@@ -239,22 +238,27 @@ def test_check_settings_are_non_negative_integers():
             get_check_settings(Config({'data_checks': invalid}))
 
 
+@pytest.fixture(scope='module')
+def miniatures(tmp_path_factory):
+    write_miniatures(folder := tmp_path_factory.mktemp('miniatures') / 'data')
+    return folder
+
+
 @pytest.mark.parametrize(
-    ('name', 'write'),
+    ('name', 'miniature'),
     [
         *((f'demo/{name}', None) for name in ('mask_rcnn_gcvit_digits', 'upernet_gcvit_digits', 'gcvit_digits_cls')),
-        ('mask_rcnn_gcvit_t', write_miniature_coco),
-        ('upernet_gcvit_t', write_miniature_ade20k),
-        ('gcvit_xxt_in1k', lambda root: write_miniature_imagenet(root, list_imagenet_folders())),
+        ('mask_rcnn_gcvit_t', 'coco'),
+        ('upernet_gcvit_t', 'ade/ADEChallengeData2016'),
+        ('gcvit_xxt_in1k', 'imagenet'),
     ],
 )
-def test_demo_dataset_and_miniatures_give_no_report(name, write, digits, tmp_path):
+def test_demo_dataset_and_miniatures_give_no_report(name, miniature, digits, miniatures):
     cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
-    if write:
-        write(tmp_path / 'set')
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         dataset = cfg[loader].dataset
-        dataset.data_root = str(tmp_path / 'set') if write else dataset.data_root.replace('data/digits', str(digits))
+        root = dataset.data_root.replace('data/digits', str(digits))
+        dataset.data_root = str(miniatures / miniature) if miniature else root
     report = check(cfg)
     assert (report.issues, report.notes) == ({}, [])
 

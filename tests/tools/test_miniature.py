@@ -3,7 +3,7 @@
 from mmdet.datasets import CocoDataset
 
 from mmgcvit.datasets.classes import COCO_CATEGORIES, make_coco_categories
-from mmgcvit.datasets.miniature import write_miniature_ade20k, write_miniature_coco
+from tools.smoke_config import write_miniature_ade20k, write_miniature_coco
 
 
 def test_categories_have_the_ids_of_coco_or_are_numbered_from_one():
