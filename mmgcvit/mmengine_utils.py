@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapperDict
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
@@ -66,19 +65,6 @@ def get_image_name(sample: Any) -> str:
 def unwrap_model(runner: Any) -> nn.Module:
     """Return a runner's model without a wrapper such as DistributedDataParallel."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
-
-
-def list_optim_wrappers(runner: Any) -> list[Any]:
-    """Return the optimizer wrappers of a runner."""
-    wrapper = runner.optim_wrapper
-    return list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-
-
-def reorders_channels(preprocessor: nn.Module) -> bool:
-    """Return whether a data preprocessor reverses the channels, from BGR (as mmcv loads images) to RGB."""
-    # The attribute's names in mmengine, mmseg 1.2 and mmpretrain.
-    names = ('_channel_conversion', 'channel_conversion', 'to_rgb')
-    return any(getattr(preprocessor, name, False) for name in names)
 
 
 def replace_type(cfg: Any, old: str, new: str) -> None:

@@ -47,8 +47,8 @@ def write_miniature_coco(root: Path, seed: int = 0) -> None:
     for split, num_images in NUM_COCO_IMAGES.items():
         composer = SceneComposer(split, seed=seed)
         scenes = (composer.compose(COCO_SHAPES[i % len(COCO_SHAPES)], smallest=2) for i in range(num_images))
-        choose_category = partial(composer.choose_class, num_classes=len(COCO_CATEGORIES))
-        write_coco(root, scenes, split, COCO_CATEGORIES, choose_category, with_polygons=True)
+        choose_category = partial(choose_class, composer, num_classes=len(COCO_CATEGORIES))
+        write_coco(root, scenes, split, COCO_CATEGORIES, choose_category)
 
 
 def write_miniature_ade20k(root: Path, seed: int = 0) -> None:
@@ -67,7 +67,12 @@ def label_horizon(scene: Scene, composer: SceneComposer, num_classes: int) -> ND
     above, below = composer.rng.integers(1, num_classes, size=2, endpoint=True)
     labels = np.full(scene.unclear.shape, above, dtype=np.uint8)
     labels[len(labels) // 2 :] = below
-    return draw_labels(scene, labels, [1 + composer.choose_class(digit, num_classes) for digit in scene.labels])
+    return draw_labels(scene, labels, [1 + choose_class(composer, digit, num_classes) for digit in scene.labels])
+
+
+def choose_class(composer: SceneComposer, digit: int, num_classes: int) -> int:
+    """Choose a random class index ending in ``digit``."""
+    return int(composer.rng.choice(range(digit, num_classes, 10)))
 
 
 def write_miniature_imagenet(root: Path, folders: Sequence[str], seed: int = 0) -> None:

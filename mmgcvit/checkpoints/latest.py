@@ -35,10 +35,13 @@ def find_latest_checkpoint(
     work_dir = Path(work_dir)
     newest_first = sorted(work_dir.glob('*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     best = [path for path in newest_first if prefer_best and path.name.startswith('best_')]
-    last = read_last_checkpoint_path(work_dir)
+    file = work_dir / LAST_CHECKPOINT_FILE
+    named = file.read_text(errors='replace').strip() if file.is_file() else ''
+    # Look in the work dir first, because it may have been moved or copied since.
+    last = [path for path in (work_dir / Path(named).name, Path(named)) if named and path.is_file()]
     others = [path for path in newest_first if RESUMABLE_NAME.fullmatch(path.name)]
     unreadable = []
-    for path in dict.fromkeys([*best, *([last] if last else []), *others]):
+    for path in dict.fromkeys([*best, *last[:1], *others]):
         try:
             read(path)
         except (CheckpointError, OSError) as error:
@@ -49,12 +52,3 @@ def find_latest_checkpoint(
     if unreadable:
         raise CheckpointError(f'{work_dir} has no readable checkpoint (damaged: {shorten(unreadable)}). {advice}')
     return None
-
-
-def read_last_checkpoint_path(work_dir: Path) -> Path | None:
-    """Return the path in the file ``last_checkpoint``, or None if this file or the checkpoint is missing."""
-    file = work_dir / LAST_CHECKPOINT_FILE
-    if not file.is_file() or not (text := file.read_text(errors='replace').strip()):
-        return None
-    # Look in the work dir first, because it may have been moved or copied since.
-    return next((path for path in (work_dir / Path(text).name, Path(text)) if path.is_file()), None)

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from ..config import LOADERS, enter_scope, parse_cfg_options, read_config
 from ..errors import UserError
+from ..files import check_writable
 from .options import CONFIG, add_cfg_options, check_at_least
 
 if TYPE_CHECKING:
@@ -40,11 +41,8 @@ def main(args: argparse.Namespace) -> int | None:
     sheet = args.contact_sheet
     if sheet is not None and sheet.suffix.lower() not in SHEET_SUFFIXES:
         raise UserError(f'--contact-sheet {sheet}: expected a name that ends in {" or ".join(SHEET_SUFFIXES)}')
-    if sheet is not None and not sheet.absolute().parent.is_dir():
-        folder = str(sheet.parent)
-        raise UserError(
-            f'--contact-sheet {sheet}: the folder {folder!r} does not exist. Create it, or choose another path'
-        )
+    if sheet is not None:
+        check_writable(sheet.parent, f'--contact-sheet {sheet}')
     options = parse_cfg_options(args.cfg_options)
     if not Path(args.config).is_dir():
         return check_config_data(args, read_config(args.config, options), '')

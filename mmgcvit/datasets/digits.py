@@ -109,10 +109,6 @@ class SceneComposer:
         noise = self.rng.normal(shade, 12, size=(*(shape or (self.size, self.size)), 3))
         return noise.clip(0, 255, out=noise).astype(np.float32)
 
-    def choose_class(self, digit: int, num_classes: int) -> int:
-        """Choose a random class index ending in ``digit``. With under ten classes, return ``digit % num_classes``."""
-        return int(self.rng.choice(range(digit % num_classes, num_classes, 10)))
-
 
 def write_coco(
     root: Path,
@@ -120,13 +116,11 @@ def write_coco(
     split: str,
     categories: Sequence[dict[str, Any]] = CATEGORIES,
     choose_category: Callable[[int], int] = int,
-    with_polygons: bool = False,
 ) -> None:
     """Write ``<root>/<split>2017/*.jpg`` and ``<root>/annotations/instances_<split>2017.json``.
 
-    Masks are written as RLE or, if ``with_polygons`` is set, as polygons, which lose the holes of 0, 6, 8 and 9. The
-    additional key ``scan`` is the scan's index in scikit-learn's dataset. ``choose_category`` returns a digit's index
-    in ``categories``.
+    The additional key ``scan`` is the scan's index in scikit-learn's dataset. ``choose_category`` returns a digit's
+    index in ``categories``.
     """
     content: dict[str, Any] = {'images': [], 'annotations': [], 'categories': [*categories]}
     for image_id, scene in enumerate(scenes, start=1):
@@ -136,7 +130,6 @@ def write_coco(
         content['images'].append({'id': image_id, 'file_name': file_name, 'height': height, 'width': width})
         for label, mask, scan in zip(scene.labels, scene.masks, scene.scans, strict=True):
             encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-            rle = {'size': encoded['size'], 'counts': encoded['counts'].decode()}
             content['annotations'].append(
                 {
                     'id': len(content['annotations']) + 1,
@@ -145,18 +138,12 @@ def write_coco(
                     'bbox': coco_mask.toBbox(encoded).tolist(),
                     'area': int(coco_mask.area(encoded)),
                     'iscrowd': 0,
-                    'segmentation': find_polygons(mask) if with_polygons else rle,
+                    'segmentation': {'size': encoded['size'], 'counts': encoded['counts'].decode()},
                     'scan': scan,
                 }
             )
     (root / 'annotations').mkdir(exist_ok=True)
     (root / 'annotations' / f'instances_{split}2017.json').write_text(json.dumps(content))
-
-
-def find_polygons(mask: NDArray[np.bool_]) -> list[list[float]]:
-    """Return the outer contours of a mask as COCO polygons: [x1, y1, x2, y2, ...]."""
-    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    return [outline.ravel().astype(float).tolist() for outline in outlines if len(outline) > 2]
 
 
 def label_digits(scene: Scene) -> NDArray[np.uint8]:

@@ -22,7 +22,6 @@ from ..config import (
 from ..errors import UserError, format_count
 from ..files import find_free_path, make_absolute, make_portable_path, read_text, write_text
 from .formats import DatasetInfo, write_annotations
-from .formats.cleaning import note_duplicates
 
 # The smallest --size. By default, it starts from weights in this project.
 MINI = 'mini'
@@ -142,7 +141,6 @@ def make_config(
     files = filter(None, (split.ann_file for split in dataset.splits.values()))
     check_config_texts(*dataset.classes, *folders, *files, weights)
     dataset.split_validation()
-    note_duplicates(dataset)
     folder = find_free_path(work_dir / CONFIG_FOLDER)
     write_annotations(dataset, folder)
 

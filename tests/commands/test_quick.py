@@ -54,7 +54,7 @@ MISTAKES = {
     ('export', DEMO, 'out.pdf'): 'expected a name that ends in .onnx',
     ('check-data', CONFIG, '--images', '-1'): 'check-data: --images -1: expected at least 0',
     ('check-data', CONFIG, '--contact-sheet', 'sheet.pdf'): 'expected a name that ends in .jpg or .jpeg or .png',
-    ('check-data', CONFIG, '--contact-sheet', 'nowhere/a.png'): "the folder 'nowhere' does not exist. Create it",
+    ('check-data', CONFIG, '--contact-sheet', '/proc/x/a.png'): '--contact-sheet /proc/x/a.png cannot be written',
     ('publish', DEMO): 'is not a work dir, so an output file is needed',
     ('publish', DEMO, 'out.pth'): 'expected a name that ends in .safetensors',
     ('publish', DEMO, 'missing.pth', 'out.safetensors'): 'there is no checkpoint missing.pth',

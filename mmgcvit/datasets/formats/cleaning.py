@@ -1,14 +1,12 @@
 """Leave out images and annotations that cannot be used."""
 
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from ...errors import MANY, UserError, escape_controls, format_count
-from ...files import compute_sha256
 from ..decoding import find_read_error
-from .dataset_info import COPY_MARK, MAX_UNUSABLE, DatasetInfo, Split
+from .dataset_info import MAX_UNUSABLE, DatasetInfo, Split
 
 
 def leave_out_unusable(dataset: DatasetInfo) -> None:
@@ -49,27 +47,6 @@ def find_problem(folder: Path, name: str) -> str | None:
     if not {*name}.isdisjoint('\t\n\r') or name.encode(errors='replace').decode() != name:
         return f'{folder / name} has a tab, a line break or invalid UTF-8 in its name'
     return find_read_error(folder / name)
-
-
-def note_duplicates(dataset: DatasetInfo) -> None:
-    """Add a note for each split that has images of the training split: of the same bytes, or copies of Roboflow's."""
-    splits = {name: [split.image_folder / i for i in split.image_names] for name, split in dataset.splits.items()}
-    sizes: dict[int, set[str]] = defaultdict(set)
-    for name, paths in splits.items():
-        for path in paths:
-            sizes[path.stat().st_size].add(name)
-
-    def list_keys(path: Path) -> set[str]:
-        """Return what equal images have in common. Hash a file only if another split has one of its size."""
-        keys = {path.name.split(COPY_MARK)[0]} if COPY_MARK in path.name else set()
-        return keys | ({compute_sha256(path)} if len(sizes[path.stat().st_size]) > 1 else set())
-
-    train_keys = {key for path in splits['train'] for key in list_keys(path)}
-    for name in splits.keys() - {'train'}:
-        num_copies = sum(not train_keys.isdisjoint(list_keys(path)) for path in splits[name])
-        if num_copies:
-            count = f'{num_copies} of {format_count(len(splits[name]), "image")}'
-            dataset.notes.append(f'{name}: {count} are also in train (same bytes, or copies of Roboflow)')
 
 
 def leave_out_boxes(split: Split) -> list[str]:

@@ -5,7 +5,6 @@ with 11 polygons each, the masks take 1.35 GB, and the process 2.6 GB at its pea
 parts to COCO's format as crowds (``iscrowd``), on which mmdet does not train.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,12 +33,13 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
     settings = read_yaml(yaml_file)
     if not settings.get('train'):
         raise UserError(f'{yaml_file} names no folder of training images. Add one, for example "train: images/train"')
-    names, num_keypoints = read_names(settings, yaml_file), read_num_keypoint_values(settings, yaml_file)
+    if 'kpt_shape' in settings:
+        raise UserError(f'{yaml_file}: keypoints (kpt_shape) are not supported. Export boxes or polygons')
+    names = read_names(settings, yaml_file)
     # `path` is often a folder of another machine. Then the images are next to data.yaml.
     root = yaml_file.parent / str(settings.get('path') or '')
     root = root if root.is_dir() else yaml_file.parent
-    splits, problems = {}, []
-    notes = ['keypoints are left out, the boxes around them are read'] if num_keypoints else []
+    splits, problems, notes = {}, [], []
     if not root.resolve().is_relative_to(folder.resolve()):
         notes.append(f"the images are read from {root}, which is the 'path' in {yaml_file}")
     for split in ('train', 'val', 'test'):
@@ -57,7 +57,7 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
         (_, size), file = read_sizes(path), find_label_file(path)
         if file.is_file() and counts[file] > 1:
             raise UserError(f'{path} shares {file} with another image. Rename one of them')
-        objects = read_labels(file, names, problems, num_keypoints) if file.is_file() else []
+        objects = read_labels(file, names, problems) if file.is_file() else []
         return path, size, [(label, {'iscrowd': 0, **make_coco_entries(values, *size)}) for label, values in objects]
 
     read_splits = {}
@@ -125,15 +125,6 @@ def read_names(settings: dict[str, Any], file: Path) -> list[str]:
     return names
 
 
-def read_num_keypoint_values(settings: dict[str, Any], file: Path) -> int:
-    """Return how many values follow the box in a line: 0, or those of the keypoints that ``kpt_shape`` describes."""
-    shape = settings.get('kpt_shape', ['0', '2'])
-    is_pair = isinstance(shape, list) and len(shape) == 2
-    if not (is_pair and re.fullmatch('[0-9]{1,4}', str(shape[0])) and shape[1] in ('2', '3')):
-        raise UserError(f"{file}: 'kpt_shape' is {str(shape)[:60]}. Expected [number of keypoints, 2 or 3]")
-    return int(shape[0]) * int(shape[1])
-
-
 def list_images(root: Path, sources: Any, yaml_file: Path) -> list[Path]:
     """Return the images of a split. ``sources`` are folders, or text files with the path of an image on each line."""
     images = []
@@ -190,14 +181,11 @@ def find_labels_without_image(images: Sequence[Path]) -> list[str]:
     return [f'{file} has no image' for file in others if file.name != 'classes.txt']
 
 
-def read_labels(
-    file: Path, names: Sequence[str], problems: list[str], num_keypoint_values: int
-) -> list[tuple[int, list[float]]]:
+def read_labels(file: Path, names: Sequence[str], problems: list[str]) -> list[tuple[int, list[float]]]:
     """Return (label, values) of each object in a label file.
 
     The values are fractions of the image size: a box [centre x, centre y, width, height] or a polygon
-    [x1, y1, x2, y2, ...]. The values of keypoints behind a box are dropped. Other lines are left out, and a message in
-    ``problems`` names each.
+    [x1, y1, x2, y2, ...]. Other lines are left out, and a message in ``problems`` names each.
     """
     objects = []
     for number, line in enumerate(read_text(file).split('\n'), start=1):
@@ -207,35 +195,20 @@ def read_labels(
             label, *values = map(float, line.replace('_', '?').split())  # Python reads 1_0 as 10
         except ValueError:
             label, values = -1, []
-        is_keypoints = len(values) == NUM_BOX_VALUES + num_keypoint_values
-        values = values[:NUM_BOX_VALUES] if is_keypoints else values
         is_box, is_polygon = len(values) == NUM_BOX_VALUES, len(values) >= MIN_POLYGON_VALUES and len(values) % 2 == 0
-        is_polygon &= not num_keypoint_values and not may_have_keypoints(values)
         has_extent = not is_box or min(values[2:]) > 0
         edges = values
         if is_box:
             edges = [values[i] + sign * values[i + 2] / 2 for i in (0, 1) for sign in (-1, 1)]
         is_inside = all(-TOLERANCE <= value <= 1 + TOLERANCE for value in edges)
         if not (is_box or is_polygon) or label not in range(len(names)) or not is_inside or not has_extent:
-            expected = 'a box and the keypoints of kpt_shape' if num_keypoint_values else 'CLASS X1 Y1 X2 Y2 X3 Y3 ... '
-            expected += '' if num_keypoint_values else 'for a polygon, or kpt_shape in data.yaml for keypoints'
             problems.append(
-                f'{file} line {number} is {line[:60]!r}. Expected CLASS X Y WIDTH HEIGHT, or {expected}: '
-                f'a class from 0 to {len(names) - 1}, and fractions of width and height, not pixels'
+                f'{file} line {number} is {line[:60]!r}. Expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 '
+                f'... for a polygon: a class from 0 to {len(names) - 1}, and fractions of width and height, not pixels'
             )
             continue
         objects.append((int(label), values))
     return objects
-
-
-def may_have_keypoints(values: Sequence[float]) -> bool:
-    """Return whether a line may be a box with keypoints (x, y, visibility), which are all in the box or (0, 0, 0)."""
-    if len(values) <= NUM_BOX_VALUES or (len(values) - NUM_BOX_VALUES) % 3:
-        return False
-    middle, extent = np.array(values[:2]), np.array(values[2:4])
-    points = np.reshape(values[4:], (-1, 3))
-    is_inside = (np.abs(points[:, :2] - middle) <= extent / 2 + TOLERANCE).all(1)
-    return bool(np.isin(points[:, 2], (0, 1, 2)).all() and (is_inside | ~points.any(1)).all())
 
 
 def make_coco_entries(values: list[float], width: int, height: int) -> dict[str, Any]:

@@ -9,14 +9,14 @@ import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ...checkpoints.weights import get_running_statistics
 from ...errors import MANY, UserError, shorten
-from ...mmengine_utils import find_suspect_images, list_optim_wrappers, unwrap_model
+from ...mmengine_utils import find_suspect_images, unwrap_model
 from ...registry import HOOKS
 
 # Key of the number of skipped steps in mmengine's message hub.
@@ -54,7 +54,8 @@ class SkipNonFiniteStepHook(Hook):
         model = unwrap_model(runner)
         self.statistics = list(get_running_statistics(model).values())
         self.handles = [model.register_forward_hook(self.record_loss)]
-        for wrapper in list_optim_wrappers(runner):
+        optim_wrapper = runner.optim_wrapper
+        for wrapper in optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]:
             if isinstance(getattr(wrapper, 'optimizer', None), Optimizer):
                 self.handles.append(wrapper.optimizer.register_step_pre_hook(self.check_step))
 

@@ -197,14 +197,13 @@ def to_yolo(made: Made, photo: Photo) -> str:
         corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
         values = [((left + right) / 2, (top + bottom) / 2), (right - left, bottom - top)]
         values = np.reshape(corners if has_mask else values, (-1, 2)) / (WIDTH, HEIGHT)
-        keypoints = [*values[0], 2.0, 0.0, 0.0, 0.0] if made.options['pose'] else []
-        lines.append(' '.join(map(str, [made.classes.index(name), *values.ravel(), *keypoints])))
+        lines.append(' '.join(map(str, [made.classes.index(name), *values.ravel()])))
     return '\n'.join(lines)
 
 
 def write_yolo(made: Made, root: Path, image: str, label: str, source: str, lists: bool = False) -> None:
     settings = {'names': dict(enumerate(made.classes)) if made.options['as_dict'] else made.classes}
-    settings |= {'nc': len(made.classes)} | ({'kpt_shape': [2, 3]} if made.options['pose'] else {})
+    settings['nc'] = len(made.classes)
     for split, folder in made.folders.items():
         for photo in made.photos[split]:
             photo.write(root / image.format(folder) / photo.name)
@@ -302,7 +301,7 @@ LAYOUTS = {
         (write_maps, '{}/JPEGImages', '{}/SegmentationClass'),
     ],
 }
-OPTIONS = ('from_0', 'string_ids', 'loose', 'windows', 'as_dict', 'no_empty_files', 'pose', 'clutter')
+OPTIONS = ('from_0', 'string_ids', 'loose', 'windows', 'as_dict', 'no_empty_files', 'clutter')
 
 
 @st.composite
@@ -314,7 +313,7 @@ def make_datasets(draw: st.DrawFn, formats: tuple[str, ...] = tuple(LAYOUTS), mi
     classes = draw(st.lists(st.sampled_from(CLASSES), min_size=2, max_size=4, unique=True))
     held_out = draw(st.sampled_from([(), ('val',), ('val', 'test')]))
     folders = {split: draw(st.sampled_from(SPLIT_NAMES[split])) for split in ('train', *held_out)}
-    with_masks = data_format in ('coco', 'yolo') and not options['pose'] and draw(st.booleans())
+    with_masks = data_format in ('coco', 'yolo') and draw(st.booleans())
     photos, number = {}, 0
     for split in folders:
         least = min_train if split == 'train' else 2
