@@ -65,9 +65,9 @@ ifeq ($(DEVICE),cuda)
 	$(BENCHMARK) configs/mask_rcnn_gcvit_t.py configs/cascade_gcvit_b.py --sizes 800x1333 --batch 2 --modes infer train --precisions bf16
 endif
 
-# tests/gpu/wheels.py says how to install the wheels on the GPU machine.
+# tools/installation/gpu_wheels.py says how to install the wheels on the GPU machine.
 gpu-wheels: install
-	$(RUN) -m tests.gpu.wheels build/gpu-wheels
+	$(RUN) tools/installation/gpu_wheels.py build/gpu-wheels
 
 # Tests of the backbone contract, of loading, and of training, resuming and testing for each task.
 UPSTREAM = VENV=$(VENV)-upstream OPENMMLAB=upstream
@@ -100,7 +100,7 @@ $(VENV)/installed-docs: locks/docs.txt | install
 BESIDE = rotated keypoints
 test-beside: $(BESIDE:%=test-%)
 $(BESIDE:%=test-%): test-%: build/%/installed
-	PYTHONPATH=build/$* $(RUN) -m pytest tests/integrations/test_$*.py
+	PYTHONPATH=build/$* $(RUN) -m pytest tests/integrations -k $*
 
 ADD = $(RUN) -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes
 build/%/installed: locks/%.txt | install

@@ -10,6 +10,7 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
     cores, workers = len(os.sched_getaffinity(0)), int(os.environ['PYTEST_XDIST_WORKER_COUNT'])
     os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores // workers)))
 
+import cv2
 import pytest
 import torch
 from hypothesis import settings
@@ -17,7 +18,9 @@ from mmengine.registry import DefaultScope
 from packaging.version import Version
 
 from mmgcvit.commands.main import run_command
+from mmgcvit.inference.loading import load
 
+from .inference.conftest import TASKS, make_work_dir, picture_of
 from .tools.commands import make_digits
 
 # No deadline, because durations vary on a machine that others use too.
@@ -72,9 +75,43 @@ def digits(tmp_path_factory):
 @pytest.fixture(scope='session')
 def work_dirs(tmp_path_factory):
     """Return the work dir of a small model for each task."""
-    from .inference.conftest import TASKS, make_work_dir
-
     return {task: make_work_dir(tmp_path_factory.mktemp('runs') / task, task) for task in TASKS}
+
+
+@pytest.fixture(scope='session')
+def models(work_dirs):
+    """Load a model of each task, the detector with a confidence threshold of 0."""
+    threshold = {'detection': {'score_thr': 0.0}}
+    return {task: load(folder, device='cpu', **threshold.get(task, {})) for task, folder in work_dirs.items()}
+
+
+@pytest.fixture(params=TASKS)
+def task(request):
+    return request.param
+
+
+@pytest.fixture
+def model(models, task):
+    return models[task]
+
+
+@pytest.fixture
+def work_dir(work_dirs, task):
+    return work_dirs[task]
+
+
+@pytest.fixture
+def picture():
+    """Return an image (height, width, 3) in BGR order."""
+    return picture_of(90, 120)
+
+
+@pytest.fixture
+def photo(picture, tmp_path):
+    """Write the image to a lossless file, and return its path."""
+    path = tmp_path / 'photo.png'
+    cv2.imwrite(str(path), picture)
+    return str(path)
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
-"""Photos with known objects: cut-outs of three free photos, pasted on others, with polygons and segmentation maps.
+"""Photos with known objects: cut-outs of three free photos, pasted on others, with polygons.
 
 ``python -m tests.photos FOLDER`` writes sixty in YOLO format. The photos are scikit-image's (astronaut: NASA, public
 domain; coffee: R. Michetti, CC0; rocket: SpaceX, public domain; gravel: CC0; motorcycle: Middlebury stereo data) and
 scikit-learn's (china: D. Buechele, flower: vultilion, both CC BY 2.0).
 """
 
-import json
 import sys
 from functools import cache
 from pathlib import Path
@@ -103,26 +102,6 @@ def make_photo(number):
 def write_image(path, image, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(path, **options)
-
-
-def to_box(polygon):
-    """Return the box [left, top, width, height] of a polygon."""
-    return [*polygon.min(0).tolist(), *np.ptp(polygon, axis=0).tolist()]
-
-
-def write_coco(root, photos):
-    images, annotations = [], []
-    for image_id, photo in enumerate(photos, start=1):
-        height, width = photo.image.shape[:2]
-        write_image(root / 'images' / f'{photo.stem}.jpg', photo.image)
-        images.append({'id': image_id, 'file_name': f'{photo.stem}.jpg', 'width': width, 'height': height})
-        for label, polygon in photo.objects:
-            ids = {'id': len(annotations) + 1, 'image_id': image_id, 'category_id': label + 1, 'iscrowd': 0}
-            box, area = to_box(polygon), float(fill(polygon, height, width).sum())
-            annotations.append({**ids, 'bbox': box, 'area': area, 'segmentation': [polygon.ravel().tolist()]})
-    categories = [{'id': label + 1, 'name': name} for label, name in enumerate(CLASSES)]
-    content = {'images': images, 'annotations': annotations, 'categories': categories}
-    (root / 'annotations.json').write_text(json.dumps(content))
 
 
 def write_yolo(root, photos):

@@ -54,13 +54,6 @@ def run(command, environment=None, timeout=SECONDS, **options):
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
-def wait_for(is_so, seconds=60):
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, 'waited in vain'
-        time.sleep(0.02)
-
-
 def get_tail(output, errors, characters=3000):
     """Return the end of the output of a process."""
     return f'{(output or "")[-characters:]}{(errors or "")[-characters:]}'

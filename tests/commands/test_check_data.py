@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from .. import photos
+from ..configs.own_data import write_coco as write_own_coco
 from ..datasets.checks.made import cut, write_coco
 
 CONFIG = """
@@ -42,8 +42,8 @@ def test_problems_are_shown_with_their_effect_and_an_exit_code(check, tmp_path):
 
 
 def test_a_folder_is_checked_as_train_reads_it_and_findings_name_images(call, tmp_path):
-    photos.write_coco(tmp_path / 'photos', [photos.make_photo(number) for number in range(12)])
-    file = tmp_path / 'photos' / 'annotations.json'
+    write_own_coco(tmp_path / 'photos')
+    file = tmp_path / 'photos' / 'annotations' / 'train.json'
     content = json.loads(file.read_text())
     annotation = content['annotations'][0]
     annotation['bbox'][2] = 0.2
@@ -53,5 +53,5 @@ def test_a_folder_is_checked_as_train_reads_it_and_findings_name_images(call, tm
     code, output = call('check-data', tmp_path / 'photos')
     assert code == 0
     assert 'classes without annotations: unused' in output
-    assert 'left out: train.json: boxes under a pixel' in output
+    assert 'train.json: boxes under a pixel' in output
     assert f'(annotation {annotation["id"]} of {image["file_name"]}, bbox ' in output

@@ -5,8 +5,10 @@ from itertools import islice
 import cv2
 import numpy as np
 import pytest
+from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 
+from mmgcvit.datasets.classes import COCO_CATEGORIES, make_coco_categories
 from mmgcvit.datasets.digits import FOLDERS, SceneComposer
 
 from .. import fork_server
@@ -76,3 +78,10 @@ def test_single_digits_are_in_class_folders_and_splits_share_no_scan(digits):
     assert not scans['train'] & scans['val']
     assert len(scans['train']) + len(scans['val']) == 1797
     assert len(images) == len(composer.scans)
+
+
+def test_categories_have_the_ids_of_coco_or_are_numbered_from_one():
+    assert tuple(category['name'] for category in COCO_CATEGORIES) == CocoDataset.METAINFO['classes']
+    ids = [category['id'] for category in COCO_CATEGORIES]
+    assert (len(ids), ids[0], ids[11], ids[-1]) == (80, 1, 13, 90)
+    assert [(c['id'], c['name']) for c in make_coco_categories(['nut', 'bolt'])] == [(1, 'nut'), (2, 'bolt')]

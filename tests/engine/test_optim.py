@@ -1,4 +1,4 @@
-"""Mixed precision by GPU; merged groups and fused steps change only the speed; layer-wise decay sets the LRs."""
+"""Mixed precision by GPU; merged groups and fused steps change only the speed."""
 
 import copy
 from unittest import mock
@@ -13,7 +13,7 @@ from torch import nn
 
 from mmgcvit.engine.optim import GroupedParamsOptimWrapperConstructor
 
-from ..configs.models import build_on_meta, read
+from ..configs.models import read
 
 GROUPED = 'mmgcvit.GroupedParamsOptimWrapperConstructor'
 DECAY = {'norm_decay_mult': 0.0, 'custom_keys': {'relative_position': {'decay_mult': 0.0}}}
@@ -116,26 +116,6 @@ def test_a_step_is_fused_if_torch_supports_it_and_the_config_sets_no_kernels(mon
             groups = build_optim_wrapper(nn.Linear(2, 2).to(device), settings).optimizer.param_groups
             assert {group.get('fused') for group in groups} == {expected}, (device, optimizer)
     assert not torch.optim.SGD.step.called, 'only Adam and AdamW are tried'
-
-
-def test_earlier_blocks_have_smaller_learning_rates_with_mmpretrains_constructor():
-    model = build_on_meta(read('gcvit_xxt_in1k'))
-    settings = {
-        'optimizer': {'type': 'AdamW', 'lr': 1e-3, 'weight_decay': 0.05},
-        'constructor': 'mmpretrain.LearningRateDecayOptimWrapperConstructor',
-        'paramwise_cfg': {'layer_decay_rate': 0.9, 'norm_decay_mult': 0.0},
-    }
-    groups = build_optim_wrapper(model, settings).optimizer.param_groups
-    lr_by_parameter = {parameter: group['lr'] for group in groups for parameter in group['params']}
-    lrs = {name: lr_by_parameter[parameter] for name, parameter in model.named_parameters()}
-    num_blocks = [len(stage.blocks) for stage in model.backbone.stages]
-    for parameter, later_blocks in (
-        ('stem.proj.weight', sum(num_blocks) + 1),
-        ('stages.0.blocks.1.mlp.fc1.weight', sum(num_blocks) - 1),
-        ('stages.3.blocks.1.mlp.fc1.weight', num_blocks[3] - 1),
-    ):
-        assert lrs[f'backbone.{parameter}'] == pytest.approx(1e-3 * 0.9**later_blocks)
-    assert {lr for parameter, lr in lrs.items() if not parameter.startswith('backbone.')} == {1e-3}
 
 
 def test_mixed_precision_uses_bfloat16_or_float16_by_gpu_and_float32_on_a_cpu(monkeypatch):

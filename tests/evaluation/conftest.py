@@ -8,17 +8,7 @@ import pytest
 
 from mmgcvit.inference.results import Detections
 
-from ..inference.conftest import (  # noqa: F401  (fixtures)
-    TASKS,
-    config_of,
-    make_work_dir,
-    model,
-    models,
-    photo,
-    picture,
-    task,
-    work_dir,
-)
+from ..inference.conftest import TASKS, make_work_dir
 
 # Images of each class in the classification data.
 PER_CLASS = 2

@@ -17,7 +17,7 @@ from mmgcvit.evaluation.ground_truth import load_sample
 from mmgcvit.inference.drawing import choose_palette
 from mmgcvit.registry import HOOKS
 
-from .conftest import config_of
+from ..inference.conftest import config_of
 
 
 @pytest.fixture

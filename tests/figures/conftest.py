@@ -5,17 +5,7 @@ import pytest
 
 from mmgcvit.inference.loading import load
 
-from ..inference.conftest import (  # noqa: F401  (fixtures)
-    TASKS,
-    config_of,
-    make_work_dir,
-    model,
-    models,
-    photo,
-    picture,
-    task,
-    work_dir,
-)
+from ..inference.conftest import config_of, make_work_dir
 from ..models.contract.backbones import GCVIT, LSA_ARCH
 
 LSA = {**LSA_ARCH, 'embed_dims': (16, 32, 64, 128), 'depths': (2, 2, 2, 2), 'num_heads': (1, 2, 4, 8)}

@@ -2,13 +2,11 @@
 
 import cv2
 import numpy as np
-import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmgcvit.checkpoints.converting import save_checkpoint
-from mmgcvit.inference.loading import load
 
 from ..tools.commands import CONFIGS
 
@@ -42,46 +40,10 @@ def make_work_dir(folder, task, cfg=None):
     return folder
 
 
-@pytest.fixture(scope='session')
-def models(work_dirs):
-    """Load a model of each task, the detector with a confidence threshold of 0."""
-    threshold = {'detection': {'score_thr': 0.0}}
-    return {task: load(folder, device='cpu', **threshold.get(task, {})) for task, folder in work_dirs.items()}
-
-
-@pytest.fixture(params=TASKS)
-def task(request):
-    return request.param
-
-
-@pytest.fixture
-def model(models, task):
-    return models[task]
-
-
-@pytest.fixture
-def work_dir(work_dirs, task):
-    return work_dirs[task]
-
-
 def picture_of(height, width, seed=0):
     """Return an image (height, width, 3) of smooth random colours, which lossy compression hardly changes."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-
-
-@pytest.fixture
-def picture():
-    """Return an image (height, width, 3) in BGR order."""
-    return picture_of(90, 120)
-
-
-@pytest.fixture
-def photo(picture, tmp_path):
-    """Write the image to a lossless file, and return its path."""
-    path = tmp_path / 'photo.png'
-    cv2.imwrite(str(path), picture)
-    return str(path)
 
 
 def assert_same(first, second, tolerance=1e-4):

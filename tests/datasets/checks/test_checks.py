@@ -84,11 +84,7 @@ def class_folders(folders, classes, lines=()):
 # By whether the issue stops a run: (function that writes the dataset, path in the message, part of the message).
 FAULTS = {
     True: [
-        (
-            coco(lambda content: content['annotations'][0].pop('area')),
-            'train.json',
-            "(id 10) has no 'area'",
-        ),
+        (coco(lambda content: content['annotations'][0].pop('area')), 'train.json', "(id 10) has no 'area'"),
         (coco(lambda content: content.pop('annotations')), 'train.json', "COCO's format (no annotations)"),
         (first('annotations', id=[10]), 'train.json', "COCO's format ("),
         (damaged(write_coco, 'train.json', cut), 'train.json', 'not valid JSON in UTF-8: '),

@@ -19,50 +19,13 @@ SPLIT_NAMES = {
 }
 # Stems that are the same in all splits, and stems with a meaning for a file list, a shell, YAML or mmengine's configs.
 STEMS = [
-    'a',
-    'A',
-    'a 1',
-    ' blank',
-    'two  blanks',
-    'Größe (1)',
-    'Gro\u0308ße',
-    'نص',
-    '😀',
-    'x.y',
-    'b -1',
-    '#1',
-    '1',
-    '-1',
+    *('a', 'A', 'a 1', ' blank', 'two  blanks', 'Größe (1)', 'Gro\u0308ße', 'نص', '😀', 'x.y', 'b -1', '#1', '1', '-1'),
+    *("it's", '"q"', '{{ fileDirname }}', '{{$HOME:x}}', 'test', 'train_val', 'x' * 90, '$(x)', '%s'),
+    *('c\u2028d', 'e\x0cf'),
 ]
-STEMS += [
-    "it's",
-    '"q"',
-    '{{ fileDirname }}',
-    '{{$HOME:x}}',
-    'test',
-    'train_val',
-    'x' * 90,
-    '$(x)',
-    '%s',
-    'c\u2028d',
-    'e\x0cf',
-]
-CLASSES = ['cat', 'Dog', 'no', '010', '1.10', 'null', "it's", 'a "b"', '{x}', '}}', 'back\\slash', '# x', 'עברית', '😀']
-CLASSES += [
-    'train',
-    'test',
-    'x' * 100,
-    'a: b',
-    'two words',
-    '~',
-    '12:30',
-    'Größe',
-    "'''",
-    '%d',
-    '*a',
-    '&a',
-    '!!x',
-    '- y',
+CLASSES = [
+    *('cat', 'Dog', 'no', '010', '1.10', 'null', "it's", 'a "b"', '{x}', '}}', 'back\\slash', '# x', 'עברית', '😀'),
+    *('train', 'test', 'x' * 100, 'a: b', 'two words', '~', '12:30', 'Größe', "'''", '%d', '*a', '&a', '!!x', '- y'),
 ]
 
 

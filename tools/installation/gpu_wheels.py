@@ -1,6 +1,6 @@
-"""Gather wheels of the locked versions for a machine with Python and torch but no network: python -m tests.gpu.wheels.
+"""Gather wheels of the locked versions for a machine with Python and torch but no network.
 
-    python -m tests.gpu.wheels build/gpu-wheels
+    python tools/installation/gpu_wheels.py build/gpu-wheels
     python3 -m pip install --no-index --no-deps --target build/gpu-packages build/gpu-wheels/*.whl    # on that machine
     PYTHONPATH=build/gpu-packages python3 -m pytest -m gpu                                           # in this clone
 
@@ -13,13 +13,12 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from packaging.markers import Marker
 
-from ..programs import ROOT
-
-LOCK = ROOT / 'locks' / 'maintained.txt'
+LOCK = Path(__file__).resolve().parents[2] / 'locks' / 'maintained.txt'
 OPENMMLAB = ('onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection', 'onedl-mmsegmentation', 'onedl-mmpretrain')
 OTHERS = """
 addict yapf platformdirs tomli termcolor pyyaml rich markdown-it-py mdurl pygments pycocotools shapely
@@ -28,7 +27,7 @@ timm safetensors packaging psutil pytest pluggy iniconfig exceptiongroup hypothe
 """
 
 
-def main():
+def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     pip('wheel', '--wheel-dir', folder, OPENMMLAB)
@@ -37,7 +36,7 @@ def main():
     sys.stdout.write(f'{folder}: {size / 1e6:.1f} MB\n')
 
 
-def pip(command, option, folder, names, *more):
+def pip(command: str, option: str, folder: Path, names: Sequence[str], *more: str) -> None:
     """Have pip fetch or build packages as they are locked."""
     with tempfile.NamedTemporaryFile('w', suffix='.txt') as file:
         file.write('\n'.join(locked(names)))
@@ -47,7 +46,7 @@ def pip(command, option, folder, names, *more):
         subprocess.run([sys.executable, '-m', 'pip', '--quiet', *arguments], env=environment, check=True)
 
 
-def locked(names):
+def locked(names: Sequence[str]) -> Iterator[str]:
     """The requirements of some packages, each with its hashes, as far as this Python needs them."""
     for entry in re.split(r'(?m)^(?=\S)', LOCK.read_text()):
         requirement, _, hashes = entry.partition('\\')
