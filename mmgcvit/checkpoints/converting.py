@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, check_installed, format_count, shorten
 from ..files import write_atomically
-from .key_mapping import KeyMapping
 from .pretrained import check_complete, infer_checkpoint_arch, reject_part
+from .translating import KeyMapping
 from .weights import BIAS_TABLE, FINAL_NORM, Arch, Weights
 
 # The name of a buffer that some implementations store next to each relative position bias table.

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from ..errors import CheckpointError, format_count, get_first_line, shorten
-from .key_mapping import KeyMapping
 from .reading import read_checkpoint
+from .translating import KeyMapping
 
 # Keys of a checkpoint under which a state dict may be, with EMA weights and with other weights.
 EMA_KEYS = ('state_dict_ema', 'model_ema')

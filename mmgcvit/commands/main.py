@@ -14,21 +14,21 @@ from ..version import __version__
 from .options import parse_args
 from .screen import SIGINT_EXIT_CODE, hide_noise
 
-# Commands by name, each with its module in this folder and its help text.
+# The help text of each command. The module of check-data is check_data.py, and so on.
 COMMANDS = {
-    'train': ('train', 'train a model'),
-    'test': ('test', 'test a model'),
-    'predict': ('predict', 'predict on images and videos'),
-    'check-data': ('check_data', 'check the data of a config or a folder'),
-    'plot': ('plot', 'plot losses and scores of runs'),
-    'mistakes': ('mistakes', 'draw confusion matrix and worst images'),
-    'visualize': ('visualize', 'draw attention, global queries, Grad-CAM or shifts'),
-    'publish': ('publish', "write a trained model's weights as safetensors"),
-    'export': ('export', 'write a trained model as an ONNX file'),
-    'convert': ('convert_checkpoint', 'convert a checkpoint between formats'),
-    'flops': ('get_flops', 'count parameters and multiply-adds'),
-    'benchmark': ('benchmark', 'compare time and memory of models'),
-    'digits': ('make_digits', "write the demo's dataset"),
+    'train': 'train a model',
+    'test': 'test a model',
+    'predict': 'predict on images and videos',
+    'check-data': 'check the data of a config or a folder',
+    'plot': 'plot losses and scores of runs',
+    'mistakes': 'draw confusion matrix and worst images',
+    'visualize': 'draw attention, global queries, Grad-CAM or shifts',
+    'publish': "write a trained model's weights as safetensors",
+    'export': 'write a trained model as an ONNX file',
+    'convert': 'convert a checkpoint between formats',
+    'flops': 'count parameters and multiply-adds',
+    'benchmark': 'compare time and memory of models',
+    'digits': "write the demo's dataset",
 }
 # Parameters of glibc's mallopt: from which size blocks have pages of their own, and how much freed memory is kept.
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
@@ -38,7 +38,7 @@ DEPENDENCIES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'm
 
 
 def format_usage() -> str:
-    lines = '\n'.join(f'    mmgcvit {name:<14}{description}' for name, (_, description) in COMMANDS.items())
+    lines = '\n'.join(f'    mmgcvit {name:<14}{description}' for name, description in COMMANDS.items())
     return f'Commands, each with --help:\n{lines}\n--version lists the installed versions.'
 
 
@@ -111,7 +111,7 @@ def run_to_exit_code(name: str) -> int | str | None:
     """Run a command with this process's arguments; return its exit code or error message."""
     full_disk_advice = ''  # appended to the error message if the disk is full
     try:
-        command = import_module(f'.{COMMANDS[name][0]}', __package__)
+        command = import_module(f'.{name.replace("-", "_")}', __package__)
         args = parse_args(command)
         full_disk_advice = getattr(command, 'FULL_DISK', '')
         with hide_noise():

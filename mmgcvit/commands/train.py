@@ -151,7 +151,7 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
 def write_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> Path:
     """Write the config for ``--data`` into the work dir. Return its path."""
     from ..datasets.own_data import make_config
-    from ..engine.resume import lock_work_dir
+    from ..engine.work_dir import lock_work_dir
 
     work_dir = get_run_config(args).parent
     with lock_work_dir(work_dir, must_be_unused=not args.overwrite):

@@ -21,8 +21,8 @@ from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from .hooks.new_schedule import NewScheduleHook
 from .hooks.progress import SummaryHook, open_progress
-from .resume import OverwriteHook, choose_checkpoint, find_changes, lock_work_dir
 from .setup import build_runner, check_data, join_process_group
+from .work_dir import OverwriteHook, choose_checkpoint, find_changes, lock_work_dir
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
 WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')

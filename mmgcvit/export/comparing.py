@@ -79,7 +79,7 @@ def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.nd
             return {'logits': network.encode_decode(images, [{'img_shape': size}] * len(images)).numpy()}
         from mmdet.structures import DetDataSample
 
-        from .detector import pad_images
+        from .detector_graph import pad_images
 
         meta = {'img_shape': size, 'ori_shape': size, 'scale_factor': (1.0, 1.0)}
         samples = [DetDataSample(metainfo=meta) for _ in images]

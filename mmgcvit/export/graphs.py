@@ -1,6 +1,6 @@
 """Build the module that is traced for an export, with the names of its input and outputs.
 
-Detectors are in :mod:`.detector`. OpenMMLab packages are imported inside functions, only for the model's task.
+Detectors are in :mod:`.detector_graph`. OpenMMLab packages are imported inside functions, only for the model's task.
 """
 
 from copy import deepcopy
@@ -25,7 +25,7 @@ def build_export_module(predictor: Predictor) -> nn.Module:
     The module's ``output_axes`` maps the name of each output to its dynamic axes.
     """
     if predictor.task == 'detection':
-        from .detector import DetectorGraph
+        from .detector_graph import DetectorGraph
 
         return DetectorGraph(predictor.network).eval()
     graph = SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph

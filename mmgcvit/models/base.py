@@ -11,8 +11,8 @@ import torch
 from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, nn
 
-from ..checkpoints.key_mapping import KeyMapping
 from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
+from ..checkpoints.translating import KeyMapping
 from ..checkpoints.weights import Arch, merge_lora, read_weights
 from ..errors import CheckpointError
 from ..registry import list_networks

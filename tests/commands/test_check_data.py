@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from ..configs.own_data import write_coco as write_own_coco
+from ..configs.templates import write_coco as write_own_coco
 from ..datasets.checks.made import cut, write_coco
 
 CONFIG = """

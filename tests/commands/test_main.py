@@ -25,7 +25,7 @@ def test_every_file_with_options_is_a_command():
     files = {
         path.stem for path in (ROOT / 'mmgcvit' / 'commands').glob('*.py') if 'def add_options' in path.read_text()
     }
-    assert {module for module, _ in COMMANDS.values()} == files
+    assert {name.replace('-', '_') for name in COMMANDS} == files
     assert all(callable(import_module(f'mmgcvit.commands.{name}').main) for name in files)
 
 
@@ -48,7 +48,7 @@ def command(monkeypatch):
             parser.add_argument('--b', action='store_true')
 
         module = SimpleNamespace(__doc__='Made.', add_options=add_options, main=run, **attributes)
-        monkeypatch.setitem(COMMANDS, 'made', ('made', ''))
+        monkeypatch.setitem(COMMANDS, 'made', '')
         monkeypatch.setitem(sys.modules, 'mmgcvit.commands.made', module)
         return called
 

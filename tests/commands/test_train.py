@@ -12,7 +12,7 @@ from mmgcvit.commands import train
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.errors import UserError
 
-from ..configs.own_data import write_folders
+from ..configs.templates import write_folders
 
 CHOICES = {'--size': ['mini', 'tiny'], '--image-size': ['96', '128'], '--lr': ['0.1'], '--task': ['classify']}
 OPTIONS = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in CHOICES.items()})

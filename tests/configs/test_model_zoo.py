@@ -9,7 +9,7 @@ from docs.drawings import model_zoo
 
 from ..conftest import ROOT
 from .models import ENTRIES, read_docstring
-from .own_data import TEMPLATES
+from .templates import TEMPLATES
 
 # Metric names in the docstrings of configs.
 IN_HEADS = {'box AP': 'box AP', 'mask AP': 'mask AP', 'mIoU': 'mIoU', 'Top 1 Accuracy': 'top-1'}

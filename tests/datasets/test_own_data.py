@@ -16,7 +16,7 @@ from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 
 from ..configs.models import build_on_meta
-from ..configs.own_data import write_coco, write_folders, write_label_maps, write_yolo
+from ..configs.templates import write_coco, write_folders, write_label_maps, write_yolo
 from ..tools.commands import call
 
 DATA = {'boxes': write_yolo, 'masks': write_coco, 'labels': write_label_maps, 'classes': write_folders}

@@ -16,7 +16,6 @@ from packaging.version import Version
 from mmgcvit import GCViT, registry
 from mmgcvit.checkpoints.converting import make_state_dict
 from mmgcvit.checkpoints.weights import Weights
-from mmgcvit.commands.main import COMMANDS
 from mmgcvit.commands.options import parse_args
 from mmgcvit.config import enter_scope
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
@@ -59,7 +58,7 @@ def test_commands_parse(block, monkeypatch):
         elif program == 'export':
             monkeypatch.syspath_prepend(ROOT / arguments[0].partition('PYTHONPATH=')[2])
         elif program == 'mmgcvit':
-            check_options(COMMANDS[arguments[0]][0], arguments[1:], monkeypatch)
+            check_options(arguments[0].replace('-', '_'), arguments[1:], monkeypatch)
         elif program == '--cfg-options':
             check_options('train', ['configs/mask_rcnn_gcvit_t.py', program, *arguments], monkeypatch)
         elif re.fullmatch(r'tools/(dist|slurm)_(train|test)\.sh', program):

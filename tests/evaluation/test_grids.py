@@ -6,7 +6,7 @@ import pytest
 from mmgcvit.config import enter_scope
 from mmgcvit.evaluation.grids import draw_contact_sheet, draw_grid
 
-from ..configs.own_data import TEMPLATES, own
+from ..configs.templates import TEMPLATES, own
 
 
 @pytest.mark.parametrize('name', TEMPLATES)

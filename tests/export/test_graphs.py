@@ -10,7 +10,7 @@ from torch import nn
 
 from mmgcvit.errors import UserError
 from mmgcvit.export import onnx_file as writing
-from mmgcvit.export.detector import check_supported
+from mmgcvit.export.detector_graph import check_supported
 from mmgcvit.export.graphs import SegmentorGraph
 from mmgcvit.export.onnx_file import describe_preprocessing
 

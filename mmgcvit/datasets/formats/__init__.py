@@ -4,6 +4,6 @@ Start with ``detect.py``. Boxes and polygons are converted to COCO annotations, 
 """
 
 from .dataset_info import DatasetInfo, Split, write_annotations
-from .detect import read_folder
+from .finding import read_folder
 
 __all__ = ['DatasetInfo', 'Split', 'read_folder', 'write_annotations']

@@ -1,4 +1,15 @@
-"""Store and restore what mmengine's checkpoints lack: the position in the data, logs as plain data, validations."""
+"""Store and restore what mmengine's checkpoints lack: the position in the data, logs as plain data, validations.
+
+A run is resumed in this order:
+
+1. ``work_dir.py`` locks the work dir and chooses the checkpoint;
+2. ``checkpoints/safe_loading.py`` reads the file once, without running code from it;
+3. :class:`ExactResumeHook` rebuilds the log histories and passes the position in the data to ``loops.py``;
+4. mmengine's ``Runner.resume`` restores weights, optimizer, LR schedulers, epoch and iteration;
+5. ``new_schedule.py`` recomputes the LR schedule if its settings or the epochs' lengths have changed;
+6. :class:`ExactResumeHook` makes up for an interrupted validation;
+7. ``loops.py`` continues, even within an epoch, with the random numbers of an uninterrupted run.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -4,7 +4,7 @@ The values are equal, but timm stores some linear weights as 1x1 convolutions. :
 Each dict maps the rest of a key, after its prefix, from the other implementation to this package.
 """
 
-from ...checkpoints.key_mapping import SAME, KeyMapping, make_own_mapping
+from ...checkpoints.translating import SAME, KeyMapping, make_own_mapping
 from ..layers.position import RelativePositionBias
 
 # The keys of the authors' code ("original").

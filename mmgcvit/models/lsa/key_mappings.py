@@ -3,7 +3,7 @@
 Only the keys differ; values and shapes are equal. :class:`KeyMapping` explains the rows.
 """
 
-from ...checkpoints.key_mapping import SAME, KeyMapping, make_own_mapping
+from ...checkpoints.translating import SAME, KeyMapping, make_own_mapping
 
 ORIGINAL_ATTENTION = 'layers.{number}.0.layers.{number}.0.'
 ATTENTION = 'stages.{number}.blocks.{number}.attn.'

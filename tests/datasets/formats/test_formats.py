@@ -14,7 +14,7 @@ from mmgcvit.datasets.decoding import DecodingSettings, load_image, read_segment
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.errors import UserError
 
-from ...configs.own_data import write_coco, write_folders, write_label_maps, write_voc, write_yolo
+from ...configs.templates import write_coco, write_folders, write_label_maps, write_voc, write_yolo
 
 
 def test_difficult_voc_objects_become_crowds(tmp_path):

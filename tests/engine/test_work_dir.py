@@ -11,8 +11,8 @@ from mmengine.config import Config
 
 from mmgcvit.checkpoints import latest as latest_module
 from mmgcvit.checkpoints.latest import find_latest_checkpoint
-from mmgcvit.engine import resume
-from mmgcvit.engine.resume import choose_checkpoint, list_checkpoints
+from mmgcvit.engine import work_dir as work_dir_module
+from mmgcvit.engine.work_dir import choose_checkpoint, list_checkpoints
 from mmgcvit.errors import CheckpointError
 
 from .calling import CONFIG, call, restored_process  # noqa: F401
@@ -126,7 +126,7 @@ def test_a_resumed_run_trains_longer_with_the_lr_and_schedule_of_its_config(by_e
 
 @pytest.mark.usefixtures('restored_process')
 def test_a_run_does_not_start_in_a_work_dir_locked_by_another(tmp_path, monkeypatch):
-    monkeypatch.setattr(resume, 'LOCK_TIMEOUT', 0.1)
+    monkeypatch.setattr(work_dir_module, 'LOCK_TIMEOUT', 0.1)
     with FileLock(tmp_path / '.lock'):
         assert f'another training is running in {tmp_path}' in call('train', CONFIG, '--work-dir', tmp_path)
     assert list_checkpoints(tmp_path) == []

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from ..conftest import ROOT
 from ..docs.pages import read_blocks
 from .models import build_on_meta, read
-from .own_data import TEMPLATES, read_template
+from .templates import TEMPLATES, read_template
 
 MIXING = [('custom_coco', {'copy_paste': True}), ('custom_coco_boxonly', {'mosaic': True})]
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')

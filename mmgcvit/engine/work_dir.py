@@ -1,15 +1,7 @@
 """Choose the checkpoint that a run resumes from, and allow one training at a time in a work dir.
 
 A training needs a work dir without checkpoints, unless it resumes (``--resume``) or removes these checkpoints after its
-first iteration (``--overwrite``). A run is resumed in this order:
-
-1. :func:`lock_work_dir` locks the work dir, and :func:`choose_checkpoint` sets ``cfg.load_from``;
-2. ``checkpoints/safe_loading.py`` reads the file once, without running code from it;
-3. ``hooks/exact_resume.py`` rebuilds the log histories and passes the position in the data to ``loops.py``;
-4. mmengine's ``Runner.resume`` restores weights, optimizer, LR schedulers, epoch and iteration;
-5. ``hooks/new_schedule.py`` recomputes the LR schedule if its settings or the epochs' lengths have changed;
-6. ``hooks/exact_resume.py`` makes up for an interrupted validation;
-7. ``loops.py`` continues, even within an epoch, with the random numbers of an uninterrupted run.
+first iteration (``--overwrite``).
 """
 
 import logging
