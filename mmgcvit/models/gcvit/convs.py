@@ -7,7 +7,7 @@ return NHWC maps.
 import torch
 from torch import Tensor, nn
 
-from ..layers.autocast import Conv2d, cast_weights_together
+from ..layers.autocast import Conv2d, cast_for_autocast, cast_weights_together
 from ..layers.blocks import LayerNorm
 from ..layers.linear import Linear
 from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
@@ -68,7 +68,7 @@ class Downsampler(nn.Module):
 
     @cast_weights_together  # under autocast, cast the weights of all layers in one kernel
     def forward(self, x: Tensor) -> Tensor:
-        x = nhwc_to_nchw(self.norm_in(x))
+        x = cast_for_autocast(nhwc_to_nchw(self.norm_in(x)))  # once here, not in each layer
         x = nchw_to_nhwc(self.reduction(self.conv(x)))
         return self.norm_out(x)
 

@@ -11,7 +11,15 @@ from torch import Tensor, nn
 from ..layers.arguments import Window
 from ..layers.attention import expand_queries
 from ..layers.autocast import cast_weights_together
-from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, checkpoint_block
+from ..layers.blocks import (
+    DropPath,
+    LayerNorm,
+    Mlp,
+    ResidualConnection,
+    TransformerBlock,
+    checkpoint_block,
+    draw_drop_path,
+)
 from ..layers.position import compute_biases
 from ..layers.windows import count_windows
 from .attention import GlobalWindowAttention, LocalWindowAttention
@@ -29,27 +37,27 @@ class Block(TransformerBlock):
         attn: nn.Module,
         hidden_dims: int,
         layer_scale: float | None,
-        drop_path_rate: float,
     ) -> None:
         super().__init__()
         self.norm1 = LayerNorm(embed_dims)
         self.attn = attn
-        self.attn_residual = ResidualConnection(embed_dims, layer_scale, drop_path_rate)
+        self.attn_residual = ResidualConnection(embed_dims, layer_scale)
         self.norm2 = LayerNorm(embed_dims)
         self.mlp = self.mlp_type(embed_dims, hidden_dims)
-        self.mlp_residual = ResidualConnection(embed_dims, layer_scale, drop_path_rate)
+        self.mlp_residual = ResidualConnection(embed_dims, layer_scale)
 
     @cast_weights_together  # under autocast, cast the weights of all layers in one kernel
-    def forward(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
+    def forward(self, x: Tensor, q_global: Tensor, bias: Tensor, drop_path: DropPath = (None, None)) -> Tensor:
         """Apply the block to a map (B, H, W, C).
 
         Args:
             x: The feature map.
             q_global: The global query from :func:`expand_queries`.
             bias: The position bias of this block, (nH, N, N).
+            drop_path: The factors of the two branches from :func:`draw_drop_path`.
         """
-        x = self.attn_residual(x, self.attn(self.norm1(x), q_global, bias))
-        return self.mlp_residual(x, self.mlp(self.norm2(x)))
+        x = self.attn_residual(x, self.attn(self.norm1(x), q_global, bias), drop_path[0])
+        return self.mlp_residual(x, self.mlp(self.norm2(x)), drop_path[1])
 
 
 class Stage(nn.Module):
@@ -83,6 +91,7 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.window_size = window_size
+        self.drop_path_rates = tuple(drop_path_rates)
         self.with_cp = with_cp
         self.global_query = self.global_query_type(embed_dims, num_heads, window_size, poolings)
         if len(drop_path_rates) == 1:
@@ -95,9 +104,8 @@ class Stage(nn.Module):
                 attn=self.attention_types[i % len(self.attention_types)](embed_dims, num_heads, window_size),
                 hidden_dims=int(embed_dims * mlp_ratio),
                 layer_scale=layer_scale,
-                drop_path_rate=rate,
             )
-            for i, rate in enumerate(drop_path_rates)
+            for i in range(len(drop_path_rates))
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,6 +113,7 @@ class Stage(nn.Module):
         # All blocks of the stage and all windows of an image share one query. The paper repeats it B* = B x N* times.
         q_global = expand_queries(self.global_query(x), count_windows(x.shape[1:3], self.window_size))
         biases = compute_biases([block.attn.position for block in self.blocks])  # (nH, N, N) of each block
-        for block, bias in zip(self.blocks, biases, strict=True):
-            x = checkpoint_block(block, x, q_global, bias) if self.with_cp else block(x, q_global, bias)
+        drop_paths = draw_drop_path(self.drop_path_rates, x, self.training)
+        for block, *inputs in zip(self.blocks, biases, drop_paths, strict=True):
+            x = checkpoint_block(block, x, q_global, *inputs) if self.with_cp else block(x, q_global, *inputs)
         return x

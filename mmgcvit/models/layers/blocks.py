@@ -3,6 +3,7 @@
 Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C).
 """
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,12 +17,15 @@ from .kernels import select_backends
 from .linear import Linear
 from .tracing import get_constant, is_tracing
 
+# The drop path factors of a block's two branches; None stands for ones.
+DropPath = tuple[Tensor | None, Tensor | None]
+
 
 class TransformerBlock(nn.Module):
     """Base class of the backbones' blocks, each of which is a unit of activation checkpointing."""
 
 
-def checkpoint_block(block: nn.Module, *inputs: Tensor) -> Any:
+def checkpoint_block(block: nn.Module, *inputs: Any) -> Any:
     """Call a block, with activation checkpointing if gradients are enabled."""
     if not torch.is_grad_enabled():
         return block(*inputs)
@@ -76,38 +80,42 @@ class ResidualConnection(nn.Module):
     Args:
         embed_dims: C.
         layer_scale: Initial value of the layer scale; None disables it.
-        drop_path_rate: Probability of dropping the branch of an image in training.
     """
 
-    def __init__(self, embed_dims: int, layer_scale: float | None, drop_path_rate: float) -> None:
+    def __init__(self, embed_dims: int, layer_scale: float | None) -> None:
         super().__init__()
         self.layer_scale = nn.Identity() if layer_scale is None else LayerScale(embed_dims, layer_scale)
-        self.drop_path_rate = drop_path_rate
 
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
-        """Add a branch to the residual stream x, both (B, H, W, C)."""
-        factors = self.compute_factors(x)
-        return x + branch if factors is None else add_scaled(x, branch, factors)
-
-    def compute_factors(self, x: Tensor) -> Tensor | None:
-        """Return the factors of the branch, (C,), (B, 1, 1, 1) or (B, 1, 1, C); None if they would all be 1."""
+    def forward(self, x: Tensor, branch: Tensor, drop_path: Tensor | None = None) -> Tensor:
+        """Add a branch to the residual stream x, both (B, H, W, C). ``drop_path`` is (B, 1, 1, 1), None for ones."""
         gamma = self.layer_scale.gamma if isinstance(self.layer_scale, LayerScale) else None
-        drop_path = draw_drop_path(x, self.drop_path_rate) if self.training and self.drop_path_rate else None
-        if gamma is None or drop_path is None:
-            return drop_path if gamma is None else gamma
-        return drop_path * gamma
+        if gamma is None and drop_path is None:
+            return x + branch
+        factors = gamma if drop_path is None else drop_path if gamma is None else drop_path * gamma
+        return add_scaled(x, branch, factors)
 
 
-def draw_drop_path(x: Tensor, drop_path_rate: float) -> Tensor:
-    """Draw a factor for each image of x, (B, 1, 1, 1): 0 with probability p = ``drop_path_rate``, else 1 / (1 - p).
+def draw_drop_path(rates: Sequence[float], x: Tensor, training: bool) -> list[DropPath]:
+    """Draw drop path (stochastic depth, arXiv 1603.09382) for all blocks of a stage at once, in two kernels.
 
-    Applying dropout to a cached tensor of ones takes one kernel. Drawing Bernoulli numbers and dividing takes two.
+    Args:
+        rates: The drop path rate p of each block.
+        x: The map of the stage (..., B, H, W, C).
+        training: Whether the stage is in training mode. If not, nothing is dropped.
+
+    Returns:
+        For each block, the factors of its two branches, (B, 1, 1, 1) each: 0 with probability p, else 1 / (1 - p). None
+        instead of factors that are all 1.
     """
-    return F.dropout(get_constant(make_ones, len(x), x.dtype, like=x), drop_path_rate)
+    if not training or not any(rates):
+        return [(None, None)] * len(rates)
+    keep = get_constant(make_keep_rates, tuple(rates), x.dtype, like=x)
+    factors = torch.bernoulli(keep.expand(-1, 2, x.shape[-4], 1, 1, 1)) / keep
+    return [block.unbind() if rate else (None, None) for rate, block in zip(rates, factors.unbind(), strict=True)]
 
 
-def make_ones(batch_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.ones(batch_size, 1, 1, 1, dtype=dtype, device=device)
+def make_keep_rates(rates: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor([1 - rate for rate in rates], dtype=dtype, device=device).view(-1, 1, 1, 1, 1, 1)
 
 
 def init_transformer_weights(module: nn.Module) -> None:

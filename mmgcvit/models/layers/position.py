@@ -121,7 +121,8 @@ def compute_biases(positions: Sequence[RelativePositionBias]) -> Iterator[Tensor
     chunk_size = max(GATHERED_BYTES // (4 * index.numel() * positions[0].num_heads), 1)
     for i in range(0, len(positions), chunk_size):
         parameters = [position.relative_position_bias_table for position in positions[i : i + chunk_size]]
-        tables = torch.stack(parameters)
+        # Flattened, so that the gradient of all tables is made contiguous at once, not that of each.
+        tables = torch.stack([table.flatten() for table in parameters]).unflatten(1, parameters[0].shape)
         # (modules, heads, offsets): 3 to 5 times faster than a lookup in (modules, offsets, heads).
         tables = tables.transpose(1, 2).contiguous()
         biases = tables.index_select(2, index.flatten()).unflatten(2, index.shape)  # tables[:, :, index]

@@ -8,7 +8,15 @@ from torch import Tensor, nn
 
 from ..layers.arguments import Window
 from ..layers.autocast import cast_weights_together
-from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, checkpoint_block
+from ..layers.blocks import (
+    DropPath,
+    LayerNorm,
+    Mlp,
+    ResidualConnection,
+    TransformerBlock,
+    checkpoint_block,
+    draw_drop_path,
+)
 from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
 from .attention import SelfAttention, ShiftAttention
 
@@ -29,21 +37,20 @@ class Block(TransformerBlock):
         embed_dims: int,
         attn: nn.Module,
         hidden_dims: int,
-        drop_path_rate: float,
         norms: tuple[nn.Module, nn.Module],
     ) -> None:
         super().__init__()
         self.attn = attn
-        self.attn_residual = ResidualConnection(embed_dims, None, drop_path_rate)
+        self.attn_residual = ResidualConnection(embed_dims, None)
         self.mlp = self.mlp_type(embed_dims, hidden_dims)
-        self.mlp_residual = ResidualConnection(embed_dims, None, drop_path_rate)
+        self.mlp_residual = ResidualConnection(embed_dims, None)
         self.norms = norms
 
     @cast_weights_together
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, drop_path: DropPath = (None, None)) -> Tensor:
         norm1, norm2 = self.norms
-        x = self.attn_residual(x, self.attn(norm1(x)))
-        return self.mlp_residual(x, self.mlp(norm2(x)))
+        x = self.attn_residual(x, self.attn(norm1(x)), drop_path[0])
+        return self.mlp_residual(x, self.mlp(norm2(x)), drop_path[1])
 
 
 class ShiftBlock(Block):
@@ -53,9 +60,9 @@ class ShiftBlock(Block):
     """
 
     @cast_weights_together
-    def forward(self, copies: Tensor) -> Tensor:
-        x = self.attn_residual(copies[0], self.attn(self.norms[0](copies)))
-        return self.mlp_residual(x, self.mlp(self.norms[1](x)))
+    def forward(self, copies: Tensor, drop_path: DropPath = (None, None)) -> Tensor:
+        x = self.attn_residual(copies[0], self.attn(self.norms[0](copies)), drop_path[0])
+        return self.mlp_residual(x, self.mlp(self.norms[1](x)), drop_path[1])
 
 
 class Stage(nn.Module):
@@ -93,6 +100,7 @@ class Stage(nn.Module):
         with_cp: bool = False,
     ) -> None:
         super().__init__()
+        self.drop_path_rate = drop_path_rate
         self.with_cp = with_cp
         self.position = position
         self.norm1 = LayerNorm(embed_dims, eps=NORM_EPS)
@@ -100,7 +108,6 @@ class Stage(nn.Module):
         block_args = {
             'embed_dims': embed_dims,
             'hidden_dims': int(embed_dims * mlp_ratio),
-            'drop_path_rate': drop_path_rate,
             'norms': (self.norm1, self.norm2),
         }
         attn_args = (embed_dims, num_heads, num_kv_heads)
@@ -114,8 +121,9 @@ class Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the stage to a map (B, H, W, C), or to the maps of shifted copies (T, B, H, W, C)."""
         x = self.position(x)
-        for block in self.blocks:
-            x = checkpoint_block(block, x) if self.with_cp else block(x)
+        drop_paths = draw_drop_path([self.drop_path_rate] * len(self.blocks), x, self.training)
+        for block, drop_path in zip(self.blocks, drop_paths, strict=True):
+            x = checkpoint_block(block, x, drop_path) if self.with_cp else block(x, drop_path)
         return x
 
 

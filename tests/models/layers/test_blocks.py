@@ -6,37 +6,39 @@ from torch import nn
 
 from mmgcvit.models.layers import ResidualConnection
 from mmgcvit.models.layers.autocast import cast_weights_together
-from mmgcvit.models.layers.blocks import LayerNorm, Mlp
+from mmgcvit.models.layers.blocks import LayerNorm, Mlp, draw_drop_path
 from mmgcvit.models.layers.linear import Linear
 
 from ...conftest import HALF_DTYPES
 
 
-def test_drop_path_drops_whole_images_in_training_only(device):
-    x, branch = torch.zeros(64, 2, 2, 4, device=device), torch.ones(64, 2, 2, 4, device=device)
-    join = ResidualConnection(4, layer_scale=None, drop_path_rate=0.5)
-    values = join(x, branch).flatten(1)
-    assert set(values.unique().tolist()) == {0.0, 2.0}
-    assert torch.equal(values.min(1).values, values.max(1).values)
-    assert torch.equal(join.eval()(x, branch), branch)
+def test_drop_path_draws_each_branch_with_the_rate_of_its_block_in_training_only(device):
+    rates, x = [0.0, 0.25, 0.75], torch.zeros(4096, 1, 1, 4, device=device)
+    first, *others = draw_drop_path(rates, x, training=True)
+    assert first == (None, None)
+    for rate, branches in zip(rates[1:], others, strict=True):
+        for factors in branches:
+            dropped = factors == 0
+            assert factors.shape == (4096, 1, 1, 1)
+            assert torch.equal(factors[~dropped], torch.full_like(factors[~dropped], 1 / (1 - rate)))
+            assert abs(dropped.float().mean().item() - rate) < 0.04  # six standard deviations
+        assert not torch.equal(*branches)
+    assert draw_drop_path(rates, x, training=False) == [(None, None)] * 3
 
 
 @pytest.mark.parametrize('layer_scale', [None, 0.1])
 def test_residual_connection_equals_its_formula(layer_scale, device):
-    """Random numbers are the same; the gradients of both maps and of layer scale are compared too."""
+    """The gradients of both maps and of layer scale are compared too."""
 
-    def compute(x, branch):
-        factors = torch.empty(16, 1, 1, 1, device=device).bernoulli_(0.5) / 0.5 if join.training else 1
-        return x + branch * (join.layer_scale.gamma if layer_scale else 1) * factors
+    def compute(x, branch, factors):
+        return x + branch * (join.layer_scale.gamma if layer_scale else 1) * (1 if factors is None else factors)
 
-    join = ResidualConnection(4, layer_scale, drop_path_rate=0.5).to(device)
-    for training in (True, False):
-        join.train(training)
+    join = ResidualConnection(4, layer_scale).to(device)
+    for factors in (torch.tensor([0.0, 2.0], device=device).repeat(8).view(16, 1, 1, 1), None):
         results = []
         for function in (join, compute):
-            torch.manual_seed(0)
             x, branch = torch.arange(2 * 16 * 2 * 3 * 4.0, device=device).cos().view(2, 16, 2, 3, 4).requires_grad_()
-            out = function(x, branch)
+            out = function(x, branch, factors)
             results.append([out, *torch.autograd.grad(out.square().sum(), [x, branch, *join.parameters()])])
         torch.testing.assert_close(*results)
 
