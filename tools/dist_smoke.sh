@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Try a config before a long run: train two iterations (in mixed precision if there is a GPU), save a checkpoint, resume
-# from it and test in all processes, with two images per process, on a miniature of COCO, ADE20K or ImageNet-1K.
+# from it and test in all processes, with two images per process, on a miniature of COCO, ADE20K or ImageNet-1K. Configs
+# for other data, such as CIFAR, need DATA=own.
 #   tools/dist_smoke.sh CONFIG PROCESSES [KEY=VALUE ...]      (KEY=VALUE as for --cfg-options)
 # Environment: DATA=own uses the config's own data; SHRINK=N divides the sides of images by N and loads no pretrained
 # weights (default: 1 with a GPU, else 8); SMOKE_DIR is the output folder (default: work_dirs/smoke).

@@ -74,7 +74,7 @@ def enable_drawing(cfg: Config, folder: str) -> None:
     score_thr = vis_hook.get('score_thr', 0.3)
     hooks = {
         'mmdet': {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': folder, 'score_thr': score_thr},
-        'mmseg': {'type': 'SegVisualizationHook', 'draw': True},
+        'mmseg': {'type': 'SegVisualizationHook', 'draw': True, 'interval': 1},
         'mmpretrain': {'type': 'VisualizationHook', 'enable': True, 'interval': 1, 'out_dir': folder},
     }
     if not can_draw_predictions(cfg):

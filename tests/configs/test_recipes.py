@@ -19,11 +19,12 @@ GPUS = 8
 STEPS = 20
 # name: (effective batch size, test crop ratio, drop path, first, peak and last lr, warm-up, epochs)
 GCVIT_RATES = (1e-6, 1e-3, 5e-6, 20, 310)
+GCVIT_RELEASED_RATES = (1e-6, 5e-3, 5e-6, 20, 310)
 CLASSIFIERS = {
-    'gcvit_xxt_in1k': (4096, 1.0, 0.2, *GCVIT_RATES),
-    'gcvit_xt_in1k': (4096, 0.875, 0.2, *GCVIT_RATES),
-    'gcvit_t_in1k': (4096, 1.0, 0.2, *GCVIT_RATES),
-    'gcvit_t2_in1k': (4096, 0.875, 0.25, *GCVIT_RATES),
+    'gcvit_xxt_in1k': (4096, 1.0, 0.2, *GCVIT_RELEASED_RATES),
+    'gcvit_xt_in1k': (4096, 0.875, 0.2, *GCVIT_RELEASED_RATES),
+    'gcvit_t_in1k': (4096, 1.0, 0.2, *GCVIT_RELEASED_RATES),
+    'gcvit_t2_in1k': (4096, 0.875, 0.25, *GCVIT_RELEASED_RATES),
     'gcvit_s_in1k': (1024, 0.875, 0.3, *GCVIT_RATES),
     'gcvit_s2_in1k': (1024, 0.875, 0.35, *GCVIT_RATES),
     'gcvit_b_in1k': (1024, 1.0, 0.5, *GCVIT_RATES),
@@ -163,8 +164,9 @@ def test_a_claimed_recipe_equals_the_installed_packages(name):
         assert str(model.backbone) == str(theirs)
 
 
-def test_two_options_set_the_released_lr_for_imagenet():
-    cfg = read('gcvit_t_in1k')
-    cfg.merge_from_dict({'optim_wrapper.optimizer.lr': 0.005, 'param_scheduler.0.start_factor': 2e-4})
+@pytest.mark.parametrize(('name', 'lr', 'start_factor'), [('gcvit_t_in1k', 1e-3, 1e-3), ('gcvit_b_in1k', 5e-3, 2e-4)])
+def test_two_options_set_the_other_lr_for_imagenet(name, lr, start_factor):
+    cfg = read(name)
+    cfg.merge_from_dict({'optim_wrapper.optimizer.lr': lr, 'param_scheduler.0.start_factor': start_factor})
     rates = list(compute_lrs(cfg))
-    assert (rates[0], max(rates), rates[-1]) == pytest.approx((1e-6, 0.005, 5e-6), rel=1e-3)
+    assert (rates[0], max(rates), rates[-1]) == pytest.approx((1e-6, lr, 5e-6), rel=1e-3)

@@ -104,7 +104,7 @@ def test_data_parallel_training_of_one_process_is_plain_training(wrapper, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'name', ['mask_rcnn_gcvit_t', 'gcvit_xxt_in1k', 'lsa_t_cifar10'] if ON_CUDA else ['lsa_t_cifar10']
+    'name', ['mask_rcnn_gcvit_t', 'gcvit_xxt_in1k', 'upernet_lsa_s'] if ON_CUDA else ['upernet_lsa_s']
 )
 def test_a_config_trains_resumes_and_tests(name, tmp_path):
     """In mixed precision on a GPU; two iterations each."""

@@ -32,7 +32,10 @@ class Counts(NamedTuple):
 
 
 def count_step(model, image_shape, training, dtype=torch.bfloat16):
-    """Count one step of a model on the meta device under autocast: inference, or forward and backward of all maps."""
+    """Count one step of a model on the meta device: inference, or forward and backward of all maps.
+
+    ``dtype`` is autocast's; None turns autocast off.
+    """
     step = Step(model.train(training), training, dtype)
     parameters, buffers = dict(step.named_parameters()), dict(step.named_buffers())
 
@@ -66,7 +69,7 @@ class Step(nn.Module):
         self.dtype = dtype
 
     def forward(self, images):
-        with torch.autocast('cuda', self.dtype), torch.set_grad_enabled(self.has_backward):
+        with torch.autocast('cuda', self.dtype, self.dtype is not None), torch.set_grad_enabled(self.has_backward):
             maps = self.model(images)
         if not self.has_backward:
             return maps
