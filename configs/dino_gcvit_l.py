@@ -1,7 +1,7 @@
 """DINO with 4 scales, GC ViT-L pretrained on ImageNet-21K, COCO 2017, 36 epochs: box AP 58.3 (table 2).
 
-The paper states neither the epochs, nor the windows, nor which of its 21K weights it used. Here windows are 16, chosen by
-this project, and the weights those of 384 px, which the authors fine-tuned on ImageNet-1K.
+The paper states neither the epochs, nor the windows, nor which of its 21K weights it used. Here windows are 16, this
+project's choice, and the weights are those of 384 px, which the authors fine-tuned on ImageNet-1K.
 All blocks are recomputed in the backward pass, which is slower and saves memory.
 Counted for a training step with 2 images in float32: 7.2 GB without heads and optimizer state (docs/performance.md).
 """

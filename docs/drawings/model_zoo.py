@@ -67,7 +67,8 @@ def highest_table() -> str:
     rows = []
     for entry in OTHER_NETWORKS['Highest']:
         scores = scores_of(ENTRIES[entry['Ours']])
-        ours = ' / '.join(str(scores[name]) for name in ('Top 1 Accuracy', 'box AP', 'mask AP', 'mIoU') if name in scores)
+        metrics = ('Top 1 Accuracy', 'box AP', 'mask AP', 'mIoU')
+        ours = ' / '.join(str(scores[name]) for name in metrics if name in scores)
         source = f'[{entry["Source"]["Title"]}]({entry["Source"]["URL"]})'
         rows.append([entry['Table'], entry['Size'], entry['Network'], entry['Score'], ours, source])
     return format_table(['recipe', 'size', 'network', 'published', 'GC ViT, published', 'source'], rows)
