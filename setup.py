@@ -67,8 +67,8 @@ setup(
     options={'editable_wheel': {'mode': 'compat'}},
     python_requires='>=3.10',
     entry_points={'console_scripts': ['mmgcvit = mmgcvit.commands.main:main']},
-    # supervision draws, cuts images into tiles, and reads and writes videos; torch requires filelock too.
-    install_requires=['filelock', 'numpy', 'packaging', 'rich', 'supervision'],
+    # torch requires filelock too.
+    install_requires=['filelock', 'numpy', 'packaging', 'rich'],
     extras_require={
         # The OpenMMLab packages: maintained forks, which run with current torch.
         'openmmlab': [
@@ -85,6 +85,8 @@ setup(
         'digits': ['scikit-learn', 'opencv-python', 'pycocotools', 'timm'],
         # To read safetensors files, and timm's pretrained models by name.
         'checkpoints': ['safetensors', 'timm'],
+        # To draw predictions, cut images into tiles, and read and write videos.
+        'predict': ['supervision'],
         # For configs/other_tasks: keypoints and rotated boxes.
         'keypoints': ['mmpose'],
         'rotated': ['onedl-mmrotate'],

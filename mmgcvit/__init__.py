@@ -8,7 +8,7 @@ Importing the package imports neither torch nor OpenMMLab packages, so that comm
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .ops.finder import install_finders
+from .ops.finder import install_finder
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -32,5 +32,5 @@ def __dir__() -> list[str]:
     return [*globals(), *MODULES]
 
 
-# Lets Python import ops/fallback.py as mmcv._ext, and mmengine find mmseg (ops/finder.py).
-install_finders()
+# Lets Python import ops/fallback.py as mmcv._ext, if mmcv has no compiled operators (ops/finder.py).
+install_finder()

@@ -3,7 +3,9 @@
 import difflib
 import errno
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 # Just below difflib's similarity of 'gcvit_tiny' and 'tiny' (0.57), so that each is suggested for the other.
 MIN_SIMILARITY = 0.55
@@ -16,6 +18,7 @@ PIP_PACKAGES = {
     **dict.fromkeys(('safetensors', 'timm'), "'mmgcvit[checkpoints]'"),
     **dict.fromkeys(('onnx', 'onnxscript', 'onnxruntime'), "'mmgcvit[export]'"),
     **dict.fromkeys(('pytorch_grad_cam', 'matplotlib'), "'mmgcvit[visualize]'"),
+    'supervision': "'mmgcvit[predict]'",
     'mmpose': "'mmgcvit[keypoints]', as docs/other_tasks.md says",
     'mmrotate': "'mmgcvit[rotated]'",
 }
@@ -37,6 +40,17 @@ class CheckpointError(UserError):
 
 class MissingPackageError(UserError, ImportError):
     """An error for an optional package that is not installed."""
+
+
+class OptionalModule:
+    """A module that is imported when it is first used. If it is missing, this raises a MissingPackageError."""
+
+    def __init__(self, name: str, feature: str) -> None:
+        self.name, self.feature = name, feature
+
+    def __getattr__(self, attribute: str) -> Any:
+        check_installed(self.feature, self.name)
+        return getattr(import_module(self.name), attribute)
 
 
 def check_installed(feature: str, *packages: str) -> None:

@@ -31,18 +31,34 @@ class RPNHead(mmdet.RPNHead):
         return tuple([prediction.float() for prediction in levels] for levels in super().forward(x))
 
 
-@MODELS.register_module()
-class SingleRoIExtractor(mmdet.SingleRoIExtractor):
-    """mmdet's SingleRoIExtractor in float32 on contiguous feature maps.
+class Float32RoIHead:
+    """Base class of RoI heads on feature maps in float32, which are cast once for all RoI extractors.
 
-    mmcv's CUDA operator gives wrong results for channels-last tensors and does not support bfloat16. Remove this class
-    when it does both.
+    mmcv's CUDA operator for RoIAlign does not support bfloat16 and gives wrong results for channels-last tensors.
+    Remove this class and its subclasses when it does both.
     """
 
-    def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
-        """Pool feature maps (B, C, H_i, W_i) in RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels: (n, C, h, w)."""
-        with torch.autocast(rois.device.type, enabled=False):
-            return super().forward(tuple(x.float().contiguous() for x in feats), rois.float(), roi_scale_factor)
+    def loss(self, x: tuple[Tensor, ...], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """Return the losses, by name, of feature maps (B, C, H_i, W_i)."""
+        return super().loss(cast_maps(x), *args, **kwargs)
+
+    def predict(self, x: tuple[Tensor, ...], *args: Any, **kwargs: Any) -> list[InstanceData]:
+        """Return the predictions for each image of feature maps (B, C, H_i, W_i)."""
+        return super().predict(cast_maps(x), *args, **kwargs)
+
+
+def cast_maps(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(x.float().contiguous() for x in maps)
+
+
+@MODELS.register_module()
+class StandardRoIHead(Float32RoIHead, mmdet.StandardRoIHead):
+    """mmdet's StandardRoIHead as a :class:`Float32RoIHead`."""
+
+
+@MODELS.register_module()
+class CascadeRoIHead(Float32RoIHead, mmdet.CascadeRoIHead):
+    """mmdet's CascadeRoIHead as a :class:`Float32RoIHead`."""
 
 
 class RefPointHead(MLP):

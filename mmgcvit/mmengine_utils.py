@@ -1,12 +1,14 @@
 """Helper functions for mmengine's runners, batches, distributed ranks and registry scopes."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.dist import broadcast_object_list, get_rank
+import torch.distributed as dist
+from mmengine.dist import broadcast_object_list, get_rank, is_distributed
 from mmengine.model import is_model_wrapper
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
@@ -15,6 +17,7 @@ from .config import iter_dicts
 from .errors import UserError
 
 BUILD_LOCK = threading.RLock()
+POLL_INTERVAL = 0.1  # in seconds
 
 
 @contextmanager
@@ -30,7 +33,8 @@ def build_in_scope(scope: str) -> Iterator[None]:
 def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function on rank 0 only. Then, on all ranks, return its result or raise an error if it raised one.
 
-    The other ranks would otherwise wait for a rank that has ended, until the process group's timeout.
+    The other ranks wait at the process group's store rather than in a collective, whose timeout would end the run if
+    the function reads much data from a slow disk.
     """
     result, message, error = None, None, None
     if get_rank() == 0:
@@ -39,6 +43,14 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
         # KeyboardInterrupt and SystemExit too.
         except BaseException as caught:
             error, message = caught, f'{type(caught).__name__}: {caught}'
+    if is_distributed():
+        store = dist.distributed_c10d._get_default_store()
+        # All ranks make the same calls, so the number of a rank's calls identifies this call.
+        key = f'mmgcvit: call {store.add(f"mmgcvit: calls of rank {get_rank()}", 1)}'
+        if get_rank() == 0:
+            store.set(key, 'done')
+        while not store.check([key]):
+            time.sleep(POLL_INTERVAL)
     answers = [result, message, isinstance(error, UserError)]
     broadcast_object_list(answers)
     if error is not None:

@@ -43,8 +43,6 @@ from mmengine import registry as mmengine  # noqa: E402  (imported after the che
 from mmengine.registry import Registry  # noqa: E402
 
 SCOPE = 'mmgcvit'
-# This module imports mmdet, so it is listed only if mmdet is installed.
-MMDET_MODULES = ['mmgcvit.mmdet_fixes'] if find_spec('mmdet') else []
 
 
 def make_registry(parent: Registry, *locations: str) -> Registry:
@@ -53,14 +51,15 @@ def make_registry(parent: Registry, *locations: str) -> Registry:
 
 
 NETWORKS_MODULE = 'mmgcvit.models'
-MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE, *MMDET_MODULES)
+# Without mmgcvit.mmdet_fixes, which configs name in custom_imports: a classifier needs no mmdet.
+MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE)
 DATASETS = make_registry(
     mmengine.DATASETS,
     *(['mmgcvit.datasets.imagenet_v2'] if find_spec('mmpretrain') else []),
     *(['mmgcvit.datasets.paired_seg'] if find_spec('mmseg') else []),
 )
-TASK_UTILS = make_registry(mmengine.TASK_UTILS, *MMDET_MODULES)
-TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.skip_unreadable', *MMDET_MODULES)
+TASK_UTILS = make_registry(mmengine.TASK_UTILS)
+TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.skip_unreadable')
 HOOKS = make_registry(
     mmengine.HOOKS,
     'mmgcvit.engine.hooks.val_visualization',

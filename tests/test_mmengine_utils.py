@@ -1,8 +1,11 @@
 """Helpers for mmengine's batches and ranks."""
 
 import threading
+import time
+from datetime import timedelta
 
 import torch
+import torch.distributed as dist
 from mmengine.structures import BaseDataElement
 
 from mmgcvit.errors import CheckpointError, UserError
@@ -42,6 +45,21 @@ def collect_errors():
         except BaseException as caught:
             raised.append((type(caught).__name__, isinstance(caught, UserError), str(caught)[:40]))
     return raised, call_on_rank_0(lambda: 7)
+
+
+def wait_for_rank_0():
+    """Call a function that takes longer than a collective may. Return its result."""
+    dist.distributed_c10d._set_pg_timeout(timedelta(seconds=1))
+    return call_on_rank_0(sleep_and_return, 3)
+
+
+def sleep_and_return(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def test_rank_0_may_take_longer_than_the_timeout_of_collectives():
+    assert run_on_ranks(wait_for_rank_0, [(), ()]) == [3, 3]
 
 
 def test_every_error_of_rank_0_reaches_all_ranks():

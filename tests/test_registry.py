@@ -14,15 +14,14 @@ BACKBONES = {mmgcvit.GCViT: 'xxtiny', mmgcvit.LSA: 'imagenet-tiny'}
 HEAVY = ['torch', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'packaging', 'timm', 'transformers', 'huggingface_hub']
 NEEDED_BY_NO_BACKBONE = ['mmgcvit.engine', 'mmgcvit.mmdet_fixes', 'mmgcvit.commands', 'mmcv.ops', 'timm', *SCOPES[1:]]
 REGISTERED = {
-    'MODELS': ['RPNHead', 'SingleRoIExtractor', 'DINO', 'GCViT'],
+    'MODELS': ['GCViT', 'LSA'],
     'DATASETS': ['ImageNetV2', 'PairedSegDataset'],
     'OPTIM_WRAPPERS': ['AutoPrecisionOptimWrapper'],
     'OPTIM_WRAPPER_CONSTRUCTORS': ['GroupedParamsOptimWrapperConstructor'],
-    'TASK_UTILS': ['HungarianAssigner'],
-    'TRANSFORMS': ['SkipUnreadable', 'ApplyExifAsAnnotated'],
+    'TRANSFORMS': ['SkipUnreadable'],
     'HOOKS': [
         *('AtomicCheckpointHook', 'ExactResumeHook'),
-        *('CompileBackboneHook', 'SafeLoadHook', 'SkipNonFiniteStepHook', 'TF32Hook'),
+        *('CompileBackboneHook', 'SafeLoadHook', 'SkipNonFiniteStepHook'),
     ],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],
 }

@@ -17,9 +17,6 @@ default_hooks = dict(
     visualization=dict(type='mmgcvit.ValVisualizationHook'),
     # One step with a NaN loss would destroy all weights.
     skip_nonfinite=dict(type='mmgcvit.SkipNonFiniteStepHook', max_consecutive=3),
-    # TF32 as torch had it by default until version 1.12, which is of the paper's month: NVIDIA GPUs since Ampere round
-    # the inputs of float32 products to 10 bits of mantissa. Off: --cfg-options default_hooks.tf32.enabled=False
-    tf32=dict(type='mmgcvit.TF32Hook', enabled=True),
 )
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -1,6 +1,6 @@
 """Make mmengine load checkpoints without running code from them, by replacing the loaders of ``CheckpointLoader``."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ CONFIG_KEYS = ('config', 'cfg')
 
 
 @contextmanager
-def safe_checkpoint_loading(work_dir: str | Path | None = None) -> Iterator[Callable[..., dict[str, Any]]]:
+def safe_checkpoint_loading(work_dir: str | Path | None = None) -> Iterator[dict[str, dict[str, Any]]]:
     """Context manager in which mmengine, anywhere in this process, loads checkpoints without running code from them.
 
     By default mmengine unpickles files, which runs code that they name, and executes configs that they contain as text.
@@ -30,25 +30,19 @@ def safe_checkpoint_loading(work_dir: str | Path | None = None) -> Iterator[Call
             but those of best checkpoints in this folder are removed.
 
     Yields:
-        The function that loads a file: ``load(filename, map_location=None, keep=False)``. With ``keep``, the next call
-        for the same file, by mmengine, returns the content instead of reading it again.
+        A dict of contents by source. For a source in it, mmengine gets the content once instead of reading the file.
     """
-    kept: dict[str, dict[str, Any]] = {}
+    contents: dict[str, dict[str, Any]] = {}
 
     # mmengine cuts the first ten letters off the name below and logs: "Loads checkpoint by files_as_data backend".
-    def load_from_files_as_data(
-        filename: str | Path, map_location: Any = None, logger: Any = None, keep: bool = False
-    ) -> dict[str, Any]:
+    def load_from_files_as_data(filename: str | Path, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
         source = str(filename)
-        content = kept.pop(source, None) or read_for_mmengine(source, work_dir, map_location or 'cpu')
-        if keep:
-            kept[source] = content
-        return content
+        return contents.pop(source, None) or read_for_mmengine(source, work_dir, map_location or 'cpu')
 
     previous_loaders = {scheme: CheckpointLoader._get_checkpoint_loader(scheme) for scheme in SCHEMES}
     CheckpointLoader.register_scheme(SCHEMES, load_from_files_as_data, force=True)
     try:
-        yield load_from_files_as_data
+        yield contents
     finally:
         for scheme, loader in previous_loaders.items():
             CheckpointLoader.register_scheme(scheme, loader, force=True)
@@ -81,6 +75,9 @@ def read_for_mmengine(source: str, work_dir: str | Path | None = None, map_locat
         if isinstance(entries, dict):
             for name in [name for name, value in entries.items() if is_harmful(name, value, work_dir)]:
                 del entries[name]
+    # With bfloat16 there is no loss scale, and float16's GradScaler rejects an empty state.
+    if isinstance(optimizer := content.get('optimizer'), dict) and optimizer.get('loss_scaler') == {}:
+        del optimizer['loss_scaler']
     # mmengine warns about keys in resumed_keys that are missing from the message hub.
     kept = {**hub['runtime_info'], **hub['log_scalars']}
     hub['resumed_keys'] = {name: value for name, value in hub['resumed_keys'].items() if name in kept}

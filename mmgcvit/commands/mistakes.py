@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from ..config import read_config
-from ..errors import UserError, escape_controls
+from ..errors import UserError, check_installed, escape_controls
 from ..inference.model_files import check_model_files
 from .options import add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
 
@@ -34,6 +34,7 @@ def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch_size=1, worst=0)
     resolve_out_dir(args)
     check_model_files(args.config, args.checkpoint)
+    check_installed('mistakes', 'supervision')
     from ..datasets.checks.paths import check_presence
     from ..evaluation.ground_truth import build_dataset
     from ..evaluation.mistakes import evaluate_images, summarise_confusion_matrix, write_mistakes

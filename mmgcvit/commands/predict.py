@@ -9,7 +9,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from ..errors import MANY, UserError, format_count, shorten
+from ..errors import MANY, UserError, check_installed, format_count, shorten
 from ..files import URL_SCHEMES
 from ..inference.inputs import find_inputs
 from ..inference.model_files import check_model_files, is_checkpoint_optional
@@ -57,6 +57,7 @@ def main(args: argparse.Namespace) -> None:
             f'no INPUT given. After {args.checkpoint or args.config}, pass images, videos, folders or patterns such as '
             f'"photos/*.jpg"{hint}'
         )
+    check_installed('predict', 'supervision')
     inputs = find_inputs(patterns)
     from ..inference.outputs import Outputs
 

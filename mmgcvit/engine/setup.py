@@ -13,10 +13,11 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from rich.progress import Progress
 
-from ..config import enter_scope, read_config
+from ..config import LOADERS, enter_scope, read_config
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.paths import check_presence, get_check_settings
 from ..device import check_gpus, use_device
@@ -31,7 +32,11 @@ CPU_MODEL_WRAPPER = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'b
 
 
 def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
-    """Check the GPUs, set the device and import mmcv's operators. Raise a UserError if one of these steps fails."""
+    """Check the GPUs, set the device, import mmcv's operators and allow TF32.
+
+    Raises:
+        UserError: One of these steps fails.
+    """
     check_gpus()
     if launcher != 'none' and device.startswith('cuda:'):
         raise UserError(
@@ -40,6 +45,9 @@ def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
         )
     use_device(device)
     check_operators_load()
+    # As before torch 1.12, let GPUs round the inputs of float32 products to 10 bits of mantissa, as convolutions do by
+    # default. NVIDIA_TF32_OVERRIDE=0 forbids both.
+    torch.backends.cuda.matmul.allow_tf32 = True
 
 
 def load_config(
@@ -118,6 +126,19 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     notes = report.format_messages(stops_run=False) + report.notes
     sys.stderr.write(''.join(f'data: {note}\n' for note in notes))
     sys.stderr.flush()
+
+
+def fit_dataloaders(cfg: Config) -> None:
+    """Give each dataloader at most one worker for each CPU of this process, and pinned memory if there is a GPU."""
+    num_cpus = len(os.sched_getaffinity(0)) // int(os.environ.get('LOCAL_WORLD_SIZE', 1))
+    for name in LOADERS:
+        if (loader := cfg.get(name)) is None:
+            continue
+        if loader.get('num_workers', 0) > max(num_cpus, 1):
+            print_log(f'{name}: {loader.num_workers} workers, but {num_cpus} CPUs: uses {max(num_cpus, 1)}', 'current')
+            loader.num_workers = max(num_cpus, 1)
+        if torch.cuda.is_available():
+            loader.setdefault('pin_memory', True)
 
 
 def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:

@@ -6,14 +6,14 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 
 from ..checkpoints.pretrained import check_fits
-from ..checkpoints.safe_loading import safe_checkpoint_loading
+from ..checkpoints.safe_loading import read_for_mmengine, safe_checkpoint_loading
 from ..config import can_draw_predictions, get_type_name, iter_unwrapped_datasets, read_config
 from ..errors import UserError
 from ..inference.class_names import check_class_names, collect_dataset_metas
 from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from .hooks.progress import open_progress
-from .setup import build_runner, check_data, check_work_dir, join_process_group
+from .setup import build_runner, check_data, check_work_dir, fit_dataloaders, join_process_group
 
 
 def run_test(
@@ -51,14 +51,15 @@ def run_test(
     call_on_rank_0(check_data, cfg, ['test_dataloader'])
     # The config in the work dir of a resumed run has resume=True, which would load an optimizer state.
     cfg.load_from, cfg.resume = checkpoint, False
-    with safe_checkpoint_loading(cfg.work_dir) as load, open_progress(progress) as hook:
+    fit_dataloaders(cfg)
+    with safe_checkpoint_loading(cfg.work_dir) as contents, open_progress(progress) as hook:
+        content = contents[checkpoint] = call_on_rank_0(read_for_mmengine, checkpoint, cfg.work_dir)
         runner = build_runner(cfg, hook)
-        content = load(checkpoint, keep=True)
         check_fits(runner.model, content, checkpoint)
         trained, _ = collect_dataset_metas(content['meta'], next(iter_unwrapped_datasets(cfg.test_dataloader.dataset)))
         classes = runner.test_loop.dataloader.dataset.metainfo.get('classes')
         check_class_names(checkpoint, trained.get('classes'), classes)
-        content = None  # mmengine frees it after loading
+        del content  # mmengine frees it after loading
         if out:
             if cfg.get('default_scope') == 'mmdet':
                 from mmdet.evaluation import DumpDetResults as DumpResults  # encodes masks as RLE

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from importlib.util import find_spec
 
 import torch
@@ -21,8 +20,8 @@ from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from .hooks.new_schedule import NewScheduleHook
 from .hooks.progress import SummaryHook, open_progress
-from .setup import build_runner, check_data, join_process_group
-from .work_dir import OverwriteHook, choose_checkpoint, find_changes, lock_work_dir
+from .setup import build_runner, check_data, fit_dataloaders, join_process_group
+from .work_dir import OverwriteHook, find_changes, lock_work_dir, read_chosen_checkpoint
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
 WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
@@ -68,15 +67,15 @@ def train(
     with ExitStack() as stack:
         is_new = resume is None and not cfg.get('resume')
         call_on_rank_0(stack.enter_context, lock_work_dir(cfg.work_dir, must_be_unused=is_new and not overwrite))
-        load = stack.enter_context(safe_checkpoint_loading(cfg.work_dir))
-        read = partial(load, keep=True)  # keep the content until mmengine loads it
-        cfg.resume, cfg.load_from = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite, read)
+        contents = stack.enter_context(safe_checkpoint_loading(cfg.work_dir))
+        cfg.resume, cfg.load_from, content = call_on_rank_0(read_chosen_checkpoint, cfg, resume, overwrite)
         skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
         call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
+        fit_dataloaders(cfg)
         runner = build_runner(cfg, stack.enter_context(open_progress(progress)))
         warn_of_batch_size(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
         if cfg.load_from:
-            content = read(cfg.load_from)
+            contents[cfg.load_from] = content
             check_fits(runner.model, content, cfg.load_from, '' if cfg.resume else 'backbone.')
         if cfg.resume:
             changes = call_on_rank_0(find_changes, cfg, content['meta'])
@@ -84,7 +83,7 @@ def train(
             runner.register_hook(NewScheduleHook(cfg.get('param_scheduler'), is_changed))
         else:
             runner.register_hook(OverwriteHook())
-        content = None  # mmengine frees it after loading
+        del content  # mmengine frees it after loading
         runner.register_hook(SummaryHook())
         runner.train()
 

@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 
 from ..checkpoints.latest import LAST_CHECKPOINT_FILE, RESUMABLE_NAME, find_latest_checkpoint
 from ..checkpoints.reading import check_intact
+from ..checkpoints.safe_loading import read_for_mmengine
 from ..config import get_plain_settings, iter_differences
 from ..errors import CheckpointError, UserError, escape_controls, shorten
 from ..files import URL_SCHEMES
@@ -70,6 +71,21 @@ def choose_checkpoint(
             'another --work-dir'
         )
     return True, source
+
+
+def read_chosen_checkpoint(
+    cfg: Config, resume: str | None, overwrite: bool
+) -> tuple[bool, str | None, dict[str, Any] | None]:
+    """Return the result of :func:`choose_checkpoint`, and the content of the checkpoint for mmengine, read once."""
+    contents = {}
+
+    def read(path: str | Path) -> None:
+        contents[str(path)] = read_for_mmengine(str(path), cfg.work_dir)
+
+    is_resumed, source = choose_checkpoint(cfg, resume, overwrite, read)
+    if source and source not in contents:
+        read(source)
+    return is_resumed, source, contents.get(source)
 
 
 def list_checkpoints(work_dir: str | Path) -> list[Path]:

@@ -10,12 +10,11 @@ from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
-import supervision as sv
 from matplotlib.figure import Figure
 from mmengine.dataset import BaseDataset
 from rich.progress import Progress
 
-from ..errors import UserError
+from ..errors import OptionalModule, UserError
 from ..figures.panels import save
 from ..files import write_image, write_text
 from ..inference.outputs import write_json
@@ -24,6 +23,8 @@ from ..inference.results import Detections, Prediction, Segmentation
 from .detection_curves import DetectionCurves, compute_detection_curves, draw_detection_curves
 from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
 from .ground_truth import load_sample
+
+sv = OptionalModule('supervision', 'a confusion matrix')
 
 # IoU threshold for matching detections with objects.
 MATCH_IOU_THR = 0.5

@@ -26,10 +26,12 @@ from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 from torchvision.ops import nms, roi_align
 
+from .. import mmdet_fixes
 from ..errors import UserError
 from ..mmengine_utils import list_modules
 from ..models.layers.windows import round_up
 
+ROI_HEADS = (StandardRoIHead, CascadeRoIHead, mmdet_fixes.StandardRoIHead, mmdet_fixes.CascadeRoIHead)
 SUPPORTED = (
     "Export supports mmdet's Faster, Mask and Cascade R-CNN with RPNHead, ConvFCBBoxHead, FCNMaskHead, "
     "DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
@@ -268,7 +270,7 @@ def check_supported(model: nn.Module) -> None:
     compares the ONNX file's boxes, scores and labels with mmdet's (unless --no-check is set).
     """
     roi_head = getattr(model, 'roi_head', None)
-    if not isinstance(model, TwoStageDetector) or type(roi_head) not in (StandardRoIHead, CascadeRoIHead):
+    if not isinstance(model, TwoStageDetector) or type(roi_head) not in ROI_HEADS:
         raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')
     heads = [(model.rpn_head, RPNHead), *((head, ConvFCBBoxHead) for head in list_modules(roi_head.bbox_head))]
     heads += [(head, FCNMaskHead) for head in list_modules(roi_head.mask_head)] if roi_head.with_mask else []

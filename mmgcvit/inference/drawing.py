@@ -13,10 +13,12 @@ from typing import Any
 import cv2
 import matplotlib
 import numpy as np
-import supervision as sv
 from scipy.ndimage import center_of_mass
 
+from ..errors import OptionalModule
 from .results import Classification, Detections, Prediction, Segmentation
+
+sv = OptionalModule('supervision', 'drawing')
 
 Colour = tuple[int, int, int]
 FONT = str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'))
@@ -127,7 +129,7 @@ def draw_regions(
         return canvas
     centres = np.array(center_of_mass(np.ones_like(label_map), label_map, labels[labelled]))[:, ::-1]
     texts, backgrounds = [names[index] for index in labelled], [palette[labels[index]] for index in labelled]
-    return draw_labels(canvas, centres * scale, texts, backgrounds, choose_text_size(canvas), sv.Position.CENTER)
+    return draw_labels(canvas, centres * scale, texts, backgrounds, choose_text_size(canvas), 'CENTER')
 
 
 def draw_labels(
@@ -136,7 +138,7 @@ def draw_labels(
     texts: Sequence[str],
     colours: Sequence[Colour],
     size: int,
-    position: sv.Position = sv.Position.TOP_LEFT,
+    position: str = 'TOP_LEFT',
 ) -> np.ndarray:
     """Draw labels at points (x, y), with ``colours`` as backgrounds, and move overlapping labels apart."""
     anchors = sv.Detections(xyxy=np.tile(np.array(points, np.float32), (1, 2)))
@@ -149,12 +151,12 @@ def draw_labels(
         font_path=FONT,
         font_size=size,
         text_padding=size // 4,
-        text_position=position,
+        text_position=sv.Position[position],
         smart_position=len(texts) <= MAX_LABELS_MOVED,
     )
     return annotator.annotate(canvas, anchors, labels=list(texts))
 
 
-def convert_palette(colours: Sequence[Colour]) -> sv.ColorPalette:
+def convert_palette(colours: Sequence[Colour]) -> 'sv.ColorPalette':
     """Convert RGB colours to a ``supervision.ColorPalette``."""
     return sv.ColorPalette([sv.Color(*map(int, colour)) for colour in colours])

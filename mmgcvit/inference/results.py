@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import supervision as sv
 
 from ..datasets.classes import make_coco_categories
-from ..errors import check_installed
+from ..errors import OptionalModule, check_installed
+
+sv = OptionalModule('supervision', 'to_supervision()')
 
 # Maximum number of classes (those with the highest scores) in a classifier's JSON records of an image.
 MAX_CLASSES_WRITTEN = 5

@@ -8,15 +8,16 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import supervision as sv
 from rich.progress import Progress
 
-from ..errors import UserError
+from ..errors import OptionalModule, UserError
 from .inputs import Inputs, convert_to_array
 from .outputs import FRAMES, IMAGES, PICTURES, PREDICTIONS, Outputs, encode_json, write_json
 from .predictor import Predictor
 from .results import Detections, Prediction, Segmentation, list_categories, make_records
 from .tiles import TiledPredictor
+
+sv = OptionalModule('supervision', 'predicting videos')
 
 # Frames per second of a video whose header has no frame rate.
 DEFAULT_FRAME_RATE = 25.0

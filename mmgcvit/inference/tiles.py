@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import supervision as sv
 
-from ..errors import UserError
+from ..errors import OptionalModule, UserError
 from .results import Detections
+
+sv = OptionalModule('supervision', 'predicting with tiles')
 
 if TYPE_CHECKING:
     from .predictor import Predictor

@@ -4,7 +4,6 @@ import contextlib
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from unittest import mock
 
 import pytest
 import torch
@@ -26,13 +25,12 @@ def test_the_hook_covers_a_run_and_does_not_replace_a_commands_context():
     """Files and URLs are covered, and mmengine's loaders are restored."""
     runner, hook, schemes = SimpleNamespace(work_dir='run'), SafeLoadHook(), dict(CheckpointLoader._schemes)
     for around in (contextlib.nullcontext(), safe_checkpoint_loading('run')):
-        with around as told:
+        with around:
             before = dict(CheckpointLoader._schemes)
             hook.before_run(runner)
             for name in ('x.pth', 'https://somewhere/x.pth'):
                 loader = CheckpointLoader._get_checkpoint_loader(name)
                 assert loader.__module__ == 'mmgcvit.checkpoints.safe_loading'
-                assert told is None or loader is told
             hook.after_run(runner)
             assert before == CheckpointLoader._schemes
     assert schemes == CheckpointLoader._schemes
@@ -41,19 +39,25 @@ def test_the_hook_covers_a_run_and_does_not_replace_a_commands_context():
 @pytest.mark.parametrize(('map_location', 'place'), [(None, 'cpu'), ('cpu', 'cpu'), (torch.device('meta'), 'meta')])
 def test_tensors_are_loaded_to_map_location(map_location, place, tmp_path):
     torch.save({'state_dict': {'a': torch.ones(1)}, 'optimizer': [(torch.ones(1),)]}, tmp_path / 'x.pth')
-    with safe_checkpoint_loading() as load:
-        content = load(str(tmp_path / 'x.pth'), map_location)
+    with safe_checkpoint_loading():
+        content = CheckpointLoader.load_checkpoint(str(tmp_path / 'x.pth'), map_location)
     assert [content['state_dict']['a'].device.type, content['optimizer'][0][0].device.type] == [place, place]
 
 
-def test_a_kept_file_is_read_once(tmp_path, monkeypatch):
-    torch.save({'state_dict': {'a': torch.ones(1)}}, path := tmp_path / 'x.pth')
-    reader = mock.Mock(side_effect=read_for_mmengine)
-    monkeypatch.setattr('mmgcvit.checkpoints.safe_loading.read_for_mmengine', reader)
-    with safe_checkpoint_loading() as load:
-        contents = [load(path, keep=True), load(path, keep=True), load(str(path)), load(str(path))]
-    assert [content is contents[0] for content in contents] == [True, True, True, False]
-    assert reader.call_count == 2
+def test_mmengine_gets_a_given_content_once_and_then_reads_the_file(tmp_path):
+    torch.save({'state_dict': {'a': torch.ones(1)}}, path := str(tmp_path / 'x.pth'))
+    with safe_checkpoint_loading() as contents:
+        contents[path] = given = {'state_dict': {}}
+        assert CheckpointLoader.load_checkpoint(path) is given
+        assert CheckpointLoader.load_checkpoint(path)['state_dict'] == {'a': 1}
+
+
+def test_a_checkpoint_of_bfloat16_resumes_in_float16(tmp_path):
+    """Its loss scaler has no state, which GradScaler rejects."""
+    for state in ({}, {'scale': 2.0}):
+        torch.save({'state_dict': {'a': torch.ones(1)}, 'optimizer': {'loss_scaler': state}}, tmp_path / 'x.pth')
+        optimizer = read_for_mmengine(str(tmp_path / 'x.pth'))['optimizer']
+        assert optimizer == ({'loss_scaler': state} if state else {})
 
 
 def test_weights_are_found_under_the_usual_checkpoint_keys(tmp_path):

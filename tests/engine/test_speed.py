@@ -1,24 +1,20 @@
-"""The compiled backbone keeps the keys of checkpoints; the TF32 switch holds in all loops and ends with the run."""
+"""The compiled backbone keeps the keys of checkpoints, and compiles to few graphs, also in several processes."""
 
 from copy import deepcopy
 from types import SimpleNamespace
-from unittest import mock
 
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
 from packaging.version import Version
 from torch import nn
-from torch.backends import cuda, cudnn
+from torch.nn.parallel import DistributedDataParallel
 
 from mmgcvit import GCViT
+from mmgcvit.errors import UserError
 from mmgcvit.registry import HOOKS
 
-from ..conftest import ROOT
 from ..models.contract.backbones import GCVIT
-from .drawing import make_config, make_evaluation
+from ..processes import run_on_ranks
 
 
 @pytest.mark.skipif(Version(torch.__version__) < Version('2.4'), reason='the backbone compiles from torch 2.4 on')
@@ -33,41 +29,44 @@ def test_the_backbone_is_one_graph_and_the_keys_stay():
         graphs.append(graph)
         return graph
 
-    HOOKS.build({'type': 'CompileBackboneHook', 'backend': record_graph}).before_train(SimpleNamespace(model=model))
+    hook, runner = HOOKS.build({'type': 'CompileBackboneHook', 'backend': record_graph}), SimpleNamespace(model=model)
+    hook.before_train(runner)
     for output, value in zip(model.backbone(images), expected, strict=True):
         torch.testing.assert_close(output, value, rtol=1e-3, atol=1e-5)  # other kernels
     assert len(graphs) == 1
     assert list(model.state_dict()) == keys
     deepcopy(model)  # as EMAHook does
+    hook.after_train(runner)
 
 
-def get_tf32():
-    return cuda.matmul.allow_tf32, cudnn.allow_tf32
+def train_compiled(with_cp):
+    """Train a compiled backbone in DistributedDataParallel, with two image sizes. Return the numbers of graphs."""
+    model = nn.Module()
+    model.backbone = GCViT(GCVIT, with_cp=with_cp, drop_path_rate=0.0, out_indices=(0, 1))
+    model.forward = lambda images: sum(x.square().mean() for x in model.backbone(images))
+    torch._dynamo.utils.counters.clear()
+    hook = HOOKS.build({'type': 'CompileBackboneHook', 'backend': 'aot_eager'})
+    runner = SimpleNamespace(model=model, optim_wrapper=None)
+    hook.before_train(runner)
+    wrapped = DistributedDataParallel(model, find_unused_parameters=True)
+    for height, width in ((64, 96), (96, 64), (75, 101), (128, 96)):
+        wrapped(torch.rand(1, 3, height, width)).backward()
+    hook.after_train(runner)
+    counters = torch._dynamo.utils.counters
+    return counters['stats']['unique_graphs'], sum(counters['graph_break'].values()), torch._dynamo.config.optimize_ddp
 
 
-@pytest.fixture(params=[(False, True), (True, False)])
-def previous(request):
-    """Set torch's settings before a run to the default, and to its opposite."""
-    before = get_tf32()
-    cuda.matmul.allow_tf32, cudnn.allow_tf32 = request.param
-    yield request.param
-    cuda.matmul.allow_tf32, cudnn.allow_tf32 = before
+@pytest.mark.skipif(Version(torch.__version__) < Version('2.6'), reason='older ones do not compile this under DDP')
+@pytest.mark.slow
+@pytest.mark.parametrize('with_cp', [False, True])
+def test_under_data_parallelism_too_all_sizes_compile_to_few_graphs_without_a_break(with_cp):
+    """torch's setting is restored after training."""
+    for graphs, breaks, splits_at_buckets in run_on_ranks(train_compiled, [(with_cp,)] * 2):
+        assert graphs <= 3
+        assert (breaks, splits_at_buckets) == (0, True)
 
 
-def test_the_switch_sets_tf32_in_all_loops_and_the_previous_settings_are_restored(previous, tmp_path):
-    for enabled in (True, False, None):
-        hooks = {}
-        if enabled is not None:
-            cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'runtime.py')
-            cfg.merge_from_dict({'default_hooks.tf32.enabled': enabled})
-            hooks = {'tf32': cfg.default_hooks.tf32.to_dict()}
-        loops = make_evaluation() | make_evaluation(loop='test')
-        loop, work_dir = {'by_epoch': True, 'max_epochs': 1}, tmp_path / str(enabled)
-        runner = Runner.from_cfg(make_config(work_dir, loop, images=6, **loops, default_hooks=hooks))
-        recorded, steps = [], ('before_train_iter', 'before_val_iter', 'before_test_iter')
-        record = dict.fromkeys(steps, lambda *args, recorded=recorded, **kwargs: recorded.append(get_tf32()))
-        runner.register_hook(mock.Mock(spec=Hook, priority='LOWEST', **record))
-        for run in (runner.train, runner.test):
-            run()
-            assert get_tf32() == previous
-        assert recorded == [previous if enabled is None else (enabled, enabled)] * 6
+def test_cuda_graphs_with_gradient_accumulation_are_rejected():
+    runner = SimpleNamespace(optim_wrapper=SimpleNamespace(_accumulative_counts=2))
+    with pytest.raises(UserError, match="mode='reduce-overhead' uses CUDA graphs"):
+        HOOKS.build({'type': 'CompileBackboneHook', 'mode': 'reduce-overhead'}).before_train(runner)

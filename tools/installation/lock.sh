@@ -4,7 +4,7 @@
 # torch, torchvision and their dependencies are not locked: they come in several builds with different hashes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-extras=(benchmark checkpoints digits export plot visualize web test lint)
+extras=(benchmark checkpoints digits export plot predict visualize web test lint)
 with_torch=(torch torchvision triton cuda-bindings cuda-pathfinder cuda-toolkit)
 options=(setup.py --generate-hashes --no-annotate --no-header --upgrade --quiet --python-version 3.10)
 

@@ -1,10 +1,11 @@
 """Mask R-CNN with FPN on GC ViT-T."""
 
-roi_extractor = dict(type='mmgcvit.SingleRoIExtractor', out_channels=256, featmap_strides=[4, 8, 16, 32])
+roi_extractor = dict(type='SingleRoIExtractor', out_channels=256, featmap_strides=[4, 8, 16, 32])
 model = dict(
     type='MaskRCNN',
     data_preprocessor=dict(
         type='DetDataPreprocessor',
+        non_blocking=True,
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
@@ -23,7 +24,7 @@ model = dict(
         loss_bbox=dict(type='L1Loss', loss_weight=1.0),
     ),
     roi_head=dict(
-        type='StandardRoIHead',
+        type='mmgcvit.StandardRoIHead',
         bbox_roi_extractor=dict(roi_extractor, roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=0)),
         bbox_head=dict(
             type='Shared2FCBBoxHead',

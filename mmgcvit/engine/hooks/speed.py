@@ -1,4 +1,4 @@
-"""Speed up training: compile the backbone, and switch TF32 on or off."""
+"""Speed up training: compile the backbone."""
 
 from typing import Any
 
@@ -6,8 +6,11 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ...errors import UserError
 from ...mmengine_utils import unwrap_model
 from ...registry import HOOKS
+
+CUDA_GRAPH_MODES = ('reduce-overhead', 'max-autotune')
 
 
 @HOOKS.register_module()
@@ -15,6 +18,9 @@ class CompileBackboneHook(Hook):
     """Compile ``model.backbone`` in place before training. The keys of checkpoints do not change.
 
     mmengine's ``compile`` setting compiles the whole training step, in which the heads of detectors cause graph breaks.
+
+    During training, torch does not split the graph at the buckets of DistributedDataParallel. The parts would be
+    compiled anew for each image size, which fails for the second one (torch 2.13).
 
     Args:
         **options: Arguments of ``torch.compile``, for example ``mode='max-autotune-no-cudagraphs'``.
@@ -24,32 +30,17 @@ class CompileBackboneHook(Hook):
         self.options = options
 
     def before_train(self, runner: Runner) -> None:
+        uses_cuda_graphs = self.options.get('mode') in CUDA_GRAPH_MODES
+        if uses_cuda_graphs and runner.optim_wrapper._accumulative_counts > 1:
+            raise UserError(
+                f'CompileBackboneHook: mode={self.options["mode"]!r} uses CUDA graphs, which are unsafe with gradient '
+                "accumulation (pytorch#169545). Use mode='max-autotune-no-cudagraphs', or remove accumulative_counts"
+            )
+        import torch._dynamo  # takes seconds, and is needed here only
+
+        self.saved = torch._dynamo.config.optimize_ddp
+        torch._dynamo.config.optimize_ddp = False
         unwrap_model(runner).backbone.compile(**self.options)
 
-
-@HOOKS.register_module()
-class TF32Hook(Hook):
-    """Allow or forbid TF32 in matrix products and convolutions while a runner trains, validates or tests.
-
-    mmengine has no setting for TF32. By default, torch uses TF32 in convolutions but, since version 1.12, not in matrix
-    products, which take most of a transformer's time. The hook affects GPUs only. It restores torch's settings after
-    the run.
-
-    Args:
-        enabled: Whether matrix products and convolutions use TF32; in configs, ``default_hooks.tf32.enabled``.
-    """
-
-    priority = 'VERY_HIGH'
-
-    def __init__(self, enabled: bool) -> None:
-        self.enabled = enabled
-
-    def before_run(self, runner: Runner) -> None:
-        # set_float32_matmul_precision would affect CPUs too.
-        self.saved = [(backend, backend.allow_tf32) for backend in (torch.backends.cuda.matmul, torch.backends.cudnn)]
-        for backend, _ in self.saved:
-            backend.allow_tf32 = self.enabled
-
-    def after_run(self, runner: Runner) -> None:
-        for backend, is_allowed in self.saved:
-            backend.allow_tf32 = is_allowed
+    def after_train(self, runner: Runner) -> None:
+        torch._dynamo.config.optimize_ddp = self.saved

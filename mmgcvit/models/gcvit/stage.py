@@ -11,15 +11,7 @@ from torch import Tensor, nn
 from ..layers.arguments import Window
 from ..layers.attention import expand_queries
 from ..layers.autocast import cast_weights_together
-from ..layers.blocks import (
-    DropPath,
-    LayerNorm,
-    Mlp,
-    ResidualConnection,
-    TransformerBlock,
-    checkpoint_block,
-    draw_drop_path,
-)
+from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, checkpoint_block, draw_drop_path
 from ..layers.position import compute_biases
 from ..layers.windows import count_windows
 from .attention import GlobalWindowAttention, LocalWindowAttention
@@ -47,7 +39,9 @@ class Block(TransformerBlock):
         self.mlp_residual = ResidualConnection(embed_dims, layer_scale)
 
     @cast_weights_together  # under autocast, cast the weights of all layers in one kernel
-    def forward(self, x: Tensor, q_global: Tensor, bias: Tensor, drop_path: DropPath = (None, None)) -> Tensor:
+    def forward(
+        self, x: Tensor, q_global: Tensor, bias: Tensor, drop_path: Sequence[Tensor | None] = (None, None)
+    ) -> Tensor:
         """Apply the block to a map (B, H, W, C).
 
         Args:

@@ -18,7 +18,7 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
     Images of this size are returned as they are. A traced graph always resizes, since it must work for all sizes.
     Compute in float32 or float64, also under autocast, and return the dtype of ``x``. If TF32 is allowed
-    (by ``TF32Hook``, for example), GPUs round the inputs of float32 products to 10 bits, as they do in linear layers.
+    (by the commands, for example), GPUs round the inputs of float32 products to 10 bits, as they do in linear layers.
     """
     if not is_tracing() and x.shape[-2:] == size:
         return x

@@ -4,19 +4,13 @@ Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W,
 stage takes the maps of T shifted copies, (T, B, H, W, C). Its first block, a ShiftBlock, turns the T maps into one.
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
 from ..layers.autocast import cast_weights_together
-from ..layers.blocks import (
-    DropPath,
-    LayerNorm,
-    Mlp,
-    ResidualConnection,
-    TransformerBlock,
-    checkpoint_block,
-    draw_drop_path,
-)
+from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, checkpoint_block, draw_drop_path
 from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
 from .attention import SelfAttention, ShiftAttention
 
@@ -47,7 +41,7 @@ class Block(TransformerBlock):
         self.norms = norms
 
     @cast_weights_together
-    def forward(self, x: Tensor, drop_path: DropPath = (None, None)) -> Tensor:
+    def forward(self, x: Tensor, drop_path: Sequence[Tensor | None] = (None, None)) -> Tensor:
         norm1, norm2 = self.norms
         x = self.attn_residual(x, self.attn(norm1(x)), drop_path[0])
         return self.mlp_residual(x, self.mlp(norm2(x)), drop_path[1])
@@ -60,7 +54,7 @@ class ShiftBlock(Block):
     """
 
     @cast_weights_together
-    def forward(self, copies: Tensor, drop_path: DropPath = (None, None)) -> Tensor:
+    def forward(self, copies: Tensor, drop_path: Sequence[Tensor | None] = (None, None)) -> Tensor:
         x = self.attn_residual(copies[0], self.attn(self.norms[0](copies)), drop_path[0])
         return self.mlp_residual(x, self.mlp(self.norms[1](x)), drop_path[1])
 
