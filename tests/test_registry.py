@@ -96,6 +96,7 @@ def test_networks_are_listed_in_a_fixed_order_in_a_fresh_process():
 def test_importing_the_package_is_lazy_and_emits_no_warnings():
     code = 'import sys, mmgcvit; before = set(sys.modules); print({"GCViT", "load"} <= {*dir(mmgcvit)})'
     code += f'; print(sorted(before.intersection({HEAVY}))); from mmgcvit import LSA, GCViT'
+    code += '; from mmengine.registry import MODELS; MODELS.build(dict(type="mmgcvit.GCViT", arch="xxtiny"))'
     code += f'; print(sorted(set(sys.modules).intersection({NEEDED_BY_NO_BACKBONE})))'
     ended = run([sys.executable, '-c', code])
     assert ended.stdout.splitlines()[-3:] == ['True', '[]', '[]'], ended.stderr

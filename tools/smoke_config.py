@@ -14,7 +14,7 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 
 from mmgcvit.config import LOADERS, iter_dicts, scale_sizes
-from mmgcvit.datasets.classes import COCO_CATEGORIES
+from mmgcvit.datasets.classes import list_coco_categories
 from mmgcvit.datasets.digits import SPLITS, Scene, SceneComposer, draw_labels, write_ade20k, write_coco
 from mmgcvit.files import write_folder_atomically, write_image
 
@@ -47,8 +47,9 @@ def write_miniature_coco(root: Path, seed: int = 0) -> None:
     for split, num_images in NUM_COCO_IMAGES.items():
         composer = SceneComposer(split, seed=seed)
         scenes = (composer.compose(COCO_SHAPES[i % len(COCO_SHAPES)], smallest=2) for i in range(num_images))
-        choose_category = partial(choose_class, composer, num_classes=len(COCO_CATEGORIES))
-        write_coco(root, scenes, split, COCO_CATEGORIES, choose_category)
+        categories = list_coco_categories()
+        choose_category = partial(choose_class, composer, num_classes=len(categories))
+        write_coco(root, scenes, split, categories, choose_category)
 
 
 def write_miniature_ade20k(root: Path, seed: int = 0) -> None:

@@ -3,25 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
-COCO_NAMES = (
-    'person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, stop sign, '
-    'parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe, backpack, umbrella, '
-    'handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite, baseball bat, baseball glove, skateboard, '
-    'surfboard, tennis racket, bottle, wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange, '
-    'broccoli, carrot, hot dog, pizza, donut, cake, chair, couch, potted plant, bed, dining table, toilet, tv, '
-    'laptop, mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, book, clock, vase, '
-    'scissors, teddy bear, hair drier, toothbrush'
-)
-# COCO numbers its 80 categories from 1 to 90 and leaves these ids out.
-UNUSED_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
-USED_IDS = [category_id for category_id in range(1, 91) if category_id not in UNUSED_IDS]
+NUM_COCO_CLASSES = 80
 # Ids of annotations are smaller: pycocotools stores them as floats.
 MAX_ID = 1 << 53
-COCO_CATEGORIES = [{'id': i, 'name': name} for i, name in zip(USED_IDS, COCO_NAMES.split(', '), strict=True)]
+
+
+def list_coco_categories() -> list[dict[str, Any]]:
+    """Return COCO's categories, as torchvision lists them: its 80 classes have ids from 1 to 90, with gaps."""
+    from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
+
+    names = enumerate(MaskRCNN_ResNet50_FPN_Weights.DEFAULT.meta['categories'])
+    return [{'id': i, 'name': name} for i, name in names if name not in ('__background__', 'N/A')]
 
 
 def make_coco_categories(names: Sequence[str]) -> list[dict[str, Any]]:
     """Return categories in COCO's format for class names. Ids are 1, 2, ..., but COCO's ids for COCO's 80 names."""
-    if list(names) == [category['name'] for category in COCO_CATEGORIES]:
-        return COCO_CATEGORIES
+    coco = list_coco_categories() if len(names) == NUM_COCO_CLASSES else []
+    if list(names) == [category['name'] for category in coco]:
+        return coco
     return [{'id': category_id, 'name': name} for category_id, name in enumerate(names, start=1)]

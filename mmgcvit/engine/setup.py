@@ -13,7 +13,6 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 from rich.progress import Progress
 
@@ -131,12 +130,8 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
 def fit_dataloaders(cfg: Config) -> None:
     """Give each dataloader at most one worker for each CPU of this process, and pinned memory if there is a GPU."""
     num_cpus = len(os.sched_getaffinity(0)) // int(os.environ.get('LOCAL_WORLD_SIZE', 1))
-    for name in LOADERS:
-        if (loader := cfg.get(name)) is None:
-            continue
-        if loader.get('num_workers', 0) > max(num_cpus, 1):
-            print_log(f'{name}: {loader.num_workers} workers, but {num_cpus} CPUs: uses {max(num_cpus, 1)}', 'current')
-            loader.num_workers = max(num_cpus, 1)
+    for loader in filter(None, map(cfg.get, LOADERS)):
+        loader.num_workers = min(loader.get('num_workers', 0), max(num_cpus, 1))
         if torch.cuda.is_available():
             loader.setdefault('pin_memory', True)
 

@@ -5,10 +5,12 @@ caller passes. Every other operator raises an error that says how to install mmc
 """
 
 import functools
+import logging
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 
@@ -115,8 +117,21 @@ def ms_deform_attn_forward(
     """
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
+    if value.is_cuda:
+        log_slow_attention()
     # mmcv's function uses single sizes. Those of a tensor would each make the CPU wait for the GPU.
     return multi_scale_deformable_attn_pytorch(value, spatial_shapes.tolist(), locations, weights)
+
+
+@functools.cache
+def log_slow_attention() -> None:
+    """Log once in a process that deformable attention has no CUDA kernel."""
+    print_log(
+        "Deformable attention runs in PyTorch, slowly and with more memory, because mmcv's CUDA operators are not "
+        "compiled. To compile them: 'FORCE_CUDA=1 make install OPERATORS=compiled'",
+        'current',
+        logging.WARNING,
+    )
 
 
 def ms_deform_attn_backward(

@@ -8,7 +8,7 @@ import pytest
 from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 
-from mmgcvit.datasets.classes import COCO_CATEGORIES, make_coco_categories
+from mmgcvit.datasets.classes import list_coco_categories, make_coco_categories
 from mmgcvit.datasets.digits import FOLDERS, SceneComposer
 
 from .. import fork_server
@@ -81,7 +81,7 @@ def test_single_digits_are_in_class_folders_and_splits_share_no_scan(digits):
 
 
 def test_categories_have_the_ids_of_coco_or_are_numbered_from_one():
-    assert tuple(category['name'] for category in COCO_CATEGORIES) == CocoDataset.METAINFO['classes']
-    ids = [category['id'] for category in COCO_CATEGORIES]
+    assert tuple(category['name'] for category in list_coco_categories()) == CocoDataset.METAINFO['classes']
+    ids = [category['id'] for category in list_coco_categories()]
     assert (len(ids), ids[0], ids[11], ids[-1]) == (80, 1, 13, 90)
     assert [(c['id'], c['name']) for c in make_coco_categories(['nut', 'bolt'])] == [(1, 'nut'), (2, 'bolt')]

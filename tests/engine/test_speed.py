@@ -39,31 +39,30 @@ def test_the_backbone_is_one_graph_and_the_keys_stay():
     hook.after_train(runner)
 
 
-def train_compiled(with_cp):
-    """Train a compiled backbone in DistributedDataParallel, with two image sizes. Return the numbers of graphs."""
+def train_compiled():
+    """Train a compiled backbone in DistributedDataParallel. Return numbers of graphs and breaks, and the settings."""
     model = nn.Module()
-    model.backbone = GCViT(GCVIT, with_cp=with_cp, drop_path_rate=0.0, out_indices=(0, 1))
+    model.backbone = GCViT(GCVIT, with_cp=True, drop_path_rate=0.0, out_indices=(0,))
     model.forward = lambda images: sum(x.square().mean() for x in model.backbone(images))
     torch._dynamo.utils.counters.clear()
-    hook = HOOKS.build({'type': 'CompileBackboneHook', 'backend': 'aot_eager'})
+    hook = HOOKS.build({'type': 'CompileBackboneHook', 'backend': 'eager'})
     runner = SimpleNamespace(model=model, optim_wrapper=None)
     hook.before_train(runner)
-    wrapped = DistributedDataParallel(model, find_unused_parameters=True)
-    for height, width in ((64, 96), (96, 64), (75, 101), (128, 96)):
+    splits_at_buckets = torch._dynamo.config.optimize_ddp
+    wrapped = DistributedDataParallel(model)
+    for height, width in ((64, 96), (75, 101), (77, 90)):
         wrapped(torch.rand(1, 3, height, width)).backward()
     hook.after_train(runner)
     counters = torch._dynamo.utils.counters
-    return counters['stats']['unique_graphs'], sum(counters['graph_break'].values()), torch._dynamo.config.optimize_ddp
+    settings = splits_at_buckets, torch._dynamo.config.optimize_ddp
+    return counters['stats']['unique_graphs'], sum(counters['graph_break'].values()), settings
 
 
 @pytest.mark.skipif(Version(torch.__version__) < Version('2.6'), reason='older ones do not compile this under DDP')
 @pytest.mark.slow
-@pytest.mark.parametrize('with_cp', [False, True])
-def test_under_data_parallelism_too_all_sizes_compile_to_few_graphs_without_a_break(with_cp):
-    """torch's setting is restored after training."""
-    for graphs, breaks, splits_at_buckets in run_on_ranks(train_compiled, [(with_cp,)] * 2):
-        assert graphs <= 3
-        assert (breaks, splits_at_buckets) == (0, True)
+def test_under_data_parallelism_too_all_sizes_compile_to_two_graphs_without_a_break():
+    """With activation checkpointing. torch's setting is restored after training."""
+    assert run_on_ranks(train_compiled, [(), ()]) == [(2, 0, (False, True))] * 2
 
 
 def test_cuda_graphs_with_gradient_accumulation_are_rejected():
