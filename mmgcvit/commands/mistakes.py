@@ -1,14 +1,16 @@
-"""Write a report on the mistakes of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
+"""Find the mistakes of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
 
-Predicts on all validation images. ``report.html`` has the scores of each class, the confusion matrix, the
-precision, recall and F1 curves of a detector, and the worst images, with the ground truth beside the prediction.
+Predicts on all validation images. Prints the scores of each class, and writes the confusion matrix, the precision,
+recall and F1 curves of a detector, and the worst images, with the ground truth beside the prediction.
 """
 
 import argparse
 import sys
-from pathlib import Path
 
+from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
+from rich.table import Table
 
 from ..config import read_config
 from ..errors import UserError, check_installed, escape_controls
@@ -17,7 +19,7 @@ from .options import add_model_options, add_out_dir, check_at_least, load_model,
 
 # Advice that commands/main.py adds to the error if the disk is full.
 FULL_DISK = '. Free some disk space. The results so far are in {out_dir}'
-WRITTEN = ('report.html', 'confusion.png', 'curves.png', 'mistakes.json', 'worst')
+WRITTEN = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
     check_installed('mistakes', 'supervision')
     from ..datasets.checks.paths import check_presence
     from ..evaluation.ground_truth import build_dataset
-    from ..evaluation.mistakes import evaluate_images, summarise_confusion_matrix, write_mistakes
+    from ..evaluation.mistakes import evaluate_images, score_classes, summarise_confusion_matrix, write_mistakes
     from ..inference.class_names import check_class_names
     from ..inference.loading import format_device, silence_output
     from ..inference.outputs import check_out_dir
@@ -61,7 +63,14 @@ def main(args: argparse.Namespace) -> None:
     print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {model_files.checkpoint}')
     with Progress(disable=not sys.stdout.isatty()) as progress:
         mistakes = evaluate_images(model, dataset, args.worst, args.batch_size, progress)
-    title = f'{Path(model_files.checkpoint).name} of {model_files.config.name}, {args.split} split'
-    write_mistakes(args.out_dir, model, dataset, mistakes, title)
+    write_mistakes(args.out_dir, model, dataset, mistakes)
+    by_class = score_classes(mistakes, model)
+    table = Table('class', *(column.replace('_', ' ') for column in next(iter(by_class.values()))))
+    for name, row in by_class.items():
+        table.add_row(escape(name), *('–' if value is None else f'{value:g}' for value in row.values()))
+    Console().print(table)
     print('; '.join(summarise_confusion_matrix(mistakes.confusion_matrix, model.classes)))
-    print(f'report: {args.out_dir / "report.html"}')
+    if mistakes.curves is not None:
+        best = mistakes.curves.overall.best_threshold
+        print(f'confidence threshold: {model.score_thr:g} (--score-thr); F1 of all objects is highest at {best:.2f}')
+    print(f'written to {args.out_dir}')

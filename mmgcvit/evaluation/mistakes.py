@@ -1,11 +1,9 @@
-"""Predict a dataset, compute the confusion matrix, find the images with the lowest scores, and write a report."""
+"""Predict a dataset, compute the confusion matrix, find the images with the lowest scores, and write them down."""
 
 import heapq
-from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from html import escape
 from operator import attrgetter
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from rich.progress import Progress
 
 from ..errors import OptionalModule, UserError
 from ..figures.panels import save
-from ..files import write_image, write_text
+from ..files import write_image
 from ..inference.outputs import write_json
 from ..inference.predictor import Predictor
 from ..inference.results import Detections, Prediction, Segmentation
@@ -38,18 +36,6 @@ BACKGROUND = 'background'
 MAX_NAMED = 3
 # A confusion matrix with more classes is drawn without numbers.
 MAX_WITH_NUMBERS = 25
-
-PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 15px/1.5 sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em }}
-img {{ max-width: 100% }}
-td, th {{ padding: 2px 12px; text-align: right; border-bottom: 1px solid #ddd }}
-td:first-child, th:first-child {{ text-align: left }}
-</style></head><body>
-<h1>{title}</h1>
-{body}
-</body></html>
-"""
 
 
 @dataclass(frozen=True)
@@ -206,62 +192,23 @@ def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], task: str)
     return figure
 
 
-def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistakes: Mistakes, title: str) -> None:
-    """Write pictures, ``mistakes.json``, and ``report.html``, which contains the pictures and the table of classes."""
+def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistakes: Mistakes) -> None:
+    """Write ``confusion.png``, ``curves.png`` of a detector, the worst images, and ``mistakes.json``."""
     matrix, curves, score_name = mistakes.confusion_matrix, mistakes.curves, SCORES[model.task]
     save(draw_confusion_matrix(matrix, model.classes, model.task), folder / 'confusion.png')
-    pictures = [('Confusion matrix', folder / 'confusion.png')]
-    summary_of_matrix = ', '.join(summarise_confusion_matrix(matrix, model.classes))
-    counted = f'Counted {COUNTED_UNITS[model.task]} (ground truth → prediction)'
-    summary = [f'{len(dataset)} images. {counted}: {summary_of_matrix}']
+    content = {'counted': COUNTED_UNITS[model.task], 'classes': [*model.classes, BACKGROUND]}
+    content['rows_are_ground_truth'] = matrix.tolist()
     if curves is not None:
         save(draw_detection_curves(curves, model.classes, model.score_thr), folder / 'curves.png')
-        pictures.append(('Precision, recall and F1', folder / 'curves.png'))
-    if curves is not None and not np.isnan(curves.ap).all():
-        summary.append(
-            f'Boxes: mAP {np.nanmean(curves.ap):.3f}, AP50 {np.nanmean(curves.ap50):.3f}. Confidence threshold: '
-            f'{model.score_thr:.2f} (--score-thr); F1 of all objects is highest at {curves.overall.best_threshold:.2f}.'
-        )
+        content['best_threshold'] = round(curves.overall.best_threshold, 4)
     images = []
     for rank, scored in enumerate(mistakes.worst, start=1):
         path, image, ground_truth = load_sample(dataset, scored.index, model.classes)
         text = f'{path.name}: {score_name} {scored.score:.2f}; {scored.summary}'
         cells = draw_cells(text, image, model.palette, ground_truth, scored.prediction, LARGE_PICTURE_SIDE)
         drawn = write_image(folder / 'worst' / f'{rank:03d}_{path.stem}.jpg', draw_grid(cells, columns=2))
-        pictures.append((f'Worst image {rank}: {path.name}', drawn))
         images.append(
             {'image': str(path), 'score': round(scored.score, 6), 'text': scored.summary, 'drawn': drawn.name}
         )
-    by_class = score_classes(mistakes, model)
-    content = {'counted': COUNTED_UNITS[model.task], 'classes': [*model.classes, BACKGROUND]}
-    content['rows_are_ground_truth'] = matrix.tolist()
-    if curves is not None:
-        content['best_threshold'] = round(curves.overall.best_threshold, 4)
-    write_json(folder / 'mistakes.json', {**content, 'by_class': by_class, 'worst': images})
-    write_report(folder / 'report.html', title, summary, by_class, pictures)
-
-
-def write_report(
-    file: Path,
-    title: str,
-    paragraphs: Sequence[str],
-    rows: Mapping[str, Mapping[str, float | int | None]],
-    pictures: Sequence[tuple[str, Path]],
-) -> None:
-    """Write an HTML page with paragraphs, a table and pictures, which are embedded, so that it can be sent as one file.
-
-    ``rows`` has the values of each class by column name.
-    """
-
-    def format_value(value: float | int | None) -> str:
-        return '–' if value is None else str(value) if isinstance(value, int) else f'{value:.3f}'
-
-    columns = [column.replace('_', ' ') for column in next(iter(rows.values()), {})]
-    table = [['class', *columns]] + [[name, *map(format_value, row.values())] for name, row in rows.items()]
-    lines = [''.join(['<tr>', *(f'<td>{escape(cell)}</td>' for cell in row)]) for row in table]
-    body = [*(f'<p>{escape(paragraph)}</p>' for paragraph in paragraphs), '<table>', *lines, '</table>']
-    for heading, path in pictures:
-        data = b64encode(path.read_bytes()).decode('ascii')
-        kind = 'jpeg' if path.suffix == '.jpg' else 'png'
-        body.append(f'<h2>{escape(heading)}</h2><img alt="{escape(heading)}" src="data:image/{kind};base64,{data}">')
-    write_text(file, PAGE.format(title=escape(title), body='\n'.join(body)))
+    content |= {'by_class': score_classes(mistakes, model), 'worst': images}
+    write_json(folder / 'mistakes.json', content)
