@@ -7,6 +7,7 @@ recall and F1 curves of a detector, and the worst images, with the ground truth 
 import argparse
 import sys
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
@@ -70,7 +71,9 @@ def main(args: argparse.Namespace) -> None:
         table.add_row(escape(name), *('–' if value is None else f'{value:g}' for value in row.values()))
     Console().print(table)
     print('; '.join(summarise_confusion_matrix(mistakes.confusion_matrix, model.classes)))
-    if mistakes.curves is not None:
-        best = mistakes.curves.overall.best_threshold
-        print(f'confidence threshold: {model.score_thr:g} (--score-thr); F1 of all objects is highest at {best:.2f}')
+    if (curves := mistakes.curves) is not None and np.isfinite(curves.ap).any():
+        print(
+            f'boxes: mAP {np.nanmean(curves.ap):.3f}, AP50 {np.nanmean(curves.ap50):.3f}; confidence threshold: '
+            f'{model.score_thr:g} (--score-thr), F1 is highest at {curves.overall.best_threshold:.2f}'
+        )
     print(f'written to {args.out_dir}')
