@@ -48,8 +48,8 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
         # All ranks make the same calls, so the number of a rank's calls identifies this call.
         key = f'mmgcvit: call {store.add(f"mmgcvit: calls of rank {get_rank()}", 1)}'
         if get_rank() == 0:
-            store.set(key, 'done')
-        while not store.check([key]):
+            store.add(key, 1)
+        while not store.add(key, 0):  # torch 2.1 has no PrefixStore.check
             time.sleep(POLL_INTERVAL)
     answers = [result, message, isinstance(error, UserError)]
     broadcast_object_list(answers)

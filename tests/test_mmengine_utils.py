@@ -4,6 +4,7 @@ import threading
 import time
 from datetime import timedelta
 
+import pytest
 import torch
 import torch.distributed as dist
 from mmengine.structures import BaseDataElement
@@ -53,6 +54,7 @@ def wait_for_rank_0():
     call_on_rank_0(time.sleep, 3)
 
 
+@pytest.mark.skipif(not hasattr(dist.distributed_c10d, '_set_pg_timeout'), reason='torch before 2.3')
 def test_rank_0_may_take_longer_than_the_timeout_of_collectives():
     run_on_ranks(wait_for_rank_0, [(), ()])
 
