@@ -75,7 +75,7 @@ def read_for_mmengine(source: str, work_dir: str | Path | None = None, map_locat
         if isinstance(entries, dict):
             for name in [name for name, value in entries.items() if is_harmful(name, value, work_dir)]:
                 del entries[name]
-    # With bfloat16 there is no loss scale, and float16's GradScaler rejects an empty state.
+    # A run in bfloat16 saves an empty loss_scaler, which mmengine cannot load when the run is resumed in float16.
     if isinstance(optimizer := content.get('optimizer'), dict) and optimizer.get('loss_scaler') == {}:
         del optimizer['loss_scaler']
     # mmengine warns about keys in resumed_keys that are missing from the message hub.

@@ -140,6 +140,7 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
     """Build mmengine's runner from a config. Register ``progress``, unless it is None."""
     if cfg.get('runner_type', 'Runner') != 'Runner':
         raise UserError(f'runner_type={cfg.runner_type} is not supported. Remove it, or set runner_type=Runner')
+    fit_dataloaders(cfg)
     runner = Runner.from_cfg(cfg)
     if progress is not None:
         runner.register_hook(progress)

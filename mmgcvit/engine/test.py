@@ -13,7 +13,7 @@ from ..inference.class_names import check_class_names, collect_dataset_metas
 from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from .hooks.progress import open_progress
-from .setup import build_runner, check_data, check_work_dir, fit_dataloaders, join_process_group
+from .setup import build_runner, check_data, check_work_dir, join_process_group
 
 
 def run_test(
@@ -51,7 +51,6 @@ def run_test(
     call_on_rank_0(check_data, cfg, ['test_dataloader'])
     # The config in the work dir of a resumed run has resume=True, which would load an optimizer state.
     cfg.load_from, cfg.resume = checkpoint, False
-    fit_dataloaders(cfg)
     with safe_checkpoint_loading(cfg.work_dir) as contents, open_progress(progress) as hook:
         content = contents[checkpoint] = call_on_rank_0(read_for_mmengine, checkpoint, cfg.work_dir)
         runner = build_runner(cfg, hook)

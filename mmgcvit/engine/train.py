@@ -20,7 +20,7 @@ from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from .hooks.new_schedule import NewScheduleHook
 from .hooks.progress import SummaryHook, open_progress
-from .setup import build_runner, check_data, fit_dataloaders, join_process_group
+from .setup import build_runner, check_data, join_process_group
 from .work_dir import OverwriteHook, find_changes, lock_work_dir, read_chosen_checkpoint
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
@@ -71,7 +71,6 @@ def train(
         cfg.resume, cfg.load_from, content = call_on_rank_0(read_chosen_checkpoint, cfg, resume, overwrite)
         skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
         call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
-        fit_dataloaders(cfg)
         runner = build_runner(cfg, stack.enter_context(open_progress(progress)))
         warn_of_batch_size(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
         if cfg.load_from:

@@ -96,7 +96,7 @@ def draw_drop_path(rates: Sequence[float], x: Tensor, training: bool) -> list[Se
     """Draw drop path (stochastic depth, arXiv 1603.09382) for all blocks of a stage at once, in two kernels.
 
     Args:
-        rates: The drop path rate p of each block, evenly spaced.
+        rates: The drop path rate p of each block.
         x: The map of the stage (..., B, H, W, C).
         training: Whether the stage is in training mode. If not, nothing is dropped.
 
@@ -106,14 +106,15 @@ def draw_drop_path(rates: Sequence[float], x: Tensor, training: bool) -> list[Se
     """
     if not training or not any(rates):
         return [(None, None)] * len(rates)
-    keep = get_constant(make_keep_rates, rates[0], rates[-1], len(rates), x.dtype, like=x)
+    keep = get_constant(make_keep_rates, tuple(rates), x.dtype, like=x)
     factors = torch.bernoulli(keep.expand(-1, 2, x.shape[-4], 1, 1, 1)) / keep
     return [block.unbind() if rate else (None, None) for rate, block in zip(rates, factors.unbind(), strict=True)]
 
 
-def make_keep_rates(first: float, last: float, count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return 1 - p of evenly spaced rates p, (blocks, 1, 1, 1, 1, 1), without a copy from the CPU in compiled code."""
-    return torch.linspace(1 - first, 1 - last, count, dtype=dtype, device=device).view(-1, 1, 1, 1, 1, 1)
+def make_keep_rates(rates: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return 1 - p of each rate p, (blocks, 1, 1, 1, 1, 1)."""
+    # Compiled code would copy a torch.tensor of numbers from the CPU at each step.
+    return torch.stack([torch.full((1, 1, 1, 1, 1), 1 - rate, dtype=dtype, device=device) for rate in rates])
 
 
 def init_transformer_weights(module: nn.Module) -> None:

@@ -13,7 +13,7 @@ from ...conftest import HALF_DTYPES
 
 
 def test_drop_path_draws_each_branch_with_the_rate_of_its_block_in_training_only(device):
-    rates, x = [0.0, 0.25, 0.5], torch.zeros(4096, 1, 1, 4, device=device)
+    rates, x = [0.0, 0.75, 0.25], torch.zeros(4096, 1, 1, 4, device=device)
     first, *others = draw_drop_path(rates, x, training=True)
     assert first == (None, None)
     for rate, branches in zip(rates[1:], others, strict=True):
