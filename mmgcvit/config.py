@@ -12,7 +12,7 @@ from pathlib import Path
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
-from .errors import PIP_PACKAGES, UserError, format_missing, get_first_line, suggest
+from .errors import PIP_PACKAGES, UserError, explain_transformers, format_missing, get_first_line, suggest
 from .files import make_absolute
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ def explain_error(error: BaseException) -> str:
     # For a failed import, mmengine's error names the entry of custom_imports. Its cause names the missing module.
     while isinstance(error, ImportError) and (inner := error.__cause__ or error.__context__):
         error = inner
+    if advice := explain_transformers(error):
+        return advice
     # If the package of a _base_ is missing, mmengine's error has its name only in the message.
     if isinstance(error, ModuleNotFoundError) and (name := error.name or str(error).split()[0]) in PIP_PACKAGES:
         return format_missing('the config', name)

@@ -2,9 +2,11 @@
 
 import difflib
 import errno
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 # Just below difflib's similarity of 'gcvit_tiny' and 'tiny' (0.57), so that each is suggested for the other.
@@ -67,6 +69,14 @@ def format_missing(feature: str, *missing: str) -> str:
     )
     verb = 'is' if len(missing) == 1 else 'are'
     return f'{feature} needs {" and ".join(missing)}, which {verb} not installed. Run: {commands}'
+
+
+def explain_transformers(error: BaseException) -> str | None:
+    """Return what to do if importing mmpretrain 1 failed because of transformers 5; None for another error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames or not Path(frames[-1].filename).match('mmpretrain/models/multimodal/*/*.py'):
+        return None
+    return "mmpretrain cannot be imported beside this version of transformers. Run: pip install 'transformers<5'"
 
 
 def escape_controls(text: str) -> str:

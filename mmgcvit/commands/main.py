@@ -9,7 +9,15 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from io import TextIOWrapper
 from platform import platform, python_version
 
-from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, is_full_disk, suggest
+from ..errors import (
+    PIP_PACKAGES,
+    UserError,
+    escape_controls,
+    explain_transformers,
+    format_missing,
+    is_full_disk,
+    suggest,
+)
 from ..version import __version__
 from .options import parse_args
 from .screen import SIGINT_EXIT_CODE, hide_noise
@@ -121,6 +129,10 @@ def run_to_exit_code(name: str) -> int | str | None:
         return SIGINT_EXIT_CODE
     except UserError as error:
         return f'{name}: {error}'
+    except TypeError as error:
+        if not (advice := explain_transformers(error)):
+            raise
+        return f'{name}: {advice}'
     except ModuleNotFoundError as error:
         # If torch or an OpenMMLab package is missing, importing the registry raises a UserError that names it.
         try:

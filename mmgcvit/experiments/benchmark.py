@@ -82,7 +82,9 @@ class Case:
 
 def make_batch(model: nn.Module, case: Case) -> dict[str, Any]:
     """Create a batch of random images with annotations, in the format of a dataloader of the model's package."""
-    package, shape = type(model).__module__.split('.')[0], (3, *case.size)
+    # Of the first class that is not this package's: mmdet_fixes.py has subclasses of mmdet's models.
+    packages = [cls.__module__.split('.')[0] for cls in type(model).__mro__]
+    package, shape = next(name for name in packages if name != 'mmgcvit'), (3, *case.size)
     if package == 'mmdet':
         from mmdet.testing import demo_mm_inputs
 
@@ -118,6 +120,8 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
 
         cfg = read_config(name)
         enter_scope(cfg)
+        if 'data_preprocessor' in cfg:  # as mmengine's Runner does
+            cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
         for settings in iter_dicts([cfg.model]):
             settings.pop('init_cfg', None)  # random weights
         return MODELS.build(cfg.model)

@@ -82,8 +82,8 @@ def sigmoid_focal_loss_backward(
     """Write the derivative of each element of the focal loss by its logit to ``grad_input`` (n, C)."""
     with torch.enable_grad():
         logits = input.detach().requires_grad_()
-        losses = sigmoid_focal_loss(logits, target, weight, gamma, alpha)
-    grad_input.copy_(torch.autograd.grad(losses.sum(), logits)[0])
+        loss = sigmoid_focal_loss(logits, target, weight, gamma, alpha).sum()
+    grad_input.copy_(torch.autograd.grad(loss, logits)[0])
 
 
 def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:

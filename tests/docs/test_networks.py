@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.models.layers.windows import balance_window, count_windows, round_up
+from mmgcvit.models.layers.windows import balance_window, ceil_div, round_up
 
 from ..conftest import ROOT
 from .pages import find_tables
@@ -41,6 +41,10 @@ def build(network, *arguments, **settings):
 
 def join(*shape):
     return ' x '.join(map(str, shape))
+
+
+def count_windows(size, window):
+    return ceil_div(size[0], window[0]) * ceil_div(size[1], window[1])
 
 
 @pytest.mark.parametrize('column', SIZES)

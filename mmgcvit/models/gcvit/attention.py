@@ -46,7 +46,7 @@ class WindowAttention(nn.Module):
 
         Args:
             x: The feature map, of any size.
-            q_global: The global query, (B, nH, N, d) or (B, nW, nH, N, d).
+            q_global: The global query, (B, nH, N, d).
             bias: The bias of ``self.position``, (nH, N, N). The stage looks up the biases of all blocks at once.
         """
         size = x.shape[1:3]
@@ -58,8 +58,7 @@ class WindowAttention(nn.Module):
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Project windows (B, nW, N, C) to q, k and v, (B, nW, nH, N, d) each.
 
-        If all windows of an image share a tensor, it may lack the dimension nW. On CPUs ``q_global`` lacks it. A
-        subclass that computes with ``q_global`` must insert it if it is missing: ``q_global.unsqueeze(1)``.
+        A tensor that all windows of an image share, as ``q_global``, may lack the dimension nW.
         """
         raise NotImplementedError
 

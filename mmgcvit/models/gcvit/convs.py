@@ -7,7 +7,7 @@ return NHWC maps.
 import torch
 from torch import Tensor, nn
 
-from ..layers.autocast import Conv2d, cast_for_autocast, cast_weights_together
+from ..layers.autocast import cast_for_autocast
 from ..layers.blocks import LayerNorm
 from ..layers.linear import Linear
 from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
@@ -39,10 +39,10 @@ class FusedMBConv(nn.Module):
 
     def __init__(self, embed_dims: int) -> None:
         super().__init__()
-        self.depthwise = Conv2d(embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False)
+        self.depthwise = nn.Conv2d(embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False)
         self.act = nn.GELU()
         self.squeeze_excite = SqueezeExcite(embed_dims)
-        self.pointwise = Conv2d(embed_dims, embed_dims, 1, bias=False)
+        self.pointwise = nn.Conv2d(embed_dims, embed_dims, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.pointwise(self.squeeze_excite(self.act(self.depthwise(x))))
@@ -63,10 +63,9 @@ class Downsampler(nn.Module):
         super().__init__()
         self.norm_in = LayerNorm(embed_dims)
         self.conv = FusedMBConv(embed_dims)
-        self.reduction = Conv2d(embed_dims, out_dims, 3, stride=2, padding=1, bias=False)
+        self.reduction = nn.Conv2d(embed_dims, out_dims, 3, stride=2, padding=1, bias=False)
         self.norm_out = LayerNorm(out_dims)
 
-    @cast_weights_together  # under autocast, cast the weights of all layers in one kernel
     def forward(self, x: Tensor) -> Tensor:
         x = cast_for_autocast(nhwc_to_nchw(self.norm_in(x)))  # once here, not in each layer
         x = nchw_to_nhwc(self.reduction(self.conv(x)))
@@ -85,7 +84,6 @@ class Stem(nn.Module):
 
     def __init__(self, in_channels: int, embed_dims: int) -> None:
         super().__init__()
-        # nn.Conv2d rather than layers.autocast.Conv2d: autocast casts the weight of this single layer itself.
         self.proj = nn.Conv2d(in_channels, embed_dims, 3, stride=2, padding=1)
         self.downsample = self.downsampler_type(embed_dims, embed_dims)
 

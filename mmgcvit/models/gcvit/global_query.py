@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ..layers.arguments import Window, check_img_size
-from ..layers.autocast import cast_for_autocast, cast_weights_together
+from ..layers.autocast import cast_for_autocast
 from ..layers.resizing import resize
-from ..layers.tracing import nhwc_to_nchw
+from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
 from .convs import FusedMBConv
 
 
@@ -45,12 +45,12 @@ class GlobalQueryGenerator(nn.Module):
         self.window_size = window_size
         self.extractors = nn.Sequential(*(FeatureExtractor(embed_dims, pooled) for pooled in poolings))
 
-    @cast_weights_together  # under autocast, cast the weights of all layers in one kernel
     def forward(self, x: Tensor) -> Tensor:
         """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""
         x = cast_for_autocast(nhwc_to_nchw(x))  # cast once here, not in each convolution and residual connection
         x = resize(self.extractors(x), self.window_size)  # a map of this size stays as it is
-        return x.flatten(2).unflatten(1, (self.num_heads, x.shape[1] // self.num_heads)).transpose(2, 3)
+        tokens = nchw_to_nhwc(x).flatten(1, 2)  # tokens before channels in memory, as attention needs them
+        return tokens.unflatten(2, (self.num_heads, x.shape[1] // self.num_heads)).transpose(1, 2)
 
 
 def plan_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int, int]) -> tuple[tuple[bool, ...], ...]:

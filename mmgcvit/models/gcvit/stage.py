@@ -9,11 +9,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.attention import expand_queries
-from ..layers.autocast import cast_weights_together
 from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, checkpoint_block, draw_drop_path
 from ..layers.position import compute_biases
-from ..layers.windows import count_windows
 from .attention import GlobalWindowAttention, LocalWindowAttention
 from .global_query import GlobalQueryGenerator
 
@@ -38,7 +35,6 @@ class Block(TransformerBlock):
         self.mlp = self.mlp_type(embed_dims, hidden_dims)
         self.mlp_residual = ResidualConnection(embed_dims, layer_scale)
 
-    @cast_weights_together  # under autocast, cast the weights of all layers in one kernel
     def forward(
         self, x: Tensor, q_global: Tensor, bias: Tensor, drop_path: Sequence[Tensor | None] = (None, None)
     ) -> Tensor:
@@ -46,7 +42,7 @@ class Block(TransformerBlock):
 
         Args:
             x: The feature map.
-            q_global: The global query from :func:`expand_queries`.
+            q_global: The global query of the stage, (B, nH, N, d).
             bias: The position bias of this block, (nH, N, N).
             drop_path: The factors of the two branches from :func:`draw_drop_path`.
         """
@@ -105,7 +101,7 @@ class Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to a map (B, H, W, C)."""
         # All blocks of the stage and all windows of an image share one query. The paper repeats it B* = B x N* times.
-        q_global = expand_queries(self.global_query(x), count_windows(x.shape[1:3], self.window_size))
+        q_global = self.global_query(x)
         biases = compute_biases([block.attn.position for block in self.blocks])  # (nH, N, N) of each block
         drop_paths = draw_drop_path(self.drop_path_rates, x, self.training)
         for block, *inputs in zip(self.blocks, biases, drop_paths, strict=True):

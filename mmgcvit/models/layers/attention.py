@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .autocast import cast_for_autocast
 from .tracing import is_exporting
 from .windows import fold_windows_into_batch
 
@@ -73,19 +72,6 @@ def compute_attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) 
     q, k = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q.to(k.dtype), k))
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     return (scores if bias is None else scores + bias).softmax(-1)
-
-
-def expand_queries(q: Tensor, num_windows: int) -> Tensor:
-    """Prepare queries that all windows of an image share, once for several calls of :func:`attend`.
-
-    On CUDA (B, nH, N, d) becomes (B, nW, nH, N, d), since kernels need a copy for each window. On CPUs
-    the shape stays. It also stays in exports, since an exported graph must work for any number of windows. Tokens come
-    before heads in memory, which makes the backward pass faster.
-    """
-    q = cast_for_autocast(q).transpose(1, 2)  # tokens before heads in memory, as in a projection's output
-    if q.device.type != 'cuda' or is_exporting():
-        return q.contiguous().transpose(1, 2)
-    return q.unsqueeze(1).expand(-1, num_windows, -1, -1, -1).contiguous().transpose(2, 3)
 
 
 def split_launches(*tensors: Tensor | None) -> Iterator[tuple[Tensor | None, ...]]:

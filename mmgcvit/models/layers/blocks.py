@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .autocast import add_scaled
 from .kernels import select_backends
 from .linear import Linear
 from .tracing import get_constant, is_tracing
@@ -71,8 +70,8 @@ class LayerScale(nn.Module):
 class ResidualConnection(nn.Module):
     """Add a branch to the residual stream: x + drop_path * gamma * branch.
 
-    drop_path has a random factor for each image, gamma is the layer scale. These two are multiplied first, so that one
-    kernel computes x + branch * factors and the branch is read once.
+    drop_path has a random factor for each image, gamma is the layer scale. These two are multiplied first, since both
+    are small.
 
     Args:
         embed_dims: C.
@@ -89,7 +88,7 @@ class ResidualConnection(nn.Module):
         if gamma is None and drop_path is None:
             return x + branch
         factors = gamma if drop_path is None else drop_path if gamma is None else drop_path * gamma
-        return add_scaled(x, branch, factors)
+        return x + branch * factors
 
 
 def draw_drop_path(rates: Sequence[float], x: Tensor, training: bool) -> list[Sequence[Tensor | None]]:

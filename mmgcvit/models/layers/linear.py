@@ -1,17 +1,15 @@
-"""The linear layer of the networks: the faster of torch's two CPU libraries, and weights that are cast together.
+"""The linear layer of the networks, computed by the faster of torch's two CPU libraries.
 
 Up to rounding, both libraries give the same results.
 """
 
 import functools
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .autocast import Conv2d, get_weights
 from .tracing import is_tracing
 
 # torch computes a 1x1 convolution with oneDNN if the input has more elements than this and there are several threads.
@@ -27,13 +25,11 @@ class Linear(nn.Linear):
     up to twice as fast on processors that are not Intel's, so there the layer is computed as a 1x1 convolution.
     """
 
-    reads_cast_weights: ClassVar[bool] = True  # autocast.cast_weights_together casts its weights
-
     def forward(self, x: Tensor) -> Tensor:
-        return apply_linear(x, *get_weights(self))
+        return apply_linear(x, self.weight, self.bias)
 
 
-PLAIN_LAYERS = (Linear, nn.Linear, Conv2d, nn.Conv2d)
+PLAIN_LAYERS = (Linear, nn.Linear, nn.Conv2d)
 
 
 def apply_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -66,7 +62,7 @@ def has_own_hooks(layer: nn.Module) -> bool:
 def is_plain(layer: nn.Module) -> bool:
     """Return whether a layer may be computed from its weights without calling it.
 
-    This holds for linear layers and convolutions of torch and of this package that have no hooks, whose ``forward`` was
+    This holds for linear layers and convolutions that have no hooks, whose ``forward`` was
     not replaced, and whose weight is an ordinary tensor (not quantized, for example).
     """
     has_plain_forward = type(layer) in PLAIN_LAYERS and 'forward' not in vars(layer) and not has_own_hooks(layer)

@@ -19,8 +19,6 @@ class LoRALinear(Linear):
     of checkpoints and layer-wise learning rate decay need the original keys.
     """
 
-    reads_cast_weights = False  # cast_weights_together would cast W, but autocast must cast W + B A
-
     def __init__(self, layer: nn.Linear, rank: int) -> None:
         super().__init__(layer.in_features, layer.out_features, bias=layer.bias is not None, device='meta')
         self.weight, self.bias = layer.weight, layer.bias

@@ -69,11 +69,6 @@ def fold_windows_into_batch(x: Tensor, num_windows: int) -> Tensor:
     return x.expand(-1, num_windows, -1, -1, -1).transpose(2, 3).flatten(0, 1).transpose(1, 2)
 
 
-def count_windows(size: tuple[int, int], window_size: Window) -> int:
-    """Return the number of windows, nW, of a map of ``size`` = (H, W)."""
-    return ceil_div(size[0], window_size[0]) * ceil_div(size[1], window_size[1])
-
-
 def balance_window(window_size: Window, size: tuple[int, int]) -> Window:
     """Shrink a window so that the same number of windows covers a map of ``size`` = (H, W) with little padding.
 

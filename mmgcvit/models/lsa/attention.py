@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from ..layers.arguments import Window
 from ..layers.attention import attend, compute_attention_weights, merge_heads, split_heads
-from ..layers.autocast import get_weights
 from ..layers.linear import Linear, is_plain
 from ..layers.windows import balance_window, window_partition, window_reverse
 
@@ -89,9 +88,8 @@ class ShiftAttention(GroupedAttention):
 
     def attend_without_keys(self, patches: Tensor) -> Tensor:
         """Apply the key projection to the query, the value projection to the weighted sum: (T, M, C) to (M, C)."""
-        weight, bias = get_weights(self.kv)
-        key_weight, value_weight = weight.unflatten(0, (2, self.num_kv_heads, -1)).unbind()
-        value_bias = bias.unflatten(0, (2, self.num_kv_heads, -1))[1].unsqueeze(1)
+        key_weight, value_weight = self.kv.weight.unflatten(0, (2, self.num_kv_heads, -1)).unbind()
+        value_bias = self.kv.bias.unflatten(0, (2, self.num_kv_heads, -1))[1].unsqueeze(1)
         q = self.q(patches[0]).unflatten(-1, (self.num_heads, -1))
         scaled = q * q.shape[-1] ** -0.5
         projected_q = self.ungroup_heads(torch.bmm(self.group_heads(scaled), key_weight))  # (M, nH, C)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.autocast import cast_weights_together
 from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, checkpoint_block, draw_drop_path
 from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
 from .attention import SelfAttention, ShiftAttention
@@ -40,7 +39,6 @@ class Block(TransformerBlock):
         self.mlp_residual = ResidualConnection(embed_dims, None)
         self.norms = norms
 
-    @cast_weights_together
     def forward(self, x: Tensor, drop_path: Sequence[Tensor | None] = (None, None)) -> Tensor:
         norm1, norm2 = self.norms
         x = self.attn_residual(x, self.attn(norm1(x)), drop_path[0])
@@ -53,7 +51,6 @@ class ShiftBlock(Block):
     The residual connection adds the attention's output to the unshifted map, which is the first of the T maps.
     """
 
-    @cast_weights_together
     def forward(self, copies: Tensor, drop_path: Sequence[Tensor | None] = (None, None)) -> Tensor:
         x = self.attn_residual(copies[0], self.attn(self.norms[0](copies)), drop_path[0])
         return self.mlp_residual(x, self.mlp(self.norms[1](x)), drop_path[1])

@@ -5,9 +5,7 @@ import torch
 from torch import nn
 
 from mmgcvit.models.layers import ResidualConnection
-from mmgcvit.models.layers.autocast import cast_weights_together
-from mmgcvit.models.layers.blocks import LayerNorm, Mlp, draw_drop_path
-from mmgcvit.models.layers.linear import Linear
+from mmgcvit.models.layers.blocks import LayerNorm, draw_drop_path
 
 from ...conftest import HALF_DTYPES
 
@@ -55,46 +53,3 @@ def test_gradients_of_half_precision_maps_accumulate_in_float32(dtype, device):
         out.abs().mean().backward()
         gradients.append(norm.weight.grad)
     torch.testing.assert_close(*gradients, atol=0, rtol=1e-2)
-
-
-class Part(nn.Module):
-    """A part of a network whose weights are cast together, and which may turn autocast off."""
-
-    def __init__(self, inner, enabled):
-        super().__init__()
-        self.inner, self.enabled = inner, enabled
-
-    @cast_weights_together
-    def forward(self, x, scale=1):
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.enabled):
-            return self.inner(x) * scale
-
-
-@pytest.mark.parametrize('inner', [Mlp(4, 8), nn.Identity(), nn.Linear(4, 4)])
-def test_a_part_without_autocast_computes_in_float32(inner, device):
-    part, x = Part(inner, enabled=False).to(device), torch.randn(2, 3, 3, 4, device=device)
-    expected = part(x)
-    with torch.autocast(device, torch.bfloat16):
-        torch.testing.assert_close(part(x, scale=1), expected, atol=0, rtol=0)
-
-
-def test_frozen_and_unused_weights_get_no_gradients(device):
-    part, x = Part(Mlp(4, 8), enabled=True).to(device), torch.randn(2, 3, 3, 4, device=device)
-    part.inner.unused = Linear(4, 4).to(device)
-    part.inner.fc1.requires_grad_(False)
-    need_gradients = []
-    part.inner.act.register_forward_hook(lambda layer, inputs, output: need_gradients.append(output.requires_grad))
-    with torch.autocast(device, torch.bfloat16):
-        part(x).float().sum().backward()
-    assert need_gradients == [False]
-    with_gradient = [name for name, parameter in part.named_parameters() if parameter.grad is not None]
-    assert with_gradient == ['inner.fc2.weight', 'inner.fc2.bias']
-
-
-def test_a_part_may_choose_another_dtype_and_float64_stays(device):
-    part, x = Part(Mlp(4, 8), enabled=True).to(device), torch.randn(2, 3, 3, 4, device=device)
-    with torch.autocast(device, torch.bfloat16):
-        expected = part(x)
-    with torch.autocast(device, torch.float16):  # the part computes in bfloat16
-        assert torch.equal(part(x), expected)
-        assert part.double()(x.double()).dtype is torch.float64
