@@ -3,7 +3,7 @@
 The paper states neither the epochs, nor the windows, nor which of its 21K weights it used. Here windows are 16, this
 project's choice, and the weights are those of 384 px, which the authors fine-tuned on ImageNet-1K.
 All blocks are recomputed in the backward pass, which is slower and saves memory.
-Counted for a training step with 2 images in float32: 7.2 GB without heads and optimizer state (docs/performance.md).
+Counted for a training step with 2 images in float32: 7.0 GB without heads and optimizer state (docs/performance.md).
 """
 
 _base_ = [

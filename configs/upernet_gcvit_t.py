@@ -1,6 +1,6 @@
 """UPerNet, GC ViT-T, ADE20K, 160,000 iterations: mIoU 47.0 (table 4). Windows of 24: docs/recipes.md.
 
-Counted for a training step with 2 images in float32: 4.5 GB, without optimizer state (docs/performance.md).
+A training step with 2 images peaks at 5.3 GB in float32 (H200, docs/performance.md).
 """
 
 _base_ = [

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmgcvit.experiments.benchmark import Case, build, time_alternately
+from mmgcvit.experiments.benchmark import Case, build, make_batch, time_alternately
+from mmgcvit.mmdet_fixes import DINO
 
 from ..conftest import ROOT
 
@@ -31,12 +32,18 @@ def test_models_are_timed_alternately_in_rotating_order():
     [
         *('gcvit:xxtiny@4', PLAIN, 'lsa:imagenet-tiny', 'swin:tiny', 'convnext:tiny', 'timm:resnet10t'),
         *(str(DEMO / f'{name}.py') for name in ('gcvit_digits_cls', 'mask_rcnn_gcvit_digits', 'upernet_gcvit_digits')),
+        str(ROOT / 'configs' / 'gcvit_xxt_in1k.py'),  # whose batch augmentation needs the number of classes
     ],
 )
 def test_model_runs_in_every_mode_and_only_training_has_gradients(name, mode):
     model = build(name, (64, 64))
     Case((64, 64), 2, mode).prepare(model)()
     assert any(p.grad is not None and p.grad.any() for p in model.parameters()) == (mode == 'train')
+
+
+def test_a_model_of_mmdet_fixes_gets_a_batch_of_mmdet():
+    batch = make_batch(DINO.__new__(DINO), Case((64, 64), 2))
+    assert all(len(sample.gt_instances.masks) for sample in batch['data_samples'])
 
 
 def test_precision_is_applied_to_the_model():

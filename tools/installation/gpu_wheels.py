@@ -21,8 +21,9 @@ from packaging.markers import Marker
 LOCK = Path(__file__).resolve().parents[2] / 'locks' / 'maintained.txt'
 OPENMMLAB = ('onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection', 'onedl-mmsegmentation', 'onedl-mmpretrain')
 OTHERS = """
-addict yapf platformdirs tomli termcolor pyyaml rich markdown-it-py mdurl pygments pycocotools shapely
+addict yapf platformdirs tomli termcolor pyyaml rich markdown-it-py mdurl pygments pycocotools shapely six
 terminaltables tqdm ftfy wcwidth regex prettytable einops mat4py modelindex model-index ordered-set markdown click
+imaug imagecorruptions-imaug supervision defusedxml pydeprecate
 timm safetensors packaging psutil pytest pluggy iniconfig exceptiongroup hypothesis sortedcontainers
 """
 
