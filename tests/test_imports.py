@@ -105,6 +105,13 @@ def test_every_subpackage_has_a_docstring():
         assert len(ast.get_docstring(ast.parse((folder / '__init__.py').read_text()))) > 100, folder
 
 
+def test_files_that_docstrings_and_comments_of_the_package_name_exist():
+    paths = {f'/{path.relative_to(PACKAGE.parent)}' for path in PACKAGE.parent.glob('[!.]*/**/*.py')}
+    for file in FILES:
+        for name in re.findall(r'(?<![\w/.*{])\w[\w/]*\.py\b', file.read_text()):
+            assert any(path.endswith(f'/{name}') for path in paths), (file, name)
+
+
 def test_only_key_mappings_of_a_network_import_checkpoints():
     """A network's other files then need only layers."""
     for folder in NETWORKS:

@@ -1,6 +1,6 @@
 """Read a user's dataset: COCO, YOLO or Pascal VOC annotations, class folders, or images with segmentation maps.
 
-Start with ``detect.py``. Boxes and polygons are converted to COCO annotations, which mmdet trains on.
+Start with ``finding.py``. Boxes and polygons are converted to COCO annotations, which mmdet trains on.
 """
 
 from .dataset_info import DatasetInfo, Split, write_annotations
