@@ -1,9 +1,9 @@
 """DINO with 4 scales, GC ViT-L pretrained on ImageNet-21K, COCO 2017, 36 epochs: box AP 58.3 (table 2).
 
-The paper states neither the epochs, nor the windows, nor which of its 21K weights it used. Here windows are 16, this
+The paper states a 3x schedule, but neither the windows nor which of its 21K weights it used. Here windows are 16, this
 project's choice, and the weights are those of 384 px, which the authors fine-tuned on ImageNet-1K.
 All blocks are recomputed in the backward pass, which is slower and saves memory.
-Counted for a training step with 2 images in float32: 7.0 GB without heads and optimizer state (docs/performance.md).
+Counted for a training step with 2 images in float32: 7.0 GB of activations, without the heads' (docs/performance.md).
 """
 
 _base_ = [

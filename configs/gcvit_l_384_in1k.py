@@ -1,8 +1,9 @@
-"""GC ViT-Large, ImageNet-21K weights fine-tuned on ImageNet-1K at 384 px: top-1 87.4 (table 1) of the released.
+"""GC ViT-Large, ImageNet-21K weights fine-tuned on ImageNet-1K at 384 px: top-1 87.4 (table 6) of the released.
 
 A training starts from these very weights, with a new head, so that its score reproduces nothing. The paper does not
-state how it fine-tuned. Here as mmpretrain fine-tunes at 384 px: 30 epochs at 2e-5 with little weight decay, no mixing,
-no RandAugment. Drop path 0.1 and the whole image squashed at test are the released code's.
+state how it fine-tuned. Here as Swin's repository fine-tunes from 22K at 384 px: 30 epochs at 2e-5 with little weight
+decay; but no mixing and no RandAugment, as mmpretrain at 384 px. Drop path 0.1 and the whole image squashed at test
+are the released code's.
 """
 
 _base_ = 'gcvit_l_in1k.py'

@@ -1,4 +1,4 @@
-"""Base class of the backbones: chosen outputs, freezing, LoRA, input checks, loading and saving of weights."""
+"""Base class of the backbones: forward pass, freezing, LoRA, input checks, loading and saving of weights."""
 
 import functools
 import itertools
@@ -18,6 +18,7 @@ from ..errors import CheckpointError
 from ..registry import list_networks
 from .layers.arguments import check_int, is_int, is_sequence, require
 from .layers.blocks import LayerNorm
+from .layers.kernels import select_backends
 from .layers.lora import LoRALinear
 from .layers.tracing import is_exporting
 
@@ -28,8 +29,8 @@ class PyramidBackbone(BaseModule):
     """Base class of hierarchical backbones: a stem, then stages with downsamplers between them.
 
     The constructor of a subclass builds ``self.stem``, ``self.stages`` (only the first ``self.num_stages``, each with
-    ``blocks``) and ``self.downsamplers``. At its end it calls :meth:`add_lora` and :meth:`freeze`. The subclass also
-    implements ``forward``. The base class builds a LayerNorm for each output: ``norm<i>`` for stage i.
+    ``blocks``) and ``self.downsamplers``. At its end it calls :meth:`add_lora` and :meth:`freeze`. The base class
+    builds a LayerNorm for each output, as mmdet's Swin does: ``norm<i>`` for stage i.
 
     Args:
         in_channels: Channels of the images.
@@ -78,6 +79,17 @@ class PyramidBackbone(BaseModule):
         for i in self.out_indices:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the feature maps (B, C_i, H_i, W_i), i in ``out_indices``, of images (B, in_channels, H, W)."""
+        self.check_images(images)
+        x, maps = images, []
+        with select_backends(images.device.type):  # of attention, once for all blocks
+            for i, (downsampler, stage) in enumerate(self.iter_stages()):  # the first downsampler is the stem
+                x = stage(downsampler(x))
+                if i in self.out_indices:
+                    maps.append(self.make_output(i, x))
+        return tuple(maps)
+
     def iter_stages(self) -> Iterable[tuple[nn.Module, nn.Module]]:
         """Iterate over the stages, each with the module before it: (stem, stage 0), (downsampler, stage 1), ..."""
         return zip([self.stem, *self.downsamplers], self.stages, strict=True)
@@ -89,7 +101,7 @@ class PyramidBackbone(BaseModule):
     def check_images(self, images: Tensor) -> None:
         """Raise an error for images that the backbone cannot process.
 
-        The check is skipped when the backbone is exported or traced, since the graph must work for all image sizes.
+        The check is skipped under torch.jit.trace and the export to ONNX, whose graph must work for all image sizes.
 
         Raises:
             TypeError: ``images`` is not a floating-point tensor.
@@ -107,7 +119,10 @@ class PyramidBackbone(BaseModule):
             )
 
     def add_lora(self, lora_rank: int) -> None:
-        """Freeze the backbone, and add trainable LoRA of this rank to attention's linear layers. 0 does nothing."""
+        """Freeze the backbone, and add LoRA of this rank to attention's linear layers. 0 does nothing.
+
+        LoRA is trained, except in stages that ``frozen_stages`` freezes.
+        """
         self.lora_rank = check_int('lora_rank', lora_rank, 0)
         if not self.lora_rank:
             return
@@ -135,7 +150,7 @@ class PyramidBackbone(BaseModule):
             module.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'PyramidBackbone':
-        """Switch to training or eval mode, but keep frozen modules in eval mode."""
+        """Switch to training or eval mode, but keep frozen modules in eval mode and frozen."""
         super().train(mode)
         self.freeze()
         return self

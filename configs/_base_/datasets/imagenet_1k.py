@@ -1,7 +1,7 @@
 """ImageNet-1K at data/imagenet/ (folders train/ and val/ with a folder per class), augmented as for Swin and DeiT.
 
-At test the short side becomes 256 px and the middle 224 px are taken: a crop of 0.875. GC ViT's paper also
-names colour jitter of 0.4; the trainer that it used leaves that out where RandAugment is on.
+At test the short side becomes 256 px and the middle 224 px are taken: a crop of 0.875. GC ViT's released
+files also name colour jitter of 0.4; the trainer that they are for leaves that out where RandAugment is on.
 """
 
 dataset_type = 'ImageNet'

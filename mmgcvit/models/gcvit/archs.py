@@ -25,7 +25,7 @@ class GCViTArch:
         drop_path_rate: Drop path rate of the last block in ImageNet training; rates rise linearly from 0 (first block).
 
     Raises:
-        ValueError: An attribute is out of its range or of the wrong type.
+        ValueError: An attribute, except the rate, is out of its range or of the wrong type.
     """
 
     embed_dims: int

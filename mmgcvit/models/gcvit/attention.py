@@ -47,7 +47,7 @@ class WindowAttention(nn.Module):
         Args:
             x: The feature map, of any size.
             q_global: The global query, (B, nH, N, d).
-            bias: The bias of ``self.position``, (nH, N, N). The stage looks up the biases of all blocks at once.
+            bias: The bias of ``self.position``, (nH, N, N). The stage looks up the biases of its blocks together.
         """
         size = x.shape[1:3]
         x = cast_for_autocast(x)  # before the partition, which copies the map, so that it copies fewer bytes

@@ -1,22 +1,22 @@
 """GC ViT: Global Context Vision Transformers, ICML 2023 (arXiv 2206.09959).
 
 Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in ../layers. The base
-class in ../base.py has iter_stages(), freeze(), loading and saving. archs.py has the variants, key_mappings.py the keys
+class in ../base.py has forward(), freeze(), loading and saving. archs.py has the variants, key_mappings.py the keys
 of other implementations.
 
 Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import WindowSize, check_float, require, resolve_arch, resolve_windows
 from ..layers.blocks import init_transformer_weights
-from ..layers.kernels import select_backends
 from .archs import ARCHS, NUM_STAGES, GCViTArch
 from .convs import Downsampler, Stem
 from .global_query import plan_poolings
@@ -36,7 +36,7 @@ class GCViT(PyramidBackbone):
             published windows are 7, 7, 14, 7 for images of 224 px; for dense prediction, use 16 or 24 in all stages.
         pretrain_img_size: Image size of pretraining in pixels (an int or a pair). It decides, with
             ``window_size``, whether the global query generator of stage 2 halves its map. Checkpoints do not store
-            this. Inputs may have any size.
+            this. Inputs may have any size from 32 px.
         drop_path_rate: Drop path rate of the last block; the rates rise linearly from 0. The default is the
             variant's rate in ImageNet training.
         out_indices: Stages whose feature maps are returned, 0 to 3. Later stages are not built.
@@ -106,21 +106,12 @@ class GCViT(PyramidBackbone):
         self.add_lora(lora_rank)
         self.freeze()
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the feature maps (B, 2^i * C, H_i, W_i), i in ``out_indices``, of images (B, in_channels, H, W)."""
-        self.check_images(images)
-        x, maps = images, []
-        with select_backends(images.device.type):  # of attention, once for all blocks
-            for i, (downsampler, stage) in enumerate(self.iter_stages()):  # the first downsampler is the stem
-                x = stage(downsampler(x))
-                if i in self.out_indices:
-                    maps.append(self.make_output(i, x))
-        return tuple(maps)
-
 
 def compute_drop_path_rates(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:
     """Return the drop path rates of the blocks of each stage, rising linearly from 0 to ``drop_path_rate``."""
     drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
-    last = max(sum(depths) - 1, 1)
-    rates = iter([drop_path_rate * block / last for block in range(sum(depths))])
-    return [[next(rates) for _ in range(depth)] for depth in depths]
+    first_blocks, last = itertools.accumulate(depths, initial=0), sum(depths) - 1
+    return [
+        [drop_path_rate * block / last for block in range(first, first + depth)]
+        for first, depth in zip(first_blocks, depths, strict=False)
+    ]

@@ -23,7 +23,7 @@ class SqueezeExcite(nn.Module):
         self.excite = Linear(embed_dims // 4, embed_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        means = nchw_to_nhwc(x).mean((1, 2))
+        means = x.mean((2, 3))
         weights = self.excite(self.act(self.squeeze(means))).sigmoid()
         return x * weights[:, :, None, None]
 
@@ -88,5 +88,5 @@ class Stem(nn.Module):
         self.downsample = self.downsampler_type(embed_dims, embed_dims)
 
     def forward(self, images: Tensor) -> Tensor:
-        images = images.contiguous(memory_format=torch.channels_last)  # otherwise each norm would copy the map
+        images = images.contiguous(memory_format=torch.channels_last)  # otherwise the first norm would copy the map
         return self.downsample(nchw_to_nhwc(self.proj(images)))

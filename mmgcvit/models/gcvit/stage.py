@@ -77,7 +77,7 @@ class Stage(nn.Module):
         layer_scale: float | None,
         drop_path_rates: Sequence[float],
         poolings: tuple[bool, ...],
-        with_cp: bool = False,
+        with_cp: bool,
     ) -> None:
         super().__init__()
         self.window_size = window_size
@@ -100,7 +100,8 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to a map (B, H, W, C)."""
-        # All blocks of the stage and all windows of an image share one query. The paper repeats it B* = B x N* times.
+        # All blocks of the stage and all windows of an image share one query. The paper repeats it N* times, to a batch
+        # of B* = B x N* windows.
         q_global = self.global_query(x)
         biases = compute_biases([block.attn.position for block in self.blocks])  # (nH, N, N) of each block
         drop_paths = draw_drop_path(self.drop_path_rates, x, self.training)

@@ -19,7 +19,7 @@ MAX_GRID_SIZE = 65535
 def split_heads(x: Tensor, num_heads: int, chunks: int = 1) -> tuple[Tensor, ...]:
     """Split the output of a linear layer into ``chunks`` tensors (q, k, v or k, v), and each of them into heads.
 
-    Shapes: (B, nW, N, chunks*C) to ``chunks`` tensors (B, nW, nH, N, d).
+    Shapes: (B, nW, N, chunks * nH*d) to ``chunks`` tensors (B, nW, nH, N, d).
     """
     # Unbind before transposing: then the backward pass stacks the gradients of q, k and v in one copy instead of two.
     width = x.shape[-1] // (chunks * num_heads)
@@ -36,14 +36,14 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
 
     Args:
         q: Queries (B, nW, nH, N, d), or (B, nH, N, d) if all windows of an image share them.
-        k: Keys, in one of the two shapes of the queries.
-        v: Values, in one of the two shapes of the queries. At least one of q, k and v must have the dimension nW.
-        bias: (nH, N, N), indexed [head, query, key], for all windows.
+        k: Keys (B, nW, nH, M, d), or (B, nH, M, d) likewise.
+        v: Values, in one of the two shapes of the keys. At least one of q, k and v must have the dimension nW.
+        bias: (nH, N, M), indexed [head, query, key], for all windows.
 
     Returns:
         (B, nW, nH, N, d).
     """
-    dtype = v.dtype  # under autocast, the dtype of linear layers; the other operands may be float32
+    dtype = v.dtype  # under autocast, the dtype of linear layers; in ablations other operands may be float32
     q, k, bias = q.to(dtype), k.to(dtype), None if bias is None else bias.to(dtype)
     batch, num_windows = next(x for x in (v, k, q) if x.ndim == 5).shape[:2]
     q, k, v = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q, k, v))

@@ -119,13 +119,10 @@ def make_keep_rates(rates: tuple[float, ...], dtype: torch.dtype, device: torch.
 def init_transformer_weights(module: nn.Module) -> None:
     """Initialise one module, for use with ``Module.apply``.
 
-    Linear weights get a truncated normal distribution with standard deviation 0.02, LayerNorm weights 1, both biases 0.
-    Convolutions keep torch's default, and position biases and embeddings initialise themselves.
+    Linear weights get a truncated normal distribution with standard deviation 0.02, their biases 0. Convolutions and
+    LayerNorm keep torch's default, and position biases and embeddings initialise themselves.
     """
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.LayerNorm):
-        nn.init.ones_(module.weight)
-        nn.init.zeros_(module.bias)

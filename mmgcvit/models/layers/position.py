@@ -59,7 +59,7 @@ class PositionEmbedding(GridTable):
     Args:
         embed_dims: C.
         grid: (h, w).
-        copies: () for maps (B, H, W, C), (T,) for T stacked maps (T, B, H, W, C), each with its own embedding.
+        copies: () for one embedding, also of stacked maps (T, B, H, W, C); (T,) for an embedding of each of T maps.
     """
 
     table_name = 'pos_embed'
@@ -129,7 +129,7 @@ def compute_biases(positions: Sequence[RelativePositionBias]) -> Iterator[Tensor
         # Cast after the lookup, since its gradient sums up to N values for each offset, which needs float32.
         biases = cast_for_autocast(biases)
         biases = biases[..., : len(index)].unbind()  # without the padded keys, but with their stride
-        # A frozen block must not get a gradient because others of its stage are trained.
+        # The bias of a frozen block needs no gradient, though others of its stage are trained.
         yield from (x if table.requires_grad else x.detach() for table, x in zip(parameters, biases, strict=True))
 
 

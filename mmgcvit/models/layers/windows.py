@@ -40,9 +40,9 @@ def window_reverse(windows: Tensor, window_size: Window | None, size: tuple[int,
 def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
     """Zero-pad a map on the right and at the bottom until whole windows cover it.
 
-    Padded tokens are attended like any other (no mask): the published weights were trained this way.
+    Padded tokens are attended like any other (no mask), as in the authors' detection code.
 
-    Shapes: (B, H, W, C) to (B, ceil(H/h)*h, ceil(W/w)*w, C); a map that fits is returned unchanged.
+    Shapes: (B, H, W, C) to (B, ceil(H/h)*h, ceil(W/w)*w, C).
     """
     below, right = (round_up(side, step) - side for side, step in zip(x.shape[1:3], window_size, strict=True))
     # Always pad when tracing, as a branch would make the graph valid only for divisible or only for other sizes.

@@ -75,9 +75,9 @@ class ShiftAttention(GroupedAttention):
 
     Keys and values of the copies are not computed, since it is cheaper to project one query and one result per patch
     than T copies. The key projection is applied to the query: q (Wk x) = (q Wk) x. The value projection is applied to
-    the weighted sum of the copies, since projection and sum are linear. The bias of the keys adds the same number to
-    all scores of a patch, which softmax cancels. If ``kv`` is not a plain linear layer (adapters, quantization, hooks),
-    keys and values are computed.
+    the weighted sum of the copies, since projection and sum are linear and the weights sum to 1. The bias of the keys
+    adds the same number to all scores of a patch, which softmax cancels. If ``kv`` is not a plain linear layer
+    (adapters, quantization, hooks), keys and values are computed.
     """
 
     def forward(self, copies: Tensor) -> Tensor:

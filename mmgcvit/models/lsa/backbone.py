@@ -1,7 +1,7 @@
 """LSA: Locally Shifted Attention With Early Global Integration (arXiv 2112.05080).
 
 Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in ../layers. The base
-class in ../base.py has iter_stages(), freeze(), loading and saving. archs.py has the variants, key_mappings.py the keys
+class in ../base.py has forward(), freeze(), loading and saving. archs.py has the variants, key_mappings.py the keys
 of the authors' checkpoints.
 
 Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the map of stage i, S stride of the patches.
@@ -10,13 +10,12 @@ Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the m
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import WindowSize, check_float, check_img_size, require, resolve_arch, resolve_windows
 from ..layers.blocks import init_transformer_weights
-from ..layers.kernels import select_backends
 from ..layers.position import PositionEmbedding
 from ..layers.windows import ceil_div
 from .archs import ARCHS, LSAArch
@@ -35,7 +34,7 @@ class LSA(PyramidBackbone):
         in_channels: Channels of the images.
         window_size: Largest window of self-attention in tokens, one for all stages or one per stage: an int, a pair
             (h, w), or None for global attention. A map is cut into windows of equal size, with little padding.
-            ``(16, None, None, None)`` makes the memory of the first stage linear in the number of pixels.
+            ``(16, None, None)`` makes the memory of the first stage linear in the number of pixels.
         pretrain_img_size: Image size in pixels (an int or a pair) for which the position embeddings are learned. For
             images of another size the embeddings are resized. The default is the variant's size.
         drop_path_rate: Drop path rate of every block. The default is the variant's rate in training.
@@ -117,17 +116,6 @@ class LSA(PyramidBackbone):
         self.apply(init_weights)
         self.add_lora(lora_rank)
         self.freeze()
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the feature maps (B, C_i, H_i, W_i), i in ``out_indices``, of images (B, in_channels, H, W)."""
-        self.check_images(images)
-        x, maps = images, []
-        with select_backends(images.device.type):  # of attention, once for all blocks
-            for i, (downsampler, stage) in enumerate(self.iter_stages()):  # the first downsampler is the stem
-                x = stage(downsampler(x))
-                if i in self.out_indices:
-                    maps.append(self.make_output(i, x))
-        return tuple(maps)
 
 
 def init_weights(module: nn.Module) -> None:

@@ -28,7 +28,6 @@ class PatchEmbedding(nn.Module):
         self, in_channels: int, embed_dims: int, kernel_size: int, stride: int, padding: int, num_convs: int = 1
     ) -> None:
         super().__init__()
-        self.num_copies = 1
         self.embed_dims = embed_dims
         self.kernel_size = kernel_size
         self.stride = stride
@@ -59,7 +58,7 @@ class PatchEmbedding(nn.Module):
         return tokens.unflatten(1, patches.shape[1:4])
 
     def extract_patches(self, images: Tensor) -> Tensor:
-        """Return the patches of images as a view: (B, in_channels, H, W) to (B, h, w, K, K, in_channels)."""
+        """Return the patches of the padded images as a view: (B, in_channels, H, W) to (B, h, w, K, K, in_channels)."""
         rows = self.pad(images).unfold(2, self.kernel_size, self.stride)
         return rows.unfold(3, self.kernel_size, self.stride).permute(0, 2, 3, 4, 5, 1)
 
@@ -92,7 +91,6 @@ class ShiftedPatchEmbedding(PatchEmbedding):
     ) -> None:
         num_convs = 1 if shared_conv else len(shifts)
         super().__init__(in_channels, embed_dims, kernel_size, stride, padding, num_convs)
-        self.num_copies = len(shifts)
         self.shifts = tuple(shifts)
         self.shift_mode = shift_mode
 

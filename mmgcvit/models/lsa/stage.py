@@ -19,8 +19,8 @@ NORM_EPS = 1e-6
 class Block(TransformerBlock):
     """Pre-norm block of attention and an MLP: (B, H, W, C) to the same.
 
-    All blocks of a stage share the stage's two norms. A block stores the norms in a tuple, because torch would register
-    them in each block otherwise.
+    All blocks of a stage share the stage's two norms, as in the authors' code. A block stores the norms in a tuple,
+    because torch would register them in each block otherwise. A norm that is replaced in the stage stays in its blocks.
     """
 
     mlp_type = Mlp
@@ -88,7 +88,7 @@ class Stage(nn.Module):
         drop_path_rate: float,
         position: nn.Module,
         shifted: bool,
-        with_cp: bool = False,
+        with_cp: bool,
     ) -> None:
         super().__init__()
         self.drop_path_rate = drop_path_rate
@@ -121,7 +121,7 @@ class Stage(nn.Module):
 class Downsampler(nn.Module):
     """Halve the resolution of a map: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
 
-    The layers are a 3x3 convolution, LayerNorm and max pooling with stride 2.
+    The layers are a 3x3 convolution, LayerNorm (in the authors' code, not in the paper) and max pooling with stride 2.
 
     Args:
         embed_dims: C.
