@@ -56,8 +56,7 @@ def main(args: argparse.Namespace) -> int | None:
 
     dataset_info = read_folder(args.config)
     with TemporaryDirectory() as work_dir:
-        # The network size does not matter for the check.
-        config, _ = make_config(dataset_info, work_dir, size='mini')
+        config, _ = make_config(dataset_info, work_dir)
         print(dataset_info)
         return check_config_data(args, read_config(str(config), options), f'{config.parent}{os.sep}')
 

@@ -147,6 +147,7 @@ def make_config(
     template, cfg = load_template(recipe, size)
     cfg.work_dir = make_portable_path(work_dir)
     image_size = image_size or (recipe.image_size if size == MINI else cfg.image_size)
+    dataset.add_small_objects(image_size)
     ratio = image_size / cfg.image_size
     sized = [cfg.get('tta_pipeline'), cfg.model.get('data_preprocessor'), *(cfg[loader].dataset for loader in LOADERS)]
     scale_sizes(sized, lambda side: round(side * ratio))

@@ -70,9 +70,11 @@ def test_only_rank_0_shows_progress_and_other_output_is_discarded(capsys, monkey
     assert capsys.readouterr().out == 'of the hook\n'
 
 
-@pytest.mark.parametrize('has_best', [True, False])
-def test_trainable_parameters_checkpoint_and_next_commands_are_logged(has_best, tmp_path, monkeypatch):
+@pytest.mark.parametrize('score', [1.0, 0.004, None])
+def test_trainable_parameters_checkpoint_score_near_0_and_next_commands_are_logged(score, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    has_best = score is not None
+    monkeypatch.setattr(Falling, 'score', score)
     monkeypatch.setattr(progress, 'can_draw_predictions', lambda cfg: has_best)
     work_dir, loop = tmp_path / 'my run', {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 2}
     cfg = make_config(work_dir, loop, saves=None, log_level='INFO', **(make_evaluation(Falling()) if has_best else {}))
@@ -82,7 +84,8 @@ def test_trainable_parameters_checkpoint_and_next_commands_are_logged(has_best, 
     text = log.read_text()
     assert '0.0 M of 0.0 M parameters are trainable' in text
     best = [
-        "best toy_mAP 0.5: 'my run/best_toy_mAP_epoch_1.pth'",
+        f"best toy_mAP {(score or 0) / 2:.4g}: 'my run/best_toy_mAP_epoch_1.pth'",
+        *([progress.NO_SCORE_ADVICE] if score == 0.004 else []),
         'next:',
         "  mmgcvit predict 'my run' YOUR_PICTURES",
         "  mmgcvit mistakes 'my run'",

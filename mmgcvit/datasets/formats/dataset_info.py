@@ -8,6 +8,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import ceil, prod, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,14 @@ VAL_FRACTION = 0.2
 # Maximum of the number of problems (unusable images and annotations) divided by the number of images, in which each
 # annotation problem counts as an image too. Datasets with more problems are rejected.
 MAX_UNUSABLE = 0.1
+# An object with a smaller side in pixels is too small to be found; the smallest anchors have 16 to 32 px.
+MIN_OBJECT_SIDE = 8
+# The fraction of small objects up to which nothing is said.
+MAX_SMALL = 0.1
+# Image sizes are proposed in steps of this number of pixels, up to a maximum.
+SIZE_STEP, MAX_IMAGE_SIZE = 32, 1344
+# The largest long side of an image in training, relative to the image size, as in the templates.
+LONG_SIDE = 5 / 3
 # Names of folders, or words in the names of folders and files, that say which split they contain (lower case).
 SPLIT_NAME = re.compile(
     r'(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?))'
@@ -102,6 +111,32 @@ class DatasetInfo:
         if empty:
             self.notes.append(f'classes without annotations: {shorten(empty, 8)}')
 
+    def add_small_objects(self, image_size: int) -> None:
+        """Add a note if more than a tenth of the training objects are small at an image size in pixels (short side).
+
+        The side of an object is the square root of its box's area. Small is under :data:`MIN_OBJECT_SIDE` pixels.
+        """
+        content = self.splits['train'].content if self.has_objects else {}
+        # The side that one pixel has in training if the short side of its image becomes 1 pixel long.
+        scales = {image['id']: find_scale(image['width'], image['height']) for image in content.get('images', ())}
+        objects = content.get('annotations', ())
+        sides = sorted(sqrt(prod(obj['bbox'][2:])) * scales[obj['image_id']] for obj in objects)
+        num_small = sum(side * image_size < MIN_OBJECT_SIDE for side in sides)
+        if num_small <= MAX_SMALL * len(sides):
+            return
+        tenth = sides[int(MAX_SMALL * len(sides))]  # nine of ten objects have at least this side
+        needed = ceil(MIN_OBJECT_SIDE / tenth / SIZE_STEP) * SIZE_STEP if tenth else MAX_IMAGE_SIZE + 1
+        advice = f'Train with --image-size {needed}, at which nine of ten are larger'
+        if needed > MAX_IMAGE_SIZE:
+            advice = (
+                'Cut the images into tiles before you annotate or train, and predict with --tiles, or enlarge them as '
+                f'far as memory allows (--image-size {MAX_IMAGE_SIZE})'
+            )
+        self.notes.append(
+            f'{num_small} of {len(sides)} objects for training are smaller than {MIN_OBJECT_SIDE} px when images are '
+            f'resized to {image_size} px: too small to be found. {advice}'
+        )
+
     @property
     def has_objects(self) -> bool:
         """Whether the annotations are boxes or masks of objects."""
@@ -148,6 +183,11 @@ class DatasetInfo:
         rest = {*range(len(train.image_names))} - val
         self.splits |= {'train': train.select(rest), 'val': train.select(val)}
         self.notes.append(f'no val split: {len(val)} of {len(train.image_names)} images are held out for validation')
+
+
+def find_scale(width: int, height: int) -> float:
+    """Return the factor that makes an image's short side 1, or its long side :data:`LONG_SIDE` if that is smaller."""
+    return min(1 / min(width, height), LONG_SIDE / max(width, height))
 
 
 def check_class_names(folder: Path, classes: Sequence[str]) -> None:

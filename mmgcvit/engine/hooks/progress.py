@@ -26,6 +26,13 @@ from .skip_nonfinite import SKIPPED_STEPS
 ALWAYS_SHOWN = 'always_shown'
 # Keys of mmengine's message hub. If a run has several metrics, mmengine appends a metric's name to each key.
 BEST_CHECKPOINT_KEY, BEST_SCORE_KEY = 'best_ckpt', 'best_score'
+# A best mAP under this value means that nothing was found.
+NO_SCORE = 0.005
+NO_SCORE_ADVICE = (
+    '  this score means that nothing was found in the validation images. Are the objects too small when images are '
+    "resized ('mmgcvit check-data FOLDER' says so), is the training too short ('plot' shows whether the loss still "
+    "falls), or are there too few images? See docs/troubleshooting.md, 'Scores near 0'"
+)
 # Warnings that ProgressHook does not print, because users can do nothing about them.
 HIDDEN_WARNINGS = re.compile(
     '"FileClient" will be deprecated|"HardDiskBackend" is the alias|The prefix is not set in metric class'
@@ -148,6 +155,8 @@ class SummaryHook(Hook):
             metric = Path(info[key]).name.removeprefix('best_').rsplit('_', 2)[0]
             score = info[key.replace(BEST_CHECKPOINT_KEY, BEST_SCORE_KEY)]
             lines.append(f'best {metric} {score:.4g}: {quote(info[key])}')
+            if 'mAP' in metric and score < NO_SCORE:
+                lines.append(NO_SCORE_ADVICE)
         if not best_keys and 'last_ckpt' in info:
             lines.append(f'last checkpoint: {quote(info["last_ckpt"])}')
         can_draw, has_validation = can_draw_predictions(runner.cfg), runner.val_loop is not None

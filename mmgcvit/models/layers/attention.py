@@ -36,7 +36,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
 
     Args:
         q: Queries (B, nW, nH, N, d), or (B, nH, N, d) if all windows of an image share them.
-        k: Keys (B, nW, nH, M, d), or (B, nH, M, d) likewise.
+        k: Keys (B, nW, nH, M, d), or (B, nH, M, d) if all windows of an image share them.
         v: Values, in one of the two shapes of the keys. At least one of q, k and v must have the dimension nW.
         bias: (nH, N, M), indexed [head, query, key], for all windows.
 

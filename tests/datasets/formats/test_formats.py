@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mmcv import rescale_size
 from PIL import ExifTags, Image, ImageOps
 
 from mmgcvit.datasets.decoding import DecodingSettings, load_image, read_segmentation_map, read_sizes
-from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.formats import DatasetInfo, Split, read_folder
 from mmgcvit.errors import UserError
 
 from ...configs.templates import write_coco, write_folders, write_label_maps, write_voc, write_yolo
@@ -105,6 +108,28 @@ def test_segmentation_maps_whose_values_decoders_scale_are_rejected(bits, tmp_pa
 def test_folders_of_predictions_are_not_classes(tmp_path):
     write_images(tmp_path, 'cat/0.jpg dog/1.jpg predictions/0.jpg work_dirs/cat/vis/1.jpg')
     assert read_folder(tmp_path).classes == ('cat', 'dog')
+
+
+OBJECTS = st.lists(st.tuples(*[st.integers(20, 4000)] * 2, *[st.floats(1, 99)] * 2), min_size=1, max_size=30)
+
+
+@given(OBJECTS, st.integers(64, 900))
+def test_small_objects_are_counted_as_mmcv_resizes_and_the_proposed_size_mends_nine_of_ten(objects, size):
+    """Each object, (width and height of its image, and its own), is in an image of its own."""
+    images = [{'id': i, 'width': width, 'height': height} for i, (width, height, *_) in enumerate(objects)]
+    boxes = [{'image_id': i, 'bbox': [0, 0, w, h], 'category_id': 1} for i, (_, _, w, h) in enumerate(objects)]
+    content = {'images': images, 'annotations': boxes, 'categories': [{'id': 1, 'name': 'a'}]}
+    dataset = DatasetInfo(Path(), 'COCO', ('boxes',), ('a',), {'train': Split(Path(), content)})
+    dataset.add_small_objects(size)
+
+    def count_small(side, room):
+        scales = [rescale_size(row[:2], (side * 5 / 3, side), return_scale=True)[1] for row in objects]
+        return sum((w * h) ** 0.5 * scale * room < 8 for (_, _, w, h), scale in zip(objects, scales, strict=True))
+
+    most, least = count_small(size, 0.999), count_small(size, 1.001)
+    assert least <= (int(dataset.notes[0].split()[0]) if dataset.notes else min(least, len(objects) // 10)) <= most
+    for proposed in re.findall(r'--image-size (\d+),', ''.join(dataset.notes)):
+        assert count_small(int(proposed), 1.001) <= len(objects) / 10
 
 
 def test_the_held_out_images_are_reproducible(tmp_path):

@@ -158,19 +158,15 @@ def test_each_windows_output_is_near_float64(dtype, device):
             assert (ours.double() - exact).abs().max() <= resolution * exact.abs().max(), tokens
 
 
-ON_CUDA = pytest.mark.parametrize('device', [pytest.param('cuda', marks=pytest.mark.gpu)])
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU')
-
-
-@needs_cuda
-@ON_CUDA
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU')
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
-def test_cuda_runs_the_memory_efficient_kernel_with_a_bias(dtype, device):
+def test_cuda_runs_the_memory_efficient_kernel_with_a_bias(dtype):
     """Identify the kernel by the profiler's operator names, which differ for cuDNN and math."""
     for window, trained in itertools.product([7, 14, 15, 16, 17, 24], [True, False]):
         tokens = window**2
-        q, k, v = torch.randn(3, 2, 3, 2, tokens, 32, device=device, dtype=dtype)
-        bias = torch.randn(2, tokens, tokens, device=device, dtype=dtype, requires_grad=trained)
+        q, k, v = torch.randn(3, 2, 3, 2, tokens, 32, device='cuda', dtype=dtype)
+        bias = torch.randn(2, tokens, tokens, device='cuda', dtype=dtype, requires_grad=trained)
         with kernels.select_backends('cuda'):
             called = record_operators(lambda operands=(q, k, v, bias): attend(*operands))
         assert 'aten::_scaled_dot_product_efficient_attention' in called, (window, trained)
