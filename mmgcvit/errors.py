@@ -73,10 +73,10 @@ def format_missing(feature: str, *missing: str) -> str:
 
 def explain_transformers(error: BaseException) -> str | None:
     """Return what to do if importing mmpretrain 1 failed because of transformers 5; None for another error."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames or not Path(frames[-1].filename).match('mmpretrain/models/multimodal/*/*.py'):
-        return None
-    return "mmpretrain cannot be imported beside this version of transformers. Run: pip install 'transformers<5'"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    is_import = frame.name == '<module>' and Path(frame.filename).match('mmpretrain/models/multimodal/*/*.py')
+    advice = "mmpretrain cannot be imported beside this version of transformers. Run: pip install 'transformers<5'"
+    return advice if isinstance(error, TypeError) and is_import else None
 
 
 def escape_controls(text: str) -> str:

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from mmgcvit.commands.main import run_command
-from mmgcvit.errors import MissingPackageError, UserError, suggest
+from mmgcvit.errors import MissingPackageError, UserError
 from mmgcvit.export import check_export_packages
 from mmgcvit.figures.gradcam import compute_gradcam
 
@@ -39,15 +39,3 @@ def test_command_reports_a_missing_import_with_the_pip_command(tmp_path, monkeyp
 def test_control_characters_are_escaped():
     for text, printed in (('größer als C:\\x', 'größer als C:\\x'), ('a\x1b[2J', r'a\x1b[2J'), ('a\rb', r'a\rb')):
         assert str(UserError(text)) == printed
-
-
-@pytest.mark.parametrize(
-    ('name', 'suggestion'),
-    [
-        *((name, '; did you mean tiny?') for name in ('tinny', 'TINY', 'gcvit_tiny')),
-        *(('base-', '; did you mean Base?'), ('resnet50', ''), ('', '')),
-    ],
-)
-def test_most_similar_known_name_is_suggested(name, suggestion):
-    assert suggest(name, {'xtiny': 1, 'tiny': 2, 'tiny2': 3, 'small': 4, 'Base': 5}) == suggestion
-    assert suggest('tny', ['tiny'], 'timm://gcvit_{}'.format) == '; did you mean timm://gcvit_tiny?'

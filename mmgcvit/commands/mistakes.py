@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = 'draw the N worst images (default: %(default)s)'
     parser.add_argument('--worst', type=int, default=20, metavar='N', help=text)
     parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='images per batch (default: 1)')
-    parser.add_argument('--score-thr', type=float, metavar='SCORE', help='minimum score of detections (default: 0.3)')
+    parser.add_argument('--score-thr', type=float, metavar='SCORE', help='minimum score (default: as of predict)')
 
 
 def main(args: argparse.Namespace) -> None:

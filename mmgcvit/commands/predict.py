@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--batch-size', type=int, default=1, metavar='N', help=text)
     text = 'detect in overlapping tiles of SIDE x SIDE pixels, for large images'
     parser.add_argument('--tiles', type=int, metavar='SIDE', help=text)
-    text = 'minimum score of detections (default: 0.3)'
+    text = 'minimum score of detections (default: the one that train --data chose, else 0.3)'
     parser.add_argument('--score-thr', '--pred-score-thr', type=float, metavar='SCORE', help=text)
     parser.add_argument('--classes', nargs='+', metavar='NAME', help='keep only detections of these classes')
     parser.add_argument('--hide-labels', action='store_true', help='draw no class names and scores')
@@ -67,6 +67,8 @@ def main(args: argparse.Namespace) -> None:
 
     model_files, model = load_model(args)
     print(f'{model.task}, {len(model.classes)} classes, on {format_device(model.device)}: {model_files.checkpoint}')
+    if model.task == 'detection':
+        print(f'confidence threshold: {model.score_thr:g}')
     run = PredictionRun(
         model,
         outputs,

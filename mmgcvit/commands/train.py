@@ -110,6 +110,10 @@ def main(args: argparse.Namespace) -> None:
             log_to=args.log_to,
             progress=args.progress,
         )
+    if args.data is not None and 'val_dataloader' in (cfg := read_config(args.config)) and cfg.default_scope == 'mmdet':
+        from ..evaluation.detection_curves import choose_score_thr
+
+        print(choose_score_thr(Path(args.work_dir)))
 
 
 def get_run_config(args: argparse.Namespace) -> Path:

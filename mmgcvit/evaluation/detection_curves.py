@@ -1,16 +1,24 @@
-"""Compute a detector's average precision by class, and its precision, recall and F1 by confidence threshold."""
+"""Compute a detector's AP by class, and its precision, recall and F1 by confidence threshold; choose a threshold."""
 
 import io
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..config import read_config
 from ..errors import check_installed
+from ..inference.loading import load, silence_output
+from ..inference.model_files import SCORE_THR_FILE, find_model_files
+from ..inference.outputs import write_json
 from ..inference.results import Detections
+from .ground_truth import build_dataset, load_sample
 
+# If no confidence threshold has this F1, none is chosen.
+MIN_F1 = 0.1
 # With more classes, the precision-recall curves have no legend.
 MAX_IN_LEGEND = 12
 
@@ -49,6 +57,31 @@ class DetectionCurves:
     by_class: list[Curve]
     ap: np.ndarray  # (classes,), NaN for a class without objects
     ap50: np.ndarray  # (classes,), NaN for a class without objects
+
+
+def choose_score_thr(work_dir: Path) -> str:
+    """Choose the confidence threshold with the highest F1 on a run's validation images, and write it into the work dir.
+
+    Prediction with this checkpoint uses it from then on. Return a message for the user.
+    """
+    files = find_model_files(work_dir)
+    with silence_output():
+        model = load(work_dir, score_thr=0.0)
+        dataset = build_dataset(read_config(files.config).val_dataloader.dataset, model.scope)
+    objects, detections = [], []
+    for index in range(len(dataset)):
+        _, image, ground_truth = load_sample(dataset, index, model.classes)
+        objects.append(replace(ground_truth, masks=None))  # masks are not needed, and may not fit in memory
+        detections.extend(replace(found, masks=None) for found in model.predict_batch([image]))
+    curve = compute_detection_curves(objects, detections, len(model.classes)).overall
+    score_thr, best_f1 = round(curve.best_threshold, 4), curve.f1.max(initial=0)
+    if best_f1 < MIN_F1:
+        return f'no confidence threshold finds the objects of the validation images (highest F1: {best_f1:.2f})'
+    write_json(work_dir / SCORE_THR_FILE, {'checkpoint': Path(files.checkpoint).name, 'score_thr': score_thr})
+    return (
+        f'confidence threshold of predictions: {score_thr:.2f}, with the highest F1 on the validation images '
+        f'({best_f1:.2f}). Another one: --score-thr'
+    )
 
 
 def compute_detection_curves(

@@ -27,7 +27,7 @@ from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..ops.compiled import check_operators, check_operators_load
 from .class_names import collect_dataset_metas, find_class_names
 from .drawing import choose_palette
-from .model_files import ModelFiles, find_model_files
+from .model_files import ModelFiles, find_model_files, read_score_thr
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 PREDICTORS = {predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)}
@@ -51,7 +51,8 @@ def load(
         checkpoint: A file or URL. Code in it is not run. Default: the work dir's best or newest checkpoint,
             or the weights shipped with a config of this project (:func:`find_model_files`).
         device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
-        score_thr: Confidence threshold, only for detectors. Default: 0.3.
+        score_thr: Confidence threshold, only for detectors. Default: the one that ``train --data`` has chosen for the
+            checkpoint, else 0.3.
 
     Returns:
         A :class:`Predictor`.
@@ -71,6 +72,8 @@ def load(
         weights = {MODULE_PREFIX.sub('', name): tensor for name, tensor in content['state_dict'].items()}
         predictor.network.load_state_dict(weights, strict=False)
     predictor.network.to(torch_device)
+    if score_thr is None and predictor.task == 'detection':
+        score_thr = read_score_thr(model_files.config, model_files.checkpoint)
     if score_thr is not None:
         if predictor.task != 'detection':
             raise UserError(

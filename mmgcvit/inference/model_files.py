@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ from ..config import suggest_config
 from ..errors import CheckpointError, UserError, shorten
 from ..files import suggest_folder
 
+# In a work dir: the checkpoint for which a confidence threshold was chosen on the validation images, and the threshold.
+SCORE_THR_FILE = 'score_thr.json'
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # Advice if a file with this suffix is passed instead of a config.
 HINTS = {
@@ -74,6 +77,22 @@ def is_checkpoint_optional(config: str | Path) -> bool:
 def get_weights_path(config: Path) -> Path:
     """Return the path at which a config's weights would be shipped. The file may not exist."""
     return config.parent / 'weights' / f'{config.stem}.safetensors'
+
+
+def read_score_thr(config: Path, checkpoint: str) -> float | None:
+    """Return the confidence threshold that ``train --data`` chose for a checkpoint of a work dir, or None.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    path = config.parent / SCORE_THR_FILE
+    if Path(checkpoint).parent.resolve() != config.parent.resolve() or not path.is_file():
+        return None
+    try:
+        chosen = json.loads(path.read_text())
+        return float(chosen['score_thr']) if chosen['checkpoint'] == Path(checkpoint).name else None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python score_thr') from None
 
 
 def find_config(work_dir: Path) -> Path:

@@ -4,21 +4,14 @@ import errno
 import os
 import sys
 from importlib import import_module
-from importlib.metadata import entry_points
 from types import SimpleNamespace
 
 import pytest
 
-from mmgcvit.commands import main
 from mmgcvit.commands.main import COMMANDS, run_command
 from mmgcvit.errors import UserError
 
 from ..conftest import ROOT
-
-
-def test_package_installs_the_console_command():
-    (command,) = entry_points(group='console_scripts', name='mmgcvit')
-    assert command.load() is main.main
 
 
 def test_every_file_with_options_is_a_command():

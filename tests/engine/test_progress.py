@@ -3,13 +3,10 @@
 import io
 import re
 import sys
-from types import SimpleNamespace
 
 import pytest
 from mmengine.evaluator import BaseMetric
-from torch import nn
 
-from mmgcvit import GCViT
 from mmgcvit.engine.hooks import progress
 from mmgcvit.engine.hooks.progress import ProgressHook, SummaryHook, open_progress
 
@@ -94,11 +91,3 @@ def test_trainable_parameters_checkpoint_score_near_0_and_next_commands_are_logg
     ]
     last = ["last checkpoint: 'my run/epoch_2.pth'"]
     assert text.partition(' - finished\n')[2].splitlines() == (best if has_best else last)
-
-
-def test_lora_is_logged():
-    messages, model = [], nn.Module()
-    model.backbone = GCViT('xxtiny', lora_rank=4)
-    logger = SimpleNamespace(info=messages.append)
-    SummaryHook().before_train(SimpleNamespace(model=model, train_loop=None, epoch=0, max_epochs=1, logger=logger))
-    assert messages == ['0.1 M of 11.5 M parameters are trainable (LoRA of rank 4)']

@@ -1,12 +1,23 @@
 """The curves of a detector, and the agreement of its AP with mmdet's."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmgcvit.evaluation.detection_curves import compute_detection_curves, draw_detection_curves, make_curve
+from mmgcvit.errors import UserError
+from mmgcvit.evaluation import detection_curves
+from mmgcvit.evaluation.detection_curves import (
+    choose_score_thr,
+    compute_detection_curves,
+    draw_detection_curves,
+    make_curve,
+)
+from mmgcvit.inference.loading import load
+from mmgcvit.inference.predictor import Detector
 
 from .conftest import make_detections
 
@@ -50,6 +61,22 @@ def test_ap_is_that_of_mmdets_metric(images):
     assert np.nanmean(curves.ap) == pytest.approx(scores['bbox_mAP'], abs=6e-4)
     assert np.nanmean(curves.ap50) == pytest.approx(scores['bbox_mAP_50'], abs=6e-4)
     assert len(draw_detection_curves(curves, CLASSES, 0.3).axes) == 2
+
+
+def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_path, monkeypatch):
+    run = shutil.copytree(work_dirs['detection'], tmp_path / 'run')
+    objects, found = [(0, 0, 99), (1, 1, 99)], [(0, 0, 80), (1, 1, 80), (2, 0, 40)]
+    monkeypatch.setattr(detection_curves, 'load_sample', lambda *_: (None, None, place(objects)))
+    monkeypatch.setattr(Detector, 'predict_batch', lambda self, images: [place(found)] * len(images))
+    assert ' 0.60, with the highest F1 on the validation images (1.00)' in choose_score_thr(run)
+    assert load(run).score_thr == load(run / 'detect.py', run / 'epoch_1.pth').score_thr == 0.6
+    other = shutil.copy(run / 'epoch_1.pth', run / 'epoch_2.pth')
+    assert (load(run, other).score_thr, load(run, score_thr=0.1).score_thr) == (0.3, 0.1)
+    (run / 'score_thr.json').write_text('{')
+    with pytest.raises(UserError, match=r'score_thr\.json is damaged'):
+        load(run)
+    found.clear()
+    assert 'no confidence threshold' in choose_score_thr(run)
 
 
 def test_a_dataset_without_objects_or_detections_has_empty_curves():

@@ -8,7 +8,8 @@ import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from math import ceil, prod, sqrt
+from math import ceil, inf, prod, sqrt
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -115,26 +116,26 @@ class DatasetInfo:
         """Add a note if more than a tenth of the training objects are small at an image size in pixels (short side).
 
         The side of an object is the square root of its box's area. Small is under :data:`MIN_OBJECT_SIDE` pixels.
+        Training ignores crowds and objects without area, and invalid sizes are problems of their own.
         """
         content = self.splits['train'].content if self.has_objects else {}
-        # The side that one pixel has in training if the short side of its image becomes 1 pixel long.
-        scales = {image['id']: find_scale(image['width'], image['height']) for image in content.get('images', ())}
-        objects = content.get('annotations', ())
-        sides = sorted(sqrt(prod(obj['bbox'][2:])) * scales[obj['image_id']] for obj in objects)
+        sizes = {image['id']: (image.get('width'), image.get('height')) for image in content.get('images', ())}
+        # The side of a pixel after resizing, relative to image_size.
+        scales = {key: min(1 / min(size), LONG_SIDE / max(size)) for key, size in sizes.items() if are_positive(size)}
+        objects = [obj for obj in content.get('annotations', ()) if not obj.get('iscrowd') and not obj.get('ignore')]
+        boxes = [(obj['bbox'][2:], obj['image_id']) for obj in objects if obj['image_id'] in scales]
+        sides = sorted(sqrt(prod(box)) * scales[image_id] for box, image_id in boxes if are_positive(box))
         num_small = sum(side * image_size < MIN_OBJECT_SIDE for side in sides)
         if num_small <= MAX_SMALL * len(sides):
             return
-        tenth = sides[int(MAX_SMALL * len(sides))]  # nine of ten objects have at least this side
-        needed = ceil(MIN_OBJECT_SIDE / tenth / SIZE_STEP) * SIZE_STEP if tenth else MAX_IMAGE_SIZE + 1
+        # Nine of ten objects have at least this side.
+        needed = ceil(MIN_OBJECT_SIDE / sides[int(MAX_SMALL * len(sides))] / SIZE_STEP) * SIZE_STEP
         advice = f'Train with --image-size {needed}, at which nine of ten are larger'
         if needed > MAX_IMAGE_SIZE:
-            advice = (
-                'Cut the images into tiles before you annotate or train, and predict with --tiles, or enlarge them as '
-                f'far as memory allows (--image-size {MAX_IMAGE_SIZE})'
-            )
+            advice = 'Cut the images into tiles, train on these, and predict with --tiles'
         self.notes.append(
             f'{num_small} of {len(sides)} objects for training are smaller than {MIN_OBJECT_SIDE} px when images are '
-            f'resized to {image_size} px: too small to be found. {advice}'
+            f'resized to {image_size} px, or less in training: too small to be found. {advice}'
         )
 
     @property
@@ -185,9 +186,9 @@ class DatasetInfo:
         self.notes.append(f'no val split: {len(val)} of {len(train.image_names)} images are held out for validation')
 
 
-def find_scale(width: int, height: int) -> float:
-    """Return the factor that makes an image's short side 1, or its long side :data:`LONG_SIDE` if that is smaller."""
-    return min(1 / min(width, height), LONG_SIDE / max(width, height))
+def are_positive(sides: Sequence[Any]) -> bool:
+    """Return whether all sides of an image or a box are finite numbers over 0."""
+    return all(isinstance(side, Real) and 0 < side < inf for side in sides)
 
 
 def check_class_names(folder: Path, classes: Sequence[str]) -> None:

@@ -26,12 +26,12 @@ from .skip_nonfinite import SKIPPED_STEPS
 ALWAYS_SHOWN = 'always_shown'
 # Keys of mmengine's message hub. If a run has several metrics, mmengine appends a metric's name to each key.
 BEST_CHECKPOINT_KEY, BEST_SCORE_KEY = 'best_ckpt', 'best_score'
-# A best mAP under this value means that nothing was found.
+# A best mAP under this value means that nearly nothing was found.
 NO_SCORE = 0.005
 NO_SCORE_ADVICE = (
-    '  this score means that nothing was found in the validation images. Are the objects too small when images are '
-    "resized ('mmgcvit check-data FOLDER' says so), is the training too short ('plot' shows whether the loss still "
-    "falls), or are there too few images? See docs/troubleshooting.md, 'Scores near 0'"
+    '  nearly nothing was found in the validation images. Are the objects too small when images are resized (train '
+    "--data says so at its start), is the training too short ('plot' shows whether the loss still falls), or are there "
+    "too few images? See docs/troubleshooting.md, 'Scores near 0'"
 )
 # Warnings that ProgressHook does not print, because users can do nothing about them.
 HIDDEN_WARNINGS = re.compile(
@@ -155,11 +155,14 @@ class SummaryHook(Hook):
             metric = Path(info[key]).name.removeprefix('best_').rsplit('_', 2)[0]
             score = info[key.replace(BEST_CHECKPOINT_KEY, BEST_SCORE_KEY)]
             lines.append(f'best {metric} {score:.4g}: {quote(info[key])}')
-            if 'mAP' in metric and score < NO_SCORE:
+            if 'mAP' in metric and 0 <= score < NO_SCORE:
                 lines.append(NO_SCORE_ADVICE)
         if not best_keys and 'last_ckpt' in info:
             lines.append(f'last checkpoint: {quote(info["last_ckpt"])}')
         can_draw, has_validation = can_draw_predictions(runner.cfg), runner.val_loop is not None
+        hook = runner.cfg.get('default_hooks', {}).get('checkpoint') or {}
+        if not best_keys and has_validation and hook.get('save_best') and runner.cfg.get('default_scope') == 'mmdet':
+            lines.append(NO_SCORE_ADVICE)  # mmdet has no scores without detections
         commands = ['predict {} YOUR_PICTURES', *(['mistakes {}'] if has_validation else []), 'plot {}', 'publish {}']
         if not can_draw:
             commands = ['test {}'] if has_validation else []

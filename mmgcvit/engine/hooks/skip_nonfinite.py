@@ -88,7 +88,8 @@ class SkipNonFiniteStepHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self.batches.append(data_batch)
-        if not has_stepped(runner):
+        # Whether the optimizer has just stepped. Wrappers other than OptimWrapper step at each iteration.
+        if isinstance(runner.optim_wrapper, OptimWrapper) and not runner.optim_wrapper.should_update():
             is_finite = are_finite(self.losses)
         else:
             # If gradients overflow, GradScaler does not call the optimizer. Then only the losses are checked.
@@ -127,11 +128,6 @@ class SkipNonFiniteStepHook(Hook):
                 'earlier checkpoint with --resume CHECKPOINT. To draw other images and random numbers, add '
                 f'--cfg-options randomness.seed={runner.seed + 1}'
             )
-
-
-def has_stepped(runner: Any) -> bool:
-    """Return whether the optimizer has just stepped. For wrappers other than ``OptimWrapper``, return True."""
-    return not isinstance(runner.optim_wrapper, OptimWrapper) or runner.optim_wrapper.should_update()
 
 
 def are_finite(scalars: list[Tensor]) -> bool:

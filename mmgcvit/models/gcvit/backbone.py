@@ -110,7 +110,7 @@ class GCViT(PyramidBackbone):
 def compute_drop_path_rates(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:
     """Return the drop path rates of the blocks of each stage, rising linearly from 0 to ``drop_path_rate``."""
     drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
-    first_blocks, last = itertools.accumulate(depths, initial=0), sum(depths) - 1
+    first_blocks, last = itertools.accumulate(depths, initial=0), max(sum(depths) - 1, 1)
     return [
         [drop_path_rate * block / last for block in range(first, first + depth)]
         for first, depth in zip(first_blocks, depths, strict=False)

@@ -59,8 +59,8 @@ def plan_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int,
     The paper has K = log2(H / h) steps, which reduce a map of H tokens a side to a window of h. For images of 224 px
     the maps have 56, 28, 14 and 7 tokens a side, and the published windows 7, 7, 14 and 7: stage 0 halves three times,
     stage 1 twice, stages 2 and 3 never. The published networks have these steps for other windows too, except in stage
-    2, which halves once unless a side of the pretraining image is 16 times the window's. If a window is larger than the
-    reduced map, the final resize enlarges the map to it.
+    2, which halves once unless both sides of the pretraining image are 16 times the window's. If a window is larger
+    than the reduced map, the final resize enlarges the map to it.
     """
     size = check_img_size(pretrain_img_size)
     window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])

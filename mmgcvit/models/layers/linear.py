@@ -54,16 +54,12 @@ def is_onednn_faster() -> bool:
     return torch.backends.mkl.is_available() and CPUINFO.is_file() and 'GenuineIntel' not in CPUINFO.read_text()
 
 
-def has_own_hooks(layer: nn.Module) -> bool:
-    """Return whether a hook is registered for the layer itself."""
-    return any(getattr(layer, name) for name in HOOK_ATTRIBUTES)
-
-
 def is_plain(layer: nn.Module) -> bool:
     """Return whether a layer may be computed from its weights without calling it.
 
     This holds for linear layers and convolutions that have no hooks, whose ``forward`` was
     not replaced, and whose weight is an ordinary tensor (not quantized, for example).
     """
-    has_plain_forward = type(layer) in PLAIN_LAYERS and 'forward' not in vars(layer) and not has_own_hooks(layer)
+    has_hooks = any(getattr(layer, name) for name in HOOK_ATTRIBUTES)
+    has_plain_forward = type(layer) in PLAIN_LAYERS and 'forward' not in vars(layer) and not has_hooks
     return has_plain_forward and (is_tracing() or type(layer.weight) in (Tensor, nn.Parameter))

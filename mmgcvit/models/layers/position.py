@@ -115,7 +115,7 @@ def compute_biases(positions: Sequence[RelativePositionBias]) -> Iterator[Tensor
     """Yield ``position()`` for each module, in a few kernels. All modules have the same window.
 
     Under autocast, the biases have autocast's dtype. Biases of up to :data:`GATHERED_BYTES` in total are looked up
-    together. One by one, the lookups would be an eighth of the kernels of GC ViT's training step.
+    together. One by one, the lookups would be a thirteenth of the kernels of GC ViT's training step.
     """
     index = get_constant(make_index, positions[0].window_size, like=positions[0].relative_position_bias_table)
     chunk_size = max(GATHERED_BYTES // (4 * index.numel() * positions[0].num_heads), 1)

@@ -34,7 +34,9 @@ def window_reverse(windows: Tensor, window_size: Window | None, size: tuple[int,
     height, width = (round_up(side, step) for side, step in zip(size, window_size, strict=True))
     h, w = window_size
     grid = windows.reshape(batch, height // h, width // w, h, w, channels)
-    return unpad(grid.transpose(2, 3).reshape(batch, height, width, channels), size)
+    cropped = grid.transpose(2, 3).reshape(batch, height, width, channels)[:, : size[0], : size[1]]
+    # Copy when tracing: torch.compile would otherwise recompile for a crop, whose strides differ from a whole map's.
+    return cropped.clone(memory_format=torch.contiguous_format) if is_tracing() else cropped
 
 
 def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
@@ -49,13 +51,6 @@ def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
     if not is_tracing() and below == right == 0:
         return x
     return F.pad(x, (0, 0, 0, right, 0, below))
-
-
-def unpad(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Crop a padded map (B, H', W', C) to (B, H, W, C) with ``size`` = (H, W)."""
-    cropped = x[:, : size[0], : size[1]]
-    # Copy when tracing: torch.compile would otherwise recompile for a crop, whose strides differ from a whole map's.
-    return cropped.clone(memory_format=torch.contiguous_format) if is_tracing() else cropped
 
 
 def fold_windows_into_batch(x: Tensor, num_windows: int) -> Tensor:

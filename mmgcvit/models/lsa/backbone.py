@@ -34,7 +34,7 @@ class LSA(PyramidBackbone):
         in_channels: Channels of the images.
         window_size: Largest window of self-attention in tokens, one for all stages or one per stage: an int, a pair
             (h, w), or None for global attention. A map is cut into windows of equal size, with little padding.
-            ``(16, None, None)`` makes the memory of the first stage linear in the number of pixels.
+            ``(16, None, None, None)``, for four stages, makes the first one's memory linear in the number of pixels.
         pretrain_img_size: Image size in pixels (an int or a pair) for which the position embeddings are learned. For
             images of another size the embeddings are resized. The default is the variant's size.
         drop_path_rate: Drop path rate of every block. The default is the variant's rate in training.
