@@ -90,7 +90,7 @@ def test_transformers_5_beside_mmpretrain_is_told_by_commands_and_of_configs(tmp
     model.parent.mkdir(parents=True)
     model.write_text('class BertPreTrainedModel(None):\n    pass\n')
     path = tmp_path / 'config.py'
-    path.write_text(f'import runpy\nrunpy.run_path({str(model)!r})\n')
+    path.write_text(f"__import__('runpy').run_path({str(model)!r})\n")
     advice = "mmpretrain cannot be imported beside this version of transformers. Run: pip install 'transformers<5'"
     with pytest.raises(UserError, match=re.escape(f'{path}: {advice}')):
         read_config(path)
