@@ -70,8 +70,7 @@ class LayerScale(nn.Module):
 class ResidualConnection(nn.Module):
     """Add a branch to the residual stream: x + drop_path * gamma * branch.
 
-    drop_path has a random factor for each image, gamma is the layer scale. These two are multiplied first, since both
-    are small.
+    drop_path has a random factor for each image, gamma is the layer scale; both are small, so they come first.
 
     Args:
         embed_dims: C.
@@ -88,7 +87,8 @@ class ResidualConnection(nn.Module):
         if gamma is None and drop_path is None:
             return x + branch
         factors = gamma if drop_path is None else drop_path if gamma is None else drop_path * gamma
-        return x + branch * factors
+        # Under autocast, addcmul would cast the branch to float32, and keep that copy for the backward pass.
+        return torch.addcmul(x, branch, factors) if branch.dtype == x.dtype else x + branch * factors
 
 
 def draw_drop_path(rates: Sequence[float], x: Tensor, training: bool) -> list[Sequence[Tensor | None]]:
