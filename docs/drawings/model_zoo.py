@@ -5,7 +5,7 @@ The numbers live only in the files that model-index.yml names, and those of othe
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from PIL import Image
 
-import mmgcvit  # noqa: F401  (before mmdet, since it provides mmcv's operators)
+from mmgcvit.experiments.benchmark import format_table
 from tests.configs.models import CONTENTS, ENTRIES
 from tests.conftest import ROOT
 
@@ -28,11 +28,6 @@ CHARTS = [
 ]
 # The PNG text chunk that stores the plotted points.
 KEY = 'Points'
-
-
-def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Format a Markdown table."""
-    return ''.join(f'| {" | ".join(row)} |\n' for row in [header, ['---'] * len(header), *rows])
 
 
 def render() -> str:

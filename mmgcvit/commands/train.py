@@ -102,7 +102,7 @@ def main(args: argparse.Namespace) -> None:
         args.config = str(find_resumed_config(args) if is_resumed else write_config(args, dataset_info))
     with leave_process_group_at_end():
         train(
-            load_run_config(args),
+            cfg := load_run_config(args),
             amp=args.amp,
             auto_scale_lr=args.auto_scale_lr,
             resume=args.resume,
@@ -110,7 +110,7 @@ def main(args: argparse.Namespace) -> None:
             log_to=args.log_to,
             progress=args.progress,
         )
-    if args.data is not None and 'val_dataloader' in (cfg := read_config(args.config)) and cfg.default_scope == 'mmdet':
+    if args.data is not None and cfg.default_scope == 'mmdet':
         from ..evaluation.detection_curves import choose_score_thr
 
         print(choose_score_thr(Path(args.work_dir)))

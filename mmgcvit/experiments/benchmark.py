@@ -82,7 +82,7 @@ class Case:
 
 def make_batch(model: nn.Module, case: Case) -> dict[str, Any]:
     """Create a batch of random images with annotations, in the format of a dataloader of the model's package."""
-    # Of a base class: mmdet_fixes.py and other projects have subclasses of mmdet's models.
+    # The package may be that of a base class: mmdet_fixes.py has subclasses of mmdet's models.
     packages = {cls.__module__.split('.')[0] for cls in type(model).__mro__}
     package, shape = next(name for name in ('mmdet', 'mmseg', 'mmpretrain') if name in packages), (3, *case.size)
     if package == 'mmdet':
@@ -219,8 +219,12 @@ def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) ->
         memory = f'{get_peak_memory(name, case) / MEGABYTE:.0f}' if with_memory else ''
         cells = [f'{1000 * median:.4g}', f'{1000 * p10:.4g} to {1000 * p90:.4g}', f'{case.batch / median:.3g}']
         rows.append([name, *cells, f'{speed:.2f}', memory])
-    table = ''.join(f'| {" | ".join(row)} |\n' for row in [header, ['---'] * len(header), *rows])  # Markdown
-    return f'{case}\n\n{table}'
+    return f'{case}\n\n{format_table(header, rows)}'
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Format a Markdown table."""
+    return ''.join(f'| {" | ".join(row)} |\n' for row in [header, ['---'] * len(header), *rows])
 
 
 def get_peak_memory(name: str, case: Case) -> int:

@@ -7,7 +7,6 @@ of other implementations.
 Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -110,8 +109,6 @@ class GCViT(PyramidBackbone):
 def compute_drop_path_rates(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:
     """Return the drop path rates of the blocks of each stage, rising linearly from 0 to ``drop_path_rate``."""
     drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
-    first_blocks, last = itertools.accumulate(depths, initial=0), max(sum(depths) - 1, 1)
-    return [
-        [drop_path_rate * block / last for block in range(first, first + depth)]
-        for first, depth in zip(first_blocks, depths, strict=False)
-    ]
+    last = max(sum(depths) - 1, 1)
+    rates = iter([drop_path_rate * block / last for block in range(sum(depths))])
+    return [[next(rates) for _ in range(depth)] for depth in depths]

@@ -100,8 +100,7 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to a map (B, H, W, C)."""
-        # All blocks of the stage and all windows of an image share one query. The paper repeats it N* times, to a batch
-        # of B* = B x N* windows.
+        # All blocks of the stage and all windows of an image share one query. The paper repeats it for each window.
         q_global = self.global_query(x)
         biases = compute_biases([block.attn.position for block in self.blocks])  # (nH, N, N) of each block
         drop_paths = draw_drop_path(self.drop_path_rates, x, self.training)

@@ -84,6 +84,7 @@ def test_multiply_adds_of_a_block_are_the_papers_formula(size, padded):
 
 
 def test_drop_path_rises_linearly_over_all_blocks():
+    assert compute_drop_path_rates(0.3, (1,)) == [[0.0]]
     assert compute_drop_path_rates(0.3, (1, 2, 1)) == [[0.0], pytest.approx([0.1, 0.2]), [pytest.approx(0.3)]]
 
 
