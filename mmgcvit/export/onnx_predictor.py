@@ -63,7 +63,7 @@ class OnnxPredictor:
 
     Args:
         path: The ONNX file.
-        score_thr: Objects with lower scores are removed.
+        score_thr: Objects with lower scores are removed. Default: the threshold that ``mmgcvit predict`` uses.
         providers: Names of onnxruntime's execution providers.
 
     Attributes:
@@ -73,11 +73,11 @@ class OnnxPredictor:
     """
 
     def __init__(
-        self, path: str | Path, score_thr: float = 0.3, providers: tuple[str, ...] = ('CPUExecutionProvider',)
+        self, path: str | Path, score_thr: float | None = None, providers: tuple[str, ...] = ('CPUExecutionProvider',)
     ) -> None:
         self.session = onnxruntime.InferenceSession(str(path), providers=list(providers))
         self.metadata = dict(self.session.get_modelmeta().custom_metadata_map)
-        self.score_thr = score_thr
+        self.score_thr = float(self.metadata.get('score_thr', 0)) if score_thr is None else score_thr
         self.task = self.metadata.get('task')
         if self.task not in ('detection', 'segmentation', 'classification'):
             raise ValueError(f"{path} has the unknown task {self.task}. Choose a file that 'mmgcvit export' wrote")
