@@ -1,0 +1,79 @@
+"""Mask R-CNN on the demo's small GC ViT, trained on scenes of free objects: the start of `train --data --size mini`.
+
+Differs from mask_rcnn_gcvit_digits.py only in data and schedule. tools/object_scenes.py makes the data.
+
+Run:  mmgcvit train configs/demo/mask_rcnn_gcvit_objects.py --progress      (70 minutes on one core)
+"""
+
+_base_ = 'mask_rcnn_gcvit_digits.py'
+
+# Data: the subcategories of emoji
+data_root = 'data/objects/'
+# fmt: off
+classes = (
+    'animal-amphibian', 'animal-bird', 'animal-bug', 'animal-mammal', 'animal-marine', 'animal-reptile',
+    'arts & crafts', 'award-medal', 'body-parts', 'book-paper', 'cat-face', 'clothing', 'computer', 'dishware',
+    'drink', 'emotion', 'event', 'face-affection', 'face-concerned', 'face-costume', 'face-glasses', 'face-hand',
+    'face-hat', 'face-negative', 'face-neutral-skeptical', 'face-sleepy', 'face-smiling', 'face-tongue',
+    'face-unwell', 'family', 'food-asian', 'food-fruit', 'food-prepared', 'food-sweet', 'food-vegetable', 'game',
+    'hand-fingers-closed', 'hand-fingers-open', 'hand-fingers-partial', 'hand-prop', 'hand-single-finger', 'hands',
+    'heart', 'hotel', 'household', 'light & video', 'lock', 'mail', 'medical', 'money', 'monkey-face', 'music',
+    'musical-instrument', 'office', 'other-object', 'person', 'person-activity', 'person-fantasy', 'person-gesture',
+    'person-resting', 'person-role', 'person-sport', 'person-symbol', 'phone', 'place-building', 'place-geographic',
+    'place-map', 'place-other', 'place-religious', 'plant-flower', 'plant-other', 'science', 'sky & weather', 'sound',
+    'sport', 'time', 'tool', 'transport-air', 'transport-ground', 'transport-water', 'writing',
+)
+# fmt: on
+metainfo = dict(classes=classes, palette=None)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='RandomChoiceResize', scales=[(320, side) for side in (128, 160, 192, 224)], keep_ratio=True),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(320, 192), keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    _base_.test_pipeline[-1],
+]
+train_dataloader = dict(
+    num_workers=1,
+    dataset=dict(
+        data_root=data_root,
+        ann_file='annotations/instances_train.json',
+        data_prefix=dict(img='train/'),
+        metainfo=metainfo,
+        filter_cfg=None,  # images without objects are background
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    dataset=dict(
+        data_root=data_root,
+        ann_file='annotations/instances_val.json',
+        data_prefix=dict(img='val/'),
+        metainfo=metainfo,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/instances_val.json')
+test_evaluator = val_evaluator
+
+model = dict(
+    backbone=dict(init_cfg=None),
+    roi_head=dict(bbox_head=dict(num_classes=len(classes)), mask_head=dict(num_classes=len(classes))),
+)
+
+# Schedule
+max_epochs = 6
+train_cfg = dict(max_epochs=max_epochs, val_interval=2)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=200),
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=max_epochs, convert_to_iter_based=True),
+]
+custom_hooks = [dict(type='EMAHook', momentum=0.005)]
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=1))

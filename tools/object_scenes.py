@@ -1,0 +1,246 @@
+"""Make a dataset of free objects on free photos, on which the weights for own data (configs/demo/weights) are trained.
+
+Objects: Microsoft's Fluent emoji, rendered in 3D (npm's ``@lobehub/fluent-emoji-3d``, MIT); their classes are the
+subcategories of npm's ``emoji-datasource-google`` (MIT). Backgrounds: Poly Haven's panoramas (npm's ``@pmndrs/assets``,
+CC0), photos of scikit-image (CC0 or public domain; see its README.txt), gradients and noise. Every tenth emoji is held
+out for the validation images::
+
+    npm pack @lobehub/fluent-emoji-3d@1.1.0 emoji-datasource-google@16.0.0 @pmndrs/assets@1.7.0
+    python tools/object_scenes.py FOLDER_OF_THE_TGZ_FILES data/objects
+"""
+
+import argparse
+import base64
+import json
+import os
+import tarfile
+from collections import defaultdict
+from functools import cache
+from multiprocessing import Pool
+from pathlib import Path
+
+os.environ['OPENCV_IO_ENABLE_OPENEXR'] = '1'  # read by OpenCV when it reads the first file of this type
+import cv2
+import numpy as np
+import skimage
+
+# Emoji of these categories are flat signs or tones of skin.
+LEFT_OUT = ('Symbols', 'Flags', 'Component')
+SKIMAGE_PHOTOS = ('brick', 'camera', 'cell', 'chelsea', 'clock_motion', 'grass', 'hubble_deep_field', 'ihc')
+SIZES = ((256, 256), (256, 192), (192, 256), (320, 240))
+# Objects that would hide more than this fraction of another one are not pasted.
+MAX_HIDDEN = 0.6
+
+
+def read_packages(folder):
+    """Return the emoji as {subcategory: [(code, encoded image)]} and the panoramas as BGR uint8 images."""
+    groups, panoramas, images = defaultdict(list), [], {}
+    (archive,) = folder.glob('lobehub-fluent-emoji-3d-*.tgz')
+    with tarfile.open(archive) as file:
+        for member in filter(lambda member: member.name.endswith('.webp'), file):
+            images[Path(member.name).stem] = file.extractfile(member).read()
+    (archive,) = folder.glob('emoji-datasource-google-*.tgz')
+    with tarfile.open(archive) as file:
+        entries = json.load(file.extractfile('package/emoji.json'))
+    for entry in sorted(entries, key=lambda entry: entry['unified']):
+        code = entry['unified'].lower()
+        code = code if code in images else code.replace('-fe0f', '')
+        is_variant = '200d-2640' in code or '200d-2642' in code  # a woman or man of the person before
+        if entry['category'] not in LEFT_OUT and code in images and not is_variant:
+            groups[entry['subcategory']].append((code, images[code]))
+    (archive,) = folder.glob('pmndrs-assets-*.tgz')
+    with tarfile.open(archive) as file:
+        for name in sorted(name for name in file.getnames() if name.endswith('.exr.js')):
+            text = file.extractfile(name).read().split(b'base64,')[1].rstrip(b"';\n ")
+            light = cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_UNCHANGED)
+            light = np.nan_to_num(light[..., :3].clip(0, 1e3))
+            # Expose like a camera: the median is a middle grey, highlights saturate. 1 / 2.2 is the gamma of sRGB.
+            exposed = (light * 0.2 / (np.median(light) + 1e-6)).clip(0, 1) ** (1 / 2.2)
+            panoramas.append(cv2.resize((exposed * 255).astype(np.uint8), (1024, 512)))
+    return dict(groups), panoramas
+
+
+class Scenes:
+    """Draws scene number n of a split: the same for the same number."""
+
+    def __init__(self, groups, photos, split):
+        self.classes = sorted(groups)
+        # The fraction of validation images on panoramas is of panoramas that no training image shows.
+        is_val, self.seed = split == 'val', split == 'val'
+        self.photos = [photo for i, photo in enumerate(photos) if (i % 8 == 0) == is_val]
+        self.groups = [
+            [image for i, (_, image) in enumerate(groups[name]) if (i % 10 == 5) == is_val] for name in self.classes
+        ]
+        # Classes with many emoji are seen more often, but less than in proportion.
+        weights = np.sqrt([len(group) for group in self.groups])
+        self.weights = weights / weights.sum()
+
+    def draw(self, number):
+        """Return an image (H, W, 3) in BGR uint8 and its objects [(label, mask (H, W) bool)]."""
+        random = np.random.default_rng((self.seed, number))
+        width, height = SIZES[random.integers(len(SIZES))]
+        image = self.draw_background(random, width, height)
+        owners, objects = np.zeros((height, width), np.int32), []
+        kind = random.uniform()
+        repeated = None
+        if kind < 0.06:
+            count = 0
+        elif kind < 0.25:  # many objects of few kinds
+            count = random.integers(5, 25)
+            repeated = [self.choose(random) for _ in range(random.integers(1, 3))]
+            base = np.exp(random.uniform(np.log(12), np.log(48)))
+        else:
+            count = random.integers(1, 8)
+        for _ in range(count):
+            label, index = repeated[random.integers(len(repeated))] if repeated else self.choose(random)
+            size = base * random.uniform(0.7, 1.4) if repeated else np.exp(random.uniform(np.log(14), np.log(190)))
+            image = self.paste(random, image, owners, objects, label, read_emoji(self.groups[label][index]), size)
+        image = self.photograph(random, image)
+        masks = [(label, owners == i + 1) for i, (label, _) in enumerate(objects)]
+        return image, [(label, mask) for label, mask in masks if mask.sum() >= 16]
+
+    def choose(self, random):
+        label = random.choice(len(self.classes), p=self.weights)
+        return (label, random.integers(len(self.groups[label]))) if self.groups[label] else self.choose(random)
+
+    def draw_background(self, random, width, height):
+        kind = random.uniform()
+        if kind < 0.75:
+            image = self.cut(random, self.photos[random.integers(len(self.photos))], width, height)
+        elif kind < 0.9:
+            corners = random.uniform(0, 255, (random.integers(1, 4), random.integers(1, 4), 3))
+            image = cv2.resize(corners.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+        else:
+            image = sum(
+                cv2.resize(random.normal(0, 60 / 2**i, (4**i + 1, 4**i + 1, 3)), (width, height)) for i in range(4)
+            )
+            image = image + random.uniform(40, 215, 3)
+        return np.asarray(image, np.float32).clip(0, 255)
+
+    def cut(self, random, photo, width, height):
+        """Return a random part of a photo, in random colours, resized to ``width`` x ``height``."""
+        largest = min(photo.shape[1] / width, photo.shape[0] / height)
+        scale = largest * np.exp(random.uniform(np.log(0.35), 0))
+        w, h = int(width * scale), int(height * scale)
+        x, y = random.integers(photo.shape[1] - w + 1), random.integers(photo.shape[0] - h + 1)
+        part = cv2.resize(photo[y : y + h, x : x + w], (width, height), interpolation=cv2.INTER_AREA)
+        part = part[:, ::-1] if random.uniform() < 0.5 else part
+        return recolour(random, part.astype(np.float32), hue=0.3)
+
+    def paste(self, random, image, owners, objects, label, emoji, size):
+        """Return the image with an emoji (h, w, 4) of ``size`` pixels, unless it would hide others; note its pixels."""
+        height, width = owners.shape
+        rows, columns = np.nonzero(emoji[..., 3] > 127)
+        corners = np.array([[columns.min(), rows.min()], [columns.max(), rows.max()]], np.float64)
+        centre, scale = corners.mean(0), size / (np.ptp(corners, axis=0).max() + 1)
+        angle = random.normal(0, 0.25) if random.uniform() < 0.8 else random.uniform(-np.pi, np.pi)
+        c, s = np.cos(angle), np.sin(angle)
+        stretch = np.exp(random.normal(0, 0.12))
+        shape = np.array([[c, -s], [s, c]]) @ np.diag([stretch, 1 / stretch]) * scale
+        shape = shape @ (np.eye(2) + random.normal(0, 0.08, (2, 2)))  # a little shear
+        if random.uniform() < 0.5:
+            shape[:, 0] *= -1
+        margin = size / 2 if random.uniform() < 0.8 else 0  # 0: may be cut by an edge of the image
+        low, high = np.minimum((margin, margin), (width / 2, height / 2)), np.array([width, height])
+        place = random.uniform(low, np.maximum(high - margin, low))
+        to_size = np.array([[*shape[0], -shape[0] @ centre], [*shape[1], -shape[1] @ centre], [0, 0, 1]])
+        perspective = np.array([[1, 0, 0], [0, 1, 0], [*random.normal(0, 0.15 / size, 2), 1]])
+        matrix = np.array([[1, 0, place[0]], [0, 1, place[1]], [0, 0, 1]]) @ perspective @ to_size
+        blur = max(0.3 / scale, 0.5)
+        source = cv2.GaussianBlur(emoji, (0, 0), blur) if scale < 0.7 else emoji
+        warped = cv2.warpPerspective(source, matrix, (width, height), flags=cv2.INTER_LINEAR).astype(np.float32)
+        alpha = warped[..., 3] / 255
+        mask = alpha > 0.5
+        if mask.sum() < 30:
+            return image
+        for i, (_, area) in enumerate(objects):
+            if (owners[~mask] == i + 1).sum() < (1 - MAX_HIDDEN) * area:
+                return image
+        objects.append((label, mask.sum()))
+        owners[mask] = len(objects)
+        colours = recolour(random, warped[..., :3], hue=1.0 if random.uniform() < 0.4 else 0.1)
+        if random.uniform() < 0.5:  # the structure of a photo on its surface
+            texture = self.cut(random, self.photos[random.integers(len(self.photos))], width, height)
+            texture = texture.mean(2, keepdims=True)
+            colours = colours * (1 + random.uniform(0.2, 0.8) * (texture / (texture.mean() + 1) - 1))
+        if random.uniform() < 0.6:  # light from one side
+            direction = random.normal(0, 1, 2)
+            y, x = np.mgrid[:height, :width]
+            ramp = ((x - place[0]) * direction[0] + (y - place[1]) * direction[1]) / size
+            colours = colours * (1 + 0.4 * np.tanh(ramp))[..., None]
+        if random.uniform() < 0.5:  # a shadow
+            moved = np.roll(alpha, tuple((random.uniform(-0.2, 0.2, 2) * size).astype(int)), (0, 1))
+            shadow = cv2.GaussianBlur(moved, (0, 0), max(size * random.uniform(0.02, 0.12), 0.5))
+            image = image * (1 - random.uniform(0.2, 0.7) * shadow)[..., None]
+        if random.uniform() < 0.3:  # out of focus
+            sigma = random.uniform(0.4, 1.5)
+            alpha, colours = cv2.GaussianBlur(alpha, (0, 0), sigma), cv2.GaussianBlur(colours, (0, 0), sigma)
+        return alpha[..., None] * colours.clip(0, 255) + (1 - alpha[..., None]) * image
+
+    def photograph(self, random, image):
+        """Add what a camera adds: light, contrast, blur, noise and JPEG."""
+        image = recolour(random, image, hue=0.05)
+        if random.uniform() < 0.3:
+            image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.4, 1.2))
+        if random.uniform() < 0.5:
+            image = image + random.normal(0, random.uniform(1, 10), image.shape)
+        if random.uniform() < 0.08:
+            image = np.repeat(image.mean(2, keepdims=True), 3, 2)
+        quality = int(random.integers(35, 96))
+        encoded = cv2.imencode('.jpg', image.clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+
+
+@cache
+def read_emoji(encoded):
+    return cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def recolour(random, image, hue):
+    """Return a float32 image (H, W, 3) with other hue (up to ``hue`` of the circle), saturation, gamma and contrast."""
+    hsv = cv2.cvtColor((image.clip(0, 255) / 255).astype(np.float32), cv2.COLOR_BGR2HSV)
+    hsv[..., 0] = (hsv[..., 0] + random.uniform(-180, 180) * hue) % 360
+    hsv[..., 1] = (hsv[..., 1] * random.uniform(0.3, 1.3)).clip(0, 1)
+    image = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR) ** np.exp(random.normal(0, 0.25))
+    return ((image - 0.5) * random.uniform(0.7, 1.2) + 0.5 + random.uniform(-0.1, 0.1)).clip(0, 1) * 255
+
+
+def write_split(scenes, folder, split, count, pool):
+    """Write the images and the COCO file of a split."""
+    (folder / split).mkdir(parents=True)
+    images, annotations = [], []
+    for number, (image, objects) in enumerate(pool.imap(scenes.draw, range(count), chunksize=20)):
+        name = f'{number:05d}.jpg'
+        cv2.imwrite(str(folder / split / name), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+        images.append({'id': number, 'file_name': name, 'width': image.shape[1], 'height': image.shape[0]})
+        for label, mask in objects:
+            outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+            polygons = [outline.ravel().tolist() for outline in outlines if len(outline) >= 3]
+            rows, columns = np.nonzero(mask)
+            left, top = int(columns.min()), int(rows.min())
+            box = [left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top]
+            if polygons:
+                annotation = {'id': len(annotations) + 1, 'image_id': number, 'category_id': label + 1, 'iscrowd': 0}
+                annotations.append(annotation | {'bbox': box, 'area': int(mask.sum()), 'segmentation': polygons})
+    categories = [{'id': i + 1, 'name': name} for i, name in enumerate(scenes.classes)]
+    content = {'images': images, 'annotations': annotations, 'categories': categories}
+    (folder / 'annotations').mkdir(exist_ok=True)
+    (folder / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('packages', type=Path, help='the folder of the three .tgz files')
+    parser.add_argument('target', type=Path, help='the folder to write')
+    parser.add_argument('--count', type=int, default=8000, help='training images (default: 8000)')
+    args = parser.parse_args()
+    groups, photos = read_packages(args.packages)
+    photos += [cv2.imread(str(next((Path(skimage.__file__).parent / 'data').glob(f'{n}.*')))) for n in SKIMAGE_PHOTOS]
+    jobs = [(Scenes(groups, photos, split), args.target, split, n) for split, n in (('val', 300 if args.count>1000 else 40), ('train', args.count))]
+    with Pool() as pool:
+        for job in jobs:
+            write_split(*job, pool)
+
+
+if __name__ == '__main__':
+    main()
