@@ -67,6 +67,7 @@ HOOKS = make_registry(
     'mmgcvit.engine.hooks.checkpoint',
     'mmgcvit.engine.hooks.exact_resume',
     'mmgcvit.engine.hooks.skip_nonfinite',
+    'mmgcvit.engine.hooks.patience',
 )
 LOOPS = make_registry(mmengine.LOOPS, 'mmgcvit.engine.loops')
 OPTIM_WRAPPERS = make_registry(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.optim')

@@ -43,6 +43,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 if the GPU has it)')
     text = 'scale the learning rate to the effective batch size'
     parser.add_argument('--auto-scale-lr', action='store_true', help=text)
+    text = 'stop after N validations without a better score (default: never)'
+    parser.add_argument('--patience', type=int, metavar='N', help=text)
     resume_or_overwrite = parser.add_mutually_exclusive_group()
     text = 'resume from CHECKPOINT; if none is given, from the latest one in the work dir, if there is one'
     resume_or_overwrite.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT', help=text)
@@ -68,7 +70,7 @@ def check_args(args: argparse.Namespace) -> None:
             f"--data trains in one process. To use several GPUs: 'mmgcvit train --data {args.data}' writes a config "
             'and prints its path. Stop that command, then, for 8 GPUs, run: tools/dist_train.sh CONFIG 8'
         )
-    check_at_least(args, epochs=1, image_size=32, batch_size=1, lr=0, workers=0)
+    check_at_least(args, epochs=1, patience=1, image_size=32, batch_size=1, lr=0, workers=0)
     if args.config is not None and Path(args.config).is_dir():
         configs = sorted(Path(args.config).glob('*.py'))
         advice = f'To train on its data: mmgcvit train --data {args.config}'
@@ -109,6 +111,7 @@ def main(args: argparse.Namespace) -> None:
             overwrite=args.overwrite,
             log_to=args.log_to,
             progress=args.progress,
+            patience=args.patience,
         )
     if args.data is not None and cfg.default_scope == 'mmdet':
         from ..evaluation.detection_curves import choose_score_thr

@@ -19,6 +19,7 @@ from ..errors import UserError
 from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from .hooks.new_schedule import NewScheduleHook
+from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook, open_progress
 from .setup import build_runner, check_data, join_process_group
 from .work_dir import OverwriteHook, find_changes, lock_work_dir, read_chosen_checkpoint
@@ -42,6 +43,7 @@ def train(
     overwrite: bool = False,
     log_to: Sequence[str] = (),
     progress: bool = False,
+    patience: int | None = None,
 ) -> None:
     """Train with a config from :func:`.setup.load_config`.
 
@@ -53,6 +55,7 @@ def train(
         overwrite: Whether to remove an earlier run's checkpoints from the work dir after the first iteration.
         log_to: Experiment trackers to log to: keys of :data:`TRACKERS`.
         progress: Whether to show progress bars in the terminal. The log is then written to its file only.
+        patience: Number of validations without a better score after which training stops. Default: never.
 
     Raises:
         UserError: An option, the config, the checkpoint or the data is invalid.
@@ -84,6 +87,8 @@ def train(
             runner.register_hook(OverwriteHook())
         del content  # mmengine frees it after loading
         runner.register_hook(SummaryHook())
+        if patience is not None:
+            runner.register_hook(PatienceHook(patience))
         runner.train()
 
 
