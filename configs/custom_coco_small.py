@@ -40,6 +40,7 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmgcvit.ApplyExifAsAnnotated'),
     dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='RandomFlip', prob=0.5),
     dict(
         type='RandomChoiceResize',
         scales=[(long_side, image_size * part // 8) for part in (5, 6, 7, 8)],

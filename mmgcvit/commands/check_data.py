@@ -33,6 +33,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--images', type=int, metavar='N', help='decode N random images of each dataset (default: all)')
     text = 'draw samples of each dataset, with annotations, into this file'
     parser.add_argument('--contact-sheet', type=Path, metavar='FILE.jpg', help=text)
+    text = 'draw training images with --contact-sheet as train --augment does (default: light)'
+    choices = ('none', 'light', 'strong')
+    parser.add_argument('--augmented', nargs='?', const='light', choices=choices, help=text)
     add_cfg_options(parser)
 
 
@@ -41,6 +44,8 @@ def main(args: argparse.Namespace) -> int | None:
     sheet = args.contact_sheet
     if sheet is not None and sheet.suffix.lower() not in SHEET_SUFFIXES:
         raise UserError(f'--contact-sheet {sheet}: expected a name that ends in {" or ".join(SHEET_SUFFIXES)}')
+    if args.augmented and sheet is None:
+        raise UserError('--augmented is about a picture. Add --contact-sheet FILE.jpg, or remove --augmented')
     if sheet is not None:
         check_writable(sheet.parent, f'--contact-sheet {sheet}')
     options = parse_cfg_options(args.cfg_options)
@@ -74,10 +79,14 @@ def check_config_data(args: argparse.Namespace, cfg: Config, temporary_folder: s
     for text in report.summaries + report.notes:
         console.print(text.replace(temporary_folder, ''))
     if args.contact_sheet is not None:
+        from ..datasets.augmentation import set_augmentation
         from ..evaluation.grids import draw_contact_sheet
         from ..files import write_image
 
-        write_image(args.contact_sheet, draw_contact_sheet(cfg, LOADERS))
+        if args.augmented:
+            set_augmentation(cfg, args.augmented)
+        loaders = LOADERS[:1] if args.augmented else LOADERS
+        write_image(args.contact_sheet, draw_contact_sheet(cfg, loaders, bool(args.augmented)))
         console.print(f'{args.contact_sheet}: samples of the data with their annotations')
     errors = report.format_messages()
     for text in errors:

@@ -18,7 +18,10 @@ FULL_DISK = (
     ': the run could not write to {work_dir} and has stopped. Free some disk space, then continue from the latest '
     'checkpoint with --resume'
 )
-DATA_OPTIONS = ('task', 'size', 'epochs', 'image_size', 'pretrained', 'batch_size', 'lr', 'workers')
+DATA_OPTIONS = (
+    *('task', 'size', 'epochs', 'image_size', 'pretrained', 'batch_size', 'lr', 'workers'),
+    *('augment', 'no_flip', 'fine_tune'),
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +43,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     own.add_argument('--batch-size', type=int, metavar='N', help='images per iteration (default: by task and size)')
     own.add_argument('--lr', type=float, help='learning rate (default: by task, scaled to the batch size)')
     own.add_argument('--workers', type=int, metavar='N', help='processes that load data; 0: the main process')
+    text = 'none: resizing only; light (default): also flips and random sizes, for segmentation colours too; strong: '
+    text += 'also colours and larger changes of size, for segmentation rotations, for classification erased parts'
+    own.add_argument('--augment', choices=('none', 'light', 'strong'), help=text)
+    text = 'never mirror images, for example of text'
+    own.add_argument('--no-flip', action='store_true', default=None, help=text)
+    text = 'what of the backbone is trained: all (default), low-rank updates of its attention, or nothing'
+    own.add_argument('--fine-tune', choices=('all', 'lora', 'head'), help=text)
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 if the GPU has it)')
     text = 'scale the learning rate to the effective batch size'
     parser.add_argument('--auto-scale-lr', action='store_true', help=text)

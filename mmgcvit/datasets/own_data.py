@@ -21,6 +21,7 @@ from ..config import (
 )
 from ..errors import UserError, format_count
 from ..files import find_free_path, make_absolute, make_portable_path, read_text, write_text
+from .augmentation import set_augmentation
 from .formats import DatasetInfo, write_annotations
 
 # The smallest --size. By default, it starts from weights in this project.
@@ -89,6 +90,8 @@ RECIPES = {
 }
 # The default length of training: NUM_SEEN images (NUM_SEEN_MINI for MINI), but at least MIN_EPOCHS epochs.
 NUM_SEEN, NUM_SEEN_MINI, MIN_EPOCHS = 6000, 1600, 12
+# What --fine-tune trains of the backbone: all, low-rank updates of its attention (LoRA), or nothing.
+FINE_TUNE = {'all': {}, 'lora': {'lora_rank': 8}, 'head': {'frozen_stages': 4}}
 # The folder in the work dir for the config and annotation files. If it exists (with --overwrite), made2 is used,
 # because the earlier config reads the annotation files in made.
 CONFIG_FOLDER = 'made'
@@ -109,6 +112,9 @@ def make_config(
     batch_size: int | None = None,
     lr: float | None = None,
     workers: int | None = None,
+    augment: str | None = None,
+    no_flip: bool | None = None,
+    fine_tune: str | None = None,
 ) -> tuple[Path, str]:
     """Write the config that trains on a dataset, and the annotation files it needs, to a work dir.
 
@@ -123,6 +129,7 @@ def make_config(
     """
     options = {'task': task, 'size': size, 'image_size': image_size, 'pretrained': pretrained and str(pretrained)}
     options |= {'batch_size': batch_size, 'lr': lr, 'workers': workers}
+    options |= {'augment': augment, 'no_flip': no_flip, 'fine_tune': fine_tune}
     recipe, size = choose_recipe(dataset, task, size)
     weights = str(pretrained)
     if pretrained is not None and weights != 'none' and '://' not in weights:
@@ -159,6 +166,8 @@ def make_config(
         cfg.auto_scale_lr = {'enable': False, 'base_batch_size': cfg.train_dataloader.batch_size}
     for loader in LOADERS if workers is not None else ():
         cfg[loader].update(num_workers=workers, persistent_workers=workers > 0)
+    set_augmentation(cfg, augment or 'light', flip=not no_flip)
+    cfg.model.backbone.update(FINE_TUNE[fine_tune or 'all'])
     num_images = len(dataset.splits['train'].image_names)
     length = set_length(cfg, num_images, epochs, NUM_SEEN_MINI if size == MINI else NUM_SEEN)
     set_data(cfg, dataset)

@@ -76,10 +76,11 @@ def draw_cells(
     return cells
 
 
-def draw_contact_sheet(cfg: Config, loaders: Sequence[str]) -> np.ndarray:
+def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = False) -> np.ndarray:
     """Draw random samples with ground truth of the datasets of a config's ``loaders``, such as ``['val_dataloader']``.
 
-    Each call draws the same samples. Datasets and samples that cannot be loaded are left out.
+    Each call draws the same samples. Datasets and samples that cannot be loaded are left out. If ``augmented``, samples
+    are drawn as the datasets' pipelines augment them.
 
     Returns:
         (height, width, 3) uint8 in BGR order.
@@ -92,7 +93,7 @@ def draw_contact_sheet(cfg: Config, loaders: Sequence[str]) -> np.ndarray:
                 continue
             drawn.append(settings)
             with suppress(UserError), silence_output():
-                dataset = build_dataset(settings, cfg.default_scope)
+                dataset = build_dataset(settings, cfg.default_scope, augmented)
                 classes, split = dataset.metainfo.get('classes') or (), name.removesuffix('_dataloader')
                 palette = choose_palette(len(classes), [dataset.metainfo.get('palette')])
                 for index in random.Random(0).sample(range(len(dataset)), min(NUM_SAMPLES, len(dataset))):

@@ -20,14 +20,15 @@ from ..mmengine_utils import build_in_scope, get_image_name
 PACKING_TRANSFORMS = {'mmdet': 'PackDetInputs', 'mmseg': 'PackSegInputs', 'mmpretrain': 'PackInputs'}
 
 
-def build_dataset(settings: ConfigDict, scope: str) -> BaseDataset:
-    """Build the dataset of a config with a pipeline that only loads images and annotations.
+def build_dataset(settings: ConfigDict, scope: str, augmented: bool = False) -> BaseDataset:
+    """Build the dataset of a config with a pipeline that only loads images and annotations, unless ``augmented``.
 
     Raises:
         UserError: The dataset cannot be built, for example because its annotation file is invalid.
     """
     settings = deepcopy(settings)
-    for inner in iter_unwrapped_datasets(settings):  # the datasets inside wrappers such as ConcatDataset
+    # The datasets inside wrappers such as ConcatDataset.
+    for inner in iter_unwrapped_datasets(settings) if not augmented else ():
         steps = inner.get('pipeline', [])
         images = [step for step in steps if get_type_name(step).startswith(('LoadImage', 'ApplyExif'))]
         annotations = [step for step in steps if 'Annotations' in get_type_name(step)]
@@ -60,7 +61,9 @@ def load_sample(dataset: BaseDataset, index: int, classes: Sequence[str]) -> tup
             f'{get_image_name(dataset.get_data_info(index))} cannot be loaded: {get_first_line(error)}'
         ) from None
     path = sample['data_samples'].get('img_path')
-    image = sample['inputs'].permute(1, 2, 0).numpy()
+    image = sample['inputs'].permute(1, 2, 0)
+    # Transforms of colours return float32.
+    image = (image.round().clamp(0, 255).byte() if image.is_floating_point() else image).numpy()
     # Samples of CIFAR have no path. Their images are RGB.
     return Path(path or f'{index:06d}.png'), convert_to_bgr(image if path else image[..., ::-1]), ground_truth
 

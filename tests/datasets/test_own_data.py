@@ -10,10 +10,12 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.commands.main import run_command
+from mmgcvit.datasets.augmentation import LEVELS
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.own_data import MINI, RECIPES, extend_run, make_config
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
+from mmgcvit.evaluation.ground_truth import build_dataset, load_sample
 
 from ..configs.models import build_on_meta
 from ..configs.templates import write_coco, write_folders, write_label_maps, write_yolo
@@ -106,6 +108,22 @@ def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
     assert make('masks').cfg.train_dataloader.dataset.ann_file == str(annotations)
 
 
+@pytest.mark.parametrize('level', LEVELS)
+@pytest.mark.parametrize('annotation_type', DATA)
+def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
+    """Without augmentation they do not vary, except a segmentor's crops. In strong augmentation, colours vary."""
+    cfg = make(annotation_type, size=MINI, augment=level, no_flip=level == 'light').cfg
+    steps = str(cfg.train_dataloader.dataset.pipeline)
+    assert ('RandomFlip' in steps) == (level == 'strong')
+    dataset = build_dataset(cfg.train_dataloader.dataset, cfg.default_scope, augmented=True)
+    images = [load_sample(dataset, 0, ['a', 'b'])[1] for _ in range(8)]
+    means = {image.mean() for image in images}
+    assert (len(means) == 1) == (level == 'none' and annotation_type != 'labels')
+    assert ('Color' in steps or 'Photo' in steps) == (
+        level == 'strong' or (annotation_type, level) == ('labels', 'light')
+    )
+
+
 @pytest.mark.parametrize('annotation_type', DATA)
 def test_a_project_with_data_and_config_can_be_moved(annotation_type, tmp_path, monkeypatch):
     (tmp_path / 'project').mkdir()
@@ -176,6 +194,6 @@ def test_one_command_trains_a_model_on_a_folder(write, tmp_path):
     assert 'accuracy/top1: ' in call('', '-m', 'mmgcvit', 'test', tmp_path / 'run', '--device', 'cpu')
     output = call('', '-m', 'mmgcvit', 'train', *own, '--resume', '--size', 'tiny', fails=True)
     assert '--size cannot be changed when a run is resumed' in output
-    lora = '--cfg-options', 'model.backbone.lora_rank=8'
-    call('', '-m', 'mmgcvit', 'train', made, '--work-dir', tmp_path / 'again', *lora)
+    options = '--fine-tune', 'lora', '--augment', 'strong', '--patience', 1
+    call('', '-m', 'mmgcvit', 'train', *own[:4], '--work-dir', tmp_path / 'again', *options)
     assert list((tmp_path / 'again').glob('best_*.pth'))
