@@ -59,7 +59,7 @@ DATASETS = make_registry(
     *(['mmgcvit.datasets.paired_seg'] if find_spec('mmseg') else []),
 )
 TASK_UTILS = make_registry(mmengine.TASK_UTILS)
-TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.skip_unreadable')
+TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.skip_unreadable', 'mmgcvit.datasets.tiles')
 HOOKS = make_registry(
     mmengine.HOOKS,
     'mmgcvit.engine.hooks.val_visualization',
@@ -69,7 +69,7 @@ HOOKS = make_registry(
     'mmgcvit.engine.hooks.skip_nonfinite',
     'mmgcvit.engine.hooks.patience',
 )
-LOOPS = make_registry(mmengine.LOOPS, 'mmgcvit.engine.loops')
+LOOPS = make_registry(mmengine.LOOPS, 'mmgcvit.engine.loops', 'mmgcvit.engine.tiled_loops')
 OPTIM_WRAPPERS = make_registry(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.optim')
 OPTIM_WRAPPER_CONSTRUCTORS = make_registry(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgcvit.engine.optim')
 

@@ -69,6 +69,8 @@ def main(args: argparse.Namespace) -> None:
     print(f'{model.task}, {len(model.classes)} classes, on {format_device(model.device)}: {model_files.checkpoint}')
     if model.task == 'detection':
         print(f'confidence threshold: {model.score_thr:g}')
+        if args.tiles is None and model.tiles:
+            print(f'tiles of {model.tiles} px, as in the training')
     run = PredictionRun(
         model,
         outputs,

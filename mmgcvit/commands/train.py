@@ -20,7 +20,7 @@ FULL_DISK = (
 )
 DATA_OPTIONS = (
     *('task', 'size', 'epochs', 'image_size', 'pretrained', 'batch_size', 'lr', 'workers'),
-    *('augment', 'no_flip', 'fine_tune'),
+    *('augment', 'no_flip', 'fine_tune', 'tiles'),
 )
 
 
@@ -37,6 +37,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     own.add_argument('--epochs', type=int, metavar='N', help='epochs (default: by the number of images)')
     text = 'side of the resized images (default: by task and size)'
     own.add_argument('--image-size', type=int, metavar='PIXELS', help=text)
+    text = 'train on random tiles of SIDE x SIDE pixels (default: the image size) of large images; validate, test and '
+    text += 'predict in overlapping tiles'
+    own.add_argument('--tiles', nargs='?', type=int, const=0, metavar='SIDE', help=text)
     text = 'backbone weights: a file, a URL, timm://NAME, or none (default: the released weights; with --size mini, '
     text += "all weights of the demo's model)"
     own.add_argument('--pretrained', metavar='WEIGHTS', help=text)
@@ -80,6 +83,8 @@ def check_args(args: argparse.Namespace) -> None:
             f"--data trains in one process. To use several GPUs: 'mmgcvit train --data {args.data}' writes a config "
             'and prints its path. Stop that command, then, for 8 GPUs, run: tools/dist_train.sh CONFIG 8'
         )
+    if args.tiles:  # 0 stands for the image size
+        check_at_least(args, tiles=32)
     check_at_least(args, epochs=1, patience=1, image_size=32, batch_size=1, lr=0, workers=0)
     if args.config is not None and Path(args.config).is_dir():
         configs = sorted(Path(args.config).glob('*.py'))

@@ -14,6 +14,7 @@ from ..config import (
     LOADERS,
     get_config_path,
     get_name_and_work_dir,
+    get_type_name,
     iter_settings,
     iter_unwrapped_datasets,
     list_known_keys,
@@ -115,6 +116,7 @@ def make_config(
     augment: str | None = None,
     no_flip: bool | None = None,
     fine_tune: str | None = None,
+    tiles: int | None = None,
 ) -> tuple[Path, str]:
     """Write the config that trains on a dataset, and the annotation files it needs, to a work dir.
 
@@ -129,7 +131,7 @@ def make_config(
     """
     options = {'task': task, 'size': size, 'image_size': image_size, 'pretrained': pretrained and str(pretrained)}
     options |= {'batch_size': batch_size, 'lr': lr, 'workers': workers}
-    options |= {'augment': augment, 'no_flip': no_flip, 'fine_tune': fine_tune}
+    options |= {'augment': augment, 'no_flip': no_flip, 'fine_tune': fine_tune, 'tiles': tiles}
     recipe, size = choose_recipe(dataset, task, size)
     weights = str(pretrained)
     if pretrained is not None and weights != 'none' and '://' not in weights:
@@ -154,7 +156,9 @@ def make_config(
     template, cfg = load_template(recipe, size)
     cfg.work_dir = make_portable_path(work_dir)
     image_size = image_size or (recipe.image_size if size == MINI else cfg.image_size)
-    dataset.add_small_objects(image_size)
+    side = tiles if tiles is None else tiles or image_size
+    dataset.add_small_objects(image_size, side)
+    dataset.add_missing_classes()
     ratio = image_size / cfg.image_size
     sized = [cfg.get('tta_pipeline'), cfg.model.get('data_preprocessor'), *(cfg[loader].dataset for loader in LOADERS)]
     scale_sizes(sized, lambda side: round(side * ratio))
@@ -167,18 +171,45 @@ def make_config(
     for loader in LOADERS if workers is not None else ():
         cfg[loader].update(num_workers=workers, persistent_workers=workers > 0)
     set_augmentation(cfg, augment or 'light', flip=not no_flip)
+    set_data(cfg, dataset)
     cfg.model.backbone.update(FINE_TUNE[fine_tune or 'all'])
     num_images = len(dataset.splits['train'].image_names)
+    if side is not None:
+        num_images *= set_tiles(cfg, dataset, side)
     length = set_length(cfg, num_images, epochs, NUM_SEEN_MINI if size == MINI else NUM_SEEN)
-    set_data(cfg, dataset)
     cfg[STARTED_WITH] = {'data': find_moving_path(dataset.folder, work_dir), **options}
     if pretrained is not None:
         cfg.model.backbone.init_cfg = None if weights == 'none' else {'type': 'Pretrained', 'checkpoint': weights}
         cfg.load_from = None
     path = folder / f'{name}.py'
     training = f'trains {recipe.network}, --size {size}, at {image_size} px, {length}'
+    training += f', on tiles of {side} px' if side else ''
     write_text(path, format_config(template, cfg, training))
     return path, f'{dataset}\n{training}, from {format_init_weights(cfg)}\nconfig: {path}'
+
+
+def set_tiles(cfg: Config, dataset: DatasetInfo, side: int) -> int:
+    """Train on random tiles of ``side`` pixels, and validate and test in tiles. Return the tiles per image and epoch.
+
+    Raises:
+        UserError: The dataset has no objects.
+    """
+    if not dataset.has_objects:
+        raise UserError('--tiles is for datasets with boxes or masks of objects. Remove --tiles')
+    settings = cfg.train_dataloader.dataset
+    steps = settings.pipeline
+    # After the transforms that load, whose names in these templates are LoadImageFromFile and LoadAnnotations.
+    position = 1 + max(i for i, step in enumerate(steps) if get_type_name(step).startswith('Load'))
+    steps.insert(position, {'type': 'mmgcvit.RandomTile', 'side': side})
+    images = dataset.splits['train'].content['images']
+    num_tiles = max(1, round(sum(max(1, image['width'] * image['height'] / side**2) for image in images) / len(images)))
+    cfg.train_dataloader.dataset = {'type': 'RepeatDataset', 'times': num_tiles, 'dataset': settings}
+    for loader, loop in (('val', 'Val'), ('test', 'Test')):
+        cfg[f'{loader}_cfg'] = {'type': f'mmgcvit.Tiled{loop}Loop', 'side': side}
+        cfg[f'{loader}_dataloader'].batch_size = 1
+    # COCO's mAP counts at most 100 objects in an image, its mAP_50 counts all.
+    cfg.default_hooks.checkpoint.save_best = 'coco/bbox_mAP_50'
+    return num_tiles
 
 
 def find_moving_path(folder: Path, work_dir: Path) -> str:

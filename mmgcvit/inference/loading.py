@@ -72,8 +72,10 @@ def load(
         weights = {MODULE_PREFIX.sub('', name): tensor for name, tensor in content['state_dict'].items()}
         predictor.network.load_state_dict(weights, strict=False)
     predictor.network.to(torch_device)
-    if score_thr is None and predictor.task == 'detection':
-        score_thr = read_score_thr(model_files.config, model_files.checkpoint)
+    if predictor.task == 'detection':
+        score_thr = read_score_thr(model_files.config, model_files.checkpoint) if score_thr is None else score_thr
+        # The loops in engine/tiled_loops.py have this setting.
+        predictor.tiles = (cfg.get('test_cfg') or {}).get('side')
     if score_thr is not None:
         if predictor.task != 'detection':
             raise UserError(
@@ -130,15 +132,16 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
         # images to predict are BGR and of any size. So they are resized, and the config's to_rgb is inverted.
         dataset.pipeline.insert(0, ConfigDict(type='Resize', scale=(32, 32), interpolation='area'))
         model_cfg['data_preprocessor'].to_rgb = not model_cfg['data_preprocessor'].get('to_rgb', False)
-    transforms = [
-        transform
-        for transform in dataset.pipeline
-        if get_type_name(transform) not in (LOADING_TRANSFORM, *ANNOTATION_TRANSFORMS)
-    ]
     with build_in_scope(predictor_class.scope):
         # Convert the weights to float32, since the data_preprocessor converts images to float32.
         model = revert_sync_batchnorm(MODELS.build(model_cfg)).float().eval()
-        return make_predictor(model, cfg.default_scope, dataset, meta, transforms)
+        return make_predictor(model, cfg.default_scope, dataset, meta, list_image_transforms(dataset))
+
+
+def list_image_transforms(dataset: ConfigDict) -> list[ConfigDict]:
+    """Return the transforms in a dataset's pipeline that do not load images or annotations."""
+    loading = (LOADING_TRANSFORM, *ANNOTATION_TRANSFORMS)
+    return [transform for transform in dataset.pipeline if get_type_name(transform) not in loading]
 
 
 def make_predictor(

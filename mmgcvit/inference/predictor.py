@@ -17,6 +17,8 @@ from .inputs import ImageLike, convert_to_array
 from .results import Classification, Detections, Prediction, Segmentation
 from .tiles import TiledPredictor
 
+# Number of tiles in a batch if a run was trained on tiles.
+TILES_PER_BATCH = 4
 # Minimum length in pixels of the shorter side of pictures, so that text fits. Smaller images are enlarged.
 MIN_DRAWN_SIDE = 224
 
@@ -62,7 +64,7 @@ class Predictor(ABC):
             images: An image, or several in a list or tuple. An image is a path; an array of shape (height, width, 3)
                 in **BGR** order, as from ``cv2.imread``; or a Pillow image.
             batch_size: Number of images (or tiles) in a batch.
-            tiles: Side in pixels of the overlapping tiles in which objects are detected. Default: no tiles.
+            tiles: Side in pixels of the overlapping tiles in which objects are detected. Default: as in the training.
 
         Returns:
             :class:`Detections`, :class:`Segmentation` or :class:`Classification`. For a list or tuple, a list of them.
@@ -100,6 +102,10 @@ class Predictor(ABC):
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Prediction | UserError]:
         """Predict images (height, width, 3) in BGR order. Return a UserError in place of each prediction that fails."""
+        return self.predict_whole(images)
+
+    def predict_whole(self, images: Sequence[np.ndarray]) -> list[Prediction | UserError]:
+        """Predict images as :meth:`predict_batch` does, but never in tiles."""
         try:
             prepared = [self.prepare_image(image) for image in images]
             # A batch of images with different shapes would be padded, which changes the predictions, or fail. The last
@@ -109,7 +115,7 @@ class Predictor(ABC):
         except UserError as error:
             if len(images) == 1:
                 return [error]
-        return [prediction for image in images for prediction in self.predict_batch([image])]
+        return [prediction for image in images for prediction in self.predict_whole([image])]
 
     def prepare_image(self, image: np.ndarray) -> dict[str, Any]:
         """Apply the test pipeline to an image (height, width, 3) in BGR order. Raise a UserError if that fails."""
@@ -150,11 +156,18 @@ class Detector(Predictor):
 
     Attributes:
         score_thr: Confidence threshold. Detections with a lower score are dropped.
+        tiles: Side in pixels of the tiles in which larger images are predicted, or None for no tiles.
     """
 
     task = 'detection'
     scope = 'mmdet'
     score_thr = 0.3
+    tiles: int | None = None
+
+    def predict_batch(self, images: Sequence[np.ndarray]) -> list[Detections | UserError]:
+        if self.tiles:
+            return TiledPredictor(self, self.tiles, TILES_PER_BATCH).predict_batch(images)
+        return self.predict_whole(images)
 
     def read_sample(self, sample: Any) -> Detections:
         objects = sample.pred_instances.cpu()

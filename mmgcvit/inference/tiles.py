@@ -96,7 +96,7 @@ class TiledPredictor:
 
     def predict_tiles(self, tiles: Sequence[np.ndarray]) -> list[Detections]:
         """Predict tiles in one batch. Raise the UserError of the first tile that fails."""
-        predictions = self.model.predict_batch(tiles)
+        predictions = self.model.predict_whole(tiles)
         for prediction in predictions:
             if isinstance(prediction, UserError):
                 raise prediction

@@ -112,16 +112,19 @@ class DatasetInfo:
         if empty:
             self.notes.append(f'classes without annotations: {shorten(empty, 8)}')
 
-    def add_small_objects(self, image_size: int) -> None:
+    def add_small_objects(self, image_size: int, tiles: int | None = None) -> None:
         """Add a note if more than a tenth of the training objects are small at an image size in pixels (short side).
 
         The side of an object is the square root of its box's area. Small is under :data:`MIN_OBJECT_SIDE` pixels.
-        Training ignores crowds and objects without area, and invalid sizes are problems of their own.
+        Training ignores crowds and objects without area, and invalid sizes are problems of their own. ``tiles`` is the
+        side of the tiles that are cut out of images before they are resized.
         """
         content = self.splits['train'].content if self.has_objects else {}
         sizes = {image['id']: (image.get('width'), image.get('height')) for image in content.get('images', ())}
         # The side of a pixel after resizing, relative to image_size.
-        scales = {key: min(1 / min(size), LONG_SIDE / max(size)) for key, size in sizes.items() if are_positive(size)}
+        sizes = {key: size for key, size in sizes.items() if are_positive(size)}
+        sizes = {key: [min(side, tiles or side) for side in size] for key, size in sizes.items()}
+        scales = {key: min(1 / min(size), LONG_SIDE / max(size)) for key, size in sizes.items()}
         objects = [obj for obj in content.get('annotations', ()) if not obj.get('iscrowd') and not obj.get('ignore')]
         boxes = [(obj['bbox'][2:], obj['image_id']) for obj in objects if obj['image_id'] in scales]
         sides = sorted(sqrt(prod(box)) * scales[image_id] for box, image_id in boxes if are_positive(box))
@@ -130,13 +133,27 @@ class DatasetInfo:
             return
         # Nine of ten objects have at least this side.
         needed = ceil(MIN_OBJECT_SIDE / sides[int(MAX_SMALL * len(sides))] / SIZE_STEP) * SIZE_STEP
-        advice = f'Train with --image-size {needed}, at which nine of ten are larger'
+        advice = (
+            f'Train with --image-size {needed}, at which nine of ten are larger, or on tiles of the images (--tiles)'
+        )
         if needed > MAX_IMAGE_SIZE:
-            advice = 'Cut the images into tiles, train on these, and predict with --tiles'
+            advice = 'Train on tiles of the images: --tiles'
         self.notes.append(
             f'{num_small} of {len(sides)} objects for training are smaller than {MIN_OBJECT_SIDE} px when images are '
             f'resized to {image_size} px, or less in training: too small to be found. {advice}'
         )
+
+    def add_missing_classes(self) -> None:
+        """Add notes about classes without objects for training, and about a single image for training."""
+        train = self.splits['train']
+        if self.has_objects:
+            ids = {category['id']: category['name'] for category in train.content['categories']}
+            present = {obj['category_id'] for obj in train.content['annotations']}
+            missing = [name for category_id, name in ids.items() if category_id not in present]
+            if missing:
+                self.notes.append(f'no training image has an object of {shorten(missing)}, so none will be found')
+        if len(train.image_names) == 1:
+            self.notes.append('only one image is for training: what is new in other images will not be found')
 
     @property
     def has_objects(self) -> bool:

@@ -1,0 +1,75 @@
+"""Validate and test detectors on large images in tiles."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.runner import TestLoop, ValLoop
+from mmengine.structures import InstanceData
+
+from ..config import iter_unwrapped_datasets
+from ..errors import UserError
+from ..evaluation.ground_truth import build_dataset
+from ..inference.loading import list_image_transforms, make_predictor
+from ..mmengine_utils import unwrap_model
+from ..registry import LOOPS
+
+
+class TiledLoop:
+    """What the loops share: they detect objects in whole images by the tiles and the merge of ``predict --tiles``.
+
+    The dataset's pipeline prepares each tile.
+
+    Args:
+        runner: mmengine's runner.
+        dataloader: Config of the dataloader.
+        evaluator: mmengine's evaluator, or its config.
+        side: Side of a tile in pixels. :func:`mmgcvit.load` uses it too.
+        **kwargs: Other arguments of mmengine's loop.
+    """
+
+    stage: str  # in the names of hooks
+
+    def __init__(self, runner: Any, dataloader: dict, evaluator: Any, side: int, **kwargs: Any) -> None:
+        settings, scope = dataloader['dataset'], runner.cfg.default_scope
+        dataset = build_dataset(settings, scope)
+        first = next(iter_unwrapped_datasets(settings))
+        meta, transforms = {'dataset_meta': dataset.metainfo}, list_image_transforms(first)
+        self.predictor = make_predictor(unwrap_model(runner), scope, first, meta, transforms)
+        self.predictor.score_thr, self.predictor.tiles = 0.0, side
+        super().__init__(runner, {**dataloader, 'dataset': dataset}, evaluator, **kwargs)
+
+    @torch.no_grad()
+    def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
+        """Predict a batch of whole images, and pass the objects to the evaluator."""
+        self.runner.call_hook(f'before_{self.stage}_iter', batch_idx=idx, data_batch=data_batch)
+        images = [image.permute(1, 2, 0).numpy() for image in data_batch['inputs']]
+        samples = self.add_predictions(data_batch['data_samples'], images)
+        self.evaluator.process(data_samples=samples, data_batch=data_batch)
+        self.runner.call_hook(f'after_{self.stage}_iter', batch_idx=idx, data_batch=data_batch, outputs=samples)
+
+    def add_predictions(self, samples: Sequence[Any], images: Sequence[np.ndarray]) -> Sequence[Any]:
+        """Predict images (height, width, 3). Return the samples with the objects as ``pred_instances``."""
+        for sample, objects in zip(samples, self.predictor.predict_batch(images), strict=True):
+            if isinstance(objects, UserError):
+                raise objects
+            values = {'bboxes': objects.boxes, 'scores': objects.scores, 'labels': objects.labels}
+            sample.pred_instances = InstanceData(**{name: torch.from_numpy(value) for name, value in values.items()})
+            if objects.masks is not None:
+                sample.pred_instances.masks = torch.from_numpy(np.asarray(objects.masks))
+        return samples
+
+
+@LOOPS.register_module()
+class TiledValLoop(TiledLoop, ValLoop):
+    """mmengine's validation loop as a :class:`TiledLoop`."""
+
+    stage = 'val'
+
+
+@LOOPS.register_module()
+class TiledTestLoop(TiledLoop, TestLoop):
+    """mmengine's test loop as a :class:`TiledLoop`."""
+
+    stage = 'test'
