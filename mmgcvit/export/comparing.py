@@ -1,5 +1,6 @@
 """Compare an ONNX file's outputs in onnxruntime with the PyTorch model's, at image sizes other than the traced one."""
 
+import math
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -16,6 +17,8 @@ from .graphs import INPUT, build_export_module
 
 # (batch, height, width) of the compared images. The traced example has another shape.
 SHAPES = [(1, 64, 96), (3, 131, 70), (1, 128, 128)]
+# mmdet's DINO needs at least as many pixels in its feature maps as queries. The first map has this stride.
+DINO_STRIDE = 8
 # Maximum difference, relative to the largest absolute value of an output.
 TOLERANCE = 1e-4
 
@@ -41,7 +44,10 @@ def compare(predictor: Predictor, path: Path) -> Difference:
     session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
     names = [output.name for output in session.get_outputs()]
     worst = Difference(0.0, names[0])
-    for seed, (batch, height, width) in enumerate(SHAPES):
+    queries = getattr(predictor.network, 'num_queries', 1)
+    enlarge = math.ceil(DINO_STRIDE * math.sqrt(queries / min(height * width for _, height, width in SHAPES)))
+    for seed, (batch, *sides) in enumerate(SHAPES):
+        height, width = (side * enlarge for side in sides)
         # The images are large spots with noise, because most detectors find no object in noise alone.
         generator = torch.Generator().manual_seed(seed)
         spots, noise = (torch.randn(batch, 3, *size, generator=generator) for size in ((5, 7), (height, width)))
@@ -81,9 +87,10 @@ def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.nd
 
         from .detector_graph import pad_images
 
-        meta = {'img_shape': size, 'ori_shape': size, 'scale_factor': (1.0, 1.0)}
-        samples = [DetDataSample(metainfo=meta) for _ in images]
         padded = pad_images(images, network.data_preprocessor.pad_size_divisor)
+        meta = {'img_shape': size, 'ori_shape': size, 'scale_factor': (1.0, 1.0)}
+        meta['batch_input_shape'] = tuple(padded.shape[2:])
+        samples = [DetDataSample(metainfo=meta) for _ in images]
         predictions = [sample.pred_instances for sample in network.predict(padded, samples, rescale=False)]
         outputs = {
             'boxes': torch.cat([pred.bboxes for pred in predictions]),
@@ -91,7 +98,7 @@ def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.nd
             'labels': torch.cat([pred.labels for pred in predictions]),
             'image_indices': torch.cat([pred.labels.new_full((len(pred),), i) for i, pred in enumerate(predictions)]),
         }
-        if network.roi_head.with_mask:
+        if hasattr(network, 'roi_head') and network.roi_head.with_mask:
             # mmdet's masks cover the whole image, the file's only the box. So expect the masks of the traced module.
             graph = build_export_module(predictor)
             objects = (outputs['boxes'], outputs['labels'], outputs['image_indices'])
@@ -103,6 +110,8 @@ def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predic
     """Copy a detector and its file with a score threshold of 0, because random images have few high-scoring objects."""
     import onnx
 
+    if not hasattr(predictor.network, 'roi_head'):
+        return predictor, content
     predictor = deepcopy(predictor)
     predictor.network.roi_head.test_cfg.score_thr = 0.0
     predictor.network.test_cfg.rcnn.score_thr = 0.0

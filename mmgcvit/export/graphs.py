@@ -1,6 +1,7 @@
 """Build the module that is traced for an export, with the names of its input and outputs.
 
-Detectors are in :mod:`.detector_graph`. OpenMMLab packages are imported inside functions, only for the model's task.
+Detectors are in modules of their own, such as :mod:`.detector_graph`. OpenMMLab packages are imported inside functions,
+only for the model's task.
 """
 
 from copy import deepcopy
@@ -25,11 +26,20 @@ def build_export_module(predictor: Predictor) -> nn.Module:
     The module's ``output_axes`` maps the name of each output to its dynamic axes.
     """
     if predictor.task == 'detection':
-        from .detector_graph import DetectorGraph
-
-        return DetectorGraph(predictor.network).eval()
+        return build_detector_graph(predictor.network).eval()
     graph = SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph
     return graph(predictor.network).eval()
+
+
+def build_detector_graph(model: nn.Module) -> nn.Module:
+    """Return the module to trace for a detector of mmdet."""
+    from mmdet.models import DINO
+
+    from .detector_graph import TwoStageGraph
+    from .dino_graph import DINOGraph
+
+    graphs = {DINO: DINOGraph}
+    return next((graph for base, graph in graphs.items() if isinstance(model, base)), TwoStageGraph)(model)
 
 
 class ClassifierGraph(nn.Module):

@@ -91,8 +91,9 @@ def collect_metadata(predictor: Predictor, model_files: ModelFiles) -> dict[str,
         'checkpoint_sha256': compute_sha256(resolve_file(model_files.checkpoint)),
     }
     if predictor.task == 'detection':
-        mask_thr_binary = float(predictor.network.test_cfg.rcnn.get('mask_thr_binary', 0.5))
-        entries |= {'score_thr': predictor.score_thr, 'mask_thr_binary': mask_thr_binary}
+        # Two-stage detectors have settings for each stage.
+        test_cfg = predictor.network.test_cfg.get('rcnn', predictor.network.test_cfg)
+        entries |= {'score_thr': predictor.score_thr, 'mask_thr_binary': float(test_cfg.get('mask_thr_binary', 0.5))}
     texts = {name: json.dumps(value, ensure_ascii=False) for name, value in entries.items() if type(value) is not str}
     return {**entries, **texts}
 

@@ -25,7 +25,7 @@ from ..programs import run
 from .conftest import DEMO, photo_of
 from .tensorrt_operators import find_unsupported
 
-NAMES = ['gcvit_digits_cls', 'lsa_digits_cls', 'upernet_lsa_digits', 'mask_rcnn_gcvit_digits', 'cascade_lsa']
+NAMES = ['gcvit_digits_cls', 'lsa_digits_cls', 'upernet_lsa_digits', 'mask_rcnn_gcvit_digits', 'cascade_lsa', 'dino']
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings('ignore')]
 
 
