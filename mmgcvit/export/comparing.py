@@ -1,10 +1,11 @@
 """Compare an ONNX file's outputs in onnxruntime with the PyTorch model's, at image sizes other than the traced one."""
 
+import json
 import math
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,8 +43,7 @@ def compare(predictor: Predictor, path: Path) -> Difference:
     if is_detector:
         predictor, content = remove_score_threshold(predictor, content)
     session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
-    names = [output.name for output in session.get_outputs()]
-    worst = Difference(0.0, names[0])
+    worst = Difference(0.0, session.get_outputs()[0].name)
     queries = getattr(predictor.network, 'num_queries', 1)
     enlarge = math.ceil(DINO_STRIDE * math.sqrt(queries / min(height * width for _, height, width in SHAPES)))
     for seed, (batch, *sides) in enumerate(SHAPES):
@@ -52,7 +52,7 @@ def compare(predictor: Predictor, path: Path) -> Difference:
         generator = torch.Generator().manual_seed(seed)
         spots, noise = (torch.randn(batch, 3, *size, generator=generator) for size in ((5, 7), (height, width)))
         images = 1.5 * F.interpolate(spots, size=(height, width), mode='bicubic') + 0.5 * noise
-        outputs = dict(zip(names, session.run(names, {INPUT: images.numpy()}), strict=True))
+        outputs = run_session(session, images)
         expected = compute_expected(predictor, images)
         if is_detector:
             outputs, expected = match_objects(outputs, expected, (height, width))
@@ -66,10 +66,27 @@ def compare(predictor: Predictor, path: Path) -> Difference:
     return worst
 
 
+def run_session(session: Any, images: Tensor) -> dict[str, np.ndarray]:
+    """Return a file's outputs by name. Masks that cover the whole image are bool (N, H, W), as mmdet's."""
+    from .onnx_predictor import resize_masks
+
+    names, size = [output.name for output in session.get_outputs()], tuple(images.shape[2:])
+    outputs = dict(zip(names, session.run(names, {INPUT: images.numpy()}), strict=True))
+    metadata = session.get_modelmeta().custom_metadata_map
+    if json.loads(metadata.get('mask_stride', '0')):
+        outputs['masks'] = resize_masks(outputs['masks'], metadata, size, size)
+    return outputs
+
+
 def compute_difference(output: np.ndarray, expected: np.ndarray) -> float:
-    """Return the largest difference divided by the largest absolute expected value, or infinity if shapes differ."""
+    """Return the largest difference divided by the largest absolute expected value, or infinity if shapes differ.
+
+    Of bool masks, return the share of differing pixels in all pixels of the masks (1 - IoU).
+    """
     if output.shape != expected.shape:
         return float('inf')
+    if expected.dtype == bool:
+        return float((output != expected).sum() / max(1, (output | expected).sum()))
     expected = expected.astype(np.float64)
     largest = np.abs(expected).max(initial=np.finfo(np.float32).tiny)
     return float(np.abs(output - expected).max(initial=0) / largest)
@@ -98,9 +115,12 @@ def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.nd
             'labels': torch.cat([pred.labels for pred in predictions]),
             'image_indices': torch.cat([pred.labels.new_full((len(pred),), i) for i, pred in enumerate(predictions)]),
         }
-        if hasattr(network, 'roi_head') and network.roi_head.with_mask:
+        graph = build_export_module(predictor)
+        if graph.mask_stride:
+            height, width = size
+            outputs['masks'] = torch.cat([pred.masks[:, :height, :width] for pred in predictions])
+        elif 'masks' in graph.output_axes:
             # mmdet's masks cover the whole image, the file's only the box. So expect the masks of the traced module.
-            graph = build_export_module(predictor)
             objects = (outputs['boxes'], outputs['labels'], outputs['image_indices'])
             outputs['masks'] = graph.predict_masks(graph.extract_feature_maps(images), *objects)
         return {name: tensor.numpy() for name, tensor in outputs.items()}
@@ -110,15 +130,17 @@ def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predic
     """Copy a detector and its file with a score threshold of 0, because random images have few high-scoring objects."""
     import onnx
 
-    if not hasattr(predictor.network, 'roi_head'):
+    model = onnx.load_from_string(content)
+    nms_nodes = [node for node in model.graph.node if node.op_type == 'NonMaxSuppression']
+    if not nms_nodes:  # DINO and Mask2Former have neither NMS nor a score threshold
         return predictor, content
     predictor = deepcopy(predictor)
-    predictor.network.roi_head.test_cfg.score_thr = 0.0
-    predictor.network.test_cfg.rcnn.score_thr = 0.0
-    model = onnx.load_from_string(content)
+    network = predictor.network
+    head = network.roi_head if hasattr(network, 'roi_head') else network.bbox_head
+    for test_cfg in (head.test_cfg, network.test_cfg.get('rcnn', network.test_cfg)):
+        test_cfg.score_thr = 0.0
     # The score threshold is the last input of the last NonMaxSuppression node, a constant.
-    last_nms = [node for node in model.graph.node if node.op_type == 'NonMaxSuppression'][-1]
-    (constant,) = (node for node in model.graph.node if node.output and node.output[0] == last_nms.input[-1])
+    (constant,) = (node for node in model.graph.node if node.output and node.output[0] == nms_nodes[-1].input[-1])
     constant.attribute[0].t.CopyFrom(onnx.numpy_helper.from_array(np.zeros(1, np.float32)))
     return predictor, model.SerializeToString()
 

@@ -34,23 +34,33 @@ from ..models.layers.windows import round_up
 
 ROI_HEADS = (StandardRoIHead, CascadeRoIHead, mmdet_fixes.StandardRoIHead, mmdet_fixes.CascadeRoIHead)
 SUPPORTED = (
-    "Export supports mmdet's Faster, Mask and Cascade R-CNN with RPNHead, ConvFCBBoxHead, FCNMaskHead, "
-    "DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
+    "Export supports mmdet's DINO, RTMDet-Ins and Mask2Former, and Faster, Mask and Cascade R-CNN with RPNHead, "
+    "ConvFCBBoxHead, FCNMaskHead, DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
 )
 # Scores are from 0 to 1. A box that is dropped gets the score NO_OBJECT, which is below OBJECT_THRESHOLD.
 NO_OBJECT, OBJECT_THRESHOLD = -1.0, -0.5
 
 
 class DetectorGraph(nn.Module):
-    """Base class of detectors for tracing, in eval mode. ``forward`` returns what :class:`TwoStageGraph`'s returns."""
+    """Base class of detectors for tracing, in eval mode. ``forward`` returns what :class:`TwoStageGraph`'s returns.
 
-    def __init__(self, model: nn.Module, with_masks: bool) -> None:
+    Args:
+        model: mmdet's detector.
+        with_masks: Whether the graph returns masks.
+        mask_stride: 0 if a mask is probabilities inside the object's box. Otherwise a mask is logits for the whole
+            padded image, one for ``mask_stride`` x ``mask_stride`` pixels.
+    """
+
+    def __init__(self, model: nn.Module, with_masks: bool, mask_stride: int = 0) -> None:
         super().__init__()
+        self.mask_stride = mask_stride
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
         self.size_divisor = model.data_preprocessor.pad_size_divisor
         names = ['boxes', 'scores', 'labels', 'image_indices', *(['masks'] if with_masks else [])]
         self.output_axes = {name: {0: 'objects'} for name in names}  # the dynamic axes of each output
+        if mask_stride:
+            self.output_axes['masks'] |= {1: 'mask_height', 2: 'mask_width'}
 
     def extract_feature_maps(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the neck's feature maps (B, C, H_i, W_i) of images (B, 3, H, W)."""
@@ -291,8 +301,14 @@ def check_supported(model: nn.Module) -> None:
     heads = [(model.rpn_head, RPNHead), *((head, ConvFCBBoxHead) for head in list_modules(roi_head.bbox_head))]
     heads += [(head, FCNMaskHead) for head in list_modules(roi_head.mask_head)] if roi_head.with_mask else []
     unsupported = [type(head).__name__ for head, supported in heads if not isinstance(head, supported)]
-    for nms_cfg in (model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms):
-        if nms_cfg.get('type', 'nms') != 'nms' or set(nms_cfg) - {'type', 'iou_threshold', 'split_thr'}:
-            unsupported.append(f'NMS {dict(nms_cfg)}')
+    unsupported += find_unsupported_nms(model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms)
     if unsupported:
         raise UserError(f'cannot export a detector with {", ".join(unsupported)}. {SUPPORTED}')
+
+
+def find_unsupported_nms(*nms_cfgs: ConfigDict) -> list[str]:
+    """Return descriptions of the settings that are not plain NMS."""
+    is_plain = [
+        cfg.get('type', 'nms') == 'nms' and not set(cfg) - {'type', 'iou_threshold', 'split_thr'} for cfg in nms_cfgs
+    ]
+    return [f'NMS {dict(cfg)}' for cfg, plain in zip(nms_cfgs, is_plain, strict=True) if not plain]

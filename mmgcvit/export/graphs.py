@@ -33,13 +33,17 @@ def build_export_module(predictor: Predictor) -> nn.Module:
 
 def build_detector_graph(model: nn.Module) -> nn.Module:
     """Return the module to trace for a detector of mmdet."""
-    from mmdet.models import DINO
+    from mmdet.models import DINO, RTMDetInsHead
 
     from .detector_graph import TwoStageGraph
     from .dino_graph import DINOGraph
+    from .rtmdet_graph import RTMDetInsGraph
 
-    graphs = {DINO: DINOGraph}
-    return next((graph for base, graph in graphs.items() if isinstance(model, base)), TwoStageGraph)(model)
+    if isinstance(model, DINO):
+        return DINOGraph(model)
+    if isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
+        return RTMDetInsGraph(model)
+    return TwoStageGraph(model)
 
 
 class ClassifierGraph(nn.Module):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..checkpoints.reading import resolve_file
 from ..errors import UserError, check_installed
@@ -45,7 +46,8 @@ def export_onnx(predictor: Predictor, model_files: ModelFiles, target: Path, che
     check_export_packages()
     import onnx
 
-    module, metadata = build_export_module(predictor), collect_metadata(predictor, model_files)
+    module = build_export_module(predictor)
+    metadata = collect_metadata(predictor, model_files, module)
     example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
     # Use the TorchScript exporter. The dynamo exporter rejects NMS, as the number of kept boxes depends on the data.
     options = {'dynamo': False} if torch.__version__ >= torch.torch_version.TorchVersion('2.5') else {}
@@ -69,7 +71,7 @@ def export_onnx(predictor: Predictor, model_files: ModelFiles, target: Path, che
         return compare(predictor, unfinished) if check else None
 
 
-def collect_metadata(predictor: Predictor, model_files: ModelFiles) -> dict[str, str]:
+def collect_metadata(predictor: Predictor, model_files: ModelFiles, module: nn.Module) -> dict[str, str]:
     """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON."""
     # The mean and standard deviation are for pixel values from 0 to 255.
     preprocessor, mean, std = predictor.network.data_preprocessor, [0.0] * 3, [1.0] * 3
@@ -94,6 +96,7 @@ def collect_metadata(predictor: Predictor, model_files: ModelFiles) -> dict[str,
         # Two-stage detectors have settings for each stage.
         test_cfg = predictor.network.test_cfg.get('rcnn', predictor.network.test_cfg)
         entries |= {'score_thr': predictor.score_thr, 'mask_thr_binary': float(test_cfg.get('mask_thr_binary', 0.5))}
+        entries['mask_stride'] = module.mask_stride
     texts = {name: json.dumps(value, ensure_ascii=False) for name, value in entries.items() if type(value) is not str}
     return {**entries, **texts}
 
