@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..inference.predictor import Predictor
-from .graphs import INPUT, build_export_module
+from .graphs import INPUT, build_export_module, pad_images
 
 # (batch, height, width) of the compared images. The traced example has another shape.
 SHAPES = [(1, 64, 96), (3, 131, 70), (1, 128, 128)]
@@ -99,10 +99,10 @@ def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.nd
         if predictor.task == 'classification':
             return {'scores': torch.stack([sample.pred_score for sample in network.predict(images)]).numpy()}
         if predictor.task == 'segmentation':
-            return {'logits': network.encode_decode(images, [{'img_shape': size}] * len(images)).numpy()}
+            padded = pad_images(images, (network.data_preprocessor.test_cfg or {}).get('size_divisor') or 1)
+            logits = network.encode_decode(padded, [{'img_shape': tuple(padded.shape[2:])}] * len(images))
+            return {'logits': logits[..., : size[0], : size[1]].numpy()}
         from mmdet.structures import DetDataSample
-
-        from .detector_graph import pad_images
 
         padded = pad_images(images, network.data_preprocessor.pad_size_divisor)
         meta = {'img_shape': size, 'ori_shape': size, 'scale_factor': (1.0, 1.0)}
@@ -160,12 +160,14 @@ def match_objects(
     indices, expected_indices = [], []
     for i, box in enumerate(expected['boxes']):
         is_match = np.abs(outputs['boxes'] - box).max(axis=1, initial=0.0) <= MATCH_TOLERANCE * max(size)
-        is_match &= np.abs(outputs['scores'] - expected['scores'][i]) <= MATCH_TOLERANCE
+        distances = np.abs(outputs['scores'] - expected['scores'][i])
+        is_match &= distances <= MATCH_TOLERANCE
         for name in ('labels', 'image_indices'):
             is_match &= outputs[name] == expected[name][i]
         is_match[indices] = False
         if is_match.any():
-            indices.append(int(is_match.argmax()))
+            # Several objects may match, since queries predict similar boxes. Take the one with the closest score.
+            indices.append(int(np.where(is_match, distances, np.inf).argmin()))
             expected_indices.append(i)
     for objects, matched in ((outputs, indices), (expected, expected_indices)):
         if objects['scores'][matched].sum() < (1 - MAX_UNMATCHED) * objects['scores'].sum():

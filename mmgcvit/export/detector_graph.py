@@ -11,7 +11,6 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmdet.models import (
     CascadeRoIHead,
     ConvFCBBoxHead,
@@ -30,7 +29,7 @@ from torchvision.ops import nms, roi_align
 from .. import mmdet_fixes
 from ..errors import UserError
 from ..mmengine_utils import list_modules
-from ..models.layers.windows import round_up
+from .graphs import pad_images
 
 ROI_HEADS = (StandardRoIHead, CascadeRoIHead, mmdet_fixes.StandardRoIHead, mmdet_fixes.CascadeRoIHead)
 SUPPORTED = (
@@ -162,14 +161,6 @@ class TwoStageGraph(DetectorGraph):
             return masks[:, 0]
         class_indices = labels[:, None, None, None].expand(-1, -1, *masks.shape[2:])
         return masks.gather(1, class_indices)[:, 0]
-
-
-def pad_images(images: Tensor, divisor: int) -> Tensor:
-    """Pad images (B, C, H, W) with zeros at the right and bottom, so that ``divisor`` divides both sides."""
-    if divisor <= 1:
-        return images
-    bottom, right = (round_up(side, divisor) - side for side in images.shape[-2:])
-    return F.pad(images, (0, right, 0, bottom))
 
 
 def select_objects(boxes: Tensor, scores: Tensor, rcnn_cfg: ConfigDict) -> tuple[Tensor, Tensor, Tensor, Tensor]:

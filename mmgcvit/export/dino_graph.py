@@ -11,7 +11,8 @@ from torch.onnx.operators import shape_as_tensor
 
 from ..errors import UserError
 from .deformable_attention import gather_in_attention
-from .detector_graph import DetectorGraph, clip_boxes, gather_rows, list_objects, pad_images, select_top_scores
+from .detector_graph import DetectorGraph, clip_boxes, gather_rows, list_objects, select_top_scores
+from .graphs import pad_images
 
 # Logit of the coordinates of pixels without a proposal. mmdet uses infinity, whose sigmoid is 1 too.
 NO_PROPOSAL = 1000.0

@@ -39,7 +39,9 @@ class RTMDetInsGraph(DetectorGraph):
         sizes = [level.shape[-2:] for level in logits]
         priors = torch.cat(self.head.prior_generator.grid_priors(sizes, device=images.device, with_stride=True))
         scores, labels, pixels = self.select_candidates(logits)
-        distances, kernels = (torch.cat([x.flatten(2) for x in maps], 2).transpose(1, 2) for maps in (distances, kernels))
+        distances, kernels = (
+            torch.cat([x.flatten(2) for x in maps], 2).transpose(1, 2) for maps in (distances, kernels)
+        )
         distances, points = gather_rows(distances, pixels), priors[pixels][..., :2]
         boxes = torch.cat([points - distances[..., :2], points + distances[..., 2:]], dim=-1)
         boxes = clip_boxes(boxes, size)
@@ -54,7 +56,7 @@ class RTMDetInsGraph(DetectorGraph):
         image, rank = list_objects(top_scores)
         index = order[image, rank]
         pixels = pixels[image, index]
-        masks = self.predict_masks(mask_features, kernels[image, pixels], priors[pixels], image)
+        masks = self.predict_masks(mask_features, kernels.transpose(1, 2)[image, pixels], priors[pixels], image)
         return boxes[image, index], top_scores[image, rank], labels[image, index], image, masks
 
     def select_candidates(self, logits: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:

@@ -46,7 +46,7 @@ def test_detectors_with_unsupported_parts_are_rejected(detector, monkeypatch):
     'changes',
     [
         {'test_cfg': ConfigDict(mode='slide')},
-        {'data_preprocessor': SimpleNamespace(test_cfg={'size_divisor': 32})},
+        {'data_preprocessor': SimpleNamespace(test_cfg={'size': (512, 512)})},
         {'decode_head': SimpleNamespace(out_channels=1)},
         {'decode_head': SimpleNamespace(out_channels=2, pixel_decoder=None)},
     ],
