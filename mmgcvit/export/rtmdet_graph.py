@@ -56,7 +56,7 @@ class RTMDetInsGraph(DetectorGraph):
         image, rank = list_objects(top_scores)
         index = order[image, rank]
         pixels = pixels[image, index]
-        masks = self.predict_masks(mask_features, kernels.transpose(1, 2)[image, pixels], priors[pixels], image)
+        masks = self.predict_masks(mask_features, kernels[image, pixels], priors[pixels], image)
         return boxes[image, index], top_scores[image, rank], labels[image, index], image, masks
 
     def select_candidates(self, logits: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:

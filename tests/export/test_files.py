@@ -110,6 +110,21 @@ def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported):
     assert (found.masks != expected.masks).mean() < 1e-3
 
 
+@pytest.mark.parametrize('name', ['dino', 'rtmdet_ins', 'mask2former'])
+def test_the_onnx_predictor_finds_the_same_boxes_and_whole_masks_with_heads_without_rois(exported, name, monkeypatch):
+    """Mask2Former's boxes and scores are computed from masks, in the file at the size of the input."""
+    one, photo = exported(name), photo_of()
+    monkeypatch.setattr(one.model, 'score_thr', 0.0)
+    found, expected = OnnxPredictor(one.path, score_thr=0.0)(photo), one.model(photo)
+    assert len(expected.boxes) > 10
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=3.5 if name == 'mask2former' else 0.01)
+    if name != 'dino':
+        assert found.masks.shape == (len(expected.boxes), 300, 400)
+        assert 0 < (found.masks & expected.masks).sum() > 0.995 * (found.masks | expected.masks).sum()
+
+
 def test_the_onnx_predictor_predicts_the_same_scores_and_segmentation_as_the_package(exported, tmp_path):
     path = str(tmp_path / 'photo.png')
     cv2.imwrite(path, photo_of(90, 70, '7'))
