@@ -20,8 +20,23 @@ from .graphs import INPUT, build_export_module, pad_images
 SHAPES = [(1, 64, 96), (3, 131, 70), (1, 128, 128)]
 # mmdet's DINO needs at least as many pixels in its feature maps as queries. The first map has this stride.
 DINO_STRIDE = 8
-# Maximum difference, relative to the largest absolute value of an output.
-TOLERANCE = 1e-4
+
+
+class Tolerance(NamedTuple):
+    """How much a file's outputs may differ from the model's."""
+
+    # Maximum difference, relative to the largest absolute value of an output; for masks of the whole image, 1 - IoU.
+    difference: float
+    # Two objects match if their labels and images are equal, their scores differ by at most this, and their coordinates
+    # by at most this times the image's longer side.
+    match: float
+    # Maximum share of objects without a match, weighted by score. A few are normal, since rounding can change which
+    # low-scoring boxes NMS keeps, or which queries are selected. If the graph is wrong, most objects have no match.
+    unmatched: float
+
+
+FLOAT32 = Tolerance(difference=1e-4, match=1e-3, unmatched=0.02)
+HALF = Tolerance(difference=0.05, match=0.01, unmatched=0.1)
 
 
 class Difference(NamedTuple):
@@ -31,18 +46,23 @@ class Difference(NamedTuple):
     output: str  # the name of the output that has this difference
 
 
-def compare(predictor: Predictor, path: Path) -> Difference:
-    """Compare a file with its model on random images, with a score threshold of 0 for detectors.
+def compare(predictor: Predictor, path: Path, half: bool = False) -> Difference:
+    """Compare a file, in float32 or ``half`` precision, with its model on random images.
+
+    Detectors are compared with a score threshold of 0.
 
     Raises:
-        UserError: The outputs differ by more than :data:`TOLERANCE`, or the file detects other objects.
+        UserError: The outputs differ by more than :data:`FLOAT32` or :data:`HALF`, or the file detects other objects.
     """
     import onnxruntime
 
+    tolerance, options = HALF if half else FLOAT32, onnxruntime.SessionOptions()
+    if half:  # see convert_to_half
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     is_detector, content = predictor.task == 'detection', path.read_bytes()
     if is_detector:
         predictor, content = remove_score_threshold(predictor, content)
-    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+    session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
     worst = Difference(0.0, session.get_outputs()[0].name)
     queries = getattr(predictor.network, 'num_queries', 1)
     enlarge = math.ceil(DINO_STRIDE * math.sqrt(queries / min(height * width for _, height, width in SHAPES)))
@@ -55,13 +75,14 @@ def compare(predictor: Predictor, path: Path) -> Difference:
         outputs = run_session(session, images)
         expected = compute_expected(predictor, images)
         if is_detector:
-            outputs, expected = match_objects(outputs, expected, (height, width))
+            outputs, expected = match_objects(outputs, expected, (height, width), tolerance)
         differences = [Difference(compute_difference(outputs[name], expected[name]), name) for name in expected]
         worst = max([worst, *differences])
-    if not worst.largest <= TOLERANCE:
+    if not worst.largest <= tolerance.difference:
         raise UserError(
             f"the ONNX file's {worst.output} differ from the model's by {worst.largest:.2g} of their largest value, "
-            f'and {TOLERANCE} is allowed. So no file is written. To write it without this check, add --no-check'
+            f'and {tolerance.difference} is allowed. So no file is written. To write it without this check, add '
+            '--no-check'
         )
     return worst
 
@@ -145,23 +166,18 @@ def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predic
     return predictor, model.SerializeToString()
 
 
-# Maximum share of objects without a match, weighted by score. A few are normal, since rounding of an IoU or a score can
-# change which low-scoring boxes NMS keeps. If the graph is wrong, most objects have no match.
-MAX_UNMATCHED = 0.02
-# Two objects match if their labels and images are equal, their scores differ by at most this, and their coordinates by
-# at most this times the image's longer side.
-MATCH_TOLERANCE = 1e-3
-
-
 def match_objects(
-    outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], size: tuple[int, int]
+    outputs: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
+    size: tuple[int, int],
+    tolerance: Tolerance = FLOAT32,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return the objects that both the file and the model find, in the same order. ``size``: height, width."""
     indices, expected_indices = [], []
     for i, box in enumerate(expected['boxes']):
-        is_match = np.abs(outputs['boxes'] - box).max(axis=1, initial=0.0) <= MATCH_TOLERANCE * max(size)
+        is_match = np.abs(outputs['boxes'] - box).max(axis=1, initial=0.0) <= tolerance.match * max(size)
         distances = np.abs(outputs['scores'] - expected['scores'][i])
-        is_match &= distances <= MATCH_TOLERANCE
+        is_match &= distances <= tolerance.match
         for name in ('labels', 'image_indices'):
             is_match &= outputs[name] == expected[name][i]
         is_match[indices] = False
@@ -170,10 +186,10 @@ def match_objects(
             indices.append(int(np.where(is_match, distances, np.inf).argmin()))
             expected_indices.append(i)
     for objects, matched in ((outputs, indices), (expected, expected_indices)):
-        if objects['scores'][matched].sum() < (1 - MAX_UNMATCHED) * objects['scores'].sum():
+        if objects['scores'][matched].sum() < (1 - tolerance.unmatched) * objects['scores'].sum():
             raise UserError(
                 f'in images of random pixels, the model detects {len(expected["scores"])} objects and the ONNX file '
-                f'{len(outputs["scores"])}. Only {len(indices)} match, and {1 - MAX_UNMATCHED:.0%} must match '
+                f'{len(outputs["scores"])}. Only {len(indices)} match, and {1 - tolerance.unmatched:.0%} must match '
                 '(weighted by score). So no file is written. To write it without this check, add --no-check'
             )
     matches = {name: outputs[name][indices] for name in outputs}

@@ -20,6 +20,7 @@ from ..inference.predictor import Predictor
 from ..version import __version__
 from .comparing import Difference, compare
 from .graphs import DYNAMIC_AXES, INPUT, build_export_module
+from .half_precision import convert_to_half
 
 # The first opset with LayerNormalization, the newest operator in the exported files.
 OPSET = 17
@@ -32,9 +33,12 @@ def check_export_packages() -> None:
     check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
 
 
-def export_onnx(predictor: Predictor, model_files: ModelFiles, target: Path, check: bool = True) -> Difference | None:
+def export_onnx(
+    predictor: Predictor, model_files: ModelFiles, target: Path, check: bool = True, half: bool = False
+) -> Difference | None:
     """Export a model, which must be on the CPU, to an ONNX file for any image size and batch size.
 
+    If ``half`` is set, convolutions and matrix products are float16 (:mod:`.half_precision`).
     If ``check`` is set, the file's outputs in onnxruntime are compared with the model's before ``target`` is written.
 
     Returns:
@@ -66,9 +70,11 @@ def export_onnx(predictor: Predictor, model_files: ModelFiles, target: Path, che
                 **options,
             )
         model = onnx.load(unfinished)
-        onnx.helper.set_model_props(model, metadata)
+        if half:
+            convert_to_half(model)
+        onnx.helper.set_model_props(model, {**metadata, 'precision': 'float16' if half else 'float32'})
         onnx.save(model, unfinished)
-        return compare(predictor, unfinished) if check else None
+        return compare(predictor, unfinished, half) if check else None
 
 
 def collect_metadata(predictor: Predictor, model_files: ModelFiles, module: nn.Module) -> dict[str, str]:

@@ -11,9 +11,10 @@ import onnxruntime
 import pytest
 import torch
 
-from mmgcvit.export import onnx_predictor
+from mmgcvit.export import export_onnx, onnx_predictor
 from mmgcvit.export.comparing import (
-    TOLERANCE,
+    FLOAT32,
+    HALF,
     compute_difference,
     compute_expected,
     match_objects,
@@ -38,7 +39,7 @@ def one(request, exported):
 
 def test_outputs_equal_the_models_at_other_image_and_batch_sizes(one):
     """A detector returns its objects image by image, the highest-scoring first. Here the score threshold is 0."""
-    assert one.difference.largest <= TOLERANCE
+    assert one.difference.largest <= FLOAT32.difference
     assert [path.name for path in one.path.parent.iterdir() if 'unfinished' in path.name] == []
     model, content = one.model, one.path.read_bytes()
     if model.task == 'detection':
@@ -56,7 +57,7 @@ def test_outputs_equal_the_models_at_other_image_and_batch_sizes(one):
             found, expected = match_objects(found, expected, shape[2:])
             assert len(expected['scores']) > 0
         for output in expected:
-            assert compute_difference(found[output], expected[output]) <= TOLERANCE, output
+            assert compute_difference(found[output], expected[output]) <= FLOAT32.difference, output
 
 
 def test_a_file_has_only_operators_that_tensorrt_supports_and_complete_metadata(one):
@@ -82,6 +83,16 @@ def test_a_file_has_only_operators_that_tensorrt_supports_and_complete_metadata(
     }.items():
         assert json.loads(texts[name]) == value, name
     assert json.loads(texts.get('score_thr', 'null')) == getattr(one.model, 'score_thr', None)
+
+
+@pytest.mark.parametrize('name', ['mask_rcnn_gcvit_digits', 'rtmdet_ins', 'mask2former_seg'])
+def test_a_file_in_half_precision_is_smaller_and_close_to_the_model(exported, name, tmp_path):
+    one, path = exported(name), tmp_path / 'half.onnx'
+    difference = export_onnx(one.model, one.source, path, half=True)
+    # Without rounding, the difference would be that of the float32 file, below 1e-4.
+    assert 1e-4 < difference.largest <= HALF.difference
+    assert path.stat().st_size < 0.67 * one.path.stat().st_size
+    assert find_unsupported(onnx.load(path)) == set()
 
 
 def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path):
