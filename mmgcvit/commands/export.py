@@ -17,6 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(device='cpu')
     parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing OUT.onnx')
+    parser.add_argument('--half', action='store_true', help='convolutions and matrix products in float16')
     parser.add_argument('--no-check', action='store_true', help="do not compare the file's outputs with the model's")
 
 
@@ -27,7 +28,7 @@ def main(args: argparse.Namespace) -> None:
 
     check_export_packages()
     model_files, model = load_model(args)
-    difference = export_onnx(model, model_files, args.target, not args.no_check)
+    difference = export_onnx(model, model_files, args.target, not args.no_check, args.half)
     print(f'{args.target}: {model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
     if difference is None:
         print('not compared with the model')

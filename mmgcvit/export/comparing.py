@@ -1,9 +1,11 @@
 """Compare an ONNX file's outputs in onnxruntime with the PyTorch model's, at image sizes other than the traced one."""
 
+import json
+import math
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,12 +14,29 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..inference.predictor import Predictor
-from .graphs import INPUT, build_export_module
+from .graphs import INPUT, build_export_module, pad_images
 
 # (batch, height, width) of the compared images. The traced example has another shape.
 SHAPES = [(1, 64, 96), (3, 131, 70), (1, 128, 128)]
-# Maximum difference, relative to the largest absolute value of an output.
-TOLERANCE = 1e-4
+# mmdet's DINO needs at least as many pixels in its feature maps as queries. The first map has this stride.
+DINO_STRIDE = 8
+
+
+class Tolerance(NamedTuple):
+    """How much a file's outputs may differ from the model's."""
+
+    # Maximum difference, relative to the largest absolute value of an output; for masks of the whole image, 1 - IoU.
+    difference: float
+    # Two objects match if their labels and images are equal, their scores differ by at most this, and their coordinates
+    # by at most this times the image's longer side.
+    match: float
+    # Maximum share of objects without a match, weighted by score. A few are normal, since rounding can change which
+    # low-scoring boxes NMS keeps, or which queries are selected. If the graph is wrong, most objects have no match.
+    unmatched: float
+
+
+FLOAT32 = Tolerance(difference=1e-4, match=1e-3, unmatched=0.02)
+HALF = Tolerance(difference=0.05, match=0.01, unmatched=0.1)
 
 
 class Difference(NamedTuple):
@@ -27,43 +46,68 @@ class Difference(NamedTuple):
     output: str  # the name of the output that has this difference
 
 
-def compare(predictor: Predictor, path: Path) -> Difference:
-    """Compare a file with its model on random images, with a score threshold of 0 for detectors.
+def compare(predictor: Predictor, path: Path, half: bool = False) -> Difference:
+    """Compare a file, in float32 or ``half`` precision, with its model on random images.
+
+    Detectors are compared with a score threshold of 0.
 
     Raises:
-        UserError: The outputs differ by more than :data:`TOLERANCE`, or the file detects other objects.
+        UserError: The outputs differ by more than :data:`FLOAT32` or :data:`HALF`, or the file detects other objects.
     """
     import onnxruntime
 
+    tolerance, options = HALF if half else FLOAT32, onnxruntime.SessionOptions()
+    if half:  # see convert_to_half
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     is_detector, content = predictor.task == 'detection', path.read_bytes()
     if is_detector:
         predictor, content = remove_score_threshold(predictor, content)
-    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
-    names = [output.name for output in session.get_outputs()]
-    worst = Difference(0.0, names[0])
-    for seed, (batch, height, width) in enumerate(SHAPES):
+    session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
+    worst = Difference(0.0, session.get_outputs()[0].name)
+    queries = getattr(predictor.network, 'num_queries', 1)
+    enlarge = math.ceil(DINO_STRIDE * math.sqrt(queries / min(height * width for _, height, width in SHAPES)))
+    for seed, (batch, *sides) in enumerate(SHAPES):
+        height, width = (side * enlarge for side in sides)
         # The images are large spots with noise, because most detectors find no object in noise alone.
         generator = torch.Generator().manual_seed(seed)
         spots, noise = (torch.randn(batch, 3, *size, generator=generator) for size in ((5, 7), (height, width)))
         images = 1.5 * F.interpolate(spots, size=(height, width), mode='bicubic') + 0.5 * noise
-        outputs = dict(zip(names, session.run(names, {INPUT: images.numpy()}), strict=True))
+        outputs = run_session(session, images)
         expected = compute_expected(predictor, images)
         if is_detector:
-            outputs, expected = match_objects(outputs, expected, (height, width))
+            outputs, expected = match_objects(outputs, expected, (height, width), tolerance)
         differences = [Difference(compute_difference(outputs[name], expected[name]), name) for name in expected]
         worst = max([worst, *differences])
-    if not worst.largest <= TOLERANCE:
+    if not worst.largest <= tolerance.difference:
         raise UserError(
             f"the ONNX file's {worst.output} differ from the model's by {worst.largest:.2g} of their largest value, "
-            f'and {TOLERANCE} is allowed. So no file is written. To write it without this check, add --no-check'
+            f'and {tolerance.difference} is allowed. So no file is written. To write it without this check, add '
+            '--no-check'
         )
     return worst
 
 
+def run_session(session: Any, images: Tensor) -> dict[str, np.ndarray]:
+    """Return a file's outputs by name. Masks that cover the whole image are bool (N, H, W), as mmdet's."""
+    from .onnx_predictor import resize_masks
+
+    names, size = [output.name for output in session.get_outputs()], tuple(images.shape[2:])
+    outputs = dict(zip(names, session.run(names, {INPUT: images.numpy()}), strict=True))
+    metadata = session.get_modelmeta().custom_metadata_map
+    if json.loads(metadata.get('mask_stride', '0')):
+        outputs['masks'] = resize_masks(outputs['masks'], metadata, size, size)
+    return outputs
+
+
 def compute_difference(output: np.ndarray, expected: np.ndarray) -> float:
-    """Return the largest difference divided by the largest absolute expected value, or infinity if shapes differ."""
+    """Return the largest difference divided by the largest absolute expected value, or infinity if shapes differ.
+
+    Of bool masks, return the share of differing pixels in all pixels of the masks (1 - IoU).
+    """
     if output.shape != expected.shape:
         return float('inf')
+    if expected.dtype == bool:
+        return float((output != expected).sum() / max(1, (output | expected).sum()))
     expected = expected.astype(np.float64)
     largest = np.abs(expected).max(initial=np.finfo(np.float32).tiny)
     return float(np.abs(output - expected).max(initial=0) / largest)
@@ -76,14 +120,15 @@ def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.nd
         if predictor.task == 'classification':
             return {'scores': torch.stack([sample.pred_score for sample in network.predict(images)]).numpy()}
         if predictor.task == 'segmentation':
-            return {'logits': network.encode_decode(images, [{'img_shape': size}] * len(images)).numpy()}
+            padded = pad_images(images, (network.data_preprocessor.test_cfg or {}).get('size_divisor') or 1)
+            logits = network.encode_decode(padded, [{'img_shape': tuple(padded.shape[2:])}] * len(images))
+            return {'logits': logits[..., : size[0], : size[1]].numpy()}
         from mmdet.structures import DetDataSample
 
-        from .detector_graph import pad_images
-
-        meta = {'img_shape': size, 'ori_shape': size, 'scale_factor': (1.0, 1.0)}
-        samples = [DetDataSample(metainfo=meta) for _ in images]
         padded = pad_images(images, network.data_preprocessor.pad_size_divisor)
+        meta = {'img_shape': size, 'ori_shape': size, 'scale_factor': (1.0, 1.0)}
+        meta['batch_input_shape'] = tuple(padded.shape[2:])
+        samples = [DetDataSample(metainfo=meta) for _ in images]
         predictions = [sample.pred_instances for sample in network.predict(padded, samples, rescale=False)]
         outputs = {
             'boxes': torch.cat([pred.bboxes for pred in predictions]),
@@ -91,9 +136,12 @@ def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.nd
             'labels': torch.cat([pred.labels for pred in predictions]),
             'image_indices': torch.cat([pred.labels.new_full((len(pred),), i) for i, pred in enumerate(predictions)]),
         }
-        if network.roi_head.with_mask:
+        graph = build_export_module(predictor)
+        if graph.mask_stride:
+            height, width = size
+            outputs['masks'] = torch.cat([pred.masks[:, :height, :width] for pred in predictions])
+        elif 'masks' in graph.output_axes:
             # mmdet's masks cover the whole image, the file's only the box. So expect the masks of the traced module.
-            graph = build_export_module(predictor)
             objects = (outputs['boxes'], outputs['labels'], outputs['image_indices'])
             outputs['masks'] = graph.predict_masks(graph.extract_feature_maps(images), *objects)
         return {name: tensor.numpy() for name, tensor in outputs.items()}
@@ -103,44 +151,45 @@ def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predic
     """Copy a detector and its file with a score threshold of 0, because random images have few high-scoring objects."""
     import onnx
 
-    predictor = deepcopy(predictor)
-    predictor.network.roi_head.test_cfg.score_thr = 0.0
-    predictor.network.test_cfg.rcnn.score_thr = 0.0
     model = onnx.load_from_string(content)
+    nms_nodes = [node for node in model.graph.node if node.op_type == 'NonMaxSuppression']
+    if not nms_nodes:  # DINO and Mask2Former have neither NMS nor a score threshold
+        return predictor, content
+    predictor = deepcopy(predictor)
+    network = predictor.network
+    head = network.roi_head if hasattr(network, 'roi_head') else network.bbox_head
+    for test_cfg in (head.test_cfg, network.test_cfg.get('rcnn', network.test_cfg)):
+        test_cfg.score_thr = 0.0
     # The score threshold is the last input of the last NonMaxSuppression node, a constant.
-    last_nms = [node for node in model.graph.node if node.op_type == 'NonMaxSuppression'][-1]
-    (constant,) = (node for node in model.graph.node if node.output and node.output[0] == last_nms.input[-1])
+    (constant,) = (node for node in model.graph.node if node.output and node.output[0] == nms_nodes[-1].input[-1])
     constant.attribute[0].t.CopyFrom(onnx.numpy_helper.from_array(np.zeros(1, np.float32)))
     return predictor, model.SerializeToString()
 
 
-# Maximum share of objects without a match, weighted by score. A few are normal, since rounding of an IoU or a score can
-# change which low-scoring boxes NMS keeps. If the graph is wrong, most objects have no match.
-MAX_UNMATCHED = 0.02
-# Two objects match if their labels and images are equal, their scores differ by at most this, and their coordinates by
-# at most this times the image's longer side.
-MATCH_TOLERANCE = 1e-3
-
-
 def match_objects(
-    outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], size: tuple[int, int]
+    outputs: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
+    size: tuple[int, int],
+    tolerance: Tolerance = FLOAT32,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return the objects that both the file and the model find, in the same order. ``size``: height, width."""
     indices, expected_indices = [], []
     for i, box in enumerate(expected['boxes']):
-        is_match = np.abs(outputs['boxes'] - box).max(axis=1, initial=0.0) <= MATCH_TOLERANCE * max(size)
-        is_match &= np.abs(outputs['scores'] - expected['scores'][i]) <= MATCH_TOLERANCE
+        is_match = np.abs(outputs['boxes'] - box).max(axis=1, initial=0.0) <= tolerance.match * max(size)
+        distances = np.abs(outputs['scores'] - expected['scores'][i])
+        is_match &= distances <= tolerance.match
         for name in ('labels', 'image_indices'):
             is_match &= outputs[name] == expected[name][i]
         is_match[indices] = False
         if is_match.any():
-            indices.append(int(is_match.argmax()))
+            # Several objects may match, since queries predict similar boxes. Take the one with the closest score.
+            indices.append(int(np.where(is_match, distances, np.inf).argmin()))
             expected_indices.append(i)
     for objects, matched in ((outputs, indices), (expected, expected_indices)):
-        if objects['scores'][matched].sum() < (1 - MAX_UNMATCHED) * objects['scores'].sum():
+        if objects['scores'][matched].sum() < (1 - tolerance.unmatched) * objects['scores'].sum():
             raise UserError(
                 f'in images of random pixels, the model detects {len(expected["scores"])} objects and the ONNX file '
-                f'{len(outputs["scores"])}. Only {len(indices)} match, and {1 - MAX_UNMATCHED:.0%} must match '
+                f'{len(outputs["scores"])}. Only {len(indices)} match, and {1 - tolerance.unmatched:.0%} must match '
                 '(weighted by score). So no file is written. To write it without this check, add --no-check'
             )
     matches = {name: outputs[name][indices] for name in outputs}

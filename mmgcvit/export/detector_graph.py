@@ -1,7 +1,8 @@
 """Implement mmdet's two-stage detectors so that they can be exported: images to boxes, scores, labels and masks.
 
-:class:`DetectorGraph` predicts the same as mmdet's two-stage detectors, NMS included, for any batch and image size.
+:class:`TwoStageGraph` predicts the same as mmdet's two-stage detectors, NMS included, for any batch and image size.
 Read its ``forward``, then the methods below in the order of their calls, then the functions that they call.
+:class:`DetectorGraph` and the functions are also used for other detectors, such as DINO (:mod:`.dino_graph`).
 
 Shapes: B images of the batch, P proposals of an image, K classes, N objects of all images.
 """
@@ -10,7 +11,6 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmdet.models import (
     CascadeRoIHead,
     ConvFCBBoxHead,
@@ -29,35 +29,56 @@ from torchvision.ops import nms, roi_align
 from .. import mmdet_fixes
 from ..errors import UserError
 from ..mmengine_utils import list_modules
-from ..models.layers.windows import round_up
+from .graphs import pad_images
 
 ROI_HEADS = (StandardRoIHead, CascadeRoIHead, mmdet_fixes.StandardRoIHead, mmdet_fixes.CascadeRoIHead)
 SUPPORTED = (
-    "Export supports mmdet's Faster, Mask and Cascade R-CNN with RPNHead, ConvFCBBoxHead, FCNMaskHead, "
-    "DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
+    "Export supports mmdet's DINO, RTMDet-Ins and Mask2Former, and Faster, Mask and Cascade R-CNN with RPNHead, "
+    "ConvFCBBoxHead, FCNMaskHead, DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
 )
 # Scores are from 0 to 1. A box that is dropped gets the score NO_OBJECT, which is below OBJECT_THRESHOLD.
 NO_OBJECT, OBJECT_THRESHOLD = -1.0, -0.5
 
 
 class DetectorGraph(nn.Module):
-    """A two-stage detector of mmdet for tracing, in eval mode. :func:`check_supported` rejects unsupported ones."""
+    """Base class of detectors for tracing, in eval mode. ``forward`` returns what :class:`TwoStageGraph`'s returns.
 
-    def __init__(self, model: nn.Module) -> None:
+    Args:
+        model: mmdet's detector.
+        with_masks: Whether the graph returns masks.
+        mask_stride: 0 if a mask is probabilities inside the object's box. Otherwise a mask is logits for the whole
+            padded image, one for ``mask_stride`` x ``mask_stride`` pixels.
+    """
+
+    def __init__(self, model: nn.Module, with_masks: bool, mask_stride: int = 0) -> None:
         super().__init__()
-        check_supported(model)
-        roi_head = model.roi_head
+        self.mask_stride = mask_stride
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
+        self.size_divisor = model.data_preprocessor.pad_size_divisor
+        names = ['boxes', 'scores', 'labels', 'image_indices', *(['masks'] if with_masks else [])]
+        self.output_axes = {name: {0: 'objects'} for name in names}  # the dynamic axes of each output
+        if mask_stride:
+            self.output_axes['masks'] |= {1: 'mask_height', 2: 'mask_width'}
+
+    def extract_feature_maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the neck's feature maps (B, C, H_i, W_i) of images (B, 3, H, W)."""
+        return self.neck(self.backbone(pad_images(images, self.size_divisor)))
+
+
+class TwoStageGraph(DetectorGraph):
+    """A two-stage detector of mmdet. :func:`check_supported` rejects unsupported ones."""
+
+    def __init__(self, model: nn.Module) -> None:
+        check_supported(model)
+        roi_head = model.roi_head
+        super().__init__(model, roi_head.with_mask)
         self.rpn_head = model.rpn_head
         self.box_heads = nn.ModuleList(list_modules(roi_head.bbox_head))
         self.box_extractors = list_modules(roi_head.bbox_roi_extractor)
         self.mask_heads = nn.ModuleList(list_modules(roi_head.mask_head) if roi_head.with_mask else [])
         self.mask_extractors = list_modules(roi_head.mask_roi_extractor) if roi_head.with_mask else []
-        self.size_divisor = model.data_preprocessor.pad_size_divisor
         self.rpn_cfg, self.rcnn_cfg = model.test_cfg.rpn, model.test_cfg.rcnn
-        names = ['boxes', 'scores', 'labels', 'image_indices', *(['masks'] if roi_head.with_mask else [])]
-        self.output_axes = {name: {0: 'objects'} for name in names}  # the dynamic axes of each output
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Predict the objects in a batch of images (B, 3, H, W), ordered by image, then by descending score.
@@ -76,10 +97,6 @@ class DetectorGraph(nn.Module):
             return objects
         boxes, _, labels, image_indices = objects
         return (*objects, self.predict_masks(feature_maps, boxes, labels, image_indices))
-
-    def extract_feature_maps(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the neck's feature maps (B, C, H_i, W_i) of images (B, 3, H, W)."""
-        return self.neck(self.backbone(pad_images(images, self.size_divisor)))
 
     def predict_proposals(self, feature_maps: tuple[Tensor, ...], size: Tensor) -> tuple[Tensor, Tensor]:
         """Return boxes (B, P, 4) by descending score, and a mask (B, P): False after an image's last proposal."""
@@ -146,24 +163,21 @@ class DetectorGraph(nn.Module):
         return masks.gather(1, class_indices)[:, 0]
 
 
-def pad_images(images: Tensor, divisor: int) -> Tensor:
-    """Pad images (B, C, H, W) with zeros at the right and bottom, so that ``divisor`` divides both sides."""
-    if divisor <= 1:
-        return images
-    bottom, right = (round_up(side, divisor) - side for side in images.shape[-2:])
-    return F.pad(images, (0, right, 0, bottom))
-
-
 def select_objects(boxes: Tensor, scores: Tensor, rcnn_cfg: ConfigDict) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Apply NMS to boxes (B, K, P, 4), scores (B, K, P). Return boxes (N, 4), scores, labels and image indices (N,)."""
     iou_threshold, score_thr = rcnn_cfg.nms.iou_threshold, rcnn_cfg.score_thr
     # NonMaxSuppression takes the same boxes for all classes. Here each class has its own, so pass it as an image.
     kept = apply_nms(boxes.flatten(0, 1), scores.flatten(0, 1).unsqueeze(1), iou_threshold, score_thr)
     top_scores, order = select_top_scores(kept.reshape_as(scores).flatten(1), rcnn_cfg.max_per_img)
-    image, rank = (top_scores > OBJECT_THRESHOLD).nonzero().unbind(1)
+    image, rank = list_objects(top_scores)
     index = order[image, rank]
     labels = torch.div(index, scores.shape[2], rounding_mode='floor')
     return boxes.flatten(1, 2)[image, index], top_scores[image, rank], labels, image
+
+
+def list_objects(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the image and the position in it of each object with a score in ``scores`` (B, n), ordered by image."""
+    return (scores > OBJECT_THRESHOLD).nonzero().unbind(1)
 
 
 # A box's width and height change by this factor at most. It is mmdet's default, 1 / wh_ratio_clip.
@@ -182,9 +196,12 @@ def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size:
     centres = (top_left + bottom_right) * 0.5 + box_sizes * deltas[..., :2]
     limit = math.log(MAX_FACTOR)
     halves = box_sizes * deltas[..., 2:].clamp(-limit, limit).exp() * 0.5
-    image_size = size.flip(0).to(boxes.dtype)
-    corners = [torch.minimum(corner.clamp(min=0.0), image_size) for corner in (centres - halves, centres + halves)]
-    return torch.cat(corners, dim=-1)
+    return clip_boxes(torch.cat([centres - halves, centres + halves], dim=-1), size)
+
+
+def clip_boxes(boxes: Tensor, size: Tensor) -> Tensor:
+    """Clip boxes (..., 4) = [x1, y1, x2, y2] in pixels to images of ``size`` (2,) = [height, width]."""
+    return torch.minimum(boxes.clamp(min=0.0), size.flip(0).repeat(2).to(boxes.dtype))
 
 
 def extract_roi_features(extractor: SingleRoIExtractor, feature_maps: tuple[Tensor, ...], rois: Tensor) -> Tensor:
@@ -215,8 +232,8 @@ def select_top_scores(scores: Tensor, max_scores: int) -> tuple[Tensor, Tensor]:
 
 
 def gather_rows(values: Tensor, order: Tensor) -> Tensor:
-    """Return the rows (B, m, 4) of values (B, n, 4) at the indices (B, m)."""
-    return values.gather(1, order.unsqueeze(-1).expand(-1, -1, 4))
+    """Return the rows (B, m, C) of values (B, n, C) at the indices (B, m)."""
+    return values.gather(1, order.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
 
 
 def apply_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
@@ -275,8 +292,14 @@ def check_supported(model: nn.Module) -> None:
     heads = [(model.rpn_head, RPNHead), *((head, ConvFCBBoxHead) for head in list_modules(roi_head.bbox_head))]
     heads += [(head, FCNMaskHead) for head in list_modules(roi_head.mask_head)] if roi_head.with_mask else []
     unsupported = [type(head).__name__ for head, supported in heads if not isinstance(head, supported)]
-    for nms_cfg in (model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms):
-        if nms_cfg.get('type', 'nms') != 'nms' or set(nms_cfg) - {'type', 'iou_threshold', 'split_thr'}:
-            unsupported.append(f'NMS {dict(nms_cfg)}')
+    unsupported += find_unsupported_nms(model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms)
     if unsupported:
         raise UserError(f'cannot export a detector with {", ".join(unsupported)}. {SUPPORTED}')
+
+
+def find_unsupported_nms(*nms_cfgs: ConfigDict) -> list[str]:
+    """Return descriptions of the settings that are not plain NMS."""
+    is_plain = [
+        cfg.get('type', 'nms') == 'nms' and not set(cfg) - {'type', 'iou_threshold', 'split_thr'} for cfg in nms_cfgs
+    ]
+    return [f'NMS {dict(cfg)}' for cfg, plain in zip(nms_cfgs, is_plain, strict=True) if not plain]

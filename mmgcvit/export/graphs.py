@@ -1,8 +1,10 @@
 """Build the module that is traced for an export, with the names of its input and outputs.
 
-Detectors are in :mod:`.detector_graph`. OpenMMLab packages are imported inside functions, only for the model's task.
+Detectors are in modules of their own, such as :mod:`.detector_graph`. OpenMMLab packages are imported inside functions,
+only for the model's task.
 """
 
+from contextlib import nullcontext
 from copy import deepcopy
 from typing import ClassVar
 
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..inference.predictor import Predictor
-from ..models.layers.windows import ceil_div
+from ..models.layers.windows import ceil_div, round_up
 
 INPUT = 'images'
 # The dynamic axes of images (B, 3, H, W) and of logits (B, K, H, W), with their names.
@@ -25,11 +27,35 @@ def build_export_module(predictor: Predictor) -> nn.Module:
     The module's ``output_axes`` maps the name of each output to its dynamic axes.
     """
     if predictor.task == 'detection':
-        from .detector_graph import DetectorGraph
-
-        return DetectorGraph(predictor.network).eval()
+        return build_detector_graph(predictor.network).eval()
     graph = SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph
     return graph(predictor.network).eval()
+
+
+def build_detector_graph(model: nn.Module) -> nn.Module:
+    """Return the module to trace for a detector of mmdet."""
+    from mmdet.models import DINO, Mask2Former, RTMDetInsHead
+
+    from .detector_graph import TwoStageGraph
+    from .dino_graph import DINOGraph
+    from .mask2former_graph import Mask2FormerGraph
+    from .rtmdet_graph import RTMDetInsGraph
+
+    if isinstance(model, DINO):
+        return DINOGraph(model)
+    if isinstance(model, Mask2Former):
+        return Mask2FormerGraph(model)
+    if isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
+        return RTMDetInsGraph(model)
+    return TwoStageGraph(model)
+
+
+def pad_images(images: Tensor, divisor: int) -> Tensor:
+    """Pad images (B, C, H, W) with zeros at the right and bottom, so that ``divisor`` divides both sides."""
+    if divisor <= 1:
+        return images
+    bottom, right = (round_up(side, divisor) - side for side in images.shape[-2:])
+    return F.pad(images, (0, right, 0, bottom))
 
 
 class ClassifierGraph(nn.Module):
@@ -60,33 +86,45 @@ class SegmentorGraph(nn.Module):
     output_axes: ClassVar = {'logits': DYNAMIC_AXES}
 
     def __init__(self, model: nn.Module) -> None:
-        from mmseg.models import EncoderDecoder
+        from mmseg.models import EncoderDecoder, Mask2FormerHead
 
         super().__init__()
         padding, head = getattr(model.data_preprocessor, 'test_cfg', None) or {}, getattr(model, 'decode_head', None)
-        has_queries, is_binary = hasattr(head, 'pixel_decoder'), getattr(head, 'out_channels', 1) == 1
-        is_padded, mode = bool(padding.get('size') or padding.get('size_divisor')), model.test_cfg.mode
+        is_mask2former, mode = isinstance(head, Mask2FormerHead), model.test_cfg.mode
+        is_unknown = hasattr(head, 'pixel_decoder') and not is_mask2former
+        is_binary = getattr(head, 'out_channels', 1) == 1
         problems = [f'the segmentor {type(model).__name__}'] * (type(model) is not EncoderDecoder)
-        problems += [f'the head {type(head).__name__}'] * (has_queries or is_binary)
+        problems += [f'the head {type(head).__name__}'] * (is_unknown or is_binary)
         problems += [f'test_cfg.mode={mode!r}'] * (mode != 'whole')
-        problems += ['padding at test time'] * is_padded
+        problems += ['padding to a fixed size at test time'] * bool(padding.get('size'))
         if problems:
             raise UserError(
                 f'export does not support {" and ".join(problems)}. It supports EncoderDecoder with a head that has '
-                "one output channel for each class, such as UPerHead, with test_cfg.mode='whole' and without padding"
+                "one output channel for each class, such as UPerHead, or Mask2FormerHead, with test_cfg.mode='whole'"
             )
+        self.size_divisor = padding.get('size_divisor') or 1
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
         # A copy, because the model's own pooling stays.
         self.head = deepcopy(model.decode_head)
+        self.is_mask2former = is_mask2former
         for parent in list(self.head.modules()):
             for name, child in parent.named_children():
                 if type(child) is nn.AdaptiveAvgPool2d:
                     setattr(parent, name, TraceablePooling(child.output_size))
 
     def forward(self, images: Tensor) -> Tensor:
-        logits = self.head(self.neck(self.backbone(images)))
-        return F.interpolate(logits, size=images.shape[2:], mode='bilinear', align_corners=self.head.align_corners)
+        padded = pad_images(images, self.size_divisor)
+        if self.is_mask2former:
+            from .deformable_attention import gather_in_attention
+
+            attention = gather_in_attention()
+        else:
+            attention = nullcontext()
+        with attention:
+            # A tuple, since mmseg takes a torch.Size for that of a window.
+            logits = self.head.predict(self.neck(self.backbone(padded)), [{'img_shape': tuple(padded.shape[2:])}], None)
+        return logits[..., : images.shape[2], : images.shape[3]]
 
 
 class TraceablePooling(nn.Module):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..checkpoints.reading import resolve_file
 from ..errors import UserError, check_installed
@@ -19,6 +20,7 @@ from ..inference.predictor import Predictor
 from ..version import __version__
 from .comparing import Difference, compare
 from .graphs import DYNAMIC_AXES, INPUT, build_export_module
+from .half_precision import convert_to_half
 
 # The first opset with LayerNormalization, the newest operator in the exported files.
 OPSET = 17
@@ -31,9 +33,12 @@ def check_export_packages() -> None:
     check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
 
 
-def export_onnx(predictor: Predictor, model_files: ModelFiles, target: Path, check: bool = True) -> Difference | None:
+def export_onnx(
+    predictor: Predictor, model_files: ModelFiles, target: Path, check: bool = True, half: bool = False
+) -> Difference | None:
     """Export a model, which must be on the CPU, to an ONNX file for any image size and batch size.
 
+    If ``half`` is set, convolutions and matrix products are float16 (:mod:`.half_precision`).
     If ``check`` is set, the file's outputs in onnxruntime are compared with the model's before ``target`` is written.
 
     Returns:
@@ -45,7 +50,8 @@ def export_onnx(predictor: Predictor, model_files: ModelFiles, target: Path, che
     check_export_packages()
     import onnx
 
-    module, metadata = build_export_module(predictor), collect_metadata(predictor, model_files)
+    module = build_export_module(predictor)
+    metadata = collect_metadata(predictor, model_files, module)
     example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
     # Use the TorchScript exporter. The dynamo exporter rejects NMS, as the number of kept boxes depends on the data.
     options = {'dynamo': False} if torch.__version__ >= torch.torch_version.TorchVersion('2.5') else {}
@@ -64,12 +70,14 @@ def export_onnx(predictor: Predictor, model_files: ModelFiles, target: Path, che
                 **options,
             )
         model = onnx.load(unfinished)
-        onnx.helper.set_model_props(model, metadata)
+        if half:
+            convert_to_half(model)
+        onnx.helper.set_model_props(model, {**metadata, 'precision': 'float16' if half else 'float32'})
         onnx.save(model, unfinished)
-        return compare(predictor, unfinished) if check else None
+        return compare(predictor, unfinished, half) if check else None
 
 
-def collect_metadata(predictor: Predictor, model_files: ModelFiles) -> dict[str, str]:
+def collect_metadata(predictor: Predictor, model_files: ModelFiles, module: nn.Module) -> dict[str, str]:
     """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON."""
     # The mean and standard deviation are for pixel values from 0 to 255.
     preprocessor, mean, std = predictor.network.data_preprocessor, [0.0] * 3, [1.0] * 3
@@ -91,8 +99,10 @@ def collect_metadata(predictor: Predictor, model_files: ModelFiles) -> dict[str,
         'checkpoint_sha256': compute_sha256(resolve_file(model_files.checkpoint)),
     }
     if predictor.task == 'detection':
-        mask_thr_binary = float(predictor.network.test_cfg.rcnn.get('mask_thr_binary', 0.5))
-        entries |= {'score_thr': predictor.score_thr, 'mask_thr_binary': mask_thr_binary}
+        # Two-stage detectors have settings for each stage.
+        test_cfg = predictor.network.test_cfg.get('rcnn', predictor.network.test_cfg)
+        entries |= {'score_thr': predictor.score_thr, 'mask_thr_binary': float(test_cfg.get('mask_thr_binary', 0.5))}
+        entries['mask_stride'] = module.mask_stride
     texts = {name: json.dumps(value, ensure_ascii=False) for name, value in entries.items() if type(value) is not str}
     return {**entries, **texts}
 

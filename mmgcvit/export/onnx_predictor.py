@@ -139,10 +139,13 @@ class OnnxPredictor:
         boxes = outputs['boxes'][kept] * np.array([x_scale, y_scale, x_scale, y_scale], np.float32)
         labels, masks = outputs['labels'][kept], None
         if 'masks' in outputs:
-            threshold = json.loads(self.metadata['mask_thr_binary'])
-            masks_in_boxes = zip(outputs['masks'][kept], boxes, strict=True)
-            pasted = [paste_mask(mask, box, ori_shape) >= threshold for mask, box in masks_in_boxes]
-            masks = np.array(pasted, bool).reshape(-1, *ori_shape)
+            if json.loads(self.metadata.get('mask_stride', '0')):
+                masks = resize_masks(outputs['masks'][kept], self.metadata, img_shape, ori_shape)
+            else:
+                threshold = json.loads(self.metadata['mask_thr_binary'])
+                masks_in_boxes = zip(outputs['masks'][kept], boxes, strict=True)
+                pasted = [paste_mask(mask, box, ori_shape) >= threshold for mask, box in masks_in_boxes]
+                masks = np.array(pasted, bool).reshape(-1, *ori_shape)
         return Detections(boxes, outputs['scores'][kept], labels, [self.classes[label] for label in labels], masks)
 
 
@@ -164,6 +167,22 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
         problem = 'is damaged, or not an image that OpenCV reads' if Path(image).is_file() else 'does not exist'
         raise ValueError(f'{image} {problem}')
     return loaded
+
+
+def resize_masks(
+    logits: np.ndarray, metadata: dict[str, str], img_shape: tuple[int, int], ori_shape: tuple[int, int]
+) -> np.ndarray:
+    """Resize logits (n, h, w) of a padded image to masks of the image, (n, *ori_shape) bool.
+
+    ``img_shape`` is the size of the network's input without padding.
+    """
+    stride, probability = (json.loads(metadata[name]) for name in ('mask_stride', 'mask_thr_binary'))
+    threshold, masks = np.log(probability / (1 - probability)), np.zeros((len(logits), *ori_shape), bool)
+    for mask, values in zip(masks, logits, strict=True):
+        padded = cv2.resize(values, None, fx=stride, fy=stride, interpolation=cv2.INTER_LINEAR)
+        cropped = padded[: img_shape[0], : img_shape[1]]
+        mask[:] = cv2.resize(cropped, ori_shape[::-1], interpolation=cv2.INTER_LINEAR) > threshold
+    return masks
 
 
 def paste_mask(mask: np.ndarray, box: np.ndarray, ori_shape: tuple[int, int]) -> np.ndarray:

@@ -25,7 +25,7 @@ ALL = """
     NonZero OneHot Reshape Shape Size Slice Split Squeeze Tile Transpose Trilu Unsqueeze Where
 """
 # TensorRT converts float64 to float32.
-FLOAT_TYPES = {TensorProto.FLOAT, TensorProto.DOUBLE}
+FLOAT_TYPES = {TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.DOUBLE}
 INT_TYPES, TRUTH_TYPES = {TensorProto.INT32, TensorProto.INT64}, {TensorProto.BOOL}
 TYPES = {
     FLOATS: FLOAT_TYPES,

@@ -25,17 +25,17 @@ def detector():
         return MODELS.build(cfg.model).eval()
 
 
-class DINO(nn.Module):
+class FCOS(nn.Module):
     """A module with the name of a detector that cannot be exported."""
 
 
 def test_detectors_with_unsupported_parts_are_rejected(detector, monkeypatch):
     check_supported(detector)
-    with pytest.raises(UserError, match=r'detector of type DINO\. Export supports mmdet'):
-        check_supported(DINO())
+    with pytest.raises(UserError, match=r'detector of type FCOS\. Export supports mmdet'):
+        check_supported(FCOS())
     with monkeypatch.context() as patch:
-        patch.setitem(detector.roi_head.mask_head._modules, '0', DINO())
-        with pytest.raises(UserError, match=r'detector with DINO\. Export supports mmdet'):
+        patch.setitem(detector.roi_head.mask_head._modules, '0', FCOS())
+        with pytest.raises(UserError, match=r'detector with FCOS\. Export supports mmdet'):
             check_supported(detector)
     monkeypatch.setitem(detector.test_cfg.rcnn, 'nms', ConfigDict(type='soft_nms', iou_threshold=0.5))
     with pytest.raises(UserError, match=r'with NMS .*soft_nms'):
@@ -46,7 +46,7 @@ def test_detectors_with_unsupported_parts_are_rejected(detector, monkeypatch):
     'changes',
     [
         {'test_cfg': ConfigDict(mode='slide')},
-        {'data_preprocessor': SimpleNamespace(test_cfg={'size_divisor': 32})},
+        {'data_preprocessor': SimpleNamespace(test_cfg={'size': (512, 512)})},
         {'decode_head': SimpleNamespace(out_channels=1)},
         {'decode_head': SimpleNamespace(out_channels=2, pixel_decoder=None)},
     ],

@@ -1,0 +1,51 @@
+"""Multi-scale deformable attention (Zhu et al., Deformable DETR, equation 3) by gathering pixels, for an export.
+
+mmcv's function in torch needs the sizes of the feature maps as integers, which a trace makes constants. Its GridSample
+gives wrong results in TensorRT (issue 4813 of NVIDIA/TensorRT).
+
+Shapes: B batch, S pixels of all levels, nH heads, d channels of a head, Q queries, L levels, P points of a head.
+"""
+
+from unittest import mock
+
+import torch
+from mmcv.ops import multi_scale_deform_attn
+from torch import Tensor
+
+
+def attend_by_gathering(value: Tensor, spatial_shapes: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
+    """Compute mmcv's ``multi_scale_deformable_attn_pytorch`` for sizes in a tensor.
+
+    Args:
+        value: (B, S, nH, d).
+        spatial_shapes: (L, 2) = [height, width].
+        locations: (B, Q, nH, L, P, 2) = [x, y], where 0 to 1 is the whole map.
+        weights: (B, Q, nH, L, P).
+
+    Returns:
+        (B, Q, nH * d).
+    """
+    batch, num_pixels, heads, channels = value.shape
+    areas = spatial_shapes.prod(1)
+    # In float32, since TensorRT has no CumSum of integers.
+    starts = (areas.float().cumsum(0).long() - areas)[:, None, None, None]
+    widths = spatial_shapes[:, 1, None, None, None]
+    limits = spatial_shapes.flip(1)[:, None].to(value.dtype)
+    positions = locations * limits - 0.5
+    # A point lies between two columns and two rows. At the map's edge, take the outermost two.
+    first = torch.minimum(positions.floor(), limits - 2).clamp(min=0)
+    both = torch.stack([first, first + 1], dim=-1)  # (B, Q, nH, L, P, 2, 2): x and y of the first and the second pixel
+    # Bilinear weights, 0 for pixels further away than 1, and outside of a map that is only one pixel wide or high.
+    linear = (1 - (positions.unsqueeze(-1) - both).abs()).clamp(min=0) * (both < limits.unsqueeze(-1))
+    x, y = torch.minimum(both, limits.unsqueeze(-1) - 1).long().unbind(-2)
+    pixels = starts + y.unsqueeze(-1) * widths + x.unsqueeze(-2)
+    images, head_indices = torch.arange(batch, device=value.device), torch.arange(heads, device=value.device)
+    rows = (images.reshape(-1, 1, 1, 1) * num_pixels + pixels.flatten(3)) * heads + head_indices.unsqueeze(-1)
+    linear = weights[..., None, None] * linear[..., 1, :, None] * linear[..., 0, None, :]
+    # In ONNX this is a Gather of whole rows, faster than GatherElements.
+    return (linear.flatten(3).unsqueeze(-2) @ value.reshape(-1, channels)[rows]).flatten(2)
+
+
+def gather_in_attention() -> mock._patch:
+    """Return a context manager in which mmcv's deformable attention on CPUs calls :func:`attend_by_gathering`."""
+    return mock.patch.object(multi_scale_deform_attn, 'multi_scale_deformable_attn_pytorch', attend_by_gathering)

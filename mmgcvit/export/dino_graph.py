@@ -1,0 +1,121 @@
+"""Implement mmdet's DINO so that it can be exported: images to boxes, scores and labels.
+
+It calls mmdet's layers, and computes itself what mmdet computes from the data samples or from sizes as integers.
+
+Shapes: B images of the batch, H_i x W_i pixels of level i, S pixels of all L levels, C channels, Q queries, K classes.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.onnx.operators import shape_as_tensor
+
+from ..errors import UserError
+from .deformable_attention import gather_in_attention
+from .detector_graph import DetectorGraph, clip_boxes, gather_rows, list_objects, select_top_scores
+from .graphs import pad_images
+
+# Logit of the coordinates of pixels without a proposal. mmdet uses infinity, whose sigmoid is 1 too.
+NO_PROPOSAL = 1000.0
+
+
+class DINOGraph(DetectorGraph):
+    """mmdet's DINO for tracing. Read its ``forward``, then the methods below in the order of their calls."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model, with_masks=False)
+        if not model.bbox_head.loss_cls.use_sigmoid:
+            raise UserError('cannot export a DINO with softmax scores. Export supports loss_cls.use_sigmoid=True')
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels and image indices (N,)."""
+        size, padded_size = (shape_as_tensor(x)[-2:] for x in (images, pad_images(images, self.size_divisor)))
+        feature_maps = self.extract_feature_maps(images)
+        located = [locate_pixels(x, size, padded_size) for x in feature_maps]
+        with gather_in_attention():
+            boxes, scores = self.run_transformer(feature_maps, *map(list, zip(*located, strict=True)))
+        top_scores, order = select_top_scores(scores.flatten(1), self.model.bbox_head.test_cfg.max_per_img)
+        image, rank = list_objects(top_scores)
+        index, num_classes = order[image, rank], scores.shape[-1]
+        centres, sides = boxes[image, torch.div(index, num_classes, rounding_mode='floor')].split(2, dim=-1)
+        corners = torch.cat([centres - 0.5 * sides, centres + 0.5 * sides], dim=-1) * size.flip(0).repeat(2)
+        return clip_boxes(corners, size), top_scores[image, rank], index % num_classes, image
+
+    def run_transformer(
+        self,
+        feature_maps: tuple[Tensor, ...],
+        centres: list[Tensor],
+        padding: list[Tensor],
+        valid_ratios: list[Tensor],
+    ) -> tuple[Tensor, Tensor]:
+        """Return boxes (B, Q, 4) = [cx, cy, w, h], where 1 is the image's side, and scores (B, Q, K).
+
+        The three lists are the results of :func:`locate_pixels` by level.
+        """
+        model, ratios = self.model, torch.stack(valid_ratios).unsqueeze(0)
+        inputs = {
+            'key_padding_mask': torch.cat([mask.flatten(1) for mask in padding], dim=1),
+            'spatial_shapes': torch.stack([shape_as_tensor(x)[-2:] for x in feature_maps]),
+        }
+        positions = [
+            model.positional_encoding(mask).flatten(2) + embedding.unsqueeze(1)
+            for mask, embedding in zip(padding, model.level_embed, strict=True)
+        ]
+        query_pos = torch.cat(positions, dim=2).transpose(1, 2)
+        # A pixel's centre in every level, as a share of the level's side with padding: (1, S, L, 2).
+        points = torch.cat(centres).reshape(1, -1, 1, 2) * ratios.unsqueeze(1)
+        memory = torch.cat([x.flatten(2) for x in feature_maps], dim=2).transpose(1, 2)
+        for layer in model.encoder.layers:
+            memory = layer(memory, query_pos=query_pos, reference_points=points, **inputs)
+        query, boxes = self.select_queries(memory, centres, inputs['key_padding_mask'])
+        hidden_states, references = model.decoder(
+            query=query,
+            value=memory,
+            self_attn_mask=None,
+            reference_points=boxes,
+            level_start_index=None,
+            valid_ratios=ratios,
+            reg_branches=model.bbox_head.reg_branches,
+            **inputs,
+        )
+        logits, boxes = model.bbox_head(hidden_states, list(references))
+        return boxes[-1], logits[-1].sigmoid()
+
+    def select_queries(self, memory: Tensor, centres: list[Tensor], padding: Tensor) -> tuple[Tensor, Tensor]:
+        """Return queries (B, Q, C) and their boxes (B, Q, 4): the highest-scoring proposals of the encoder.
+
+        ``memory`` is (B, S, C), ``padding`` (1, S). If the image has fewer pixels than the model has queries, Q is S.
+        """
+        model, last = self.model, self.model.decoder.num_layers
+        sides = [torch.full_like(points, 0.05 * 2.0**level) for level, points in enumerate(centres)]
+        proposals = torch.cat([torch.cat(centres), torch.cat(sides)], dim=1)  # (S, 4)
+        no_proposal = (padding | ~((proposals > 0.01) & (proposals < 0.99)).all(1)).unsqueeze(-1)
+        memory = model.memory_trans_norm(model.memory_trans_fc(memory.masked_fill(no_proposal, 0.0)))
+        logits = torch.log(proposals / (1 - proposals)).masked_fill(no_proposal, NO_PROPOSAL)
+        logits = logits + model.bbox_head.reg_branches[last](memory)
+        scores = model.bbox_head.cls_branches[last](memory).amax(-1)
+        _, order = select_top_scores(scores, model.num_queries)
+        query = model.query_embedding.weight[: order.shape[1]].unsqueeze(0).expand(order.shape[0], -1, -1)
+        return query, gather_rows(logits, order).sigmoid()
+
+
+def locate_pixels(feature_map: Tensor, size: Tensor, padded_size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return where the pixels of a feature map (B, C, h, w) are in an image of ``size``, padded to ``padded_size``.
+
+    Both sizes are (2,) = [height, width].
+
+    Returns:
+        Centres (h * w, 2) = [x, y], where 1 is the image's side without padding. Whether pixels are padding, (1, h, w).
+        The share of the map's width and height that is not padding, (2,).
+    """
+    centres, are_inside, ratios = [], [], []
+    for axis, side in enumerate(shape_as_tensor(feature_map)[-2:]):
+        indices = torch.arange(feature_map.shape[axis + 2], device=feature_map.device)
+        # mmdet resizes the mask of the padding with F.interpolate in the mode nearest.
+        is_inside = (indices * (padded_size[axis] / side)).floor() < size[axis]
+        num_inside = is_inside.sum()
+        centres.append((indices + 0.5) / num_inside)
+        are_inside.append(is_inside)
+        ratios.append(num_inside / side)
+    points = torch.stack(torch.meshgrid(*centres, indexing='ij')[::-1], dim=-1).reshape(-1, 2)
+    return points, ~(are_inside[0].unsqueeze(1) & are_inside[1]).unsqueeze(0), torch.stack(ratios[::-1])
