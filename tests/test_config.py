@@ -6,9 +6,9 @@ import runpy
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.commands import flops
 from mmgcvit.config import get_plain_settings, iter_differences, read_config
 from mmgcvit.errors import UserError
+from tools import get_flops
 
 from .conftest import ROOT
 
@@ -94,8 +94,8 @@ def test_transformers_5_beside_mmpretrain_is_told_by_commands_and_of_configs(tmp
     advice = "mmpretrain cannot be imported beside this version of transformers. Run: pip install 'transformers<5'"
     with pytest.raises(UserError, match=re.escape(f'{path}: {advice}')):
         read_config(path)
-    monkeypatch.setattr(flops, 'main', lambda args: runpy.run_path(str(model)))
-    assert call('flops', str(path), '--shape', '32', '32') == (1, f'flops: {advice}')
+    monkeypatch.setattr(get_flops, 'main', lambda args: runpy.run_path(str(model)))
+    assert call(get_flops, str(path), '--shape', '32', '32') == (1, f'get_flops: {advice}')
 
 
 def test_settings_in_types_of_json_have_values_of_all_types():

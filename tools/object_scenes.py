@@ -15,14 +15,17 @@ import json
 import os
 import tarfile
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import cache
 from multiprocessing import Pool
+from multiprocessing.pool import Pool as PoolType
 from pathlib import Path
 
 os.environ['OPENCV_IO_ENABLE_OPENEXR'] = '1'  # read by OpenCV when it reads the first file of this type
 import cv2
 import numpy as np
 import skimage
+from numpy.random import Generator
 
 # Emoji of these categories are flat signs or tones of skin.
 LEFT_OUT = ('Symbols', 'Flags', 'Component')
@@ -32,7 +35,7 @@ SIZES = ((256, 256), (256, 192), (192, 256), (320, 240))
 MAX_HIDDEN = 0.6
 
 
-def read_packages(folder):
+def read_packages(folder: Path) -> tuple[dict[str, list[tuple[str, bytes]]], list[np.ndarray]]:
     """Return the emoji as {subcategory: [(code, encoded image)]} and the panoramas as BGR uint8 images."""
     groups, panoramas, images = defaultdict(list), [], {}
     (archive,) = folder.glob('lobehub-fluent-emoji-3d-*.tgz')
@@ -63,9 +66,9 @@ def read_packages(folder):
 class Scenes:
     """Draws scene number n of a split: the same for the same number."""
 
-    def __init__(self, groups, photos, split):
+    def __init__(self, groups: dict[str, list[tuple[str, bytes]]], photos: Sequence[np.ndarray], split: str) -> None:
         self.classes = sorted(groups)
-        # The fraction of validation images on panoramas is of panoramas that no training image shows.
+        # Validation images have emoji and photos that no training image has.
         is_val, self.seed = split == 'val', split == 'val'
         self.photos = [photo for i, photo in enumerate(photos) if (i % 8 == 0) == is_val]
         self.groups = [
@@ -75,7 +78,7 @@ class Scenes:
         weights = np.sqrt([len(group) for group in self.groups])
         self.weights = weights / weights.sum()
 
-    def draw(self, number):
+    def draw(self, number: int) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
         """Return an image (H, W, 3) in BGR uint8 and its objects [(label, mask (H, W) bool)]."""
         random = np.random.default_rng((self.seed, number))
         width, height = SIZES[random.integers(len(SIZES))]
@@ -99,11 +102,13 @@ class Scenes:
         masks = [(label, owners == i + 1) for i, (label, _) in enumerate(objects)]
         return image, [(label, mask) for label, mask in masks if mask.sum() >= 16]
 
-    def choose(self, random):
+    def choose(self, random: Generator) -> tuple[int, int]:
+        """Choose a class and one of its emoji."""
         label = random.choice(len(self.classes), p=self.weights)
         return (label, random.integers(len(self.groups[label]))) if self.groups[label] else self.choose(random)
 
-    def draw_background(self, random, width, height):
+    def draw_background(self, random: Generator, width: int, height: int) -> np.ndarray:
+        """Draw a part of a photo, a gradient or noise, (height, width, 3) float32."""
         kind = random.uniform()
         if kind < 0.75:
             image = self.cut(random, self.photos[random.integers(len(self.photos))], width, height)
@@ -117,7 +122,7 @@ class Scenes:
             image = image + random.uniform(40, 215, 3)
         return np.asarray(image, np.float32).clip(0, 255)
 
-    def cut(self, random, photo, width, height):
+    def cut(self, random: Generator, photo: np.ndarray, width: int, height: int) -> np.ndarray:
         """Return a random part of a photo, in random colours, resized to ``width`` x ``height``."""
         largest = min(photo.shape[1] / width, photo.shape[0] / height)
         scale = largest * np.exp(random.uniform(np.log(0.35), 0))
@@ -127,8 +132,20 @@ class Scenes:
         part = part[:, ::-1] if random.uniform() < 0.5 else part
         return recolour(random, part.astype(np.float32), hue=0.3)
 
-    def paste(self, random, image, owners, objects, label, emoji, size):
-        """Return the image with an emoji (h, w, 4) of ``size`` pixels, unless it would hide others; note its pixels."""
+    def paste(
+        self,
+        random: Generator,
+        image: np.ndarray,
+        owners: np.ndarray,
+        objects: list[tuple[int, int]],
+        label: int,
+        emoji: np.ndarray,
+        size: float,
+    ) -> np.ndarray:
+        """Return the image with an emoji (h, w, 4) of ``size`` pixels, unless it would hide others.
+
+        ``owners`` (height, width) gets the number of the object at its pixels, ``objects`` its label and area.
+        """
         height, width = owners.shape
         rows, columns = np.nonzero(emoji[..., 3] > 127)
         corners = np.array([[columns.min(), rows.min()], [columns.max(), rows.max()]], np.float64)
@@ -177,7 +194,7 @@ class Scenes:
             alpha, colours = cv2.GaussianBlur(alpha, (0, 0), sigma), cv2.GaussianBlur(colours, (0, 0), sigma)
         return alpha[..., None] * colours.clip(0, 255) + (1 - alpha[..., None]) * image
 
-    def photograph(self, random, image):
+    def photograph(self, random: Generator, image: np.ndarray) -> np.ndarray:
         """Add what a camera adds: light, contrast, blur, noise and JPEG."""
         image = recolour(random, image, hue=0.05)
         if random.uniform() < 0.3:
@@ -192,11 +209,12 @@ class Scenes:
 
 
 @cache
-def read_emoji(encoded):
+def read_emoji(encoded: bytes) -> np.ndarray:
+    """Decode an emoji, (h, w, 4) in BGRA."""
     return cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
-def recolour(random, image, hue):
+def recolour(random: Generator, image: np.ndarray, hue: float) -> np.ndarray:
     """Return a float32 image (H, W, 3) with other hue (up to ``hue`` of the circle), saturation, gamma and contrast."""
     hsv = cv2.cvtColor((image.clip(0, 255) / 255).astype(np.float32), cv2.COLOR_BGR2HSV)
     hsv[..., 0] = (hsv[..., 0] + random.uniform(-180, 180) * hue) % 360
@@ -205,7 +223,7 @@ def recolour(random, image, hue):
     return ((image - 0.5) * random.uniform(0.7, 1.2) + 0.5 + random.uniform(-0.1, 0.1)).clip(0, 1) * 255
 
 
-def write_split(scenes, folder, split, count, pool):
+def write_split(scenes: Scenes, folder: Path, split: str, count: int, pool: PoolType) -> None:
     """Write the images and the COCO file of a split."""
     (folder / split).mkdir(parents=True)
     images, annotations = [], []
@@ -228,15 +246,18 @@ def write_split(scenes, folder, split, count, pool):
     (folder / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
 
 
-def main():
+def main() -> None:
+    """Write the dataset that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('packages', type=Path, help='the folder of the three .tgz files')
     parser.add_argument('target', type=Path, help='the folder to write')
-    parser.add_argument('--count', type=int, default=8000, help='training images (default: 8000)')
+    parser.add_argument('--count', type=int, default=7000, help='training images (default: 7000)')
     args = parser.parse_args()
     groups, photos = read_packages(args.packages)
     photos += [cv2.imread(str(next((Path(skimage.__file__).parent / 'data').glob(f'{n}.*')))) for n in SKIMAGE_PHOTOS]
-    jobs = [(Scenes(groups, photos, split), args.target, split, n) for split, n in (('val', 300 if args.count>1000 else 40), ('train', args.count))]
+    jobs = [
+        (Scenes(groups, photos, split), args.target, split, n) for split, n in (('val', 300), ('train', args.count))
+    ]
     with Pool() as pool:
         for job in jobs:
             write_split(*job, pool)

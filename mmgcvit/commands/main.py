@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from io import TextIOWrapper
+from pathlib import Path
 from platform import platform, python_version
+from types import ModuleType
 
 from ..errors import (
     PIP_PACKAGES,
@@ -34,8 +36,6 @@ COMMANDS = {
     'publish': "write a trained model's weights as safetensors",
     'export': 'write a trained model as an ONNX file',
     'convert': 'convert a checkpoint between formats',
-    'flops': 'count parameters and multiply-adds',
-    'benchmark': 'compare time and memory of models',
     'digits': "write the demo's dataset",
 }
 # Parameters of glibc's mallopt: from which size blocks have pages of their own, and how much freed memory is kept.
@@ -80,15 +80,15 @@ def main() -> None:
         run_command(name, sys.argv[2:])
 
 
-def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
-    """Run one of :data:`COMMANDS` in this process, by default with this process's arguments.
+def run_command(command: str | ModuleType, arguments: Sequence[object] | None = None) -> None:
+    """Run one of :data:`COMMANDS`, or a script in tools, in this process; by default with this process's arguments.
 
     Raises:
         SystemExit: The command returned an exit code, or raised an error that the user can fix. Its ``code`` is the
             exit code or the error message.
     """
     if arguments is not None:
-        sys.argv = [f'mmgcvit {name}', *map(str, arguments)]
+        sys.argv = [f'mmgcvit {command}', *map(str, arguments)]
     keep_freed_memory()
     run = run_to_exit_code
     if 'TORCHELASTIC_ERROR_FILE' in os.environ:
@@ -96,7 +96,7 @@ def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
         from torch.distributed.elastic.multiprocessing.errors import record
 
         run = record(run)
-    code = run(name)
+    code = run(command)
     if code is not None:
         raise SystemExit(code)
 
@@ -115,11 +115,13 @@ def keep_freed_memory() -> None:
         mallopt(parameter, MAX_INT)
 
 
-def run_to_exit_code(name: str) -> int | str | None:
+def run_to_exit_code(command: str | ModuleType) -> int | str | None:
     """Run a command with this process's arguments; return its exit code or error message."""
+    name = command if isinstance(command, str) else Path(command.__file__).stem
     full_disk_advice = ''  # appended to the error message if the disk is full
     try:
-        command = import_module(f'.{name.replace("-", "_")}', __package__)
+        if isinstance(command, str):
+            command = import_module(f'.{name.replace("-", "_")}', __package__)
         args = parse_args(command)
         full_disk_advice = getattr(command, 'FULL_DISK', '')
         with hide_noise():

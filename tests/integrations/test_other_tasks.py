@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmgcvit.experiments.complexity import count_by_part, count_parameters
+from tools.get_flops import count_by_part, count_parameters
 
 from ..configs.models import ENTRIES, build_on_meta, find_wrong_groups, read
 

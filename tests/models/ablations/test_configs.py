@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from mmgcvit.experiments.complexity import count_by_part, count_parameters
+from tools.get_flops import count_by_part, count_parameters
 
 from ...configs.models import get_model, read
 from ...conftest import ROOT

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.experiments.complexity import count_parameters
 from mmgcvit.models.lsa import ARCHS
+from tools.get_flops import count_parameters
 
 from ...reference import LSA_REFERENCES, REFERENCES
 

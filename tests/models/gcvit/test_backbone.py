@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from mmgcvit import GCViT
-from mmgcvit.experiments.complexity import count_macs
 from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention
 from mmgcvit.models.gcvit.backbone import compute_drop_path_rates
 from mmgcvit.models.gcvit.global_query import plan_poolings
 from mmgcvit.models.gcvit.stage import Block
 from mmgcvit.models.layers import linear
+from tools.get_flops import count_macs
 
 from ..contract.backbones import GCVIT
 from ..rejections import find_accepted

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmgcvit import LSA
-from mmgcvit.experiments.complexity import count_macs
+from tools.get_flops import count_macs
 
 from ..rejections import find_accepted
 from .plain import PlainLSA

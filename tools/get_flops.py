@@ -1,4 +1,4 @@
-"""Count the parameters and multiply-adds of whole models, part by part.
+"""Count the parameters and multiply-adds of whole models, part by part: python tools/get_flops.py CONFIG --shape H W.
 
 torch's FlopCounterMode counts linear layers, convolutions and the matrix products of attention, but not norms,
 activations, resizing, RoIAlign and the sampling of deformable attention. Models run on torch's meta device, which
@@ -6,16 +6,23 @@ computes only the shapes of tensors, so that large images take little time and m
 MaskFormer families also need the values of tensors, so they run on the CPU.
 """
 
+import argparse
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
 import torch
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..errors import UserError
-from ..mmengine_utils import list_modules
+from mmgcvit.commands.main import run_command
+from mmgcvit.commands.options import CONFIG, add_cfg_options
+from mmgcvit.config import enter_scope, parse_cfg_options, read_config
+from mmgcvit.errors import UserError
+from mmgcvit.mmengine_utils import list_modules
+from mmgcvit.models.layers.windows import ceil_div
 
 # Papers count the multiply-adds of two-stage detectors for these numbers of RoIs.
 NUM_BOX_ROIS, NUM_MASK_ROIS = 1000, 100
@@ -118,3 +125,30 @@ def iter_roi_parts(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callab
             rois = torch.empty(num_rois, extractor.out_channels, *output_size, device='meta')
             name = f'{kind} head {i}' if len(heads) > 1 else f'{kind} head'
             yield name, head, lambda _, head=head, rois=rois: head(rois)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', help=CONFIG)
+    size, text = ('HEIGHT', 'WIDTH'), 'image size in pixels, for example 800 1280'
+    parser.add_argument('--shape', type=int, nargs=2, required=True, metavar=size, help=text)
+    add_cfg_options(parser)
+
+
+def main(args: argparse.Namespace) -> None:
+    cfg = read_config(args.config, parse_cfg_options(args.cfg_options))
+    enter_scope(cfg)
+    model = MODELS.build(cfg.model)
+    parameters = count_parameters(model)
+    divisor = getattr(getattr(model, 'data_preprocessor', None), 'pad_size_divisor', 1)
+    height, width = padded = tuple(ceil_div(side, divisor) * divisor for side in args.shape)
+    parts = count_by_part(model, padded)
+    note = '' if padded == tuple(args.shape) else f', padded to multiples of {divisor}'
+    print(f'{args.config}, one image of {height}x{width} px (height x width){note}\n')
+    print('| part | parameters (M) | multiply-adds (G) |\n|---|---|---|')
+    for part in parts:
+        print(f'| {part.name} | {part.parameters / 1e6:.2f} | {part.macs / 1e9:.2f} |')
+    print(f'| **whole model** | **{parameters / 1e6:.2f}** | **{sum(part.macs for part in parts) / 1e9:.2f}** |')
+
+
+if __name__ == '__main__':
+    run_command(sys.modules[__name__])
