@@ -52,7 +52,7 @@ test-all: test
 		$(ALSO) test-gpu $(if $(filter maintained,$(OPENMMLAB)),test-beside test-docs)
 
 DEVICE ?= cuda
-BENCHMARK = $(RUN) -m mmgcvit benchmark --device $(DEVICE)
+BENCHMARK = $(RUN) tools/benchmark.py --device $(DEVICE)
 PLAIN = tests.models.gcvit.plain:PlainGCViT
 OTHERS = timm:gcvit_tiny swin:tiny convnext:tiny
 test-gpu: install

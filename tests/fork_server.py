@@ -30,7 +30,7 @@ PRELOADED = [
     'mmgcvit.mmdet_fixes',
 ]
 # Commands import these modules lazily.
-SUBPACKAGES = ('commands', 'engine', 'inference', 'evaluation', 'figures', 'export', 'experiments')
+SUBPACKAGES = ('commands', 'engine', 'inference', 'evaluation', 'figures', 'export')
 PRELOADED += [
     f'mmgcvit.{name}.{path.stem}' for name in SUBPACKAGES for path in sorted((ROOT / 'mmgcvit' / name).glob('[!_]*.py'))
 ]

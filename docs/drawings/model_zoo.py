@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from PIL import Image
 
-from mmgcvit.experiments.benchmark import format_table
 from tests.configs.models import CONTENTS, ENTRIES
 from tests.conftest import ROOT
+from tools.benchmark import format_table
 
 OTHER_NETWORKS = yaml.safe_load((ROOT / 'configs' / 'metafiles' / 'other_networks.yml').read_text())
 PAGE = ROOT / 'docs' / 'model_zoo.md'

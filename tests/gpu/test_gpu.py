@@ -18,7 +18,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.parallel import DistributedDataParallel
 
 from mmgcvit.evaluation.training_curves import read_curves
-from mmgcvit.experiments.benchmark import Case, build
+from tools.benchmark import Case, build
 
 from ..conftest import ROOT
 from ..models.contract.backbones import BACKBONES

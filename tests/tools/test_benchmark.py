@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from mmgcvit.experiments.benchmark import Case, build, make_batch, time_alternately
 from mmgcvit.mmdet_fixes import DINO
+from tools import benchmark
+from tools.benchmark import Case, build, make_batch, time_alternately
 
 from ..conftest import ROOT
 
@@ -57,14 +58,14 @@ def test_precision_is_applied_to_the_model():
 
 def test_command_prints_a_table_per_case_and_leaves_out_models_that_fail(call):
     options = ['--sizes', '32x48', '--batch', '1', '2', '--rounds', '2', '--device', 'cpu', '--no-memory']
-    code, printed = call('benchmark', 'gcvit:xxtiny@4', 'resnet:50', 'lsa:imagenet-tiny', *options)
+    code, printed = call(benchmark, 'gcvit:xxtiny@4', 'resnet:50', 'lsa:imagenet-tiny', *options)
     assert code == 0
     assert re.findall(r'^\d x 32x48, infer, fp32, eager, cpu$', printed, re.MULTILINE)
     assert printed.count('resnet:50 left out of') == 2
     rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in printed.splitlines() if '| lsa' in line]
     assert [len(row) for row in rows] == [6, 6]
     assert float(rows[1][3]) == pytest.approx(2 / (float(rows[1][1]) / 1000), rel=0.01)
-    code, printed = call('benchmark', 'resnet:50', *options)
+    code, printed = call(benchmark, 'resnet:50', *options)
     assert code == 1
     assert 'no model could run' in printed
 
@@ -72,6 +73,6 @@ def test_command_prints_a_table_per_case_and_leaves_out_models_that_fail(call):
 @pytest.mark.long
 def test_training_has_a_higher_peak_memory_than_inference(call):
     options = ['--sizes', '224', '--rounds', '1', '--modes', 'infer', 'train', '--device', 'cpu']
-    _, printed = call('benchmark', 'gcvit:xxtiny', *options)
+    _, printed = call(benchmark, 'gcvit:xxtiny', *options)
     infer, train = (int(line.split('|')[-2]) for line in printed.splitlines() if line.startswith('| gcvit'))
     assert 10 < infer < train

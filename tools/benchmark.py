@@ -1,9 +1,18 @@
-"""Measure and compare the time and peak memory of backbones and whole models.
+"""Compare models by time, measured alternately, and by peak memory: python tools/benchmark.py MODEL ... [options].
 
-Weights are random, images are noise, and backbones have no drop path. :func:`compare` measures models in one setting,
-for example a batch size and a precision.
+    python tools/benchmark.py gcvit:tiny timm:gcvit_tiny swin:tiny convnext:tiny --batch 16 --modes infer train
+    python tools/benchmark.py gcvit:tiny@16 gcvit:tiny@24 --sizes 800x1333
+    python tools/benchmark.py configs/mask_rcnn_gcvit_t.py --sizes 800x1333 --batch 1 2
+
+Backbones: gcvit:ARCH, gcvit:ARCH@WINDOW_SIZE, lsa:ARCH, swin:ARCH and convnext:ARCH (from mmpretrain), timm:NAME. With
+a config file, the whole model is measured: preprocessing and network, then post-processing (inference) or losses and
+gradients (training). MODEL+MODULE:FUNCTION measures the model that a Python function returns for MODEL.
+
+Weights are random, images are noise, and backbones have no drop path.
 """
 
+import argparse
+import itertools
 import multiprocessing
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,10 +30,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.benchmark import Timer
 
-from ..config import enter_scope, iter_dicts, read_config
-from ..errors import UserError, get_first_line
-from ..models.base import PyramidBackbone
-from ..registry import list_networks
+from mmgcvit.commands.main import run_command
+from mmgcvit.commands.options import add_device_option, check_at_least
+from mmgcvit.config import enter_scope, iter_dicts, read_config
+from mmgcvit.device import resolve_device
+from mmgcvit.errors import UserError, get_first_line
+from mmgcvit.models.base import PyramidBackbone
+from mmgcvit.registry import list_networks
 
 MEGABYTE = 1 << 20
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -234,3 +246,51 @@ def get_peak_memory(name: str, case: Case) -> int:
         return measure_peak_memory(name, case, threads)
     with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
         return pool.submit(measure_peak_memory, name, case, threads).result()
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = __doc__.partition('\n\n')[2]
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument('models', nargs='+', metavar='MODEL', help='see below; speeds are relative to the first MODEL')
+    sizes = 'image sizes in pixels, for example 800x1333 (default: 224)'
+    parser.add_argument('--sizes', type=parse_size, nargs='+', default=[(224, 224)], metavar='SIZE', help=sizes)
+    parser.add_argument('--batch', type=int, nargs='+', default=[1], metavar='N', help='batch sizes (default: 1)')
+    parser.add_argument('--modes', choices=('infer', 'train'), nargs='+', default=['infer'], help='default: infer')
+    precisions, ways = ('fp32', 'bf16', 'fp16'), ('eager', 'compiled')
+    parser.add_argument('--precisions', choices=precisions, nargs='+', default=['fp32'], help='default: fp32')
+    parser.add_argument('--run', choices=ways, nargs='+', default=['eager'], help='compiled: torch.compile')
+    parser.add_argument('--rounds', type=int, default=10, metavar='N', help='measurements per model (default: 10)')
+    parser.add_argument('--threads', type=int, metavar='N', help='CPU threads (default: all cores)')
+    parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
+    add_device_option(parser)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse an image size in pixels: ``224`` for a square, ``800x1333`` for height and width."""
+    sides = text.split('x')
+    if len(sides) > 2 or not all(side.isdigit() and int(side) for side in sides):
+        raise argparse.ArgumentTypeError(
+            f'{text}: expected SIDE or HEIGHTxWIDTH in pixels, for example 224 or 800x1333'
+        )
+    return int(sides[0]), int(sides[-1])
+
+
+def main(args: argparse.Namespace) -> None:
+    check_at_least(args, batch=1, rounds=1, threads=1)
+    sys.path.insert(0, str(Path.cwd()))  # so that MODULE:FUNCTION can be imported from the current folder
+    device = resolve_device(args.device)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    machine = f'{torch.get_num_threads()} threads'
+    if device.type == 'cuda':
+        torch.cuda.set_device(device)
+        machine = torch.cuda.get_device_name()
+    print(f'torch {torch.__version__}, {machine}\n')
+    cases = itertools.product(args.sizes, args.batch, args.modes, args.precisions, args.run)
+    for size, batch, mode, precision, run in cases:
+        case = Case(size, batch, mode, precision, run == 'compiled', device.type)
+        print(compare(args.models, case, args.rounds, not args.no_memory), flush=True)
+
+
+if __name__ == '__main__':
+    run_command(sys.modules[__name__])

@@ -1,1 +1,0 @@
-"""Measure models: ``benchmark`` time and memory in turns, ``complexity`` parameters and multiply-adds by part."""
