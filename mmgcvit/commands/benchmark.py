@@ -49,13 +49,14 @@ def main(args: argparse.Namespace) -> None:
     sys.path.insert(0, str(Path.cwd()))  # so that MODULE:FUNCTION can be imported from the current folder
     import torch
 
-    from ..device import resolve_device
+    from ..device import disable_cudnn_attention, resolve_device
     from ..experiments.benchmark import Case, compare
 
     device = resolve_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
     machine = f'{torch.get_num_threads()} threads'
+    disable_cudnn_attention()
     if device.type == 'cuda':
         torch.cuda.set_device(device)
         machine = torch.cuda.get_device_name()
