@@ -6,7 +6,6 @@ the paper), nH heads, d = C/nH.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 

@@ -6,7 +6,6 @@ stage takes the maps of T shifted copies, (T, B, H, W, C). Its first block, a Sh
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -116,10 +115,7 @@ class Stage(nn.Module):
         x = self.position(x)
         drop_paths = draw_drop_path([self.drop_path_rate] * len(self.blocks), x, self.training)
         for block, drop_path in zip(self.blocks, drop_paths, strict=True):
-            if self.with_cp:
-                x = checkpoint(block, x, drop_path, use_reentrant=False)
-            else:
-                x = block(x, drop_path)
+            x = checkpoint(block, x, drop_path, use_reentrant=False) if self.with_cp else block(x, drop_path)
         return x
 
 
