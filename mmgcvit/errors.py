@@ -1,7 +1,6 @@
 """Errors that a user can fix, and helpers for messages. commands/main.py prints such errors without a traceback."""
 
 import difflib
-import errno
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
@@ -106,8 +105,3 @@ def get_first_line(error: BaseException) -> str:
     line = next(iter(str(error).splitlines()), '') or type(error).__name__
     # Pillow's message for a file that is not an image contains a memory address.
     return 'not an image' if line.startswith('cannot identify') else line
-
-
-def is_full_disk(error: BaseException) -> bool:
-    """Return whether an error means that the disk or the user's quota is full."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -37,6 +37,7 @@ def states():
         settings=(torch.get_default_dtype(), torch.get_num_threads(),
             torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled(), torch.is_grad_enabled(),
             cuda.matmul.allow_tf32, cuda.flash_sdp_enabled(), cuda.math_sdp_enabled(), cuda.mem_efficient_sdp_enabled(),
+            getattr(cuda, 'cudnn_sdp_enabled', bool)(),
             cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32),
         seeds=(random.getstate(), torch.initial_seed()),
     )

@@ -86,8 +86,6 @@ def test_named_gpu_becomes_torchs_current_device_and_missing_gpu_is_rejected(mon
     assert chosen == [torch.device('cuda:1')]
     with pytest.raises(UserError, match='finds only cuda:0, cuda:1'):
         use_device('cuda:2')
-    with pytest.raises(UserError, match='Set CUDA_VISIBLE_DEVICES=-1 before starting Python'):
-        use_device('cpu')
 
 
 @pytest.mark.parametrize(

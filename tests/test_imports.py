@@ -29,7 +29,7 @@ FILES_DOWNWARD = {
     'lsa': ['__init__', 'backbone', 'stage', 'attention', 'shifted_patches', 'archs', 'key_mappings'],
     'layers': [
         *('__init__', 'attention', 'blocks', 'lora', 'linear', 'position', 'resizing', 'windows'),
-        *('autocast', 'kernels', 'tracing', 'arguments'),
+        *('autocast', 'tracing', 'arguments'),
     ],
     'ablations': ['__init__', 'gcvit_variants', 'lsa_first_block'],
 }

@@ -33,7 +33,7 @@ from torch.utils.benchmark import Timer
 from mmgcvit.commands.main import run_command
 from mmgcvit.commands.options import add_device_option, check_at_least
 from mmgcvit.config import enter_scope, iter_dicts, read_config
-from mmgcvit.device import resolve_device
+from mmgcvit.device import disable_cudnn_attention, resolve_device
 from mmgcvit.errors import UserError, get_first_line
 from mmgcvit.models.base import PyramidBackbone
 from mmgcvit.registry import list_networks
@@ -282,6 +282,7 @@ def main(args: argparse.Namespace) -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     machine = f'{torch.get_num_threads()} threads'
+    disable_cudnn_attention()
     if device.type == 'cuda':
         torch.cuda.set_device(device)
         machine = torch.cuda.get_device_name()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ..errors import UserError, shorten
 from ..files import check_target
-from .options import report_write_errors
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -36,11 +35,10 @@ def main(args: argparse.Namespace) -> None:
 
     weights = read_weights(args.source, list_networks().values(), args.prefix, args.ema)
     content = convert(weights, args.to)
-    with report_write_errors(args.target):
-        if args.target.suffix == '.safetensors':
-            save_safetensors(content['state_dict'], args.target)
-        else:
-            save_checkpoint(content, args.target)
+    if args.target.suffix == '.safetensors':
+        save_safetensors(content['state_dict'], args.target)
+    else:
+        save_checkpoint(content, args.target)
     no_head = '' if any(name.startswith('head.') for name in weights.tensors) else ', a backbone without a head'
     unused = f' ({shorten(weights.unused)})' if weights.unused else ''
     network = weights.network

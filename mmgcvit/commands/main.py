@@ -1,6 +1,7 @@
 """The entry point of the console command: ``mmgcvit train CONFIG``, ``mmgcvit test WORK_DIR``, ..."""
 
 import ctypes
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,6 @@ from ..errors import (
     escape_controls,
     explain_transformers,
     format_missing,
-    is_full_disk,
     suggest,
 )
 from ..version import __version__
@@ -118,12 +118,10 @@ def keep_freed_memory() -> None:
 def run_to_exit_code(command: str | ModuleType) -> int | str | None:
     """Run a command with this process's arguments; return its exit code or error message."""
     name = command if isinstance(command, str) else Path(command.__file__).stem
-    full_disk_advice = ''  # appended to the error message if the disk is full
     try:
         if isinstance(command, str):
             command = import_module(f'.{name.replace("-", "_")}', __package__)
         args = parse_args(command)
-        full_disk_advice = getattr(command, 'FULL_DISK', '')
         with hide_noise():
             return command.main(args)
     except KeyboardInterrupt:
@@ -145,8 +143,8 @@ def run_to_exit_code(command: str | ModuleType) -> int | str | None:
             raise
         return f'{name}: {format_missing("this command", error.name)}'
     except OSError as error:
-        if full_disk_advice and is_full_disk(error):
-            return f'{name}: {error.strerror}{full_disk_advice.format(**vars(args))}'
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f'{name}: {error.strerror}. Free some disk space, then start it again (train: with --resume)'
         # For an error without a file name, the traceback says more than the message.
         if error.filename is None:
             raise

@@ -18,8 +18,6 @@ from ..errors import UserError, check_installed, escape_controls
 from ..inference.model_files import check_model_files
 from .options import add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
 
-# Advice that commands/main.py adds to the error if the disk is full.
-FULL_DISK = '. Free some disk space. The results so far are in {out_dir}'
 WRITTEN = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
 
 

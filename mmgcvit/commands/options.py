@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..config import parse_cfg_options
-from ..errors import UserError, get_first_line
+from ..errors import UserError
 from ..files import find_free_path
 
 if TYPE_CHECKING:
@@ -140,16 +138,3 @@ def load_run_config(args: argparse.Namespace) -> Config:
     cfg = load_config(args.config, parse_cfg_options(args.cfg_options), args.work_dir, args.launcher)
     args.work_dir = cfg.work_dir
     return cfg
-
-
-@contextmanager
-def report_write_errors(target: Path) -> Iterator[None]:
-    """Create the folder of a file, and turn any error while the file is written into a UserError."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except Exception as error:  # torch and safetensors raise exceptions of their own types.
-        raise UserError(
-            f'{target} could not be written ({get_first_line(error)}). If the disk is full, free some space, or '
-            'write the file to another folder'
-        ) from None

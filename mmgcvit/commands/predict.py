@@ -18,8 +18,6 @@ from .options import add_model_options, add_out_dir, check_at_least, load_model,
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
 
-# Advice that commands/main.py adds to the error if the disk is full.
-FULL_DISK = '. Free some disk space. The results so far are in {out_dir}'
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
 

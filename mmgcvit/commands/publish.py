@@ -12,7 +12,7 @@ from ..errors import UserError
 from ..files import check_target, compute_sha256
 from ..inference.model_files import check_model_files, find_model_files
 from ..version import __version__
-from .options import add_config_and_checkpoint, report_write_errors
+from .options import add_config_and_checkpoint
 
 SUFFIX = '.safetensors'
 
@@ -51,8 +51,7 @@ def main(args: argparse.Namespace) -> None:
         'classes': json.dumps(info.get('classes') if isinstance(info, dict) else None),
         'trained_sha256': compute_sha256(file),
     }
-    with report_write_errors(target):
-        save_safetensors(tensors, target, metadata)
+    save_safetensors(tensors, target, metadata)
     num_values = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')
     print(f'SHA-256 {compute_sha256(target)}')

@@ -8,8 +8,6 @@ from ..errors import UserError
 from ..inference.model_files import check_model_files, find_model_files
 from .options import add_common_options, add_config_and_checkpoint, hide_gpus, load_run_config
 
-# Advice that commands/main.py adds to the error if the disk is full.
-FULL_DISK = ': the test could not write to {work_dir} and has stopped. Free some disk space, and start it again'
 # Options may stand between CONFIG and CHECKPOINT.
 IS_INTERMIXED = True
 

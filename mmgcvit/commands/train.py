@@ -13,11 +13,6 @@ from .options import CONFIG, add_common_options, check_at_least, format_option, 
 if TYPE_CHECKING:
     from ..datasets.formats.dataset_info import DatasetInfo
 
-# Advice that commands/main.py adds to the error if the disk is full.
-FULL_DISK = (
-    ': the run could not write to {work_dir} and has stopped. Free some disk space, then continue from the latest '
-    'checkpoint with --resume'
-)
 DATA_OPTIONS = (
     *('task', 'size', 'epochs', 'image_size', 'pretrained', 'batch_size', 'lr', 'workers'),
     *('augment', 'no_flip', 'fine_tune', 'tiles'),

@@ -19,7 +19,7 @@ from rich.progress import Progress
 from ..config import LOADERS, enter_scope, read_config
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.paths import check_presence, get_check_settings
-from ..device import check_gpus, use_device
+from ..device import check_gpus, disable_cudnn_attention, use_device
 from ..errors import UserError
 from ..files import check_writable
 from ..mmengine_utils import replace_type
@@ -31,7 +31,7 @@ CPU_MODEL_WRAPPER = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'b
 
 
 def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
-    """Check the GPUs, set the device, import mmcv's operators and allow TF32.
+    """Check the GPUs, set the device, import mmcv's operators, allow TF32 and disable cuDNN's attention.
 
     Raises:
         UserError: One of these steps fails.
@@ -47,6 +47,7 @@ def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
     # As before torch 1.12, let GPUs round the inputs of float32 products to 10 bits of mantissa, as convolutions do by
     # default. NVIDIA_TF32_OVERRIDE=0 forbids both.
     torch.backends.cuda.matmul.allow_tf32 = True
+    disable_cudnn_attention()
 
 
 def load_config(

@@ -21,7 +21,7 @@ from ..checkpoints.safe_loading import read_for_mmengine
 from ..checkpoints.weights import MODULE_PREFIX
 from ..config import get_type_name, iter_unwrapped_datasets, read_config
 from ..datasets.decoding import get_decoding_settings
-from ..device import check_gpus, resolve_device
+from ..device import check_gpus, disable_cudnn_attention, resolve_device
 from ..errors import UserError
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..ops.compiled import check_operators, check_operators_load
@@ -93,6 +93,7 @@ def load_for_command(model_files: ModelFiles, device: str, score_thr: float | No
     if device == 'auto':
         check_gpus()
     check_operators_load()
+    disable_cudnn_attention()
     with silence_output():
         model = load(model_files.config, model_files.checkpoint, device, score_thr)
     if model.device.type == 'cuda':

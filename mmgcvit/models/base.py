@@ -3,7 +3,7 @@
 import functools
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +18,6 @@ from ..errors import CheckpointError
 from ..registry import list_networks
 from .layers.arguments import check_int, is_int, is_sequence, require
 from .layers.blocks import LayerNorm
-from .layers.kernels import select_backends
 from .layers.lora import LoRALinear
 from .layers.tracing import is_exporting
 
@@ -83,20 +82,11 @@ class PyramidBackbone(BaseModule):
         """Return the feature maps (B, C_i, H_i, W_i), i in ``out_indices``, of images (B, in_channels, H, W)."""
         self.check_images(images)
         x, maps = images, []
-        with select_backends(images.device.type):  # of attention, once for all blocks
-            for i, (downsampler, stage) in enumerate(self.iter_stages()):  # the first downsampler is the stem
-                x = stage(downsampler(x))
-                if i in self.out_indices:
-                    maps.append(self.make_output(i, x))
+        for i, (before, stage) in enumerate(zip([self.stem, *self.downsamplers], self.stages, strict=True)):
+            x = stage(before(x))  # (B, H_i, W_i, C_i)
+            if i in self.out_indices:
+                maps.append(self.get_submodule(f'norm{i}')(x).permute(0, 3, 1, 2).contiguous())
         return tuple(maps)
-
-    def iter_stages(self) -> Iterable[tuple[nn.Module, nn.Module]]:
-        """Iterate over the stages, each with the module before it: (stem, stage 0), (downsampler, stage 1), ..."""
-        return zip([self.stem, *self.downsamplers], self.stages, strict=True)
-
-    def make_output(self, i: int, x: Tensor) -> Tensor:
-        """Apply ``norm<i>`` to the map of stage i: (B, H_i, W_i, C_i) to (B, C_i, H_i, W_i)."""
-        return self.get_submodule(f'norm{i}')(x).permute(0, 3, 1, 2).contiguous()
 
     def check_images(self, images: Tensor) -> None:
         """Raise an error for images that the backbone cannot process.

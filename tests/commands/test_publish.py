@@ -1,5 +1,6 @@
 """A published file has only the whole model's weights, and gives the same predictions as the run's checkpoint."""
 
+import errno
 import json
 import shutil
 
@@ -86,13 +87,10 @@ def test_invalid_target_is_rejected_before_reading_the_model(tmp_path):
 @pytest.mark.parametrize(('command', 'options'), [('publish', []), ('convert', ['--to', 'original'])])
 def test_failed_write_leaves_no_partial_file(command, options, work_dirs, tmp_path, monkeypatch):
     def fill(*_):
-        raise RuntimeError('unexpected pos 64 vs 0\nand lines of C++')
+        raise OSError(errno.ENOSPC, 'No space left on device')
 
     monkeypatch.setattr('safetensors.torch.save', fill)
     source = work_dirs['classification'] / ('epoch_1.pth' if command == 'convert' else '')
-    with pytest.raises(
-        SystemExit, match=r'could not be written \(unexpected pos 64 vs 0\)\. If the disk is full'
-    ) as error:
+    with pytest.raises(SystemExit, match='No space left on device'):
         run_command(command, [source, tmp_path / 'new' / 'x.safetensors', *options])
-    assert '\n' not in str(error.value)
     assert not list((tmp_path / 'new').iterdir())

@@ -78,6 +78,6 @@ def test_a_failed_save_keeps_the_previous_checkpoint_and_the_error_names_the_cau
     full_disk = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     monkeypatch.setattr('os.fsync', mock.Mock(side_effect=[None] * 4 + [full_disk] * 9))
     message = call('train', CONFIG, '--work-dir', tmp_path)
-    assert message.startswith('train: No space left on device: the run could not write')
+    assert message.startswith('train: No space left on device. Free some disk space')
     assert names(tmp_path) == ['best_score_epoch_1.pth', 'epoch_1.pth', 'last_checkpoint']
     assert last(Path(tmp_path))['meta']['epoch'] == 1

@@ -1,7 +1,6 @@
 """The logged scalars of a run are read as one curve over all its sessions, and plotted by ``mmgcvit plot``."""
 
 import math
-import re
 
 import pytest
 
@@ -32,12 +31,10 @@ def test_detailed_scores_are_drawn_only_if_requested(tmp_path):
         draw_curves(runs, ['loss_box'])
 
 
-def test_the_plot_command_prints_the_best_score_and_draws_the_curves(call, tmp_path):
+def test_the_plot_command_draws_the_curves(call, tmp_path):
     entries = [iteration(1), validation(1, acc=0.9), iteration(2, math.nan, epoch=2), validation(2, acc=0.8)]
     run = write_session(tmp_path / 'run', '20260101_000000', entries)
-    printed = call('plot', run)[1]
-    assert 'acc: last 0.8 (step 2), best 0.9 (step 1)' in printed
-    assert re.search(r'lr: last [\d.]+ \(step \d+\)\n', printed), 'a learning rate has no best value'
+    assert call('plot', run)[1].endswith(f'curves: {run / "curves.png"}\n')
     assert (run / 'curves.png').is_file()
     assert 'has no training logs' in call('plot', tmp_path)[1]
     assert 'expected a name that ends in .png, .pdf, .svg or .jpg' in call('plot', run, '--out', 'curves.txt')[1]

@@ -92,21 +92,29 @@ def normalize(
     Add a message to ``problems`` for each annotation of an image or category that the file does not list.
 
     Raises:
-        UserError: The file has objects of other categories, lists an image or category twice, has a wrong ``iscrowd``,
-            or more than a tenth of its boxes have no area.
+        UserError: The file has objects of other categories, lists an image file twice, has ids of images or categories
+            that are not integers or a wrong ``iscrowd``, or more than a tenth of its boxes have no area.
     """
-    image_ids, new_ids = number_ids(content['images'], file, 'file_name'), number_ids(categories, file, 'name')
-    names = {make_key(category['id']): category['name'] for category in content['categories']}
-    own = {category['name']: new_ids[make_key(category['id'])] for category in categories}
+    ids = [entry['id'] for entry in (*content['images'], *content['categories'])]
+    ids += [obj[key] for obj in content['annotations'] for key in ('image_id', 'category_id')]
+    for value in ids:
+        if type(value) is not int:
+            raise UserError(f'{file} has the id {value!r:.60}. Write the ids of images and categories as integers')
+    repeated = [name for name, n in Counter(image['file_name'] for image in content['images']).items() if n > 1]
+    if repeated:
+        raise UserError(f'{file} lists several images with the same file_name ({shorten(repeated)}). Export it again')
+    image_ids = {image['id'] for image in content['images']}
+    names = {category['id']: category['name'] for category in content['categories']}
+    own = {category['name']: category['id'] for category in categories}
     images, annotations, others = content['images'], [], set()
     for obj in content['annotations']:
-        image, category = make_key(obj['image_id']), make_key(obj['category_id'])
-        if image not in image_ids or category not in names:
+        category = obj['category_id']
+        if obj['image_id'] not in image_ids or category not in names:
             problems.append(f'{file} does not list the image_id or category_id of annotation {obj["id"]}')
         elif names[category] not in own:
             others.add(str(names[category]))
         else:
-            new = {'image_id': image_ids[image], 'category_id': own[names[category]]}
+            new = {'category_id': own[names[category]]}
             # pycocotools requires iscrowd of all objects.
             if obj.get('iscrowd') not in (0, 1):
                 new['iscrowd'] = read_crowd(obj, file)
@@ -126,26 +134,12 @@ def normalize(
     if any(type(obj['id']) is not int or not 0 < obj['id'] < MAX_ID for obj in annotations):
         annotations = [{**obj, 'id': obj_id} for obj_id, obj in enumerate(annotations, start=1)]
     # On Windows, Label Studio writes paths with backslashes.
-    if any(image['id'] != image_ids[make_key(image['id'])] or '\\' in image['file_name'] for image in images):
-        paths = [(image, image['file_name'].replace('\\', '/')) for image in images]
-        images = [{**image, 'id': image_ids[make_key(image['id'])], 'file_name': path} for image, path in paths]
+    if any('\\' in image['file_name'] for image in images):
+        images = [{**image, 'file_name': image['file_name'].replace('\\', '/')} for image in images]
     # mmdet numbers labels by the order of a file's categories, and looks classes up by their names, which must be
     # strings.
-    categories = [
-        {**category, 'id': new_ids[make_key(category['id'])], 'name': str(category['name'])} for category in categories
-    ]
+    categories = [{**category, 'name': str(category['name'])} for category in categories]
     return {**content, 'images': images, 'annotations': annotations, 'categories': categories}
-
-
-def make_key(value: Any) -> str:
-    """Return an id as text, because some tools write an id as a number in one list and as a string in another.
-
-    Raises:
-        TypeError: The id is neither a number nor a string.
-    """
-    if not isinstance(value, int | float | str):
-        raise TypeError(f'the id {value!r:.60} is neither a number nor a string')
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def read_crowd(obj: dict[str, Any], file: Path) -> int:
@@ -154,22 +148,6 @@ def read_crowd(obj: dict[str, Any], file: Path) -> int:
     if value is not None and value not in ('', '0', '1'):
         raise UserError(f'{file}: iscrowd of annotation {obj["id"]} is {value!r:.60}. Expected 0 or 1')
     return int(value or 0)
-
-
-def number_ids(entries: list[dict[str, Any]], file: Path, name: str) -> dict[str, int]:
-    """Return the id of each entry by its key (:func:`make_key`): the same, unless one of them is not an integer.
-
-    Raises:
-        UserError: Two entries have the same id, or the same ``name``.
-    """
-    keep = all(type(entry['id']) is int for entry in entries)
-    ids = {make_key(entry['id']): entry['id'] if keep else number for number, entry in enumerate(entries, start=1)}
-    for key, count in (('id', len(ids)), (name, len({entry[name] for entry in entries}))):
-        if count < len(entries):
-            values = Counter(str(entry[key]) for entry in entries).most_common(3)
-            twice = shorten([value for value, number in values if number > 1])
-            raise UserError(f'{file} lists several entries with the same {key} ({twice}). Export it again')
-    return ids
 
 
 def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path:

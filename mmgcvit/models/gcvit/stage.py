@@ -7,9 +7,10 @@ the paper), nH heads, d = C/nH.
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..layers.arguments import Window
-from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, checkpoint_block, draw_drop_path
+from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, draw_drop_path
 from ..layers.position import compute_biases
 from .attention import GlobalWindowAttention, LocalWindowAttention
 from .global_query import GlobalQueryGenerator
@@ -105,5 +106,8 @@ class Stage(nn.Module):
         biases = compute_biases([block.attn.position for block in self.blocks])  # (nH, N, N) of each block
         drop_paths = draw_drop_path(self.drop_path_rates, x, self.training)
         for block, *inputs in zip(self.blocks, biases, drop_paths, strict=True):
-            x = checkpoint_block(block, x, q_global, *inputs) if self.with_cp else block(x, q_global, *inputs)
+            if self.with_cp:
+                x = checkpoint(block, x, q_global, *inputs, use_reentrant=False)
+            else:
+                x = block(x, q_global, *inputs)
         return x

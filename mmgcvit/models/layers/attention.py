@@ -1,4 +1,4 @@
-"""Multi-head attention inside windows: split heads, attend, merge heads. kernels.py chooses torch's kernel.
+"""Multi-head attention inside windows: split heads, attend, merge heads.
 
 Shapes: B batch, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """

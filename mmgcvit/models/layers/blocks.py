@@ -4,30 +4,17 @@ Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W,
 """
 
 from collections.abc import Sequence
-from contextlib import nullcontext
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from .kernels import select_backends
 from .linear import Linear
-from .tracing import get_constant, is_tracing
+from .tracing import get_constant
 
 
 class TransformerBlock(nn.Module):
     """Base class of the backbones' blocks, each of which is a unit of activation checkpointing."""
-
-
-def checkpoint_block(block: nn.Module, *inputs: Any) -> Any:
-    """Call a block, with activation checkpointing if gradients are enabled."""
-    if not torch.is_grad_enabled():
-        return block(*inputs)
-    # The recomputation runs in the backward pass, outside of the context in which the backbone selects backends.
-    contexts = {} if is_tracing() else {'context_fn': lambda: (nullcontext(), select_backends(inputs[0].device.type))}
-    return checkpoint(block, *inputs, use_reentrant=False, **contexts)
 
 
 class LayerNorm(nn.LayerNorm):

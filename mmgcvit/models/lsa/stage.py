@@ -7,9 +7,10 @@ stage takes the maps of T shifted copies, (T, B, H, W, C). Its first block, a Sh
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..layers.arguments import Window
-from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, checkpoint_block, draw_drop_path
+from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, draw_drop_path
 from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
 from .attention import SelfAttention, ShiftAttention
 
@@ -114,7 +115,7 @@ class Stage(nn.Module):
         x = self.position(x)
         drop_paths = draw_drop_path([self.drop_path_rate] * len(self.blocks), x, self.training)
         for block, drop_path in zip(self.blocks, drop_paths, strict=True):
-            x = checkpoint_block(block, x, drop_path) if self.with_cp else block(x, drop_path)
+            x = checkpoint(block, x, drop_path, use_reentrant=False) if self.with_cp else block(x, drop_path)
         return x
 
 

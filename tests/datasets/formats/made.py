@@ -115,15 +115,15 @@ def add_clutter(root: Path) -> None:
 
 
 def to_coco(made: Made, split: str, prefix: str = '') -> str:
-    """Return a COCO file. Ids may be strings or begin at 0, and categories have another order in other splits.
+    """Return a COCO file. Ids may begin at 0, and categories have another order in other splits.
 
-    Loosely written files have ids as strings in annotations only, and null or strings as iscrowd.
+    Loosely written files have null or strings as iscrowd.
     """
     is_loose = made.options['loose']
-    first_id, make_id = made.options['from_0'] ^ 1, str if made.options['string_ids'] else int
-    ids = {name: make_id(7 * i) for i, name in enumerate(made.classes)}
+    first_id = made.options['from_0'] ^ 1
+    ids = {name: 7 * i for i, name in enumerate(made.classes)}
     images = [
-        {'id': make_id(i), 'file_name': prefix + photo.name, 'width': WIDTH, 'height': HEIGHT}
+        {'id': i, 'file_name': prefix + photo.name, 'width': WIDTH, 'height': HEIGHT}
         for i, photo in enumerate(made.photos[split])
     ]
     annotations = []
@@ -131,8 +131,8 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
         for thing in photo.things:
             left, top, right, bottom = thing.box
             entry = {
-                'id': make_id(first_id + len(annotations)),
-                'image_id': str(image['id']) if is_loose else image['id'],
+                'id': first_id + len(annotations),
+                'image_id': image['id'],
                 'category_id': ids[thing.name],
             }
             entry |= {'iscrowd': (None, '0', 0)[len(annotations) % 3]} if is_loose else {}
@@ -264,7 +264,7 @@ LAYOUTS = {
         (write_maps, '{}/JPEGImages', '{}/SegmentationClass'),
     ],
 }
-OPTIONS = ('from_0', 'string_ids', 'loose', 'windows', 'as_dict', 'no_empty_files', 'clutter')
+OPTIONS = ('from_0', 'loose', 'windows', 'as_dict', 'no_empty_files', 'clutter')
 
 
 @st.composite

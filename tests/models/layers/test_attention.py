@@ -1,18 +1,16 @@
 """Test that attention and its gradients equal the definition on every device and use fused kernels."""
 
 import itertools
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from packaging.version import Version
 from torch.profiler import ProfilerActivity, profile
 
-from mmgcvit.models.layers import attend, attention, compute_attention_weights, kernels
+from mmgcvit.device import disable_cudnn_attention
+from mmgcvit.models.layers import attend, attention, compute_attention_weights
 
 from ...conftest import HALF_DTYPES
-from ..contract.backbones import BACKBONES
 
 B, WINDOWS, HEADS, TOKENS, DIM = 2, 3, 4, 9, 8
 
@@ -74,63 +72,7 @@ def test_attention_weights_equal_those_used_by_attend():
     torch.testing.assert_close(compute_attention_weights(q[:, 0], k) @ v, attend(q[:, 0], k, v))
 
 
-needs_order = pytest.mark.skipif(not kernels.CAN_ORDER_BACKENDS, reason='backends are ordered from torch 2.6 on')
-
-
-@needs_order
-def test_on_cuda_fused_kernels_come_first_and_cudnn_is_never_chosen():
-    """cuDNN builds a new plan for every number of windows. torch skips a kernel that does not support the inputs."""
-    expected = ['FLASH_ATTENTION', 'EFFICIENT_ATTENTION', 'MATH']
-    assert [backend.name for backend in kernels.list_backends('cuda')] == expected
-    assert kernels.list_backends('cpu') == []
-
-
-@needs_order
-@pytest.mark.parametrize('name', ['gcvit', 'lsa'])
-def test_sdpa_backends_apply_in_forward_and_recomputation_only_and_the_users_win(name, monkeypatch):
-    from torch.nn.attention import SDPBackend, _cur_sdpa_kernel_backends, sdpa_kernel
-
-    model, images = BACKBONES[name][0](with_cp=True), torch.rand(1, 3, 32, 32)
-    before, seen = _cur_sdpa_kernel_backends(with_priority=True), []
-    wanted, own = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH], [SDPBackend.FLASH_ATTENTION]
-    monkeypatch.setattr(kernels, 'list_backends', lambda _: wanted)
-    monkeypatch.setattr(
-        torch.nn.functional,
-        'scaled_dot_product_attention',
-        lambda q, *_: seen.append(_cur_sdpa_kernel_backends(with_priority=True)) or q,
-    )
-    maps = model(images)
-    num_calls = len(seen)
-    sum(x.sum() for x in maps).backward()
-    assert num_calls > 5
-    assert seen == [wanted] * 2 * num_calls  # each block once more in the backward pass
-    with sdpa_kernel(own), torch.no_grad():
-        model(images)
-    assert seen[2 * num_calls :] == [own] * num_calls
-    assert _cur_sdpa_kernel_backends(with_priority=True) == before
-
-
-@needs_order
-def test_threads_leave_the_flags_of_sdpa_backends_as_they_were(monkeypatch):
-    """sdpa_kernel restores the flags that it found, which may be those of another thread."""
-    from torch.nn.attention import SDPBackend, _cur_sdpa_kernel_backends
-
-    before, barrier = _cur_sdpa_kernel_backends(with_priority=True), threading.Barrier(2)
-    monkeypatch.setattr(kernels, 'list_backends', lambda _: [SDPBackend.MATH])
-
-    def attend_often(_):
-        barrier.wait()
-        for _ in range(300):
-            with kernels.select_backends('cuda'):
-                attend(*torch.rand(3, 1, 2, 1, 4, 8).unbind())
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(attend_often, range(2)))
-    assert _cur_sdpa_kernel_backends(with_priority=True) == before
-
-
 def test_more_windows_than_a_launch_takes_are_split(monkeypatch):
-    """Backends are chosen as on CUDA, whatever device the test runs on."""
     monkeypatch.setattr(attention, 'has_launch_limit', lambda values: True)
     *operands, trained_bias = arguments()
     for size, bias in itertools.product([1, 2, 5, 6, 7], [None, trained_bias]):
@@ -163,10 +105,10 @@ def test_each_windows_output_is_near_float64(dtype, device):
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
 def test_cuda_runs_the_memory_efficient_kernel_with_a_bias(dtype):
     """Identify the kernel by the profiler's operator names, which differ for cuDNN and math."""
+    disable_cudnn_attention()
     for window, trained in itertools.product([7, 14, 15, 16, 17, 24], [True, False]):
         tokens = window**2
         q, k, v = torch.randn(3, 2, 3, 2, tokens, 32, device='cuda', dtype=dtype)
         bias = torch.randn(2, tokens, tokens, device='cuda', dtype=dtype, requires_grad=trained)
-        with kernels.select_backends('cuda'):
-            called = record_operators(lambda operands=(q, k, v, bias): attend(*operands))
+        called = record_operators(lambda operands=(q, k, v, bias): attend(*operands))
         assert 'aten::_scaled_dot_product_efficient_attention' in called, (window, trained)
