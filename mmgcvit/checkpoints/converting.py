@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, check_installed, format_count, shorten
 from ..files import write_atomically
+from ..version import __version__
 from .pretrained import check_complete, infer_checkpoint_arch, reject_part
 from .translating import KeyMapping
 from .weights import BIAS_TABLE, FINAL_NORM, Arch, Weights
@@ -60,13 +61,7 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     last_norm = get_last_norm(weights.tensors)
     tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in weights.tensors.items()}
     state_dict = {name if name.startswith('head.') else f'backbone.{name}': tensor for name, tensor in tensors.items()}
-    meta = {
-        'network': network.__name__,
-        'arch': arch.names[0] if arch.names else str(arch),
-        'source': weights.source,
-        'source_format': weights.key_mapping.name,
-    }
-    return {'meta': meta, 'state_dict': state_dict}
+    return {'meta': {'mmgcvit': __version__}, 'state_dict': state_dict}
 
 
 def build_expected_tensors(weights: Weights, arch: Arch) -> dict[str, Tensor]:

@@ -5,7 +5,6 @@ that cannot contain code. ``mmgcvit predict``, ``mmgcvit test`` and the setting 
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from ..errors import UserError
@@ -38,20 +37,11 @@ def main(args: argparse.Namespace) -> None:
     from ..checkpoints.weights import MODULE_PREFIX, find_state_dict, merge_lora
 
     model_files = find_model_files(args.config, args.checkpoint)
-    file = resolve_file(model_files.checkpoint)
-    content = read_checkpoint(file)
+    content = read_checkpoint(resolve_file(model_files.checkpoint))
     tensors, _ = find_state_dict(content, model_files.checkpoint)
     tensors = {MODULE_PREFIX.sub('', name): tensor for name, tensor in tensors.items()}
     merge_lora(tensors)
-    meta = content.get('meta')
-    info = meta.get('dataset_meta') if isinstance(meta, dict) else None
-    metadata = {
-        'mmgcvit': __version__,
-        'config': model_files.config.name,
-        'classes': json.dumps(info.get('classes') if isinstance(info, dict) else None),
-        'trained_sha256': compute_sha256(file),
-    }
-    save_safetensors(tensors, target, metadata)
+    save_safetensors(tensors, target, {'mmgcvit': __version__})
     num_values = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')
     print(f'SHA-256 {compute_sha256(target)}')

@@ -1,7 +1,7 @@
 """Mixed precision by GPU; merged groups and fused steps change only the speed."""
 
 import copy
-from unittest import mock
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,15 +11,13 @@ from mmengine.registry import MODELS, init_default_scope
 from packaging.version import Version
 from torch import nn
 
-from mmgcvit.engine.optim import GroupedParamsOptimWrapperConstructor
+from mmgcvit.engine.optim import GroupedParamsOptimWrapperConstructor, can_be_fused
 
 from ..configs.models import read
 
 GROUPED = 'mmgcvit.GroupedParamsOptimWrapperConstructor'
 DECAY = {'norm_decay_mult': 0.0, 'custom_keys': {'relative_position': {'decay_mult': 0.0}}}
 BY_BACKBONE = {'custom_keys': {'backbone': {'lr_mult': 0.1}, 'backbone.norm': {'lr_mult': 0.1, 'decay_mult': 0.0}}}
-# On the CPU.
-HAS_FUSED = Version(torch.__version__) >= Version('2.4')
 
 
 @pytest.fixture(scope='module')
@@ -98,24 +96,35 @@ def test_merged_groups_train_bit_for_bit_like_one_group_per_parameter(case, dete
         assert_same(merged, separate)
 
 
-def test_a_step_is_fused_if_torch_supports_it_and_the_config_sets_no_kernels(monkeypatch):
-    monkeypatch.setattr(torch.optim.SGD, 'step', mock.Mock())
-    for device, optimizer, expected in (
-        ('cpu', {}, HAS_FUSED or None),
-        ('cpu', {'fused': False}, False),
-        ('cpu', {'foreach': False}, None),
-        ('cpu', {'differentiable': True}, None),
-        # torch has no fused RMSprop, and SGD's first step must not be skipped.
-        ('cpu', {'type': 'RMSprop'}, None),
-        ('cpu', {'type': 'SGD'}, None),
-        ('meta', {}, None),
+@pytest.mark.skipif(Version(torch.__version__) < Version('2.4'), reason='fused on a CPU from torch 2.4 on')
+def test_a_step_is_fused_if_the_config_sets_no_kernels(monkeypatch):
+    """As on CUDA, whatever device the test runs on."""
+    monkeypatch.setattr('mmgcvit.engine.optim.can_be_fused', lambda settings, model: True)
+    for kernels, expected in (
+        ({}, True),
+        ({'fused': False}, False),
+        ({'foreach': False}, None),
+        ({'differentiable': True}, None),
     ):
         for rules in (DECAY, None):
-            optimizer = {'type': 'AdamW', 'lr': 0.1, 'weight_decay': 0.05, **optimizer}
+            optimizer = {'type': 'AdamW', 'lr': 0.1, 'weight_decay': 0.05, **kernels}
             settings = {'optimizer': optimizer, 'constructor': GROUPED, 'paramwise_cfg': rules}
-            groups = build_optim_wrapper(nn.Linear(2, 2).to(device), settings).optimizer.param_groups
-            assert {group.get('fused') for group in groups} == {expected}, (device, optimizer)
-    assert not torch.optim.SGD.step.called, 'only Adam and AdamW are tried'
+            groups = build_optim_wrapper(nn.Linear(2, 2), settings).optimizer.param_groups
+            assert {group.get('fused') for group in groups} == {expected}, kernels
+
+
+def test_only_adam_and_adamw_on_cuda_can_be_fused():
+    """SGD's first fused step must not be skipped, as GradScaler does."""
+    weight = SimpleNamespace(is_cuda=True, dtype=torch.float32)
+    for optimizer, parameter, expected in (
+        ('AdamW', weight, True),
+        (torch.optim.Adam, weight, True),
+        ('SGD', weight, False),
+        ('AdamW', SimpleNamespace(is_cuda=True, dtype=torch.float64), False),
+        ('AdamW', torch.zeros(1), False),
+    ):
+        model = SimpleNamespace(parameters=lambda parameter=parameter: [parameter])
+        assert can_be_fused({'type': optimizer}, model) == expected
 
 
 def test_mixed_precision_uses_bfloat16_or_float16_by_gpu_and_float32_on_a_cpu(monkeypatch):
