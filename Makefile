@@ -37,7 +37,7 @@ demo-seg: $(DIGITS)
 	@$(RUN) -m mmgcvit train configs/demo/upernet_gcvit_digits.py --work-dir $(WORK_DIR)/segmentor --overwrite --progress
 
 $(DIGITS): | install
-	@$(RUN) -m mmgcvit digits $@
+	@$(RUN) tools/make_digits.py $@
 
 test: lint
 	$(RUN) -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal

@@ -1,6 +1,8 @@
 """Error messages name missing packages, escape control characters and suggest similar names."""
 
 import sys
+from importlib import import_module
+from types import ModuleType
 
 import pytest
 
@@ -25,11 +27,13 @@ def test_missing_package_error_has_the_pip_command(name, monkeypatch):
     assert str(error.value) == f"{feature} needs {name}, which is not installed. Run: pip install 'mmgcvit[{extra}]'"
 
 
-def test_command_reports_a_missing_import_with_the_pip_command(tmp_path, monkeypatch):
+def test_command_reports_a_missing_import_with_the_pip_command(monkeypatch):
     monkeypatch.setitem(sys.modules, 'pycocotools', None)
-    monkeypatch.delitem(sys.modules, 'mmgcvit.datasets.digits', raising=False)
+    monkeypatch.setattr(sys, 'argv', ['digits.py'])
+    script = ModuleType('digits', 'A script.')
+    script.__file__, script.add_options, script.main = 'digits.py', str, lambda args: import_module('pycocotools')
     with pytest.raises(SystemExit) as end:
-        run_command('digits', [tmp_path / 'digits'])
+        run_command(script)
     assert str(end.value).startswith(
         'digits: this command needs pycocotools, which is not installed. Run: pip install '
     )

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from make_digits import SPLITS, Scene, SceneComposer, draw_labels, write_ade20k, write_coco
 from mmengine.config import Config
 from numpy.typing import NDArray
 
 from mmgcvit.config import LOADERS, iter_dicts, scale_sizes
 from mmgcvit.datasets.classes import list_coco_categories
-from mmgcvit.datasets.digits import SPLITS, Scene, SceneComposer, draw_labels, write_ade20k, write_coco
 from mmgcvit.files import write_folder_atomically, write_image
 
 NUM_ITERATIONS = 2

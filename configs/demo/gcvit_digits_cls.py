@@ -3,7 +3,7 @@ segmentor start from its weights, which come with the project.
 
 Differs from ../gcvit_xxt_in1k.py only in data, sizes and schedule.
 
-Run:  mmgcvit digits data/digits && mmgcvit train configs/demo/gcvit_digits_cls.py --progress
+Run:  python tools/make_digits.py data/digits && mmgcvit train configs/demo/gcvit_digits_cls.py --progress
 """
 
 _base_ = '../gcvit_xxt_in1k.py'

@@ -2,7 +2,7 @@
 
 gcvit_digits_cls.py with another backbone.
 
-Run:  mmgcvit digits data/digits
+Run:  python tools/make_digits.py data/digits
       python tools/train.py configs/demo/lsa_digits_cls.py
 """
 

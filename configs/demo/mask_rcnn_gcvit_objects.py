@@ -1,6 +1,6 @@
 """Mask R-CNN on the demo's small GC ViT, trained on scenes of free objects: the start of `train --data --size mini`.
 
-Differs from mask_rcnn_gcvit_digits.py only in data and schedule. tools/object_scenes.py makes the data.
+Differs from mask_rcnn_gcvit_digits.py only in data and schedule. tools/make_object_scenes.py makes the data.
 
 Run:  mmgcvit train configs/demo/mask_rcnn_gcvit_objects.py --progress      (70 minutes on one core)
 """

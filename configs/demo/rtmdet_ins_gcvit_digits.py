@@ -3,7 +3,7 @@
 Differs from ../other_heads/rtmdet_ins_gcvit_t.py only in data, sizes, schedule, and the weights it starts from: the
 classifier's of gcvit_digits_cls.py.
 
-Run:  mmgcvit digits data/digits
+Run:  python tools/make_digits.py data/digits
       python tools/train.py configs/demo/rtmdet_ins_gcvit_digits.py
 """
 

@@ -2,7 +2,7 @@
 
 Starts from the project's weights of lsa_digits_cls.py.
 
-Run:  mmgcvit digits data/digits
+Run:  python tools/make_digits.py data/digits
       python tools/train.py configs/demo/upernet_lsa_digits.py
 """
 

@@ -36,7 +36,6 @@ COMMANDS = {
     'publish': "write a trained model's weights as safetensors",
     'export': 'write a trained model as an ONNX file',
     'convert': 'convert a checkpoint between formats',
-    'digits': "write the demo's dataset",
 }
 # Parameters of glibc's mallopt: from which size blocks have pages of their own, and how much freed memory is kept.
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1

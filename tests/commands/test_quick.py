@@ -60,7 +60,6 @@ MISTAKES = {
     ('publish', DEMO, 'missing.pth', 'out.safetensors'): 'there is no checkpoint missing.pth',
     ('visualize', 'gradcam', DEMO, 'missing.jpg'): 'missing.jpg does not exist',
     ('convert', 'missing.pth', 'out.pth'): 'there is no checkpoint missing.pth',
-    ('digits', 'nowhere', '--size', '1'): '--size 1: expected at least 128',
     **{(name, NO_CONFIG): 'did you mean configs/mask_rcnn_gcvit_t.py?' for name in ('train', 'check-data')},
 }
 

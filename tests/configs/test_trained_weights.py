@@ -38,7 +38,7 @@ def test_shipped_weights_match_the_table_and_load_with_their_config():
 def scenes(tmp_path_factory):
     """The demo's images to validate on, which are the same whatever is trained on."""
     folder = tmp_path_factory.mktemp('data') / 'digits'
-    call('', '-m', 'mmgcvit', 'digits', folder, '--train', 1)
+    call('', ROOT / 'tools' / 'make_digits.py', folder, '--train', 1)
     return folder
 
 

@@ -12,7 +12,7 @@ from scipy.ndimage import find_objects
 from torchvision.ops import box_iou
 
 from mmgcvit import load
-from mmgcvit.datasets.digits import DIGIT_INK, SceneComposer
+from tools.make_digits import DIGIT_INK, SceneComposer
 
 from ..programs import ROOT
 

@@ -37,7 +37,7 @@ def output_of(ended, fails):
 
 def make_digits(out):
     """Write a few digit scenes, and the same images in class folders for classification."""
-    call('', '-m', 'mmgcvit', 'digits', out, '--train', 8, '--val', NUM_VAL, '--size', 128)
+    call('', TOOLS / 'make_digits.py', out, '--train', 8, '--val', NUM_VAL, '--size', 128)
     for number, image in enumerate(sorted((out / 'coco' / 'train2017').iterdir())):
         folder = out / 'classes' / str(number % 4)
         folder.mkdir(parents=True, exist_ok=True)

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from make_digits import DIGIT_INK, Scene, SceneComposer, draw_labels, write_ade20k
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmgcvit.datasets.digits import DIGIT_INK, Scene, SceneComposer, draw_labels, write_ade20k
 from mmgcvit.files import write_folder_atomically
 
 PAGE_SIZE = 72  # side of a page in pixels

@@ -83,7 +83,7 @@ def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
         paths = '\n'.join(f'    {path}' for path in missing)
         digits = next((folder for folder in (root, *root.parents) if folder.name == 'digits'), None)
         advice = f'docs/data.md says how to get it. If it is in another folder: ln -s /path/to/that/folder {root}'
-        advice = f"'mmgcvit digits {digits}' makes it in seconds." if digits else advice
+        advice = f"'python tools/make_digits.py {digits}' makes it in seconds." if digits else advice
         raise UserError(f'The dataset is not at {root}. Missing:\n{paths}\n{advice}')
 
 

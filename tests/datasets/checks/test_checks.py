@@ -271,7 +271,7 @@ def get_missing(cfg):
     [
         ({'data_root': '/no/coco', 'ann_file': 'a.json', 'data_prefix': {'img': 'b/'}}, ['/no/coco/a.json', '/coco/b']),
         ({'data_root': '/no/coco', 'ann_file': ['a', 'b']}, ['/no/coco/a\n', 'ln -s /path/to/that/folder /no/coco']),
-        ({'data_root': '/no/digits/coco'}, ["'mmgcvit digits /no/digits' makes it"]),
+        ({'data_root': '/no/digits/coco'}, ["'python tools/make_digits.py /no/digits' makes it"]),
     ],
 )
 def test_missing_files_are_listed_with_how_to_get_them(dataset, words):

@@ -1,18 +1,27 @@
-"""Compose images of scikit-learn's scanned digits, and write them in the formats of COCO, ADE20K and ImageNet."""
+"""Write a dataset of scanned digits in the formats of COCO, ADE20K and ImageNet: python tools/make_digits.py FOLDER.
 
+The folder then has ``coco`` and ``ADEChallengeData2016`` (the same scenes, which are images with several digits) and
+``imagenet`` (images of a single digit). The same options always give the same files. The folder must be new or empty.
+The digits are scikit-learn's scans.
+"""
+
+import argparse
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
-from sklearn.datasets import load_digits
+from rich.progress import track
 
-from ..files import write_image
+from mmgcvit.commands.main import run_command
+from mmgcvit.commands.options import check_at_least
+from mmgcvit.files import write_folder_atomically, write_image
 
 SPLITS = ('train', 'val')
 VAL_FRACTION = 0.2
@@ -25,6 +34,11 @@ CATEGORIES = [{'id': digit + 1, 'name': str(digit), 'supercategory': 'digit'} fo
 FOLDERS = {'train': 'training', 'val': 'validation'}
 # Labels. As in ADE20K, 0 means "not labelled", and training and evaluation ignore it.
 UNLABELLED, BACKGROUND, FIRST_DIGIT = 0, 1, 2
+
+MIN_SIZE = 128  # minimum of --size
+# Number of classification images of each scanned digit.
+COPIES = {'train': 4, 'val': 1}
+DIGIT_DIVISOR = 4  # side of a scene / side of a classification image
 
 
 @dataclass
@@ -46,6 +60,9 @@ class SceneComposer:
     """Compose random scenes of a split (``'train'`` or ``'val'``). ``size`` is the default side, at least 32 px."""
 
     def __init__(self, split: str, size: int = 256, seed: int = 0) -> None:
+        # Imported here, so that the command names the extra that has it.
+        from sklearn.datasets import load_digits
+
         self.size = size
         digits = load_digits()
         self.ink = (digits.images / digits.images.max()).astype(np.float32)
@@ -122,6 +139,8 @@ def write_coco(
     The additional key ``scan`` is the scan's index in scikit-learn's dataset. ``choose_category`` returns a digit's
     index in ``categories``.
     """
+    from pycocotools import mask as coco_mask
+
     content: dict[str, Any] = {'images': [], 'annotations': [], 'categories': [*categories]}
     for image_id, scene in enumerate(scenes, start=1):
         file_name = f'{image_id:012d}.jpg'
@@ -179,3 +198,29 @@ def write_imagenet(root: Path, composer: SceneComposer, split: str, copies: int)
         for copy in range(copies):
             path = root / split / str(composer.digits[scan]) / f'{scan:04d}_{copy}.jpg'
             write_image(path, composer.compose_single(scan)[..., ::-1])
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('out', type=Path, help='output folder, for example data/digits')
+    text = 'number of training scenes, images with several digits (default: %(default)s)'
+    parser.add_argument('--train', type=int, default=800, help=text)
+    parser.add_argument('--val', type=int, default=80, help='number of validation scenes (default: %(default)s)')
+    parser.add_argument('--size', type=int, default=256, help='side of the scenes in pixels (default: %(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
+
+
+def main(args: argparse.Namespace) -> None:
+    check_at_least(args, train=1, val=1, size=MIN_SIZE)
+    with write_folder_atomically(args.out) as folder:
+        for split, num_images in (('train', args.train), ('val', args.val)):
+            scenes = islice(SceneComposer(split, args.size, args.seed), num_images)
+            scenes = list(track(scenes, total=num_images, description=f'composing {split} scenes'))
+            write_coco(folder / 'coco', scenes, split)
+            write_ade20k(folder / 'ADEChallengeData2016', scenes, split)
+            digit_composer = SceneComposer(split, args.size // DIGIT_DIVISOR, args.seed)
+            write_imagenet(folder / 'imagenet', digit_composer, split, COPIES[split])
+    print(f'{args.out}: {args.train} training and {args.val} validation scenes')
+
+
+if __name__ == '__main__':
+    run_command(sys.modules[__name__])

@@ -6,7 +6,7 @@ CC0), photos of scikit-image (CC0 or public domain; see its README.txt), gradien
 out for the validation images::
 
     npm pack @lobehub/fluent-emoji-3d@1.1.0 emoji-datasource-google@16.0.0 @pmndrs/assets@1.7.0
-    python tools/object_scenes.py FOLDER_OF_THE_TGZ_FILES data/objects
+    python tools/make_object_scenes.py FOLDER_OF_THE_TGZ_FILES data/objects
 """
 
 import argparse

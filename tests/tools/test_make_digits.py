@@ -9,9 +9,10 @@ from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 
 from mmgcvit.datasets.classes import list_coco_categories, make_coco_categories
-from mmgcvit.datasets.digits import FOLDERS, SceneComposer
+from tools.make_digits import FOLDERS, SceneComposer
 
 from .. import fork_server
+from ..conftest import ROOT
 
 NUM = {'train': 12, 'val': 6}
 
@@ -20,7 +21,7 @@ NUM = {'train': 12, 'val': 6}
 def digits(tmp_path_factory):
     out = tmp_path_factory.mktemp('data') / 'digits'
     options = ['--train', NUM['train'], '--val', NUM['val'], '--size', 128]
-    made = fork_server.run('-m', 'mmgcvit', 'digits', out, *options)
+    made = fork_server.run(ROOT / 'tools' / 'make_digits.py', out, *options)
     assert made.returncode == 0, made.stderr
     return out
 
