@@ -2,7 +2,6 @@
 
 import ctypes
 import errno
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -90,13 +89,7 @@ def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
     if arguments is not None:
         sys.argv = [f'mmgcvit {name}', *map(str, arguments)]
     keep_freed_memory()
-    run = run_to_exit_code
-    if 'TORCHELASTIC_ERROR_FILE' in os.environ:
-        # record lets torchrun show the traceback of an unexpected error in its summary.
-        from torch.distributed.elastic.multiprocessing.errors import record
-
-        run = record(run)
-    code = run(name)
+    code = run_to_exit_code(name)
     if code is not None:
         raise SystemExit(code)
 
