@@ -54,13 +54,13 @@ test-all: test
 DEVICE ?= cuda
 BENCHMARK = $(RUN) -m mmgcvit benchmark --device $(DEVICE)
 PLAIN = tests.models.gcvit.plain:PlainGCViT
-OTHERS = timm:gcvit_tiny swin:tiny convnext:tiny
+OTHERS = timm:gcvit_tiny timm:swin_tiny_patch4_window7_224 timm:convnext_tiny
 test-gpu: install
 	MMGCVIT_TEST_DEVICE=$(DEVICE) $(RUN) -m pytest $(if $(filter cpu,$(DEVICE)),tests/gpu,-m 'gpu and not long' tests/gpu tests/models tests/inference tests/checkpoints)
 ifeq ($(DEVICE),cuda)
 	$(BENCHMARK) gcvit:tiny gcvit:tiny+$(PLAIN) $(OTHERS) --batch 64 --modes infer train --precisions fp32 bf16
-	$(BENCHMARK) gcvit:tiny@24 gcvit:tiny@24+$(PLAIN) gcvit:tiny@16 gcvit:tiny@16+$(PLAIN) swin:tiny convnext:tiny \
-		--sizes 800x1333 --batch 2 --modes infer train --precisions fp32 bf16
+	$(BENCHMARK) gcvit:tiny@24 gcvit:tiny@24+$(PLAIN) gcvit:tiny@16 gcvit:tiny@16+$(PLAIN) \
+		timm:swin_tiny_patch4_window7_224 timm:convnext_tiny --sizes 800x1344 --batch 2 --modes infer train --precisions fp32 bf16
 	$(BENCHMARK) gcvit:tiny $(OTHERS) --batch 64 --modes infer train --precisions bf16 --run compiled
 	$(BENCHMARK) configs/mask_rcnn_gcvit_t.py configs/cascade_gcvit_b.py --sizes 800x1333 --batch 2 --modes infer train --precisions bf16
 endif

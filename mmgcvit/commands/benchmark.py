@@ -1,12 +1,12 @@
-"""Compare models by time, measured alternately, and by peak memory.
+"""Compare models by time, measured alternately, and on a GPU by peak memory.
 
-    mmgcvit benchmark gcvit:tiny timm:gcvit_tiny swin:tiny convnext:tiny --batch 16 --modes infer train
+    mmgcvit benchmark gcvit:tiny timm:gcvit_tiny timm:convnext_tiny --batch 16 --modes infer train
     mmgcvit benchmark gcvit:tiny@16 gcvit:tiny@24 --sizes 800x1333
     mmgcvit benchmark configs/mask_rcnn_gcvit_t.py --sizes 800x1333 --batch 1 2
 
-Backbones: gcvit:ARCH, gcvit:ARCH@WINDOW_SIZE, lsa:ARCH, swin:ARCH and convnext:ARCH (from mmpretrain), timm:NAME. With
-a config file, the whole model is measured: preprocessing and network, then post-processing (inference) or losses and
-gradients (training). MODEL+MODULE:FUNCTION measures the model that a Python function returns for MODEL.
+Backbones: gcvit:ARCH, gcvit:ARCH@WINDOW_SIZE, lsa:ARCH, timm:NAME. With a config file, the whole model is measured:
+preprocessing and network, then post-processing (inference) or losses and gradients (training). MODEL+MODULE:FUNCTION
+measures the model that a Python function returns for MODEL.
 """
 
 import argparse
@@ -30,7 +30,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--run', choices=ways, nargs='+', default=['eager'], help='compiled: torch.compile')
     parser.add_argument('--rounds', type=int, default=10, metavar='N', help='measurements per model (default: 10)')
     parser.add_argument('--threads', type=int, metavar='N', help='CPU threads (default: all cores)')
-    parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
     add_device_option(parser)
 
 
@@ -64,4 +63,4 @@ def main(args: argparse.Namespace) -> None:
     cases = itertools.product(args.sizes, args.batch, args.modes, args.precisions, args.run)
     for size, batch, mode, precision, run in cases:
         case = Case(size, batch, mode, precision, run == 'compiled', device.type)
-        print(compare(args.models, case, args.rounds, not args.no_memory), flush=True)
+        print(compare(args.models, case, args.rounds), flush=True)

@@ -1,18 +1,15 @@
-"""Measure and compare the time and peak memory of backbones and whole models.
+"""Measure and compare the time and, on a GPU, peak memory of backbones and whole models.
 
 Weights are random, images are noise, and backbones have no drop path. :func:`compare` measures models in one setting,
 for example a batch size and a precision.
 """
 
-import multiprocessing
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
@@ -28,7 +25,7 @@ from ..registry import list_networks
 
 MEGABYTE = 1 << 20
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
-MODEL_NAMES = 'gcvit:ARCH, gcvit:ARCH@WINDOW, lsa:ARCH, swin:ARCH, convnext:ARCH, timm:NAME, or a config file'
+MODEL_NAMES = 'gcvit:ARCH, gcvit:ARCH@WINDOW, lsa:ARCH, timm:NAME, or a config file'
 NUM_OBJECTS = 7  # ground truth objects in each image for detectors, the mean of COCO
 Step = Callable[[], None]  # runs one iteration of a model
 
@@ -131,15 +128,6 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
     networks = {key.lower(): cls for key, cls in list_networks().items() if PyramidBackbone in cls.__bases__}
     if family in networks:
         return networks[family](arch, drop_path_rate=0.0, **({'window_size': int(window)} if window else {}))
-    if family == 'swin':
-        from mmpretrain.models import SwinTransformer
-
-        options = {'pad_small_map': True, 'drop_path_rate': 0.0, 'out_indices': range(4)}
-        return SwinTransformer(arch, window_size=int(window or 7), **options)
-    if family == 'convnext':
-        from mmpretrain.models import ConvNeXt
-
-        return ConvNeXt(arch, out_indices=range(4), gap_before_final_norm=False, drop_path_rate=0.0)
     if family == 'timm':
         import timm
 
@@ -166,33 +154,19 @@ def time_alternately(steps: Mapping[str, Step], rounds: int) -> dict[str, list[f
     return seconds
 
 
-def measure_peak_memory(name: str, case: Case, threads: int) -> int:
-    """Return the peak memory of two steps in bytes, minus the memory in use before them.
-
-    On a GPU it is the memory that torch allocates, on the CPU the resident memory of this process.
-    """
-    torch.set_num_threads(threads)
+def measure_peak_memory(name: str, case: Case) -> int:
+    """Return the peak of the memory that torch allocates on a GPU in two steps, minus that in use before, in bytes."""
     step = case.prepare(build(name, case.size))
     if case.compiled:
         step()
-    if case.device != 'cpu':
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-    else:
-        Path('/proc/self/clear_refs').write_text('5')  # resets VmHWM, the peak of the resident set size
-        before = read_status('VmRSS')
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
     step()
     step()
-    return (read_status('VmHWM') if case.device == 'cpu' else torch.cuda.max_memory_allocated()) - before
+    return torch.cuda.max_memory_allocated() - before
 
 
-def read_status(key: str) -> int:
-    """Return a memory size from /proc/self/status in bytes. The file has kilobytes."""
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(key)) * 1024
-
-
-def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) -> str:
+def compare(names: Sequence[str], case: Case, rounds: int) -> str:
     """Measure models in turns and return a Markdown table. Leave out models that fail, and name them on stderr.
 
     Raises:
@@ -211,26 +185,18 @@ def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) ->
     if not steps:
         raise UserError(f'no model could run {case}. The lines above say why')
     seconds = time_alternately(steps, rounds)
-    header = ['model', 'median, ms', 'p10 to p90, ms', 'images/s', f'speed, {next(iter(steps))} = 1', 'peak memory, MB']
+    header = ['model', 'median, ms', 'p10 to p90, ms', 'images/s', f'speed, {next(iter(steps))} = 1']
+    header += ['peak memory, MB'] if case.device == 'cuda' else []
     rows, baseline_times = [], next(iter(seconds.values()))
     for name, times in seconds.items():
         p10, median, p90 = np.quantile(times, (0.1, 0.5, 0.9))
         speed = np.median(np.divide(baseline_times, times))
-        memory = f'{get_peak_memory(name, case) / MEGABYTE:.0f}' if with_memory else ''
         cells = [f'{1000 * median:.4g}', f'{1000 * p10:.4g} to {1000 * p90:.4g}', f'{case.batch / median:.3g}']
-        rows.append([name, *cells, f'{speed:.2f}', memory])
+        memory = [f'{measure_peak_memory(name, case) / MEGABYTE:.0f}'] if case.device == 'cuda' else []
+        rows.append([name, *cells, f'{speed:.2f}', *memory])
     return f'{case}\n\n{format_table(header, rows)}'
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Format a Markdown table."""
     return ''.join(f'| {" | ".join(row)} |\n' for row in [header, ['---'] * len(header), *rows])
-
-
-def get_peak_memory(name: str, case: Case) -> int:
-    """Call :func:`measure_peak_memory`. On the CPU, call it in a new process, whose memory has no other models."""
-    threads = torch.get_num_threads()
-    if case.device != 'cpu':
-        return measure_peak_memory(name, case, threads)
-    with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
-        return pool.submit(measure_peak_memory, name, case, threads).result()

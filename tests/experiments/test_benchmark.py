@@ -30,7 +30,7 @@ def test_models_are_timed_alternately_in_rotating_order():
 @pytest.mark.parametrize(
     'name',
     [
-        *('gcvit:xxtiny@4', PLAIN, 'lsa:imagenet-tiny', 'swin:tiny', 'convnext:tiny', 'timm:resnet10t'),
+        *('gcvit:xxtiny@4', PLAIN, 'lsa:imagenet-tiny', 'timm:swin_tiny_patch4_window7_224', 'timm:resnet10t'),
         *(str(DEMO / f'{name}.py') for name in ('gcvit_digits_cls', 'mask_rcnn_gcvit_digits', 'upernet_gcvit_digits')),
         str(ROOT / 'configs' / 'gcvit_xxt_in1k.py'),  # whose batch augmentation needs the number of classes
     ],
@@ -56,22 +56,14 @@ def test_precision_is_applied_to_the_model():
 
 
 def test_command_prints_a_table_per_case_and_leaves_out_models_that_fail(call):
-    options = ['--sizes', '32x48', '--batch', '1', '2', '--rounds', '2', '--device', 'cpu', '--no-memory']
+    options = ['--sizes', '32x48', '--batch', '1', '2', '--rounds', '2', '--device', 'cpu']
     code, printed = call('benchmark', 'gcvit:xxtiny@4', 'resnet:50', 'lsa:imagenet-tiny', *options)
     assert code == 0
     assert re.findall(r'^\d x 32x48, infer, fp32, eager, cpu$', printed, re.MULTILINE)
     assert printed.count('resnet:50 left out of') == 2
     rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in printed.splitlines() if '| lsa' in line]
-    assert [len(row) for row in rows] == [6, 6]
+    assert [len(row) for row in rows] == [5, 5]
     assert float(rows[1][3]) == pytest.approx(2 / (float(rows[1][1]) / 1000), rel=0.01)
     code, printed = call('benchmark', 'resnet:50', *options)
     assert code == 1
     assert 'no model could run' in printed
-
-
-@pytest.mark.long
-def test_training_has_a_higher_peak_memory_than_inference(call):
-    options = ['--sizes', '224', '--rounds', '1', '--modes', 'infer', 'train', '--device', 'cpu']
-    _, printed = call('benchmark', 'gcvit:xxtiny', *options)
-    infer, train = (int(line.split('|')[-2]) for line in printed.splitlines() if line.startswith('| gcvit'))
-    assert 10 < infer < train
