@@ -2,7 +2,6 @@
 
 import ctypes
 import errno
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -89,13 +88,7 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
     if arguments is not None:
         sys.argv = [f'mmgcvit {command}', *map(str, arguments)]
     keep_freed_memory()
-    run = run_to_exit_code
-    if 'TORCHELASTIC_ERROR_FILE' in os.environ:
-        # record lets torchrun show the traceback of an unexpected error in its summary.
-        from torch.distributed.elastic.multiprocessing.errors import record
-
-        run = record(run)
-    code = run(command)
+    code = run_to_exit_code(command)
     if code is not None:
         raise SystemExit(code)
 

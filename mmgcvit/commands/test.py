@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from ..config import check_config
 from ..errors import UserError
 from ..inference.model_files import check_model_files, find_model_files
 from .options import add_common_options, add_config_and_checkpoint, hide_gpus, load_run_config
@@ -17,16 +16,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--show-dir', metavar='FOLDER', help='write all images with drawn predictions into FOLDER')
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to FILE.pkl')
     parser.add_argument('--tta', action='store_true', help="use test-time augmentation (the config's tta_pipeline)")
-    text = "test on this config's data, for example configs/_base_/datasets/imagenet_v2.py"
-    parser.add_argument('--test-data', metavar='CONFIG', help=text)
     add_common_options(parser, work_dir='CONFIG/test for a work dir, else work_dirs/CONFIG_NAME')
 
 
 def main(args: argparse.Namespace) -> None:
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f'--out {args.out}: expected a name ending in .pkl or .pickle')
-    if args.test_data is not None:
-        check_config(args.test_data)
     check_model_files(args.config, args.checkpoint)
     hide_gpus(args.device)
     from ..engine.setup import check_machine, leave_process_group_at_end
@@ -42,7 +37,6 @@ def main(args: argparse.Namespace) -> None:
         run_test(
             cfg,
             model_files.checkpoint,
-            test_data=args.test_data,
             show_dir=args.show_dir,
             out=args.out,
             tta=args.tta,

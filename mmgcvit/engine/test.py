@@ -7,7 +7,7 @@ from mmengine.config import Config, ConfigDict
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import read_for_mmengine, safe_checkpoint_loading
-from ..config import can_draw_predictions, get_type_name, iter_unwrapped_datasets, read_config
+from ..config import can_draw_predictions, get_type_name, iter_unwrapped_datasets
 from ..errors import UserError
 from ..inference.class_names import check_class_names, collect_dataset_metas
 from ..mmengine_utils import call_on_rank_0
@@ -19,7 +19,6 @@ from .setup import build_runner, check_data, check_work_dir, join_process_group
 def run_test(
     cfg: Config,
     checkpoint: str,
-    test_data: str | None = None,
     show_dir: str | None = None,
     out: str | None = None,
     tta: bool = False,
@@ -30,7 +29,6 @@ def run_test(
     Args:
         cfg: Config. The other arguments change it in place.
         checkpoint: Path or URL of the checkpoint.
-        test_data: Path of a config with other test data. This config is merged into ``cfg``.
         show_dir: Folder in which to save every image with its predictions.
         out: Pickle file to which to write the predictions.
         tta: Whether to use test-time augmentation (the config's ``tta_pipeline``).
@@ -40,8 +38,6 @@ def run_test(
         UserError: An option, the config, the checkpoint or the data is invalid.
     """
     check_work_dir(cfg.work_dir)
-    if test_data:
-        cfg.merge_from_dict(read_config(test_data).to_dict())
     if show_dir:
         enable_drawing(cfg, show_dir)
     if tta:

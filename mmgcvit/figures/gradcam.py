@@ -43,8 +43,7 @@ def compute_gradcam(
         model: As for :func:`.compute_attention`.
         image: As for :func:`.compute_attention`.
         class_name: Name or index of the class. Default: the predicted class.
-        stage: Index of the stage. Default: the last stage whose map has at least 4 x 4 tokens. If its Grad-CAM is zero
-            everywhere, the last earlier stage whose Grad-CAM is not.
+        stage: Index of the stage. Default: the last stage whose map has at least 4 x 4 tokens.
     """
     check_installed('Grad-CAM', 'pytorch_grad_cam')
     if model.task != 'classification':
@@ -56,16 +55,12 @@ def compute_gradcam(
     with torch.no_grad():
         scores = model.network(view.inputs, mode='tensor')[0].softmax(-1)
     label = int(scores.argmax()) if label is None else label
-    # Grad-CAM ends with a ReLU, after which the map of a late stage may be zero. Then try the stage before.
-    last = find_detailed_stage(backbone, view.inputs, backbone.num_stages - 1)
-    for index in range(last, -1, -1) if stage is None else [stage]:
-        # The layer whose output (B, H, W, C) is weighted: the stage's output norm or, without one, the stage itself.
-        name = f'norm{index}' if index in backbone.out_indices else f'stages.{index}'
-        cam = compute_cam(backbone.get_submodule(name), model.network, view.inputs, label)
-        if cam.any():
-            break
+    stage = find_detailed_stage(backbone, view.inputs, backbone.num_stages - 1) if stage is None else stage
+    # The layer whose output (B, H, W, C) is weighted: the stage's output norm or, without one, the stage itself.
+    name = f'norm{stage}' if stage in backbone.out_indices else f'stages.{stage}'
+    cam = compute_cam(backbone.get_submodule(name), model.network, view.inputs, label)
     rows, columns = view.size
-    return GradCam(view, index, cam[:rows, :columns], model.classes[label], float(scores[label]))
+    return GradCam(view, stage, cam[:rows, :columns], model.classes[label], float(scores[label]))
 
 
 def compute_cam(layer: nn.Module, network: nn.Module, inputs: Tensor, label: int) -> np.ndarray:
@@ -106,7 +101,8 @@ def draw_gradcam(result: GradCam) -> Figure:
     figure = make_figure(view, title, rows=1, columns=2, width=4.4)
     left, right = figure.subplots(1, 2)
     draw_image(left, view, 'image')
-    title = 'Grad-CAM' if result.cam.any() else 'the map of this stage is zero'
+    # Grad-CAM ends with a ReLU, after which the map of a late stage may be zero.
+    title = 'Grad-CAM' if result.cam.any() else 'the map is zero: choose an earlier --stage'
     style = {'cmap': 'turbo', 'alpha': 0.55, 'interpolation': 'bilinear', 'vmin': 0, 'vmax': 1}
     draw_map(right, view, result.cam, view.box, title, 'relative activation', **style)
     return figure

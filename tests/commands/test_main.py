@@ -87,15 +87,3 @@ def test_unexpected_errors_keep_their_traceback(error, command):
     command(error)
     with pytest.raises(type(error)):
         run_command('made', [])
-
-
-def test_torchrun_gets_the_traceback_of_unexpected_errors_only(command, monkeypatch, tmp_path):
-    monkeypatch.setenv('TORCHELASTIC_ERROR_FILE', str(tmp_path / 'error.json'))
-    command(UserError('take another'))
-    with pytest.raises(SystemExit, match='made: take another'):
-        run_command('made', [])
-    assert not (tmp_path / 'error.json').exists()
-    command(KeyError('the very words'))
-    with pytest.raises(KeyError):
-        run_command('made', [])
-    assert 'the very words' in (tmp_path / 'error.json').read_text()

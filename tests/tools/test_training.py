@@ -55,13 +55,12 @@ def test_testing_reproduces_the_score_of_training_and_writes_predictions(trained
     assert len(drawn) == len(predictions) == expected
     assert all(cv2.imread(str(path)) is not None for path in drawn)
     if task == 'classify':
-        # Test on other data with --test-data.
-        data = tmp_path / 'other.py'
         for folder in (digits / 'classes').iterdir():
             (tmp_path / 'other' / folder.name).mkdir(parents=True)
             shutil.copy(min(folder.iterdir()), tmp_path / 'other' / folder.name)
-        data.write_text(f'test_dataloader = dict(dataset=dict(data_root={str(tmp_path / "other")!r}))')
-        output = evaluate(digits, task, work_dir, '--test-data', data)
+        output = evaluate(
+            digits, task, work_dir, '--cfg-options', f'test_dataloader.dataset.data_root={tmp_path / "other"}'
+        )
         assert re.search(r'Epoch\(test\) \[2/2\]', output)
 
 

@@ -51,10 +51,6 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         for file in files['.yaml'] + files['.yml']
         if file.stem in ('data', 'dataset') or (len(file.parts) == 1 and '\ntrain:' in f'\n{read_text(folder / file)}')
     ]
-    try:
-        str(folder.resolve()).encode()
-    except UnicodeEncodeError:
-        raise UserError(f'{folder}: the path is not valid UTF-8. Rename the folder') from None
     coco, notes = load_contents(folder, files['.json'])
     # With YOLO labels there may be a COCO file for validation only. It does not make this a COCO dataset.
     has_coco = any(find_split(file) in (None, 'train') for file in coco)

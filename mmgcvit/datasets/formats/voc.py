@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ...errors import UserError, format_count, get_first_line, shorten
+from ...errors import UserError, get_first_line, shorten
 from ...files import IMAGE_SUFFIXES, read_text
 from ..decoding import read_sizes
 from .dataset_info import (
@@ -26,7 +26,6 @@ from .dataset_info import (
 from .folders import IMAGE_FOLDERS, MAP_FOLDERS
 
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
-PHOTO_FOLDERS = ('JPEGImages', 'images')
 # Values of <difficult> in lower case. Tools write more than VOC's 0 and 1.
 DIFFICULT = {**dict.fromkeys(('', '0', 'false', 'unspecified'), False), **dict.fromkeys(('1', 'true'), True)}
 # Folders that have no photos.
@@ -91,14 +90,7 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
                 f'{folder}: images of {split} are in folders of {" and ".join(sorted(others))}. Put their XML files '
                 'into folders of the same names, or list the images in ImageSets/Main'
             )
-    used = {name for split in read_splits.values() for name in split.image_names}
-    photo_folders = {Path(name).parent for name in used}
-    photos = {path for same in images.values() for path in same}
-    photos = {path for path in photos if path.parent in photo_folders or path.parent.name in PHOTO_FOLDERS}
-    unused = {*map(str, photos)} - used
-    count = format_count(len(unused), 'image')
-    notes = [f'{count} without an XML file, or in no split, are left out: {shorten(sorted(unused))}'] if unused else []
-    return DatasetInfo(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), read_splits, notes, problems)
+    return DatasetInfo(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), read_splits, problems=problems)
 
 
 def find_image(
@@ -160,7 +152,7 @@ def read_image_sets(
         by_name = {file.stem: file for file in own if counts[file.stem] == 1}
         by_name |= {str(Path(*file.with_suffix('').relative_to(root).parts[1:])): file for file in own}
         for split, lines in names_by_split.items():
-            found = find_listed(lines, by_name)
+            found = {line: find_listed(line, by_name) for line in lines if line.strip()}
             splits[split] += dict.fromkeys(file for file in found.values() if file)
             place = folder / root
             problems += [
@@ -173,18 +165,11 @@ def read_image_sets(
     return splits
 
 
-def find_listed(lines: Sequence[str], by_name: dict[str, Path]) -> dict[str, Path | None]:
-    """Return the XML file of each line in ``ImageSets``, or None. Lines may end in a label such as -1."""
-
-    def find(name: str) -> Path | None:
-        names = [name, name.strip()]
-        names += [str(Path(name).with_suffix('')) for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES]
-        return next((by_name[name] for name in names if name in by_name), None)
-
-    lines = [line for line in lines if line.strip()]
-    as_names = {line: find(line) for line in lines}
-    before_labels = {line: find(line.rstrip().rpartition(' ')[0].rstrip()) for line in lines}
-    return max(as_names, before_labels, key=lambda found: len(lines) - [*found.values()].count(None))
+def find_listed(line: str, by_name: dict[str, Path]) -> Path | None:
+    """Return the XML file of a line in ``ImageSets``, or None."""
+    names = [line, line.strip()]
+    names += [str(Path(name).with_suffix('')) for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+    return next((by_name[name] for name in names if name in by_name), None)
 
 
 def read_objects(file: Path, root: ElementTree.Element, problems: list[str]) -> Iterator[tuple[str, bool, list[float]]]:

@@ -70,7 +70,6 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
         if num_unlabelled:
             notes.append(f'{split}: {format_count(num_unlabelled, "image")} without a label file, thus without objects')
         read_splits[split] = make_split(folder, names, paths, read_image, problems)
-    problems += find_labels_without_image([path for paths in splits.values() for path in paths])
     format_name = f'YOLO ({yaml_file.name})'
     return DatasetInfo(folder, format_name, ('boxes',), tuple(names), read_splits, notes, problems=problems)
 
@@ -170,15 +169,6 @@ def find_label_file(image: Path) -> Path:
         candidates.insert(0, Path(*image.parts[:last], 'labels', *image.parts[last + 1 :]))
     candidates = [path.with_suffix('.txt') for path in candidates]
     return next((path for path in candidates if path.is_file()), candidates[0])
-
-
-def find_labels_without_image(images: Sequence[Path]) -> list[str]:
-    """Return a message for each file in the label folders that has no image."""
-    label_files = {find_label_file(image) for image in images}
-    # Folders that have images too may contain text files of other kinds, so they are not searched.
-    folders = {file.parent for file in label_files if file.parent.is_dir()} - {image.parent for image in images}
-    others = sorted(file for folder in folders for file in folder.glob('[!.]*.txt') if file not in label_files)
-    return [f'{file} has no image' for file in others if file.name != 'classes.txt']
 
 
 def read_labels(file: Path, names: Sequence[str], problems: list[str]) -> list[tuple[int, list[float]]]:

@@ -212,8 +212,7 @@ def write_voc_devkit(made: Made, root: Path) -> None:
         for photo in made.photos[split]:
             photo.write(base / 'JPEGImages' / photo.name)
             write(base / 'Annotations' / f'{photo.stem}.xml', to_voc(made, photo, base.name))
-        label = ' 1' if made.options['windows'] else ''
-        names = ''.join(f'{photo.stem}{label}\n' for photo in made.photos[split])
+        names = ''.join(f'{photo.stem}\n' for photo in made.photos[split])
         write(base / 'ImageSets' / 'Main' / f'{split}.txt', names)
         write(base / 'ImageSets' / 'Main' / f'cat_{split}.txt', 'a -1\n')
 
