@@ -28,20 +28,23 @@ def attend_by_gathering(value: Tensor, spatial_shapes: Tensor, locations: Tensor
     batch, num_pixels, heads, channels = value.shape
     areas = spatial_shapes.prod(1)
     # In float32, since TensorRT has no CumSum of integers.
-    starts = (areas.float().cumsum(0).long() - areas)[:, None, None, None]
-    widths = spatial_shapes[:, 1, None, None, None]
-    limits = spatial_shapes.flip(1)[:, None].to(value.dtype)
-    positions = locations * limits - 0.5
+    starts = areas.float().cumsum(0).long() - areas
+    # [start, height, width] of each sampling point's level, (L * P, 3). OpenVINO 2026.4 needs at most 6 dimensions.
+    levels = torch.cat([starts.unsqueeze(1), spatial_shapes], dim=1).unsqueeze(1).expand(-1, weights.shape[4], -1)
+    starts, heights, widths = levels.flatten(0, 1).unsqueeze(-1).unbind(1)  # (L * P, 1) each
+    limits = torch.cat([widths, heights], dim=1).to(value.dtype)
+    positions = locations.flatten(3, 4) * limits - 0.5
     # A point lies between two columns and two rows. At the map's edge, take the outermost two.
     first = torch.minimum(positions.floor(), limits - 2).clamp(min=0)
-    both = torch.stack([first, first + 1], dim=-1)  # (B, Q, nH, L, P, 2, 2): x and y of the first and the second pixel
+    both = torch.stack([first, first + 1], dim=-1)  # (B, Q, nH, L * P, 2, 2): x and y of the first and second pixel
+    limits = limits.unsqueeze(-1)
     # Bilinear weights, 0 for pixels further away than 1, and outside of a map that is only one pixel wide or high.
-    linear = (1 - (positions.unsqueeze(-1) - both).abs()).clamp(min=0) * (both < limits.unsqueeze(-1))
-    x, y = torch.minimum(both, limits.unsqueeze(-1) - 1).long().unbind(-2)
-    pixels = starts + y.unsqueeze(-1) * widths + x.unsqueeze(-2)
+    linear = (1 - (positions.unsqueeze(-1) - both).abs()).clamp(min=0) * (both < limits)
+    x, y = torch.minimum(both, limits - 1).long().unbind(-2)
+    pixels = (starts + y * widths).unsqueeze(-1) + x.unsqueeze(-2)
     images, head_indices = torch.arange(batch, device=value.device), torch.arange(heads, device=value.device)
     rows = (images.reshape(-1, 1, 1, 1) * num_pixels + pixels.flatten(3)) * heads + head_indices.unsqueeze(-1)
-    linear = weights[..., None, None] * linear[..., 1, :, None] * linear[..., 0, None, :]
+    linear = linear[..., 1, :, None] * linear[..., 0, None, :] * weights.flatten(3)[..., None, None]
     # In ONNX this is a Gather of whole rows, faster than GatherElements.
     return (linear.flatten(3).unsqueeze(-2) @ value.reshape(-1, channels)[rows]).flatten(2)
 
