@@ -227,7 +227,6 @@ INVALID = [
     ('yolo', change_all('data.yaml', r'(?s)names:.*nc: \d+\n', "names: ['', b]\n"), "classes ''"),
     ('yolo', change_all('data.yaml', '(?s).*', '- train'), 'has no keys'),
     ('yolo', change_all('*.txt', r'^\d+ \S+', '0 nan'), 'at most a tenth|No image|shares'),
-    ('yolo', change_all('*.txt', '$', ' 0.5'), 'at most a tenth|No image|does not exist|no images|do not exist'),
     ('yolo', change_all('data.yaml', '^', 'kpt_shape: [17, 3]\n'), r'keypoints \(kpt_shape\) are not supported'),
     ('yolo', change_all('*.txt', '(?s)^.*$', '0 .9 .9 .8 .8'), 'at most a tenth|No image|exist|no images'),
     ('voc', change_all('*.xml', '</xmax>', 'e999</xmax>'), 'at most a tenth|No image|no XML file'),
