@@ -250,7 +250,6 @@ INVALID = [
         'images with the same file_name',
     ),
     ('coco', change_coco('images', None, file_name=5000 * 'x'), 'File name too long|the same file_name'),
-    ('coco', change_coco('annotations', 0, iscrowd='x'), 'iscrowd of annotation'),
     ('coco', change_coco('annotations', None, image_id='1'), "the id '1'. Write the ids of images .* as integers"),
     ('coco', change_coco('annotations', None, image_id=-1), 'at most a tenth'),
     ('coco', change_coco('annotations', None, category_id=-1), 'at most a tenth'),
