@@ -40,15 +40,6 @@ SHORT_REPR = Repr()
 SHORT_REPR.maxstring = SHORT_REPR.maxother = 60
 
 
-def find_config_folder(name: str) -> Path:
-    """Return the first of :data:`CONFIG_FOLDERS` that contains the file ``name``."""
-    for folder in CONFIG_FOLDERS:
-        if (folder / name).is_file():
-            return folder
-    folders = ' and not in '.join(map(str, CONFIG_FOLDERS))
-    raise UserError(f'{name} is not in {folders}. Install mmgcvit again, from a wheel or a clone')
-
-
 def get_config_path(name: str) -> str:
     """Return the absolute path of one of this project's configs.
 
@@ -57,7 +48,11 @@ def get_config_path(name: str) -> str:
     Args:
         name: The path relative to ``configs/``.
     """
-    return str(find_config_folder(name) / name)
+    for folder in CONFIG_FOLDERS:
+        if (folder / name).is_file():
+            return str(folder / name)
+    folders = ' and not in '.join(map(str, CONFIG_FOLDERS))
+    raise UserError(f'{name} is not in {folders}. Install mmgcvit again, from a wheel or a clone')
 
 
 def get_name_and_work_dir(folder: str | Path, work_dir: str | Path | None = None) -> tuple[str, Path]:

@@ -13,7 +13,6 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from .config import iter_dicts
 from .errors import UserError
 
 BUILD_LOCK = threading.RLock()
@@ -77,13 +76,6 @@ def get_image_name(sample: Any) -> str:
 def unwrap_model(runner: Any) -> nn.Module:
     """Return a runner's model without a wrapper such as DistributedDataParallel."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
-
-
-def replace_type(cfg: Any, old: str, new: str) -> None:
-    """Change ``type=old`` to ``type=new`` in every dict of a config, in place."""
-    for settings in iter_dicts(cfg):
-        if settings.get('type') == old:
-            settings['type'] = new
 
 
 def list_modules(module: nn.Module) -> list[nn.Module]:

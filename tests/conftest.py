@@ -60,11 +60,6 @@ def in_project_root():
 
 
 @pytest.fixture(scope='session')
-def root():
-    return ROOT
-
-
-@pytest.fixture(scope='session')
 def digits(tmp_path_factory):
     """Write a few digit scenes, and the same images in class folders; return the folder."""
     out = tmp_path_factory.mktemp('data') / 'digits'

@@ -3,12 +3,7 @@
 import sys
 
 import pytest
-import torch
-from mmengine.runner import CheckpointLoader
 
-from mmgcvit import GCViT
-
-from .checkpoints.conftest import RunsACommand
 from .programs import run
 
 STATES = """
@@ -57,13 +52,3 @@ print('changed:', {name: (before[name], after[name]) for name in before if befor
 def test_import_and_backbone_leave_global_state_of_the_process_unchanged():
     ended = run([sys.executable, '-c', STATES + BUILD])
     assert ended.stdout.splitlines()[-1:] == ['changed: {}'], ended.stdout + ended.stderr
-
-
-def test_backbone_weights_are_loaded_safely_without_patching_mmengines_loader(tmp_path):
-    arch = {'embed_dims': 4, 'depths': (1, 1, 1, 1), 'num_heads': (1, 1, 1, 1), 'mlp_ratio': 1, 'layer_scale': None}
-    file = str(tmp_path / 'x.pth')
-    torch.save({'state_dict': GCViT(arch).state_dict(), 'trainer': RunsACommand(tmp_path / 'ran')}, file)
-    GCViT(arch, init_cfg={'type': 'Pretrained', 'checkpoint': file}).init_weights()
-    assert not (tmp_path / 'ran').exists()
-    assert 'trainer' in CheckpointLoader.load_checkpoint(file)
-    assert (tmp_path / 'ran').exists()

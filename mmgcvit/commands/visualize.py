@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for add in (add_attention, add_shifts):
         add('--head', help='head index, from 0 (default: the mean of all heads)', **integer)
     add_attention('--at', type=parse_point, metavar='X,Y', help='query position in image pixels (default: the centre)')
-    text = 'stage index, from 0 (default: the last stage of at least 4 x 4 tokens whose Grad-CAM is not zero)'
+    text = 'stage index, from 0 (default: the last stage of at least 4 x 4 tokens)'
     add_gradcam('--stage', help=text, **integer)
     text = 'class name or index (default: the predicted class)'
     add_gradcam('--class', dest='class_name', metavar='NAME', help=text)

@@ -19,8 +19,6 @@ from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 MIN_BFLOAT16_CAPABILITY = (8, 0)
 # Keys of a parameter group that are not settings of the optimizer.
 NOT_SETTINGS = ('params', 'param_name', 'lr_mult', 'decay_mult')
-# Settings that choose the kernels of an optimizer step. The results of kernels differ only by rounding.
-KERNEL_SETTINGS = ('fused', 'foreach')
 FUSED_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -57,7 +55,7 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        is_kernel_unset = {*KERNEL_SETTINGS, 'differentiable'}.isdisjoint(self.optimizer_cfg)
+        is_kernel_unset = {'fused', 'foreach', 'differentiable'}.isdisjoint(self.optimizer_cfg)
         if is_kernel_unset and can_be_fused(self.optimizer_cfg, model):
             self.optimizer_cfg = {**self.optimizer_cfg, 'fused': True}
         return super().__call__(model)

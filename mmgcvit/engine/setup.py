@@ -16,13 +16,12 @@ from mmengine.dist import init_dist, is_distributed
 from mmengine.runner import Runner
 from rich.progress import Progress
 
-from ..config import LOADERS, enter_scope, read_config
+from ..config import LOADERS, enter_scope, iter_dicts, read_config
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.paths import check_presence, get_check_settings
 from ..device import check_gpus, disable_cudnn_attention, use_device
 from ..errors import UserError
 from ..files import check_writable
-from ..mmengine_utils import replace_type
 from ..ops.compiled import check_operators_load
 from .hooks.progress import ProgressHook
 
@@ -88,7 +87,9 @@ def join_process_group(cfg: Config) -> None:
     timeout = settings.get('timeout')
     dist.init_process_group('gloo', **({} if timeout is None else {'timeout': timedelta(seconds=timeout)}))
     cfg.model_wrapper_cfg = CPU_MODEL_WRAPPER
-    replace_type(cfg.model, 'SyncBN', 'BN')
+    for settings in iter_dicts(cfg.model):
+        if settings.get('type') == 'SyncBN':
+            settings['type'] = 'BN'
 
 
 @contextmanager

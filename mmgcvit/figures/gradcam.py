@@ -102,7 +102,7 @@ def draw_gradcam(result: GradCam) -> Figure:
     left, right = figure.subplots(1, 2)
     draw_image(left, view, 'image')
     # Grad-CAM ends with a ReLU, after which the map of a late stage may be zero.
-    title = 'Grad-CAM' if result.cam.any() else 'the map is zero: choose an earlier --stage'
+    title = 'Grad-CAM' if result.cam.any() else 'the map of this stage is zero'
     style = {'cmap': 'turbo', 'alpha': 0.55, 'interpolation': 'bilinear', 'vmin': 0, 'vmax': 1}
     draw_map(right, view, result.cam, view.box, title, 'relative activation', **style)
     return figure

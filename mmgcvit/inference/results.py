@@ -126,7 +126,7 @@ def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -
     if isinstance(prediction, Segmentation):
         label_map = prediction.label_map
         return [
-            {**get_category(label), 'area': area, 'segmentation': encode_rle(label_map == label, label_map.shape)}
+            {**get_category(label), 'area': area, 'segmentation': encode_rle(label_map == label)}
             for label, area in zip(prediction.labels, prediction.areas.tolist(), strict=True)
         ]
     records, masks = [], prediction.masks
@@ -135,27 +135,16 @@ def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -
         record = get_category(label)
         record['score'] = float(prediction.scores[index])
         record['bbox'] = [round(value, 2) for value in (left, top, right - left, bottom - top)]
-        if isinstance(masks, np.ndarray):
-            record['segmentation'] = encode_rle(masks[index], masks.shape[1:])
-        elif masks is not None:
-            record['segmentation'] = encode_rle(masks.crop(index), masks.shape[1:], *masks.offsets[index].tolist())
+        if masks is not None:
+            record['segmentation'] = encode_rle(masks[index])
         records.append(record)
     return records
 
 
-def encode_rle(crop: np.ndarray, size: tuple[int, int], left: int = 0, top: int = 0) -> dict[str, Any]:
-    """Encode the mask of an image of ``size`` = (height, width) in COCO's compressed RLE.
-
-    ``crop`` (h, w) is the part of the mask whose top left corner is at (``left``, ``top``). Elsewhere the mask is 0.
-    """
+def encode_rle(mask: np.ndarray) -> dict[str, Any]:
+    """Encode a mask (height, width) bool in COCO's compressed RLE."""
     check_installed('writing masks', 'pycocotools')
     from pycocotools import mask as coco_mask
 
-    height, width = size
-    # COCO's RLE counts pixels column by column. So only the crop's columns are searched for changes between 0 and 1.
-    columns = np.zeros((height, crop.shape[1]), bool)
-    columns[top : top + len(crop)] = crop
-    changes = left * height + np.flatnonzero(np.diff(columns.ravel(order='F'), prepend=False, append=False))
-    counts = np.diff(changes[changes < height * width], prepend=0, append=height * width).tolist()
-    encoded = coco_mask.frPyObjects({'size': size, 'counts': counts}, height, width)
-    return {'size': list(size), 'counts': encoded['counts'].decode('ascii')}
+    encoded = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    return {'size': list(mask.shape), 'counts': encoded['counts'].decode('ascii')}

@@ -67,17 +67,6 @@ def test_lora_is_merged_into_the_published_and_loaded_weights(network, work_dirs
         assert np.allclose(plain(image).scores, expected.pred_score, atol=1e-5)
 
 
-def test_invalid_target_is_rejected_before_reading_the_model(tmp_path):
-    (tmp_path / 'is.safetensors').write_bytes(b'of somebody')
-    for target, sentence in (
-        (tmp_path / 'is.safetensors', 'already exists. Choose another file'),
-        ('/proc/x.safetensors', r'/proc/x\.safetensors cannot be written \(/proc: .*\)\. Choose another path$'),
-    ):
-        with pytest.raises(SystemExit, match=f'^publish: .*{sentence}'):
-            run_command('publish', ['nowhere.py', target])
-    assert (tmp_path / 'is.safetensors').read_bytes() == b'of somebody'
-
-
 @pytest.mark.parametrize(('command', 'options'), [('publish', []), ('convert', ['--to', 'original'])])
 def test_failed_write_leaves_no_partial_file(command, options, work_dirs, tmp_path, monkeypatch):
     def fill(*_):

@@ -16,7 +16,7 @@ from mmgcvit.engine.work_dir import choose_checkpoint, list_checkpoints
 from mmgcvit.errors import CheckpointError
 
 from .calling import CONFIG, call, restored_process  # noqa: F401
-from .toy import names, train_in_two
+from .toy import names
 
 
 @pytest.fixture
@@ -147,9 +147,3 @@ def test_resuming_from_weights_only_is_rejected(tmp_path):
     assert not list(Path(tmp_path / 'other').glob('*.pth'))
     assert f'--cfg-options load_from={weights}' in message
     assert call('train', CONFIG, '--work-dir', tmp_path / 'other', options=[f'load_from={weights}']) is None
-
-
-def test_each_rank_reports_a_missing_checkpoint(tmp_path):
-    expected = f'train: --resume {tmp_path}/none.pth: there is no such file. Pass a path or a URL'
-    for message in train_in_two(tmp_path, '--resume', tmp_path / 'none.pth', code=1):
-        assert message.splitlines()[-1] == expected

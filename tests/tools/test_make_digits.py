@@ -11,19 +11,9 @@ from pycocotools.coco import COCO
 from mmgcvit.datasets.classes import list_coco_categories, make_coco_categories
 from tools.make_digits import FOLDERS, SceneComposer
 
-from .. import fork_server
-from ..conftest import ROOT
+from .commands import NUM_VAL
 
-NUM = {'train': 12, 'val': 6}
-
-
-@pytest.fixture(scope='module')
-def digits(tmp_path_factory):
-    out = tmp_path_factory.mktemp('data') / 'digits'
-    options = ['--train', NUM['train'], '--val', NUM['val'], '--size', 128]
-    made = fork_server.run(ROOT / 'tools' / 'make_digits.py', out, *options)
-    assert made.returncode == 0, made.stderr
-    return out
+NUM = {'train': 8, 'val': NUM_VAL}
 
 
 def coco_of(digits, split):

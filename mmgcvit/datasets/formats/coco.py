@@ -93,7 +93,7 @@ def normalize(
 
     Raises:
         UserError: The file has objects of other categories, lists an image file twice, has ids of images or categories
-            that are not integers or a wrong ``iscrowd``, or more than a tenth of its boxes have no area.
+            that are not integers, or more than a tenth of its boxes have no area.
     """
     ids = [entry['id'] for entry in (*content['images'], *content['categories'])]
     ids += [obj[key] for obj in content['annotations'] for key in ('image_id', 'category_id')]
@@ -114,10 +114,8 @@ def normalize(
         elif names[category] not in own:
             others.add(str(names[category]))
         else:
-            new = {'category_id': own[names[category]]}
-            # pycocotools requires iscrowd of all objects.
-            if obj.get('iscrowd') not in (0, 1):
-                new['iscrowd'] = read_crowd(obj, file)
+            # pycocotools requires iscrowd of all objects. Some tools write null.
+            new = {'category_id': own[names[category]], 'iscrowd': obj.get('iscrowd') or 0}
             annotations.append(obj if all(obj.get(key) == value for key, value in new.items()) else {**obj, **new})
     num_empty = sum(min(obj['area'], *obj['bbox'][2:]) <= 0 or max(obj['bbox']) < 1 for obj in annotations)
     if num_empty > MAX_UNUSABLE * len(annotations):
@@ -140,14 +138,6 @@ def normalize(
     # strings.
     categories = [{**category, 'name': str(category['name'])} for category in categories]
     return {**content, 'images': images, 'annotations': annotations, 'categories': categories}
-
-
-def read_crowd(obj: dict[str, Any], file: Path) -> int:
-    """Return ``iscrowd`` of an annotation whose value is not 0 or 1: some tools write null or a string."""
-    value = obj.get('iscrowd')
-    if value is not None and value not in ('', '0', '1'):
-        raise UserError(f'{file}: iscrowd of annotation {obj["id"]} is {value!r:.60}. Expected 0 or 1')
-    return int(value or 0)
 
 
 def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path:

@@ -325,12 +325,6 @@ def list_files(folder: Path) -> list[Path]:
         for parent, folders, names in os.walk(tops.popleft(), onerror=raise_unreadable):
             real = os.path.realpath(parent)
             is_skipped = real in seen
-            leads_up = folder.resolve().is_relative_to(real)
-            if is_skipped and not leads_up and list_splits(Path(Path(parent).name)):
-                raise UserError(
-                    f'the link {parent} names a split, and leads to {real}, which is read at another path too. Replace '
-                    'the link by a folder, or move the folder out of the dataset'
-                )
             seen.add(real)
             folders[:] = [name for name in sorted(folders) if not (is_skipped or name.startswith(('.', '@eaDir')))]
             tops.extend(path for path in (Path(parent, name) for name in folders) if path.is_symlink())

@@ -117,7 +117,7 @@ def add_clutter(root: Path) -> None:
 def to_coco(made: Made, split: str, prefix: str = '') -> str:
     """Return a COCO file. Ids may begin at 0, and categories have another order in other splits.
 
-    Loosely written files have null or strings as iscrowd.
+    Loosely written files have null as iscrowd.
     """
     is_loose = made.options['loose']
     first_id = made.options['from_0'] ^ 1
@@ -135,7 +135,7 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
                 'image_id': image['id'],
                 'category_id': ids[thing.name],
             }
-            entry |= {'iscrowd': (None, '0', 0)[len(annotations) % 3]} if is_loose else {}
+            entry |= {'iscrowd': (None, 0)[len(annotations) % 2]} if is_loose else {}
             entry |= {'bbox': [left, top, right - left, bottom - top], 'area': (right - left) * (bottom - top)}
             if thing.has_mask:
                 entry['segmentation'] = [[left, top, right, top, right, bottom, left, bottom]]

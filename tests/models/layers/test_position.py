@@ -17,17 +17,6 @@ sides = st.integers(1, 9)
 on_every_device = pytest.mark.parametrize('device', DEVICES)
 
 
-def test_loading_another_windows_table_resizes_it_bicubically(device):
-    """Load from the CPU into a module on the device. The given state dict does not change."""
-    small, large = RelativePositionBias((7, 7), 3), RelativePositionBias((12, 9), 3).to(device)
-    state = small.state_dict()
-    large.load_state_dict(state)
-    assert state[TABLE].shape == (169, 3)
-    expected = F.interpolate(state[TABLE].T.reshape(1, 3, 13, 13), size=(23, 17), mode='bicubic', align_corners=False)
-    assert large.relative_position_bias_table.device.type == device
-    torch.testing.assert_close(large.relative_position_bias_table.T.reshape(1, 3, 23, 17).cpu(), expected)
-
-
 def test_tables_of_other_heads_or_of_oblong_windows_are_rejected():
     bias = RelativePositionBias((4, 4), 2)
     with pytest.raises(ValueError, match='35 rows; expected 49, or another square number'):

@@ -6,8 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmgcvit.models.layers.resizing import make_bicubic_matrix, resize
-from mmgcvit.models.layers.tracing import get_constant
+from mmgcvit.models.layers.resizing import resize
 
 from ...conftest import DEVICES
 
@@ -38,13 +37,3 @@ def test_half_precision_is_float32_rounded(dtype, device):
     with torch.autocast(device, torch.bfloat16):
         assert torch.equal(resize(x.float(), (7, 7)), resize(x.float(), (7, 7)))
         assert resize(x.float(), (7, 7)).dtype is torch.float32
-
-
-def test_resize_matrices_are_cached_and_work_in_training_after_inference(device):
-    x = torch.rand(1, 1, 11, 12, device=device)
-    with torch.inference_mode():
-        resize(x, (3, 4))
-    kept = get_constant(make_bicubic_matrix, 11, 3, like=x)
-    assert kept is get_constant(make_bicubic_matrix, 11, 3, like=x)
-    assert not kept.is_inference()
-    resize(x.requires_grad_(), (3, 4)).sum().backward()
