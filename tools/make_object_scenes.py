@@ -1,4 +1,4 @@
-"""Make a dataset of free objects on free photos, on which the weights for own data (configs/demo/weights) are trained.
+"""Make a dataset of free objects on free photos, for configs/demo/mask_rcnn_gcvit_objects.py.
 
 Objects: Microsoft's Fluent emoji, rendered in 3D (npm's ``@lobehub/fluent-emoji-3d``, MIT); their classes are the
 subcategories of npm's ``emoji-datasource-google`` (MIT). Backgrounds: Poly Haven's panoramas (npm's ``@pmndrs/assets``,

@@ -1,8 +1,9 @@
-"""Mask R-CNN on the demo's small GC ViT, trained on scenes of free objects: the start of `train --data --size mini`.
+"""Mask R-CNN on the demo's small GC ViT, trained on scenes of free objects. No weights of it come with the project.
 
-Differs from mask_rcnn_gcvit_digits.py only in data and schedule. tools/make_object_scenes.py makes the data.
+Differs from mask_rcnn_gcvit_digits.py only in data and schedule. The data, 5 minutes on two cores:
+tools/make_object_scenes.py says which packages it takes.
 
-Run:  mmgcvit train configs/demo/mask_rcnn_gcvit_objects.py --progress      (70 minutes on one core)
+Run:  mmgcvit train configs/demo/mask_rcnn_gcvit_objects.py --progress
 """
 
 _base_ = 'mask_rcnn_gcvit_digits.py'
