@@ -13,8 +13,6 @@ import torch.nn.functional as F
 from torch import nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from mmgcvit.models.layers import blocks
-
 from .fake_cuda import back, fake_cuda
 
 # Operators without a kernel: views, sizes and allocations.
@@ -48,9 +46,7 @@ def count_step(model, image_shape, training, dtype=torch.bfloat16):
         maps = torch.func.functional_call(step, {**leaves, **buffers}, (images,))
         return maps, [leaf.grad for leaf in leaves.values()]
 
-    # make_fx is a tracer that is_tracing does not detect; under it, checkpointing accepts no contexts.
-    traced = mock.patch.object(blocks, 'is_tracing', return_value=True)
-    with fake_cuda(), traced, mock.patch.object(F, 'scaled_dot_product_attention', attend_efficiently):
+    with fake_cuda(), mock.patch.object(F, 'scaled_dot_product_attention', attend_efficiently):
         tensors = [
             {name: torch.empty(x.shape, dtype=x.dtype, device='cuda') for name, x in state.items()}
             for state in (parameters, buffers)
