@@ -1,7 +1,7 @@
 """Make a dataset of free objects on free photos, for configs/demo/mask_rcnn_gcvit_objects.py.
 
-Objects: Microsoft's Fluent emoji, rendered in 3D (npm's ``@lobehub/fluent-emoji-3d``, MIT); their classes are the
-subcategories of npm's ``emoji-datasource-google`` (MIT). Backgrounds: Poly Haven's panoramas (npm's ``@pmndrs/assets``,
+Objects, all of the class ``object``: Microsoft's Fluent emoji, rendered in 3D (npm's ``@lobehub/fluent-emoji-3d``, MIT),
+by the subcategories of npm's ``emoji-datasource-google`` (MIT). Backgrounds: Poly Haven's panoramas (npm's ``@pmndrs/assets``,
 CC0), photos of scikit-image (CC0 or public domain; see its README.txt), gradients and noise. Every tenth emoji is held
 out for the validation images::
 
@@ -231,17 +231,16 @@ def write_split(scenes: Scenes, folder: Path, split: str, count: int, pool: Pool
         name = f'{number:05d}.jpg'
         cv2.imwrite(str(folder / split / name), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
         images.append({'id': number, 'file_name': name, 'width': image.shape[1], 'height': image.shape[0]})
-        for label, mask in objects:
+        for _, mask in objects:
             outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
             polygons = [outline.ravel().tolist() for outline in outlines if len(outline) >= 3]
             rows, columns = np.nonzero(mask)
             left, top = int(columns.min()), int(rows.min())
             box = [left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top]
             if polygons:
-                annotation = {'id': len(annotations) + 1, 'image_id': number, 'category_id': label + 1, 'iscrowd': 0}
+                annotation = {'id': len(annotations) + 1, 'image_id': number, 'category_id': 1, 'iscrowd': 0}
                 annotations.append(annotation | {'bbox': box, 'area': int(mask.sum()), 'segmentation': polygons})
-    categories = [{'id': i + 1, 'name': name} for i, name in enumerate(scenes.classes)]
-    content = {'images': images, 'annotations': annotations, 'categories': categories}
+    content = {'images': images, 'annotations': annotations, 'categories': [{'id': 1, 'name': 'object'}]}
     (folder / 'annotations').mkdir(exist_ok=True)
     (folder / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
 
