@@ -8,7 +8,7 @@ Run:  mmgcvit train configs/demo/mask_rcnn_gcvit_objects.py --progress
 
 _base_ = 'mask_rcnn_gcvit_digits.py'
 
-# Data. One class: with the 81 subcategories of the emoji as classes, a training of the same length found next to nothing.
+# Data. One class: with the 81 subcategories of the emoji as classes, as long a training found next to nothing.
 data_root = 'data/objects/'
 classes = ('object',)
 metainfo = dict(classes=classes, palette=None)
