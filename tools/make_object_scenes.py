@@ -1,7 +1,7 @@
 """Make a dataset of free objects on free photos, for configs/demo/mask_rcnn_gcvit_objects.py.
 
-Objects, all of the class ``object``: Microsoft's Fluent emoji, rendered in 3D (npm's ``@lobehub/fluent-emoji-3d``, MIT),
-by the subcategories of npm's ``emoji-datasource-google`` (MIT). Backgrounds: Poly Haven's panoramas (npm's ``@pmndrs/assets``,
+Objects, all of the class ``object``: Microsoft's Fluent emoji, rendered in 3D (npm's ``@lobehub/fluent-emoji-3d``,
+MIT), by the subcategories of npm's ``emoji-datasource-google`` (MIT). Backgrounds: Poly Haven's panoramas (npm's ``@pmndrs/assets``,
 CC0), photos of scikit-image (CC0 or public domain; see its README.txt), gradients and noise. Every tenth emoji is held
 out for the validation images::
 
