@@ -1,9 +1,9 @@
 """Make a dataset of free objects on free photos, for configs/demo/mask_rcnn_gcvit_objects.py.
 
 Objects, all of the class ``object``: Microsoft's Fluent emoji, rendered in 3D (npm's ``@lobehub/fluent-emoji-3d``,
-MIT), by the subcategories of npm's ``emoji-datasource-google`` (MIT). Backgrounds: Poly Haven's panoramas (npm's ``@pmndrs/assets``,
-CC0), photos of scikit-image (CC0 or public domain; see its README.txt), gradients and noise. Every tenth emoji is held
-out for the validation images::
+MIT), by the subcategories of npm's ``emoji-datasource-google`` (MIT). Backgrounds: Poly Haven's panoramas (npm's
+``@pmndrs/assets``, CC0), photos of scikit-image (CC0 or public domain; see its README.txt), gradients and noise. Every
+tenth emoji is held out for the validation images::
 
     npm pack @lobehub/fluent-emoji-3d@1.1.0 emoji-datasource-google@16.0.0 @pmndrs/assets@1.7.0
     python tools/make_object_scenes.py FOLDER_OF_THE_TGZ_FILES data/objects
