@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.commands.main import run_command
 from mmgcvit.datasets.augmentation import LEVELS
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.own_data import MINI, RECIPES, extend_run, make_config
@@ -150,24 +149,6 @@ def test_invalid_options_are_rejected(annotation_type, options, words, make, tmp
     with pytest.raises(UserError, match=re.escape(words)):
         make(annotation_type, **options)
     assert not (tmp_path / 'work_dirs').exists()
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'words'),
-    [
-        ([], 'expected either a CONFIG or --data FOLDER'),
-        (
-            ['a.py', '--epochs', 3],
-            '--epochs can only be used with --data. To change a CONFIG, edit it or use --cfg-options',
-        ),
-        (['--data', '.', '--launcher', 'pytorch'], '--data trains in one process'),
-        (['--data', '.', '--epochs', 0], '--epochs 0: expected at least 1'),
-        (['.'], '. is a folder. To train on its data: mmgcvit train --data .'),
-    ],
-)
-def test_conflicting_arguments_are_rejected(arguments, words):
-    with pytest.raises(SystemExit, match=re.escape(words)):
-        run_command('train', arguments)
 
 
 @pytest.mark.long
