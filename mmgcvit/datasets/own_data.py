@@ -20,7 +20,7 @@ from ..config import (
     list_known_keys,
     scale_sizes,
 )
-from ..errors import UserError, format_count
+from ..errors import UserError, check_installed, format_count
 from ..files import find_free_path, make_absolute, make_portable_path, read_text, write_text
 from .augmentation import set_augmentation
 from .formats import DatasetInfo, write_annotations
@@ -196,6 +196,7 @@ def set_tiles(cfg: Config, dataset: DatasetInfo, side: int) -> int:
     """
     if not dataset.has_objects:
         raise UserError('--tiles is for datasets with boxes or masks of objects. Remove --tiles')
+    check_installed('--tiles', 'supervision')
     settings = cfg.train_dataloader.dataset
     steps = settings.pipeline
     # After the transforms that load, whose names in these templates are LoadImageFromFile and LoadAnnotations.
@@ -207,6 +208,9 @@ def set_tiles(cfg: Config, dataset: DatasetInfo, side: int) -> int:
     for loader, loop in (('val', 'Val'), ('test', 'Test')):
         cfg[f'{loader}_cfg'] = {'type': f'mmgcvit.Tiled{loop}Loop', 'side': side}
         cfg[f'{loader}_dataloader'].batch_size = 1
+    # Without this setting, mmdet trains objects to be ignored as background.
+    for stage in ('rpn', 'rcnn'):
+        cfg.model.train_cfg[stage].assigner.ignore_iof_thr = 0.5
     # COCO's mAP counts at most 100 objects in an image, its mAP_50 counts all.
     cfg.default_hooks.checkpoint.save_best = 'coco/bbox_mAP_50'
     return num_tiles

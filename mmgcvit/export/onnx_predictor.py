@@ -77,7 +77,9 @@ class OnnxPredictor:
     ) -> None:
         self.session = onnxruntime.InferenceSession(str(path), providers=list(providers))
         self.metadata = dict(self.session.get_modelmeta().custom_metadata_map)
-        self.score_thr = float(self.metadata.get('score_thr', 0)) if score_thr is None else score_thr
+        # Files without a precision are older: their score_thr is the detector's own.
+        default = float(self.metadata.get('score_thr', 0)) if 'precision' in self.metadata else 0.3
+        self.score_thr = default if score_thr is None else score_thr
         self.task = self.metadata.get('task')
         if self.task not in ('detection', 'segmentation', 'classification'):
             raise ValueError(f"{path} has the unknown task {self.task}. Choose a file that 'mmgcvit export' wrote")

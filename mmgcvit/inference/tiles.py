@@ -73,12 +73,15 @@ class TiledPredictor:
         objects = self.drop_cut_objects(slicer(image), image.shape[:2])
         objects = objects.with_nms(NMS_IOS_THR, overlap_metric=sv.OverlapMetric.IOS)
         objects = objects.select(np.argsort(-objects.confidence, kind='stable'))
+        masks = None if objects.mask is None else objects.mask.repack()
+        if not len(objects) and getattr(self.model.network, 'with_mask', False):
+            masks = np.zeros((0, *image.shape[:2]), bool)  # supervision merges no masks to None
         return Detections(
             boxes=objects.xyxy.astype(np.float32),
             scores=objects.confidence.astype(np.float32),
             labels=objects.class_id.astype(np.int64),
             class_names=self.model.get_names(objects.class_id),
-            masks=None if objects.mask is None else objects.mask.repack(),
+            masks=masks,
         )
 
     def drop_cut_objects(self, objects: sv.Detections, size: tuple[int, int]) -> sv.Detections:

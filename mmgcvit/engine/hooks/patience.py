@@ -24,7 +24,7 @@ class PatienceHook(Hook):
     priority = 'LOWEST'
 
     def __init__(self, patience: int) -> None:
-        self.patience = patience
+        self.patience, self.start = patience, 0
 
     def before_train(self, runner: Runner) -> None:
         if not any(getattr(hook, 'save_best', None) for hook in runner.hooks) or runner.val_loop is None:
@@ -32,6 +32,7 @@ class PatienceHook(Hook):
                 '--patience compares the scores of validations. Set default_hooks.checkpoint.save_best (for example '
                 "to 'auto'), val_dataloader, val_evaluator and val_cfg in the config, or remove --patience"
             )
+        _, self.start, _ = get_length(runner)
         self.stop_if_due(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
@@ -42,10 +43,11 @@ class PatienceHook(Hook):
         unit, done, _ = get_length(runner)
         infos = runner.message_hub.runtime_info
         names = [str(value) for name, value in infos.items() if name.startswith('best_ckpt')]
-        positions = [re.search(r'_(epoch|iter)_(\d+)\.pth$', name).groups() for name in names]
+        positions = [found.groups() for name in names if (found := re.search(r'_(epoch|iter)_(\d+)\.pth$', name))]
         # CheckpointHook may count iterations where the loop counts epochs.
         lengths = {'epoch': 1, 'iter': len(runner.train_dataloader) if unit == 'epoch' else 1}
-        best = max((int(number) // lengths[name] for name, number in positions), default=0)
+        # Without a best checkpoint, for example in a work dir that was moved, count from the start of this process.
+        best = max((int(number) // lengths[name] for name, number in positions), default=self.start)
         if done - best >= self.patience * runner.train_loop.val_interval:
             runner.logger.warning(
                 f'the training stops after {unit} {done}: the best score is of {unit} {best}, and {self.patience} '
