@@ -20,7 +20,7 @@ from rich.text import Text
 from ..config import LOADERS, enter_scope, parse_cfg_options, read_config
 from ..errors import UserError
 from ..files import check_writable
-from .options import CONFIG, add_cfg_options, check_at_least
+from .options import AUGMENTATIONS, CONFIG, add_cfg_options, check_at_least
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -34,8 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = 'draw samples of each dataset, with annotations, into this file'
     parser.add_argument('--contact-sheet', type=Path, metavar='FILE.jpg', help=text)
     text = 'draw training images with --contact-sheet as train --augment does (default: light)'
-    choices = ('none', 'light', 'strong')
-    parser.add_argument('--augmented', nargs='?', const='light', choices=choices, help=text)
+    parser.add_argument('--augmented', nargs='?', const='light', choices=AUGMENTATIONS, help=text)
     add_cfg_options(parser)
 
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import check_config, get_name_and_work_dir, read_config
 from ..errors import UserError
-from .options import CONFIG, add_common_options, check_at_least, format_option, hide_gpus, load_run_config
+from .options import (
+    AUGMENTATIONS,
+    CONFIG,
+    add_common_options,
+    check_at_least,
+    format_option,
+    hide_gpus,
+    load_run_config,
+)
 
 if TYPE_CHECKING:
     from ..datasets.formats.dataset_info import DatasetInfo
@@ -43,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     own.add_argument('--workers', type=int, metavar='N', help='processes that load data; 0: the main process')
     text = 'none: resizing only; light (default): also flips and random sizes, for segmentation colours too; strong: '
     text += 'also colours and larger changes of size, for segmentation rotations, for classification erased parts'
-    own.add_argument('--augment', choices=('none', 'light', 'strong'), help=text)
+    own.add_argument('--augment', choices=AUGMENTATIONS, help=text)
     text = 'never mirror images, for example of text'
     own.add_argument('--no-flip', action='store_true', default=None, help=text)
     text = 'what of the backbone is trained: all (default), low-rank updates of its attention, or nothing'

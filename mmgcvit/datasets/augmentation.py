@@ -44,8 +44,8 @@ def set_augmentation(cfg: Config, level: str, flip: bool = True) -> None:
         )
     if level == 'strong':
         steps[-1:-1] = STRONG[cfg.default_scope]
-    if cfg.default_scope == 'mmseg':
-        steps[position].ratio_range = (1.0, 1.0) if level == 'none' else steps[position].ratio_range
+    if level == 'none' and cfg.default_scope == 'mmseg':
+        steps[position].ratio_range = (1.0, 1.0)
     elif level == 'none':
         steps[position : position + 1] = list_resizes(cfg)
     elif cfg.default_scope == 'mmdet':

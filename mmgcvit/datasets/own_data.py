@@ -156,7 +156,7 @@ def make_config(
     template, cfg = load_template(recipe, size)
     cfg.work_dir = make_portable_path(work_dir)
     image_size = image_size or (recipe.image_size if size == MINI else cfg.image_size)
-    side = tiles if tiles is None else tiles or image_size
+    side = image_size if tiles == 0 else tiles
     dataset.add_small_objects(image_size, side)
     dataset.add_missing_classes()
     ratio = image_size / cfg.image_size
