@@ -29,6 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_out_dir(parser, 'predictions', 'write into an existing folder and replace files of the same names')
     text = 'images, frames or tiles per batch (default: 1)'
     parser.add_argument('--batch-size', type=int, default=1, metavar='N', help=text)
+    parser.add_argument('--amp', action='store_true', help='compute in bfloat16')
     text = 'detect in overlapping tiles of SIDE x SIDE pixels, for large images'
     parser.add_argument('--tiles', type=int, metavar='SIDE', help=text)
     text = 'minimum score of detections (default: the one that train --data chose, else 0.3)'
@@ -57,6 +58,8 @@ def main(args: argparse.Namespace) -> None:
         )
     check_installed('predict', 'supervision')
     inputs = find_inputs(patterns)
+    import torch
+
     from ..inference.outputs import Outputs
 
     outputs = Outputs(args.out_dir, [*inputs.images, *inputs.videos], args.overwrite)
@@ -80,7 +83,8 @@ def main(args: argparse.Namespace) -> None:
         draw_labels=not args.hide_labels,
     )
     try:
-        run.predict(inputs, args.frames)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=args.amp):
+            run.predict(inputs, args.frames)
     finally:
         counts = [format_count(run.num_images, 'image')] if inputs.images else []
         counts += [format_count(run.num_frames, 'frame')] if inputs.videos else []

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import supervision as sv
+import torch
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.inference import running
@@ -52,6 +53,14 @@ def test_predictions_of_a_folder_are_drawn_and_written_as_json(call, work_dir, t
             label_map = cv2.imread(image['label_map'], cv2.IMREAD_UNCHANGED)
             areas = {r['category_id']: r['area'] for r in records if r['image_id'] == image['id']}
             assert areas == dict(zip(*map(np.ndarray.tolist, np.unique(label_map, return_counts=True)), strict=True))
+
+
+def test_amp_computes_in_bfloat16(call, models, work_dirs, photos, out):
+    assert not call('predict', work_dirs['classification'], photos / 'a.png', '--device', 'cpu', '--amp')[0]
+    score, model = content(out / 'predictions.json')[0]['score'], models['classification']
+    with torch.autocast('cpu', torch.bfloat16):
+        assert score == pytest.approx(model(photos / 'a.png').score, abs=1e-6)
+    assert score != pytest.approx(model(photos / 'a.png').score, abs=1e-6)
 
 
 def test_detections_are_filtered_by_class_and_overlap(call, work_dirs, photos, out):
