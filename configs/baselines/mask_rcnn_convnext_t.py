@@ -8,7 +8,7 @@ _base_ = ['../mask_rcnn_gcvit_t.py', '../_base_/models/convnext_t.py']
 custom_imports = dict(imports=['mmgcvit', 'mmgcvit.mmdet_fixes', 'mmpretrain.models'])
 
 model = dict(
-    backbone=dict(_base_.convnext, _delete_=True, drop_path_rate=0.4),
+    backbone=dict(_base_.convnext, _delete_=True),
     neck=dict(in_channels=[96, 192, 384, 768]),
 )
 param_scheduler = [dict(_base_.param_scheduler[0], end=1000), _base_.param_scheduler[1]]

@@ -8,7 +8,7 @@ _base_ = ['../upernet_gcvit_t.py', '../_base_/models/convnext_t.py']
 custom_imports = dict(imports=['mmgcvit', 'mmpretrain.models'])
 
 model = dict(
-    backbone=dict(_base_.convnext, _delete_=True, drop_path_rate=0.4),
+    backbone=dict(_base_.convnext, _delete_=True),
     decode_head=dict(in_channels=[96, 192, 384, 768]),
     auxiliary_head=dict(in_channels=384),
     test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(341, 341)),

@@ -5,7 +5,7 @@ convnext = dict(
     type='mmpretrain.ConvNeXt',
     arch='tiny',
     out_indices=(0, 1, 2, 3),
-    drop_path_rate=0.2,
+    drop_path_rate=0.4,
     layer_scale_init_value=1.0,
     gap_before_final_norm=False,
     init_cfg=dict(type='Pretrained', checkpoint=convnext_released, prefix='backbone.'),
