@@ -1,4 +1,4 @@
-"""GC ViT-Large, ImageNet-21K weights fine-tuned on ImageNet-1K at 384 px: top-1 87.4 (table 6) of the released.
+"""GC ViT-Large, ImageNet-21K weights fine-tuned on ImageNet-1K at 384 px: top-1 87.4 (table 6), of those weights.
 
 A training starts from these very weights, with a new head, so that its score reproduces nothing. The paper does not
 state how it fine-tuned. Here as Swin's repository fine-tunes from 22K at 384 px: 30 epochs at 2e-5 with little weight
