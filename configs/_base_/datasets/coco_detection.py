@@ -1,7 +1,7 @@
 """COCO 2017 with boxes at data/coco/, augmented as in DETR.
 
-Half of the images are resized; the other half are resized, cropped and resized again. The second half's first resize
-keeps the long side within 4200 px, as DETR does; coco_instance.py says 1333.
+Half of the images are resized; the other half are resized, cropped and resized again. DETR does not limit the long
+side in the second half's first resize; mmdet writes this as 4200 px. coco_instance.py says 1333.
 """
 
 dataset_type = 'CocoDataset'

@@ -1,7 +1,7 @@
 """COCO 2017 with boxes and masks at data/coco/, augmented as in DETR and Sparse R-CNN.
 
 As coco_detection.py, but the first resize of the second half of the images keeps the long side within 1333 px as the
-released detection configs do (DETR: 4200), and images without objects are left out.
+released detection configs do (DETR: no limit), and images without objects are left out.
 """
 
 _base_ = 'coco_detection.py'
