@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from PIL import Image
 
+import mmgcvit  # noqa: F401  before mmdet, which imports mmcv's operators
 from tests.configs.models import CONTENTS, ENTRIES
 from tests.conftest import ROOT
 from tools.benchmark import format_table
