@@ -1,7 +1,7 @@
 """A small Faster R-CNN, GC ViT with 0.65 M parameters, on your own data in COCO format: minutes on a CPU.
 
-For a first afternoon without a GPU, and for objects as plain as parts on a belt: it starts from the weights of the
-digits' detector that come with this project. docs/first_afternoon.md goes through it. What is to be good wants
+For a first afternoon without a GPU, and for objects as plain as parts on a belt: it starts from the detector of free
+objects that comes with this project. docs/first_afternoon.md goes through it. What is to be good wants
 custom_coco.py or custom_coco_boxonly.py, and a GPU.
 
 Run:  python tools/train.py configs/custom_coco_small.py
@@ -26,7 +26,7 @@ max_epochs = 40
 # Backbone weights: a file, a URL, or None.
 pretrained = None
 # A detector to start from: the one that comes with this project, or None.
-load_from = 'configs/demo/weights/mask_rcnn_gcvit_digits.safetensors'
+load_from = 'configs/demo/weights/mask_rcnn_gcvit_objects.safetensors'
 # What is trained of the backbone: 'all', 'lora' (low-rank updates of its attention) or nothing ('head').
 fine_tune = 'all'
 

