@@ -211,7 +211,7 @@ def set_tiles(cfg: Config, dataset: DatasetInfo, side: int) -> int:
     # Without this setting, mmdet trains objects to be ignored as background.
     for stage in ('rpn', 'rcnn'):
         cfg.model.train_cfg[stage].assigner.ignore_iof_thr = 0.5
-    # COCO's mAP counts at most 100 objects in an image, its mAP_50 counts all.
+    # mmdet computes COCO's mAP from at most 100 detections by class and image, and mAP_50 from at most 1,000.
     cfg.default_hooks.checkpoint.save_best = 'coco/bbox_mAP_50'
     return num_tiles
 

@@ -21,6 +21,8 @@ from .ground_truth import build_dataset, load_sample
 MIN_F1 = 0.1
 # With more classes, the precision-recall curves have no legend.
 MAX_IN_LEGEND = 12
+# How many detections of a class count in an image: for AP and AP50 as in mmdet's CocoMetric, for the curves all.
+MAX_DETECTIONS = [100, 1000, 2**31]
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,11 @@ def compute_detection_curves(
     # Hide the progress that pycocotools prints.
     with redirect_stdout(io.StringIO()):
         evaluation = COCOeval(make_coco(ground_truths), make_coco(predictions), 'bbox')
+        evaluation.params.maxDets = MAX_DETECTIONS
         evaluation.evaluate()
         evaluation.accumulate()
-    # The axes are [IoU threshold, recall, class, object size (first: all), maximum number of detections (last: 100)].
-    precision = evaluation.eval['precision'][:, :, :, 0, -1]
+    # The axes are [IoU threshold, recall, class, object size (first: all), maximum number of detections].
+    precision = evaluation.eval['precision'][:, :, :, 0]
     precision = np.where(precision < 0, np.nan, precision)
     num_images, num_areas = len(ground_truths), len(evaluation.params.areaRng)
     scores, is_right, counts = [], [], []
@@ -128,8 +131,8 @@ def compute_detection_curves(
     return DetectionCurves(
         overall=make_curve(np.concatenate(scores), np.concatenate(is_right), sum(counts)),
         by_class=[make_curve(*values) for values in zip(scores, is_right, counts, strict=True)],
-        ap=precision.mean((0, 1)),
-        ap50=precision[0].mean(0),
+        ap=precision[..., 0].mean((0, 1)),
+        ap50=precision[0, ..., 1].mean(0),
     )
 
 

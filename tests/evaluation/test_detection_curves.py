@@ -1,11 +1,12 @@
 """The curves of a detector, and the agreement of its AP with mmdet's."""
 
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmgcvit.errors import UserError
@@ -33,7 +34,9 @@ def place(objects):
 
 
 @given(st.lists(st.tuples(OBJECTS, OBJECTS), min_size=1, max_size=4))
-def test_ap_is_that_of_mmdets_metric(images):
+@example([([(position, 0, 99) for position in range(150)],) * 2])
+def test_ap_is_that_of_mmdets_metric_and_all_detections_count_in_curves(images):
+    """In the example, an image has more detections than the 100 that count in COCO's AP."""
     from mmdet.evaluation import CocoMetric
 
     ground_truths, predictions = ([place(objects) for objects in side] for side in zip(*images, strict=True))
@@ -60,6 +63,9 @@ def test_ap_is_that_of_mmdets_metric(images):
     # mmdet rounds to three digits.
     assert np.nanmean(curves.ap) == pytest.approx(scores['bbox_mAP'], abs=6e-4)
     assert np.nanmean(curves.ap50) == pytest.approx(scores['bbox_mAP_50'], abs=6e-4)
+    labelled = [[Counter((position, label) for position, label, _ in objects) for objects in pair] for pair in images]
+    matches = sum((objects & found).total() for objects, found in labelled)
+    assert curves.overall.recall.max() == pytest.approx(matches / sum(map(len, ground_truths)))
     assert len(draw_detection_curves(curves, CLASSES, 0.3).axes) == 2
 
 
