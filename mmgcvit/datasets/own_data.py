@@ -199,8 +199,7 @@ def set_tiles(cfg: Config, dataset: DatasetInfo, side: int) -> int:
     check_installed('--tiles', 'supervision')
     settings = cfg.train_dataloader.dataset
     steps = settings.pipeline
-    # After the transforms that load, whose names in these templates are LoadImageFromFile and LoadAnnotations.
-    position = 1 + max(i for i, step in enumerate(steps) if get_type_name(step).startswith('Load'))
+    position = next(i for i, step in enumerate(steps) if get_type_name(step) == 'LoadAnnotations')
     steps.insert(position, {'type': 'mmgcvit.RandomTile', 'side': side})
     images = dataset.splits['train'].content['images']
     num_tiles = max(1, round(sum(max(1, image['width'] * image['height'] / side**2) for image in images) / len(images)))
