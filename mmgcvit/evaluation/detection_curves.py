@@ -69,11 +69,12 @@ def choose_score_thr(work_dir: Path) -> str:
     files = find_model_files(work_dir)
     with silence_output():
         model = load(work_dir, score_thr=0.0)
-        dataset = build_dataset(read_config(files.config).val_dataloader.dataset, model.scope)
+        dataset = build_dataset(read_config(files.config).val_dataloader.dataset, model.scope, masks=False)
     objects, detections = [], []
     for index in range(len(dataset)):
         _, image, ground_truth = load_sample(dataset, index, model.classes)
-        objects.append(replace(ground_truth, masks=None))  # masks are not needed, and may not fit in memory
+        objects.append(ground_truth)
+        # Masks are not needed, and may not fit in memory.
         detections.extend(replace(found, masks=None) for found in model.predict_batch([image]))
     curve = compute_detection_curves(objects, detections, len(model.classes)).overall
     score_thr, best_f1 = round(curve.best_threshold, 4), curve.f1.max(initial=0)
