@@ -42,21 +42,18 @@ def set_augmentation(cfg: Config, level: str, flip: bool = True) -> None:
             f'{level} augmentation is for pipelines with {", ".join(RANDOM_RESIZES[:-1])} or {RANDOM_RESIZES[-1]}. '
             "Use 'light', or change the pipeline in the config"
         )
-    if level == 'strong':
-        steps[-1:-1] = STRONG[cfg.default_scope]
-    if level == 'none' and cfg.default_scope == 'mmseg':
-        steps[position].ratio_range = (1.0, 1.0)
-    elif level == 'none':
+    if level == 'none':
         steps[position : position + 1] = list_resizes(cfg)
-    elif cfg.default_scope == 'mmdet':
+        steps[:] = [step for step in steps if get_type_name(step) not in COLOURS]
+        return
+    steps[-1:-1] = STRONG[cfg.default_scope]
+    if cfg.default_scope == 'mmdet':
         scale = list_resizes(cfg)[0]['scale']
         steps[position : position + 1] = [
             {'type': 'RandomResize', 'scale': scale, 'ratio_range': STRONG_SIZES, 'keep_ratio': True},
             # No larger than without augmentation, so that no more memory is needed.
             {'type': 'RandomCrop', 'crop_size': (max(scale), max(scale)), 'allow_negative_crop': True},
         ]
-    if level == 'none':
-        steps[:] = [step for step in steps if get_type_name(step) not in COLOURS]
 
 
 def list_resizes(cfg: Config) -> list[dict[str, Any]]:

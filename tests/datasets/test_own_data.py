@@ -8,16 +8,19 @@ from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
+from mmengine.dataset import Compose
 
-from mmgcvit.datasets.augmentation import LEVELS
+from mmgcvit.datasets.augmentation import LEVELS, set_augmentation
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.own_data import MINI, RECIPES, extend_run, make_config
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.ground_truth import build_dataset, load_sample
+from mmgcvit.mmengine_utils import build_in_scope
 
 from ..configs.models import build_on_meta
 from ..configs.templates import write_coco, write_folders, write_label_maps, write_yolo
+from ..conftest import ROOT
 from ..tools.commands import call
 
 DATA = {'boxes': write_yolo, 'masks': write_coco, 'labels': write_label_maps, 'classes': write_folders}
@@ -121,6 +124,17 @@ def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
     assert ('Color' in steps or 'Photo' in steps) == (
         level == 'strong' or (annotation_type, level) == ('labels', 'light')
     )
+
+
+@pytest.mark.parametrize('level', LEVELS)
+def test_the_augmentation_of_other_configs_is_set(level):
+    """Mask2Former chooses among sizes, instead of scaling one size by a random factor."""
+    cfg = Config.fromfile(ROOT / 'configs' / 'other_heads' / 'mask2former_gcvit_t_cityscapes.py')
+    set_augmentation(cfg, level)
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    assert ('RandomChoiceResize' in str(pipeline)) == (level != 'none')
+    with build_in_scope('mmseg'):
+        Compose(pipeline)
 
 
 @pytest.mark.parametrize('annotation_type', DATA)
