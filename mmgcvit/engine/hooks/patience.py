@@ -9,6 +9,10 @@ from mmengine.runner import Runner
 from ...errors import UserError
 from ...registry import HOOKS
 from ..loops import get_length
+from .exact_resume import is_validation_due
+
+# In the checkpoints' message_hub: the epochs or iterations of the validations since the best score.
+VALIDATED = 'validated_since_best'
 
 
 @HOOKS.register_module()
@@ -24,7 +28,8 @@ class PatienceHook(Hook):
     priority = 'LOWEST'
 
     def __init__(self, patience: int) -> None:
-        self.patience, self.start = patience, 0
+        self.patience = patience
+        self.start: int | None = None  # the epoch or iteration at which this process begins to train
 
     def before_train(self, runner: Runner) -> None:
         if not any(getattr(hook, 'save_best', None) for hook in runner.hooks) or runner.val_loop is None:
@@ -32,15 +37,16 @@ class PatienceHook(Hook):
                 '--patience compares the scores of validations. Set default_hooks.checkpoint.save_best (for example '
                 "to 'auto'), val_dataloader, val_evaluator and val_cfg in the config, or remove --patience"
             )
-        _, self.start, _ = get_length(runner)
-        self.stop_if_due(runner)
+        # The checkpoint of a resumed run was saved before the validation at its position.
+        self.count(runner, get_length(runner)[1] > 0 and is_validation_due(runner))
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        self.stop_if_due(runner)
+        self.count(runner, True)
 
-    def stop_if_due(self, runner: Runner) -> None:
+    def count(self, runner: Runner, is_validated: bool) -> None:
         """Stop the training loop if the last ``patience`` validations have not improved the best score."""
         unit, done, _ = get_length(runner)
+        self.start = done if self.start is None else self.start
         infos = runner.message_hub.runtime_info
         names = [str(value) for name, value in infos.items() if name.startswith('best_ckpt')]
         positions = [found.groups() for name in names if (found := re.search(r'_(epoch|iter)_(\d+)\.pth$', name))]
@@ -48,9 +54,15 @@ class PatienceHook(Hook):
         lengths = {'epoch': 1, 'iter': len(runner.train_dataloader) if unit == 'epoch' else 1}
         # Without a best checkpoint, for example in a work dir that was moved, count from the start of this process.
         best = max((int(number) // lengths[name] for name, number in positions), default=self.start)
-        if done - best >= self.patience * runner.train_loop.val_interval:
+        # Checkpoints store where the run was validated, since val_interval may change when it is resumed. A run that
+        # started without this hook has been validated at this interval.
+        interval = runner.train_loop.val_interval
+        earlier = infos.get(VALIDATED, range(best + interval, self.start + 1, interval))
+        since_best = sorted({position for position in [*earlier, *[done] * is_validated] if best < position <= done})
+        runner.message_hub.update_info(VALIDATED, since_best)
+        if len(since_best) >= self.patience:
             runner.logger.warning(
-                f'the training stops after {unit} {done}: the best score is of {unit} {best}, and {self.patience} '
+                f'the training stops after {unit} {done}: the best score is of {unit} {best}, and {len(since_best)} '
                 'validations have not improved it (--patience)'
             )
             runner.train_loop.stop_training = True
