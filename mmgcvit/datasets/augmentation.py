@@ -7,9 +7,6 @@ from mmengine.config import Config
 from ..config import get_type_name, iter_unwrapped_datasets
 from ..errors import UserError
 
-# Values of --augment: none resizes only (and crops, for a segmentor), light is the template's augmentation, and strong
-# adds the transforms below.
-LEVELS = ('none', 'light', 'strong')
 COLOURS = ('PhotoMetricDistortion', 'ColorJitter')
 RANDOM_RESIZES = ('RandomChoice', 'RandomChoiceResize', 'RandomResize', 'RandomResizedCrop')
 # By default_scope. Segmentors have colours in light too.
@@ -26,7 +23,10 @@ STRONG_SIZES = (0.5, 1.5)
 
 
 def set_augmentation(cfg: Config, level: str, flip: bool = True) -> None:
-    """Set the augmentation of a config's training images to one of :data:`LEVELS`, with or without random flips.
+    """Set the augmentation of a config's training images, with or without random flips.
+
+    ``level`` is a value of ``--augment``: none resizes only (and crops, for a segmentor), light is the template's
+    augmentation, and strong adds :data:`STRONG`.
 
     Raises:
         UserError: The config does not resize at random, so it is unknown what to change.

@@ -10,7 +10,8 @@ import pytest
 from mmengine.config import Config
 from mmengine.dataset import Compose
 
-from mmgcvit.datasets.augmentation import LEVELS, set_augmentation
+from mmgcvit.commands.options import AUGMENTATIONS
+from mmgcvit.datasets.augmentation import set_augmentation
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.own_data import MINI, RECIPES, extend_run, make_config
 from mmgcvit.engine.setup import check_data
@@ -110,7 +111,7 @@ def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
     assert make('masks').cfg.train_dataloader.dataset.ann_file == str(annotations)
 
 
-@pytest.mark.parametrize('level', LEVELS)
+@pytest.mark.parametrize('level', AUGMENTATIONS)
 @pytest.mark.parametrize('annotation_type', DATA)
 def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
     """Without augmentation they do not vary, except a segmentor's crops. In strong augmentation, colours vary."""
@@ -126,7 +127,7 @@ def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
     )
 
 
-@pytest.mark.parametrize('level', LEVELS)
+@pytest.mark.parametrize('level', AUGMENTATIONS)
 def test_the_augmentation_of_other_configs_is_set(level):
     """Mask2Former chooses among sizes, instead of scaling one size by a random factor."""
     cfg = Config.fromfile(ROOT / 'configs' / 'other_heads' / 'mask2former_gcvit_t_cityscapes.py')
