@@ -30,11 +30,7 @@ class RandomTile(BaseTransform):
         self.side = side
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Cut the image and the ``instances`` of mmdet's ``results``, which become those of an image of this size.
-
-        Raises:
-            UserError: ``LoadAnnotations`` precedes this transform.
-        """
+        """Cut the image and the ``instances`` of mmdet's ``results``, which become those of an image of this size."""
         if 'gt_bboxes' in results:
             raise UserError(
                 'mmgcvit.RandomTile is after LoadAnnotations in the pipeline. Move it before LoadAnnotations'

@@ -67,10 +67,9 @@ class TiledLoop:
                 raise UserError(f'{get_image_name(sample)}: {objects}')
             values = {'bboxes': objects.boxes, 'scores': objects.scores, 'labels': objects.labels}
             sample.pred_instances = InstanceData(**{name: torch.from_numpy(value) for name, value in values.items()})
-            if objects.masks is not None and takes_rle:
-                sample.pred_instances.masks = encode_mask_results(objects.masks)
-            elif objects.masks is not None:
-                sample.pred_instances.masks = torch.from_numpy(np.asarray(objects.masks))
+            if (masks := objects.masks) is not None:
+                encoded = encode_mask_results(masks) if takes_rle else torch.from_numpy(np.asarray(masks))
+                sample.pred_instances.masks = encoded
         return samples
 
 

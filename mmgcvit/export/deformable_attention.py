@@ -6,8 +6,6 @@ gives wrong results in TensorRT (issue 4813 of NVIDIA/TensorRT).
 Shapes: B batch, S pixels of all levels, C = nH * d channels, nH heads, Q queries, L levels, P points of a head.
 """
 
-from typing import Any
-
 import torch
 from mmcv.ops import MultiScaleDeformableAttention
 from torch import Tensor, nn
@@ -16,16 +14,10 @@ from .graphs import replace_modules
 
 
 def attend_by_gathering(value: Tensor, spatial_shapes: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
-    """Compute mmcv's ``multi_scale_deformable_attn_pytorch`` for sizes in a tensor.
+    """Compute mmcv's ``multi_scale_deformable_attn_pytorch`` for sizes in a tensor. Return (B, Q, nH * d).
 
-    Args:
-        value: (B, S, nH, d).
-        spatial_shapes: (L, 2) = [height, width].
-        locations: (B, Q, nH, L, P, 2) = [x, y], where 0 to 1 is the whole map.
-        weights: (B, Q, nH, L, P).
-
-    Returns:
-        (B, Q, nH * d).
+    ``value`` is (B, S, nH, d), ``spatial_shapes`` (L, 2) = [height, width], ``locations`` (B, Q, nH, L, P, 2) = [x, y],
+    where 0 to 1 is the whole map, and ``weights`` (B, Q, nH, L, P).
     """
     batch, num_pixels, heads, channels = value.shape
     areas = spatial_shapes.prod(1)
@@ -64,23 +56,17 @@ class GatheringAttention(nn.Module):
         self.attention = attention
 
     def forward(
-        self,
-        query: Tensor,
-        value: Tensor,
-        query_pos: Tensor,
-        key_padding_mask: Tensor,
-        reference_points: Tensor,
-        spatial_shapes: Tensor,
-        **_: Any,
+        self, query: Tensor, value: Tensor, reference_points: Tensor, spatial_shapes: Tensor, **inputs: Tensor
     ) -> Tensor:
-        """Attend with queries (B, Q, C) and their positions to values (B, S, C). Return the updated queries.
+        """Attend with queries (B, Q, C) and their ``query_pos`` to values (B, S, C). Return the updated queries.
 
-        ``key_padding_mask`` is (B, S). ``reference_points`` are (B, Q, L, 2 or 4): points, or boxes [x, y, w, h].
+        ``reference_points`` are (B, Q, L, 2 or 4): points, or boxes [x, y, w, h]. ``key_padding_mask`` is (B, S).
         """
         own, shape = self.attention, (*query.shape[:2], self.attention.num_heads, self.attention.num_levels, -1)
-        value = own.value_proj(value).masked_fill(key_padding_mask.unsqueeze(-1), 0.0)
-        offsets = own.sampling_offsets(query + query_pos).view(*shape, 2)
-        weights = own.attention_weights(query + query_pos).view(*shape[:3], -1).softmax(-1).view(shape)
+        value = own.value_proj(value).masked_fill(inputs['key_padding_mask'].unsqueeze(-1), 0.0)
+        positioned = query + inputs['query_pos']
+        offsets = own.sampling_offsets(positioned).view(*shape, 2)
+        weights = own.attention_weights(positioned).view(*shape[:3], -1).softmax(-1).view(shape)
         references = reference_points.unsqueeze(2).unsqueeze(4)
         if reference_points.shape[-1] == 2:
             locations = references + offsets / spatial_shapes.flip(1).unsqueeze(1)

@@ -26,14 +26,9 @@ def build_export_module(predictor: Predictor) -> nn.Module:
 
     The module's ``output_axes`` maps the name of each output to its dynamic axes.
     """
-    if predictor.task == 'detection':
-        return build_detector_graph(predictor.network).eval()
-    graph = SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph
-    return graph(predictor.network).eval()
-
-
-def build_detector_graph(model: nn.Module) -> nn.Module:
-    """Return the module to trace for a detector of mmdet."""
+    model = predictor.network
+    if predictor.task != 'detection':
+        return (SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph)(model).eval()
     from mmdet.models import DINO, Mask2Former, RTMDetInsHead
 
     from .detector_graph import TwoStageGraph
@@ -41,13 +36,14 @@ def build_detector_graph(model: nn.Module) -> nn.Module:
     from .mask2former_graph import Mask2FormerGraph
     from .rtmdet_graph import RTMDetInsGraph
 
+    graph = TwoStageGraph
     if isinstance(model, DINO):
-        return DINOGraph(model)
-    if isinstance(model, Mask2Former):
-        return Mask2FormerGraph(model)
-    if isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
-        return RTMDetInsGraph(model)
-    return TwoStageGraph(model)
+        graph = DINOGraph
+    elif isinstance(model, Mask2Former):
+        graph = Mask2FormerGraph
+    elif isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
+        graph = RTMDetInsGraph
+    return graph(model).eval()
 
 
 def pad_images(images: Tensor, divisor: int) -> Tensor:
