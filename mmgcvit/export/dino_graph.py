@@ -41,11 +41,7 @@ class DINOGraph(DetectorGraph):
         return clip_boxes(corners, size), top_scores[image, rank], index % num_classes, image
 
     def run_transformer(
-        self,
-        feature_maps: tuple[Tensor, ...],
-        centres: list[Tensor],
-        padding: list[Tensor],
-        valid_ratios: list[Tensor],
+        self, feature_maps: tuple[Tensor, ...], centres: list[Tensor], padding: list[Tensor], valid_ratios: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Return boxes (B, Q, 4) = [cx, cy, w, h], where 1 is the image's side, and scores (B, Q, K).
 
