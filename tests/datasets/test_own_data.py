@@ -13,7 +13,7 @@ from mmengine.dataset import Compose
 from mmgcvit.commands.options import AUGMENTATIONS
 from mmgcvit.datasets.augmentation import set_augmentation
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.own_data import MINI, RECIPES, extend_run, make_config
+from mmgcvit.datasets.own_data import MINI, RECIPES, make_config
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.ground_truth import build_dataset, load_sample
@@ -60,18 +60,6 @@ def test_networks_of_all_sizes_are_built_for_the_dataset(annotation_type, size, 
         checkpoint,
     )
     assert len(made.path.read_text().splitlines()) < 200
-
-
-def test_a_longer_run_has_the_settings_of_its_run(make, tmp_path):
-    config = tmp_path / 'work_dirs' / 'masks' / 'masks.py'
-    cfg = make('masks', size=MINI).cfg
-    cfg.model.backbone.lora_rank = 8
-    cfg.dump(config)
-    path, length = extend_run(config, 300)
-    longer = Config.fromfile(path)
-    assert (length, longer.train_cfg.max_epochs) == ('300 epochs', 300)
-    changed = {'train_cfg', 'param_scheduler', 'default_hooks'}
-    assert {name for name in cfg if longer.get(name) != cfg[name]} <= changed
 
 
 def test_a_test_split_with_annotations_is_scored_by_test(make, tmp_path):

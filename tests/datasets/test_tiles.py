@@ -19,8 +19,7 @@ def encode(mask, kind):
         return [[left, top, left + width, top, left + width, top + height, left, top + height]]
     if kind == 'RLE':
         return {**rle, 'counts': rle['counts'].decode()}
-    pixels = mask.ravel(order='F')
-    ends = np.flatnonzero(np.diff(pixels, prepend=0, append=1 - pixels[-1]))
+    ends = np.flatnonzero(np.diff(mask.ravel(order='F'), prepend=0, append=2))
     return {'size': list(mask.shape), 'counts': np.diff(ends, prepend=0).tolist()}
 
 

@@ -34,6 +34,7 @@ def place(objects):
 
 
 @given(st.lists(st.tuples(OBJECTS, OBJECTS), min_size=1, max_size=4))
+@example([([], [])])
 @example([([(position, 0, 99) for position in range(150)],) * 2])
 def test_ap_is_that_of_mmdets_metric_and_all_detections_count_in_curves(images):
     """In the example, an image has more detections than the 100 that count in COCO's AP."""
@@ -41,8 +42,12 @@ def test_ap_is_that_of_mmdets_metric_and_all_detections_count_in_curves(images):
 
     ground_truths, predictions = ([place(objects) for objects in side] for side in zip(*images, strict=True))
     curves = compute_detection_curves(ground_truths, predictions, len(CLASSES))
+    assert len(draw_detection_curves(curves, CLASSES, 0.3).axes) == 2
+    labels = {label for objects in ground_truths for label in objects.labels}
+    assert np.isnan(curves.ap).tolist() == [label not in labels for label in range(len(CLASSES))]
     if not any(map(len, ground_truths)) or not any(map(len, predictions)):
         assert not np.nan_to_num(curves.ap).any()
+        assert any(map(len, predictions)) or curves.overall.best_threshold == 0
         return
     metric = CocoMetric(metric='bbox', classwise=True)
     metric.dataset_meta = {'classes': CLASSES}
@@ -66,7 +71,6 @@ def test_ap_is_that_of_mmdets_metric_and_all_detections_count_in_curves(images):
     labelled = [[Counter((position, label) for position, label, _ in objects) for objects in pair] for pair in images]
     matches = sum((objects & found).total() for objects, found in labelled)
     assert curves.overall.recall.max() == pytest.approx(matches / sum(map(len, ground_truths)))
-    assert len(draw_detection_curves(curves, CLASSES, 0.3).axes) == 2
 
 
 def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_path, monkeypatch):
@@ -83,12 +87,6 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
         load(run)
     found.clear()
     assert 'no confidence threshold' in choose_score_thr(run)
-
-
-def test_a_dataset_without_objects_or_detections_has_empty_curves():
-    curves = compute_detection_curves([place([])], [place([])], len(CLASSES))
-    assert (curves.overall.best_threshold, np.isnan(curves.ap).tolist()) == (0.0, [True, True])
-    draw_detection_curves(curves, CLASSES, 0.3)
 
 
 @given(st.lists(st.tuples(st.integers(1, 99), st.booleans()), min_size=1, max_size=8))
