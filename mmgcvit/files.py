@@ -1,11 +1,10 @@
-"""Write files and folders atomically, and check output paths before a long computation."""
+"""Write files atomically, and check output paths before a long computation."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
 IMAGE_SUFFIXES += ('.ppm', '.pgm', '.jp2', '.avif', '.heic')
 URL_SCHEMES = ('http://', 'https://')
-# Suffix of files and folders that are being written.
+# Suffix of files that are being written.
 TEMPORARY_SUFFIX = '.unfinished'
 
 
@@ -134,24 +133,3 @@ def write_image(path: Path, picture: np.ndarray) -> Path:
     with write_atomically(path, flush=False) as temporary:
         temporary.write_bytes(content.tobytes())
     return path
-
-
-@contextmanager
-def write_folder_atomically(out: Path) -> Iterator[Path]:
-    """Write a new folder atomically: write a temporary folder beside it, then rename it.
-
-    Yields:
-        The temporary folder, to which the caller writes. It is removed if the caller raises an error.
-
-    Raises:
-        UserError: The folder exists and is not empty.
-    """
-    if find_free_path(out) != out:
-        raise UserError(f'{out} already exists. Choose another folder, or remove it')
-    temporary = out.absolute().with_name(f'{out.absolute().name}.{uuid4().hex[:8]}{TEMPORARY_SUFFIX}')
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

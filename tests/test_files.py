@@ -1,13 +1,11 @@
-"""Files and folders are written atomically, and files of users and of other tools are kept."""
-
-from contextlib import suppress
+"""Files are written atomically, and files of users and of other tools are kept."""
 
 import cv2
 import numpy as np
 import pytest
 
 from mmgcvit.errors import UserError
-from mmgcvit.files import check_writable, find_free_path, write_atomically, write_folder_atomically, write_image
+from mmgcvit.files import check_writable, find_free_path, write_atomically, write_image
 
 
 def test_write_atomically_replaces_a_file_or_leaves_it_unchanged(tmp_path):
@@ -42,21 +40,6 @@ def test_unwritable_folder_is_rejected_early(tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(UserError, match=rf'--out-dir cannot be written \({tmp_path}/file: Not a directory\)'):
         check_writable(tmp_path / 'file' / 'folder', '--out-dir')
-
-
-def test_new_folder_appears_only_complete_and_users_folders_are_kept(tmp_path):
-    out = tmp_path / 'new' / 'out'
-    with suppress(OSError), write_folder_atomically(out) as folder:
-        (folder / 'picture.jpg').touch()
-        raise OSError
-    assert not list((tmp_path / 'new').iterdir())
-    out.mkdir()
-    with write_folder_atomically(out) as folder:
-        (folder / 'picture.jpg').touch()
-    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*.jpg')] == ['new/out/picture.jpg']
-    with pytest.raises(UserError, match=r'out already exists\. Choose another folder, or remove it'):
-        write_folder_atomically(out).__enter__()
-    assert (out / 'picture.jpg').is_file()
 
 
 def test_free_path_gets_the_next_number(tmp_path):

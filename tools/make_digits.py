@@ -7,12 +7,15 @@ The digits are scikit-learn's scans.
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import cv2
 import numpy as np
@@ -21,7 +24,8 @@ from rich.progress import track
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.commands.options import check_at_least
-from mmgcvit.files import write_folder_atomically, write_image
+from mmgcvit.errors import UserError
+from mmgcvit.files import TEMPORARY_SUFFIX, find_free_path, write_image
 
 SPLITS = ('train', 'val')
 VAL_FRACTION = 0.2
@@ -198,6 +202,27 @@ def write_imagenet(root: Path, composer: SceneComposer, split: str, copies: int)
         for copy in range(copies):
             path = root / split / str(composer.digits[scan]) / f'{scan:04d}_{copy}.jpg'
             write_image(path, composer.compose_single(scan)[..., ::-1])
+
+
+@contextmanager
+def write_folder_atomically(out: Path) -> Iterator[Path]:
+    """Write a new folder atomically: write a temporary folder beside it, then rename it.
+
+    Yields:
+        The temporary folder, to which the caller writes. It is removed if the caller raises an error.
+
+    Raises:
+        UserError: The folder exists and is not empty.
+    """
+    if find_free_path(out) != out:
+        raise UserError(f'{out} already exists. Choose another folder, or remove it')
+    temporary = out.absolute().with_name(f'{out.absolute().name}.{uuid4().hex[:8]}{TEMPORARY_SUFFIX}')
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

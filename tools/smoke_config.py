@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from make_digits import SPLITS, Scene, SceneComposer, draw_labels, write_ade20k, write_coco
+from make_digits import SPLITS, Scene, SceneComposer, draw_labels, write_ade20k, write_coco, write_folder_atomically
 from mmengine.config import Config
 from numpy.typing import NDArray
 
 from mmgcvit.config import LOADERS, iter_dicts, scale_sizes
 from mmgcvit.datasets.classes import list_coco_categories
-from mmgcvit.files import write_folder_atomically, write_image
+from mmgcvit.files import write_image
 
 NUM_ITERATIONS = 2
 MIN_SIDE = 64  # in pixels; image sides are not scaled below it

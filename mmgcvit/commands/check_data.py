@@ -77,6 +77,13 @@ def check_config_data(args: argparse.Namespace, cfg: Config, temporary_folder: s
         report = check_datasets(cfg, LOADERS, args.images, progress)
     for text in report.summaries + report.notes:
         console.print(text.replace(temporary_folder, ''))
+    errors = report.format_messages()
+    for text in errors:
+        console.print(Text.assemble(('stops the run', 'red'), f': {text.replace(temporary_folder, "")}'))
+    for text in report.format_messages(stops_run=False):
+        console.print(Text.assemble(('left out', 'yellow'), f': {text.replace(temporary_folder, "")}'))
+    if not errors:
+        console.print(f'{args.config}: no problem in its data stops the run')
     if args.contact_sheet is not None:
         from ..datasets.augmentation import set_augmentation
         from ..evaluation.grids import draw_contact_sheet
@@ -87,11 +94,4 @@ def check_config_data(args: argparse.Namespace, cfg: Config, temporary_folder: s
         loaders = LOADERS[:1] if args.augmented else LOADERS
         write_image(args.contact_sheet, draw_contact_sheet(cfg, loaders, bool(args.augmented)))
         console.print(f'{args.contact_sheet}: samples of the data with their annotations')
-    errors = report.format_messages()
-    for text in errors:
-        console.print(Text.assemble(('stops the run', 'red'), f': {text.replace(temporary_folder, "")}'))
-    for text in report.format_messages(stops_run=False):
-        console.print(Text.assemble(('left out', 'yellow'), f': {text.replace(temporary_folder, "")}'))
-    if not errors:
-        console.print(f'{args.config}: no problem in its data stops the run')
     return 1 if errors else None

@@ -11,14 +11,7 @@ from pathlib import Path
 from platform import platform, python_version
 from types import ModuleType
 
-from ..errors import (
-    PIP_PACKAGES,
-    UserError,
-    escape_controls,
-    explain_transformers,
-    format_missing,
-    suggest,
-)
+from ..errors import PIP_PACKAGES, UserError, escape_controls, explain_transformers, format_missing, suggest
 from ..version import __version__
 from .options import parse_args
 from .screen import SIGINT_EXIT_CODE, hide_noise

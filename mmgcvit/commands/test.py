@@ -35,10 +35,5 @@ def main(args: argparse.Namespace) -> None:
     cfg = load_run_config(args)
     with leave_process_group_at_end():
         run_test(
-            cfg,
-            model_files.checkpoint,
-            show_dir=args.show_dir,
-            out=args.out,
-            tta=args.tta,
-            progress=args.progress,
+            cfg, model_files.checkpoint, show_dir=args.show_dir, out=args.out, tta=args.tta, progress=args.progress
         )

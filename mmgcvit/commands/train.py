@@ -159,7 +159,10 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
             f'{config.parent} is the work dir of a run on {started_data}, not on {args.data}. Set another --work-dir '
             f'to train on {args.data}'
         )
-    changed = [name for name, value in list_data_options(args).items() if value != started_with.get(name)]
+    given = list_data_options(args)
+    if given.get('tiles') == 0 and started_with.get('tiles'):
+        given['tiles'] = started_with['image_size']
+    changed = [name for name, value in given.items() if value != started_with.get(name)]
     options = ' and '.join(format_option(name) for name in changed if name != 'epochs')
     if options:
         raise UserError(

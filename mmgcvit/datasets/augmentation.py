@@ -7,9 +7,6 @@ from mmengine.config import Config
 from ..config import get_type_name, iter_unwrapped_datasets
 from ..errors import UserError
 
-# Values of --augment: none resizes only (and crops, for a segmentor), light is the template's augmentation, and strong
-# adds the transforms below.
-LEVELS = ('none', 'light', 'strong')
 COLOURS = ('PhotoMetricDistortion', 'ColorJitter')
 RANDOM_RESIZES = ('RandomChoice', 'RandomChoiceResize', 'RandomResize', 'RandomResizedCrop')
 # By default_scope. Segmentors have colours in light too.
@@ -26,7 +23,10 @@ STRONG_SIZES = (0.5, 1.5)
 
 
 def set_augmentation(cfg: Config, level: str, flip: bool = True) -> None:
-    """Set the augmentation of a config's training images to one of :data:`LEVELS`, with or without random flips.
+    """Set the augmentation of a config's training images, with or without random flips.
+
+    ``level`` is a value of ``--augment``: none resizes only (and crops, for a segmentor), light is the template's
+    augmentation, and strong adds :data:`STRONG`.
 
     Raises:
         UserError: The config does not resize at random, so it is unknown what to change.
@@ -42,21 +42,18 @@ def set_augmentation(cfg: Config, level: str, flip: bool = True) -> None:
             f'{level} augmentation is for pipelines with {", ".join(RANDOM_RESIZES[:-1])} or {RANDOM_RESIZES[-1]}. '
             "Use 'light', or change the pipeline in the config"
         )
-    if level == 'strong':
-        steps[-1:-1] = STRONG[cfg.default_scope]
-    if level == 'none' and cfg.default_scope == 'mmseg':
-        steps[position].ratio_range = (1.0, 1.0)
-    elif level == 'none':
+    if level == 'none':
         steps[position : position + 1] = list_resizes(cfg)
-    elif cfg.default_scope == 'mmdet':
+        steps[:] = [step for step in steps if get_type_name(step) not in COLOURS]
+        return
+    steps[-1:-1] = STRONG[cfg.default_scope]
+    if cfg.default_scope == 'mmdet':
         scale = list_resizes(cfg)[0]['scale']
         steps[position : position + 1] = [
             {'type': 'RandomResize', 'scale': scale, 'ratio_range': STRONG_SIZES, 'keep_ratio': True},
             # No larger than without augmentation, so that no more memory is needed.
             {'type': 'RandomCrop', 'crop_size': (max(scale), max(scale)), 'allow_negative_crop': True},
         ]
-    if level == 'none':
-        steps[:] = [step for step in steps if get_type_name(step) not in COLOURS]
 
 
 def list_resizes(cfg: Config) -> list[dict[str, Any]]:

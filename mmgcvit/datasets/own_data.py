@@ -96,7 +96,7 @@ FINE_TUNE = {'all': {}, 'lora': {'lora_rank': 8}, 'head': {'frozen_stages': 4}}
 # The folder in the work dir for the config and annotation files. If it exists (with --overwrite), made2 is used,
 # because the earlier config reads the annotation files in made.
 CONFIG_FOLDER = 'made'
-# A variable of the written config: the folder of the data, and the options with which the run was started.
+# A variable of the written config: the folder of the data, and the options of the run, also those by default.
 STARTED_WITH = 'started_with'
 # Code in a written config that finds a config of this project, wherever the project is installed.
 CONFIG_PATH = "__import__('mmgcvit').get_config_path({!r})"
@@ -113,9 +113,9 @@ def make_config(
     batch_size: int | None = None,
     lr: float | None = None,
     workers: int | None = None,
-    augment: str | None = None,
-    no_flip: bool | None = None,
-    fine_tune: str | None = None,
+    augment: str = 'light',
+    no_flip: bool = False,
+    fine_tune: str = 'all',
     tiles: int | None = None,
 ) -> tuple[Path, str]:
     """Write the config that trains on a dataset, and the annotation files it needs, to a work dir.
@@ -129,26 +129,9 @@ def make_config(
     Raises:
         UserError: An argument is invalid, or there are too few images.
     """
-    options = {'task': task, 'size': size, 'image_size': image_size, 'pretrained': pretrained and str(pretrained)}
-    options |= {'batch_size': batch_size, 'lr': lr, 'workers': workers}
-    options |= {'augment': augment, 'no_flip': no_flip, 'fine_tune': fine_tune, 'tiles': tiles}
     recipe, size = choose_recipe(dataset, task, size)
-    weights = str(pretrained)
-    if pretrained is not None and weights != 'none' and '://' not in weights:
-        weights = str(make_absolute(Path(weights).expanduser()))
-        if not Path(weights).is_file():
-            raise UserError(
-                f'--pretrained {pretrained}: there is no such file. Expected a file, a URL, timm://NAME, or none'
-            )
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
-    if make_absolute(work_dir).resolve().is_relative_to(make_absolute(dataset.folder).resolve()):
-        raise UserError(
-            f'the work dir {work_dir} is inside the dataset. Set another --work-dir, or run the command in another '
-            'folder'
-        )
-    folders = (dataset.folder, work_dir, *(split.image_folder for split in dataset.splits.values()))
-    files = filter(None, (split.ann_file for split in dataset.splits.values()))
-    check_config_texts(*dataset.classes, *folders, *files, weights)
+    weights = check_options(dataset, work_dir, pretrained, tiles)
     dataset.split_validation()
     folder = find_free_path(work_dir / CONFIG_FOLDER)
     write_annotations(dataset, folder)
@@ -170,15 +153,19 @@ def make_config(
         cfg.auto_scale_lr = {'enable': False, 'base_batch_size': cfg.train_dataloader.batch_size}
     for loader in LOADERS if workers is not None else ():
         cfg[loader].update(num_workers=workers, persistent_workers=workers > 0)
-    set_augmentation(cfg, augment or 'light', flip=not no_flip)
+    set_augmentation(cfg, augment, flip=not no_flip)
     set_data(cfg, dataset)
-    cfg.model.backbone.update(FINE_TUNE[fine_tune or 'all'])
+    cfg.model.backbone.update(FINE_TUNE[fine_tune])
     num_images = len(dataset.splits['train'].image_names)
     if side is not None:
         num_images *= set_tiles(cfg, dataset, side)
     length = set_length(cfg, num_images, epochs, NUM_SEEN_MINI if size == MINI else NUM_SEEN)
-    cfg[STARTED_WITH] = {'data': find_moving_path(dataset.folder, work_dir), **options}
-    if pretrained is not None:
+    options = {'data': find_moving_path(dataset.folder, work_dir), 'task': recipe.task, 'size': size}
+    options |= {'image_size': image_size, 'pretrained': pretrained and str(pretrained)}
+    options |= {'batch_size': cfg.train_dataloader.batch_size, 'lr': cfg.optim_wrapper.optimizer.lr}
+    options |= {'workers': cfg.train_dataloader.num_workers, 'augment': augment, 'no_flip': no_flip}
+    cfg[STARTED_WITH] = {**options, 'fine_tune': fine_tune, 'tiles': side}
+    if weights is not None:
         cfg.model.backbone.init_cfg = None if weights == 'none' else {'type': 'Pretrained', 'checkpoint': weights}
         cfg.load_from = None
     path = folder / f'{name}.py'
@@ -188,19 +175,35 @@ def make_config(
     return path, f'{dataset}\n{training}, from {format_init_weights(cfg)}\nconfig: {path}'
 
 
-def set_tiles(cfg: Config, dataset: DatasetInfo, side: int) -> int:
-    """Train on random tiles of ``side`` pixels, and validate and test in tiles. Return the tiles per image and epoch.
-
-    Raises:
-        UserError: The dataset has no objects.
-    """
-    if not dataset.has_objects:
+def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path | None, tiles: int | None) -> str | None:
+    """Return the weights that ``--pretrained`` names. Raise a UserError for an option that does not fit the dataset."""
+    weights = pretrained and str(pretrained)
+    if weights and weights != 'none' and '://' not in weights:
+        weights = str(make_absolute(Path(weights).expanduser()))
+        if not Path(weights).is_file():
+            raise UserError(
+                f'--pretrained {pretrained}: there is no such file. Expected a file, a URL, timm://NAME, or none'
+            )
+    if make_absolute(work_dir).resolve().is_relative_to(make_absolute(dataset.folder).resolve()):
+        raise UserError(
+            f'the work dir {work_dir} is inside the dataset. Set another --work-dir, or run the command in another '
+            'folder'
+        )
+    if tiles is not None and not dataset.has_objects:
         raise UserError('--tiles is for datasets with boxes or masks of objects. Remove --tiles')
-    check_installed('--tiles', 'supervision')
+    if tiles is not None:
+        check_installed('--tiles', 'supervision')
+    folders = (dataset.folder, work_dir, *(split.image_folder for split in dataset.splits.values()))
+    files = filter(None, (split.ann_file for split in dataset.splits.values()))
+    check_config_texts(*dataset.classes, *folders, *files, weights or '')
+    return weights
+
+
+def set_tiles(cfg: Config, dataset: DatasetInfo, side: int) -> int:
+    """Train on random tiles of ``side`` pixels; validate and test in tiles. Return the tiles per image and epoch."""
     settings = cfg.train_dataloader.dataset
     steps = settings.pipeline
-    # After the transforms that load, whose names in these templates are LoadImageFromFile and LoadAnnotations.
-    position = 1 + max(i for i, step in enumerate(steps) if get_type_name(step).startswith('Load'))
+    position = next(i for i, step in enumerate(steps) if get_type_name(step) == 'LoadAnnotations')
     steps.insert(position, {'type': 'mmgcvit.RandomTile', 'side': side})
     images = dataset.splits['train'].content['images']
     num_tiles = max(1, round(sum(max(1, image['width'] * image['height'] / side**2) for image in images) / len(images)))
@@ -211,7 +214,7 @@ def set_tiles(cfg: Config, dataset: DatasetInfo, side: int) -> int:
     # Without this setting, mmdet trains objects to be ignored as background.
     for stage in ('rpn', 'rcnn'):
         cfg.model.train_cfg[stage].assigner.ignore_iof_thr = 0.5
-    # COCO's mAP counts at most 100 objects in an image, its mAP_50 counts all.
+    # mmdet computes COCO's mAP from at most 100 detections by class and image, and mAP_50 from at most 1,000.
     cfg.default_hooks.checkpoint.save_best = 'coco/bbox_mAP_50'
     return num_tiles
 

@@ -91,6 +91,8 @@ def enable_tta(cfg: Config) -> None:
         raise UserError(
             f'--tta: the config has no {" and no ".join(missing)}. Add {" and ".join(missing)} to it, or remove --tta'
         )
+    if (cfg.get('test_cfg') or {}).get('side'):
+        raise UserError('--tta cannot be used with tiles (test_cfg.type=mmgcvit.TiledTestLoop). Remove --tta')
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     for dataset in iter_unwrapped_datasets(cfg.test_dataloader.dataset):
         dataset.pipeline = deepcopy(cfg.tta_pipeline)

@@ -12,7 +12,7 @@ from ..config import iter_unwrapped_datasets
 from ..errors import UserError
 from ..evaluation.ground_truth import build_dataset
 from ..inference.loading import list_image_transforms, make_predictor
-from ..mmengine_utils import unwrap_model
+from ..mmengine_utils import get_image_name, unwrap_model
 from ..registry import LOOPS
 
 
@@ -33,7 +33,9 @@ class TiledLoop:
 
     def __init__(self, runner: Any, dataloader: dict, evaluator: Any, side: int, **kwargs: Any) -> None:
         settings, scope = dataloader['dataset'], runner.cfg.default_scope
-        dataset = build_dataset(settings, scope)
+        # mmdet's hook for ``test --show-dir`` takes neither RLE nor ground truth without masks.
+        self.is_drawn = any(getattr(hook, 'draw', False) for hook in runner.hooks)
+        dataset = build_dataset(settings, scope, masks=self.is_drawn)
         first = next(iter_unwrapped_datasets(settings))
         meta, transforms = {'dataset_meta': dataset.metainfo}, list_image_transforms(first)
         self.predictor = make_predictor(unwrap_model(runner), scope, first, meta, transforms)
@@ -50,14 +52,24 @@ class TiledLoop:
         self.runner.call_hook(f'after_{self.stage}_iter', batch_idx=idx, data_batch=data_batch, outputs=samples)
 
     def add_predictions(self, samples: Sequence[Any], images: Sequence[np.ndarray]) -> Sequence[Any]:
-        """Predict images (height, width, 3). Return the samples with the objects as ``pred_instances``."""
+        """Predict images (height, width, 3). Return the samples with the objects as ``pred_instances``.
+
+        Their masks are RLE where possible, since arrays of hundreds of objects in a large image take gigabytes.
+        """
+        from mmdet.evaluation import CocoMetric
+        from mmdet.models.utils import samplelist_boxtype2tensor
+        from mmdet.structures.mask import encode_mask_results
+
+        samplelist_boxtype2tensor(samples)  # as mmdet's data_preprocessor, for the hook that draws
+        takes_rle = not self.is_drawn and all(isinstance(metric, CocoMetric) for metric in self.evaluator.metrics)
         for sample, objects in zip(samples, self.predictor.predict_batch(images), strict=True):
             if isinstance(objects, UserError):
-                raise objects
+                raise UserError(f'{get_image_name(sample)}: {objects}')
             values = {'bboxes': objects.boxes, 'scores': objects.scores, 'labels': objects.labels}
             sample.pred_instances = InstanceData(**{name: torch.from_numpy(value) for name, value in values.items()})
-            if objects.masks is not None:
-                sample.pred_instances.masks = torch.from_numpy(np.asarray(objects.masks))
+            if (masks := objects.masks) is not None:
+                encoded = encode_mask_results(masks) if takes_rle else torch.from_numpy(np.asarray(masks))
+                sample.pred_instances.masks = encoded
         return samples
 
 

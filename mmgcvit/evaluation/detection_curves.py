@@ -21,6 +21,8 @@ from .ground_truth import build_dataset, load_sample
 MIN_F1 = 0.1
 # With more classes, the precision-recall curves have no legend.
 MAX_IN_LEGEND = 12
+# How many detections of a class count in an image: for AP and AP50 as in mmdet's CocoMetric, for the curves all.
+MAX_DETECTIONS = [100, 1000, 2**31]
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,12 @@ def choose_score_thr(work_dir: Path) -> str:
     files = find_model_files(work_dir)
     with silence_output():
         model = load(work_dir, score_thr=0.0)
-        dataset = build_dataset(read_config(files.config).val_dataloader.dataset, model.scope)
+        dataset = build_dataset(read_config(files.config).val_dataloader.dataset, model.scope, masks=False)
     objects, detections = [], []
     for index in range(len(dataset)):
         _, image, ground_truth = load_sample(dataset, index, model.classes)
-        objects.append(replace(ground_truth, masks=None))  # masks are not needed, and may not fit in memory
+        objects.append(ground_truth)
+        # Masks are not needed, and may not fit in memory.
         detections.extend(replace(found, masks=None) for found in model.predict_batch([image]))
     curve = compute_detection_curves(objects, detections, len(model.classes)).overall
     score_thr, best_f1 = round(curve.best_threshold, 4), curve.f1.max(initial=0)
@@ -111,10 +114,11 @@ def compute_detection_curves(
     # Hide the progress that pycocotools prints.
     with redirect_stdout(io.StringIO()):
         evaluation = COCOeval(make_coco(ground_truths), make_coco(predictions), 'bbox')
+        evaluation.params.maxDets = MAX_DETECTIONS
         evaluation.evaluate()
         evaluation.accumulate()
-    # The axes are [IoU threshold, recall, class, object size (first: all), maximum number of detections (last: 100)].
-    precision = evaluation.eval['precision'][:, :, :, 0, -1]
+    # The axes are [IoU threshold, recall, class, object size (first: all), maximum number of detections].
+    precision = evaluation.eval['precision'][:, :, :, 0]
     precision = np.where(precision < 0, np.nan, precision)
     num_images, num_areas = len(ground_truths), len(evaluation.params.areaRng)
     scores, is_right, counts = [], [], []
@@ -128,8 +132,8 @@ def compute_detection_curves(
     return DetectionCurves(
         overall=make_curve(np.concatenate(scores), np.concatenate(is_right), sum(counts)),
         by_class=[make_curve(*values) for values in zip(scores, is_right, counts, strict=True)],
-        ap=precision.mean((0, 1)),
-        ap50=precision[0].mean(0),
+        ap=precision[..., 0].mean((0, 1)),
+        ap50=precision[0, ..., 1].mean(0),
     )
 
 

@@ -20,8 +20,10 @@ from ..mmengine_utils import build_in_scope, get_image_name
 PACKING_TRANSFORMS = {'mmdet': 'PackDetInputs', 'mmseg': 'PackSegInputs', 'mmpretrain': 'PackInputs'}
 
 
-def build_dataset(settings: ConfigDict, scope: str, augmented: bool = False) -> BaseDataset:
+def build_dataset(settings: ConfigDict, scope: str, augmented: bool = False, masks: bool = True) -> BaseDataset:
     """Build the dataset of a config with a pipeline that only loads images and annotations, unless ``augmented``.
+
+    With ``masks=False`` it loads no masks of objects, which take gigabytes in large images with hundreds of objects.
 
     Raises:
         UserError: The dataset cannot be built, for example because its annotation file is invalid.
@@ -38,6 +40,8 @@ def build_dataset(settings: ConfigDict, scope: str, augmented: bool = False) -> 
             images = images or [{'type': 'LoadImageFromFile'}]
             has_no_maps = scope == 'mmseg' and 'seg_map_path' not in inner.get('data_prefix', {})
             annotations = [] if has_no_maps else annotations or [{'type': 'LoadAnnotations'}]
+        if not masks:
+            annotations = [{**step, 'with_mask': False} for step in annotations]
         inner.pipeline = [*images, *annotations, {'type': PACKING_TRANSFORMS[scope]}]
     try:
         with build_in_scope(scope):

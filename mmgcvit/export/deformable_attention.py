@@ -3,27 +3,21 @@
 mmcv's function in torch needs the sizes of the feature maps as integers, which a trace makes constants. Its GridSample
 gives wrong results in TensorRT (issue 4813 of NVIDIA/TensorRT).
 
-Shapes: B batch, S pixels of all levels, nH heads, d channels of a head, Q queries, L levels, P points of a head.
+Shapes: B batch, S pixels of all levels, C = nH * d channels, nH heads, Q queries, L levels, P points of a head.
 """
 
-from unittest import mock
-
 import torch
-from mmcv.ops import multi_scale_deform_attn
-from torch import Tensor
+from mmcv.ops import MultiScaleDeformableAttention
+from torch import Tensor, nn
+
+from .graphs import replace_modules
 
 
 def attend_by_gathering(value: Tensor, spatial_shapes: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
-    """Compute mmcv's ``multi_scale_deformable_attn_pytorch`` for sizes in a tensor.
+    """Compute mmcv's ``multi_scale_deformable_attn_pytorch`` for sizes in a tensor. Return (B, Q, nH * d).
 
-    Args:
-        value: (B, S, nH, d).
-        spatial_shapes: (L, 2) = [height, width].
-        locations: (B, Q, nH, L, P, 2) = [x, y], where 0 to 1 is the whole map.
-        weights: (B, Q, nH, L, P).
-
-    Returns:
-        (B, Q, nH * d).
+    ``value`` is (B, S, nH, d), ``spatial_shapes`` (L, 2) = [height, width], ``locations`` (B, Q, nH, L, P, 2) = [x, y],
+    where 0 to 1 is the whole map, and ``weights`` (B, Q, nH, L, P).
     """
     batch, num_pixels, heads, channels = value.shape
     areas = spatial_shapes.prod(1)
@@ -49,6 +43,34 @@ def attend_by_gathering(value: Tensor, spatial_shapes: Tensor, locations: Tensor
     return (linear.flatten(3).unsqueeze(-2) @ value.reshape(-1, channels)[rows]).flatten(2)
 
 
-def gather_in_attention() -> mock._patch:
-    """Return a context manager in which mmcv's deformable attention on CPUs calls :func:`attend_by_gathering`."""
-    return mock.patch.object(multi_scale_deform_attn, 'multi_scale_deformable_attn_pytorch', attend_by_gathering)
+def gather_in_attention(module: nn.Module) -> nn.Module:
+    """Return a copy of a module, with the same parameters, whose deformable attention gathers pixels."""
+    return replace_modules(module, MultiScaleDeformableAttention, GatheringAttention)
+
+
+class GatheringAttention(nn.Module):
+    """mmcv's ``MultiScaleDeformableAttention`` with batches first, in eval mode, by :func:`attend_by_gathering`."""
+
+    def __init__(self, attention: MultiScaleDeformableAttention) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(
+        self, query: Tensor, value: Tensor, reference_points: Tensor, spatial_shapes: Tensor, **inputs: Tensor
+    ) -> Tensor:
+        """Attend with queries (B, Q, C) and their ``query_pos`` to values (B, S, C). Return the updated queries.
+
+        ``reference_points`` are (B, Q, L, 2 or 4): points, or boxes [x, y, w, h]. ``key_padding_mask`` is (B, S).
+        """
+        own, shape = self.attention, (*query.shape[:2], self.attention.num_heads, self.attention.num_levels, -1)
+        value = own.value_proj(value).masked_fill(inputs['key_padding_mask'].unsqueeze(-1), 0.0)
+        positioned = query + inputs['query_pos']
+        offsets = own.sampling_offsets(positioned).view(*shape, 2)
+        weights = own.attention_weights(positioned).view(*shape[:3], -1).softmax(-1).view(shape)
+        references = reference_points.unsqueeze(2).unsqueeze(4)
+        if reference_points.shape[-1] == 2:
+            locations = references + offsets / spatial_shapes.flip(1).unsqueeze(1)
+        else:
+            locations = references[..., :2] + offsets / own.num_points * references[..., 2:] * 0.5
+        value = value.view(*value.shape[:2], own.num_heads, -1)
+        return own.output_proj(attend_by_gathering(value, spatial_shapes, locations, weights)) + query

@@ -25,15 +25,14 @@ class DINOGraph(DetectorGraph):
         super().__init__(model, with_masks=False)
         if not model.bbox_head.loss_cls.use_sigmoid:
             raise UserError('cannot export a DINO with softmax scores. Export supports loss_cls.use_sigmoid=True')
-        self.model = model
+        self.model = gather_in_attention(model)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels and image indices (N,)."""
         size, padded_size = (shape_as_tensor(x)[-2:] for x in (images, pad_images(images, self.size_divisor)))
         feature_maps = self.extract_feature_maps(images)
         located = [locate_pixels(x, size, padded_size) for x in feature_maps]
-        with gather_in_attention():
-            boxes, scores = self.run_transformer(feature_maps, *map(list, zip(*located, strict=True)))
+        boxes, scores = self.run_transformer(feature_maps, *map(list, zip(*located, strict=True)))
         top_scores, order = select_top_scores(scores.flatten(1), self.model.bbox_head.test_cfg.max_per_img)
         image, rank = list_objects(top_scores)
         index, num_classes = order[image, rank], scores.shape[-1]
@@ -42,11 +41,7 @@ class DINOGraph(DetectorGraph):
         return clip_boxes(corners, size), top_scores[image, rank], index % num_classes, image
 
     def run_transformer(
-        self,
-        feature_maps: tuple[Tensor, ...],
-        centres: list[Tensor],
-        padding: list[Tensor],
-        valid_ratios: list[Tensor],
+        self, feature_maps: tuple[Tensor, ...], centres: list[Tensor], padding: list[Tensor], valid_ratios: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Return boxes (B, Q, 4) = [cx, cy, w, h], where 1 is the image's side, and scores (B, Q, K).
 

@@ -4,7 +4,7 @@ Detectors are in modules of their own, such as :mod:`.detector_graph`. OpenMMLab
 only for the model's task.
 """
 
-from contextlib import nullcontext
+from collections.abc import Callable
 from copy import deepcopy
 from typing import ClassVar
 
@@ -26,14 +26,9 @@ def build_export_module(predictor: Predictor) -> nn.Module:
 
     The module's ``output_axes`` maps the name of each output to its dynamic axes.
     """
-    if predictor.task == 'detection':
-        return build_detector_graph(predictor.network).eval()
-    graph = SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph
-    return graph(predictor.network).eval()
-
-
-def build_detector_graph(model: nn.Module) -> nn.Module:
-    """Return the module to trace for a detector of mmdet."""
+    model = predictor.network
+    if predictor.task != 'detection':
+        return (SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph)(model).eval()
     from mmdet.models import DINO, Mask2Former, RTMDetInsHead
 
     from .detector_graph import TwoStageGraph
@@ -41,13 +36,14 @@ def build_detector_graph(model: nn.Module) -> nn.Module:
     from .mask2former_graph import Mask2FormerGraph
     from .rtmdet_graph import RTMDetInsGraph
 
+    graph = TwoStageGraph
     if isinstance(model, DINO):
-        return DINOGraph(model)
-    if isinstance(model, Mask2Former):
-        return Mask2FormerGraph(model)
-    if isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
-        return RTMDetInsGraph(model)
-    return TwoStageGraph(model)
+        graph = DINOGraph
+    elif isinstance(model, Mask2Former):
+        graph = Mask2FormerGraph
+    elif isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
+        graph = RTMDetInsGraph
+    return graph(model).eval()
 
 
 def pad_images(images: Tensor, divisor: int) -> Tensor:
@@ -56,6 +52,16 @@ def pad_images(images: Tensor, divisor: int) -> Tensor:
         return images
     bottom, right = (round_up(side, divisor) - side for side in images.shape[-2:])
     return F.pad(images, (0, right, 0, bottom))
+
+
+def replace_modules(module: nn.Module, replaced: type[nn.Module], make: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    """Return a copy of a module, with the same parameters, in which ``make`` replaces the submodules of a class."""
+    copied = deepcopy(module, {id(parameter): parameter for parameter in module.parameters()})
+    for parent in list(copied.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, replaced):
+                setattr(parent, name, make(child))
+    return copied
 
 
 class ClassifierGraph(nn.Module):
@@ -105,34 +111,26 @@ class SegmentorGraph(nn.Module):
         self.size_divisor = padding.get('size_divisor') or 1
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
-        # A copy, because the model's own pooling stays.
-        self.head = deepcopy(model.decode_head)
-        self.is_mask2former = is_mask2former
-        for parent in list(self.head.modules()):
-            for name, child in parent.named_children():
-                if type(child) is nn.AdaptiveAvgPool2d:
-                    setattr(parent, name, TraceablePooling(child.output_size))
+        self.head = replace_modules(model.decode_head, nn.AdaptiveAvgPool2d, TraceablePooling)
+        if is_mask2former:
+            from .deformable_attention import gather_in_attention
+
+            self.head = gather_in_attention(self.head)
 
     def forward(self, images: Tensor) -> Tensor:
         padded = pad_images(images, self.size_divisor)
-        if self.is_mask2former:
-            from .deformable_attention import gather_in_attention
-
-            attention = gather_in_attention()
-        else:
-            attention = nullcontext()
-        with attention:
-            # A tuple, since mmseg takes a torch.Size for that of a window.
-            logits = self.head.predict(self.neck(self.backbone(padded)), [{'img_shape': tuple(padded.shape[2:])}], None)
+        # A tuple, since mmseg takes a torch.Size for that of a window.
+        logits = self.head.predict(self.neck(self.backbone(padded)), [{'img_shape': tuple(padded.shape[2:])}], None)
         return logits[..., : images.shape[2], : images.shape[3]]
 
 
 class TraceablePooling(nn.Module):
     """``nn.AdaptiveAvgPool2d`` as two matrix products, because ONNX has no adaptive pooling."""
 
-    def __init__(self, output_size: int | tuple[int, int]) -> None:
+    def __init__(self, pooling: nn.AdaptiveAvgPool2d) -> None:
         super().__init__()
-        self.output_size = output_size if isinstance(output_size, tuple) else (output_size, output_size)
+        size = pooling.output_size
+        self.output_size = size if isinstance(size, tuple) else (size, size)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (B, C, H, W) to (B, C, h, w)."""

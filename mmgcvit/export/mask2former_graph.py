@@ -20,13 +20,12 @@ class Mask2FormerGraph(DetectorGraph):
         if not model.test_cfg.get('instance_on', False):
             raise UserError('cannot export a Mask2Former for panoptic segmentation. Set test_cfg.instance_on=True')
         super().__init__(model, with_masks=True, mask_stride=model.panoptic_head.pixel_decoder.strides[0])
-        self.head = model.panoptic_head
+        self.head = gather_in_attention(model.panoptic_head)
         self.max_per_image = model.test_cfg.get('max_per_image', 100)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels, image indices (N,), mask logits."""
-        with gather_in_attention():
-            logits, masks = (levels[-1] for levels in self.head(self.extract_feature_maps(images), None))
+        logits, masks = (levels[-1] for levels in self.head(self.extract_feature_maps(images), None))
         scores, order = select_top_scores(logits.softmax(-1)[..., :-1].flatten(1), self.max_per_image)
         num_classes = logits.shape[-1] - 1
         labels, queries = order % num_classes, torch.div(order, num_classes, rounding_mode='floor')

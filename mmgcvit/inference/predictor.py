@@ -15,7 +15,7 @@ from ..errors import UserError, get_first_line
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
 from .results import Classification, Detections, Prediction, Segmentation
-from .tiles import TiledPredictor
+from .tiles import TiledPredictor, sv
 
 # Number of tiles in a batch if a run was trained on tiles.
 TILES_PER_BATCH = 4
@@ -175,13 +175,16 @@ class Detector(Predictor):
         objects = objects[(objects.scores >= self.score_thr) & torch.isfinite(objects.bboxes).all(1)]
         # Sort, since Mask2Former returns its objects unsorted.
         objects = objects[objects.scores.argsort(descending=True, stable=True)]
-        labels = objects.labels.numpy().astype(np.int64)
+        labels, boxes = objects.labels.numpy().astype(np.int64), convert_to_float32(objects.bboxes)
+        masks = objects.get('masks')
+        if isinstance(masks, list):  # RLE, from the loops in engine/tiled_loops.py
+            masks = sv.CompactMask.from_coco_rle(masks, boxes, sample.ori_shape)
         return Detections(
-            boxes=convert_to_float32(objects.bboxes),
+            boxes=boxes,
             scores=convert_to_float32(objects.scores),
             labels=labels,
             class_names=self.get_names(labels),
-            masks=objects.masks.numpy().astype(bool) if 'masks' in objects else None,
+            masks=masks.numpy().astype(bool) if isinstance(masks, Tensor) else masks,
         )
 
 

@@ -102,12 +102,7 @@ def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: flo
 
 
 def ms_deform_attn_forward(
-    value: Tensor,
-    spatial_shapes: Tensor,
-    level_starts: Tensor,
-    locations: Tensor,
-    weights: Tensor,
-    im2col_step: int,
+    value: Tensor, spatial_shapes: Tensor, level_starts: Tensor, locations: Tensor, weights: Tensor, im2col_step: int
 ) -> Tensor:
     """Compute multi-scale deformable attention with mmcv's function in torch.
 

@@ -39,6 +39,9 @@ def test_problems_are_shown_with_their_effect_and_an_exit_code(check, tmp_path):
     assert output.index('stops the run') < output.index('left out')
     assert f'{tmp_path}/images/b.jpg' in output, 'paths are not wrapped in a narrow terminal'
     assert check('--images', 0)[0] == 0
+    code, output = check('--contact-sheet', tmp_path / 'sheet.jpg', '--augmented', 'strong')
+    assert code == 1
+    assert output.index('left out') < output.index('strong augmentation is for pipelines with ')
 
 
 def test_a_folder_is_checked_as_train_reads_it_and_findings_name_images(call, tmp_path):

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
@@ -12,9 +13,12 @@ from mmgcvit.commands import train
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.errors import UserError
 
-from ..configs.templates import write_folders
+from ..configs.templates import write_coco, write_folders
 
 CHOICES = {'--size': ['mini', 'tiny'], '--image-size': ['96', '128'], '--lr': ['0.1'], '--task': ['classify']}
+CHOICES |= {'--augment': ['light', 'strong'], '--fine-tune': ['all', 'lora']}
+DEFAULTS = {'--size': 'tiny' if torch.cuda.is_available() else 'mini', '--task': 'classify'}
+DEFAULTS |= {'--augment': 'light', '--fine-tune': 'all'}
 OPTIONS = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in CHOICES.items()})
 
 
@@ -24,10 +28,10 @@ def parse(*arguments):
     return parser.parse_args(list(map(str, arguments)))
 
 
-def start(root, data, options, *more):
+def start(root, data, options, *more, write=write_folders):
     """Write what a first start leaves in its work dir. Return the config in it."""
     if not (root / data / 'train').exists():
-        write_folders(root / data)
+        write(root / data)
     args = parse('--data', data, *[text for item in options.items() for text in item], *more)
     made = train.write_config(args, read_folder(args.data))
     config = train.get_run_config(args)
@@ -37,13 +41,13 @@ def start(root, data, options, *more):
 
 @settings(max_examples=8)
 @given(first=OPTIONS, second=OPTIONS)
-def test_a_run_is_resumed_with_its_own_options_or_none_of_them(first, second, tmp_path_factory):
+def test_a_run_is_resumed_with_some_of_its_own_options_also_those_by_default(first, second, tmp_path_factory):
     folder = tmp_path_factory.mktemp('project')
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         start(folder, 'photos', first)
         again = parse('--data', 'photos', *[text for item in second.items() for text in item], '--resume')
-        if second.items() <= first.items():
+        if second.items() <= (DEFAULTS | first).items():
             assert train.find_resumed_config(again) == Path('work_dirs/photos/photos.py')
         else:
             with pytest.raises(UserError, match='cannot be changed when a run is resumed'):
@@ -67,13 +71,28 @@ def test_the_folder_is_known_also_by_other_paths_and_another_folder_is_rejected(
     assert train.find_resumed_config(parse('--data', 'a/photos', '--resume'))
 
 
-def test_only_another_number_of_epochs_writes_another_config(tmp_path, monkeypatch):
+def test_only_another_number_of_epochs_writes_another_config_with_the_other_settings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config = start(tmp_path, 'photos', {'--size': 'mini'}, '--epochs', 5)
+    config = start(tmp_path, 'photos', {'--size': 'mini', '--fine-tune': 'lora'}, '--epochs', 5)
     for epochs in ([], ['--epochs', 5]):
         assert train.find_resumed_config(parse('--data', 'photos', '--resume', *epochs)) == config
     longer = parse('--data', 'photos', '--size', 'mini', '--resume', '--epochs', 9)
     for _ in range(2):  # also if the first attempt fails before mmengine writes the config
         made = train.find_resumed_config(longer)
         assert Config.fromfile(made).train_cfg.max_epochs == 9
-    assert Config.fromfile(made).started_with.size == 'mini'
+    before, after = Config.fromfile(config), Config.fromfile(made)
+    changed = {name for name in before if after.get(name) != before[name]}
+    assert changed == {'train_cfg', 'param_scheduler'}
+
+
+@pytest.mark.parametrize('first', [['--tiles'], ['--tiles', '192'], ['--tiles', '64'], []])
+def test_tiles_of_the_image_size_are_the_default_side(first, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    start(tmp_path, 'photos', {'--size': 'mini', '--image-size': '192'}, *first, write=write_coco)
+    for second in (['--tiles'], ['--tiles', '192']):
+        again = parse('--data', 'photos', '--resume', *second)
+        if '--tiles' in first and '64' not in first:
+            train.find_resumed_config(again)
+        else:
+            with pytest.raises(UserError, match='--tiles cannot be changed when a run is resumed'):
+                train.find_resumed_config(again)

@@ -8,16 +8,20 @@ from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
+from mmengine.dataset import Compose
 
-from mmgcvit.datasets.augmentation import LEVELS
+from mmgcvit.commands.options import AUGMENTATIONS
+from mmgcvit.datasets.augmentation import set_augmentation
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.own_data import MINI, RECIPES, extend_run, make_config
+from mmgcvit.datasets.own_data import MINI, RECIPES, make_config
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.ground_truth import build_dataset, load_sample
+from mmgcvit.mmengine_utils import build_in_scope
 
 from ..configs.models import build_on_meta
 from ..configs.templates import write_coco, write_folders, write_label_maps, write_yolo
+from ..conftest import ROOT
 from ..tools.commands import call
 
 DATA = {'boxes': write_yolo, 'masks': write_coco, 'labels': write_label_maps, 'classes': write_folders}
@@ -58,18 +62,6 @@ def test_networks_of_all_sizes_are_built_for_the_dataset(annotation_type, size, 
     assert len(made.path.read_text().splitlines()) < 200
 
 
-def test_a_longer_run_has_the_settings_of_its_run(make, tmp_path):
-    config = tmp_path / 'work_dirs' / 'masks' / 'masks.py'
-    cfg = make('masks', size=MINI).cfg
-    cfg.model.backbone.lora_rank = 8
-    cfg.dump(config)
-    path, length = extend_run(config, 300)
-    longer = Config.fromfile(path)
-    assert (length, longer.train_cfg.max_epochs) == ('300 epochs', 300)
-    changed = {'train_cfg', 'param_scheduler', 'default_hooks'}
-    assert {name for name in cfg if longer.get(name) != cfg[name]} <= changed
-
-
 def test_a_test_split_with_annotations_is_scored_by_test(make, tmp_path):
     """Without one, the validation split is scored."""
     root = tmp_path / 'masks'
@@ -107,7 +99,7 @@ def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
     assert make('masks').cfg.train_dataloader.dataset.ann_file == str(annotations)
 
 
-@pytest.mark.parametrize('level', LEVELS)
+@pytest.mark.parametrize('level', AUGMENTATIONS)
 @pytest.mark.parametrize('annotation_type', DATA)
 def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
     """Without augmentation they do not vary, except a segmentor's crops. In strong augmentation, colours vary."""
@@ -121,6 +113,17 @@ def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
     assert ('Color' in steps or 'Photo' in steps) == (
         level == 'strong' or (annotation_type, level) == ('labels', 'light')
     )
+
+
+@pytest.mark.parametrize('level', AUGMENTATIONS)
+def test_the_augmentation_of_other_configs_is_set(level):
+    """Mask2Former chooses among sizes, instead of scaling one size by a random factor."""
+    cfg = Config.fromfile(ROOT / 'configs' / 'other_heads' / 'mask2former_gcvit_t_cityscapes.py')
+    set_augmentation(cfg, level)
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    assert ('RandomChoiceResize' in str(pipeline)) == (level != 'none')
+    with build_in_scope('mmseg'):
+        Compose(pipeline)
 
 
 @pytest.mark.parametrize('annotation_type', DATA)
@@ -141,6 +144,7 @@ def test_a_project_with_data_and_config_can_be_moved(annotation_type, tmp_path, 
         ('boxes', {'size': 'large'}, '--size large is not for the task detect. Choose one of mini, tiny, small, base'),
         ('classes', {'size': 'huge'}, 'one of mini, xxtiny, xtiny, tiny, small, base, large'),
         ('boxes', {'pretrained': 'no.pth'}, 'no.pth: there is no such file. Expected a file, a URL'),
+        ('labels', {'tiles': 0}, '--tiles is for datasets with boxes or masks of objects'),
         ('boxes', {'work_dir': 'boxes/run'}, 'is inside the dataset. Set another --work-dir'),
     ],
 )

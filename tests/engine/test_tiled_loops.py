@@ -1,18 +1,46 @@
 """A run on tiles is tested as it predicts: on whole images, by the tiles and the merge of ``predict --tiles``."""
 
 import pickle
+import re
 from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import supervision as sv
+from mmdet.evaluation import CocoMetric
+from mmdet.structures import DetDataSample
+from pycocotools import mask as coco_mask
 
 from mmgcvit import load
+from mmgcvit.engine.tiled_loops import TiledTestLoop
+from mmgcvit.errors import UserError
+from mmgcvit.inference.predictor import Detector
+from mmgcvit.inference.results import Detections
 from tools.make_digits import SceneComposer, write_coco
 
 from ..inference.large_images import DEMO
 from ..tools.commands import call
 
 SIDE = 256
+
+
+def test_masks_are_evaluated_and_read_as_rle_and_a_failing_image_is_named():
+    """Arrays of the masks of large images would not fit in memory."""
+    boxes, dense = np.array([[5, 3, 24, 30], [40, 0, 59, 19]], np.float32), np.zeros((2, 50, 60), bool)
+    for mask, (left, top, right, bottom) in zip(dense, boxes.astype(int), strict=True):
+        mask[top : bottom + 1, left : right + 1] = np.random.default_rng(0).random((bottom - top + 1, 20)) > 0.5
+    masks = sv.CompactMask.from_dense(dense, boxes, dense.shape[1:])
+    objects = Detections(boxes, np.array([0.9, 0.1], np.float32), np.array([1, 0]), ['b', 'a'], masks)
+    loop = TiledTestLoop.__new__(TiledTestLoop)
+    loop.is_drawn, loop.evaluator = False, SimpleNamespace(metrics=[CocoMetric()])
+    loop.predictor = SimpleNamespace(predict_batch=lambda images: [objects, UserError('the network fails')])
+    samples = [DetDataSample(metainfo={'img_path': path, 'ori_shape': (50, 60)}) for path in ('a.jpg', 'b.jpg')]
+    with pytest.raises(UserError, match=r'b\.jpg: the network fails'):
+        loop.add_predictions(samples, [None] * 2)
+    np.testing.assert_array_equal(coco_mask.decode(samples[0].pred_instances.masks), dense.transpose(1, 2, 0))
+    found = Detector(None, None, None, ['a', 'b'], []).read_sample(samples[0])
+    np.testing.assert_array_equal(found.masks, dense[:1])
 
 
 @pytest.mark.slow
@@ -26,8 +54,12 @@ test_dataloader = dict(dataset=dict(data_root={f'{tmp_path}/'!r}))
 test_evaluator = dict(ann_file={annotations!r})
 """)
     weights = DEMO / 'weights' / 'mask_rcnn_gcvit_digits.safetensors'
-    options = '--work-dir', tmp_path / 'run', '--out', tmp_path / 'out.pkl', '--device', 'cpu'
-    assert 'coco/segm_mAP' in call('', '-m', 'mmgcvit', 'test', config, weights, *options)
+    scores = []
+    for options in ((), ('--out', tmp_path / 'out.pkl'), ('--show-dir', tmp_path / 'drawn')):
+        command = '-m', 'mmgcvit', 'test', config, weights, '--work-dir', tmp_path / 'run', '--device', 'cpu', *options
+        scores.append(re.findall(r'coco/segm_mAP\w*: ([0-9.]+)', call('', *command)))
+    assert scores[0] == scores[1] == scores[2] != []
+    assert len(list((tmp_path / 'drawn').iterdir())) == 2
     tiled, whole = (load(name, weights, 'cpu', 0.0) for name in (config, DEMO / 'mask_rcnn_gcvit_digits.py'))
     for sample in pickle.loads((tmp_path / 'out.pkl').read_bytes()):
         image, found = sample['img_path'], sample['pred_instances']

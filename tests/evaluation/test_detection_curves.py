@@ -1,11 +1,12 @@
 """The curves of a detector, and the agreement of its AP with mmdet's."""
 
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmgcvit.errors import UserError
@@ -33,13 +34,20 @@ def place(objects):
 
 
 @given(st.lists(st.tuples(OBJECTS, OBJECTS), min_size=1, max_size=4))
-def test_ap_is_that_of_mmdets_metric(images):
+@example([([], [])])
+@example([([(position, 0, 99) for position in range(150)],) * 2])
+def test_ap_is_that_of_mmdets_metric_and_all_detections_count_in_curves(images):
+    """In the example, an image has more detections than the 100 that count in COCO's AP."""
     from mmdet.evaluation import CocoMetric
 
     ground_truths, predictions = ([place(objects) for objects in side] for side in zip(*images, strict=True))
     curves = compute_detection_curves(ground_truths, predictions, len(CLASSES))
+    assert len(draw_detection_curves(curves, CLASSES, 0.3).axes) == 2
+    labels = {label for objects in ground_truths for label in objects.labels}
+    assert np.isnan(curves.ap).tolist() == [label not in labels for label in range(len(CLASSES))]
     if not any(map(len, ground_truths)) or not any(map(len, predictions)):
         assert not np.nan_to_num(curves.ap).any()
+        assert any(map(len, predictions)) or curves.overall.best_threshold == 0
         return
     metric = CocoMetric(metric='bbox', classwise=True)
     metric.dataset_meta = {'classes': CLASSES}
@@ -60,7 +68,9 @@ def test_ap_is_that_of_mmdets_metric(images):
     # mmdet rounds to three digits.
     assert np.nanmean(curves.ap) == pytest.approx(scores['bbox_mAP'], abs=6e-4)
     assert np.nanmean(curves.ap50) == pytest.approx(scores['bbox_mAP_50'], abs=6e-4)
-    assert len(draw_detection_curves(curves, CLASSES, 0.3).axes) == 2
+    labelled = [[Counter((position, label) for position, label, _ in objects) for objects in pair] for pair in images]
+    matches = sum((objects & found).total() for objects, found in labelled)
+    assert curves.overall.recall.max() == pytest.approx(matches / sum(map(len, ground_truths)))
 
 
 def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_path, monkeypatch):
@@ -77,12 +87,6 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
         load(run)
     found.clear()
     assert 'no confidence threshold' in choose_score_thr(run)
-
-
-def test_a_dataset_without_objects_or_detections_has_empty_curves():
-    curves = compute_detection_curves([place([])], [place([])], len(CLASSES))
-    assert (curves.overall.best_threshold, np.isnan(curves.ap).tolist()) == (0.0, [True, True])
-    draw_detection_curves(curves, CLASSES, 0.3)
 
 
 @given(st.lists(st.tuples(st.integers(1, 99), st.booleans()), min_size=1, max_size=8))

@@ -33,6 +33,7 @@ def runner(model, task, data, tmp_path, monkeypatch):
     return SimpleNamespace(
         shown=shown,
         val_dataloader=loader,
+        val_loop=None,
         model=model.network,
         cfg=cfg,
         work_dir=str(tmp_path),

@@ -107,6 +107,13 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path):
     assert 'exists. Choose another file, or replace it with --overwrite' in printed
     assert target.read_bytes() == content
     assert list(tmp_path.iterdir()) == [target]
+    loop = (
+        f"_base_ = {str(DEMO / 'mask_rcnn_gcvit_digits.py')!r}\ntest_cfg = dict(type='mmgcvit.TiledTestLoop', side=64)"
+    )
+    (tmp_path / 'tiled.py').write_text(loop)
+    weights = DEMO / 'weights' / 'mask_rcnn_gcvit_digits.safetensors'
+    code, printed = call('export', tmp_path / 'tiled.py', weights, tmp_path / 'tiled.onnx', '--no-check')
+    assert (code, 'Cut them into tiles of 64 px' in printed) == (0, True)
 
 
 def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported):

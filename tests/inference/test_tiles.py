@@ -12,13 +12,7 @@ from mmgcvit.inference.drawing import draw_prediction
 from mmgcvit.inference.results import Detections, list_categories, make_records
 from mmgcvit.inference.tiles import TiledPredictor
 
-from .conftest import assert_same
 from .large_images import DEMO, TILE, matches, page_of
-
-
-def test_an_image_that_fits_in_a_tile_is_predicted_as_a_whole(models, picture):
-    model = models['detection']
-    assert_same(model(picture, tiles=120), model(picture), tolerance=0)
 
 
 def test_cropped_masks_are_written_and_drawn_like_full_masks():

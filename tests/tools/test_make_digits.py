@@ -1,5 +1,6 @@
 """The digits dataset: real scans, disjoint splits, and the conventions of COCO, ADE20K and ImageNet."""
 
+from contextlib import suppress
 from itertools import islice
 
 import cv2
@@ -9,7 +10,8 @@ from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 
 from mmgcvit.datasets.classes import list_coco_categories, make_coco_categories
-from tools.make_digits import FOLDERS, SceneComposer
+from mmgcvit.errors import UserError
+from tools.make_digits import FOLDERS, SceneComposer, write_folder_atomically
 
 from .commands import NUM_VAL
 
@@ -76,3 +78,18 @@ def test_categories_have_the_ids_of_coco_or_are_numbered_from_one():
     ids = [category['id'] for category in list_coco_categories()]
     assert (len(ids), ids[0], ids[11], ids[-1]) == (80, 1, 13, 90)
     assert [(c['id'], c['name']) for c in make_coco_categories(['nut', 'bolt'])] == [(1, 'nut'), (2, 'bolt')]
+
+
+def test_new_folder_appears_only_complete_and_users_folders_are_kept(tmp_path):
+    out = tmp_path / 'new' / 'out'
+    with suppress(OSError), write_folder_atomically(out) as folder:
+        (folder / 'picture.jpg').touch()
+        raise OSError
+    assert not list((tmp_path / 'new').iterdir())
+    out.mkdir()
+    with write_folder_atomically(out) as folder:
+        (folder / 'picture.jpg').touch()
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*.jpg')] == ['new/out/picture.jpg']
+    with pytest.raises(UserError, match=r'out already exists\. Choose another folder, or remove it'):
+        write_folder_atomically(out).__enter__()
+    assert (out / 'picture.jpg').is_file()

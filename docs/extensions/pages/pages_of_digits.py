@@ -14,13 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from make_digits import DIGIT_INK, Scene, SceneComposer, draw_labels, write_ade20k
+from make_digits import DIGIT_INK, Scene, SceneComposer, draw_labels, write_ade20k, write_folder_atomically
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 from numpy.typing import NDArray
 from torch import Tensor
-
-from mmgcvit.files import write_folder_atomically
 
 PAGE_SIZE = 72  # side of a page in pixels
 NUM_PAGES = {'train': 1600, 'val': 160}

@@ -1,6 +1,5 @@
 """Stop a training when its best score has not improved for some validations."""
 
-import re
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -9,6 +8,10 @@ from mmengine.runner import Runner
 from ...errors import UserError
 from ...registry import HOOKS
 from ..loops import get_length
+from .exact_resume import is_validation_due
+
+# Key of mmengine's message hub, which checkpoints store.
+STATE = 'patience'
 
 
 @HOOKS.register_module()
@@ -16,15 +19,15 @@ class PatienceHook(Hook):
     """Stop training after ``patience`` validations in a row without a better score.
 
     The score is the one by which mmengine's CheckpointHook chooses the best checkpoint; if it chooses by several
-    metrics, each of them counts. mmengine's EarlyStoppingHook counts anew in a resumed run. This hook instead reads
-    from the best checkpoint's name, which each checkpoint stores, when the score has last improved.
+    metrics, each of them counts. mmengine's EarlyStoppingHook counts anew in a resumed run. This hook goes on, also if
+    the run then has another ``val_interval``.
     """
 
     # Run after CheckpointHook, and after the hook that makes up for an interrupted validation.
     priority = 'LOWEST'
 
     def __init__(self, patience: int) -> None:
-        self.patience, self.start = patience, 0
+        self.patience = patience
 
     def before_train(self, runner: Runner) -> None:
         if not any(getattr(hook, 'save_best', None) for hook in runner.hooks) or runner.val_loop is None:
@@ -32,25 +35,26 @@ class PatienceHook(Hook):
                 '--patience compares the scores of validations. Set default_hooks.checkpoint.save_best (for example '
                 "to 'auto'), val_dataloader, val_evaluator and val_cfg in the config, or remove --patience"
             )
-        _, self.start, _ = get_length(runner)
-        self.stop_if_due(runner)
+        # The checkpoint of a resumed run was saved before the validation at its position, which need not be repeated.
+        self.stop_if_due(runner, is_validated=get_length(runner)[1] > 0 and is_validation_due(runner))
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        self.stop_if_due(runner)
+        self.stop_if_due(runner, is_validated=True)
 
-    def stop_if_due(self, runner: Runner) -> None:
-        """Stop the training loop if the last ``patience`` validations have not improved the best score."""
+    def stop_if_due(self, runner: Runner, is_validated: bool) -> None:
+        """Count the validation at this position, once. Stop if ``patience`` of them have not improved the score."""
         unit, done, _ = get_length(runner)
         infos = runner.message_hub.runtime_info
-        names = [str(value) for name, value in infos.items() if name.startswith('best_ckpt')]
-        positions = [found.groups() for name in names if (found := re.search(r'_(epoch|iter)_(\d+)\.pth$', name))]
-        # CheckpointHook may count iterations where the loop counts epochs.
-        lengths = {'epoch': 1, 'iter': len(runner.train_dataloader) if unit == 'epoch' else 1}
-        # Without a best checkpoint, for example in a work dir that was moved, count from the start of this process.
-        best = max((int(number) // lengths[name] for name, number in positions), default=self.start)
-        if done - best >= self.patience * runner.train_loop.val_interval:
+        best = [str(value) for name, value in sorted(infos.items()) if name.startswith('best_ckpt')]
+        state = infos.get(STATE, {'position': 0, 'best': [], 'count': 0})
+        if is_validated and state['position'] != done:
+            # A better score has another checkpoint. There is none without any score, or in a work dir that was moved.
+            count = state['count'] + 1 if best in ([], state['best']) else 0
+            state = {'position': done, 'best': best, 'count': count}
+            runner.message_hub.update_info(STATE, state)
+        if state['count'] >= self.patience:
             runner.logger.warning(
-                f'the training stops after {unit} {done}: the best score is of {unit} {best}, and {self.patience} '
-                'validations have not improved it (--patience)'
+                f'the training stops after {unit} {done}: {state["count"]} validations have not improved the best '
+                f'score ({" and ".join(best) or "none"}) (--patience)'
             )
             runner.train_loop.stop_training = True

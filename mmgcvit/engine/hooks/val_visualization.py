@@ -20,6 +20,7 @@ from ...inference.results import Prediction
 from ...mmengine_utils import get_image_name, unwrap_model
 from ...registry import HOOKS
 from ..loops import get_length
+from ..tiled_loops import TiledLoop
 
 # Name of the folder for grids in the work dir.
 FOLDER = 'val_images'
@@ -74,7 +75,8 @@ class ValVisualizationHook(Hook):
         """Choose images among those that rank 0 validates. Samplers distribute images to ranks round-robin."""
         scope, settings = runner.cfg.default_scope, runner.cfg.val_dataloader.dataset
         with silence_output():
-            self.dataset = build_dataset(settings, scope)
+            # Images that are validated in tiles have too many masks for the memory.
+            self.dataset = build_dataset(settings, scope, masks=not isinstance(runner.val_loop, TiledLoop))
         # The predictor only converts outputs of the model. It gets no pipeline, since it does not load images.
         meta, (first, *_) = {'dataset_meta': self.dataset.metainfo}, iter_unwrapped_datasets(settings)
         self.predictor = make_predictor(unwrap_model(runner), scope, first, meta)

@@ -21,13 +21,7 @@ class Block(TransformerBlock):
 
     mlp_type = Mlp
 
-    def __init__(
-        self,
-        embed_dims: int,
-        attn: nn.Module,
-        hidden_dims: int,
-        layer_scale: float | None,
-    ) -> None:
+    def __init__(self, embed_dims: int, attn: nn.Module, hidden_dims: int, layer_scale: float | None) -> None:
         super().__init__()
         self.norm1 = LayerNorm(embed_dims)
         self.attn = attn

@@ -26,13 +26,7 @@ class Block(TransformerBlock):
 
     mlp_type = Mlp
 
-    def __init__(
-        self,
-        embed_dims: int,
-        attn: nn.Module,
-        hidden_dims: int,
-        norms: tuple[nn.Module, nn.Module],
-    ) -> None:
+    def __init__(self, embed_dims: int, attn: nn.Module, hidden_dims: int, norms: tuple[nn.Module, nn.Module]) -> None:
         super().__init__()
         self.attn = attn
         self.attn_residual = ResidualConnection(embed_dims, None)

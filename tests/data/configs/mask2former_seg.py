@@ -1,25 +1,16 @@
 """A small Mask2Former for semantic segmentation: the parts of mask2former.py in mmseg's EncoderDecoder."""
 
-_base_ = 'mask2former.py'
+_base_ = '../../../configs/_base_/models/mask2former_gcvit_seg.py'
 
 default_scope = 'mmseg'
 custom_imports = dict(imports=['mmgcvit', 'mmgcvit.mmdet_fixes'])
+small = __import__('mmengine').Config.fromfile('{{ fileDirname }}/mask2former.py')
 test_pipeline = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(128, 128)), dict(type='PackSegInputs')]
-test_dataloader = dict(dataset=dict(type='BaseSegDataset', pipeline=test_pipeline))
-detector = _base_.model
+test_dataloader = dict(dataset=dict(type='BaseSegDataset', metainfo=small.metainfo, pipeline=test_pipeline))
+head = {**small.model.panoptic_head, 'num_classes': 10, 'train_cfg': small.model.train_cfg}
 model = dict(
-    _delete_=True,
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=detector.data_preprocessor.mean,
-        std=detector.data_preprocessor.std,
-        bgr_to_rgb=True,
-        size=(128, 128),
-        test_cfg=dict(size_divisor=32),
-    ),
-    backbone=detector.backbone,
-    decode_head={**detector.panoptic_head, 'num_classes': 10, 'train_cfg': detector.train_cfg},
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
+    data_preprocessor=dict(size=(128, 128)),
+    backbone=dict(_delete_=True, **small.model.backbone),
+    decode_head=dict(_delete_=True, **head),
 )
+del small

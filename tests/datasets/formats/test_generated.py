@@ -37,7 +37,6 @@ from mmgcvit.errors import UserError
 from .made import make_datasets, read_number
 
 QUICK = settings(max_examples=120, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=600, suppress_health_check=list(HealthCheck))
 CONFIGS = settings(max_examples=10, suppress_health_check=list(HealthCheck))
 
 
@@ -119,7 +118,9 @@ def load_config(annotation_type):
     return load_template(RECIPES[annotation_type], MINI)[1]
 
 
-def check_dataset(made):
+@QUICK
+@given(make_datasets())
+def test_datasets_are_read_as_they_are(made):
     with write_dataset(made) as root:
         before = sorted(root.rglob('*'))
         dataset = read_folder(root)
@@ -136,19 +137,6 @@ def check_dataset(made):
         for loader in LOADERS:
             cfg[loader].dataset = literal_eval(format_setting(cfg[loader].dataset.to_dict()))
         check(made, dataset, cfg)
-
-
-@QUICK
-@given(make_datasets())
-def test_datasets_are_read_as_they_are(made):
-    check_dataset(made)
-
-
-@pytest.mark.long
-@LONG
-@given(make_datasets())
-def test_many_datasets_are_read_as_they_are(made):
-    check_dataset(made)
 
 
 # Folder names with code that a config must not run, and with line breaks that would end a comment.
