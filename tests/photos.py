@@ -21,12 +21,11 @@ SKIMAGE, SKLEARN = Path(skimage.__file__).parent / 'data', Path(sklearn.__file__
 BACKGROUNDS = (SKLEARN / 'china.jpg', SKIMAGE / 'motorcycle_left.png', SKIMAGE / 'rocket.jpg', SKIMAGE / 'gravel.png')
 ANGLES = np.linspace(0, 2 * np.pi, 40, endpoint=False)
 CIRCLE = np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1)
-# The person's outline, x and y.
 PERSON = """
     160 50 185 18 230 13 275 30 300 60 303 95 285 125 297 155 306 185 303 230 340 260 360 300 362 345 300 380 280 420
     285 505 25 505 20 400 28 320 58 265 110 235 112 190 125 160 165 145 165 120 152 90
 """
-# The photo of each class, and the polygon (x, y) of the object in it.
+# The photo of each class, and the polygon (x, y) of the object in it, which PERSON has as text.
 CUT_OUTS = {
     'cup': (SKIMAGE / 'coffee.png', np.concatenate([[290, 88] + CIRCLE * (118, 72), [279, 243] + CIRCLE * (202, 142)])),
     'flower': (SKLEARN / 'flower.jpg', [308, 222] + CIRCLE * (132, 130)),

@@ -57,45 +57,37 @@ def find_subpackage(file):
     return file.relative_to(PACKAGE).with_suffix('').parts[0]
 
 
+# Each import of each file: the file, its subpackage, and the dotted name.
+IMPORTS = [(file, find_subpackage(file), name) for file in FILES for name in list_imports(file)]
+
+
 def test_subpackage_imports_only_subpackages_below_it():
-    wrong = [
-        f'{file.relative_to(PACKAGE)} imports {name}'
-        for file in FILES
-        for name in list_imports(file)
-        if name.split('.')[0] == 'mmgcvit'
-        and SUBPACKAGES.index(name.split('.')[1]) > SUBPACKAGES.index(find_subpackage(file))
-    ]
-    assert not wrong
+    for file, subpackage, name in IMPORTS:
+        if name.startswith('mmgcvit.'):
+            assert SUBPACKAGES.index(name.split('.')[1]) <= SUBPACKAGES.index(subpackage), (file, name)
 
 
 def test_models_and_checkpoints_import_only_allowed_libraries():
-    wrong = [
-        f'{file.relative_to(PACKAGE)} imports {name}'
-        for file in FILES
-        for name in list_imports(file)
-        if find_subpackage(file) in LIBRARIES
-        and name.split('.')[0] not in {'mmgcvit', *sys.stdlib_module_names, *LIBRARIES[find_subpackage(file)]}
-    ]
-    assert not wrong
+    for file, subpackage, name in IMPORTS:
+        if subpackage in LIBRARIES:
+            allowed = {'mmgcvit', *sys.stdlib_module_names, *LIBRARIES[subpackage]}
+            assert name.split('.')[0] in allowed, (file, name)
 
 
 @pytest.mark.parametrize('folder', FILES_DOWNWARD)
 def test_file_of_a_network_imports_only_files_below_it(folder):
-    order = FILES_DOWNWARD[folder]
-    for file in (PACKAGE / 'models' / folder).glob('*.py'):
-        for name in list_imports(file):
-            place = f'mmgcvit.models.{folder}.'
-            if name.startswith(place):
-                below = name.removeprefix(place).split('.')[0]
-                assert order.index(file.stem) < order.index(below), f'{file.stem} must not import {below}'
+    order, place = FILES_DOWNWARD[folder], f'mmgcvit.models.{folder}.'
+    for file, _, name in IMPORTS:
+        if file.parent == PACKAGE / 'models' / folder and name.startswith(place):
+            below = name.removeprefix(place).split('.')[0]
+            assert order.index(file.stem) < order.index(below), f'{file.stem} must not import {below}'
 
 
 def test_layers_import_no_network_and_networks_do_not_import_each_other():
-    for folder in ('layers', *NETWORKS):
-        others = {*NETWORKS, 'ablations'} - {folder}
-        for file in (PACKAGE / 'models' / folder).glob('*.py'):
-            for name in list_imports(file):
-                assert not name.startswith(tuple(f'mmgcvit.models.{other}' for other in others)), file
+    for file, _, name in IMPORTS:
+        if file.parent.parent == PACKAGE / 'models' and file.parent.name in ('layers', *NETWORKS):
+            others = {*NETWORKS, 'ablations'} - {file.parent.name}
+            assert not name.startswith(tuple(f'mmgcvit.models.{other}' for other in others)), file
 
 
 def test_every_subpackage_has_a_docstring():
@@ -114,20 +106,18 @@ def test_files_that_docstrings_and_comments_of_the_package_name_exist():
 
 def test_only_key_mappings_of_a_network_import_checkpoints():
     """A network's other files then need only layers."""
-    for folder in NETWORKS:
-        for file in sorted((PACKAGE / 'models' / folder).glob('*.py')):
-            imports_checkpoints = any(name.startswith('mmgcvit.checkpoints') for name in list_imports(file))
-            assert imports_checkpoints == (file.stem == 'key_mappings')
+    importing = {file for file, _, name in IMPORTS if name.startswith('mmgcvit.checkpoints')}
+    expected = {PACKAGE / 'models' / folder / 'key_mappings.py' for folder in NETWORKS}
+    assert {file for file in importing if file.parent.name in NETWORKS} == expected
 
 
 def test_only_models_and_the_top_level_import_networks():
     """A new network then needs only its folder, its registration and its name in the package's __init__."""
-    for file in FILES:
-        if find_subpackage(file) not in ('models', '__init__'):
-            networks = tuple(f'mmgcvit.models.{network}' for network in (*NETWORKS, 'ablations'))
-            assert not any(name.startswith(networks) for name in list_imports(file)), file
+    networks = tuple(f'mmgcvit.models.{network}' for network in (*NETWORKS, 'ablations'))
+    for file, subpackage, name in IMPORTS:
+        assert subpackage in ('models', '__init__') or not name.startswith(networks), file
 
 
 def test_checkpoints_get_networks_as_arguments_and_not_from_the_registry():
-    imported = {name for file in (PACKAGE / 'checkpoints').glob('*.py') for name in list_imports(file)}
+    imported = {name for _, subpackage, name in IMPORTS if subpackage == 'checkpoints'}
     assert not imported & {'mmgcvit.registry', 'mmengine.registry'}

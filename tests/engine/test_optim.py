@@ -30,18 +30,13 @@ def detector():
 
 
 class Training:
-    """Train a model's copy with a constructor's optimizer and LR schedulers, on gradients computed from the weights."""
+    """Train a model's copy with the constructor and LR schedulers, on gradients computed from the weights."""
 
-    def __init__(self, model, constructor, rules, **settings):
+    def __init__(self, model, rules, **settings):
         self.model = copy.deepcopy(model)
-        self.wrapper = build_optim_wrapper(
-            self.model,
-            {
-                'optimizer': {'type': 'AdamW', 'lr': 1e-3, 'weight_decay': 0.05, **settings},
-                'constructor': constructor,
-                'paramwise_cfg': copy.deepcopy(rules),
-            },
-        )
+        optimizer = {'type': 'AdamW', 'lr': 1e-3, 'weight_decay': 0.05, **settings}
+        settings = {'optimizer': optimizer, 'constructor': GROUPED, 'paramwise_cfg': copy.deepcopy(rules)}
+        self.wrapper = build_optim_wrapper(self.model, settings)
         self.schedules = [LinearLR(self.wrapper, start_factor=0.1, end=4), MultiStepLR(self.wrapper, milestones=[6])]
         self.steps = 0
 
@@ -71,24 +66,16 @@ def assert_same(one, other):
     assert one.wrapper.get_lr()['lr'][0] == other.wrapper.get_lr()['lr'][0], 'the logged learning rate'
 
 
-CASES = {
-    'by norms and tables': (GROUPED, DECAY, 2),
-    'by the backbone': (GROUPED, BY_BACKBONE, 3),
-}
-
-
-@pytest.mark.parametrize('case', CASES)
-def test_merged_groups_train_bit_for_bit_like_one_group_per_parameter(case, detector, monkeypatch):
-    constructor, rules, num_groups = CASES[case]
-
+@pytest.mark.parametrize(('rules', 'num_groups'), [(DECAY, 2), (BY_BACKBONE, 3)], ids=['decay', 'backbone'])
+def test_merged_groups_train_bit_for_bit_like_one_group_per_parameter(rules, num_groups, detector, monkeypatch):
     def merge_nothing(self, *arguments, **options):
         super(GroupedParamsOptimWrapperConstructor, self).add_params(*arguments, **options)
 
     for kernels in ({}, {'foreach': True}):
-        merged = Training(detector, constructor, rules, **kernels)
+        merged = Training(detector, rules, **kernels)
         with monkeypatch.context() as patch:
             patch.setattr(GroupedParamsOptimWrapperConstructor, 'add_params', merge_nothing)
-            separate = Training(detector, constructor, rules, **kernels)
+            separate = Training(detector, rules, **kernels)
         assert (len(merged.groups), len(separate.groups)) == (num_groups, len(list(detector.parameters())))
         for training in (merged, separate):
             training.run(10)
