@@ -27,7 +27,7 @@ from .pages import PAGES, SHELLS, find_blocks, run_command, split_commands
 
 # Programs of other projects.
 OTHER_PROGRAMS = (
-    r'(\.venv/bin/)?(bash|cat|cd|cp|curl|docker|export|git|kill|ls|mim|mkdir|mv|nvidia-smi|pip|python3|sbatch|source|srun|'
+    r'(\.venv/bin/)?(bash|cat|cd|cp|curl|docker|export|git|kill|ls|mim|mkdir|mv|npm|nvidia-smi|pip|python3|sbatch|source|srun|'
     'tar|tensorboard|torchrun|trtexec|unzip|uv|wget|zip)'
 )
 # Placeholders that the reader replaces.
