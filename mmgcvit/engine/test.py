@@ -86,13 +86,13 @@ def enable_drawing(cfg: Config, folder: str) -> None:
 
 def enable_tta(cfg: Config) -> None:
     """For ``--tta``, enable test-time augmentation with the config's ``tta_model`` and ``tta_pipeline``."""
+    if (cfg.get('test_cfg') or {}).get('side'):
+        raise UserError('--tta cannot be used with tiles (test_cfg.type=mmgcvit.TiledTestLoop). Remove --tta')
     missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
     if missing:
         raise UserError(
             f'--tta: the config has no {" and no ".join(missing)}. Add {" and ".join(missing)} to it, or remove --tta'
         )
-    if (cfg.get('test_cfg') or {}).get('side'):
-        raise UserError('--tta cannot be used with tiles (test_cfg.type=mmgcvit.TiledTestLoop). Remove --tta')
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     for dataset in iter_unwrapped_datasets(cfg.test_dataloader.dataset):
         dataset.pipeline = deepcopy(cfg.tta_pipeline)

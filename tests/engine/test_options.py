@@ -55,11 +55,7 @@ def test_options_that_the_config_does_not_support_are_rejected(monkeypatch):
         (enable_tta, {}, r'--tta: the config has no tta_model and no tta_pipeline\.'),
         (enable_tta, {'tta_model': {'type': 'Merging'}, 'tta_pipeline': None}, r'the config has no tta_pipeline\.'),
         (enable_tta, {'tta_pipeline': [{'type': 'Resize'}]}, r'the config has no tta_model\.'),
-        (
-            enable_tta,
-            {'tta_model': {'type': 'DetTTAModel'}, 'tta_pipeline': [{'type': 'Resize'}], 'test_cfg': {'side': 64}},
-            r'--tta cannot be used with tiles .* Remove --tta',
-        ),
+        (enable_tta, {'test_cfg': {'side': 64}}, r'--tta cannot be used with tiles .* Remove --tta'),
         (
             draw,
             {'default_scope': 'mmpose', 'model': {'type': 'Pose'}},
