@@ -13,6 +13,7 @@ import argparse
 import base64
 import json
 import os
+import sys
 import tarfile
 from collections import defaultdict
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ import numpy as np
 import skimage
 from numpy.random import Generator
 
+from mmgcvit.commands.main import run_command
+from mmgcvit.errors import UserError
+
 # Emoji of these categories are flat signs or tones of skin.
 LEFT_OUT = ('Symbols', 'Flags', 'Component')
 SKIMAGE_PHOTOS = ('brick', 'camera', 'cell', 'chelsea', 'clock_motion', 'grass', 'hubble_deep_field', 'ihc')
@@ -35,15 +39,23 @@ SIZES = ((256, 256), (256, 192), (192, 256), (320, 240))
 MAX_HIDDEN = 0.6
 
 
+def find_package(folder: Path, name: str) -> Path:
+    """Return the file of an npm package in a folder. Raise a UserError if there is none or several."""
+    paths = sorted(folder.glob(f'{name}-*.tgz'))
+    if len(paths) != 1:
+        raise UserError(
+            f'{folder} has {len(paths)} files {name}-*.tgz. Expected one: run the first command of {__file__}'
+        )
+    return paths[0]
+
+
 def read_packages(folder: Path) -> tuple[dict[str, list[tuple[str, bytes]]], list[np.ndarray]]:
     """Return the emoji as {subcategory: [(code, encoded image)]} and the panoramas as BGR uint8 images."""
     groups, panoramas, images = defaultdict(list), [], {}
-    (archive,) = folder.glob('lobehub-fluent-emoji-3d-*.tgz')
-    with tarfile.open(archive) as file:
+    with tarfile.open(find_package(folder, 'lobehub-fluent-emoji-3d')) as file:
         for member in filter(lambda member: member.name.endswith('.webp'), file):
             images[Path(member.name).stem] = file.extractfile(member).read()
-    (archive,) = folder.glob('emoji-datasource-google-*.tgz')
-    with tarfile.open(archive) as file:
+    with tarfile.open(find_package(folder, 'emoji-datasource-google')) as file:
         entries = json.load(file.extractfile('package/emoji.json'))
     for entry in sorted(entries, key=lambda entry: entry['unified']):
         code = entry['unified'].lower()
@@ -51,8 +63,7 @@ def read_packages(folder: Path) -> tuple[dict[str, list[tuple[str, bytes]]], lis
         is_variant = '200d-2640' in code or '200d-2642' in code  # a woman or man of the person before
         if entry['category'] not in LEFT_OUT and code in images and not is_variant:
             groups[entry['subcategory']].append((code, images[code]))
-    (archive,) = folder.glob('pmndrs-assets-*.tgz')
-    with tarfile.open(archive) as file:
+    with tarfile.open(find_package(folder, 'pmndrs-assets')) as file:
         for name in sorted(name for name in file.getnames() if name.endswith('.exr.js')):
             text = file.extractfile(name).read().split(b'base64,')[1].rstrip(b"';\n ")
             light = cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_UNCHANGED)
@@ -245,13 +256,13 @@ def write_split(scenes: Scenes, folder: Path, split: str, count: int, pool: Pool
     (folder / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
 
 
-def main() -> None:
-    """Write the dataset that the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('packages', type=Path, help='the folder of the three .tgz files')
     parser.add_argument('target', type=Path, help='the folder to write')
-    parser.add_argument('--count', type=int, default=7000, help='training images (default: 7000)')
-    args = parser.parse_args()
+    parser.add_argument('--count', type=int, default=7000, help='training images (default: %(default)s)')
+
+
+def main(args: argparse.Namespace) -> None:
     groups, photos = read_packages(args.packages)
     photos += [cv2.imread(str(next((Path(skimage.__file__).parent / 'data').glob(f'{n}.*')))) for n in SKIMAGE_PHOTOS]
     jobs = [
@@ -260,7 +271,8 @@ def main() -> None:
     with Pool() as pool:
         for job in jobs:
             write_split(*job, pool)
+    print(f'{args.target}: {args.count} training and 300 validation scenes')
 
 
 if __name__ == '__main__':
-    main()
+    run_command(sys.modules[__name__])
