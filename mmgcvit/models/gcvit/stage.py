@@ -97,11 +97,12 @@ class Stage(nn.Module):
         """Apply the blocks to a map (B, H, W, C)."""
         # All blocks of the stage and all windows of an image share one query. The paper repeats it for each window.
         q_global = self.global_query(x)
-        biases = compute_biases([block.attn.position for block in self.blocks])  # (nH, N, N) of each block
+        # For all blocks at once, which takes fewer kernels: the biases, (nH, N, N) each, and the factors of drop path.
+        biases = compute_biases([block.attn.position for block in self.blocks])
         drop_paths = draw_drop_path(self.drop_path_rates, x, self.training)
-        for block, *inputs in zip(self.blocks, biases, drop_paths, strict=True):
+        for block, bias, drop_path in zip(self.blocks, biases, drop_paths, strict=True):
             if self.with_cp:
-                x = checkpoint(block, x, q_global, *inputs, use_reentrant=False)
+                x = checkpoint(block, x, q_global, bias, drop_path, use_reentrant=False)
             else:
-                x = block(x, q_global, *inputs)
+                x = block(x, q_global, bias, drop_path)
         return x
