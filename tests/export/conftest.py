@@ -44,6 +44,8 @@ def random_checkpoint(config, path):
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build(cfg.model)
+    if hasattr(model, 'level_embed'):
+        torch.nn.init.zeros_(model.level_embed)  # uninitialised memory in mmdet's DINO
     save_checkpoint({'state_dict': model.state_dict(), 'meta': {}}, path)
     return path
 
