@@ -26,6 +26,7 @@ os.environ['OPENCV_IO_ENABLE_OPENEXR'] = '1'  # read by OpenCV when it reads the
 import cv2
 import numpy as np
 import skimage
+from make_digits import write_folder_atomically
 from numpy.random import Generator
 
 from mmgcvit.commands.main import run_command
@@ -43,9 +44,7 @@ def find_package(folder: Path, name: str) -> Path:
     """Return the file of an npm package in a folder. Raise a UserError if there is none or several."""
     paths = sorted(folder.glob(f'{name}-*.tgz'))
     if len(paths) != 1:
-        raise UserError(
-            f'{folder} has {len(paths)} files {name}-*.tgz. Expected one: run the first command of {__file__}'
-        )
+        raise UserError(f'{folder} has {len(paths)} files {name}-*.tgz. Expected one, which npm pack writes')
     return paths[0]
 
 
@@ -89,12 +88,12 @@ class Scenes:
         weights = np.sqrt([len(group) for group in self.groups])
         self.weights = weights / weights.sum()
 
-    def draw(self, number: int) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
-        """Return an image (H, W, 3) in BGR uint8 and its objects [(label, mask (H, W) bool)]."""
+    def draw(self, number: int) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return an image (H, W, 3) in BGR uint8 and the masks of its objects, (H, W) bool each."""
         random = np.random.default_rng((self.seed, number))
         width, height = SIZES[random.integers(len(SIZES))]
         image = self.draw_background(random, width, height)
-        owners, objects = np.zeros((height, width), np.int32), []
+        owners, areas = np.zeros((height, width), np.int32), []
         kind = random.uniform()
         repeated = None
         if kind < 0.06:
@@ -108,10 +107,10 @@ class Scenes:
         for _ in range(count):
             label, index = repeated[random.integers(len(repeated))] if repeated else self.choose(random)
             size = base * random.uniform(0.7, 1.4) if repeated else np.exp(random.uniform(np.log(14), np.log(190)))
-            image = self.paste(random, image, owners, objects, label, read_emoji(self.groups[label][index]), size)
+            image = self.paste(random, image, owners, areas, read_emoji(self.groups[label][index]), size)
         image = self.photograph(random, image)
-        masks = [(label, owners == i + 1) for i, (label, _) in enumerate(objects)]
-        return image, [(label, mask) for label, mask in masks if mask.sum() >= 16]
+        masks = [owners == number for number in range(1, len(areas) + 1)]
+        return image, [mask for mask in masks if mask.sum() >= 16]
 
     def choose(self, random: Generator) -> tuple[int, int]:
         """Choose a class and one of its emoji."""
@@ -148,14 +147,13 @@ class Scenes:
         random: Generator,
         image: np.ndarray,
         owners: np.ndarray,
-        objects: list[tuple[int, int]],
-        label: int,
+        areas: list[int],
         emoji: np.ndarray,
         size: float,
     ) -> np.ndarray:
         """Return the image with an emoji (h, w, 4) of ``size`` pixels, unless it would hide others.
 
-        ``owners`` (height, width) gets the number of the object at its pixels, ``objects`` its label and area.
+        ``owners`` (height, width) gets the number of the object at its pixels, ``areas`` its area.
         """
         height, width = owners.shape
         rows, columns = np.nonzero(emoji[..., 3] > 127)
@@ -181,11 +179,11 @@ class Scenes:
         mask = alpha > 0.5
         if mask.sum() < 30:
             return image
-        for i, (_, area) in enumerate(objects):
+        for i, area in enumerate(areas):
             if (owners[~mask] == i + 1).sum() < (1 - MAX_HIDDEN) * area:
                 return image
-        objects.append((label, mask.sum()))
-        owners[mask] = len(objects)
+        areas.append(mask.sum())
+        owners[mask] = len(areas)
         colours = recolour(random, warped[..., :3], hue=1.0 if random.uniform() < 0.4 else 0.1)
         if random.uniform() < 0.5:  # the structure of a photo on its surface
             texture = self.cut(random, self.photos[random.integers(len(self.photos))], width, height)
@@ -238,11 +236,11 @@ def write_split(scenes: Scenes, folder: Path, split: str, count: int, pool: Pool
     """Write the images and the COCO file of a split."""
     (folder / split).mkdir(parents=True)
     images, annotations = [], []
-    for number, (image, objects) in enumerate(pool.imap(scenes.draw, range(count), chunksize=20)):
+    for number, (image, masks) in enumerate(pool.imap(scenes.draw, range(count), chunksize=20)):
         name = f'{number:05d}.jpg'
         cv2.imwrite(str(folder / split / name), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
         images.append({'id': number, 'file_name': name, 'width': image.shape[1], 'height': image.shape[0]})
-        for _, mask in objects:
+        for mask in masks:
             outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
             polygons = [outline.ravel().tolist() for outline in outlines if len(outline) >= 3]
             rows, columns = np.nonzero(mask)
@@ -265,12 +263,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     groups, photos = read_packages(args.packages)
     photos += [cv2.imread(str(next((Path(skimage.__file__).parent / 'data').glob(f'{n}.*')))) for n in SKIMAGE_PHOTOS]
-    jobs = [
-        (Scenes(groups, photos, split), args.target, split, n) for split, n in (('val', 300), ('train', args.count))
-    ]
-    with Pool() as pool:
-        for job in jobs:
-            write_split(*job, pool)
+    jobs = [(Scenes(groups, photos, split), split, count) for split, count in (('val', 300), ('train', args.count))]
+    with write_folder_atomically(args.target) as folder, Pool() as pool:
+        for scenes, split, count in jobs:
+            write_split(scenes, folder, split, count, pool)
     print(f'{args.target}: {args.count} training and 300 validation scenes')
 
 

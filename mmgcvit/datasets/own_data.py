@@ -189,9 +189,9 @@ def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path |
             f'the work dir {work_dir} is inside the dataset. Set another --work-dir, or run the command in another '
             'folder'
         )
-    if tiles is not None and not dataset.has_objects:
-        raise UserError('--tiles is for datasets with boxes or masks of objects. Remove --tiles')
     if tiles is not None:
+        if not dataset.has_objects:
+            raise UserError('--tiles is for datasets with boxes or masks of objects. Remove --tiles')
         check_installed('--tiles', 'supervision')
     folders = (dataset.folder, work_dir, *(split.image_folder for split in dataset.splits.values()))
     files = filter(None, (split.ann_file for split in dataset.splits.values()))

@@ -154,7 +154,7 @@ HALVED = make_cfg(base=8, images=1, counts=2)
 
 
 def test_another_effective_batch_size_than_the_recipes_gives_a_warning_with_both():
-    """Accumulation steps of a recipe count too. With LR scaling, and for an equal batch size, there is no warning."""
+    """Gradient accumulation of a recipe counts too. An equal batch size or LR scaling gives no warning."""
     for cfg, recipe, world_size, sizes in (
         *((PLAIN, PLAIN, 16, (16, 32)), (make_cfg(counts=4), PLAIN, 8, (16, 64))),
         *((SUM, SUM, 4, (1024, 512)), (HALVED, PLAIN, 4, (16, 8))),

@@ -1,8 +1,8 @@
 """Local and global window attention (paper, section 2, equation 2 and figure 3).
 
 Local attention takes the global query too and ignores it, so that a stage calls all blocks in one way. From ../layers,
-``window_partition`` pads a map and cuts it into windows, ``attend`` computes attention, ``Linear`` is ``nn.Linear``.
-Padding is attended like all tokens, as in the authors' code.
+``window_partition`` pads a map and cuts it into windows, ``attend`` computes attention, ``Linear`` computes what
+``nn.Linear`` does. Padding is attended like all tokens, as in the authors' code.
 
 Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
