@@ -68,6 +68,7 @@ HOOKS = make_registry(
     'mmgcvit.engine.hooks.exact_resume',
     'mmgcvit.engine.hooks.skip_nonfinite',
     'mmgcvit.engine.hooks.patience',
+    'mmgcvit.engine.hooks.val_loss',
 )
 LOOPS = make_registry(mmengine.LOOPS, 'mmgcvit.engine.loops', 'mmgcvit.engine.tiled_loops')
 OPTIM_WRAPPERS = make_registry(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.optim')

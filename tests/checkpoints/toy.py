@@ -41,12 +41,14 @@ class ToyImages(Dataset):
 
 
 @METRICS.register_module()
-class ToyMetric(BaseMetric):
+class ChangingScore(BaseMetric):
+    """A score that goes up and down and depends on the weights only."""
+
     def process(self, data_batch, data_samples):
-        self.results += [float(sample.sum()) for sample in data_samples]
+        self.results += [float(sample.double().sum()) for sample in data_samples]
 
     def compute_metrics(self, results):
-        return {'score': float(len(results))}
+        return {'score': sum(results) * 1e4 % 1}
 
 
 def backbone(**options):

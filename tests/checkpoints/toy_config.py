@@ -14,7 +14,7 @@ loader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 train_dataloader = val_dataloader = test_dataloader = loader
-val_evaluator = test_evaluator = dict(type='ToyMetric')
+val_evaluator = test_evaluator = dict(type='ChangingScore')
 train_cfg = dict(by_epoch=True, max_epochs=2, val_interval=1)
 val_cfg = test_cfg = dict()
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3))

@@ -19,7 +19,6 @@ from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, Dataset, Sampler
 
 from mmgcvit.engine.loops import DATA_POSITION, EpochBasedTrainLoop, IterBasedTrainLoop
-from mmgcvit.engine.sampling import SeededBatchSampler
 from mmgcvit.errors import CheckpointError
 
 SEED = 5
@@ -265,8 +264,3 @@ def test_an_invalid_position_is_rejected(name, value):
     (meta[DATA_POSITION] if name in VALID else meta)[name] = value
     with pytest.raises(CheckpointError, match=r'a\.pth has an invalid epoch, iteration or data_position'):
         run_session({'images': 20}, (1, 3, 1, None), meta)
-
-
-def test_the_sampler_yields_nothing_before_it_is_started():
-    """mmengine's loops start workers of a persistent dataloader when they build it."""
-    assert list(SeededBatchSampler(range(3), 2)) == []

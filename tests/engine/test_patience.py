@@ -6,38 +6,21 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.errors import UserError
 
-from .drawing import make_config, make_evaluation, run
+from .drawing import GivenScore, make_config, make_evaluation, run
 
 ITERATIONS = 4  # per epoch, and per validation
 
 
-class Scripted(BaseMetric):
-    """A metric with a given score at each validation."""
-
-    position = 0
-
-    def __init__(self, scores):
-        super().__init__()
-        self.scores = scores
-
-    def process(self, data_batch, data_samples):
-        self.results.append(0)
-
-    def compute_metrics(self, results):
-        return {'toy/mAP': self.scores[self.position]}
-
-
 class PositionHook(Hook):
-    """Count the validations, also those before a run was resumed. A config copies the metric, so its class counts."""
+    """Count the validations, also those before a run was resumed."""
 
     def before_val_epoch(self, runner):
-        Scripted.position = runner.iter // ITERATIONS - 1
+        self.position = runner.iter // ITERATIONS - 1
 
 
 def find_end(scores, patience, intervals, stops):
@@ -63,6 +46,8 @@ def test_a_run_stops_after_patience_validations_without_a_better_score(by_epoch,
     stops = sorted(data.draw(st.sets(st.integers(1, len(scores) * ITERATIONS - 1), max_size=2)))
     intervals = data.draw(st.lists(st.integers(1, 3), min_size=3, max_size=3))
     end = find_end(scores, patience, intervals, stops)
+    hook = PositionHook()
+    metric = GivenScore(lambda: scores[hook.position])
     with TemporaryDirectory() as work_dir:
         for number, stop in enumerate([*(stop for stop in stops if stop <= end * ITERATIONS), None]):
             length, interval = len(scores), intervals[number]
@@ -70,10 +55,10 @@ def test_a_run_stops_after_patience_validations_without_a_better_score(by_epoch,
             if not by_epoch:
                 length, interval = length * ITERATIONS, interval * ITERATIONS
                 loop = {'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': length, 'val_interval': interval}
-            cfg = make_config(work_dir, loop, resume=number > 0, **make_evaluation(Scripted(scores)))
+            cfg = make_config(work_dir, loop, resume=number > 0, **make_evaluation(metric))
             cfg.default_hooks.checkpoint.update({'save_best': 'toy/mAP', 'rule': 'greater'})
             cfg.custom_hooks = [{'type': 'mmgcvit.PatienceHook', 'patience': patience}]
-            run(cfg, stop, PositionHook())
+            run(cfg, stop, hook)
         last = read_checkpoint(Path(work_dir, 'last_checkpoint').read_text().strip())
         assert last['meta']['iter'] == end * ITERATIONS
 

@@ -3,14 +3,14 @@
 import io
 import re
 import sys
+from itertools import count
 
 import pytest
-from mmengine.evaluator import BaseMetric
 
 from mmgcvit.engine.hooks import progress
 from mmgcvit.engine.hooks.progress import ProgressHook, SummaryHook, open_progress
 
-from .drawing import make_config, make_evaluation, run
+from .drawing import GivenScore, make_config, make_evaluation, run
 
 
 class Terminal(io.StringIO):
@@ -20,17 +20,10 @@ class Terminal(io.StringIO):
         return True
 
 
-class Falling(BaseMetric):
-    """A metric whose score falls, so that the first validation is the best."""
-
-    score = 1.0
-
-    def process(self, data_batch, data_samples):
-        self.results.append(0)
-
-    def compute_metrics(self, results):
-        self.score /= 2
-        return {'toy/mAP': self.score}
+def make_falling(score):
+    """Return the settings of validations whose scores fall: half of ``score``, a quarter ..."""
+    powers = count(1)
+    return make_evaluation(GivenScore(lambda: score / 2 ** next(powers)))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +37,7 @@ def test_each_epoch_and_validation_prints_a_line_and_a_terminal_has_bars(loop, e
     monkeypatch.setenv('TERM', 'xterm')
     for number, stream in enumerate((io.StringIO(), Terminal())):
         hook = ProgressHook(stream)
-        run(make_config(tmp_path / str(number), loop=loop, **make_evaluation(Falling())), hook=hook)
+        run(make_config(tmp_path / str(number), loop=loop, **make_falling(1.0)), hook=hook)
         hook.bars.stop()
         shown = re.sub(r'\x1b\[[\d;]*m', '', stream.getvalue())  # without colours
         has_bars = [text in shown for text in ('training, loss', 'validating', ' 4/4 ', ' 2/2 ')]
@@ -71,10 +64,9 @@ def test_only_rank_0_shows_progress_and_other_output_is_discarded(capsys, monkey
 def test_trainable_parameters_checkpoint_score_near_0_and_next_commands_are_logged(score, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     has_best = score is not None
-    monkeypatch.setattr(Falling, 'score', score)
     monkeypatch.setattr(progress, 'can_draw_predictions', lambda cfg: has_best)
     work_dir, loop = tmp_path / 'my run', {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 2}
-    cfg = make_config(work_dir, loop, saves=None, log_level='INFO', **(make_evaluation(Falling()) if has_best else {}))
+    cfg = make_config(work_dir, loop, saves=None, log_level='INFO', **(make_falling(score) if has_best else {}))
     cfg.default_hooks.checkpoint.update({'save_best': 'toy/mAP', 'rule': 'greater'} if has_best else {})
     run(cfg, hook=SummaryHook())
     (log,) = work_dir.glob('*/*.log')

@@ -5,9 +5,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS, METRICS
+from mmengine.registry import HOOKS
 
 from mmgcvit.checkpoints.reading import check_intact, read_checkpoint
 
@@ -68,17 +67,6 @@ def last(folder):
     path = Path((folder / 'last_checkpoint').read_text())
     check_intact(path)
     return read_checkpoint(str(path))
-
-
-@METRICS.register_module()
-class ChangingScore(BaseMetric):
-    """A score that goes up and down and depends on the weights only."""
-
-    def process(self, data_batch, data_samples):
-        self.results += [float(sample.double().sum()) for sample in data_samples]
-
-    def compute_metrics(self, results):
-        return {'score': sum(results) * 1e4 % 1}
 
 
 @HOOKS.register_module()

@@ -4,7 +4,6 @@ _base_ = '../checkpoints/toy_config.py'
 
 custom_imports = dict(imports=['mmgcvit', 'tests.checkpoints.toy', 'tests.engine.toy'], allow_failed_imports=False)
 log_level = 'WARNING'
-val_evaluator = dict(_delete_=True, type='ChangingScore')
 train_cfg = dict(_delete_=True, type='mmgcvit.EpochBasedTrainLoop', max_epochs=3)
 default_hooks = dict(
     checkpoint=dict(type='mmgcvit.AtomicCheckpointHook', max_keep_ckpts=1, save_best='score', rule='greater'),

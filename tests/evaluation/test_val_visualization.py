@@ -8,10 +8,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.visualization import LocalVisBackend
+from torch.nn.functional import cross_entropy
 
+from mmgcvit.engine.hooks.val_loss import ValLossHook
 from mmgcvit.engine.hooks.val_visualization import FOLDER, ValVisualizationHook
 from mmgcvit.evaluation.ground_truth import load_sample
 from mmgcvit.inference.drawing import choose_palette
@@ -81,6 +84,24 @@ def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner
                 np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-2)
     # Predictions of the checkpoint will have the same colours.
     assert hook.predictor.palette == choose_palette(len(model.classes), [hook.dataset.metainfo.get('palette')])
+
+
+def test_the_validation_loss_is_the_mean_cross_entropy(runner, task):
+    if task == 'detection':
+        return
+    if task == 'segmentation':
+        runner.model.auxiliary_head.loss_decode.loss_weight = 0.0
+    runner.message_hub, losses = MessageHub.get_instance('losses'), []
+    validate(ValLossHook(), runner)
+    for sample in (sample for batch in runner.val_dataloader for sample in runner.model.val_step(batch)):
+        if task == 'segmentation':
+            logits, labels, options = sample.seg_logits.data[None], sample.gt_sem_seg.data, {'ignore_index': 255}
+        else:
+            logits, labels, options = sample.pred_score.log()[None], sample.gt_label, {'label_smoothing': 0.1}
+        losses.append(cross_entropy(logits, labels, reduction='none', **options).mean())
+    # Predictions of a segmentor are resized twice: to the input, then to the image. Its loss resizes once.
+    expected = pytest.approx(torch.stack(losses).mean().item(), rel=0.01 if task == 'segmentation' else 1e-5)
+    assert runner.message_hub.get_scalar('val/val_loss').current() == expected
 
 
 def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner, caplog):
