@@ -1,4 +1,4 @@
-"""Make a dataset of free objects on free photos, for configs/demo/mask_rcnn_gcvit_objects.py.
+"""Make a dataset of free objects on free photos, for the configs configs/demo/*_objects.py.
 
 Objects, all of the class ``object``: Microsoft's Fluent emoji, rendered in 3D (npm's ``@lobehub/fluent-emoji-3d``,
 MIT), by the subcategories of npm's ``emoji-datasource-google`` (MIT). Backgrounds: Poly Haven's panoramas (npm's
@@ -233,12 +233,15 @@ def recolour(random: Generator, image: np.ndarray, hue: float) -> np.ndarray:
 
 
 def write_split(scenes: Scenes, folder: Path, split: str, count: int, pool: PoolType) -> None:
-    """Write the images and the COCO file of a split."""
+    """Write the images, the COCO file and the segmentation maps (0: background, 1: object) of a split."""
     (folder / split).mkdir(parents=True)
+    (folder / 'maps' / split).mkdir(parents=True)
     images, annotations = [], []
     for number, (image, masks) in enumerate(pool.imap(scenes.draw, range(count), chunksize=20)):
         name = f'{number:05d}.jpg'
         cv2.imwrite(str(folder / split / name), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+        labels = np.any(masks, axis=0) if masks else np.zeros(image.shape[:2], bool)
+        cv2.imwrite(str(folder / 'maps' / split / name.replace('.jpg', '.png')), labels.astype(np.uint8))
         images.append({'id': number, 'file_name': name, 'width': image.shape[1], 'height': image.shape[0]})
         for mask in masks:
             outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)

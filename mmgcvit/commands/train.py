@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text += 'predict in overlapping tiles'
     own.add_argument('--tiles', nargs='?', type=int, const=0, metavar='SIDE', help=text)
     text = 'backbone weights: a file, a URL, timm://NAME, or none (default: the released weights; with --size mini, '
-    text += "all weights of the demo's model)"
+    text += 'those of networks of free objects that come with this project)'
     own.add_argument('--pretrained', metavar='WEIGHTS', help=text)
     own.add_argument('--batch-size', type=int, metavar='N', help='images per iteration (default: by task and size)')
     own.add_argument('--lr', type=float, help='learning rate (default: by task, scaled to the batch size)')

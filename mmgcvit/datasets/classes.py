@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-NUM_COCO_CLASSES = 80
 # Ids of annotations are smaller: pycocotools stores them as floats.
 MAX_ID = 1 << 53
 
@@ -18,7 +17,7 @@ def list_coco_categories() -> list[dict[str, Any]]:
 
 def make_coco_categories(names: Sequence[str]) -> list[dict[str, Any]]:
     """Return categories in COCO's format for class names. Ids are 1, 2, ..., but COCO's ids for COCO's 80 names."""
-    coco = list_coco_categories() if len(names) == NUM_COCO_CLASSES else []
+    coco = list_coco_categories() if len(names) == 80 else []
     if list(names) == [category['name'] for category in coco]:
         return coco
     return [{'id': category_id, 'name': name} for category_id, name in enumerate(names, start=1)]

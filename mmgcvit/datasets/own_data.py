@@ -48,7 +48,7 @@ class Recipe:
     """The task and network for a type of annotations, with the names of the configs that are combined.
 
     The config ``template`` reads the data. ``full_config`` (``{}`` stands for the size) or ``mini_config`` (for the
-    smallest size) defines the network.
+    smallest size) defines the network. By default, the smallest starts from the demo's weights ``mini_weights``.
     """
 
     task: str
@@ -56,14 +56,16 @@ class Recipe:
     template: str
     full_config: str
     mini_config: str
-    # The default image size for mini_config, in pixels.
+    mini_weights: str
+    # The default image size for mini_config in pixels, and the images that its training sees.
     image_size: int
+    num_seen: int
     # What the smallest size changes in the template besides the network. If empty, its template is custom_coco_small.
     mini_settings: dict[str, Any]
     sizes: tuple[str, ...] = ('tiny', 'small', 'base')
 
 
-# The schedule of the demo's detectors and segmentor, whose weights the smallest size starts from.
+# The schedule of the demo's detectors and segmentor.
 MINI_SETTINGS = {
     'train_dataloader.batch_size': 8,
     'auto_scale_lr.base_batch_size': 8,
@@ -72,25 +74,31 @@ MINI_SETTINGS = {
     'custom_hooks': [{'type': 'EMAHook', 'momentum': 0.02}],
     **{f'{loader}.num_workers': 2 for loader in LOADERS},
 }
+# Lovász loss (CVPR 2018) is one minus a soft IoU. With cross entropy, so short a training predicts only background.
+LOVASZ_LOSS = {'_delete_': True, 'type': 'LovaszLoss', 'loss_type': 'multi_class', 'reduction': 'none'}
+MINI_SEGMENTOR_SETTINGS = MINI_SETTINGS | {
+    'model.decode_head.loss_decode': LOVASZ_LOSS,
+    'model.auxiliary_head.loss_decode': LOVASZ_LOSS | {'loss_weight': 0.4},
+}
 MINI_CLASSIFIER_SETTINGS = {
     'optim_wrapper.optimizer.lr': 1e-3,
     'optim_wrapper.paramwise_cfg.custom_keys.relative_position_bias_table.decay_mult': 0.0,
 }
-# full_config, mini_config and image_size.
-DETECTOR = ('mask_rcnn_gcvit_{}', 'mask_rcnn_gcvit_objects', 192)
-SEGMENTOR = ('upernet_gcvit_{}', 'upernet_gcvit_digits', 128)
-CLASSIFIER = ('gcvit_{}_in1k', 'gcvit_digits_cls', 64)
+# full_config, mini_config, mini_weights, image_size and num_seen.
+DETECTOR = ('mask_rcnn_gcvit_{}', 'mask_rcnn_gcvit_objects', 'mask_rcnn_gcvit_objects', 192, 1600)
+SEGMENTOR = ('upernet_gcvit_{}', 'upernet_gcvit_objects', 'upernet_gcvit_objects', 128, 4800)
+CLASSIFIER = ('gcvit_{}_in1k', 'gcvit_digits_cls', 'mask_rcnn_gcvit_objects', 64, 6400)
 # The recipe for each type of annotations.
 RECIPES = {
     'boxes': Recipe('detect', 'Faster R-CNN', 'custom_coco_boxonly', *DETECTOR, {}),
     'masks': Recipe('segment', 'Mask R-CNN', 'custom_coco', *DETECTOR, MINI_SETTINGS),
-    'labels': Recipe('segment', 'UPerNet', 'custom_seg', *SEGMENTOR, MINI_SETTINGS),
+    'labels': Recipe('segment', 'UPerNet', 'custom_seg', *SEGMENTOR, MINI_SEGMENTOR_SETTINGS),
     'classes': Recipe(
         'classify', 'a classifier', 'custom_cls', *CLASSIFIER, MINI_CLASSIFIER_SETTINGS, sizes=tuple(SIZES)
     ),
 }
-# The default length of training: NUM_SEEN images (NUM_SEEN_MINI for MINI), but at least MIN_EPOCHS epochs.
-NUM_SEEN, NUM_SEEN_MINI, MIN_EPOCHS = 6000, 1600, 12
+# The default length of training: NUM_SEEN images (a recipe's num_seen for MINI), but at least MIN_EPOCHS epochs.
+NUM_SEEN, MIN_EPOCHS = 6000, 12
 # What --fine-tune trains of the backbone: all, low-rank updates of its attention (LoRA), or nothing.
 FINE_TUNE = {'all': {}, 'lora': {'lora_rank': 8}, 'head': {'frozen_stages': 4}}
 # The folder in the work dir for the config and annotation files. If it exists (with --overwrite), made2 is used,
@@ -154,13 +162,18 @@ def make_config(
     for loader in LOADERS if workers is not None else ():
         cfg[loader].update(num_workers=workers, persistent_workers=workers > 0)
     set_augmentation(cfg, augment, flip=not no_flip)
+    if not dataset.has_objects:
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), {'type': 'mmgcvit.ValLossHook'}]
     set_data(cfg, dataset)
     cfg.model.backbone.update(FINE_TUNE[fine_tune])
     num_images = len(dataset.splits['train'].image_names)
     if side is not None:
         num_images *= set_tiles(cfg, dataset, side)
-    length = set_length(cfg, num_images, epochs, NUM_SEEN_MINI if size == MINI else NUM_SEEN)
-    options = {'data': find_moving_path(dataset.folder, work_dir), 'task': recipe.task, 'size': size}
+    length = set_length(cfg, num_images, epochs, recipe.num_seen if size == MINI else NUM_SEEN)
+    # Relative to the work dir if both may move with the current folder.
+    is_fixed = any(Path(make_portable_path(path)).is_absolute() for path in (dataset.folder, work_dir))
+    data = str(dataset.folder.resolve()) if is_fixed else os.path.relpath(dataset.folder.resolve(), work_dir.resolve())
+    options = {'data': data, 'task': recipe.task, 'size': size}
     options |= {'image_size': image_size, 'pretrained': pretrained and str(pretrained)}
     options |= {'batch_size': cfg.train_dataloader.batch_size, 'lr': cfg.optim_wrapper.optimizer.lr}
     options |= {'workers': cfg.train_dataloader.num_workers, 'augment': augment, 'no_flip': no_flip}
@@ -217,13 +230,6 @@ def set_tiles(cfg: Config, dataset: DatasetInfo, side: int) -> int:
     # mmdet computes COCO's mAP from at most 100 detections by class and image, and mAP_50 from at most 1,000.
     cfg.default_hooks.checkpoint.save_best = 'coco/bbox_mAP_50'
     return num_tiles
-
-
-def find_moving_path(folder: Path, work_dir: Path) -> str:
-    """Return a folder's path: relative to the work dir if both may move with the current folder, otherwise absolute."""
-    if any(Path(make_portable_path(path)).is_absolute() for path in (folder, work_dir)):
-        return str(folder.resolve())
-    return os.path.relpath(folder.resolve(), work_dir.resolve())
 
 
 def check_config_texts(*texts: str | Path) -> None:
@@ -286,7 +292,7 @@ def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
             cfg.model[name] = network[name]
         cfg.merge_from_dict(recipe.mini_settings)
         cfg.model.backbone.init_cfg = None
-        cfg.load_from = get_config_path(f'{DEMO_WEIGHTS}/{recipe.mini_config}.safetensors')
+        cfg.load_from = get_config_path(f'{DEMO_WEIGHTS}/{recipe.mini_weights}.safetensors')
     else:
         cfg.model.backbone.arch = network.backbone.arch
         cfg.model.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': WEIGHTS[size]}

@@ -129,20 +129,16 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     sys.stderr.flush()
 
 
-def fit_dataloaders(cfg: Config) -> None:
-    """Give each dataloader at most one worker for each CPU of this process, and pinned memory if there is a GPU."""
+def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
+    """Build mmengine's runner from a config. Register ``progress``, unless it is None."""
+    if cfg.get('runner_type', 'Runner') != 'Runner':
+        raise UserError(f'runner_type={cfg.runner_type} is not supported. Remove it, or set runner_type=Runner')
+    # At most one worker for each CPU of this process.
     num_cpus = len(os.sched_getaffinity(0)) // int(os.environ.get('LOCAL_WORLD_SIZE', 1))
     for loader in filter(None, map(cfg.get, LOADERS)):
         loader.num_workers = min(loader.get('num_workers', 0), max(num_cpus, 1))
         if torch.cuda.is_available():
             loader.setdefault('pin_memory', True)
-
-
-def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
-    """Build mmengine's runner from a config. Register ``progress``, unless it is None."""
-    if cfg.get('runner_type', 'Runner') != 'Runner':
-        raise UserError(f'runner_type={cfg.runner_type} is not supported. Remove it, or set runner_type=Runner')
-    fit_dataloaders(cfg)
     runner = Runner.from_cfg(cfg)
     if progress is not None:
         runner.register_hook(progress)

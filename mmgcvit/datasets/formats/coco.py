@@ -58,7 +58,12 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
             'or move some of them out of the folder'
         )
     try:
-        categories = drop_root_category(contents[files['train']])
+        categories = contents[files['train']]['categories']
+        used_ids = {obj['category_id'] for obj in contents[files['train']]['annotations']}
+        # Roboflow's first category has no objects and is the supercategory of the others.
+        has_root = len(categories) > 1 and categories[0]['id'] not in used_ids
+        if has_root and all(other.get('supercategory') == categories[0]['name'] for other in categories[1:]):
+            categories = categories[1:]
         splits, problems = {}, []
         for split, file in files.items():
             content = normalize(contents[file], categories, folder / file, problems)
@@ -73,15 +78,6 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
     except (TypeError, AttributeError, KeyError, ValueError, OSError) as error:
         names = shorten([*map(str, files.values())])
         raise UserError(f"{folder}: {names}: not in COCO's format ({get_first_line(error)}). Export it again") from None
-
-
-def drop_root_category(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the categories without Roboflow's first one: it has no objects and is the supercategory of the rest."""
-    categories = content['categories']
-    used_ids = {obj['category_id'] for obj in content['annotations']}
-    has_root = len(categories) > 1 and categories[0]['id'] not in used_ids
-    has_root &= all(category.get('supercategory') == categories[0]['name'] for category in categories[1:])
-    return categories[has_root:]
 
 
 def normalize(

@@ -152,7 +152,11 @@ def read_image_sets(
         by_name = {file.stem: file for file in own if counts[file.stem] == 1}
         by_name |= {str(Path(*file.with_suffix('').relative_to(root).parts[1:])): file for file in own}
         for split, lines in names_by_split.items():
-            found = {line: find_listed(line, by_name) for line in lines if line.strip()}
+            found = {}
+            for line in filter(str.strip, lines):
+                names = [line, line.strip()]
+                names += [str(Path(n).with_suffix('')) for n in names if Path(n).suffix.lower() in IMAGE_SUFFIXES]
+                found[line] = next((by_name[name] for name in names if name in by_name), None)
             splits[split] += dict.fromkeys(file for file in found.values() if file)
             place = folder / root
             problems += [
@@ -163,13 +167,6 @@ def read_image_sets(
         if 'train' not in names_by_split:
             splits['train'] += trainval
     return splits
-
-
-def find_listed(line: str, by_name: dict[str, Path]) -> Path | None:
-    """Return the XML file of a line in ``ImageSets``, or None."""
-    names = [line, line.strip()]
-    names += [str(Path(name).with_suffix('')) for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES]
-    return next((by_name[name] for name in names if name in by_name), None)
 
 
 def read_objects(file: Path, root: ElementTree.Element, problems: list[str]) -> Iterator[tuple[str, bool, list[float]]]:
