@@ -63,7 +63,7 @@ TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.skip_unreadabl
 HOOKS = make_registry(
     mmengine.HOOKS,
     'mmgcvit.engine.hooks.val_visualization',
-    'mmgcvit.engine.hooks.speed',
+    'mmgcvit.engine.hooks.compile_backbone',
     'mmgcvit.engine.hooks.checkpoint',
     'mmgcvit.engine.hooks.exact_resume',
     'mmgcvit.engine.hooks.skip_nonfinite',

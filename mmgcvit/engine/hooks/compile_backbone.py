@@ -1,4 +1,4 @@
-"""Speed up training: compile the backbone."""
+"""Compile the backbone for training."""
 
 from typing import Any
 
