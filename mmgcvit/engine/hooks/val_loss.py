@@ -15,7 +15,7 @@ from ...registry import HOOKS
 class ValLossHook(Hook):
     """Log ``val_loss``, the mean loss of the validation images, which takes a second forward pass of each batch.
 
-    For segmentors and classifiers: mmdet does not scale the boxes of validation images to the model's input.
+    For classifiers, and segmentors whose batches have maps of one size. Images without a labelled pixel do not count.
     """
 
     def before_val_epoch(self, runner: Runner) -> None:
@@ -27,6 +27,6 @@ class ValLossHook(Hook):
         self.losses += [model.parse_losses(losses)[0]] * len(outputs)
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        loss = torch.stack(self.losses).mean()
+        loss = torch.stack(self.losses).nanmean()
         all_reduce(loss, 'mean')
         runner.message_hub.update_scalar('val/val_loss', loss.item())
