@@ -1,7 +1,7 @@
 """UPerNet on the demo's small GC ViT, trained on scenes of free objects. Its weights are in the folder weights.
 
-Differs from upernet_gcvit_digits.py only in data and schedule, and starts from the backbone of
-mask_rcnn_gcvit_objects.py, whose data it takes. The training takes 18 minutes on one core.
+Differs from upernet_gcvit_digits.py only in data, schedule and equal weights of the classes, and starts from the
+backbone of mask_rcnn_gcvit_objects.py, whose data it takes. The training takes 18 minutes on one core.
 
 Run:  mmgcvit train configs/demo/upernet_gcvit_objects.py
 """

@@ -162,7 +162,7 @@ def make_config(
     for loader in LOADERS if workers is not None else ():
         cfg[loader].update(num_workers=workers, persistent_workers=workers > 0)
     set_augmentation(cfg, augment, flip=not no_flip)
-    if not dataset.has_objects:
+    if recipe.task == 'classify':
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), {'type': 'mmgcvit.ValLossHook'}]
     set_data(cfg, dataset)
     cfg.model.backbone.update(FINE_TUNE[fine_tune])

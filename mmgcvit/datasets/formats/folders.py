@@ -88,7 +88,8 @@ def read_labels(image: Path, map_file: Path) -> set[int] | str:
     height, width = labels.shape
     if (width, height) != size:
         return f'{map_file} is {width} x {height}, but its image is {size[0]} x {size[1]}'
-    return set(np.unique(labels).tolist())
+    found = set(np.unique(labels).tolist())
+    return f'{map_file} has no labelled pixel: all are {IGNORE_INDEX}' if found == {IGNORE_INDEX} else found
 
 
 def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | None:

@@ -13,10 +13,7 @@ from ...registry import HOOKS
 
 @HOOKS.register_module()
 class ValLossHook(Hook):
-    """Log ``val_loss``, the mean loss of the validation images, which takes a second forward pass of each batch.
-
-    For classifiers, and segmentors whose batches have maps of one size. Images without a labelled pixel do not count.
-    """
+    """Log a classifier's ``val_loss``: the mean loss of the validation images, by a second forward pass of each batch."""
 
     def before_val_epoch(self, runner: Runner) -> None:
         self.losses: list[torch.Tensor] = []
@@ -27,6 +24,6 @@ class ValLossHook(Hook):
         self.losses += [model.parse_losses(losses)[0]] * len(outputs)
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        loss = torch.stack(self.losses).nanmean()
+        loss = torch.stack(self.losses).mean()
         all_reduce(loss, 'mean')
         runner.message_hub.update_scalar('val/val_loss', loss.item())

@@ -207,6 +207,7 @@ FAULTS = [
     ),
     (write_label_maps, write_maps([[[0, 1, 2]]]), 'has the mode RGB. A segmentation map must have one channel'),
     (write_label_maps, remove('labels/val/5.png'), 'images/val/5.jpg has no segmentation map of its name'),
+    (write_label_maps, write_maps([[255]]), '.png has no labelled pixel: all are 255'),
     (write_label_maps, write_maps([[0, 9]]), 'name all classes in classes.txt'),
     (
         write_label_maps,
