@@ -13,7 +13,7 @@ from ...registry import HOOKS
 
 @HOOKS.register_module()
 class ValLossHook(Hook):
-    """Log a classifier's ``val_loss``: the mean loss of the validation images, by a second forward pass of each batch."""
+    """Log a classifier's ``val_loss``, the mean loss of the validation images, by a second forward pass."""
 
     def before_val_epoch(self, runner: Runner) -> None:
         self.losses: list[torch.Tensor] = []
