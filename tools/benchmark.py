@@ -3,6 +3,7 @@
     python tools/benchmark.py gcvit:tiny timm:gcvit_tiny swin:tiny convnext:tiny --batch 16 --modes infer train
     python tools/benchmark.py gcvit:tiny@16 gcvit:tiny@24 --sizes 800x1333
     python tools/benchmark.py configs/mask_rcnn_gcvit_t.py --sizes 800x1333 --batch 1 2
+    python tools/benchmark.py gcvit:tiny@16 swin:tiny --first-steps --sizes 800x1344 640x1088 736x1216 --modes train
 
 Backbones: gcvit:ARCH, gcvit:ARCH@WINDOW_SIZE, lsa:ARCH, swin:ARCH and convnext:ARCH (from mmpretrain), timm:NAME. With
 a config file, the whole model is measured: preprocessing and network, then post-processing (inference) or losses and
@@ -19,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
@@ -29,6 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.benchmark import Timer
+from torch.utils.benchmark.utils.timer import timer
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.commands.options import add_device_option, check_at_least
@@ -234,6 +236,28 @@ def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) ->
     return f'{case}\n\n{format_table(header, rows)}'
 
 
+def compare_first_steps(names: Sequence[str], case: Case, sizes: Sequence[tuple[int, int]], rounds: int) -> str:
+    """Time each model's first step at each size and return a Markdown table.
+
+    In detection, most steps are the first at their size. A later step has the same size again. The first of ``sizes``
+    comes with what a model does only once, so it has no ratio.
+    """
+    rows = []
+    for name in names:
+        model = build(name, sizes[0])
+        for size in sizes:
+            step = replace(case, size=size).prepare(model)
+            starts_and_end = [timer()]  # torch's timer waits for the GPU
+            for _ in range(1 + rounds):
+                step()
+                starts_and_end.append(timer())
+            first, *later = 1000 * np.diff(starts_and_end)
+            ratio = '' if size == sizes[0] else f'{first / np.median(later):.1f}'
+            rows.append([name, f'{size[0]}x{size[1]}', f'{first:.4g}', f'{np.median(later):.4g}', ratio])
+    header = ['model', 'size', 'first step, ms', 'later steps, ms', 'ratio']
+    return f'{replace(case, size=sizes[0])}, then other sizes\n\n{format_table(header, rows)}'
+
+
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Format a Markdown table."""
     return ''.join(f'| {" | ".join(row)} |\n' for row in [header, ['---'] * len(header), *rows])
@@ -262,6 +286,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--rounds', type=int, default=10, metavar='N', help='measurements per model (default: 10)')
     parser.add_argument('--threads', type=int, metavar='N', help='CPU threads (default: all cores)')
     parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
+    first_steps = "measure each model's first step at each size, one size after the other; models do not take turns"
+    parser.add_argument('--first-steps', action='store_true', help=first_steps)
     add_device_option(parser)
 
 
@@ -287,10 +313,14 @@ def main(args: argparse.Namespace) -> None:
         torch.cuda.set_device(device)
         machine = torch.cuda.get_device_name()
     print(f'torch {torch.__version__}, {machine}\n')
-    cases = itertools.product(args.sizes, args.batch, args.modes, args.precisions, args.run)
+    sizes = args.sizes[:1] if args.first_steps else args.sizes
+    cases = itertools.product(sizes, args.batch, args.modes, args.precisions, args.run)
     for size, batch, mode, precision, run in cases:
         case = Case(size, batch, mode, precision, run == 'compiled', device.type)
-        print(compare(args.models, case, args.rounds, not args.no_memory), flush=True)
+        if args.first_steps:
+            print(compare_first_steps(args.models, case, args.sizes, args.rounds), flush=True)
+        else:
+            print(compare(args.models, case, args.rounds, not args.no_memory), flush=True)
 
 
 if __name__ == '__main__':

@@ -135,9 +135,8 @@ def compute_block(
         )
     weights = attn.compute_attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]
-    # GC ViT's attention has the inputs x, q_global and bias. If global, it uses q_global as queries.
-    x, *q_global_and_bias = inputs
-    q_global = q_global_and_bias[:1]
+    # GC ViT's attention has the inputs x and q_global. If global, it uses q_global as queries.
+    x, *q_global = inputs
     is_global = bool(q_global) and attn.project(window_partition(x, window_size), *q_global)[0] is q_global[0]
     kind = 'global' if is_global else 'all tokens' if attn.window_size is None else 'local'
     row, column = token

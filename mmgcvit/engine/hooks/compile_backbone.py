@@ -1,46 +1,84 @@
-"""Compile the backbone for training."""
+"""Compile the backbone's blocks for training."""
 
 from typing import Any
 
 import torch
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
+from packaging.version import Version
 
 from ...errors import UserError
 from ...mmengine_utils import unwrap_model
+from ...models.layers.blocks import TransformerBlock
 from ...registry import HOOKS
 
-CUDA_GRAPH_MODES = ('reduce-overhead', 'max-autotune')
+# The first version with torch.compiler.set_stance, and that compiles checkpointed blocks under data parallelism.
+MINIMUM_TORCH = '2.6'
 
 
 @HOOKS.register_module()
 class CompileBackboneHook(Hook):
-    """Compile ``model.backbone`` in place before training. The keys of checkpoints do not change.
+    """Compile each block of ``model.backbone`` for training. The keys of checkpoints do not change.
 
+    Blocks of one kind (stage and type of attention) share their code, so compiling takes a fraction of the time that it
+    takes for the whole network. DistributedDataParallel reduces gradients while the backward pass goes on. Validation
+    runs eager, since it has images of many sizes.
+
+    Set it under ``default_hooks``, as ``custom_hooks`` would replace the hooks of the ``_base_`` config, EMA for example.
     mmengine's ``compile`` setting compiles the whole training step, in which the heads of detectors cause graph breaks.
 
-    During training, torch does not split the graph at the buckets of DistributedDataParallel. The parts would be
-    compiled anew for each image size, which fails for the second one (torch 2.13).
-
     Args:
-        **options: Arguments of ``torch.compile``, for example ``mode='max-autotune-no-cudagraphs'``.
+        dynamic: Whether the code is for images of all sizes. If all training images have one size, set False.
+        **options: Other arguments of ``torch.compile``.
+
+    Raises:
+        UserError: torch is too old, the backbone has no blocks of this package, or the options enable CUDA graphs
+            although gradients are accumulated.
     """
 
-    def __init__(self, **options: Any) -> None:
-        self.options = options
+    def __init__(self, dynamic: bool = True, **options: Any) -> None:
+        self.options = {'dynamic': dynamic, **options}
 
     def before_train(self, runner: Runner) -> None:
-        uses_cuda_graphs = self.options.get('mode') in CUDA_GRAPH_MODES
-        if uses_cuda_graphs and runner.optim_wrapper._accumulative_counts > 1:
+        backbone = unwrap_model(runner).backbone
+        blocks = {name: block for name, block in backbone.named_modules() if isinstance(block, TransformerBlock)}
+        if Version(torch.__version__) < Version(MINIMUM_TORCH):
+            raise UserError(f'CompileBackboneHook needs torch {MINIMUM_TORCH}, and this is {torch.__version__}. Remove it')
+        if not blocks:
             raise UserError(
-                f'CompileBackboneHook: mode={self.options["mode"]!r} uses CUDA graphs, which are unsafe with gradient '
-                "accumulation (pytorch#169545). Use mode='max-autotune-no-cudagraphs', or remove accumulative_counts"
+                f'CompileBackboneHook compiles the blocks of GCViT, LSA and their variants, and {type(backbone).__name__} '
+                'has none. Remove it'
             )
-        import torch._dynamo  # takes seconds, and is needed here only
+        self.reject_cuda_graphs(runner)
+        from torch._dynamo import config  # takes seconds, and is needed here only
 
-        self.saved = torch._dynamo.config.optimize_ddp
-        torch._dynamo.config.optimize_ddp = False
-        unwrap_model(runner).backbone.compile(**self.options)
+        # torch counts compilations for a method, and blocks of all kinds share theirs. Beyond the limit it runs eager.
+        kinds = {(name.split('.blocks.')[0], type(block), type(block.attn)) for name, block in blocks.items()}
+        self.config, self.limit = config, config.cache_size_limit
+        config.cache_size_limit *= len(kinds)
+        for block in blocks.values():
+            block.compile(**self.options)
+
+    def reject_cuda_graphs(self, runner: Runner) -> None:
+        """Raise a UserError if the options enable CUDA graphs, which accumulate wrong gradients (pytorch#169545)."""
+        from torch._inductor import config, list_mode_options
+
+        name = 'triton.cudagraphs'
+        options = {**list_mode_options(self.options.get('mode')), **(self.options.get('options') or {})}
+        wrapper = runner.optim_wrapper
+        wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+        if options.get(name, config.triton.cudagraphs) and any(one._accumulative_counts > 1 for one in wrappers):
+            raise UserError(
+                'CompileBackboneHook: CUDA graphs (mode, options or TORCHINDUCTOR_CUDAGRAPHS) accumulate wrong '
+                "gradients. Use mode='max-autotune-no-cudagraphs' or none, or remove accumulative_counts"
+            )
+
+    def before_val(self, runner: Runner) -> None:
+        torch.compiler.set_stance('force_eager')
+
+    def after_val(self, runner: Runner) -> None:
+        torch.compiler.set_stance('default')
 
     def after_train(self, runner: Runner) -> None:
-        torch._dynamo.config.optimize_ddp = self.saved
+        self.config.cache_size_limit = self.limit

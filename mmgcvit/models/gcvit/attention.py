@@ -38,21 +38,20 @@ class WindowAttention(nn.Module):
         self.num_heads = num_heads
         self.window_size = window_size
         self.add_module(self.projections, Linear(embed_dims, len(self.projections) * embed_dims))
-        self.position = RelativePositionBias(window_size, num_heads)  # the stage computes its bias and passes it on
+        self.position = RelativePositionBias(window_size, num_heads)
         self.proj = Linear(embed_dims, embed_dims)
 
-    def forward(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
+    def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Compute softmax(q k^T / sqrt(d) + bias) v (equation 2) in the windows of a map: (B, H, W, C) to the same.
 
         Args:
             x: The feature map, of any size.
             q_global: The global query, (B, nH, N, d).
-            bias: The bias of ``self.position``, (nH, N, N). The stage looks up the biases of its blocks together.
         """
         size = x.shape[1:3]
         x = cast_for_autocast(x)  # before the partition, which copies the map, so that it copies fewer bytes
         q, k, v = self.project(window_partition(x, self.window_size), q_global)
-        attended = merge_heads(attend(q, k, v, bias))
+        attended = merge_heads(attend(q, k, v, self.position()))
         return window_reverse(self.proj(attended), self.window_size, size)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -62,10 +61,10 @@ class WindowAttention(nn.Module):
         """
         raise NotImplementedError
 
-    def compute_attention_weights(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
+    def compute_attention_weights(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Return the attention weights (B, nW, nH, N, N) for visualisation. The arguments are those of ``forward``."""
         q, k, _ = self.project(window_partition(x, self.window_size), q_global)
-        return compute_attention_weights(q, k, bias)
+        return compute_attention_weights(q, k, self.position())
 
 
 class LocalWindowAttention(WindowAttention):

@@ -28,6 +28,23 @@ class SqueezeExcite(nn.Module):
         return x * weights[:, :, None, None]
 
 
+class DepthwiseConv(nn.Conv2d):
+    """3x3 convolution of each channel on its own: (B, C, H, W) to the same, channels-last in memory.
+
+    On CUDA the map is contiguous for the convolution, so that torch uses its own kernel. For channels-last maps it uses
+    cuDNN, which compiles a plan for each new shape (from 9.10 on; cudnn-frontend#1066, timm#2612). In detection nearly
+    each image size has new shapes, and each plan takes a good part of a second.
+    """
+
+    def __init__(self, embed_dims: int) -> None:
+        super().__init__(embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda:
+            return super().forward(x.contiguous()).contiguous(memory_format=torch.channels_last)
+        return super().forward(x)
+
+
 class FusedMBConv(nn.Module):
     """The modified Fused-MBConv of the paper (equation 1) with its residual connection: (B, C, H, W) to the same.
 
@@ -39,7 +56,7 @@ class FusedMBConv(nn.Module):
 
     def __init__(self, embed_dims: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False)
+        self.depthwise = DepthwiseConv(embed_dims)
         self.act = nn.GELU()
         self.squeeze_excite = SqueezeExcite(embed_dims)
         self.pointwise = nn.Conv2d(embed_dims, embed_dims, 1, bias=False)

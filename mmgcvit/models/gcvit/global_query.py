@@ -49,8 +49,8 @@ class GlobalQueryGenerator(nn.Module):
         """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""
         x = cast_for_autocast(nhwc_to_nchw(x))  # cast once here, not in each convolution and residual connection
         x = resize(self.extractors(x), self.window_size)  # a map of this size stays as it is
-        tokens = nchw_to_nhwc(x).flatten(1, 2)  # tokens before channels in memory, as attention needs them
-        return tokens.unflatten(2, (self.num_heads, x.shape[1] // self.num_heads)).transpose(1, 2)
+        queries = nchw_to_nhwc(x).flatten(1, 2).unflatten(2, (self.num_heads, x.shape[1] // self.num_heads))
+        return queries.transpose(1, 2).contiguous()  # one layout for maps of all sizes, for torch.compile
 
 
 def plan_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int, int]) -> tuple[tuple[bool, ...], ...]:

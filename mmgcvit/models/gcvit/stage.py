@@ -10,39 +10,31 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..layers.arguments import Window
-from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, draw_drop_path
-from ..layers.position import compute_biases
+from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock
 from .attention import GlobalWindowAttention, LocalWindowAttention
 from .global_query import GlobalQueryGenerator
 
 
 class Block(TransformerBlock):
-    """Pre-norm block of window attention and an MLP. Attention also gets the global query and the position bias."""
+    """Pre-norm block of window attention and an MLP. Attention also gets the global query."""
 
     mlp_type = Mlp
 
-    def __init__(self, embed_dims: int, attn: nn.Module, hidden_dims: int, layer_scale: float | None) -> None:
+    def __init__(
+        self, embed_dims: int, attn: nn.Module, hidden_dims: int, layer_scale: float | None, drop_path_rate: float
+    ) -> None:
         super().__init__()
         self.norm1 = LayerNorm(embed_dims)
         self.attn = attn
-        self.attn_residual = ResidualConnection(embed_dims, layer_scale)
+        self.attn_residual = ResidualConnection(embed_dims, layer_scale, drop_path_rate)
         self.norm2 = LayerNorm(embed_dims)
         self.mlp = self.mlp_type(embed_dims, hidden_dims)
-        self.mlp_residual = ResidualConnection(embed_dims, layer_scale)
+        self.mlp_residual = ResidualConnection(embed_dims, layer_scale, drop_path_rate)
 
-    def forward(
-        self, x: Tensor, q_global: Tensor, bias: Tensor, drop_path: Sequence[Tensor | None] = (None, None)
-    ) -> Tensor:
-        """Apply the block to a map (B, H, W, C).
-
-        Args:
-            x: The feature map.
-            q_global: The global query of the stage, (B, nH, N, d).
-            bias: The position bias of this block, (nH, N, N).
-            drop_path: The factors of the two branches from :func:`draw_drop_path`.
-        """
-        x = self.attn_residual(x, self.attn(self.norm1(x), q_global, bias), drop_path[0])
-        return self.mlp_residual(x, self.mlp(self.norm2(x)), drop_path[1])
+    def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
+        """Apply the block to a map (B, H, W, C). ``q_global`` is the global query of the stage, (B, nH, N, d)."""
+        x = self.attn_residual(x, self.attn(self.norm1(x), q_global))
+        return self.mlp_residual(x, self.mlp(self.norm2(x)))
 
 
 class Stage(nn.Module):
@@ -76,7 +68,6 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.window_size = window_size
-        self.drop_path_rates = tuple(drop_path_rates)
         self.with_cp = with_cp
         self.global_query = self.global_query_type(embed_dims, num_heads, window_size, poolings)
         if len(drop_path_rates) == 1:
@@ -89,20 +80,15 @@ class Stage(nn.Module):
                 attn=self.attention_types[i % len(self.attention_types)](embed_dims, num_heads, window_size),
                 hidden_dims=int(embed_dims * mlp_ratio),
                 layer_scale=layer_scale,
+                drop_path_rate=rate,
             )
-            for i in range(len(drop_path_rates))
+            for i, rate in enumerate(drop_path_rates)
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to a map (B, H, W, C)."""
         # All blocks of the stage and all windows of an image share one query. The paper repeats it for each window.
         q_global = self.global_query(x)
-        # For all blocks at once, which takes fewer kernels: the biases, (nH, N, N) each, and the factors of drop path.
-        biases = compute_biases([block.attn.position for block in self.blocks])
-        drop_paths = draw_drop_path(self.drop_path_rates, x, self.training)
-        for block, bias, drop_path in zip(self.blocks, biases, drop_paths, strict=True):
-            if self.with_cp:
-                x = checkpoint(block, x, q_global, bias, drop_path, use_reentrant=False)
-            else:
-                x = block(x, q_global, bias, drop_path)
+        for block in self.blocks:
+            x = checkpoint(block, x, q_global, use_reentrant=False) if self.with_cp else block(x, q_global)
         return x

@@ -3,14 +3,11 @@
 Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C).
 """
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .linear import Linear
-from .tracing import get_constant
 
 
 class TransformerBlock(nn.Module):
@@ -57,50 +54,33 @@ class LayerScale(nn.Module):
 class ResidualConnection(nn.Module):
     """Add a branch to the residual stream: x + drop_path * gamma * branch.
 
-    drop_path has a random factor for each image, gamma is the layer scale; both are small, so they come first.
+    gamma is the layer scale. drop_path (stochastic depth, arXiv 1603.09382) is a random factor for each image in
+    training: 0 with probability p, else 1 / (1 - p). Both are small, so they are multiplied first.
 
     Args:
         embed_dims: C.
         layer_scale: Initial value of the layer scale; None disables it.
+        drop_path_rate: p.
     """
 
-    def __init__(self, embed_dims: int, layer_scale: float | None) -> None:
+    def __init__(self, embed_dims: int, layer_scale: float | None = None, drop_path_rate: float = 0.0) -> None:
         super().__init__()
+        self.drop_path_rate = drop_path_rate
+        # A tensor, since torch.compile would compile a block for each value of a number.
+        keep_rate = torch.tensor(1 - drop_path_rate) if drop_path_rate else None
+        self.register_buffer('keep_rate', keep_rate, persistent=False)
         self.layer_scale = nn.Identity() if layer_scale is None else LayerScale(embed_dims, layer_scale)
 
-    def forward(self, x: Tensor, branch: Tensor, drop_path: Tensor | None = None) -> Tensor:
-        """Add a branch to the residual stream x, both (B, H, W, C). ``drop_path`` is (B, 1, 1, 1), None for ones."""
-        gamma = self.layer_scale.gamma if isinstance(self.layer_scale, LayerScale) else None
-        if gamma is None and drop_path is None:
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        """Add a branch to the residual stream x, both (B, H, W, C)."""
+        factors = self.layer_scale.gamma if isinstance(self.layer_scale, LayerScale) else None
+        if self.training and self.keep_rate is not None:
+            drop_path = torch.bernoulli(self.keep_rate.expand(len(x), 1, 1, 1)) / self.keep_rate
+            factors = drop_path if factors is None else drop_path * factors
+        if factors is None:
             return x + branch
-        factors = gamma if drop_path is None else drop_path if gamma is None else drop_path * gamma
         # Under autocast, addcmul would cast the branch to float32, and keep that copy for the backward pass.
         return torch.addcmul(x, branch, factors) if branch.dtype == x.dtype else x + branch * factors
-
-
-def draw_drop_path(rates: Sequence[float], x: Tensor, training: bool) -> list[Sequence[Tensor | None]]:
-    """Draw drop path (stochastic depth, arXiv 1603.09382) for all blocks of a stage at once, in two kernels.
-
-    Args:
-        rates: The drop path rate p of each block.
-        x: The map of the stage (..., B, H, W, C).
-        training: Whether the stage is in training mode. If not, nothing is dropped.
-
-    Returns:
-        For each block, the factors of its two branches, (B, 1, 1, 1) each: 0 with probability p, else 1 / (1 - p). None
-        instead of factors that are all 1.
-    """
-    if not training or not any(rates):
-        return [(None, None)] * len(rates)
-    keep = get_constant(make_keep_rates, tuple(rates), x.dtype, like=x)
-    factors = torch.bernoulli(keep.expand(-1, 2, x.shape[-4], 1, 1, 1)) / keep
-    return [block.unbind() if rate else (None, None) for rate, block in zip(rates, factors.unbind(), strict=True)]
-
-
-def make_keep_rates(rates: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return 1 - p of each rate p, (blocks, 1, 1, 1, 1, 1)."""
-    # Compiled code would copy a torch.tensor of numbers from the CPU at each step.
-    return torch.stack([torch.full((1, 1, 1, 1, 1), 1 - rate, dtype=dtype, device=device) for rate in rates])
 
 
 def init_transformer_weights(module: nn.Module) -> None:

@@ -4,13 +4,11 @@ Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W,
 stage takes the maps of T shifted copies, (T, B, H, W, C). Its first block, a ShiftBlock, turns the T maps into one.
 """
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..layers.arguments import Window
-from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, draw_drop_path
+from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock
 from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
 from .attention import SelfAttention, ShiftAttention
 
@@ -26,18 +24,25 @@ class Block(TransformerBlock):
 
     mlp_type = Mlp
 
-    def __init__(self, embed_dims: int, attn: nn.Module, hidden_dims: int, norms: tuple[nn.Module, nn.Module]) -> None:
+    def __init__(
+        self,
+        embed_dims: int,
+        attn: nn.Module,
+        hidden_dims: int,
+        drop_path_rate: float,
+        norms: tuple[nn.Module, nn.Module],
+    ) -> None:
         super().__init__()
         self.attn = attn
-        self.attn_residual = ResidualConnection(embed_dims, None)
+        self.attn_residual = ResidualConnection(embed_dims, drop_path_rate=drop_path_rate)
         self.mlp = self.mlp_type(embed_dims, hidden_dims)
-        self.mlp_residual = ResidualConnection(embed_dims, None)
+        self.mlp_residual = ResidualConnection(embed_dims, drop_path_rate=drop_path_rate)
         self.norms = norms
 
-    def forward(self, x: Tensor, drop_path: Sequence[Tensor | None] = (None, None)) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         norm1, norm2 = self.norms
-        x = self.attn_residual(x, self.attn(norm1(x)), drop_path[0])
-        return self.mlp_residual(x, self.mlp(norm2(x)), drop_path[1])
+        x = self.attn_residual(x, self.attn(norm1(x)))
+        return self.mlp_residual(x, self.mlp(norm2(x)))
 
 
 class ShiftBlock(Block):
@@ -46,9 +51,9 @@ class ShiftBlock(Block):
     The residual connection adds the attention's output to the unshifted map, which is the first of the T maps.
     """
 
-    def forward(self, copies: Tensor, drop_path: Sequence[Tensor | None] = (None, None)) -> Tensor:
-        x = self.attn_residual(copies[0], self.attn(self.norms[0](copies)), drop_path[0])
-        return self.mlp_residual(x, self.mlp(self.norms[1](x)), drop_path[1])
+    def forward(self, copies: Tensor) -> Tensor:
+        x = self.attn_residual(copies[0], self.attn(self.norms[0](copies)))
+        return self.mlp_residual(x, self.mlp(self.norms[1](x)))
 
 
 class Stage(nn.Module):
@@ -86,7 +91,6 @@ class Stage(nn.Module):
         with_cp: bool,
     ) -> None:
         super().__init__()
-        self.drop_path_rate = drop_path_rate
         self.with_cp = with_cp
         self.position = position
         self.norm1 = LayerNorm(embed_dims, eps=NORM_EPS)
@@ -94,6 +98,7 @@ class Stage(nn.Module):
         block_args = {
             'embed_dims': embed_dims,
             'hidden_dims': int(embed_dims * mlp_ratio),
+            'drop_path_rate': drop_path_rate,
             'norms': (self.norm1, self.norm2),
         }
         attn_args = (embed_dims, num_heads, num_kv_heads)
@@ -107,9 +112,8 @@ class Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the stage to a map (B, H, W, C), or to the maps of shifted copies (T, B, H, W, C)."""
         x = self.position(x)
-        drop_paths = draw_drop_path([self.drop_path_rate] * len(self.blocks), x, self.training)
-        for block, drop_path in zip(self.blocks, drop_paths, strict=True):
-            x = checkpoint(block, x, drop_path, use_reentrant=False) if self.with_cp else block(x, drop_path)
+        for block in self.blocks:
+            x = checkpoint(block, x, use_reentrant=False) if self.with_cp else block(x)
         return x
 
 

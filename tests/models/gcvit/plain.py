@@ -26,7 +26,7 @@ def merge_windows(windows, window, batch, height, width):
 
 def position_bias(position):
     """Return the bias (nH, N, N): for each pair of tokens the table row of their offset."""
-    h, w = position.window_size
+    h, w = ((side + 1) // 2 for side in position.grid)
     y, x = (places.flatten() for places in torch.meshgrid(torch.arange(h), torch.arange(w), indexing='ij'))
     rows = (y[:, None] - y[None, :] + h - 1) * (2 * w - 1) + (x[:, None] - x[None, :] + w - 1)
     table = position.relative_position_bias_table

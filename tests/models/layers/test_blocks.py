@@ -5,40 +5,36 @@ import torch
 from torch import nn
 
 from mmgcvit.models.layers import ResidualConnection
-from mmgcvit.models.layers.blocks import LayerNorm, draw_drop_path
+from mmgcvit.models.layers.blocks import LayerNorm
 
 from ...conftest import HALF_DTYPES
 
 
-def test_drop_path_draws_each_branch_with_the_rate_of_its_block_in_training_only(device):
-    rates, x = [0.0, 0.75, 0.25], torch.zeros(4096, 1, 1, 4, device=device)
-    first, *others = draw_drop_path(rates, x, training=True)
-    assert first == (None, None)
-    for rate, branches in zip(rates[1:], others, strict=True):
-        for factors in branches:
-            dropped = factors == 0
-            assert factors.shape == (4096, 1, 1, 1)
-            assert torch.equal(factors[~dropped], torch.full_like(factors[~dropped], 1 / (1 - rate)))
-            assert abs(dropped.float().mean().item() - rate) < 0.04  # six standard deviations
-        assert not torch.equal(*branches)
-    assert draw_drop_path(rates, x, training=False) == [(None, None)] * 3
+@pytest.mark.parametrize('rate', [0.0, 0.25, 0.75])
+def test_drop_path_drops_images_at_its_rate_in_training_only(rate, device):
+    join = ResidualConnection(4, drop_path_rate=rate).to(device)
+    x, branch = torch.zeros(4096, 1, 1, 4, device=device), torch.ones(4096, 1, 1, 4, device=device)
+    factors = join(x, branch)
+    dropped = (factors == 0).all(-1).flatten()
+    assert torch.equal(factors[~dropped], branch[~dropped] / (1 - rate))
+    assert abs(dropped.float().mean().item() - rate) <= 0.04  # six standard deviations
+    assert torch.equal(join.eval()(x, branch), branch)
 
 
 @pytest.mark.parametrize('layer_scale', [None, 0.1])
-def test_residual_connection_equals_its_formula(layer_scale, device):
+@pytest.mark.parametrize('rate', [0.0, 0.5])
+def test_residual_connection_equals_its_formula(layer_scale, rate, device):
     """The gradients of both maps and of layer scale are compared too."""
-
-    def compute(x, branch, factors):
-        return x + branch * (join.layer_scale.gamma if layer_scale else 1) * (1 if factors is None else factors)
-
-    join = ResidualConnection(4, layer_scale).to(device)
-    for factors in (torch.tensor([0.0, 2.0], device=device).repeat(8).view(16, 1, 1, 1), None):
-        results = []
-        for function in (join, compute):
-            x, branch = torch.arange(2 * 16 * 2 * 3 * 4.0, device=device).cos().view(2, 16, 2, 3, 4).requires_grad_()
-            out = function(x, branch, factors)
-            results.append([out, *torch.autograd.grad(out.square().sum(), [x, branch, *join.parameters()])])
-        torch.testing.assert_close(*results)
+    join = ResidualConnection(4, layer_scale, rate).to(device)
+    inputs = torch.arange(2 * 16 * 2 * 3 * 4.0, device=device).cos().view(2, 16, 2, 3, 4).requires_grad_()
+    torch.manual_seed(0)
+    drop_path = torch.bernoulli(torch.full((16, 1, 1, 1), 1 - rate, device=device)) / (1 - rate) if rate else 1
+    expected = inputs[0] + inputs[1] * (join.layer_scale.gamma if layer_scale else 1) * drop_path
+    torch.manual_seed(0)
+    leaves = [inputs, *join.parameters()]
+    found = join(*inputs)
+    results = [[out, *torch.autograd.grad(out.square().sum(), leaves)] for out in (found, expected)]
+    torch.testing.assert_close(*results)
 
 
 @pytest.mark.parametrize('dtype', HALF_DTYPES)

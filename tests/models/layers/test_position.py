@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmgcvit.models.layers import PositionEmbedding, RelativePositionBias
-from mmgcvit.models.layers import position as position_module
-from mmgcvit.models.layers.position import compute_biases
+from mmgcvit.models.layers.position import ALIGNMENT
 
 from ...conftest import DEVICES, HALF_DTYPES
+from ..gcvit.plain import position_bias
 
 TABLE = 'relative_position_bias_table'
 sides = st.integers(1, 9)
@@ -27,25 +27,16 @@ def test_tables_of_other_heads_or_of_oblong_windows_are_rejected():
     oblong.load_state_dict(RelativePositionBias((3, 4), 2).state_dict())
 
 
-@pytest.mark.parametrize('bytes_together', [1, 1 << 20])
-def test_biases_gathered_together_equal_those_gathered_one_by_one(bytes_together, device, monkeypatch):
-    """Gradients are compared too; the dtype is autocast's."""
-    monkeypatch.setattr(position_module, 'GATHERED_BYTES', bytes_together)
-    modules = [RelativePositionBias((3, 4), 2).to(device) for _ in range(3)]
-    tables = [module.relative_position_bias_table for module in modules]
-    weights = torch.randn(2, 12, 12, device=device)
-    results = []
-    for biases in ([*compute_biases(modules)], [module() for module in modules]):
-        results.append([*biases, *torch.autograd.grad(sum((bias * weights).sum() for bias in biases), tables)])
-    torch.testing.assert_close(*results)
+@pytest.mark.parametrize('window_size', [(1, 1), (3, 4), (4, 4)])
+def test_a_bias_is_the_tables_row_of_each_offset(window_size, device):
+    """Its rows start at multiples of the alignment that CUDA's kernel needs; its dtype is autocast's."""
+    module = RelativePositionBias(window_size, 2).to(device)
+    bias = module()
+    torch.testing.assert_close(bias, position_bias(module), rtol=0, atol=0)
+    assert bias.stride(1) % ALIGNMENT == 0
+    assert list(module.state_dict()) == [TABLE]
     with torch.autocast(device, torch.bfloat16):
-        assert all(bias.dtype is torch.bfloat16 for bias in compute_biases(modules))
-
-
-def test_the_bias_of_a_frozen_module_needs_no_gradient(device):
-    modules = [RelativePositionBias((3, 4), 2).to(device) for _ in range(2)]
-    modules[0].requires_grad_(False)
-    assert [bias.requires_grad for bias in compute_biases(modules)] == [False, True]
+        assert module().dtype is torch.bfloat16
 
 
 @pytest.mark.parametrize('dtype', HALF_DTYPES)
@@ -53,7 +44,7 @@ def test_gradients_of_a_table_accumulate_in_float32(dtype, device):
     """An offset (dy, dx) occurs (h - |dy|) * (w - |dx|) times, up to 576: bfloat16 would stop counting at 256."""
     module = RelativePositionBias((24, 24), 1).to(device)
     with torch.autocast(device, dtype):
-        (bias,) = compute_biases([module])
+        bias = module()
     bias.sum().backward()
     counts = 24 - torch.arange(-23, 24, device=device).abs()
     expected = torch.outer(counts, counts).float().flatten().unsqueeze(1)
