@@ -1,10 +1,11 @@
-"""Optimizer wrappers for mixed precision, and with merged parameter groups and, on CUDA, fused kernels.
+"""Optimizer wrappers for mixed precision, layer-wise learning rate decay, merged parameter groups and fused kernels.
 
 With ``paramwise_cfg``, mmengine's constructor makes one group per parameter, hundreds for a detector. torch's
 optimizers launch kernels for each group, and LR schedulers and logging hooks iterate over all groups at each step.
 """
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from mmengine.optim import AmpOptimWrapper, DefaultOptimWrapperConstructor, Opti
 from torch import nn
 from torch.optim import Adam, AdamW
 
+from ..errors import UserError
+from ..models.layers.arguments import require
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 
 # Lowest compute capability of GPUs that have bfloat16. torch reports bfloat16 on older GPUs, which emulate it slowly.
@@ -52,6 +55,9 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     Set ``optim_wrapper=dict(constructor='mmgcvit.GroupedParamsOptimWrapperConstructor', ...)``. All other keys are the
     same as for mmengine's constructor. To choose torch's kernels, set ``optimizer.fused`` or ``optimizer.foreach``.
+
+    ``paramwise_cfg`` may also have ``layer_decay_rate``, as for mmpretrain's constructor. It works for any model whose
+    backbone has the method ``get_layer_depth``, such as this project's, and ``lr_mult`` still applies.
     """
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
@@ -66,6 +72,8 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         # mmengine calls this method for submodules too, with their names as prefix.
         if prefix:
             return
+        if (decay_rate := self.paramwise_cfg.get('layer_decay_rate')) is not None:
+            decay_layers(params, module, decay_rate, self.base_lr)
         base = {'lr': self.base_lr, 'weight_decay': self.base_wd}
         defaults = {name: value for name, value in base.items() if value is not None}
         merged: list[tuple[dict, dict]] = []
@@ -77,6 +85,27 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             # In a dict, a parameter that several modules share occurs once.
             members |= dict.fromkeys(group['params'])
         params[:] = [{'params': list(members), **settings} for settings, members in merged]
+
+
+def decay_layers(groups: list[dict], model: nn.Module, decay_rate: float, base_lr: float) -> None:
+    """Multiply the lr of groups of one parameter each by ``decay_rate`` for every layer between it and the heads."""
+    is_valid = isinstance(decay_rate, Real) and 0 < decay_rate <= 1
+    require('layer_decay_rate', decay_rate, is_valid, 'a number above 0 and at most 1')
+    modules = {f'{name}.'.lstrip('.'): module for name, module in model.named_modules()}
+    depths = {prefix: module.get_layer_depth for prefix, module in modules.items() if hasattr(module, 'get_layer_depth')}
+    if not depths:
+        raise UserError(
+            f'layer_decay_rate: no module of {type(model).__name__} has the method get_layer_depth. Remove it from '
+            'paramwise_cfg, or use a backbone with this method, such as mmgcvit.GCViT'
+        )
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    for group in groups:
+        name = names[group['params'][0]]
+        # The innermost module knows the layer. Parameters outside, such as those of heads, keep their lr.
+        prefix = max(filter(name.startswith, depths), key=len, default=None)
+        if prefix is not None:
+            depth, num_depths = depths[prefix](name.removeprefix(prefix))
+            group['lr'] = group.get('lr', base_lr) * decay_rate ** (num_depths - 1 - depth)
 
 
 def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
