@@ -46,7 +46,8 @@ def resolve_file(source: str | Path) -> Path:
     is_url = str(source).startswith(URL_SCHEMES)
     path = download(str(source), check_intact) if is_url else Path(source).expanduser()
     if not path.is_file():
-        raise CheckpointError(f'there is no checkpoint {source}')
+        advice = '. Expected a file or an http(s) URL: copy it to this machine, and give the path of the copy'
+        raise CheckpointError(f'there is no checkpoint {source}{advice if "://" in str(source) else ""}')
     return path
 
 
@@ -113,20 +114,16 @@ def read_torch(path: Path, map_location: Any) -> Any:
             f'{path} cannot be read by torch ({get_first_line(error)}). If it is a checkpoint, it is damaged: copy or '
             'download it again'
         ) from None
-    if archive is not None:
-        raise CheckpointError(
-            f'{path} is {archive}, which can run code or write files when torch loads it. Save only the weights in the '
-            'program that wrote the file: torch.save(model.state_dict(), FILE)'
-        )
-    if not is_data:
-        name = type(content).__name__
-        found = f'a {name} of other objects' if name in ('list', 'tuple', 'set') else f'an object of the class {name}'
-        raise CheckpointError(
-            f'{path} contains {found}. Only tensors, numbers, texts, lists and dicts are read, because other classes '
-            'could run code. Save only the weights in the program that wrote the file: torch.save(model.state_dict(), '
-            'FILE)'
-        )
-    return content
+    if archive is None and is_data:
+        return content
+    name = type(content).__name__
+    found = f'a {name} of other objects' if name in ('list', 'tuple', 'set') else f'an object of the class {name}'
+    reason = f'contains {found}. Only tensors, numbers, texts, lists and dicts are read, because other classes could '
+    reason = f'is {archive}, which can run code or write files when torch loads it' if archive else f'{reason}run code'
+    raise CheckpointError(
+        f'{path} {reason}. Save only the weights in the program that wrote the file: torch.save(model.state_dict(), '
+        'FILE)'
+    )
 
 
 def find_unsafe_archive(file: BinaryIO) -> str | None:

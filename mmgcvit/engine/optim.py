@@ -5,7 +5,6 @@ optimizers launch kernels for each group, and LR schedulers and logging hooks it
 """
 
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import torch
@@ -15,7 +14,6 @@ from torch import nn
 from torch.optim import Adam, AdamW
 
 from ..errors import UserError
-from ..models.layers.arguments import require
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 
 # Lowest compute capability of GPUs that have bfloat16. torch reports bfloat16 on older GPUs, which emulate it slowly.
@@ -55,9 +53,7 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     Set ``optim_wrapper=dict(constructor='mmgcvit.GroupedParamsOptimWrapperConstructor', ...)``. All other keys are the
     same as for mmengine's constructor. To choose torch's kernels, set ``optimizer.fused`` or ``optimizer.foreach``.
-
-    ``paramwise_cfg`` may also have ``layer_decay_rate``, as for mmpretrain's constructor. It works for any model whose
-    backbone has the method ``get_layer_depth``, such as this project's, and ``lr_mult`` still applies.
+    ``paramwise_cfg`` may also have ``layer_decay_rate`` as in mmpretrain, for any backbone with ``get_layer_depth``.
     """
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
@@ -72,40 +68,31 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         # mmengine calls this method for submodules too, with their names as prefix.
         if prefix:
             return
-        if (decay_rate := self.paramwise_cfg.get('layer_decay_rate')) is not None:
-            decay_layers(params, module, decay_rate, self.base_lr)
+        decay_rate = self.paramwise_cfg.get('layer_decay_rate', 1)
+        scales = compute_lr_scales(module, decay_rate) if decay_rate != 1 else {}
         base = {'lr': self.base_lr, 'weight_decay': self.base_wd}
         defaults = {name: value for name, value in base.items() if value is not None}
-        merged: list[tuple[dict, dict]] = []
+        merged: dict[str, tuple[dict, dict]] = {}
         for group in params:
             settings = defaults | {name: value for name, value in group.items() if name not in NOT_SETTINGS}
-            members = next((members for other, members in merged if other == settings), None)
-            if members is None:
-                merged.append((settings, members := {}))
+            if (scale := scales.get(group['params'][0], 1)) != 1:
+                settings['lr'] *= scale
             # In a dict, a parameter that several modules share occurs once.
-            members |= dict.fromkeys(group['params'])
-        params[:] = [{'params': list(members), **settings} for settings, members in merged]
+            merged.setdefault(repr(settings), (settings, {}))[1].update(dict.fromkeys(group['params']))
+        params[:] = [{'params': list(members), **settings} for settings, members in merged.values()]
 
 
-def decay_layers(groups: list[dict], model: nn.Module, decay_rate: float, base_lr: float) -> None:
-    """Multiply the lr of groups of one parameter each by ``decay_rate`` for every layer between it and the heads."""
-    is_valid = isinstance(decay_rate, Real) and 0 < decay_rate <= 1
-    require('layer_decay_rate', decay_rate, is_valid, 'a number above 0 and at most 1')
-    modules = {f'{name}.'.lstrip('.'): module for name, module in model.named_modules()}
-    depths = {prefix: module.get_layer_depth for prefix, module in modules.items() if hasattr(module, 'get_layer_depth')}
-    if not depths:
-        raise UserError(
-            f'layer_decay_rate: no module of {type(model).__name__} has the method get_layer_depth. Remove it from '
-            'paramwise_cfg, or use a backbone with this method, such as mmgcvit.GCViT'
-        )
-    names = {parameter: name for name, parameter in model.named_parameters()}
-    for group in groups:
-        name = names[group['params'][0]]
-        # The innermost module knows the layer. Parameters outside, such as those of heads, keep their lr.
-        prefix = max(filter(name.startswith, depths), key=len, default=None)
-        if prefix is not None:
-            depth, num_depths = depths[prefix](name.removeprefix(prefix))
-            group['lr'] = group.get('lr', base_lr) * decay_rate ** (num_depths - 1 - depth)
+def compute_lr_scales(model: nn.Module, decay_rate: float) -> dict[nn.Parameter, float]:
+    """Return ``decay_rate`` to the power of the number of layers after each parameter's layer in the backbone."""
+    scales = {}
+    # Modules come before the modules in them, so the innermost one that knows a parameter's layer decides.
+    for module in model.modules():
+        for name, parameter in module.named_parameters() if hasattr(module, 'get_layer_depth') else ():
+            depth, num_depths = module.get_layer_depth(name)
+            scales[parameter] = decay_rate ** (num_depths - 1 - depth)
+    if not scales:
+        raise UserError('layer_decay_rate: the backbone has no get_layer_depth. Remove the rate from paramwise_cfg')
+    return scales
 
 
 def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
