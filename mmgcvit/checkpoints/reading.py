@@ -46,8 +46,7 @@ def resolve_file(source: str | Path) -> Path:
     is_url = str(source).startswith(URL_SCHEMES)
     path = download(str(source), check_intact) if is_url else Path(source).expanduser()
     if not path.is_file():
-        advice = '. Expected a file or an http(s) URL: copy it to this machine, and give the path of the copy'
-        raise CheckpointError(f'there is no checkpoint {source}{advice if "://" in str(source) else ""}')
+        raise CheckpointError(f'there is no checkpoint {source}. Expected a file on this machine, or an http(s) URL')
     return path
 
 
@@ -58,10 +57,8 @@ def check_intact(path: Path) -> None:
     a file detects only a wrong length.
 
     Raises:
-        CheckpointError: The file does not exist, is damaged, or is not a checkpoint.
+        CheckpointError: The file is damaged, or is not a checkpoint.
     """
-    if not path.is_file():
-        raise CheckpointError(f'there is no checkpoint {path}')
     with path.open('rb') as file:
         head = file.read(2)
         if not head.startswith((b'PK', b'\x80')) and not is_safetensors(path):

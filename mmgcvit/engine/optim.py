@@ -72,14 +72,17 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         scales = compute_lr_scales(module, decay_rate) if decay_rate != 1 else {}
         base = {'lr': self.base_lr, 'weight_decay': self.base_wd}
         defaults = {name: value for name, value in base.items() if value is not None}
-        merged: dict[str, tuple[dict, dict]] = {}
+        merged: list[tuple[dict, dict]] = []
         for group in params:
             settings = defaults | {name: value for name, value in group.items() if name not in NOT_SETTINGS}
             if (scale := scales.get(group['params'][0], 1)) != 1:
                 settings['lr'] *= scale
+            members = next((members for other, members in merged if other == settings), None)
+            if members is None:
+                merged.append((settings, members := {}))
             # In a dict, a parameter that several modules share occurs once.
-            merged.setdefault(repr(settings), (settings, {}))[1].update(dict.fromkeys(group['params']))
-        params[:] = [{'params': list(members), **settings} for settings, members in merged.values()]
+            members |= dict.fromkeys(group['params'])
+        params[:] = [{'params': list(members), **settings} for settings, members in merged]
 
 
 def compute_lr_scales(model: nn.Module, decay_rate: float) -> dict[nn.Parameter, float]:
