@@ -41,10 +41,9 @@ def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
     return read_safetensors(path) if is_safetensors(path) else read_torch(path, map_location)
 
 
-def resolve_file(source: str | Path) -> Path:
+def resolve_file(source: str) -> Path:
     """Return the path of a checkpoint, and download it if the source is a URL."""
-    is_url = str(source).startswith(URL_SCHEMES)
-    path = download(str(source), check_intact) if is_url else Path(source).expanduser()
+    path = download(source, check_intact) if source.startswith(URL_SCHEMES) else Path(source).expanduser()
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint {source}. Expected a file on this machine, or an http(s) URL')
     return path
@@ -115,8 +114,9 @@ def read_torch(path: Path, map_location: Any) -> Any:
         return content
     name = type(content).__name__
     found = f'a {name} of other objects' if name in ('list', 'tuple', 'set') else f'an object of the class {name}'
-    reason = f'contains {found}. Only tensors, numbers, texts, lists and dicts are read, because other classes could '
-    reason = f'is {archive}, which can run code or write files when torch loads it' if archive else f'{reason}run code'
+    allowed = 'Only tensors, numbers, texts, lists and dicts are read, because other classes could run code'
+    reason = f'contains {found}. {allowed}'
+    reason = f'is {archive}, which can run code or write files when torch loads it' if archive else reason
     raise CheckpointError(
         f'{path} {reason}. Save only the weights in the program that wrote the file: torch.save(model.state_dict(), '
         'FILE)'

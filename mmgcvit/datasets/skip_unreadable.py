@@ -80,8 +80,8 @@ def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
     """Wrap the loading transforms of training pipelines, also those of mmdet's PipelineSwitchHook, in place."""
     datasets = iter_unwrapped_datasets((cfg.get('train_dataloader') or {}).get('dataset'))
     owners = [(dataset, 'pipeline') for dataset in datasets if not is_remote(dataset)]
-    hooks = cfg.get('custom_hooks') or () if owners else ()
-    for owner, name in [*owners, *((hook, 'switch_pipeline') for hook in hooks)]:
+    owners += [(hook, 'switch_pipeline') for hook in cfg.get('custom_hooks') or () if owners]
+    for owner, name in owners:
         pipeline = list(owner.get(name) or [])
         loading = list(takewhile(lambda settings: get_type_name(settings).startswith(('Load', 'ApplyExif')), pipeline))
         if loading:

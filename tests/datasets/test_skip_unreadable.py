@@ -27,7 +27,7 @@ def logged(monkeypatch):
 
 def build(settings, max_unreadable=20):
     """Build a dataset as the train command does."""
-    cfg = config(settings)
+    cfg = config(settings, custom_imports={'imports': ['mmgcvit.mmdet_fixes']})
     enter_scope(cfg)
     skip_unreadable(cfg, max_unreadable)
     return DATASETS.build(cfg.train_dataloader.dataset)
