@@ -34,25 +34,11 @@ metainfo = dict(classes=(classes,) if isinstance(classes, str) else tuple(sorted
 num_classes = len(metainfo['classes'])
 data_preprocessor = dict(num_classes=num_classes)
 
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='RandomResizedCrop',
-        scale=image_size,
-        crop_ratio_range=(0.35, 1.0),
-        backend='pillow',
-        interpolation='bicubic',
-    ),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='PackInputs'),
-]
+train_crop = dict(_base_.crop, scale=image_size, crop_ratio_range=(0.35, 1.0))
+train_pipeline = [_base_.load, train_crop, _base_.flip, _base_.pack]
 # Centre crop of 7/8 of the short side, as most ImageNet recipes have (gcvit_t_in1k tests on the whole side).
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='ResizeEdge', scale=image_size * 8 // 7, edge='short', backend='pillow', interpolation='bicubic'),
-    dict(type='CenterCrop', crop_size=image_size),
-    dict(type='PackInputs'),
-]
+test_resize = dict(_base_.test_resize, scale=image_size * 8 // 7)
+test_pipeline = [_base_.load, test_resize, dict(type='CenterCrop', crop_size=image_size), _base_.pack]
 dataset = dict(_delete_=True, type='CustomDataset', data_root=data_root, metainfo=metainfo)
 loader = dict(batch_size=32, num_workers=4)
 train_dataloader = dict(

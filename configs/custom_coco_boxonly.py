@@ -38,18 +38,19 @@ metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes)
 num_classes = len(metainfo['classes'])
 long_side = image_size * 5 // 3
 
-train_pipeline = _base_.train_pipeline
-resized, cropped = train_pipeline[4].transforms
-resized[0].scales = cropped[2].scales = [(long_side, image_size * part // 25) for part in range(15, 26)]
-cropped[0].scales = [(long_side, image_size * part // 8) for part in (4, 5, 6)]
-cropped[1].crop_size = (image_size * 12 // 25, image_size * 3 // 4)
-del resized, cropped
-test_pipeline = _base_.test_pipeline
-test_pipeline[2].scale = (long_side, image_size)
+resize = dict(_base_.resize, scales=[(long_side, image_size * part // 25) for part in range(15, 26)])
+resize_before_crop = dict(_base_.resize, scales=[(long_side, image_size * part // 8) for part in (4, 5, 6)])
+crop = dict(_base_.crop, crop_size=(image_size * 12 // 25, image_size * 3 // 4))
+load = [*_base_.load_image, _base_.load_boxes]
+train_pipeline = [
+    *load,
+    _base_.flip,
+    dict(type='RandomChoice', transforms=[[resize], [resize_before_crop, crop, resize]]),
+    *_base_.filter_and_pack,
+]
+test_resize = dict(_base_.test_resize, scale=(long_side, image_size))
+test_pipeline = [*_base_.load_image, test_resize, _base_.load_boxes, _base_.test_pack]
 tta_model = tta_pipeline = None
-# Also for a _base_ with masks.
-boxes = dict(type='LoadAnnotations', with_bbox=True)
-train_pipeline[2] = test_pipeline[3] = boxes
 
 dataset = dict(data_root=data_root, metainfo=metainfo)
 # Images without objects are background.
@@ -64,14 +65,14 @@ mixed = [
     dict(type='Mosaic', img_scale=(image_size, image_size)),
     dict(type='RandomResize', scale=(2 * image_size, 2 * image_size), ratio_range=(0.5, 1.25), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(image_size, image_size), allow_negative_crop=True),
-    dict(type='RandomFlip', prob=0.5),
-    *train_pipeline[-2:],
+    _base_.flip,
+    *_base_.filter_and_pack,
 ]
 if mosaic:
     train_dataset = dict(
         _delete_=True,
         type='MultiImageMixDataset',
-        dataset=dict(_base_.train_dataloader.dataset, **dict(train_dataset, pipeline=train_pipeline[:3])),
+        dataset=dict(_base_.train_dataloader.dataset, **dict(train_dataset, pipeline=load)),
         pipeline=mixed,
     )
 train_dataloader = dict(dataset=train_dataset)

@@ -37,24 +37,14 @@ num_classes = len(metainfo['classes'])
 long_side = image_size * 5 // 3
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.ApplyExifAsAnnotated'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(
-        type='RandomChoiceResize',
-        scales=[(long_side, image_size * part // 8) for part in (5, 6, 7, 8)],
-        keep_ratio=True,
-    ),
-    dict(type='FilterAnnotations', min_gt_bbox_wh=(0, 0), keep_empty=False),
-    dict(type='PackDetInputs'),
+    *_base_.load_image,
+    _base_.load_boxes,
+    _base_.flip,
+    dict(_base_.resize, scales=[(long_side, image_size * part // 8) for part in (5, 6, 7, 8)]),
+    *_base_.filter_and_pack,
 ]
-test_pipeline = [
-    *train_pipeline[:2],
-    dict(type='Resize', scale=(long_side, image_size), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
-    _base_.test_pipeline[-1],
-]
+test_resize = dict(_base_.test_resize, scale=(long_side, image_size))
+test_pipeline = [*_base_.load_image, test_resize, _base_.load_boxes, _base_.test_pack]
 
 dataset = dict(data_root=data_root, metainfo=metainfo)
 # Images without objects are background.

@@ -40,19 +40,34 @@ num_classes = len(metainfo['classes'])
 scale = (4 * image_size, image_size)
 crop_size = (image_size, image_size)
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[1] = dict(type='LoadAnnotations')
-train_pipeline[2].scale = scale
-train_pipeline[3].crop_size = crop_size
-test_pipeline = _base_.test_pipeline
-test_pipeline[1].scale = scale
-test_pipeline[2] = dict(type='LoadAnnotations')
-tta_pipeline = _base_.tta_pipeline
-tta_pipeline[1].transforms[0] = [
-    dict(type='Resize', scale=(image_size * part, image_size * part // 4), keep_ratio=True)
-    for part in (2, 3, 4, 5, 6, 7)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
 ]
-tta_pipeline[1].transforms[2] = [dict(type='LoadAnnotations')]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+tta_scales = [(image_size * part, image_size * part // 4) for part in (2, 3, 4, 5, 6, 7)]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='Resize', scale=tta_scale, keep_ratio=True) for tta_scale in tta_scales],
+            _base_.tta_flips,
+            [dict(type='LoadAnnotations')],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]
 
 dataset = dict(
     type='BaseSegDataset',

@@ -4,4 +4,4 @@ _base_ = 'dino_gcvit_l.py'
 
 max_epochs = 12
 train_cfg = dict(max_epochs=max_epochs)
-param_scheduler = [_base_.param_scheduler[0], dict(_base_.param_scheduler[1], end=max_epochs, milestones=[11])]
+param_scheduler = [_base_.warmup, dict(_base_.steps, end=max_epochs, milestones=[11])]

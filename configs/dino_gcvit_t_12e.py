@@ -12,4 +12,4 @@ model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=released)
 
 max_epochs = 12
 train_cfg = dict(max_epochs=max_epochs)
-param_scheduler = [_base_.param_scheduler[0], dict(_base_.param_scheduler[1], end=max_epochs, milestones=[11])]
+param_scheduler = [_base_.warmup, dict(_base_.steps, end=max_epochs, milestones=[11])]

@@ -23,16 +23,10 @@ model = dict(
     train_cfg=None,
 )
 
-# Loading, crops, flips and packing.
-train_pipeline = [*_base_.train_pipeline[:3], _base_.train_pipeline[-1]]
-for (crop,) in train_pipeline[1].transforms:
-    crop.scale = 384
-del crop
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(384, 384), backend='pillow', interpolation='bicubic'),
-    dict(type='PackInputs'),
-]
+crops = [[dict(_base_.crop, scale=384, interpolation=name)] for name in _base_.interpolations]
+train_pipeline = [_base_.load, dict(type='RandomChoice', transforms=crops), _base_.flip, _base_.pack]
+squash = dict(type='Resize', scale=(384, 384), backend='pillow', interpolation='bicubic')
+test_pipeline = [_base_.load, squash, _base_.pack]
 train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=32, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

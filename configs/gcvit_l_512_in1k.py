@@ -7,12 +7,9 @@ model = dict(
     backbone=dict(window_size=(16, 16, 32, 16), pretrain_img_size=512, init_cfg=dict(checkpoint=released)),
 )
 
-train_pipeline = _base_.train_pipeline
-for (crop,) in train_pipeline[1].transforms:
-    crop.scale = 512
-test_pipeline = _base_.test_pipeline
-test_pipeline[1].scale = (512, 512)
+crops = [[dict(_base_.crop, scale=512, interpolation=name)] for name in _base_.interpolations]
+train_pipeline = [_base_.load, dict(type='RandomChoice', transforms=crops), _base_.flip, _base_.pack]
+test_pipeline = [_base_.load, dict(_base_.squash, scale=(512, 512)), _base_.pack]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-del crop

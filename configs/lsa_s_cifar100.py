@@ -8,5 +8,5 @@ images_per_gpu = 40
 lr = 5e-4 * 8 * images_per_gpu / 512
 train_dataloader = dict(batch_size=images_per_gpu)
 optim_wrapper = dict(optimizer=dict(lr=lr))
-param_scheduler = [dict(_base_.param_scheduler[0], start_factor=1e-6 / lr), _base_.param_scheduler[1]]
+param_scheduler = [dict(_base_.warmup, start_factor=1e-6 / lr), _base_.cosine]
 auto_scale_lr = dict(base_batch_size=8 * images_per_gpu)

@@ -9,4 +9,5 @@ _base_ = [
 
 model = dict(backbone=dict(type='mmgcvit.LSA', arch='cifar-tiny'), head=dict(num_classes=10, in_channels=192))
 # The warm-up takes 5 epochs.
-param_scheduler = [dict(_base_.param_scheduler[0], end=5), dict(_base_.param_scheduler[1], begin=5)]
+warmup, cosine = dict(_base_.warmup, end=5), dict(_base_.cosine, begin=5)
+param_scheduler = [warmup, cosine]

@@ -14,7 +14,5 @@ _base_ = [
 model = dict(backbone=dict(type='mmgcvit.LSA', arch='imagenet-tiny'), head=dict(in_channels=192))
 train_dataloader = dict(batch_size=92)
 
-param_scheduler = [
-    dict(_base_.param_scheduler[0], start_factor=5e-7 / 5e-4),
-    dict(_base_.param_scheduler[1], eta_min=5e-6 * 8 * 92 / 512),
-]
+cosine = dict(_base_.cosine, eta_min=5e-6 * 8 * 92 / 512)
+param_scheduler = [dict(_base_.warmup, start_factor=5e-7 / 5e-4), cosine]

@@ -14,7 +14,7 @@ default_hooks = dict(
     # mmengine's checkpoint loading may run code.
     safe_load=dict(type='mmgcvit.SafeLoadHook'),
     # Draws predictions for eight images at each validation.
-    visualization=dict(type='mmgcvit.ValVisualizationHook'),
+    val_visualization=dict(type='mmgcvit.ValVisualizationHook'),
     # One step with a NaN loss would destroy all weights.
     skip_nonfinite=dict(type='mmgcvit.SkipNonFiniteStepHook', max_consecutive=3),
 )

@@ -6,6 +6,8 @@ default_scope = 'mmseg'
 default_hooks = dict(
     logger=dict(log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=16_000, save_best='mIoU'),
+    # mmseg's tools/test.py --show-dir enables it.
+    visualization=dict(type='SegVisualizationHook', interval=1),
 )
 env_cfg = dict(cudnn_benchmark=True)
 visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')

@@ -24,7 +24,7 @@ model = dict(
         init_cfg=dict(type='Pretrained', checkpoint=released),
     ),
 )
-param_scheduler = _base_.param_scheduler[1:]
+param_scheduler = [_base_.steps]
 optim_wrapper = dict(
     optimizer=dict(weight_decay=1e-4),
     paramwise_cfg=dict(_delete_=True, custom_keys=dict(backbone=dict(lr_mult=0.1))),

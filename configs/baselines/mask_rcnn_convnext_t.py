@@ -11,7 +11,7 @@ model = dict(
     backbone=dict(_base_.convnext, _delete_=True),
     neck=dict(in_channels=[96, 192, 384, 768]),
 )
-param_scheduler = [dict(_base_.param_scheduler[0], end=1000), _base_.param_scheduler[1]]
+param_scheduler = [dict(_base_.warmup, end=1000), _base_.steps]
 optim_wrapper = dict(
     type='mmgcvit.AutoPrecisionOptimWrapper',
     loss_scale='dynamic',

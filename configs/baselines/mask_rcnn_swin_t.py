@@ -6,4 +6,4 @@ mmdet's mask-rcnn_swin-t-p4-w7_fpn_amp-ms-crop-3x_coco: GC ViT's recipe with a s
 _base_ = ['../mask_rcnn_gcvit_t.py', '../_base_/models/swin_t.py']
 
 model = dict(backbone=dict(_base_.swin, _delete_=True), neck=dict(in_channels=[96, 192, 384, 768]))
-param_scheduler = [dict(_base_.param_scheduler[0], end=1000), _base_.param_scheduler[1]]
+param_scheduler = [dict(_base_.warmup, end=1000), _base_.steps]

@@ -6,7 +6,9 @@ but without weight decay on the heads' batch norms.
 
 _base_ = '../upernet_gcvit_t.py'
 
-released = 'https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/swin/swin_tiny_patch4_window7_224_20220317-1cdeb081.pth'
+released = (
+    'https://mmassets.onedl.ai/mmsegmentation/v0.5/pretrain/swin/swin_tiny_patch4_window7_224_20220317-1cdeb081.pth'
+)
 model = dict(
     backbone=dict(
         _delete_=True,

@@ -14,16 +14,16 @@ classes = ('object',)
 metainfo = dict(classes=classes, palette=None)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='RandomChoiceResize', scales=[(320, side) for side in (128, 160, 192, 224)], keep_ratio=True),
+    _base_.load_masks,
+    _base_.flip,
+    dict(_base_.resize, scales=[(320, side) for side in (128, 160, 192, 224)]),
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(320, 192), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    _base_.test_pipeline[-1],
+    dict(_base_.test_resize, scale=(320, 192)),
+    _base_.load_masks,
+    _base_.test_pack,
 ]
 train_dataloader = dict(
     num_workers=1,

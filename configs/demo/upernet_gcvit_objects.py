@@ -47,11 +47,18 @@ val_dataloader = dict(
     )
 )
 test_dataloader = val_dataloader
-tta_pipeline = _base_.tta_pipeline
-tta_pipeline[1].transforms[0] = [
-    dict(type='Resize', scale=(4 * side, side), keep_ratio=True) for side in (112, 128, 144)
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='Resize', scale=(4 * side, side), keep_ratio=True) for side in (112, 128, 144)],
+            [dict(type='RandomFlip', prob=0.0)],
+            [dict(type='LoadAnnotations')],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
 ]
-tta_pipeline[1].transforms[2] = [dict(type='LoadAnnotations')]
 
 weights = __import__('mmgcvit').get_config_path('demo/weights/mask_rcnn_gcvit_objects.safetensors')
 model = dict(

@@ -41,12 +41,11 @@ def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
     return read_safetensors(path) if is_safetensors(path) else read_torch(path, map_location)
 
 
-def resolve_file(source: str | Path) -> Path:
+def resolve_file(source: str) -> Path:
     """Return the path of a checkpoint, and download it if the source is a URL."""
-    is_url = str(source).startswith(URL_SCHEMES)
-    path = download(str(source), check_intact) if is_url else Path(source).expanduser()
+    path = download(source, check_intact) if source.startswith(URL_SCHEMES) else Path(source).expanduser()
     if not path.is_file():
-        raise CheckpointError(f'there is no checkpoint {source}')
+        raise CheckpointError(f'there is no checkpoint {source}. Expected a file on this machine, or an http(s) URL')
     return path
 
 
@@ -57,10 +56,8 @@ def check_intact(path: Path) -> None:
     a file detects only a wrong length.
 
     Raises:
-        CheckpointError: The file does not exist, is damaged, or is not a checkpoint.
+        CheckpointError: The file is damaged, or is not a checkpoint.
     """
-    if not path.is_file():
-        raise CheckpointError(f'there is no checkpoint {path}')
     with path.open('rb') as file:
         head = file.read(2)
         if not head.startswith((b'PK', b'\x80')) and not is_safetensors(path):
@@ -113,20 +110,17 @@ def read_torch(path: Path, map_location: Any) -> Any:
             f'{path} cannot be read by torch ({get_first_line(error)}). If it is a checkpoint, it is damaged: copy or '
             'download it again'
         ) from None
-    if archive is not None:
-        raise CheckpointError(
-            f'{path} is {archive}, which can run code or write files when torch loads it. Save only the weights in the '
-            'program that wrote the file: torch.save(model.state_dict(), FILE)'
-        )
-    if not is_data:
-        name = type(content).__name__
-        found = f'a {name} of other objects' if name in ('list', 'tuple', 'set') else f'an object of the class {name}'
-        raise CheckpointError(
-            f'{path} contains {found}. Only tensors, numbers, texts, lists and dicts are read, because other classes '
-            'could run code. Save only the weights in the program that wrote the file: torch.save(model.state_dict(), '
-            'FILE)'
-        )
-    return content
+    if archive is None and is_data:
+        return content
+    name = type(content).__name__
+    found = f'a {name} of other objects' if name in ('list', 'tuple', 'set') else f'an object of the class {name}'
+    allowed = 'Only tensors, numbers, texts, lists and dicts are read, because other classes could run code'
+    reason = f'contains {found}. {allowed}'
+    reason = f'is {archive}, which can run code or write files when torch loads it' if archive else reason
+    raise CheckpointError(
+        f'{path} {reason}. Save only the weights in the program that wrote the file: torch.save(model.state_dict(), '
+        'FILE)'
+    )
 
 
 def find_unsafe_archive(file: BinaryIO) -> str | None:

@@ -58,11 +58,10 @@ class SkipUnreadable(BaseTransform):
                 raise ValueError(
                     f'it is {size[0]} x {size[1]}, but the annotations say {annotated_size[0]} x {annotated_size[1]}'
                 )
+            return loaded
         # Decoders raise errors of any class on damaged files.
         except Exception as error:
             name, reason = ' with '.join(files), get_first_line(error)
-        else:
-            return loaded
         if name not in self.unreadable:
             self.unreadable.add(name)
             if len(self.unreadable) > self.max_unreadable:
@@ -78,10 +77,13 @@ class SkipUnreadable(BaseTransform):
 
 
 def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
-    """Wrap the loading transforms of a config's training pipelines into :class:`SkipUnreadable`, in place."""
-    for dataset in iter_unwrapped_datasets((cfg.get('train_dataloader') or {}).get('dataset')):
-        pipeline = list(dataset.get('pipeline') or [])
+    """Wrap the loading transforms of training pipelines, also those of mmdet's PipelineSwitchHook, in place."""
+    datasets = iter_unwrapped_datasets((cfg.get('train_dataloader') or {}).get('dataset'))
+    owners = [(dataset, 'pipeline') for dataset in datasets if not is_remote(dataset)]
+    owners += [(hook, 'switch_pipeline') for hook in cfg.get('custom_hooks') or () if owners]
+    for owner, name in owners:
+        pipeline = list(owner.get(name) or [])
         loading = list(takewhile(lambda settings: get_type_name(settings).startswith(('Load', 'ApplyExif')), pipeline))
-        if loading and not is_remote(dataset):
+        if loading:
             wrapped = {'type': 'mmgcvit.SkipUnreadable', 'transforms': loading, 'unreadable_images': max_unreadable}
-            dataset.pipeline = [wrapped, *pipeline[len(loading) :]]
+            owner[name] = [wrapped, *pipeline[len(loading) :]]

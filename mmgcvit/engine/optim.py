@@ -1,4 +1,4 @@
-"""Optimizer wrappers for mixed precision, and with merged parameter groups and, on CUDA, fused kernels.
+"""Optimizer wrappers for mixed precision, layer-wise learning rate decay, merged parameter groups and fused kernels.
 
 With ``paramwise_cfg``, mmengine's constructor makes one group per parameter, hundreds for a detector. torch's
 optimizers launch kernels for each group, and LR schedulers and logging hooks iterate over all groups at each step.
@@ -13,6 +13,7 @@ from mmengine.optim import AmpOptimWrapper, DefaultOptimWrapperConstructor, Opti
 from torch import nn
 from torch.optim import Adam, AdamW
 
+from ..errors import UserError
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 
 # Lowest compute capability of GPUs that have bfloat16. torch reports bfloat16 on older GPUs, which emulate it slowly.
@@ -52,6 +53,7 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     Set ``optim_wrapper=dict(constructor='mmgcvit.GroupedParamsOptimWrapperConstructor', ...)``. All other keys are the
     same as for mmengine's constructor. To choose torch's kernels, set ``optimizer.fused`` or ``optimizer.foreach``.
+    ``paramwise_cfg`` may also have ``layer_decay_rate`` as in mmpretrain, for any backbone with ``get_layer_depth``.
     """
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
@@ -66,17 +68,34 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         # mmengine calls this method for submodules too, with their names as prefix.
         if prefix:
             return
+        decay_rate = self.paramwise_cfg.get('layer_decay_rate', 1)
+        scales = compute_lr_scales(module, decay_rate) if decay_rate != 1 else {}
         base = {'lr': self.base_lr, 'weight_decay': self.base_wd}
         defaults = {name: value for name, value in base.items() if value is not None}
         merged: list[tuple[dict, dict]] = []
         for group in params:
             settings = defaults | {name: value for name, value in group.items() if name not in NOT_SETTINGS}
+            if (scale := scales.get(group['params'][0], 1)) != 1:
+                settings['lr'] *= scale
             members = next((members for other, members in merged if other == settings), None)
             if members is None:
                 merged.append((settings, members := {}))
             # In a dict, a parameter that several modules share occurs once.
             members |= dict.fromkeys(group['params'])
         params[:] = [{'params': list(members), **settings} for settings, members in merged]
+
+
+def compute_lr_scales(model: nn.Module, decay_rate: float) -> dict[nn.Parameter, float]:
+    """Return ``decay_rate`` to the power of the number of layers after each parameter's layer in the backbone."""
+    scales = {}
+    # Modules come before the modules in them, so the innermost one that knows a parameter's layer decides.
+    for module in model.modules():
+        for name, parameter in module.named_parameters() if hasattr(module, 'get_layer_depth') else ():
+            depth, num_depths = module.get_layer_depth(name)
+            scales[parameter] = decay_rate ** (num_depths - 1 - depth)
+    if not scales:
+        raise UserError('layer_decay_rate: the backbone has no get_layer_depth. Remove the rate from paramwise_cfg')
+    return scales
 
 
 def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:

@@ -65,9 +65,9 @@ def run_test(
 
 
 def enable_drawing(cfg: Config, folder: str) -> None:
-    """For ``--show-dir``, add the hook with which the config's package saves the test images with their predictions."""
-    folder, vis_hook = str(Path(folder).absolute()), (cfg.get('default_hooks') or {}).get('visualization') or {}
-    score_thr = vis_hook.get('score_thr', 0.3)
+    """For ``--show-dir``, let the hook of the config's package save the test images with their predictions."""
+    folder, default_hooks = str(Path(folder).absolute()), cfg.get('default_hooks') or {}
+    score_thr = (default_hooks.get('visualization') or {}).get('score_thr', 0.3)
     hooks = {
         'mmdet': {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': folder, 'score_thr': score_thr},
         'mmseg': {'type': 'SegVisualizationHook', 'draw': True, 'interval': 1},
@@ -78,7 +78,7 @@ def enable_drawing(cfg: Config, folder: str) -> None:
             f'--show-dir cannot draw the predictions of {get_type_name(cfg.model)} of {cfg.get("default_scope")}. Use '
             'the visualization hook of that package (docs/other_tasks.md)'
         )
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hooks[cfg.default_scope]]
+    cfg.default_hooks = {**default_hooks, 'visualization': hooks[cfg.default_scope]}
     if cfg.default_scope == 'mmseg':
         local = {'type': 'SegLocalVisualizer', 'vis_backends': [{'type': 'LocalVisBackend'}]}
         cfg.visualizer = {**local, **(cfg.get('visualizer') or {}), 'save_dir': folder}

@@ -5,6 +5,7 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import torch
@@ -72,11 +73,20 @@ class PyramidBackbone(BaseModule):
         self.out_indices = tuple(out_indices)
         self.stage_dims = tuple(stage_dims)
         self.num_stages = self.out_indices[-1] + 1
+        self.num_features = stage_dims[self.out_indices[-1]]
         self.frozen_stages = check_int('frozen_stages', frozen_stages, -1)
         expected = f'-1 (freeze nothing), 0 (the stem) or up to {self.num_stages} (the stem and that many stages)'
         require('frozen_stages', frozen_stages, self.frozen_stages <= self.num_stages, expected)
         for i in self.out_indices:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
+
+    @property
+    def feature_info(self) -> SimpleNamespace:
+        """The channels and strides of the feature maps: ``.channels()`` and ``.reduction()``, as in timm."""
+        channels = [self.stage_dims[i] for i in self.out_indices]
+        # The stems of GC ViT have no attribute for their stride, 4.
+        strides = [getattr(self.stem, 'stride', 4) * 2**i for i in self.out_indices]
+        return SimpleNamespace(channels=lambda: channels, reduction=lambda: strides)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the feature maps (B, C_i, H_i, W_i), i in ``out_indices``, of images (B, in_channels, H, W)."""

@@ -93,6 +93,12 @@ def test_safetensors_files_are_recognised_by_their_content(tmp_path):
     assert torch.equal(read_checkpoint(tmp_path / 'model.bin')['a'], torch.arange(6.0))
 
 
+def test_other_sources_of_mmengine_are_refused_with_what_to_do():
+    for source in ('s3://bucket/x.pth', 'torchvision://resnet50'):
+        with pytest.raises(CheckpointError, match=f'{source}. Expected a file on this machine, or an http'):
+            read_checkpoint(source)
+
+
 def test_only_timms_gcvit_models_are_loaded(monkeypatch):
     monkeypatch.setattr(timm, 'create_model', lambda *_, **__: 1 / 0)
     with pytest.raises(CheckpointError, match=r'load the pretrained model gcvit_tiny \(division by zero\)\. Check'):

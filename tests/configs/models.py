@@ -1,5 +1,6 @@
 """Read configs and build their models for tests."""
 
+import re
 from copy import deepcopy
 from functools import cache
 
@@ -88,3 +89,17 @@ def find_names_without_decay(cfg, model):
     if 'bias_decay_mult' in cfg.optim_wrapper.paramwise_cfg:  # RTMDet's recipe
         expected |= {name for name in names if name.endswith('.bias')}
     return expected
+
+
+def get_lrs_and_decays(model, optim_wrapper, rate_alone='(?!)'):
+    """Return (lr, weight decay) by parameter name; only the lr where the name matches a pattern."""
+    names = {weight: name for name, weight in model.named_parameters()}
+    settings = {
+        key: optim_wrapper[key] for key in ('constructor', 'optimizer', 'paramwise_cfg') if key in optim_wrapper
+    }
+    groups = build_optim_wrapper(model, {**settings, 'type': 'OptimWrapper'}).optimizer.param_groups
+    return {
+        names[weight]: (group['lr'], None if re.search(rate_alone, names[weight]) else group['weight_decay'])
+        for group in groups
+        for weight in group['params']
+    }

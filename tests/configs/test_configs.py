@@ -119,7 +119,7 @@ def test_every_config_resumes_exactly_and_loads_checkpoints_safely():
         assert cfg.train_cfg.type in ('mmgcvit.EpochBasedTrainLoop', 'mmgcvit.IterBasedTrainLoop'), name
         assert 'by_epoch' not in cfg.train_cfg, name
         assert 'safe_load' in cfg.default_hooks, name
-        assert cfg.default_hooks.visualization.type == 'mmgcvit.ValVisualizationHook', name
+        assert cfg.default_hooks.val_visualization.type == 'mmgcvit.ValVisualizationHook', name
         # The README says how to run experiments; demos and templates say it themselves.
         assert ('Run:' in read_docstring(name)) == (name not in EXPERIMENTS), name
     assert 'None of these trainings has been run in full' in README

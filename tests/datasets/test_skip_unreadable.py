@@ -27,7 +27,7 @@ def logged(monkeypatch):
 
 def build(settings, max_unreadable=20):
     """Build a dataset as the train command does."""
-    cfg = config(settings)
+    cfg = config(settings, custom_imports={'imports': ['mmgcvit.mmdet_fixes']})
     enter_scope(cfg)
     skip_unreadable(cfg, max_unreadable)
     return DATASETS.build(cfg.train_dataloader.dataset)
@@ -76,7 +76,12 @@ def test_too_many_unreadable_images_raise_a_one_line_error(workers, tmp_path):
 @pytest.mark.parametrize('loading', [['LoadImageFromFile', 'LoadAnnotations'], ['mmdet.LoadImageFromFile'], []])
 def test_only_loading_transforms_are_wrapped(loading):
     load, rest = ([{'type': name} for name in names] for names in (loading, ['Resize', 'LoadAnnotations']))
-    cfg = config({'type': 'RepeatDataset', 'dataset': {'type': 'CocoDataset', 'pipeline': [*load, *rest]}})
+    pipeline = [*load, *rest]
+    hooks = [{'type': 'EMAHook'}, {'type': 'PipelineSwitchHook', 'switch_pipeline': pipeline}]
+    repeated = {'type': 'RepeatDataset', 'dataset': {'type': 'CocoDataset', 'pipeline': pipeline}}
+    cfg = config(repeated, custom_hooks=hooks)
     skip_unreadable(cfg, 7)
     wrapped = {'type': 'mmgcvit.SkipUnreadable', 'transforms': load, 'unreadable_images': 7}
-    assert cfg.train_dataloader.dataset.dataset.pipeline == [*([wrapped] if load else []), *rest]
+    expected = [*([wrapped] if load else []), *rest]
+    assert cfg.train_dataloader.dataset.dataset.pipeline == cfg.custom_hooks[1].switch_pipeline == expected
+    assert cfg.custom_hooks[0] == {'type': 'EMAHook'}

@@ -12,10 +12,12 @@ from packaging.version import Version
 from torch import nn
 
 from mmgcvit.engine.optim import GroupedParamsOptimWrapperConstructor, can_be_fused
+from mmgcvit.errors import UserError
 
-from ..configs.models import read
+from ..configs.models import get_lrs_and_decays, read
 
 GROUPED = 'mmgcvit.GroupedParamsOptimWrapperConstructor'
+LAYER_DECAY = 'LearningRateDecayOptimWrapperConstructor'
 DECAY = {'norm_decay_mult': 0.0, 'custom_keys': {'relative_position': {'decay_mult': 0.0}}}
 BY_BACKBONE = {'custom_keys': {'backbone': {'lr_mult': 0.1}, 'backbone.norm': {'lr_mult': 0.1, 'decay_mult': 0.0}}}
 
@@ -98,6 +100,28 @@ def test_a_step_is_fused_if_the_config_sets_no_kernels(monkeypatch):
             settings = {'optimizer': optimizer, 'constructor': GROUPED, 'paramwise_cfg': rules}
             groups = build_optim_wrapper(nn.Linear(2, 2), settings).optimizer.param_groups
             assert {group.get('fused') for group in groups} == {expected}, kernels
+
+
+@pytest.mark.parametrize('backbone', [{}, {'with_cp': True, 'lora_rank': 2}], ids=['plain', 'lora'])
+@pytest.mark.parametrize('name', ['gcvit_digits_cls', 'mask_rcnn_lsa_digits', 'upernet_gcvit_digits'])
+def test_layer_wise_lr_decay_equals_that_of_mmpretrain(name, backbone):
+    """Also in DDP's wrapper, and with a parameter of the backbone that a head shares."""
+    cfg, rules = read(f'demo/{name}'), {'layer_decay_rate': 0.5, 'norm_decay_mult': 0.0}
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build({**cfg.model, 'backbone': {**cfg.model.backbone, **backbone}})
+    settings = {'optimizer': {'type': 'AdamW', 'lr': 1.0, 'weight_decay': 0.05}, 'paramwise_cfg': rules}
+    ours, theirs = ({**settings, 'constructor': name} for name in (GROUPED, f'mmpretrain.{LAYER_DECAY}'))
+    found = get_lrs_and_decays(model, ours)
+    assert min(found.values())[0] == 0.5 ** (sum(len(stage.blocks) for stage in model.backbone.stages) + (not backbone))
+    # mmpretrain asks the model, and only its own classifiers have the method.
+    model.get_layer_depth = lambda name: model.backbone.get_layer_depth(name, 'backbone.')
+    assert found == get_lrs_and_decays(model, theirs)
+    del model.get_layer_depth
+    model.shared = nn.Module()
+    model.shared.weight = next(x for x in model.backbone.parameters() if x.requires_grad and x.ndim > 1)
+    assert [*get_lrs_and_decays(nn.DataParallel(model), ours).values()] == [*found.values()]
+    with pytest.raises(UserError, match='the backbone has no get_layer_depth'):
+        get_lrs_and_decays(nn.Linear(2, 2), ours)
 
 
 def test_only_adam_and_adamw_on_cuda_can_be_fused():

@@ -71,15 +71,14 @@ def test_options_that_the_config_does_not_support_are_rejected(monkeypatch):
             enable(Config(config))
 
 
-def test_show_dir_adds_a_drawing_hook_with_the_score_threshold_of_the_config():
-    hook = {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': str(Path('x').absolute()), 'score_thr': 0.5}
-    for config, hooks in (
-        ({'default_hooks': {'visualization': {'score_thr': 0.5}}}, [hook]),
-        ({'custom_hooks': [{'type': 'EMAHook'}]}, [{'type': 'EMAHook'}, {**hook, 'score_thr': 0.3}]),
-    ):
-        cfg = Config({**config, 'default_scope': 'mmdet', 'model': {}})
+def test_show_dir_enables_the_drawing_hook_of_the_package_with_the_score_threshold_of_the_config():
+    """Configs in the work dirs of older versions have this project's hook under the same key."""
+    hook = {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': str(Path('x').absolute())}
+    old = {'type': 'mmgcvit.ValVisualizationHook', 'score_thr': 0.5}
+    for hooks, score_thr in ((None, 0.3), ({'visualization': old, 'timer': {'type': 'IterTimerHook'}}, 0.5)):
+        cfg = Config({'default_hooks': hooks, 'default_scope': 'mmdet', 'model': {}})
         enable_drawing(cfg, 'x')
-        assert cfg.custom_hooks == hooks
+        assert cfg.default_hooks == {**(hooks or {}), 'visualization': {**hook, 'score_thr': score_thr}}
 
 
 @pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])

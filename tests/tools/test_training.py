@@ -25,6 +25,13 @@ def find_script(package, name):
     return Path(find_spec(package).origin).parent / '.mim' / 'tools' / name
 
 
+def count_pictures(folder):
+    """Return the number of images in a folder, all of which must be readable."""
+    drawn = [path for path in folder.rglob('*') if path.suffix in ('.png', '.jpg')]
+    assert all(cv2.imread(str(path)) is not None for path in drawn)
+    return len(drawn)
+
+
 @pytest.fixture(scope='module', params=TASKS)
 def trained(request, digits, tmp_path_factory):
     """Train a model of each task, the detector in a new process; return the task, the work dir and the output."""
@@ -50,10 +57,7 @@ def test_testing_reproduces_the_score_of_training_and_writes_predictions(trained
     output = evaluate(digits, task, work_dir, '--show-dir', pictures, '--out', out)
     assert score(output, TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
     predictions = pickle.loads(out.read_bytes())
-    drawn = [path for path in pictures.rglob('*') if path.suffix in ('.png', '.jpg')]
-    expected = 8 if task == 'classify' else NUM_VAL
-    assert len(drawn) == len(predictions) == expected
-    assert all(cv2.imread(str(path)) is not None for path in drawn)
+    assert count_pictures(pictures) == len(predictions) == (8 if task == 'classify' else NUM_VAL)
     if task == 'segment':
         assert 'mIoU:' in evaluate(digits, task, work_dir, '--tta')
     if task == 'classify':
@@ -67,14 +71,17 @@ def test_testing_reproduces_the_score_of_training_and_writes_predictions(trained
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(('package', 'task'), [('mmdet', 'detect'), ('mmseg', 'segment')])
-def test_configs_run_under_openmmlab_scripts(package, task, digits, tmp_path):
+@pytest.mark.parametrize(('package', 'task'), [('mmdet', 'detect'), ('mmseg', 'segment'), ('mmpretrain', 'classify')])
+def test_configs_train_test_and_draw_under_openmmlab_scripts(package, task, digits, tmp_path):
     """Training imports only those modules of this package that the config names."""
     command = [sys.executable, find_script(package, 'train.py'), CONFIGS / f'{task}.py', '--work-dir', tmp_path]
     training = call_in_shell(digits, *command)
-    checkpoint = (tmp_path / 'last_checkpoint').read_text()
+    assert list((tmp_path / 'val_images').iterdir())
+    checkpoint, pictures = (tmp_path / 'last_checkpoint').read_text(), tmp_path / 'pictures'
     command = [find_script(package, 'test.py'), CONFIGS / f'{task}.py', checkpoint, '--work-dir', tmp_path]
-    assert score(call(digits, *command), TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
+    testing = call(digits, *command, '--show-dir', pictures)
+    assert score(testing, TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
+    assert count_pictures(pictures) == (8 if task == 'classify' else NUM_VAL)
 
 
 def test_invalid_checkpoint_ends_training_and_testing_with_a_one_line_error(digits, tmp_path):

@@ -11,16 +11,11 @@ mean = [255 * x for x in (0.4914, 0.4822, 0.4465)]
 std = [255 * x for x in (0.2471, 0.2435, 0.2616)]
 data_preprocessor = dict(num_classes=10, mean=mean, std=std, to_rgb=False)  # they are stored as RGB
 
-flip, augment, erase, pack = _base_.train_pipeline[2:]
-train_pipeline = [
-    dict(type='RandomCrop', crop_size=32, padding=4),
-    flip,
-    dict(augment, hparams=dict(pad_val=[round(x) for x in mean], interpolation='bicubic')),
-    dict(erase, fill_color=mean, fill_std=std),
-    pack,
-]
-test_pipeline = [pack]
-del flip, augment, erase, pack
+pad_and_crop = dict(type='RandomCrop', crop_size=32, padding=4)
+augment = dict(_base_.augment, hparams=dict(pad_val=[round(x) for x in mean], interpolation='bicubic'))
+erase = dict(_base_.erase, fill_color=mean, fill_std=std)
+train_pipeline = [pad_and_crop, _base_.flip, augment, erase, _base_.pack]
+test_pipeline = [_base_.pack]
 
 train_dataloader = dict(
     batch_size=92,

@@ -35,5 +35,15 @@ val_dataloader = dict(
     )
 )
 test_dataloader = val_dataloader
-tta_pipeline = _base_.tta_pipeline
-tta_pipeline[-1].transforms[2] = [replaced['LoadAnnotations']]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='Resize', scale_factor=factor, keep_ratio=True) for factor in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)],
+            _base_.tta_flips,
+            [dict(type='LoadAnnotations')],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]

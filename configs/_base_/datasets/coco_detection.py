@@ -10,32 +10,31 @@ backend_args = None
 
 meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
 short_sides = [(side, 1333) for side in range(480, 801, 32)]
-train_pipeline = [
+# Parts of the pipelines, for this config and those based on it.
+load_image = [
     dict(type='LoadImageFromFile', backend_args=backend_args),
     dict(type='mmgcvit.ApplyExifAsAnnotated', backend_args=backend_args),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(
-        type='RandomChoice',
-        transforms=[
-            [dict(type='RandomChoiceResize', scales=short_sides, keep_ratio=True)],
-            [
-                dict(type='RandomChoiceResize', scales=[(400, 4200), (500, 4200), (600, 4200)], keep_ratio=True),
-                dict(type='RandomCrop', crop_type='absolute_range', crop_size=(384, 600), allow_negative_crop=True),
-                dict(type='RandomChoiceResize', scales=short_sides, keep_ratio=True),
-            ],
-        ],
-    ),
+]
+load_boxes = dict(type='LoadAnnotations', with_bbox=True)
+flip = dict(type='RandomFlip', prob=0.5)
+resize = dict(type='RandomChoiceResize', scales=short_sides, keep_ratio=True)
+resize_before_crop = dict(resize, scales=[(400, 4200), (500, 4200), (600, 4200)])
+crop = dict(type='RandomCrop', crop_type='absolute_range', crop_size=(384, 600), allow_negative_crop=True)
+filter_and_pack = [
     dict(type='FilterAnnotations', min_gt_bbox_wh=(0, 0), keep_empty=False),
     dict(type='PackDetInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=backend_args),
-    dict(type='mmgcvit.ApplyExifAsAnnotated', backend_args=backend_args),
-    dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='PackDetInputs', meta_keys=meta_keys),
+test_resize = dict(type='Resize', scale=(1333, 800), keep_ratio=True)
+test_pack = dict(type='PackDetInputs', meta_keys=meta_keys)
+
+train_pipeline = [
+    *load_image,
+    load_boxes,
+    flip,
+    dict(type='RandomChoice', transforms=[[resize], [resize_before_crop, crop, resize]]),
+    *filter_and_pack,
 ]
+test_pipeline = [*load_image, test_resize, load_boxes, test_pack]
 
 train_dataloader = dict(
     batch_size=2,
@@ -81,14 +80,13 @@ test_evaluator = val_evaluator
 
 tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.7), max_per_img=300))
 tta_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=backend_args),
-    dict(type='mmgcvit.ApplyExifAsAnnotated', backend_args=backend_args),
+    *load_image,
     dict(
         type='TestTimeAug',
         transforms=[
             [dict(type='Resize', scale=scale, keep_ratio=True) for scale in ((1333, 640), (1333, 800), (1600, 960))],
             [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)],
-            [dict(type='LoadAnnotations', with_bbox=True)],
+            [load_boxes],
             [dict(type='PackDetInputs', meta_keys=(*meta_keys, 'flip', 'flip_direction'))],
         ],
     ),

@@ -6,11 +6,16 @@ released detection configs do (DETR: no limit), and images without objects are l
 
 _base_ = 'coco_detection.py'
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[2].with_mask = True
-train_pipeline[4].transforms[1][0].scales = [(400, 1333), (500, 1333), (600, 1333)]
-test_pipeline = _base_.test_pipeline
-test_pipeline[3].with_mask = True
+load_masks = dict(type='LoadAnnotations', with_bbox=True, with_mask=True)
+resize_before_crop = dict(_base_.resize, scales=[(400, 1333), (500, 1333), (600, 1333)])
+train_pipeline = [
+    *_base_.load_image,
+    load_masks,
+    _base_.flip,
+    dict(type='RandomChoice', transforms=[[_base_.resize], [resize_before_crop, _base_.crop, _base_.resize]]),
+    *_base_.filter_and_pack,
+]
+test_pipeline = [*_base_.load_image, _base_.test_resize, load_masks, _base_.test_pack]
 train_dataloader = dict(dataset=dict(filter_cfg=dict(filter_empty_gt=True), pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

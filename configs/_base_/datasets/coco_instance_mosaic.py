@@ -8,19 +8,15 @@ _base_ = 'coco_instance.py'
 
 image_size = (640, 640)
 pad = dict(type='Pad', size=image_size, pad_val=dict(img=(114, 114, 114)))
-load = [
-    dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.ApplyExifAsAnnotated'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=False),
-]
-crop = dict(type='RandomCrop', crop_size=image_size, recompute_bbox=True, allow_negative_crop=True)
-colours_and_flip = [dict(type='YOLOXHSVRandomAug'), dict(type='RandomFlip', prob=0.5)]
+load = [*_base_.load_image, dict(_base_.load_masks, poly2mask=False)]
+square_crop = dict(type='RandomCrop', crop_size=image_size, recompute_bbox=True, allow_negative_crop=True)
+colours_and_flip = [dict(type='YOLOXHSVRandomAug'), _base_.flip]
 filtered = dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1))
 train_pipeline = [
     *load,
     dict(type='CachedMosaic', img_scale=image_size, pad_val=114.0),
     dict(type='RandomResize', scale=(1280, 1280), ratio_range=(0.1, 2.0), keep_ratio=True),
-    crop,
+    square_crop,
     *colours_and_flip,
     pad,
     dict(
@@ -36,19 +32,18 @@ train_pipeline = [
 train_pipeline_stage2 = [
     *load,
     dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True),
-    crop,
+    square_crop,
     filtered,
     *colours_and_flip,
     pad,
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.ApplyExifAsAnnotated'),
+    *_base_.load_image,
     dict(type='Resize', scale=image_size, keep_ratio=True),
     pad,
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='PackDetInputs', meta_keys=_base_.meta_keys),
+    _base_.load_masks,
+    _base_.test_pack,
 ]
 train_dataloader = dict(batch_size=16, num_workers=10, batch_sampler=None, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=5, dataset=dict(pipeline=test_pipeline))

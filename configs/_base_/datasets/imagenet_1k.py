@@ -10,37 +10,34 @@ mean = [123.675, 116.28, 103.53]
 std = [58.395, 57.12, 57.375]
 data_preprocessor = dict(num_classes=1000, mean=mean, std=std, to_rgb=True)
 
-# Images are BGR in the pipeline, RGB in the network.
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=224, backend='pillow', interpolation='bicubic'),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(
-        type='RandAugment',
-        policies='timm_increasing',
-        num_policies=2,
-        total_level=10,
-        magnitude_level=9,
-        magnitude_std=0.5,
-        hparams=dict(pad_val=[round(x) for x in mean[::-1]], interpolation='bicubic'),
-    ),
-    dict(
-        type='RandomErasing',
-        erase_prob=0.25,
-        mode='rand',
-        min_area_ratio=0.02,
-        max_area_ratio=1 / 3,
-        fill_color=mean[::-1],
-        fill_std=std[::-1],
-    ),
-    dict(type='PackInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='ResizeEdge', scale=256, edge='short', backend='pillow', interpolation='bicubic'),
-    dict(type='CenterCrop', crop_size=224),
-    dict(type='PackInputs'),
-]
+# Parts of the pipelines, for this config and those based on it. Images are BGR in the pipeline, RGB in the network.
+load = dict(type='LoadImageFromFile')
+crop = dict(type='RandomResizedCrop', scale=224, backend='pillow', interpolation='bicubic')
+flip = dict(type='RandomFlip', prob=0.5, direction='horizontal')
+augment = dict(
+    type='RandAugment',
+    policies='timm_increasing',
+    num_policies=2,
+    total_level=10,
+    magnitude_level=9,
+    magnitude_std=0.5,
+    hparams=dict(pad_val=[round(x) for x in mean[::-1]], interpolation='bicubic'),
+)
+erase = dict(
+    type='RandomErasing',
+    erase_prob=0.25,
+    mode='rand',
+    min_area_ratio=0.02,
+    max_area_ratio=1 / 3,
+    fill_color=mean[::-1],
+    fill_std=std[::-1],
+)
+pack = dict(type='PackInputs')
+test_resize = dict(type='ResizeEdge', scale=256, edge='short', backend='pillow', interpolation='bicubic')
+test_crop = dict(type='CenterCrop', crop_size=224)
+
+train_pipeline = [load, crop, flip, augment, erase, pack]
+test_pipeline = [load, test_resize, test_crop, pack]
 
 train_dataloader = dict(
     batch_size=64,

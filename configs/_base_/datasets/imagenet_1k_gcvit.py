@@ -6,19 +6,17 @@ As in the authors' released code; the paper does not say. Test crop of 0.875, fo
 _base_ = 'imagenet_1k.py'
 
 interpolations = ('bilinear', 'bicubic')
-load, crop, flip, augment, erase, pack = _base_.train_pipeline
-hparams = augment.hparams
+crops = [[dict(_base_.crop, interpolation=name)] for name in interpolations]
+# Rotations, shears and translations also interpolate.
+hparams = _base_.augment.hparams
+augments = [[dict(_base_.augment, hparams=dict(hparams, interpolation=name))] for name in interpolations]
 train_pipeline = [
-    load,
-    dict(type='RandomChoice', transforms=[[dict(crop, interpolation=name)] for name in interpolations]),
-    flip,
-    # Its rotations, shears and translations also interpolate.
-    dict(
-        type='RandomChoice',
-        transforms=[[dict(augment, hparams=dict(hparams, interpolation=name))] for name in interpolations],
-    ),
-    erase,
-    pack,
+    _base_.load,
+    dict(type='RandomChoice', transforms=crops),
+    _base_.flip,
+    dict(type='RandomChoice', transforms=augments),
+    _base_.erase,
+    _base_.pack,
 ]
-del load, crop, flip, augment, erase, pack, hparams
+del hparams
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

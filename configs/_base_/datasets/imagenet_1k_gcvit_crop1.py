@@ -6,7 +6,6 @@ As in the released validate.py, which asks the model. For the 0.875 of every rel
 
 _base_ = 'imagenet_1k_gcvit.py'
 
-test_pipeline = _base_.test_pipeline
-test_pipeline[1].scale = 224
+test_pipeline = [_base_.load, dict(_base_.test_resize, scale=224), _base_.test_crop, _base_.pack]
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -10,10 +10,9 @@ lr = 1e-3
 accumulative_counts = 2
 
 train_cfg = dict(max_epochs=310)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-6 / lr, by_epoch=True, begin=0, end=20, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', eta_min=5e-6, by_epoch=True, begin=20, end=300, convert_to_iter_based=True),
-]
+warmup = dict(type='LinearLR', start_factor=1e-6 / lr, by_epoch=True, begin=0, end=20, convert_to_iter_based=True)
+cosine = dict(type='CosineAnnealingLR', eta_min=5e-6, by_epoch=True, begin=20, end=300, convert_to_iter_based=True)
+param_scheduler = [warmup, cosine]
 optim_wrapper = dict(accumulative_counts=accumulative_counts, optimizer=dict(lr=lr))
 # EMA after each optimizer step, not after each accumulated batch.
 custom_hooks = [dict(type='EMAHook', momentum=2e-4, interval=accumulative_counts, priority='ABOVE_NORMAL')]

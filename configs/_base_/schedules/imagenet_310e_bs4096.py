@@ -8,7 +8,7 @@ _base_ = 'imagenet_310e_bs1024.py'
 lr = 5e-3
 accumulative_counts = 4
 
-param_scheduler = [dict(_base_.param_scheduler[0], start_factor=1e-6 / lr), _base_.param_scheduler[1]]
+param_scheduler = [dict(_base_.warmup, start_factor=1e-6 / lr), _base_.cosine]
 optim_wrapper = dict(accumulative_counts=accumulative_counts, optimizer=dict(lr=lr))
 custom_hooks = [dict(type='EMAHook', momentum=2e-4, interval=accumulative_counts, priority='ABOVE_NORMAL')]
 auto_scale_lr = dict(base_batch_size=1024)

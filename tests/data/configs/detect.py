@@ -10,5 +10,5 @@ val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
-default_hooks = dict(checkpoint=dict(interval=1), visualization=dict(score_thr=0.0))
+default_hooks = dict(checkpoint=dict(interval=1), val_visualization=dict(score_thr=0.0))
 model = dict(backbone=dict(init_cfg=None), test_cfg=dict(rcnn=dict(score_thr=0.0, max_per_img=3)))

@@ -187,6 +187,9 @@ def test_out_indices_choose_maps_and_leave_no_parameter_unused(build):
         chosen.load_state_dict(everything.state_dict(), strict=False)
         maps = chosen(image)
         torch.testing.assert_close(maps, tuple(expected[i] for i in out_indices))
+        info = [(found.shape[1], 64 // found.shape[2]) for found in maps]
+        assert [*zip(chosen.feature_info.channels(), chosen.feature_info.reduction(), strict=True)] == info
+        assert chosen.num_features == info[-1][0]
         sum(found.square().mean() for found in maps).backward()
         assert all(parameter.grad is not None for parameter in chosen.parameters())
 
