@@ -7,7 +7,7 @@ import torch.distributed as dist
 
 from . import fork_server
 
-SECONDS_TO_END = 240
+SECONDS_TO_END = 120
 
 
 def free_port():

@@ -1,71 +1,148 @@
-"""The compiled backbone keeps the keys of checkpoints, and compiles to few graphs, also in several processes."""
+"""The hook compiles blocks to few graphs for images of all sizes, in training only, and keeps the checkpoint's keys."""
 
-from copy import deepcopy
+import logging
 from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from packaging.version import Version
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mmgcvit import GCViT
+from mmgcvit import LSA, GCViT
+from mmgcvit.engine.hooks.compile_backbone import MINIMUM_TORCH
 from mmgcvit.errors import UserError
 from mmgcvit.registry import HOOKS
 
-from ..models.contract.backbones import GCVIT
 from ..processes import run_on_ranks
 
+pytestmark = pytest.mark.skipif(Version(torch.__version__) < Version(MINIMUM_TORCH), reason='blocks are not compiled')
+# Two stages with two kinds of attention each, and one kind more: the first block has no drop path. torch compiles once
+# more if the first image's map has as many rows as it has channels or a window has tokens: it takes these for one size.
+ARCH = {'embed_dims': 20, 'depths': (3, 2, 1, 1), 'num_heads': (2, 4, 4, 4), 'mlp_ratio': 2}
+NUM_KINDS = 5
+# Odd, square, tall and wide images whose maps are several windows high and wide, as in detection.
+SIZES = [(72, 104), (75, 101), (131, 70), (96, 96)]
 
-@pytest.mark.skipif(Version(torch.__version__) < Version('2.4'), reason='the backbone compiles from torch 2.4 on')
-def test_the_backbone_is_one_graph_and_the_keys_stay():
+
+@pytest.fixture(autouse=True)
+def quiet_compiler(monkeypatch):
+    # pytest would format and keep every record of the compiler's own log, which takes longer than compiling.
+    monkeypatch.setattr(logging.getLogger('torch.__trace'), 'disabled', True)
+
+
+def make_model(**arguments):
     model = nn.Module()
-    model.backbone, model.head = GCViT(GCVIT), nn.Conv2d(64, 1, 1)
-    model.eval()
-    images, keys, graphs = torch.rand(1, 3, 64, 64), list(model.state_dict()), []
-    expected = model.backbone(images)
+    model.backbone = GCViT(ARCH, window_size=4, out_indices=(0, 1), **arguments)
+    return model
+
+
+def make_runner(model, accumulative_counts=1, is_dict=False):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    wrapper = OptimWrapper(optimizer, accumulative_counts=accumulative_counts)
+    return SimpleNamespace(model=model, optim_wrapper=OptimWrapperDict(one=wrapper) if is_dict else wrapper)
+
+
+def start_hook(model, **options):
+    """Return the hook after ``before_train``, and a list of the graphs that are compiled from then on."""
+    torch.compiler.reset()
+    graphs = []
 
     def record_graph(graph, _):
         graphs.append(graph)
         return graph
 
-    hook, runner = HOOKS.build({'type': 'CompileBackboneHook', 'backend': record_graph}), SimpleNamespace(model=model)
-    hook.before_train(runner)
-    for output, value in zip(model.backbone(images), expected, strict=True):
-        torch.testing.assert_close(output, value, rtol=1e-3, atol=1e-5)  # other kernels
-    assert len(graphs) == 1
+    # With fullgraph, a graph break and the limit of recompilations are errors.
+    hook = HOOKS.build({'type': 'CompileBackboneHook', 'backend': record_graph, 'fullgraph': True, **options})
+    hook.before_train(make_runner(model))
+    return hook, graphs
+
+
+def train_step(model, size):
+    model.zero_grad()
+    sum(found.square().mean() for found in model.backbone(torch.rand(1, 3, *size))).backward()
+
+
+@pytest.mark.parametrize('with_cp', [False, True])
+def test_blocks_of_a_kind_share_a_graph_for_all_sizes(with_cp):
+    """In training; validation runs eager, and the compiler's settings are restored at the end."""
+    limit = torch._dynamo.config.recompile_limit
+    model = make_model(with_cp=with_cp, drop_path_rate=0.5)
+    keys = list(model.state_dict())
+    hook, graphs = start_hook(model)
+    for size in SIZES:
+        train_step(model, size)
+    hook.before_val(None)
+    model.eval()
+    model.backbone(torch.rand(1, 3, *SIZES[0]))
+    hook.after_val(None)
+    assert len(graphs) == NUM_KINDS
     assert list(model.state_dict()) == keys
-    deepcopy(model)  # as EMAHook does
-    hook.after_train(runner)
+    train_step(model.train(), SIZES[0])
+    assert len(graphs) == NUM_KINDS
+    hook.after_train(None)
+    assert torch._dynamo.config.recompile_limit == limit
 
 
-def train_compiled():
-    """Train a compiled backbone in DistributedDataParallel. Return numbers of graphs and breaks, and the settings."""
-    model = nn.Module()
-    model.backbone = GCViT(GCVIT, with_cp=True, drop_path_rate=0.0, out_indices=(0,))
-    model.forward = lambda images: sum(x.square().mean() for x in model.backbone(images))
-    torch._dynamo.utils.counters.clear()
-    hook = HOOKS.build({'type': 'CompileBackboneHook', 'backend': 'eager'})
-    runner = SimpleNamespace(model=model, optim_wrapper=None)
-    hook.before_train(runner)
-    splits_at_buckets = torch._dynamo.config.optimize_ddp
-    wrapped = DistributedDataParallel(model)
-    for height, width in ((64, 96), (75, 101), (77, 90)):
-        wrapped(torch.rand(1, 3, height, width)).backward()
-    hook.after_train(runner)
-    counters = torch._dynamo.utils.counters
-    settings = splits_at_buckets, torch._dynamo.config.optimize_ddp
-    return counters['stats']['unique_graphs'], sum(counters['graph_break'].values()), settings
-
-
-@pytest.mark.skipif(Version(torch.__version__) < Version('2.6'), reason='older ones do not compile this under DDP')
 @pytest.mark.slow
-def test_under_data_parallelism_too_all_sizes_compile_to_two_graphs_without_a_break():
-    """With activation checkpointing. torch's setting is restored after training."""
-    assert run_on_ranks(train_compiled, [(), ()]) == [(2, 0, (False, True))] * 2
+@pytest.mark.parametrize('with_cp', [False, True])
+def test_compiled_blocks_compute_what_eager_ones_do(with_cp):
+    """Outputs and gradients, by AOTAutograd."""
+    model, results = make_model(with_cp=with_cp, drop_path_rate=0.0), []
+    for is_compiled in (False, True):
+        if is_compiled:
+            hook, _ = start_hook(model, backend='aot_eager')
+        torch.manual_seed(0)
+        train_step(model, SIZES[1])
+        gradients = {name: p.grad / p.grad.abs().max() for name, p in model.named_parameters() if p.grad is not None}
+        # Only rounding decides the gradient of the keys' biases, which softmax ignores.
+        results.append({name: x for name, x in gradients.items() if not name.endswith(('kv.bias', 'qkv.bias'))})
+    hook.after_train(None)
+    torch.testing.assert_close(*results, atol=1e-3, rtol=1e-4)
 
 
-def test_cuda_graphs_with_gradient_accumulation_are_rejected():
-    runner = SimpleNamespace(optim_wrapper=SimpleNamespace(_accumulative_counts=2))
-    with pytest.raises(UserError, match="mode='reduce-overhead' uses CUDA graphs"):
-        HOOKS.build({'type': 'CompileBackboneHook', 'mode': 'reduce-overhead'}).before_train(runner)
+def train_on_rank():
+    """Return the number of graphs of a training in DistributedDataParallel."""
+    model = make_model(with_cp=True, drop_path_rate=0.5)
+    model.forward = lambda images: sum(x.square().mean() for x in model.backbone(images))
+    hook, graphs = start_hook(model)
+    wrapped = DistributedDataParallel(model)
+    for size in SIZES:
+        wrapped(torch.rand(1, 3, *size)).backward()
+    hook.after_train(None)
+    return len(graphs)
+
+
+@pytest.mark.slow
+def test_under_data_parallelism_there_are_as_many_graphs():
+    assert run_on_ranks(train_on_rank, [(), ()]) == [NUM_KINDS] * 2
+
+
+@pytest.mark.slow
+def test_blocks_of_lsa_are_compiled_too():
+    model = nn.Module()
+    model.backbone = LSA('cifar-tiny', drop_path_rate=0.5)
+    hook, graphs = start_hook(model)
+    for size in SIZES:
+        train_step(model, size)
+    hook.after_train(None)
+    assert 2 <= len(graphs) <= len({(stage, type(block)) for stage in model.backbone.stages for block in stage.blocks})
+
+
+CUDA_GRAPHS = [{'mode': 'reduce-overhead'}, {'mode': 'max-autotune'}, {'options': {'triton.cudagraphs': True}}]
+
+
+@pytest.mark.parametrize('is_dict', [False, True])
+@pytest.mark.parametrize('options', CUDA_GRAPHS, ids=str)
+def test_cuda_graphs_with_gradient_accumulation_are_rejected(options, is_dict):
+    runner = make_runner(make_model(), 2, is_dict)
+    with pytest.raises(UserError, match='CUDA graphs'):
+        HOOKS.build({'type': 'CompileBackboneHook', **options}).before_train(runner)
+
+
+def test_a_backbone_without_our_blocks_is_rejected():
+    model = nn.Module()
+    model.backbone = nn.Conv2d(3, 4, 1)
+    with pytest.raises(UserError, match='the backbone is Conv2d'):
+        HOOKS.build({'type': 'CompileBackboneHook'}).before_train(make_runner(model))

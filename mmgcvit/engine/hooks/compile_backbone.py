@@ -25,7 +25,7 @@ class CompileBackboneHook(Hook):
     takes for the whole network. DistributedDataParallel reduces gradients while the backward pass goes on. Validation
     runs eager, since it has images of many sizes.
 
-    Set it under ``default_hooks``, as ``custom_hooks`` would replace the hooks of the ``_base_`` config, EMA for example.
+    Set it under ``default_hooks``. A list ``custom_hooks`` would replace that of the ``_base_`` config, with its EMA.
     mmengine's ``compile`` setting compiles the whole training step, in which the heads of detectors cause graph breaks.
 
     Args:
@@ -44,19 +44,23 @@ class CompileBackboneHook(Hook):
         backbone = unwrap_model(runner).backbone
         blocks = {name: block for name, block in backbone.named_modules() if isinstance(block, TransformerBlock)}
         if Version(torch.__version__) < Version(MINIMUM_TORCH):
-            raise UserError(f'CompileBackboneHook needs torch {MINIMUM_TORCH}, and this is {torch.__version__}. Remove it')
+            raise UserError(
+                f'CompileBackboneHook needs torch {MINIMUM_TORCH}, and this is {torch.__version__}. Remove it'
+            )
         if not blocks:
             raise UserError(
-                f'CompileBackboneHook compiles the blocks of GCViT, LSA and their variants, and {type(backbone).__name__} '
-                'has none. Remove it'
+                f'CompileBackboneHook compiles the blocks of GCViT, LSA and their variants, but the backbone is '
+                f'{type(backbone).__name__}. Remove the hook'
             )
         self.reject_cuda_graphs(runner)
         from torch._dynamo import config  # takes seconds, and is needed here only
 
-        # torch counts compilations for a method, and blocks of all kinds share theirs. Beyond the limit it runs eager.
+        # torch's limit is for a method, beyond which it runs eager. Here blocks of all kinds share one method.
         kinds = {(name.split('.blocks.')[0], type(block), type(block.attn)) for name, block in blocks.items()}
-        self.config, self.limit = config, config.cache_size_limit
-        config.cache_size_limit *= len(kinds)
+        # With optimize_ddp, torch would split blocks at the buckets of DistributedDataParallel, and compile each size.
+        limit = config.cache_size_limit * len(kinds)
+        self.settings = config.patch(cache_size_limit=limit, optimize_ddp=False)
+        self.settings.__enter__()
         for block in blocks.values():
             block.compile(**self.options)
 
@@ -81,4 +85,4 @@ class CompileBackboneHook(Hook):
         torch.compiler.set_stance('default')
 
     def after_train(self, runner: Runner) -> None:
-        self.config.cache_size_limit = self.limit
+        self.settings.__exit__(None, None, None)
