@@ -1,5 +1,6 @@
 """Helpers for mmengine's batches and ranks."""
 
+import resource
 import threading
 import time
 from datetime import timedelta
@@ -9,6 +10,7 @@ import torch
 import torch.distributed as dist
 from mmengine.structures import BaseDataElement
 
+from mmgcvit import mmengine_utils
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.mmengine_utils import call_on_rank_0, find_suspect_images
 
@@ -38,6 +40,7 @@ def raise_error(error):
 
 def collect_errors():
     """Call a function that raises on rank 0, for each type of error. Return what this rank raised, and a result."""
+    mmengine_utils.ERROR_DELAY = 0
     errors = [CheckpointError('no file'), OSError(28, 'disk full'), RuntimeError('a lock', threading.Lock())]
     raised = []
     for error in (*errors, SystemExit(3), KeyboardInterrupt()):
@@ -60,11 +63,44 @@ def test_rank_0_may_take_longer_than_the_timeout_of_collectives():
 
 
 def test_every_error_of_rank_0_reaches_all_ranks():
-    """Otherwise the other ranks would wait for rank 0 until a timeout."""
+    """Otherwise the other ranks would wait for rank 0 until a timeout. Rank 0 alone prints a UserError."""
     (first, result), (second, other) = run_on_ranks(collect_errors, [(), ()])
     assert result == other == 7
     names = ['CheckpointError', 'OSError', 'RuntimeError', 'SystemExit', 'KeyboardInterrupt']
     assert [name for name, *_ in first] == names
-    assert second[0] == ('UserError', True, 'no file')
+    assert second[0] == ('SystemExit', False, '1')
     assert [name for name, *_ in second[1:]] == ['RuntimeError'] * 4
     assert second[1][2] == 'rank 0 stopped: OSError: [Errno 28] disk'
+
+
+def send_tensors():
+    """Send tensors of many kinds from rank 0 and change one in place. Return values that describe them."""
+    table = torch.arange(12.0).reshape(3, 4)
+    views = {'table': table, 'row': table[1], 'columns': table.T[1:], 'expanded': table[:1].expand(5, 4)}
+    others = {'bfloat16': table.bfloat16(), 'number': torch.tensor(3), 'empty': torch.empty(0, 2), 'text': 'a'}
+    others |= {'conjugate': torch.tensor([1 + 2j]).conj(), 'weight': torch.nn.Parameter(torch.ones(2)), 'list': [None]}
+    content = call_on_rank_0(lambda: {**views, **others, 'list': [{'table': table}, table > 3]})
+    content['list'][0]['table'][1] = 7
+    tensors = {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
+    described = {n: (t.tolist(), str(t.dtype), t.shape, t.stride(), type(t).__name__) for n, t in tensors.items()}
+    return content['row'].tolist(), content['list'][1].tolist(), content['text'], described
+
+
+def test_tensors_of_rank_0_arrive_with_their_views_and_data_types():
+    (row, *others), other = run_on_ranks(send_tensors, [(), ()])
+    assert row == [7, 7, 7, 7]
+    assert other == (row, *others)
+
+
+def send_200_mb():
+    """Send four tensors of 50 MB from rank 0. Return by how many MB the peak of this rank's memory rises."""
+    call_on_rank_0(int)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    content = call_on_rank_0(lambda: [torch.ones(50, 250_000) for _ in range(4)])
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1000, len(content)
+
+
+def test_rank_0_and_a_receiver_hold_one_copy_of_a_checkpoint():
+    """torch's broadcast_object_list takes three on rank 0 and four on a receiver."""
+    for risen, _ in run_on_ranks(send_200_mb, [(), ()]):
+        assert 150 < risen < 280

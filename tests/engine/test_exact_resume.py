@@ -22,7 +22,7 @@ from .drawing import IMAGES, RandomImages, find_difference, make_config, read_la
 
 EPOCHS = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 3}
 ITERATIONS = {'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 11}
-SEEDED = {'randomness': {'seed': 5}}
+SEEDED = {'randomness': {'seed': 5, 'diff_rank_seed': True}}
 
 
 def resume_config(work_dir, **options):

@@ -1,5 +1,8 @@
 """Options of train and test change the config or are rejected; the work dir, data and batch size are checked."""
 
+import os
+import tempfile
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -7,20 +10,22 @@ from unittest import mock
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 
 from mmgcvit.config import iter_dicts, read_config
-from mmgcvit.engine import train
+from mmgcvit.engine import setup, train
 from mmgcvit.engine.setup import check_data, check_work_dir, join_process_group, load_config
 from mmgcvit.engine.test import enable_drawing, enable_tta
-from mmgcvit.engine.train import add_trackers, enable_amp, enable_lr_scaling, warn_of_batch_size
+from mmgcvit.engine.train import add_trackers, check_batch_size, enable_amp
 from mmgcvit.errors import UserError
 
 from ..datasets.checks.made import config as config_with
 from ..datasets.checks.made import cut, write_coco
+from ..processes import run_on_ranks
 
 
 def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
-    cfg = Config({'optim_wrapper': {'optimizer': {'type': 'AdamW'}, 'loss_scale': 512.0}})
+    cfg = Config({'optim_wrapper': {'type': OptimWrapper, 'optimizer': {'type': 'AdamW'}, 'loss_scale': 512.0}})
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(UserError, match=r'needs a GPU, and torch finds none\. Remove --amp'):
         enable_amp(cfg)
@@ -48,10 +53,14 @@ def test_trackers_are_added_once_to_those_of_the_config(monkeypatch):
 
 def test_options_that_the_config_does_not_support_are_rejected(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    draw = partial(enable_drawing, folder='x')
+    draw, scale = partial(enable_drawing, folder='x'), partial(check_batch_size, file_cfg=Config(), world_size=1)
     for enable, config, message in (
         (enable_amp, {'optim_wrapper': {'type': 'ApexOptimWrapper'}}, 'ApexOptimWrapper'),
-        (enable_lr_scaling, {}, r'--auto-scale-lr: the config has no auto_scale_lr\.base_batch_size'),
+        (
+            scale,
+            {'auto_scale_lr': {'enable': True}},
+            r'--auto-scale-lr: the config has no auto_scale_lr\.base_batch_size',
+        ),
         (enable_tta, {}, r'--tta: the config has no tta_model and no tta_pipeline\.'),
         (enable_tta, {'tta_model': {'type': 'Merging'}, 'tta_pipeline': None}, r'the config has no tta_pipeline\.'),
         (enable_tta, {'tta_pipeline': [{'type': 'Resize'}]}, r'the config has no tta_model\.'),
@@ -90,6 +99,36 @@ def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(launcher, mo
         join_process_group(Config({'launcher': launcher}))
 
 
+@pytest.mark.parametrize(
+    'variables', [('LOCAL_RANK',), ('SLURM_LOCALID', 'slurm'), ('OMPI_COMM_WORLD_LOCAL_RANK', 'mpi')]
+)
+def test_the_local_rank_is_the_launchers(variables, monkeypatch):
+    """mmengine's DistributedDataParallel reads LOCAL_RANK. Only one process per node prints an error at once."""
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    names = {'pytorch': 'LOCAL_RANK', 'slurm': 'SLURM_LOCALID', 'mpi': 'OMPI_COMM_WORLD_LOCAL_RANK'}
+    monkeypatch.setenv(names[launcher], '3')
+    monkeypatch.setattr(setup.time, 'sleep', slept := mock.Mock())
+    with pytest.raises(UserError, match='rank 3'), setup.run_rank(launcher, 0):
+        raise UserError(f'rank {os.environ["LOCAL_RANK"]}')
+    assert slept.called
+
+
+def count_workers():
+    """Build a runner that asks for eight workers, and one that asks for none. Return how many they have."""
+    cfg, counts = load_config('tests/checkpoints/toy_config.py', work_dir=tempfile.mkdtemp()), []
+    for asked in (8, 0):
+        cfg.train_dataloader.update(num_workers=asked, persistent_workers=True, prefetch_factor=4)
+        loader = setup.build_runner(cfg, None).train_dataloader
+        counts.append(loader.num_workers)
+    return counts
+
+
+def test_ranks_share_the_cpus_of_a_node_and_a_run_needs_no_workers():
+    cpus = len(os.sched_getaffinity(0))
+    environments = [{'LOCAL_RANK': str(rank)} for rank in range(2)]
+    assert run_on_ranks(count_workers, [(), ()], environments) == [[max(min(cpus // 2, 8), 1), 0]] * 2
+
+
 def test_dicts_at_every_depth_of_a_config_are_found():
     cfg = Config({'model': {'heads': [{'norm_cfg': {'type': 'SyncBN'}}, {'x': ({'type': 'SyncBN'},)}], 'type': 'A'}})
     assert sum(settings.get('type') == 'SyncBN' for settings in iter_dicts(cfg.model)) == 2
@@ -100,7 +139,7 @@ def test_options_override_the_config_and_the_default_work_dir_has_its_name(tmp_p
     path.write_text('env_cfg = dict(b=1, c=2)')
     monkeypatch.chdir(tmp_path)
     assert load_config(path).work_dir == 'work_dirs/some_config'
-    cfg = load_config(path, {'env_cfg.b': 3}, 'here')
+    cfg = load_config(path, ['env_cfg.b=3'], 'here')
     assert (cfg.work_dir, cfg.env_cfg.b, cfg.env_cfg.c) == ('here', 3, 2)
 
 
@@ -162,12 +201,23 @@ def test_another_effective_batch_size_than_the_recipes_gives_a_warning_with_both
         *((make_cfg(enable=True), PLAIN, 3, None), (make_cfg(base=512, images=64, counts=4), SUM, 4, None)),
         (Config(), PLAIN, 16, None),
     ):
-        with mock.patch.object(train, 'print_log') as log:
-            warn_of_batch_size(cfg, recipe, world_size)
-        assert log.called == bool(sizes), (cfg, world_size)
-        if sizes:
-            text = f'batch size of {sizes[0]}; this run has {sizes[1]} ({world_size} x '
-            assert text in log.call_args.args[0]
+        warning = check_batch_size(deepcopy(cfg), recipe, world_size)
+        text = f'batch size of {sizes[0]}; this run has {sizes[1]} ({world_size} x ' if sizes else ''
+        assert text in warning, (cfg, world_size)
+        assert bool(warning) == bool(sizes)
+
+
+@pytest.mark.parametrize(('images', 'counts'), [(128, 4), (512, 1), (512, 2), (64, 8), (100, 3)])
+def test_the_lr_is_scaled_by_the_effective_batch_size_and_ema_counts_steps(images, counts):
+    """mmengine divides the batch size without accumulation by base_batch_size. The recipe has 8 x 128 x 4 images."""
+    options = {'train_dataloader.batch_size': images, 'optim_wrapper.accumulative_counts': counts}
+    recipe, cfg = read_config('configs/gcvit_t_in1k.py'), read_config('configs/gcvit_t_in1k.py', options)
+    cfg.auto_scale_lr.enable = True
+    warning = check_batch_size(cfg, recipe, world_size=8)
+    assert 8 * images / cfg.auto_scale_lr.base_batch_size == pytest.approx(8 * images * counts / 4096)
+    assert (f'Set custom_hooks.0.interval={counts}' in warning) == (counts != 4)
+    cfg.custom_hooks[0].interval = counts
+    assert not check_batch_size(cfg, cfg, world_size=8), 'the config in the work dir has the same effective batch size'
 
 
 def test_recipes_have_the_batch_size_of_their_gpus():
