@@ -24,6 +24,7 @@ from ..checkpoints.latest import LAST_CHECKPOINT_FILE, RESUMABLE_NAME, find_late
 from ..checkpoints.safe_loading import read_for_mmengine
 from ..config import get_plain_settings, iter_differences
 from ..errors import CheckpointError, UserError, escape_controls, shorten
+from ..files import URL_SCHEMES
 from .hooks.exact_resume import SETTINGS, VALIDATED_FILE
 from .setup import check_work_dir
 
@@ -67,6 +68,8 @@ def choose_checkpoint(
         )
         print_log(f'--resume: {latest or "the work dir has no checkpoint, so a new training starts"}', 'current')
         is_resumed, source = latest is not None, str(latest) if latest else load_from
+    elif is_resumed and not source.startswith(URL_SCHEMES) and not Path(source).is_file():
+        raise CheckpointError(f'--resume {source}: there is no such file. Pass a path or a URL')
     elif is_resumed and has_resumable and Path(source).parent.resolve() != work_dir.resolve():
         raise CheckpointError(
             f'--resume {source}: the work dir {work_dir} has checkpoints of another run, which the resumed run would '

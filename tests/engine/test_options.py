@@ -99,10 +99,8 @@ def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(launcher, mo
         join_process_group(Config({'launcher': launcher}))
 
 
-@pytest.mark.parametrize(
-    'variables', [('LOCAL_RANK',), ('SLURM_LOCALID', 'slurm'), ('OMPI_COMM_WORLD_LOCAL_RANK', 'mpi')]
-)
-def test_the_local_rank_is_the_launchers(variables, monkeypatch):
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_the_local_rank_is_the_launchers(launcher, monkeypatch):
     """mmengine's DistributedDataParallel reads LOCAL_RANK. Only one process per node prints an error at once."""
     monkeypatch.setenv('LOCAL_RANK', '0')
     names = {'pytorch': 'LOCAL_RANK', 'slurm': 'SLURM_LOCALID', 'mpi': 'OMPI_COMM_WORLD_LOCAL_RANK'}

@@ -64,7 +64,7 @@ def test_the_same_options_start_and_resume_a_run(work_dir, tmp_path_factory):
     assert choose_checkpoint(cfg, earlier)[:2] == (True, earlier)
     assert choose_checkpoint(Config({'work_dir': str(work_dir), 'resume': True}), None)[:2] == (True, latest)
     assert choose_checkpoint(cfg, None, overwrite=True) == (False, None, None)
-    with pytest.raises(CheckpointError, match=r'there is no checkpoint nowhere\.pth'):
+    with pytest.raises(CheckpointError, match=r'--resume nowhere\.pth: there is no such file'):
         choose_checkpoint(cfg, 'nowhere.pth')
     with pytest.raises(CheckpointError, match=r'the run would remove load_from=.*epoch_1\.pth from its work dir'):
         choose_checkpoint(Config({'work_dir': str(work_dir), 'load_from': earlier}), None, overwrite=True)
@@ -138,7 +138,7 @@ def test_a_run_does_not_start_in_a_work_dir_locked_by_another(tmp_path, monkeypa
     assert f'another training is running in {tmp_path} (process {os.getpid()} on {socket.gethostname()})' in message
     assert list_checkpoints(tmp_path) == []
     message = call('train', CONFIG, '--work-dir', tmp_path / 'new', '--resume', 'none.pth')
-    assert message == 'train: there is no checkpoint none.pth'
+    assert message.endswith('Pass a path or a URL')
     assert not (tmp_path / 'new').exists(), 'a rejected run leaves nothing'
 
 
