@@ -19,8 +19,8 @@ from .errors import UserError
 
 BUILD_LOCK = threading.RLock()
 POLL_INTERVAL = 0.1  # in seconds
-# In seconds. A launcher ends all processes when one ends, so others wait until one has printed an error that all have.
-# torchrun before torch 2.2 notices the end of a process after up to 5 seconds.
+# In seconds. A launcher ends all processes after one has ended, which torchrun of torch 2.1 notices after 5 seconds. So
+# while the others wait, one process prints the error that all have.
 ERROR_DELAY = 8
 
 

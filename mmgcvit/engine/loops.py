@@ -91,12 +91,8 @@ class ResumableLoop:
     def get_settings(self) -> dict[str, int]:
         """Return what decides which images a batch has, besides the position. The names are for messages."""
         sampler = self.batch_sampler
-        return {
-            'seed': sampler.seed,
-            'images': len(self.dataloader.dataset),
-            'processes': sampler.world_size,
-            'batch_size': sampler.batch_size,
-        }
+        settings = {'seed': sampler.seed, 'images': len(self.dataloader.dataset)}
+        return {**settings, 'processes': sampler.world_size, 'batch_size': sampler.batch_size}
 
     def get_state(self, meta: dict[str, Any]) -> dict[str, int]:
         """Return the position in the data for a checkpoint with this ``meta``, and what the order of images depends on.

@@ -22,8 +22,7 @@ from .hooks.progress import SummaryHook, open_progress
 from .setup import build_runner, check_data, join_process_group
 from .work_dir import OverwriteHook, choose_checkpoint, find_changes, lock_work_dir
 
-# --amp replaces these types of optimizer wrappers. Other types in a config raise an error. The last is the name of
-# AutoPrecisionOptimWrapper in a pure Python config.
+# --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
 WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'AutoPrecisionOptimWrapper', 'build_auto_precision_wrapper')
 # If a setting with such a prefix differs from the resumed run's, NewScheduleHook recomputes the LR schedule.
 SCHEDULE_SETTINGS = ('train_cfg.max_', 'param_scheduler', 'optim_wrapper.optimizer.lr', 'auto_scale_lr')

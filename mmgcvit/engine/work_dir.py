@@ -37,9 +37,7 @@ LOCK_TIMEOUT = 10
 IGNORED_SETTINGS = ('load_from', 'resume')
 
 
-def choose_checkpoint(
-    cfg: Config, resume: str | None, overwrite: bool = False
-) -> tuple[bool, str | None, dict[str, Any] | None]:
+def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) -> tuple[bool, str | None, Any]:
     """Return ``resume`` and ``load_from`` of the config for ``--resume`` and ``--overwrite``, and the content.
 
     ``--resume`` without a checkpoint (``'auto'``) and a config's ``resume=True`` without ``load_from`` choose the

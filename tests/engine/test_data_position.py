@@ -176,13 +176,10 @@ BATCH_SAMPLERS = [None, 'ReversingBatchSampler']
     epochs=st.integers(1, 3),
     batch_sampler=st.sampled_from(BATCH_SAMPLERS),
     drop_last=st.booleans(),
-    diff_rank_seed=st.booleans(),
 )
-def test_every_epoch_trains_on_each_image_once_after_its_last_start(
-    sessions, images, epochs, batch_sampler, drop_last, diff_rank_seed
-):
+def test_every_epoch_trains_on_each_image_once_after_its_last_start(sessions, images, epochs, batch_sampler, drop_last):
     """That is once, except images that fill up the last share of a rank or are dropped with an incomplete batch."""
-    setup = {'images': images, 'epochs': epochs, 'batch_sampler': batch_sampler, 'diff_rank_seed': diff_rank_seed}
+    setup = {'images': images, 'epochs': epochs, 'batch_sampler': batch_sampler, 'diff_rank_seed': images % 2 == 0}
     setup['drop_last'] = drop_last and batch_sampler is None
     results, loop = run_sessions(setup, sessions)
     for epoch in range(epochs):

@@ -152,7 +152,7 @@ def test_a_checkpoint_loads_with_weights_only_and_a_resumed_run_continues_the_lo
 def test_a_dataloader_that_cannot_resume_within_an_epoch_is_rejected(missing, tmp_path):
     cfg = make_config(tmp_path, loop=EPOCHS)
     cfg.train_dataloader[missing] = None
-    with pytest.raises(UserError, match=f'has no {missing}, so'):
+    with pytest.raises(UserError, match='has no batch_size or no sampler, so'):
         run(cfg)
 
 

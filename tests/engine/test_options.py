@@ -1,8 +1,6 @@
 """Options of train and test change the config or are rejected; the work dir, data and batch size are checked."""
 
 import os
-import tempfile
-from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -21,7 +19,6 @@ from mmgcvit.errors import UserError
 
 from ..datasets.checks.made import config as config_with
 from ..datasets.checks.made import cut, write_coco
-from ..processes import run_on_ranks
 
 
 def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
@@ -111,22 +108,6 @@ def test_the_local_rank_is_the_launchers(launcher, monkeypatch):
     assert slept.called
 
 
-def count_workers():
-    """Build a runner that asks for eight workers, and one that asks for none. Return how many they have."""
-    cfg, counts = load_config('tests/checkpoints/toy_config.py', work_dir=tempfile.mkdtemp()), []
-    for asked in (8, 0):
-        cfg.train_dataloader.update(num_workers=asked, persistent_workers=True, prefetch_factor=4)
-        loader = setup.build_runner(cfg, None).train_dataloader
-        counts.append(loader.num_workers)
-    return counts
-
-
-def test_ranks_share_the_cpus_of_a_node_and_a_run_needs_no_workers():
-    cpus = len(os.sched_getaffinity(0))
-    environments = [{'LOCAL_RANK': str(rank)} for rank in range(2)]
-    assert run_on_ranks(count_workers, [(), ()], environments) == [[max(min(cpus // 2, 8), 1), 0]] * 2
-
-
 def test_dicts_at_every_depth_of_a_config_are_found():
     cfg = Config({'model': {'heads': [{'norm_cfg': {'type': 'SyncBN'}}, {'x': ({'type': 'SyncBN'},)}], 'type': 'A'}})
     assert sum(settings.get('type') == 'SyncBN' for settings in iter_dicts(cfg.model)) == 2
@@ -175,47 +156,39 @@ def test_data_that_would_stop_the_run_is_rejected_by_file_name_and_skipped_annot
     assert 'images/b.jpg' in get_error(cfg)
 
 
-def make_cfg(base=16, images=2, counts=1, enable=False):
-    return Config(
-        {
-            'auto_scale_lr': {'enable': enable, 'base_batch_size': base},
-            'train_dataloader': {'batch_size': images},
-            'optim_wrapper': {'accumulative_counts': counts},
-        }
+# The batch size without accumulation, images per process and accumulation steps. HALVED has the base batch size and the
+# images of the recipe divided by its steps.
+PLAIN, SUM, HALVED = (16, 2, 1), (512, 64, 2), (8, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'recipe', 'processes', 'sizes'),
+    [
+        *((PLAIN, PLAIN, 16, (16, 32)), ((16, 2, 4), PLAIN, 8, (16, 64)), (SUM, SUM, 4, (1024, 512))),
+        *((HALVED, PLAIN, 4, (16, 8)), (PLAIN, PLAIN, 8, (16, 16)), ((16, 1, 2), PLAIN, 8, (16, 16))),
+        *((HALVED, PLAIN, 8, (16, 16)), ((512, 64, 4), SUM, 4, (1024, 1024)), ((512, 256, 1), SUM, 4, (1024, 1024))),
+    ],
+)
+def test_the_lr_follows_the_effective_batch_size_and_ema_the_steps(settings, recipe, processes, sizes):
+    """mmengine divides the batch size without accumulation by base_batch_size."""
+    cfg, recipe_cfg = (
+        Config(
+            {
+                'auto_scale_lr': {'base_batch_size': base},
+                'train_dataloader': {'batch_size': images},
+                'optim_wrapper': {'accumulative_counts': counts},
+                'custom_hooks': [{'type': 'EMAHook', 'interval': recipe[2]}],
+            }
+        )
+        for base, images, counts in (settings, recipe)
     )
-
-
-PLAIN, SUM = make_cfg(), make_cfg(base=512, images=64, counts=2)
-# Half the base batch size with two accumulation steps equals the recipe's, as docs/large_models.md says.
-HALVED = make_cfg(base=8, images=1, counts=2)
-
-
-def test_another_effective_batch_size_than_the_recipes_gives_a_warning_with_both():
-    """Gradient accumulation of a recipe counts too. An equal batch size or LR scaling gives no warning."""
-    for cfg, recipe, world_size, sizes in (
-        *((PLAIN, PLAIN, 16, (16, 32)), (make_cfg(counts=4), PLAIN, 8, (16, 64))),
-        *((SUM, SUM, 4, (1024, 512)), (HALVED, PLAIN, 4, (16, 8))),
-        *((PLAIN, PLAIN, 8, None), (make_cfg(images=1, counts=2), PLAIN, 8, None), (HALVED, PLAIN, 8, None)),
-        *((make_cfg(enable=True), PLAIN, 3, None), (make_cfg(base=512, images=64, counts=4), SUM, 4, None)),
-        (Config(), PLAIN, 16, None),
-    ):
-        warning = check_batch_size(deepcopy(cfg), recipe, world_size)
-        text = f'batch size of {sizes[0]}; this run has {sizes[1]} ({world_size} x ' if sizes else ''
-        assert text in warning, (cfg, world_size)
-        assert bool(warning) == bool(sizes)
-
-
-@pytest.mark.parametrize(('images', 'counts'), [(128, 4), (512, 1), (512, 2), (64, 8), (100, 3)])
-def test_the_lr_is_scaled_by_the_effective_batch_size_and_ema_counts_steps(images, counts):
-    """mmengine divides the batch size without accumulation by base_batch_size. The recipe has 8 x 128 x 4 images."""
-    options = {'train_dataloader.batch_size': images, 'optim_wrapper.accumulative_counts': counts}
-    recipe, cfg = read_config('configs/gcvit_t_in1k.py'), read_config('configs/gcvit_t_in1k.py', options)
-    cfg.auto_scale_lr.enable = True
-    warning = check_batch_size(cfg, recipe, world_size=8)
-    assert 8 * images / cfg.auto_scale_lr.base_batch_size == pytest.approx(8 * images * counts / 4096)
-    assert (f'Set custom_hooks.0.interval={counts}' in warning) == (counts != 4)
-    cfg.custom_hooks[0].interval = counts
-    assert not check_batch_size(cfg, cfg, world_size=8), 'the config in the work dir has the same effective batch size'
+    warning = check_batch_size(cfg, recipe_cfg, processes)
+    text = f'batch size of {sizes[0]}; this run has {sizes[1]} ({processes} x '
+    assert (text in warning) == ('effective' in warning) == (sizes[0] != sizes[1])
+    assert (f'Set custom_hooks.0.interval={settings[2]}' in warning) == (settings[2] != recipe[2])
+    assert processes * settings[1] / cfg.auto_scale_lr.base_batch_size == sizes[1] / sizes[0]
+    cfg.auto_scale_lr.enable, cfg.custom_hooks = True, []
+    assert not check_batch_size(cfg, cfg, processes), 'the work dir has this config'
 
 
 def test_recipes_have_the_batch_size_of_their_gpus():

@@ -17,7 +17,8 @@ from mmgcvit.engine.work_dir import choose_checkpoint, list_checkpoints, lock_wo
 from mmgcvit.errors import CheckpointError
 
 from .calling import CONFIG, call, restored_process  # noqa: F401
-from .toy import names
+from .toy import CONFIG as KILLED_CONFIG
+from .toy import last, names, train_in_two
 
 
 @pytest.fixture
@@ -165,3 +166,19 @@ def test_resuming_from_weights_only_is_rejected(tmp_path):
     assert not list(Path(tmp_path / 'other').glob('*.pth'))
     assert f'--cfg-options load_from={weights}' in message
     assert call('train', CONFIG, '--work-dir', tmp_path / 'other', options=[f'load_from={weights}']) is None
+
+
+def test_two_ranks_follow_the_effective_batch_size_share_cpus_and_use_the_work_dir_only(tmp_path):
+    """2 x 2 images are the recipe's 2 x 1 in two steps. mmengine collects results in .dist_test where it starts."""
+    config, run = tmp_path / 'config.py', tmp_path / 'run'
+    config.write_text(
+        f'_base_ = {str(KILLED_CONFIG)!r}\noptim_wrapper = dict(accumulative_counts=2)\n'
+        'auto_scale_lr = dict(base_batch_size=2)\nval_dataloader = dict(num_workers=8)\n'
+    )
+    settings = ['train_dataloader.batch_size=2', 'optim_wrapper.accumulative_counts=1', 'train_cfg.max_epochs=1']
+    settings += ['train_dataloader.persistent_workers=True', 'train_dataloader.prefetch_factor=2']
+    train_in_two(run, '--auto-scale-lr', settings=settings, config=config, folder=tmp_path)
+    assert last(run)['optimizer']['param_groups'][0]['initial_lr'] == 1e-3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['config.py', 'run']
+    workers = Config.fromfile(run / 'config.py').val_dataloader.num_workers
+    assert workers == max(min(len(os.sched_getaffinity(0)) // 2, 8), 1)
