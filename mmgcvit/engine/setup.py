@@ -169,5 +169,5 @@ class CollectDirHook(Hook):
         # By attribute, as most metrics have no argument collect_dir. A loop that is not used is not built.
         for loop in (runner._val_loop, runner._test_loop):
             for metric in loop.evaluator.metrics if isinstance(loop, BaseLoop) else ():
-                if metric.collect_device == 'cpu' and metric.collect_dir is None:
+                if getattr(metric, 'collect_dir', '') is None and metric.collect_device == 'cpu':
                     metric.collect_dir = str(Path(runner.log_dir, 'collected'))

@@ -14,6 +14,7 @@ from mmengine.hooks import Hook
 
 from mmgcvit.engine.hooks.new_schedule import NewScheduleHook
 from mmgcvit.engine.sampling import WHOLE_BATCH, seed_generators
+from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
 
 from ..processes import run_on_ranks
@@ -178,20 +179,15 @@ def test_with_another_batch_size_the_lr_schedule_ends_as_if_the_run_had_always_h
     assert lrs[0] == lrs[1]
 
 
-RANKS = ({'LOCAL_RANK': '0'}, {'LOCAL_RANK': '1'})
-WRAPPER = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}
-TWO = {'launcher': 'pytorch', 'model_wrapper_cfg': WRAPPER}
-
-
 def train_in_two(folder):
     """Train one of two ranks."""
-    train_whole_and_resumed(Path(folder), 3, loop=EPOCHS, **TWO)
+    train_whole_and_resumed(Path(folder), 3, loop=EPOCHS, launcher='pytorch', model_wrapper_cfg=CPU_MODEL_WRAPPER)
 
 
 @pytest.mark.slow
 def test_a_distributed_run_resumes_exactly(tmp_path):
     """An epoch has 2 iterations, with 3 and 3, then 3 and 2 images on the two ranks."""
-    run_on_ranks(train_in_two, [(str(tmp_path),)] * 2, RANKS)
+    run_on_ranks(train_in_two, [(str(tmp_path),)] * 2)
     assert_equal(tmp_path / 'whole', tmp_path / 'resumed')
 
 

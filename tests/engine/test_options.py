@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
-from mmgcvit.config import iter_dicts, read_config
+from mmgcvit.config import read_config
 from mmgcvit.engine import setup, train
 from mmgcvit.engine.setup import check_data, check_work_dir, join_process_group, load_config
 from mmgcvit.engine.test import enable_drawing, enable_tta
@@ -88,29 +88,21 @@ def test_show_dir_adds_a_drawing_hook_with_the_score_threshold_of_the_config():
         assert cfg.custom_hooks == hooks
 
 
-@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
-def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(launcher, monkeypatch):
+@pytest.mark.parametrize(('launcher', 'variable'), [('pytorch', 'LOCAL_RANK'), *setup.LOCAL_RANK_VARIABLES.items()])
+def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(launcher, variable, monkeypatch):
+    """The process with local rank 0 prints the error, while the others wait to be ended."""
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    monkeypatch.setattr('time.sleep', slept := mock.Mock())
     monkeypatch.delenv('RANK', raising=False)
-    with pytest.raises(UserError, match=rf'--launcher {launcher}: torch finds no GPU\. .*tools/dist_train\.sh'):
-        join_process_group(Config({'launcher': launcher}))
-
-
-@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
-def test_the_local_rank_is_the_launchers(launcher, monkeypatch):
-    """mmengine's DistributedDataParallel reads LOCAL_RANK. Only one process per node prints an error at once."""
-    monkeypatch.setenv('LOCAL_RANK', '0')
-    names = {'pytorch': 'LOCAL_RANK', 'slurm': 'SLURM_LOCALID', 'mpi': 'OMPI_COMM_WORLD_LOCAL_RANK'}
-    monkeypatch.setenv(names[launcher], '3')
-    monkeypatch.setattr(setup.time, 'sleep', slept := mock.Mock())
-    with pytest.raises(UserError, match='rank 3'), setup.run_rank(launcher, 0):
-        raise UserError(f'rank {os.environ["LOCAL_RANK"]}')
-    assert slept.called
-
-
-def test_dicts_at_every_depth_of_a_config_are_found():
-    cfg = Config({'model': {'heads': [{'norm_cfg': {'type': 'SyncBN'}}, {'x': ({'type': 'SyncBN'},)}], 'type': 'A'}})
-    assert sum(settings.get('type') == 'SyncBN' for settings in iter_dicts(cfg.model)) == 2
+    for rank in '03':
+        monkeypatch.setenv('LOCAL_RANK', '0')
+        monkeypatch.setenv(variable, rank)
+        rejected = pytest.raises(
+            UserError, match=rf'--launcher {launcher}: torch finds no GPU\. .*tools/dist_train\.sh'
+        )
+        with rejected, setup.run_rank(launcher, 0):
+            join_process_group(Config({'launcher': launcher}))
+        assert (os.environ['LOCAL_RANK'], slept.called) == (rank, rank == '3')
 
 
 def test_options_override_the_config_and_the_default_work_dir_has_its_name(tmp_path, monkeypatch):
