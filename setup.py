@@ -67,8 +67,8 @@ setup(
     options={'editable_wheel': {'mode': 'compat'}},
     python_requires='>=3.10',
     entry_points={'console_scripts': ['mmgcvit = mmgcvit.commands.main:main']},
-    # torch requires filelock too.
-    install_requires=['filelock', 'numpy', 'packaging', 'rich'],
+    # torch requires filelock too, in any version.
+    install_requires=['filelock>=4', 'numpy', 'packaging', 'rich'],
     extras_require={
         # The OpenMMLab packages: maintained forks, which run with current torch.
         'openmmlab': [

@@ -1,5 +1,7 @@
 """Helper functions for mmengine's runners, batches, distributed ranks and registry scopes."""
 
+import io
+import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from mmengine.dist import broadcast_object_list, get_rank, is_distributed
+from mmengine.dist import broadcast, broadcast_object_list, get_rank, is_distributed
 from mmengine.model import is_model_wrapper
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
@@ -17,6 +19,9 @@ from .errors import UserError
 
 BUILD_LOCK = threading.RLock()
 POLL_INTERVAL = 0.1  # in seconds
+# In seconds. A launcher ends all processes after one has ended, which torchrun of torch 2.1 notices after 5 seconds. So
+# while the others wait, one process prints the error that all have.
+ERROR_DELAY = 8
 
 
 @contextmanager
@@ -32,8 +37,8 @@ def build_in_scope(scope: str) -> Iterator[None]:
 def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function on rank 0 only. Then, on all ranks, return its result or raise an error if it raised one.
 
-    The other ranks wait at the process group's store rather than in a collective, whose timeout would end the run if
-    the function reads much data from a slow disk.
+    After a UserError, which rank 0 prints, the other ranks exit. They wait for the call at the process group's store
+    rather than in a collective, whose timeout would end the run if the function reads much data from a slow disk.
     """
     result, message, error = None, None, None
     if get_rank() == 0:
@@ -50,14 +55,48 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
             store.add(key, 1)
         while not store.add(key, 0):  # torch 2.1 has no PrefixStore.check
             time.sleep(POLL_INTERVAL)
-    answers = [result, message, isinstance(error, UserError)]
-    broadcast_object_list(answers)
+        result, message, is_user_error = send_from_rank_0((result, message, isinstance(error, UserError)))
     if error is not None:
         raise error
-    result, message, is_user_error = answers
-    if message is not None:
-        raise UserError(message.partition(': ')[2]) if is_user_error else RuntimeError(f'rank 0 stopped: {message}')
-    return result
+    if message is None:
+        return result
+    if not is_user_error:
+        raise RuntimeError(f'rank 0 stopped: {message}')
+    time.sleep(ERROR_DELAY)
+    raise SystemExit(1)
+
+
+def send_from_rank_0(value: Any) -> Any:
+    """Return rank 0's value on all ranks. The storages of its tensors are sent one by one.
+
+    ``broadcast_object_list`` pickles a whole checkpoint, which takes twice its size on rank 0 and four times on others.
+    """
+    # By address and size in bytes on rank 0.
+    storages: dict[tuple[int, int], torch.UntypedStorage] = {}
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value: Any) -> tuple | None:
+            if type(value) is not Tensor or value.layout != torch.strided or value.is_conj() or value.is_neg():
+                return None
+            storage = value.untyped_storage()
+            storages[key := (storage.data_ptr(), storage.nbytes())] = storage
+            return key, value.dtype, value.storage_offset(), value.size(), value.stride()
+
+    class Unpickler(pickle.Unpickler):
+        def persistent_load(self, identity: tuple) -> Tensor:
+            key, dtype, *view = identity
+            return torch.empty(0, dtype=dtype).set_(storages[key], *view)
+
+    file = io.BytesIO()
+    if get_rank() == 0:
+        Pickler(file).dump(value)
+    message = [file.getvalue(), list(storages)]
+    broadcast_object_list(message)
+    for key in message[1]:
+        if get_rank() != 0:
+            storages[key] = torch.UntypedStorage(key[1])
+        broadcast(torch.empty(0, dtype=torch.uint8).set_(storages[key]))
+    return value if get_rank() == 0 else Unpickler(io.BytesIO(message[0])).load()
 
 
 def find_suspect_images(batch: Any) -> list[str]:

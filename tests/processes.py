@@ -17,14 +17,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def run_on_ranks(function, arguments, environments=({}, {})):
+def run_on_ranks(function, arguments):
     """Call an importable function on each rank with its own arguments; return the results by rank."""
     fork_server.ensure_running()
     answers = fork_server.CONTEXT.Queue()
     common = {'WORLD_SIZE': str(len(arguments)), 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port())}
     processes = [
-        fork_server.CONTEXT.Process(target=answer, args=(function, own, {**common, 'RANK': str(rank), **more}, answers))
-        for rank, (own, more) in enumerate(zip(arguments, environments, strict=True))
+        fork_server.CONTEXT.Process(target=answer, args=(function, own, common | ranks, answers))
+        for own, ranks in zip(arguments, ({'RANK': rank, 'LOCAL_RANK': rank} for rank in '01'), strict=True)
     ]
     try:
         for process in processes:

@@ -1,5 +1,6 @@
 """Helpers for mmengine's batches and ranks."""
 
+import resource
 import threading
 import time
 from datetime import timedelta
@@ -9,6 +10,7 @@ import torch
 import torch.distributed as dist
 from mmengine.structures import BaseDataElement
 
+from mmgcvit import mmengine_utils
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.mmengine_utils import call_on_rank_0, find_suspect_images
 
@@ -38,6 +40,7 @@ def raise_error(error):
 
 def collect_errors():
     """Call a function that raises on rank 0, for each type of error. Return what this rank raised, and a result."""
+    mmengine_utils.ERROR_DELAY = 0
     errors = [CheckpointError('no file'), OSError(28, 'disk full'), RuntimeError('a lock', threading.Lock())]
     raised = []
     for error in (*errors, SystemExit(3), KeyboardInterrupt()):
@@ -60,11 +63,33 @@ def test_rank_0_may_take_longer_than_the_timeout_of_collectives():
 
 
 def test_every_error_of_rank_0_reaches_all_ranks():
-    """Otherwise the other ranks would wait for rank 0 until a timeout."""
+    """Otherwise the other ranks would wait for rank 0 until a timeout. Rank 0 alone prints a UserError."""
     (first, result), (second, other) = run_on_ranks(collect_errors, [(), ()])
     assert result == other == 7
     names = ['CheckpointError', 'OSError', 'RuntimeError', 'SystemExit', 'KeyboardInterrupt']
     assert [name for name, *_ in first] == names
-    assert second[0] == ('UserError', True, 'no file')
+    assert second[0] == ('SystemExit', False, '1')
     assert [name for name, *_ in second[1:]] == ['RuntimeError'] * 4
     assert second[1][2] == 'rank 0 stopped: OSError: [Errno 28] disk'
+
+
+def send_tensors():
+    """Send tensors from rank 0 and change one in place. Return what describes them, and by how many MB memory rises."""
+    table, large = torch.arange(12.0).reshape(3, 4), lambda: [torch.ones(25_000_000) for _ in range(2)]
+    content = {'table': table, 'row': table[1], 'columns': table.T[1:], 'expanded': table[:1].expand(5, 4)}
+    content |= {'bfloat16': table.bfloat16(), 'number': torch.tensor(3), 'empty': torch.empty(0, 2)}
+    content |= {'conjugate': torch.tensor([1 + 2j]).conj(), 'weight': torch.nn.Parameter(torch.ones(2))}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    received, _ = call_on_rank_0(lambda: (content, large()))
+    risen = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1000
+    received['table'][1] = 7
+    return [(t.tolist(), str(t.dtype), t.stride(), type(t).__name__) for t in received.values()], risen
+
+
+def test_tensors_of_rank_0_arrive_with_their_views_and_data_types_in_one_copy():
+    """broadcast_object_list takes three copies on rank 0 and four on others."""
+    (sent, memory), (received, other_memory) = run_on_ranks(send_tensors, [(), ()])
+    assert received == sent
+    assert sent[1][0] == [7, 7, 7, 7], 'the row shares the memory of the table'
+    assert 150 < memory < 280
+    assert 150 < other_memory < 280

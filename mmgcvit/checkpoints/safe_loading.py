@@ -48,8 +48,12 @@ def safe_checkpoint_loading(work_dir: str | Path | None = None) -> Iterator[dict
             CheckpointLoader.register_scheme(scheme, loader, force=True)
 
 
-def read_for_mmengine(source: str, work_dir: str | Path | None = None, map_location: Any = 'cpu') -> dict[str, Any]:
+def read_for_mmengine(
+    source: str, work_dir: str | Path | None = None, map_location: Any = 'cpu', is_resumed: bool = True
+) -> dict[str, Any]:
     """Read a checkpoint, put its weights under ``state_dict``, and remove what mmengine would execute or delete.
+
+    If no run is resumed from it, also remove the states of the optimizer and of EMA, which are larger than the weights.
 
     Raises:
         CheckpointError: See :func:`read_checkpoint`. It is also raised if the file has no weights.
@@ -66,7 +70,8 @@ def read_for_mmengine(source: str, work_dir: str | Path | None = None, map_locat
         content = {**content, 'state_dict': state_dict} if 'state_dict' in content else {'state_dict': state_dict}
     elif 'state_dict' in content:
         raise CheckpointError(f"{source} has no weights: its 'state_dict' contains no tensors. Use another checkpoint")
-    content = {'meta': {}, **content}
+    unused = () if is_resumed else ('optimizer', 'ema_state_dict')
+    content = {'meta': {}, **{name: value for name, value in content.items() if name not in unused}}
     hub = content['message_hub'] if isinstance(content.get('message_hub'), dict) else {}
     # A crafted file can have values of any type.
     for name in ('runtime_info', 'log_scalars', 'resumed_keys'):

@@ -9,13 +9,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from ..config import parse_cfg_options
 from ..errors import UserError
 from ..files import find_free_path
 
 if TYPE_CHECKING:
-    from mmengine.config import Config
-
     from ..inference.model_files import ModelFiles
     from ..inference.predictor import Predictor
 
@@ -130,13 +127,3 @@ def check_at_least(args: argparse.Namespace, **minimums: int) -> None:
         for value in option if isinstance(option, list | tuple) else [option]:
             if value is not None and value < minimum:
                 raise UserError(f'{format_option(name)} {value}: expected at least {minimum}')
-
-
-def load_run_config(args: argparse.Namespace) -> Config:
-    """Load the config of a training or test run and set ``args.work_dir``."""
-    from ..engine.setup import load_config
-
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = load_config(args.config, parse_cfg_options(args.cfg_options), args.work_dir, args.launcher)
-    args.work_dir = cfg.work_dir
-    return cfg

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..inference.model_files import check_model_files, find_model_files
-from .options import add_common_options, add_config_and_checkpoint, hide_gpus, load_run_config
+from .options import add_common_options, add_config_and_checkpoint, hide_gpus
 
 # Options may stand between CONFIG and CHECKPOINT.
 IS_INTERMIXED = True
@@ -22,18 +22,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f'--out {args.out}: expected a name ending in .pkl or .pickle')
-    check_model_files(args.config, args.checkpoint)
+    if args.launcher == 'none':
+        check_model_files(args.config, args.checkpoint)
     hide_gpus(args.device)
-    from ..engine.setup import check_machine, leave_process_group_at_end
+    from ..engine.setup import check_machine, load_config, run_rank
     from ..engine.test import run_test
 
-    check_machine(args.device, args.launcher)
-    model_files = find_model_files(args.config, args.checkpoint)
-    if args.work_dir is None and model_files.is_from_work_dir:
-        args.work_dir = str(Path(args.config) / 'test')
-    args.config = str(model_files.config)
-    cfg = load_run_config(args)
-    with leave_process_group_at_end():
+    with run_rank(args.launcher, args.local_rank):
+        check_machine(args.device, args.launcher)
+        model_files = find_model_files(args.config, args.checkpoint)
+        if args.work_dir is None and model_files.is_from_work_dir:
+            args.work_dir = str(Path(args.config) / 'test')
+        args.config = str(model_files.config)
+        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
         run_test(
             cfg, model_files.checkpoint, show_dir=args.show_dir, out=args.out, tta=args.tta, progress=args.progress
         )

@@ -15,7 +15,6 @@ from .options import (
     check_at_least,
     format_option,
     hide_gpus,
-    load_run_config,
 )
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def list_data_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def main(args: argparse.Namespace) -> None:
     check_args(args)
-    if args.config is not None:
+    if args.config is not None and args.launcher == 'none':
         check_config(args.config)
     is_resumed = args.data is not None and args.resume and get_run_config(args).is_file()
     dataset_info = None
@@ -113,16 +112,16 @@ def main(args: argparse.Namespace) -> None:
 
         dataset_info = read_folder(args.data)
     hide_gpus(args.device)
-    from ..engine.setup import check_machine, leave_process_group_at_end
+    from ..engine.setup import check_machine, load_config, run_rank
     from ..engine.train import train
 
-    check_machine(args.device, args.launcher)
-    if args.data is not None:
-        args.work_dir = str(get_run_config(args).parent)
-        args.config = str(find_resumed_config(args) if is_resumed else write_config(args, dataset_info))
-    with leave_process_group_at_end():
+    with run_rank(args.launcher, args.local_rank):
+        check_machine(args.device, args.launcher)
+        if args.data is not None:
+            args.work_dir = str(get_run_config(args).parent)
+            args.config = str(find_resumed_config(args) if is_resumed else write_config(args, dataset_info))
         train(
-            cfg := load_run_config(args),
+            cfg := load_config(args.config, args.cfg_options, args.work_dir, args.launcher),
             amp=args.amp,
             auto_scale_lr=args.auto_scale_lr,
             resume=args.resume,

@@ -1,8 +1,8 @@
 """Make mmengine's training loops resumable at any iteration."""
 
 import logging
-from collections.abc import Iterator
 from copy import deepcopy
+from itertools import chain, repeat
 from typing import Any
 
 from mmengine.config import ConfigDict
@@ -23,11 +23,9 @@ def add_seeded_batch_sampler(dataloader: dict, endless: bool) -> ConfigDict:
     """Return a copy of a dataloader config with a :class:`SeededBatchSampler`."""
     seeded = ConfigDict(deepcopy(dataloader))
     if not seeded.get('batch_size') or not seeded.get('sampler'):
-        missing = ' and no '.join(name for name in ('batch_size', 'sampler') if not seeded.get(name))
         raise UserError(
-            f'train_dataloader has no {missing}, so training could not resume within an epoch. Set '
-            f"{missing.replace(' and no ', ' and ')}, or use mmengine's loop (train_cfg.type=EpochBasedTrainLoop or "
-            'IterBasedTrainLoop)'
+            'train_dataloader has no batch_size or no sampler, so training could not resume within an epoch. Set both, '
+            "or use mmengine's loop (train_cfg.type=EpochBasedTrainLoop or IterBasedTrainLoop)"
         )
     seeded.batch_sampler = {
         'type': SeededBatchSampler,
@@ -84,6 +82,18 @@ class ResumableLoop:
                 'train_dataloader.batch_size or fewer processes, or set train_dataloader.drop_last=False'
             )
 
+    @property
+    def seed(self) -> int:
+        """Return the seed that all ranks share. With ``randomness.diff_rank_seed``, mmengine adds the rank to it."""
+        has_rank = self.runner._randomness_cfg.get('diff_rank_seed')
+        return self.runner.seed - (self.batch_sampler.rank if has_rank else 0)
+
+    def get_settings(self) -> dict[str, int]:
+        """Return what decides which images a batch has, besides the position. The names are for messages."""
+        sampler = self.batch_sampler
+        settings = {'seed': sampler.seed, 'images': len(self.dataloader.dataset)}
+        return {**settings, 'processes': sampler.world_size, 'batch_size': sampler.batch_size}
+
     def get_state(self, meta: dict[str, Any]) -> dict[str, int]:
         """Return the position in the data for a checkpoint with this ``meta``, and what the order of images depends on.
 
@@ -91,7 +101,7 @@ class ResumableLoop:
         """
         sampler = self.batch_sampler
         num_done = sampler.num_done + meta['iter'] - sampler.iteration if meta['epoch'] == sampler.epoch else 0
-        return {'num_done': num_done, 'length': len(sampler), **sampler.get_settings()}
+        return {'num_done': num_done, 'length': len(sampler), **self.get_settings()}
 
     def resume(self, meta: dict[str, Any], source: str) -> int:
         """Start at the position in a checkpoint's ``meta``, with its seed unless the config has another one.
@@ -106,7 +116,7 @@ class ResumableLoop:
         """
         sampler, state, iteration = self.batch_sampler, read_state(meta, source), meta['iter']
         seed = self.runner._randomness_cfg.get('seed')
-        meta['seed'] = meta.get('seed', self.runner.seed) if seed is None else seed  # mmengine sets this seed
+        meta['seed'] = meta.get('seed', self.seed) if seed is None else seed  # mmengine sets this seed
         epoch = meta['epoch'] if self.is_by_epoch else 0
         num_done = iteration if not self.is_by_epoch else state['num_done'] if state else 0
         sampler.start(meta['seed'], iteration, epoch, num_done)
@@ -133,7 +143,7 @@ class ResumableLoop:
             return None if is_begin else 'the checkpoint does not say which images the run has seen'
         if state['num_done'] == 0:
             return None
-        settings = sampler.get_settings().items()
+        settings = self.get_settings().items()
         changes = [f'{name} {state[name]} -> {value}' for name, value in settings if state[name] != value]
         if changes:
             return f'settings have changed: {", ".join(changes)}'
@@ -143,12 +153,7 @@ class ResumableLoop:
 
 @LOOPS.register_module()
 class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
-    """mmengine's epoch-based loop, resumable at any iteration.
-
-    Args:
-        runner: mmengine's runner.
-        dataloader: Config of the training dataloader, with a ``batch_size``.
-        **kwargs: Arguments of mmengine's loop: ``max_epochs``, ``val_begin``, ``val_interval``, ...
+    """mmengine's epoch-based loop with the same arguments, resumable at any iteration.
 
     Raises:
         UserError: The dataloader has no ``batch_size`` or no sampler, or too few samples for one batch.
@@ -159,55 +164,45 @@ class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
     def run_epoch(self) -> None:
         """Train one epoch, or the rest of it."""
         if self.batch_sampler.epoch != self._epoch:
-            self.batch_sampler.start(self.runner.seed, self._iter, self._epoch)
+            self.batch_sampler.start(self.seed, self._iter, self._epoch)
         super().run_epoch()
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Seed the random number generators and train on one batch."""
-        seed_generators(self.runner.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
+        seed_generators(self.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
         super().run_iter(self.batch_sampler.num_done + idx, data_batch)
 
 
 @LOOPS.register_module()
 class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
-    """mmengine's iteration-based loop, resumable at any iteration. See :class:`EpochBasedTrainLoop` for arguments."""
+    """mmengine's iteration-based loop, resumable at any iteration. See :class:`EpochBasedTrainLoop`."""
 
     is_by_epoch = False
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
         super().__init__(runner, dataloader, **kwargs)
-        self.dataloader_iterator = BatchIterator(self)
         # mmengine 0.10.7 has already started persistent workers. Without _iterator, new workers start after hooks have
         # set worker_init_fn.
         self.dataloader._iterator = None
-        # If this were True, later versions of mmengine would not call BatchIterator.skip_iter.
+        # If this were True, later versions of mmengine would not skip the placeholders.
         self.fast_forward_on_resume = False
 
+    def run(self) -> Any:
+        """Train until the last iteration."""
+        if self.batch_sampler.epoch is None:
+            self.batch_sampler.start(self.seed, self._iter, epoch=0)
+        self.dataloader_iterator = BatchIterator(repeat(None, self._iter), self.dataloader)
+        return super().run()
+
     def run_iter(self, data_batch: Any) -> None:
-        seed_generators(self.runner.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
+        seed_generators(self.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
         super().run_iter(data_batch)
 
 
-class BatchIterator:
-    """Iterator over the batches of an iteration-based loop, from the iteration at which the run resumes.
-
-    To skip earlier batches, mmengine first calls ``skip_iter`` or, up to version 0.10.7, ``next`` for each batch. Both
-    load nothing.
-    """
-
-    def __init__(self, loop: IterBasedTrainLoop) -> None:
-        self.loop, self.num_skipped = loop, 0
-        self.iterator: Iterator[Any] | None = None
+class BatchIterator(chain):
+    """Iterator over placeholders for the batches that mmengine skips when it resumes, and then over loaded batches."""
 
     def skip_iter(self, num_iters: int) -> None:
-        self.num_skipped = num_iters
-
-    def __next__(self) -> Any:
-        if self.num_skipped < self.loop.iter and self.iterator is None:
-            self.num_skipped += 1
-            return None
-        if self.iterator is None:
-            if self.loop.batch_sampler.epoch is None:
-                self.loop.batch_sampler.start(self.loop.runner.seed, self.loop.iter, epoch=0)
-            self.iterator = iter(self.loop.dataloader)
-        return next(self.iterator)
+        """Skip batches as mmengine up to 0.10.7 does, which calls ``next`` for each of them."""
+        for _ in range(num_iters):
+            next(self)

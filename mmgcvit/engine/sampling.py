@@ -77,7 +77,7 @@ class SeededBatchSampler(Sampler):
         self.iteration = self.epoch = None
 
     def start(self, seed: int, iteration: int, epoch: int, num_done: int = 0) -> None:
-        """Set the run's seed, the iteration of the next batch, and the number of batches to skip since an epoch."""
+        """Set the seed of all ranks, the next batch's iteration, and the number of batches to skip since an epoch."""
         self.seed, self.iteration, self.epoch, self.num_done = seed, iteration, epoch, num_done
 
     def __len__(self) -> int:
@@ -99,12 +99,3 @@ class SeededBatchSampler(Sampler):
             if hasattr(self.sampler, 'set_epoch'):
                 self.sampler.set_epoch(epoch)
             yield from self.batch_sampler
-
-    def get_settings(self) -> dict[str, int]:
-        """Return what decides which images a batch has, besides the position. The names are for messages."""
-        return {
-            'seed': self.seed,
-            'images': len(self.sampler.dataset),
-            'processes': self.world_size,
-            'batch_size': self.batch_size,
-        }

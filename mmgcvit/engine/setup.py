@@ -2,31 +2,37 @@
 
 import logging
 import os
+import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
-from mmengine.dist import init_dist, is_distributed
-from mmengine.runner import Runner
+from mmengine.dist import all_gather_object, init_dist, is_distributed
+from mmengine.hooks import Hook
+from mmengine.runner import BaseLoop, Runner
 from rich.progress import Progress
 
-from ..config import LOADERS, enter_scope, iter_dicts, read_config
+from ..config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.paths import check_presence, get_check_settings
 from ..device import check_gpus, disable_cudnn_attention, use_device
 from ..errors import UserError
 from ..files import check_writable
+from ..mmengine_utils import ERROR_DELAY
 from ..ops.compiled import check_operators_load
 from .hooks.progress import ProgressHook
 
 # mmengine's default wrapper sets device_ids, which DistributedDataParallel rejects for models on the CPU.
 CPU_MODEL_WRAPPER = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}
+# The environment variables in which launchers pass the local rank: the number of a process on its node, from 0.
+LOCAL_RANK_VARIABLES = {'slurm': 'SLURM_LOCALID', 'mpi': 'OMPI_COMM_WORLD_LOCAL_RANK'}
 
 
 def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
@@ -50,14 +56,14 @@ def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
 
 
 def load_config(
-    path: str, options: Mapping[str, Any] | None = None, work_dir: str | None = None, launcher: str = 'none'
+    path: str, options: Sequence[str] | None = None, work_dir: str | None = None, launcher: str = 'none'
 ) -> Config:
-    """Read a config and apply the options. The default of ``work_dir`` is the config's, else ``work_dirs/CONFIG_NAME``.
+    """Read a config and apply ``options``. The default of ``work_dir`` is the config's, else ``work_dirs/CONFIG_NAME``.
 
     Raises:
         UserError: The config cannot be read, or an option would have no effect.
     """
-    cfg = read_config(path, options)
+    cfg = read_config(path, parse_cfg_options(options))
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
     return cfg
@@ -93,14 +99,20 @@ def join_process_group(cfg: Config) -> None:
 
 
 @contextmanager
-def leave_process_group_at_end() -> Iterator[None]:
-    """Destroy the process group when a run ends, but not after an error.
+def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
+    """Set LOCAL_RANK, which mmengine reads, and destroy the process group when a run ends, but not after an error.
 
     With gloo, exit the process here. Otherwise it sometimes aborts with "terminate called without an active exception",
     because a thread of ``ProcessGroupGloo`` asks for the GIL while Python exits, and the launcher reports a failed run.
     ``destroy_process_group`` does not help. Remove this workaround when the oldest supported Python is 3.14.
     """
-    yield
+    os.environ['LOCAL_RANK'] = os.environ.get(LOCAL_RANK_VARIABLES.get(launcher, 'LOCAL_RANK'), str(local_rank))
+    try:
+        yield
+    except UserError:
+        if os.environ['LOCAL_RANK'] != '0':
+            time.sleep(ERROR_DELAY)
+        raise
     if dist.is_initialized() and dist.get_backend() == 'gloo':
         dist.barrier()
         logging.shutdown()
@@ -133,13 +145,29 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
     """Build mmengine's runner from a config. Register ``progress``, unless it is None."""
     if cfg.get('runner_type', 'Runner') != 'Runner':
         raise UserError(f'runner_type={cfg.runner_type} is not supported. Remove it, or set runner_type=Runner')
-    # At most one worker for each CPU of this process.
-    num_cpus = len(os.sched_getaffinity(0)) // int(os.environ.get('LOCAL_WORLD_SIZE', 1))
+    # At most one worker for each CPU of this process. Launchers differ in whether the ranks of a node share its CPUs.
+    cpus = [(socket.gethostname(), cpu) for cpu in os.sched_getaffinity(0)]
+    num_ranks = Counter(cpu for rank_cpus in all_gather_object(cpus) for cpu in rank_cpus)
+    num_cpus = len(cpus) // max(num_ranks[cpu] for cpu in cpus)
     for loader in filter(None, map(cfg.get, LOADERS)):
         loader.num_workers = min(loader.get('num_workers', 0), max(num_cpus, 1))
+        for name in ('persistent_workers', 'prefetch_factor') if loader.num_workers == 0 else ():
+            loader.pop(name, None)  # torch rejects these settings
         if torch.cuda.is_available():
             loader.setdefault('pin_memory', True)
     runner = Runner.from_cfg(cfg)
+    runner.register_hook(CollectDirHook())
     if progress is not None:
         runner.register_hook(progress)
     return runner
+
+
+class CollectDirHook(Hook):
+    """Let ranks exchange results for metrics in the work dir. mmengine's default is the current folder's .dist_test."""
+
+    def before_run(self, runner: Runner) -> None:
+        # By attribute, as most metrics have no argument collect_dir. A loop that is not used is not built.
+        for loop in (runner._val_loop, runner._test_loop):
+            for metric in loop.evaluator.metrics if isinstance(loop, BaseLoop) else ():
+                if getattr(metric, 'collect_dir', '') is None and metric.collect_device == 'cpu':
+                    metric.collect_dir = str(Path(runner.log_dir, 'collected'))

@@ -4,6 +4,7 @@ from copy import deepcopy
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import METRICS
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import read_for_mmengine, safe_checkpoint_loading
@@ -24,15 +25,9 @@ def run_test(
     tta: bool = False,
     progress: bool = False,
 ) -> None:
-    """Test a checkpoint with a config from :func:`.setup.load_config`.
+    """Test a checkpoint, a file or URL, with a config from :func:`.setup.load_config`, which is changed in place.
 
-    Args:
-        cfg: Config. The other arguments change it in place.
-        checkpoint: Path or URL of the checkpoint.
-        show_dir: Folder in which to save every image with its predictions.
-        out: Pickle file to which to write the predictions.
-        tta: Whether to use test-time augmentation (the config's ``tta_pipeline``).
-        progress: Whether to show progress bars in the terminal. The log is then written to its file only.
+    The other arguments are the options of ``mmgcvit test``.
 
     Raises:
         UserError: An option, the config, the checkpoint or the data is invalid.
@@ -48,7 +43,7 @@ def run_test(
     # The config in the work dir of a resumed run has resume=True, which would load an optimizer state.
     cfg.load_from, cfg.resume = checkpoint, False
     with safe_checkpoint_loading(cfg.work_dir) as contents, open_progress(progress) as hook:
-        content = contents[checkpoint] = call_on_rank_0(read_for_mmengine, checkpoint, cfg.work_dir)
+        content = contents[checkpoint] = call_on_rank_0(read_for_mmengine, checkpoint, cfg.work_dir, 'cpu', False)
         runner = build_runner(cfg, hook)
         check_fits(runner.model, content, checkpoint)
         trained, _ = collect_dataset_metas(content['meta'], next(iter_unwrapped_datasets(cfg.test_dataloader.dataset)))
@@ -56,11 +51,9 @@ def run_test(
         check_class_names(checkpoint, trained.get('classes'), classes)
         del content  # mmengine frees it after loading
         if out:
-            if cfg.get('default_scope') == 'mmdet':
-                from mmdet.evaluation import DumpDetResults as DumpResults  # encodes masks as RLE
-            else:
-                from mmengine.evaluator import DumpResults
-            runner.test_evaluator.metrics.append(DumpResults(out_file_path=out))
+            # mmdet's metric encodes masks as RLE.
+            name = 'mmdet.DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+            runner.test_evaluator.metrics.append(METRICS.build({'type': name, 'out_file_path': out}))
         runner.test()
 
 

@@ -1,6 +1,5 @@
 """Apply the options of ``mmgcvit train``, check the data and the checkpoint, and train with mmengine's Runner."""
 
-import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -8,24 +7,23 @@ from importlib.util import find_spec
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_world_size
-from mmengine.logging import print_log
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
-from ..config import read_config
+from ..config import get_type_name, read_config
 from ..datasets.checks.paths import get_check_settings
 from ..datasets.skip_unreadable import skip_unreadable
-from ..errors import UserError
+from ..errors import UserError, format_count
 from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from .hooks.new_schedule import NewScheduleHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook, open_progress
 from .setup import build_runner, check_data, join_process_group
-from .work_dir import OverwriteHook, find_changes, lock_work_dir, read_chosen_checkpoint
+from .work_dir import OverwriteHook, choose_checkpoint, find_changes, lock_work_dir
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
-WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
+WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'AutoPrecisionOptimWrapper', 'build_auto_precision_wrapper')
 # If a setting with such a prefix differs from the resumed run's, NewScheduleHook recomputes the LR schedule.
 SCHEDULE_SETTINGS = ('train_cfg.max_', 'param_scheduler', 'optim_wrapper.optimizer.lr', 'auto_scale_lr')
 # Values of --log-to, each with mmengine's visualization backend and the package that the backend needs.
@@ -45,17 +43,9 @@ def train(
     progress: bool = False,
     patience: int | None = None,
 ) -> None:
-    """Train with a config from :func:`.setup.load_config`.
+    """Train with a config from :func:`.setup.load_config`, which the other arguments change in place.
 
-    Args:
-        cfg: Config. The other arguments change it in place.
-        amp: Whether to train in mixed precision.
-        auto_scale_lr: Whether to scale the learning rate from the config's batch size to the actual one.
-        resume: Path or URL of the checkpoint to resume from. ``'auto'`` means the work dir's latest, if it has any.
-        overwrite: Whether to remove an earlier run's checkpoints from the work dir after the first iteration.
-        log_to: Experiment trackers to log to: keys of :data:`TRACKERS`.
-        progress: Whether to show progress bars in the terminal. The log is then written to its file only.
-        patience: Number of validations without a better score after which training stops. Default: never.
+    The other arguments are the options of ``mmgcvit train``.
 
     Raises:
         UserError: An option, the config, the checkpoint or the data is invalid.
@@ -63,19 +53,21 @@ def train(
     if amp:
         enable_amp(cfg)
     if auto_scale_lr:
-        enable_lr_scaling(cfg)
+        cfg.auto_scale_lr = {**(cfg.get('auto_scale_lr') or {}), 'enable': True}
     add_trackers(cfg, log_to)
     check_operators(cfg)
     join_process_group(cfg)
+    warning = check_batch_size(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
     with ExitStack() as stack:
         is_new = resume is None and not cfg.get('resume')
         call_on_rank_0(stack.enter_context, lock_work_dir(cfg.work_dir, must_be_unused=is_new and not overwrite))
         contents = stack.enter_context(safe_checkpoint_loading(cfg.work_dir))
-        cfg.resume, cfg.load_from, content = call_on_rank_0(read_chosen_checkpoint, cfg, resume, overwrite)
+        cfg.resume, cfg.load_from, content = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
         skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
         call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
         runner = build_runner(cfg, stack.enter_context(open_progress(progress)))
-        warn_of_batch_size(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
+        if warning:
+            runner.logger.warning(warning)
         if cfg.load_from:
             contents[cfg.load_from] = content
             check_fits(runner.model, content, cfg.load_from, '' if cfg.resume else 'backbone.')
@@ -96,24 +88,14 @@ def enable_amp(cfg: Config) -> None:
     """For ``--amp``, enable mixed precision."""
     if not torch.cuda.is_available():
         raise UserError('--amp needs a GPU, and torch finds none. Remove --amp')
-    wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    wrapper = get_type_name(cfg.optim_wrapper) or 'OptimWrapper'
     if wrapper not in WRAPPERS_FOR_AMP:
         raise UserError(
-            f'--amp: the config has optim_wrapper.type={wrapper}. With --amp, it can be '
-            f'{" or ".join(WRAPPERS_FOR_AMP)}. Set one of these, or remove --amp'
+            f'--amp: the config has optim_wrapper.type={wrapper}. With --amp, it can be OptimWrapper, AmpOptimWrapper '
+            'or mmgcvit.AutoPrecisionOptimWrapper. Set one of these, or remove --amp'
         )
     cfg.optim_wrapper.type = 'mmgcvit.AutoPrecisionOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-
-
-def enable_lr_scaling(cfg: Config) -> None:
-    """For ``--auto-scale-lr``, enable mmengine's scaling of the learning rate."""
-    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
-        raise UserError(
-            '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size. Set it to the batch size for which the '
-            'learning rate was chosen, or remove --auto-scale-lr'
-        )
-    cfg.auto_scale_lr.enable = True
 
 
 def add_trackers(cfg: Config, names: Sequence[str]) -> None:
@@ -129,28 +111,37 @@ def add_trackers(cfg: Config, names: Sequence[str]) -> None:
         visualizer.vis_backends = [*backends, *(ConfigDict(type=backend) for backend in added)]
 
 
-def warn_of_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> None:
-    """Log a warning if the learning rate was chosen for another effective batch size than this run's.
+def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str:
+    """Return a warning if the learning rate, or EMA's interval, is for other accumulation steps or another batch size.
 
-    The learning rate was chosen for ``auto_scale_lr.base_batch_size`` times the accumulation steps in ``file_cfg``, the
-    config without options. If an option has changed the base batch size, use the accumulation steps in ``cfg`` instead.
-    There is no warning if the sizes are equal or unknown, or if mmengine scales the learning rate.
+    The learning rate is for ``auto_scale_lr.base_batch_size`` times the accumulation steps in ``file_cfg``, the config
+    without options or, if an option sets the base batch size, times those in ``cfg``. mmengine scales it without regard
+    to accumulation, so ``base_batch_size`` in ``cfg`` is changed to have this product with the steps in ``cfg``.
     """
-    scaling = cfg.get('auto_scale_lr') or {}
+    scaling, optim_wrapper = cfg.get('auto_scale_lr') or {}, cfg.get('optim_wrapper') or {}
     base, batch_size = scaling.get('base_batch_size'), (cfg.get('train_dataloader') or {}).get('batch_size')
-    if scaling.get('enable') or base is None or batch_size is None:
-        return
-    is_base_changed = base != (file_cfg.get('auto_scale_lr') or {}).get('base_batch_size')
-    steps, base_steps = (
-        (settings.get('optim_wrapper') or {}).get('accumulative_counts', 1)
-        for settings in (cfg, cfg if is_base_changed else file_cfg)
-    )
-    if world_size * batch_size * steps != base * base_steps:
-        print_log(
-            f'The learning rate is for an effective batch size of {base * base_steps}; this run has '
-            f'{world_size * batch_size * steps} ({world_size} x {batch_size} x {steps}: processes x images x '
-            'accumulation steps). Add --auto-scale-lr, or change train_dataloader.batch_size or '
-            'optim_wrapper.accumulative_counts',
-            'current',
-            logging.WARNING,
+    steps, warnings = optim_wrapper.get('accumulative_counts', 1), []
+    if scaling.get('enable') and base is None:
+        raise UserError(
+            '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size. Set it to the batch size for which the '
+            'learning rate was chosen, or remove --auto-scale-lr'
         )
+    if base is not None and batch_size is not None:
+        is_base_changed = base != (file_cfg.get('auto_scale_lr') or {}).get('base_batch_size')
+        recipe_wrapper = optim_wrapper if is_base_changed else file_cfg.get('optim_wrapper') or {}
+        recipe, size = base * recipe_wrapper.get('accumulative_counts', 1), world_size * batch_size * steps
+        if recipe != base * steps:
+            scaling.base_batch_size = recipe / steps
+        if size != recipe and not scaling.get('enable'):
+            warnings.append(
+                f'The learning rate is for an effective batch size of {recipe:g}; this run has {size} ({world_size} x '
+                f'{batch_size} x {steps}: processes x images x accumulation steps). Add --auto-scale-lr, or change '
+                'train_dataloader.batch_size or optim_wrapper.accumulative_counts'
+            )
+    for number, hook in enumerate(cfg.get('custom_hooks') or ()):
+        if get_type_name(hook) == 'EMAHook' and (interval := hook.get('interval', 1)) != steps:
+            warnings.append(
+                f'EMA is updated every {format_count(interval, "iteration")}, the weights every {steps} (accumulation '
+                f'steps). Set custom_hooks.{number}.interval={steps}'
+            )
+    return '. '.join(warnings)

@@ -5,9 +5,11 @@ first iteration (``--overwrite``).
 """
 
 import logging
+import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,6 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from ..checkpoints.latest import LAST_CHECKPOINT_FILE, RESUMABLE_NAME, find_latest_checkpoint
-from ..checkpoints.reading import check_intact
 from ..checkpoints.safe_loading import read_for_mmengine
 from ..config import get_plain_settings, iter_differences
 from ..errors import CheckpointError, UserError, escape_controls, shorten
@@ -36,23 +37,27 @@ LOCK_TIMEOUT = 10
 IGNORED_SETTINGS = ('load_from', 'resume')
 
 
-def choose_checkpoint(
-    cfg: Config, resume: str | None, overwrite: bool = False, read: Callable[[Any], Any] = check_intact
-) -> tuple[bool, str | None]:
-    """Return ``resume`` and ``load_from`` of the config for the options ``--resume`` and ``--overwrite``.
+def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) -> tuple[bool, str | None, Any]:
+    """Return ``resume`` and ``load_from`` of the config for ``--resume`` and ``--overwrite``, and the content.
 
     ``--resume`` without a checkpoint (``'auto'``) and a config's ``resume=True`` without ``load_from`` choose the
     latest checkpoint of the work dir. If there is none, a new training starts, from the config's ``load_from`` if it
-    has one. So the same command starts and resumes a job. ``read`` raises an error for an unreadable file.
+    has one. So the same command starts and resumes a job. The content is what mmengine gets, read once.
 
     Raises:
-        CheckpointError: The checkpoint does not exist, no checkpoint in the work dir can be read, or the work dir has
-            checkpoints of another run.
+        CheckpointError: The checkpoint cannot be read, no checkpoint in the work dir can be read, the work dir has
+            checkpoints of another run, or the run would remove the checkpoint that it starts from.
     """
-    if overwrite or (resume is None and not cfg.get('resume')):
-        return False, cfg.get('load_from')
-    source, work_dir = resume or cfg.get('load_from') or 'auto', Path(cfg.work_dir)
-    if source == 'auto':
+    contents, load_from, work_dir = {}, cfg.get('load_from'), Path(cfg.work_dir)
+
+    def read(path: str | Path) -> None:
+        contents[str(path)] = read_for_mmengine(str(path), work_dir, is_resumed=is_resumed)
+
+    is_resumed = not overwrite and bool(resume or cfg.get('resume'))
+    source = (resume or load_from or 'auto') if is_resumed else load_from
+    checkpoints = list_checkpoints(work_dir)
+    has_resumable = any(RESUMABLE_NAME.fullmatch(path.name) for path in checkpoints)
+    if is_resumed and source == 'auto':
         latest = find_latest_checkpoint(
             work_dir,
             'Resume from another file with --resume CHECKPOINT, train in another folder (--work-dir), or start again '
@@ -60,29 +65,17 @@ def choose_checkpoint(
             read,
         )
         print_log(f'--resume: {latest or "the work dir has no checkpoint, so a new training starts"}', 'current')
-        return latest is not None, str(latest) if latest else cfg.get('load_from')
-    if not source.startswith(URL_SCHEMES) and not Path(source).is_file():
+        is_resumed, source = latest is not None, str(latest) if latest else load_from
+    elif is_resumed and not source.startswith(URL_SCHEMES) and not Path(source).is_file():
         raise CheckpointError(f'--resume {source}: there is no such file. Pass a path or a URL')
-    has_others = any(RESUMABLE_NAME.fullmatch(path.name) for path in list_checkpoints(work_dir))
-    if has_others and Path(source).parent.resolve() != work_dir.resolve():
+    elif is_resumed and has_resumable and Path(source).parent.resolve() != work_dir.resolve():
         raise CheckpointError(
-            f'--resume {source}: the work dir {work_dir} has checkpoints of another run, which the resumed run '
-            f'would replace. Add --work-dir {Path(source).parent} to continue in the folder of the checkpoint, or '
-            'another --work-dir'
+            f'--resume {source}: the work dir {work_dir} has checkpoints of another run, which the resumed run would '
+            f'replace. Add --work-dir {Path(source).parent} to continue in the folder of the checkpoint, or another '
+            '--work-dir'
         )
-    return True, source
-
-
-def read_chosen_checkpoint(
-    cfg: Config, resume: str | None, overwrite: bool
-) -> tuple[bool, str | None, dict[str, Any] | None]:
-    """Return the result of :func:`choose_checkpoint`, and the content of the checkpoint for mmengine, read once."""
-    contents = {}
-
-    def read(path: str | Path) -> None:
-        contents[str(path)] = read_for_mmengine(str(path), cfg.work_dir)
-
-    is_resumed, source = choose_checkpoint(cfg, resume, overwrite, read)
+    if not is_resumed and source and Path(source).resolve() in map(Path.resolve, checkpoints):
+        raise CheckpointError(f'the run would remove load_from={source} from its work dir. Copy it to another folder')
     if source and source not in contents:
         read(source)
     return is_resumed, source, contents.get(source)
@@ -97,7 +90,8 @@ def list_checkpoints(work_dir: str | Path) -> list[Path]:
 def lock_work_dir(work_dir: str | Path, must_be_unused: bool) -> Iterator[None]:
     """Lock a work dir against other trainings. When the process ends or is killed, the lock is released.
 
-    If a new work dir has nothing but the lock in the end, because the run was rejected, it is removed.
+    A file system without locks gives a warning. If a new work dir has nothing but the lock in the end, because the run
+    was rejected, it is removed.
 
     Raises:
         UserError: The work dir cannot be written, another training runs in it or, if it ``must_be_unused``, it has
@@ -108,13 +102,22 @@ def lock_work_dir(work_dir: str | Path, must_be_unused: bool) -> Iterator[None]:
     is_new, lock = not folder.exists(), folder / LOCK_FILE
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        file_lock = FileLock(lock).acquire(timeout=LOCK_TIMEOUT)
+        # Soft locks, which are files that exist while a process runs, would remain after the process is killed.
+        file_lock = FileLock(lock, fallback_to_soft=False).acquire(timeout=LOCK_TIMEOUT)
     except Timeout:
         raise UserError(
-            f'another training is running in {work_dir}. Wait until it ends, or train in another folder (--work-dir)'
+            f'another training is running in {work_dir} ({lock.read_text(errors="replace")}). Wait until it ends, or '
+            f'train in another folder (--work-dir). If its node has failed, remove {lock}'
         ) from None
+    except OSError as error:
+        if error.filename is not None:  # the file cannot be opened
+            raise
+        message = f'{work_dir} cannot be locked ({error.strerror}). Do not start another training in it'
+        print_log(message, 'current', logging.WARNING)
+        file_lock = nullcontext()
     with file_lock:
         try:
+            lock.write_text(f'process {os.getpid()} on {socket.gethostname()}')
             if must_be_unused and (checkpoints := list_checkpoints(folder)):
                 raise CheckpointError(
                     f"{work_dir} has an earlier run's checkpoints ({shorten([path.name for path in checkpoints])}). "

@@ -15,18 +15,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.dataset import sampler
 from mmengine.registry import DATA_SAMPLERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, set_random_seed
 from torch.utils.data import BatchSampler, Dataset, Sampler
 
 from mmgcvit.engine.loops import DATA_POSITION, EpochBasedTrainLoop, IterBasedTrainLoop
 from mmgcvit.errors import CheckpointError
 
+from ..processes import run_on_ranks
+
 SEED = 5
 DEFAULTS = {'sampler': 'DefaultSampler', 'batch_sampler': None, 'drop_last': False, 'by_epoch': True, 'epochs': 2}
+DEFAULTS |= {'diff_rank_seed': False}
 
 
 class Indices(Dataset):
-    """A dataset of its own indices. Every third image is upright, as mmdet's AspectRatioBatchSampler asks."""
+    """A dataset of its own indices."""
 
     def __init__(self, size):
         self.size, self.metainfo = size, {}
@@ -36,9 +39,6 @@ class Indices(Dataset):
 
     def __getitem__(self, index):
         return index
-
-    def get_data_info(self, index):
-        return {'width': 2, 'height': 3 if index % 3 == 0 else 1}
 
 
 @DATA_SAMPLERS.register_module()
@@ -51,7 +51,7 @@ class ReversingBatchSampler(BatchSampler):
     def __iter__(self):
         groups = [[], []]
         for index in self.sampler:
-            group = groups[self.sampler.dataset.get_data_info(index)['height'] > 2]
+            group = groups[index % 3 == 0]
             group.append(index)
             if len(group) == self.batch_size:
                 yield group[:]
@@ -70,13 +70,13 @@ class FullGroupsBatchSampler(ReversingBatchSampler):
 
 @DATA_SAMPLERS.register_module()
 class EndlessSampler(Sampler):
-    """An endless sampler of another class than InfiniteSampler, as mmdet has for several sources."""
+    """An endless sampler without the attribute ``dataset``."""
 
     def __init__(self, dataset, shuffle, seed):
-        self.dataset, (self.rank, self.world_size) = dataset, sampler.get_dist_info()
+        self.size, (self.rank, self.world_size) = len(dataset), sampler.get_dist_info()
 
     def __len__(self):
-        return len(self.dataset)
+        return self.size
 
     def __iter__(self):
         return islice((number * 7 % len(self) for number in count()), self.rank, None, self.world_size)
@@ -92,11 +92,15 @@ class FakeRunner:
     build_dataloader = staticmethod(Runner.build_dataloader)
     val_loop = None
 
-    def __init__(self, stop, seed):
-        self.seed, self.stop, self.trained = SEED if seed is None else seed, stop, []
+    def __init__(self, stop, seed, rank, diff_rank_seed):
+        self.rank, self.stop, self.trained = rank, stop, []
         self.visualizer, self.optim_wrapper = SimpleNamespace(), None
         self.model = SimpleNamespace(train=lambda: None, train_step=self.train_step)
-        self._randomness_cfg = {'seed': seed}
+        self._randomness_cfg = {'seed': seed, 'diff_rank_seed': diff_rank_seed}
+        self.set_seed(SEED if seed is None else seed)
+
+    def set_seed(self, seed):
+        self.seed = seed + (self.rank if self._randomness_cfg['diff_rank_seed'] else 0)
 
     def train_step(self, batch, optim_wrapper):
         self.trained.append((self.loop.epoch, [int(index) for index in batch]))
@@ -121,7 +125,7 @@ def run_session(setup, session, checkpoint):
             'batch_sampler': setup['batch_sampler'] and {'type': setup['batch_sampler']},
             'drop_last': setup['drop_last'],
         }
-        runner = FakeRunner(stop, seed)
+        runner = FakeRunner(stop, seed, rank, setup['diff_rank_seed'])
         with (
             mock.patch('mmengine.dataset.sampler.get_dist_info', return_value=(rank, world_size)),
             mock.patch('mmgcvit.engine.sampling.get_rank', return_value=rank),
@@ -133,7 +137,7 @@ def run_session(setup, session, checkpoint):
         if checkpoint is not None:
             meta = json.loads(json.dumps(checkpoint))
             loop._epoch, loop._iter = meta['epoch'], loop.resume(meta, 'a.pth')
-            runner.seed = meta['seed']  # as mmengine's runner does
+            runner.set_seed(meta['seed'])  # as mmengine's runner does
         try:
             loop.run()
             meta = {'epoch': loop.epoch, 'iter': loop.iter}
@@ -141,7 +145,9 @@ def run_session(setup, session, checkpoint):
             # As CheckpointHook saves within an epoch: before the loop counts the iteration.
             meta = {'epoch': loop.epoch, 'iter': loop.iter + 1}
         trained.append(runner.trained)
-    return trained, {'seed': runner.seed, **meta, DATA_POSITION: loop.get_state(meta)}, loop
+        if rank == 0:
+            saved = {'seed': runner.seed, **meta, DATA_POSITION: loop.get_state(meta)}
+    return trained, saved, loop
 
 
 def run_sessions(setup, sessions):
@@ -173,7 +179,7 @@ BATCH_SAMPLERS = [None, 'ReversingBatchSampler']
 )
 def test_every_epoch_trains_on_each_image_once_after_its_last_start(sessions, images, epochs, batch_sampler, drop_last):
     """That is once, except images that fill up the last share of a rank or are dropped with an incomplete batch."""
-    setup = {'images': images, 'epochs': epochs, 'batch_sampler': batch_sampler}
+    setup = {'images': images, 'epochs': epochs, 'batch_sampler': batch_sampler, 'diff_rank_seed': images % 2 == 0}
     setup['drop_last'] = drop_last and batch_sampler is None
     results, loop = run_sessions(setup, sessions)
     for epoch in range(epochs):
@@ -219,16 +225,34 @@ def test_an_iteration_based_run_trains_as_long_as_planned_whatever_changes(sessi
     by_epoch=st.booleans(),
     sampler=st.sampled_from(['InfiniteSampler', 'DefaultSampler', 'EndlessSampler']),
     batch_sampler=st.sampled_from([*BATCH_SAMPLERS, 'FullGroupsBatchSampler']),
+    diff_rank_seed=st.booleans(),
 )
 def test_with_the_same_settings_each_rank_trains_on_the_batches_of_an_uninterrupted_run(
-    world_size, batch_size, stops, images, by_epoch, sampler, batch_sampler
+    world_size, batch_size, stops, images, by_epoch, sampler, batch_sampler, diff_rank_seed
 ):
     setup = {'sampler': 'DefaultSampler' if by_epoch else sampler, 'images': images, 'epochs': 3, 'iters': 40}
-    setup |= {'by_epoch': by_epoch, 'batch_sampler': batch_sampler}
+    setup |= {'by_epoch': by_epoch, 'batch_sampler': batch_sampler, 'diff_rank_seed': diff_rank_seed}
     results, _ = run_sessions(setup, [(world_size, batch_size, stop, None) for stop in [*stops, 1]])
     whole, _ = run_sessions(setup, [(world_size, batch_size, None, None)])
     joined = [[step for session in results for step in session[rank]] for rank in range(world_size)]
     assert joined == whole[0]
+
+
+def train_on_64_images(diff_rank_seed):
+    """Train an epoch on one of two ranks. Return its images."""
+    runner = FakeRunner(None, None, 0, diff_rank_seed)
+    runner.seed = set_random_seed(diff_rank_seed=diff_rank_seed)
+    loader = {'dataset': Indices(64), 'sampler': {'type': 'DefaultSampler'}, 'batch_size': 3, 'num_workers': 0}
+    runner.loop = EpochBasedTrainLoop(runner, loader, max_epochs=1)
+    runner.loop.run()
+    return [index for _, indices in runner.trained for index in indices]
+
+
+@pytest.mark.parametrize('diff_rank_seed', [False, True])
+def test_two_ranks_train_on_each_of_64_images_once(diff_rank_seed):
+    first, second = run_on_ranks(train_on_64_images, [(diff_rank_seed,)] * 2)
+    assert sorted(first + second) == list(range(64))
+    assert sorted(first) != first, 'the images are shuffled'
 
 
 @settings(max_examples=15)

@@ -1,5 +1,6 @@
 """Options of train and test change the config or are rejected; the work dir, data and batch size are checked."""
 
+import os
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -7,12 +8,13 @@ from unittest import mock
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 
-from mmgcvit.config import iter_dicts, read_config
-from mmgcvit.engine import train
+from mmgcvit.config import read_config
+from mmgcvit.engine import setup, train
 from mmgcvit.engine.setup import check_data, check_work_dir, join_process_group, load_config
 from mmgcvit.engine.test import enable_drawing, enable_tta
-from mmgcvit.engine.train import add_trackers, enable_amp, enable_lr_scaling, warn_of_batch_size
+from mmgcvit.engine.train import add_trackers, check_batch_size, enable_amp
 from mmgcvit.errors import UserError
 
 from ..datasets.checks.made import config as config_with
@@ -20,7 +22,7 @@ from ..datasets.checks.made import cut, write_coco
 
 
 def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
-    cfg = Config({'optim_wrapper': {'optimizer': {'type': 'AdamW'}, 'loss_scale': 512.0}})
+    cfg = Config({'optim_wrapper': {'type': OptimWrapper, 'optimizer': {'type': 'AdamW'}, 'loss_scale': 512.0}})
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(UserError, match=r'needs a GPU, and torch finds none\. Remove --amp'):
         enable_amp(cfg)
@@ -48,10 +50,14 @@ def test_trackers_are_added_once_to_those_of_the_config(monkeypatch):
 
 def test_options_that_the_config_does_not_support_are_rejected(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    draw = partial(enable_drawing, folder='x')
+    draw, scale = partial(enable_drawing, folder='x'), partial(check_batch_size, file_cfg=Config(), world_size=1)
     for enable, config, message in (
         (enable_amp, {'optim_wrapper': {'type': 'ApexOptimWrapper'}}, 'ApexOptimWrapper'),
-        (enable_lr_scaling, {}, r'--auto-scale-lr: the config has no auto_scale_lr\.base_batch_size'),
+        (
+            scale,
+            {'auto_scale_lr': {'enable': True}},
+            r'--auto-scale-lr: the config has no auto_scale_lr\.base_batch_size',
+        ),
         (enable_tta, {}, r'--tta: the config has no tta_model and no tta_pipeline\.'),
         (enable_tta, {'tta_model': {'type': 'Merging'}, 'tta_pipeline': None}, r'the config has no tta_pipeline\.'),
         (enable_tta, {'tta_pipeline': [{'type': 'Resize'}]}, r'the config has no tta_model\.'),
@@ -81,17 +87,21 @@ def test_show_dir_enables_the_drawing_hook_of_the_package_with_the_score_thresho
         assert cfg.default_hooks == {**(hooks or {}), 'visualization': {**hook, 'score_thr': score_thr}}
 
 
-@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
-def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(launcher, monkeypatch):
+@pytest.mark.parametrize(('launcher', 'variable'), [('pytorch', 'LOCAL_RANK'), *setup.LOCAL_RANK_VARIABLES.items()])
+def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(launcher, variable, monkeypatch):
+    """The process with local rank 0 prints the error, while the others wait to be ended."""
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    monkeypatch.setattr('time.sleep', slept := mock.Mock())
     monkeypatch.delenv('RANK', raising=False)
-    with pytest.raises(UserError, match=rf'--launcher {launcher}: torch finds no GPU\. .*tools/dist_train\.sh'):
-        join_process_group(Config({'launcher': launcher}))
-
-
-def test_dicts_at_every_depth_of_a_config_are_found():
-    cfg = Config({'model': {'heads': [{'norm_cfg': {'type': 'SyncBN'}}, {'x': ({'type': 'SyncBN'},)}], 'type': 'A'}})
-    assert sum(settings.get('type') == 'SyncBN' for settings in iter_dicts(cfg.model)) == 2
+    for rank in '03':
+        monkeypatch.setenv('LOCAL_RANK', '0')
+        monkeypatch.setenv(variable, rank)
+        rejected = pytest.raises(
+            UserError, match=rf'--launcher {launcher}: torch finds no GPU\. .*tools/dist_train\.sh'
+        )
+        with rejected, setup.run_rank(launcher, 0):
+            join_process_group(Config({'launcher': launcher}))
+        assert (os.environ['LOCAL_RANK'], slept.called) == (rank, rank == '3')
 
 
 def test_options_override_the_config_and_the_default_work_dir_has_its_name(tmp_path, monkeypatch):
@@ -99,7 +109,7 @@ def test_options_override_the_config_and_the_default_work_dir_has_its_name(tmp_p
     path.write_text('env_cfg = dict(b=1, c=2)')
     monkeypatch.chdir(tmp_path)
     assert load_config(path).work_dir == 'work_dirs/some_config'
-    cfg = load_config(path, {'env_cfg.b': 3}, 'here')
+    cfg = load_config(path, ['env_cfg.b=3'], 'here')
     assert (cfg.work_dir, cfg.env_cfg.b, cfg.env_cfg.c) == ('here', 3, 2)
 
 
@@ -137,36 +147,39 @@ def test_data_that_would_stop_the_run_is_rejected_by_file_name_and_skipped_annot
     assert 'images/b.jpg' in get_error(cfg)
 
 
-def make_cfg(base=16, images=2, counts=1, enable=False):
-    return Config(
-        {
-            'auto_scale_lr': {'enable': enable, 'base_batch_size': base},
-            'train_dataloader': {'batch_size': images},
-            'optim_wrapper': {'accumulative_counts': counts},
-        }
+# The batch size without accumulation, images per process and accumulation steps. HALVED has the base batch size and the
+# images of the recipe divided by its steps.
+PLAIN, SUM, HALVED = (16, 2, 1), (512, 64, 2), (8, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'recipe', 'processes', 'sizes'),
+    [
+        *((PLAIN, PLAIN, 16, (16, 32)), ((16, 2, 4), PLAIN, 8, (16, 64)), (SUM, SUM, 4, (1024, 512))),
+        *((HALVED, PLAIN, 4, (16, 8)), (PLAIN, PLAIN, 8, (16, 16)), ((16, 1, 2), PLAIN, 8, (16, 16))),
+        *((HALVED, PLAIN, 8, (16, 16)), ((512, 64, 4), SUM, 4, (1024, 1024)), ((512, 256, 1), SUM, 4, (1024, 1024))),
+    ],
+)
+def test_the_lr_follows_the_effective_batch_size_and_ema_the_steps(settings, recipe, processes, sizes):
+    """mmengine divides the batch size without accumulation by base_batch_size."""
+    cfg, recipe_cfg = (
+        Config(
+            {
+                'auto_scale_lr': {'base_batch_size': base},
+                'train_dataloader': {'batch_size': images},
+                'optim_wrapper': {'accumulative_counts': counts},
+                'custom_hooks': [{'type': 'EMAHook', 'interval': recipe[2]}],
+            }
+        )
+        for base, images, counts in (settings, recipe)
     )
-
-
-PLAIN, SUM = make_cfg(), make_cfg(base=512, images=64, counts=2)
-# Half the base batch size with two accumulation steps equals the recipe's, as docs/large_models.md says.
-HALVED = make_cfg(base=8, images=1, counts=2)
-
-
-def test_another_effective_batch_size_than_the_recipes_gives_a_warning_with_both():
-    """Gradient accumulation of a recipe counts too. An equal batch size or LR scaling gives no warning."""
-    for cfg, recipe, world_size, sizes in (
-        *((PLAIN, PLAIN, 16, (16, 32)), (make_cfg(counts=4), PLAIN, 8, (16, 64))),
-        *((SUM, SUM, 4, (1024, 512)), (HALVED, PLAIN, 4, (16, 8))),
-        *((PLAIN, PLAIN, 8, None), (make_cfg(images=1, counts=2), PLAIN, 8, None), (HALVED, PLAIN, 8, None)),
-        *((make_cfg(enable=True), PLAIN, 3, None), (make_cfg(base=512, images=64, counts=4), SUM, 4, None)),
-        (Config(), PLAIN, 16, None),
-    ):
-        with mock.patch.object(train, 'print_log') as log:
-            warn_of_batch_size(cfg, recipe, world_size)
-        assert log.called == bool(sizes), (cfg, world_size)
-        if sizes:
-            text = f'batch size of {sizes[0]}; this run has {sizes[1]} ({world_size} x '
-            assert text in log.call_args.args[0]
+    warning = check_batch_size(cfg, recipe_cfg, processes)
+    text = f'batch size of {sizes[0]}; this run has {sizes[1]} ({processes} x '
+    assert (text in warning) == ('effective' in warning) == (sizes[0] != sizes[1])
+    assert (f'Set custom_hooks.0.interval={settings[2]}' in warning) == (settings[2] != recipe[2])
+    assert processes * settings[1] / cfg.auto_scale_lr.base_batch_size == sizes[1] / sizes[0]
+    cfg.auto_scale_lr.enable, cfg.custom_hooks = True, []
+    assert not check_batch_size(cfg, cfg, processes), 'the work dir has this config'
 
 
 def test_recipes_have_the_batch_size_of_their_gpus():

@@ -14,6 +14,7 @@ from packaging.version import Version
 from torch import nn
 
 from mmgcvit.engine.hooks.skip_nonfinite import SKIPPED_STEPS
+from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
 
 from ..processes import run_on_ranks
@@ -194,8 +195,7 @@ def test_steps_that_gradscaler_skips_to_adjust_its_scale_do_not_count(fused, tmp
 
 def train_in_two_processes(folder):
     """Train on every second of 16 images on each rank. Return the weights, and the error of a stopped run."""
-    wrapper = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}
-    options = {'launcher': 'pytorch', 'cfg': {'model_wrapper_cfg': wrapper}, **adamw()}
+    options = {'launcher': 'pytorch', 'cfg': {'model_wrapper_cfg': CPU_MODEL_WRAPPER}, **adamw()}
     results = []
     for name, faults in (('one', {5: 'loss'}), ('both', dict.fromkeys(range(4, 8), 'loss'))):
         runner = train(folder / name, make_samples(16, faults), **options)
@@ -209,8 +209,7 @@ def train_in_two_processes(folder):
 @pytest.mark.slow
 def test_two_ranks_skip_the_same_steps_and_stop_together(tmp_path):
     """The loss is not finite on one rank only."""
-    environments = [{'LOCAL_RANK': str(rank)} for rank in range(2)]
-    (one, both, message), other = run_on_ranks(train_in_two_processes, [(tmp_path,)] * 2, environments)
+    (one, both, message), other = run_on_ranks(train_in_two_processes, [(tmp_path,)] * 2)
     assert one == both
     assert other == (one, both, message)
     assert 'Images: 4.jpg, 6.jpg, 5.jpg, 7.jpg\n' in read_log(tmp_path / 'one')

@@ -1,29 +1,32 @@
 """Choose the checkpoint to resume from, reject invalid ones and used work dirs, and warn of changed settings."""
 
+import errno
 import os
+import socket
 from pathlib import Path
 from unittest import mock
 
 import pytest
 import torch
-from filelock import FileLock
 from mmengine.config import Config
 
 from mmgcvit.checkpoints import latest as latest_module
 from mmgcvit.checkpoints.latest import find_latest_checkpoint
 from mmgcvit.engine import work_dir as work_dir_module
-from mmgcvit.engine.work_dir import choose_checkpoint, list_checkpoints
+from mmgcvit.engine.work_dir import choose_checkpoint, list_checkpoints, lock_work_dir
 from mmgcvit.errors import CheckpointError
 
 from .calling import CONFIG, call, restored_process  # noqa: F401
-from .toy import names
+from .toy import CONFIG as KILLED_CONFIG
+from .toy import last, names, train_in_two
 
 
 @pytest.fixture
 def work_dir(tmp_path):
     """Write three checkpoints, the second of which last_checkpoint names."""
     for epoch in (1, 2, 10):
-        torch.save({'state_dict': {}, 'meta': {'iter': epoch}}, path := tmp_path / f'epoch_{epoch}.pth')
+        content = {'state_dict': {'weight': torch.ones(1)}, 'optimizer': {}, 'meta': {'iter': epoch}}
+        torch.save(content, path := tmp_path / f'epoch_{epoch}.pth')
         os.utime(path, (epoch, epoch))
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
     return tmp_path
@@ -51,25 +54,29 @@ def test_truncated_checkpoints_are_skipped_with_a_warning_and_it_is_an_error_if_
 
 
 def test_the_same_options_start_and_resume_a_run(work_dir, tmp_path_factory):
-    """Where nothing is resumed, the config's load_from holds."""
-    empty = Config({'work_dir': str(tmp_path_factory.mktemp('empty')), 'load_from': 'weights.pth'})
-    assert choose_checkpoint(empty, 'auto') == (False, 'weights.pth')
+    """Where nothing is resumed, the config's load_from holds, and its optimizer state is not read."""
     latest, earlier = str(work_dir / 'epoch_2.pth'), str(work_dir / 'epoch_1.pth')
+    empty = Config({'work_dir': str(tmp_path_factory.mktemp('empty')), 'load_from': earlier})
+    *chosen, content = choose_checkpoint(empty, 'auto')
+    assert (chosen, 'optimizer' in content) == ([False, earlier], False)
     cfg = Config({'work_dir': str(work_dir)})
-    assert choose_checkpoint(cfg, 'auto') == (True, latest)
-    assert choose_checkpoint(cfg, earlier) == (True, earlier)
-    assert choose_checkpoint(Config({'work_dir': str(work_dir), 'resume': True}), None) == (True, latest)
-    assert choose_checkpoint(cfg, None, overwrite=True) == (False, None)
+    *chosen, content = choose_checkpoint(cfg, 'auto')
+    assert (chosen, 'optimizer' in content, content['meta']['iter']) == ([True, latest], True, 2)
+    assert choose_checkpoint(cfg, earlier)[:2] == (True, earlier)
+    assert choose_checkpoint(Config({'work_dir': str(work_dir), 'resume': True}), None)[:2] == (True, latest)
+    assert choose_checkpoint(cfg, None, overwrite=True) == (False, None, None)
     with pytest.raises(CheckpointError, match=r'--resume nowhere\.pth: there is no such file'):
         choose_checkpoint(cfg, 'nowhere.pth')
+    with pytest.raises(CheckpointError, match=r'the run would remove load_from=.*epoch_1\.pth from its work dir'):
+        choose_checkpoint(Config({'work_dir': str(work_dir), 'load_from': earlier}), None, overwrite=True)
 
 
 def test_a_resumed_run_does_not_replace_the_checkpoints_of_another(work_dir, tmp_path_factory):
     other = tmp_path_factory.mktemp('other')
     checkpoint = str(work_dir / 'epoch_2.pth')
-    assert choose_checkpoint(Config({'work_dir': str(other)}), checkpoint) == (True, checkpoint)
+    assert choose_checkpoint(Config({'work_dir': str(other)}), checkpoint)[:2] == (True, checkpoint)
     (other / 'link').symlink_to(work_dir)
-    assert choose_checkpoint(Config({'work_dir': str(other / 'link')}), checkpoint) == (True, checkpoint)
+    assert choose_checkpoint(Config({'work_dir': str(other / 'link')}), checkpoint)[:2] == (True, checkpoint)
     (other / 'epoch_1.pth').touch()
     for source in (checkpoint, 'https://example.com/epoch_2.pth'):
         with pytest.raises(CheckpointError, match='has checkpoints of another run, which'):
@@ -127,12 +134,24 @@ def test_a_resumed_run_trains_longer_with_the_lr_and_schedule_of_its_config(by_e
 @pytest.mark.usefixtures('restored_process')
 def test_a_run_does_not_start_in_a_work_dir_locked_by_another(tmp_path, monkeypatch):
     monkeypatch.setattr(work_dir_module, 'LOCK_TIMEOUT', 0.1)
-    with FileLock(tmp_path / '.lock'):
-        assert f'another training is running in {tmp_path}' in call('train', CONFIG, '--work-dir', tmp_path)
+    with lock_work_dir(tmp_path, must_be_unused=True):
+        message = call('train', CONFIG, '--work-dir', tmp_path)
+    assert f'another training is running in {tmp_path} (process {os.getpid()} on {socket.gethostname()})' in message
     assert list_checkpoints(tmp_path) == []
     message = call('train', CONFIG, '--work-dir', tmp_path / 'new', '--resume', 'none.pth')
     assert message.endswith('Pass a path or a URL')
     assert not (tmp_path / 'new').exists(), 'a rejected run leaves nothing'
+
+
+@pytest.mark.parametrize('number', [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, 524])
+def test_a_file_system_without_locks_gives_a_warning(number, tmp_path, monkeypatch):
+    """A lock file that a killed process left on another node, as filelock's soft locks do, is not a lock."""
+    (tmp_path / '.lock').write_text('7\nanother-node\n')
+    monkeypatch.setattr('fcntl.flock', mock.Mock(side_effect=OSError(number, os.strerror(number))))
+    monkeypatch.setattr(work_dir_module, 'print_log', log := mock.Mock())
+    for _ in range(2):
+        with lock_work_dir(tmp_path, must_be_unused=True):
+            assert f'{tmp_path} cannot be locked ({os.strerror(number)})' in log.call_args.args[0]
 
 
 @pytest.mark.usefixtures('restored_process')
@@ -143,7 +162,23 @@ def test_resuming_from_weights_only_is_rejected(tmp_path):
     weights = tmp_path / 'weights.pth'
     torch.save({'state_dict': content['state_dict']}, weights)
     message = call('train', CONFIG, '--work-dir', tmp_path / 'other', '--resume', weights)
-    assert f"{weights} has no optimizer state and no log ('message_hub') and no iteration number" in message
+    assert f'{weights} has no optimizer and no message_hub and no epoch and no iter, so a run cannot' in message
     assert not list(Path(tmp_path / 'other').glob('*.pth'))
     assert f'--cfg-options load_from={weights}' in message
     assert call('train', CONFIG, '--work-dir', tmp_path / 'other', options=[f'load_from={weights}']) is None
+
+
+def test_two_ranks_follow_the_effective_batch_size_share_cpus_and_use_the_work_dir_only(tmp_path):
+    """2 x 2 images are the recipe's 2 x 1 in two steps. mmengine collects results in .dist_test where it starts."""
+    config, run = tmp_path / 'config.py', tmp_path / 'run'
+    config.write_text(
+        f'_base_ = {str(KILLED_CONFIG)!r}\noptim_wrapper = dict(accumulative_counts=2)\n'
+        'auto_scale_lr = dict(base_batch_size=2)\nval_dataloader = dict(num_workers=8)\n'
+    )
+    settings = ['train_dataloader.batch_size=2', 'optim_wrapper.accumulative_counts=1', 'train_cfg.max_epochs=1']
+    settings += ['train_dataloader.persistent_workers=True', 'train_dataloader.prefetch_factor=2']
+    train_in_two(run, '--auto-scale-lr', settings=settings, config=config, folder=tmp_path)
+    assert last(run)['optimizer']['param_groups'][0]['initial_lr'] == 1e-3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['config.py', 'run']
+    workers = Config.fromfile(run / 'config.py').val_dataloader.num_workers
+    assert workers == max(min(len(os.sched_getaffinity(0)) // 2, 8), 1)

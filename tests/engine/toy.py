@@ -31,12 +31,13 @@ ITERATIONS = (
 )
 
 
-def start(work_dir, *options, settings=(), config=CONFIG, **environment):
+def start(work_dir, *options, settings=(), config=CONFIG, folder=None, **environment):
     """Train the toy model. Return the completed process."""
     command = ['-m', 'mmgcvit', 'train', config, '--work-dir', work_dir, *options]
     if settings:
         command += ['--cfg-options', *settings]
-    return fork_server.run(*command, environment=environment_for(environment.pop('DIGITS', ''), **environment))
+    environment = environment_for(environment.pop('DIGITS', ''), **environment)
+    return fork_server.run(*command, environment=environment, folder=folder)
 
 
 def train(work_dir, *options, settings=(), code=0, **environment):

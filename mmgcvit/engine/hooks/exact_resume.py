@@ -71,13 +71,9 @@ class ExactResumeHook(Hook):
         self.resumed_from = get_resumed_checkpoint(runner)
         if self.resumed_from is None:
             return
-        is_present = {
-            'optimizer state': 'optimizer' in checkpoint,
-            "log ('message_hub')": 'message_hub' in checkpoint,
-            'iteration number': {'epoch', 'iter'} <= checkpoint.get('meta', {}).keys(),
-        }
-        missing = [name for name, present in is_present.items() if not present]
-        if missing:
+        meta = checkpoint.get('meta', {})
+        required = {'optimizer': checkpoint, 'message_hub': checkpoint, 'epoch': meta, 'iter': meta}
+        if missing := [name for name, holder in required.items() if name not in holder]:
             raise CheckpointError(
                 f'{self.resumed_from} has no {" and no ".join(missing)}, so a run cannot resume from it. To start a '
                 f'new run from its weights, replace --resume by --cfg-options load_from={self.resumed_from}'
