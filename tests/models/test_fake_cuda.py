@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmgcvit import GCViT
 
-from .fake_cuda import Case, run
+from ..conftest import HALF_DTYPES
+from .fake_cuda import Case, back, fake_cuda, run
 
 pytestmark = pytest.mark.skipif(
     not hasattr(torch.utils.checkpoint, 'GraphExecGroup'), reason='a backward pass by hand comes with torch 2.10'
@@ -53,3 +55,34 @@ def test_synchronisation_and_cpu_tensors_in_forward_are_detected(error, monkeypa
     monkeypatch.setattr(GCViT, 'forward', lambda *args: tuple(map(fault, forward(*args))))
     (found,) = find_faults(Case('gcvit_xxt_in1k', (64, 64), None))
     assert error in found
+
+
+class DepthwiseBackends(TorchDispatchMode):
+    """Records the backends that torch chooses for depthwise convolutions and their gradients, by dtype and layout."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        arguments = ()
+        if function is torch.ops.aten.convolution.default:
+            arguments = args[:9]
+        elif function is torch.ops.aten.convolution_backward.default:
+            arguments = (*args[1:3], None, *args[4:10])
+        if arguments and arguments[-1] > 1:  # groups
+            self.found.append(torch._C._select_conv_backend(*arguments, None).name)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('dtype', [*HALF_DTYPES, None])
+def test_depthwise_convolutions_are_not_cudnns(dtype):
+    """cuDNN would compile a plan for each new shape of a map, forward and backward."""
+    with torch.device('meta'):
+        model = GCViT('xxtiny', window_size=16)
+    with fake_cuda(), DepthwiseBackends() as backends:
+        model._apply(lambda x: torch.full(x.shape, 0.01, dtype=x.dtype, device='cuda'))
+        with torch.autocast('cuda', dtype, enabled=dtype is not None):
+            maps = model(torch.rand(2, 3, 203, 331, device='cuda'))
+        back(sum(x.float().mean() for x in maps))
+    assert backends.found == ['CudaDepthwise2d'] * 2 * 11

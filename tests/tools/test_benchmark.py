@@ -70,6 +70,19 @@ def test_command_prints_a_table_per_case_and_leaves_out_models_that_fail(call):
     assert 'no model could run' in printed
 
 
+def test_first_steps_have_a_row_for_each_model_and_size(call):
+    options = ['--first-steps', '--sizes', '64x96', '75x101', '--rounds', '1', '--device', 'cpu', '--batch', '2']
+    code, printed = call(benchmark, 'gcvit:xxtiny@4', 'lsa:imagenet-tiny', *options)
+    assert code == 0
+    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in printed.splitlines() if ':' in line]
+    cells = [row for row in rows if len(row) == 5]
+    assert [row[:2] for row in cells] == [
+        [name, size] for name in ('gcvit:xxtiny@4', 'lsa:imagenet-tiny') for size in ('64x96', '75x101')
+    ]
+    assert [bool(row[-1]) for row in cells] == [False, True] * 2
+    assert float(cells[1][4]) == pytest.approx(float(cells[1][2]) / float(cells[1][3]), abs=0.1)
+
+
 @pytest.mark.long
 def test_training_has_a_higher_peak_memory_than_inference(call):
     options = ['--sizes', '224', '--rounds', '1', '--modes', 'infer', 'train', '--device', 'cpu']
