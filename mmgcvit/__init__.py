@@ -8,7 +8,7 @@ Importing the package imports neither torch nor OpenMMLab packages, so that comm
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .ops.finder import install_finder
+from .ops.finder import install_finders
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -32,5 +32,6 @@ def __dir__() -> list[str]:
     return [*globals(), *MODULES]
 
 
-# Lets Python import ops/fallback.py as mmcv._ext, if mmcv has no compiled operators (ops/finder.py).
-install_finder()
+# Lets Python import ops/fallback.py as mmcv._ext if mmcv has no compiled operators, and explains failed imports of
+# OpenMMLab packages (ops/finder.py).
+install_finders()
