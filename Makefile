@@ -7,7 +7,8 @@
 # make test-gpu        run the GPU tests and measure speed and memory on a GPU; DEVICE=cpu runs the same code on small
 #                      inputs on a CPU. make gpu-wheels downloads the wheels that a machine without network needs
 # make test-beside     run the tests of packages that are installed into separate folders: mmrotate
-#                      (rotated), mmpose (keypoints); make test-rotated runs one of them. Part of test-all
+#                      (rotated), mmpose (keypoints), transformers 5 (transformers5), beside which mmpretrain cannot be
+#                      imported; make test-rotated runs one of them. Part of test-all
 # make test-docs       build the documentation and check its pages. Part of test-all
 # make install         install into a virtual environment
 # make lint            run ruff, and check the words of the documentation
@@ -97,7 +98,7 @@ $(VENV)/installed-docs: locks/docs.txt | install
 	@touch $@
 
 # These packages are installed outside of the environment, because its tests check the errors for missing packages.
-BESIDE = rotated keypoints
+BESIDE = rotated keypoints transformers5
 test-beside: $(BESIDE:%=test-%)
 $(BESIDE:%=test-%): test-%: build/%/installed
 	PYTHONPATH=build/$* $(RUN) -m pytest tests/integrations -k $*

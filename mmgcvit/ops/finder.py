@@ -2,16 +2,16 @@
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterator
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import find_spec, spec_from_file_location
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from traceback import walk_stack, walk_tb
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Any
 
-from ..errors import PIP_PACKAGES, MissingPackageError, format_missing, get_first_line
+from ..errors import MissingPackageError, get_first_line
 
 FALLBACK_FILE = Path(__file__).with_name('fallback.py')
 # The module of mmcv's compiled operators.
@@ -21,7 +21,7 @@ TASK_PACKAGES = frozenset({'mmdet', 'mmseg', 'mmpretrain'})
 
 
 class FallbackFinder(MetaPathFinder):
-    """Find ``fallback.py`` as :data:`COMPILED_MODULE`. Python asks this finder last."""
+    """Find ``fallback.py`` as :data:`COMPILED_MODULE`. Python asks this finder last, after compiled modules."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         # mmengine's mmcv_full_available() looks for this module. It stays False until something imports mmcv.ops.
@@ -30,36 +30,32 @@ class FallbackFinder(MetaPathFinder):
 
 
 class TaskPackageFinder(MetaPathFinder):
-    """Let :class:`TaskPackageLoader` load the modules of :data:`TASK_PACKAGES` that other finders find.
+    """Find modules of :data:`TASK_PACKAGES` as the other finders do, and raise one error if a module's import fails.
 
-    Python asks this finder first. It ignores what a package imports of itself while it is imported, and reloads.
+    Other packages then continue without it: they expect a ModuleNotFoundError. Python asks this finder first.
     """
 
     def __init__(self) -> None:
-        self.messages = {}
+        self.messages = {}  # by name of a module whose import failed
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         package = name.partition('.')[0]
-        if package not in TASK_PACKAGES or target is not None:
+        if package not in TASK_PACKAGES or target is not None:  # a target is reloaded
             return None
+        # A package that imports its own modules handles their errors itself.
         if name not in self.messages and any(iter_importing(walk_stack(sys._getframe()), package)):
             return None
-        others = [each for each in sys.meta_path if hasattr(each, 'find_spec') and not isinstance(each, type(self))]
-        spec = next(filter(None, (finder.find_spec(name, path) for finder in others)), None)
+        finders = [each for each in sys.meta_path if hasattr(each, 'find_spec') and not isinstance(each, type(self))]
+        spec = next(filter(None, (finder.find_spec(name, path) for finder in finders)), None)
         if spec and spec.loader:
             spec.loader = TaskPackageLoader(spec.loader, self.messages)
         return spec
 
 
 class TaskPackageLoader:
-    """Load a module with the given loader. If that fails, raise a MissingPackageError from the module's error.
+    """Let a module's own loader execute it; raise a MissingPackageError if it fails now or has failed before.
 
-    mmdet and mmseg work without a package whose import raises a ModuleNotFoundError, but stop at any other error.
-
-    Args:
-        loader: The module's loader.
-        messages: The message for each module that failed. It is not executed again, since its classes would be
-            registered twice.
+    A module that is executed twice would register its classes twice.
     """
 
     def __init__(self, loader: Loader, messages: dict[str, str]) -> None:
@@ -75,45 +71,28 @@ class TaskPackageLoader:
         try:
             self.loader.exec_module(module)
         except Exception as error:
-            importing = iter_importing(walk_tb(error.__traceback__), module.__name__.partition('.')[0])
-            # A module with a syntax error has no frame.
-            names = [module.__name__, *importing]
+            package = module.__name__.partition('.')[0]
+            names = [module.__name__, *iter_importing(walk_tb(error.__traceback__), package)]
             message = explain_failed_import(names, error)
             self.messages |= dict.fromkeys(names, message)
-            # mmengine's registries and mmdet go on without the package and say nothing.
+            # mmengine's registries do not say that they continue without a package.
             warnings.warn(message, stacklevel=2)
             raise MissingPackageError(message) from error
 
 
-def iter_importing(frames: Iterable[tuple[FrameType, int]], package: str) -> Iterable[str]:
-    """Yield the names of a package's modules that the frames are importing."""
-    for frame, _ in frames:
-        name = frame.f_globals.get('__name__', '')
-        if frame.f_code.co_name == '<module>' and name.partition('.')[0] == package:
-            yield name
+def iter_importing(frames: Iterator[tuple], package: str) -> Iterator[str]:
+    """Yield the names of a package's modules that are being imported in the given frames."""
+    names = (frame.f_globals.get('__name__', '') for frame, _ in frames if frame.f_code.co_name == '<module>')
+    return (name for name in names if name.partition('.')[0] == package)
 
 
 def explain_failed_import(names: list[str], error: Exception) -> str:
-    """Return why a package cannot be imported, and what to do, from its modules that were being imported."""
+    """Return why the first of the modules cannot be imported, and what to do. The others are those that it imports."""
     if isinstance(error, MissingPackageError):
         return str(error)
-    if isinstance(error, ModuleNotFoundError) and error.name in PIP_PACKAGES:
-        return format_missing(names[0], error.name)
     if any(name.startswith('mmpretrain.models.multimodal.') for name in names):
         return "mmpretrain cannot be imported beside this version of transformers. Run: pip install 'transformers<5'"
     return (
         f'{names[0]} cannot be imported ({type(error).__name__}: {get_first_line(error)}). Install it again with what '
         f"it needs (docs/installation.md); to see where it fails, run: python -c 'import mmgcvit, {names[0]}'"
     )
-
-
-def install_finders() -> None:
-    """Add the finders to ``sys.meta_path``; the one for mmcv only if mmcv lacks compiled operators.
-
-    Importing mmgcvit calls this.
-    """
-    sys.meta_path.insert(0, TaskPackageFinder())
-    mmcv = find_spec('mmcv')
-    folders = mmcv.submodule_search_locations if mmcv else []
-    if not any(PathFinder.find_spec(COMPILED_MODULE, [folder]) for folder in folders):
-        sys.meta_path.append(FallbackFinder())

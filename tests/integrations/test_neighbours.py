@@ -13,6 +13,7 @@ from ..tools.commands import CONFIGS, environment_for
 # Train, test and predict for one task, then start a training for each other task.
 PROGRAM = """
 import sys
+from mmengine.registry import DATASETS
 from mmgcvit.commands.main import run_command
 
 configs, images, work_dir, task, *refused = sys.argv[1:]
@@ -24,20 +25,23 @@ for other in refused:
         run_command('train', [f'{configs}/{other}.py', '--work-dir', f'{work_dir}/{other}'])
     except SystemExit as ended:
         print('refused:', ended.code)
+print('datasets:', *(name for name in ('ImageNetV2', 'PairedSegDataset') if DATASETS.get(f'mmgcvit.{name}')))
 """
 MISSING = "the config needs {}, which is not installed. Run: pip install 'mmgcvit[openmmlab]'"
-# By environment: the task that runs, each package's replacement (None if it is missing), and the message for each task
-# that needs such a package.
+# By environment: the task that runs, each package's replacement (None if it is missing), the message for each task that
+# needs such a package, and the datasets that this package can register.
 ENVIRONMENTS = {
     'transformers5': (
         'detect',
         {},
-        {'classify': "mmpretrain cannot be imported beside this version of transformers. Run: pip install 'transformers<5'"},
+        {'classify': 'mmpretrain cannot be imported beside this version of transformers. Run: pip install'},
+        'ImageNetV2 PairedSegDataset',
     ),
     'mmdet_alone': (
         'detect',
         {'mmseg': None, 'mmpretrain': None},
         {'segment': MISSING.format('mmseg'), 'classify': MISSING.format('mmpretrain')},
+        '',
     ),
     'half_of_mmdet': (
         'segment',
@@ -46,15 +50,15 @@ ENVIRONMENTS = {
             'detect': "mmdet cannot be imported (ModuleNotFoundError: No module named 'mmdet.version')",
             'classify': 'mmpretrain cannot be imported (TypeError: no such class)',
         },
+        'PairedSegDataset',
     ),
-    'broken_mmseg': ('classify', {'mmseg': 'x ='}, {'segment': 'mmseg cannot be imported (SyntaxError: invalid syntax'}),
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize('name', ENVIRONMENTS)
 def test_broken_package_stops_only_the_tasks_that_need_it(name, digits, tmp_path):
-    task, packages, messages = ENVIRONMENTS[name]
+    task, packages, messages, datasets = ENVIRONMENTS[name]
     if name == 'transformers5':
         pytest.importorskip('transformers', minversion='5', reason='beside the environment: make test-beside')
     site = tmp_path / 'site'
@@ -68,11 +72,22 @@ def test_broken_package_stops_only_the_tasks_that_need_it(name, digits, tmp_path
             (site / package / '__init__.py').write_text(content)
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH'), str(site)]))
     # Without -S, Python would add the environment's own site-packages.
-    command = [sys.executable, '-S', '-c', PROGRAM, CONFIGS, digits / 'coco' / 'val2017', tmp_path / 'work', task, *messages]
+    command = [
+        sys.executable,
+        '-S',
+        '-c',
+        PROGRAM,
+        CONFIGS,
+        digits / 'coco' / 'val2017',
+        tmp_path / 'work',
+        task,
+        *messages,
+    ]
     ended = run(command, environment_for(digits, PYTHONPATH=path))
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
     assert (tmp_path / 'work' / 'predictions' / 'predictions.json').is_file()
-    refusals = [line for line in ended.stdout.splitlines() if line.startswith('refused:')]
-    assert len(refusals) == len(messages)
+    *lines, last = ended.stdout.splitlines()
+    assert last.split() == ['datasets:', *datasets.split()]
+    refusals = [line for line in lines if line.startswith('refused:')]
     for refusal, message in zip(refusals, messages.values(), strict=True):
         assert message in refusal
