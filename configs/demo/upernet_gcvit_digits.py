@@ -54,8 +54,8 @@ tta_pipeline = [
 
 # Nine of ten pixels are background; with equal weights a short training predicts nothing else.
 class_weight = [0.1, *[1.0] * 10]
-# The original mmsegmentation cannot average a loss with class weights over labelled pixels. Here mmengine averages it over
-# all pixels, and loss_weight makes up for the small weight of the background.
+# The original mmsegmentation cannot average a loss with class weights over labelled pixels. Here mmengine averages it
+# over all pixels, and loss_weight makes up for the small weight of the background.
 loss = dict(class_weight=class_weight, reduction='none')
 
 # Sizes

@@ -3,13 +3,14 @@
 import sys
 import warnings
 from collections.abc import Iterator
+from copy import copy
+from functools import partial
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from traceback import walk_stack, walk_tb
 from types import ModuleType
-from typing import Any
 
 from ..errors import MissingPackageError, get_first_line
 
@@ -30,13 +31,15 @@ class FallbackFinder(MetaPathFinder):
 
 
 class TaskPackageFinder(MetaPathFinder):
-    """Find modules of :data:`TASK_PACKAGES` as the other finders do, and raise one error if a module's import fails.
+    """Find modules of :data:`TASK_PACKAGES` as other finders do, but raise a MissingPackageError if an import fails.
 
-    Other packages then continue without it: they expect a ModuleNotFoundError. Python asks this finder first.
+    mmdet and mmseg work without the other packages, but only if their import raises a ModuleNotFoundError. Python asks
+    this finder first.
     """
 
     def __init__(self) -> None:
-        self.messages = {}  # by name of a module whose import failed
+        # The message for each module that failed. Executed again, it would register its classes twice.
+        self.messages = {}
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         package = name.partition('.')[0]
@@ -48,31 +51,19 @@ class TaskPackageFinder(MetaPathFinder):
         finders = [each for each in sys.meta_path if hasattr(each, 'find_spec') and not isinstance(each, type(self))]
         spec = next(filter(None, (finder.find_spec(name, path) for finder in finders)), None)
         if spec and spec.loader:
-            spec.loader = TaskPackageLoader(spec.loader, self.messages)
+            loader, spec.loader = spec.loader, copy(spec.loader)
+            spec.loader.exec_module = partial(self.exec_module, loader)
         return spec
 
-
-class TaskPackageLoader:
-    """Let a module's own loader execute it; raise a MissingPackageError if it fails now or has failed before.
-
-    A module that is executed twice would register its classes twice.
-    """
-
-    def __init__(self, loader: Loader, messages: dict[str, str]) -> None:
-        self.loader, self.messages = loader, messages
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(object.__getattribute__(self, 'loader'), name)
-
-    def exec_module(self, module: ModuleType) -> None:
-        module.__spec__.loader = module.__loader__ = self.loader
+    def exec_module(self, loader: Loader, module: ModuleType) -> None:
+        module.__spec__.loader = module.__loader__ = loader
         if module.__name__ in self.messages:
             raise MissingPackageError(self.messages[module.__name__])
         try:
-            self.loader.exec_module(module)
+            loader.exec_module(module)
         except Exception as error:
-            package = module.__name__.partition('.')[0]
-            names = [module.__name__, *iter_importing(walk_tb(error.__traceback__), package)]
+            importing = iter_importing(walk_tb(error.__traceback__), module.__name__.partition('.')[0])
+            names = [module.__name__, *importing]
             message = explain_failed_import(names, error)
             self.messages |= dict.fromkeys(names, message)
             # mmengine's registries do not say that they continue without a package.
