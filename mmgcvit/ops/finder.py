@@ -81,7 +81,8 @@ def explain_failed_import(names: list[str], error: Exception) -> str:
     """Return why the first of the modules cannot be imported, and what to do. The others are those that it imports."""
     if isinstance(error, MissingPackageError):
         return str(error)
-    if any(name.startswith('mmpretrain.models.multimodal.') for name in names):
+    # mmpretrain imports these modules if transformers is installed.
+    if any(name.startswith(('mmpretrain.models.multimodal.', 'mmpretrain.models.utils.huggingface')) for name in names):
         return "mmpretrain cannot be imported beside this version of transformers. Run: pip install 'transformers<5'"
     return (
         f'{names[0]} cannot be imported ({type(error).__name__}: {get_first_line(error)}). Install it again with what '
