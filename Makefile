@@ -7,7 +7,8 @@
 # make test-gpu        run the GPU tests and measure speed and memory on a GPU; DEVICE=cpu runs the same code on small
 #                      inputs on a CPU. make gpu-wheels downloads the wheels that a machine without network needs
 # make test-beside     run the tests of packages that are installed into separate folders: mmrotate
-#                      (rotated), mmpose (keypoints); make test-rotated runs one of them. Part of test-all
+#                      (rotated), mmpose (keypoints), transformers 5 (transformers5), beside which mmpretrain cannot be
+#                      imported; make test-rotated runs one of them. Part of test-all
 # make test-docs       build the documentation and check its pages. Part of test-all
 # make install         install into a virtual environment
 # make lint            run ruff, and check the words of the documentation
@@ -72,7 +73,7 @@ gpu-wheels: install
 # Tests of the backbone contract, of loading, and of training, resuming and testing for each task.
 UPSTREAM = VENV=$(VENV)-upstream OPENMMLAB=upstream
 OPENMMLAB_TESTS = $(addprefix tests/,checkpoints engine/test_exact_resume.py models/contract/test_backbones.py models/gcvit \
-	models/lsa ops test_config.py test_mmdet_fixes.py tools/test_training.py)
+	models/lsa ops test_config.py test_mmdet_fixes.py tools/test_short_trainings.py tools/test_training.py)
 test-upstream:
 	$(MAKE) install $(UPSTREAM)
 	$(VENV)-upstream/bin/python -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal $(OPENMMLAB_TESTS)
@@ -97,7 +98,7 @@ $(VENV)/installed-docs: locks/docs.txt | install
 	@touch $@
 
 # These packages are installed outside of the environment, because its tests check the errors for missing packages.
-BESIDE = rotated keypoints
+BESIDE = rotated keypoints transformers5
 test-beside: $(BESIDE:%=test-%)
 $(BESIDE:%=test-%): test-%: build/%/installed
 	PYTHONPATH=build/$* $(RUN) -m pytest tests/integrations -k $*

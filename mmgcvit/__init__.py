@@ -5,10 +5,11 @@ Importing the package imports neither torch nor OpenMMLab packages, so that comm
 :mod:`mmgcvit.registry`.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .ops.finder import install_finder
+from .ops.finder import FallbackFinder, TaskPackageFinder
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -32,5 +33,5 @@ def __dir__() -> list[str]:
     return [*globals(), *MODULES]
 
 
-# Lets Python import ops/fallback.py as mmcv._ext, if mmcv has no compiled operators (ops/finder.py).
-install_finder()
+sys.meta_path.insert(0, TaskPackageFinder())
+sys.meta_path.append(FallbackFinder())

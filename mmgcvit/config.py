@@ -8,12 +8,14 @@ import re
 import traceback
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
-from .errors import PIP_PACKAGES, UserError, explain_transformers, format_missing, get_first_line, suggest
+from .errors import PIP_PACKAGES, UserError, format_missing, get_first_line, suggest
 from .files import make_absolute
+from .ops.finder import TASK_PACKAGES
 
 if TYPE_CHECKING:
     from mmengine.config import Config, ConfigDict
@@ -79,14 +81,20 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     """Read a config and override settings by their dotted names.
 
     Raises:
-        UserError: The config does not exist or raises an error; mmengine reads no setting with the name of an option;
-            or an option names a variable of the config, whose value the config has already used.
+        UserError: The config does not exist or raises an error; its package cannot be imported; mmengine reads no
+            setting with the name of an option; or an option names a variable of the config, whose value the config has
+            already used.
     """
     check_config(path)
     from mmengine.config import Config
 
     try:
         cfg = Config.fromfile(path)
+        # mmengine's registries ignore that a package cannot be imported, and then lack its classes.
+        keys = ('default_scope', '_scope_', 'type')
+        names = {str(inner.get(key)).split('.')[0] for inner in iter_dicts(cfg.to_dict()) for key in keys}
+        for package in TASK_PACKAGES & names:
+            import_module(f'{package}.registry')
     # A config is Python code and may raise any exception.
     except Exception as error:
         raise UserError(f'{path}: {explain_error(error)}') from None
@@ -138,10 +146,10 @@ def suggest_config(path: str | Path) -> str:
 def explain_error(error: BaseException) -> str:
     """Return why a config cannot be read, with the file and line of the error."""
     # For a failed import, mmengine's error names the entry of custom_imports. Its cause names the missing module.
-    while isinstance(error, ImportError) and (inner := error.__cause__ or error.__context__):
+    while type(error) is ImportError and (inner := error.__cause__ or error.__context__):
         error = inner
-    if advice := explain_transformers(error):
-        return advice
+    if isinstance(error, UserError):
+        return str(error)
     # If the package of a _base_ is missing, mmengine's error has its name only in the message.
     if isinstance(error, ModuleNotFoundError) and (name := error.name or str(error).split()[0]) in PIP_PACKAGES:
         return format_missing('the config', name)

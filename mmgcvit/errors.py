@@ -1,11 +1,9 @@
 """Errors that a user can fix, and helpers for messages. commands/main.py prints such errors without a traceback."""
 
 import difflib
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 # Just below difflib's similarity of 'gcvit_tiny' and 'tiny' (0.57), so that each is suggested for the other.
@@ -39,8 +37,8 @@ class CheckpointError(UserError):
     """An error for a checkpoint that cannot be used."""
 
 
-class MissingPackageError(UserError, ImportError):
-    """An error for an optional package that is not installed."""
+class MissingPackageError(UserError, ModuleNotFoundError):
+    """An error for a package that is not installed, too old, or cannot be imported."""
 
 
 class OptionalModule:
@@ -68,14 +66,6 @@ def format_missing(feature: str, *missing: str) -> str:
     )
     verb = 'is' if len(missing) == 1 else 'are'
     return f'{feature} needs {" and ".join(missing)}, which {verb} not installed. Run: {commands}'
-
-
-def explain_transformers(error: BaseException) -> str | None:
-    """Return what to do if importing mmpretrain 1 failed because of transformers 5; None for another error."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    is_import = frame.name == '<module>' and Path(frame.filename).match('mmpretrain/models/multimodal/*/*.py')
-    advice = "mmpretrain cannot be imported beside this version of transformers. Run: pip install 'transformers<5'"
-    return advice if isinstance(error, TypeError) and is_import else None
 
 
 def escape_controls(text: str) -> str:

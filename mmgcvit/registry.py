@@ -5,33 +5,21 @@ the prefix ``mmgcvit.``, mmengine imports this module. Its registries import the
 """
 
 from importlib import import_module
-from importlib.util import find_spec
 
-from .errors import UserError
+from .errors import MissingPackageError, check_installed
 
 MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.0.0'}
 
 
-class RequirementsError(UserError, ImportError):
-    """An error for torch or an OpenMMLab package that is missing or too old."""
-
-
 def check_requirements() -> None:
-    """Raise a RequirementsError if a package in :data:`MINIMUM_VERSIONS` is missing or too old."""
+    """Raise a MissingPackageError if a package in :data:`MINIMUM_VERSIONS` is missing or too old."""
     from packaging.version import Version
 
+    check_installed('mmgcvit', *MINIMUM_VERSIONS)
     for name, minimum in MINIMUM_VERSIONS.items():
-        try:
-            installed = import_module(name).__version__
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise
-            raise RequirementsError(
-                f"mmgcvit needs {name} {minimum} or later, which is missing. Run: pip install 'mmgcvit[openmmlab]', "
-                'or see docs/installation.md'
-            ) from error
+        installed = import_module(name).__version__
         if Version(installed) < Version(minimum):
-            raise RequirementsError(
+            raise MissingPackageError(
                 f'mmgcvit needs {name} {minimum} or later, but {installed} is installed. Install a later version '
                 '(docs/installation.md)'
             )
@@ -53,11 +41,7 @@ def make_registry(parent: Registry, *locations: str) -> Registry:
 NETWORKS_MODULE = 'mmgcvit.models'
 # Without mmgcvit.mmdet_fixes, which configs name in custom_imports: a classifier needs no mmdet.
 MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE)
-DATASETS = make_registry(
-    mmengine.DATASETS,
-    *(['mmgcvit.datasets.imagenet_v2'] if find_spec('mmpretrain') else []),
-    *(['mmgcvit.datasets.paired_seg'] if find_spec('mmseg') else []),
-)
+DATASETS = make_registry(mmengine.DATASETS, 'mmgcvit.datasets.registered')
 TASK_UTILS = make_registry(mmengine.TASK_UTILS)
 TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.skip_unreadable', 'mmgcvit.datasets.tiles')
 HOOKS = make_registry(

@@ -1,14 +1,12 @@
 """--cfg-options override settings or are rejected; configs in checkpoints are parsed and compared, but never run."""
 
 import re
-import runpy
 
 import pytest
 from mmengine.config import Config
 
 from mmgcvit.config import get_plain_settings, iter_differences, read_config
 from mmgcvit.errors import UserError
-from tools import get_flops
 
 from .conftest import ROOT
 
@@ -82,20 +80,6 @@ def test_error_of_a_broken_config_names_file_and_line(tmp_path):
         assert str(error.value).startswith(f'{path}: it ')
         assert reason in str(error.value)
         assert '\n' not in str(error.value)
-
-
-def test_transformers_5_beside_mmpretrain_is_told_by_commands_and_of_configs(tmp_path, monkeypatch, call):
-    """mmpretrain 1's multimodal models, which it imports if there is transformers, fail with a TypeError."""
-    model = tmp_path / 'mmpretrain' / 'models' / 'multimodal' / 'blip' / 'language_model.py'
-    model.parent.mkdir(parents=True)
-    model.write_text('class BertPreTrainedModel(None):\n    pass\n')
-    path = tmp_path / 'config.py'
-    path.write_text(f"__import__('runpy').run_path({str(model)!r})\n")
-    advice = "mmpretrain cannot be imported beside this version of transformers. Run: pip install 'transformers<5'"
-    with pytest.raises(UserError, match=re.escape(f'{path}: {advice}')):
-        read_config(path)
-    monkeypatch.setattr(get_flops, 'main', lambda args: runpy.run_path(str(model)))
-    assert call(get_flops, str(path), '--shape', '32', '32') == (1, f'get_flops: {advice}')
 
 
 def test_settings_in_types_of_json_have_values_of_all_types():

@@ -54,6 +54,9 @@ tta_pipeline = [
 
 # Nine of ten pixels are background; with equal weights a short training predicts nothing else.
 class_weight = [0.1, *[1.0] * 10]
+# The original mmsegmentation cannot average a loss with class weights over labelled pixels. Here mmengine averages it
+# over all pixels, and loss_weight makes up for the small weight of the background.
+loss = dict(class_weight=class_weight, reduction='none')
 
 # Sizes
 model = dict(
@@ -63,13 +66,13 @@ model = dict(
         in_channels=[16, 32, 64, 128],
         channels=64,
         num_classes=11,
-        loss_decode=dict(class_weight=class_weight),
+        loss_decode=dict(**loss, loss_weight=5.0),
     ),
     auxiliary_head=dict(
         in_channels=64,
         channels=64,
         num_classes=11,
-        loss_decode=dict(class_weight=class_weight),
+        loss_decode=dict(**loss, loss_weight=2.0),
     ),
 )
 

@@ -63,8 +63,8 @@ tta_pipeline = [
 weights = __import__('mmgcvit').get_config_path('demo/weights/mask_rcnn_gcvit_objects.safetensors')
 model = dict(
     backbone=dict(init_cfg=dict(checkpoint=weights)),
-    decode_head=dict(num_classes=2, loss_decode=dict(class_weight=None)),
-    auxiliary_head=dict(num_classes=2, loss_decode=dict(class_weight=None)),
+    decode_head=dict(num_classes=2, loss_decode=dict(class_weight=None, reduction='mean', loss_weight=1.0)),
+    auxiliary_head=dict(num_classes=2, loss_decode=dict(class_weight=None, reduction='mean', loss_weight=0.4)),
 )
 
 # Schedule

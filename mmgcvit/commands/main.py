@@ -11,7 +11,7 @@ from pathlib import Path
 from platform import platform, python_version
 from types import ModuleType
 
-from ..errors import PIP_PACKAGES, UserError, escape_controls, explain_transformers, format_missing, suggest
+from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, suggest
 from ..version import __version__
 from .options import parse_args
 from .screen import SIGINT_EXIT_CODE, hide_noise
@@ -114,16 +114,7 @@ def run_to_exit_code(command: str | ModuleType) -> int | str | None:
         return SIGINT_EXIT_CODE
     except UserError as error:
         return f'{name}: {error}'
-    except TypeError as error:
-        if not (advice := explain_transformers(error)):
-            raise
-        return f'{name}: {advice}'
     except ModuleNotFoundError as error:
-        # If torch or an OpenMMLab package is missing, importing the registry raises a UserError that names it.
-        try:
-            import_module('mmgcvit.registry')
-        except UserError as requirements_error:
-            return f'{name}: {requirements_error}'
         if error.name not in PIP_PACKAGES:
             raise
         return f'{name}: {format_missing("this command", error.name)}'

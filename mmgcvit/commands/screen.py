@@ -21,6 +21,7 @@ MAX_SEARCHED = 400
 NEEDLESS_WARNINGS = (
     'faster_coco_eval is not installed|Default ``avg_non_ignore`` is False|`reduce_zero_label` will be deprecated'
     "|'pin_memory' argument is set as true but no accelerator|<class .* instance named of visualizer"
+    r'|mm[\w.]+ cannot be imported'  # a command that needs the package raises an error
 )
 
 

@@ -1,18 +1,28 @@
-"""An import hook, with which Python finds the fallback operators as ``mmcv._ext``."""
+"""Import hooks: for fallback operators as ``mmcv._ext``, and for OpenMMLab packages that cannot be imported."""
 
 import sys
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import find_spec, spec_from_file_location
+import warnings
+from collections.abc import Iterator
+from copy import copy
+from functools import partial
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from pathlib import Path
+from traceback import walk_stack, walk_tb
+from types import ModuleType
+
+from ..errors import MissingPackageError, get_first_line
 
 FALLBACK_FILE = Path(__file__).with_name('fallback.py')
 # The module of mmcv's compiled operators.
 COMPILED_MODULE = 'mmcv._ext'
+# The OpenMMLab packages of which each task needs one.
+TASK_PACKAGES = frozenset({'mmdet', 'mmseg', 'mmpretrain'})
 
 
 class FallbackFinder(MetaPathFinder):
-    """Find ``fallback.py`` as :data:`COMPILED_MODULE`. Python asks this finder last."""
+    """Find ``fallback.py`` as :data:`COMPILED_MODULE`. Python asks this finder last, after compiled modules."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         # mmengine's mmcv_full_available() looks for this module. It stays False until something imports mmcv.ops.
@@ -20,9 +30,61 @@ class FallbackFinder(MetaPathFinder):
         return spec_from_file_location(name, FALLBACK_FILE) if is_wanted else None
 
 
-def install_finder() -> None:
-    """Append the finder to ``sys.meta_path`` if mmcv lacks compiled operators. Importing mmgcvit calls this."""
-    mmcv = find_spec('mmcv')
-    folders = mmcv.submodule_search_locations if mmcv else []
-    if not any(PathFinder.find_spec(COMPILED_MODULE, [folder]) for folder in folders):
-        sys.meta_path.append(FallbackFinder())
+class TaskPackageFinder(MetaPathFinder):
+    """Find modules of :data:`TASK_PACKAGES` as other finders do, but raise a MissingPackageError if an import fails.
+
+    mmdet and mmseg work without the other packages, but only if their import raises a ModuleNotFoundError. Python asks
+    this finder first.
+    """
+
+    def __init__(self) -> None:
+        # The message for each module that failed. Executed again, it would register its classes twice.
+        self.messages = {}
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        package = name.partition('.')[0]
+        if package not in TASK_PACKAGES or target is not None:  # a target is reloaded
+            return None
+        # A package that imports its own modules handles their errors itself.
+        if name not in self.messages and any(iter_importing(walk_stack(sys._getframe()), package)):
+            return None
+        finders = [each for each in sys.meta_path if hasattr(each, 'find_spec') and not isinstance(each, type(self))]
+        spec = next(filter(None, (finder.find_spec(name, path) for finder in finders)), None)
+        if spec and spec.loader:
+            loader, spec.loader = spec.loader, copy(spec.loader)
+            spec.loader.exec_module = partial(self.exec_module, loader)
+        return spec
+
+    def exec_module(self, loader: Loader, module: ModuleType) -> None:
+        module.__spec__.loader = module.__loader__ = loader
+        if module.__name__ in self.messages:
+            raise MissingPackageError(self.messages[module.__name__])
+        try:
+            loader.exec_module(module)
+        except Exception as error:
+            importing = iter_importing(walk_tb(error.__traceback__), module.__name__.partition('.')[0])
+            names = [module.__name__, *importing]
+            message = explain_failed_import(names, error)
+            self.messages |= dict.fromkeys(names, message)
+            # mmengine's registries do not say that they continue without a package.
+            warnings.warn(message, stacklevel=2)
+            raise MissingPackageError(message) from error
+
+
+def iter_importing(frames: Iterator[tuple], package: str) -> Iterator[str]:
+    """Yield the names of a package's modules that are being imported in the given frames."""
+    names = (frame.f_globals.get('__name__', '') for frame, _ in frames if frame.f_code.co_name == '<module>')
+    return (name for name in names if name.partition('.')[0] == package)
+
+
+def explain_failed_import(names: list[str], error: Exception) -> str:
+    """Return why the first of the modules cannot be imported, and what to do. The others are those that it imports."""
+    if isinstance(error, MissingPackageError):
+        return str(error)
+    # mmpretrain imports these modules if transformers is installed.
+    if any(name.startswith(('mmpretrain.models.multimodal.', 'mmpretrain.models.utils.huggingface')) for name in names):
+        return "mmpretrain cannot be imported beside this version of transformers. Run: pip install 'transformers<5'"
+    return (
+        f'{names[0]} cannot be imported ({type(error).__name__}: {get_first_line(error)}). Install it again with what '
+        f"it needs (docs/installation.md); to see where it fails, run: python -c 'import mmgcvit, {names[0]}'"
+    )

@@ -48,5 +48,6 @@ END
 
 add docs 3.11 --extra docs
 add rotated 3.10 --extra rotated -c pins.txt
+add transformers5 3.10 <(echo transformers) -c pins.txt
 # mmpose requires chumpy, which only pip can build, but never imports it.
 add keypoints 3.10 --extra keypoints -c pins.txt --override <(echo "chumpy; python_version < '3'")

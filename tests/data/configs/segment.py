@@ -17,6 +17,4 @@ train_cfg = dict(max_iters=2, val_interval=2)
 param_scheduler = [dict(type='ConstantLR', factor=1.0, by_epoch=False)]
 custom_hooks = []
 default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=2))
-# mmsegmentation 1.2 cannot weight classes where pixels are to be ignored.
-loss = dict(loss_decode=dict(class_weight=None))
-model = dict(data_preprocessor=dict(size=scale), backbone=dict(init_cfg=None), decode_head=loss, auxiliary_head=loss)
+model = dict(data_preprocessor=dict(size=scale), backbone=dict(init_cfg=None))

@@ -1,0 +1,57 @@
+"""Every demo, every template, and what ``train --data`` writes for each task train two iterations and validate."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.own_data import make_config
+from tools import smoke_config
+
+from .. import fork_server
+from ..configs.templates import TEMPLATES, own, write, write_coco, write_folders, write_label_maps
+from ..conftest import ROOT
+from .commands import environment_for, output_of
+
+DEMOS = sorted(path.stem for path in (ROOT / 'configs' / 'demo').glob('*.py'))
+OWN_DATA = {'own_masks': write_coco, 'own_maps': write_label_maps, 'own_classes': write_folders}
+
+
+@pytest.fixture(scope='module')
+def folder(digits, tmp_path_factory):
+    """Return a folder with the data of the demos: the digits, and the same images with objects of one class."""
+    folder = tmp_path_factory.mktemp('folder')
+    (folder / 'data').mkdir()
+    (folder / 'data' / 'digits').symlink_to(digits)
+    objects = folder / 'data' / 'objects'
+    for split in ('train', 'val'):
+        shutil.copytree(digits / 'coco' / f'{split}2017', objects / split)
+        content = json.loads((digits / 'coco' / 'annotations' / f'instances_{split}2017.json').read_text())
+        for annotation in content['annotations']:
+            annotation['category_id'] = 1
+        content['categories'] = [{'id': 1, 'name': 'object'}]
+        write(objects / 'annotations' / f'instances_{split}.json', json.dumps(content))
+        for image in (objects / split).iterdir():
+            write(objects / 'maps' / split / f'{image.stem}.png', np.tri(128, dtype=np.uint8))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [*DEMOS, *TEMPLATES, *OWN_DATA])
+def test_demo_or_template_trains_two_iterations_and_validates(name, folder, tmp_path):
+    path = ROOT / 'configs' / 'demo' / f'{name}.py'
+    if name in TEMPLATES:
+        path = tmp_path / 'template.py'
+        cfg = own(name, tmp_path / 'photos')
+        if cfg.model.backbone.arch == 'tiny':
+            cfg.model.backbone.arch = 'xxtiny'  # as wide, but shallower
+        cfg.dump(path)
+    elif name in OWN_DATA:
+        OWN_DATA[name](tmp_path / 'photos')
+        path, _ = make_config(read_folder(tmp_path / 'photos'), work_dir=tmp_path / 'made')
+    smoke_config.main(path, tmp_path, '8' if name in TEMPLATES else '1', 'own')
+    command = ['-m', 'mmgcvit', 'train', tmp_path / 'config.py', '--work-dir', tmp_path / 'run']
+    output_of(fork_server.run(*command, environment=environment_for(''), folder=folder), fails=False)
+    assert list((tmp_path / 'run').glob('*_[12].pth'))
