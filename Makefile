@@ -28,7 +28,7 @@ TEST_PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 DIGITS := data/digits
 WORK_DIR ?= work_dirs/demo
 
-.PHONY: demo demo-seg test test-all test-gpu gpu-wheels test-beside test-docs test-upstream \
+.PHONY: demo demo-seg test test-all test-gpu benchmark gpu-wheels test-beside test-docs test-upstream \
 	test-upstream-all lint docs docs-links install clean distclean
 
 demo: $(DIGITS)
@@ -56,15 +56,20 @@ DEVICE ?= cuda
 BENCHMARK = $(RUN) tools/benchmark.py --device $(DEVICE)
 PLAIN = tests.models.gcvit.plain:PlainGCViT
 OTHERS = timm:gcvit_tiny swin:tiny convnext:tiny
+# After a failed test the tables are printed too. Imports take 20 s in each process on some machines.
 test-gpu: install
-	MMGCVIT_TEST_DEVICE=$(DEVICE) $(RUN) -m pytest $(if $(filter cpu,$(DEVICE)),tests/gpu,-m 'gpu and not long' tests/gpu tests/models tests/inference tests/checkpoints)
-ifeq ($(DEVICE),cuda)
+	MMGCVIT_TEST_DEVICE=$(DEVICE) $(RUN) -m pytest $(if $(filter cpu,$(DEVICE)),tests/gpu,-m 'gpu and not long' tests/gpu tests/models tests/inference tests/checkpoints); \
+	status=$$?; $(if $(filter cuda,$(DEVICE)),$(MAKE) --no-print-directory benchmark &&) exit $$status
+
+NEW_SIZES = 800x1344 640x1088 736x1216 480x800 672x1120 800x1056 512x864 768x1344 704x1184
+benchmark:
+	$(BENCHMARK) gcvit:tiny@16 swin:tiny configs/mask_rcnn_gcvit_t.py configs/baselines/mask_rcnn_swin_t.py \
+		--first-steps --sizes $(NEW_SIZES) --batch 2 --modes train --precisions bf16 --rounds 2
 	$(BENCHMARK) gcvit:tiny gcvit:tiny+$(PLAIN) $(OTHERS) --batch 64 --modes infer train --precisions fp32 bf16
 	$(BENCHMARK) gcvit:tiny@24 gcvit:tiny@24+$(PLAIN) gcvit:tiny@16 gcvit:tiny@16+$(PLAIN) swin:tiny convnext:tiny \
 		--sizes 800x1333 --batch 2 --modes infer train --precisions fp32 bf16
-	$(BENCHMARK) gcvit:tiny $(OTHERS) --batch 64 --modes infer train --precisions bf16 --run compiled
 	$(BENCHMARK) configs/mask_rcnn_gcvit_t.py configs/cascade_gcvit_b.py --sizes 800x1333 --batch 2 --modes infer train --precisions bf16
-endif
+	$(BENCHMARK) gcvit:tiny $(OTHERS) --batch 64 --modes infer train --precisions bf16 --run compiled
 
 # tools/installation/gpu_wheels.py says how to install the wheels on the GPU machine.
 gpu-wheels: install

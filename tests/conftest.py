@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import logging
 import os
 import sys
 from collections import OrderedDict
@@ -42,6 +43,12 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_compiler_log(monkeypatch):
+    """Disable the log of torch.compile. pytest would keep every record, which takes longer than compiling."""
+    monkeypatch.setattr(logging.getLogger('torch.__trace'), 'disabled', True)
 
 
 @pytest.fixture(autouse=True)
@@ -135,8 +142,11 @@ def device(request):
 
 @pytest.fixture(autouse=True)
 def exact_products():
-    """Disable TensorFloat-32 in convolutions on GPUs; torch's default does so for matrix products only."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
+    """Disable TensorFloat-32 on GPUs. torch allows it in convolutions, and mmgcvit's commands in all products."""
+    modules = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [module.allow_tf32 for module in modules]
+    for module in modules:
+        module.allow_tf32 = False
     yield
-    torch.backends.cudnn.allow_tf32 = before
+    for module, is_allowed in zip(modules, before, strict=True):
+        module.allow_tf32 = is_allowed

@@ -1,6 +1,5 @@
 """The hook compiles blocks to few graphs for images of all sizes, in training only, and keeps the checkpoint's keys."""
 
-import logging
 from types import SimpleNamespace
 
 import pytest
@@ -24,12 +23,6 @@ ARCH = {'embed_dims': 20, 'depths': (3, 2, 1, 1), 'num_heads': (2, 4, 4, 4), 'ml
 NUM_KINDS = 5
 # Odd, square, tall and wide images whose maps are several windows high and wide, as in detection.
 SIZES = [(72, 104), (75, 101), (131, 70), (96, 96)]
-
-
-@pytest.fixture(autouse=True)
-def quiet_compiler(monkeypatch):
-    # pytest would format and keep every record of the compiler's own log, which takes longer than compiling.
-    monkeypatch.setattr(logging.getLogger('torch.__trace'), 'disabled', True)
 
 
 def make_model(**arguments):

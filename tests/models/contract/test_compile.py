@@ -1,6 +1,5 @@
 """Every backbone under torch.compile: one graph without a break, for images of any size, with the same results."""
 
-import logging
 import shutil
 
 import pytest
@@ -36,9 +35,7 @@ class CountingBackend:
 
 
 @pytest.fixture(autouse=True)
-def fresh_compiler(monkeypatch):
-    # pytest would format and keep every record of the compiler's own log, which takes longer than compiling.
-    monkeypatch.setattr(logging.getLogger('torch.__trace'), 'disabled', True)
+def fresh_compiler():
     torch.compiler.reset()
     yield
     torch.compiler.reset()
