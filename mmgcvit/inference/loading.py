@@ -24,7 +24,7 @@ from ..datasets.decoding import get_decoding_settings
 from ..device import check_gpus, disable_cudnn_attention, resolve_device
 from ..errors import UserError
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
-from ..ops.compiled import check_operators, check_operators_load
+from ..ops.compiled import check_operators
 from .class_names import collect_dataset_metas, find_class_names
 from .drawing import choose_palette
 from .model_files import ModelFiles, find_model_files, read_score_thr
@@ -89,10 +89,9 @@ def load(
 
 
 def load_for_command(model_files: ModelFiles, device: str, score_thr: float | None = None) -> Predictor:
-    """Load a model without printing. Raise a UserError if torch cannot use the GPU, or mmcv's operators do not load."""
+    """Load a model without printing. Raise a UserError if torch cannot use the GPU."""
     if device == 'auto':
         check_gpus()
-    check_operators_load()
     disable_cudnn_attention()
     with silence_output():
         model = load(model_files.config, model_files.checkpoint, device, score_thr)

@@ -1,6 +1,5 @@
-"""Check whether mmcv's compiled operators are installed, can be imported with this torch, and support the GPU."""
+"""Check whether mmcv's compiled operators are installed and support the GPU."""
 
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,19 +14,6 @@ def are_compiled() -> bool:
     """Return whether mmcv has compiled operators. Otherwise, fallback.py is used."""
     spec = find_spec(COMPILED_MODULE)
     return spec is not None and Path(spec.origin) != FALLBACK_FILE
-
-
-def check_operators_load() -> None:
-    """Raise a UserError if mmcv's operators cannot be imported because they were compiled for another torch."""
-    if not are_compiled():
-        return
-    try:
-        import_module(COMPILED_MODULE)
-    except ImportError as error:
-        raise UserError(
-            f"mmcv's operators do not load with torch {torch.__version__} ({error}). They were compiled for another "
-            "version. Make a new environment ('make install VENV=.venv-new'), or recompile them (docs/installation.md)"
-        ) from None
 
 
 def check_operators(cfg: Config) -> None:
