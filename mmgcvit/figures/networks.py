@@ -34,7 +34,6 @@ class View:
 
     image: np.ndarray  # (H, W, 3) uint8, RGB
     inputs: Tensor  # (1, 3, h', w'), normalised, and padded on the right and at the bottom
-    data_samples: list[Any]  # the data sample of the image, in a list as for a batch
     size: tuple[int, int]  # (h, w), size of the inputs without padding
     scale: np.ndarray  # (2,) = [vertical, horizontal], image pixels per input pixel
     offset: np.ndarray  # (2,) = [row, column], position in the image of the top left corner of the inputs
@@ -73,7 +72,7 @@ def prepare_view(model: Predictor, image: ImageLike) -> View:
     factors = np.array(prepared['data_samples'].metainfo.get('scale_factor', (1.0, 1.0)))[::-1]
     crop_offset = np.round((array.shape[:2] * factors - size) / 2).clip(min=0)
     image = np.ascontiguousarray(array[..., ::-1])
-    return View(image, batch['inputs'], batch['data_samples'], size, 1 / factors, crop_offset / factors)
+    return View(image, batch['inputs'], size, 1 / factors, crop_offset / factors)
 
 
 def get_backbone(model: Predictor) -> PyramidBackbone:
