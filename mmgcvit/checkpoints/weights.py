@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from ..errors import CheckpointError, format_count, get_first_line, shorten
 from .reading import read_checkpoint
@@ -26,6 +25,8 @@ FINAL_NORM = 'final_norm.'
 MODULE_PREFIX = re.compile(r'^(module\.)+')
 # Suffixes of LoRALinear's own parameters.
 LORA_SUFFIXES = ('.lora_up', '.lora_down')
+# The buffers of batch and instance norms.
+RUNNING_STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')
 # Ends of the keys of position tables, which are resized to the model's size: one row for each position of a grid.
 BIAS_TABLE = 'relative_position_bias_table'
 POSITION_TABLES = (BIAS_TABLE, 'pos_embed')
@@ -189,9 +190,4 @@ def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
 
 def get_running_statistics(model: nn.Module) -> dict[str, Tensor]:
     """Return the running statistics (buffers) of batch and instance norms by name."""
-    return {
-        f'{prefix}.{name}' if prefix else name: buffer
-        for prefix, module in model.named_modules()
-        if isinstance(module, _NormBase)
-        for name, buffer in module.named_buffers(recurse=False)
-    }
+    return {name: buffer for name, buffer in model.named_buffers() if name.split('.')[-1] in RUNNING_STATISTICS}

@@ -19,8 +19,6 @@ from ..inference.inputs import ImageLike, convert_to_array
 from ..inference.predictor import Predictor
 from ..models.base import PyramidBackbone
 
-# Stride of the first stage, unless the stem has an attribute ``stride``. Each further stage doubles the stride.
-STEM_STRIDE = 4
 # Minimum number of tokens on the shorter side of a feature map. Smaller maps are too coarse to show positions.
 MIN_TOKENS = 4
 
@@ -93,15 +91,10 @@ def check_index(name: str, index: int | None, count: int, where: str = '') -> No
         raise UserError(f'there is no {name} {index}{where}. Expected {allowed}')
 
 
-def get_stride(backbone: PyramidBackbone, stage: int) -> int:
-    """Return the stride of a stage in pixels of the network's input."""
-    return getattr(backbone.stem, 'stride', STEM_STRIDE) * 2**stage
-
-
 def find_detailed_stage(backbone: PyramidBackbone, inputs: Tensor, last: int) -> int:
     """Return the last stage up to ``last`` whose map has at least 4 x 4 tokens. If there is none, return 0."""
     side = min(inputs.shape[-2:])
-    fitting = (stage for stage in range(last, 0, -1) if side / get_stride(backbone, stage) >= MIN_TOKENS)
+    fitting = (stage for stage in range(last, 0, -1) if side / backbone.get_stride(stage) >= MIN_TOKENS)
     return next(fitting, 0)
 
 

@@ -1,10 +1,11 @@
 """Check whether mmcv's compiled operators are installed and support the GPU."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
-from mmengine.config import Config
 
 from ..errors import UserError
 from .finder import COMPILED_MODULE, FALLBACK_FILE
@@ -16,7 +17,7 @@ def are_compiled() -> bool:
     return spec is not None and Path(spec.origin) != FALLBACK_FILE
 
 
-def check_operators(cfg: Config) -> None:
+def check_operators(cfg: Mapping[str, Any]) -> None:
     """Raise a UserError if mmdet is to run on a GPU but mmcv's operators were compiled without CUDA."""
     if cfg.get('default_scope') != 'mmdet' or not torch.cuda.is_available() or not are_compiled():
         return
