@@ -7,13 +7,13 @@ from types import ModuleType
 import pytest
 
 from mmgcvit.commands.main import run_command
-from mmgcvit.errors import MissingPackageError, UserError
-from mmgcvit.export import check_export_packages
+from mmgcvit.errors import MissingPackageError, UserError, check_installed
+from mmgcvit.export import EXPORT_PACKAGES
 from mmgcvit.figures.gradcam import compute_gradcam
 
 # By package: a function that needs it, the start of the error message, and the extra that installs it.
 PACKAGE_USERS = {
-    'onnxruntime': (check_export_packages, 'an export', 'export'),
+    'onnxruntime': (lambda: check_installed('an export', *EXPORT_PACKAGES), 'an export', 'export'),
     'pytorch_grad_cam': (lambda: compute_gradcam(None, None), 'Grad-CAM', 'visualize'),
 }
 

@@ -27,7 +27,8 @@ from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 from mmgcvit.checkpoints.unpickling import ALLOWED
 from mmgcvit.datasets.checks.coco_file import check_content, read_json
 from mmgcvit.datasets.checks.issues import Report
-from mmgcvit.datasets.decoding import DecodingSettings, find_read_error, read_segmentation_map, read_sizes
+from mmgcvit.datasets.decoding import DecodingSettings, read_segmentation_map, read_sizes
+from mmgcvit.datasets.formats.cleaning import find_problem
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.files import write_image
 from mmgcvit.inference.inputs import convert_to_array
@@ -364,7 +365,7 @@ def test_a_mutated_image_is_decoded_or_one_sentence(runs, folder):
         path = Path('x.jpg')
         path.write_bytes(content)
         with nothing_runs(folder):
-            error = find_read_error(path)
+            error = find_problem(path.parent, path.name)
             assert error is None or '\n' not in error
             with one_line_error(UserError):
                 image = convert_to_array('x.jpg', DecodingSettings())
@@ -381,11 +382,11 @@ def test_an_image_of_more_than_8_bits_keeps_its_contrast_or_is_rejected(file_for
     """Training and prediction read it with 8 bits, of which a picture of 12 bits would use the lowest four."""
     for dtype in (np.float32, np.int32):
         Image.fromarray(np.full((6, 7), 300, dtype)).save('x', 'TIFF')
-        assert 'save it with 8 bits' in find_read_error(Path('x'))
+        assert 'save it with 8 bits' in find_problem(Path(), 'x')
     for highest in (4095, 4096, 2**16 - 1):
         pixels = (np.linspace(0, 1, 42).reshape(6, 7) * highest).astype(np.uint16)
         write_image(Path(f'x.{file_format}'), np.dstack([pixels] * 3) if mode == 'RGB' else pixels).rename('x')
-        error = find_read_error(Path('x'))
+        error = find_problem(Path(), 'x')
         if highest < 4096:
             assert 'save it with 8 bits' in error
             with pytest.raises(UserError, match='save it with 8 bits'):

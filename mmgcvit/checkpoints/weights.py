@@ -1,17 +1,16 @@
 """Find a network's weights in a checkpoint: the state dict, the prefix of the keys and the key mapping.
 
 A key mapping translates a file's keys (external keys) to those of this package's models (local keys). Callers pass the
-networks whose checkpoints are known (:class:`Network`), since this subpackage does not import ``models``.
+networks whose checkpoints are known (:data:`Network`), since this subpackage does not import ``models``.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from ..errors import CheckpointError, format_count, get_first_line, shorten
 from .reading import read_checkpoint
@@ -26,9 +25,14 @@ FINAL_NORM = 'final_norm.'
 MODULE_PREFIX = re.compile(r'^(module\.)+')
 # Suffixes of LoRALinear's own parameters.
 LORA_SUFFIXES = ('.lora_up', '.lora_down')
+# The buffers of batch and instance norms.
+RUNNING_STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')
 # Ends of the keys of position tables, which are resized to the model's size: one row for each position of a grid.
 BIAS_TABLE = 'relative_position_bias_table'
 POSITION_TABLES = (BIAS_TABLE, 'pos_embed')
+# A subclass of mmgcvit.models.base.PyramidBackbone. A class without ``key_mappings`` of its own inherits those of the
+# class whose weights it can load.
+Network = type[nn.Module]
 
 
 @dataclass(frozen=True)
@@ -48,17 +52,6 @@ class Arch:
         items = self.attributes.items()
         sizes = (f'{key} {value:.4g}' if isinstance(value, float) else f'{key} {value}' for key, value in items)
         return ' or '.join(map(repr, self.names)) or f'of {", ".join(sizes)}'
-
-
-class Network(Protocol):
-    """A backbone class, as far as this subpackage needs it."""
-
-    __name__: str
-    key_mappings: Sequence[KeyMapping]  # a class without its own inherits those of the class whose weights it can load
-
-    def __call__(self, arch: Mapping[str, Any], out_indices: Sequence[int]) -> nn.Module: ...
-
-    def infer_arch(self, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> Arch: ...
 
 
 @dataclass
@@ -197,9 +190,4 @@ def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
 
 def get_running_statistics(model: nn.Module) -> dict[str, Tensor]:
     """Return the running statistics (buffers) of batch and instance norms by name."""
-    return {
-        f'{prefix}.{name}' if prefix else name: buffer
-        for prefix, module in model.named_modules()
-        if isinstance(module, _NormBase)
-        for name, buffer in module.named_buffers(recurse=False)
-    }
+    return {name: buffer for name, buffer in model.named_buffers() if name.split('.')[-1] in RUNNING_STATISTICS}

@@ -81,7 +81,29 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
     if arguments is not None:
         sys.argv = [f'mmgcvit {command}', *map(str, arguments)]
     keep_freed_memory()
-    code = run_to_exit_code(command)
+    name = command if isinstance(command, str) else Path(command.__file__).stem
+    try:
+        if isinstance(command, str):
+            command = import_module(f'.{name.replace("-", "_")}', __package__)
+        args = parse_args(command)
+        with hide_noise():
+            code = command.main(args)
+    except KeyboardInterrupt:
+        print('interrupted')
+        code = SIGINT_EXIT_CODE
+    except UserError as error:
+        code = f'{name}: {error}'
+    except ModuleNotFoundError as error:
+        if error.name not in PIP_PACKAGES:
+            raise
+        code = f'{name}: {format_missing("this command", error.name)}'
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            code = f'{name}: {error.strerror}. Free some disk space, then start it again (train: with --resume)'
+        elif error.filename is None:  # the traceback says more than the message
+            raise
+        else:
+            code = f'{name}: {escape_controls(f"{error.filename}: {error.strerror}")}'
     if code is not None:
         raise SystemExit(code)
 
@@ -98,30 +120,3 @@ def keep_freed_memory() -> None:
         return
     for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
         mallopt(parameter, MAX_INT)
-
-
-def run_to_exit_code(command: str | ModuleType) -> int | str | None:
-    """Run a command with this process's arguments; return its exit code or error message."""
-    name = command if isinstance(command, str) else Path(command.__file__).stem
-    try:
-        if isinstance(command, str):
-            command = import_module(f'.{name.replace("-", "_")}', __package__)
-        args = parse_args(command)
-        with hide_noise():
-            return command.main(args)
-    except KeyboardInterrupt:
-        print('interrupted')
-        return SIGINT_EXIT_CODE
-    except UserError as error:
-        return f'{name}: {error}'
-    except ModuleNotFoundError as error:
-        if error.name not in PIP_PACKAGES:
-            raise
-        return f'{name}: {format_missing("this command", error.name)}'
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f'{name}: {error.strerror}. Free some disk space, then start it again (train: with --resume)'
-        # For an error without a file name, the traceback says more than the message.
-        if error.filename is None:
-            raise
-        return f'{name}: {escape_controls(f"{error.filename}: {error.strerror}")}'

@@ -94,12 +94,21 @@ def add_model_options(parser: argparse.ArgumentParser, checkpoint: bool = True) 
 
 
 def load_model(args: argparse.Namespace) -> tuple[ModelFiles, Predictor]:
-    """Find the config and the checkpoint of a command's arguments, and load the model."""
-    from ..inference.loading import load_for_command
+    """Load the model of a command's arguments without printing. Raise a UserError if torch cannot use the GPU."""
+    from ..device import check_gpus, disable_cudnn_attention
+    from ..inference.loading import load, silence_output
     from ..inference.model_files import find_model_files
+    from ..ops.compiled import check_operators
 
     model_files, score_thr = find_model_files(args.config, args.checkpoint), getattr(args, 'score_thr', None)
-    return model_files, load_for_command(model_files, args.device, score_thr)
+    if args.device == 'auto':
+        check_gpus()
+    disable_cudnn_attention()
+    with silence_output():
+        model = load(model_files.config, model_files.checkpoint, args.device, score_thr)
+    if model.device.type == 'cuda':
+        check_operators({'default_scope': model.scope})
+    return model_files, model
 
 
 def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite_help: str) -> None:

@@ -9,7 +9,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from ..errors import MANY, UserError, check_installed, format_count, shorten
+from ..errors import UserError, check_installed, format_count
 from ..files import URL_SCHEMES
 from ..inference.inputs import find_inputs
 from ..inference.model_files import check_model_files, is_checkpoint_optional
@@ -96,15 +96,10 @@ def main(args: argparse.Namespace) -> None:
 
 
 def find_labels(names: list[str] | None, model: Predictor) -> list[int] | None:
-    """Return the class indices of ``--classes``, a detector's option. Raise a UserError for unknown names."""
+    """Return the class indices of ``--classes``, names or indices. Raise a UserError for unknown ones."""
     if names is not None and model.task != 'detection':
         raise UserError(f'--classes is only for detectors, and this is a {model.task} model. Remove --classes')
-    unknown = [name for name in names or () if name not in model.classes]
-    if unknown:
-        raise UserError(
-            f'--classes {unknown[0]}: the model has no such class. Its classes are {shorten(model.classes, MANY)}'
-        )
-    return names and [model.classes.index(name) for name in names]
+    return names and [model.find_label(name) for name in names]
 
 
 def split_checkpoint_and_inputs(args: argparse.Namespace) -> tuple[str | None, list[str]]:

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import check_config, get_name_and_work_dir, read_config
 from ..errors import UserError
-from .options import (
-    AUGMENTATIONS,
-    CONFIG,
-    add_common_options,
-    check_at_least,
-    format_option,
-    hide_gpus,
-)
+from .options import AUGMENTATIONS, CONFIG, add_common_options, check_at_least, format_option, hide_gpus
 
 if TYPE_CHECKING:
     from ..datasets.formats.dataset_info import DatasetInfo

@@ -18,8 +18,6 @@ STRONG = {
         {'type': 'RandomErasing', 'erase_prob': 0.25, 'mode': 'rand'},
     ],
 }
-# With strong, a detector's images are resized by these factors.
-STRONG_SIZES = (0.5, 1.5)
 
 
 def set_augmentation(cfg: Config, level: str, flip: bool = True) -> None:
@@ -50,7 +48,7 @@ def set_augmentation(cfg: Config, level: str, flip: bool = True) -> None:
     if cfg.default_scope == 'mmdet':
         scale = list_resizes(cfg)[0]['scale']
         steps[position : position + 1] = [
-            {'type': 'RandomResize', 'scale': scale, 'ratio_range': STRONG_SIZES, 'keep_ratio': True},
+            {'type': 'RandomResize', 'scale': scale, 'ratio_range': (0.5, 1.5), 'keep_ratio': True},
             # No larger than without augmentation, so that no more memory is needed.
             {'type': 'RandomCrop', 'crop_size': (max(scale), max(scale)), 'allow_negative_crop': True},
         ]

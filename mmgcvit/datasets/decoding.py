@@ -131,18 +131,6 @@ def read_orientation(image: Image.Image) -> int:
         return 1
 
 
-def find_read_error(path: Path) -> str | None:
-    """Decode an image. Return a message if it is missing or cannot be decoded, else ``None``."""
-    try:
-        decode_image(path)
-    except FileNotFoundError:
-        return f'{path} is missing'
-    # Decoders raise errors of any class on damaged files.
-    except Exception as error:
-        return f'{path} cannot be read ({get_first_line(error)})'
-    return None
-
-
 def read_segmentation_map(path: Path) -> NDArray[np.uint8]:
     """Return the labels, (height, width). Raise a UserError unless the file has one channel of at most 8 bits."""
     try:

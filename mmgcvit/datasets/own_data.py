@@ -371,20 +371,15 @@ def format_config(template: str, cfg: Config, training: str) -> str:
     overrides = find_overrides(Config.fromfile(get_config_path(template)).to_dict(), cfg.to_dict())
     # Leave out variables of templates: they are no settings.
     keys = list_known_keys() | {'data_preprocessor', STARTED_WITH}
-    settings = {name: format_setting(value) for name, value in overrides.items() if name in keys}
+    texts = {name: pformat(value, width=100, sort_dicts=False) for name, value in overrides.items() if name in keys}
     if cfg.get('load_from'):
-        settings['load_from'] = CONFIG_PATH.format(f'{DEMO_WEIGHTS}/{Path(cfg.load_from).name}')
-    text = ''.join(f'{name} = {value}\n' for name, value in settings.items())
+        texts['load_from'] = CONFIG_PATH.format(f'{DEMO_WEIGHTS}/{Path(cfg.load_from).name}')
+    text = ''.join(f'{name} = {value}\n' for name, value in texts.items())
     return f"""# Written by mmgcvit train --data. As written, it {training}.
 # Relative paths start at the folder where the command runs.
 # Edit it and train it again: mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
 _base_ = {CONFIG_PATH.format(template)}
 {text}"""
-
-
-def format_setting(value: Any) -> str:
-    """Return the value of a setting as Python code."""
-    return pformat(value, width=100, sort_dicts=False)
 
 
 def format_init_weights(cfg: Config) -> str:

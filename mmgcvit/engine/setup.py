@@ -26,7 +26,6 @@ from ..device import check_gpus, disable_cudnn_attention, use_device
 from ..errors import UserError
 from ..files import check_writable
 from ..mmengine_utils import ERROR_DELAY
-from ..ops.compiled import check_operators_load
 from .hooks.progress import ProgressHook
 
 # mmengine's default wrapper sets device_ids, which DistributedDataParallel rejects for models on the CPU.
@@ -36,7 +35,7 @@ LOCAL_RANK_VARIABLES = {'slurm': 'SLURM_LOCALID', 'mpi': 'OMPI_COMM_WORLD_LOCAL_
 
 
 def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
-    """Check the GPUs, set the device, import mmcv's operators, allow TF32 and disable cuDNN's attention.
+    """Check the GPUs, set the device, allow TF32 and disable cuDNN's attention.
 
     Raises:
         UserError: One of these steps fails.
@@ -48,7 +47,6 @@ def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
             '--device, and choose the GPUs with CUDA_VISIBLE_DEVICES'
         )
     use_device(device)
-    check_operators_load()
     # As before torch 1.12, let GPUs round the inputs of float32 products to 10 bits of mantissa, as convolutions do by
     # default. NVIDIA_TF32_OVERRIDE=0 forbids both.
     torch.backends.cuda.matmul.allow_tf32 = True

@@ -22,11 +22,7 @@ class TiledLoop:
     The dataset's pipeline prepares each tile.
 
     Args:
-        runner: mmengine's runner.
-        dataloader: Config of the dataloader.
-        evaluator: mmengine's evaluator, or its config.
-        side: Side of a tile in pixels. :func:`mmgcvit.load` uses it too.
-        **kwargs: Other arguments of mmengine's loop.
+        side: Side of a tile in pixels. :func:`mmgcvit.load` uses it too. The other arguments are those of mmengine.
     """
 
     stage: str  # in the names of hooks

@@ -26,11 +26,8 @@ from .work_dir import OverwriteHook, choose_checkpoint, find_changes, lock_work_
 WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'AutoPrecisionOptimWrapper', 'build_auto_precision_wrapper')
 # If a setting with such a prefix differs from the resumed run's, NewScheduleHook recomputes the LR schedule.
 SCHEDULE_SETTINGS = ('train_cfg.max_', 'param_scheduler', 'optim_wrapper.optimizer.lr', 'auto_scale_lr')
-# Values of --log-to, each with mmengine's visualization backend and the package that the backend needs.
-TRACKERS = {
-    'tensorboard': ('TensorboardVisBackend', 'tensorboard'),
-    'wandb': ('WandbVisBackend', 'wandb'),
-}
+# Values of --log-to, which are names of packages, each with mmengine's visualization backend.
+TRACKERS = {'tensorboard': 'TensorboardVisBackend', 'wandb': 'WandbVisBackend'}
 
 
 def train(
@@ -100,14 +97,14 @@ def enable_amp(cfg: Config) -> None:
 
 def add_trackers(cfg: Config, names: Sequence[str]) -> None:
     """For ``--log-to``, add mmengine's visualization backends."""
-    missing = [TRACKERS[name][1] for name in names if find_spec(TRACKERS[name][1]) is None]
+    missing = [name for name in names if find_spec(name) is None]
     if missing:
         raise UserError(f'--log-to needs {" and ".join(missing)}. Run: pip install {" ".join(missing)}')
     if names:
         visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
         backends = visualizer.get('vis_backends') or [ConfigDict(type='LocalVisBackend')]
         present = {backend['type'] for backend in backends}
-        added = [TRACKERS[name][0] for name in names if TRACKERS[name][0] not in present]
+        added = [TRACKERS[name] for name in names if TRACKERS[name] not in present]
         visualizer.vis_backends = [*backends, *(ConfigDict(type=backend) for backend in added)]
 
 

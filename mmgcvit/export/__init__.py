@@ -4,6 +4,6 @@ Read :func:`export_onnx` first, then :mod:`.graphs` and :mod:`.detector_graph`. 
 file. It imports neither torch nor the rest of this package, so that it can be copied into other projects.
 """
 
-from .onnx_file import check_export_packages, export_onnx
+from .onnx_file import EXPORT_PACKAGES, export_onnx
 
-__all__ = ['check_export_packages', 'export_onnx']
+__all__ = ['EXPORT_PACKAGES', 'export_onnx']

@@ -168,16 +168,16 @@ def select_objects(boxes: Tensor, scores: Tensor, rcnn_cfg: ConfigDict) -> tuple
     iou_threshold, score_thr = rcnn_cfg.nms.iou_threshold, rcnn_cfg.score_thr
     # NonMaxSuppression takes the same boxes for all classes. Here each class has its own, so pass it as an image.
     kept = apply_nms(boxes.flatten(0, 1), scores.flatten(0, 1).unsqueeze(1), iou_threshold, score_thr)
-    top_scores, order = select_top_scores(kept.reshape_as(scores).flatten(1), rcnn_cfg.max_per_img)
-    image, rank = list_objects(top_scores)
-    index = order[image, rank]
+    image, index, top_scores = list_objects(kept.reshape_as(scores).flatten(1), rcnn_cfg.max_per_img)
     labels = torch.div(index, scores.shape[2], rounding_mode='floor')
-    return boxes.flatten(1, 2)[image, index], top_scores[image, rank], labels, image
+    return boxes.flatten(1, 2)[image, index], top_scores, labels, image
 
 
-def list_objects(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the image and the position in it of each object with a score in ``scores`` (B, n), ordered by image."""
-    return (scores > OBJECT_THRESHOLD).nonzero().unbind(1)
+def list_objects(scores: Tensor, max_objects: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the image, index and score (N,) of each image's highest-scoring objects, by ``scores`` (B, n)."""
+    top_scores, order = select_top_scores(scores, max_objects)
+    image, rank = (top_scores > OBJECT_THRESHOLD).nonzero().unbind(1)
+    return image, order[image, rank], top_scores[image, rank]
 
 
 # A box's width and height change by this factor at most. It is mmdet's default, 1 / wh_ratio_clip.
@@ -299,7 +299,5 @@ def check_supported(model: nn.Module) -> None:
 
 def find_unsupported_nms(*nms_cfgs: ConfigDict) -> list[str]:
     """Return descriptions of the settings that are not plain NMS."""
-    is_plain = [
-        cfg.get('type', 'nms') == 'nms' and not set(cfg) - {'type', 'iou_threshold', 'split_thr'} for cfg in nms_cfgs
-    ]
-    return [f'NMS {dict(cfg)}' for cfg, plain in zip(nms_cfgs, is_plain, strict=True) if not plain]
+    known = {'type', 'iou_threshold', 'split_thr'}
+    return [f'NMS {dict(cfg)}' for cfg in nms_cfgs if cfg.get('type', 'nms') != 'nms' or set(cfg) - known]

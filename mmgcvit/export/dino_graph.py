@@ -33,12 +33,11 @@ class DINOGraph(DetectorGraph):
         feature_maps = self.extract_feature_maps(images)
         located = [locate_pixels(x, size, padded_size) for x in feature_maps]
         boxes, scores = self.run_transformer(feature_maps, *map(list, zip(*located, strict=True)))
-        top_scores, order = select_top_scores(scores.flatten(1), self.model.bbox_head.test_cfg.max_per_img)
-        image, rank = list_objects(top_scores)
-        index, num_classes = order[image, rank], scores.shape[-1]
+        num_classes, max_objects = scores.shape[-1], self.model.bbox_head.test_cfg.max_per_img
+        image, index, top_scores = list_objects(scores.flatten(1), max_objects)
         centres, sides = boxes[image, torch.div(index, num_classes, rounding_mode='floor')].split(2, dim=-1)
         corners = torch.cat([centres - 0.5 * sides, centres + 0.5 * sides], dim=-1) * size.flip(0).repeat(2)
-        return clip_boxes(corners, size), top_scores[image, rank], index % num_classes, image
+        return clip_boxes(corners, size), top_scores, index % num_classes, image
 
     def run_transformer(
         self, feature_maps: tuple[Tensor, ...], centres: list[Tensor], padding: list[Tensor], valid_ratios: list[Tensor]

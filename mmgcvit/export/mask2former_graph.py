@@ -35,11 +35,9 @@ class Mask2FormerGraph(DetectorGraph):
         scores = (scores * mask_scores.gather(1, queries)).masked_fill(
             labels >= self.head.num_things_classes, NO_OBJECT
         )
-        top_scores, order = select_top_scores(scores, self.max_per_image)
-        image, rank = list_objects(top_scores)
-        index = order[image, rank]
+        image, index, top_scores = list_objects(scores, self.max_per_image)
         query = queries[image, index]
-        return boxes[image, query], top_scores[image, rank], labels[image, index], image, masks[image, query]
+        return boxes[image, query], top_scores, labels[image, index], image, masks[image, query]
 
 
 def describe_masks(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,13 +24,9 @@ from .half_precision import convert_to_half
 
 # The first opset with LayerNormalization, the newest operator in the exported files.
 OPSET = 17
+EXPORT_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 # Shape of the traced example. The windows do not divide the sides of its feature maps, so padding is traced too.
 EXAMPLE_SHAPE = (2, 3, 99, 132)
-
-
-def check_export_packages() -> None:
-    """Raise a UserError if a package that an export needs is not installed."""
-    check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
 
 
 def export_onnx(
@@ -47,7 +43,7 @@ def export_onnx(
     Raises:
         UserError: The model has parts that cannot be exported, or the outputs differ. Then ``target`` is not written.
     """
-    check_export_packages()
+    check_installed('an export', *EXPORT_PACKAGES)
     import onnx
 
     module = build_export_module(predictor)

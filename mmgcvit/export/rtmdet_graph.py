@@ -52,12 +52,10 @@ class RTMDetInsGraph(DetectorGraph):
         is_class = labels.unsqueeze(1) == torch.arange(logits[0].shape[1], device=labels.device).unsqueeze(1)
         scores = scores.unsqueeze(1).masked_fill(~is_class, NO_OBJECT)
         kept = apply_nms(boxes, scores, self.cfg.nms.iou_threshold, self.cfg.score_thr).amax(1)
-        top_scores, order = select_top_scores(kept, self.cfg.max_per_img)
-        image, rank = list_objects(top_scores)
-        index = order[image, rank]
+        image, index, top_scores = list_objects(kept, self.cfg.max_per_img)
         pixels = pixels[image, index]
         masks = self.predict_masks(mask_features, kernels[image, pixels], priors[pixels], image)
-        return boxes[image, index], top_scores[image, rank], labels[image, index], image, masks
+        return boxes[image, index], top_scores, labels[image, index], image, masks
 
     def select_candidates(self, logits: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
         """Return the highest scores of each level's logits (B, K, h, w), with labels and pixels from 0 to S - 1.

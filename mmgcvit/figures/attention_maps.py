@@ -17,7 +17,7 @@ from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
 from ..models.layers import window_partition, window_reverse
 from ..models.layers.windows import balance_window, ceil_div
-from .networks import Box, View, check_index, find_detailed_stage, get_backbone, get_stride, prepare_view, record_inputs
+from .networks import Box, View, check_index, find_detailed_stage, get_backbone, prepare_view, record_inputs
 from .panels import ATTENTION_UNIT, MARK, draw_box, draw_image, draw_map, make_figure
 
 # Index of the default stage. The feature maps of later stages are too coarse to show positions.
@@ -97,7 +97,7 @@ def compute_attention(
     check_index('head', head, modules[0].num_heads, f' in stage {stage}')
     inputs = record_inputs(backbone, view.inputs, modules)
     height, width = inputs[0][0].shape[1:3]
-    stride = get_stride(backbone, stage)
+    stride = backbone.get_stride(stage)
     u, v = view.to_inputs(at)
     token = min(int(v / stride), height - 1), min(int(u / stride), width - 1)
     arguments = zip(indices, modules, inputs, strict=True)

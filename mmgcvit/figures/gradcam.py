@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from ..errors import MANY, UserError, check_installed, shorten
+from ..errors import UserError, check_installed
 from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
 from .networks import View, check_index, find_detailed_stage, get_backbone, prepare_view
@@ -49,7 +49,7 @@ def compute_gradcam(
     if model.task != 'classification':
         raise UserError(f'Grad-CAM is for classifiers, and this is a {model.task} model. Use a classifier')
     backbone = get_backbone(model)
-    label = None if class_name is None else find_label(model, class_name)
+    label = None if class_name is None else model.find_label(class_name)
     check_index('stage', stage, backbone.num_stages)
     view = prepare_view(model, image)
     with torch.no_grad():
@@ -80,18 +80,6 @@ def compute_cam(layer: nn.Module, network: nn.Module, inputs: Tensor, label: int
         # Remove the hooks here, since grad-cam's own context manager would suppress an IndexError.
         cam.activations_and_grads.release()
         network.zero_grad(set_to_none=True)
-
-
-def find_label(model: Predictor, class_name: str | int) -> int:
-    """Return the index of the class with this name or index. Raise a UserError if there is no such class."""
-    names = model.classes
-    if class_name in names:
-        return names.index(class_name)
-    if str(class_name).isdecimal() and int(class_name) < len(names):
-        return int(class_name)
-    raise UserError(
-        f'the model has no class {class_name}. Choose one of its {len(names)} classes: {shorten(names, MANY)}'
-    )
 
 
 def draw_gradcam(result: GradCam) -> Figure:

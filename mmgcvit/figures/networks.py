@@ -19,8 +19,6 @@ from ..inference.inputs import ImageLike, convert_to_array
 from ..inference.predictor import Predictor
 from ..models.base import PyramidBackbone
 
-# Stride of the first stage, unless the stem has an attribute ``stride``. Each further stage doubles the stride.
-STEM_STRIDE = 4
 # Minimum number of tokens on the shorter side of a feature map. Smaller maps are too coarse to show positions.
 MIN_TOKENS = 4
 
@@ -34,7 +32,6 @@ class View:
 
     image: np.ndarray  # (H, W, 3) uint8, RGB
     inputs: Tensor  # (1, 3, h', w'), normalised, and padded on the right and at the bottom
-    data_samples: list[Any]  # the data sample of the image, in a list as for a batch
     size: tuple[int, int]  # (h, w), size of the inputs without padding
     scale: np.ndarray  # (2,) = [vertical, horizontal], image pixels per input pixel
     offset: np.ndarray  # (2,) = [row, column], position in the image of the top left corner of the inputs
@@ -73,7 +70,7 @@ def prepare_view(model: Predictor, image: ImageLike) -> View:
     factors = np.array(prepared['data_samples'].metainfo.get('scale_factor', (1.0, 1.0)))[::-1]
     crop_offset = np.round((array.shape[:2] * factors - size) / 2).clip(min=0)
     image = np.ascontiguousarray(array[..., ::-1])
-    return View(image, batch['inputs'], batch['data_samples'], size, 1 / factors, crop_offset / factors)
+    return View(image, batch['inputs'], size, 1 / factors, crop_offset / factors)
 
 
 def get_backbone(model: Predictor) -> PyramidBackbone:
@@ -94,15 +91,10 @@ def check_index(name: str, index: int | None, count: int, where: str = '') -> No
         raise UserError(f'there is no {name} {index}{where}. Expected {allowed}')
 
 
-def get_stride(backbone: PyramidBackbone, stage: int) -> int:
-    """Return the stride of a stage in pixels of the network's input."""
-    return getattr(backbone.stem, 'stride', STEM_STRIDE) * 2**stage
-
-
 def find_detailed_stage(backbone: PyramidBackbone, inputs: Tensor, last: int) -> int:
     """Return the last stage up to ``last`` whose map has at least 4 x 4 tokens. If there is none, return 0."""
     side = min(inputs.shape[-2:])
-    fitting = (stage for stage in range(last, 0, -1) if side / get_stride(backbone, stage) >= MIN_TOKENS)
+    fitting = (stage for stage in range(last, 0, -1) if side / backbone.get_stride(stage) >= MIN_TOKENS)
     return next(fitting, 0)
 
 

@@ -31,11 +31,6 @@ class Shifts:
     box: Box  # the area that the patches cover, in pixels of the image
     weights: np.ndarray  # (h, w, T), attention weights of each patch, which sum to 1 over the T copies
 
-    @property
-    def preferred(self) -> np.ndarray:
-        """For each patch, the index of the shift with the largest weight, (h, w)."""
-        return self.weights.argmax(-1)
-
 
 def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shifts:
     """Compute the attention of LSA's first block to shifted copies. Arguments: see :func:`.compute_attention`."""
@@ -64,15 +59,16 @@ def draw_shifts(result: Shifts) -> Figure:
     figure = make_figure(view, title, rows=2, columns=2, width=3.7)
     grid = figure.subplots(2, 2)
     draw_image(grid[0, 0], view, f'image; {rows} x {columns} patches of {result.kernel_size} px')
+    preferred = result.weights.argmax(-1)  # (h, w), for each patch the shift with the largest weight
     colours = colormaps['turbo'](np.linspace(0, 1, len(result.shifts)))
     draw_image(grid[0, 1], view, 'the copy that each patch attends to most', is_background=True)
     style = {'extent': get_extent(result.box), 'interpolation': 'nearest', 'alpha': 0.72}
-    grid[0, 1].imshow(colours[result.preferred], **style)
+    grid[0, 1].imshow(colours[preferred], **style)
     max_weights = result.weights.max(-1) * len(result.shifts)
     title = 'weight of the copy in the map above'
     draw_map(grid[1, 1], view, max_weights, result.box, title, ATTENTION_UNIT, vmin=1)
     names = [f'{dy:+d}, {dx:+d}' if dy or dx else 'unshifted' for dy, dx in result.shifts]
-    shares = 100 * np.bincount(result.preferred.ravel(), minlength=len(names)) / result.preferred.size
+    shares = 100 * np.bincount(preferred.ravel(), minlength=len(names)) / preferred.size
     grid[1, 0].barh(names, shares, color=colours, edgecolor='black', linewidth=0.4)
     grid[1, 0].invert_yaxis()
     grid[1, 0].tick_params(labelsize=9)

@@ -21,13 +21,12 @@ from ..checkpoints.safe_loading import read_for_mmengine
 from ..checkpoints.weights import MODULE_PREFIX
 from ..config import get_type_name, iter_unwrapped_datasets, read_config
 from ..datasets.decoding import get_decoding_settings
-from ..device import check_gpus, disable_cudnn_attention, resolve_device
+from ..device import resolve_device
 from ..errors import UserError
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
-from ..ops.compiled import check_operators, check_operators_load
 from .class_names import collect_dataset_metas, find_class_names
 from .drawing import choose_palette
-from .model_files import ModelFiles, find_model_files, read_score_thr
+from .model_files import find_model_files, read_score_thr
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 PREDICTORS = {predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)}
@@ -86,19 +85,6 @@ def load(
             raise UserError(f'score_thr={score_thr}: expected a number from 0 to 1')
         predictor.score_thr = score_thr
     return predictor
-
-
-def load_for_command(model_files: ModelFiles, device: str, score_thr: float | None = None) -> Predictor:
-    """Load a model without printing. Raise a UserError if torch cannot use the GPU, or mmcv's operators do not load."""
-    if device == 'auto':
-        check_gpus()
-    check_operators_load()
-    disable_cudnn_attention()
-    with silence_output():
-        model = load(model_files.config, model_files.checkpoint, device, score_thr)
-    if model.device.type == 'cuda':
-        check_operators(Config({'default_scope': model.scope}))
-    return model
 
 
 def format_device(device: torch.device) -> str:

@@ -11,7 +11,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from torch import Tensor, nn
 
 from ..datasets.decoding import DecodingSettings
-from ..errors import UserError, get_first_line
+from ..errors import MANY, UserError, get_first_line, shorten
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
 from .results import Classification, Detections, Prediction, Segmentation
@@ -144,6 +144,14 @@ class Predictor(ABC):
     def get_names(self, labels: Sequence[int]) -> list[str]:
         """Return the names of class indices."""
         return [self.classes[label] for label in labels]
+
+    def find_label(self, name: str | int) -> int:
+        """Return the index of the class with this name or index. Raise a UserError if there is no such class."""
+        if name in self.classes:
+            return self.classes.index(name)
+        if str(name).isdecimal() and int(name) < len(self.classes):
+            return int(name)
+        raise UserError(f'the model has no class {name}. Its classes are {shorten(self.classes, MANY)}')
 
 
 def convert_to_float32(values: Tensor) -> np.ndarray:

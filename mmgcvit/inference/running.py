@@ -59,33 +59,29 @@ class PredictionRun:
                     self.skip(str(error))
 
     def predict_images(self, paths: Sequence[str]) -> None:
-        """Predict images. At the end, also after an error, write the JSON files with the images so far."""
+        """Predict images and write their pictures, segmentation maps and, also after an error, JSON records."""
         images, results = [], []
         try:
-            self.predict_and_draw_images(paths, images, results)
+            files = self.read_images(self.progress.track(list(enumerate(paths, start=1)), description='images'))
+            for (image_id, path, image), prediction in self.predict_in_batches(files):
+                if isinstance(prediction, UserError):
+                    self.skip(f'{path}: {prediction}')
+                    continue
+                entry = {'id': image_id, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
+                if self.draw:
+                    picture = self.model.draw(image, prediction, self.draw_labels)
+                    entry['drawn'] = str(self.outputs.write_picture(path, picture))
+                if self.write and isinstance(prediction, Segmentation):
+                    entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
+                images.append(entry)
+                source = {'image_id': image_id, 'file_name': path}
+                records = make_records(prediction, self.categories) if self.write else []
+                results += ({**source, **record} for record in records)
+                self.num_images += 1
         finally:
             if self.write:
                 write_json(self.outputs.folder / IMAGES, {'categories': self.categories, 'images': images})
                 write_json(self.outputs.folder / PREDICTIONS, results)
-
-    def predict_and_draw_images(self, paths: Sequence[str], images: list[Any], results: list[Any]) -> None:
-        """Predict images and write pictures and segmentation maps. Add JSON records to ``images`` and ``results``."""
-        files = self.read_images(self.progress.track(list(enumerate(paths, start=1)), description='images'))
-        for (image_id, path, image), prediction in self.predict_in_batches(files):
-            if isinstance(prediction, UserError):
-                self.skip(f'{path}: {prediction}')
-                continue
-            entry = {'id': image_id, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
-            if self.draw:
-                picture = self.model.draw(image, prediction, self.draw_labels)
-                entry['drawn'] = str(self.outputs.write_picture(path, picture))
-            if self.write and isinstance(prediction, Segmentation):
-                entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
-            images.append(entry)
-            source = {'image_id': image_id, 'file_name': path}
-            records = make_records(prediction, self.categories) if self.write else []
-            results += ({**source, **record} for record in records)
-            self.num_images += 1
 
     def read_images(self, paths: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, np.ndarray]]:
         """Yield (image id, path, image) for pairs of an image id and a path. Skip files that cannot be read."""

@@ -84,9 +84,12 @@ class PyramidBackbone(BaseModule):
     def feature_info(self) -> SimpleNamespace:
         """The channels and strides of the feature maps: ``.channels()`` and ``.reduction()``, as in timm."""
         channels = [self.stage_dims[i] for i in self.out_indices]
-        # The stems of GC ViT have no attribute for their stride, 4.
-        strides = [getattr(self.stem, 'stride', 4) * 2**i for i in self.out_indices]
+        strides = [self.get_stride(i) for i in self.out_indices]
         return SimpleNamespace(channels=lambda: channels, reduction=lambda: strides)
+
+    def get_stride(self, stage: int) -> int:
+        """Return the stride of a stage in pixels of the images. The stems of GC ViT have no attribute for theirs, 4."""
+        return getattr(self.stem, 'stride', 4) * 2**stage
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the feature maps (B, C_i, H_i, W_i), i in ``out_indices``, of images (B, in_channels, H, W)."""

@@ -1,11 +1,11 @@
-"""Check whether mmcv's compiled operators are installed, can be imported with this torch, and support the GPU."""
+"""Check whether mmcv's compiled operators are installed and support the GPU."""
 
-from importlib import import_module
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
-from mmengine.config import Config
 
 from ..errors import UserError
 from .finder import COMPILED_MODULE, FALLBACK_FILE
@@ -17,20 +17,7 @@ def are_compiled() -> bool:
     return spec is not None and Path(spec.origin) != FALLBACK_FILE
 
 
-def check_operators_load() -> None:
-    """Raise a UserError if mmcv's operators cannot be imported because they were compiled for another torch."""
-    if not are_compiled():
-        return
-    try:
-        import_module(COMPILED_MODULE)
-    except ImportError as error:
-        raise UserError(
-            f"mmcv's operators do not load with torch {torch.__version__} ({error}). They were compiled for another "
-            "version. Make a new environment ('make install VENV=.venv-new'), or recompile them (docs/installation.md)"
-        ) from None
-
-
-def check_operators(cfg: Config) -> None:
+def check_operators(cfg: Mapping[str, Any]) -> None:
     """Raise a UserError if mmdet is to run on a GPU but mmcv's operators were compiled without CUDA."""
     if cfg.get('default_scope') != 'mmdet' or not torch.cuda.is_available() or not are_compiled():
         return

@@ -81,6 +81,11 @@ def explain_failed_import(names: list[str], error: Exception) -> str:
     """Return why the first of the modules cannot be imported, and what to do. The others are those that it imports."""
     if isinstance(error, MissingPackageError):
         return str(error)
+    if isinstance(error, ImportError) and error.name == COMPILED_MODULE.partition('.')[2]:
+        return (
+            f"mmcv's operators do not load ({get_first_line(error)}). They were compiled for another version of torch. "
+            "Make a new environment ('make install VENV=.venv-new'), or recompile them (docs/installation.md)"
+        )
     # mmpretrain imports these modules if transformers is installed.
     if any(name.startswith(('mmpretrain.models.multimodal.', 'mmpretrain.models.utils.huggingface')) for name in names):
         return "mmpretrain cannot be imported beside this version of transformers. Run: pip install 'transformers<5'"

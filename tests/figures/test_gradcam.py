@@ -52,7 +52,7 @@ def test_the_network_is_unchanged_and_the_figure_names_the_class(model, picture)
 @pytest.mark.parametrize(
     ('task', 'asked', 'message'),
     [
-        ('classification', {'class_name': 'cat'}, 'no class cat. Choose one of its 10 classes: digit 0, '),
+        ('classification', {'class_name': 'cat'}, 'no class cat. Its classes are digit 0, '),
         ('classification', {'stage': 7}, 'there is no stage 7. Expected 0 to 3'),
         ('detection', {}, 'Grad-CAM is for classifiers, and this is a detection model'),
     ],

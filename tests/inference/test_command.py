@@ -73,7 +73,7 @@ def test_detections_are_filtered_by_class_and_overlap(call, work_dirs, photos, o
     records = predict()
     name = records[0]['category_name']
     assert predict('--classes', name) == [record for record in records if record['category_name'] == name]
-    assert 'the model has no such class' in call('predict', *arguments, '--classes', 'zebra')[1]
+    assert 'the model has no class zebra. Its classes are ' in call('predict', *arguments, '--classes', 'zebra')[1]
     other = [work_dirs['classification'], photos, '--classes', 'cat']
     assert '--classes is only for detectors, and this is a classification model' in call('predict', *other)[1]
 

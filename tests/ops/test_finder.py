@@ -63,6 +63,9 @@ ERRORS = {
     "raise TypeError('first\\nsecond')": 'MissingPackageError: mmseg.models cannot be imported (TypeError: first). ',
     'import no_such': 'MissingPackageError: mmseg.models cannot be imported (ModuleNotFoundError: No module named ',
     'x =': 'MissingPackageError: mmseg.models cannot be imported (SyntaxError: invalid syntax (heads.py, line 1)). ',
+    "raise ImportError('undefined symbol', name='_ext')": (
+        "MissingPackageError: mmcv's operators do not load (undefined symbol). They were compiled for another version"
+    ),
     'raise KeyboardInterrupt': 'KeyboardInterrupt: ',
 }
 IMPORTS = """

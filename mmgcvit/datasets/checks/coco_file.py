@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -216,14 +217,11 @@ def decode_counts(text: str) -> list[int]:
     A character has five bits, and a sixth that says whether more follow. From the fourth run on, the length is the
     difference from the one two runs before. pycocotools does not check the text, and may read beyond its end.
     """
-    counts, value, shift = [], 0, 0
-    for code in (ord(character) - 48 for character in text):
-        value |= (code & 0x1F) << shift
-        shift += 5
-        if shift > 60:  # a number that no image needs
-            return []
-        if not code & 0x20:
-            value -= (code & 0x10) << (shift - 4)  # the sign
-            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-            value, shift = 0, 0
-    return counts if shift == 0 and all(48 <= ord(character) < 112 for character in text) else []
+    counts = []
+    # No image needs a number of more than 12 characters.
+    for number in re.findall('[P-o]*[0-O]', text) if re.fullmatch('([P-o]{0,11}[0-O])*', text) else ():
+        codes = [ord(character) - 48 for character in number]
+        value = sum((code & 0x1F) << 5 * i for i, code in enumerate(codes))
+        value -= (codes[-1] & 0x10) << 5 * len(codes) - 4  # the sign
+        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+    return counts

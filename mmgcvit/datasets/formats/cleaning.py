@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from ...errors import MANY, UserError, escape_controls, format_count
-from ..decoding import find_read_error
+from ...errors import MANY, UserError, escape_controls, format_count, get_first_line
+from ..decoding import decode_image
 from .dataset_info import MAX_UNUSABLE, DatasetInfo, Split
 
 
@@ -43,10 +43,17 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
 
 
 def find_problem(folder: Path, name: str) -> str | None:
-    """Return a message if an image cannot be decoded, or its name cannot be in a list of files, else ``None``."""
+    """Return a message if an image is missing or cannot be decoded, or its name cannot be in a list of files."""
     if not {*name}.isdisjoint('\t\n\r') or name.encode(errors='replace').decode() != name:
         return f'{folder / name} has a tab, a line break or invalid UTF-8 in its name'
-    return find_read_error(folder / name)
+    try:
+        decode_image(folder / name)
+    except FileNotFoundError:
+        return f'{folder / name} is missing'
+    # Decoders raise errors of any class on damaged files.
+    except Exception as error:
+        return f'{folder / name} cannot be read ({get_first_line(error)})'
+    return None
 
 
 def leave_out_boxes(split: Split) -> list[str]:

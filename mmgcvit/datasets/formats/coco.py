@@ -36,11 +36,8 @@ def load_contents(folder: Path, files: list[Path]) -> tuple[dict[Path, dict[str,
         if content is None and find_split(file) is None:
             unreadable[file] = report
             continue
-        if isinstance(content, dict) and KEYS.keys() <= content.keys():
+        if isinstance(content, dict) and len(KEYS.keys() & content.keys()) > 1:
             contents[file] = check_content(str(folder / file), content, False, report)
-        elif isinstance(content, dict) and len(KEYS.keys() & content.keys()) > 1:
-            missing = ', '.join(KEYS.keys() - content.keys())
-            raise UserError(f"{folder / file} is in COCO's format, but has no {missing}. Export it again")
         if report.issues:
             raise UserError('\n'.join(report.format_messages()))
     if unreadable and not contents:

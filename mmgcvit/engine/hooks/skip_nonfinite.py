@@ -44,7 +44,6 @@ class SkipNonFiniteStepHook(Hook):
     def __init__(self, max_consecutive: int = 3) -> None:
         self.max_consecutive = max_consecutive
         self.consecutive = 0
-        self.handles: list[Any] = []
         # For the current step: each iteration's total loss and batch, and whether each optimizer's step is finite.
         self.losses: list[Tensor] = []
         self.batches: list[Any] = []

@@ -31,8 +31,8 @@ class ValVisualizationHook(Hook):
     """Draw predictions beside the ground truth: the same images at each validation in a training.
 
     The hook writes a grid, ``val_images/epoch_N.jpg`` or ``iter_N.jpg`` in the work dir, and adds it to the backends of
-    the runner's visualizer. It draws what the validation has predicted, so no image is predicted
-    twice. If drawing fails in a validation, the hook logs one warning and stops drawing.
+    the runner's visualizer. It draws what the validation has predicted, so no image is predicted twice. If drawing
+    fails in a validation, the hook logs one warning and stops drawing.
 
     Args:
         score_thr: Confidence threshold of detections.

@@ -57,8 +57,8 @@ def is_onednn_faster() -> bool:
 def is_plain(layer: nn.Module) -> bool:
     """Return whether a layer may be computed from its weights without calling it.
 
-    This holds for linear layers and convolutions that have no hooks, whose ``forward`` was
-    not replaced, and whose weight is an ordinary tensor (not quantized, for example).
+    This holds for linear layers and convolutions that have no hooks, whose ``forward`` was not replaced, and whose
+    weight is an ordinary tensor (not quantized, for example).
     """
     has_hooks = any(getattr(layer, name) for name in HOOK_ATTRIBUTES)
     has_plain_forward = type(layer) in PLAIN_LAYERS and 'forward' not in vars(layer) and not has_hooks

@@ -4,13 +4,17 @@ The result equals ``F.interpolate(mode='bicubic', align_corners=False)`` up to r
 deterministic on CUDA, and exported graphs contain matrix products instead of ONNX's Resize operator.
 """
 
-import torch
-from torch import Tensor
+import functools
 
-from .tracing import get_constant, is_tracing
+import torch
+from torch import Tensor, nn
+
+from .tracing import is_tracing
 
 # The parameter a of Keys' cubic convolution kernel (1981), as in torch and OpenCV.
 A = -0.75
+# Size of the LRU cache of matrices. Their number is large, as image sizes vary in detection.
+MAX_CACHED = 512
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -26,9 +30,12 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
         return x.new_empty(*x.shape[:-2], *size)
     height, width = x.shape[-2:]
     precise = torch.promote_types(x.dtype, torch.float32)
+    # When torch traces, sizes may be SymInts. Subclasses such as fake tensors need matrices of their own kind.
+    is_cached = type(x) in (Tensor, nn.Parameter) and not is_tracing()
+    make_matrix = make_cached_matrix if is_cached else make_bicubic_matrix
     with torch.autocast(x.device.type, enabled=False):
-        rows = get_constant(make_bicubic_matrix, height, size[0], like=x).to(precise)
-        columns = get_constant(make_bicubic_matrix, width, size[1], like=x).to(precise)
+        rows = make_matrix(height, size[0], x.device).to(precise)
+        columns = make_matrix(width, size[1], x.device).to(precise)
         # Flatten the batch dimensions. torch.matmul would reshape them, and torch.export has symbolic sizes.
         images = x.to(precise).flatten(0, -3)
         batch = images.shape[0]
@@ -50,6 +57,10 @@ def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tenso
     pixels = (left[:, None] + taps).clamp(0, source - 1)
     is_tap = pixels[:, :, None] == torch.arange(source, device=device, dtype=dtype)
     return (is_tap * weights[:, :, None]).sum(1)
+
+
+# Outside of inference mode, whose tensors training cannot use.
+make_cached_matrix = functools.lru_cache(MAX_CACHED)(torch.inference_mode(False)(make_bicubic_matrix))
 
 
 def compute_cubic_kernel(distance: Tensor) -> Tensor:

@@ -147,7 +147,6 @@ class LSAArch:
         }
 
 
-ONE_KV_HEAD = (1, 1, 1, 1)
 CIFAR = {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS, 'img_size': 32}
 IMAGENET_T = {'kernel_size': 7, 'stride': 7, 'padding': 0, 'shifts': IMAGENET_SHIFTS}
 IMAGENET_S = {'kernel_size': 4, 'stride': 4, 'padding': 0, 'shifts': IMAGENET_SHIFTS}
@@ -155,7 +154,7 @@ ARCHS = {
     #                          C                     depths        heads
     'imagenet-tiny': LSAArch((192, 192, 192, 192), (2, 4, 4, 4), (4, 4, 4, 4), **IMAGENET_T),
     'imagenet-small': LSAArch((64, 192, 384), (2, 2, 10), (2, 6, 12), **IMAGENET_S),
-    'cifar-tiny': LSAArch((192, 192, 192, 192), (2, 4, 4, 4), (3, 3, 3, 3), num_kv_heads=ONE_KV_HEAD, **CIFAR),
+    'cifar-tiny': LSAArch((192, 192, 192, 192), (2, 4, 4, 4), (3, 3, 3, 3), num_kv_heads=(1, 1, 1, 1), **CIFAR),
     'cifar-small': LSAArch((384, 384, 384, 384), (2, 4, 4, 4), (6, 6, 6, 6), **CIFAR),
     'cifar-base': LSAArch((768, 768, 768, 768), (3, 3, 3, 3), (12, 12, 12, 12), **CIFAR),
 }

@@ -117,5 +117,4 @@ def pad_to_stride(images: Tensor, stride: int) -> Tensor:
 
 def count_patches(size: tuple[int, int], kernel_size: int, stride: int, padding: int) -> tuple[int, int]:
     """Return the number of patches (h, w) of images of ``size`` = (H, W)."""
-    rows, columns = ((round_up(side, stride) + 2 * padding - kernel_size) // stride + 1 for side in size)
-    return rows, columns
+    return tuple((round_up(side, stride) + 2 * padding - kernel_size) // stride + 1 for side in size)

@@ -27,7 +27,6 @@ from mmgcvit.datasets.own_data import (
     MINI,
     RECIPES,
     check_config_texts,
-    format_setting,
     load_template,
     make_config,
     set_data,
@@ -135,7 +134,7 @@ def test_datasets_are_read_as_they_are(made):
         set_data(cfg, dataset)
         # A written config has the settings as Python literals.
         for loader in LOADERS:
-            cfg[loader].dataset = literal_eval(format_setting(cfg[loader].dataset.to_dict()))
+            cfg[loader].dataset = literal_eval(repr(cfg[loader].dataset.to_dict()))
         check(made, dataset, cfg)
 
 
