@@ -29,12 +29,9 @@ class Counts(NamedTuple):
     peak_gigabytes: float
 
 
-def count_step(model, image_shape, training, dtype=torch.bfloat16):
-    """Count one step of a model on the meta device: inference, or forward and backward of all maps.
-
-    ``dtype`` is autocast's; None turns autocast off.
-    """
-    step = Step(model.train(training), training, dtype)
+def count_step(model, image_shape, training):
+    """Count a step of a model on the meta device in bfloat16: inference, or forward and backward of all maps."""
+    step = Step(model.train(training), training)
     parameters, buffers = dict(step.named_parameters()), dict(step.named_buffers())
 
     def run_step(weights, buffers, images):
@@ -58,14 +55,13 @@ def count_step(model, image_shape, training, dtype=torch.bfloat16):
 class Step(nn.Module):
     """Forward and, in training, backward pass: in one module, since checkpointing calls layers in both."""
 
-    def __init__(self, model, training, dtype):
+    def __init__(self, model, training):
         super().__init__()
         self.model = model
         self.has_backward = training
-        self.dtype = dtype
 
     def forward(self, images):
-        with torch.autocast('cuda', self.dtype, self.dtype is not None), torch.set_grad_enabled(self.has_backward):
+        with torch.autocast('cuda', torch.bfloat16), torch.set_grad_enabled(self.has_backward):
             maps = self.model(images)
         if not self.has_backward:
             return maps

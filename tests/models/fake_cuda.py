@@ -7,7 +7,7 @@ size depends on numbers, and where devices are mixed. They lack a backward pass,
 streams: here Python walks the graph instead.
 """
 
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from unittest import mock
@@ -15,7 +15,7 @@ from unittest import mock
 import torch
 from mmengine.structures import PixelData
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmgcvit.models.layers.arguments import resolve_arch
 from mmgcvit.registry import MODELS
@@ -60,41 +60,28 @@ def limit_depth(cfg):
     backbone.arch = {**arch, 'depths': tuple(min(blocks, DEPTH) for blocks in arch['depths'])}
 
 
-def run(case, device, fake=False):
-    """Return (shape, dtype, strides) by name: of the maps in inference, of losses and gradients in a training step."""
+def run(case):
+    """Return tensors by name: the maps in inference, and losses and gradients of a training step."""
     cfg = read(case.config)
     cfg.merge_from_dict(dict(case.changes))
     limit_depth(cfg)
     model = build_on_meta(cfg)
-    with fake_cuda() if fake else nullcontext():
+    with fake_cuda():
         # Some numbers as weights: initialisation would read some.
-        model._apply(lambda x: torch.full(x.shape, 0.01, dtype=x.dtype, device=device))
-        model.data_preprocessor.to(device)
-        with torch.no_grad(), autocast(case, device):
-            maps = model.eval().extract_feat(torch.rand(BATCH, 3, *case.size, device=device))
-        with autocast(case, device):
-            losses = LOSSES[type(model.data_preprocessor).__name__](model.train(), case, device)
+        model._apply(lambda x: torch.full(x.shape, 0.01, dtype=x.dtype, device='cuda'))
+        model.data_preprocessor.to('cuda')
+        autocast = partial(torch.autocast, 'cuda', case.dtype, enabled=case.dtype is not None)
+        with torch.no_grad(), autocast():
+            maps = model.eval().extract_feat(torch.rand(BATCH, 3, *case.size, device='cuda'))
+        with autocast():
+            losses = LOSSES[type(model.data_preprocessor).__name__](model.train(), case)
         back(sum(losses.values()))
-        gradients = {f'gradient of {name}': p.grad for name, p in model.named_parameters() if p.grad is not None}
-        found = {f'map {i}': x for i, x in enumerate(maps)} | losses | gradients
-        return {name: facts(x) for name, x in found.items()}
-
-
-def facts(x):
-    # The stride of a dimension of one is whatever a kernel leaves there.
-    strides = tuple(stride for size, stride in zip(x.shape, x.stride(), strict=True) if size != 1)
-    return tuple(x.shape), x.dtype, strides, x.device.type
-
-
-def autocast(case, device):
-    return torch.autocast(device, case.dtype, enabled=case.dtype is not None)
+    gradients = {f'gradient of {name}': p.grad for name, p in model.named_parameters() if p.grad is not None}
+    return {f'map {i}': x for i, x in enumerate(maps)} | losses | gradients
 
 
 def back(loss):
-    """``loss.backward()``, in Python for fake tensors. Assert what torch's engine would convert silently."""
-    if not isinstance(loss, FakeTensor):
-        loss.backward()
-        return
+    """``loss.backward()`` in Python, for fake tensors. Assert what torch's engine would convert silently."""
     waiting = {loss.grad_fn: {0: torch.ones_like(loss)}}
     # Recomputes activations once, as in torch's own backward pass.
     with torch.no_grad(), torch.utils.checkpoint.GraphExecGroup():
@@ -124,7 +111,7 @@ def back(loss):
                     others[i] = others[i] + gradient if i in others else gradient
 
 
-def classification_losses(model, case, device):
+def classification_losses(model, case):
     """Compute the losses of the whole model, with mixup or cutmix."""
     from mmpretrain.structures import DataSample
 
@@ -135,13 +122,13 @@ def classification_losses(model, case, device):
     return model(**data, mode='loss')
 
 
-def segmentation_losses(model, case, device):
+def segmentation_losses(model, case):
     """Compute the losses without accuracy, which counts labelled pixels; for Mask2Former return the maps.
 
     It looks which classes there are.
     """
     if hasattr(model.decode_head, 'pixel_decoder'):
-        return means(maps=model.extract_feat(torch.rand(BATCH, 3, *case.size, device=device)))
+        return means(maps=model.extract_feat(torch.rand(BATCH, 3, *case.size, device='cuda')))
     from mmseg.structures import SegDataSample
 
     images = list(torch.randint(256, (BATCH, 3, *case.size), dtype=torch.uint8))
@@ -152,9 +139,9 @@ def segmentation_losses(model, case, device):
         return {name: x for name, x in model(**data, mode='loss').items() if 'loss' in name}
 
 
-def detection_outputs(model, case, device):
+def detection_outputs(model, case):
     """Compute what does not depend on boxes: outputs for all anchors and for some regions; for DINO the maps."""
-    maps = model.extract_feat(torch.rand(BATCH, 3, *case.size, device=device))
+    maps = model.extract_feat(torch.rand(BATCH, 3, *case.size, device='cuda'))
     if not hasattr(model, 'rpn_head'):
         return means(maps=maps)
     scores, deltas = model.rpn_head(maps)
@@ -162,7 +149,7 @@ def detection_outputs(model, case, device):
     for kind in ('bbox', 'mask'):
         heads = getattr(model.roi_head, f'{kind}_head', ())
         for i, head in enumerate(heads if isinstance(heads, nn.ModuleList | tuple) else [heads]):
-            outputs = head(torch.rand(8, 256, *(2 * [14 if kind == 'mask' else 7]), device=device))
+            outputs = head(torch.rand(8, 256, *(2 * [14 if kind == 'mask' else 7]), device='cuda'))
             found |= means(**{f'{kind} head {i}': outputs if isinstance(outputs, tuple) else [outputs]})
     return found
 
