@@ -76,7 +76,8 @@ def send_from_rank_0(value: Any) -> Any:
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, value: Any) -> tuple | None:
-            if type(value) is not Tensor or value.layout != torch.strided or value.is_conj() or value.is_neg():
+            is_plain = type(value) is Tensor and value.layout == torch.strided
+            if not is_plain or value.is_conj() or value.is_neg() or value.is_quantized or value.is_meta:
                 return None
             storage = value.untyped_storage()
             storages[key := (storage.data_ptr(), storage.nbytes())] = storage

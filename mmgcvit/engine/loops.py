@@ -116,7 +116,8 @@ class ResumableLoop:
         """
         sampler, state, iteration = self.batch_sampler, read_state(meta, source), meta['iter']
         seed = self.runner._randomness_cfg.get('seed')
-        meta['seed'] = meta.get('seed', self.seed) if seed is None else seed  # mmengine sets this seed
+        # mmengine sets this seed.
+        meta['seed'] = next(found for found in (seed, meta.get('seed'), self.seed) if found is not None)
         epoch = meta['epoch'] if self.is_by_epoch else 0
         num_done = iteration if not self.is_by_epoch else state['num_done'] if state else 0
         sampler.start(meta['seed'], iteration, epoch, num_done)

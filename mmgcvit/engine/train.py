@@ -126,16 +126,18 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str:
     if base is not None and batch_size is not None:
         is_base_changed = base != (file_cfg.get('auto_scale_lr') or {}).get('base_batch_size')
         recipe_wrapper = optim_wrapper if is_base_changed else file_cfg.get('optim_wrapper') or {}
-        recipe, size = base * recipe_wrapper.get('accumulative_counts', 1), world_size * batch_size * steps
+        recipe = round(base * recipe_wrapper.get('accumulative_counts', 1))
+        size = world_size * batch_size * steps
         if recipe != base * steps:
             scaling.base_batch_size = recipe / steps
         if size != recipe and not scaling.get('enable'):
             warnings.append(
-                f'The learning rate is for an effective batch size of {recipe:g}; this run has {size} ({world_size} x '
+                f'The learning rate is for an effective batch size of {recipe}; this run has {size} ({world_size} x '
                 f'{batch_size} x {steps}: processes x images x accumulation steps). Add --auto-scale-lr, or change '
                 'train_dataloader.batch_size or optim_wrapper.accumulative_counts'
             )
-    for number, hook in enumerate(cfg.get('custom_hooks') or ()):
+    accumulates = steps > 1 or (file_cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1) > 1
+    for number, hook in enumerate(cfg.get('custom_hooks') or () if accumulates else ()):
         if get_type_name(hook) == 'EMAHook' and (interval := hook.get('interval', 1)) != steps:
             warnings.append(
                 f'EMA is updated every {format_count(interval, "iteration")}, the weights every {steps} (accumulation '

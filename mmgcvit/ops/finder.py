@@ -48,7 +48,7 @@ class TaskPackageFinder(MetaPathFinder):
         # A package that imports its own modules handles their errors itself.
         if name not in self.messages and any(iter_importing(walk_stack(sys._getframe()), package)):
             return None
-        finders = [each for each in sys.meta_path if hasattr(each, 'find_spec') and not isinstance(each, type(self))]
+        finders = [each for each in sys.meta_path if type(each).__name__ != type(self).__name__]
         spec = next(filter(None, (finder.find_spec(name, path) for finder in finders)), None)
         if spec and spec.loader:
             loader, spec.loader = spec.loader, copy(spec.loader)

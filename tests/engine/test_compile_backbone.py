@@ -123,7 +123,10 @@ def test_blocks_of_lsa_are_compiled_too():
     assert 2 <= len(graphs) <= len({(stage, type(block)) for stage in model.backbone.stages for block in stage.blocks})
 
 
-CUDA_GRAPHS = [{'mode': 'reduce-overhead'}, {'mode': 'max-autotune'}, {'options': {'triton.cudagraphs': True}}]
+CUDA_GRAPHS = [
+    *({'mode': 'reduce-overhead'}, {'mode': 'max-autotune'}, {'options': {'triton.cudagraphs': True}}),
+    {'backend': 'cudagraphs'},
+]
 
 
 @pytest.mark.parametrize('is_dict', [False, True])
@@ -132,6 +135,12 @@ def test_cuda_graphs_with_gradient_accumulation_are_rejected(options, is_dict):
     runner = make_runner(make_model(), 2, is_dict)
     with pytest.raises(UserError, match='CUDA graphs'):
         HOOKS.build({'type': 'CompileBackboneHook', **options}).before_train(runner)
+
+
+@pytest.mark.parametrize('options', [{'mode': 'fastest'}, {'backend': 'none'}, {'speed': 2}], ids=str)
+def test_invalid_options_are_rejected(options):
+    with pytest.raises(UserError, match='CompileBackboneHook: '):
+        HOOKS.build({'type': 'CompileBackboneHook', **options}).before_train(make_runner(make_model()))
 
 
 def test_a_backbone_without_our_blocks_is_rejected():

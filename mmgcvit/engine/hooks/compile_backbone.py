@@ -8,11 +8,13 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from packaging.version import Version
 
-from ...errors import UserError
+from ...errors import UserError, get_first_line
 from ...mmengine_utils import unwrap_model
 from ...models.layers.blocks import TransformerBlock
 from ...registry import HOOKS
 
+# One graph serves most images. Further ones are for batches of one image, or maps that are one window high or wide.
+MAX_GRAPHS_PER_KIND = 16
 # The first version with torch.compiler.set_stance, and that compiles checkpointed blocks under data parallelism.
 MINIMUM_TORCH = '2.6'
 
@@ -23,7 +25,7 @@ class CompileBackboneHook(Hook):
 
     Blocks of one kind (stage and type of attention) share their code, so compiling takes a fraction of the time that it
     takes for the whole network. DistributedDataParallel reduces gradients while the backward pass goes on. Validation
-    runs eager, since it has images of many sizes.
+    runs eager, since it has images of many sizes. After the training, the blocks stay compiled.
 
     Set it under ``default_hooks``. A list ``custom_hooks`` would replace that of the ``_base_`` config, with its EMA.
     mmengine's ``compile`` setting compiles the whole training step, in which the heads of detectors cause graph breaks.
@@ -55,27 +57,31 @@ class CompileBackboneHook(Hook):
         self.reject_cuda_graphs(runner)
         from torch._dynamo import config  # takes seconds, and is needed here only
 
+        try:
+            for block in blocks.values():
+                block.compile(**self.options)
+        except Exception as error:  # torch raises errors of several types for invalid options
+            raise UserError(f'CompileBackboneHook: {get_first_line(error)}') from error
+        torch.compiler.set_stance('default')  # a validation that raised an error leaves another
         # torch's limit is for a method, beyond which it runs eager. Here blocks of all kinds share one method.
         kinds = {(name.split('.blocks.')[0], type(block), type(block.attn)) for name, block in blocks.items()}
         # With optimize_ddp, torch would split blocks at the buckets of DistributedDataParallel, and compile each size.
-        limit = config.cache_size_limit * len(kinds)
-        self.settings = config.patch(cache_size_limit=limit, optimize_ddp=False)
+        self.settings = config.patch(cache_size_limit=MAX_GRAPHS_PER_KIND * len(kinds), optimize_ddp=False)
         self.settings.__enter__()
-        for block in blocks.values():
-            block.compile(**self.options)
 
     def reject_cuda_graphs(self, runner: Runner) -> None:
         """Raise a UserError if the options enable CUDA graphs, which accumulate wrong gradients (pytorch#169545)."""
         from torch._inductor import config, list_mode_options
 
-        name = 'triton.cudagraphs'
-        options = {**list_mode_options(self.options.get('mode')), **(self.options.get('options') or {})}
+        name, mode, backend = 'triton.cudagraphs', self.options.get('mode'), self.options.get('backend')
+        by_mode = list_mode_options(mode) if mode in list_mode_options() else {}
+        uses_graphs = {**by_mode, **(self.options.get('options') or {})}.get(name, config.triton.cudagraphs)
         wrapper = runner.optim_wrapper
         wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-        if options.get(name, config.triton.cudagraphs) and any(one._accumulative_counts > 1 for one in wrappers):
+        if (uses_graphs or backend == 'cudagraphs') and any(one._accumulative_counts > 1 for one in wrappers):
             raise UserError(
-                'CompileBackboneHook: CUDA graphs (mode, options or TORCHINDUCTOR_CUDAGRAPHS) accumulate wrong '
-                "gradients. Use mode='max-autotune-no-cudagraphs' or none, or remove accumulative_counts"
+                'CompileBackboneHook: CUDA graphs accumulate wrong gradients. Remove accumulative_counts, or what '
+                f"enables CUDA graphs: mode, options['{name}'], backend='cudagraphs' or TORCHINDUCTOR_CUDAGRAPHS"
             )
 
     def before_val(self, runner: Runner) -> None:

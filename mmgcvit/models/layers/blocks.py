@@ -3,6 +3,8 @@
 Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C).
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -66,16 +68,23 @@ class ResidualConnection(nn.Module):
     def __init__(self, embed_dims: int, layer_scale: float | None = None, drop_path_rate: float = 0.0) -> None:
         super().__init__()
         self.drop_path_rate = drop_path_rate
+        self.layer_scale = nn.Identity() if layer_scale is None else LayerScale(embed_dims, layer_scale)
         # A tensor, since torch.compile would compile a block for each value of a number.
         keep_rate = torch.tensor(1 - drop_path_rate) if drop_path_rate else None
         self.register_buffer('keep_rate', keep_rate, persistent=False)
-        self.layer_scale = nn.Identity() if layer_scale is None else LayerScale(embed_dims, layer_scale)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        if self.keep_rate is not None:  # of a model that was built on the meta device, see RelativePositionBias
+            device = 'cpu' if self.keep_rate.is_meta else self.keep_rate.device
+            self.keep_rate = torch.full_like(self.keep_rate, 1 - self.drop_path_rate, device=device)
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
         """Add a branch to the residual stream x, both (B, H, W, C)."""
         factors = self.layer_scale.gamma if isinstance(self.layer_scale, LayerScale) else None
         if self.training and self.keep_rate is not None:
-            drop_path = torch.bernoulli(self.keep_rate.expand(len(x), 1, 1, 1)) / self.keep_rate
+            keep_rate = self.keep_rate.to(x.device)
+            drop_path = torch.bernoulli(keep_rate.expand(len(x), 1, 1, 1)) / keep_rate
             factors = drop_path if factors is None else drop_path * factors
         if factors is None:
             return x + branch

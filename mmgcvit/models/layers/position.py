@@ -84,9 +84,18 @@ class RelativePositionBias(GridTable):
         grid = (2 * window_size[0] - 1, 2 * window_size[1] - 1)
         # Registers self.relative_position_bias_table.
         super().__init__((prod(grid), num_heads), grid)
-        # Keys are added until their number is a multiple of ALIGNMENT; forward() removes them and keeps the stride.
-        index = self.compute_index(window_size)
-        self.register_buffer('index', F.pad(index, (0, -index.shape[1] % ALIGNMENT)), persistent=False)
+        self.window_size = tuple(window_size)
+        self.register_buffer('index', self.make_index(), persistent=False)
+
+    def make_index(self) -> Tensor:
+        """Add keys to the index until their number is a multiple of :data:`ALIGNMENT`."""
+        index = self.compute_index(self.window_size)
+        return F.pad(index, (0, -index.shape[1] % ALIGNMENT))
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        # If the model was built on the meta device, the buffer is still there, or uninitialised after to_empty().
+        self.index = self.make_index().to(self.relative_position_bias_table.device)
 
     @staticmethod
     def compute_index(window_size: Window) -> Tensor:
@@ -108,4 +117,4 @@ class RelativePositionBias(GridTable):
         table = self.relative_position_bias_table.t().contiguous()
         bias = table.index_select(1, self.index.flatten()).unflatten(1, self.index.shape)
         # Cast after the lookup, since its gradient sums up to N values for each offset, which needs float32.
-        return cast_for_autocast(bias)[..., : len(self.index)]
+        return cast_for_autocast(bias)[..., : len(self.index)]  # without the added keys, but with their stride

@@ -46,6 +46,23 @@ def halved(side, times):
     return side
 
 
+@pytest.mark.parametrize('by_assignment', [True, False])
+def test_a_backbone_built_on_meta_computes_what_the_loaded_one_does(build, by_assignment):
+    """Buffers that state dicts lack are made anew. In training, too: drop path keeps the rate."""
+    expected, images = build(drop_path_rate=0.5), torch.rand(2, 3, 64, 80)
+    with torch.device('meta'):
+        model = build(drop_path_rate=0.5)
+    if not by_assignment:
+        model.to_empty(device='cpu')
+    model.load_state_dict(expected.state_dict(), assign=by_assignment)
+    for training in (False, True):
+        results = []
+        for backbone in (expected, model):
+            torch.manual_seed(0)
+            results.append(backbone.train(training)(images))
+        torch.testing.assert_close(*results, rtol=0, atol=0)
+
+
 @settings(max_examples=10)
 @given(height=st.integers(32, 90), width=st.integers(32, 90))
 @pytest.mark.parametrize('backbone', BACKBONES)
