@@ -17,7 +17,7 @@ def test_each_stages_query_equals_the_input_of_its_global_block(gcvit, picture):
     assert shapes == [(1, 5, 5, 16), (2, 3, 3, 16), (4, 3, 3, 16), (8, 3, 3, 16)]
     assert hooks_of(gcvit) == 0
     backbone = gcvit.network.backbone
-    ((_, q_global, _),) = record_inputs(backbone, found.view.inputs, [backbone.stages[1].blocks[1].attn])
+    ((_, q_global),) = record_inputs(backbone, found.view.inputs, [backbone.stages[1].blocks[1].attn])
     np.testing.assert_allclose(found.by_stage[1].reshape(2, 9, 16), q_global[0].numpy(), atol=1e-6)
     titles = [axes.get_title() for axes in draw_queries(found).axes]
     assert sum(title.startswith('first three principal') for title in titles) == 4
