@@ -146,8 +146,7 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
     hooks = cfg.get('default_hooks') or {}
     if 'val_visualization' in hooks and get_type_name(hooks.get('visualization')) == 'ValVisualizationHook':
         raise UserError(
-            'default_hooks.visualization is for the hook of mmdet, mmseg or mmpretrain. Configure ValVisualizationHook '
-            'as default_hooks.val_visualization'
+            'set ValVisualizationHook as default_hooks.val_visualization, not as default_hooks.visualization'
         )
     # At most one worker for each CPU of this process. Launchers differ in whether the ranks of a node share its CPUs.
     cpus = [(socket.gethostname(), cpu) for cpu in os.sched_getaffinity(0)]

@@ -146,5 +146,5 @@ def test_invalid_options_are_rejected(options):
 def test_a_backbone_without_our_blocks_is_rejected():
     model = nn.Module()
     model.backbone = nn.Conv2d(3, 4, 1)
-    with pytest.raises(UserError, match='the backbone is Conv2d'):
+    with pytest.raises(UserError, match='Conv2d has no blocks'):
         HOOKS.build({'type': 'CompileBackboneHook'}).before_train(make_runner(model))

@@ -28,14 +28,13 @@ class CompileBackboneHook(Hook):
     runs eager, since it has images of many sizes. After the training, the blocks stay compiled.
 
     Set it under ``default_hooks``. A list ``custom_hooks`` would replace that of the ``_base_`` config, with its EMA.
-    mmengine's ``compile`` setting compiles the whole training step, in which the heads of detectors cause graph breaks.
 
     Args:
         dynamic: Whether the code is for images of all sizes. If all training images have one size, set False.
         **options: Other arguments of ``torch.compile``.
 
     Raises:
-        UserError: torch is too old, the backbone has no blocks of this package, or the options enable CUDA graphs
+        UserError: torch is too old, the backbone is not this package's, an option is invalid or enables CUDA graphs
             although gradients are accumulated.
     """
 
@@ -46,43 +45,33 @@ class CompileBackboneHook(Hook):
         backbone = unwrap_model(runner).backbone
         blocks = {name: block for name, block in backbone.named_modules() if isinstance(block, TransformerBlock)}
         if Version(torch.__version__) < Version(MINIMUM_TORCH):
-            raise UserError(
-                f'CompileBackboneHook needs torch {MINIMUM_TORCH}, and this is {torch.__version__}. Remove it'
-            )
+            raise UserError(f'CompileBackboneHook needs torch {MINIMUM_TORCH} or later. Remove it')
         if not blocks:
-            raise UserError(
-                f'CompileBackboneHook compiles the blocks of GCViT, LSA and their variants, but the backbone is '
-                f'{type(backbone).__name__}. Remove the hook'
-            )
-        self.reject_cuda_graphs(runner)
+            raise UserError(f'CompileBackboneHook: {type(backbone).__name__} has no blocks of this package. Remove it')
         from torch._dynamo import config  # takes seconds, and is needed here only
+        from torch._inductor import config as inductor
+        from torch._inductor import list_mode_options
 
         try:
+            settings = list_mode_options(self.options.get('mode')) | (self.options.get('options') or {})
             for block in blocks.values():
                 block.compile(**self.options)
         except Exception as error:  # torch raises errors of several types for invalid options
             raise UserError(f'CompileBackboneHook: {get_first_line(error)}') from error
+        name, wrapper = 'triton.cudagraphs', runner.optim_wrapper
+        uses_graphs = settings.get(name, inductor.triton.cudagraphs) or self.options.get('backend') == 'cudagraphs'
+        wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+        if uses_graphs and any(one._accumulative_counts > 1 for one in wrappers):
+            raise UserError(
+                'CompileBackboneHook: CUDA graphs accumulate wrong gradients (pytorch#169545). Remove accumulation,'
+                f" or what enables them: mode, options['{name}'], backend='cudagraphs' or TORCHINDUCTOR_CUDAGRAPHS"
+            )
         torch.compiler.set_stance('default')  # a validation that raised an error leaves another
         # torch's limit is for a method, beyond which it runs eager. Here blocks of all kinds share one method.
         kinds = {(name.split('.blocks.')[0], type(block), type(block.attn)) for name, block in blocks.items()}
         # With optimize_ddp, torch would split blocks at the buckets of DistributedDataParallel, and compile each size.
         self.settings = config.patch(cache_size_limit=MAX_GRAPHS_PER_KIND * len(kinds), optimize_ddp=False)
         self.settings.__enter__()
-
-    def reject_cuda_graphs(self, runner: Runner) -> None:
-        """Raise a UserError if the options enable CUDA graphs, which accumulate wrong gradients (pytorch#169545)."""
-        from torch._inductor import config, list_mode_options
-
-        name, mode, backend = 'triton.cudagraphs', self.options.get('mode'), self.options.get('backend')
-        by_mode = list_mode_options(mode) if mode in list_mode_options() else {}
-        uses_graphs = {**by_mode, **(self.options.get('options') or {})}.get(name, config.triton.cudagraphs)
-        wrapper = runner.optim_wrapper
-        wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-        if (uses_graphs or backend == 'cudagraphs') and any(one._accumulative_counts > 1 for one in wrappers):
-            raise UserError(
-                'CompileBackboneHook: CUDA graphs accumulate wrong gradients. Remove accumulative_counts, or what '
-                f"enables CUDA graphs: mode, options['{name}'], backend='cudagraphs' or TORCHINDUCTOR_CUDAGRAPHS"
-            )
 
     def before_val(self, runner: Runner) -> None:
         torch.compiler.set_stance('force_eager')

@@ -25,12 +25,7 @@ class Block(TransformerBlock):
     mlp_type = Mlp
 
     def __init__(
-        self,
-        embed_dims: int,
-        attn: nn.Module,
-        hidden_dims: int,
-        drop_path_rate: float,
-        norms: tuple[nn.Module, nn.Module],
+        self, embed_dims: int, attn: nn.Module, hidden_dims: int, drop_path_rate: float, norms: tuple[nn.Module, ...]
     ) -> None:
         super().__init__()
         self.attn = attn
