@@ -112,8 +112,8 @@ def test_invalid_stages_blocks_and_heads_are_rejected(request, picture, network,
 class AnyShiftedAttention(LocalWindowAttention):
     """A user's variant, whose windows are not those of its inherited compute_attention_weights."""
 
-    def forward(self, x, q_global, bias):
-        return super().forward(x.roll((-1, -1), (1, 2)), q_global, bias).roll((1, 1), (1, 2))
+    def forward(self, x, q_global):
+        return super().forward(x.roll((-1, -1), (1, 2)), q_global).roll((1, 1), (1, 2))
 
 
 def test_attention_with_another_forward_is_not_drawn(gcvit, picture, monkeypatch):
