@@ -145,9 +145,7 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
         raise UserError(f'runner_type={cfg.runner_type} is not supported. Remove it, or set runner_type=Runner')
     hooks = cfg.get('default_hooks') or {}
     if 'val_visualization' in hooks and get_type_name(hooks.get('visualization')) == 'ValVisualizationHook':
-        raise UserError(
-            'set ValVisualizationHook as default_hooks.val_visualization, not as default_hooks.visualization'
-        )
+        raise UserError('set ValVisualizationHook as default_hooks.val_visualization, not default_hooks.visualization')
     # At most one worker for each CPU of this process. Launchers differ in whether the ranks of a node share its CPUs.
     cpus = [(socket.gethostname(), cpu) for cpu in os.sched_getaffinity(0)]
     num_ranks = Counter(cpu for rank_cpus in all_gather_object(cpus) for cpu in rank_cpus)

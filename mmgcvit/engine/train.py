@@ -115,9 +115,12 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str:
     without options or, if an option sets the base batch size, times those in ``cfg``. mmengine scales it without regard
     to accumulation, so ``base_batch_size`` in ``cfg`` is changed to have this product with the steps in ``cfg``.
     """
-    scaling, optim_wrapper = cfg.get('auto_scale_lr') or {}, cfg.get('optim_wrapper') or {}
+    scaling = cfg.get('auto_scale_lr') or {}
     base, batch_size = scaling.get('base_batch_size'), (cfg.get('train_dataloader') or {}).get('batch_size')
-    steps, warnings = optim_wrapper.get('accumulative_counts', 1), []
+    steps, file_steps = (
+        (settings.get('optim_wrapper') or {}).get('accumulative_counts', 1) for settings in (cfg, file_cfg)
+    )
+    warnings = []
     if scaling.get('enable') and base is None:
         raise UserError(
             '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size. Set it to the batch size for which the '
@@ -125,8 +128,7 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str:
         )
     if base is not None and batch_size is not None:
         is_base_changed = base != (file_cfg.get('auto_scale_lr') or {}).get('base_batch_size')
-        recipe_wrapper = optim_wrapper if is_base_changed else file_cfg.get('optim_wrapper') or {}
-        recipe = round(base * recipe_wrapper.get('accumulative_counts', 1))
+        recipe = round(base * (steps if is_base_changed else file_steps))
         size = world_size * batch_size * steps
         if recipe != base * steps:
             scaling.base_batch_size = recipe / steps
@@ -136,8 +138,7 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str:
                 f'{batch_size} x {steps}: processes x images x accumulation steps). Add --auto-scale-lr, or change '
                 'train_dataloader.batch_size or optim_wrapper.accumulative_counts'
             )
-    accumulates = steps > 1 or (file_cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1) > 1
-    for number, hook in enumerate(cfg.get('custom_hooks') or () if accumulates else ()):
+    for number, hook in enumerate(cfg.get('custom_hooks') or () if max(steps, file_steps) > 1 else ()):
         if get_type_name(hook) == 'EMAHook' and (interval := hook.get('interval', 1)) != steps:
             warnings.append(
                 f'EMA is updated every {format_count(interval, "iteration")}, the weights every {steps} (accumulation '

@@ -48,7 +48,9 @@ class TaskPackageFinder(MetaPathFinder):
         # A package that imports its own modules handles their errors itself.
         if name not in self.messages and any(iter_importing(walk_stack(sys._getframe()), package)):
             return None
-        finders = [each for each in sys.meta_path if type(each).__name__ != type(self).__name__]
+        # By name, since a second import of this package adds a finder of another class of this name.
+        others = (each for each in sys.meta_path if type(each).__name__ != type(self).__name__)
+        finders = [each for each in others if hasattr(each, 'find_spec')]
         spec = next(filter(None, (finder.find_spec(name, path) for finder in finders)), None)
         if spec and spec.loader:
             loader, spec.loader = spec.loader, copy(spec.loader)
