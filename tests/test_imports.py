@@ -28,7 +28,7 @@ FILES_DOWNWARD = {
     'gcvit': ['__init__', 'backbone', 'stage', 'attention', 'global_query', 'convs', 'archs', 'key_mappings'],
     'lsa': ['__init__', 'backbone', 'stage', 'attention', 'shifted_patches', 'archs', 'key_mappings'],
     'layers': [
-        *('__init__', 'attention', 'blocks', 'lora', 'linear', 'position', 'resizing', 'windows'),
+        *('__init__', 'lora', 'sdpa', 'attention', 'blocks', 'position', 'resizing', 'windows'),
         *('autocast', 'tracing', 'arguments'),
     ],
     'ablations': ['__init__', 'gcvit_variants', 'lsa_first_block'],

@@ -26,6 +26,8 @@ from mmgcvit.models.layers.windows import ceil_div
 
 # Papers count the multiply-adds of two-stage detectors for these numbers of RoIs.
 NUM_BOX_ROIS, NUM_MASK_ROIS = 1000, 100
+# Modules whose batched matrix products are those of resizing: the global query generator, LSA's position embedding.
+RESIZING = ('.global_query', '.position')
 # The children of a DETR detector that run before its transformer.
 BEFORE_TRANSFORMER = ('data_preprocessor', 'backbone', 'neck')
 # The heads of one-stage models, with the name that their part has in a table.
@@ -41,10 +43,11 @@ class Part(NamedTuple):
 
 
 def count_macs(function: Callable[[], object]) -> int:
-    """Count the multiply-adds of a function that runs a model."""
+    """Count the multiply-adds of a function that runs a model, without those of resizing, as papers do."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         function()
-    return counter.get_total_flops() // 2
+    resizing = (ops[torch.ops.aten.bmm] for name, ops in counter.get_flop_counts().items() if name.endswith(RESIZING))
+    return (counter.get_total_flops() - sum(resizing)) // 2
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -26,6 +26,7 @@ from ..device import check_gpus, disable_cudnn_attention, use_device
 from ..errors import UserError
 from ..files import check_writable
 from ..mmengine_utils import ERROR_DELAY
+from ..models.speed_up import speed_up
 from .hooks.progress import ProgressHook
 
 # mmengine's default wrapper sets device_ids, which DistributedDataParallel rejects for models on the CPU.
@@ -157,6 +158,7 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
         if torch.cuda.is_available():
             loader.setdefault('pin_memory', True)
     runner = Runner.from_cfg(cfg)
+    speed_up(runner.model)
     runner.register_hook(CollectDirHook())
     if progress is not None:
         runner.register_hook(progress)

@@ -24,6 +24,7 @@ from ..datasets.decoding import get_decoding_settings
 from ..device import resolve_device
 from ..errors import UserError
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
+from ..models.speed_up import speed_up
 from .class_names import collect_dataset_metas, find_class_names
 from .drawing import choose_palette
 from .model_files import find_model_files, read_score_thr
@@ -70,6 +71,7 @@ def load(
         check_fits(predictor.network, content, model_files.checkpoint)
         weights = {MODULE_PREFIX.sub('', name): tensor for name, tensor in content['state_dict'].items()}
         predictor.network.load_state_dict(weights, strict=False)
+        speed_up(predictor.network)
     predictor.network.to(torch_device)
     if predictor.task == 'detection':
         score_thr = read_score_thr(model_files.config, model_files.checkpoint) if score_thr is None else score_thr

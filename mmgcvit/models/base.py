@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 from mmengine.model import BaseModule, PretrainedInit, initialize
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
 from ..checkpoints.translating import KeyMapping
@@ -19,8 +19,6 @@ from ..errors import CheckpointError
 from ..registry import list_networks
 from .layers.arguments import check_int, is_int, is_sequence, require
 from .layers.blocks import LayerNorm
-from .layers.lora import LoRALinear
-from .layers.tracing import is_exporting
 
 MIN_IMAGE_SIZE = 32
 
@@ -29,7 +27,7 @@ class PyramidBackbone(BaseModule):
     """Base class of hierarchical backbones: a stem, then stages with downsamplers between them.
 
     The constructor of a subclass builds ``self.stem``, ``self.stages`` (only the first ``self.num_stages``, each with
-    ``blocks``) and ``self.downsamplers``. At its end it calls :meth:`add_lora` and :meth:`freeze`. The base class
+    ``blocks``) and ``self.downsamplers``. At its end it calls :func:`add_lora` and :meth:`freeze`. The base class
     builds a LayerNorm for each output, as mmdet's Swin does: ``norm<i>`` for stage i.
 
     Args:
@@ -104,14 +102,10 @@ class PyramidBackbone(BaseModule):
     def check_images(self, images: Tensor) -> None:
         """Raise an error for images that the backbone cannot process.
 
-        The check is skipped under torch.jit.trace and the export to ONNX, whose graph must work for all image sizes.
-
         Raises:
             TypeError: ``images`` is not a floating-point tensor.
             ValueError: ``images`` is not (B, in_channels, H, W), or has a side under 32 px.
         """
-        if is_exporting():
-            return
         if not isinstance(images, Tensor) or not images.is_floating_point():
             type_name = f'a tensor of {images.dtype}' if isinstance(images, Tensor) else type(images).__name__
             raise TypeError(f'images are {type_name}; expected floats (B, C, H, W), as a data_preprocessor returns')
@@ -120,25 +114,6 @@ class PyramidBackbone(BaseModule):
                 f'images have shape {tuple(images.shape)}; expected (B, {self.in_channels}, H, W), '
                 f'with H and W at least {MIN_IMAGE_SIZE}'
             )
-
-    def add_lora(self, lora_rank: int) -> None:
-        """Freeze the backbone, and add LoRA of this rank to attention's linear layers. 0 does nothing.
-
-        LoRA is trained, except in stages that ``frozen_stages`` freezes.
-        """
-        self.lora_rank = check_int('lora_rank', lora_rank, 0)
-        if not self.lora_rank:
-            return
-        self.requires_grad_(False)
-        for attn in (block.attn for stage in self.stages for block in stage.blocks):
-            for name, layer in attn.named_children():
-                if isinstance(layer, nn.Linear):
-                    setattr(attn, name, LoRALinear(layer, self.lora_rank))
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        if not self.lora_rank:  # a backbone without LoRA merges the LoRA matrices of a checkpoint into its weights
-            merge_lora(state_dict, prefix)
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def freeze(self) -> None:
         """Freeze the stem and the first ``frozen_stages`` stages, with their norms and the downsamplers after them.
@@ -182,6 +157,11 @@ class PyramidBackbone(BaseModule):
             return 0, last + 1
         index, block = int(match[2]), int(match[3] or 0)
         return (first_block[index] + block if match[1] == 'stages' else first_block[index + 1] - 1), last + 1
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        if not self.lora_rank:  # a backbone without LoRA merges the LoRA matrices of a checkpoint into its weights
+            merge_lora(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     @classmethod
     def from_pretrained(
@@ -244,9 +224,9 @@ class PyramidBackbone(BaseModule):
             tensors: Weights with the keys of this package.
             num_stages: Number of stages to compare, by default all.
         """
-        infer = cls.arch_type.infer
-        attributes = infer(tensors, num_stages)
-        names = [name for name in cls.archs if infer(build_meta_tensors(cls, name), num_stages) == attributes]
+        describe = cls.arch_type.describe_shapes
+        attributes = describe(tensors, num_stages)
+        names = [name for name in cls.archs if describe(build_meta_tensors(cls, name), num_stages) == attributes]
         return Arch(names, attributes)
 
 

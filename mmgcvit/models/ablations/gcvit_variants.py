@@ -23,8 +23,7 @@ from ..gcvit.stage import Stage
 from ..layers.arguments import Window
 from ..layers.attention import split_heads
 from ..layers.blocks import LayerNorm
-from ..layers.linear import Linear
-from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
+from ..layers.position import RelativePositionBias
 from ..layers.windows import pad_to_windows
 
 PATCH_SIZE = 4
@@ -39,21 +38,34 @@ class GlobalKeyValueAttention(WindowAttention):
     not say whether they should be.
     """
 
-    projections = 'q'
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.window_size = window_size
+        self.q = nn.Linear(embed_dims, embed_dims)
+        self.position = RelativePositionBias(window_size, num_heads)
+        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         (q,) = split_heads(self.q(windows), self.num_heads)
-        return q, q_global, q_global
+        k = v = q_global.unsqueeze(1).expand_as(q)
+        return q, k, v
 
 
 class GlobalValueAttention(WindowAttention):
     """Attention with local queries and keys and global values (table S.2, row 2)."""
 
-    projections = 'qk'
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.window_size = window_size
+        self.qk = nn.Linear(embed_dims, 2 * embed_dims)
+        self.position = RelativePositionBias(window_size, num_heads)
+        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         q, k = split_heads(self.qk(windows), self.num_heads, chunks=2)
-        return q, k, q_global
+        return q, k, q_global.unsqueeze(1).expand_as(q)
 
 
 class GlobalKeyValueStage(Stage):
@@ -79,8 +91,8 @@ class ConvPoolDownsampler(nn.Module):
         self.norm_out = LayerNorm(out_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = nhwc_to_nchw(self.norm_in(x))
-        return self.norm_out(nchw_to_nhwc(self.pool(self.reduction(x))))
+        x = self.pool(self.reduction(self.norm_in(x).permute(0, 3, 1, 2)))
+        return self.norm_out(x.permute(0, 2, 3, 1))
 
 
 class PatchEmbedding(nn.Module):
@@ -93,7 +105,8 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         bottom, right = (-side % PATCH_SIZE for side in images.shape[2:])
-        return self.norm(nchw_to_nhwc(self.proj(F.pad(images, (0, right, 0, bottom)))))
+        x = self.proj(F.pad(images, (0, right, 0, bottom)))
+        return self.norm(x.permute(0, 2, 3, 1))
 
 
 class PatchMerging(nn.Module):
@@ -105,7 +118,7 @@ class PatchMerging(nn.Module):
     def __init__(self, embed_dims: int, out_dims: int) -> None:
         super().__init__()
         self.norm = LayerNorm(4 * embed_dims)
-        self.reduction = Linear(4 * embed_dims, out_dims, bias=False)
+        self.reduction = nn.Linear(4 * embed_dims, out_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         grid = pad_to_windows(x, (2, 2)).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # (B, H/2, 2, W/2, 2, C)
@@ -115,7 +128,7 @@ class PatchMerging(nn.Module):
 class NoGlobalQuery(nn.Module):
     """Replace the global query generator by an empty query: (B, H, W, C) to (B, nH, 0, d)."""
 
-    def __init__(self, embed_dims: int, num_heads: int, window_size: Window, poolings: tuple[bool, ...]) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window, num_poolings: int) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.head_dims = embed_dims // num_heads

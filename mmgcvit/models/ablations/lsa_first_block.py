@@ -12,10 +12,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from ..layers.attention import attend, merge_heads, split_heads
+from ..layers.attention import merge_heads, split_heads
 from ..layers.blocks import LayerNorm
 from ..layers.position import RelativePositionBias
-from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
+from ..layers.sdpa import attend
 from ..layers.windows import window_partition, window_reverse
 from ..lsa import LSA
 from ..lsa.attention import GroupedAttention
@@ -84,8 +84,8 @@ class CvTAttention(GroupedAttention):
         self.kv_conv = make_convolutional_projection(embed_dims, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        size, x = x.shape[1:3], nhwc_to_nchw(x)
-        queries, keys = (window_partition(nchw_to_nhwc(conv(x)), None) for conv in (self.q_conv, self.kv_conv))
+        size, x = x.shape[1:3], x.permute(0, 3, 1, 2)
+        queries, keys = (conv(x).flatten(2).transpose(1, 2).unsqueeze(1) for conv in (self.q_conv, self.kv_conv))
         (q,) = split_heads(self.q(queries), self.num_heads)
         k, v = self.split_keys_and_values(self.kv(keys))
         return window_reverse(self.proj(merge_heads(attend(q, k, v))), None, size)

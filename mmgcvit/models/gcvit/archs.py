@@ -36,14 +36,15 @@ class GCViTArch:
     drop_path_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        # The dataclass is frozen, so attributes are set through its dict.
-        vars(self).update(
-            embed_dims=check_int('arch: embed_dims', self.embed_dims, 4),
-            depths=check_ints('arch: depths', self.depths, NUM_STAGES),
-            num_heads=check_ints('arch: num_heads', self.num_heads, NUM_STAGES),
-            mlp_ratio=check_float('arch: mlp_ratio', self.mlp_ratio, 0.1),
-            layer_scale=None if self.layer_scale is None else check_float('arch: layer_scale', self.layer_scale, 0),
-        )
+        checked = {
+            'embed_dims': check_int('arch: embed_dims', self.embed_dims, 4),
+            'depths': check_ints('arch: depths', self.depths, NUM_STAGES),
+            'num_heads': check_ints('arch: num_heads', self.num_heads, NUM_STAGES),
+            'mlp_ratio': check_float('arch: mlp_ratio', self.mlp_ratio, 0.1),
+            'layer_scale': None if self.layer_scale is None else check_float('arch: layer_scale', self.layer_scale, 0),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)  # the dataclass is frozen
         for stage, (channels, heads) in enumerate(zip(self.stage_dims, self.num_heads, strict=True)):
             if channels % heads:
                 raise ValueError(
@@ -57,8 +58,8 @@ class GCViTArch:
         return tuple(self.embed_dims * 2**stage for stage in range(NUM_STAGES))
 
     @staticmethod
-    def infer(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
-        """Infer the attributes that decide the keys and shapes of weights, for all or the first ``num_stages``."""
+    def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
+        """Return the attributes that decide the keys and shapes of weights, for all or the first ``num_stages``."""
         stages, blocks = range(num_stages or NUM_STAGES), count_blocks(tensors)
         is_scaled = 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors
         return {

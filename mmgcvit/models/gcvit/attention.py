@@ -1,45 +1,27 @@
 """Local and global window attention (paper, section 2, equation 2 and figure 3).
 
 Local attention takes the global query too and ignores it, so that a stage calls all blocks in one way. From ../layers,
-``window_partition`` pads a map and cuts it into windows, ``attend`` computes attention, ``Linear`` computes what
-``nn.Linear`` does. Padding is attended like all tokens, as in the authors' code.
+``window_partition`` pads a map and cuts it into windows, and ``attend`` computes attention. Padding is attended like
+all tokens, as in the authors' code.
 
 Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.attention import attend, compute_attention_weights, merge_heads, split_heads
+from ..layers.attention import compute_attention_weights, merge_heads, split_heads
 from ..layers.autocast import cast_for_autocast
-from ..layers.linear import Linear
 from ..layers.position import RelativePositionBias
+from ..layers.sdpa import attend
 from ..layers.windows import window_partition, window_reverse
 
 
 class WindowAttention(nn.Module):
     """Base class of attention inside each window of a map.
 
-    ``projections`` is the name of the linear layer that projects the tokens, for example ``'qkv'``. Each letter stands
-    for C output channels.
-
-    Args:
-        embed_dims: C.
-        num_heads: nH.
-        window_size: (h, w), N = h*w.
+    A subclass has ``num_heads``, ``window_size`` (h, w), ``position`` (the bias), ``proj`` and :meth:`project`.
     """
-
-    projections: ClassVar[str]
-
-    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.window_size = window_size
-        self.add_module(self.projections, Linear(embed_dims, len(self.projections) * embed_dims))
-        self.position = RelativePositionBias(window_size, num_heads)
-        self.proj = Linear(embed_dims, embed_dims)
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Compute softmax(q k^T / sqrt(d) + bias) v (equation 2) in the windows of a map: (B, H, W, C) to the same.
@@ -55,10 +37,7 @@ class WindowAttention(nn.Module):
         return window_reverse(self.proj(attended), self.window_size, size)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Project windows (B, nW, N, C) to q, k and v, (B, nW, nH, N, d) each.
-
-        A tensor that all windows of an image share, as ``q_global``, may lack the dimension nW.
-        """
+        """Project windows (B, nW, N, C) to q, k and v, (B, nW, nH, N, d) each, or q to (B, 1, nH, N, d)."""
         raise NotImplementedError
 
     def compute_attention_weights(self, x: Tensor, q_global: Tensor) -> Tensor:
@@ -68,19 +47,40 @@ class WindowAttention(nn.Module):
 
 
 class LocalWindowAttention(WindowAttention):
-    """Self-attention: queries, keys and values are projected from the window's tokens. ``q_global`` is ignored."""
+    """Self-attention: queries, keys and values are projected from the window's tokens. ``q_global`` is ignored.
 
-    projections = 'qkv'
+    Args:
+        embed_dims: C.
+        num_heads: nH.
+        window_size: (h, w), N = h*w.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.window_size = window_size
+        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
+        self.position = RelativePositionBias(window_size, num_heads)
+        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return split_heads(self.qkv(windows), self.num_heads, chunks=3)
 
 
 class GlobalWindowAttention(WindowAttention):
-    """Global attention: the queries are the image's global query; keys and values are projected from the window."""
+    """Global attention: the queries are the image's global query; keys and values are projected from the window.
 
-    projections = 'kv'
+    The arguments are those of :class:`LocalWindowAttention`.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.window_size = window_size
+        self.kv = nn.Linear(embed_dims, 2 * embed_dims)
+        self.position = RelativePositionBias(window_size, num_heads)
+        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         k, v = split_heads(self.kv(windows), self.num_heads, chunks=2)
-        return q_global, k, v
+        return q_global.unsqueeze(1), k, v  # one query for all windows

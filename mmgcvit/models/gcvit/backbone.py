@@ -16,9 +16,10 @@ from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import WindowSize, check_float, require, resolve_arch, resolve_windows
 from ..layers.blocks import init_transformer_weights
+from ..layers.lora import add_lora
 from .archs import ARCHS, NUM_STAGES, GCViTArch
 from .convs import Downsampler, Stem
-from .global_query import plan_poolings
+from .global_query import count_poolings
 from .key_mappings import KEY_MAPPINGS
 from .stage import Stage
 
@@ -79,7 +80,7 @@ class GCViT(PyramidBackbone):
         arch = resolve_arch(arch, ARCHS)
         dims = arch.stage_dims
         windows = resolve_windows(window_size, NUM_STAGES)
-        poolings = plan_poolings(windows, pretrain_img_size)
+        num_poolings = count_poolings(windows, pretrain_img_size)
         rate = arch.drop_path_rate if drop_path_rate is None else drop_path_rate
         drop_path_rates = compute_drop_path_rates(rate, arch.depths)
         require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
@@ -93,7 +94,7 @@ class GCViT(PyramidBackbone):
                 mlp_ratio=arch.mlp_ratio,
                 layer_scale=arch.layer_scale,
                 drop_path_rates=drop_path_rates[i],
-                poolings=poolings[i],
+                num_poolings=num_poolings[i],
                 with_cp=with_cp,
             )
             for i in range(self.num_stages)
@@ -102,7 +103,7 @@ class GCViT(PyramidBackbone):
             self.downsampler_type(dims[i - 1], dims[i]) for i in range(1, self.num_stages)
         )
         self.apply(init_transformer_weights)
-        self.add_lora(lora_rank)
+        self.lora_rank = add_lora(self, lora_rank)
         self.freeze()
 
 

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from ..layers.autocast import cast_for_autocast
 from ..layers.blocks import LayerNorm
-from ..layers.linear import Linear
-from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
 
 
 class SqueezeExcite(nn.Module):
@@ -18,9 +16,9 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, embed_dims: int) -> None:
         super().__init__()
-        self.squeeze = Linear(embed_dims, embed_dims // 4, bias=False)
+        self.squeeze = nn.Linear(embed_dims, embed_dims // 4, bias=False)
         self.act = nn.GELU()
-        self.excite = Linear(embed_dims // 4, embed_dims, bias=False)
+        self.excite = nn.Linear(embed_dims // 4, embed_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         means = x.mean((2, 3))
@@ -84,9 +82,9 @@ class Downsampler(nn.Module):
         self.norm_out = LayerNorm(out_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = cast_for_autocast(nhwc_to_nchw(self.norm_in(x)))  # once here, not in each layer
-        x = nchw_to_nhwc(self.reduction(self.conv(x)))
-        return self.norm_out(x)
+        x = cast_for_autocast(self.norm_in(x).permute(0, 3, 1, 2))  # once here, not in each layer
+        x = self.reduction(self.conv(x))
+        return self.norm_out(x.permute(0, 2, 3, 1))
 
 
 class Stem(nn.Module):
@@ -106,4 +104,4 @@ class Stem(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)  # otherwise the first norm would copy the map
-        return self.downsample(nchw_to_nhwc(self.proj(images)))
+        return self.downsample(self.proj(images).permute(0, 2, 3, 1))

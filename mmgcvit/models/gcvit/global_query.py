@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from ..layers.arguments import Window, check_img_size
 from ..layers.autocast import cast_for_autocast
 from ..layers.resizing import resize
-from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
 from .convs import FusedMBConv
 
 
@@ -36,32 +35,33 @@ class GlobalQueryGenerator(nn.Module):
         embed_dims: C.
         num_heads: nH.
         window_size: (h, w).
-        poolings: For each step, whether it halves the map.
+        num_poolings: Number of steps, each of which halves the map. With 0 there is one step, which does not.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window_size: Window, poolings: tuple[bool, ...]) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window, num_poolings: int) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.window_size = window_size
-        self.extractors = nn.Sequential(*(FeatureExtractor(embed_dims, pooled) for pooled in poolings))
+        steps = (FeatureExtractor(embed_dims, pooled=num_poolings > 0) for _ in range(max(num_poolings, 1)))
+        self.extractors = nn.Sequential(*steps)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""
-        x = cast_for_autocast(nhwc_to_nchw(x))  # cast once here, not in each convolution and residual connection
+        x = cast_for_autocast(x.permute(0, 3, 1, 2))  # cast once here, not in each convolution and residual connection
         x = resize(self.extractors(x), self.window_size)  # a map of this size stays as it is
-        queries = nchw_to_nhwc(x).flatten(1, 2).unflatten(2, (self.num_heads, x.shape[1] // self.num_heads))
-        return queries.transpose(1, 2).contiguous()  # one layout for maps of all sizes, for torch.compile
+        queries = x.flatten(2).unflatten(1, (self.num_heads, x.shape[1] // self.num_heads)).transpose(2, 3)
+        return queries.contiguous()  # one layout for maps of all sizes, for torch.compile
 
 
-def plan_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int, int]) -> tuple[tuple[bool, ...], ...]:
-    """Return the steps of the generator for each of the four stages: True if a step halves the map.
+def count_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return how often the generator of each of the four stages halves the map.
 
-    The paper has K = log2(H / h) steps, which reduce a map of H tokens a side to a window of h. For images of 224 px
-    the maps have 56, 28, 14 and 7 tokens a side, and the published windows 7, 7, 14 and 7: stage 0 halves three times,
-    stage 1 twice, stages 2 and 3 never. The published networks have these steps for other windows too, except in stage
-    2, which halves once unless both sides of the pretraining image are 16 times the window's. If a window is larger
-    than the reduced map, the final resize enlarges the map to it.
+    The paper halves it K = log2(H / h) times, which reduces a map of H tokens a side to a window of h. For images of
+    224 px the maps have 56, 28, 14 and 7 tokens a side, and the published windows 7, 7, 14 and 7: 3, 2, 0 and 0 times.
+    The published networks do so for other windows too, except in stage 2, which halves once unless both sides of the
+    pretraining image are 16 times the window's. If a window is larger than the reduced map, the final resize enlarges
+    the map to it.
     """
     size = check_img_size(pretrain_img_size)
     window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])
-    return (True, True, True), (True, True), (not window_is_map,), (False,)
+    return 3, 2, 0 if window_is_map else 1, 0

@@ -10,13 +10,16 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..layers.arguments import Window
-from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock
+from ..layers.blocks import LayerNorm, Mlp, TransformerBlock, make_branch_end
 from .attention import GlobalWindowAttention, LocalWindowAttention
 from .global_query import GlobalQueryGenerator
 
 
 class Block(TransformerBlock):
-    """Pre-norm block of window attention and an MLP. Attention also gets the global query."""
+    """Pre-norm block of window attention and an MLP. Attention also gets the global query.
+
+    ``attn_residual`` and ``mlp_residual`` are layer scale and drop path of the two branches.
+    """
 
     mlp_type = Mlp
 
@@ -26,15 +29,15 @@ class Block(TransformerBlock):
         super().__init__()
         self.norm1 = LayerNorm(embed_dims)
         self.attn = attn
-        self.attn_residual = ResidualConnection(embed_dims, layer_scale, drop_path_rate)
+        self.attn_residual = make_branch_end(embed_dims, layer_scale, drop_path_rate)
         self.norm2 = LayerNorm(embed_dims)
         self.mlp = self.mlp_type(embed_dims, hidden_dims)
-        self.mlp_residual = ResidualConnection(embed_dims, layer_scale, drop_path_rate)
+        self.mlp_residual = make_branch_end(embed_dims, layer_scale, drop_path_rate)
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Apply the block to a map (B, H, W, C). ``q_global`` is the global query of the stage, (B, nH, N, d)."""
-        x = self.attn_residual(x, self.attn(self.norm1(x), q_global))
-        return self.mlp_residual(x, self.mlp(self.norm2(x)))
+        x = x + self.attn_residual(self.attn(self.norm1(x), q_global))
+        return x + self.mlp_residual(self.mlp(self.norm2(x)))
 
 
 class Stage(nn.Module):
@@ -47,7 +50,7 @@ class Stage(nn.Module):
         mlp_ratio: Channels inside the MLPs, as a multiple of C.
         layer_scale: Initial value of the layer scale; None disables it.
         drop_path_rates: One probability per block; their number is the depth of the stage.
-        poolings: For each step of the global query generator, whether it halves the map.
+        num_poolings: How often the global query generator halves the map.
         with_cp: Use activation checkpointing for each block.
     """
 
@@ -63,13 +66,13 @@ class Stage(nn.Module):
         mlp_ratio: float,
         layer_scale: float | None,
         drop_path_rates: Sequence[float],
-        poolings: tuple[bool, ...],
+        num_poolings: int,
         with_cp: bool,
     ) -> None:
         super().__init__()
         self.window_size = window_size
         self.with_cp = with_cp
-        self.global_query = self.global_query_type(embed_dims, num_heads, window_size, poolings)
+        self.global_query = self.global_query_type(embed_dims, num_heads, window_size, num_poolings)
         if len(drop_path_rates) == 1:
             # A stage of one block has no global attention, but the authors' code has a generator there too. Freeze it,
             # because DistributedDataParallel rejects trainable parameters without gradients.

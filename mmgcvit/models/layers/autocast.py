@@ -1,5 +1,7 @@
 """The dtype in which autocast computes, on any device and in any supported version of torch."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -13,6 +15,11 @@ def get_autocast_dtype(device_type: str) -> torch.dtype | None:
     # The meta device has no autocast.
     is_enabled = device_type != 'meta' and torch.is_autocast_enabled(device_type)
     return torch.get_autocast_dtype(device_type) if is_enabled else None
+
+
+def disable_autocast(device_type: str) -> AbstractContextManager:
+    """Return a context in which autocast is off. The meta device, which has no autocast, is allowed."""
+    return nullcontext() if device_type == 'meta' else torch.autocast(device_type, enabled=False)
 
 
 def cast_for_autocast(x: Tensor) -> Tensor:

@@ -1,15 +1,14 @@
-"""Layers of a transformer block other than attention: LayerNorm, MLP, residual connection; weight initialisation.
+"""Layers of a transformer block other than attention: LayerNorm, MLP, layer scale, drop path; weight initialisation.
 
 Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C).
 """
 
+from collections import OrderedDict
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from .linear import Linear
 
 
 class TransformerBlock(nn.Module):
@@ -37,59 +36,67 @@ class Mlp(nn.Module):
 
     def __init__(self, embed_dims: int, hidden_dims: int) -> None:
         super().__init__()
-        self.fc1 = Linear(embed_dims, hidden_dims)
+        self.fc1 = nn.Linear(embed_dims, hidden_dims)
         self.act = nn.GELU()
-        self.fc2 = Linear(hidden_dims, embed_dims)
+        self.fc2 = nn.Linear(hidden_dims, embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.act(self.fc1(x)))
 
 
 class LayerScale(nn.Module):
-    """A learned factor for each channel, ``gamma`` (C,) (CaiT, arXiv 2103.17239), used by ResidualConnection."""
+    """Multiply each channel by a learned factor, ``gamma`` (C,): (..., C) to the same (CaiT, arXiv 2103.17239)."""
 
     def __init__(self, embed_dims: int, init_value: float) -> None:
         super().__init__()
         self.gamma = nn.Parameter(torch.full((embed_dims,), init_value))
 
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
 
-class ResidualConnection(nn.Module):
-    """Add a branch to the residual stream: x + drop_path * gamma * branch.
 
-    gamma is the layer scale. drop_path (stochastic depth, arXiv 1603.09382) is a random factor for each image in
-    training: 0 with probability p, else 1 / (1 - p). Both are small, so they are multiplied first.
+class DropPath(nn.Module):
+    """Stochastic depth (arXiv 1603.09382): in training, multiply each image by 0 with probability p, else by 1 / (1-p).
+
+    Shapes: (B, ...) to the same.
 
     Args:
-        embed_dims: C.
-        layer_scale: Initial value of the layer scale; None disables it.
-        drop_path_rate: p.
+        drop_prob: p.
     """
 
-    def __init__(self, embed_dims: int, layer_scale: float | None = None, drop_path_rate: float = 0.0) -> None:
+    def __init__(self, drop_prob: float) -> None:
         super().__init__()
-        self.drop_path_rate = drop_path_rate
-        self.layer_scale = nn.Identity() if layer_scale is None else LayerScale(embed_dims, layer_scale)
+        self.drop_prob = drop_prob
         # A tensor, since torch.compile would compile a block for each value of a number.
-        keep_rate = torch.tensor(1 - drop_path_rate) if drop_path_rate else None
-        self.register_buffer('keep_rate', keep_rate, persistent=False)
+        self.register_buffer('keep_prob', torch.tensor(1 - drop_prob), persistent=False)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
-        if self.keep_rate is not None:  # of a model that was built on the meta device, see RelativePositionBias
-            device = 'cpu' if self.keep_rate.is_meta else self.keep_rate.device
-            self.keep_rate = torch.full_like(self.keep_rate, 1 - self.drop_path_rate, device=device)
+        # If the model was built on the meta device, the buffer is still there, or uninitialised after to_empty().
+        device = 'cpu' if self.keep_prob.is_meta else self.keep_prob.device
+        self.keep_prob = torch.full_like(self.keep_prob, 1 - self.drop_prob, device=device)
 
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
-        """Add a branch to the residual stream x, both (B, H, W, C)."""
-        factors = self.layer_scale.gamma if isinstance(self.layer_scale, LayerScale) else None
-        if self.training and self.keep_rate is not None:
-            keep_rate = self.keep_rate.to(x.device)
-            drop_path = torch.bernoulli(keep_rate.expand(len(x), 1, 1, 1)) / keep_rate
-            factors = drop_path if factors is None else drop_path * factors
-        if factors is None:
-            return x + branch
-        # Under autocast, addcmul would cast the branch to float32, and keep that copy for the backward pass.
-        return torch.addcmul(x, branch, factors) if branch.dtype == x.dtype else x + branch * factors
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        keep_prob = self.keep_prob.to(x.device)
+        shape = (x.shape[0],) + (1,) * (x.ndim - 1)
+        return x * (torch.bernoulli(keep_prob.expand(shape)) / keep_prob)
+
+
+def make_branch_end(embed_dims: int, layer_scale: float | None, drop_path_rate: float) -> nn.Sequential:
+    """Make what ends the branches of a block: layer scale (none if it is None), then drop path (none if it is 0).
+
+    Args:
+        embed_dims: C.
+        layer_scale: Initial value of the layer scale.
+        drop_path_rate: Probability with which the branch of an image is dropped in training.
+    """
+    layers = {
+        'layer_scale': nn.Identity() if layer_scale is None else LayerScale(embed_dims, layer_scale),
+        'drop_path': DropPath(drop_path_rate) if drop_path_rate else nn.Identity(),
+    }
+    return nn.Sequential(OrderedDict(layers))
 
 
 def init_transformer_weights(module: nn.Module) -> None:

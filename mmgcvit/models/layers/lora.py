@@ -2,12 +2,33 @@
 
 import math
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .linear import Linear, apply_linear
+from .arguments import check_int
+from .blocks import TransformerBlock
 
 
-class LoRALinear(Linear):
+def add_lora(network: nn.Module, lora_rank: int) -> int:
+    """Freeze a network and add LoRA of this rank to the linear layers of its blocks' attention. 0 does nothing.
+
+    Returns:
+        The rank as an int.
+
+    Raises:
+        ValueError: The rank is not an int of at least 0.
+    """
+    lora_rank = check_int('lora_rank', lora_rank, 0)
+    if lora_rank:
+        network.requires_grad_(False)
+        for attn in [module.attn for module in network.modules() if isinstance(module, TransformerBlock)]:
+            for name, layer in attn.named_children():
+                if isinstance(layer, nn.Linear):
+                    setattr(attn, name, LoRALinear(layer, lora_rank))
+    return lora_rank
+
+
+class LoRALinear(nn.Linear):
     """Linear layer with weight W + B A, of which only A and B are trained: (..., C) to (..., C').
 
     W and the bias are those of the replaced layer, with the same keys in the state dict. A (``lora_down``, rank x C) is
@@ -27,4 +48,4 @@ class LoRALinear(Linear):
         nn.init.kaiming_uniform_(self.lora_down, a=math.sqrt(5))
 
     def forward(self, x: Tensor) -> Tensor:
-        return apply_linear(x, self.weight + self.lora_up @ self.lora_down, self.bias)
+        return F.linear(x, self.weight + self.lora_up @ self.lora_down, self.bias)

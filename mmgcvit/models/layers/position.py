@@ -7,7 +7,7 @@ A bias table has one row per offset between two tokens of a window, (2h-1)*(2w-1
 """
 
 from math import isqrt, prod
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,33 +23,7 @@ Grid = tuple[int, int]
 ALIGNMENT = 8
 
 
-class GridTable(nn.Module):
-    """Base class of modules with one table of parameters on a grid, initialised from a truncated normal distribution.
-
-    A loaded table of another size is resized. The loaded grid must be square, since its shape is not stored.
-    """
-
-    table_name: ClassVar[str]  # name of the parameter
-
-    def __init__(self, table_shape: tuple[int, ...], grid: Grid) -> None:
-        super().__init__()
-        self.grid = tuple(grid)
-        self.register_parameter(self.table_name, nn.Parameter(torch.empty(table_shape)))
-        nn.init.trunc_normal_(self.get_parameter(self.table_name), std=0.02)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        name = prefix + self.table_name
-        if name in state_dict and (num_rows := state_dict[name].shape[-2:][0]) != prod(self.grid):
-            side = isqrt(num_rows)
-            if side**2 != num_rows:
-                raise ValueError(f'{name} has {num_rows} rows; expected {prod(self.grid)}, or another square number')
-            # The table is (..., rows, C); each of its columns is resized as an image.
-            resized = resize(state_dict[name].mT.unflatten(-1, (side, side)), self.grid)
-            state_dict = {**state_dict, name: resized.flatten(-2).mT.contiguous()}
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
-
-class PositionEmbedding(GridTable):
+class PositionEmbedding(nn.Module):
     """Add a learned embedding to each position of a feature map; for maps of another size than the grid, resize it.
 
     Args:
@@ -58,10 +32,15 @@ class PositionEmbedding(GridTable):
         copies: () for one embedding, also of stacked maps (T, B, H, W, C); (T,) for an embedding of each of T maps.
     """
 
-    table_name = 'pos_embed'
-
     def __init__(self, embed_dims: int, grid: Grid, copies: tuple[int, ...] = ()) -> None:
-        super().__init__((*copies, prod(grid), embed_dims), grid)
+        super().__init__()
+        self.grid = tuple(grid)
+        self.pos_embed = nn.Parameter(torch.empty(*copies, prod(grid), embed_dims))
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        state_dict = resize_table(state_dict, f'{prefix}pos_embed', self.grid)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the embedding to (B, H, W, C) or (T, B, H, W, C)."""
@@ -70,7 +49,7 @@ class PositionEmbedding(GridTable):
         return x + embedding.unsqueeze(-4)
 
 
-class RelativePositionBias(GridTable):
+class RelativePositionBias(nn.Module):
     """A learned bias for each head and each offset between a query and a key of one window (as in Swin).
 
     Args:
@@ -78,24 +57,24 @@ class RelativePositionBias(GridTable):
         num_heads: nH.
     """
 
-    table_name = 'relative_position_bias_table'
-
     def __init__(self, window_size: Window, num_heads: int) -> None:
-        grid = (2 * window_size[0] - 1, 2 * window_size[1] - 1)
-        # Registers self.relative_position_bias_table.
-        super().__init__((prod(grid), num_heads), grid)
+        super().__init__()
         self.window_size = tuple(window_size)
+        self.grid = (2 * window_size[0] - 1, 2 * window_size[1] - 1)
+        self.relative_position_bias_table = nn.Parameter(torch.empty(prod(self.grid), num_heads))
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
         self.register_buffer('index', self.make_index(), persistent=False)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        state_dict = resize_table(state_dict, f'{prefix}relative_position_bias_table', self.grid)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        # If the model was built on the meta device, the buffer is still there, or uninitialised after to_empty().
+        self.index = self.make_index().to(self.relative_position_bias_table.device)
 
     def make_index(self) -> Tensor:
         """Add keys to the index until their number is a multiple of :data:`ALIGNMENT`."""
         index = self.compute_index(self.window_size)
         return F.pad(index, (0, -index.shape[1] % ALIGNMENT))
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        # If the model was built on the meta device, the buffer is still there, or uninitialised after to_empty().
-        self.index = self.make_index().to(self.relative_position_bias_table.device)
 
     @staticmethod
     def compute_index(window_size: Window) -> Tensor:
@@ -118,3 +97,21 @@ class RelativePositionBias(GridTable):
         bias = table.index_select(1, self.index.flatten()).unflatten(1, self.index.shape)
         # Cast after the lookup, since its gradient sums up to N values for each offset, which needs float32.
         return cast_for_autocast(bias)[..., : len(self.index)]  # without the added keys, but with their stride
+
+
+def resize_table(state_dict: dict[str, Any], name: str, grid: Grid) -> dict[str, Any]:
+    """Return a state dict whose table ``name`` (..., rows, columns) has one row for each position of a grid (h, w).
+
+    Each column of a table of another size is resized as an image. Its grid must be square, since a state dict does not
+    store the shape.
+
+    Raises:
+        ValueError: The number of rows is neither h*w nor a square number.
+    """
+    if name not in state_dict or (num_rows := state_dict[name].shape[-2:][0]) == prod(grid):
+        return state_dict
+    side = isqrt(num_rows)
+    if side**2 != num_rows:
+        raise ValueError(f'{name} has {num_rows} rows; expected {prod(grid)}, or another square number')
+    resized = resize(state_dict[name].mT.unflatten(-1, (side, side)), grid)
+    return {**state_dict, name: resized.flatten(-2).mT.contiguous()}

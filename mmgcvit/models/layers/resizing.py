@@ -9,6 +9,7 @@ import functools
 import torch
 from torch import Tensor, nn
 
+from .autocast import disable_autocast
 from .tracing import is_tracing
 
 # The parameter a of Keys' cubic convolution kernel (1981), as in torch and OpenCV.
@@ -24,16 +25,15 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     Compute in float32 or float64, also under autocast, and return the dtype of ``x``. If TF32 is allowed
     (by the commands, for example), GPUs round the inputs of float32 products to 10 bits, as they do in linear layers.
     """
-    if not is_tracing() and x.shape[-2:] == size:
+    is_traced = is_tracing()
+    if x.shape[-2:] == size and not is_traced:
         return x
-    if x.is_meta:  # multiply-adds are counted on the meta device, and papers leave out those of resizing
-        return x.new_empty(*x.shape[:-2], *size)
     height, width = x.shape[-2:]
     precise = torch.promote_types(x.dtype, torch.float32)
-    # When torch traces, sizes may be SymInts. Subclasses such as fake tensors need matrices of their own kind.
-    is_cached = type(x) in (Tensor, nn.Parameter) and not is_tracing()
+    # A trace has sizes without a value. Subclasses such as fake tensors need matrices of their own kind.
+    is_cached = type(x) in (Tensor, nn.Parameter) and not is_traced
     make_matrix = make_cached_matrix if is_cached else make_bicubic_matrix
-    with torch.autocast(x.device.type, enabled=False):
+    with disable_autocast(x.device.type):
         rows = make_matrix(height, size[0], x.device).to(precise)
         columns = make_matrix(width, size[1], x.device).to(precise)
         # Flatten the batch dimensions. torch.matmul would reshape them, and torch.export has symbolic sizes.

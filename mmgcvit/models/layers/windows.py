@@ -5,12 +5,11 @@ heads, d = C/nH. Maps are channels-last (B, H, W, C). Windows of one image lie s
 so that no later step can mix up the images of a batch.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import Window
-from .tracing import is_exporting, is_tracing
+from .tracing import is_tracing
 
 
 def window_partition(x: Tensor, window_size: Window | None) -> Tensor:
@@ -28,15 +27,11 @@ def window_reverse(windows: Tensor, window_size: Window | None, size: tuple[int,
     """Merge windows, the inverse of :func:`window_partition`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
     if window_size is None:
         return windows.squeeze(1).unflatten(1, size)
-    batch, _, _, channels = windows.shape
-    if is_exporting():  # the ONNX exporter would make the batch size a constant
-        batch = -1
+    channels = windows.shape[-1]
     height, width = (round_up(side, step) for side, step in zip(size, window_size, strict=True))
     h, w = window_size
-    grid = windows.reshape(batch, height // h, width // w, h, w, channels)
-    cropped = grid.transpose(2, 3).reshape(batch, height, width, channels)[:, : size[0], : size[1]]
-    # Copy when tracing: torch.compile would otherwise recompile for a crop, whose strides differ from a whole map's.
-    return cropped.clone(memory_format=torch.contiguous_format) if is_tracing() else cropped
+    grid = windows.reshape(-1, height // h, width // w, h, w, channels)
+    return grid.transpose(2, 3).reshape(-1, height, width, channels)[:, : size[0], : size[1]]
 
 
 def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
@@ -51,17 +46,6 @@ def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
     if not is_tracing() and below == right == 0:
         return x
     return F.pad(x, (0, 0, 0, right, 0, below))
-
-
-def fold_windows_into_batch(x: Tensor, num_windows: int) -> Tensor:
-    """Merge images and windows into a batch for the attention kernels: (B, nW or 1, nH, N, d) to (B*nW, nH, N, d).
-
-    A window dimension of 1 is expanded to ``num_windows`` (a copy if B > 1). In memory tokens come before heads. This
-    holds for the kernel's result too, so that heads are merged without a copy.
-    """
-    # Fused attention kernels assume contiguous channels and do not check.
-    x = x if x.stride(-1) == 1 else x.contiguous()
-    return x.expand(-1, num_windows, -1, -1, -1).transpose(2, 3).flatten(0, 1).transpose(1, 2)
 
 
 def balance_window(window_size: Window, size: tuple[int, int]) -> Window:

@@ -86,18 +86,19 @@ class LSAArch:
 
     def __post_init__(self) -> None:
         embed_dims = check_ints('arch: embed_dims', self.embed_dims)
-        # The dataclass is frozen, so attributes are set through its dict.
-        vars(self).update(
-            embed_dims=embed_dims,
-            depths=check_ints('arch: depths', self.depths, len(embed_dims)),
-            num_heads=check_ints('arch: num_heads', self.num_heads, len(embed_dims)),
-            num_kv_heads=check_ints('arch: num_kv_heads', self.num_kv_heads or self.num_heads, len(embed_dims)),
-            kernel_size=check_int('arch: kernel_size', self.kernel_size, 1),
-            stride=check_int('arch: stride', self.stride, 1),
-            padding=check_int('arch: padding', self.padding, 0),
-            shifts=check_shifts(self.shifts),
-            mlp_ratio=check_float('arch: mlp_ratio', self.mlp_ratio, 0.1),
-        )
+        checked = {
+            'embed_dims': embed_dims,
+            'depths': check_ints('arch: depths', self.depths, len(embed_dims)),
+            'num_heads': check_ints('arch: num_heads', self.num_heads, len(embed_dims)),
+            'num_kv_heads': check_ints('arch: num_kv_heads', self.num_kv_heads or self.num_heads, len(embed_dims)),
+            'kernel_size': check_int('arch: kernel_size', self.kernel_size, 1),
+            'stride': check_int('arch: stride', self.stride, 1),
+            'padding': check_int('arch: padding', self.padding, 0),
+            'shifts': check_shifts(self.shifts),
+            'mlp_ratio': check_float('arch: mlp_ratio', self.mlp_ratio, 0.1),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)  # the dataclass is frozen
         require('arch: shift_mode', self.shift_mode, self.shift_mode in SHIFT_MODES, f'one of {SHIFT_MODES}')
         stages = zip(embed_dims, self.num_heads, self.num_kv_heads, strict=True)
         for stage, (channels, heads, kv_heads) in enumerate(stages):
@@ -118,8 +119,8 @@ class LSAArch:
         return () if self.shifts is None or self.shared_position else (len(self.shifts),)
 
     @staticmethod
-    def infer(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
-        """Infer the attributes that decide the shapes of weights, from all tensors of a network or its first stages.
+    def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
+        """Return the attributes that decide the shapes of weights, from all tensors of a network or its first stages.
 
         Weights do not show shifts, stride and padding. Of heads and key/value heads, they show only the ratio. The
         result has placeholders for all of these, so it is equal for networks that differ in nothing else.

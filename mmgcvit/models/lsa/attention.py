@@ -5,12 +5,11 @@ head, T copies, M patches of all images. There are nH query heads and nKV key/va
 a key/value head; nKV = nH is plain multi-head attention.
 """
 
-import torch
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.attention import attend, compute_attention_weights, merge_heads, split_heads
-from ..layers.linear import Linear, is_plain
+from ..layers.attention import compute_attention_weights, merge_heads, split_heads
+from ..layers.sdpa import attend
 from ..layers.windows import balance_window, window_partition, window_reverse
 
 
@@ -21,9 +20,9 @@ class GroupedAttention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.num_kv_heads = num_kv_heads
-        self.q = Linear(embed_dims, embed_dims)
-        self.kv = Linear(embed_dims, 2 * num_kv_heads * (embed_dims // num_heads))
-        self.proj = Linear(embed_dims, embed_dims)
+        self.q = nn.Linear(embed_dims, embed_dims)
+        self.kv = nn.Linear(embed_dims, 2 * num_kv_heads * (embed_dims // num_heads))
+        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def split_keys_and_values(self, kv: Tensor) -> tuple[Tensor, Tensor]:
         """Split into keys and values, repeated for all query heads: (B, nW, N, 2*nKV*d) to two (B, nW, nH, N, d)."""
@@ -71,37 +70,13 @@ class SelfAttention(GroupedAttention):
 
 
 class ShiftAttention(GroupedAttention):
-    """The paper's local attention: each patch attends to its T copies. The first, unshifted copy gives the query.
-
-    Keys and values of the copies are not computed, since it is cheaper to project one query and one result per patch
-    than T copies. The key projection is applied to the query: q (Wk x) = (q Wk) x. The value projection is applied to
-    the weighted sum of the copies, since projection and sum are linear and the weights sum to 1. The bias of the keys
-    adds the same number to all scores of a patch, which softmax cancels. If ``kv`` is not a plain linear layer
-    (adapters, quantization, hooks), keys and values are computed.
-    """
+    """The paper's local attention: each patch attends to its T copies. The first, unshifted copy gives the query."""
 
     def forward(self, copies: Tensor) -> Tensor:
         """Apply attention to the copies of each patch: (T, ..., C) to (..., C)."""
-        patches = copies.flatten(1, -2)
-        attended = self.attend_without_keys(patches) if is_plain(self.kv) else self.attend_with_keys(patches)
-        return self.proj(attended).unflatten(0, copies.shape[1:-1])
-
-    def attend_without_keys(self, patches: Tensor) -> Tensor:
-        """Apply the key projection to the query, the value projection to the weighted sum: (T, M, C) to (M, C)."""
-        key_weight, value_weight = self.kv.weight.unflatten(0, (2, self.num_kv_heads, -1)).unbind()
-        value_bias = self.kv.bias.unflatten(0, (2, self.num_kv_heads, -1))[1].unsqueeze(1)
-        q = self.q(patches[0]).unflatten(-1, (self.num_heads, -1))
-        scaled = q * q.shape[-1] ** -0.5
-        projected_q = self.ungroup_heads(torch.bmm(self.group_heads(scaled), key_weight))  # (M, nH, C)
-        scores = projected_q @ patches.permute(1, 2, 0)  # (M, nH, T)
-        weighted_sums = scores.softmax(-1) @ patches.transpose(0, 1)  # (M, nH, C)
-        out = torch.baddbmm(value_bias, self.group_heads(weighted_sums), value_weight.transpose(1, 2))
-        return self.ungroup_heads(out).flatten(1)
-
-    def attend_with_keys(self, patches: Tensor) -> Tensor:
-        """Compute T keys and values for each patch, and attend to them: (T, M, C) to (M, C)."""
-        q, k, v = self.project(patches)
-        return merge_heads(attend(q, k, v))[0, :, 0]
+        q, k, v = self.project(copies.flatten(1, -2))
+        attended = merge_heads(attend(q, k, v))  # (1, M, 1, C)
+        return self.proj(attended[0, :, 0]).unflatten(0, copies.shape[1:-1])
 
     def project(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries (1, M, nH, 1, d), keys and values (1, M, nH, T, d) of patches (T, M, C)."""
@@ -112,11 +87,3 @@ class ShiftAttention(GroupedAttention):
         """Return the attention weights (..., nH, T) of each patch to its copies (T, ..., C), for visualisation."""
         q, k, _ = self.project(copies.flatten(1, -2))
         return compute_attention_weights(q, k)[0, :, :, 0].unflatten(0, copies.shape[1:-1])
-
-    def group_heads(self, x: Tensor) -> Tensor:
-        """Group query heads by the key/value head that they share: (M, nH, n) to (nKV, M*G, n), for any n."""
-        return x.unflatten(1, (self.num_kv_heads, -1)).transpose(0, 1).flatten(1, 2)
-
-    def ungroup_heads(self, x: Tensor) -> Tensor:
-        """Undo :meth:`group_heads`: (nKV, M*G, n) to (M, nH, n)."""
-        return x.unflatten(1, (-1, self.num_heads // self.num_kv_heads)).transpose(0, 1).flatten(1, 2)

@@ -16,6 +16,7 @@ from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import WindowSize, check_float, check_img_size, require, resolve_arch, resolve_windows
 from ..layers.blocks import init_transformer_weights
+from ..layers.lora import add_lora
 from ..layers.position import PositionEmbedding
 from ..layers.windows import ceil_div
 from .archs import ARCHS, LSAArch
@@ -114,7 +115,7 @@ class LSA(PyramidBackbone):
             self.downsampler_type(arch.embed_dims[i - 1], arch.embed_dims[i]) for i in range(1, self.num_stages)
         )
         self.apply(init_weights)
-        self.add_lora(lora_rank)
+        self.lora_rank = add_lora(self, lora_rank)
         self.freeze()
 
 

@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.linear import is_plain
-from ..layers.tracing import is_exporting
 from ..layers.windows import round_up
 
 Shift = tuple[int, int]
@@ -32,7 +30,6 @@ class PatchEmbedding(nn.Module):
         self.kernel_size = kernel_size
         self.stride = stride
         self.padding = padding
-        self.pad = nn.ZeroPad2d(padding) if padding else nn.Identity()
         self.convs = nn.ModuleList(
             nn.Conv2d(in_channels, embed_dims, kernel_size, stride, padding) for _ in range(num_convs)
         )
@@ -41,26 +38,9 @@ class PatchEmbedding(nn.Module):
         return self.embed([pad_to_stride(images, self.stride)])[0]
 
     def embed(self, copies: Sequence[Tensor]) -> Tensor:
-        """Convolve each copy of the images: T times (B, in_channels, H, W) to (T, B, h, w, C).
-
-        All convolutions are computed as one batched matrix product of patches and kernels. On a CPU this takes 0.25 to
-        0.65 of the time of the convolutions, in training too. But exports call the convolutions, since ONNX has no
-        operator that extracts patches. They are also called if one has hooks or was replaced by another layer.
-        """
-        if is_exporting() or not all(map(is_plain, self.convs)):
-            convs = list(self.convs) * (len(copies) // len(self.convs))
-            return torch.stack([conv(copy) for conv, copy in zip(convs, copies, strict=True)]).permute(0, 1, 3, 4, 2)
-        # (T, B, h, w, K, K, in_channels). In channels-last images, the K pixels of a row are copied at once.
-        patches = torch.stack([self.extract_patches(copy) for copy in copies])
-        kernels = torch.stack([conv.weight for conv in self.convs]).permute(0, 3, 4, 2, 1).flatten(1, 3)
-        biases = torch.stack([conv.bias for conv in self.convs]).unsqueeze(1)
-        tokens = torch.baddbmm(biases, patches.flatten(4).flatten(1, 3), kernels.expand(len(copies), -1, -1))
-        return tokens.unflatten(1, patches.shape[1:4])
-
-    def extract_patches(self, images: Tensor) -> Tensor:
-        """Return the patches of the padded images as a view: (B, in_channels, H, W) to (B, h, w, K, K, in_channels)."""
-        rows = self.pad(images).unfold(2, self.kernel_size, self.stride)
-        return rows.unfold(3, self.kernel_size, self.stride).permute(0, 2, 3, 4, 5, 1)
+        """Convolve each copy of the images: T times (B, in_channels, H, W) to (T, B, h, w, C)."""
+        convs = list(self.convs) * (len(copies) // len(self.convs))
+        return torch.stack([conv(copy) for conv, copy in zip(convs, copies, strict=True)]).permute(0, 1, 3, 4, 2)
 
 
 class ShiftedPatchEmbedding(PatchEmbedding):

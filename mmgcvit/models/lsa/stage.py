@@ -8,36 +8,28 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..layers.arguments import Window
-from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock
-from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
+from ..layers.blocks import LayerNorm, Mlp, TransformerBlock, make_branch_end
 from .attention import SelfAttention, ShiftAttention
 
 NORM_EPS = 1e-6
 
 
 class Block(TransformerBlock):
-    """Pre-norm block of attention and an MLP: (B, H, W, C) to the same.
-
-    All blocks of a stage share the stage's two norms, as in the authors' code. A block stores the norms in a tuple,
-    because torch would register them in each block otherwise. A norm that is replaced in the stage stays in its blocks.
-    """
+    """Pre-norm block of attention and an MLP. ``attn_residual`` and ``mlp_residual`` are drop path of the branches."""
 
     mlp_type = Mlp
 
-    def __init__(
-        self, embed_dims: int, attn: nn.Module, hidden_dims: int, drop_path_rate: float, norms: tuple[nn.Module, ...]
-    ) -> None:
+    def __init__(self, embed_dims: int, attn: nn.Module, hidden_dims: int, drop_path_rate: float) -> None:
         super().__init__()
         self.attn = attn
-        self.attn_residual = ResidualConnection(embed_dims, drop_path_rate=drop_path_rate)
+        self.attn_residual = make_branch_end(embed_dims, None, drop_path_rate)
         self.mlp = self.mlp_type(embed_dims, hidden_dims)
-        self.mlp_residual = ResidualConnection(embed_dims, drop_path_rate=drop_path_rate)
-        self.norms = norms
+        self.mlp_residual = make_branch_end(embed_dims, None, drop_path_rate)
 
-    def forward(self, x: Tensor) -> Tensor:
-        norm1, norm2 = self.norms
-        x = self.attn_residual(x, self.attn(norm1(x)))
-        return self.mlp_residual(x, self.mlp(norm2(x)))
+    def forward(self, x: Tensor, norm1: nn.Module, norm2: nn.Module) -> Tensor:
+        """Apply the block to a map (B, H, W, C). The norms are the stage's."""
+        x = x + self.attn_residual(self.attn(norm1(x)))
+        return x + self.mlp_residual(self.mlp(norm2(x)))
 
 
 class ShiftBlock(Block):
@@ -46,9 +38,9 @@ class ShiftBlock(Block):
     The residual connection adds the attention's output to the unshifted map, which is the first of the T maps.
     """
 
-    def forward(self, copies: Tensor) -> Tensor:
-        x = self.attn_residual(copies[0], self.attn(self.norms[0](copies)))
-        return self.mlp_residual(x, self.mlp(self.norms[1](x)))
+    def forward(self, copies: Tensor, norm1: nn.Module, norm2: nn.Module) -> Tensor:
+        x = copies[0] + self.attn_residual(self.attn(norm1(copies)))
+        return x + self.mlp_residual(self.mlp(norm2(x)))
 
 
 class Stage(nn.Module):
@@ -94,7 +86,6 @@ class Stage(nn.Module):
             'embed_dims': embed_dims,
             'hidden_dims': int(embed_dims * mlp_ratio),
             'drop_path_rate': drop_path_rate,
-            'norms': (self.norm1, self.norm2),
         }
         attn_args = (embed_dims, num_heads, num_kv_heads)
         self.blocks = nn.ModuleList()
@@ -108,7 +99,8 @@ class Stage(nn.Module):
         """Apply the stage to a map (B, H, W, C), or to the maps of shifted copies (T, B, H, W, C)."""
         x = self.position(x)
         for block in self.blocks:
-            x = checkpoint(block, x, use_reentrant=False) if self.with_cp else block(x)
+            inputs = (x, self.norm1, self.norm2)  # all blocks share two norms, as in the authors' code
+            x = checkpoint(block, *inputs, use_reentrant=False) if self.with_cp else block(*inputs)
         return x
 
 
@@ -129,5 +121,5 @@ class Downsampler(nn.Module):
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = nchw_to_nhwc(self.conv(nhwc_to_nchw(x)))
-        return nchw_to_nhwc(self.pool(nhwc_to_nchw(self.norm(x))))
+        x = self.norm(self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+        return self.pool(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

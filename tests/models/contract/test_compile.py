@@ -6,7 +6,7 @@ import pytest
 import torch
 from packaging.version import Version
 
-from mmgcvit.models.layers import attention
+from mmgcvit.models.layers import sdpa
 
 from .backbones import BACKBONES
 
@@ -55,7 +55,7 @@ def build(name, **arguments):
 )
 def test_all_sizes_compile_to_two_graphs_without_a_break(name, training, monkeypatch):
     """One graph is for the first size and one for all others. A graph break or a further recompilation is an error."""
-    monkeypatch.setattr(attention, 'has_launch_limit', lambda values: True)  # as on CUDA
+    monkeypatch.setattr(sdpa, 'has_launch_limit', lambda values: True)  # as on CUDA
     model = build(name, with_cp=training, out_indices=(0, 1) if training else (0,))
     backend = CountingBackend()
     compiled = torch.compile(model.train(training), backend=backend, fullgraph=True)
