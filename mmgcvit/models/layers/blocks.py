@@ -52,7 +52,7 @@ class LayerScale(nn.Module):
         self.gamma = nn.Parameter(torch.full((embed_dims,), init_value))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.gamma
+        return x * self.gamma.to(x.dtype)
 
 
 class DropPath(nn.Module):

@@ -26,7 +26,7 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     (by the commands, for example), GPUs round the inputs of float32 products to 10 bits, as they do in linear layers.
     """
     is_traced = is_tracing()
-    if x.shape[-2:] == size and not is_traced:
+    if not is_traced and x.shape[-2:] == size:
         return x
     height, width = x.shape[-2:]
     precise = torch.promote_types(x.dtype, torch.float32)

@@ -5,6 +5,7 @@ heads, d = C/nH. Maps are channels-last (B, H, W, C). Windows of one image lie s
 so that no later step can mix up the images of a batch.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -31,7 +32,9 @@ def window_reverse(windows: Tensor, window_size: Window | None, size: tuple[int,
     height, width = (round_up(side, step) for side, step in zip(size, window_size, strict=True))
     h, w = window_size
     grid = windows.reshape(-1, height // h, width // w, h, w, channels)
-    return grid.transpose(2, 3).reshape(-1, height, width, channels)[:, : size[0], : size[1]]
+    cropped = grid.transpose(2, 3).reshape(-1, height, width, channels)[:, : size[0], : size[1]]
+    # Copy when tracing: torch.compile would otherwise recompile for a crop, whose strides differ from a whole map's.
+    return cropped.clone(memory_format=torch.contiguous_format) if is_tracing() else cropped
 
 
 def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
