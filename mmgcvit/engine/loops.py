@@ -123,7 +123,7 @@ class ResumableLoop:
         sampler.start(meta['seed'], iteration, epoch, num_done)
         problem = self.find_problem(meta, state)
         if problem:
-            effect = f'epoch {epoch + 1} starts again' if self.is_by_epoch else 'the next images are other ones'
+            effect = f'epoch {epoch + 1} starts again' if self.is_by_epoch else 'the data order changes'
             print_log(f'{effect}, because {problem}', 'current', logging.WARNING)
         before = state and (state['length'], state['processes'] * state['batch_size'])
         self.has_new_batch_size = before != (len(sampler), sampler.world_size * sampler.batch_size)

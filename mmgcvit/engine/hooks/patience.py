@@ -23,7 +23,7 @@ class PatienceHook(Hook):
     the run then has another ``val_interval``.
     """
 
-    # Run after CheckpointHook, and after the hook that makes up for an interrupted validation.
+    # Run after CheckpointHook, and after the hook that reruns an interrupted validation.
     priority = 'LOWEST'
 
     def __init__(self, patience: int) -> None:
