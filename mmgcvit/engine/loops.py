@@ -61,7 +61,7 @@ def read_state(meta: dict[str, Any], source: str) -> dict[str, int] | None:
 
 
 class ResumableLoop:
-    """What this project's loops share: they start at the position in the data that a checkpoint stores.
+    """Base class of this project's loops, which start at the position in the data that a checkpoint stores.
 
     Attributes:
         is_by_epoch: Whether the loop counts epochs.
