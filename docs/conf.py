@@ -68,10 +68,10 @@ html_css_files = ['wide.css']
 html_extra_path = ['site_root']
 html_show_sourcelink = False
 html_copy_source = False
-# Comments and prompts are no part of what is copied.
+# Comments and prompts are not copied.
 copybutton_exclude = '.linenos, .gp, .go'
 
-# make docs-links: external addresses. Pages that ask machines to go away say nothing of a link.
+# make docs-links requests external links.
 linkcheck_timeout = 20
 linkcheck_retries = 2
 linkcheck_anchors = False

@@ -1,4 +1,4 @@
-"""How much memory autograd keeps for the backward pass."""
+"""Measure the memory that autograd keeps for the backward pass."""
 
 from torch.autograd.graph import saved_tensors_hooks
 

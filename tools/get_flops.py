@@ -59,8 +59,8 @@ def count_by_part(model: nn.Module, size: tuple[int, int]) -> list[Part]:
     """Count the parameters and multiply-adds, for one image, of the parts of a model that run in inference.
 
     The model is one of mmpretrain, mmseg or mmdet. Two-stage detectors are counted with 1000 RoIs for boxes and 100 for
-    masks. Of segmentors the auxiliary head is left out, because only training uses it. The model
-    cannot be used afterwards, since parts of it are moved to the meta device.
+    masks, segmentors without the auxiliary head, which only training uses. The model cannot be used afterwards, since
+    parts of it are moved to the meta device.
     """
     model.eval()
     is_detr = hasattr(model, 'forward_transformer')

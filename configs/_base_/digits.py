@@ -1,4 +1,4 @@
-"""What trainings on scanned digits share: classes in colours, images of 128 px with masks, a small GC ViT or LSA.
+"""Base of trainings on scanned digits: classes in colours, images of 128 px with masks, a small GC ViT or LSA.
 
 A config names this file beside the one that it makes small, and takes parts of it: ``backbone=_base_.digits.backbone``.
 """

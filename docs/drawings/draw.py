@@ -22,7 +22,7 @@ RESULT = '#dcefdc'
 
 
 def box(x: float, y: float, width: float, height: float, lines: str | Iterable[str], fill: str) -> str:
-    """A rectangle with centred lines; the first in bold."""
+    """Draw a rectangle with centred lines of text, the first in bold."""
     lines = [lines] if isinstance(lines, str) else list(lines)
     first = y + height / 2 - 9 * (len(lines) - 1)
     words = ''.join(
@@ -36,7 +36,7 @@ def box(x: float, y: float, width: float, height: float, lines: str | Iterable[s
 def text(
     x: float, y: float, words: str, anchor: str = 'start', bold: bool = False, grey: bool = False, size: int = 15
 ) -> str:
-    """One line, its middle at height y."""
+    """Draw one line of text, its middle at height y."""
     weight = ' font-weight="bold"' if bold else ''
     return (
         f'<text x="{x}" y="{y + size * 0.35:.1f}" {FONT} font-size="{size}" text-anchor="{anchor}" '
@@ -45,13 +45,13 @@ def text(
 
 
 def arrow(*points: tuple[float, float]) -> str:
-    """A line along the points, with a head at the last."""
+    """Draw a line along the points, with an arrowhead at the last."""
     path = ' '.join(f'{x},{y}' for x, y in points)
     return f'<polyline points="{path}" fill="none" stroke="{INK}" stroke-width="1.5" marker-end="url(#head)"/>'
 
 
 def grid(x: float, y: float, cell: float, rows: int, columns: int, fill: str = MAP, every: int = 0) -> str:
-    """Rows and columns of cells; with ``every`` a heavier line around so many of them, the windows."""
+    """Draw rows and columns of cells; with ``every``, heavier lines around windows of that many cells."""
     width, height = cell * columns, cell * rows
     lines = [
         f'<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{fill}" stroke="{INK}" stroke-width="1.5"/>'
@@ -69,7 +69,7 @@ def line(x1: float, y1: float, x2: float, y2: float, heavy: bool) -> str:
 
 
 def picture(width: int, height: int, title: str, parts: Iterable[str]) -> str:
-    """A whole drawing on white ground, so that it is read on a dark page too."""
+    """Return the SVG file, with a white background, so that it is readable on a dark page too."""
     body = '\n'.join(parts)
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">
 <title>{escape(title)}</title>
@@ -82,7 +82,7 @@ def picture(width: int, height: int, title: str, parts: Iterable[str]) -> str:
 
 
 def gcvit_network() -> str:
-    """The four stages with the maps between them."""
+    """Draw the four stages with the maps between them."""
     stages = [(3, 56, 64, 7, 64), (4, 28, 128, 7, 16), (19, 14, 256, 14, 1), (5, 7, 512, 7, 1)]
     parts = [box(180, 15, 250, 36, 'image 3 x 224 x 224', MAP), arrow((305, 51), (305, 73))]
     parts += [box(180, 75, 250, 52, ['stem', 'convolutions, stride 4'], CONVOLUTION)]
@@ -111,7 +111,7 @@ def gcvit_network() -> str:
 
 
 def gcvit_stage() -> str:
-    """Stage 0: the query is made once, blocks take turns."""
+    """Draw stage 0: the query is computed once, local and global blocks alternate."""
     parts = [box(230, 15, 220, 40, 'map 56 x 56 x 64', MAP)]
     parts += [arrow((340, 55), (340, 75), (130, 75), (130, 98))]
     sides = [56, 28, 14, 7]
@@ -143,7 +143,7 @@ def gcvit_stage() -> str:
 
 
 def gcvit_attention() -> str:
-    """Where queries, keys and values of one window come from."""
+    """Draw where queries, keys and values of one window come from."""
     parts = []
     for left, name in ((15, 'Local attention'), (360, 'Global attention')):
         parts += [text(left, 18, name, bold=True), text(left, 38, 'a map, in windows of 7 x 7', grey=True)]
@@ -162,7 +162,7 @@ def gcvit_attention() -> str:
 
 
 def lsa_network() -> str:
-    """From shifted copies to the map."""
+    """Draw the network from the shifted copies to the map."""
     parts = [box(300, 12, 280, 36, 'image 3 x 224 x 224', MAP), arrow((440, 48), (440, 76))]
     parts += [text(25, 97, '10 copies, moved by 0 to 3 px:', grey=True, size=13)]
     for i in range(10):
@@ -195,7 +195,7 @@ def lsa_network() -> str:
 
 
 def lsa_shift_attention() -> str:
-    """One patch: a query and ten keys."""
+    """Draw the attention of one patch: a query and ten keys."""
     parts = [text(15, 20, 'One patch of the 32 x 32: its 10 tokens, one of each copy of the image', bold=True)]
     for i in range(10):
         parts += [box(40 + 60 * i, 45, 48, 36, f't{i}', GLOBAL if i == 0 else LOCAL)]

@@ -1,7 +1,7 @@
-"""Links from pages to files of the repository that are no pages lead to a page of the site that shows the file.
+"""Add a page to the site for each file of the repository that the pages link to.
 
-MyST knows such a link as a download, and one to a folder not at all. Here both become references of a type of their
-own, which in HTML lead to ``source/PATH.html``: the highlighted text of a file, or what lies in a folder.
+MyST treats such a link as a download, and does not know links to folders. Here both become references of their own
+type, which in HTML lead to ``source/PATH.html``: the highlighted text of a file, or the contents of a folder.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ REFERENCE_TYPE = 'repository file'
 
 
 class FindSources(SphinxTransform):
-    """Mark links to files and folders that are no pages."""
+    """Mark links to files and folders that are not pages."""
 
     # Before collectors see downloads, which would copy the files.
     default_priority = 800

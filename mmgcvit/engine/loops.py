@@ -61,7 +61,7 @@ def read_state(meta: dict[str, Any], source: str) -> dict[str, int] | None:
 
 
 class ResumableLoop:
-    """What this project's loops share: they start at the position in the data that a checkpoint stores.
+    """Base class of this project's loops, which start at the position in the data that a checkpoint stores.
 
     Attributes:
         is_by_epoch: Whether the loop counts epochs.
@@ -123,7 +123,7 @@ class ResumableLoop:
         sampler.start(meta['seed'], iteration, epoch, num_done)
         problem = self.find_problem(meta, state)
         if problem:
-            effect = f'epoch {epoch + 1} starts again' if self.is_by_epoch else 'the next images are other ones'
+            effect = f'epoch {epoch + 1} starts again' if self.is_by_epoch else 'the data order changes'
             print_log(f'{effect}, because {problem}', 'current', logging.WARNING)
         before = state and (state['length'], state['processes'] * state['batch_size'])
         self.has_new_batch_size = before != (len(sampler), sampler.world_size * sampler.batch_size)

@@ -17,7 +17,7 @@ from ..registry import LOOPS
 
 
 class TiledLoop:
-    """What the loops share: they detect objects in whole images by the tiles and the merge of ``predict --tiles``.
+    """Base class of the loops, which detect objects in whole images by the tiles and the merge of ``predict --tiles``.
 
     The dataset's pipeline prepares each tile.
 

@@ -121,29 +121,29 @@ def compute_detection_curves(
     precision = evaluation.eval['precision'][:, :, :, 0]
     precision = np.where(precision < 0, np.nan, precision)
     num_images, num_areas = len(ground_truths), len(evaluation.params.areaRng)
-    scores, is_right, counts = [], [], []
+    scores, is_correct, counts = [], [], []
     for label in range(num_classes):
         begin = label * num_areas * num_images
         # evalImgs is ordered by class, size, image. It has None for images without objects and detections of the class.
         images = [image for image in evaluation.evalImgs[begin : begin + num_images] if image is not None]
         scores.append(np.concatenate([image['dtScores'] for image in images] or [[]]))
-        is_right.append(np.concatenate([image['dtMatches'][0] > 0 for image in images] or [[]]))
+        is_correct.append(np.concatenate([image['dtMatches'][0] > 0 for image in images] or [[]]))
         counts.append(sum(len(image['gtIds']) for image in images))
     return DetectionCurves(
-        overall=make_curve(np.concatenate(scores), np.concatenate(is_right), sum(counts)),
-        by_class=[make_curve(*values) for values in zip(scores, is_right, counts, strict=True)],
+        overall=make_curve(np.concatenate(scores), np.concatenate(is_correct), sum(counts)),
+        by_class=[make_curve(*values) for values in zip(scores, is_correct, counts, strict=True)],
         ap=precision[..., 0].mean((0, 1)),
         ap50=precision[0, ..., 1].mean(0),
     )
 
 
-def make_curve(scores: np.ndarray, is_right: np.ndarray, num_objects: int) -> Curve:
+def make_curve(scores: np.ndarray, is_correct: np.ndarray, num_objects: int) -> Curve:
     """Compute precision and recall of the detections of at least each score."""
     order = np.argsort(-scores, kind='stable')
-    scores, num_right = scores[order], np.cumsum(is_right[order])
+    scores, num_correct = scores[order], np.cumsum(is_correct[order])
     # A threshold keeps all detections with the same score, or none of them.
     last = np.flatnonzero(np.diff(scores, append=-1) < 0)
-    return Curve(scores[last], num_right[last] / (last + 1), num_right[last] / max(1, num_objects))
+    return Curve(scores[last], num_correct[last] / (last + 1), num_correct[last] / max(1, num_objects))
 
 
 def draw_detection_curves(curves: DetectionCurves, classes: Sequence[str], threshold: float) -> Figure:

@@ -67,7 +67,7 @@ class DetectorGraph(nn.Module):
 
 
 class TwoStageGraph(DetectorGraph):
-    """A two-stage detector of mmdet. :func:`check_supported` rejects unsupported ones."""
+    """Faster, Mask or Cascade R-CNN of mmdet as a module to trace. :func:`check_supported` rejects unsupported ones."""
 
     def __init__(self, model: nn.Module) -> None:
         check_supported(model)

@@ -90,7 +90,7 @@ def explain_failed_import(names: list[str], error: Exception) -> str:
         )
     # mmpretrain imports these modules if transformers is installed.
     if any(name.startswith(('mmpretrain.models.multimodal.', 'mmpretrain.models.utils.huggingface')) for name in names):
-        return "mmpretrain cannot be imported beside this version of transformers. Run: pip install 'transformers<5'"
+        return "mmpretrain cannot be imported with this version of transformers. Run: pip install 'transformers<5'"
     return (
         f'{names[0]} cannot be imported ({type(error).__name__}: {get_first_line(error)}). Install it again with what '
         f"it needs (docs/installation.md); to see where it fails, run: python -c 'import mmgcvit, {names[0]}'"

@@ -1,12 +1,11 @@
 """``python -m tests.docs.commands_page`` writes into docs/commands.md what ``mmgcvit COMMAND --help`` prints."""
 
 import io
+import os
 import re
-import sys
 from contextlib import redirect_stdout, suppress
-from unittest import mock
 
-from mmgcvit.commands import main
+from mmgcvit.commands.main import format_usage, run_command
 
 from ..conftest import ROOT
 
@@ -15,25 +14,21 @@ PAGE = ROOT / 'docs' / 'commands.md'
 SECTION = re.compile(r'^(# Commands|## mmgcvit (\S+))$(.*?^```text\n).*?^```$', re.MULTILINE | re.DOTALL)
 
 
-def read_help(*command):
-    """Return the help text of a command, wrapped at 100 columns."""
+def read_help(command):
+    if command is None:
+        return format_usage()
     printed = io.StringIO()
-    with (
-        mock.patch.object(sys, 'argv', ['mmgcvit', *command, '--help']),
-        mock.patch.dict('os.environ', COLUMNS='100'),
-        redirect_stdout(printed),
-        suppress(SystemExit),
-    ):
-        main.main()
+    with redirect_stdout(printed), suppress(SystemExit):
+        run_command(command, ['--help'])
     return printed.getvalue().strip()
 
 
 def render_page():
     """Return the page with current help texts; other text is kept."""
-    return SECTION.sub(
-        lambda found: f'{found[1]}{found[3]}{read_help(*filter(None, [found[2]]))}\n```', PAGE.read_text()
-    )
+    text = PAGE.read_text()
+    return SECTION.sub(lambda found: f'{found[1]}{found[3]}{read_help(found[2])}\n```', text)
 
 
 if __name__ == '__main__':
+    os.environ['COLUMNS'] = '100'
     PAGE.write_text(render_page())

@@ -22,7 +22,7 @@ def find_table(page, *head):
 
 
 def compute_shapes(network, modules, size):
-    """What the named modules return for one image, without its first dimension; nothing is computed."""
+    """Return the shapes of the named modules' outputs for one image on the meta device, and the network's outputs."""
     shapes = {}
     for name in modules:
 

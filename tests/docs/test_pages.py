@@ -1,8 +1,7 @@
-"""Check pages against each other and the code: links, headings, the index, quoted messages, folders."""
+"""Check pages against each other and the code: links, headings, tables, quoted messages, folders."""
 
 import ast
 import re
-from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
@@ -13,7 +12,7 @@ from mmgcvit.datasets.checks.paths import list_local_paths
 
 from ..conftest import ROOT
 from .commands_page import PAGE, render_page
-from .pages import PAGES, find_anchors, find_links, find_tables, read_blocks
+from .pages import PAGES, PARSER, find_anchors, find_links, find_tables
 
 # Messages of torch, mmdet and Linux, not ours.
 OF_OTHERS = {'Connection closed by peer', 'CUDA out of memory', 'loss_bbox: nan'}
@@ -33,15 +32,17 @@ def test_links_resolve(page):
             assert anchor in set(find_anchors(target.resolve().relative_to(ROOT.resolve()))), f'{page}:{line}: {link}'
 
 
-def test_every_page_is_in_the_index():
-    """Sphinx fails on a page that is in no toctree."""
-    listed = []
-    for text in read_blocks('docs/index.md', '{toctree}'):
-        lines = [line for line in text.splitlines() if line and not line.startswith(':')]
-        listed += [re.sub(r'.*<(.*)>$', r'\1', line) for line in lines]
-    pages = [str((ROOT / 'docs' / name).resolve().relative_to(ROOT.resolve())) for name in listed]
-    files = [*PAGES, *(str(path.relative_to(ROOT)) for path in (ROOT / 'docs').glob('*.ipynb'))]
-    assert sorted([*pages, 'docs/index']) == sorted(str(Path(file).with_suffix('')) for file in files)
+@pytest.mark.parametrize('page', PAGES)
+def test_tables_render(page):
+    """Rows are in tables and have as many cells as their header: Markdown drops and adds cells without a warning."""
+    lines = (ROOT / page).read_text().splitlines()
+    for token in PARSER.parse('\n'.join(lines)):
+        if token.type in ('table_open', 'fence'):
+            start, end = token.map
+            widths = {len(re.findall(r'(?<!\\)\|', line)) for line in lines[start:end]}
+            assert token.type == 'fence' or len(widths) == 1, f'{page}:{start + 1}: rows differ in cells'
+            lines[start:end] = [''] * (end - start)
+    assert not [line for line in lines if line.startswith('|')], 'rows outside of tables'
 
 
 def test_files_and_modules_named_on_pages_exist():
@@ -61,8 +62,9 @@ def test_files_and_modules_named_on_pages_exist():
     assert not wrong, '\n'.join(wrong)
 
 
-def test_every_command_has_its_help_on_the_page():
+def test_every_command_has_its_help_on_the_page(monkeypatch):
     """Whitespace is ignored: Python versions wrap usage lines differently."""
+    monkeypatch.setenv('COLUMNS', '100')
     text = PAGE.read_text()
     assert set(re.findall(r'^## mmgcvit (\S+)$', text, re.MULTILINE)) == set(COMMANDS)
     assert text.split() == render_page().split(), 'write it anew: python -m tests.docs.commands_page'

@@ -34,7 +34,7 @@ ENVIRONMENTS = {
     'transformers5': (
         'detect',
         {},
-        {'classify': 'mmpretrain cannot be imported beside this version of transformers. '},
+        {'classify': 'mmpretrain cannot be imported with this version of transformers. '},
     ),
     'mmdet_alone': (
         'detect',

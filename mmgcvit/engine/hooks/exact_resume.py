@@ -7,7 +7,7 @@ A run is resumed in this order:
 3. :class:`ExactResumeHook` rebuilds the log histories and passes the position in the data to ``loops.py``;
 4. mmengine's ``Runner.resume`` restores weights, optimizer, LR schedulers, epoch and iteration;
 5. ``new_schedule.py`` recomputes the LR schedule if its settings or the epochs' lengths have changed;
-6. :class:`ExactResumeHook` makes up for an interrupted validation;
+6. :class:`ExactResumeHook` reruns an interrupted validation;
 7. ``loops.py`` continues, even within an epoch, with the random numbers of an uninterrupted run.
 """
 
@@ -44,8 +44,8 @@ class ExactResumeHook(Hook):
 
     mmengine saves weights, optimizer, LR schedulers, seed, epoch and iteration. This hook adds the settings and the
     position in the data of this project's loops (``mmgcvit.EpochBasedTrainLoop``, ``mmgcvit.IterBasedTrainLoop``), and
-    converts logs, counters and LR schedulers to tensors and built-in types. A resumed run first makes up for a
-    validation that was interrupted.
+    converts logs, counters and LR schedulers to tensors and built-in types. A resumed run first reruns an interrupted
+    validation.
     """
 
     # Convert what other hooks have added to a checkpoint, and validate after they have prepared the training.

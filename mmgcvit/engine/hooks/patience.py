@@ -19,11 +19,11 @@ class PatienceHook(Hook):
     """Stop training after ``patience`` validations in a row without a better score.
 
     The score is the one by which mmengine's CheckpointHook chooses the best checkpoint; if it chooses by several
-    metrics, each of them counts. mmengine's EarlyStoppingHook counts anew in a resumed run. This hook goes on, also if
-    the run then has another ``val_interval``.
+    metrics, each of them counts. mmengine's EarlyStoppingHook restarts its count in a resumed run. This hook
+    does not, even if the run then has another ``val_interval``.
     """
 
-    # Run after CheckpointHook, and after the hook that makes up for an interrupted validation.
+    # Run after CheckpointHook, and after the hook that reruns an interrupted validation.
     priority = 'LOWEST'
 
     def __init__(self, patience: int) -> None:

@@ -1,7 +1,7 @@
 """A reference LSA written for clarity: it uses the weights of a model and none of its code.
 
-Every shifted copy goes through its own convolution, keys and values of every copy are made, attention is made of plain
-products. Of the model's layers only weights and settings are read, none is called.
+Every shifted copy has its own convolution, keys and values, and attention is computed by matrix products. It reads
+weights and settings of the model's layers, but calls none of them.
 """
 
 import torch
