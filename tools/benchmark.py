@@ -38,6 +38,7 @@ from mmgcvit.config import enter_scope, iter_dicts, read_config
 from mmgcvit.device import disable_cudnn_attention, resolve_device
 from mmgcvit.errors import UserError, get_first_line
 from mmgcvit.models.base import PyramidBackbone
+from mmgcvit.models.speed_up import speed_up
 from mmgcvit.registry import list_networks
 
 MEGABYTE = 1 << 20
@@ -66,6 +67,7 @@ class Case:
     def prepare(self, model: nn.Module) -> Step:
         """Return a function that runs one iteration of a backbone or of a whole model of an OpenMMLab package."""
         training = self.mode == 'train'
+        speed_up(model)  # as the commands do
         model.to(self.device).train(training)
         forward = torch.compile(model, dynamic=False) if self.compiled else model
         if hasattr(model, 'data_preprocessor'):
