@@ -23,6 +23,7 @@ from mmgcvit.config import enter_scope, parse_cfg_options, read_config
 from mmgcvit.errors import UserError
 from mmgcvit.mmengine_utils import list_modules
 from mmgcvit.models.layers.windows import ceil_div
+from mmgcvit.models.speed_up import speed_up
 
 # Papers count the multiply-adds of two-stage detectors for these numbers of RoIs.
 NUM_BOX_ROIS, NUM_MASK_ROIS = 1000, 100
@@ -141,6 +142,7 @@ def main(args: argparse.Namespace) -> None:
     cfg = read_config(args.config, parse_cfg_options(args.cfg_options))
     enter_scope(cfg)
     model = MODELS.build(cfg.model)
+    speed_up(model)  # as the commands do
     parameters = count_parameters(model)
     divisor = getattr(getattr(model, 'data_preprocessor', None), 'pad_size_divisor', 1)
     height, width = padded = tuple(ceil_div(side, divisor) * divisor for side in args.shape)
