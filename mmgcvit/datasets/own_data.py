@@ -79,29 +79,29 @@ def make_config(
     write_annotations(dataset, folder)
 
     text = read_text(Path(get_config_path(template.config)))
-    lines = choose_network(template, size) | choose_settings(options) | locate_files(dataset)
-    head = read_head(text) | lines
+    head = read_head(text) | choose_network(template, size) | choose_settings(options) | locate_files(dataset)
     if tiles is not None:
-        side = tiles or head['image_size']
-        lines |= {'tiles': side, 'tiles_per_image': count_tiles(dataset, side)}
-    dataset.add_small_objects(head['image_size'], lines.get('tiles'))
+        head['tiles'] = tiles or head['image_size']
+        head['tiles_per_image'] = count_tiles(dataset, head['tiles'])
+    num_images = len(dataset.splits['train'].image_names) * head.get('tiles_per_image', 1)
+    epochs = epochs or max(MIN_EPOCHS, ceil((template.num_seen if size == MINI else NUM_SEEN) / num_images))
+    is_by_iters = 'max_iters' in head
+    length = epochs * ceil(num_images / head['batch_size']) if is_by_iters else epochs
+    head['max_iters' if is_by_iters else 'max_epochs'] = length
+    dataset.add_small_objects(head['image_size'], head.get('tiles'))
     dataset.add_missing_classes()
-    num_images = len(dataset.splits['train'].image_names) * lines.get('tiles_per_image', 1)
-    length = epochs or max(MIN_EPOCHS, ceil((template.num_seen if size == MINI else NUM_SEEN) / num_images))
-    unit = 'iteration' if 'max_iters' in head else 'epoch'
-    if unit == 'iteration':
-        length *= ceil(num_images / head['batch_size'])
-    lines['max_iters' if unit == 'iteration' else 'max_epochs'] = length
 
-    training = f'trains {template.network}, --size {size}, at {head["image_size"]} px, {format_count(length, unit)}'
-    training += f', on tiles of {lines["tiles"]} px' if tiles is not None else ''
+    training = (
+        f'trains {template.network}, --size {size}, at {head["image_size"]} px, {format_length(length, is_by_iters)}'
+    )
+    training += f', on tiles of {head["tiles"]} px' if tiles is not None else ''
     started_with = {'data': make_movable_path(dataset.folder, work_dir), 'task': template.option, 'size': size}
-    started_with |= {option: head[option] for option in ('image_size', 'batch_size', 'lr', 'workers', 'augment')}
-    started_with |= {'no_flip': not head['flip'], 'fine_tune': head['fine_tune'], 'tiles': lines.get('tiles')}
+    names = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
+    started_with |= {name: head.get(name) for name in names} | {'no_flip': not head['flip']}
     started_with['pretrained'] = options.get('pretrained') and str(options['pretrained'])
     settings = {'work_dir': make_portable_path(work_dir), STARTED_WITH: started_with}
     path = folder / f'{name}.py'
-    write_text(path, HEADER.format(training) + format_lines(settings) + fill_template(text, lines))
+    write_text(path, HEADER.format(training) + format_lines(settings) + fill_template(text, head))
     return path, f'{dataset}\n{training}, from {format_init_weights(head)}\nconfig: {path}'
 
 
@@ -117,14 +117,16 @@ def parse_head(text: str) -> dict[str, ast.Assign]:
     return {assignment.targets[0].id: assignment for assignment in head}
 
 
-def fill_template(text: str, lines: Mapping[str, Any]) -> str:
-    """Replace the values of variables at the head of a template, and remove its docstring.
+def fill_template(text: str, head: Mapping[str, Any]) -> str:
+    """Replace the values of variables at the head of a template that differ, and remove its docstring.
 
     All texts of the user are in literals that ``repr`` writes.
     """
     rows, assignments = text.splitlines(), parse_head(text)
-    for name, value in sorted(lines.items(), key=lambda line: assignments[line[0]].lineno, reverse=True):
-        rows[assignments[name].lineno - 1 : assignments[name].end_lineno] = [format_lines({name: value}).rstrip()]
+    for name, value in sorted(head.items(), key=lambda item: assignments[item[0]].lineno, reverse=True):
+        assignment = assignments[name]
+        if repr(value) != repr(ast.literal_eval(assignment.value)):
+            rows[assignment.lineno - 1 : assignment.end_lineno] = [format_lines({name: value}).rstrip()]
     return '\n'.join([*rows[ast.parse(text).body[0].end_lineno :], ''])
 
 
@@ -135,14 +137,10 @@ def format_lines(values: Mapping[str, Any]) -> str:
 
 def choose_network(template: Template, size: str) -> dict[str, Any]:
     """Return the head lines of a template for a size: the network, its weights, and the settings that suit them."""
-    lines = {'_base_': ConfigPath(template.networks[size]), **template.head}
+    weights = {'pretrained': WEIGHTS.get(size)}
     if size == MINI:
-        return (
-            lines
-            | {'pretrained': None, 'load_from': ConfigPath(f'demo/weights/{template.weights}')}
-            | template.mini_head
-        )
-    return lines | {'pretrained': WEIGHTS[size]}
+        weights |= {'load_from': ConfigPath(f'demo/weights/{template.mini_weights}'), **template.mini_head}
+    return {'_base_': ConfigPath(template.networks[size]), **template.head, **weights}
 
 
 def choose_settings(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +185,7 @@ def make_movable_path(folder: Path, work_dir: Path) -> str:
 
 def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path | None, tiles: int | None) -> None:
     """Raise a UserError for an option that does not fit the dataset, and for texts that a config cannot have."""
-    weights = resolve_weights(pretrained or 'none')
+    weights = None if pretrained is None else resolve_weights(pretrained)
     if weights and '://' not in weights and not Path(weights).is_file():
         raise UserError(
             f'--pretrained {pretrained}: there is no such file. Expected a file, a URL, timm://NAME, or none'
@@ -252,7 +250,7 @@ def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
         file = next(iter_unwrapped_datasets(cfg.train_dataloader.dataset)).ann_file
         length, num_parts = epochs * ceil(len(read_text(Path(file)).splitlines()) / cfg.train_dataloader.batch_size), 10
         cfg.default_hooks.logger.interval = max(1, min(50, length // 10))
-    name, text = 'max_iters' if by_iters else 'max_epochs', format_count(length, 'iteration' if by_iters else 'epoch')
+    name, text = 'max_iters' if by_iters else 'max_epochs', format_length(length, by_iters)
     if cfg.train_cfg[name] == length:
         return config, text
     # The templates compute these settings from their first lines.
@@ -266,6 +264,10 @@ def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
     path = find_free_path(config.parent / CONFIG_FOLDER) / config.name
     write_text(path, cfg.pretty_text)
     return path, text
+
+
+def format_length(length: int, is_by_iters: bool) -> str:
+    return format_count(length, 'iteration' if is_by_iters else 'epoch')
 
 
 def format_init_weights(head: Mapping[str, Any]) -> str:

@@ -58,8 +58,8 @@ class Mistakes:
 def score_image(ground_truth: Prediction, prediction: Prediction, classes: Sequence[str]) -> tuple[float, np.ndarray]:
     """Score a prediction, and compute the confusion matrix (n + 1, n + 1) of n classes and the background.
 
-    :attr:`Task.score <mmgcvit.tasks.Task.score>` says what the score is. It is 1 if there are no objects and no detections, or no labelled pixels. The
-    rows of the matrix are ground truth, its columns predictions.
+    :attr:`.Task.score` says what the score is. It is 1 if there are no objects and no detections, or no labelled
+    pixels. The rows of the matrix are ground truth, its columns predictions.
     """
     if isinstance(prediction, Detections):
         # Each object counts once in its row, and each detection once in its column. Missed objects are in the column

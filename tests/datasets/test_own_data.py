@@ -54,7 +54,7 @@ def test_networks_of_all_sizes_are_built_for_the_dataset(annotation_type, size, 
     checkpoint = made.cfg.load_from if size == MINI else made.cfg.model.backbone.init_cfg.checkpoint
     # All but the largest have the first digits of their SHA-256 in the name, which the download verifies.
     assert re.search(
-        rf'{TEMPLATES[annotation_type].weights}$|gcvit_{size}_224\S+-[0-9a-f]{{8}}.pth$|1k_large',
+        rf'{TEMPLATES[annotation_type].mini_weights}$|gcvit_{size}_224\S+-[0-9a-f]{{8}}.pth$|1k_large',
         checkpoint,
     )
     assert len(made.path.read_text().splitlines()) < 200
