@@ -56,6 +56,7 @@ fine_tune = 'all'
 # Derived from the settings above.
 assert fine_tune in ('all', 'lora', 'head'), f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
 assert augment in ('none', 'light', 'strong'), f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
+assert not copy_paste or (masks and not mosaic), 'copy_paste = True needs masks = True and mosaic = False'
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=None)
 num_classes = len(metainfo['classes'])
 long_side = round(image_size * 5 / 3)
