@@ -79,7 +79,7 @@ class DatasetInfo:
     Attributes:
         folder: The folder of the dataset.
         format: The name of the format, for messages.
-        annotation_types: Types of annotations to train on, the default first: ``'masks'``, ``'boxes'``, ``'labels'``
+        annotation_types: Types of annotations to train on, the default first: ``'masks'``, ``'boxes'``, ``'seg_maps'``
             (of pixels) or ``'classes'`` (of images).
         classes: The class names, ordered by class index.
         splits: The splits by name: ``'train'`` and, if they exist, ``'val'`` and ``'test'``.
@@ -302,7 +302,7 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> None:
         is_coco = isinstance(split.content, dict)
         split.ann_file = folder / f'{name}{".json" if is_coco else ".txt"}'
         # mmpretrain's CustomDataset expects a space between image name and label, PairedSegDataset a tab.
-        separator = '\t' if dataset.annotation_types == ('labels',) else ' '
+        separator = '\t' if dataset.annotation_types == ('seg_maps',) else ' '
         # CustomDataset removes blanks at the beginning of a line.
         lines = ('./' * pair[0][0].isspace() + separator.join(pair) + '\n' for pair in split.content)
         text = json.dumps(split.content) if is_coco else ''.join(lines)

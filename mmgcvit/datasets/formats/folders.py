@@ -74,7 +74,7 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], classes: Sequenc
             f'{shorten(classes, 8)}. Expected 0 for the first class, 1 for the second, and so on. Pixels with the '
             f'value 255 belong to no class. {advice}'
         )
-    dataset = DatasetInfo(folder, 'segmentation maps', ('labels',), tuple(classes), dict(splits), notes, problems)
+    dataset = DatasetInfo(folder, 'segmentation maps', ('seg_maps',), tuple(classes), dict(splits), notes, problems)
     dataset.add_empty_classes({name for label, name in enumerate(classes) if label in labels})
     return dataset
 

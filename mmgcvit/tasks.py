@@ -1,0 +1,106 @@
+"""The tasks: what differs between detection, segmentation and classification, in one table."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+MINI = 'mini'
+# The other values of --size, and how the names of configs abbreviate them.
+SIZES = {'xxtiny': 'xxt', 'xtiny': 'xt', 'tiny': 't', 'small': 's', 'base': 'b', 'large': 'l'}
+
+
+@dataclass(frozen=True)
+class Template:
+    """A config of this project whose head ``mmgcvit train --data`` fills in for datasets with one type of annotations.
+
+    Attributes:
+        option: The value of ``--task``.
+        network: The name of the network, for messages.
+        config: The name of the template.
+        networks: The config of the network (the template's ``_base_``) by ``--size``.
+        mini_weights: The weights in ``configs/demo/weights`` from which ``--size mini`` starts.
+        num_seen: The number of images that a training of ``--size mini`` sees by default.
+        mini_head: Values of variables at the template's head for ``--size mini``.
+        head: Values for all sizes.
+    """
+
+    option: str
+    network: str
+    config: str
+    networks: Mapping[str, str]
+    mini_weights: str
+    num_seen: int
+    mini_head: Mapping[str, Any]
+    head: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of a model.
+
+    Attributes:
+        name: Its name in results: ``Predictor.task``, and ``task`` in the metadata of ONNX files.
+        scope: The OpenMMLab package with its models, which is the ``default_scope`` of configs.
+        packing: The type of the transform that packs a sample, the last of a pipeline.
+        counted: What a confusion matrix counts.
+        score: What the score of an image is, by which ``mmgcvit mistakes`` finds the worst images.
+        templates: The template by type of annotations (``DatasetInfo.annotation_types``).
+    """
+
+    name: str
+    scope: str
+    packing: str
+    counted: str
+    score: str
+    templates: Mapping[str, Template]
+
+
+def list_networks(mini: str, pattern: str, sizes: Iterable[str] = ('tiny', 'small', 'base')) -> dict[str, str]:
+    """Return the names of configs by size."""
+    return {MINI: f'demo/{mini}.py'} | {size: f'{pattern.format(SIZES[size])}.py' for size in sizes}
+
+
+MASKS = Template(
+    option='segment',
+    network='Mask R-CNN',
+    config='custom_coco.py',
+    networks=list_networks('mask_rcnn_gcvit_digits', 'mask_rcnn_gcvit_{}'),
+    mini_weights='mask_rcnn_gcvit_objects.safetensors',
+    num_seen=1600,
+    mini_head={'image_size': 192, 'batch_size': 8, 'workers': 2, 'lr': 1.5e-3, 'lr_batch_size': 8},
+)
+BOXES = replace(
+    MASKS,
+    option='detect',
+    network='Faster R-CNN',
+    mini_head={**MASKS.mini_head, 'random_crops': False, 'cosine': True},
+    head={'masks': False},
+)
+SEG_MAPS = Template(
+    option='segment',
+    network='UPerNet',
+    config='custom_seg.py',
+    networks=list_networks('upernet_gcvit_digits', 'upernet_gcvit_{}'),
+    mini_weights='upernet_gcvit_objects.safetensors',
+    num_seen=4800,
+    mini_head={**MASKS.mini_head, 'image_size': 128, 'window_size': (4, 4, 8, 4), 'lovasz': True},
+    head={'dataset_type': 'mmgcvit.PairedSegDataset'},
+)
+CLASSES = Template(
+    option='classify',
+    network='a classifier',
+    config='custom_cls.py',
+    networks=list_networks('gcvit_digits_cls', 'gcvit_{}_in1k', SIZES),
+    mini_weights=MASKS.mini_weights,
+    num_seen=6400,
+    mini_head={'image_size': 64, 'lr': 1e-3},
+)
+DETECTION = Task('detection', 'mmdet', 'PackDetInputs', 'objects', 'F1', {'boxes': BOXES, 'masks': MASKS})
+SEGMENTATION = Task('segmentation', 'mmseg', 'PackSegInputs', 'pixels', 'mean IoU', {'seg_maps': SEG_MAPS})
+CLASSIFICATION = Task(
+    'classification', 'mmpretrain', 'PackInputs', 'images', 'score of the true class', {'classes': CLASSES}
+)
+TASKS = (DETECTION, SEGMENTATION, CLASSIFICATION)
+TASK_BY_NAME = {task.name: task for task in TASKS}
+TASK_BY_SCOPE = {task.scope: task for task in TASKS}
+TEMPLATES = {annotation_type: template for task in TASKS for annotation_type, template in task.templates.items()}
