@@ -23,7 +23,8 @@ from ..config import (
 from ..errors import UserError, check_installed, format_count
 from ..files import find_free_path, make_absolute, make_portable_path, read_text, write_text
 from .augmentation import set_augmentation
-from .formats import DatasetInfo, write_annotations
+from .formats import DatasetInfo, split_validation, write_annotations
+from .formats.advice import find_missing_classes, find_small_objects
 
 # The smallest --size. By default, it starts from weights in this project.
 MINI = 'mini'
@@ -140,7 +141,7 @@ def make_config(
     recipe, size = choose_recipe(dataset, task, size)
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
     weights = check_options(dataset, work_dir, pretrained, tiles)
-    dataset.split_validation()
+    split_validation(dataset)
     folder = find_free_path(work_dir / CONFIG_FOLDER)
     write_annotations(dataset, folder)
 
@@ -148,8 +149,7 @@ def make_config(
     cfg.work_dir = make_portable_path(work_dir)
     image_size = image_size or (recipe.image_size if size == MINI else cfg.image_size)
     side = image_size if tiles == 0 else tiles
-    dataset.add_small_objects(image_size, side)
-    dataset.add_missing_classes()
+    dataset.notes += find_small_objects(dataset, image_size, side) + find_missing_classes(dataset)
     ratio = image_size / cfg.image_size
     sized = [cfg.get('tta_pipeline'), cfg.model.get('data_preprocessor'), *(cfg[loader].dataset for loader in LOADERS)]
     scale_sizes(sized, lambda side: round(side * ratio))

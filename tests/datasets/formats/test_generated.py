@@ -20,8 +20,8 @@ from mmengine.registry import DATASETS
 
 from mmgcvit.config import enter_scope
 from mmgcvit.datasets.decoding import read_segmentation_map
-from mmgcvit.datasets.formats import read_folder, write_annotations
-from mmgcvit.datasets.formats.dataset_info import find_split
+from mmgcvit.datasets.formats import read_folder, split_validation, write_annotations
+from mmgcvit.datasets.formats.paths import find_split
 from mmgcvit.datasets.own_data import (
     LOADERS,
     MINI,
@@ -128,7 +128,7 @@ def test_datasets_are_read_as_they_are(made):
             split: len(photos) for split, photos in made.photos.items()
         }
         assert sorted(root.rglob('*')) == before
-        dataset.split_validation()
+        split_validation(dataset)
         write_annotations(dataset, root.parent / 'made')
         cfg = deepcopy(load_config(dataset.annotation_types[0]))
         set_data(cfg, dataset)
