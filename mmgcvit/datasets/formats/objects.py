@@ -60,9 +60,8 @@ def set_annotation_types(dataset: DatasetInfo) -> None:
     contents = [split.content for split in dataset.splits.values()]
     objects = [obj for content in contents for obj in content['annotations']]
     used_ids = {obj['category_id'] for obj in objects}
-    used = {
-        category['name'] for content in contents for category in content['categories'] if category['id'] in used_ids
-    }
+    # All splits have the same categories.
+    used = {category['name'] for category in contents[0]['categories'] if category['id'] in used_ids}
     dataset.notes += find_empty_classes(dataset.classes, used)
     # leave_out_unusable leaves out the other objects, which have only a box.
     has_masks = sum(bool(obj.get('segmentation')) for obj in objects) > 0.9 * len(objects)

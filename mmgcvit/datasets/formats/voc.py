@@ -1,7 +1,6 @@
 """Read Pascal VOC annotations, an XML file for each image, as COCO annotations.
 
-The package supervision reads this format too, but it ignores ``difficult``, ``ImageSets`` and ``size``. Its errors name
-no file.
+The package supervision ignores ``difficult``, ``ImageSets`` and ``size``, and its errors name no file.
 """
 
 from collections import Counter, defaultdict
@@ -48,9 +47,8 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
     problems += unlisted + [problem for annotation in used for problem in annotation.problems]
     names = sorted({name for annotation in used for name, *_ in annotation.objects})
     if not files_by_split.get('train') or not names:
-        hint = problems[0] if problems else f'for example {files[0]} has none, or ImageSets/Main does not list it'
-        hint = f'{"." if problems else ","} {hint}'
-        raise UserError(f'{folder}: no XML file in it has Pascal VOC annotations of objects to train on{hint}')
+        hint = problems[0] if problems else f'For example {files[0]} has none, or ImageSets/Main does not list it'
+        raise UserError(f'{folder}: no XML file in it has Pascal VOC annotations of objects to train on. {hint}')
     images, xml_files = defaultdict(list), defaultdict(list)
     for path in paths:
         if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -135,13 +133,9 @@ def convert_annotation(folder: Path, annotation: Annotation, image: Path, names:
 
 
 def find_image(folder: Path, annotation: Annotation, images: Sequence[Path], files: Sequence[Path]) -> Path:
-    """Return the image of an XML file: next to it, or in the nearest folder.
+    """Return the image of an XML file, next to it or in the nearest folder, from the ``images`` of its name.
 
-    Args:
-        folder: The folder to which all paths are relative.
-        annotation: Its ``image_name`` and ``image_folder`` select between images that are equally near.
-        images: The images of its name, in any folder.
-        files: All XML files of its name. An image that is nearer to another one of these, or as near, is not taken.
+    ``files`` are all XML files of its name. An image that is nearer to another one of these, or as near, is not taken.
     """
     file = annotation.file
     splits = {None, find_split(file.parent)}
