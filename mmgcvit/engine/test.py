@@ -20,8 +20,7 @@ from .setup import build_runner, check_data, check_work_dir, join_process_group
 
 def run_test(
     cfg: Config,
-    config: str | Path,
-    checkpoint: str | Path | None,
+    checkpoint: str | Path,
     show_dir: str | None = None,
     out: str | None = None,
     tta: bool = False,
@@ -29,8 +28,7 @@ def run_test(
 ) -> None:
     """Test a checkpoint with a config from :func:`.setup.load_config`, which is changed in place.
 
-    ``config`` and ``checkpoint`` are those of :func:`.read_model_checkpoint`. The other arguments are the options of
-    ``mmgcvit test``.
+    The checkpoint is a file, a URL or a work dir. The other arguments are the options of ``mmgcvit test``.
 
     Raises:
         UserError: An option, the config, the checkpoint or the data is invalid.
@@ -42,7 +40,7 @@ def run_test(
         enable_tta(cfg)
     check_operators(cfg)
     join_process_group(cfg)
-    loaded = call_on_rank_0(read_model_checkpoint, config, checkpoint)
+    loaded = call_on_rank_0(read_model_checkpoint, checkpoint)
     call_on_rank_0(check_data, cfg, ['test_dataloader'])
     # The config in the work dir of a resumed run has resume=True, which would load an optimizer state.
     cfg.load_from, cfg.resume = loaded.source, False

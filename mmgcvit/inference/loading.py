@@ -27,7 +27,7 @@ from ..errors import UserError
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from .class_names import collect_dataset_metas, find_class_names
 from .drawing import choose_palette
-from .model_files import find_config, read_model_checkpoint, read_score_thr
+from .model_files import find_config, find_source, read_model_checkpoint, read_score_thr
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 PREDICTORS = {predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)}
@@ -49,8 +49,8 @@ def load(
     Args:
         config: A config file, or the work dir of a run.
         checkpoint: A file or URL. Code in it is not run. Default: the work dir's best or newest checkpoint,
-            or the weights shipped with a config of this project (see :func:`read_model_checkpoint`, whose result can be
-            passed too).
+            or the weights shipped with a config of this project. It may have been read by
+            :func:`read_model_checkpoint`.
         device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
         score_thr: Confidence threshold, only for detectors. Default: the one that ``train --data`` has chosen for the
             checkpoint, else 0.3.
@@ -64,7 +64,9 @@ def load(
         CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
     path, torch_device = find_config(config), resolve_device(device)
-    loaded = checkpoint if isinstance(checkpoint, Checkpoint) else read_model_checkpoint(config, checkpoint)
+    loaded = (
+        checkpoint if isinstance(checkpoint, Checkpoint) else read_model_checkpoint(find_source(config, checkpoint))
+    )
     # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs simultaneously (gh-106905).
     with BUILD_LOCK:
         cfg = read_config(path)

@@ -24,29 +24,38 @@ HINTS = {
 }
 
 
-def read_model_checkpoint(config: str | Path, checkpoint: str | Path | None = None) -> Checkpoint:
+def read_model_checkpoint(source: str | Path) -> Checkpoint:
     """Read the checkpoint of a trained model, without states of the training.
 
     Args:
-        config: A config file, or the work dir of a run.
-        checkpoint: A file or URL. Default for a work dir: its latest ``best_*.pth`` that can be read, else its newest
-            checkpoint that can be read. Default for a config file: the weights shipped with it.
+        source: A file or URL, or a work dir: its latest ``best_*.pth`` that can be read, else its newest checkpoint
+            that can be read.
 
     Raises:
-        UserError: The config or the checkpoint does not exist, or the work dir does not have exactly one config.
+        UserError: The work dir has no checkpoint.
         CheckpointError: The checkpoint cannot be read.
     """
     from ..checkpoints.latest import read_latest_checkpoint
     from ..checkpoints.safe_loading import read_for_mmengine
 
-    check_model_files(config, checkpoint)
-    path, read = Path(config).expanduser(), partial(read_for_mmengine, is_resumed=False)
-    if checkpoint is not None or path.is_file():
-        return read(str(checkpoint or get_weights_path(path)))
-    latest = read_latest_checkpoint(path, 'Pass another checkpoint after the work dir', read, prefer_best=True)
+    read = partial(read_for_mmengine, is_resumed=False)
+    if not Path(source).is_dir():
+        return read(str(source))
+    latest = read_latest_checkpoint(source, 'Pass another checkpoint after the work dir', read, prefer_best=True)
     if latest is None:
-        raise UserError(f'{path} has no checkpoint. Train first, or pass a checkpoint after the work dir')
+        raise UserError(f'{source} has no checkpoint. Train first, or pass a checkpoint after the work dir')
     return latest
+
+
+def find_source(config: str | Path, checkpoint: str | Path | None = None) -> str:
+    """Return a model's checkpoint: by default its work dir, or the weights that are shipped with its config.
+
+    Raises:
+        UserError: The config or the checkpoint does not exist, or the work dir does not have exactly one config.
+    """
+    check_model_files(config, checkpoint)
+    path = Path(config).expanduser()
+    return str(checkpoint or (path if path.is_dir() else get_weights_path(path)))
 
 
 def check_model_files(config: str | Path, checkpoint: str | Path | None = None) -> None:

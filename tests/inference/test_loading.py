@@ -13,7 +13,7 @@ from mmgcvit import GCViT, load
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.inference.class_names import find_class_names
 from mmgcvit.inference.loading import build_predictor
-from mmgcvit.inference.model_files import read_model_checkpoint
+from mmgcvit.inference.model_files import find_source, read_model_checkpoint
 
 from ..checkpoints.conftest import RunsACommand
 from .conftest import CLASSES, config_of, picture_of
@@ -33,7 +33,7 @@ def test_the_best_checkpoint_of_a_work_dir_is_loaded_otherwise_the_newest(run_di
     assert read_model_checkpoint(run_dir).source == str(run_dir / 'epoch_1.pth')
     shutil.copy(run_dir / 'epoch_1.pth', best)
     assert read_model_checkpoint(run_dir).source == str(best)
-    assert read_model_checkpoint(run_dir, run_dir / 'epoch_1.pth').source == str(run_dir / 'epoch_1.pth')
+    assert find_source(run_dir, run_dir / 'epoch_1.pth') == str(run_dir / 'epoch_1.pth')
 
 
 def test_invalid_configs_checkpoints_and_arguments_are_rejected(run_dir, work_dirs, tmp_path, monkeypatch):

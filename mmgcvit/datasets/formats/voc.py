@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from ...errors import UserError, get_first_line, shorten
@@ -33,7 +33,7 @@ class Annotation(NamedTuple):
     image_name: str  # <filename> without folders
     image_folder: str  # <folder> without its parents
     size: tuple[int, int]  # (width, height), 0 where it is not written
-    objects: list[tuple[str, list[float], bool]]  # (name, [x1, y1, x2, y2], whether it is difficult) of valid objects
+    objects: list[tuple[str, dict[str, Any]]]  # (name, dict with COCO's keys) of each valid object
     problems: list[str]  # messages about the other objects
 
 
@@ -45,7 +45,7 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
     files_by_split, unlisted = read_image_sets(folder, paths, list(annotations))
     used = [annotations[file] for file in sorted({file for files in files_by_split.values() for file in files})]
     problems += unlisted + [problem for annotation in used for problem in annotation.problems]
-    names = sorted({name for annotation in used for name, *_ in annotation.objects})
+    names = sorted({name for annotation in used for name, _ in annotation.objects})
     if not files_by_split.get('train') or not names:
         hint = problems[0] if problems else f'For example {files[0]} has none, or ImageSets/Main does not list it'
         raise UserError(f'{folder}: no XML file in it has Pascal VOC annotations of objects to train on. {hint}')
@@ -57,8 +57,10 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
         xml_files[file.stem].append(file)
 
     def read_image(file: Path) -> AnnotatedImage:
-        image = folder / find_image(folder, annotations[file], images[file.stem], xml_files[file.stem])
-        return convert_annotation(folder, annotations[file], image, names)
+        annotation = annotations[file]
+        image = folder / find_image(folder, annotation, images[file.stem], xml_files[file.stem])
+        objects = [(names.index(name), entries) for name, entries in annotation.objects]
+        return AnnotatedImage(image, choose_size(folder, annotation, image), objects)
 
     splits = {}
     for split, split_files in files_by_split.items():
@@ -97,7 +99,9 @@ def parse_annotation(folder: Path, file: Path) -> Annotation:
         values, difficult = [element.findtext(f'bndbox/{key}') for key in BOX_KEYS], difficult.lower()
         box = convert_box(values)
         if name and box and difficult in DIFFICULT:
-            objects.append((name, box, DIFFICULT[difficult]))
+            # Mark difficult objects as crowds, which training and evaluation ignore, as VOC's evaluation does.
+            entries = {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(DIFFICULT[difficult])}
+            objects.append((name, entries))
         else:
             problems.append(
                 f'{folder / file}: object {number} has the name {name!r}, {", ".join(BOX_KEYS)} {values}, difficult '
@@ -107,29 +111,25 @@ def parse_annotation(folder: Path, file: Path) -> Annotation:
 
 
 def convert_box(values: Sequence[str | None]) -> list[float] | None:
-    """Convert the texts of :data:`BOX_KEYS` to [x1, y1, x2, y2], cut at 0. Return None for a box without an area."""
+    """Convert the texts of :data:`BOX_KEYS` to COCO's bbox, cut at 0. Return None for a box without an area."""
     try:
         # VOC counts pixels from 1, and xmax and ymax are inside of the box. So subtract 1 from xmin and ymin only.
         sides = [float(value) - (i < 2) for i, value in enumerate(values)]
     except (TypeError, ValueError):
         return None
-    box = [max(0.0, side) for side in sides]
-    return box if all(map(isfinite, sides)) and box[0] < box[2] and box[1] < box[3] else None
+    left, top, right, bottom = (max(0.0, side) for side in sides)
+    is_valid = all(map(isfinite, sides)) and left < right and top < bottom
+    return [left, top, right - left, bottom - top] if is_valid else None
 
 
-def convert_annotation(folder: Path, annotation: Annotation, image: Path, names: Sequence[str]) -> AnnotatedImage:
-    """Read the size of an image, and convert its annotation to COCO's keys. Raise a UserError if the sizes differ."""
-    # Boxes refer to the image after EXIF rotation, unless <size> is the size before it. Some tools write 0.
+def choose_size(folder: Path, annotation: Annotation, image: Path) -> tuple[int, int]:
+    """Return the (width, height) that boxes refer to: after EXIF rotation, unless ``<size>`` is that before it."""
     stored_size, rotated_size = read_sizes(image)
+    # Some tools write 0.
     if all(annotation.size) and annotation.size not in (stored_size, rotated_size):
         sizes = [f'{width} x {height}' for width, height in (annotation.size, rotated_size)]
         raise UserError(f'{folder / annotation.file} is for an image of {sizes[0]}, but {image} is {sizes[1]}')
-    objects = []
-    for name, (left, top, right, bottom), is_difficult in annotation.objects:
-        box = [left, top, right - left, bottom - top]
-        # Mark difficult objects as crowds, which training and evaluation ignore. VOC's evaluation ignores them too.
-        objects.append((names.index(name), {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(is_difficult)}))
-    return AnnotatedImage(image, stored_size if annotation.size == stored_size else rotated_size, objects)
+    return stored_size if annotation.size == stored_size else rotated_size
 
 
 def find_image(folder: Path, annotation: Annotation, images: Sequence[Path], files: Sequence[Path]) -> Path:
