@@ -120,7 +120,7 @@ def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
     and classification models start at 0, as the values of segmentation maps do.
     """
     if task == 'detection':
-        return [{'id': category['id'], 'name': category['name']} for category in make_coco_categories(classes)]
+        return make_coco_categories(classes)
     return [{'id': label, 'name': name} for label, name in enumerate(classes)]
 
 

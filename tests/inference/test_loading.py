@@ -10,6 +10,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.structures import DataSample
 
 from mmgcvit import GCViT, load
+from mmgcvit.checkpoints import reading
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.inference.class_names import find_class_names
 from mmgcvit.inference.loading import build_predictor
@@ -34,6 +35,13 @@ def test_the_best_checkpoint_of_a_work_dir_is_loaded_otherwise_the_newest(run_di
     shutil.copy(run_dir / 'epoch_1.pth', best)
     assert read_model_checkpoint(run_dir).source == str(best)
     assert find_source(run_dir, run_dir / 'epoch_1.pth') == str(run_dir / 'epoch_1.pth')
+
+
+def test_the_checkpoint_of_a_work_dir_is_read_once(run_dir, monkeypatch):
+    read, paths = reading.read_torch, []
+    monkeypatch.setattr(reading, 'read_torch', lambda path, *rest: paths.append(path) or read(path, *rest))
+    load(run_dir)
+    assert paths == [run_dir / 'epoch_1.pth']
 
 
 def test_invalid_configs_checkpoints_and_arguments_are_rejected(run_dir, work_dirs, tmp_path, monkeypatch):

@@ -29,15 +29,13 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], classes: Sequenc
     for (file, map_file), _ in read:
         splits[split_names[file]].content.append((str(file), str(map_file)))
     labels = {label for _, found in read for label in found}
-    notes = []
-    if classes is None:
-        notes = ['the classes have no names. To name them, write classes.txt with a name on each line']
+    unnamed = 'the classes have no names. To name them, write classes.txt with a name on each line'
+    notes = [unnamed] if classes is None else []
     # If no map can be used, leave_out_unusable raises an error.
     classes = check_labels(folder, labels, classes) if splits else classes or ()
     notes += find_empty_classes(classes, {name for label, name in enumerate(classes) if label in labels})
-    return DatasetInfo(
-        folder, 'segmentation maps', ('labels',), tuple(classes), dict(splits), notes, problems + unreadable
-    )
+    problems += unreadable
+    return DatasetInfo(folder, 'segmentation maps', ('labels',), tuple(classes), dict(splits), notes, problems)
 
 
 def find_map_files(folder: Path, files: Sequence[Path]) -> tuple[dict[Path, Path], list[str]]:
