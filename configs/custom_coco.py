@@ -1,27 +1,50 @@
-"""Mask R-CNN, GC ViT-T, fine-tuned on your own data in COCO format. docs/custom_dataset.md says how.
+"""Mask R-CNN or Faster R-CNN, fine-tuned on your own data in COCO format. docs/custom_dataset.md says how.
 
 Run:  python tools/train.py configs/custom_coco.py            (one GPU)
       tools/dist_train.sh configs/custom_coco.py 8            (several; the learning rate follows the number)
 
-Copy this file within configs/ and change the first lines. Without masks: custom_coco_boxonly.py.
+Copy this file within configs/ and change the first lines.
 """
 
+# The network: mask_rcnn_gcvit_t.py, _s.py or _b.py or, for a CPU, the demo's (demo/mask_rcnn_gcvit_digits.py).
 _base_ = 'mask_rcnn_gcvit_t.py'
 
-# The data folder; inside it, the annotation files and the image folders.
+# The data folder; inside it, the annotation files and the image folders. None: test on the validation images.
 data_root = 'data/my_dataset'
 train_annotations = 'annotations/train.json'
 val_annotations = 'annotations/val.json'
+test_annotations = None
 train_images = 'train/'
 val_images = 'val/'
+test_images = None
 # The classes, with the names and order of the categories in the annotation files.
 classes = ('cat', 'dog')
+# Whether masks are trained: Mask R-CNN. Otherwise boxes only: Faster R-CNN.
+masks = True
 # Short side of the images in pixels (random smaller sizes in training); the long side is at most 5/3 of it.
 image_size = 800
 # Epochs. Small datasets need more: 50 for a hundred images.
 max_epochs = 12
+# Images in an iteration on each GPU, and processes that load them.
+batch_size = 2
+workers = 4
+# The learning rate is for this batch size, and scaled to the effective one. None: it is not scaled.
+lr = 1e-4
+lr_batch_size = 16
+# Whether it falls along a cosine; otherwise in two steps.
+cosine = False
+# 'none': resizing only; 'light': also random sizes and flips; 'strong': also colours and larger changes of size.
+augment = 'light'
+flip = True
+# Whether 'light' also crops half of the images, as DETR's augmentation does.
+random_crops = True
 # Copy-paste: paste objects of other images, cut out by their masks, into training images.
 copy_paste = False
+# Mosaic: combine four images into one training image.
+mosaic = False
+# Side in pixels of the tiles of large images, or None. An epoch has tiles_per_image random tiles of each image.
+tiles = None
+tiles_per_image = 1
 # Backbone weights: a file, a URL, timm://gcvit_tiny, or None. These are the authors', under CC
 # BY-NC-SA 4.0: not for commercial use.
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
@@ -32,22 +55,34 @@ fine_tune = 'all'
 
 # Derived from the settings above.
 assert fine_tune in ('all', 'lora', 'head'), f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
+assert augment in ('none', 'light', 'strong'), f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=None)
 num_classes = len(metainfo['classes'])
-long_side = image_size * 5 // 3
+long_side = round(image_size * 5 / 3)
 
-resize = dict(_base_.resize, scales=[(long_side, image_size * part // 25) for part in range(15, 26)])
-resize_before_crop = dict(_base_.resize, scales=[(long_side, image_size * part // 8) for part in (4, 5, 6)])
-crop = dict(_base_.crop, crop_size=(image_size * 12 // 25, image_size * 3 // 4))
-load = [*_base_.load_image, _base_.load_masks]
-train_pipeline = [
-    *load,
-    _base_.flip,
-    dict(type='RandomChoice', transforms=[[resize], [resize_before_crop, crop, resize]]),
-    *_base_.filter_and_pack,
-]
+resize = dict(_base_.resize, scales=[(long_side, round(image_size * part / 25)) for part in range(15, 26)])
+resize_before_crop = dict(_base_.resize, scales=[(long_side, round(image_size * part / 8)) for part in (4, 5, 6)])
+crop = dict(_base_.crop, crop_size=(round(image_size * 12 / 25), round(image_size * 3 / 4)))
 test_resize = dict(_base_.test_resize, scale=(long_side, image_size))
-test_pipeline = [*_base_.load_image, test_resize, _base_.load_masks, _base_.test_pack]
+resizes = dict(
+    none=[test_resize],
+    light=[dict(type='RandomChoice', transforms=[[resize], [resize_before_crop, crop, resize]])]
+    if random_crops
+    else [dict(_base_.resize, scales=[(long_side, round(image_size * part / 8)) for part in (5, 6, 7, 8)])],
+    strong=[
+        dict(type='RandomResize', scale=(long_side, image_size), ratio_range=(0.5, 1.5), keep_ratio=True),
+        # No larger than without augmentation, so that no more memory is needed.
+        dict(type='RandomCrop', crop_size=(long_side, long_side), allow_negative_crop=True),
+        dict(type='PhotoMetricDistortion'),
+    ],
+)
+load = [*_base_.load_image, _base_.load_masks if masks else _base_.load_boxes]
+test_pipeline = [*_base_.load_image, test_resize, load[-1], _base_.test_pack]
+if tiles:
+    load.insert(-1, dict(type='mmgcvit.RandomTile', side=tiles))
+flips = [_base_.flip] if flip and augment != 'none' else []
+train_pipeline = [*load, *flips, *resizes[augment], *_base_.filter_and_pack]
+tta_model = tta_pipeline = None
 
 dataset = dict(data_root=data_root, metainfo=metainfo)
 # Images without objects are background.
@@ -61,42 +96,71 @@ train_dataset = dict(
 # For each image and those whose objects are pasted into it.
 pasted = [
     *load,
-    _base_.flip,
+    *flips,
     dict(type='RandomResize', scale=(image_size, image_size), ratio_range=(0.5, 1.5), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(image_size, image_size), allow_negative_crop=True),
     dict(type='Pad', size=(image_size, image_size)),
 ]
-if copy_paste:
-    train_dataset = dict(
-        _delete_=True,
-        type='MultiImageMixDataset',
-        dataset=dict(_base_.train_dataloader.dataset, **dict(train_dataset, pipeline=pasted)),
-        pipeline=[dict(type='CopyPaste'), *_base_.filter_and_pack],
-    )
-train_dataloader = dict(dataset=train_dataset)
-val_dataloader = dict(
-    dataset=dict(**dataset, ann_file=val_annotations, data_prefix=dict(img=val_images), pipeline=test_pipeline)
-)
-test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=f'{data_root}/{val_annotations}')
-test_evaluator = val_evaluator
+mixed = [
+    dict(type='Mosaic', img_scale=(image_size, image_size)),
+    dict(type='RandomResize', scale=(2 * image_size, 2 * image_size), ratio_range=(0.5, 1.25), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(image_size, image_size), allow_negative_crop=True),
+    *flips,
+]
+if copy_paste or mosaic:
+    train_dataset.update(pipeline=pasted if copy_paste else load)
+if copy_paste or mosaic or tiles:
+    train_dataset = dict(_delete_=True, dataset=dict(_base_.train_dataloader.dataset, **train_dataset))
+if copy_paste or mosaic:
+    mixing = [dict(type='CopyPaste')] if copy_paste else mixed
+    train_dataset.update(type='MultiImageMixDataset', pipeline=[*mixing, *_base_.filter_and_pack])
+elif tiles:
+    train_dataset.update(type='RepeatDataset', times=tiles_per_image)
+loading = dict(num_workers=workers, persistent_workers=workers > 0)
+train_dataloader = dict(**loading, batch_size=batch_size, dataset=train_dataset)
+# Images of a batch are padded to the largest, which changes scores.
+test_loading = dict(**loading, batch_size=1)
+val_dataset = dict(**dataset, ann_file=val_annotations, data_prefix=dict(img=val_images), pipeline=test_pipeline)
+val_dataloader = dict(**test_loading, dataset=val_dataset)
+if test_annotations:
+    test_dataset = dict(val_dataset, ann_file=test_annotations, data_prefix=dict(img=test_images))
+    test_dataloader = dict(**test_loading, dataset=test_dataset)
+else:
+    test_dataloader = val_dataloader
+metric = ['bbox', 'segm'] if masks else 'bbox'
+root = f'{data_root}/' if data_root else ''
+val_evaluator = dict(metric=metric, ann_file=root + val_annotations)
+test_evaluator = dict(metric=metric, ann_file=root + (test_annotations or val_annotations))
 
+mask_head = dict(mask_head=dict(num_classes=num_classes)) if masks else dict(mask_roi_extractor=None, mask_head=None)
 model = dict(
+    type='MaskRCNN' if masks else 'FasterRCNN',
     backbone=dict(
         init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None,
         **dict(all={}, lora=dict(lora_rank=8), head=dict(frozen_stages=4))[fine_tune],
     ),
-    roi_head=dict(bbox_head=dict(num_classes=num_classes), mask_head=dict(num_classes=num_classes)),
+    roi_head=dict(bbox_head=dict(num_classes=num_classes), **mask_head),
 )
 
 # About a dozen validations and checkpoints; the learning rate drops after 2/3 and 11/12 of the run.
 interval = max(1, max_epochs // 12)
-milestones = sorted({max(1, max_epochs * 2 // 3), max(1, max_epochs * 11 // 12)})
 train_cfg = dict(max_epochs=max_epochs, val_interval=interval)
 default_hooks = dict(checkpoint=dict(interval=interval))
+by_iter = dict(by_epoch=True, convert_to_iter_based=True)
+milestones = sorted({max(1, max_epochs * 2 // 3), max(1, max_epochs * 11 // 12)})
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=True, end=min(2, max_epochs), convert_to_iter_based=True),
-    dict(type='MultiStepLR', gamma=0.1, by_epoch=True, end=max_epochs, milestones=milestones),
+    dict(type='LinearLR', start_factor=0.01 if cosine else 0.001, end=min(2, max_epochs), **by_iter),
+    dict(type='CosineAnnealingLR', end=max_epochs, **by_iter)
+    if cosine
+    else dict(type='MultiStepLR', gamma=0.1, by_epoch=True, end=max_epochs, milestones=milestones),
 ]
-# The learning rate is for a batch size of 16; one GPU with 2 images uses an eighth of it.
-auto_scale_lr = dict(enable=True)
+optim_wrapper = dict(optimizer=dict(lr=lr))
+auto_scale_lr = dict(enable=lr_batch_size is not None, base_batch_size=lr_batch_size or batch_size)
+randomness = dict(seed=None)
+if tiles:
+    val_cfg = dict(type='mmgcvit.TiledValLoop', side=tiles)
+    test_cfg = dict(type='mmgcvit.TiledTestLoop', side=tiles)
+    # Otherwise mmdet trains objects to be ignored as background.
+    model.update(train_cfg={stage: dict(assigner=dict(ignore_iof_thr=0.5)) for stage in ('rpn', 'rcnn')})
+    # mmdet computes COCO's mAP from at most 100 detections by class and image, and mAP_50 from at most 1,000.
+    default_hooks['checkpoint'].update(save_best='coco/bbox_mAP_50')

@@ -1,4 +1,4 @@
-"""UPerNet, GC ViT-T, fine-tuned on your own images and segmentation maps. docs/custom_dataset.md says how.
+"""UPerNet, fine-tuned on your own images and segmentation maps. docs/custom_dataset.md says how.
 
 Run:  python tools/train.py configs/custom_seg.py            (one GPU)
       tools/dist_train.sh configs/custom_seg.py 8            (several; the learning rate follows the number)
@@ -6,16 +6,22 @@ Run:  python tools/train.py configs/custom_seg.py            (one GPU)
 Copy this file within configs/ and change the first lines.
 """
 
+# The network: upernet_gcvit_t.py, _s.py or _b.py or, for a CPU, the demo's (demo/upernet_gcvit_digits.py).
 _base_ = 'upernet_gcvit_t.py'
 
-# The data folder; inside it, the folders of images and of maps. Or lists of names without suffixes.
+# The data folder; inside it, the folders of images and of maps. None: test on the validation images.
 data_root = 'data/my_dataset'
 train_images = 'images/train'
 val_images = 'images/val'
+test_images = None
 train_labels = 'labels/train'
 val_labels = 'labels/val'
+test_labels = None
+# Lists of names without suffixes, or '': all images. mmgcvit.PairedSegDataset reads lists of images and their maps.
+dataset_type = 'BaseSegDataset'
 train_list = ''
 val_list = ''
+test_list = ''
 # The classes: the first is 0 in the maps, the second 1, and so on; 255 is ignored.
 classes = ('background', 'object')
 # Suffixes of images and maps.
@@ -23,8 +29,22 @@ img_suffix = '.jpg'
 seg_map_suffix = '.png'
 # Crop size in training. Images are resized to this short side, in training times a random 0.5 to 2.
 image_size = 512
-# Iterations of 2 images, on each GPU.
+# Iterations of batch_size images, on each GPU.
 max_iters = 4000
+# Images in an iteration on each GPU, and processes that load them.
+batch_size = 2
+workers = 4
+# The learning rate is for this batch size, and scaled to the effective one. None: it is not scaled.
+lr = 6e-5
+lr_batch_size = 16
+# 'none': resizing and crops; 'light': also random sizes, flips and colours; 'strong': also rotations.
+augment = 'light'
+flip = True
+# Sides of the windows. 16 is cheaper than the recipe's 24, and crops of 512 px are divisible by them.
+window_size = 16
+# Lovász loss (CVPR 2018), one minus a soft IoU. After a short training with cross entropy, small networks may predict
+# only background.
+lovasz = False
 # Backbone weights: a file, a URL, timm://gcvit_tiny, or None. These are the authors', under CC
 # BY-NC-SA 4.0: not for commercial use.
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
@@ -35,76 +55,66 @@ fine_tune = 'all'
 
 # Derived from the settings above.
 assert fine_tune in ('all', 'lora', 'head'), f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
+assert augment in ('none', 'light', 'strong'), f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=[])
 num_classes = len(metainfo['classes'])
 scale = (4 * image_size, image_size)
 crop_size = (image_size, image_size)
 
+resize = dict(_base_.resize, scale=scale)
+load_annotations = dict(type='LoadAnnotations')
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
+    _base_.load_image,
+    load_annotations,
+    resize if augment == 'none' else dict(_base_.random_resize, scale=scale),
+    dict(_base_.crop, crop_size=crop_size),
+    *([_base_.flip] if flip and augment != 'none' else []),
+    *([_base_.colours] if augment != 'none' else []),
+    *([dict(type='RandomRotate', prob=0.5, degree=20, seg_pad_val=255)] if augment == 'strong' else []),
+    _base_.pack,
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=scale, keep_ratio=True),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
-tta_scales = [(image_size * part, image_size * part // 4) for part in (2, 3, 4, 5, 6, 7)]
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [dict(type='Resize', scale=tta_scale, keep_ratio=True) for tta_scale in tta_scales],
-            _base_.tta_flips,
-            [dict(type='LoadAnnotations')],
-            [dict(type='PackSegInputs')],
-        ],
-    ),
-]
+test_pipeline = [_base_.load_image, resize, load_annotations, _base_.pack]
+tta_scales = [(image_size * part, round(image_size * part / 4)) for part in (2, 3, 4, 5, 6, 7)]
+tta_resizes = [dict(_base_.resize, scale=tta_scale) for tta_scale in tta_scales]
+tta_transforms = [tta_resizes, _base_.tta_flips, [load_annotations], [_base_.pack]]
+tta_pipeline = [_base_.load_image, dict(type='TestTimeAug', transforms=tta_transforms)]
 
 dataset = dict(
-    type='BaseSegDataset',
+    type=dataset_type,
     data_root=data_root,
     metainfo=metainfo,
     reduce_zero_label=False,
     img_suffix=img_suffix,
     seg_map_suffix=seg_map_suffix,
 )
+train_prefix = dict(img_path=train_images, seg_map_path=train_labels)
+val_prefix = dict(img_path=val_images, seg_map_path=val_labels)
+loading = dict(num_workers=workers, persistent_workers=workers > 0)
 train_dataloader = dict(
-    dataset=dict(
-        **dataset,
-        data_prefix=dict(img_path=train_images, seg_map_path=train_labels),
-        ann_file=train_list,
-        pipeline=train_pipeline,
-    )
+    **loading,
+    batch_size=batch_size,
+    dataset=dict(**dataset, data_prefix=train_prefix, ann_file=train_list, pipeline=train_pipeline),
 )
-val_dataloader = dict(
-    dataset=dict(
-        **dataset,
-        data_prefix=dict(img_path=val_images, seg_map_path=val_labels),
-        ann_file=val_list,
-        pipeline=test_pipeline,
-    )
-)
-test_dataloader = val_dataloader
+val_dataset = dict(**dataset, data_prefix=val_prefix, ann_file=val_list, pipeline=test_pipeline)
+test_dataset = val_dataset
+if test_images:
+    test_prefix = dict(img_path=test_images, seg_map_path=test_labels)
+    test_dataset = dict(val_dataset, data_prefix=test_prefix, ann_file=test_list)
+val_dataloader = dict(**loading, dataset=val_dataset)
+test_dataloader = dict(**loading, dataset=test_dataset)
 
+loss = dict(class_weight=None)
+if lovasz:
+    loss = dict(_delete_=True, type='LovaszLoss', loss_type='multi_class', reduction='none')
 model = dict(
     data_preprocessor=dict(size=crop_size),
     backbone=dict(
-        # Cheaper than the recipe's 24, and crops of 512 px are divisible by them.
-        window_size=16,
+        window_size=window_size,
         init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None,
         **dict(all={}, lora=dict(lora_rank=8), head=dict(frozen_stages=4))[fine_tune],
     ),
-    decode_head=dict(num_classes=num_classes, loss_decode=dict(class_weight=None)),
-    auxiliary_head=dict(num_classes=num_classes, loss_decode=dict(class_weight=None)),
+    decode_head=dict(num_classes=num_classes, loss_decode=loss),
+    auxiliary_head=dict(num_classes=num_classes, loss_decode=dict(loss, loss_weight=0.4)),
 )
 
 # Ten validations and checkpoints; the warm-up is a twentieth of the run.
@@ -115,5 +125,6 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=max(2, max_iters // 20)),
     dict(type='PolyLR', eta_min=0.0, power=1.0, by_epoch=False, begin=0, end=max_iters),
 ]
-# The learning rate is for a batch size of 16; one GPU with 2 images uses an eighth of it.
-auto_scale_lr = dict(enable=True)
+optim_wrapper = dict(optimizer=dict(lr=lr))
+auto_scale_lr = dict(enable=lr_batch_size is not None, base_batch_size=lr_batch_size or batch_size)
+randomness = dict(seed=None)

@@ -7,7 +7,7 @@ import json
 import re
 import traceback
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from reprlib import Repr
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import PIP_PACKAGES, UserError, format_missing, get_first_line, suggest
 from .files import make_absolute
 from .ops.finder import TASK_PACKAGES
+from .tasks import TASK_BY_SCOPE
 
 if TYPE_CHECKING:
     from mmengine.config import Config, ConfigDict
@@ -33,8 +34,6 @@ EXTRA_CONFIG_KEYS = frozenset(
     }
 )
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-# Config keys whose ints are sizes of images in pixels. Their floats are ratios.
-SIZE_KEYS = frozenset({'scale', 'scales', 'crop_size', 'size', 'img_scale', 'img_scales', 'max_size', 'stride'})
 # Stands for the missing value if only one of two compared configs has a setting.
 ABSENT = object()
 # Shortens values in messages.
@@ -74,7 +73,7 @@ def enter_scope(cfg: Config) -> None:
 
 def can_draw_predictions(cfg: Config) -> bool:
     """Return whether mmgcvit can draw a model's predictions. It can for mmdet (not trackers), mmseg and mmpretrain."""
-    return cfg.get('default_scope') in ('mmdet', 'mmseg', 'mmpretrain') and 'tracker' not in cfg.model
+    return cfg.get('default_scope') in TASK_BY_SCOPE and 'tracker' not in cfg.model
 
 
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
@@ -235,15 +234,3 @@ def get_type_name(cfg: Mapping[str, Any] | None) -> str:
 def iter_transforms(dataset: ConfigDict) -> Iterator[dict[str, Any]]:
     """Iterate over the transforms (dicts with a ``type``) in a dataset's pipeline, including nested ones."""
     return (transform for transform in iter_dicts(dataset.get('pipeline')) if 'type' in transform)
-
-
-def scale_sizes(cfg: Any, scale: Callable[[int], int]) -> None:
-    """Replace each image size in pixels (an int under one of :data:`SIZE_KEYS`) in nested configs, in place."""
-
-    def convert(value: Any) -> Any:
-        if isinstance(value, (list, tuple)):
-            return type(value)(map(convert, value))
-        return scale(value) if type(value) is int else value
-
-    for settings in iter_dicts(cfg):
-        settings.update({key: convert(settings[key]) for key in settings.keys() & SIZE_KEYS})

@@ -5,20 +5,23 @@ the sides of images are divided by it, and no pretrained weights are loaded.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from make_digits import SPLITS, Scene, SceneComposer, draw_labels, write_ade20k, write_coco, write_folder_atomically
 from mmengine.config import Config
 from numpy.typing import NDArray
 
-from mmgcvit.config import LOADERS, iter_dicts, scale_sizes
+from mmgcvit.config import LOADERS, iter_dicts
 from mmgcvit.datasets.classes import list_coco_categories
 from mmgcvit.files import write_image
 
 NUM_ITERATIONS = 2
+# Config keys whose ints are sizes of images in pixels. Their floats are ratios.
+SIZE_KEYS = frozenset({'scale', 'scales', 'crop_size', 'size', 'img_scale', 'img_scales', 'max_size', 'stride'})
 MIN_SIDE = 64  # in pixels; image sides are not scaled below it
 # Maximum numbers of boxes and queries per image. DINO chooses its queries among encoder tokens: 85 in a 64 px image.
 MAX_VALUES = {'nms_pre': 200, 'max_per_img': 50, 'num_queries': 50}
@@ -111,6 +114,18 @@ def shrink(cfg: Config, divisor: int) -> None:
         if (settings.get('init_cfg') or {}).get('type') == 'Pretrained':
             settings['init_cfg'] = None
     cfg.load_from = None
+
+
+def scale_sizes(cfg: Any, scale: Callable[[int], int]) -> None:
+    """Replace each image size in pixels (an int under one of :data:`SIZE_KEYS`) in nested configs, in place."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return type(value)(map(convert, value))
+        return scale(value) if type(value) is int else value
+
+    for settings in iter_dicts(cfg):
+        settings.update({key: convert(settings[key]) for key in settings.keys() & SIZE_KEYS})
 
 
 def main(config: str, folder: str, divisor: str, data: str) -> None:

@@ -24,33 +24,14 @@ dataset = dict(
     seg_map_suffix='.png',
 )
 # No flips, as mirrored digits are different.
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', reduce_zero_label=True),
-    dict(type='Resize', scale=scale),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=scale),
-    dict(type='LoadAnnotations', reduce_zero_label=True),
-    dict(type='PackSegInputs'),
-]
+train_pipeline = [_base_.load_image, _base_.load_annotations, dict(type='Resize', scale=scale), _base_.pack]
+test_pipeline = [_base_.load_image, dict(type='Resize', scale=scale), _base_.load_annotations, _base_.pack]
 train_dataloader = dict(batch_size=8, num_workers=2, dataset=dict(**dataset, pipeline=train_pipeline))
 val_dataloader = dict(batch_size=1, num_workers=2, dataset=dict(**dataset, pipeline=test_pipeline))
 test_dataloader = val_dataloader
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [dict(type='Resize', scale=(side, side)) for side in (112, 128, 144)],
-            [dict(type='RandomFlip', prob=0.0)],
-            [dict(type='LoadAnnotations', reduce_zero_label=True)],
-            [dict(type='PackSegInputs')],
-        ],
-    ),
-]
+tta_resizes = [dict(type='Resize', scale=(side, side)) for side in (112, 128, 144)]
+tta_transforms = [tta_resizes, [dict(type='RandomFlip', prob=0.0)], [_base_.load_annotations], [_base_.pack]]
+tta_pipeline = [_base_.load_image, dict(type='TestTimeAug', transforms=tta_transforms)]
 
 # Nine of ten pixels are background; with equal weights a short training predicts nothing else.
 class_weight = [0.1, *[1.0] * 10]
@@ -63,17 +44,9 @@ model = dict(
     data_preprocessor=dict(size=scale),
     backbone=_base_.digits.backbone,
     decode_head=dict(
-        in_channels=[16, 32, 64, 128],
-        channels=64,
-        num_classes=11,
-        loss_decode=dict(**loss, loss_weight=5.0),
+        in_channels=[16, 32, 64, 128], channels=64, num_classes=11, loss_decode=dict(**loss, loss_weight=5.0)
     ),
-    auxiliary_head=dict(
-        in_channels=64,
-        channels=64,
-        num_classes=11,
-        loss_decode=dict(**loss, loss_weight=2.0),
-    ),
+    auxiliary_head=dict(in_channels=64, channels=64, num_classes=11, loss_decode=dict(**loss, loss_weight=2.0)),
 )
 
 # Schedule

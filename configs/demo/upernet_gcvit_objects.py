@@ -11,21 +11,13 @@ _base_ = 'upernet_gcvit_digits.py'
 # Data
 classes = ('background', 'object')
 metainfo = dict(_delete_=True, classes=classes, palette=[(0, 0, 0), (255, 200, 40)])
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='RandomResize', scale=(512, 128), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(128, 128)),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(512, 128), keep_ratio=True),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
+load = dict(type='LoadAnnotations')
+random_resize = dict(_base_.random_resize, scale=(512, 128))
+crop = dict(type='RandomCrop', crop_size=(128, 128))
+train_pipeline = [_base_.load_image, load, random_resize, crop, _base_.flip, _base_.pack]
+test_pipeline = [_base_.load_image, dict(_base_.resize, scale=(512, 128)), load, _base_.pack]
 dataset = dict(
+    _delete_=True,
     type='BaseSegDataset',
     data_root='data/objects',
     metainfo=metainfo,
@@ -33,32 +25,14 @@ dataset = dict(
     img_suffix='.jpg',
     seg_map_suffix='.png',
 )
-train_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        **dataset,
-        data_prefix=dict(img_path='train', seg_map_path='maps/train'),
-        pipeline=train_pipeline,
-    )
-)
-val_dataloader = dict(
-    dataset=dict(
-        _delete_=True, **dataset, data_prefix=dict(img_path='val', seg_map_path='maps/val'), pipeline=test_pipeline
-    )
-)
+train_prefix = dict(img_path='train', seg_map_path='maps/train')
+val_prefix = dict(img_path='val', seg_map_path='maps/val')
+train_dataloader = dict(dataset=dict(**dataset, data_prefix=train_prefix, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(**dataset, data_prefix=val_prefix, pipeline=test_pipeline))
 test_dataloader = val_dataloader
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [dict(type='Resize', scale=(4 * side, side), keep_ratio=True) for side in (112, 128, 144)],
-            [dict(type='RandomFlip', prob=0.0)],
-            [dict(type='LoadAnnotations')],
-            [dict(type='PackSegInputs')],
-        ],
-    ),
-]
+tta_resizes = [dict(_base_.resize, scale=(4 * side, side)) for side in (112, 128, 144)]
+tta_transforms = [tta_resizes, [dict(type='RandomFlip', prob=0.0)], [load], [_base_.pack]]
+tta_pipeline = [_base_.load_image, dict(type='TestTimeAug', transforms=tta_transforms)]
 
 weights = __import__('mmgcvit').get_config_path('demo/weights/mask_rcnn_gcvit_objects.safetensors')
 model = dict(

@@ -8,7 +8,6 @@ problem would stop a run. Training and testing decode only some images before th
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -33,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--images', type=int, metavar='N', help='decode N random images of each dataset (default: all)')
     text = 'draw samples of each dataset, with annotations, into this file'
     parser.add_argument('--contact-sheet', type=Path, metavar='FILE.jpg', help=text)
-    text = 'draw training images with --contact-sheet as train --augment does (default: light)'
+    text = 'draw training images with --contact-sheet as they are augmented: those of a FOLDER as by train --augment'
     parser.add_argument('--augmented', nargs='?', const='light', choices=AUGMENTATIONS, help=text)
     add_cfg_options(parser)
 
@@ -49,7 +48,12 @@ def main(args: argparse.Namespace) -> int | None:
         check_writable(sheet.parent, f'--contact-sheet {sheet}')
     options = parse_cfg_options(args.cfg_options)
     if not Path(args.config).is_dir():
-        return check_config_data(args, read_config(args.config, options), '')
+        if args.augmented not in (None, 'light'):
+            raise UserError(
+                f'--augmented {args.augmented} is for a FOLDER. A config has its own augmentation, which --augmented '
+                'draws. Change it in the config (in a copy of configs/custom_*.py by the line augment = ...)'
+            )
+        return check_config_data(args, read_config(args.config, options))
     config = Path(args.config) / f'{Path(args.config).name}.py'
     if config.is_file():
         raise UserError(
@@ -60,13 +64,13 @@ def main(args: argparse.Namespace) -> int | None:
 
     dataset_info = read_folder(args.config)
     with TemporaryDirectory() as work_dir:
-        config, _ = make_config(dataset_info, work_dir)
+        config, _ = make_config(dataset_info, work_dir, augment=args.augmented)
         print(dataset_info)
-        return check_config_data(args, read_config(str(config), options), f'{config.parent}{os.sep}')
+        return check_config_data(args, read_config(str(config), options), config.parent)
 
 
-def check_config_data(args: argparse.Namespace, cfg: Config, temporary_folder: str) -> int | None:
-    """Check the data of a config and print the results, with ``temporary_folder`` removed from paths."""
+def check_config_data(args: argparse.Namespace, cfg: Config, made_in: Path | None = None) -> int | None:
+    """Check the data of a config and print the results. Files in the folder ``made_in`` are named without it."""
     from ..datasets.checks.datasets import check_datasets
     from ..datasets.checks.paths import check_presence
 
@@ -74,23 +78,20 @@ def check_config_data(args: argparse.Namespace, cfg: Config, temporary_folder: s
     enter_scope(cfg)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        report = check_datasets(cfg, LOADERS, args.images, progress)
+        report = check_datasets(cfg, LOADERS, args.images, progress, made_in)
     for text in report.summaries + report.notes:
-        console.print(text.replace(temporary_folder, ''))
+        console.print(text)
     errors = report.format_messages()
     for text in errors:
-        console.print(Text.assemble(('stops the run', 'red'), f': {text.replace(temporary_folder, "")}'))
+        console.print(Text.assemble(('stops the run', 'red'), f': {text}'))
     for text in report.format_messages(stops_run=False):
-        console.print(Text.assemble(('left out', 'yellow'), f': {text.replace(temporary_folder, "")}'))
+        console.print(Text.assemble(('left out', 'yellow'), f': {text}'))
     if not errors:
         console.print(f'{args.config}: no problem in its data stops the run')
     if args.contact_sheet is not None:
-        from ..datasets.augmentation import set_augmentation
         from ..evaluation.grids import draw_contact_sheet
         from ..files import write_image
 
-        if args.augmented:
-            set_augmentation(cfg, args.augmented)
         loaders = LOADERS[:1] if args.augmented else LOADERS
         write_image(args.contact_sheet, draw_contact_sheet(cfg, loaders, bool(args.augmented)))
         console.print(f'{args.contact_sheet}: samples of the data with their annotations')

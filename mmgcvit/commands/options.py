@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..inference.predictor import Predictor
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
-# The levels of mmgcvit.datasets.augmentation.set_augmentation.
+# The levels of ``augment`` at the head of the templates configs/custom_*.py.
 AUGMENTATIONS = ('none', 'light', 'strong')
 OPTIONAL_CHECKPOINT = (
     "checkpoint file or URL (default: the work dir's best or newest, or the one shipped with the config, as in "

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import check_config, get_name_and_work_dir, read_config
 from ..errors import UserError
+from ..tasks import DETECTION, MINI, SIZES, TEMPLATES
 from .options import AUGMENTATIONS, CONFIG, add_common_options, check_at_least, format_option, hide_gpus
 
 if TYPE_CHECKING:
@@ -25,10 +27,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = 'a dataset in COCO, YOLO or Pascal VOC format, a folder of class folders, or images with segmentation maps; '
     text += 'the config is written into the work dir (default: work_dirs/FOLDER)'
     own.add_argument('--data', metavar='FOLDER', help=text)
-    own.add_argument('--task', choices=('detect', 'segment', 'classify'), help='task (default: by the annotations)')
-    sizes = ('mini', 'xxtiny', 'xtiny', 'tiny', 'small', 'base', 'large')
+    tasks = tuple(dict.fromkeys(template.option for template in TEMPLATES.values()))
+    own.add_argument('--task', choices=tasks, help='task (default: by the annotations)')
     text = 'network size; xxtiny, xtiny and large are for classification only (default: tiny with a GPU, else mini)'
-    own.add_argument('--size', choices=sizes, help=text)
+    own.add_argument('--size', choices=(MINI, *SIZES), help=text)
     own.add_argument('--epochs', type=int, metavar='N', help='epochs (default: by the number of images)')
     text = 'side of the resized images (default: by task and size)'
     own.add_argument('--image-size', type=int, metavar='PIXELS', help=text)
@@ -98,23 +100,33 @@ def main(args: argparse.Namespace) -> None:
     check_args(args)
     if args.config is not None and args.launcher == 'none':
         check_config(args.config)
-    is_resumed = args.data is not None and args.resume and get_run_config(args).is_file()
-    dataset_info = None
-    if args.data is not None and not is_resumed:
-        from ..datasets.formats import read_folder
+    config, work_dir, dataset_info = args.config, args.work_dir, None
+    if args.data is not None:
+        run_config = get_run_config(args)
+        work_dir = str(run_config.parent)
+        if args.resume and run_config.is_file():
+            config = run_config
+        else:
+            from ..datasets.formats import read_folder
 
-        dataset_info = read_folder(args.data)
+            dataset_info = read_folder(args.data)
     hide_gpus(args.device)
-    from ..engine.setup import check_machine, load_config, run_rank
+    from ..engine.setup import check_machine, join_process_group, load_config, run_rank
     from ..engine.train import train
+    from ..engine.work_dir import lock_work_dir
+    from ..mmengine_utils import call_on_rank_0
 
-    with run_rank(args.launcher, args.local_rank):
+    with run_rank(args.launcher, args.local_rank), ExitStack() as stack:
         check_machine(args.device, args.launcher)
         if args.data is not None:
-            args.work_dir = str(get_run_config(args).parent)
-            args.config = str(find_resumed_config(args) if is_resumed else write_config(args, dataset_info))
+            stack.enter_context(lock_work_dir(work_dir))
+            config = write_config(args, dataset_info) if config is None else find_resumed_config(args)
+        cfg = load_config(str(config), args.cfg_options, work_dir, args.launcher)
+        join_process_group(cfg)
+        if args.data is None:
+            call_on_rank_0(stack.enter_context, lock_work_dir(cfg.work_dir))
         train(
-            cfg := load_config(args.config, args.cfg_options, args.work_dir, args.launcher),
+            cfg,
             amp=args.amp,
             auto_scale_lr=args.auto_scale_lr,
             resume=args.resume,
@@ -123,10 +135,10 @@ def main(args: argparse.Namespace) -> None:
             progress=args.progress,
             patience=args.patience,
         )
-    if args.data is not None and cfg.default_scope == 'mmdet':
+    if args.data is not None and cfg.default_scope == DETECTION.scope:
         from ..evaluation.detection_curves import choose_score_thr
 
-        print(choose_score_thr(Path(args.work_dir)))
+        print(choose_score_thr(Path(work_dir)))
 
 
 def get_run_config(args: argparse.Namespace) -> Path:
@@ -171,10 +183,11 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
 def write_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> Path:
     """Write the config for ``--data`` into the work dir. Return its path."""
     from ..datasets.own_data import make_config
-    from ..engine.work_dir import lock_work_dir
+    from ..engine.work_dir import check_unused
 
     work_dir = get_run_config(args).parent
-    with lock_work_dir(work_dir, must_be_unused=not args.overwrite):
-        config, summary = make_config(dataset_info, work_dir, **list_data_options(args))
+    if not args.overwrite:
+        check_unused(work_dir)
+    config, summary = make_config(dataset_info, work_dir, **list_data_options(args))
     print(summary)
     return config

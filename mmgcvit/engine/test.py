@@ -14,6 +14,7 @@ from ..inference.class_names import check_class_names, collect_dataset_metas
 from ..inference.model_files import read_model_checkpoint
 from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
+from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .hooks.progress import open_progress
 from .setup import build_runner, check_data, check_work_dir, join_process_group
 
@@ -54,7 +55,7 @@ def run_test(
         del loaded  # mmengine frees its content after loading
         if out:
             # mmdet's metric encodes masks as RLE.
-            name = 'mmdet.DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+            name = 'mmdet.DumpDetResults' if cfg.get('default_scope') == DETECTION.scope else 'DumpResults'
             runner.test_evaluator.metrics.append(METRICS.build({'type': name, 'out_file_path': out}))
         runner.test()
 
@@ -64,9 +65,9 @@ def enable_drawing(cfg: Config, folder: str) -> None:
     folder, default_hooks = str(Path(folder).absolute()), cfg.get('default_hooks') or {}
     score_thr = (default_hooks.get('visualization') or {}).get('score_thr', 0.3)
     hooks = {
-        'mmdet': {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': folder, 'score_thr': score_thr},
-        'mmseg': {'type': 'SegVisualizationHook', 'draw': True, 'interval': 1},
-        'mmpretrain': {'type': 'VisualizationHook', 'enable': True, 'interval': 1, 'out_dir': folder},
+        DETECTION.scope: {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': folder, 'score_thr': score_thr},
+        SEGMENTATION.scope: {'type': 'SegVisualizationHook', 'draw': True, 'interval': 1},
+        CLASSIFICATION.scope: {'type': 'VisualizationHook', 'enable': True, 'interval': 1, 'out_dir': folder},
     }
     if not can_draw_predictions(cfg):
         raise UserError(
@@ -74,7 +75,7 @@ def enable_drawing(cfg: Config, folder: str) -> None:
             'the visualization hook of that package (docs/other_tasks.md)'
         )
     cfg.default_hooks = {**default_hooks, 'visualization': hooks[cfg.default_scope]}
-    if cfg.default_scope == 'mmseg':
+    if cfg.default_scope == SEGMENTATION.scope:
         local = {'type': 'SegLocalVisualizer', 'vis_backends': [{'type': 'LocalVisBackend'}]}
         cfg.visualizer = {**local, **(cfg.get('visualizer') or {}), 'save_dir': folder}
 

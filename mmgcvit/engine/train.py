@@ -19,8 +19,8 @@ from ..ops.compiled import check_operators
 from .hooks.new_schedule import NewScheduleHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook, open_progress
-from .setup import build_runner, check_data, join_process_group
-from .work_dir import OverwriteHook, choose_checkpoint, find_changes, lock_work_dir
+from .setup import build_runner, check_data
+from .work_dir import OverwriteHook, choose_checkpoint, find_changes
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
 WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'AutoPrecisionOptimWrapper', 'build_auto_precision_wrapper')
@@ -42,7 +42,7 @@ def train(
 ) -> None:
     """Train with a config from :func:`.setup.load_config`, which the other arguments change in place.
 
-    The other arguments are the options of ``mmgcvit train``.
+    The work dir must be locked, and the process group joined. The other arguments are the options of ``mmgcvit train``.
 
     Raises:
         UserError: An option, the config, the checkpoint or the data is invalid.
@@ -53,11 +53,8 @@ def train(
         cfg.auto_scale_lr = {**(cfg.get('auto_scale_lr') or {}), 'enable': True}
     add_trackers(cfg, log_to)
     check_operators(cfg)
-    join_process_group(cfg)
     warning = check_batch_size(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
     with ExitStack() as stack:
-        is_new = resume is None and not cfg.get('resume')
-        call_on_rank_0(stack.enter_context, lock_work_dir(cfg.work_dir, must_be_unused=is_new and not overwrite))
         cfg.resume, checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
         cfg.load_from = checkpoint.source if checkpoint else None
         stack.enter_context(safe_checkpoint_loading(cfg.work_dir, checkpoint))

@@ -51,6 +51,8 @@ def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) 
     """
     load_from, work_dir, checkpoint = cfg.get('load_from'), Path(cfg.work_dir), None
     is_resumed = not overwrite and bool(resume or cfg.get('resume'))
+    if not is_resumed and not overwrite:
+        check_unused(work_dir)
     source = (resume or load_from or 'auto') if is_resumed else load_from
     checkpoints = list_checkpoints(work_dir)
     has_resumable = any(RESUMABLE_NAME.fullmatch(path.name) for path in checkpoints)
@@ -84,16 +86,24 @@ def list_checkpoints(work_dir: str | Path) -> list[Path]:
     return sorted(path for path in Path(work_dir).glob('*') if RUN_FILE_NAME.fullmatch(path.name) and path.is_file())
 
 
+def check_unused(work_dir: str | Path) -> None:
+    """Raise a CheckpointError if a work dir has checkpoints of an earlier run."""
+    if checkpoints := list_checkpoints(work_dir):
+        raise CheckpointError(
+            f"{work_dir} has an earlier run's checkpoints ({shorten([path.name for path in checkpoints])}). Continue "
+            'from them with --resume, train in another folder (--work-dir), or remove them with --overwrite'
+        )
+
+
 @contextmanager
-def lock_work_dir(work_dir: str | Path, must_be_unused: bool) -> Iterator[None]:
+def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
     """Lock a work dir against other trainings. When the process ends or is killed, the lock is released.
 
     A file system without locks gives a warning. If a new work dir has nothing but the lock in the end, because the run
     was rejected, it is removed.
 
     Raises:
-        UserError: The work dir cannot be written, another training runs in it or, if it ``must_be_unused``, it has
-            checkpoints of an earlier one.
+        UserError: The work dir cannot be written, or another training runs in it.
     """
     check_work_dir(work_dir)
     folder = Path(work_dir)
@@ -116,12 +126,6 @@ def lock_work_dir(work_dir: str | Path, must_be_unused: bool) -> Iterator[None]:
     with file_lock:
         try:
             lock.write_text(f'process {os.getpid()} on {socket.gethostname()}')
-            if must_be_unused and (checkpoints := list_checkpoints(folder)):
-                raise CheckpointError(
-                    f"{work_dir} has an earlier run's checkpoints ({shorten([path.name for path in checkpoints])}). "
-                    'Continue from them with --resume, train in another folder (--work-dir), or remove them with '
-                    '--overwrite'
-                )
             yield
         finally:
             if is_new and list(folder.iterdir()) == [lock]:

@@ -15,9 +15,7 @@ from ..errors import UserError, get_first_line
 from ..inference.inputs import convert_to_bgr
 from ..inference.results import Classification, Detections, Prediction, Segmentation
 from ..mmengine_utils import build_in_scope, get_image_name
-
-# The last transform of a pipeline, which packs the inputs, by default_scope.
-PACKING_TRANSFORMS = {'mmdet': 'PackDetInputs', 'mmseg': 'PackSegInputs', 'mmpretrain': 'PackInputs'}
+from ..tasks import CLASSIFICATION, SEGMENTATION, TASK_BY_SCOPE
 
 
 def build_dataset(settings: ConfigDict, scope: str, augmented: bool = False, masks: bool = True) -> BaseDataset:
@@ -36,13 +34,13 @@ def build_dataset(settings: ConfigDict, scope: str, augmented: bool = False, mas
         annotations = [step for step in steps if 'Annotations' in get_type_name(step)]
         # mmpretrain's datasets need no transform that loads labels, and CIFAR needs none that loads images. In mmseg,
         # ADE20K's test images have no segmentation maps.
-        if scope != 'mmpretrain':
+        if scope != CLASSIFICATION.scope:
             images = images or [{'type': 'LoadImageFromFile'}]
-            has_no_maps = scope == 'mmseg' and 'seg_map_path' not in inner.get('data_prefix', {})
+            has_no_maps = scope == SEGMENTATION.scope and 'seg_map_path' not in inner.get('data_prefix', {})
             annotations = [] if has_no_maps else annotations or [{'type': 'LoadAnnotations'}]
         if not masks:
             annotations = [{**step, 'with_mask': False} for step in annotations]
-        inner.pipeline = [*images, *annotations, {'type': PACKING_TRANSFORMS[scope]}]
+        inner.pipeline = [*images, *annotations, {'type': TASK_BY_SCOPE[scope].packing}]
     try:
         with build_in_scope(scope):
             return DATASETS.build(settings)

@@ -18,6 +18,7 @@ from ..files import write_image
 from ..inference.outputs import write_json
 from ..inference.predictor import Predictor
 from ..inference.results import Detections, Prediction, Segmentation
+from ..tasks import TASK_BY_NAME
 from .detection_curves import DetectionCurves, compute_detection_curves, draw_detection_curves
 from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
 from .ground_truth import load_sample
@@ -26,10 +27,6 @@ sv = OptionalModule('supervision', 'a confusion matrix')
 
 # IoU threshold for matching detections with objects.
 MATCH_IOU_THR = 0.5
-# What the confusion matrix counts, by task.
-COUNTED_UNITS = {'detection': 'objects', 'segmentation': 'pixels', 'classification': 'images'}
-# What the score of an image is, by task.
-SCORES = {'detection': 'F1', 'segmentation': 'mean IoU', 'classification': 'score of the true class'}
 # The name of the confusion matrix's last row (no object) and last column (no detection).
 BACKGROUND = 'background'
 # Maximum number of confusions (pairs of true and predicted class) that the summary of an image names.
@@ -45,7 +42,7 @@ class ScoredImage:
     index: int  # of the image in the dataset
     path: Path
     prediction: Prediction
-    score: float  # from 0 to 1; SCORES says what it is for each task
+    score: float  # from 0 to 1; ``Task.score`` says what it is
     summary: str  # the number of right predictions, then the most frequent confusions
 
 
@@ -61,7 +58,7 @@ class Mistakes:
 def score_image(ground_truth: Prediction, prediction: Prediction, classes: Sequence[str]) -> tuple[float, np.ndarray]:
     """Score a prediction, and compute the confusion matrix (n + 1, n + 1) of n classes and the background.
 
-    :data:`SCORES` says what the score is. It is 1 if there are no objects and no detections, or no labelled pixels. The
+    :attr:`.Task.score` says what the score is. It is 1 if there are no objects and no detections, or no labelled pixels. The
     rows of the matrix are ground truth, its columns predictions.
     """
     if isinstance(prediction, Detections):
@@ -178,7 +175,7 @@ def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], task: str)
     matrix = matrix[: len(names), : len(names)]
     side = float(np.clip(0.35 * len(names), 6, 24))
     figure = Figure(figsize=(1.15 * side, side), layout='constrained')
-    axes = figure.add_subplot(xlabel='predicted', ylabel='ground truth', title=COUNTED_UNITS[task])
+    axes = figure.add_subplot(xlabel='predicted', ylabel='ground truth', title=TASK_BY_NAME[task].counted)
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     bar = figure.colorbar(axes.imshow(shares, cmap='Blues', vmin=0, vmax=1), ax=axes, shrink=0.8)
     bar.set_label('row-normalised')
@@ -194,9 +191,9 @@ def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], task: str)
 
 def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistakes: Mistakes) -> None:
     """Write ``confusion.png``, ``curves.png`` of a detector, the worst images, and ``mistakes.json``."""
-    matrix, curves, score_name = mistakes.confusion_matrix, mistakes.curves, SCORES[model.task]
+    matrix, curves, task = mistakes.confusion_matrix, mistakes.curves, TASK_BY_NAME[model.task]
     save(draw_confusion_matrix(matrix, model.classes, model.task), folder / 'confusion.png')
-    content = {'counted': COUNTED_UNITS[model.task], 'classes': [*model.classes, BACKGROUND]}
+    content = {'counted': task.counted, 'classes': [*model.classes, BACKGROUND]}
     content['rows_are_ground_truth'] = matrix.tolist()
     if curves is not None:
         save(draw_detection_curves(curves, model.classes, model.score_thr), folder / 'curves.png')
@@ -204,7 +201,7 @@ def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistake
     images = []
     for rank, scored in enumerate(mistakes.worst, start=1):
         path, image, ground_truth = load_sample(dataset, scored.index, model.classes)
-        text = f'{path.name}: {score_name} {scored.score:.2f}; {scored.summary}'
+        text = f'{path.name}: {task.score} {scored.score:.2f}; {scored.summary}'
         cells = draw_cells(text, image, model.palette, ground_truth, scored.prediction, LARGE_PICTURE_SIDE)
         drawn = write_image(folder / 'worst' / f'{rank:03d}_{path.stem}.jpg', draw_grid(cells, columns=2))
         images.append(

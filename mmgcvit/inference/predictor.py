@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..datasets.decoding import DecodingSettings
 from ..errors import MANY, UserError, get_first_line, shorten
+from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
 from .results import Classification, Detections, Outcome, Prediction, Segmentation
@@ -168,8 +169,7 @@ class Detector(Predictor):
         tiles: Side in pixels of the tiles in which larger images are predicted, or None for no tiles.
     """
 
-    task = 'detection'
-    scope = 'mmdet'
+    task, scope = DETECTION.name, DETECTION.scope
 
     score_thr: float = 0.3
     tiles: int | None = None
@@ -201,8 +201,7 @@ class Detector(Predictor):
 class Segmentor(Predictor):
     """Predictor for semantic segmentation."""
 
-    task = 'segmentation'
-    scope = 'mmseg'
+    task, scope = SEGMENTATION.name, SEGMENTATION.scope
 
     def read_sample(self, sample: Any) -> Segmentation:
         label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32)
@@ -215,8 +214,7 @@ class Segmentor(Predictor):
 class Classifier(Predictor):
     """Predictor for image classification."""
 
-    task = 'classification'
-    scope = 'mmpretrain'
+    task, scope = CLASSIFICATION.name, CLASSIFICATION.scope
 
     def read_sample(self, sample: Any) -> Classification:
         scores = convert_to_float32(sample.pred_score)

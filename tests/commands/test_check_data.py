@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from ..configs.templates import write_coco as write_own_coco
+from ..configs.templates import write_yolo
 from ..datasets.checks.made import cut, write_coco
 
 CONFIG = """
@@ -41,7 +42,7 @@ def test_problems_are_shown_with_their_effect_and_an_exit_code(check, tmp_path):
     assert check('--images', 0)[0] == 0
     code, output = check('--contact-sheet', tmp_path / 'sheet.jpg', '--augmented', 'strong')
     assert code == 1
-    assert output.index('left out') < output.index('strong augmentation is for pipelines with ')
+    assert '--augmented strong is for a FOLDER. A config has its own augmentation' in output
 
 
 def test_a_folder_is_checked_as_train_reads_it_and_findings_name_images(call, tmp_path):
@@ -58,3 +59,11 @@ def test_a_folder_is_checked_as_train_reads_it_and_findings_name_images(call, tm
     assert 'classes without annotations: unused' in output
     assert 'train.json: boxes under a pixel' in output
     assert f'(annotation {annotation["id"]} of {image["file_name"]}, bbox ' in output
+
+
+def test_annotation_files_made_for_a_check_are_named_without_their_temporary_folder(call, tmp_path):
+    write_yolo(tmp_path / 'photos')
+    sheet = tmp_path / 'sheet.jpg'
+    code, output = call('check-data', tmp_path / 'photos', '--contact-sheet', sheet, '--augmented', 'strong')
+    assert (code, sheet.is_file()) == (0, True)
+    assert '\ntrain.json: 5 images; objects: 5 disc, 5 square\nval.json: 1 images; ' in output

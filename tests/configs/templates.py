@@ -1,12 +1,13 @@
 """Write small datasets as docs/custom_dataset.md describes them, and edit the templates for them."""
 
 import json
-import re
 
 import cv2
 import numpy as np
 from mmengine.config import Config
 from PIL import Image
+
+from mmgcvit.datasets.own_data import ConfigPath, fill_template, read_head
 
 from ..conftest import ROOT
 
@@ -102,8 +103,6 @@ def write_voc(root):
 # template: (function that writes its dataset, classes)
 TEMPLATES = {
     'custom_coco': (write_coco, CLASSES),
-    'custom_coco_boxonly': (write_coco, CLASSES),
-    'custom_coco_small': (write_coco, CLASSES),
     'custom_seg': (write_label_maps, ('background', *CLASSES)),
     'custom_cls': (write_folders, ('square', 'disc')),
 }
@@ -112,10 +111,8 @@ TEMPLATES = {
 def read_template(name, **lines):
     """Read a template with some of its variables changed, as a user would edit them."""
     text = (ROOT / 'configs' / f'{name}.py').read_text()
-    for variable, value in lines.items():
-        text, count = re.subn(rf'^{variable} = .*$', lambda _, line=f'{variable} = {value!r}': line, text, flags=re.M)
-        assert count == 1, variable
-    return Config.fromstring(text.replace("_base_ = '", f"_base_ = '{ROOT}/configs/"), '.py')
+    base = ConfigPath(lines.get('_base_') or read_head(text)['_base_'])
+    return Config.fromstring(fill_template(text, {**lines, '_base_': base}), '.py')
 
 
 def own(name, folder):

@@ -6,12 +6,16 @@ from itertools import product
 import pytest
 from mmengine.config import Config
 
+from mmgcvit.datasets.own_data import ConfigPath, fill_template
+
 from ..conftest import ROOT
 from ..docs.pages import read_blocks
 from .models import build_on_meta, read
 from .templates import TEMPLATES, read_template
 
-MIXING = [('custom_coco', {'copy_paste': True}), ('custom_coco_boxonly', {'mosaic': True})]
+# Other values of the first lines of custom_coco.py.
+VARIANTS = [{'masks': False, 'mosaic': True}, {'random_crops': False, 'cosine': True}, {'copy_paste': True}]
+VARIANTS += [{'masks': False, 'tiles': 96}, {'augment': 'strong'}]
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -53,7 +57,7 @@ def find_image_sizes(value, key=''):
 
 def test_one_line_sets_the_image_size_everywhere():
     """Doubling it doubles the size in training, validation, test, test-time augmentation and batch padding."""
-    for name, mixing in [*((name, {}) for name in TEMPLATES), *MIXING]:
+    for name, mixing in [*((name, {}) for name in TEMPLATES), *(('custom_coco', lines) for lines in VARIANTS)]:
         small, large = (read_template(name, image_size=side, **mixing) for side in (840, 1680))
         places = [[cfg[loader].dataset for loader in LOADERS] for cfg in (small, large)]
         for settings, cfg in zip(places, (small, large), strict=True):
@@ -82,12 +86,11 @@ def test_the_schedule_fits_a_run_of_any_length():
 
 
 def test_dino_replaces_faster_rcnn_as_the_page_says():
-    """Two changes suffice: the base config and the place of num_classes."""
-    assert read_blocks('docs/custom_dataset.md', 'python')[0] in (ROOT / 'configs' / 'custom_coco.py').read_text()
-    text = (ROOT / 'configs' / 'custom_coco_boxonly.py').read_text()
-    text = text.replace(
-        "'faster_rcnn_gcvit_t_boxonly.py'", "__import__('mmgcvit').get_config_path('dino_gcvit_t_12e.py')"
-    )
+    """Three changes suffice: the base config, no masks, and the place of num_classes."""
+    text = (ROOT / 'configs' / 'custom_coco.py').read_text()
+    assert read_blocks('docs/custom_dataset.md', 'python')[0] in text
+    text = fill_template(text, {'_base_': ConfigPath('dino_gcvit_t_12e.py'), 'masks': False})
+    text = re.sub(r"    type='MaskRCNN' .*\n", '', text)
     text = re.sub(r'roi_head=dict\((bbox_head=.*?\)), .*\),', r'\1,', text)
     model = Config.fromstring(text, '.py').model
     assert (model.type, model.bbox_head.num_classes, 'roi_head' in model) == ('mmgcvit.DINO', 2, False)

@@ -8,23 +8,21 @@ from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
-from mmengine.dataset import Compose
 
 from mmgcvit.commands.options import AUGMENTATIONS
-from mmgcvit.datasets.augmentation import set_augmentation
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.own_data import MINI, RECIPES, make_config
+from mmgcvit.datasets.own_data import extend_run, make_config, parse_head
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.ground_truth import build_dataset, load_sample
-from mmgcvit.mmengine_utils import build_in_scope
+from mmgcvit.tasks import MINI, TEMPLATES
 
 from ..configs.models import build_on_meta
 from ..configs.templates import write_coco, write_folders, write_label_maps, write_yolo
 from ..conftest import ROOT
 from ..tools.commands import call
 
-DATA = {'boxes': write_yolo, 'masks': write_coco, 'labels': write_label_maps, 'classes': write_folders}
+DATA = {'boxes': write_yolo, 'masks': write_coco, 'seg_maps': write_label_maps, 'classes': write_folders}
 
 
 @pytest.fixture
@@ -43,20 +41,20 @@ def make(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('annotation_type', 'size'), [(name, size) for name, recipe in RECIPES.items() for size in (MINI, *recipe.sizes)]
+    ('annotation_type', 'size'), [(name, size) for name, template in TEMPLATES.items() for size in template.networks]
 )
 def test_networks_of_all_sizes_are_built_for_the_dataset(annotation_type, size, make):
     made = make(annotation_type, size=size)
     check_data(made.cfg, ['train_dataloader', 'val_dataloader'])
     build_on_meta(made.cfg)
     heads = set(re.findall(r"'num_classes': (\d+)", str(made.cfg.model.to_dict())))
-    assert heads == {'3' if annotation_type == 'labels' else '2'}
+    assert heads == {'3' if annotation_type == 'seg_maps' else '2'}
     arch = made.cfg.model.backbone.arch
     assert arch == size or (size == MINI and arch.embed_dims == 16)
     checkpoint = made.cfg.load_from if size == MINI else made.cfg.model.backbone.init_cfg.checkpoint
     # All but the largest have the first digits of their SHA-256 in the name, which the download verifies.
     assert re.search(
-        rf'{RECIPES[annotation_type].mini_weights}.safetensors$|gcvit_{size}_224\S+-[0-9a-f]{{8}}.pth$|1k_large',
+        rf'{TEMPLATES[annotation_type].weights}$|gcvit_{size}_224\S+-[0-9a-f]{{8}}.pth$|1k_large',
         checkpoint,
     )
     assert len(made.path.read_text().splitlines()) < 200
@@ -85,7 +83,7 @@ def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
     assert made.cfg.model.backbone.init_cfg.checkpoint == str(weights)
     for words in ('YOLO', '5 images (train), 1 image (val)', 'Faster R-CNN, --size small, at 320 px, 7 epochs'):
         assert words in made.summary
-    made = make('labels', pretrained='none', size=MINI, epochs=3)
+    made = make('seg_maps', pretrained='none', size=MINI, epochs=3)
     # 4 images in batches of 8.
     assert (made.cfg.train_cfg.max_iters, made.cfg.load_from, made.cfg.model.backbone.init_cfg) == (3, None, None)
     assert 'scores will be low' in made.summary
@@ -109,21 +107,32 @@ def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
     dataset = build_dataset(cfg.train_dataloader.dataset, cfg.default_scope, augmented=True)
     images = [load_sample(dataset, 0, ['a', 'b'])[1] for _ in range(8)]
     means = {image.mean() for image in images}
-    assert (len(means) == 1) == (level == 'none' and annotation_type != 'labels')
+    assert (len(means) == 1) == (level == 'none' and annotation_type != 'seg_maps')
     assert ('Color' in steps or 'Photo' in steps) == (
-        level == 'strong' or (annotation_type, level) == ('labels', 'light')
+        level == 'strong' or (annotation_type, level) == ('seg_maps', 'light')
     )
 
 
-@pytest.mark.parametrize('level', AUGMENTATIONS)
-def test_the_augmentation_of_other_configs_is_set(level):
-    """Mask2Former chooses among sizes, instead of scaling one size by a random factor."""
-    cfg = Config.fromfile(ROOT / 'configs' / 'other_heads' / 'mask2former_gcvit_t_cityscapes.py')
-    set_augmentation(cfg, level)
-    pipeline = cfg.train_dataloader.dataset.pipeline
-    assert ('RandomChoiceResize' in str(pipeline)) == (level != 'none')
-    with build_in_scope('mmseg'):
-        Compose(pipeline)
+@pytest.mark.parametrize('annotation_type', DATA)
+def test_a_written_config_is_its_template_with_other_first_lines(annotation_type, make):
+    """So what docs and comments say of a template is true of it. No line of the template's code is changed."""
+    written = make(annotation_type, size=MINI, epochs=40).path.read_text()
+    template = (ROOT / 'configs' / TEMPLATES[annotation_type].config).read_text()
+    mark = '# Derived from the settings above.'
+    assert written.partition(mark)[1:] == template.partition(mark)[1:]
+    heads = [f'# {text.partition(mark)[0].partition("# The network: ")[2]}' for text in (written, template)]
+    assert len({tuple(re.findall('^#.*', head, flags=re.M)) for head in heads}) == 1
+    assert len({tuple(parse_head(f'""\n{head}')) for head in heads}) == 1
+
+
+@pytest.mark.parametrize('annotation_type', DATA)
+def test_a_longer_run_has_the_schedule_of_one_started_with_its_length(annotation_type, make, tmp_path):
+    made = make(annotation_type, size=MINI, epochs=2)
+    made.cfg.dump(config := tmp_path / 'run.py')
+    assert extend_run(config, 2)[0] == config
+    extended, expected = Config.fromfile(extend_run(config, 30)[0]), make(annotation_type, size=MINI, epochs=30).cfg
+    for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
+        assert extended[name] == expected[name]
 
 
 @pytest.mark.parametrize('annotation_type', DATA)
@@ -144,7 +153,7 @@ def test_a_project_with_data_and_config_can_be_moved(annotation_type, tmp_path, 
         ('boxes', {'size': 'large'}, '--size large is not for the task detect. Choose one of mini, tiny, small, base'),
         ('classes', {'size': 'huge'}, 'one of mini, xxtiny, xtiny, tiny, small, base, large'),
         ('boxes', {'pretrained': 'no.pth'}, 'no.pth: there is no such file. Expected a file, a URL'),
-        ('labels', {'tiles': 0}, '--tiles is for datasets with boxes or masks of objects'),
+        ('seg_maps', {'tiles': 0}, '--tiles is for datasets with boxes or masks of objects'),
         ('boxes', {'work_dir': 'boxes/run'}, 'is inside the dataset. Set another --work-dir'),
     ],
 )

@@ -141,7 +141,7 @@ def test_a_resumed_run_trains_longer_with_the_lr_and_schedule_of_its_config(by_e
 @pytest.mark.usefixtures('restored_process')
 def test_a_run_does_not_start_in_a_work_dir_locked_by_another(tmp_path, monkeypatch):
     monkeypatch.setattr(work_dir_module, 'LOCK_TIMEOUT', 0.1)
-    with lock_work_dir(tmp_path, must_be_unused=True):
+    with lock_work_dir(tmp_path):
         message = call('train', CONFIG, '--work-dir', tmp_path)
     assert f'another training is running in {tmp_path} (process {os.getpid()} on {socket.gethostname()})' in message
     assert list_checkpoints(tmp_path) == []
@@ -157,7 +157,7 @@ def test_a_file_system_without_locks_gives_a_warning(number, tmp_path, monkeypat
     monkeypatch.setattr('fcntl.flock', mock.Mock(side_effect=OSError(number, os.strerror(number))))
     monkeypatch.setattr(work_dir_module, 'print_log', log := mock.Mock())
     for _ in range(2):
-        with lock_work_dir(tmp_path, must_be_unused=True):
+        with lock_work_dir(tmp_path):
             assert f'{tmp_path} cannot be locked ({os.strerror(number)})' in log.call_args.args[0]
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.config import LOADERS, SIZE_KEYS, iter_dicts, iter_unwrapped_datasets
+from mmgcvit.config import LOADERS, iter_dicts, iter_unwrapped_datasets
 from tools import smoke_config
 
 from ..conftest import ROOT
@@ -25,7 +25,7 @@ def test_every_config_is_scaled_down(tmp_path):
         cfg = Config.fromfile(tmp_path / 'config.py')
         leaves = [leaf for name in LOADERS for leaf in iter_unwrapped_datasets(cfg[name].dataset)]
         sizes = iter_dicts([leaf.pipeline for leaf in leaves], cfg.model.get('data_preprocessor') or {})
-        text = str([settings.get(key) for settings in sizes for key in SIZE_KEYS])
+        text = str([settings.get(key) for settings in sizes for key in smoke_config.SIZE_KEYS])
         holds = {
             'iterations': cfg.train_cfg.get('max_iters', 2) == 2 and cfg.train_cfg.get('max_epochs', 1) == 1,
             'batches': [cfg[name].batch_size for name in LOADERS] == [2, 1, 1],

@@ -46,7 +46,7 @@ DEGENERATE_BOXES = Issue(
 )
 WRONG_MASKS = Issue(
     "annotations whose mask (segmentation) is missing, or neither polygons nor RLE of the image's size",
-    'Export them again, or train on boxes only with configs/custom_coco_boxonly.py',
+    'Export them again, or train on boxes only: masks = False in configs/custom_coco.py, or --task detect',
 )
 
 # Polygons reach at most this multiple of the image's longer side beyond its origin.
@@ -76,7 +76,7 @@ def check_content(path: str, content: Any, is_scored: bool, report: Report) -> d
     """
     content = content if isinstance(content, dict) else {}
     if is_scored and 'annotations' not in content:
-        report.notes.append(f'{path} has no annotations, so predictions on its images cannot be scored')
+        report.notes.append(f'{report.name(path)} has no annotations, so predictions on its images cannot be scored')
         content = {**content, 'annotations': []}
     missing = [f'no {name}' for name in KEYS if not isinstance(content.get(name), list)]
     for name, keys in {} if missing else KEYS.items():
@@ -117,7 +117,7 @@ def check_coco(
             report.add(issue, path, examples)
         counts = Counter(names[obj['category_id']] for obj in objects)
         text = ', '.join(f'{counts[name]} {name}' for name in classes)
-        report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
+        report.summaries.append(f'{report.name(path)}: {len(content["images"])} images; objects: {text}')
         report.add_empty_classes(path, 'objects', {name: counts[name] for name in classes})
         # Join the paths with os.path, as mmdet does.
         folder = dataset.data_prefix.get('img', '')

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from math import inf
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
@@ -30,7 +31,9 @@ HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d
 MAX_THREADS = 16
 
 
-def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress) -> Report:
+def check_datasets(
+    cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress, made_in: Path | None = None
+) -> Report:
     """Check the datasets of dataloaders and return a report. An annotation file that datasets share is read once.
 
     Args:
@@ -38,8 +41,9 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
         loaders: Keys of dataloaders in the config, for example ``['train_dataloader', 'val_dataloader']``.
         num_images: The number of random images to open in each dataset. If None, all are opened.
         progress: A progress display, which gets a bar for each dataset.
+        made_in: A temporary folder. Messages name the files in it by their name only.
     """
-    report = Report()
+    report = Report(made_in)
     read = cache(partial(read_json, report=report))
     for settings, data_format, is_scored in iter_datasets(cfg, loaders):
         if data_format is None:

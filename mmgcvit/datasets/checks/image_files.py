@@ -89,7 +89,7 @@ def check_folders(dataset: BaseDataset, report: Report) -> list[ImageFile]:
     report.add(OTHER_ORDER, place, [f'{name!r} would be called {called!r}' for name, called in named if name != called])
     counts = Counter(labels.values())
     text = ', '.join(f'{counts[label]} {name}' for label, name in enumerate(classes)) if labels else ''
-    report.summaries.append(f'{place}: {len(entries)} images{": " if text else ""}{text}')
+    report.summaries.append(f'{report.name(place)}: {len(entries)} images{": " if text else ""}{text}')
     report.add_empty_classes(place, 'images', {name: counts[label] for label, name in enumerate(classes)})
     return [image for image in images if not {image.path, image.map_path} & missing]
 

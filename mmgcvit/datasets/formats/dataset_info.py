@@ -46,7 +46,7 @@ class DatasetInfo:
     Attributes:
         folder: The folder of the dataset.
         format: The name of the format, for messages.
-        annotation_types: Types of annotations to train on, the default first: ``'masks'``, ``'boxes'``, ``'labels'``
+        annotation_types: Types of annotations to train on, the default first: ``'masks'``, ``'boxes'``, ``'seg_maps'``
             (of pixels) or ``'classes'`` (of images).
         classes: The class names, ordered by class index.
         splits: The splits by name: ``'train'`` and, if they exist, ``'val'`` and ``'test'``.

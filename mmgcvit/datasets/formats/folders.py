@@ -35,7 +35,7 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], classes: Sequenc
     classes = check_labels(folder, labels, classes) if splits else classes or ()
     notes += find_empty_classes(classes, {name for label, name in enumerate(classes) if label in labels})
     problems += unreadable
-    return DatasetInfo(folder, 'segmentation maps', ('labels',), tuple(classes), dict(splits), notes, problems)
+    return DatasetInfo(folder, 'segmentation maps', ('seg_maps',), tuple(classes), dict(splits), notes, problems)
 
 
 def find_map_files(folder: Path, files: Sequence[Path]) -> tuple[dict[Path, Path], list[str]]:

@@ -51,7 +51,7 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> None:
         is_coco = isinstance(split.content, dict)
         split.ann_file = folder / f'{name}{".json" if is_coco else ".txt"}'
         # mmpretrain's CustomDataset expects a space between image name and label, PairedSegDataset a tab.
-        separator = '\t' if dataset.annotation_types == ('labels',) else ' '
+        separator = '\t' if dataset.annotation_types == ('seg_maps',) else ' '
         # CustomDataset removes blanks at the beginning of a line.
         lines = ('./' * pair[0][0].isspace() + separator.join(pair) + '\n' for pair in split.content)
         text = json.dumps(split.content) if is_coco else ''.join(lines)

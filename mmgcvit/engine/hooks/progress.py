@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ...config import can_draw_predictions
 from ...mmengine_utils import unwrap_model
+from ...tasks import DETECTION
 from ..loops import get_length
 from .skip_nonfinite import SKIPPED_STEPS
 
@@ -161,7 +162,8 @@ class SummaryHook(Hook):
             lines.append(f'last checkpoint: {quote(info["last_ckpt"])}')
         can_draw, has_validation = can_draw_predictions(runner.cfg), runner.val_loop is not None
         hook = runner.cfg.get('default_hooks', {}).get('checkpoint') or {}
-        if not best_keys and has_validation and hook.get('save_best') and runner.cfg.get('default_scope') == 'mmdet':
+        is_detector = runner.cfg.get('default_scope') == DETECTION.scope
+        if not best_keys and has_validation and hook.get('save_best') and is_detector:
             lines.append(NO_SCORE_ADVICE)  # mmdet has no scores without detections
         commands = ['predict {} YOUR_PICTURES', *(['mistakes {}'] if has_validation else []), 'plot {}', 'publish {}']
         if not can_draw:

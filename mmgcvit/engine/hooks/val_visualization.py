@@ -13,12 +13,13 @@ from ...config import iter_unwrapped_datasets
 from ...errors import get_first_line
 from ...evaluation.grids import draw_cells, draw_grid
 from ...evaluation.ground_truth import build_dataset, load_sample
-from ...evaluation.mistakes import SCORES, score_image, summarise_confusion_matrix
+from ...evaluation.mistakes import score_image, summarise_confusion_matrix
 from ...files import write_image
 from ...inference.loading import make_predictor, silence_output
 from ...inference.results import Prediction
 from ...mmengine_utils import get_image_name, unwrap_model
 from ...registry import HOOKS
+from ...tasks import TASK_BY_NAME
 from ..loops import get_length
 from ..tiled_loops import TiledLoop
 
@@ -98,7 +99,7 @@ class ValVisualizationHook(Hook):
             path, image, ground_truth = load_sample(self.dataset, index, self.predictor.classes)
             score, counts = score_image(ground_truth, prediction, self.predictor.classes)
             summary = '; '.join(summarise_confusion_matrix(counts, self.predictor.classes))
-            title = f'{path.name}, {SCORES[self.predictor.task]} {score:.2f}: {summary}'
+            title = f'{path.name}, {TASK_BY_NAME[self.predictor.task].score} {score:.2f}: {summary}'
             cells += draw_cells(title, image, self.predictor.palette, ground_truth, prediction)
         grid = draw_grid(cells)
         write_image(Path(runner.work_dir, FOLDER, f'{"epoch" if unit == "epoch" else "iter"}_{step}.jpg'), grid)
