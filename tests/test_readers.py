@@ -136,7 +136,7 @@ def read_all(written, folder):
         for read in (read_checkpoint, read_for_mmengine, partial(read_checkpoint, map_location='meta')):
             with one_line_error(CheckpointError):
                 found = read('x')
-                check_plain(found)
+                check_plain(found.content if read is read_for_mmengine else found)
                 content = found if read is read_checkpoint else content
     return content
 
@@ -304,7 +304,7 @@ def test_entries_of_any_type_in_a_checkpoint_are_data_or_rejected(runs, folder):
     def check(content):
         Path('x').write_bytes(save_torch({'state_dict': WEIGHTS['state_dict'], **content}))
         with nothing_runs(folder):
-            found = read_for_mmengine('x', folder)
+            found = read_for_mmengine('x', folder).content
         hub = found.get('message_hub')
         for entries in (found['meta'], hub.get('runtime_info') if isinstance(hub, dict) else None):
             if isinstance(entries, dict):

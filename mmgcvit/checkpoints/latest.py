@@ -1,28 +1,27 @@
-"""Find the latest checkpoint of a work dir."""
+"""Find and read the latest checkpoint of a work dir."""
 
 import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from mmengine.logging import print_log
 
 from ..errors import CheckpointError, escape_controls, shorten
-from .reading import check_intact
+from .safe_loading import Checkpoint, read_for_mmengine
 
 # mmengine stores the path of the last checkpoint in this file.
 LAST_CHECKPOINT_FILE = 'last_checkpoint'
 RESUMABLE_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
 
 
-def find_latest_checkpoint(
+def read_latest_checkpoint(
     work_dir: str | Path,
     advice: str = 'Use another checkpoint',
-    read: Callable[[Path], Any] = check_intact,
+    read: Callable[[str], Checkpoint] = read_for_mmengine,
     prefer_best: bool = False,
-) -> Path | None:
-    """Find the latest readable checkpoint of a work dir. Return None if the work dir has no checkpoint.
+) -> Checkpoint | None:
+    """Read the latest readable checkpoint of a work dir. Return None if the work dir has no checkpoint.
 
     The latest is the checkpoint whose path is in the file ``last_checkpoint``. If it is truncated or missing, the
     newest of the others is taken. With ``prefer_best``, the newest ``best_*.pth`` comes first, as mmengine names the
@@ -43,12 +42,10 @@ def find_latest_checkpoint(
     unreadable = []
     for path in dict.fromkeys([*best, *last[:1], *others]):
         try:
-            read(path)
+            return read(str(path))
         except (CheckpointError, OSError) as error:
             unreadable.append(path.name)
             print_log(escape_controls(f'skipped: {error}'), 'current', logging.WARNING)
-        else:
-            return path
     if unreadable:
         raise CheckpointError(f'{work_dir} has no readable checkpoint (damaged: {shorten(unreadable)}). {advice}')
     return None

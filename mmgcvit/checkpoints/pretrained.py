@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from math import isqrt
-from typing import Any
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, format_count, get_first_line, shorten
+from .safe_loading import Checkpoint
 from .weights import (
     FINAL_NORM,
     LORA_SUFFIXES,
@@ -27,7 +27,11 @@ OUTPUT_NORM = r'norm\d+\.'
 
 
 def load_pretrained(
-    backbone: nn.Module, networks: Iterable[Network], checkpoint: str, prefix: str | None = None, ema: bool = False
+    backbone: nn.Module,
+    networks: Iterable[Network],
+    checkpoint: str | Weights,
+    prefix: str | None = None,
+    ema: bool = False,
 ) -> None:
     """Load a backbone's weights from a checkpoint of any known implementation, and log one line about it.
 
@@ -37,7 +41,7 @@ def load_pretrained(
     position bias tables and position embeddings of another size are resized.
 
     ``networks`` are all known networks: messages name that of a checkpoint of another one. ``checkpoint``, ``prefix``
-    and ``ema`` are those of :func:`read_weights`.
+    and ``ema`` are those of :func:`read_weights`, or ``checkpoint`` is what it has returned.
 
     Raises:
         CheckpointError: The checkpoint cannot be read or is incomplete, or is of another network or arch.
@@ -46,7 +50,7 @@ def load_pretrained(
     model_tensors = {name: tensor for name, tensor in backbone.state_dict().items() if not name.endswith(LORA_SUFFIXES)}
     arch = backbone.infer_arch(model_tensors, backbone.num_stages)
     try:
-        weights = read_weights(checkpoint, networks, prefix, ema)
+        weights = checkpoint if isinstance(checkpoint, Weights) else read_weights(checkpoint, networks, prefix, ema)
     except CheckpointError as error:
         raise type(error)(f'{error}. The model is {network} {arch}') from None
     loaded_arch = infer_checkpoint_arch(weights, type(backbone), backbone.num_stages)
@@ -143,7 +147,7 @@ def check_complete(
         )
 
 
-def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], source: str, prefix: str = '') -> None:
+def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> None:
     """Check that a checkpoint has all tensors of a model, or all whose names begin with a prefix such as ``backbone.``.
 
     Without this check mmengine loads the tensors that fit and leaves all others at their initial values. Position
@@ -153,7 +157,8 @@ def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], source: str, pre
     Raises:
         CheckpointError: Tensors are missing, have other shapes, or are not finite.
     """
-    loaded = {MODULE_PREFIX.sub('', name): tensor for name, tensor in checkpoint.get('state_dict', {}).items()}
+    source, state_dict = checkpoint.source, checkpoint.content.get('state_dict', {})
+    loaded = {MODULE_PREFIX.sub('', name): tensor for name, tensor in state_dict.items()}
     model_tensors = {MODULE_PREFIX.sub('', name): tensor for name, tensor in model.state_dict().items()}
     expected = {
         name: tensor

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,16 @@ SCHEMES = ('', *URL_SCHEMES)
 CONFIG_KEYS = ('config', 'cfg')
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that has been read: its file, URL or ``timm://NAME``, and what mmengine gets of its content."""
+
+    source: str
+    content: dict[str, Any]
+
+
 @contextmanager
-def safe_checkpoint_loading(work_dir: str | Path | None = None) -> Iterator[dict[str, dict[str, Any]]]:
+def safe_checkpoint_loading(work_dir: str | Path | None = None, checkpoint: Checkpoint | None = None) -> Iterator[None]:
     """Context manager in which mmengine, anywhere in this process, loads checkpoints without running code from them.
 
     By default mmengine unpickles files, which runs code that they name, and executes configs that they contain as text.
@@ -28,21 +37,20 @@ def safe_checkpoint_loading(work_dir: str | Path | None = None) -> Iterator[dict
     Args:
         work_dir: The run's folder. mmengine's checkpoint hook may delete files that a checkpoint names, so all paths
             but those of best checkpoints in this folder are removed.
-
-    Yields:
-        A dict of contents by source. For a source in it, mmengine gets the content once instead of reading the file.
+        checkpoint: When mmengine first loads this source, it gets the content and does not read the file again.
     """
-    contents: dict[str, dict[str, Any]] = {}
+    contents = {checkpoint.source: checkpoint.content} if checkpoint else {}
+    del checkpoint  # so that mmengine frees the content after loading
 
     # mmengine cuts the first ten letters off the name below and logs: "Loads checkpoint by files_as_data backend".
     def load_from_files_as_data(filename: str | Path, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
         source = str(filename)
-        return contents.pop(source, None) or read_for_mmengine(source, work_dir, map_location or 'cpu')
+        return contents.pop(source, None) or read_for_mmengine(source, work_dir, map_location or 'cpu').content
 
     previous_loaders = {scheme: CheckpointLoader._get_checkpoint_loader(scheme) for scheme in SCHEMES}
     CheckpointLoader.register_scheme(SCHEMES, load_from_files_as_data, force=True)
     try:
-        yield contents
+        yield
     finally:
         for scheme, loader in previous_loaders.items():
             CheckpointLoader.register_scheme(scheme, loader, force=True)
@@ -50,7 +58,7 @@ def safe_checkpoint_loading(work_dir: str | Path | None = None) -> Iterator[dict
 
 def read_for_mmengine(
     source: str, work_dir: str | Path | None = None, map_location: Any = 'cpu', is_resumed: bool = True
-) -> dict[str, Any]:
+) -> Checkpoint:
     """Read a checkpoint, put its weights under ``state_dict``, and remove what mmengine would execute or delete.
 
     If no run is resumed from it, also remove the states of the optimizer and of EMA, which are larger than the weights.
@@ -86,7 +94,7 @@ def read_for_mmengine(
     # mmengine warns about keys in resumed_keys that are missing from the message hub.
     kept = {**hub['runtime_info'], **hub['log_scalars']}
     hub['resumed_keys'] = {name: value for name, value in hub['resumed_keys'].items() if name in kept}
-    return content
+    return Checkpoint(source, content)
 
 
 def is_harmful(name: Any, value: Any, work_dir: str | Path | None) -> bool:

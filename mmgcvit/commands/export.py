@@ -28,8 +28,8 @@ def main(args: argparse.Namespace) -> None:
     from ..export import EXPORT_PACKAGES, export_onnx
 
     check_installed('an export', *EXPORT_PACKAGES)
-    model_files, model = load_model(args)
-    difference = export_onnx(model, model_files, args.target, not args.no_check, args.half)
+    model = load_model(args)
+    difference = export_onnx(model, args.target, not args.no_check, args.half)
     print(f'{args.target}: {model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
     if getattr(model, 'tiles', None):
         print(f'the file detects in whole images. Cut them into tiles of {model.tiles} px, as the run was trained on')

@@ -44,13 +44,13 @@ def main(args: argparse.Namespace) -> None:
     from ..inference.outputs import check_out_dir
 
     check_out_dir(args.out_dir, WRITTEN, args.overwrite)
-    model_files, model = load_model(args)
-    cfg, loader_key = read_config(model_files.config), f'{args.split}_dataloader'
+    model = load_model(args)
+    cfg, loader_key = read_config(model.config), f'{args.split}_dataloader'
     check_presence(cfg, [loader_key])
     settings = (cfg.get(loader_key) or {}).get('dataset')
     if not settings:
         raise UserError(
-            f'{model_files.config} has no {loader_key} with a dataset. Add a {loader_key}, or use --split '
+            f'{model.config} has no {loader_key} with a dataset. Add a {loader_key}, or use --split '
             f'{"val" if args.split == "test" else "test"}'
         )
     with silence_output():
@@ -58,8 +58,8 @@ def main(args: argparse.Namespace) -> None:
     # Without names in the checkpoint and in the config, the model's names are numbers.
     classes = [escape_controls(name) for name in dataset.metainfo.get('classes') or model.classes]
     is_named = model.classes != [f'class {label}' for label in range(len(classes))]
-    check_class_names(model_files.checkpoint, model.classes if is_named else None, classes)
-    print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {model_files.checkpoint}')
+    check_class_names(model.checkpoint, model.classes if is_named else None, classes)
+    print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {model.checkpoint}')
     with Progress(disable=not sys.stdout.isatty()) as progress:
         mistakes = evaluate_images(model, dataset, args.worst, args.batch_size, progress)
     write_mistakes(args.out_dir, model, dataset, mistakes)

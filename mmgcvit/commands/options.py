@@ -13,7 +13,6 @@ from ..errors import UserError
 from ..files import find_free_path
 
 if TYPE_CHECKING:
-    from ..inference.model_files import ModelFiles
     from ..inference.predictor import Predictor
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
@@ -78,7 +77,7 @@ def parse_device(text: str) -> str:
 
 
 def add_config_and_checkpoint(parser: argparse.ArgumentParser, checkpoint: bool = True) -> None:
-    """Add the arguments CONFIG [CHECKPOINT], which ``find_model_files`` resolves. CONFIG may be a work dir."""
+    """Add the arguments CONFIG [CHECKPOINT], which ``load`` resolves. CONFIG may be a work dir."""
     parser.add_argument('config', metavar='CONFIG', help='a config file, or the work dir of a run')
     if checkpoint:
         parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=OPTIONAL_CHECKPOINT)
@@ -93,22 +92,22 @@ def add_model_options(parser: argparse.ArgumentParser, checkpoint: bool = True) 
     add_device_option(parser)
 
 
-def load_model(args: argparse.Namespace) -> tuple[ModelFiles, Predictor]:
+def load_model(args: argparse.Namespace) -> Predictor:
     """Load the model of a command's arguments without printing. Raise a UserError if torch cannot use the GPU."""
     from ..device import check_gpus, disable_cudnn_attention
     from ..inference.loading import load, silence_output
-    from ..inference.model_files import find_model_files
+    from ..inference.model_files import find_source, read_model_checkpoint
     from ..ops.compiled import check_operators
 
-    model_files, score_thr = find_model_files(args.config, args.checkpoint), getattr(args, 'score_thr', None)
     if args.device == 'auto':
         check_gpus()
     disable_cudnn_attention()
+    checkpoint = read_model_checkpoint(find_source(args.config, args.checkpoint))  # which may warn
     with silence_output():
-        model = load(model_files.config, model_files.checkpoint, args.device, score_thr)
+        model = load(args.config, checkpoint, args.device, getattr(args, 'score_thr', None))
     if model.device.type == 'cuda':
         check_operators({'default_scope': model.scope})
-    return model_files, model
+    return model
 
 
 def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite_help: str) -> None:

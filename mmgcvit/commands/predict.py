@@ -66,8 +66,8 @@ def main(args: argparse.Namespace) -> None:
     from ..inference.loading import format_device
     from ..inference.running import PredictionRun
 
-    model_files, model = load_model(args)
-    print(f'{model.task}, {len(model.classes)} classes, on {format_device(model.device)}: {model_files.checkpoint}')
+    model = load_model(args)
+    print(f'{model.task}, {len(model.classes)} classes, on {format_device(model.device)}: {model.checkpoint}')
     if model.task == 'detection':
         print(f'confidence threshold: {model.score_thr:g}')
         if args.tiles is None and model.tiles:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import check_target, compute_sha256
-from ..inference.model_files import check_model_files, find_model_files
+from ..inference.model_files import check_model_files, find_source, read_model_checkpoint
 from ..version import __version__
 from .options import add_config_and_checkpoint
 
@@ -33,12 +33,10 @@ def main(args: argparse.Namespace) -> None:
     check_target(target, SUFFIX, overwrite=None)
     check_model_files(args.config, args.checkpoint)
     from ..checkpoints.converting import save_safetensors
-    from ..checkpoints.reading import read_checkpoint, resolve_file
     from ..checkpoints.weights import MODULE_PREFIX, find_state_dict, merge_lora
 
-    model_files = find_model_files(args.config, args.checkpoint)
-    content = read_checkpoint(resolve_file(model_files.checkpoint))
-    tensors, _ = find_state_dict(content, model_files.checkpoint)
+    checkpoint = read_model_checkpoint(find_source(args.config, args.checkpoint))
+    tensors, _ = find_state_dict(checkpoint.content, checkpoint.source)
     tensors = {MODULE_PREFIX.sub('', name): tensor for name, tensor in tensors.items()}
     merge_lora(tensors)
     save_safetensors(tensors, target, {'mmgcvit': __version__})

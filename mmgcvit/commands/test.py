@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from ..inference.model_files import check_model_files, find_model_files
+from ..inference.model_files import check_model_files, find_config, find_source
 from .options import add_common_options, add_config_and_checkpoint, hide_gpus
 
 # Options may stand between CONFIG and CHECKPOINT.
@@ -30,11 +30,8 @@ def main(args: argparse.Namespace) -> None:
 
     with run_rank(args.launcher, args.local_rank):
         check_machine(args.device, args.launcher)
-        model_files = find_model_files(args.config, args.checkpoint)
-        if args.work_dir is None and model_files.is_from_work_dir:
+        source, config = find_source(args.config, args.checkpoint), str(find_config(args.config))
+        if args.work_dir is None and Path(args.config).expanduser().is_dir():
             args.work_dir = str(Path(args.config) / 'test')
-        args.config = str(model_files.config)
-        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
-        run_test(
-            cfg, model_files.checkpoint, show_dir=args.show_dir, out=args.out, tta=args.tta, progress=args.progress
-        )
+        cfg = load_config(config, args.cfg_options, args.work_dir, args.launcher)
+        run_test(cfg, source, args.show_dir, args.out, args.tta, args.progress)

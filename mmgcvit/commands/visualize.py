@@ -66,7 +66,7 @@ def main(args: argparse.Namespace) -> None:
     from ..figures.panels import check_ending, save
 
     check_ending(out)
-    _, model = load_model(args)
+    model = load_model(args)
     if args.kind == 'attention':
         attention = attention_maps.compute_attention(model, image, args.stage, args.block, args.head, args.at)
         figure = attention_maps.draw_attention(attention)

@@ -16,7 +16,8 @@ from ..config import get_config_path, get_name_and_work_dir, iter_unwrapped_data
 from ..errors import UserError, check_installed, format_count
 from ..files import find_free_path, make_absolute, make_portable_path, read_text, write_text
 from ..tasks import MINI, TEMPLATES, Template
-from .formats import DatasetInfo, write_annotations
+from .formats import DatasetInfo, split_validation, write_annotations
+from .formats.advice import find_missing_classes, find_small_objects
 
 # The weights of GC ViT's authors for each size. timm's copies have the first digits of their SHA-256 in the name, which
 # the download verifies. timm has none of the size large, and the authors' own file is on a branch that may change.
@@ -74,7 +75,7 @@ def make_config(
     template, size = choose_template(dataset, task, size)
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
     check_options(dataset, work_dir, options.get('pretrained'), tiles)
-    dataset.split_validation()
+    split_validation(dataset)
     folder = find_free_path(work_dir / CONFIG_FOLDER)
     write_annotations(dataset, folder)
 
@@ -88,8 +89,7 @@ def make_config(
     is_by_iters = 'max_iters' in head
     length = epochs * ceil(num_images / head['batch_size']) if is_by_iters else epochs
     head['max_iters' if is_by_iters else 'max_epochs'] = length
-    dataset.add_small_objects(head['image_size'], head.get('tiles'))
-    dataset.add_missing_classes()
+    dataset.notes += find_small_objects(dataset, head['image_size'], head.get('tiles')) + find_missing_classes(dataset)
 
     training = (
         f'trains {template.network}, --size {size}, at {head["image_size"]} px, {format_length(length, is_by_iters)}'

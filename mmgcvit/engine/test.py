@@ -7,10 +7,11 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import METRICS
 
 from ..checkpoints.pretrained import check_fits
-from ..checkpoints.safe_loading import read_for_mmengine, safe_checkpoint_loading
+from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import can_draw_predictions, get_type_name, iter_unwrapped_datasets
 from ..errors import UserError
 from ..inference.class_names import check_class_names, collect_dataset_metas
+from ..inference.model_files import read_model_checkpoint
 from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
@@ -20,15 +21,15 @@ from .setup import build_runner, check_data, check_work_dir, join_process_group
 
 def run_test(
     cfg: Config,
-    checkpoint: str,
+    checkpoint: str | Path,
     show_dir: str | None = None,
     out: str | None = None,
     tta: bool = False,
     progress: bool = False,
 ) -> None:
-    """Test a checkpoint, a file or URL, with a config from :func:`.setup.load_config`, which is changed in place.
+    """Test a checkpoint with a config from :func:`.setup.load_config`, which is changed in place.
 
-    The other arguments are the options of ``mmgcvit test``.
+    The checkpoint is a file, a URL or a work dir. The other arguments are the options of ``mmgcvit test``.
 
     Raises:
         UserError: An option, the config, the checkpoint or the data is invalid.
@@ -40,17 +41,18 @@ def run_test(
         enable_tta(cfg)
     check_operators(cfg)
     join_process_group(cfg)
+    loaded = call_on_rank_0(read_model_checkpoint, checkpoint)
     call_on_rank_0(check_data, cfg, ['test_dataloader'])
     # The config in the work dir of a resumed run has resume=True, which would load an optimizer state.
-    cfg.load_from, cfg.resume = checkpoint, False
-    with safe_checkpoint_loading(cfg.work_dir) as contents, open_progress(progress) as hook:
-        content = contents[checkpoint] = call_on_rank_0(read_for_mmengine, checkpoint, cfg.work_dir, 'cpu', False)
+    cfg.load_from, cfg.resume = loaded.source, False
+    with safe_checkpoint_loading(cfg.work_dir, loaded), open_progress(progress) as hook:
         runner = build_runner(cfg, hook)
-        check_fits(runner.model, content, checkpoint)
-        trained, _ = collect_dataset_metas(content['meta'], next(iter_unwrapped_datasets(cfg.test_dataloader.dataset)))
+        check_fits(runner.model, loaded)
+        dataset = next(iter_unwrapped_datasets(cfg.test_dataloader.dataset))
+        trained, _ = collect_dataset_metas(loaded.content['meta'], dataset)
         classes = runner.test_loop.dataloader.dataset.metainfo.get('classes')
-        check_class_names(checkpoint, trained.get('classes'), classes)
-        del content  # mmengine frees it after loading
+        check_class_names(loaded.source, trained.get('classes'), classes)
+        del loaded  # mmengine frees its content after loading
         if out:
             # mmdet's metric encodes masks as RLE.
             name = 'mmdet.DumpDetResults' if cfg.get('default_scope') == DETECTION.scope else 'DumpResults'

@@ -9,7 +9,6 @@ from mmengine.runner import TestLoop, ValLoop
 from mmengine.structures import InstanceData
 
 from ..config import iter_unwrapped_datasets
-from ..errors import UserError
 from ..evaluation.ground_truth import build_dataset
 from ..inference.loading import list_image_transforms, make_predictor
 from ..mmengine_utils import get_image_name, unwrap_model
@@ -34,8 +33,8 @@ class TiledLoop:
         dataset = build_dataset(settings, scope, masks=self.is_drawn)
         first = next(iter_unwrapped_datasets(settings))
         meta, transforms = {'dataset_meta': dataset.metainfo}, list_image_transforms(first)
-        self.predictor = make_predictor(unwrap_model(runner), scope, first, meta, transforms)
-        self.predictor.score_thr, self.predictor.tiles = 0.0, side
+        options = {'score_thr': 0.0, 'tiles': side}
+        self.predictor = make_predictor(unwrap_model(runner), scope, first, meta, transforms, **options)
         super().__init__(runner, {**dataloader, 'dataset': dataset}, evaluator, **kwargs)
 
     @torch.no_grad()
@@ -58,9 +57,8 @@ class TiledLoop:
 
         samplelist_boxtype2tensor(samples)  # as mmdet's data_preprocessor, for the hook that draws
         takes_rle = not self.is_drawn and all(isinstance(metric, CocoMetric) for metric in self.evaluator.metrics)
-        for sample, objects in zip(samples, self.predictor.predict_batch(images), strict=True):
-            if isinstance(objects, UserError):
-                raise UserError(f'{get_image_name(sample)}: {objects}')
+        for sample, outcome in zip(samples, self.predictor.predict_batch(images), strict=True):
+            objects = outcome.get(get_image_name(sample))
             values = {'bboxes': objects.boxes, 'scores': objects.scores, 'labels': objects.labels}
             sample.pred_instances = InstanceData(**{name: torch.from_numpy(value) for name, value in values.items()})
             if (masks := objects.masks) is not None:

@@ -55,23 +55,23 @@ def train(
     check_operators(cfg)
     warning = check_batch_size(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
     with ExitStack() as stack:
-        contents = stack.enter_context(safe_checkpoint_loading(cfg.work_dir))
-        cfg.resume, cfg.load_from, content = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
+        cfg.resume, checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
+        cfg.load_from = checkpoint.source if checkpoint else None
+        stack.enter_context(safe_checkpoint_loading(cfg.work_dir, checkpoint))
         skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
         call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
         runner = build_runner(cfg, stack.enter_context(open_progress(progress)))
         if warning:
             runner.logger.warning(warning)
-        if cfg.load_from:
-            contents[cfg.load_from] = content
-            check_fits(runner.model, content, cfg.load_from, '' if cfg.resume else 'backbone.')
+        if checkpoint:
+            check_fits(runner.model, checkpoint, '' if cfg.resume else 'backbone.')
         if cfg.resume:
-            changes = call_on_rank_0(find_changes, cfg, content['meta'])
+            changes = call_on_rank_0(find_changes, cfg, checkpoint.content['meta'])
             is_changed = any(name.startswith(SCHEDULE_SETTINGS) for name in changes)
             runner.register_hook(NewScheduleHook(cfg.get('param_scheduler'), is_changed))
         else:
             runner.register_hook(OverwriteHook())
-        del content  # mmengine frees it after loading
+        del checkpoint  # mmengine frees its content after loading
         runner.register_hook(SummaryHook())
         if patience is not None:
             runner.register_hook(PatienceHook(patience))

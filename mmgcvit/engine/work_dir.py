@@ -10,6 +10,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from ..checkpoints.latest import LAST_CHECKPOINT_FILE, RESUMABLE_NAME, find_latest_checkpoint
-from ..checkpoints.safe_loading import read_for_mmengine
+from ..checkpoints.latest import LAST_CHECKPOINT_FILE, RESUMABLE_NAME, read_latest_checkpoint
+from ..checkpoints.safe_loading import Checkpoint, read_for_mmengine
 from ..config import get_plain_settings, iter_differences
 from ..errors import CheckpointError, UserError, escape_controls, shorten
 from ..files import URL_SCHEMES
@@ -37,22 +38,18 @@ LOCK_TIMEOUT = 10
 IGNORED_SETTINGS = ('load_from', 'resume')
 
 
-def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) -> tuple[bool, str | None, Any]:
-    """Return ``resume`` and ``load_from`` of the config for ``--resume`` and ``--overwrite``, and the content.
+def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) -> tuple[bool, Checkpoint | None]:
+    """Return whether the run resumes, and the checkpoint that it starts from, for ``--resume`` and ``--overwrite``.
 
     ``--resume`` without a checkpoint (``'auto'``) and a config's ``resume=True`` without ``load_from`` choose the
     latest checkpoint of the work dir. If there is none, a new training starts, from the config's ``load_from`` if it
-    has one. So the same command starts and resumes a job. The content is what mmengine gets, read once.
+    has one. So the same command starts and resumes a job.
 
     Raises:
         CheckpointError: The checkpoint cannot be read, no checkpoint in the work dir can be read, the work dir has
             checkpoints of another run, or the run would remove the checkpoint that it starts from.
     """
-    contents, load_from, work_dir = {}, cfg.get('load_from'), Path(cfg.work_dir)
-
-    def read(path: str | Path) -> None:
-        contents[str(path)] = read_for_mmengine(str(path), work_dir, is_resumed=is_resumed)
-
+    load_from, work_dir, checkpoint = cfg.get('load_from'), Path(cfg.work_dir), None
     is_resumed = not overwrite and bool(resume or cfg.get('resume'))
     if not is_resumed and not overwrite:
         check_unused(work_dir)
@@ -60,14 +57,15 @@ def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) 
     checkpoints = list_checkpoints(work_dir)
     has_resumable = any(RESUMABLE_NAME.fullmatch(path.name) for path in checkpoints)
     if is_resumed and source == 'auto':
-        latest = find_latest_checkpoint(
+        checkpoint = read_latest_checkpoint(
             work_dir,
             'Resume from another file with --resume CHECKPOINT, train in another folder (--work-dir), or start again '
             'with --overwrite instead of --resume',
-            read,
+            partial(read_for_mmengine, work_dir=work_dir),
         )
-        print_log(f'--resume: {latest or "the work dir has no checkpoint, so a new training starts"}', 'current')
-        is_resumed, source = latest is not None, str(latest) if latest else load_from
+        is_resumed, source = checkpoint is not None, checkpoint.source if checkpoint else load_from
+        found = source if is_resumed else 'the work dir has no checkpoint, so a new training starts'
+        print_log(f'--resume: {found}', 'current')
     elif is_resumed and not source.startswith(URL_SCHEMES) and not Path(source).is_file():
         raise CheckpointError(f'--resume {source}: there is no such file. Pass a path or a URL')
     elif is_resumed and has_resumable and Path(source).parent.resolve() != work_dir.resolve():
@@ -78,9 +76,9 @@ def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) 
         )
     if not is_resumed and source and Path(source).resolve() in map(Path.resolve, checkpoints):
         raise CheckpointError(f'the run would remove load_from={source} from its work dir. Copy it to another folder')
-    if source and source not in contents:
-        read(source)
-    return is_resumed, source, contents.get(source)
+    if source and not checkpoint:
+        checkpoint = read_for_mmengine(source, work_dir, is_resumed=is_resumed)
+    return is_resumed, checkpoint
 
 
 def list_checkpoints(work_dir: str | Path) -> list[Path]:

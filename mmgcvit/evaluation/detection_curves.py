@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ..config import read_config
 from ..errors import check_installed
 from ..inference.loading import load, silence_output
-from ..inference.model_files import SCORE_THR_FILE, find_model_files
+from ..inference.model_files import SCORE_THR_FILE, read_model_checkpoint
 from ..inference.outputs import write_json
 from ..inference.results import Detections
 from .ground_truth import build_dataset, load_sample
@@ -66,21 +66,22 @@ def choose_score_thr(work_dir: Path) -> str:
 
     Prediction with this checkpoint uses it from then on. Return a message for the user.
     """
-    files = find_model_files(work_dir)
+    checkpoint = read_model_checkpoint(work_dir)
     with silence_output():
-        model = load(work_dir, score_thr=0.0)
-        dataset = build_dataset(read_config(files.config).val_dataloader.dataset, model.scope, masks=False)
+        model = load(work_dir, checkpoint, score_thr=0.0)
+        dataset = build_dataset(read_config(model.config).val_dataloader.dataset, model.scope, masks=False)
     objects, detections = [], []
     for index in range(len(dataset)):
-        _, image, ground_truth = load_sample(dataset, index, model.classes)
+        path, image, ground_truth = load_sample(dataset, index, model.classes)
         objects.append(ground_truth)
         # Masks are not needed, and may not fit in memory.
-        detections.extend(replace(found, masks=None) for found in model.predict_batch([image]))
+        (outcome,) = model.predict_batch([image])
+        detections.append(replace(outcome.get(path), masks=None))
     curve = compute_detection_curves(objects, detections, len(model.classes)).overall
     score_thr, best_f1 = round(curve.best_threshold, 4), curve.f1.max(initial=0)
     if best_f1 < MIN_F1:
         return f'no confidence threshold finds the objects of the validation images (highest F1: {best_f1:.2f})'
-    write_json(work_dir / SCORE_THR_FILE, {'checkpoint': Path(files.checkpoint).name, 'score_thr': score_thr})
+    write_json(work_dir / SCORE_THR_FILE, {'checkpoint': Path(model.checkpoint).name, 'score_thr': score_thr})
     return (
         f'confidence threshold of predictions: {score_thr:.2f}, with the highest F1 on the validation images '
         f'({best_f1:.2f}). Another one: --score-thr'

@@ -123,11 +123,11 @@ def evaluate_images(
     for begin in progress.track(range(0, len(dataset), batch_size), description='images'):
         indices = range(begin, min(begin + batch_size, len(dataset)))
         samples = [load_sample(dataset, index, model.classes) for index in indices]
-        predictions = unfiltered.predict_batch([image for _, image, _ in samples])
-        for index, (path, _, ground_truth), prediction in zip(indices, samples, predictions, strict=True):
-            if ground_truth is None or isinstance(prediction, UserError):
-                problem = 'it has no ground truth' if ground_truth is None else prediction
-                raise UserError(f'{path}: {problem}')
+        outcomes = unfiltered.predict_batch([image for _, image, _ in samples])
+        for index, (path, _, ground_truth), outcome in zip(indices, samples, outcomes, strict=True):
+            if ground_truth is None:
+                raise UserError(f'{path}: it has no ground truth')
+            prediction = outcome.get(path)
             if isinstance(prediction, Detections):
                 # Drop the masks: the curves need none, and all masks of a dataset would not fit in memory.
                 objects.append(replace(ground_truth, masks=None))

@@ -15,7 +15,6 @@ from torch import nn
 from ..checkpoints.reading import resolve_file
 from ..errors import UserError, check_installed
 from ..files import compute_sha256, write_atomically
-from ..inference.model_files import ModelFiles
 from ..inference.predictor import Predictor
 from ..version import __version__
 from .comparing import Difference, compare
@@ -29,9 +28,7 @@ EXPORT_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 EXAMPLE_SHAPE = (2, 3, 99, 132)
 
 
-def export_onnx(
-    predictor: Predictor, model_files: ModelFiles, target: Path, check: bool = True, half: bool = False
-) -> Difference | None:
+def export_onnx(predictor: Predictor, target: Path, check: bool = True, half: bool = False) -> Difference | None:
     """Export a model, which must be on the CPU, to an ONNX file for any image size and batch size.
 
     If ``half`` is set, convolutions and matrix products are float16 (:mod:`.half_precision`).
@@ -47,7 +44,7 @@ def export_onnx(
     import onnx
 
     module = build_export_module(predictor)
-    metadata = collect_metadata(predictor, model_files, module)
+    metadata = collect_metadata(predictor, module)
     example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
     # Use the TorchScript exporter. The dynamo exporter rejects NMS, as the number of kept boxes depends on the data.
     options = {'dynamo': False} if torch.__version__ >= torch.torch_version.TorchVersion('2.5') else {}
@@ -73,7 +70,7 @@ def export_onnx(
         return compare(predictor, unfinished, half) if check else None
 
 
-def collect_metadata(predictor: Predictor, model_files: ModelFiles, module: nn.Module) -> dict[str, str]:
+def collect_metadata(predictor: Predictor, module: nn.Module) -> dict[str, str]:
     """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON."""
     # The mean and standard deviation are for pixel values from 0 to 255.
     preprocessor, mean, std = predictor.network.data_preprocessor, [0.0] * 3, [1.0] * 3
@@ -91,8 +88,8 @@ def collect_metadata(predictor: Predictor, model_files: ModelFiles, module: nn.M
         'channel_order': 'rgb' if to_rgb else 'bgr',
         'size_divisor': 1,  # 1 means no padding: the ONNX graph pads the images
         **describe_preprocessing(predictor.pipeline.transforms),
-        'config': Path(model_files.config).name,
-        'checkpoint_sha256': compute_sha256(resolve_file(model_files.checkpoint)),
+        'config': Path(predictor.config).name,
+        'checkpoint_sha256': compute_sha256(resolve_file(predictor.checkpoint)),
     }
     if predictor.task == 'detection':
         # Two-stage detectors have settings for each stage.

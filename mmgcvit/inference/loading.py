@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from ..checkpoints.pretrained import check_fits
-from ..checkpoints.safe_loading import read_for_mmengine
+from ..checkpoints.safe_loading import Checkpoint
 from ..checkpoints.weights import MODULE_PREFIX
 from ..config import get_type_name, iter_unwrapped_datasets, read_config
 from ..datasets.decoding import get_decoding_settings
@@ -27,7 +28,7 @@ from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..models.speed_up import speed_up
 from .class_names import collect_dataset_metas, find_class_names
 from .drawing import choose_palette
-from .model_files import find_model_files, read_score_thr
+from .model_files import find_config, find_source, read_model_checkpoint, read_score_thr
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 PREDICTORS = {predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)}
@@ -40,7 +41,7 @@ CIFAR = ('CIFAR10', 'CIFAR100')
 
 def load(
     config: str | Path,
-    checkpoint: str | Path | None = None,
+    checkpoint: str | Path | Checkpoint | None = None,
     device: str | None = None,
     score_thr: float | None = None,
 ) -> Predictor:
@@ -49,7 +50,8 @@ def load(
     Args:
         config: A config file, or the work dir of a run.
         checkpoint: A file or URL. Code in it is not run. Default: the work dir's best or newest checkpoint,
-            or the weights shipped with a config of this project (:func:`find_model_files`).
+            or the weights shipped with a config of this project. It may have been read by
+            :func:`read_model_checkpoint`.
         device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
         score_thr: Confidence threshold, only for detectors. Default: the one that ``train --data`` has chosen for the
             checkpoint, else 0.3.
@@ -62,31 +64,34 @@ def load(
             ``score_thr`` is invalid or set for a model that is no detector.
         CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
-    model_files, torch_device = find_model_files(config, checkpoint), resolve_device(device)
+    path, torch_device = find_config(config), resolve_device(device)
+    loaded = (
+        checkpoint if isinstance(checkpoint, Checkpoint) else read_model_checkpoint(find_source(config, checkpoint))
+    )
     # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs simultaneously (gh-106905).
     with BUILD_LOCK:
-        cfg = read_config(model_files.config)
-        content = read_for_mmengine(model_files.checkpoint)
-        predictor = build_predictor(cfg, model_files.config, content['meta'])
-        check_fits(predictor.network, content, model_files.checkpoint)
-        weights = {MODULE_PREFIX.sub('', name): tensor for name, tensor in content['state_dict'].items()}
+        cfg = read_config(path)
+        predictor = build_predictor(cfg, path, loaded.content['meta'])
+        check_fits(predictor.network, loaded)
+        weights = {MODULE_PREFIX.sub('', name): tensor for name, tensor in loaded.content['state_dict'].items()}
         predictor.network.load_state_dict(weights, strict=False)
         speed_up(predictor.network)
     predictor.network.to(torch_device)
+    options = {'config': path, 'checkpoint': loaded.source}
     if predictor.task == 'detection':
-        score_thr = read_score_thr(model_files.config, model_files.checkpoint) if score_thr is None else score_thr
         # The loops in engine/tiled_loops.py have this setting.
-        predictor.tiles = (cfg.get('test_cfg') or {}).get('side')
+        options['tiles'] = (cfg.get('test_cfg') or {}).get('side')
+        score_thr = read_score_thr(path, loaded.source) if score_thr is None else score_thr
+    elif score_thr is not None:
+        raise UserError(
+            f'score_thr is only for detectors, and this is a {predictor.task} model. Remove score_thr (in a command: '
+            '--score-thr)'
+        )
     if score_thr is not None:
-        if predictor.task != 'detection':
-            raise UserError(
-                f'score_thr is only for detectors, and this is a {predictor.task} model. Remove score_thr (in a '
-                'command: --score-thr)'
-            )
         if not 0 <= score_thr <= 1:
             raise UserError(f'score_thr={score_thr}: expected a number from 0 to 1')
-        predictor.score_thr = score_thr
-    return predictor
+        options['score_thr'] = score_thr
+    return replace(predictor, **options)
 
 
 def format_device(device: torch.device) -> str:
@@ -134,13 +139,16 @@ def list_image_transforms(dataset: ConfigDict) -> list[ConfigDict]:
 
 
 def make_predictor(
-    model: nn.Module, scope: str, dataset: ConfigDict, meta: Any = None, transforms: Sequence[dict] = ()
+    model: nn.Module, scope: str, dataset: ConfigDict, meta: Any = None, transforms: Sequence[dict] = (), **options: Any
 ) -> Predictor:
-    """Make a predictor of a model, with the class names and colours of a checkpoint's ``meta`` or a dataset."""
+    """Make a predictor of a model, with the class names and colours of a checkpoint's ``meta`` or a dataset.
+
+    ``options`` are those of a :class:`.Detector`: ``score_thr`` and ``tiles``.
+    """
     names = find_class_names(meta, dataset, model)
     palettes = [dataset_meta.get('palette') for dataset_meta in collect_dataset_metas(meta, dataset)]
     palette, decoding = choose_palette(len(names), palettes), get_decoding_settings(dataset)
-    return PREDICTORS[scope](model, Compose(transforms), decoding, names, palette)
+    return PREDICTORS[scope](model, Compose(transforms), decoding, names, palette, **options)
 
 
 @contextmanager

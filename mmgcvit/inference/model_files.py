@@ -1,14 +1,18 @@
-"""Find the config and the checkpoint of a trained model."""
+"""Find the config of a trained model, and read its checkpoint."""
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from ..config import suggest_config
 from ..errors import CheckpointError, UserError, shorten
 from ..files import suggest_folder
+
+if TYPE_CHECKING:
+    from ..checkpoints.safe_loading import Checkpoint
 
 # In a work dir: the checkpoint for which a confidence threshold was chosen on the validation images, and the threshold.
 SCORE_THR_FILE = 'score_thr.json'
@@ -20,30 +24,38 @@ HINTS = {
 }
 
 
-class ModelFiles(NamedTuple):
-    """A config file, a checkpoint (file or URL), and whether the config was found in a work dir."""
-
-    config: Path
-    checkpoint: str
-    is_from_work_dir: bool = False
-
-
-def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -> ModelFiles:
-    """Find the config and the checkpoint of a trained model.
+def read_model_checkpoint(source: str | Path) -> Checkpoint:
+    """Read the checkpoint of a trained model, without states of the training.
 
     Args:
-        config: A config file, or the work dir of a run.
-        checkpoint: A file or URL. Default for a work dir: its latest ``best_*.pth`` that can be read, else its newest
-            checkpoint that can be read. Default for a config file: the weights shipped with it.
+        source: A file or URL, or a work dir: its latest ``best_*.pth`` that can be read, else its newest checkpoint
+            that can be read.
+
+    Raises:
+        UserError: The work dir has no checkpoint.
+        CheckpointError: The checkpoint cannot be read.
+    """
+    from ..checkpoints.latest import read_latest_checkpoint
+    from ..checkpoints.safe_loading import read_for_mmengine
+
+    read = partial(read_for_mmengine, is_resumed=False)
+    if not Path(source).is_dir():
+        return read(str(source))
+    latest = read_latest_checkpoint(source, 'Pass another checkpoint after the work dir', read, prefer_best=True)
+    if latest is None:
+        raise UserError(f'{source} has no checkpoint. Train first, or pass a checkpoint after the work dir')
+    return latest
+
+
+def find_source(config: str | Path, checkpoint: str | Path | None = None) -> str:
+    """Return a model's checkpoint: by default its work dir, or the weights that are shipped with its config.
 
     Raises:
         UserError: The config or the checkpoint does not exist, or the work dir does not have exactly one config.
     """
     check_model_files(config, checkpoint)
     path = Path(config).expanduser()
-    if path.is_dir():
-        return ModelFiles(find_config(path), str(checkpoint or find_checkpoint(path)), is_from_work_dir=True)
-    return ModelFiles(path, str(checkpoint or get_weights_path(path)))
+    return str(checkpoint or (path if path.is_dir() else get_weights_path(path)))
 
 
 def check_model_files(config: str | Path, checkpoint: str | Path | None = None) -> None:
@@ -95,8 +107,11 @@ def read_score_thr(config: Path, checkpoint: str) -> float | None:
         raise UserError(f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python score_thr') from None
 
 
-def find_config(work_dir: Path) -> Path:
-    """Return the config of a work dir. Raise a UserError if it does not have exactly one."""
+def find_config(path: str | Path) -> Path:
+    """Return a config file, or the config of a work dir. Raise a UserError if a work dir does not have exactly one."""
+    work_dir = Path(path).expanduser()
+    if not work_dir.is_dir():
+        return work_dir
     configs = sorted(work_dir.glob('*.py'))
     if not configs:
         raise UserError(
@@ -106,13 +121,3 @@ def find_config(work_dir: Path) -> Path:
         names = shorten([path.name for path in configs])
         raise UserError(f'{work_dir} has several configs ({names}). Pass one of them and a checkpoint, not the folder')
     return configs[0]
-
-
-def find_checkpoint(work_dir: Path) -> str:
-    """Return the default checkpoint of a work dir (see :func:`find_model_files`)."""
-    from ..checkpoints.latest import find_latest_checkpoint
-
-    checkpoint = find_latest_checkpoint(work_dir, 'Pass another checkpoint after the work dir', prefer_best=True)
-    if checkpoint is None:
-        raise UserError(f'{work_dir} has no checkpoint. Train first, or pass a checkpoint after the work dir')
-    return str(checkpoint)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..errors import MANY, UserError, get_first_line, shorten
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
-from .results import Classification, Detections, Prediction, Segmentation
+from .results import Classification, Detections, Outcome, Prediction, Segmentation
 from .tiles import TiledPredictor, sv
 
 # Number of tiles in a batch if a run was trained on tiles.
@@ -35,6 +36,8 @@ class Predictor(ABC):
         network: The model that OpenMMLab's registry built.
         pipeline: The config's test pipeline without the transforms that load images and annotations.
         decoding: The settings with which the config's test pipeline decodes image files.
+        config: The config file, or None if the model was not loaded from one.
+        checkpoint: The file or URL of the weights, or None.
     """
 
     task: ClassVar[str]
@@ -46,6 +49,8 @@ class Predictor(ABC):
     decoding: DecodingSettings
     classes: list[str]
     palette: list[Colour]
+    config: Path | None = None
+    checkpoint: str | None = None
 
     @abstractmethod
     def read_sample(self, sample: Any) -> Prediction:
@@ -81,11 +86,8 @@ class Predictor(ABC):
         predictions = []
         for begin in range(0, len(images), batch_size):
             batch = [convert_to_array(image, self.decoding) for image in images[begin : begin + batch_size]]
-            for index, prediction in enumerate(model.predict_batch(batch), start=begin):
-                if isinstance(prediction, UserError):
-                    name = images[index] if isinstance(images[index], str) else f'image {index}'
-                    raise UserError(f'{name}: {prediction}')
-                predictions.append(prediction)
+            for index, outcome in enumerate(model.predict_batch(batch), start=begin):
+                predictions.append(outcome.get(images[index] if isinstance(images[index], str) else f'image {index}'))
         return predictions
 
     def draw(self, image: ImageLike, prediction: Prediction | None = None, with_labels: bool = True) -> np.ndarray:
@@ -101,22 +103,21 @@ class Predictor(ABC):
         scale = max(1.0, MIN_DRAWN_SIDE / min(image.shape[:2]))
         return draw_prediction(image, prediction, self.palette, scale, with_labels=with_labels)
 
-    def predict_batch(self, images: Sequence[np.ndarray]) -> list[Prediction | UserError]:
-        """Predict images (height, width, 3) in BGR order. Return a UserError in place of each prediction that fails."""
-        return self.predict_whole(images)
-
-    def predict_whole(self, images: Sequence[np.ndarray]) -> list[Prediction | UserError]:
-        """Predict images as :meth:`predict_batch` does, but never in tiles."""
+    def predict_batch(self, images: Sequence[np.ndarray]) -> list[Outcome]:
+        """Predict images (height, width, 3) in BGR order. An image that fails does not stop the others."""
+        samples = None
         try:
             prepared = [self.prepare_image(image) for image in images]
             # A batch of images with different shapes would be padded, which changes the predictions, or fail. The last
             # line of this method predicts such images one by one, and also those of a batch that fails.
             if len({sample['inputs'].shape for sample in prepared}) == 1:
-                return self.predict_prepared(prepared)
+                samples = self.run_network(prepared)
         except UserError as error:
             if len(images) == 1:
-                return [error]
-        return [prediction for image in images for prediction in self.predict_whole([image])]
+                return [Outcome(error=error)]
+        if samples is not None:
+            return [Outcome(self.read_sample(sample)) for sample in samples]
+        return [outcome for image in images for outcome in self.predict_batch([image])]
 
     def prepare_image(self, image: np.ndarray) -> dict[str, Any]:
         """Apply the test pipeline to an image (height, width, 3) in BGR order. Raise a UserError if that fails."""
@@ -131,16 +132,15 @@ class Predictor(ABC):
                 f'({get_first_line(error)})'
             ) from None
 
-    def predict_prepared(self, batch: Sequence[dict[str, Any]]) -> list[Prediction]:
-        """Predict prepared images. Raise a UserError if the network fails."""
+    def run_network(self, batch: Sequence[dict[str, Any]]) -> list[Any]:
+        """Return the network's data samples for prepared images. Raise a UserError if it fails."""
         try:
             with torch.no_grad():
                 # test_step calls the data_preprocessor, and returns boxes and masks in pixels of the original image.
-                samples = self.network.test_step(pseudo_collate(batch))
+                return self.network.test_step(pseudo_collate(batch))
         # Networks raise a ValueError for invalid sizes, and a RuntimeError if memory runs out or a kernel fails.
         except (ValueError, RuntimeError) as error:
             raise UserError(f'the network fails on the image ({get_first_line(error)})') from None
-        return [self.read_sample(sample) for sample in samples]
 
     def get_names(self, labels: Sequence[int]) -> list[str]:
         """Return the names of class indices."""
@@ -160,6 +160,7 @@ def convert_to_float32(values: Tensor) -> np.ndarray:
     return values.float().cpu().numpy()
 
 
+@dataclass(eq=False, repr=False)
 class Detector(Predictor):
     """Predictor for detection and instance segmentation.
 
@@ -169,13 +170,14 @@ class Detector(Predictor):
     """
 
     task, scope = DETECTION.name, DETECTION.scope
-    score_thr = 0.3
+
+    score_thr: float = 0.3
     tiles: int | None = None
 
-    def predict_batch(self, images: Sequence[np.ndarray]) -> list[Detections | UserError]:
+    def predict_batch(self, images: Sequence[np.ndarray]) -> list[Outcome]:
         if self.tiles:
             return TiledPredictor(self, self.tiles, TILES_PER_BATCH).predict_batch(images)
-        return self.predict_whole(images)
+        return super().predict_batch(images)
 
     def read_sample(self, sample: Any) -> Detections:
         objects = sample.pred_instances.cpu()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets.classes import make_coco_categories
-from ..errors import OptionalModule, check_installed
+from ..errors import OptionalModule, UserError, check_installed
 
 sv = OptionalModule('supervision', 'to_supervision()')
 
@@ -99,6 +99,20 @@ class Classification:
 Prediction = Detections | Segmentation | Classification
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """The prediction of an image, or the error that prevented it."""
+
+    prediction: Prediction | None = None
+    error: UserError | None = None
+
+    def get(self, name: object) -> Prediction:
+        """Return the prediction. If there is none, raise the error with the image's name before it."""
+        if self.error is not None:
+            raise UserError(f'{name}: {self.error}')
+        return self.prediction
+
+
 def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
     """List the id and the name of each class, in the order of the classes. ``category_id`` in JSON records is this id.
 
@@ -106,7 +120,7 @@ def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
     and classification models start at 0, as the values of segmentation maps do.
     """
     if task == 'detection':
-        return [{'id': category['id'], 'name': category['name']} for category in make_coco_categories(classes)]
+        return make_coco_categories(classes)
     return [{'id': label, 'name': name} for label, name in enumerate(classes)]
 
 

@@ -14,7 +14,7 @@ from ..errors import OptionalModule, UserError
 from .inputs import Inputs, convert_to_array
 from .outputs import FRAMES, IMAGES, PICTURES, PREDICTIONS, Outputs, encode_json, write_json
 from .predictor import Predictor
-from .results import Detections, Prediction, Segmentation, list_categories, make_records
+from .results import Outcome, Segmentation, list_categories, make_records
 from .tiles import TiledPredictor
 
 sv = OptionalModule('supervision', 'predicting videos')
@@ -63,10 +63,11 @@ class PredictionRun:
         images, results = [], []
         try:
             files = self.read_images(self.progress.track(list(enumerate(paths, start=1)), description='images'))
-            for (image_id, path, image), prediction in self.predict_in_batches(files):
-                if isinstance(prediction, UserError):
-                    self.skip(f'{path}: {prediction}')
+            for (image_id, path, image), outcome in self.predict_in_batches(files):
+                if outcome.error:
+                    self.skip(f'{path}: {outcome.error}')
                     continue
+                prediction = outcome.prediction
                 entry = {'id': image_id, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
                 if self.draw:
                     picture = self.model.draw(image, prediction, self.draw_labels)
@@ -91,14 +92,15 @@ class PredictionRun:
             except UserError as error:
                 self.skip(str(error))
 
-    def predict_in_batches(self, items: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, Prediction | UserError]]:
-        """Yield (item, prediction) for each item. Items are tuples whose last element is the image to predict."""
+    def predict_in_batches(self, items: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, Outcome]]:
+        """Yield (item, outcome) for each item. Items are tuples whose last element is the image to predict."""
         while batch := list(islice(items, self.batch_size)):
-            predictions = self.predictor.predict_batch([item[-1] for item in batch])
-            for item, prediction in zip(batch, predictions, strict=True):
-                if self.labels is not None and isinstance(prediction, Detections):
-                    prediction = prediction.select(np.flatnonzero(np.isin(prediction.labels, self.labels)))
-                yield item, prediction
+            outcomes = self.predictor.predict_batch([item[-1] for item in batch])
+            for item, outcome in zip(batch, outcomes, strict=True):
+                if self.labels is not None and not outcome.error:
+                    objects = outcome.prediction
+                    outcome = Outcome(objects.select(np.flatnonzero(np.isin(objects.labels, self.labels))))
+                yield item, outcome
 
     def predict_video(self, video: str, max_frames: int | None) -> None:
         """Predict a video. Write a video with drawn predictions, and a file with a line of JSON for each frame."""
@@ -110,9 +112,8 @@ class PredictionRun:
         frames, frames_before = islice(sv.get_video_frames_generator(video), max_frames), self.num_frames
         with ExitStack() as files:
             frames = self.progress.track(enumerate(frames), total=max_frames, description=video)
-            for (index, image), prediction in self.predict_in_batches(frames):
-                if isinstance(prediction, UserError):
-                    raise UserError(f'{video}, frame {index}: {prediction}')
+            for (index, image), outcome in self.predict_in_batches(frames):
+                prediction = outcome.get(f'{video}, frame {index}')
                 if self.draw:
                     picture = self.model.draw(image, prediction, self.draw_labels)
                     if not index:

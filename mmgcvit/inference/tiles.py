@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import OptionalModule, UserError
-from .results import Detections
+from .results import Detections, Outcome
 
 sv = OptionalModule('supervision', 'predicting with tiles')
 
 if TYPE_CHECKING:
-    from .predictor import Predictor
+    from .predictor import Detector
 
 # Neighbouring tiles overlap by this share of a tile's side.
 OVERLAP = 0.25
@@ -27,11 +27,11 @@ NMS_IOS_THR = 0.5
 MARGIN, MAX_COVERED = 1 / 64, 0.7
 
 
-@dataclass(frozen=True)
+@dataclass
 class TiledPredictor:
     """Detect objects in tiles of ``side`` x ``side`` pixels, in batches of ``batch_size`` tiles."""
 
-    model: Predictor
+    model: Detector
     side: int
     batch_size: int = 1
 
@@ -41,23 +41,25 @@ class TiledPredictor:
                 f'tiles are only for detectors, and this is a {self.model.task} model. Remove --tiles (in Python: '
                 'tiles=...)'
             )
+        self.model = replace(self.model, tiles=None)  # which predicts each tile as a whole
 
-    def predict_batch(self, images: Sequence[np.ndarray]) -> list[Detections | UserError]:
+    def predict_batch(self, images: Sequence[np.ndarray]) -> list[Outcome]:
         """Predict images as :meth:`.Predictor.predict_batch` does, but in tiles if they are larger than a tile."""
-        predictions = []
+        outcomes = []
         for image in images:
             try:
                 is_large = max(image.shape[:2]) > self.side
-                predictions.append(self.detect_in_tiles(image) if is_large else self.predict_tiles([image])[0])
+                outcomes += [Outcome(self.detect_in_tiles(image))] if is_large else self.model.predict_batch([image])
             except UserError as error:
-                predictions.append(error)
-        return predictions
+                outcomes.append(Outcome(error=error))
+        return outcomes
 
     def detect_in_tiles(self, image: np.ndarray) -> Detections:
         """Detect the objects of a large image. To save memory, keep masks as crops (``supervision.CompactMask``)."""
 
         def detect(tiles: list[np.ndarray]) -> list[sv.Detections]:
-            detections = [prediction.to_supervision() for prediction in self.predict_tiles(tiles)]
+            outcomes = self.model.predict_batch(tiles)
+            detections = [outcome.get('a tile').to_supervision() for outcome in outcomes]
             for tile, objects in zip(tiles, detections, strict=True):
                 objects.data['near_edge'] = find_near_edges(objects.xyxy, tile.shape[:2], MARGIN * self.side)
             return detections
@@ -96,14 +98,6 @@ class TiledPredictor:
         is_kept = ~is_cut
         is_kept[is_cut] = covered.max(1, initial=0) < MAX_COVERED
         return objects.select(np.flatnonzero(is_kept))
-
-    def predict_tiles(self, tiles: Sequence[np.ndarray]) -> list[Detections]:
-        """Predict tiles in one batch. Raise the UserError of the first tile that fails."""
-        predictions = self.model.predict_whole(tiles)
-        for prediction in predictions:
-            if isinstance(prediction, UserError):
-                raise prediction
-        return predictions
 
 
 def find_near_edges(boxes: np.ndarray, size: tuple[int, int], margin: float) -> np.ndarray:

@@ -184,17 +184,20 @@ class PyramidBackbone(BaseModule):
             CheckpointError: The weights do not match, or ``arch`` is missing and the weights are not those of a
                 published variant.
         """
+        source = {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
+        weights, networks = None, list_networks().values()
         if 'arch' not in arguments:
-            arch = infer_checkpoint_arch(read_weights(str(checkpoint), list_networks().values(), prefix, ema), cls)
+            weights = read_weights(str(checkpoint), networks, prefix, ema)
+            arch = infer_checkpoint_arch(weights, cls)
             if not arch.names:
                 raise CheckpointError(
                     f'{checkpoint} has weights of {cls.__name__} {arch}. This is not a published variant. Set '
                     'arch=dict(...) to the values with which it was trained'
                 )
             arguments['arch'] = arch.names[0]
-        source = {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
         backbone = cls(**arguments, init_cfg={'type': 'Pretrained', **source})
-        backbone.init_weights()
+        load_pretrained(backbone, networks, weights or str(checkpoint), prefix, ema)
+        backbone._is_init = True  # as init_weights
         return backbone
 
     def init_weights(self) -> None:

@@ -6,6 +6,7 @@ from torch import nn
 
 from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints.pretrained import check_fits
+from mmgcvit.checkpoints.safe_loading import Checkpoint
 from mmgcvit.checkpoints.weights import POSITION_TABLES
 from mmgcvit.errors import CheckpointError
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
@@ -182,13 +183,13 @@ def test_check_fits_names_missing_tensors_and_those_with_another_shape_or_nan(ch
     model.register_buffer('mask', torch.tensor(float('-inf')))
     for prefix in ('', 'module.', 'module.module.'):
         renamed = {prefix + name: tensor for name, tensor in model.state_dict().items()}
-        check_fits(model, {'state_dict': renamed}, 'x')
-    changed = {'state_dict': {**model.state_dict(), **change}}
+        check_fits(model, Checkpoint('x', {'state_dict': renamed}))
+    changed = Checkpoint('x', {'state_dict': {**model.state_dict(), **change}})
     with pytest.raises(CheckpointError, match=message):
-        check_fits(model, changed, 'x')
-    check_fits(model, changed, 'x', prefix='mask')
+        check_fits(model, changed)
+    check_fits(model, changed, prefix='mask')
     with pytest.raises(CheckpointError, match=r'lacks 6 tensors of the model \(mask, 0'):
-        check_fits(model, {'meta': {}}, 'y')
+        check_fits(model, Checkpoint('y', {'meta': {}}))
 
 
 def test_every_table_on_a_grid_is_known_as_a_position_table():
@@ -198,6 +199,6 @@ def test_every_table_on_a_grid_is_known_as_a_position_table():
 def test_a_relative_position_bias_table_may_have_another_size_if_its_grid_is_square():
     model = toy.backbone()
     name = 'stages.1.blocks.0.attn.position.relative_position_bias_table'
-    check_fits(model, {'state_dict': model.state_dict() | {name: torch.zeros(1, 1)}}, 'x')
+    check_fits(model, Checkpoint('x', {'state_dict': model.state_dict() | {name: torch.zeros(1, 1)}}))
     with pytest.raises(CheckpointError, match=name):
-        check_fits(model, {'state_dict': model.state_dict() | {name: torch.zeros(8, 1)}}, 'x')
+        check_fits(model, Checkpoint('x', {'state_dict': model.state_dict() | {name: torch.zeros(8, 1)}}))

@@ -12,7 +12,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, Runner
 
 from mmgcvit.checkpoints.reading import read_checkpoint
-from mmgcvit.checkpoints.safe_loading import read_for_mmengine, safe_checkpoint_loading
+from mmgcvit.checkpoints.safe_loading import Checkpoint, read_for_mmengine, safe_checkpoint_loading
 from mmgcvit.engine.hooks.checkpoint import SafeLoadHook
 from mmgcvit.errors import CheckpointError
 
@@ -46,9 +46,9 @@ def test_tensors_are_loaded_to_map_location(map_location, place, tmp_path):
 
 def test_mmengine_gets_a_given_content_once_and_then_reads_the_file(tmp_path):
     torch.save({'state_dict': {'a': torch.ones(1)}}, path := str(tmp_path / 'x.pth'))
-    with safe_checkpoint_loading() as contents:
-        contents[path] = given = {'state_dict': {}}
-        assert CheckpointLoader.load_checkpoint(path) is given
+    given = Checkpoint(path, {'state_dict': {}})
+    with safe_checkpoint_loading(checkpoint=given):
+        assert CheckpointLoader.load_checkpoint(path) is given.content
         assert CheckpointLoader.load_checkpoint(path)['state_dict'] == {'a': 1}
 
 
@@ -56,7 +56,7 @@ def test_a_checkpoint_of_bfloat16_resumes_in_float16(tmp_path):
     """Its loss scaler has no state, which GradScaler rejects."""
     for state in ({}, {'scale': 2.0}):
         torch.save({'state_dict': {'a': torch.ones(1)}, 'optimizer': {'loss_scaler': state}}, tmp_path / 'x.pth')
-        optimizer = read_for_mmengine(str(tmp_path / 'x.pth'))['optimizer']
+        optimizer = read_for_mmengine(str(tmp_path / 'x.pth')).content['optimizer']
         assert optimizer == ({'loss_scaler': state} if state else {})
 
 
@@ -64,10 +64,10 @@ def test_weights_are_found_under_the_usual_checkpoint_keys(tmp_path):
     weights = {'weight': torch.ones(1)}
     for content in (weights, {'model': weights}, {'state_dict': weights, 'meta': {}}):
         torch.save(content, tmp_path / 'x.pth')
-        assert read_for_mmengine(str(tmp_path / 'x.pth'))['state_dict']['weight'] == 1
+        assert read_for_mmengine(str(tmp_path / 'x.pth')).content['state_dict']['weight'] == 1
     # mmengine's strategies also write a meta.pth.
     torch.save({'epoch': 3}, tmp_path / 'meta.pth')
-    assert read_for_mmengine(str(tmp_path / 'meta.pth'))['epoch'] == 3
+    assert read_for_mmengine(str(tmp_path / 'meta.pth')).content['epoch'] == 3
     torch.save([1], tmp_path / 'x.pth')
     with pytest.raises(CheckpointError, match='has no weights: it is a list instead of a dict'):
         read_for_mmengine(str(tmp_path / 'x.pth'))
@@ -81,7 +81,7 @@ def runtime_info(tmp_path, work_dir=None, **entries):
         'resumed_keys': dict.fromkeys(['cfg', 'epoch', 'loss', *entries], True),
     }
     torch.save({'state_dict': {'a': torch.ones(1)}, 'message_hub': hub}, tmp_path / 'x.pth')
-    hub = read_for_mmengine(str(tmp_path / 'x.pth'), work_dir)['message_hub']
+    hub = read_for_mmengine(str(tmp_path / 'x.pth'), work_dir).content['message_hub']
     assert hub['resumed_keys'].keys() == hub['runtime_info'].keys()
     return hub['runtime_info']
 

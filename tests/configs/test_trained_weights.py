@@ -10,7 +10,6 @@ import pytest
 from mmgcvit import load
 from mmgcvit.evaluation.detection_curves import compute_detection_curves
 from mmgcvit.files import compute_sha256
-from mmgcvit.inference.model_files import find_model_files
 from mmgcvit.inference.results import Detections
 
 from .. import fork_server
@@ -35,8 +34,8 @@ def test_shipped_weights_match_the_table_and_load_with_their_config():
         path, config = WEIGHTS / f'{name}.safetensors', DEMO / f'{name}.py'
         assert compute_sha256(path) == ROWS[name]['digest'], name
         assert (path.with_name(path.name + '.sha256')).read_text().split()[0] == ROWS[name]['digest'], name
-        assert find_model_files(config).checkpoint == str(path)
-        assert load(config, device='cpu').classes == list(read(f'demo/{name}').metainfo.classes), name
+        model = load(config, device='cpu')
+        assert (model.checkpoint, model.classes) == (str(path), list(read(f'demo/{name}').metainfo.classes)), name
 
 
 @pytest.fixture(scope='module')

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmgcvit.checkpoints.latest import read_latest_checkpoint
 from mmgcvit.checkpoints.reading import check_intact, read_checkpoint
-from mmgcvit.inference.model_files import find_checkpoint
 
 from ..programs import get_tail
 from .calling import CONFIG, call, restored_process  # noqa: F401
@@ -24,7 +24,7 @@ SETTINGS = {'epochs': ['train_cfg.max_epochs=5', 'train_dataloader.batch_size=1'
 
 def read_result(work_dir):
     """Return everything that a run leaves: the last and best checkpoints, and the scores by step."""
-    content, best = last(work_dir), Path(find_checkpoint(work_dir))
+    content, best = last(work_dir), Path(read_latest_checkpoint(work_dir, prefer_best=True).source)
     check_intact(best)
     info = content['message_hub']['runtime_info']
     lines = [json.loads(line) for file in sorted(work_dir.glob('*/vis_data/*.json')) for line in file.open()]
@@ -65,7 +65,7 @@ def test_killed_at_any_moments_a_run_ends_with_the_last_and_best_checkpoints_and
 @pytest.mark.parametrize('run', [train, train_in_two])
 def test_a_run_keeps_max_keep_ckpts_and_the_best_checkpoint_and_saves_the_right_epoch(run, tmp_path):
     run(tmp_path)
-    best = Path(find_checkpoint(tmp_path)).name
+    best = Path(read_latest_checkpoint(tmp_path, prefer_best=True).source).name
     assert names(tmp_path) == [best, 'epoch_3.pth', 'last_checkpoint']
     assert best.startswith('best_score_epoch_')
     assert (last(tmp_path)['meta']['epoch'], last(tmp_path)['meta']['iter']) == (3, 3)

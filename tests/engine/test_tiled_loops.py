@@ -16,7 +16,7 @@ from mmgcvit import load
 from mmgcvit.engine.tiled_loops import TiledTestLoop
 from mmgcvit.errors import UserError
 from mmgcvit.inference.predictor import Detector
-from mmgcvit.inference.results import Detections
+from mmgcvit.inference.results import Detections, Outcome
 from tools.make_digits import SceneComposer, write_coco
 
 from ..inference.large_images import DEMO
@@ -34,7 +34,8 @@ def test_masks_are_evaluated_and_read_as_rle_and_a_failing_image_is_named():
     objects = Detections(boxes, np.array([0.9, 0.1], np.float32), np.array([1, 0]), ['b', 'a'], masks)
     loop = TiledTestLoop.__new__(TiledTestLoop)
     loop.is_drawn, loop.evaluator = False, SimpleNamespace(metrics=[CocoMetric()])
-    loop.predictor = SimpleNamespace(predict_batch=lambda images: [objects, UserError('the network fails')])
+    outcomes = [Outcome(objects), Outcome(error=UserError('the network fails'))]
+    loop.predictor = SimpleNamespace(predict_batch=lambda images: outcomes)
     samples = [DetDataSample(metainfo={'img_path': path, 'ori_shape': (50, 60)}) for path in ('a.jpg', 'b.jpg')]
     with pytest.raises(UserError, match=r'b\.jpg: the network fails'):
         loop.add_predictions(samples, [None] * 2)

@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 
 from mmgcvit.checkpoints import latest as latest_module
-from mmgcvit.checkpoints.latest import find_latest_checkpoint
+from mmgcvit.checkpoints.latest import read_latest_checkpoint
 from mmgcvit.engine import work_dir as work_dir_module
 from mmgcvit.engine.work_dir import choose_checkpoint, list_checkpoints, lock_work_dir
 from mmgcvit.errors import CheckpointError
@@ -33,38 +33,45 @@ def work_dir(tmp_path):
 
 
 def test_the_latest_checkpoint_is_the_one_in_last_checkpoint_also_if_the_work_dir_was_moved(work_dir):
-    assert find_latest_checkpoint(work_dir) == work_dir / 'epoch_2.pth'
+    assert read_latest_checkpoint(work_dir).source == str(work_dir / 'epoch_2.pth')
     (work_dir / 'last_checkpoint').write_text('/an/earlier/place/epoch_2.pth')
-    assert find_latest_checkpoint(work_dir) == work_dir / 'epoch_2.pth'
+    assert read_latest_checkpoint(work_dir).source == str(work_dir / 'epoch_2.pth')
     (work_dir / 'last_checkpoint').write_text('')
-    assert find_latest_checkpoint(work_dir) == work_dir / 'epoch_10.pth'
+    assert read_latest_checkpoint(work_dir).source == str(work_dir / 'epoch_10.pth')
 
 
 def test_truncated_checkpoints_are_skipped_with_a_warning_and_it_is_an_error_if_all_are(work_dir, monkeypatch):
     monkeypatch.setattr(latest_module, 'print_log', log := mock.Mock())
     for name in ('epoch_2.pth', 'epoch_10.pth'):
         os.truncate(work_dir / name, 500)
-    assert find_latest_checkpoint(work_dir) == work_dir / 'epoch_1.pth'
+    assert read_latest_checkpoint(work_dir).source == str(work_dir / 'epoch_1.pth')
     (first, *_), (second, *_) = (call.args for call in log.call_args_list)
     assert 'epoch_2.pth' in first
     assert 'epoch_10.pth' in second
     (work_dir / 'epoch_1.pth').write_bytes(b'')
     with pytest.raises(CheckpointError, match='has no readable checkpoint'):
-        find_latest_checkpoint(work_dir)
+        read_latest_checkpoint(work_dir)
+
+
+def get_choice(chosen):
+    """Return whether a run resumes, and the name of its checkpoint."""
+    is_resumed, checkpoint = chosen
+    return is_resumed, checkpoint.source
 
 
 def test_the_same_options_start_and_resume_a_run(work_dir, tmp_path_factory):
     """Where nothing is resumed, the config's load_from holds, and its optimizer state is not read."""
     latest, earlier = str(work_dir / 'epoch_2.pth'), str(work_dir / 'epoch_1.pth')
     empty = Config({'work_dir': str(tmp_path_factory.mktemp('empty')), 'load_from': earlier})
-    *chosen, content = choose_checkpoint(empty, 'auto')
-    assert (chosen, 'optimizer' in content) == ([False, earlier], False)
+    is_resumed, checkpoint = choose_checkpoint(empty, 'auto')
+    assert (is_resumed, checkpoint.source, 'optimizer' in checkpoint.content) == (False, earlier, False)
     cfg = Config({'work_dir': str(work_dir)})
-    *chosen, content = choose_checkpoint(cfg, 'auto')
-    assert (chosen, 'optimizer' in content, content['meta']['iter']) == ([True, latest], True, 2)
-    assert choose_checkpoint(cfg, earlier)[:2] == (True, earlier)
-    assert choose_checkpoint(Config({'work_dir': str(work_dir), 'resume': True}), None)[:2] == (True, latest)
-    assert choose_checkpoint(cfg, None, overwrite=True) == (False, None, None)
+    is_resumed, checkpoint = choose_checkpoint(cfg, 'auto')
+    found = is_resumed, checkpoint.source, 'optimizer' in checkpoint.content, checkpoint.content['meta']['iter']
+    assert found == (True, latest, True, 2)
+    assert get_choice(choose_checkpoint(cfg, earlier)) == (True, earlier)
+    assert get_choice(choose_checkpoint(Config({'work_dir': str(work_dir), 'resume': True}), None)) == (True, latest)
+    assert choose_checkpoint(cfg, None, overwrite=True) == (False, None)
     with pytest.raises(CheckpointError, match=r'--resume nowhere\.pth: there is no such file'):
         choose_checkpoint(cfg, 'nowhere.pth')
     with pytest.raises(CheckpointError, match=r'the run would remove load_from=.*epoch_1\.pth from its work dir'):
@@ -74,9 +81,9 @@ def test_the_same_options_start_and_resume_a_run(work_dir, tmp_path_factory):
 def test_a_resumed_run_does_not_replace_the_checkpoints_of_another(work_dir, tmp_path_factory):
     other = tmp_path_factory.mktemp('other')
     checkpoint = str(work_dir / 'epoch_2.pth')
-    assert choose_checkpoint(Config({'work_dir': str(other)}), checkpoint)[:2] == (True, checkpoint)
+    assert get_choice(choose_checkpoint(Config({'work_dir': str(other)}), checkpoint)) == (True, checkpoint)
     (other / 'link').symlink_to(work_dir)
-    assert choose_checkpoint(Config({'work_dir': str(other / 'link')}), checkpoint)[:2] == (True, checkpoint)
+    assert get_choice(choose_checkpoint(Config({'work_dir': str(other / 'link')}), checkpoint)) == (True, checkpoint)
     (other / 'epoch_1.pth').touch()
     for source in (checkpoint, 'https://example.com/epoch_2.pth'):
         with pytest.raises(CheckpointError, match='has checkpoints of another run, which'):

@@ -19,6 +19,7 @@ from mmgcvit.evaluation.detection_curves import (
 )
 from mmgcvit.inference.loading import load
 from mmgcvit.inference.predictor import Detector
+from mmgcvit.inference.results import Outcome
 
 from .conftest import make_detections
 
@@ -77,7 +78,7 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
     run = shutil.copytree(work_dirs['detection'], tmp_path / 'run')
     objects, found = [(0, 0, 99), (1, 1, 99)], [(0, 0, 80), (1, 1, 80), (2, 0, 40)]
     monkeypatch.setattr(detection_curves, 'load_sample', lambda *_: (None, None, place(objects)))
-    monkeypatch.setattr(Detector, 'predict_batch', lambda self, images: [place(found)] * len(images))
+    monkeypatch.setattr(Detector, 'predict_batch', lambda self, images: [Outcome(place(found))])
     assert ' 0.60, with the highest F1 on the validation images (1.00)' in choose_score_thr(run)
     assert load(run).score_thr == load(run / 'detect.py', run / 'epoch_1.pth').score_thr == 0.6
     other = shutil.copy(run / 'epoch_1.pth', run / 'epoch_2.pth')

@@ -13,7 +13,6 @@ from mmengine.registry import MODELS, DefaultScope
 from mmgcvit.checkpoints.converting import save_checkpoint
 from mmgcvit.export import export_onnx
 from mmgcvit.inference.loading import load
-from mmgcvit.inference.model_files import find_model_files
 
 from ..programs import ROOT
 from ..tools.commands import CONFIGS
@@ -31,9 +30,8 @@ def exported(tmp_path_factory):
         config = next(path for path in (DEMO / f'{name}.py', CONFIGS / f'{name}.py') if path.is_file())
         weights, target = DEMO / 'weights' / f'{name}.safetensors', folder / f'{name}.onnx'
         checkpoint = None if weights.is_file() else random_checkpoint(config, folder / 'random.pth')
-        source = find_model_files(config, checkpoint)
-        model = load(source.config, source.checkpoint, 'cpu')
-        return SimpleNamespace(source=source, model=model, path=target, difference=export_onnx(model, source, target))
+        model = load(config, checkpoint, 'cpu')
+        return SimpleNamespace(model=model, path=target, difference=export_onnx(model, target))
 
     return exported
 

@@ -69,7 +69,7 @@ def test_a_file_has_only_operators_that_tensorrt_supports_and_complete_metadata(
     assert not any(tensor.external_data for tensor in model.graph.initializer)
     texts = {entry.key: entry.value for entry in model.metadata_props}
     assert texts['task'] == one.model.task
-    assert (texts['channel_order'], texts['size_divisor'], texts['config']) == ('rgb', '1', one.source.config.name)
+    assert (texts['channel_order'], texts['size_divisor'], texts['config']) == ('rgb', '1', one.model.config.name)
     assert len(texts['checkpoint_sha256']) == 64
     preprocessor, task = one.model.network.data_preprocessor, one.model.task
     for name, value in {
@@ -88,7 +88,7 @@ def test_a_file_has_only_operators_that_tensorrt_supports_and_complete_metadata(
 @pytest.mark.parametrize('name', ['mask_rcnn_gcvit_digits', 'rtmdet_ins', 'mask2former_seg'])
 def test_a_file_in_half_precision_is_smaller_and_close_to_the_model(exported, name, tmp_path):
     one, path = exported(name), tmp_path / 'half.onnx'
-    difference = export_onnx(one.model, one.source, path, half=True)
+    difference = export_onnx(one.model, path, half=True)
     # Without rounding, the difference would be that of the float32 file, below 1e-4.
     assert 1e-4 < difference.largest <= HALF.difference
     assert path.stat().st_size < 0.67 * one.path.stat().st_size

@@ -95,6 +95,6 @@ def test_a_failed_comparison_keeps_the_existing_file(monkeypatch, tmp_path):
     target = tmp_path / 'model.onnx'
     target.write_text('before')
     with pytest.raises(UserError, match='differs'):
-        writing.export_onnx(None, None, target)
+        writing.export_onnx(None, target)
     assert [path.name for path in tmp_path.iterdir()] == ['model.onnx']
     assert target.read_text() == 'before'

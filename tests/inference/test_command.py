@@ -144,12 +144,12 @@ def test_an_interrupted_call_writes_the_results_of_all_images_before(call, work_
 def test_the_test_command_takes_a_work_dir_or_a_config_and_a_checkpoint(work_dirs, monkeypatch):
     """With a work dir, results go to its subfolder ``test``, so that the run's own files are unchanged."""
     tested, run = [], work_dirs['classification']
-    monkeypatch.setattr('mmgcvit.engine.test.run_test', lambda cfg, checkpoint, **_: tested.append((cfg, checkpoint)))
+    monkeypatch.setattr('mmgcvit.engine.test.run_test', lambda cfg, checkpoint, *_: tested.append((cfg, checkpoint)))
     checkpoint = str(run / 'epoch_1.pth')
-    for arguments, folder in (
-        ([run], str(run / 'test')),
-        ([run / 'classify.py', '--work-dir', 'own', checkpoint], 'own'),
+    for arguments, expected, folder in (
+        ([run], str(run), str(run / 'test')),
+        ([run / 'classify.py', '--work-dir', 'own', checkpoint], checkpoint, 'own'),
     ):
         run_command('test', [*arguments, '--device', 'cpu'])
         cfg, named = tested.pop()
-        assert (cfg.filename, named, cfg.work_dir) == (str(run / 'classify.py'), checkpoint, folder)
+        assert (cfg.filename, named, cfg.work_dir) == (str(run / 'classify.py'), expected, folder)

@@ -10,10 +10,11 @@ from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.structures import DataSample
 
 from mmgcvit import GCViT, load
+from mmgcvit.checkpoints import reading
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.inference.class_names import find_class_names
 from mmgcvit.inference.loading import build_predictor
-from mmgcvit.inference.model_files import find_model_files
+from mmgcvit.inference.model_files import find_source, read_model_checkpoint
 
 from ..checkpoints.conftest import RunsACommand
 from .conftest import CLASSES, config_of, picture_of
@@ -28,12 +29,19 @@ def run_dir(work_dirs, tmp_path):
 def test_the_best_checkpoint_of_a_work_dir_is_loaded_otherwise_the_newest(run_dir):
     """Damaged checkpoints are skipped."""
     best = run_dir / 'best_accuracy_top1_epoch_1.pth'
-    assert find_model_files(run_dir).checkpoint == str(run_dir / 'epoch_1.pth')
+    assert read_model_checkpoint(run_dir).source == str(run_dir / 'epoch_1.pth')
     best.write_bytes((run_dir / 'epoch_1.pth').read_bytes()[:1000])
-    assert find_model_files(run_dir).checkpoint == str(run_dir / 'epoch_1.pth')
+    assert read_model_checkpoint(run_dir).source == str(run_dir / 'epoch_1.pth')
     shutil.copy(run_dir / 'epoch_1.pth', best)
-    assert find_model_files(run_dir).checkpoint == str(best)
-    assert find_model_files(run_dir, run_dir / 'epoch_1.pth').checkpoint == str(run_dir / 'epoch_1.pth')
+    assert read_model_checkpoint(run_dir).source == str(best)
+    assert find_source(run_dir, run_dir / 'epoch_1.pth') == str(run_dir / 'epoch_1.pth')
+
+
+def test_the_checkpoint_of_a_work_dir_is_read_once(run_dir, monkeypatch):
+    read, paths = reading.read_torch, []
+    monkeypatch.setattr(reading, 'read_torch', lambda path, *rest: paths.append(path) or read(path, *rest))
+    load(run_dir)
+    assert paths == [run_dir / 'epoch_1.pth']
 
 
 def test_invalid_configs_checkpoints_and_arguments_are_rejected(run_dir, work_dirs, tmp_path, monkeypatch):

@@ -86,9 +86,9 @@ def test_an_image_that_fails_does_not_stop_the_others_of_its_batch(models, monke
 
     monkeypatch.setattr(model, 'pipeline', prepare_wrongly)
     good, small, unprepared = model.predict_batch([picture_of(90, 120), picture_of(20, 20), picture_of(30, 20)])
-    assert isinstance(good, Segmentation)
-    assert 'the network fails on the image' in str(small)
-    assert 'the test pipeline cannot prepare the image' in str(unprepared)
+    assert isinstance(good.prediction, Segmentation)
+    assert 'the network fails on the image' in str(small.error)
+    assert 'the test pipeline cannot prepare the image' in str(unprepared.error)
     with pytest.raises(UserError, match=r'^image 1: the test pipeline cannot prepare .* are \(30, 20\) \(.*no depth'):
         model([picture_of(90, 120), picture_of(30, 20)])
     with pytest.raises(UserError, match='batch_size=0: expected at least 1'):

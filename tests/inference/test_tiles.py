@@ -1,7 +1,5 @@
 """Objects of large images are detected in tiles, each once, with masks stored as crops to save memory."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import supervision as sv
@@ -9,6 +7,7 @@ from pycocotools import mask as coco_mask
 
 from mmgcvit import load
 from mmgcvit.inference.drawing import draw_prediction
+from mmgcvit.inference.predictor import Detector
 from mmgcvit.inference.results import Detections, list_categories, make_records
 from mmgcvit.inference.tiles import TiledPredictor
 
@@ -45,7 +44,7 @@ def test_a_cut_off_object_is_dropped_if_another_tile_shows_it_completely():
     objects = sv.Detections(
         xyxy=np.array(boxes, np.float32), class_id=np.arange(4), confidence=np.ones(4), data={'near_edge': near_edge}
     )
-    found = TiledPredictor(SimpleNamespace(task='detection'), 64).drop_cut_objects(objects, (200, 200))
+    found = TiledPredictor(Detector(None, None, None, [], []), 64).drop_cut_objects(objects, (200, 200))
     assert found.class_id.tolist() == [1, 2, 3]
 
 

@@ -1,12 +1,18 @@
 """Leave out images and annotations that cannot be used."""
 
+import unicodedata
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from ...errors import MANY, UserError, escape_controls, format_count, get_first_line
 from ..decoding import decode_image
-from .dataset_info import MAX_UNUSABLE, DatasetInfo, Split
+from .dataset_info import DatasetInfo, Split
+
+# Maximum of the number of problems (unusable images and annotations) divided by the number of images, in which each
+# annotation problem counts as an image too. Datasets with more problems are rejected.
+MAX_UNUSABLE = 0.1
 
 
 def leave_out_unusable(dataset: DatasetInfo) -> None:
@@ -40,6 +46,20 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
         limit = f'No image of {empty[0]} can be used' if empty else 'mmgcvit leaves out at most a tenth of the data'
         raise UserError(f'{dataset.folder}: {count}. {limit}. Repair or remove these:{named}')
     dataset.notes.append(f'{count}. These images and annotations are left out:{named}')
+
+
+def check_class_names(folder: Path, classes: Sequence[str]) -> None:
+    """Raise a UserError for empty names, and for names that differ only in case, blanks or their Unicode form.
+
+    Such names are nearly always one class. macOS, for example, writes an umlaut as two characters.
+    """
+    seen: dict[str, str] = {}
+    for name in classes:
+        form = ' '.join(unicodedata.normalize('NFKC', name).casefold().split())
+        if not form or form in seen:
+            same = f'{seen[form]!r} and {name!r}, equal but for case, blanks or Unicode form' if form else repr(name)
+            raise UserError(f'{folder} has the classes {same}. Give each class a name of its own')
+        seen[form] = name
 
 
 def find_problem(folder: Path, name: str) -> str | None:

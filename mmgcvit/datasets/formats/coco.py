@@ -7,8 +7,10 @@ from typing import Any
 from ...errors import UserError, get_first_line, shorten
 from ...files import make_absolute
 from ..classes import MAX_ID
-from .dataset_info import MAX_UNUSABLE, DatasetInfo, Split, count_steps, find_split, list_files
+from .cleaning import MAX_UNUSABLE
+from .dataset_info import DatasetInfo, Split
 from .folders import IMAGE_FOLDERS, MAP_FOLDERS
+from .paths import count_steps, find_split, list_files
 
 # Beginnings of the names of COCO's files of other tasks, which are next to instances*.json.
 OTHER_TASKS = ('captions', 'person_keypoints', 'stuff', 'panoptic', 'image_info')
@@ -63,7 +65,8 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
             categories = categories[1:]
         splits, problems = {}, []
         for split, file in files.items():
-            content = normalize(contents[file], categories, folder / file, problems)
+            content, found = normalize(contents[file], categories, folder / file)
+            problems += found
             ann_file = folder / file if content == contents[file] else None
             splits[split] = Split(find_image_folder(folder, file, content), content, ann_file)
         classes = tuple(str(category['name']) for category in categories)
@@ -78,28 +81,21 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
 
 
 def normalize(
-    content: dict[str, Any], categories: list[dict[str, Any]], file: Path, problems: list[str]
-) -> dict[str, Any]:
+    content: dict[str, Any], categories: list[dict[str, Any]], file: Path
+) -> tuple[dict[str, Any], list[str]]:
     """Return the content of a file with the categories of training, and as pycocotools and mmdet expect it.
 
-    Add a message to ``problems`` for each annotation of an image or category that the file does not list.
+    Also return a message for each annotation of an image or category that the file does not list.
 
     Raises:
         UserError: The file has objects of other categories, lists an image file twice, has ids of images or categories
             that are not integers, or more than a tenth of its boxes have no area.
     """
-    ids = [entry['id'] for entry in (*content['images'], *content['categories'])]
-    ids += [obj[key] for obj in content['annotations'] for key in ('image_id', 'category_id')]
-    for value in ids:
-        if type(value) is not int:
-            raise UserError(f'{file} has the id {value!r:.60}. Write the ids of images and categories as integers')
-    repeated = [name for name, n in Counter(image['file_name'] for image in content['images']).items() if n > 1]
-    if repeated:
-        raise UserError(f'{file} lists several images with the same file_name ({shorten(repeated)}). Export it again')
+    check_ids(content, file)
     image_ids = {image['id'] for image in content['images']}
     names = {category['id']: category['name'] for category in content['categories']}
     own = {category['name']: category['id'] for category in categories}
-    images, annotations, others = content['images'], [], set()
+    images, annotations, others, problems = content['images'], [], set(), []
     for obj in content['annotations']:
         category = obj['category_id']
         if obj['image_id'] not in image_ids or category not in names:
@@ -130,7 +126,19 @@ def normalize(
     # mmdet numbers labels by the order of a file's categories, and looks classes up by their names, which must be
     # strings.
     categories = [{**category, 'name': str(category['name'])} for category in categories]
-    return {**content, 'images': images, 'annotations': annotations, 'categories': categories}
+    return {**content, 'images': images, 'annotations': annotations, 'categories': categories}, problems
+
+
+def check_ids(content: dict[str, Any], file: Path) -> None:
+    """Raise a UserError for ids that are not integers, and for images that are listed twice."""
+    ids = [entry['id'] for entry in (*content['images'], *content['categories'])]
+    ids += [obj[key] for obj in content['annotations'] for key in ('image_id', 'category_id')]
+    for value in ids:
+        if type(value) is not int:
+            raise UserError(f'{file} has the id {value!r:.60}. Write the ids of images and categories as integers')
+    repeated = [name for name, n in Counter(image['file_name'] for image in content['images']).items() if n > 1]
+    if repeated:
+        raise UserError(f'{file} lists several images with the same file_name ({shorten(repeated)}). Export it again')
 
 
 def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path:

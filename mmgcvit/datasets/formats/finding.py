@@ -5,10 +5,12 @@ from pathlib import Path
 
 from ...errors import UserError, format_count, shorten
 from ...files import IMAGE_SUFFIXES, read_text, suggest_folder
-from .cleaning import leave_out_unusable
+from .cleaning import check_class_names, leave_out_unusable
 from .coco import load_contents, read_coco
-from .dataset_info import DatasetInfo, find_split, list_files
+from .dataset_info import DatasetInfo
 from .folders import read_class_folders, read_segmentation_maps
+from .objects import set_annotation_types
+from .paths import find_split, list_files
 from .voc import read_voc
 from .yolo import find_label_file, read_yolo
 
@@ -67,6 +69,9 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         dataset = read_voc(folder, files['.xml'])
     else:
         dataset = read_coco(folder, coco) if coco else read_maps_or_class_folders(folder, files)
+    check_class_names(folder, dataset.classes)
+    if dataset.has_objects:
+        set_annotation_types(dataset)
     dataset.notes += notes
     leave_out_unusable(dataset)
     return dataset

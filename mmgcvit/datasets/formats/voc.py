@@ -1,29 +1,23 @@
 """Read Pascal VOC annotations, an XML file for each image, as COCO annotations.
 
-The package supervision reads this format too, but it ignores ``difficult``, ``ImageSets`` and ``size``. Its errors name
-no file.
+The package supervision ignores ``difficult``, ``ImageSets`` and ``size``, and its errors name no file.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from math import isfinite
 from pathlib import Path
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from ...errors import UserError, get_first_line, shorten
 from ...files import IMAGE_SUFFIXES, read_text
 from ..decoding import read_sizes
-from .dataset_info import (
-    SPLIT_NAME,
-    AnnotatedImage,
-    DatasetInfo,
-    assign_splits,
-    count_steps,
-    find_split,
-    list_files,
-    make_split,
-)
+from .dataset_info import DatasetInfo
 from .folders import IMAGE_FOLDERS, MAP_FOLDERS
+from .objects import AnnotatedImage, make_split, read_each
+from .paths import SPLIT_NAME, assign_splits, count_steps, find_split, list_files
 
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 # Values of <difficult> in lower case. Tools write more than VOC's 0 and 1.
@@ -32,57 +26,48 @@ DIFFICULT = {**dict.fromkeys(('', '0', 'false', 'unspecified'), False), **dict.f
 NO_IMAGE_FOLDERS = {*MAP_FOLDERS, 'segmentationobject'} - {'annotations'}
 
 
+class Annotation(NamedTuple):
+    """The content of an XML file."""
+
+    file: Path  # relative to the folder of the dataset
+    image_name: str  # <filename> without folders
+    image_folder: str  # <folder> without its parents
+    size: tuple[int, int]  # (width, height), 0 where it is not written
+    objects: list[tuple[str, dict[str, Any]]]  # (name, dict with COCO's keys) of each valid object
+    problems: list[str]  # messages about the other objects
+
+
 def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
     """Read a folder's XML files. The split of a file is in ``ImageSets/Main`` or, without it, in a folder name."""
-    roots, problems = {}, []
-    for file in files:
-        try:
-            root = ElementTree.parse(folder / file).getroot()
-        # Unknown encodings raise ValueError or LookupError.
-        except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
-            problems.append(f'{folder / file} cannot be parsed as XML ({get_first_line(error)})')
-            continue
-        if root.tag.lower() == 'annotation':
-            roots[file] = root
-        else:
-            problems.append(f'{folder / file} has the root {root.tag!r} instead of annotation')
+    parsed, problems = read_each(partial(parse_annotation, folder), files)
+    annotations = {annotation.file: annotation for annotation in parsed}
     paths = list_files(folder)
-    splits = read_image_sets(folder, paths, list(roots), problems)
-    read_files = sorted({file for files in splits.values() for file in files})
-    names = sorted({name for file in read_files for name, *_ in read_objects(folder / file, roots[file], problems)})
-    if not splits['train'] or not names:
-        hint = (
-            f'. {problems[0]}' if problems else f', for example {files[0]} has none, or ImageSets/Main does not list it'
-        )
-        raise UserError(f'{folder}: no XML file in it has Pascal VOC annotations of objects to train on{hint}')
-    images, same_stem = defaultdict(list), defaultdict(list)
+    files_by_split, unlisted = read_image_sets(folder, paths, list(annotations))
+    used = [annotations[file] for file in sorted({file for files in files_by_split.values() for file in files})]
+    problems += unlisted + [problem for annotation in used for problem in annotation.problems]
+    names = sorted({name for annotation in used for name, _ in annotation.objects})
+    if not files_by_split.get('train') or not names:
+        hint = problems[0] if problems else f'For example {files[0]} has none, or ImageSets/Main does not list it'
+        raise UserError(f'{folder}: no XML file in it has Pascal VOC annotations of objects to train on. {hint}')
+    images, xml_files = defaultdict(list), defaultdict(list)
     for path in paths:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             images[path.stem].append(path)
-    for file in roots:
-        same_stem[file.stem].append(file)
+    for file in annotations:
+        xml_files[file.stem].append(file)
 
     def read_image(file: Path) -> AnnotatedImage:
-        root, objects = roots[file], []
-        image = folder / find_image(folder, file, root, images[file.stem], same_stem[file.stem])
-        for name, is_difficult, (left, top, right, bottom) in read_objects(folder / file, root, problems):
-            box = [left, top, right - left, bottom - top]
-            # Mark difficult objects as crowds, which training and evaluation ignore. VOC's evaluation ignores them too.
-            objects.append((names.index(name), {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(is_difficult)}))
-        # Boxes refer to the image after EXIF rotation, unless <size> is the size before it. Some tools write 0.
-        stored_size, rotated_size = read_sizes(image)
-        texts = [(root.findtext(f'size/{side}') or '0').strip() for side in ('width', 'height')]
-        annotated_size = tuple(int(text) if text.isdecimal() else 0 for text in texts)
-        if all(annotated_size) and annotated_size not in (stored_size, rotated_size):
-            sizes = [f'{width} x {height}' for width, height in (annotated_size, rotated_size)]
-            raise UserError(f'{folder / file} is for an image of {sizes[0]}, but {image} is {sizes[1]}')
-        return image, stored_size if annotated_size == stored_size else rotated_size, objects
+        annotation = annotations[file]
+        image = folder / find_image(folder, annotation, images[file.stem], xml_files[file.stem])
+        objects = [(names.index(name), entries) for name, entries in annotation.objects]
+        return AnnotatedImage(image, choose_size(folder, annotation, image), objects)
 
-    read_splits = {
-        split: make_split(folder, names, files, read_image, problems) for split, files in splits.items() if files
-    }
+    splits = {}
+    for split, split_files in files_by_split.items():
+        splits[split], found = make_split(folder, names, split_files, read_image)
+        problems += found
     has_lists = any('imagesets' in str(path).lower() for path in paths)
-    for split, content in {} if has_lists else read_splits.items():
+    for split, content in () if has_lists else splits.items():
         # The splits follow from the folders of the XML files. Those of the images must agree.
         others = {find_split(Path(name).parent) for name in content.image_names} - {None, split}
         if others:
@@ -90,30 +75,78 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
                 f'{folder}: images of {split} are in folders of {" and ".join(sorted(others))}. Put their XML files '
                 'into folders of the same names, or list the images in ImageSets/Main'
             )
-    return DatasetInfo(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), read_splits, problems=problems)
+    return DatasetInfo(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), splits, problems=problems)
 
 
-def find_image(
-    folder: Path, file: Path, root: ElementTree.Element, images: Sequence[Path], files: Sequence[Path]
-) -> Path:
-    """Return the image of an XML file: next to it, or in the nearest folder.
+def parse_annotation(folder: Path, file: Path) -> Annotation:
+    """Parse an XML file. Raise a UserError if it is damaged or of another format."""
+    try:
+        root = ElementTree.parse(folder / file).getroot()
+    # Unknown encodings raise ValueError or LookupError.
+    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
+        raise UserError(f'{folder / file} cannot be parsed as XML ({get_first_line(error)})') from None
+    if root.tag.lower() != 'annotation':
+        raise UserError(f'{folder / file} has the root {root.tag!r} instead of annotation')
+    image_name, image_folder = (
+        (root.findtext(key) or '').replace('\\', '/').rpartition('/')[2] for key in ('filename', 'folder')
+    )
+    texts = [(root.findtext(f'size/{side}') or '').strip() for side in ('width', 'height')]
+    # The size of an image has fewer digits; Python raises an error for thousands of them.
+    width, height = (int(text) if text.isdecimal() and len(text) < 10 else 0 for text in texts)
+    objects, problems = [], []
+    for number, element in enumerate(root.iter('object'), start=1):
+        name, difficult = ((element.findtext(key) or '').strip() for key in ('name', 'difficult'))
+        values, difficult = [element.findtext(f'bndbox/{key}') for key in BOX_KEYS], difficult.lower()
+        box = convert_box(values)
+        if name and box and difficult in DIFFICULT:
+            # Mark difficult objects as crowds, which training and evaluation ignore, as VOC's evaluation does.
+            entries = {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(DIFFICULT[difficult])}
+            objects.append((name, entries))
+        else:
+            problems.append(
+                f'{folder / file}: object {number} has the name {name!r}, {", ".join(BOX_KEYS)} {values}, difficult '
+                f'{difficult!r}. Expected a name, pixels with xmin < xmax and ymin < ymax, and 0 or 1 for difficult'
+            )
+    return Annotation(file, image_name, image_folder, (width, height), objects, problems)
 
-    Args:
-        folder: The folder to which all paths are relative.
-        file: The XML file.
-        root: Its content. ``<filename>`` and ``<folder>`` select between images that are equally near.
-        images: The images of its name, in any folder.
-        files: All XML files of its name. An image that is nearer to another one of these, or as near, is not taken.
+
+def convert_box(values: Sequence[str | None]) -> list[float] | None:
+    """Convert the texts of :data:`BOX_KEYS` to COCO's bbox, cut at 0. Return None for a box without an area."""
+    try:
+        # VOC counts pixels from 1, and xmax and ymax are inside of the box. So subtract 1 from xmin and ymin only.
+        sides = [float(value) - (i < 2) for i, value in enumerate(values)]
+    except (TypeError, ValueError):
+        return None
+    left, top, right, bottom = (max(0.0, side) for side in sides)
+    is_valid = all(map(isfinite, sides)) and left < right and top < bottom
+    return [left, top, right - left, bottom - top] if is_valid else None
+
+
+def choose_size(folder: Path, annotation: Annotation, image: Path) -> tuple[int, int]:
+    """Return the (width, height) that boxes refer to: after EXIF rotation, unless ``<size>`` is that before it."""
+    stored_size, rotated_size = read_sizes(image)
+    # Some tools write 0.
+    if all(annotation.size) and annotation.size not in (stored_size, rotated_size):
+        sizes = [f'{width} x {height}' for width, height in (annotation.size, rotated_size)]
+        raise UserError(f'{folder / annotation.file} is for an image of {sizes[0]}, but {image} is {sizes[1]}')
+    return stored_size if annotation.size == stored_size else rotated_size
+
+
+def find_image(folder: Path, annotation: Annotation, images: Sequence[Path], files: Sequence[Path]) -> Path:
+    """Return the image of an XML file, next to it or in the nearest folder, from the ``images`` of its name.
+
+    ``files`` are all XML files of its name. An image that is nearer to another one of these, or as near, is not taken.
     """
+    file = annotation.file
     splits = {None, find_split(file.parent)}
-    hints = [(root.findtext(key) or '').replace('\\', '/').rpartition('/')[2] for key in ('filename', 'folder')]
     ratings = defaultdict(list)
     for image in images:
         steps = {other: count_steps(other.parent, image.parent) for other in files}
         parents = {name.lower() for name in image.parent.parts}
         is_own = steps[file] == 0 or (len(splits | {find_split(image.parent)}) < 3 and not parents & NO_IMAGE_FOLDERS)
         if is_own and all(steps[file] < steps[other] for other in files if other != file):
-            differs = image.name != hints[0], image.parent.name != hints[1], not parents & {*IMAGE_FOLDERS}
+            differs = image.name != annotation.image_name, image.parent.name != annotation.image_folder
+            differs += (not parents & {*IMAGE_FOLDERS},)
             # A map is as near as a photo, or nearer, in some layouts.
             is_map = steps[file] > 0 and not parents.isdisjoint(MAP_FOLDERS)
             ratings[is_map, steps[file], differs].append(image)
@@ -122,18 +155,20 @@ def find_image(
         found = f'several images have this name ({shorten([*map(str, best)])})'
         others = f', except those of other splits or XML files ({shorten([*map(str, images)])})' if images else ''
         raise UserError(f'{folder / file}: {found if best else f"no image in {folder} has this name{others}"}')
-    if hints[0] != best[0].name and Path(folder, best[0].parent, hints[0]).is_file():
-        raise UserError(f'{folder / file}: <filename> is {hints[0]!r}, which is another image beside {best[0]}')
+    if annotation.image_name != best[0].name and Path(folder, best[0].parent, annotation.image_name).is_file():
+        raise UserError(
+            f'{folder / file}: <filename> is {annotation.image_name!r}, which is another image beside {best[0]}'
+        )
     return best[0]
 
 
 def read_image_sets(
-    folder: Path, paths: Sequence[Path], files: Sequence[Path], problems: list[str]
-) -> dict[str, list[Path]]:
-    """Return the XML files of each split: by the lists in ``ImageSets/Main`` or, if there are none, by folder names.
+    folder: Path, paths: Sequence[Path], files: Sequence[Path]
+) -> tuple[dict[str, list[Path]], list[str]]:
+    """Return the XML files of each split, and a message for each line of the lists that names no XML file.
 
-    ``paths`` are all files of the folder, ``files`` its XML files. Add a message to ``problems`` for each line that
-    names no XML file.
+    The splits are those of the lists in ``ImageSets/Main`` or, if there are none, of folder names. ``paths`` are all
+    files of the folder, ``files`` its XML files.
     """
     lists: dict[Path, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for path in paths:
@@ -141,50 +176,27 @@ def read_image_sets(
         place = [part.lower() for part in path.parts[-3:-1]]
         if place == ['imagesets', 'main'] and path.suffix.lower() == '.txt' and (match or name == 'trainval'):
             lists[path.parents[2]][match.lastgroup if match else name] += read_text(folder / path).split('\n')
-    splits = defaultdict(list)
+    splits, problems = defaultdict(list), []
     if not lists:
         for file, split in assign_splits(folder, files).items():
             splits[split].append(file)
-    for root, names_by_split in lists.items():
+    for root, lines_by_split in lists.items():
         # An image is listed by its path below Annotations or, if no other one has its name, by its name.
         own = [file for file in files if file.is_relative_to(root)]
         counts = Counter(file.stem for file in own)
         by_name = {file.stem: file for file in own if counts[file.stem] == 1}
         by_name |= {str(Path(*file.with_suffix('').relative_to(root).parts[1:])): file for file in own}
-        for split, lines in names_by_split.items():
+        for split, lines in lines_by_split.items():
             found = {}
             for line in filter(str.strip, lines):
                 names = [line, line.strip()]
                 names += [str(Path(n).with_suffix('')) for n in names if Path(n).suffix.lower() in IMAGE_SUFFIXES]
                 found[line] = next((by_name[name] for name in names if name in by_name), None)
             splits[split] += dict.fromkeys(file for file in found.values() if file)
-            place = folder / root
-            problems += [
-                f'ImageSets of {place} list {line!r}, which has no XML file' for line, file in found.items() if not file
-            ]
+            unlisted = [line for line, file in found.items() if not file]
+            problems += [f'ImageSets of {folder / root} list {line!r}, which has no XML file' for line in unlisted]
         held_out = {*splits['val'], *splits['test']}
         trainval = [file for file in splits.pop('trainval', ()) if file not in held_out]
-        if 'train' not in names_by_split:
+        if 'train' not in lines_by_split:
             splits['train'] += trainval
-    return splits
-
-
-def read_objects(file: Path, root: ElementTree.Element, problems: list[str]) -> Iterator[tuple[str, bool, list[float]]]:
-    """Yield (name, is_difficult, [x1, y1, x2, y2]) of each valid object. Add messages about others to ``problems``."""
-    for number, obj in enumerate(root.iter('object'), start=1):
-        name = (obj.findtext('name') or '').strip()
-        values = [obj.findtext(f'bndbox/{key}') for key in BOX_KEYS]
-        try:
-            # VOC counts pixels from 1, and xmax and ymax are inside of the box. So subtract 1 from xmin and ymin only.
-            sides = [float(side) - (i < 2) for i, side in enumerate(values)]
-        except (TypeError, ValueError):
-            sides = [0.0] * 4
-        box = [max(0.0, side) for side in sides]
-        difficult = (obj.findtext('difficult') or '').strip().lower()
-        is_valid = bool(name) and all(map(isfinite, sides)) and box[0] < box[2] and box[1] < box[3]
-        if not is_valid or difficult not in DIFFICULT:
-            problem = f'object {number} has the name {name!r}, {", ".join(BOX_KEYS)} {values}, difficult {difficult!r}'
-            expected = 'a name, pixels with xmin < xmax and ymin < ymax, and 0 or 1 for difficult'
-            problems.append(f'{file}: {problem}. Expected {expected}')
-            continue
-        yield name, DIFFICULT[difficult], box
+    return {split: split_files for split, split_files in splits.items() if split_files}, problems

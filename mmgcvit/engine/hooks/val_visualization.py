@@ -80,8 +80,8 @@ class ValVisualizationHook(Hook):
             self.dataset = build_dataset(settings, scope, masks=not isinstance(runner.val_loop, TiledLoop))
         # The predictor only converts outputs of the model. It gets no pipeline, since it does not load images.
         meta, (first, *_) = {'dataset_meta': self.dataset.metainfo}, iter_unwrapped_datasets(settings)
-        self.predictor = make_predictor(unwrap_model(runner), scope, first, meta)
-        self.predictor.score_thr = self.score_thr
+        options = {'score_thr': self.score_thr} if scope == 'mmdet' else {}
+        self.predictor = make_predictor(unwrap_model(runner), scope, first, meta, **options)
         num_on_rank = -(-len(self.dataset) // get_world_size())
         num_chosen = min(self.images, num_on_rank)
         indices = [position * num_on_rank // num_chosen * get_world_size() for position in range(num_chosen)]

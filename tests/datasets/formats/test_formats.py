@@ -15,7 +15,8 @@ from mmcv import rescale_size
 from PIL import ExifTags, Image, ImageOps
 
 from mmgcvit.datasets.decoding import DecodingSettings, load_image, read_segmentation_map, read_sizes
-from mmgcvit.datasets.formats import DatasetInfo, Split, read_folder
+from mmgcvit.datasets.formats import DatasetInfo, Split, read_folder, split_validation
+from mmgcvit.datasets.formats.advice import find_small_objects
 from mmgcvit.errors import UserError
 
 from ...configs.templates import write_coco, write_folders, write_label_maps, write_voc, write_yolo
@@ -109,8 +110,7 @@ def test_small_objects_are_counted_as_mmcv_resizes_and_the_proposed_size_mends_n
     boxes = [{'image_id': i, 'bbox': [0, 0, *row[2:4]], 'iscrowd': row[4]} for i, row in enumerate(objects)]
     content = {'images': images, 'annotations': [box | {'category_id': 1} for box in boxes], 'categories': []}
     dataset = DatasetInfo(Path(), 'COCO', ('boxes',), ('a',), {'train': Split(Path(), content)})
-    dataset.notes.clear()
-    dataset.add_small_objects(size)
+    notes = find_small_objects(dataset, size)
     trained = [row for row in objects if all(side > 0 for side in row[:4]) and not row[4]]
 
     def count_small(side, room):
@@ -118,8 +118,8 @@ def test_small_objects_are_counted_as_mmcv_resizes_and_the_proposed_size_mends_n
         return sum((w * h) ** 0.5 * scale * room < 8 for (_, _, w, h, _), scale in zip(trained, scales, strict=True))
 
     most, least = count_small(size, 0.999), count_small(size, 1.001)
-    assert least <= (int(dataset.notes[0].split()[0]) if dataset.notes else min(least, len(trained) // 10)) <= most
-    proposed = map(int, re.findall(r'--image-size (\d+),', ''.join(dataset.notes)))
+    assert least <= (int(notes[0].split()[0]) if notes else min(least, len(trained) // 10)) <= most
+    proposed = map(int, re.findall(r'--image-size (\d+),', ''.join(notes)))
     assert all(count_small(side, 1.001) <= len(trained) / 10 for side in proposed)
 
 
@@ -131,9 +131,9 @@ def test_the_held_out_images_are_reproducible(tmp_path):
         dataset = read_folder(root)
         if num_images == 1:
             with pytest.raises(UserError, match='has only one image to train on'):
-                dataset.split_validation()
+                split_validation(dataset)
             break
-        dataset.split_validation()
+        split_validation(dataset)
         assert not {*dataset.splits['train'].image_names} & {*dataset.splits['val'].image_names}
         held_out.append({*dataset.splits['val'].image_names})
     first, again, more = held_out
@@ -143,7 +143,7 @@ def test_the_held_out_images_are_reproducible(tmp_path):
 def test_roboflow_copies_of_an_image_stay_in_one_split(tmp_path):
     write_images(tmp_path, ' '.join(f'{i % 2}/{i}_jpg.rf.{copy}.jpg' for i in range(6) for copy in 'abc'))
     dataset = read_folder(tmp_path)
-    dataset.split_validation()
+    split_validation(dataset)
     names = {split: {name.split('.rf.')[0] for name in dataset.splits[split].image_names} for split in ('train', 'val')}
     train, val = names['train'], names['val']
     assert (len(train | val), train & val) == (6, set())

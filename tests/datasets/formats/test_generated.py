@@ -18,7 +18,7 @@ from mmengine.registry import DATASETS
 from mmgcvit.config import enter_scope
 from mmgcvit.datasets.decoding import read_segmentation_map
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.formats.dataset_info import find_split
+from mmgcvit.datasets.formats.paths import find_split
 from mmgcvit.datasets.own_data import check_config_texts, make_config
 from mmgcvit.errors import UserError
 from mmgcvit.tasks import MINI

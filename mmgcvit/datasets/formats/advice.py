@@ -1,0 +1,72 @@
+"""Advise the user on a dataset: classes without objects, and objects that are too small to be found."""
+
+from collections.abc import Collection, Sequence
+from math import ceil, inf, prod, sqrt
+from numbers import Real
+from typing import Any
+
+from ...errors import shorten
+from .dataset_info import DatasetInfo
+
+# An object with a smaller side in pixels is too small to be found; the smallest anchors have 16 to 32 px.
+MIN_OBJECT_SIDE = 8
+# The fraction of small objects up to which nothing is said.
+MAX_SMALL = 0.1
+# Image sizes are proposed in steps of this number of pixels, up to a maximum.
+SIZE_STEP, MAX_IMAGE_SIZE = 32, 1344
+# The largest long side of an image in training, relative to the image size, as in the templates.
+LONG_SIDE = 5 / 3
+
+
+def find_empty_classes(classes: Sequence[str], used: Collection[str]) -> list[str]:
+    """Return a note that names the classes that are not in ``used``, or no note if there are none."""
+    empty = [name for name in classes if name not in used]
+    return [f'classes without annotations: {shorten(empty, 8)}'] if empty else []
+
+
+def find_missing_classes(dataset: DatasetInfo) -> list[str]:
+    """Return notes about classes without objects for training, and about a single image for training."""
+    train, notes = dataset.splits['train'], []
+    if dataset.has_objects:
+        ids = {category['id']: category['name'] for category in train.content['categories']}
+        present = {obj['category_id'] for obj in train.content['annotations']}
+        missing = [name for category_id, name in ids.items() if category_id not in present]
+        if missing:
+            notes.append(f'no training image has an object of {shorten(missing)}, so none will be found')
+    if len(train.image_names) == 1:
+        notes.append('only one image is for training: what is new in other images will not be found')
+    return notes
+
+
+def find_small_objects(dataset: DatasetInfo, image_size: int, tiles: int | None = None) -> list[str]:
+    """Return a note if more than a tenth of the training objects are small at an image size in pixels (short side).
+
+    The side of an object is the square root of its box's area. Small is under :data:`MIN_OBJECT_SIDE` pixels.
+    Training ignores crowds and objects without area, and invalid sizes are problems of their own. ``tiles`` is the
+    side of the tiles that are cut out of images before they are resized.
+    """
+    content = dataset.splits['train'].content if dataset.has_objects else {}
+    sizes = {image['id']: (image.get('width'), image.get('height')) for image in content.get('images', ())}
+    sizes = {key: [min(side, tiles or side) for side in size] for key, size in sizes.items() if are_positive(size)}
+    # The side of a pixel after resizing, relative to image_size.
+    scales = {key: min(1 / min(size), LONG_SIDE / max(size)) for key, size in sizes.items()}
+    objects = [obj for obj in content.get('annotations', ()) if not obj.get('iscrowd') and not obj.get('ignore')]
+    boxes = [(obj['bbox'][2:], obj['image_id']) for obj in objects if obj['image_id'] in scales]
+    sides = sorted(sqrt(prod(box)) * scales[image_id] for box, image_id in boxes if are_positive(box))
+    num_small = sum(side * image_size < MIN_OBJECT_SIDE for side in sides)
+    if num_small <= MAX_SMALL * len(sides):
+        return []
+    # Nine of ten objects have at least this side.
+    needed = ceil(MIN_OBJECT_SIDE / sides[int(MAX_SMALL * len(sides))] / SIZE_STEP) * SIZE_STEP
+    advice = f'Train with --image-size {needed}, at which nine of ten are larger, or on tiles of the images (--tiles)'
+    if needed > MAX_IMAGE_SIZE:
+        advice = 'Train on tiles of the images: --tiles'
+    return [
+        f'{num_small} of {len(sides)} objects for training are smaller than {MIN_OBJECT_SIDE} px when images are '
+        f'resized to {image_size} px, or less in training: too small to be found. {advice}'
+    ]
+
+
+def are_positive(sides: Sequence[Any]) -> bool:
+    """Return whether all sides of an image or a box are finite numbers over 0."""
+    return all(isinstance(side, Real) and 0 < side < inf for side in sides)
