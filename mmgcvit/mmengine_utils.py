@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from .errors import UserError
 
 BUILD_LOCK = threading.RLock()
 POLL_INTERVAL = 0.1  # in seconds
+MAX_WAIT = timedelta(days=7)  # for a call on rank 0
 # In seconds. A launcher ends all processes after one has ended, which torchrun of torch 2.1 notices after 5 seconds. So
 # while the others wait, one process prints the error that all have.
 ERROR_DELAY = 8
@@ -37,24 +39,23 @@ def build_in_scope(scope: str) -> Iterator[None]:
 def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function on rank 0 only. Then, on all ranks, return its result or raise an error if it raised one.
 
-    After a UserError, which rank 0 prints, the other ranks exit. They wait for the call at the process group's store
-    rather than in a collective, whose timeout would end the run if the function reads much data from a slow disk.
+    After a UserError, which rank 0 prints, the other ranks exit. They wait for the call in a process group with a long
+    timeout, because the default group's would end the run if the function reads much data from a slow disk.
     """
     result, message, error = None, None, None
+    group = dist.new_group(backend='gloo', timeout=MAX_WAIT) if is_distributed() else None
     if get_rank() == 0:
         try:
             result = function(*arguments)
         # KeyboardInterrupt and SystemExit too.
         except BaseException as caught:
             error, message = caught, f'{type(caught).__name__}: {caught}'
-    if is_distributed():
-        store = dist.distributed_c10d._get_default_store()
-        # All ranks make the same calls, so the number of a rank's calls identifies this call.
-        key = f'mmgcvit: call {store.add(f"mmgcvit: calls of rank {get_rank()}", 1)}'
-        if get_rank() == 0:
-            store.add(key, 1)
-        while not store.add(key, 0):  # torch 2.1 has no PrefixStore.check
+    if group is not None:
+        barrier = dist.barrier(group, async_op=True)
+        while not barrier.is_completed():  # wait() alone would not let Python handle signals
             time.sleep(POLL_INTERVAL)
+        barrier.wait()  # raises an error if rank 0 was killed
+        dist.destroy_process_group(group)
         result, message, is_user_error = send_from_rank_0((result, message, isinstance(error, UserError)))
     if error is not None:
         raise error

@@ -10,6 +10,7 @@ from mmengine.runner import CheckpointLoader
 
 from ..errors import CheckpointError
 from ..files import URL_SCHEMES
+from ..private_api import get_checkpoint_loader
 from .reading import read_checkpoint
 from .weights import find_state_dict, select_tensors
 
@@ -47,7 +48,7 @@ def safe_checkpoint_loading(work_dir: str | Path | None = None, checkpoint: Chec
         source = str(filename)
         return contents.pop(source, None) or read_for_mmengine(source, work_dir, map_location or 'cpu').content
 
-    previous_loaders = {scheme: CheckpointLoader._get_checkpoint_loader(scheme) for scheme in SCHEMES}
+    previous_loaders = {scheme: get_checkpoint_loader(scheme) for scheme in SCHEMES}
     CheckpointLoader.register_scheme(SCHEMES, load_from_files_as_data, force=True)
     try:
         yield

@@ -1,7 +1,6 @@
 """Hide startup messages and needless warnings of the OpenMMLab packages."""
 
 import os
-import re
 import signal
 import sys
 import warnings
@@ -9,20 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
+from ..private_api import NEEDLESS_WARNINGS, STARTUP_MESSAGES
+
 SIGINT_EXIT_CODE = 128 + signal.SIGINT
-# Hundreds of lines that are printed at import, or logged before a run starts (its log file has them too).
-STARTUP_MESSAGES = re.compile(
-    r'^Could not import OneDL|INFO(\x1b\[0m)? - '
-    r'(\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --|mmcv has no compiled operators)'
-    r'|Failed to search registry with scope "\w+" in the "function" registry tree'
-)
 # Number of characters at the start of a text in which STARTUP_MESSAGES are searched.
 MAX_SEARCHED = 400
-NEEDLESS_WARNINGS = (
-    'faster_coco_eval is not installed|Default ``avg_non_ignore`` is False|`reduce_zero_label` will be deprecated'
-    "|'pin_memory' argument is set as true but no accelerator|<class .* instance named of visualizer"
-    r'|mm[\w.]+ cannot be imported'  # a command that needs the package raises an error
-)
 
 
 class FilteredStream:

@@ -12,6 +12,7 @@ from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
 
 from ..errors import CheckpointError, UserError, format_count
+from ..private_api import get_randomness, stop_workers
 from ..registry import LOOPS
 from .sampling import WHOLE_BATCH, SeededBatchSampler, seed_generators
 
@@ -85,7 +86,7 @@ class ResumableLoop:
     @property
     def seed(self) -> int:
         """Return the seed that all ranks share. With ``randomness.diff_rank_seed``, mmengine adds the rank to it."""
-        has_rank = self.runner._randomness_cfg.get('diff_rank_seed')
+        has_rank = get_randomness(self.runner).get('diff_rank_seed')
         return self.runner.seed - (self.batch_sampler.rank if has_rank else 0)
 
     def get_settings(self) -> dict[str, int]:
@@ -115,7 +116,7 @@ class ResumableLoop:
             of this number.
         """
         sampler, state, iteration = self.batch_sampler, read_state(meta, source), meta['iter']
-        seed = self.runner._randomness_cfg.get('seed')
+        seed = get_randomness(self.runner).get('seed')
         # mmengine sets this seed.
         meta['seed'] = next(found for found in (seed, meta.get('seed'), self.seed) if found is not None)
         epoch = meta['epoch'] if self.is_by_epoch else 0
@@ -164,13 +165,13 @@ class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
 
     def run_epoch(self) -> None:
         """Train one epoch, or the rest of it."""
-        if self.batch_sampler.epoch != self._epoch:
-            self.batch_sampler.start(self.seed, self._iter, self._epoch)
+        if self.batch_sampler.epoch != self.epoch:
+            self.batch_sampler.start(self.seed, self.iter, self.epoch)
         super().run_epoch()
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Seed the random number generators and train on one batch."""
-        seed_generators(self.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
+        seed_generators(self.seed, self.batch_sampler.rank, self.iter, WHOLE_BATCH)
         super().run_iter(self.batch_sampler.num_done + idx, data_batch)
 
 
@@ -182,21 +183,19 @@ class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
         super().__init__(runner, dataloader, **kwargs)
-        # mmengine 0.10.7 has already started persistent workers. Without _iterator, new workers start after hooks have
-        # set worker_init_fn.
-        self.dataloader._iterator = None
+        stop_workers(self.dataloader)  # hooks set worker_init_fn later
         # If this were True, later versions of mmengine would not skip the placeholders.
         self.fast_forward_on_resume = False
 
     def run(self) -> Any:
         """Train until the last iteration."""
         if self.batch_sampler.epoch is None:
-            self.batch_sampler.start(self.seed, self._iter, epoch=0)
-        self.dataloader_iterator = BatchIterator(repeat(None, self._iter), self.dataloader)
+            self.batch_sampler.start(self.seed, self.iter, epoch=0)
+        self.dataloader_iterator = BatchIterator(repeat(None, self.iter), self.dataloader)
         return super().run()
 
     def run_iter(self, data_batch: Any) -> None:
-        seed_generators(self.seed, self.batch_sampler.rank, self._iter, WHOLE_BATCH)
+        seed_generators(self.seed, self.batch_sampler.rank, self.iter, WHOLE_BATCH)
         super().run_iter(data_batch)
 
 

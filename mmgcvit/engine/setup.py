@@ -15,8 +15,9 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, init_dist, is_distributed
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 from rich.progress import Progress
 
 from ..config import LOADERS, enter_scope, get_type_name, iter_dicts, parse_cfg_options, read_config
@@ -168,9 +169,14 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
 class CollectDirHook(Hook):
     """Let ranks exchange results for metrics in the work dir. mmengine's default is the current folder's .dist_test."""
 
-    def before_run(self, runner: Runner) -> None:
-        # By attribute, as most metrics have no argument collect_dir. A loop that is not used is not built.
-        for loop in (runner._val_loop, runner._test_loop):
-            for metric in loop.evaluator.metrics if isinstance(loop, BaseLoop) else ():
-                if getattr(metric, 'collect_dir', '') is None and metric.collect_device == 'cpu':
-                    metric.collect_dir = str(Path(runner.log_dir, 'collected'))
+    def before_val(self, runner: Runner) -> None:
+        self.set_folder(runner, runner.val_loop.evaluator)
+
+    def before_test(self, runner: Runner) -> None:
+        self.set_folder(runner, runner.test_loop.evaluator)
+
+    def set_folder(self, runner: Runner, evaluator: Evaluator) -> None:
+        for metric in evaluator.metrics:
+            # By attribute, since most metrics have no argument collect_dir.
+            if getattr(metric, 'collect_dir', '') is None and metric.collect_device == 'cpu':
+                metric.collect_dir = str(Path(runner.log_dir, 'collected'))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..inference.predictor import Predictor
 from ..models.layers.windows import ceil_div, round_up
+from ..private_api import predicts_softmax
 
 INPUT = 'images'
 # The dynamic axes of images (B, 3, H, W) and of logits (B, K, H, W), with their names.
@@ -70,12 +71,11 @@ class ClassifierGraph(nn.Module):
     output_axes: ClassVar = {'scores': {0: 'batch'}}
 
     def __init__(self, model: nn.Module) -> None:
-        from mmpretrain.models import ClsHead, ImageClassifier
+        from mmpretrain.models import ImageClassifier
 
         super().__init__()
         head = getattr(model, 'head', None)
-        is_softmax = isinstance(head, ClsHead) and type(head)._get_predictions is ClsHead._get_predictions
-        if not isinstance(model, ImageClassifier) or not is_softmax:
+        if not isinstance(model, ImageClassifier) or not predicts_softmax(head):
             raise UserError(
                 f'cannot export {type(model).__name__} with {type(head).__name__}. Export supports ImageClassifier '
                 'with a softmax head for one label, such as LinearClsHead'

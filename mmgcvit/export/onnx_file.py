@@ -16,6 +16,7 @@ from ..checkpoints.reading import resolve_file
 from ..errors import UserError, check_installed
 from ..files import compute_sha256, write_atomically
 from ..inference.predictor import Predictor
+from ..private_api import is_converting_channels
 from ..version import __version__
 from .comparing import Difference, compare
 from .graphs import DYNAMIC_AXES, INPUT, build_export_module
@@ -74,10 +75,8 @@ def collect_metadata(predictor: Predictor, module: nn.Module) -> dict[str, str]:
     """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON."""
     # The mean and standard deviation are for pixel values from 0 to 255.
     preprocessor, mean, std = predictor.network.data_preprocessor, [0.0] * 3, [1.0] * 3
-    if preprocessor._enable_normalize:
+    if hasattr(preprocessor, 'mean'):
         mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
-    # Whether channels are reversed, from mmcv's BGR to RGB: the attribute in mmengine, mmseg 1.2 and mmpretrain.
-    to_rgb = any(getattr(preprocessor, key, False) for key in ('_channel_conversion', 'channel_conversion', 'to_rgb'))
     entries = {
         'mmgcvit_version': __version__,
         'task': predictor.task,
@@ -85,7 +84,7 @@ def collect_metadata(predictor: Predictor, module: nn.Module) -> dict[str, str]:
         'palette': predictor.palette,
         'mean': mean,
         'std': std,
-        'channel_order': 'rgb' if to_rgb else 'bgr',
+        'channel_order': 'rgb' if is_converting_channels(preprocessor) else 'bgr',
         'size_divisor': 1,  # 1 means no padding: the ONNX graph pads the images
         **describe_preprocessing(predictor.pipeline.transforms),
         'config': Path(predictor.config).name,

@@ -1,46 +1,23 @@
-"""Run training steps on fake CUDA tensors: shapes, dtypes, devices and strides.
+"""Run and count training steps on fake CUDA tensors, without a GPU: they have shape, dtype, device and strides.
 
-Classifiers and segmentors run the whole step, detectors what does not depend on boxes or classes.
-
-torch's fake tensors have shape, dtype, device and strides but no numbers. They raise where a number is read, where a
-size depends on numbers, and where devices are mixed. They lack a backward pass, as torch's engine asks the driver for
-streams: here Python walks the graph instead.
+They raise an error where a number is read, a size depends on numbers, or devices are mixed. torch's engine would ask
+the driver for streams in the backward pass, so Python walks the graph instead.
 """
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
+from math import prod
 from unittest import mock
 
 import torch
-from mmengine.structures import PixelData
-from torch import nn
+import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from mmgcvit.models.layers.arguments import resolve_arch
-from mmgcvit.registry import MODELS
-
-from ..configs.models import build_on_meta, read
-
-BATCH = 2
-# Blocks of a stage at most: local and global blocks alternate.
-DEPTH = 2
-
-
-@dataclass(frozen=True)
-class Case:
-    """A config with options, an image size, and the dtype of autocast or None."""
-
-    config: str
-    size: tuple[int, int]
-    dtype: torch.dtype | None
-    changes: tuple[tuple[str, object], ...] = ()
-
-    def __str__(self):
-        changes = [f'{name.rsplit(".", 1)[-1]}={value}' for name, value in self.changes]
-        return ' '.join(
-            [self.config, f'{self.size[0]}x{self.size[1]}', str(self.dtype).removeprefix('torch.'), *changes]
-        )
+# Operators without a kernel besides views.
+ALLOCATIONS = ('aten.empty', 'aten.new_empty', 'aten._reshape_alias', 'aten._unsafe_view', 'prim.device')
 
 
 @contextmanager
@@ -53,51 +30,40 @@ def fake_cuda():
         yield stack.enter_context(FakeTensorMode())
 
 
-def limit_depth(cfg):
-    """Give each stage of a backbone at most :data:`DEPTH` blocks."""
-    backbone, network = cfg.model.backbone, MODELS.get(str(cfg.model.backbone.type))
-    arch = vars(resolve_arch(backbone.get('arch', network.default_arch), network.archs))
-    backbone.arch = {**arch, 'depths': tuple(min(blocks, DEPTH) for blocks in arch['depths'])}
+def move_to_cuda(model):
+    """Move a model on the meta device to fake CUDA, inside of :func:`fake_cuda`."""
+    return model._apply(lambda x: torch.full(x.shape, 0.01, dtype=x.dtype, device='cuda'))
 
 
-def run(case):
-    """Return tensors by name: the maps in inference, and losses and gradients of a training step."""
-    cfg = read(case.config)
-    cfg.merge_from_dict(dict(case.changes))
-    limit_depth(cfg)
-    model = build_on_meta(cfg)
-    with fake_cuda():
-        # Some numbers as weights: initialisation would read some.
-        model._apply(lambda x: torch.full(x.shape, 0.01, dtype=x.dtype, device='cuda'))
-        model.data_preprocessor.to('cuda')
-        autocast = partial(torch.autocast, 'cuda', case.dtype, enabled=case.dtype is not None)
-        with torch.no_grad(), autocast():
-            maps = model.eval().extract_feat(torch.rand(BATCH, 3, *case.size, device='cuda'))
-        with autocast():
-            losses = LOSSES[type(model.data_preprocessor).__name__](model.train(), case)
-        back(sum(losses.values()))
-    gradients = {f'gradient of {name}': p.grad for name, p in model.named_parameters() if p.grad is not None}
-    return {f'map {i}': x for i, x in enumerate(maps)} | losses | gradients
+def run_step(model, images, dtype, training=True):
+    """Compute a backbone's maps, and in training the gradients of their means, in autocast unless ``dtype`` is None."""
+    with torch.set_grad_enabled(training):
+        with torch.autocast('cuda', dtype, enabled=dtype is not None):
+            maps = model.train(training)(images)
+        if training:
+            back([sum(x.float().mean() for x in maps)])
+    return maps
 
 
-def back(loss):
-    """``loss.backward()`` in Python, for fake tensors. Assert what torch's engine would convert silently."""
+def back(losses):
+    """Remove a loss from its list and compute the gradients. Assert what torch's engine would convert silently."""
+    loss = losses.pop()
     waiting = {loss.grad_fn: {0: torch.ones_like(loss)}}
+    del loss  # so that each node frees its tensors, once it has been called
     # Recomputes activations once, as in torch's own backward pass.
     with torch.no_grad(), torch.utils.checkpoint.GraphExecGroup():
         while waiting:
             node = max(waiting, key=lambda node: node._sequence_nr())
             arrived, expected = waiting.pop(node), node._input_metadata
             for i, gradient in arrived.items():
-                assert gradient.device == expected[i].device, node
-                assert gradient.shape == tuple(expected[i].shape), node
+                assert (gradient.device.type, gradient.shape) == ('cuda', tuple(expected[i].shape)), node
             if hasattr(node, 'variable'):
                 gradient, x = arrived[0].contiguous(), node.variable  # laid out as torch's engine does
                 assert gradient.dtype == x.dtype, node
                 x.grad = gradient if x.grad is None else x.grad + gradient
                 continue
             of_python = isinstance(node, torch.autograd.function.BackwardCFunction)
-            missing = partial(torch.zeros, device=loss.device) if of_python else lambda *_, **__: None
+            missing = partial(torch.zeros, device='cuda') if of_python else lambda *_, **__: None
             inputs = [
                 arrived[i] if i in arrived else missing(tuple(x.shape), dtype=x.dtype) for i, x in enumerate(expected)
             ]
@@ -111,55 +77,52 @@ def back(loss):
                     others[i] = others[i] + gradient if i in others else gradient
 
 
-def classification_losses(model, case):
-    """Compute the losses of the whole model, with mixup or cutmix."""
-    from mmpretrain.structures import DataSample
+class KernelCounter(TorchDispatchMode):
+    """Counts kernels, the gigabytes that they read and write, and the most gigabytes that are alive at once.
 
-    # Scores, as mmpretrain reads labels that are numbers to check them.
-    samples = [DataSample().set_gt_score(torch.rand(model.head.num_classes)) for _ in range(BATCH)]
-    images = torch.randint(256, (BATCH, 3, *case.size), dtype=torch.uint8)
-    data = model.data_preprocessor({'inputs': images, 'data_samples': samples}, training=True)
-    return model(**data, mode='loss')
-
-
-def segmentation_losses(model, case):
-    """Compute the losses without accuracy, which counts labelled pixels; for Mask2Former return the maps.
-
-    It looks which classes there are.
+    Each operator that is not a view counts as one kernel, which reads its inputs and writes its outputs once. Operators
+    that compute constants, from neither weights nor images nor random numbers, are left out: models keep them.
     """
-    if hasattr(model.decode_head, 'pixel_decoder'):
-        return means(maps=model.extract_feat(torch.rand(BATCH, 3, *case.size, device='cuda')))
-    from mmseg.structures import SegDataSample
 
-    images = list(torch.randint(256, (BATCH, 3, *case.size), dtype=torch.uint8))
-    labels = torch.randint(150, (BATCH, 1, *case.size))
-    samples = [SegDataSample(metainfo={'img_shape': case.size}, gt_sem_seg=PixelData(data=x)) for x in labels]
-    data = model.data_preprocessor({'inputs': images, 'data_samples': samples}, training=True)
-    with mock.patch('mmseg.models.decode_heads.decode_head.accuracy'):
-        return {name: x for name, x in model(**data, mode='loss').items() if 'loss' in name}
+    def __init__(self, inputs):
+        super().__init__()
+        self.kernels = self.moved = self.peak = 0
+        self.alive = {StorageWeakRef(x.untyped_storage()): 0 for x in inputs}  # bytes of each storage
 
-
-def detection_outputs(model, case):
-    """Compute what does not depend on boxes: outputs for all anchors and for some regions; for DINO the maps."""
-    maps = model.extract_feat(torch.rand(BATCH, 3, *case.size, device='cuda'))
-    if not hasattr(model, 'rpn_head'):
-        return means(maps=maps)
-    scores, deltas = model.rpn_head(maps)
-    found = means(maps=maps, scores=scores, deltas=deltas)
-    for kind in ('bbox', 'mask'):
-        heads = getattr(model.roi_head, f'{kind}_head', ())
-        for i, head in enumerate(heads if isinstance(heads, nn.ModuleList | tuple) else [heads]):
-            outputs = head(torch.rand(8, 256, *(2 * [14 if kind == 'mask' else 7]), device='cuda'))
-            found |= means(**{f'{kind} head {i}': outputs if isinstance(outputs, tuple) else [outputs]})
-    return found
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        outputs = function(*args, **(kwargs or {}))
+        used, written = ([x for x in tree_leaves(tree) if isinstance(x, torch.Tensor)] for tree in (args, outputs))
+        is_constant = not any(StorageWeakRef(x.untyped_storage()) in self.alive for x in used)
+        if written and (torch.Tag.nondeterministic_seeded in function.tags or not is_constant):
+            for storage in [x.untyped_storage() for x in written]:
+                self.alive.setdefault(StorageWeakRef(storage), storage.nbytes())
+            if not function.is_view and not str(function).startswith(ALLOCATIONS):
+                self.kernels += 1
+                self.moved += sum(map(count_bytes, [*used, *written])) / 1e9
+                self.alive = {storage: size for storage, size in self.alive.items() if not storage.expired()}
+                self.peak = max(self.peak, sum(self.alive.values()) / 1e9)
+        return outputs
 
 
-def means(**outputs):
-    return {f'{name}, {i}': x.float().mean() for name, several in outputs.items() for i, x in enumerate(several)}
+def count_bytes(x):
+    """Count the bytes of a tensor, without dimensions that are expanded."""
+    return prod(size for size, stride in zip(x.shape, x.stride(), strict=True) if stride) * x.element_size()
 
 
-LOSSES = {
-    'ClsDataPreprocessor': classification_losses,
-    'SegDataPreProcessor': segmentation_losses,
-    'DetDataPreprocessor': detection_outputs,
-}
+def attend_efficiently(q, k, v, attn_mask=None, scale=None, **_):
+    """Call the kernel that CUDA would choose; without a driver torch chooses the math kernel."""
+    if attn_mask is None:
+        return torch.ops.aten._scaled_dot_product_flash_attention(q, k, v, scale=scale)[0]
+    bias = attn_mask.to(q.dtype).expand(*q.shape[:3], k.shape[2])
+    kernel = torch.ops.aten._scaled_dot_product_efficient_attention
+    return kernel(q, k, v, bias, torch.is_grad_enabled(), scale=scale)[0]
+
+
+def count_step(model, shape, training):
+    """Count a step in bfloat16."""
+    with fake_cuda(), mock.patch.object(F, 'scaled_dot_product_attention', attend_efficiently):
+        images = torch.rand(shape, device='cuda')
+        move_to_cuda(model)
+        with KernelCounter([images, *model.parameters(), *model.buffers()]) as counter:
+            run_step(model, images, torch.bfloat16, training)
+    return counter.kernels, counter.moved, counter.peak

@@ -9,10 +9,11 @@ from mmengine.dist import is_main_process
 from mmengine.fileio import register_backend
 from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from ...checkpoints.safe_loading import safe_checkpoint_loading
 from ...files import TEMPORARY_SUFFIX, write_atomically
+from ...private_api import get_checkpoint_loader, get_resume_settings
 from ...registry import HOOKS
 
 ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'
@@ -52,9 +53,10 @@ register_backend(ATOMIC_BACKEND, AtomicBackend)
 
 def get_resumed_checkpoint(runner: Runner) -> Path | None:
     """Return the path (or URL) of the checkpoint from which a run resumes, or None if the run does not resume."""
-    if not runner._resume:
+    is_resumed, checkpoint = get_resume_settings(runner)
+    if not is_resumed:
         return None
-    checkpoint = runner._load_from or find_latest_checkpoint(runner.work_dir)  # as mmengine's Runner
+    checkpoint = checkpoint or find_latest_checkpoint(runner.work_dir)  # as mmengine's Runner
     return checkpoint and Path(checkpoint)
 
 
@@ -109,7 +111,7 @@ class SafeLoadHook(Hook):
 
     def before_run(self, runner: Any) -> None:
         # This package's commands have entered the context already, before they built the runner.
-        if CheckpointLoader._get_checkpoint_loader('').__module__ != safe_checkpoint_loading.__module__:
+        if get_checkpoint_loader('').__module__ != safe_checkpoint_loading.__module__:
             self.context.enter_context(safe_checkpoint_loading(runner.work_dir))
 
     def after_run(self, runner: Any) -> None:

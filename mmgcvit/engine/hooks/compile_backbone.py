@@ -11,6 +11,7 @@ from packaging.version import Version
 from ...errors import UserError, get_first_line
 from ...mmengine_utils import unwrap_model
 from ...models.layers.blocks import TransformerBlock
+from ...private_api import enables_cuda_graphs, get_accumulation_steps, patch_compiler
 from ...registry import HOOKS
 
 # One graph serves most images. Further ones are for batches of one image, or maps that are one window high or wide.
@@ -48,29 +49,25 @@ class CompileBackboneHook(Hook):
             raise UserError(f'CompileBackboneHook needs torch {MINIMUM_TORCH} or later. Remove it')
         if not blocks:
             raise UserError(f'CompileBackboneHook: {type(backbone).__name__} has no blocks of this package. Remove it')
-        from torch._dynamo import config  # takes seconds, and is needed here only
-        from torch._inductor import config as inductor
-        from torch._inductor import list_mode_options
-
         try:
-            settings = list_mode_options(self.options.get('mode')) | (self.options.get('options') or {})
+            uses_graphs = enables_cuda_graphs(self.options)
             for block in blocks.values():
                 block.compile(**self.options)
         except Exception as error:  # torch raises errors of several types for invalid options
             raise UserError(f'CompileBackboneHook: {get_first_line(error)}') from error
-        name, wrapper = 'triton.cudagraphs', runner.optim_wrapper
-        uses_graphs = settings.get(name, inductor.triton.cudagraphs) or self.options.get('backend') == 'cudagraphs'
+        wrapper = runner.optim_wrapper
         wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-        if uses_graphs and any(one._accumulative_counts > 1 for one in wrappers):
+        if uses_graphs and any(get_accumulation_steps(one) > 1 for one in wrappers):
             raise UserError(
                 'CompileBackboneHook: CUDA graphs accumulate wrong gradients (pytorch#169545). Remove accumulation,'
-                f" or what enables them: mode, options['{name}'], backend='cudagraphs' or TORCHINDUCTOR_CUDAGRAPHS"
+                " or what enables them: mode, options['triton.cudagraphs'], backend='cudagraphs' or "
+                'TORCHINDUCTOR_CUDAGRAPHS'
             )
         torch.compiler.set_stance('default')  # a validation that raised an error leaves another
         # torch's limit is for a method, beyond which it runs eager. Here blocks of all kinds share one method.
         kinds = {(name.split('.blocks.')[0], type(block), type(block.attn)) for name, block in blocks.items()}
         # With optimize_ddp, torch would split blocks at the buckets of DistributedDataParallel, and compile each size.
-        self.settings = config.patch(cache_size_limit=MAX_GRAPHS_PER_KIND * len(kinds), optimize_ddp=False)
+        self.settings = patch_compiler(cache_size_limit=MAX_GRAPHS_PER_KIND * len(kinds), optimize_ddp=False)
         self.settings.__enter__()
 
     def before_val(self, runner: Runner) -> None:

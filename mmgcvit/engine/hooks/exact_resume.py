@@ -11,6 +11,7 @@ A run is resumed in this order:
 7. ``loops.py`` continues, even within an epoch, with the random numbers of an uninterrupted run.
 """
 
+from bisect import bisect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -119,8 +120,8 @@ def is_validation_due(runner: Runner) -> bool:
     is_within_epoch = unit == 'epoch' and isinstance(loop, ResumableLoop) and loop.batch_sampler.num_done > 0
     if runner.val_loop is None or is_within_epoch or done < max(loop.val_begin, 1):
         return False
-    loop._decide_current_val_interval()
-    return done % loop.val_interval == 0 or done == length
+    interval = loop.dynamic_intervals[bisect(loop.dynamic_milestones, done + 1) - 1]
+    return done % interval == 0 or done == length
 
 
 def simplify(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ...config import can_draw_predictions
 from ...mmengine_utils import unwrap_model
+from ...private_api import HIDDEN_WARNINGS
 from ...tasks import DETECTION
 from ..loops import get_length
 from .skip_nonfinite import SKIPPED_STEPS
@@ -33,11 +33,6 @@ NO_SCORE_ADVICE = (
     '  nearly nothing was found in the validation images. Are the objects too small when images are resized (train '
     "--data says so at its start), is the training too short ('plot' shows whether the loss still falls), or are there "
     "too few images? See docs/troubleshooting.md, 'Scores near 0'"
-)
-# Warnings that ProgressHook does not print, because users can do nothing about them.
-HIDDEN_WARNINGS = re.compile(
-    '"FileClient" will be deprecated|"HardDiskBackend" is the alias|The prefix is not set in metric class'
-    '|Failed to search registry|skip saving parameter schedulers'
 )
 
 

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from ...checkpoints.weights import get_running_statistics
 from ...errors import MANY, UserError, shorten
 from ...mmengine_utils import find_suspect_images, unwrap_model
+from ...private_api import compute_norms
 from ...registry import HOOKS
 
 # Key of the number of skipped steps in mmengine's message hub.
@@ -80,8 +81,7 @@ class SkipNonFiniteStepHook(Hook):
         is_checked = getattr(optimizer, 'found_inf', None) is not None
         parameters = [] if is_checked else chain.from_iterable(group['params'] for group in optimizer.param_groups)
         gradients = [weight.grad for weight in parameters if weight.grad is not None and weight.grad.numel()]
-        norms = torch._foreach_norm(gradients) if gradients else ()
-        self.finite_steps.append(are_finite_on_all_ranks([*self.losses, *norms]))
+        self.finite_steps.append(are_finite_on_all_ranks([*self.losses, *compute_norms(gradients)]))
         if not self.finite_steps[-1]:
             optimizer.zero_grad(set_to_none=True)
 

@@ -18,6 +18,7 @@ from ...files import write_image
 from ...inference.loading import make_predictor, silence_output
 from ...inference.results import Prediction
 from ...mmengine_utils import get_image_name, unwrap_model
+from ...private_api import list_vis_backends
 from ...registry import HOOKS
 from ...tasks import TASK_BY_NAME
 from ..loops import get_length
@@ -103,7 +104,7 @@ class ValVisualizationHook(Hook):
             cells += draw_cells(title, image, self.predictor.palette, ground_truth, prediction)
         grid = draw_grid(cells)
         write_image(Path(runner.work_dir, FOLDER, f'{"epoch" if unit == "epoch" else "iter"}_{step}.jpg'), grid)
-        for backend in runner.visualizer._vis_backends.values():
+        for backend in list_vis_backends(runner.visualizer):
             # LocalVisBackend would write the image to the work dir a second time.
             if not isinstance(backend, LocalVisBackend):
                 backend.add_image('predictions', np.ascontiguousarray(grid[..., ::-1]), step)

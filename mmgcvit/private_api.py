@@ -1,0 +1,131 @@
+"""Private API of other packages that this package uses: for each, why no public API does it, and when it can go.
+
+``tests/test_private_api.py`` checks that the installed packages have it and that it does what is needed here. Other
+packages are imported inside the functions, since commands import this module before they check their arguments.
+
+Not here are the names that pickles contain (``checkpoints/unpickling.py``), the module ``mmcv._ext`` that mmcv imports
+(``ops/finder.py``), and protected members of base classes that a subclass overrides.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmengine.optim import OptimWrapper
+    from mmengine.runner import Runner
+    from mmengine.visualization import Visualizer
+    from torch import Tensor, nn
+    from torch.utils.data import DataLoader
+
+# Hundreds of lines that OpenMMLab packages print at import, or log before a run starts (its log file has them too).
+# They go with the messages: mmengine cannot be told to log less.
+STARTUP_MESSAGES = re.compile(
+    r'^Could not import OneDL|INFO(\x1b\[0m)? - '
+    r'(\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --|mmcv has no compiled operators)'
+    r'|Failed to search registry with scope "\w+" in the "function" registry tree'
+)
+# Warnings at import or when a model is built, about which users can do nothing.
+NEEDLESS_WARNINGS = (
+    'faster_coco_eval is not installed|Default ``avg_non_ignore`` is False|`reduce_zero_label` will be deprecated'
+    "|'pin_memory' argument is set as true but no accelerator|<class .* instance named of visualizer"
+    r'|mm[\w.]+ cannot be imported'  # a command that needs the package raises an error
+)
+# Warnings that mmengine logs during a run, about which users can do nothing.
+HIDDEN_WARNINGS = re.compile(
+    '"FileClient" will be deprecated|"HardDiskBackend" is the alias|The prefix is not set in metric class'
+    '|Failed to search registry|skip saving parameter schedulers'
+)
+
+
+def get_resume_settings(runner: 'Runner') -> tuple[bool, str | None]:
+    """Return the arguments ``resume`` and ``load_from`` of a runner.
+
+    Its config lacks them if the runner was not built from one. Goes when ``Runner`` has properties for them.
+    """
+    return runner._resume, runner._load_from
+
+
+def get_randomness(runner: 'Runner') -> dict[str, Any]:
+    """Return the argument ``randomness`` of a runner. ``Runner.seed`` is random if this has none. Goes as above."""
+    return runner._randomness_cfg
+
+
+def get_checkpoint_loader(scheme: str) -> Callable[..., dict[str, Any]]:
+    """Return the function that loads checkpoints whose paths begin with ``scheme``.
+
+    ``CheckpointLoader`` only registers loaders, so a replaced one could not be restored. Goes when OpenMMLab's packages
+    load checkpoints with ``weights_only=True`` and execute no config of a checkpoint.
+    """
+    from mmengine.runner import CheckpointLoader
+
+    return CheckpointLoader._get_checkpoint_loader(scheme)
+
+
+def get_accumulation_steps(optim_wrapper: 'OptimWrapper') -> int:
+    """Return of how many iterations an optimizer step accumulates gradients. Goes when mmengine has a property."""
+    return optim_wrapper._accumulative_counts
+
+
+def list_vis_backends(visualizer: 'Visualizer') -> Iterable[Any]:
+    """Return the backends of a visualizer. Its methods write to all of them. Goes when it can list them."""
+    return visualizer._vis_backends.values()
+
+
+def stop_workers(dataloader: 'DataLoader') -> None:
+    """Stop persistent workers, so that the next iteration starts new ones with the current ``worker_init_fn``.
+
+    The iteration-based loop of mmengine 0.10.7 starts them when it is built. Goes when 0.10.7 is no longer supported.
+    """
+    dataloader._iterator = None
+
+
+def compute_norms(tensors: Sequence['Tensor']) -> Sequence['Tensor']:
+    """Return the norm of each tensor, with one kernel for many tensors.
+
+    Goes when the oldest supported torch is 2.6, which has ``torch.nn.utils.get_total_norm``.
+    """
+    import torch
+
+    return torch._foreach_norm(tensors) if tensors else ()
+
+
+def enables_cuda_graphs(options: dict[str, Any]) -> bool:
+    """Return whether these arguments of ``torch.compile`` enable CUDA graphs. Raise an error if the mode is invalid.
+
+    The answer depends on ``TORCHINDUCTOR_CUDAGRAPHS`` too, which torch reads once. Goes when CUDA graphs accumulate
+    gradients correctly (pytorch#169545).
+    """
+    from torch._inductor import config, list_mode_options
+
+    settings = list_mode_options(options.get('mode')) | (options.get('options') or {})
+    return settings.get('triton.cudagraphs', config.triton.cudagraphs) or options.get('backend') == 'cudagraphs'
+
+
+def patch_compiler(**settings: Any) -> AbstractContextManager:
+    """Return a context manager that changes settings of ``torch.compile``'s frontend.
+
+    Its documentation names them by this private module. Goes when ``torch.compiler.config`` has them.
+    """
+    from torch._dynamo import config  # takes seconds
+
+    return config.patch(**settings)
+
+
+def is_converting_channels(preprocessor: 'nn.Module') -> bool:
+    """Return whether a data preprocessor reverses the channels, from mmcv's BGR to RGB.
+
+    mmengine (so mmdet), mmseg 1.2 and mmpretrain name the attribute differently. Goes when it is public in all.
+    """
+    return any(getattr(preprocessor, name, False) for name in ('_channel_conversion', 'channel_conversion', 'to_rgb'))
+
+
+def predicts_softmax(head: Any) -> bool:
+    """Return whether a classifier's head predicts one label by softmax, as mmpretrain's ``ClsHead`` does.
+
+    Heads for several labels inherit ``predict`` and override this method. Goes when heads name their activation.
+    """
+    from mmpretrain.models import ClsHead
+
+    return isinstance(head, ClsHead) and type(head)._get_predictions is ClsHead._get_predictions
