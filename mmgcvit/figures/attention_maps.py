@@ -135,9 +135,10 @@ def compute_block(
         )
     weights = attn.compute_attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]
-    # GC ViT's attention has the inputs x and q_global. If global, it uses q_global as queries.
+    # GC ViT's attention has the inputs x and q_global. If global, its queries are a view of q_global.
     x, *q_global = inputs
-    is_global = bool(q_global) and attn.project(window_partition(x, window_size), *q_global)[0] is q_global[0]
+    queries = attn.project(window_partition(x, window_size), *q_global)[0]
+    is_global = bool(q_global) and queries.data_ptr() == q_global[0].data_ptr()
     kind = 'global' if is_global else 'all tokens' if attn.window_size is None else 'local'
     row, column = token
     query_weights = weights[:, row % window_size[0] * window_size[1] + column % window_size[1]].clone()

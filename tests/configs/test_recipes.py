@@ -92,7 +92,7 @@ def test_a_classifier_is_trained_as_its_paper_or_released_code_says(name):
     # base_batch_size of mmengine does not include gradient accumulation.
     assert cfg.auto_scale_lr.base_batch_size == GPUS * cfg.train_dataloader.batch_size
     stage = get_model(name).backbone.stages[-1]
-    assert max(block.mlp_residual.drop_path_rate for block in stage.blocks) == pytest.approx(drop_path)
+    assert max(block.mlp_residual.drop_path.drop_prob for block in stage.blocks) == pytest.approx(drop_path)
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
         sizes = [step.get('scale') or step.crop_size for step in loader.dataset.pipeline[1:-1]]
         assert sizes == ([round(224 / crop), 224] if crop else [])
