@@ -54,7 +54,7 @@ def test_a_file_is_downloaded_once_and_then_read_from_a_read_only_cache(server, 
     assert cached(server.address) == [get_cache_path(server.address).name]
 
 
-def test_urls_with_equal_file_names_have_separate_cache_files_unless_the_name_has_a_hash(server, tmp_path):
+def test_urls_with_equal_file_names_without_a_hash_have_separate_cache_files(server, tmp_path):
     """File names with a hash are torch.hub's, so that files that torch or mmengine downloaded are found."""
     assert get_cache_path('https://a/model.pth') != get_cache_path('https://b/model.pth')
     name = f'x-{compute_sha256(tmp_path / "x.pth")[:8]}.pth'

@@ -49,9 +49,7 @@ def settings_and_result(request, tmp_path_factory):
 @pytest.mark.slow
 @settings(max_examples=6)
 @given(moments=st.lists(st.integers(1, 130), min_size=1, max_size=3))
-def test_killed_at_any_moments_a_run_ends_with_the_last_and_best_checkpoints_and_scores_of_a_whole_one(
-    moments, settings_and_result, tmp_path_factory
-):
+def test_a_run_killed_at_any_moments_ends_as_an_uninterrupted_one(moments, settings_and_result, tmp_path_factory):
     """Moments are calls of hooks, validation included, and operations on files."""
     folder, (settings, expected) = tmp_path_factory.mktemp('killed') / 'run', settings_and_result
     for moment in moments:
@@ -63,7 +61,7 @@ def test_killed_at_any_moments_a_run_ends_with_the_last_and_best_checkpoints_and
 
 
 @pytest.mark.parametrize('run', [train, train_in_two])
-def test_a_run_keeps_max_keep_ckpts_and_the_best_checkpoint_and_saves_the_right_epoch(run, tmp_path):
+def test_a_run_keeps_max_keep_ckpts_and_the_best_checkpoint(run, tmp_path):
     run(tmp_path)
     best = Path(read_latest_checkpoint(tmp_path, prefer_best=True).source).name
     assert names(tmp_path) == [best, 'epoch_3.pth', 'last_checkpoint']

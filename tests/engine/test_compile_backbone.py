@@ -20,14 +20,14 @@ pytestmark = pytest.mark.skipif(Version(torch.__version__) < Version(MINIMUM_TOR
 # Two stages with two kinds of attention each, and one kind more: the first block has no drop path. torch compiles once
 # more if the first image's map has as many rows as it has channels or a window has tokens: it takes these for one size.
 ARCH = {'embed_dims': 20, 'depths': (3, 2, 1, 1), 'num_heads': (2, 4, 4, 4), 'mlp_ratio': 2}
-NUM_KINDS = 5
+NUM_KINDS, NUM_KINDS_OF_STAGE_0 = 5, 3
 # Odd, square, tall and wide images whose maps are several windows high and wide, as in detection.
 SIZES = [(72, 104), (75, 101), (131, 70), (96, 96)]
 
 
 def make_model(**arguments):
     model = nn.Module()
-    model.backbone = GCViT(ARCH, window_size=4, out_indices=(0, 1), **arguments)
+    model.backbone = GCViT(ARCH, window_size=4, **{'out_indices': (0, 1), **arguments})
     return model
 
 
@@ -79,10 +79,9 @@ def test_blocks_of_a_kind_share_a_graph_for_all_sizes(with_cp):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('with_cp', [False, True])
-def test_compiled_blocks_compute_what_eager_ones_do(with_cp):
-    """Outputs and gradients, by AOTAutograd."""
-    model, results = make_model(with_cp=with_cp, drop_path_rate=0.0), []
+def test_compiled_blocks_compute_what_eager_ones_do():
+    """Gradients, by AOTAutograd. One stage has both kinds of attention."""
+    model, results = make_model(with_cp=True, drop_path_rate=0.0, out_indices=(0,)), []
     for is_compiled in (False, True):
         if is_compiled:
             hook, _ = start_hook(model, backend='aot_eager')
@@ -97,11 +96,11 @@ def test_compiled_blocks_compute_what_eager_ones_do(with_cp):
 
 def train_on_rank():
     """Return the number of graphs of a training in DistributedDataParallel."""
-    model = make_model(with_cp=True, drop_path_rate=0.5)
+    model = make_model(with_cp=True, drop_path_rate=0.5, out_indices=(0,))
     model.forward = lambda images: sum(x.square().mean() for x in model.backbone(images))
     hook, graphs = start_hook(model)
     wrapped = DistributedDataParallel(model)
-    for size in SIZES:
+    for size in SIZES[:3]:
         wrapped(torch.rand(1, 3, *size)).backward()
     hook.after_train(None)
     return len(graphs)
@@ -109,15 +108,15 @@ def train_on_rank():
 
 @pytest.mark.slow
 def test_under_data_parallelism_there_are_as_many_graphs():
-    assert run_on_ranks(train_on_rank, [(), ()]) == [NUM_KINDS] * 2
+    assert run_on_ranks(train_on_rank, [(), ()]) == [NUM_KINDS_OF_STAGE_0] * 2
 
 
 @pytest.mark.slow
 def test_blocks_of_lsa_are_compiled_too():
     model = nn.Module()
-    model.backbone = LSA('cifar-tiny', drop_path_rate=0.5)
+    model.backbone = LSA('cifar-tiny', drop_path_rate=0.5, out_indices=(0, 1))
     hook, graphs = start_hook(model)
-    for size in SIZES:
+    for size in SIZES[:3]:
         train_step(model, size)
     hook.after_train(None)
     assert 2 <= len(graphs) <= len({(stage, type(block)) for stage in model.backbone.stages for block in stage.blocks})

@@ -227,7 +227,7 @@ def test_an_iteration_based_run_trains_as_long_as_planned_whatever_changes(sessi
     batch_sampler=st.sampled_from([*BATCH_SAMPLERS, 'FullGroupsBatchSampler']),
     diff_rank_seed=st.booleans(),
 )
-def test_with_the_same_settings_each_rank_trains_on_the_batches_of_an_uninterrupted_run(
+def test_with_the_same_settings_each_rank_trains_on_the_same_batches(
     world_size, batch_size, stops, images, by_epoch, sampler, batch_sampler, diff_rank_seed
 ):
     setup = {'sampler': 'DefaultSampler' if by_epoch else sampler, 'images': images, 'epochs': 3, 'iters': 40}
@@ -260,7 +260,7 @@ def test_two_ranks_train_on_each_of_64_images_once(diff_rank_seed):
     stop=st.integers(1, 6),
     changed=st.sampled_from([{'images': 21}, {'processes': 2}, {'batch_size': 4}, {'seed': 6}, {}]),
 )
-def test_with_other_settings_or_an_unknown_position_the_epoch_starts_again_and_a_line_says_why(stop, changed):
+def test_with_other_settings_the_epoch_starts_again_and_a_line_says_why(stop, changed):
     """The epoch has 7 iterations of 3 images before the change."""
     _, checkpoint, _ = run_session({'images': 20}, (1, 3, stop, None), None)
     meta = checkpoint if changed else {key: value for key, value in checkpoint.items() if key != DATA_POSITION}

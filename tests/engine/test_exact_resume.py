@@ -51,7 +51,7 @@ def without_environment(monkeypatch):
     monkeypatch.setattr('mmengine.runner.runner.get_git_hash', str)
 
 
-def test_each_seed_rank_iteration_and_sample_has_its_own_reproducible_random_numbers():
+def test_each_seed_rank_iteration_and_sample_has_its_own_random_numbers():
     """This holds for every generator, also if the digits of two tuples are equal when joined: (1, 11), (11, 1)."""
     tuples = list(product((0, 1, 11, 111), repeat=4))
     for draw in (
@@ -91,7 +91,7 @@ def test_a_run_that_saves_by_epochs_resumes_exactly(tmp_path):
     assert_equal(*train_whole_and_resumed(tmp_path, 4, loop=EPOCHS, saves=None))
 
 
-def test_without_a_configured_seed_a_resumed_run_keeps_the_random_seed_of_the_first_start(tmp_path, monkeypatch):
+def test_without_a_configured_seed_a_resumed_run_keeps_the_first_seed(tmp_path, monkeypatch):
     """mmengine draws the same seed for both first starts, and another one for the resumed run."""
     for loop in (EPOCHS, ITERATIONS):
         seeds = iter([7, 7, 8])
@@ -122,7 +122,7 @@ def test_random_numbers_of_samples_are_never_repeated(tmp_path):
     assert numbers.unique().numel() == numbers.numel()
 
 
-def test_resuming_loads_no_sample_that_was_trained_on_and_continues_the_iteration_count(tmp_path):
+def test_resuming_loads_no_trained_sample_and_continues_the_iteration_count(tmp_path):
     for name, loop in (('epochs', EPOCHS), ('iterations', ITERATIONS)):
         run(make_config(tmp_path / name, loop=loop, **SEEDED), 6)
         collected = CollectHook()
@@ -159,9 +159,7 @@ def test_a_dataloader_that_cannot_resume_within_an_epoch_is_rejected(missing, tm
 
 @settings(max_examples=8)
 @given(before=st.integers(2, 5), after=st.integers(2, 5), stop=st.integers(1, 5))
-def test_with_another_batch_size_the_lr_schedule_ends_as_if_the_run_had_always_had_it(
-    before, after, stop, tmp_path_factory
-):
+def test_with_another_batch_size_the_lr_schedule_ends_at_the_same_rate(before, after, stop, tmp_path_factory):
     folder = tmp_path_factory.mktemp('runs')
     whole, first, resumed = (
         make_config(folder / name, EPOCHS, images=images, **SEEDED)

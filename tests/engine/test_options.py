@@ -77,7 +77,7 @@ def test_options_that_the_config_does_not_support_are_rejected(monkeypatch):
             enable(Config(config))
 
 
-def test_show_dir_enables_the_drawing_hook_of_the_package_with_the_score_threshold_of_the_config():
+def test_show_dir_enables_the_drawing_hook_with_the_score_threshold():
     """Configs in the work dirs of older versions have this project's hook under the same key."""
     hook = {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': str(Path('x').absolute())}
     old = {'type': 'mmgcvit.ValVisualizationHook', 'score_thr': 0.5}
@@ -128,7 +128,7 @@ def get_error(cfg, loader='train_dataloader'):
     return str(error.value)
 
 
-def test_data_that_would_stop_the_run_is_rejected_by_file_name_and_skipped_annotations_are_reported(tmp_path, capsys):
+def test_data_that_would_stop_the_run_is_rejected_by_file_name(tmp_path, capsys):
     settings = write_coco(tmp_path)
     annotations, text = tmp_path / 'train.json', (tmp_path / 'train.json').read_text()
     annotations.write_text(text.replace('"area": 120', '"area": 0', 1))

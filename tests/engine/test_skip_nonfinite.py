@@ -164,7 +164,7 @@ STOPS = {
 
 
 @pytest.mark.parametrize('case', STOPS)
-def test_several_skipped_steps_in_a_row_stop_a_run_and_all_its_checkpoints_are_finite(case, tmp_path):
+def test_consecutive_skipped_steps_stop_a_run_with_finite_checkpoints(case, tmp_path):
     options, message = STOPS[case]
     with pytest.raises(UserError, match=message):
         train(tmp_path, **adamw() | options)

@@ -32,7 +32,7 @@ def work_dir(tmp_path):
     return tmp_path
 
 
-def test_the_latest_checkpoint_is_the_one_in_last_checkpoint_also_if_the_work_dir_was_moved(work_dir):
+def test_the_latest_checkpoint_is_found_also_if_the_work_dir_was_moved(work_dir):
     assert read_latest_checkpoint(work_dir).source == str(work_dir / 'epoch_2.pth')
     (work_dir / 'last_checkpoint').write_text('/an/earlier/place/epoch_2.pth')
     assert read_latest_checkpoint(work_dir).source == str(work_dir / 'epoch_2.pth')
@@ -40,7 +40,7 @@ def test_the_latest_checkpoint_is_the_one_in_last_checkpoint_also_if_the_work_di
     assert read_latest_checkpoint(work_dir).source == str(work_dir / 'epoch_10.pth')
 
 
-def test_truncated_checkpoints_are_skipped_with_a_warning_and_it_is_an_error_if_all_are(work_dir, monkeypatch):
+def test_truncated_checkpoints_are_skipped_and_it_is_an_error_if_all_are(work_dir, monkeypatch):
     monkeypatch.setattr(latest_module, 'print_log', log := mock.Mock())
     for name in ('epoch_2.pth', 'epoch_10.pth'):
         os.truncate(work_dir / name, 500)
@@ -175,7 +175,7 @@ def test_resuming_from_weights_only_is_rejected(tmp_path):
     assert call('train', CONFIG, '--work-dir', tmp_path / 'other', options=[f'load_from={weights}']) is None
 
 
-def test_two_ranks_follow_the_effective_batch_size_share_cpus_and_use_the_work_dir_only(tmp_path):
+def test_two_ranks_follow_the_effective_batch_size_and_share_cpus(tmp_path):
     """2 x 2 images are the recipe's 2 x 1 in two steps. mmengine collects results in .dist_test where it starts."""
     config, run = tmp_path / 'config.py', tmp_path / 'run'
     config.write_text(

@@ -10,7 +10,7 @@ from ..configs.templates import TEMPLATES, own
 
 
 @pytest.mark.parametrize('name', TEMPLATES)
-def test_a_contact_sheet_shows_annotated_samples_and_skips_datasets_that_cannot_be_loaded(name, tmp_path):
+def test_a_contact_sheet_shows_samples_and_skips_datasets_that_cannot_load(name, tmp_path):
     cfg = own(name, tmp_path)
     enter_scope(cfg)
     sheet = draw_contact_sheet(cfg, ['train_dataloader', 'val_dataloader'])

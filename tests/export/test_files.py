@@ -129,7 +129,7 @@ def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported):
 
 
 @pytest.mark.parametrize('name', ['dino', 'rtmdet_ins', 'mask2former'])
-def test_the_onnx_predictor_finds_the_same_boxes_and_whole_masks_with_heads_without_rois(exported, name, monkeypatch):
+def test_the_onnx_predictor_finds_the_same_masks_with_heads_without_rois(exported, name, monkeypatch):
     """Mask2Former's boxes and scores are computed from masks, in the file at the size of the input."""
     one, photo = exported(name), photo_of()
     monkeypatch.setattr(one.model, 'score_thr', 0.0)
@@ -143,7 +143,7 @@ def test_the_onnx_predictor_finds_the_same_boxes_and_whole_masks_with_heads_with
         assert 0 < (found.masks & expected.masks).sum() > 0.995 * (found.masks | expected.masks).sum()
 
 
-def test_the_onnx_predictor_predicts_the_same_scores_and_segmentation_as_the_package(exported, tmp_path):
+def test_the_onnx_predictor_predicts_the_same_scores_and_segmentation(exported, tmp_path):
     path = str(tmp_path / 'photo.png')
     cv2.imwrite(path, photo_of(90, 70, '7'))
     for name in ('gcvit_digits_cls', 'lsa_digits_cls'):

@@ -50,7 +50,7 @@ def build(name, **arguments):
     ('name', 'training'),
     [
         *((name, False) for name in ('gcvit', 'lsa')),
-        *(pytest.param(name, True, marks=pytest.mark.long) for name in ('gcvit', 'lsa', 'lsa_windows')),
+        *(pytest.param(name, True, marks=pytest.mark.long) for name in ('gcvit', 'lsa_windows')),
     ],
 )
 def test_all_sizes_compile_to_two_graphs_without_a_break(name, training, monkeypatch):
@@ -71,7 +71,7 @@ def test_all_sizes_compile_to_two_graphs_without_a_break(name, training, monkeyp
 @pytest.mark.parametrize('name', ['gcvit', 'lsa_windows'])
 def test_the_default_backend_computes_what_eager_does(name, device):
     """Shapes are static, since dynamic ones take the compiler minutes."""
-    model = build(name).to(device).eval()
+    model = build(name, out_indices=(0,)).to(device).eval()
     images = torch.randn(2, 3, 75, 101, device=device)
     with torch.no_grad():
         torch.testing.assert_close(torch.compile(model, dynamic=False)(images), model(images), atol=1e-4, rtol=1e-4)
