@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from ..errors import UserError, shorten
+from ..errors import UserError
 from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
+from ..models.gcvit.attention import GlobalWindowAttention
 from ..models.layers import window_partition, window_reverse
 from ..models.layers.windows import balance_window, ceil_div
 from .networks import Box, View, check_index, find_detailed_stage, get_backbone, prepare_view, record_inputs
@@ -22,8 +23,6 @@ from .panels import ATTENTION_UNIT, MARK, draw_box, draw_image, draw_map, make_f
 
 # Index of the default stage. The feature maps of later stages are too coarse to show positions.
 DEFAULT_STAGE = 2
-# Maximum number of attention weights, 4 GB in float32. Attention without windows over a large feature map has more.
-MAX_WEIGHTS = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -83,16 +82,11 @@ def compute_attention(
     first = (len(blocks) - 1 if block is None else block) // num_types * num_types
     indices = range(first, min(first + num_types, len(blocks)))
     modules = [blocks[index].attn for index in indices]
-    has_map = [has_attention_map(block.attn) for block in blocks]
-    for index in indices:
-        if not has_map[index]:
-            others = [str(i) for i in range(len(blocks)) if has_map[i]]
-            advice = f'Choose another block of this stage ({shorten(others, 8)})' if others else 'Choose another stage'
-            if hasattr(backbone.stem, 'shifts'):
-                advice += ". For the block that attends to shifted copies, use 'mmgcvit visualize shifts'"
+    for index, attn in zip(indices, modules, strict=True):
+        if not hasattr(attn, 'window_size'):
             raise UserError(
-                f'block {index} of stage {stage} has {type(blocks[index].attn).__name__}, which has no attention map. '
-                f'{advice}'
+                f'block {index} of stage {stage} has {type(attn).__name__}, which has no attention map. Choose another '
+                "block or stage. For LSA's shifted copies of the image, use 'mmgcvit visualize shifts'"
             )
     check_index('head', head, modules[0].num_heads, f' in stage {stage}')
     inputs = record_inputs(backbone, view.inputs, modules)
@@ -104,17 +98,6 @@ def compute_attention(
     maps = [compute_block(index, attn, attn_inputs, token, head) for index, attn, attn_inputs in arguments]
     at, box = view.to_image((u, v, u, v))[:2], view.to_image((0, 0, width * stride, height * stride))
     return Attention(view, type(backbone).__name__, stage, head, at, token, box, maps)
-
-
-def has_attention_map(attn: nn.Module) -> bool:
-    """Return whether an attention module can compute the weights of its windows.
-
-    A subclass with a ``forward`` of its own, such as one with shifted windows, may attend to other tokens than those of
-    the inherited ``compute_attention_weights``.
-    """
-    names = ('forward', 'compute_attention_weights')
-    definers = {next((base for base in type(attn).__mro__ if name in vars(base)), None) for name in names}
-    return hasattr(attn, 'window_size') and len(definers) == 1
 
 
 @torch.no_grad()
@@ -129,15 +112,9 @@ def compute_block(
         window_size = balance_window(window_size, size)
     # (nW, N), 1 for tokens and 0 for padding.
     is_token = window_partition(inputs[0].new_ones(1, *size, 1).float(), window_size)[0, :, :, 0]
-    if is_token.numel() * is_token.shape[1] * attn.num_heads > MAX_WEIGHTS:
-        raise UserError(
-            f'the stage has {is_token.shape[1]:,} tokens, too many to show attention. Choose a later one (--stage)'
-        )
     weights = attn.compute_attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]
-    # GC ViT's attention has the inputs x and q_global. If global, it uses q_global as queries.
-    x, *q_global = inputs
-    is_global = bool(q_global) and attn.project(window_partition(x, window_size), *q_global)[0] is q_global[0]
+    is_global = isinstance(attn, GlobalWindowAttention)
     kind = 'global' if is_global else 'all tokens' if attn.window_size is None else 'local'
     row, column = token
     query_weights = weights[:, row % window_size[0] * window_size[1] + column % window_size[1]].clone()
