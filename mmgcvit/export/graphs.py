@@ -60,10 +60,10 @@ class SegmentorGraph(nn.Module):
         is_supported = type(model) is EncoderDecoder and not is_unknown and head.out_channels > 1
         if not is_supported or model.test_cfg.mode != 'whole' or padding.get('size'):
             raise UserError(
-                f'cannot export {type(model).__name__} with {type(head).__name__}, test_cfg.mode='
-                f'{model.test_cfg.mode!r} and padding to {padding.get("size")}. It supports EncoderDecoder with a head '
-                'that has one output channel for each class, such as UPerHead, or Mask2FormerHead, with test_cfg.mode='
-                "'whole' and without padding to a fixed size at test time"
+                f'cannot export {type(model).__name__} with {type(head).__name__} (out_channels='
+                f'{getattr(head, "out_channels", None)}), test_cfg.mode={model.test_cfg.mode!r} and the padded size '
+                f'{padding.get("size")}. Export supports EncoderDecoder with a head that has one output channel for '
+                "each class, such as UPerHead, or Mask2FormerHead, with test_cfg.mode='whole' and the padded size None"
             )
         self.size_divisor = padding.get('size_divisor') or 1
         self.backbone = model.backbone
