@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
 
 from ..errors import UserError
 from ..inference.predictor import Predictor
-from .graphs import INPUT, build_export_module, pad_images
+from .graphs import INPUT, pad_images
 
 # (batch, height, width) of the compared images. The traced example has another shape.
 SHAPES = [(1, 64, 96), (3, 131, 70), (1, 128, 128)]
@@ -49,10 +50,10 @@ class Difference(NamedTuple):
     output: str  # the name of the output that has this difference
 
 
-def compare(predictor: Predictor, path: Path, half: bool = False) -> Difference:
+def compare(predictor: Predictor, graph: nn.Module, path: Path, half: bool = False) -> Difference:
     """Compare a file, in float32 or ``half`` precision, with its model on random images.
 
-    Detectors are compared with a score threshold of 0.
+    ``graph`` is the traced module. Detectors are compared with a score threshold of 0.
 
     Raises:
         UserError: The outputs differ by more than the tolerance, or the file detects other objects.
@@ -77,7 +78,7 @@ def compare(predictor: Predictor, path: Path, half: bool = False) -> Difference:
         spots, noise = (torch.randn(batch, 3, *size, generator=generator) for size in ((5, 7), (height, width)))
         images = 1.5 * F.interpolate(spots, size=(height, width), mode='bicubic') + 0.5 * noise
         outputs = run_session(session, images)
-        expected = compute_expected(predictor, images)
+        expected = compute_expected(predictor, graph, images)
         if is_detector:
             outputs, expected = match_objects(outputs, expected, (height, width), tolerance)
         differences = [Difference(compute_difference(outputs[name], expected[name]), name) for name in expected]
@@ -117,7 +118,7 @@ def compute_difference(output: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(output - expected).max(initial=0) / largest)
 
 
-def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.ndarray]:
+def compute_expected(predictor: Predictor, graph: nn.Module, images: Tensor) -> Mapping[str, np.ndarray]:
     """Return the predictions of the OpenMMLab model for normalised images (B, 3, H, W), by output name."""
     network, size = predictor.network, tuple(images.shape[2:])
     with torch.no_grad():
@@ -140,7 +141,6 @@ def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.nd
             'labels': torch.cat([pred.labels for pred in predictions]),
             'image_indices': torch.cat([pred.labels.new_full((len(pred),), i) for i, pred in enumerate(predictions)]),
         }
-        graph = build_export_module(predictor)
         if graph.mask_stride:
             height, width = size
             outputs['masks'] = torch.cat([pred.masks[:, :height, :width] for pred in predictions])
@@ -177,18 +177,15 @@ def match_objects(
     tolerance: Tolerance = FLOAT32,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return the objects that both the file and the model find, in the same order. ``size``: height, width."""
-    indices, expected_indices = [], []
-    for i, box in enumerate(expected['boxes']):
-        is_match = np.abs(outputs['boxes'] - box).max(axis=1, initial=0.0) <= tolerance.match * max(size)
-        distances = np.abs(outputs['scores'] - expected['scores'][i])
-        is_match &= distances <= tolerance.match
-        for name in ('labels', 'image_indices'):
-            is_match &= outputs[name] == expected[name][i]
-        is_match[indices] = False
-        if is_match.any():
-            # Several objects may match, since queries predict similar boxes. Take the one with the closest score.
-            indices.append(int(np.where(is_match, distances, np.inf).argmin()))
-            expected_indices.append(i)
+    distances = np.abs(expected['scores'][:, None] - outputs['scores'])
+    box_distances = np.abs(expected['boxes'][:, None] - outputs['boxes']).max(axis=2)
+    is_match = (distances <= tolerance.match) & (box_distances <= tolerance.match * max(size))
+    for name in ('labels', 'image_indices'):
+        is_match &= expected[name][:, None] == outputs[name]
+    # Several objects may match, since queries predict similar boxes. Prefer those with close scores.
+    expected_indices, indices = linear_sum_assignment(np.where(is_match, distances, 1.0))
+    is_kept = is_match[expected_indices, indices]
+    expected_indices, indices = expected_indices[is_kept], indices[is_kept]
     for objects, matched in ((outputs, indices), (expected, expected_indices)):
         if objects['scores'][matched].sum() < (1 - tolerance.unmatched) * objects['scores'].sum():
             raise UserError(

@@ -6,11 +6,12 @@ gives wrong results in TensorRT (issue 4813 of NVIDIA/TensorRT).
 Shapes: B batch, S pixels of all levels, C = nH * d channels, nH heads, Q queries, L levels, P points of a head.
 """
 
+from collections.abc import Callable
+from copy import deepcopy
+
 import torch
 from mmcv.ops import MultiScaleDeformableAttention
 from torch import Tensor, nn
-
-from .graphs import replace_modules
 
 
 def attend_by_gathering(value: Tensor, spatial_shapes: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
@@ -41,6 +42,16 @@ def attend_by_gathering(value: Tensor, spatial_shapes: Tensor, locations: Tensor
     linear = linear[..., 1, :, None] * linear[..., 0, None, :] * weights.flatten(3)[..., None, None]
     # In ONNX this is a Gather of whole rows, faster than GatherElements.
     return (linear.flatten(3).unsqueeze(-2) @ value.reshape(-1, channels)[rows]).flatten(2)
+
+
+def replace_modules(module: nn.Module, replaced: type[nn.Module], make: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    """Return a copy of a module, with the same parameters, in which ``make`` replaces the submodules of a class."""
+    copied = deepcopy(module, {id(parameter): parameter for parameter in module.parameters()})
+    for parent in list(copied.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, replaced):
+                setattr(parent, name, make(child))
+    return copied
 
 
 def gather_in_attention(module: nn.Module) -> nn.Module:

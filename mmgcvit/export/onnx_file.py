@@ -19,7 +19,7 @@ from ..inference.predictor import Predictor
 from ..private_api import is_converting_channels
 from ..version import __version__
 from .comparing import Difference, compare
-from .graphs import DYNAMIC_AXES, INPUT, build_export_module
+from .graphs import DYNAMIC_AXES, INPUT, ClassifierGraph, SegmentorGraph
 from .half_precision import convert_to_half
 
 # The first opset with LayerNormalization, the newest operator in the exported files.
@@ -68,7 +68,32 @@ def export_onnx(predictor: Predictor, target: Path, check: bool = True, half: bo
             convert_to_half(model)
         onnx.helper.set_model_props(model, {**metadata, 'precision': 'float16' if half else 'float32'})
         onnx.save(model, unfinished)
-        return compare(predictor, unfinished, half) if check else None
+        return compare(predictor, module, unfinished, half) if check else None
+
+
+def build_export_module(predictor: Predictor) -> nn.Module:
+    """Return the module to trace for a model. Raise a UserError if the model has parts that cannot be exported.
+
+    The module's ``output_axes`` maps the name of each output to its dynamic axes.
+    """
+    model = predictor.network
+    if predictor.task != 'detection':
+        return (SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph)(model).eval()
+    from mmdet.models import DINO, Mask2Former, RTMDetInsHead
+
+    from .detector_graph import TwoStageGraph
+    from .dino_graph import DINOGraph
+    from .mask2former_graph import Mask2FormerGraph
+    from .rtmdet_graph import RTMDetInsGraph
+
+    graph = TwoStageGraph
+    if isinstance(model, DINO):
+        graph = DINOGraph
+    elif isinstance(model, Mask2Former):
+        graph = Mask2FormerGraph
+    elif isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
+        graph = RTMDetInsGraph
+    return graph(model).eval()
 
 
 def collect_metadata(predictor: Predictor, module: nn.Module) -> dict[str, str]:
@@ -117,8 +142,8 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
                     "the test pipeline resizes by 'scale_factor', which export does not support. Use 'scale' instead"
                 )
             edge = getattr(step, 'edge', '')
-            width, height = (step.scale, step.scale) if edge else step.scale
-            settings = {'scale': (int(width), int(height)), 'keep_ratio': bool(edge or step.keep_ratio), 'edge': edge}
+            scale = (step.scale, step.scale) if edge else tuple(map(int, step.scale))
+            settings = {'scale': scale, 'keep_ratio': bool(edge or step.keep_ratio), 'edge': edge}
             settings |= {'interpolation': step.interpolation, 'backend': step.backend, 'crop': None}
         elif name == 'CenterCrop' and settings is not None:
             settings['crop'] = tuple(map(int, step.crop_size))

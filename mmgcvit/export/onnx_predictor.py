@@ -77,9 +77,7 @@ class OnnxPredictor:
     ) -> None:
         self.session = onnxruntime.InferenceSession(str(path), providers=list(providers))
         self.metadata = dict(self.session.get_modelmeta().custom_metadata_map)
-        # Files without a precision are older: their score_thr is the detector's own.
-        default = float(self.metadata.get('score_thr', 0)) if 'precision' in self.metadata else 0.3
-        self.score_thr = default if score_thr is None else score_thr
+        self.score_thr = float(self.metadata.get('score_thr', 0)) if score_thr is None else score_thr
         self.task = self.metadata.get('task')
         if self.task not in ('detection', 'segmentation', 'classification'):
             raise ValueError(f"{path} has the unknown task {self.task}. Choose a file that 'mmgcvit export' wrote")
@@ -141,7 +139,7 @@ class OnnxPredictor:
         boxes = outputs['boxes'][kept] * np.array([x_scale, y_scale, x_scale, y_scale], np.float32)
         labels, masks = outputs['labels'][kept], None
         if 'masks' in outputs:
-            if json.loads(self.metadata.get('mask_stride', '0')):
+            if json.loads(self.metadata['mask_stride']):
                 masks = resize_masks(outputs['masks'][kept], self.metadata, img_shape, ori_shape)
             else:
                 threshold = json.loads(self.metadata['mask_thr_binary'])

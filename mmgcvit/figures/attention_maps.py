@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from ..errors import UserError, shorten
+from ..errors import UserError
 from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
 from ..models.layers import window_partition, window_reverse
@@ -83,16 +83,11 @@ def compute_attention(
     first = (len(blocks) - 1 if block is None else block) // num_types * num_types
     indices = range(first, min(first + num_types, len(blocks)))
     modules = [blocks[index].attn for index in indices]
-    has_map = [has_attention_map(block.attn) for block in blocks]
-    for index in indices:
-        if not has_map[index]:
-            others = [str(i) for i in range(len(blocks)) if has_map[i]]
-            advice = f'Choose another block of this stage ({shorten(others, 8)})' if others else 'Choose another stage'
-            if hasattr(backbone.stem, 'shifts'):
-                advice += ". For the block that attends to shifted copies, use 'mmgcvit visualize shifts'"
+    for index, attn in zip(indices, modules, strict=True):
+        if not hasattr(attn, 'window_size'):
             raise UserError(
-                f'block {index} of stage {stage} has {type(blocks[index].attn).__name__}, which has no attention map. '
-                f'{advice}'
+                f'block {index} of stage {stage} has {type(attn).__name__}, which has no attention map. Choose another '
+                "block or stage. For LSA's shifted copies of the image, use 'mmgcvit visualize shifts'"
             )
     check_index('head', head, modules[0].num_heads, f' in stage {stage}')
     inputs = record_inputs(backbone, view.inputs, modules)
@@ -104,17 +99,6 @@ def compute_attention(
     maps = [compute_block(index, attn, attn_inputs, token, head) for index, attn, attn_inputs in arguments]
     at, box = view.to_image((u, v, u, v))[:2], view.to_image((0, 0, width * stride, height * stride))
     return Attention(view, type(backbone).__name__, stage, head, at, token, box, maps)
-
-
-def has_attention_map(attn: nn.Module) -> bool:
-    """Return whether an attention module can compute the weights of its windows.
-
-    A subclass with a ``forward`` of its own, such as one with shifted windows, may attend to other tokens than those of
-    the inherited ``compute_attention_weights``.
-    """
-    names = ('forward', 'compute_attention_weights')
-    definers = {next((base for base in type(attn).__mro__ if name in vars(base)), None) for name in names}
-    return hasattr(attn, 'window_size') and len(definers) == 1
 
 
 @torch.no_grad()

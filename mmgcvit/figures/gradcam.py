@@ -6,12 +6,10 @@ Shapes: h x w pixels of the network's input without padding, h' x w' pixels with
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
 
 from ..errors import UserError, check_installed
 from ..inference.inputs import ImageLike
@@ -46,6 +44,8 @@ def compute_gradcam(
         stage: Index of the stage. Default: the last stage whose map has at least 4 x 4 tokens.
     """
     check_installed('Grad-CAM', 'pytorch_grad_cam')
+    from pytorch_grad_cam import GradCAM
+
     if model.task != 'classification':
         raise UserError(f'Grad-CAM is for classifiers, and this is a {model.task} model. Use a classifier')
     backbone = get_backbone(model)
@@ -58,28 +58,18 @@ def compute_gradcam(
     stage = find_detailed_stage(backbone, view.inputs, backbone.num_stages - 1) if stage is None else stage
     # The layer whose output (B, H, W, C) is weighted: the stage's output norm or, without one, the stage itself.
     name = f'norm{stage}' if stage in backbone.out_indices else f'stages.{stage}'
-    cam = compute_cam(backbone.get_submodule(name), model.network, view.inputs, label)
-    rows, columns = view.size
-    return GradCam(view, stage, cam[:rows, :columns], model.classes[label], float(scores[label]))
-
-
-def compute_cam(layer: nn.Module, network: nn.Module, inputs: Tensor, label: int) -> np.ndarray:
-    """Compute the map (h', w') of a layer, from 0 to 1, for padded inputs (1, 3, h', w')."""
-    from pytorch_grad_cam import GradCAM
-
-    class Logits(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network, self.forward = network, partial(network, mode='tensor')
-
-    cam = GradCAM(Logits(), [layer], reshape_transform=lambda x: x.permute(0, 3, 1, 2))
+    layer = backbone.get_submodule(name)
+    gradcam = GradCAM(model.network, [layer], reshape_transform=lambda x: x.permute(0, 3, 1, 2))
     try:
         with torch.enable_grad():
-            return cam(inputs.detach().requires_grad_(), [lambda logits: logits[label] * GRADIENT_SCALE])[0]
+            inputs = view.inputs.detach().requires_grad_()
+            cam = gradcam(inputs, [lambda logits: logits[label] * GRADIENT_SCALE])[0]  # (h', w')
     finally:
         # Remove the hooks here, since grad-cam's own context manager would suppress an IndexError.
-        cam.activations_and_grads.release()
-        network.zero_grad(set_to_none=True)
+        gradcam.activations_and_grads.release()
+        model.network.zero_grad(set_to_none=True)
+    rows, columns = view.size
+    return GradCam(view, stage, cam[:rows, :columns], model.classes[label], float(scores[label]))
 
 
 def draw_gradcam(result: GradCam) -> Figure:

@@ -65,15 +65,6 @@ def check_out_dir(folder: Path, names: Sequence[str], overwrite: bool) -> None:
         )
 
 
-def encode_json(value: Any, **options: Any) -> str:
-    """Return JSON text that UTF-8 can encode: the bytes of a file name that are not UTF-8 are escaped.
-
-    Raise a ValueError for NaN and infinite values, which JSON does not have.
-    """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, **options)
-    return text.encode(errors='backslashreplace').decode()
-
-
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file. Raise a ValueError for NaN and infinite values, which JSON does not have."""
-    write_text(path, encode_json(content, indent=1))
+    write_text(path, json.dumps(content, indent=1, allow_nan=False))

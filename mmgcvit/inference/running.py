@@ -1,5 +1,6 @@
 """Predict all inputs of ``mmgcvit predict`` and write the results. Skip inputs that fail, and report them."""
 
+import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from rich.progress import Progress
 
 from ..errors import OptionalModule, UserError
 from .inputs import Inputs, convert_to_array
-from .outputs import FRAMES, IMAGES, PICTURES, PREDICTIONS, Outputs, encode_json, write_json
+from .outputs import FRAMES, IMAGES, PICTURES, PREDICTIONS, Outputs, write_json
 from .predictor import Predictor
 from .results import Outcome, Segmentation, list_categories, make_records
 from .tiles import TiledPredictor
@@ -127,7 +128,7 @@ class PredictionRun:
                         lines = files.enter_context(path.open('w', buffering=1, encoding='utf-8'))
                     records = make_records(prediction, self.categories)
                     entry = {'frame': index, 'time': round(index / fps, 3), 'predictions': records}
-                    lines.write(encode_json(entry) + '\n')
+                    lines.write(json.dumps(entry, allow_nan=False) + '\n')
                 self.num_frames += 1
         if self.num_frames == frames_before:
             raise UserError(f'{video}: no frame can be read')

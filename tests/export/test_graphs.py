@@ -57,7 +57,7 @@ def test_unsupported_segmentors_are_rejected(changes):
     model.test_cfg, model.data_preprocessor = ConfigDict(mode='whole'), SimpleNamespace(test_cfg=None)
     model.decode_head = SimpleNamespace(out_channels=2)
     vars(model).update(changes)
-    with pytest.raises(UserError, match='It supports EncoderDecoder with a head'):
+    with pytest.raises(UserError, match='Export supports EncoderDecoder with a head'):
         SegmentorGraph(model)
 
 

@@ -1,10 +1,7 @@
 """Ablation variants of GC ViT with other attention, downsamplers or stems, and with parts of Swin (arXiv 2103.14030).
 
-The tables are those of GC ViT's paper. Table 5 turns Swin-T into GC ViT-T step by step. Row 1 is
-:class:`SwinWithoutShifting`. Row 2 gives it the ``arch`` of GC ViT-T, row 3 also GC ViT's stem
-(:class:`SwinWithGCViTStem`), row 4 also the downsampler (:class:`GCViTLocal`), row 5 also global attention (GC ViT).
-Table 8 has other downsamplers, table S.2 global keys or values, and table S.3 Swin with global attention instead of
-shifted windows (:class:`SwinWithGlobalQuery`).
+The tables are those of GC ViT's paper. Table 5 turns Swin-T into GC ViT-T step by step: row 2 has the ``arch`` of
+GC ViT-T, row 3 also its stem, row 4 also its downsampler, row 5 also global attention (GC ViT).
 
 Shapes: B batch, H x W image or feature map, C channels, nH heads, d = C/nH.
 """

@@ -16,13 +16,10 @@ ORIGINAL_FUSED_MBCONV = {
 }
 NORMS_AND_REDUCTION = {'norm1.': 'norm_in.', 'reduction.': 'reduction.', 'norm2.': 'norm_out.'}
 ORIGINAL_DOWNSAMPLER = ORIGINAL_FUSED_MBCONV | NORMS_AND_REDUCTION
-ORIGINAL_BLOCK = {
-    'norm1.': 'norm1.',
+SAME_IN_BLOCKS = {key: key for key in ('norm1.', 'attn.proj.', 'norm2.', 'mlp.')}
+ORIGINAL_BLOCK = SAME_IN_BLOCKS | {
     'attn.relative_position_bias_table': 'attn.position.relative_position_bias_table',
-    'attn.proj.': 'attn.proj.',
     'gamma1': 'attn_residual.layer_scale.gamma',
-    'norm2.': 'norm2.',
-    'mlp.': 'mlp.',
     'gamma2': 'mlp_residual.layer_scale.gamma',
 }
 ORIGINAL_QUERY = 'levels.{number}.q_global_gen.to_q_global.{number}.'
@@ -58,13 +55,9 @@ TIMM_FUSED_MBCONV = {
     'conv_pw.': 'conv.pointwise.',
 }
 TIMM_DOWNSAMPLER = NORMS_AND_REDUCTION | {f'conv_block.{key}': local for key, local in TIMM_FUSED_MBCONV.items()}
-TIMM_BLOCK = {
-    'norm1.': 'norm1.',
+TIMM_BLOCK = SAME_IN_BLOCKS | {
     'attn.rel_pos.relative_position_bias_table': 'attn.position.relative_position_bias_table',
-    'attn.proj.': 'attn.proj.',
     'ls1.gamma': 'attn_residual.layer_scale.gamma',
-    'norm2.': 'norm2.',
-    'mlp.': 'mlp.',
     'ls2.gamma': 'mlp_residual.layer_scale.gamma',
 }
 

@@ -136,13 +136,6 @@ def test_checkpointing_changes_neither_outputs_nor_gradients(build):
     torch.testing.assert_close(*results, atol=1e-5, rtol=1e-5)
 
 
-@one_of_each
-def test_checkpointing_saves_activation_memory(build):
-    images = torch.randn(1, 3, 128, 128)
-    kept, plain = (sum(count_bytes_for_backward(partial(build(with_cp=cp).train(), images))) for cp in (True, False))
-    assert kept < 0.6 * plain
-
-
 @pytest.mark.parametrize('name', ['gcvit', 'lsa_windows'])
 def test_memory_saved_for_backward_is_linear_in_pixels(name):
     """Four times the pixels need at most 4.4 times the memory."""
