@@ -151,7 +151,6 @@ def test_a_project_with_data_and_config_can_be_moved(annotation_type, tmp_path, 
     [
         ('boxes', {'task': 'segment'}, 'has no annotations for --task segment. Use --task detect'),
         ('boxes', {'size': 'large'}, '--size large is not for the task detect. Choose one of mini, tiny, small, base'),
-        ('classes', {'size': 'huge'}, 'one of mini, xxtiny, xtiny, tiny, small, base, large'),
         ('boxes', {'pretrained': 'no.pth'}, 'no.pth: there is no such file. Expected a file, a URL'),
         ('seg_maps', {'tiles': 0}, '--tiles is for datasets with boxes or masks of objects'),
         ('boxes', {'work_dir': 'boxes/run'}, 'is inside the dataset. Set another --work-dir'),

@@ -67,10 +67,10 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
         splits[split], found = make_split(folder, names, split_files, read_image)
         problems += found
     has_lists = any('imagesets' in str(path).lower() for path in paths)
-    for split, content in () if has_lists else splits.items():
-        # The splits follow from the folders of the XML files. Those of the images must agree.
+    for split, content in splits.items():
+        # Without lists, the splits follow from the folders of the XML files. Those of the images must agree.
         others = {find_split(Path(name).parent) for name in content.image_names} - {None, split}
-        if others:
+        if others and not has_lists:
             raise UserError(
                 f'{folder}: images of {split} are in folders of {" and ".join(sorted(others))}. Put their XML files '
                 'into folders of the same names, or list the images in ImageSets/Main'
