@@ -155,13 +155,12 @@ class SummaryHook(Hook):
                 lines.append(NO_SCORE_ADVICE)
         if not best_keys and 'last_ckpt' in info:
             lines.append(f'last checkpoint: {quote(info["last_ckpt"])}')
-        can_draw, has_validation = can_draw_predictions(runner.cfg), runner.val_loop is not None
-        hook = runner.cfg.get('default_hooks', {}).get('checkpoint') or {}
-        is_detector = runner.cfg.get('default_scope') == DETECTION.scope
-        if not best_keys and has_validation and hook.get('save_best') and is_detector:
+        cfg, has_validation = runner.cfg, runner.val_loop is not None
+        saves_best = (cfg.get('default_hooks', {}).get('checkpoint') or {}).get('save_best')
+        if not best_keys and has_validation and saves_best and cfg.get('default_scope') == DETECTION.scope:
             lines.append(NO_SCORE_ADVICE)  # mmdet has no scores without detections
         commands = ['predict {} YOUR_PICTURES', *(['mistakes {}'] if has_validation else []), 'plot {}', 'publish {}']
-        if not can_draw:
+        if not can_draw_predictions(cfg):
             commands = ['test {}'] if has_validation else []
         lines += ['next:'] if commands else []
         lines += [f'  mmgcvit {command.format(quote(runner.work_dir))}' for command in commands]
