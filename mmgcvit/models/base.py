@@ -1,4 +1,4 @@
-"""Base class of the backbones: forward pass, freezing, LoRA, input checks, loading and saving of weights."""
+"""Base class of the backbones: forward pass, input checks, freezing, depths of parameters, loading of weights."""
 
 import functools
 import itertools
@@ -86,8 +86,8 @@ class PyramidBackbone(BaseModule):
         return SimpleNamespace(channels=lambda: channels, reduction=lambda: strides)
 
     def get_stride(self, stage: int) -> int:
-        """Return the stride of a stage in pixels of the images. The stems of GC ViT have no attribute for theirs, 4."""
-        return getattr(self.stem, 'stride', 4) * 2**stage
+        """Return the stride of a stage in pixels of the images."""
+        return self.stem.stride * 2**stage
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the feature maps (B, C_i, H_i, W_i), i in ``out_indices``, of images (B, in_channels, H, W)."""

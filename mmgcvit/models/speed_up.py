@@ -1,18 +1,18 @@
 """Compute layers of the networks faster: by other kernels, or by algebra that a paper's text does not show.
 
-Results change by rounding at most. The commands apply :func:`speed_up` to a model that they have built. Quantize
-a model, or add hooks to its linear layers, before or without it.
+Results change by rounding at most. The commands apply :func:`speed_up` to a model that they have built. Do not
+quantize the layers, add hooks to them, or wrap them in others (as peft does) afterwards.
 """
 
 import functools
 from pathlib import Path
+from types import NoneType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import PyramidBackbone
-from .layers.lora import LoRALinear
 from .layers.tracing import is_tracing
 from .lsa.attention import ShiftAttention
 
@@ -31,7 +31,8 @@ def speed_up(model: nn.Module) -> None:
         faster[nn.Linear] = OneDNNLinear
     for backbone in [module for module in model.modules() if isinstance(module, PyramidBackbone)]:
         for module in backbone.modules():
-            if not isinstance(getattr(module, 'kv', None), LoRALinear):  # the algebra needs the layer's own weight
+            # The algebra uses the layer's weight, and would leave out LoRA, for example.
+            if type(getattr(module, 'kv', None)) in (NoneType, nn.Linear, OneDNNLinear):
                 module.__class__ = faster.get(type(module), type(module))
 
 

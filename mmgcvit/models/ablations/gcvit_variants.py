@@ -95,6 +95,8 @@ class ConvPoolDownsampler(nn.Module):
 class PatchEmbedding(nn.Module):
     """Swin's stem: embed and normalise patches of 4x4 px, (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C)."""
 
+    stride = PATCH_SIZE
+
     def __init__(self, in_channels: int, embed_dims: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(in_channels, embed_dims, PATCH_SIZE, stride=PATCH_SIZE)

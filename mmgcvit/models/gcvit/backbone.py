@@ -1,7 +1,7 @@
 """GC ViT: Global Context Vision Transformers, ICML 2023 (arXiv 2206.09959).
 
 Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in ../layers. The base
-class in ../base.py has forward(), freeze(), loading and saving. archs.py has the variants, key_mappings.py the keys
+class in ../base.py has forward(), freeze(), loading. archs.py has the variants, key_mappings.py the keys
 of other implementations.
 
 Shapes: B batch, H x W image in pixels, C channels of the first stage.
@@ -59,7 +59,7 @@ class GCViT(PyramidBackbone):
     arch_type = GCViTArch
     key_mappings = KEY_MAPPINGS
 
-    # The modules of the paper; a subclass may set others with the same signature.
+    # The modules of the paper; a subclass may set others with the same signature. A stem has an attribute ``stride``.
     stem_type = Stem
     stage_type = Stage
     downsampler_type = Downsampler
@@ -85,7 +85,7 @@ class GCViT(PyramidBackbone):
         drop_path_rates = compute_drop_path_rates(rate, arch.depths)
         require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
         super().__init__(in_channels, dims, out_indices, frozen_stages, init_cfg)
-        self.stem = self.stem_type(in_channels, arch.embed_dims)
+        self.stem = self.stem_type(self.in_channels, arch.embed_dims)
         self.stages = nn.ModuleList(
             self.stage_type(
                 embed_dims=dims[i],

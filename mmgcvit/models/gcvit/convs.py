@@ -27,11 +27,11 @@ class SqueezeExcite(nn.Module):
 
 
 class DepthwiseConv(nn.Conv2d):
-    """3x3 convolution of each channel on its own: (B, C, H, W) to the same, channels-last in memory.
+    """3x3 convolution of each channel on its own: (B, C, H, W) to the same.
 
-    On CUDA the map is contiguous for the convolution, so that torch uses its own kernel. For channels-last maps it uses
-    cuDNN, which compiles a plan for each new shape (from 9.10 on; cudnn-frontend#1066, timm#2612). In detection nearly
-    each image size has new shapes, and each plan takes a good part of a second.
+    On CUDA the map is contiguous for the convolution, so that torch uses its own kernel, and channels-last after it.
+    For channels-last maps torch uses cuDNN, which compiles a plan for each new shape (from 9.10 on;
+    cudnn-frontend#1066, timm#2612). In detection nearly each image size has new shapes, and each plan takes a good part of a second.
     """
 
     def __init__(self, embed_dims: int) -> None:
@@ -95,6 +95,7 @@ class Stem(nn.Module):
         embed_dims: C.
     """
 
+    stride = 4
     downsampler_type = Downsampler
 
     def __init__(self, in_channels: int, embed_dims: int) -> None:

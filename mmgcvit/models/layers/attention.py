@@ -1,6 +1,6 @@
 """Multi-head attention inside windows: split heads, merge heads, attention weights. ``attend`` is in sdpa.py.
 
-Shapes: B batch, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
+Shapes: B batch, nW windows of one image, N tokens of a window, M keys, C channels, nH heads, d = C/nH.
 """
 
 from torch import Tensor

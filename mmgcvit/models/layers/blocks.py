@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class TransformerBlock(nn.Module):
-    """Base class of the backbones' blocks, each of which is a unit of activation checkpointing."""
+    """Base class of the backbones' blocks, to which LoRA is added, and which CompileBackboneHook compiles."""
 
 
 class LayerNorm(nn.LayerNorm):

@@ -72,7 +72,7 @@ class RelativePositionBias(nn.Module):
         self.index = self.make_index().to(self.relative_position_bias_table.device)
 
     def make_index(self) -> Tensor:
-        """Add keys to the index until their number is a multiple of :data:`ALIGNMENT`."""
+        """Return the index, padded with keys to a multiple of :data:`ALIGNMENT`."""
         index = self.compute_index(self.window_size)
         return F.pad(index, (0, -index.shape[1] % ALIGNMENT))
 

@@ -19,7 +19,7 @@ MAX_CACHED = 512
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize images (align_corners=False, no antialiasing): (..., H, W) to (..., h, w) with ``size`` = (h, w).
+    """Resize images (align_corners=False, no antialiasing): (..., C, H, W) to (..., C, h, w) with ``size`` = (h, w).
 
     Images of this size are returned as they are. A traced graph always resizes, since it must work for all sizes.
     Compute in float32 or float64, also under autocast, and return the dtype of ``x``. If TF32 is allowed

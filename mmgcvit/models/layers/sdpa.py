@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .attention import compute_attention_weights
-from .tracing import is_exporting
+from .tracing import is_jit_tracing
 
 # CUDA's limit for the y and z dimensions of a grid, which torch's attention kernels use for heads and windows.
 MAX_GRID_SIZE = 65535
@@ -30,7 +30,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     """
     dtype = v.dtype  # under autocast, the dtype of linear layers; in ablations other operands may be float32
     q, k, bias = q.to(dtype), k.to(dtype), None if bias is None else bias.to(dtype)
-    if is_exporting():
+    if is_jit_tracing():
         return attend_for_export(q, k, v, bias)
     batch, num_windows = v.shape[:2]
     queries, keys, values = (fold_windows_into_batch(x, num_windows) for x in (q, k, v))

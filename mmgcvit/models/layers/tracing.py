@@ -6,9 +6,9 @@ import torch
 def is_tracing() -> bool:
     """Return whether torch.compile, torch.export or torch.jit.trace traces the caller."""
     # torch.compiler.is_compiling is new in torch 2.3.
-    return is_exporting() or (hasattr(torch.compiler, 'is_compiling') and torch.compiler.is_compiling())
+    return is_jit_tracing() or (hasattr(torch.compiler, 'is_compiling') and torch.compiler.is_compiling())
 
 
-def is_exporting() -> bool:
+def is_jit_tracing() -> bool:
     """Return whether torch.jit.trace traces the caller, as in an export to ONNX. The graph must work for all sizes."""
     return torch.jit.is_tracing()

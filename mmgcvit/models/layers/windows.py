@@ -1,8 +1,8 @@
 """Partition a feature map into windows with padding, and reverse the partition. All functions are pure.
 
-Shapes: B batch, H x W feature map, C channels, h x w window, nW windows of one image, N = h*w tokens of a window, nH
-heads, d = C/nH. Maps are channels-last (B, H, W, C). Windows of one image lie side by side in a dimension of their own,
-so that no later step can mix up the images of a batch.
+Shapes: B batch, H x W feature map, C channels, h x w window, nW windows of one image, N = h*w tokens of a window. Maps
+are channels-last (B, H, W, C). Windows of one image lie side by side in a dimension of their own, so that no later step
+can mix up the images of a batch.
 """
 
 import torch

@@ -79,7 +79,10 @@ class ShiftAttention(GroupedAttention):
         return self.proj(attended[0, :, 0]).unflatten(0, copies.shape[1:-1])
 
     def project(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries (1, M, nH, 1, d), keys and values (1, M, nH, T, d) of patches (T, M, C)."""
+        """Return queries (1, M, nH, 1, d), keys and values (1, M, nH, T, d) of patches (T, M, C).
+
+        Each patch is a window of one image, with one query and T keys.
+        """
         (q,) = split_heads(self.q(patches[0])[None, :, None], self.num_heads)
         return q, *self.split_keys_and_values(self.kv(patches).transpose(0, 1).unsqueeze(0))
 

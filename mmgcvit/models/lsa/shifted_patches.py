@@ -53,7 +53,7 @@ class ShiftedPatchEmbedding(PatchEmbedding):
         stride: S.
         padding: P, zeros around each shifted copy.
         shifts: (dy, dx) of each copy: by how many pixels its content moves down and to the right.
-        shift_mode: What fills the border of a copy: with ``'circular'`` the opposite border of the image, with
+        shift_mode: What fills the border of a copy: with ``'circular'`` the opposite border of the padded image, with
             ``'reflect'`` the mirrored image.
         shared_conv: Whether all copies share one convolution.
     """
