@@ -31,7 +31,8 @@ class DepthwiseConv(nn.Conv2d):
 
     On CUDA the map is contiguous for the convolution, so that torch uses its own kernel, and channels-last after it.
     For channels-last maps torch uses cuDNN, which compiles a plan for each new shape (from 9.10 on;
-    cudnn-frontend#1066, timm#2612). In detection nearly each image size has new shapes, and each plan takes a good part of a second.
+    cudnn-frontend#1066, timm#2612). In detection nearly each image size has new shapes, and each plan takes a good part
+    of a second.
     """
 
     def __init__(self, embed_dims: int) -> None:

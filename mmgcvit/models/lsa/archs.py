@@ -57,8 +57,8 @@ class LSAArch:
         shifts: Shift (dy, dx) of each copy of the image in pixels; the first is (0, 0). With None there are no copies,
             and all blocks have global attention.
         num_kv_heads: Key/value heads of each stage, shared by groups of query heads. The default is ``num_heads``.
-        shift_mode: What fills the border of a shifted copy: with ``'circular'`` the opposite border of the padded image,
-            with ``'reflect'`` the mirrored image.
+        shift_mode: What fills the border of a shifted copy: with ``'circular'`` the opposite border of the padded
+            image, with ``'reflect'`` the mirrored image.
         shared_conv: Whether all copies share one patch embedding.
         shared_position: Whether all copies share one position embedding.
         mlp_ratio: Channels inside the MLPs, as a multiple of the stage's channels.
