@@ -47,7 +47,9 @@ def count_macs(function: Callable[[], object]) -> int:
     """Count the multiply-adds of a function that runs a model, without those of resizing, as papers do."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         function()
-    resizing = (ops[torch.ops.aten.bmm] for name, ops in counter.get_flop_counts().items() if name.endswith(RESIZING))
+    resizing = (
+        ops.get(torch.ops.aten.bmm, 0) for name, ops in counter.get_flop_counts().items() if name.endswith(RESIZING)
+    )
     return (counter.get_total_flops() - sum(resizing)) // 2
 
 
@@ -63,7 +65,7 @@ def count_by_part(model: nn.Module, size: tuple[int, int]) -> list[Part]:
     masks, segmentors without the auxiliary head, which only training uses. The model cannot be used afterwards, since
     parts of it are moved to the meta device.
     """
-    model.eval()
+    speed_up(model.eval())  # as the commands do
     is_detr = hasattr(model, 'forward_transformer')
     for name, child in model.named_children():
         # The heads of the MaskFormer family, which have a pixel decoder, stay on the CPU too.
@@ -142,7 +144,6 @@ def main(args: argparse.Namespace) -> None:
     cfg = read_config(args.config, parse_cfg_options(args.cfg_options))
     enter_scope(cfg)
     model = MODELS.build(cfg.model)
-    speed_up(model)  # as the commands do
     parameters = count_parameters(model)
     divisor = getattr(getattr(model, 'data_preprocessor', None), 'pad_size_divisor', 1)
     height, width = padded = tuple(ceil_div(side, divisor) * divisor for side in args.shape)
