@@ -18,7 +18,7 @@ test_images = None
 train_list = ''
 val_list = ''
 test_list = ''
-# The classes: the folders' names, in any order.
+# The classes: the folders' names, in any order; with lists, in the order of the labels.
 classes = ('cat', 'dog')
 # Side of the square images in pixels: a random crop in training, the centre in tests.
 image_size = 224
@@ -33,18 +33,18 @@ lr_batch_size = 32
 # 'none': resizing only; 'light': also random crops and flips; 'strong': also colours and erased parts.
 augment = 'light'
 flip = True
-# Backbone weights: a file, a URL, timm://gcvit_tiny, or None. These are the authors', under CC
-# BY-NC-SA 4.0: not for commercial use.
+# Backbone weights: a file, a URL, timm://gcvit_tiny, or None. Those at huggingface.co/nvidia
+# are the authors', under CC BY-NC-SA 4.0: not for commercial use.
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 # A classifier of these classes to start from, or None.
 load_from = None
 # What is trained of the backbone: 'all', 'lora' (low-rank updates of its attention) or nothing ('head').
 fine_tune = 'all'
 
-# Derived from the settings above. mmpretrain numbers classes by their sorted folders.
+# Derived from the settings above. Without lists, mmpretrain numbers classes by their sorted folders.
 assert fine_tune in ('all', 'lora', 'head'), f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
 assert augment in ('none', 'light', 'strong'), f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
-metainfo = dict(classes=(classes,) if isinstance(classes, str) else tuple(sorted(classes)))
+metainfo = dict(classes=(classes,) if isinstance(classes, str) else tuple(classes if train_list else sorted(classes)))
 num_classes = len(metainfo['classes'])
 data_preprocessor = dict(num_classes=num_classes)
 
@@ -68,7 +68,9 @@ dataset = dict(_delete_=True, type='CustomDataset', data_root=data_root, metainf
 loading = dict(num_workers=workers, persistent_workers=workers > 0)
 train_dataset = dict(**dataset, data_prefix=train_images, ann_file=train_list, pipeline=train_pipeline)
 val_dataset = dict(**dataset, data_prefix=val_images, ann_file=val_list, pipeline=test_pipeline)
-test_dataset = dict(val_dataset, data_prefix=test_images, ann_file=test_list) if test_images else val_dataset
+test_dataset = val_dataset
+if test_images is not None:
+    test_dataset = dict(val_dataset, data_prefix=test_images, ann_file=test_list)
 train_dataloader = dict(**loading, batch_size=batch_size, dataset=train_dataset)
 val_dataloader = dict(**loading, batch_size=32, dataset=val_dataset)
 test_dataloader = dict(**loading, batch_size=32, dataset=test_dataset)

@@ -45,8 +45,8 @@ mosaic = False
 # Side in pixels of the tiles of large images, or None. An epoch has tiles_per_image random tiles of each image.
 tiles = None
 tiles_per_image = 1
-# Backbone weights: a file, a URL, timm://gcvit_tiny, or None. These are the authors', under CC
-# BY-NC-SA 4.0: not for commercial use.
+# Backbone weights: a file, a URL, timm://gcvit_tiny, or None. Those at huggingface.co/nvidia
+# are the authors', under CC BY-NC-SA 4.0: not for commercial use.
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 # A detector to start from, for example one trained on COCO, or None.
 load_from = None

@@ -45,8 +45,8 @@ window_size = 16
 # Lovász loss (CVPR 2018), one minus a soft IoU. After a short training with cross entropy, small networks may predict
 # only background.
 lovasz = False
-# Backbone weights: a file, a URL, timm://gcvit_tiny, or None. These are the authors', under CC
-# BY-NC-SA 4.0: not for commercial use.
+# Backbone weights: a file, a URL, timm://gcvit_tiny, or None. Those at huggingface.co/nvidia
+# are the authors', under CC BY-NC-SA 4.0: not for commercial use.
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 # A segmentor to start from, for example one trained on ADE20K, or None.
 load_from = None
@@ -97,7 +97,7 @@ train_dataloader = dict(
 )
 val_dataset = dict(**dataset, data_prefix=val_prefix, ann_file=val_list, pipeline=test_pipeline)
 test_dataset = val_dataset
-if test_images:
+if test_images is not None:
     test_prefix = dict(img_path=test_images, seg_map_path=test_labels)
     test_dataset = dict(val_dataset, data_prefix=test_prefix, ann_file=test_list)
 val_dataloader = dict(**loading, dataset=val_dataset)

@@ -41,7 +41,7 @@ STARTED_WITH = 'started_with'
 # It contains no text of the user: a line break would end a comment.
 HEADER = """# Written by mmgcvit train --data. As written, it {}.
 # Relative paths start at the folder where the command runs.
-# Edit the first lines and train it again: mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
+# Edit the lines from _base_ on and train it again: mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
 """
 
 
