@@ -136,6 +136,8 @@ def test_only_heads_that_predict_as_cls_head_predict_softmax():
     ],
 )
 def test_hidden_messages_are_still_written(file, message):
+    if file.startswith('torch/') and Version(torch.__version__) < Version('2.8'):
+        pytest.skip('earlier versions do not say so')
     package, _, path = file.partition('/')
     assert message in (Path(find_spec(package).origin).parent / path).read_text()
 
