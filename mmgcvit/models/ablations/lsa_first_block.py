@@ -85,7 +85,8 @@ class CvTAttention(GroupedAttention):
 
     def forward(self, x: Tensor) -> Tensor:
         size, x = x.shape[1:3], x.permute(0, 3, 1, 2)
-        queries, keys = (conv(x).flatten(2).transpose(1, 2).unsqueeze(1) for conv in (self.q_conv, self.kv_conv))
+        convs = (self.q_conv, self.kv_conv)
+        queries, keys = (window_partition(conv(x).permute(0, 2, 3, 1), None) for conv in convs)
         (q,) = split_heads(self.q(queries), self.num_heads)
         k, v = self.split_keys_and_values(self.kv(keys))
         return window_reverse(self.proj(merge_heads(attend(q, k, v))), None, size)

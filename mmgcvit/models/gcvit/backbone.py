@@ -1,7 +1,7 @@
 """GC ViT: Global Context Vision Transformers, ICML 2023 (arXiv 2206.09959).
 
 Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in ../layers. The base
-class in ../base.py has forward(), freeze(), loading. archs.py has the variants, key_mappings.py the keys
+class in ../base.py has forward(), freeze() and loading. archs.py has the variants, key_mappings.py the keys
 of other implementations.
 
 Shapes: B batch, H x W image in pixels, C channels of the first stage.

@@ -1,7 +1,7 @@
 """LSA: Locally Shifted Attention With Early Global Integration (arXiv 2112.05080).
 
 Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in ../layers. The base
-class in ../base.py has forward(), freeze(), loading. archs.py has the variants, key_mappings.py the keys
+class in ../base.py has forward(), freeze() and loading. archs.py has the variants, key_mappings.py the keys
 of the authors' checkpoints.
 
 Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the map of stage i, S stride of the patches.
