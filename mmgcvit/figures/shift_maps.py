@@ -48,7 +48,7 @@ def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) 
     weights = (weights.mean(-2) if head is None else weights[..., head, :]).cpu().numpy()
     rows, columns = weights.shape[:2]
     box = view.to_image((0, 0, columns * stem.stride, rows * stem.stride))
-    return Shifts(view, stem.shifts, stem.kernel_size, head, box, weights)
+    return Shifts(view, stem.shifts, stem.convs[0].kernel_size[0], head, box, weights)
 
 
 def draw_shifts(result: Shifts) -> Figure:

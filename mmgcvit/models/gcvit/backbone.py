@@ -1,8 +1,8 @@
 """GC ViT: Global Context Vision Transformers, ICML 2023 (arXiv 2206.09959).
 
 Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in ../layers. The base
-class in ../base.py has forward(), freeze() and loading. archs.py has the variants, key_mappings.py the keys
-of other implementations.
+class in ../base.py has forward() and freeze(), ../loading.py loads weights. archs.py has the variants, key_mappings.py
+the keys of other implementations.
 
 Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
@@ -45,7 +45,7 @@ class GCViT(PyramidBackbone):
             merges the LoRA weights of a loaded checkpoint into the linear layers.
         with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
-            :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
+            :meth:`.PretrainedModel.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
     Raises:
         ValueError: An argument is out of its range or of the wrong type. The message says what is allowed.

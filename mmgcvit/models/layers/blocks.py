@@ -81,7 +81,7 @@ class DropPath(nn.Module):
             return x
         keep_prob = self.keep_prob.to(x.device)
         shape = (x.shape[0],) + (1,) * (x.ndim - 1)
-        return x * (torch.bernoulli(keep_prob.expand(shape)) / keep_prob)
+        return x * (torch.bernoulli(keep_prob.expand(shape)) / keep_prob).to(x.dtype)
 
 
 def make_branch_end(embed_dims: int, layer_scale: float | None, drop_path_rate: float) -> nn.Sequential:

@@ -74,7 +74,7 @@ class RelativePositionBias(nn.Module):
     def make_index(self) -> Tensor:
         """Return the index, padded with keys to a multiple of :data:`ALIGNMENT`."""
         index = self.compute_index(self.window_size)
-        return F.pad(index, (0, -index.shape[1] % ALIGNMENT))
+        return F.pad(index, (0, -index.shape[1] % ALIGNMENT)).int()  # half of the memory of int64
 
     @staticmethod
     def compute_index(window_size: Window) -> Tensor:

@@ -1,8 +1,8 @@
 """LSA: Locally Shifted Attention With Early Global Integration (arXiv 2112.05080).
 
 Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in ../layers. The base
-class in ../base.py has forward(), freeze() and loading. archs.py has the variants, key_mappings.py the keys
-of the authors' checkpoints.
+class in ../base.py has forward() and freeze(), ../loading.py loads weights. archs.py has the variants, key_mappings.py
+the keys of the authors' checkpoints.
 
 Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the map of stage i, S stride of the patches.
 """
@@ -45,7 +45,7 @@ class LSA(PyramidBackbone):
             merges the LoRA weights of a loaded checkpoint into the linear layers.
         with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
-            :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
+            :meth:`.PretrainedModel.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
     Raises:
         ValueError: An argument is out of its range or of the wrong type. The message says what is allowed.

@@ -18,29 +18,17 @@ Shift = tuple[int, int]
 class PatchEmbedding(nn.Module):
     """Embed each patch of an image as a token: (B, in_channels, H, W) to (B, h, w, C).
 
-    Images are zero-padded on the right and at the bottom to multiples of the stride. ``num_convs`` is more than 1 only
-    in :class:`ShiftedPatchEmbedding`, if each shifted copy has its own convolution.
+    Images are zero-padded on the right and at the bottom to multiples of the stride.
     """
 
-    def __init__(
-        self, in_channels: int, embed_dims: int, kernel_size: int, stride: int, padding: int, num_convs: int = 1
-    ) -> None:
+    def __init__(self, in_channels: int, embed_dims: int, kernel_size: int, stride: int, padding: int) -> None:
         super().__init__()
         self.embed_dims = embed_dims
-        self.kernel_size = kernel_size
         self.stride = stride
-        self.padding = padding
-        self.convs = nn.ModuleList(
-            nn.Conv2d(in_channels, embed_dims, kernel_size, stride, padding) for _ in range(num_convs)
-        )
+        self.convs = nn.ModuleList([nn.Conv2d(in_channels, embed_dims, kernel_size, stride, padding)])
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.embed([pad_to_stride(images, self.stride)])[0]
-
-    def embed(self, copies: Sequence[Tensor]) -> Tensor:
-        """Convolve each copy of the images: T times (B, in_channels, H, W) to (T, B, h, w, C)."""
-        convs = list(self.convs) * (len(copies) // len(self.convs))
-        return torch.stack([conv(copy) for conv, copy in zip(convs, copies, strict=True)]).permute(0, 1, 3, 4, 2)
+        return self.convs[0](pad_to_stride(images, self.stride)).permute(0, 2, 3, 1)
 
 
 class ShiftedPatchEmbedding(PatchEmbedding):
@@ -69,13 +57,18 @@ class ShiftedPatchEmbedding(PatchEmbedding):
         shift_mode: str,
         shared_conv: bool,
     ) -> None:
-        num_convs = 1 if shared_conv else len(shifts)
-        super().__init__(in_channels, embed_dims, kernel_size, stride, padding, num_convs)
+        conv = (in_channels, embed_dims, kernel_size, stride, padding)
+        super().__init__(*conv)
+        if not shared_conv:
+            self.convs.extend(nn.Conv2d(*conv) for _ in shifts[1:])
         self.shifts = tuple(shifts)
         self.shift_mode = shift_mode
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.embed(make_shifted_copies(pad_to_stride(images, self.stride), self.shifts, self.shift_mode))
+        copies = make_shifted_copies(pad_to_stride(images, self.stride), self.shifts, self.shift_mode)
+        convs = self.convs if len(self.convs) > 1 else [*self.convs] * len(copies)
+        maps = [conv(copy) for conv, copy in zip(convs, copies, strict=True)]  # (B, C, h, w) each
+        return torch.stack(maps).permute(0, 1, 3, 4, 2)
 
 
 def make_shifted_copies(images: Tensor, shifts: Sequence[Shift], shift_mode: str) -> list[Tensor]:

@@ -51,7 +51,7 @@ def mlp(block, x, norm2):
 
 def patches(stem, conv, images):
     """Apply one convolution to images (B, 3, H, W); return (B, C, h, w)."""
-    return F.conv2d(images, conv.weight, conv.bias, stride=stem.stride, padding=stem.padding)
+    return F.conv2d(images, conv.weight, conv.bias, stride=stem.stride, padding=conv.padding)
 
 
 def add_position(position, x, size):
