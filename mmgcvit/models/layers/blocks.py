@@ -80,8 +80,8 @@ class DropPath(nn.Module):
         if not self.training:
             return x
         keep_prob = self.keep_prob.to(x.device)
-        shape = (x.shape[0],) + (1,) * (x.ndim - 1)
-        return x * (torch.bernoulli(keep_prob.expand(shape)) / keep_prob).to(x.dtype)
+        is_kept = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(keep_prob)
+        return x * (is_kept / keep_prob)
 
 
 def make_branch_end(embed_dims: int, layer_scale: float | None, drop_path_rate: float) -> nn.Sequential:
