@@ -41,20 +41,14 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
-def seed():
+def global_state(monkeypatch):
+    """Set the global state of torch and mmengine, so that no test depends on the tests before it."""
     torch.manual_seed(0)
-
-
-@pytest.fixture(autouse=True)
-def no_compiler_log(monkeypatch):
-    """Disable the log of torch.compile. pytest would keep every record, which takes longer than compiling."""
-    monkeypatch.setattr(logging.getLogger('torch.__trace'), 'disabled', True)
-
-
-@pytest.fixture(autouse=True)
-def no_scope(monkeypatch):
-    """Reset mmengine's default scope, so that no test depends on the tests before it."""
     monkeypatch.setattr(DefaultScope, '_instance_dict', OrderedDict())
+    # pytest would keep every record of torch.compile's log, which takes longer than compiling.
+    monkeypatch.setattr(logging.getLogger('torch.__trace'), 'disabled', True)
+    # On GPUs torch allows TensorFloat-32 in convolutions, and mmgcvit's commands in all products.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -138,15 +132,3 @@ def call(monkeypatch, tmp_path, capsys):
 def device(request):
     """Return the name of a device: cpu, and cuda if there is a GPU."""
     return request.param
-
-
-@pytest.fixture(autouse=True)
-def exact_products():
-    """Disable TensorFloat-32 on GPUs. torch allows it in convolutions, and mmgcvit's commands in all products."""
-    modules = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = [module.allow_tf32 for module in modules]
-    for module in modules:
-        module.allow_tf32 = False
-    yield
-    for module, is_allowed in zip(modules, before, strict=True):
-        module.allow_tf32 = is_allowed

@@ -47,20 +47,14 @@ def test_old_package_is_named_with_the_required_version(monkeypatch):
         requirements.check_requirements()
 
 
-@pytest.fixture(scope='module')
-def wheel(tmp_path_factory):
-    """Build a wheel with pip, from a copy, because building leaves folders behind."""
-    source, out = tmp_path_factory.mktemp('copy') / 'source', tmp_path_factory.mktemp('out')
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns('.*', 'data', 'work_dirs', 'build', '*.egg-info'))
-    command = [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '-w', str(out), str(source)]
-    ended = run(command)
-    assert ended.returncode == 0, ended.stderr
-    (path,) = out.glob('*.whl')
-    return path
-
-
 @pytest.mark.slow
-def test_wheel_has_configs_tools_and_model_index_for_mim(wheel):
+def test_wheel_has_configs_tools_and_model_index_for_mim(tmp_path):
+    """It is built from a copy, because building leaves folders behind."""
+    source, ignored = tmp_path / 'source', ('.*', 'data', 'work_dirs', 'build', '*.egg-info')
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*ignored))
+    ended = run([sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '-w', tmp_path, source])
+    assert ended.returncode == 0, ended.stderr
+    (wheel,) = tmp_path.glob('*.whl')
     names = set(zipfile.ZipFile(wheel).namelist())
     carried = ['model-index.yml', 'configs/cascade_gcvit_b.py', 'configs/_base_/runtime_det.py', 'tools/train.py']
     carried.append('configs/demo/gcvit_digits_cls.py')

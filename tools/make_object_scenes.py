@@ -143,13 +143,7 @@ class Scenes:
         return recolour(random, part.astype(np.float32), hue=0.3)
 
     def paste(
-        self,
-        random: Generator,
-        image: np.ndarray,
-        owners: np.ndarray,
-        areas: list[int],
-        emoji: np.ndarray,
-        size: float,
+        self, random: Generator, image: np.ndarray, owners: np.ndarray, areas: list[int], emoji: np.ndarray, size: float
     ) -> np.ndarray:
         """Return the image with an emoji (h, w, 4) of ``size`` pixels, unless it would hide others.
 
@@ -246,12 +240,10 @@ def write_split(scenes: Scenes, folder: Path, split: str, count: int, pool: Pool
         for mask in masks:
             outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
             polygons = [outline.ravel().tolist() for outline in outlines if len(outline) >= 3]
-            rows, columns = np.nonzero(mask)
-            left, top = int(columns.min()), int(rows.min())
-            box = [left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top]
             if polygons:
                 annotation = {'id': len(annotations) + 1, 'image_id': number, 'category_id': 1, 'iscrowd': 0}
-                annotations.append(annotation | {'bbox': box, 'area': int(mask.sum()), 'segmentation': polygons})
+                annotation |= {'bbox': cv2.boundingRect(mask.astype(np.uint8)), 'area': int(mask.sum())}
+                annotations.append(annotation | {'segmentation': polygons})
     content = {'images': images, 'annotations': annotations, 'categories': [{'id': 1, 'name': 'object'}]}
     (folder / 'annotations').mkdir(exist_ok=True)
     (folder / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))

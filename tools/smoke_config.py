@@ -7,6 +7,7 @@ the sides of images are divided by it, and no pretrained weights are loaded.
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -38,40 +39,34 @@ def write_miniatures(folder: Path) -> None:
     """Write the miniatures at the paths that the configs of this project name."""
     from timm.data import ImageNetInfo  # it takes seconds, and DATA=own does not need it
 
+    categories = list_coco_categories()
+    # mmpretrain has a list of the class names only, not of the folders.
+    class_folders = ImageNetInfo('imagenet-1k').label_names()
     with write_folder_atomically(folder) as unfinished:
-        write_miniature_coco(unfinished / 'coco')
-        write_miniature_ade20k(unfinished / 'ade' / 'ADEChallengeData2016')
-        # mmpretrain has a list of the class names only, not of the folders.
-        write_miniature_imagenet(unfinished / 'imagenet', ImageNetInfo('imagenet-1k').label_names())
+        for split in SPLITS:
+            composer = SceneComposer(split)
+            shapes = islice(cycle(COCO_SHAPES), NUM_COCO_IMAGES[split])
+            scenes = (composer.compose(shape, smallest=2) for shape in shapes)
+            choose_category = partial(choose_class, composer, num_classes=len(categories))
+            write_coco(unfinished / 'coco', scenes, split, categories, choose_category)
+
+            composer = SceneComposer(split)
+            scenes = map(composer.compose, islice(cycle(ADE20K_SHAPES), NUM_ADE20K_IMAGES[split]))
+            root = unfinished / 'ade' / 'ADEChallengeData2016'
+            write_ade20k(root, scenes, split, partial(label_horizon, composer))
+
+            write_miniature_imagenet(unfinished / 'imagenet' / split, SceneComposer(split), class_folders)
 
 
-def write_miniature_coco(root: Path, seed: int = 0) -> None:
-    """Write ``<root>/{train,val}2017/*.jpg`` and ``<root>/annotations/instances_{train,val}2017.json``."""
-    for split, num_images in NUM_COCO_IMAGES.items():
-        composer = SceneComposer(split, seed=seed)
-        scenes = (composer.compose(COCO_SHAPES[i % len(COCO_SHAPES)], smallest=2) for i in range(num_images))
-        categories = list_coco_categories()
-        choose_category = partial(choose_class, composer, num_classes=len(categories))
-        write_coco(root, scenes, split, categories, choose_category)
+def label_horizon(composer: SceneComposer, scene: Scene) -> NDArray[np.uint8]:
+    """Return a segmentation map, (height, width): each half has a random class, over which the digits are drawn.
 
-
-def write_miniature_ade20k(root: Path, seed: int = 0) -> None:
-    """Write ``<root>/images/{training,validation}/*.jpg`` and maps ``<root>/annotations/{training,validation}/*.png``.
-
-    Labels run from 1 to the number of classes; 0 is "not labelled".
+    Labels run from 1 to the number of classes.
     """
-    for split, num_images in NUM_ADE20K_IMAGES.items():
-        composer = SceneComposer(split, seed=seed)
-        scenes = (composer.compose(ADE20K_SHAPES[i % len(ADE20K_SHAPES)]) for i in range(num_images))
-        write_ade20k(root, scenes, split, partial(label_horizon, composer=composer, num_classes=NUM_ADE20K_CLASSES))
-
-
-def label_horizon(scene: Scene, composer: SceneComposer, num_classes: int) -> NDArray[np.uint8]:
-    """Return a segmentation map, (height, width): each half has a random class, over which the digits are drawn."""
-    above, below = composer.rng.integers(1, num_classes, size=2, endpoint=True)
+    above, below = composer.rng.integers(1, NUM_ADE20K_CLASSES, size=2, endpoint=True)
     labels = np.full(scene.unclear.shape, above, dtype=np.uint8)
     labels[len(labels) // 2 :] = below
-    return draw_labels(scene, labels, [1 + choose_class(composer, digit, num_classes) for digit in scene.labels])
+    return draw_labels(scene, labels, [1 + choose_class(composer, digit, NUM_ADE20K_CLASSES) for digit in scene.labels])
 
 
 def choose_class(composer: SceneComposer, digit: int, num_classes: int) -> int:
@@ -79,14 +74,12 @@ def choose_class(composer: SceneComposer, digit: int, num_classes: int) -> int:
     return int(composer.rng.choice(range(digit, num_classes, 10)))
 
 
-def write_miniature_imagenet(root: Path, folders: Sequence[str], seed: int = 0) -> None:
-    """Write ``<root>/{train,val}/<folder>/*.JPEG``. ``folders`` are the names of the class folders."""
-    for split in SPLITS:
-        composer = SceneComposer(split, seed=seed)
-        scans = {digit: [scan for scan in composer.scans if composer.digits[scan] == digit] for digit in range(10)}
-        for index, folder in enumerate(folders):
-            image = composer.compose_single(composer.rng.choice(scans[index % 10]), IMAGENET_SHAPES[index % 3])
-            write_image(root / split / folder / f'{folder}_{index + 1}.JPEG', image[..., ::-1])
+def write_miniature_imagenet(root: Path, composer: SceneComposer, class_folders: Sequence[str]) -> None:
+    """Write ``<root>/<folder>/*.JPEG``, one image in each class folder."""
+    scans = {digit: [scan for scan in composer.scans if composer.digits[scan] == digit] for digit in range(10)}
+    for index, folder in enumerate(class_folders):
+        image = composer.compose_single(composer.rng.choice(scans[index % 10]), IMAGENET_SHAPES[index % 3])
+        write_image(root / folder / f'{folder}_{index + 1}.JPEG', image[..., ::-1])
 
 
 def shorten_training(cfg: Config) -> None:

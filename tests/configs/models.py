@@ -63,13 +63,8 @@ def find_wrong_groups(cfg, model):
     if 'norm_decay_mult' not in cfg.optim_wrapper.paramwise_cfg:
         return
     init_default_scope(cfg.default_scope)
-    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
-    # With and without weight decay, each with one lr for the backbone and one for the rest.
-    if len(groups) > 4:
-        yield f'{len(groups)} groups'
-    names = {weight: name for name, weight in model.named_parameters() if weight.requires_grad}
-    decays = {names[weight]: group['weight_decay'] for group in groups for weight in group['params']}
-    if {name for name in names.values() if not decays[name]} != find_names_without_decay(cfg, model):
+    settings = get_lrs_and_decays(model, cfg.optim_wrapper)
+    if {name for name, (_, decay) in settings.items() if not decay} != find_names_without_decay(cfg, model):
         yield 'weight decay must be 0 for norms and position bias tables (classification: all vectors) only'
 
 

@@ -1,9 +1,8 @@
-"""Run the Python blocks of all pages, parse their commands with the real parsers, and run six of them."""
+"""Run the Python blocks of all pages, and parse their commands with the real parsers."""
 
 import ast
 import re
 import shlex
-import shutil
 import sys
 from importlib import import_module
 
@@ -21,9 +20,7 @@ from mmgcvit.config import enter_scope
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
 
 from ..conftest import ROOT
-from ..evaluation.conftest import iteration, validation, write_session
-from ..inference.conftest import make_work_dir
-from .pages import PAGES, SHELLS, find_blocks, run_command, split_commands
+from .pages import PAGES, SHELLS, find_blocks, split_commands
 
 # Programs of other projects.
 OTHER_PROGRAMS = (
@@ -92,47 +89,12 @@ def check_options(command, arguments, monkeypatch):
             assert value is not None, key
 
 
-def add_run(clone):
-    """Create the work dir of a training run, with a checkpoint and a log."""
-    folder = clone / 'work_dirs' / 'my_detector'
-    make_work_dir(folder, 'detection')
-    entries = [iteration(10, loss_mask=0.5), iteration(20, loss_mask=0.4)]
-    write_session(folder, '20260101_000000', [*entries, validation(1, **{'coco/segm_mAP_50': 0.3})])
-
-
 def add_released_weights(clone):
     """Save random weights under the file name of the authors' release."""
     tensors = GCViT('xxtiny', out_indices=(3,)).state_dict()
     tensors |= {'head.fc.weight': torch.zeros(10, 512), 'head.fc.bias': torch.zeros(10)}
     state_dict = make_state_dict(Weights('', GCViT, ORIGINAL, False, tensors), ORIGINAL)
     torch.save({'state_dict': state_dict}, clone / 'gcvit_1k_tiny.pth.tar')
-
-
-# Prefixes of the commands that are run as written, and options that keep them short.
-RUN = {
-    'mmgcvit predict configs/demo/mask_rcnn_gcvit_objects.py docs/images/coins.jpg': '',
-    'python tools/make_digits.py data/digits': '--train 8 --val 4 --size 128',
-    'mmgcvit convert gcvit_1k_tiny.pth.tar gcvit_t.pth': '',
-    'mmgcvit publish work_dirs/my_detector': '',
-    'mmgcvit plot work_dirs/my_detector': '',
-    'mmgcvit test configs/demo': '',
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('start', RUN)
-def test_a_command_runs(start, digits, tmp_path):
-    """Run it in a clone with a small digits dataset, weights and a finished run."""
-    command = next(command for block in SHELL for command in split_commands(block) if command.startswith(start))
-    shutil.copytree(ROOT / 'configs', tmp_path / 'configs')
-    for name in ('docs', 'tools', 'mmgcvit', 'README.md'):
-        (tmp_path / name).symlink_to(ROOT / name)
-    add_run(tmp_path)
-    add_released_weights(tmp_path)
-    if start != 'python tools/make_digits.py data/digits':
-        (tmp_path / 'data').mkdir()
-        (tmp_path / 'data' / 'digits').symlink_to(digits)
-    run_command(tmp_path, f'{command.partition("#")[0]} {RUN[start]}')
 
 
 PYTHON = [block for page in PAGES for block in find_blocks(page, 'python')]

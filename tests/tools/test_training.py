@@ -1,8 +1,6 @@
 """Train and test each task with this project's scripts and with those of the OpenMMLab packages."""
 
 import pickle
-import re
-import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,42 +30,24 @@ def count_pictures(folder):
     return len(drawn)
 
 
-@pytest.fixture(scope='module', params=TASKS)
-def trained(request, digits, tmp_path_factory):
-    """Train a model of each task, the detector in a new process; return the task, the work dir and the output."""
-    work_dir = tmp_path_factory.mktemp(request.param)
-    if request.param != 'detect':
-        return request.param, work_dir, train(digits, request.param, work_dir)
-    command = [sys.executable, TOOLS / 'train.py', CONFIGS / 'detect.py', '--work-dir', work_dir]
-    return request.param, work_dir, call_in_shell(digits, *command)
-
-
-def test_training_logs_progress_and_a_score(trained):
-    task, work_dir, output = trained
-    assert 'eta:' in output
-    assert TASKS[task] in output
-    assert Path((work_dir / 'last_checkpoint').read_text()).is_file()
-    assert f'mmgcvit predict {work_dir} YOUR_PICTURES' in output
+@pytest.mark.parametrize('task', TASKS)
+def test_testing_reproduces_the_score_of_training_and_writes_predictions(task, digits, tmp_path):
+    """The detector is trained in a new process."""
+    work_dir, out, pictures = tmp_path / 'work', tmp_path / 'predictions.pkl', tmp_path / 'pictures'
+    if task == 'detect':
+        command = [TOOLS / 'train.py', CONFIGS / 'detect.py', '--work-dir', work_dir]
+        training = call_in_shell(digits, sys.executable, *command)
+    else:
+        training = train(digits, task, work_dir)
+    assert 'eta:' in training
+    assert f'mmgcvit predict {work_dir} YOUR_PICTURES' in training
     assert list((work_dir / 'val_images').glob('*.jpg'))
-
-
-def test_testing_reproduces_the_score_of_training_and_writes_predictions(trained, digits, tmp_path):
-    task, work_dir, training = trained
-    out, pictures = tmp_path / 'predictions.pkl', tmp_path / 'pictures'
     output = evaluate(digits, task, work_dir, '--show-dir', pictures, '--out', out)
     assert score(output, TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
     predictions = pickle.loads(out.read_bytes())
     assert count_pictures(pictures) == len(predictions) == (8 if task == 'classify' else NUM_VAL)
     if task == 'segment':
         assert 'mIoU:' in evaluate(digits, task, work_dir, '--tta')
-    if task == 'classify':
-        for folder in (digits / 'classes').iterdir():
-            (tmp_path / 'other' / folder.name).mkdir(parents=True)
-            shutil.copy(min(folder.iterdir()), tmp_path / 'other' / folder.name)
-        output = evaluate(
-            digits, task, work_dir, '--cfg-options', f'test_dataloader.dataset.data_root={tmp_path / "other"}'
-        )
-        assert re.search(r'Epoch\(test\) \[2/2\]', output)
 
 
 @pytest.mark.long

@@ -180,17 +180,10 @@ class Pip:
 
 
 def check_machine(distribution: Distribution, venv: Path) -> None:
-    """Stop early if something is missing that pip cannot install: Python, ensurepip, or disk space."""
+    """Stop early if something is missing that pip cannot install: Python or disk space."""
     if sys.version_info[:2] > distribution.newest_python:
         newest = '.'.join(map(str, distribution.newest_python))
         raise SystemExit(f'Python 3.10 to {newest} is needed; this is {sys.version.split()[0]}. {PYTHON_ADVICE}')
-    try:
-        import ensurepip  # noqa: F401
-    except ImportError:
-        raise SystemExit(
-            'This Python has no ensurepip, which virtual environments need; on Debian or Ubuntu: '
-            "'apt-get install python3-venv'"
-        ) from None
     existing = next(folder for folder in (venv, *venv.parents) if folder.exists())
     free = shutil.disk_usage(existing).free / 1e9
     if existing != venv and free < GIGABYTES_NEEDED:
@@ -203,8 +196,11 @@ def check_machine(distribution: Distribution, venv: Path) -> None:
 def create_venv(venv: Path) -> Path:
     """Create the environment unless it works already; return its Python, which may be another version than this one."""
     python = venv / 'bin' / 'python'
-    if not python.is_file() or run_code(python, 'import pip').returncode:
-        subprocess.run([sys.executable, '-m', 'venv', '--clear', str(venv)], check=True)
+    if python.is_file() and not run_code(python, 'import pip').returncode:
+        return python
+    # If Python cannot create environments (on Debian and Ubuntu without python3-venv), it says what to install.
+    if subprocess.run([sys.executable, '-m', 'venv', '--clear', str(venv)]).returncode:
+        raise SystemExit(f'The environment {venv} could not be created: see above')
     return python
 
 
