@@ -1,8 +1,4 @@
-"""Draw predictions or ground truth on images with supervision's annotators, in one style for all tasks.
-
-Each class has a colour of its own. Text size and line width depend on the size of the picture. All functions are
-thread-safe.
-"""
+"""Draw predictions or ground truth on images with supervision's annotators, in one style for all tasks."""
 
 import colorsys
 import math

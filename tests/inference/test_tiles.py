@@ -7,9 +7,8 @@ from pycocotools import mask as coco_mask
 
 from mmgcvit import load
 from mmgcvit.inference.drawing import draw_prediction
-from mmgcvit.inference.predictor import Detector
 from mmgcvit.inference.results import Detections, list_categories, make_records
-from mmgcvit.inference.tiles import TiledPredictor
+from mmgcvit.inference.tiles import MARGIN, drop_cut_objects
 
 from .large_images import DEMO, TILE, matches, page_of
 
@@ -44,7 +43,7 @@ def test_a_cut_off_object_is_dropped_if_another_tile_shows_it_completely():
     objects = sv.Detections(
         xyxy=np.array(boxes, np.float32), class_id=np.arange(4), confidence=np.ones(4), data={'near_edge': near_edge}
     )
-    found = TiledPredictor(Detector(None, None, None, [], []), 64).drop_cut_objects(objects, (200, 200))
+    found = drop_cut_objects(objects, (200, 200), MARGIN * 64)
     assert found.class_id.tolist() == [1, 2, 3]
 
 
