@@ -1,6 +1,5 @@
 """A published file has only the whole model's weights, and gives the same predictions as the run's checkpoint."""
 
-import errno
 import shutil
 
 import numpy as np
@@ -65,15 +64,3 @@ def test_lora_is_merged_into_the_published_and_loaded_weights(network, work_dirs
         assert not any('lora' in name for name in plain.network.state_dict())
         # Scores are below 1. The tolerance covers rounding in about ten layers.
         assert np.allclose(plain(image).scores, expected.pred_score, atol=1e-5)
-
-
-@pytest.mark.parametrize(('command', 'options'), [('publish', []), ('convert', ['--to', 'original'])])
-def test_failed_write_leaves_no_partial_file(command, options, work_dirs, tmp_path, monkeypatch):
-    def fill(*_):
-        raise OSError(errno.ENOSPC, 'No space left on device')
-
-    monkeypatch.setattr('safetensors.torch.save', fill)
-    source = work_dirs['classification'] / ('epoch_1.pth' if command == 'convert' else '')
-    with pytest.raises(SystemExit, match='No space left on device'):
-        run_command(command, [source, tmp_path / 'new' / 'x.safetensors', *options])
-    assert not list((tmp_path / 'new').iterdir())
