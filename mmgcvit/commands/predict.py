@@ -86,11 +86,11 @@ def main(args: argparse.Namespace) -> None:
     finally:
         counts = [format_count(run.num_images, 'image')] if images else []
         counts += [format_count(run.num_frames, 'frame')] if videos else []
-        skipped = f', {len(run.failed)} skipped' if run.failed else ''
+        skipped = f', {run.num_failed} skipped' if run.num_failed else ''
         pictures = '' if args.no_save_vis else f', pictures in {args.out_dir / "vis"}'
         print(f'{" and ".join(counts)} predicted{skipped}: {args.out_dir}{pictures}')
-    if run.failed:
-        raise UserError(f'{format_count(len(run.failed), "input")} could not be predicted. See the messages above')
+    if run.num_failed:
+        raise UserError(f'{format_count(run.num_failed, "input")} could not be predicted. See the messages above')
 
 
 def split_checkpoint_and_inputs(args: argparse.Namespace) -> tuple[str | None, list[str]]:

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -36,7 +36,7 @@ class PredictionRun:
     draw_labels: bool  # whether to draw class names and scores
     num_images: int = 0  # predicted so far
     num_frames: int = 0  # video frames predicted so far
-    failed: list[str] = field(default_factory=list)  # the error of each image or video that could not be predicted
+    num_failed: int = 0  # images and videos that could not be predicted
 
     def __post_init__(self) -> None:
         self.categories = list_categories(self.model.task, self.model.classes)
@@ -128,7 +128,7 @@ class PredictionRun:
             raise UserError(f'{video}: no frame can be read')
 
     def skip(self, message: str) -> None:
-        """Print the error of an image or video that cannot be predicted, and add it to ``failed``."""
-        self.failed.append(message)
+        """Print the error of an image or video that cannot be predicted, and count it."""
+        self.num_failed += 1
         # rich prints the message above the progress bar, if there is one.
         self.progress.console.print(f'skipped: {message}', markup=False, highlight=False, soft_wrap=True)
