@@ -95,7 +95,7 @@ def draw_objects(
     canvas = resize(sv.MaskAnnotator(opacity=OPACITY, **style).annotate(image.copy(), objects), scale)
     objects.mask, max_xyxy = None, np.tile(np.subtract(canvas.shape[1::-1], 1), 2)
     objects.xyxy = (objects.xyxy * scale).round().clip(0, max_xyxy)
-    # The text is at most a third as high as the boxes.
+    # Prefer text of at most a third of the median height of the boxes.
     size = choose_text_size(canvas, np.median(objects.xyxy[:, 3] - objects.xyxy[:, 1]) / 3)
     canvas = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **style).annotate(canvas, objects)
     return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size) if with_labels else canvas

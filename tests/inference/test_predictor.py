@@ -29,9 +29,7 @@ def test_a_path_an_array_and_a_pillow_image_give_the_same_prediction(model, task
 
 def test_a_batch_gives_the_same_predictions_as_single_images(model):
     pictures = [picture_of(*size, seed) for seed, size in enumerate([(90, 120), (120, 90), (90, 120), (40, 64)])]
-    together = model(pictures, batch_size=3)
-    assert isinstance(together, list)
-    for picture, prediction in zip(pictures, together, strict=True):
+    for picture, prediction in zip(pictures, model(pictures, batch_size=3), strict=True):
         assert_same(model(picture), prediction, tolerance=1e-3)
 
 
