@@ -1,8 +1,7 @@
 """Run Python programs in processes forked from one that has imported torch and the OpenMMLab packages.
 
-Imports take ten seconds of each training command. Here they happen once, in a server that forks for each program. The
-program has its own arguments, environment, outputs and exit code, and shares no weights or settings with another. Tests
-of imports or of shell scripts start a real process instead (:mod:`.programs`).
+The ten seconds of imports are spent once. A program has its own arguments, environment, outputs and exit code. Tests of
+imports or of shell scripts start a real process instead (:mod:`.programs`).
 """
 
 import multiprocessing
@@ -21,56 +20,36 @@ from .programs import ROOT, SECONDS, get_tail
 
 PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization', 'apis')
+SUBPACKAGES = ('commands', 'engine', 'inference', 'evaluation', 'figures', 'export')
 # mmgcvit comes first, since it makes mmcv's operators importable. Then the modules that each OpenMMLab package imports
 # for its default scope, and those that the commands import.
 PRELOADED = [
-    'tests',
-    'mmgcvit',
+    *('tests', 'mmgcvit'),
     *(f'{package}.{part}' for package in PACKAGES for part in PARTS),
-    'mmgcvit.mmdet_fixes',
+    *('mmgcvit.mmdet_fixes', 'torch.distributed.elastic.multiprocessing.errors', 'matplotlib.pyplot', 'timm'),
+    *(f'mmgcvit.{name}.{path.stem}' for name in SUBPACKAGES for path in (ROOT / 'mmgcvit' / name).glob('[!_]*.py')),
 ]
-# Commands import these modules lazily.
-SUBPACKAGES = ('commands', 'engine', 'inference', 'evaluation', 'figures', 'export')
-PRELOADED += [
-    f'mmgcvit.{name}.{path.stem}' for name in SUBPACKAGES for path in sorted((ROOT / 'mmgcvit' / name).glob('[!_]*.py'))
-]
-PRELOADED += ['torch.distributed.elastic.multiprocessing.errors', 'matplotlib.pyplot', 'timm']
 CONTEXT = multiprocessing.get_context('forkserver')
 CONTEXT.set_forkserver_preload(PRELOADED)
 
 
-def run(*command, environment=None, log=None, timeout=SECONDS, folder=None):
-    """Run a program like ``subprocess.run([sys.executable, *command])``, with its output captured or in a log file.
-
-    The default folder is the project's root. After a timeout the error shows the end of the output.
-    """
-    with tempfile.TemporaryDirectory() as outputs:
-        files = [Path(log)] * 2 if log else [Path(outputs, 'output'), Path(outputs, 'errors')]
-        process = start(*command, environment=environment, output=files[0], errors=files[1], folder=folder)
-        process.join(timeout)
-        exit_code = process.exitcode
-        end(process)
-        printed = [file.read_text(errors='replace') for file in files]
-    assert exit_code is not None, f'not ended after {timeout} s: {command}\n{get_tail(*printed)}'
-    return subprocess.CompletedProcess(command, exit_code, *printed)
-
-
-def start(*command, environment=None, output, errors, folder=None):
-    """Start a program with its output and errors redirected to files; return a ``multiprocessing.Process``."""
+def run(*command, environment, folder=None):
+    """Run ``python`` with these arguments in ``folder``, by default the root; return a ``CompletedProcess``."""
     ensure_running()
-    environment = dict(os.environ if environment is None else environment)
     command = [str(part) for part in command]
-    process = CONTEXT.Process(target=become, args=(command, environment, str(output), str(errors), folder))
-    process.start()
-    return process
-
-
-def end(process):
-    """Kill a program and its child processes."""
-    process.kill()
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.join()
+    with tempfile.TemporaryDirectory() as outputs:
+        files = [Path(outputs, 'output'), Path(outputs, 'errors')]
+        process = CONTEXT.Process(target=become, args=(command, dict(environment), *map(str, files), folder))
+        process.start()
+        process.join(SECONDS)
+        exit_code = process.exitcode
+        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.join()
+        printed = [file.read_text(errors='replace') for file in files]
+    assert exit_code is not None, f'not ended after {SECONDS} s: {command}\n{get_tail(*printed)}'
+    return subprocess.CompletedProcess(command, exit_code, *printed)
 
 
 def ensure_running():

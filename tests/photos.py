@@ -46,11 +46,6 @@ def read(path):
     return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
 
 
-def fill(polygon, height, width):
-    """Return the mask (height, width) of a polygon."""
-    return cv2.fillPoly(np.zeros((height, width), np.uint8), [polygon.round().astype(np.int32)], 1)
-
-
 def make_photo(number):
     """Return a photo of one to three objects; the same for the same number."""
     random = np.random.default_rng(number)
@@ -71,7 +66,7 @@ def make_photo(number):
         extent = np.ptp(outline, axis=0) * scale
         start = random.uniform((0, 0), (width, height) - extent)
         polygon = ((outline - outline.min(0)) * scale + start).round(1)
-        mask = fill(polygon, height, width)
+        mask = cv2.fillPoly(np.zeros((height, width), np.uint8), [polygon.round().astype(np.int32)], 1)
         if (mask & taken).any():
             continue
         taken |= mask
@@ -84,15 +79,11 @@ def make_photo(number):
     return Photo(f'photo {number:02d}', image, objects)
 
 
-def write_image(path, image, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path, **options)
-
-
 def write_yolo(root, photos):
-    (root / 'labels').mkdir(parents=True)
+    for folder in ('labels', 'images'):
+        (root / folder).mkdir(parents=True)
     for photo in photos:
-        write_image(root / 'images' / f'{photo.stem}.jpg', photo.image)
+        Image.fromarray(photo.image).save(root / 'images' / f'{photo.stem}.jpg')
         size = photo.image.shape[1::-1]
         lines = [f'{label} {" ".join(map(str, (polygon / size).ravel()))}\n' for label, polygon in photo.objects]
         (root / 'labels' / f'{photo.stem}.txt').write_text(''.join(lines))

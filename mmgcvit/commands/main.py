@@ -2,19 +2,24 @@
 
 import ctypes
 import errno
+import os
+import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from io import TextIOWrapper
 from pathlib import Path
 from platform import platform, python_version
 from types import ModuleType
+from typing import Any, TextIO
 
 from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, suggest
+from ..private_api import NEEDLESS_WARNINGS, STARTUP_MESSAGES
 from ..version import __version__
 from .options import parse_args
-from .screen import SIGINT_EXIT_CODE, hide_noise
 
 # The help text of each command. The module of check-data is check_data.py, and so on.
 COMMANDS = {
@@ -32,6 +37,8 @@ COMMANDS = {
 # Parameters of glibc's mallopt: from which size blocks have pages of their own, and how much freed memory is kept.
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 MAX_INT = (1 << 31) - 1
+# Number of characters at the start of a text in which STARTUP_MESSAGES are searched.
+MAX_SEARCHED = 400
 # Packages that --version lists.
 DEPENDENCIES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
 
@@ -74,9 +81,7 @@ def main() -> None:
 def run_command(command: str | ModuleType, arguments: Sequence[object] | None = None) -> None:
     """Run one of :data:`COMMANDS`, or a script in tools, in this process; by default with this process's arguments.
 
-    Raises:
-        SystemExit: The command returned an exit code, or raised an error that the user can fix. Its ``code`` is the
-            exit code or the error message.
+    Raise a SystemExit with the command's exit code, or with the message of an error that the user can fix.
     """
     if arguments is not None:
         sys.argv = [f'mmgcvit {command}', *map(str, arguments)]
@@ -90,7 +95,7 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
             code = command.main(args)
     except KeyboardInterrupt:
         print('interrupted')
-        code = SIGINT_EXIT_CODE
+        code = 128 + signal.SIGINT
     except UserError as error:
         code = f'{name}: {error}'
     except ModuleNotFoundError as error:
@@ -108,11 +113,44 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
         raise SystemExit(code)
 
 
+class FilteredStream:
+    """A text stream that drops :data:`STARTUP_MESSAGES`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.dropped_last = False
+
+    def write(self, text: str) -> int:
+        # print writes the newline in a second call; drop it along with the message.
+        is_trailing_newline = self.dropped_last and text == '\n'
+        self.dropped_last = bool(STARTUP_MESSAGES.search(text[:MAX_SEARCHED]))
+        return len(text) if self.dropped_last or is_trailing_newline else self.stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def hide_noise() -> Iterator[None]:
+    """Hide startup messages and needless warnings, unless MMGCVIT_VERBOSE=1."""
+    if os.environ.get('MMGCVIT_VERBOSE') == '1':
+        yield
+        return
+    with warnings.catch_warnings(), redirect_stdout(FilteredStream(sys.stdout)):
+        # Respect the user's own settings (-W, PYTHONWARNINGS).
+        if not sys.warnoptions:
+            for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+                warnings.simplefilter('ignore', category)
+            # Pillow warns about unusual metadata and large images.
+            warnings.filterwarnings('ignore', module='PIL')
+            warnings.filterwarnings('ignore', message=NEEDLESS_WARNINGS)
+        yield
+
+
 def keep_freed_memory() -> None:
     """Let the process keep the memory of freed tensors for later ones, where the C library is glibc.
 
-    By default, glibc returns the memory of large tensors to the system, which clears each page when it is used again.
-    Allocating a large tensor then takes longer than filling it.
+    Otherwise allocating a large tensor takes longer than filling it, since the system clears each page.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

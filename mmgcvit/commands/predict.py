@@ -3,20 +3,14 @@
 Draws the predictions on copies of the inputs. Also writes them as JSON files and segmentation maps.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
-from typing import TYPE_CHECKING
 
 from ..errors import UserError, check_installed, format_count
 from ..files import URL_SCHEMES
 from ..inference.inputs import find_inputs
-from ..inference.model_files import check_model_files, is_checkpoint_optional
+from ..inference.model_files import check_model_files, find_default_checkpoint
 from .options import add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
-
-if TYPE_CHECKING:
-    from ..inference.predictor import Predictor
 
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
@@ -57,12 +51,12 @@ def main(args: argparse.Namespace) -> None:
             f'"photos/*.jpg"{hint}'
         )
     check_installed('predict', 'supervision')
-    inputs = find_inputs(patterns)
+    images, videos = find_inputs(patterns)
     import torch
 
     from ..inference.outputs import Outputs
 
-    outputs = Outputs(args.out_dir, [*inputs.images, *inputs.videos], args.overwrite)
+    outputs = Outputs(args.out_dir, [*images, *videos], args.overwrite)
     from ..inference.loading import format_device
     from ..inference.running import PredictionRun
 
@@ -72,43 +66,38 @@ def main(args: argparse.Namespace) -> None:
         print(f'confidence threshold: {model.score_thr:g}')
         if args.tiles is None and model.tiles:
             print(f'tiles of {model.tiles} px, as in the training')
+    elif args.classes is not None:
+        raise UserError(f'--classes is only for detectors, and this is a {model.task} model. Remove --classes')
+    if args.tiles is not None:
+        # Read one image at a time. Its tiles are predicted in batches.
+        model, args.batch_size = model.with_tiles(args.tiles, args.batch_size), 1
     run = PredictionRun(
         model,
         outputs,
         args.batch_size,
         draw=not args.no_save_vis,
         write=not args.no_save_pred,
-        tiles=args.tiles,
-        labels=find_labels(args.classes, model),
+        labels=args.classes and [model.find_label(name) for name in args.classes],
         draw_labels=not args.hide_labels,
     )
     try:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=args.amp):
-            run.predict(inputs, args.frames)
+            run.predict(images, videos, args.frames)
     finally:
-        counts = [format_count(run.num_images, 'image')] if inputs.images else []
-        counts += [format_count(run.num_frames, 'frame')] if inputs.videos else []
-        skipped = f', {len(run.failed)} skipped' if run.failed else ''
+        counts = [format_count(run.num_images, 'image')] if images else []
+        counts += [format_count(run.num_frames, 'frame')] if videos else []
+        skipped = f', {run.num_failed} skipped' if run.num_failed else ''
         pictures = '' if args.no_save_vis else f', pictures in {args.out_dir / "vis"}'
         print(f'{" and ".join(counts)} predicted{skipped}: {args.out_dir}{pictures}')
-    if run.failed:
-        raise UserError(f'{format_count(len(run.failed), "input")} could not be predicted. See the messages above')
-
-
-def find_labels(names: list[str] | None, model: Predictor) -> list[int] | None:
-    """Return the class indices of ``--classes``, names or indices. Raise a UserError for unknown ones."""
-    if names is not None and model.task != 'detection':
-        raise UserError(f'--classes is only for detectors, and this is a {model.task} model. Remove --classes')
-    return names and [model.find_label(name) for name in names]
+    if run.num_failed:
+        raise UserError(f'{format_count(run.num_failed, "input")} could not be predicted. See the messages above')
 
 
 def split_checkpoint_and_inputs(args: argparse.Namespace) -> tuple[str | None, list[str]]:
-    """Return the checkpoint (or None) and the inputs. Without a checkpoint, argparse stores the first input as one.
-
-    If CONFIG has no default checkpoint, the first of several is the checkpoint, whatever its suffix.
-    """
+    """Return the checkpoint (or None) and the inputs. Without a checkpoint, argparse stores the first input as one."""
     rest = [args.checkpoint, *args.inputs] if args.checkpoint else []
     is_checkpoint = rest and (rest[0].startswith(URL_SCHEMES) or rest[0].lower().endswith(CHECKPOINT_SUFFIXES))
-    if is_checkpoint or (len(rest) > 1 and not is_checkpoint_optional(args.config)):
+    # If CONFIG has no default checkpoint, the first of several arguments is the checkpoint, whatever its suffix.
+    if is_checkpoint or (len(rest) > 1 and not find_default_checkpoint(args.config)):
         return rest[0], rest[1:]
     return None, rest

@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 
 from ..config import iter_unwrapped_datasets
 from ..evaluation.ground_truth import build_dataset
-from ..inference.loading import list_image_transforms, make_predictor
+from ..inference.loading import make_predictor
 from ..mmengine_utils import get_image_name, unwrap_model
 from ..registry import LOOPS
 
@@ -32,9 +32,8 @@ class TiledLoop:
         self.is_drawn = any(getattr(hook, 'draw', False) for hook in runner.hooks)
         dataset = build_dataset(settings, scope, masks=self.is_drawn)
         first = next(iter_unwrapped_datasets(settings))
-        meta, transforms = {'dataset_meta': dataset.metainfo}, list_image_transforms(first)
-        options = {'score_thr': 0.0, 'tiles': side}
-        self.predictor = make_predictor(unwrap_model(runner), scope, first, meta, transforms, **options)
+        meta, options = {'dataset_meta': dataset.metainfo}, {'score_thr': 0.0, 'tiles': side}
+        self.predictor = make_predictor(unwrap_model(runner), scope, first, meta, **options)
         super().__init__(runner, {**dataloader, 'dataset': dataset}, evaluator, **kwargs)
 
     @torch.no_grad()

@@ -1,8 +1,4 @@
-"""Draw predictions or ground truth on images with supervision's annotators, in one style for all tasks.
-
-Each class has a colour of its own. Text size and line width depend on the size of the picture. All functions are
-thread-safe.
-"""
+"""Draw predictions or ground truth on images with supervision's annotators, in one style for all tasks."""
 
 import colorsys
 import math
@@ -46,13 +42,9 @@ def choose_palette(num_classes: int, palettes: Iterable[Any] = ()) -> list[Colou
     return [tuple(round(255 * value) for value in colorsys.hsv_to_rgb(hue, 0.75, 1.0)) for hue in hues]
 
 
-def choose_text_size(canvas: np.ndarray, boxes: np.ndarray | None = None) -> int:
-    """Choose the text size in pixels for a picture (height, width, 3) with boxes (n, 4)."""
-    size = TEXT_SIZE * math.sqrt(canvas.shape[0] * canvas.shape[1])
-    if boxes is not None and len(boxes):
-        # At most a third of the median height of the boxes.
-        size = min(size, np.median(boxes[:, 3] - boxes[:, 1]) / 3)
-    return max(MIN_TEXT_SIZE, round(size))
+def choose_text_size(canvas: np.ndarray, max_size: float = math.inf) -> int:
+    """Choose the text size in pixels for a picture (height, width, 3)."""
+    return max(MIN_TEXT_SIZE, round(min(TEXT_SIZE * math.sqrt(canvas.shape[0] * canvas.shape[1]), max_size)))
 
 
 def draw_prediction(
@@ -68,17 +60,15 @@ def draw_prediction(
     The copy is resized by the factor ``scale``. ``palette`` has an RGB colour for each class. Labels are class names
     and, with ``with_scores``, scores, which ground truth does not have. None as prediction draws nothing.
     """
-    if isinstance(prediction, Classification):
-        canvas = resize(image, scale)
-        if not with_labels:
-            return canvas
-        text = f'{prediction.class_name} {prediction.score:.2f}' if with_scores else prediction.class_name
-        return draw_labels(canvas, [(0, 0)], [text], [palette[prediction.label]], choose_text_size(canvas))
     if isinstance(prediction, Segmentation):
         return draw_regions(image, prediction, palette, scale, with_labels)
-    if not prediction:
-        return resize(image, scale)
-    return draw_objects(image, prediction, palette, scale, with_scores, with_labels)
+    if isinstance(prediction, Detections) and len(prediction):
+        return draw_objects(image, prediction, palette, scale, with_scores, with_labels)
+    canvas = resize(image, scale)
+    if isinstance(prediction, Classification) and with_labels:
+        text = f'{prediction.class_name} {prediction.score:.2f}' if with_scores else prediction.class_name
+        canvas = draw_labels(canvas, [(0, 0)], [text], [palette[prediction.label]], choose_text_size(canvas))
+    return canvas
 
 
 def resize(image: np.ndarray, scale: float) -> np.ndarray:
@@ -105,7 +95,8 @@ def draw_objects(
     canvas = resize(sv.MaskAnnotator(opacity=OPACITY, **style).annotate(image.copy(), objects), scale)
     objects.mask, max_xyxy = None, np.tile(np.subtract(canvas.shape[1::-1], 1), 2)
     objects.xyxy = (objects.xyxy * scale).round().clip(0, max_xyxy)
-    size = choose_text_size(canvas, objects.xyxy)
+    # Prefer text of at most a third of the median height of the boxes.
+    size = choose_text_size(canvas, np.median(objects.xyxy[:, 3] - objects.xyxy[:, 1]) / 3)
     canvas = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **style).annotate(canvas, objects)
     return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size) if with_labels else canvas
 

@@ -4,7 +4,6 @@ import glob
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -17,21 +16,12 @@ ImageLike = str | os.PathLike | np.ndarray | Image.Image
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
 
 
-class Inputs(NamedTuple):
-    """The paths of images and of videos, each list in the order of the command line."""
-
-    images: list[str]
-    videos: list[str]
-
-
-def find_inputs(names: Sequence[str]) -> Inputs:
-    """Find images and videos by files, folders and glob patterns. A folder is searched without its subfolders."""
-    inputs = Inputs([], [])
-    for name in dict.fromkeys(names):
-        for file in list_files(name):
-            # A file that the user names counts as an image if it has no video suffix.
-            (inputs.videos if file.lower().endswith(VIDEO_SUFFIXES) else inputs.images).append(file)
-    return inputs
+def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Find (images, videos) by files, folders and glob patterns. A folder is searched without its subfolders."""
+    files = [file for name in dict.fromkeys(names) for file in list_files(name)]
+    videos = [file for file in files if file.lower().endswith(VIDEO_SUFFIXES)]
+    # A file that the user names counts as an image if it has no video suffix.
+    return [file for file in files if not file.lower().endswith(VIDEO_SUFFIXES)], videos
 
 
 def list_files(name: str) -> list[str]:
@@ -52,13 +42,9 @@ def list_files(name: str) -> list[str]:
 def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray:
     """Convert an image to the array that the model's data pipeline would load.
 
-    Args:
-        image: A path; a uint8 array (height, width, 3) in **BGR** order, as from ``cv2.imread``, (height, width, 4) in
-            BGRA order, or (height, width) in greyscale; or a Pillow image.
-        decoding: The settings with which the pipeline decodes image files.
-
-    Returns:
-        (height, width, 3) uint8 in BGR order. The EXIF rotation is applied, except to files if the pipeline ignores it.
+    ``image`` is a path; a uint8 array (height, width, 3) in **BGR** order, as from ``cv2.imread``, (height, width, 4)
+    in BGRA order, or (height, width) in greyscale; or a Pillow image. Return (height, width, 3) uint8 in BGR order. The
+    EXIF rotation is applied, except to files if the pipeline ignores it. Raise a UserError for other images.
     """
     if isinstance(image, (str, os.PathLike)):
         try:

@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -34,8 +34,8 @@ from .predictor import Classifier, Detector, Predictor, Segmentor
 PREDICTORS = {predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)}
 # Transforms that are removed from test pipelines, because predictors pass decoded images and no annotations.
 # ApplyExifAsAnnotated (mmgcvit.mmdet_fixes) needs annotations too: it compares images with their annotated size.
-LOADING_TRANSFORM = 'LoadImageFromFile'
 ANNOTATION_TRANSFORMS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations', 'ApplyExifAsAnnotated')
+LOADING_TRANSFORMS = ('LoadImageFromFile', *ANNOTATION_TRANSFORMS)
 CIFAR = ('CIFAR10', 'CIFAR100')
 
 
@@ -49,9 +49,8 @@ def load(
 
     Args:
         config: A config file, or the work dir of a run.
-        checkpoint: A file or URL. Code in it is not run. Default: the work dir's best or newest checkpoint,
-            or the weights shipped with a config of this project. It may have been read by
-            :func:`read_model_checkpoint`.
+        checkpoint: A file or URL, or what :func:`read_model_checkpoint` has read. Code in it is not run. Default: the
+            work dir's best or newest checkpoint, or the weights shipped with a config of this project.
         device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
         score_thr: Confidence threshold, only for detectors. Default: the one that ``train --data`` has chosen for the
             checkpoint, else 0.3.
@@ -100,10 +99,7 @@ def format_device(device: torch.device) -> str:
 
 
 def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
-    """Build the predictor of a config, with random weights, on the CPU and in eval mode. The config may be modified.
-
-    ``path`` names the config in errors. ``meta`` is the checkpoint's ``meta``, which may have classes and a palette.
-    """
+    """Build the predictor of a config, with random weights, on the CPU and in eval mode. The config may be modified."""
     predictor_class = PREDICTORS.get(cfg.get('default_scope'))
     dataset = next(iter_unwrapped_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
     if predictor_class is None:
@@ -129,26 +125,20 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     with build_in_scope(predictor_class.scope):
         # Convert the weights to float32, since the data_preprocessor converts images to float32.
         model = revert_sync_batchnorm(MODELS.build(model_cfg)).float().eval()
-        return make_predictor(model, cfg.default_scope, dataset, meta, list_image_transforms(dataset))
+    return make_predictor(model, predictor_class.scope, dataset, meta)
 
 
-def list_image_transforms(dataset: ConfigDict) -> list[ConfigDict]:
-    """Return the transforms in a dataset's pipeline that do not load images or annotations."""
-    loading = (LOADING_TRANSFORM, *ANNOTATION_TRANSFORMS)
-    return [transform for transform in dataset.pipeline if get_type_name(transform) not in loading]
-
-
-def make_predictor(
-    model: nn.Module, scope: str, dataset: ConfigDict, meta: Any = None, transforms: Sequence[dict] = (), **options: Any
-) -> Predictor:
+def make_predictor(model: nn.Module, scope: str, dataset: ConfigDict, meta: Any = None, **options: Any) -> Predictor:
     """Make a predictor of a model, with the class names and colours of a checkpoint's ``meta`` or a dataset.
 
     ``options`` are those of a :class:`.Detector`: ``score_thr`` and ``tiles``.
     """
-    names = find_class_names(meta, dataset, model)
-    palettes = [dataset_meta.get('palette') for dataset_meta in collect_dataset_metas(meta, dataset)]
+    transforms = [step for step in dataset.get('pipeline', []) if get_type_name(step) not in LOADING_TRANSFORMS]
+    with build_in_scope(scope):
+        pipeline, names = Compose(transforms), find_class_names(meta, dataset, model)
+        palettes = [dataset_meta.get('palette') for dataset_meta in collect_dataset_metas(meta, dataset)]
     palette, decoding = choose_palette(len(names), palettes), get_decoding_settings(dataset)
-    return PREDICTORS[scope](model, Compose(transforms), decoding, names, palette, **options)
+    return PREDICTORS[scope](model, pipeline, decoding, names, palette, **options)
 
 
 @contextmanager

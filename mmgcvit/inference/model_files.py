@@ -25,15 +25,10 @@ HINTS = {
 
 
 def read_model_checkpoint(source: str | Path) -> Checkpoint:
-    """Read the checkpoint of a trained model, without states of the training.
+    """Read the checkpoint of a trained model, a file, URL or work dir, without states of the training.
 
-    Args:
-        source: A file or URL, or a work dir: its latest ``best_*.pth`` that can be read, else its newest checkpoint
-            that can be read.
-
-    Raises:
-        UserError: The work dir has no checkpoint.
-        CheckpointError: The checkpoint cannot be read.
+    From a work dir, read the latest ``best_*.pth`` that can be read, else the newest checkpoint that can be read. Raise
+    a UserError if it has none, and a CheckpointError if the checkpoint cannot be read.
     """
     from ..checkpoints.latest import read_latest_checkpoint
     from ..checkpoints.safe_loading import read_for_mmengine
@@ -48,14 +43,9 @@ def read_model_checkpoint(source: str | Path) -> Checkpoint:
 
 
 def find_source(config: str | Path, checkpoint: str | Path | None = None) -> str:
-    """Return a model's checkpoint: by default its work dir, or the weights that are shipped with its config.
-
-    Raises:
-        UserError: The config or the checkpoint does not exist, or the work dir does not have exactly one config.
-    """
+    """Return a model's checkpoint, by default :func:`find_default_checkpoint`; raise as :func:`check_model_files`."""
     check_model_files(config, checkpoint)
-    path = Path(config).expanduser()
-    return str(checkpoint or (path if path.is_dir() else get_weights_path(path)))
+    return str(checkpoint or find_default_checkpoint(config))
 
 
 def check_model_files(config: str | Path, checkpoint: str | Path | None = None) -> None:
@@ -71,7 +61,7 @@ def check_model_files(config: str | Path, checkpoint: str | Path | None = None) 
             raise UserError(f'there is no config or work dir {config}{suggest_config(path) or suggest_folder(path)}')
         hint = HINTS.get(path.suffix, '').format(folder=path.parent)
         raise UserError(f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir{hint}')
-    elif checkpoint is None and not is_checkpoint_optional(path):
+    elif checkpoint is None and not find_default_checkpoint(path):
         raise UserError(
             f'{config} comes without weights. Pass a checkpoint after it, or pass the work dir of a run instead of the '
             'config'
@@ -80,23 +70,15 @@ def check_model_files(config: str | Path, checkpoint: str | Path | None = None) 
         raise CheckpointError(f'there is no checkpoint {checkpoint}')
 
 
-def is_checkpoint_optional(config: str | Path) -> bool:
-    """Return whether ``config`` is a work dir or has shipped weights, so that the user need not name a checkpoint."""
+def find_default_checkpoint(config: str | Path) -> Path | None:
+    """Return ``config`` itself if it is a work dir, else the weights that are shipped with it, or None."""
     path = Path(config).expanduser()
-    return path.is_dir() or get_weights_path(path).is_file()
-
-
-def get_weights_path(config: Path) -> Path:
-    """Return the path at which a config's weights would be shipped. The file may not exist."""
-    return config.parent / 'weights' / f'{config.stem}.safetensors'
+    weights = path.parent / 'weights' / f'{path.stem}.safetensors'
+    return path if path.is_dir() else weights if weights.is_file() else None
 
 
 def read_score_thr(config: Path, checkpoint: str) -> float | None:
-    """Return the confidence threshold that ``train --data`` chose for a checkpoint of a work dir, or None.
-
-    Raises:
-        UserError: The file is damaged.
-    """
+    """Return the confidence threshold that ``train --data`` chose for a checkpoint of a work dir, or None."""
     path = config.parent / SCORE_THR_FILE
     if Path(checkpoint).parent.resolve() != config.parent.resolve() or not path.is_file():
         return None

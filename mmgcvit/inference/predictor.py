@@ -1,8 +1,9 @@
 """Predict images with trained models: a base class, and a subclass for each task."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,40 +18,26 @@ from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
 from .results import Classification, Detections, Outcome, Prediction, Segmentation
-from .tiles import TiledPredictor, sv
+from .tiles import detect_in_tiles, sv
 
-# Number of tiles in a batch if a run was trained on tiles.
-TILES_PER_BATCH = 4
-# Minimum length in pixels of the shorter side of pictures, so that text fits. Smaller images are enlarged.
+# Minimum length in pixels of the shorter side of pictures.
 MIN_DRAWN_SIDE = 224
 
 
 @dataclass(eq=False, repr=False)
 class Predictor(ABC):
-    """A trained model, as returned by :func:`mmgcvit.load`. Threads may share it, since calls do not change it.
+    """A trained model, as returned by :func:`mmgcvit.load`. Threads may share it, since calls do not change it."""
 
-    Attributes:
-        task: ``'detection'``, ``'segmentation'`` or ``'classification'``.
-        classes: The class names.
-        palette: The RGB colours of the classes.
-        network: The model that OpenMMLab's registry built.
-        pipeline: The config's test pipeline without the transforms that load images and annotations.
-        decoding: The settings with which the config's test pipeline decodes image files.
-        config: The config file, or None if the model was not loaded from one.
-        checkpoint: The file or URL of the weights, or None.
-    """
+    task: ClassVar[str]  # 'detection', 'segmentation' or 'classification'
+    scope: ClassVar[str]  # the default_scope of configs for this task
 
-    task: ClassVar[str]
-    # The default_scope of configs for this task.
-    scope: ClassVar[str]
-
-    network: nn.Module
-    pipeline: Compose
-    decoding: DecodingSettings
+    network: nn.Module  # built by OpenMMLab's registry
+    pipeline: Compose  # the config's test pipeline without the transforms that load images and annotations
+    decoding: DecodingSettings  # how the config's test pipeline decodes image files
     classes: list[str]
-    palette: list[Colour]
-    config: Path | None = None
-    checkpoint: str | None = None
+    palette: list[Colour]  # RGB, for each class
+    config: Path | None = None  # None if the model was not loaded from a config
+    checkpoint: str | None = None  # the file or URL of the weights
 
     @abstractmethod
     def read_sample(self, sample: Any) -> Prediction:
@@ -67,8 +54,7 @@ class Predictor(ABC):
         """Predict one or several images.
 
         Args:
-            images: An image, or several in a list or tuple. An image is a path; an array of shape (height, width, 3)
-                in **BGR** order, as from ``cv2.imread``; or a Pillow image.
+            images: An image, or several in a list or tuple (see :func:`.inputs.convert_to_array`).
             batch_size: Number of images (or tiles) in a batch.
             tiles: Side in pixels of the overlapping tiles in which objects are detected. Default: as in the training.
 
@@ -82,20 +68,26 @@ class Predictor(ABC):
             return self([images], batch_size, tiles)[0]
         if batch_size < 1:
             raise UserError(f'batch_size={batch_size}: expected at least 1')
-        model = self if tiles is None else TiledPredictor(self, tiles, batch_size)
+        model = self if tiles is None else self.with_tiles(tiles, batch_size)
         predictions = []
         for begin in range(0, len(images), batch_size):
             batch = [convert_to_array(image, self.decoding) for image in images[begin : begin + batch_size]]
             for index, outcome in enumerate(model.predict_batch(batch), start=begin):
-                predictions.append(outcome.get(images[index] if isinstance(images[index], str) else f'image {index}'))
+                is_path = isinstance(images[index], (str, os.PathLike))
+                predictions.append(outcome.get(images[index] if is_path else f'image {index}'))
         return predictions
+
+    def with_tiles(self, side: int, batch_size: int) -> 'Predictor':
+        """Return this model with other tiles. Raise a UserError if it is not a detector."""
+        raise UserError(
+            f'tiles are only for detectors, and this is a {self.task} model. Remove --tiles (in Python: tiles=...)'
+        )
 
     def draw(self, image: ImageLike, prediction: Prediction | None = None, with_labels: bool = True) -> np.ndarray:
         """Draw a prediction on a copy of an image. If ``prediction`` is None, predict the image first.
 
-        Returns:
-            The picture, (height, width, 3) uint8 in BGR order, as for ``cv2.imwrite``. If the shorter side of the image
-            is less than 224 px, the picture is enlarged to 224 px, so that text fits.
+        Return a picture (height, width, 3) uint8 in BGR order. If its shorter side were less than 224 px, it is
+        enlarged to 224 px, so that text fits.
         """
         image = convert_to_array(image, self.decoding)
         if prediction is None:
@@ -162,22 +154,28 @@ def convert_to_float32(values: Tensor) -> np.ndarray:
 
 @dataclass(eq=False, repr=False)
 class Detector(Predictor):
-    """Predictor for detection and instance segmentation.
-
-    Attributes:
-        score_thr: Confidence threshold. Detections with a lower score are dropped.
-        tiles: Side in pixels of the tiles in which larger images are predicted, or None for no tiles.
-    """
+    """Predictor for detection and instance segmentation."""
 
     task, scope = DETECTION.name, DETECTION.scope
 
-    score_thr: float = 0.3
-    tiles: int | None = None
+    score_thr: float = 0.3  # detections with a lower score are dropped
+    tiles: int | None = None  # side in pixels of the tiles in which larger images are predicted
+    tiles_per_batch: int = 4
+
+    def with_tiles(self, side: int, batch_size: int) -> 'Detector':
+        return replace(self, tiles=side, tiles_per_batch=batch_size)
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Outcome]:
-        if self.tiles:
-            return TiledPredictor(self, self.tiles, TILES_PER_BATCH).predict_batch(images)
-        return super().predict_batch(images)
+        if self.tiles is None:
+            return super().predict_batch(images)
+        outcomes = []
+        for image in images:
+            try:
+                is_large = max(image.shape[:2]) > self.tiles
+                outcomes += [Outcome(detect_in_tiles(self, image))] if is_large else super().predict_batch([image])
+            except UserError as error:
+                outcomes.append(Outcome(error=error))
+        return outcomes
 
     def read_sample(self, sample: Any) -> Detections:
         objects = sample.pred_instances.cpu()

@@ -19,21 +19,14 @@ MAX_CLASSES_WRITTEN = 5
 
 @dataclass(frozen=True)
 class Detections:
-    """Detections of an image, by descending score.
+    """Detections of an image, by descending score."""
 
-    Attributes:
-        boxes: (n, 4) float32 = [left, top, right, bottom] in pixels of the image.
-        scores: (n,) float32, from 0 to 1.
-        labels: (n,) int64, class indices, counted from 0.
-        class_names: The n names of the labels.
-        masks: (n, height, width) bool, or None if the model predicts only boxes. If the image was predicted in tiles, a
-            ``supervision.CompactMask``, which decodes ``masks[i]`` to (height, width) bool on access.
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    labels: np.ndarray
-    class_names: list[str]
+    boxes: np.ndarray  # (n, 4) float32 = [left, top, right, bottom] in pixels of the image
+    scores: np.ndarray  # (n,) float32, from 0 to 1
+    labels: np.ndarray  # (n,) int64, class indices, counted from 0
+    class_names: list[str]  # n
+    # (n, height, width) bool, or None if the model predicts only boxes. If the image was predicted in tiles, a
+    # CompactMask, which decodes masks[i] to (height, width) bool on access.
     masks: np.ndarray | sv.CompactMask | None = None
 
     def __len__(self) -> int:
@@ -58,19 +51,12 @@ class Detections:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The class of each pixel of an image.
+    """The class of each pixel of an image."""
 
-    Attributes:
-        label_map: (height, width) integers, class indices, counted from 0. In ground truth, also the ignore index.
-        labels: (n,) int64, the indices of the classes that occur. In predictions they are ordered by descending area.
-        class_names: The n names of these classes.
-        areas: (n,) int64, the number of pixels of each of these classes.
-    """
-
-    label_map: np.ndarray
-    labels: np.ndarray
-    class_names: list[str]
-    areas: np.ndarray
+    label_map: np.ndarray  # (height, width) integers, class indices, counted from 0; in ground truth also ignore index
+    labels: np.ndarray  # (n,) int64, the indices of the classes that occur, in predictions by descending area
+    class_names: list[str]  # n
+    areas: np.ndarray  # (n,) int64, the number of pixels of each of these classes
 
     def to_supervision(self) -> sv.Detections:
         """Convert to ``supervision.Detections``, with a mask and its bounding box for each class."""
@@ -81,19 +67,12 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Classification:
-    """The class of an image.
+    """The highest-scoring class of an image."""
 
-    Attributes:
-        label: The index of the highest-scoring class, counted from 0.
-        class_name: The name of this class.
-        score: The score of this class, from 0 to 1.
-        scores: (classes,) float32, the scores of all classes.
-    """
-
-    label: int
+    label: int  # index of the class, counted from 0
     class_name: str
-    score: float
-    scores: np.ndarray
+    score: float  # from 0 to 1
+    scores: np.ndarray  # (classes,) float32, of all classes
 
 
 Prediction = Detections | Segmentation | Classification
@@ -114,11 +93,7 @@ class Outcome:
 
 
 def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """List the id and the name of each class, in the order of the classes. ``category_id`` in JSON records is this id.
-
-    Detectors with COCO's 80 classes have COCO's ids. The ids of other detectors start at 1. The ids of segmentation
-    and classification models start at 0, as the values of segmentation maps do.
-    """
+    """List the id and the name of each class. Ids are COCO's or start at 1 for detectors, and at 0 for other tasks."""
     if task == 'detection':
         return make_coco_categories(classes)
     return [{'id': label, 'name': name} for label, name in enumerate(classes)]

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -12,11 +12,10 @@ import numpy as np
 from rich.progress import Progress
 
 from ..errors import OptionalModule, UserError
-from .inputs import Inputs, convert_to_array
+from .inputs import convert_to_array
 from .outputs import FRAMES, IMAGES, PICTURES, PREDICTIONS, Outputs, write_json
 from .predictor import Predictor
 from .results import Outcome, Segmentation, list_categories, make_records
-from .tiles import TiledPredictor
 
 sv = OptionalModule('supervision', 'predicting videos')
 
@@ -30,30 +29,25 @@ class PredictionRun:
 
     model: Predictor
     outputs: Outputs
-    batch_size: int  # number of images, frames or tiles in a batch
+    batch_size: int  # number of images or frames in a batch
     draw: bool  # whether to write pictures and videos
     write: bool  # whether to write JSON files and segmentation maps
-    tiles: int | None  # side of tiles in pixels; None predicts whole images
     labels: Sequence[int] | None  # class indices of the detections to keep; None keeps all detections
     draw_labels: bool  # whether to draw class names and scores
     num_images: int = 0  # predicted so far
     num_frames: int = 0  # video frames predicted so far
-    failed: list[str] = field(default_factory=list)  # the error of each image or video that could not be predicted
+    num_failed: int = 0  # images and videos that could not be predicted
 
     def __post_init__(self) -> None:
-        self.predictor = self.model
-        if self.tiles is not None:
-            # Read one image at a time. Its tiles are predicted in batches.
-            self.predictor, self.batch_size = TiledPredictor(self.model, self.tiles, self.batch_size), 1
         self.categories = list_categories(self.model.task, self.model.classes)
         self.progress = Progress(disable=not sys.stdout.isatty())
 
-    def predict(self, inputs: Inputs, max_frames: int | None = None) -> None:
+    def predict(self, images: Sequence[str], videos: Sequence[str], max_frames: int | None) -> None:
         """Predict all images, then all videos, or the first ``max_frames`` frames of each video."""
         with self.progress:
-            if inputs.images:
-                self.predict_images(inputs.images)
-            for path in inputs.videos:
+            if images:
+                self.predict_images(images)
+            for path in videos:
                 try:
                     self.predict_video(path, max_frames)
                 except UserError as error:
@@ -96,7 +90,7 @@ class PredictionRun:
     def predict_in_batches(self, items: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, Outcome]]:
         """Yield (item, outcome) for each item. Items are tuples whose last element is the image to predict."""
         while batch := list(islice(items, self.batch_size)):
-            outcomes = self.predictor.predict_batch([item[-1] for item in batch])
+            outcomes = self.model.predict_batch([item[-1] for item in batch])
             for item, outcome in zip(batch, outcomes, strict=True):
                 if self.labels is not None and not outcome.error:
                     objects = outcome.prediction
@@ -134,7 +128,7 @@ class PredictionRun:
             raise UserError(f'{video}: no frame can be read')
 
     def skip(self, message: str) -> None:
-        """Print the error of an image or video that cannot be predicted, and add it to ``failed``."""
-        self.failed.append(message)
+        """Print the error of an image or video that cannot be predicted, and count it."""
+        self.num_failed += 1
         # rich prints the message above the progress bar, if there is one.
         self.progress.console.print(f'skipped: {message}', markup=False, highlight=False, soft_wrap=True)

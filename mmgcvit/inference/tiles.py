@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import OptionalModule, UserError
-from .results import Detections, Outcome
+from ..errors import OptionalModule
+from .results import Detections
 
 sv = OptionalModule('supervision', 'predicting with tiles')
 
@@ -27,77 +26,51 @@ NMS_IOS_THR = 0.5
 MARGIN, MAX_COVERED = 1 / 64, 0.7
 
 
-@dataclass
-class TiledPredictor:
-    """Detect objects in tiles of ``side`` x ``side`` pixels, in batches of ``batch_size`` tiles."""
+def detect_in_tiles(model: Detector, image: np.ndarray) -> Detections:
+    """Detect the objects of a large image. To save memory, keep masks as crops (``supervision.CompactMask``)."""
+    side, whole = model.tiles, replace(model, tiles=None)
 
-    model: Detector
-    side: int
-    batch_size: int = 1
+    def detect(tiles: list[np.ndarray]) -> list[sv.Detections]:
+        detections = [outcome.get('a tile').to_supervision() for outcome in whole.predict_batch(tiles)]
+        for tile, objects in zip(tiles, detections, strict=True):
+            objects.data['near_edge'] = find_near_edges(objects.xyxy, tile.shape[:2], MARGIN * side)
+        return detections
 
-    def __post_init__(self) -> None:
-        if self.model.task != 'detection':
-            raise UserError(
-                f'tiles are only for detectors, and this is a {self.model.task} model. Remove --tiles (in Python: '
-                'tiles=...)'
-            )
-        self.model = replace(self.model, tiles=None)  # which predicts each tile as a whole
+    slicer = sv.InferenceSlicer(
+        detect if model.tiles_per_batch > 1 else lambda tile: detect([tile])[0],
+        slice_wh=side,
+        overlap_wh=int(OVERLAP * side),
+        overlap_filter=sv.OverlapFilter.NONE,
+        compact_masks=True,
+        batch_size=model.tiles_per_batch,
+    )
+    objects = drop_cut_objects(slicer(image), image.shape[:2], MARGIN * side)
+    objects = objects.with_nms(NMS_IOS_THR, overlap_metric=sv.OverlapMetric.IOS)
+    objects = objects.select(np.argsort(-objects.confidence, kind='stable'))
+    masks = None if objects.mask is None else objects.mask.repack()
+    if not len(objects) and getattr(model.network, 'with_mask', False):
+        masks = np.zeros((0, *image.shape[:2]), bool)  # supervision merges no masks to None
+    return Detections(
+        boxes=objects.xyxy.astype(np.float32),
+        scores=objects.confidence.astype(np.float32),
+        labels=objects.class_id.astype(np.int64),
+        class_names=model.get_names(objects.class_id),
+        masks=masks,
+    )
 
-    def predict_batch(self, images: Sequence[np.ndarray]) -> list[Outcome]:
-        """Predict images as :meth:`.Predictor.predict_batch` does, but in tiles if they are larger than a tile."""
-        outcomes = []
-        for image in images:
-            try:
-                is_large = max(image.shape[:2]) > self.side
-                outcomes += [Outcome(self.detect_in_tiles(image))] if is_large else self.model.predict_batch([image])
-            except UserError as error:
-                outcomes.append(Outcome(error=error))
-        return outcomes
 
-    def detect_in_tiles(self, image: np.ndarray) -> Detections:
-        """Detect the objects of a large image. To save memory, keep masks as crops (``supervision.CompactMask``)."""
-
-        def detect(tiles: list[np.ndarray]) -> list[sv.Detections]:
-            outcomes = self.model.predict_batch(tiles)
-            detections = [outcome.get('a tile').to_supervision() for outcome in outcomes]
-            for tile, objects in zip(tiles, detections, strict=True):
-                objects.data['near_edge'] = find_near_edges(objects.xyxy, tile.shape[:2], MARGIN * self.side)
-            return detections
-
-        slicer = sv.InferenceSlicer(
-            detect if self.batch_size > 1 else lambda tile: detect([tile])[0],
-            slice_wh=self.side,
-            overlap_wh=int(OVERLAP * self.side),
-            overlap_filter=sv.OverlapFilter.NONE,
-            compact_masks=True,
-            batch_size=self.batch_size,
-        )
-        objects = self.drop_cut_objects(slicer(image), image.shape[:2])
-        objects = objects.with_nms(NMS_IOS_THR, overlap_metric=sv.OverlapMetric.IOS)
-        objects = objects.select(np.argsort(-objects.confidence, kind='stable'))
-        masks = None if objects.mask is None else objects.mask.repack()
-        if not len(objects) and getattr(self.model.network, 'with_mask', False):
-            masks = np.zeros((0, *image.shape[:2]), bool)  # supervision merges no masks to None
-        return Detections(
-            boxes=objects.xyxy.astype(np.float32),
-            scores=objects.confidence.astype(np.float32),
-            labels=objects.class_id.astype(np.int64),
-            class_names=self.model.get_names(objects.class_id),
-            masks=masks,
-        )
-
-    def drop_cut_objects(self, objects: sv.Detections, size: tuple[int, int]) -> sv.Detections:
-        """Drop the objects that one tile cuts and another shows completely. ``size`` is the image's (height, width)."""
-        if not len(objects):
-            return objects
-        at_border = find_near_edges(objects.xyxy, size, MARGIN * self.side)
-        is_cut = (objects.data['near_edge'] & ~at_border).any(1)  # near_edge: of the tile
-        cut, complete = objects.xyxy[is_cut, None], objects.xyxy[~is_cut]
-        top_left, bottom_right = np.maximum(cut[..., :2], complete[:, :2]), np.minimum(cut[..., 2:], complete[:, 2:])
-        covered = (bottom_right - top_left).clip(0).prod(-1) / (cut[..., 2:] - cut[..., :2]).prod(-1)
-        is_kept = ~is_cut
-        is_kept[is_cut] = covered.max(1, initial=0) < MAX_COVERED
-        return objects.select(np.flatnonzero(is_kept))
+def drop_cut_objects(objects: sv.Detections, size: tuple[int, int], margin: float) -> sv.Detections:
+    """Drop the objects that one tile cuts and another shows completely. ``size`` is the image's (height, width)."""
+    if not len(objects):
+        return objects
+    at_border = find_near_edges(objects.xyxy, size, margin)
+    is_cut = (objects.data['near_edge'] & ~at_border).any(1)  # near_edge: of the tile
+    cut, complete = objects.xyxy[is_cut, None], objects.xyxy[~is_cut]
+    top_left, bottom_right = np.maximum(cut[..., :2], complete[:, :2]), np.minimum(cut[..., 2:], complete[:, 2:])
+    covered = (bottom_right - top_left).clip(0).prod(-1) / (cut[..., 2:] - cut[..., :2]).prod(-1)
+    is_kept = ~is_cut
+    is_kept[is_cut] = covered.max(1, initial=0) < MAX_COVERED
+    return objects.select(np.flatnonzero(is_kept))
 
 
 def find_near_edges(boxes: np.ndarray, size: tuple[int, int], margin: float) -> np.ndarray:

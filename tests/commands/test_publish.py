@@ -1,12 +1,10 @@
 """A published file has only the whole model's weights, and gives the same predictions as the run's checkpoint."""
 
-import errno
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import MODELS, DefaultScope
 from safetensors.torch import load_file
@@ -16,7 +14,7 @@ from mmgcvit.checkpoints.converting import save_checkpoint
 from mmgcvit.commands.main import run_command
 from mmgcvit.files import compute_sha256
 
-from ..inference.conftest import TASKS, picture_of
+from ..inference.conftest import TASKS, config_of, picture_of
 from ..models.contract.backbones import GCVIT, LSA_ARCH
 
 
@@ -35,10 +33,9 @@ def test_published_file_in_the_work_dir_has_the_weights_without_training_state(t
 
 
 @pytest.mark.parametrize('network', ['GCViT', 'LSA'])
-def test_lora_is_merged_into_the_published_and_loaded_weights(network, work_dirs, tmp_path):
+def test_lora_is_merged_into_the_published_and_loaded_weights(network, tmp_path):
     """Keys are those without LoRA, predictions equal the trained network's, and configs with and without LoRA work."""
-    (config,) = work_dirs['classification'].glob('*.py')
-    cfg = Config.fromfile(config)
+    cfg = config_of('classification')
     arch = GCVIT if network == 'GCViT' else LSA_ARCH
     cfg.model.backbone = {'type': f'mmgcvit.{network}', 'arch': arch, 'out_indices': (3,), 'lora_rank': 2}
     cfg.model.head.in_channels = 128 if network == 'GCViT' else 64
@@ -65,15 +62,3 @@ def test_lora_is_merged_into_the_published_and_loaded_weights(network, work_dirs
         assert not any('lora' in name for name in plain.network.state_dict())
         # Scores are below 1. The tolerance covers rounding in about ten layers.
         assert np.allclose(plain(image).scores, expected.pred_score, atol=1e-5)
-
-
-@pytest.mark.parametrize(('command', 'options'), [('publish', []), ('convert', ['--to', 'original'])])
-def test_failed_write_leaves_no_partial_file(command, options, work_dirs, tmp_path, monkeypatch):
-    def fill(*_):
-        raise OSError(errno.ENOSPC, 'No space left on device')
-
-    monkeypatch.setattr('safetensors.torch.save', fill)
-    source = work_dirs['classification'] / ('epoch_1.pth' if command == 'convert' else '')
-    with pytest.raises(SystemExit, match='No space left on device'):
-        run_command(command, [source, tmp_path / 'new' / 'x.safetensors', *options])
-    assert not list((tmp_path / 'new').iterdir())

@@ -32,10 +32,9 @@ def make_work_dir(folder, task, cfg=None):
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build(cfg.model)
     info = {'classes': CLASSES[task], 'palette': [(20 * number, 99, 0) for number in range(len(CLASSES[task]))]}
-    weights = model.state_dict()
-    moments = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
-    content = {'state_dict': weights, 'optimizer': {'state': moments, 'param_groups': []}}
-    save_checkpoint({**content, 'meta': {'dataset_meta': info}}, folder / 'epoch_1.pth')
+    optimizer = torch.optim.SGD(model.parameters(), 0.1).state_dict()
+    content = {'state_dict': model.state_dict(), 'optimizer': optimizer, 'meta': {'dataset_meta': info}}
+    save_checkpoint(content, folder / 'epoch_1.pth')
     (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
     return folder
 
@@ -51,8 +50,6 @@ def assert_same(first, second, tolerance=1e-4):
     assert type(first) is type(second)
     for name, value in vars(first).items():
         other = getattr(second, name)
-        if isinstance(value, np.ndarray):
-            assert (value.shape, value.dtype) == (other.shape, other.dtype), name
         if isinstance(value, np.ndarray) and value.dtype == bool:
             assert (value != other).mean() <= tolerance, name
         elif isinstance(value, (np.ndarray, float)):

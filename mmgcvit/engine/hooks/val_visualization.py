@@ -79,7 +79,7 @@ class ValVisualizationHook(Hook):
         with silence_output():
             # Images that are validated in tiles have too many masks for the memory.
             self.dataset = build_dataset(settings, scope, masks=not isinstance(runner.val_loop, TiledLoop))
-        # The predictor only converts outputs of the model. It gets no pipeline, since it does not load images.
+        # The predictor only converts outputs of the model.
         meta, (first, *_) = {'dataset_meta': self.dataset.metainfo}, iter_unwrapped_datasets(settings)
         options = {'score_thr': self.score_thr} if scope == 'mmdet' else {}
         self.predictor = make_predictor(unwrap_model(runner), scope, first, meta, **options)
