@@ -94,11 +94,12 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
 def test_no_other_threshold_has_a_higher_f1(detections):
     """Also with equal scores, of which a threshold keeps all or none."""
     scores, is_correct = np.array(detections).T / [[100], [1]]
-    curve = make_curve(scores, is_correct, num_objects=max(1, int(is_correct.sum())))
+    num_objects = max(1, int(is_correct.sum()))
+    curve = make_curve([{'dtScores': scores, 'dtMatches': is_correct[None], 'gtIds': range(num_objects)}])
 
     def compute_f1(threshold):
         kept = scores >= threshold
-        return 2 * is_correct[kept].sum() / (kept.sum() + max(1, int(is_correct.sum())))
+        return 2 * is_correct[kept].sum() / (kept.sum() + num_objects)
 
     assert compute_f1(curve.best_threshold) == pytest.approx(max(map(compute_f1, scores)))
     # The threshold is halfway between two scores, or between a score and 0.
