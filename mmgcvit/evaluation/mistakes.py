@@ -72,7 +72,8 @@ def score_image(ground_truth: Prediction, prediction: Prediction, classes: Seque
     if isinstance(prediction, Segmentation):
         size, predicted_size = ground_truth.label_map.shape, prediction.label_map.shape
         if size != predicted_size:
-            raise UserError(f'the image is {predicted_size} px, its ground truth {size}. Run mmgcvit check-data CONFIG')
+            sizes = f'(height, width) of the image is {predicted_size}, of its ground truth {size}'
+            raise UserError(f"{sizes}. To find such images, run 'mmgcvit check-data CONFIG'")
         is_labelled = ground_truth.label_map < len(classes)
         matrix = compute_confusion_matrix(
             ground_truth.label_map[is_labelled], prediction.label_map[is_labelled], len(classes)

@@ -169,7 +169,6 @@ def test_equal_issues_are_counted_in_one_message_and_objects_are_counted(tmp_pat
     not_finite, no_objects = report.format_messages()
     assert 'not finite numbers (3 of them: annotation 10' in not_finite
     assert 'nothing to train on' in no_objects
-    assert report.summaries == [f'{tmp_path}/train.json: 3 images; objects: 2 cat, 1 dog']
     assert check(config(write_folders(tmp_path))).summaries == [f'{tmp_path}/train: 2 images: 1 cat, 1 dog']
 
 
@@ -224,8 +223,7 @@ def get_missing(cfg):
 @pytest.mark.parametrize(
     ('dataset', 'words'),
     [
-        ({'data_root': '/no/coco', 'ann_file': 'a.json', 'data_prefix': {'img': 'b/'}}, ['/no/coco/a.json', '/coco/b']),
-        ({'data_root': '/no/coco', 'ann_file': ['a', 'b']}, ['/no/coco/a\n', 'ln -s /path/to/that/folder /no/coco']),
+        ({'data_root': '/no', 'ann_file': ['a'], 'data_prefix': {'img': 'b/'}}, ['/no/a\n', '/no/b\n', 'ln -s /path']),
         ({'data_root': '/no/digits/coco'}, ["'python tools/make_digits.py /no/digits' makes it"]),
     ],
 )
