@@ -5,7 +5,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -50,22 +49,15 @@ def test_ap_is_that_of_mmdets_metric_and_all_detections_count_in_curves(images):
         assert not np.nan_to_num(curves.ap).any()
         assert any(map(len, predictions)) or curves.overall.best_threshold == 0
         return
-    metric = CocoMetric(metric='bbox', classwise=True)
+    metric, results = CocoMetric(metric='bbox', classwise=True), []
     metric.dataset_meta = {'classes': CLASSES}
-    for index, (objects, detections) in enumerate(zip(ground_truths, predictions, strict=True)):
-        instances = [
-            {'bbox': box.tolist(), 'bbox_label': int(label), 'ignore_flag': 0}
-            for box, label in zip(objects.boxes, objects.labels, strict=True)
-        ]
-        values = {'bboxes': detections.boxes, 'scores': detections.scores, 'labels': detections.labels}
-        sample = {
-            'img_id': index,
-            'ori_shape': (16, 96),
-            'instances': instances,
-            'pred_instances': {name: torch.from_numpy(value) for name, value in values.items()},
-        }
-        metric.process({}, [sample])
-    scores = metric.compute_metrics(metric.results)
+    for index, (objects, found) in enumerate(zip(ground_truths, predictions, strict=True)):
+        labelled = zip(objects.boxes.tolist(), objects.labels.tolist(), strict=True)
+        instances = [{'bbox': box, 'bbox_label': label, 'ignore_flag': 0} for box, label in labelled]
+        truth = {'img_id': index, 'width': 96, 'height': 16, 'anns': instances}
+        predicted = {'img_id': index, 'bboxes': found.boxes, 'scores': found.scores, 'labels': found.labels}
+        results.append((truth, predicted))
+    scores = metric.compute_metrics(results)
     # mmdet rounds to three digits.
     assert np.nanmean(curves.ap) == pytest.approx(scores['bbox_mAP'], abs=6e-4)
     assert np.nanmean(curves.ap50) == pytest.approx(scores['bbox_mAP_50'], abs=6e-4)
