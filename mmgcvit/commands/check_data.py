@@ -1,8 +1,7 @@
 """Check the data of a config or a folder: mmgcvit check-data CONFIG_OR_FOLDER [options].
 
 Reads all annotations, decodes every image, counts objects by class and lists all problems. Exits with code 1 if a
-problem would stop a run. Training and testing decode only some images before they start. A FOLDER is read as
-``mmgcvit train --data`` reads it.
+problem would stop a run. A FOLDER is read as ``mmgcvit train --data`` reads it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from rich.text import Text
 
 from ..config import LOADERS, enter_scope, parse_cfg_options, read_config
 from ..errors import UserError
-from ..files import check_writable
+from ..files import check_writable, make_portable_path
 from .options import AUGMENTATIONS, CONFIG, add_cfg_options, check_at_least
 
 if TYPE_CHECKING:
@@ -28,7 +27,8 @@ SHEET_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', metavar='CONFIG_OR_FOLDER', help=f'{CONFIG}, or a folder as for train --data')
+    text = f'{CONFIG}, a work dir, or a folder as for train --data'
+    parser.add_argument('config', metavar='CONFIG_OR_FOLDER', help=text)
     parser.add_argument('--images', type=int, metavar='N', help='decode N random images of each dataset (default: all)')
     text = 'draw samples of each dataset, with annotations, into this file'
     parser.add_argument('--contact-sheet', type=Path, metavar='FILE.jpg', help=text)
@@ -39,26 +39,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int | None:
     check_at_least(args, images=0)
-    sheet = args.contact_sheet
-    if sheet is not None and sheet.suffix.lower() not in SHEET_SUFFIXES:
-        raise UserError(f'--contact-sheet {sheet}: expected a name that ends in {" or ".join(SHEET_SUFFIXES)}')
-    if args.augmented and sheet is None:
-        raise UserError('--augmented is about a picture. Add --contact-sheet FILE.jpg, or remove --augmented')
+    sheet, path, options = args.contact_sheet, Path(args.config), parse_cfg_options(args.cfg_options)
     if sheet is not None:
+        if sheet.suffix.lower() not in SHEET_SUFFIXES:
+            raise UserError(f'--contact-sheet {sheet}: expected a name that ends in {" or ".join(SHEET_SUFFIXES)}')
         check_writable(sheet.parent, f'--contact-sheet {sheet}')
-    options = parse_cfg_options(args.cfg_options)
-    if not Path(args.config).is_dir():
+    elif args.augmented:
+        raise UserError('--augmented is about a picture. Add --contact-sheet FILE.jpg, or remove --augmented')
+    # The config of a run, if the path is its work dir.
+    config = path / f'{path.name}.py' if path.is_dir() else path
+    if config.is_file() or not path.is_dir():
         if args.augmented not in (None, 'light'):
-            raise UserError(
-                f'--augmented {args.augmented} is for a FOLDER. A config has its own augmentation, which --augmented '
-                'draws. Change it in the config (in a copy of configs/custom_*.py by the line augment = ...)'
-            )
-        return check_config_data(args, read_config(args.config, options))
-    config = Path(args.config) / f'{Path(args.config).name}.py'
-    if config.is_file():
-        raise UserError(
-            f'{args.config} is the work dir of a run. Check the data of its config: mmgcvit check-data {config}'
-        )
+            raise UserError(f"--augmented {args.augmented} is for a FOLDER. '--augmented' draws what a config sets")
+        return check_config_data(args, read_config(config, options))
     from ..datasets.formats import read_folder
     from ..datasets.own_data import make_config
 
@@ -66,11 +59,16 @@ def main(args: argparse.Namespace) -> int | None:
     with TemporaryDirectory() as work_dir:
         config, _ = make_config(dataset_info, work_dir, augment=args.augmented)
         print(dataset_info)
-        return check_config_data(args, read_config(str(config), options), config.parent)
+        try:
+            cfg = read_config(config, options)
+        except UserError as error:
+            # The config is deleted when the command ends.
+            raise UserError(str(error).replace(str(config), f'the config of train --data {path}')) from None
+        return check_config_data(args, cfg, f'{make_portable_path(config.parent)}/')
 
 
-def check_config_data(args: argparse.Namespace, cfg: Config, made_in: Path | None = None) -> int | None:
-    """Check the data of a config and print the results. Files in the folder ``made_in`` are named without it."""
+def check_config_data(args: argparse.Namespace, cfg: Config, temporary: str = '') -> int | None:
+    """Check the data of a config and print the results. Files are named without the prefix ``temporary``."""
     from ..datasets.checks.datasets import check_datasets
     from ..datasets.checks.paths import check_presence
 
@@ -78,14 +76,13 @@ def check_config_data(args: argparse.Namespace, cfg: Config, made_in: Path | Non
     enter_scope(cfg)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        report = check_datasets(cfg, LOADERS, args.images, progress, made_in)
-    for text in report.summaries + report.notes:
-        console.print(text)
+        report = check_datasets(cfg, LOADERS, args.images, progress)
     errors = report.format_messages()
-    for text in errors:
-        console.print(Text.assemble(('stops the run', 'red'), f': {text}'))
-    for text in report.format_messages(stops_run=False):
-        console.print(Text.assemble(('left out', 'yellow'), f': {text}'))
+    lines = [('', '', text) for text in report.summaries + report.notes]
+    lines += [('stops the run: ', 'red', text) for text in errors]
+    lines += [('left out: ', 'yellow', text) for text in report.format_messages(stops_run=False)]
+    for effect, colour, text in lines:
+        console.print(Text.assemble((effect, colour), text.replace(temporary, '')))
     if not errors:
         console.print(f'{args.config}: no problem in its data stops the run')
     if args.contact_sheet is not None:

@@ -1,7 +1,6 @@
 """Find the mistakes of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
 
-Predicts on all validation images. Prints the scores of each class, and writes the confusion matrix, the precision,
-recall and F1 curves of a detector, and the worst images, with the ground truth beside the prediction.
+Predicts on all validation images. Prints the scores of each class, and writes the files that ``WRITTEN`` lists.
 """
 
 import argparse
@@ -49,10 +48,7 @@ def main(args: argparse.Namespace) -> None:
     check_presence(cfg, [loader_key])
     settings = (cfg.get(loader_key) or {}).get('dataset')
     if not settings:
-        raise UserError(
-            f'{model.config} has no {loader_key} with a dataset. Add a {loader_key}, or use --split '
-            f'{"val" if args.split == "test" else "test"}'
-        )
+        raise UserError(f'{model.config} has no {loader_key} with a dataset. Add it, or choose the other --split')
     with silence_output():
         dataset = build_dataset(settings, model.scope)
     # Without names in the checkpoint and in the config, the model's names are numbers.
@@ -68,7 +64,7 @@ def main(args: argparse.Namespace) -> None:
     for name, row in by_class.items():
         table.add_row(escape(name), *('–' if value is None else f'{value:g}' for value in row.values()))
     Console().print(table)
-    print('; '.join(summarise_confusion_matrix(mistakes.confusion_matrix, model.classes)))
+    print(summarise_confusion_matrix(mistakes.confusion_matrix, model.classes))
     if (curves := mistakes.curves) is not None and np.isfinite(curves.ap).any():
         print(
             f'boxes: mAP {np.nanmean(curves.ap):.3f}, AP50 {np.nanmean(curves.ap50):.3f}; confidence threshold: '

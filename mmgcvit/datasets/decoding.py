@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from dataclasses import dataclass
 from io import BytesIO
@@ -28,16 +27,8 @@ FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF
 UNROTATED_FORMATS = ('WEBP', 'AVIF')
 
 
-def check_file(path: Path) -> None:
-    """Raise an OSError for a pipe or device. Opening a pipe would wait for its writer."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise OSError(errno.EINVAL, 'Not a file', str(path))
-
-
 def open_image(source: Path | BinaryIO) -> Image.Image:
     """Open an image of one of :data:`FORMATS`, without decoding its pixels."""
-    if isinstance(source, Path):
-        check_file(source)
     Image.init()
     return Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
 
@@ -45,12 +36,8 @@ def open_image(source: Path | BinaryIO) -> Image.Image:
 def decode_image(source: Path | BinaryIO) -> tuple[int, int]:
     """Decode an image, to find damage. Return its (width, height) as stored.
 
-    Training and prediction convert images to 8 bits by dropping the lower 8 of 16 bits. OpenCV ignores the
-    EXIF rotation of some formats.
-
-    Raises:
-        ValueError: The image would be nearly black with 8 bits, has floats or more than 16 bits per channel, or has an
-            EXIF rotation that training ignores.
+    Raise a ValueError if it has floats or more than 16 bits per channel, would be nearly black with 8 bits (training
+    and prediction drop the lower 8 of 16 bits), or has an EXIF rotation that training ignores.
     """
     with open_image(source) as image:
         if image.format in UNROTATED_FORMATS and read_orientation(image) != 1:
@@ -62,14 +49,12 @@ def decode_image(source: Path | BinaryIO) -> tuple[int, int]:
             num_colours = sum(name != 'A' for name in image.getbands())
             pixels = np.atleast_3d(np.asarray(image))[..., :num_colours]
             lowest, highest = pixels.min(), pixels.max()
+            advice = 'Scale it to 0 to 255 and save it with 8 bits'
             is_32_bits = image.mode == 'F' or (image.mode, image.format) == ('I', 'TIFF')
             if is_32_bits or lowest < 0 or highest >= 2**16:
-                raise ValueError('it has floats or 32 bits per channel. Scale it to 0 to 255 and save it with 8 bits')
+                raise ValueError(f'it has floats or 32 bits per channel. {advice}')
             if 0 < highest < (4096 if image.mode[0] == 'I' else 16):
-                raise ValueError(
-                    'it has 16 bits per channel, but no value above 4095, so it would be nearly black. Scale it to 0 '
-                    'to 255 and save it with 8 bits'
-                )
+                raise ValueError(f'it has 16 bits, but no value above 4095, so it would be nearly black. {advice}')
         return image.size
 
 
@@ -95,13 +80,12 @@ def get_decoding_settings(settings: ConfigDict) -> DecodingSettings:
 def load_image(path: str, decoding: DecodingSettings) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Decode an image file as a data pipeline does. Return it, and its (width, height) as stored.
 
-    Pillow decodes the file first, since it rejects decompression bombs and truncated files. OpenCV fills the missing
-    part of a truncated file with grey (opencv/opencv#17862). Decoders raise errors of any class on damaged files.
+    Pillow decodes the file first, because it rejects decompression bombs and truncated files, which OpenCV fills with
+    grey (opencv/opencv#17862). Decoders raise errors of any class on damaged files.
     """
     # Imported here, because reading a folder needs only Pillow.
     import mmcv
 
-    check_file(Path(path))
     content = Path(path).read_bytes()
     stored_size = decode_image(BytesIO(content))
     loaded = mmcv.imfrombytes(content, flag=decoding.flag, backend=decoding.backend)

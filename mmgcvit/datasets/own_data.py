@@ -192,8 +192,8 @@ def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path |
         )
     if make_absolute(work_dir).resolve().is_relative_to(make_absolute(dataset.folder).resolve()):
         raise UserError(
-            f'the work dir {work_dir} is inside the dataset. Set another --work-dir, or run the command in another '
-            'folder'
+            f'the work dir {work_dir} is inside the dataset. Set another --work-dir (for check-data: the variable '
+            'TMPDIR), or run the command in another folder'
         )
     if tiles is not None:
         if not dataset.has_objects:

@@ -26,18 +26,15 @@ class TooManyUnreadableError(UserError):
 
 @TRANSFORMS.register_module()
 class SkipUnreadable(BaseTransform):
-    """Transform that runs a pipeline's loading transforms, and returns None instead of a sample if they fail.
+    """Run a pipeline's loading transforms. Return None instead of a sample if they fail, and log a file once a worker.
 
-    mmengine's datasets then draw another sample with NumPy's global random generator. This project's loops seed the
-    generator for each sample, so the other samples are the same as without the unreadable file. Each dataloader worker
-    logs a file once. This transform is for training only, because datasets in test mode do not draw another sample.
+    mmengine's datasets then draw another sample with NumPy's global random generator, which this project's loops seed
+    for each sample, so the other samples stay the same. Datasets in test mode do not draw another sample.
 
     Args:
         transforms: The configs of the pipeline's loading transforms.
-        unreadable_images: The number of different files that may fail in each dataloader worker.
-
-    Raises:
-        TooManyUnreadableError: More files failed. Loading a sample raises this error.
+        unreadable_images: The number of different files that may fail in each dataloader worker. If more fail, loading
+            a sample raises a TooManyUnreadableError.
     """
 
     def __init__(self, transforms: Sequence[dict[str, Any]], unreadable_images: int) -> None:
@@ -66,9 +63,8 @@ class SkipUnreadable(BaseTransform):
             self.unreadable.add(name)
             if len(self.unreadable) > self.max_unreadable:
                 raise TooManyUnreadableError(
-                    f'{name} cannot be loaded ({reason}). With this file, {len(self.unreadable)} could not be loaded, '
-                    f"and at most {self.max_unreadable} are allowed. 'mmgcvit check-data CONFIG' lists them: repair or "
-                    'remove them. Or allow more with --cfg-options data_checks.unreadable_images=N'
+                    f'{name} cannot be loaded ({reason}), after {self.max_unreadable} other files. Repair or remove '
+                    "them ('mmgcvit check-data CONFIG' lists them) or set --cfg-options data_checks.unreadable_images=N"
                 )
             message = f'{name} cannot be loaded ({reason}) and is replaced by another sample'
             # Log with level ERROR, because ranks other than 0 print nothing below it.

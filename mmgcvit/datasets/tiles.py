@@ -19,8 +19,7 @@ OBJECT_TILES = 0.75
 class RandomTile(BaseTransform):
     """Cut a random tile out of an image with boxes and masks. Cut objects keep their visible part.
 
-    It precedes ``LoadAnnotations``, which so makes bitmaps of the size of the tile. Those of hundreds of objects in a
-    large image would take gigabytes.
+    It precedes ``LoadAnnotations``, because bitmaps of hundreds of objects in a whole large image would take gigabytes.
 
     Args:
         side: Side of the tile in pixels. A smaller image is not cut.
@@ -32,9 +31,7 @@ class RandomTile(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Cut the image and the ``instances`` of mmdet's ``results``, which become those of an image of this size."""
         if 'gt_bboxes' in results:
-            raise UserError(
-                'mmgcvit.RandomTile is after LoadAnnotations in the pipeline. Move it before LoadAnnotations'
-            )
+            raise UserError('mmgcvit.RandomTile is after LoadAnnotations. Move it before LoadAnnotations')
         height, width = results['img'].shape[:2]
         boxes = np.array([instance['bbox'] for instance in results['instances']], float).reshape(-1, 2, 2)
         lowest, highest = np.zeros(2, int), np.maximum((width - self.side, height - self.side), 0)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -40,11 +41,7 @@ class Curve:
 
     @property
     def best_threshold(self) -> float:
-        """A confidence threshold with the highest F1, or 0 if there are no detections.
-
-        It lies halfway between the lowest score that it keeps and the next lower score, so that rounding it rarely
-        changes the result.
-        """
+        """A confidence threshold with the highest F1, halfway between two scores, or 0 if there are no detections."""
         if not len(self.scores):
             return 0.0
         best = self.f1.argmax()
@@ -62,9 +59,9 @@ class DetectionCurves:
 
 
 def choose_score_thr(work_dir: Path) -> str:
-    """Choose the confidence threshold with the highest F1 on a run's validation images, and write it into the work dir.
+    """Choose the confidence threshold with the highest F1 on a run's validation images, and return a message.
 
-    Prediction with this checkpoint uses it from then on. Return a message for the user.
+    Write it into the work dir. Prediction with this checkpoint uses it from then on.
     """
     checkpoint = read_model_checkpoint(work_dir)
     with silence_output():
@@ -91,29 +88,29 @@ def choose_score_thr(work_dir: Path) -> str:
 def compute_detection_curves(
     ground_truths: Sequence[Detections], predictions: Sequence[Detections], num_classes: int
 ) -> DetectionCurves:
-    """Match the predictions, also those with low scores, with the ground truth of each image, by pycocotools."""
+    """Match predictions of any score with the ground truth of each image, by pycocotools."""
     check_installed('average precision', 'pycocotools')
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    def make_coco(images: Sequence[Detections]) -> COCO:
-        annotations = []
-        for image_id, image in enumerate(images):
-            for box, score, label in zip(image.boxes.tolist(), image.scores.tolist(), image.labels, strict=True):
-                bbox = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
-                entry = {'image_id': image_id, 'category_id': int(label), 'bbox': bbox, 'area': bbox[2] * bbox[3]}
-                annotations.append({'id': len(annotations) + 1, 'score': score, 'iscrowd': 0, **entry})
-        coco = COCO()
-        coco.dataset = {
-            'images': [{'id': image_id} for image_id in range(len(images))],
-            'categories': [{'id': label} for label in range(num_classes)],
-            'annotations': annotations,
-        }
-        coco.createIndex()
-        return coco
+    images = COCO()
+    images.dataset = {
+        'images': [{'id': image_id} for image_id in range(len(ground_truths))],
+        'categories': [{'id': label} for label in range(num_classes)],
+        'annotations': [],
+    }
+
+    def make_coco(objects: Sequence[Detections]) -> COCO:
+        ids = np.repeat(range(len(objects)), [len(image) for image in objects])
+        boxes = np.concatenate([image.boxes for image in objects]).astype(np.float64)
+        boxes[:, 2:] -= boxes[:, :2]
+        scores = np.concatenate([image.scores for image in objects])
+        labels = np.concatenate([image.labels for image in objects])
+        return images.loadRes(np.column_stack([ids, boxes, scores, labels])) if len(ids) else images
 
     # Hide the progress that pycocotools prints.
     with redirect_stdout(io.StringIO()):
+        images.createIndex()
         evaluation = COCOeval(make_coco(ground_truths), make_coco(predictions), 'bbox')
         evaluation.params.maxDets = MAX_DETECTIONS
         evaluation.evaluate()
@@ -121,25 +118,22 @@ def compute_detection_curves(
     # The axes are [IoU threshold, recall, class, object size (first: all), maximum number of detections].
     precision = evaluation.eval['precision'][:, :, :, 0]
     precision = np.where(precision < 0, np.nan, precision)
-    num_images, num_areas = len(ground_truths), len(evaluation.params.areaRng)
-    scores, is_correct, counts = [], [], []
-    for label in range(num_classes):
-        begin = label * num_areas * num_images
-        # evalImgs is ordered by class, size, image. It has None for images without objects and detections of the class.
-        images = [image for image in evaluation.evalImgs[begin : begin + num_images] if image is not None]
-        scores.append(np.concatenate([image['dtScores'] for image in images] or [[]]))
-        is_correct.append(np.concatenate([image['dtMatches'][0] > 0 for image in images] or [[]]))
-        counts.append(sum(len(image['gtIds']) for image in images))
+    # evalImgs has an entry for each class, object size and image, or None without objects and detections of the class.
+    matched = [entry for entry in evaluation.evalImgs if entry and entry['aRng'] == evaluation.params.areaRng[0]]
+    by_class = [[entry for entry in matched if entry['category_id'] == label] for label in range(num_classes)]
     return DetectionCurves(
-        overall=make_curve(np.concatenate(scores), np.concatenate(is_correct), sum(counts)),
-        by_class=[make_curve(*values) for values in zip(scores, is_correct, counts, strict=True)],
+        overall=make_curve(matched),
+        by_class=list(map(make_curve, by_class)),
         ap=precision[..., 0].mean((0, 1)),
         ap50=precision[0, ..., 1].mean(0),
     )
 
 
-def make_curve(scores: np.ndarray, is_correct: np.ndarray, num_objects: int) -> Curve:
-    """Compute precision and recall of the detections of at least each score."""
+def make_curve(matched: Sequence[dict[str, Any]]) -> Curve:
+    """Compute precision and recall of the detections of at least each score, from the matches of pycocotools."""
+    scores = np.concatenate([[], *(entry['dtScores'] for entry in matched)])
+    is_correct = np.concatenate([[], *(entry['dtMatches'][0] > 0 for entry in matched)])
+    num_objects = sum(len(entry['gtIds']) for entry in matched)
     order = np.argsort(-scores, kind='stable')
     scores, num_correct = scores[order], np.cumsum(is_correct[order])
     # A threshold keeps all detections with the same score, or none of them.
@@ -153,11 +147,10 @@ def draw_detection_curves(curves: DetectionCurves, classes: Sequence[str], thres
     left = figure.add_subplot(1, 2, 1, xlabel='recall', ylabel='precision', title='Precision and recall at IoU 0.5')
     right = figure.add_subplot(1, 2, 2, xlabel='confidence threshold', ylabel='F1', title='F1 at IoU 0.5')
     best, overall = curves.overall.best_threshold, curves.overall
-    by_class = zip(classes, curves.by_class, curves.ap50, strict=True)
-    for label, curve, style in (
-        ('all objects', overall, {'linewidth': 2.5, 'color': 'black'}),
-        *((f'{name}: AP50 {ap50:.2f}', curve, {'linewidth': 1}) for name, curve, ap50 in by_class),
-    ):
+    lines = [('all objects', overall, {'linewidth': 2.5, 'color': 'black'})]
+    for name, curve, ap50 in zip(classes, curves.by_class, curves.ap50, strict=True):
+        lines.append((f'{name}: AP50 {ap50:.2f}', curve, {'linewidth': 1}))
+    for label, curve, style in lines:
         left.plot(curve.recall, curve.precision, label=label, **style)
         # From 0 to the highest score. F1 is constant between two scores.
         scores, f1 = curve.scores[::-1], curve.f1[::-1]

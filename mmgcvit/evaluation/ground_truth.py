@@ -22,9 +22,7 @@ def build_dataset(settings: ConfigDict, scope: str, augmented: bool = False, mas
     """Build the dataset of a config with a pipeline that only loads images and annotations, unless ``augmented``.
 
     With ``masks=False`` it loads no masks of objects, which take gigabytes in large images with hundreds of objects.
-
-    Raises:
-        UserError: The dataset cannot be built, for example because its annotation file is invalid.
+    Raise a UserError if the dataset cannot be built, for example because its annotation file is invalid.
     """
     settings = deepcopy(settings)
     # The datasets inside wrappers such as ConcatDataset.
@@ -46,10 +44,8 @@ def build_dataset(settings: ConfigDict, scope: str, augmented: bool = False, mas
             return DATASETS.build(settings)
     # Datasets raise errors of any type for invalid file lists and annotation files.
     except Exception as error:
-        raise UserError(
-            f"the dataset cannot be loaded ({get_first_line(error)}). To find the cause, run 'mmgcvit check-data "
-            "CONFIG'"
-        ) from None
+        reason = get_first_line(error)
+        raise UserError(f"the dataset cannot be loaded ({reason}). Run 'mmgcvit check-data CONFIG'") from None
 
 
 def load_sample(dataset: BaseDataset, index: int, classes: Sequence[str]) -> tuple[Path, np.ndarray, Prediction | None]:
@@ -59,9 +55,8 @@ def load_sample(dataset: BaseDataset, index: int, classes: Sequence[str]) -> tup
         ground_truth = convert_sample(sample['data_samples'], classes)
     # Transforms raise errors of any type on damaged files and annotations.
     except Exception as error:
-        raise UserError(
-            f'{get_image_name(dataset.get_data_info(index))} cannot be loaded: {get_first_line(error)}'
-        ) from None
+        name = get_image_name(dataset.get_data_info(index))
+        raise UserError(f'{name} cannot be loaded: {get_first_line(error)}') from None
     path = sample['data_samples'].get('img_path')
     image = sample['inputs'].permute(1, 2, 0)
     # Transforms of colours return float32.

@@ -25,12 +25,8 @@ from .ground_truth import load_sample
 
 sv = OptionalModule('supervision', 'a confusion matrix')
 
-# IoU threshold for matching detections with objects.
-MATCH_IOU_THR = 0.5
 # The name of the confusion matrix's last row (no object) and last column (no detection).
 BACKGROUND = 'background'
-# Maximum number of confusions (pairs of true and predicted class) that the summary of an image names.
-MAX_NAMED = 3
 # A confusion matrix with more classes is drawn without numbers.
 MAX_WITH_NUMBERS = 25
 
@@ -69,17 +65,15 @@ def score_image(ground_truth: Prediction, prediction: Prediction, classes: Seque
             targets=np.column_stack([ground_truth.boxes, ground_truth.labels]),
             num_classes=len(classes),
             conf_threshold=0.0,
-            iou_threshold=MATCH_IOU_THR,
+            iou_threshold=0.5,
         ).astype(np.int64)
         total = len(ground_truth) + len(prediction)
         return 2 * np.trace(matrix) / total if total else 1.0, matrix
     if isinstance(prediction, Segmentation):
-        shapes = ground_truth.label_map.shape, prediction.label_map.shape
-        if shapes[0] != shapes[1]:
-            raise UserError(
-                f'the prediction has the height and width {shapes[1]}, but the ground truth has {shapes[0]}. To find '
-                "such images, run 'mmgcvit check-data CONFIG'"
-            )
+        size, predicted_size = ground_truth.label_map.shape, prediction.label_map.shape
+        if size != predicted_size:
+            sizes = f'(height, width) of the image is {predicted_size}, of its ground truth {size}'
+            raise UserError(f"{sizes}. To find such images, run 'mmgcvit check-data CONFIG'")
         is_labelled = ground_truth.label_map < len(classes)
         matrix = compute_confusion_matrix(
             ground_truth.label_map[is_labelled], prediction.label_map[is_labelled], len(classes)
@@ -97,14 +91,14 @@ def compute_confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_clas
     return np.bincount(labels.astype(np.int64) * size + predicted, minlength=size * size).reshape(size, size)
 
 
-def summarise_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], max_named: int = MAX_NAMED) -> list[str]:
-    """Summarise a confusion matrix: the number of right predictions, then the most frequent confusions."""
+def summarise_confusion_matrix(matrix: np.ndarray, classes: Sequence[str]) -> str:
+    """Summarise a confusion matrix: the number of right predictions, then the three most frequent confusions."""
     names = [*classes, BACKGROUND]
     wrong = matrix - np.diag(np.diag(matrix))
-    order = np.argsort(-wrong, axis=None, kind='stable')[:max_named]
+    order = np.argsort(-wrong, axis=None, kind='stable')[:3]
     pairs = zip(*np.unravel_index(order, matrix.shape), strict=True)
     texts = [f'{wrong[pair]:,} × {names[pair[0]]} → {names[pair[1]]}' for pair in pairs if wrong[pair]]
-    return [f'{np.trace(matrix):,} of {matrix[:-1].sum():,} right', *texts]
+    return '; '.join([f'{np.trace(matrix):,} of {matrix[:-1].sum():,} right', *texts])
 
 
 def evaluate_images(
@@ -135,7 +129,7 @@ def evaluate_images(
                 prediction = prediction.select(np.flatnonzero(prediction.scores >= model.score_thr))
             score, image_matrix = score_image(ground_truth, prediction, model.classes)
             matrix += image_matrix
-            text = '; '.join(summarise_confusion_matrix(image_matrix, model.classes))
+            text = summarise_confusion_matrix(image_matrix, model.classes)
             wrong = [ScoredImage(index, path, prediction, float(score), text)] if score < 1 else []
             worst = heapq.nsmallest(max_worst, [*worst, *wrong], key=attrgetter('score', 'index'))
     curves = compute_detection_curves(objects, detections, len(model.classes)) if objects else None
@@ -177,8 +171,8 @@ def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], task: str)
     figure = Figure(figsize=(1.15 * side, side), layout='constrained')
     axes = figure.add_subplot(xlabel='predicted', ylabel='ground truth', title=TASK_BY_NAME[task].counted)
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    bar = figure.colorbar(axes.imshow(shares, cmap='Blues', vmin=0, vmax=1), ax=axes, shrink=0.8)
-    bar.set_label('row-normalised')
+    colours = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
+    figure.colorbar(colours, ax=axes, shrink=0.8, label='row-normalised')
     size = float(np.clip(43 * side / len(names), 2, 9))
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
     axes.set_yticks(range(len(names)), names, fontsize=size)

@@ -24,7 +24,7 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
     """Read the logs in the work dir of a run, and return the curve of each key.
 
     The steps of a curve are iterations, or epochs for scores that are logged once an epoch. A resumed run logs to a new
-    folder, and may repeat steps. Then the curve of the older folder ends before the first step in the new one.
+    folder, whose curves replace the older ones from their first step on.
     """
     curves: dict[str, Curve] = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):

@@ -98,6 +98,7 @@ def make_config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated
     """Return a config: negative ``workers`` persist, and ``saves`` is a number of iterations, or None for epochs."""
     saving = {'interval': 1} if saves is None else {'interval': saves, 'by_epoch': False}
     loader = {'num_workers': abs(workers), 'persistent_workers': workers < 0, 'batch_size': images}
+    loader |= {'dataset': {'type': 'RandomImages'}, 'sampler': {'type': sampler, 'shuffle': True}}
     return Config(
         {
             'default_scope': 'mmengine',
@@ -105,17 +106,9 @@ def make_config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated
             'log_level': 'ERROR',
             'experiment_name': f'drawing{next(COUNTER)}',
             'model': {'type': 'RandomModel'},
-            'train_dataloader': {
-                'dataset': {'type': 'RandomImages'},
-                'sampler': {'type': sampler, 'shuffle': True},
-                **loader,
-            },
+            'train_dataloader': loader,
             'train_cfg': loop,
-            'optim_wrapper': {
-                'type': 'OptimWrapper',
-                'optimizer': {'type': 'AdamW', 'lr': 1e-2},
-                'accumulative_counts': accumulated,
-            },
+            'optim_wrapper': {'optimizer': {'type': 'AdamW', 'lr': 1e-2}, 'accumulative_counts': accumulated},
             'param_scheduler': [
                 {'type': 'LinearLR', 'start_factor': 0.5, 'by_epoch': False, 'end': 5},
                 {'type': 'StepLR', 'step_size': 1, 'gamma': 0.5, 'by_epoch': True},
@@ -130,10 +123,10 @@ def make_config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated
     )
 
 
-def make_evaluation(*metrics, loop='val'):
-    """Return the config entries that make a run validate, or test, with some metrics."""
+def make_evaluation(metric):
+    """Return the config entries that make a run validate with a metric."""
     loader = {'batch_size': 6, 'dataset': {'type': 'RandomImages'}, 'sampler': {'type': 'DefaultSampler'}}
-    return {f'{loop}_cfg': {}, f'{loop}_evaluator': Evaluator([*metrics]), f'{loop}_dataloader': loader}
+    return {'val_cfg': {}, 'val_evaluator': Evaluator([metric]), 'val_dataloader': loader}
 
 
 def run(cfg, stop=None, hook=None):
@@ -165,8 +158,7 @@ def read_last_state(work_dir, parts=('state_dict', 'ema_state_dict', 'optimizer'
 def find_difference(actual, expected, name='state'):
     """Describe the first difference between two states, bit for bit, or return None if they are equal."""
     if isinstance(expected, torch.Tensor):
-        is_same = torch.equal(actual, expected)
-        return None if is_same else f'{name} by up to {(actual - expected).abs().max():.1e}'
+        return None if torch.equal(actual, expected) else f'{name} by up to {(actual - expected).abs().max():.1e}'
     if isinstance(expected, dict | list | tuple):
         keys = list(expected) if isinstance(expected, dict) else range(len(expected))
         if len(actual) != len(expected):

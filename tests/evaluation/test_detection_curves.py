@@ -5,7 +5,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -50,22 +49,15 @@ def test_ap_is_that_of_mmdets_metric_and_all_detections_count_in_curves(images):
         assert not np.nan_to_num(curves.ap).any()
         assert any(map(len, predictions)) or curves.overall.best_threshold == 0
         return
-    metric = CocoMetric(metric='bbox', classwise=True)
+    metric, results = CocoMetric(metric='bbox', classwise=True), []
     metric.dataset_meta = {'classes': CLASSES}
-    for index, (objects, detections) in enumerate(zip(ground_truths, predictions, strict=True)):
-        instances = [
-            {'bbox': box.tolist(), 'bbox_label': int(label), 'ignore_flag': 0}
-            for box, label in zip(objects.boxes, objects.labels, strict=True)
-        ]
-        values = {'bboxes': detections.boxes, 'scores': detections.scores, 'labels': detections.labels}
-        sample = {
-            'img_id': index,
-            'ori_shape': (16, 96),
-            'instances': instances,
-            'pred_instances': {name: torch.from_numpy(value) for name, value in values.items()},
-        }
-        metric.process({}, [sample])
-    scores = metric.compute_metrics(metric.results)
+    for index, (objects, found) in enumerate(zip(ground_truths, predictions, strict=True)):
+        labelled = zip(objects.boxes.tolist(), objects.labels.tolist(), strict=True)
+        instances = [{'bbox': box, 'bbox_label': label, 'ignore_flag': 0} for box, label in labelled]
+        truth = {'img_id': index, 'width': 96, 'height': 16, 'anns': instances}
+        predicted = {'img_id': index, 'bboxes': found.boxes, 'scores': found.scores, 'labels': found.labels}
+        results.append((truth, predicted))
+    scores = metric.compute_metrics(results)
     # mmdet rounds to three digits.
     assert np.nanmean(curves.ap) == pytest.approx(scores['bbox_mAP'], abs=6e-4)
     assert np.nanmean(curves.ap50) == pytest.approx(scores['bbox_mAP_50'], abs=6e-4)
@@ -94,11 +86,12 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
 def test_no_other_threshold_has_a_higher_f1(detections):
     """Also with equal scores, of which a threshold keeps all or none."""
     scores, is_correct = np.array(detections).T / [[100], [1]]
-    curve = make_curve(scores, is_correct, num_objects=max(1, int(is_correct.sum())))
+    num_objects = max(1, int(is_correct.sum()))
+    curve = make_curve([{'dtScores': scores, 'dtMatches': is_correct[None], 'gtIds': range(num_objects)}])
 
     def compute_f1(threshold):
         kept = scores >= threshold
-        return 2 * is_correct[kept].sum() / (kept.sum() + max(1, int(is_correct.sum())))
+        return 2 * is_correct[kept].sum() / (kept.sum() + num_objects)
 
     assert compute_f1(curve.best_threshold) == pytest.approx(max(map(compute_f1, scores)))
     # The threshold is halfway between two scores, or between a score and 0.

@@ -3,8 +3,6 @@
 import json
 import re
 from collections import Counter
-from contextlib import nullcontext
-from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -18,7 +16,6 @@ from rich.progress import Progress
 from sklearn.metrics import precision_recall_fscore_support
 
 from mmgcvit.config import read_config
-from mmgcvit.errors import UserError
 from mmgcvit.evaluation.ground_truth import build_dataset, load_sample
 from mmgcvit.evaluation.mistakes import (
     Mistakes,
@@ -28,7 +25,6 @@ from mmgcvit.evaluation.mistakes import (
     score_image,
     summarise_confusion_matrix,
 )
-from mmgcvit.inference.class_names import check_class_names
 from mmgcvit.inference.results import Segmentation
 
 from .conftest import PER_CLASS, TASKS, make_detections
@@ -38,28 +34,19 @@ LABELS = st.integers(0, len(CLASSES) - 1)
 MAPS = st.lists(st.lists(st.tuples(st.sampled_from([0, 1, 2, 255]), LABELS), min_size=4, max_size=4), min_size=1)
 
 
-def make_segmentation(label_map):
-    labels, areas = np.unique(label_map[label_map < len(CLASSES)], return_counts=True)
-    return Segmentation(label_map, labels, [CLASSES[label] for label in labels], areas)
-
-
-BOX = (0, 0, 4, 4)
-
-
 @pytest.mark.parametrize(
-    ('objects', 'predicted', 'expected', 'texts'),
+    ('objects', 'predicted', 'expected', 'text'),
     [
-        ([], [], 1.0, ['0 of 0 right']),
-        ([0], [0], 1.0, ['1 of 1 right']),
-        ([0], [], 0.0, ['0 of 1 right', '1 × cat → background']),
-        ([0], [1], 0.0, ['0 of 1 right', '1 × cat → dog']),
-        ([0], [0, 0], 2 / 3, ['1 of 1 right', '1 × background → cat']),
+        ([], [], 1.0, '0 of 0 right'),
+        ([0], [], 0.0, '0 of 1 right; 1 × cat → background'),
+        ([0], [1], 0.0, '0 of 1 right; 1 × cat → dog'),
+        ([0], [0, 0], 2 / 3, '1 of 1 right; 1 × background → cat'),
     ],
 )
-def test_objects_are_scored_by_f1(objects, predicted, expected, texts):
-    found = [make_detections([(BOX, label, 1.0) for label in labels], CLASSES) for labels in (objects, predicted)]
-    score, counts = score_image(*found, CLASSES)
-    assert (score, summarise_confusion_matrix(counts, CLASSES)) == (pytest.approx(expected), texts)
+def test_objects_are_scored_by_f1(objects, predicted, expected, text):
+    found = [[((0, 0, 4, 4), label, 1.0) for label in labels] for labels in (objects, predicted)]
+    score, counts = score_image(*(make_detections(boxes, CLASSES) for boxes in found), CLASSES)
+    assert (score, summarise_confusion_matrix(counts, CLASSES)) == (pytest.approx(expected), text)
 
 
 @given(MAPS)
@@ -67,7 +54,7 @@ def test_pixels_are_counted_as_mmseg_counts_them(rows):
     from mmseg.evaluation import IoUMetric
 
     truth, found = np.moveaxis(np.array(rows, np.int32), -1, 0)
-    score, counts = score_image(make_segmentation(truth), make_segmentation(found), CLASSES)
+    score, counts = score_image(*(Segmentation(labels, None, None, None) for labels in (truth, found)), CLASSES)
     overlap, union, predicted, there = IoUMetric.intersect_and_union(
         torch.from_numpy(found), torch.from_numpy(truth), len(CLASSES), 255
     )
@@ -89,11 +76,6 @@ def test_classes_are_scored_as_by_sklearn(pairs):
     np.testing.assert_allclose(computed, expected, atol=1e-4)
 
 
-@pytest.fixture
-def dataset(work_dir, model, task):
-    return build_dataset(read_config(work_dir / f'{TASKS[task]}.py').val_dataloader.dataset, model.scope)
-
-
 def count_in_files(data, task):
     """Count the ground truth of each class without OpenMMLab packages."""
     if task == 'detection':
@@ -107,7 +89,8 @@ def count_in_files(data, task):
     return Counter(dict.fromkeys(range(10), PER_CLASS))
 
 
-def test_the_matrix_counts_what_the_files_hold_and_the_worst_images_come_first(model, dataset, data, task):
+def test_the_matrix_counts_what_the_files_hold_and_the_worst_images_come_first(model, work_dir, data, task):
+    dataset = build_dataset(read_config(work_dir / f'{TASKS[task]}.py').val_dataloader.dataset, model.scope)
     with Progress(disable=True) as progress:
         mistakes = evaluate_images(model, dataset, len(dataset), 2, progress)
         two = evaluate_images(model, dataset, 2, 3, progress).worst
@@ -148,29 +131,8 @@ def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, 
     assert '--overwrite' in call('mistakes', *arguments, '--worst', 1, '--out-dir', out.name)[1]
 
 
-@given(st.lists(st.sampled_from(CLASSES), max_size=3), st.lists(st.sampled_from(CLASSES), max_size=3))
-def test_other_classes_or_another_order_than_the_checkpoints_are_rejected(trained, classes):
-    with (
-        nullcontext() if not trained or not classes or trained == classes else pytest.raises(UserError, match='trained')
-    ):
-        check_class_names('a.pth', trained, tuple(classes))
-
-
-def test_commands_compare_the_data_with_the_checkpoint(call, work_dirs, data, tmp_path):
-    """The annotation file and the config agree, but the checkpoint has the classes in another order.
-
-    An annotation file that does not exist is named.
-    """
-    cfg = read_config(work_dirs['detection'] / 'detect.py')
-    for settings in (cfg.val_dataloader.dataset, cfg.test_dataloader.dataset):
-        content = json.loads((Path(settings.data_root) / settings.ann_file).read_text())
-        content['categories'].reverse()
-        (tmp_path / 'reversed.json').write_text(json.dumps(content))
-        settings.update(ann_file=str(tmp_path / 'reversed.json'), metainfo={'classes': tuple('9876543210')})
-    cfg.dump(tmp_path / 'other.py')
+def test_commands_compare_the_data_with_the_checkpoint(call, work_dirs):
+    """The demo's config has other class names than the fixture's checkpoint."""
+    run = work_dirs['classification']
     for command in ('mistakes', 'test'):
-        code, printed = call(command, tmp_path / 'other.py', work_dirs['detection'] / 'epoch_1.pth')
-        assert code
-        assert 'was trained on the 10 classes 0, 1, 2' in printed
-    (tmp_path / 'reversed.json').unlink()
-    assert 'reversed.json' in call('mistakes', tmp_path / 'other.py', work_dirs['detection'] / 'epoch_1.pth')[1]
+        assert 'was trained on the 10 classes digit 0, ' in call(command, run / 'classify.py', run / 'epoch_1.pth')[1]

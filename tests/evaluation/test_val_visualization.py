@@ -1,8 +1,7 @@
 """The hook draws the same validation images each time, with ground truth, and does not affect the run."""
 
-import logging
 import random
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -25,29 +24,16 @@ from ..inference.conftest import config_of
 
 @pytest.fixture
 def runner(model, task, data, tmp_path, monkeypatch):
-    """Return an object with the attributes of a runner that hooks read; ``shown`` is what a tracker gets."""
+    """Return a mock with the attributes of a runner that hooks read, and with a tracker of experiments."""
     monkeypatch.setenv('DIGITS', str(data))
     cfg = config_of(task)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         loader = Runner.build_dataloader(cfg.val_dataloader)
-    shown = []
-    tracker = SimpleNamespace(add_image=lambda name, image, step: shown.append((name, image.shape, step)))
-    backends = {'local': LocalVisBackend(str(tmp_path)), 'tracker': tracker}
-    return SimpleNamespace(
-        shown=shown,
-        val_dataloader=loader,
-        val_loop=None,
-        model=model.network,
-        cfg=cfg,
-        work_dir=str(tmp_path),
-        iter=0,
-        epoch=1,
-        max_epochs=2,
-        max_iters=2,
-        train_loop=IterBasedTrainLoop.__new__(IterBasedTrainLoop) if task == 'segmentation' else None,
-        visualizer=SimpleNamespace(_vis_backends=backends),
-        logger=logging.getLogger('val_images'),
-    )
+    runner = Mock(val_dataloader=loader, model=model.network, cfg=cfg, work_dir=str(tmp_path))
+    if task == 'segmentation':
+        runner.train_loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
+    runner.visualizer._vis_backends = {'local': LocalVisBackend(str(tmp_path)), 'tracker': runner.tracker}
+    return runner
 
 
 def validate(hook, runner):
@@ -76,7 +62,8 @@ def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner
     assert max(hook.chosen.values()) >= (number - 1) * count // number, 'spread over the data'
     first, second = (cv2.imread(f'{runner.work_dir}/{FOLDER}/{by}_{step}.jpg') for step in (1, 2))
     np.testing.assert_array_equal(first, second)
-    assert runner.shown == [('predictions', first.shape, step) for step in (1, 2)]
+    shown = [(name, image.shape, step) for (name, image, step), _ in runner.tracker.add_image.call_args_list]
+    assert shown == [('predictions', first.shape, step) for step in (1, 2)]
     for number, found in hook.predictions.items():
         expected = model(load_sample(hook.dataset, number, ())[0])
         for name in ('boxes', 'label_map', 'scores'):
@@ -96,13 +83,13 @@ def test_the_validation_loss_is_the_mean_cross_entropy(runner):
     assert runner.message_hub.get_scalar('val/val_loss').current() == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner, caplog):
+def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner):
     hook = ValVisualizationHook()
     hook.before_train(runner)
     runner.cfg.default_scope, scope = 'elsewhere', runner.cfg.default_scope
     hook.before_val_epoch(runner)
     runner.cfg.default_scope = scope
     validate(hook, runner)
-    (record,) = caplog.records
-    assert record.getMessage().startswith('the validation images are no longer drawn (')
-    assert not runner.shown
+    ((message,), _) = runner.logger.warning.call_args
+    assert message.startswith('the validation images are no longer drawn (')
+    assert (runner.logger.warning.call_count, runner.tracker.add_image.call_count) == (1, 0)

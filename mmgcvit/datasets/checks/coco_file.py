@@ -76,16 +76,15 @@ def check_content(path: str, content: Any, is_scored: bool, report: Report) -> d
     """
     content = content if isinstance(content, dict) else {}
     if is_scored and 'annotations' not in content:
-        report.notes.append(f'{report.name(path)} has no annotations, so predictions on its images cannot be scored')
+        report.notes.append(f'{path} has no annotations, so predictions on its images cannot be scored')
         content = {**content, 'annotations': []}
     missing = [f'no {name}' for name in KEYS if not isinstance(content.get(name), list)]
     for name, keys in {} if missing else KEYS.items():
         # pycocotools, which computes the scores, reads iscrowd of all annotations.
         keys = keys | {'iscrowd'} if is_scored and name == 'annotations' else keys
         for index, entry in enumerate(content[name]):
-            if not isinstance(entry, dict):
-                missing.append(f'{name}[{index}] is not an object with the keys {", ".join(sorted(keys))}')
-            elif not keys <= entry.keys():
+            entry = entry if isinstance(entry, dict) else {}
+            if not keys <= entry.keys():
                 absent = ' and '.join(map(repr, sorted(keys - entry.keys())))
                 missing.append(f'{name}[{index}] (id {entry.get("id")}) has no {absent}')
     report.add(NOT_COCO, path, missing)
@@ -117,8 +116,7 @@ def check_coco(
             report.add(issue, path, examples)
         counts = Counter(names[obj['category_id']] for obj in objects)
         text = ', '.join(f'{counts[name]} {name}' for name in classes)
-        report.summaries.append(f'{report.name(path)}: {len(content["images"])} images; objects: {text}')
-        report.add_empty_classes(path, 'objects', {name: counts[name] for name in classes})
+        report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
         # Join the paths with os.path, as mmdet does.
         folder = dataset.data_prefix.get('img', '')
         paths = {image_id: os.path.join(folder, name) for image_id, name in file_names.items()}  # noqa: PTH118
@@ -186,11 +184,11 @@ def check_objects(
 
 def convert_to_floats(rows: Sequence[Any], width: int) -> NDArray[np.float64]:
     """Convert a list of rows to an array (rows, width). Any row but a list of ``width`` numbers becomes NaN."""
-    are_valid = [
-        isinstance(row, list) and [type(value) in (int, float) for value in row] == [True] * width for row in rows
-    ]
-    rows = [row if is_valid else [np.nan] * width for row, is_valid in zip(rows, are_valid, strict=True)]
-    return np.array(rows, float).reshape(-1, width)
+
+    def is_valid(row: Any) -> bool:
+        return isinstance(row, list) and len(row) == width and {*map(type, row)} <= {int, float}
+
+    return np.array([row if is_valid(row) else [np.nan] * width for row in rows], float).reshape(-1, width)
 
 
 def is_mask(mask: Any, width: int, height: int, is_scored: bool) -> bool:
@@ -212,10 +210,10 @@ def is_mask(mask: Any, width: int, height: int, is_scored: bool) -> bool:
 
 
 def decode_counts(text: str) -> list[int]:
-    """Decode the counts of COCO's compressed RLE. Text that pycocotools would not write gives wrong counts.
+    """Decode the counts of COCO's compressed RLE. pycocotools does not check the text, and may read beyond its end.
 
     A character has five bits, and a sixth that says whether more follow. From the fourth run on, the length is the
-    difference from the one two runs before. pycocotools does not check the text, and may read beyond its end.
+    difference from the one two runs before.
     """
     counts = []
     # No image needs a number of more than 12 characters.

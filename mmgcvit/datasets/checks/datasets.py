@@ -7,19 +7,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from math import inf
-from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from rich.progress import Progress
 
-from ...config import iter_settings
+from ...config import LOADERS, iter_settings
 from ..decoding import DecodingSettings, get_decoding_settings
 from .coco_file import check_coco, read_json
-from .image_files import ImageFile, check_folders, check_image, check_segmentation_map
+from .image_files import ImageFile, check_folders, check_image
 from .issues import Issue, Report
-from .paths import get_data_path, iter_datasets
+from .paths import find_format, get_data_path, iter_datasets
 
 OTHER_NUM_CLASSES = Issue(
     'another number of classes than the model predicts',
@@ -31,31 +30,27 @@ HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d
 MAX_THREADS = 16
 
 
-def check_datasets(
-    cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress, made_in: Path | None = None
-) -> Report:
-    """Check the datasets of dataloaders and return a report. An annotation file that datasets share is read once.
+def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress) -> Report:
+    """Check the datasets of dataloaders and return a report.
 
     Args:
         cfg: A complete config. Its default scope must be entered.
         loaders: Keys of dataloaders in the config, for example ``['train_dataloader', 'val_dataloader']``.
         num_images: The number of random images to open in each dataset. If None, all are opened.
         progress: A progress display, which gets a bar for each dataset.
-        made_in: A temporary folder. Messages name the files in it by their name only.
     """
-    report = Report(made_in)
+    report = Report()
     read = cache(partial(read_json, report=report))
-    for settings, data_format, is_scored in iter_datasets(cfg, loaders):
+    for loader, settings in iter_datasets(cfg, loaders):
+        data_format = find_format(settings)
         if data_format is None:
             name = f'{settings.type} ({settings.get("data_root")})'
-            report.notes.append(
-                f'{name} is not checked. Checks support only local data in COCO, ADE20K or ImageNet format'
-            )
+            report.notes.append(f'{name} is not checked: it is not local data in COCO, ADE20K or ImageNet format')
             continue
         # With lazy_init, mmengine's dataset joins its paths and sets its classes, but loads no annotations.
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
-            images = check_coco(dataset, settings, read(dataset.ann_file), is_scored, report)
+            images = check_coco(dataset, settings, read(dataset.ann_file), loader != LOADERS[0], report)
         else:
             images = check_folders(dataset, report)
         check_images(dataset, images, num_images, get_decoding_settings(settings), report, progress)
@@ -72,11 +67,6 @@ def check_images(
     progress: Progress,
 ) -> None:
     """Check ``num_images`` random images (if None, all) and their segmentation maps, in threads."""
-
-    def check(image: ImageFile) -> list[tuple[Issue, str]]:
-        size, issues = check_image(image, decoding)
-        return [*issues, *check_segmentation_map(image, size, dataset)] if size and image.map_path else issues
-
     if num_images is not None and len(images) > num_images:
         # A generator of its own leaves the random numbers of the training unchanged. Its seed lets a resumed run check
         # the same images as before, so that it is not stopped by others.
@@ -85,7 +75,7 @@ def check_images(
     with warnings.catch_warnings(), ThreadPoolExecutor(MAX_THREADS) as pool:
         # Ignore Pillow's warnings about odd metadata and large images.
         warnings.simplefilter('ignore')
-        for issues in pool.map(check, images):
+        for issues in pool.map(partial(check_image, decoding=decoding, dataset=dataset), images):
             for issue, example in issues:
                 report.add(issue, get_data_path(dataset), [example])
             progress.advance(task)
@@ -94,13 +84,13 @@ def check_images(
 def check_num_classes(dataset: BaseDataset, data_format: str, cfg: Config, report: Report) -> None:
     """Report an issue if ``num_classes`` of one of the model's heads does not fit the dataset's number of classes."""
     num_classes = len(dataset.metainfo.get('classes') or ())
-    head_classes = {
-        f'{setting}.num_classes': head['num_classes']
-        for setting, head in iter_settings(cfg.get('model') or {}, 'model')
-        if HEAD.search(setting) and isinstance(head, dict) and 'num_classes' in head and not head.get('class_agnostic')
-    }
     # A classifier may have more outputs than there are classes.
     max_classes = inf if data_format == 'imagenet' else num_classes
-    misfits = [f'{name}={count}' for name, count in head_classes.items() if not num_classes <= count <= max_classes]
+    misfits = [
+        f'{setting}.num_classes={head["num_classes"]}'
+        for setting, head in iter_settings(cfg.get('model') or {}, 'model')
+        if HEAD.search(setting) and isinstance(head, dict) and not head.get('class_agnostic')
+        if not num_classes <= head.get('num_classes', num_classes) <= max_classes
+    ]
     if misfits and num_classes:
         report.add(OTHER_NUM_CLASSES, get_data_path(dataset), [f'{num_classes} classes, and {", ".join(misfits)}'])

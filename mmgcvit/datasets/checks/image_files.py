@@ -53,20 +53,20 @@ def find_missing(place: str, paths: Iterable[str], report: Report) -> set[str]:
     return {*missing}
 
 
-def check_image(image: ImageFile, decoding: DecodingSettings) -> tuple[tuple[int, int] | None, list[tuple[Issue, str]]]:
-    """Decode an image. Return (size, issues). Size is the loaded (width, height), or None if decoding fails."""
+def check_image(image: ImageFile, decoding: DecodingSettings, dataset: BaseDataset) -> list[tuple[Issue, str]]:
+    """Decode an image and, if it has one, its segmentation map. Return their issues with examples."""
     try:
         loaded, stored_size = load_image(image.path, decoding)
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
-        return None, [(UNREADABLE, f'{image.path} ({get_first_line(error)})')]
-    size, annotated_size = loaded.shape[1::-1], image.annotated_size
-    if annotated_size in (None, size):
-        return size, []
+        return [(UNREADABLE, f'{image.path} ({get_first_line(error)})')]
+    size, annotated_size, issues = loaded.shape[1::-1], image.annotated_size, []
     if annotated_size == stored_size and decoding.matches_annotated_size:
-        return stored_size, []
-    example = f'{image.path} is {size[0]} x {size[1]}, annotated as {annotated_size[0]} x {annotated_size[1]}'
-    return size, [(EXIF_ROTATION if annotated_size == stored_size else OTHER_SIZE, example)]
+        size = stored_size
+    if annotated_size not in (None, size):
+        example = f'{image.path} is {size[0]} x {size[1]}, annotated as {annotated_size[0]} x {annotated_size[1]}'
+        issues.append((EXIF_ROTATION if annotated_size == stored_size else OTHER_SIZE, example))
+    return [*issues, *check_segmentation_map(image.map_path, size, dataset)] if image.map_path else issues
 
 
 def check_folders(dataset: BaseDataset, report: Report) -> list[ImageFile]:
@@ -89,26 +89,23 @@ def check_folders(dataset: BaseDataset, report: Report) -> list[ImageFile]:
     report.add(OTHER_ORDER, place, [f'{name!r} would be called {called!r}' for name, called in named if name != called])
     counts = Counter(labels.values())
     text = ', '.join(f'{counts[label]} {name}' for label, name in enumerate(classes)) if labels else ''
-    report.summaries.append(f'{report.name(place)}: {len(entries)} images{": " if text else ""}{text}')
-    report.add_empty_classes(place, 'images', {name: counts[label] for label, name in enumerate(classes)})
+    report.summaries.append(f'{place}: {len(entries)} images{": " if text else ""}{text}')
     return [image for image in images if not {image.path, image.map_path} & missing]
 
 
-def check_segmentation_map(
-    image: ImageFile, size: tuple[int, int], dataset: BaseDataset
-) -> Iterator[tuple[Issue, str]]:
+def check_segmentation_map(path: str, size: tuple[int, int], dataset: BaseDataset) -> Iterator[tuple[Issue, str]]:
     """Yield the issues of a segmentation map. ``size`` is the (width, height) of its image."""
     try:
-        labels = read_segmentation_map(Path(image.map_path))
+        labels = read_segmentation_map(Path(path))
     except UserError as error:
         yield NO_MAP, str(error)
         return
     height, width = labels.shape
     if (width, height) != size:
-        yield OTHER_SIZE, f'{image.map_path} is {width} x {height}, not {size[0]} x {size[1]}'
+        yield OTHER_SIZE, f'{path} is {width} x {height}, not {size[0]} x {size[1]}'
     # If the config selects some of the classes, the keys of label_map are all original labels.
     classes = dataset.label_map or dataset.metainfo.get('classes')
     known = {*range(len(classes or ()) + bool(dataset.reduce_zero_label)), IGNORE_INDEX, dataset.ignore_index}
     beyond = [str(label) for label in np.unique(labels).tolist() if label not in known]
     if classes and beyond:
-        yield OTHER_LABELS, f'{image.map_path} has label {", ".join(beyond)}'
+        yield OTHER_LABELS, f'{path} has label {", ".join(beyond)}'

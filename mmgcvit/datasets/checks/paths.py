@@ -8,14 +8,13 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-from ...config import get_type_name, iter_transforms, iter_unwrapped_datasets
+from ...config import LOADERS, get_type_name, iter_transforms, iter_unwrapped_datasets
 from ...errors import UserError
 
 # The dataset classes that are checked, and the formats that they read. Subclasses are checked too.
 FORMATS = {'BaseSegDataset': 'ade20k', 'CustomDataset': 'imagenet', 'CocoDataset': 'coco'}
 # Subclasses that read other formats. They and their own subclasses are not checked.
 OTHER_FORMATS = {'CocoPanopticDataset', 'LVISV05Dataset'}
-TRAIN_LOADER = 'train_dataloader'
 # Defaults of data_checks: how many random images of each dataset are opened, and how many unreadable files a dataloader
 # worker may skip.
 DEFAULTS = {'images': 100, 'unreadable_images': 20}
@@ -24,39 +23,32 @@ DEFAULTS = {'images': 100, 'unreadable_images': 20}
 def get_check_settings(cfg: Config) -> dict[str, int]:
     """Return a config's ``data_checks``, with :data:`DEFAULTS` for keys that are missing."""
     settings = dict(cfg.get('data_checks') or {})
-    unknown = [name for name in settings if name not in DEFAULTS]
-    if unknown:
-        raise UserError(f'data_checks has the unknown key {unknown[0]!r}. Use {" or ".join(map(repr, DEFAULTS))}')
-    invalid = {name: n for name, n in settings.items() if type(n) is not int or n < 0}
-    if invalid:
-        raise UserError(f'data_checks={invalid}: expected an integer of at least 0')
+    for name, value in settings.items():
+        if name not in DEFAULTS or type(value) is not int or value < 0:
+            raise UserError(f'data_checks.{name}={value!r}: expected {" or ".join(DEFAULTS)}, an integer of at least 0')
     return DEFAULTS | settings
 
 
-def iter_datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[ConfigDict, str | None, bool]]:
-    """Yield (settings, format, is_scored) of each dataset, without its wrappers. Skip repeated datasets.
-
-    The format is None if the dataset cannot be checked. Datasets of validation and test dataloaders are scored.
-    """
+def iter_datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, ConfigDict]]:
+    """Yield (dataloader, settings) of each dataset, without its wrappers. Skip a dataset that is validated twice."""
     seen = []
     for name in loaders:
         for settings in iter_unwrapped_datasets((cfg.get(name) or {}).get('dataset')):
-            if (settings, name != TRAIN_LOADER) not in seen:
-                seen.append((settings, name != TRAIN_LOADER))
-                yield settings, None if is_remote(settings) else find_format(settings), name != TRAIN_LOADER
+            if (settings, name == LOADERS[0]) not in seen:
+                seen.append((settings, name == LOADERS[0]))
+                yield name, settings
 
 
 def find_format(dataset: ConfigDict) -> str | None:
-    """Return which of the :data:`FORMATS` a dataset's class reads, or None if it reads another format."""
+    """Return which of the :data:`FORMATS` a dataset has, or None if it is on a server or has another one."""
+    if is_remote(dataset):
+        return None
     dataset_class = dataset.type
     if isinstance(dataset_class, str):
         with DATASETS.switch_scope_and_registry(None) as registry:
             dataset_class = registry.get(dataset_class)
     if dataset_class is None:
-        raise UserError(
-            f'there is no dataset class {dataset.type!r}. Check its name. If it is your own, add its module to '
-            'custom_imports'
-        )
+        raise UserError(f'there is no dataset class {dataset.type!r}. Correct it, or add its module to custom_imports')
     bases = {base.__name__ for base in inspect.getmro(dataset_class)}
     return None if bases & OTHER_FORMATS else next((FORMATS[name] for name in FORMATS if name in bases), None)
 
@@ -75,8 +67,7 @@ def get_data_path(dataset: BaseDataset) -> str:
 
 def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
     """Raise a UserError that lists the missing files and folders of a config and says how to get them."""
-    wrappers = [(cfg.get(name) or {}).get('dataset') for name in loaders]
-    datasets = [dataset for wrapper in wrappers for dataset in iter_unwrapped_datasets(wrapper)]
+    datasets = [dataset for _, dataset in iter_datasets(cfg, loaders)]
     missing = {path: dataset for dataset in datasets for path in list_local_paths(dataset) if not path.exists()}
     if missing:
         root = Path(next(iter(missing.values())).get('data_root') or '.').absolute()

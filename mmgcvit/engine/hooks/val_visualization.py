@@ -30,11 +30,10 @@ FOLDER = 'val_images'
 
 @HOOKS.register_module()
 class ValVisualizationHook(Hook):
-    """Draw predictions beside the ground truth: the same images at each validation in a training.
+    """Draw what each validation in a training predicts for the same images, beside the ground truth.
 
     The hook writes a grid, ``val_images/epoch_N.jpg`` or ``iter_N.jpg`` in the work dir, and adds it to the backends of
-    the runner's visualizer. It draws what the validation has predicted, so no image is predicted twice. If drawing
-    fails in a validation, the hook logs one warning and stops drawing.
+    the runner's visualizer. If drawing fails, the hook logs one warning and stops drawing.
 
     Args:
         score_thr: Confidence threshold of detections.
@@ -52,21 +51,20 @@ class ValVisualizationHook(Hook):
 
     def before_val_epoch(self, runner: Runner) -> None:
         self.predictions = {}
-        if self.is_on and not self.chosen:
-            self.attempt(runner, self.choose_images)
+        if not self.chosen:
+            self.attempt(self.choose_images, runner)
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        if self.is_on:
-            self.attempt(runner, self.keep_predictions, outputs)
+        self.attempt(self.keep_predictions, runner, outputs)
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        if self.is_on and self.predictions:
-            self.attempt(runner, self.write_grid)
+        self.attempt(self.write_grid, runner)
 
-    def attempt(self, runner: Runner, step: Any, *arguments: Any) -> None:
-        """Call ``step``, a method of this hook. If it raises an error, log a warning and stop drawing."""
+    def attempt(self, step: Any, runner: Runner, *arguments: Any) -> None:
+        """Call ``step``, a method of this hook, if drawing is on. If it fails, log a warning and stop drawing."""
         try:
-            step(runner, *arguments)
+            if self.is_on:
+                step(runner, *arguments)
         except Exception as error:
             self.is_on = False
             runner.logger.warning(
@@ -99,7 +97,7 @@ class ValVisualizationHook(Hook):
         for index, prediction in sorted(self.predictions.items()):
             path, image, ground_truth = load_sample(self.dataset, index, self.predictor.classes)
             score, counts = score_image(ground_truth, prediction, self.predictor.classes)
-            summary = '; '.join(summarise_confusion_matrix(counts, self.predictor.classes))
+            summary = summarise_confusion_matrix(counts, self.predictor.classes)
             title = f'{path.name}, {TASK_BY_NAME[self.predictor.task].score} {score:.2f}: {summary}'
             cells += draw_cells(title, image, self.predictor.palette, ground_truth, prediction)
         grid = draw_grid(cells)

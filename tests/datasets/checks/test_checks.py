@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.hub import get_config
-from mmengine.registry import DATASETS
 from PIL import Image
 
 from mmgcvit.datasets.checks.paths import check_presence, get_check_settings
 from mmgcvit.errors import UserError
-from tools.smoke_config import write_miniatures
 
-from ...conftest import ROOT
 from .made import (
     HEIGHT,
     WIDTH,
@@ -90,22 +87,17 @@ FAULTS = {
         (damaged(write_coco, 'train.json', cut), 'train.json', 'not valid JSON in UTF-8: '),
         (first('annotations', bbox=[1, NAN, 3, 4]), 'train.json', 'not finite numbers (annotation 10'),
         (first('images', id=1), 'train.json', 'images id 1'),
-        (first('annotations', id=11), 'train.json', 'annotations id 11'),
         (coco(lambda content: content['categories'].append({'id': 3, 'name': 'cat'})), 'train.json', 'name cat'),
         (first('images', width=0), 'train.json', 'a.jpg 0 x 30'),
         (first('images', width=WIDTH + 1), 'images/a.jpg', 'is 40 x 30, annotated as 41 x 30'),
-        (first('categories', name='kitten'), 'train.json', 'the file has kitten, dog, the config cat, dog'),
-        (coco(lambda content: content['categories'].reverse()), 'train.json', 'another order than the classes'),
+        (coco(lambda content: content['categories'].reverse()), 'train.json', 'the file has dog, cat, the config'),
         (first('annotations', segmentation=[]), 'train.json', 'mask (segmentation) is missing'),
         (first('annotations', segmentation=[[1, 2, NAN, 4, 5, 6]]), 'train.json', 'neither polygons nor RLE'),
         (first('annotations', segmentation=RLE | {'size': [3, 4]}), 'train.json', 'neither polygons nor RLE'),
-        (first('annotations', segmentation=RLE | {'counts': [3, 4]}), 'train.json', 'neither polygons nor RLE'),
         (first('annotations', segmentation=RLE | {'counts': [-5, HEIGHT * WIDTH + 5]}), 'train.json', 'nor RLE'),
         (first('annotations', segmentation=RLE | {'counts': 'zzz'}), 'train.json', 'neither polygons nor RLE'),
         (first('annotations', segmentation=[[1, 1, 1e9, 1, 1e9, 1e9]]), 'train.json', 'neither polygons nor RLE'),
         (first('annotations', iscrowd=None), 'train.json', 'annotation 10 iscrowd None'),
-        (first('annotations', iscrowd='0'), 'train.json', "annotation 10 iscrowd '0'"),
-        (coco(lambda content: content['annotations'].clear()), 'train.json', 'nothing to train on'),
         (each_annotation(iscrowd=1), 'train.json', 'nothing to train on'),
         (image(lambda path: path.unlink()), 'images/b.jpg', 'files that are missing'),
         (image(write_bomb), 'images/b.jpg', 'exceeds limit'),
@@ -114,20 +106,17 @@ FAULTS = {
         (class_folders(('0', '1', '10', '2'), ('0', '1', '2', '10')), 'train: ', "'10' would be called '2'"),
         (class_folders(('cat',), ('cat', 'dog'), ['cat/a.jpg 2']), 'train.txt', 'cat/a.jpg has label 2'),
         (class_folders(('cat',), ('cat', 'dog'), ['cat/a.jpg one']), 'train.txt', 'invalid literal for int'),
-        (class_folders(('cat',), ('cat', 'dog'), ['cat/b.jpg 0']), 'train/cat/b.jpg', 'missing'),
         (label_file(lambda path: path.unlink()), 'labels/b.png', 'missing'),
-        (label_file(cut), 'labels/b.png', 'unreadable segmentation maps'),
         (label_file(lambda path: Image.fromarray(pixels()).save(path)), 'labels/b.png', 'must have one channel of 8'),
         (label_file(lambda path: write_labels(path, np.ones((5, 6)))), 'labels/b.png', 'is 6 x 5, not 40 x 30'),
         (label_file(lambda path: write_labels(path, np.full((HEIGHT, WIDTH), 3))), 'labels/b.png', 'has label 3'),
         (lambda root: write_ade20k(root) | {'img_suffix': '.tif'}, 'images: ', 'lists no images'),
     ],
     False: [
-        (first('annotations', bbox=[1, 2, 3, -4]), 'train.json', 'under a pixel in width or height'),
+        (first('annotations', bbox=[1, 2, 3, -4]), 'train.json', '(annotation 10 of a.jpg, bbox [1, 2, 3, -4])'),
         (first('annotations', bbox=[WIDTH + 1, 2, 3, 4]), 'train.json', 'outside of the image'),
         (first('annotations', area=0), 'train.json', 'of area zero'),
         (first('annotations', image_id=99), 'train.json', 'annotation 10 image_id 99'),
-        (first('annotations', category_id=99), 'train.json', 'annotation 10 category_id 99'),
     ],
 }
 IN_SCORES = [
@@ -145,15 +134,6 @@ def test_an_issue_is_reported_in_one_message_with_the_file_name(write, name, wor
     (sentence,) = check(config(write(tmp_path), loader)).format_messages(stops)
     assert f'{tmp_path}/{name}' in sentence
     assert words in sentence
-
-
-@pytest.mark.parametrize('write', [case[0] for case in FAULTS[False]])
-def test_mmdet_ignores_objects_with_issues_that_do_not_stop_a_run(write, tmp_path):
-    """mmdet drops the object or sets its ignore flag."""
-    dataset = config(write(tmp_path)).train_dataloader.dataset
-    check(config(dataset))
-    loaded = DATASETS.build(dataset)
-    assert sum(loaded[i]['gt_ignore_flags'].tolist() == [False] for i in range(3)) == 2
 
 
 @pytest.mark.parametrize(
@@ -189,7 +169,6 @@ def test_equal_issues_are_counted_in_one_message_and_objects_are_counted(tmp_pat
     not_finite, no_objects = report.format_messages()
     assert 'not finite numbers (3 of them: annotation 10' in not_finite
     assert 'nothing to train on' in no_objects
-    assert report.summaries == [f'{tmp_path}/train.json: 3 images; objects: 2 cat, 1 dog']
     assert check(config(write_folders(tmp_path))).summaries == [f'{tmp_path}/train: 2 images: 1 cat, 1 dog']
 
 
@@ -230,33 +209,8 @@ def test_datasets_that_are_not_checked_are_reported():
 def test_check_settings_are_non_negative_integers():
     assert get_check_settings(Config({'data_checks': {'images': 3}})) == {'images': 3, 'unreadable_images': 20}
     for invalid in ({'imgs': 3}, {'images': -1}, {'unreadable_images': 1.5}, {'images': True}):
-        with pytest.raises(UserError, match=r"Use 'images' or 'unreadable_images'|expected an integer of at least 0"):
+        with pytest.raises(UserError, match='expected images or unreadable_images, an integer of at least 0'):
             get_check_settings(Config({'data_checks': invalid}))
-
-
-@pytest.fixture(scope='module')
-def miniatures(tmp_path_factory):
-    write_miniatures(folder := tmp_path_factory.mktemp('miniatures') / 'data')
-    return folder
-
-
-@pytest.mark.parametrize(
-    ('name', 'miniature'),
-    [
-        *((f'demo/{name}', None) for name in ('mask_rcnn_gcvit_digits', 'upernet_gcvit_digits', 'gcvit_digits_cls')),
-        ('mask_rcnn_gcvit_t', 'coco'),
-        ('upernet_gcvit_t', 'ade/ADEChallengeData2016'),
-        ('gcvit_xxt_in1k', 'imagenet'),
-    ],
-)
-def test_demo_dataset_and_miniatures_give_no_report(name, miniature, digits, miniatures):
-    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        dataset = cfg[loader].dataset
-        root = dataset.data_root.replace('data/digits', str(digits))
-        dataset.data_root = str(miniatures / miniature) if miniature else root
-    report = check(cfg)
-    assert (report.issues, report.notes) == ({}, [])
 
 
 def get_missing(cfg):
@@ -269,8 +223,7 @@ def get_missing(cfg):
 @pytest.mark.parametrize(
     ('dataset', 'words'),
     [
-        ({'data_root': '/no/coco', 'ann_file': 'a.json', 'data_prefix': {'img': 'b/'}}, ['/no/coco/a.json', '/coco/b']),
-        ({'data_root': '/no/coco', 'ann_file': ['a', 'b']}, ['/no/coco/a\n', 'ln -s /path/to/that/folder /no/coco']),
+        ({'data_root': '/no', 'ann_file': ['a'], 'data_prefix': {'img': 'b/'}}, ['/no/a\n', '/no/b\n', 'ln -s /path']),
         ({'data_root': '/no/digits/coco'}, ["'python tools/make_digits.py /no/digits' makes it"]),
     ],
 )
