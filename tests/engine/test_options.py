@@ -10,7 +10,6 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
-from mmgcvit.config import read_config
 from mmgcvit.engine import setup, train
 from mmgcvit.engine.setup import check_data, join_process_group, load_config
 from mmgcvit.engine.test import enable_drawing, enable_tta
@@ -148,12 +147,3 @@ def test_the_lr_follows_the_effective_batch_size_and_ema_the_steps(settings, rec
     assert processes * settings[1] / cfg.auto_scale_lr.base_batch_size == sizes[1] / sizes[0]
     cfg.auto_scale_lr.enable, cfg.custom_hooks = True, []
     assert not check_batch_size(cfg, cfg, processes), 'the work dir has this config'
-
-
-def test_recipes_have_the_batch_size_of_their_gpus():
-    for name, processes in (
-        *(('cascade_gcvit_b', 8), ('upernet_gcvit_b', 8)),
-        *((f'demo/{name}_digits', 1) for name in ('mask_rcnn_gcvit', 'upernet_gcvit')),
-    ):
-        cfg = read_config(f'configs/{name}.py')
-        assert cfg.auto_scale_lr.base_batch_size == processes * cfg.train_dataloader.batch_size, name
