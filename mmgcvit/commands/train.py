@@ -46,8 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = 'none: resizing only; light (default): also flips and random sizes, for segmentation colours too; strong: '
     text += 'also colours and larger changes of size, for segmentation rotations, for classification erased parts'
     own.add_argument('--augment', choices=AUGMENTATIONS, help=text)
-    text = 'never mirror images, for example of text'
-    own.add_argument('--no-flip', action='store_true', default=None, help=text)
+    own.add_argument('--no-flip', action='store_true', default=None, help='never mirror images, for example of text')
     text = 'what of the backbone is trained: all (default), low-rank updates of its attention, or nothing'
     own.add_argument('--fine-tune', choices=('all', 'lora', 'head'), help=text)
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 if the GPU has it)')
@@ -70,11 +69,8 @@ def check_args(args: argparse.Namespace) -> None:
     if (args.config is None) == (args.data is None):
         given = 'neither' if args.config is None else 'both'
         raise UserError(f'expected either a CONFIG or --data FOLDER, got {given}')
-    data_options = ' and '.join(map(format_option, list_data_options(args)))
-    if args.data is None and data_options:
-        raise UserError(
-            f'{data_options} can only be used with --data. To change a CONFIG, edit it or use --cfg-options'
-        )
+    if args.data is None and (options := ' and '.join(map(format_option, list_data_options(args)))):
+        raise UserError(f'{options} can only be used with --data. To change a CONFIG, edit it or use --cfg-options')
     if args.data is not None and args.launcher != 'none':
         raise UserError(
             f"--data trains in one process. To use several GPUs: 'mmgcvit train --data {args.data}' writes a config "
@@ -84,9 +80,8 @@ def check_args(args: argparse.Namespace) -> None:
         check_at_least(args, tiles=32)
     check_at_least(args, epochs=1, patience=1, image_size=32, batch_size=1, lr=0, workers=0)
     if args.config is not None and Path(args.config).is_dir():
-        configs = sorted(Path(args.config).glob('*.py'))
         advice = f'To train on its data: mmgcvit train --data {args.config}'
-        if configs:
+        if configs := sorted(Path(args.config).glob('*.py')):
             advice += f'. If it is the work dir of a run, resume the run: mmgcvit train {configs[0]} --resume'
         raise UserError(f'{args.config} is a folder. {advice}')
 
@@ -104,9 +99,7 @@ def main(args: argparse.Namespace) -> None:
     if args.data is not None:
         run_config = get_run_config(args)
         work_dir = str(run_config.parent)
-        if args.resume and run_config.is_file():
-            config = run_config
-        else:
+        if not args.resume or not run_config.is_file():
             from ..datasets.formats import read_folder
 
             dataset_info = read_folder(args.data)
@@ -120,25 +113,21 @@ def main(args: argparse.Namespace) -> None:
         check_machine(args.device, args.launcher)
         if args.data is not None:
             stack.enter_context(lock_work_dir(work_dir))
-            config = write_config(args, dataset_info) if config is None else find_resumed_config(args)
+            config = write_config(args, dataset_info) if dataset_info else find_resumed_config(args)
         cfg = load_config(str(config), args.cfg_options, work_dir, args.launcher)
         join_process_group(cfg)
         if args.data is None:
             call_on_rank_0(stack.enter_context, lock_work_dir(cfg.work_dir))
-        train(
-            cfg,
-            amp=args.amp,
-            auto_scale_lr=args.auto_scale_lr,
-            resume=args.resume,
-            overwrite=args.overwrite,
-            log_to=args.log_to,
-            progress=args.progress,
-            patience=args.patience,
-        )
+        names = ('amp', 'auto_scale_lr', 'resume', 'overwrite', 'log_to', 'progress', 'patience')
+        train(cfg, **{name: getattr(args, name) for name in names})
     if args.data is not None and cfg.default_scope == DETECTION.scope:
         from ..evaluation.detection_curves import choose_score_thr
 
-        print(choose_score_thr(Path(work_dir)))
+        try:
+            message = choose_score_thr(Path(work_dir))
+        except (UserError, OSError) as error:  # an image may have been removed; the training is complete
+            message = f'no confidence threshold is chosen: {error}'
+        print(message)
 
 
 def get_run_config(args: argparse.Namespace) -> Path:
@@ -150,8 +139,7 @@ def get_run_config(args: argparse.Namespace) -> Path:
 def find_resumed_config(args: argparse.Namespace) -> Path:
     """Return the config of the run that ``--data FOLDER --resume`` resumes. With ``--epochs``, write a longer one.
 
-    Raises:
-        UserError: The run was started with other data or other options. Only ``--epochs`` may change.
+    Raise a UserError if the run was started with other data or other options. Only ``--epochs`` may change.
     """
     from ..datasets.own_data import STARTED_WITH, extend_run
 

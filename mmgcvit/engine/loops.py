@@ -11,30 +11,13 @@ from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
 
-from ..errors import CheckpointError, UserError, format_count
+from ..errors import UserError, format_count
 from ..private_api import get_randomness, stop_workers
 from ..registry import LOOPS
 from .sampling import WHOLE_BATCH, SeededBatchSampler, seed_generators
 
 # Key of a checkpoint's meta for the position in the data, see ResumableLoop.get_state.
 DATA_POSITION = 'data_position'
-
-
-def add_seeded_batch_sampler(dataloader: dict, endless: bool) -> ConfigDict:
-    """Return a copy of a dataloader config with a :class:`SeededBatchSampler`."""
-    seeded = ConfigDict(deepcopy(dataloader))
-    if not seeded.get('batch_size') or not seeded.get('sampler'):
-        raise UserError(
-            'train_dataloader has no batch_size or no sampler, so training could not resume within an epoch. Set both, '
-            "or use mmengine's loop (train_cfg.type=EpochBasedTrainLoop or IterBasedTrainLoop)"
-        )
-    seeded.batch_sampler = {
-        'type': SeededBatchSampler,
-        'batch_sampler': seeded.get('batch_sampler'),
-        'drop_last': seeded.pop('drop_last', False),
-        'endless': endless,
-    }
-    return seeded
 
 
 def get_length(runner: Any) -> tuple[str, int, int]:
@@ -44,37 +27,27 @@ def get_length(runner: Any) -> tuple[str, int, int]:
     return 'epoch', runner.epoch, runner.max_epochs
 
 
-def read_state(meta: dict[str, Any], source: str) -> dict[str, int] | None:
-    """Return the position that :meth:`ResumableLoop.get_state` wrote to a checkpoint's ``meta``, or None.
-
-    Raises:
-        CheckpointError: The position, or the number of the epoch or iteration, is invalid.
-    """
-    state = meta.get(DATA_POSITION)
-    names = ('num_done', 'length', 'seed', 'images', 'processes', 'batch_size')
-    try:
-        numbers = [meta['epoch'], meta['iter'], *([] if state is None else [state[name] for name in names])]
-    except (TypeError, KeyError):
-        numbers = [None]
-    if not all(type(number) is int and number >= 0 for number in numbers):
-        raise CheckpointError(f'{source} has an invalid epoch, iteration or {DATA_POSITION}. Use another checkpoint')
-    return state
-
-
 class ResumableLoop:
-    """Base class of this project's loops, which start at the position in the data that a checkpoint stores.
-
-    Attributes:
-        is_by_epoch: Whether the loop counts epochs.
-        has_new_batch_size: Whether an iteration has another number of images, or an epoch another number of iterations,
-            than before the run was resumed.
-    """
+    """Base class of this project's loops, which start at the position in the data that a checkpoint stores."""
 
     is_by_epoch: bool
+    # Whether a batch has another number of images, or an epoch of batches, than before the run was resumed.
     has_new_batch_size = False
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
-        super().__init__(runner, add_seeded_batch_sampler(dataloader, endless=not self.is_by_epoch), **kwargs)
+        seeded = ConfigDict(deepcopy(dataloader))
+        if not seeded.get('batch_size') or not seeded.get('sampler'):
+            raise UserError(
+                'train_dataloader has no batch_size or no sampler, so training could not resume within an epoch. Set '
+                "both, or use mmengine's loop (train_cfg.type=EpochBasedTrainLoop or IterBasedTrainLoop)"
+            )
+        seeded.batch_sampler = {
+            'type': SeededBatchSampler,
+            'batch_sampler': seeded.get('batch_sampler'),
+            'drop_last': seeded.pop('drop_last', False),
+            'endless': not self.is_by_epoch,
+        }
+        super().__init__(runner, seeded, **kwargs)
         self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
         if len(self.batch_sampler) == 0:
             raise UserError(
@@ -96,26 +69,22 @@ class ResumableLoop:
         return {**settings, 'processes': sampler.world_size, 'batch_size': sampler.batch_size}
 
     def get_state(self, meta: dict[str, Any]) -> dict[str, int]:
-        """Return the position in the data for a checkpoint with this ``meta``, and what the order of images depends on.
+        """Return the position in the data, for a checkpoint with this ``meta``, and what the order depends on.
 
-        ``num_done`` is the number of batches that were trained on: of the epoch or, in an iteration-based run, of all.
+        ``num_done`` is the number of trained batches of the epoch or, in an iteration-based run, of all.
         """
         sampler = self.batch_sampler
         num_done = sampler.num_done + meta['iter'] - sampler.iteration if meta['epoch'] == sampler.epoch else 0
         return {'num_done': num_done, 'length': len(sampler), **self.get_settings()}
 
-    def resume(self, meta: dict[str, Any], source: str) -> int:
+    def resume(self, meta: dict[str, Any]) -> int:
         """Start at the position in a checkpoint's ``meta``, with its seed unless the config has another one.
 
-        If the seed or what else decides which images a batch has is not the same, an epoch starts again, and an
-        iteration-based run goes on with other images. The log says why.
-
-        Returns:
-            The iteration at which the run resumes. In an epoch-based run whose epoch starts again, or whose epochs have
-            another number of iterations than before, it differs from the checkpoint's, so that epochs end at multiples
-            of this number.
+        If something that decides which images a batch has is not the same, an epoch starts again, and an
+        iteration-based run goes on with other images. The log says why. Return the iteration at which the run resumes:
+        in an epoch-based run, it is such that epochs end at multiples of their number of iterations.
         """
-        sampler, state, iteration = self.batch_sampler, read_state(meta, source), meta['iter']
+        sampler, state, iteration = self.batch_sampler, meta.get(DATA_POSITION), meta['iter']
         seed = get_randomness(self.runner).get('seed')
         # mmengine sets this seed.
         meta['seed'] = next(found for found in (seed, meta.get('seed'), self.seed) if found is not None)
@@ -157,8 +126,7 @@ class ResumableLoop:
 class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
     """mmengine's epoch-based loop with the same arguments, resumable at any iteration.
 
-    Raises:
-        UserError: The dataloader has no ``batch_size`` or no sampler, or too few samples for one batch.
+    Raise a UserError if the dataloader has no ``batch_size`` or no sampler, or too few samples for one batch.
     """
 
     is_by_epoch = True

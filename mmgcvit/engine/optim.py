@@ -27,9 +27,8 @@ FUSED_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 def build_auto_precision_wrapper(dtype: str | None = None, **kwargs: Any) -> OptimWrapper:
     """Build an optimizer wrapper for ``dtype``, by default bfloat16 or, on older GPUs, float16. On a CPU use float32.
 
-    mmengine's ``AmpOptimWrapper`` fails without a GPU and defaults to float16. With bfloat16 it scales the
-    loss too, and the scale doubles every 2,000 steps until it overflows (at step 222,000 with torch's defaults). So
-    this function disables loss scaling for bfloat16.
+    mmengine's ``AmpOptimWrapper`` fails without a GPU, and with bfloat16 it scales the loss too. The scale doubles
+    every 2,000 steps until it overflows (at step 222,000 with torch's defaults), so it is disabled for bfloat16.
 
     Args:
         dtype: Data type on a GPU, ``'bfloat16'`` or ``'float16'``.

@@ -23,9 +23,8 @@ WHOLE_BATCH = 0
 def seed_generators(seed: int, rank: int, iteration: int, sample: int) -> None:
     """Seed torch, NumPy and Python, either to load a sample or for the training step.
 
-    A cryptographic hash of the arguments gives independent seeds: 128 bits for Python, 64 for torch, and 32 for NumPy,
-    for which longer seeds are slow. ``iteration`` is counted from 0. ``sample`` is the sample's position in the batch,
-    counted from 1, or :data:`WHOLE_BATCH` for the training step.
+    A cryptographic hash of the arguments gives independent seeds; NumPy's has 32 bits, since longer ones are slow.
+    ``iteration`` is counted from 0, ``sample`` in the batch from 1; :data:`WHOLE_BATCH` stands for the training step.
     """
     digest = blake2b(f'{seed} {rank} {iteration} {sample}'.encode(), digest_size=28).digest()
     random.seed(int.from_bytes(digest[:16], 'little'))
@@ -50,21 +49,12 @@ class SeededIndices:
 class SeededBatchSampler(Sampler):
     """Batch sampler that can start within an epoch, and yields :class:`SeededIndices`. Call :meth:`start` first.
 
-    Args:
-        sampler: Sampler of indices. If it has an attribute ``seed``, it is set to the run's seed.
-        batch_size: Number of samples per batch on each rank.
-        batch_sampler: Config of the batch sampler that makes the batches; by default torch's ``BatchSampler``.
-        drop_last: Whether torch's ``BatchSampler`` drops an incomplete last batch.
-        endless: Whether to repeat the data, as iteration-based loops need.
+    If ``sampler`` has an attribute ``seed``, it is set to the run's seed. ``batch_sampler`` is a config or None, for
+    torch's ``BatchSampler``. ``endless`` repeats the data, as iteration-based loops need.
     """
 
     def __init__(
-        self,
-        sampler: Sampler,
-        batch_size: int,
-        batch_sampler: dict | None = None,
-        drop_last: bool = False,
-        endless: bool = False,
+        self, sampler: Sampler, batch_size: int, batch_sampler: dict | None, drop_last: bool, endless: bool
     ) -> None:
         self.sampler, self.batch_size, self.endless = sampler, batch_size, endless
         if batch_sampler is None:

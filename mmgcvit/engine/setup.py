@@ -15,17 +15,15 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, init_dist, is_distributed
-from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.progress import Progress
 
-from ..config import LOADERS, enter_scope, get_type_name, iter_dicts, parse_cfg_options, read_config
+from ..config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.paths import check_presence, get_check_settings
 from ..device import check_gpus, disable_cudnn_attention, use_device
 from ..errors import UserError
-from ..files import check_writable
 from ..mmengine_utils import ERROR_DELAY
 from ..models.speed_up import speed_up
 from .hooks.progress import ProgressHook
@@ -37,11 +35,7 @@ LOCAL_RANK_VARIABLES = {'slurm': 'SLURM_LOCALID', 'mpi': 'OMPI_COMM_WORLD_LOCAL_
 
 
 def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
-    """Check the GPUs, set the device, allow TF32 and disable cuDNN's attention.
-
-    Raises:
-        UserError: One of these steps fails.
-    """
+    """Check the GPUs, set the device, allow TF32 and disable cuDNN's attention. Raise a UserError if a step fails."""
     check_gpus()
     if launcher != 'none' and device.startswith('cuda:'):
         raise UserError(
@@ -58,20 +52,14 @@ def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
 def load_config(
     path: str, options: Sequence[str] | None = None, work_dir: str | None = None, launcher: str = 'none'
 ) -> Config:
-    """Read a config and apply ``options``. The default of ``work_dir`` is the config's, else ``work_dirs/CONFIG_NAME``.
+    """Read a config and apply ``options`` (:func:`.read_config`), the launcher and the work dir.
 
-    Raises:
-        UserError: The config cannot be read, or an option would have no effect.
+    The default of ``work_dir`` is the config's, else ``work_dirs/CONFIG_NAME``.
     """
     cfg = read_config(path, parse_cfg_options(options))
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
     return cfg
-
-
-def check_work_dir(work_dir: str | Path) -> None:
-    """Raise a UserError if a work dir cannot be written. The work dir need not exist yet."""
-    check_writable(Path(work_dir), f'the work dir {work_dir} (--work-dir)')
 
 
 def join_process_group(cfg: Config) -> None:
@@ -102,9 +90,8 @@ def join_process_group(cfg: Config) -> None:
 def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
     """Set LOCAL_RANK, which mmengine reads, and destroy the process group when a run ends, but not after an error.
 
-    With gloo, exit the process here. Otherwise it sometimes aborts with "terminate called without an active exception",
-    because a thread of ``ProcessGroupGloo`` asks for the GIL while Python exits, and the launcher reports a failed run.
-    ``destroy_process_group`` does not help. Remove this workaround when the oldest supported Python is 3.14.
+    With gloo, exit the process here. Otherwise it sometimes aborts, because a thread of ``ProcessGroupGloo`` asks for
+    the GIL while Python exits, also after ``destroy_process_group``. Remove this when the oldest Python is 3.14.
     """
     os.environ['LOCAL_RANK'] = os.environ.get(LOCAL_RANK_VARIABLES.get(launcher, 'LOCAL_RANK'), str(local_rank))
     try:
@@ -126,28 +113,22 @@ def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
 def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     """Check the datasets of the named dataloaders. Print a line for each issue that does not stop the run.
 
-    Raises:
-        UserError: The data would stop the run later or make its results wrong.
+    Raise a UserError for issues that would stop the run later or make its results wrong.
     """
     check_presence(cfg, dataloaders)
     images = get_check_settings(cfg)['images']
     enter_scope(cfg)
     report = check_datasets(cfg, dataloaders, images, Progress(disable=True))
-    errors = report.format_messages()
-    if errors:
+    if errors := report.format_messages():
         raise UserError('\n'.join([*errors, "To check all images, run 'mmgcvit check-data CONFIG'"]))
-    notes = report.format_messages(stops_run=False) + report.notes
-    sys.stderr.write(''.join(f'data: {note}\n' for note in notes))
-    sys.stderr.flush()
+    for note in report.format_messages(stops_run=False) + report.notes:
+        sys.stderr.write(f'data: {note}\n')
 
 
 def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
     """Build mmengine's runner from a config. Register ``progress``, unless it is None."""
     if cfg.get('runner_type', 'Runner') != 'Runner':
         raise UserError(f'runner_type={cfg.runner_type} is not supported. Remove it, or set runner_type=Runner')
-    hooks = cfg.get('default_hooks') or {}
-    if 'val_visualization' in hooks and get_type_name(hooks.get('visualization')) == 'ValVisualizationHook':
-        raise UserError('set ValVisualizationHook as default_hooks.val_visualization, not default_hooks.visualization')
     # At most one worker for each CPU of this process. Launchers differ in whether the ranks of a node share its CPUs.
     cpus = [(socket.gethostname(), cpu) for cpu in os.sched_getaffinity(0)]
     num_ranks = Counter(cpu for rank_cpus in all_gather_object(cpus) for cpu in rank_cpus)
@@ -169,14 +150,11 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
 class CollectDirHook(Hook):
     """Let ranks exchange results for metrics in the work dir. mmengine's default is the current folder's .dist_test."""
 
-    def before_val(self, runner: Runner) -> None:
-        self.set_folder(runner, runner.val_loop.evaluator)
-
-    def before_test(self, runner: Runner) -> None:
-        self.set_folder(runner, runner.test_loop.evaluator)
-
-    def set_folder(self, runner: Runner, evaluator: Evaluator) -> None:
-        for metric in evaluator.metrics:
+    def before_val(self, runner: Runner, loop: str = 'val_loop') -> None:
+        for metric in getattr(runner, loop).evaluator.metrics:
             # By attribute, since most metrics have no argument collect_dir.
             if getattr(metric, 'collect_dir', '') is None and metric.collect_device == 'cpu':
                 metric.collect_dir = str(Path(runner.log_dir, 'collected'))
+
+    def before_test(self, runner: Runner) -> None:
+        self.before_val(runner, 'test_loop')

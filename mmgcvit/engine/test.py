@@ -10,13 +10,14 @@ from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import can_draw_predictions, get_type_name, iter_unwrapped_datasets
 from ..errors import UserError
+from ..files import check_writable
 from ..inference.class_names import check_class_names, collect_dataset_metas
 from ..inference.model_files import read_model_checkpoint
 from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .hooks.progress import open_progress
-from .setup import build_runner, check_data, check_work_dir, join_process_group
+from .setup import build_runner, check_data, join_process_group
 
 
 def run_test(
@@ -29,12 +30,10 @@ def run_test(
 ) -> None:
     """Test a checkpoint with a config from :func:`.setup.load_config`, which is changed in place.
 
-    The checkpoint is a file, a URL or a work dir. The other arguments are the options of ``mmgcvit test``.
-
-    Raises:
-        UserError: An option, the config, the checkpoint or the data is invalid.
+    The checkpoint is a file, a URL or a work dir. The other arguments are the options of ``mmgcvit test``. Raise a
+    UserError if an option, the config, the checkpoint or the data is invalid.
     """
-    check_work_dir(cfg.work_dir)
+    check_writable(Path(cfg.work_dir), f'the work dir {cfg.work_dir} (--work-dir)')
     if show_dir:
         enable_drawing(cfg, show_dir)
     if tta:
@@ -84,11 +83,8 @@ def enable_tta(cfg: Config) -> None:
     """For ``--tta``, enable test-time augmentation with the config's ``tta_model`` and ``tta_pipeline``."""
     if (cfg.get('test_cfg') or {}).get('side'):
         raise UserError('--tta cannot be used with tiles (test_cfg.type=mmgcvit.TiledTestLoop). Remove --tta')
-    missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
-    if missing:
-        raise UserError(
-            f'--tta: the config has no {" and no ".join(missing)}. Add {" and ".join(missing)} to it, or remove --tta'
-        )
+    if missing := ' and no '.join(key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)):
+        raise UserError(f'--tta: the config has no {missing}. Add what is missing, or remove --tta')
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     for dataset in iter_unwrapped_datasets(cfg.test_dataloader.dataset):
         dataset.pipeline = deepcopy(cfg.tta_pipeline)

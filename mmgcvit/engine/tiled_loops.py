@@ -18,10 +18,7 @@ from ..registry import LOOPS
 class TiledLoop:
     """Base class of the loops, which detect objects in whole images by the tiles and the merge of ``predict --tiles``.
 
-    The dataset's pipeline prepares each tile.
-
-    Args:
-        side: Side of a tile in pixels. :func:`mmgcvit.load` uses it too. The other arguments are those of mmengine.
+    The dataset's pipeline prepares each tile, of ``side`` pixels. The other arguments are those of mmengine's loops.
     """
 
     stage: str  # in the names of hooks

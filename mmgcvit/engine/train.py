@@ -43,9 +43,7 @@ def train(
     """Train with a config from :func:`.setup.load_config`, which the other arguments change in place.
 
     The work dir must be locked, and the process group joined. The other arguments are the options of ``mmgcvit train``.
-
-    Raises:
-        UserError: An option, the config, the checkpoint or the data is invalid.
+    Raise a UserError if an option, the config, the checkpoint or the data is invalid.
     """
     if amp:
         enable_amp(cfg)
@@ -85,8 +83,8 @@ def enable_amp(cfg: Config) -> None:
     wrapper = get_type_name(cfg.optim_wrapper) or 'OptimWrapper'
     if wrapper not in WRAPPERS_FOR_AMP:
         raise UserError(
-            f'--amp: the config has optim_wrapper.type={wrapper}. With --amp, it can be OptimWrapper, AmpOptimWrapper '
-            'or mmgcvit.AutoPrecisionOptimWrapper. Set one of these, or remove --amp'
+            f'--amp: the config has optim_wrapper.type={wrapper}. Set OptimWrapper, AmpOptimWrapper or '
+            'mmgcvit.AutoPrecisionOptimWrapper, or remove --amp'
         )
     cfg.optim_wrapper.type = 'mmgcvit.AutoPrecisionOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
@@ -108,15 +106,14 @@ def add_trackers(cfg: Config, names: Sequence[str]) -> None:
 def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str:
     """Return a warning if the learning rate, or EMA's interval, is for other accumulation steps or another batch size.
 
-    The learning rate is for ``auto_scale_lr.base_batch_size`` times the accumulation steps in ``file_cfg``, the config
-    without options or, if an option sets the base batch size, times those in ``cfg``. mmengine scales it without regard
-    to accumulation, so ``base_batch_size`` in ``cfg`` is changed to have this product with the steps in ``cfg``.
+    The learning rate is for ``auto_scale_lr.base_batch_size`` times the accumulation steps of ``file_cfg``, the config
+    without options (if an option sets the base batch size: of ``cfg``). As mmengine scales it without regard to
+    accumulation, the base batch size in ``cfg`` is changed to have this product with the steps in ``cfg``.
     """
     scaling = cfg.get('auto_scale_lr') or {}
     base, batch_size = scaling.get('base_batch_size'), (cfg.get('train_dataloader') or {}).get('batch_size')
-    steps, file_steps = (
-        (settings.get('optim_wrapper') or {}).get('accumulative_counts', 1) for settings in (cfg, file_cfg)
-    )
+    wrappers = [settings.get('optim_wrapper') or {} for settings in (cfg, file_cfg)]
+    steps, file_steps = (wrapper.get('accumulative_counts', 1) for wrapper in wrappers)
     warnings = []
     if scaling.get('enable') and base is None:
         raise UserError(

@@ -9,7 +9,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,8 @@ from ..checkpoints.latest import LAST_CHECKPOINT_FILE, RESUMABLE_NAME, read_late
 from ..checkpoints.safe_loading import Checkpoint, read_for_mmengine
 from ..config import get_plain_settings, iter_differences
 from ..errors import CheckpointError, UserError, escape_controls, shorten
-from ..files import URL_SCHEMES
+from ..files import URL_SCHEMES, check_writable
 from .hooks.exact_resume import SETTINGS, VALIDATED_FILE
-from .setup import check_work_dir
 
 # Resumable checkpoints, best checkpoints, and the file with the path of the last checkpoint.
 RUN_FILE_NAME = re.compile(rf'(best_.+_)?(epoch|iter)_\d+\.pth|{LAST_CHECKPOINT_FILE}')
@@ -42,12 +41,8 @@ def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) 
     """Return whether the run resumes, and the checkpoint that it starts from, for ``--resume`` and ``--overwrite``.
 
     ``--resume`` without a checkpoint (``'auto'``) and a config's ``resume=True`` without ``load_from`` choose the
-    latest checkpoint of the work dir. If there is none, a new training starts, from the config's ``load_from`` if it
-    has one. So the same command starts and resumes a job.
-
-    Raises:
-        CheckpointError: The checkpoint cannot be read, no checkpoint in the work dir can be read, the work dir has
-            checkpoints of another run, or the run would remove the checkpoint that it starts from.
+    latest checkpoint of the work dir. If there is none, a new training starts, so the same command starts and resumes a
+    job. Raise a CheckpointError if the checkpoint cannot be read, or the run would replace or remove others.
     """
     load_from, work_dir, checkpoint = cfg.get('load_from'), Path(cfg.work_dir), None
     is_resumed = not overwrite and bool(resume or cfg.get('resume'))
@@ -100,14 +95,12 @@ def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
     """Lock a work dir against other trainings. When the process ends or is killed, the lock is released.
 
     A file system without locks gives a warning. If a new work dir has nothing but the lock in the end, because the run
-    was rejected, it is removed.
-
-    Raises:
-        UserError: The work dir cannot be written, or another training runs in it.
+    was rejected, it is removed, also its new parents. Raise a UserError if the work dir cannot be written, or another
+    training runs in it.
     """
-    check_work_dir(work_dir)
     folder = Path(work_dir)
-    is_new, lock = not folder.exists(), folder / LOCK_FILE
+    check_writable(folder, f'the work dir {folder} (--work-dir)')
+    lock, new_folders = folder / LOCK_FILE, [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
         # Soft locks, which are files that exist while a process runs, would remain after the process is killed.
@@ -128,9 +121,11 @@ def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
             lock.write_text(f'process {os.getpid()} on {socket.gethostname()}')
             yield
         finally:
-            if is_new and list(folder.iterdir()) == [lock]:
+            if new_folders and list(folder.iterdir()) == [lock]:
                 lock.unlink()
-                folder.rmdir()
+                with suppress(OSError):  # another run may have started in one of them
+                    for path in new_folders:
+                        path.rmdir()
 
 
 def find_changes(cfg: Config, meta: Any) -> dict[str, str]:
@@ -149,12 +144,10 @@ def find_changes(cfg: Config, meta: Any) -> dict[str, str]:
 class OverwriteHook(Hook):
     """Remove an earlier run's checkpoints after the first iteration, where most errors occur.
 
-    These are all checkpoints with ``--overwrite``, and otherwise best checkpoints of a run that was interrupted before
-    it saved one that can be resumed.
+    These are all checkpoints with ``--overwrite``, and otherwise those of a run that saved none that can be resumed.
     """
 
-    # Run before the hooks that save.
-    priority = 'HIGH'
+    priority = 'HIGH'  # before the hooks that save
 
     @master_only
     def before_train(self, runner: Runner) -> None:

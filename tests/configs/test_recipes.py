@@ -143,6 +143,7 @@ def test_a_claimed_recipe_equals_the_installed_packages(name):
     # Our recipes never apply weight decay to the batch norms of heads.
     rate_alone = r'\.bn\.|^backbone\..*(norm|position)' if name.startswith('other_heads/') else r'\.bn\.'
     assert read_recipe(ours, model, rate_alone) == read_recipe(theirs, model, rate_alone)
+    assert ours.auto_scale_lr.base_batch_size == GPUS * ours.train_dataloader.batch_size
     if name.startswith('baselines/'):
         # The original packages name a host that is down.
         url, their_url = (cfg.model.backbone.init_cfg.checkpoint for cfg in (ours, theirs))

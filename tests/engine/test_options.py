@@ -10,9 +10,8 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
-from mmgcvit.config import read_config
 from mmgcvit.engine import setup, train
-from mmgcvit.engine.setup import check_data, check_work_dir, join_process_group, load_config
+from mmgcvit.engine.setup import check_data, join_process_group, load_config
 from mmgcvit.engine.test import enable_drawing, enable_tta
 from mmgcvit.engine.train import add_trackers, check_batch_size, enable_amp
 from mmgcvit.errors import UserError
@@ -40,9 +39,6 @@ def test_trackers_are_added_once_to_those_of_the_config(monkeypatch):
     assert cfg.visualizer.type == 'DetLocalVisualizer'
     backends = ['LocalVisBackend', 'TensorboardVisBackend', 'WandbVisBackend']
     assert [backend.type for backend in cfg.visualizer.vis_backends] == backends
-    cfg = Config({})
-    add_trackers(cfg, ['wandb'])
-    assert [backend.type for backend in cfg.visualizer.vis_backends] == ['LocalVisBackend', 'WandbVisBackend']
     monkeypatch.setattr(train, 'find_spec', lambda name: None)
     with pytest.raises(UserError, match='pip install tensorboard wandb'):
         add_trackers(Config({}), ['tensorboard', 'wandb'])
@@ -53,25 +49,10 @@ def test_options_that_the_config_does_not_support_are_rejected(monkeypatch):
     draw, scale = partial(enable_drawing, folder='x'), partial(check_batch_size, file_cfg=Config(), world_size=1)
     for enable, config, message in (
         (enable_amp, {'optim_wrapper': {'type': 'ApexOptimWrapper'}}, 'ApexOptimWrapper'),
-        (
-            scale,
-            {'auto_scale_lr': {'enable': True}},
-            r'--auto-scale-lr: the config has no auto_scale_lr\.base_batch_size',
-        ),
+        (scale, {'auto_scale_lr': {'enable': True}}, r'--auto-scale-lr: the config has no .*\.base_batch_size'),
         (enable_tta, {}, r'--tta: the config has no tta_model and no tta_pipeline\.'),
-        (enable_tta, {'tta_model': {'type': 'Merging'}, 'tta_pipeline': None}, r'the config has no tta_pipeline\.'),
-        (enable_tta, {'tta_pipeline': [{'type': 'Resize'}]}, r'the config has no tta_model\.'),
         (enable_tta, {'test_cfg': {'side': 64}}, r'--tta cannot be used with tiles .* Remove --tta'),
-        (
-            draw,
-            {'default_scope': 'mmpose', 'model': {'type': 'Pose'}},
-            '--show-dir cannot draw the predictions of Pose of mmpose',
-        ),
-        (
-            draw,
-            {'default_scope': 'mmdet', 'model': {'type': 'Byte', 'tracker': {}}},
-            '--show-dir cannot draw the predictions of Byte of mmdet',
-        ),
+        (draw, {'default_scope': 'mmpose', 'model': {'type': 'Pose'}}, '--show-dir cannot draw .* of Pose of mmpose'),
     ):
         with pytest.raises(UserError, match=message):
             enable(Config(config))
@@ -93,12 +74,10 @@ def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(launcher, va
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     monkeypatch.setattr('time.sleep', slept := mock.Mock())
     monkeypatch.delenv('RANK', raising=False)
+    rejected = pytest.raises(UserError, match=rf'--launcher {launcher}: torch finds no GPU\. .*tools/dist_train\.sh')
     for rank in '03':
         monkeypatch.setenv('LOCAL_RANK', '0')
         monkeypatch.setenv(variable, rank)
-        rejected = pytest.raises(
-            UserError, match=rf'--launcher {launcher}: torch finds no GPU\. .*tools/dist_train\.sh'
-        )
         with rejected, setup.run_rank(launcher, 0):
             join_process_group(Config({'launcher': launcher}))
         assert (os.environ['LOCAL_RANK'], slept.called) == (rank, rank == '3')
@@ -113,18 +92,9 @@ def test_options_override_the_config_and_the_default_work_dir_has_its_name(tmp_p
     assert (cfg.work_dir, cfg.env_cfg.b, cfg.env_cfg.c) == ('here', 3, 2)
 
 
-def test_an_unwritable_work_dir_is_rejected_and_none_is_created(tmp_path):
-    check_work_dir(str(tmp_path / 'a' / 'b'))
-    assert not list(tmp_path.iterdir())
-    (tmp_path / 'file').touch()
-    for path in ('file', 'file/run'):
-        with pytest.raises(UserError, match=rf'the work dir {tmp_path}/{path} \(--work-dir\) cannot be written'):
-            check_work_dir(str(tmp_path / path))
-
-
-def get_error(cfg, loader='train_dataloader'):
+def get_error(cfg):
     with pytest.raises(UserError) as error:
-        check_data(cfg, [loader])
+        check_data(cfg, ['train_dataloader'])
     return str(error.value)
 
 
@@ -136,11 +106,9 @@ def test_data_that_would_stop_the_run_is_rejected_by_file_name(tmp_path, capsys)
     assert 'or of area zero (annotation 10' in capsys.readouterr().err
     annotations.write_text(text)
     cut(tmp_path / 'images' / 'b.jpg')
-    first, *_, last = get_error(config_with(settings)).splitlines()
-    assert 'images/b.jpg' in first
-    assert 'mmgcvit check-data' in last
-    # With no images to open, annotations and missing files are still checked.
     cfg = config_with(settings)
+    assert 'images/b.jpg' in get_error(cfg)
+    # With no images to open, annotations and missing files are still checked.
     cfg.data_checks = {'images': 0}
     check_data(cfg, ['train_dataloader'])
     (tmp_path / 'images' / 'b.jpg').unlink()
@@ -156,8 +124,7 @@ PLAIN, SUM, HALVED = (16, 2, 1), (512, 64, 2), (8, 1, 2)
     ('settings', 'recipe', 'processes', 'sizes'),
     [
         *((PLAIN, PLAIN, 16, (16, 32)), ((16, 2, 4), PLAIN, 8, (16, 64)), (SUM, SUM, 4, (1024, 512))),
-        *((HALVED, PLAIN, 4, (16, 8)), (PLAIN, PLAIN, 8, (16, 16)), ((16, 1, 2), PLAIN, 8, (16, 16))),
-        *((HALVED, PLAIN, 8, (16, 16)), ((512, 64, 4), SUM, 4, (1024, 1024)), ((512, 256, 1), SUM, 4, (1024, 1024))),
+        *((HALVED, PLAIN, 4, (16, 8)), (PLAIN, PLAIN, 8, (16, 16)), ((512, 256, 1), SUM, 4, (1024, 1024))),
     ],
 )
 def test_the_lr_follows_the_effective_batch_size_and_ema_the_steps(settings, recipe, processes, sizes):
@@ -180,12 +147,3 @@ def test_the_lr_follows_the_effective_batch_size_and_ema_the_steps(settings, rec
     assert processes * settings[1] / cfg.auto_scale_lr.base_batch_size == sizes[1] / sizes[0]
     cfg.auto_scale_lr.enable, cfg.custom_hooks = True, []
     assert not check_batch_size(cfg, cfg, processes), 'the work dir has this config'
-
-
-def test_recipes_have_the_batch_size_of_their_gpus():
-    for name, processes in (
-        *(('cascade_gcvit_b', 8), ('upernet_gcvit_b', 8)),
-        *((f'demo/{name}_digits', 1) for name in ('mask_rcnn_gcvit', 'upernet_gcvit')),
-    ):
-        cfg = read_config(f'configs/{name}.py')
-        assert cfg.auto_scale_lr.base_batch_size == processes * cfg.train_dataloader.batch_size, name

@@ -62,14 +62,11 @@ def get_resumed_checkpoint(runner: Runner) -> Path | None:
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """Save checkpoints atomically and remove outdated ones afterwards.
+    """Save checkpoints atomically and remove outdated ones afterwards, which needs disk space for one more checkpoint.
 
-    mmengine's ``CheckpointHook`` removes the oldest or the previous best checkpoint before it writes the new one, and
-    it writes in place. So a killed run can leave a truncated checkpoint or none. This hook needs disk space for one
-    more checkpoint.
-
-    Args:
-        **kwargs: Arguments of ``CheckpointHook`` except ``backend_args``, because the hook writes local files only.
+    mmengine's ``CheckpointHook`` removes the oldest or the previous best checkpoint before it writes the new one in
+    place. So a killed run can leave a truncated checkpoint or none. Its arguments are those of this hook, except
+    ``backend_args``, because this hook writes local files only.
     """
 
     def __init__(self, **kwargs: Any) -> None:

@@ -43,10 +43,8 @@ VALIDATED_FILE = 'validated'
 class ExactResumeHook(Hook):
     """Let runs resume bit-exactly from checkpoints that ``torch.load`` reads with ``weights_only=True``.
 
-    mmengine saves weights, optimizer, LR schedulers, seed, epoch and iteration. This hook adds the settings and the
-    position in the data of this project's loops (``mmgcvit.EpochBasedTrainLoop``, ``mmgcvit.IterBasedTrainLoop``), and
-    converts logs, counters and LR schedulers to tensors and built-in types. A resumed run first reruns an interrupted
-    validation.
+    Add the settings and the position in the data of this project's loops to what mmengine saves, and convert logs,
+    counters and LR schedulers to tensors and built-in types. A resumed run first reruns an interrupted validation.
     """
 
     # Convert what other hooks have added to a checkpoint, and validate after they have prepared the training.
@@ -85,7 +83,7 @@ class ExactResumeHook(Hook):
                 logs[name] = HistoryBuffer(log['history'].tolist(), log['counts'].tolist(), log['max_length'])
         if isinstance(runner.train_loop, ResumableLoop):
             # mmengine continues at this iteration.
-            checkpoint['meta']['iter'] = runner.train_loop.resume(checkpoint['meta'], str(self.resumed_from))
+            checkpoint['meta']['iter'] = runner.train_loop.resume(checkpoint['meta'])
 
     def before_train(self, runner: Runner) -> None:
         self.is_training = True

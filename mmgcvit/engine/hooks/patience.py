@@ -18,9 +18,8 @@ STATE = 'patience'
 class PatienceHook(Hook):
     """Stop training after ``patience`` validations in a row without a better score.
 
-    The score is the one by which mmengine's CheckpointHook chooses the best checkpoint; if it chooses by several
-    metrics, each of them counts. mmengine's EarlyStoppingHook restarts its count in a resumed run. This hook
-    does not, even if the run then has another ``val_interval``.
+    The score is that of the best checkpoint; if there are several, each of them counts. Unlike mmengine's
+    EarlyStoppingHook, this hook does not restart its count in a resumed run, even with another ``val_interval``.
     """
 
     # Run after CheckpointHook, and after the hook that reruns an interrupted validation.

@@ -25,8 +25,6 @@ from .skip_nonfinite import SKIPPED_STEPS
 
 # ProgressHook prints log records with this attribute, even if their level is lower than WARNING.
 ALWAYS_SHOWN = 'always_shown'
-# Keys of mmengine's message hub. If a run has several metrics, mmengine appends a metric's name to each key.
-BEST_CHECKPOINT_KEY, BEST_SCORE_KEY = 'best_ckpt', 'best_score'
 # A best mAP under this value means that nearly nothing was found.
 NO_SCORE = 0.005
 NO_SCORE_ADVICE = (
@@ -37,10 +35,9 @@ NO_SCORE_ADVICE = (
 
 
 class ProgressHook(Hook):
-    """Show progress bars, and print a line for each epoch, validation and warning. Without a terminal, omit the bars.
+    """Show progress bars on a terminal, and print a line for each epoch, validation and warning, for ``--progress``.
 
-    ``--progress`` registers this hook. A config cannot, as the hook needs an open stream. The main thread refreshes
-    the bars, because a refreshing thread could cause a deadlock when dataloader workers are forked.
+    The main thread refreshes the bars: another thread could cause a deadlock when dataloader workers are forked.
     """
 
     # Run after the hooks that collect losses and times.
@@ -146,10 +143,11 @@ class SummaryHook(Hook):
         if info.get(SKIPPED_STEPS):
             reason = 'because the loss or gradients were NaN or infinite'
             lines.append(f'skipped training steps, {reason}: {info[SKIPPED_STEPS]}')
-        best_keys = [key for key in info if key.startswith(BEST_CHECKPOINT_KEY)]
+        # If a run has several metrics, mmengine appends a metric's name to each key.
+        best_keys = [key for key in info if key.startswith('best_ckpt')]
         for key in best_keys:
             metric = Path(info[key]).name.removeprefix('best_').rsplit('_', 2)[0]
-            score = info[key.replace(BEST_CHECKPOINT_KEY, BEST_SCORE_KEY)]
+            score = info[key.replace('best_ckpt', 'best_score')]
             lines.append(f'best {metric} {score:.4g}: {quote(info[key])}')
             if 'mAP' in metric and 0 <= score < NO_SCORE:
                 lines.append(NO_SCORE_ADVICE)
