@@ -31,8 +31,7 @@ class Tolerance(NamedTuple):
     # Two objects match if their labels and images are equal, their scores differ by at most this, and their coordinates
     # by at most this times the image's longer side.
     match: float
-    # Maximum share of objects without a match, weighted by score. A few are normal, since rounding can change which
-    # low-scoring boxes NMS keeps, or which queries are selected. If the graph is wrong, most objects have no match.
+    # Maximum share of objects without a match, weighted by score. Rounding changes a few, a wrong graph most of them.
     unmatched: float
 
 

@@ -121,10 +121,8 @@ class TwoStageGraph(DetectorGraph):
         return gather_rows(boxes, order), scores > OBJECT_THRESHOLD
 
     def predict_boxes(self, feature_maps: tuple[Tensor, ...], boxes: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        """Return boxes (B, K, P, 4) and scores (B, K, P) of every class, predicted from proposals (B, P, 4).
-
-        In a cascade each head refines the boxes of the previous head. The heads' logits are averaged before softmax.
-        """
+        """Return boxes (B, K, P, 4) and scores (B, K, P) of every class, predicted from proposals (B, P, 4)."""
+        # In a cascade each head refines the boxes of the previous head. The heads' logits are averaged before softmax.
         batch, proposals = boxes.shape[:2]
         image_indices = torch.arange(batch, device=boxes.device, dtype=boxes.dtype)
         image_indices = image_indices[:, None, None].expand(-1, proposals, -1)
@@ -187,11 +185,9 @@ def clip_boxes(boxes: Tensor, size: Tensor) -> Tensor:
 
 
 def extract_roi_features(extractor: SingleRoIExtractor, feature_maps: tuple[Tensor, ...], rois: Tensor) -> Tensor:
-    """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels.
-
-    An RoI's features come from the FPN level that fits the square root of its area (Lin et al., FPN, equation 1).
-    """
+    """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels."""
     layers = extractor.roi_layers
+    # Features come from the level that fits the square root of an RoI's area (Lin et al., FPN, equation 1).
     levels = torch.log2((rois[:, 3:] - rois[:, 1:3]).prod(1).sqrt() / extractor.finest_scale + 1e-6).floor()
     levels = levels.clamp(0, len(layers) - 1).long()
     indices = [(levels == level).nonzero()[:, 0] for level in range(len(layers))]

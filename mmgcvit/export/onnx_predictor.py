@@ -167,10 +167,7 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
 def resize_masks(
     logits: np.ndarray, metadata: dict[str, str], img_shape: tuple[int, int], ori_shape: tuple[int, int]
 ) -> np.ndarray:
-    """Resize logits (n, h, w) of a padded image to masks of the image, (n, *ori_shape) bool.
-
-    ``img_shape`` is the size of the network's input without padding.
-    """
+    """Resize logits (n, h, w) to bool masks (n, *ori_shape). ``img_shape`` is the network's input without padding."""
     stride, probability = (json.loads(metadata[name]) for name in ('mask_stride', 'mask_thr_binary'))
     threshold, masks = np.log(probability / (1 - probability)), np.zeros((len(logits), *ori_shape), bool)
     for mask, values in zip(masks, logits, strict=True):
