@@ -10,9 +10,8 @@ from mmengine.config import Config
 
 from mmgcvit import device as machine
 from mmgcvit.commands.main import run_command
-from mmgcvit.device import are_gpus_hidden, check_gpus, find_gpus, use_device
+from mmgcvit.device import are_gpus_hidden, check_gpus, check_operators, find_gpus, use_device
 from mmgcvit.errors import UserError
-from mmgcvit.ops.compiled import check_operators
 
 
 @pytest.fixture
@@ -95,7 +94,7 @@ def test_named_gpu_becomes_torchs_current_device_and_missing_gpu_is_rejected(mon
 def test_operators_compiled_without_cuda_are_rejected_for_detectors_on_a_gpu(gpu, compiled, scope, monkeypatch):
     monkeypatch.setattr('mmcv.ops.get_compiling_cuda_version', lambda: 'not available')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
-    monkeypatch.setattr('mmgcvit.ops.compiled.are_compiled', lambda: compiled)
+    monkeypatch.setattr('mmgcvit.device.are_operators_compiled', lambda: compiled)
     is_refused = gpu and compiled and scope == 'mmdet'
     with pytest.raises(UserError, match=r'OPERATORS=torchvision.*CUDA_VISIBLE') if is_refused else nullcontext():
         check_operators(Config({'default_scope': scope}))

@@ -1,8 +1,4 @@
-"""Write a trained model as an ONNX file: mmgcvit export CONFIG [CHECKPOINT] OUT.onnx [options].
-
-The ONNX file accepts any image size and batch size; its metadata hold the classes, mean and standard deviation. The
-file's outputs in onnxruntime are compared with the model's. If they differ, OUT.onnx is not written.
-"""
+"""Write a trained model as an ONNX file: mmgcvit export CONFIG [CHECKPOINT] OUT.onnx [options]."""
 
 import argparse
 from pathlib import Path

@@ -94,10 +94,9 @@ def add_model_options(parser: argparse.ArgumentParser, checkpoint: bool = True) 
 
 def load_model(args: argparse.Namespace) -> Predictor:
     """Load the model of a command's arguments without printing. Raise a UserError if torch cannot use the GPU."""
-    from ..device import check_gpus, disable_cudnn_attention
+    from ..device import check_gpus, check_operators, disable_cudnn_attention
     from ..inference.loading import load, silence_output
     from ..inference.model_files import find_source, read_model_checkpoint
-    from ..ops.compiled import check_operators
 
     if args.device == 'auto':
         check_gpus()

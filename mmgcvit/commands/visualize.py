@@ -73,11 +73,7 @@ def main(args: argparse.Namespace) -> None:
     elif args.kind == 'queries':
         figure = query_maps.draw_queries(query_maps.compute_queries(model, image))
     elif args.kind == 'gradcam':
-        result = gradcam.compute_gradcam(model, image, args.class_name, args.stage)
-        if not result.cam.any():
-            other_stage = result.stage - 1 if result.stage else 1
-            print(f'class {result.class_name} has a zero map at stage {result.stage}. Try --stage {other_stage}')
-        figure = gradcam.draw_gradcam(result)
+        figure = gradcam.draw_gradcam(gradcam.compute_gradcam(model, image, args.class_name, args.stage))
     else:
         figure = shift_maps.draw_shifts(shift_maps.compute_shifts(model, image, args.head))
     save(figure, out)

@@ -13,9 +13,9 @@ from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import get_type_name, read_config
 from ..datasets.checks.paths import get_check_settings
 from ..datasets.skip_unreadable import skip_unreadable
+from ..device import check_operators
 from ..errors import UserError, format_count
 from ..mmengine_utils import call_on_rank_0
-from ..ops.compiled import check_operators
 from .hooks.new_schedule import NewScheduleHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook, open_progress

@@ -1,7 +1,6 @@
-"""Export trained models to ONNX files, which run without this package and without torch.
+"""Export trained models to ONNX files. Read onnx_file.py first, then graphs.py and detector_graph.py.
 
-Read :func:`export_onnx` first, then :mod:`.graphs` and :mod:`.detector_graph`. :mod:`.onnx_predictor` runs a file, and
-imports neither torch nor the rest of this package, so that it can be copied into other projects.
+``onnx_predictor.py`` runs a file. It imports neither torch nor the rest of this package, so that it can be copied.
 """
 
 from .onnx_file import EXPORT_PACKAGES, export_onnx

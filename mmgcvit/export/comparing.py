@@ -31,8 +31,7 @@ class Tolerance(NamedTuple):
     # Two objects match if their labels and images are equal, their scores differ by at most this, and their coordinates
     # by at most this times the image's longer side.
     match: float
-    # Maximum share of objects without a match, weighted by score. A few are normal, since rounding can change which
-    # low-scoring boxes NMS keeps, or which queries are selected. If the graph is wrong, most objects have no match.
+    # Maximum share of objects without a match, weighted by score. Rounding changes a few, a wrong graph most of them.
     unmatched: float
 
 
@@ -51,9 +50,7 @@ class Difference(NamedTuple):
 
 
 def compare(predictor: Predictor, graph: nn.Module, path: Path, half: bool = False) -> Difference:
-    """Compare a file, in float32 or ``half`` precision, with its model on random images.
-
-    ``graph`` is the traced module. Detectors are compared with a score threshold of 0.
+    """Compare a file with its model, of which ``graph`` was traced, on random images, with a score threshold of 0.
 
     Raises:
         UserError: The outputs differ by more than the tolerance, or the file detects other objects.
@@ -69,8 +66,8 @@ def compare(predictor: Predictor, graph: nn.Module, path: Path, half: bool = Fal
         predictor, content = remove_score_threshold(predictor, content)
     session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
     worst = Difference(0.0, session.get_outputs()[0].name)
-    enlarge = DINO_STRIDE * math.sqrt(queries / min(height * width for _, height, width in SHAPES))
-    enlarge = max(1, math.ceil(enlarge))
+    smallest = min(height * width for _, height, width in SHAPES)
+    enlarge = max(1, math.ceil(DINO_STRIDE * math.sqrt(queries / smallest)))
     for seed, (batch, *sides) in enumerate(SHAPES):
         height, width = (side * enlarge for side in sides)
         # The images are large spots with noise, because most detectors find no object in noise alone.
@@ -105,10 +102,7 @@ def run_session(session: Any, images: Tensor) -> dict[str, np.ndarray]:
 
 
 def compute_difference(output: np.ndarray, expected: np.ndarray) -> float:
-    """Return the largest difference divided by the largest absolute expected value, or infinity if shapes differ.
-
-    Of bool masks, return the share of differing pixels in all pixels of the masks (1 - IoU).
-    """
+    """Return the largest difference, relative to the largest expected value (infinity for other shapes), or 1 - IoU."""
     if output.shape != expected.shape:
         return float('inf')
     if expected.dtype == bool:

@@ -1,8 +1,6 @@
 """Implement mmdet's two-stage detectors so that they can be exported: images to boxes, scores, labels and masks.
 
-:class:`TwoStageGraph` predicts the same as mmdet's two-stage detectors, NMS included, for any batch and image size.
-Read its ``forward``, then the methods below in the order of their calls, then the functions that they call.
-:class:`DetectorGraph` and the functions are also used for other detectors, such as DINO (:mod:`.dino_graph`).
+Read ``TwoStageGraph.forward``, then what it calls. Other detectors use :class:`DetectorGraph` and the functions too.
 
 Shapes: B images of the batch, P proposals of an image, K classes, N objects of all images.
 """
@@ -24,7 +22,7 @@ from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
-from torchvision.ops import nms, roi_align
+from torchvision.ops import batched_nms, roi_align
 
 from .. import mmdet_fixes
 from ..errors import UserError
@@ -41,13 +39,10 @@ NO_OBJECT, OBJECT_THRESHOLD = -1.0, -0.5
 
 
 class DetectorGraph(nn.Module):
-    """Base class of detectors for tracing, in eval mode. ``forward`` returns what :class:`TwoStageGraph`'s returns.
+    """Base class of mmdet's detectors for tracing. ``forward`` returns what :class:`TwoStageGraph`'s returns.
 
-    Args:
-        model: mmdet's detector.
-        with_masks: Whether the graph returns masks.
-        mask_stride: 0 if a mask is probabilities inside the object's box. Otherwise a mask is logits for the whole
-            padded image, one for ``mask_stride`` x ``mask_stride`` pixels.
+    ``mask_stride`` is 0 if a mask is probabilities inside the object's box. Otherwise a mask is logits for the whole
+    padded image, one for ``mask_stride`` x ``mask_stride`` pixels.
     """
 
     def __init__(self, model: nn.Module, with_masks: bool, mask_stride: int = 0) -> None:
@@ -81,10 +76,9 @@ class TwoStageGraph(DetectorGraph):
         self.rpn_cfg, self.rcnn_cfg = model.test_cfg.rpn, model.test_cfg.rcnn
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Predict the objects in a batch of images (B, 3, H, W), ordered by image, then by descending score.
+        """Predict the objects in images (B, 3, H, W), ordered by image, then by descending score.
 
-        Return boxes (N, 4) = [x1, y1, x2, y2] in pixels, scores (N,), labels (N,) and image indices (N,). If the
-        detector predicts masks, also return mask probabilities inside the boxes, (N, h, w).
+        Return boxes (N, 4) = [x1, y1, x2, y2] in pixels; scores, labels and image indices (N,); and masks (N, h, w).
         """
         # shape_as_tensor is an operator in the trace, so the size is not fixed to the example's height and width.
         size = shape_as_tensor(images)[-2:].to(images.device)
@@ -92,11 +86,15 @@ class TwoStageGraph(DetectorGraph):
         proposals, is_proposal = self.predict_proposals(feature_maps, size)
         boxes, scores = self.predict_boxes(feature_maps, proposals, size)
         scores = scores.masked_fill(~is_proposal.unsqueeze(1), NO_OBJECT)
-        objects = select_objects(boxes, scores, self.rcnn_cfg)
+        # NonMaxSuppression takes the same boxes for all classes. Here each class has its own, so pass it as an image.
+        flat = boxes.flatten(0, 1), scores.flatten(0, 1).unsqueeze(1)
+        kept = apply_nms(*flat, self.rcnn_cfg.nms.iou_threshold, self.rcnn_cfg.score_thr)
+        image, index, top_scores = list_objects(kept.reshape_as(scores).flatten(1), self.rcnn_cfg.max_per_img)
+        labels = torch.div(index, scores.shape[2], rounding_mode='floor')
+        objects = boxes.flatten(1, 2)[image, index], top_scores, labels, image
         if not self.mask_heads:
             return objects
-        boxes, _, labels, image_indices = objects
-        return (*objects, self.predict_masks(feature_maps, boxes, labels, image_indices))
+        return (*objects, self.predict_masks(feature_maps, objects[0], labels, image))
 
     def predict_proposals(self, feature_maps: tuple[Tensor, ...], size: Tensor) -> tuple[Tensor, Tensor]:
         """Return boxes (B, P, 4) by descending score, and a mask (B, P): False after an image's last proposal."""
@@ -116,19 +114,15 @@ class TwoStageGraph(DetectorGraph):
         deltas, anchors = (torch.cat(parts, dim=1) for parts in list(zip(*levels, strict=True))[1:])
         boxes = decode_boxes(anchors, deltas, self.rpn_head.bbox_coder, size)
         scores = torch.stack(scores_by_level, dim=1)
-        min_size = self.rpn_cfg.get('min_bbox_size', -1)
-        if min_size >= 0:
-            is_large = (boxes[..., 2:] - boxes[..., :2] > min_size).all(-1)
-            scores = scores.masked_fill(~is_large.unsqueeze(1), NO_OBJECT)
+        is_large = (boxes[..., 2:] - boxes[..., :2] > self.rpn_cfg.get('min_bbox_size', -1)).all(-1)
+        scores = scores.masked_fill(~is_large.unsqueeze(1), NO_OBJECT)
         scores = apply_nms(boxes, scores, self.rpn_cfg.nms.iou_threshold, OBJECT_THRESHOLD).amax(1)
         scores, order = select_top_scores(scores, self.rpn_cfg.max_per_img)
         return gather_rows(boxes, order), scores > OBJECT_THRESHOLD
 
     def predict_boxes(self, feature_maps: tuple[Tensor, ...], boxes: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        """Return boxes (B, K, P, 4) and scores (B, K, P) of every class, predicted from proposals (B, P, 4).
-
-        In a cascade each head refines the boxes of the previous head. The heads' logits are averaged before softmax.
-        """
+        """Return boxes (B, K, P, 4) and scores (B, K, P) of every class, predicted from proposals (B, P, 4)."""
+        # In a cascade each head refines the boxes of the previous head. The heads' logits are averaged before softmax.
         batch, proposals = boxes.shape[:2]
         image_indices = torch.arange(batch, device=boxes.device, dtype=boxes.dtype)
         image_indices = image_indices[:, None, None].expand(-1, proposals, -1)
@@ -163,25 +157,11 @@ class TwoStageGraph(DetectorGraph):
         return masks.gather(1, class_indices)[:, 0]
 
 
-def select_objects(boxes: Tensor, scores: Tensor, rcnn_cfg: ConfigDict) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Apply NMS to boxes (B, K, P, 4), scores (B, K, P). Return boxes (N, 4), scores, labels and image indices (N,)."""
-    iou_threshold, score_thr = rcnn_cfg.nms.iou_threshold, rcnn_cfg.score_thr
-    # NonMaxSuppression takes the same boxes for all classes. Here each class has its own, so pass it as an image.
-    kept = apply_nms(boxes.flatten(0, 1), scores.flatten(0, 1).unsqueeze(1), iou_threshold, score_thr)
-    image, index, top_scores = list_objects(kept.reshape_as(scores).flatten(1), rcnn_cfg.max_per_img)
-    labels = torch.div(index, scores.shape[2], rounding_mode='floor')
-    return boxes.flatten(1, 2)[image, index], top_scores, labels, image
-
-
 def list_objects(scores: Tensor, max_objects: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return the image, index and score (N,) of each image's highest-scoring objects, by ``scores`` (B, n)."""
     top_scores, order = select_top_scores(scores, max_objects)
     image, rank = (top_scores > OBJECT_THRESHOLD).nonzero().unbind(1)
     return image, order[image, rank], top_scores[image, rank]
-
-
-# A box's width and height change by this factor at most. It is mmdet's default, 1 / wh_ratio_clip.
-MAX_FACTOR = 1000 / 16
 
 
 def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size: Tensor) -> Tensor:
@@ -194,7 +174,7 @@ def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size:
     top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
     box_sizes = bottom_right - top_left
     centres = (top_left + bottom_right) * 0.5 + box_sizes * deltas[..., :2]
-    limit = math.log(MAX_FACTOR)
+    limit = math.log(1000 / 16)  # mmdet's default, -log(wh_ratio_clip)
     halves = box_sizes * deltas[..., 2:].clamp(-limit, limit).exp() * 0.5
     return clip_boxes(torch.cat([centres - halves, centres + halves], dim=-1), size)
 
@@ -205,11 +185,9 @@ def clip_boxes(boxes: Tensor, size: Tensor) -> Tensor:
 
 
 def extract_roi_features(extractor: SingleRoIExtractor, feature_maps: tuple[Tensor, ...], rois: Tensor) -> Tensor:
-    """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels.
-
-    An RoI's features come from the FPN level that fits the square root of its area (Lin et al., FPN, equation 1).
-    """
+    """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels."""
     layers = extractor.roi_layers
+    # Features come from the level that fits the square root of an RoI's area (Lin et al., FPN, equation 1).
     levels = torch.log2((rois[:, 3:] - rois[:, 1:3]).prod(1).sqrt() / extractor.finest_scale + 1e-6).floor()
     levels = levels.clamp(0, len(layers) - 1).long()
     indices = [(levels == level).nonzero()[:, 0] for level in range(len(layers))]
@@ -258,21 +236,17 @@ class NonMaxSuppression(torch.autograd.Function):
     same image and class, which is kept, is above ``iou_threshold``.
     """
 
-    # The operator requires a maximum number of boxes per class. The largest 32-bit integer is no limit in practice.
-    max_boxes = 2**31 - 1
-
     @staticmethod
     def forward(ctx: Any, boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
-        rows = [torch.zeros((0, 3), dtype=torch.int64, device=boxes.device)]
-        for image, label in torch.cartesian_prod(torch.arange(scores.shape[0]), torch.arange(scores.shape[1])).tolist():
-            candidates = (scores[image, label] > score_thr).nonzero().squeeze(1)
-            kept = candidates[nms(boxes[image, candidates], scores[image, label, candidates], iou_threshold)]
-            rows.append(torch.stack([torch.full_like(kept, image), torch.full_like(kept, label), kept], dim=1))
-        return torch.cat(rows)
+        candidates = (scores > score_thr).nonzero()
+        image, label, box = candidates.unbind(1)
+        groups = image * scores.shape[1] + label
+        return candidates[batched_nms(boxes[image, box], scores[image, label, box], groups, iou_threshold)]
 
     @staticmethod
     def symbolic(g: Any, boxes: Any, scores: Any, iou_threshold: float, score_thr: float) -> Any:
-        values = ([NonMaxSuppression.max_boxes], [iou_threshold], [score_thr])
+        # The operator requires a maximum number of boxes per class. The largest 32-bit integer is none in practice.
+        values = ([2**31 - 1], [iou_threshold], [score_thr])
         constants = [g.op('Constant', value_t=torch.tensor(value)) for value in values]
         indices = g.op('NonMaxSuppression', boxes, scores, *constants)
         # Without this type the exporter would make the example's number of boxes a constant.
@@ -281,11 +255,7 @@ class NonMaxSuppression(torch.autograd.Function):
 
 
 def check_supported(model: nn.Module) -> None:
-    """Raise a UserError for detectors with unsupported heads or NMS.
-
-    It does not check the settings of heads, box coders and RoI pooling. Unsupported settings are found when the export
-    compares the ONNX file's boxes, scores and labels with mmdet's (unless --no-check is set).
-    """
+    """Raise a UserError for unsupported heads or NMS. The comparison finds other settings that are unsupported."""
     roi_head = getattr(model, 'roi_head', None)
     if not isinstance(model, TwoStageDetector) or type(roi_head) not in ROI_HEADS:
         raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')

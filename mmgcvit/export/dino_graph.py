@@ -1,6 +1,4 @@
-"""Implement mmdet's DINO so that it can be exported: images to boxes, scores and labels.
-
-It calls mmdet's layers, and computes itself what mmdet computes from the data samples or from sizes as integers.
+"""Implement what mmdet's DINO computes from data samples or from sizes as integers, so that it can be exported.
 
 Shapes: B images of the batch, H_i x W_i pixels of level i, S pixels of all L levels, C channels, Q queries, K classes.
 """
@@ -94,13 +92,10 @@ class DINOGraph(DetectorGraph):
 
 
 def locate_pixels(feature_map: Tensor, size: Tensor, padded_size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return where the pixels of a feature map (B, C, h, w) are in an image of ``size``, padded to ``padded_size``.
+    """Return where the pixels of a feature map (B, C, h, w) are in an image of ``size`` (2,) = [height, width].
 
-    Both sizes are (2,) = [height, width].
-
-    Returns:
-        Centres (h * w, 2) = [x, y], where 1 is the image's side without padding. Whether pixels are padding, (1, h, w).
-        The share of the map's width and height that is not padding, (2,).
+    These are centres (h * w, 2) = [x, y], where 1 is the image's side without padding; whether pixels are padding,
+    (1, h, w); and the share of the map's width and height that is not padding, (2,).
     """
     centres, are_inside, ratios = [], [], []
     for axis, side in enumerate(shape_as_tensor(feature_map)[-2:]):

@@ -86,20 +86,11 @@ class TraceablePooling(nn.Module):
         self.output_size = size if isinstance(size, tuple) else (size, size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pool (B, C, H, W) to (B, C, h, w)."""
-        rows, columns = (
-            compute_bin_weights(side, bins, x) for side, bins in zip(x.shape[2:], self.output_size, strict=True)
-        )
-        return rows @ x @ columns.transpose(0, 1)
-
-
-def compute_bin_weights(side: int, bins: int, like: Tensor) -> Tensor:
-    """Return the matrix (bins, side) that averages ``side`` pixels in ``bins`` bins, with ``like``'s dtype.
-
-    Bin i covers the pixels from ``floor(i * side / bins)`` up to ``ceil((i + 1) * side / bins) - 1``.
-    """
-    pixels = torch.arange(side, device=like.device)
-    products = torch.arange(bins, device=like.device) * side
-    begins, ends = torch.div(products, bins, rounding_mode='floor'), ceil_div(products + side, bins)
-    inside = (pixels >= begins[:, None]) & (pixels < ends[:, None])
-    return inside.to(like.dtype) / (ends - begins)[:, None].to(like.dtype)
+        """Pool (B, C, H, W) to (B, C, h, w), first its rows, then its columns."""
+        for side, bins in zip(x.shape[2:], self.output_size, strict=True):
+            # Bin i covers the pixels from floor(i * side / bins) up to ceil((i + 1) * side / bins) - 1.
+            pixels, products = torch.arange(side, device=x.device), torch.arange(bins, device=x.device)[:, None] * side
+            begins, ends = torch.div(products, bins, rounding_mode='floor'), ceil_div(products + side, bins)
+            is_inside = (pixels >= begins) & (pixels < ends)
+            x = (is_inside.to(x.dtype) / (ends - begins).to(x.dtype) @ x).transpose(2, 3)
+        return x

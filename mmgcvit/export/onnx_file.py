@@ -1,7 +1,4 @@
-"""Export a trained model to an ONNX file, and compare the file's outputs with the model's.
-
-The file's metadata make it usable without the config, the checkpoint and this package.
-"""
+"""Export a trained model to an ONNX file, whose metadata make it usable without the config and this package."""
 
 import json
 import warnings
@@ -72,10 +69,7 @@ def export_onnx(predictor: Predictor, target: Path, check: bool = True, half: bo
 
 
 def build_export_module(predictor: Predictor) -> nn.Module:
-    """Return the module to trace for a model. Raise a UserError if the model has parts that cannot be exported.
-
-    The module's ``output_axes`` maps the name of each output to its dynamic axes.
-    """
+    """Return the module to trace. Its ``output_axes`` maps the name of each output to its dynamic axes."""
     model = predictor.network
     if predictor.task != 'detection':
         return (SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph)(model).eval()
@@ -86,13 +80,10 @@ def build_export_module(predictor: Predictor) -> nn.Module:
     from .mask2former_graph import Mask2FormerGraph
     from .rtmdet_graph import RTMDetInsGraph
 
-    graph = TwoStageGraph
-    if isinstance(model, DINO):
-        graph = DINOGraph
-    elif isinstance(model, Mask2Former):
-        graph = Mask2FormerGraph
-    elif isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
-        graph = RTMDetInsGraph
+    if isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
+        return RTMDetInsGraph(model).eval()
+    graphs = {DINO: DINOGraph, Mask2Former: Mask2FormerGraph}
+    graph = next((graph for detector, graph in graphs.items() if isinstance(model, detector)), TwoStageGraph)
     return graph(model).eval()
 
 
@@ -125,13 +116,9 @@ def collect_metadata(predictor: Predictor, module: nn.Module) -> dict[str, str]:
 
 
 def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
-    """Return how a test pipeline resizes and crops. Raise a UserError for other transforms, or if no transform resizes.
+    """Return how a test pipeline resizes and crops. The table of metadata in docs/deploy.md explains the keys.
 
-    Returns:
-        A dict with these keys. ``scale``: the target of Resize in pixels, as in mmcv. ``keep_ratio``: whether the
-        aspect ratio is kept. ``edge``: the side (short, long, width or height) that ResizeEdge makes ``scale[0]``
-        pixels long, or '' for Resize. ``interpolation``: for example bilinear. ``backend``: cv2 or pillow. ``crop``:
-        (width, height) of the centre crop, or None.
+    Raise a UserError for other transforms, or if no transform resizes.
     """
     settings = None
     for step in steps:

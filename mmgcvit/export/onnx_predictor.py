@@ -65,11 +65,6 @@ class OnnxPredictor:
         path: The ONNX file.
         score_thr: Objects with lower scores are removed. Default: the threshold that ``mmgcvit predict`` uses.
         providers: Names of onnxruntime's execution providers.
-
-    Attributes:
-        task: ``'detection'``, ``'segmentation'`` or ``'classification'``.
-        classes: The class names, in the order of the class indices.
-        metadata: The metadata of the file, as strings.
     """
 
     def __init__(
@@ -172,10 +167,7 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
 def resize_masks(
     logits: np.ndarray, metadata: dict[str, str], img_shape: tuple[int, int], ori_shape: tuple[int, int]
 ) -> np.ndarray:
-    """Resize logits (n, h, w) of a padded image to masks of the image, (n, *ori_shape) bool.
-
-    ``img_shape`` is the size of the network's input without padding.
-    """
+    """Resize logits (n, h, w) to bool masks (n, *ori_shape). ``img_shape`` is the network's input without padding."""
     stride, probability = (json.loads(metadata[name]) for name in ('mask_stride', 'mask_thr_binary'))
     threshold, masks = np.log(probability / (1 - probability)), np.zeros((len(logits), *ori_shape), bool)
     for mask, values in zip(masks, logits, strict=True):
@@ -187,13 +179,10 @@ def resize_masks(
 
 def paste_mask(mask: np.ndarray, box: np.ndarray, ori_shape: tuple[int, int]) -> np.ndarray:
     """Paste a mask (h, w) into its box in an image (height, width): bilinearly, with 0 outside the box."""
-    rows = compute_linear_weights(ori_shape[0], box[1], box[3], mask.shape[0])
-    columns = compute_linear_weights(ori_shape[1], box[0], box[2], mask.shape[1])
-    return rows @ mask @ columns.T
-
-
-def compute_linear_weights(image_side: int, begin: float, end: float, mask_side: int) -> np.ndarray:
-    """Return the matrix (image_side, mask_side) that resizes a mask's side linearly to the pixels from begin to end."""
-    centres = np.arange(image_side, dtype=np.float32) + 0.5
-    positions = (centres - begin) / max(end - begin, 1e-6) * mask_side - 0.5
-    return np.maximum(0, 1 - np.abs(positions[:, None] - np.arange(mask_side, dtype=np.float32)))
+    x1, y1, x2, y2 = box
+    for side, begin, end in ((ori_shape[0], y1, y2), (ori_shape[1], x1, x2)):
+        centres = np.arange(side, dtype=np.float32) + 0.5
+        positions = (centres - begin) / max(end - begin, 1e-6) * len(mask) - 0.5
+        weights = np.maximum(0, 1 - np.abs(positions[:, None] - np.arange(len(mask), dtype=np.float32)))
+        mask = (weights @ mask).T  # resize the columns after the rows
+    return mask

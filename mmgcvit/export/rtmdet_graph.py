@@ -58,10 +58,7 @@ class RTMDetInsGraph(DetectorGraph):
         return boxes[image, index], top_scores, labels[image, index], image, masks
 
     def select_candidates(self, logits: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the highest scores of each level's logits (B, K, h, w), with labels and pixels from 0 to S - 1.
-
-        All three are (B, n). A pixel is a candidate for several classes.
-        """
+        """Return the top scores of each level's logits (B, K, h, w), labels and pixels (0 to S - 1), all (B, n)."""
         levels, start = [], 0
         for level in logits:
             num_classes, height, width = level.shape[1:]

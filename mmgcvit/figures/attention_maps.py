@@ -137,10 +137,7 @@ def compute_block(
 
 
 def draw_attention(result: Attention) -> Figure:
-    """Draw the image with the query and, for each block, the query's attention and the attention that tokens receive.
-
-    The unit is the weight 1/N of uniform attention.
-    """
+    """Draw the image with the query, and each block's two maps in units of the weight 1/N of uniform attention."""
     view, rows = result.view, len(result.blocks)
     height, width = result.blocks[0].weights.shape
     heads = 'mean of all heads' if result.head is None else f'head {result.head}'

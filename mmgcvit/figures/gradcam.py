@@ -37,11 +37,8 @@ def compute_gradcam(
 ) -> GradCam:
     """Compute the Grad-CAM of a classifier's score for a class, before softmax.
 
-    Args:
-        model: As for :func:`.compute_attention`.
-        image: As for :func:`.compute_attention`.
-        class_name: Name or index of the class. Default: the predicted class.
-        stage: Index of the stage. Default: the last stage whose map has at least 4 x 4 tokens.
+    ``class_name`` is a name or an index, by default the predicted class. ``stage`` is an index, by default that of the
+    last stage whose map has at least 4 x 4 tokens. The other arguments are those of :func:`.compute_attention`.
     """
     check_installed('Grad-CAM', 'pytorch_grad_cam')
     from pytorch_grad_cam import GradCAM

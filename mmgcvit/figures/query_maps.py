@@ -48,10 +48,7 @@ def compute_queries(model: Predictor, image: ImageLike) -> Queries:
 
 
 def find_components(tokens: np.ndarray) -> np.ndarray:
-    """Compute the first three principal components (h, w, 3) of tokens (h, w, C), and scale each to 0 to 1.
-
-    A component without variance is 0.5 everywhere. This happens if the tokens are few or equal.
-    """
+    """Compute the first three principal components (h, w, 3) of tokens (h, w, C), from 0 to 1; without variance 0.5."""
     flat = tokens.reshape(-1, tokens.shape[-1]).astype(np.float64)
     left_vectors, singular_values, _ = np.linalg.svd(flat - flat.mean(0), full_matrices=False)
     values = np.zeros((len(flat), 3))

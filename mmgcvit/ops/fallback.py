@@ -15,10 +15,7 @@ from torch import Tensor
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """Return the indices of the boxes (n, 4) that NMS keeps, by descending score.
-
-    ``offset`` is 1 if a box includes the pixels of its right and lower edge, else 0.
-    """
+    """Return the indices of boxes (n, 4) that NMS keeps, by score. ``offset`` is 1 if x2, y2 are inside a box."""
     from torchvision.ops import nms as torchvision_nms
 
     # Some devices have no half-precision kernel. Under autocast, boxes and scores may have different dtypes.
@@ -104,12 +101,7 @@ def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: flo
 def ms_deform_attn_forward(
     value: Tensor, spatial_shapes: Tensor, level_starts: Tensor, locations: Tensor, weights: Tensor, im2col_step: int
 ) -> Tensor:
-    """Compute multi-scale deformable attention with mmcv's function in torch.
-
-    Shapes: ``value`` (B, keys, nH, d), where keys are the pixels of all levels; ``spatial_shapes`` (levels, 2) =
-    [H, W]; ``locations`` (B, queries, nH, levels, points, 2) = [x, y], where 0 to 1 is the whole map; ``weights``
-    (B, queries, nH, levels, points). The result is (B, queries, nH * d).
-    """
+    """Compute multi-scale deformable attention with mmcv's function in torch, whose docstring has the shapes."""
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
     if value.is_cuda:
@@ -132,12 +124,8 @@ def log_slow_attention() -> None:
 def ms_deform_attn_backward(
     value: Tensor, spatial_shapes: Tensor, level_starts: Tensor, *tensors: Tensor, im2col_step: int
 ) -> None:
-    """Write the gradients of :func:`ms_deform_attn_forward`. mmcv keeps no graph, so recompute the forward pass.
-
-    ``tensors`` are the locations, the weights, the output's gradient, and the tensors to which the gradients of value,
-    locations and weights are written.
-    """
-    locations, weights, grad_output, *grads = tensors
+    """Write gradients of :func:`ms_deform_attn_forward`. mmcv keeps no graph, so recompute the forward pass."""
+    locations, weights, grad_output, *grads = tensors  # grads: of value, locations and weights
     with torch.enable_grad():
         value, locations, weights = inputs = [x.detach().requires_grad_() for x in (value, locations, weights)]
         output = ms_deform_attn_forward(value, spatial_shapes, level_starts, locations, weights, im2col_step)
@@ -156,7 +144,6 @@ def get_compiling_cuda_version() -> str:
 
 
 def raise_missing_operator(name: str, *args: object, **kwargs: object) -> NoReturn:
-    """Raise a NotImplementedError for an operator without a fallback."""
     raise NotImplementedError(
         f"mmcv's operator {name} is missing. This mmcv has no compiled operators, and mmgcvit replaces only those that "
         "its own configs need. To install a compiled mmcv, run 'make install OPERATORS=compiled' (docs/installation.md)"

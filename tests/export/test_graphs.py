@@ -9,7 +9,6 @@ from mmseg.models import EncoderDecoder
 from torch import nn
 
 from mmgcvit.errors import UserError
-from mmgcvit.export import onnx_file as writing
 from mmgcvit.export.detector_graph import check_supported
 from mmgcvit.export.graphs import SegmentorGraph
 from mmgcvit.export.onnx_file import describe_preprocessing
@@ -81,20 +80,3 @@ def test_the_test_pipeline_is_described_or_rejected():
     ):
         with pytest.raises(UserError, match=words):
             describe_preprocessing(steps)
-
-
-def test_a_failed_comparison_keeps_the_existing_file(monkeypatch, tmp_path):
-    def reject(*_):
-        raise UserError('differs')
-
-    graph = nn.Identity()
-    graph.output_axes = {'scores': {}}
-    monkeypatch.setattr(writing, 'build_export_module', lambda *_: graph)
-    monkeypatch.setattr(writing, 'collect_metadata', lambda *_: {})
-    monkeypatch.setattr(writing, 'compare', reject)
-    target = tmp_path / 'model.onnx'
-    target.write_text('before')
-    with pytest.raises(UserError, match='differs'):
-        writing.export_onnx(None, target)
-    assert [path.name for path in tmp_path.iterdir()] == ['model.onnx']
-    assert target.read_text() == 'before'

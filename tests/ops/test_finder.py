@@ -9,25 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmgcvit.ops import compiled
+from mmgcvit import device
 from mmgcvit.ops.finder import COMPILED_MODULE, FALLBACK_FILE, FallbackFinder, TaskPackageFinder
 
 from ..programs import ROOT, run
-
-MMDETS_SCRIPT = """
-import os
-import sys
-from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
-from mmdet.utils import setup_cache_size_limit_of_dynamo
-
-assert 'mmcv.ops' not in sys.modules
-cfg = Config.fromfile('tests/data/configs/detect.py')
-init_default_scope(cfg.default_scope)
-MODELS.build(cfg.model)
-import mmcv.ops
-print(mmcv.ops.nms.__module__)
-"""
 
 
 def test_importing_mmcvs_operators_finds_the_fallback(monkeypatch):
@@ -47,15 +32,8 @@ def test_compiled_modules_take_precedence():
 
 def test_compiled_operators_are_told_from_the_fallback(monkeypatch, tmp_path):
     for origin, expected in ((tmp_path / 'mmcv' / '_ext.so', True), (FALLBACK_FILE, False)):
-        monkeypatch.setattr(compiled, 'find_spec', lambda name, origin=origin: SimpleNamespace(origin=origin))
-        assert compiled.are_compiled() == expected
-
-
-@pytest.mark.long
-def test_mmdets_training_script_gets_operators_through_custom_imports():
-    """It reads the config, and with it mmgcvit, before it imports a model and mmcv.ops."""
-    ended = run([sys.executable, '-W', 'ignore', '-c', MMDETS_SCRIPT], cwd=ROOT)
-    assert ended.stdout.splitlines()[-1:] == ['mmcv.ops.nms'], ended.stderr
+        monkeypatch.setattr(device, 'find_spec', lambda name, origin=origin: SimpleNamespace(origin=origin))
+        assert device.are_operators_compiled() == expected
 
 
 # By a module's content: what importing it raises, at the first and each later time.

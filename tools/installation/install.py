@@ -286,7 +286,7 @@ def compile_mmcv(pip: Pip, requirement: str, log: Path) -> None:
 
     pip's cache is not used, because it does not record the torch version that a wheel was compiled with.
     """
-    if not run_code(pip.python, 'import mmgcvit.ops.compiled as o; raise SystemExit(not o.are_compiled())').returncode:
+    if not run_code(pip.python, 'import mmgcvit.device as d; exit(not d.are_operators_compiled())').returncode:
         return
     cuda = os.environ.get('FORCE_CUDA') or str(int(has_matching_nvcc(pip.python)))
     jobs = os.environ.get('MAX_JOBS') or str(count_compilers())

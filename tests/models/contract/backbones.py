@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import torch
+
 from mmgcvit import LSA, GCViT
 
 GCVIT = {'embed_dims': 16, 'depths': (2, 2, 3, 2), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
@@ -45,3 +47,15 @@ BACKBONES = {
     ),
     'lsa_no_shifts': (partial(small_lsa, {'shifts': None}), (16, 32, 48, 64)),
 }
+
+
+def compute_maps_and_gradient(model, images, dtype=None):
+    """Return maps, in autocast with a dtype, and all gradients of a loss with a weight per position and channel."""
+    model.zero_grad()
+    with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
+        maps = model(images)
+    sum(
+        (found * torch.arange(found[0].numel()).to(found).view(found.shape[1:]).cos()).sum() for found in maps
+    ).backward()
+    gradients = [parameter.grad.flatten() for parameter in model.parameters() if parameter.requires_grad]
+    return [found.detach() for found in maps], torch.cat(gradients)

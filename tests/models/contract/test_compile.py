@@ -5,6 +5,7 @@ import shutil
 import pytest
 import torch
 from packaging.version import Version
+from torch._dynamo.testing import CompileCounter
 
 from mmgcvit.models.layers import sdpa
 
@@ -21,17 +22,6 @@ FEWER_BLOCKS = {
 }
 # Some need no padding; one is that of pretraining.
 SIZES = [(64, 64), (75, 101), (224, 224), (131, 70)]
-
-
-class CountingBackend:
-    """A backend that runs graphs eagerly and counts them."""
-
-    def __init__(self):
-        self.graphs = 0
-
-    def __call__(self, graph, inputs):
-        self.graphs += 1
-        return graph
 
 
 @pytest.fixture(autouse=True)
@@ -57,13 +47,13 @@ def test_all_sizes_compile_to_two_graphs_without_a_break(name, training, monkeyp
     """One graph is for the first size and one for all others. A graph break or a further recompilation is an error."""
     monkeypatch.setattr(sdpa, 'has_launch_limit', lambda values: True)  # as on CUDA
     model = build(name, with_cp=training, out_indices=(0, 1) if training else (0,))
-    backend = CountingBackend()
-    compiled = torch.compile(model.train(training), backend=backend, fullgraph=True)
+    counter = CompileCounter()
+    compiled = torch.compile(model.train(training), backend=counter, fullgraph=True)
     with torch.set_grad_enabled(training):
         for size in SIZES:
             maps = compiled(torch.randn(2, 3, *size))
             assert maps[0].shape[2:] == model(torch.randn(1, 3, *size))[0].shape[2:]
-    assert backend.graphs <= 2
+    assert counter.frame_count <= 2
 
 
 @pytest.mark.long

@@ -25,14 +25,11 @@ def check(exported, model, shapes=OTHERS):
 
 @pytest.mark.parametrize('name', BACKBONES)
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
-def test_a_trace_is_right_at_other_sizes_and_runs_without_this_package(name, monkeypatch):
+def test_a_trace_is_right_at_other_sizes_and_runs_without_this_package(name):
     """A trace contains no custom operators. ONNX export uses traces."""
-    model, calls = build(name), []
-    forward = model.stages[0].forward
-    monkeypatch.setattr(model.stages[0], 'forward', lambda x: calls.append(1) or forward(x))
+    model = build(name)
     with torch.no_grad():
         traced = torch.jit.trace(model, torch.randn(EXPORTED), check_trace=False)
-        assert len(calls) == 1
         assert 'mmgcvit::' not in str(traced.inlined_graph)
         check(traced, model)
 

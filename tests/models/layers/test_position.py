@@ -58,16 +58,6 @@ def resized(embedding, source, target):
 
 
 @settings(max_examples=25)
-@given(grid=st.tuples(sides, sides), size=st.tuples(sides, sides))
-@on_every_device
-def test_the_position_embedding_is_resized_to_any_map(grid, size, device):
-    position = PositionEmbedding(4, grid).to(device)
-    x = torch.randn(2, *size, 4, device=device)
-    expected = x + (position.pos_embed.unflatten(0, grid) if grid == size else resized(position.pos_embed, grid, size))
-    torch.testing.assert_close(position(x), expected)
-
-
-@settings(max_examples=25)
 @given(side=sides, grid=st.tuples(sides, sides), copies=st.sampled_from([(), (3,)]))
 @on_every_device
 def test_a_square_grids_embedding_is_resized_when_loaded(side, grid, copies, device):
