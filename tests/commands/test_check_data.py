@@ -5,9 +5,8 @@ from functools import partial
 
 import pytest
 
-from ..configs.templates import write_coco as write_own_coco
-from ..configs.templates import write_yolo
 from ..datasets.checks.made import cut, write_coco
+from ..datasets.formats.made import write_example
 
 CONFIG = """
 default_scope = 'mmdet'
@@ -46,7 +45,7 @@ def test_problems_are_shown_with_their_effect_and_an_exit_code(check, tmp_path):
 
 
 def test_a_folder_is_checked_as_train_reads_it_and_findings_name_images(call, tmp_path):
-    write_own_coco(tmp_path / 'photos')
+    write_example(tmp_path / 'photos', 'coco')
     file = tmp_path / 'photos' / 'annotations' / 'train.json'
     content = json.loads(file.read_text())
     annotation = content['annotations'][0]
@@ -62,7 +61,7 @@ def test_a_folder_is_checked_as_train_reads_it_and_findings_name_images(call, tm
 
 
 def test_annotation_files_made_for_a_check_are_named_without_their_temporary_folder(call, tmp_path):
-    write_yolo(tmp_path / 'photos')
+    write_example(tmp_path / 'photos', 'yolo')
     sheet = tmp_path / 'sheet.jpg'
     code, output = call('check-data', tmp_path / 'photos', '--contact-sheet', sheet, '--augmented', 'strong')
     assert (code, sheet.is_file()) == (0, True)
