@@ -17,9 +17,9 @@ TEMPLATES = {
 
 def read_template(name, **lines):
     """Read a template with some of its variables changed, as a user would edit them."""
-    text = (ROOT / 'configs' / f'{name}.py').read_text()
-    base = ConfigPath(lines.get('_base_') or read_head(text)['_base_'])
-    return Config.fromstring(fill_template(text, {**lines, '_base_': base}), '.py')
+    path = ROOT / 'configs' / f'{name}.py'
+    base = ConfigPath(lines.get('_base_') or read_head(path)['_base_'])
+    return Config.fromstring(fill_template(path, {**lines, '_base_': base}), '.py')
 
 
 def own(name, folder):

@@ -147,6 +147,24 @@ def test_a_project_with_data_and_config_can_be_moved(annotation_type, tmp_path, 
     check_data(Config.fromfile(path), ['train_dataloader', 'val_dataloader'])
 
 
+def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_path, monkeypatch):
+    lines = (ROOT / 'configs' / 'custom_cls.py').read_text().splitlines()
+    monkeypatch.setattr('mmgcvit.datasets.own_data.get_config_path', lambda name: str(tmp_path / 'custom_cls.py'))
+    for old, new, is_valid in (
+        ('batch_size = 32', 'batch_size = 5', True),
+        ('batch_size = 32', 'batch_size = 4 * 8', False),
+        ('batch_size = 32', 'import os', False),
+        ('batch_size = 32', 'batch_size = (', False),
+        ('batch_size = 32', 'batch_size, depth = 32, 2', False),
+    ):
+        (tmp_path / 'custom_cls.py').write_text('\n'.join(new if line == old else line for line in lines))
+        if is_valid:
+            assert 'batch_size = 5\n' in make('classes').path.read_text()
+        else:
+            with pytest.raises(UserError, match=r'^\S+custom_cls\.py was edited, so that it cannot be filled in: its'):
+                make('classes')
+
+
 @pytest.mark.parametrize(
     ('annotation_type', 'options', 'words'),
     [
