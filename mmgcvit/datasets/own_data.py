@@ -75,11 +75,13 @@ def make_config(
     write_annotations(dataset, folder)
 
     template_path = Path(get_config_path(template.config))
-    settings = choose_network(template, size) | choose_settings(options) | locate_files(dataset)
+    settings = choose_settings(template, size, options) | locate_files(dataset)
     head = read_head(template_path, settings) | settings
     if tiles is not None:
         head['tiles'] = tiles or head['image_size']
-        head['tiles_per_image'] = count_tiles(dataset, head['tiles'])
+        images = dataset.splits['train'].content['images']
+        tiles_per_image = [max(1, image['width'] * image['height'] / head['tiles'] ** 2) for image in images]
+        head['tiles_per_image'] = round(sum(tiles_per_image) / len(images))
     num_images = len(dataset.splits['train'].image_names) * head.get('tiles_per_image', 1)
     epochs = epochs or max(MIN_EPOCHS, ceil((template.num_seen if size == MINI else NUM_SEEN) / num_images))
     is_by_iters = 'max_iters' in head
@@ -142,24 +144,19 @@ def format_lines(values: Mapping[str, Any]) -> str:
     return ''.join(f'{name} = {pformat(value, width=100, sort_dicts=False)}\n' for name, value in values.items())
 
 
-def choose_network(template: Template, size: str) -> dict[str, Any]:
-    """Return the head lines of a template for a size: the network, its weights, and the settings that suit them."""
-    weights = {'pretrained': WEIGHTS.get(size)}
+def choose_settings(template: Template, size: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the head lines of a template for a size and the options of ``mmgcvit train``."""
+    lines = {'_base_': ConfigPath(template.networks[size]), 'pretrained': WEIGHTS.get(size), **template.head}
     if size == MINI:
-        weights |= {'load_from': ConfigPath(f'demo/weights/{template.mini_weights}'), **template.mini_head}
-    return {'_base_': ConfigPath(template.networks[size]), **template.head, **weights}
-
-
-def choose_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the head lines that the options of ``mmgcvit train`` set."""
-    lines = {name: value for name, value in options.items() if value is not None}
-    if lines.pop('no_flip', False):
+        lines |= {'load_from': ConfigPath(f'demo/weights/{template.mini_weights}'), **template.mini_head}
+    given = {name: value for name, value in options.items() if value is not None}
+    if given.pop('no_flip', False):
         lines['flip'] = False
-    if 'lr' in lines:
+    if 'lr' in given:
         lines['lr_batch_size'] = None  # do not scale the learning rate that the user has set
-    if 'pretrained' in lines:
-        lines |= {'pretrained': resolve_weights(lines['pretrained']), 'load_from': None}
-    return lines
+    if 'pretrained' in given:
+        given |= {'pretrained': resolve_weights(given['pretrained']), 'load_from': None}
+    return lines | given
 
 
 def resolve_weights(pretrained: str | Path) -> str | None:
@@ -215,12 +212,6 @@ def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path |
                 f'{text!r}: names of classes and folders must be valid UTF-8 without two opening braces, which '
                 'mmengine replaces by a variable. Rename it'
             )
-
-
-def count_tiles(dataset: DatasetInfo, side: int) -> int:
-    """Return the number of tiles of ``side`` pixels that cover a training image, on average."""
-    images = dataset.splits['train'].content['images']
-    return max(1, round(sum(max(1, image['width'] * image['height'] / side**2) for image in images) / len(images)))
 
 
 def choose_template(dataset: DatasetInfo, task: str | None, size: str | None) -> tuple[Template, str]:

@@ -1,10 +1,16 @@
-"""Represent a dataset of any format in memory."""
+"""A dataset of any format: its splits in memory, the images held out for validation, and its annotation files."""
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...errors import format_count, shorten
+from ...errors import UserError, format_count, shorten
+
+VAL_FRACTION = 0.2
+# Roboflow writes augmented copies of an image as NAME.rf.HASH.jpg.
+COPY_MARK = '.rf.'
 
 
 @dataclass
@@ -79,3 +85,47 @@ class DatasetInfo:
         counts += f' ({format_count(num_empty, "image")} without objects: background in training)' if num_empty else ''
         names = f'{len(self.classes)} classes ({shorten(self.classes, 8)})'
         return '\n'.join([f'{self.folder}: {self.format}, {counts}, {names}', *self.notes])
+
+
+def split_validation(dataset: DatasetInfo) -> None:
+    """Hold out a fifth of the training images for validation, in place, unless there is a validation split.
+
+    The images are selected by a hash of their names. So each run selects the same images, and nearly the same images
+    after new ones were added. Roboflow's augmented copies of an image stay in one split. Raise a UserError if there is
+    no training split, or it has only one image.
+    """
+    if 'train' not in dataset.splits:
+        raise UserError(
+            f'{dataset.folder} has images for {" and ".join(dataset.splits)}, but none for training. Add images for '
+            'training (docs/custom_dataset.md)'
+        )
+    if 'val' in dataset.splits:
+        return
+    train = dataset.splits['train']
+    originals = {name.split(COPY_MARK)[0] for name in train.image_names}
+    num_val = max(1, round(VAL_FRACTION * len(originals)))
+    if num_val == len(originals):
+        raise UserError(
+            f'{dataset.folder} has only one image to train on. Add more: at least one is held out for validation'
+        )
+    held_out = {*sorted(originals, key=lambda name: hashlib.sha256(name.encode()).digest())[:num_val]}
+    val = {index for index, name in enumerate(train.image_names) if name.split(COPY_MARK)[0] in held_out}
+    rest = {*range(len(train.image_names))} - val
+    dataset.splits |= {'train': train.select(rest), 'val': train.select(val)}
+    dataset.notes.append(f'no val split: {len(val)} of {len(train.image_names)} images are held out for validation')
+
+
+def write_annotations(dataset: DatasetInfo, folder: Path) -> None:
+    """Create ``folder`` and write an annotation file into it for each split that has none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, split in dataset.splits.items():
+        if split.ann_file is not None:
+            continue
+        is_coco = isinstance(split.content, dict)
+        split.ann_file = folder / f'{name}{".json" if is_coco else ".txt"}'
+        # mmpretrain's CustomDataset expects a space between image name and label, PairedSegDataset a tab.
+        separator = '\t' if dataset.annotation_types == ('seg_maps',) else ' '
+        # CustomDataset removes blanks at the beginning of a line.
+        lines = ('./' * pair[0][0].isspace() + separator.join(pair) + '\n' for pair in split.content)
+        text = json.dumps(split.content) if is_coco else ''.join(lines)
+        split.ann_file.write_text(text, encoding='utf-8')

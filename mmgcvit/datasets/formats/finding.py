@@ -27,11 +27,7 @@ KNOWN_FORMATS = (
 def read_folder(folder: str | Path) -> DatasetInfo:
     """Read a dataset of any known format, and leave out images and annotations that cannot be used.
 
-    Args:
-        folder: The folder of the dataset. Nothing is written into it.
-
-    Returns:
-        The dataset. Boxes and polygons are in COCO's format.
+    Nothing is written into the folder. Boxes and polygons of the dataset are in COCO's format.
 
     Raises:
         UserError: The folder has data in no known format, in several formats, or with too many errors.
