@@ -19,8 +19,8 @@ from ..tasks import MINI, TASK_BY_SCOPE, TEMPLATES, Template
 from .formats import DatasetInfo, split_validation, write_annotations
 from .formats.advice import find_missing_classes, find_small_objects
 
-# The weights of GC ViT's authors for each size. timm's copies have the first digits of their SHA-256 in the name, which
-# the download verifies. timm has none of the size large, and the authors' own file is on a branch that may change.
+# The weights of GC ViT's authors for each size: timm's copies, whose names have the first digits of their SHA-256, and
+# for large, which timm lacks, the authors' own file, which is on a branch that may change.
 TIMM_RELEASE = 'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights-morevit'
 WEIGHTS = {
     'xxtiny': f'{TIMM_RELEASE}/gcvit_xxtiny_224_nvidia-d1d86009.pth',

@@ -8,9 +8,7 @@ import numpy as np
 
 from ...errors import UserError, shorten
 from ..decoding import IGNORE_INDEX, read_segmentation_map, read_sizes
-from .advice import find_empty_classes
-from .dataset_info import DatasetInfo, Split
-from .objects import read_each
+from .dataset_info import DatasetInfo, Split, find_empty_classes, read_each
 from .paths import SPLIT_NAME, assign_splits, find_split
 
 IMAGE_FOLDERS = ('images', 'image', 'imgs', 'img', 'img_dir', 'jpegimages')

@@ -14,9 +14,8 @@ from xml.etree import ElementTree
 from ...errors import UserError, get_first_line, shorten
 from ...files import IMAGE_SUFFIXES, read_text
 from ..decoding import read_sizes
-from .dataset_info import DatasetInfo
+from .dataset_info import AnnotatedImage, DatasetInfo, make_split, read_each
 from .folders import IMAGE_FOLDERS, MAP_FOLDERS
-from .objects import AnnotatedImage, make_split, read_each
 from .paths import SPLIT_NAME, assign_splits, count_steps, find_split, list_files
 
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
@@ -58,8 +57,14 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
     def read_image(file: Path) -> AnnotatedImage:
         annotation = annotations[file]
         image = folder / find_image(folder, annotation, images[file.stem], xml_files[file.stem])
-        objects = [(names.index(name), entries) for name, entries in annotation.objects]
-        return AnnotatedImage(image, choose_size(folder, annotation, image), objects)
+        stored_size, rotated_size = read_sizes(image)
+        # Some tools write 0.
+        if all(annotation.size) and annotation.size not in (stored_size, rotated_size):
+            sizes = [f'{width} x {height}' for width, height in (annotation.size, rotated_size)]
+            raise UserError(f'{folder / file} is for an image of {sizes[0]}, but {image} is {sizes[1]}')
+        # Boxes refer to the image after EXIF rotation, unless <size> is that before it.
+        size = stored_size if annotation.size == stored_size else rotated_size
+        return AnnotatedImage(image, size, [(names.index(name), entries) for name, entries in annotation.objects])
 
     splits = {}
     for split, split_files in files_by_split.items():
@@ -117,16 +122,6 @@ def convert_box(values: Sequence[str | None]) -> list[float] | None:
     left, top, right, bottom = (max(0.0, side) for side in sides)
     is_valid = all(map(isfinite, sides)) and left < right and top < bottom
     return [left, top, right - left, bottom - top] if is_valid else None
-
-
-def choose_size(folder: Path, annotation: Annotation, image: Path) -> tuple[int, int]:
-    """Return the (width, height) that boxes refer to: after EXIF rotation, unless ``<size>`` is that before it."""
-    stored_size, rotated_size = read_sizes(image)
-    # Some tools write 0.
-    if all(annotation.size) and annotation.size not in (stored_size, rotated_size):
-        sizes = [f'{width} x {height}' for width, height in (annotation.size, rotated_size)]
-        raise UserError(f'{folder / annotation.file} is for an image of {sizes[0]}, but {image} is {sizes[1]}')
-    return stored_size if annotation.size == stored_size else rotated_size
 
 
 def find_image(folder: Path, annotation: Annotation, images: Sequence[Path], files: Sequence[Path]) -> Path:

@@ -16,8 +16,7 @@ import yaml
 from ...errors import UserError, format_count, shorten
 from ...files import IMAGE_SUFFIXES, read_text
 from ..decoding import read_sizes
-from .dataset_info import DatasetInfo
-from .objects import AnnotatedImage, make_split
+from .dataset_info import AnnotatedImage, DatasetInfo, make_split
 from .paths import SPLIT_NAME, list_files
 
 # Coordinates may be outside of the range from 0 to 1 by this much, because tools round them.
