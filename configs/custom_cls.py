@@ -6,7 +6,7 @@ Run:  python tools/train.py configs/custom_cls.py            (one GPU)
 Copy this file within configs/ and change the first lines.
 """
 
-# The network: gcvit_xxt_in1k.py, gcvit_t_in1k.py and so on or, for a CPU, the demo's (demo/gcvit_digits_cls.py).
+# The network: gcvit_xxt_in1k.py, gcvit_t_in1k.py, and so on; for a CPU: demo/gcvit_digits_cls.py and pretrained = None.
 _base_ = 'gcvit_t_in1k.py'
 
 # The data folder; inside it, class folders. None: test on the validation images.
@@ -36,7 +36,7 @@ flip = True
 # Backbone weights: a file, a URL, timm://gcvit_tiny, or None. Those at huggingface.co/nvidia
 # are the authors', under CC BY-NC-SA 4.0: not for commercial use.
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
-# A classifier of these classes to start from, or None.
+# A model to start from, for example a classifier of these classes, or None.
 load_from = None
 # What is trained of the backbone: 'all', 'lora' (low-rank updates of its attention) or nothing ('head').
 fine_tune = 'all'

@@ -6,7 +6,7 @@ Run:  python tools/train.py configs/custom_coco.py            (one GPU)
 Copy this file within configs/ and change the first lines.
 """
 
-# The network: mask_rcnn_gcvit_t.py, _s.py or _b.py or, for a CPU, the demo's (demo/mask_rcnn_gcvit_digits.py).
+# The network: mask_rcnn_gcvit_t.py, _s.py or _b.py. For a CPU: demo/mask_rcnn_gcvit_digits.py, with pretrained = None.
 _base_ = 'mask_rcnn_gcvit_t.py'
 
 # The data folder; inside it, the annotation files and the image folders. None: test on the validation images.
@@ -123,11 +123,10 @@ train_dataloader = dict(**loading, batch_size=batch_size, dataset=train_dataset)
 test_loading = dict(**loading, batch_size=1)
 val_dataset = dict(**dataset, ann_file=val_annotations, data_prefix=dict(img=val_images), pipeline=test_pipeline)
 val_dataloader = dict(**test_loading, dataset=val_dataset)
+test_dataset = val_dataset
 if test_annotations:
     test_dataset = dict(val_dataset, ann_file=test_annotations, data_prefix=dict(img=test_images))
-    test_dataloader = dict(**test_loading, dataset=test_dataset)
-else:
-    test_dataloader = val_dataloader
+test_dataloader = dict(**test_loading, dataset=test_dataset)
 metric = ['bbox', 'segm'] if masks else 'bbox'
 root = f'{data_root}/' if data_root else ''
 val_evaluator = dict(metric=metric, ann_file=root + val_annotations)

@@ -6,7 +6,7 @@ Run:  python tools/train.py configs/custom_seg.py            (one GPU)
 Copy this file within configs/ and change the first lines.
 """
 
-# The network: upernet_gcvit_t.py, _s.py or _b.py or, for a CPU, the demo's (demo/upernet_gcvit_digits.py).
+# The network: upernet_gcvit_t.py, _s.py or _b.py. For a CPU: demo/upernet_gcvit_digits.py, with pretrained = None.
 _base_ = 'upernet_gcvit_t.py'
 
 # The data folder; inside it, the folders of images and of maps. None: test on the validation images.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass
 from io import BytesIO
@@ -27,8 +28,16 @@ FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF
 UNROTATED_FORMATS = ('WEBP', 'AVIF')
 
 
+def check_file(path: Path) -> None:
+    """Raise an OSError for a pipe or device. Opening a pipe would wait for its writer."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, 'Not a file', str(path))
+
+
 def open_image(source: Path | BinaryIO) -> Image.Image:
     """Open an image of one of :data:`FORMATS`, without decoding its pixels."""
+    if isinstance(source, Path):
+        check_file(source)
     Image.init()
     return Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
 
@@ -86,6 +95,7 @@ def load_image(path: str, decoding: DecodingSettings) -> tuple[NDArray[np.uint8]
     # Imported here, because reading a folder needs only Pillow.
     import mmcv
 
+    check_file(Path(path))
     content = Path(path).read_bytes()
     stored_size = decode_image(BytesIO(content))
     loaded = mmcv.imfrombytes(content, flag=decoding.flag, backend=decoding.backend)

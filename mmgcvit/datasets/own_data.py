@@ -2,7 +2,7 @@
 
 import ast
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from math import ceil
 from pathlib import Path
@@ -15,12 +15,12 @@ from mmengine.config import Config
 from ..config import get_config_path, get_name_and_work_dir, iter_unwrapped_datasets
 from ..errors import UserError, check_installed, format_count
 from ..files import find_free_path, make_absolute, make_portable_path, read_text, write_text
-from ..tasks import MINI, TEMPLATES, Template
+from ..tasks import MINI, TASK_BY_SCOPE, TEMPLATES, Template
 from .formats import DatasetInfo, split_validation, write_annotations
 from .formats.advice import find_missing_classes, find_small_objects
 
-# The weights of GC ViT's authors for each size. timm's copies have the first digits of their SHA-256 in the name, which
-# the download verifies. timm has none of the size large, and the authors' own file is on a branch that may change.
+# The weights of GC ViT's authors for each size: timm's copies, whose names have the first digits of their SHA-256, and
+# for large, which timm lacks, the authors' own file, which is on a branch that may change.
 TIMM_RELEASE = 'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights-morevit'
 WEIGHTS = {
     'xxtiny': f'{TIMM_RELEASE}/gcvit_xxtiny_224_nvidia-d1d86009.pth',
@@ -64,13 +64,8 @@ def make_config(
     """Write the config that trains on a dataset, and the annotation files it needs, to a work dir.
 
     If the dataset has no validation split, hold out a part of the training images. No file in the work dir is replaced.
-    The arguments are the options of ``mmgcvit train``.
-
-    Returns:
-        The path of the config, and a summary of the training for the user.
-
-    Raises:
-        UserError: An argument is invalid, or there are too few images.
+    The arguments are the options of ``mmgcvit train``. Return the path of the config, and a summary of the training.
+    Raise a UserError if an argument is invalid, or there are too few images.
     """
     template, size = choose_template(dataset, task, size)
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
@@ -79,11 +74,14 @@ def make_config(
     folder = find_free_path(work_dir / CONFIG_FOLDER)
     write_annotations(dataset, folder)
 
-    text = read_text(Path(get_config_path(template.config)))
-    head = read_head(text) | choose_network(template, size) | choose_settings(options) | locate_files(dataset)
+    template_path = Path(get_config_path(template.config))
+    settings = choose_settings(template, size, options) | locate_files(dataset)
+    head = read_head(template_path, settings) | settings
     if tiles is not None:
         head['tiles'] = tiles or head['image_size']
-        head['tiles_per_image'] = count_tiles(dataset, head['tiles'])
+        images = dataset.splits['train'].content['images']
+        tiles_per_image = [max(1, image['width'] * image['height'] / head['tiles'] ** 2) for image in images]
+        head['tiles_per_image'] = round(sum(tiles_per_image) / len(images))
     num_images = len(dataset.splits['train'].image_names) * head.get('tiles_per_image', 1)
     epochs = epochs or max(MIN_EPOCHS, ceil((template.num_seen if size == MINI else NUM_SEEN) / num_images))
     is_by_iters = 'max_iters' in head
@@ -99,29 +97,40 @@ def make_config(
     names = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
     started_with |= {name: head.get(name) for name in names} | {'no_flip': not head['flip']}
     started_with['pretrained'] = options.get('pretrained') and str(options['pretrained'])
-    settings = {'work_dir': make_portable_path(work_dir), STARTED_WITH: started_with}
+    about_run = {'work_dir': make_portable_path(work_dir), STARTED_WITH: started_with}
     path = folder / f'{name}.py'
-    write_text(path, HEADER.format(training) + format_lines(settings) + fill_template(text, head))
+    write_text(path, HEADER.format(training) + format_lines(about_run) + fill_template(template_path, head))
     return path, f'{dataset}\n{training}, from {format_init_weights(head)}\nconfig: {path}'
 
 
-def read_head(text: str) -> dict[str, Any]:
-    """Return the variables at the head of a template: the literals between its docstring and the first other code."""
-    return {name: ast.literal_eval(node.value) for name, node in parse_head(text).items()}
+def read_head(path: Path, names: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the variables at the head of a template. Raise a UserError if they are not literals, or lack a name."""
+    try:
+        head = {name: ast.literal_eval(node.value) for name, node in parse_head(read_text(path)).items()}
+    except (SyntaxError, ValueError, TypeError, AttributeError):
+        head = {}
+    if not head.keys() >= {*names, 'fine_tune'}:  # fine_tune is the last one
+        raise UserError(
+            f'{path} was edited, so that it cannot be filled in: its first lines, up to the first assert, must be its '
+            'docstring and NAME = VALUE, where VALUE is a text, a number, True, False, None, or a tuple of them. '
+            'Restore the file, and train a copy of it with: mmgcvit train COPY'
+        )
+    return head
 
 
 def parse_head(text: str) -> dict[str, ast.Assign]:
-    """Return the assignments at the head of a template by the name of their variable."""
+    """Return the assignments between a template's docstring and its first other code, by the name of their variable."""
     _, *statements = ast.parse(text).body
     head = takewhile(lambda statement: isinstance(statement, ast.Assign), statements)
     return {assignment.targets[0].id: assignment for assignment in head}
 
 
-def fill_template(text: str, head: Mapping[str, Any]) -> str:
-    """Replace the values of variables at the head of a template that differ, and remove its docstring.
+def fill_template(path: Path, head: Mapping[str, Any]) -> str:
+    """Return a template without its docstring, with other values of variables at its head.
 
     All texts of the user are in literals that ``repr`` writes.
     """
+    text = read_text(path)
     rows, assignments = text.splitlines(), parse_head(text)
     for name, value in sorted(head.items(), key=lambda item: assignments[item[0]].lineno, reverse=True):
         assignment = assignments[name]
@@ -135,24 +144,19 @@ def format_lines(values: Mapping[str, Any]) -> str:
     return ''.join(f'{name} = {pformat(value, width=100, sort_dicts=False)}\n' for name, value in values.items())
 
 
-def choose_network(template: Template, size: str) -> dict[str, Any]:
-    """Return the head lines of a template for a size: the network, its weights, and the settings that suit them."""
-    weights = {'pretrained': WEIGHTS.get(size)}
+def choose_settings(template: Template, size: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the head lines of a template for a size and the options of ``mmgcvit train``."""
+    lines = {'_base_': ConfigPath(template.networks[size]), 'pretrained': WEIGHTS.get(size), **template.head}
     if size == MINI:
-        weights |= {'load_from': ConfigPath(f'demo/weights/{template.mini_weights}'), **template.mini_head}
-    return {'_base_': ConfigPath(template.networks[size]), **template.head, **weights}
-
-
-def choose_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the head lines that the options of ``mmgcvit train`` set."""
-    lines = {name: value for name, value in options.items() if value is not None}
-    if lines.pop('no_flip', False):
+        lines |= {'load_from': ConfigPath(f'demo/weights/{template.mini_weights}'), **template.mini_head}
+    given = {name: value for name, value in options.items() if value is not None}
+    if given.pop('no_flip', False):
         lines['flip'] = False
-    if 'lr' in lines:
+    if 'lr' in given:
         lines['lr_batch_size'] = None  # do not scale the learning rate that the user has set
-    if 'pretrained' in lines:
-        lines |= {'pretrained': resolve_weights(lines['pretrained']), 'load_from': None}
-    return lines
+    if 'pretrained' in given:
+        given |= {'pretrained': resolve_weights(given['pretrained']), 'load_from': None}
+    return lines | given
 
 
 def resolve_weights(pretrained: str | Path) -> str | None:
@@ -201,18 +205,8 @@ def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path |
         check_installed('--tiles', 'supervision')
     folders = (dataset.folder, work_dir, *(split.image_folder for split in dataset.splits.values()))
     files = filter(None, (split.ann_file for split in dataset.splits.values()))
-    check_config_texts(*dataset.classes, *folders, *files, weights or '')
-
-
-def count_tiles(dataset: DatasetInfo, side: int) -> int:
-    """Return the number of tiles of ``side`` pixels that cover a training image, on average."""
-    images = dataset.splits['train'].content['images']
-    return max(1, round(sum(max(1, image['width'] * image['height'] / side**2) for image in images) / len(images)))
-
-
-def check_config_texts(*texts: str | Path) -> None:
-    """Raise a UserError for a text that mmengine would change in a config, or that cannot be written into one."""
-    for text in map(str, texts):
+    for text in map(str, (*dataset.classes, *folders, *files, weights or '')):
+        # mmengine would change the text in a config, or it cannot be written into one.
         if '{{' in text or text.encode(errors='replace').decode() != text:
             raise UserError(
                 f'{text!r}: names of classes and folders must be valid UTF-8 without two opening braces, which '
@@ -236,31 +230,29 @@ def choose_template(dataset: DatasetInfo, task: str | None, size: str | None) ->
 
 
 def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
-    """Write a config that trains a run for ``epochs`` epochs. Return its path, and the length as text.
+    """Write a config that trains a run for a new total of ``epochs``. Return its path, and the length as text.
 
-    Args:
-        config: The config with all settings, which mmengine has written into the run's work dir. It is returned if its
-            length is ``epochs``.
-        epochs: The new total number of epochs.
+    ``config`` is that which mmengine has written into the run's work dir. It is returned if its length is ``epochs``.
     """
     cfg = Config.fromfile(config)
-    by_iters, length, num_parts = 'max_iters' in cfg.train_cfg, epochs, 12
-    if by_iters:
+    template = next(iter(TASK_BY_SCOPE[cfg.default_scope].templates.values()))
+    template_path = Path(get_config_path(template.config))
+    head = {name: cfg.get(name, value) for name, value in read_head(template_path).items()}
+    is_by_iters, length = 'max_iters' in head, epochs
+    if is_by_iters:
         # The annotation file lists the images.
         file = next(iter_unwrapped_datasets(cfg.train_dataloader.dataset)).ann_file
-        length, num_parts = epochs * ceil(len(read_text(Path(file)).splitlines()) / cfg.train_dataloader.batch_size), 10
-        cfg.default_hooks.logger.interval = max(1, min(50, length // 10))
-    name, text = 'max_iters' if by_iters else 'max_epochs', format_length(length, by_iters)
+        length = epochs * ceil(len(read_text(Path(file)).splitlines()) / cfg.train_dataloader.batch_size)
+    name, text = 'max_iters' if is_by_iters else 'max_epochs', format_length(length, is_by_iters)
     if cfg.train_cfg[name] == length:
         return config, text
-    # The templates compute these settings from their first lines.
-    interval = max(1, length // num_parts)
-    cfg.train_cfg.update({name: length, 'val_interval': interval})
-    cfg.default_hooks.checkpoint.interval = interval
-    warm_up, decay = cfg.param_scheduler
-    warm_up.end, decay.end = max(2, length // 20) if by_iters else min(2, length), length
-    if 'milestones' in decay:
-        decay.milestones = sorted({max(1, length * 2 // 3), max(1, length * 11 // 12)})
+    head |= {name: length, '_base_': ConfigPath(head['_base_'])}
+    longer = Config.fromstring(fill_template(template_path, head), '.py')
+    cfg.train_cfg.update({name: length, 'val_interval': longer.train_cfg.val_interval})
+    cfg.param_scheduler = longer.param_scheduler
+    cfg.default_hooks.checkpoint.interval = longer.default_hooks.checkpoint.interval
+    if is_by_iters:
+        cfg.default_hooks.logger.interval = longer.default_hooks.logger.interval
     path = find_free_path(config.parent / CONFIG_FOLDER) / config.name
     write_text(path, cfg.pretty_text)
     return path, text

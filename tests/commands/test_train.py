@@ -15,7 +15,7 @@ from mmgcvit.datasets.formats import read_folder
 from mmgcvit.engine.train import train as engine_train
 from mmgcvit.errors import UserError
 
-from ..configs.templates import write_coco, write_folders
+from ..datasets.formats.made import write_example
 from ..engine.calling import restored_process  # noqa: F401
 
 CHOICES = {'--size': ['mini', 'tiny'], '--image-size': ['96', '128'], '--lr': ['0.1'], '--task': ['classify']}
@@ -31,10 +31,10 @@ def parse(*arguments):
     return parser.parse_args(list(map(str, arguments)))
 
 
-def start(root, data, options, *more, write=write_folders):
+def start(root, data, options, *more, data_format='classes'):
     """Write what a first start leaves in its work dir. Return the config in it."""
     if not (root / data / 'train').exists():
-        write(root / data)
+        write_example(root / data, data_format)
     args = parse('--data', data, *[text for item in options.items() for text in item], *more)
     made = train.write_config(args, read_folder(args.data))
     config = train.get_run_config(args)
@@ -61,7 +61,7 @@ def test_the_folder_is_known_also_by_other_paths_and_another_folder_is_rejected(
     (project := tmp_path / 'project').mkdir()
     monkeypatch.chdir(project)
     start(project, 'a/photos', {})
-    write_folders(project / 'b' / 'photos')
+    write_example(project / 'b' / 'photos', 'classes')
     (project / 'link').symlink_to('a')
     for path in ('a/photos', './a/../a/photos/', project / 'a/photos', 'link/photos'):
         assert train.find_resumed_config(parse('--data', path, '--resume'))
@@ -91,7 +91,7 @@ def test_only_another_number_of_epochs_writes_another_config_with_the_other_sett
 @pytest.mark.parametrize('first', [['--tiles'], ['--tiles', '192'], ['--tiles', '64'], []])
 def test_tiles_of_the_image_size_are_the_default_side(first, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    start(tmp_path, 'photos', {'--size': 'mini', '--image-size': '192'}, *first, write=write_coco)
+    start(tmp_path, 'photos', {'--size': 'mini', '--image-size': '192'}, *first, data_format='coco')
     for second in (['--tiles'], ['--tiles', '192']):
         again = parse('--data', 'photos', '--resume', *second)
         if '--tiles' in first and '64' not in first:

@@ -87,9 +87,9 @@ def test_the_schedule_fits_a_run_of_any_length():
 
 def test_dino_replaces_faster_rcnn_as_the_page_says():
     """Three changes suffice: the base config, no masks, and the place of num_classes."""
-    text = (ROOT / 'configs' / 'custom_coco.py').read_text()
-    assert read_blocks('docs/custom_dataset.md', 'python')[0] in text
-    text = fill_template(text, {'_base_': ConfigPath('dino_gcvit_t_12e.py'), 'masks': False})
+    path = ROOT / 'configs' / 'custom_coco.py'
+    assert read_blocks('docs/custom_dataset.md', 'python')[0] in path.read_text()
+    text = fill_template(path, {'_base_': ConfigPath('dino_gcvit_t_12e.py'), 'masks': False})
     text = re.sub(r"    type='MaskRCNN' .*\n", '', text)
     text = re.sub(r'roi_head=dict\((bbox_head=.*?\)), .*\),', r'\1,', text)
     model = Config.fromstring(text, '.py').model

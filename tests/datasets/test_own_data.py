@@ -18,11 +18,12 @@ from mmgcvit.evaluation.ground_truth import build_dataset, load_sample
 from mmgcvit.tasks import MINI, TEMPLATES
 
 from ..configs.models import build_on_meta
-from ..configs.templates import write_coco, write_folders, write_label_maps, write_yolo
 from ..conftest import ROOT
 from ..tools.commands import call
+from .formats.made import write_example
 
-DATA = {'boxes': write_yolo, 'masks': write_coco, 'seg_maps': write_label_maps, 'classes': write_folders}
+# The format of the dataset for each type of annotations.
+DATA = {'boxes': 'yolo', 'masks': 'coco', 'seg_maps': 'maps', 'classes': 'classes'}
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def make(tmp_path):
     def make(annotation_type, **options):
         root = tmp_path / annotation_type
         if not root.exists():
-            DATA[annotation_type](root)
+            write_example(root, DATA[annotation_type])
         options = {'work_dir': tmp_path / 'work_dirs' / annotation_type} | options
         path, summary = make_config(read_folder(root), **options)
         return SimpleNamespace(path=path, summary=summary, cfg=Config.fromfile(path))
@@ -139,11 +140,29 @@ def test_a_longer_run_has_the_schedule_of_one_started_with_its_length(annotation
 def test_a_project_with_data_and_config_can_be_moved(annotation_type, tmp_path, monkeypatch):
     (tmp_path / 'project').mkdir()
     monkeypatch.chdir(tmp_path / 'project')
-    DATA[annotation_type](tmp_path / 'project' / 'data')
+    write_example(tmp_path / 'project' / 'data', DATA[annotation_type])
     path, _ = make_config(read_folder('data'), size=MINI)
     assert str(tmp_path) not in path.read_text()
     monkeypatch.chdir((tmp_path / 'project').rename(tmp_path / 'moved'))
     check_data(Config.fromfile(path), ['train_dataloader', 'val_dataloader'])
+
+
+def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_path, monkeypatch):
+    lines = (ROOT / 'configs' / 'custom_cls.py').read_text().splitlines()
+    monkeypatch.setattr('mmgcvit.datasets.own_data.get_config_path', lambda name: str(tmp_path / 'custom_cls.py'))
+    for old, new, is_valid in (
+        ('batch_size = 32', 'batch_size = 5', True),
+        ('batch_size = 32', 'batch_size = 4 * 8', False),
+        ('batch_size = 32', 'import os', False),
+        ('batch_size = 32', 'batch_size = (', False),
+        ('batch_size = 32', 'batch_size, depth = 32, 2', False),
+    ):
+        (tmp_path / 'custom_cls.py').write_text('\n'.join(new if line == old else line for line in lines))
+        if is_valid:
+            assert 'batch_size = 5\n' in make('classes').path.read_text()
+        else:
+            with pytest.raises(UserError, match=r'^\S+custom_cls\.py was edited, so that it cannot be filled in: its'):
+                make('classes')
 
 
 @pytest.mark.parametrize(
@@ -153,6 +172,8 @@ def test_a_project_with_data_and_config_can_be_moved(annotation_type, tmp_path, 
         ('boxes', {'size': 'large'}, '--size large is not for the task detect. Choose one of mini, tiny, small, base'),
         ('boxes', {'pretrained': 'no.pth'}, 'no.pth: there is no such file. Expected a file, a URL'),
         ('seg_maps', {'tiles': 0}, '--tiles is for datasets with boxes or masks of objects'),
+        ('boxes', {'work_dir': 'a{{$HOME:x}}'}, 'valid UTF-8 without two opening braces'),
+        ('boxes', {'work_dir': '\udcff'}, 'valid UTF-8 without two opening braces'),
         ('boxes', {'work_dir': 'boxes/run'}, 'is inside the dataset. Set another --work-dir'),
     ],
 )
@@ -164,10 +185,10 @@ def test_invalid_options_are_rejected(annotation_type, options, words, make, tmp
 
 
 @pytest.mark.long
-@pytest.mark.parametrize('write', [write_yolo, write_coco, write_label_maps, write_folders])
-def test_one_command_trains_a_model_on_a_folder(write, tmp_path):
+@pytest.mark.parametrize('data_format', DATA.values())
+def test_one_command_trains_a_model_on_a_folder(data_format, tmp_path):
     """For class folders, also resume by the same command and by the config, train longer, and train anew."""
-    write(tmp_path / 'photos')
+    write_example(tmp_path / 'photos', data_format)
     own = '--data', tmp_path / 'photos', '--epochs', 1, '--work-dir', tmp_path / 'run'
     output = call('', '-m', 'mmgcvit', 'train', *own)
     assert re.search(r'(bbox_mAP|mIoU|accuracy/top1.*val_loss): ', output)
@@ -176,7 +197,7 @@ def test_one_command_trains_a_model_on_a_folder(write, tmp_path):
     assert (tmp_path / 'found' / 'vis' / photo.name).is_file()
     made = tmp_path / 'run' / 'made' / 'photos.py'
     assert made.is_file()
-    if write is not write_folders:
+    if data_format != 'classes':
         return
     for source in (own, [made]):
         output = call('', '-m', 'mmgcvit', 'train', *source, '--resume', '--device', 'cpu')

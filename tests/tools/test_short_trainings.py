@@ -11,12 +11,13 @@ from mmgcvit.datasets.own_data import make_config
 from tools import smoke_config
 
 from .. import fork_server
-from ..configs.templates import TEMPLATES, own, write, write_coco, write_folders, write_label_maps
+from ..configs.templates import TEMPLATES, own
 from ..conftest import ROOT
+from ..datasets.formats.made import write, write_example
 from .commands import environment_for, output_of
 
 DEMOS = sorted(path.stem for path in (ROOT / 'configs' / 'demo').glob('*.py'))
-OWN_DATA = {'own_masks': write_coco, 'own_maps': write_label_maps, 'own_classes': write_folders}
+OWN_DATA = {'own_masks': 'coco', 'own_maps': 'maps', 'own_classes': 'classes'}
 
 
 @pytest.fixture(scope='module')
@@ -49,7 +50,7 @@ def test_demo_or_template_trains_two_iterations_and_validates(name, folder, tmp_
             cfg.model.backbone.arch = 'xxtiny'  # as wide, but shallower
         cfg.dump(path)
     elif name in OWN_DATA:
-        OWN_DATA[name](tmp_path / 'photos')
+        write_example(tmp_path / 'photos', OWN_DATA[name])
         path, _ = make_config(read_folder(tmp_path / 'photos'), work_dir=tmp_path / 'made')
     smoke_config.main(path, tmp_path, '8' if name in TEMPLATES else '1', 'own')
     command = ['-m', 'mmgcvit', 'train', tmp_path / 'config.py', '--work-dir', tmp_path / 'run']

@@ -3,8 +3,7 @@
 Start with ``finding.py``. Boxes and polygons are converted to COCO annotations, which mmdet trains on.
 """
 
-from .dataset_info import DatasetInfo, Split
+from .dataset_info import DatasetInfo, Split, split_validation, write_annotations
 from .finding import read_folder
-from .splitting import split_validation, write_annotations
 
 __all__ = ['DatasetInfo', 'Split', 'read_folder', 'split_validation', 'write_annotations']

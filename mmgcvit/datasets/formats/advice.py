@@ -1,6 +1,6 @@
 """Advise the user on a dataset: classes without objects, and objects that are too small to be found."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from math import ceil, inf, prod, sqrt
 from numbers import Real
 from typing import Any
@@ -16,12 +16,6 @@ MAX_SMALL = 0.1
 SIZE_STEP, MAX_IMAGE_SIZE = 32, 1344
 # The largest long side of an image in training, relative to the image size, as in the templates.
 LONG_SIDE = 5 / 3
-
-
-def find_empty_classes(classes: Sequence[str], used: Collection[str]) -> list[str]:
-    """Return a note that names the classes that are not in ``used``, or no note if there are none."""
-    empty = [name for name in classes if name not in used]
-    return [f'classes without annotations: {shorten(empty, 8)}'] if empty else []
 
 
 def find_missing_classes(dataset: DatasetInfo) -> list[str]:
@@ -41,9 +35,8 @@ def find_missing_classes(dataset: DatasetInfo) -> list[str]:
 def find_small_objects(dataset: DatasetInfo, image_size: int, tiles: int | None = None) -> list[str]:
     """Return a note if more than a tenth of the training objects are small at an image size in pixels (short side).
 
-    The side of an object is the square root of its box's area. Small is under :data:`MIN_OBJECT_SIDE` pixels.
-    Training ignores crowds and objects without area, and invalid sizes are problems of their own. ``tiles`` is the
-    side of the tiles that are cut out of images before they are resized.
+    Small is under :data:`MIN_OBJECT_SIDE` pixels, the square root of the box's area. Crowds and objects without area
+    do not count. ``tiles`` is the side of the tiles that are cut out of images before they are resized.
     """
     content = dataset.splits['train'].content if dataset.has_objects else {}
     sizes = {image['id']: (image.get('width'), image.get('height')) for image in content.get('images', ())}

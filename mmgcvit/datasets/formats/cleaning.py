@@ -16,13 +16,10 @@ MAX_UNUSABLE = 0.1
 
 
 def leave_out_unusable(dataset: DatasetInfo) -> None:
-    """Decode all images of a dataset and leave out those that are missing or unreadable, with a note that names them.
+    """Leave out missing and unreadable images of a dataset and, if it is one of masks, objects without a mask.
 
-    If nearly all objects have a mask, the objects without a mask are left out too. The note also has the problems that
-    were found while reading the annotations (``dataset.problems``).
-
-    Raises:
-        UserError: There are more problems than :data:`MAX_UNUSABLE` allows, or a split has no image left.
+    A note names them, and the annotations that cannot be used (``dataset.problems``). Raise a UserError if there are
+    more problems than :data:`MAX_UNUSABLE` allows, or a split has no image left.
     """
     problems = list(dict.fromkeys(dataset.problems))
     num_annotation_problems, num_images = len(problems), 0

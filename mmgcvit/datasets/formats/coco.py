@@ -19,10 +19,9 @@ NUM_SAMPLES = 20
 
 
 def load_contents(folder: Path, files: list[Path]) -> tuple[dict[Path, dict[str, Any]], list[str]]:
-    """Return the contents of the JSON files that are COCO annotations, by file. Also name files that cannot be read.
+    """Return the contents of the JSON files that are COCO annotations, by file, and notes of files that are no JSON.
 
-    Raises:
-        UserError: No file can be read, or one that cannot be read has the name of a split.
+    Raise a UserError if no file can be read, or one that cannot be read has the name of a split.
     """
     if not files:
         return {}, []
@@ -85,11 +84,8 @@ def normalize(
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the content of a file with the categories of training, and as pycocotools and mmdet expect it.
 
-    Also return a message for each annotation of an image or category that the file does not list.
-
-    Raises:
-        UserError: The file has objects of other categories, lists an image file twice, has ids of images or categories
-            that are not integers, or more than a tenth of its boxes have no area.
+    Also return a message for each annotation of an image or category that the file does not list. Raise a UserError for
+    objects of other categories, invalid ids, and if more than a tenth of the boxes have no area.
     """
     check_ids(content, file)
     image_ids = {image['id'] for image in content['images']}
@@ -144,10 +140,8 @@ def check_ids(content: dict[str, Any], file: Path) -> None:
 def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path:
     """Look for the first images of a file's list in each folder. Return the folder that has the largest number of them.
 
-    Prefer folders that are not of another split, then those of the file's split, then the nearest one.
-
-    Raises:
-        UserError: No folder has the images, several have them, or an image is outside of ``folder``.
+    Prefer folders that are not of another split, then those of the file's split, then the nearest one. Raise a
+    UserError if no folder or several have the images, or an image is outside of ``folder``.
     """
     names = [image['file_name'] for image in content['images']]
     parents = dict.fromkeys([file.parent, Path(), *(parent for path in list_files(folder) for parent in path.parents)])

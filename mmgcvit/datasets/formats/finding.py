@@ -7,9 +7,8 @@ from ...errors import UserError, format_count, shorten
 from ...files import IMAGE_SUFFIXES, read_text, suggest_folder
 from .cleaning import check_class_names, leave_out_unusable
 from .coco import load_contents, read_coco
-from .dataset_info import DatasetInfo
+from .dataset_info import DatasetInfo, set_annotation_types
 from .folders import read_class_folders, read_segmentation_maps
-from .objects import set_annotation_types
 from .paths import find_split, list_files
 from .voc import read_voc
 from .yolo import find_label_file, read_yolo
@@ -27,11 +26,7 @@ KNOWN_FORMATS = (
 def read_folder(folder: str | Path) -> DatasetInfo:
     """Read a dataset of any known format, and leave out images and annotations that cannot be used.
 
-    Args:
-        folder: The folder of the dataset. Nothing is written into it.
-
-    Returns:
-        The dataset. Boxes and polygons are in COCO's format.
+    Nothing is written into the folder. Boxes and polygons of the dataset are in COCO's format.
 
     Raises:
         UserError: The folder has data in no known format, in several formats, or with too many errors.

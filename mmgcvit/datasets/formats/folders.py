@@ -8,9 +8,7 @@ import numpy as np
 
 from ...errors import UserError, shorten
 from ..decoding import IGNORE_INDEX, read_segmentation_map, read_sizes
-from .advice import find_empty_classes
-from .dataset_info import DatasetInfo, Split
-from .objects import read_each
+from .dataset_info import DatasetInfo, Split, find_empty_classes, read_each
 from .paths import SPLIT_NAME, assign_splits, find_split
 
 IMAGE_FOLDERS = ('images', 'image', 'imgs', 'img', 'img_dir', 'jpegimages')
@@ -40,9 +38,8 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], classes: Sequenc
 
 def find_map_files(folder: Path, files: Sequence[Path]) -> tuple[dict[Path, Path], list[str]]:
     """Return the segmentation map of each image, and messages about images without a map of their own."""
-    # The case of folders and suffixes does not matter. A name in the same case counts first: A.png is the map of A.jpg.
-    by_path = {str(file).lower(): file for file in files}
-    by_path |= {f'{str(file.parent).lower()}/{file.stem}{file.suffix.lower()}': file for file in files}
+    # The case of folders and suffixes does not matter, but that of names does: A.png is the map of A.jpg, not of a.jpg.
+    by_path = {f'{str(file.parent).lower()}/{file.stem}{file.suffix.lower()}': file for file in files}
     maps, problems = {}, []
     for file in files:
         depth = next((i for i, name in enumerate(file.parts[:-1]) if name.lower() in IMAGE_FOLDERS), None)
@@ -52,7 +49,6 @@ def find_map_files(folder: Path, files: Sequence[Path]) -> tuple[dict[Path, Path
         parents = [str(Path(*file.parts[:depth], maps_folder, rest)).lower() for maps_folder in MAP_FOLDERS]
         names = [f'{parent}/{file.stem}{suffix}' for parent in parents for suffix in MAP_SUFFIXES]
         found = {by_path[name] for name in names if name in by_path}
-        found = found or {by_path[name.lower()] for name in names if name.lower() in by_path}
         if len(found) == 1:
             maps[file] = found.pop()
         else:
@@ -99,11 +95,7 @@ def check_labels(folder: Path, labels: set[int], classes: Sequence[str] | None) 
 
 
 def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | None:
-    """Read class folders in ``folder``, or in its folders of splits such as train. Return None if there are none.
-
-    Raises:
-        UserError: Folders of splits cannot be distinguished from class folders, or only some splits have a class.
-    """
+    """Read class folders in ``folder``, or in its folders of splits such as train. Return None if there are none."""
     top_names = {file.parts[0] for file in files if len(file.parts) > 1}
     nested_in = {file.parts[0] for file in files if len(file.parts) > 2}
     split_names = {name for name in top_names if SPLIT_NAME.fullmatch(name.lower())}

@@ -33,8 +33,7 @@ def find_split(path: Path) -> str | None:
 def assign_splits(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
     """Return the split of each file, by the names of its folders. Without such a name, it is ``'train'``.
 
-    Raises:
-        UserError: The folders of a file name several splits, or folders of different names are of one split.
+    Raise a UserError if the folders of a file name several splits, or folders of different names are of one split.
     """
     # A folder that contains all files names no split, unless it is the only one that does.
     depth = len(Path(os.path.commonpath([file.parent for file in files])).parts) if files else 0

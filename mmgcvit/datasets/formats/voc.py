@@ -14,9 +14,8 @@ from xml.etree import ElementTree
 from ...errors import UserError, get_first_line, shorten
 from ...files import IMAGE_SUFFIXES, read_text
 from ..decoding import read_sizes
-from .dataset_info import DatasetInfo
+from .dataset_info import AnnotatedImage, DatasetInfo, make_split, read_each
 from .folders import IMAGE_FOLDERS, MAP_FOLDERS
-from .objects import AnnotatedImage, make_split, read_each
 from .paths import SPLIT_NAME, assign_splits, count_steps, find_split, list_files
 
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
@@ -31,7 +30,6 @@ class Annotation(NamedTuple):
 
     file: Path  # relative to the folder of the dataset
     image_name: str  # <filename> without folders
-    image_folder: str  # <folder> without its parents
     size: tuple[int, int]  # (width, height), 0 where it is not written
     objects: list[tuple[str, dict[str, Any]]]  # (name, dict with COCO's keys) of each valid object
     problems: list[str]  # messages about the other objects
@@ -59,8 +57,14 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
     def read_image(file: Path) -> AnnotatedImage:
         annotation = annotations[file]
         image = folder / find_image(folder, annotation, images[file.stem], xml_files[file.stem])
-        objects = [(names.index(name), entries) for name, entries in annotation.objects]
-        return AnnotatedImage(image, choose_size(folder, annotation, image), objects)
+        stored_size, rotated_size = read_sizes(image)
+        # Some tools write 0.
+        if all(annotation.size) and annotation.size not in (stored_size, rotated_size):
+            sizes = [f'{width} x {height}' for width, height in (annotation.size, rotated_size)]
+            raise UserError(f'{folder / file} is for an image of {sizes[0]}, but {image} is {sizes[1]}')
+        # Boxes refer to the image after EXIF rotation, unless <size> is that before it.
+        size = stored_size if annotation.size == stored_size else rotated_size
+        return AnnotatedImage(image, size, [(names.index(name), entries) for name, entries in annotation.objects])
 
     splits = {}
     for split, split_files in files_by_split.items():
@@ -87,9 +91,7 @@ def parse_annotation(folder: Path, file: Path) -> Annotation:
         raise UserError(f'{folder / file} cannot be parsed as XML ({get_first_line(error)})') from None
     if root.tag.lower() != 'annotation':
         raise UserError(f'{folder / file} has the root {root.tag!r} instead of annotation')
-    image_name, image_folder = (
-        (root.findtext(key) or '').replace('\\', '/').rpartition('/')[2] for key in ('filename', 'folder')
-    )
+    image_name = (root.findtext('filename') or '').replace('\\', '/').rpartition('/')[2]
     texts = [(root.findtext(f'size/{side}') or '').strip() for side in ('width', 'height')]
     # The size of an image has fewer digits; Python raises an error for thousands of them.
     width, height = (int(text) if text.isdecimal() and len(text) < 10 else 0 for text in texts)
@@ -107,7 +109,7 @@ def parse_annotation(folder: Path, file: Path) -> Annotation:
                 f'{folder / file}: object {number} has the name {name!r}, {", ".join(BOX_KEYS)} {values}, difficult '
                 f'{difficult!r}. Expected a name, pixels with xmin < xmax and ymin < ymax, and 0 or 1 for difficult'
             )
-    return Annotation(file, image_name, image_folder, (width, height), objects, problems)
+    return Annotation(file, image_name, (width, height), objects, problems)
 
 
 def convert_box(values: Sequence[str | None]) -> list[float] | None:
@@ -120,16 +122,6 @@ def convert_box(values: Sequence[str | None]) -> list[float] | None:
     left, top, right, bottom = (max(0.0, side) for side in sides)
     is_valid = all(map(isfinite, sides)) and left < right and top < bottom
     return [left, top, right - left, bottom - top] if is_valid else None
-
-
-def choose_size(folder: Path, annotation: Annotation, image: Path) -> tuple[int, int]:
-    """Return the (width, height) that boxes refer to: after EXIF rotation, unless ``<size>`` is that before it."""
-    stored_size, rotated_size = read_sizes(image)
-    # Some tools write 0.
-    if all(annotation.size) and annotation.size not in (stored_size, rotated_size):
-        sizes = [f'{width} x {height}' for width, height in (annotation.size, rotated_size)]
-        raise UserError(f'{folder / annotation.file} is for an image of {sizes[0]}, but {image} is {sizes[1]}')
-    return stored_size if annotation.size == stored_size else rotated_size
 
 
 def find_image(folder: Path, annotation: Annotation, images: Sequence[Path], files: Sequence[Path]) -> Path:
@@ -145,8 +137,7 @@ def find_image(folder: Path, annotation: Annotation, images: Sequence[Path], fil
         parents = {name.lower() for name in image.parent.parts}
         is_own = steps[file] == 0 or (len(splits | {find_split(image.parent)}) < 3 and not parents & NO_IMAGE_FOLDERS)
         if is_own and all(steps[file] < steps[other] for other in files if other != file):
-            differs = image.name != annotation.image_name, image.parent.name != annotation.image_folder
-            differs += (not parents & {*IMAGE_FOLDERS},)
+            differs = image.name != annotation.image_name, not parents & {*IMAGE_FOLDERS}
             # A map is as near as a photo, or nearer, in some layouts.
             is_map = steps[file] > 0 and not parents.isdisjoint(MAP_FOLDERS)
             ratings[is_map, steps[file], differs].append(image)

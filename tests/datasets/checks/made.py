@@ -12,6 +12,8 @@ from rich.progress import Progress
 from mmgcvit.config import enter_scope
 from mmgcvit.datasets.checks.datasets import check_datasets
 
+from ..formats.made import write
+
 WIDTH, HEIGHT = 40, 30
 NAMES = ('a.jpg', 'b.jpg', 'c.jpg')
 SCOPES = {'CocoDataset': 'mmdet', 'BaseSegDataset': 'mmseg', 'CustomDataset': 'mmpretrain'}
@@ -21,23 +23,24 @@ def pixels():
     return np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
-def write_image(path, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels()).save(path, **options)
-
-
 def write_exif_rotated(path):
     """Write an image with an EXIF rotation of 90 degrees."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    write_image(path, exif=exif)
+    write(path, pixels(), exif=exif)
+
+
+def write_png(path, width, height, bits, colour_type, data):
+    """Write a PNG file with any header, also one that Pillow cannot write."""
+    header = struct.pack('>IIBBBBB', width, height, bits, colour_type, 0, 0, 0)
+    parts = [(b'IHDR', header), (b'IDAT', zlib.compress(data))]
+    chunks = [struct.pack('>I', len(x)) + name + x + struct.pack('>I', zlib.crc32(name + x)) for name, x in parts]
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(chunks))
 
 
 def write_bomb(path):
     """Write a PNG file whose header declares 900 million pixels, without pixel data."""
-    header = b'IHDR' + struct.pack('>IIBBBBB', 30_000, 30_000, 8, 2, 0, 0, 0)
-    chunks = struct.pack('>I', 13) + header + struct.pack('>II', zlib.crc32(header), 1000) + b'IDAT'
-    path.write_bytes(b'\x89PNG\r\n\x1a\n' + chunks)
+    write_png(path, 30_000, 30_000, bits=8, colour_type=2, data=b'')
 
 
 def cut(path):
@@ -56,7 +59,7 @@ def coco_content():
 def write_coco(root, content=None):
     """Write a COCO dataset and return its config."""
     for name in NAMES:
-        write_image(root / 'images' / name)
+        write(root / 'images' / name, pixels())
     (root / 'train.json').write_text(json.dumps(content or coco_content()))
     return {
         'type': 'CocoDataset',
@@ -77,15 +80,14 @@ def write_rotated_coco(root):
 
 
 def write_labels(path, labels=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
     labels = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 3 if labels is None else labels
-    Image.fromarray(labels.astype(np.uint8)).save(path)
+    write(path, labels.astype(np.uint8))
 
 
 def write_ade20k(root):
     """Write images and segmentation maps with labels 0 (not labelled) to 2, and return their config."""
     for name in NAMES:
-        write_image(root / 'images' / name)
+        write(root / 'images' / name, pixels())
         write_labels(root / 'labels' / name.replace('.jpg', '.png'))
     return {
         'type': 'BaseSegDataset',
@@ -100,7 +102,7 @@ def write_ade20k(root):
 def write_folders(root, folders=('cat', 'dog')):
     """Write class folders with one image each and return their config."""
     for name in folders:
-        write_image(root / 'train' / name / 'a.jpg')
+        write(root / 'train' / name / 'a.jpg', pixels())
     return {'type': 'CustomDataset', 'data_root': str(root), 'data_prefix': 'train', 'pipeline': []}
 
 

@@ -1,7 +1,10 @@
-"""Generate datasets whose content is known, in the folder layouts that labelling tools and public datasets have."""
+"""Write datasets whose content is known, in the folder layouts that labelling tools and public datasets have.
+
+``write_example`` writes a small one, ``make_datasets`` draws any for property tests.
+"""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -11,7 +14,7 @@ import yaml
 from hypothesis import strategies as st
 from PIL import Image
 
-WIDTH, HEIGHT = 16, 12
+WIDTH, HEIGHT = 96, 72
 SPLIT_NAMES = {
     'train': ['train', 'Train', 'TRAIN', 'training', 'Training', 'train_set', 'train2017', 'trainset', 'train-images'],
     'val': ['val', 'valid', 'Validation', 'VAL', 'val2017', 'val_set', 'dev'],
@@ -29,39 +32,55 @@ CLASSES = [
 ]
 
 
+def write(path: Path, content: str | np.ndarray | Image.Image, encoding: str = 'utf-8', **options: Any) -> None:
+    """Write text or an image, and create its folder. ``options`` are those of Pillow's ``save``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, str):
+        path.write_text(content, encoding=encoding)
+    else:
+        image = content if isinstance(content, Image.Image) else Image.fromarray(content)
+        image.save(path, **options)
+
+
 class Thing(NamedTuple):
-    """An object: its class, its box [left, top, right, bottom] in pixels, and whether it has a mask."""
+    """An object: its class, its box [left, top, right, bottom] in pixels, and whether it has a mask and is a crowd."""
 
     name: str
     box: tuple[int, int, int, int]
     has_mask: bool
+    is_crowd: bool = False
 
 
 @dataclass
 class Photo:
-    """An image. Its colour, which no other image has, identifies it. Its label is that of class folders and maps."""
+    """An image. Its label is that of class folders and maps.
+
+    Its colour, which no other image has, identifies it. A textured image is noise with its objects in red and blue.
+    """
 
     stem: str
     suffix: str
     number: int
     things: list[Thing]
     label: int
+    is_textured: bool = False
 
     @property
     def name(self) -> str:
         return self.stem + self.suffix
 
-    @property
-    def colour(self) -> tuple[int, int, int]:
-        return (40 * (self.number % 6), 40 * (self.number // 6 % 6), 40 * (self.number // 36))
-
     def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        colour = 40 * (self.number % 6), 40 * (self.number // 6 % 6), 40 * (self.number // 36)
+        pixels = np.full((HEIGHT, WIDTH, 3), colour, np.uint8)
+        if self.is_textured:
+            pixels = np.random.default_rng(self.number).integers(0, 60, pixels.shape, np.uint8)
+            for index, (_, (left, top, right, bottom), *_) in enumerate(self.things):
+                pixels[top:bottom, left:right, 2 * index] += 190
         options = {} if self.suffix.lower() in ('.png', '.bmp') else {'quality': 100}
         # Some images have other modes, as cameras and scanners write them.
         modes = {'.png': ('RGB', 'RGBA', 'RGB'), '.bmp': 3 * ('RGB',), '.webp': 3 * ('RGB',)}
         modes = modes.get(self.suffix.lower(), ('RGB', 'RGB', 'CMYK'))
-        Image.new('RGB', (WIDTH, HEIGHT), self.colour).convert(modes[self.number % 3]).save(path, **options)
+        write(path, Image.fromarray(pixels).convert(modes[self.number % 3]), **options)
 
 
 def read_number(path: str | Path) -> int:
@@ -79,13 +98,15 @@ class Made:
     photos: dict[str, list[Photo]]
     folders: dict[str, str]
     classes: list[str]
-    with_masks: bool = False
-    options: dict[str, bool] = field(default_factory=dict)
+    options: dict[str, bool]
 
     def write(self, root: Path) -> None:
-        root.mkdir(parents=True, exist_ok=True)
-        function, *patterns = self.layout
-        function(self, root, *patterns)
+        for number, (split, folder) in enumerate(self.folders.items()):
+            for photo in self.photos[split]:
+                prefix = self.layout[0].format(folder, number=number, label=self.classes[photo.label])
+                photo.write(root / f'{prefix}{photo.name}')
+        if self.format in WRITERS:
+            WRITERS[self.format](self, root, *self.layout)
         if self.options['clutter']:
             add_clutter(root)
 
@@ -96,52 +117,44 @@ class Made:
         return tuple(sorted(self.classes) if self.format == 'classes' else self.classes)
 
 
-def write(path: Path, text: str, encoding: str = 'utf-8') -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding=encoding)
-
-
 def add_clutter(root: Path) -> None:
-    """Add what operating systems and servers add to folders: hidden files, thumbnails, and links that lead back."""
+    """Add what is not data: hidden files, thumbnails, links that lead back, and what mmgcvit writes."""
     for folder in [path for path in (root, *root.rglob('*')) if path.is_dir()]:
         for name in ('._a.jpg', '._a.xml', '._a.txt', '.DS_Store', 'Thumbs.db', '@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg'):
             write(folder / name, 'x')
         (folder / 'back').symlink_to(root)
         (folder / 'dangling').symlink_to(root / 'missing')
-    write(root / '__MACOSX' / '._a.jpg', 'x')
+    for name in ('__MACOSX/._a.jpg', 'predictions/predicted.jpg', 'work_dirs/run/vis/predicted.jpg'):
+        write(root / name, 'x')
     for name in 'cd':
         (root / name).mkdir()
         (root / name / 'other').symlink_to(root / ('d' if name == 'c' else 'c'))
 
 
 def to_coco(made: Made, split: str, prefix: str = '') -> str:
-    """Return a COCO file. Ids may begin at 0, and categories have another order in other splits.
+    """Return a COCO file. Ids may begin at 0.
 
-    Loosely written files have null as iscrowd.
+    Loosely written files have null or no iscrowd for objects that are not crowds, and categories in another order in
+    other splits.
     """
-    is_loose = made.options['loose']
     first_id = made.options['from_0'] ^ 1
     ids = {name: 7 * i for i, name in enumerate(made.classes)}
-    images = [
-        {'id': i, 'file_name': prefix + photo.name, 'width': WIDTH, 'height': HEIGHT}
-        for i, photo in enumerate(made.photos[split])
-    ]
-    annotations = []
-    for image, photo in zip(images, made.photos[split], strict=True):
+    images, annotations = [], []
+    for image_id, photo in enumerate(made.photos[split]):
+        images.append({'id': image_id, 'file_name': prefix + photo.name, 'width': WIDTH, 'height': HEIGHT})
         for thing in photo.things:
             left, top, right, bottom = thing.box
-            entry = {
-                'id': first_id + len(annotations),
-                'image_id': image['id'],
-                'category_id': ids[thing.name],
-            }
-            entry |= {'iscrowd': (None, 0)[len(annotations) % 2]} if is_loose else {}
+            entry = {'id': first_id + len(annotations), 'image_id': image_id, 'category_id': ids[thing.name]}
             entry |= {'bbox': [left, top, right - left, bottom - top], 'area': (right - left) * (bottom - top)}
+            if thing.is_crowd or not made.options['loose']:
+                entry['iscrowd'] = int(thing.is_crowd)
+            elif len(annotations) % 2:
+                entry['iscrowd'] = None
             if thing.has_mask:
                 entry['segmentation'] = [[left, top, right, top, right, bottom, left, bottom]]
             annotations.append(entry)
     categories = [{'id': i, 'name': name} for name, i in ids.items()]
-    categories = categories[:: 1 if split == 'train' else -1]
+    categories = categories[:: -1 if made.options['loose'] and split != 'train' else 1]
     return json.dumps({'images': images, 'annotations': annotations, 'categories': categories})
 
 
@@ -150,13 +163,11 @@ def write_coco(made: Made, root: Path, image: str, annotations: str, prefix: str
         slash = '\\' if made.options['windows'] else '/'
         encoding = 'utf-8-sig' if made.options['loose'] else 'utf-8'
         write(root / annotations.format(folder), to_coco(made, split, prefix.format(slash, folder)), encoding)
-        for photo in made.photos[split]:
-            photo.write(root / f'{image.format(folder)}{photo.name}')
 
 
 def to_yolo(made: Made, photo: Photo) -> str:
     lines = []
-    for name, (left, top, right, bottom), has_mask in photo.things:
+    for name, (left, top, right, bottom), has_mask, _ in photo.things:
         corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
         values = [((left + right) / 2, (top + bottom) / 2), (right - left, bottom - top)]
         values = np.reshape(corners if has_mask else values, (-1, 2)) / (WIDTH, HEIGHT)
@@ -169,13 +180,12 @@ def write_yolo(made: Made, root: Path, image: str, label: str, source: str, list
     settings['nc'] = len(made.classes)
     for split, folder in made.folders.items():
         for photo in made.photos[split]:
-            photo.write(root / image.format(folder) / photo.name)
             if photo.things or not made.options['no_empty_files']:
                 write(root / label.format(folder) / f'{photo.stem}.txt', to_yolo(made, photo))
         settings[split] = source.format(folder)
         if lists:
             settings[split] = f'{split}.txt'
-            write(root / f'{split}.txt', ''.join(f'./{image.format(folder)}/{p.name}\n' for p in made.photos[split]))
+            write(root / f'{split}.txt', ''.join(f'./{image.format(folder)}{p.name}\n' for p in made.photos[split]))
     write(root / 'data.yaml', yaml.safe_dump(settings, allow_unicode=made.options['windows'], sort_keys=False))
 
 
@@ -189,7 +199,8 @@ def to_voc(made: Made, photo: Photo, folder: str) -> str:
     for thing in photo.things:
         obj = ElementTree.SubElement(root, 'object')
         ElementTree.SubElement(obj, 'name').text = thing.name
-        ElementTree.SubElement(obj, 'difficult').text = 'Unspecified' if made.options['loose'] else '0'
+        difficult = ('Unspecified', 'True') if made.options['loose'] else ('0', '1')
+        ElementTree.SubElement(obj, 'difficult').text = difficult[thing.is_crowd]
         box = ElementTree.SubElement(obj, 'bndbox')
         left, top, right, bottom = thing.box
         for key, value in {'xmin': left + 1, 'ymin': top + 1, 'xmax': right, 'ymax': bottom}.items():
@@ -197,73 +208,82 @@ def to_voc(made: Made, photo: Photo, folder: str) -> str:
     return ElementTree.tostring(root, 'unicode')
 
 
-def write_voc(made: Made, root: Path, image: str, xml: str) -> None:
-    for split, folder in made.folders.items():
+def write_voc(made: Made, root: Path, image: str, xml: str, lists: str = '') -> None:
+    for number, (split, folder) in enumerate(made.folders.items()):
         for photo in made.photos[split]:
-            photo.write(root / image.format(folder) / photo.name)
-            text = to_voc(made, photo, image.format(folder).split('/')[-1])
-            write(root / xml.format(folder) / f'{photo.stem}.xml', text)
-
-
-def write_voc_devkit(made: Made, root: Path) -> None:
-    """Write a folder of Pascal VOC for each split, as VOC2007 and VOC2012 are beside each other."""
-    for number, split in enumerate(made.folders):
-        base = root / 'VOCdevkit' / f'VOC200{number}'
-        for photo in made.photos[split]:
-            photo.write(base / 'JPEGImages' / photo.name)
-            write(base / 'Annotations' / f'{photo.stem}.xml', to_voc(made, photo, base.name))
-        names = ''.join(f'{photo.stem}\n' for photo in made.photos[split])
-        write(base / 'ImageSets' / 'Main' / f'{split}.txt', names)
-        write(base / 'ImageSets' / 'Main' / f'cat_{split}.txt', 'a -1\n')
-
-
-def write_class_folders(made: Made, root: Path) -> None:
-    for split, folder in made.folders.items():
-        for photo in made.photos[split]:
-            photo.write(root / folder / made.classes[photo.label] / photo.name)
+            text = to_voc(made, photo, Path(image.format(folder, number=number)).name)
+            write(root / xml.format(folder, number=number) / f'{photo.stem}.xml', text)
+        if lists:
+            main = root / lists.format(number=number)
+            write(main / f'{split}.txt', ''.join(f'{photo.stem}\n' for photo in made.photos[split]))
+            write(main / f'cat_{split}.txt', 'a -1\n')
 
 
 def write_maps(made: Made, root: Path, image: str, label: str) -> None:
-    write(root / 'classes.txt', '\n'.join(made.classes))
+    if made.classes[0] != 'class 0':
+        write(root / 'classes.txt', '\n'.join(made.classes))
     for split, folder in made.folders.items():
         for photo in made.photos[split]:
-            photo.write(root / image.format(folder) / photo.name)
-            path = root / label.format(folder) / f'{photo.stem}.png'
-            path.parent.mkdir(parents=True, exist_ok=True)
-            label_map = Image.new('P' if made.options['loose'] else 'L', (WIDTH, HEIGHT), photo.label)
-            label_map.putpalette([0, 0, 0, 200, 90, 30] * 128) if made.options['loose'] else None
-            label_map.save(path)
+            labels = Image.new('P' if made.options['loose'] else 'L', (WIDTH, HEIGHT), photo.label)
+            if made.options['loose']:
+                labels.putpalette([0, 0, 0, 200, 90, 30] * 128)
+            for thing in photo.things:
+                labels.paste(made.classes.index(thing.name), thing.box)
+            write(root / label.format(folder) / f'{photo.stem}.png', labels)
 
 
-# The layouts of each format, as functions that write them, and patterns of paths in which {} is the split's folder.
+# The functions that write annotations. Class folders have none.
+WRITERS = {'coco': write_coco, 'yolo': write_yolo, 'voc': write_voc, 'maps': write_maps}
+# The layouts of each format: what is before the name in an image's path, and other arguments of its function. {} is the
+# split's folder, {number} the index of the split, and {label} the class.
 LAYOUTS = {
     'coco': [
-        (write_coco, '{}/', 'annotations/instances_{}.json'),  # COCO 2017
-        (write_coco, '{}/', '{}/_annotations.coco.json'),  # Roboflow
-        (write_coco, 'images/{}/', 'annotations/instances_{}.json'),  # CVAT
-        (write_coco, 'images/{} ', '{}.json', 'images{}{} '),  # Label Studio
+        ('{}/', 'annotations/instances_{}.json'),  # COCO 2017
+        ('{}/', '{}/_annotations.coco.json'),  # Roboflow
+        ('images/{}/', 'annotations/instances_{}.json'),  # CVAT
+        ('images/{} ', '{}.json', 'images{}{} '),  # Label Studio
     ],
     'yolo': [
-        (write_yolo, '{}/images', '{}/labels', '../{}/images'),  # Roboflow
-        (write_yolo, 'images/{}', 'labels/{}', 'images/{}'),  # Ultralytics
-        (write_yolo, 'images/{}', 'labels/{}', '', True),  # CVAT
-        (write_yolo, '{}', '{}', './{}'),  # LabelImg
+        ('{}/images/', '{}/labels', '../{}/images'),  # Roboflow
+        ('images/{}/', 'labels/{}', 'images/{}'),  # Ultralytics
+        ('images/{}/', 'labels/{}', '', True),  # CVAT
+        ('{}/', '{}', './{}'),  # LabelImg
     ],
     'voc': [
-        (write_voc, '{}', '{}'),  # Roboflow, LabelImg
-        (write_voc, '{}/JPEGImages', '{}/Annotations'),  # CVAT
-        (write_voc, 'images/{}', 'Annotations/{}'),  # Label Studio
-        (write_voc, '{}', '{}/xmls'),
-        (write_voc_devkit,),  # VOC2012
+        ('{}/', '{}'),  # Roboflow, LabelImg
+        ('{}/JPEGImages/', '{}/Annotations'),  # CVAT
+        ('images/{}/', 'Annotations/{}'),  # Label Studio
+        ('{}/', '{}/xmls'),
+        # VOC2007 and VOC2012 beside each other
+        tuple(f'VOCdevkit/VOC200{{number}}/{name}' for name in ('JPEGImages/', 'Annotations', 'ImageSets/Main')),
     ],
-    'classes': [(write_class_folders,)],  # torchvision, Kaggle
+    'classes': [('{}/{label}/',)],  # torchvision, Kaggle
     'maps': [
-        (write_maps, 'images/{}', 'labels/{}'),
-        (write_maps, 'img_dir/{}', 'ann_dir/{}'),  # mmseg
-        (write_maps, '{}/JPEGImages', '{}/SegmentationClass'),
+        ('images/{}/', 'labels/{}'),
+        ('img_dir/{}/', 'ann_dir/{}'),  # mmseg
+        ('{}/JPEGImages/', '{}/SegmentationClass'),
     ],
 }
 OPTIONS = ('from_0', 'loose', 'windows', 'as_dict', 'no_empty_files', 'clutter')
+
+
+def write_example(root: Path, data_format: str, **options: bool) -> None:
+    """Write a dataset: a disc and a square on each image, four images to train and, but for YOLO, two to validate.
+
+    Segmentation maps have a background too, and no names of classes.
+    """
+    classes = ['class 0', 'class 1', 'class 2'] if data_format == 'maps' else ['disc', 'square']
+    boxes = (8, 10, 40, 42), (50, 20, 86, 60)
+    things = [Thing(name, box, data_format == 'coco') for name, box in zip(classes[-2:], boxes, strict=True)]
+    photos = [Photo(str(i), '.jpg', i, things, i % 2 if data_format == 'classes' else 0, True) for i in range(6)]
+    splits = {'train': photos} if data_format == 'yolo' else {'train': photos[:4], 'val': photos[4:]}
+    layout = {
+        'coco': ('{}/', 'annotations/{}.json'),
+        'yolo': ('images/', 'labels', 'images'),
+        'voc': ('JPEGImages/', 'Annotations', 'ImageSets/Main'),
+    }.get(data_format, LAYOUTS[data_format][0])
+    options = dict.fromkeys(OPTIONS, False) | options
+    Made(data_format, layout, splits, {split: split for split in splits}, classes, options).write(root)
 
 
 @st.composite
@@ -275,27 +295,25 @@ def make_datasets(draw: st.DrawFn, formats: tuple[str, ...] = tuple(LAYOUTS), mi
     classes = draw(st.lists(st.sampled_from(CLASSES), min_size=2, max_size=4, unique=True))
     held_out = draw(st.sampled_from([(), ('val',), ('val', 'test')]))
     folders = {split: draw(st.sampled_from(SPLIT_NAMES[split])) for split in ('train', *held_out)}
+    if data_format == 'maps' and options['as_dict']:
+        classes = [f'class {index}' for index in range(len(classes))]
     with_masks = data_format in ('coco', 'yolo') and draw(st.booleans())
+    are_crowds = st.booleans() if data_format in ('coco', 'voc') else st.just(False)
     photos, number = {}, 0
     for split in folders:
-        least = min_train if split == 'train' else 2
+        # Each class is in training.
+        least = max(min_train, len(classes)) if split == 'train' else 2
         stems = draw(st.lists(st.sampled_from(STEMS), min_size=least, max_size=least + 2, unique=True))
         photos[split] = []
         for index, stem in enumerate(stems):
             count = 1 if index == 0 or (index < len(classes) and split == 'train') else draw(st.integers(0, 3))
             things = []
-            for i in range(count):
+            for i in range(0 if data_format in ('classes', 'maps') else count):
                 left, top = draw(st.integers(0, WIDTH - 3)), draw(st.integers(0, HEIGHT - 3))
                 right, bottom = draw(st.integers(left + 2, WIDTH)), draw(st.integers(top + 2, HEIGHT))
                 name = classes[index % len(classes)] if i == 0 else draw(st.sampled_from(classes))
-                things.append(Thing(name, (left, top, right, bottom), with_masks))
+                things.append(Thing(name, (left, top, right, bottom), with_masks, draw(are_crowds)))
             suffix = draw(st.sampled_from(['.png', '.jpg', '.JPG', '.jpeg', '.webp', '.bmp']))
             photos[split].append(Photo(stem, suffix, number, things, index % len(classes)))
             number += 1
-    if data_format in ('classes', 'maps'):
-        used = {photo.label for photo in photos['train']}
-        classes = classes[: len(used)]
-        for split in photos:
-            for photo in photos[split]:
-                photo.label %= len(classes)
-    return Made(data_format, layout, photos, folders, classes, with_masks, options)
+    return Made(data_format, layout, photos, folders, classes, options)

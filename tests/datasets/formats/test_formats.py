@@ -1,10 +1,11 @@
-"""Errors in a dataset are reported with the file name and a remedy; images are held out in the same way each time."""
+"""Errors in a dataset are reported with the cause; images are held out in the same way each time."""
 
+import itertools
+import json
 import math
 import re
 import shutil
-import struct
-import zlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -19,45 +20,28 @@ from mmgcvit.datasets.formats import DatasetInfo, Split, read_folder, split_vali
 from mmgcvit.datasets.formats.advice import find_small_objects
 from mmgcvit.errors import UserError
 
-from ...configs.templates import write_coco, write_folders, write_label_maps, write_voc, write_yolo
-
-
-def test_difficult_voc_objects_become_crowds(tmp_path):
-    write_voc(tmp_path)
-    annotations = read_folder(tmp_path).splits['val'].content['annotations']
-    assert [obj['iscrowd'] for obj in annotations] == [0, 0, 0, 1]
+from ..checks.made import write_png
+from .made import HEIGHT, WIDTH, write, write_example
 
 
 @pytest.mark.parametrize(
-    ('write', 'annotated_size', 'expected'),
-    [(write_yolo, '', (72, 96)), (write_voc, '', (72, 96)), (write_voc, (96, 72), (96, 72))],
+    ('data_format', 'has_size', 'expected'),
+    [('yolo', False, (HEIGHT, WIDTH)), ('voc', False, (HEIGHT, WIDTH)), ('voc', True, (WIDTH, HEIGHT))],
 )
-def test_sizes_are_after_exif_rotation_unless_annotated_otherwise(write, annotated_size, expected, tmp_path):
-    write(tmp_path)
+def test_sizes_are_after_exif_rotation_unless_annotated_otherwise(data_format, has_size, expected, tmp_path):
+    write_example(tmp_path, data_format, loose=not has_size)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
     for file in tmp_path.glob('*/*.jpg'):
-        exif = Image.Exif()
-        exif[0x0112] = 6
         Image.open(file).save(file, exif=exif)
-    for file in tmp_path.rglob('*.xml') if annotated_size else ():
-        size = '<size><width>{}</width><height>{}</height></size>'.format(*annotated_size)
-        file.write_text(file.read_text().replace('<annotation>', f'<annotation>{size}'))
     image = read_folder(tmp_path).splits['train'].content['images'][0]
     assert (image['width'], image['height']) == expected
 
 
-def write_images(root, names):
-    """Write small images with the given names."""
-    for name in names.split():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((8, 8), name.endswith('.png'), np.uint8)).save(root / name)
-
-
 def test_json_files_that_are_not_read_are_named(tmp_path):
-    write_coco(tmp_path / 'data')
-    (tmp_path / 'data' / 'notes.json').write_text('{')
-    assert any(
-        'notes.json is not valid JSON, and was not read' in note for note in read_folder(tmp_path / 'data').notes
-    )
+    write_example(tmp_path, 'coco')
+    (tmp_path / 'notes.json').write_text('{')
+    assert f'{tmp_path}/notes.json is not valid JSON, and was not read' in read_folder(tmp_path).notes
 
 
 @pytest.mark.parametrize('orientation', [1, 3, 6, 8])
@@ -79,24 +63,10 @@ def test_an_exif_rotation_is_applied_by_training_or_the_image_is_rejected(suffix
     assert np.abs(loaded[..., ::-1].astype(int) - expected).max() < 20
 
 
-def write_grey_png(path, bits):
-    """Write a grey PNG file of 16 x 12 pixels with 2 or 4 bits each, which Pillow cannot write."""
-    header = struct.pack('>IIBBBBB', 16, 12, bits, 0, 0, 0, 0)
-    chunks = [(b'IHDR', header), (b'IDAT', zlib.compress(12 * bytes(1 + 2 * bits)))]
-    parts = [struct.pack('>I', len(x)) + name + x + struct.pack('>I', zlib.crc32(name + x)) for name, x in chunks]
-    path.write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(parts))
-
-
-@pytest.mark.parametrize('bits', [2, 4])
-def test_segmentation_maps_whose_values_decoders_scale_are_rejected(bits, tmp_path):
-    write_grey_png(tmp_path / 'a.png', bits)
+def test_segmentation_maps_whose_values_decoders_scale_are_rejected(tmp_path):
+    write_png(tmp_path / 'a.png', 16, 12, bits=4, colour_type=0, data=12 * bytes(9))
     with pytest.raises(UserError, match='is grey with 2 or 4 bits'):
         read_segmentation_map(tmp_path / 'a.png')
-
-
-def test_folders_of_predictions_are_not_classes(tmp_path):
-    write_images(tmp_path, 'cat/0.jpg dog/1.jpg predictions/0.jpg work_dirs/cat/vis/1.jpg')
-    assert read_folder(tmp_path).classes == ('cat', 'dog')
 
 
 # Sides of an image and of the one object in it, and whether it is a crowd.
@@ -123,110 +93,134 @@ def test_small_objects_are_counted_as_mmcv_resizes_and_the_proposed_size_mends_n
     assert all(count_small(side, 1.001) <= len(trained) / 10 for side in proposed)
 
 
-def test_the_held_out_images_are_reproducible(tmp_path):
-    held_out = []
-    for num_images in (40, 40, 44, 1):
-        root = tmp_path / str(len(held_out))
-        write_images(root, ' '.join(f'images/{i}.jpg labels/{i}.png' for i in range(num_images)))
-        dataset = read_folder(root)
-        if num_images == 1:
-            with pytest.raises(UserError, match='has only one image to train on'):
-                split_validation(dataset)
-            break
-        split_validation(dataset)
-        assert not {*dataset.splits['train'].image_names} & {*dataset.splits['val'].image_names}
-        held_out.append({*dataset.splits['val'].image_names})
-    first, again, more = held_out
-    assert (len(first), first == again, len(first - more) <= 3) == (8, True, True)
-
-
-def test_roboflow_copies_of_an_image_stay_in_one_split(tmp_path):
-    write_images(tmp_path, ' '.join(f'{i % 2}/{i}_jpg.rf.{copy}.jpg' for i in range(6) for copy in 'abc'))
-    dataset = read_folder(tmp_path)
+def hold_out(*names):
+    """Return the names of the images that are held out for validation."""
+    train = Split(Path(), [(name, '0') for name in names])
+    dataset = DatasetInfo(Path(), 'class folders', ('classes',), ('a', 'b'), {'train': train})
     split_validation(dataset)
-    names = {split: {name.split('.rf.')[0] for name in dataset.splits[split].image_names} for split in ('train', 'val')}
-    train, val = names['train'], names['val']
-    assert (len(train | val), train & val) == (6, set())
+    train, val = ({*dataset.splits[split].image_names} for split in ('train', 'val'))
+    assert (train | val, train & val) == ({*names}, set())
+    return val
+
+
+def test_the_held_out_images_are_reproducible_and_roboflow_copies_stay_together():
+    first, again, more = (hold_out(*(f'{i}.jpg' for i in range(count))) for count in (40, 40, 44))
+    assert (len(first), first == again, len(first - more) <= 3) == (8, True, True)
+    copies = hold_out(*(f'{i}_jpg.rf.{copy}.jpg' for i in range(6) for copy in 'abc'))
+    assert [*Counter(name.split('.rf.')[0] for name in copies).values()] == [3]
+    with pytest.raises(UserError, match='has only one image to train on'):
+        hold_out('a.jpg')
 
 
 def write_file(file, content):
-    return lambda root: (root / file).write_text(content)
+    return lambda root: write(root / file, content)
 
 
-def remove(*names):
-    return lambda root: [(shutil.rmtree if (root / name).is_dir() else Path.unlink)(root / name) for name in names]
+def write_labels(values, shape=(HEIGHT, WIDTH)):
+    """Return a function that fills all segmentation maps with values, repeated."""
+    labels = np.resize(np.array(values, np.uint8), shape)
+    return lambda root: [write(path, labels) for path in root.rglob('*.png')]
 
 
-def write_maps(pixels):
-    image = Image.fromarray(np.array(pixels, np.uint8))
-    return lambda root: [image.resize(Image.open(path).size, 0).save(path) for path in root.rglob('*.png')]
+def remove(name):
+    return lambda root: (shutil.rmtree if (root / name).is_dir() else Path.unlink)(root / name)
 
 
-def name_another_image(root):
-    for path in root.glob('Annotations/*.xml'):
-        path.write_text(
-            re.sub('<filename>.*?</filename>', '', path.read_text()).replace('>', '><filename>1.jpg</filename>', 1)
-        )
+def copy(name, new):
+    return lambda root: (shutil.copytree if (root / name).is_dir() else shutil.copy)(root / name, root / new)
 
 
-# (function that writes a dataset, change that makes it invalid, part of the error message)
-FAULTS = [
-    (write_yolo, write_file('labels/0.txt', '0 0.5 0.5 0.2\n'), "line 1 is '0 0.5 0.5 0.2'. Expected CLASS X Y"),
-    (write_yolo, write_file('labels/0.txt', '\n2 .5 .5 .2 .2\n'), 'labels/0.txt line 2 is '),
-    (write_yolo, write_file('labels/0.txt', '0 48 36 20 20\n'), 'fractions of width and height, not pixels'),
-    (write_yolo, remove('data.yaml'), 'but no data.yaml. Write one with two lines: "train: images" and "names: '),
-    (write_yolo, remove('labels'), 'no image of train has a label file. Expected '),
-    (
-        write_yolo,
-        write_file('data.yaml', 'train: images\nnc: 3\nnames: [a, b]\n'),
-        "'names' is ['a', 'b'], and 'nc' is 3",
-    ),
-    (
-        write_yolo,
-        write_file('data.yaml', 'train: pictures\nnames: [a, b]\n'),
-        'names pictures, which does not exist in ',
-    ),
-    (write_yolo, write_file('data.yaml', 'names: [disc, square]\n'), 'names no folder of training images'),
-    (write_yolo, write_file('data.yaml', 'train: labels\nnames: [a, b]\n'), 'names labels, which contains no images'),
-    (write_yolo, write_file('images/0.jpg', 'text'), 'images/0.jpg cannot be read'),
-    (
-        write_yolo,
-        write_voc,
-        'several formats or places (YOLO: data.yaml; Pascal VOC: Annotations/0.xml, Annotations/1.xml, ...). Keep one',
-    ),
-    (write_voc, write_file('Annotations/0.xml', '<annotation><object/></annotation>'), "object 1 has the name ''"),
-    (write_voc, remove('JPEGImages/0.jpg'), 'Annotations/0.xml: no image in '),
-    (write_voc, name_another_image, "<filename> is '1.jpg', which is another image beside"),
-    (write_voc, write_file('ImageSets/Main/train.txt', 'a\n'), 'no XML file in it has Pascal VOC annotations'),
-    (write_coco, remove('train'), 'train.json lists ('),
-    (write_coco, lambda root: shutil.copy(root / 'annotations/train.json', root), 'has the COCO annotation files'),
-    (
-        write_label_maps,
-        write_maps([[0, 255]]),
-        'have the values 0 and 255, and the classes are class 0. Expected 0 for the',
-    ),
-    (write_label_maps, write_maps([[[0, 1, 2]]]), 'has the mode RGB. A segmentation map must have one channel'),
-    (write_label_maps, remove('labels/val/5.png'), 'images/val/5.jpg has no segmentation map of its name'),
-    (write_label_maps, write_maps([[255]]), '.png has no labelled pixel: all are 255'),
-    (write_label_maps, write_maps([[0, 9]]), 'name all classes in classes.txt'),
-    (
-        write_label_maps,
-        write_file('classes.txt', 'background\ndisc\n'),
-        'values 0, 1, 2, and the classes are background',
-    ),
-    (
-        write_folders,
-        lambda root: (root / 'val/disc').rename(root / 'val/a'),
-        'val has the class folders a, but train has only ',
-    ),
-    (write_folders, write_file('train/disc/a.csv', 'a'), 'not annotations of a known format: train/disc/a.csv'),
-]
+def edit(pattern, old, new):
+    """Return a function that replaces a text in all files of a pattern."""
+    return lambda root: [path.write_text(re.sub(old, new, path.read_text(), count=1)) for path in root.rglob(pattern)]
 
 
-@pytest.mark.parametrize(('write', 'change', 'words'), FAULTS)
-def test_invalid_datasets_are_rejected_with_the_cause(write, change, words, tmp_path):
+def edit_coco(name, **changes):
+    """Return a function that changes all images, annotations or categories of the COCO files."""
+
+    def change(root):
+        for path in root.rglob('*.json'):
+            content = json.loads(path.read_text())
+            path.write_text(json.dumps(content | {name: [entry | changes for entry in content[name]]}))
+
+    return change
+
+
+def move_image_out(root):
+    edit('*.json', '0.jpg', '../../0.jpg')(root)
+    (root / 'train' / '0.jpg').rename(root.parent / '0.jpg')
+
+
+ENTITIES = ''.join(f'<!ENTITY {name} "{10 * f"&{before};"}">' for before, name in itertools.pairwise('abcdefghi'))
+BOMB = f'<!DOCTYPE a [<!ENTITY a "{10 * "a"}">{ENTITIES}]><annotation><object><name>&i;</name></object></annotation>'
+LABELS = ['0 0.5 0.5 0.2', '2 .5 .5 .2 .2', '0 48 36 20 20', '0 nan .5 .2 .2', '0 .9 .9 .8 .8']
+# The faults of each format: a change that makes the example invalid, and a part of the message.
+FAULTS = {
+    'yolo': [
+        *(
+            (write_file('labels/0.txt', f'\n{row}'), f"labels/0.txt line 2 is '{row}'. Expected CLASS")
+            for row in LABELS
+        ),
+        (remove('data.yaml'), 'but no data.yaml. Write one with two lines: "train: images" and "names: '),
+        (remove('labels'), 'no image of train has a label file. Expected '),
+        (edit('data.yaml', 'nc: 2', 'nc: 3'), "'names' is ['disc', 'square'], and 'nc' is 3"),
+        (edit('data.yaml', 'train: images', 'train: pictures'), 'names pictures, which does not exist in '),
+        (edit('data.yaml', 'train: images', ''), 'names no folder of training images'),
+        (edit('data.yaml', 'train: images', 'train: labels'), 'names labels, which contains no images'),
+        (edit('data.yaml', '^', f'a: {10000 * "["}\n'), 'data.yaml is not valid YAML (maximum recursion depth'),
+        (edit('data.yaml', 'square', 'Disc'), 'equal but for case'),
+        (edit('data.yaml', 'square', "''"), "classes ''"),
+        (edit('data.yaml', '(?s).*', '- train'), 'has no keys'),
+        (edit('data.yaml', '^', 'kpt_shape: [17, 3]\n'), 'keypoints (kpt_shape) are not supported'),
+        (write_file('images/0.jpg', 'text'), 'images/0.jpg cannot be read'),
+        (write_file('a/0.xml', ''), 'several formats or places (YOLO: data.yaml; Pascal VOC: a/0.xml). Keep one'),
+    ],
+    'voc': [
+        (write_file('Annotations/0.xml', '<annotation><object/></annotation>'), "object 1 has the name ''"),
+        (edit('*.xml', '</xmax>', 'e999</xmax>'), "'40e999', '42'], difficult '0'. Expected a name, pixels with xmin"),
+        (edit('*.xml', '<difficult>0', '<difficult>maybe'), "difficult 'maybe'. Expected"),
+        (edit('*.xml', '<width>.*</height>', '<width>7</width><height>9</height>'), 'is for an image of 7 x 9'),
+        (edit('*.xml', '(?s).*', BOMB), 'amplification'),
+        (edit('*.xml', '(?s).*', 20_000 * '<annotation>'), 'cannot be parsed as XML'),
+        (edit('*.xml', '<filename>.*</filename>', '<filename>1.jpg</filename>'), 'which is another image beside'),
+        (remove('JPEGImages/0.jpg'), 'Annotations/0.xml: no image in '),
+        (write_file('ImageSets/Main/train.txt', 'a\n'), 'no XML file in it has Pascal VOC annotations'),
+    ],
+    'coco': [
+        (remove('train'), 'train.json lists ('),
+        (copy('annotations/train.json', 'train.json'), 'has the COCO annotation files'),
+        (move_image_out, 'lists images outside of'),
+        (edit_coco('images', file_name='0.jpg'), 'images with the same file_name (0.jpg)'),
+        (edit_coco('annotations', image_id='1'), "the id '1'. Write the ids of images and categories as integers"),
+        (edit_coco('annotations', image_id=-1), 'does not list the image_id or category_id of annotation 1'),
+        (edit_coco('annotations', area=0), 'boxes have no area'),
+        (edit_coco('annotations', bbox=[0.1, 0.1, 0.5, 0.5]), 'boxes have no area'),
+        (edit_coco('annotations', bbox=None), "not in COCO's format"),
+    ],
+    'maps': [
+        (write_labels([0, 255]), 'have the values 0 and 255, and the classes are class 0. Expected 0 for the'),
+        (write_labels([0, 1, 2], (HEIGHT, WIDTH, 3)), 'has the mode RGB. A segmentation map must have one channel'),
+        (write_labels([0, 1], (5, 6)), 'is 6 x 5, but its image is 96 x 72'),
+        (write_labels([255]), '.png has no labelled pixel: all are 255'),
+        (write_labels([0, 9]), 'name all classes in classes.txt'),
+        (write_file('classes.txt', 'background\ndisc\n'), 'values 0, 1, 2, and the classes are background'),
+        (remove('labels/val/5.png'), 'images/val/5.jpg has no segmentation map of its name'),
+    ],
+    'classes': [
+        (copy('val/disc', 'val/a'), 'val has the class folders a, but train has only '),
+        (copy('train', 'training'), 'classes or splits'),
+        (copy('train/disc', 'train/disc '), 'equal but for case'),
+        (write_file('train/disc/a.csv', 'a'), 'not annotations of a known format: train/disc/a.csv'),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ('data_format', 'change', 'words'), [(name, *fault) for name, faults in FAULTS.items() for fault in faults]
+)
+def test_invalid_datasets_are_rejected_with_the_cause(data_format, change, words, tmp_path):
     root = tmp_path / 'data'
-    write(root)
+    write_example(root, data_format)
     change(root)
     with pytest.raises(UserError, match=re.escape(words)):
         read_folder(root)
