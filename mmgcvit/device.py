@@ -87,8 +87,7 @@ def use_device(name: str) -> torch.device:
 def disable_cudnn_attention() -> None:
     """Disable cuDNN's attention kernel, which torch prefers on recent GPUs, for this process.
 
-    It spends 0.06 to 1 s on a plan for each new number of windows, and detection has many such numbers because image
-    sizes vary.
+    It spends 0.06 to 1 s on a plan for each new number of windows, which varies with the image size.
     """
     if hasattr(torch.backends.cuda, 'enable_cudnn_sdp'):  # older versions of torch lack it
         torch.backends.cuda.enable_cudnn_sdp(False)

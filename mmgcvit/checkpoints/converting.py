@@ -40,10 +40,9 @@ def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mappin
 
 
 def convert(weights: Weights, to: str) -> dict[str, Any]:
-    """Return the content of a checkpoint with the keys that ``to`` names.
+    """Return the content of a checkpoint with other keys.
 
-    ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for a checkpoint of its
-    ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``.
+    ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for its ``ImageClassifier``.
 
     Raises:
         CheckpointError: ``to`` is unknown, the weights are incomplete, or ``to`` has no key for one of them.

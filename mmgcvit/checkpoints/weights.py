@@ -1,7 +1,6 @@
 """Find a network's weights in a checkpoint: the state dict, the prefix of the keys and the key mapping.
 
-A key mapping translates a file's keys (external keys) to those of this package's models (local keys). Callers pass the
-networks whose checkpoints are known (:data:`Network`), since this subpackage does not import ``models``.
+Callers pass the networks whose checkpoints are known, since this subpackage does not import ``models``.
 """
 
 import re
@@ -120,10 +119,7 @@ def merge_lora(tensors: dict[str, Tensor], prefix: str = '') -> None:
 
 
 def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[str, Tensor], bool]:
-    """Find the state dict in a checkpoint's content. Return it, and whether its weights are EMA weights.
-
-    If ``ema`` is set, EMA weights are required. Otherwise they are used only if there are no other weights.
-    """
+    """Return a checkpoint's state dict, and whether its weights are EMA weights: if ``ema`` or if it has no others."""
     keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS)
     if isinstance(content, Mapping):
         for key in keys:

@@ -35,8 +35,7 @@ def read_model_checkpoint(source: str | Path) -> Checkpoint:
         UserError: The work dir has no checkpoint.
         CheckpointError: The checkpoint cannot be read.
     """
-    from ..checkpoints.latest import read_latest_checkpoint
-    from ..checkpoints.safe_loading import read_for_mmengine
+    from ..checkpoints.safe_loading import read_for_mmengine, read_latest_checkpoint
 
     read = partial(read_for_mmengine, is_resumed=False)
     if not Path(source).is_dir():
