@@ -1,7 +1,4 @@
-"""Choose the device that commands run on.
-
-If torch cannot use a machine's GPU, torch silently runs on the CPU. :func:`check_gpus` raises an error instead.
-"""
+"""Choose the device that commands run on, and raise an error if torch cannot use a machine's GPU."""
 
 import os
 import shutil
@@ -57,8 +54,7 @@ def get_cuda_error() -> str:
 def resolve_device(name: str | None = None) -> torch.device:
     """Return the device for ``cpu``, ``cuda`` or ``cuda:N``. ``auto`` and None mean a GPU or, without one, the CPU.
 
-    Raises:
-        UserError: The name is invalid, or torch does not find the GPU.
+    Raise a UserError if the name is invalid or torch does not find the GPU.
     """
     if name in (None, 'auto'):
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')

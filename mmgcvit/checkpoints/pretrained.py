@@ -23,8 +23,6 @@ from .weights import (
     read_weights,
 )
 
-OUTPUT_NORM = r'norm\d+\.'
-
 
 def load_pretrained(
     backbone: nn.Module,
@@ -65,7 +63,7 @@ def load_pretrained(
     if use_final_norm:
         tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
-    check_complete(weights.source, matching, model_tensors, OUTPUT_NORM)
+    check_complete(weights.source, matching, model_tensors, r'norm\d+\.')
     resized = sum(tensor.shape != model_tensors[name].shape for name, tensor in matching.items())
     backbone.load_state_dict(matching, strict=False)
     initial = [name for name in model_tensors if name not in matching]
@@ -148,10 +146,8 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> No
     """Check that a checkpoint has all tensors of a model, or all whose names begin with a prefix such as ``backbone.``.
 
     Without this check mmengine loads the tensors that fit and leaves all others at their initial values. LoRA
-    parameters may be missing: their initial values change no output.
-
-    Raises:
-        CheckpointError: Tensors are missing, have other shapes, or are not finite.
+    parameters may be missing: their initial values change no output. Raise a CheckpointError if tensors are missing,
+    have other shapes, or are not finite.
     """
     source, state_dict = checkpoint.source, checkpoint.content.get('state_dict', {})
     loaded = {MODULE_PREFIX.sub('', name): tensor for name, tensor in state_dict.items()}

@@ -78,9 +78,7 @@ def read_for_mmengine(
     """Read a checkpoint, put its weights under ``state_dict``, and remove what mmengine would execute or delete.
 
     If no run is resumed from it, also remove the states of the optimizer and of EMA, which are larger than the weights.
-
-    Raises:
-        CheckpointError: See :func:`read_checkpoint`. It is also raised if the file has no weights.
+    Raise a CheckpointError if :func:`read_checkpoint` does or the file has no weights.
     """
     content = read_checkpoint(source, map_location)
     if not isinstance(content, Mapping):
@@ -132,10 +130,8 @@ def read_latest_checkpoint(
     """Read the latest readable checkpoint of a work dir. Return None if the work dir has no checkpoint.
 
     The latest is the checkpoint whose path is in the file ``last_checkpoint``. If ``read`` cannot read it, a warning is
-    logged and the newest of the others is read. With ``prefer_best``, the newest ``best_*.pth`` comes first.
-
-    Raises:
-        CheckpointError: The work dir has checkpoints, but none can be read. The message ends with ``advice``.
+    logged and the newest of the others is read. With ``prefer_best``, the newest ``best_*.pth`` comes first. If no
+    checkpoint can be read, raise a CheckpointError that ends with ``advice``.
     """
     work_dir = Path(work_dir)
     newest_first = sorted(work_dir.glob('*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True)

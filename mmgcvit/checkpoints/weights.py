@@ -36,15 +36,10 @@ Network = type[nn.Module]
 
 @dataclass(frozen=True)
 class Arch:
-    """The hyperparameters of a network, inferred from its weights.
+    """The hyperparameters of a network, inferred from its weights."""
 
-    Attributes:
-        names: The published variants that have these hyperparameters: one or none for weights of all stages.
-        attributes: The hyperparameters that decide the shapes of weights, by name.
-    """
-
-    names: list[str]
-    attributes: dict[str, Any]
+    names: list[str]  # the published variants that have them: one or none for weights of all stages
+    attributes: dict[str, Any]  # those that decide the shapes of weights, by name
 
     def __str__(self) -> str:
         """Return the names, ``'tiny' or 'tiny2'``, or without a name ``of embed_dims 8, depths (2, 2, 2, 2), ...``."""
@@ -78,10 +73,8 @@ def read_weights(source: str, networks: Iterable[Network], prefix: str | None = 
     """Read a network's weights from a checkpoint of any implementation that the networks' key mappings know.
 
     ``source`` is that of :func:`read_checkpoint`. If a file has several networks, ``prefix`` must be the prefix
-    of the network's keys, for example ``backbone.``. ``ema`` requires EMA weights.
-
-    Raises:
-        CheckpointError: The checkpoint cannot be read or holds no known network.
+    of the network's keys, for example ``backbone.``. ``ema`` requires EMA weights. Raise a CheckpointError if the
+    checkpoint cannot be read or holds no known network.
     """
     content = read_checkpoint(source)
     state_dict, is_ema = find_state_dict(content, source, ema)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmgcvit.checkpoints import latest as latest_module
+from mmgcvit.checkpoints import safe_loading
 from mmgcvit.checkpoints.safe_loading import read_latest_checkpoint
 from mmgcvit.engine import work_dir as work_dir_module
 from mmgcvit.engine.work_dir import choose_checkpoint, list_checkpoints, lock_work_dir
@@ -41,7 +41,7 @@ def test_the_latest_checkpoint_is_found_also_if_the_work_dir_was_moved(work_dir)
 
 
 def test_truncated_checkpoints_are_skipped_and_it_is_an_error_if_all_are(work_dir, monkeypatch):
-    monkeypatch.setattr(latest_module, 'print_log', log := mock.Mock())
+    monkeypatch.setattr(safe_loading, 'print_log', log := mock.Mock())
     for name in ('epoch_2.pth', 'epoch_10.pth'):
         os.truncate(work_dir / name, 500)
     assert read_latest_checkpoint(work_dir).source == str(work_dir / 'epoch_1.pth')
