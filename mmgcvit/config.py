@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parent
 # In a clone, the configs are in the first folder. In an installed wheel, they are in the second.
 CONFIG_FOLDERS = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
+REMOVED_CONFIGS = ('custom_coco_boxonly', 'custom_coco_small')
 # Top-level config keys that have an effect although they are not arguments of mmengine's Runner. mmgcvit reads
 # data_checks; mmengine and OpenMMLab's scripts read the other keys.
 EXTRA_CONFIG_KEYS = frozenset(
@@ -42,16 +43,15 @@ SHORT_REPR.maxstring = SHORT_REPR.maxother = 60
 
 
 def get_config_path(name: str) -> str:
-    """Return the absolute path of one of this project's configs.
+    """Return the absolute path of one of this project's configs, given by its path relative to ``configs/``.
 
     In your own config: ``_base_ = __import__('mmgcvit').get_config_path('mask_rcnn_gcvit_t.py')``.
-
-    Args:
-        name: The path relative to ``configs/``.
     """
     for folder in CONFIG_FOLDERS:
         if (folder / name).is_file():
             return str(folder / name)
+    if Path(name).stem in REMOVED_CONFIGS:
+        raise UserError(f'{name} was removed. Use custom_coco.py, or mmgcvit train --data')
     folders = ' and not in '.join(map(str, CONFIG_FOLDERS))
     raise UserError(f'{name} is not in {folders}. Install mmgcvit again, from a wheel or a clone')
 
@@ -79,10 +79,8 @@ def can_draw_predictions(cfg: Config) -> bool:
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
     """Read a config and override settings by their dotted names.
 
-    Raises:
-        UserError: The config does not exist or raises an error; its package cannot be imported; mmengine reads no
-            setting with the name of an option; or an option names a variable of the config, whose value the config has
-            already used.
+    Raise a UserError if the config does not exist or raises an error, its package cannot be imported, or an option
+    would have no effect: mmengine reads no such setting, or it is a variable, which the config has already used.
     """
     check_config(path)
     from mmengine.config import Config
@@ -133,10 +131,7 @@ def check_config(path: str | Path) -> None:
 
 
 def suggest_config(path: str | Path) -> str:
-    """Return ``; did you mean CONFIG?``, or '' if no name is similar.
-
-    CONFIG is one of this project's configs, or a config in the folder of ``path``.
-    """
+    """Return ``; did you mean CONFIG?``, with one of this project or beside ``path``, or '' if no name is similar."""
     folders = (*CONFIG_FOLDERS, Path(path).expanduser().parent)
     files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
     return suggest(Path(path).stem, files, files.get)

@@ -61,8 +61,7 @@ def get_cuda_error() -> str:
 def resolve_device(name: str | None = None) -> torch.device:
     """Return the device for ``cpu``, ``cuda`` or ``cuda:N``. ``auto`` and None mean a GPU or, without one, the CPU.
 
-    Raises:
-        UserError: The name is invalid, or torch does not find the GPU.
+    Raise a UserError if the name is invalid or torch does not find the GPU.
     """
     if name in (None, 'auto'):
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
@@ -91,8 +90,7 @@ def use_device(name: str) -> torch.device:
 def disable_cudnn_attention() -> None:
     """Disable cuDNN's attention kernel, which torch prefers on recent GPUs, for this process.
 
-    It spends 0.06 to 1 s on a plan for each new number of windows, and detection has many such numbers because image
-    sizes vary.
+    It spends 0.06 to 1 s on a plan for each new number of windows, which varies with the image size.
     """
     if hasattr(torch.backends.cuda, 'enable_cudnn_sdp'):  # older versions of torch lack it
         torch.backends.cuda.enable_cudnn_sdp(False)

@@ -24,10 +24,7 @@ PIP_PACKAGES = {
 
 
 class UserError(ValueError):
-    """An error that the user can fix. The message says what was given, what is allowed and what to do.
-
-    Control characters in the message, for example from file names, are escaped.
-    """
+    """An error that the user can fix. Control characters in its message, such as those of file names, are escaped."""
 
     def __init__(self, message: str) -> None:
         super().__init__(escape_controls(message))
@@ -61,9 +58,7 @@ def check_installed(feature: str, *packages: str) -> None:
 
 def format_missing(feature: str, *missing: str) -> str:
     """Return a message with the packages that a feature lacks and the pip command to install them."""
-    commands = ' and '.join(
-        f'pip install {requirement}' for requirement in dict.fromkeys(PIP_PACKAGES[package] for package in missing)
-    )
+    commands = ' and '.join(dict.fromkeys(f'pip install {PIP_PACKAGES[package]}' for package in missing))
     verb = 'is' if len(missing) == 1 else 'are'
     return f'{feature} needs {" and ".join(missing)}, which {verb} not installed. Run: {commands}'
 

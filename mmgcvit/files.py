@@ -78,8 +78,7 @@ def check_writable(folder: Path, name: str) -> None:
 def check_target(target: Path, suffix: str, overwrite: bool | None = False) -> None:
     """Raise a UserError if an output file has another suffix than ``suffix``, exists, or cannot be written.
 
-    ``overwrite`` is the option ``--overwrite``. If it is True, the file may exist. It is None if a command has no such
-    option.
+    ``overwrite`` is the option ``--overwrite``, or None if a command has no such option.
     """
     if target.suffix != suffix:
         raise UserError(f'{target}: expected a name that ends in {suffix}')
@@ -91,14 +90,9 @@ def check_target(target: Path, suffix: str, overwrite: bool | None = False) -> N
 
 @contextmanager
 def write_atomically(path: Path, flush: bool = True) -> Iterator[Path]:
-    """Write a file atomically: write a temporary file in the same folder, then rename it.
+    """Yield the path of a temporary file, to which the caller writes, and rename it to ``path`` if it raises no error.
 
-    Args:
-        path: The file. An existing file or symbolic link is replaced. A missing folder is created.
-        flush: Whether to wait until the content is on disk (fsync), so that it survives a power cut.
-
-    Yields:
-        The path of the temporary file, to which the caller writes. It is removed if the caller raises an error.
+    An existing file is replaced, and a missing folder is created. ``flush`` waits until the content is on disk (fsync).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'{path.name}.{uuid4().hex[:8]}{TEMPORARY_SUFFIX}')
@@ -119,14 +113,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_image(path: Path, picture: np.ndarray) -> Path:
-    """Write an image atomically, in the format that the path's suffix names. Return the path.
+    """Write an image atomically, in the format of the path's suffix, and return the path.
 
-    Args:
-        path: The file to write, with ``.jpg``, ``.png`` or another suffix that OpenCV supports.
-        picture: (height, width, 3) uint8 in BGR order, or (height, width) uint8 or uint16.
+    ``picture`` is (height, width, 3) uint8 in BGR order, or (height, width) uint8 or uint16.
     """
-    # Imported here, because most commands import this module but few need OpenCV.
-    import cv2
+    import cv2  # which most commands that import this module do not need
 
     # cv2.imwrite would not report a full disk.
     _, content = cv2.imencode(path.suffix, picture)

@@ -65,12 +65,9 @@ class RefPointHead(MLP):
     """MLP from encoded reference boxes to positional queries, as in the authors' DINO, mmdet 3.3.0 and detrex.
 
     mmdet 3.3.0 encodes each coordinate of a box as C / 2 features (128 for 256 channels). Its maintained fork,
-    onedl-mmdetection 3.5.1, encodes each as C features, so that the MLP's input is twice as wide (issue 25 of the fork)
-    and released weights do not fit. mmdet 3.3.0 has every second frequency of the fork's encoding. This class selects
-    these frequencies. Remove the class when the fork encodes coordinates like mmdet 3.3.0.
-
-    Args:
-        channels: ``embed_dims`` of the decoder.
+    onedl-mmdetection 3.5.1, encodes each as C features (issue 25 of the fork), so that released weights do not fit.
+    mmdet 3.3.0 has every second frequency of the fork's encoding, which this class selects.
+    Remove the class when the fork encodes coordinates like mmdet 3.3.0.
     """
 
     def __init__(self, channels: int) -> None:
@@ -146,11 +143,8 @@ class ApplyExifAsAnnotated(BaseTransform):
     such images by their swapped size. So it misses square images and rotations by 180 degrees.
     Remove this transform when mmdet compares an image's size with the annotated one.
 
-    It changes ``img``, ``img_shape`` and ``ori_shape``, and reads ``img_path`` and the annotated ``height`` and
-    ``width``. It does not change images without annotated height and width.
-
-    Args:
-        backend_args: The ``backend_args`` of ``LoadImageFromFile``, which must precede this transform.
+    It follows ``LoadImageFromFile``, whose ``backend_args`` it needs, and changes ``img``, ``img_shape`` and
+    ``ori_shape``.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:

@@ -1,7 +1,5 @@
 """Helper functions for mmengine's runners, batches, distributed ranks and registry scopes."""
 
-import io
-import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +9,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from mmengine.dist import broadcast, broadcast_object_list, get_rank, is_distributed
+from mmengine.dist import broadcast_object_list, get_rank, is_distributed
 from mmengine.model import is_model_wrapper
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
@@ -21,17 +19,14 @@ from .errors import UserError
 BUILD_LOCK = threading.RLock()
 POLL_INTERVAL = 0.1  # in seconds
 MAX_WAIT = timedelta(days=7)  # for a call on rank 0
-# In seconds. A launcher ends all processes after one has ended, which torchrun of torch 2.1 notices after 5 seconds. So
-# while the others wait, one process prints the error that all have.
+# In seconds. While the other ranks wait, one prints the error that all have. Then a launcher ends all processes:
+# torchrun of torch 2.1 after 5 seconds.
 ERROR_DELAY = 8
 
 
 @contextmanager
 def build_in_scope(scope: str) -> Iterator[None]:
-    """Set mmengine's default scope while modules are built.
-
-    All threads share one default scope, so a lock lets one thread build at a time.
-    """
+    """Set mmengine's default scope, which all threads share, while modules are built. A lock lets one thread build."""
     with BUILD_LOCK, DefaultScope.overwrite_default_scope(scope):
         yield
 
@@ -39,8 +34,8 @@ def build_in_scope(scope: str) -> Iterator[None]:
 def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function on rank 0 only. Then, on all ranks, return its result or raise an error if it raised one.
 
-    After a UserError, which rank 0 prints, the other ranks exit. They wait for the call in a process group with a long
-    timeout, because the default group's would end the run if the function reads much data from a slow disk.
+    After a UserError, which rank 0 prints, the other ranks exit. They wait in a process group with a long timeout,
+    because the default group's would end the run if the function reads much data from a slow disk.
     """
     result, message, error = None, None, None
     group = dist.new_group(backend='gloo', timeout=MAX_WAIT) if is_distributed() else None
@@ -56,7 +51,9 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
             time.sleep(POLL_INTERVAL)
         barrier.wait()  # raises an error if rank 0 was killed
         dist.destroy_process_group(group)
-        result, message, is_user_error = send_from_rank_0((result, message, isinstance(error, UserError)))
+        sent = [result, message, isinstance(error, UserError)]
+        broadcast_object_list(sent)
+        result, message, is_user_error = sent
     if error is not None:
         raise error
     if message is None:
@@ -65,40 +62,6 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
         raise RuntimeError(f'rank 0 stopped: {message}')
     time.sleep(ERROR_DELAY)
     raise SystemExit(1)
-
-
-def send_from_rank_0(value: Any) -> Any:
-    """Return rank 0's value on all ranks. The storages of its tensors are sent one by one.
-
-    ``broadcast_object_list`` pickles a whole checkpoint, which takes twice its size on rank 0 and four times on others.
-    """
-    # By address and size in bytes on rank 0.
-    storages: dict[tuple[int, int], torch.UntypedStorage] = {}
-
-    class Pickler(pickle.Pickler):
-        def persistent_id(self, value: Any) -> tuple | None:
-            is_plain = type(value) is Tensor and value.layout == torch.strided
-            if not is_plain or value.is_conj() or value.is_neg() or value.is_quantized or value.is_meta:
-                return None
-            storage = value.untyped_storage()
-            storages[key := (storage.data_ptr(), storage.nbytes())] = storage
-            return key, value.dtype, value.storage_offset(), value.size(), value.stride()
-
-    class Unpickler(pickle.Unpickler):
-        def persistent_load(self, identity: tuple) -> Tensor:
-            key, dtype, *view = identity
-            return torch.empty(0, dtype=dtype).set_(storages[key], *view)
-
-    file = io.BytesIO()
-    if get_rank() == 0:
-        Pickler(file).dump(value)
-    message = [file.getvalue(), list(storages)]
-    broadcast_object_list(message)
-    for key in message[1]:
-        if get_rank() != 0:
-            storages[key] = torch.UntypedStorage(key[1])
-        broadcast(torch.empty(0, dtype=torch.uint8).set_(storages[key]))
-    return value if get_rank() == 0 else Unpickler(io.BytesIO(message[0])).load()
 
 
 def find_suspect_images(batch: Any) -> list[str]:

@@ -1,7 +1,7 @@
 """Private API of other packages that this package uses: for each, why no public API does it, and when it can go.
 
-``tests/test_private_api.py`` checks that the installed packages have it and that it does what is needed here. Other
-packages are imported inside the functions, since commands import this module before they check their arguments.
+If the installed packages lack it, tests of the callers or of this module fail. Other packages are imported inside the
+functions, since commands import this module before they check their arguments.
 
 Not here are the names that pickles contain (``checkpoints/unpickling.py``), the module ``mmcv._ext`` that mmcv imports
 (``ops/finder.py``), and protected members of base classes that a subclass overrides.
@@ -40,10 +40,7 @@ HIDDEN_WARNINGS = re.compile(
 
 
 def get_resume_settings(runner: 'Runner') -> tuple[bool, str | None]:
-    """Return the arguments ``resume`` and ``load_from`` of a runner.
-
-    Its config lacks them if the runner was not built from one. Goes when ``Runner`` has properties for them.
-    """
+    """Return the arguments ``resume`` and ``load_from`` of a runner. Goes when ``Runner`` has properties for them."""
     return runner._resume, runner._load_from
 
 
@@ -104,10 +101,7 @@ def enables_cuda_graphs(options: dict[str, Any]) -> bool:
 
 
 def patch_compiler(**settings: Any) -> AbstractContextManager:
-    """Return a context manager that changes settings of ``torch.compile``'s frontend.
-
-    Its documentation names them by this private module. Goes when ``torch.compiler.config`` has them.
-    """
+    """Return a context manager that changes settings of torch.compile. Goes when ``torch.compiler.config`` has them."""
     from torch._dynamo import config  # takes seconds
 
     return config.patch(**settings)

@@ -7,24 +7,16 @@ from types import ModuleType
 import pytest
 
 from mmgcvit.commands.main import run_command
-from mmgcvit.errors import MissingPackageError, UserError, check_installed
-from mmgcvit.export import EXPORT_PACKAGES
+from mmgcvit.errors import MissingPackageError, UserError
 from mmgcvit.figures.gradcam import compute_gradcam
 
-# By package: a function that needs it, the start of the error message, and the extra that installs it.
-PACKAGE_USERS = {
-    'onnxruntime': (lambda: check_installed('an export', *EXPORT_PACKAGES), 'an export', 'export'),
-    'pytorch_grad_cam': (lambda: compute_gradcam(None, None), 'Grad-CAM', 'visualize'),
-}
 
-
-@pytest.mark.parametrize('name', PACKAGE_USERS)
-def test_missing_package_error_has_the_pip_command(name, monkeypatch):
-    function, feature, extra = PACKAGE_USERS[name]
-    monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingPackageError) as error:
-        function()
-    assert str(error.value) == f"{feature} needs {name}, which is not installed. Run: pip install 'mmgcvit[{extra}]'"
+def test_missing_package_error_has_the_pip_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pytorch_grad_cam', None)
+    with pytest.raises(
+        MissingPackageError, match=r"Grad-CAM needs pytorch_grad_cam, .*pip install 'mmgcvit\[visualize"
+    ):
+        compute_gradcam(None, None)
 
 
 def test_command_reports_a_missing_import_with_the_pip_command(monkeypatch):

@@ -1,14 +1,9 @@
-"""Imports have one direction: each subpackage imports only lower ones, as backbone -> stage -> attention -> layers.
-
-Imports are read from the source code.
-"""
+"""Imports have one direction: each subpackage imports only lower ones. They are read from the source code."""
 
 import ast
 import re
 import sys
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).parent.parent / 'mmgcvit'
 
@@ -23,15 +18,6 @@ LIBRARIES = {
     'errors': set(),
     'models': {'torch', 'mmcv', 'mmengine'},
     'checkpoints': {'torch', 'mmengine', 'numpy', 'filelock', 'safetensors', 'timm'},
-}
-FILES_DOWNWARD = {
-    'gcvit': ['__init__', 'backbone', 'stage', 'attention', 'global_query', 'convs', 'archs', 'key_mappings'],
-    'lsa': ['__init__', 'backbone', 'stage', 'attention', 'shifted_patches', 'archs', 'key_mappings'],
-    'layers': [
-        *('__init__', 'lora', 'sdpa', 'attention', 'blocks', 'position', 'resizing', 'windows'),
-        *('autocast', 'tracing', 'arguments'),
-    ],
-    'ablations': ['__init__', 'gcvit_variants', 'lsa_first_block'],
 }
 FILES = sorted(PACKAGE.rglob('*.py'))
 NETWORKS = sorted({path.parent.name for path in (PACKAGE / 'models').glob('*/__init__.py')} - {'layers', 'ablations'})
@@ -74,15 +60,6 @@ def test_models_and_checkpoints_import_only_allowed_libraries():
             assert name.split('.')[0] in allowed, (file, name)
 
 
-@pytest.mark.parametrize('folder', FILES_DOWNWARD)
-def test_file_of_a_network_imports_only_files_below_it(folder):
-    order, place = FILES_DOWNWARD[folder], f'mmgcvit.models.{folder}.'
-    for file, _, name in IMPORTS:
-        if file.parent == PACKAGE / 'models' / folder and name.startswith(place):
-            below = name.removeprefix(place).split('.')[0]
-            assert order.index(file.stem) < order.index(below), f'{file.stem} must not import {below}'
-
-
 def test_layers_import_no_network_and_networks_do_not_import_each_other():
     for file, _, name in IMPORTS:
         if file.parent.parent == PACKAGE / 'models' and file.parent.name in ('layers', *NETWORKS):
@@ -116,8 +93,3 @@ def test_only_models_and_the_top_level_import_networks():
     networks = tuple(f'mmgcvit.models.{network}' for network in (*NETWORKS, 'ablations'))
     for file, subpackage, name in IMPORTS:
         assert subpackage in ('models', '__init__') or not name.startswith(networks), file
-
-
-def test_checkpoints_get_networks_as_arguments_and_not_from_the_registry():
-    imported = {name for _, subpackage, name in IMPORTS if subpackage == 'checkpoints'}
-    assert not imported & {'mmgcvit.registry', 'mmengine.registry'}

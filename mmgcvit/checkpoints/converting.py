@@ -40,13 +40,10 @@ def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mappin
 
 
 def convert(weights: Weights, to: str) -> dict[str, Any]:
-    """Return the content of a checkpoint with the keys that ``to`` names.
+    """Return the content of a checkpoint with other keys.
 
-    ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for a checkpoint of its
-    ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``.
-
-    Raises:
-        CheckpointError: ``to`` is unknown, the weights are incomplete, or ``to`` has no key for one of them.
+    ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for its ``ImageClassifier``.
+    Raise a CheckpointError if it is another name or has no key for one of the weights, or weights are missing.
     """
     network = weights.network
     arch = infer_checkpoint_arch(weights, network)
@@ -80,8 +77,7 @@ def build_expected_tensors(weights: Weights, arch: Arch) -> dict[str, Tensor]:
 def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tensor]:
     """Return a state dict with the external keys of a key mapping.
 
-    Raises:
-        CheckpointError: A tensor, for example of a detector's output norms, has no external key.
+    Raise a CheckpointError if a tensor, for example of a detector's output norms, has no external key.
     """
     state_dict, unmapped = {}, []
     for name, tensor in rename_output_norm(weights.tensors).items():

@@ -23,8 +23,6 @@ from .weights import (
     read_weights,
 )
 
-OUTPUT_NORM = r'norm\d+\.'
-
 
 def load_pretrained(
     backbone: nn.Module,
@@ -35,13 +33,12 @@ def load_pretrained(
 ) -> None:
     """Load a backbone's weights from a checkpoint of any known implementation, and log one line about it.
 
-    Output norms that the checkpoint lacks keep their initial values. So do the backbone's LoRA parameters: LoRA updates
+    Output norms that the checkpoint lacks, and the backbone's LoRA parameters, keep their initial values. LoRA updates
     in the checkpoint are merged into the layers' weights. If the last stage is the only output, as in a classifier, its
     output norm gets the weights of the classifier's final norm. All other weights must be in the checkpoint. Relative
     position bias tables and position embeddings of another size are resized.
 
-    ``networks`` are all known networks: messages name that of a checkpoint of another one. ``checkpoint``, ``prefix``
-    and ``ema`` are those of :func:`read_weights`, or ``checkpoint`` is what it has returned.
+    The arguments are those of :func:`read_weights`, or ``checkpoint`` is what it has returned.
 
     Raises:
         CheckpointError: The checkpoint cannot be read or is incomplete, or is of another network or arch.
@@ -66,7 +63,7 @@ def load_pretrained(
     if use_final_norm:
         tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
-    check_complete(weights.source, matching, model_tensors, OUTPUT_NORM)
+    check_complete(weights.source, matching, model_tensors, r'norm\d+\.')
     resized = sum(tensor.shape != model_tensors[name].shape for name, tensor in matching.items())
     backbone.load_state_dict(matching, strict=False)
     initial = [name for name in model_tensors if name not in matching]
@@ -99,7 +96,6 @@ def reject_part(source: str, network: Network) -> Iterator[None]:
     """Turn errors of inferring the arch from incomplete weights, or of building it, into a CheckpointError."""
     try:
         yield
-    # Tensors are missing or empty, or have too few dimensions; or arguments of the network do not fit each other.
     except (ValueError, TypeError, LookupError, ZeroDivisionError, RuntimeError) as error:
         raise CheckpointError(
             f'{source} has only a part of {network.__name__} ({get_first_line(error)}). Use a checkpoint of the whole '
@@ -116,8 +112,8 @@ def check_complete(
 ) -> None:
     """Raise a CheckpointError if tensors are missing, have another shape, or are ints instead of floats or vice versa.
 
-    A tensor may be missing if the regular expression ``optional`` matches the beginning of its name. Position tables
-    may have another number of rows if it is a square, since they are resized. The message ends with ``advice``.
+    Tensors whose names match the regular expression ``optional`` may be missing. Position tables may have another
+    number of rows if it is a square, since they are resized.
     """
     missing = [name for name in expected if name not in tensors and not (optional and re.match(optional, name))]
     if missing:
@@ -128,7 +124,6 @@ def check_complete(
     for name, tensor in tensors.items():
         if name not in expected:
             continue
-        # The rows of position tables (-2) may differ.
         is_table, wanted = name.endswith(POSITION_TABLES), expected[name]
         sizes = [(*x.shape[:-2], *x.shape[-1:]) if is_table else x.shape for x in (tensor, wanted)]
         if sizes[0] != sizes[1] or tensor.is_floating_point() != wanted.is_floating_point():
@@ -150,12 +145,9 @@ def check_complete(
 def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> None:
     """Check that a checkpoint has all tensors of a model, or all whose names begin with a prefix such as ``backbone.``.
 
-    Without this check mmengine loads the tensors that fit and leaves all others at their initial values. Position
-    biases and embeddings may differ in size, because they are resized. LoRA parameters may be missing: their initial
-    values change no output.
-
-    Raises:
-        CheckpointError: Tensors are missing, have other shapes, or are not finite.
+    Without this check mmengine loads the tensors that fit and leaves all others at their initial values. LoRA
+    parameters may be missing: their initial values change no output. Raise a CheckpointError if tensors are missing,
+    have other shapes, or are not finite.
     """
     source, state_dict = checkpoint.source, checkpoint.content.get('state_dict', {})
     loaded = {MODULE_PREFIX.sub('', name): tensor for name, tensor in state_dict.items()}

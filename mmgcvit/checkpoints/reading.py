@@ -1,19 +1,24 @@
 """Read checkpoints of torch, safetensors and timm, from disk or the network, without running code from them."""
 
+import hashlib
+import re
 import tarfile
 import zipfile
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 import torch
+from filelock import FileLock
 
 from ..errors import CheckpointError, check_installed, get_first_line
-from ..files import URL_SCHEMES
-from .downloads import download
+from ..files import URL_SCHEMES, write_atomically
 from .unpickling import SAFE_PICKLE, remove_placeholders
 
 TIMM_SCHEME = 'timm://'
+# torch and OpenMMLab end file names with the first digits of the file's SHA-256.
+HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,})\.\w+$')
 ADVICE = 'It is probably incomplete. Copy or download it again'
 
 
@@ -26,9 +31,6 @@ def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
     Args:
         source: A file, an http(s) URL, or ``timm://NAME`` for one of timm's pretrained GC ViTs.
         map_location: See ``torch.load``. It applies only to torch's files. Other tensors are read to the CPU.
-
-    Returns:
-        The content of the file.
 
     Raises:
         CheckpointError: The file does not exist, is damaged, or is not a checkpoint.
@@ -43,7 +45,7 @@ def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
 
 def resolve_file(source: str) -> Path:
     """Return the path of a checkpoint, and download it if the source is a URL."""
-    path = download(source, check_intact) if source.startswith(URL_SCHEMES) else Path(source).expanduser()
+    path = download(source) if source.startswith(URL_SCHEMES) else Path(source).expanduser()
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint {source}. Expected a file on this machine, or an http(s) URL')
     return path
@@ -126,8 +128,7 @@ def read_torch(path: Path, map_location: Any) -> Any:
 def find_unsafe_archive(file: BinaryIO) -> str | None:
     """Return the name of an archive that ``torch.load`` reads without its ``pickle_module``, or None for other files.
 
-    ``torch.load`` recognises archives in the same way: zip files by the first bytes, TorchScript by the records that
-    torch's own reader finds, and tar files (of torch 0.1) by tarfile.
+    As ``torch.load``, recognise TorchScript by the records that torch's reader finds, and tar files (torch 0.1).
     """
     is_zip = file.read(4) == b'PK\x03\x04'
     file.seek(0)
@@ -138,6 +139,45 @@ def find_unsafe_archive(file: BinaryIO) -> str | None:
         archive = 'a tar archive' if tarfile.is_tarfile(file) else None
     file.seek(0)
     return archive
+
+
+def download(url: str) -> Path:
+    """Download a checkpoint, unless it is in torch's cache (``TORCH_HOME``), and return its path there.
+
+    All processes may call this. A file lock lets one download while the others wait, because collective operations of
+    ``torch.distributed`` would time out. If the URL ends with the first digits of the SHA-256, they are verified.
+    """
+    path = get_cache_path(url)
+    digest = HASH_IN_NAME.search(path.name)
+    try:
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f'{path}.lock'):
+                if not path.is_file():
+                    with write_atomically(path) as new:
+                        torch.hub.download_url_to_file(url, str(new), digest and digest[1], progress=False)
+                        check_intact(new)
+    except CheckpointError as error:
+        reason = str(error).removeprefix(f'{new} ')
+        raise CheckpointError(f'the file at {url} {reason}. Its downloaded copy was removed. Check the URL') from None
+    except Exception as error:  # The network, the server or the disk failed, or the URL is wrong.
+        raise CheckpointError(
+            f'{url} could not be downloaded ({get_first_line(error)}). Download it with a browser, and give the path '
+            'of the file instead of the URL (with train --data: --pretrained FILE)'
+        ) from None
+    return path
+
+
+def get_cache_path(url: str) -> Path:
+    """Return the path of a URL's file in torch's cache.
+
+    As in ``torch.hub``, the name is the last part of the URL. Many URLs end in ``model.pth``, so a hash of the URL is
+    put before the name, unless the name ends with a hash.
+    """
+    name = PurePosixPath(urlsplit(url).path).name
+    if HASH_IN_NAME.search(name) is None:
+        name = f'{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name[-100:]}'
+    return Path(torch.hub.get_dir()) / 'checkpoints' / name
 
 
 def read_timm(name: str) -> dict[str, torch.Tensor]:

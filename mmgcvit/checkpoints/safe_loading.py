@@ -1,14 +1,17 @@
-"""Make mmengine load checkpoints without running code from them, by replacing the loaders of ``CheckpointLoader``."""
+"""Read checkpoints for mmengine, and make mmengine itself load them, without running code from them."""
 
-from collections.abc import Iterator, Mapping
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, escape_controls, shorten
 from ..files import URL_SCHEMES
 from ..private_api import get_checkpoint_loader
 from .reading import read_checkpoint
@@ -19,21 +22,33 @@ SCHEMES = ('', *URL_SCHEMES)
 # Keys under which a checkpoint stores its config as text. mmengine executes this text when it resumes, and in an
 # inferencer that gets no other config.
 CONFIG_KEYS = ('config', 'cfg')
+# mmengine stores the path of the last checkpoint in this file.
+LAST_CHECKPOINT_FILE = 'last_checkpoint'
+RESUMABLE_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that has been read: its file, URL or ``timm://NAME``, and what mmengine gets of its content."""
+    """A checkpoint that has been read: its file, URL or ``timm://NAME``, and what mmengine gets of its content.
+
+    It is pickled without the content. So if one rank sends it to the others, they read the file themselves.
+    """
 
     source: str
     content: dict[str, Any]
+    work_dir: str | Path | None = None
+    is_resumed: bool = True
+
+    def __reduce__(self) -> tuple[Callable[..., 'Checkpoint'], tuple[Any, ...]]:
+        return read_for_mmengine, (self.source, self.work_dir, 'cpu', self.is_resumed)
 
 
 @contextmanager
 def safe_checkpoint_loading(work_dir: str | Path | None = None, checkpoint: Checkpoint | None = None) -> Iterator[None]:
     """Context manager in which mmengine, anywhere in this process, loads checkpoints without running code from them.
 
-    By default mmengine unpickles files, which runs code that they name, and executes configs that they contain as text.
+    It replaces the loaders of ``CheckpointLoader``, which run code that files name, and removes configs, which mmengine
+    would execute.
 
     Args:
         work_dir: The run's folder. mmengine's checkpoint hook may delete files that a checkpoint names, so all paths
@@ -63,9 +78,7 @@ def read_for_mmengine(
     """Read a checkpoint, put its weights under ``state_dict``, and remove what mmengine would execute or delete.
 
     If no run is resumed from it, also remove the states of the optimizer and of EMA, which are larger than the weights.
-
-    Raises:
-        CheckpointError: See :func:`read_checkpoint`. It is also raised if the file has no weights.
+    Raise a CheckpointError if :func:`read_checkpoint` does or the file has no weights.
     """
     content = read_checkpoint(source, map_location)
     if not isinstance(content, Mapping):
@@ -95,7 +108,7 @@ def read_for_mmengine(
     # mmengine warns about keys in resumed_keys that are missing from the message hub.
     kept = {**hub['runtime_info'], **hub['log_scalars']}
     hub['resumed_keys'] = {name: value for name, value in hub['resumed_keys'].items() if name in kept}
-    return Checkpoint(source, content)
+    return Checkpoint(source, content, work_dir, is_resumed)
 
 
 def is_harmful(name: Any, value: Any, work_dir: str | Path | None) -> bool:
@@ -106,3 +119,35 @@ def is_harmful(name: Any, value: Any, work_dir: str | Path | None) -> bool:
         return True
     path = Path(value)
     return not path.name.startswith('best_') or path.parent.resolve() != Path(work_dir).resolve()
+
+
+def read_latest_checkpoint(
+    work_dir: str | Path,
+    advice: str = 'Use another checkpoint',
+    read: Callable[[str], Checkpoint] = read_for_mmengine,
+    prefer_best: bool = False,
+) -> Checkpoint | None:
+    """Read the latest readable checkpoint of a work dir. Return None if the work dir has no checkpoint.
+
+    The latest is the checkpoint whose path is in the file ``last_checkpoint``. If ``read`` cannot read it, a warning is
+    logged and the newest of the others is read. With ``prefer_best``, the newest ``best_*.pth`` comes first. If no
+    checkpoint can be read, raise a CheckpointError that ends with ``advice``.
+    """
+    work_dir = Path(work_dir)
+    newest_first = sorted(work_dir.glob('*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    best = [path for path in newest_first if prefer_best and path.name.startswith('best_')]
+    file = work_dir / LAST_CHECKPOINT_FILE
+    named = file.read_text(errors='replace').strip() if file.is_file() else ''
+    # Look in the work dir first, because it may have been moved or copied since.
+    last = [path for path in (work_dir / Path(named).name, Path(named)) if named and path.is_file()]
+    others = [path for path in newest_first if RESUMABLE_NAME.fullmatch(path.name)]
+    unreadable = []
+    for path in dict.fromkeys([*best, *last[:1], *others]):
+        try:
+            return read(str(path))
+        except (CheckpointError, OSError) as error:
+            unreadable.append(path.name)
+            print_log(escape_controls(f'skipped: {error}'), 'current', logging.WARNING)
+    if unreadable:
+        raise CheckpointError(f'{work_dir} has no readable checkpoint (damaged: {shorten(unreadable)}). {advice}')
+    return None

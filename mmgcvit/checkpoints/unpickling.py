@@ -102,8 +102,7 @@ def remove_placeholders(value: Any, seen: dict[int, bool | None] | None = None) 
 
     Return False if ``value`` itself must be removed. A list, tuple or set that contains such a value is removed as a
     whole, because positions may have a meaning. Raise a ValueError if a container contains itself. ``seen`` holds the
-    answers for the containers that were visited, by id (None: not finished), because a pickle can refer to a container
-    any number of times.
+    answers by id (None: not finished), because a pickle can refer to a container any number of times.
     """
     if not isinstance(value, dict | list | tuple | set):
         return isinstance(value, DATA)

@@ -1,7 +1,6 @@
 """Find a network's weights in a checkpoint: the state dict, the prefix of the keys and the key mapping.
 
-A key mapping translates a file's keys (external keys) to those of this package's models (local keys). Callers pass the
-networks whose checkpoints are known (:data:`Network`), since this subpackage does not import ``models``.
+Callers pass the networks whose checkpoints are known, since this subpackage does not import ``models``.
 """
 
 import re
@@ -37,15 +36,10 @@ Network = type[nn.Module]
 
 @dataclass(frozen=True)
 class Arch:
-    """The hyperparameters of a network, inferred from its weights.
+    """The hyperparameters of a network, inferred from its weights."""
 
-    Attributes:
-        names: The published variants that have these hyperparameters: one or none for weights of all stages.
-        attributes: The hyperparameters that decide the shapes of weights, by name.
-    """
-
-    names: list[str]
-    attributes: dict[str, Any]
+    names: list[str]  # the published variants that have them: one or none for weights of all stages
+    attributes: dict[str, Any]  # those that decide the shapes of weights, by name
 
     def __str__(self) -> str:
         """Return the names, ``'tiny' or 'tiny2'``, or without a name ``of embed_dims 8, depths (2, 2, 2, 2), ...``."""
@@ -79,10 +73,8 @@ def read_weights(source: str, networks: Iterable[Network], prefix: str | None = 
     """Read a network's weights from a checkpoint of any implementation that the networks' key mappings know.
 
     ``source`` is that of :func:`read_checkpoint`. If a file has several networks, ``prefix`` must be the prefix
-    of the network's keys, for example ``backbone.``. ``ema`` requires EMA weights.
-
-    Raises:
-        CheckpointError: The checkpoint cannot be read or holds no known network.
+    of the network's keys, for example ``backbone.``. ``ema`` requires EMA weights. Raise a CheckpointError if the
+    checkpoint cannot be read or holds no known network.
     """
     content = read_checkpoint(source)
     state_dict, is_ema = find_state_dict(content, source, ema)
@@ -120,10 +112,7 @@ def merge_lora(tensors: dict[str, Tensor], prefix: str = '') -> None:
 
 
 def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[str, Tensor], bool]:
-    """Find the state dict in a checkpoint's content. Return it, and whether its weights are EMA weights.
-
-    If ``ema`` is set, EMA weights are required. Otherwise they are used only if there are no other weights.
-    """
+    """Return a checkpoint's state dict, and whether its weights are EMA weights: if ``ema`` or if it has no others."""
     keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS)
     if isinstance(content, Mapping):
         for key in keys:

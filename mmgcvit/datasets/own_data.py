@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from math import ceil
@@ -30,6 +31,8 @@ WEIGHTS = {
     'base': f'{TIMM_RELEASE}/gcvit_base_224_nvidia-f009139b.pth',
     'large': 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_large.pth.tar',
 }
+# Copies of the authors' weights: with timm's file names, in their repository, and all of timm:// that can be read.
+NOT_COMMERCIAL = re.compile(r'^timm://|^https://huggingface\.co/nvidia/|_nvidia-[0-9a-f]{8}\.pth$')
 # The default length of training: NUM_SEEN images (a template's num_seen for MINI), but at least MIN_EPOCHS epochs.
 NUM_SEEN, MIN_EPOCHS = 6000, 12
 # The folder in the work dir for the config and annotation files. If it exists (with --overwrite), made2 is used,
@@ -271,4 +274,5 @@ def format_init_weights(head: Mapping[str, Any]) -> str:
     if not weights:
         return 'random weights: scores will be low without many thousand images. For other weights, set --pretrained'
     branch = ' (a branch that may change)' if '/resolve/main/' in weights else ''
-    return f'the weights {weights}{branch}{", which are not for commercial use" if "nvidia" in weights else ""}'
+    limit = ', which are not for commercial use' if NOT_COMMERCIAL.search(weights) else ''
+    return f'the weights {weights}{branch}{limit}'

@@ -21,8 +21,13 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from ..checkpoints.latest import LAST_CHECKPOINT_FILE, RESUMABLE_NAME, read_latest_checkpoint
-from ..checkpoints.safe_loading import Checkpoint, read_for_mmengine
+from ..checkpoints.safe_loading import (
+    LAST_CHECKPOINT_FILE,
+    RESUMABLE_NAME,
+    Checkpoint,
+    read_for_mmengine,
+    read_latest_checkpoint,
+)
 from ..config import get_plain_settings, iter_differences
 from ..errors import CheckpointError, UserError, escape_controls, shorten
 from ..files import URL_SCHEMES, check_writable

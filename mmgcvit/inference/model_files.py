@@ -30,8 +30,7 @@ def read_model_checkpoint(source: str | Path) -> Checkpoint:
     From a work dir, read the latest ``best_*.pth`` that can be read, else the newest checkpoint that can be read. Raise
     a UserError if it has none, and a CheckpointError if the checkpoint cannot be read.
     """
-    from ..checkpoints.latest import read_latest_checkpoint
-    from ..checkpoints.safe_loading import read_for_mmengine
+    from ..checkpoints.safe_loading import read_for_mmengine, read_latest_checkpoint
 
     read = partial(read_for_mmengine, is_resumed=False)
     if not Path(source).is_dir():

@@ -8,9 +8,8 @@ from threading import Thread
 import pytest
 import torch
 
-from mmgcvit.checkpoints import downloads
-from mmgcvit.checkpoints.downloads import get_cache_path
-from mmgcvit.checkpoints.reading import read_checkpoint
+from mmgcvit.checkpoints import reading
+from mmgcvit.checkpoints.reading import get_cache_path, read_checkpoint
 from mmgcvit.errors import CheckpointError
 from mmgcvit.files import compute_sha256
 
@@ -48,7 +47,7 @@ def cached(address):
 
 def test_a_file_is_downloaded_once_and_then_read_from_a_read_only_cache(server, monkeypatch):
     assert torch.equal(read_checkpoint(server.address)['a'], torch.arange(100_000.0))
-    monkeypatch.setattr(downloads, 'FileLock', None)
+    monkeypatch.setattr(reading, 'FileLock', None)
     assert read_checkpoint(server.address)
     assert server.asked == ['/x.pth']
     assert cached(server.address) == [get_cache_path(server.address).name]

@@ -107,7 +107,7 @@ def test_an_image_that_is_removed_before_the_threshold_is_chosen_does_not_fail_t
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    write_coco(tmp_path / 'photos')
+    write_example(tmp_path / 'photos', 'coco')
 
     def train_and_remove(*args, **options):
         engine_train(*args, **options)

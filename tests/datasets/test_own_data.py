@@ -76,12 +76,14 @@ def test_a_test_split_with_annotations_is_scored_by_test(make, tmp_path):
 
 
 def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
-    weights = tmp_path / 'weights.pth'
+    weights = tmp_path / 'nvidia.pth'
     weights.touch()
     made = make('boxes', size='small', epochs=7, image_size=320, pretrained=weights)
     assert (made.cfg.train_cfg.max_epochs, made.cfg.param_scheduler[1].end) == (7, 7)
     assert made.cfg.test_dataloader.dataset.pipeline[2].scale == (533, 320)
     assert made.cfg.model.backbone.init_cfg.checkpoint == str(weights)
+    assert 'commercial' not in made.summary
+    assert 'not for commercial use' in make('boxes', size='small', pretrained='timm://gcvit_small').summary
     for words in ('YOLO', '5 images (train), 1 image (val)', 'Faster R-CNN, --size small, at 320 px, 7 epochs'):
         assert words in made.summary
     made = make('seg_maps', pretrained='none', size=MINI, epochs=3)

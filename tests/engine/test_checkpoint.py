@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmgcvit.checkpoints.latest import read_latest_checkpoint
 from mmgcvit.checkpoints.reading import check_intact, read_checkpoint
+from mmgcvit.checkpoints.safe_loading import read_latest_checkpoint
 
 from ..programs import get_tail
 from .calling import CONFIG, call, restored_process  # noqa: F401

@@ -11,7 +11,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmgcvit.checkpoints.latest import read_latest_checkpoint
+from mmgcvit.checkpoints.safe_loading import read_latest_checkpoint
 from mmgcvit.engine import work_dir as work_dir_module
 from mmgcvit.engine.work_dir import choose_checkpoint, list_checkpoints, lock_work_dir
 from mmgcvit.errors import CheckpointError

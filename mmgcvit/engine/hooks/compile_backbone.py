@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from packaging.version import Version
 
@@ -24,12 +25,18 @@ class CompileBackboneHook(Hook):
     """Compile each block of ``model.backbone`` for training. The keys of checkpoints do not change.
 
     Blocks of one kind (stage and type of attention) share their code, so compiling takes a fraction of the time that it
-    takes for the whole network. Validation runs eager, since it has images of many sizes. Set the hook under
-    ``default_hooks``: a list ``custom_hooks`` would replace that of the ``_base_`` config, with its EMA.
+    takes for the whole network. DistributedDataParallel reduces gradients while the backward pass goes on. Validation
+    runs eager, since it has images of many sizes. After the training, the blocks stay compiled.
 
-    The arguments are those of ``torch.compile``. If all training images have one size, set ``dynamic=False``. Raise a
-    UserError if torch is too old, the backbone is not this package's, an option is invalid or enables CUDA graphs
-    although gradients are accumulated.
+    Set it under ``default_hooks``. A list ``custom_hooks`` would replace that of the ``_base_`` config, with its EMA.
+
+    Args:
+        dynamic: Whether the code is for images of all sizes. If all training images have one size, set False.
+        **options: Other arguments of ``torch.compile``.
+
+    Raises:
+        UserError: torch is too old, the backbone is not this package's, an option is invalid or enables CUDA graphs
+            although gradients are accumulated.
     """
 
     def __init__(self, dynamic: bool = True, **options: Any) -> None:
@@ -48,7 +55,9 @@ class CompileBackboneHook(Hook):
                 block.compile(**self.options)
         except Exception as error:  # torch raises errors of several types for invalid options
             raise UserError(f'CompileBackboneHook: {get_first_line(error)}') from error
-        if uses_graphs and get_accumulation_steps(runner.optim_wrapper) > 1:
+        wrapper = runner.optim_wrapper
+        wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+        if uses_graphs and any(get_accumulation_steps(one) > 1 for one in wrappers):
             raise UserError(
                 'CompileBackboneHook: CUDA graphs accumulate wrong gradients (pytorch#169545). Remove accumulation,'
                 " or what enables them: mode, options['triton.cudagraphs'], backend='cudagraphs' or "

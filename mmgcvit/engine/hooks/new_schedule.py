@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any
 
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
 from ..loops import get_length
@@ -14,8 +15,13 @@ from ..loops import get_length
 class NewScheduleHook(Hook):
     """Recompute the LR schedule of a resumed run, as if the run had always had the LR and schedule of its config.
 
-    mmengine would restore those of the checkpoint. They are recomputed if settings of the LR schedule have changed
-    (``is_changed``) or a batch has another number of images. Schedules that depend on scores are restored.
+    mmengine would restore the LR and schedule of the checkpoint. They are recomputed if the config has another number
+    of epochs or iterations, another LR or other LR schedulers, or if a batch has another number of images. Schedules
+    that depend on scores, and those of several optimizers, are restored.
+
+    Args:
+        param_scheduler: The LR schedulers of the config.
+        is_changed: Whether such settings of the config have changed.
     """
 
     def __init__(self, param_scheduler: Any, is_changed: bool) -> None:
@@ -23,12 +29,14 @@ class NewScheduleHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         # mmengine has built the optimizer, but not yet loaded the checkpoint's LRs into it.
-        self.lrs = [group.get('initial_lr', group['lr']) for group in runner.optim_wrapper.param_groups]
+        is_single = not isinstance(runner.optim_wrapper, OptimWrapperDict)
+        groups = runner.optim_wrapper.param_groups if is_single else ()
+        self.lrs = [group.get('initial_lr', group['lr']) for group in groups]
 
     def before_train(self, runner: Runner) -> None:
         if not (self.is_changed or getattr(runner.train_loop, 'has_new_batch_size', False)):
             return
-        if any(hasattr(scheduler, 'need_val_args') for scheduler in runner.param_schedulers or ()):
+        if not self.lrs or any(hasattr(scheduler, 'need_val_args') for scheduler in runner.param_schedulers or ()):
             runner.logger.warning('the LR schedule goes on as in the checkpoint, because it cannot be recomputed')
             return
         unit, _, length = get_length(runner)

@@ -9,6 +9,7 @@ import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -25,12 +26,17 @@ SKIPPED_STEPS = 'skipped_steps'
 
 @HOOKS.register_module()
 class SkipNonFiniteStepHook(Hook):
-    """Skip an optimizer step whose loss or gradients are NaN or infinite.
+    """Skip an optimizer step whose loss or gradients are NaN or infinite. Stop the run after several consecutive ones.
 
     A skipped step changes no weights, no optimizer state and no running statistics of normalisation layers. All ranks
     skip the same steps. With gradient accumulation, a step has several iterations. The log names a skipped step's
-    images. Steps that ``GradScaler`` skips to adjust its scale do not count. After ``max_consecutive`` skipped steps in
-    a row, the run stops with a UserError.
+    images. Steps that ``GradScaler`` skips to adjust its scale do not count.
+
+    Args:
+        max_consecutive: Number of consecutive skipped steps after which the run stops.
+
+    Raises:
+        UserError: ``max_consecutive`` consecutive steps were skipped.
     """
 
     # Run before the hooks that average the weights or log the outputs.
@@ -39,14 +45,19 @@ class SkipNonFiniteStepHook(Hook):
     def __init__(self, max_consecutive: int = 3) -> None:
         self.max_consecutive = max_consecutive
         self.consecutive = 0
-        # For the current step: each iteration's total loss and batch, and whether the optimizer's step was finite.
-        self.losses, self.batches, self.is_step_finite = [], [], None
+        # For the current step: each iteration's total loss and batch, and whether each optimizer's step is finite.
+        self.losses: list[Tensor] = []
+        self.batches: list[Any] = []
+        self.finite_steps: list[bool] = []
 
     def before_train(self, runner: Runner) -> None:
         model = unwrap_model(runner)
         self.statistics = list(get_running_statistics(model).values())
-        step_handle = runner.optim_wrapper.optimizer.register_step_pre_hook(self.check_step)
-        self.handles = [model.register_forward_hook(self.record_loss), step_handle]
+        self.handles = [model.register_forward_hook(self.record_loss)]
+        optim_wrapper = runner.optim_wrapper
+        for wrapper in optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]:
+            if isinstance(getattr(wrapper, 'optimizer', None), Optimizer):
+                self.handles.append(wrapper.optimizer.register_step_pre_hook(self.check_step))
 
     def after_train(self, runner: Runner) -> None:
         for handle in self.handles:
@@ -70,20 +81,20 @@ class SkipNonFiniteStepHook(Hook):
         is_checked = getattr(optimizer, 'found_inf', None) is not None
         parameters = [] if is_checked else chain.from_iterable(group['params'] for group in optimizer.param_groups)
         gradients = [weight.grad for weight in parameters if weight.grad is not None and weight.grad.numel()]
-        self.is_step_finite = are_finite_on_all_ranks([*self.losses, *compute_norms(gradients)])
-        if not self.is_step_finite:
+        self.finite_steps.append(are_finite_on_all_ranks([*self.losses, *compute_norms(gradients)]))
+        if not self.finite_steps[-1]:
             optimizer.zero_grad(set_to_none=True)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self.batches.append(data_batch)
-        if not runner.optim_wrapper.should_update():  # the optimizer has not stepped yet
+        # Whether the optimizer has just stepped. Wrappers other than OptimWrapper step at each iteration.
+        if isinstance(runner.optim_wrapper, OptimWrapper) and not runner.optim_wrapper.should_update():
             is_finite = are_finite(self.losses)
         else:
             # If gradients overflow, GradScaler does not call the optimizer. Then only the losses are checked.
-            is_checked = self.is_step_finite is not None
-            is_finite = self.is_step_finite if is_checked else are_finite_on_all_ranks(self.losses)
+            is_finite = all(self.finite_steps or [are_finite_on_all_ranks(self.losses)])
             self.report_step(runner, is_finite)
-            self.losses, self.batches, self.is_step_finite = [], [], None
+            self.losses, self.finite_steps, self.batches = [], [], []
         if not is_finite:
             for buffer, before in zip(self.statistics, self.statistics_before, strict=True):
                 buffer.copy_(before)
@@ -93,10 +104,9 @@ class SkipNonFiniteStepHook(Hook):
 
     def report_step(self, runner: Runner, is_finite: bool) -> None:
         """Log a step if it was skipped. Raise a UserError after ``max_consecutive`` skipped steps."""
+        self.consecutive = 0 if is_finite else self.consecutive + 1
         if is_finite:
-            self.consecutive = 0
             return
-        self.consecutive += 1
         runner.message_hub.update_info(SKIPPED_STEPS, runner.message_hub.runtime_info.get(SKIPPED_STEPS, 0) + 1)
         images = [name for batch in self.batches for name in find_suspect_images(batch)]
         losses_finite, images_of_ranks = zip(*all_gather_object((are_finite(self.losses), images)), strict=True)

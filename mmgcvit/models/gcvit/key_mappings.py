@@ -16,13 +16,15 @@ ORIGINAL_FUSED_MBCONV = {
 }
 NORMS_AND_REDUCTION = {'norm1.': 'norm_in.', 'reduction.': 'reduction.', 'norm2.': 'norm_out.'}
 ORIGINAL_DOWNSAMPLER = ORIGINAL_FUSED_MBCONV | NORMS_AND_REDUCTION
-SAME_IN_BLOCKS = {key: key for key in ('norm1.', 'attn.proj.', 'norm2.', 'mlp.')}
+SAME_IN_BLOCKS = {key: key for key in ('norm1.', 'attn.qkv.', 'attn.proj.', 'norm2.', 'mlp.')}
+# In odd blocks, which have global attention, the layer "qkv" projects keys and values only.
+KEYS_AND_VALUES = {'attn.qkv.': 'attn.kv.'}
+QUERY = 'stages.{number}.global_query.extractors.'
 ORIGINAL_BLOCK = SAME_IN_BLOCKS | {
     'attn.relative_position_bias_table': 'attn.position.relative_position_bias_table',
     'gamma1': 'attn_residual.layer_scale.gamma',
     'gamma2': 'mlp_residual.layer_scale.gamma',
 }
-ORIGINAL_QUERY = 'levels.{number}.q_global_gen.to_q_global.{number}.'
 
 ORIGINAL = KeyMapping(
     name='the original GC ViT',
@@ -31,14 +33,9 @@ ORIGINAL = KeyMapping(
         ('patch_embed.proj.', 'stem.proj.', SAME),
         ('patch_embed.conv_down.', 'stem.downsample.', ORIGINAL_DOWNSAMPLER),
         ('levels.{number}.downsample.', 'downsamplers.{number}.', ORIGINAL_DOWNSAMPLER),
-        (ORIGINAL_QUERY, 'stages.{number}.global_query.extractors.{number}.', ORIGINAL_FUSED_MBCONV),
-        (
-            'levels.{number}.blocks.{even}.',
-            'stages.{number}.blocks.{even}.',
-            ORIGINAL_BLOCK | {'attn.qkv.': 'attn.qkv.'},
-        ),
-        # Odd blocks have global attention, in which the layer "qkv" projects keys and values only.
-        ('levels.{number}.blocks.{odd}.', 'stages.{number}.blocks.{odd}.', ORIGINAL_BLOCK | {'attn.qkv.': 'attn.kv.'}),
+        ('levels.{number}.q_global_gen.to_q_global.{number}.', QUERY + '{number}.', ORIGINAL_FUSED_MBCONV),
+        ('levels.{number}.blocks.{even}.', 'stages.{number}.blocks.{even}.', ORIGINAL_BLOCK),
+        ('levels.{number}.blocks.{odd}.', 'stages.{number}.blocks.{odd}.', ORIGINAL_BLOCK | KEYS_AND_VALUES),
         ('norm{number}.', 'norm{number}.', SAME),
         ('norm.', 'final_norm.', SAME),
         ('head.', 'head.fc.', SAME),
@@ -69,16 +66,9 @@ TIMM = KeyMapping(
         ('stem.down.', 'stem.downsample.', TIMM_DOWNSAMPLER),
         # In timm, a downsampler is part of the stage after it.
         *((f'stages.{i + 1}.downsample.', f'downsamplers.{i}.', TIMM_DOWNSAMPLER) for i in range(3)),
-        *(
-            (
-                f'stages.{{number}}.global_block.blocks.conv{i + 1}.',
-                f'stages.{{number}}.global_query.extractors.{i}.',
-                TIMM_FUSED_MBCONV,
-            )
-            for i in range(3)
-        ),
-        ('stages.{number}.blocks.{even}.', 'stages.{number}.blocks.{even}.', TIMM_BLOCK | {'attn.qkv.': 'attn.qkv.'}),
-        ('stages.{number}.blocks.{odd}.', 'stages.{number}.blocks.{odd}.', TIMM_BLOCK | {'attn.qkv.': 'attn.kv.'}),
+        *((f'stages.{{number}}.global_block.blocks.conv{i + 1}.', f'{QUERY}{i}.', TIMM_FUSED_MBCONV) for i in range(3)),
+        ('stages.{number}.blocks.{even}.', 'stages.{number}.blocks.{even}.', TIMM_BLOCK),
+        ('stages.{number}.blocks.{odd}.', 'stages.{number}.blocks.{odd}.', TIMM_BLOCK | KEYS_AND_VALUES),
         ('stages.3.norm.', 'final_norm.', SAME),
         ('head.fc.', 'head.fc.', SAME),
     ),
