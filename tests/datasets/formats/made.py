@@ -132,9 +132,10 @@ def add_clutter(root: Path) -> None:
 
 
 def to_coco(made: Made, split: str, prefix: str = '') -> str:
-    """Return a COCO file. Ids may begin at 0, and categories have another order in other splits.
+    """Return a COCO file. Ids may begin at 0.
 
-    Loosely written files have null or no iscrowd for objects that are not crowds.
+    Loosely written files have null or no iscrowd for objects that are not crowds, and categories in another order in
+    other splits.
     """
     first_id = made.options['from_0'] ^ 1
     ids = {name: 7 * i for i, name in enumerate(made.classes)}
@@ -153,7 +154,7 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
                 entry['segmentation'] = [[left, top, right, top, right, bottom, left, bottom]]
             annotations.append(entry)
     categories = [{'id': i, 'name': name} for name, i in ids.items()]
-    categories = categories[:: 1 if split == 'train' else -1]
+    categories = categories[:: -1 if made.options['loose'] and split != 'train' else 1]
     return json.dumps({'images': images, 'annotations': annotations, 'categories': categories})
 
 
