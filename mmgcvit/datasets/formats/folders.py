@@ -38,8 +38,9 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], classes: Sequenc
 
 def find_map_files(folder: Path, files: Sequence[Path]) -> tuple[dict[Path, Path], list[str]]:
     """Return the segmentation map of each image, and messages about images without a map of their own."""
-    # The case of folders and suffixes does not matter, but that of names does: A.png is the map of A.jpg, not of a.jpg.
-    by_path = {f'{str(file.parent).lower()}/{file.stem}{file.suffix.lower()}': file for file in files}
+    # The case of folders and suffixes does not matter. A name in the same case counts first: A.png is the map of A.jpg.
+    by_path = {str(file).lower(): file for file in files}
+    by_path |= {f'{str(file.parent).lower()}/{file.stem}{file.suffix.lower()}': file for file in files}
     maps, problems = {}, []
     for file in files:
         depth = next((i for i, name in enumerate(file.parts[:-1]) if name.lower() in IMAGE_FOLDERS), None)
@@ -49,6 +50,7 @@ def find_map_files(folder: Path, files: Sequence[Path]) -> tuple[dict[Path, Path
         parents = [str(Path(*file.parts[:depth], maps_folder, rest)).lower() for maps_folder in MAP_FOLDERS]
         names = [f'{parent}/{file.stem}{suffix}' for parent in parents for suffix in MAP_SUFFIXES]
         found = {by_path[name] for name in names if name in by_path}
+        found = found or {by_path[name.lower()] for name in names if name.lower() in by_path}
         if len(found) == 1:
             maps[file] = found.pop()
         else:

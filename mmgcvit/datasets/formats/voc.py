@@ -30,6 +30,7 @@ class Annotation(NamedTuple):
 
     file: Path  # relative to the folder of the dataset
     image_name: str  # <filename> without folders
+    image_folder: str  # <folder> without its parents
     size: tuple[int, int]  # (width, height), 0 where it is not written
     objects: list[tuple[str, dict[str, Any]]]  # (name, dict with COCO's keys) of each valid object
     problems: list[str]  # messages about the other objects
@@ -91,7 +92,9 @@ def parse_annotation(folder: Path, file: Path) -> Annotation:
         raise UserError(f'{folder / file} cannot be parsed as XML ({get_first_line(error)})') from None
     if root.tag.lower() != 'annotation':
         raise UserError(f'{folder / file} has the root {root.tag!r} instead of annotation')
-    image_name = (root.findtext('filename') or '').replace('\\', '/').rpartition('/')[2]
+    image_name, image_folder = (
+        (root.findtext(key) or '').replace('\\', '/').rpartition('/')[2] for key in ('filename', 'folder')
+    )
     texts = [(root.findtext(f'size/{side}') or '').strip() for side in ('width', 'height')]
     # The size of an image has fewer digits; Python raises an error for thousands of them.
     width, height = (int(text) if text.isdecimal() and len(text) < 10 else 0 for text in texts)
@@ -109,7 +112,7 @@ def parse_annotation(folder: Path, file: Path) -> Annotation:
                 f'{folder / file}: object {number} has the name {name!r}, {", ".join(BOX_KEYS)} {values}, difficult '
                 f'{difficult!r}. Expected a name, pixels with xmin < xmax and ymin < ymax, and 0 or 1 for difficult'
             )
-    return Annotation(file, image_name, (width, height), objects, problems)
+    return Annotation(file, image_name, image_folder, (width, height), objects, problems)
 
 
 def convert_box(values: Sequence[str | None]) -> list[float] | None:
@@ -137,7 +140,8 @@ def find_image(folder: Path, annotation: Annotation, images: Sequence[Path], fil
         parents = {name.lower() for name in image.parent.parts}
         is_own = steps[file] == 0 or (len(splits | {find_split(image.parent)}) < 3 and not parents & NO_IMAGE_FOLDERS)
         if is_own and all(steps[file] < steps[other] for other in files if other != file):
-            differs = image.name != annotation.image_name, not parents & {*IMAGE_FOLDERS}
+            differs = image.name != annotation.image_name, image.parent.name != annotation.image_folder
+            differs += (not parents & {*IMAGE_FOLDERS},)
             # A map is as near as a photo, or nearer, in some layouts.
             is_map = steps[file] > 0 and not parents.isdisjoint(MAP_FOLDERS)
             ratings[is_map, steps[file], differs].append(image)

@@ -4,7 +4,6 @@ The package supervision converts every polygon to a mask (1.35 GB for 1,100 poly
 writes masks with holes or several parts as crowds, on which mmdet does not train.
 """
 
-import reprlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,8 @@ from .paths import SPLIT_NAME, list_files
 TOLERANCE = 0.01
 # The number of values in a box, and in a polygon with the fewest corners.
 NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6
+# Lists and mappings in data.yaml may be nested this deep. Each level takes memory of the interpreter's stack.
+MAX_YAML_DEPTH = 20
 # How YAML writes that a value is missing.
 YAML_NULL = ('', '~', 'null', 'Null', 'NULL')
 
@@ -76,14 +77,28 @@ def read_image(path: Path, num_classes: int, num_images: Mapping[Path, int]) -> 
     return AnnotatedImage(path, size, objects, problems)
 
 
+class YamlLoader(yaml.BaseLoader):
+    """Loader that reads all scalars as strings, so that names such as ``no`` and ``010`` stay as they are written."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
+        """Construct a mapping. Raise an error if a key occurs twice, of which YAML's loader would drop one."""
+        mapping = super().construct_mapping(node, deep)
+        if len(mapping) < len(node.value):
+            raise yaml.constructor.ConstructorError(None, None, 'a key occurs twice', node.start_mark)
+        return mapping
+
+
 def read_yaml(file: Path) -> dict[str, Any]:
-    """Read a mapping from a YAML file, with the names of splits as keys."""
+    """Read a mapping from a YAML file. Reject aliases, which can grow without bound when they are used."""
+    text, depth = read_text(file), 0
     try:
-        # BaseLoader reads all scalars as strings, so that names such as no and 010 stay as they are written.
-        settings = yaml.load(read_text(file), yaml.BaseLoader)
-    # Scalars that YAML does not allow, such as a number of a character beyond Unicode, raise ValueError, and lists that
-    # are nested too deep RecursionError.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        for event in yaml.parse(text, YamlLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > MAX_YAML_DEPTH:
+                raise yaml.constructor.ConstructorError(None, None, 'aliases or deep nesting', event.start_mark)
+        settings = yaml.load(text, YamlLoader)
+    # Scalars that YAML does not allow, such as a number of a character beyond Unicode, raise ValueError.
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f'{file} is not valid YAML ({" ".join(str(error).split())})') from None
     if not isinstance(settings, dict):
         raise UserError(f'{file} has no keys. Expected at least "train: images/train" and "names: [cat, dog]"')
@@ -101,8 +116,7 @@ def read_names(settings: dict[str, Any], file: Path) -> list[str]:
     if isinstance(names, dict):
         names = [names.get(str(index)) for index in range(len(names))]
     names = names if isinstance(names, list) else []
-    # Aliases in YAML may make a value huge.
-    problem = f"{file}: 'names' is {reprlib.repr(setting)}"
+    problem = f"{file}: 'names' is {str(setting)[:60]}"
     if not names or not all(isinstance(name, str) for name in names):
         raise UserError(f'{problem}. Expected a list of names, for example "names: [cat, dog]"')
     if settings.get('nc', str(len(names))) != str(len(names)):
