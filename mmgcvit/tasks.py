@@ -15,6 +15,8 @@ class Template:
 
     Attributes:
         option: The value of ``--task``.
+        network: The name of the network, for messages.
+        config: The template, relative to ``configs/``.
         networks: The config of the network (the template's ``_base_``) by ``--size``.
         mini_weights: The weights in ``configs/demo/weights`` from which ``--size mini`` starts.
         num_seen: The number of images that a training of ``--size mini`` sees by default.

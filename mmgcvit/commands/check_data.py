@@ -27,7 +27,7 @@ SHEET_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    text = f'{CONFIG}, a work dir, or a folder as for train --data'
+    text = f'{CONFIG}, or a folder as for train --data'
     parser.add_argument('config', metavar='CONFIG_OR_FOLDER', help=text)
     parser.add_argument('--images', type=int, metavar='N', help='decode N random images of each dataset (default: all)')
     text = 'draw samples of each dataset, with annotations, into this file'
@@ -46,12 +46,13 @@ def main(args: argparse.Namespace) -> int | None:
         check_writable(sheet.parent, f'--contact-sheet {sheet}')
     elif args.augmented:
         raise UserError('--augmented is about a picture. Add --contact-sheet FILE.jpg, or remove --augmented')
-    # The config of a run, if the path is its work dir.
-    config = path / f'{path.name}.py' if path.is_dir() else path
-    if config.is_file() or not path.is_dir():
+    if not path.is_dir():
         if args.augmented not in (None, 'light'):
             raise UserError(f"--augmented {args.augmented} is for a FOLDER. '--augmented' draws what a config sets")
-        return check_config_data(args, read_config(config, options))
+        return check_config_data(args, read_config(path, options))
+    config = path / f'{path.name}.py'
+    if config.is_file():  # it is not read without being asked for: a dataset may have such a program
+        raise UserError(f'{path} is the work dir of a run. Check the data of its config: mmgcvit check-data {config}')
     from ..datasets.formats import read_folder
     from ..datasets.own_data import make_config
 

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from ..config import get_config_path, get_name_and_work_dir, iter_unwrapped_datasets
 from ..errors import UserError, check_installed, format_count
 from ..files import find_free_path, make_absolute, make_portable_path, read_text, write_text
-from ..tasks import MINI, TASK_BY_SCOPE, TEMPLATES, Template
+from ..tasks import MINI, TEMPLATES, Template
 from .formats import DatasetInfo, split_validation, write_annotations
 from .formats.advice import find_missing_classes, find_small_objects
 
@@ -31,8 +31,8 @@ WEIGHTS = {
     'base': f'{TIMM_RELEASE}/gcvit_base_224_nvidia-f009139b.pth',
     'large': 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_large.pth.tar',
 }
-# Copies of the authors' weights: with timm's file names, in their repository, and all of timm:// that can be read.
-NOT_COMMERCIAL = re.compile(r'^timm://|^https://huggingface\.co/nvidia/|_nvidia-[0-9a-f]{8}\.pth$')
+# The authors' weights: in their repository, all of timm:// that can be read, and files with their or timm's names.
+NOT_COMMERCIAL = re.compile(r'^timm://|^https://huggingface\.co/nvidia/|gcvit_(1k|21k)[^/]*$|nvidia[^/]*$')
 # The default length of training: NUM_SEEN images (a template's num_seen for MINI), but at least MIN_EPOCHS epochs.
 NUM_SEEN, MIN_EPOCHS = 6000, 12
 # The folder in the work dir for the config and annotation files. If it exists (with --overwrite), made2 is used,
@@ -233,29 +233,31 @@ def choose_template(dataset: DatasetInfo, task: str | None, size: str | None) ->
 
 
 def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
-    """Write a config that trains a run for a new total of ``epochs``. Return its path, and the length as text.
+    """Write a config that trains a run for ``epochs`` epochs. Return its path, and the length as text.
 
-    ``config`` is that which mmengine has written into the run's work dir. It is returned if its length is ``epochs``.
+    Args:
+        config: The config with all settings, which mmengine has written into the run's work dir. It is returned if its
+            length is ``epochs``.
+        epochs: The new total number of epochs.
     """
     cfg = Config.fromfile(config)
-    template = next(iter(TASK_BY_SCOPE[cfg.default_scope].templates.values()))
-    template_path = Path(get_config_path(template.config))
-    head = {name: cfg.get(name, value) for name, value in read_head(template_path).items()}
-    is_by_iters, length = 'max_iters' in head, epochs
-    if is_by_iters:
+    by_iters, length, num_parts = 'max_iters' in cfg.train_cfg, epochs, 12
+    if by_iters:
         # The annotation file lists the images.
         file = next(iter_unwrapped_datasets(cfg.train_dataloader.dataset)).ann_file
-        length = epochs * ceil(len(read_text(Path(file)).splitlines()) / cfg.train_dataloader.batch_size)
-    name, text = 'max_iters' if is_by_iters else 'max_epochs', format_length(length, is_by_iters)
+        length, num_parts = epochs * ceil(len(read_text(Path(file)).splitlines()) / cfg.train_dataloader.batch_size), 10
+        cfg.default_hooks.logger.interval = max(1, min(50, length // 10))
+    name, text = 'max_iters' if by_iters else 'max_epochs', format_length(length, by_iters)
     if cfg.train_cfg[name] == length:
         return config, text
-    head |= {name: length, '_base_': ConfigPath(head['_base_'])}
-    longer = Config.fromstring(fill_template(template_path, head), '.py')
-    cfg.train_cfg.update({name: length, 'val_interval': longer.train_cfg.val_interval})
-    cfg.param_scheduler = longer.param_scheduler
-    cfg.default_hooks.checkpoint.interval = longer.default_hooks.checkpoint.interval
-    if is_by_iters:
-        cfg.default_hooks.logger.interval = longer.default_hooks.logger.interval
+    # The templates compute these settings from their first lines.
+    interval = max(1, length // num_parts)
+    cfg.train_cfg.update({name: length, 'val_interval': interval})
+    cfg.default_hooks.checkpoint.interval = interval
+    warm_up, decay = cfg.param_scheduler
+    warm_up.end, decay.end = max(2, length // 20) if by_iters else min(2, length), length
+    if 'milestones' in decay:
+        decay.milestones = sorted({max(1, length * 2 // 3), max(1, length * 11 // 12)})
     path = find_free_path(config.parent / CONFIG_FOLDER) / config.name
     write_text(path, cfg.pretty_text)
     return path, text

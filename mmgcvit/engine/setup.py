@@ -19,7 +19,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.progress import Progress
 
-from ..config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
+from ..config import LOADERS, enter_scope, get_type_name, iter_dicts, parse_cfg_options, read_config
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.paths import check_presence, get_check_settings
 from ..device import check_gpus, disable_cudnn_attention, use_device
@@ -129,6 +129,9 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
     """Build mmengine's runner from a config. Register ``progress``, unless it is None."""
     if cfg.get('runner_type', 'Runner') != 'Runner':
         raise UserError(f'runner_type={cfg.runner_type} is not supported. Remove it, or set runner_type=Runner')
+    hooks = cfg.get('default_hooks') or {}
+    if 'val_visualization' in hooks and get_type_name(hooks.get('visualization')) == 'ValVisualizationHook':
+        raise UserError('set ValVisualizationHook as default_hooks.val_visualization, not default_hooks.visualization')
     # At most one worker for each CPU of this process. Launchers differ in whether the ranks of a node share its CPUs.
     cpus = [(socket.gethostname(), cpu) for cpu in os.sched_getaffinity(0)]
     num_ranks = Counter(cpu for rank_cpus in all_gather_object(cpus) for cpu in rank_cpus)

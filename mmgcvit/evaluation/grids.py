@@ -14,13 +14,15 @@ from ..datasets.checks.paths import iter_datasets
 from ..errors import UserError
 from ..inference.drawing import FONT, Colour, choose_palette, draw_prediction
 from ..inference.loading import silence_output
-from ..inference.results import Prediction
+from ..inference.results import Detections, Prediction
 from .ground_truth import build_dataset, load_sample
 
 PICTURE_SIDE = 400  # longer side in pixels of a picture in a grid of several images
 LARGE_PICTURE_SIDE = 800  # longer side in a grid of a single image
 # Maximum number of samples of each dataset on a contact sheet.
 NUM_SAMPLES = 8
+# In a picture with more detections, labels would hide the image, so only boxes and masks are drawn.
+MAX_LABELLED = 25
 # Of titles, in pixels. All letters of the font have the same width.
 TITLE_FONT, FONT_SIZE = Path(FONT).with_name('DejaVuSansMono.ttf'), 14
 LETTER_WIDTH, LINE_HEIGHT = 9, 20
@@ -32,6 +34,7 @@ Cell = tuple[str, np.ndarray]
 
 def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
     """Draw a grid of pictures with their titles. Return (height, width, 3) uint8 in BGR order."""
+    columns = min(columns, max(len(cells), 1))
     font = ImageFont.truetype(str(TITLE_FONT), FONT_SIZE)
     width = max((picture.shape[1] for _, picture in cells), default=PICTURE_SIDE)
     titles = [fill(title, width // LETTER_WIDTH) for title, _ in cells]
@@ -60,11 +63,12 @@ def draw_cells(
 ) -> list[Cell]:
     """Draw a picture of the ground truth and one of the prediction, unless None. Their longer side has ``side`` px."""
     scale, cells = side / max(image.shape[:2]), []
+    is_crowded = isinstance(prediction, Detections) and len(prediction) > MAX_LABELLED
     if ground_truth is not None:
         picture = draw_prediction(image, ground_truth, palette, scale, with_scores=False)
         cells.append((title if prediction is None else 'ground truth', picture))
     if prediction is not None:
-        cells.append((title, draw_prediction(image, prediction, palette, scale)))
+        cells.append((title, draw_prediction(image, prediction, palette, scale, with_labels=not is_crowded)))
     return cells
 
 
@@ -74,8 +78,11 @@ def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = Fa
     Each call draws the same samples. Datasets and samples that cannot be loaded are left out. If ``augmented``, samples
     are drawn as the datasets' pipelines augment them. Return (height, width, 3) uint8 in BGR order.
     """
-    cells = []
+    cells, drawn = [], []
     for loader, settings in iter_datasets(cfg, loaders):
+        if settings in drawn:
+            continue
+        drawn.append(settings)
         with suppress(UserError), silence_output():
             dataset = build_dataset(settings, cfg.default_scope, augmented)
             classes, split = dataset.metainfo.get('classes') or (), loader.removesuffix('_dataloader')

@@ -166,7 +166,7 @@ class Detector(Predictor):
         return replace(self, tiles=side, tiles_per_batch=batch_size)
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Outcome]:
-        if self.tiles is None:
+        if not self.tiles:
             return super().predict_batch(images)
         outcomes = []
         for image in images:

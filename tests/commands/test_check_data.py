@@ -45,3 +45,11 @@ def test_a_folder_is_checked_and_temporary_files_are_not_named(call, tmp_path, m
     assert '\nval.json: 1 images; objects: ' in output
     output = call('check-data', tmp_path / 'photos', '--cfg-options', 'max_epochs=3')[1]
     assert f'a variable in the config of train --data {tmp_path}/photos or its _base_' in output
+
+
+def test_a_program_in_a_folder_of_data_is_not_run(call, tmp_path):
+    write_coco(tmp_path / 'photos')
+    (tmp_path / 'photos' / 'photos.py').write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    code, output = call('check-data', tmp_path / 'photos')
+    assert (code, (tmp_path / 'ran').exists()) == (1, False)
+    assert 'Check the data of its config: mmgcvit check-data' in output

@@ -76,7 +76,8 @@ def test_a_test_split_with_annotations_is_scored_by_test(make, tmp_path):
 
 
 def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
-    weights = tmp_path / 'nvidia.pth'
+    weights = tmp_path / 'nvidia' / 'own.pth'
+    weights.parent.mkdir()
     weights.touch()
     made = make('boxes', size='small', epochs=7, image_size=320, pretrained=weights)
     assert (made.cfg.train_cfg.max_epochs, made.cfg.param_scheduler[1].end) == (7, 7)

@@ -77,6 +77,8 @@ class ExactResumeHook(Hook):
                 f'{self.resumed_from} has no {" and no ".join(missing)}, so a run cannot resume from it. To start a '
                 f'new run from its weights, replace --resume by --cfg-options load_from={self.resumed_from}'
             )
+        if not all(type(meta[name]) is int and meta[name] >= 0 for name in ('epoch', 'iter')):
+            raise CheckpointError(f'{self.resumed_from} has an invalid epoch or iteration. Use another checkpoint')
         logs = checkpoint['message_hub'].get('log_scalars', {})
         for name, log in logs.items():
             if isinstance(log, dict):  # which simplify has made of a HistoryBuffer

@@ -58,7 +58,8 @@ class ValVisualizationHook(Hook):
         self.attempt(self.keep_predictions, runner, outputs)
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        self.attempt(self.write_grid, runner)
+        if self.predictions:
+            self.attempt(self.write_grid, runner)
 
     def attempt(self, step: Any, runner: Runner, *arguments: Any) -> None:
         """Call ``step``, a method of this hook, if drawing is on. If it fails, log a warning and stop drawing."""
