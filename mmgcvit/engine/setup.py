@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, init_dist, is_distributed
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.progress import Progress
@@ -153,11 +154,14 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
 class CollectDirHook(Hook):
     """Let ranks exchange results for metrics in the work dir. mmengine's default is the current folder's .dist_test."""
 
-    def before_val(self, runner: Runner, loop: str = 'val_loop') -> None:
-        for metric in getattr(runner, loop).evaluator.metrics:
+    def before_val(self, runner: Runner) -> None:
+        self.set_folder(runner, runner.val_loop.evaluator.metrics)
+
+    def before_test(self, runner: Runner) -> None:
+        self.set_folder(runner, runner.test_loop.evaluator.metrics)
+
+    def set_folder(self, runner: Runner, metrics: Sequence[BaseMetric]) -> None:
+        for metric in metrics:
             # By attribute, since most metrics have no argument collect_dir.
             if getattr(metric, 'collect_dir', '') is None and metric.collect_device == 'cpu':
                 metric.collect_dir = str(Path(runner.log_dir, 'collected'))
-
-    def before_test(self, runner: Runner) -> None:
-        self.before_val(runner, 'test_loop')

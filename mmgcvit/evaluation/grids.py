@@ -23,7 +23,7 @@ LARGE_PICTURE_SIDE = 800  # longer side in a grid of a single image
 NUM_SAMPLES = 8
 # In a picture with more detections, labels would hide the image, so only boxes and masks are drawn.
 MAX_LABELLED = 25
-# Of titles, in pixels. All letters of the font have the same width.
+# The font of titles, which is monospaced, and its sizes in pixels.
 TITLE_FONT, FONT_SIZE = Path(FONT).with_name('DejaVuSansMono.ttf'), 14
 LETTER_WIDTH, LINE_HEIGHT = 9, 20
 GAP = 10  # margin around a picture, in pixels

@@ -48,7 +48,7 @@ def find_format(dataset: ConfigDict) -> str | None:
         with DATASETS.switch_scope_and_registry(None) as registry:
             dataset_class = registry.get(dataset_class)
     if dataset_class is None:
-        raise UserError(f'there is no dataset class {dataset.type!r}. Correct it, or add its module to custom_imports')
+        raise UserError(f'there is no dataset class {dataset.type!r}. Check it, or add its module to custom_imports')
     bases = {base.__name__ for base in inspect.getmro(dataset_class)}
     return None if bases & OTHER_FORMATS else next((FORMATS[name] for name in FORMATS if name in bases), None)
 
