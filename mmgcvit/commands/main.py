@@ -37,6 +37,8 @@ COMMANDS = {
 # Parameters of glibc's mallopt: from which size blocks have pages of their own, and how much freed memory is kept.
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 MAX_INT = (1 << 31) - 1
+# How threads of OpenMP wait: those of Intel and LLVM sleep at once, those of GNU spin for a moment first.
+WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000'}
 # Number of characters at the start of a text in which STARTUP_MESSAGES are searched.
 MAX_SEARCHED = 400
 # Packages that --version lists.
@@ -86,6 +88,10 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
     if arguments is not None:
         sys.argv = [f'mmgcvit {command}', *map(str, arguments)]
     keep_freed_memory()
+    if not any(name in os.environ for name in (*WAITING, 'KMP_BLOCKTIME')):
+        # By default, waiting threads take the cores from other programs, and so from the threads they wait for. OpenMP
+        # reads the variables when torch is imported.
+        os.environ.update(WAITING)
     name = command if isinstance(command, str) else Path(command.__file__).stem
     try:
         if isinstance(command, str):

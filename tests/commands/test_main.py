@@ -2,6 +2,7 @@
 
 import errno
 import os
+import subprocess
 import sys
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -28,6 +29,20 @@ def test_command_gets_its_arguments_and_its_exit_code_is_returned(command):
     with pytest.raises(SystemExit) as ended:
         run_command('made', [])
     assert ended.value.code == 75
+
+
+@pytest.mark.parametrize('user', ['', 'GOMP_SPINCOUNT=7', 'OMP_WAIT_POLICY=ACTIVE', 'KMP_BLOCKTIME=1'])
+def test_waiting_threads_sleep_unless_the_user_chose(user):
+    """torch reads the variables when it is imported: after they are set."""
+    code = 'import os, sys; from mmgcvit.commands.main import main; before = "torch" in sys.modules\n'
+    code += 'try: main()\nexcept SystemExit: print(before, *map(os.environ.get, ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")))'
+    names = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME')
+    env = {name: value for name, value in os.environ.items() if name not in names}
+    env |= dict([user.split('=')]) if user else {}
+    command = [sys.executable, '-c', code, 'plot', '--help']
+    shown = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.split()[-3:]
+    ours = ('PASSIVE', '1000') if not user else (env.get('OMP_WAIT_POLICY'), env.get('GOMP_SPINCOUNT'))
+    assert shown == ['False', *map(str, ours)]
 
 
 def system_error(number, *file):
