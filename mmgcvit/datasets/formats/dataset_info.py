@@ -1,6 +1,5 @@
-"""A dataset of any format: make its splits, hold out images for validation, and write its annotation files."""
+"""A dataset of any format: make its splits, and write its annotation files."""
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +9,6 @@ from typing import Any, NamedTuple
 
 from ...errors import UserError, format_count, shorten
 from ..classes import make_coco_categories
-
-VAL_FRACTION = 0.2
-# Roboflow writes augmented copies of an image as NAME.rf.HASH.jpg.
-COPY_MARK = '.rf.'
 
 
 @dataclass
@@ -151,34 +146,6 @@ def set_annotation_types(dataset: DatasetInfo) -> None:
     # leave_out_unusable leaves out the other objects, which have only a box.
     has_masks = sum(bool(obj.get('segmentation')) for obj in objects) > 0.9 * len(objects)
     dataset.annotation_types = ('masks', 'boxes') if has_masks else ('boxes',)
-
-
-def split_validation(dataset: DatasetInfo) -> None:
-    """Hold out a fifth of the training images for validation, in place, unless there is a validation split.
-
-    The images are selected by a hash of their names. So each run selects the same images, and nearly the same images
-    after new ones were added. Roboflow's augmented copies of an image stay in one split. Raise a UserError if there is
-    no training split, or it has only one image.
-    """
-    if 'train' not in dataset.splits:
-        raise UserError(
-            f'{dataset.folder} has images for {" and ".join(dataset.splits)}, but none for training. Add images for '
-            'training (docs/custom_dataset.md)'
-        )
-    if 'val' in dataset.splits:
-        return
-    train = dataset.splits['train']
-    originals = {name.split(COPY_MARK)[0] for name in train.image_names}
-    num_val = max(1, round(VAL_FRACTION * len(originals)))
-    if num_val == len(originals):
-        raise UserError(
-            f'{dataset.folder} has only one image to train on. Add more: at least one is held out for validation'
-        )
-    held_out = {*sorted(originals, key=lambda name: hashlib.sha256(name.encode()).digest())[:num_val]}
-    val = {index for index, name in enumerate(train.image_names) if name.split(COPY_MARK)[0] in held_out}
-    rest = {*range(len(train.image_names))} - val
-    dataset.splits |= {'train': train.select(rest), 'val': train.select(val)}
-    dataset.notes.append(f'no val split: {len(val)} of {len(train.image_names)} images are held out for validation')
 
 
 def write_annotations(dataset: DatasetInfo, folder: Path) -> None:
