@@ -13,8 +13,6 @@ from .paths import find_split, list_files
 from .voc import read_voc
 from .yolo import find_label_file, read_yolo
 
-# Folders that mmgcvit's commands write. They contain no data to train on.
-OWN_FOLDERS = ('predictions', 'work_dirs')
 # Files that GDAL writes beside images.
 AUXILIARY = '.aux.xml'
 KNOWN_FORMATS = (
@@ -37,11 +35,11 @@ def read_folder(folder: str | Path) -> DatasetInfo:
             raise UserError(f'{folder} is a file. Pass its folder, for example {folder.parent}')
         raise UserError(f'there is no folder {folder}{suggest_folder(folder)}')
     files: dict[str, list[Path]] = defaultdict(list)
-    for file in list_files(folder):
-        if not any(part in OWN_FOLDERS for part in file.parts[:-1]):
-            suffix = file.suffix.lower()
-            if (folder / file).is_file() and not file.name.lower().endswith(AUXILIARY):
-                files['image' if suffix in IMAGE_SUFFIXES else suffix].append(file)
+    outputs: list[Path] = []
+    for file in list_files(folder, outputs):
+        suffix = file.suffix.lower()
+        if (folder / file).is_file() and not file.name.lower().endswith(AUXILIARY):
+            files['image' if suffix in IMAGE_SUFFIXES else suffix].append(file)
     # YOLO's YAML files are called data or dataset, or are directly in the folder and have the key `train`.
     yolo = [
         file
@@ -68,6 +66,8 @@ def read_folder(folder: str | Path) -> DatasetInfo:
     if dataset.has_objects:
         set_annotation_types(dataset)
     dataset.notes += notes
+    if outputs:
+        dataset.notes.append(f'left out, because commands of mmgcvit wrote them: {shorten([*map(str, outputs)])}')
     leave_out_unusable(dataset)
     return dataset
 
