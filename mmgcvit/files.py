@@ -25,8 +25,10 @@ TEMPORARY_SUFFIX = '.unfinished'
 
 
 def make_absolute(path: str | Path) -> Path:
-    """Return an absolute path without ``..``. Symbolic links are not resolved."""
-    return Path(os.path.normpath(Path(path).absolute()))
+    """Return an absolute path without ``..``. As the system does, follow links before ``..``. Others are kept."""
+    parts = Path(path).absolute().parts
+    end = len(parts) - parts[::-1].index('..') if '..' in parts else 0
+    return Path(os.path.realpath(Path(*parts[:end])), *parts[end:])
 
 
 def make_portable_path(path: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import UserError, format_count, shorten
+from ...files import make_absolute
 from ..classes import make_coco_categories
 from ..decoding import IGNORE_INDEX
 
@@ -132,17 +133,17 @@ def make_split(
     Image names are relative to ``folder``, or absolute if the image is outside of it.
     """
     content = {'images': [], 'annotations': [], 'categories': make_coco_categories(classes)}
-    folder = folder.resolve()
+    root = make_absolute(folder)
     images, problems = read_each(read_image, files)
     for image_id, (path, (width, height), objects, found) in enumerate(images, start=1):
         problems += found
-        path = path.resolve()
-        name = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+        path = make_absolute(path)
+        name = str(path.relative_to(root) if path.is_relative_to(root) else path)
         content['images'].append({'id': image_id, 'file_name': name, 'width': width, 'height': height})
         for label, entries in objects:
             ids = {'id': len(content['annotations']) + 1, 'image_id': image_id}
             content['annotations'].append({**ids, 'category_id': content['categories'][label]['id'], **entries})
-    return Split(folder, content), problems
+    return Split(folder.resolve(), content), problems
 
 
 def set_annotation_types(dataset: DatasetInfo) -> None:

@@ -9,6 +9,7 @@ from .cleaning import check_class_names, leave_out_unusable
 from .coco import load_contents, read_coco
 from .dataset_info import DatasetInfo, set_annotation_types
 from .folders import read_class_folders, read_segmentation_maps
+from .identity import leave_out_copies
 from .paths import find_split, list_files
 from .voc import read_voc
 from .yolo import find_label_file, read_yolo
@@ -62,6 +63,7 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         dataset = read_voc(folder, files['.xml'])
     else:
         dataset = read_coco(folder, coco) if coco else read_maps_or_class_folders(folder, files)
+    leave_out_copies(dataset)
     check_class_names(folder, dataset.classes)
     if dataset.has_objects:
         set_annotation_types(dataset)
