@@ -34,9 +34,10 @@ def list_files(name: str) -> list[str]:
     files = [file for file in files if file.lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))]
     if '**' in name:
         # Earlier predictions below the folder are not inputs.
-        folders = {folder for file in files for folder in Path(file).parents}
+        depth, paths = len(Path(name.partition('**')[0]).parts), [*map(Path, files)]
+        folders = {Path(*path.parts[:i]) for path in paths for i in range(depth, len(path.parts))}
         outputs = {f / n for f in folders for n in list_outputs(f, {path.name for path in f.iterdir()})}
-        files = [file for file in files if outputs.isdisjoint([Path(file), *Path(file).parents])]
+        files = [file for file, path in zip(files, paths, strict=True) if outputs.isdisjoint([path, *path.parents])]
     if not files and not glob.has_magic(name) and not Path(name).exists():
         raise UserError(f'there is no file or folder {name}')
     if not files:

@@ -134,8 +134,8 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
 def find_shared_folders(splits: dict[str, dict[str, list[str]]], depth: int) -> list[str]:
     """Return the names of folders in class folders that may be the classes, or splits.
 
-    These are names of splits and, if most images are in such folders, the names in several class folders. If all have
-    the same name, such as images, it is not a class.
+    If most images are in such folders, these are the names in several class folders, unless all have one name, such as
+    images. Names of splits are always returned, except below folders of splits.
     """
     images = [(name, Path(file).parts[depth + 1 : -1]) for s in splits.values() for name in s for file in s[name]]
     found: dict[str, set[str]] = defaultdict(set)
@@ -143,7 +143,7 @@ def find_shared_folders(splits: dict[str, dict[str, list[str]]], depth: int) -> 
         for name in names:
             found[name.lower()].add(class_name)
     is_deep = len(found) > 1 and sum(bool(names) for _, names in images) > len(images) / 2
-    return sorted(name for name in found if SPLIT_NAME.fullmatch(name) or (is_deep and len(found[name]) > 1))
+    return sorted(f for f in found if (not depth and SPLIT_NAME.fullmatch(f)) or (is_deep and len(found[f]) > 1))
 
 
 def check_class_folders(

@@ -128,12 +128,7 @@ def add_clutter(root: Path) -> None:
             write(folder / name, 'x')
         (folder / 'back').symlink_to(root)
         (folder / 'dangling').symlink_to(root / 'missing')
-    for name in (
-        '__MACOSX/._a.jpg',
-        'predictions/vis/a.jpg',
-        'work_dirs/run/val_images/a.jpg',
-        'work_dirs/run/1/vis_data/a',
-    ):
+    for name in ('__MACOSX/._a.jpg', 'predictions/vis/a.jpg', 'run/val_images/a.jpg', 'run/1/vis_data/a.jpg'):
         write(root / name, 'x')
     for name in 'cd':
         (root / name).mkdir()
