@@ -25,6 +25,8 @@ def find_missing_classes(dataset: DatasetInfo) -> list[str]:
     if untrained := [name for name in dataset.classes if name not in found['train']]:
         notes.append(f'no training image has {what}{shorten(untrained, 8)}, so none will be found')
     for split, classes in found.items():
+        if only_there := [name for name in untrained if name in classes]:
+            notes.append(f'{split} has {what}{shorten(only_there, 8)}, which its score counts as not found')
         # Test images without annotations are not scored.
         unscored = [name for name in dataset.classes if name in found['train'] - classes]
         if unscored and (classes or split == 'val'):
