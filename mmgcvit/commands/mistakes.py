@@ -1,6 +1,6 @@
 """Find the mistakes of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
 
-Predicts on all validation images. Prints the scores of each class, and writes the files of ``outputs.MISTAKES``.
+Predicts on all validation images. Prints the scores of each class, and writes the files of ``files.MISTAKES``.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from ..config import read_config
 from ..errors import UserError, check_installed, escape_controls
+from ..files import MISTAKES
 from ..inference.model_files import check_model_files
 from .options import add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
 
@@ -38,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
     from ..evaluation.mistakes import evaluate_images, score_classes, summarise_confusion_matrix, write_mistakes
     from ..inference.class_names import check_class_names
     from ..inference.loading import format_device, silence_output
-    from ..inference.outputs import MISTAKES, check_out_dir
+    from ..inference.outputs import check_out_dir
 
     check_out_dir(args.out_dir, MISTAKES, args.overwrite)
     model = load_model(args)

@@ -10,8 +10,7 @@ from PIL import Image, ImageOps
 
 from ..datasets.decoding import DecodingSettings, load_image
 from ..errors import UserError, get_first_line
-from ..files import IMAGE_SUFFIXES
-from .outputs import list_outputs
+from ..files import IMAGE_SUFFIXES, list_outputs
 
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')

@@ -2,22 +2,15 @@
 
 import json
 import os
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import UserError
-from ..files import check_writable, make_absolute, write_image, write_text
+from ..files import FILES, FOLDERS, LABEL_MAPS, PICTURES, check_writable, make_absolute, write_image, write_text
 
-# Subfolders for drawn pictures and videos, for segmentation maps, and for JSON Lines files with a line per video frame.
-PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
-# JSON files: the predictions of all images, and the list of images.
-PREDICTIONS, IMAGES = FILES = ('predictions.json', 'images.json')
-# What ``mmgcvit mistakes`` writes.
-MISTAKES = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
 # A picture has the suffix of its image if it is one of these. Otherwise it is a PNG file.
 KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
@@ -71,20 +64,3 @@ def check_out_dir(folder: Path, names: Sequence[str], overwrite: bool) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file. Raise a ValueError for NaN and infinite values, which JSON does not have."""
     write_text(path, json.dumps(content, indent=1, allow_nan=False))
-
-
-def list_outputs(folder: Path, names: Collection[str]) -> set[str]:
-    """Return which of the names in a folder are outputs of mmgcvit's commands, and not data.
-
-    One name does not suffice, since a class may be called ``predictions``: what lies in or beside it must fit too.
-    """
-    # Folders with the logs of a run.
-    written = {name for name in names if any((folder / name).glob('*/vis_data'))}
-    # predict may be killed before it writes the files, and --no-save-pred writes none.
-    is_expected = all(name in FOLDERS or name.startswith(('.', *FILES)) for name in names)
-    is_unfinished = is_expected and re.fullmatch(r'predictions\d*', folder.name)
-    if is_unfinished or len({PREDICTIONS, IMAGES, PICTURES} & {*names}) > 1:
-        written |= {*FILES, *FOLDERS}
-    if len({'mistakes.json', 'confusion.png', 'worst'} & {*names}) > 1:
-        written |= {*MISTAKES}
-    return written & {*names}

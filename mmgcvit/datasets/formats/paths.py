@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import UserError
-from ...inference.outputs import list_outputs
+from ...files import list_outputs
 
 # Names of folders, or words in the names of folders and files, that say which split they contain (lower case).
 SPLIT_NAME = re.compile(
