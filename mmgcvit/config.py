@@ -14,7 +14,7 @@ from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 from .errors import PIP_PACKAGES, UserError, format_missing, get_first_line, suggest
-from .files import make_absolute
+from .files import make_absolute, make_portable_path
 from .ops.finder import TASK_PACKAGES
 from .tasks import TASK_BY_SCOPE
 
@@ -59,7 +59,7 @@ def get_config_path(name: str) -> str:
 def get_name_and_work_dir(folder: str | Path, work_dir: str | Path | None = None) -> tuple[str, Path]:
     """Return the name of the config that is written for a dataset, and the work dir, by default ``work_dirs/NAME``."""
     name = re.sub(r'\W+', '_', make_absolute(folder).name).strip('_') or 'own_data'
-    return name, Path(work_dir or Path('work_dirs') / name)
+    return name, Path(make_portable_path(Path(work_dir or Path('work_dirs') / name)))
 
 
 def enter_scope(cfg: Config) -> None:
@@ -86,7 +86,7 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     from mmengine.config import Config
 
     try:
-        cfg = Config.fromfile(path)
+        cfg = Config.fromfile(make_absolute(path))
         # mmengine's registries ignore that a package cannot be imported, and then lack its classes.
         keys = ('default_scope', '_scope_', 'type')
         names = {str(inner.get(key)).split('.')[0] for inner in iter_dicts(cfg.to_dict()) for key in keys}

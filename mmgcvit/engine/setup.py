@@ -25,6 +25,7 @@ from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.paths import check_presence, get_check_settings
 from ..device import check_gpus, disable_cudnn_attention, use_device
 from ..errors import UserError
+from ..files import make_portable_path
 from ..mmengine_utils import ERROR_DELAY
 from ..models.speed_up import speed_up
 from .hooks.progress import ProgressHook
@@ -59,7 +60,8 @@ def load_config(
     """
     cfg = read_config(path, parse_cfg_options(options))
     cfg.launcher = launcher
-    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
+    # mmengine would drop link/.. from a path.
+    cfg.work_dir = make_portable_path(Path(work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'))
     return cfg
 
 

@@ -15,8 +15,9 @@ from mmengine.dataset import BaseDataset
 from numpy.typing import NDArray
 
 from ...config import iter_transforms
-from ...errors import MANY, get_first_line, shorten
+from ...errors import MANY, format_count, get_first_line, shorten
 from ..classes import MAX_ID
+from ..formats.identity import group_objects
 from .image_files import ImageFile, find_missing
 from .issues import Issue, Report
 
@@ -27,7 +28,7 @@ NOT_COCO = Issue(
     "is not an annotation file in COCO's format", 'Export its lists of images, annotations and categories again'
 )
 DUPLICATE_IDS = Issue(
-    'duplicate ids or category names, or ids of annotations that pycocotools cannot store, such as 0',
+    'duplicate ids or category names, or ids that pycocotools cannot store, such as 0 of an annotation, and 2**63',
     'Give each entry a unique id, starting from 1, and each category a unique name',
 )
 OTHER_CATEGORIES = Issue(
@@ -117,6 +118,11 @@ def check_coco(
         counts = Counter(names[obj['category_id']] for obj in objects)
         text = ', '.join(f'{counts[name]} {name}' for name in classes)
         report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
+        is_finite = np.isfinite(convert_to_floats([obj['bbox'] for obj in objects], 4)).all(1)
+        _, copies = group_objects(objects[i] for i in np.flatnonzero(is_finite))
+        if copies:
+            count, names = format_count(len(copies), 'object'), [file_names[obj['image_id']] for obj in copies]
+            report.notes.append(f'{path} has {count} twice (in {shorten(names)}), which count double. Remove them')
         # Join the paths with os.path, as mmdet does.
         folder = dataset.data_prefix.get('img', '')
         paths = {image_id: os.path.join(folder, name) for image_id, name in file_names.items()}  # noqa: PTH118
@@ -134,9 +140,10 @@ def check_entries(
     """Yield issues of ids, of the categories' order, of image sizes, and of ids that refer to missing entries."""
     for name, key in [*((name, 'id') for name in KEYS), ('categories', 'name')]:
         counts = Counter(entry[key] for entry in content[name])
-        # pycocotools reads id 0 as "no match", and stores ids as floats.
-        is_stored = is_scored and name == 'annotations'
-        wrong = [v for v, n in counts.items() if n > 1 or (is_stored and not (type(v) is int and 0 < v < MAX_ID))]
+        # pycocotools reads id 0 of an annotation as "no match", stores these ids as floats, and sorts others as int64.
+        valid = range(1, MAX_ID) if name == 'annotations' else range(-(2**63), 2**63)
+        is_wrong = [is_scored and (v not in valid if type(v) is int else name == 'annotations') for v in counts]
+        wrong = [value for (value, n), is_wrong in zip(counts.items(), is_wrong, strict=True) if n > 1 or is_wrong]
         yield DUPLICATE_IDS, [f'{name} {key} {str(value)[:60]}' for value in wrong]
     crowds = [obj for obj in content['annotations'] if obj.get('iscrowd', 0) not in (0, 1)]
     yield WRONG_CROWD, [f'annotation {obj["id"]} iscrowd {obj["iscrowd"]!r:.60}' for obj in crowds]

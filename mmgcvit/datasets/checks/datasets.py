@@ -3,10 +3,12 @@
 import random
 import re
 import warnings
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from math import inf
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
@@ -14,7 +16,9 @@ from mmengine.registry import DATASETS
 from rich.progress import Progress
 
 from ...config import LOADERS, iter_settings
+from ...errors import format_count, shorten
 from ..decoding import DecodingSettings, get_decoding_settings
+from ..formats.identity import find_same_images
 from .coco_file import check_coco, read_json
 from .image_files import ImageFile, check_folders, check_image
 from .issues import Issue, Report
@@ -28,6 +32,8 @@ OTHER_NUM_CLASSES = Issue(
 HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d+)?$')
 # Threads are enough, because Pillow and OpenCV release the GIL while decoding. Each thread holds one or two images.
 MAX_THREADS = 16
+# If only a sample of the images is opened, at most this number is compared, to find images of several splits.
+MAX_COMPARED = 10_000
 
 
 def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress) -> Report:
@@ -39,7 +45,7 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
         num_images: The number of random images to open in each dataset. If None, all are opened.
         progress: A progress display, which gets a bar for each dataset.
     """
-    report = Report()
+    report, paths = Report(), defaultdict(list)
     read = cache(partial(read_json, report=report))
     for loader, settings in iter_datasets(cfg, loaders):
         data_format = find_format(settings)
@@ -53,8 +59,16 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
             images = check_coco(dataset, settings, read(dataset.ann_file), loader != LOADERS[0], report)
         else:
             images = check_folders(dataset, report)
+        paths[loader] += [Path(image.path) for image in images]
         check_images(dataset, images, num_images, get_decoding_settings(settings), report, progress)
         check_num_classes(dataset, data_format, cfg, report)
+    train = paths.pop(LOADERS[0], [])
+    others = [path for loader_paths in paths.values() for path in loader_paths]
+    if num_images is None or len(train) + len(others) <= MAX_COMPARED:
+        firsts = find_same_images(others + train)[len(others) :]
+        same = [str(path) for path, first in zip(train, firsts, strict=True) if first < len(others)]
+        if same:
+            report.notes.append(f'{format_count(len(same), "image")} of training are also scored ({shorten(same)})')
     return report
 
 

@@ -62,6 +62,8 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
         has_root = len(categories) > 1 and categories[0]['id'] not in used_ids
         if has_root and all(other.get('supercategory') == categories[0]['name'] for other in categories[1:]):
             categories = categories[1:]
+        category_ids = number_entries(categories, folder / files['train'])
+        categories = [{**category, 'id': category_ids[category['id']]} for category in categories]
         splits, problems = {}, []
         for split, file in files.items():
             content, found = normalize(contents[file], categories, folder / file)
@@ -85,22 +87,22 @@ def normalize(
     """Return the content of a file with the categories of training, and as pycocotools and mmdet expect it.
 
     Also return a message for each annotation of an image or category that the file does not list. Raise a UserError for
-    objects of other categories, invalid ids, and if more than a tenth of the boxes have no area.
+    objects of other categories, repeated ids, and if more than a tenth of the boxes have no area.
     """
-    check_ids(content, file)
-    image_ids = {image['id'] for image in content['images']}
+    image_ids, _ = (number_entries(content[name], file) for name in ('images', 'categories'))
     names = {category['id']: category['name'] for category in content['categories']}
     own = {category['name']: category['id'] for category in categories}
-    images, annotations, others, problems = content['images'], [], set(), []
+    annotations, others, problems = [], set(), []
     for obj in content['annotations']:
         category = obj['category_id']
         if obj['image_id'] not in image_ids or category not in names:
-            problems.append(f'{file} does not list the image_id or category_id of annotation {obj["id"]}')
+            problems.append(f'{file} does not list the image_id or category_id of annotation {obj["id"]!r:.60}')
         elif names[category] not in own:
             others.add(str(names[category]))
         else:
             # pycocotools requires iscrowd of all objects. Some tools write null.
-            new = {'category_id': own[names[category]], 'iscrowd': obj.get('iscrowd') or 0}
+            new = {'image_id': image_ids[obj['image_id']], 'category_id': own[names[category]]}
+            new['iscrowd'] = obj.get('iscrowd') or 0
             annotations.append(obj if all(obj.get(key) == value for key, value in new.items()) else {**obj, **new})
     num_empty = sum(min(obj['area'], *obj['bbox'][2:]) <= 0 or max(obj['bbox']) < 1 for obj in annotations)
     if num_empty > MAX_UNUSABLE * len(annotations):
@@ -113,28 +115,32 @@ def normalize(
             f'{file} has objects of the classes {shorten(sorted(others))}, but training has only '
             f'{shorten([*map(str, own)])}. Add the classes to the training data, or remove their objects'
         )
-    # pycocotools reads id 0 as "no match", and stores ids as floats.
-    if any(type(obj['id']) is not int or not 0 < obj['id'] < MAX_ID for obj in annotations):
+    # pycocotools reads id 0 as "no match".
+    ids = {obj['id'] for obj in annotations if type(obj['id']) is int and 0 < obj['id'] < MAX_ID}
+    if len(ids) < len(annotations):
         annotations = [{**obj, 'id': obj_id} for obj_id, obj in enumerate(annotations, start=1)]
     # On Windows, Label Studio writes paths with backslashes.
-    if any('\\' in image['file_name'] for image in images):
-        images = [{**image, 'file_name': image['file_name'].replace('\\', '/')} for image in images]
+    images = [
+        {**image, 'id': image_ids[image['id']], 'file_name': image['file_name'].replace('\\', '/')}
+        for image in content['images']
+    ]
     # mmdet numbers labels by the order of a file's categories, and looks classes up by their names, which must be
     # strings.
     categories = [{**category, 'name': str(category['name'])} for category in categories]
     return {**content, 'images': images, 'annotations': annotations, 'categories': categories}, problems
 
 
-def check_ids(content: dict[str, Any], file: Path) -> None:
-    """Raise a UserError for ids that are not integers, and for images that are listed twice."""
-    ids = [entry['id'] for entry in (*content['images'], *content['categories'])]
-    ids += [obj[key] for obj in content['annotations'] for key in ('image_id', 'category_id')]
-    for value in ids:
-        if type(value) is not int:
-            raise UserError(f'{file} has the id {value!r:.60}. Write the ids of images and categories as integers')
-    repeated = [name for name, n in Counter(image['file_name'] for image in content['images']).items() if n > 1]
-    if repeated:
-        raise UserError(f'{file} lists several images with the same file_name ({shorten(repeated)}). Export it again')
+def number_entries(entries: list[dict[str, Any]], file: Path) -> dict[Any, int]:
+    """Return new ids for the ids of a list's entries: 1, 2, ..., or the same if a float can hold them.
+
+    Raise a UserError if two entries have the same id.
+    """
+    ids = [entry['id'] for entry in entries]
+    for value, count in Counter(ids).most_common(1):
+        if count > 1:
+            raise UserError(f'{file} lists {count} images or categories with the id {value!r:.60}. Export it again')
+    is_valid = all(type(value) is int and 0 <= value < MAX_ID for value in ids)
+    return {value: value if is_valid else number for number, value in enumerate(ids, start=1)}
 
 
 def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path:
@@ -165,9 +171,9 @@ def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path
             f'{folder}: the images of {file} are in {shorten([*map(str, ratings[best])])}. Write the right folder into '
             "'file_name', or remove the other one"
         )
-    image_folder = folder / ratings[best][0]
-    root, leading_out = make_absolute(folder), [name for name in names if name.startswith('/') or '..' in name]
-    outside = [name for name in leading_out if not make_absolute(image_folder / name).is_relative_to(root)]
+    image_folder = (folder / ratings[best][0]).resolve()
+    leading_out = [name for name in names if name.startswith('/') or '..' in name]
+    outside = [name for name in leading_out if not make_absolute(image_folder / name).is_relative_to(folder.resolve())]
     if outside:
         raise UserError(f'{folder / file} lists images outside of {folder} ({shorten(outside)}). Move them into it')
-    return image_folder.resolve()
+    return image_folder

@@ -9,12 +9,11 @@ from .cleaning import check_class_names, leave_out_unusable
 from .coco import load_contents, read_coco
 from .dataset_info import DatasetInfo, set_annotation_types
 from .folders import read_class_folders, read_segmentation_maps
+from .identity import leave_out_copies
 from .paths import find_split, list_files
 from .voc import read_voc
 from .yolo import find_label_file, read_yolo
 
-# Folders that mmgcvit's commands write. They contain no data to train on.
-OWN_FOLDERS = ('predictions', 'work_dirs')
 # Files that GDAL writes beside images.
 AUXILIARY = '.aux.xml'
 KNOWN_FORMATS = (
@@ -37,11 +36,11 @@ def read_folder(folder: str | Path) -> DatasetInfo:
             raise UserError(f'{folder} is a file. Pass its folder, for example {folder.parent}')
         raise UserError(f'there is no folder {folder}{suggest_folder(folder)}')
     files: dict[str, list[Path]] = defaultdict(list)
-    for file in list_files(folder):
-        if not any(part in OWN_FOLDERS for part in file.parts[:-1]):
-            suffix = file.suffix.lower()
-            if (folder / file).is_file() and not file.name.lower().endswith(AUXILIARY):
-                files['image' if suffix in IMAGE_SUFFIXES else suffix].append(file)
+    outputs: list[Path] = []
+    for file in list_files(folder, outputs):
+        suffix = file.suffix.lower()
+        if (folder / file).is_file() and not file.name.lower().endswith(AUXILIARY):
+            files['image' if suffix in IMAGE_SUFFIXES else suffix].append(file)
     # YOLO's YAML files are called data or dataset, or are directly in the folder and have the key `train`.
     yolo = [
         file
@@ -64,10 +63,13 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         dataset = read_voc(folder, files['.xml'])
     else:
         dataset = read_coco(folder, coco) if coco else read_maps_or_class_folders(folder, files)
+    leave_out_copies(dataset)
     check_class_names(folder, dataset.classes)
     if dataset.has_objects:
         set_annotation_types(dataset)
     dataset.notes += notes
+    if outputs:
+        dataset.notes.append(f'left out, because commands of mmgcvit wrote them: {shorten([*map(str, outputs)])}')
     leave_out_unusable(dataset)
     return dataset
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import UserError
+from ...files import list_outputs
 
 # Names of folders, or words in the names of folders and files, that say which split they contain (lower case).
 SPLIT_NAME = re.compile(
@@ -65,11 +66,11 @@ def raise_unreadable(error: OSError) -> None:
     raise UserError(f'{error.filename} cannot be read ({error.strerror}). Change its permissions')
 
 
-def list_files(folder: Path) -> list[Path]:
+def list_files(folder: Path, outputs: list[Path] | None = None) -> list[Path]:
     """Return the files below a folder, sorted, as paths relative to it. Skip hidden files and Synology's thumbnails.
 
-    Links to folders are followed, but each folder is listed once: at its own path or, if that is outside of ``folder``,
-    at the first link to it.
+    Outputs of mmgcvit's commands are skipped too, and added to ``outputs``. Links to folders are followed, but each
+    folder is listed once: at its own path or, if that is outside of ``folder``, at the first link to it.
     """
     # A link to a folder above would list this folder again.
     files, seen, tops = [], {*map(str, folder.resolve().parents)}, deque([folder])
@@ -78,10 +79,12 @@ def list_files(folder: Path) -> list[Path]:
             real = os.path.realpath(parent)
             is_skipped = real in seen
             seen.add(real)
-            folders[:] = [name for name in sorted(folders) if not (is_skipped or name.startswith(('.', '@eaDir')))]
+            skipped = {*folders, *names} if is_skipped else list_outputs(Path(parent), [*folders, *names])
+            if outputs is not None and not is_skipped:
+                outputs += sorted(Path(parent, name).relative_to(folder) for name in skipped)
+            folders[:] = [name for name in sorted(folders) if not (name in skipped or name.startswith(('.', '@eaDir')))]
             tops.extend(path for path in (Path(parent, name) for name in folders) if path.is_symlink())
-            visible = (name for name in names if not (is_skipped or name.startswith('.')))
-            paths = (Path(parent, name) for name in visible)
+            paths = (Path(parent, name) for name in names if not (name in skipped or name.startswith('.')))
             # Leave out pipes and devices, which would be waited for. Dangling links are missing files.
             files += [path.relative_to(folder) for path in paths if path.is_file() or not path.exists()]
     # The files of a folder come before its folders.

@@ -50,7 +50,9 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
             if split == 'train':
                 raise
             notes.append(f'{split} is left out: {error}')
-    counts = Counter(map(find_label_file, {path for paths in images.values() for path in paths}))
+    # An image may have several paths.
+    files = {path.resolve(): find_label_file(path) for paths in images.values() for path in paths}
+    counts = Counter(files.values())
     splits, problems = {}, []
     for split, paths in images.items():
         num_unlabelled = sum(not find_label_file(path).is_file() for path in paths)

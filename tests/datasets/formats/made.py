@@ -3,6 +3,7 @@
 ``write_example`` writes a small one, ``make_datasets`` draws any for property tests.
 """
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,14 +102,17 @@ class Made:
     options: dict[str, bool]
 
     def write(self, root: Path) -> None:
-        for number, (split, folder) in enumerate(self.folders.items()):
+        for split in self.folders:
             for photo in self.photos[split]:
-                prefix = self.layout[0].format(folder, number=number, label=self.classes[photo.label])
-                photo.write(root / f'{prefix}{photo.name}')
+                photo.write(root / self.get_name(split, photo))
         if self.format in WRITERS:
             WRITERS[self.format](self, root, *self.layout)
         if self.options['clutter']:
             add_clutter(root)
+
+    def get_name(self, split: str, photo: Photo) -> str:
+        number, label = [*self.folders].index(split), self.classes[photo.label]
+        return f'{self.layout[0].format(self.folders[split], number=number, label=label)}{photo.name}'
 
     @property
     def expected_classes(self) -> tuple[str, ...]:
@@ -124,7 +128,7 @@ def add_clutter(root: Path) -> None:
             write(folder / name, 'x')
         (folder / 'back').symlink_to(root)
         (folder / 'dangling').symlink_to(root / 'missing')
-    for name in ('__MACOSX/._a.jpg', 'predictions/predicted.jpg', 'work_dirs/run/vis/predicted.jpg'):
+    for name in ('__MACOSX/._a.jpg', 'predictions/vis/a.jpg', 'run/val_images/a.jpg', 'run/1/vis_data/a.jpg'):
         write(root / name, 'x')
     for name in 'cd':
         (root / name).mkdir()
@@ -132,19 +136,20 @@ def add_clutter(root: Path) -> None:
 
 
 def to_coco(made: Made, split: str, prefix: str = '') -> str:
-    """Return a COCO file. Ids may begin at 0.
+    """Return a COCO file. Ids may begin at 0, or be on both sides of 2**63.
 
     Loosely written files have null or no iscrowd for objects that are not crowds, and categories in another order in
     other splits.
     """
     first_id = made.options['from_0'] ^ 1
-    ids = {name: 7 * i for i, name in enumerate(made.classes)}
+    scale = 2**62 if made.options['big_ids'] else 1
+    ids = {name: 7 * i * scale for i, name in enumerate(made.classes)}
     images, annotations = [], []
-    for image_id, photo in enumerate(made.photos[split]):
+    for image_id, photo in zip(itertools.count(0, scale), made.photos[split], strict=False):
         images.append({'id': image_id, 'file_name': prefix + photo.name, 'width': WIDTH, 'height': HEIGHT})
         for thing in photo.things:
             left, top, right, bottom = thing.box
-            entry = {'id': first_id + len(annotations), 'image_id': image_id, 'category_id': ids[thing.name]}
+            entry = {'id': first_id + scale * len(annotations), 'image_id': image_id, 'category_id': ids[thing.name]}
             entry |= {'bbox': [left, top, right - left, bottom - top], 'area': (right - left) * (bottom - top)}
             if thing.is_crowd or not made.options['loose']:
                 entry['iscrowd'] = int(thing.is_crowd)
@@ -264,7 +269,7 @@ LAYOUTS = {
         ('{}/JPEGImages/', '{}/SegmentationClass'),
     ],
 }
-OPTIONS = ('from_0', 'loose', 'windows', 'as_dict', 'no_empty_files', 'clutter')
+OPTIONS = ('from_0', 'loose', 'windows', 'as_dict', 'no_empty_files', 'clutter', 'big_ids')
 
 
 def write_example(root: Path, data_format: str, **options: bool) -> None:
@@ -301,18 +306,18 @@ def make_datasets(draw: st.DrawFn, formats: tuple[str, ...] = tuple(LAYOUTS), mi
     are_crowds = st.booleans() if data_format in ('coco', 'voc') else st.just(False)
     photos, number = {}, 0
     for split in folders:
-        # Each class is in training.
-        least = max(min_train, len(classes)) if split == 'train' else 2
+        # Each class is in training, and one in two images, of which one can be held out.
+        least = max(min_train, len(classes) + 1) if split == 'train' else 2
         stems = draw(st.lists(st.sampled_from(STEMS), min_size=least, max_size=least + 2, unique=True))
         photos[split] = []
         for index, stem in enumerate(stems):
-            count = 1 if index == 0 or (index < len(classes) and split == 'train') else draw(st.integers(0, 3))
+            count = 1 if index == 0 or (index <= len(classes) and split == 'train') else draw(st.integers(0, 3))
             things = []
             for i in range(0 if data_format in ('classes', 'maps') else count):
                 left, top = draw(st.integers(0, WIDTH - 3)), draw(st.integers(0, HEIGHT - 3))
                 right, bottom = draw(st.integers(left + 2, WIDTH)), draw(st.integers(top + 2, HEIGHT))
                 name = classes[index % len(classes)] if i == 0 else draw(st.sampled_from(classes))
-                things.append(Thing(name, (left, top, right, bottom), with_masks, draw(are_crowds)))
+                things.append(Thing(name, (left, top, right, bottom), with_masks, i > 0 and draw(are_crowds)))
             suffix = draw(st.sampled_from(['.png', '.jpg', '.JPG', '.jpeg', '.webp', '.bmp']))
             photos[split].append(Photo(stem, suffix, number, things, index % len(classes)))
             number += 1

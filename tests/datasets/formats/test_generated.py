@@ -4,8 +4,10 @@ import os
 import re
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config, ConfigDict
@@ -15,6 +17,7 @@ from mmgcvit.config import enter_scope
 from mmgcvit.datasets.decoding import read_segmentation_map
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.own_data import make_config
+from mmgcvit.errors import UserError
 from mmgcvit.tasks import MINI
 
 from .made import make_datasets, read_number
@@ -36,7 +39,7 @@ def describe(made, split):
     if made.format in ('classes', 'maps'):
         return {photo.number: made.classes[photo.label] for photo in made.photos[split]}
     return {
-        photo.number: sorted((t.name, *map(float, t.box), t.has_mask, t.is_crowd) for t in photo.things)
+        photo.number: sorted({(t.name, *map(float, t.box), t.has_mask, t.is_crowd) for t in photo.things})
         for photo in made.photos[split]
     }
 
@@ -116,6 +119,43 @@ def test_datasets_are_read_as_they_are(made):
         assert sorted(root.rglob('*')) == before
         for split in made.photos:
             assert describe_read(dataset, split) == describe(made, split)
+            content = dataset.splits[split].content
+            lists = [content[name] for name in ('images', 'categories', 'annotations')] if dataset.has_objects else []
+            assert all(0 <= entry['id'] < 2**53 for entries in lists for entry in entries)
+
+
+@settings(QUICK, max_examples=40)
+@given(make_datasets(), st.data())
+def test_copies_of_images_and_objects_are_left_out_and_counted(made, data):
+    """Training has no image of another split. Equal images of one split are one, or rejected if annotated otherwise."""
+    splits = st.sampled_from(sorted(made.photos))
+    source, target, differs = data.draw(splits), data.draw(splits), data.draw(st.booleans())
+    photo = data.draw(st.sampled_from(made.photos[source]))
+    differs = differs and (made.format in ('classes', 'maps') or photo.things != [])
+    label = (photo.label + differs) % len(made.classes)
+    copy = replace(photo, stem='copy', things=[] if differs else 2 * photo.things, label=label)
+    made.photos[target].append(copy)
+    with write_dataset(made) as root:
+        file, other = (root / made.get_name(*place) for place in ((source, photo), (target, copy)))
+        if link := data.draw(st.sampled_from([os.link, os.symlink, None])):
+            other.unlink()
+            link(file, other)
+        if source == target and differs:
+            with pytest.raises(UserError, match='different annotations'):
+                read_folder(root)
+            return
+        dataset = read_folder(root)
+        held_out = {photo.number for name, photos in made.photos.items() if name != 'train' for photo in photos}
+        for split in made.photos:
+            truth = describe(made, split)
+            left_out = held_out if split == 'train' else ()
+            assert describe_read(dataset, split) == {n: value for n, value in truth.items() if n not in left_out}
+        found = re.findall(r'left out of \w+ \(.*?\): (\d+) image', '\n'.join(dataset.notes))
+        counts = (
+            sum(map(len, named))
+            for named in (made.photos.values(), [split.image_names for split in dataset.splits.values()])
+        )
+        assert sum(map(int, found)) == next(counts) - next(counts)
 
 
 # Folder names with code that a config must not run, and with line breaks that would end a comment.

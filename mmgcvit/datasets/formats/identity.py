@@ -1,0 +1,112 @@
+"""Find images and objects that a dataset has more than once, whatever their names, links or splits."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from ...errors import UserError, format_count, shorten
+from ...files import compute_sha256
+from ..decoding import read_segmentation_map
+from .dataset_info import DatasetInfo, Split
+
+
+def find_same_images(paths: Sequence[Path]) -> list[int]:
+    """Return, for each image, the index of the first image with the same bytes.
+
+    So it does not matter how a path is written, or whether a file is a link or a copy. Files that are empty or cannot
+    be read are like no other. Only files of equal sizes are read.
+    """
+
+    def read(path: Path, size: int | None = None) -> int | str:
+        try:
+            if size is None:
+                return path.stat().st_size if path.is_file() else 0
+            return compute_sha256(path) if size and counts[size] > 1 else 0
+        except OSError:  # for example, its name is too long
+            return 0
+
+    firsts: dict[Any, int] = {}
+    with ThreadPoolExecutor() as pool:
+        sizes = [*pool.map(read, paths)]
+        counts = Counter(sizes)
+        digests = pool.map(read, paths, sizes)
+        return [firsts.setdefault(digest or index, index) for index, digest in enumerate(digests)]
+
+
+def group_objects(objects: Iterable[dict[str, Any]]) -> tuple[dict[Any, dict[Any, list[Any]]], set[int]]:
+    """Return the masks of COCO annotations by their image, and then by their class, box and ``iscrowd``.
+
+    Also return the indices of the annotations that repeat an earlier one.
+    """
+    groups: dict[Any, dict[Any, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    copies = set()
+    for index, obj in enumerate(objects):
+        masks = groups[obj['image_id']][obj['category_id'], tuple(obj['bbox']), obj.get('iscrowd') or 0]
+        if (mask := obj.get('segmentation') or None) in masks:
+            copies.add(index)
+        else:
+            masks.append(mask)
+    return groups, copies
+
+
+def leave_out_copies(dataset: DatasetInfo) -> None:
+    """Leave out images and objects that a dataset has more than once, in place. Notes count and name them.
+
+    Images of another split are left out of training. Of the same images in one split, the first one stays if all have
+    the same annotations; otherwise they become ``dataset.problems``. Raise a UserError if no training image is left.
+    """
+    paths = {name: [split.image_folder / file for file in split.image_names] for name, split in dataset.splits.items()}
+    same = iter(find_same_images([*chain(*paths.values())]))
+    firsts = {name: [*islice(same, len(paths[name]))] for name in paths}
+    others = sorted(paths.keys() - {'train'})
+    held_out = {*chain(*(firsts[name] for name in others))}
+    for name, split_paths in paths.items():
+        labels = list_labels(dataset, name)
+        seen, shared, repeated, different = {}, set(), set(), set()
+        for index, first in enumerate(firsts[name]):
+            other = seen.setdefault(first, index)
+            if name == 'train' and first in held_out:
+                shared.add(index)
+            elif other != index and read_label(labels[other]) == read_label(labels[index]):
+                repeated.add(index)
+            elif other != index:
+                different |= {other, index}
+        for reason, indices in {f'also in {" or ".join(others)}': shared, 'repeated': repeated - different}.items():
+            if indices:
+                count, files = format_count(len(indices), 'image'), [str(split_paths[i]) for i in sorted(indices)]
+                dataset.notes.append(f'left out of {name} ({reason}): {count} ({shorten(files)})')
+        if shared and len(shared) == len(split_paths):
+            raise UserError(
+                f'{dataset.folder}: {dataset.notes[-1]}, so none is left. Put other images into one of the splits, or '
+                'remove val: then a fifth of train is held out for validation'
+            )
+        different = sorted(different)
+        dataset.problems += [f'{split_paths[i]} is there several times, with different annotations' for i in different]
+        if left_out := shared.union(repeated, different):
+            dataset.splits[name] = dataset.splits[name].select({*range(len(split_paths))} - left_out)
+
+
+def read_label(label: Any) -> Any:
+    """Return what images with equal annotations have in common: the pixels of a map, or another label itself."""
+    return read_segmentation_map(label).tobytes() if isinstance(label, Path) else label
+
+
+def list_labels(dataset: DatasetInfo, name: str) -> list[Any]:
+    """Return the class, the path of the map or the objects of each image of a split.
+
+    Leave out objects that repeat another one, in place, with a note.
+    """
+    split = dataset.splits[name]
+    if not dataset.has_objects:
+        is_map = dataset.annotation_types == ('seg_maps',)
+        return [split.image_folder / label if is_map else label for _, label in split.content]
+    objects = split.content['annotations']
+    groups, copies = group_objects(objects)
+    if copies:
+        kept = [obj for index, obj in enumerate(objects) if index not in copies]
+        dataset.splits[name] = Split(split.image_folder, {**split.content, 'annotations': kept})
+        dataset.notes.append(f'left out of {name} (repeated): {format_count(len(copies), "object")}')
+    return [groups[image['id']] for image in split.content['images']]
