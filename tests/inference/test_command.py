@@ -1,7 +1,10 @@
 """``mmgcvit predict`` handles all three tasks, and reports errors as one sentence and an exit code."""
 
+import errno
+import itertools
 import json
 import os
+import pkgutil
 
 import cv2
 import numpy as np
@@ -10,6 +13,7 @@ import supervision as sv
 import torch
 
 from mmgcvit.commands.main import run_command
+from mmgcvit.errors import UserError
 from mmgcvit.inference import running
 
 from .conftest import CLASSES, picture_of
@@ -116,6 +120,35 @@ def test_invalid_arguments_are_rejected(arguments, words, call, work_dirs, photo
     code, printed = call('predict', *arguments.replace('RUN', str(work_dirs['classification'])).split())
     assert (code, out.exists()) == (1, False)
     assert words in printed
+
+
+@pytest.mark.parametrize(
+    ('step', 'error', 'words'),
+    [
+        ('predictor.Predictor.prepare_image', UserError('no'), 'b.jpg: no'),
+        ('predictor.Classifier.read_sample', AssertionError('no'), r'b.jpg: the network fails on the image (no)'),
+        ('predictor.Predictor.draw', MemoryError(), 'b.jpg: MemoryError'),
+        ('outputs.Outputs.write_picture', OSError(errno.ENAMETOOLONG, 'no', 'b'), 'b.jpg: [Errno 36] no'),
+        ('outputs.Outputs.write_picture', OSError(errno.ENOSPC, 'no'), 'predict: no. Free some disk space'),
+        ('running.make_records', ValueError('no\x1b'), r'b.jpg: no\x1b'),
+    ],
+)
+def test_an_image_that_fails_at_any_step_is_skipped(step, error, words, call, work_dirs, photos, out, monkeypatch):
+    """A full disk ends the command. The results of the images before are written."""
+    path = f'mmgcvit.inference.{step}'
+    calls, whole = itertools.count(), pkgutil.resolve_name(path)
+
+    def fail_second(*arguments):
+        if next(calls) == 1:
+            raise error
+        return whole(*arguments)
+
+    monkeypatch.setattr(path, fail_second)
+    code, printed = call('predict', work_dirs['classification'], photos, '--device', 'cpu')
+    assert (code, words in printed) == (1, True), printed
+    ids = [1] if getattr(error, 'errno', None) == errno.ENOSPC else [1, 3]
+    assert [image['id'] for image in content(out / 'images.json')['images']] == ids
+    assert {record['image_id'] for record in content(out / 'predictions.json')} == {*ids}
 
 
 def test_an_interrupted_call_writes_the_results_of_all_images_before(call, work_dirs, photos, out, monkeypatch):
