@@ -57,7 +57,7 @@ def decode_image(source: Path | BinaryIO) -> tuple[int, int]:
         # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B, tells so.
         if max(image.size) > MAX_ASPECT * min(image.size):
             size = ' x '.join(map(str, image.size))
-            raise ValueError(f'it is {size}, over {MAX_ASPECT} times longer than wide. Cut it into pieces, or pad it')
+            raise ValueError(f'it is {size}, one side over {MAX_ASPECT} times the other. Cut it into pieces, or pad it')
         is_deep = image.mode[0] in 'IF' or ';16' in str(image.tile[:1])
         image.load()
         if is_deep:

@@ -13,7 +13,6 @@ import supervision as sv
 import torch
 
 from mmgcvit.commands.main import run_command
-from mmgcvit.errors import UserError
 from mmgcvit.inference import running
 
 from .conftest import CLASSES, picture_of
@@ -125,12 +124,10 @@ def test_invalid_arguments_are_rejected(arguments, words, call, work_dirs, photo
 @pytest.mark.parametrize(
     ('step', 'error', 'words'),
     [
-        ('predictor.Predictor.prepare_image', UserError('no'), 'b.jpg: no'),
         ('predictor.Classifier.read_sample', AssertionError('no'), r'b.jpg: the network fails on the image (no)'),
         ('predictor.Predictor.draw', MemoryError(), 'b.jpg: MemoryError'),
         ('outputs.Outputs.write_picture', OSError(errno.ENAMETOOLONG, 'no', 'b'), 'b.jpg: [Errno 36] no'),
         ('outputs.Outputs.write_picture', OSError(errno.ENOSPC, 'no'), 'predict: no. Free some disk space'),
-        ('running.make_records', ValueError('no\x1b'), r'b.jpg: no\x1b'),
     ],
 )
 def test_an_image_that_fails_at_any_step_is_skipped(step, error, words, call, work_dirs, photos, out, monkeypatch):

@@ -15,7 +15,7 @@ from PIL import Image
 from mmgcvit.errors import UserError
 from mmgcvit.inference.loading import load
 from mmgcvit.inference.predictor import MAX_ENLARGED_SIDE
-from mmgcvit.inference.results import Detections, Segmentation
+from mmgcvit.inference.results import Detections
 
 from .conftest import assert_same, config_of, picture_of
 
@@ -93,25 +93,13 @@ def test_objects_below_the_confidence_threshold_are_dropped(models, work_dirs, p
     np.testing.assert_array_equal(kept.scores, found.scores[found.scores >= threshold])
 
 
-def test_an_image_that_fails_does_not_stop_the_others_of_its_batch(models, tmp_path, monkeypatch):
-    """An error names the path or the index of the image."""
-    model, small = models['segmentation'], picture_of(20, 20)
-    prepare = model.pipeline
-
-    def prepare_wrongly(loaded):
-        if loaded['img_shape'][0] == 30:
-            raise KeyError('no depth')
-        too_small = {'inputs': torch.zeros(1, 64, 64, dtype=torch.uint8)} if loaded['img_shape'][0] == 20 else {}
-        return {**prepare(loaded), **too_small}
-
-    monkeypatch.setattr(model, 'pipeline', prepare_wrongly)
-    good, *_ = model.predict_batch([picture_of(90, 120), small, picture_of(30, 20)])
-    assert isinstance(good.prediction, Segmentation)
-    with pytest.raises(UserError, match=r'^image 1: the test pipeline cannot prepare .* are \(30, 20\) \(.*no depth'):
-        model([picture_of(90, 120), picture_of(30, 20)])
-    cv2.imwrite(str(tmp_path / 'small.png'), small)
-    with pytest.raises(UserError, match=r'/small\.png: the network fails on the image'):
-        model(tmp_path / 'small.png')
+def test_an_image_that_fails_is_named_by_its_index_or_path_and_does_not_stop_the_others(models, tmp_path):
+    model, strip, path = models['detection'], picture_of(16, 5000), str(tmp_path / 'thin.png')
+    assert [outcome.error is None for outcome in model.predict_batch([picture_of(90, 120), strip])] == [True, False]
+    cv2.imwrite(path, strip)
+    for image, name in ((strip, 'image 1'), (path, path)):
+        with pytest.raises(UserError, match=rf'^{name}: the test pipeline cannot prepare .* are \(16, 5000\)'):
+            model([picture_of(90, 120), image])
 
 
 def test_autocast_keeps_the_dtypes_of_predictions(picture, model):
