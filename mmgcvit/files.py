@@ -130,7 +130,10 @@ def write_image(path: Path, picture: np.ndarray) -> Path:
     import cv2  # which most commands that import this module do not need
 
     # cv2.imwrite would not report a full disk.
-    _, content = cv2.imencode(path.suffix, picture)
+    is_encoded, content = cv2.imencode(path.suffix, picture)
+    if not is_encoded:
+        size = f'{picture.shape[1]} x {picture.shape[0]}'
+        raise UserError(f'{path} cannot be written: {path.suffix} does not support a picture of {size} pixels')
     with write_atomically(path, flush=False) as temporary:
         temporary.write_bytes(content.tobytes())
     return path

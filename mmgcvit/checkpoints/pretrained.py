@@ -148,18 +148,26 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> No
     Without this check mmengine loads the tensors that fit and leaves all others at their initial values. LoRA
     parameters may be missing: their initial values change no output. Raise a CheckpointError if tensors are missing,
     have other shapes, or are not finite.
+
+    In the checkpoint's content, remove prefixes of DistributedDataParallel, and of a module with the model (Lightning).
     """
     source, state_dict = checkpoint.source, checkpoint.content.get('state_dict', {})
     loaded = {MODULE_PREFIX.sub('', name): tensor for name, tensor in state_dict.items()}
     model_tensors = {MODULE_PREFIX.sub('', name): tensor for name, tensor in model.state_dict().items()}
+    first = next(iter(model_tensors))
+    prefixes = [name.removesuffix(first) for name in loaded if name.endswith(f'.{first}')]
+    if len(prefixes) == 1 and first not in loaded:
+        loaded = {name.removeprefix(prefixes[0]): tensor for name, tensor in loaded.items()}
+    checkpoint.content['state_dict'] = loaded
     expected = {
         name: tensor
         for name, tensor in model_tensors.items()
         if name.startswith(prefix) and (name in loaded or not name.endswith(LORA_SUFFIXES))
     }
     advice = (
-        "The checkpoint does not fit the config's model. Use the config that the checkpoint was trained with. If it "
-        f"comes from the authors' code or from timm, first run 'mmgcvit convert {source} NEW.pth'"
+        f"The checkpoint, with the keys {shorten(list(loaded))}, does not fit the config's model. Use the config that "
+        "the checkpoint was trained with. If it comes from the authors' code or from timm, first run 'mmgcvit convert "
+        f"{source} NEW.pth'"
     )
     check_complete(source, {name: loaded[name] for name in expected if name in loaded}, expected, advice=advice)
     # Only parameters and running statistics must be finite. Other buffers, such as masks, may contain infinity.

@@ -133,8 +133,9 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[
 
 
 def select_tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """Return the entries of a dict that are tensors with str keys."""
-    return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    """Return the entries of a dict that are tensors with str keys, without torch.compile's prefixes."""
+    tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    return {name.replace('_orig_mod.', ''): tensor for name, tensor in tensors.items()}
 
 
 def find_network(

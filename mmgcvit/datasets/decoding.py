@@ -26,6 +26,8 @@ IGNORE_INDEX = 255
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF', 'HEIF')
 # The formats whose EXIF rotation OpenCV ignores (4.12; it applies that of JPEG, PNG and TIFF files).
 UNROTATED_FORMATS = ('WEBP', 'AVIF')
+# Longer side / shorter side. Pipelines resize longer strips to a height of 0, or classifiers' to gigabytes.
+MAX_ASPECT = 320
 
 
 def check_file(path: Path) -> None:
@@ -46,12 +48,16 @@ def decode_image(source: Path | BinaryIO) -> tuple[int, int]:
     """Decode an image, to find damage. Return its (width, height) as stored.
 
     Raise a ValueError if it has floats or more than 16 bits per channel, would be nearly black with 8 bits (training
-    and prediction drop the lower 8 of 16 bits), or has an EXIF rotation that training ignores.
+    and prediction drop the lower 8 of 16 bits), is too long (:data:`MAX_ASPECT`), or has an EXIF rotation that training
+    ignores.
     """
     with open_image(source) as image:
         if image.format in UNROTATED_FORMATS and read_orientation(image) != 1:
             raise ValueError('its EXIF rotation would be ignored. Rotate its pixels, or convert it to JPEG or PNG')
         # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B, tells so.
+        if max(image.size) > MAX_ASPECT * min(image.size):
+            size = ' x '.join(map(str, image.size))
+            raise ValueError(f'it is {size}, one side over {MAX_ASPECT} times the other. Cut it into pieces, or pad it')
         is_deep = image.mode[0] in 'IF' or ';16' in str(image.tile[:1])
         image.load()
         if is_deep:
@@ -143,4 +149,6 @@ def read_segmentation_map(path: Path) -> NDArray[np.uint8]:
         raise UserError(
             f'{path} is grey with 2 or 4 bits, which decoders scale to 0 to 255. Save the segmentation map with 8 bits'
         )
+    if 1 in labels.shape:  # mmseg would drop this axis
+        raise UserError(f'{path} is {labels.shape[1]} x {labels.shape[0]}. Each side must have at least 2 pixels')
     return labels.astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Replace images that cannot be read during training by other samples."""
+"""Replace images that cannot be loaded and augmented during training by other samples."""
 
 import logging
 from collections.abc import Sequence
@@ -16,29 +16,24 @@ from ..registry import TRANSFORMS
 from .checks.paths import is_remote
 
 
-class TooManyUnreadableError(UserError):
-    """Raised for too many unreadable images. Keep only the message's last line: torch prepends a worker's traceback."""
-
-    def __init__(self, message: str) -> None:
-        last_line = message.strip().splitlines()[-1]
-        super().__init__(last_line.removeprefix(f'{__name__}.{type(self).__name__}: '))
-
-
 @TRANSFORMS.register_module()
 class SkipUnreadable(BaseTransform):
-    """Run a pipeline's loading transforms. Return None instead of a sample if they fail, and log a file once a worker.
+    """Run a pipeline's transforms. Return None instead of a sample if one fails, and log a file once a worker.
 
     mmengine's datasets then draw another sample with NumPy's global random generator, which this project's loops seed
     for each sample, so the other samples stay the same. Datasets in test mode do not draw another sample.
 
     Args:
         transforms: The configs of the pipeline's loading transforms.
+        augmentations: The configs of its other transforms.
         unreadable_images: The number of different files that may fail in each dataloader worker. If more fail, loading
-            a sample raises a TooManyUnreadableError.
+            a sample raises a UserError.
     """
 
-    def __init__(self, transforms: Sequence[dict[str, Any]], unreadable_images: int) -> None:
-        self.load = Compose(transforms)
+    def __init__(
+        self, transforms: Sequence[dict[str, Any]], unreadable_images: int, augmentations: Sequence[dict[str, Any]] = ()
+    ) -> None:
+        self.load, self.augment = Compose(transforms), Compose(augmentations)
         self.max_unreadable = unreadable_images
         self.unreadable: set[str] = set()
 
@@ -55,14 +50,14 @@ class SkipUnreadable(BaseTransform):
                 raise ValueError(
                     f'it is {size[0]} x {size[1]}, but the annotations say {annotated_size[0]} x {annotated_size[1]}'
                 )
-            return loaded
-        # Decoders raise errors of any class on damaged files.
+            return self.augment(loaded)
+        # Decoders and augmentations raise errors of any class on damaged files and extreme sizes.
         except Exception as error:
             name, reason = ' with '.join(files), get_first_line(error)
         if name not in self.unreadable:
             self.unreadable.add(name)
             if len(self.unreadable) > self.max_unreadable:
-                raise TooManyUnreadableError(
+                raise UserError(
                     f'{name} cannot be loaded ({reason}), after {self.max_unreadable} other files. Repair or remove '
                     "them ('mmgcvit check-data CONFIG' lists them) or set --cfg-options data_checks.unreadable_images=N"
                 )
@@ -73,7 +68,7 @@ class SkipUnreadable(BaseTransform):
 
 
 def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
-    """Wrap the loading transforms of training pipelines, also those of mmdet's PipelineSwitchHook, in place."""
+    """Wrap training pipelines that load images, also those of mmdet's PipelineSwitchHook, in place."""
     datasets = iter_unwrapped_datasets((cfg.get('train_dataloader') or {}).get('dataset'))
     owners = [(dataset, 'pipeline') for dataset in datasets if not is_remote(dataset)]
     owners += [(hook, 'switch_pipeline') for hook in cfg.get('custom_hooks') or () if owners]
@@ -82,4 +77,4 @@ def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
         loading = list(takewhile(lambda settings: get_type_name(settings).startswith(('Load', 'ApplyExif')), pipeline))
         if loading:
             wrapped = {'type': 'mmgcvit.SkipUnreadable', 'transforms': loading, 'unreadable_images': max_unreadable}
-            owner[name] = [wrapped, *pipeline[len(loading) :]]
+            owner[name] = [{**wrapped, 'augmentations': pipeline[len(loading) :]}]

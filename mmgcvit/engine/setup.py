@@ -28,12 +28,15 @@ from ..errors import UserError
 from ..files import make_portable_path
 from ..mmengine_utils import ERROR_DELAY
 from ..models.speed_up import speed_up
+from .hooks.loader_check import LoaderCheckHook
 from .hooks.progress import ProgressHook
 
 # mmengine's default wrapper sets device_ids, which DistributedDataParallel rejects for models on the CPU.
 CPU_MODEL_WRAPPER = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}
 # The environment variables in which launchers pass the local rank: the number of a process on its node, from 0.
 LOCAL_RANK_VARIABLES = {'slurm': 'SLURM_LOCALID', 'mpi': 'OMPI_COMM_WORLD_LOCAL_RANK'}
+# In seconds. Without a timeout, a run waits for ever for a data worker that cannot pass its batch on.
+LOADER_TIMEOUT = 600
 
 
 def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
@@ -141,13 +144,15 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
     num_cpus = len(cpus) // max(num_ranks[cpu] for cpu in cpus)
     for loader in filter(None, map(cfg.get, LOADERS)):
         loader.num_workers = min(loader.get('num_workers', 0), max(num_cpus, 1))
-        for name in ('persistent_workers', 'prefetch_factor') if loader.num_workers == 0 else ():
+        loader.setdefault('timeout', LOADER_TIMEOUT)
+        for name in ('persistent_workers', 'prefetch_factor', 'timeout') if loader.num_workers == 0 else ():
             loader.pop(name, None)  # torch rejects these settings
         if torch.cuda.is_available():
             loader.setdefault('pin_memory', True)
     runner = Runner.from_cfg(cfg)
     speed_up(runner.model)
     runner.register_hook(CollectDirHook())
+    runner.register_hook(LoaderCheckHook())
     if progress is not None:
         runner.register_hook(progress)
     return runner

@@ -16,6 +16,7 @@ from ..inference.class_names import check_class_names, collect_dataset_metas
 from ..inference.model_files import read_model_checkpoint
 from ..mmengine_utils import call_on_rank_0
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
+from .hooks.loader_check import explain_loader_errors
 from .hooks.progress import open_progress
 from .setup import build_runner, check_data, join_process_group
 
@@ -44,7 +45,7 @@ def run_test(
     call_on_rank_0(check_data, cfg, ['test_dataloader'])
     # The config in the work dir of a resumed run has resume=True, which would load an optimizer state.
     cfg.load_from, cfg.resume = loaded.source, False
-    with safe_checkpoint_loading(cfg.work_dir, loaded), open_progress(progress) as hook:
+    with safe_checkpoint_loading(cfg.work_dir, loaded), open_progress(progress) as hook, explain_loader_errors():
         runner = build_runner(cfg, hook)
         check_fits(runner.model, loaded)
         dataset = next(iter_unwrapped_datasets(cfg.test_dataloader.dataset))

@@ -16,6 +16,7 @@ from ..datasets.skip_unreadable import skip_unreadable
 from ..device import check_operators
 from ..errors import UserError, format_count
 from ..mmengine_utils import call_on_rank_0
+from .hooks.loader_check import explain_loader_errors
 from .hooks.new_schedule import NewScheduleHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook, open_progress
@@ -73,6 +74,7 @@ def train(
         runner.register_hook(SummaryHook())
         if patience is not None:
             runner.register_hook(PatienceHook(patience))
+        stack.enter_context(explain_loader_errors())
         runner.train()
 
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..models.base import MIN_IMAGE_SIZE
 from ..models.layers.windows import ceil_div, round_up
 from ..private_api import predicts_softmax
 
@@ -58,12 +59,12 @@ class SegmentorGraph(nn.Module):
         padding, head = getattr(model.data_preprocessor, 'test_cfg', None) or {}, getattr(model, 'decode_head', None)
         is_unknown = hasattr(head, 'pixel_decoder') and not isinstance(head, Mask2FormerHead)
         is_supported = type(model) is EncoderDecoder and not is_unknown and head.out_channels > 1
-        if not is_supported or model.test_cfg.mode != 'whole' or padding.get('size'):
+        if not is_supported or model.test_cfg.mode != 'whole' or max(padding.get('size') or [0]) > MIN_IMAGE_SIZE:
             raise UserError(
                 f'cannot export {type(model).__name__} with {type(head).__name__} (out_channels='
                 f'{getattr(head, "out_channels", None)}), test_cfg.mode={model.test_cfg.mode!r} and the padded size '
                 f'{padding.get("size")}. Export supports EncoderDecoder with a head that has one output channel for '
-                "each class, such as UPerHead, or Mask2FormerHead, with test_cfg.mode='whole' and the padded size None"
+                "each class, such as UPerHead, or Mask2FormerHead, with test_cfg.mode='whole' and no larger padded size"
             )
         self.size_divisor = padding.get('size_divisor') or 1
         self.backbone = model.backbone

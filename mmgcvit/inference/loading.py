@@ -19,7 +19,6 @@ from torch import nn
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import Checkpoint
-from ..checkpoints.weights import MODULE_PREFIX
 from ..config import get_type_name, iter_unwrapped_datasets, read_config
 from ..datasets.decoding import get_decoding_settings
 from ..device import resolve_device
@@ -72,8 +71,7 @@ def load(
         cfg = read_config(path)
         predictor = build_predictor(cfg, path, loaded.content['meta'])
         check_fits(predictor.network, loaded)
-        weights = {MODULE_PREFIX.sub('', name): tensor for name, tensor in loaded.content['state_dict'].items()}
-        predictor.network.load_state_dict(weights, strict=False)
+        predictor.network.load_state_dict(loaded.content['state_dict'], strict=False)
         speed_up(predictor.network)
     predictor.network.to(torch_device)
     options = {'config': path, 'checkpoint': loaded.source}

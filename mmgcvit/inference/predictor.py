@@ -20,8 +20,8 @@ from .inputs import ImageLike, convert_to_array
 from .results import Classification, Detections, Outcome, Prediction, Segmentation
 from .tiles import detect_in_tiles, sv
 
-# Minimum length in pixels of the shorter side of pictures.
-MIN_DRAWN_SIDE = 224
+# Pictures are enlarged until their shorter side has the first length in pixels, or their longer side the second.
+MIN_DRAWN_SIDE, MAX_ENLARGED_SIDE = 224, 4096
 
 
 @dataclass(eq=False, repr=False)
@@ -87,28 +87,26 @@ class Predictor(ABC):
         """Draw a prediction on a copy of an image. If ``prediction`` is None, predict the image first.
 
         Return a picture (height, width, 3) uint8 in BGR order. If its shorter side were less than 224 px, it is
-        enlarged to 224 px, so that text fits.
+        enlarged to 224 px, so that text fits, unless the longer side would exceed 4096 px.
         """
         image = convert_to_array(image, self.decoding)
         if prediction is None:
             prediction = self(image)
-        scale = max(1.0, MIN_DRAWN_SIDE / min(image.shape[:2]))
+        shorter, longer = sorted(image.shape[:2])
+        scale = max(1.0, min(MIN_DRAWN_SIDE / shorter, MAX_ENLARGED_SIDE / longer))
         return draw_prediction(image, prediction, self.palette, scale, with_labels=with_labels)
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Outcome]:
         """Predict images (height, width, 3) in BGR order. An image that fails does not stop the others."""
-        samples = None
         try:
             prepared = [self.prepare_image(image) for image in images]
             # A batch of images with different shapes would be padded, which changes the predictions, or fail. The last
             # line of this method predicts such images one by one, and also those of a batch that fails.
             if len({sample['inputs'].shape for sample in prepared}) == 1:
-                samples = self.run_network(prepared)
+                return [Outcome(prediction) for prediction in self.run_network(prepared)]
         except UserError as error:
             if len(images) == 1:
                 return [Outcome(error=error)]
-        if samples is not None:
-            return [Outcome(self.read_sample(sample)) for sample in samples]
         return [outcome for image in images for outcome in self.predict_batch([image])]
 
     def prepare_image(self, image: np.ndarray) -> dict[str, Any]:
@@ -124,14 +122,14 @@ class Predictor(ABC):
                 f'({get_first_line(error)})'
             ) from None
 
-    def run_network(self, batch: Sequence[dict[str, Any]]) -> list[Any]:
-        """Return the network's data samples for prepared images. Raise a UserError if it fails."""
+    def run_network(self, batch: Sequence[dict[str, Any]]) -> list[Prediction]:
+        """Return the predictions of prepared images. Raise a UserError if the network fails."""
         try:
             with torch.no_grad():
                 # test_step calls the data_preprocessor, and returns boxes and masks in pixels of the original image.
-                return self.network.test_step(pseudo_collate(batch))
-        # Networks raise a ValueError for invalid sizes, and a RuntimeError if memory runs out or a kernel fails.
-        except (ValueError, RuntimeError) as error:
+                return [self.read_sample(sample) for sample in self.network.test_step(pseudo_collate(batch))]
+        # Networks raise errors of any type for sizes that they do not support, and if memory runs out.
+        except Exception as error:
             raise UserError(f'the network fails on the image ({get_first_line(error)})') from None
 
     def get_names(self, labels: Sequence[int]) -> list[str]:
@@ -216,5 +214,7 @@ class Classifier(Predictor):
 
     def read_sample(self, sample: Any) -> Classification:
         scores = convert_to_float32(sample.pred_score)
+        if not np.isfinite(scores).all():  # JSON has no NaN
+            raise UserError('its scores are NaN or infinite. Use an earlier checkpoint')
         label = int(scores.argmax())
         return Classification(label, self.get_names([label])[0], float(scores[label]), scores)

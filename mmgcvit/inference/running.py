@@ -1,5 +1,6 @@
 """Predict all inputs of ``mmgcvit predict`` and write the results. Skip inputs that fail, and report them."""
 
+import errno
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from rich.progress import Progress
 
-from ..errors import OptionalModule, UserError
+from ..errors import OptionalModule, UserError, escape_controls, get_first_line
 from ..files import FRAMES, IMAGES, PICTURES, PREDICTIONS
 from .inputs import convert_to_array
 from .outputs import Outputs, write_json
@@ -51,8 +52,8 @@ class PredictionRun:
             for path in videos:
                 try:
                     self.predict_video(path, max_frames)
-                except UserError as error:
-                    self.skip(str(error))
+                except Exception as error:
+                    self.skip(path, error)
 
     def predict_images(self, paths: Sequence[str]) -> None:
         """Predict images and write their pictures, segmentation maps and, also after an error, JSON records."""
@@ -60,20 +61,20 @@ class PredictionRun:
         try:
             files = self.read_images(self.progress.track(list(enumerate(paths, start=1)), description='images'))
             for (image_id, path, image), outcome in self.predict_in_batches(files):
-                if outcome.error:
-                    self.skip(f'{path}: {outcome.error}')
+                try:
+                    prediction = outcome.get(path)
+                    entry = {'id': image_id, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
+                    if self.draw:
+                        picture = self.model.draw(image, prediction, self.draw_labels)
+                        entry['drawn'] = str(self.outputs.write_picture(path, picture))
+                    if self.write and isinstance(prediction, Segmentation):
+                        entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
+                    records = make_records(prediction, self.categories) if self.write else []
+                except Exception as error:
+                    self.skip(path, error)
                     continue
-                prediction = outcome.prediction
-                entry = {'id': image_id, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
-                if self.draw:
-                    picture = self.model.draw(image, prediction, self.draw_labels)
-                    entry['drawn'] = str(self.outputs.write_picture(path, picture))
-                if self.write and isinstance(prediction, Segmentation):
-                    entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
                 images.append(entry)
-                source = {'image_id': image_id, 'file_name': path}
-                records = make_records(prediction, self.categories) if self.write else []
-                results += ({**source, **record} for record in records)
+                results += ({'image_id': image_id, 'file_name': path, **record} for record in records)
                 self.num_images += 1
         finally:
             if self.write:
@@ -86,7 +87,7 @@ class PredictionRun:
             try:
                 yield image_id, path, convert_to_array(path, self.model.decoding)
             except UserError as error:
-                self.skip(str(error))
+                self.skip(path, error)
 
     def predict_in_batches(self, items: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, Outcome]]:
         """Yield (item, outcome) for each item. Items are tuples whose last element is the image to predict."""
@@ -128,8 +129,12 @@ class PredictionRun:
         if self.num_frames == frames_before:
             raise UserError(f'{video}: no frame can be read')
 
-    def skip(self, message: str) -> None:
-        """Print the error of an image or video that cannot be predicted, and count it."""
+    def skip(self, path: str, error: Exception) -> None:
+        """Print the error of an image or video that cannot be predicted, and count it. Raise that of a full disk."""
+        # Drawing and encoding raise errors of any type, also if memory runs out.
+        if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
+            raise error
+        message = error if isinstance(error, UserError) else escape_controls(f'{path}: {get_first_line(error)}')
         self.num_failed += 1
         # rich prints the message above the progress bar, if there is one.
         self.progress.console.print(f'skipped: {message}', markup=False, highlight=False, soft_wrap=True)

@@ -48,7 +48,7 @@ def assert_same(model, expected):
 
 def test_weights_are_found_under_any_prefix_and_under_the_usual_checkpoint_keys(load):
     expected = loaded_weights(DENSE)
-    for prefix in ('', 'module.', 'module.student.backbone.'):
+    for prefix in ('', 'module.', 'module.student.backbone.', '_orig_mod.', 'net._orig_mod.'):
         content = {prefix + name: tensor for name, tensor in DENSE.weights().items()}
         assert_same(load({'state_dict': content})[0], expected)
     for content in (DENSE.weights(), {'model': DENSE.weights(), 'epoch': 3}):
@@ -172,12 +172,16 @@ def test_from_pretrained_infers_the_arch_from_the_weights(made, tmp_path):
     ],
 )
 def test_check_fits_names_missing_tensors_and_those_with_another_shape_or_nan(change, message):
-    """Running statistics must be finite; other buffers need not be. Only keys with the prefix are checked."""
+    """Running statistics must be finite; other buffers need not be. Only keys with ``prefix`` are checked.
+
+    Other programs put prefixes before all keys.
+    """
     model = nn.Sequential(nn.BatchNorm1d(2))
     model.register_buffer('mask', torch.tensor(float('-inf')))
-    for prefix in ('', 'module.', 'module.module.'):
+    for prefix in ('', 'module.', 'module.module.', 'model.', 'net.', 'module.a.b.'):
         renamed = {prefix + name: tensor for name, tensor in model.state_dict().items()}
-        check_fits(model, Checkpoint('x', {'state_dict': renamed}))
+        check_fits(model, checkpoint := Checkpoint('x', {'state_dict': renamed}))
+        model.load_state_dict(checkpoint.content['state_dict'])
     changed = Checkpoint('x', {'state_dict': {**model.state_dict(), **change}})
     with pytest.raises(CheckpointError, match=message):
         check_fits(model, changed)

@@ -7,15 +7,26 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS
+from PIL import Image
 
 from mmgcvit.commands.options import AUGMENTATIONS
+from mmgcvit.config import LOADERS
 from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.formats.cleaning import find_problem
 from mmgcvit.datasets.formats.paths import list_files
 from mmgcvit.datasets.own_data import extend_run, make_config, parse_head
+from mmgcvit.datasets.skip_unreadable import skip_unreadable
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.ground_truth import build_dataset, load_sample
+from mmgcvit.mmengine_utils import build_in_scope
 from mmgcvit.tasks import MINI, TEMPLATES
 
 from ..configs.models import build_on_meta
@@ -116,6 +127,44 @@ def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
     assert ('Color' in steps or 'Photo' in steps) == (
         level == 'strong' or (annotation_type, level) == ('seg_maps', 'light')
     )
+
+
+@pytest.mark.parametrize('annotation_type', DATA)
+def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tmp_path):
+    """Strips too, with the strongest augmentation. Longer ones are left out when a folder is read."""
+    cfg = make(annotation_type, size=MINI, augment='strong').cfg
+    skip_unreadable(cfg, 0)
+    train, val = (build_dataset(cfg[name].dataset, cfg.default_scope, augmented=True) for name in LOADERS[:2])
+    with build_in_scope(cfg.default_scope):
+        model = revert_sync_batchnorm(MODELS.build({'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model}))
+    image, label_map = tmp_path / 'image.png', tmp_path / 'map.png'
+
+    def load(dataset, width, height):
+        info = dataset.get_data_info(0) | {'img_path': str(image), 'width': width, 'height': height}
+        if 'seg_map_path' in info:
+            info['seg_map_path'] = str(label_map)
+        for instance in info.get('instances', ()):
+            instance |= {'bbox': [0, 0, width, height], 'mask': [[0, 0, width, 0, width, height, 0, height]]}
+        return dataset.pipeline(info)
+
+    @settings(max_examples=3)
+    @given(data=st.data(), longer=st.integers(2, 5000), is_tall=st.booleans())
+    @example(data=None, longer=5000, is_tall=False)
+    def check(data, longer, is_tall):
+        shorter = max(2, data.draw(st.integers(-(-longer // 320), min(longer, 100_000 // longer))) if data else 16)
+        size = (shorter, longer) if is_tall else (longer, shorter)
+        Image.new('RGB', size).save(image)
+        Image.new('L', size).save(label_map)
+        batch = pseudo_collate([load(train, *size), load(train, *size)])
+        losses = model(**model.data_preprocessor(batch, training=True), mode='loss')
+        assert model.parse_losses(losses)[0].isfinite()
+        with torch.no_grad():
+            model.eval().test_step(pseudo_collate([load(val, *size)]))
+        model.train()
+
+    check()
+    Image.new('RGB', (321, 1)).save(image)
+    assert 'image.png cannot be read (it is 321 x 1, one side over 320 times' in find_problem(tmp_path, 'image.png')
 
 
 @pytest.mark.parametrize('annotation_type', DATA)

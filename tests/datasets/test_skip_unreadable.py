@@ -6,7 +6,9 @@ from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
 from mmgcvit.config import enter_scope
-from mmgcvit.datasets.skip_unreadable import TooManyUnreadableError, skip_unreadable
+from mmgcvit.datasets.skip_unreadable import skip_unreadable
+from mmgcvit.engine.hooks.loader_check import explain_loader_errors
+from mmgcvit.errors import UserError
 
 from .checks.made import NAMES, config, cut, write_ade20k, write_coco, write_exif_rotated, write_rotated_coco
 
@@ -60,21 +62,21 @@ def test_too_many_unreadable_images_raise_a_one_line_error(workers, tmp_path):
     for _ in range(3):
         assert len(list(loader)) == len(NAMES)
     (tmp_path / 'images' / 'c.jpg').write_text('Hello')
-    with pytest.raises(TooManyUnreadableError) as error:
+    with pytest.raises(UserError) as error, explain_loader_errors():
         list(loader)
     assert str(error.value).startswith(f'{tmp_path}/images/c.jpg cannot be loaded (failed to load image')
     assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize('loading', [['LoadImageFromFile', 'LoadAnnotations'], ['mmdet.LoadImageFromFile'], []])
-def test_only_loading_transforms_are_wrapped(loading):
+def test_pipelines_that_load_images_are_wrapped(loading):
     load, rest = ([{'type': name} for name in names] for names in (loading, ['Resize', 'LoadAnnotations']))
     pipeline = [*load, *rest]
     hooks = [{'type': 'EMAHook'}, {'type': 'PipelineSwitchHook', 'switch_pipeline': pipeline}]
     repeated = {'type': 'RepeatDataset', 'dataset': {'type': 'CocoDataset', 'pipeline': pipeline}}
     cfg = config(repeated, custom_hooks=hooks)
     skip_unreadable(cfg, 7)
-    wrapped = {'type': 'mmgcvit.SkipUnreadable', 'transforms': load, 'unreadable_images': 7}
-    expected = [*([wrapped] if load else []), *rest]
+    wrapped = {'type': 'mmgcvit.SkipUnreadable', 'transforms': load, 'unreadable_images': 7, 'augmentations': rest}
+    expected = [wrapped] if load else rest
     assert cfg.train_dataloader.dataset.dataset.pipeline == cfg.custom_hooks[1].switch_pipeline == expected
     assert cfg.custom_hooks[0] == {'type': 'EMAHook'}

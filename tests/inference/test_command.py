@@ -1,7 +1,9 @@
 """``mmgcvit predict`` handles all three tasks, and reports errors as one sentence and an exit code."""
 
+import errno
 import json
 import os
+import pkgutil
 
 import cv2
 import numpy as np
@@ -121,6 +123,27 @@ def test_invalid_arguments_are_rejected(arguments, words, call, work_dirs, photo
     code, printed = call('predict', *arguments.replace('RUN', str(work_dirs['classification'])).split())
     assert (code, out.exists()) == (1, False)
     assert words in printed
+
+
+@pytest.mark.parametrize(
+    ('step', 'number'),
+    [('Predictor.draw', None), ('Outputs.write_picture', errno.ENAMETOOLONG), ('Outputs.write_picture', errno.ENOSPC)],
+)
+def test_an_image_that_cannot_be_drawn_or_written_is_skipped(step, number, call, work_dirs, photos, out, monkeypatch):
+    """A full disk ends the command. The results of the images before are written."""
+    path, error = f'mmgcvit.inference.running.{step}', OSError(number, 'no') if number else MemoryError()
+    whole, failing = pkgutil.resolve_name(path), iter([False, True, False])
+
+    def fail_second(*arguments):
+        if next(failing):
+            raise error
+        return whole(*arguments)
+
+    monkeypatch.setattr(path, fail_second)
+    code, printed = call('predict', work_dirs['classification'], photos, '--device', 'cpu')
+    assert (code, f'skipped: {photos}/b.jpg: ' in printed) == (1, number != errno.ENOSPC)
+    ids = [1] if number == errno.ENOSPC else [1, 3]
+    assert [image['id'] for image in content(out / 'images.json')['images']] == ids
 
 
 def test_an_interrupted_call_writes_the_results_of_all_images_before(call, work_dirs, photos, out, monkeypatch):

@@ -75,13 +75,6 @@ def test_lines_stay_thin_when_the_picture_is_enlarged():
     assert 2 <= green[200].sum() <= 8
 
 
-@pytest.mark.parametrize('size', [(1, 1), (1, 500), (60, 80)])
-def test_pictures_without_room_for_text_are_drawn(size):
-    edge = np.array([[100, 0, 119, 20]], np.float32)
-    for found in (class_of(2), object_of(2, edge)):
-        assert draw_prediction(grey(*size), found, PALETTE).shape == (*size, 3)
-
-
 @pytest.mark.parametrize(('colour', 'text_colour'), [((255, 255, 0), 0), ((0, 0, 255), 255)])
 def test_text_contrasts_with_its_background_and_scales_with_the_picture(colour, text_colour):
     pictures = [draw_prediction(grey(*size), class_of(2), [colour] * 3) for size in ((240, 320), (2400, 3200))]

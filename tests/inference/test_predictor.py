@@ -6,15 +6,21 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 
 from mmgcvit.errors import UserError
 from mmgcvit.inference.loading import load
-from mmgcvit.inference.results import Segmentation
+from mmgcvit.inference.predictor import MAX_ENLARGED_SIDE
+from mmgcvit.inference.results import Detections
 
 from .conftest import assert_same, config_of, picture_of
+
+# The longest side of images in the test pipeline of the detector's config.
+DETECTION_SIDE = 128
 
 
 def test_a_path_an_array_and_a_pillow_image_give_the_same_prediction(model, task, picture, photo):
@@ -50,6 +56,23 @@ def test_predictions_equal_those_of_openmmlabs_test_loop(model, task, digits, mo
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+@settings(max_examples=8)
+@given(data=st.data(), longer=st.integers(1, 5000), is_tall=st.booleans())
+@example(data=None, longer=5000, is_tall=True)
+def test_images_of_all_sizes_are_predicted_drawn_and_encoded(data, longer, is_tall, models):
+    """Or an error says that the pipeline's limit of the longer side leaves no pixel of the shorter one."""
+    shorter = data.draw(st.integers(-(-longer // 320), min(longer, 100_000 // longer))) if data else 16
+    picture = picture_of(*((longer, shorter) if is_tall else (shorter, longer)))
+    for task, model in models.items():
+        (outcome,) = model.predict_batch([picture])
+        assert outcome.error is None or (task == 'detection' and shorter * DETECTION_SIDE / longer < 0.5)
+        drawn = model.draw(picture, outcome.prediction or Detections(*np.zeros((3, 0, 4)), []))
+        short_side, long_side = sorted(drawn.shape[:2])
+        assert short_side >= 224 or long_side == max(longer, MAX_ENLARGED_SIDE)
+        assert max(longer, 224) <= long_side <= max(longer, MAX_ENLARGED_SIDE) or long_side == longer
+        assert cv2.imencode('.jpg', drawn)[0]
+
+
 def test_a_picture_is_drawn_at_its_own_size(models, picture):
     """Only small pictures are enlarged, so that text fits."""
     picture = cv2.resize(picture, (300, 240))
@@ -58,7 +81,6 @@ def test_a_picture_is_drawn_at_its_own_size(models, picture):
         assert drawn.shape == picture.shape
         assert (drawn != picture).any()
         np.testing.assert_array_equal(drawn, model.draw(picture, model(picture)))
-        assert model.draw(cv2.resize(picture, (64, 32))).shape == (224, 448, 3)
     labelled, unlabelled = (models['classification'].draw(picture, with_labels=shown) for shown in (True, False))
     assert (labelled != picture).any()
     np.testing.assert_array_equal(unlabelled, picture)
@@ -71,25 +93,13 @@ def test_objects_below_the_confidence_threshold_are_dropped(models, work_dirs, p
     np.testing.assert_array_equal(kept.scores, found.scores[found.scores >= threshold])
 
 
-def test_an_image_that_fails_does_not_stop_the_others_of_its_batch(models, tmp_path, monkeypatch):
-    """The backbone rejects images with a side under 32 px. An error names the path or the index of the image."""
-    model, small = models['segmentation'], picture_of(20, 20)
-    prepare = model.pipeline
-
-    def prepare_wrongly(loaded):
-        if loaded['img_shape'][0] == 30:
-            raise KeyError('no depth')
-        too_small = {'inputs': torch.zeros(3, 8, 8, dtype=torch.uint8)} if loaded['img_shape'][0] == 20 else {}
-        return {**prepare(loaded), **too_small}
-
-    monkeypatch.setattr(model, 'pipeline', prepare_wrongly)
-    good, *_ = model.predict_batch([picture_of(90, 120), small, picture_of(30, 20)])
-    assert isinstance(good.prediction, Segmentation)
-    with pytest.raises(UserError, match=r'^image 1: the test pipeline cannot prepare .* are \(30, 20\) \(.*no depth'):
-        model([picture_of(90, 120), picture_of(30, 20)])
-    cv2.imwrite(str(tmp_path / 'small.png'), small)
-    with pytest.raises(UserError, match=r'/small\.png: the network fails on the image'):
-        model(tmp_path / 'small.png')
+def test_an_image_that_fails_is_named_by_its_index_or_path_and_does_not_stop_the_others(models, tmp_path):
+    model, strip, path = models['detection'], picture_of(16, 5000), str(tmp_path / 'thin.png')
+    assert [outcome.error is None for outcome in model.predict_batch([picture_of(90, 120), strip])] == [True, False]
+    cv2.imwrite(path, strip)
+    for image, name in ((strip, 'image 1'), (path, path)):
+        with pytest.raises(UserError, match=rf'^{name}: the test pipeline cannot prepare .* are \(16, 5000\)'):
+            model([picture_of(90, 120), image])
 
 
 def test_autocast_keeps_the_dtypes_of_predictions(picture, model):

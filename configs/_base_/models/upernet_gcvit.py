@@ -11,6 +11,7 @@ model = dict(
         pad_val=0,
         seg_pad_val=255,
         size=(512, 512),
+        test_cfg=dict(size=(32, 32)),  # pads only images with a shorter side
     ),
     backbone=dict(type='mmgcvit.GCViT', arch='tiny', window_size=24, drop_path_rate=0.3),
     decode_head=dict(
