@@ -38,7 +38,8 @@ def read_folder(folder: str | Path) -> DatasetInfo:
             raise UserError(f'{folder} is a file. Pass its folder, for example {folder.parent}')
         raise UserError(f'there is no folder {folder}{suggest_folder(folder)}')
     files: dict[str, list[Path]] = defaultdict(list)
-    for file in list_files(folder):
+    skipped: list[Path] = []
+    for file in list_files(folder, skipped):
         if not any(part in OWN_FOLDERS for part in file.parts[:-1]):
             suffix = file.suffix.lower()
             if (folder / file).is_file() and not file.name.lower().endswith(AUXILIARY):
@@ -70,6 +71,10 @@ def read_folder(folder: str | Path) -> DatasetInfo:
     if dataset.has_objects:
         set_annotation_types(dataset)
     dataset.notes += notes
+    for link in () if yolo else skipped:  # data.yaml names its folders
+        target = link.resolve().relative_to(folder.resolve())
+        if find_split(target) not in (None, find_split(link.relative_to(folder))):
+            dataset.notes.append(f'{link} is a link to {folder / target}, and is not read again')
     leave_out_unusable(dataset)
     return dataset
 

@@ -65,11 +65,11 @@ def raise_unreadable(error: OSError) -> None:
     raise UserError(f'{error.filename} cannot be read ({error.strerror}). Change its permissions')
 
 
-def list_files(folder: Path) -> list[Path]:
+def list_files(folder: Path, skipped: list[Path] | None = None) -> list[Path]:
     """Return the files below a folder, sorted, as paths relative to it. Skip hidden files and Synology's thumbnails.
 
     Links to folders are followed, but each folder is listed once: at its own path or, if that is outside of ``folder``,
-    at the first link to it.
+    at the first link to it. The other links to folders below ``folder`` are added to ``skipped``.
     """
     # A link to a folder above would list this folder again.
     files, seen, tops = [], {*map(str, folder.resolve().parents)}, deque([folder])
@@ -78,6 +78,8 @@ def list_files(folder: Path) -> list[Path]:
             real = os.path.realpath(parent)
             is_skipped = real in seen
             seen.add(real)
+            if is_skipped and skipped is not None and Path(real).is_relative_to(folder.resolve()):
+                skipped.append(Path(parent))
             folders[:] = [name for name in sorted(folders) if not (is_skipped or name.startswith(('.', '@eaDir')))]
             tops.extend(path for path in (Path(parent, name) for name in folders) if path.is_symlink())
             visible = (name for name in names if not (is_skipped or name.startswith('.')))
