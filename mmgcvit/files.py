@@ -1,12 +1,13 @@
-"""Write files atomically, and check output paths before a long computation."""
+"""Write files atomically, check output paths before a long computation, and recognise outputs."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,13 @@ IMAGE_SUFFIXES += ('.ppm', '.pgm', '.jp2', '.avif', '.heic')
 URL_SCHEMES = ('http://', 'https://')
 # Suffix of files that are being written.
 TEMPORARY_SUFFIX = '.unfinished'
+# What ``mmgcvit predict`` writes: subfolders for drawn pictures and videos, for segmentation maps, and for JSON Lines
+# files with a line per video frame.
+PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
+# JSON files: the predictions of all images, and the list of images.
+PREDICTIONS, IMAGES = FILES = ('predictions.json', 'images.json')
+# What ``mmgcvit mistakes`` writes.
+MISTAKES = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
 
 
 def make_absolute(path: str | Path) -> Path:
@@ -126,3 +134,20 @@ def write_image(path: Path, picture: np.ndarray) -> Path:
     with write_atomically(path, flush=False) as temporary:
         temporary.write_bytes(content.tobytes())
     return path
+
+
+def list_outputs(folder: Path, names: Collection[str]) -> set[str]:
+    """Return which of the names in a folder are outputs of mmgcvit's commands, and not data.
+
+    One name does not suffice, since a class may be called ``predictions``: what lies in or beside it must fit too.
+    """
+    # Folders with the logs of a run.
+    written = {name for name in names if any((folder / name).glob('*/vis_data'))}
+    # predict may be killed before it writes the files, and --no-save-pred writes none.
+    is_expected = all(name in FOLDERS or name.startswith(('.', *FILES)) for name in names)
+    is_unfinished = is_expected and re.fullmatch(r'predictions\d*', folder.name)
+    if is_unfinished or len({PREDICTIONS, IMAGES, PICTURES} & {*names}) > 1:
+        written |= {*FILES, *FOLDERS}
+    if len({'mistakes.json', 'confusion.png', 'worst'} & {*names}) > 1:
+        written |= {*MISTAKES}
+    return written & {*names}

@@ -1,6 +1,6 @@
 """Find the mistakes of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
 
-Predicts on all validation images. Prints the scores of each class, and writes the files that ``WRITTEN`` lists.
+Predicts on all validation images. Prints the scores of each class, and writes the files of ``files.MISTAKES``.
 """
 
 import argparse
@@ -14,10 +14,9 @@ from rich.table import Table
 
 from ..config import read_config
 from ..errors import UserError, check_installed, escape_controls
+from ..files import MISTAKES
 from ..inference.model_files import check_model_files
 from .options import add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
-
-WRITTEN = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
     from ..inference.loading import format_device, silence_output
     from ..inference.outputs import check_out_dir
 
-    check_out_dir(args.out_dir, WRITTEN, args.overwrite)
+    check_out_dir(args.out_dir, MISTAKES, args.overwrite)
     model = load_model(args)
     cfg, loader_key = read_config(model.config), f'{args.split}_dataloader'
     check_presence(cfg, [loader_key])

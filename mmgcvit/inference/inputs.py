@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from ..datasets.decoding import DecodingSettings, load_image
 from ..errors import UserError, get_first_line
-from ..files import IMAGE_SUFFIXES
+from ..files import IMAGE_SUFFIXES, list_outputs
 
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
@@ -31,6 +31,12 @@ def list_files(name: str) -> list[str]:
     pattern = os.path.join(glob.escape(name), '*') if Path(name).is_dir() else name  # noqa: PTH118
     files = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
     files = [file for file in files if file.lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))]
+    if '**' in name:
+        # Earlier predictions below the folder are not inputs.
+        depth, paths = len(Path(name.partition('**')[0]).parts), [*map(Path, files)]
+        folders = {Path(*path.parts[:i]) for path in paths for i in range(depth, len(path.parts))}
+        outputs = {f / n for f in folders for n in list_outputs(f, {path.name for path in f.iterdir()})}
+        files = [file for file, path in zip(files, paths, strict=True) if outputs.isdisjoint([path, *path.parents])]
     if not files and not glob.has_magic(name) and not Path(name).exists():
         raise UserError(f'there is no file or folder {name}')
     if not files:

@@ -9,12 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from ..files import check_writable, make_absolute, write_image, write_text
+from ..files import FILES, FOLDERS, LABEL_MAPS, PICTURES, check_writable, make_absolute, write_image, write_text
 
-# Subfolders for drawn pictures and videos, for segmentation maps, and for JSON Lines files with a line per video frame.
-PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
-# JSON files: the predictions of all images, and the list of images.
-PREDICTIONS, IMAGES = FILES = ('predictions.json', 'images.json')
 # A picture has the suffix of its image if it is one of these. Otherwise it is a PNG file.
 KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
 

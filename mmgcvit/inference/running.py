@@ -12,8 +12,9 @@ import numpy as np
 from rich.progress import Progress
 
 from ..errors import OptionalModule, UserError
+from ..files import FRAMES, IMAGES, PICTURES, PREDICTIONS
 from .inputs import convert_to_array
-from .outputs import FRAMES, IMAGES, PICTURES, PREDICTIONS, Outputs, write_json
+from .outputs import Outputs, write_json
 from .predictor import Predictor
 from .results import Outcome, Segmentation, list_categories, make_records
 

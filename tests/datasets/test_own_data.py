@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from mmgcvit.commands.options import AUGMENTATIONS
 from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.formats.paths import list_files
 from mmgcvit.datasets.own_data import extend_run, make_config, parse_head
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
@@ -200,6 +201,7 @@ def test_one_command_trains_a_model_on_a_folder(data_format, tmp_path):
     assert (tmp_path / 'found' / 'vis' / photo.name).is_file()
     made = tmp_path / 'run' / 'made' / 'photos.py'
     assert made.is_file()
+    assert {file.parts[0] for file in list_files(tmp_path)} == {'photos'}, 'outputs are not data'
     if data_format != 'classes':
         return
     for source in (own, [made]):

@@ -10,7 +10,9 @@ import supervision as sv
 import torch
 
 from mmgcvit.commands.main import run_command
+from mmgcvit.datasets.formats.paths import list_files
 from mmgcvit.inference import running
+from mmgcvit.inference.inputs import find_inputs
 
 from .conftest import CLASSES, picture_of
 from .test_inputs import write_video
@@ -53,6 +55,9 @@ def test_predictions_of_a_folder_are_drawn_and_written_as_json(call, work_dir, t
             label_map = cv2.imread(image['label_map'], cv2.IMREAD_UNCHANGED)
             areas = {r['category_id']: r['area'] for r in records if r['image_id'] == image['id']}
             assert areas == dict(zip(*map(np.ndarray.tolist, np.unique(label_map, return_counts=True)), strict=True))
+    # What was written is neither an input nor data to train on.
+    assert find_inputs([f'{out.parent}/p*/**/*'])[0] == [image['file_name'] for image in images['images']]
+    assert not list_files(out)
 
 
 def test_amp_computes_in_bfloat16(call, models, work_dirs, photos, out):

@@ -3,7 +3,8 @@
 Start with ``finding.py``. Boxes and polygons are converted to COCO annotations, which mmdet trains on.
 """
 
-from .dataset_info import DatasetInfo, Split, split_validation, write_annotations
+from .dataset_info import DatasetInfo, Split, write_annotations
 from .finding import read_folder
+from .hold_out import split_validation
 
 __all__ = ['DatasetInfo', 'Split', 'read_folder', 'split_validation', 'write_annotations']

@@ -19,15 +19,19 @@ LONG_SIDE = 5 / 3
 
 
 def find_missing_classes(dataset: DatasetInfo) -> list[str]:
-    """Return notes about classes without objects for training, and about a single image for training."""
-    train, notes = dataset.splits['train'], []
-    if dataset.has_objects:
-        ids = {category['id']: category['name'] for category in train.content['categories']}
-        present = {obj['category_id'] for obj in train.content['annotations']}
-        missing = [name for category_id, name in ids.items() if category_id not in present]
-        if missing:
-            notes.append(f'no training image has an object of {shorten(missing)}, so none will be found')
-    if len(train.image_names) == 1:
+    """Return notes about classes that a split lacks, and about a single image for training."""
+    found, notes = {name: set().union(*dataset.list_classes(name)) for name in dataset.splits}, []
+    what = 'an object of ' if dataset.has_objects else ''
+    if untrained := [name for name in dataset.classes if name not in found['train']]:
+        notes.append(f'no training image has {what}{shorten(untrained, 8)}, so none will be found')
+    for split, classes in found.items():
+        if only_there := [name for name in untrained if name in classes]:
+            notes.append(f'{split} has {what}{shorten(only_there, 8)}, which its score counts as not found')
+        # Test images without annotations are not scored.
+        unscored = [name for name in dataset.classes if name in found['train'] - classes]
+        if unscored and (classes or split == 'val'):
+            notes.append(f'no {split} image has {what}{shorten(unscored, 8)}, so the score says nothing about them')
+    if len(dataset.splits['train'].image_names) == 1:
         notes.append('only one image is for training: what is new in other images will not be found')
     return notes
 

@@ -1,20 +1,16 @@
-"""A dataset of any format: make its splits, hold out images for validation, and write its annotation files."""
+"""A dataset of any format: make its splits, and write its annotation files."""
 
-import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import UserError, format_count, shorten
 from ...files import make_absolute
 from ..classes import make_coco_categories
-
-VAL_FRACTION = 0.2
-# Roboflow writes augmented copies of an image as NAME.rf.HASH.jpg.
-COPY_MARK = '.rf.'
+from ..decoding import IGNORE_INDEX
 
 
 @dataclass
@@ -26,11 +22,13 @@ class Split:
         content: The content of a COCO file, or a list of (image name, label). A label is a class index, or the path of
             a segmentation map, relative to ``image_folder``.
         ann_file: The annotation file with this content, or ``None`` if it is not written yet.
+        map_labels: The labels in each segmentation map, by its path.
     """
 
     image_folder: Path
     content: dict[str, Any] | list[tuple[str, str]]
     ann_file: Path | None = None
+    map_labels: dict[str, set[int]] = field(default_factory=dict)
 
     @property
     def image_names(self) -> list[str]:
@@ -42,7 +40,7 @@ class Split:
     def select(self, indices: set[int]) -> 'Split':
         """Return a split that contains only the images with the given indices."""
         if not isinstance(self.content, dict):
-            return Split(self.image_folder, [pair for i, pair in enumerate(self.content) if i in indices])
+            return replace(self, content=[pair for i, pair in enumerate(self.content) if i in indices])
         images = [image for i, image in enumerate(self.content['images']) if i in indices]
         ids = {image['id'] for image in images}
         annotations = [obj for obj in self.content['annotations'] if obj['image_id'] in ids]
@@ -77,6 +75,19 @@ class DatasetInfo:
         """Whether the annotations are boxes or masks of objects."""
         return self.annotation_types[0] in ('boxes', 'masks')
 
+    def list_classes(self, split_name: str) -> list[set[str]]:
+        """Return the names of the classes that each image of a split has, without those of ignored objects."""
+        split = self.splits[split_name]
+        if not self.has_objects:
+            labels = [split.map_labels.get(label, {label}) for _, label in split.content]
+            return [{self.classes[int(i)] for i in found if i != IGNORE_INDEX} for found in labels]
+        names = {category['id']: category['name'] for category in split.content['categories']}
+        found = {image['id']: set() for image in split.content['images']}
+        for obj in split.content['annotations']:
+            if not obj.get('iscrowd') and not obj.get('ignore'):
+                found[obj['image_id']].add(names[obj['category_id']])
+        return [*found.values()]
+
     def __str__(self) -> str:
         sizes = {name: format_count(len(split.image_names), 'image') for name, split in self.splits.items()}
         counts = ', '.join(f'{size} ({name})' for name, size in sizes.items())
@@ -89,12 +100,6 @@ class DatasetInfo:
         counts += f' ({format_count(num_empty, "image")} without objects: background in training)' if num_empty else ''
         names = f'{len(self.classes)} classes ({shorten(self.classes, 8)})'
         return '\n'.join([f'{self.folder}: {self.format}, {counts}, {names}', *self.notes])
-
-
-def find_empty_classes(classes: Sequence[str], used: Collection[str]) -> list[str]:
-    """Return a note that names the classes that are not in ``used``, or no note if there are none."""
-    empty = [name for name in classes if name not in used]
-    return [f'classes without annotations: {shorten(empty, 8)}'] if empty else []
 
 
 class AnnotatedImage(NamedTuple):
@@ -142,44 +147,11 @@ def make_split(
 
 
 def set_annotation_types(dataset: DatasetInfo) -> None:
-    """Set the type of a dataset of objects, in place: masks if nearly all objects have one. Note unused classes."""
-    contents = [split.content for split in dataset.splits.values()]
-    objects = [obj for content in contents for obj in content['annotations']]
-    used_ids = {obj['category_id'] for obj in objects}
-    # All splits have the same categories.
-    used = {category['name'] for category in contents[0]['categories'] if category['id'] in used_ids}
-    dataset.notes += find_empty_classes(dataset.classes, used)
+    """Set the type of a dataset of objects, in place: masks if nearly all objects have one."""
+    objects = [obj for split in dataset.splits.values() for obj in split.content['annotations']]
     # leave_out_unusable leaves out the other objects, which have only a box.
     has_masks = sum(bool(obj.get('segmentation')) for obj in objects) > 0.9 * len(objects)
     dataset.annotation_types = ('masks', 'boxes') if has_masks else ('boxes',)
-
-
-def split_validation(dataset: DatasetInfo) -> None:
-    """Hold out a fifth of the training images for validation, in place, unless there is a validation split.
-
-    The images are selected by a hash of their names. So each run selects the same images, and nearly the same images
-    after new ones were added. Roboflow's augmented copies of an image stay in one split. Raise a UserError if there is
-    no training split, or it has only one image.
-    """
-    if 'train' not in dataset.splits:
-        raise UserError(
-            f'{dataset.folder} has images for {" and ".join(dataset.splits)}, but none for training. Add images for '
-            'training (docs/custom_dataset.md)'
-        )
-    if 'val' in dataset.splits:
-        return
-    train = dataset.splits['train']
-    originals = {name.split(COPY_MARK)[0] for name in train.image_names}
-    num_val = max(1, round(VAL_FRACTION * len(originals)))
-    if num_val == len(originals):
-        raise UserError(
-            f'{dataset.folder} has only one image to train on. Add more: at least one is held out for validation'
-        )
-    held_out = {*sorted(originals, key=lambda name: hashlib.sha256(name.encode()).digest())[:num_val]}
-    val = {index for index, name in enumerate(train.image_names) if name.split(COPY_MARK)[0] in held_out}
-    rest = {*range(len(train.image_names))} - val
-    dataset.splits |= {'train': train.select(rest), 'val': train.select(val)}
-    dataset.notes.append(f'no val split: {len(val)} of {len(train.image_names)} images are held out for validation')
 
 
 def write_annotations(dataset: DatasetInfo, folder: Path) -> None:

@@ -14,8 +14,6 @@ from .paths import find_split, list_files
 from .voc import read_voc
 from .yolo import find_label_file, read_yolo
 
-# Folders that mmgcvit's commands write. They contain no data to train on.
-OWN_FOLDERS = ('predictions', 'work_dirs')
 # Files that GDAL writes beside images.
 AUXILIARY = '.aux.xml'
 KNOWN_FORMATS = (
@@ -38,12 +36,11 @@ def read_folder(folder: str | Path) -> DatasetInfo:
             raise UserError(f'{folder} is a file. Pass its folder, for example {folder.parent}')
         raise UserError(f'there is no folder {folder}{suggest_folder(folder)}')
     files: dict[str, list[Path]] = defaultdict(list)
-    skipped: list[Path] = []
-    for file in list_files(folder, skipped):
-        if not any(part in OWN_FOLDERS for part in file.parts[:-1]):
-            suffix = file.suffix.lower()
-            if (folder / file).is_file() and not file.name.lower().endswith(AUXILIARY):
-                files['image' if suffix in IMAGE_SUFFIXES else suffix].append(file)
+    left_out: list[Path] = []
+    for file in list_files(folder, left_out):
+        suffix = file.suffix.lower()
+        if (folder / file).is_file() and not file.name.lower().endswith(AUXILIARY):
+            files['image' if suffix in IMAGE_SUFFIXES else suffix].append(file)
     # YOLO's YAML files are called data or dataset, or are directly in the folder and have the key `train`.
     yolo = [
         file
@@ -71,10 +68,15 @@ def read_folder(folder: str | Path) -> DatasetInfo:
     if dataset.has_objects:
         set_annotation_types(dataset)
     dataset.notes += notes
-    for link in () if yolo else skipped:  # data.yaml names its folders
-        target = link.resolve().relative_to(folder.resolve())
-        if find_split(target) not in (None, find_split(link.relative_to(folder))):
-            dataset.notes.append(f'{link} is a link to {folder / target}, and is not read again')
+    root = folder.resolve()
+    links = {path: target for path in left_out if (target := (root / path).resolve()) != root / path}
+    outputs = [str(path) for path in left_out if path not in links]
+    if outputs:
+        dataset.notes.append(f'left out, because commands of mmgcvit wrote them: {shorten(outputs)}')
+    for path, target in links.items():
+        split = find_split(target.relative_to(root)) if target.is_relative_to(root) else None
+        if split not in (None, find_split(path)) and not yolo:  # data.yaml names its folders
+            dataset.notes.append(f'{path} is a link to {target}, and is not read again')
     leave_out_unusable(dataset)
     return dataset
 

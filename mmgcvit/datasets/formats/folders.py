@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import UserError, shorten
 from ..decoding import IGNORE_INDEX, read_segmentation_map, read_sizes
-from .dataset_info import DatasetInfo, Split, find_empty_classes, read_each
+from .dataset_info import DatasetInfo, Split, read_each
 from .paths import SPLIT_NAME, assign_splits, find_split
 
 IMAGE_FOLDERS = ('images', 'image', 'imgs', 'img', 'img_dir', 'jpegimages')
@@ -24,14 +24,15 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], classes: Sequenc
     split_names = assign_splits(folder, list(pairs))
     read, unreadable = read_each(lambda pair: (pair, read_labels(*(folder / file for file in pair))), pairs.items())
     splits = defaultdict(lambda: Split(folder.resolve(), []))
-    for (file, map_file), _ in read:
-        splits[split_names[file]].content.append((str(file), str(map_file)))
+    for (file, map_file), found in read:
+        split = splits[split_names[file]]
+        split.content.append((str(file), str(map_file)))
+        split.map_labels[str(map_file)] = found
     labels = {label for _, found in read for label in found}
     unnamed = 'the classes have no names. To name them, write classes.txt with a name on each line'
     notes = [unnamed] if classes is None else []
     # If no map can be used, leave_out_unusable raises an error.
     classes = check_labels(folder, labels, classes) if splits else classes or ()
-    notes += find_empty_classes(classes, {name for label, name in enumerate(classes) if label in labels})
     problems += unreadable
     return DatasetInfo(folder, 'segmentation maps', ('seg_maps',), tuple(classes), dict(splits), notes, problems)
 
@@ -119,8 +120,10 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
     is_other = not {name.lower() for name in names}.isdisjoint((*IMAGE_FOLDERS, *MAP_FOLDERS))
     if len(names) < 2 or is_other or num_stray > len(files) / 2:
         return None
-    check_class_folders(folder, files, split_folders, splits)
+    check_class_folders(folder, split_folders, splits, find_shared_folders(splits, depth))
     notes = [f'images outside of class folders are left out: {shorten([*map(str, stray)])}'] if stray else []
+    nested = sorted({str(file.parent) for file in files if len(file.parts) > 2 + depth})
+    notes += [f'folders in class folders are not classes: {shorten(nested)}'] if nested else []
     by_name = {
         split: Split(folder.resolve(), [(file, str(i)) for i, name in enumerate(names) for file in classes[name]])
         for split, classes in splits.items()
@@ -128,27 +131,45 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
     return DatasetInfo(folder, 'class folders', ('classes',), names, by_name, notes)
 
 
+def find_shared_folders(splits: dict[str, dict[str, list[str]]], depth: int) -> list[str]:
+    """Return the names of folders in class folders that may be the classes, or splits.
+
+    If most images are in such folders, these are the names in several class folders, unless all have one name, such as
+    images. Names of splits are always returned, except below folders of splits.
+    """
+    images = [(name, Path(file).parts[depth + 1 : -1]) for s in splits.values() for name in s for file in s[name]]
+    found: dict[str, set[str]] = defaultdict(set)
+    for class_name, names in images:
+        for name in names:
+            found[name.lower()].add(class_name)
+    is_deep = len(found) > 1 and sum(bool(names) for _, names in images) > len(images) / 2
+    return sorted(f for f in found if (not depth and SPLIT_NAME.fullmatch(f)) or (is_deep and len(found[f]) > 1))
+
+
 def check_class_folders(
-    folder: Path, files: Sequence[Path], split_folders: dict[str, str], splits: dict[str, dict[str, list[str]]]
+    folder: Path, split_folders: dict[str, str], splits: dict[str, dict[str, list[str]]], shared: Sequence[str]
 ) -> None:
-    """Raise a UserError if folders can be of classes or of splits, or a split has classes that train lacks."""
+    """Raise a UserError if folders may be classes or not, or a split has classes that train lacks.
+
+    ``shared`` are the names of :func:`find_shared_folders`.
+    """
     if split_folders:
         counts = Counter(split_folders.values())
         ambiguous = {name for name, split in split_folders.items() if counts[split] > 1}
     else:
-        # Names such as data_train and data_test, or folders of splits in class folders.
+        # Names such as data_train and data_test.
         named = {name: find_split(Path(name)) for name in splits['train']}
         ambiguous = {name for name in named if SPLIT_NAME.fullmatch(name.lower())}
         if len({*named.values()} - {None}) > 1:
             ambiguous = ambiguous or {name for name, split in named.items() if split}
-        nested = [file for file in files if len(file.parts) > 2 and SPLIT_NAME.fullmatch(file.parts[1].lower())]
-        ambiguous = ambiguous or {str(Path(*file.parts[:2])) for file in nested}
-    if ambiguous:
-        raise UserError(
-            f'{folder}: are the folders {shorten(sorted(ambiguous), 4)} classes or splits? Put the class folders into '
-            "folders 'train', 'val' and 'test', one of each, for example train/cat"
-        )
     names = sorted(splits['train'])
+    if ambiguous or shared:
+        rivals = f'{shorten(names)} classes, or {shorten(shared)}, which are in them'
+        rivals = f'{shorten(sorted(ambiguous), 4)} classes or splits' if ambiguous else rivals
+        raise UserError(
+            f'{folder}: are the folders {rivals}? Put the images of a class directly into a folder of its name, and '
+            "these folders into 'train', 'val' and 'test', one of each, for example train/cat/1.jpg"
+        )
     for split, classes in splits.items():
         others = sorted(classes.keys() - {*names})
         if others:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import UserError
+from ...files import list_outputs
 
 # Names of folders, or words in the names of folders and files, that say which split they contain (lower case).
 SPLIT_NAME = re.compile(
@@ -65,11 +66,12 @@ def raise_unreadable(error: OSError) -> None:
     raise UserError(f'{error.filename} cannot be read ({error.strerror}). Change its permissions')
 
 
-def list_files(folder: Path, skipped: list[Path] | None = None) -> list[Path]:
+def list_files(folder: Path, left_out: list[Path] | None = None) -> list[Path]:
     """Return the files below a folder, sorted, as paths relative to it. Skip hidden files and Synology's thumbnails.
 
-    Links to folders are followed, but each folder is listed once: at its own path or, if that is outside of ``folder``,
-    at the first link to it. The other links to folders below ``folder`` are added to ``skipped``.
+    Outputs of mmgcvit's commands are skipped too. Links to folders are followed, but each folder is listed once: at its
+    own path or, if that is outside of ``folder``, at the first link to it. Outputs and other links are added to
+    ``left_out``.
     """
     # A link to a folder above would list this folder again.
     files, seen, tops = [], {*map(str, folder.resolve().parents)}, deque([folder])
@@ -78,12 +80,13 @@ def list_files(folder: Path, skipped: list[Path] | None = None) -> list[Path]:
             real = os.path.realpath(parent)
             is_skipped = real in seen
             seen.add(real)
-            if is_skipped and skipped is not None and Path(real).is_relative_to(folder.resolve()):
-                skipped.append(Path(parent))
-            folders[:] = [name for name in sorted(folders) if not (is_skipped or name.startswith(('.', '@eaDir')))]
+            skipped = {*folders, *names} if is_skipped else list_outputs(Path(parent), [*folders, *names])
+            if left_out is not None:
+                paths = [Path(parent)] if is_skipped else sorted(Path(parent, name) for name in skipped)
+                left_out += [path.relative_to(folder) for path in paths]
+            folders[:] = [name for name in sorted(folders) if not (name in skipped or name.startswith(('.', '@eaDir')))]
             tops.extend(path for path in (Path(parent, name) for name in folders) if path.is_symlink())
-            visible = (name for name in names if not (is_skipped or name.startswith('.')))
-            paths = (Path(parent, name) for name in visible)
+            paths = (Path(parent, name) for name in names if not (name in skipped or name.startswith('.')))
             # Leave out pipes and devices, which would be waited for. Dangling links are missing files.
             files += [path.relative_to(folder) for path in paths if path.is_file() or not path.exists()]
     # The files of a folder come before its folders.

@@ -128,7 +128,7 @@ def add_clutter(root: Path) -> None:
             write(folder / name, 'x')
         (folder / 'back').symlink_to(root)
         (folder / 'dangling').symlink_to(root / 'missing')
-    for name in ('__MACOSX/._a.jpg', 'predictions/predicted.jpg', 'work_dirs/run/vis/predicted.jpg'):
+    for name in ('__MACOSX/._a.jpg', 'predictions/vis/a.jpg', 'run/val_images/a.jpg', 'run/1/vis_data/a.jpg'):
         write(root / name, 'x')
     for name in 'cd':
         (root / name).mkdir()
@@ -306,18 +306,18 @@ def make_datasets(draw: st.DrawFn, formats: tuple[str, ...] = tuple(LAYOUTS), mi
     are_crowds = st.booleans() if data_format in ('coco', 'voc') else st.just(False)
     photos, number = {}, 0
     for split in folders:
-        # Each class is in training.
-        least = max(min_train, len(classes)) if split == 'train' else 2
+        # Each class is in training, and one in two images, of which one can be held out.
+        least = max(min_train, len(classes) + 1) if split == 'train' else 2
         stems = draw(st.lists(st.sampled_from(STEMS), min_size=least, max_size=least + 2, unique=True))
         photos[split] = []
         for index, stem in enumerate(stems):
-            count = 1 if index == 0 or (index < len(classes) and split == 'train') else draw(st.integers(0, 3))
+            count = 1 if index == 0 or (index <= len(classes) and split == 'train') else draw(st.integers(0, 3))
             things = []
             for i in range(0 if data_format in ('classes', 'maps') else count):
                 left, top = draw(st.integers(0, WIDTH - 3)), draw(st.integers(0, HEIGHT - 3))
                 right, bottom = draw(st.integers(left + 2, WIDTH)), draw(st.integers(top + 2, HEIGHT))
                 name = classes[index % len(classes)] if i == 0 else draw(st.sampled_from(classes))
-                things.append(Thing(name, (left, top, right, bottom), with_masks, draw(are_crowds)))
+                things.append(Thing(name, (left, top, right, bottom), with_masks, i > 0 and draw(are_crowds)))
             suffix = draw(st.sampled_from(['.png', '.jpg', '.JPG', '.jpeg', '.webp', '.bmp']))
             photos[split].append(Photo(stem, suffix, number, things, index % len(classes)))
             number += 1

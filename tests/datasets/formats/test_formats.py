@@ -1,11 +1,10 @@
-"""Errors in a dataset are reported with the cause; images are held out in the same way each time."""
+"""Errors in a dataset are reported with the cause."""
 
 import itertools
 import json
 import math
 import re
 import shutil
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from mmcv import rescale_size
 from PIL import ExifTags, Image, ImageOps
 
 from mmgcvit.datasets.decoding import DecodingSettings, load_image, read_segmentation_map, read_sizes
-from mmgcvit.datasets.formats import DatasetInfo, Split, read_folder, split_validation
+from mmgcvit.datasets.formats import DatasetInfo, Split, read_folder
 from mmgcvit.datasets.formats.advice import find_small_objects
 from mmgcvit.errors import UserError
 
@@ -91,25 +90,6 @@ def test_small_objects_are_counted_as_mmcv_resizes_and_the_proposed_size_mends_n
     assert least <= (int(notes[0].split()[0]) if notes else min(least, len(trained) // 10)) <= most
     proposed = map(int, re.findall(r'--image-size (\d+),', ''.join(notes)))
     assert all(count_small(side, 1.001) <= len(trained) / 10 for side in proposed)
-
-
-def hold_out(*names):
-    """Return the names of the images that are held out for validation."""
-    train = Split(Path(), [(name, '0') for name in names])
-    dataset = DatasetInfo(Path(), 'class folders', ('classes',), ('a', 'b'), {'train': train})
-    split_validation(dataset)
-    train, val = ({*dataset.splits[split].image_names} for split in ('train', 'val'))
-    assert (train | val, train & val) == ({*names}, set())
-    return val
-
-
-def test_the_held_out_images_are_reproducible_and_roboflow_copies_stay_together():
-    first, again, more = (hold_out(*(f'{i}.jpg' for i in range(count))) for count in (40, 40, 44))
-    assert (len(first), first == again, len(first - more) <= 3) == (8, True, True)
-    copies = hold_out(*(f'{i}_jpg.rf.{copy}.jpg' for i in range(6) for copy in 'abc'))
-    assert [*Counter(name.split('.rf.')[0] for name in copies).values()] == [3]
-    with pytest.raises(UserError, match='has only one image to train on'):
-        hold_out('a.jpg')
 
 
 def write_file(file, content):
@@ -208,7 +188,6 @@ FAULTS = {
         (remove('labels/val/5.png'), 'images/val/5.jpg has no segmentation map of its name'),
     ],
     'classes': [
-        (copy('val/disc', 'val/a'), 'val has the class folders a, but train has only '),
         (copy('train', 'training'), 'classes or splits'),
         (copy('train/disc', 'train/disc '), 'equal but for case'),
         (write_file('train/disc/a.csv', 'a'), 'not annotations of a known format: train/disc/a.csv'),

@@ -1,0 +1,138 @@
+"""Classes are the folders that a user means, and each class is on both sides of a hold-out."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from mmgcvit.datasets.formats import DatasetInfo, Split, read_folder, split_validation
+from mmgcvit.datasets.formats.advice import find_missing_classes
+from mmgcvit.errors import UserError
+
+from .made import CLASSES, write
+
+NAMES = ('bird', 'cat', 'dog', 'fish')
+
+
+def make_dataset(annotation_type, images, folder):
+    """Return a dataset of images, whose classes are known."""
+    split = Split(
+        Path(folder), [(image, str(NAMES.index(min(found, default='cat')))) for image, found in images.items()]
+    )
+    if annotation_type == 'seg_maps':
+        split.content = [(image, image) for image in images]
+        split.map_labels = {image: {*map(NAMES.index, found), 255} for image, found in images.items()}
+    elif annotation_type == 'boxes':
+        # Classes that an image lacks are there as crowds.
+        pairs = [(image, i) for image in images for i in range(len(NAMES))]
+        objects = [{'image_id': n, 'category_id': i, 'iscrowd': int(NAMES[i] not in images[n])} for n, i in pairs]
+        categories = [{'id': i, 'name': name} for i, name in enumerate(NAMES)]
+        listed = [{'id': image, 'file_name': image} for image in images]
+        split.content = {'images': listed, 'annotations': objects, 'categories': categories}
+    return DatasetInfo(Path(folder), '', (annotation_type,), NAMES, {'train': split})
+
+
+def hold_out(annotation_type, images, folder='/data'):
+    """Return the names of the held-out images, and the notes about missing classes."""
+    dataset = make_dataset(annotation_type, images, folder)
+    split_validation(dataset)
+    train, val = ({*dataset.splits[split].image_names} for split in ('train', 'val'))
+    assert (train | val, train & val) == ({*images}, set())
+    return val, '\n'.join(find_missing_classes(dataset))
+
+
+@settings(max_examples=120)
+@given(
+    st.sampled_from(['boxes', 'seg_maps', 'classes']),
+    st.lists(st.sampled_from([0, 0, 1, 2, 3, 12]), min_size=len(NAMES), max_size=len(NAMES)),
+    st.lists(st.tuples(st.sets(st.sampled_from(NAMES)), st.sampled_from([1, 1, 3])), max_size=8),
+    st.sampled_from(['', 'train/', 'a.rf.b/']),
+    st.randoms(),
+)
+def test_each_class_of_two_images_is_in_both_splits(annotation_type, alone, others, folder, shuffler):
+    """Copies stay together, neither the order nor the place of files matters, and what a split lacks is said.
+
+    ``alone`` is the number of images that have only this class, ``others`` has the classes and copies of other images.
+    """
+    others = [({min(found)} if annotation_type == 'classes' else found, copies) for found, copies in others if found]
+    photos = [({name}, 1) for name, count in zip(NAMES, alone, strict=True) for _ in range(count)] + others
+    images = {
+        f'{folder}{number}.rf.{copy}.jpg': found
+        for number, (found, copies) in enumerate(photos)
+        for copy in range(copies)
+    }
+    totals = Counter(name for found, _ in photos for name in found)
+    if len(photos) < 2 or max(totals.values()) < 2:
+        with pytest.raises(UserError, match=r'only one image to train on|no class that is in two images'):
+            hold_out(annotation_type, images or {'a.jpg': {'cat'}})
+        return
+    val, notes = hold_out(annotation_type, images)
+    assert hold_out(annotation_type, dict(shuffler.sample([*images.items()], len(images))), '/else/where')[0] == val
+    numbers = Counter(int(Path(name).name.partition('.')[0]) for name in val)
+    assert all(copies == photos[number][1] for number, copies in numbers.items())
+    counts = Counter(name for number in numbers for name in photos[number][0])
+    for name, own in zip(NAMES, alone, strict=True):
+        low = max(1, round(totals[name] / 5)) if annotation_type == 'classes' else 1
+        if own > 1:
+            assert low <= counts[name] < totals[name]
+        if own == totals[name] == 1:
+            assert not counts[name], 'the only image of a class is for training'
+        assert any(name in line for line in notes.splitlines()) == (counts[name] in (0, totals[name]))
+
+
+def test_new_images_change_few_of_those_held_out():
+    first, more = (hold_out('classes', {f'{i}.jpg': {NAMES[i % 2]} for i in range(count)})[0] for count in (40, 44))
+    assert (len(first), len(first - more) <= 3) == (8, True)
+
+
+# What predict (also killed), mistakes and a training write.
+OUTPUTS = {
+    'found': ('images.json', 'predictions.json', 'vis/a/0.png', 'labels/0.png'),
+    'predictions3': ('vis/cat/0.png', 'vis/dog/0.png'),
+    'mistakes': ('mistakes.json', 'confusion.png', 'curves.png', 'worst/001_a.png'),
+    'run': ('20260102_030405/vis_data/scalars.json', 'val_images/iter_2.png', 'made/train.json'),
+}
+# Folders of the images of a class, and whether the class is what a user means by them.
+TREES = {
+    '{label}': True,
+    '{label}/{number} of {label}': True,
+    '{label}/images': True,
+    'session{number}/{label}': False,
+    'fold{number}/cam{number}/{label}': False,
+    'cam{number}/{label}/raw': False,
+    '{label}/{number}': False,
+}
+
+
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from([*TREES]),
+    st.sets(st.sampled_from([*CLASSES, 'predictions', 'work_dirs', 'worst', 'vis', 'made']), min_size=2, max_size=4),
+    st.sets(st.sampled_from([*OUTPUTS])),
+    st.sampled_from([('.',), ('train',), ('train', 'val')]),
+)
+def test_classes_are_the_folders_that_users_mean(tree, names, outputs, splits):
+    """Folders above classes are refused, those below are named, and what commands have written is left out."""
+    names -= {'train', 'test'}
+    assume(len(names) > 1)
+    folders = sorted({tree.format(label=name, number=number) for name in names for number in (1, 2)})
+    files = [f'{split}/{place}/{i}.png' for split in splits for place in folders for i in range(3)]
+    files += [f'{folders[0]}/{place}/{file}' for place in outputs for file in OUTPUTS[place]]
+    with tempfile.TemporaryDirectory() as folder:
+        for number, file in enumerate(files):
+            write(Path(folder, file), '{}' if file.endswith('.json') else np.full((4, 4), number, np.uint8))
+        if not TREES[tree]:
+            with pytest.raises(UserError, match=r'are the folders .* Put the images'):
+                read_folder(folder)
+            return
+        dataset = read_folder(folder)
+    assert dataset.classes == tuple(sorted(names))
+    expected = {'train' if split == '.' else split: 3 * len(folders) for split in splits}
+    assert {split: len(part.image_names) for split, part in dataset.splits.items()} == expected
+    notes = '\n'.join(dataset.notes)
+    assert ('commands of mmgcvit wrote them' in notes) == bool(outputs)
+    assert ('folders in class folders are not classes' in notes) == ('/' in tree)
