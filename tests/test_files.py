@@ -1,11 +1,13 @@
 """Files are written atomically, and files of users and of other tools are kept."""
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
 
 from mmgcvit.errors import UserError
-from mmgcvit.files import check_writable, find_free_path, write_atomically, write_image
+from mmgcvit.files import check_writable, find_free_path, make_absolute, write_atomically, write_image
 
 
 def test_write_atomically_replaces_a_file_or_leaves_it_unchanged(tmp_path):
@@ -32,6 +34,16 @@ def test_images_are_written_in_the_format_of_their_suffix(tmp_path):
     assert (cv2.imread(str(write_image(tmp_path / 'a.png', pixels))) == pixels).all()
     deep = pixels[..., 0].astype(np.uint16) * 257
     assert (cv2.imread(str(write_image(tmp_path / 'b.png', deep)), cv2.IMREAD_UNCHANGED) == deep).all()
+
+
+def test_parents_are_those_of_the_system_and_other_links_are_kept(tmp_path):
+    (tmp_path / 'a' / 'b').mkdir(parents=True)
+    (tmp_path / 'link').symlink_to('a/b')
+    for names in itertools.product(('..', 'link', 'a', 'b'), repeat=4):
+        path = make_absolute(tmp_path.joinpath(*names))
+        assert path.resolve() == tmp_path.joinpath(*names).resolve()
+        assert '..' not in path.parts
+    assert make_absolute(tmp_path / 'a' / '..' / 'link') == tmp_path / 'link'
 
 
 def test_unwritable_folder_is_rejected_early(tmp_path):

@@ -119,10 +119,11 @@ def check_coco(
         text = ', '.join(f'{counts[name]} {name}' for name in classes)
         report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
         is_finite = np.isfinite(convert_to_floats([obj['bbox'] for obj in objects], 4)).all(1)
-        _, copies = group_objects(objects[i] for i in np.flatnonzero(is_finite))
+        finite = [objects[i] for i in np.flatnonzero(is_finite)]
+        _, copies = group_objects(finite)
         if copies:
-            count, names = format_count(len(copies), 'object'), [file_names[obj['image_id']] for obj in copies]
-            report.notes.append(f'{path} has {count} twice (in {shorten(names)}), which count double. Remove them')
+            files = shorten([file_names[finite[i]['image_id']] for i in sorted(copies)])
+            report.notes.append(f'{path} repeats {format_count(len(copies), "object")} (in {files}). Remove the copies')
         # Join the paths with os.path, as mmdet does.
         folder = dataset.data_prefix.get('img', '')
         paths = {image_id: os.path.join(folder, name) for image_id, name in file_names.items()}  # noqa: PTH118

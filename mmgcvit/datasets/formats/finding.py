@@ -36,8 +36,8 @@ def read_folder(folder: str | Path) -> DatasetInfo:
             raise UserError(f'{folder} is a file. Pass its folder, for example {folder.parent}')
         raise UserError(f'there is no folder {folder}{suggest_folder(folder)}')
     files: dict[str, list[Path]] = defaultdict(list)
-    outputs: list[Path] = []
-    for file in list_files(folder, outputs):
+    left_out: list[Path] = []
+    for file in list_files(folder, left_out):
         suffix = file.suffix.lower()
         if (folder / file).is_file() and not file.name.lower().endswith(AUXILIARY):
             files['image' if suffix in IMAGE_SUFFIXES else suffix].append(file)
@@ -68,8 +68,15 @@ def read_folder(folder: str | Path) -> DatasetInfo:
     if dataset.has_objects:
         set_annotation_types(dataset)
     dataset.notes += notes
+    root = folder.resolve()
+    links = {path: target for path in left_out if (target := (root / path).resolve()) != root / path}
+    outputs = [str(path) for path in left_out if path not in links]
     if outputs:
-        dataset.notes.append(f'left out, because commands of mmgcvit wrote them: {shorten([*map(str, outputs)])}')
+        dataset.notes.append(f'left out, because commands of mmgcvit wrote them: {shorten(outputs)}')
+    for path, target in links.items():
+        split = find_split(target.relative_to(root)) if target.is_relative_to(root) else None
+        if split not in (None, find_split(path)) and not yolo:  # data.yaml names its folders
+            dataset.notes.append(f'{path} is a link to {target}, and is not read again')
     leave_out_unusable(dataset)
     return dataset
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from ...errors import UserError, format_count, shorten
 from ...files import compute_sha256
-from ..decoding import read_segmentation_map
 from .dataset_info import DatasetInfo, Split
 
 
@@ -70,7 +69,7 @@ def leave_out_copies(dataset: DatasetInfo) -> None:
             other = seen.setdefault(first, index)
             if name == 'train' and first in held_out:
                 shared.add(index)
-            elif other != index and read_label(labels[other]) == read_label(labels[index]):
+            elif other != index and labels[other] == labels[index]:
                 repeated.add(index)
             elif other != index:
                 different |= {other, index}
@@ -89,20 +88,16 @@ def leave_out_copies(dataset: DatasetInfo) -> None:
             dataset.splits[name] = dataset.splits[name].select({*range(len(split_paths))} - left_out)
 
 
-def read_label(label: Any) -> Any:
-    """Return what images with equal annotations have in common: the pixels of a map, or another label itself."""
-    return read_segmentation_map(label).tobytes() if isinstance(label, Path) else label
-
-
 def list_labels(dataset: DatasetInfo, name: str) -> list[Any]:
-    """Return the class, the path of the map or the objects of each image of a split.
+    """Return a value for each image of a split. Images with the same class, map or objects have the same value.
 
     Leave out objects that repeat another one, in place, with a note.
     """
     split = dataset.splits[name]
     if not dataset.has_objects:
+        labels = [label for _, label in split.content]
         is_map = dataset.annotation_types == ('seg_maps',)
-        return [split.image_folder / label if is_map else label for _, label in split.content]
+        return find_same_images([split.image_folder / label for label in labels]) if is_map else labels
     objects = split.content['annotations']
     groups, copies = group_objects(objects)
     if copies:

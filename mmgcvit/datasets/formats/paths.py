@@ -66,11 +66,12 @@ def raise_unreadable(error: OSError) -> None:
     raise UserError(f'{error.filename} cannot be read ({error.strerror}). Change its permissions')
 
 
-def list_files(folder: Path, outputs: list[Path] | None = None) -> list[Path]:
+def list_files(folder: Path, left_out: list[Path] | None = None) -> list[Path]:
     """Return the files below a folder, sorted, as paths relative to it. Skip hidden files and Synology's thumbnails.
 
-    Outputs of mmgcvit's commands are skipped too, and added to ``outputs``. Links to folders are followed, but each
-    folder is listed once: at its own path or, if that is outside of ``folder``, at the first link to it.
+    Outputs of mmgcvit's commands are skipped too. Links to folders are followed, but each folder is listed once: at its
+    own path or, if that is outside of ``folder``, at the first link to it. Outputs and other links are added to
+    ``left_out``.
     """
     # A link to a folder above would list this folder again.
     files, seen, tops = [], {*map(str, folder.resolve().parents)}, deque([folder])
@@ -80,8 +81,9 @@ def list_files(folder: Path, outputs: list[Path] | None = None) -> list[Path]:
             is_skipped = real in seen
             seen.add(real)
             skipped = {*folders, *names} if is_skipped else list_outputs(Path(parent), [*folders, *names])
-            if outputs is not None and not is_skipped:
-                outputs += sorted(Path(parent, name).relative_to(folder) for name in skipped)
+            if left_out is not None:
+                paths = [Path(parent)] if is_skipped else sorted(Path(parent, name) for name in skipped)
+                left_out += [path.relative_to(folder) for path in paths]
             folders[:] = [name for name in sorted(folders) if not (name in skipped or name.startswith(('.', '@eaDir')))]
             tops.extend(path for path in (Path(parent, name) for name in folders) if path.is_symlink())
             paths = (Path(parent, name) for name in names if not (name in skipped or name.startswith('.')))

@@ -51,8 +51,7 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
                 raise
             notes.append(f'{split} is left out: {error}')
     # An image may have several paths.
-    files = {path.resolve(): find_label_file(path) for paths in images.values() for path in paths}
-    counts = Counter(files.values())
+    counts = Counter({path.resolve(): find_label_file(path) for paths in images.values() for path in paths}.values())
     splits, problems = {}, []
     for split, paths in images.items():
         num_unlabelled = sum(not find_label_file(path).is_file() for path in paths)

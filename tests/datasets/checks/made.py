@@ -19,8 +19,8 @@ NAMES = ('a.jpg', 'b.jpg', 'c.jpg')
 SCOPES = {'CocoDataset': 'mmdet', 'BaseSegDataset': 'mmseg', 'CustomDataset': 'mmpretrain'}
 
 
-def pixels():
-    return np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+def pixels(seed=0):
+    return np.random.default_rng(seed).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
 def write_exif_rotated(path):
@@ -58,8 +58,8 @@ def coco_content():
 
 def write_coco(root, content=None):
     """Write a COCO dataset and return its config."""
-    for name in NAMES:
-        write(root / 'images' / name, pixels())
+    for seed, name in enumerate(NAMES):
+        write(root / 'images' / name, pixels(seed))
     (root / 'train.json').write_text(json.dumps(content or coco_content()))
     return {
         'type': 'CocoDataset',

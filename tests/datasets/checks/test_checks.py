@@ -122,6 +122,7 @@ FAULTS = {
 IN_SCORES = [
     (first('annotations', id=0), 'train.json', 'annotations id 0'),
     (first('annotations', id=10**400), 'train.json', 'annotations id 1000'),
+    (first('categories', id=2**63), 'train.json', 'categories id 9223'),
     (first('annotations', segmentation=[[1, 1, 5, 5]]), 'train.json', 'neither polygons nor RLE'),
     (coco(lambda content: content['annotations'][0].pop('iscrowd')), 'train.json', "has no 'iscrowd'"),
 ]
@@ -181,6 +182,14 @@ def test_wrapped_datasets_and_random_samples_of_images_are_checked(tmp_path):
         cut(tmp_path / 'images' / name)
     (examples,) = check(config(dataset), images=2).issues.values()
     assert len(examples) == 2
+
+
+def test_images_of_several_splits_and_objects_listed_twice_are_noted(tmp_path):
+    cfg = config(coco(lambda content: content['annotations'].append({**content['annotations'][1], 'id': 9}))(tmp_path))
+    cfg.val_dataloader = config(write_coco(tmp_path / 'val')).train_dataloader
+    twice, scored = check(cfg).notes
+    assert 'repeats 1 object (in b.jpg)' in twice
+    assert f'3 images of training are also scored ({tmp_path}/images/a.jpg, ' in scored
 
 
 def test_heads_with_another_number_of_classes_are_reported(tmp_path):
