@@ -38,7 +38,7 @@ NOT_LISTED = Issue('annotations of images or categories that the file does not l
 NO_OBJECTS = Issue('nothing to train on', "Change the config's classes, or label objects whose iscrowd is 0")
 WRONG_CROWD = Issue('values of iscrowd other than 0 and 1', 'Write 0, or 1 for groups of objects')
 # Remedies for wrong boxes and masks.
-SOME_FAULTS = 'Correct or remove them: training ignores or cuts them, but evaluation counts them as they are'
+SOME_FAULTS = 'Correct or remove them: training ignores or cuts most of them, but evaluation counts them'
 MANY_FAULTS = 'These are more than a tenth of the objects, with those of other faults{}. Export the file again'
 
 # The lists in a COCO file, and the keys that mmdet reads in each entry of a list.

@@ -220,7 +220,7 @@ def test_labels_without_images_count_among_the_images(data_format, pattern, numb
     labels = sorted(path for path in tmp_path.glob('labels/**/*') if path.is_file())
     for i in range(14):
         for path in sorted(tmp_path.glob(pattern))[:1] + [path for path in labels if path.stem == '0']:
-            path.with_stem(f'copy{i}').write_bytes(path.read_bytes())
+            path.with_stem(f'copy{i}').write_bytes(path.read_bytes() + i * (b'\0' if path.suffix != '.txt' else b'\n'))
     for path in sorted(tmp_path.glob(pattern.replace('*', 'copy?')))[:number]:
         path.unlink()
     (labels[0].parent / 'classes.txt').write_text('disc\nsquare\n')
