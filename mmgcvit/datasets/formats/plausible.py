@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def find_faults(
     ``objects`` are COCO annotations, whose values may have any type; ``sizes`` are the (width, height) of their images.
     """
     sides, corners = np.array(sizes, float).reshape(-1, 2), get_corners(objects)
-    area = np.array([convert_to_floats([obj['area']], 1)[0] for obj in objects])
+    area = np.array([obj['area'] if are_numbers([obj['area']]) else np.nan for obj in objects], float)
     faults = np.full(len(objects), '', object)
     faults[(area <= 0) | ~have_area(corners, sides)] = NO_AREA
     faults[~are_inside(corners, sides)] = OUTSIDE
@@ -74,7 +75,8 @@ def find_faults(
 
 def get_corners(objects: Sequence[Mapping[str, Any]]) -> Array:
     """Return the left, top, right and bottom edges of the boxes of COCO annotations (n, 4). Invalid ones are NaN."""
-    boxes = np.array([convert_to_floats(obj['bbox'], 4) for obj in objects]).reshape(-1, 4)
+    boxes = [obj['bbox'] if are_numbers(obj['bbox']) and len(obj['bbox']) == 4 else [np.nan] * 4 for obj in objects]
+    boxes = np.array(boxes, float).reshape(-1, 4)
     return np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
 
 
@@ -127,15 +129,12 @@ def cut_object(obj: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     return {**obj, 'bbox': cut.round(2).tolist(), 'area': min(obj['area'], round(float(cut[2] * cut[3]), 2))}
 
 
-def convert_to_floats(values: Any, number: int) -> Array:
-    """Convert a list of a ``number`` of finite numbers to an array (number,). For any other value, it is NaN."""
-    try:
-        array = np.array(values)
-    except ValueError:  # a list of lists of different lengths
-        array = np.array(None)
-    if not isinstance(values, list) or array.shape != (number,) or array.dtype.kind not in 'iuf':
-        return np.full(number, np.nan)
-    return np.where(abs(array) <= MAX_COORDINATE, array, np.nan)
+def are_numbers(values: Any) -> bool:
+    """Return whether a value is a list of finite numbers. Python's functions are faster than NumPy for short lists."""
+    if not isinstance(values, list) or not {*map(type, values)} <= {int, float}:
+        return False
+    is_small = min(values, default=0) >= -MAX_COORDINATE and max(values, default=0) <= MAX_COORDINATE
+    return is_small and isfinite(sum(values))  # NaN may hide from min and max
 
 
 def measure_mask(mask: Any, width: int, height: int) -> Array | str:
@@ -150,20 +149,18 @@ def measure_mask(mask: Any, width: int, height: int) -> Array | str:
 
         left, top, *sides = coco_mask.toBbox(coco_mask.frPyObjects({**mask, 'counts': counts}, height, width)).tolist()
         return np.array([left, top, left + sides[0], top + sides[1]]) if all(sides) else FEW_POINTS
-    if not mask or not isinstance(mask, list) or not all(isinstance(polygon, list) for polygon in mask):
+    if not mask or not isinstance(mask, list) or not all(map(are_numbers, mask)):
         return NO_MASK
-    polygons = [convert_to_floats(polygon, len(polygon)) for polygon in mask]
-    if np.isnan(points := np.concatenate(polygons)).any():
-        return NO_MASK
-    if any(polygon.size < 6 or polygon.size % 2 for polygon in polygons) or sum(map(measure_area, polygons)) < 1:
+    if any(len(polygon) < 6 or len(polygon) % 2 for polygon in mask) or sum(map(measure_area, mask)) < 1:
         return FEW_POINTS
-    return np.concatenate([points.reshape(-1, 2).min(0), points.reshape(-1, 2).max(0)])
+    x, y = ([value for polygon in mask for value in polygon[start::2]] for start in (0, 1))
+    return np.array([min(x), min(y), max(x), max(y)], float)
 
 
-def measure_area(polygon: Array) -> float:
+def measure_area(polygon: list[float]) -> float:
     """Return the area of a polygon [x1, y1, x2, y2, ...]."""
     x, y = polygon[::2], polygon[1::2]
-    return abs(x[:-1] @ y[1:] - x[1:] @ y[:-1] + x[-1] * y[0] - x[0] * y[-1]) / 2
+    return abs(sum(a * d - b * c for a, b, c, d in zip(x, y, x[1:] + x[:1], y[1:] + y[:1], strict=True))) / 2
 
 
 def decode_counts(text: str) -> list[int]:

@@ -222,5 +222,5 @@ def make_coco_entries(values: list[float], width: int, height: int) -> dict[str,
     else:
         top_left, extent = points.min(0), np.ptp(points, axis=0)
         entries = {'segmentation': [points.round(2).ravel().tolist()]}
-        area = measure_area(points.ravel())
+        area = measure_area(points.ravel().tolist())
     return {'bbox': np.concatenate([top_left, extent]).round(2).tolist(), 'area': round(float(area), 2), **entries}
