@@ -16,7 +16,7 @@ from rich.progress import Progress
 from rich.text import Text
 
 from ..config import LOADERS, enter_scope, parse_cfg_options, read_config
-from ..errors import UserError
+from ..errors import UserError, escape_controls
 from ..files import check_writable, make_portable_path
 from .options import AUGMENTATIONS, CONFIG, add_cfg_options, check_at_least
 
@@ -81,9 +81,9 @@ def check_config_data(args: argparse.Namespace, cfg: Config, temporary: str = ''
     errors = report.format_messages()
     lines = [('', '', text) for text in report.summaries + report.notes]
     lines += [('stops the run: ', 'red', text) for text in errors]
-    lines += [('left out: ', 'yellow', text) for text in report.format_messages(stops_run=False)]
+    lines += [('does not stop the run: ', 'yellow', text) for text in report.format_messages(stops_run=False)]
     for effect, colour, text in lines:
-        console.print(Text.assemble((effect, colour), text.replace(temporary, '')))
+        console.print(Text.assemble((effect, colour), escape_controls(text.replace(temporary, ''))))
     if not errors:
         console.print(f'{args.config}: no problem in its data stops the run')
     if args.contact_sheet is not None:

@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    check_at_least(args, batch_size=1, worst=0)
+    check_at_least(args, batch_size=1, worst=0, score_thr=0)
     resolve_out_dir(args)
     check_model_files(args.config, args.checkpoint)
     check_installed('mistakes', 'supervision')

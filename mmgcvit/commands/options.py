@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..inference.predictor import Predictor
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
+# The largest number that an option may have.
+MAX_NUMBER = 10**9
 # The levels of ``augment`` at the head of the templates configs/custom_*.py.
 AUGMENTATIONS = ('none', 'light', 'strong')
 OPTIONAL_CHECKPOINT = (
@@ -128,9 +130,13 @@ def format_option(name: str) -> str:
 
 
 def check_at_least(args: argparse.Namespace, **minimums: int) -> None:
-    """Raise a UserError if an option, or one of its values, is below its minimum. An option may be None."""
+    """Raise a UserError if an option, or one of its values, is NaN, below its minimum or above :data:`MAX_NUMBER`.
+
+    An option may be None.
+    """
     for name, minimum in minimums.items():
         option = getattr(args, name)
         for value in option if isinstance(option, list | tuple) else [option]:
-            if value is not None and value < minimum:
-                raise UserError(f'{format_option(name)} {value}: expected at least {minimum}')
+            if value is not None and not minimum <= value <= MAX_NUMBER:
+                limits = f'expected at least {minimum}, and at most {MAX_NUMBER:,}'
+                raise UserError(f'{format_option(name)} {value!s:.40}: {limits}')

@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
     # Silence FFmpeg's messages about broken videos.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     args.checkpoint, patterns = split_checkpoint_and_inputs(args)
-    check_at_least(args, batch_size=1, frames=1, tiles=32)
+    check_at_least(args, batch_size=1, frames=1, tiles=32, score_thr=0)
     resolve_out_dir(args)
     if args.no_save_vis and args.no_save_pred:
         raise UserError('--no-save-vis and --no-save-pred together write nothing. Remove one of them')

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import check_config, get_name_and_work_dir, read_config
-from ..errors import UserError
+from ..errors import UserError, escape_controls
 from ..tasks import DETECTION, MINI, SIZES, TEMPLATES
 from .options import AUGMENTATIONS, CONFIG, add_common_options, check_at_least, format_option, hide_gpus
 
@@ -102,7 +102,7 @@ def main(args: argparse.Namespace) -> None:
         if not args.resume or not run_config.is_file():
             from ..datasets.formats import read_folder
 
-            dataset_info = read_folder(args.data)
+            dataset_info = read_folder(args.data, args.task)
     hide_gpus(args.device)
     from ..engine.setup import check_machine, join_process_group, load_config, run_rank
     from ..engine.train import train
@@ -177,5 +177,5 @@ def write_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> Path:
     if not args.overwrite:
         check_unused(work_dir)
     config, summary = make_config(dataset_info, work_dir, **list_data_options(args))
-    print(summary)
+    print(escape_controls(summary))
     return config

@@ -24,8 +24,6 @@ IGNORE_INDEX = 255
 # The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. The package pillow-heif adds HEIF. Pillow
 # reads other formats too, whatever a file's suffix, and starts Ghostscript for one of them (EPS).
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF', 'HEIF')
-# The formats whose EXIF rotation OpenCV ignores (4.12; it applies that of JPEG, PNG and TIFF files).
-UNROTATED_FORMATS = ('WEBP', 'AVIF')
 # Longer side / shorter side. Pipelines resize longer strips to a height of 0, or classifiers' to gigabytes.
 MAX_ASPECT = 320
 
@@ -44,21 +42,22 @@ def open_image(source: Path | BinaryIO) -> Image.Image:
     return Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
 
 
-def decode_image(source: Path | BinaryIO) -> tuple[int, int]:
-    """Decode an image, to find damage. Return its (width, height) as stored.
+def decode_image(source: Path | BytesIO) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Decode an image, to find damage. Return its (width, height) as stored, and after EXIF rotation.
 
     Raise a ValueError if it has floats or more than 16 bits per channel, would be nearly black with 8 bits (training
     and prediction drop the lower 8 of 16 bits), is too long (:data:`MAX_ASPECT`), or has an EXIF rotation that training
     ignores.
     """
     with open_image(source) as image:
-        if image.format in UNROTATED_FORMATS and read_orientation(image) != 1:
-            raise ValueError('its EXIF rotation would be ignored. Rotate its pixels, or convert it to JPEG or PNG')
         # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B, tells so.
         if max(image.size) > MAX_ASPECT * min(image.size):
             size = ' x '.join(map(str, image.size))
             raise ValueError(f'it is {size}, one side over {MAX_ASPECT} times the other. Cut it into pieces, or pad it')
         is_deep = image.mode[0] in 'IF' or ';16' in str(image.tile[:1])
+        sizes = get_sizes(image)
+        if not is_rotated(image, source):
+            raise ValueError('its EXIF rotation would be ignored. Rotate its pixels, or convert it to JPEG or PNG')
         image.load()
         if is_deep:
             num_colours = sum(name != 'A' for name in image.getbands())
@@ -70,7 +69,27 @@ def decode_image(source: Path | BinaryIO) -> tuple[int, int]:
                 raise ValueError(f'it has floats or 32 bits per channel. {advice}')
             if 0 < highest < (4096 if image.mode[0] == 'I' else 16):
                 raise ValueError(f'it has 16 bits, but no value above 4095, so it would be nearly black. {advice}')
-        return image.size
+        return sizes
+
+
+def is_rotated(image: Image.Image, source: Path | BytesIO) -> bool:
+    """Return whether OpenCV, which loads images for training, applies the rotation that Pillow reads.
+
+    OpenCV 4.12 ignores that of WEBP and AVIF files, of XMP data and of PNG's raw profiles.
+    """
+    orientation = read_orientation(image)
+    if orientation == 1 or image.format == 'TIFF':  # both rotate TIFF files
+        return True
+    import cv2  # imported here, because upright images do not need it
+
+    content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
+    buffer, flags = np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+    rotated, stored = cv2.imdecode(buffer, cv2.IMREAD_GRAYSCALE), cv2.imdecode(buffer, flags)
+    if stored is None:
+        return True
+    stored = stored.T if orientation >= 5 else stored
+    stored = stored[:: -1 if orientation in (3, 4, 7, 8) else 1, :: -1 if orientation in (2, 3, 6, 7) else 1]
+    return np.array_equal(rotated, stored)
 
 
 @dataclass(frozen=True)
@@ -103,7 +122,7 @@ def load_image(path: str, decoding: DecodingSettings) -> tuple[NDArray[np.uint8]
 
     check_file(Path(path))
     content = Path(path).read_bytes()
-    stored_size = decode_image(BytesIO(content))
+    stored_size, _ = decode_image(BytesIO(content))
     loaded = mmcv.imfrombytes(content, flag=decoding.flag, backend=decoding.backend)
     if loaded is None:
         raise ValueError(f'{decoding.backend} cannot decode it')
@@ -114,12 +133,17 @@ def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return an image's (width, height) as stored, and after EXIF rotation. Raise a UserError for unreadable files."""
     try:
         with open_image(path) as image:
-            # Orientations 5 to 8 swap width and height. Pillow has already swapped those of a TIFF file.
-            is_swapped = read_orientation(image) >= 5 and image.format != 'TIFF'
-            return image.size, image.size[:: -1 if is_swapped else 1]
+            return get_sizes(image)
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         raise UserError(f'{path} cannot be read ({get_first_line(error)})') from None
+
+
+def get_sizes(image: Image.Image) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return an open image's (width, height) as stored, and after EXIF rotation."""
+    # Orientations 5 to 8 swap width and height. Pillow has already swapped those of a TIFF file.
+    is_swapped = read_orientation(image) >= 5 and image.format != 'TIFF'
+    return image.size, image.size[:: -1 if is_swapped else 1]
 
 
 def read_orientation(image: Image.Image) -> int:

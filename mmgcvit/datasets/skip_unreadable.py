@@ -11,7 +11,7 @@ from mmengine.dataset import Compose
 from mmengine.logging import print_log
 
 from ..config import get_type_name, iter_unwrapped_datasets
-from ..errors import UserError, get_first_line
+from ..errors import UserError, escape_controls, get_first_line
 from ..registry import TRANSFORMS
 from .checks.paths import is_remote
 
@@ -61,7 +61,7 @@ class SkipUnreadable(BaseTransform):
                     f'{name} cannot be loaded ({reason}), after {self.max_unreadable} other files. Repair or remove '
                     "them ('mmgcvit check-data CONFIG' lists them) or set --cfg-options data_checks.unreadable_images=N"
                 )
-            message = f'{name} cannot be loaded ({reason}) and is replaced by another sample'
+            message = escape_controls(f'{name} cannot be loaded ({reason}) and is replaced by another sample')
             # Log with level ERROR, because ranks other than 0 print nothing below it.
             print_log(f'{message} ({len(self.unreadable)} of at most {self.max_unreadable})', 'current', logging.ERROR)
         return None

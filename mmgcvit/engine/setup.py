@@ -24,7 +24,7 @@ from ..config import LOADERS, enter_scope, get_type_name, iter_dicts, parse_cfg_
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.paths import check_presence, get_check_settings
 from ..device import check_gpus, disable_cudnn_attention, use_device
-from ..errors import UserError
+from ..errors import UserError, escape_controls
 from ..files import make_portable_path
 from ..mmengine_utils import ERROR_DELAY
 from ..models.speed_up import speed_up
@@ -128,7 +128,7 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     if errors := report.format_messages():
         raise UserError('\n'.join([*errors, "To check all images, run 'mmgcvit check-data CONFIG'"]))
     for note in report.format_messages(stops_run=False) + report.notes:
-        sys.stderr.write(f'data: {note}\n')
+        sys.stderr.write(f'data: {escape_controls(note)}\n')
 
 
 def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from ..datasets.checks.made import cut, write_coco
+from ..datasets.checks.made import coco_content, cut, write_coco
 
 CONFIG = """
 default_scope = 'mmdet'
@@ -13,21 +13,27 @@ val_dataloader = dict(dataset=dict(dataset, pipeline=[]))
 
 
 def test_problems_are_shown_with_their_effect_and_an_exit_code(call, tmp_path, monkeypatch):
-    (tmp_path / 'config.py').write_text(CONFIG.format(dataset=write_coco(tmp_path)))
+    content = coco_content()
+    content['categories'][0]['name'] = 'c\x1b[31mat'
+    content['annotations'] = [{**obj, 'id': i} for i, obj in enumerate(content['annotations'] * 4, start=1)]
+    dataset = write_coco(tmp_path, content) | {'metainfo': {'classes': ('c\x1b[31mat', 'dog')}}
+    (tmp_path / 'config.py').write_text(CONFIG.format(dataset=dataset))
     monkeypatch.setenv('COLUMNS', '80')
     check = partial(call, 'check-data', 'config.py')
     code, output = check('--contact-sheet', tmp_path / 'sheet.jpg')
     assert (code, 'no problem in its data stops' in output) == (0, True)
     assert (tmp_path / 'sheet.jpg').is_file()
-    assert '3 images; objects: 2 cat, 1 dog' in output
+    assert r'3 images; objects: 8 c\x1b[31mat, 4 dog' in output
     file = tmp_path / 'train.json'
     file.write_text(file.read_text().replace('"area": 120', '"area": 0', 1))
     code, output = check()
-    assert (code, 'left out' in output) == (0, True)
+    assert (code, 'does not stop the run: ' in output) == (0, True)
+    code, output = call('check-data', tmp_path)
+    assert (code, r"the class 'c\x1b[31mat', with control characters" in output) == (1, True)
     cut(tmp_path / 'images' / 'b.jpg')
     code, output = check()
     assert code == 1
-    assert output.index('stops the run') < output.index('left out')
+    assert output.index('stops the run') < output.index('does not stop')
     assert f'{tmp_path}/images/b.jpg' in output, 'paths are not wrapped in a narrow terminal'
     assert check('--images', 0)[0] == 0
     output = check('--contact-sheet', tmp_path / 'sheet.jpg', '--augmented', 'strong')[1]

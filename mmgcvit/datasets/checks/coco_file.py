@@ -2,22 +2,21 @@
 
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
-from numpy.typing import NDArray
 
 from ...config import iter_transforms
 from ...errors import MANY, format_count, get_first_line, shorten
 from ..classes import MAX_ID
 from ..formats.identity import group_objects
+from ..formats.plausible import FEW_POINTS, NO_MASK, NOT_FINITE, are_too_many, find_faults
 from .image_files import ImageFile, find_missing
 from .issues import Issue, Report
 
@@ -39,19 +38,10 @@ NO_SIZE = Issue('images without a positive width and height', 'Write both in pix
 NOT_LISTED = Issue('annotations of images or categories that the file does not list', 'List them too', stops_run=False)
 NO_OBJECTS = Issue('nothing to train on', "Change the config's classes, or label objects whose iscrowd is 0")
 WRONG_CROWD = Issue('values of iscrowd other than 0 and 1', 'Write 0, or 1 for groups of objects')
-NOT_FINITE = Issue('boxes or areas that are not finite numbers', 'Write bbox as [x, y, width, height], in pixels')
-DEGENERATE_BOXES = Issue(
-    'boxes under a pixel in width or height, outside of the image or of area zero',
-    'Training ignores them, but evaluation counts them',
-    stops_run=False,
-)
-WRONG_MASKS = Issue(
-    "annotations whose mask (segmentation) is missing, or neither polygons nor RLE of the image's size",
-    'Export them again, or train on boxes only: masks = False in configs/custom_coco.py, or --task detect',
-)
+# Remedies for wrong boxes and masks.
+SOME_FAULTS = 'Correct or remove them: training ignores or cuts most of them, but evaluation counts them'
+MANY_FAULTS = 'These are more than a tenth of the objects, with those of other faults{}. Export the file again'
 
-# Polygons reach at most this multiple of the image's longer side beyond its origin.
-MAX_EXCESS = 10
 # The lists in a COCO file, and the keys that mmdet reads in each entry of a list.
 KEYS = {
     'images': {'id', 'file_name', 'height', 'width'},
@@ -106,7 +96,7 @@ def check_coco(
         sizes = {
             image['id']: (int(image['width']), int(image['height']))
             for image in content['images']
-            if all(type(image[side]) in (int, float) and image[side] >= 1 for side in ('width', 'height'))
+            if all(type(image[side]) in (int, float) and 1 <= image[side] < 1e9 for side in ('width', 'height'))
         }
         used_ids = {category_id for category_id, name in names.items() if name in classes}
         objects = [obj for obj in content['annotations'] if obj['image_id'] in sizes and obj['category_id'] in used_ids]
@@ -118,11 +108,9 @@ def check_coco(
         counts = Counter(names[obj['category_id']] for obj in objects)
         text = ', '.join(f'{counts[name]} {name}' for name in classes)
         report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
-        is_finite = np.isfinite(convert_to_floats([obj['bbox'] for obj in objects], 4)).all(1)
-        finite = [objects[i] for i in np.flatnonzero(is_finite)]
-        _, copies = group_objects(finite)
+        _, copies = group_objects(objects)
         if copies:
-            files = shorten([file_names[finite[i]['image_id']] for i in sorted(copies)])
+            files = shorten([file_names[objects[i]['image_id']] for i in sorted(copies)])
             report.notes.append(f'{path} repeats {format_count(len(copies), "object")} (in {files}). Remove the copies')
         # Join the paths with os.path, as mmdet does.
         folder = dataset.data_prefix.get('img', '')
@@ -157,7 +145,8 @@ def check_entries(
     for name, key in (('images', 'image_id'), ('categories', 'category_id')):
         listed_ids = {entry['id'] for entry in content[name]}
         unlisted = [obj for obj in content['annotations'] if obj[key] not in listed_ids]
-        yield NOT_LISTED, [f'annotation {obj["id"]} {key} {obj[key]}' for obj in unlisted]
+        issue = replace(NOT_LISTED, stops_run=are_too_many(len(unlisted), len(content['annotations'])))
+        yield issue, [f'annotation {obj["id"]} {key} {obj[key]}' for obj in unlisted]
 
 
 def check_objects(
@@ -168,66 +157,16 @@ def check_objects(
     is_scored: bool,
 ) -> IssueExamples:
     """Yield issues of boxes and areas, of masks if the config loads them, and of training without any object."""
-
-    def name_object(obj: Entry) -> str:
-        return f'annotation {obj["id"]} of {file_names[obj["image_id"]]}'
-
-    image_sizes = np.array([sizes[obj['image_id']] for obj in objects], float).reshape(-1, 2)
-    top_left, extent = np.hsplit(convert_to_floats([obj['bbox'] for obj in objects], 4), 2)
-    area = convert_to_floats([[obj['area']] for obj in objects], 1)[:, 0]
-    bottom_right = top_left + extent
-    is_finite = np.isfinite(np.column_stack([bottom_right, area])).all(1)
-    is_degenerate = (area <= 0) | ((extent < 1) | (bottom_right <= 0) | (top_left >= image_sizes)).any(1)
-    for issue, is_affected in ((NOT_FINITE, ~is_finite), (DEGENERATE_BOXES, is_finite & is_degenerate)):
-        affected = [objects[i] for i in np.flatnonzero(is_affected)]
-        yield issue, [f'{name_object(obj)}, bbox {obj["bbox"]}' for obj in affected]
-    loaded = [objects[i] for i in np.flatnonzero(is_finite & ~is_degenerate) if not objects[i].get('ignore')]
+    faults, cause = find_faults(objects, [sizes[obj['image_id']] for obj in objects], has_masks)
+    are_many = are_too_many(sum(map(bool, faults)), len(objects))
+    remedy = MANY_FAULTS.format(cause and f'. They look like {cause}') if are_many else SOME_FAULTS
+    for fault in dict.fromkeys(filter(None, faults)):
+        stops_run = are_many or fault in (NOT_FINITE, NO_MASK) or (fault == FEW_POINTS and is_scored)
+        affected = [obj for obj, found in zip(objects, faults, strict=True) if found == fault]
+        names = [
+            f'annotation {obj["id"]} of {file_names[obj["image_id"]]}, bbox {obj["bbox"]!s:.80}' for obj in affected
+        ]
+        yield Issue(fault, remedy, stops_run), names
+    loaded = [obj for obj, fault in zip(objects, faults, strict=True) if not fault and not obj.get('ignore')]
     if not is_scored and all(obj.get('iscrowd') for obj in loaded):
         yield NO_OBJECTS, None
-    if has_masks:
-        checked = objects if is_scored else loaded
-        invalid = [obj for obj in checked if not is_mask(obj.get('segmentation'), *sizes[obj['image_id']], is_scored)]
-        yield WRONG_MASKS, [name_object(obj) for obj in invalid]
-
-
-def convert_to_floats(rows: Sequence[Any], width: int) -> NDArray[np.float64]:
-    """Convert a list of rows to an array (rows, width). Any row but a list of ``width`` numbers becomes NaN."""
-
-    def is_valid(row: Any) -> bool:
-        return isinstance(row, list) and len(row) == width and {*map(type, row)} <= {int, float}
-
-    return np.array([row if is_valid(row) else [np.nan] * width for row in rows], float).reshape(-1, width)
-
-
-def is_mask(mask: Any, width: int, height: int, is_scored: bool) -> bool:
-    """Return whether a segmentation is a list of polygons of finite numbers, or an RLE of the image's size.
-
-    mmdet leaves out polygons of fewer than three points in training, but scoring fails on them. Polygons that reach far
-    beyond the image crash pycocotools.
-    """
-    if isinstance(mask, dict):
-        counts = mask.get('counts')
-        counts = decode_counts(counts) if isinstance(counts, str) else counts
-        is_valid = isinstance(counts, list) and all(type(count) is int and count >= 0 for count in counts)
-        return mask.get('size') == [height, width] and is_valid and sum(counts) == height * width
-    if not isinstance(mask, list) or not mask or not all(isinstance(polygon, list) for polygon in mask):
-        return False
-    limit = MAX_EXCESS * max(width, height)
-    is_near = all(abs(value) <= limit for value in chain(*mask))  # False for NaN
-    return is_near and not (is_scored and any(len(polygon) < 6 or len(polygon) % 2 for polygon in mask))
-
-
-def decode_counts(text: str) -> list[int]:
-    """Decode the counts of COCO's compressed RLE. pycocotools does not check the text, and may read beyond its end.
-
-    A character has five bits, and a sixth that says whether more follow. From the fourth run on, the length is the
-    difference from the one two runs before.
-    """
-    counts = []
-    # No image needs a number of more than 12 characters.
-    for number in re.findall('[P-o]*[0-O]', text) if re.fullmatch('([P-o]{0,11}[0-O])*', text) else ():
-        codes = [ord(character) - 48 for character in number]
-        value = sum((code & 0x1F) << 5 * i for i, code in enumerate(codes))
-        value -= (codes[-1] & 0x10) << 5 * len(codes) - 4  # the sign
-        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-    return counts

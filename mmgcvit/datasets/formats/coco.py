@@ -7,10 +7,10 @@ from typing import Any
 from ...errors import UserError, get_first_line, shorten
 from ...files import make_absolute
 from ..classes import MAX_ID
-from .cleaning import MAX_UNUSABLE
 from .dataset_info import DatasetInfo, Split
 from .folders import IMAGE_FOLDERS, MAP_FOLDERS
 from .paths import count_steps, find_split, list_files
+from .plausible import ObjectProblem
 
 # Beginnings of the names of COCO's files of other tasks, which are next to instances*.json.
 OTHER_TASKS = ('captions', 'person_keypoints', 'stuff', 'panoptic', 'image_info')
@@ -87,7 +87,7 @@ def normalize(
     """Return the content of a file with the categories of training, and as pycocotools and mmdet expect it.
 
     Also return a message for each annotation of an image or category that the file does not list. Raise a UserError for
-    objects of other categories, repeated ids, and if more than a tenth of the boxes have no area.
+    objects of other categories and invalid ids.
     """
     image_ids, _ = (number_entries(content[name], file) for name in ('images', 'categories'))
     names = {category['id']: category['name'] for category in content['categories']}
@@ -96,7 +96,8 @@ def normalize(
     for obj in content['annotations']:
         category = obj['category_id']
         if obj['image_id'] not in image_ids or category not in names:
-            problems.append(f'{file} does not list the image_id or category_id of annotation {obj["id"]!r:.60}')
+            reason = f'does not list the image_id or category_id of annotation {obj["id"]!r:.60}'
+            problems.append(ObjectProblem(f'{file} {reason}'))
         elif names[category] not in own:
             others.add(str(names[category]))
         else:
@@ -104,12 +105,6 @@ def normalize(
             new = {'image_id': image_ids[obj['image_id']], 'category_id': own[names[category]]}
             new['iscrowd'] = obj.get('iscrowd') or 0
             annotations.append(obj if all(obj.get(key) == value for key, value in new.items()) else {**obj, **new})
-    num_empty = sum(min(obj['area'], *obj['bbox'][2:]) <= 0 or max(obj['bbox']) < 1 for obj in annotations)
-    if num_empty > MAX_UNUSABLE * len(annotations):
-        raise UserError(
-            f'{file}: {num_empty} of {len(annotations)} boxes have no area, or are smaller than a pixel. Write bbox as '
-            '[x, y, width, height] in pixels, and area in square pixels'
-        )
     if others:
         raise UserError(
             f'{file} has objects of the classes {shorten(sorted(others))}, but training has only '

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...errors import UserError, format_count, shorten
+from ...errors import UserError, escape_controls, format_count, shorten
 from ...files import make_absolute
 from ..classes import make_coco_categories
 from ..decoding import IGNORE_INDEX
+from .plausible import XYWH
 
 
 @dataclass
@@ -37,6 +38,12 @@ class Split:
             return [image['file_name'] for image in self.content['images']]
         return [name for name, _ in self.content]
 
+    @property
+    def sizes(self) -> list[tuple[int, int] | None]:
+        """The annotated (width, height) of each image, or None."""
+        entries = self.content['images'] if isinstance(self.content, dict) else [{}] * len(self.content)
+        return [(image['width'], image['height']) if image else None for image in entries]
+
     def select(self, indices: set[int]) -> 'Split':
         """Return a split that contains only the images with the given indices."""
         if not isinstance(self.content, dict):
@@ -60,6 +67,7 @@ class DatasetInfo:
         splits: The splits by name: ``'train'`` and, if they exist, ``'val'`` and ``'test'``.
         notes: Messages for the user.
         problems: Messages that name the images and annotations that cannot be used.
+        box_format: How the format writes boxes: a key of :data:`.plausible.BOX_FORMATS`.
     """
 
     folder: Path
@@ -69,6 +77,7 @@ class DatasetInfo:
     splits: dict[str, Split]
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    box_format: str = XYWH
 
     @property
     def has_objects(self) -> bool:
@@ -99,7 +108,7 @@ class DatasetInfo:
             num_empty = len(content['images']) - len({obj['image_id'] for obj in content['annotations']})
         counts += f' ({format_count(num_empty, "image")} without objects: background in training)' if num_empty else ''
         names = f'{len(self.classes)} classes ({shorten(self.classes, 8)})'
-        return '\n'.join([f'{self.folder}: {self.format}, {counts}, {names}', *self.notes])
+        return escape_controls('\n'.join([f'{self.folder}: {self.format}, {counts}, {names}', *self.notes]))
 
 
 class AnnotatedImage(NamedTuple):
@@ -149,7 +158,7 @@ def make_split(
 def set_annotation_types(dataset: DatasetInfo) -> None:
     """Set the type of a dataset of objects, in place: masks if nearly all objects have one."""
     objects = [obj for split in dataset.splits.values() for obj in split.content['annotations']]
-    # leave_out_unusable leaves out the other objects, which have only a box.
+    # leave_out_objects leaves out the others, which have only a box.
     has_masks = sum(bool(obj.get('segmentation')) for obj in objects) > 0.9 * len(objects)
     dataset.annotation_types = ('masks', 'boxes') if has_masks else ('boxes',)
 

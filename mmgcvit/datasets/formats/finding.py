@@ -22,10 +22,11 @@ KNOWN_FORMATS = (
 )
 
 
-def read_folder(folder: str | Path) -> DatasetInfo:
+def read_folder(folder: str | Path, task: str | None = None) -> DatasetInfo:
     """Read a dataset of any known format, and leave out images and annotations that cannot be used.
 
-    Nothing is written into the folder. Boxes and polygons of the dataset are in COCO's format.
+    Nothing is written into the folder. Boxes and polygons of the dataset are in COCO's format. If ``task`` is 'detect',
+    the masks of objects are not looked at.
 
     Raises:
         UserError: The folder has data in no known format, in several formats, or with too many errors.
@@ -67,6 +68,7 @@ def read_folder(folder: str | Path) -> DatasetInfo:
     check_class_names(folder, dataset.classes)
     if dataset.has_objects:
         set_annotation_types(dataset)
+        dataset.annotation_types = ('boxes',) if task == 'detect' else dataset.annotation_types
     dataset.notes += notes
     root = folder.resolve()
     links = {path: target for path in left_out if (target := (root / path).resolve()) != root / path}

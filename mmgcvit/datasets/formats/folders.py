@@ -57,7 +57,13 @@ def find_map_files(folder: Path, files: Sequence[Path]) -> tuple[dict[Path, Path
         else:
             several = f'several segmentation maps ({shorten([*map(str, sorted(found))])})'
             problems.append(f'{folder / file} has {several if found else "no segmentation map"} of its name')
-    counts = Counter(maps.values())
+    counts, map_folders = Counter(maps.values()), {file.parent for file in maps.values()}
+    known = {file.stem.lower() for file in files if file.parent not in map_folders}
+    others = [file for file in files if file.parent in map_folders and file.suffix.lower() in MAP_SUFFIXES]
+    # Beside maps there may be pictures of them, with longer names.
+    pictures = tuple(f'{stem}_' for stem in known)
+    others = [file for file in others if file.stem.lower() not in known and not file.stem.lower().startswith(pictures)]
+    problems += [f'{folder / file} is a segmentation map without an image' for file in others]
     problems += [f'{folder / file} shares its map with another image' for file in maps if counts[maps[file]] > 1]
     return {file: map_file for file, map_file in maps.items() if counts[map_file] == 1}, problems
 

@@ -43,7 +43,7 @@ def group_objects(objects: Iterable[dict[str, Any]]) -> tuple[dict[Any, dict[Any
     groups: dict[Any, dict[Any, list[Any]]] = defaultdict(lambda: defaultdict(list))
     copies = set()
     for index, obj in enumerate(objects):
-        masks = groups[obj['image_id']][obj['category_id'], tuple(obj['bbox']), obj.get('iscrowd') or 0]
+        masks = groups[obj['image_id']][obj['category_id'], str(obj['bbox']), obj.get('iscrowd') or 0]
         if (mask := obj.get('segmentation') or None) in masks:
             copies.add(index)
         else:

@@ -17,6 +17,7 @@ from ..decoding import read_sizes
 from .dataset_info import AnnotatedImage, DatasetInfo, make_split, read_each
 from .folders import IMAGE_FOLDERS, MAP_FOLDERS
 from .paths import SPLIT_NAME, assign_splits, count_steps, find_split, list_files
+from .plausible import XYXY, ObjectProblem
 
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 # Values of <difficult> in lower case. Tools write more than VOC's 0 and 1.
@@ -58,13 +59,8 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
     def read_image(file: Path) -> AnnotatedImage:
         annotation = annotations[file]
         image = folder / find_image(folder, annotation, images[file.stem], xml_files[file.stem])
-        stored_size, rotated_size = read_sizes(image)
-        # Some tools write 0.
-        if all(annotation.size) and annotation.size not in (stored_size, rotated_size):
-            sizes = [f'{width} x {height}' for width, height in (annotation.size, rotated_size)]
-            raise UserError(f'{folder / file} is for an image of {sizes[0]}, but {image} is {sizes[1]}')
-        # Boxes refer to the image after EXIF rotation, unless <size> is that before it.
-        size = stored_size if annotation.size == stored_size else rotated_size
+        # Boxes refer to the image after EXIF rotation, unless <size> is that before it. Some tools write 0.
+        size = annotation.size if all(annotation.size) else read_sizes(image)[1]
         return AnnotatedImage(image, size, [(names.index(name), entries) for name, entries in annotation.objects])
 
     splits = {}
@@ -80,7 +76,8 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
                 f'{folder}: images of {split} are in folders of {" and ".join(sorted(others))}. Put their XML files '
                 'into folders of the same names, or list the images in ImageSets/Main'
             )
-    return DatasetInfo(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), splits, problems=problems)
+    name = 'Pascal VOC (XML)'
+    return DatasetInfo(folder, name, ('boxes',), tuple(names), splits, problems=problems, box_format=XYXY)
 
 
 def parse_annotation(folder: Path, file: Path) -> Annotation:
@@ -108,22 +105,20 @@ def parse_annotation(folder: Path, file: Path) -> Annotation:
             entries = {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(DIFFICULT[difficult])}
             objects.append((name, entries))
         else:
-            problems.append(
-                f'{folder / file}: object {number} has the name {name!r}, {", ".join(BOX_KEYS)} {values}, difficult '
-                f'{difficult!r}. Expected a name, pixels with xmin < xmax and ymin < ymax, and 0 or 1 for difficult'
-            )
+            text = f'{folder / file}: object {number} has the name {name!r}, {", ".join(BOX_KEYS)} {values}, difficult '
+            text += f'{difficult!r}. Expected a name, pixels with xmin < xmax and ymin < ymax, and 0 or 1 for difficult'
+            problems.append(ObjectProblem(text))
     return Annotation(file, image_name, image_folder, (width, height), objects, problems)
 
 
 def convert_box(values: Sequence[str | None]) -> list[float] | None:
-    """Convert the texts of :data:`BOX_KEYS` to COCO's bbox, cut at 0. Return None for a box without an area."""
+    """Convert the texts of :data:`BOX_KEYS` to COCO's bbox. Return None for a box without an area."""
     try:
         # VOC counts pixels from 1, and xmax and ymax are inside of the box. So subtract 1 from xmin and ymin only.
-        sides = [float(value) - (i < 2) for i, value in enumerate(values)]
+        left, top, right, bottom = (float(value) - (i < 2) for i, value in enumerate(values))
     except (TypeError, ValueError):
         return None
-    left, top, right, bottom = (max(0.0, side) for side in sides)
-    is_valid = all(map(isfinite, sides)) and left < right and top < bottom
+    is_valid = isfinite(left + top + right + bottom) and left < right and top < bottom
     return [left, top, right - left, bottom - top] if is_valid else None
 
 

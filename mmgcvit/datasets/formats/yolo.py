@@ -4,8 +4,9 @@ The package supervision converts every polygon to a mask (1.35 GB for 1,100 poly
 writes masks with holes or several parts as crowds, on which mmdet does not train.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,8 @@ from ...files import IMAGE_SUFFIXES, read_text
 from ..decoding import read_sizes
 from .dataset_info import AnnotatedImage, DatasetInfo, make_split
 from .paths import SPLIT_NAME, list_files
+from .plausible import CENTRES, ObjectProblem, measure_area
 
-# Coordinates may be outside of the range from 0 to 1 by this much, because tools round them.
-TOLERANCE = 0.01
 # The number of values in a box, and in a polygon with the fewest corners.
 NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6
 # Lists and mappings in data.yaml may be nested this deep. Each level takes memory of the interpreter's stack.
@@ -50,8 +50,9 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
             if split == 'train':
                 raise
             notes.append(f'{split} is left out: {error}')
+    label_files = {path: find_label_file(path) for paths in images.values() for path in paths}
     # An image may have several paths.
-    counts = Counter({path.resolve(): find_label_file(path) for paths in images.values() for path in paths}.values())
+    counts = Counter({path.resolve(): file for path, file in label_files.items()}.values())
     splits, problems = {}, []
     for split, paths in images.items():
         num_unlabelled = sum(not find_label_file(path).is_file() for path in paths)
@@ -63,7 +64,25 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
             notes.append(f'{split}: {format_count(num_unlabelled, "image")} without a label file, thus without objects')
         splits[split], found = make_split(folder, names, paths, lambda path: read_image(path, len(names), counts))
         problems += found
-    return DatasetInfo(folder, f'YOLO ({yaml_file.name})', ('boxes',), tuple(names), splits, notes, problems)
+    problems += find_unused_labels(label_files, len(names))
+    name = f'YOLO ({yaml_file.name})'
+    return DatasetInfo(folder, name, ('boxes',), tuple(names), splits, notes, problems, CENTRES)
+
+
+def find_unused_labels(label_files: Mapping[Path, Path], num_classes: int) -> list[str]:
+    """Return a message for each file with labels that is beside those of the images, but has no image.
+
+    ``label_files`` are the label files by image. Other texts, such as a list of classes, have no labels.
+    """
+    stems = defaultdict(set)
+    for image, file in label_files.items():
+        stems[file.parent].add(image.parent)
+    for folder, image_folders in stems.items():
+        images = [file for image_folder in image_folders if image_folder.is_dir() for file in image_folder.iterdir()]
+        stems[folder] = {file.stem for file in images if file.suffix.lower() in IMAGE_SUFFIXES}
+    files = [file for folder in stems for file in sorted({*folder.glob('*.txt')} - {*label_files.values()})]
+    unused = [file for file in files if file.stem not in stems[file.parent] and read_labels(file, num_classes)[0]]
+    return [f'{file} has labels, but no image' for file in unused]
 
 
 def read_image(path: Path, num_classes: int, num_images: Mapping[Path, int]) -> AnnotatedImage:
@@ -185,35 +204,24 @@ def read_labels(file: Path, num_classes: int) -> tuple[list[tuple[int, list[floa
             label, *values = map(float, line.replace('_', '?').split())  # Python reads 1_0 as 10
         except ValueError:
             label, values = -1, []
-        if label in range(num_classes) and are_valid(values):
+        has_shape = len(values) == NUM_BOX_VALUES or (len(values) >= MIN_POLYGON_VALUES and len(values) % 2 == 0)
+        if label in range(num_classes) and has_shape and all(map(isfinite, values)):
             objects.append((int(label), values))
         elif line.strip():
-            problems.append(
-                f'{file} line {number} is {line[:60]!r}. Expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 '
-                f'... for a polygon: a class from 0 to {num_classes - 1}, and fractions of width and height, not pixels'
-            )
+            text = 'Expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 ... for a polygon: a class from 0 to '
+            text += f'{num_classes - 1}, and fractions of width and height, not pixels'
+            problems.append(ObjectProblem(f'{file} line {number} is {line[:60]!r}. {text}'))
     return objects, problems
-
-
-def are_valid(values: Sequence[float]) -> bool:
-    """Return whether values are those of a box with an area, or of a polygon, inside of the image."""
-    if len(values) == NUM_BOX_VALUES:
-        edges = [values[i] + sign * values[i + 2] / 2 for i in (0, 1) for sign in (-1, 1)]
-        has_shape = min(values[2:]) > 0
-    else:
-        edges, has_shape = values, len(values) >= MIN_POLYGON_VALUES and len(values) % 2 == 0
-    return has_shape and all(-TOLERANCE <= value <= 1 + TOLERANCE for value in edges)
 
 
 def make_coco_entries(values: list[float], width: int, height: int) -> dict[str, Any]:
     """Convert the values of a box or polygon to COCO's ``bbox``, ``area`` and, for a polygon, ``segmentation``."""
-    points = np.reshape(values, (-1, 2)).clip(0, 1) * (width, height)
+    points = np.reshape(values, (-1, 2)) * (width, height)
     if len(values) == NUM_BOX_VALUES:
         top_left, extent = points[0] - points[1] / 2, points[1]
         entries, area = {}, extent.prod()
     else:
         top_left, extent = points.min(0), np.ptp(points, axis=0)
-        x, y = points.T
         entries = {'segmentation': [points.round(2).ravel().tolist()]}
-        area = abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2
+        area = measure_area(points.ravel().tolist())
     return {'bbox': np.concatenate([top_left, extent]).round(2).tolist(), 'area': round(float(area), 2), **entries}

@@ -1,0 +1,232 @@
+"""Objects that cannot be right are left out with a count or the dataset is rejected, for any format and fault.
+
+The same faults are found in a config's data. A perfect detector of what is read has the highest score.
+"""
+
+import json
+from io import BytesIO
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmdet.evaluation import CocoMetric
+from PIL import ExifTags, Image, PngImagePlugin
+
+from mmgcvit.datasets.decoding import DecodingSettings, read_sizes
+from mmgcvit.datasets.formats import read_folder
+from mmgcvit.errors import UserError
+from mmgcvit.inference.inputs import convert_to_array
+
+from ..checks.made import check, config
+from .made import HEIGHT, WIDTH, make_datasets, write_example
+from .test_generated import QUICK, write_dataset
+
+OBJECTS = ('coco', 'yolo', 'voc')
+SIDES = np.array([WIDTH, HEIGHT] * 2)
+MARGINS = np.array([2, 2] * 2)  # pixels; more than 1 % of the sides
+
+
+def shift_half(sign):
+    """Return how boxes are read whose position is another one than the format says: the centre or the corner."""
+    return lambda x, y, w, h: (x + sign * w / 2, y + sign * h / 2, w, h)
+
+
+# How boxes [x, y, width, height] are read that were written in another way.
+MISREADINGS = {
+    'rounded': lambda x, y, w, h: (x - 1.5, y - 1.5, w + 3, h + 3),
+    'corners': lambda x, y, w, h: (x, y, x + w, y + h),
+    'centres': shift_half(1),
+    'top left': shift_half(-1),
+    'rotated': lambda x, y, w, h: (HEIGHT - y - h, x, h, w),
+    'of a larger copy': lambda x, y, w, h: (2 * x, 2 * y, 2 * w, 2 * h),
+    'of a smaller copy': lambda x, y, w, h: (x / 2, y / 2, w / 2, h / 2),
+    'fractions': lambda x, y, w, h: (x / WIDTH, y / HEIGHT, w / WIDTH, h / HEIGHT),
+    'far outside': lambda x, y, w, h: (x + 1000, y, w, h),
+    'not finite': lambda x, y, w, h: (float('inf'), y, w, h),
+}
+
+
+def is_faulty(box):
+    box = np.array(box)
+    cut = box.clip(0, SIDES)
+    return not np.isfinite(box).all() or (abs(cut - box) > MARGINS).any() or (cut[2:] - cut[:2] < 1).any()
+
+
+def score_perfect_detector(dataset, split, folder):
+    """Compute COCO's mAP of detections that are the ground truth."""
+    content = dataset.splits[split].content
+    (folder / 'perfect.json').write_text(json.dumps(content))
+    metric = CocoMetric(ann_file=str(folder / 'perfect.json'), metric='bbox')
+    metric.dataset_meta = {'classes': dataset.classes}
+    labels = {category['id']: label for label, category in enumerate(content['categories'])}
+    for image in content['images']:
+        objects = [o for o in content['annotations'] if o['image_id'] == image['id'] and not o['iscrowd']]
+        boxes = np.reshape([o['bbox'] for o in objects], (-1, 4)).astype(float)
+        boxes[:, 2:] += boxes[:, :2]
+        assert ((boxes >= -0.11) & (boxes <= SIDES + 0.11)).all()
+        found = {'bboxes': boxes, 'scores': np.ones(len(boxes))}
+        found['labels'] = np.array([labels[o['category_id']] for o in objects])
+        metric.results.append(({}, {'img_id': image['id'], **found}))
+    return metric.compute_metrics(metric.results)['bbox_mAP']
+
+
+@settings(QUICK, max_examples=30)
+@given(make_datasets(formats=OBJECTS, min_train=12), st.sampled_from([*MISREADINGS]), st.sampled_from([1, 2, 9]))
+def test_objects_that_leave_the_image_are_left_out_or_the_dataset_is_rejected(made, name, every):
+    """One of ``every`` objects is misread. A dataset without a fault is read as it is, but for its edges."""
+    expected = []
+    for split, photos in made.photos.items():
+        for photo in photos:
+            photo.things = [thing._replace(has_mask=False) for thing in photo.things]
+            for i, thing in enumerate(photo.things):
+                if photo.number % every == 0:
+                    left, top, *rest = thing.box
+                    x, y, w, h = MISREADINGS[name](left, top, *(a - b for a, b in zip(rest, (left, top), strict=True)))
+                    photo.things[i] = thing._replace(box=(x, y, x + w, y + h))
+                expected.append((split, photo.number, photo.things[i]))
+    faulty = [row for row in expected if is_faulty(row[2].box)]
+    with write_dataset(made) as root:
+        try:
+            dataset = read_folder(root)
+        except UserError as error:
+            is_shifted = 'look like [' in str(error) and sum(not is_faulty(row[2].box) for row in expected) > 0
+            assert len(faulty) > 0.1 * len(expected) or (len(faulty) > 2 and is_shifted)
+            return
+        assert len(faulty) <= 0.1 * len(expected)
+        left_out = f'{len(faulty)} problem{"s" * (len(faulty) > 1)} in {len(expected)} objects'
+        assert [left_out in note for note in dataset.notes if 'left out' in note] == [True] * bool(faulty)
+        read = sorted(
+            np.array([*o['bbox'][:2], o['bbox'][0] + o['bbox'][2], o['bbox'][1] + o['bbox'][3]]).round().tolist()
+            for split in dataset.splits.values()
+            for o in split.content['annotations']
+        )
+        boxes = [row[2].box for row in expected if row not in faulty]
+        assert np.allclose(read, sorted(np.clip(box, 0, SIDES).round().tolist() for box in boxes), atol=1)
+        has_objects = any(not row[2].is_crowd for row in expected if row[0] == 'train' and row not in faulty)
+        assert score_perfect_detector(dataset, 'train', root.parent) == (1 if has_objects else -1)
+
+
+@pytest.mark.parametrize('name', MISREADINGS)
+def test_boxes_and_polygons_that_contradict_each_other_are_rejected(name, tmp_path):
+    write_example(tmp_path, 'coco')
+    for path in tmp_path.rglob('*.json'):
+        content = json.loads(path.read_text())
+        for obj in content['annotations']:
+            obj['bbox'] = MISREADINGS[name](*obj['bbox'])
+        path.write_text(json.dumps(content))
+    if name == 'rounded':
+        assert not read_folder(tmp_path).notes
+    else:
+        with pytest.raises(UserError, match='12 problems in 12 objects'):
+            read_folder(tmp_path)
+    if name == 'of a smaller copy':  # of which the boxes tell nothing
+        assert read_folder(tmp_path, 'detect').annotation_types == ('boxes',)
+
+
+# Values of the wrong type or size, for any key of a COCO file.
+VALUES = st.sampled_from([10**400, 1e308, float('nan'), -1, True, '1', None, [], {}, [[]], [[[1, 2]]], [[1, 2, 3, 4]]])
+KEYS = [('annotations', key) for key in ('bbox', 'area', 'segmentation')]
+KEYS += [('images', 'width'), ('images', 'height')]
+
+
+@settings(QUICK, max_examples=60)
+@given(st.sampled_from(KEYS), VALUES, st.booleans())
+def test_values_of_any_type_are_faults_in_folders_and_in_configs(tmp_path_factory, key, value, is_first):
+    """A config's check finds a fault if ``read_folder`` finds one. Both say it in sentences."""
+    root, (part, name) = tmp_path_factory.mktemp('data'), key
+    write_example(root, 'coco')
+    for path in root.rglob('*.json'):
+        content = json.loads(path.read_text())
+        for entry in content[part][: 1 if is_first else None]:
+            entry[name] = value
+        path.write_text(json.dumps(content))
+    try:
+        dataset = read_folder(root)
+        has_masks, messages = dataset.annotation_types[0] == 'masks', dataset.notes
+    except UserError as error:
+        has_masks, messages = True, [str(error)]
+    assert len(''.join(messages)) < 5000
+    loading = [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': has_masks}]
+    settings = {'type': 'CocoDataset', 'metainfo': {'classes': ('disc', 'square')}, 'pipeline': loading}
+    settings |= {'ann_file': f'{root}/annotations/train.json', 'data_prefix': {'img': f'{root}/train'}}
+    assert bool(messages) == bool(check(config(settings)).issues)
+
+
+def write_rotated(orientation, kind):
+    """Return an image with a rotation, which is written in one of several ways, as bytes."""
+    pixels, exif, content = np.zeros((12, 16, 3), np.uint8), Image.Exif(), BytesIO()
+    pixels[:6], pixels[:3, :5] = 255, 90
+    exif[ExifTags.Base.Orientation] = orientation
+    xmp = f'http://ns.adobe.com/xap/1.0/\0<rdf:Description tiff:Orientation="{orientation}"/>'.encode()
+    info, options = PngImagePlugin.PngInfo(), {'exif': exif}
+    if kind == 'raw profile':
+        info.add_text('Raw profile type exif', f'\nexif\n{len(exif.tobytes()):8}\n{exif.tobytes().hex()}\n')
+        options = {'pnginfo': info}
+    elif kind == 'only XMP':
+        options = {}
+    suffix = kind if kind.isupper() else 'PNG' if kind == 'raw profile' else 'JPEG'
+    Image.fromarray(pixels).save(content, suffix, **options)
+    content = content.getvalue()
+    segment = b'\xff\xe1' + (len(xmp) + 2).to_bytes(2, 'big') + xmp
+    return content[:2] + segment + content[2:] if 'XMP' in kind else content
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'TIFF', 'WEBP', 'AVIF', 'XMP first', 'only XMP', 'raw profile'])
+def test_a_path_and_a_pillow_image_are_rotated_alike_or_the_path_is_rejected(kind, orientation, tmp_path):
+    (path := tmp_path / 'a.jpg').write_bytes(write_rotated(orientation, kind))
+    with Image.open(path) as image:
+        expected = convert_to_array(image, DecodingSettings())
+    if orientation > 1 and kind not in ('JPEG', 'PNG', 'TIFF'):
+        with pytest.raises(UserError, match='EXIF rotation would be ignored'):
+            convert_to_array(path, DecodingSettings())
+        return
+    loaded = convert_to_array(path, DecodingSettings())
+    assert read_sizes(path)[1] == loaded.shape[1::-1]
+    assert np.abs(loaded.astype(int) - expected).max() < 60
+    assert np.abs(loaded.astype(int) - expected).mean() < 5
+
+
+@settings(QUICK, max_examples=25)
+@given(make_datasets(formats=('coco', 'voc'), min_train=6), st.booleans())
+def test_boxes_are_those_of_the_stored_photo_if_its_size_is_unless_they_do_not_fit(made, are_upright):
+    """Some labelling tools write boxes of the upright photo, but the stored size: boxes beside the objects."""
+    made.options['loose'] = False  # for which the size is written
+    exif, are_odd = Image.Exif(), False
+    exif[ExifTags.Base.Orientation] = 6
+    for photo in (photo for photos in made.photos.values() for photo in photos):
+        photo.suffix = '.jpg'
+        for i, thing in enumerate(photo.things if are_upright else ()):
+            left, top, right, bottom = thing.box
+            photo.things[i] = thing._replace(box=(HEIGHT - bottom, left, HEIGHT - top, right))
+            are_odd |= right > HEIGHT + 2
+    with write_dataset(made) as root:
+        for path in (path for path in root.rglob('*.jpg') if path.is_file() and path.read_bytes() != b'x'):
+            Image.open(path).save(path, exif=exif, quality=100)
+        if are_odd:
+            with pytest.raises(UserError, match=r'before the EXIF rotation|leaves the image'):
+                read_folder(root)
+        else:
+            dataset = read_folder(root)
+            assert {*dataset.splits['train'].sizes} == {(WIDTH, HEIGHT)}
+            assert dataset.notes == [note for note in dataset.notes if 'left out' not in note]
+
+
+@pytest.mark.parametrize(('data_format', 'pattern'), [('yolo', 'images/*.jpg'), ('maps', 'images/train/*.jpg')])
+@pytest.mark.parametrize('number', [0, 1, 3])
+def test_labels_without_images_count_among_the_images(data_format, pattern, number, tmp_path):
+    write_example(tmp_path, data_format)
+    labels = sorted(path for path in tmp_path.glob('labels/**/*') if path.is_file())
+    for i in range(14):
+        for path in sorted(tmp_path.glob(pattern))[:1] + [path for path in labels if path.stem == '0']:
+            path.with_stem(f'copy{i}').write_bytes(path.read_bytes() + i * (b'\0' if path.suffix != '.txt' else b'\n'))
+    for path in sorted(tmp_path.glob(pattern.replace('*', 'copy?')))[:number]:
+        path.unlink()
+    (labels[0].parent / 'classes.txt').write_text('disc\nsquare\n')
+    if number == 3:
+        with pytest.raises(UserError, match=r'3 problems in 20 images.*at most a tenth'):
+            read_folder(tmp_path)
+    else:
+        notes = ' '.join(read_folder(tmp_path).notes)
+        assert ('1 problem in 20 images' in notes) == bool(number)
