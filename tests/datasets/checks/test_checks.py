@@ -110,7 +110,11 @@ FAULTS = [
 IN_SCORES = [
     (first('annotations', id=0), 'train.json', 'annotations id 0'),
     (first('annotations', id=10**400), 'train.json', 'annotations id 1000'),
-    (first('categories', id=2**63), 'train.json', 'categories id 9223'),
+    (
+        coco(lambda content: content['categories'].append({'id': 2**63, 'name': 'x'})),
+        'train.json',
+        'categories id 9223',
+    ),
     (coco(lambda content: content['annotations'][0].pop('iscrowd')), 'train.json', "has no 'iscrowd'"),
 ]
 CASES = [(*fault, 'train_dataloader') for fault in FAULTS]

@@ -95,7 +95,7 @@ def test_objects_that_leave_the_image_are_left_out_or_the_dataset_is_rejected(ma
             return
         assert len(faulty) <= 0.1 * len(expected)
         left_out = f'{len(faulty)} problem{"s" * (len(faulty) > 1)} in {len(expected)} objects'
-        assert [left_out in note for note in dataset.notes if 'left out' in note] == [True] * bool(faulty)
+        assert [left_out in note for note in dataset.notes if 'are left out:' in note] == [True] * bool(faulty)
         read = sorted(
             np.array([*o['bbox'][:2], o['bbox'][0] + o['bbox'][2], o['bbox'][1] + o['bbox'][3]]).round().tolist()
             for split in dataset.splits.values()
@@ -210,7 +210,7 @@ def test_boxes_are_those_of_the_stored_photo_if_its_size_is_unless_they_do_not_f
         else:
             dataset = read_folder(root)
             assert {*dataset.splits['train'].sizes} == {(WIDTH, HEIGHT)}
-            assert dataset.notes == [note for note in dataset.notes if 'left out' not in note]
+            assert dataset.notes == [note for note in dataset.notes if 'are left out:' not in note]
 
 
 @pytest.mark.parametrize(('data_format', 'pattern'), [('yolo', 'images/*.jpg'), ('maps', 'images/train/*.jpg')])
