@@ -92,6 +92,7 @@ def normalize(
     names = {category['id']: category['name'] for category in content['categories']}
     own = {category['name']: category['id'] for category in categories}
     images, annotations, others, problems = content['images'], [], set(), []
+    has_masks = any(any(obj.get('segmentation') or ()) for obj in content['annotations'])
     for obj in content['annotations']:
         category = obj['category_id']
         if obj['image_id'] not in image_ids or category not in names:
@@ -99,8 +100,13 @@ def normalize(
         elif names[category] not in own:
             others.add(str(names[category]))
         else:
-            # pycocotools requires iscrowd of all objects. Some tools write null.
-            new = {'category_id': own[names[category]], 'iscrowd': obj.get('iscrowd') or 0}
+            # pycocotools requires iscrowd of all objects. Some tools write null. It scores objects with the key ignore,
+            # for which mmdet trains background.
+            new = {'category_id': own[names[category]], 'iscrowd': obj.get('iscrowd') or int(bool(obj.get('ignore')))}
+            new |= {'ignore': 0} if obj.get('ignore') else {}
+            if has_masks and new['iscrowd'] and not any(obj.get('segmentation') or ()) and len(obj['bbox']) == 4:
+                left, top, width, height = obj['bbox']  # an ignored region needs no exact mask
+                new['segmentation'] = [[left, top, left + width, top, left + width, top + height, left, top + height]]
             annotations.append(obj if all(obj.get(key) == value for key, value in new.items()) else {**obj, **new})
     num_empty = sum(min(obj['area'], *obj['bbox'][2:]) <= 0 or max(obj['bbox']) < 1 for obj in annotations)
     if num_empty > MAX_UNUSABLE * len(annotations):

@@ -38,6 +38,11 @@ class Split:
             return [image['file_name'] for image in self.content['images']]
         return [name for name, _ in self.content]
 
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """The annotations of objects, without the ignored ones (crowds)."""
+        return [obj for obj in self.content['annotations'] if not obj.get('iscrowd')]
+
     def select(self, indices: set[int]) -> 'Split':
         """Return a split that contains only the images with the given indices."""
         if not isinstance(self.content, dict):
@@ -79,12 +84,13 @@ class DatasetInfo:
     def __str__(self) -> str:
         sizes = {name: format_count(len(split.image_names), 'image') for name, split in self.splits.items()}
         counts = ', '.join(f'{size} ({name})' for name, size in sizes.items())
-        num_objects = sum(len(split.content['annotations']) for split in self.splits.values() if self.has_objects)
+        splits, train, num_empty = self.splits.values() if self.has_objects else (), self.splits.get('train'), 0
+        num_objects = sum(len(split.objects) for split in splits)
+        num_ignored = sum(len(split.content['annotations']) for split in splits) - num_objects
         counts += f', {num_objects} objects' if self.has_objects else ''
-        num_empty = 0
-        if self.has_objects and 'train' in self.splits:
-            content = self.splits['train'].content
-            num_empty = len(content['images']) - len({obj['image_id'] for obj in content['annotations']})
+        counts += f', {num_ignored} ignored (difficult or crowds)' if num_ignored else ''
+        if splits and train:
+            num_empty = len(train.image_names) - len({obj['image_id'] for obj in train.objects})
         counts += f' ({format_count(num_empty, "image")} without objects: background in training)' if num_empty else ''
         names = f'{len(self.classes)} classes ({shorten(self.classes, 8)})'
         return '\n'.join([f'{self.folder}: {self.format}, {counts}, {names}', *self.notes])
@@ -143,8 +149,8 @@ def make_split(
 def set_annotation_types(dataset: DatasetInfo) -> None:
     """Set the type of a dataset of objects, in place: masks if nearly all objects have one. Note unused classes."""
     contents = [split.content for split in dataset.splits.values()]
-    objects = [obj for content in contents for obj in content['annotations']]
-    used_ids = {obj['category_id'] for obj in objects}
+    objects = [obj for split in dataset.splits.values() for obj in split.objects]
+    used_ids = {obj['category_id'] for content in contents for obj in content['annotations']}
     # All splits have the same categories.
     used = {category['name'] for category in contents[0]['categories'] if category['id'] in used_ids}
     dataset.notes += find_empty_classes(dataset.classes, used)

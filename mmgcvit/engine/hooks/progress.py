@@ -154,7 +154,7 @@ class SummaryHook(Hook):
         if not best_keys and 'last_ckpt' in info:
             lines.append(f'last checkpoint: {quote(info["last_ckpt"])}')
         cfg, has_validation = runner.cfg, runner.val_loop is not None
-        saves_best = (cfg.get('default_hooks', {}).get('checkpoint') or {}).get('save_best')
+        saves_best = any(getattr(hook, 'save_best', None) for hook in runner.hooks)
         if not best_keys and has_validation and saves_best and cfg.get('default_scope') == DETECTION.scope:
             lines.append(NO_SCORE_ADVICE)  # mmdet has no scores without detections
         commands = ['predict {} YOUR_PICTURES', *(['mistakes {}'] if has_validation else []), 'plot {}', 'publish {}']
