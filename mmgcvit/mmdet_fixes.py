@@ -131,8 +131,11 @@ class IgnoringAssigner:
         """Assign n predictions. ``gt_inds`` (n,) of the result is -1 for background on an ignored object."""
         result, boxes = super().assign(pred_instances, gt_instances), pred_instances[self.box_name]
         if gt_instances_ignore and len(boxes):
-            iofs = self.iou_calculator(boxes, gt_instances_ignore.bboxes, mode='iof')
-            result.gt_inds[(result.gt_inds == 0) & (iofs.amax(1) > self.max_iof)] = -1
+            iofs = self.iou_calculator(boxes, gt_instances_ignore.bboxes, mode='iof').amax(1)
+            result.gt_inds[(result.gt_inds == 0) & (iofs > self.max_iof)] = -1
+            # Without any sample, mmdet's heads leave out losses, and DistributedDataParallel would miss gradients.
+            if (result.gt_inds < 0).all():
+                result.gt_inds[iofs.argmin()] = 0
         return result
 
 

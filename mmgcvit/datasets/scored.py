@@ -21,7 +21,7 @@ def find_unscored(dataset: Any) -> str | None:
             problem = 'no objects, except ignored ones'
             found |= {0, 1} if any(not instance.get('ignore_flag') for instance in info['instances']) else set()
         elif 'gt_label' in info or (info.get('seg_map_path') and 'reduce_zero_label' in info):
-            problem = 'images or labelled pixels of one class only, or none'
+            problem = 'labels of at most one class'
             found |= list_labels(info) & {*range(len(dataset.metainfo.get('classes') or range(255)))}
         if not problem or len(found) > 1:
             return None

@@ -89,8 +89,9 @@ class ProgressHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
         self.bars.remove_task(self.evaluation)
-        scores = (f'{name} {float(score):.4g}' for name, score in (metrics or {}).items() if isinstance(score, Real))
-        self.console.print(f'scores: {"  ".join(scores)}')
+        scores = {name: float(score) for name, score in (metrics or {}).items() if isinstance(score, Real)}
+        # -1 is COCO's score without objects.
+        self.console.print(f'scores: {"  ".join(f"{name} {x:.4g}" for name, x in scores.items() if x != -1) or "none"}')
 
     after_test_iter, after_test_epoch = after_val_iter, after_val_epoch
 
