@@ -37,7 +37,7 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
                 for name, value in entry.items():
                     if name not in NOT_DRAWN and isinstance(value, int | float):
                         # -1 is COCO's score without objects.
-                        session[name][entry['step']] = nan if value == -1 else float(value)
+                        session[name][entry['step']] = float(value) if value != -1 else nan
         for name, curve in session.items():
             earlier = {step: value for step, value in curves.get(name, {}).items() if step < min(curve)}
             curves[name] = {**earlier, **curve}

@@ -73,13 +73,6 @@ def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_wi
         assert names == ([f'best_toy_mAP_iter_{best * ITERATIONS}.pth'] if best else [])
 
 
-def test_patience_needs_a_best_checkpoint_and_validation(tmp_path):
-    cfg = make_config(tmp_path, {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 1})
-    cfg.custom_hooks = [{'type': 'mmgcvit.PatienceHook', 'patience': 1}]
-    with pytest.raises(UserError, match=r'Set default_hooks.checkpoint.save_best .*, or remove --patience'):
-        run(cfg)
-
-
 @DATASETS.register_module()
 class ImagesOfOneClass(RandomImages):
     def get_data_info(self, index):
