@@ -72,8 +72,9 @@ def test_ap_is_that_of_mmdets_metric_and_all_detections_count_except_on_ignored_
     matches = sum((objects & found).total() for objects, _, found in labelled)
     # Detections that are neither matched nor on an ignored object of their class.
     false = [Counter({at: n for at, n in (f - o).items() if at not in i}).total() for o, i, f in labelled]
-    assert curves.overall.recall.max() == pytest.approx(matches / sum(map(len, ground_truths)))
-    assert curves.overall.precision[-1] == pytest.approx(matches / (matches + sum(false)))
+    assert curves.overall.recall.max(initial=0) == pytest.approx(matches / sum(map(len, ground_truths)))
+    expected = [matches / (matches + sum(false))] if matches or any(false) else []
+    assert curves.overall.precision[-1:] == pytest.approx(expected)
     for (objects, _, found), number, *pair in zip(labelled, false, ground_truths, predictions, strict=True):
         _, matrix = score_image(*pair, CLASSES)
         assert (matrix[:-1].sum(), matrix[:, :-1].sum()) == (objects.total(), (objects & found).total() + number)
