@@ -160,7 +160,5 @@ randomness = dict(seed=None)
 if tiles:
     val_cfg = dict(type='mmgcvit.TiledValLoop', side=tiles)
     test_cfg = dict(type='mmgcvit.TiledTestLoop', side=tiles)
-    # Otherwise mmdet trains objects to be ignored as background.
-    model.update(train_cfg={stage: dict(assigner=dict(ignore_iof_thr=0.5)) for stage in ('rpn', 'rcnn')})
     # mmdet computes COCO's mAP from at most 100 detections by class and image, and mAP_50 from at most 1,000.
     default_hooks['checkpoint'].update(save_best='coco/bbox_mAP_50')

@@ -7,6 +7,7 @@ import mmcv
 import torch
 from mmcv.transforms import BaseTransform
 from mmdet import models as mmdet
+from mmdet.models import task_modules
 from mmdet.models.layers import MLP
 from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetPixelDecoder
 from mmdet.models.task_modules import AssignResult
@@ -110,6 +111,44 @@ class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
         """Turn features (B, C_i, H_i, W_i) into mask features (B, C, H_0, W_0) and a list of maps, smallest first."""
         with torch.autocast(feats[0].device.type, enabled=False):
             return super().forward([x.float() for x in feats])
+
+
+class IgnoringAssigner:
+    """Base class of assigners that do not train background on ignored objects, such as crowds.
+
+    mmdet's MaxIoUAssigner does if an image has no other objects, and mmdet's other assigners do always. Remove this
+    class and its subclasses when they no longer do. ``ignore_iof_thr`` is the part of a box that must be exceeded
+    inside of an ignored object.
+    """
+
+    box_name = 'priors'  # the name of the boxes in the predictions
+
+    def __init__(self, ignore_iof_thr: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.max_iof = ignore_iof_thr
+
+    def assign(self, pred_instances: Any, gt_instances: Any, gt_instances_ignore: Any = None) -> AssignResult:
+        """Assign n predictions. ``gt_inds`` (n,) of the result is -1 for background on an ignored object."""
+        result, boxes = super().assign(pred_instances, gt_instances), pred_instances[self.box_name]
+        if gt_instances_ignore and len(boxes):
+            iofs = self.iou_calculator(boxes, gt_instances_ignore.bboxes, mode='iof').amax(1)
+            result.gt_inds[(result.gt_inds == 0) & (iofs > self.max_iof)] = -1
+            # Without any sample, mmdet's heads leave out losses, and DistributedDataParallel would miss gradients.
+            if (result.gt_inds < 0).all():
+                result.gt_inds[iofs.argmin()] = 0
+        return result
+
+
+@TASK_UTILS.register_module()
+class MaxIoUAssigner(IgnoringAssigner, task_modules.MaxIoUAssigner):
+    """mmdet's MaxIoUAssigner as an :class:`IgnoringAssigner`."""
+
+
+@TASK_UTILS.register_module()
+class DynamicSoftLabelAssigner(IgnoringAssigner, task_modules.DynamicSoftLabelAssigner):
+    """mmdet's DynamicSoftLabelAssigner as an :class:`IgnoringAssigner`. Its priors are points."""
+
+    box_name = 'bboxes'
 
 
 # Larger than a network's usual logits, and than the side of any image in pixels.

@@ -6,6 +6,8 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from mmcv.transforms import LoadImageFromFile
 from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
 from mmdet.registry import DATASETS
@@ -17,6 +19,7 @@ from mmengine.structures import InstanceData
 from mmengine.utils import import_modules_from_strings
 from PIL import Image
 
+from mmgcvit.config import iter_dicts
 from mmgcvit.mmdet_fixes import ApplyExifAsAnnotated
 
 from .conftest import ROOT
@@ -141,6 +144,39 @@ IMAGES = {
     'one row': ((320, 1), (320, 240), 1, False),
     'half as large': ((160, 80), (320, 240), 1, False),
 }
+
+
+def list_assigners():
+    """Return the settings of all assigners in configs, by their text, but matchers, which check-data names."""
+    configs = [Config.fromfile(ROOT / 'configs' / f'{name}.py').model for name in (*PARTS, 'cascade_gcvit_t')]
+    found = [part['assigner'] for part in iter_dicts(configs) if part.get('assigner')]
+    return {str(settings): settings for settings in found if 'Hungarian' not in settings.type}
+
+
+ASSIGNERS = list_assigners()
+BOXES = st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 40)] * 2), max_size=4)
+
+
+@pytest.mark.parametrize('name', ASSIGNERS)
+@given(st.lists(BOXES, min_size=3, max_size=3))
+def test_background_on_ignored_objects_is_not_trained_and_all_else_is_as_in_mmdet(name, parts):
+    init_default_scope('mmdet')
+    parts = [torch.tensor([(x, y, x + w, y + h) for x, y, w, h in part]).reshape(-1, 4).float() for part in parts]
+    (boxes, objects, ignored), settings = parts, ASSIGNERS[name]
+    predictions = InstanceData(bboxes=boxes, priors=boxes, scores=torch.zeros(len(boxes), 1))
+    truth = InstanceData(bboxes=objects, labels=torch.zeros(len(objects), dtype=torch.long))
+    theirs = {**settings, 'type': settings.type.replace('mmgcvit', 'mmdet')}
+    theirs.pop('ignore_iof_thr')
+    expected = TASK_UTILS.build(theirs).assign(predictions, truth)
+    for i, (left, top, right, bottom) in enumerate(boxes.tolist() if len(ignored) else ()):
+        widths = ignored[:, 2].clamp(max=right) - ignored[:, 0].clamp(min=left)
+        heights = ignored[:, 3].clamp(max=bottom) - ignored[:, 1].clamp(min=top)
+        is_on = (widths.clamp(min=0) * heights.clamp(min=0)).max() > (right - left) * (bottom - top) / 2
+        expected.gt_inds[i] = -1 if is_on and expected.gt_inds[i] == 0 else expected.gt_inds[i]
+    found = TASK_UTILS.build(settings).assign(predictions, truth, InstanceData(bboxes=ignored))
+    if len(boxes) and (expected.gt_inds < 0).all():  # heads need a sample
+        expected.gt_inds[found.gt_inds.argmax()] = 0
+    assert (found.gt_inds.tolist(), found.labels.tolist()) == (expected.gt_inds.tolist(), expected.labels.tolist())
 
 
 @pytest.mark.parametrize('name', IMAGES)

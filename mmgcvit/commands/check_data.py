@@ -70,7 +70,7 @@ def main(args: argparse.Namespace) -> int | None:
 
 def check_config_data(args: argparse.Namespace, cfg: Config, temporary: str = '') -> int | None:
     """Check the data of a config and print the results. Files are named without the prefix ``temporary``."""
-    from ..datasets.checks.datasets import check_datasets
+    from ..datasets.checks.datasets import check_datasets, list_unscored
     from ..datasets.checks.paths import check_presence
 
     check_presence(cfg, LOADERS)
@@ -79,7 +79,8 @@ def check_config_data(args: argparse.Namespace, cfg: Config, temporary: str = ''
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         report = check_datasets(cfg, LOADERS, args.images, progress)
     errors = report.format_messages()
-    lines = [('', '', text) for text in report.summaries + report.notes]
+    unscored = [] if errors else [*list_unscored(cfg)]
+    lines = [('', '', text) for text in report.summaries + report.notes + unscored]
     lines += [('stops the run: ', 'red', text) for text in errors]
     lines += [('does not stop the run: ', 'yellow', text) for text in report.format_messages(stops_run=False)]
     for effect, colour, text in lines:

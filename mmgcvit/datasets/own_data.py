@@ -174,7 +174,7 @@ def locate_files(dataset: DatasetInfo) -> dict[str, Any]:
     """Return the head lines with a dataset's classes and files."""
     lines, files = {'classes': dataset.classes, 'data_root': ''}, 'annotations' if dataset.has_objects else 'list'
     for name, split in dataset.splits.items():
-        if name == 'test' and dataset.has_objects and not split.content['annotations']:
+        if name == 'test' and dataset.has_objects and not split.objects:
             continue  # it cannot be scored
         images = make_portable_path(split.image_folder)
         lines |= {f'{name}_images': images, f'{name}_{files}': make_portable_path(split.ann_file)}

@@ -9,6 +9,7 @@ from mmengine.registry import METRICS
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import can_draw_predictions, get_type_name, iter_unwrapped_datasets
+from ..datasets.scored import find_unscored
 from ..device import check_operators
 from ..errors import UserError
 from ..files import check_writable
@@ -52,6 +53,8 @@ def run_test(
         trained, _ = collect_dataset_metas(loaded.content['meta'], dataset)
         classes = runner.test_loop.dataloader.dataset.metainfo.get('classes')
         check_class_names(loaded.source, trained.get('classes'), classes)
+        if problem := find_unscored(runner.test_loop.dataloader.dataset):
+            runner.logger.warning(f'the test images have {problem}, so their scores say nothing')
         del loaded  # mmengine frees its content after loading
         if out:
             # mmdet's metric encodes masks as RLE.

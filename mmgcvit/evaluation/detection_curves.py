@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,34 @@ def choose_score_thr(work_dir: Path) -> str:
 def compute_detection_curves(
     ground_truths: Sequence[Detections], predictions: Sequence[Detections], num_classes: int
 ) -> DetectionCurves:
-    """Match predictions of any score with the ground truth of each image, by pycocotools."""
+    """Compute the curves of predictions of any score. Detections on ignored objects do not count."""
+    evaluation = match_detections(ground_truths, predictions, num_classes)
+    with redirect_stdout(io.StringIO()):
+        evaluation.accumulate()
+    # The axes are [IoU threshold, recall, class, object size (first: all), maximum number of detections].
+    precision = evaluation.eval['precision'][:, :, :, 0]
+    precision = np.where(precision < 0, np.nan, precision)
+    matched = [*filter(None, evaluation.evalImgs)]  # by class and image, None without objects and detections
+    by_class = [[entry for entry in matched if entry['category_id'] == label] for label in range(num_classes)]
+    return DetectionCurves(
+        overall=make_curve(matched),
+        by_class=list(map(make_curve, by_class)),
+        ap=precision[..., 0].mean((0, 1)),
+        ap50=precision[0, ..., 1].mean(0),
+    )
+
+
+def drop_ignored(ground_truth: Detections, prediction: Detections, num_classes: int) -> Detections:
+    """Drop the detections of an image that match ignored objects only, as COCO's evaluation does."""
+    if not ground_truth.ignored:
+        return prediction
+    matched = filter(None, match_detections([ground_truth], [prediction], num_classes).evalImgs)
+    ignored = np.concatenate([[], *(np.array(entry['dtIds'])[entry['dtIgnore'][0] > 0] for entry in matched)])
+    return prediction.select(np.setdiff1d(np.arange(len(prediction)), ignored - 1))  # ids start at 1
+
+
+def match_detections(ground_truths: Sequence[Detections], predictions: Sequence[Detections], num_classes: int) -> Any:
+    """Match predictions with the ground truth of each image. Return a COCOeval, in which ignored objects are crowds."""
     check_installed('average precision', 'pycocotools')
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -100,40 +128,33 @@ def compute_detection_curves(
         'annotations': [],
     }
 
-    def make_coco(objects: Sequence[Detections]) -> COCO:
-        ids = np.repeat(range(len(objects)), [len(image) for image in objects])
-        boxes = np.concatenate([image.boxes for image in objects]).astype(np.float64)
-        boxes[:, 2:] -= boxes[:, :2]
-        scores = np.concatenate([image.scores for image in objects])
-        labels = np.concatenate([image.labels for image in objects])
-        return images.loadRes(np.column_stack([ids, boxes, scores, labels])) if len(ids) else images
+    def make_coco(objects: Sequence[Detections], ignored: Sequence[Detections | None] = ()) -> COCO:
+        parts = [(i, part) for i, part in chain(enumerate(objects), enumerate(ignored)) if part]
+        rows = [np.column_stack([np.full(len(part), i), part.boxes, part.scores, part.labels]) for i, part in parts]
+        rows = np.concatenate([np.empty((0, 7)), *rows])
+        rows[:, 3:5] -= rows[:, 1:3]
+        coco = images.loadRes(rows) if len(rows) else images
+        for crowd in coco.dataset['annotations'][sum(map(len, objects)) :]:
+            crowd['iscrowd'] = 1
+        return coco
 
     # Hide the progress that pycocotools prints.
     with redirect_stdout(io.StringIO()):
         images.createIndex()
-        evaluation = COCOeval(make_coco(ground_truths), make_coco(predictions), 'bbox')
-        evaluation.params.maxDets = MAX_DETECTIONS
+        objects = make_coco(ground_truths, [image.ignored for image in ground_truths])
+        evaluation = COCOeval(objects, make_coco(predictions), 'bbox')
+        evaluation.params.maxDets, evaluation.params.areaRng = MAX_DETECTIONS, evaluation.params.areaRng[:1]
         evaluation.evaluate()
-        evaluation.accumulate()
-    # The axes are [IoU threshold, recall, class, object size (first: all), maximum number of detections].
-    precision = evaluation.eval['precision'][:, :, :, 0]
-    precision = np.where(precision < 0, np.nan, precision)
-    # evalImgs has an entry for each class, object size and image, or None without objects and detections of the class.
-    matched = [entry for entry in evaluation.evalImgs if entry and entry['aRng'] == evaluation.params.areaRng[0]]
-    by_class = [[entry for entry in matched if entry['category_id'] == label] for label in range(num_classes)]
-    return DetectionCurves(
-        overall=make_curve(matched),
-        by_class=list(map(make_curve, by_class)),
-        ap=precision[..., 0].mean((0, 1)),
-        ap50=precision[0, ..., 1].mean(0),
-    )
+    return evaluation
 
 
 def make_curve(matched: Sequence[dict[str, Any]]) -> Curve:
     """Compute precision and recall of the detections of at least each score, from the matches of pycocotools."""
-    scores = np.concatenate([[], *(entry['dtScores'] for entry in matched)])
-    is_correct = np.concatenate([[], *(entry['dtMatches'][0] > 0 for entry in matched)])
-    num_objects = sum(len(entry['gtIds']) for entry in matched)
+    counted = [entry['dtIgnore'][0] == 0 for entry in matched]
+    scores = [np.array(entry['dtScores'])[kept] for entry, kept in zip(matched, counted, strict=True)]
+    is_correct = [entry['dtMatches'][0][kept] > 0 for entry, kept in zip(matched, counted, strict=True)]
+    scores, is_correct = np.concatenate([[], *scores]), np.concatenate([[], *is_correct])
+    num_objects = sum(np.count_nonzero(entry['gtIgnore'] == 0) for entry in matched)
     order = np.argsort(-scores, kind='stable')
     scores, num_correct = scores[order], np.cumsum(is_correct[order])
     # A threshold keeps all detections with the same score, or none of them.

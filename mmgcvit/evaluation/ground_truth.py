@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,15 @@ def convert_sample(sample: Any, classes: Sequence[str]) -> Prediction | None:
     def get_names(labels: np.ndarray) -> list[str]:
         return [classes[label] if label < len(classes) else f'class {label}' for label in labels]
 
-    if 'gt_instances' in sample:
-        objects = sample.gt_instances
+    def convert_objects(objects: Any) -> Detections:
         labels = objects.labels.numpy()
         masks = objects.masks.to_ndarray().astype(bool) if 'masks' in objects else None
         boxes = getattr(objects.bboxes, 'tensor', objects.bboxes).numpy()
         return Detections(boxes, np.ones(len(boxes), np.float32), labels, get_names(labels), masks)
+
+    if 'gt_instances' in sample:
+        ignored = convert_objects(sample.ignored_instances) if sample.get('ignored_instances') else None
+        return replace(convert_objects(sample.gt_instances), ignored=ignored)
     if 'gt_sem_seg' in sample:
         label_map = sample.gt_sem_seg.data[0].numpy()
         labels, areas = np.unique(label_map[label_map < len(classes)], return_counts=True)

@@ -19,7 +19,7 @@ from ..inference.outputs import write_json
 from ..inference.predictor import Predictor
 from ..inference.results import Detections, Prediction, Segmentation
 from ..tasks import TASK_BY_NAME
-from .detection_curves import DetectionCurves, compute_detection_curves, draw_detection_curves
+from .detection_curves import DetectionCurves, compute_detection_curves, draw_detection_curves, drop_ignored
 from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
 from .ground_truth import load_sample
 
@@ -54,10 +54,12 @@ class Mistakes:
 def score_image(ground_truth: Prediction, prediction: Prediction, classes: Sequence[str]) -> tuple[float, np.ndarray]:
     """Score a prediction, and compute the confusion matrix (n + 1, n + 1) of n classes and the background.
 
-    :attr:`.Task.score` says what the score is. It is 1 if there are no objects and no detections, or no labelled
+    :attr:`.Task.score` says what the score is. Detections on ignored objects do not
+    count. It is 1 if there are no objects and no detections, or no labelled
     pixels. The rows of the matrix are ground truth, its columns predictions.
     """
     if isinstance(prediction, Detections):
+        prediction = drop_ignored(ground_truth, prediction, len(classes))
         # Each object counts once in its row, and each detection once in its column. Missed objects are in the column
         # of the background, and detections without an object in its row.
         matrix = sv.ConfusionMatrix.evaluate_detection_batch(

@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
+from math import nan
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -35,7 +36,8 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
                 entry = json.loads(line)
                 for name, value in entry.items():
                     if name not in NOT_DRAWN and isinstance(value, int | float):
-                        session[name][entry['step']] = float(value)
+                        # -1 is COCO's score without objects.
+                        session[name][entry['step']] = float(value) if value != -1 else nan
         for name, curve in session.items():
             earlier = {step: value for step, value in curves.get(name, {}).items() if step < min(curve)}
             curves[name] = {**earlier, **curve}

@@ -28,6 +28,7 @@ class Detections:
     # (n, height, width) bool, or None if the model predicts only boxes. If the image was predicted in tiles, a
     # CompactMask, which decodes masks[i] to (height, width) bool on access.
     masks: np.ndarray | sv.CompactMask | None = None
+    ignored: Detections | None = None  # only of ground truth: objects that are neither trained nor scored
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -53,10 +53,10 @@ CLAIMED = {
     'mask2former_swin-b-in1k-384x384-pre_8xb2-160k_ade20k-640x640',
     'other_heads/mask2former_gcvit_t_cityscapes': 'mmseg::mask2former/mask2former_swin-t_8xb2-90k_cityscapes-512x1024',
 }
-# Fixes of mmdet that leave healthy images as they are; sizes that follow from the backbone or its levels; panoptic
-# classes, which mmseg's Mask2Former does not have.
+# Fixes of mmdet that leave healthy images without ignored objects as they are; their setting, and sizes that follow
+# from the backbone or its levels; panoptic classes, which mmseg's Mask2Former does not have.
 MENDING = ('mmgcvit.ApplyExifAsAnnotated', 'FilterAnnotations')
-FITTING = ('in_channels', 'num_levels', 'num_feature_levels', 'num_outs', 'pad_size_divisor')
+FITTING = ('ignore_iof_thr', 'in_channels', 'num_levels', 'num_feature_levels', 'num_outs', 'pad_size_divisor')
 SEGMENTS = ('num_things_classes', 'num_stuff_classes')
 # Defaults that only one of the two configs states.
 RESTATED = {

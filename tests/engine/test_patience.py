@@ -1,5 +1,7 @@
 """With --patience N, a run stops after N validations without a better score, however often it is interrupted."""
 
+import math
+from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -7,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.hooks import Hook
+from mmengine.registry import DATASETS
 
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.errors import UserError
 
-from .drawing import GivenScore, make_config, make_evaluation, run
+from .drawing import GivenScore, RandomImages, make_config, make_evaluation, run
 
 ITERATIONS = 4  # per epoch, and per validation
 
@@ -24,28 +27,33 @@ class PositionHook(Hook):
 
 
 def find_end(scores, patience, intervals, stops):
-    """Return after which score a run ends whose validations have another interval from each stop on."""
-    best, since_best = float('-inf'), 0
+    """Return after which score a run ends whose validations have another interval from each stop on.
+
+    Also return the last one of the best scores, or None if there is none. NaN and -1 are no scores.
+    """
+    best, best_number, since_best = -0.5, None, 0
     for number, score in enumerate(scores, start=1):
         interval = intervals[sum(stop <= number * ITERATIONS for stop in stops)]
         if number % interval and number < len(scores):
             continue
+        score = score if math.isfinite(score) else -1
+        best_number = number if score >= best else best_number
         best, since_best = (score, 0) if score > best else (best, since_best + 1)
         if since_best == patience:
-            return number
-    return len(scores)
+            return number, best_number
+    return len(scores), best_number
 
 
 @pytest.mark.parametrize('by_epoch', [True, False])
 @settings(max_examples=12, deadline=None)
 @given(st.data())
-def test_a_run_stops_after_patience_validations_without_a_better_score(by_epoch, data):
+def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_without_a_better_one(by_epoch, data):
     """The interval of validations may change when the run is resumed."""
-    scores = data.draw(st.lists(st.integers(0, 3).map(float), min_size=1, max_size=6))
+    scores = data.draw(st.lists(st.sampled_from([0.0, 1.0, 2.0, -1.0, math.nan, math.inf]), min_size=1, max_size=6))
     patience = data.draw(st.integers(1, 3))
     stops = sorted(data.draw(st.sets(st.integers(1, len(scores) * ITERATIONS - 1), max_size=2)))
     intervals = data.draw(st.lists(st.integers(1, 3), min_size=3, max_size=3))
-    end = find_end(scores, patience, intervals, stops)
+    end, best = find_end(scores, patience, intervals, stops)
     hook = PositionHook()
     metric = GivenScore(lambda: scores[hook.position])
     with TemporaryDirectory() as work_dir:
@@ -61,10 +69,29 @@ def test_a_run_stops_after_patience_validations_without_a_better_score(by_epoch,
             run(cfg, stop, hook)
         last = read_checkpoint(Path(work_dir, 'last_checkpoint').read_text().strip())
         assert last['meta']['iter'] == end * ITERATIONS
+        names = [path.name for path in Path(work_dir).glob('best_*')]
+        assert names == ([f'best_toy_mAP_iter_{best * ITERATIONS}.pth'] if best else [])
 
 
-def test_patience_needs_a_best_checkpoint_and_validation(tmp_path):
-    cfg = make_config(tmp_path, {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 1})
+@DATASETS.register_module()
+class ImagesOfOneClass(RandomImages):
+    def get_data_info(self, index):
+        return {'gt_label': 0}
+
+
+def test_no_checkpoint_is_the_best_one_on_images_of_one_class(tmp_path):
+    """The best one of a version that saved one is removed."""
+    loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 2, 'val_interval': 1}
+    cfg = make_config(tmp_path, loop, resume=True, **make_evaluation(GivenScore(lambda: 1.0)))
+    cfg.log_level = 'WARNING'
+    cfg.default_hooks.checkpoint.update({'save_best': 'auto', 'rule': 'greater'})
+    run(deepcopy(cfg), stop=6)
+    assert [*tmp_path.glob('best_*')]
+    cfg.val_dataloader.dataset = {'type': 'ImagesOfOneClass'}
+    run(deepcopy(cfg))
+    assert not [*tmp_path.glob('best_*')]
+    logs = ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))
+    assert logs.count('the validation images have labels of at most one class, so') == 1
     cfg.custom_hooks = [{'type': 'mmgcvit.PatienceHook', 'patience': 1}]
-    with pytest.raises(UserError, match=r'Set default_hooks.checkpoint.save_best .*, or remove --patience'):
+    with pytest.raises(UserError, match='with objects, or images of several classes'):
         run(cfg)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from mmgcvit.evaluation.detection_curves import (
     draw_detection_curves,
     make_curve,
 )
+from mmgcvit.evaluation.mistakes import score_image
 from mmgcvit.inference.loading import load
 from mmgcvit.inference.predictor import Detector
 from mmgcvit.inference.results import Outcome
@@ -33,14 +35,16 @@ def place(objects):
     return make_detections(found, CLASSES)
 
 
-@given(st.lists(st.tuples(OBJECTS, OBJECTS), min_size=1, max_size=4))
-@example([([], [])])
-@example([([(position, 0, 99) for position in range(150)],) * 2])
-def test_ap_is_that_of_mmdets_metric_and_all_detections_count_in_curves(images):
-    """In the example, an image has more detections than the 100 that count in COCO's AP."""
+@given(st.lists(st.tuples(OBJECTS, OBJECTS, OBJECTS), min_size=1, max_size=4))
+@example([([], [], [])])
+@example([([], [(0, 0, 99)], [(0, 0, 99)])])
+@example([([(position, 0, 99) for position in range(150)], [], [(position, 0, 99) for position in range(150)])])
+def test_ap_is_that_of_mmdets_metric_and_all_detections_count_except_on_ignored_objects(images):
+    """In the last example, an image has more detections than the 100 that count in COCO's AP."""
     from mmdet.evaluation import CocoMetric
 
-    ground_truths, predictions = ([place(objects) for objects in side] for side in zip(*images, strict=True))
+    ground_truths, ignored, predictions = ([*map(place, side)] for side in zip(*images, strict=True))
+    ground_truths = [replace(objects, ignored=more) for objects, more in zip(ground_truths, ignored, strict=True)]
     curves = compute_detection_curves(ground_truths, predictions, len(CLASSES))
     assert len(draw_detection_curves(curves, CLASSES, 0.3).axes) == 2
     labels = {label for objects in ground_truths for label in objects.labels}
@@ -52,8 +56,11 @@ def test_ap_is_that_of_mmdets_metric_and_all_detections_count_in_curves(images):
     metric, results = CocoMetric(metric='bbox', classwise=True), []
     metric.dataset_meta = {'classes': CLASSES}
     for index, (objects, found) in enumerate(zip(ground_truths, predictions, strict=True)):
-        labelled = zip(objects.boxes.tolist(), objects.labels.tolist(), strict=True)
-        instances = [{'bbox': box, 'bbox_label': label, 'ignore_flag': 0} for box, label in labelled]
+        instances = [
+            {'bbox': box, 'bbox_label': label, 'ignore_flag': flag}
+            for flag, part in enumerate([objects, objects.ignored])
+            for box, label in zip(part.boxes.tolist(), part.labels.tolist(), strict=True)
+        ]
         truth = {'img_id': index, 'width': 96, 'height': 16, 'anns': instances}
         predicted = {'img_id': index, 'bboxes': found.boxes, 'scores': found.scores, 'labels': found.labels}
         results.append((truth, predicted))
@@ -61,9 +68,16 @@ def test_ap_is_that_of_mmdets_metric_and_all_detections_count_in_curves(images):
     # mmdet rounds to three digits.
     assert np.nanmean(curves.ap) == pytest.approx(scores['bbox_mAP'], abs=6e-4)
     assert np.nanmean(curves.ap50) == pytest.approx(scores['bbox_mAP_50'], abs=6e-4)
-    labelled = [[Counter((position, label) for position, label, _ in objects) for objects in pair] for pair in images]
-    matches = sum((objects & found).total() for objects, found in labelled)
-    assert curves.overall.recall.max() == pytest.approx(matches / sum(map(len, ground_truths)))
+    labelled = [[Counter((position, label) for position, label, _ in part) for part in parts] for parts in images]
+    matches = sum((objects & found).total() for objects, _, found in labelled)
+    # Detections that are neither matched nor on an ignored object of their class.
+    false = [Counter({at: n for at, n in (f - o).items() if at not in i}).total() for o, i, f in labelled]
+    assert curves.overall.recall.max(initial=0) == pytest.approx(matches / sum(map(len, ground_truths)))
+    expected = [matches / (matches + sum(false))] if matches or any(false) else []
+    assert curves.overall.precision[-1:] == pytest.approx(expected)
+    for (objects, _, found), number, *pair in zip(labelled, false, ground_truths, predictions, strict=True):
+        _, matrix = score_image(*pair, CLASSES)
+        assert (matrix[:-1].sum(), matrix[:, :-1].sum()) == (objects.total(), (objects & found).total() + number)
 
 
 def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_path, monkeypatch):
@@ -87,7 +101,8 @@ def test_no_other_threshold_has_a_higher_f1(detections):
     """Also with equal scores, of which a threshold keeps all or none."""
     scores, is_correct = np.array(detections).T / [[100], [1]]
     num_objects = max(1, int(is_correct.sum()))
-    curve = make_curve([{'dtScores': scores, 'dtMatches': is_correct[None], 'gtIds': range(num_objects)}])
+    ignored = {'dtIgnore': np.zeros((1, len(scores))), 'gtIgnore': np.zeros(num_objects)}
+    curve = make_curve([{'dtScores': scores, 'dtMatches': is_correct[None], **ignored}])
 
     def compute_f1(threshold):
         kept = scores >= threshold

@@ -53,7 +53,10 @@ model = dict(
         loss_mask=dict(type='DiceLoss', loss_weight=2.0, eps=5e-6, reduction='mean'),
     ),
     train_cfg=dict(
-        assigner=dict(type='DynamicSoftLabelAssigner', topk=13), allowed_border=-1, pos_weight=-1, debug=False
+        assigner=dict(type='mmgcvit.DynamicSoftLabelAssigner', topk=13, ignore_iof_thr=0.5),
+        allowed_border=-1,
+        pos_weight=-1,
+        debug=False,
     ),
     test_cfg=dict(
         nms_pre=1000,

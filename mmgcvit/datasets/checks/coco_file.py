@@ -41,6 +41,7 @@ WRONG_CROWD = Issue('values of iscrowd other than 0 and 1', 'Write 0, or 1 for g
 # Remedies for wrong boxes and masks.
 SOME_FAULTS = 'Correct or remove them: training ignores or cuts most of them, but evaluation counts them'
 MANY_FAULTS = 'These are more than a tenth of the objects, with those of other faults{}. Export the file again'
+UNIGNORED = Issue("objects with the key 'ignore'", 'Write iscrowd: 1, or evaluation counts them', stops_run=False)
 
 # The lists in a COCO file, and the keys that mmdet reads in each entry of a list.
 KEYS = {
@@ -83,9 +84,12 @@ def check_content(path: str, content: Any, is_scored: bool, report: Report) -> d
 
 
 def check_coco(
-    dataset: BaseDataset, settings: ConfigDict, content: Any, is_scored: bool, report: Report
+    dataset: BaseDataset, settings: ConfigDict, content: Any, is_scored: bool, report: Report, assigners: str = ''
 ) -> list[ImageFile]:
-    """Check and count the annotations of a CocoDataset. Return its images whose file exists and whose size is valid."""
+    """Check and count the annotations of a CocoDataset. Return its images whose file exists and whose size is valid.
+
+    ``assigners`` are those of the model that take ignored objects for background.
+    """
     path = dataset.ann_file
     try:
         content = None if content is None else check_content(path, content, is_scored, report)
@@ -105,8 +109,12 @@ def check_coco(
         file_names = {image['id']: image['file_name'] for image in content['images']}
         for issue, examples in chain(entry_issues, check_objects(objects, sizes, file_names, has_masks, is_scored)):
             report.add(issue, path, examples)
-        counts = Counter(names[obj['category_id']] for obj in objects)
+        counts = Counter(names[obj['category_id']] for obj in objects if not obj.get('iscrowd'))
         text = ', '.join(f'{counts[name]} {name}' for name in classes)
+        if num_ignored := len(objects) - counts.total():
+            text += f'; {num_ignored} ignored'
+            if assigners and not is_scored:
+                report.notes.append(f'{path}: training takes ignored objects for background, because of {assigners}')
         report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
         _, copies = group_objects(objects)
         if copies:
@@ -135,6 +143,7 @@ def check_entries(
         wrong = [value for (value, n), is_wrong in zip(counts.items(), is_wrong, strict=True) if n > 1 or is_wrong]
         yield DUPLICATE_IDS, [f'{name} {key} {str(value)[:60]}' for value in wrong]
     crowds = [obj for obj in content['annotations'] if obj.get('iscrowd', 0) not in (0, 1)]
+    yield UNIGNORED, [f'annotation {obj["id"]}' for obj in content['annotations'] if obj.get('ignore')]
     yield WRONG_CROWD, [f'annotation {obj["id"]} iscrowd {obj["iscrowd"]!r:.60}' for obj in crowds]
     names = [category['name'] for category in content['categories']]
     used = [name for name in names if name in classes]

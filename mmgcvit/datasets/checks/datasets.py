@@ -4,7 +4,7 @@ import random
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from math import inf
@@ -15,10 +15,11 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from rich.progress import Progress
 
-from ...config import LOADERS, iter_settings
+from ...config import LOADERS, get_type_name, iter_dicts, iter_settings
 from ...errors import format_count, shorten
 from ..decoding import DecodingSettings, get_decoding_settings
 from ..formats.identity import find_same_images
+from ..scored import find_unscored
 from .coco_file import check_coco, read_json
 from .image_files import ImageFile, check_folders, check_image
 from .issues import Issue, Report
@@ -47,6 +48,9 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
     """
     report, paths = Report(), defaultdict(list)
     read = cache(partial(read_json, report=report))
+    # Assigners without this setting, such as all matchers of mmdet, take ignored objects for background.
+    assigners = [part.get('assigner') for part in iter_dicts(cfg.get('model'))]
+    assigners = {get_type_name(part): 0 for part in assigners if part and part.get('ignore_iof_thr', -1) <= 0}
     for loader, settings in iter_datasets(cfg, loaders):
         data_format = find_format(settings)
         if data_format is None:
@@ -56,7 +60,8 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
         # With lazy_init, mmengine's dataset joins its paths and sets its classes, but loads no annotations.
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
-            images = check_coco(dataset, settings, read(dataset.ann_file), loader != LOADERS[0], report)
+            content, is_scored = read(dataset.ann_file), loader != LOADERS[0]
+            images = check_coco(dataset, settings, content, is_scored, report, ' and '.join(assigners))
         else:
             images = check_folders(dataset, report)
         paths[loader] += [Path(image.path) for image in images]
@@ -93,6 +98,14 @@ def check_images(
             for issue, example in issues:
                 report.add(issue, get_data_path(dataset), [example])
             progress.advance(task)
+
+
+def list_unscored(cfg: Config) -> Iterator[str]:
+    """Yield a note for each dataset for validation or test on which scores say nothing. Their files must be intact."""
+    for settings in (settings for _, settings in iter_datasets(cfg, LOADERS[1:]) if find_format(settings)):
+        dataset = DATASETS.build({**settings, 'pipeline': []})
+        if problem := find_unscored(dataset):
+            yield f'{get_data_path(dataset)} has {problem}, so scores on it say nothing'
 
 
 def check_num_classes(dataset: BaseDataset, data_format: str, cfg: Config, report: Report) -> None:

@@ -47,7 +47,7 @@ def find_small_objects(dataset: DatasetInfo, image_size: int, tiles: int | None 
     sizes = {key: [min(side, tiles or side) for side in size] for key, size in sizes.items() if are_positive(size)}
     # The side of a pixel after resizing, relative to image_size.
     scales = {key: min(1 / min(size), LONG_SIDE / max(size)) for key, size in sizes.items()}
-    objects = [obj for obj in content.get('annotations', ()) if not obj.get('iscrowd') and not obj.get('ignore')]
+    objects = dataset.splits['train'].objects if content else ()
     boxes = [(obj['bbox'][2:], obj['image_id']) for obj in objects if obj['image_id'] in scales]
     sides = sorted(sqrt(prod(box)) * scales[image_id] for box, image_id in boxes if are_positive(box))
     num_small = sum(side * image_size < MIN_OBJECT_SIDE for side in sides)

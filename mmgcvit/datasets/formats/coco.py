@@ -10,12 +10,14 @@ from ..classes import MAX_ID
 from .dataset_info import DatasetInfo, Split
 from .folders import IMAGE_FOLDERS, MAP_FOLDERS
 from .paths import count_steps, find_split, list_files
-from .plausible import ObjectProblem
+from .plausible import ObjectProblem, get_corners
 
 # Beginnings of the names of COCO's files of other tasks, which are next to instances*.json.
 OTHER_TASKS = ('captions', 'person_keypoints', 'stuff', 'panoptic', 'image_info')
 # How many of a JSON file's images are looked for in each folder.
 NUM_SAMPLES = 20
+# How files write that an object has no mask.
+NO_MASK = (None, [], [[]])
 
 
 def load_contents(folder: Path, files: list[Path]) -> tuple[dict[Path, dict[str, Any]], list[str]]:
@@ -93,6 +95,7 @@ def normalize(
     names = {category['id']: category['name'] for category in content['categories']}
     own = {category['name']: category['id'] for category in categories}
     annotations, others, problems = [], set(), []
+    has_masks = any(obj.get('segmentation') not in NO_MASK for obj in content['annotations'])
     for obj in content['annotations']:
         category = obj['category_id']
         if obj['image_id'] not in image_ids or category not in names:
@@ -101,9 +104,14 @@ def normalize(
         elif names[category] not in own:
             others.add(str(names[category]))
         else:
-            # pycocotools requires iscrowd of all objects. Some tools write null.
+            # pycocotools requires iscrowd of all objects. Some tools write null. It scores objects with the key ignore,
+            # for which mmdet trains background.
             new = {'image_id': image_ids[obj['image_id']], 'category_id': own[names[category]]}
-            new['iscrowd'] = obj.get('iscrowd') or 0
+            new['iscrowd'] = obj.get('iscrowd') or int(bool(obj.get('ignore')))
+            new |= {'ignore': 0} if obj.get('ignore') else {}
+            if has_masks and new['iscrowd'] and obj.get('segmentation') in NO_MASK:
+                left, top, right, bottom = get_corners([obj])[0].tolist()  # an ignored region needs no exact mask
+                new['segmentation'] = [[left, top, right, top, right, bottom, left, bottom]]
             annotations.append(obj if all(obj.get(key) == value for key, value in new.items()) else {**obj, **new})
     if others:
         raise UserError(

@@ -44,6 +44,11 @@ class Split:
         entries = self.content['images'] if isinstance(self.content, dict) else [{}] * len(self.content)
         return [(image['width'], image['height']) if image else None for image in entries]
 
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """The annotations of objects, without the ignored ones (crowds)."""
+        return [obj for obj in self.content['annotations'] if not obj.get('iscrowd')]
+
     def select(self, indices: set[int]) -> 'Split':
         """Return a split that contains only the images with the given indices."""
         if not isinstance(self.content, dict):
@@ -92,20 +97,20 @@ class DatasetInfo:
             return [{self.classes[int(i)] for i in found if i != IGNORE_INDEX} for found in labels]
         names = {category['id']: category['name'] for category in split.content['categories']}
         found = {image['id']: set() for image in split.content['images']}
-        for obj in split.content['annotations']:
-            if not obj.get('iscrowd') and not obj.get('ignore'):
-                found[obj['image_id']].add(names[obj['category_id']])
+        for obj in split.objects:
+            found[obj['image_id']].add(names[obj['category_id']])
         return [*found.values()]
 
     def __str__(self) -> str:
         sizes = {name: format_count(len(split.image_names), 'image') for name, split in self.splits.items()}
         counts = ', '.join(f'{size} ({name})' for name, size in sizes.items())
-        num_objects = sum(len(split.content['annotations']) for split in self.splits.values() if self.has_objects)
+        splits, train, num_empty = self.splits.values() if self.has_objects else (), self.splits.get('train'), 0
+        num_objects = sum(len(split.objects) for split in splits)
+        num_ignored = sum(len(split.content['annotations']) for split in splits) - num_objects
         counts += f', {num_objects} objects' if self.has_objects else ''
-        num_empty = 0
-        if self.has_objects and 'train' in self.splits:
-            content = self.splits['train'].content
-            num_empty = len(content['images']) - len({obj['image_id'] for obj in content['annotations']})
+        counts += f', {num_ignored} ignored (difficult or crowds)' if num_ignored else ''
+        if splits and train:
+            num_empty = len(train.image_names) - len({obj['image_id'] for obj in train.objects})
         counts += f' ({format_count(num_empty, "image")} without objects: background in training)' if num_empty else ''
         names = f'{len(self.classes)} classes ({shorten(self.classes, 8)})'
         return escape_controls('\n'.join([f'{self.folder}: {self.format}, {counts}, {names}', *self.notes]))
@@ -157,7 +162,7 @@ def make_split(
 
 def set_annotation_types(dataset: DatasetInfo) -> None:
     """Set the type of a dataset of objects, in place: masks if nearly all objects have one."""
-    objects = [obj for split in dataset.splits.values() for obj in split.content['annotations']]
+    objects = [obj for split in dataset.splits.values() for obj in split.objects]
     # leave_out_objects leaves out the others, which have only a box.
     has_masks = sum(bool(obj.get('segmentation')) for obj in objects) > 0.9 * len(objects)
     dataset.annotation_types = ('masks', 'boxes') if has_masks else ('boxes',)

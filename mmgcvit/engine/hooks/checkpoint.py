@@ -1,9 +1,12 @@
 """Save checkpoints atomically, so that a killed run leaves no truncated checkpoint, and load them safely."""
 
+import operator
 from collections.abc import Collection
 from contextlib import ExitStack
+from math import isfinite
+from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import register_backend
@@ -12,6 +15,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from ...checkpoints.safe_loading import safe_checkpoint_loading
+from ...datasets.scored import find_unscored
 from ...files import TEMPORARY_SUFFIX, write_atomically
 from ...private_api import get_checkpoint_loader, get_resume_settings
 from ...registry import HOOKS
@@ -66,13 +70,23 @@ class AtomicCheckpointHook(CheckpointHook):
 
     mmengine's ``CheckpointHook`` removes the oldest or the previous best checkpoint before it writes the new one in
     place. So a killed run can leave a truncated checkpoint or none. Its arguments are those of this hook, except
-    ``backend_args``, because this hook writes local files only.
+    ``backend_args``, because this hook writes local files only. Of equal scores, the later one is the best. NaN,
+    infinity and -1, COCO's score without objects, are none. :func:`.find_unscored` finds data without scores.
     """
+
+    rule_map: ClassVar = {'greater': operator.ge, 'less': operator.le}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(backend_args={'backend': ATOMIC_BACKEND}, **kwargs)
 
     def before_train(self, runner: Runner) -> None:
+        unscored = self.save_best and runner.val_loop and find_unscored(runner.val_dataloader.dataset)
+        if unscored:
+            self.save_best = None  # as PatienceHook and SummaryHook read it
+            runner.logger.warning(
+                f'the validation images have {unscored}, so their scores say nothing: no checkpoint is saved as the '
+                'best one, and commands use the last one'
+            )
         super().before_train(runner)
         self.file_backend = DelayedRemovalBackend(self.out_dir)
         resumed = get_resumed_checkpoint(runner)
@@ -85,10 +99,21 @@ class AtomicCheckpointHook(CheckpointHook):
                 number = path.stem.rpartition('_')[2]
                 if number.isdecimal() and int(number) < max(kept) and int(number) not in kept:
                     self.file_backend.remove(path)
+        info = runner.message_hub.runtime_info
+        # Earlier versions saved a best checkpoint without a score.
+        for name in [name for name in info if name.startswith('best_') and unscored]:
+            outdated = info.pop(name)
+            if name.startswith('best_ckpt'):
+                self.file_backend.remove(outdated)
         if is_main_process():
             # A killed run leaves such files.
             for temporary in Path(self.out_dir).glob(f'*{TEMPORARY_SUFFIX}'):
                 temporary.unlink()
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
+        """Save the checkpoint if one of the scores is the best so far."""
+        absent = [name for name, x in metrics.items() if isinstance(x, Real) and (x == -1 or not isfinite(x))]
+        super()._save_best_checkpoint(runner, {**metrics, **dict.fromkeys(absent)})
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, int]) -> None:
         """Save ``epoch_N.pth`` or ``iter_N.pth``, then remove the checkpoints that are no longer needed."""

@@ -18,7 +18,8 @@ STATE = 'patience'
 class PatienceHook(Hook):
     """Stop training after ``patience`` validations in a row without a better score.
 
-    The score is that of the best checkpoint; if there are several, each of them counts. Unlike mmengine's
+    The score is that of the best checkpoint; if there are several, each of them counts. An equal score is not better,
+    though a checkpoint with it replaces the best one. Unlike mmengine's
     EarlyStoppingHook, this hook does not restart its count in a resumed run, even with another ``val_interval``.
     """
 
@@ -32,7 +33,8 @@ class PatienceHook(Hook):
         if not any(getattr(hook, 'save_best', None) for hook in runner.hooks) or runner.val_loop is None:
             raise UserError(
                 '--patience compares the scores of validations. Set default_hooks.checkpoint.save_best (for example '
-                "to 'auto'), val_dataloader, val_evaluator and val_cfg in the config, or remove --patience"
+                "to 'auto'), val_dataloader (with objects, or images of several classes), val_evaluator and val_cfg in "
+                'the config, or remove --patience'
             )
         # The checkpoint of a resumed run was saved before the validation at its position, which need not be repeated.
         self.stop_if_due(runner, is_validated=get_length(runner)[1] > 0 and is_validation_due(runner))
@@ -43,17 +45,17 @@ class PatienceHook(Hook):
     def stop_if_due(self, runner: Runner, is_validated: bool) -> None:
         """Count the validation at this position, once. Stop if ``patience`` of them have not improved the score."""
         unit, done, _ = get_length(runner)
-        infos = runner.message_hub.runtime_info
-        best = [str(value) for name, value in sorted(infos.items()) if name.startswith('best_ckpt')]
-        state = infos.get(STATE, {'position': 0, 'best': [], 'count': 0})
+        infos = sorted(runner.message_hub.runtime_info.items())
+        best, scores = ([v for name, v in infos if name.startswith(start)] for start in ('best_ckpt', 'best_score'))
+        state = dict(infos).get(STATE, {'position': 0, 'scores': [], 'count': 0})
         if is_validated and state['position'] != done:
-            # A better score has another checkpoint. There is none without any score, or in a work dir that was moved.
-            count = state['count'] + 1 if best in ([], state['best']) else 0
-            state = {'position': done, 'best': best, 'count': count}
+            # There is none before the first score. Earlier versions have not stored it.
+            count = state['count'] + 1 if scores in ([], state.get('scores')) else 0
+            state = {'position': done, 'scores': scores, 'count': count}
             runner.message_hub.update_info(STATE, state)
         if state['count'] >= self.patience:
             runner.logger.warning(
                 f'the training stops after {unit} {done}: {state["count"]} validations have not improved the best '
-                f'score ({" and ".join(best) or "none"}) (--patience)'
+                f'score ({" and ".join(map(str, best)) or "none"}) (--patience)'
             )
             runner.train_loop.stop_training = True

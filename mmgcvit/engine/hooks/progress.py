@@ -89,8 +89,9 @@ class ProgressHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
         self.bars.remove_task(self.evaluation)
-        scores = (f'{name} {float(score):.4g}' for name, score in (metrics or {}).items() if isinstance(score, Real))
-        self.console.print(f'scores: {"  ".join(scores)}')
+        scores = {name: float(score) for name, score in (metrics or {}).items() if isinstance(score, Real)}
+        # -1 is COCO's score without objects.
+        self.console.print(f'scores: {"  ".join(f"{name} {x:.4g}" for name, x in scores.items() if x != -1) or "none"}')
 
     after_test_iter, after_test_epoch = after_val_iter, after_val_epoch
 
@@ -154,7 +155,7 @@ class SummaryHook(Hook):
         if not best_keys and 'last_ckpt' in info:
             lines.append(f'last checkpoint: {quote(info["last_ckpt"])}')
         cfg, has_validation = runner.cfg, runner.val_loop is not None
-        saves_best = (cfg.get('default_hooks', {}).get('checkpoint') or {}).get('save_best')
+        saves_best = any(getattr(hook, 'save_best', None) for hook in runner.hooks)
         if not best_keys and has_validation and saves_best and cfg.get('default_scope') == DETECTION.scope:
             lines.append(NO_SCORE_ADVICE)  # mmdet has no scores without detections
         commands = ['predict {} YOUR_PICTURES', *(['mistakes {}'] if has_validation else []), 'plot {}', 'publish {}']

@@ -138,8 +138,8 @@ def add_clutter(root: Path) -> None:
 def to_coco(made: Made, split: str, prefix: str = '') -> str:
     """Return a COCO file. Ids may begin at 0, or be on both sides of 2**63.
 
-    Loosely written files have null or no iscrowd for objects that are not crowds, and categories in another order in
-    other splits.
+    Loosely written files have null or no iscrowd for objects that are not crowds, ignore for some that are, and
+    categories in another order in other splits.
     """
     first_id = made.options['from_0'] ^ 1
     scale = 2**62 if made.options['big_ids'] else 1
@@ -151,7 +151,9 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
             left, top, right, bottom = thing.box
             entry = {'id': first_id + scale * len(annotations), 'image_id': image_id, 'category_id': ids[thing.name]}
             entry |= {'bbox': [left, top, right - left, bottom - top], 'area': (right - left) * (bottom - top)}
-            if thing.is_crowd or not made.options['loose']:
+            if thing.is_crowd and made.options['loose'] and len(annotations) % 2:
+                entry |= {'ignore': 1}
+            elif thing.is_crowd or not made.options['loose']:
                 entry['iscrowd'] = int(thing.is_crowd)
             elif len(annotations) % 2:
                 entry['iscrowd'] = None

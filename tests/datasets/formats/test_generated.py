@@ -45,6 +45,12 @@ def describe(made, split):
     }
 
 
+def count_things(made, splits, are_crowds):
+    return sum(
+        thing.is_crowd == are_crowds for split in splits for photo in made.photos[split] for thing in photo.things
+    )
+
+
 def describe_read(dataset, split):
     """Return the same of a split as ``read_folder`` has read it."""
     part = dataset.splits[split]
@@ -97,10 +103,9 @@ def merge(parts):
 def check(made, dataset, cfg):
     """Compare the truth with what is read and loaded. Without a validation split, one is taken from training."""
     groups = [['train'], ['val']] if 'val' in made.photos else [['train', 'val']]
-    # A test split without objects cannot be scored.
-    groups += (
-        [['test']] if any(photo.things or not dataset.has_objects for photo in made.photos.get('test', ())) else []
-    )
+    # A test split without objects, except ignored ones, cannot be scored.
+    if 'test' in made.photos and (not dataset.has_objects or count_things(made, ['test'], are_crowds=False)):
+        groups.append(['test'])
     enter_scope(cfg)
     for group in groups:
         written = [split for split in group if split in made.photos]
@@ -135,13 +140,18 @@ def test_datasets_are_read_as_they_are_but_for_copies(made, data):
         assert dataset.classes == made.expected_classes
         assert sorted(root.rglob('*')) == before
         held_out = {photo.number for split in made.photos.keys() - {'train'} for photo in made.photos[split]}
-        num_left_out = 0
+        num_left_out, crowds = 0, []
         for split, photos in made.photos.items():
             truth, left_out = describe(made, split), held_out if split == 'train' else ()
-            assert describe_read(dataset, split) == {n: value for n, value in truth.items() if n not in left_out}
+            truth = {number: value for number, value in truth.items() if number not in left_out}
+            assert describe_read(dataset, split) == truth
             num_left_out += len(photos) - len(dataset.splits[split].image_names)
+            crowds += [thing[-1] for things in truth.values() for thing in things] if dataset.has_objects else []
         named = re.findall(r'left out of \w+ \(.*?\): (\d+) image', '\n'.join(dataset.notes))
         assert sum(map(int, named)) == num_left_out
+        counted = re.findall(r', (\d+) objects(?:, (\d+) ignored)?', str(dataset).splitlines()[0])
+        counts = [(str(crowds.count(False)), str(crowds.count(True) or ''))]
+        assert counted == (counts if dataset.has_objects else [])
 
 
 # Folder names with code that a config must not run, and with line breaks that would end a comment.

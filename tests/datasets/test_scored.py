@@ -1,0 +1,39 @@
+"""Scores on data without objects or of one class say nothing."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from mmgcvit.datasets.scored import find_unscored
+
+
+class Samples(list):
+    """What OpenMMLab's datasets tell about each image."""
+
+    metainfo = {'classes': ('cat', 'dog', 'cow')}  # noqa: RUF012
+    get_data_info = list.__getitem__
+
+
+@given(st.lists(st.lists(st.booleans(), max_size=3)), st.lists(st.integers(0, 2), min_size=1))
+def test_detections_need_an_object_that_is_not_ignored_and_images_two_classes(flags, labels):
+    samples = Samples({'instances': [{'ignore_flag': int(flag)} for flag in image]} for image in flags)
+    assert bool(find_unscored(samples)) == (bool(flags) and all(map(all, flags)))
+    assert bool(find_unscored(Samples({'gt_label': label} for label in labels))) == (len({*labels}) < 2)
+
+
+@given(st.lists(st.lists(st.sampled_from([0, 1, 2, 3, 255]), min_size=1), min_size=1, max_size=3), st.booleans())
+def test_pixels_need_two_classes(images, reduce_zero_label):
+    labels = {value - reduce_zero_label for image in images for value in image} & {0, 1, 2}
+    with TemporaryDirectory() as folder:
+        samples = Samples()
+        for number, values in enumerate(images):
+            path = Path(folder, f'{number}.png')
+            Image.fromarray(np.array([values], np.uint8)).save(path)
+            samples.append({'seg_map_path': str(path), 'label_map': None, 'reduce_zero_label': reduce_zero_label})
+        assert bool(find_unscored(samples)) == (len(labels) < 2)
+        path.unlink()
+        assert find_unscored(samples) is None, 'a map that cannot be read is reported elsewhere'
