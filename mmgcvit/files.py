@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -58,10 +59,49 @@ def compute_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def find_free_path(path: Path) -> Path:
-    """Return the first of ``NAME.EXT``, ``NAME2.EXT``, ``NAME3.EXT``, ... that is missing or an empty folder."""
-    numbered = (path.with_name(f'{path.stem}{number}{path.suffix}') for number in itertools.count(2))
-    return next(p for p in itertools.chain([path], numbered) if not p.exists() or (p.is_dir() and not any(p.iterdir())))
+def create_numbered(path: Path, create: Callable[..., None] = Path.mkdir) -> Path:
+    """Create the first of ``NAME.EXT``, ``NAME2.EXT``, ... that does not exist, so that no other process uses it too.
+
+    ``create`` is ``Path.mkdir`` or ``Path.touch``. Return the path.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    candidate, numbers = path, itertools.count(2)
+    while True:
+        try:
+            create(candidate, exist_ok=False)
+            return candidate
+        except FileExistsError:
+            candidate = path.with_name(f'{path.stem}{next(numbers)}{path.suffix}')
+
+
+@contextmanager
+def create_folder(folder: Path, is_numbered: bool = False) -> Iterator[Path]:
+    """Create a folder, and number it if ``is_numbered`` and it exists. In the end, remove what is new and empty."""
+    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
+    if is_numbered:
+        new_folders = [folder := create_numbered(folder)]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):
+            for path in new_folders:
+                path.rmdir()
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Let no other command write to a folder, if its file system has locks. Raise a UserError if another one does."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f'another command is writing to {folder}. Choose another folder') from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def check_writable(folder: Path, name: str) -> None:

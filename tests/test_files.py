@@ -1,11 +1,21 @@
 """Files are written atomically, and files of users and of other tools are kept."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from mmgcvit.errors import UserError
-from mmgcvit.files import check_writable, find_free_path, write_atomically, write_image
+from mmgcvit.files import (
+    check_writable,
+    create_folder,
+    create_numbered,
+    lock_folder,
+    write_atomically,
+    write_image,
+)
 
 
 def test_write_atomically_replaces_a_file_or_leaves_it_unchanged(tmp_path):
@@ -42,11 +52,26 @@ def test_unwritable_folder_is_rejected_early(tmp_path):
         check_writable(tmp_path / 'file' / 'folder', '--out-dir')
 
 
-def test_free_path_gets_the_next_number(tmp_path):
-    for path, names in (('out', ('out', 'out2', 'out3')), ('drawn.png', ('drawn.png', 'drawn2.png', 'drawn3.png'))):
-        for name in names:
-            free = find_free_path(tmp_path / path)
-            assert free == tmp_path / name
-            free.mkdir()
-            assert find_free_path(tmp_path / path) == free, 'an empty folder'
-            (free / 'filled').touch()
+@pytest.mark.parametrize('name', ['out', 'drawn.png'])
+def test_commands_at_once_get_paths_of_their_own(name, tmp_path):
+    """An empty folder, too, may be one that another command is about to write to."""
+    create = Path.mkdir if name == 'out' else Path.touch
+    with ThreadPoolExecutor(8) as pool:
+        created = [*pool.map(lambda _: create_numbered(tmp_path / 'new' / name, create), range(40))]
+    numbers = ['', *range(2, 41)]
+    assert {path.name for path in created} == {
+        name.replace('.', f'{n}.') if '.' in name else f'{name}{n}' for n in numbers
+    }
+
+
+def test_a_folder_is_locked_and_removed_if_nothing_was_written(tmp_path):
+    folder = tmp_path / 'a' / 'b'
+    words = r'another command is writing to .*/a/b\. Choose another folder'
+    with create_folder(folder), lock_folder(folder), pytest.raises(UserError, match=words), lock_folder(folder):
+        pass
+    assert not folder.parent.exists()
+    with create_folder(folder):
+        (folder / 'file').touch()
+    with create_folder(folder, is_numbered=True) as second:
+        assert second == tmp_path / 'a' / 'b2'
+    assert [path.name for path in folder.parent.iterdir()] == ['b']

@@ -15,7 +15,7 @@ from rich.table import Table
 from ..config import read_config
 from ..errors import UserError, check_installed, escape_controls
 from ..inference.model_files import check_model_files
-from .options import add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
+from .options import add_model_options, add_out_dir, check_at_least, load_model, open_out_dir
 
 WRITTEN = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
 
@@ -32,9 +32,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch_size=1, worst=0)
-    resolve_out_dir(args)
     check_model_files(args.config, args.checkpoint)
     check_installed('mistakes', 'supervision')
+    with open_out_dir(args):
+        find_mistakes(args)
+
+
+def find_mistakes(args: argparse.Namespace) -> None:
+    """Predict, compare with the ground truth, print the scores and write the files."""
     from ..datasets.checks.paths import check_presence
     from ..evaluation.ground_truth import build_dataset
     from ..evaluation.mistakes import evaluate_images, score_classes, summarise_confusion_matrix, write_mistakes

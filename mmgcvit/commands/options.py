@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..files import find_free_path
+from ..files import check_writable, create_folder, lock_folder
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
@@ -110,16 +112,23 @@ def load_model(args: argparse.Namespace) -> Predictor:
 
 
 def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite_help: str) -> None:
-    """Add ``--out-dir`` and ``--overwrite``. The command calls :func:`resolve_out_dir`, which chooses the folder."""
+    """Add ``--out-dir`` and ``--overwrite``. The command enters :func:`open_out_dir`."""
     parser.set_defaults(default_dir=Path(default))
     parser.add_argument('--out-dir', type=Path, help=f'output folder (default: {default}, then {default}2, ...)')
     parser.add_argument('--overwrite', action='store_true', help=overwrite_help)
 
 
-def resolve_out_dir(args: argparse.Namespace) -> None:
-    """Without ``--out-dir``, use the default folder. Number it if it has files, unless ``--overwrite`` is set."""
-    if args.out_dir is None:
-        args.out_dir = args.default_dir if args.overwrite else find_free_path(args.default_dir)
+@contextmanager
+def open_out_dir(args: argparse.Namespace) -> Iterator[None]:
+    """Create and lock the folder of ``--out-dir``, and store it in ``args``. In the end, remove it if it is empty.
+
+    Without ``--out-dir``, use the default folder. Number it if it exists, unless ``--overwrite`` is set.
+    """
+    folder = args.out_dir or args.default_dir
+    check_writable(folder, f'--out-dir {folder}')
+    is_numbered = args.out_dir is None and not args.overwrite
+    with create_folder(folder, is_numbered) as args.out_dir, lock_folder(args.out_dir):
+        yield
 
 
 def format_option(name: str) -> str:

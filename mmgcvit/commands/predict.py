@@ -10,7 +10,7 @@ from ..errors import UserError, check_installed, format_count
 from ..files import URL_SCHEMES
 from ..inference.inputs import find_inputs
 from ..inference.model_files import check_model_files, find_default_checkpoint
-from .options import add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
+from .options import add_model_options, add_out_dir, check_at_least, load_model, open_out_dir
 
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
@@ -40,7 +40,6 @@ def main(args: argparse.Namespace) -> None:
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     args.checkpoint, patterns = split_checkpoint_and_inputs(args)
     check_at_least(args, batch_size=1, frames=1, tiles=32)
-    resolve_out_dir(args)
     if args.no_save_vis and args.no_save_pred:
         raise UserError('--no-save-vis and --no-save-pred together write nothing. Remove one of them')
     check_model_files(args.config, args.checkpoint)
@@ -52,6 +51,12 @@ def main(args: argparse.Namespace) -> None:
         )
     check_installed('predict', 'supervision')
     images, videos = find_inputs(patterns)
+    with open_out_dir(args):
+        predict(args, images, videos)
+
+
+def predict(args: argparse.Namespace, images: list[str], videos: list[str]) -> None:
+    """Predict on images and videos, and write the results."""
     import torch
 
     from ..inference.outputs import Outputs

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from ..files import check_writable, make_absolute, write_image, write_text
+from ..files import make_absolute, write_image, write_text
 
 # Subfolders for drawn pictures and videos, for segmentation maps, and for JSON Lines files with a line per video frame.
 PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
@@ -20,7 +20,7 @@ KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 class Outputs:
-    """Write drawn pictures and segmentation maps to an output folder, which is created with the first file.
+    """Write drawn pictures and segmentation maps to an output folder.
 
     An output has the path of its input relative to the folder that contains all inputs, with another suffix. If two
     inputs differ only in their suffix, all outputs have the input's suffix before their own.
@@ -55,8 +55,7 @@ class Outputs:
 
 
 def check_out_dir(folder: Path, names: Sequence[str], overwrite: bool) -> None:
-    """Raise a UserError if the folder of ``--out-dir`` cannot be written, or already has files with these names."""
-    check_writable(folder, f'--out-dir {folder}')
+    """Raise a UserError if the folder of ``--out-dir`` already has files with these names."""
     existing_names = [name for name in names if (folder / name).exists()]
     if existing_names and not overwrite:
         raise UserError(

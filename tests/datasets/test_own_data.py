@@ -96,9 +96,6 @@ def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
     assert made.cfg.auto_scale_lr == {'enable': False, 'base_batch_size': 3}
     assert all(made.cfg[loader].num_workers == 0 for loader in ('train_dataloader', 'val_dataloader'))
     assert make('masks', task='detect').cfg.train_dataloader.dataset.pipeline[2].get('with_mask') is None
-    # The user's annotation files are used in place.
-    annotations = tmp_path / 'masks' / 'annotations' / 'train.json'
-    assert make('masks').cfg.train_dataloader.dataset.ann_file == str(annotations)
 
 
 @pytest.mark.parametrize('level', AUGMENTATIONS)

@@ -17,7 +17,7 @@ from mmgcvit.engine.work_dir import choose_checkpoint, list_checkpoints, lock_wo
 from mmgcvit.errors import CheckpointError
 
 from .calling import CONFIG, call, restored_process  # noqa: F401
-from .toy import CONFIG as KILLED_CONFIG
+from .toy import CONFIG as TOY_CONFIG
 from .toy import last, names, train_in_two
 
 
@@ -169,7 +169,7 @@ def test_two_ranks_follow_the_effective_batch_size_and_share_cpus(tmp_path):
     """2 x 2 images are the recipe's 2 x 1 in two steps. mmengine collects results in .dist_test where it starts."""
     config, run = tmp_path / 'config.py', tmp_path / 'run'
     config.write_text(
-        f'_base_ = {str(KILLED_CONFIG)!r}\noptim_wrapper = dict(accumulative_counts=2)\n'
+        f'_base_ = {str(TOY_CONFIG)!r}\noptim_wrapper = dict(accumulative_counts=2)\n'
         'auto_scale_lr = dict(base_batch_size=2)\nval_dataloader = dict(num_workers=8)\n'
     )
     settings = ['train_dataloader.batch_size=2', 'optim_wrapper.accumulative_counts=1', 'train_cfg.max_epochs=1']

@@ -81,6 +81,5 @@ def leave_out_boxes(split: Split) -> list[str]:
         return []
     names = {image['id']: image['file_name'] for image in split.content['images']}
     split.content = {**split.content, 'annotations': [obj for obj in objects if obj.get('segmentation')]}
-    split.ann_file = None
     unlisted = 'an image that is not listed'
     return [f'annotation {obj["id"]} of {names.get(obj["image_id"], unlisted)} has no mask' for obj in boxes]

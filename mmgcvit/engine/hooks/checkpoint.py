@@ -1,6 +1,6 @@
 """Save checkpoints atomically, so that a killed run leaves no truncated checkpoint, and load them safely."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from ...checkpoints.safe_loading import safe_checkpoint_loading
-from ...files import TEMPORARY_SUFFIX, write_atomically
+from ...checkpoints.safe_loading import LAST_CHECKPOINT_FILE, safe_checkpoint_loading
+from ...files import TEMPORARY_SUFFIX, write_atomically, write_text
 from ...private_api import get_checkpoint_loader, get_resume_settings
 from ...registry import HOOKS
 
@@ -79,16 +79,31 @@ class AtomicCheckpointHook(CheckpointHook):
         if resumed and resumed.parent.resolve() == self.file_backend.folder:
             # If the run begins with a validation and its score is the best one, mmengine updates this checkpoint.
             self.last_ckpt = str(resumed)
-            # Remove checkpoints that a killed run should have removed.
-            kept = runner.message_hub.runtime_info.get('keep_ckpt_ids') if self.max_keep_ckpts > 0 else None
-            for path in Path(self.out_dir).glob(self.filename_tmpl.format('*')) if kept else ():
-                number = path.stem.rpartition('_')[2]
-                if number.isdecimal() and int(number) < max(kept) and int(number) not in kept:
-                    self.file_backend.remove(path)
+            if is_main_process():
+                self.repair(runner.message_hub.runtime_info)
         if is_main_process():
             # A killed run leaves such files.
             for temporary in Path(self.out_dir).glob(f'*{TEMPORARY_SUFFIX}'):
                 temporary.unlink()
+
+    def repair(self, info: Mapping[str, Any]) -> None:
+        """Remove the checkpoints that a killed run should have removed, and write ``last_checkpoint`` if it is empty.
+
+        ``info`` is mmengine's runtime info in the last checkpoint. It names the checkpoints to keep.
+        """
+        kept = {self.filename_tmpl.format(step) for step in info.get('keep_ckpt_ids', ()) if self.max_keep_ckpts > 0}
+        kept |= {Path(path).name for name, path in info.items() if name.startswith('best_ckpt') and path}
+        steps: dict[str, int] = {}  # the last step to keep, by the rest of the file's name
+        for name in kept:
+            stem, _, step = Path(name).stem.rpartition('_')
+            steps[stem] = max(int(step), steps.get(stem, 0))
+        for path in self.file_backend.folder.glob('*.pth'):
+            stem, _, step = path.stem.rpartition('_')
+            if path.name not in kept and step.isdecimal() and int(step) < steps.get(stem, 0):
+                path.unlink()
+        file = self.file_backend.folder / LAST_CHECKPOINT_FILE
+        if not file.is_file() or not file.read_text():  # mmengine does not write it atomically
+            write_text(file, self.last_ckpt)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, int]) -> None:
         """Save ``epoch_N.pth`` or ``iter_N.pth``, then remove the checkpoints that are no longer needed."""
