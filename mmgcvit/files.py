@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -72,36 +71,6 @@ def create_numbered(path: Path, create: Callable[..., None] = Path.mkdir) -> Pat
             return candidate
         except FileExistsError:
             candidate = path.with_name(f'{path.stem}{next(numbers)}{path.suffix}')
-
-
-@contextmanager
-def create_folder(folder: Path, is_numbered: bool = False) -> Iterator[Path]:
-    """Create a folder, and number it if ``is_numbered`` and it exists. In the end, remove what is new and empty."""
-    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
-    if is_numbered:
-        new_folders = [folder := create_numbered(folder)]
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield folder
-    finally:
-        with suppress(OSError):
-            for path in new_folders:
-                path.rmdir()
-
-
-@contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Let no other command write to a folder, if its file system has locks. Raise a UserError if another one does."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f'another command is writing to {folder}. Choose another folder') from None
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def check_writable(folder: Path, name: str) -> None:

@@ -54,11 +54,15 @@ class Moments:
                     shutil.copystat(original, copied)
 
 
-def list_states(folder, states, *command, cwd=None, **environment):
-    """Run a command of mmgcvit, whose files are in ``folder``. Return the folders of its states, and its output."""
-    command = ['-m', 'tests.moments', folder, states, *command]
-    ended = fork_server.run(*command, environment=environment_for('', **environment), folder=cwd)
-    return sorted(states.iterdir()), output_of(ended, False)
+def run(cwd, *command, module=('mmgcvit',)):
+    """Run a command of mmgcvit in a folder, and return its output."""
+    return output_of(fork_server.run('-m', *module, *command, environment=environment_for(''), folder=cwd), False)
+
+
+def list_states(folder, states, *command, cwd=None):
+    """Run a command of mmgcvit, whose files are in ``folder``. Return the folders of its states."""
+    run(cwd, *command, module=('tests.moments', folder, states))
+    return sorted(states.iterdir())
 
 
 def restore(state, folder):

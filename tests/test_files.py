@@ -10,9 +10,7 @@ import pytest
 from mmgcvit.errors import UserError
 from mmgcvit.files import (
     check_writable,
-    create_folder,
     create_numbered,
-    lock_folder,
     write_atomically,
     write_image,
 )
@@ -62,16 +60,3 @@ def test_commands_at_once_get_paths_of_their_own(name, tmp_path):
     assert {path.name for path in created} == {
         name.replace('.', f'{n}.') if '.' in name else f'{name}{n}' for n in numbers
     }
-
-
-def test_a_folder_is_locked_and_removed_if_nothing_was_written(tmp_path):
-    folder = tmp_path / 'a' / 'b'
-    words = r'another command is writing to .*/a/b\. Choose another folder'
-    with create_folder(folder), lock_folder(folder), pytest.raises(UserError, match=words), lock_folder(folder):
-        pass
-    assert not folder.parent.exists()
-    with create_folder(folder):
-        (folder / 'file').touch()
-    with create_folder(folder, is_numbered=True) as second:
-        assert second == tmp_path / 'a' / 'b2'
-    assert [path.name for path in folder.parent.iterdir()] == ['b']

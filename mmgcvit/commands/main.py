@@ -121,15 +121,13 @@ def handle_sigterm() -> Iterator[None]:
 
     After one process has failed, torchrun ends the others by SIGTERM. They may wait where Python handles no signals.
     """
-    process = os.getpid()
+    process, is_main_thread = os.getpid(), threading.current_thread() is threading.main_thread()
 
     def interrupt(number: int, frame: object) -> None:
-        if os.getpid() == process:
-            raise KeyboardInterrupt(number)
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+        if os.getpid() != process:
+            os._exit(128 + number)
+        raise KeyboardInterrupt(number)
 
-    is_main_thread = threading.current_thread() is threading.main_thread()
     if 'RANK' in os.environ or not is_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return

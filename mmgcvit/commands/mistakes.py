@@ -15,7 +15,7 @@ from rich.table import Table
 from ..config import read_config
 from ..errors import UserError, check_installed, escape_controls
 from ..inference.model_files import check_model_files
-from .options import add_model_options, add_out_dir, check_at_least, load_model, open_out_dir
+from .options import add_model_options, add_out_dir, check_at_least, check_out_dir, create_out_dir, load_model
 
 WRITTEN = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
 
@@ -34,20 +34,13 @@ def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch_size=1, worst=0)
     check_model_files(args.config, args.checkpoint)
     check_installed('mistakes', 'supervision')
-    with open_out_dir(args):
-        find_mistakes(args)
-
-
-def find_mistakes(args: argparse.Namespace) -> None:
-    """Predict, compare with the ground truth, print the scores and write the files."""
     from ..datasets.checks.paths import check_presence
     from ..evaluation.ground_truth import build_dataset
     from ..evaluation.mistakes import evaluate_images, score_classes, summarise_confusion_matrix, write_mistakes
     from ..inference.class_names import check_class_names
     from ..inference.loading import format_device, silence_output
-    from ..inference.outputs import check_out_dir
 
-    check_out_dir(args.out_dir, WRITTEN, args.overwrite)
+    check_out_dir(args, WRITTEN)
     model = load_model(args)
     cfg, loader_key = read_config(model.config), f'{args.split}_dataloader'
     check_presence(cfg, [loader_key])
@@ -63,6 +56,7 @@ def find_mistakes(args: argparse.Namespace) -> None:
     print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {model.checkpoint}')
     with Progress(disable=not sys.stdout.isatty()) as progress:
         mistakes = evaluate_images(model, dataset, args.worst, args.batch_size, progress)
+    create_out_dir(args, ['mistakes.json'])
     write_mistakes(args.out_dir, model, dataset, mistakes)
     by_class = score_classes(mistakes, model)
     table = Table('class', *(column.replace('_', ' ') for column in next(iter(by_class.values()))))

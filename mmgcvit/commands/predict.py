@@ -10,7 +10,7 @@ from ..errors import UserError, check_installed, format_count
 from ..files import URL_SCHEMES
 from ..inference.inputs import find_inputs
 from ..inference.model_files import check_model_files, find_default_checkpoint
-from .options import add_model_options, add_out_dir, check_at_least, load_model, open_out_dir
+from .options import add_model_options, add_out_dir, check_at_least, check_out_dir, create_out_dir, load_model
 
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
@@ -51,17 +51,11 @@ def main(args: argparse.Namespace) -> None:
         )
     check_installed('predict', 'supervision')
     images, videos = find_inputs(patterns)
-    with open_out_dir(args):
-        predict(args, images, videos)
-
-
-def predict(args: argparse.Namespace, images: list[str], videos: list[str]) -> None:
-    """Predict on images and videos, and write the results."""
     import torch
 
-    from ..inference.outputs import Outputs
+    from ..inference.outputs import FILES, FOLDERS, Outputs
 
-    outputs = Outputs(args.out_dir, [*images, *videos], args.overwrite)
+    check_out_dir(args, (*FILES, *FOLDERS))
     from ..inference.loading import format_device
     from ..inference.running import PredictionRun
 
@@ -76,13 +70,15 @@ def predict(args: argparse.Namespace, images: list[str], videos: list[str]) -> N
     if args.tiles is not None:
         # Read one image at a time. Its tiles are predicted in batches.
         model, args.batch_size = model.with_tiles(args.tiles, args.batch_size), 1
+    labels = args.classes and [model.find_label(name) for name in args.classes]
+    create_out_dir(args, () if args.no_save_pred else FILES)
     run = PredictionRun(
         model,
-        outputs,
+        Outputs(args.out_dir, [*images, *videos]),
         args.batch_size,
         draw=not args.no_save_vis,
         write=not args.no_save_pred,
-        labels=args.classes and [model.find_label(name) for name in args.classes],
+        labels=labels,
         draw_labels=not args.hide_labels,
     )
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import check_config, get_name_and_work_dir, read_config
-from ..errors import UserError
+from ..errors import UserError, format_count, shorten
 from ..tasks import DETECTION, MINI, SIZES, TEMPLATES
 from .options import AUGMENTATIONS, CONFIG, add_common_options, check_at_least, format_option, hide_gpus
 
@@ -141,7 +141,7 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
 
     Raise a UserError if the run was started with other data or other options. Only ``--epochs`` may change.
     """
-    from ..datasets.own_data import STARTED_WITH, extend_run
+    from ..datasets.own_data import STARTED_WITH, extend_run, find_newer_files
 
     config, data = get_run_config(args), Path(args.data).expanduser().resolve()
     started_with = read_config(config).get(STARTED_WITH) or {}
@@ -162,6 +162,11 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
             'run, remove --resume and set another --work-dir'
         )
     print(f'{config} is resumed, with the images and annotations that were read when it was started')
+    if newer := find_newer_files(config):
+        text = f'{format_count(len(newer), "image or map")} have been written since then and are used as they are now'
+        print(
+            f'{text} ({shorten(newer)}). To train on changed data from the start, use --overwrite instead of --resume'
+        )
     if args.epochs is not None:
         config, length = extend_run(config, args.epochs)
         print(f'the resumed training ends after {length}. Config: {config}')

@@ -1,6 +1,7 @@
 """Fill in the template of a dataset's task: the config that ``mmgcvit train --data`` trains."""
 
 import ast
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -229,6 +230,28 @@ def choose_template(dataset: DatasetInfo, task: str | None, size: str | None) ->
             f'--size {size} is not for the task {template.option}. Choose one of {", ".join(template.networks)}'
         )
     return template, size
+
+
+def find_newer_files(config: Path) -> list[str]:
+    """Return the training and validation images, and segmentation maps, that are newer than the lists of a run's start.
+
+    ``config`` is that in the run's work dir.
+    """
+    cfg, newer = Config.fromfile(config), []
+    for split in ('train', 'val'):
+        file = Path(cfg.get(f'{split}_annotations') or cfg.get(f'{split}_list') or '')
+        if not file.is_file():
+            continue  # the checks of the data say so
+        folder = Path(cfg[f'{split}_images'])
+        if file.suffix == '.json':
+            names = [image['file_name'] for image in json.loads(read_text(file))['images']]
+        else:
+            lines = read_text(file).split('\n')
+            # The label of a class is not a file.
+            names = [name for line in lines for name in line.rsplit('\t' if '\t' in line else ' ', 1)]
+        started = file.stat().st_mtime
+        newer += [name for name in names if (folder / name).is_file() and (folder / name).stat().st_mtime > started]
+    return newer
 
 
 def extend_run(config: Path, epochs: int) -> tuple[Path, str]:

@@ -9,7 +9,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from ..checkpoints.safe_loading import (
 )
 from ..config import get_plain_settings, iter_differences
 from ..errors import CheckpointError, UserError, escape_controls, shorten
-from ..files import URL_SCHEMES, check_writable, create_folder, write_text
+from ..files import URL_SCHEMES, check_writable, write_text
 from ..inference.model_files import SCORE_THR_FILE
 from .hooks.checkpoint import get_resumed_checkpoint
 from .hooks.exact_resume import SETTINGS, VALIDATED_FILE
@@ -107,21 +107,11 @@ def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
     """
     folder = Path(work_dir)
     check_writable(folder, f'the work dir {folder} (--work-dir)')
-    lock, is_new = folder / LOCK_FILE, not folder.exists()
-    with create_folder(folder), acquire_lock(lock, work_dir):
-        try:
-            lock.write_text(f'process {os.getpid()} on {socket.gethostname()}')
-            yield
-        finally:
-            if is_new and list(folder.iterdir()) == [lock]:
-                lock.unlink()
-
-
-def acquire_lock(lock: Path, work_dir: str | Path) -> AbstractContextManager:
-    """Lock a work dir with a lock file, for :func:`lock_work_dir`."""
+    lock, new_folders = folder / LOCK_FILE, [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         # Soft locks, which are files that exist while a process runs, would remain after the process is killed.
-        return FileLock(lock, fallback_to_soft=False).acquire(timeout=LOCK_TIMEOUT)
+        file_lock = FileLock(lock, fallback_to_soft=False).acquire(timeout=LOCK_TIMEOUT)
     except Timeout:
         raise UserError(
             f'another training is running in {work_dir} ({lock.read_text(errors="replace")}). Wait until it ends, or '
@@ -132,7 +122,17 @@ def acquire_lock(lock: Path, work_dir: str | Path) -> AbstractContextManager:
             raise
         message = f'{work_dir} cannot be locked ({error.strerror}). Do not start another training in it'
         print_log(message, 'current', logging.WARNING)
-        return nullcontext()
+        file_lock = nullcontext()
+    with file_lock:
+        try:
+            lock.write_text(f'process {os.getpid()} on {socket.gethostname()}')
+            yield
+        finally:
+            if new_folders and list(folder.iterdir()) == [lock]:
+                lock.unlink()
+                with suppress(OSError):  # another run may have started in one of them
+                    for path in new_folders:
+                        path.rmdir()
 
 
 def find_changes(cfg: Config, meta: Any) -> dict[str, str]:
@@ -149,33 +149,28 @@ def find_changes(cfg: Config, meta: Any) -> dict[str, str]:
 
 
 class Runner(MMEngineRunner):
-    """mmengine's runner, except that it does not write its config when it is built, but :func:`write_config` does.
-
-    A run that is rejected later must not leave its config beside the checkpoints of another one.
-    """
+    """mmengine's runner, which does not write its config when it is built, because the run may still be rejected."""
 
     def dump_config(self) -> None:
-        """Write nothing, when mmengine calls this method."""
+        """Write nothing. :func:`write_config` writes the config."""
 
 
 @master_only
 def write_config(runner: Runner, outdated: Sequence[Path] = ()) -> None:
-    """Remove outdated files of a run's work dir, and write its config there, atomically."""
+    """Remove outdated files of an earlier run, and write the config of a run into its work dir, atomically."""
     cfg, text = runner.cfg, runner.cfg.dump()
     path = Path(runner.work_dir, Path(cfg.filename).name if cfg.filename else f'{runner.timestamp}.py')
-    # Remove the config of an earlier run first, unless it is also the one of this run, so that no checkpoint is beside
-    # the config of another run, whenever the process is killed.
-    if outdated and not (cfg.filename and path.exists() and path.samefile(cfg.filename)):
-        path.unlink(missing_ok=True)
-    for file in outdated:
+    # Begin with the earlier run's config, so that it is never without its checkpoints or beside those of this run.
+    is_own = cfg.filename and path.exists() and path.samefile(cfg.filename)
+    for file in [*([] if is_own or not outdated else [path]), *outdated]:
         file.unlink(missing_ok=True)
     write_text(path, text)
 
 
 class StartHook(Hook):
-    """After the first iteration, where most errors occur, remove files of an earlier run and write the config.
+    """After the first iteration, where most errors occur, remove an earlier run's files and write the config.
 
-    These files are all checkpoints and what belongs to them. A run that resumes in its work dir removes none.
+    These files are its checkpoints, and what belongs to them. A run that resumes in its work dir removes none.
     """
 
     priority = 'HIGH'  # before the hooks that save
@@ -194,5 +189,4 @@ class StartHook(Hook):
             self.is_started = True
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        # A resumed run may save the best checkpoint of a validation before its first iteration.
-        self.after_train_iter(runner)
+        self.after_train_iter(runner)  # a resumed run may begin with a validation

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
 from ..files import make_absolute, write_image, write_text
 
 # Subfolders for drawn pictures and videos, for segmentation maps, and for JSON Lines files with a line per video frame.
@@ -26,8 +25,7 @@ class Outputs:
     inputs differ only in their suffix, all outputs have the input's suffix before their own.
     """
 
-    def __init__(self, folder: Path, inputs: Sequence[str], overwrite: bool = False) -> None:
-        check_out_dir(folder, (*FILES, *FOLDERS), overwrite)
+    def __init__(self, folder: Path, inputs: Sequence[str]) -> None:
         self.folder = folder
         paths = [make_absolute(name) for name in inputs]
         common = os.path.commonpath([path.parent for path in paths]) if paths else ''
@@ -52,16 +50,6 @@ class Outputs:
         """Write class indices (height, width) as a greyscale PNG file, with 16 bits if necessary."""
         dtype = np.uint8 if label_map.max() <= np.iinfo(np.uint8).max else np.uint16
         return write_image(self.get_path(LABEL_MAPS, source, '.png'), label_map.astype(dtype))
-
-
-def check_out_dir(folder: Path, names: Sequence[str], overwrite: bool) -> None:
-    """Raise a UserError if the folder of ``--out-dir`` already has files with these names."""
-    existing_names = [name for name in names if (folder / name).exists()]
-    if existing_names and not overwrite:
-        raise UserError(
-            f'{folder} already has results ({", ".join(existing_names)}). Choose another --out-dir, or '
-            'add --overwrite to replace them'
-        )
 
 
 def write_json(path: Path, content: Any) -> None:

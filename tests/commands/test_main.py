@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -28,6 +29,25 @@ def test_command_gets_its_arguments_and_its_exit_code_is_returned(command):
     with pytest.raises(SystemExit) as ended:
         run_command('made', [])
     assert ended.value.code == 75
+
+
+@pytest.mark.parametrize('in_launcher', [False, True])
+def test_sigterm_ends_the_command_only_in_its_own_process(in_launcher, command, monkeypatch):
+    """So data workers, and the processes of torchrun, end at once."""
+
+    def main(args):
+        if (child := os.fork()) == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) in (-signal.SIGTERM, 128 + signal.SIGTERM)
+        return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+    command.side_effect = main
+    if in_launcher:
+        monkeypatch.setenv('RANK', '0')
+    with pytest.raises(SystemExit) as ended:
+        run_command('made', [])
+    assert ended.value.code == in_launcher
 
 
 def system_error(number, *file):

@@ -1,6 +1,7 @@
 """Training on a user's dataset: the config that is written, rejected options, and complete runs."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ from mmengine.config import Config
 
 from mmgcvit.commands.options import AUGMENTATIONS
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.own_data import extend_run, make_config, parse_head
+from mmgcvit.datasets.own_data import extend_run, find_newer_files, make_config, parse_head
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.ground_truth import build_dataset, load_sample
@@ -137,14 +138,21 @@ def test_a_longer_run_has_the_schedule_of_one_started_with_its_length(annotation
 
 
 @pytest.mark.parametrize('annotation_type', DATA)
-def test_a_project_with_data_and_config_can_be_moved(annotation_type, tmp_path, monkeypatch):
+def test_a_project_can_be_moved_and_has_copies_of_the_annotations(annotation_type, tmp_path, monkeypatch):
+    """Images, and segmentation maps, that have been written since the start of a run are named."""
     (tmp_path / 'project').mkdir()
     monkeypatch.chdir(tmp_path / 'project')
     write_example(tmp_path / 'project' / 'data', DATA[annotation_type])
     path, _ = make_config(read_folder('data'), size=MINI)
     assert str(tmp_path) not in path.read_text()
     monkeypatch.chdir((tmp_path / 'project').rename(tmp_path / 'moved'))
-    check_data(Config.fromfile(path), ['train_dataloader', 'val_dataloader'])
+    check_data(cfg := Config.fromfile(path), ['train_dataloader', 'val_dataloader'])
+    assert Path(cfg.train_dataloader.dataset.ann_file).parent == path.parent
+    assert find_newer_files(path) == []
+    images = [file for file in Path('data').rglob('*') if file.suffix in ('.jpg', '.png')]
+    for file in images:
+        os.utime(file, (later := path.stat().st_mtime + 1, later))
+    assert {Path(name).name for name in find_newer_files(path)} == {file.name for file in images}
 
 
 def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_path, monkeypatch):
