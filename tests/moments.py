@@ -3,7 +3,6 @@
 A killed process leaves its files as they are. So a copy of them is what a kill at that moment leaves.
 """
 
-import hashlib
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ from mmgcvit.commands.main import main
 from . import fork_server
 from .tools.commands import environment_for, output_of
 
-CHANGES = ('open', 'os.rename', 'os.remove', 'os.mkdir', 'os.rmdir', 'os.link', 'os.truncate')
+CHANGES = ('open', 'os.rename', 'os.remove', 'os.mkdir', 'os.rmdir')
 # Logs, the lock, and files that are not whole yet: what a command does next depends on none of them.
 IGNORED = re.compile(r'\d{8}_\d{6}/|\.lock$|\.unfinished$')
 
@@ -30,23 +29,20 @@ class Moments:
         if self.is_copying or event not in CHANGES or not isinstance(arguments[0], (str, os.PathLike)):
             return
         path = Path(arguments[0]).absolute()
-        if not path.is_relative_to(self.folder) or (event == 'open' and not arguments[2] & (os.O_WRONLY | os.O_RDWR)):
-            return
-        self.is_copying = True
-        self.copy({})
-        if event == 'open' and arguments[2] & os.O_CREAT and not (path.exists() and not arguments[2] & os.O_TRUNC):
-            self.copy({path: b''})
-        self.is_copying = False
+        if path.is_relative_to(self.folder) and (event != 'open' or arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+            self.is_copying = True
+            self.copy({})
+            if event == 'open' and arguments[2] & os.O_TRUNC and not path.is_dir():  # a temporary file without a name
+                self.copy({path: b''})
+            self.is_copying = False
 
     def copy(self, changed):
         files = {path: path.read_bytes() for path in self.folder.rglob('*') if path.is_file()} | changed
-        named = {str(path.relative_to(self.folder)): content for path, content in files.items()}
-        key = frozenset(
-            (name, hashlib.sha256(content).digest()) for name, content in named.items() if not IGNORED.search(name)
-        )
+        files = {str(path.relative_to(self.folder)): content for path, content in files.items()}
+        key = frozenset(item for item in files.items() if not IGNORED.search(item[0]))
         if key not in self.seen:
             self.seen.add(key)
-            for name, content in named.items():
+            for name, content in files.items():
                 copied = self.states / f'{len(self.seen):03d}' / name
                 copied.parent.mkdir(parents=True, exist_ok=True)
                 copied.write_bytes(content)
@@ -62,7 +58,9 @@ def run(cwd, *command, module=('mmgcvit',)):
 def list_states(folder, states, *command, cwd=None):
     """Run a command of mmgcvit, whose files are in ``folder``. Return the folders of its states."""
     run(cwd, *command, module=('tests.moments', folder, states))
-    return sorted(states.iterdir())
+    found = sorted(states.iterdir())
+    assert len(found) > 1, 'each command writes at least one file'
+    return found
 
 
 def restore(state, folder):

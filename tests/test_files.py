@@ -1,6 +1,7 @@
 """Files are written atomically, and files of users and of other tools are kept."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -16,23 +17,16 @@ from mmgcvit.files import (
 )
 
 
-def test_write_atomically_replaces_a_file_or_leaves_it_unchanged(tmp_path):
+@pytest.mark.parametrize('error', [None, KeyboardInterrupt, OSError])
+def test_write_atomically_replaces_a_file_or_leaves_it_unchanged(error, tmp_path):
     path = tmp_path / 'folder' / 'file'
-    for flush in (True, False):
-        with write_atomically(path, flush) as unfinished:
-            unfinished.write_text(f'{flush}')
-        assert path.read_text() == f'{flush}'
-
-    def interrupt(error):
-        with write_atomically(path) as unfinished:
-            unfinished.write_text('half')
-            raise error
-
-    for error in (KeyboardInterrupt, OSError):
-        with pytest.raises(error):
-            interrupt(error)
-        assert [child.name for child in path.parent.iterdir()] == ['file']
-        assert path.read_text() == 'False'
+    for flush, content in ((True, 'first'), (False, 'second')):
+        with suppress(KeyboardInterrupt, OSError), write_atomically(path, flush) as unfinished:
+            unfinished.write_text(content)
+            if error and not flush:
+                raise error
+    assert [child.name for child in path.parent.iterdir()] == ['file']
+    assert path.read_text() == ('first' if error else 'second')
 
 
 def test_images_are_written_in_the_format_of_their_suffix(tmp_path):
@@ -50,13 +44,9 @@ def test_unwritable_folder_is_rejected_early(tmp_path):
         check_writable(tmp_path / 'file' / 'folder', '--out-dir')
 
 
-@pytest.mark.parametrize('name', ['out', 'drawn.png'])
-def test_commands_at_once_get_paths_of_their_own(name, tmp_path):
+@pytest.mark.parametrize(('name', 'create'), [('out{}', Path.mkdir), ('drawn{}.png', Path.touch)])
+def test_commands_at_once_get_paths_of_their_own(name, create, tmp_path):
     """An empty folder, too, may be one that another command is about to write to."""
-    create = Path.mkdir if name == 'out' else Path.touch
     with ThreadPoolExecutor(8) as pool:
-        created = [*pool.map(lambda _: create_numbered(tmp_path / 'new' / name, create), range(40))]
-    numbers = ['', *range(2, 41)]
-    assert {path.name for path in created} == {
-        name.replace('.', f'{n}.') if '.' in name else f'{name}{n}' for n in numbers
-    }
+        created = [*pool.map(lambda _: create_numbered(tmp_path / name.format(''), create), range(40))]
+    assert {path.name for path in created} == {name.format(number) for number in ['', *range(2, 41)]}

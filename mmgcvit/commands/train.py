@@ -162,10 +162,10 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
             'run, remove --resume and set another --work-dir'
         )
     print(f'{config} is resumed, with the images and annotations that were read when it was started')
-    if newer := find_newer_files(config):
-        text = f'{format_count(len(newer), "image or map")} have been written since then and are used as they are now'
+    if newer := find_newer_files(data, config):
         print(
-            f'{text} ({shorten(newer)}). To train on changed data from the start, use --overwrite instead of --resume'
+            f'{format_count(len(newer), "file")} of {args.data} are newer ({shorten(newer)}). Images and maps are used '
+            'as they are now, annotations and splits as they were. To read them anew: --overwrite, not --resume'
         )
     if args.epochs is not None:
         config, length = extend_run(config, args.epochs)

@@ -1,7 +1,6 @@
 """Fill in the template of a dataset's task: the config that ``mmgcvit train --data`` trains."""
 
 import ast
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -232,26 +231,13 @@ def choose_template(dataset: DatasetInfo, task: str | None, size: str | None) ->
     return template, size
 
 
-def find_newer_files(config: Path) -> list[str]:
-    """Return the training and validation images, and segmentation maps, that are newer than the lists of a run's start.
-
-    ``config`` is that in the run's work dir.
-    """
-    cfg, newer = Config.fromfile(config), []
-    for split in ('train', 'val'):
-        file = Path(cfg.get(f'{split}_annotations') or cfg.get(f'{split}_list') or '')
-        if not file.is_file():
-            continue  # the checks of the data say so
-        folder = Path(cfg[f'{split}_images'])
-        if file.suffix == '.json':
-            names = [image['file_name'] for image in json.loads(read_text(file))['images']]
-        else:
-            lines = read_text(file).split('\n')
-            # The label of a class is not a file.
-            names = [name for line in lines for name in line.rsplit('\t' if '\t' in line else ' ', 1)]
-        started = file.stat().st_mtime
-        newer += [name for name in names if (folder / name).is_file() and (folder / name).stat().st_mtime > started]
-    return newer
+def find_newer_files(data: Path, config: Path) -> list[str]:
+    """Return the files of a dataset that are newer than the copies of its annotations in a run's work dir."""
+    copy = Path(next(iter_unwrapped_datasets(Config.fromfile(config).train_dataloader.dataset)).ann_file)
+    if not copy.is_file() or not copy.resolve().is_relative_to(config.parent.resolve()):
+        return []  # the checks of the data reject a missing file, and earlier versions made no copy
+    files = (path for path in data.rglob('*') if path.is_file() and path.stat().st_mtime > copy.stat().st_mtime)
+    return sorted(str(path.relative_to(data)) for path in files)
 
 
 def extend_run(config: Path, epochs: int) -> tuple[Path, str]:

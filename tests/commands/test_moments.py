@@ -74,4 +74,4 @@ def test_a_killed_training_on_a_folder_is_resumed_by_the_same_command(data_forma
     for state in list_states(folder, tmp_path / 'states', *command, cwd=tmp_path):
         restore(state, folder)
         run(tmp_path, *command)
-        run(tmp_path, 'predict', folder / 'photos', 'photos', '--device', 'cpu')
+        run(tmp_path, 'predict', folder / 'photos', 'photos/**/*', '--device', 'cpu')

@@ -139,7 +139,7 @@ def test_a_longer_run_has_the_schedule_of_one_started_with_its_length(annotation
 
 @pytest.mark.parametrize('annotation_type', DATA)
 def test_a_project_can_be_moved_and_has_copies_of_the_annotations(annotation_type, tmp_path, monkeypatch):
-    """Images, and segmentation maps, that have been written since the start of a run are named."""
+    """Files that have been written since the start of a run are named."""
     (tmp_path / 'project').mkdir()
     monkeypatch.chdir(tmp_path / 'project')
     write_example(tmp_path / 'project' / 'data', DATA[annotation_type])
@@ -148,11 +148,10 @@ def test_a_project_can_be_moved_and_has_copies_of_the_annotations(annotation_typ
     monkeypatch.chdir((tmp_path / 'project').rename(tmp_path / 'moved'))
     check_data(cfg := Config.fromfile(path), ['train_dataloader', 'val_dataloader'])
     assert Path(cfg.train_dataloader.dataset.ann_file).parent == path.parent
-    assert find_newer_files(path) == []
-    images = [file for file in Path('data').rglob('*') if file.suffix in ('.jpg', '.png')]
-    for file in images:
+    assert find_newer_files(Path('data'), path) == []
+    for file in filter(Path.is_file, Path('data').rglob('*')):
         os.utime(file, (later := path.stat().st_mtime + 1, later))
-    assert {Path(name).name for name in find_newer_files(path)} == {file.name for file in images}
+        assert str(file.relative_to('data')) in find_newer_files(Path('data'), path)
 
 
 def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_path, monkeypatch):
