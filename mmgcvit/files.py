@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,10 +68,19 @@ def compute_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def find_free_path(path: Path) -> Path:
-    """Return the first of ``NAME.EXT``, ``NAME2.EXT``, ``NAME3.EXT``, ... that is missing or an empty folder."""
-    numbered = (path.with_name(f'{path.stem}{number}{path.suffix}') for number in itertools.count(2))
-    return next(p for p in itertools.chain([path], numbered) if not p.exists() or (p.is_dir() and not any(p.iterdir())))
+def create_numbered(path: Path, create: Callable[..., None] = Path.mkdir) -> Path:
+    """Create the first of ``NAME.EXT``, ``NAME2.EXT``, ... that does not exist, so that no other process uses it too.
+
+    ``create`` is ``Path.mkdir`` or ``Path.touch``. Return the path.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    candidate, numbers = path, itertools.count(2)
+    while True:
+        try:
+            create(candidate, exist_ok=False)
+            return candidate
+        except FileExistsError:
+            candidate = path.with_name(f'{path.stem}{next(numbers)}{path.suffix}')
 
 
 def check_writable(folder: Path, name: str) -> None:

@@ -1,32 +1,28 @@
 """Files are written atomically, and files of users and of other tools are kept."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from mmgcvit.errors import UserError
-from mmgcvit.files import check_writable, find_free_path, make_absolute, write_atomically, write_image
+from mmgcvit.files import check_writable, create_numbered, make_absolute, write_atomically, write_image
 
 
-def test_write_atomically_replaces_a_file_or_leaves_it_unchanged(tmp_path):
+@pytest.mark.parametrize('error', [None, KeyboardInterrupt, OSError])
+def test_write_atomically_replaces_a_file_or_leaves_it_unchanged(error, tmp_path):
     path = tmp_path / 'folder' / 'file'
-    for flush in (True, False):
-        with write_atomically(path, flush) as unfinished:
-            unfinished.write_text(f'{flush}')
-        assert path.read_text() == f'{flush}'
-
-    def interrupt(error):
-        with write_atomically(path) as unfinished:
-            unfinished.write_text('half')
-            raise error
-
-    for error in (KeyboardInterrupt, OSError):
-        with pytest.raises(error):
-            interrupt(error)
-        assert [child.name for child in path.parent.iterdir()] == ['file']
-        assert path.read_text() == 'False'
+    for flush, content in ((True, 'first'), (False, 'second')):
+        with suppress(KeyboardInterrupt, OSError), write_atomically(path, flush) as unfinished:
+            unfinished.write_text(content)
+            if error and not flush:
+                raise error
+    assert [child.name for child in path.parent.iterdir()] == ['file']
+    assert path.read_text() == ('first' if error else 'second')
 
 
 def test_images_are_written_in_the_format_of_their_suffix(tmp_path):
@@ -54,11 +50,9 @@ def test_unwritable_folder_is_rejected_early(tmp_path):
         check_writable(tmp_path / 'file' / 'folder', '--out-dir')
 
 
-def test_free_path_gets_the_next_number(tmp_path):
-    for path, names in (('out', ('out', 'out2', 'out3')), ('drawn.png', ('drawn.png', 'drawn2.png', 'drawn3.png'))):
-        for name in names:
-            free = find_free_path(tmp_path / path)
-            assert free == tmp_path / name
-            free.mkdir()
-            assert find_free_path(tmp_path / path) == free, 'an empty folder'
-            (free / 'filled').touch()
+@pytest.mark.parametrize(('name', 'create'), [('out{}', Path.mkdir), ('drawn{}.png', Path.touch)])
+def test_commands_at_once_get_paths_of_their_own(name, create, tmp_path):
+    """An empty folder, too, may be one that another command is about to write to."""
+    with ThreadPoolExecutor(8) as pool:
+        created = [*pool.map(lambda _: create_numbered(tmp_path / name.format(''), create), range(40))]
+    assert {path.name for path in created} == {name.format(number) for number in ['', *range(2, 41)]}

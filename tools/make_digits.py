@@ -25,7 +25,7 @@ from rich.progress import track
 from mmgcvit.commands.main import run_command
 from mmgcvit.commands.options import check_at_least
 from mmgcvit.errors import UserError
-from mmgcvit.files import TEMPORARY_SUFFIX, find_free_path, write_image
+from mmgcvit.files import TEMPORARY_SUFFIX, write_image
 
 SPLITS = ('train', 'val')
 VAL_FRACTION = 0.2
@@ -214,7 +214,7 @@ def write_folder_atomically(out: Path) -> Iterator[Path]:
     Raises:
         UserError: The folder exists and is not empty.
     """
-    if find_free_path(out) != out:
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f'{out} already exists. Choose another folder, or remove it')
     temporary = out.absolute().with_name(f'{out.absolute().name}.{uuid4().hex[:8]}{TEMPORARY_SUFFIX}')
     temporary.mkdir(parents=True)

@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -83,7 +84,8 @@ def main() -> None:
 def run_command(command: str | ModuleType, arguments: Sequence[object] | None = None) -> None:
     """Run one of :data:`COMMANDS`, or a script in tools, in this process; by default with this process's arguments.
 
-    Raise a SystemExit with the command's exit code, or with the message of an error that the user can fix.
+    Raise a SystemExit with the command's exit code, or with the message of an error that the user can fix. SIGTERM ends
+    the command as Ctrl-C does.
     """
     if arguments is not None:
         sys.argv = [f'mmgcvit {command}', *map(str, arguments)]
@@ -97,11 +99,11 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
         if isinstance(command, str):
             command = import_module(f'.{name.replace("-", "_")}', __package__)
         args = parse_args(command)
-        with hide_noise():
+        with hide_noise(), handle_sigterm():
             code = command.main(args)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print('interrupted')
-        code = 128 + signal.SIGINT
+        code = 128 + next(iter(interrupt.args), signal.SIGINT)
     except UserError as error:
         code = f'{name}: {error}'
     except ModuleNotFoundError as error:
@@ -117,6 +119,29 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
             code = f'{name}: {escape_controls(f"{error.filename}: {error.strerror}")}'
     if code is not None:
         raise SystemExit(code)
+
+
+@contextmanager
+def handle_sigterm() -> Iterator[None]:
+    """Raise a KeyboardInterrupt for SIGTERM, but not in child processes such as data workers, nor in those of torchrun.
+
+    After one process has failed, torchrun ends the others by SIGTERM. They may wait where Python handles no signals.
+    """
+    process, is_main_thread = os.getpid(), threading.current_thread() is threading.main_thread()
+
+    def interrupt(number: int, frame: object) -> None:
+        if os.getpid() != process:
+            os._exit(128 + number)
+        raise KeyboardInterrupt(number)
+
+    if 'RANK' in os.environ or not is_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class FilteredStream:

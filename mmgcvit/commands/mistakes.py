@@ -16,7 +16,7 @@ from ..config import read_config
 from ..errors import UserError, check_installed, escape_controls
 from ..files import MISTAKES
 from ..inference.model_files import check_model_files
-from .options import add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
+from .options import add_model_options, add_out_dir, check_at_least, check_out_dir, create_out_dir, load_model
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch_size=1, worst=0, score_thr=0)
-    resolve_out_dir(args)
     check_model_files(args.config, args.checkpoint)
     check_installed('mistakes', 'supervision')
     from ..datasets.checks.paths import check_presence
@@ -39,9 +38,8 @@ def main(args: argparse.Namespace) -> None:
     from ..evaluation.mistakes import evaluate_images, score_classes, summarise_confusion_matrix, write_mistakes
     from ..inference.class_names import check_class_names
     from ..inference.loading import format_device, silence_output
-    from ..inference.outputs import check_out_dir
 
-    check_out_dir(args.out_dir, MISTAKES, args.overwrite)
+    check_out_dir(args, MISTAKES)
     model = load_model(args)
     cfg, loader_key = read_config(model.config), f'{args.split}_dataloader'
     check_presence(cfg, [loader_key])
@@ -57,6 +55,7 @@ def main(args: argparse.Namespace) -> None:
     print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {model.checkpoint}')
     with Progress(disable=not sys.stdout.isatty()) as progress:
         mistakes = evaluate_images(model, dataset, args.worst, args.batch_size, progress)
+    create_out_dir(args, ['mistakes.json'])
     write_mistakes(args.out_dir, model, dataset, mistakes)
     by_class = score_classes(mistakes, model)
     table = Table('class', *(column.replace('_', ' ') for column in next(iter(by_class.values()))))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..files import find_free_path
+from ..files import check_writable, create_numbered
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
@@ -112,16 +113,33 @@ def load_model(args: argparse.Namespace) -> Predictor:
 
 
 def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite_help: str) -> None:
-    """Add ``--out-dir`` and ``--overwrite``. The command calls :func:`resolve_out_dir`, which chooses the folder."""
+    """Add ``--out-dir`` and ``--overwrite``. The command calls :func:`check_out_dir` and :func:`create_out_dir`."""
     parser.set_defaults(default_dir=Path(default))
     parser.add_argument('--out-dir', type=Path, help=f'output folder (default: {default}, then {default}2, ...)')
     parser.add_argument('--overwrite', action='store_true', help=overwrite_help)
 
 
-def resolve_out_dir(args: argparse.Namespace) -> None:
-    """Without ``--out-dir``, use the default folder. Number it if it has files, unless ``--overwrite`` is set."""
+def check_out_dir(args: argparse.Namespace, names: Sequence[str]) -> None:
+    """Raise a UserError if the output folder cannot be written, or already has files with these names."""
+    folder = args.out_dir or args.default_dir
+    check_writable(folder, f'--out-dir {folder}')
+    existing_names = [name for name in names if (folder / name).exists()]
+    if args.out_dir and existing_names and not args.overwrite:
+        raise UserError(
+            f'{folder} already has results ({", ".join(existing_names)}). Choose another --out-dir, or '
+            'add --overwrite to replace them'
+        )
+
+
+def create_out_dir(args: argparse.Namespace, outdated: Sequence[str]) -> None:
+    """Create the output folder, by default a new numbered one, and remove the ``outdated`` files of an earlier command.
+
+    Commands call this after all checks, just before they write.
+    """
     if args.out_dir is None:
-        args.out_dir = args.default_dir if args.overwrite else find_free_path(args.default_dir)
+        args.out_dir = args.default_dir if args.overwrite else create_numbered(args.default_dir)
+    for name in outdated:
+        (args.out_dir / name).unlink(missing_ok=True)
 
 
 def format_option(name: str) -> str:

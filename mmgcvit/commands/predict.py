@@ -7,10 +7,10 @@ import argparse
 import os
 
 from ..errors import UserError, check_installed, format_count
-from ..files import URL_SCHEMES
+from ..files import FILES, FOLDERS, URL_SCHEMES
 from ..inference.inputs import find_inputs
 from ..inference.model_files import check_model_files, find_default_checkpoint
-from .options import add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
+from .options import add_model_options, add_out_dir, check_at_least, check_out_dir, create_out_dir, load_model
 
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
@@ -40,7 +40,6 @@ def main(args: argparse.Namespace) -> None:
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     args.checkpoint, patterns = split_checkpoint_and_inputs(args)
     check_at_least(args, batch_size=1, frames=1, tiles=32, score_thr=0)
-    resolve_out_dir(args)
     if args.no_save_vis and args.no_save_pred:
         raise UserError('--no-save-vis and --no-save-pred together write nothing. Remove one of them')
     check_model_files(args.config, args.checkpoint)
@@ -56,7 +55,7 @@ def main(args: argparse.Namespace) -> None:
 
     from ..inference.outputs import Outputs
 
-    outputs = Outputs(args.out_dir, [*images, *videos], args.overwrite)
+    check_out_dir(args, (*FILES, *FOLDERS))
     from ..inference.loading import format_device
     from ..inference.running import PredictionRun
 
@@ -71,13 +70,15 @@ def main(args: argparse.Namespace) -> None:
     if args.tiles is not None:
         # Read one image at a time. Its tiles are predicted in batches.
         model, args.batch_size = model.with_tiles(args.tiles, args.batch_size), 1
+    labels = args.classes and [model.find_label(name) for name in args.classes]
+    create_out_dir(args, () if args.no_save_pred else FILES)
     run = PredictionRun(
         model,
-        outputs,
+        Outputs(args.out_dir, [*images, *videos]),
         args.batch_size,
         draw=not args.no_save_vis,
         write=not args.no_save_pred,
-        labels=args.classes and [model.find_label(name) for name in args.classes],
+        labels=labels,
         draw_labels=not args.hide_labels,
     )
     try:

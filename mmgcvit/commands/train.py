@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import check_config, get_name_and_work_dir, read_config
-from ..errors import UserError, escape_controls
+from ..errors import UserError, escape_controls, format_count, shorten
 from ..tasks import DETECTION, MINI, SIZES, TEMPLATES
 from .options import AUGMENTATIONS, CONFIG, add_common_options, check_at_least, format_option, hide_gpus
 
@@ -141,7 +141,7 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
 
     Raise a UserError if the run was started with other data or other options. Only ``--epochs`` may change.
     """
-    from ..datasets.own_data import STARTED_WITH, extend_run
+    from ..datasets.own_data import STARTED_WITH, extend_run, find_newer_files
 
     config, data = get_run_config(args), Path(args.data).expanduser().resolve()
     started_with = read_config(config).get(STARTED_WITH) or {}
@@ -162,6 +162,11 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
             'run, remove --resume and set another --work-dir'
         )
     print(f'{config} is resumed, with the images and annotations that were read when it was started')
+    if newer := find_newer_files(data, config):
+        print(
+            f'{format_count(len(newer), "file")} of {args.data} are newer ({shorten(newer)}). Images and maps are used '
+            'as they are now, annotations and splits as they were. To read them anew: --overwrite, not --resume'
+        )
     if args.epochs is not None:
         config, length = extend_run(config, args.epochs)
         print(f'the resumed training ends after {length}. Config: {config}')

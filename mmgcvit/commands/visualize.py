@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import find_free_path
+from ..files import create_numbered
 from ..inference.model_files import check_model_files
 from .options import OPTIONAL_CHECKPOINT, add_model_options, load_model
 
@@ -56,8 +56,8 @@ def main(args: argparse.Namespace) -> None:
     if len(checkpoint) > 1:
         raise UserError(f'expected CONFIG [CHECKPOINT] IMAGE, got {len(checkpoint) + 2} arguments')
     args.checkpoint = checkpoint[0] if checkpoint else None
-    out = args.out or find_free_path(Path(f'{Path(image).stem}_{args.kind}.png'))
-    if out.resolve() == Path(image).resolve():
+    default, out = Path(f'{Path(image).stem}_{args.kind}.png'), args.out
+    if out and out.resolve() == Path(image).resolve():
         raise UserError(f'--out {out} is the input image. Choose another file')
     check_model_files(args.config, args.checkpoint)
     if not Path(image).is_file():
@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> None:
     from ..figures import attention_maps, gradcam, query_maps, shift_maps
     from ..figures.panels import check_ending, save
 
-    check_ending(out)
+    check_ending(out or default)
     model = load_model(args)
     if args.kind == 'attention':
         attention = attention_maps.compute_attention(model, image, args.stage, args.block, args.head, args.at)
@@ -76,5 +76,6 @@ def main(args: argparse.Namespace) -> None:
         figure = gradcam.draw_gradcam(gradcam.compute_gradcam(model, image, args.class_name, args.stage))
     else:
         figure = shift_maps.draw_shifts(shift_maps.compute_shifts(model, image, args.head))
+    out = out or create_numbered(default, Path.touch)
     save(figure, out)
     print(f'{args.kind}: {out}')

@@ -15,7 +15,7 @@ from mmengine.config import Config
 
 from ..config import get_config_path, get_name_and_work_dir, iter_unwrapped_datasets
 from ..errors import UserError, check_installed, format_count
-from ..files import find_free_path, make_absolute, make_portable_path, read_text, write_text
+from ..files import create_numbered, make_absolute, make_portable_path, read_text, write_text
 from ..tasks import MINI, TEMPLATES, Template
 from .formats import DatasetInfo, split_validation, write_annotations
 from .formats.advice import find_missing_classes, find_small_objects
@@ -74,7 +74,7 @@ def make_config(
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
     check_options(dataset, work_dir, options.get('pretrained'), tiles)
     split_validation(dataset)
-    folder = find_free_path(work_dir / CONFIG_FOLDER)
+    folder = create_numbered(work_dir / CONFIG_FOLDER)
     write_annotations(dataset, folder)
 
     template_path = Path(get_config_path(template.config))
@@ -207,8 +207,7 @@ def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path |
             raise UserError('--tiles is for datasets with boxes or masks of objects. Remove --tiles')
         check_installed('--tiles', 'supervision')
     folders = (dataset.folder, work_dir, *(split.image_folder for split in dataset.splits.values()))
-    files = filter(None, (split.ann_file for split in dataset.splits.values()))
-    for text in map(str, (*dataset.classes, *folders, *files, weights or '')):
+    for text in map(str, (*dataset.classes, *folders, weights or '')):
         # mmengine would change the text in a config, or it cannot be written into one.
         if '{{' in text or text.encode(errors='replace').decode() != text:
             raise UserError(
@@ -230,6 +229,15 @@ def choose_template(dataset: DatasetInfo, task: str | None, size: str | None) ->
             f'--size {size} is not for the task {template.option}. Choose one of {", ".join(template.networks)}'
         )
     return template, size
+
+
+def find_newer_files(data: Path, config: Path) -> list[str]:
+    """Return the files of a dataset that are newer than the copies of its annotations in a run's work dir."""
+    copy = Path(next(iter_unwrapped_datasets(Config.fromfile(config).train_dataloader.dataset)).ann_file)
+    if not copy.is_file() or not copy.resolve().is_relative_to(config.parent.resolve()):
+        return []  # the checks of the data reject a missing file, and earlier versions made no copy
+    files = (path for path in data.rglob('*') if path.is_file() and path.stat().st_mtime > copy.stat().st_mtime)
+    return sorted(str(path.relative_to(data)) for path in files)
 
 
 def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
@@ -258,7 +266,7 @@ def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
     warm_up.end, decay.end = max(2, length // 20) if by_iters else min(2, length), length
     if 'milestones' in decay:
         decay.milestones = sorted({max(1, length * 2 // 3), max(1, length * 11 // 12)})
-    path = find_free_path(config.parent / CONFIG_FOLDER) / config.name
+    path = create_numbered(config.parent / CONFIG_FOLDER) / config.name
     write_text(path, cfg.pretty_text)
     return path, text
 

@@ -17,7 +17,6 @@ from mmengine.config import Config
 from mmengine.dist import all_gather_object, init_dist, is_distributed
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 from rich.progress import Progress
 
 from ..config import LOADERS, enter_scope, get_type_name, iter_dicts, parse_cfg_options, read_config
@@ -30,6 +29,7 @@ from ..mmengine_utils import ERROR_DELAY
 from ..models.speed_up import speed_up
 from .hooks.loader_check import LoaderCheckHook
 from .hooks.progress import ProgressHook
+from .work_dir import Runner
 
 # mmengine's default wrapper sets device_ids, which DistributedDataParallel rejects for models on the CPU.
 CPU_MODEL_WRAPPER = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}

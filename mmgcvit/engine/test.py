@@ -20,6 +20,7 @@ from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .hooks.loader_check import explain_loader_errors
 from .hooks.progress import open_progress
 from .setup import build_runner, check_data, join_process_group
+from .work_dir import write_config
 
 
 def run_test(
@@ -48,6 +49,7 @@ def run_test(
     cfg.load_from, cfg.resume = loaded.source, False
     with safe_checkpoint_loading(cfg.work_dir, loaded), open_progress(progress) as hook, explain_loader_errors():
         runner = build_runner(cfg, hook)
+        write_config(runner)
         check_fits(runner.model, loaded)
         dataset = next(iter_unwrapped_datasets(cfg.test_dataloader.dataset))
         trained, _ = collect_dataset_metas(loaded.content['meta'], dataset)

@@ -21,7 +21,7 @@ from .hooks.new_schedule import NewScheduleHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook, open_progress
 from .setup import build_runner, check_data
-from .work_dir import OverwriteHook, choose_checkpoint, find_changes
+from .work_dir import StartHook, choose_checkpoint, find_changes
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
 WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'AutoPrecisionOptimWrapper', 'build_auto_precision_wrapper')
@@ -68,8 +68,7 @@ def train(
             changes = call_on_rank_0(find_changes, cfg, checkpoint.content['meta'])
             is_changed = any(name.startswith(SCHEDULE_SETTINGS) for name in changes)
             runner.register_hook(NewScheduleHook(cfg.get('param_scheduler'), is_changed))
-        else:
-            runner.register_hook(OverwriteHook())
+        runner.register_hook(StartHook())
         del checkpoint  # mmengine frees its content after loading
         runner.register_hook(SummaryHook())
         if patience is not None:

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.runner import Runner
+from mmengine.runner import Runner as MMEngineRunner
 
 from ..checkpoints.safe_loading import (
     LAST_CHECKPOINT_FILE,
@@ -30,7 +30,9 @@ from ..checkpoints.safe_loading import (
 )
 from ..config import get_plain_settings, iter_differences
 from ..errors import CheckpointError, UserError, escape_controls, shorten
-from ..files import URL_SCHEMES, check_writable
+from ..files import URL_SCHEMES, check_writable, write_text
+from ..inference.model_files import SCORE_THR_FILE
+from .hooks.checkpoint import get_resumed_checkpoint
 from .hooks.exact_resume import SETTINGS, VALIDATED_FILE
 
 # Resumable checkpoints, best checkpoints, and the file with the path of the last checkpoint.
@@ -146,19 +148,45 @@ def find_changes(cfg: Config, meta: Any) -> dict[str, str]:
     return changes
 
 
-class OverwriteHook(Hook):
-    """Remove an earlier run's checkpoints after the first iteration, where most errors occur.
+class Runner(MMEngineRunner):
+    """mmengine's runner, which does not write its config when it is built, because the run may still be rejected."""
 
-    These are all checkpoints with ``--overwrite``, and otherwise those of a run that saved none that can be resumed.
+    def dump_config(self) -> None:
+        """Write nothing. :func:`write_config` writes the config."""
+
+
+@master_only
+def write_config(runner: Runner, outdated: Sequence[Path] = ()) -> None:
+    """Remove outdated files of an earlier run, and write the config of a run into its work dir, atomically."""
+    cfg, text = runner.cfg, runner.cfg.dump()
+    path = Path(runner.work_dir, Path(cfg.filename).name if cfg.filename else f'{runner.timestamp}.py')
+    # Begin with the earlier run's config, so that it is never without its checkpoints or beside those of this run.
+    is_own = cfg.filename and path.exists() and path.samefile(cfg.filename)
+    for file in [*([] if is_own or not outdated else [path]), *outdated]:
+        file.unlink(missing_ok=True)
+    write_text(path, text)
+
+
+class StartHook(Hook):
+    """After the first iteration, where most errors occur, remove an earlier run's files and write the config.
+
+    These files are its checkpoints, and what belongs to them. A run that resumes in its work dir removes none.
     """
 
     priority = 'HIGH'  # before the hooks that save
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        self.outdated = [*list_checkpoints(runner.work_dir), *Path(runner.work_dir).glob(VALIDATED_FILE)]
+        work_dir, resumed = Path(runner.work_dir), get_resumed_checkpoint(runner)
+        self.is_started, self.outdated = False, []
+        if resumed is None or resumed.parent.resolve() != work_dir.resolve():
+            self.outdated = [*list_checkpoints(work_dir), work_dir / VALIDATED_FILE, work_dir / SCORE_THR_FILE]
 
     @master_only
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        while self.outdated:
-            self.outdated.pop().unlink()
+        if not self.is_started:
+            write_config(runner, self.outdated)
+            self.is_started = True
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        self.after_train_iter(runner)  # a resumed run may begin with a validation

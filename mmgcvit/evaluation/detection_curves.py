@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from ..config import read_config
 from ..errors import check_installed
+from ..files import compute_sha256
 from ..inference.loading import load, silence_output
 from ..inference.model_files import SCORE_THR_FILE, read_model_checkpoint
 from ..inference.outputs import write_json
@@ -79,7 +80,9 @@ def choose_score_thr(work_dir: Path) -> str:
     score_thr, best_f1 = round(curve.best_threshold, 4), curve.f1.max(initial=0)
     if best_f1 < MIN_F1:
         return f'no confidence threshold finds the objects of the validation images (highest F1: {best_f1:.2f})'
-    write_json(work_dir / SCORE_THR_FILE, {'checkpoint': Path(model.checkpoint).name, 'score_thr': score_thr})
+    file = Path(model.checkpoint)
+    chosen = {'checkpoint': file.name, 'sha256': compute_sha256(file), 'score_thr': score_thr}
+    write_json(work_dir / SCORE_THR_FILE, chosen)
     return (
         f'confidence threshold of predictions: {score_thr:.2f}, with the highest F1 on the validation images '
         f'({best_f1:.2f}). Another one: --score-thr'

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from ..config import suggest_config
 from ..errors import CheckpointError, UserError, shorten
-from ..files import suggest_folder
+from ..files import compute_sha256, suggest_folder
 
 if TYPE_CHECKING:
     from ..checkpoints.safe_loading import Checkpoint
 
-# In a work dir: the checkpoint for which a confidence threshold was chosen on the validation images, and the threshold.
+# In a work dir: the name and SHA-256 of a checkpoint, and the confidence threshold chosen on the validation images.
 SCORE_THR_FILE = 'score_thr.json'
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # Advice if a file with this suffix is passed instead of a config.
@@ -83,7 +83,10 @@ def read_score_thr(config: Path, checkpoint: str) -> float | None:
         return None
     try:
         chosen = json.loads(path.read_text())
-        return float(chosen['score_thr']) if chosen['checkpoint'] == Path(checkpoint).name else None
+        if chosen['checkpoint'] != Path(checkpoint).name:
+            return None
+        digest = chosen.get('sha256')  # earlier versions did not write it
+        return float(chosen['score_thr']) if digest in (None, compute_sha256(Path(checkpoint))) else None
     except (ValueError, KeyError, TypeError):
         raise UserError(f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python score_thr') from None
 

@@ -8,22 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
-from ..files import FILES, FOLDERS, LABEL_MAPS, PICTURES, check_writable, make_absolute, write_image, write_text
+from ..files import LABEL_MAPS, PICTURES, make_absolute, write_image, write_text
 
 # A picture has the suffix of its image if it is one of these. Otherwise it is a PNG file.
 KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 class Outputs:
-    """Write drawn pictures and segmentation maps to an output folder, which is created with the first file.
+    """Write drawn pictures and segmentation maps to an output folder.
 
     An output has the path of its input relative to the folder that contains all inputs, with another suffix. If two
     inputs differ only in their suffix, all outputs have the input's suffix before their own.
     """
 
-    def __init__(self, folder: Path, inputs: Sequence[str], overwrite: bool = False) -> None:
-        check_out_dir(folder, (*FILES, *FOLDERS), overwrite)
+    def __init__(self, folder: Path, inputs: Sequence[str]) -> None:
         self.folder = folder
         paths = [make_absolute(name) for name in inputs]
         common = os.path.commonpath([path.parent for path in paths]) if paths else ''
@@ -33,7 +31,7 @@ class Outputs:
         self.names = dict(zip(inputs, stems if is_unique else relative_paths, strict=True))
 
     def get_path(self, subfolder: str, source: str, suffix: str) -> Path:
-        """Return the output path for the input ``source`` in one of :data:`FOLDERS`, and create its parent folder."""
+        """Return the output path for the input ``source`` in a subfolder, and create its parent folder."""
         path = self.folder / subfolder / f'{self.names.get(source, source)}{suffix}'
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -48,17 +46,6 @@ class Outputs:
         """Write class indices (height, width) as a greyscale PNG file, with 16 bits if necessary."""
         dtype = np.uint8 if label_map.max() <= np.iinfo(np.uint8).max else np.uint16
         return write_image(self.get_path(LABEL_MAPS, source, '.png'), label_map.astype(dtype))
-
-
-def check_out_dir(folder: Path, names: Sequence[str], overwrite: bool) -> None:
-    """Raise a UserError if the folder of ``--out-dir`` cannot be written, or already has files with these names."""
-    check_writable(folder, f'--out-dir {folder}')
-    existing_names = [name for name in names if (folder / name).exists()]
-    if existing_names and not overwrite:
-        raise UserError(
-            f'{folder} already has results ({", ".join(existing_names)}). Choose another --out-dir, or '
-            'add --overwrite to replace them'
-        )
 
 
 def write_json(path: Path, content: Any) -> None:

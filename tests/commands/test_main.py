@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -43,6 +44,21 @@ def test_waiting_threads_sleep_unless_the_user_chose(user):
     shown = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.split()[-3:]
     ours = ('PASSIVE', '1000') if not user else (env.get('OMP_WAIT_POLICY'), env.get('GOMP_SPINCOUNT'))
     assert shown == ['False', *map(str, ours)]
+
+
+@pytest.mark.parametrize('launched', [False, True])
+def test_sigterm_ends_child_processes_and_those_of_torchrun_at_once(launched, command, monkeypatch):
+    def run_child(args):
+        if (child := os.fork()) == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert os.waitpid(child, 0)[1] != 0
+        return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+    command.side_effect = run_child
+    monkeypatch.setenv('RANK', '0') if launched else monkeypatch.delenv('RANK', raising=False)
+    with pytest.raises(SystemExit) as ended:
+        run_command('made', [])
+    assert ended.value.code == launched
 
 
 def system_error(number, *file):

@@ -1,6 +1,7 @@
 """Training on a user's dataset: the config that is written, rejected options, and complete runs."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -21,7 +22,7 @@ from mmgcvit.config import LOADERS
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.formats.cleaning import find_problem
 from mmgcvit.datasets.formats.paths import list_files
-from mmgcvit.datasets.own_data import extend_run, make_config, parse_head
+from mmgcvit.datasets.own_data import extend_run, find_newer_files, make_config, parse_head
 from mmgcvit.datasets.skip_unreadable import skip_unreadable
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
@@ -108,9 +109,6 @@ def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
     assert made.cfg.auto_scale_lr == {'enable': False, 'base_batch_size': 3}
     assert all(made.cfg[loader].num_workers == 0 for loader in ('train_dataloader', 'val_dataloader'))
     assert make('masks', task='detect').cfg.train_dataloader.dataset.pipeline[2].get('with_mask') is None
-    # The user's annotation files are used in place.
-    annotations = tmp_path / 'masks' / 'annotations' / 'train.json'
-    assert make('masks').cfg.train_dataloader.dataset.ann_file == str(annotations)
 
 
 @pytest.mark.parametrize('level', AUGMENTATIONS)
@@ -190,14 +188,20 @@ def test_a_longer_run_has_the_schedule_of_one_started_with_its_length(annotation
 
 
 @pytest.mark.parametrize('annotation_type', DATA)
-def test_a_project_with_data_and_config_can_be_moved(annotation_type, tmp_path, monkeypatch):
+def test_a_project_can_be_moved_and_has_copies_of_the_annotations(annotation_type, tmp_path, monkeypatch):
+    """Files that have been written since the start of a run are named."""
     (tmp_path / 'project').mkdir()
     monkeypatch.chdir(tmp_path / 'project')
     write_example(tmp_path / 'project' / 'data', DATA[annotation_type])
     path, _ = make_config(read_folder('data'), size=MINI)
     assert str(tmp_path) not in path.read_text()
     monkeypatch.chdir((tmp_path / 'project').rename(tmp_path / 'moved'))
-    check_data(Config.fromfile(path), ['train_dataloader', 'val_dataloader'])
+    check_data(cfg := Config.fromfile(path), ['train_dataloader', 'val_dataloader'])
+    assert Path(cfg.train_dataloader.dataset.ann_file).parent == path.parent
+    assert find_newer_files(Path('data'), path) == []
+    for file in filter(Path.is_file, Path('data').rglob('*')):
+        os.utime(file, (later := path.stat().st_mtime + 1, later))
+        assert str(file.relative_to('data')) in find_newer_files(Path('data'), path)
 
 
 def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_path, monkeypatch):

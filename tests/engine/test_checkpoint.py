@@ -7,25 +7,25 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from mmengine.config import Config
 
-from mmgcvit.checkpoints.reading import check_intact, read_checkpoint
+from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.checkpoints.safe_loading import read_latest_checkpoint
 
-from ..programs import get_tail
-from .calling import CONFIG, call, restored_process  # noqa: F401
+from ..moments import list_states, restore
+from .calling import CONFIG as TOY_CONFIG
+from .calling import call, restored_process  # noqa: F401
 from .drawing import find_difference
-from .toy import ITERATIONS, KILLED, last, names, start, train, train_in_two
+from .toy import CONFIG, ITERATIONS, last, names, train, train_in_two
 
 PARTS = ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')
-SETTINGS = {'epochs': ['train_cfg.max_epochs=5', 'train_dataloader.batch_size=1'], 'iterations': ITERATIONS}
+SETTINGS = {'epochs': ['train_cfg.max_epochs=3', 'train_dataloader.batch_size=1'], 'iterations': ITERATIONS}
 
 
 def read_result(work_dir):
     """Return everything that a run leaves: the last and best checkpoints, and the scores by step."""
-    content, best = last(work_dir), Path(read_latest_checkpoint(work_dir, prefer_best=True).source)
-    check_intact(best)
+    latest, best = (Path(read_latest_checkpoint(work_dir, prefer_best=best).source) for best in (False, True))
+    content = read_checkpoint(latest)
     info = content['message_hub']['runtime_info']
     lines = [json.loads(line) for file in sorted(work_dir.glob('*/vis_data/*.json')) for line in file.open()]
     return {
@@ -37,27 +37,48 @@ def read_result(work_dir):
     }
 
 
-@pytest.fixture(scope='module', params=SETTINGS)
-def settings_and_result(request, tmp_path_factory):
-    work_dir = tmp_path_factory.mktemp('whole') / 'run'
-    train(work_dir, settings=SETTINGS[request.param])
-    result = read_result(work_dir)
-    assert len({*result['scores'].values()}) > 2, 'scores change'
-    return SETTINGS[request.param], result
-
-
 @pytest.mark.slow
-@settings(max_examples=6)
-@given(moments=st.lists(st.integers(1, 130), min_size=1, max_size=3))
-def test_a_run_killed_at_any_moments_ends_as_an_uninterrupted_one(moments, settings_and_result, tmp_path_factory):
-    """Moments are calls of hooks, validation included, and operations on files."""
-    folder, (settings, expected) = tmp_path_factory.mktemp('killed') / 'run', settings_and_result
-    for moment in moments:
-        ended = start(folder, '--resume', settings=settings, KILL_AT=str(moment))
-        assert ended.returncode in (0, KILLED), get_tail(ended.stdout, ended.stderr)
-    train(folder, '--resume', settings=settings)
-    assert find_difference(read_result(folder), expected) is None
-    assert not list(folder.glob('*.unfinished'))
+@pytest.mark.parametrize('settings', SETTINGS.values(), ids=SETTINGS)
+def test_a_run_killed_at_any_moment_ends_as_an_uninterrupted_one(settings, tmp_path):
+    """Also if it is killed in a start, and then in a resumed session at any moment."""
+    folder, command = tmp_path / 'run', ['train', CONFIG, '--resume', '--cfg-options', *settings, '--work-dir']
+    states = list_states(folder, tmp_path / 'states', *command, folder)
+    expected = read_result(folder)
+    assert min(len(states) // 5, len({*expected['scores'].values()})) > 2, 'files and scores change'
+    restore(states[len(states) // 3], folder)
+    states += list_states(folder, tmp_path / 'resumed', *command, folder)[::8]
+    for state in states:
+        restore(state, folder)
+        (folder / 'epoch_9.pth.01234567.unfinished').touch()
+        train(folder, '--resume', settings=settings)
+        assert find_difference(read_result(folder), expected) is None, state
+        assert not list(folder.glob('*.unfinished'))
+
+
+def read_rate(folder):
+    """Return the learning rate of the run that a work dir's config and all its checkpoints belong to, if any."""
+    rates = [read_checkpoint(path)['meta']['settings']['optim_wrapper'] for path in folder.glob('*.pth')]
+    rates += [Config.fromfile(path).optim_wrapper for path in folder.glob('*.py')]
+    (rate,) = {rate['optimizer']['lr'] for rate in rates} or {None}
+    return rate
+
+
+def test_a_killed_run_that_overwrites_another_leaves_files_of_one_of_them(tmp_path):
+    """Nothing of the earlier run is lost before the first iteration, and no file of it is left after it."""
+    folder = tmp_path / 'run'
+    train(folder, settings=['optim_wrapper.optimizer.lr=0.01'])
+    (folder / 'score_thr.json').touch()
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    again = ['--overwrite', '--cfg-options', 'optim_wrapper.optimizer.lr=0.02']
+    states = list_states(folder, tmp_path / 'states', 'train', CONFIG, '--work-dir', folder, *again)
+    assert {path.name: path.read_bytes() for path in states[0].iterdir() if path.is_file()} == before
+    rates = [read_rate(state) for state in [*states, folder]]
+    assert rates == sorted(rates, key=[0.01, None, 0.02].index)
+    assert {0.01, 0.02} <= {*rates}
+    assert not (folder / 'score_thr.json').exists()
+    restore(states[len(rates) - rates[::-1].index(0.01)], folder)  # the first one without the config
+    train(folder, *again)
+    assert read_rate(folder) == 0.02
 
 
 @pytest.mark.parametrize('run', [train, train_in_two])
@@ -75,7 +96,7 @@ def test_a_failed_save_keeps_the_previous_checkpoint_and_the_error_names_the_cau
     # The validation writes a fourth. Then the disk is full.
     full_disk = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     monkeypatch.setattr('os.fsync', mock.Mock(side_effect=[None] * 4 + [full_disk] * 9))
-    message = call('train', CONFIG, '--work-dir', tmp_path)
+    message = call('train', TOY_CONFIG, '--work-dir', tmp_path)
     assert message.startswith('train: No space left on device. Free some disk space')
     assert names(tmp_path) == ['best_score_epoch_1.pth', 'epoch_1.pth', 'last_checkpoint']
     assert last(Path(tmp_path))['meta']['epoch'] == 1

@@ -1,22 +1,15 @@
-"""Train a toy model in separate processes, which are killed at chosen moments."""
+"""Train a toy model in separate processes."""
 
-import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
 
 from mmgcvit.checkpoints.reading import check_intact, read_checkpoint
 
 from .. import fork_server
 from ..processes import free_port
-from ..programs import get_tail
-from ..tools.commands import environment_for
+from ..tools.commands import environment_for, output_of
 
 CONFIG = Path(__file__).with_name('toy_config.py')
-KILLED = 9
 ITERATIONS = (
     *(
         'train_cfg._delete_=True',
@@ -31,20 +24,13 @@ ITERATIONS = (
 )
 
 
-def start(work_dir, *options, settings=(), config=CONFIG, folder=None, **environment):
-    """Train the toy model. Return the completed process."""
+def train(work_dir, *options, settings=(), config=CONFIG, folder=None, **environment):
+    """Train the toy model. Return the output."""
     command = ['-m', 'mmgcvit', 'train', config, '--work-dir', work_dir, *options]
     if settings:
         command += ['--cfg-options', *settings]
     environment = environment_for(environment.pop('DIGITS', ''), **environment)
-    return fork_server.run(*command, environment=environment, folder=folder)
-
-
-def train(work_dir, *options, settings=(), code=0, **environment):
-    """Train the toy model and check its exit code. Return its output."""
-    ended = start(work_dir, *options, settings=settings, **environment)
-    assert ended.returncode == code, get_tail(ended.stdout, ended.stderr)
-    return ended.stdout + ended.stderr
+    return output_of(fork_server.run(*command, environment=environment, folder=folder), False)
 
 
 def train_in_two(work_dir, *options, **more):
@@ -68,32 +54,3 @@ def last(folder):
     path = Path((folder / 'last_checkpoint').read_text())
     check_intact(path)
     return read_checkpoint(str(path))
-
-
-@HOOKS.register_module()
-class KillHook(Hook):
-    """Exit as by ``kill -9``, at the moment whose number is in the environment variable KILL_AT.
-
-    Moments are all calls of hooks, and just before all operations on the work dir's checkpoints and small files. If the
-    variable is unset, the hook does nothing.
-    """
-
-    def __init__(self):
-        self.moment = int(os.environ.get('KILL_AT', 0))
-        self.suffixes = ('.pth', '.unfinished', 'last_checkpoint', 'validated')
-        for name in self.stages[1:] if self.moment else ():  # all but before_run
-            setattr(self, name, self.count)
-
-    def before_run(self, runner):
-        if self.moment:
-            sys.addaudithook(self.count_file_operation)
-
-    def count_file_operation(self, event, arguments):
-        path = arguments[0] if arguments else None
-        if event in ('open', 'os.rename', 'os.remove') and str(path).endswith(self.suffixes):
-            self.count()
-
-    def count(self, *args, **kwargs):
-        self.moment -= 1
-        if self.moment == 0:
-            os._exit(KILLED)

@@ -1,12 +1,11 @@
-"""The toy config of the checkpoint tests with this project's hooks, killed by an environment variable."""
+"""The toy config of the checkpoint tests with this project's hooks."""
 
 _base_ = '../checkpoints/toy_config.py'
 
-custom_imports = dict(imports=['mmgcvit', 'tests.checkpoints.toy', 'tests.engine.toy'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmgcvit', 'tests.checkpoints.toy'], allow_failed_imports=False)
 log_level = 'WARNING'
 train_cfg = dict(_delete_=True, type='mmgcvit.EpochBasedTrainLoop', max_epochs=3)
 default_hooks = dict(
     checkpoint=dict(type='mmgcvit.AtomicCheckpointHook', max_keep_ckpts=1, save_best='score', rule='greater'),
     exact_resume=dict(type='mmgcvit.ExactResumeHook'),
-    kill=dict(type='KillHook'),
 )

@@ -19,6 +19,7 @@ from mmgcvit.evaluation.detection_curves import (
 )
 from mmgcvit.evaluation.mistakes import score_image
 from mmgcvit.inference.loading import load
+from mmgcvit.inference.model_files import read_score_thr
 from mmgcvit.inference.predictor import Detector
 from mmgcvit.inference.results import Outcome
 
@@ -89,6 +90,9 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
     assert load(run).score_thr == load(run / 'detect.py', run / 'epoch_1.pth').score_thr == 0.6
     other = shutil.copy(run / 'epoch_1.pth', run / 'epoch_2.pth')
     assert (load(run, other).score_thr, load(run, score_thr=0.1).score_thr) == (0.3, 0.1)
+    with (run / 'epoch_1.pth').open('ab') as file:
+        file.write(b'0')
+    assert read_score_thr(run / 'detect.py', str(run / 'epoch_1.pth')) is None, 'other bytes of the same name'
     (run / 'score_thr.json').write_text('{')
     with pytest.raises(UserError, match=r'score_thr\.json is damaged'):
         load(run)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pkgutil
+import signal
 
 import cv2
 import numpy as np
@@ -146,18 +147,21 @@ def test_an_image_that_cannot_be_drawn_or_written_is_skipped(step, number, call,
     assert [image['id'] for image in content(out / 'images.json')['images']] == ids
 
 
-def test_an_interrupted_call_writes_the_results_of_all_images_before(call, work_dirs, photos, out, monkeypatch):
-    """Ctrl-C while the third image is read; a name that is not UTF-8 is written as Python reads it."""
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_call_writes_the_results_of_all_images_before(number, call, work_dirs, photos, out, monkeypatch):
+    """Ctrl-C or SIGTERM while the third image is read; a name that is not UTF-8 is written as Python reads it."""
     read, odd = running.convert_to_array, os.fsdecode(b'aa\xff.png')
     (photos / 'a.png').rename(photos / odd)
 
     def read_or_interrupt(path, loader):
         if path.endswith('c.png'):
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), number)
         return read(path, loader)
 
     monkeypatch.setattr(running, 'convert_to_array', read_or_interrupt)
-    assert call('predict', work_dirs['classification'], photos, '--out-dir', out, '--device', 'cpu')[0]
+    code, _ = call('predict', work_dirs['classification'], photos, '--out-dir', out, '--device', 'cpu')
+    assert code == 128 + number
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     images = content(out / 'images.json')['images']
     assert [image['file_name'] for image in images] == [str(photos / odd), str(photos / 'b.jpg')]
     assert {record['image_id'] for record in content(out / 'predictions.json')} == {1, 2}

@@ -1,5 +1,6 @@
 """Predictions are written in a format that pycocotools reads, without overwriting earlier results."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import cv2
@@ -8,8 +9,9 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from mmgcvit.commands.options import check_out_dir
 from mmgcvit.errors import UserError
-from mmgcvit.inference.outputs import Outputs, write_json
+from mmgcvit.inference.outputs import FILES, Outputs, write_json
 from mmgcvit.inference.results import Classification, Detections, Segmentation, list_categories, make_records
 
 from .conftest import picture_of
@@ -41,20 +43,22 @@ def test_pictures_keep_their_format_and_segmentation_maps_of_many_classes_have_1
         assert path.suffix == suffix
         assert cv2.imread(str(path)).shape == PICTURE.shape
     for labels in ([[0, 255]], [[0, 300]]):
-        path = Outputs(tmp_path / 'out', ['1.jpg'], overwrite=True).write_label_map('1.jpg', np.array(labels, np.int32))
+        path = Outputs(tmp_path / 'out', ['1.jpg']).write_label_map('1.jpg', np.array(labels, np.int32))
         assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED).tolist() == labels
 
 
 def test_earlier_results_are_overwritten_only_with_the_option(tmp_path):
     """Other files in the folder are allowed."""
     (tmp_path / 'notes.txt').touch()
-    Outputs(tmp_path, ['photo.jpg'])
+    check_out_dir(Namespace(out_dir=tmp_path, overwrite=False), FILES)
     (tmp_path / 'predictions.json').touch()
-    with pytest.raises(UserError, match=r'already has results .* add --overwrite to replace them'):
-        Outputs(tmp_path, ['photo.jpg'])
-    Outputs(tmp_path, ['photo.jpg'], overwrite=True)
-    with pytest.raises(UserError, match=r'^--out-dir /proc/x cannot be written .*\. Choose another path$'):
-        Outputs(Path('/proc/x'), [])
+    for folder, overwrite, words in (
+        (tmp_path, False, r'already has results .* add --overwrite to replace them'),
+        (Path('/proc/x'), True, r'^--out-dir /proc/x cannot be written .*\. Choose another path$'),
+    ):
+        with pytest.raises(UserError, match=words):
+            check_out_dir(Namespace(out_dir=folder, overwrite=overwrite), FILES)
+    check_out_dir(Namespace(out_dir=tmp_path, overwrite=True), FILES)
 
 
 def test_pycocotools_reads_the_written_detections(tmp_path):

@@ -70,8 +70,7 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
         for split, file in files.items():
             content, found = normalize(contents[file], categories, folder / file)
             problems += found
-            ann_file = folder / file if content == contents[file] else None
-            splits[split] = Split(find_image_folder(folder, file, content), content, ann_file)
+            splits[split] = Split(find_image_folder(folder, file, content), content)
         classes = tuple(str(category['name']) for category in categories)
         return DatasetInfo(folder, 'COCO (JSON)', ('boxes',), classes, splits, problems=problems)
     except UserError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import UserError, escape_controls, format_count, shorten
-from ...files import make_absolute
+from ...files import make_absolute, write_text
 from ..classes import make_coco_categories
 from ..decoding import IGNORE_INDEX
 from .plausible import XYWH
@@ -22,7 +22,7 @@ class Split:
         image_folder: The folder that image names are relative to.
         content: The content of a COCO file, or a list of (image name, label). A label is a class index, or the path of
             a segmentation map, relative to ``image_folder``.
-        ann_file: The annotation file with this content, or ``None`` if it is not written yet.
+        ann_file: The annotation file that :func:`write_annotations` has written.
         map_labels: The labels in each segmentation map, by its path.
     """
 
@@ -169,11 +169,8 @@ def set_annotation_types(dataset: DatasetInfo) -> None:
 
 
 def write_annotations(dataset: DatasetInfo, folder: Path) -> None:
-    """Create ``folder`` and write an annotation file into it for each split that has none."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write an annotation file for each split into ``folder``, so that a run is not affected when the data change."""
     for name, split in dataset.splits.items():
-        if split.ann_file is not None:
-            continue
         is_coco = isinstance(split.content, dict)
         split.ann_file = folder / f'{name}{".json" if is_coco else ".txt"}'
         # mmpretrain's CustomDataset expects a space between image name and label, PairedSegDataset a tab.
@@ -181,4 +178,4 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> None:
         # CustomDataset removes blanks at the beginning of a line.
         lines = ('./' * pair[0][0].isspace() + separator.join(pair) + '\n' for pair in split.content)
         text = json.dumps(split.content) if is_coco else ''.join(lines)
-        split.ann_file.write_text(text, encoding='utf-8')
+        write_text(split.ann_file, text)

@@ -1,14 +1,15 @@
 """Save checkpoints atomically, so that a killed run leaves no truncated checkpoint, and load them safely."""
 
 import operator
-from collections.abc import Collection
+import re
+from collections import Counter
 from contextlib import ExitStack
 from math import isfinite
 from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mmengine.dist import is_main_process
+from mmengine.dist import is_main_process, master_only
 from mmengine.fileio import register_backend
 from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook, Hook
@@ -24,32 +25,20 @@ ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'
 
 
 class AtomicBackend(LocalBackend):
-    """A local file backend that writes files atomically."""
+    """A local file backend that writes files atomically, and removes none."""
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
         with write_atomically(Path(filepath)) as temporary:
             temporary.write_bytes(obj)
 
-
-class DelayedRemovalBackend(AtomicBackend):
-    """Atomic backend that removes files later, when :meth:`remove_outdated` is called.
-
-    It never removes files outside of ``folder``: a resumed checkpoint may name the best checkpoint of another run.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder).resolve()
-        self.outdated: set[str] = set()  # names
-
     def remove(self, filepath: str | Path) -> None:
-        if Path(filepath).parent.resolve() == self.folder:
-            self.outdated.add(Path(filepath).name)
+        """Do nothing: :meth:`AtomicCheckpointHook.remove_outdated` removes checkpoints."""
 
-    def remove_outdated(self, kept: Collection[str | None]) -> None:
-        """Remove the files, except ``kept``: the last and the best checkpoints, which may have been written again."""
-        for name in self.outdated - {Path(path).name for path in kept if path}:
-            (self.folder / name).unlink(missing_ok=True)
-        self.outdated.clear()
+
+def split_name(name: str) -> tuple[str, int, str]:
+    """Split a checkpoint's name at its step, for example into ``('epoch_', 3, '.pth')``."""
+    match = re.fullmatch(r'(.*?)(\d+)(\D*)', name)
+    return (match[1], int(match[2]), match[3]) if match else (name, 0, '')
 
 
 register_backend(ATOMIC_BACKEND, AtomicBackend)
@@ -88,23 +77,17 @@ class AtomicCheckpointHook(CheckpointHook):
                 'best one, and commands use the last one'
             )
         super().before_train(runner)
-        self.file_backend = DelayedRemovalBackend(self.out_dir)
         resumed = get_resumed_checkpoint(runner)
-        if resumed and resumed.parent.resolve() == self.file_backend.folder:
+        if resumed and resumed.parent.resolve() == Path(self.out_dir).resolve():
             # If the run begins with a validation and its score is the best one, mmengine updates this checkpoint.
             self.last_ckpt = str(resumed)
-            # Remove checkpoints that a killed run should have removed.
-            kept = runner.message_hub.runtime_info.get('keep_ckpt_ids') if self.max_keep_ckpts > 0 else None
-            for path in Path(self.out_dir).glob(self.filename_tmpl.format('*')) if kept else ():
-                number = path.stem.rpartition('_')[2]
-                if number.isdecimal() and int(number) < max(kept) and int(number) not in kept:
-                    self.file_backend.remove(path)
+            self.remove_outdated(runner)  # if the run was killed before it removed them
         info = runner.message_hub.runtime_info
         # Earlier versions saved a best checkpoint without a score.
         for name in [name for name in info if name.startswith('best_') and unscored]:
             outdated = info.pop(name)
-            if name.startswith('best_ckpt'):
-                self.file_backend.remove(outdated)
+            if name.startswith('best_ckpt') and is_main_process():
+                (Path(self.out_dir) / Path(outdated).name).unlink(missing_ok=True)
         if is_main_process():
             # A killed run leaves such files.
             for temporary in Path(self.out_dir).glob(f'*{TEMPORARY_SUFFIX}'):
@@ -118,10 +101,20 @@ class AtomicCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, int]) -> None:
         """Save ``epoch_N.pth`` or ``iter_N.pth``, then remove the checkpoints that are no longer needed."""
         super()._save_checkpoint_with_step(runner, step, meta)
-        if is_main_process():
-            by_metric = getattr(self, 'best_ckpt_path_dict', None) or {}
-            best = [getattr(self, 'best_ckpt_path', None), *by_metric.values()]
-            self.file_backend.remove_outdated([self.last_ckpt, *best])
+        self.remove_outdated(runner)
+
+    @master_only
+    def remove_outdated(self, runner: Runner) -> None:
+        """Remove this run's checkpoints that are older than those of the same name, but for the step, that it keeps."""
+        info, last_steps = runner.message_hub.runtime_info, Counter()
+        kept = {self.filename_tmpl.format(step) for step in info.get('keep_ckpt_ids', ()) if self.max_keep_ckpts > 0}
+        kept |= {Path(path).name for name, path in info.items() if name.startswith('best_ckpt') and path}
+        for name, step, suffix in map(split_name, kept):
+            last_steps[name, suffix] = max(step, last_steps[name, suffix])
+        for path in Path(self.out_dir).iterdir():
+            name, step, suffix = split_name(path.name)
+            if path.name not in kept and step < last_steps[name, suffix]:
+                path.unlink()
 
 
 @HOOKS.register_module()

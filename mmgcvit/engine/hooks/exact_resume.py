@@ -96,11 +96,9 @@ class ExactResumeHook(Hook):
     def is_validation_missing(self, runner: Runner) -> bool:
         """Return whether a validation at the current epoch or iteration was interrupted."""
         # The run may continue in another folder than the checkpoint's.
-        files = [Path(folder, VALIDATED_FILE) for folder in (runner.work_dir, self.resumed_from.parent)]
-        if any(file.is_file() and file.read_text(errors='replace') == format_position(runner) for file in files):
-            return False
-        files[0].unlink(missing_ok=True)  # it is about a position that this run will reach again
-        return is_validation_due(runner)
+        file = self.resumed_from.parent / VALIDATED_FILE
+        is_validated = file.is_file() and file.read_text(errors='replace') == format_position(runner)
+        return not is_validated and is_validation_due(runner)
 
     @master_only
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:

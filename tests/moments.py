@@ -1,0 +1,75 @@
+"""Run a command, and copy a folder at each moment at which a kill would leave other files in it.
+
+A killed process leaves its files as they are. So a copy of them is what a kill at that moment leaves.
+"""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from mmgcvit.commands.main import main
+
+from . import fork_server
+from .tools.commands import environment_for, output_of
+
+CHANGES = ('open', 'os.rename', 'os.remove', 'os.mkdir', 'os.rmdir')
+# Logs, the lock, and files that are not whole yet: what a command does next depends on none of them.
+IGNORED = re.compile(r'\d{8}_\d{6}/|\.lock$|\.unfinished$')
+
+
+class Moments:
+    """An audit hook that copies ``folder`` into ``states`` before each change of a file, and after each opening."""
+
+    def __init__(self, folder, states):
+        self.folder, self.states, self.seen, self.is_copying = Path(folder), Path(states), set(), False
+
+    def __call__(self, event, arguments):
+        if self.is_copying or event not in CHANGES or not isinstance(arguments[0], (str, os.PathLike)):
+            return
+        path = Path(arguments[0]).absolute()
+        if path.is_relative_to(self.folder) and (event != 'open' or arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+            self.is_copying = True
+            self.copy({})
+            if event == 'open' and arguments[2] & os.O_TRUNC and not path.is_dir():  # a temporary file without a name
+                self.copy({path: b''})
+            self.is_copying = False
+
+    def copy(self, changed):
+        files = {path: path.read_bytes() for path in self.folder.rglob('*') if path.is_file()} | changed
+        files = {str(path.relative_to(self.folder)): content for path, content in files.items()}
+        key = frozenset(item for item in files.items() if not IGNORED.search(item[0]))
+        if key not in self.seen:
+            self.seen.add(key)
+            for name, content in files.items():
+                copied = self.states / f'{len(self.seen):03d}' / name
+                copied.parent.mkdir(parents=True, exist_ok=True)
+                copied.write_bytes(content)
+                if (original := self.folder / name).exists():
+                    shutil.copystat(original, copied)
+
+
+def run(cwd, *command, module=('mmgcvit',)):
+    """Run a command of mmgcvit in a folder, and return its output."""
+    return output_of(fork_server.run('-m', *module, *command, environment=environment_for(''), folder=cwd), False)
+
+
+def list_states(folder, states, *command, cwd=None):
+    """Run a command of mmgcvit, whose files are in ``folder``. Return the folders of its states."""
+    run(cwd, *command, module=('tests.moments', folder, states))
+    found = sorted(states.iterdir())
+    assert len(found) > 1, 'each command writes at least one file'
+    return found
+
+
+def restore(state, folder):
+    """Make ``folder`` what a kill left of it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(state, folder)
+
+
+if __name__ == '__main__':
+    sys.addaudithook(Moments(*sys.argv[1:3]))
+    sys.argv = ['mmgcvit', *sys.argv[3:]]
+    main()
