@@ -14,9 +14,7 @@ from ..files import check_target, write_text
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', metavar='SRC', help='a file, an http(s) URL or timm://NAME')
     parser.add_argument('target', metavar='DST', type=Path, help='file to write: .pth or .safetensors')
-    text = (
-        "format of the keys; mmpretrain: those of its ImageClassifier (default, but mmdet's for a DINO of NVIDIA TAO)"
-    )
+    text = "format of the keys (default: that of mmpretrain's ImageClassifier; for a DINO of NVIDIA TAO, mmdet's)"
     parser.add_argument('--to', choices=['mmpretrain', 'original', 'timm'], help=text)
     parser.add_argument('--ema', action='store_true', help='use the EMA weights')
     parser.add_argument('--prefix', help='convert only tensors with this prefix, if SRC has several networks')
@@ -47,8 +45,7 @@ def main(args: argparse.Namespace) -> None:
         save_checkpoint(content, args.target)
     has_head = any(name.startswith('head.') for name in weights.tensors)
     kind = ', in a DINO' if cfg else '' if has_head else ', a backbone without a head'
-    unused = [] if cfg else weights.unused
-    network = weights.network
+    network, unused = weights.network, [] if cfg else weights.unused
     print(
         f'{network.__name__} {network.infer_arch(weights.tensors)}{kind} from {args.source} (format of '
         f'{weights.key_mapping.name}{", EMA" if weights.ema else ""}): {len(content["state_dict"])} tensors '
