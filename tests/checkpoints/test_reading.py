@@ -114,7 +114,9 @@ def test_only_timms_gcvit_models_are_loaded(monkeypatch):
 LIMITED = ('GCViT_1k_tiny.pth', 'a_nvidia-ac78.pth', 'x_nvimagenet.pth', 'models--timm--gcvit_tiny/x.pth', 'timm://no')
 
 
-@pytest.mark.parametrize('name', [*LIMITED, 'https://huggingface.co/nvidia/x.pth', 'mini.pth', 'nvidia/epoch_1.pth'])
+@pytest.mark.parametrize(
+    'name', [*LIMITED, 'https://hf.co/nvidia/x.pth', 'gcvit_tiny.in1k.pt', 'mini.pth', 'nvidia/epoch_1.pth']
+)
 def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypatch):
     """No file of these names exists. The warning comes first."""
     warnings = []
