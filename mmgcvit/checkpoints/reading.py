@@ -25,7 +25,7 @@ ADVICE = 'It is probably incomplete. Copy or download it again'
 # What limits the use of weights, by a regular expression of the paths, URLs and names under which they are found.
 LIMITS = {
     # GC ViT's authors': their repository and files, timm's copies (all that timm:// reads), and Hugging Face's cache.
-    r'^timm://|timm(/|--)gcvit|\.co/nvidia/|nvidia--|gcvit_(2?1k|\w+\.in1k)[^/]*$|nvidia[^/]*$': 'not for commercial use',
+    r'^timm:|timm(/|--)gcvit|\.co/nvidia/|nvidia--|gcvit_(2?1k|\w+\.in1k)[^/]*$|nvidia[^/]*$': 'not for commercial use',
     r'nvimagenet[^/]*$|dino_gcvit_tiny\d*_ep\d+[^/]*$|ngc\.nvidia\.com/': (
         "NVIDIA TAO's, said to be not for commercial use: read their model card"
     ),
