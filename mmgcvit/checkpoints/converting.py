@@ -2,19 +2,25 @@
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from math import isqrt
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from ..config import get_config_path
 from ..errors import CheckpointError, check_installed, format_count, shorten
 from ..files import write_atomically
+from ..mmengine_utils import build_in_scope
 from ..version import __version__
+from .dino import infer_dino_settings, translate_dino
 from .pretrained import check_complete, infer_checkpoint_arch, reject_part
 from .translating import KeyMapping
-from .weights import BIAS_TABLE, FINAL_NORM, Arch, Weights
+from .weights import BIAS_TABLE, FINAL_NORM, Arch, Weights, check_finite
 
 # The name of a buffer that some implementations store next to each relative position bias table.
 INDEX_NAME = 'relative_position_index'
@@ -61,9 +67,26 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     return {'meta': {'mmgcvit': __version__}, 'state_dict': state_dict}
 
 
+def convert_dino(weights: Weights) -> tuple[dict[str, Any], Config] | None:
+    """Return the content of a checkpoint of mmdet's DINO, and its config, or None if the weights are not TAO's DINO.
+
+    Raise a CheckpointError if weights are missing, or are not those of a module of mmdet's DINO.
+    """
+    tensors = translate_dino(weights.state_dict, weights.source)
+    if tensors is None:
+        return None
+    cfg = Config.fromfile(get_config_path('dino_gcvit_t_12e.py'))
+    with reject_part(weights.source, 'DINO'), build_in_scope('mmdet'), torch.device('meta'):
+        cfg.merge_from_dict(infer_dino_settings(tensors, weights.network))
+        expected = MODELS.build(deepcopy(cfg.model)).state_dict()  # mmdet changes the config
+    check_complete(weights.source, tensors, expected)
+    check_finite(tensors, weights.source)
+    return {'meta': {'mmgcvit': __version__}, 'state_dict': tensors}, cfg
+
+
 def build_expected_tensors(weights: Weights, arch: Arch) -> dict[str, Tensor]:
     """Return the tensors of a complete checkpoint, with all output norms and a head, on the meta device."""
-    with reject_part(weights.source, weights.network), torch.device('meta'):
+    with reject_part(weights.source, weights.network.__name__), torch.device('meta'):
         num_stages = len(arch.attributes['depths'])
         model = weights.network(arch.attributes, out_indices=range(num_stages))
         final_norm = getattr(model, f'norm{num_stages - 1}')

@@ -87,19 +87,18 @@ def infer_checkpoint_arch(weights: Weights, network: type[nn.Module], num_stages
             f'{weights.source} has weights of {weights.network.__name__}, but the model is {network.__name__}. '
             f'Use a checkpoint of {network.__name__}'
         )
-    with reject_part(weights.source, network):
+    with reject_part(weights.source, network.__name__):
         return network.infer_arch(weights.tensors, num_stages)
 
 
 @contextmanager
-def reject_part(source: str, network: Network) -> Iterator[None]:
+def reject_part(source: str, network: str) -> Iterator[None]:
     """Turn errors of inferring the arch from incomplete weights, or of building it, into a CheckpointError."""
     try:
         yield
     except (ValueError, TypeError, LookupError, ZeroDivisionError, RuntimeError) as error:
         raise CheckpointError(
-            f'{source} has only a part of {network.__name__} ({get_first_line(error)}). Use a checkpoint of the whole '
-            'network'
+            f'{source} has only a part of {network} ({get_first_line(error)}). Use a checkpoint of the whole network'
         ) from None
 
 
@@ -166,8 +165,8 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> No
     }
     advice = (
         f"The checkpoint, with the keys {shorten(list(loaded))}, does not fit the config's model. Use the config that "
-        "the checkpoint was trained with. If it comes from the authors' code or from timm, first run 'mmgcvit convert "
-        f"{source} NEW.pth'"
+        "the checkpoint was trained with. If it comes from the authors' code, timm or NVIDIA TAO, first run 'mmgcvit "
+        f"convert {source} NEW.pth'"
     )
     check_complete(source, {name: loaded[name] for name in expected if name in loaded}, expected, advice=advice)
     # Only parameters and running statistics must be finite. Other buffers, such as masks, may contain infinity.

@@ -1,6 +1,7 @@
 """Read checkpoints of torch, safetensors and timm, from disk or the network, without running code from them."""
 
 import hashlib
+import logging
 import re
 import tarfile
 import zipfile
@@ -11,8 +12,9 @@ from urllib.parse import urlsplit
 
 import torch
 from filelock import FileLock
+from mmengine.logging import print_log
 
-from ..errors import CheckpointError, check_installed, get_first_line
+from ..errors import CheckpointError, check_installed, escape_controls, get_first_line
 from ..files import URL_SCHEMES, write_atomically
 from .unpickling import SAFE_PICKLE, remove_placeholders
 
@@ -20,6 +22,14 @@ TIMM_SCHEME = 'timm://'
 # torch and OpenMMLab end file names with the first digits of the file's SHA-256.
 HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,})\.\w+$')
 ADVICE = 'It is probably incomplete. Copy or download it again'
+# What limits the use of weights, by a regular expression of the paths, URLs and names under which they are found.
+LIMITS = {
+    # GC ViT's authors': their repository and files, timm's copies (all that timm:// reads), and Hugging Face's cache.
+    r'^timm:|timm(/|--)gcvit|\.co/nvidia/|nvidia--|gcvit_(2?1k|\w+\.in1k)[^/]*$|nvidia[^/]*$': 'not for commercial use',
+    r'nvimagenet[^/]*$|dino_gcvit_tiny\d*_ep\d+[^/]*$|ngc\.nvidia\.com/': (
+        "NVIDIA TAO's, said to be not for commercial use: read their model card"
+    ),
+}
 
 
 def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
@@ -36,11 +46,18 @@ def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
         CheckpointError: The file does not exist, is damaged, or is not a checkpoint.
     """
     source = str(source)
+    if limit := find_limit(source):
+        print_log(f'The weights {escape_controls(source)} are {limit}', 'current', logging.WARNING)
     if source.startswith(TIMM_SCHEME):
         return read_timm(source.removeprefix(TIMM_SCHEME))
     path = resolve_file(source)
     check_intact(path)
     return read_safetensors(path) if is_safetensors(path) else read_torch(path, map_location)
+
+
+def find_limit(source: str) -> str | None:
+    """Return what limits the use of weights according to their path, URL or name, or None."""
+    return next((limit for pattern, limit in LIMITS.items() if re.search(pattern, source, re.IGNORECASE)), None)
 
 
 def resolve_file(source: str) -> Path:

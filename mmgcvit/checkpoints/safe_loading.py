@@ -14,6 +14,7 @@ from mmengine.runner import CheckpointLoader
 from ..errors import CheckpointError, escape_controls, shorten
 from ..files import URL_SCHEMES
 from ..private_api import get_checkpoint_loader
+from .dino import translate_dino
 from .reading import read_checkpoint
 from .weights import find_state_dict, select_tensors
 
@@ -77,6 +78,8 @@ def read_for_mmengine(
 ) -> Checkpoint:
     """Read a checkpoint, put its weights under ``state_dict``, and remove what mmengine would execute or delete.
 
+    The weights of NVIDIA TAO's DINO with GC ViT get the keys of mmdet's DINO.
+
     If no run is resumed from it, also remove the states of the optimizer and of EMA, which are larger than the weights.
     Raise a CheckpointError if :func:`read_checkpoint` does or the file has no weights.
     """
@@ -89,6 +92,7 @@ def read_for_mmengine(
     # mmengine's strategies (such as DeepSpeed's) also write files without weights.
     if any(select_tensors(value) for value in (content, *content.values()) if isinstance(value, Mapping)):
         state_dict, _ = find_state_dict(content, source)
+        state_dict = translate_dino(state_dict, source) or state_dict
         content = {**content, 'state_dict': state_dict} if 'state_dict' in content else {'state_dict': state_dict}
     elif 'state_dict' in content:
         raise CheckpointError(f"{source} has no weights: its 'state_dict' contains no tensors. Use another checkpoint")

@@ -59,6 +59,7 @@ class Weights:
         ema: Whether the tensors are EMA weights.
         tensors: The tensors by local key. Only classifiers have ``final_norm.*`` and ``head.fc.*``.
         unused: The keys in the file that have no local key, except those that ``key_mapping`` ignores.
+        state_dict: All tensors of the file with its own keys.
     """
 
     source: str
@@ -67,6 +68,7 @@ class Weights:
     ema: bool
     tensors: dict[str, Tensor]
     unused: list[str] = field(default_factory=list)
+    state_dict: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def read_weights(source: str, networks: Iterable[Network], prefix: str | None = None, ema: bool = False) -> Weights:
@@ -79,7 +81,7 @@ def read_weights(source: str, networks: Iterable[Network], prefix: str | None = 
     content = read_checkpoint(source)
     state_dict, is_ema = find_state_dict(content, source, ema)
     network, key_mapping, found_prefix = find_network(state_dict, source, networks, prefix)
-    weights = Weights(source, network, key_mapping, is_ema, {})
+    weights = Weights(source, network, key_mapping, is_ema, {}, state_dict=state_dict)
     # The keys of a classifier's head are not under the backbone's prefix.
     head_prefix = found_prefix.removesuffix('backbone.') + 'head.fc.'
     for name, tensor in state_dict.items():

@@ -2,7 +2,6 @@
 
 import ast
 import os
-import re
 from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from math import ceil
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from ..checkpoints.reading import find_limit
 from ..config import get_config_path, get_name_and_work_dir, iter_unwrapped_datasets
 from ..errors import UserError, check_installed, format_count
 from ..files import create_numbered, make_absolute, make_portable_path, read_text, write_text
@@ -31,8 +31,6 @@ WEIGHTS = {
     'base': f'{TIMM_RELEASE}/gcvit_base_224_nvidia-f009139b.pth',
     'large': 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_large.pth.tar',
 }
-# The authors' weights: in their repository, all of timm:// that can be read, and files with their or timm's names.
-NOT_COMMERCIAL = re.compile(r'^timm://|^https://huggingface\.co/nvidia/|gcvit_(1k|21k)[^/]*$|nvidia[^/]*$')
 # The default length of training: NUM_SEEN images (a template's num_seen for MINI), but at least MIN_EPOCHS epochs.
 NUM_SEEN, MIN_EPOCHS = 6000, 12
 # The folder in the work dir for the config and annotation files. If it exists (with --overwrite), made2 is used,
@@ -284,5 +282,5 @@ def format_init_weights(head: Mapping[str, Any]) -> str:
     if not weights:
         return 'random weights: scores will be low without many thousand images. For other weights, set --pretrained'
     branch = ' (a branch that may change)' if '/resolve/main/' in weights else ''
-    limit = ', which are not for commercial use' if NOT_COMMERCIAL.search(weights) else ''
-    return f'the weights {weights}{branch}{limit}'
+    limit = find_limit(weights)
+    return f'the weights {weights}{branch}{f", which are {limit}" if limit else ""}'

@@ -48,7 +48,9 @@ def assert_same(model, expected):
 
 def test_weights_are_found_under_any_prefix_and_under_the_usual_checkpoint_keys(load):
     expected = loaded_weights(DENSE)
-    for prefix in ('', 'module.', 'module.student.backbone.', '_orig_mod.', 'net._orig_mod.'):
+    # The last is that of NVIDIA TAO's detectors.
+    prefixes = ('', 'module.', 'module.student.backbone.', '_orig_mod.', 'net._orig_mod.')
+    for prefix in (*prefixes, 'model.model.backbone.0.body.'):
         content = {prefix + name: tensor for name, tensor in DENSE.weights().items()}
         assert_same(load({'state_dict': content})[0], expected)
     for content in (DENSE.weights(), {'model': DENSE.weights(), 'epoch': 3}):

@@ -16,6 +16,7 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from safetensors.torch import save_file
 from torch import nn
 
+from mmgcvit.checkpoints import reading
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.errors import CheckpointError
 
@@ -108,3 +109,21 @@ def test_only_timms_gcvit_models_are_loaded(monkeypatch):
             read_checkpoint(f'timm://{other}')
     monkeypatch.setattr(timm, 'create_model', lambda name, pretrained: nn.Linear(2, 3))
     assert set(read_checkpoint('timm://gcvit_tiny')) == {'weight', 'bias'}
+
+
+LIMITED = ('GCViT_1k_tiny.pth', 'a_nvidia-ac78.pth', 'x_nvimagenet.pth', 'models--timm--gcvit_tiny/x.pth', 'timm://no')
+
+
+@pytest.mark.parametrize(
+    'name', [*LIMITED, 'https://hf.co/nvidia/x.pth', 'gcvit_tiny.in1k.pt', 'mini.pth', 'nvidia/epoch_1.pth']
+)
+def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypatch):
+    """No file of these names exists. The warning comes first."""
+    warnings = []
+    monkeypatch.setattr(reading, 'print_log', lambda text, *_: warnings.append(text))
+    monkeypatch.setattr(reading.torch.hub, 'download_url_to_file', None)
+    with pytest.raises(CheckpointError):
+        read_checkpoint(name)
+    assert any('not for commercial use' in text for text in warnings) == (
+        name not in ('mini.pth', 'nvidia/epoch_1.pth')
+    )

@@ -1,0 +1,67 @@
+"""NVIDIA TAO's DINO with GC ViT becomes mmdet's DINO with the same predictions."""
+
+import ast
+
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+
+from mmgcvit import load
+
+from ..reference import DATA
+
+UNUSED_IDS = [0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83]  # of COCO's categories, which have ids up to 90
+PREFIX = 'model.model.'
+
+
+@pytest.fixture(scope='module')
+def weights():
+    """Draw random weights with the keys and shapes of a small model of TAO's, tests/data/dino_tao.txt."""
+    lines = dict(line.split(' ', 1) for line in (DATA / 'dino_tao.txt').read_text().splitlines())
+    draw, tensors = np.random.RandomState(0), {}
+    for name, shape in sorted(lines.items()):
+        shape = ast.literal_eval(shape)
+        values = draw.standard_normal(shape) / (shape[-1] ** 0.5 if len(shape) > 1 else 10)
+        tensors[name] = torch.from_numpy(values + (len(shape) == 1 and name.endswith('weight'))).float()
+        if 'class_embed' in name and name.endswith('bias'):
+            tensors[name][UNUSED_IDS] = -20
+    return tensors
+
+
+def test_predictions_equal_those_of_taos_code(weights, call, tmp_path):
+    """tests/data/dino_tao.npz has the outputs of tao_pytorch_backend 3a8a971 for these weights and this image."""
+    source, target, config = (tmp_path / name for name in ('tao.pth', 'detector.pth', 'detector.py'))
+    copy = {f'{PREFIX}transformer.decoder.class_embed.0.bias': weights[f'{PREFIX}class_embed.0.bias']}
+    torch.save({'state_dict': weights | copy, 'epoch': 11}, source)
+    code, printed = call('convert', source, target)
+    assert (code, f'mmgcvit predict {config} {target}' in printed) == (0, True)
+    converted, read = load(config, target), load(config, source)
+    assert (converted.classes[0], converted.classes[-1]) == ('person', 'toothbrush')
+    image = torch.from_numpy(np.random.RandomState(1).standard_normal((1, 3, 131, 203))).float()
+    sample = DetDataSample(metainfo={'img_shape': (131, 203), 'batch_input_shape': (131, 203)})
+    expected = np.load(DATA / 'dino_tao.npz')
+    for model in (converted, read):
+        with torch.no_grad():
+            logits, boxes = model.network(image, [sample], mode='tensor')
+        torch.testing.assert_close(boxes[-1, 0].numpy(), expected['boxes'], atol=1e-4, rtol=0)
+        expected_logits = np.delete(expected['logits'], UNUSED_IDS, axis=1)
+        torch.testing.assert_close(logits[-1, 0].numpy(), expected_logits, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('name', 'change', 'message'),
+    [
+        ('transformer.encoder.norm.weight', lambda _: torch.ones(256), 'corresponds to 1 tensor'),
+        ('transformer.tgt_embed.weight', None, 'has only a part of DINO'),
+        ('transformer.enc_output.bias', None, 'lacks 1 tensor of the model (memory_trans_fc.bias)'),
+        ('class_embed.1.weight', lambda tensor: tensor[:79], '1 tensor with a wrong shape'),
+        ('class_embed.0.bias', lambda _: torch.tensor(0.0), 'has only a part of DINO'),
+        ('label_enc.weight', lambda tensor: tensor / 0, 'NaN or infinity'),
+    ],
+)
+def test_other_detectors_are_rejected(name, change, message, weights, call, tmp_path):
+    changed = {PREFIX + name: change(weights.get(PREFIX + name))} if change else {}
+    torch.save({key: x for key, x in weights.items() if key != PREFIX + name} | changed, tmp_path / 'x.pth')
+    code, printed = call('convert', tmp_path / 'x.pth', tmp_path / 'y.pth')
+    assert (code, message in printed, [*tmp_path.glob('y.*')]) == (1, True, []), printed
