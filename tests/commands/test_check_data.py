@@ -1,7 +1,11 @@
 """``mmgcvit check-data`` prints a table and a sentence for each problem, and sets an exit code."""
 
 from functools import partial
+from pathlib import Path
 
+from mmengine.config import Config
+
+from ..conftest import ROOT
 from ..datasets.checks.made import cut, write_coco
 
 CONFIG = """
@@ -19,7 +23,12 @@ def test_problems_are_shown_with_their_effect_and_an_exit_code(call, tmp_path, m
     code, output = check('--contact-sheet', tmp_path / 'sheet.jpg')
     assert (code, 'no problem in its data stops' in output) == (0, True)
     assert (tmp_path / 'sheet.jpg').is_file()
-    assert '3 images; objects: 2 cat, 1 dog' in output
+    for name in ('config.py', 'config.json', 'config.yaml'):
+        Config.fromfile('config.py').dump(name)
+        assert '3 images; objects: 2 cat, 1 dog' in call('check-data', name)[1]
+    Path('model.py').write_text('model = dict()')
+    assert 'model.py has no dataset to check in train_dataloader' in call('check-data', 'model.py')[1]
+    assert f'did you mean {ROOT}/configs/demo/gcvit' in call('check-data', 'configs/demo/gcvit_digits_cls.py')[1]
     file = tmp_path / 'train.json'
     file.write_text(file.read_text().replace('"area": 120', '"area": 0', 1))
     code, output = check()
@@ -39,10 +48,11 @@ def test_a_folder_is_checked_and_temporary_files_are_not_named(call, tmp_path, m
     monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
     write_coco(tmp_path / 'photos')
     sheet = tmp_path / 'sheet.jpg'
-    code, output = call('check-data', tmp_path / 'photos', '--contact-sheet', sheet, '--augmented', 'strong')
-    assert (code, sheet.is_file()) == (0, True)
-    assert '\ntrain.json: 2 images; objects: ' in output
-    assert '\nval.json: 1 images; objects: ' in output
+    for path, more in (('photos', ['--contact-sheet', sheet, '--augmented', 'strong']), ('photos/train.json', [])):
+        code, output = call('check-data', tmp_path / path, *more)
+        assert (code, sheet.is_file()) == (0, True)
+        assert '\ntrain.json: 2 images; objects: ' in output
+        assert '\nval.json: 1 images; objects: ' in output
     output = call('check-data', tmp_path / 'photos', '--cfg-options', 'max_epochs=3')[1]
     assert f'a variable in the config of train --data {tmp_path}/photos or its _base_' in output
 

@@ -3,7 +3,7 @@
 import errno
 import os
 import sys
-from types import SimpleNamespace
+from types import ModuleType
 from unittest.mock import Mock
 
 import pytest
@@ -16,7 +16,8 @@ from mmgcvit.errors import UserError
 def command(monkeypatch):
     """Return a mock, the ``main`` function of an added command with an argument."""
     run = Mock(return_value=None)
-    module = SimpleNamespace(__doc__='Made.', add_options=lambda parser: parser.add_argument('a', nargs='?'), main=run)
+    module = ModuleType('made', 'Made.')
+    module.add_options, module.main = lambda parser: parser.add_argument('a', nargs='?'), run
     monkeypatch.setitem(sys.modules, 'mmgcvit.commands.made', module)
     return run
 
