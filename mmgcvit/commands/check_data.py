@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from ..config import LOADERS, check_config, enter_scope, is_config, parse_cfg_options, read_config
+from ..config import LOADERS, enter_scope, is_config, parse_cfg_options, read_config
 from ..errors import UserError
 from ..files import check_writable, make_portable_path
 from .options import AUGMENTATIONS, CONFIG, add_cfg_options, check_at_least
@@ -46,12 +46,12 @@ def main(args: argparse.Namespace) -> int | None:
         check_writable(sheet.parent, f'--contact-sheet {sheet}')
     elif args.augmented:
         raise UserError('--augmented is about a picture. Add --contact-sheet FILE.jpg, or remove --augmented')
-    if not path.is_dir():
-        check_config(path)
-    if is_config(path):
+    if not path.exists() or (path.is_file() and path.suffix == '.py'):
         if args.augmented not in (None, 'light'):
             raise UserError(f"--augmented {args.augmented} is for a FOLDER. '--augmented' draws what a config sets")
         return check_config_data(args, read_config(path, options))
+    if is_config(path):  # it is not read: a file that comes with a dataset must not run a program
+        raise UserError(f'{path} is a config. Inherit from it in a config in Python (_base_), and check that')
     from ..datasets.formats import find_folder, read_folder
 
     folder = find_folder(path)

@@ -80,13 +80,11 @@ def check_args(args: argparse.Namespace) -> None:
         check_at_least(args, tiles=32)
     check_at_least(args, epochs=1, patience=1, image_size=32, batch_size=1, lr=0, workers=0)
     path = Path(args.config or args.data)
-    if args.config is not None and path.is_file() and not is_config(path):
-        raise UserError(f'{path} is not a config. To train on its data: mmgcvit train --data {path}')
-    if args.config is not None and path.is_dir():
+    if args.config is not None and path.exists() and not is_config(path):
         advice = f'To train on its data: mmgcvit train --data {path}'
         if configs := sorted(path.glob('*.py')):
             advice += f'. If it is the work dir of a run, resume the run: mmgcvit train {configs[0]} --resume'
-        raise UserError(f'{path} is a folder. {advice}')
+        raise UserError(f'{path} is {"a folder" if path.is_dir() else "not a config"}. {advice}')
 
 
 def list_data_options(args: argparse.Namespace) -> dict[str, Any]:

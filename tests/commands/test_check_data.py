@@ -3,8 +3,6 @@
 from functools import partial
 from pathlib import Path
 
-from mmengine.config import Config
-
 from ..conftest import ROOT
 from ..datasets.checks.made import cut, write_coco
 
@@ -23,9 +21,6 @@ def test_problems_are_shown_with_their_effect_and_an_exit_code(call, tmp_path, m
     code, output = check('--contact-sheet', tmp_path / 'sheet.jpg')
     assert (code, 'no problem in its data stops' in output) == (0, True)
     assert (tmp_path / 'sheet.jpg').is_file()
-    for name in ('config.py', 'config.json', 'config.yaml'):
-        Config.fromfile('config.py').dump(name)
-        assert '3 images; objects: 2 cat, 1 dog' in call('check-data', name)[1]
     Path('model.py').write_text('model = dict()')
     assert 'model.py has no dataset to check in train_dataloader' in call('check-data', 'model.py')[1]
     assert f'did you mean {ROOT}/configs/demo/gcvit' in call('check-data', 'configs/demo/gcvit_digits_cls.py')[1]
@@ -60,6 +55,8 @@ def test_a_folder_is_checked_and_temporary_files_are_not_named(call, tmp_path, m
 def test_a_program_in_a_folder_of_data_is_not_run(call, tmp_path):
     write_coco(tmp_path / 'photos')
     (tmp_path / 'photos' / 'photos.py').write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    code, output = call('check-data', tmp_path / 'photos')
-    assert (code, (tmp_path / 'ran').exists()) == (1, False)
-    assert 'Check the data of its config: mmgcvit check-data' in output
+    (tmp_path / 'photos' / 'data.yaml').write_text('_base_: photos.py\ntrain: images')
+    for name, advice in (('', 'Check the data of its config: mmgcvit check-data'), ('data.yaml', 'Inherit from it')):
+        code, output = call('check-data', tmp_path / 'photos' / name)
+        assert (code, (tmp_path / 'ran').exists()) == (1, False)
+        assert advice in output

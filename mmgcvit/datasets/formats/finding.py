@@ -34,10 +34,11 @@ def find_folder(path: str | Path) -> Path:
     if not path.exists():
         raise UserError(f'there is no folder {path}{suggest_folder(path)}')
     in_split = SPLIT_NAME.fullmatch(path.parent.name.lower())
-    if path.suffix not in ('.yaml', '.yml', '.json') or (path.suffix == '.json' and in_split):
+    suffix = path.suffix.lower()
+    if suffix not in ('.yaml', '.yml', '.json') or (suffix == '.json' and in_split):
         folders = f'{path.parent.parent} or {path.parent}' if in_split else path.parent
         raise UserError(f'{path} is a file. Pass its folder, for example {folders}')
-    return path.parent.parent if path.suffix == '.json' and path.parent.name == 'annotations' else path.parent
+    return path.parent.parent if suffix == '.json' and path.parent.name.lower() == 'annotations' else path.parent
 
 
 def read_folder(path: str | Path) -> DatasetInfo:
