@@ -50,8 +50,9 @@ def parse_args(command: ModuleType) -> argparse.Namespace:
     parse = parser.parse_known_args if has_subcommands else parser.parse_known_intermixed_args
     args, unknown = parse(translate_arguments(name, sys.argv[1:]))
     if unknown:
-        suggestion = suggest(unknown[0], re.findall(r'--[a-z][\w-]+', parser.format_help()))
-        raise UserError(f'unknown argument {unknown[0]}{suggestion or "."} --help lists all')
+        options = re.findall(r'(?<=--)[a-z][\w-]+', parser.format_help())
+        suggestion = suggest(unknown[0].lstrip('-'), options, format_option) if unknown[0].startswith('--') else ''
+        raise UserError(f'unknown argument {unknown[0]}{suggestion or "."} All are in --help')
     return args
 
 

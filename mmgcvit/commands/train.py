@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import check_config, get_name_and_work_dir, is_config, read_config
+from ..config import CONFIG_SUFFIXES, check_config, get_name_and_work_dir, is_config, read_config
 from ..errors import UserError
 from ..tasks import DETECTION, MINI, SIZES, TEMPLATES
 from .options import AUGMENTATIONS, CONFIG, add_common_options, check_at_least, format_option, hide_gpus
@@ -80,7 +80,8 @@ def check_args(args: argparse.Namespace) -> None:
         check_at_least(args, tiles=32)
     check_at_least(args, epochs=1, patience=1, image_size=32, batch_size=1, lr=0, workers=0)
     path = Path(args.config or args.data)
-    if args.config is not None and path.exists() and not is_config(path):
+    describes_data = path.is_file() and path.suffix in CONFIG_SUFFIXES and not is_config(path)
+    if args.config is not None and (path.is_dir() or describes_data):
         advice = f'To train on its data: mmgcvit train --data {path}'
         if configs := sorted(path.glob('*.py')):
             advice += f'. If it is the work dir of a run, resume the run: mmgcvit train {configs[0]} --resume'
