@@ -62,6 +62,7 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['mmgcvit', 'mmgcvit.*']),
+    package_data={'mmgcvit.commands': ['habits.ini']},
     cmdclass={'build_py': BuildWithConfigs},
     # Put the clone on sys.path: in other modes, site-packages/mmgcvit, which has mim's files, hides the clone.
     options={'editable_wheel': {'mode': 'compat'}},

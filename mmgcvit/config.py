@@ -14,7 +14,7 @@ from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 from .errors import PIP_PACKAGES, UserError, format_missing, get_first_line, suggest
-from .files import make_absolute, make_portable_path
+from .files import make_absolute, make_portable_path, read_text
 from .ops.finder import TASK_PACKAGES
 from .tasks import TASK_BY_SCOPE
 
@@ -34,6 +34,9 @@ EXTRA_CONFIG_KEYS = frozenset(
         'data_checks',
     }
 )
+CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
+# A key that a config in YAML or JSON has, and a dataset's file has not.
+CONFIG_KEY = re.compile(r'\b(\w+_dataloader|_base_)["\']?\s*:')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # Stands for the missing value if only one of two compared configs has a setting.
 ABSENT = object()
@@ -124,6 +127,13 @@ def parse_cfg_options(texts: Sequence[str] | None) -> dict[str, Any]:
     return namespace.options
 
 
+def is_config(path: Path) -> bool:
+    """Return whether a file is a config: Python, or YAML or JSON with a dataloader or a ``_base_``."""
+    if not path.is_file() or path.suffix not in CONFIG_SUFFIXES:
+        return False
+    return path.suffix == '.py' or CONFIG_KEY.search(read_text(path)) is not None
+
+
 def check_config(path: str | Path) -> None:
     """Raise a UserError if a config does not exist."""
     if not Path(path).is_file():
@@ -132,6 +142,9 @@ def check_config(path: str | Path) -> None:
 
 def suggest_config(path: str | Path) -> str:
     """Return ``; did you mean CONFIG?``, with one of this project or beside ``path``, or '' if no name is similar."""
+    for file in (folder.parent / path for folder in CONFIG_FOLDERS):
+        if file.is_file():  # the command runs outside of the clone
+            return f'; did you mean {file}?'
     folders = (*CONFIG_FOLDERS, Path(path).expanduser().parent)
     files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
     return suggest(Path(path).stem, files, files.get)

@@ -58,6 +58,7 @@ def test_wheel_has_configs_tools_and_model_index_for_mim(tmp_path):
     names = set(zipfile.ZipFile(wheel).namelist())
     carried = ['model-index.yml', 'configs/cascade_gcvit_b.py', 'configs/_base_/runtime_det.py', 'tools/train.py']
     carried.append('configs/demo/gcvit_digits_cls.py')
+    assert 'mmgcvit/commands/habits.ini' in names
     assert {f'mmgcvit/.mim/{name}' for name in carried} <= names
     assert not [name for name in names if '/installation/' in name or name.endswith('.pth')]
 

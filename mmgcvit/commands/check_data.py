@@ -1,7 +1,7 @@
 """Check the data of a config or a folder: mmgcvit check-data CONFIG_OR_FOLDER [options].
 
 Reads all annotations, decodes every image, counts objects by class and lists all problems. Exits with code 1 if a
-problem would stop a run. A FOLDER is read as ``mmgcvit train --data`` reads it.
+problem would stop a run. A FOLDER (or its data.yaml or COCO file) is read as ``mmgcvit train --data`` reads it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from ..config import LOADERS, enter_scope, parse_cfg_options, read_config
+from ..config import LOADERS, enter_scope, is_config, parse_cfg_options, read_config
 from ..errors import UserError, escape_controls
 from ..files import check_writable, make_portable_path
 from .options import AUGMENTATIONS, CONFIG, add_cfg_options, check_at_least
@@ -46,14 +46,18 @@ def main(args: argparse.Namespace) -> int | None:
         check_writable(sheet.parent, f'--contact-sheet {sheet}')
     elif args.augmented:
         raise UserError('--augmented is about a picture. Add --contact-sheet FILE.jpg, or remove --augmented')
-    if not path.is_dir():
+    if not path.exists() or (path.is_file() and path.suffix == '.py'):
         if args.augmented not in (None, 'light'):
             raise UserError(f"--augmented {args.augmented} is for a FOLDER. '--augmented' draws what a config sets")
         return check_config_data(args, read_config(path, options))
-    config = path / f'{path.name}.py'
+    if is_config(path):  # it is not read: a file that comes with a dataset must not run a program
+        raise UserError(f'{path} is a config. Inherit from it in a config in Python (_base_), and check that')
+    from ..datasets.formats import find_folder, read_folder
+
+    folder = find_folder(path)
+    config = folder / f'{folder.name}.py'
     if config.is_file():  # it is not read without being asked for: a dataset may have such a program
-        raise UserError(f'{path} is the work dir of a run. Check the data of its config: mmgcvit check-data {config}')
-    from ..datasets.formats import read_folder
+        raise UserError(f'{folder} is the work dir of a run. Check the data of its config: mmgcvit check-data {config}')
     from ..datasets.own_data import make_config
 
     dataset_info = read_folder(args.config)
@@ -79,6 +83,8 @@ def check_config_data(args: argparse.Namespace, cfg: Config, temporary: str = ''
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         report = check_datasets(cfg, LOADERS, args.images, progress)
     errors = report.format_messages()
+    if not (report.summaries or report.notes or errors):
+        raise UserError(f'{args.config} has no dataset to check in {", ".join(LOADERS)}')
     unscored = [] if errors else [*list_unscored(cfg)]
     lines = [('', '', text) for text in report.summaries + report.notes + unscored]
     lines += [('stops the run: ', 'red', text) for text in errors]

@@ -20,6 +20,7 @@ from typing import Any, TextIO
 from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, suggest
 from ..private_api import NEEDLESS_WARNINGS, STARTUP_MESSAGES
 from ..version import __version__
+from .habits import read_habits
 from .options import parse_args
 
 # The help text of each command. The module of check-data is check_data.py, and so on.
@@ -70,13 +71,17 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         # File names on Linux need not be UTF-8. Python sets this for stderr only.
         sys.stdout.reconfigure(errors='backslashreplace')
-    name = sys.argv[1] if len(sys.argv) > 1 else '--help'
+    word = sys.argv[1] if len(sys.argv) > 1 else '--help'
+    # Users of other programs may type other words, or KEY=VALUE.
+    key = word.partition('=')[0].replace('_', '-')
+    name = key if key in COMMANDS else read_habits().get(('mmgcvit', key), word)
     if name in ('-h', '--help'):
         print(format_usage())
     elif name == '--version':
         print(format_versions())
     elif name not in COMMANDS:
-        raise SystemExit(f'mmgcvit has no command {name!r}{suggest(name, COMMANDS)}\n{format_usage()}')
+        advice = f'{suggest(name, COMMANDS)}\n{format_usage()}' if name == word else f'. {name}'
+        raise SystemExit(f'mmgcvit has no command {word!r}{advice}')
     else:
         run_command(name, sys.argv[2:])
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from ..errors import UserError
+from ..errors import UserError, suggest
 from ..files import check_writable, create_numbered
+from .habits import translate_arguments
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
@@ -45,7 +47,16 @@ def parse_args(command: ModuleType) -> argparse.Namespace:
     # The description is the first line of the docstring, without the usage that it may end with.
     parser = argparse.ArgumentParser(description=re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0]))
     command.add_options(parser)
-    return parser.parse_intermixed_args() if getattr(command, 'IS_INTERMIXED', False) else parser.parse_args()
+    name = command.__name__.rpartition('.')[2].replace('_', '-')
+    # Options may stand between positional arguments, which argparse does not support for subcommands.
+    has_subcommands = getattr(command, 'HAS_SUBCOMMANDS', False)
+    parse = parser.parse_known_args if has_subcommands else parser.parse_known_intermixed_args
+    args, unknown = parse(translate_arguments(name, sys.argv[1:]))
+    if unknown:
+        options = re.findall(r'(?<=--)[a-z][\w-]+', parser.format_help())
+        suggestion = suggest(unknown[0].lstrip('-'), options, format_option) if unknown[0].startswith('--') else ''
+        raise UserError(f'unknown argument {unknown[0]}{suggestion or "."} All are in --help')
+    return args
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
@@ -73,10 +84,10 @@ def hide_gpus(device: str) -> None:
 
 
 def parse_device(text: str) -> str:
-    """Check the syntax of ``--device``. Whether the GPU exists is checked later."""
-    if re.fullmatch(r'auto|cpu|cuda(:\d+)?', text) is None:
-        raise argparse.ArgumentTypeError(f'device {text!r}: expected auto, cpu, cuda or cuda:N')
-    return text
+    """Check the syntax of ``--device``; N is cuda:N. Whether the GPU exists is checked later."""
+    if re.fullmatch(r'auto|cpu|cuda|(cuda:)?[0-9]+', text) is None:
+        raise argparse.ArgumentTypeError(f'device {text!r}: expected auto, cpu, cuda or cuda:N, which is one GPU')
+    return f'cuda:{text}' if text[0].isdecimal() else text
 
 
 def add_config_and_checkpoint(parser: argparse.ArgumentParser, checkpoint: bool = True) -> None:

@@ -7,9 +7,6 @@ from ..errors import UserError
 from ..inference.model_files import check_model_files, find_config, find_source
 from .options import add_common_options, add_config_and_checkpoint, hide_gpus
 
-# Options may stand between CONFIG and CHECKPOINT.
-IS_INTERMIXED = True
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_config_and_checkpoint(parser)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import check_config, get_name_and_work_dir, read_config
+from ..config import CONFIG_SUFFIXES, check_config, get_name_and_work_dir, is_config, read_config
 from ..errors import UserError, escape_controls, format_count, shorten
 from ..tasks import DETECTION, MINI, SIZES, TEMPLATES
 from .options import AUGMENTATIONS, CONFIG, add_common_options, check_at_least, format_option, hide_gpus
@@ -79,11 +79,13 @@ def check_args(args: argparse.Namespace) -> None:
     if args.tiles:  # 0 stands for the image size
         check_at_least(args, tiles=32)
     check_at_least(args, epochs=1, patience=1, image_size=32, batch_size=1, lr=0, workers=0)
-    if args.config is not None and Path(args.config).is_dir():
-        advice = f'To train on its data: mmgcvit train --data {args.config}'
-        if configs := sorted(Path(args.config).glob('*.py')):
+    path = Path(args.config or args.data)
+    describes_data = path.is_file() and path.suffix in CONFIG_SUFFIXES and not is_config(path)
+    if args.config is not None and (path.is_dir() or describes_data):
+        advice = f'To train on its data: mmgcvit train --data {path}'
+        if configs := sorted(path.glob('*.py')):
             advice += f'. If it is the work dir of a run, resume the run: mmgcvit train {configs[0]} --resume'
-        raise UserError(f'{args.config} is a folder. {advice}')
+        raise UserError(f'{path} is {"a folder" if path.is_dir() else "not a config"}. {advice}')
 
 
 def list_data_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -97,12 +99,13 @@ def main(args: argparse.Namespace) -> None:
         check_config(args.config)
     config, work_dir, dataset_info = args.config, args.work_dir, None
     if args.data is not None:
+        from ..datasets.formats import find_folder, read_folder
+
+        data, args.data = args.data, str(find_folder(args.data))
         run_config = get_run_config(args)
         work_dir = str(run_config.parent)
         if not args.resume or not run_config.is_file():
-            from ..datasets.formats import read_folder
-
-            dataset_info = read_folder(args.data, args.task)
+            dataset_info = read_folder(data, args.task)
     hide_gpus(args.device)
     from ..engine.setup import check_machine, join_process_group, load_config, run_rank
     from ..engine.train import train

@@ -8,6 +8,7 @@ from ..files import create_numbered
 from ..inference.model_files import check_model_files
 from .options import OPTIONAL_CHECKPOINT, add_model_options, load_model
 
+HAS_SUBCOMMANDS = True
 KINDS = {
     'attention': "a stage's local and global attention: one query's weights, and the mean weight that each token gets",
     'queries': 'the global query of each GC ViT stage',

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..config import suggest_config
+from ..config import CONFIG_SUFFIXES, is_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
 from ..files import compute_sha256, suggest_folder
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 # In a work dir: the name and SHA-256 of a checkpoint, and the confidence threshold chosen on the validation images.
 SCORE_THR_FILE = 'score_thr.json'
-CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # Advice if a file with this suffix is passed instead of a config.
 HINTS = {
     **dict.fromkeys(('.pth', '.pt', '.safetensors'), '. Pass its work dir instead ({folder}), or CONFIG CHECKPOINT'),
@@ -55,7 +54,7 @@ def check_model_files(config: str | Path, checkpoint: str | Path | None = None) 
     path = Path(config).expanduser()
     if path.is_dir():
         find_config(path)
-    elif not path.is_file() or path.suffix not in CONFIG_SUFFIXES:
+    elif not is_config(path):
         if not path.exists():
             raise UserError(f'there is no config or work dir {config}{suggest_config(path) or suggest_folder(path)}')
         hint = HINTS.get(path.suffix, '').format(folder=path.parent)

@@ -1,7 +1,9 @@
 """``mmgcvit check-data`` prints a table and a sentence for each problem, and sets an exit code."""
 
 from functools import partial
+from pathlib import Path
 
+from ..conftest import ROOT
 from ..datasets.checks.made import coco_content, cut, write_coco
 
 CONFIG = """
@@ -24,6 +26,9 @@ def test_problems_are_shown_with_their_effect_and_an_exit_code(call, tmp_path, m
     assert (code, 'no problem in its data stops' in output) == (0, True)
     assert (tmp_path / 'sheet.jpg').is_file()
     assert r'3 images; objects: 8 c\x1b[31mat, 4 dog' in output
+    Path('model.py').write_text('model = dict()')
+    assert 'model.py has no dataset to check in train_dataloader' in call('check-data', 'model.py')[1]
+    assert f'did you mean {ROOT}/configs/demo/gcvit' in call('check-data', 'configs/demo/gcvit_digits_cls.py')[1]
     file = tmp_path / 'train.json'
     file.write_text(file.read_text().replace('"area": 120', '"area": 0', 1))
     code, output = check()
@@ -45,10 +50,11 @@ def test_a_folder_is_checked_and_temporary_files_are_not_named(call, tmp_path, m
     monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
     write_coco(tmp_path / 'photos')
     sheet = tmp_path / 'sheet.jpg'
-    code, output = call('check-data', tmp_path / 'photos', '--contact-sheet', sheet, '--augmented', 'strong')
-    assert (code, sheet.is_file()) == (0, True)
-    assert '\ntrain.json: 2 images; objects: ' in output
-    assert '\nval.json: 1 images; objects: ' in output
+    for path, more in (('photos', ['--contact-sheet', sheet, '--augmented', 'strong']), ('photos/train.json', [])):
+        code, output = call('check-data', tmp_path / path, *more)
+        assert (code, sheet.is_file()) == (0, True)
+        assert '\ntrain.json: 2 images; objects: ' in output
+        assert '\nval.json: 1 images; objects: ' in output
     output = call('check-data', tmp_path / 'photos', '--cfg-options', 'max_epochs=3')[1]
     assert f'a variable in the config of train --data {tmp_path}/photos or its _base_' in output
 
@@ -56,6 +62,8 @@ def test_a_folder_is_checked_and_temporary_files_are_not_named(call, tmp_path, m
 def test_a_program_in_a_folder_of_data_is_not_run(call, tmp_path):
     write_coco(tmp_path / 'photos')
     (tmp_path / 'photos' / 'photos.py').write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    code, output = call('check-data', tmp_path / 'photos')
-    assert (code, (tmp_path / 'ran').exists()) == (1, False)
-    assert 'Check the data of its config: mmgcvit check-data' in output
+    (tmp_path / 'photos' / 'data.yaml').write_text('_base_: photos.py\ntrain: images')
+    for name, advice in (('', 'Check the data of its config: mmgcvit check-data'), ('data.yaml', 'Inherit from it')):
+        code, output = call('check-data', tmp_path / 'photos' / name)
+        assert (code, (tmp_path / 'ran').exists()) == (1, False)
+        assert advice in output

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from types import SimpleNamespace
+from types import ModuleType
 from unittest.mock import Mock
 
 import pytest
@@ -18,7 +18,8 @@ from mmgcvit.errors import UserError
 def command(monkeypatch):
     """Return a mock, the ``main`` function of an added command with an argument."""
     run = Mock(return_value=None)
-    module = SimpleNamespace(__doc__='Made.', add_options=lambda parser: parser.add_argument('a', nargs='?'), main=run)
+    module = ModuleType('made', 'Made.')
+    module.add_options, module.main = lambda parser: parser.add_argument('a', nargs='?'), run
     monkeypatch.setitem(sys.modules, 'mmgcvit.commands.made', module)
     return run
 

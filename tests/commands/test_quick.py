@@ -29,6 +29,8 @@ CONFIG, NO_CONFIG = 'configs/mask_rcnn_gcvit_t.py', 'configs/mask_rcnn_gcvit_tt.
 DEMO = 'configs/demo/mask_rcnn_gcvit_digits.py'
 MISTAKES = {
     ('trian', CONFIG): 'did you mean train?',
+    ('train', CONFIG, '--epcohs', '3'): 'unknown argument --epcohs; did you mean --epochs?',
+    ('train', 'configs/metafiles/detection.yml'): 'is not a config. To train on its data: mmgcvit train --data',
     ('train', CONFIG, '--device=cuda:x'): "'cuda:x': expected auto, cpu, cuda or cuda:N",
     ('train', NO_CONFIG, '--device', 'cuda:1', '--local-rank=3'): 'did you mean configs/mask_rcnn_gcvit_t.py?',
     ('train', CONFIG, '--cfg-options', 'a'): 'expected KEY=VALUE',

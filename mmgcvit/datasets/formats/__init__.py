@@ -4,7 +4,7 @@ Start with ``finding.py``. Boxes and polygons are converted to COCO annotations,
 """
 
 from .dataset_info import DatasetInfo, Split, write_annotations
-from .finding import read_folder
+from .finding import find_folder, read_folder
 from .hold_out import split_validation
 
-__all__ = ['DatasetInfo', 'Split', 'read_folder', 'split_validation', 'write_annotations']
+__all__ = ['DatasetInfo', 'Split', 'find_folder', 'read_folder', 'split_validation', 'write_annotations']

@@ -10,7 +10,7 @@ from .coco import load_contents, read_coco
 from .dataset_info import DatasetInfo, set_annotation_types
 from .folders import read_class_folders, read_segmentation_maps
 from .identity import leave_out_copies
-from .paths import find_split, list_files
+from .paths import SPLIT_NAME, find_split, list_files
 from .voc import read_voc
 from .yolo import find_label_file, read_yolo
 
@@ -22,20 +22,36 @@ KNOWN_FORMATS = (
 )
 
 
-def read_folder(folder: str | Path, task: str | None = None) -> DatasetInfo:
+def find_folder(path: str | Path) -> Path:
+    """Return the folder of a dataset, which may be given by its data.yaml or its COCO file.
+
+    Raise a UserError if there is no such folder, or for other files.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        return path
+    if not path.exists():
+        raise UserError(f'there is no folder {path}{suggest_folder(path)}')
+    in_split = SPLIT_NAME.fullmatch(path.parent.name.lower())
+    suffix = path.suffix.lower()
+    if suffix not in ('.yaml', '.yml', '.json') or (suffix == '.json' and in_split):
+        folders = f'{path.parent.parent} or {path.parent}' if in_split else path.parent
+        raise UserError(f'{path} is a file. Pass its folder, for example {folders}')
+    return path.parent.parent if suffix == '.json' and path.parent.name.lower() == 'annotations' else path.parent
+
+
+def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
     """Read a dataset of any known format, and leave out images and annotations that cannot be used.
 
-    Nothing is written into the folder. Boxes and polygons of the dataset are in COCO's format. If ``task`` is 'detect',
-    the masks of objects are not looked at.
+    ``path`` is its folder, or its data.yaml or COCO file (:func:`find_folder`). Nothing is written into the folder.
+    Boxes and polygons of the dataset are in COCO's format. If ``task`` is 'detect', the masks of objects are not looked
+    at.
 
     Raises:
-        UserError: The folder has data in no known format, in several formats, or with too many errors.
+        UserError: The folder has data in no known format, in several formats, or with too many errors; or ``path`` is
+            another file than those that are read.
     """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        if folder.exists():
-            raise UserError(f'{folder} is a file. Pass its folder, for example {folder.parent}')
-        raise UserError(f'there is no folder {folder}{suggest_folder(folder)}')
+    folder, path = find_folder(path), Path(path).expanduser()
     files: dict[str, list[Path]] = defaultdict(list)
     left_out: list[Path] = []
     for file in list_files(folder, left_out):
@@ -57,6 +73,12 @@ def read_folder(folder: str | Path, task: str | None = None) -> DatasetInfo:
         raise UserError(
             f'{folder} has annotations in several formats or places ({names}). Keep one of them, and move the other '
             'annotations out of the folder'
+        )
+    used = yolo or (list(coco) if has_coco and not files['.xml'] else [])
+    if path.is_file() and not any(path.samefile(folder / file) for file in used):
+        names = shorten([*map(str, used)]) or 'no annotation file in YAML or JSON'
+        raise UserError(
+            f'{folder} is read with {names}, not with {path}. Pass the folder, or move the other annotations out of it'
         )
     if yolo:
         dataset = read_yolo(folder, folder / yolo[0])

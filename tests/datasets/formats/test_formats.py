@@ -32,6 +32,21 @@ def test_fractions_are_of_the_size_after_exif_rotation(tmp_path):
     assert read_folder(tmp_path).splits['train'].sizes == [(HEIGHT, WIDTH)] * 6
 
 
+@pytest.mark.parametrize('data_format', ['coco', 'yolo', 'voc', 'classes', 'maps'])
+def test_a_dataset_may_be_given_by_the_files_that_are_read_for_its_folder_and_by_no_other(data_format, tmp_path):
+    write_example(tmp_path, data_format)
+    for name in ('other.json', 'other.yaml'):
+        (tmp_path / name).write_text('{"a": 1}')
+    named = {'coco': ['annotations/train.json', 'annotations/val.json'], 'yolo': ['data.yaml']}.get(data_format, [])
+    expected = read_folder(tmp_path)
+    for file in (path for path in tmp_path.rglob('*') if path.is_file()):
+        if str(file.relative_to(tmp_path)) in named:
+            assert read_folder(file) == expected
+        else:
+            with pytest.raises(UserError, match=r'Pass (its|the) folder'):
+                read_folder(file)
+
+
 def test_json_files_that_are_not_read_are_named(tmp_path):
     write_example(tmp_path, 'coco')
     (tmp_path / 'notes.json').write_text('{')
