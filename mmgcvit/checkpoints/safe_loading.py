@@ -26,6 +26,8 @@ CONFIG_KEYS = ('config', 'cfg')
 # mmengine stores the path of the last checkpoint in this file.
 LAST_CHECKPOINT_FILE = 'last_checkpoint'
 RESUMABLE_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
+# Resumable checkpoints, and best ones.
+RUN_FILE_NAME = re.compile(rf'(best_.+_)?{RESUMABLE_NAME.pattern}')
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> None:
     print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {model.checkpoint}')
     with Progress(disable=not sys.stdout.isatty()) as progress:
         mistakes = evaluate_images(model, dataset, args.worst, args.batch_size, progress)
-    create_out_dir(args, ['mistakes.json'])
+    create_out_dir(args, ['mistakes.json', 'worst/[0-9][0-9][0-9]*_*.jpg'])
     write_mistakes(args.out_dir, model, dataset, mistakes)
     by_class = score_classes(mistakes, model)
     table = Table('class', *(column.replace('_', ' ') for column in next(iter(by_class.values()))))

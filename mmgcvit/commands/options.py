@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -143,14 +144,14 @@ def check_out_dir(args: argparse.Namespace, names: Sequence[str]) -> None:
 
 
 def create_out_dir(args: argparse.Namespace, outdated: Sequence[str]) -> None:
-    """Create the output folder, by default a new numbered one, and remove the ``outdated`` files of an earlier command.
+    """Create the output folder, by default a new numbered one, and remove files of an earlier command.
 
-    Commands call this after all checks, just before they write.
+    Commands call this after all checks, just before they write. ``outdated`` has names or glob patterns of files.
     """
     if args.out_dir is None:
         args.out_dir = args.default_dir if args.overwrite else create_numbered(args.default_dir)
-    for name in outdated:
-        (args.out_dir / name).unlink(missing_ok=True)
+    for file in chain.from_iterable(map(args.out_dir.glob, outdated)):
+        file.unlink()
 
 
 def format_option(name: str) -> str:

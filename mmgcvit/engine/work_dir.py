@@ -6,7 +6,6 @@ first iteration (``--overwrite``).
 
 import logging
 import os
-import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -23,7 +22,7 @@ from mmengine.runner import Runner as MMEngineRunner
 
 from ..checkpoints.safe_loading import (
     LAST_CHECKPOINT_FILE,
-    RESUMABLE_NAME,
+    RUN_FILE_NAME,
     Checkpoint,
     read_for_mmengine,
     read_latest_checkpoint,
@@ -35,8 +34,6 @@ from ..inference.model_files import SCORE_THR_FILE
 from .hooks.checkpoint import get_resumed_checkpoint
 from .hooks.exact_resume import SETTINGS, VALIDATED_FILE
 
-# Resumable checkpoints, best checkpoints, and the file with the path of the last checkpoint.
-RUN_FILE_NAME = re.compile(rf'(best_.+_)?(epoch|iter)_\d+\.pth|{LAST_CHECKPOINT_FILE}')
 LOCK_FILE = '.lock'
 # In seconds. The dataloader workers of a killed process hold its lock until they exit, up to 5 seconds later.
 LOCK_TIMEOUT = 10
@@ -53,11 +50,8 @@ def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) 
     """
     load_from, work_dir, checkpoint = cfg.get('load_from'), Path(cfg.work_dir), None
     is_resumed = not overwrite and bool(resume or cfg.get('resume'))
-    if not is_resumed and not overwrite:
-        check_unused(work_dir)
     source = (resume or load_from or 'auto') if is_resumed else load_from
     checkpoints = list_checkpoints(work_dir)
-    has_resumable = any(RESUMABLE_NAME.fullmatch(path.name) for path in checkpoints)
     if is_resumed and source == 'auto':
         checkpoint = read_latest_checkpoint(
             work_dir,
@@ -70,12 +64,14 @@ def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) 
         print_log(f'--resume: {found}', 'current')
     elif is_resumed and not source.startswith(URL_SCHEMES) and not Path(source).is_file():
         raise CheckpointError(f'--resume {source}: there is no such file. Pass a path or a URL')
-    elif is_resumed and has_resumable and Path(source).parent.resolve() != work_dir.resolve():
+    elif is_resumed and checkpoints and Path(source).parent.resolve() != work_dir.resolve():
         raise CheckpointError(
             f'--resume {source}: the work dir {work_dir} has checkpoints of another run, which the resumed run would '
             f'replace. Add --work-dir {Path(source).parent} to continue in the folder of the checkpoint, or another '
             '--work-dir'
         )
+    if not is_resumed and not overwrite:
+        check_unused(work_dir)
     if not is_resumed and source and Path(source).resolve() in map(Path.resolve, checkpoints):
         raise CheckpointError(f'the run would remove load_from={source} from its work dir. Copy it to another folder')
     if source and not checkpoint:
@@ -85,7 +81,8 @@ def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) 
 
 def list_checkpoints(work_dir: str | Path) -> list[Path]:
     """List the checkpoints and the file ``last_checkpoint`` that a run has written to its work dir."""
-    return sorted(path for path in Path(work_dir).glob('*') if RUN_FILE_NAME.fullmatch(path.name) and path.is_file())
+    files = (path for path in Path(work_dir).glob('*') if path.is_file())
+    return sorted(path for path in files if path.name == LAST_CHECKPOINT_FILE or RUN_FILE_NAME.fullmatch(path.name))
 
 
 def check_unused(work_dir: str | Path) -> None:

@@ -32,6 +32,7 @@ def read_result(work_dir):
         **{name: content[name] for name in PARTS},
         'position': [content['meta'][name] for name in ('epoch', 'iter', 'data_position')],
         'best': [best.name, Path(info['best_ckpt']).name, info['best_score']],
+        'files': names(work_dir),
         'weights of the best': read_checkpoint(best)['state_dict'],
         'scores': {line['step']: line['score'] for line in lines if 'score' in line},
     }
@@ -63,6 +64,7 @@ def read_rate(folder):
     return rate
 
 
+@pytest.mark.slow
 def test_a_killed_run_that_overwrites_another_leaves_files_of_one_of_them(tmp_path):
     """Nothing of the earlier run is lost before the first iteration, and no file of it is left after it."""
     folder = tmp_path / 'run'
@@ -83,9 +85,14 @@ def test_a_killed_run_that_overwrites_another_leaves_files_of_one_of_them(tmp_pa
 
 @pytest.mark.parametrize('run', [train, train_in_two])
 def test_a_run_keeps_max_keep_ckpts_and_the_best_checkpoint(run, tmp_path):
-    run(tmp_path)
+    """A resumed run removes no files but its own."""
+    run(tmp_path, settings=['train_cfg.max_epochs=2'])
+    others = ['best_score_epoch_0.pth', 'epoch_0.pth']
+    for name in others:
+        (tmp_path / name).touch()
+    run(tmp_path, '--resume')
     best = Path(read_latest_checkpoint(tmp_path, prefer_best=True).source).name
-    assert names(tmp_path) == [best, 'epoch_3.pth', 'last_checkpoint']
+    assert names(tmp_path) == sorted([*others, best, 'epoch_3.pth', 'last_checkpoint'])
     assert best.startswith('best_score_epoch_')
     assert (last(tmp_path)['meta']['epoch'], last(tmp_path)['meta']['iter']) == (3, 3)
 

@@ -56,6 +56,9 @@ def test_a_batch_of_one_image_is_rejected_if_a_batch_norm_fails_on_it(number, si
             check(DataLoader(images, batch_sampler=batches), model)
     with pytest.raises(UserError, match='a batch has one image, but'), explain_loader_errors():
         pooled(torch.rand(1, 3, 2, 2))
+    synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(pooled)
+    with mock.patch('mmgcvit.engine.hooks.loader_check.get_world_size', return_value=2):
+        check(DataLoader(images), synchronised)
 
 
 @given(workers=st.integers(0, 4), size=st.integers(1, 5), free=st.floats(0, 2))

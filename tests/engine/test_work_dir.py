@@ -72,9 +72,12 @@ def test_a_resumed_run_does_not_replace_the_checkpoints_of_another(work_dir, tmp
     checkpoint = str(work_dir / 'epoch_2.pth')
     (other / 'link').symlink_to(work_dir)
     assert get_choice(other, checkpoint) == get_choice(other / 'link', checkpoint) == (True, checkpoint, True)
-    (other / 'epoch_1.pth').touch()
-    for source in (checkpoint, 'https://example.com/epoch_2.pth'):
-        with pytest.raises(CheckpointError, match='has checkpoints of another run, which'):
+    (other / 'best_score_epoch_1.pth').touch()
+    for source, text in (
+        *((checkpoint, 'has checkpoints of another run, which'), ('auto', "has an earlier run's checkpoints")),
+        ('https://example.com/epoch_2.pth', 'has checkpoints of another run, which'),
+    ):
+        with pytest.raises(CheckpointError, match=text):
             choose_checkpoint(Config({'work_dir': str(other)}), source)
 
 

@@ -11,7 +11,8 @@ from pycocotools.coco import COCO
 
 from mmgcvit.commands.options import check_out_dir
 from mmgcvit.errors import UserError
-from mmgcvit.inference.outputs import FILES, Outputs, write_json
+from mmgcvit.files import FILES
+from mmgcvit.inference.outputs import Outputs, write_json
 from mmgcvit.inference.results import Classification, Detections, Segmentation, list_categories, make_records
 
 from .conftest import picture_of

@@ -1,8 +1,6 @@
 """Save checkpoints atomically, so that a killed run leaves no truncated checkpoint, and load them safely."""
 
 import operator
-import re
-from collections import Counter
 from contextlib import ExitStack
 from math import isfinite
 from numbers import Real
@@ -15,30 +13,30 @@ from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from ...checkpoints.safe_loading import safe_checkpoint_loading
+from ...checkpoints.safe_loading import RUN_FILE_NAME, safe_checkpoint_loading
 from ...datasets.scored import find_unscored
 from ...files import TEMPORARY_SUFFIX, write_atomically
 from ...private_api import get_checkpoint_loader, get_resume_settings
 from ...registry import HOOKS
 
 ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'
+# Key of mmengine's message hub, which checkpoints store, for the names of the files that are still to be removed.
+OUTDATED = 'outdated_ckpts'
 
 
 class AtomicBackend(LocalBackend):
-    """A local file backend that writes files atomically, and removes none."""
+    """A local file backend that writes files atomically, and lists in ``outdated`` which files it should remove."""
+
+    def __init__(self) -> None:
+        self.outdated: list[str] = []  # names
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
         with write_atomically(Path(filepath)) as temporary:
             temporary.write_bytes(obj)
 
     def remove(self, filepath: str | Path) -> None:
-        """Do nothing: :meth:`AtomicCheckpointHook.remove_outdated` removes checkpoints."""
-
-
-def split_name(name: str) -> tuple[str, int, str]:
-    """Split a checkpoint's name at its step, for example into ``('epoch_', 3, '.pth')``."""
-    match = re.fullmatch(r'(.*?)(\d+)(\D*)', name)
-    return (match[1], int(match[2]), match[3]) if match else (name, 0, '')
+        """Let :meth:`AtomicCheckpointHook.remove_outdated` remove a file."""
+        self.outdated.append(Path(filepath).name)
 
 
 register_backend(ATOMIC_BACKEND, AtomicBackend)
@@ -77,20 +75,23 @@ class AtomicCheckpointHook(CheckpointHook):
                 'best one, and commands use the last one'
             )
         super().before_train(runner)
+        info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         resumed = get_resumed_checkpoint(runner)
         if resumed and resumed.parent.resolve() == Path(self.out_dir).resolve():
             # If the run begins with a validation and its score is the best one, mmengine updates this checkpoint.
             self.last_ckpt = str(resumed)
-            self.remove_outdated(runner)  # if the run was killed before it removed them
-        info = runner.message_hub.runtime_info
+            # A killed run may not have removed them. A crafted checkpoint can name any files.
+            names = [Path(name).name for name in info.get(OUTDATED, ())]
+            outdated += filter(RUN_FILE_NAME.fullmatch, names)
         # Earlier versions saved a best checkpoint without a score.
         for name in [name for name in info if name.startswith('best_') and unscored]:
-            outdated = info.pop(name)
-            if name.startswith('best_ckpt') and is_main_process():
-                (Path(self.out_dir) / Path(outdated).name).unlink(missing_ok=True)
+            value = info.pop(name)
+            outdated += [Path(value).name] if name.startswith('best_ckpt') else []
+        runner.message_hub.update_info(OUTDATED, outdated)
+        self.remove_outdated(runner)
         if is_main_process():
             # A killed run leaves such files.
-            for temporary in Path(self.out_dir).glob(f'*{TEMPORARY_SUFFIX}'):
+            for temporary in Path(self.out_dir).glob(f'*.pth.*{TEMPORARY_SUFFIX}'):
                 temporary.unlink()
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
@@ -105,16 +106,13 @@ class AtomicCheckpointHook(CheckpointHook):
 
     @master_only
     def remove_outdated(self, runner: Runner) -> None:
-        """Remove this run's checkpoints that are older than those of the same name, but for the step, that it keeps."""
-        info, last_steps = runner.message_hub.runtime_info, Counter()
-        kept = {self.filename_tmpl.format(step) for step in info.get('keep_ckpt_ids', ()) if self.max_keep_ckpts > 0}
+        """Remove what mmengine has asked to remove, except checkpoints that were written again since."""
+        info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
+        kept = {self.filename_tmpl.format(step) for step in info.get('keep_ckpt_ids', ())}
         kept |= {Path(path).name for name, path in info.items() if name.startswith('best_ckpt') and path}
-        for name, step, suffix in map(split_name, kept):
-            last_steps[name, suffix] = max(step, last_steps[name, suffix])
-        for path in Path(self.out_dir).iterdir():
-            name, step, suffix = split_name(path.name)
-            if path.name not in kept and step < last_steps[name, suffix]:
-                path.unlink()
+        for name in {*outdated} - kept:
+            (Path(self.out_dir) / name).unlink(missing_ok=True)
+        outdated.clear()
 
 
 @HOOKS.register_module()

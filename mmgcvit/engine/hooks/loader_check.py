@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mmengine.dataset import InfiniteSampler
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
@@ -86,4 +87,5 @@ def has_pooled_norm(model: nn.Module) -> bool:
     pooled = [part for part in parts if getattr(part[0], 'output_size', None) in (1, (1, 1))]
     norms = [module for part in pooled for module in part.modules() if isinstance(module, _BatchNorm)]
     norms += [module for module in model.modules() if isinstance(module, nn.BatchNorm1d)]
-    return bool(norms)
+    # With several processes, SyncBN also gets the images of the others.
+    return any(get_world_size() == 1 or not isinstance(norm, nn.SyncBatchNorm) for norm in norms)
