@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import CONFIG_SUFFIXES, check_config, get_name_and_work_dir, is_config, read_config
+from ..config import CONFIG_SUFFIXES, LOADERS, check_config, get_name_and_work_dir, is_config, read_config
 from ..errors import UserError, escape_controls, format_count, shorten
 from ..tasks import DETECTION, MINI, SIZES, TEMPLATES
 from .options import AUGMENTATIONS, CONFIG, add_common_options, check_at_least, format_option, hide_gpus
@@ -117,14 +117,17 @@ def main(args: argparse.Namespace) -> None:
         if args.data is not None:
             stack.enter_context(lock_work_dir(work_dir))
             config = write_config(args, dataset_info) if dataset_info else find_resumed_config(args)
-        cfg = load_config(str(config), args.cfg_options, work_dir, args.launcher)
+        cfg_options = args.cfg_options or []
+        if args.workers is not None and not dataset_info:
+            cfg_options = [*(f'{loader}.num_workers={args.workers}' for loader in LOADERS), *cfg_options]
+        cfg = load_config(str(config), cfg_options, work_dir, args.launcher)
         join_process_group(cfg)
         if args.data is None:
             call_on_rank_0(stack.enter_context, lock_work_dir(cfg.work_dir))
         names = ('amp', 'auto_scale_lr', 'resume', 'overwrite', 'log_to', 'progress', 'patience')
         train(cfg, **{name: getattr(args, name) for name in names})
     if args.data is not None and cfg.default_scope == DETECTION.scope:
-        from ..evaluation.detection_curves import choose_score_thr
+        from ..evaluation.mistakes import choose_score_thr
 
         try:
             message = choose_score_thr(Path(work_dir))
@@ -142,7 +145,8 @@ def get_run_config(args: argparse.Namespace) -> Path:
 def find_resumed_config(args: argparse.Namespace) -> Path:
     """Return the config of the run that ``--data FOLDER --resume`` resumes. With ``--epochs``, write a longer one.
 
-    Raise a UserError if the run was started with other data or other options. Only ``--epochs`` may change.
+    Raise a UserError if the run was started with other data or other options. Only ``--epochs`` and ``--workers`` may
+    change.
     """
     from ..datasets.own_data import STARTED_WITH, extend_run, find_newer_files
 
@@ -158,7 +162,7 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
     if given.get('tiles') == 0 and started_with.get('tiles'):
         given['tiles'] = started_with['image_size']
     changed = [name for name, value in given.items() if value != started_with.get(name)]
-    options = ' and '.join(format_option(name) for name in changed if name != 'epochs')
+    options = ' and '.join(format_option(name) for name in changed if name not in ('epochs', 'workers'))
     if options:
         raise UserError(
             f'{options} cannot be changed when a run is resumed. To resume the run, remove {options}. To start a new '

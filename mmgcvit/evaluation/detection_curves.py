@@ -1,27 +1,18 @@
-"""Compute a detector's AP by class, and its precision, recall and F1 by confidence threshold; choose a threshold."""
+"""Compute a detector's AP by class, and its precision, recall and F1 by confidence threshold."""
 
 import io
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..config import read_config
 from ..errors import check_installed
-from ..files import compute_sha256
-from ..inference.loading import load, silence_output
-from ..inference.model_files import SCORE_THR_FILE, read_model_checkpoint
-from ..inference.outputs import write_json
 from ..inference.results import Detections
-from .ground_truth import build_dataset, load_sample
 
-# If no confidence threshold has this F1, none is chosen.
-MIN_F1 = 0.1
 # With more classes, the precision-recall curves have no legend.
 MAX_IN_LEGEND = 12
 # How many detections of a class count in an image: for AP and AP50 as in mmdet's CocoMetric, for the curves all.
@@ -58,35 +49,6 @@ class DetectionCurves:
     by_class: list[Curve]
     ap: np.ndarray  # (classes,), NaN for a class without objects
     ap50: np.ndarray  # (classes,), NaN for a class without objects
-
-
-def choose_score_thr(work_dir: Path) -> str:
-    """Choose the confidence threshold with the highest F1 on a run's validation images, and return a message.
-
-    Write it into the work dir. Prediction with this checkpoint uses it from then on.
-    """
-    checkpoint = read_model_checkpoint(work_dir)
-    with silence_output():
-        model = load(work_dir, checkpoint, score_thr=0.0)
-        dataset = build_dataset(read_config(model.config).val_dataloader.dataset, model.scope, masks=False)
-    objects, detections = [], []
-    for index in range(len(dataset)):
-        path, image, ground_truth = load_sample(dataset, index, model.classes)
-        objects.append(ground_truth)
-        # Masks are not needed, and may not fit in memory.
-        (outcome,) = model.predict_batch([image])
-        detections.append(replace(outcome.get(path), masks=None))
-    curve = compute_detection_curves(objects, detections, len(model.classes)).overall
-    score_thr, best_f1 = round(curve.best_threshold, 4), curve.f1.max(initial=0)
-    if best_f1 < MIN_F1:
-        return f'no confidence threshold finds the objects of the validation images (highest F1: {best_f1:.2f})'
-    file = Path(model.checkpoint)
-    chosen = {'checkpoint': file.name, 'sha256': compute_sha256(file), 'score_thr': score_thr}
-    write_json(work_dir / SCORE_THR_FILE, chosen)
-    return (
-        f'confidence threshold of predictions: {score_thr:.2f}, with the highest F1 on the validation images '
-        f'({best_f1:.2f}). Another one: --score-thr'
-    )
 
 
 def compute_detection_curves(

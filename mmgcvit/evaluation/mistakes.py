@@ -1,4 +1,4 @@
-"""Predict a dataset, compute the confusion matrix, find the images with the lowest scores, and write them down."""
+"""Predict a dataset, compute the confusion matrix, find the images with the lowest scores; choose a threshold."""
 
 import heapq
 from collections.abc import Sequence
@@ -12,21 +12,26 @@ from matplotlib.figure import Figure
 from mmengine.dataset import BaseDataset
 from rich.progress import Progress
 
+from ..config import read_config
 from ..errors import OptionalModule, UserError
 from ..figures.panels import save
-from ..files import write_image
+from ..files import compute_sha256, write_image
+from ..inference.loading import load, silence_output
+from ..inference.model_files import SCORE_THR_FILE, read_model_checkpoint
 from ..inference.outputs import write_json
 from ..inference.predictor import Predictor
 from ..inference.results import Detections, Prediction, Segmentation
 from ..tasks import TASK_BY_NAME
 from .detection_curves import DetectionCurves, compute_detection_curves, draw_detection_curves, drop_ignored
 from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
-from .ground_truth import load_sample
+from .ground_truth import build_dataset, load_sample
 
 sv = OptionalModule('supervision', 'a confusion matrix')
 
 # The name of the confusion matrix's last row (no object) and last column (no detection).
 BACKGROUND = 'background'
+# If no confidence threshold has this F1, none is chosen.
+MIN_F1 = 0.1
 # A confusion matrix with more classes is drawn without numbers.
 MAX_WITH_NUMBERS = 25
 
@@ -54,9 +59,8 @@ class Mistakes:
 def score_image(ground_truth: Prediction, prediction: Prediction, classes: Sequence[str]) -> tuple[float, np.ndarray]:
     """Score a prediction, and compute the confusion matrix (n + 1, n + 1) of n classes and the background.
 
-    :attr:`.Task.score` says what the score is. Detections on ignored objects do not
-    count. It is 1 if there are no objects and no detections, or no labelled
-    pixels. The rows of the matrix are ground truth, its columns predictions.
+    :attr:`.Task.score` says what the score is. It is 1 if there are no objects and no detections, or no labelled
+    pixels. Detections on ignored objects do not count. Rows of the matrix are ground truth, columns are predictions.
     """
     if isinstance(prediction, Detections):
         prediction = drop_ignored(ground_truth, prediction, len(classes))
@@ -134,8 +138,30 @@ def evaluate_images(
             text = summarise_confusion_matrix(image_matrix, model.classes)
             wrong = [ScoredImage(index, path, prediction, float(score), text)] if score < 1 else []
             worst = heapq.nsmallest(max_worst, [*worst, *wrong], key=attrgetter('score', 'index'))
-    curves = compute_detection_curves(objects, detections, len(model.classes)) if objects else None
+    curves = compute_detection_curves(objects, detections, len(model.classes)) if model.task == 'detection' else None
     return Mistakes(matrix, worst, curves)
+
+
+def choose_score_thr(work_dir: Path) -> str:
+    """Choose the confidence threshold with the highest F1 on a run's validation images, and return a message.
+
+    Write it into the work dir. Prediction with this checkpoint uses it from then on.
+    """
+    checkpoint = read_model_checkpoint(work_dir)
+    with silence_output():
+        model = load(work_dir, checkpoint, score_thr=1.0)  # on which the curves do not depend
+        dataset = build_dataset(read_config(model.config).val_dataloader.dataset, model.scope, masks=False)
+    curve = evaluate_images(model, dataset, 0, 1, Progress(disable=True)).curves.overall
+    score_thr, best_f1 = round(curve.best_threshold, 4), curve.f1.max(initial=0)
+    if best_f1 < MIN_F1:
+        return f'no confidence threshold finds the objects of the validation images (highest F1: {best_f1:.2f})'
+    file = Path(model.checkpoint)
+    chosen = {'checkpoint': file.name, 'sha256': compute_sha256(file), 'score_thr': score_thr}
+    write_json(work_dir / SCORE_THR_FILE, chosen)
+    return (
+        f'confidence threshold of predictions: {score_thr:.2f}, with the highest F1 on the validation images '
+        f'({best_f1:.2f}). Another one: --score-thr'
+    )
 
 
 def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, float | int | None]]:

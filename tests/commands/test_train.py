@@ -77,8 +77,8 @@ def test_the_folder_is_known_also_by_other_paths_and_another_folder_is_rejected(
 def test_only_another_number_of_epochs_writes_another_config_with_the_other_settings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = start(tmp_path, 'photos', {'--size': 'mini', '--fine-tune': 'lora'}, '--epochs', 5)
-    for epochs in ([], ['--epochs', 5]):
-        assert train.find_resumed_config(parse('--data', 'photos', '--resume', *epochs)) == config
+    for more in ([], ['--epochs', 5], ['--workers', 0]):
+        assert train.find_resumed_config(parse('--data', 'photos', '--resume', *more)) == config
     longer = parse('--data', 'photos', '--size', 'mini', '--resume', '--epochs', 9)
     for _ in range(2):  # also if the first attempt fails before mmengine writes the config
         made = train.find_resumed_config(longer)

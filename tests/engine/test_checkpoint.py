@@ -39,7 +39,9 @@ def read_result(work_dir):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('settings', SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize(
+    'settings', [SETTINGS['epochs'], pytest.param(SETTINGS['iterations'], marks=pytest.mark.long)], ids=SETTINGS
+)
 def test_a_run_killed_at_any_moment_ends_as_an_uninterrupted_one(settings, tmp_path):
     """Also if it is killed in a start, and then in a resumed session at any moment."""
     folder, command = tmp_path / 'run', ['train', CONFIG, '--resume', '--cfg-options', *settings, '--work-dir']

@@ -144,20 +144,26 @@ def test_a_dataloader_that_cannot_resume_within_an_epoch_is_rejected(missing, tm
         run(cfg)
 
 
-@settings(max_examples=8)
-@given(before=st.integers(2, 5), after=st.integers(2, 5), stop=st.integers(1, 5))
-def test_with_another_batch_size_the_lr_schedule_ends_at_the_same_rate(before, after, stop, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('runs')
-    whole, first, resumed = (
-        make_config(folder / name, EPOCHS, images=images, **SEEDED)
-        for name, images in (('whole', after), ('resumed', before), ('resumed', after))
-    )
-    for cfg in (whole, first, resumed):
-        cfg.train_dataloader.drop_last = True  # batch normalisation needs two images
+SETTINGS = st.tuples(st.integers(2, 5), st.integers(3, 5), st.sampled_from([0.01, 0.02]))
+
+
+@settings(max_examples=12)
+@given(before=SETTINGS, after=SETTINGS, stop=st.integers(1, 5))
+def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(before, after, stop, tmp_path_factory):
+    """They equal those of a run that had its batch size, length and LR from the start."""
+    folder, configs = tmp_path_factory.mktemp('runs'), []
+    for name, (images, length, lr) in (('whole', after), ('resumed', before), ('resumed', after)):
+        warm_up = {'type': 'LinearLR', 'start_factor': 0.1, 'by_epoch': False, 'end': 3}
+        decay = {'type': 'CosineAnnealingLR', 'T_max': length, 'end': length, 'by_epoch': True}
+        options = {'loop': EPOCHS | {'max_epochs': length}, 'images': images, 'param_scheduler': [warm_up, decay]}
+        configs.append(make_config(folder / name, **options, **SEEDED))
+        configs[-1].train_dataloader.drop_last = True  # batch normalisation needs two images
+        configs[-1].optim_wrapper.optimizer.lr = lr
+    whole, first, resumed = configs
     run(whole)
     run(first, stop)
     resumed.resume = True
-    run(resumed, hook=NewScheduleHook(resumed.param_scheduler, is_changed=False))
+    run(resumed, hook=NewScheduleHook(resumed.param_scheduler, is_changed=before[1:] != after[1:]))
     states = [read_last_state(folder / name, ['param_schedulers', 'optimizer']) for name in ('whole', 'resumed')]
     assert states[0]['param_schedulers'] == states[1]['param_schedulers']
     lrs = [[group['lr'] for group in state['optimizer']['param_groups']] for state in states]

@@ -10,14 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmgcvit.errors import UserError
-from mmgcvit.evaluation import detection_curves
+from mmgcvit.evaluation import mistakes
 from mmgcvit.evaluation.detection_curves import (
-    choose_score_thr,
     compute_detection_curves,
     draw_detection_curves,
     make_curve,
 )
-from mmgcvit.evaluation.mistakes import score_image
+from mmgcvit.evaluation.mistakes import choose_score_thr, score_image
 from mmgcvit.inference.loading import load
 from mmgcvit.inference.model_files import read_score_thr
 from mmgcvit.inference.predictor import Detector
@@ -84,7 +83,7 @@ def test_ap_is_that_of_mmdets_metric_and_all_detections_count_except_on_ignored_
 def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_path, monkeypatch):
     run = shutil.copytree(work_dirs['detection'], tmp_path / 'run')
     objects, found = [(0, 0, 99), (1, 1, 99)], [(0, 0, 80), (1, 1, 80), (2, 0, 40)]
-    monkeypatch.setattr(detection_curves, 'load_sample', lambda *_: (None, None, place(objects)))
+    monkeypatch.setattr(mistakes, 'load_sample', lambda *_: (None, None, place(objects)))
     monkeypatch.setattr(Detector, 'predict_batch', lambda self, images: [Outcome(place(found))])
     assert ' 0.60, with the highest F1 on the validation images (1.00)' in choose_score_thr(run)
     assert load(run).score_thr == load(run / 'detect.py', run / 'epoch_1.pth').score_thr == 0.6

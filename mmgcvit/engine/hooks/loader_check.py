@@ -83,9 +83,9 @@ class LoaderCheckHook(Hook):
 
 def has_pooled_norm(model: nn.Module) -> bool:
     """Return whether a batch norm gets one value per channel and image, as in mmseg's pyramid pooling and ASPP."""
-    parts = [module for module in model.modules() if isinstance(module, nn.Sequential) and len(module)]
-    pooled = [part for part in parts if getattr(part[0], 'output_size', None) in (1, (1, 1))]
-    norms = [module for part in pooled for module in part.modules() if isinstance(module, _BatchNorm)]
-    norms += [module for module in model.modules() if isinstance(module, nn.BatchNorm1d)]
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d)]
+    for part in model.modules():
+        if isinstance(part, nn.Sequential) and len(part) and getattr(part[0], 'output_size', None) in (1, (1, 1)):
+            norms += [module for module in part.modules() if isinstance(module, _BatchNorm)]
     # With several processes, SyncBN also gets the images of the others.
     return any(get_world_size() == 1 or not isinstance(norm, nn.SyncBatchNorm) for norm in norms)

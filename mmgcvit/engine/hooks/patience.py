@@ -19,8 +19,8 @@ class PatienceHook(Hook):
     """Stop training after ``patience`` validations in a row without a better score.
 
     The score is that of the best checkpoint; if there are several, each of them counts. An equal score is not better,
-    though a checkpoint with it replaces the best one. Unlike mmengine's
-    EarlyStoppingHook, this hook does not restart its count in a resumed run, even with another ``val_interval``.
+    though a checkpoint with it replaces the best one. Unlike mmengine's EarlyStoppingHook, this hook does not restart
+    its count in a resumed run, even with another ``val_interval``.
     """
 
     # Run after CheckpointHook, and after the hook that reruns an interrupted validation.

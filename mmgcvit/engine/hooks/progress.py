@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ...config import can_draw_predictions
+from ...files import make_portable_path
 from ...mmengine_utils import unwrap_model
 from ...private_api import HIDDEN_WARNINGS
 from ...tasks import DETECTION
@@ -167,7 +168,6 @@ class SummaryHook(Hook):
         runner.logger.info('\n'.join(lines), extra={ALWAYS_SHOWN: True})
 
 
-def quote(path: str | Path) -> str:
+def quote(path: str) -> str:
     """Quote a path for a shell. A path inside the current folder becomes relative to it."""
-    relative = os.path.relpath(path)
-    return shlex.quote(str(path) if relative.startswith('..') else relative)
+    return shlex.quote(make_portable_path(Path(path)))
