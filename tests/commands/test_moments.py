@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import pytest
@@ -55,13 +54,6 @@ def test_a_killed_predict_that_overwrites_another_leaves_no_mixture(here, tmp_pa
         if len(files) == 2:
             names = {image['file_name'] for image in files['images.json']['images']}
             assert {record['file_name'] for record in files['predictions.json']} == names
-
-
-def test_commands_at_once_write_to_folders_of_their_own(here):
-    with ThreadPoolExecutor() as pool:
-        [*pool.map(lambda command: run(here, *command), [PREDICT] * 3)]
-    for name in ('predictions', 'predictions2', 'predictions3'):
-        assert len(json.loads((here / name / 'images.json').read_text())['images']) == 3
 
 
 @pytest.mark.long

@@ -147,7 +147,7 @@ def test_a_dataloader_that_cannot_resume_within_an_epoch_is_rejected(missing, tm
 SETTINGS = st.tuples(st.integers(2, 5), st.integers(3, 5), st.sampled_from([0.01, 0.02]))
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(before=SETTINGS, after=SETTINGS, stop=st.integers(1, 5))
 def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(before, after, stop, tmp_path_factory):
     """They equal those of a run that had its batch size, length and LR from the start."""
