@@ -1,27 +1,12 @@
 """The private API in mmgcvit/private_api.py that tests of its callers replace, or that few of them use."""
 
 import pytest
-from mmengine.runner import Runner
 from mmpretrain.models import ClsHead, LinearClsHead, MultiLabelLinearClsHead
-from torch import nn
 from torch.utils.data import DataLoader
 
-from mmgcvit.private_api import (
-    get_randomness,
-    get_resume_settings,
-    is_converting_channels,
-    predicts_softmax,
-    stop_workers,
-)
+from mmgcvit.private_api import is_converting_channels, predicts_softmax, stop_workers
 
 from .inference.conftest import TASKS
-
-
-def test_a_runner_gives_its_arguments_resume_load_from_and_randomness(tmp_path):
-    settings = {'resume': True, 'load_from': 'a.pth', 'randomness': {'seed': 3, 'diff_rank_seed': True}}
-    runner = Runner(nn.Linear(1, 1), str(tmp_path), experiment_name=str(tmp_path), **settings)
-    assert get_resume_settings(runner) == (True, 'a.pth')
-    assert get_randomness(runner) == {'seed': 3, 'diff_rank_seed': True}
 
 
 def test_stopped_persistent_workers_start_again():

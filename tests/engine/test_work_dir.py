@@ -91,7 +91,7 @@ def test_a_work_dir_with_checkpoints_is_rejected_or_resumed(tmp_path):
     assert "has an earlier run's checkpoints (best_score_epoch_1.pth, epoch_1.pth, last_checkpoint)" in message
     assert all(option in message for option in ('--resume', '--work-dir', '--overwrite'))
     assert {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()} == before
-    changed = ['optim_wrapper.optimizer.weight_decay=0.5', 'log_level=WARNING']
+    changed = ['optim_wrapper.optimizer.weight_decay=0.5', 'log_level=INFO']
     assert call(*train, '--resume', options=changed) is None
     assert (tmp_path / 'epoch_2.pth').is_file()
     log = max(tmp_path.glob('*/*.log')).read_text()
