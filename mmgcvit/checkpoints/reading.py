@@ -24,8 +24,9 @@ HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,})\.\w+$')
 ADVICE = 'It is probably incomplete. Copy or download it again'
 # What limits the use of weights, by a regular expression of the paths, URLs and names under which they are found.
 LIMITS = {
-    # GC ViT's authors': their repository and files, timm's copies (all that timm:// reads), and Hugging Face's cache.
-    r'^timm:|timm(/|--)gcvit|\.co/nvidia/|nvidia--|gcvit_(2?1k|\w+\.in1k)[^/]*$|nvidia[^/]*$': 'not for commercial use',
+    # GC ViT's authors': their pages and files, timm's copies (all that timm:// reads), and Hugging Face's cache.
+    r'^timm:|^https?://[^/]+/(nvidia/|nvlabs/gcvit|timm/gcvit)|models--(nvidia--|timm--gcvit)|gcvit_\w+\.in1k|'
+    r'gcvit_2?1k[^/]*$|nvidia[^/]*$': 'not for commercial use',
     r'nvimagenet[^/]*$|dino_gcvit_tiny\d*_ep\d+[^/]*$|ngc\.nvidia\.com/': (
         "NVIDIA TAO's, said to be not for commercial use: read their model card"
     ),
@@ -56,8 +57,10 @@ def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
 
 
 def find_limit(source: str) -> str | None:
-    """Return what limits the use of weights according to their path, URL or name, or None."""
-    return next((limit for pattern, limit in LIMITS.items() if re.search(pattern, source, re.IGNORECASE)), None)
+    """Return what limits the use of weights according to their path, also that of a link's file, or URL. Or None."""
+    path = source if '://' in source else str(Path(source).expanduser().resolve())
+    found = (limit for name in (source, path) for x, limit in LIMITS.items() if re.search(x, name, re.IGNORECASE))
+    return next(found, None)
 
 
 def resolve_file(source: str) -> Path:

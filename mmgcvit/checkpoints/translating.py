@@ -52,8 +52,8 @@ class KeyMapping:
         return translate(local, reversed_rows)
 
     def to_local_shape(self, local: str, tensor: Tensor) -> Tensor:
-        """Reshape an external tensor to its local shape."""
-        return tensor.flatten(1) if re.search(self.convs, local) else tensor
+        """Reshape an external tensor to its local shape. Tensors without the shape of a convolution stay."""
+        return tensor.flatten(1) if tensor.ndim > 1 and re.search(self.convs, local) else tensor
 
     def to_external_shape(self, local: str, tensor: Tensor) -> Tensor:
         """Reshape a local tensor to its external shape."""
