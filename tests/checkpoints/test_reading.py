@@ -112,14 +112,22 @@ def test_only_timms_gcvit_models_are_loaded(monkeypatch):
 
 
 LIMITED = ('GCViT_1k_tiny.pth', 'a_nvidia-ac78.pth', 'x_nvimagenet.pth', 'models--timm--gcvit_tiny/x.pth', 'timm://no')
-FREE = ('mini.pth', 'nvidia/epoch_1.pth', 'gcvit_t_in1k/x.pth', 'timm/gcvit/x.pth', 'a.co/nvidia/x.pth')
+FREE = (
+    'mini.pth',
+    'nvidia/epoch_1.pth',
+    'gcvit_tiny.in1k/a/x.pth',
+    'timm/gcvit/x.pth',
+    'a.co/nvidia/x.pth',
+    'loop.pth',
+)
 
 
 @pytest.mark.parametrize('name', [*LIMITED, 'https://hf.co/nvidia/x.pth', 'gcvit_tiny.in1k/x.pt', 'link.pth', *FREE])
 def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypatch, tmp_path):
     """No file of these names exists. The warning comes first."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / 'link.pth').symlink_to('gcvit_21k_large.pth')
+    for name_of_link, file in (('link.pth', 'gcvit_21k_large.pth'), ('loop.pth', 'loop.pth')):
+        (tmp_path / name_of_link).symlink_to(file)
     warnings = []
     monkeypatch.setattr(reading, 'print_log', lambda text, *_: warnings.append(text))
     monkeypatch.setattr(reading.torch.hub, 'download_url_to_file', None)

@@ -91,3 +91,6 @@ def test_a_word_for_a_command_is_this_command_or_answered(monkeypatch, capsys):
                 main()
             expected = f'mmgcvit has no command {word!r}. {text}' if ' ' in text else f'usage: mmgcvit {text}'
             assert (printed or expected) in f'{capsys.readouterr().out}{ended and ended.value}'
+    monkeypatch.setattr(sys, 'argv', ['mmgcvit', 'train=F'])
+    with pytest.raises(SystemExit, match="has no command 'train=F'"):
+        main()
