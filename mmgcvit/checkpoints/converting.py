@@ -17,7 +17,7 @@ from ..errors import CheckpointError, check_installed, format_count, shorten
 from ..files import write_atomically
 from ..mmengine_utils import build_in_scope
 from ..version import __version__
-from .dino import infer_dino_settings, translate_dino
+from .dino import ADVICE, infer_dino_settings, translate_dino
 from .pretrained import check_complete, infer_checkpoint_arch, reject_part
 from .translating import KeyMapping
 from .weights import BIAS_TABLE, FINAL_NORM, Arch, Weights, check_finite
@@ -79,7 +79,7 @@ def convert_dino(weights: Weights) -> tuple[dict[str, Any], Config] | None:
     with reject_part(weights.source, 'DINO'), build_in_scope('mmdet'), torch.device('meta'):
         cfg.merge_from_dict(infer_dino_settings(tensors, weights.network))
         expected = MODELS.build(deepcopy(cfg.model)).state_dict()  # mmdet changes the config
-    check_complete(weights.source, tensors, expected)
+    check_complete(weights.source, tensors, expected, advice=ADVICE)
     check_finite(tensors, weights.source)
     return {'meta': {'mmgcvit': __version__}, 'state_dict': tensors}, cfg
 

@@ -17,7 +17,7 @@ from .weights import BIAS_TABLE, Network
 
 SIGNATURE_KEY = 'transformer.decoder.ref_point_head.layers.0.weight'
 BACKBONE = 'backbone.0.body.'
-NUM_HEADS = 8  # in TAO, IDEA's code and mmdet; the shapes of weights do not show it
+ADVICE = 'Use a detector that TAO has trained with its default settings of DINO'
 # 91 classes are COCO's category ids. mmdet has the 80 that COCO uses, in this order.
 COCO_IDS = sorted({*range(1, 91)} - {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 
@@ -46,13 +46,13 @@ ROWS = (
 LENGTHS = {
     'num_queries': 'query_embedding.weight',
     'bbox_head.num_classes': 'bbox_head.cls_branches.0.bias',
-    'num_feature_levels': 'level_embed',
-    'neck.num_outs': 'level_embed',
-    'encoder.layer_cfg.self_attn_cfg.num_levels': 'level_embed',
-    'decoder.layer_cfg.cross_attn_cfg.num_levels': 'level_embed',
     'encoder.layer_cfg.ffn_cfg.feedforward_channels': 'encoder.layers.0.ffn.layers.0.0.bias',
     'decoder.layer_cfg.ffn_cfg.feedforward_channels': 'decoder.layers.0.ffn.layers.0.0.bias',
 }
+NUMBERS_OF_LEVELS = (
+    *('num_feature_levels', 'neck.num_outs'),
+    *('encoder.layer_cfg.self_attn_cfg.num_levels', 'decoder.layer_cfg.cross_attn_cfg.num_levels'),
+)
 # The decoder has the same heads a second time.
 IGNORED = re.compile(r'transformer\.decoder\.(class|bbox)_embed\.|.*relative_position_index$')
 
@@ -91,27 +91,27 @@ def translate_dino(state_dict: Mapping[str, Tensor], source: str) -> dict[str, T
     if unmapped:
         raise CheckpointError(
             f"{source}: mmdet's DINO has nothing that corresponds to {format_count(len(unmapped), 'tensor')} "
-            f'({shorten(unmapped)}). Use a detector that TAO has trained with its default settings of DINO'
+            f'({shorten(unmapped)}). {ADVICE}'
         )
     return tensors
 
 
 def infer_dino_settings(tensors: Mapping[str, Tensor], network: Network) -> dict[str, Any]:
-    """Infer what a model with these weights has otherwise than dino_gcvit_t_12e.py, for ``Config.merge_from_dict``."""
+    """Infer what a model with these weights has otherwise than dino_gcvit_t_12e.py, for ``Config.merge_from_dict``.
+
+    Heads and points of the attention are 8 and 4, as in TAO's default settings and mmdet.
+    """
     backbone = {name.removeprefix('backbone.'): x for name, x in tensors.items() if name.startswith('backbone.')}
     arch = network.infer_arch(backbone)
     stages = range(len(arch.attributes['depths']))
+    # A window of side w has a table of (2w - 1)**2 rows.
     tables = [backbone[f'stages.{stage}.blocks.0.attn.position.{BIAS_TABLE}'] for stage in stages]
-    windows = tuple(
-        isqrt(len(table)) // 2 + 1 for table in tables
-    )  # A window of side w has a table of (2w - 1)**2 rows.
+    windows = tuple(isqrt(len(table)) // 2 + 1 for table in tables)
     settings = {setting: len(tensors[name]) for setting, name in LENGTHS.items()}
-    for part, attention in (('encoder', 'self_attn'), ('decoder', 'cross_attn')):
-        num_weights = len(tensors[f'{part}.layers.0.{attention}.attention_weights.bias'])
-        num_levels = settings[f'{part}.layer_cfg.{attention}_cfg.num_levels']
-        settings[f'{part}.layer_cfg.{attention}_cfg.num_points'] = num_weights // (NUM_HEADS * num_levels)
-        settings[f'{part}.num_layers'] = count_modules(tensors, f'{part}.layers.')
     convs = [tensors[f'neck.convs.{i}.conv.weight'] for i in range(count_modules(tensors, 'neck.convs.'))]
+    num_levels = len(convs) + count_modules(tensors, 'neck.extra_convs.')
+    settings |= dict.fromkeys(NUMBERS_OF_LEVELS, num_levels)
+    settings |= {f'{part}.num_layers': count_modules(tensors, f'{part}.layers.') for part in ('encoder', 'decoder')}
     settings |= {
         'neck.in_channels': [conv.shape[1] for conv in convs],
         'neck.bias': True,

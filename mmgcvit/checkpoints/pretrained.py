@@ -38,10 +38,8 @@ def load_pretrained(
     output norm gets the weights of the classifier's final norm. All other weights must be in the checkpoint. Relative
     position bias tables and position embeddings of another size are resized.
 
-    The arguments are those of :func:`read_weights`, or ``checkpoint`` is what it has returned.
-
-    Raises:
-        CheckpointError: The checkpoint cannot be read or is incomplete, or is of another network or arch.
+    The arguments are those of :func:`read_weights`, or ``checkpoint`` is what it has returned. Raise a CheckpointError
+    if the checkpoint cannot be read or is incomplete, or is of another network or arch.
     """
     network = type(backbone).__name__
     model_tensors = {name: tensor for name, tensor in backbone.state_dict().items() if not name.endswith(LORA_SUFFIXES)}

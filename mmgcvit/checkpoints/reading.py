@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import re
 import tarfile
 import zipfile
@@ -24,8 +25,9 @@ HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,})\.\w+$')
 ADVICE = 'It is probably incomplete. Copy or download it again'
 # What limits the use of weights, by a regular expression of the paths, URLs and names under which they are found.
 LIMITS = {
-    # GC ViT's authors': their repository and files, timm's copies (all that timm:// reads), and Hugging Face's cache.
-    r'^timm:|timm(/|--)gcvit|\.co/nvidia/|nvidia--|gcvit_(2?1k|\w+\.in1k)[^/]*$|nvidia[^/]*$': 'not for commercial use',
+    # GC ViT's authors': their pages and files, timm's copies (all that timm:// reads), and Hugging Face's cache.
+    r'^timm:|^https?://[^/]+/(nvidia/|nvlabs/gcvit|timm/gcvit)|models--(nvidia--|timm--gcvit)|gcvit_\w+\.in1k(/[^/]*)?$|'
+    r'gcvit_2?1k[^/]*$|nvidia[^/]*$': 'not for commercial use',
     r'nvimagenet[^/]*$|dino_gcvit_tiny\d*_ep\d+[^/]*$|ngc\.nvidia\.com/': (
         "NVIDIA TAO's, said to be not for commercial use: read their model card"
     ),
@@ -36,14 +38,10 @@ def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
     """Read a checkpoint of torch or safetensors. The file's first bytes show which of the two it is.
 
     Only tensors, numbers, strings and plain containers are read. Objects of other classes are removed, and no code that
-    the file names runs.
+    the file names runs. Raise a CheckpointError if the file does not exist, is damaged, or is not a checkpoint.
 
-    Args:
-        source: A file, an http(s) URL, or ``timm://NAME`` for one of timm's pretrained GC ViTs.
-        map_location: See ``torch.load``. It applies only to torch's files. Other tensors are read to the CPU.
-
-    Raises:
-        CheckpointError: The file does not exist, is damaged, or is not a checkpoint.
+    ``source`` is a file, an http(s) URL, or ``timm://NAME`` for one of timm's pretrained GC ViTs. ``map_location`` is
+    that of ``torch.load``. It applies only to torch's files. Other tensors are read to the CPU.
     """
     source = str(source)
     if limit := find_limit(source):
@@ -56,8 +54,10 @@ def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
 
 
 def find_limit(source: str) -> str | None:
-    """Return what limits the use of weights according to their path, URL or name, or None."""
-    return next((limit for pattern, limit in LIMITS.items() if re.search(pattern, source, re.IGNORECASE)), None)
+    """Return what limits the use of weights according to their path, also that of a link's file, or URL. Or None."""
+    path = source if '://' in source else os.path.realpath(Path(source).expanduser())
+    found = (limit for name in (source, path) for x, limit in LIMITS.items() if re.search(x, name, re.IGNORECASE))
+    return next(found, None)
 
 
 def resolve_file(source: str) -> Path:
@@ -72,10 +72,7 @@ def check_intact(path: Path) -> None:
     """Verify the CRC-32 checksums in a file of ``torch.save``, without loading it.
 
     ``torch.load`` does not verify them. Safetensors files and files of torch before 1.6 have no checksums. Reading such
-    a file detects only a wrong length.
-
-    Raises:
-        CheckpointError: The file is damaged, or is not a checkpoint.
+    a file detects only a wrong length. Raise a CheckpointError if the file is damaged, or is not a checkpoint.
     """
     with path.open('rb') as file:
         head = file.read(2)
@@ -134,10 +131,11 @@ def read_torch(path: Path, map_location: Any) -> Any:
     name = type(content).__name__
     found = f'a {name} of other objects' if name in ('list', 'tuple', 'set') else f'an object of the class {name}'
     allowed = 'Only tensors, numbers, texts, lists and dicts are read, because other classes could run code'
-    reason = f'contains {found}. {allowed}'
-    reason = f'is {archive}, which can run code or write files when torch loads it' if archive else reason
+    problem = f'contains {found}. {allowed}'
+    if archive:
+        problem = f'is {archive}, which can run code or write files when torch loads it'
     raise CheckpointError(
-        f'{path} {reason}. Save only the weights in the program that wrote the file: torch.save(model.state_dict(), '
+        f'{path} {problem}. Save only the weights in the program that wrote the file: torch.save(model.state_dict(), '
         'FILE)'
     )
 

@@ -51,12 +51,9 @@ def safe_checkpoint_loading(work_dir: str | Path | None = None, checkpoint: Chec
     """Context manager in which mmengine, anywhere in this process, loads checkpoints without running code from them.
 
     It replaces the loaders of ``CheckpointLoader``, which run code that files name, and removes configs, which mmengine
-    would execute.
-
-    Args:
-        work_dir: The run's folder. mmengine's checkpoint hook may delete files that a checkpoint names, so all paths
-            but those of best checkpoints in this folder are removed.
-        checkpoint: When mmengine first loads this source, it gets the content and does not read the file again.
+    would execute. mmengine's checkpoint hook may delete files that a checkpoint names, so all paths but those of best
+    checkpoints in ``work_dir`` are removed. When mmengine first loads the source of ``checkpoint``, it gets the content
+    and does not read the file again.
     """
     contents = {checkpoint.source: checkpoint.content} if checkpoint else {}
     del checkpoint  # so that mmengine frees the content after loading

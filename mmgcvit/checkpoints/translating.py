@@ -17,27 +17,19 @@ SAME: Parts = {'': ''}  # what follows the prefix is the same in the external an
 class KeyMapping:
     """A table that translates between external and local keys.
 
-    Attributes:
-        name: The name of the implementation, for messages.
-        signature_key: The external key by which this implementation's checkpoints are recognised. No others have it.
-        rows: Tuples (external prefix, local prefix, {external part: local part}). A row translates keys that
-            consist of the prefix, one of the parts, and any rest, which stays the same. Placeholders in prefixes, such
-            as ``{number}``, stand for digits and are in the same order in both prefixes.
-        ignored: A regular expression for external keys that are not needed, so messages about unused keys omit them.
-        short_name: The name for ``mmgcvit convert --to``, or None if checkpoints with these keys cannot be written.
-        compute_position_index: Computes the relative position index of a window (h, w), which checkpoints have for each
-            relative position bias table; None for implementations whose checkpoints have none.
-        convs: A regular expression for the local keys of linear weights (out, in) that the implementation stores as 1x1
-            convolutions (out, in, 1, 1).
+    A row (external prefix, local prefix, {external part: local part}) translates keys that consist of the prefix, one
+    of the parts, and any rest, which stays the same. Placeholders in prefixes, such as ``{number}``, stand for digits
+    and are in the same order in both prefixes.
     """
 
-    name: str
-    signature_key: str
+    name: str  # of the implementation, for messages
+    signature_key: str  # the external key by which this implementation's checkpoints are recognised; no others have it
     rows: tuple[tuple[str, str, Parts], ...]
-    ignored: str = '(?!)'  # matches nothing
-    short_name: str | None = None
+    ignored: str = '(?!)'  # a regular expression for external keys that are not needed; this one matches nothing
+    short_name: str | None = None  # for mmgcvit convert --to; None: checkpoints with these keys cannot be written
+    # Computes the relative position index of a window (h, w), which checkpoints have beside each bias table, or None.
     compute_position_index: Callable[[tuple[int, int]], Tensor] | None = None
-    convs: str = '(?!)'
+    convs: str = '(?!)'  # a regular expression for the local keys of linear weights that are 1x1 convolutions there
 
     def to_local_key(self, external: str) -> str | None:
         """Return the local key of an external key, or None if no row matches."""
@@ -52,8 +44,8 @@ class KeyMapping:
         return translate(local, reversed_rows)
 
     def to_local_shape(self, local: str, tensor: Tensor) -> Tensor:
-        """Reshape an external tensor to its local shape."""
-        return tensor.flatten(1) if re.search(self.convs, local) else tensor
+        """Reshape an external tensor to its local shape. Tensors without the shape of a convolution stay."""
+        return tensor.flatten(1) if tensor.ndim > 1 and re.search(self.convs, local) else tensor
 
     def to_external_shape(self, local: str, tensor: Tensor) -> Tensor:
         """Reshape a local tensor to its external shape."""

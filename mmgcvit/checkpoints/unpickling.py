@@ -18,16 +18,13 @@ import torch
 class Placeholder:
     """Placeholder for classes and functions not in :data:`ALLOWED`, and for the objects that they would make."""
 
-    def __init__(self, *_: Any, **__: Any) -> None:
-        pass
-
     def __new__(cls, *_: Any, **__: Any) -> 'Placeholder':
         return super().__new__(cls)
 
     def ignore(*_: Any, **__: Any) -> None:
         pass
 
-    append = extend = add = __setitem__ = __setstate__ = __call__ = ignore
+    __init__ = append = extend = add = __setitem__ = __setstate__ = __call__ = ignore
 
 
 class DtypePlaceholder(Placeholder):

@@ -50,25 +50,15 @@ class Arch:
 
 @dataclass
 class Weights:
-    """The weights of a network, with local keys.
+    """The weights of a network, with local keys."""
 
-    Attributes:
-        source: The file, URL or ``timm://NAME`` they were read from.
-        network: The class of backbones that they belong to.
-        key_mapping: The mapping from the file's keys (external keys) to local keys.
-        ema: Whether the tensors are EMA weights.
-        tensors: The tensors by local key. Only classifiers have ``final_norm.*`` and ``head.fc.*``.
-        unused: The keys in the file that have no local key, except those that ``key_mapping`` ignores.
-        state_dict: All tensors of the file with its own keys.
-    """
-
-    source: str
-    network: Network
-    key_mapping: KeyMapping
-    ema: bool
-    tensors: dict[str, Tensor]
-    unused: list[str] = field(default_factory=list)
-    state_dict: Mapping[str, Tensor] = field(default_factory=dict)
+    source: str  # the file, URL or timm://NAME they were read from
+    network: Network  # the class of backbones that they belong to
+    key_mapping: KeyMapping  # from the file's keys (external keys) to local keys
+    ema: bool  # whether the tensors are EMA weights
+    tensors: dict[str, Tensor]  # by local key; only classifiers have final_norm.* and head.fc.*
+    unused: list[str] = field(default_factory=list)  # keys without a local key, except those that key_mapping ignores
+    state_dict: Mapping[str, Tensor] = field(default_factory=dict)  # all tensors of the file with its own keys
 
 
 def read_weights(source: str, networks: Iterable[Network], prefix: str | None = None, ema: bool = False) -> Weights:

@@ -21,7 +21,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    check_target(args.target, args.target.suffix, overwrite=None)
+    # The config of a detector gets the name of the checkpoint, with the suffix .py.
+    check_target(args.target, '.pth' if args.target.suffix == '.py' else args.target.suffix, overwrite=None)
     if '://' not in args.source and not Path(args.source).expanduser().is_file():
         raise UserError(f'there is no checkpoint {args.source}')
     from ..checkpoints.converting import convert, convert_dino, save_checkpoint, save_safetensors

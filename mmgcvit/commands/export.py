@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from ..errors import check_installed
 from ..files import check_target
 from ..inference.model_files import check_model_files
 from .options import add_config_and_checkpoint, load_model
@@ -21,9 +20,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     check_target(args.target, '.onnx', args.overwrite)
     check_model_files(args.config, args.checkpoint)
-    from ..export import EXPORT_PACKAGES, export_onnx
+    from ..export import export_onnx
 
-    check_installed('an export', *EXPORT_PACKAGES)
     model = load_model(args)
     difference = export_onnx(model, args.target, not args.no_check, args.half)
     print(f'{args.target}: {model.task}, {args.target.stat().st_size / 1e6:.1f} MB')

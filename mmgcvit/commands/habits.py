@@ -28,29 +28,31 @@ def read_habits() -> dict[tuple[str, str], str]:
 def translate_arguments(command: str, arguments: Sequence[str]) -> list[str]:
     """Return a command's arguments under their names here, those that are positional here in their place.
 
-    If they begin with KEY=VALUE, as ultralytics' do, ``--KEY=VALUE`` is meant. Raise a UserError for an option of the
-    table that no argument here replaces.
+    If they begin with KEY=VALUE, as ultralytics' do, ``--KEY=VALUE`` is meant, up to the first option. Raise a
+    UserError for an option of the table that no argument here replaces.
     """
     habits, moved, rest, words = read_habits(), {'CONFIG': [], 'INPUT': []}, [], list(arguments)
-    if words and KEY.match(words[0]) and not Path(words[0]).exists():
-        words = [f'--{word}'.removesuffix('=True') if KEY.match(word) else word for word in words]
+    first = list(takewhile(is_value, words))
+    if first and is_setting(first[0]):
+        words[: len(first)] = [f'--{word}'.removesuffix('=True') if is_setting(word) else word for word in first]
     while words and words[0] != '--':
         name, equals, value = words.pop(0).partition('=')
         name = name.replace('_', '-') if name.startswith('--') else name
         meaning = habits.get((command, name[2:])) if name.startswith('--') else None
         if meaning in moved:
-            words = [value, *words] if equals else words
-            moved[meaning] += takewhile(is_value, words)
+            moved[meaning] += [value] * bool(equals) + list(takewhile(is_value, words))
             words = list(dropwhile(is_value, words))
         elif meaning is None or meaning.startswith('--'):
             rest.append(f'{meaning or name}{equals}{value}')
         else:
             raise UserError(f'{name} is not an option of {command}. {meaning}')
-    # The options come last, because one may take any number of values.
-    first = [*moved['CONFIG'], *takewhile(is_value, rest)]
-    options = [*dropwhile(is_value, rest), *words]
-    return [*first, *moved['INPUT'], *options] if first else [*options, *moved['INPUT']]
+    # After --, no argument is a value of the option before, which may take any number of values.
+    return [*moved['CONFIG'], *rest, *(words or ['--'] * bool(moved['INPUT'])), *moved['INPUT']]
 
 
 def is_value(word: str) -> bool:
     return not word.startswith('-')
+
+
+def is_setting(word: str) -> bool:
+    return KEY.match(word) is not None and not Path(word).exists()

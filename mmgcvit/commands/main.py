@@ -74,7 +74,7 @@ def main() -> None:
     word = sys.argv[1] if len(sys.argv) > 1 else '--help'
     # Users of other programs may type other words, or KEY=VALUE.
     key = word.partition('=')[0].replace('_', '-')
-    name = key if key in COMMANDS else read_habits().get(('mmgcvit', key), word)
+    name = key if key in COMMANDS and '=' not in word else read_habits().get(('mmgcvit', key), word)
     if name in ('-h', '--help'):
         print(format_usage())
     elif name == '--version':

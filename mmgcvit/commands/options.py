@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..inference.predictor import Predictor
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
+CONFIG_OR_WORK_DIR = 'a config file, or the work dir of a run'
 # The largest number that an option may have.
 MAX_NUMBER = 10**9
 # The levels of ``augment`` at the head of the templates configs/custom_*.py.
@@ -91,19 +92,15 @@ def parse_device(text: str) -> str:
     return f'cuda:{text}' if text[0].isdecimal() else text
 
 
-def add_config_and_checkpoint(parser: argparse.ArgumentParser, checkpoint: bool = True) -> None:
-    """Add the arguments CONFIG [CHECKPOINT], which ``load`` resolves. CONFIG may be a work dir."""
-    parser.add_argument('config', metavar='CONFIG', help='a config file, or the work dir of a run')
-    if checkpoint:
-        parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=OPTIONAL_CHECKPOINT)
+def add_config_and_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments CONFIG [CHECKPOINT], which ``load`` resolves."""
+    parser.add_argument('config', metavar='CONFIG', help=CONFIG_OR_WORK_DIR)
+    parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=OPTIONAL_CHECKPOINT)
 
 
-def add_model_options(parser: argparse.ArgumentParser, checkpoint: bool = True) -> None:
-    """Add CONFIG [CHECKPOINT] --device, from which :func:`load_model` loads a model.
-
-    Without ``checkpoint``, the command itself finds out whether the argument after CONFIG is a checkpoint.
-    """
-    add_config_and_checkpoint(parser, checkpoint)
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add CONFIG [CHECKPOINT] --device, from which :func:`load_model` loads a model."""
+    add_config_and_checkpoint(parser)
     add_device_option(parser)
 
 

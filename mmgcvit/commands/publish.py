@@ -13,13 +13,11 @@ from ..inference.model_files import check_model_files, find_source, read_model_c
 from ..version import __version__
 from .options import add_config_and_checkpoint
 
-SUFFIX = '.safetensors'
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_config_and_checkpoint(parser)
-    text = f'the file to write (default: model{SUFFIX} in the work dir)'
-    parser.add_argument('target', metavar=f'OUT{SUFFIX}', type=Path, nargs='?', help=text)
+    text = 'the file to write (default: model.safetensors in the work dir)'
+    parser.add_argument('target', metavar='OUT.safetensors', type=Path, nargs='?', help=text)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -27,10 +25,10 @@ def main(args: argparse.Namespace) -> None:
     args.checkpoint, target = (args.checkpoint, args.target) if args.target else (None, args.checkpoint)
     if target is None and not Path(args.config).is_dir():
         raise UserError(
-            f'{args.config} is not a work dir, so an output file is needed. Add one, for example model{SUFFIX}'
+            f'{args.config} is not a work dir, so an output file is needed. Add one, for example model.safetensors'
         )
-    target = Path(target or Path(args.config, f'model{SUFFIX}'))
-    check_target(target, SUFFIX, overwrite=None)
+    target = Path(target or Path(args.config, 'model.safetensors'))
+    check_target(target, '.safetensors', overwrite=None)
     check_model_files(args.config, args.checkpoint)
     from ..checkpoints.converting import save_safetensors
     from ..checkpoints.weights import MODULE_PREFIX, find_state_dict, merge_lora

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..files import create_numbered
 from ..inference.model_files import check_model_files
-from .options import OPTIONAL_CHECKPOINT, add_model_options, load_model
+from .options import CONFIG_OR_WORK_DIR, OPTIONAL_CHECKPOINT, add_device_option, load_model
 
 HAS_SUBCOMMANDS = True
 KINDS = {
@@ -23,7 +23,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for kind, description in KINDS.items():
         usage = f'{parser.prog} {kind} CONFIG [CHECKPOINT] IMAGE [options]'
         parsers[kind] = kinds.add_parser(kind, help=description, description=f'Draw {description}.', usage=usage)
-        add_model_options(parsers[kind], checkpoint=False)
+        parsers[kind].add_argument('config', metavar='CONFIG', help=CONFIG_OR_WORK_DIR)
+        add_device_option(parsers[kind])
         parsers[kind].add_argument(
             'rest', nargs='+', metavar='[CHECKPOINT] IMAGE', help=f'{OPTIONAL_CHECKPOINT}; then one image'
         )

@@ -3,6 +3,6 @@
 ``onnx_predictor.py`` runs a file. It imports neither torch nor the rest of this package, so that it can be copied.
 """
 
-from .onnx_file import EXPORT_PACKAGES, export_onnx
+from .onnx_file import export_onnx
 
-__all__ = ['EXPORT_PACKAGES', 'export_onnx']
+__all__ = ['export_onnx']

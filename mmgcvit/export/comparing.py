@@ -52,8 +52,7 @@ class Difference(NamedTuple):
 def compare(predictor: Predictor, graph: nn.Module, path: Path, half: bool = False) -> Difference:
     """Compare a file with its model, of which ``graph`` was traced, on random images, with a score threshold of 0.
 
-    Raises:
-        UserError: The outputs differ by more than the tolerance, or the file detects other objects.
+    Raise a UserError if the outputs differ by more than the tolerance, or the file detects other objects.
     """
     import onnxruntime
 

@@ -21,7 +21,6 @@ from .half_precision import convert_to_half
 
 # The first opset with LayerNormalization, the newest operator in the exported files.
 OPSET = 17
-EXPORT_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 # Shape of the traced example. The windows do not divide the sides of its feature maps, so padding is traced too.
 EXAMPLE_SHAPE = (2, 3, 99, 132)
 
@@ -29,16 +28,11 @@ EXAMPLE_SHAPE = (2, 3, 99, 132)
 def export_onnx(predictor: Predictor, target: Path, check: bool = True, half: bool = False) -> Difference | None:
     """Export a model, which must be on the CPU, to an ONNX file for any image size and batch size.
 
-    If ``half`` is set, convolutions and matrix products are float16 (:mod:`.half_precision`).
-    If ``check`` is set, the file's outputs in onnxruntime are compared with the model's before ``target`` is written.
-
-    Returns:
-        The largest difference between the outputs, or None if they were not compared.
-
-    Raises:
-        UserError: The model has parts that cannot be exported, or the outputs differ. Then ``target`` is not written.
+    With ``half``, convolutions and matrix products are float16 (:mod:`.half_precision`). With ``check``, the file's
+    outputs in onnxruntime are compared with the model's, and the largest difference is returned. If they differ too
+    much, or the model has parts that cannot be exported, raise a UserError and do not write ``target``.
     """
-    check_installed('an export', *EXPORT_PACKAGES)
+    check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
     import onnx
 
     module = build_export_module(predictor)

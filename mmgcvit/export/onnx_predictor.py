@@ -145,11 +145,7 @@ class OnnxPredictor:
 
 
 def read_image(image: str | Path | np.ndarray) -> np.ndarray:
-    """Read an image file, or check an array. Return an array (height, width, 3) uint8.
-
-    Raises:
-        ValueError: The file cannot be read as an image, or the array has another shape or dtype.
-    """
+    """Read an image file, or check an array. Return an array (height, width, 3) uint8, or raise a ValueError."""
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
             raise ValueError(

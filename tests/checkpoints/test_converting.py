@@ -136,10 +136,14 @@ def test_errors_say_why_a_conversion_is_rejected(convert, tmp_path):
         ('x.pth', 'y.pth', 'timm', 'nothing that corresponds to 8 tensors of the checkpoint (norm0.bias, '),
         ('lsa.pth', 'y.pth', 'timm', 'LSA cannot be converted to timm. Use --to mmpretrain or --to original'),
         ('x.pth', 'precious.pth', 'mmpretrain', 'exists'),
+        ('x.pth', 'y.py', 'mmpretrain', 'expected a name that ends in .pth'),
         ('precious.pth', 'y.pth', 'mmpretrain', 'not a checkpoint'),
     ):
         assert message in convert(tmp_path / source, tmp_path / target, '--to', to, fails=True)
     assert (tmp_path / 'precious.pth').read_text() == 'precious'
+    weights = timm.create_model('gcvit_xxtiny').state_dict()
+    torch.save({name: x.mean() if '.se.fc1.' in name else x for name, x in weights.items()}, tmp_path / 'scalar.pth')
+    assert 'with a wrong shape' in convert(tmp_path / 'scalar.pth', tmp_path / 'y.pth', fails=True)
     assert not list(tmp_path.glob('y.*'))
 
 

@@ -58,6 +58,8 @@ def test_predictions_equal_those_of_taos_code(weights, call, tmp_path):
         ('class_embed.1.weight', lambda tensor: tensor[:79], '1 tensor with a wrong shape'),
         ('class_embed.0.bias', lambda _: torch.tensor(0.0), 'has only a part of DINO'),
         ('label_enc.weight', lambda tensor: tensor / 0, 'NaN or infinity'),
+        # 10,000,000 levels from a file of a few bytes would build as many modules.
+        ('transformer.level_embed', lambda _: torch.zeros(1).expand(10**7, 256), 'wrong shape or dtype (level_embed'),
     ],
 )
 def test_other_detectors_are_rejected(name, change, message, weights, call, tmp_path):

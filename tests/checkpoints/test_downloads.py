@@ -1,6 +1,7 @@
 """Download from URLs and the Hugging Face Hub: once for all processes on a machine, and atomically."""
 
 import time
+from concurrent.futures import ProcessPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 from threading import Thread
@@ -78,17 +79,12 @@ def test_a_damaged_or_failed_download_leaves_no_file(content, name, message, ser
     assert cached(server.address) == []
 
 
-def answer(address, queue):
-    queue.put(sorted(read_checkpoint(address)))
+def read_keys(address):
+    return sorted(read_checkpoint(address))
 
 
 def test_one_process_downloads_while_the_others_wait_without_a_collective(server):
-    server.seconds, context = 0.5, get_context('fork')
-    queue = context.Queue()
-    processes = [context.Process(target=answer, args=(server.address, queue)) for _ in range(PROCESSES)]
-    for process in processes:
-        process.start()
-    assert [queue.get(timeout=60) for _ in processes] == [['a']] * PROCESSES
-    for process in processes:
-        process.join()
+    server.seconds = 0.5
+    with ProcessPoolExecutor(PROCESSES, get_context('fork')) as pool:
+        assert list(pool.map(read_keys, [server.address] * PROCESSES, timeout=60)) == [['a']] * PROCESSES
     assert server.asked == ['/x.pth']

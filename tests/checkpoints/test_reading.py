@@ -112,18 +112,25 @@ def test_only_timms_gcvit_models_are_loaded(monkeypatch):
 
 
 LIMITED = ('GCViT_1k_tiny.pth', 'a_nvidia-ac78.pth', 'x_nvimagenet.pth', 'models--timm--gcvit_tiny/x.pth', 'timm://no')
-
-
-@pytest.mark.parametrize(
-    'name', [*LIMITED, 'https://hf.co/nvidia/x.pth', 'gcvit_tiny.in1k.pt', 'mini.pth', 'nvidia/epoch_1.pth']
+FREE = (
+    'mini.pth',
+    'nvidia/epoch_1.pth',
+    'gcvit_tiny.in1k/a/x.pth',
+    'timm/gcvit/x.pth',
+    'a.co/nvidia/x.pth',
+    'loop.pth',
 )
-def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypatch):
+
+
+@pytest.mark.parametrize('name', [*LIMITED, 'https://hf.co/nvidia/x.pth', 'gcvit_tiny.in1k/x.pt', 'link.pth', *FREE])
+def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypatch, tmp_path):
     """No file of these names exists. The warning comes first."""
+    monkeypatch.chdir(tmp_path)
+    for name_of_link, file in (('link.pth', 'gcvit_21k_large.pth'), ('loop.pth', 'loop.pth')):
+        (tmp_path / name_of_link).symlink_to(file)
     warnings = []
     monkeypatch.setattr(reading, 'print_log', lambda text, *_: warnings.append(text))
     monkeypatch.setattr(reading.torch.hub, 'download_url_to_file', None)
     with pytest.raises(CheckpointError):
         read_checkpoint(name)
-    assert any('not for commercial use' in text for text in warnings) == (
-        name not in ('mini.pth', 'nvidia/epoch_1.pth')
-    )
+    assert any('not for commercial use' in text for text in warnings) == (name not in FREE)

@@ -73,6 +73,15 @@ def test_model_and_images_have_their_places_whatever_the_order(first, monkeypatc
             assert parse(monkeypatch, 'predict', *chain(*order)) == expected
 
 
+def test_settings_end_at_the_first_option_and_inputs_may_follow_any_option(monkeypatch, tmp_path):
+    found = parse(monkeypatch, 'train', 'data=F', 'half=True', '--cfg-options', 'work_dir=x', 'resume=True')
+    assert (found.data, found.amp, found.resume, found.cfg_options) == ('F', True, None, ['work_dir=x', 'resume=True'])
+    (tmp_path / 'a=1').mkdir()
+    monkeypatch.chdir(tmp_path)
+    found = parse(monkeypatch, 'predict', '--conf', '0.5', 'a=1', '--classes', 'cat', '--source=-x.jpg', 'b.jpg')
+    assert (found.config, found.checkpoint, found.inputs, found.classes) == ('a=1', '-x.jpg', ['b.jpg'], ['cat'])
+
+
 def test_a_word_for_a_command_is_this_command_or_answered(monkeypatch, capsys):
     for (section, word), text in HABITS.items():
         if section == 'mmgcvit':
@@ -82,3 +91,6 @@ def test_a_word_for_a_command_is_this_command_or_answered(monkeypatch, capsys):
                 main()
             expected = f'mmgcvit has no command {word!r}. {text}' if ' ' in text else f'usage: mmgcvit {text}'
             assert (printed or expected) in f'{capsys.readouterr().out}{ended and ended.value}'
+    monkeypatch.setattr(sys, 'argv', ['mmgcvit', 'train=F'])
+    with pytest.raises(SystemExit, match="has no command 'train=F'"):
+        main()

@@ -24,15 +24,9 @@ ALL = """
     Cast CastLike Concat Constant ConstantOfShape Expand EyeLike Flatten Gather GatherElements GatherND Identity If Loop
     NonZero OneHot Reshape Shape Size Slice Split Squeeze Tile Transpose Trilu Unsqueeze Where
 """
-# TensorRT converts float64 to float32.
-FLOAT_TYPES = {TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.DOUBLE}
-INT_TYPES, TRUTH_TYPES = {TensorProto.INT32, TensorProto.INT64}, {TensorProto.BOOL}
-TYPES = {
-    FLOATS: FLOAT_TYPES,
-    NUMBERS: FLOAT_TYPES | INT_TYPES,
-    TRUTHS: TRUTH_TYPES,
-    ALL: FLOAT_TYPES | INT_TYPES | TRUTH_TYPES,
-}
+FLOAT_TYPES = {'FLOAT16', 'FLOAT', 'DOUBLE'}  # TensorRT converts float64 to float32
+NUMBER_TYPES = FLOAT_TYPES | {'INT32', 'INT64'}
+TYPES = {FLOATS: FLOAT_TYPES, NUMBERS: NUMBER_TYPES, TRUTHS: {'BOOL'}, ALL: NUMBER_TYPES | {'BOOL'}}
 TAKEN = {name: types for names, types in TYPES.items() for name in names.split()}
 # TopK supports fewer elements than this.
 MOST_SORTED = 3840
@@ -46,9 +40,9 @@ def find_unsupported(model):
     makers = {output: node for node in graph.node for output in node.output}
     found = set()
     for node in graph.node:
-        first = types[node.input[0]] if node.input else TensorProto.FLOAT
+        first = TensorProto.DataType.Name(types[node.input[0]]) if node.input else 'FLOAT'
         if first not in TAKEN.get(node.op_type, ()):
-            found.add((node.op_type, TensorProto.DataType.Name(first)))
+            found.add((node.op_type, first))
         if node.op_type == 'TopK' and not bound_of(node.input[1], makers) < MOST_SORTED:
             found.add(('TopK', f'of {MOST_SORTED} and more'))
     return found

@@ -86,9 +86,8 @@ def test_attention_weights_sum_to_1(tmp_path, lsa, picture):
 
 def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
     """70 px give 18 tokens in the first stage, which cover 72 px."""
-    found = compute_attention(
-        classifier_of(tmp_path / 'run', [{'type': 'Resize', 'scale': (70, 70)}]), picture, stage=0
-    )
+    padding = classifier_of(tmp_path / 'run', [{'type': 'Resize', 'scale': (70, 70)}])
+    found = compute_attention(padding, picture, stage=0)
     assert found.blocks[0].weights.shape == (18, 18)
     assert found.box == pytest.approx((0, 0, 120 * 72 / 70, 90 * 72 / 70))
 

@@ -35,17 +35,13 @@ def test_gradcam_equals_its_definition_in_the_paper(model, picture, stage):
     np.testing.assert_allclose(found.cam, cam[: found.view.size[0], : found.view.size[1]], atol=1e-2)
 
 
-def test_the_default_is_the_predicted_class_in_the_last_detailed_stage(model, picture):
+def test_the_default_is_the_predicted_class_in_the_last_detailed_stage_and_the_network_is_unchanged(model, picture):
     """Images of 64 px give feature maps of 16, 8, 4 and 2 tokens a side."""
+    assert_leaves_no_trace(model, picture, compute_gradcam)
     found, predicted = compute_gradcam(model, picture), model(picture)
+    assert all(parameter.grad is None for parameter in model.network.parameters())
     assert (found.class_name, found.stage) == (predicted.class_name, 2)
     assert found.score == pytest.approx(predicted.score, abs=1e-4)
-
-
-def test_the_network_is_unchanged_and_the_figure_names_the_class(model, picture):
-    assert_leaves_no_trace(model, picture, compute_gradcam)
-    assert all(parameter.grad is None for parameter in model.network.parameters())
-    found = compute_gradcam(model, picture)
     assert f'class {found.class_name}' in draw_gradcam(found).get_suptitle()
 
 
