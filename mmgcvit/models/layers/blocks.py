@@ -88,13 +88,13 @@ def make_branch_end(embed_dims: int, layer_scale: float | None, drop_path_rate: 
     return nn.Sequential(OrderedDict(layers))
 
 
-def init_transformer_weights(module: nn.Module) -> None:
-    """Initialise one module, for use with ``Module.apply``.
+def init_transformer_weights(module: nn.Module, layer_types: tuple[type, ...] = (nn.Linear,)) -> None:
+    """Initialise one module if it is of these types, for use with ``Module.apply``.
 
-    Linear weights get a truncated normal distribution with standard deviation 0.02, their biases 0. Convolutions and
-    LayerNorm keep torch's default, and position biases and embeddings initialise themselves.
+    Weights get a truncated normal distribution with standard deviation 0.02, biases 0. Other layers keep torch's
+    default, and position biases and embeddings initialise themselves.
     """
-    if isinstance(module, nn.Linear):
+    if isinstance(module, layer_types):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

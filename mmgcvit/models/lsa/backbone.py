@@ -8,6 +8,7 @@ Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the m
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -115,15 +116,6 @@ class LSA(PyramidBackbone):
         self.downsamplers = nn.ModuleList(
             self.downsampler_type(arch.embed_dims[i - 1], arch.embed_dims[i]) for i in range(1, self.num_stages)
         )
-        self.apply(init_weights)
+        self.apply(partial(init_transformer_weights, layer_types=(nn.Linear, nn.Conv2d)))
         self.lora_rank = add_lora(self, lora_rank)
         self.freeze()
-
-
-def init_weights(module: nn.Module) -> None:
-    """Initialise a module as :func:`init_transformer_weights` does, but convolutions like linear layers."""
-    init_transformer_weights(module)
-    if isinstance(module, nn.Conv2d):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
