@@ -1,8 +1,45 @@
-"""Import the datasets that this package registers, except those of an OpenMMLab package that cannot be imported."""
+"""The datasets that this package registers, except those of an OpenMMLab package that cannot be imported."""
 
 from contextlib import suppress
-from importlib import import_module
+from pathlib import Path
+from typing import Any
 
-for name in ('imagenet_v2', 'paired_seg'):
-    with suppress(ImportError):
-        import_module(f'.{name}', __package__)
+from ..registry import DATASETS
+
+with suppress(ImportError):
+    from mmpretrain.datasets import ImageNet
+
+    @DATASETS.register_module()
+    class ImageNetV2(ImageNet):
+        """An ImageNetV2 test set (Recht et al., 2019): a folder for each class, named by its index, 0 to 999.
+
+        mmpretrain's datasets sort folders as strings (0, 1, 10, 100, ...), which gives most images a wrong label.
+        """
+
+        def load_data_list(self) -> list[dict[str, Any]]:
+            """Return the images, labelled by the names of their folders."""
+            images = super().load_data_list()
+            for image in images:
+                image['gt_label'] = int(Path(image['img_path']).parent.name)
+            return images
+
+
+with suppress(ImportError):
+    from mmseg.datasets import BaseSegDataset
+
+    @DATASETS.register_module()
+    class PairedSegDataset(BaseSegDataset):
+        """A dataset whose ``ann_file`` has a line for each image: its path, a tab, and its segmentation map's path.
+
+        The paths are relative to ``data_prefix``. mmseg's own datasets need one suffix for all images and one for all
+        maps.
+        """
+
+        def load_data_list(self) -> list[dict[str, Any]]:
+            """Return the images and their maps, with the keys that mmseg's transforms read."""
+            folders = [Path(self.data_prefix.get(key) or '') for key in ('img_path', 'seg_map_path')]
+            # Names may have other characters at which splitlines would split.
+            lines = filter(None, Path(self.ann_file).read_text(encoding='utf-8').split('\n'))
+            pairs = ([str(path / name) for path, name in zip(folders, line.split('\t'), strict=True)] for line in lines)
+            shared = {'label_map': self.label_map, 'reduce_zero_label': self.reduce_zero_label}
+            return [{'img_path': img, 'seg_map_path': seg_map, **shared, 'seg_fields': []} for img, seg_map in pairs]

@@ -21,12 +21,10 @@ class PyramidBackbone(PretrainedModel):
     ``blocks``) and ``self.downsamplers``. At its end it calls :func:`add_lora` and :meth:`freeze`. The base class
     builds a LayerNorm for each output, as mmdet's Swin does: ``norm<i>`` for stage i.
 
+    The arguments are those of GC ViT and LSA, and two more:
+
     Args:
-        in_channels: Channels of the images.
         stage_dims: Channels of each stage's feature map, including stages that are not built.
-        out_indices: Indices of the stages whose feature maps are returned, from 0, in ascending order.
-        frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1 nothing.
-        init_cfg: See mmengine's ``BaseModule``.
         norm_eps: Epsilon of the output norms.
     """
 

@@ -1,7 +1,10 @@
 """Load weights into a backbone: from ``init_cfg`` or by name, of a published variant, with or without LoRA."""
 
 import functools
-from collections.abc import Mapping, Sequence
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -114,3 +117,16 @@ def build_meta_tensors(network: type[PretrainedModel], name: str) -> dict[str, T
     """Return the state dict of a published variant on the meta device: shapes without values."""
     with torch.device('meta'):
         return network(arch=name).state_dict()
+
+
+def count_blocks(keys: Iterable[str]) -> Counter[int]:
+    """Count the blocks of each stage from the keys of a state dict."""
+    blocks = {match.groups() for key in keys if (match := re.match(r'stages\.(\d+)\.blocks\.(\d+)\.', key))}
+    return Counter(int(stage) for stage, _ in blocks)
+
+
+def infer_mlp_ratio(tensors: Mapping[str, Tensor]) -> float:
+    """Infer ``mlp_ratio`` from the weights of the first MLP, so that ``int(embed_dims * mlp_ratio)`` is its width."""
+    hidden_dims, embed_dims = tensors['stages.0.blocks.0.mlp.fc1.weight'].shape
+    # int() rounds down, so return the next larger float.
+    return math.nextafter(hidden_dims / embed_dims, math.inf)

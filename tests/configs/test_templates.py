@@ -44,10 +44,10 @@ def test_one_line_chooses_full_lora_or_head_only_training():
 
 
 def find_image_sizes(value, key=''):
-    """Yield all image sizes (pixels) in a nested config."""
+    """Yield all image sizes (pixels) in a nested config, but for the least size that a segmentor pads to in tests."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from find_image_sizes(inner, name)
+            yield from find_image_sizes(inner, name) if name != 'test_cfg' else ()
     elif isinstance(value, (list, tuple)):
         for inner in value:
             yield from find_image_sizes(inner, key)

@@ -1,6 +1,6 @@
 """ImageNetV2 is labelled by its folder names, not by their alphabetical order."""
 
-from mmgcvit.datasets.imagenet_v2 import ImageNetV2
+from mmgcvit.datasets.registered import ImageNetV2
 
 
 def test_labels_are_the_folder_names(tmp_path):

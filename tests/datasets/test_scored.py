@@ -32,7 +32,7 @@ def test_pixels_need_two_classes(images, reduce_zero_label):
         samples = Samples()
         for number, values in enumerate(images):
             path = Path(folder, f'{number}.png')
-            Image.fromarray(np.array([values], np.uint8)).save(path)
+            Image.fromarray(np.array([values, values] * 2, np.uint8).repeat(2, axis=1)).save(path)
             samples.append({'seg_map_path': str(path), 'label_map': None, 'reduce_zero_label': reduce_zero_label})
         assert bool(find_unscored(samples)) == (len(labels) < 2)
         path.unlink()

@@ -16,8 +16,8 @@ from mmgcvit.engine.test import enable_drawing, enable_tta
 from mmgcvit.engine.train import add_trackers, check_batch_size, enable_amp
 from mmgcvit.errors import UserError
 
+from ..datasets.checks.made import coco_content, cut, write_coco
 from ..datasets.checks.made import config as config_with
-from ..datasets.checks.made import cut, write_coco
 
 
 def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
@@ -99,11 +99,13 @@ def get_error(cfg):
 
 
 def test_data_that_would_stop_the_run_is_rejected_by_file_name(tmp_path, capsys):
-    settings = write_coco(tmp_path)
+    content = coco_content()
+    content['annotations'] = [{**obj, 'id': i} for i, obj in enumerate(content['annotations'] * 4, start=1)]
+    settings = write_coco(tmp_path, content)
     annotations, text = tmp_path / 'train.json', (tmp_path / 'train.json').read_text()
     annotations.write_text(text.replace('"area": 120', '"area": 0', 1))
     check_data(config_with(settings), ['train_dataloader'])
-    assert 'or of area zero (annotation 10' in capsys.readouterr().err
+    assert 'or its area is 0 (annotation 1 ' in capsys.readouterr().err
     annotations.write_text(text)
     cut(tmp_path / 'images' / 'b.jpg')
     cfg = config_with(settings)

@@ -43,8 +43,7 @@ SIZE = (512, 640) if ON_CUDA else (64, 96)
 
 def make_backbone(name, **arguments):
     torch.manual_seed(0)
-    constructor, _ = BACKBONES[name]
-    return constructor(drop_path_rate=0.0, **arguments)
+    return BACKBONES[name](drop_path_rate=0.0, **arguments)
 
 
 def train_step(model, images):

@@ -1,7 +1,6 @@
 """Ablation variants of GC ViT with other attention, downsamplers or stems, and with parts of Swin (arXiv 2103.14030).
 
-The tables are those of GC ViT's paper. Table 5 turns Swin-T into GC ViT-T step by step: row 2 has the ``arch`` of
-GC ViT-T, row 3 also its stem, row 4 also its downsampler, row 5 also global attention (GC ViT).
+The tables are those of GC ViT's paper; docs/ablations.md explains their rows.
 
 Shapes: B batch, H x W image or feature map, C channels, nH heads, d = C/nH.
 """
@@ -36,9 +35,7 @@ class GlobalKeyValueAttention(WindowAttention):
     """
 
     def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.window_size = window_size
+        super().__init__(num_heads, window_size)
         self.q = nn.Linear(embed_dims, embed_dims)
         self.position = RelativePositionBias(window_size, num_heads)
         self.proj = nn.Linear(embed_dims, embed_dims)
@@ -53,9 +50,7 @@ class GlobalValueAttention(WindowAttention):
     """Attention with local queries and keys and global values (table S.2, row 2)."""
 
     def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.window_size = window_size
+        super().__init__(num_heads, window_size)
         self.qk = nn.Linear(embed_dims, 2 * embed_dims)
         self.position = RelativePositionBias(window_size, num_heads)
         self.proj = nn.Linear(embed_dims, embed_dims)

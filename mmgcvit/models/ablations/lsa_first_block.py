@@ -12,10 +12,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from ..layers.attention import merge_heads, split_heads
+from ..layers.attention import attend, merge_heads, split_heads
 from ..layers.blocks import LayerNorm
 from ..layers.position import RelativePositionBias
-from ..layers.sdpa import attend
 from ..layers.windows import window_partition, window_reverse
 from ..lsa import LSA
 from ..lsa.attention import GroupedAttention

@@ -4,24 +4,29 @@ Local attention takes the global query too and ignores it, so that a stage calls
 ``window_partition`` pads a map and cuts it into windows, and ``attend`` computes attention. Padding is attended like
 all tokens, as in the authors' code.
 
-Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
+Shapes: B batch, H x W feature map, nW windows of h x w = N tokens in one image, C = ``embed_dims`` channels, nH heads,
+d = C/nH.
 """
 
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.attention import compute_attention_weights, merge_heads, split_heads
-from ..layers.autocast import cast_for_autocast
+from ..layers.attention import attend, compute_attention_weights, merge_heads, split_heads
+from ..layers.execution import cast_for_autocast
 from ..layers.position import RelativePositionBias
-from ..layers.sdpa import attend
 from ..layers.windows import window_partition, window_reverse
 
 
 class WindowAttention(nn.Module):
     """Base class of attention inside each window of a map.
 
-    A subclass has ``num_heads``, ``window_size`` (h, w), ``position`` (the bias), ``proj`` and :meth:`project`.
+    A subclass has ``position`` (the bias), ``proj`` and :meth:`project`.
     """
+
+    def __init__(self, num_heads: int, window_size: Window) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.window_size = window_size
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Compute softmax(q k^T / sqrt(d) + bias) v (equation 2) in the windows of a map: (B, H, W, C) to the same.
@@ -47,18 +52,10 @@ class WindowAttention(nn.Module):
 
 
 class LocalWindowAttention(WindowAttention):
-    """Self-attention: queries, keys and values are projected from the window's tokens. ``q_global`` is ignored.
-
-    Args:
-        embed_dims: C.
-        num_heads: nH.
-        window_size: (h, w), N = h*w.
-    """
+    """Self-attention: queries, keys and values are projected from the window's tokens. ``q_global`` is ignored."""
 
     def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.window_size = window_size
+        super().__init__(num_heads, window_size)
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
         self.position = RelativePositionBias(window_size, num_heads)
         self.proj = nn.Linear(embed_dims, embed_dims)
@@ -68,15 +65,10 @@ class LocalWindowAttention(WindowAttention):
 
 
 class GlobalWindowAttention(WindowAttention):
-    """Global attention: the queries are the image's global query; keys and values are projected from the window.
-
-    The arguments are those of :class:`LocalWindowAttention`.
-    """
+    """Global attention: the queries are the image's global query; keys and values are projected from the window."""
 
     def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.window_size = window_size
+        super().__init__(num_heads, window_size)
         self.kv = nn.Linear(embed_dims, 2 * embed_dims)
         self.position = RelativePositionBias(window_size, num_heads)
         self.proj = nn.Linear(embed_dims, embed_dims)

@@ -1,14 +1,14 @@
 """Convolutional modules of GC ViT: FusedMBConv, and the downsampler and stem that use it (paper, section 2).
 
-Shapes: B batch, H x W feature map, C channels. SqueezeExcite and FusedMBConv take NCHW maps. Downsampler and stem
-return NHWC maps.
+Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. SqueezeExcite and FusedMBConv take NCHW maps.
+Downsampler and stem return NHWC maps.
 """
 
 import torch
 from torch import Tensor, nn
 
-from ..layers.autocast import cast_for_autocast
 from ..layers.blocks import LayerNorm
+from ..layers.execution import cast_for_autocast
 
 
 class SqueezeExcite(nn.Module):
@@ -48,9 +48,6 @@ class FusedMBConv(nn.Module):
     """The modified Fused-MBConv of the paper (equation 1) with its residual connection: (B, C, H, W) to the same.
 
     x + Conv1x1(SE(GELU(DepthwiseConv3x3(x)))); the convolutions have no bias.
-
-    Args:
-        embed_dims: C.
     """
 
     def __init__(self, embed_dims: int) -> None:
@@ -65,14 +62,10 @@ class FusedMBConv(nn.Module):
 
 
 class Downsampler(nn.Module):
-    """Halve the resolution of a map: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
+    """Halve the resolution of a map: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), ``out_dims``).
 
     The layers are LayerNorm, FusedMBConv, 3x3 convolution with stride 2, LayerNorm. Section 2 of the paper has max
     pooling instead of that convolution; section 4.3 and the published weights have the strided convolution.
-
-    Args:
-        embed_dims: C.
-        out_dims: C_out.
     """
 
     def __init__(self, embed_dims: int, out_dims: int) -> None:
@@ -89,12 +82,7 @@ class Downsampler(nn.Module):
 
 
 class Stem(nn.Module):
-    """Compute the first feature map at 1/4 of the resolution: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C).
-
-    Args:
-        in_channels: Channels of the images.
-        embed_dims: C.
-    """
+    """Make the first feature map at 1/4 of the resolution: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C)."""
 
     stride = 4
     downsampler_type = Downsampler

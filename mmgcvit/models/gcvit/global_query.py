@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ..layers.arguments import Window, check_img_size
-from ..layers.autocast import cast_for_autocast
+from ..layers.execution import cast_for_autocast
 from ..layers.resizing import resize
 from .convs import FusedMBConv
 
@@ -31,11 +31,7 @@ class GlobalQueryGenerator(nn.Module):
     The steps reduce the map to the window size for images of the pretraining size and the published windows. For
     other images and windows, the reduced map is then resized bicubically.
 
-    Args:
-        embed_dims: C.
-        num_heads: nH.
-        window_size: (h, w).
-        num_poolings: Number of steps, each of which halves the map. With 0 there is one step, which does not.
+    Each of the ``num_poolings`` steps halves the map. With 0 there is one step, which does not.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, window_size: Window, num_poolings: int) -> None:

@@ -1,7 +1,7 @@
 """A stage of GC ViT: the global query, then blocks of alternating local and global attention (paper, section 2).
 
-Shapes: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of a window, nW windows of one image (N* in
-the paper), nH heads, d = C/nH.
+Shapes: B batch, H x W feature map, C = ``embed_dims`` channels, h x w window, N = h*w tokens of a window, nH heads,
+d = C/nH.
 """
 
 from collections.abc import Sequence
@@ -44,9 +44,6 @@ class Stage(nn.Module):
     """Blocks at one resolution: local attention in blocks 0, 2, ..., global attention in blocks 1, 3, ...
 
     Args:
-        embed_dims: C.
-        num_heads: nH.
-        window_size: (h, w).
         mlp_ratio: Channels inside the MLPs, as a multiple of C.
         layer_scale: Initial value of the layer scale; None disables it.
         drop_path_rates: One probability per block; their number is the depth of the stage.

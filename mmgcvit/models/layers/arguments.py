@@ -1,14 +1,10 @@
-"""Check the arguments of backbones (numbers, windows, image sizes, ``arch``), and infer some from weights."""
+"""Check the arguments of backbones: numbers, windows, image sizes, ``arch``."""
 
 import math
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, TypeVar
-
-from torch import Tensor
 
 from ...errors import suggest
 
@@ -55,9 +51,14 @@ def check_float(name: str, value: Any, minimum: float, upper_bound: float = math
     return float(value)
 
 
+def make_pair(size: Any) -> tuple:
+    """Return a pair as a tuple, and a single value twice."""
+    return tuple(size) if is_sequence(size) else (size, size)
+
+
 def check_img_size(img_size: int | tuple[int, int]) -> tuple[int, int]:
     """Return ``pretrain_img_size``, an int or a pair, as (height, width); raise a ValueError if it is invalid."""
-    size = tuple(img_size) if is_sequence(img_size) else (img_size, img_size)
+    size = make_pair(img_size)
     is_valid = len(size) == 2 and all(is_int(pixels, 32) for pixels in size)
     require('pretrain_img_size', img_size, is_valid, 'at least 32 px: an int or a pair (height, width)')
     return size
@@ -71,22 +72,20 @@ def resolve_windows(
     If ``allow_none`` is True, a window may also be None, which means that the whole feature map is one window.
     """
     sizes = window_size if is_sequence(window_size) else [window_size] * num_stages
-    windows = [tuple(size) if is_sequence(size) else (size, size) for size in sizes]
+    windows = tuple(None if size is None and allow_none else make_pair(size) for size in sizes)
     is_valid = len(windows) == num_stages and all(
-        (allow_none and size is None) or (len(window) == 2 and all(is_int(side, 1) for side in window))
-        for size, window in zip(sizes, windows, strict=True)
+        window is None or (len(window) == 2 and all(is_int(side, 1) for side in window)) for window in windows
     )
     allowed = f'{"None (the whole map), " if allow_none else ""}an int of at least 1 or a pair (h, w)'
     allowed += f'. Give one of these for all stages, or a list with one for each of the {num_stages} stages'
     require('window_size', window_size, is_valid, allowed)
-    return tuple(None if size is None else window for size, window in zip(sizes, windows, strict=True))
+    return windows
 
 
 def resolve_arch(arch: str | Mapping[str, Any], variants: Mapping[str, Arch]) -> Arch:
     """Return the published variant that ``arch`` names, or build a variant from a dict of its attributes.
 
-    Raises:
-        ValueError: The name is unknown, or the dict has missing keys, unknown keys or invalid values.
+    Raise a ValueError if the name is unknown, or the dict has missing keys, unknown keys or invalid values.
     """
     if isinstance(arch, str) and arch in variants:
         return variants[arch]
@@ -98,16 +97,3 @@ def resolve_arch(arch: str | Mapping[str, Any], variants: Mapping[str, Arch]) ->
         return variant_class(**arch)
     except TypeError as error:  # a key is unknown or missing
         raise ValueError(f'arch: {error}; the keys are {[field.name for field in fields(variant_class)]}') from None
-
-
-def count_blocks(keys: Iterable[str]) -> Counter[int]:
-    """Count the blocks of each stage from the keys of a state dict."""
-    blocks = {match.groups() for key in keys if (match := re.match(r'stages\.(\d+)\.blocks\.(\d+)\.', key))}
-    return Counter(int(stage) for stage, _ in blocks)
-
-
-def infer_mlp_ratio(tensors: Mapping[str, Tensor]) -> float:
-    """Infer ``mlp_ratio`` from the weights of the first MLP, so that ``int(embed_dims * mlp_ratio)`` is its width."""
-    hidden_dims, embed_dims = tensors['stages.0.blocks.0.mlp.fc1.weight'].shape
-    # int() rounds down, so return the next larger float.
-    return math.nextafter(hidden_dims / embed_dims, math.inf)

@@ -1,6 +1,6 @@
 """Layers of a transformer block other than attention: LayerNorm, MLP, layer scale, drop path; weight initialisation.
 
-Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C).
+Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. Maps are channels-last (B, H, W, C).
 """
 
 from collections import OrderedDict
@@ -27,12 +27,7 @@ class LayerNorm(nn.LayerNorm):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with an exact (erf) GELU between them: (..., C) to (..., C).
-
-    Args:
-        embed_dims: C.
-        hidden_dims: Output channels of the first linear layer.
-    """
+    """Two linear layers with an exact (erf) GELU on the ``hidden_dims`` channels between them: (..., C) to (..., C)."""
 
     def __init__(self, embed_dims: int, hidden_dims: int) -> None:
         super().__init__()
@@ -56,12 +51,9 @@ class LayerScale(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth (arXiv 1603.09382): in training, multiply each image by 0 with probability p, else by 1 / (1-p).
+    """Stochastic depth (arXiv 1603.09382): (B, ...) to the same.
 
-    Shapes: (B, ...) to the same.
-
-    Args:
-        drop_prob: p.
+    In training, multiply each image by 0 with probability p = ``drop_prob``, else by 1 / (1-p).
     """
 
     def __init__(self, drop_prob: float) -> None:
@@ -87,10 +79,7 @@ class DropPath(nn.Module):
 def make_branch_end(embed_dims: int, layer_scale: float | None, drop_path_rate: float) -> nn.Sequential:
     """Make what ends the branches of a block: layer scale (none if it is None), then drop path (none if it is 0).
 
-    Args:
-        embed_dims: C.
-        layer_scale: Initial value of the layer scale.
-        drop_path_rate: Probability with which the branch of an image is dropped in training.
+    ``layer_scale`` is an initial value, ``drop_path_rate`` the probability of dropping an image's branch in training.
     """
     layers = {
         'layer_scale': nn.Identity() if layer_scale is None else LayerScale(embed_dims, layer_scale),
@@ -99,13 +88,13 @@ def make_branch_end(embed_dims: int, layer_scale: float | None, drop_path_rate: 
     return nn.Sequential(OrderedDict(layers))
 
 
-def init_transformer_weights(module: nn.Module) -> None:
-    """Initialise one module, for use with ``Module.apply``.
+def init_transformer_weights(module: nn.Module, layer_types: tuple[type, ...] = (nn.Linear,)) -> None:
+    """Initialise one module if it is of these types, for use with ``Module.apply``.
 
-    Linear weights get a truncated normal distribution with standard deviation 0.02, their biases 0. Convolutions and
-    LayerNorm keep torch's default, and position biases and embeddings initialise themselves.
+    Weights get a truncated normal distribution with standard deviation 0.02, biases 0. Other layers keep torch's
+    default, and position biases and embeddings initialise themselves.
     """
-    if isinstance(module, nn.Linear):
+    if isinstance(module, layer_types):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

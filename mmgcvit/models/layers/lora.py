@@ -12,11 +12,7 @@ from .blocks import TransformerBlock
 def add_lora(network: nn.Module, lora_rank: int) -> int:
     """Freeze a network and add LoRA of this rank to the linear layers of its blocks' attention. 0 does nothing.
 
-    Returns:
-        The rank as an int.
-
-    Raises:
-        ValueError: The rank is not an int of at least 0.
+    Return the rank as an int; raise a ValueError if it is not an int of at least 0.
     """
     lora_rank = check_int('lora_rank', lora_rank, 0)
     if lora_rank:

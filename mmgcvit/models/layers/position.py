@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .arguments import Window
-from .autocast import cast_for_autocast
+from .execution import cast_for_autocast
 from .resizing import resize
 
 Grid = tuple[int, int]
@@ -26,10 +26,7 @@ ALIGNMENT = 8
 class PositionEmbedding(nn.Module):
     """Add a learned embedding to each position of a feature map; for maps of another size than the grid, resize it.
 
-    Args:
-        embed_dims: C.
-        grid: (h, w).
-        copies: () for one embedding, also of stacked maps (T, B, H, W, C); (T,) for an embedding of each of T maps.
+    ``copies`` is () for one embedding, also of stacked maps (T, B, H, W, C), or (T,) for one of each of T maps.
     """
 
     def __init__(self, embed_dims: int, grid: Grid, copies: tuple[int, ...] = ()) -> None:
@@ -50,12 +47,7 @@ class PositionEmbedding(nn.Module):
 
 
 class RelativePositionBias(nn.Module):
-    """A learned bias for each head and each offset between a query and a key of one window (as in Swin).
-
-    Args:
-        window_size: (h, w).
-        num_heads: nH.
-    """
+    """A learned bias for each head and each offset between a query and a key of one window (as in Swin)."""
 
     def __init__(self, window_size: Window, num_heads: int) -> None:
         super().__init__()
@@ -103,10 +95,7 @@ def resize_table(state_dict: dict[str, Any], name: str, grid: Grid) -> dict[str,
     """Return a state dict whose table ``name`` (..., rows, columns) has one row for each position of a grid (h, w).
 
     Each column of a table of another size is resized as an image. Its grid must be square, since a state dict does not
-    store the shape.
-
-    Raises:
-        ValueError: The number of rows is neither h*w nor a square number.
+    store the shape. Raise a ValueError if the number of rows is neither h*w nor a square number.
     """
     if name not in state_dict or (num_rows := state_dict[name].shape[-2:][0]) == prod(grid):
         return state_dict

@@ -9,8 +9,7 @@ import functools
 import torch
 from torch import Tensor, nn
 
-from .autocast import disable_autocast
-from .tracing import is_tracing
+from .execution import disable_autocast, is_tracing
 
 # The parameter a of Keys' cubic convolution kernel (1981), as in torch and OpenCV.
 A = -0.75

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import Window
-from .tracing import is_tracing
+from .execution import is_tracing
 
 
 def window_partition(x: Tensor, window_size: Window | None) -> Tensor:

@@ -7,16 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..layers.arguments import (
-    check_float,
-    check_int,
-    check_ints,
-    count_blocks,
-    infer_mlp_ratio,
-    is_int,
-    is_sequence,
-    require,
-)
+from ..layers.arguments import check_float, check_int, check_ints, is_int, is_sequence, require
+from ..loading import count_blocks, infer_mlp_ratio
 
 SHIFT_MODES = ('circular', 'reflect')
 # Shifts must be smaller than the smallest image side that the backbone accepts, 32 px.
@@ -112,11 +104,6 @@ class LSAArch:
     def num_stages(self) -> int:
         """Number of stages."""
         return len(self.embed_dims)
-
-    @property
-    def position_copies(self) -> tuple[int, ...]:
-        """Leading dimensions of stage 0's position embedding: (T,) if each of T copies has its own, else ()."""
-        return () if self.shifts is None or self.shared_position else (len(self.shifts),)
 
     @staticmethod
     def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:

@@ -8,8 +8,7 @@ a key/value head; nKV = nH is plain multi-head attention.
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.attention import compute_attention_weights, merge_heads, split_heads
-from ..layers.sdpa import attend
+from ..layers.attention import attend, compute_attention_weights, merge_heads, split_heads
 from ..layers.windows import balance_window, window_partition, window_reverse
 
 
@@ -26,24 +25,17 @@ class GroupedAttention(nn.Module):
 
     def split_keys_and_values(self, kv: Tensor) -> tuple[Tensor, Tensor]:
         """Split into keys and values, repeated for all query heads: (B, nW, N, 2*nKV*d) to two (B, nW, nH, N, d)."""
-        k, v = split_heads(kv, self.num_kv_heads, chunks=2)
-        return self.expand_to_heads(k), self.expand_to_heads(v)
-
-    def expand_to_heads(self, x: Tensor) -> Tensor:
-        """Repeat each key/value head for the query heads that share it: (B, nW, nKV, N, d) to (B, nW, nH, N, d)."""
-        groups = x.unsqueeze(3).expand(-1, -1, -1, self.num_heads // self.num_kv_heads, -1, -1)
-        return groups.flatten(2, 3)
+        group_size = self.num_heads // self.num_kv_heads
+        heads = split_heads(kv, self.num_kv_heads, chunks=2)  # (B, nW, nKV, N, d) each
+        k, v = (x.unsqueeze(3).expand(-1, -1, -1, group_size, -1, -1).flatten(2, 3) for x in heads)
+        return k, v
 
 
 class SelfAttention(GroupedAttention):
     """Self-attention between all tokens of a map, or inside its windows.
 
-    Args:
-        embed_dims: C.
-        num_heads: nH.
-        num_kv_heads: nKV.
-        window_size: The largest window (h, w). A map is cut into windows of equal size, with little padding. With None
-            the whole map is one window.
+    ``window_size`` is the largest window (h, w). A map is cut into windows of equal size, with little padding. With
+    None the whole map is one window.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int, window_size: Window | None = None) -> None:

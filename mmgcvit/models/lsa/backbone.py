@@ -2,12 +2,13 @@
 
 Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in ../layers. The base
 class in ../base.py has forward() and freeze(), ../loading.py loads weights. archs.py has the variants, key_mappings.py
-the keys of the authors' checkpoints.
+the keys of the authors' checkpoints. The commands replace ShiftAttention by AbsorbedShiftAttention in ../speed_up.py.
 
 Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the map of stage i, S stride of the patches.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -86,6 +87,8 @@ class LSA(PyramidBackbone):
         grids = [count_patches(img_size, arch.kernel_size, arch.stride, arch.padding)]
         for _ in range(1, arch.num_stages):
             grids.append(tuple(ceil_div(side, 2) for side in grids[-1]))
+        # In stage 0 each shifted copy of the image may have its own embedding.
+        copies = () if arch.shifts is None or arch.shared_position else (len(arch.shifts),)
         rate = check_float('drop_path_rate', arch.drop_path_rate if drop_path_rate is None else drop_path_rate, 0, 1)
         require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
         out_indices = range(arch.num_stages) if out_indices is None else out_indices
@@ -104,8 +107,7 @@ class LSA(PyramidBackbone):
                 window_size=windows[i],
                 mlp_ratio=arch.mlp_ratio,
                 drop_path_rate=rate,
-                # In stage 0 each shifted copy of the image may have its own embedding.
-                position=PositionEmbedding(arch.embed_dims[i], grids[i], arch.position_copies if i == 0 else ()),
+                position=PositionEmbedding(arch.embed_dims[i], grids[i], copies if i == 0 else ()),
                 shifted=i == 0 and arch.shifts is not None,
                 with_cp=with_cp,
             )
@@ -114,15 +116,6 @@ class LSA(PyramidBackbone):
         self.downsamplers = nn.ModuleList(
             self.downsampler_type(arch.embed_dims[i - 1], arch.embed_dims[i]) for i in range(1, self.num_stages)
         )
-        self.apply(init_weights)
+        self.apply(partial(init_transformer_weights, layer_types=(nn.Linear, nn.Conv2d)))
         self.lora_rank = add_lora(self, lora_rank)
         self.freeze()
-
-
-def init_weights(module: nn.Module) -> None:
-    """Initialise a module as :func:`init_transformer_weights` does, but convolutions like linear layers."""
-    init_transformer_weights(module)
-    if isinstance(module, nn.Conv2d):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -1,7 +1,6 @@
 """Embed the patches of an image and of its shifted copies (paper, section 3.1).
 
-Shapes: B batch, H x W image in pixels, h x w patches, T copies of the image, C channels of a token; K kernel size, S
-stride and P padding of the convolution.
+Shapes: B batch, H x W image in pixels, h x w patches, T copies of the image, C = ``embed_dims`` channels of a token.
 """
 
 from collections.abc import Sequence
@@ -35,11 +34,7 @@ class ShiftedPatchEmbedding(PatchEmbedding):
     """Embed the patches of T shifted copies of the image: (B, in_channels, H, W) to (T, B, h, w, C).
 
     Args:
-        in_channels: Channels of the images.
-        embed_dims: C.
-        kernel_size: K.
-        stride: S.
-        padding: P, zeros around each shifted copy.
+        padding: Zeros around each shifted copy.
         shifts: (dy, dx) of each copy: by how many pixels its content moves down and to the right.
         shift_mode: What fills the border of a copy: with ``'circular'`` the opposite border of the padded image, with
             ``'reflect'`` the mirrored image.

@@ -1,7 +1,8 @@
 """A stage of LSA (a position embedding and blocks), and the downsampler between stages (paper, section 3).
 
-Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C). In variants with shifts, the first
-stage takes the maps of T shifted copies, (T, B, H, W, C). Its first block, a ShiftBlock, turns the T maps into one.
+Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. Maps are channels-last (B, H, W, C). In variants with
+shifts, the first stage takes the maps of T shifted copies, (T, B, H, W, C). Its first block, a ShiftBlock, turns them
+into one.
 """
 
 from torch import Tensor, nn
@@ -47,10 +48,7 @@ class Stage(nn.Module):
     """A position embedding, then blocks at one resolution, which share two norms.
 
     Args:
-        embed_dims: C.
         depth: Number of blocks.
-        num_heads: Number of query heads.
-        num_kv_heads: Number of key/value heads.
         window_size: The largest window (h, w) of self-attention. If None, tokens attend to the whole map.
         mlp_ratio: Channels inside the MLPs, as a multiple of C.
         drop_path_rate: Drop path rate of every block.
@@ -82,18 +80,14 @@ class Stage(nn.Module):
         self.position = position
         self.norm1 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.norm2 = LayerNorm(embed_dims, eps=NORM_EPS)
-        block_args = {
-            'embed_dims': embed_dims,
-            'hidden_dims': int(embed_dims * mlp_ratio),
-            'drop_path_rate': drop_path_rate,
-        }
-        attn_args = (embed_dims, num_heads, num_kv_heads)
         self.blocks = nn.ModuleList()
         for i in range(depth):
             if shifted and i == 0:
-                self.blocks.append(self.first_block_type(attn=self.first_attention_type(*attn_args), **block_args))
+                block_type, attn = self.first_block_type, self.first_attention_type(embed_dims, num_heads, num_kv_heads)
             else:
-                self.blocks.append(self.block_type(attn=self.attention_type(*attn_args, window_size), **block_args))
+                attn = self.attention_type(embed_dims, num_heads, num_kv_heads, window_size)
+                block_type = self.block_type
+            self.blocks.append(block_type(embed_dims, attn, int(embed_dims * mlp_ratio), drop_path_rate))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the stage to a map (B, H, W, C), or to the maps of shifted copies (T, B, H, W, C)."""
@@ -105,13 +99,9 @@ class Stage(nn.Module):
 
 
 class Downsampler(nn.Module):
-    """Halve the resolution of a map: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
+    """Halve the resolution of a map: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), ``out_dims``).
 
     The layers are a 3x3 convolution, LayerNorm (in the authors' code, not in the paper) and max pooling with stride 2.
-
-    Args:
-        embed_dims: C.
-        out_dims: C_out.
     """
 
     def __init__(self, embed_dims: int, out_dims: int) -> None:

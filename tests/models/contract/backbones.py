@@ -30,32 +30,26 @@ def small_lsa(arch=None, **arguments):
     return LSA(**{'arch': {**LSA_ARCH, **(arch or {})}, 'out_indices': (0, 1, 2, 3), **arguments})
 
 
-# name: (constructor of a small one, channels of its four stages)
+# The constructors of small backbones by name.
 BACKBONES = {
-    'gcvit': (small_gcvit, (16, 32, 64, 128)),
-    'gcvit_layer_scale': (
-        lambda **arguments: small_gcvit(arch={**GCVIT, 'layer_scale': 1.0}, **arguments),
-        (16, 32, 64, 128),
-    ),
-    'gcvit_window_12': (lambda **arguments: small_gcvit(window_size=12, **arguments), (16, 32, 64, 128)),
-    'lsa': (small_lsa, (16, 32, 48, 64)),
-    'lsa_one_kv_head': (partial(small_lsa, {'num_kv_heads': (1, 1, 1, 1)}), (16, 32, 48, 64)),
-    'lsa_windows': (partial(small_lsa, window_size=(5, (3, 4), None, None)), (16, 32, 48, 64)),
-    'lsa_reflections': (
-        partial(small_lsa, {'shift_mode': 'reflect', 'shared_conv': True, 'shared_position': True}),
-        (16, 32, 48, 64),
-    ),
-    'lsa_no_shifts': (partial(small_lsa, {'shifts': None}), (16, 32, 48, 64)),
+    'gcvit': small_gcvit,
+    'gcvit_layer_scale': partial(small_gcvit, arch={**GCVIT, 'layer_scale': 1.0}),
+    'gcvit_window_12': partial(small_gcvit, window_size=12),
+    'lsa': small_lsa,
+    'lsa_one_kv_head': partial(small_lsa, {'num_kv_heads': (1, 1, 1, 1)}),
+    'lsa_windows': partial(small_lsa, window_size=(5, (3, 4), None, None)),
+    'lsa_reflections': partial(small_lsa, {'shift_mode': 'reflect', 'shared_conv': True, 'shared_position': True}),
+    'lsa_no_shifts': partial(small_lsa, {'shifts': None}),
 }
 
 
-def compute_maps_and_gradient(model, images, dtype=None):
-    """Return maps, in autocast with a dtype, and all gradients of a loss with a weight per position and channel."""
+def compute_maps_and_gradients(model, images, dtype=None):
+    """Return maps, in autocast with a dtype, and gradients of a loss with another weight per position and channel."""
     model.zero_grad()
     with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
         maps = model(images)
     sum(
         (found * torch.arange(found[0].numel()).to(found).view(found.shape[1:]).cos()).sum() for found in maps
     ).backward()
-    gradients = [parameter.grad.flatten() for parameter in model.parameters() if parameter.requires_grad]
-    return [found.detach() for found in maps], torch.cat(gradients)
+    gradients = [parameter.grad.clone() for parameter in model.parameters() if parameter.requires_grad]
+    return [found.detach() for found in maps], gradients

@@ -12,7 +12,7 @@ OTHERS = [(1, 3, 64, 96), (3, 3, 131, 70), (1, 3, 224, 224), (1, 3, 33, 320), (2
 
 
 def build(name, **arguments):
-    return BACKBONES[name][0](**arguments).eval()
+    return BACKBONES[name](**arguments).eval()
 
 
 def check(exported, model, shapes=OTHERS):

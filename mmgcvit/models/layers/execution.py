@@ -1,9 +1,18 @@
-"""The dtype in which autocast computes, on any device and in any supported version of torch."""
+"""How torch runs the networks: whether it traces them, and in which dtype autocast computes."""
 
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
+
+
+def is_tracing() -> bool:
+    """Return whether torch.compile, torch.export or torch.jit.trace traces the caller.
+
+    A traced graph must not depend on the sizes of the example inputs.
+    """
+    # torch.compiler.is_compiling is new in torch 2.3.
+    return torch.jit.is_tracing() or (hasattr(torch.compiler, 'is_compiling') and torch.compiler.is_compiling())
 
 
 def get_autocast_dtype(device_type: str) -> torch.dtype | None:

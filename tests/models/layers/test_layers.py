@@ -1,0 +1,148 @@
+"""Test the layers other than attention: windows, resizing, position, norms, layer scale and drop path."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from mmgcvit.models.layers import DropPath, PositionEmbedding, RelativePositionBias, window_partition, window_reverse
+from mmgcvit.models.layers.blocks import LayerNorm, make_branch_end
+from mmgcvit.models.layers.position import ALIGNMENT
+from mmgcvit.models.layers.resizing import resize
+from mmgcvit.models.layers.windows import balance_window, pad_to_windows
+
+from ...conftest import DEVICES, HALF_DTYPES
+from ..gcvit.plain import position_bias
+
+TABLE = 'relative_position_bias_table'
+sides, grid_sides = st.integers(1, 60), st.integers(1, 9)
+sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
+windows = st.tuples(st.integers(1, 12), st.integers(1, 12))
+
+
+@given(size=sizes, window=windows, batch=st.integers(1, 3))
+@pytest.mark.parametrize('device', DEVICES)
+def test_window_reverse_undoes_partition_and_padding_exactly(size, window, batch, device):
+    x = torch.rand(batch, *size, 3, device=device)
+    padded = pad_to_windows(x, window)
+    assert (padded is x) == (padded.shape == x.shape)
+    cut = window_partition(x, window)
+    assert cut.shape == (batch, -(-size[0] // window[0]) * -(-size[1] // window[1]), window[0] * window[1], 3)
+    assert torch.equal(window_reverse(cut, window, size), x)
+
+
+@given(size=sizes, window=windows)
+def test_even_windows_are_as_many_no_larger_and_waste_less_than_a_row_each(size, window):
+    for side, most, found in zip(size, window, balance_window(window, size), strict=True):
+        count = -(-side // most)
+        assert found <= most
+        assert count * found - side < count
+
+
+def torchs(x, size):
+    return F.interpolate(x, size=size, mode='bicubic', align_corners=False)
+
+
+@settings(max_examples=50)
+@given(source=st.tuples(sides, sides), target=st.tuples(sides, sides))
+@pytest.mark.parametrize('device', DEVICES)
+def test_resizing_equals_torchs_at_any_size(source, target, device):
+    """Values near 1 agree within 1e-5, and so do gradients."""
+    x = torch.rand(2, 3, *source, device=device, requires_grad=True)
+    weights = torch.rand(2, 3, *target, device=device)
+    found, expected = resize(x, target), torchs(x, target)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    gradients = [torch.autograd.grad((out * weights).sum(), x)[0] for out in (found, expected)]
+    torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_is_float32_rounded(dtype, device):
+    x = torch.rand(2, 3, 13, 17, device=device).to(dtype)
+    assert torch.equal(resize(x, (7, 7)), resize(x.float(), (7, 7)).to(dtype))
+    with torch.autocast(device, torch.bfloat16):
+        assert torch.equal(resize(x.float(), (7, 7)), resize(x.float(), (7, 7)))
+        assert resize(x.float(), (7, 7)).dtype is torch.float32
+
+
+def test_tables_of_other_heads_or_of_oblong_windows_are_rejected():
+    bias = RelativePositionBias((4, 4), 2)
+    with pytest.raises(ValueError, match='35 rows; expected 49, or another square number'):
+        bias.load_state_dict({TABLE: torch.rand(35, 2)})
+    with pytest.raises(RuntimeError, match='size mismatch'):
+        bias.load_state_dict({TABLE: torch.rand(169, 3)})
+    oblong = RelativePositionBias((3, 4), 2)
+    oblong.load_state_dict(RelativePositionBias((3, 4), 2).state_dict())
+
+
+@pytest.mark.parametrize('window_size', [(1, 1), (3, 4), (4, 4)])
+def test_a_bias_is_the_tables_row_of_each_offset(window_size, device):
+    """Its rows start at multiples of the alignment that CUDA's kernel needs; its dtype is autocast's."""
+    module = RelativePositionBias(window_size, 2).to(device)
+    bias = module()
+    torch.testing.assert_close(bias, position_bias(module), rtol=0, atol=0)
+    assert bias.stride(1) % ALIGNMENT == 0
+    assert list(module.state_dict()) == [TABLE]
+    with torch.autocast(device, torch.bfloat16):
+        assert module().dtype is torch.bfloat16
+
+
+@pytest.mark.parametrize('dtype', HALF_DTYPES)
+def test_gradients_of_a_table_accumulate_in_float32(dtype, device):
+    """An offset (dy, dx) occurs (h - |dy|) * (w - |dx|) times, up to 576: bfloat16 would stop counting at 256."""
+    module = RelativePositionBias((24, 24), 1).to(device)
+    with torch.autocast(device, dtype):
+        bias = module()
+    bias.sum().backward()
+    counts = 24 - torch.arange(-23, 24, device=device).abs()
+    expected = torch.outer(counts, counts).float().flatten().unsqueeze(1)
+    torch.testing.assert_close(module.relative_position_bias_table.grad, expected, atol=0, rtol=0)
+
+
+@settings(max_examples=25)
+@given(side=grid_sides, grid=st.tuples(grid_sides, grid_sides), copies=st.sampled_from([(), (3,)]))
+@pytest.mark.parametrize('device', DEVICES)
+def test_a_square_grids_embedding_is_resized_when_loaded(side, grid, copies, device):
+    stored = (side, side) if side**2 != grid[0] * grid[1] else grid
+    source, target = (PositionEmbedding(4, shape, copies).to(device) for shape in (stored, grid))
+    state = source.state_dict()
+    target.load_state_dict(state)
+    assert source.pos_embed.shape == state['pos_embed'].shape
+    for found, given_ in zip(target.pos_embed.view(-1, *grid, 4), source.pos_embed.view(-1, *stored, 4), strict=True):
+        expected = given_ if stored == grid else torchs(given_.movedim(-1, 0)[None], grid)[0].movedim(0, -1)
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize('shape', [(1, 1, 4), (4,)])
+@pytest.mark.parametrize('rate', [0.0, 0.25, 0.75])
+def test_drop_path_drops_images_at_its_rate_in_training_only(rate, shape, device):
+    """Kept images are scaled, so that the mean stays."""
+    drop_path = DropPath(rate).to(device)
+    branch = torch.ones(4096, *shape, device=device)
+    found = drop_path(branch)
+    is_dropped = (found == 0).flatten(1).all(1)
+    assert torch.equal(found[~is_dropped], branch[~is_dropped] / (1 - rate))
+    assert abs(is_dropped.float().mean().item() - rate) <= 0.04  # six standard deviations
+    assert torch.equal(drop_path.eval()(branch), branch)
+
+
+def test_layer_scale_and_drop_path_keep_the_keys_of_checkpoints():
+    """In the first checkpoints, a module held both."""
+    assert list(make_branch_end(4, 0.1, 0.5).state_dict()) == ['layer_scale.gamma']
+    assert list(make_branch_end(4, None, 0.5).state_dict()) == []
+
+
+@pytest.mark.parametrize('dtype', HALF_DTYPES)
+def test_gradients_of_half_precision_maps_accumulate_in_float32(dtype, device):
+    """torch's LayerNorm loses most of thousands of small gradients on a CPU; ours is within 1 percent."""
+    x = torch.randn(2, 96, 96, 16, device=device).to(dtype)
+    gradients = []
+    for norm, maps in ((LayerNorm(16).to(device), x), (nn.LayerNorm(16).to(device), x.float())):
+        with torch.autocast(device, dtype=dtype, enabled=maps is x):
+            out = norm(maps)
+        assert out.dtype is torch.float32
+        out.abs().mean().backward()
+        gradients.append(norm.weight.grad)
+    torch.testing.assert_close(*gradients, atol=0, rtol=1e-2)
