@@ -1,9 +1,8 @@
 """Advise the user on a dataset: classes without objects, and objects that are too small to be found."""
 
-from collections.abc import Sequence
-from math import ceil, inf, prod, sqrt
-from numbers import Real
-from typing import Any
+from math import ceil, inf, prod
+
+import numpy as np
 
 from ...errors import shorten
 from .dataset_info import DatasetInfo
@@ -39,18 +38,18 @@ def find_missing_classes(dataset: DatasetInfo) -> list[str]:
 def find_small_objects(dataset: DatasetInfo, image_size: int, tiles: int | None = None) -> list[str]:
     """Return a note if more than a tenth of the training objects are small at an image size in pixels (short side).
 
-    Small is under :data:`MIN_OBJECT_SIDE` pixels, the square root of the box's area. Crowds and objects without area
-    do not count. ``tiles`` is the side of the tiles that are cut out of images before they are resized.
+    Small is under :data:`MIN_OBJECT_SIDE` pixels, the square root of the box's area. Ignored objects do not
+    count. ``tiles`` is the side of the tiles that are cut out of images before they are resized.
     """
-    content = dataset.splits['train'].content if dataset.has_objects else {}
-    sizes = {image['id']: (image.get('width'), image.get('height')) for image in content.get('images', ())}
-    sizes = {key: [min(side, tiles or side) for side in size] for key, size in sizes.items() if are_positive(size)}
+    train = dataset.splits['train']
+    objects = train.objects if dataset.has_objects else []
+    if not objects:
+        return []
+    image_sides = np.minimum(train.list_sizes(objects), tiles or inf)
     # The side of a pixel after resizing, relative to image_size.
-    scales = {key: min(1 / min(size), LONG_SIDE / max(size)) for key, size in sizes.items()}
-    objects = dataset.splits['train'].objects if content else ()
-    boxes = [(obj['bbox'][2:], obj['image_id']) for obj in objects if obj['image_id'] in scales]
-    sides = sorted(sqrt(prod(box)) * scales[image_id] for box, image_id in boxes if are_positive(box))
-    num_small = sum(side * image_size < MIN_OBJECT_SIDE for side in sides)
+    scales = np.minimum(1 / image_sides.min(1), LONG_SIDE / image_sides.max(1))
+    sides = np.sort(np.sqrt([prod(obj['bbox'][2:]) for obj in objects]) * scales)
+    num_small = (sides * image_size < MIN_OBJECT_SIDE).sum()
     if num_small <= MAX_SMALL * len(sides):
         return []
     # Nine of ten objects have at least this side.
@@ -62,8 +61,3 @@ def find_small_objects(dataset: DatasetInfo, image_size: int, tiles: int | None 
         f'{num_small} of {len(sides)} objects for training are smaller than {MIN_OBJECT_SIDE} px when images are '
         f'resized to {image_size} px, or less in training: too small to be found. {advice}'
     ]
-
-
-def are_positive(sides: Sequence[Any]) -> bool:
-    """Return whether all sides of an image or a box are finite numbers over 0."""
-    return all(isinstance(side, Real) and 0 < side < inf for side in sides)

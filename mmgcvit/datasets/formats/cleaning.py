@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +12,16 @@ import numpy as np
 from ...errors import MANY, UserError, escape_controls, format_count, get_first_line
 from ..decoding import decode_image, read_sizes
 from .dataset_info import DatasetInfo, Split
-from .plausible import ObjectProblem, are_inside, are_too_many, cut_object, find_faults, get_corners
+from .identity import leave_out_copies
+from .plausible import ObjectProblem, are_inside, are_too_many, cut_objects, find_faults, get_corners
 
 
 def leave_out_unusable(dataset: DatasetInfo) -> None:
-    """Leave out images that cannot be read or have another size than annotated, and objects that cannot be right.
+    """Leave out images that cannot be read or have another size than annotated, copies, and objects that must be wrong.
 
-    A note names them, and ``dataset.problems``. Raise a UserError if :func:`.are_too_many` of the images or of the
-    objects are left out, or a split has no image left.
+    Notes name them. Copies are looked for among readable images, since unreadable ones may all be the same error page.
+    Raise a UserError if :func:`.are_too_many` of the images or of the objects are left out, except copies, or a split
+    has no image left.
     """
     problems, looks = list(dict.fromkeys(dataset.problems)), []
     num_objects = sum(isinstance(problem, ObjectProblem) for problem in problems)
@@ -30,19 +31,19 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
             errors = [*pool.map(partial(find_problem, split.image_folder), split.image_names, split.sizes)]
         num_images += len(errors)
         problems += filter(None, errors)
-        split = split.select({i for i, error in enumerate(errors) if error is None}) if any(errors) else split
-        if dataset.has_objects:
-            split, rotated = leave_out_rotated(split)
-            num_objects += len(split.content['annotations'])
-            split, faulty, look = leave_out_objects(split, dataset)
-            problems += rotated + faulty
-            looks += [f' They look like {look}.'] if look else []
-        dataset.splits[name] = split
+        dataset.splits[name] = split.select({i for i, error in enumerate(errors) if error is None})
+    problems += leave_out_copies(dataset)
+    for name, split in dataset.splits.items() if dataset.has_objects else ():
+        split, rotated = leave_out_rotated(split)
+        num_objects += len(split.content['annotations'])
+        dataset.splits[name], faulty, look = leave_out_objects(split, dataset)
+        problems += rotated + faulty
+        looks += [f' They look like {look}.'] if look else []
     if not problems:
         return
     counts = Counter('object' if isinstance(problem, ObjectProblem) else 'image' for problem in problems)
     numbers = {'image': num_images, 'object': num_objects}
-    texts = [f'{format_count(counts[noun], "problem")} in {format_count(numbers[noun], noun)}' for noun in numbers]
+    texts = [f'{format_count(counts[noun], "problem")} in {format_count(n, noun)}' for noun, n in numbers.items()]
     count = ', '.join(text for text in texts if text[0] != '0')
     more = ['...'] if len(problems) > MANY else []
     named = escape_controls('\n  '.join(['', *problems[:MANY], *more]))
@@ -93,7 +94,7 @@ def leave_out_rotated(split: Split) -> tuple[Split, list[str]]:
     They are if more boxes fit only the picture after the rotation than only that before. Also return messages.
     """
     objects, images = split.content['annotations'], split.content['images']
-    corners, sides = get_corners(objects), np.reshape(list_object_sizes(split), (-1, 2)).astype(float)
+    corners, sides = get_corners(objects), np.reshape(split.list_sizes(objects), (-1, 2)).astype(float)
     fits = are_inside(corners, sides[:, ::-1]).astype(int) - are_inside(corners, sides)
     if not (fits > 0).any():
         return split, []
@@ -113,22 +114,15 @@ def leave_out_objects(split: Split, dataset: DatasetInfo) -> tuple[Split, list[s
 
     Also return a message for each object, and what the boxes look like (:func:`.find_faults`).
     """
-    objects, sizes = split.content['annotations'], list_object_sizes(split)
+    objects = split.content['annotations']
+    sizes = split.list_sizes(objects)
     faults, look = find_faults(objects, sizes, dataset.annotation_types[0] == 'masks', dataset.box_format)
     rows = [*zip(objects, sizes, faults, strict=True)]
-    kept = [cut_object(obj, size) for obj, size, fault in rows if not fault]
     names = {image['id']: image['file_name'] for image in split.content['images']}
     faulty = [
         ObjectProblem(f'{names[obj["image_id"]]}: annotation {obj["id"]}, bbox {obj["bbox"]!s:.80}: {fault}')
         for obj, _, fault in rows
         if fault
     ]
-    if any(old is not new for old, new in zip_longest(objects, kept)):
-        split = Split(split.image_folder, {**split.content, 'annotations': kept})
-    return split, faulty, look
-
-
-def list_object_sizes(split: Split) -> list[tuple[int, int]]:
-    """Return the annotated (width, height) of the image of each object."""
-    sizes = dict(zip((image['id'] for image in split.content['images']), split.sizes, strict=True))
-    return [sizes[obj['image_id']] for obj in split.content['annotations']]
+    kept = cut_objects(*([row[i] for row in rows if not row[2]] for i in (0, 1)))
+    return Split(split.image_folder, {**split.content, 'annotations': kept}), faulty, look

@@ -95,10 +95,10 @@ def normalize(
     own = {category['name']: category['id'] for category in categories}
     annotations, others, problems = [], set(), []
     has_masks = any(obj.get('segmentation') not in NO_MASK for obj in content['annotations'])
-    for obj in content['annotations']:
+    for index, obj in enumerate(content['annotations']):
         category = obj['category_id']
         if obj['image_id'] not in image_ids or category not in names:
-            reason = f'does not list the image_id or category_id of annotation {obj["id"]!r:.60}'
+            reason = f'does not list the image_id or category_id of annotations[{index}] (id {obj["id"]!r:.60})'
             problems.append(ObjectProblem(f'{file} {reason}'))
         elif names[category] not in own:
             others.add(str(names[category]))

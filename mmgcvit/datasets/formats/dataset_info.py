@@ -49,8 +49,15 @@ class Split:
         """The annotations of objects, without the ignored ones (crowds)."""
         return [obj for obj in self.content['annotations'] if not obj.get('iscrowd')]
 
+    def list_sizes(self, objects: Iterable[dict[str, Any]]) -> list[tuple[int, int]]:
+        """Return the annotated (width, height) of the image of each object."""
+        sizes = dict(zip((image['id'] for image in self.content['images']), self.sizes, strict=True))
+        return [sizes[obj['image_id']] for obj in objects]
+
     def select(self, indices: set[int]) -> 'Split':
         """Return a split that contains only the images with the given indices."""
+        if len(indices) == len(self.image_names):
+            return self
         if not isinstance(self.content, dict):
             return replace(self, content=[pair for i, pair in enumerate(self.content) if i in indices])
         images = [image for i, image in enumerate(self.content['images']) if i in indices]

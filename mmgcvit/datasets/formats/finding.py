@@ -1,6 +1,9 @@
 """Detect the format of the dataset in a folder, and read it."""
 
+import os
 from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from ...errors import UserError, format_count, shorten
@@ -9,9 +12,8 @@ from .cleaning import check_class_names, leave_out_unusable
 from .coco import load_contents, read_coco
 from .dataset_info import DatasetInfo, set_annotation_types
 from .folders import read_class_folders, read_segmentation_maps
-from .identity import leave_out_copies
 from .paths import SPLIT_NAME, find_split, list_files
-from .voc import read_voc
+from .voc import NO_IMAGE_FOLDERS, read_voc
 from .yolo import find_label_file, read_yolo
 
 # Files that GDAL writes beside images.
@@ -86,11 +88,13 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
         dataset = read_voc(folder, files['.xml'])
     else:
         dataset = read_coco(folder, coco) if coco else read_maps_or_class_folders(folder, files)
-    leave_out_copies(dataset)
     check_class_names(folder, dataset.classes)
     if dataset.has_objects:
         set_annotation_types(dataset)
         dataset.annotation_types = ('boxes',) if task == 'detect' else dataset.annotation_types
+        if unread := [] if yolo else list_unread(dataset, files['image']):  # YOLO images need no label file
+            count = format_count(len(unread), 'image')
+            notes.append(f'left out, because no annotations name them: {count} ({shorten(unread)})')
     dataset.notes += notes
     root = folder.resolve()
     links = {path: target for path in left_out if (target := (root / path).resolve()) != root / path}
@@ -103,6 +107,15 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
             dataset.notes.append(f'{path} is a link to {target}, and is not read again')
     leave_out_unusable(dataset)
     return dataset
+
+
+def list_unread(dataset: DatasetInfo, images: Iterable[Path]) -> list[str]:
+    """Return the images in a dataset's folder that no split has, except those in folders of segmentation maps."""
+    resolve, splits = cache(os.path.realpath), dataset.splits.values()  # of folders, which may be links
+    paths = (split.image_folder / name for split in splits for name in split.image_names)
+    read = {(resolve(path.parent), path.name) for path in paths}
+    photos = [file for file in images if NO_IMAGE_FOLDERS.isdisjoint(name.lower() for name in file.parts)]
+    return [str(file) for file in photos if (resolve(dataset.folder / file.parent), file.name) not in read]
 
 
 def read_maps_or_class_folders(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo:

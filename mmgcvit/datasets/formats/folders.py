@@ -2,11 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
-from ...errors import UserError, shorten
+from ...errors import UserError, format_count, shorten
 from ..decoding import IGNORE_INDEX, read_segmentation_map, read_sizes
 from .dataset_info import DatasetInfo, Split, read_each
 from .paths import SPLIT_NAME, assign_splits, find_split
@@ -18,7 +19,11 @@ MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 
 def read_segmentation_maps(folder: Path, files: Sequence[Path], classes: Sequence[str] | None) -> DatasetInfo | None:
     """Read images and segmentation maps with the same file names. Return None if no image has a map."""
-    pairs, problems = find_map_files(folder, files)
+    tests = {file for file in files if find_split(file.parent) == 'test'}
+    # Test images need no maps.
+    has_maps = any(name.lower() in MAP_FOLDERS for file in tests for name in file.parts)
+    unlabelled = set() if has_maps else tests
+    pairs, problems = find_map_files(folder, [file for file in files if file not in unlabelled])
     if not pairs:
         return None
     split_names = assign_splits(folder, list(pairs))
@@ -31,6 +36,8 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], classes: Sequenc
     labels = {label for _, found in read for label in found}
     unnamed = 'the classes have no names. To name them, write classes.txt with a name on each line'
     notes = [unnamed] if classes is None else []
+    if unlabelled:
+        notes.append(f'test is left out: {format_count(len(unlabelled), "image")} without segmentation maps')
     # If no map can be used, leave_out_unusable raises an error.
     classes = check_labels(folder, labels, classes) if splits else classes or ()
     problems += unreadable
@@ -60,9 +67,9 @@ def find_map_files(folder: Path, files: Sequence[Path]) -> tuple[dict[Path, Path
     counts, map_folders = Counter(maps.values()), {file.parent for file in maps.values()}
     known = {file.stem.lower() for file in files if file.parent not in map_folders}
     others = [file for file in files if file.parent in map_folders and file.suffix.lower() in MAP_SUFFIXES]
-    # Beside maps there may be pictures of them, with longer names.
-    pictures = tuple(f'{stem}_' for stem in known)
-    others = [file for file in others if file.stem.lower() not in known and not file.stem.lower().startswith(pictures)]
+    # Beside maps there may be pictures of them, with longer names such as a_color.
+    starts = [(file, accumulate(file.stem.lower().split('_'), '{}_{}'.format)) for file in others]
+    others = [file for file, names in starts if known.isdisjoint(names)]
     problems += [f'{folder / file} is a segmentation map without an image' for file in others]
     problems += [f'{folder / file} shares its map with another image' for file in maps if counts[maps[file]] > 1]
     return {file: map_file for file, map_file in maps.items() if counts[map_file] == 1}, problems

@@ -10,6 +10,7 @@ from typing import Any
 from ...errors import UserError, format_count, shorten
 from ...files import compute_sha256
 from .dataset_info import DatasetInfo, Split
+from .plausible import are_numbers
 
 
 def find_same_images(paths: Sequence[Path]) -> list[int]:
@@ -43,7 +44,8 @@ def group_objects(objects: Iterable[dict[str, Any]]) -> tuple[dict[Any, dict[Any
     groups: dict[Any, dict[Any, list[Any]]] = defaultdict(lambda: defaultdict(list))
     copies = set()
     for index, obj in enumerate(objects):
-        masks = groups[obj['image_id']][obj['category_id'], str(obj['bbox']), obj.get('iscrowd') or 0]
+        box = tuple(obj['bbox']) if are_numbers(obj['bbox']) else str(obj['bbox'])
+        masks = groups[obj['image_id']][obj['category_id'], box, obj.get('iscrowd') or 0]
         if (mask := obj.get('segmentation') or None) in masks:
             copies.add(index)
         else:
@@ -51,12 +53,14 @@ def group_objects(objects: Iterable[dict[str, Any]]) -> tuple[dict[Any, dict[Any
     return groups, copies
 
 
-def leave_out_copies(dataset: DatasetInfo) -> None:
+def leave_out_copies(dataset: DatasetInfo) -> list[str]:
     """Leave out images and objects that a dataset has more than once, in place. Notes count and name them.
 
     Images of another split are left out of training. Of the same images in one split, the first one stays if all have
-    the same annotations; otherwise they become ``dataset.problems``. Raise a UserError if no training image is left.
+    the same annotations; otherwise all are left out, and messages name them. Raise a UserError if all training images
+    are in another split.
     """
+    problems = []
     paths = {name: [split.image_folder / file for file in split.image_names] for name, split in dataset.splits.items()}
     same = iter(find_same_images([*chain(*paths.values())]))
     firsts = {name: [*islice(same, len(paths[name]))] for name in paths}
@@ -83,9 +87,10 @@ def leave_out_copies(dataset: DatasetInfo) -> None:
                 'remove val: then a fifth of train is held out for validation'
             )
         different = sorted(different)
-        dataset.problems += [f'{split_paths[i]} is there several times, with different annotations' for i in different]
+        problems += [f'{split_paths[i]} is there several times, with different annotations' for i in different]
         if left_out := shared.union(repeated, different):
             dataset.splits[name] = dataset.splits[name].select({*range(len(split_paths))} - left_out)
+    return problems
 
 
 def list_labels(dataset: DatasetInfo, name: str) -> list[Any]:
@@ -103,5 +108,7 @@ def list_labels(dataset: DatasetInfo, name: str) -> list[Any]:
     if copies:
         kept = [obj for index, obj in enumerate(objects) if index not in copies]
         dataset.splits[name] = Split(split.image_folder, {**split.content, 'annotations': kept})
-        dataset.notes.append(f'left out of {name} (repeated): {format_count(len(copies), "object")}')
+        names = {image['id']: image['file_name'] for image in split.content['images']}
+        files = shorten([*dict.fromkeys(names[objects[i]['image_id']] for i in sorted(copies))])
+        dataset.notes.append(f'left out of {name} (repeated): {format_count(len(copies), "object")} (in {files})')
     return [groups[image['id']] for image in split.content['images']]

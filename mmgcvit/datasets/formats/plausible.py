@@ -13,7 +13,7 @@ MAX_UNUSABLE = 0.1
 # Tools round, so boxes and masks may leave an image by 2 pixels or 1 % of its side, and the edges of a box and its mask
 # may differ by 3 pixels or 10 % of the box's side.
 MARGIN, MAX_DIFFERENCE = (2, 0.01), (3, 0.1)
-# Boxes are cut at the edges of their image if they leave it by more pixels. Files that need no change are not copied.
+# Boxes that leave their image by fewer pixels are not cut: computed fractions of the image are not exact.
 MIN_CUT = 0.1
 # Larger coordinates are not read as numbers.
 MAX_COORDINATE = 1e9
@@ -119,14 +119,16 @@ def guess_box_format(corners: Array, sizes: Array, box_format: str) -> str:
     return 'boxes of images of another size' if are_too_many(num_outside, len(corners)) else ''
 
 
-def cut_object(obj: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
-    """Return an object whose box is cut at the edges of its image (width, height)."""
-    left, top, right, bottom = get_corners([obj])[0]
-    cut = np.clip([left, top, right, bottom], 0, (*size, *size))
-    if abs(cut - (left, top, right, bottom)).max() <= MIN_CUT:
-        return obj
-    cut[2:] -= cut[:2]
-    return {**obj, 'bbox': cut.round(2).tolist(), 'area': min(obj['area'], round(float(cut[2] * cut[3]), 2))}
+def cut_objects(objects: Sequence[dict[str, Any]], sizes: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
+    """Return objects whose boxes are cut at the edges of their images (width, height)."""
+    corners, sides = get_corners(objects), np.reshape(sizes, (-1, 2)).astype(float)
+    cut = corners.clip(0, np.tile(sides, 2))
+    are_cut = (abs(cut - corners) > MIN_CUT).any(1)
+    boxes = np.hstack([cut[:, :2], cut[:, 2:] - cut[:, :2]]).round(2).tolist()
+    return [
+        {**obj, 'bbox': box, 'area': min(obj['area'], round(box[2] * box[3], 2))} if is_cut else obj
+        for obj, box, is_cut in zip(objects, boxes, are_cut, strict=True)
+    ]
 
 
 def are_numbers(values: Any) -> bool:

@@ -4,8 +4,8 @@ The package supervision ignores ``difficult``, ``ImageSets`` and ``size``, and i
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,16 +49,15 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
     if not files_by_split.get('train') or not names:
         hint = problems[0] if problems else f'For example {files[0]} has none, or ImageSets/Main does not list it'
         raise UserError(f'{folder}: no XML file in it has Pascal VOC annotations of objects to train on. {hint}')
-    images, xml_files = defaultdict(list), defaultdict(list)
+    images = defaultdict(list)
     for path in paths:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             images[path.stem].append(path)
-    for file in annotations:
-        xml_files[file.stem].append(file)
+    nearest = find_nearest_images(images, list(annotations))
 
     def read_image(file: Path) -> AnnotatedImage:
         annotation = annotations[file]
-        image = folder / find_image(folder, annotation, images[file.stem], xml_files[file.stem])
+        image = folder / find_image(folder, annotation, nearest[file], images[file.stem])
         # Boxes refer to the image after EXIF rotation, unless <size> is that before it. Some tools write 0.
         size = annotation.size if all(annotation.size) else read_sizes(image)[1]
         return AnnotatedImage(image, size, [(names.index(name), entries) for name, entries in annotation.objects])
@@ -122,24 +121,40 @@ def convert_box(values: Sequence[str | None]) -> list[float] | None:
     return [left, top, right - left, bottom - top] if is_valid else None
 
 
-def find_image(folder: Path, annotation: Annotation, images: Sequence[Path], files: Sequence[Path]) -> Path:
-    """Return the image of an XML file, next to it or in the nearest folder, from the ``images`` of its name.
+def find_nearest_images(images: Mapping[str, Sequence[Path]], files: Sequence[Path]) -> dict[Path, list[Path]]:
+    """Return the images that are nearer to an XML file than to all others of their name, for each XML file.
 
-    ``files`` are all XML files of its name. An image that is nearer to another one of these, or as near, is not taken.
+    ``images`` are the images by the names of XML files. Videos have thousands of images of the same name.
+    """
+    by_name, found = defaultdict(dict), defaultdict(list)
+    for file in files:
+        by_name[file.stem][file.parent] = file
+    count = cache(count_steps)
+    for name, by_folder in by_name.items():
+        for image in images.get(name, ()):
+            ranked = [(0, image.parent)] if image.parent in by_folder else None
+            ranked = ranked or sorted((count(folder, image.parent), folder) for folder in by_folder)
+            if len(ranked) == 1 or ranked[0][0] < ranked[1][0]:
+                found[by_folder[ranked[0][1]]].append(image)
+    return found
+
+
+def find_image(folder: Path, annotation: Annotation, nearest: Sequence[Path], images: Sequence[Path]) -> Path:
+    """Return the image of an XML file, next to it or in the nearest folder, from the ``nearest`` ones.
+
+    ``images`` are all images of its name.
     """
     file = annotation.file
     splits = {None, find_split(file.parent)}
     ratings = defaultdict(list)
-    for image in images:
-        steps = {other: count_steps(other.parent, image.parent) for other in files}
-        parents = {name.lower() for name in image.parent.parts}
-        is_own = steps[file] == 0 or (len(splits | {find_split(image.parent)}) < 3 and not parents & NO_IMAGE_FOLDERS)
-        if is_own and all(steps[file] < steps[other] for other in files if other != file):
+    for image in nearest:
+        steps, parents = count_steps(file.parent, image.parent), {name.lower() for name in image.parent.parts}
+        if steps == 0 or (len(splits | {find_split(image.parent)}) < 3 and not parents & NO_IMAGE_FOLDERS):
             differs = image.name != annotation.image_name, image.parent.name != annotation.image_folder
             differs += (not parents & {*IMAGE_FOLDERS},)
             # A map is as near as a photo, or nearer, in some layouts.
-            is_map = steps[file] > 0 and not parents.isdisjoint(MAP_FOLDERS)
-            ratings[is_map, steps[file], differs].append(image)
+            is_map = steps > 0 and not parents.isdisjoint(MAP_FOLDERS)
+            ratings[is_map, steps, differs].append(image)
     best = ratings[min(ratings)] if ratings else []
     if len(best) != 1:
         found = f'several images have this name ({shorten([*map(str, best)])})'

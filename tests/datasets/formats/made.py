@@ -275,22 +275,28 @@ OPTIONS = ('from_0', 'loose', 'windows', 'as_dict', 'no_empty_files', 'clutter',
 
 
 def write_example(root: Path, data_format: str, **options: bool) -> None:
-    """Write a dataset: a disc and a square on each image, four images to train and, but for YOLO, two to validate.
-
-    Segmentation maps have a background too, and no names of classes.
-    """
-    classes = ['class 0', 'class 1', 'class 2'] if data_format == 'maps' else ['disc', 'square']
-    boxes = (8, 10, 40, 42), (50, 20, 86, 60)
-    things = [Thing(name, box, data_format == 'coco') for name, box in zip(classes[-2:], boxes, strict=True)]
-    photos = [Photo(str(i), '.jpg', i, things, i % 2 if data_format == 'classes' else 0, True) for i in range(6)]
-    splits = {'train': photos} if data_format == 'yolo' else {'train': photos[:4], 'val': photos[4:]}
+    """Write a dataset: a disc and a square on each image, four images to train and, but for YOLO, two to validate."""
     layout = {
         'coco': ('{}/', 'annotations/{}.json'),
         'yolo': ('images/', 'labels', 'images'),
         'voc': ('JPEGImages/', 'Annotations', 'ImageSets/Main'),
     }.get(data_format, LAYOUTS[data_format][0])
+    numbers = {'train': 6} if data_format == 'yolo' else {'train': 4, 'val': 2}
+    make_example(data_format, layout, numbers, is_textured=True, **options).write(root)
+
+
+def make_example(
+    data_format: str, layout: tuple[Any, ...], numbers: dict[str, int], is_textured: bool = False, **options: bool
+) -> Made:
+    """Return a dataset of numbers of images by split. Segmentation maps have a background too, and no class names."""
+    classes = ['class 0', 'class 1', 'class 2'] if data_format == 'maps' else ['disc', 'square']
+    boxes, numbered, photos = ((8, 10, 40, 42), (50, 20, 86, 60)), itertools.count(), {}
+    things = [Thing(name, box, data_format == 'coco') for name, box in zip(classes[-2:], boxes, strict=True)]
+    for split, number in numbers.items():
+        made = [(i, i % 2 if data_format == 'classes' else 0) for i in itertools.islice(numbered, number)]
+        photos[split] = [Photo(str(i), '.jpg', i, [*things], label, is_textured) for i, label in made]
     options = dict.fromkeys(OPTIONS, False) | options
-    Made(data_format, layout, splits, {split: split for split in splits}, classes, options).write(root)
+    return Made(data_format, layout, photos, {split: split for split in photos}, classes, options)
 
 
 @st.composite

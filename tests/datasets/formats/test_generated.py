@@ -166,19 +166,3 @@ def test_written_configs_load_the_datasets(made, name):
         dataset = read_folder(root)
         path, _ = make_config(dataset, root.parent / 'run', size=MINI, epochs=1)
         check(made, dataset, Config.fromfile(path))
-
-
-@settings(QUICK, max_examples=30)
-@given(make_datasets(min_train=12), st.sampled_from([b'', b'<html>404</html>', 'pipe', None]))
-def test_unreadable_images_are_left_out_and_named(made, content):
-    """The other images are read as if it were not there. A file that is missing is told if annotations name it."""
-    with write_dataset(made) as root:
-        photo = made.photos['train'].pop()
-        for path in [path for path in root.rglob('*') if path.name.endswith(photo.name) and not path.is_symlink()]:
-            if '@eaDir' not in path.parts and not path.name.startswith('._') and read_number(path) == photo.number:
-                path.write_bytes(content) if isinstance(content, bytes) else path.unlink()
-                os.mkfifo(path) if content == 'pipe' else None
-        dataset = read_folder(root)
-        assert describe_read(dataset, 'train') == describe(made, 'train')
-        if isinstance(content, bytes) or made.format in ('coco', 'voc'):
-            assert re.search(r'1 problem in \d+ images?\. .* left out', dataset.notes[-1])

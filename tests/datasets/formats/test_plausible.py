@@ -211,22 +211,3 @@ def test_boxes_are_those_of_the_stored_photo_if_its_size_is_unless_they_do_not_f
             dataset = read_folder(root)
             assert {*dataset.splits['train'].sizes} == {(WIDTH, HEIGHT)}
             assert dataset.notes == [note for note in dataset.notes if 'are left out:' not in note]
-
-
-@pytest.mark.parametrize(('data_format', 'pattern'), [('yolo', 'images/*.jpg'), ('maps', 'images/train/*.jpg')])
-@pytest.mark.parametrize('number', [0, 1, 3])
-def test_labels_without_images_count_among_the_images(data_format, pattern, number, tmp_path):
-    write_example(tmp_path, data_format)
-    labels = sorted(path for path in tmp_path.glob('labels/**/*') if path.is_file())
-    for i in range(14):
-        for path in sorted(tmp_path.glob(pattern))[:1] + [path for path in labels if path.stem == '0']:
-            path.with_stem(f'copy{i}').write_bytes(path.read_bytes() + i * (b'\0' if path.suffix != '.txt' else b'\n'))
-    for path in sorted(tmp_path.glob(pattern.replace('*', 'copy?')))[:number]:
-        path.unlink()
-    (labels[0].parent / 'classes.txt').write_text('disc\nsquare\n')
-    if number == 3:
-        with pytest.raises(UserError, match=r'3 problems in 20 images.*at most a tenth'):
-            read_folder(tmp_path)
-    else:
-        notes = ' '.join(read_folder(tmp_path).notes)
-        assert ('1 problem in 20 images' in notes) == bool(number)
