@@ -50,10 +50,10 @@ def decode_image(source: Path | BytesIO) -> tuple[tuple[int, int], tuple[int, in
     ignores.
     """
     with open_image(source) as image:
-        # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B, tells so.
         if max(image.size) > MAX_ASPECT * min(image.size):
             size = ' x '.join(map(str, image.size))
             raise ValueError(f'it is {size}, one side over {MAX_ASPECT} times the other. Cut it into pieces, or pad it')
+        # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B, tells so.
         is_deep = image.mode[0] in 'IF' or ';16' in str(image.tile[:1])
         sizes = get_sizes(image)
         if not is_rotated(image, source):

@@ -16,7 +16,7 @@ from ...config import iter_transforms
 from ...errors import MANY, format_count, get_first_line, shorten
 from ..classes import MAX_ID
 from ..formats.identity import group_objects
-from ..formats.plausible import FEW_POINTS, NO_MASK, NOT_FINITE, are_too_many, find_faults
+from ..formats.plausible import FEW_POINTS, MAX_COORDINATE, NO_MASK, NOT_FINITE, are_too_many, find_faults
 from .image_files import ImageFile, find_missing
 from .issues import Issue, Report
 
@@ -100,7 +100,9 @@ def check_coco(
         sizes = {
             image['id']: (int(image['width']), int(image['height']))
             for image in content['images']
-            if all(type(image[side]) in (int, float) and 1 <= image[side] < 1e9 for side in ('width', 'height'))
+            if all(
+                type(image[side]) in (int, float) and 1 <= image[side] < MAX_COORDINATE for side in ('width', 'height')
+            )
         }
         used_ids = {category_id for category_id, name in names.items() if name in classes}
         objects = [obj for obj in content['annotations'] if obj['image_id'] in sizes and obj['category_id'] in used_ids]
@@ -143,8 +145,8 @@ def check_entries(
         wrong = [value for (value, n), is_wrong in zip(counts.items(), is_wrong, strict=True) if n > 1 or is_wrong]
         yield DUPLICATE_IDS, [f'{name} {key} {str(value)[:60]}' for value in wrong]
     crowds = [obj for obj in content['annotations'] if obj.get('iscrowd', 0) not in (0, 1)]
-    yield UNIGNORED, [f'annotation {obj["id"]}' for obj in content['annotations'] if obj.get('ignore')]
     yield WRONG_CROWD, [f'annotation {obj["id"]} iscrowd {obj["iscrowd"]!r:.60}' for obj in crowds]
+    yield UNIGNORED, [f'annotation {obj["id"]}' for obj in content['annotations'] if obj.get('ignore')]
     names = [category['name'] for category in content['categories']]
     used = [name for name in names if name in classes]
     if used != [*classes] and len({*used}) == len(used):

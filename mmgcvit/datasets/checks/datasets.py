@@ -50,7 +50,8 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
     read = cache(partial(read_json, report=report))
     # Assigners without this setting, such as all matchers of mmdet, take ignored objects for background.
     assigners = [part.get('assigner') for part in iter_dicts(cfg.get('model'))]
-    assigners = {get_type_name(part): 0 for part in assigners if part and part.get('ignore_iof_thr', -1) <= 0}
+    training = [get_type_name(part) for part in assigners if part and part.get('ignore_iof_thr', -1) <= 0]
+    training_ignored = ' and '.join(dict.fromkeys(training))
     for loader, settings in iter_datasets(cfg, loaders):
         data_format = find_format(settings)
         if data_format is None:
@@ -61,7 +62,7 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
             content, is_scored = read(dataset.ann_file), loader != LOADERS[0]
-            images = check_coco(dataset, settings, content, is_scored, report, ' and '.join(assigners))
+            images = check_coco(dataset, settings, content, is_scored, report, training_ignored)
         else:
             images = check_folders(dataset, report)
         paths[loader] += [Path(image.path) for image in images]

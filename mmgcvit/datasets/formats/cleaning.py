@@ -100,7 +100,8 @@ def leave_out_rotated(split: Split) -> tuple[Split, list[str]]:
         return split, []
     with ThreadPoolExecutor() as pool:
         found = [*pool.map(read_sizes, [split.image_folder / name for name in split.image_names])]
-    rotated = {i for i, (before, after) in enumerate(found) if split.sizes[i] == before != after}
+    sizes = zip(split.sizes, found, strict=True)
+    rotated = {i for i, (annotated, (before, after)) in enumerate(sizes) if annotated == before != after}
     ids = {images[i]['id'] for i in rotated}
     if fits[[obj['image_id'] in ids for obj in objects]].sum() <= 0:
         return split, []
@@ -117,12 +118,12 @@ def leave_out_objects(split: Split, dataset: DatasetInfo) -> tuple[Split, list[s
     objects = split.content['annotations']
     sizes = split.list_sizes(objects)
     faults, look = find_faults(objects, sizes, dataset.annotation_types[0] == 'masks', dataset.box_format)
-    rows = [*zip(objects, sizes, faults, strict=True)]
     names = {image['id']: image['file_name'] for image in split.content['images']}
     faulty = [
         ObjectProblem(f'{names[obj["image_id"]]}: annotation {obj["id"]}, bbox {obj["bbox"]!s:.80}: {fault}')
-        for obj, _, fault in rows
+        for obj, fault in zip(objects, faults, strict=True)
         if fault
     ]
-    kept = cut_objects(*([row[i] for row in rows if not row[2]] for i in (0, 1)))
+    right = [index for index, fault in enumerate(faults) if not fault]
+    kept = cut_objects([objects[index] for index in right], [sizes[index] for index in right])
     return Split(split.image_folder, {**split.content, 'annotations': kept}), faulty, look

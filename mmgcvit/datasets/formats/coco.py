@@ -17,7 +17,7 @@ OTHER_TASKS = ('captions', 'person_keypoints', 'stuff', 'panoptic', 'image_info'
 # How many of a JSON file's images are looked for in each folder.
 NUM_SAMPLES = 20
 # How files write that an object has no mask.
-NO_MASK = (None, [], [[]])
+EMPTY_MASKS = (None, [], [[]])
 
 
 def load_contents(folder: Path, files: list[Path]) -> tuple[dict[Path, dict[str, Any]], list[str]]:
@@ -94,7 +94,7 @@ def normalize(
     names = {category['id']: category['name'] for category in content['categories']}
     own = {category['name']: category['id'] for category in categories}
     annotations, others, problems = [], set(), []
-    has_masks = any(obj.get('segmentation') not in NO_MASK for obj in content['annotations'])
+    has_masks = any(obj.get('segmentation') not in EMPTY_MASKS for obj in content['annotations'])
     for index, obj in enumerate(content['annotations']):
         category = obj['category_id']
         if obj['image_id'] not in image_ids or category not in names:
@@ -108,7 +108,7 @@ def normalize(
             new = {'image_id': image_ids[obj['image_id']], 'category_id': own[names[category]]}
             new['iscrowd'] = obj.get('iscrowd') or int(bool(obj.get('ignore')))
             new |= {'ignore': 0} if obj.get('ignore') else {}
-            if has_masks and new['iscrowd'] and obj.get('segmentation') in NO_MASK:
+            if has_masks and new['iscrowd'] and obj.get('segmentation') in EMPTY_MASKS:
                 left, top, right, bottom = get_corners([obj])[0].tolist()  # an ignored region needs no exact mask
                 new['segmentation'] = [[left, top, right, top, right, bottom, left, bottom]]
             annotations.append(obj if all(obj.get(key) == value for key, value in new.items()) else {**obj, **new})

@@ -111,16 +111,19 @@ class DatasetInfo:
     def __str__(self) -> str:
         sizes = {name: format_count(len(split.image_names), 'image') for name, split in self.splits.items()}
         counts = ', '.join(f'{size} ({name})' for name, size in sizes.items())
-        splits, train, num_empty = self.splits.values() if self.has_objects else (), self.splits.get('train'), 0
-        num_objects = sum(len(split.objects) for split in splits)
-        num_ignored = sum(len(split.content['annotations']) for split in splits) - num_objects
-        counts += f', {num_objects} objects' if self.has_objects else ''
-        counts += f', {num_ignored} ignored (difficult or crowds)' if num_ignored else ''
-        if splits and train:
-            num_empty = len(train.image_names) - len({obj['image_id'] for obj in train.objects})
-        counts += f' ({format_count(num_empty, "image")} without objects: background in training)' if num_empty else ''
+        counts += self.count_objects() if self.has_objects else ''
         names = f'{len(self.classes)} classes ({shorten(self.classes, 8)})'
         return escape_controls('\n'.join([f'{self.folder}: {self.format}, {counts}, {names}', *self.notes]))
+
+    def count_objects(self) -> str:
+        """Return a text with the numbers of objects, of ignored ones, and of training images without objects."""
+        num_objects = sum(len(split.objects) for split in self.splits.values())
+        num_ignored = sum(len(split.content['annotations']) for split in self.splits.values()) - num_objects
+        text = f', {num_objects} objects'
+        text += f', {num_ignored} ignored (difficult or crowds)' if num_ignored else ''
+        num_empty = self.list_classes('train').count(set()) if 'train' in self.splits else 0
+        empty = f' ({format_count(num_empty, "image")} without objects: background in training)'
+        return text + (empty if num_empty else '')
 
 
 class AnnotatedImage(NamedTuple):

@@ -96,17 +96,21 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
             count = format_count(len(unread), 'image')
             notes.append(f'left out, because no annotations name them: {count} ({shorten(unread)})')
     dataset.notes += notes
-    root = folder.resolve()
-    links = {path: target for path in left_out if (target := (root / path).resolve()) != root / path}
-    outputs = [str(path) for path in left_out if path not in links]
-    if outputs:
-        dataset.notes.append(f'left out, because commands of mmgcvit wrote them: {shorten(outputs)}')
-    for path, target in links.items():
-        split = find_split(target.relative_to(root)) if target.is_relative_to(root) else None
-        if split not in (None, find_split(path)) and not yolo:  # data.yaml names its folders
-            dataset.notes.append(f'{path} is a link to {target}, and is not read again')
+    dataset.notes += describe_left_out(folder.resolve(), left_out, with_links=not yolo)  # data.yaml names its folders
     leave_out_unusable(dataset)
     return dataset
+
+
+def describe_left_out(root: Path, left_out: Iterable[Path], with_links: bool) -> list[str]:
+    """Return notes about outputs of mmgcvit's commands and, on demand, about links from one split into another."""
+    links = {path: target for path in left_out if (target := (root / path).resolve()) != root / path}
+    outputs = [str(path) for path in left_out if path not in links]
+    notes = [f'left out, because commands of mmgcvit wrote them: {shorten(outputs)}'] if outputs else []
+    for path, target in links.items() if with_links else ():
+        split = find_split(target.relative_to(root)) if target.is_relative_to(root) else None
+        if split not in (None, find_split(path)):
+            notes.append(f'{path} is a link to {target}, and is not read again')
+    return notes
 
 
 def list_unread(dataset: DatasetInfo, images: Iterable[Path]) -> list[str]:

@@ -177,10 +177,11 @@ def check_class_folders(
             ambiguous = ambiguous or {name for name, split in named.items() if split}
     names = sorted(splits['train'])
     if ambiguous or shared:
-        rivals = f'{shorten(names)} classes, or {shorten(shared)}, which are in them'
-        rivals = f'{shorten(sorted(ambiguous), 4)} classes or splits' if ambiguous else rivals
+        what = f'{shorten(names)} classes, or {shorten(shared)}, which are in them'
+        if ambiguous:
+            what = f'{shorten(sorted(ambiguous), 4)} classes or splits'
         raise UserError(
-            f'{folder}: are the folders {rivals}? Put the images of a class directly into a folder of its name, and '
+            f'{folder}: are the folders {what}? Put the images of a class directly into a folder of its name, and '
             "these folders into 'train', 'val' and 'test', one of each, for example train/cat/1.jpg"
         )
     for split, classes in splits.items():

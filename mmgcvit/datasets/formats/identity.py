@@ -67,7 +67,7 @@ def leave_out_copies(dataset: DatasetInfo) -> list[str]:
     others = sorted(paths.keys() - {'train'})
     held_out = {*chain(*(firsts[name] for name in others))}
     for name, split_paths in paths.items():
-        labels = list_labels(dataset, name)
+        labels = leave_out_repeated(dataset, name) if dataset.has_objects else list_labels(dataset, name)
         seen, shared, repeated, different = {}, set(), set(), set()
         for index, first in enumerate(firsts[name]):
             other = seen.setdefault(first, index)
@@ -94,15 +94,16 @@ def leave_out_copies(dataset: DatasetInfo) -> list[str]:
 
 
 def list_labels(dataset: DatasetInfo, name: str) -> list[Any]:
-    """Return a value for each image of a split. Images with the same class, map or objects have the same value.
-
-    Leave out objects that repeat another one, in place, with a note.
-    """
+    """Return a value for each image of a split. Images with the same class, or the same map, have the same value."""
     split = dataset.splits[name]
-    if not dataset.has_objects:
-        labels = [label for _, label in split.content]
-        is_map = dataset.annotation_types == ('seg_maps',)
-        return find_same_images([split.image_folder / label for label in labels]) if is_map else labels
+    labels = [label for _, label in split.content]
+    is_map = dataset.annotation_types == ('seg_maps',)
+    return find_same_images([split.image_folder / label for label in labels]) if is_map else labels
+
+
+def leave_out_repeated(dataset: DatasetInfo, name: str) -> list[Any]:
+    """Leave out objects of a split that repeat another one, in place, with a note. Return the objects of each image."""
+    split = dataset.splits[name]
     objects = split.content['annotations']
     groups, copies = group_objects(objects)
     if copies:
