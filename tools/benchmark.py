@@ -140,7 +140,9 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
             cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
         for settings in iter_dicts([cfg.model]):
             settings.pop('init_cfg', None)  # random weights
-        return MODELS.build(cfg.model)
+        model = MODELS.build(cfg.model)
+        model.init_weights()  # some parameters of mmdet are uninitialised memory before
+        return model
     family, _, arch_and_window = name.partition(':')
     arch, _, window = arch_and_window.partition('@')
     # Direct subclasses only: ablation variants are subclasses of these networks and are left out.

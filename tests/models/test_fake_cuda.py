@@ -5,6 +5,7 @@ depends on numbers, or devices are mixed. In the backward pass torch's engine wo
 Python walks the graph instead.
 """
 
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from math import prod
@@ -159,12 +160,12 @@ def test_training_never_synchronises_the_device(network, arguments, dtype):
     assert all(x.device.type == 'cuda' for x in [*maps, *gradients])
 
 
-class DepthwiseBackends(TorchDispatchMode):
-    """Records the backends that torch chooses for depthwise convolutions and their gradients."""
+class ConvBackends(TorchDispatchMode):
+    """Counts convolutions and their gradients: depthwise ones by the backend that torch chooses, and all others."""
 
     def __init__(self):
         super().__init__()
-        self.found = []
+        self.found = Counter()
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         arguments = ()
@@ -172,19 +173,22 @@ class DepthwiseBackends(TorchDispatchMode):
             arguments = args[:9]
         elif function is torch.ops.aten.convolution_backward.default:
             arguments = (*args[1:3], None, *args[4:10])
-        if arguments and arguments[-1] > 1:  # groups
-            self.found.append(torch._C._select_conv_backend(*arguments, None).name)
+        if arguments:
+            is_depthwise = arguments[-1] > 1  # the number of groups
+            self.found[torch._C._select_conv_backend(*arguments, None).name if is_depthwise else 'others'] += 1
         return function(*args, **(kwargs or {}))
 
 
+@pytest.mark.parametrize('benchmark', [False, True])
 @pytest.mark.parametrize('dtype', [*HALF_DTYPES, None])
-def test_depthwise_convolutions_are_not_cudnns(dtype):
-    """cuDNN would compile a plan for each new shape of a map, forward and backward."""
+def test_only_strided_convolutions_are_cudnns_unless_it_benchmarks(dtype, benchmark, monkeypatch):
+    """cuDNN makes a plan for each new shape of a map, forward and backward: slowest for depthwise convolutions."""
+    monkeypatch.setattr(torch.backends.cudnn, 'benchmark', benchmark)
     with torch.device('meta'):
         model = GCViT('xxtiny', window_size=16)
-    with fake_cuda(), DepthwiseBackends() as backends:
+    with fake_cuda(), ConvBackends() as backends:
         run_step(move_to_cuda(model), torch.rand(2, 3, 203, 331, device='cuda'), dtype)
-    assert backends.found == ['CudaDepthwise2d'] * 2 * 11
+    assert backends.found == {'Cudnn' if benchmark else 'CudaDepthwise2d': 2 * 11, 'others': 2 * 5}
 
 
 @pytest.mark.parametrize(

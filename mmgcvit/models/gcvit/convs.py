@@ -5,6 +5,7 @@ Downsampler and stem return NHWC maps.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.blocks import LayerNorm
@@ -31,16 +32,28 @@ class DepthwiseConv(nn.Conv2d):
 
     On CUDA the map is contiguous for the convolution, so that torch uses its own kernel, and channels-last after it.
     For channels-last maps torch uses cuDNN, which compiles a plan for each new shape (from 9.10 on;
-    cudnn-frontend#1066, timm#2612). In detection nearly each image size has new shapes, and each plan takes a good part
-    of a second.
+    cudnn-frontend#1066, timm#2612): 5 to 7 seconds for a step at a new size. cuDNN's kernels are faster, so they are
+    used where ``torch.backends.cudnn.benchmark`` is on, by which users say that all images have one size.
     """
 
     def __init__(self, embed_dims: int) -> None:
         super().__init__(embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.is_cuda:
+        if x.is_cuda and not torch.backends.cudnn.benchmark:
             return super().forward(x.contiguous()).contiguous(memory_format=torch.channels_last)
+        return super().forward(x)
+
+
+class PointwiseConv(nn.Conv2d):
+    """1x1 convolution: (B, C, H, W) to the same. On CUDA it is a matrix product, which needs no plan of cuDNN's."""
+
+    def __init__(self, embed_dims: int) -> None:
+        super().__init__(embed_dims, embed_dims, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda:
+            return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1)).permute(0, 3, 1, 2)
         return super().forward(x)
 
 
@@ -55,7 +68,7 @@ class FusedMBConv(nn.Module):
         self.depthwise = DepthwiseConv(embed_dims)
         self.act = nn.GELU()
         self.squeeze_excite = SqueezeExcite(embed_dims)
-        self.pointwise = nn.Conv2d(embed_dims, embed_dims, 1, bias=False)
+        self.pointwise = PointwiseConv(embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.pointwise(self.squeeze_excite(self.act(self.depthwise(x))))
