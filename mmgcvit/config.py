@@ -27,12 +27,10 @@ CONFIG_FOLDERS = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
 REMOVED_CONFIGS = ('custom_coco_boxonly', 'custom_coco_small')
 # Top-level config keys that have an effect although they are not arguments of mmengine's Runner. mmgcvit reads
 # data_checks; mmengine and OpenMMLab's scripts read the other keys.
-EXTRA_CONFIG_KEYS = frozenset(
-    {
-        *('activation_checkpointing', 'auto_scale_lr', 'compile', 'custom_imports', 'efficient_conv_bn_eval'),
-        *('find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline'),
-        'data_checks',
-    }
+EXTRA_CONFIG_KEYS = (
+    *('activation_checkpointing', 'auto_scale_lr', 'compile', 'custom_imports', 'efficient_conv_bn_eval'),
+    *('find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline'),
+    'data_checks',
 )
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # A key that a config in YAML or JSON has, and a dataset's file has not.
@@ -102,16 +100,13 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     for name in options or {}:
         key, dot, subkeys = name.partition('.')
         if key in cfg and key not in known_keys:
-            raise UserError(
-                f'--cfg-options {name} would have no effect, because {key!r} is not a setting but a variable in {path} '
-                'or its _base_. Edit it there, or override the settings that use it'
-            )
+            problem = f'{key!r} is not a setting but a variable in {path} or its _base_'
+            advice = 'Edit it there, or override the settings that use it'
+            raise UserError(f'--cfg-options {name} would have no effect, because {problem}. {advice}')
         if key not in known_keys:
             suggestion = suggest(key, known_keys, lambda known, rest=dot + subkeys: known + rest)
-            raise UserError(
-                f"--cfg-options {name}: {path} has no setting {key!r}, and mmengine's Runner reads no such "
-                f'setting{suggestion}'
-            )
+            problem = f"{path} has no setting {key!r}, and mmengine's Runner reads no such setting"
+            raise UserError(f'--cfg-options {name}: {problem}{suggestion}')
     cfg.merge_from_dict(dict(options or {}))
     return cfg
 
@@ -161,10 +156,8 @@ def explain_error(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and (name := error.name or str(error).split()[0]) in PIP_PACKAGES:
         return format_missing('the config', name)
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return (
-            f'it imports {error.name}, which Python does not find. Add the folder that contains it to PYTHONPATH, or '
-            'install it'
-        )
+        advice = 'Add the folder that contains it to PYTHONPATH, or install it'
+        return f'it imports {error.name}, which Python does not find. {advice}'
     # An assertion in the config explains itself.
     if isinstance(error, AssertionError) and str(error):
         return get_first_line(error)
@@ -177,7 +170,7 @@ def list_known_keys() -> frozenset[str]:
     """Return the top-level config keys that mmengine's Runner or a training or test script reads."""
     from mmengine.runner import Runner
 
-    return EXTRA_CONFIG_KEYS.union(inspect.signature(Runner.__init__).parameters)
+    return frozenset({*EXTRA_CONFIG_KEYS, *inspect.signature(Runner.__init__).parameters})
 
 
 def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -214,9 +207,8 @@ def iter_differences(then: Any, now: Any, name: str = '') -> Iterator[tuple[str,
         then, now = dict(enumerate(then)), dict(enumerate(now))
     if isinstance(then, dict) and isinstance(now, dict):
         for key in {**then, **now}:
-            yield from iter_differences(
-                then.get(key, ABSENT), now.get(key, ABSENT), f'{name}.{key}' if name else str(key)
-            )
+            inner = f'{name}.{key}' if name else str(key)
+            yield from iter_differences(then.get(key, ABSENT), now.get(key, ABSENT), inner)
     elif then != now:
         values = ('(none)' if value is ABSENT else SHORT_REPR.repr(value) for value in (then, now))
         yield name, f'{name}: {" -> ".join(values)}'

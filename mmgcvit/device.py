@@ -1,7 +1,4 @@
-"""Choose the device that commands run on, and check that mmcv's operators support it.
-
-If torch cannot use a machine's GPU, torch silently runs on the CPU. :func:`check_gpus` raises an error instead.
-"""
+"""Choose the device that commands run on, and check that torch and mmcv's operators can use it."""
 
 import os
 import shutil
@@ -22,14 +19,20 @@ DEVICE_FOLDER = Path('/dev')
 
 
 def check_gpus() -> None:
-    """Raise a UserError if the machine has a GPU but torch finds none, unless all GPUs are hidden."""
+    """Raise a UserError if the machine has a GPU, not hidden, that torch cannot use and would silently ignore."""
     gpus = [] if torch.cuda.is_available() or are_gpus_hidden() else find_gpus()
-    if gpus:
-        raise UserError(
-            f'There is a GPU here ({", ".join(gpus)}), but torch {torch.__version__} cannot use it: '
-            f'"{get_cuda_error()}". See docs/installation.md, "When torch cannot use the GPU". To run on the CPU, set '
-            f'{VISIBLE_DEVICES}=-1 or use --device cpu'
-        )
+    if not gpus:
+        return
+    reason = 'torch gives no reason'
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            torch.cuda.init()
+    except Exception as error:  # torch raises exceptions of several types
+        reason = ' '.join(str(error).split()) or type(error).__name__
+    problem = f'There is a GPU here ({", ".join(gpus)}), but torch {torch.__version__} cannot use it: "{reason}"'
+    advice = f'To run on the CPU, set {VISIBLE_DEVICES}=-1 or use --device cpu'
+    raise UserError(f'{problem}. See docs/installation.md, "When torch cannot use the GPU". {advice}')
 
 
 def are_gpus_hidden() -> bool:
@@ -45,17 +48,6 @@ def find_gpus() -> list[str]:
         smi = subprocess.run(['nvidia-smi', '--list-gpus'], capture_output=True, text=True)
         gpus = [line.split(' (UUID')[0] for line in smi.stdout.splitlines() if line.startswith('GPU ')]
     return gpus
-
-
-def get_cuda_error() -> str:
-    """Return the error with which torch fails to initialise CUDA."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            torch.cuda.init()
-    except Exception as error:  # torch raises exceptions of several types.
-        return ' '.join(str(error).split()) or type(error).__name__
-    return 'torch gives no reason'
 
 
 def resolve_device(name: str | None = None) -> torch.device:
@@ -79,19 +71,8 @@ def resolve_device(name: str | None = None) -> torch.device:
     return device
 
 
-def use_device(name: str) -> torch.device:
-    """Return the device for a name (:func:`resolve_device`), and make it the device that mmengine uses."""
-    device = resolve_device(name)
-    if device.index is not None:
-        torch.cuda.set_device(device)
-    return device
-
-
 def disable_cudnn_attention() -> None:
-    """Disable cuDNN's attention kernel, which torch prefers on recent GPUs, for this process.
-
-    It spends 0.06 to 1 s on a plan for each new number of windows, which varies with the image size.
-    """
+    """Disable cuDNN's attention, torch's choice on recent GPUs, which spends 0.06 to 1 s on each new image size."""
     if hasattr(torch.backends.cuda, 'enable_cudnn_sdp'):  # older versions of torch lack it
         torch.backends.cuda.enable_cudnn_sdp(False)
 

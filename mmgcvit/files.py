@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -69,18 +69,14 @@ def compute_sha256(path: Path) -> str:
 
 
 def create_numbered(path: Path, create: Callable[..., None] = Path.mkdir) -> Path:
-    """Create the first of ``NAME.EXT``, ``NAME2.EXT``, ... that does not exist, so that no other process uses it too.
-
-    ``create`` is ``Path.mkdir`` or ``Path.touch``. Return the path.
-    """
+    """Create the first of ``NAME.EXT``, ``NAME2.EXT``, ... that does not exist, by ``Path.mkdir`` or ``Path.touch``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     candidate, numbers = path, itertools.count(2)
     while True:
-        try:
+        with suppress(FileExistsError):
             create(candidate, exist_ok=False)
             return candidate
-        except FileExistsError:
-            candidate = path.with_name(f'{path.stem}{next(numbers)}{path.suffix}')
+        candidate = path.with_stem(f'{path.stem}{next(numbers)}')
 
 
 def check_writable(folder: Path, name: str) -> None:
@@ -95,7 +91,7 @@ def check_writable(folder: Path, name: str) -> None:
 
 
 def check_target(target: Path, suffix: str, overwrite: bool | None = False) -> None:
-    """Raise a UserError if an output file has another suffix than ``suffix``, exists, or cannot be written.
+    """Raise a UserError if an output file has another suffix, exists, or cannot be written.
 
     ``overwrite`` is the option ``--overwrite``, or None if a command has no such option.
     """

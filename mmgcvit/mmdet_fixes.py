@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-import mmcv
 import torch
-from mmcv.transforms import BaseTransform
+from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmdet import models as mmdet
 from mmdet.models import task_modules
 from mmdet.models.layers import MLP
@@ -13,7 +12,6 @@ from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetPixelDecoder
 from mmdet.models.task_modules import AssignResult
 from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
 from mmdet.structures import SampleList
-from mmengine import fileio
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -22,10 +20,7 @@ from .registry import MODELS, TASK_UTILS, TRANSFORMS
 
 @MODELS.register_module()
 class RPNHead(mmdet.RPNHead):
-    """mmdet's RPNHead with predictions in float32 even under autocast, so that proposals are float32 too.
-
-    Remove this class when mmcv's operators support bfloat16.
-    """
+    """mmdet's RPNHead with predictions, and so proposals, in float32 until mmcv's operators support bfloat16."""
 
     def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], ...]:
         """Return two lists over levels i: scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i) of A anchors."""
@@ -41,15 +36,11 @@ class Float32RoIHead:
 
     def loss(self, x: tuple[Tensor, ...], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """Return the losses, by name, of feature maps (B, C, H_i, W_i)."""
-        return super().loss(cast_maps(x), *args, **kwargs)
+        return super().loss(tuple(level.float().contiguous() for level in x), *args, **kwargs)
 
     def predict(self, x: tuple[Tensor, ...], *args: Any, **kwargs: Any) -> list[InstanceData]:
         """Return the predictions for each image of feature maps (B, C, H_i, W_i)."""
-        return super().predict(cast_maps(x), *args, **kwargs)
-
-
-def cast_maps(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(x.float().contiguous() for x in maps)
+        return super().predict(tuple(level.float().contiguous() for level in x), *args, **kwargs)
 
 
 @MODELS.register_module()
@@ -102,10 +93,7 @@ class DINO(mmdet.DINO):
 
 @MODELS.register_module()
 class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
-    """mmdet's pixel decoder of Mask2Former, in float32 even under autocast, as in the authors' code.
-
-    Remove this class when mmdet's is in float32 too.
-    """
+    """mmdet's pixel decoder of Mask2Former in float32, as in the authors' code. Remove it when mmdet's is so too."""
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Turn features (B, C_i, H_i, W_i) into mask features (B, C, H_0, W_0) and a list of maps, smallest first."""
@@ -116,9 +104,8 @@ class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
 class IgnoringAssigner:
     """Base class of assigners that do not train background on ignored objects, such as crowds.
 
-    mmdet's MaxIoUAssigner does if an image has no other objects, and mmdet's other assigners do always. Remove this
-    class and its subclasses when they no longer do. ``ignore_iof_thr`` is the part of a box that must be exceeded
-    inside of an ignored object.
+    mmdet's MaxIoUAssigner does if an image has no other objects, and mmdet's other assigners do always, so remove these
+    classes when they no longer do. More than ``ignore_iof_thr`` of a box must be inside of an ignored object.
     """
 
     box_name = 'priors'  # the name of the boxes in the predictions
@@ -165,12 +152,10 @@ class HungarianAssigner(MMDetHungarianAssigner):
 
     def assign(self, pred_instances: InstanceData, *args: Any, **kwargs: Any) -> AssignResult:
         """Match predictions with ``scores`` (n, C), ``bboxes`` (n, 4) or ``masks`` (n, ...) to the ground truth."""
-        finite = {
-            name: values.float().nan_to_num().clamp(-MAX_VALUE, MAX_VALUE) for name, values in pred_instances.items()
-        }
-        pred_instances = InstanceData(**finite)
+        items = pred_instances.items()
+        finite = {name: values.float().nan_to_num().clamp(-MAX_VALUE, MAX_VALUE) for name, values in items}
         with torch.autocast(pred_instances.scores.device.type, enabled=False):
-            return super().assign(pred_instances, *args, **kwargs)
+            return super().assign(InstanceData(**finite), *args, **kwargs)
 
 
 @TRANSFORMS.register_module()
@@ -179,23 +164,18 @@ class ApplyExifAsAnnotated(BaseTransform):
 
     mmcv applies the EXIF rotation, but some tools annotate the pixels as stored. Then width and height are swapped,
     boxes are outside of the image, and clipping leaves boxes without area, whose losses are NaN. The transform detects
-    such images by their swapped size. So it misses square images and rotations by 180 degrees.
+    such images by their swapped size. So it misses square images and rotations by 180 degrees. It follows
+    ``LoadImageFromFile``, whose ``backend_args`` it needs, and changes ``img``, ``img_shape`` and ``ori_shape``.
     Remove this transform when mmdet compares an image's size with the annotated one.
-
-    It follows ``LoadImageFromFile``, whose ``backend_args`` it needs, and changes ``img``, ``img_shape`` and
-    ``ori_shape``.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:
-        self.backend_args = backend_args
+        self.load_unrotated = LoadImageFromFile(color_type='color_ignore_orientation', backend_args=backend_args)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         annotated_shape, img_shape = (results.get('height'), results.get('width')), results['img'].shape[:2]
-        if img_shape == annotated_shape or img_shape != annotated_shape[::-1]:
-            return results
-        content = fileio.get(results['img_path'], backend_args=self.backend_args)
-        unrotated = mmcv.imfrombytes(content, flag='color_ignore_orientation')
-        if unrotated.shape[:2] == annotated_shape:
-            results['img'] = unrotated.astype(results['img'].dtype)
-            results['img_shape'] = results['ori_shape'] = annotated_shape
+        if img_shape != annotated_shape and img_shape == annotated_shape[::-1]:
+            unrotated = self.load_unrotated({'img_path': results['img_path']})
+            if unrotated['img_shape'] == annotated_shape:
+                results.update(unrotated, img=unrotated['img'].astype(results['img'].dtype))
         return results

@@ -8,16 +8,9 @@ Not here are the names that pickles contain (``checkpoints/unpickling.py``), the
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from mmengine.optim import OptimWrapper
-    from mmengine.runner import Runner
-    from mmengine.visualization import Visualizer
-    from torch import Tensor, nn
-    from torch.utils.data import DataLoader
+from typing import Any
 
 # Hundreds of lines that OpenMMLab packages print at import, or log before a run starts (its log file has them too).
 # They go with the messages: mmengine cannot be told to log less.
@@ -39,16 +32,6 @@ HIDDEN_WARNINGS = re.compile(
 )
 
 
-def get_resume_settings(runner: 'Runner') -> tuple[bool, str | None]:
-    """Return the arguments ``resume`` and ``load_from`` of a runner. Goes when ``Runner`` has properties for them."""
-    return runner._resume, runner._load_from
-
-
-def get_randomness(runner: 'Runner') -> dict[str, Any]:
-    """Return the argument ``randomness`` of a runner. ``Runner.seed`` is random if this has none. Goes as above."""
-    return runner._randomness_cfg
-
-
 def get_checkpoint_loader(scheme: str) -> Callable[..., dict[str, Any]]:
     """Return the function that loads checkpoints whose paths begin with ``scheme``.
 
@@ -60,17 +43,17 @@ def get_checkpoint_loader(scheme: str) -> Callable[..., dict[str, Any]]:
     return CheckpointLoader._get_checkpoint_loader(scheme)
 
 
-def get_accumulation_steps(optim_wrapper: 'OptimWrapper') -> int:
+def get_accumulation_steps(optim_wrapper: Any) -> int:
     """Return of how many iterations an optimizer step accumulates gradients. Goes when mmengine has a property."""
     return optim_wrapper._accumulative_counts
 
 
-def list_vis_backends(visualizer: 'Visualizer') -> Iterable[Any]:
+def list_vis_backends(visualizer: Any) -> Iterable[Any]:
     """Return the backends of a visualizer. Its methods write to all of them. Goes when it can list them."""
     return visualizer._vis_backends.values()
 
 
-def stop_workers(dataloader: 'DataLoader') -> None:
+def stop_workers(dataloader: Any) -> None:
     """Stop persistent workers, so that the next iteration starts new ones with the current ``worker_init_fn``.
 
     The iteration-based loop of mmengine 0.10.7 starts them when it is built. Goes when 0.10.7 is no longer supported.
@@ -78,21 +61,10 @@ def stop_workers(dataloader: 'DataLoader') -> None:
     dataloader._iterator = None
 
 
-def compute_norms(tensors: Sequence['Tensor']) -> Sequence['Tensor']:
-    """Return the norm of each tensor, with one kernel for many tensors.
-
-    Goes when the oldest supported torch is 2.6, which has ``torch.nn.utils.get_total_norm``.
-    """
-    import torch
-
-    return torch._foreach_norm(tensors) if tensors else ()
-
-
 def enables_cuda_graphs(options: dict[str, Any]) -> bool:
     """Return whether these arguments of ``torch.compile`` enable CUDA graphs. Raise an error if the mode is invalid.
 
-    The answer depends on ``TORCHINDUCTOR_CUDAGRAPHS`` too, which torch reads once. Goes when CUDA graphs accumulate
-    gradients correctly (pytorch#169545).
+    ``TORCHINDUCTOR_CUDAGRAPHS`` enables them too. Goes when they accumulate gradients correctly (pytorch#169545).
     """
     from torch._inductor import config, list_mode_options
 
@@ -107,7 +79,7 @@ def patch_compiler(**settings: Any) -> AbstractContextManager:
     return config.patch(**settings)
 
 
-def is_converting_channels(preprocessor: 'nn.Module') -> bool:
+def is_converting_channels(preprocessor: Any) -> bool:
     """Return whether a data preprocessor reverses the channels, from mmcv's BGR to RGB.
 
     mmengine (so mmdet), mmseg 1.2 and mmpretrain name the attribute differently. Goes when it is public in all.

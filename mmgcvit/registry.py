@@ -19,10 +19,8 @@ def check_requirements() -> None:
     for name, minimum in MINIMUM_VERSIONS.items():
         installed = import_module(name).__version__
         if Version(installed) < Version(minimum):
-            raise MissingPackageError(
-                f'mmgcvit needs {name} {minimum} or later, but {installed} is installed. Install a later version '
-                '(docs/installation.md)'
-            )
+            problem = f'mmgcvit needs {name} {minimum} or later, but {installed} is installed'
+            raise MissingPackageError(f'{problem}. Install a later version (docs/installation.md)')
 
 
 check_requirements()
@@ -30,12 +28,10 @@ check_requirements()
 from mmengine import registry as mmengine  # noqa: E402  (imported after the check)
 from mmengine.registry import Registry  # noqa: E402
 
-SCOPE = 'mmgcvit'
-
 
 def make_registry(parent: Registry, *locations: str) -> Registry:
     """Create a child registry, which imports the modules in ``locations`` when a class is first looked up."""
-    return Registry(parent.name, parent=parent, scope=SCOPE, locations=[*locations])
+    return Registry(parent.name, parent=parent, scope='mmgcvit', locations=[*locations])
 
 
 NETWORKS_MODULE = 'mmgcvit.models'
@@ -44,16 +40,9 @@ MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE)
 DATASETS = make_registry(mmengine.DATASETS, 'mmgcvit.datasets.registered')
 TASK_UTILS = make_registry(mmengine.TASK_UTILS)
 TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.skip_unreadable', 'mmgcvit.datasets.tiles')
-HOOKS = make_registry(
-    mmengine.HOOKS,
-    'mmgcvit.engine.hooks.val_visualization',
-    'mmgcvit.engine.hooks.compile_backbone',
-    'mmgcvit.engine.hooks.checkpoint',
-    'mmgcvit.engine.hooks.exact_resume',
-    'mmgcvit.engine.hooks.skip_nonfinite',
-    'mmgcvit.engine.hooks.patience',
-    'mmgcvit.engine.hooks.val_loss',
-)
+HOOK_MODULES = ('val_visualization', 'compile_backbone', 'checkpoint', 'exact_resume', 'skip_nonfinite')
+HOOK_MODULES += ('patience', 'val_loss')
+HOOKS = make_registry(mmengine.HOOKS, *(f'mmgcvit.engine.hooks.{name}' for name in HOOK_MODULES))
 LOOPS = make_registry(mmengine.LOOPS, 'mmgcvit.engine.loops', 'mmgcvit.engine.tiled_loops')
 OPTIM_WRAPPERS = make_registry(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.optim')
 OPTIM_WRAPPER_CONSTRUCTORS = make_registry(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgcvit.engine.optim')

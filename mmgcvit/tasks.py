@@ -11,48 +11,28 @@ SIZES = {'xxtiny': 'xxt', 'xtiny': 'xt', 'tiny': 't', 'small': 's', 'base': 'b',
 
 @dataclass(frozen=True)
 class Template:
-    """A config of this project whose head ``mmgcvit train --data`` fills in for datasets with one type of annotations.
+    """A config whose head ``mmgcvit train --data`` fills in, for datasets with one type of annotations."""
 
-    Attributes:
-        option: The value of ``--task``.
-        network: The name of the network, for messages.
-        config: The template, relative to ``configs/``.
-        networks: The config of the network (the template's ``_base_``) by ``--size``.
-        mini_weights: The weights in ``configs/demo/weights`` from which ``--size mini`` starts.
-        num_seen: The number of images that a training of ``--size mini`` sees by default.
-        mini_head: Values of variables at the template's head for ``--size mini``.
-        head: Values for all sizes.
-    """
-
-    option: str
-    network: str
-    config: str
-    networks: Mapping[str, str]
-    mini_weights: str
-    num_seen: int
-    mini_head: Mapping[str, Any]
-    head: Mapping[str, Any] = field(default_factory=dict)
+    option: str  # the value of ``--task``
+    network: str  # the name of the network, for messages
+    config: str  # the template, relative to ``configs/``
+    networks: Mapping[str, str]  # the config of the network (the template's ``_base_``) by ``--size``
+    mini_weights: str  # the weights in ``configs/demo/weights`` from which ``--size mini`` starts
+    num_seen: int  # the number of images that a training of ``--size mini`` sees by default
+    mini_head: Mapping[str, Any]  # values of variables at the template's head for ``--size mini``
+    head: Mapping[str, Any] = field(default_factory=dict)  # values for all sizes
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task of a model.
+    """A task of a model."""
 
-    Attributes:
-        name: Its name in results: ``Predictor.task``, and ``task`` in the metadata of ONNX files.
-        scope: The OpenMMLab package with its models, which is the ``default_scope`` of configs.
-        packing: The type of the transform that packs a sample, the last of a pipeline.
-        counted: What a confusion matrix counts.
-        score: What the score of an image is, by which ``mmgcvit mistakes`` finds the worst images.
-        templates: The template by type of annotations (``DatasetInfo.annotation_types``).
-    """
-
-    name: str
-    scope: str
-    packing: str
-    counted: str
-    score: str
-    templates: Mapping[str, Template]
+    name: str  # its name in results: ``Predictor.task``, and ``task`` in the metadata of ONNX files
+    scope: str  # the OpenMMLab package with its models, which is the ``default_scope`` of configs
+    packing: str  # the type of the transform that packs a sample, the last of a pipeline
+    counted: str  # what a confusion matrix counts
+    score: str  # what the score of an image is, by which ``mmgcvit mistakes`` finds the worst images
+    templates: Mapping[str, Template]  # the template by type of annotations (``DatasetInfo.annotation_types``)
 
 
 def list_networks(mini: str, pattern: str, sizes: Iterable[str] = ('tiny', 'small', 'base')) -> dict[str, str]:

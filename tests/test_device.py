@@ -10,7 +10,8 @@ from mmengine.config import Config
 
 from mmgcvit import device as machine
 from mmgcvit.commands.main import run_command
-from mmgcvit.device import are_gpus_hidden, check_gpus, check_operators, find_gpus, use_device
+from mmgcvit.device import are_gpus_hidden, check_gpus, check_operators, find_gpus
+from mmgcvit.engine.setup import check_machine
 from mmgcvit.errors import UserError
 
 
@@ -81,10 +82,10 @@ def test_named_gpu_becomes_torchs_current_device_and_missing_gpu_is_rejected(mon
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
     monkeypatch.setattr(torch.cuda, 'set_device', chosen.append)
     for name in ('auto', 'cuda', 'cuda:1'):
-        use_device(name)
+        check_machine(name)
     assert chosen == [torch.device('cuda:1')]
     with pytest.raises(UserError, match='finds only cuda:0, cuda:1'):
-        use_device('cuda:2')
+        check_machine('cuda:2')
 
 
 @pytest.mark.parametrize(

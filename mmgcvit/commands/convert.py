@@ -32,10 +32,8 @@ def main(args: argparse.Namespace) -> None:
     weights = read_weights(args.source, list_networks().values(), args.prefix, args.ema)
     detector = convert_dino(weights) if args.to is None and args.prefix is None else None
     if detector is None and args.target.suffix == '.safetensors' and args.to in (None, 'mmpretrain'):
-        raise UserError(
-            f'{args.target}: mmpretrain cannot read safetensors. Write a .pth file, or add --to original or (only for '
-            'GC ViT) --to timm'
-        )
+        advice = 'Write a .pth file, or add --to original or (only for GC ViT) --to timm'
+        raise UserError(f'{args.target}: mmpretrain cannot read safetensors. {advice}')
     content, cfg = detector or (convert(weights, args.to or 'mmpretrain'), None)
     config = args.target.with_suffix('.py')
     if cfg:

@@ -30,7 +30,5 @@ def main(args: argparse.Namespace) -> None:
     if difference is None:
         print('not compared with the model')
     else:
-        print(
-            f"checked with onnxruntime: the outputs differ from PyTorch's by at most {difference.largest:.1e} of the "
-            f'largest value (in {difference.output})'
-        )
+        size = f'at most {difference.largest:.1e} of the largest value (in {difference.output})'
+        print(f"checked with onnxruntime: the outputs differ from PyTorch's by {size}")

@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import re
 import signal
 import sys
 import threading
@@ -10,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import distributions
 from io import TextIOWrapper
 from pathlib import Path
 from platform import platform, python_version
@@ -43,8 +44,8 @@ MAX_INT = (1 << 31) - 1
 WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000'}
 # Number of characters at the start of a text in which STARTUP_MESSAGES are searched.
 MAX_SEARCHED = 400
-# Packages that --version lists.
-DEPENDENCIES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
+# Installed distributions that --version lists.
+DEPENDENCY = re.compile(r'torch|torchvision|(onedl-)?mm(engine|cv|det|seg|pretrain|pose|rotate)[\w-]*')
 
 
 def format_usage() -> str:
@@ -54,16 +55,9 @@ def format_usage() -> str:
 
 def format_versions() -> str:
     """Return the versions of this package and its dependencies, for bug reports."""
-    distributions, rows = packages_distributions(), []
-    for name in DEPENDENCIES:
-        # In Python 3.10, packages_distributions() lacks packages without a top_level.txt, such as onedl-mmengine.
-        distribution = distributions.get(name, [f'onedl-{name}'])[0]
-        try:
-            rows.append((name, version(distribution)))
-        except PackageNotFoundError:
-            rows.append((name, 'none'))
-    rows = [('mmgcvit', __version__), *rows, ('Python', python_version()), ('system', platform())]
-    return '\n'.join(f'{name:<12}{value}' for name, value in rows)
+    found = {(item.name, item.version) for item in distributions() if DEPENDENCY.fullmatch(item.name or '')}
+    rows = [('mmgcvit', __version__), *sorted(found), ('Python', python_version()), ('system', platform())]
+    return '\n'.join(f'{name:<24}{value}' for name, value in rows)
 
 
 def main() -> None:
@@ -89,8 +83,7 @@ def main() -> None:
 def run_command(command: str | ModuleType, arguments: Sequence[object] | None = None) -> None:
     """Run one of :data:`COMMANDS`, or a script in tools, in this process; by default with this process's arguments.
 
-    Raise a SystemExit with the command's exit code, or with the message of an error that the user can fix. SIGTERM ends
-    the command as Ctrl-C does.
+    Raise a SystemExit with the exit code, or the message of an error that the user can fix. SIGTERM acts as Ctrl-C.
     """
     if arguments is not None:
         sys.argv = [f'mmgcvit {command}', *map(str, arguments)]
@@ -184,10 +177,7 @@ def hide_noise() -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Let the process keep the memory of freed tensors for later ones, where the C library is glibc.
-
-    Otherwise allocating a large tensor takes longer than filling it, since the system clears each page.
-    """
+    """Let glibc keep freed memory, since the system clears new pages, which takes longer than filling a tensor."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library

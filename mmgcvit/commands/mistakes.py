@@ -1,7 +1,4 @@
-"""Find the mistakes of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
-
-Predicts on all validation images. Prints the scores of each class, and writes the files of ``files.MISTAKES``.
-"""
+"""Find the mistakes of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options]."""
 
 import argparse
 import sys

@@ -134,17 +134,12 @@ def check_out_dir(args: argparse.Namespace, names: Sequence[str]) -> None:
     check_writable(folder, f'--out-dir {folder}')
     existing_names = [name for name in names if (folder / name).exists()]
     if args.out_dir and existing_names and not args.overwrite:
-        raise UserError(
-            f'{folder} already has results ({", ".join(existing_names)}). Choose another --out-dir, or '
-            'add --overwrite to replace them'
-        )
+        advice = 'Choose another --out-dir, or add --overwrite to replace them'
+        raise UserError(f'{folder} already has results ({", ".join(existing_names)}). {advice}')
 
 
 def create_out_dir(args: argparse.Namespace, outdated: Sequence[str]) -> None:
-    """Create the output folder, by default a new numbered one, and remove files of an earlier command.
-
-    Commands call this after all checks, just before they write. ``outdated`` has names or glob patterns of files.
-    """
+    """Create the output folder, by default a new numbered one, and remove files that match patterns in ``outdated``."""
     if args.out_dir is None:
         args.out_dir = args.default_dir if args.overwrite else create_numbered(args.default_dir)
     for file in chain.from_iterable(map(args.out_dir.glob, outdated)):
@@ -157,10 +152,7 @@ def format_option(name: str) -> str:
 
 
 def check_at_least(args: argparse.Namespace, **minimums: int) -> None:
-    """Raise a UserError if an option, or one of its values, is NaN, below its minimum or above :data:`MAX_NUMBER`.
-
-    An option may be None.
-    """
+    """Raise a UserError if an option that is given has a value below its minimum, above MAX_NUMBER or NaN."""
     for name, minimum in minimums.items():
         option = getattr(args, name)
         for value in option if isinstance(option, list | tuple) else [option]:

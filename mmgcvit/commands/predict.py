@@ -1,7 +1,4 @@
-"""Predict on images and videos: mmgcvit predict CONFIG [CHECKPOINT] INPUT ... [options].
-
-Draws the predictions on copies of the inputs. Also writes them as JSON files and segmentation maps.
-"""
+"""Predict on images and videos: mmgcvit predict CONFIG [CHECKPOINT] INPUT ... [options]."""
 
 import argparse
 import os
@@ -45,10 +42,8 @@ def main(args: argparse.Namespace) -> None:
     check_model_files(args.config, args.checkpoint)
     if not patterns:
         hint = '. Everything after --classes is read as a class. Put INPUT before --classes' if args.classes else ''
-        raise UserError(
-            f'no INPUT given. After {args.checkpoint or args.config}, pass images, videos, folders or patterns such as '
-            f'"photos/*.jpg"{hint}'
-        )
+        inputs = f'images, videos, folders or patterns such as "photos/*.jpg"{hint}'
+        raise UserError(f'no INPUT given. After {args.checkpoint or args.config}, pass {inputs}')
     check_installed('predict', 'supervision')
     images, videos = find_inputs(patterns)
     import torch

@@ -1,7 +1,6 @@
 """Write a trained model's weights as safetensors: mmgcvit publish CONFIG [CHECKPOINT] [OUT.safetensors].
 
-The file has the weights of the whole model (the EMA weights if the run has them) without optimizer state, in a format
-that cannot contain code. ``mmgcvit predict``, ``mmgcvit test`` and the setting ``load_from`` can read it.
+The file has the weights of the whole model (the EMA weights if the run has them), and cannot contain code.
 """
 
 import argparse
@@ -24,9 +23,8 @@ def main(args: argparse.Namespace) -> None:
     # If CONFIG is followed by one argument, argparse stores it in args.checkpoint, but it is the output file.
     args.checkpoint, target = (args.checkpoint, args.target) if args.target else (None, args.checkpoint)
     if target is None and not Path(args.config).is_dir():
-        raise UserError(
-            f'{args.config} is not a work dir, so an output file is needed. Add one, for example model.safetensors'
-        )
+        advice = 'Add an output file, for example model.safetensors'
+        raise UserError(f'{args.config} is not a work dir, so an output file is needed. {advice}')
     target = Path(target or Path(args.config, 'model.safetensors'))
     check_target(target, '.safetensors', overwrite=None)
     check_model_files(args.config, args.checkpoint)

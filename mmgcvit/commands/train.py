@@ -72,10 +72,9 @@ def check_args(args: argparse.Namespace) -> None:
     if args.data is None and (options := ' and '.join(map(format_option, list_data_options(args)))):
         raise UserError(f'{options} can only be used with --data. To change a CONFIG, edit it or use --cfg-options')
     if args.data is not None and args.launcher != 'none':
-        raise UserError(
-            f"--data trains in one process. To use several GPUs: 'mmgcvit train --data {args.data}' writes a config "
-            'and prints its path. Stop that command, then, for 8 GPUs, run: tools/dist_train.sh CONFIG 8'
-        )
+        advice = f"'mmgcvit train --data {args.data}' writes a config and prints its path. Stop that command, then, for"
+        advice += ' 8 GPUs, run: tools/dist_train.sh CONFIG 8'
+        raise UserError(f'--data trains in one process. To use several GPUs: {advice}')
     if args.tiles:  # 0 stands for the image size
         check_at_least(args, tiles=32)
     check_at_least(args, epochs=1, patience=1, image_size=32, batch_size=1, lr=0, workers=0)
@@ -145,8 +144,7 @@ def get_run_config(args: argparse.Namespace) -> Path:
 def find_resumed_config(args: argparse.Namespace) -> Path:
     """Return the config of the run that ``--data FOLDER --resume`` resumes. With ``--epochs``, write a longer one.
 
-    Raise a UserError if the run was started with other data or other options. Only ``--epochs`` and ``--workers`` may
-    change.
+    Raise a UserError if the run was started with other data, or other options than ``--epochs`` and ``--workers``.
     """
     from ..datasets.own_data import STARTED_WITH, extend_run, find_newer_files
 
@@ -154,20 +152,16 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
     started_with = read_config(config).get(STARTED_WITH) or {}
     started_data = (config.parent / started_with.get('data', data)).resolve()
     if data != started_data:
-        raise UserError(
-            f'{config.parent} is the work dir of a run on {started_data}, not on {args.data}. Set another --work-dir '
-            f'to train on {args.data}'
-        )
+        problem = f'{config.parent} is the work dir of a run on {started_data}, not on {args.data}'
+        raise UserError(f'{problem}. Set another --work-dir to train on {args.data}')
     given = list_data_options(args)
     if given.get('tiles') == 0 and started_with.get('tiles'):
         given['tiles'] = started_with['image_size']
     changed = [name for name, value in given.items() if value != started_with.get(name)]
     options = ' and '.join(format_option(name) for name in changed if name not in ('epochs', 'workers'))
     if options:
-        raise UserError(
-            f'{options} cannot be changed when a run is resumed. To resume the run, remove {options}. To start a new '
-            'run, remove --resume and set another --work-dir'
-        )
+        advice = f'To resume the run, remove {options}. To start a new run, remove --resume and set another --work-dir'
+        raise UserError(f'{options} cannot be changed when a run is resumed. {advice}')
     print(f'{config} is resumed, with the images and annotations that were read when it was started')
     if newer := find_newer_files(data, config):
         print(

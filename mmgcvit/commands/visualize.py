@@ -25,9 +25,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         parsers[kind] = kinds.add_parser(kind, help=description, description=f'Draw {description}.', usage=usage)
         parsers[kind].add_argument('config', metavar='CONFIG', help=CONFIG_OR_WORK_DIR)
         add_device_option(parsers[kind])
-        parsers[kind].add_argument(
-            'rest', nargs='+', metavar='[CHECKPOINT] IMAGE', help=f'{OPTIONAL_CHECKPOINT}; then one image'
-        )
+        text = f'{OPTIONAL_CHECKPOINT}; then one image'
+        parsers[kind].add_argument('rest', nargs='+', metavar='[CHECKPOINT] IMAGE', help=text)
         out = 'output file: .png, .pdf or .svg (default: IMAGE_KIND.png, IMAGE_KIND2.png, ...)'
         parsers[kind].add_argument('--out', type=Path, metavar='FILE.png', help=out)
     integer = {'type': int, 'metavar': 'N'}

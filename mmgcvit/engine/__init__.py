@@ -1,5 +1,4 @@
 """Train and test with mmengine's Runner. Read ``train.py`` first; ``work_dir.py`` chooses what a run resumes from.
 
-``hooks`` has one topic per file; ``hooks/exact_resume.py`` makes resuming bit-exact. ``setup`` checks the machine and
-the data, and initialises the process group. ``optim`` chooses the data type of mixed precision.
+``hooks`` has one topic per file; ``hooks/exact_resume.py`` makes resuming bit-exact.
 """

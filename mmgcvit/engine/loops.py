@@ -1,21 +1,33 @@
-"""Make mmengine's training loops resumable at any iteration."""
+"""Make mmengine's training loops resumable at any iteration.
+
+The run's seed and the iteration determine the random numbers. So checkpoints need no states of random number
+generators, and results do not depend on ``num_workers``.
+"""
 
 import logging
+import random
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from itertools import chain, repeat
+from hashlib import blake2b
+from itertools import chain, count, islice, repeat
 from typing import Any
 
+import numpy as np
+import torch
 from mmengine.config import ConfigDict
-from mmengine.dist import get_world_size
+from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
+from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
+from torch.utils.data import BatchSampler, Sampler
 
 from ..errors import UserError, format_count
-from ..private_api import get_randomness, stop_workers
+from ..private_api import stop_workers
 from ..registry import LOOPS
-from .sampling import WHOLE_BATCH, SeededBatchSampler, seed_generators
 
+# Instead of a sample's position (1, 2, ...), seed_generators takes this number to seed the training step.
+WHOLE_BATCH = 0
 # Key of a checkpoint's meta for the position in the data, see ResumableLoop.get_state.
 DATA_POSITION = 'data_position'
 
@@ -25,6 +37,73 @@ def get_length(runner: Any) -> tuple[str, int, int]:
     if isinstance(runner.train_loop, MMEngineIterBasedTrainLoop):
         return 'iteration', runner.iter, runner.max_iters
     return 'epoch', runner.epoch, runner.max_epochs
+
+
+def seed_generators(seed: int, rank: int, iteration: int, sample: int) -> None:
+    """Seed torch, NumPy and Python, either to load a sample or for the training step.
+
+    A cryptographic hash of the arguments gives independent seeds; NumPy's has 32 bits, since longer ones are slow.
+    ``iteration`` is counted from 0, ``sample`` in the batch from 1; :data:`WHOLE_BATCH` stands for the training step.
+    """
+    digest = blake2b(f'{seed} {rank} {iteration} {sample}'.encode(), digest_size=28).digest()
+    random.seed(int.from_bytes(digest[:16], 'little'))
+    np.random.seed(int.from_bytes(digest[16:20], 'little'))
+    # Seeding the GPUs is slow. Samples are loaded on the CPU and do not need it.
+    seed_torch = torch.manual_seed if sample == WHOLE_BATCH else torch.default_generator.manual_seed
+    seed_torch(int.from_bytes(digest[20:], 'little'))
+
+
+class SeededIndices:
+    """Indices of the samples in a batch. Iterating over them seeds the generators before each sample is loaded."""
+
+    def __init__(self, indices: Sequence[int], seed: int, rank: int, iteration: int) -> None:
+        self.indices, self.seed, self.rank, self.iteration = indices, seed, rank, iteration
+
+    def __iter__(self) -> Iterator[int]:
+        for sample, index in enumerate(self.indices, WHOLE_BATCH + 1):
+            seed_generators(self.seed, self.rank, self.iteration, sample)
+            yield index
+
+
+class SeededBatchSampler(Sampler):
+    """Batch sampler that can start within an epoch, and yields :class:`SeededIndices`. Call :meth:`start` first.
+
+    If ``sampler`` has an attribute ``seed``, it is set to the run's seed. ``batch_sampler`` is a config or None, for
+    torch's ``BatchSampler``. ``endless`` repeats the data, as iteration-based loops need.
+    """
+
+    def __init__(
+        self, sampler: Sampler, batch_size: int, batch_sampler: dict | None, drop_last: bool, endless: bool
+    ) -> None:
+        self.sampler, self.batch_size, self.endless = sampler, batch_size, endless
+        settings = batch_sampler or {'type': BatchSampler, 'drop_last': drop_last}
+        arguments = {'sampler': sampler, 'batch_size': batch_size}
+        self.batch_sampler = DATA_SAMPLERS.build(settings, default_args=arguments)
+        # Dataloader workers iterate over SeededIndices, but do not know the rank.
+        self.rank, self.world_size = get_rank(), get_world_size()
+        self.iteration = self.epoch = None
+
+    def start(self, seed: int, iteration: int, epoch: int, num_done: int = 0) -> None:
+        """Set the seed of all ranks, the next batch's iteration, and the number of batches to skip since an epoch."""
+        self.seed, self.iteration, self.epoch, self.num_done = seed, iteration, epoch, num_done
+
+    def __len__(self) -> int:
+        return len(self.batch_sampler)  # the number of batches in a whole epoch
+
+    def __iter__(self) -> Iterator[SeededIndices]:
+        if self.iteration is not None:
+            batches = islice(self.iter_batches(), self.num_done, None)
+            for iteration, indices in enumerate(batches, self.iteration):
+                yield SeededIndices(indices, self.seed, self.rank, iteration)
+
+    def iter_batches(self) -> Iterator[list[int]]:
+        """Yield the batches from the beginning of the epoch."""
+        for epoch in count(self.epoch) if self.endless else [self.epoch]:
+            if hasattr(self.sampler, 'seed'):
+                self.sampler.seed = self.seed
+            if hasattr(self.sampler, 'set_epoch'):
+                self.sampler.set_epoch(epoch)
+            yield from self.batch_sampler
 
 
 class ResumableLoop:
@@ -37,29 +116,23 @@ class ResumableLoop:
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
         seeded = ConfigDict(deepcopy(dataloader))
         if not seeded.get('batch_size') or not seeded.get('sampler'):
-            raise UserError(
-                'train_dataloader has no batch_size or no sampler, so training could not resume within an epoch. Set '
-                "both, or use mmengine's loop (train_cfg.type=EpochBasedTrainLoop or IterBasedTrainLoop)"
-            )
-        seeded.batch_sampler = {
-            'type': SeededBatchSampler,
-            'batch_sampler': seeded.get('batch_sampler'),
-            'drop_last': seeded.pop('drop_last', False),
-            'endless': not self.is_by_epoch,
-        }
+            problem = 'train_dataloader has no batch_size or no sampler, so training could not resume within an epoch'
+            advice = "Set both, or use mmengine's loop (train_cfg.type=EpochBasedTrainLoop or IterBasedTrainLoop)"
+            raise UserError(f'{problem}. {advice}')
+        options = {'drop_last': seeded.pop('drop_last', False), 'endless': not self.is_by_epoch}
+        batch_sampler = seeded.get('batch_sampler')
+        seeded.batch_sampler = {'type': SeededBatchSampler, 'batch_sampler': batch_sampler, **options}
         super().__init__(runner, seeded, **kwargs)
         self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
         if len(self.batch_sampler) == 0:
-            raise UserError(
-                'train_dataloader has too few images for one batch. A batch has '
-                f'{get_world_size()} x {self.batch_sampler.batch_size} images (processes x batch_size). Use a smaller '
-                'train_dataloader.batch_size or fewer processes, or set train_dataloader.drop_last=False'
-            )
+            size = f'{get_world_size()} x {self.batch_sampler.batch_size} images (processes x batch_size)'
+            advice = 'a smaller train_dataloader.batch_size or fewer processes, or set train_dataloader.drop_last=False'
+            raise UserError(f'train_dataloader has too few images for one batch. A batch has {size}. Use {advice}')
 
     @property
     def seed(self) -> int:
         """Return the seed that all ranks share. With ``randomness.diff_rank_seed``, mmengine adds the rank to it."""
-        has_rank = get_randomness(self.runner).get('diff_rank_seed')
+        has_rank = self.runner.cfg.get('randomness', {}).get('diff_rank_seed')
         return self.runner.seed - (self.batch_sampler.rank if has_rank else 0)
 
     def get_settings(self) -> dict[str, int]:
@@ -69,11 +142,9 @@ class ResumableLoop:
         return {**settings, 'processes': sampler.world_size, 'batch_size': sampler.batch_size}
 
     def get_state(self, meta: dict[str, Any]) -> dict[str, int]:
-        """Return the position in the data, for a checkpoint with this ``meta``, and what the order depends on.
-
-        ``num_done`` is the number of trained batches of the epoch or, in an iteration-based run, of all.
-        """
+        """Return the position in the data, for a checkpoint with this ``meta``, and what the order depends on."""
         sampler = self.batch_sampler
+        # The number of trained batches of the epoch or, in an iteration-based run, of all.
         num_done = sampler.num_done + meta['iter'] - sampler.iteration if meta['epoch'] == sampler.epoch else 0
         return {'num_done': num_done, 'length': len(sampler), **self.get_settings()}
 
@@ -82,12 +153,11 @@ class ResumableLoop:
 
         If something that decides which images a batch has is not the same, an epoch starts again, and an
         iteration-based run goes on with other images. The log says why. Return the iteration at which the run resumes:
-        in an epoch-based run, it is such that epochs end at multiples of their number of iterations.
+        in an epoch-based run, epochs end at multiples of their number of iterations.
         """
         sampler, state, iteration = self.batch_sampler, meta.get(DATA_POSITION), meta['iter']
-        seed = get_randomness(self.runner).get('seed')
-        # mmengine sets this seed.
-        meta['seed'] = next(found for found in (seed, meta.get('seed'), self.seed) if found is not None)
+        seeds = (self.runner.cfg.get('randomness', {}).get('seed'), meta.get('seed'), self.seed)
+        meta['seed'] = next(seed for seed in seeds if seed is not None)  # mmengine sets this seed
         epoch = meta['epoch'] if self.is_by_epoch else 0
         num_done = iteration if not self.is_by_epoch else state['num_done'] if state else 0
         sampler.start(meta['seed'], iteration, epoch, num_done)
@@ -132,13 +202,11 @@ class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
     is_by_epoch = True
 
     def run_epoch(self) -> None:
-        """Train one epoch, or the rest of it."""
         if self.batch_sampler.epoch != self.epoch:
             self.batch_sampler.start(self.seed, self.iter, self.epoch)
         super().run_epoch()
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
-        """Seed the random number generators and train on one batch."""
         seed_generators(self.seed, self.batch_sampler.rank, self.iter, WHOLE_BATCH)
         super().run_iter(self.batch_sampler.num_done + idx, data_batch)
 
@@ -156,7 +224,6 @@ class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
         self.fast_forward_on_resume = False
 
     def run(self) -> Any:
-        """Train until the last iteration."""
         if self.batch_sampler.epoch is None:
             self.batch_sampler.start(self.seed, self.iter, epoch=0)
         self.dataloader_iterator = BatchIterator(repeat(None, self.iter), self.dataloader)
@@ -170,7 +237,6 @@ class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
 class BatchIterator(chain):
     """Iterator over placeholders for the batches that mmengine skips when it resumes, and then over loaded batches."""
 
-    def skip_iter(self, num_iters: int) -> None:
-        """Skip batches as mmengine up to 0.10.7 does, which calls ``next`` for each of them."""
+    def skip_iter(self, num_iters: int) -> None:  # mmengine up to 0.10.7 calls ``next`` instead
         for _ in range(num_iters):
             next(self)

@@ -28,12 +28,8 @@ def build_auto_precision_wrapper(dtype: str | None = None, **kwargs: Any) -> Opt
     """Build an optimizer wrapper for ``dtype``, by default bfloat16 or, on older GPUs, float16. On a CPU use float32.
 
     mmengine's ``AmpOptimWrapper`` fails without a GPU, and with bfloat16 it scales the loss too. The scale doubles
-    every 2,000 steps until it overflows (at step 222,000 with torch's defaults), so it is disabled for bfloat16.
-
-    Args:
-        dtype: Data type on a GPU, ``'bfloat16'`` or ``'float16'``.
-        **kwargs: Arguments of ``AmpOptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``,
-            ``loss_scale`` (float16 only), ...
+    every 2,000 steps until it overflows (at step 222,000 with torch's defaults), so it is disabled for bfloat16. The
+    other arguments are those of ``AmpOptimWrapper``.
     """
     if torch.cuda.is_available():
         is_supported = torch.cuda.get_device_capability() >= MIN_BFLOAT16_CAPABILITY
@@ -100,6 +96,5 @@ def compute_lr_scales(model: nn.Module, decay_rate: float) -> dict[nn.Parameter,
 def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
     """Return whether an optimizer is Adam or AdamW, and all parameters are on CUDA in a dtype of the fused kernel."""
     # Not SGD: if GradScaler skips the first fused step of SGD, its momentum starts from uninitialised memory.
-    return settings.get('type') in ('Adam', 'AdamW', Adam, AdamW) and all(
-        parameter.is_cuda and parameter.dtype in FUSED_DTYPES for parameter in model.parameters()
-    )
+    is_adam = settings.get('type') in ('Adam', 'AdamW', Adam, AdamW)
+    return is_adam and all(weight.is_cuda and weight.dtype in FUSED_DTYPES for weight in model.parameters())

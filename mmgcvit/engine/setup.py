@@ -15,14 +15,13 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, init_dist, is_distributed
-from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from rich.progress import Progress
 
-from ..config import LOADERS, enter_scope, get_type_name, iter_dicts, parse_cfg_options, read_config
+from ..config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.paths import check_presence, get_check_settings
-from ..device import check_gpus, disable_cudnn_attention, use_device
+from ..device import check_gpus, disable_cudnn_attention, resolve_device
 from ..errors import UserError, escape_controls
 from ..files import make_portable_path
 from ..mmengine_utils import ERROR_DELAY
@@ -43,11 +42,11 @@ def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
     """Check the GPUs, set the device, allow TF32 and disable cuDNN's attention. Raise a UserError if a step fails."""
     check_gpus()
     if launcher != 'none' and device.startswith('cuda:'):
-        raise UserError(
-            f'--device {device} cannot be used with --launcher, because each process uses its own GPU. Remove '
-            '--device, and choose the GPUs with CUDA_VISIBLE_DEVICES'
-        )
-    use_device(device)
+        problem = f'--device {device} cannot be used with --launcher, because each process uses its own GPU'
+        raise UserError(f'{problem}. Remove --device, and choose the GPUs with CUDA_VISIBLE_DEVICES')
+    gpu = resolve_device(device)
+    if gpu.index is not None:
+        torch.cuda.set_device(gpu)
     # As before torch 1.12, let GPUs round the inputs of float32 products to 10 bits of mantissa, as convolutions do by
     # default. NVIDIA_TF32_OVERRIDE=0 forbids both.
     torch.backends.cuda.matmul.allow_tf32 = True
@@ -57,10 +56,7 @@ def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
 def load_config(
     path: str, options: Sequence[str] | None = None, work_dir: str | None = None, launcher: str = 'none'
 ) -> Config:
-    """Read a config and apply ``options`` (:func:`.read_config`), the launcher and the work dir.
-
-    The default of ``work_dir`` is the config's, else ``work_dirs/CONFIG_NAME``.
-    """
+    """Read a config; set its options, launcher and work dir (default: the config's, else ``work_dirs/CONFIG_NAME``)."""
     cfg = read_config(path, parse_cfg_options(options))
     cfg.launcher = launcher
     # mmengine would drop link/.. from a path.
@@ -80,10 +76,8 @@ def join_process_group(cfg: Config) -> None:
         init_dist(cfg.launcher, **settings)
         return
     if cfg.launcher != 'pytorch' or 'RANK' not in os.environ:
-        raise UserError(
-            f'--launcher {cfg.launcher}: torch finds no GPU. For one process, remove --launcher. For several processes '
-            'on the CPU, use tools/dist_train.sh or tools/dist_test.sh'
-        )
+        advice = 'For several processes on the CPU, use tools/dist_train.sh or tools/dist_test.sh'
+        raise UserError(f'--launcher {cfg.launcher}: torch finds no GPU. For one process, remove --launcher. {advice}')
     timeout = settings.get('timeout')
     dist.init_process_group('gloo', **({} if timeout is None else {'timeout': timedelta(seconds=timeout)}))
     cfg.model_wrapper_cfg = CPU_MODEL_WRAPPER
@@ -117,14 +111,10 @@ def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
 
 
 def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
-    """Check the datasets of the named dataloaders. Print a line for each issue that does not stop the run.
-
-    Raise a UserError for issues that would stop the run later or make its results wrong.
-    """
+    """Check the datasets of dataloaders. Print issues that do not stop the run, and raise a UserError for others."""
     check_presence(cfg, dataloaders)
-    images = get_check_settings(cfg)['images']
     enter_scope(cfg)
-    report = check_datasets(cfg, dataloaders, images, Progress(disable=True))
+    report = check_datasets(cfg, dataloaders, get_check_settings(cfg)['images'], Progress(disable=True))
     if errors := report.format_messages():
         raise UserError('\n'.join([*errors, "To check all images, run 'mmgcvit check-data CONFIG'"]))
     for note in report.format_messages(stops_run=False) + report.notes:
@@ -135,9 +125,6 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
     """Build mmengine's runner from a config. Register ``progress``, unless it is None."""
     if cfg.get('runner_type', 'Runner') != 'Runner':
         raise UserError(f'runner_type={cfg.runner_type} is not supported. Remove it, or set runner_type=Runner')
-    hooks = cfg.get('default_hooks') or {}
-    if 'val_visualization' in hooks and get_type_name(hooks.get('visualization')) == 'ValVisualizationHook':
-        raise UserError('set ValVisualizationHook as default_hooks.val_visualization, not default_hooks.visualization')
     # At most one worker for each CPU of this process. Launchers differ in whether the ranks of a node share its CPUs.
     cpus = [(socket.gethostname(), cpu) for cpu in os.sched_getaffinity(0)]
     num_ranks = Counter(cpu for rank_cpus in all_gather_object(cpus) for cpu in rank_cpus)
@@ -161,14 +148,8 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
 class CollectDirHook(Hook):
     """Let ranks exchange results for metrics in the work dir. mmengine's default is the current folder's .dist_test."""
 
-    def before_val(self, runner: Runner) -> None:
-        self.set_folder(runner, runner.val_loop.evaluator.metrics)
-
-    def before_test(self, runner: Runner) -> None:
-        self.set_folder(runner, runner.test_loop.evaluator.metrics)
-
-    def set_folder(self, runner: Runner, metrics: Sequence[BaseMetric]) -> None:
-        for metric in metrics:
-            # By attribute, since most metrics have no argument collect_dir.
+    def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
+        # By attribute, since most metrics have no argument collect_dir.
+        for metric in getattr(runner, f'{mode}_loop').evaluator.metrics if mode != 'train' else ():
             if getattr(metric, 'collect_dir', '') is None and metric.collect_device == 'cpu':
                 metric.collect_dir = str(Path(runner.log_dir, 'collected'))

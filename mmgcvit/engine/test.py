@@ -75,10 +75,8 @@ def enable_drawing(cfg: Config, folder: str) -> None:
         CLASSIFICATION.scope: {'type': 'VisualizationHook', 'enable': True, 'interval': 1, 'out_dir': folder},
     }
     if not can_draw_predictions(cfg):
-        raise UserError(
-            f'--show-dir cannot draw the predictions of {get_type_name(cfg.model)} of {cfg.get("default_scope")}. Use '
-            'the visualization hook of that package (docs/other_tasks.md)'
-        )
+        problem = f'--show-dir cannot draw the predictions of {get_type_name(cfg.model)} of {cfg.get("default_scope")}'
+        raise UserError(f'{problem}. Use the visualization hook of that package (docs/other_tasks.md)')
     cfg.default_hooks = {**default_hooks, 'visualization': hooks[cfg.default_scope]}
     if cfg.default_scope == SEGMENTATION.scope:
         local = {'type': 'SegLocalVisualizer', 'vis_backends': [{'type': 'LocalVisBackend'}]}

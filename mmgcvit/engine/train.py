@@ -16,8 +16,8 @@ from ..datasets.skip_unreadable import skip_unreadable
 from ..device import check_operators
 from ..errors import UserError, format_count
 from ..mmengine_utils import call_on_rank_0
+from .hooks.exact_resume import NewScheduleHook
 from .hooks.loader_check import explain_loader_errors
-from .hooks.new_schedule import NewScheduleHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook, open_progress
 from .setup import build_runner, check_data
@@ -83,10 +83,8 @@ def enable_amp(cfg: Config) -> None:
         raise UserError('--amp needs a GPU, and torch finds none. Remove --amp')
     wrapper = get_type_name(cfg.optim_wrapper) or 'OptimWrapper'
     if wrapper not in WRAPPERS_FOR_AMP:
-        raise UserError(
-            f'--amp: the config has optim_wrapper.type={wrapper}. Set OptimWrapper, AmpOptimWrapper or '
-            'mmgcvit.AutoPrecisionOptimWrapper, or remove --amp'
-        )
+        allowed = 'OptimWrapper, AmpOptimWrapper or mmgcvit.AutoPrecisionOptimWrapper'
+        raise UserError(f'--amp: the config has optim_wrapper.type={wrapper}. Set {allowed}, or remove --amp')
     cfg.optim_wrapper.type = 'mmgcvit.AutoPrecisionOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
@@ -117,10 +115,8 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str:
     steps, file_steps = (wrapper.get('accumulative_counts', 1) for wrapper in wrappers)
     warnings = []
     if scaling.get('enable') and base is None:
-        raise UserError(
-            '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size. Set it to the batch size for which the '
-            'learning rate was chosen, or remove --auto-scale-lr'
-        )
+        advice = 'Set it to the batch size for which the learning rate was chosen, or remove --auto-scale-lr'
+        raise UserError(f'--auto-scale-lr: the config has no auto_scale_lr.base_batch_size. {advice}')
     if base is not None and batch_size is not None:
         is_base_changed = base != (file_cfg.get('auto_scale_lr') or {}).get('base_batch_size')
         recipe = round(base * (steps if is_base_changed else file_steps))
@@ -128,15 +124,12 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str:
         if recipe != base * steps:
             scaling.base_batch_size = recipe / steps
         if size != recipe and not scaling.get('enable'):
-            warnings.append(
-                f'The learning rate is for an effective batch size of {recipe}; this run has {size} ({world_size} x '
-                f'{batch_size} x {steps}: processes x images x accumulation steps). Add --auto-scale-lr, or change '
-                'train_dataloader.batch_size or optim_wrapper.accumulative_counts'
-            )
+            product = f'{world_size} x {batch_size} x {steps}: processes x images x accumulation steps'
+            problem = f'The learning rate is for an effective batch size of {recipe}; this run has {size} ({product})'
+            settings = 'train_dataloader.batch_size or optim_wrapper.accumulative_counts'
+            warnings.append(f'{problem}. Add --auto-scale-lr, or change {settings}')
     for number, hook in enumerate(cfg.get('custom_hooks') or () if max(steps, file_steps) > 1 else ()):
         if get_type_name(hook) == 'EMAHook' and (interval := hook.get('interval', 1)) != steps:
-            warnings.append(
-                f'EMA is updated every {format_count(interval, "iteration")}, the weights every {steps} (accumulation '
-                f'steps). Set custom_hooks.{number}.interval={steps}'
-            )
+            problem = f'EMA is updated every {format_count(interval, "iteration")}, the weights every {steps}'
+            warnings.append(f'{problem} (accumulation steps). Set custom_hooks.{number}.interval={steps}')
     return '. '.join(warnings)

@@ -1,7 +1,6 @@
 """Choose the checkpoint that a run resumes from, and allow one training at a time in a work dir.
 
-A training needs a work dir without checkpoints, unless it resumes (``--resume``) or removes these checkpoints after its
-first iteration (``--overwrite``).
+A training needs a work dir without checkpoints, unless it resumes (``--resume``) or removes them (``--overwrite``).
 """
 
 import logging
@@ -53,23 +52,18 @@ def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) 
     source = (resume or load_from or 'auto') if is_resumed else load_from
     checkpoints = list_checkpoints(work_dir)
     if is_resumed and source == 'auto':
-        checkpoint = read_latest_checkpoint(
-            work_dir,
-            'Resume from another file with --resume CHECKPOINT, train in another folder (--work-dir), or start again '
-            'with --overwrite instead of --resume',
-            partial(read_for_mmengine, work_dir=work_dir),
-        )
+        advice = 'Resume from another file with --resume CHECKPOINT, train in another folder (--work-dir), or start '
+        advice += 'again with --overwrite instead of --resume'
+        checkpoint = read_latest_checkpoint(work_dir, advice, partial(read_for_mmengine, work_dir=work_dir))
         is_resumed, source = checkpoint is not None, checkpoint.source if checkpoint else load_from
         found = source if is_resumed else 'the work dir has no checkpoint, so a new training starts'
         print_log(f'--resume: {found}', 'current')
     elif is_resumed and not source.startswith(URL_SCHEMES) and not Path(source).is_file():
         raise CheckpointError(f'--resume {source}: there is no such file. Pass a path or a URL')
     elif is_resumed and checkpoints and Path(source).parent.resolve() != work_dir.resolve():
-        raise CheckpointError(
-            f'--resume {source}: the work dir {work_dir} has checkpoints of another run, which the resumed run would '
-            f'replace. Add --work-dir {Path(source).parent} to continue in the folder of the checkpoint, or another '
-            '--work-dir'
-        )
+        problem = f'the work dir {work_dir} has checkpoints of another run, which the resumed run would replace'
+        advice = f'Add --work-dir {Path(source).parent} to continue in the folder of the checkpoint'
+        raise CheckpointError(f'--resume {source}: {problem}. {advice}, or another --work-dir')
     if not is_resumed and not overwrite:
         check_unused(work_dir)
     if not is_resumed and source and Path(source).resolve() in map(Path.resolve, checkpoints):
@@ -88,10 +82,9 @@ def list_checkpoints(work_dir: str | Path) -> list[Path]:
 def check_unused(work_dir: str | Path) -> None:
     """Raise a CheckpointError if a work dir has checkpoints of an earlier run."""
     if checkpoints := list_checkpoints(work_dir):
-        raise CheckpointError(
-            f"{work_dir} has an earlier run's checkpoints ({shorten([path.name for path in checkpoints])}). Continue "
-            'from them with --resume, train in another folder (--work-dir), or remove them with --overwrite'
-        )
+        problem = f"{work_dir} has an earlier run's checkpoints ({shorten([path.name for path in checkpoints])})"
+        advice = 'train in another folder (--work-dir), or remove them with --overwrite'
+        raise CheckpointError(f'{problem}. Continue from them with --resume, {advice}')
 
 
 @contextmanager
@@ -110,10 +103,9 @@ def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
         # Soft locks, which are files that exist while a process runs, would remain after the process is killed.
         file_lock = FileLock(lock, fallback_to_soft=False).acquire(timeout=LOCK_TIMEOUT)
     except Timeout:
-        raise UserError(
-            f'another training is running in {work_dir} ({lock.read_text(errors="replace")}). Wait until it ends, or '
-            f'train in another folder (--work-dir). If its node has failed, remove {lock}'
-        ) from None
+        problem = f'another training is running in {work_dir} ({lock.read_text(errors="replace")})'
+        advice = f'Wait until it ends, or train in another folder (--work-dir). If its node has failed, remove {lock}'
+        raise UserError(f'{problem}. {advice}') from None
     except OSError as error:
         if error.filename is not None:  # the file cannot be opened
             raise
@@ -165,10 +157,7 @@ def write_config(runner: Runner, outdated: Sequence[Path] = ()) -> None:
 
 
 class StartHook(Hook):
-    """After the first iteration, where most errors occur, remove an earlier run's files and write the config.
-
-    These files are its checkpoints, and what belongs to them. A run that resumes in its work dir removes none.
-    """
+    """After the first iteration, where most errors occur, remove an earlier run's files and write the config."""
 
     priority = 'HIGH'  # before the hooks that save
 

@@ -39,18 +39,15 @@ def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
     width = max((picture.shape[1] for _, picture in cells), default=PICTURE_SIDE)
     titles = [fill(title, width // LETTER_WIDTH) for title, _ in cells]
     top = GAP + LINE_HEIGHT * max((title.count('\n') + 1 for title in titles), default=1)
-    rows = []
-    for begin in range(0, max(len(cells), 1), columns):
-        pictures = [picture for _, picture in cells[begin : begin + columns]]
-        # A row is as high as its highest picture.
-        height = max((picture.shape[0] for picture in pictures), default=0)
-        row = Image.new('RGB', (GAP + columns * (width + GAP), top + height), 'white')
-        for column, picture in enumerate(pictures):
-            left = GAP + column * (width + GAP)
-            ImageDraw.Draw(row).multiline_text((left, top), titles[begin + column], 'black', font, anchor='ld')
-            row.paste(Image.fromarray(picture[..., ::-1]), (left, top))
-        rows.append(np.asarray(row)[..., ::-1])
-    return np.concatenate(rows)
+    rows = [cells[begin : begin + columns] for begin in range(0, len(cells), columns)]
+    heights = [top + max(picture.shape[0] for _, picture in row) for row in rows] or [top]
+    grid = Image.new('RGB', (GAP + columns * (width + GAP), sum(heights)), 'white')
+    for index, (_, picture) in enumerate(cells):
+        row, column = divmod(index, columns)
+        corner = (GAP + column * (width + GAP), top + sum(heights[:row]))
+        ImageDraw.Draw(grid).multiline_text(corner, titles[index], 'black', font, anchor='ld')
+        grid.paste(Image.fromarray(picture[..., ::-1]), corner)
+    return np.asarray(grid)[..., ::-1]
 
 
 def draw_cells(

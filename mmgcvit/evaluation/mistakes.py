@@ -81,9 +81,8 @@ def score_image(ground_truth: Prediction, prediction: Prediction, classes: Seque
             sizes = f'(height, width) of the image is {predicted_size}, of its ground truth {size}'
             raise UserError(f"{sizes}. To find such images, run 'mmgcvit check-data CONFIG'")
         is_labelled = ground_truth.label_map < len(classes)
-        matrix = compute_confusion_matrix(
-            ground_truth.label_map[is_labelled], prediction.label_map[is_labelled], len(classes)
-        )
+        labels, predicted = ground_truth.label_map[is_labelled], prediction.label_map[is_labelled]
+        matrix = compute_confusion_matrix(labels, predicted, len(classes))
         intersection = np.diag(matrix)
         union = matrix.sum(0) + matrix.sum(1) - intersection
         return (intersection[union > 0] / union[union > 0]).mean() if union.any() else 1.0, matrix
@@ -158,10 +157,8 @@ def choose_score_thr(work_dir: Path) -> str:
     file = Path(model.checkpoint)
     chosen = {'checkpoint': file.name, 'sha256': compute_sha256(file), 'score_thr': score_thr}
     write_json(work_dir / SCORE_THR_FILE, chosen)
-    return (
-        f'confidence threshold of predictions: {score_thr:.2f}, with the highest F1 on the validation images '
-        f'({best_f1:.2f}). Another one: --score-thr'
-    )
+    reason = f'with the highest F1 on the validation images ({best_f1:.2f})'
+    return f'confidence threshold of predictions: {score_thr:.2f}, {reason}. Another one: --score-thr'
 
 
 def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, float | int | None]]:
@@ -226,8 +223,7 @@ def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistake
         text = f'{path.name}: {task.score} {scored.score:.2f}; {scored.summary}'
         cells = draw_cells(text, image, model.palette, ground_truth, scored.prediction, LARGE_PICTURE_SIDE)
         drawn = write_image(folder / 'worst' / f'{rank:03d}_{path.stem}.jpg', draw_grid(cells, columns=2))
-        images.append(
-            {'image': str(path), 'score': round(scored.score, 6), 'text': scored.summary, 'drawn': drawn.name}
-        )
+        result = {'score': round(scored.score, 6), 'text': scored.summary, 'drawn': drawn.name}
+        images.append({'image': str(path), **result})
     content |= {'by_class': score_classes(mistakes, model), 'worst': images}
     write_json(folder / 'mistakes.json', content)

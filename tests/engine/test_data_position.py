@@ -50,6 +50,7 @@ class FakeRunner:
         self.visualizer, self.optim_wrapper = SimpleNamespace(), None
         self.model = SimpleNamespace(train=lambda: None, train_step=self.train_step)
         self._randomness_cfg = {'seed': seed, 'diff_rank_seed': diff_rank_seed}
+        self.cfg = {'randomness': self._randomness_cfg}
         self.set_seed(SEED if seed is None else seed)
 
     def set_seed(self, seed):
@@ -81,8 +82,8 @@ def run_session(setup, session, checkpoint):
         runner = FakeRunner(stop, seed, rank, setup['diff_rank_seed'])
         with (
             mock.patch('mmengine.dataset.sampler.get_dist_info', return_value=(rank, world_size)),
-            mock.patch('mmgcvit.engine.sampling.get_rank', return_value=rank),
-            mock.patch('mmgcvit.engine.sampling.get_world_size', return_value=world_size),
+            mock.patch('mmgcvit.engine.loops.get_rank', return_value=rank),
+            mock.patch('mmgcvit.engine.loops.get_world_size', return_value=world_size),
         ):
             length = {'max_epochs': setup['epochs']} if setup['by_epoch'] else {'max_iters': setup['iters']}
             loop = (EpochBasedTrainLoop if setup['by_epoch'] else IterBasedTrainLoop)(runner, loader, **length)

@@ -14,8 +14,8 @@ from mmengine.dist import barrier
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 
-from mmgcvit.engine.hooks.new_schedule import NewScheduleHook
-from mmgcvit.engine.sampling import WHOLE_BATCH, seed_generators
+from mmgcvit.engine.hooks.exact_resume import NewScheduleHook
+from mmgcvit.engine.loops import WHOLE_BATCH, seed_generators
 from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
 

@@ -16,7 +16,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from ...checkpoints.safe_loading import RUN_FILE_NAME, safe_checkpoint_loading
 from ...datasets.scored import find_unscored
 from ...files import TEMPORARY_SUFFIX, write_atomically
-from ...private_api import get_checkpoint_loader, get_resume_settings
+from ...private_api import get_checkpoint_loader
 from ...registry import HOOKS
 
 ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'
@@ -44,10 +44,9 @@ register_backend(ATOMIC_BACKEND, AtomicBackend)
 
 def get_resumed_checkpoint(runner: Runner) -> Path | None:
     """Return the path (or URL) of the checkpoint from which a run resumes, or None if the run does not resume."""
-    is_resumed, checkpoint = get_resume_settings(runner)
-    if not is_resumed:
+    if not runner.cfg.get('resume'):
         return None
-    checkpoint = checkpoint or find_latest_checkpoint(runner.work_dir)  # as mmengine's Runner
+    checkpoint = runner.cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)  # as mmengine's Runner
     return checkpoint and Path(checkpoint)
 
 
@@ -70,10 +69,8 @@ class AtomicCheckpointHook(CheckpointHook):
         unscored = self.save_best and runner.val_loop and find_unscored(runner.val_dataloader.dataset)
         if unscored:
             self.save_best = None  # as PatienceHook and SummaryHook read it
-            runner.logger.warning(
-                f'the validation images have {unscored}, so their scores say nothing: no checkpoint is saved as the '
-                'best one, and commands use the last one'
-            )
+            effect = 'no checkpoint is saved as the best one, and commands use the last one'
+            runner.logger.warning(f'the validation images have {unscored}, so their scores say nothing: {effect}')
         super().before_train(runner)
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         resumed = get_resumed_checkpoint(runner)

@@ -30,13 +30,12 @@ class CompileBackboneHook(Hook):
 
     Set it under ``default_hooks``. A list ``custom_hooks`` would replace that of the ``_base_`` config, with its EMA.
 
+    Raise a UserError if torch is too old, the backbone is not this package's, or an option is invalid or enables CUDA
+    graphs although gradients are accumulated.
+
     Args:
         dynamic: Whether the code is for images of all sizes. If all training images have one size, set False.
         **options: Other arguments of ``torch.compile``.
-
-    Raises:
-        UserError: torch is too old, the backbone is not this package's, an option is invalid or enables CUDA graphs
-            although gradients are accumulated.
     """
 
     def __init__(self, dynamic: bool = True, **options: Any) -> None:
@@ -58,11 +57,9 @@ class CompileBackboneHook(Hook):
         wrapper = runner.optim_wrapper
         wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
         if uses_graphs and any(get_accumulation_steps(one) > 1 for one in wrappers):
-            raise UserError(
-                'CompileBackboneHook: CUDA graphs accumulate wrong gradients (pytorch#169545). Remove accumulation,'
-                " or what enables them: mode, options['triton.cudagraphs'], backend='cudagraphs' or "
-                'TORCHINDUCTOR_CUDAGRAPHS'
-            )
+            causes = "mode, options['triton.cudagraphs'], backend='cudagraphs' or TORCHINDUCTOR_CUDAGRAPHS"
+            problem = 'CUDA graphs accumulate wrong gradients (pytorch#169545)'
+            raise UserError(f'CompileBackboneHook: {problem}. Remove accumulation, or what enables them: {causes}')
         torch.compiler.set_stance('default')  # a validation that raised an error leaves another
         # torch's limit is for a method, beyond which it runs eager. Here blocks of all kinds share one method.
         kinds = {(name.split('.blocks.')[0], type(block), type(block.attn)) for name, block in blocks.items()}

@@ -1,4 +1,4 @@
-"""Store and restore what mmengine's checkpoints lack: the position in the data, logs as plain data, validations.
+"""Resume runs: store and restore what mmengine's checkpoints lack, and recompute LR schedules that have changed.
 
 A run is resumed in this order:
 
@@ -6,13 +6,16 @@ A run is resumed in this order:
 2. ``checkpoints/safe_loading.py`` reads the file once, without running code from it;
 3. :class:`ExactResumeHook` rebuilds the log histories and passes the position in the data to ``loops.py``;
 4. mmengine's ``Runner.resume`` restores weights, optimizer, LR schedulers, epoch and iteration;
-5. ``new_schedule.py`` recomputes the LR schedule if its settings or the epochs' lengths have changed;
+5. :class:`NewScheduleHook` recomputes the LR schedule if its settings or the epochs' lengths have changed;
 6. :class:`ExactResumeHook` reruns an interrupted validation;
 7. ``loops.py`` continues, even within an epoch, with the random numbers of an uninterrupted run.
 """
 
+import warnings
 from bisect import bisect
 from collections.abc import Mapping
+from copy import deepcopy
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
 from ...config import get_plain_settings
@@ -73,10 +77,9 @@ class ExactResumeHook(Hook):
         meta = checkpoint.get('meta', {})
         required = {'optimizer': checkpoint, 'message_hub': checkpoint, 'epoch': meta, 'iter': meta}
         if missing := [name for name, holder in required.items() if name not in holder]:
-            raise CheckpointError(
-                f'{self.resumed_from} has no {" and no ".join(missing)}, so a run cannot resume from it. To start a '
-                f'new run from its weights, replace --resume by --cfg-options load_from={self.resumed_from}'
-            )
+            problem = f'{self.resumed_from} has no {" and no ".join(missing)}, so a run cannot resume from it'
+            advice = f'replace --resume by --cfg-options load_from={self.resumed_from}'
+            raise CheckpointError(f'{problem}. To start a new run from its weights, {advice}')
         if not all(type(meta[name]) is int and meta[name] >= 0 for name in ('epoch', 'iter')):
             raise CheckpointError(f'{self.resumed_from} has an invalid epoch or iteration. Use another checkpoint')
         logs = checkpoint['message_hub'].get('log_scalars', {})
@@ -104,6 +107,57 @@ class ExactResumeHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
         if self.is_training:
             write_text(Path(runner.work_dir, VALIDATED_FILE), format_position(runner))
+
+
+class NewScheduleHook(Hook):
+    """Recompute the LR schedule of a resumed run, as if the run had always had the LR and schedule of its config.
+
+    mmengine would restore the LR and schedule of the checkpoint. They are recomputed if the config has another number
+    of epochs or iterations, another LR or other LR schedulers, or if a batch has another number of images. Schedules
+    that depend on scores, and those of several optimizers, are restored. ``is_changed`` says whether such settings of
+    the config have changed.
+    """
+
+    def __init__(self, param_scheduler: Any, is_changed: bool) -> None:
+        self.param_scheduler, self.is_changed = deepcopy(param_scheduler), is_changed
+
+    def before_run(self, runner: Runner) -> None:
+        # mmengine has built the optimizer, but not yet loaded the checkpoint's LRs into it.
+        is_single = not isinstance(runner.optim_wrapper, OptimWrapperDict)
+        groups = runner.optim_wrapper.param_groups if is_single else ()
+        self.lrs = [group.get('initial_lr', group['lr']) for group in groups]
+
+    def before_train(self, runner: Runner) -> None:
+        if not (self.is_changed or getattr(runner.train_loop, 'has_new_batch_size', False)):
+            return
+        if not self.lrs or any(hasattr(scheduler, 'need_val_args') for scheduler in runner.param_schedulers or ()):
+            runner.logger.warning('the LR schedule goes on as in the checkpoint, because it cannot be recomputed')
+            return
+        unit, _, length = get_length(runner)
+        # Undo the changes of schedulers, which keep the first values as initial_lr, initial_momentum, ...
+        for group, lr in zip(runner.optim_wrapper.param_groups, self.lrs, strict=True):
+            group.update({name: lr for name in ('lr', 'initial_lr') if name in group})
+            initial = {name: value for name, value in group.items() if name.startswith('initial_')}
+            group.update({name.removeprefix('initial_'): value for name, value in initial.items()})
+        if self.param_scheduler is None:
+            runner.logger.info(f'training goes on until {unit} {length}')
+            return
+        with warnings.catch_warnings():
+            # mmengine warns if schedulers step before the optimizer does.
+            warnings.simplefilter('ignore', UserWarning)
+            runner.param_schedulers = runner.build_param_scheduler(self.param_scheduler)
+            by_iter, by_epoch = ([s for s in runner.param_schedulers if s.by_epoch is flag] for flag in (False, True))
+            for iteration in range(1, runner.iter + 1):
+                # An epoch ends after its last iteration, from which a run may resume.
+                epoch, rest = divmod(iteration, len(runner.train_dataloader))
+                ends_epoch = rest == 0 and epoch <= runner.epoch
+                for scheduler in chain(by_iter, by_epoch if ends_epoch else ()):
+                    scheduler.step()
+        ends = [s.end for s in runner.param_schedulers if s.by_epoch is (unit == 'epoch')]
+        message = f'training goes on until {unit} {length}, with the LR schedule of the config'
+        if ends and max(ends) < length:
+            message += f'. The schedule ends at {unit} {max(ends)}. From then on, the LR is constant'
+        runner.logger.info(message)
 
 
 def format_position(runner: Runner) -> str:

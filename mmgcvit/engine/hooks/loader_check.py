@@ -75,10 +75,8 @@ class LoaderCheckHook(Hook):
                 needed += loader.num_workers * loader.prefetch_factor * batch_size * len(pickle.dumps(tensors))
         needed *= int(os.environ.get('LOCAL_WORLD_SIZE', '1'))
         if needed > free:
-            raise UserError(
-                f'{SHARED_MEMORY} has {free / 2**20:.3g} MB free, but the batches that data workers load in advance '
-                f'take about {needed / 2**20:.3g} MB. {FEWER_WORKERS}'
-            )
+            problem = f'{free / 2**20:.3g} MB free, but the batches that data workers load in advance take about'
+            raise UserError(f'{SHARED_MEMORY} has {problem} {needed / 2**20:.3g} MB. {FEWER_WORKERS}')
 
 
 def has_pooled_norm(model: nn.Module) -> bool:

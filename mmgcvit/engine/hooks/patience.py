@@ -31,11 +31,9 @@ class PatienceHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         if not any(getattr(hook, 'save_best', None) for hook in runner.hooks) or runner.val_loop is None:
-            raise UserError(
-                '--patience compares the scores of validations. Set default_hooks.checkpoint.save_best (for example '
-                "to 'auto'), val_dataloader (with objects, or images of several classes), val_evaluator and val_cfg in "
-                'the config, or remove --patience'
-            )
+            data = 'val_dataloader (with objects, or images of several classes), val_evaluator and val_cfg'
+            needed = f"default_hooks.checkpoint.save_best (for example to 'auto'), {data} in the config"
+            raise UserError(f'--patience compares the scores of validations. Set {needed}, or remove --patience')
         # The checkpoint of a resumed run was saved before the validation at its position, which need not be repeated.
         self.stop_if_due(runner, is_validated=get_length(runner)[1] > 0 and is_validation_due(runner))
 
@@ -54,8 +52,7 @@ class PatienceHook(Hook):
             state = {'position': done, 'scores': scores, 'count': count}
             runner.message_hub.update_info(STATE, state)
         if state['count'] >= self.patience:
-            runner.logger.warning(
-                f'the training stops after {unit} {done}: {state["count"]} validations have not improved the best '
-                f'score ({" and ".join(map(str, best)) or "none"}) (--patience)'
-            )
+            cause = f'{state["count"]} validations have not improved the best score'
+            checkpoints = ' and '.join(map(str, best)) or 'none'
+            runner.logger.warning(f'the training stops after {unit} {done}: {cause} ({checkpoints}) (--patience)')
             runner.train_loop.stop_training = True

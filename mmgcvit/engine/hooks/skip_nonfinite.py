@@ -12,12 +12,12 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from ...checkpoints.weights import get_running_statistics
 from ...errors import MANY, UserError, shorten
 from ...mmengine_utils import find_suspect_images, unwrap_model
-from ...private_api import compute_norms
 from ...registry import HOOKS
 
 # Key of the number of skipped steps in mmengine's message hub.
@@ -30,13 +30,8 @@ class SkipNonFiniteStepHook(Hook):
 
     A skipped step changes no weights, no optimizer state and no running statistics of normalisation layers. All ranks
     skip the same steps. With gradient accumulation, a step has several iterations. The log names a skipped step's
-    images. Steps that ``GradScaler`` skips to adjust its scale do not count.
-
-    Args:
-        max_consecutive: Number of consecutive skipped steps after which the run stops.
-
-    Raises:
-        UserError: ``max_consecutive`` consecutive steps were skipped.
+    images. Steps that ``GradScaler`` skips to adjust its scale do not count. After ``max_consecutive`` skipped steps,
+    raise a UserError.
     """
 
     # Run before the hooks that average the weights or log the outputs.
@@ -80,8 +75,9 @@ class SkipNonFiniteStepHook(Hook):
         # GradScaler leaves the gradients of a fused optimizer scaled. It checks them itself and sets found_inf.
         is_checked = getattr(optimizer, 'found_inf', None) is not None
         parameters = [] if is_checked else chain.from_iterable(group['params'] for group in optimizer.param_groups)
-        gradients = [weight.grad for weight in parameters if weight.grad is not None and weight.grad.numel()]
-        self.finite_steps.append(are_finite_on_all_ranks([*self.losses, *compute_norms(gradients)]))
+        weights = [weight for weight in parameters if weight.grad is not None and weight.grad.numel()]
+        norm = clip_grad_norm_(weights, float('inf'))  # which multiplies finite gradients by 1
+        self.finite_steps.append(are_finite_on_all_ranks([*self.losses, norm]))
         if not self.finite_steps[-1]:
             optimizer.zero_grad(set_to_none=True)
 
@@ -89,7 +85,7 @@ class SkipNonFiniteStepHook(Hook):
         self.batches.append(data_batch)
         # Whether the optimizer has just stepped. Wrappers other than OptimWrapper step at each iteration.
         if isinstance(runner.optim_wrapper, OptimWrapper) and not runner.optim_wrapper.should_update():
-            is_finite = are_finite(self.losses)
+            is_finite = all(map(torch.isfinite, self.losses))
         else:
             # If gradients overflow, GradScaler does not call the optimizer. Then only the losses are checked.
             is_finite = all(self.finite_steps or [are_finite_on_all_ranks(self.losses)])
@@ -99,7 +95,7 @@ class SkipNonFiniteStepHook(Hook):
             for buffer, before in zip(self.statistics, self.statistics_before, strict=True):
                 buffer.copy_(before)
             # Other hooks log the outputs. Without these entries, averages stay finite.
-            for name in [name for name, value in (outputs or {}).items() if not are_finite([torch.as_tensor(value)])]:
+            for name in [name for name in outputs or () if not torch.as_tensor(outputs[name]).isfinite().all()]:
                 del outputs[name]
 
     def report_step(self, runner: Runner, is_finite: bool) -> None:
@@ -109,15 +105,13 @@ class SkipNonFiniteStepHook(Hook):
             return
         runner.message_hub.update_info(SKIPPED_STEPS, runner.message_hub.runtime_info.get(SKIPPED_STEPS, 0) + 1)
         images = [name for batch in self.batches for name in find_suspect_images(batch)]
-        losses_finite, images_of_ranks = zip(*all_gather_object((are_finite(self.losses), images)), strict=True)
+        is_loss_finite = all(map(torch.isfinite, self.losses))
+        losses_finite, images_of_ranks = zip(*all_gather_object((is_loss_finite, images)), strict=True)
         names = shorten([name for images in images_of_ranks for name in images], MANY) or 'unknown'
         cause = 'the gradients are' if all(losses_finite) else 'the loss is'
-        print_log(
-            f'Iteration {runner.iter + 1}: {cause} not finite, so the step was skipped '
-            f'({self.consecutive} consecutive; the run stops at {self.max_consecutive}). Images: {names}',
-            'current',
-            logging.WARNING,
-        )
+        number = f'{self.consecutive} consecutive; the run stops at {self.max_consecutive}'
+        result = f'{cause} not finite, so the step was skipped ({number})'
+        print_log(f'Iteration {runner.iter + 1}: {result}. Images: {names}', 'current', logging.WARNING)
         if self.consecutive >= self.max_consecutive:
             lr = max(lr for lrs in runner.optim_wrapper.get_lr().values() for lr in lrs)
             raise UserError(
@@ -129,14 +123,8 @@ class SkipNonFiniteStepHook(Hook):
             )
 
 
-def are_finite(scalars: list[Tensor]) -> bool:
-    """Return whether all scalars are finite on this rank."""
-    device = scalars[0].device if scalars else 'cpu'
-    return bool(torch.isfinite(torch.stack([s.to(device, torch.float32) for s in scalars] or [torch.zeros(())])).all())
-
-
 def are_finite_on_all_ranks(scalars: list[Tensor]) -> bool:
-    """Return whether all scalars are finite on every rank."""
-    finite = torch.tensor(int(are_finite(scalars)))
+    """Return whether all scalars are finite on all ranks."""
+    finite = torch.tensor(int(all(map(torch.isfinite, scalars))))
     all_reduce(finite, 'min')
     return bool(finite)

@@ -68,9 +68,8 @@ class ValVisualizationHook(Hook):
                 step(runner, *arguments)
         except Exception as error:
             self.is_on = False
-            runner.logger.warning(
-                f'the validation images are no longer drawn ({get_first_line(error)}). The training goes on'
-            )
+            reason = get_first_line(error)
+            runner.logger.warning(f'the validation images are no longer drawn ({reason}). The training goes on')
 
     def choose_images(self, runner: Runner) -> None:
         """Choose images among those that rank 0 validates. Samplers distribute images to ranks round-robin."""
