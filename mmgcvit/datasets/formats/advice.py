@@ -7,14 +7,10 @@ import numpy as np
 from ...errors import shorten
 from .dataset_info import DatasetInfo
 
-# An object with a smaller side in pixels is too small to be found; the smallest anchors have 16 to 32 px.
-MIN_OBJECT_SIDE = 8
-# The fraction of small objects up to which nothing is said.
-MAX_SMALL = 0.1
-# Image sizes are proposed in steps of this number of pixels, up to a maximum.
-SIZE_STEP, MAX_IMAGE_SIZE = 32, 1344
-# The largest long side of an image in training, relative to the image size, as in the templates.
-LONG_SIDE = 5 / 3
+MIN_OBJECT_SIDE = 8  # in pixels: smaller objects are not found; the smallest anchors have 16 to 32 px
+MAX_SMALL = 0.1  # the fraction of small objects up to which nothing is said
+SIZE_STEP, MAX_IMAGE_SIZE = 32, 1344  # image sizes are proposed in steps of this number of pixels, up to a maximum
+LONG_SIDE = 5 / 3  # the largest long side in training, relative to the image size, as in the templates
 
 
 def find_missing_classes(dataset: DatasetInfo) -> list[str]:
@@ -38,8 +34,8 @@ def find_missing_classes(dataset: DatasetInfo) -> list[str]:
 def find_small_objects(dataset: DatasetInfo, image_size: int, tiles: int | None = None) -> list[str]:
     """Return a note if more than a tenth of the training objects are small at an image size in pixels (short side).
 
-    Small is under :data:`MIN_OBJECT_SIDE` pixels, the square root of the box's area. Ignored objects do not
-    count. ``tiles`` is the side of the tiles that are cut out of images before they are resized.
+    Small is a box whose area has a square root under :data:`MIN_OBJECT_SIDE`. ``tiles`` is the side of the tiles that
+    are cut out of images before they are resized.
     """
     train = dataset.splits['train']
     objects = train.objects if dataset.has_objects else []
