@@ -12,10 +12,8 @@ from ..errors import CheckpointError, format_count, get_first_line, shorten
 from .safe_loading import Checkpoint
 from .weights import BIAS_TABLE, FINAL_NORM, Arch, Weights, check_finite, get_running_statistics, read_weights
 
-# The prefix that DistributedDataParallel adds to keys.
-MODULE_PREFIX = re.compile(r'^(module\.)+')
-# Suffixes of LoRALinear's own parameters.
-LORA_SUFFIXES = ('.lora_up', '.lora_down')
+MODULE_PREFIX = re.compile(r'^(module\.)+')  # which DistributedDataParallel adds to keys
+LORA_SUFFIXES = ('.lora_up', '.lora_down')  # of LoRALinear's own parameters
 # Ends of the keys of position tables, which are resized to the model's size: one row for each position of a grid.
 POSITION_TABLES = (BIAS_TABLE, 'pos_embed')
 WHOLE_NETWORK = 'Use a checkpoint of the whole network'

@@ -22,8 +22,7 @@ from .weights import find_state_dict, select_tensors
 SCHEMES = ('', *URL_SCHEMES)
 # Keys under which a checkpoint stores its config as text, which mmengine executes when it resumes and in inferencers.
 CONFIG_KEYS = ('config', 'cfg')
-# mmengine stores the path of the last checkpoint in this file.
-LAST_CHECKPOINT_FILE = 'last_checkpoint'
+LAST_CHECKPOINT_FILE = 'last_checkpoint'  # in which mmengine stores the path of the last checkpoint
 RESUMABLE_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
 # Resumable checkpoints, and best ones.
 RUN_FILE_NAME = re.compile(rf'(best_.+_)?{RESUMABLE_NAME.pattern}')

@@ -14,10 +14,8 @@ from .plausible import ObjectProblem, get_corners
 
 # Beginnings of the names of COCO's files of other tasks, which are next to instances*.json.
 OTHER_TASKS = ('captions', 'person_keypoints', 'stuff', 'panoptic', 'image_info')
-# How many of a JSON file's images are looked for in each folder.
-NUM_SAMPLES = 20
-# How files write that an object has no mask.
-EMPTY_MASKS = (None, [], [[]])
+NUM_SAMPLES = 20  # how many of a JSON file's images are looked for in each folder
+EMPTY_MASKS = (None, [], [[]])  # how files write that an object has no mask
 
 
 def load_contents(folder: Path, files: list[Path]) -> tuple[dict[Path, dict[str, Any]], list[str]]:

@@ -23,8 +23,7 @@ from .plausible import XYXY, ObjectProblem
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 # Values of <difficult> in lower case. Tools write more than VOC's 0 and 1.
 DIFFICULT = {**dict.fromkeys(('', '0', 'false', 'unspecified'), False), **dict.fromkeys(('1', 'true'), True)}
-# Folders that have no photos.
-NO_IMAGE_FOLDERS = {*MAP_FOLDERS, 'segmentationobject'} - {'annotations'}
+NO_IMAGE_FOLDERS = {*MAP_FOLDERS, 'segmentationobject'} - {'annotations'}  # those without photos
 
 
 class Annotation(NamedTuple):

@@ -20,11 +20,9 @@ from .dataset_info import AnnotatedImage, DatasetInfo, make_split
 from .paths import SPLIT_NAME, list_files
 from .plausible import CENTRES, ObjectProblem, measure_area
 
-# The number of values in a box, and in a polygon with the fewest corners.
-NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6
+NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6  # in a box, and in a polygon with the fewest corners
 MAX_YAML_DEPTH = 20  # each level takes memory of the interpreter's stack
-# How YAML writes that a value is missing.
-YAML_NULL = ('', '~', 'null', 'Null', 'NULL')
+YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
 
 
 def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
