@@ -26,7 +26,7 @@ from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 from mmgcvit.checkpoints.unpickling import ALLOWED
 from mmgcvit.datasets.checks.coco_file import check_content, read_json
-from mmgcvit.datasets.checks.issues import Report
+from mmgcvit.datasets.checks.image_files import Report
 from mmgcvit.datasets.decoding import DecodingSettings, read_segmentation_map, read_sizes
 from mmgcvit.datasets.formats.cleaning import find_problem
 from mmgcvit.errors import CheckpointError, UserError

@@ -58,20 +58,17 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     if to in key_mappings:
         return {'state_dict': make_state_dict(weights, key_mappings[to])}
     if to != 'mmpretrain':
-        raise CheckpointError(
-            f'weights of {network.__name__} cannot be converted to {to}. Use --to mmpretrain or --to original'
-        )
-    last_norm = get_last_norm(weights.tensors)
-    tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in weights.tensors.items()}
-    state_dict = {name if name.startswith('head.') else f'backbone.{name}': tensor for name, tensor in tensors.items()}
+        name = network.__name__
+        raise CheckpointError(f'weights of {name} cannot be converted to {to}. Use --to mmpretrain or --to original')
+    last_norm, state_dict = get_last_norm(weights.tensors), {}
+    for name, tensor in weights.tensors.items():
+        prefix = '' if name.startswith('head.') else 'backbone.'
+        state_dict[prefix + name.replace(FINAL_NORM, last_norm)] = tensor
     return {'meta': {'mmgcvit': __version__}, 'state_dict': state_dict}
 
 
 def convert_dino(weights: Weights) -> tuple[dict[str, Any], Config] | None:
-    """Return the content of a checkpoint of mmdet's DINO, and its config, or None if the weights are not TAO's DINO.
-
-    Raise a CheckpointError if weights are missing, or are not those of a module of mmdet's DINO.
-    """
+    """Return the content of a checkpoint of mmdet's DINO, and its config, or None if the weights are not TAO's DINO."""
     tensors = translate_dino(weights.state_dict, weights.source)
     if tensors is None:
         return None
@@ -98,10 +95,7 @@ def build_expected_tensors(weights: Weights, arch: Arch) -> dict[str, Tensor]:
 
 
 def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tensor]:
-    """Return a state dict with the external keys of a key mapping.
-
-    Raise a CheckpointError if a tensor, for example of a detector's output norms, has no external key.
-    """
+    """Return a state dict with a key mapping's external keys. Raise a CheckpointError if a tensor has none."""
     state_dict, unmapped = {}, []
     for name, tensor in rename_output_norm(weights.tensors).items():
         external_key = key_mapping.to_external_key(name)
@@ -110,15 +104,12 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tens
             continue
         state_dict[external_key] = key_mapping.to_external_shape(name, tensor)
         if key_mapping.compute_position_index is not None and name.endswith(BIAS_TABLE):
-            window = isqrt(len(tensor)) // 2 + 1  # A window of side w has a table of (2w - 1)**2 rows.
-            state_dict[external_key.replace(BIAS_TABLE, INDEX_NAME)] = key_mapping.compute_position_index(
-                (window, window)
-            )
+            side = isqrt(len(tensor)) // 2 + 1  # A window of side w has a table of (2w - 1)**2 rows.
+            index_key = external_key.replace(BIAS_TABLE, INDEX_NAME)
+            state_dict[index_key] = key_mapping.compute_position_index((side, side))
     if unmapped:
-        raise CheckpointError(
-            f'{key_mapping.name} has nothing that corresponds to {format_count(len(unmapped), "tensor")} of the '
-            f'checkpoint ({shorten(sorted(unmapped))}). Use --to mmpretrain'
-        )
+        count, names = format_count(len(unmapped), 'tensor'), shorten(sorted(unmapped))
+        raise CheckpointError(f'{key_mapping.name} has no keys for {count} ({names}). Use --to mmpretrain')
     return state_dict
 
 

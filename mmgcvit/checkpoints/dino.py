@@ -11,9 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import CheckpointError, format_count, shorten
-from ..registry import list_networks
 from .translating import SAME, translate
-from .weights import BIAS_TABLE, Network
+from .weights import BIAS_TABLE, Network, list_key_mappings
 
 SIGNATURE_KEY = 'transformer.decoder.ref_point_head.layers.0.weight'
 BACKBONE = 'backbone.0.body.'
@@ -49,10 +48,8 @@ LENGTHS = {
     'encoder.layer_cfg.ffn_cfg.feedforward_channels': 'encoder.layers.0.ffn.layers.0.0.bias',
     'decoder.layer_cfg.ffn_cfg.feedforward_channels': 'decoder.layers.0.ffn.layers.0.0.bias',
 }
-NUMBERS_OF_LEVELS = (
-    *('num_feature_levels', 'neck.num_outs'),
-    *('encoder.layer_cfg.self_attn_cfg.num_levels', 'decoder.layer_cfg.cross_attn_cfg.num_levels'),
-)
+ATTENTIONS = ('encoder.layer_cfg.self_attn_cfg', 'decoder.layer_cfg.cross_attn_cfg')
+NUMBERS_OF_LEVELS = ('num_feature_levels', 'neck.num_outs', *(f'{name}.num_levels' for name in ATTENTIONS))
 # The decoder has the same heads a second time.
 IGNORED = re.compile(r'transformer\.decoder\.(class|bbox)_embed\.|.*relative_position_index$')
 
@@ -63,7 +60,7 @@ def translate_dino(state_dict: Mapping[str, Tensor], source: str) -> dict[str, T
     Of 91 classes, COCO's 80 remain. Raise a CheckpointError if mmdet's DINO lacks modules of the file's.
     """
     prefixes = [name.removesuffix(SIGNATURE_KEY) for name in state_dict if name.endswith(SIGNATURE_KEY)]
-    mappings = [mapping for network in list_networks().values() for mapping in vars(network).get('key_mappings', ())]
+    mappings = [mapping for _, mapping in list_key_mappings()]
     found = [(x, y) for x in prefixes for y in mappings if f'{x}{BACKBONE}{y.signature_key}' in state_dict]
     if len(found) != 1:
         return None
@@ -89,10 +86,8 @@ def translate_dino(state_dict: Mapping[str, Tensor], source: str) -> dict[str, T
             tensor = tensor[COCO_IDS if num_classes == 91 else slice(num_classes)]
         tensors[local_key] = tensor
     if unmapped:
-        raise CheckpointError(
-            f"{source}: mmdet's DINO has nothing that corresponds to {format_count(len(unmapped), 'tensor')} "
-            f'({shorten(unmapped)}). {ADVICE}'
-        )
+        count = format_count(len(unmapped), 'tensor')
+        raise CheckpointError(f"{source}: mmdet's DINO has no keys for {count} ({shorten(unmapped)}). {ADVICE}")
     return tensors
 
 

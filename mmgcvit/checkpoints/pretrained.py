@@ -1,7 +1,7 @@
 """Load a checkpoint into a backbone, completely or not at all; check that a checkpoint fits an mmengine model."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import isqrt
 
@@ -10,33 +10,23 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, format_count, get_first_line, shorten
 from .safe_loading import Checkpoint
-from .weights import (
-    FINAL_NORM,
-    LORA_SUFFIXES,
-    MODULE_PREFIX,
-    POSITION_TABLES,
-    Arch,
-    Network,
-    Weights,
-    check_finite,
-    get_running_statistics,
-    read_weights,
-)
+from .weights import BIAS_TABLE, FINAL_NORM, Arch, Weights, check_finite, get_running_statistics, read_weights
+
+MODULE_PREFIX = re.compile(r'^(module\.)+')  # which DistributedDataParallel adds to keys
+LORA_SUFFIXES = ('.lora_up', '.lora_down')  # of LoRALinear's own parameters
+# Ends of the keys of position tables, which are resized to the model's size: one row for each position of a grid.
+POSITION_TABLES = (BIAS_TABLE, 'pos_embed')
+WHOLE_NETWORK = 'Use a checkpoint of the whole network'
 
 
 def load_pretrained(
-    backbone: nn.Module,
-    networks: Iterable[Network],
-    checkpoint: str | Weights,
-    prefix: str | None = None,
-    ema: bool = False,
+    backbone: nn.Module, checkpoint: str | Weights, prefix: str | None = None, ema: bool = False
 ) -> None:
     """Load a backbone's weights from a checkpoint of any known implementation, and log one line about it.
 
-    Output norms that the checkpoint lacks, and the backbone's LoRA parameters, keep their initial values. LoRA updates
-    in the checkpoint are merged into the layers' weights. If the last stage is the only output, as in a classifier, its
-    output norm gets the weights of the classifier's final norm. All other weights must be in the checkpoint. Relative
-    position bias tables and position embeddings of another size are resized.
+    Output norms that the checkpoint lacks, and the backbone's LoRA parameters, keep their initial values. If the last
+    stage is the only output, as in a classifier, its output norm gets the weights of the classifier's final norm. All
+    other weights must be in the checkpoint. Position biases and embeddings of another size are resized.
 
     The arguments are those of :func:`read_weights`, or ``checkpoint`` is what it has returned. Raise a CheckpointError
     if the checkpoint cannot be read or is incomplete, or is of another network or arch.
@@ -45,7 +35,7 @@ def load_pretrained(
     model_tensors = {name: tensor for name, tensor in backbone.state_dict().items() if not name.endswith(LORA_SUFFIXES)}
     arch = backbone.infer_arch(model_tensors, backbone.num_stages)
     try:
-        weights = checkpoint if isinstance(checkpoint, Weights) else read_weights(checkpoint, networks, prefix, ema)
+        weights = checkpoint if isinstance(checkpoint, Weights) else read_weights(checkpoint, prefix, ema)
     except CheckpointError as error:
         raise type(error)(f'{error}. The model is {network} {arch}') from None
     loaded_arch = infer_checkpoint_arch(weights, type(backbone), backbone.num_stages)
@@ -95,9 +85,8 @@ def reject_part(source: str, network: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, LookupError, ZeroDivisionError, RuntimeError) as error:
-        raise CheckpointError(
-            f'{source} has only a part of {network} ({get_first_line(error)}). Use a checkpoint of the whole network'
-        ) from None
+        reason = get_first_line(error)
+        raise CheckpointError(f'{source} has only a part of {network} ({reason}). {WHOLE_NETWORK}') from None
 
 
 def check_complete(
@@ -105,48 +94,40 @@ def check_complete(
     tensors: Mapping[str, Tensor],
     expected: Mapping[str, Tensor],
     optional: str | None = None,
-    advice: str = 'Use a checkpoint of the whole network',
+    advice: str = WHOLE_NETWORK,
 ) -> None:
     """Raise a CheckpointError if tensors are missing, have another shape, or are ints instead of floats or vice versa.
 
-    Tensors whose names match the regular expression ``optional`` may be missing. Position tables may have another
-    number of rows if it is a square, since they are resized.
+    Names that match the regular expression ``optional`` may be missing. Position tables are resized if their numbers of
+    rows are squares.
     """
     missing = [name for name in expected if name not in tensors and not (optional and re.match(optional, name))]
     if missing:
-        raise CheckpointError(
-            f'{source} lacks {format_count(len(missing), "tensor")} of the model ({shorten(missing)}). {advice}'
-        )
+        count = format_count(len(missing), 'tensor')
+        raise CheckpointError(f'{source} lacks {count} of the model ({shorten(missing)}). {advice}')
     invalid = []
-    for name, tensor in tensors.items():
-        if name not in expected:
-            continue
-        is_table, wanted = name.endswith(POSITION_TABLES), expected[name]
+    for name in [name for name in tensors if name in expected]:
+        tensor, wanted, is_table = tensors[name], expected[name], name.endswith(POSITION_TABLES)
         sizes = [(*x.shape[:-2], *x.shape[-1:]) if is_table else x.shape for x in (tensor, wanted)]
         if sizes[0] != sizes[1] or tensor.is_floating_point() != wanted.is_floating_point():
-            invalid.append(
-                f'{name} {tuple(tensor.shape)} {tensor.dtype} instead of {tuple(wanted.shape)} {wanted.dtype}'
-            )
+            found, needed = (f'{tuple(x.shape)} {x.dtype}' for x in (tensor, wanted))
+            invalid.append(f'{name} {found} instead of {needed}')
         elif is_table and tensor.shape != wanted.shape and isqrt(tensor.shape[-2]) ** 2 != tensor.shape[-2]:
             raise CheckpointError(
                 f'{source}: {name} has {tensor.shape[-2]} rows. Expected a square number, that is one row for each '
                 'position of a square grid. Use a checkpoint of a model with square windows and images'
             )
     if invalid:
-        raise CheckpointError(
-            f'{source} has {format_count(len(invalid), "tensor")} with a wrong shape or dtype ({shorten(invalid)}). '
-            f'{advice}'
-        )
+        count = format_count(len(invalid), 'tensor')
+        raise CheckpointError(f'{source} has {count} with a wrong shape or dtype ({shorten(invalid)}). {advice}')
 
 
 def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> None:
     """Check that a checkpoint has all tensors of a model, or all whose names begin with a prefix such as ``backbone.``.
 
-    Without this check mmengine loads the tensors that fit and leaves all others at their initial values. LoRA
-    parameters may be missing: their initial values change no output. Raise a CheckpointError if tensors are missing,
-    have other shapes, or are not finite.
-
-    In the checkpoint's content, remove prefixes of DistributedDataParallel, and of a module with the model (Lightning).
+    Without this check mmengine leaves tensors that do not fit at their initial values. LoRA parameters may be missing:
+    their initial values change no output. Raise a CheckpointError for missing, misfitting or infinite tensors, and NaN.
+    Remove prefixes of DistributedDataParallel, and of a module with the model (Lightning), from the checkpoint's keys.
     """
     source, state_dict = checkpoint.source, checkpoint.content.get('state_dict', {})
     loaded = {MODULE_PREFIX.sub('', name): tensor for name, tensor in state_dict.items()}
@@ -156,11 +137,8 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> No
     if len(prefixes) == 1 and first not in loaded:
         loaded = {name.removeprefix(prefixes[0]): tensor for name, tensor in loaded.items()}
     checkpoint.content['state_dict'] = loaded
-    expected = {
-        name: tensor
-        for name, tensor in model_tensors.items()
-        if name.startswith(prefix) and (name in loaded or not name.endswith(LORA_SUFFIXES))
-    }
+    needed = [name for name in model_tensors if name in loaded or not name.endswith(LORA_SUFFIXES)]
+    expected = {name: model_tensors[name] for name in needed if name.startswith(prefix)}
     advice = (
         f"The checkpoint, with the keys {shorten(list(loaded))}, does not fit the config's model. Use the config that "
         "the checkpoint was trained with. If it comes from the authors' code, timm or NVIDIA TAO, first run 'mmgcvit "

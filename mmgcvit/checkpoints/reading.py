@@ -35,13 +35,11 @@ LIMITS = {
 
 
 def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
-    """Read a checkpoint of torch or safetensors. The file's first bytes show which of the two it is.
+    """Read a checkpoint of torch or safetensors: a file, an http(s) URL, or ``timm://NAME`` for one of timm's GC ViTs.
 
     Only tensors, numbers, strings and plain containers are read. Objects of other classes are removed, and no code that
     the file names runs. Raise a CheckpointError if the file does not exist, is damaged, or is not a checkpoint.
-
-    ``source`` is a file, an http(s) URL, or ``timm://NAME`` for one of timm's pretrained GC ViTs. ``map_location`` is
-    that of ``torch.load``. It applies only to torch's files. Other tensors are read to the CPU.
+    ``map_location`` is that of ``torch.load``, and applies only to torch's files.
     """
     source = str(source)
     if limit := find_limit(source):
@@ -61,7 +59,7 @@ def find_limit(source: str) -> str | None:
 
 
 def resolve_file(source: str) -> Path:
-    """Return the path of a checkpoint, and download it if the source is a URL."""
+    """Return the path of a file, or download a URL."""
     path = download(source) if source.startswith(URL_SCHEMES) else Path(source).expanduser()
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint {source}. Expected a file on this machine, or an http(s) URL')
@@ -69,10 +67,10 @@ def resolve_file(source: str) -> Path:
 
 
 def check_intact(path: Path) -> None:
-    """Verify the CRC-32 checksums in a file of ``torch.save``, without loading it.
+    """Verify the CRC-32 checksums in a file of ``torch.save``, which ``torch.load`` does not verify.
 
-    ``torch.load`` does not verify them. Safetensors files and files of torch before 1.6 have no checksums. Reading such
-    a file detects only a wrong length. Raise a CheckpointError if the file is damaged, or is not a checkpoint.
+    Safetensors files and files of torch before 1.6 have none: reading them detects only a wrong length. Raise a
+    CheckpointError if the file is damaged, or is not a checkpoint.
     """
     with path.open('rb') as file:
         head = file.read(2)
@@ -122,10 +120,8 @@ def read_torch(path: Path, map_location: Any) -> Any:
             content = archive or torch.load(file, map_location, SAFE_PICKLE, weights_only=False)
         is_data = remove_placeholders(content)
     except Exception as error:  # A damaged or crafted pickle can raise anything.
-        raise CheckpointError(
-            f'{path} cannot be read by torch ({get_first_line(error)}). If it is a checkpoint, it is damaged: copy or '
-            'download it again'
-        ) from None
+        reason, advice = get_first_line(error), 'If it is a checkpoint, it is damaged: copy or download it again'
+        raise CheckpointError(f'{path} cannot be read by torch ({reason}). {advice}') from None
     if archive is None and is_data:
         return content
     name = type(content).__name__
@@ -134,10 +130,8 @@ def read_torch(path: Path, map_location: Any) -> Any:
     problem = f'contains {found}. {allowed}'
     if archive:
         problem = f'is {archive}, which can run code or write files when torch loads it'
-    raise CheckpointError(
-        f'{path} {problem}. Save only the weights in the program that wrote the file: torch.save(model.state_dict(), '
-        'FILE)'
-    )
+    advice = 'Save only the weights in the program that wrote the file: torch.save(model.state_dict(), FILE)'
+    raise CheckpointError(f'{path} {problem}. {advice}')
 
 
 def find_unsafe_archive(file: BinaryIO) -> str | None:
@@ -148,19 +142,18 @@ def find_unsafe_archive(file: BinaryIO) -> str | None:
     is_zip = file.read(4) == b'PK\x03\x04'
     file.seek(0)
     if is_zip:
-        records = torch._C.PyTorchFileReader(file).get_all_records()
-        archive = 'a TorchScript archive' if 'constants.pkl' in records else None
+        is_archive = 'constants.pkl' in torch._C.PyTorchFileReader(file).get_all_records()
     else:
-        archive = 'a tar archive' if tarfile.is_tarfile(file) else None
+        is_archive = tarfile.is_tarfile(file)
     file.seek(0)
-    return archive
+    return f'a {"TorchScript" if is_zip else "tar"} archive' if is_archive else None
 
 
 def download(url: str) -> Path:
     """Download a checkpoint, unless it is in torch's cache (``TORCH_HOME``), and return its path there.
 
-    All processes may call this. A file lock lets one download while the others wait, because collective operations of
-    ``torch.distributed`` would time out. If the URL ends with the first digits of the SHA-256, they are verified.
+    A file lock lets one process download while the others wait, because collective operations of ``torch.distributed``
+    would time out. If the URL ends with the first digits of the SHA-256, they are verified.
     """
     path = get_cache_path(url)
     digest = HASH_IN_NAME.search(path.name)
@@ -184,13 +177,9 @@ def download(url: str) -> Path:
 
 
 def get_cache_path(url: str) -> Path:
-    """Return the path of a URL's file in torch's cache.
-
-    As in ``torch.hub``, the name is the last part of the URL. Many URLs end in ``model.pth``, so a hash of the URL is
-    put before the name, unless the name ends with a hash.
-    """
+    """Return the path of a URL's file in torch's cache, named by the last part of the URL, as in ``torch.hub``."""
     name = PurePosixPath(urlsplit(url).path).name
-    if HASH_IN_NAME.search(name) is None:
+    if HASH_IN_NAME.search(name) is None:  # many URLs end in model.pth
         name = f'{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name[-100:]}'
     return Path(torch.hub.get_dir()) / 'checkpoints' / name
 
@@ -203,12 +192,9 @@ def read_timm(name: str) -> dict[str, torch.Tensor]:
     # timm.create_model also accepts 'hf-hub:OWNER/NAME', but only timm's own GC ViTs have the expected keys.
     model_names = timm.list_models('gcvit_*', pretrained=True)
     if name not in {*model_names, *(tagged.partition('.')[0] for tagged in model_names)}:
-        raise CheckpointError(
-            f'timm has no pretrained GC ViT called {name}. Choose one of these: {", ".join(model_names)}'
-        )
+        raise CheckpointError(f'timm has no pretrained GC ViT called {name}. Choose one of {", ".join(model_names)}')
     try:
         return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # The network, the server or the disk failed.
-        raise CheckpointError(
-            f'timm could not load the pretrained model {name} ({get_first_line(error)}). Check the network connection'
-        ) from error
+        reason = get_first_line(error)
+        raise CheckpointError(f'timm could not load {name} ({reason}). Check the network connection') from error

@@ -20,11 +20,9 @@ from .weights import find_state_dict, select_tensors
 
 # Prefixes of the paths whose loaders are replaced: local files ('') and URLs, but not mmengine's torchvision:// etc.
 SCHEMES = ('', *URL_SCHEMES)
-# Keys under which a checkpoint stores its config as text. mmengine executes this text when it resumes, and in an
-# inferencer that gets no other config.
+# Keys under which a checkpoint stores its config as text, which mmengine executes when it resumes and in inferencers.
 CONFIG_KEYS = ('config', 'cfg')
-# mmengine stores the path of the last checkpoint in this file.
-LAST_CHECKPOINT_FILE = 'last_checkpoint'
+LAST_CHECKPOINT_FILE = 'last_checkpoint'  # in which mmengine stores the path of the last checkpoint
 RESUMABLE_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
 # Resumable checkpoints, and best ones.
 RUN_FILE_NAME = re.compile(rf'(best_.+_)?{RESUMABLE_NAME.pattern}')
@@ -32,7 +30,7 @@ RUN_FILE_NAME = re.compile(rf'(best_.+_)?{RESUMABLE_NAME.pattern}')
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that has been read: its file, URL or ``timm://NAME``, and what mmengine gets of its content.
+    """A checkpoint that has been read: its source, and what mmengine gets of its content.
 
     It is pickled without the content. So if one rank sends it to the others, they read the file themselves.
     """
@@ -48,12 +46,10 @@ class Checkpoint:
 
 @contextmanager
 def safe_checkpoint_loading(work_dir: str | Path | None = None, checkpoint: Checkpoint | None = None) -> Iterator[None]:
-    """Context manager in which mmengine, anywhere in this process, loads checkpoints without running code from them.
+    """Context manager in which mmengine, anywhere in this process, loads checkpoints by :func:`read_for_mmengine`.
 
-    It replaces the loaders of ``CheckpointLoader``, which run code that files name, and removes configs, which mmengine
-    would execute. mmengine's checkpoint hook may delete files that a checkpoint names, so all paths but those of best
-    checkpoints in ``work_dir`` are removed. When mmengine first loads the source of ``checkpoint``, it gets the content
-    and does not read the file again.
+    It replaces the loaders of ``CheckpointLoader``, which run code that files name. When mmengine first loads the
+    source of ``checkpoint``, it gets the content and does not read the file again.
     """
     contents = {checkpoint.source: checkpoint.content} if checkpoint else {}
     del checkpoint  # so that mmengine frees the content after loading
@@ -77,17 +73,15 @@ def read_for_mmengine(
 ) -> Checkpoint:
     """Read a checkpoint, put its weights under ``state_dict``, and remove what mmengine would execute or delete.
 
-    The weights of NVIDIA TAO's DINO with GC ViT get the keys of mmdet's DINO.
-
-    If no run is resumed from it, also remove the states of the optimizer and of EMA, which are larger than the weights.
-    Raise a CheckpointError if :func:`read_checkpoint` does or the file has no weights.
+    mmengine executes configs, and its checkpoint hook may delete files that a checkpoint names, so all paths but those
+    of best checkpoints in ``work_dir`` are removed. If no run is resumed, also remove the states of the optimizer and
+    of EMA, which are larger than the weights. TAO's DINO gets the keys of mmdet's. Raise a CheckpointError if
+    :func:`read_checkpoint` does or the file has no weights.
     """
     content = read_checkpoint(source, map_location)
     if not isinstance(content, Mapping):
-        raise CheckpointError(
-            f'{source} has no weights: it is a {type(content).__name__} instead of a dict. Save a state_dict() in the '
-            'program that wrote it'
-        )
+        found = type(content).__name__
+        raise CheckpointError(f'{source} has no weights: it is a {found} instead of a dict. Save a state_dict()')
     # mmengine's strategies (such as DeepSpeed's) also write files without weights.
     if any(select_tensors(value) for value in (content, *content.values()) if isinstance(value, Mapping)):
         state_dict, _ = find_state_dict(content, source)
@@ -130,11 +124,10 @@ def read_latest_checkpoint(
     read: Callable[[str], Checkpoint] = read_for_mmengine,
     prefer_best: bool = False,
 ) -> Checkpoint | None:
-    """Read the latest readable checkpoint of a work dir. Return None if the work dir has no checkpoint.
+    """Read the checkpoint of a work dir that is named in ``last_checkpoint``, else the newest. Return None for none.
 
-    The latest is the checkpoint whose path is in the file ``last_checkpoint``. If ``read`` cannot read it, a warning is
-    logged and the newest of the others is read. With ``prefer_best``, the newest ``best_*.pth`` comes first. If no
-    checkpoint can be read, raise a CheckpointError that ends with ``advice``.
+    With ``prefer_best``, the newest ``best_*.pth`` comes first. If ``read`` cannot read a checkpoint, a warning is
+    logged and the next one is read. If none can be read, raise a CheckpointError that ends with ``advice``.
     """
     work_dir = Path(work_dir)
     newest_first = sorted(work_dir.glob('*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True)

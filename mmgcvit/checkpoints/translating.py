@@ -18,8 +18,7 @@ class KeyMapping:
     """A table that translates between external and local keys.
 
     A row (external prefix, local prefix, {external part: local part}) translates keys that consist of the prefix, one
-    of the parts, and any rest, which stays the same. Placeholders in prefixes, such as ``{number}``, stand for digits
-    and are in the same order in both prefixes.
+    of the parts, and any rest, which stays the same. Placeholders such as ``{number}`` are digits, in the same order.
     """
 
     name: str  # of the implementation, for messages
@@ -37,11 +36,8 @@ class KeyMapping:
 
     def to_external_key(self, local: str) -> str | None:
         """Return the external key of a local key, or None if no row matches."""
-        reversed_rows = (
-            (local_prefix, external_prefix, {new: old for old, new in parts.items()})
-            for external_prefix, local_prefix, parts in self.rows
-        )
-        return translate(local, reversed_rows)
+        rows = ((target, source, {new: old for old, new in parts.items()}) for source, target, parts in self.rows)
+        return translate(local, rows)
 
     def to_local_shape(self, local: str, tensor: Tensor) -> Tensor:
         """Reshape an external tensor to its local shape. Tensors without the shape of a convolution stay."""

@@ -97,9 +97,9 @@ SAFE_PICKLE = SimpleNamespace(
 def remove_placeholders(value: Any, seen: dict[int, bool | None] | None = None) -> bool:
     """Remove dict entries with other values than :data:`DATA`, in place and in nested dicts.
 
-    Return False if ``value`` itself must be removed. A list, tuple or set that contains such a value is removed as a
-    whole, because positions may have a meaning. Raise a ValueError if a container contains itself. ``seen`` holds the
-    answers by id (None: not finished), because a pickle can refer to a container any number of times.
+    Return False if ``value`` itself must be removed, as lists, tuples and sets with such a value, since positions may
+    have a meaning. Raise a ValueError if a container contains itself. ``seen`` holds the answers by id (None: not
+    finished), because a pickle can refer to a container any number of times.
     """
     if not isinstance(value, dict | list | tuple | set):
         return isinstance(value, DATA)

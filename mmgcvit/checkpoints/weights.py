@@ -1,10 +1,7 @@
-"""Find a network's weights in a checkpoint: the state dict, the prefix of the keys and the key mapping.
-
-Callers pass the networks whose checkpoints are known, since this subpackage does not import ``models``.
-"""
+"""Find a network's weights in a checkpoint: the state dict, the prefix of the keys and the key mapping."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, format_count, get_first_line, shorten
+from ..registry import list_networks
 from .reading import read_checkpoint
 from .translating import KeyMapping
 
@@ -20,17 +18,10 @@ EMA_KEYS = ('state_dict_ema', 'model_ema')
 PLAIN_KEYS = ('state_dict', 'model')
 # Prefix of a classifier's norm before pooling. In a backbone this norm is the output norm of the last stage.
 FINAL_NORM = 'final_norm.'
-# The prefix that DistributedDataParallel adds to keys.
-MODULE_PREFIX = re.compile(r'^(module\.)+')
-# Suffixes of LoRALinear's own parameters.
-LORA_SUFFIXES = ('.lora_up', '.lora_down')
 # The buffers of batch and instance norms.
 RUNNING_STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')
-# Ends of the keys of position tables, which are resized to the model's size: one row for each position of a grid.
 BIAS_TABLE = 'relative_position_bias_table'
-POSITION_TABLES = (BIAS_TABLE, 'pos_embed')
-# A subclass of mmgcvit.models.base.PyramidBackbone. A class without ``key_mappings`` of its own inherits those of the
-# class whose weights it can load.
+# A subclass of PyramidBackbone. Without key_mappings of its own, it can load the weights of the class it inherits from.
 Network = type[nn.Module]
 
 
@@ -61,16 +52,15 @@ class Weights:
     state_dict: Mapping[str, Tensor] = field(default_factory=dict)  # all tensors of the file with its own keys
 
 
-def read_weights(source: str, networks: Iterable[Network], prefix: str | None = None, ema: bool = False) -> Weights:
-    """Read a network's weights from a checkpoint of any implementation that the networks' key mappings know.
+def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> Weights:
+    """Read a network's weights from a checkpoint (:func:`read_checkpoint`) of any implementation with a key mapping.
 
-    ``source`` is that of :func:`read_checkpoint`. If a file has several networks, ``prefix`` must be the prefix
-    of the network's keys, for example ``backbone.``. ``ema`` requires EMA weights. Raise a CheckpointError if the
-    checkpoint cannot be read or holds no known network.
+    If a file has several networks, ``prefix`` must be the prefix of the network's keys, for example ``backbone.``.
+    ``ema`` requires EMA weights. Raise a CheckpointError if the checkpoint has no known network.
     """
     content = read_checkpoint(source)
     state_dict, is_ema = find_state_dict(content, source, ema)
-    network, key_mapping, found_prefix = find_network(state_dict, source, networks, prefix)
+    network, key_mapping, found_prefix = find_network(state_dict, source, prefix)
     weights = Weights(source, network, key_mapping, is_ema, {}, state_dict=state_dict)
     # The keys of a classifier's head are not under the backbone's prefix.
     head_prefix = found_prefix.removesuffix('backbone.') + 'head.fc.'
@@ -98,8 +88,7 @@ def merge_lora(tensors: dict[str, Tensor], prefix: str = '') -> None:
             tensors[f'{layer}weight'] = tensors[f'{layer}weight'] + update
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(
-                f'the LoRA tensor {name} does not fit its linear layer ({get_first_line(error)}). Use another '
-                'checkpoint'
+                f'the LoRA tensor {name} does not fit its layer ({get_first_line(error)}). Use another checkpoint'
             ) from None
 
 
@@ -112,16 +101,11 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[
                 return tensors, key in EMA_KEYS
         if (tensors := select_tensors(content)) and not ema:
             return tensors, False
+    names = ' and '.join(map(repr, keys))
     if ema:
-        raise CheckpointError(
-            f'{source} has no EMA weights: it lacks the keys {" and ".join(map(repr, keys))}. Remove --ema (in a '
-            'config or in Python: ema=True)'
-        )
-    raise CheckpointError(
-        f'{source} has no weights. Expected a dict of tensors, or a dict with one of the keys '
-        f'{", ".join(map(repr, keys))} that contains a dict of tensors. If the file contains a whole model '
-        '(nn.Module), save its state_dict() in the program that wrote the file'
-    )
+        raise CheckpointError(f'{source} has no EMA weights: it lacks {names}. Remove --ema (or the argument ema=True)')
+    advice = 'If it has a whole model (nn.Module), save its state_dict() in the program that wrote it'
+    raise CheckpointError(f'{source} has no weights: it is not a dict of tensors and has none under {names}. {advice}')
 
 
 def select_tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
@@ -130,16 +114,20 @@ def select_tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
     return {name.replace('_orig_mod.', ''): tensor for name, tensor in tensors.items()}
 
 
-def find_network(
-    state_dict: Mapping[str, Tensor], source: str, networks: Iterable[Network], prefix: str | None
-) -> tuple[Network, KeyMapping, str]:
+def list_key_mappings() -> list[tuple[Network, KeyMapping]]:
+    """Return each registered network with each of its key mappings."""
+    networks = list_networks().values()
+    return [(network, mapping) for network in networks for mapping in vars(network).get('key_mappings', ())]
+
+
+def find_network(state_dict: Mapping[str, Tensor], source: str, prefix: str | None) -> tuple[Network, KeyMapping, str]:
     """Find the key mapping whose ``signature_key`` is in a state dict. Return its network, it, and the key's prefix."""
-    known = [(network, mapping) for network in networks for mapping in vars(network).get('key_mappings', ())]
+    known = list_key_mappings()
     matches = [
         (network, key_mapping, name.removesuffix(key_mapping.signature_key))
         for network, key_mapping in known
         for name in state_dict
-        if name == key_mapping.signature_key or name.endswith(f'.{key_mapping.signature_key}')
+        if f'.{name}'.endswith(f'.{key_mapping.signature_key}')
     ]
     if prefix is not None:
         prefix_with_dot = f'{prefix.rstrip(".")}.' if prefix else ''
@@ -148,10 +136,7 @@ def find_network(
         return matches[0]
     if matches:
         prefixes = ', '.join(repr(found_prefix) for *_, found_prefix in matches)
-        raise CheckpointError(
-            f'{source} has several networks, with the prefixes {prefixes}. Choose one with --prefix (in a config or in '
-            'Python: prefix=...)'
-        )
+        raise CheckpointError(f'{source} has several networks, with the prefixes {prefixes}. Choose one as prefix')
     names = ', '.join(dict.fromkeys(key_mapping.name for _, key_mapping in known))
     with_prefix = f' under the prefix {prefix!r}' if prefix else ''
     raise CheckpointError(
@@ -164,10 +149,8 @@ def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
     """Raise a CheckpointError that names the tensors with NaN or infinity."""
     invalid = [name for name, tensor in tensors.items() if not torch.isfinite(tensor.detach()).all()]
     if invalid:
-        raise CheckpointError(
-            f'{source} has {format_count(len(invalid), "tensor")} with NaN or infinity ({shorten(invalid)}). Use an '
-            'earlier checkpoint'
-        )
+        count, names = format_count(len(invalid), 'tensor'), shorten(invalid)
+        raise CheckpointError(f'{source} has {count} with NaN or infinity ({names}). Use an earlier checkpoint')
 
 
 def get_running_statistics(model: nn.Module) -> dict[str, Tensor]:

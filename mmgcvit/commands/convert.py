@@ -27,9 +27,8 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f'there is no checkpoint {args.source}')
     from ..checkpoints.converting import convert, convert_dino, save_checkpoint, save_safetensors
     from ..checkpoints.weights import read_weights
-    from ..registry import list_networks
 
-    weights = read_weights(args.source, list_networks().values(), args.prefix, args.ema)
+    weights = read_weights(args.source, args.prefix, args.ema)
     detector = convert_dino(weights) if args.to is None and args.prefix is None else None
     if detector is None and args.target.suffix == '.safetensors' and args.to in (None, 'mmpretrain'):
         advice = 'Write a .pth file, or add --to original or (only for GC ViT) --to timm'

@@ -20,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     check_target(args.target, '.onnx', args.overwrite)
     check_model_files(args.config, args.checkpoint)
-    from ..export import export_onnx
+    from ..export.onnx_file import export_onnx
 
     model = load_model(args)
     difference = export_onnx(model, args.target, not args.no_check, args.half)

@@ -33,8 +33,7 @@ def main(args: argparse.Namespace) -> None:
     from ..datasets.checks.paths import check_presence
     from ..evaluation.ground_truth import build_dataset
     from ..evaluation.mistakes import evaluate_images, score_classes, summarise_confusion_matrix, write_mistakes
-    from ..inference.class_names import check_class_names
-    from ..inference.loading import format_device, silence_output
+    from ..inference.loading import check_class_names, format_device, silence_output
 
     check_out_dir(args, MISTAKES)
     model = load_model(args)

@@ -29,7 +29,8 @@ def main(args: argparse.Namespace) -> None:
     check_target(target, '.safetensors', overwrite=None)
     check_model_files(args.config, args.checkpoint)
     from ..checkpoints.converting import save_safetensors
-    from ..checkpoints.weights import MODULE_PREFIX, find_state_dict, merge_lora
+    from ..checkpoints.pretrained import MODULE_PREFIX
+    from ..checkpoints.weights import find_state_dict, merge_lora
 
     checkpoint = read_model_checkpoint(find_source(args.config, args.checkpoint))
     tensors, _ = find_state_dict(checkpoint.content, checkpoint.source)

@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> None:
     check_model_files(args.config, args.checkpoint)
     if not Path(image).is_file():
         raise UserError(f'{image} does not exist')
-    from ..figures import attention_maps, gradcam, query_maps, shift_maps
+    from ..figures import attention_maps, gradcam, queries_and_shifts
     from ..figures.panels import check_ending, save
 
     check_ending(out or default)
@@ -72,11 +72,11 @@ def main(args: argparse.Namespace) -> None:
         attention = attention_maps.compute_attention(model, image, args.stage, args.block, args.head, args.at)
         figure = attention_maps.draw_attention(attention)
     elif args.kind == 'queries':
-        figure = query_maps.draw_queries(query_maps.compute_queries(model, image))
+        figure = queries_and_shifts.draw_queries(queries_and_shifts.compute_queries(model, image))
     elif args.kind == 'gradcam':
         figure = gradcam.draw_gradcam(gradcam.compute_gradcam(model, image, args.class_name, args.stage))
     else:
-        figure = shift_maps.draw_shifts(shift_maps.compute_shifts(model, image, args.head))
+        figure = queries_and_shifts.draw_shifts(queries_and_shifts.compute_shifts(model, image, args.head))
     out = out or create_numbered(default, Path.touch)
     save(figure, out)
     print(f'{args.kind}: {out}')

@@ -20,8 +20,8 @@ from ..tasks import MINI, TEMPLATES, Template
 from .formats import DatasetInfo, split_validation, write_annotations
 from .formats.advice import find_missing_classes, find_small_objects
 
-# The weights of GC ViT's authors for each size: timm's copies, whose names have the first digits of their SHA-256, and
-# for large, which timm lacks, the authors' own file, which is on a branch that may change.
+# The weights of GC ViT's authors: timm's copies, whose names have the first digits of their SHA-256, and for large,
+# which timm lacks, the authors' own file, which is on a branch that may change.
 TIMM_RELEASE = 'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights-morevit'
 WEIGHTS = {
     'xxtiny': f'{TIMM_RELEASE}/gcvit_xxtiny_224_nvidia-d1d86009.pth',
@@ -33,8 +33,7 @@ WEIGHTS = {
 }
 # The default length of training: NUM_SEEN images (a template's num_seen for MINI), but at least MIN_EPOCHS epochs.
 NUM_SEEN, MIN_EPOCHS = 6000, 12
-# The folder in the work dir for the config and annotation files. If it exists (with --overwrite), made2 is used,
-# because the earlier config reads the annotation files in made.
+# The folder in the work dir for the config and annotation files, or made2 and so on if earlier runs have theirs in it.
 CONFIG_FOLDER = 'made'
 # A variable of the written config: the folder of the data, and the options of the run, also those by default.
 STARTED_WITH = 'started_with'
@@ -64,9 +63,8 @@ def make_config(
 ) -> tuple[Path, str]:
     """Write the config that trains on a dataset, and the annotation files it needs, to a work dir.
 
-    If the dataset has no validation split, hold out a part of the training images. No file in the work dir is replaced.
-    The arguments are the options of ``mmgcvit train``. Return the path of the config, and a summary of the training.
-    Raise a UserError if an argument is invalid, or there are too few images.
+    If the dataset has no validation split, hold out a part of the training images. No file is replaced. The arguments
+    are the options of ``mmgcvit train``. Return the path of the config, and a summary of the training.
     """
     template, size = choose_template(dataset, task, size)
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
@@ -113,8 +111,7 @@ def read_head(path: Path, names: Iterable[str] = ()) -> dict[str, Any]:
     if not head.keys() >= {*names, 'fine_tune'}:  # fine_tune is the last one
         raise UserError(
             f'{path} was edited, so that it cannot be filled in: its first lines, up to the first assert, must be its '
-            'docstring and NAME = VALUE, where VALUE is a text, a number, True, False, None, or a tuple of them. '
-            'Restore the file, and train a copy of it with: mmgcvit train COPY'
+            'docstring and NAME = VALUE, with literals. Restore it, and train a copy of it with: mmgcvit train COPY'
         )
     return head
 
@@ -127,10 +124,7 @@ def parse_head(text: str) -> dict[str, ast.Assign]:
 
 
 def fill_template(path: Path, head: Mapping[str, Any]) -> str:
-    """Return a template without its docstring, with other values of variables at its head.
-
-    All texts of the user are in literals that ``repr`` writes.
-    """
+    """Return a template without its docstring, with other values of variables at its head, as ``repr`` writes them."""
     text = read_text(path)
     rows, assignments = text.splitlines(), parse_head(text)
     for name, value in sorted(head.items(), key=lambda item: assignments[item[0]].lineno, reverse=True):
@@ -192,14 +186,10 @@ def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path |
     """Raise a UserError for an option that does not fit the dataset, and for texts that a config cannot have."""
     weights = None if pretrained is None else resolve_weights(pretrained)
     if weights and '://' not in weights and not Path(weights).is_file():
-        raise UserError(
-            f'--pretrained {pretrained}: there is no such file. Expected a file, a URL, timm://NAME, or none'
-        )
+        raise UserError(f'--pretrained {pretrained}: there is no such file. Expected a file, URL, timm://NAME, or none')
     if make_absolute(work_dir).resolve().is_relative_to(make_absolute(dataset.folder).resolve()):
-        raise UserError(
-            f'the work dir {work_dir} is inside the dataset. Set another --work-dir (for check-data: the variable '
-            'TMPDIR), or run the command in another folder'
-        )
+        advice = 'Set another --work-dir (for check-data: the variable TMPDIR), or run the command in another folder'
+        raise UserError(f'the work dir {work_dir} is inside the dataset. {advice}')
     if tiles is not None:
         if not dataset.has_objects:
             raise UserError('--tiles is for datasets with boxes or masks of objects. Remove --tiles')
@@ -208,10 +198,7 @@ def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path |
     for text in map(str, (*dataset.classes, *folders, weights or '')):
         # mmengine would change the text in a config, or it cannot be written into one.
         if '{{' in text or text.encode(errors='replace').decode() != text:
-            raise UserError(
-                f'{text!r}: names of classes and folders must be valid UTF-8 without two opening braces, which '
-                'mmengine replaces by a variable. Rename it'
-            )
+            raise UserError(f'{text!r}: names of classes and folders must be valid UTF-8 without two opening braces')
 
 
 def choose_template(dataset: DatasetInfo, task: str | None, size: str | None) -> tuple[Template, str]:
@@ -223,9 +210,8 @@ def choose_template(dataset: DatasetInfo, task: str | None, size: str | None) ->
         raise UserError(f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task {tasks}')
     size = size or ('tiny' if torch.cuda.is_available() else MINI)
     if size not in template.networks:
-        raise UserError(
-            f'--size {size} is not for the task {template.option}. Choose one of {", ".join(template.networks)}'
-        )
+        sizes = ', '.join(template.networks)
+        raise UserError(f'--size {size} is not for the task {template.option}. Choose one of {sizes}')
     return template, size
 
 
@@ -239,12 +225,9 @@ def find_newer_files(data: Path, config: Path) -> list[str]:
 
 
 def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
-    """Write a config that trains a run for ``epochs`` epochs. Return its path, and the length as text.
+    """Write a config that trains a run for ``epochs`` epochs in total. Return its path, and the length as text.
 
-    Args:
-        config: The config with all settings, which mmengine has written into the run's work dir. It is returned if its
-            length is ``epochs``.
-        epochs: The new total number of epochs.
+    ``config`` is what mmengine has written into the run's work dir. It is returned if its length is ``epochs``.
     """
     cfg = Config.fromfile(config)
     by_iters, length, num_parts = 'max_iters' in cfg.train_cfg, epochs, 12

@@ -31,8 +31,7 @@ with suppress(ImportError):
     class PairedSegDataset(BaseSegDataset):
         """A dataset whose ``ann_file`` has a line for each image: its path, a tab, and its segmentation map's path.
 
-        The paths are relative to ``data_prefix``. mmseg's own datasets need one suffix for all images and one for all
-        maps.
+        The paths are relative to ``data_prefix``. In mmseg's own datasets, all images and all maps have one suffix.
         """
 
         def load_data_list(self) -> list[dict[str, Any]]:

@@ -26,8 +26,7 @@ class SkipUnreadable(BaseTransform):
     Args:
         transforms: The configs of the pipeline's loading transforms.
         augmentations: The configs of its other transforms.
-        unreadable_images: The number of different files that may fail in each dataloader worker. If more fail, loading
-            a sample raises a UserError.
+        unreadable_images: How many files may fail in each dataloader worker until a UserError is raised.
     """
 
     def __init__(
@@ -47,9 +46,8 @@ class SkipUnreadable(BaseTransform):
             size = loaded['ori_shape'][::-1]
             # The sizes differ, for example, after an EXIF rotation.
             if None not in annotated_size and size != annotated_size:
-                raise ValueError(
-                    f'it is {size[0]} x {size[1]}, but the annotations say {annotated_size[0]} x {annotated_size[1]}'
-                )
+                sizes = [f'{width} x {height}' for width, height in (size, annotated_size)]
+                raise ValueError(f'it is {sizes[0]}, but the annotations say {sizes[1]}')
             return self.augment(loaded)
         # Decoders and augmentations raise errors of any class on damaged files and extreme sizes.
         except Exception as error:

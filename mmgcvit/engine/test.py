@@ -9,11 +9,11 @@ from mmengine.registry import METRICS
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import can_draw_predictions, get_type_name, iter_unwrapped_datasets
-from ..datasets.scored import find_unscored
+from ..datasets.checks.datasets import find_unscored
 from ..device import check_operators
 from ..errors import UserError
 from ..files import check_writable
-from ..inference.class_names import check_class_names, collect_dataset_metas
+from ..inference.loading import check_class_names, collect_dataset_metas
 from ..inference.model_files import read_model_checkpoint
 from ..mmengine_utils import call_on_rank_0
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION

@@ -2,7 +2,3 @@
 
 ``onnx_predictor.py`` runs a file. It imports neither torch nor the rest of this package, so that it can be copied.
 """
-
-from .onnx_file import export_onnx
-
-__all__ = ['export_onnx']

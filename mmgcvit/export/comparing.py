@@ -21,6 +21,8 @@ from .graphs import INPUT, pad_images
 SHAPES = [(1, 64, 96), (3, 131, 70), (1, 128, 128)]
 # mmdet's DINO needs at least as many pixels in its feature maps as queries. The first map has this stride.
 DINO_STRIDE = 8
+NOT_WRITTEN = 'So no file is written. To write it without this check, add --no-check'
+Arrays = Mapping[str, np.ndarray]
 
 
 class Tolerance(NamedTuple):
@@ -28,16 +30,14 @@ class Tolerance(NamedTuple):
 
     # Maximum difference, relative to the largest absolute value of an output; for masks of the whole image, 1 - IoU.
     difference: float
-    # Two objects match if their labels and images are equal, their scores differ by at most this, and their coordinates
-    # by at most this times the image's longer side.
+    # Maximum difference of the scores of objects that match, and of their coordinates / the image's longer side.
     match: float
     # Maximum share of objects without a match, weighted by score. Rounding changes a few, a wrong graph most of them.
     unmatched: float
 
 
 FLOAT32 = Tolerance(difference=1e-4, match=1e-3, unmatched=0.02)
-# DINO's queries are the highest-scoring of thousands of pixels. Rounding swaps some with nearly equal scores, which
-# changes all objects a little through self-attention.
+# Rounding swaps a few of DINO's queries with nearly equal scores, which changes all objects a little.
 DINO = Tolerance(difference=0.01, match=0.01, unmatched=0.05)
 HALF = Tolerance(difference=0.05, match=0.01, unmatched=0.1)
 
@@ -50,10 +50,7 @@ class Difference(NamedTuple):
 
 
 def compare(predictor: Predictor, graph: nn.Module, path: Path, half: bool = False) -> Difference:
-    """Compare a file with its model, of which ``graph`` was traced, on random images, with a score threshold of 0.
-
-    Raise a UserError if the outputs differ by more than the tolerance, or the file detects other objects.
-    """
+    """Compare a file with its model, traced as ``graph``, on random images. Raise a UserError if outputs differ."""
     import onnxruntime
 
     queries, options = getattr(predictor.network, 'num_queries', 0), onnxruntime.SessionOptions()
@@ -82,8 +79,7 @@ def compare(predictor: Predictor, graph: nn.Module, path: Path, half: bool = Fal
     if not worst.largest <= tolerance.difference:
         raise UserError(
             f"the ONNX file's {worst.output} differ from the model's by {worst.largest:.2g} of their largest value, "
-            f'and {tolerance.difference} is allowed. So no file is written. To write it without this check, add '
-            '--no-check'
+            f'and {tolerance.difference} is allowed. {NOT_WRITTEN}'
         )
     return worst
 
@@ -111,7 +107,7 @@ def compute_difference(output: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(output - expected).max(initial=0) / largest)
 
 
-def compute_expected(predictor: Predictor, graph: nn.Module, images: Tensor) -> Mapping[str, np.ndarray]:
+def compute_expected(predictor: Predictor, graph: nn.Module, images: Tensor) -> Arrays:
     """Return the predictions of the OpenMMLab model for normalised images (B, 3, H, W), by output name."""
     network, size = predictor.network, tuple(images.shape[2:])
     with torch.no_grad():
@@ -128,12 +124,9 @@ def compute_expected(predictor: Predictor, graph: nn.Module, images: Tensor) -> 
         meta['batch_input_shape'] = tuple(padded.shape[2:])
         samples = [DetDataSample(metainfo=meta) for _ in images]
         predictions = [sample.pred_instances for sample in network.predict(padded, samples, rescale=False)]
-        outputs = {
-            'boxes': torch.cat([pred.bboxes for pred in predictions]),
-            'scores': torch.cat([pred.scores for pred in predictions]),
-            'labels': torch.cat([pred.labels for pred in predictions]),
-            'image_indices': torch.cat([pred.labels.new_full((len(pred),), i) for i, pred in enumerate(predictions)]),
-        }
+        fields = {'boxes': 'bboxes', 'scores': 'scores', 'labels': 'labels'}
+        outputs = {name: torch.cat([pred[field] for pred in predictions]) for name, field in fields.items()}
+        outputs['image_indices'] = torch.arange(len(images)).repeat_interleave(torch.tensor([*map(len, predictions)]))
         if graph.mask_stride:
             height, width = size
             outputs['masks'] = torch.cat([pred.masks[:, :height, :width] for pred in predictions])
@@ -164,11 +157,8 @@ def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predic
 
 
 def match_objects(
-    outputs: Mapping[str, np.ndarray],
-    expected: Mapping[str, np.ndarray],
-    size: tuple[int, int],
-    tolerance: Tolerance = FLOAT32,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    outputs: Arrays, expected: Arrays, size: tuple[int, int], tolerance: Tolerance = FLOAT32
+) -> tuple[Arrays, Arrays]:
     """Return the objects that both the file and the model find, in the same order. ``size``: height, width."""
     distances = np.abs(expected['scores'][:, None] - outputs['scores'])
     box_distances = np.abs(expected['boxes'][:, None] - outputs['boxes']).max(axis=2)
@@ -184,7 +174,7 @@ def match_objects(
             raise UserError(
                 f'in images of random pixels, the model detects {len(expected["scores"])} objects and the ONNX file '
                 f'{len(outputs["scores"])}. Only {len(indices)} match, and {1 - tolerance.unmatched:.0%} must match '
-                '(weighted by score). So no file is written. To write it without this check, add --no-check'
+                f'(weighted by score). {NOT_WRITTEN}'
             )
     matches = {name: outputs[name][indices] for name in outputs}
     return matches, {name: expected[name][expected_indices] for name in expected}

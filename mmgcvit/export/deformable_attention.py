@@ -1,7 +1,7 @@
 """Multi-scale deformable attention (Zhu et al., Deformable DETR, equation 3) by gathering pixels, for an export.
 
-mmcv's function in torch needs the sizes of the feature maps as integers, which a trace makes constants. Its GridSample
-gives wrong results in TensorRT (issue 4813 of NVIDIA/TensorRT).
+mmcv's function takes the sizes of the maps as integers, which a trace makes constants, and its GridSample gives wrong
+results in TensorRT (issue 4813 of NVIDIA/TensorRT).
 
 Shapes: B batch, S pixels of all levels, C = nH * d channels, nH heads, Q queries, L levels, P points of a head.
 """

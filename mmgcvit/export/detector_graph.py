@@ -1,6 +1,4 @@
-"""Implement mmdet's two-stage detectors so that they can be exported: images to boxes, scores, labels and masks.
-
-Read ``TwoStageGraph.forward``, then what it calls. Other detectors use :class:`DetectorGraph` and the functions too.
+"""Implement mmdet's two-stage detectors so that they can be exported. Read ``TwoStageGraph.forward`` first.
 
 Shapes: B images of the batch, P proposals of an image, K classes, N objects of all images.
 """
@@ -9,15 +7,7 @@ import math
 from typing import Any
 
 import torch
-from mmdet.models import (
-    CascadeRoIHead,
-    ConvFCBBoxHead,
-    FCNMaskHead,
-    RPNHead,
-    SingleRoIExtractor,
-    StandardRoIHead,
-    TwoStageDetector,
-)
+from mmdet import models
 from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
@@ -29,7 +19,7 @@ from ..errors import UserError
 from ..mmengine_utils import list_modules
 from .graphs import pad_images
 
-ROI_HEADS = (StandardRoIHead, CascadeRoIHead, mmdet_fixes.StandardRoIHead, mmdet_fixes.CascadeRoIHead)
+ROI_HEADS = (models.StandardRoIHead, models.CascadeRoIHead, mmdet_fixes.StandardRoIHead, mmdet_fixes.CascadeRoIHead)
 SUPPORTED = (
     "Export supports mmdet's DINO, RTMDet-Ins and Mask2Former, and Faster, Mask and Cascade R-CNN with RPNHead, "
     "ConvFCBBoxHead, FCNMaskHead, DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
@@ -41,8 +31,8 @@ NO_OBJECT, OBJECT_THRESHOLD = -1.0, -0.5
 class DetectorGraph(nn.Module):
     """Base class of mmdet's detectors for tracing. ``forward`` returns what :class:`TwoStageGraph`'s returns.
 
-    ``mask_stride`` is 0 if a mask is probabilities inside the object's box. Otherwise a mask is logits for the whole
-    padded image, one for ``mask_stride`` x ``mask_stride`` pixels.
+    A mask is probabilities inside the object's box or, if ``mask_stride`` is not 0, logits for the whole padded image,
+    one for ``mask_stride`` x ``mask_stride`` pixels.
     """
 
     def __init__(self, model: nn.Module, with_masks: bool, mask_stride: int = 0) -> None:
@@ -80,8 +70,7 @@ class TwoStageGraph(DetectorGraph):
 
         Return boxes (N, 4) = [x1, y1, x2, y2] in pixels; scores, labels and image indices (N,); and masks (N, h, w).
         """
-        # shape_as_tensor is an operator in the trace, so the size is not fixed to the example's height and width.
-        size = shape_as_tensor(images)[-2:].to(images.device)
+        size = shape_as_tensor(images)[-2:].to(images.device)  # an operator in the trace, so it is not a constant
         feature_maps = self.extract_feature_maps(images)
         proposals, is_proposal = self.predict_proposals(feature_maps, size)
         boxes, scores = self.predict_boxes(feature_maps, proposals, size)
@@ -108,7 +97,7 @@ class TwoStageGraph(DetectorGraph):
             levels.append((top_scores, gather_rows(level_deltas, order), level_anchors[order]))
         # NMS is applied to each level separately, so the levels are passed as classes to ONNX's NonMaxSuppression.
         scores_by_level = [
-            torch.cat([s if i == level else fill_no_object(s) for i, (s, _, _) in enumerate(levels)], dim=1)
+            torch.cat([s if i == level else s.clamp(max=NO_OBJECT) for i, (s, _, _) in enumerate(levels)], dim=1)
             for level in range(len(levels))
         ]
         deltas, anchors = (torch.cat(parts, dim=1) for parts in list(zip(*levels, strict=True))[1:])
@@ -141,15 +130,13 @@ class TwoStageGraph(DetectorGraph):
         scores = (sum(logits) / len(logits)).softmax(-1)[..., :-1].transpose(1, 2)
         return class_boxes.transpose(1, 2).expand(-1, scores.shape[1], -1, -1), scores
 
-    def predict_masks(
-        self, feature_maps: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, image_indices: Tensor
-    ) -> Tensor:
+    def predict_masks(self, maps: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, image_indices: Tensor) -> Tensor:
         """Return the probability that a pixel of a box belongs to the object, (N, h, w), averaged over the heads."""
         rois = torch.cat([image_indices.unsqueeze(1).to(boxes.dtype), boxes], dim=1)
         # Some runtimes reject convolutions of an empty batch, so one RoI is added here and its mask is removed below.
         rois = torch.cat([rois, rois.new_zeros(1, 5)])
         heads = zip(self.mask_heads, self.mask_extractors, strict=True)
-        masks = [head(extract_roi_features(extractor, feature_maps, rois)).sigmoid() for head, extractor in heads]
+        masks = [head(extract_roi_features(extractor, maps, rois)).sigmoid() for head, extractor in heads]
         masks = (sum(masks) / len(masks))[:-1]
         if self.mask_heads[0].class_agnostic:
             return masks[:, 0]
@@ -167,8 +154,7 @@ def list_objects(scores: Tensor, max_objects: int) -> tuple[Tensor, Tensor, Tens
 def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size: Tensor) -> Tensor:
     """Move and scale boxes by deltas (Girshick et al., R-CNN, appendix C), and clip them to images of ``size`` (2,).
 
-    Boxes (..., 4) = [x1, y1, x2, y2] in pixels; size = [height, width]. Deltas (..., 4) = [dx, dy, dw, dh]: dx and dy
-    shift the centre in units of the box's width and height. The width and height are multiplied by exp(dw), exp(dh).
+    Boxes (..., 4) = [x1, y1, x2, y2] in pixels; size = [height, width]; deltas (..., 4) = [dx, dy, dw, dh].
     """
     deltas = deltas * deltas.new_tensor(coder.stds) + deltas.new_tensor(coder.means)
     top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
@@ -184,7 +170,7 @@ def clip_boxes(boxes: Tensor, size: Tensor) -> Tensor:
     return torch.minimum(boxes.clamp(min=0.0), size.flip(0).repeat(2).to(boxes.dtype))
 
 
-def extract_roi_features(extractor: SingleRoIExtractor, feature_maps: tuple[Tensor, ...], rois: Tensor) -> Tensor:
+def extract_roi_features(extractor: nn.Module, feature_maps: tuple[Tensor, ...], rois: Tensor) -> Tensor:
     """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels."""
     layers = extractor.roi_layers
     # Features come from the level that fits the square root of an RoI's area (Lin et al., FPN, equation 1).
@@ -219,21 +205,15 @@ def apply_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: fl
     image, label, box = NonMaxSuppression.apply(boxes, scores, float(iou_threshold), float(score_thr)).unbind(1)
     flat = scores.flatten()
     index = (image * scores.shape[1] + label) * scores.shape[2] + box
-    kept = fill_no_object(flat).scatter(0, index, flat[index])
-    return kept.reshape_as(scores)
-
-
-def fill_no_object(scores: Tensor) -> Tensor:
-    """Return ``NO_OBJECT`` in the shape of ``scores``. The exporter would turn ``torch.full_like`` into a constant."""
-    return scores.clamp(max=NO_OBJECT)
+    # The exporter would turn torch.full_like into a constant.
+    return flat.clamp(max=NO_OBJECT).scatter(0, index, flat[index]).reshape_as(scores)
 
 
 class NonMaxSuppression(torch.autograd.Function):
     """Non-maximum suppression (NMS) by ONNX's operator in an export, and by torchvision's otherwise.
 
-    Boxes (B, n, 4) and scores (B, K, n) give the indices (m, 3) = [image, class, box] of the boxes that are kept. Boxes
-    that score above ``score_thr`` are candidates. A candidate is dropped if its IoU with a higher-scoring box of the
-    same image and class, which is kept, is above ``iou_threshold``.
+    Boxes (B, n, 4) and scores (B, K, n) give the indices (m, 3) = [image, class, box] of the boxes that are kept, of
+    those that score above ``score_thr``.
     """
 
     @staticmethod
@@ -245,10 +225,11 @@ class NonMaxSuppression(torch.autograd.Function):
 
     @staticmethod
     def symbolic(g: Any, boxes: Any, scores: Any, iou_threshold: float, score_thr: float) -> Any:
-        # The operator requires a maximum number of boxes per class. The largest 32-bit integer is none in practice.
+        # The first value is the maximum number of boxes per class.
         values = ([2**31 - 1], [iou_threshold], [score_thr])
         constants = [g.op('Constant', value_t=torch.tensor(value)) for value in values]
         indices = g.op('NonMaxSuppression', boxes, scores, *constants)
+
         # Without this type the exporter would make the example's number of boxes a constant.
         indices.setType(boxes.type().with_dtype(torch.int64).with_sizes([None, 3]))
         return indices
@@ -257,10 +238,11 @@ class NonMaxSuppression(torch.autograd.Function):
 def check_supported(model: nn.Module) -> None:
     """Raise a UserError for unsupported heads or NMS. The comparison finds other settings that are unsupported."""
     roi_head = getattr(model, 'roi_head', None)
-    if not isinstance(model, TwoStageDetector) or type(roi_head) not in ROI_HEADS:
+    if not isinstance(model, models.TwoStageDetector) or type(roi_head) not in ROI_HEADS:
         raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')
-    heads = [(model.rpn_head, RPNHead), *((head, ConvFCBBoxHead) for head in list_modules(roi_head.bbox_head))]
-    heads += [(head, FCNMaskHead) for head in list_modules(roi_head.mask_head)] if roi_head.with_mask else []
+    heads = [(model.rpn_head, models.RPNHead)]
+    heads += [(head, models.ConvFCBBoxHead) for head in list_modules(roi_head.bbox_head)]
+    heads += [(head, models.FCNMaskHead) for head in list_modules(roi_head.mask_head)] if roi_head.with_mask else []
     unsupported = [type(head).__name__ for head, supported in heads if not isinstance(head, supported)]
     unsupported += find_unsupported_nms(model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms)
     if unsupported:

@@ -35,10 +35,9 @@ class ClassifierGraph(nn.Module):
         super().__init__()
         head = getattr(model, 'head', None)
         if not isinstance(model, ImageClassifier) or not predicts_softmax(head):
-            raise UserError(
-                f'cannot export {type(model).__name__} with {type(head).__name__}. Export supports ImageClassifier '
-                'with a softmax head for one label, such as LinearClsHead'
-            )
+            supported = 'ImageClassifier with a softmax head for one label, such as LinearClsHead'
+            names = f'{type(model).__name__} with {type(head).__name__}'
+            raise UserError(f'cannot export {names}. Export supports {supported}')
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
@@ -60,11 +59,11 @@ class SegmentorGraph(nn.Module):
         is_unknown = hasattr(head, 'pixel_decoder') and not isinstance(head, Mask2FormerHead)
         is_supported = type(model) is EncoderDecoder and not is_unknown and head.out_channels > 1
         if not is_supported or model.test_cfg.mode != 'whole' or max(padding.get('size') or [0]) > MIN_IMAGE_SIZE:
+            channels, mode, size = getattr(head, 'out_channels', None), model.test_cfg.mode, padding.get('size')
             raise UserError(
-                f'cannot export {type(model).__name__} with {type(head).__name__} (out_channels='
-                f'{getattr(head, "out_channels", None)}), test_cfg.mode={model.test_cfg.mode!r} and the padded size '
-                f'{padding.get("size")}. Export supports EncoderDecoder with a head that has one output channel for '
-                "each class, such as UPerHead, or Mask2FormerHead, with test_cfg.mode='whole' and no larger padded size"
+                f'cannot export {type(model).__name__} with {type(head).__name__} ({channels} output channels), '
+                f'test_cfg.mode={mode!r} and padding to {size}. Export supports EncoderDecoder with a head that has an '
+                "output channel for each class, as UPerHead, or Mask2FormerHead, mode='whole' and no larger padding"
             )
         self.size_divisor = padding.get('size_divisor') or 1
         self.backbone = model.backbone

@@ -17,20 +17,21 @@ from ..private_api import is_converting_channels
 from ..version import __version__
 from .comparing import Difference, compare
 from .graphs import DYNAMIC_AXES, INPUT, ClassifierGraph, SegmentorGraph
-from .half_precision import convert_to_half
 
 # The first opset with LayerNormalization, the newest operator in the exported files.
 OPSET = 17
 # Shape of the traced example. The windows do not divide the sides of its feature maps, so padding is traced too.
 EXAMPLE_SHAPE = (2, 3, 99, 132)
+# They take most of the time, and their weights most of the file.
+HALF_OPERATORS = {'Conv', 'ConvTranspose', 'Gemm', 'MatMul'}
 
 
 def export_onnx(predictor: Predictor, target: Path, check: bool = True, half: bool = False) -> Difference | None:
     """Export a model, which must be on the CPU, to an ONNX file for any image size and batch size.
 
-    With ``half``, convolutions and matrix products are float16 (:mod:`.half_precision`). With ``check``, the file's
-    outputs in onnxruntime are compared with the model's, and the largest difference is returned. If they differ too
-    much, or the model has parts that cannot be exported, raise a UserError and do not write ``target``.
+    With ``half``, convolutions and matrix products are float16. With ``check``, the file's outputs in onnxruntime are
+    compared with the model's, and the largest difference is returned. If they differ too much, or the model has parts
+    that cannot be exported, raise a UserError and do not write ``target``.
     """
     check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
     import onnx
@@ -70,9 +71,8 @@ def build_export_module(predictor: Predictor) -> nn.Module:
     from mmdet.models import DINO, Mask2Former, RTMDetInsHead
 
     from .detector_graph import TwoStageGraph
-    from .dino_graph import DINOGraph
-    from .mask2former_graph import Mask2FormerGraph
     from .rtmdet_graph import RTMDetInsGraph
+    from .transformer_graphs import DINOGraph, Mask2FormerGraph
 
     if isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
         return RTMDetInsGraph(model).eval()
@@ -110,18 +110,13 @@ def collect_metadata(predictor: Predictor, module: nn.Module) -> dict[str, str]:
 
 
 def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
-    """Return how a test pipeline resizes and crops. The table of metadata in docs/deploy.md explains the keys.
-
-    Raise a UserError for other transforms, or if no transform resizes.
-    """
+    """Return how a test pipeline resizes and crops. The table of metadata in docs/deploy.md explains the keys."""
     settings = None
     for step in steps:
         name = type(step).__name__
         if name in ('Resize', 'ResizeEdge') and settings is None:
             if step.scale is None:
-                raise UserError(
-                    "the test pipeline resizes by 'scale_factor', which export does not support. Use 'scale' instead"
-                )
+                raise UserError("the test pipeline resizes by 'scale_factor', which cannot be exported. Use 'scale'")
             edge = getattr(step, 'edge', '')
             scale = (step.scale, step.scale) if edge else tuple(map(int, step.scale))
             settings = {'scale': scale, 'keep_ratio': bool(edge or step.keep_ratio), 'edge': edge}
@@ -129,10 +124,52 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
         elif name == 'CenterCrop' and settings is not None:
             settings['crop'] = tuple(map(int, step.crop_size))
         elif name not in ('PackDetInputs', 'PackSegInputs', 'PackInputs'):
-            raise UserError(
-                f'the test pipeline has the step {name}, which export does not support. Use only Resize or '
-                'ResizeEdge, and after it CenterCrop if needed'
-            )
+            advice = 'Use only Resize or ResizeEdge, and after it CenterCrop if needed'
+            raise UserError(f'the test pipeline has the step {name}, which cannot be exported. {advice}')
     if settings is None:
         raise UserError('the test pipeline has neither Resize nor ResizeEdge. Add one, so that the input size is known')
     return settings
+
+
+def convert_to_half(model: Any) -> None:
+    """Convert the inputs of :data:`HALF_OPERATORS` to float16 and their outputs to float32, in place.
+
+    The rest stays float32: norms, softmax, coordinates and indices would lose accuracy in float16.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    nodes, halves = [], {}  # halves: the float16 name of each converted tensor, by its float32 name
+
+    def add(op_type: str, source: str, target: str, **attributes: Any) -> None:
+        nodes.append(helper.make_node(op_type, [source], [target], **attributes))
+
+    for node in graph.node:
+        if node.op_type not in HALF_OPERATORS:
+            nodes.append(node)
+            continue
+        for i, name in enumerate(node.input):
+            if name not in halves:
+                halves[name] = f'{name}_half'
+                if name in weights:
+                    values = numpy_helper.to_array(weights[name]).astype('float16')
+                    graph.initializer.append(numpy_helper.from_array(values, halves[name]))
+                else:
+                    # On CPUs, onnxruntime removes pairs of casts, and with them the rounding that is to be compared.
+                    # Without graph optimizations, it keeps casts beside an Identity.
+                    add('Cast', name, f'{name}_cast', to=TensorProto.FLOAT16)
+                    add('Identity', f'{name}_cast', halves[name])
+            node.input[i] = halves[name]
+        (name,) = node.output
+        node.output[0] = f'{name}_output'
+        nodes.append(node)
+        add('Identity', node.output[0], f'{name}_identity')
+        add('Cast', f'{name}_identity', name, to=TensorProto.FLOAT)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    used = {name for node in nodes for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
+    onnx.checker.check_model(model)

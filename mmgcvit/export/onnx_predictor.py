@@ -148,10 +148,9 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
     """Read an image file, or check an array. Return an array (height, width, 3) uint8, or raise a ValueError."""
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-            raise ValueError(
-                f'an image has the shape {image.shape} and the dtype {image.dtype}. Expected (height, width, 3) and '
-                'uint8'
-            )
+            expected = '(height, width, 3) and uint8'
+            raise ValueError(f'an image has the shape {image.shape} and the dtype {image.dtype}. Expected {expected}')
+
         return image
     loaded = cv2.imread(str(image), cv2.IMREAD_COLOR)
     if loaded is None:

@@ -1,4 +1,4 @@
-"""Implement mmdet's RTMDet-Ins so that it can be exported: images to boxes, scores, labels and masks.
+"""Implement mmdet's RTMDet-Ins so that it can be exported.
 
 Shapes: B images of the batch, S pixels of all levels, K classes, D parameters of an object's mask head, N objects.
 """
@@ -39,12 +39,10 @@ class RTMDetInsGraph(DetectorGraph):
         sizes = [level.shape[-2:] for level in logits]
         priors = torch.cat(self.head.prior_generator.grid_priors(sizes, device=images.device, with_stride=True))
         scores, labels, pixels = self.select_candidates(logits)
-        distances, kernels = (
-            torch.cat([x.flatten(2) for x in maps], 2).transpose(1, 2) for maps in (distances, kernels)
-        )
+        distances, kernels = (torch.cat([x.flatten(2) for x in maps], dim=2) for maps in (distances, kernels))
+        distances, kernels = distances.transpose(1, 2), kernels.transpose(1, 2)
         distances, points = gather_rows(distances, pixels), priors[pixels][..., :2]
-        boxes = torch.cat([points - distances[..., :2], points + distances[..., 2:]], dim=-1)
-        boxes = clip_boxes(boxes, size)
+        boxes = clip_boxes(torch.cat([points - distances[..., :2], points + distances[..., 2:]], dim=-1), size)
         if self.cfg.get('min_bbox_size', -1) >= 0:
             is_large = (boxes[..., 2:] - boxes[..., :2] > self.cfg.min_bbox_size).all(-1)
             scores = scores.masked_fill(~is_large, NO_OBJECT)
@@ -67,8 +65,7 @@ class RTMDetInsGraph(DetectorGraph):
             pixels = start + torch.div(order, num_classes, rounding_mode='floor')
             levels.append((top_scores, order % num_classes, pixels))
             start = start + height * width
-        scores, labels, pixels = (torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))
-        return scores, labels, pixels
+        return tuple(torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))
 
     def predict_masks(self, features: Tensor, kernels: Tensor, priors: Tensor, image: Tensor) -> Tensor:
         """Return mask logits (N, h, w), predicted from ``features`` (B, C, h, w) by a small network for each object.

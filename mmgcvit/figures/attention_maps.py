@@ -67,8 +67,7 @@ def compute_attention(
         model: A model that :func:`mmgcvit.load` returned.
         image: A path, an array (height, width, 3) in BGR order, or a Pillow image.
         stage: Index of the stage. Default: 2 or, if it has fewer than 4 x 4 tokens, the last earlier stage with enough.
-        block: Index of the block. Default: the last. If local and global blocks alternate, the attention of the pair
-            with this block is computed.
+        block: Index of the block or of one of an alternating pair, of which both are computed. Default: the last.
         head: Index of the head. Default: the mean of all heads.
         at: Position (x, y) of the query in pixels of the image. Default: the centre of what the network sees.
     """
@@ -114,9 +113,7 @@ def compute_block(
     # (nW, N), 1 for tokens and 0 for padding.
     is_token = window_partition(inputs[0].new_ones(1, *size, 1).float(), window_size)[0, :, :, 0]
     if is_token.numel() * is_token.shape[1] * attn.num_heads > MAX_WEIGHTS:
-        raise UserError(
-            f'the stage has {is_token.shape[1]:,} tokens, too many to show attention. Choose a later one (--stage)'
-        )
+        raise UserError(f'{is_token.shape[1]:,} tokens are too many to show attention. Choose a later --stage')
     weights = attn.compute_attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]
     # GC ViT's attention has the inputs x and q_global. If global, its queries are a view of q_global.

@@ -1,7 +1,5 @@
 """Compute and draw which regions of an image support a class of a classifier, with the package ``grad-cam``.
 
-Grad-CAM (arXiv 1610.02391) weights each channel of a feature map by its mean gradient over the image.
-
 Shapes: h x w pixels of the network's input without padding, h' x w' pixels with padding.
 """
 
@@ -35,7 +33,7 @@ class GradCam:
 def compute_gradcam(
     model: Predictor, image: ImageLike, class_name: str | int | None = None, stage: int | None = None
 ) -> GradCam:
-    """Compute the Grad-CAM of a classifier's score for a class, before softmax.
+    """Compute the Grad-CAM (arXiv 1610.02391) of a classifier's score for a class, before softmax.
 
     ``class_name`` is a name or an index, by default the predicted class. ``stage`` is an index, by default that of the
     last stage whose map has at least 4 x 4 tokens. The other arguments are those of :func:`.compute_attention`.

@@ -77,10 +77,8 @@ def get_backbone(model: Predictor) -> PyramidBackbone:
     """Return the backbone of a loaded model. Raise a UserError if it is not a backbone of mmgcvit."""
     backbone = getattr(model.network, 'backbone', None)
     if not isinstance(backbone, PyramidBackbone):
-        raise UserError(
-            f'cannot visualize the backbone {type(backbone).__name__}. Use a model with a backbone of mmgcvit, such as '
-            'mmgcvit.GCViT or mmgcvit.LSA'
-        )
+        name = type(backbone).__name__
+        raise UserError(f'cannot visualize the backbone {name}. Use a model with a backbone of mmgcvit, such as GCViT')
     return backbone
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from ..errors import UserError
@@ -50,10 +51,10 @@ def make_figure(view: View, title: str, rows: int, columns: int, width: float) -
     return figure
 
 
-def get_extent(box: Box) -> Box:
-    """Convert a box to matplotlib's ``extent``, which is (left, right, bottom, top)."""
+def show_map(axes: Axes, values: np.ndarray, box: Box, **style: Any) -> AxesImage:
+    """Draw a map (rows, columns), or colours (rows, columns, 3), over a box in pixels of the image."""
     left, top, right, bottom = box
-    return left, right, bottom, top
+    return axes.imshow(values, **{'interpolation': 'nearest', **style}, extent=(left, right, bottom, top))
 
 
 def set_frame(axes: Axes, view: View, title: str) -> None:
@@ -78,8 +79,7 @@ def draw_image(axes: Axes, view: View, title: str, is_background: bool = False) 
 def draw_map(axes: Axes, view: View, values: np.ndarray, box: Box, title: str, unit: str, **style: Any) -> None:
     """Draw a map (rows, columns) over ``box`` (in pixels of the image), with a colour bar. NaN is transparent."""
     draw_image(axes, view, title, is_background=True)
-    style = {'cmap': CMAP, 'alpha': 0.72, 'interpolation': 'nearest', **style}
-    mesh = axes.imshow(np.ma.masked_invalid(values), extent=get_extent(box), **style)
+    mesh = show_map(axes, np.ma.masked_invalid(values), box, **{'cmap': CMAP, 'alpha': 0.72, **style})
     bar = axes.figure.colorbar(mesh, ax=axes, shrink=0.85, extend='both')
     bar.set_label(unit, fontsize=11)
     bar.ax.tick_params(labelsize=10)

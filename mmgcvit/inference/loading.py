@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS
+from mmengine.registry import DATASETS, MODELS
 from torch import nn
 
 from ..checkpoints.pretrained import check_fits
@@ -22,19 +22,17 @@ from ..checkpoints.safe_loading import Checkpoint
 from ..config import get_type_name, iter_unwrapped_datasets, read_config
 from ..datasets.decoding import get_decoding_settings
 from ..device import resolve_device
-from ..errors import UserError
+from ..errors import MANY, UserError, escape_controls, shorten
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..models.speed_up import speed_up
-from .class_names import collect_dataset_metas, find_class_names
 from .drawing import choose_palette
 from .model_files import find_config, find_source, read_model_checkpoint, read_score_thr
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 PREDICTORS = {predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)}
-# Transforms that are removed from test pipelines, because predictors pass decoded images and no annotations.
-# ApplyExifAsAnnotated (mmgcvit.mmdet_fixes) needs annotations too: it compares images with their annotated size.
-ANNOTATION_TRANSFORMS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations', 'ApplyExifAsAnnotated')
-LOADING_TRANSFORMS = ('LoadImageFromFile', *ANNOTATION_TRANSFORMS)
+# Transforms that are left out, since predictors pass decoded images without annotations, such as their size.
+LOADING_TRANSFORMS = ('LoadImageFromFile', 'LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations')
+LOADING_TRANSFORMS += ('ApplyExifAsAnnotated',)
 CIFAR = ('CIFAR10', 'CIFAR100')
 
 
@@ -54,18 +52,14 @@ def load(
         score_thr: Confidence threshold, only for detectors. Default: the one that ``train --data`` has chosen for the
             checkpoint, else 0.3.
 
-    Returns:
-        A :class:`Predictor`.
-
     Raises:
         UserError: The config, checkpoint or device does not exist, the task of the config is not supported, or
             ``score_thr`` is invalid or set for a model that is no detector.
         CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
-    path, torch_device = find_config(config), resolve_device(device)
-    loaded = (
-        checkpoint if isinstance(checkpoint, Checkpoint) else read_model_checkpoint(find_source(config, checkpoint))
-    )
+    path, torch_device, loaded = find_config(config), resolve_device(device), checkpoint
+    if not isinstance(loaded, Checkpoint):
+        loaded = read_model_checkpoint(find_source(config, checkpoint))
     # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs simultaneously (gh-106905).
     with BUILD_LOCK:
         cfg = read_config(path)
@@ -80,10 +74,7 @@ def load(
         options['tiles'] = (cfg.get('test_cfg') or {}).get('side')
         score_thr = read_score_thr(path, loaded.source) if score_thr is None else score_thr
     elif score_thr is not None:
-        raise UserError(
-            f'score_thr is only for detectors, and this is a {predictor.task} model. Remove score_thr (in a command: '
-            '--score-thr)'
-        )
+        raise UserError(f'score_thr is only for detectors, and this is a {predictor.task} model. Remove it')
     if score_thr is not None:
         if not 0 <= score_thr <= 1:
             raise UserError(f'score_thr={score_thr}: expected a number from 0 to 1')
@@ -98,16 +89,13 @@ def format_device(device: torch.device) -> str:
 
 def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
     """Build the predictor of a config, with random weights, on the CPU and in eval mode. The config may be modified."""
-    predictor_class = PREDICTORS.get(cfg.get('default_scope'))
+    scope, problem = cfg.get('default_scope'), f'{path} cannot be used for prediction'
     dataset = next(iter_unwrapped_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
-    if predictor_class is None:
-        raise UserError(
-            f'{path} cannot be used for prediction: its default_scope is {cfg.get("default_scope")}. Expected '
-            f'{" or ".join(PREDICTORS)}'
-        )
+    if scope not in PREDICTORS:
+        raise UserError(f'{problem}: its default_scope is {scope}. Expected {" or ".join(PREDICTORS)}')
     if 'model' not in cfg or not dataset.get('pipeline'):
         missing = 'test_dataloader whose dataset has a pipeline' if 'model' in cfg else 'model'
-        raise UserError(f'{path} cannot be used for prediction: it has no {missing}. Add it to the config')
+        raise UserError(f'{problem}: it has no {missing}. Add it to the config')
     model_cfg = {**cfg.model}
     # In mmpretrain's configs, data_preprocessor is at the top level or in the model.
     if cfg.get('data_preprocessor'):
@@ -120,17 +108,14 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
         # images to predict are BGR and of any size. So they are resized, and the config's to_rgb is inverted.
         dataset.pipeline.insert(0, ConfigDict(type='Resize', scale=(32, 32), interpolation='area'))
         model_cfg['data_preprocessor'].to_rgb = not model_cfg['data_preprocessor'].get('to_rgb', False)
-    with build_in_scope(predictor_class.scope):
+    with build_in_scope(scope):
         # Convert the weights to float32, since the data_preprocessor converts images to float32.
         model = revert_sync_batchnorm(MODELS.build(model_cfg)).float().eval()
-    return make_predictor(model, predictor_class.scope, dataset, meta)
+    return make_predictor(model, scope, dataset, meta)
 
 
 def make_predictor(model: nn.Module, scope: str, dataset: ConfigDict, meta: Any = None, **options: Any) -> Predictor:
-    """Make a predictor of a model, with the class names and colours of a checkpoint's ``meta`` or a dataset.
-
-    ``options`` are those of a :class:`.Detector`: ``score_thr`` and ``tiles``.
-    """
+    """Make a predictor with class names and colours of a checkpoint's ``meta`` or a dataset. Options: a Detector's."""
     transforms = [step for step in dataset.get('pipeline', []) if get_type_name(step) not in LOADING_TRANSFORMS]
     with build_in_scope(scope):
         pipeline, names = Compose(transforms), find_class_names(meta, dataset, model)
@@ -139,12 +124,44 @@ def make_predictor(model: nn.Module, scope: str, dataset: ConfigDict, meta: Any 
     return PREDICTORS[scope](model, pipeline, decoding, names, palette, **options)
 
 
+def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
+    """Return the checkpoint's class names or, if their number does not fit the model, those of the config's dataset.
+
+    If neither fit, return ``class 0``, ``class 1``, ... (mmdet and mmseg would use the names of COCO or Cityscapes.)
+    """
+    counts = [getattr(module, 'num_classes', None) for module in model.modules()]
+    count = max((count for count in counts if isinstance(count, int)), default=0)
+    for dataset_meta in collect_dataset_metas(meta, dataset):
+        names = dataset_meta.get('classes')
+        if isinstance(names, (list, tuple)) and names and len(names) == (count or len(names)):
+            return [escape_controls(str(name)) for name in names]
+    return [f'class {label}' for label in range(count)]
+
+
+def collect_dataset_metas(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
+    """Return dicts with ``classes`` and ``palette``: the checkpoint's and, by the default scope, the dataset's."""
+    meta = meta if isinstance(meta, Mapping) else {}
+    info = meta.get('dataset_meta')
+    # Checkpoints of mmengine have dataset_meta. Those of mmcv 1.x have CLASSES and PALETTE.
+    info = info if isinstance(info, Mapping) else {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        dataset_class = registry.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
+    return [info, {**(getattr(dataset_class, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}]
+
+
+def check_class_names(checkpoint: str, trained: Sequence[str] | None, classes: Sequence[str] | None) -> None:
+    """Raise a UserError if a checkpoint has class names that the data does not have, or in another order."""
+    if isinstance(trained, list | tuple) and trained and classes and [*map(str, trained)] != [*map(str, classes)]:
+        names = [f'{len(values)} classes {shorten([*map(str, values)], MANY)}' for values in (trained, classes)]
+        raise UserError(
+            f'{checkpoint} was trained on the {names[0]}, but the data has the {names[1]}. Use the config that the '
+            'checkpoint was trained with, or give the data its classes in the same order'
+        )
+
+
 @contextmanager
 def silence_output() -> Iterator[None]:
-    """Hide what is printed, logged below the level ERROR, and warned about. Errors are still raised.
-
-    This affects all threads of the process. So :func:`load`, which several threads may call, does not use it.
-    """
+    """Hide what is printed, logged below the level ERROR, and warned about, in all threads of the process."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(logging.ERROR)

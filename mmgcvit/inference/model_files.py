@@ -24,11 +24,7 @@ HINTS = {
 
 
 def read_model_checkpoint(source: str | Path) -> Checkpoint:
-    """Read the checkpoint of a trained model, a file, URL or work dir, without states of the training.
-
-    From a work dir, read the latest ``best_*.pth`` that can be read, else the newest checkpoint that can be read. Raise
-    a UserError if it has none, and a CheckpointError if the checkpoint cannot be read.
-    """
+    """Read a checkpoint without states of the training: a file, a URL, or the latest best or newest of a work dir."""
     from ..checkpoints.safe_loading import read_for_mmengine, read_latest_checkpoint
 
     read = partial(read_for_mmengine, is_resumed=False)
@@ -47,10 +43,7 @@ def find_source(config: str | Path, checkpoint: str | Path | None = None) -> str
 
 
 def check_model_files(config: str | Path, checkpoint: str | Path | None = None) -> None:
-    """Raise a UserError if the config or the checkpoint does not exist, or if a checkpoint must be passed.
-
-    Commands call this function before slow imports.
-    """
+    """Raise a UserError if the config or the checkpoint does not exist, or if a checkpoint must be passed."""
     path = Path(config).expanduser()
     if path.is_dir():
         find_config(path)
@@ -60,10 +53,7 @@ def check_model_files(config: str | Path, checkpoint: str | Path | None = None) 
         hint = HINTS.get(path.suffix, '').format(folder=path.parent)
         raise UserError(f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir{hint}')
     elif checkpoint is None and not find_default_checkpoint(path):
-        raise UserError(
-            f'{config} comes without weights. Pass a checkpoint after it, or pass the work dir of a run instead of the '
-            'config'
-        )
+        raise UserError(f'{config} comes without weights. Pass a checkpoint after it, or the work dir of a run instead')
     if checkpoint is not None and '://' not in str(checkpoint) and not Path(checkpoint).expanduser().is_file():
         raise CheckpointError(f'there is no checkpoint {checkpoint}')
 
@@ -97,9 +87,7 @@ def find_config(path: str | Path) -> Path:
         return work_dir
     configs = sorted(work_dir.glob('*.py'))
     if not configs:
-        raise UserError(
-            f'{work_dir} has no config (*.py), so it is not the work dir of a run. Pass a work dir or a config'
-        )
+        raise UserError(f'{work_dir} is not the work dir of a run: it has no config (*.py). Pass a work dir or config')
     if len(configs) > 1:
         names = shorten([path.name for path in configs])
         raise UserError(f'{work_dir} has several configs ({names}). Pass one of them and a checkpoint, not the folder')

@@ -16,7 +16,6 @@ from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
 from ..checkpoints.translating import KeyMapping
 from ..checkpoints.weights import Arch, merge_lora, read_weights
 from ..errors import CheckpointError
-from ..registry import list_networks
 
 
 class PretrainedModel(BaseModule):
@@ -64,9 +63,9 @@ class PretrainedModel(BaseModule):
                 published variant.
         """
         source = {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
-        weights, networks = None, list_networks().values()
+        weights = None
         if 'arch' not in arguments:
-            weights = read_weights(str(checkpoint), networks, prefix, ema)
+            weights = read_weights(str(checkpoint), prefix, ema)
             arch = infer_checkpoint_arch(weights, cls)
             if not arch.names:
                 raise CheckpointError(
@@ -75,7 +74,7 @@ class PretrainedModel(BaseModule):
                 )
             arguments['arch'] = arch.names[0]
         backbone = cls(**arguments, init_cfg={'type': 'Pretrained', **source})
-        load_pretrained(backbone, networks, weights or str(checkpoint), prefix, ema)
+        load_pretrained(backbone, weights or str(checkpoint), prefix, ema)
         backbone._is_init = True  # as init_weights
         return backbone
 
@@ -95,7 +94,7 @@ class PretrainedModel(BaseModule):
         for config in pretrained:
             # mmengine's map_location is ignored: weights are read on the CPU and copied to the device.
             options = {key: value for key, value in config.items() if key not in ('type', 'map_location')}
-            load_pretrained(self, list_networks().values(), **options)
+            load_pretrained(self, **options)
         self._is_init = True
 
     @classmethod

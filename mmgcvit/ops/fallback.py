@@ -58,8 +58,7 @@ def roi_align(
 
     if pool_mode == 0:
         raise_missing_operator("roi_align with pool_mode='max'")
-    # Predicted boxes may have NaN or infinite coordinates, with which torchvision reads outside of the maps and crashes
-    # if it has a sampling ratio.
+    # With NaN or infinite coordinates, torchvision reads outside of the maps and crashes if it has a sampling ratio.
     rois = rois.nan_to_num(0, 0, 0)
     size = (aligned_height, aligned_width)
     return torchvision_roi_align(maps, rois, size, spatial_scale, sampling_ratio, aligned)
@@ -87,8 +86,7 @@ def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: flo
     """Return losses (n, C): -alpha (1 - p)^gamma log p for the target class, else -(1 - alpha) p^gamma log(1 - p)."""
     logits = input.float()
     is_target = torch.arange(input.shape[1], device=input.device) == target.unsqueeze(1)
-    # The logarithm of p for the target class and of 1 - p for other classes. torchvision computes 1 - p
-    # directly, which is less precise. For gamma < 1 its gradient is less precise too.
+    # The logarithm of p for the target class, and of 1 - p for others, which torchvision computes less precisely.
     log_p = torch.nn.functional.logsigmoid(torch.where(is_target, logits, -logits))
     balance = torch.where(is_target, alpha, 1 - alpha)
     losses = -balance * (-torch.expm1(log_p)).pow(gamma) * log_p

@@ -133,7 +133,7 @@ def test_errors_say_why_a_conversion_is_rejected(convert, tmp_path):
     (tmp_path / 'precious.pth').write_text('precious')
     for source, target, to, message in (
         ('x.pth', 'y.safetensors', 'mmpretrain', 'mmpretrain cannot read safetensors'),
-        ('x.pth', 'y.pth', 'timm', 'nothing that corresponds to 8 tensors of the checkpoint (norm0.bias, '),
+        ('x.pth', 'y.pth', 'timm', 'has no keys for 8 tensors (norm0.bias, '),
         ('lsa.pth', 'y.pth', 'timm', 'LSA cannot be converted to timm. Use --to mmpretrain or --to original'),
         ('x.pth', 'precious.pth', 'mmpretrain', 'exists'),
         ('x.pth', 'y.py', 'mmpretrain', 'expected a name that ends in .pth'),

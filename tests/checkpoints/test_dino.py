@@ -52,7 +52,7 @@ def test_predictions_equal_those_of_taos_code(weights, call, tmp_path):
 @pytest.mark.parametrize(
     ('name', 'change', 'message'),
     [
-        ('transformer.encoder.norm.weight', lambda _: torch.ones(256), 'corresponds to 1 tensor'),
+        ('transformer.encoder.norm.weight', lambda _: torch.ones(256), 'no keys for 1 tensor'),
         ('transformer.tgt_embed.weight', None, 'has only a part of DINO'),
         ('transformer.enc_output.bias', None, 'lacks 1 tensor of the model (memory_trans_fc.bias)'),
         ('class_embed.1.weight', lambda tensor: tensor[:79], '1 tensor with a wrong shape'),

@@ -5,9 +5,8 @@ import torch
 from torch import nn
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.checkpoints.pretrained import check_fits
+from mmgcvit.checkpoints.pretrained import POSITION_TABLES, check_fits
 from mmgcvit.checkpoints.safe_loading import Checkpoint
-from mmgcvit.checkpoints.weights import POSITION_TABLES
 from mmgcvit.errors import CheckpointError
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
 from mmgcvit.models.layers import PositionEmbedding, RelativePositionBias

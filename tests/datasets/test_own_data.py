@@ -227,7 +227,7 @@ def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_p
     [
         ('boxes', {'task': 'segment'}, 'has no annotations for --task segment. Use --task detect'),
         ('boxes', {'size': 'large'}, '--size large is not for the task detect. Choose one of mini, tiny, small, base'),
-        ('boxes', {'pretrained': 'no.pth'}, 'no.pth: there is no such file. Expected a file, a URL'),
+        ('boxes', {'pretrained': 'no.pth'}, 'no.pth: there is no such file. Expected a file, URL'),
         ('seg_maps', {'tiles': 0}, '--tiles is for datasets with boxes or masks of objects'),
         ('boxes', {'work_dir': 'a{{$HOME:x}}'}, 'valid UTF-8 without two opening braces'),
         ('boxes', {'work_dir': '\udcff'}, 'valid UTF-8 without two opening braces'),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmgcvit.datasets.scored import find_unscored
+from mmgcvit.datasets.checks.datasets import find_unscored
 
 
 class Samples(list):

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmgcvit.checkpoints.converting import save_checkpoint
-from mmgcvit.export import export_onnx
+from mmgcvit.export.onnx_file import export_onnx
 from mmgcvit.inference.loading import load
 
 from ..programs import ROOT

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from mmgcvit.errors import UserError
-from mmgcvit.export import export_onnx, onnx_predictor
+from mmgcvit.export import onnx_predictor
 from mmgcvit.export.comparing import (
     FLOAT32,
     HALF,
@@ -23,7 +23,7 @@ from mmgcvit.export.comparing import (
     run_session,
 )
 from mmgcvit.export.graphs import ClassifierGraph
-from mmgcvit.export.onnx_file import build_export_module
+from mmgcvit.export.onnx_file import build_export_module, export_onnx
 from mmgcvit.export.onnx_predictor import OnnxPredictor
 
 from ..programs import run

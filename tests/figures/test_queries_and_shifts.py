@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mmgcvit.errors import UserError
+from mmgcvit.figures import queries_and_shifts
 from mmgcvit.figures.networks import record_inputs
-from mmgcvit.figures.query_maps import compute_queries, draw_queries, find_components
-from mmgcvit.figures.shift_maps import compute_shifts, draw_shifts
+from mmgcvit.figures.queries_and_shifts import compute_queries, compute_shifts, draw_queries, draw_shifts
 
 from .conftest import LSA, classifier_of, hooks_of
 
@@ -26,11 +26,11 @@ def test_each_stages_query_equals_the_input_of_its_global_block(gcvit, picture):
 def test_principal_components_of_synthetic_tokens_are_found():
     """One channel increases strongly with the row, another weakly with the column. Equal tokens have no variance."""
     rows, columns = np.mgrid[:4, :5]
-    components = find_components(np.stack([10.0 * rows, 1.0 * columns, np.zeros((4, 5))], -1))
+    components = queries_and_shifts.find_components(np.stack([10.0 * rows, 1.0 * columns, np.zeros((4, 5))], -1))
     np.testing.assert_allclose(np.abs(np.diff(components[..., 0], axis=0)), 1 / 3, atol=1e-6)
     np.testing.assert_allclose(np.abs(np.diff(components[..., 1], axis=1)), 1 / 4, atol=1e-6)
     assert (components[..., 2] == 0.5).all()
-    assert (find_components(np.full((4, 4, 8), 3.0)) == 0.5).all()
+    assert (queries_and_shifts.find_components(np.full((4, 4, 8), 3.0)) == 0.5).all()
 
 
 def test_shift_weights_equal_the_networks_own_weights(lsa, picture):
@@ -50,8 +50,8 @@ def test_networks_without_global_queries_or_shifts_are_rejected(gcvit, lsa, tmp_
     unshifted = classifier_of(tmp_path / 'run', type='mmgcvit.LSA', arch={**LSA, 'shifts': None})
     for function, model, message in (
         (compute_queries, lsa, 'LSA has no global query'),
-        (compute_shifts, gcvit, 'GCViT has no shifted copies of the image'),
-        (compute_shifts, unshifted, 'has no shifted copies of the image'),
+        (compute_shifts, gcvit, 'GCViT has no shifted copies'),
+        (compute_shifts, unshifted, 'has no shifted copies'),
     ):
         with pytest.raises(UserError, match=message):
             function(model, picture)

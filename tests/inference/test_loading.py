@@ -11,8 +11,7 @@ from mmpretrain.structures import DataSample
 
 from mmgcvit import load
 from mmgcvit.errors import CheckpointError, UserError
-from mmgcvit.inference.class_names import find_class_names
-from mmgcvit.inference.loading import build_predictor
+from mmgcvit.inference.loading import build_predictor, find_class_names
 from mmgcvit.inference.model_files import find_source, read_model_checkpoint
 
 from ..checkpoints.conftest import RunsACommand

@@ -15,17 +15,14 @@ from mmengine.dataset import BaseDataset
 from ...config import iter_transforms
 from ...errors import MANY, format_count, get_first_line, shorten
 from ..classes import MAX_ID
-from ..formats.identity import group_objects
-from ..formats.plausible import FEW_POINTS, MAX_COORDINATE, NO_MASK, NOT_FINITE, are_too_many, find_faults
-from .image_files import ImageFile, find_missing
-from .issues import Issue, Report
+from ..formats.cleaning import group_objects
+from ..formats.plausible import FEW_POINTS, NO_MASK, NOT_FINITE, are_numbers, are_too_many, find_faults
+from .image_files import ImageFile, Issue, Report, find_missing
 
 Entry = Mapping[str, Any]
 IssueExamples = Iterator[tuple[Issue, list[str] | None]]
 
-NOT_COCO = Issue(
-    "is not an annotation file in COCO's format", 'Export its lists of images, annotations and categories again'
-)
+NOT_COCO = Issue("is not an annotation file in COCO's format", 'Export its images, annotations and categories again')
 DUPLICATE_IDS = Issue(
     'duplicate ids or category names, or ids that pycocotools cannot store, such as 0 of an annotation, and 2**63',
     'Give each entry a unique id, starting from 1, and each category a unique name',
@@ -63,8 +60,7 @@ def read_json(path: str, report: Report) -> Any:
 def check_content(path: str, content: Any, is_scored: bool, report: Report) -> dict[str, list[Entry]] | None:
     """Return the content of a COCO file. If lists or keys are missing, report an issue and return None.
 
-    A dataset for validation or test (``is_scored``) may have no list of annotations. If it has one, each annotation
-    needs ``iscrowd``.
+    A dataset for validation or test (``is_scored``) may have no list of annotations.
     """
     content = content if isinstance(content, dict) else {}
     if is_scored and 'annotations' not in content:
@@ -86,36 +82,28 @@ def check_content(path: str, content: Any, is_scored: bool, report: Report) -> d
 def check_coco(
     dataset: BaseDataset, settings: ConfigDict, content: Any, is_scored: bool, report: Report, assigners: str = ''
 ) -> list[ImageFile]:
-    """Check and count the annotations of a CocoDataset. Return its images whose file exists and whose size is valid.
-
-    ``assigners`` are those of the model that take ignored objects for background.
-    """
+    """Check and count the annotations of a CocoDataset. Return its images whose file exists and whose size is valid."""
     path = dataset.ann_file
     try:
-        content = None if content is None else check_content(path, content, is_scored, report)
-        if content is None:
+        if content is None or (content := check_content(path, content, is_scored, report)) is None:
             return []
         names = {category['id']: category['name'] for category in content['categories']}
         classes = dataset.metainfo.get('classes') or list(names.values())
-        sizes = {
-            image['id']: (int(image['width']), int(image['height']))
-            for image in content['images']
-            if all(
-                type(image[side]) in (int, float) and 1 <= image[side] < MAX_COORDINATE for side in ('width', 'height')
-            )
-        }
+        pairs = {image['id']: [image['width'], image['height']] for image in content['images']}
+        sizes = {key: tuple(map(int, pair)) for key, pair in pairs.items() if are_numbers(pair) and min(pair) >= 1}
         used_ids = {category_id for category_id, name in names.items() if name in classes}
         objects = [obj for obj in content['annotations'] if obj['image_id'] in sizes and obj['category_id'] in used_ids]
         has_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
-        entry_issues = check_entries(content, sizes, classes, is_scored)
         file_names = {image['id']: image['file_name'] for image in content['images']}
-        for issue, examples in chain(entry_issues, check_objects(objects, sizes, file_names, has_masks, is_scored)):
+        places = ([values[obj['image_id']] for obj in objects] for values in (sizes, file_names))
+        object_issues = check_objects(objects, *places, has_masks, is_scored)
+        for issue, examples in chain(check_entries(content, sizes, classes, is_scored), object_issues):
             report.add(issue, path, examples)
         counts = Counter(names[obj['category_id']] for obj in objects if not obj.get('iscrowd'))
         text = ', '.join(f'{counts[name]} {name}' for name in classes)
         if num_ignored := len(objects) - counts.total():
             text += f'; {num_ignored} ignored'
-            if assigners and not is_scored:
+            if assigners and not is_scored:  # those that take ignored objects for background
                 report.notes.append(f'{path}: training takes ignored objects for background, because of {assigners}')
         report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
         _, copies = group_objects(objects)
@@ -141,8 +129,8 @@ def check_entries(
         counts = Counter(entry[key] for entry in content[name])
         # pycocotools reads id 0 of an annotation as "no match", stores these ids as floats, and sorts others as int64.
         valid = range(1, MAX_ID) if name == 'annotations' else range(-(2**63), 2**63)
-        is_wrong = [is_scored and (v not in valid if type(v) is int else name == 'annotations') for v in counts]
-        wrong = [value for (value, n), is_wrong in zip(counts.items(), is_wrong, strict=True) if n > 1 or is_wrong]
+        invalid = {v for v in counts if (v not in valid if type(v) is int else name == 'annotations') and is_scored}
+        wrong = [value for value, number in counts.items() if number > 1 or value in invalid]
         yield DUPLICATE_IDS, [f'{name} {key} {str(value)[:60]}' for value in wrong]
     crowds = [obj for obj in content['annotations'] if obj.get('iscrowd', 0) not in (0, 1)]
     yield WRONG_CROWD, [f'annotation {obj["id"]} iscrowd {obj["iscrowd"]!r:.60}' for obj in crowds]
@@ -161,23 +149,17 @@ def check_entries(
 
 
 def check_objects(
-    objects: Sequence[Entry],
-    sizes: Mapping[Any, tuple[int, int]],
-    file_names: Mapping[Any, str],
-    has_masks: bool,
-    is_scored: bool,
+    objects: Sequence[Entry], sizes: Sequence[tuple[int, int]], files: Sequence[str], has_masks: bool, is_scored: bool
 ) -> IssueExamples:
     """Yield issues of boxes and areas, of masks if the config loads them, and of training without any object."""
-    faults, cause = find_faults(objects, [sizes[obj['image_id']] for obj in objects], has_masks)
+    faults, cause = find_faults(objects, sizes, has_masks)
     are_many = are_too_many(sum(map(bool, faults)), len(objects))
     remedy = MANY_FAULTS.format(cause and f'. They look like {cause}') if are_many else SOME_FAULTS
     for fault in dict.fromkeys(filter(None, faults)):
         stops_run = are_many or fault in (NOT_FINITE, NO_MASK) or (fault == FEW_POINTS and is_scored)
-        affected = [obj for obj, found in zip(objects, faults, strict=True) if found == fault]
-        names = [
-            f'annotation {obj["id"]} of {file_names[obj["image_id"]]}, bbox {obj["bbox"]!s:.80}' for obj in affected
-        ]
-        yield Issue(fault, remedy, stops_run), names
+        affected = [(obj, file) for obj, file, f in zip(objects, files, faults, strict=True) if f == fault]
+        examples = [f'annotation {obj["id"]} of {file}, bbox {obj["bbox"]!s:.80}' for obj, file in affected]
+        yield Issue(fault, remedy, stops_run), examples
     loaded = [obj for obj, fault in zip(objects, faults, strict=True) if not fault and not obj.get('ignore')]
     if not is_scored and all(obj.get('iscrowd') for obj in loaded):
         yield NO_OBJECTS, None

@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from math import inf
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
@@ -17,18 +19,13 @@ from rich.progress import Progress
 
 from ...config import LOADERS, get_type_name, iter_dicts, iter_settings
 from ...errors import format_count, shorten
-from ..decoding import DecodingSettings, get_decoding_settings
-from ..formats.identity import find_same_images
-from ..scored import find_unscored
+from ..decoding import DecodingSettings, get_decoding_settings, read_segmentation_map
+from ..formats.cleaning import find_same_images
 from .coco_file import check_coco, read_json
-from .image_files import ImageFile, check_folders, check_image
-from .issues import Issue, Report
+from .image_files import ImageFile, Issue, Report, check_folders, check_image
 from .paths import find_format, get_data_path, iter_datasets
 
-OTHER_NUM_CLASSES = Issue(
-    'another number of classes than the model predicts',
-    "Set num_classes of the model's heads to the dataset's number of classes",
-)
+OTHER_NUM_CLASSES = Issue('another number of classes than the model predicts', 'Set num_classes of the heads to it')
 # Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one class.
 HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d+)?$')
 # Threads are enough, because Pillow and OpenCV release the GIL while decoding. Each thread holds one or two images.
@@ -66,7 +63,11 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
         else:
             images = check_folders(dataset, report)
         paths[loader] += [Path(image.path) for image in images]
-        check_images(dataset, images, num_images, get_decoding_settings(settings), report, progress)
+        if num_images is not None and len(images) > num_images:
+            # A generator of its own leaves the random numbers of the training unchanged. Its seed lets a resumed run
+            # check the same images as before, so that it is not stopped by others.
+            images = random.Random(len(images)).sample(images, num_images)
+        check_images(dataset, images, get_decoding_settings(settings), report, progress)
         check_num_classes(dataset, data_format, cfg, report)
     train = paths.pop(LOADERS[0], [])
     others = [path for loader_paths in paths.values() for path in loader_paths]
@@ -79,18 +80,9 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
 
 
 def check_images(
-    dataset: BaseDataset,
-    images: Sequence[ImageFile],
-    num_images: int | None,
-    decoding: DecodingSettings,
-    report: Report,
-    progress: Progress,
+    dataset: BaseDataset, images: Sequence[ImageFile], decoding: DecodingSettings, report: Report, progress: Progress
 ) -> None:
-    """Check ``num_images`` random images (if None, all) and their segmentation maps, in threads."""
-    if num_images is not None and len(images) > num_images:
-        # A generator of its own leaves the random numbers of the training unchanged. Its seed lets a resumed run check
-        # the same images as before, so that it is not stopped by others.
-        images = random.Random(len(images)).sample(images, num_images)
+    """Check images and their segmentation maps in threads."""
     task = progress.add_task(get_data_path(dataset), total=len(images))
     with warnings.catch_warnings(), ThreadPoolExecutor(MAX_THREADS) as pool:
         # Ignore Pillow's warnings about odd metadata and large images.
@@ -107,6 +99,37 @@ def list_unscored(cfg: Config) -> Iterator[str]:
         dataset = DATASETS.build({**settings, 'pipeline': []})
         if problem := find_unscored(dataset):
             yield f'{get_data_path(dataset)} has {problem}, so scores on it say nothing'
+
+
+def find_unscored(dataset: Any) -> str | None:
+    """Return what makes scores on a dataset of an OpenMMLab package meaningless, or None (also for other datasets).
+
+    Detections need an object that is not ignored. Images and pixels need two classes, because a model that always
+    predicts the only one would be perfect.
+    """
+    found, problem = set(), None
+    for index in range(len(dataset) if hasattr(dataset, 'get_data_info') else 0):
+        info = dataset.get_data_info(index)
+        if 'instances' in info:
+            problem = 'no objects, except ignored ones'
+            found |= {0, 1} if any(not instance.get('ignore_flag') for instance in info['instances']) else set()
+        elif 'gt_label' in info or (info.get('seg_map_path') and 'reduce_zero_label' in info):
+            problem = 'labels of at most one class'
+            found |= list_labels(info) & {*range(len(dataset.metainfo.get('classes') or range(255)))}
+        if not problem or len(found) > 1:
+            return None
+    return problem
+
+
+def list_labels(info: dict[str, Any]) -> set[int]:
+    """Return the labels of an image, or those in its segmentation map for mmseg. If it cannot be read, return all."""
+    if 'gt_label' in info:
+        return {*np.ravel(info['gt_label']).tolist()}
+    try:
+        labels = np.unique(read_segmentation_map(Path(info['seg_map_path']))).tolist()
+    except Exception:  # the map is on a server, or damaged, which the validation reports
+        return {*range(255)}
+    return {(info.get('label_map') or {}).get(label, label) - bool(info['reduce_zero_label']) for label in labels}
 
 
 def check_num_classes(dataset: BaseDataset, data_format: str, cfg: Config, report: Report) -> None:

@@ -1,25 +1,54 @@
-"""Check images and segmentation maps: that they exist, can be decoded, and fit their annotations and the classes."""
+"""Collect the issues of datasets; check that images and segmentation maps exist, are readable and fit annotations."""
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from ...errors import UserError, get_first_line
+from ...errors import UserError, get_first_line, shorten
 from ..decoding import IGNORE_INDEX, DecodingSettings, load_image, read_segmentation_map
-from .issues import Issue, Report
 from .paths import get_data_path
+
+
+@dataclass(frozen=True)
+class Issue:
+    """A problem, its remedy (a sentence), and whether it stops a run. If not, training skips the affected objects."""
+
+    problem: str
+    remedy: str
+    stops_run: bool = True
+
+
+@dataclass
+class Report:
+    """The issues: lists of examples by (path of the file or folder, issue). Also notes and summaries."""
+
+    issues: dict[tuple[str, Issue], list[str]] = field(default_factory=lambda: defaultdict(list))
+    notes: list[str] = field(default_factory=list)
+    summaries: list[str] = field(default_factory=list)
+
+    def add(self, issue: Issue, path: str, examples: Sequence[str] | None = None) -> None:
+        """Add examples of an issue. An empty list adds nothing. None means that ``path`` itself has the issue."""
+        if examples is None or len(examples):
+            self.issues[path, issue] += examples or []
+
+    def format_messages(self, stops_run: bool = True) -> list[str]:
+        """Return a message (path, count, examples, remedy) for each issue with this ``stops_run``."""
+        messages = []
+        for (path, issue), examples in self.issues.items():
+            count = f'{len(examples)} of them: ' if len(examples) > 1 else ''
+            details = f' ({count}{shorten(examples)})' if examples else ''
+            messages += [f'{path}: {issue.problem}{details}. {issue.remedy}'] if issue.stops_run is stops_run else []
+        return messages
+
 
 MISSING = Issue('files that are missing', 'Add them, or remove them from the annotations')
 UNREADABLE = Issue('images that cannot be read', 'Copy or convert them again, or remove them')
-OTHER_SIZE = Issue(
-    'images whose width and height differ from their annotations or segmentation maps',
-    'Change the annotations, or replace the files',
-)
+OTHER_SIZE = Issue('images of another size than their annotations or maps', 'Change annotations, or replace files')
 EXIF_ROTATION = Issue(
     'images whose annotations do not fit after EXIF rotation',
     'Add mmgcvit.ApplyExifAsAnnotated after LoadImageFromFile, or remove the EXIF tag',
@@ -30,9 +59,7 @@ OTHER_ORDER = Issue(
     'class folders in another order than the classes of the config',
     'List the classes in the alphabetical order of their folders, or remove them from the config',
 )
-NO_MAP = Issue(
-    'unreadable segmentation maps', 'Save them as 8-bit single-channel PNG files with class indices as pixel values'
-)
+NO_MAP = Issue('unreadable segmentation maps', 'Save class indices as pixel values in 8-bit single-channel PNG files')
 
 
 @dataclass(frozen=True)

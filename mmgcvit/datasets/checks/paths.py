@@ -15,8 +15,7 @@ from ...errors import UserError
 FORMATS = {'BaseSegDataset': 'ade20k', 'CustomDataset': 'imagenet', 'CocoDataset': 'coco'}
 # Subclasses that read other formats. They and their own subclasses are not checked.
 OTHER_FORMATS = {'CocoPanopticDataset', 'LVISV05Dataset'}
-# Defaults of data_checks: how many random images of each dataset are opened, and how many unreadable files a dataloader
-# worker may skip.
+# Defaults of data_checks: how many images of each dataset are opened, and unreadable ones a dataloader worker may skip.
 DEFAULTS = {'images': 100, 'unreadable_images': 20}
 
 

@@ -38,8 +38,8 @@ def find_missing_classes(dataset: DatasetInfo) -> list[str]:
 def find_small_objects(dataset: DatasetInfo, image_size: int, tiles: int | None = None) -> list[str]:
     """Return a note if more than a tenth of the training objects are small at an image size in pixels (short side).
 
-    Small is under :data:`MIN_OBJECT_SIDE` pixels, the square root of the box's area. Ignored objects do not
-    count. ``tiles`` is the side of the tiles that are cut out of images before they are resized.
+    Small is a box whose area has a square root under :data:`MIN_OBJECT_SIDE`. ``tiles`` is the side of the tiles that
+    are cut out of images before they are resized.
     """
     train = dataset.splits['train']
     objects = train.objects if dataset.has_objects else []

@@ -1,27 +1,28 @@
-"""Leave out images and annotations that cannot be used."""
+"""Leave out images and annotations that cannot be used, or that a dataset has more than once."""
 
 import unicodedata
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ...errors import MANY, UserError, escape_controls, format_count, get_first_line
+from ...errors import MANY, UserError, escape_controls, format_count, get_first_line, shorten
+from ...files import compute_sha256
 from ..decoding import decode_image, read_sizes
 from .dataset_info import DatasetInfo, Split
-from .identity import leave_out_copies
-from .plausible import ObjectProblem, are_inside, are_too_many, cut_objects, find_faults, get_corners
+from .plausible import ObjectProblem, are_inside, are_numbers, are_too_many, cut_objects, find_faults, get_corners
 
 
 def leave_out_unusable(dataset: DatasetInfo) -> None:
     """Leave out images that cannot be read or have another size than annotated, copies, and objects that must be wrong.
 
     Notes name them. Copies are looked for among readable images, since unreadable ones may all be the same error page.
-    Raise a UserError if :func:`.are_too_many` of the images or of the objects are left out, except copies, or a split
-    has no image left.
+    Raise a UserError if too many images or objects are left out, except copies, or a split has no image left.
     """
     problems, looks = list(dict.fromkeys(dataset.problems)), []
     num_objects = sum(isinstance(problem, ObjectProblem) for problem in problems)
@@ -89,12 +90,10 @@ def find_problem(folder: Path, name: str, annotated_size: tuple[int, int] | None
 
 
 def leave_out_rotated(split: Split) -> tuple[Split, list[str]]:
-    """Leave out images with the size before their EXIF rotation, if their boxes are of the picture after it.
-
-    They are if more boxes fit only the picture after the rotation than only that before. Also return messages.
-    """
+    """Leave out images with the size before their EXIF rotation but boxes after it. Also return messages."""
     objects, images = split.content['annotations'], split.content['images']
     corners, sides = get_corners(objects), np.reshape(split.list_sizes(objects), (-1, 2)).astype(float)
+    # Of boxes that fit only the picture before the rotation, or only that after it, more must be of the latter.
     fits = are_inside(corners, sides[:, ::-1]).astype(int) - are_inside(corners, sides)
     if not (fits > 0).any():
         return split, []
@@ -111,19 +110,107 @@ def leave_out_rotated(split: Split) -> tuple[Split, list[str]]:
 
 
 def leave_out_objects(split: Split, dataset: DatasetInfo) -> tuple[Split, list[str], str]:
-    """Leave out objects that cannot be right, and cut the others at the edges of their images.
-
-    Also return a message for each object, and what the boxes look like (:func:`.find_faults`).
-    """
-    objects = split.content['annotations']
+    """Leave out wrong objects, and cut the others at the edges of images. Also return messages and the boxes' look."""
+    objects, messages, right = split.content['annotations'], [], []
     sizes = split.list_sizes(objects)
     faults, look = find_faults(objects, sizes, dataset.annotation_types[0] == 'masks', dataset.box_format)
     names = {image['id']: image['file_name'] for image in split.content['images']}
-    faulty = [
-        ObjectProblem(f'{names[obj["image_id"]]}: annotation {obj["id"]}, bbox {obj["bbox"]!s:.80}: {fault}')
-        for obj, fault in zip(objects, faults, strict=True)
-        if fault
-    ]
-    right = [index for index, fault in enumerate(faults) if not fault]
-    kept = cut_objects([objects[index] for index in right], [sizes[index] for index in right])
-    return Split(split.image_folder, {**split.content, 'annotations': kept}), faulty, look
+    for obj, size, fault in zip(objects, sizes, faults, strict=True):
+        if fault:
+            text = f'{names[obj["image_id"]]}: annotation {obj["id"]}, bbox {obj["bbox"]!s:.80}: {fault}'
+            messages.append(ObjectProblem(text))
+        else:
+            right.append((obj, size))
+    kept = cut_objects(*zip(*right, strict=True)) if right else []
+    return Split(split.image_folder, {**split.content, 'annotations': kept}), messages, look
+
+
+def find_same_images(paths: Sequence[Path]) -> list[int]:
+    """Return for each image the index of the first with the same bytes. Empty or unreadable files equal no other."""
+
+    def read(path: Path, size: int | None = None) -> int | str:
+        try:
+            if size is None:
+                return path.stat().st_size if path.is_file() else 0
+            return compute_sha256(path) if size and counts[size] > 1 else 0
+        except OSError:  # for example, its name is too long
+            return 0
+
+    firsts: dict[Any, int] = {}
+    with ThreadPoolExecutor() as pool:
+        sizes = [*pool.map(read, paths)]
+        counts = Counter(sizes)
+        digests = pool.map(read, paths, sizes)
+        return [firsts.setdefault(digest or index, index) for index, digest in enumerate(digests)]
+
+
+def group_objects(objects: Iterable[dict[str, Any]]) -> tuple[dict[Any, dict[Any, list[Any]]], set[int]]:
+    """Return masks of COCO annotations by image, then by (class, box, iscrowd), and the indices of repeated ones."""
+    groups: dict[Any, dict[Any, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    copies = set()
+    for index, obj in enumerate(objects):
+        box = tuple(obj['bbox']) if are_numbers(obj['bbox']) else str(obj['bbox'])
+        masks = groups[obj['image_id']][obj['category_id'], box, obj.get('iscrowd') or 0]
+        if (mask := obj.get('segmentation') or None) in masks:
+            copies.add(index)
+        else:
+            masks.append(mask)
+    return groups, copies
+
+
+def leave_out_copies(dataset: DatasetInfo) -> list[str]:
+    """Leave out images and objects that a dataset has more than once, in place. Notes count and name them.
+
+    Images of another split are left out of training. Of the same images in one split, the first one stays if all have
+    the same annotations; otherwise all are left out, and the returned messages name them.
+    """
+    problems = []
+    paths = {name: [split.image_folder / file for file in split.image_names] for name, split in dataset.splits.items()}
+    same = iter(find_same_images([*chain(*paths.values())]))
+    firsts = {name: [*islice(same, len(paths[name]))] for name in paths}
+    others = sorted(paths.keys() - {'train'})
+    held_out = {*chain(*(firsts[name] for name in others))}
+    for name, split_paths in paths.items():
+        labels = leave_out_repeated(dataset, name) if dataset.has_objects else list_labels(dataset, name)
+        seen, shared, repeated, different = {}, set(), set(), set()
+        for index, first in enumerate(firsts[name]):
+            other = seen.setdefault(first, index)
+            if name == 'train' and first in held_out:
+                shared.add(index)
+            elif other != index and labels[other] == labels[index]:
+                repeated.add(index)
+            elif other != index:
+                different |= {other, index}
+        for reason, indices in {f'also in {" or ".join(others)}': shared, 'repeated': repeated - different}.items():
+            if indices:
+                count, files = format_count(len(indices), 'image'), [str(split_paths[i]) for i in sorted(indices)]
+                dataset.notes.append(f'left out of {name} ({reason}): {count} ({shorten(files)})')
+        if shared and len(shared) == len(split_paths):
+            advice = 'Put other images into one of the splits, or remove val: then a fifth of train is held out for it'
+            raise UserError(f'{dataset.folder}: {dataset.notes[-1]}, so none is left. {advice}')
+        problems += [f'{split_paths[i]} is there several times, with different annotations' for i in sorted(different)]
+        left_out = shared.union(repeated, different)
+        dataset.splits[name] = dataset.splits[name].select({*range(len(split_paths))} - left_out)
+    return problems
+
+
+def list_labels(dataset: DatasetInfo, name: str) -> list[Any]:
+    """Return a value for each image of a split. Images with the same class, or the same map, have the same value."""
+    split = dataset.splits[name]
+    labels = [label for _, label in split.content]
+    is_map = dataset.annotation_types == ('seg_maps',)
+    return find_same_images([split.image_folder / label for label in labels]) if is_map else labels
+
+
+def leave_out_repeated(dataset: DatasetInfo, name: str) -> list[Any]:
+    """Leave out objects of a split that repeat another one, in place, with a note. Return the objects of each image."""
+    split = dataset.splits[name]
+    objects = split.content['annotations']
+    groups, copies = group_objects(objects)
+    if copies:
+        kept = [obj for index, obj in enumerate(objects) if index not in copies]
+        dataset.splits[name] = Split(split.image_folder, {**split.content, 'annotations': kept})
+        names = {image['id']: image['file_name'] for image in split.content['images']}
+        files = shorten([*dict.fromkeys(names[objects[i]['image_id']] for i in sorted(copies))])
+        dataset.notes.append(f'left out of {name} (repeated): {format_count(len(copies), "object")} (in {files})')
+    return [groups[image['id']] for image in split.content['images']]

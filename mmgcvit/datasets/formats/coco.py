@@ -14,37 +14,32 @@ from .plausible import ObjectProblem, get_corners
 
 # Beginnings of the names of COCO's files of other tasks, which are next to instances*.json.
 OTHER_TASKS = ('captions', 'person_keypoints', 'stuff', 'panoptic', 'image_info')
-# How many of a JSON file's images are looked for in each folder.
-NUM_SAMPLES = 20
-# How files write that an object has no mask.
-EMPTY_MASKS = (None, [], [[]])
+NUM_SAMPLES = 20  # how many of a JSON file's images are looked for in each folder
+EMPTY_MASKS = (None, [], [[]])  # how files write that an object has no mask
 
 
 def load_contents(folder: Path, files: list[Path]) -> tuple[dict[Path, dict[str, Any]], list[str]]:
-    """Return the contents of the JSON files that are COCO annotations, by file, and notes of files that are no JSON.
-
-    Raise a UserError if no file can be read, or one that cannot be read has the name of a split.
-    """
+    """Return contents by COCO file, and notes of files that are not JSON, which must not be named as a split."""
     if not files:
         return {}, []
     # Import the checks only if there are JSON files, because they import mmengine, which is slow.
     from ..checks.coco_file import KEYS, check_content, read_json
-    from ..checks.issues import Report
+    from ..checks.image_files import Report
 
     files = [file for file in files if not file.name.startswith(OTHER_TASKS)] or files
     contents, unreadable = {}, {}
     for file in files:
         report = Report()
         content = read_json(str(folder / file), report)
-        if content is None and find_split(file) is None:
-            unreadable[file] = report
-            continue
         if isinstance(content, dict) and len(KEYS.keys() & content.keys()) > 1:
             contents[file] = check_content(str(folder / file), content, False, report)
-        if report.issues:
-            raise UserError('\n'.join(report.format_messages()))
+        problem = '\n'.join(report.format_messages())
+        if content is None and find_split(file) is None:
+            unreadable[file] = problem
+        elif problem:
+            raise UserError(problem)
     if unreadable and not contents:
-        raise UserError('\n'.join(message for report in unreadable.values() for message in report.format_messages()))
+        raise UserError('\n'.join(unreadable.values()))
     return contents, [f'{folder / file} is not valid JSON, and was not read' for file in unreadable]
 
 
@@ -75,8 +70,7 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
         return DatasetInfo(folder, 'COCO (JSON)', ('boxes',), classes, splits, problems=problems)
     except UserError:
         raise
-    # These errors mean that a value has another type than in COCO's format, for example an id that is a list, or that
-    # a file name is too long.
+    # A value has another type than in COCO's format, for example an id that is a list, or a file name is too long.
     except (TypeError, AttributeError, KeyError, ValueError, OSError) as error:
         names = shorten([*map(str, files.values())])
         raise UserError(f"{folder}: {names}: not in COCO's format ({get_first_line(error)}). Export it again") from None
@@ -87,8 +81,7 @@ def normalize(
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the content of a file with the categories of training, and as pycocotools and mmdet expect it.
 
-    Also return a message for each annotation of an image or category that the file does not list. Raise a UserError for
-    objects of other categories and invalid ids.
+    Also return a message for each annotation of an image or category that the file does not list.
     """
     image_ids, _ = (number_entries(content[name], file) for name in ('images', 'categories'))
     names = {category['id']: category['name'] for category in content['categories']}
@@ -103,8 +96,7 @@ def normalize(
         elif names[category] not in own:
             others.add(str(names[category]))
         else:
-            # pycocotools requires iscrowd of all objects. Some tools write null. It scores objects with the key ignore,
-            # for which mmdet trains background.
+            # pycocotools requires iscrowd, for which some tools write null, and scores objects with the key ignore.
             new = {'image_id': image_ids[obj['image_id']], 'category_id': own[names[category]]}
             new['iscrowd'] = obj.get('iscrowd') or int(bool(obj.get('ignore')))
             new |= {'ignore': 0} if obj.get('ignore') else {}
@@ -126,17 +118,13 @@ def normalize(
         {**image, 'id': image_ids[image['id']], 'file_name': image['file_name'].replace('\\', '/')}
         for image in content['images']
     ]
-    # mmdet numbers labels by the order of a file's categories, and looks classes up by their names, which must be
-    # strings.
+    # mmdet numbers labels by the order of categories, and looks classes up by their names, which must be strings.
     categories = [{**category, 'name': str(category['name'])} for category in categories]
     return {**content, 'images': images, 'annotations': annotations, 'categories': categories}, problems
 
 
 def number_entries(entries: list[dict[str, Any]], file: Path) -> dict[Any, int]:
-    """Return new ids for the ids of a list's entries: 1, 2, ..., or the same if a float can hold them.
-
-    Raise a UserError if two entries have the same id.
-    """
+    """Return new ids by the ids of entries: 1, 2, ..., or the same if a float can hold them. Reject repeated ids."""
     ids = [entry['id'] for entry in entries]
     for value, count in Counter(ids).most_common(1):
         if count > 1:
@@ -146,10 +134,9 @@ def number_entries(entries: list[dict[str, Any]], file: Path) -> dict[Any, int]:
 
 
 def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path:
-    """Look for the first images of a file's list in each folder. Return the folder that has the largest number of them.
+    """Return the folder that has most of the first images of a file's list. Raise a UserError for none or several.
 
-    Prefer folders that are not of another split, then those of the file's split, then the nearest one. Raise a
-    UserError if no folder or several have the images, or an image is outside of ``folder``.
+    Prefer folders that are not of another split, then those of the file's split, then the nearest one.
     """
     names = [image['file_name'] for image in content['images']]
     parents = dict.fromkeys([file.parent, Path(), *(parent for path in list_files(folder) for parent in path.parents)])
@@ -164,15 +151,11 @@ def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path
         ratings[fit, -count_steps(file.parent, parent), is_image_folder].append(parent)
     best = max(ratings)
     if not best[0][0]:
-        raise UserError(
-            f'{folder} has none of the images that {folder / file} lists ({shorten(names) or "no images"}). Add the '
-            "images, or change 'file_name' in the annotations"
-        )
+        listed, advice = shorten(names) or 'no images', "Add the images, or change 'file_name' in the annotations"
+        raise UserError(f'{folder} has none of the images that {folder / file} lists ({listed}). {advice}')
     if len(ratings[best]) > 1:
-        raise UserError(
-            f'{folder}: the images of {file} are in {shorten([*map(str, ratings[best])])}. Write the right folder into '
-            "'file_name', or remove the other one"
-        )
+        folders, advice = shorten([*map(str, ratings[best])]), "Write the right one into 'file_name', or remove others"
+        raise UserError(f'{folder}: the images of {file} are in {folders}. {advice}')
     image_folder = (folder / ratings[best][0]).resolve()
     leading_out = [name for name in names if name.startswith('/') or '..' in name]
     outside = [name for name in leading_out if not make_absolute(image_folder / name).is_relative_to(folder.resolve())]

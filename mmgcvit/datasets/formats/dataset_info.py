@@ -16,20 +16,14 @@ from .plausible import XYWH
 
 @dataclass
 class Split:
-    """The images of a split and their annotations.
+    """The images of a split and their annotations."""
 
-    Attributes:
-        image_folder: The folder that image names are relative to.
-        content: The content of a COCO file, or a list of (image name, label). A label is a class index, or the path of
-            a segmentation map, relative to ``image_folder``.
-        ann_file: The annotation file that :func:`write_annotations` has written.
-        map_labels: The labels in each segmentation map, by its path.
-    """
-
-    image_folder: Path
+    image_folder: Path  # which image names are relative to
+    # The content of a COCO file, or (image name, label) of each image. A label is a class index, or the path of a
+    # segmentation map, relative to image_folder.
     content: dict[str, Any] | list[tuple[str, str]]
-    ann_file: Path | None = None
-    map_labels: dict[str, set[int]] = field(default_factory=dict)
+    ann_file: Path | None = None  # written by write_annotations
+    map_labels: dict[str, set[int]] = field(default_factory=dict)  # in each segmentation map, by its path
 
     @property
     def image_names(self) -> list[str]:
@@ -41,8 +35,9 @@ class Split:
     @property
     def sizes(self) -> list[tuple[int, int] | None]:
         """The annotated (width, height) of each image, or None."""
-        entries = self.content['images'] if isinstance(self.content, dict) else [{}] * len(self.content)
-        return [(image['width'], image['height']) if image else None for image in entries]
+        if isinstance(self.content, dict):
+            return [(image['width'], image['height']) for image in self.content['images']]
+        return [None] * len(self.content)
 
     @property
     def objects(self) -> list[dict[str, Any]]:
@@ -68,28 +63,17 @@ class Split:
 
 @dataclass
 class DatasetInfo:
-    """A dataset of any format, with its classes and splits.
-
-    Attributes:
-        folder: The folder of the dataset.
-        format: The name of the format, for messages.
-        annotation_types: Types of annotations to train on, the default first: ``'masks'``, ``'boxes'``, ``'seg_maps'``
-            (of pixels) or ``'classes'`` (of images).
-        classes: The class names, ordered by class index.
-        splits: The splits by name: ``'train'`` and, if they exist, ``'val'`` and ``'test'``.
-        notes: Messages for the user.
-        problems: Messages that name the images and annotations that cannot be used.
-        box_format: How the format writes boxes: a key of :data:`.plausible.BOX_FORMATS`.
-    """
+    """A dataset of any format, with its classes and splits."""
 
     folder: Path
-    format: str
+    format: str  # its name, for messages
+    # What can be trained on, the default first: 'masks', 'boxes', 'seg_maps' (of pixels) or 'classes' (of images).
     annotation_types: tuple[str, ...]
-    classes: tuple[str, ...]
-    splits: dict[str, Split]
-    notes: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    box_format: str = XYWH
+    classes: tuple[str, ...]  # names, ordered by class index
+    splits: dict[str, Split]  # 'train' and, if they exist, 'val' and 'test'
+    notes: list[str] = field(default_factory=list)  # messages for the user
+    problems: list[str] = field(default_factory=list)  # messages about images and annotations that cannot be used
+    box_format: str = XYWH  # how the format writes boxes: a key of BOX_FORMATS in plausible.py
 
     @property
     def has_objects(self) -> bool:
@@ -109,21 +93,18 @@ class DatasetInfo:
         return [*found.values()]
 
     def __str__(self) -> str:
-        sizes = {name: format_count(len(split.image_names), 'image') for name, split in self.splits.items()}
-        counts = ', '.join(f'{size} ({name})' for name, size in sizes.items())
-        counts += self.count_objects() if self.has_objects else ''
+        splits = self.splits.items()
+        text = ', '.join(f'{format_count(len(split.image_names), "image")} ({name})' for name, split in splits)
+        if self.has_objects:
+            num_objects = sum(len(split.objects) for _, split in splits)
+            num_ignored = sum(len(split.content['annotations']) for _, split in splits) - num_objects
+            text += f', {num_objects} objects'
+            text += f', {num_ignored} ignored (difficult or crowds)' if num_ignored else ''
+            num_empty = self.list_classes('train').count(set()) if 'train' in self.splits else 0
+            empty = f' ({format_count(num_empty, "image")} without objects: background in training)'
+            text += empty if num_empty else ''
         names = f'{len(self.classes)} classes ({shorten(self.classes, 8)})'
-        return escape_controls('\n'.join([f'{self.folder}: {self.format}, {counts}, {names}', *self.notes]))
-
-    def count_objects(self) -> str:
-        """Return a text with the numbers of objects, of ignored ones, and of training images without objects."""
-        num_objects = sum(len(split.objects) for split in self.splits.values())
-        num_ignored = sum(len(split.content['annotations']) for split in self.splits.values()) - num_objects
-        text = f', {num_objects} objects'
-        text += f', {num_ignored} ignored (difficult or crowds)' if num_ignored else ''
-        num_empty = self.list_classes('train').count(set()) if 'train' in self.splits else 0
-        empty = f' ({format_count(num_empty, "image")} without objects: background in training)'
-        return text + (empty if num_empty else '')
+        return escape_controls('\n'.join([f'{self.folder}: {self.format}, {text}, {names}', *self.notes]))
 
 
 class AnnotatedImage(NamedTuple):
@@ -152,10 +133,7 @@ def read_each(read: Callable[[Any], Any], files: Iterable[Any]) -> tuple[list[An
 def make_split(
     folder: Path, classes: Sequence[str], files: Iterable[Path], read_image: Callable[[Path], AnnotatedImage]
 ) -> tuple[Split, list[str]]:
-    """Read files and make a split with COCO annotations. Return it, and a message for each problem.
-
-    Image names are relative to ``folder``, or absolute if the image is outside of it.
-    """
+    """Read files as a split with COCO annotations. Return it, with names relative to ``folder``, and problems."""
     content = {'images': [], 'annotations': [], 'categories': make_coco_categories(classes)}
     root = make_absolute(folder)
     images, problems = read_each(read_image, files)

@@ -25,10 +25,7 @@ KNOWN_FORMATS = (
 
 
 def find_folder(path: str | Path) -> Path:
-    """Return the folder of a dataset, which may be given by its data.yaml or its COCO file.
-
-    Raise a UserError if there is no such folder, or for other files.
-    """
+    """Return the folder of a dataset, given by itself, its data.yaml or its COCO file. Raise a UserError for others."""
     path = Path(path).expanduser()
     if path.is_dir():
         return path
@@ -72,16 +69,12 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
     if len(yolo) + bool(files['.xml']) + has_coco > 1:
         format_files = {'YOLO': yolo, 'Pascal VOC': files['.xml'], 'COCO': list(coco)}
         names = '; '.join(f'{name}: {shorten([*map(str, paths)], 2)}' for name, paths in format_files.items() if paths)
-        raise UserError(
-            f'{folder} has annotations in several formats or places ({names}). Keep one of them, and move the other '
-            'annotations out of the folder'
-        )
+        advice = 'Keep one of them, and move the others out of the folder'
+        raise UserError(f'{folder} has annotations in several formats or places ({names}). {advice}')
     used = yolo or (list(coco) if has_coco and not files['.xml'] else [])
     if path.is_file() and not any(path.samefile(folder / file) for file in used):
         names = shorten([*map(str, used)]) or 'no annotation file in YAML or JSON'
-        raise UserError(
-            f'{folder} is read with {names}, not with {path}. Pass the folder, or move the other annotations out of it'
-        )
+        raise UserError(f'{folder} is read with {names}, not with {path}. Pass the folder, or move them out of it')
     if yolo:
         dataset = read_yolo(folder, folder / yolo[0])
     elif files['.xml']:

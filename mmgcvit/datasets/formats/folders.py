@@ -12,6 +12,7 @@ from ..decoding import IGNORE_INDEX, read_segmentation_map, read_sizes
 from .dataset_info import DatasetInfo, Split, read_each
 from .paths import SPLIT_NAME, assign_splits, find_split
 
+ClassFolders = dict[str, dict[str, list[str]]]  # files by split and class
 IMAGE_FOLDERS = ('images', 'image', 'imgs', 'img', 'img_dir', 'jpegimages')
 MAP_FOLDERS = ('labels', 'label', 'masks', 'mask', 'annotations', 'ann_dir', 'segmentationclass')
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
@@ -118,7 +119,7 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
     # Class folders are in folders of splits, or all are of train.
     split_folders = {name: find_split(Path(name)) for name in split_names} if split_names & nested_in else {}
     depth = 1 if split_folders else 0
-    splits: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    splits: ClassFolders = defaultdict(lambda: defaultdict(list))
     stray = []
     for file in files:
         split = split_folders.get(file.parts[0]) if depth else 'train'
@@ -133,39 +134,30 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
     is_other = not {name.lower() for name in names}.isdisjoint((*IMAGE_FOLDERS, *MAP_FOLDERS))
     if len(names) < 2 or is_other or num_stray > len(files) / 2:
         return None
-    check_class_folders(folder, split_folders, splits, find_shared_folders(splits, depth))
+    check_class_folders(folder, split_folders, splits)
     notes = [f'images outside of class folders are left out: {shorten([*map(str, stray)])}'] if stray else []
     nested = sorted({str(file.parent) for file in files if len(file.parts) > 2 + depth})
     notes += [f'folders in class folders are not classes: {shorten(nested)}'] if nested else []
-    by_name = {
-        split: Split(folder.resolve(), [(file, str(i)) for i, name in enumerate(names) for file in classes[name]])
-        for split, classes in splits.items()
-    }
+    root, labels = folder.resolve(), {name: str(label) for label, name in enumerate(names)}
+    images = {split: [(file, labels[name]) for name in names for file in splits[split][name]] for split in splits}
+    by_name = {split: Split(root, content) for split, content in images.items()}
     return DatasetInfo(folder, 'class folders', ('classes',), names, by_name, notes)
 
 
-def find_shared_folders(splits: dict[str, dict[str, list[str]]], depth: int) -> list[str]:
-    """Return the names of folders in class folders that may be the classes, or splits.
-
-    If most images are in such folders, these are the names in several class folders, unless all have one name, such as
-    images. Names of splits are always returned, except below folders of splits.
-    """
+def find_shared_folders(splits: ClassFolders, depth: int) -> list[str]:
+    """Return the names of folders in class folders that may be splits or, if most images are in them, the classes."""
     images = [(name, Path(file).parts[depth + 1 : -1]) for s in splits.values() for name in s for file in s[name]]
     found: dict[str, set[str]] = defaultdict(set)
     for class_name, names in images:
         for name in names:
             found[name.lower()].add(class_name)
+    # A single name, such as images, is not a class.
     is_deep = len(found) > 1 and sum(bool(names) for _, names in images) > len(images) / 2
     return sorted(f for f in found if (not depth and SPLIT_NAME.fullmatch(f)) or (is_deep and len(found[f]) > 1))
 
 
-def check_class_folders(
-    folder: Path, split_folders: dict[str, str], splits: dict[str, dict[str, list[str]]], shared: Sequence[str]
-) -> None:
-    """Raise a UserError if folders may be classes or not, or a split has classes that train lacks.
-
-    ``shared`` are the names of :func:`find_shared_folders`.
-    """
+def check_class_folders(folder: Path, split_folders: dict[str, str], splits: ClassFolders) -> None:
+    """Raise a UserError if folders may be classes or not, or a split has classes that train lacks."""
     if split_folders:
         counts = Counter(split_folders.values())
         ambiguous = {name for name, split in split_folders.items() if counts[split] > 1}
@@ -175,7 +167,7 @@ def check_class_folders(
         ambiguous = {name for name in named if SPLIT_NAME.fullmatch(name.lower())}
         if len({*named.values()} - {None}) > 1:
             ambiguous = ambiguous or {name for name, split in named.items() if split}
-    names = sorted(splits['train'])
+    names, shared = sorted(splits['train']), find_shared_folders(splits, depth=1 if split_folders else 0)
     if ambiguous or shared:
         what = f'{shorten(names)} classes, or {shorten(shared)}, which are in them'
         if ambiguous:
@@ -185,9 +177,6 @@ def check_class_folders(
             "these folders into 'train', 'val' and 'test', one of each, for example train/cat/1.jpg"
         )
     for split, classes in splits.items():
-        others = sorted(classes.keys() - {*names})
-        if others:
-            raise UserError(
-                f'{folder}: {split} has the class folders {shorten(others)}, but train has only {shorten(names)}. Add '
-                f'the class folders to train, or remove them from {split}'
-            )
+        if others := shorten(sorted(classes.keys() - {*names})):
+            problem = f'{split} has the class folders {others}, but train has only {shorten(names)}'
+            raise UserError(f'{folder}: {problem}. Add the class folders to train, or remove them from {split}')

@@ -15,15 +15,12 @@ VAL_FRACTION = 0.2
 def split_validation(dataset: DatasetInfo) -> None:
     """Hold out a fifth of the training images for validation, in place, unless there is a validation split.
 
-    The images are selected by a hash of their names. So each run selects the same images, and nearly the same images
-    after new ones were added. Roboflow's augmented copies of an image stay in one split. Raise a UserError if there is
-    no training split, or no class has an image for each split.
+    A hash of their names selects the images, so that each run selects the same, and nearly the same after new ones were
+    added. Raise a UserError if there is no training split, or no class has an image for each split.
     """
     if 'train' not in dataset.splits:
-        raise UserError(
-            f'{dataset.folder} has images for {" and ".join(dataset.splits)}, but none for training. Add images for '
-            'training (docs/custom_dataset.md)'
-        )
+        splits = ' and '.join(dataset.splits)
+        raise UserError(f'{dataset.folder} has images for {splits}, but none for training. Add images for training')
     if 'val' in dataset.splits:
         return
     train, classes = dataset.splits['train'], dataset.list_classes('train')

@@ -32,10 +32,7 @@ def find_split(path: Path) -> str | None:
 
 
 def assign_splits(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
-    """Return the split of each file, by the names of its folders. Without such a name, it is ``'train'``.
-
-    Raise a UserError if the folders of a file name several splits, or folders of different names are of one split.
-    """
+    """Return the split of each file by its folders' names, by default ``'train'``, which must name one split alike."""
     # A folder that contains all files names no split, unless it is the only one that does.
     depth = len(Path(os.path.commonpath([file.parent for file in files])).parts) if files else 0
     names: dict[str, str] = {}
@@ -45,10 +42,8 @@ def assign_splits(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
         for split, name in named:
             if split != named[0][0] or names.setdefault(split, name) != name:
                 other = named[0][1] if split != named[0][0] else names[split]
-                raise UserError(
-                    f'{folder / file.parent}: the split is ambiguous, because there are folders {other!r} and {name!r}.'
-                    ' Rename or move one of them'
-                )
+                problem = f'the split is ambiguous, because there are folders {other!r} and {name!r}'
+                raise UserError(f'{folder / file.parent}: {problem}. Rename or move one of them')
         splits[file] = named[0][0] if named else find_split(Path(*file.parent.parts[:depth])) or 'train'
     return splits
 
@@ -70,8 +65,7 @@ def list_files(folder: Path, left_out: list[Path] | None = None) -> list[Path]:
     """Return the files below a folder, sorted, as paths relative to it. Skip hidden files and Synology's thumbnails.
 
     Outputs of mmgcvit's commands are skipped too. Links to folders are followed, but each folder is listed once: at its
-    own path or, if that is outside of ``folder``, at the first link to it. Outputs and other links are added to
-    ``left_out``.
+    own path or, if that is outside of ``folder``, at the first link. Outputs and other links are added to ``left_out``.
     """
     # A link to a folder above would list this folder again.
     files, seen, tops = [], {*map(str, folder.resolve().parents)}, deque([folder])

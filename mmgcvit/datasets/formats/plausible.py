@@ -13,10 +13,8 @@ MAX_UNUSABLE = 0.1
 # Tools round, so boxes and masks may leave an image by 2 pixels or 1 % of its side, and the edges of a box and its mask
 # may differ by 3 pixels or 10 % of the box's side.
 MARGIN, MAX_DIFFERENCE = (2, 0.01), (3, 0.1)
-# Boxes that leave their image by fewer pixels are not cut: computed fractions of the image are not exact.
-MIN_CUT = 0.1
-# Larger coordinates are not read as numbers.
-MAX_COORDINATE = 1e9
+MIN_CUT = 0.1  # boxes that leave their image by fewer pixels are not cut: computed fractions are not exact
+MAX_COORDINATE = 1e9  # larger coordinates are not read as numbers
 
 NOT_FINITE = 'bbox or area are not finite numbers'
 NO_AREA = 'the box is under a pixel in width or height, or its area is 0'
@@ -68,7 +66,8 @@ def find_faults(
     for i in np.flatnonzero(faults == '') if with_masks else ():
         measured = measure_mask(objects[i].get('segmentation'), *map(int, sizes[i]))
         faults[i], bounds[i] = (measured, np.nan) if isinstance(measured, str) else ('', measured)
-    faults[(abs(bounds - corners) > get_limits(MAX_DIFFERENCE, extents)).any(1)] = DIFFERENT  # False for NaN
+    limits = np.maximum(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * extents)
+    faults[(abs(bounds - corners) > limits).any(1)] = DIFFERENT  # False for NaN
     faults[np.isfinite(bounds).all(1) & ~are_inside(bounds, sides)] = OUTSIDE
     return faults.tolist(), look
 
@@ -80,14 +79,9 @@ def get_corners(objects: Sequence[Mapping[str, Any]]) -> Array:
     return np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
 
 
-def get_limits(rule: tuple[float, float], sides: Array) -> Array:
-    """Return the number of pixels that a rule (pixels, fraction) allows for sides in pixels."""
-    return np.maximum(rule[0], rule[1] * sides)
-
-
 def are_inside(corners: Array, sizes: Array) -> NDArray[np.bool_]:
     """Return whether corners (..., 4) are in images of ``sizes`` (..., 2) or their :data:`MARGIN`. False for NaN."""
-    margin = get_limits(MARGIN, sizes)
+    margin = np.maximum(MARGIN[0], MARGIN[1] * sizes)
     return ((corners[..., :2] >= -margin) & (corners[..., 2:] <= sizes + margin)).all(-1)
 
 
@@ -97,10 +91,7 @@ def have_area(corners: Array, sizes: Array) -> NDArray[np.bool_]:
 
 
 def guess_box_format(corners: Array, sizes: Array, box_format: str) -> str:
-    """Return what boxes look like of which many do not fit their images: that which nearly all of them fit.
-
-    If any does not fit, but all fit :data:`XYWH` or :data:`CENTRES`, return this format. Return '' if most boxes fit.
-    """
+    """Return what boxes look like: what nearly all of them fit if many misfit their images. '' if most boxes fit."""
     is_finite = np.isfinite(corners).all(1)
     corners, sizes = corners[is_finite], sizes[is_finite]
     first, last, side = corners[:, :2], corners[:, 2:], corners[:, 2:] - corners[:, :2]
@@ -112,6 +103,7 @@ def guess_box_format(corners: Array, sizes: Array, box_format: str) -> str:
     misfits = {name: (~(are_inside(*args) & have_area(*args))).sum() for name, args in looks.items()}
     are_many = are_too_many(misfits[''], len(corners))
     for look, number in misfits.items():
+        # A single misfit suffices if all boxes fit these formats.
         is_perfect = look in (XYWH, CENTRES) and number == 0 < misfits['']
         if is_perfect or (are_many and not are_too_many(number, len(corners))):
             return look
@@ -121,14 +113,13 @@ def guess_box_format(corners: Array, sizes: Array, box_format: str) -> str:
 
 def cut_objects(objects: Sequence[dict[str, Any]], sizes: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
     """Return objects whose boxes are cut at the edges of their images (width, height)."""
-    corners, sides = get_corners(objects), np.reshape(sizes, (-1, 2)).astype(float)
-    cut = corners.clip(0, np.tile(sides, 2))
-    are_cut = (abs(cut - corners) > MIN_CUT).any(1)
+    corners, kept = get_corners(objects), list(objects)
+    cut = corners.clip(0, np.tile(np.reshape(sizes, (-1, 2)).astype(float), 2))
     boxes = np.hstack([cut[:, :2], cut[:, 2:] - cut[:, :2]]).round(2).tolist()
-    return [
-        {**obj, 'bbox': box, 'area': min(obj['area'], round(box[2] * box[3], 2))} if is_cut else obj
-        for obj, box, is_cut in zip(objects, boxes, are_cut, strict=True)
-    ]
+    for i in np.flatnonzero((abs(cut - corners) > MIN_CUT).any(1)):
+        area = min(objects[i]['area'], round(boxes[i][2] * boxes[i][3], 2))
+        kept[i] = {**objects[i], 'bbox': boxes[i], 'area': area}
+    return kept
 
 
 def are_numbers(values: Any) -> bool:
@@ -168,8 +159,8 @@ def measure_area(polygon: list[float]) -> float:
 def decode_counts(text: str) -> list[int]:
     """Decode the counts of COCO's compressed RLE. pycocotools does not check the text, and may read beyond its end.
 
-    A character has five bits, and a sixth that says whether more follow. From the fourth run on, the length is the
-    difference from the one two runs before.
+    A character has five bits, and a sixth that says whether more follow. From the fourth count on, differences from
+    the count two before are stored.
     """
     counts = []
     # No image needs a number of more than 12 characters.

@@ -3,6 +3,7 @@
 The package supervision ignores ``difficult``, ``ImageSets`` and ``size``, and its errors name no file.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
@@ -22,8 +23,7 @@ from .plausible import XYXY, ObjectProblem
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 # Values of <difficult> in lower case. Tools write more than VOC's 0 and 1.
 DIFFICULT = {**dict.fromkeys(('', '0', 'false', 'unspecified'), False), **dict.fromkeys(('1', 'true'), True)}
-# Folders that have no photos.
-NO_IMAGE_FOLDERS = {*MAP_FOLDERS, 'segmentationobject'} - {'annotations'}
+NO_IMAGE_FOLDERS = {*MAP_FOLDERS, 'segmentationobject'} - {'annotations'}  # those without photos
 
 
 class Annotation(NamedTuple):
@@ -62,19 +62,15 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
         size = annotation.size if all(annotation.size) else read_sizes(image)[1]
         return AnnotatedImage(image, size, [(names.index(name), entries) for name, entries in annotation.objects])
 
-    splits = {}
+    splits, has_lists = {}, any('imagesets' in str(path).lower() for path in paths)
     for split, split_files in files_by_split.items():
         splits[split], found = make_split(folder, names, split_files, read_image)
         problems += found
-    has_lists = any('imagesets' in str(path).lower() for path in paths)
-    for split, content in splits.items():
         # Without lists, the splits follow from the folders of the XML files. Those of the images must agree.
-        others = {find_split(Path(name).parent) for name in content.image_names} - {None, split}
+        others = {find_split(Path(name).parent) for name in splits[split].image_names} - {None, split}
         if others and not has_lists:
-            raise UserError(
-                f'{folder}: images of {split} are in folders of {" and ".join(sorted(others))}. Put their XML files '
-                'into folders of the same names, or list the images in ImageSets/Main'
-            )
+            advice = 'Put their XML files into folders of the same names, or list the images in ImageSets/Main'
+            raise UserError(f'{folder}: images of {split} are in folders of {" and ".join(sorted(others))}. {advice}')
     name = 'Pascal VOC (XML)'
     return DatasetInfo(folder, name, ('boxes',), tuple(names), splits, problems=problems, box_format=XYXY)
 
@@ -88,9 +84,7 @@ def parse_annotation(folder: Path, file: Path) -> Annotation:
         raise UserError(f'{folder / file} cannot be parsed as XML ({get_first_line(error)})') from None
     if root.tag.lower() != 'annotation':
         raise UserError(f'{folder / file} has the root {root.tag!r} instead of annotation')
-    image_name, image_folder = (
-        (root.findtext(key) or '').replace('\\', '/').rpartition('/')[2] for key in ('filename', 'folder')
-    )
+    image_name, image_folder = (re.split(r'[\\/]', root.findtext(key) or '')[-1] for key in ('filename', 'folder'))
     texts = [(root.findtext(f'size/{side}') or '').strip() for side in ('width', 'height')]
     # The size of an image has fewer digits; Python raises an error for thousands of them.
     width, height = (int(text) if text.isdecimal() and len(text) < 10 else 0 for text in texts)
@@ -101,8 +95,7 @@ def parse_annotation(folder: Path, file: Path) -> Annotation:
         box = convert_box(values)
         if name and box and difficult in DIFFICULT:
             # Mark difficult objects as crowds, which training and evaluation ignore, as VOC's evaluation does.
-            entries = {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(DIFFICULT[difficult])}
-            objects.append((name, entries))
+            objects.append((name, {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(DIFFICULT[difficult])}))
         else:
             text = f'{folder / file}: object {number} has the name {name!r}, {", ".join(BOX_KEYS)} {values}, difficult '
             text += f'{difficult!r}. Expected a name, pixels with xmin < xmax and ymin < ymax, and 0 or 1 for difficult'
@@ -122,58 +115,48 @@ def convert_box(values: Sequence[str | None]) -> list[float] | None:
 
 
 def find_nearest_images(images: Mapping[str, Sequence[Path]], files: Sequence[Path]) -> dict[Path, list[Path]]:
-    """Return the images that are nearer to an XML file than to all others of their name, for each XML file.
-
-    ``images`` are the images by the names of XML files. Videos have thousands of images of the same name.
-    """
+    """Return by XML file those of the ``images`` (by name) that are nearer to it than to the others of its name."""
     by_name, found = defaultdict(dict), defaultdict(list)
     for file in files:
         by_name[file.stem][file.parent] = file
-    count = cache(count_steps)
+    count = cache(count_steps)  # videos have thousands of images of the same name
     for name, by_folder in by_name.items():
         for image in images.get(name, ()):
-            ranked = [(0, image.parent)] if image.parent in by_folder else None
-            ranked = ranked or sorted((count(folder, image.parent), folder) for folder in by_folder)
-            if len(ranked) == 1 or ranked[0][0] < ranked[1][0]:
-                found[by_folder[ranked[0][1]]].append(image)
+            folders = [image.parent] if image.parent in by_folder else by_folder
+            (steps, folder), *others = sorted((count(folder, image.parent), folder) for folder in folders)
+            if not others or steps < others[0][0]:
+                found[by_folder[folder]].append(image)
     return found
 
 
 def find_image(folder: Path, annotation: Annotation, nearest: Sequence[Path], images: Sequence[Path]) -> Path:
-    """Return the image of an XML file, next to it or in the nearest folder, from the ``nearest`` ones.
-
-    ``images`` are all images of its name.
-    """
-    file = annotation.file
+    """Return the image of an XML file, next to it or in the nearest folder. ``images`` are all of its name."""
+    file, image_name = annotation.file, annotation.image_name
     splits = {None, find_split(file.parent)}
     ratings = defaultdict(list)
     for image in nearest:
         steps, parents = count_steps(file.parent, image.parent), {name.lower() for name in image.parent.parts}
         if steps == 0 or (len(splits | {find_split(image.parent)}) < 3 and not parents & NO_IMAGE_FOLDERS):
-            differs = image.name != annotation.image_name, image.parent.name != annotation.image_folder
-            differs += (not parents & {*IMAGE_FOLDERS},)
+            differs = image.name != image_name, image.parent.name != annotation.image_folder
             # A map is as near as a photo, or nearer, in some layouts.
             is_map = steps > 0 and not parents.isdisjoint(MAP_FOLDERS)
-            ratings[is_map, steps, differs].append(image)
+            ratings[is_map, steps, differs, parents.isdisjoint(IMAGE_FOLDERS)].append(image)
     best = ratings[min(ratings)] if ratings else []
     if len(best) != 1:
         found = f'several images have this name ({shorten([*map(str, best)])})'
         others = f', except those of other splits or XML files ({shorten([*map(str, images)])})' if images else ''
         raise UserError(f'{folder / file}: {found if best else f"no image in {folder} has this name{others}"}')
-    if annotation.image_name != best[0].name and Path(folder, best[0].parent, annotation.image_name).is_file():
-        raise UserError(
-            f'{folder / file}: <filename> is {annotation.image_name!r}, which is another image beside {best[0]}'
-        )
+    if image_name != best[0].name and Path(folder, best[0].parent, image_name).is_file():
+        raise UserError(f'{folder / file}: <filename> is {image_name!r}, which is another image beside {best[0]}')
     return best[0]
 
 
 def read_image_sets(
     folder: Path, paths: Sequence[Path], files: Sequence[Path]
 ) -> tuple[dict[str, list[Path]], list[str]]:
-    """Return the XML files of each split, and a message for each line of the lists that names no XML file.
+    """Return the XML files of each split, and a message for each line of a list that names no XML file.
 
-    The splits are those of the lists in ``ImageSets/Main`` or, if there are none, of folder names. ``paths`` are all
-    files of the folder, ``files`` its XML files.
+    The splits are those of the lists in ``ImageSets/Main`` or, if there are none, of folder names.
     """
     lists: dict[Path, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for path in paths:

@@ -20,12 +20,9 @@ from .dataset_info import AnnotatedImage, DatasetInfo, make_split
 from .paths import SPLIT_NAME, list_files
 from .plausible import CENTRES, ObjectProblem, measure_area
 
-# The number of values in a box, and in a polygon with the fewest corners.
-NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6
-# Lists and mappings in data.yaml may be nested this deep. Each level takes memory of the interpreter's stack.
-MAX_YAML_DEPTH = 20
-# How YAML writes that a value is missing.
-YAML_NULL = ('', '~', 'null', 'Null', 'NULL')
+NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6  # in a box, and in a polygon with the fewest corners
+MAX_YAML_DEPTH = 20  # each level takes memory of the interpreter's stack
+YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
 
 
 def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
@@ -55,11 +52,10 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
     counts = Counter({path.resolve(): file for path, file in label_files.items()}.values())
     splits, problems = {}, []
     for split, paths in images.items():
-        num_unlabelled = sum(not find_label_file(path).is_file() for path in paths)
+        num_unlabelled = sum(not label_files[path].is_file() for path in paths)
         if num_unlabelled == len(paths) and split != 'test':
-            raise UserError(
-                f'{yaml_file}: no image of {split} has a label file. Expected for example {find_label_file(paths[0])}'
-            )
+            example = label_files[paths[0]]
+            raise UserError(f'{yaml_file}: no image of {split} has a label file. Expected for example {example}')
         if num_unlabelled:
             notes.append(f'{split}: {format_count(num_unlabelled, "image")} without a label file, thus without objects')
         splits[split], found = make_split(folder, names, paths, lambda path: read_image(path, len(names), counts))
@@ -70,10 +66,7 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
 
 
 def find_unused_labels(label_files: Mapping[Path, Path], num_classes: int) -> list[str]:
-    """Return a message for each file with labels that is beside those of the images, but has no image.
-
-    ``label_files`` are the label files by image. Other texts, such as a list of classes, have no labels.
-    """
+    """Return a message for each file with labels beside the ``label_files`` of images, but without an image."""
     stems = defaultdict(set)
     for image, file in label_files.items():
         stems[file.parent].add(image.parent)
@@ -88,11 +81,9 @@ def find_unused_labels(label_files: Mapping[Path, Path], num_classes: int) -> li
 def read_image(path: Path, num_classes: int, num_images: Mapping[Path, int]) -> AnnotatedImage:
     """Read an image's size and label file. ``num_images`` is the number of images of each label file."""
     (_, size), file = read_sizes(path), find_label_file(path)
-    if not file.is_file():
-        return AnnotatedImage(path, size, [])
-    if num_images[file] > 1:
+    if num_images[file] > 1 and file.is_file():
         raise UserError(f'{path} shares {file} with another image. Rename one of them')
-    labels, problems = read_labels(file, num_classes)
+    labels, problems = read_labels(file, num_classes) if file.is_file() else ([], [])
     objects = [(label, {'iscrowd': 0, **make_coco_entries(values, *size)}) for label, values in labels]
     return AnnotatedImage(path, size, objects, problems)
 
@@ -140,10 +131,7 @@ def read_names(settings: dict[str, Any], file: Path) -> list[str]:
     if not names or not all(isinstance(name, str) for name in names):
         raise UserError(f'{problem}. Expected a list of names, for example "names: [cat, dog]"')
     if settings.get('nc', str(len(names))) != str(len(names)):
-        raise UserError(
-            f"{problem}, and 'nc' is {settings['nc']}. 'nc' must be the number of names, here {len(names)}. Change "
-            "'nc' or 'names'"
-        )
+        raise UserError(f"{problem}, and 'nc' is {settings['nc']} instead of {len(names)}. Change 'nc' or 'names'")
     return names
 
 
@@ -164,17 +152,12 @@ def list_images(root: Path, sources: Any, yaml_file: Path) -> list[Path]:
             problem = f'which does not exist in {root}'
         elif images:
             problem = f'which lists images that do not exist ({shorten([*map(str, images)])})'
-        raise UserError(
-            f'{yaml_file} names {shorten(absent or named)}, {problem}. Change {yaml_file}, or add the images'
-        )
+        raise UserError(f'{yaml_file} names {shorten(absent or named)}, {problem}. Change it, or add the images')
     return images
 
 
 def find_path(root: Path, name: str) -> Path:
-    """Return the path of ``name``, which is relative to ``root``.
-
-    Roboflow writes ../train/images for train/images. Raise a UserError if both exist.
-    """
+    """Return the path of ``name`` in ``root``. Roboflow writes ../train/images for train/images."""
     path = Path(name.replace('\\', '/'))
     found, below_root = root / path, Path(root, *(part for part in path.parts if part != '..'))
     if below_root.exists() and found.exists() and not below_root.samefile(found):
@@ -193,10 +176,9 @@ def find_label_file(image: Path) -> Path:
 
 
 def read_labels(file: Path, num_classes: int) -> tuple[list[tuple[int, list[float]]], list[str]]:
-    """Return (label, values) of each object in a label file, and a message for each line that is invalid.
+    """Return (label, values) of each object in a label file, and a message for each invalid line.
 
-    The values are fractions of the image size: a box [centre x, centre y, width, height] or a polygon
-    [x1, y1, x2, y2, ...].
+    Values are fractions of the image size: a box [centre x, centre y, width, height] or a polygon [x1, y1, x2, ...].
     """
     objects, problems = [], []
     for number, line in enumerate(read_text(file).split('\n'), start=1):

@@ -14,7 +14,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from ...checkpoints.safe_loading import RUN_FILE_NAME, safe_checkpoint_loading
-from ...datasets.scored import find_unscored
+from ...datasets.checks.datasets import find_unscored
 from ...files import TEMPORARY_SUFFIX, write_atomically
 from ...private_api import get_checkpoint_loader
 from ...registry import HOOKS

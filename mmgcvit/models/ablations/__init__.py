@@ -3,16 +3,5 @@
 Each variant replaces one part of its paper's network. docs/ablations.md lists them by table. The configs in
 configs/ablations import this folder through ``custom_imports``; nothing else in the package imports it.
 """
-# ruff: noqa: F401
 
-from .gcvit_variants import (
-    GCViTConvPool,
-    GCViTGlobalKeyValue,
-    GCViTGlobalValue,
-    GCViTLocal,
-    GCViTPatchMerging,
-    SwinWithGCViTStem,
-    SwinWithGlobalQuery,
-    SwinWithoutShifting,
-)
-from .lsa_first_block import LSAWithCvTBlock, LSAWithSwinBlock
+from . import gcvit_variants, lsa_first_block  # noqa: F401

@@ -1,6 +1,4 @@
-"""Ablation variants of GC ViT with other attention, downsamplers or stems, and with parts of Swin (arXiv 2103.14030).
-
-The tables are those of GC ViT's paper; docs/ablations.md explains their rows.
+"""Ablation variants of GC ViT, some with parts of Swin (arXiv 2103.14030). Tables are those of GC ViT's paper.
 
 Shapes: B batch, H x W image or feature map, C channels, nH heads, d = C/nH.
 """
@@ -30,8 +28,7 @@ SWIN_KEY_MAPPING = replace(OWN, name='mmgcvit with patch embedding', signature_k
 class GlobalKeyValueAttention(WindowAttention):
     """Attention with local queries and global keys and values (table S.2, row 1).
 
-    Keys and values are both the output of the global query generator. They are not projected further; the paper does
-    not say whether they should be.
+    Keys and values are the output of the global query generator. The paper does not say whether to project them.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:

@@ -62,19 +62,15 @@ class SwinAttention(GroupedAttention):
 
 
 def make_convolutional_projection(embed_dims: int, stride: int) -> nn.Sequential:
-    """Make CvT's layers before a linear projection: depthwise 3x3 convolution and batch norm, on NCHW maps.
-
-    With stride 2, there are a quarter of the keys and values.
-    """
+    """Make CvT's layers before a linear projection: depthwise 3x3 convolution and batch norm, on NCHW maps."""
     conv = nn.Conv2d(embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(embed_dims))
 
 
 class CvTAttention(GroupedAttention):
-    """Self-attention over the whole map with convolutional projections (arXiv 2103.15808, 3.2).
+    """Self-attention over the whole map with convolutional projections (arXiv 2103.15808, 3.2): (B, H, W, C) to same.
 
-    (B, H, W, C) to the same. Keys and values share one convolution, since LSA has one linear layer for both. CvT has
-    two convolutions.
+    Keys and values share one convolution, since LSA has one linear layer for both. CvT has two convolutions.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
@@ -92,15 +88,11 @@ class CvTAttention(GroupedAttention):
 
 
 class StageWithSwinBlock(Stage):
-    """A stage of LSA. In stage 0, its first block has Swin attention."""
-
     first_block_type = Block
     first_attention_type = SwinAttention
 
 
 class StageWithCvTBlock(Stage):
-    """A stage of LSA. In stage 0, its first block has CvT attention."""
-
     first_block_type = Block
     first_attention_type = CvTAttention
 

@@ -1,15 +1,16 @@
-"""Implement what mmdet's DINO computes from data samples or from sizes as integers, so that it can be exported.
+"""Implement mmdet's DINO, and its Mask2Former for instances, so that they can be exported.
 
-Shapes: B images of the batch, H_i x W_i pixels of level i, S pixels of all L levels, C channels, Q queries, K classes.
+Shapes: B images of the batch, S pixels of all L levels, C channels, Q queries, K classes, N objects.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 
 from ..errors import UserError
 from .deformable_attention import gather_in_attention
-from .detector_graph import DetectorGraph, clip_boxes, gather_rows, list_objects, select_top_scores
+from .detector_graph import NO_OBJECT, DetectorGraph, clip_boxes, gather_rows, list_objects, select_top_scores
 from .graphs import pad_images
 
 # Logit of the coordinates of pixels without a proposal. mmdet uses infinity, whose sigmoid is 1 too.
@@ -37,22 +38,16 @@ class DINOGraph(DetectorGraph):
         corners = torch.cat([centres - 0.5 * sides, centres + 0.5 * sides], dim=-1) * size.flip(0).repeat(2)
         return clip_boxes(corners, size), top_scores, index % num_classes, image
 
-    def run_transformer(
-        self, feature_maps: tuple[Tensor, ...], centres: list[Tensor], padding: list[Tensor], valid_ratios: list[Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Return boxes (B, Q, 4) = [cx, cy, w, h], where 1 is the image's side, and scores (B, Q, K).
-
-        The three lists are the results of :func:`locate_pixels` by level.
-        """
+    def run_transformer(self, feature_maps: tuple[Tensor, ...], *located: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return boxes (B, Q, 4) = [cx, cy, w, h], where 1 is the image's side, and scores (B, Q, K)."""
+        centres, padding, valid_ratios = located  # the results of locate_pixels by level
         model, ratios = self.model, torch.stack(valid_ratios).unsqueeze(0)
         inputs = {
             'key_padding_mask': torch.cat([mask.flatten(1) for mask in padding], dim=1),
             'spatial_shapes': torch.stack([shape_as_tensor(x)[-2:] for x in feature_maps]),
         }
-        positions = [
-            model.positional_encoding(mask).flatten(2) + embedding.unsqueeze(1)
-            for mask, embedding in zip(padding, model.level_embed, strict=True)
-        ]
+        levels = zip(padding, model.level_embed, strict=True)
+        positions = [model.positional_encoding(mask).flatten(2) + embed.unsqueeze(1) for mask, embed in levels]
         query_pos = torch.cat(positions, dim=2).transpose(1, 2)
         # A pixel's centre in every level, as a share of the level's side with padding: (1, S, L, 2).
         points = torch.cat(centres).reshape(1, -1, 1, 2) * ratios.unsqueeze(1)
@@ -108,3 +103,44 @@ def locate_pixels(feature_map: Tensor, size: Tensor, padded_size: Tensor) -> tup
         ratios.append(num_inside / side)
     points = torch.stack(torch.meshgrid(*centres, indexing='ij')[::-1], dim=-1).reshape(-1, 2)
     return points, ~(are_inside[0].unsqueeze(1) & are_inside[1]).unsqueeze(0), torch.stack(ratios[::-1])
+
+
+class Mask2FormerGraph(DetectorGraph):
+    """mmdet's Mask2Former for tracing."""
+
+    def __init__(self, model: nn.Module) -> None:
+        if not model.test_cfg.get('instance_on', False):
+            raise UserError('cannot export a Mask2Former for panoptic segmentation. Set test_cfg.instance_on=True')
+        super().__init__(model, with_masks=True, mask_stride=model.panoptic_head.pixel_decoder.strides[0])
+        self.head = gather_in_attention(model.panoptic_head)
+        self.max_per_image = model.test_cfg.get('max_per_image', 100)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels, image indices (N,), mask logits."""
+        logits, masks = (levels[-1] for levels in self.head(self.extract_feature_maps(images), None))
+        scores, order = select_top_scores(logits.softmax(-1)[..., :-1].flatten(1), self.max_per_image)
+        num_classes = logits.shape[-1] - 1
+        labels, queries = order % num_classes, torch.div(order, num_classes, rounding_mode='floor')
+        padded_size = pad_images(images, self.size_divisor).shape[-2:]
+        resized = F.interpolate(masks, padded_size, mode='bilinear')[..., : images.shape[-2], : images.shape[-1]]
+        boxes, mask_scores = describe_masks(resized)
+        is_thing, scores = labels < self.head.num_things_classes, scores * mask_scores.gather(1, queries)
+        scores = scores.masked_fill(~is_thing, NO_OBJECT)
+        image, index, top_scores = list_objects(scores, self.max_per_image)
+        query = queries[image, index]
+        return boxes[image, query], top_scores, labels[image, index], image, masks[image, query]
+
+
+def describe_masks(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return boxes around masks (B, Q, H, W) of logits, (B, Q, 4), and mean probabilities of their pixels, (B, Q)."""
+    inside = (logits > 0).to(logits.dtype)
+    scores = (logits.sigmoid() * inside).sum((2, 3)) / (inside.sum((2, 3)) + 1e-6)
+    begins, ends = [], []
+    for dim in (2, 3):
+        is_inside = logits.amax(dim) > 0  # columns, then rows
+        indices = torch.arange(is_inside.shape[2], device=logits.device, dtype=logits.dtype)
+        end = (indices + 1).masked_fill(~is_inside, 0).amax(2)
+        # An empty mask gets the box [0, 0, 0, 0].
+        begins.append(torch.minimum(torch.where(is_inside, indices, end.unsqueeze(2)).amin(2), end))
+        ends.append(end)
+    return torch.stack([*begins, *ends], dim=-1), scores

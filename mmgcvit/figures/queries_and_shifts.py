@@ -1,0 +1,129 @@
+"""Draw the global query of each stage of GC ViT, and the attention of LSA's first block to shifted copies of the image.
+
+Shapes: h x w window or patches, C channels, nH heads, d = C/nH, T shifts.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+
+from ..errors import UserError
+from ..inference.inputs import ImageLike
+from ..inference.predictor import Predictor
+from .networks import Box, View, check_index, get_backbone, prepare_view, record_inputs
+from .panels import ATTENTION_UNIT, CMAP, draw_image, draw_map, make_figure, set_frame, show_map
+
+
+@dataclass(frozen=True)
+class Queries:
+    """The global queries that a network computes for an image: the feature map of a stage, reduced to one window."""
+
+    view: View
+    by_stage: dict[int, np.ndarray]  # (nH, h, w, d) by index of the stage, for the stages that have a global query
+
+
+@torch.no_grad()
+def compute_queries(model: Predictor, image: ImageLike) -> Queries:
+    """Compute the global query of each stage. The arguments are those of :func:`.compute_attention`."""
+    backbone = get_backbone(model)
+    # Local and global blocks alternate, and the first one is local. So a stage with one block uses no global query.
+    stages = [(i, s) for i, s in enumerate(backbone.stages) if hasattr(s, 'global_query') and len(s.blocks) > 1]
+    view, queries = prepare_view(model, image), {}
+    recorded = record_inputs(backbone, view.inputs, [stage.global_query for _, stage in stages])
+    for (i, stage), (x,) in zip(stages, recorded, strict=True):
+        q_global = stage.global_query(x)
+        # The ablation variants without a global query return an empty tensor.
+        if q_global.shape[2]:
+            queries[i] = q_global[0].unflatten(1, stage.window_size).float().cpu().numpy()
+    if not queries:
+        raise UserError(f'{type(backbone).__name__} has no global query. Use a model with a GC ViT backbone')
+    return Queries(view, queries)
+
+
+def find_components(tokens: np.ndarray) -> np.ndarray:
+    """Compute the first three principal components (h, w, 3) of tokens (h, w, C), from 0 to 1; without variance 0.5."""
+    flat = tokens.reshape(-1, tokens.shape[-1]).astype(np.float64)
+    left_vectors, singular_values, _ = np.linalg.svd(flat - flat.mean(0), full_matrices=False)
+    values = np.zeros((len(flat), 3))
+    values[:, : len(singular_values)] = (left_vectors * singular_values)[:, :3]
+    span = np.ptp(values, axis=0)
+    has_variance = span > 1e-6 * np.abs(flat).max()
+    scaled = np.where(has_variance, (values - values.min(0)) / np.where(has_variance, span, 1), 0.5)
+    return scaled.reshape(*tokens.shape[:2], 3)
+
+
+def draw_queries(result: Queries) -> Figure:
+    """Draw the image and, for each stage, norms and principal components of its global query, as large as the image."""
+    view, rows = result.view, len(result.by_stage)
+    title = 'global query: the whole image, reduced to one window'
+    figure = make_figure(view, title, rows, columns=3, width=3.0)
+    grid = figure.add_gridspec(rows, 3)
+    draw_image(figure.add_subplot(grid[0, 0]), view, 'image')
+    for row, (stage, query) in enumerate(result.by_stage.items()):
+        height, width = query.shape[1:3]
+        axes = figure.add_subplot(grid[row, 1])
+        drawn = show_map(axes, np.linalg.norm(query, axis=(0, 3)), view.box, cmap=CMAP)
+        figure.colorbar(drawn, ax=axes, shrink=0.85).ax.tick_params(labelsize=10)
+        set_frame(axes, view, f'stage {stage}, {height} x {width} tokens:\nnorm of the query')
+        axes = figure.add_subplot(grid[row, 2])
+        show_map(axes, find_components(np.moveaxis(query, 0, 2).reshape(height, width, -1)), view.box)
+        set_frame(axes, view, 'first three principal components\nas red, green, blue')
+    return figure
+
+
+@dataclass(frozen=True)
+class Shifts:
+    """The attention of LSA's first block to the shifted copies of an image."""
+
+    view: View
+    # T pairs (dy, dx): how far the content of a copy moves down and to the right, in pixels of the network's input.
+    shifts: tuple[tuple[int, int], ...]
+    kernel_size: int  # side of a patch, in pixels of the network's input
+    head: int | None  # None: the mean of all heads
+    box: Box  # the area that the patches cover, in pixels of the image
+    weights: np.ndarray  # (h, w, T), attention weights of each patch, which sum to 1 over the T copies
+
+
+def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shifts:
+    """Compute the attention of LSA's first block to shifted copies. Arguments: see :func:`.compute_attention`."""
+    backbone = get_backbone(model)
+    attn, stem = backbone.stages[0].blocks[0].attn, backbone.stem
+    if not hasattr(stem, 'shifts'):
+        raise UserError(f'{type(backbone).__name__} has no shifted copies. Use a model with an LSA backbone')
+    check_index('head', head, attn.num_heads, ' in stage 0')
+    view = prepare_view(model, image)
+    ((copies,),) = record_inputs(backbone, view.inputs, [attn])
+    with torch.no_grad():
+        weights = attn.compute_attention_weights(copies)[0].float()
+    weights = (weights.mean(-2) if head is None else weights[..., head, :]).cpu().numpy()
+    rows, columns = weights.shape[:2]
+    box = view.to_image((0, 0, columns * stem.stride, rows * stem.stride))
+    return Shifts(view, stem.shifts, stem.convs[0].kernel_size[0], head, box, weights)
+
+
+def draw_shifts(result: Shifts) -> Figure:
+    """Draw the image, the copy that each patch attends to most, this copy's weight, and how many patches prefer it."""
+    view, rows, columns = result.view, *result.weights.shape[:2]
+    heads = 'mean of all heads' if result.head is None else f'head {result.head}'
+    title = f'LSA, first block, {heads}: attention of each patch to its {len(result.shifts)} shifted copies'
+    figure = make_figure(view, title, rows=2, columns=2, width=3.7)
+    grid = figure.subplots(2, 2)
+    draw_image(grid[0, 0], view, f'image; {rows} x {columns} patches of {result.kernel_size} px')
+    preferred = result.weights.argmax(-1)  # (h, w), for each patch the shift with the largest weight
+    colours = colormaps['turbo'](np.linspace(0, 1, len(result.shifts)))
+    draw_image(grid[0, 1], view, 'the copy that each patch attends to most', is_background=True)
+    show_map(grid[0, 1], colours[preferred], result.box, alpha=0.72)
+    max_weights = result.weights.max(-1) * len(result.shifts)
+    title = 'weight of the copy in the map above'
+    draw_map(grid[1, 1], view, max_weights, result.box, title, ATTENTION_UNIT, vmin=1)
+    names = [f'{dy:+d}, {dx:+d}' if dy or dx else 'unshifted' for dy, dx in result.shifts]
+    shares = 100 * np.bincount(preferred.ravel(), minlength=len(names)) / preferred.size
+    grid[1, 0].barh(names, shares, color=colours, edgecolor='black', linewidth=0.4)
+    grid[1, 0].invert_yaxis()
+    grid[1, 0].tick_params(labelsize=9)
+    grid[1, 0].set_xlabel('% of patches that attend most to the copy', fontsize=11)
+    grid[1, 0].set_title('shift dy, dx (px of the network input)', fontsize=12)
+    return figure
