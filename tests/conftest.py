@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import gc
 import logging
 import os
 import sys
@@ -40,11 +41,19 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker('demo') is None)
 
 
+def pytest_collection_finish():
+    """Leave imported modules out of garbage collections: mmengine collects for each dataset."""
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def global_state(monkeypatch):
     """Set the global state of torch and mmengine, so that no test depends on the tests before it."""
     torch.manual_seed(0)
     monkeypatch.setattr(DefaultScope, '_instance_dict', OrderedDict())
+    # Logging the machine and the version takes longer than the training of a small model.
+    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
+    monkeypatch.setattr('mmengine.runner.runner.get_git_hash', str)
     # pytest would keep every record of torch.compile's log, which takes longer than compiling.
     monkeypatch.setattr(logging.getLogger('torch.__trace'), 'disabled', True)
     # On GPUs torch allows TensorFloat-32 in convolutions, and mmgcvit's commands in all products.
@@ -62,7 +71,7 @@ def in_project_root():
 
 @pytest.fixture(scope='session')
 def digits(tmp_path_factory):
-    """Write a few digit scenes, and the same images in class folders; return the folder."""
+    """Write a few digit scenes, and one image of each digit in class folders; return the folder."""
     out = tmp_path_factory.mktemp('data') / 'digits'
     make_digits(out)
     return out

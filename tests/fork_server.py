@@ -4,10 +4,12 @@ The ten seconds of imports are spent once. A program has its own arguments, envi
 imports or of shell scripts start a real process instead (:mod:`.programs`).
 """
 
+import gc
 import multiprocessing
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +17,8 @@ from contextlib import suppress
 from multiprocessing import forkserver
 from pathlib import Path
 from unittest import mock
+
+import torch.distributed as dist
 
 from .programs import ROOT, SECONDS, get_tail
 
@@ -26,7 +30,8 @@ SUBPACKAGES = ('commands', 'engine', 'inference', 'evaluation', 'figures', 'expo
 PRELOADED = [
     *('tests', 'mmgcvit'),
     *(f'{package}.{part}' for package in PACKAGES for part in PARTS),
-    *('mmgcvit.mmdet_fixes', 'torch.distributed.elastic.multiprocessing.errors', 'matplotlib.pyplot', 'timm'),
+    *('mmgcvit.mmdet_fixes', 'torch.distributed.elastic.multiprocessing.errors', 'matplotlib.pyplot'),
+    *('timm', 'supervision'),
     *(f'mmgcvit.{name}.{path.stem}' for name in SUBPACKAGES for path in (ROOT / 'mmgcvit' / name).glob('[!_]*.py')),
 ]
 CONTEXT = multiprocessing.get_context('forkserver')
@@ -64,7 +69,11 @@ def ensure_running():
 
 
 def become(command, environment, output, errors, folder):
-    """Run the program in the forked process, in a session of its own."""
+    """Run the program in the forked process, in a session of its own.
+
+    mmengine collects garbage for each dataset, which takes seconds among the objects of all imported packages.
+    """
+    gc.freeze()
     os.setsid()
     if folder is not None:
         os.chdir(folder)
@@ -83,3 +92,37 @@ def become(command, environment, output, errors, folder):
         sys.argv = command
         sys.path.insert(0, str(Path(command[0]).resolve().parent))
         runpy.run_path(command[0], run_name='__main__')
+
+
+def free_port():
+    """Return a port that is not in use."""
+    with socket.socket() as probe:
+        probe.bind(('', 0))
+        return probe.getsockname()[1]
+
+
+def run_on_ranks(function, arguments):
+    """Call an importable function on each rank, over gloo, with its own arguments; return the results by rank."""
+    ensure_running()
+    answers = CONTEXT.Queue()
+    common = {'WORLD_SIZE': str(len(arguments)), 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port())}
+    processes = [
+        CONTEXT.Process(target=answer, args=(function, own, common | ranks, answers))
+        for own, ranks in zip(arguments, ({'RANK': rank, 'LOCAL_RANK': rank} for rank in '01'), strict=True)
+    ]
+    try:
+        for process in processes:
+            process.start()
+        return [value for _, value in sorted(answers.get(timeout=SECONDS) for _ in processes)]
+    finally:
+        for process in processes:
+            if process.pid is not None:
+                process.kill()
+                process.join()
+
+
+def answer(function, arguments, environment, answers):
+    """Join the process group and call the function on this rank."""
+    os.environ.update(environment)
+    dist.init_process_group('gloo')
+    answers.put((dist.get_rank(), function(*arguments)))

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from mmgcvit.commands.main import main
 
-from . import fork_server
-from .tools.commands import environment_for, output_of
+from .tools.commands import call
 
 CHANGES = ('open', 'os.rename', 'os.remove', 'os.mkdir', 'os.rmdir')
 # Logs, the lock, and files that are not whole yet: what a command does next depends on none of them.
@@ -52,7 +51,7 @@ class Moments:
 
 def run(cwd, *command, module=('mmgcvit',)):
     """Run a command of mmgcvit in a folder, and return its output."""
-    return output_of(fork_server.run('-m', *module, *command, environment=environment_for(''), folder=cwd), False)
+    return call('', '-m', *module, *command, folder=cwd)
 
 
 def list_states(folder, states, *command, cwd=None):

@@ -53,13 +53,6 @@ def test_a_removed_config_names_the_one_that_replaces_it():
         get_config_path('custom_coco_small.py')
 
 
-def test_config_inherits_from_openmmlab_packages(tmp_path):
-    path = tmp_path / 'config.py'
-    for base in ('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', 'mmpretrain::resnet/resnet50_8xb32_in1k.py'):
-        path.write_text(f'_base_ = {base!r}')
-        assert read_config(path).model['_scope_'] == base.partition('::')[0]
-
-
 def test_config_of_another_task_names_the_extra_of_its_missing_package(monkeypatch):
     monkeypatch.setattr('mmengine.config.config.is_installed', lambda package: False)
     for name, package, extra in (('keypoints', 'mmpose', 'keypoints'), ('rotated_fcos', 'mmrotate', 'rotated')):

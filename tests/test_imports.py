@@ -2,7 +2,6 @@
 
 import ast
 import re
-import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / 'mmgcvit'
@@ -12,13 +11,6 @@ CONTRIBUTING = (PACKAGE.parent / 'docs' / 'contributing.md').read_text()
 TABLE = CONTRIBUTING.partition('| folder | what lives there |\n|---|---|\n')[2].partition('\n\n')[0]
 ROWS = [re.findall(r'`([a-z_]+)(?:\.py)?`', row.split('|')[1]) for row in TABLE.splitlines()]
 SUBPACKAGES = [name for row in ROWS for name in row] + ['__init__', '__main__']
-# Libraries that these subpackages and modules may import, besides the standard library.
-LIBRARIES = {
-    'version': set(),
-    'errors': set(),
-    'models': {'torch', 'mmcv', 'mmengine'},
-    'checkpoints': {'torch', 'mmengine', 'numpy', 'filelock', 'safetensors', 'timm'},
-}
 FILES = sorted(PACKAGE.rglob('*.py'))
 NETWORKS = sorted({path.parent.name for path in (PACKAGE / 'models').glob('*/__init__.py')} - {'layers', 'ablations'})
 
@@ -51,13 +43,6 @@ def test_subpackage_imports_only_subpackages_below_it():
     for file, subpackage, name in IMPORTS:
         if name.startswith('mmgcvit.'):
             assert SUBPACKAGES.index(name.split('.')[1]) <= SUBPACKAGES.index(subpackage), (file, name)
-
-
-def test_models_and_checkpoints_import_only_allowed_libraries():
-    for file, subpackage, name in IMPORTS:
-        if subpackage in LIBRARIES:
-            allowed = {'mmgcvit', *sys.stdlib_module_names, *LIBRARIES[subpackage]}
-            assert name.split('.')[0] in allowed, (file, name)
 
 
 def test_layers_import_no_network_and_networks_do_not_import_each_other():

@@ -69,9 +69,7 @@ def numbers_in(losses):
 FLOAT32, BFLOAT16 = {torch.float32}, {torch.bfloat16}
 # By config: modules of the detector, and the dtype of their inputs if the backbone runs in bfloat16.
 PARTS = {
-    'faster_rcnn_gcvit_t_boxonly': {
-        **{f'roi_head.bbox_roi_extractor.roi_layers.{level}': FLOAT32 for level in range(4)},
-    },
+    'faster_rcnn_gcvit_t_boxonly': {f'roi_head.bbox_roi_extractor.roi_layers.{i}': FLOAT32 for i in range(4)},
     'dino_gcvit_t_12e': {'encoder.layers.0.self_attn': FLOAT32, 'bbox_head.loss_cls': FLOAT32},
     MASK2FORMER: {
         'panoptic_head.pixel_decoder.encoder.layers.0.self_attn': FLOAT32,
@@ -127,7 +125,7 @@ def test_assigner_accepts_nonfinite_predictions_and_otherwise_equals_mmdets(valu
         assert torch.equal(assigned, expected.gt_inds)
 
 
-@pytest.mark.parametrize('name', ['faster_rcnn_gcvit_t_boxonly', 'dino_gcvit_t_12e', MASK2FORMER, RTMDET])
+@pytest.mark.parametrize('name', PARTS)
 def test_nonfinite_image_gives_nonfinite_losses_without_an_error(data_samples, name):
     model = small_detector(name)
     for value in (NAN, INF, 1e38):
@@ -218,25 +216,22 @@ def test_exif_rotation_is_applied_unless_annotations_have_the_stored_size(annota
     assert results['img'].shape[:2] == results['img_shape'] == results['ori_shape'] == shape
 
 
-class TestDINO:
-    """DINO has the weights of mmdet 3.3.0's, with both distributions of mmdet. Its outputs: checkpoints/test_dino.py.
+DINO_CONFIGS = sorted({*ROOT.glob('configs/dino_*.py'), *ROOT.glob('configs/baselines/dino_*.py')})
+
+
+@pytest.mark.parametrize('config', DINO_CONFIGS, ids=lambda path: path.stem)
+def test_dino_with_resnet_50_has_the_state_dict_of_mmdet(config):
+    """With both distributions of mmdet. DINO's outputs: checkpoints/test_dino.py.
 
     tests/data/dino_r50_mmdet.txt has names and shapes of the weights of mmdet 3.3.0's dino-4scale_r50_8xb2-12e_coco,
     without the backbone's.
     """
-
-    CONFIGS = sorted({*ROOT.glob('configs/dino_*.py'), *ROOT.glob('configs/baselines/dino_*.py')})
-
-    @pytest.mark.parametrize('config', CONFIGS, ids=lambda path: path.stem)
-    def test_with_resnet_50_has_the_state_dict_of_mmdet(self, config):
-        init_default_scope('mmdet')
-        settings = Config.fromfile(config).model
-        settings.backbone = {'type': 'ResNet', 'depth': 50}
-        settings.neck.in_channels = [512, 1024, 2048]
-        with torch.device('meta'):
-            model = MODELS.build(settings)
-        lines = [
-            f'{name} {tuple(x.shape)}' for name, x in model.state_dict().items() if not name.startswith('backbone')
-        ]
-        assert lines == (DATA / 'dino_r50_mmdet.txt').read_text().splitlines()
-        assert sum(parameter.numel() for parameter in model.parameters()) == 47_702_412
+    init_default_scope('mmdet')
+    settings = Config.fromfile(config).model
+    settings.backbone = {'type': 'ResNet', 'depth': 50}
+    settings.neck.in_channels = [512, 1024, 2048]
+    with torch.device('meta'):
+        model = MODELS.build(settings)
+    lines = [f'{name} {tuple(x.shape)}' for name, x in model.state_dict().items() if not name.startswith('backbone')]
+    assert lines == (DATA / 'dino_r50_mmdet.txt').read_text().splitlines()
+    assert sum(parameter.numel() for parameter in model.parameters()) == 47_702_412

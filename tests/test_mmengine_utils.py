@@ -13,7 +13,7 @@ from mmgcvit import mmengine_utils
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.mmengine_utils import call_on_rank_0, find_suspect_images
 
-from .processes import run_on_ranks
+from .fork_server import run_on_ranks
 
 
 def batch_of(*pixels, **more):

@@ -180,21 +180,15 @@ def test_a_mutated_torch_file_has_equal_content_or_is_rejected(runs, folder):
 
 
 def test_a_mutated_file_without_checksums_is_data_or_rejected(runs, folder):
+    """Archives whose code torch would run are rejected."""
+    archives = [make_tar(), make_torchscript()]
+
     def check(content):
-        read_all(content, folder)
+        assert read_all(content, folder) is None or content not in archives
 
     legacy = save_torch(WEIGHTS, _use_new_zipfile_serialization=False)
-    files = [legacy, save(WEIGHTS['state_dict']), make_tar(), make_torchscript()]
+    files = [legacy, save(WEIGHTS['state_dict']), *archives]
     run_property(check, mutations(files), runs, b'', b'PK', b'\x80', *files)
-
-
-@pytest.mark.parametrize('make', [make_torchscript, make_tar])
-@pytest.mark.parametrize('name', ['x.pth', 'x.safetensors', 'x'])
-def test_archives_that_torch_reads_otherwise_are_rejected(make, name, folder):
-    Path(name).write_bytes(make())
-    for read in (read_checkpoint, read_for_mmengine):
-        with nothing_runs(folder), pytest.raises(CheckpointError, match=r'archive, which can run code'):
-            read(name)
 
 
 def text(value):

@@ -112,7 +112,6 @@ HERE = r'stages\.1\.blocks\.0\.mlp\.fc2\.'
     [
         (REFERENCES[0], FC2, None, rf'lacks 1 tensor of the model \({HERE}'),
         (CIFAR, 'layers.0.0.pos_emb', None, 'lacks 1 tensor|has only a part of LSA'),
-        (CIFAR, 'layers.0.0.norm1.weight', None, 'has only a part of LSA|lacks'),
         (REFERENCES[0], FC2, lambda t: t[:-1], rf'1 tensor with a wrong shape or dtype \({HERE}weight'),
         (REFERENCES[0], FC2, lambda t: t.long(), 'torch.int64 instead'),
         (REFERENCES[0], FC2, lambda t: t / 0, 'NaN or infinity'),

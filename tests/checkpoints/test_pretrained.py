@@ -194,3 +194,20 @@ def test_check_fits_names_missing_tensors_and_those_with_another_shape_or_nan(ch
 def test_every_table_on_a_grid_is_known_as_a_position_table():
     modules = (PositionEmbedding(1, (2, 2)), RelativePositionBias((2, 2), 1))
     assert {name for module in modules for name, _ in module.named_parameters()} == set(POSITION_TABLES)
+
+
+@pytest.mark.parametrize('with_gradients', [False, True])
+@pytest.mark.parametrize('reference', [*REFERENCES, *LSA_REFERENCES], ids=lambda reference: reference.name)
+def test_outputs_of_the_authors_implementation_within_2e_5(reference, with_gradients, tmp_path, device):
+    """``init_cfg`` names a checkpoint with the authors' keys. Bias tables are resized to other windows."""
+    weights, checkpoint = reference.weights(), str(tmp_path / 'original.pth.tar')
+    torch.save({'state_dict': weights}, checkpoint)
+    model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': checkpoint})
+    model.init_weights()
+    with torch.set_grad_enabled(with_gradients):
+        found = [found.cpu() for found in model.to(device)(reference.image().to(device))]
+    head = next((name.removesuffix('.weight') for name in ('head.weight', 'mlp_head.weight') if name in weights), None)
+    if head is not None:
+        found = [found[0].mean((2, 3)) @ weights[f'{head}.weight'].T + weights[f'{head}.bias']]
+    for ours, theirs in zip(found, reference.outputs(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=0)

@@ -17,7 +17,7 @@ from mmgcvit.checkpoints.safe_loading import Checkpoint, read_for_mmengine, safe
 from mmgcvit.engine.hooks.checkpoint import SafeLoadHook
 from mmgcvit.errors import CheckpointError
 
-from .conftest import RunsACommand
+from .toy import RunsACommand
 
 NUMBERS = count()
 

@@ -1,4 +1,6 @@
-"""A tiny model, dataset and metric with which tests of commands train and test in a moment."""
+"""A tiny model, dataset and metric with which commands train in a moment, and an object that runs a command."""
+
+import os
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -53,3 +55,13 @@ class ChangingScore(BaseMetric):
 
 def backbone(**options):
     return GCViT(arch=ARCH, window_size=WINDOWS, out_indices=(3,), **options)
+
+
+class RunsACommand:
+    """An object whose unpickling creates a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch '{self.path}'",)

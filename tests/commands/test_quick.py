@@ -38,7 +38,6 @@ MISTAKES = {
     ('train',): 'expected either a CONFIG or --data FOLDER',
     ('train', CONFIG, '--epochs', '3'): '--epochs can only be used with --data. To change a CONFIG, edit it',
     ('train', '--data', '.', '--launcher', 'pytorch'): '--data trains in one process',
-    ('train', '--data', '.', '--epochs', '0'): '--epochs 0: expected at least 1',
     ('train', '--data', '.', '--epochs', '1' * 400): '11: expected at least 1, and at most 1,000,000,000',
     ('train', '--data', '.', '--lr', 'nan'): '--lr nan: expected at least 0',
     ('predict', 'x', '--score-thr', 'nan'): '--score-thr nan: expected at least 0',

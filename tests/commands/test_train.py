@@ -10,13 +10,11 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 
 from mmgcvit.commands import train
-from mmgcvit.commands.main import run_command
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.engine.train import train as engine_train
 from mmgcvit.errors import UserError
 
 from ..datasets.formats.made import write_example
-from ..engine.calling import restored_process  # noqa: F401
 
 CHOICES = {'--size': ['mini', 'tiny'], '--image-size': ['96', '128'], '--lr': ['0.1'], '--task': ['classify']}
 CHOICES |= {'--augment': ['light', 'strong'], '--fine-tune': ['all', 'lora']}
@@ -102,11 +100,9 @@ def test_tiles_of_the_image_size_are_the_default_side(first, tmp_path, monkeypat
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures('restored_process')
 def test_an_image_that_is_removed_before_the_threshold_is_chosen_does_not_fail_the_training(
-    tmp_path, monkeypatch, capsys
+    call, tmp_path, monkeypatch
 ):
-    monkeypatch.chdir(tmp_path)
     write_example(tmp_path / 'photos', 'coco')
 
     def train_and_remove(*args, **options):
@@ -114,6 +110,8 @@ def test_an_image_that_is_removed_before_the_threshold_is_chosen_does_not_fail_t
         Path('photos/val/4.jpg').unlink()
 
     monkeypatch.setattr('mmgcvit.engine.train.train', train_and_remove)
-    run_command('train', ['--data', 'photos', '--epochs', '1', '--image-size', '64', '--device', 'cpu', '--size=mini'])
-    assert 'no confidence threshold is chosen: photos/val/4.jpg cannot be loaded' in capsys.readouterr().out
+    options = '--epochs', 1, '--image-size', 64, '--device', 'cpu', '--size=mini'
+    assert (
+        'no confidence threshold is chosen: photos/val/4.jpg cannot' in call('train', '--data', 'photos', *options)[1]
+    )
     assert Path('work_dirs/photos/epoch_1.pth').is_file()

@@ -1,4 +1,4 @@
-"""Scores on data without objects or of one class say nothing."""
+"""Scores on data without objects or of one class say nothing. Labels of ImageNetV2 are its folders' names."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmgcvit.datasets.checks.datasets import find_unscored
+from mmgcvit.datasets.registered import ImageNetV2
 
 
 class Samples(list):
@@ -37,3 +38,12 @@ def test_pixels_need_two_classes(images, reduce_zero_label):
         assert bool(find_unscored(samples)) == (len(labels) < 2)
         path.unlink()
         assert find_unscored(samples) is None, 'a map that cannot be read is reported elsewhere'
+
+
+def test_labels_of_imagenet_v2_are_the_folder_names(tmp_path):
+    for number in range(1000):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / 'a.jpeg').touch()
+    images = ImageNetV2(data_root=str(tmp_path)).load_data_list()
+    assert [int(image['img_path'].split('/')[-2]) for image in images] == [image['gt_label'] for image in images]
+    assert {image['gt_label'] for image in images} == {*range(1000)}

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 
-from .. import fork_server, programs
+from .. import programs
 from ..conftest import ROOT
-from ..tools.commands import environment_for, output_of
+from ..tools.commands import call, environment_for, output_of
 
 PAGES = [
     *('README.md', 'CHANGELOG.md', 'SECURITY.md', 'configs/README.md', 'configs/demo/weights/README.md'),
@@ -58,11 +58,9 @@ def run_command(folder, command):
     """Run a command line in a folder; ``mmgcvit`` is forked from a process that has imported the OpenMMLab packages."""
     program, *words = shlex.split(command, comments=True)
     if program == 'mmgcvit':
-        ended = fork_server.run('-m', 'mmgcvit', *words, environment=environment_for(''), folder=folder)
-    else:
-        program = {'python': sys.executable}.get(program, program)
-        ended = programs.run([program, *words], environment_for('', PYTHONPATH=str(ROOT)), cwd=folder)
-    return output_of(ended, fails=False)
+        return call('', '-m', 'mmgcvit', *words, folder=folder)
+    program = {'python': sys.executable}.get(program, program)
+    return output_of(programs.run([program, *words], environment_for('', PYTHONPATH=str(ROOT)), cwd=folder), False)
 
 
 def find_links(page):

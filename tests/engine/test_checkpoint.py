@@ -13,8 +13,6 @@ from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.checkpoints.safe_loading import read_latest_checkpoint
 
 from ..moments import list_states, restore
-from .calling import CONFIG as TOY_CONFIG
-from .calling import call, restored_process  # noqa: F401
 from .drawing import find_difference
 from .toy import CONFIG, ITERATIONS, last, names, train, train_in_two
 
@@ -40,17 +38,19 @@ def read_result(work_dir):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'settings', [SETTINGS['epochs'], pytest.param(SETTINGS['iterations'], marks=pytest.mark.long)], ids=SETTINGS
+    ('settings', 'step'),
+    [('epochs', 3), *(pytest.param(name, 1, marks=pytest.mark.long) for name in SETTINGS)],
 )
-def test_a_run_killed_at_any_moment_ends_as_an_uninterrupted_one(settings, tmp_path):
-    """Also if it is killed in a start, and then in a resumed session at any moment."""
+def test_a_run_killed_at_any_moment_ends_as_an_uninterrupted_one(settings, step, tmp_path):
+    """Also if it is killed in a start, and then in a resumed session at any moment; in make test every third one."""
+    settings = SETTINGS[settings]
     folder, command = tmp_path / 'run', ['train', CONFIG, '--resume', '--cfg-options', *settings, '--work-dir']
     states = list_states(folder, tmp_path / 'states', *command, folder)
     expected = read_result(folder)
     assert min(len(states) // 5, len({*expected['scores'].values()})) > 2, 'files and scores change'
     restore(states[len(states) // 3], folder)
     states += list_states(folder, tmp_path / 'resumed', *command, folder)[::8]
-    for state in states:
+    for state in states[::step]:
         restore(state, folder)
         (folder / 'epoch_9.pth.01234567.unfinished').touch()
         train(folder, '--resume', settings=settings)
@@ -99,13 +99,11 @@ def test_a_run_keeps_max_keep_ckpts_and_the_best_checkpoint(run, tmp_path):
     assert (last(tmp_path)['meta']['epoch'], last(tmp_path)['meta']['iter']) == (3, 3)
 
 
-@pytest.mark.usefixtures('restored_process')
-def test_a_failed_save_keeps_the_previous_checkpoint_and_the_error_names_the_cause(tmp_path, monkeypatch):
+def test_a_failed_save_keeps_the_previous_checkpoint_and_the_error_names_the_cause(tmp_path, monkeypatch, call):
     # The first epoch saves three files: its checkpoint, the best one, and its checkpoint again with the best score.
     # The validation writes a fourth. Then the disk is full.
     full_disk = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     monkeypatch.setattr('os.fsync', mock.Mock(side_effect=[None] * 4 + [full_disk] * 9))
-    message = call('train', TOY_CONFIG, '--work-dir', tmp_path)
-    assert message.startswith('train: No space left on device. Free some disk space')
+    assert 'train: No space left on device. Free some disk space' in call('train', CONFIG, '--work-dir', tmp_path)[1]
     assert names(tmp_path) == ['best_score_epoch_1.pth', 'epoch_1.pth', 'last_checkpoint']
     assert last(Path(tmp_path))['meta']['epoch'] == 1

@@ -16,8 +16,8 @@ from mmgcvit.engine.test import enable_drawing, enable_tta
 from mmgcvit.engine.train import add_trackers, check_batch_size, enable_amp
 from mmgcvit.errors import UserError
 
-from ..datasets.checks.made import coco_content, cut, write_coco
 from ..datasets.checks.made import config as config_with
+from ..datasets.checks.made import cut, write_coco
 
 
 def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
@@ -98,17 +98,9 @@ def get_error(cfg):
     return str(error.value)
 
 
-def test_data_that_would_stop_the_run_is_rejected_by_file_name(tmp_path, capsys):
-    content = coco_content()
-    content['annotations'] = [{**obj, 'id': i} for i, obj in enumerate(content['annotations'] * 4, start=1)]
-    settings = write_coco(tmp_path, content)
-    annotations, text = tmp_path / 'train.json', (tmp_path / 'train.json').read_text()
-    annotations.write_text(text.replace('"area": 120', '"area": 0', 1))
-    check_data(config_with(settings), ['train_dataloader'])
-    assert 'or its area is 0 (annotation 1 ' in capsys.readouterr().err
-    annotations.write_text(text)
+def test_data_that_would_stop_the_run_is_rejected_by_file_name(tmp_path):
+    cfg = config_with(write_coco(tmp_path))
     cut(tmp_path / 'images' / 'b.jpg')
-    cfg = config_with(settings)
     assert 'images/b.jpg' in get_error(cfg)
     # With no images to open, annotations and missing files are still checked.
     cfg.data_checks = {'images': 0}

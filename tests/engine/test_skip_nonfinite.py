@@ -17,7 +17,7 @@ from mmgcvit.engine.hooks.skip_nonfinite import SKIPPED_STEPS
 from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
 
-from ..processes import run_on_ranks
+from ..fork_server import run_on_ranks
 from .drawing import make_config
 
 NAN, INF = float('nan'), float('inf')
@@ -58,18 +58,14 @@ def make_samples(count, faults=None):
     ]
 
 
-def build_runner(work_dir, data, hooks=None, **options):
-    """Build a runner with two images per batch, in order, and a checkpoint in every iteration."""
+def train(work_dir, data, hooks=None, **options):
+    """Train with two images per batch, in order, and a checkpoint in every iteration. Return the runner."""
     loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 1}
     cfg = make_config(work_dir, loop, images=2, log_level='WARNING', param_scheduler=None).to_dict()
     cfg['default_hooks']['checkpoint']['max_keep_ckpts'] = 5
     cfg['default_hooks'] |= {**skip_nonfinite(), **(hooks or {})}
     cfg['train_dataloader'] |= {'dataset': data, 'sampler': {'type': 'DefaultSampler', 'shuffle': False}}
-    return Runner(**cfg | {'model': TinyModel(), **adamw(), **options})
-
-
-def train(work_dir, data, **options):
-    runner = build_runner(work_dir, data, **options)
+    runner = Runner(**cfg | {'model': TinyModel(), **adamw(), **options})
     runner.train()
     return runner
 
@@ -84,16 +80,6 @@ def read_log(work_dir):
     return ''.join(path.read_text() for path in work_dir.glob('*/*.log'))
 
 
-def check_same(runner, other):
-    for actual, expected in zip(get_state(runner), get_state(other), strict=True):
-        assert torch.equal(actual, expected)
-        assert torch.isfinite(actual).all()
-
-
-def without(data, *left_out):
-    return [sample for index, sample in enumerate(data) if index not in left_out]
-
-
 def adamw(**options):
     return {'optim_wrapper': {'optimizer': {'type': 'AdamW', 'lr': 0.1}, **options}}
 
@@ -101,7 +87,7 @@ def adamw(**options):
 FAULTS = ['pixels', 'loss', 'gradients']
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(
     faults=st.dictionaries(st.integers(0, 15), st.sampled_from(FAULTS), min_size=1, max_size=5),
     accumulated=st.sampled_from([1, 2]),
@@ -119,7 +105,9 @@ def test_skipped_steps_leave_the_state_as_without_their_batches(faults, accumula
     left_out = [step * step_size + offset for step in skipped for offset in range(step_size)]
     assume(len(left_out) < 16)
     runner = train(folder / 'with', make_samples(16, faults), **options)
-    check_same(runner, train(folder / 'without', without(make_samples(16), *left_out), **options))
+    kept = [sample for index, sample in enumerate(make_samples(16)) if index not in left_out]
+    torch.testing.assert_close(get_state(runner), get_state(train(folder / 'without', kept, **options)), rtol=0, atol=0)
+    assert all(torch.isfinite(x).all() for x in get_state(runner))
     log = read_log(folder / 'with')
     for step in skipped:
         batches = [range(first, first + 2) for first in range(step * step_size, (step + 1) * step_size, 2)]

@@ -3,41 +3,18 @@
 import pickle
 import re
 from itertools import islice
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import supervision as sv
-from mmdet.evaluation import CocoMetric
-from mmdet.structures import DetDataSample
 from pycocotools import mask as coco_mask
 
 from mmgcvit import load
-from mmgcvit.engine.tiled_loops import TiledTestLoop
-from mmgcvit.inference.predictor import Detector
-from mmgcvit.inference.results import Detections, Outcome
 from tools.make_digits import SceneComposer, write_coco
 
 from ..inference.large_images import DEMO
 from ..tools.commands import call
 
 SIDE = 256
-
-
-def test_masks_are_evaluated_and_read_as_rle():
-    """Arrays of the masks of large images would not fit in memory."""
-    boxes, dense = np.array([[5, 3, 24, 30], [40, 0, 59, 19]], np.float32), np.zeros((2, 50, 60), bool)
-    for mask, (left, top, right, bottom) in zip(dense, boxes.astype(int), strict=True):
-        mask[top : bottom + 1, left : right + 1] = np.random.default_rng(0).random((bottom - top + 1, 20)) > 0.5
-    masks = sv.CompactMask.from_dense(dense, boxes, dense.shape[1:])
-    objects = Detections(boxes, np.array([0.9, 0.1], np.float32), np.array([1, 0]), ['b', 'a'], masks)
-    loop = TiledTestLoop.__new__(TiledTestLoop)
-    loop.is_drawn, loop.evaluator = False, SimpleNamespace(metrics=[CocoMetric()])
-    loop.predictor = SimpleNamespace(predict_batch=lambda images: [Outcome(objects)])
-    (sample,) = loop.add_predictions([DetDataSample(metainfo={'img_path': 'a.jpg', 'ori_shape': (50, 60)})], [None])
-    np.testing.assert_array_equal(coco_mask.decode(sample.pred_instances.masks), dense.transpose(1, 2, 0))
-    found = Detector(None, None, None, ['a', 'b'], []).read_sample(sample)
-    np.testing.assert_array_equal(found.masks, dense[:1])
 
 
 @pytest.mark.slow
@@ -52,10 +29,10 @@ test_evaluator = dict(ann_file={annotations!r})
 """)
     weights = DEMO / 'weights' / 'mask_rcnn_gcvit_digits.safetensors'
     scores = []
-    for options in ((), ('--out', tmp_path / 'out.pkl'), ('--show-dir', tmp_path / 'drawn')):
+    for options in (('--out', tmp_path / 'out.pkl'), ('--show-dir', tmp_path / 'drawn')):
         command = '-m', 'mmgcvit', 'test', config, weights, '--work-dir', tmp_path / 'run', '--device', 'cpu', *options
         scores.append(re.findall(r'coco/segm_mAP\w*: ([0-9.]+)', call('', *command)))
-    assert scores[0] == scores[1] == scores[2] != []
+    assert scores[0] == scores[1] != []
     assert len(list((tmp_path / 'drawn').iterdir())) == 2
     tiled, whole = (load(name, weights, 'cpu', 0.0) for name in (config, DEMO / 'mask_rcnn_gcvit_digits.py'))
     for sample in pickle.loads((tmp_path / 'out.pkl').read_bytes()):
@@ -64,6 +41,8 @@ test_evaluator = dict(ann_file={annotations!r})
             assert len(expected.boxes) > 3
             np.testing.assert_allclose(found['bboxes'], expected.boxes, atol=1e-3)
             np.testing.assert_array_equal(found['labels'], expected.labels)
-            assert len(found['masks']) == len(expected.boxes)
+            # Arrays of the masks of large images would not fit in memory.
+            masks = coco_mask.decode(found['masks']).transpose(2, 0, 1).astype(bool)
+            assert (masks != np.stack([*expected.masks])).mean() < 1e-4
         is_whole = np.array_equal(whole(image).boxes, expected.boxes)
         assert is_whole == (max(sample['ori_shape']) <= SIDE)

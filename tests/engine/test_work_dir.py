@@ -4,7 +4,6 @@ import errno
 import os
 import re
 import socket
-from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -16,9 +15,8 @@ from mmgcvit.engine import work_dir as work_dir_module
 from mmgcvit.engine.work_dir import choose_checkpoint, list_checkpoints, lock_work_dir
 from mmgcvit.errors import CheckpointError
 
-from .calling import CONFIG, call, restored_process  # noqa: F401
-from .toy import CONFIG as TOY_CONFIG
-from .toy import last, train_in_two
+from ..checkpoints import toy
+from .toy import CONFIG, last, train_in_two
 
 
 @pytest.fixture
@@ -81,18 +79,17 @@ def test_a_resumed_run_does_not_replace_the_checkpoints_of_another(work_dir, tmp
             choose_checkpoint(Config({'work_dir': str(other)}), source)
 
 
-@pytest.mark.usefixtures('restored_process')
-def test_a_work_dir_with_checkpoints_is_rejected_or_resumed(tmp_path):
+def test_a_work_dir_with_checkpoints_is_rejected_or_resumed(call, tmp_path):
     """A rejected run changes nothing. A resumed one lists changed settings in one warning."""
     train = ('train', CONFIG, '--work-dir', tmp_path)
-    assert call(*train, options=['train_cfg.max_epochs=1']) is None
+    assert call(*train, '--cfg-options', 'train_cfg.max_epochs=1')[0] == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
-    message = call(*train)
+    message = call(*train)[1]
     assert "has an earlier run's checkpoints (best_score_epoch_1.pth, epoch_1.pth, last_checkpoint)" in message
     assert all(option in message for option in ('--resume', '--work-dir', '--overwrite'))
     assert {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()} == before
-    changed = ['optim_wrapper.optimizer.weight_decay=0.5', 'log_level=INFO']
-    assert call(*train, '--resume', options=changed) is None
+    changed = ['optim_wrapper.optimizer.weight_decay=0.5', 'log_level=INFO', 'train_cfg.max_epochs=2']
+    assert call(*train, '--resume', '--cfg-options', *changed)[0] == 0
     assert (tmp_path / 'epoch_2.pth').is_file()
     log = max(tmp_path.glob('*/*.log')).read_text()
     assert 'resumed with other settings:\n' in log
@@ -101,17 +98,16 @@ def test_a_work_dir_with_checkpoints_is_rejected_or_resumed(tmp_path):
     assert 'training goes on until epoch 2' in log
 
 
-@pytest.mark.usefixtures('restored_process')
-def test_a_run_does_not_start_in_a_work_dir_locked_by_another(tmp_path, monkeypatch):
+def test_a_run_does_not_start_in_a_work_dir_locked_by_another(call, tmp_path, monkeypatch):
     monkeypatch.setattr(work_dir_module, 'LOCK_TIMEOUT', 0.1)
     with lock_work_dir(tmp_path):
-        message = call('train', CONFIG, '--work-dir', tmp_path)
-    assert f'another training is running in {tmp_path} (process {os.getpid()} on {socket.gethostname()})' in message
+        message = call('train', CONFIG, '--work-dir', tmp_path)[1]
+    assert f'another training is running in . (process {os.getpid()} on {socket.gethostname()})' in message
     assert list_checkpoints(tmp_path) == []
-    message = call('train', CONFIG, '--work-dir', tmp_path / 'new' / 'run', '--resume', 'none.pth')
+    message = call('train', CONFIG, '--work-dir', tmp_path / 'new' / 'run', '--resume', 'none.pth')[1]
     assert message.endswith('Pass a path or a URL')
     assert not (tmp_path / 'new').exists(), 'a rejected run leaves nothing'
-    message = call('train', CONFIG, '--work-dir', Path(CONFIG) / 'run')
+    message = call('train', CONFIG, '--work-dir', CONFIG / 'run')[1]
     assert re.search(r'the work dir .*/run \(--work-dir\) cannot be written', message)
 
 
@@ -126,25 +122,21 @@ def test_a_file_system_without_locks_gives_a_warning(number, tmp_path, monkeypat
             assert f'{tmp_path} cannot be locked ({os.strerror(number)})' in log.call_args.args[0]
 
 
-@pytest.mark.usefixtures('restored_process')
-def test_resuming_from_weights_only_is_rejected(tmp_path):
-    work_dir = tmp_path / 'work'
-    assert call('train', CONFIG, '--work-dir', work_dir, options=['train_cfg.max_epochs=1']) is None
-    content = torch.load(work_dir / 'epoch_1.pth', weights_only=False)
-    weights = tmp_path / 'weights.pth'
-    torch.save({'state_dict': content['state_dict']}, weights)
-    message = call('train', CONFIG, '--work-dir', tmp_path / 'other', '--resume', weights)
+def test_resuming_from_weights_only_is_rejected(call, tmp_path):
+    weights, train = tmp_path / 'weights.pth', ('train', CONFIG, '--work-dir', tmp_path / 'other')
+    torch.save({'state_dict': toy.ToyClassifier(Config.fromfile(CONFIG).backbone).state_dict()}, weights)
+    message = call(*train, '--resume', weights)[1]
     assert f'{weights} has no optimizer and no message_hub and no epoch and no iter, so a run cannot' in message
-    assert not list(Path(tmp_path / 'other').glob('*.pth'))
+    assert not list((tmp_path / 'other').glob('*.pth'))
     assert f'--cfg-options load_from={weights}' in message
-    assert call('train', CONFIG, '--work-dir', tmp_path / 'other', options=[f'load_from={weights}']) is None
+    assert call(*train, '--cfg-options', f'load_from={weights}', 'train_cfg.max_epochs=1')[0] == 0
 
 
 def test_two_ranks_follow_the_effective_batch_size_and_share_cpus(tmp_path):
     """2 x 2 images are the recipe's 2 x 1 in two steps. mmengine collects results in .dist_test where it starts."""
     config, run = tmp_path / 'config.py', tmp_path / 'run'
     config.write_text(
-        f'_base_ = {str(TOY_CONFIG)!r}\noptim_wrapper = dict(accumulative_counts=2)\n'
+        f'_base_ = {str(CONFIG)!r}\noptim_wrapper = dict(accumulative_counts=2)\n'
         'auto_scale_lr = dict(base_batch_size=2)\nval_dataloader = dict(num_workers=8)\n'
     )
     settings = ['train_dataloader.batch_size=2', 'optim_wrapper.accumulative_counts=1', 'train_cfg.max_epochs=1']

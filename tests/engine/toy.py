@@ -5,9 +5,8 @@ from pathlib import Path
 
 from mmgcvit.checkpoints.reading import check_intact, read_checkpoint
 
-from .. import fork_server
-from ..processes import free_port
-from ..tools.commands import environment_for, output_of
+from ..fork_server import free_port
+from ..tools.commands import call
 
 CONFIG = Path(__file__).with_name('toy_config.py')
 ITERATIONS = (
@@ -29,8 +28,7 @@ def train(work_dir, *options, settings=(), config=CONFIG, folder=None, **environ
     command = ['-m', 'mmgcvit', 'train', config, '--work-dir', work_dir, *options]
     if settings:
         command += ['--cfg-options', *settings]
-    environment = environment_for(environment.pop('DIGITS', ''), **environment)
-    return output_of(fork_server.run(*command, environment=environment, folder=folder), False)
+    return call('', *command, folder=folder, **environment)
 
 
 def train_in_two(work_dir, *options, **more):

@@ -1,7 +1,6 @@
-"""Provide small models of each task, digits data for them, and logs as mmengine writes them."""
+"""Provide small models of each task with data, and logs as mmengine writes them."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -10,28 +9,12 @@ from mmgcvit.inference.results import Detections
 
 from ..inference.conftest import TASKS, make_work_dir
 
-# Images of each class in the classification data.
-PER_CLASS = 2
-
 
 @pytest.fixture(scope='session')
-def data(digits, tmp_path_factory):
-    """Copy the digits data, with two images of each class for classification."""
-    folder = tmp_path_factory.mktemp('mistakes') / 'digits'
-    for part in ('coco', 'ADEChallengeData2016'):
-        shutil.copytree(digits / part, folder / part)
-    for of_class in sorted((digits / 'imagenet' / 'val').iterdir()):
-        (folder / 'classes' / of_class.name).mkdir(parents=True)
-        for image in sorted(of_class.iterdir())[:PER_CLASS]:
-            shutil.copy(image, folder / 'classes' / of_class.name)
-    return folder
-
-
-@pytest.fixture(scope='session')
-def work_dirs(data, tmp_path_factory):
-    """Write a work dir with random weights for each task."""
+def work_dirs(digits, tmp_path_factory):
+    """Write a work dir with random weights for each task, whose config names the digits."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('DIGITS', str(data))
+        patch.setenv('DIGITS', str(digits))
         return {task: make_work_dir(tmp_path_factory.mktemp('runs') / task, task) for task in TASKS}
 
 

@@ -1,4 +1,4 @@
-"""The hook draws the same validation images each time, with ground truth, and does not affect the run."""
+"""Validation images are drawn, the same each time, without an effect on the run; contact sheets show each dataset."""
 
 import random
 from unittest.mock import Mock
@@ -13,19 +13,22 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.visualization import LocalVisBackend
 from torch.nn.functional import cross_entropy
 
+from mmgcvit.config import enter_scope
 from mmgcvit.engine.hooks.val_loss import ValLossHook
 from mmgcvit.engine.hooks.val_visualization import FOLDER, ValVisualizationHook
+from mmgcvit.evaluation.grids import draw_contact_sheet, draw_grid
 from mmgcvit.evaluation.ground_truth import load_sample
 from mmgcvit.inference.drawing import choose_palette
 from mmgcvit.registry import HOOKS
 
+from ..configs.templates import TEMPLATES, own
 from ..inference.conftest import config_of
 
 
 @pytest.fixture
-def runner(model, task, data, tmp_path, monkeypatch):
+def runner(model, task, digits, tmp_path, monkeypatch):
     """Return a mock with the attributes of a runner that hooks read, and with a tracker of experiments."""
-    monkeypatch.setenv('DIGITS', str(data))
+    monkeypatch.setenv('DIGITS', str(digits))
     cfg = config_of(task)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         loader = Runner.build_dataloader(cfg.val_dataloader)
@@ -93,3 +96,25 @@ def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner):
     ((message,), _) = runner.logger.warning.call_args
     assert message.startswith('the validation images are no longer drawn (')
     assert (runner.logger.warning.call_count, runner.tracker.add_image.call_count) == (1, 0)
+
+
+@pytest.mark.parametrize('name', TEMPLATES)
+def test_a_contact_sheet_shows_samples_and_skips_datasets_that_cannot_load(name, tmp_path):
+    cfg = own(name, tmp_path)
+    enter_scope(cfg)
+    sheet = draw_contact_sheet(cfg, ['train_dataloader', 'val_dataloader'])
+    assert sheet.shape[1] > 1600
+    assert (sheet < 255).any(-1).mean() > 0.3
+    if name == 'custom_coco':
+        path = tmp_path / 'annotations' / 'train.json'
+        path.write_text(path.read_text().replace('"bbox": [50, 20', '"bbox": [44, 20'))
+        assert (sheet != draw_contact_sheet(cfg, ['train_dataloader', 'val_dataloader'])).any()
+        (tmp_path / 'annotations' / 'val.json').write_text('{')
+        assert draw_contact_sheet(cfg, ['train_dataloader', 'val_dataloader']).shape[0] < sheet.shape[0]
+
+
+def test_titles_of_any_length_fit_above_pictures():
+    """The border of the grid is white, so no title is cut off."""
+    grid = draw_grid([(title, np.zeros((300, 400, 3), np.uint8)) for title in ('word ' * 60, 'Ölkännchen', '')], 2)
+    assert (grid[:2] == 255).all()
+    assert (grid[2:40] < 128).any()

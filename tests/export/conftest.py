@@ -6,14 +6,12 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
 
-from mmgcvit.checkpoints.converting import save_checkpoint
 from mmgcvit.export.onnx_file import export_onnx
 from mmgcvit.inference.loading import load
 
+from ..inference.conftest import make_work_dir
 from ..programs import ROOT
 from ..tools.commands import CONFIGS
 
@@ -29,23 +27,12 @@ def exported(tmp_path_factory):
         folder = tmp_path_factory.mktemp('export')
         config = next(path for path in (DEMO / f'{name}.py', CONFIGS / f'{name}.py') if path.is_file())
         weights, target = DEMO / 'weights' / f'{name}.safetensors', folder / f'{name}.onnx'
-        checkpoint = None if weights.is_file() else random_checkpoint(config, folder / 'random.pth')
+        cfg = Config.fromfile(config)
+        checkpoint = None if weights.is_file() else make_work_dir(folder, 'detection', cfg) / 'epoch_1.pth'
         model = load(config, checkpoint, 'cpu')
         return SimpleNamespace(model=model, path=target, difference=export_onnx(model, target))
 
     return exported
-
-
-def random_checkpoint(config, path):
-    """Save a checkpoint of a config's model with random weights."""
-    cfg = Config.fromfile(config)
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        model = MODELS.build(cfg.model)
-    if hasattr(model, 'level_embed'):
-        torch.nn.init.zeros_(model.level_embed)  # uninitialised memory in mmdet's DINO
-    save_checkpoint({'state_dict': model.state_dict(), 'meta': {}}, path)
-    return path
 
 
 def photo_of(height=300, width=400, digits='3 5 8'):

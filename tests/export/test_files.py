@@ -31,7 +31,7 @@ from .conftest import DEMO, photo_of
 from .tensorrt_operators import find_unsupported
 
 NAMES = ['gcvit_digits_cls', 'lsa_digits_cls', 'upernet_lsa_digits', 'mask_rcnn_gcvit_digits', 'cascade_lsa']
-NAMES += ['dino', 'rtmdet_ins', 'mask2former', 'mask2former_seg']
+NAMES += ['dino', 'rtmdet_ins_gcvit_digits', 'mask2former_gcvit_digits', 'mask2former_seg']
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings('ignore')]
 
 
@@ -95,7 +95,7 @@ def test_a_file_that_differs_from_the_model_is_not_written(exported, monkeypatch
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [('model.onnx', 'before')]
 
 
-@pytest.mark.parametrize('name', ['mask_rcnn_gcvit_digits', 'rtmdet_ins', 'mask2former_seg'])
+@pytest.mark.parametrize('name', ['mask_rcnn_gcvit_digits', 'rtmdet_ins_gcvit_digits', 'mask2former_seg'])
 def test_a_file_in_half_precision_is_smaller_and_close_to_the_model(exported, name, tmp_path):
     one, path = exported(name), tmp_path / 'half.onnx'
     difference = export_onnx(one.model, path, half=True)
@@ -127,7 +127,12 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path):
 
 @pytest.mark.parametrize(
     ('name', 'score_thr', 'atol'),
-    [('mask_rcnn_gcvit_digits', None, 0.25), ('dino', 0.0, 0.01), ('rtmdet_ins', 0.0, 0.01), ('mask2former', 0.0, 3.5)],
+    [
+        ('mask_rcnn_gcvit_digits', None, 0.25),
+        ('dino', 0.0, 0.01),
+        ('rtmdet_ins_gcvit_digits', 0.0, 0.01),
+        ('mask2former_gcvit_digits', 0.0, 3.5),
+    ],
 )
 def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported, name, score_thr, atol, monkeypatch):
     """Mask2Former's boxes and scores are computed from masks, in the file at the size of the input."""

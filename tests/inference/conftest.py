@@ -31,6 +31,8 @@ def make_work_dir(folder, task, cfg=None):
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build(cfg.model)
+    if hasattr(model, 'level_embed'):
+        torch.nn.init.zeros_(model.level_embed)  # uninitialised memory in mmdet's DINO
     info = {'classes': CLASSES[task], 'palette': [(20 * number, 99, 0) for number in range(len(CLASSES[task]))]}
     optimizer = torch.optim.SGD(model.parameters(), 0.1).state_dict()
     content = {'state_dict': model.state_dict(), 'optimizer': optimizer, 'meta': {'dataset_meta': info}}

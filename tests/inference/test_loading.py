@@ -14,7 +14,7 @@ from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.inference.loading import build_predictor, find_class_names
 from mmgcvit.inference.model_files import find_source, read_model_checkpoint
 
-from ..checkpoints.conftest import RunsACommand
+from ..checkpoints.toy import RunsACommand
 from .conftest import CLASSES, config_of, picture_of
 
 

@@ -1,4 +1,4 @@
-"""An OpenMMLab package that is missing or cannot be imported stops only the tasks that need it."""
+"""A missing or broken OpenMMLab package stops only its tasks; mmpose and mmrotate build the configs of other tasks."""
 
 import os
 import sys
@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tools.get_flops import count_by_part, count_parameters
+
+from ..configs.models import ENTRIES, build_on_meta, find_wrong_groups, read
 from ..programs import ROOT, run
 from ..tools.commands import CONFIGS, environment_for
 
@@ -83,3 +86,16 @@ def test_broken_package_stops_only_the_tasks_that_need_it(name, digits, tmp_path
     refusals = [line for line in lines if line.startswith('refused:')]
     for refusal, message in zip(refusals, messages.values(), strict=True):
         assert message in refusal
+
+
+@pytest.mark.parametrize(('package', 'name'), [('mmpose', 'keypoints_gcvit_t'), ('mmrotate', 'rotated_fcos_gcvit_t')])
+def test_parameters_and_flops_equal_the_metafiles_and_parameter_groups_the_recipes(package, name):
+    """The configs of docs/other_tasks.md. Run by make test-beside."""
+    pytest.importorskip(package, reason='beside the environment: make test-beside')
+    name = f'other_tasks/{name}'
+    cfg, metadata = read(name), ENTRIES[name]['Metadata']
+    model = build_on_meta(cfg)
+    assert count_parameters(model) == metadata['Parameters']
+    parts = count_by_part(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
+    assert sum(part.macs for part in parts) == metadata['FLOPs']
+    assert package == 'mmpose' or [*find_wrong_groups(cfg, model)] == []

@@ -1,18 +1,15 @@
-"""The faster layers compute what those that they replace compute, in outputs and gradients."""
+"""The faster linear layers compute what torch's compute, in outputs and gradients. Attention: lsa/test_attention.py."""
 
 import pytest
 import torch
-from hypothesis import given, settings
 from torch import nn
 
 from mmgcvit import LSA, GCViT
 from mmgcvit.models import speed_up
 from mmgcvit.models.lsa.attention import ShiftAttention
 
-from ..conftest import DEVICES
 from .contract.backbones import GCVIT
 from .layers.test_attention import record_operators
-from .lsa.test_attention import initialised, plain_shift_attention, shift_attention_inputs
 
 
 def test_linear_layers_by_onednn_equal_torchs(monkeypatch):
@@ -28,15 +25,6 @@ def test_linear_layers_by_onednn_equal_torchs(monkeypatch):
             torch.testing.assert_close(*results, atol=1e-5, rtol=1e-5)
     layer, x = speed_up.OneDNNLinear(7, 6), torch.randn(5, 7)
     assert 'aten::conv2d' in record_operators(lambda: layer(x))
-
-
-@settings(max_examples=25)
-@given(inputs=shift_attention_inputs())
-@pytest.mark.parametrize('device', DEVICES)
-def test_absorbed_shift_attention_equals_the_definition(inputs, device):
-    heads, shape = inputs
-    attn, copies = initialised(speed_up.AbsorbedShiftAttention(*heads), device), torch.randn(shape, device=device)
-    torch.testing.assert_close(attn(copies), plain_shift_attention(attn, copies), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize('has_lora', [False, True])

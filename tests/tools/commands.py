@@ -19,9 +19,10 @@ def environment_for(digits, **more):
     return os.environ | ours | more
 
 
-def call(digits, *command, fails=False, **environment):
+def call(digits, *command, fails=False, folder=None, **environment):
     """Run a Python script, or ``-m`` and a module, in a process with imported packages; return its output."""
-    return output_of(fork_server.run(*command, environment=environment_for(digits, **environment)), fails)
+    ended = fork_server.run(*command, environment=environment_for(digits, **environment), folder=folder)
+    return output_of(ended, fails)
 
 
 def call_in_shell(digits, *command, fails=False, **environment):
@@ -36,12 +37,11 @@ def output_of(ended, fails):
 
 
 def make_digits(out):
-    """Write a few digit scenes, and the same images in class folders for classification."""
+    """Write a few digit scenes, and one image of each digit in class folders."""
     call('', TOOLS / 'make_digits.py', out, '--train', 8, '--val', NUM_VAL, '--size', 128)
-    for number, image in enumerate(sorted((out / 'coco' / 'train2017').iterdir())):
-        folder = out / 'classes' / str(number % 4)
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(image, folder)
+    for folder in (out / 'imagenet' / 'val').iterdir():
+        (out / 'classes' / folder.name).mkdir(parents=True)
+        shutil.copy(min(folder.iterdir()), out / 'classes' / folder.name)
 
 
 def train(digits, task, work_dir, *options):

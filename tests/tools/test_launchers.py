@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ..engine import toy
-from ..processes import free_port
+from ..fork_server import free_port
 from ..programs import ROOT
 from .commands import CONFIGS, TOOLS, call_in_shell
 

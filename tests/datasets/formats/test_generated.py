@@ -45,12 +45,6 @@ def describe(made, split):
     }
 
 
-def count_things(made, splits, are_crowds):
-    return sum(
-        thing.is_crowd == are_crowds for split in splits for photo in made.photos[split] for thing in photo.things
-    )
-
-
 def describe_read(dataset, split):
     """Return the same of a split as ``read_folder`` has read it."""
     part = dataset.splits[split]
@@ -65,6 +59,7 @@ def describe_read(dataset, split):
         0 <= entry['id'] < 2**53 for name in ('images', 'annotations', 'categories') for entry in part.content[name]
     )
     for obj in part.content['annotations']:
+        assert obj['id'] > 0, 'pycocotools takes a match with the object 0 for none'
         left, top, width, height = obj['bbox']
         box = [round(side, 1) for side in (left, top, left + width, top + height)]
         found[obj['image_id']].append(
@@ -104,7 +99,8 @@ def check(made, dataset, cfg):
     """Compare the truth with what is read and loaded. Without a validation split, one is taken from training."""
     groups = [['train'], ['val']] if 'val' in made.photos else [['train', 'val']]
     # A test split without objects, except ignored ones, cannot be scored.
-    if 'test' in made.photos and (not dataset.has_objects or count_things(made, ['test'], are_crowds=False)):
+    scored = [thing for photo in made.photos.get('test', ()) for thing in photo.things if not thing.is_crowd]
+    if 'test' in made.photos and (scored or not dataset.has_objects):
         groups.append(['test'])
     enter_scope(cfg)
     for group in groups:

@@ -1,16 +1,16 @@
 """Objects that cannot be right are left out with a count or the dataset is rejected, for any format and fault.
 
-The same faults are found in a config's data. A perfect detector of what is read has the highest score.
+The same faults are found in a config's data.
 """
 
 import json
 from io import BytesIO
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmdet.evaluation import CocoMetric
 from PIL import ExifTags, Image, PngImagePlugin
 
 from mmgcvit.datasets.decoding import DecodingSettings, read_sizes
@@ -53,24 +53,6 @@ def is_faulty(box):
     return not np.isfinite(box).all() or (abs(cut - box) > MARGINS).any() or (cut[2:] - cut[:2] < 1).any()
 
 
-def score_perfect_detector(dataset, split, folder):
-    """Compute COCO's mAP of detections that are the ground truth."""
-    content = dataset.splits[split].content
-    (folder / 'perfect.json').write_text(json.dumps(content))
-    metric = CocoMetric(ann_file=str(folder / 'perfect.json'), metric='bbox')
-    metric.dataset_meta = {'classes': dataset.classes}
-    labels = {category['id']: label for label, category in enumerate(content['categories'])}
-    for image in content['images']:
-        objects = [o for o in content['annotations'] if o['image_id'] == image['id'] and not o['iscrowd']]
-        boxes = np.reshape([o['bbox'] for o in objects], (-1, 4)).astype(float)
-        boxes[:, 2:] += boxes[:, :2]
-        assert ((boxes >= -0.11) & (boxes <= SIDES + 0.11)).all()
-        found = {'bboxes': boxes, 'scores': np.ones(len(boxes))}
-        found['labels'] = np.array([labels[o['category_id']] for o in objects])
-        metric.results.append(({}, {'img_id': image['id'], **found}))
-    return metric.compute_metrics(metric.results)['bbox_mAP']
-
-
 @settings(QUICK, max_examples=30)
 @given(make_datasets(formats=OBJECTS, min_train=12), st.sampled_from([*MISREADINGS]), st.sampled_from([1, 2, 9]))
 def test_objects_that_leave_the_image_are_left_out_or_the_dataset_is_rejected(made, name, every):
@@ -103,8 +85,6 @@ def test_objects_that_leave_the_image_are_left_out_or_the_dataset_is_rejected(ma
         )
         boxes = [row[2].box for row in expected if row not in faulty]
         assert np.allclose(read, sorted(np.clip(box, 0, SIDES).round().tolist() for box in boxes), atol=1)
-        has_objects = any(not row[2].is_crowd for row in expected if row[0] == 'train' and row not in faulty)
-        assert score_perfect_detector(dataset, 'train', root.parent) == (1 if has_objects else -1)
 
 
 @pytest.mark.parametrize('name', MISREADINGS)
@@ -176,6 +156,8 @@ def write_rotated(orientation, kind):
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'TIFF', 'WEBP', 'AVIF', 'XMP first', 'only XMP', 'raw profile'])
 def test_a_path_and_a_pillow_image_are_rotated_alike_or_the_path_is_rejected(kind, orientation, tmp_path):
     (path := tmp_path / 'a.jpg').write_bytes(write_rotated(orientation, kind))
+    if not cv2.haveImageReader(str(path)):
+        pytest.skip(f'OpenCV cannot read {kind} here')
     with Image.open(path) as image:
         expected = convert_to_array(image, DecodingSettings())
     if orientation > 1 and kind not in ('JPEG', 'PNG', 'TIFF'):

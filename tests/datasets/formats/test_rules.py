@@ -81,8 +81,6 @@ BEFORE = {  # changes of a photo
     'image twice, other labels': (copy_to('train', things=[]), 6 * ['2 image']),
     'image of another split': (copy_to('val'), 6 * ['left out of train (also in val)']),
     'object twice': (repeat_thing, 4 * ['(repeated)'] + 2 * [None]),
-    'box outside': (change_thing(box=(8, 10, 400, 42)), 4 * ['1 object'] + 2 * [None]),
-    'thin box': (change_thing(box=(8, 10, 8.5, 42)), 4 * ['1 object'] + 2 * [None]),
     'ignored object': (change_thing(is_crowd=True), [IGNORED, IGNORED, None, IGNORED, None, None]),
     'class only in val': (add_class, [*4 * ['val has an object of x'], '!val has the class folders', 'val has']),
 }

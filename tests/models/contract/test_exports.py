@@ -11,10 +11,6 @@ EXPORTED = (2, 3, 99, 132)
 OTHERS = [(1, 3, 64, 96), (3, 3, 131, 70), (1, 3, 224, 224), (1, 3, 33, 320), (2, 3, 260, 40)]
 
 
-def build(name, **arguments):
-    return BACKBONES[name](**arguments).eval()
-
-
 def check(exported, model, shapes=OTHERS):
     """Check that a program agrees with the eager network within 1e-4."""
     for shape in shapes:
@@ -27,7 +23,7 @@ def check(exported, model, shapes=OTHERS):
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
 def test_a_trace_is_right_at_other_sizes_and_runs_without_this_package(name):
     """A trace contains no custom operators. ONNX export uses traces."""
-    model = build(name)
+    model = BACKBONES[name]().eval()
     with torch.no_grad():
         traced = torch.jit.trace(model, torch.randn(EXPORTED), check_trace=False)
         assert 'mmgcvit::' not in str(traced.inlined_graph)
@@ -37,7 +33,7 @@ def test_a_trace_is_right_at_other_sizes_and_runs_without_this_package(name):
 @pytest.mark.skipif(Version(torch.__version__) < Version('2.7'), reason='exported so from torch 2.7 on')
 @pytest.mark.parametrize('name', BACKBONES)
 def test_an_exported_program_is_right_at_its_own_size(name):
-    model = build(name)
+    model = BACKBONES[name]().eval()
     with torch.no_grad():
         program = torch.export.export(model, (torch.randn(EXPORTED),))
     check(program.module(), model, [EXPORTED])

@@ -8,6 +8,7 @@ from torch import nn
 
 from mmgcvit.models.lsa.attention import SelfAttention, ShiftAttention
 from mmgcvit.models.lsa.shifted_patches import make_shifted_copies
+from mmgcvit.models.speed_up import AbsorbedShiftAttention
 
 from ...conftest import DEVICES
 from .plain import attention, shift
@@ -38,26 +39,16 @@ def initialised(attn, device='cpu'):
     return attn.to(device)
 
 
-def plain_shift_attention(attn, copies):
-    patches = copies.flatten(1, 3).transpose(0, 1)
-    return attention(attn, patches[:, :1], patches).squeeze(1).unflatten(0, copies.shape[1:4])
-
-
-@st.composite
-def shift_attention_inputs(draw):
-    """Heads, and the shape of copies (T, B, H, W, C)."""
-    sizes = [draw(st.integers(1, most)) for most in (5, 1, 4, 4)]
-    return (drawn := draw(heads())), (*sizes, drawn[0])
-
-
 @settings(max_examples=25)
-@given(inputs=shift_attention_inputs())
+@given(heads=heads(), sizes=st.tuples(*(st.integers(1, most) for most in (5, 1, 4, 4))))
 @on_every_device
-def test_shift_attention_attends_to_each_patchs_copies(inputs, device):
-    """Any number of heads in groups of any size."""
-    heads, shape = inputs
-    attn, copies = initialised(ShiftAttention(*heads), device), torch.randn(shape, device=device)
-    torch.testing.assert_close(attn(copies), plain_shift_attention(attn, copies), atol=1e-4, rtol=1e-4)
+@pytest.mark.parametrize('network', [ShiftAttention, AbsorbedShiftAttention])
+def test_shift_attention_attends_to_each_patchs_copies(network, heads, sizes, device):
+    """Any number of heads in groups of any size; copies are (T, B, H, W, C)."""
+    attn, copies = initialised(network(*heads), device), torch.randn(*sizes, heads[0], device=device)
+    patches = copies.flatten(1, 3).transpose(0, 1)
+    expected = attention(attn, patches[:, :1], patches).squeeze(1).unflatten(0, sizes[1:])
+    torch.testing.assert_close(attn(copies), expected, atol=1e-4, rtol=1e-4)
 
 
 @settings(max_examples=25)

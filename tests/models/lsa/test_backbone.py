@@ -5,25 +5,17 @@ What every backbone must do is in tests/models/contract.
 
 import pytest
 import torch
+from torch import nn
 
 from mmgcvit import LSA
 from mmgcvit.models.speed_up import speed_up
-from tools.get_flops import count_macs
+from tools.get_flops import count_macs, count_parameters
 
-from ..contract.backbones import compute_maps_and_gradients
+from ..contract.backbones import LSA_ARCH, compute_maps_and_gradients
 from .plain import PlainLSA
 
-SMALL = {
-    'embed_dims': (16, 24, 32),
-    'depths': (3, 1, 2),
-    'num_heads': (2, 4, 4),
-    'kernel_size': 4,
-    'stride': 4,
-    'padding': 0,
-    'shifts': ((0, 0), (0, 2), (-1, 1), (3, -2)),
-    'mlp_ratio': 2,
-    'img_size': 48,
-}
+SMALL = {**LSA_ARCH, 'embed_dims': (16, 24, 32), 'depths': (3, 1, 2), 'num_heads': (2, 4, 4), 'img_size': 48}
+SMALL['shifts'] = ((0, 0), (0, 2), (-1, 1), (3, -2))
 VARIANTS = {
     'circular': {},
     'kernels larger than the stride': {'kernel_size': 7, 'padding': 3},
@@ -92,3 +84,15 @@ def test_multiply_adds_at_224_px(arch, plain, needed):
     assert count_macs(lambda: PlainLSA(model)(image)) / 1e9 == pytest.approx(plain, rel=0.005)
     speed_up(model)
     assert count_macs(lambda: model(image)) / 1e9 == pytest.approx(needed, rel=0.005)
+
+
+def test_parameters_of_a_published_ablation_to_the_digit():
+    """Row E of table 5: one position embedding, all key/value heads. A classifier has the last map's norm and a head.
+
+    The metafiles have the parameters of all other published networks.
+    """
+    with torch.device('meta'):
+        backbone = LSA({**vars(LSA.archs['cifar-tiny']), 'shared_position': True, 'num_kv_heads': None})
+        head = nn.Linear(backbone.stage_dims[-1], 10)
+    norms = 2 * sum(backbone.stage_dims[:-1])
+    assert count_parameters(backbone) - norms + count_parameters(head) == 7_577_674
