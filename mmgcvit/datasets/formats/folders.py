@@ -1,5 +1,6 @@
 """Read datasets without annotation files: class folders, or a map for each image, semantic or of instances."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import partial
@@ -60,14 +61,15 @@ def read_maps(
 def find_map_files(folder: Path, files: Sequence[Path]) -> tuple[dict[Path, Path], list[str]]:
     """Return the map of each image, and messages about images without a map of their own."""
     # The case of folders and suffixes does not matter. A name in the same case counts first: A.png is the map of A.jpg.
-    by_path = {str(file).lower(): file for file in files}
+    by_path = {f'{file.parent}/{file.name}'.lower(): file for file in files}
     by_path |= {f'{str(file.parent).lower()}/{file.stem}{file.suffix.lower()}': file for file in files}
     num_beside = sum(file.stem.lower().endswith(MAP_ENDINGS) for file in files)
     endings = MAP_ENDINGS if num_beside > len(files) / 5 else ()  # other files may have such names too
     maps, without = {}, {}
     for file in files:
         depth = next((i for i, name in enumerate(file.parts[:-1]) if name.lower() in IMAGE_FOLDERS), None)
-        stems = [f'{str(file.parent).lower()}/{file.stem.removesuffix("_img")}{ending}' for ending in endings]
+        stem = re.sub('(?i)_img$', '', file.stem)
+        stems = [f'{str(file.parent).lower()}/{stem}{ending}' for ending in endings]
         if depth is not None:
             rest = Path(*file.parts[depth + 1 : -1])
             parents = [str(Path(*file.parts[:depth], maps_folder, rest)).lower() for maps_folder in MAP_FOLDERS]

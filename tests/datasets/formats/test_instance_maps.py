@@ -68,7 +68,7 @@ def test_numbers_are_instances_or_classes_or_the_command_asks(case, tmp_path):
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.int32])
 @pytest.mark.parametrize(
-    'names', [('images/{}.png', 'masks/{}.tif'), ('{}_img.png', '{}_masks.tif'), ('{}.png', '{}_cp_masks.tif')]
+    'names', [('images/{}.png', 'masks/{}.tif'), ('{}_IMG.png', '{}_Masks.tif'), ('{}.png', '{}_cp_masks.tif')]
 )
 def test_the_masks_of_objects_are_the_pixels_of_their_numbers(names, dtype, tmp_path):
     """Of an object in two parts too. In 8 bits, 255 is no object."""
