@@ -57,7 +57,7 @@ BOXES = replace(
     head={'masks': False},
 )
 SEG_MAPS = Template(
-    option='segment',
+    option='semantic',
     network='UPerNet',
     config='custom_seg.py',
     networks=list_networks('upernet_gcvit_digits', 'upernet_gcvit_{}'),

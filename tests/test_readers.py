@@ -30,7 +30,6 @@ from mmgcvit.datasets.checks.image_files import Report
 from mmgcvit.datasets.decoding import DecodingSettings, read_segmentation_map, read_sizes
 from mmgcvit.datasets.formats.cleaning import find_problem
 from mmgcvit.errors import CheckpointError, UserError
-from mmgcvit.files import write_image
 from mmgcvit.inference.inputs import convert_to_array
 from mmgcvit.registry import list_networks
 
@@ -343,22 +342,3 @@ def test_a_mutated_image_is_decoded_or_one_sentence(runs, folder):
                     read(path)
 
     run_property(check, mutations([save_image(Image.fromarray(PIXELS), name) for name in FORMATS]), runs, EPS)
-
-
-@pytest.mark.parametrize(('file_format', 'mode'), [('PNG', 'L'), ('PNG', 'RGB'), ('TIFF', 'L')])
-def test_an_image_of_more_than_8_bits_keeps_its_contrast_or_is_rejected(file_format, mode, folder):
-    """Training and prediction read it with 8 bits, of which a picture of 12 bits would use the lowest four."""
-    for dtype in (np.float32, np.int32):
-        Image.fromarray(np.full((6, 7), 300, dtype)).save('x', 'TIFF')
-        assert 'save it with 8 bits' in find_problem(Path(), 'x')
-    for highest in (4095, 4096, 2**16 - 1):
-        pixels = (np.linspace(0, 1, 42).reshape(6, 7) * highest).astype(np.uint16)
-        write_image(Path(f'x.{file_format}'), np.dstack([pixels] * 3) if mode == 'RGB' else pixels).rename('x')
-        error = find_problem(Path(), 'x')
-        if highest < 4096:
-            assert 'save it with 8 bits' in error
-            with pytest.raises(UserError, match='save it with 8 bits'):
-                convert_to_array('x', DecodingSettings())
-        else:
-            assert error is None
-            assert convert_to_array('x', DecodingSettings()).max() == highest // 256

@@ -18,7 +18,7 @@ from rich.text import Text
 from ..config import LOADERS, enter_scope, is_config, parse_cfg_options, read_config
 from ..errors import UserError, escape_controls
 from ..files import check_writable, make_portable_path
-from .options import AUGMENTATIONS, CONFIG, add_cfg_options, check_at_least
+from .options import AUGMENTATIONS, CONFIG, add_cfg_options, add_task, check_at_least
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -34,6 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--contact-sheet', type=Path, metavar='FILE.jpg', help=text)
     text = 'draw training images with --contact-sheet as they are augmented: those of a FOLDER as by train --augment'
     parser.add_argument('--augmented', nargs='?', const='light', choices=AUGMENTATIONS, help=text)
+    add_task(parser)
     add_cfg_options(parser)
 
 
@@ -49,6 +50,8 @@ def main(args: argparse.Namespace) -> int | None:
     if not path.exists() or (path.is_file() and path.suffix == '.py'):
         if args.augmented not in (None, 'light'):
             raise UserError(f"--augmented {args.augmented} is for a FOLDER. '--augmented' draws what a config sets")
+        if args.task:
+            raise UserError(f'--task {args.task} is for a FOLDER. Remove it')
         return check_config_data(args, read_config(path, options))
     if is_config(path):  # it is not read: a file that comes with a dataset must not run a program
         raise UserError(f'{path} is a config. Inherit from it in a config in Python (_base_), and check that')
@@ -60,9 +63,9 @@ def main(args: argparse.Namespace) -> int | None:
         raise UserError(f'{folder} is the work dir of a run. Check the data of its config: mmgcvit check-data {config}')
     from ..datasets.own_data import make_config
 
-    dataset_info = read_folder(args.config)
+    dataset_info = read_folder(args.config, args.task)
     with TemporaryDirectory() as work_dir:
-        config, _ = make_config(dataset_info, work_dir, augment=args.augmented)
+        config, _ = make_config(dataset_info, work_dir, args.task, augment=args.augmented)
         print(dataset_info)
         try:
             cfg = read_config(config, options)

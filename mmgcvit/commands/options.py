@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError, suggest
 from ..files import check_writable, create_numbered
+from ..tasks import TEMPLATES
 from .habits import translate_arguments
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ def check_key_value(text: str) -> str:
     if '=' not in text:
         raise argparse.ArgumentTypeError(f'{text!r}: expected KEY=VALUE')
     return text
+
+
+def add_task(parser: argparse._ActionsContainer) -> None:
+    tasks = tuple(dict.fromkeys(template.option for template in TEMPLATES.values()))
+    text = 'task (default: by the annotations); of maps: segment (instances) or semantic'
+    parser.add_argument('--task', choices=tasks, help=text)
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:

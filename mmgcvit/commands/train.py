@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import CONFIG_SUFFIXES, LOADERS, check_config, get_name_and_work_dir, is_config, read_config
 from ..errors import UserError, escape_controls, format_count, shorten
-from ..tasks import DETECTION, MINI, SIZES, TEMPLATES
-from .options import AUGMENTATIONS, CONFIG, add_common_options, check_at_least, format_option, hide_gpus
+from ..tasks import DETECTION, MINI, SIZES
+from .options import AUGMENTATIONS, CONFIG, add_common_options, add_task, check_at_least, format_option, hide_gpus
 
 if TYPE_CHECKING:
     from ..datasets.formats.dataset_info import DatasetInfo
@@ -24,11 +24,10 @@ DATA_OPTIONS = (
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', nargs='?', metavar='CONFIG', help=CONFIG)
     own = parser.add_argument_group('train on your own data, without a CONFIG')
-    text = 'a dataset in COCO, YOLO or Pascal VOC format, a folder of class folders, or images with segmentation maps; '
+    text = 'a dataset in COCO, YOLO or Pascal VOC format, a folder of class folders, or images with maps; '
     text += 'the config is written into the work dir (default: work_dirs/FOLDER)'
     own.add_argument('--data', metavar='FOLDER', help=text)
-    tasks = tuple(dict.fromkeys(template.option for template in TEMPLATES.values()))
-    own.add_argument('--task', choices=tasks, help='task (default: by the annotations)')
+    add_task(own)
     text = 'network size; xxtiny, xtiny and large are for classification only (default: tiny with a GPU, else mini)'
     own.add_argument('--size', choices=(MINI, *SIZES), help=text)
     own.add_argument('--epochs', type=int, metavar='N', help='epochs (default: by the number of images)')

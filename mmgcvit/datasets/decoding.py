@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageSequence
 
 from ..config import get_type_name, iter_transforms
 from ..errors import UserError, get_first_line
@@ -24,6 +24,12 @@ IGNORE_INDEX = 255
 # The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. The package pillow-heif adds HEIF. Pillow
 # reads other formats too, whatever a file's suffix, and starts Ghostscript for one of them (EPS).
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF', 'HEIF')
+SCALE_IT = (
+    'Scale all images by the same number to 0 to 255, and save them with 8 bits; from 12 bits: '
+    "PIL.Image.fromarray((numpy.asarray(PIL.Image.open(file)) // 16).astype('uint8')).save(new_file)"
+)
+# Images with shorter sides are compared in their own size.
+MIN_REDUCED = 128
 # Longer side / shorter side. Pipelines resize longer strips to a height of 0, or classifiers' to gigabytes.
 MAX_ASPECT = 320
 
@@ -45,37 +51,73 @@ def open_image(source: Path | BinaryIO) -> Image.Image:
 def decode_image(source: Path | BytesIO) -> tuple[tuple[int, int], tuple[int, int]]:
     """Decode an image, to find damage. Return its (width, height) as stored, and after EXIF rotation.
 
-    Raise a ValueError if it has floats or more than 16 bits per channel, would be nearly black with 8 bits (training
-    and prediction drop the lower 8 of 16 bits), is too long (:data:`MAX_ASPECT`), or has an EXIF rotation that training
-    ignores.
+    Raise a ValueError if :func:`check_pixels` does, or if it has an EXIF rotation that training ignores.
     """
     with open_image(source) as image:
-        if max(image.size) > MAX_ASPECT * min(image.size):
-            size = ' x '.join(map(str, image.size))
-            raise ValueError(f'it is {size}, one side over {MAX_ASPECT} times the other. Cut it into pieces, or pad it')
-        # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B, tells so.
-        is_deep = image.mode[0] in 'IF' or ';16' in str(image.tile[:1])
-        sizes = get_sizes(image)
+        check_pixels(image)
         if not is_rotated(image, source):
             raise ValueError('its EXIF rotation would be ignored. Rotate its pixels, or convert it to JPEG or PNG')
-        image.load()
-        if is_deep:
-            num_colours = sum(name != 'A' for name in image.getbands())
-            pixels = np.atleast_3d(np.asarray(image))[..., :num_colours]
-            lowest, highest = pixels.min(), pixels.max()
-            advice = 'Scale it to 0 to 255 and save it with 8 bits'
-            is_32_bits = image.mode == 'F' or (image.mode, image.format) == ('I', 'TIFF')
-            if is_32_bits or lowest < 0 or highest >= 2**16:
-                raise ValueError(f'it has floats or 32 bits per channel. {advice}')
-            if 0 < highest < (4096 if image.mode[0] == 'I' else 16):
-                raise ValueError(f'it has 16 bits, but no value above 4095, so it would be nearly black. {advice}')
-        return sizes
+        return get_sizes(image)
+
+
+def check_pixels(image: Image.Image) -> None:
+    """Decode an open image. Raise a ValueError if it has several pages, or its sides or pixels cannot be used."""
+    check_sides(*image.size)
+    if (num_pages := count_pages(image)) > 1:
+        raise ValueError(
+            f'it has {num_pages} pages or frames. Save each as an image: for i, page in enumerate('
+            "PIL.ImageSequence.Iterator(PIL.Image.open(file))): page.save(f'page{i}.png')"
+        )
+    # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B, tells so.
+    is_reduced = image.mode[0] not in 'IF' and ';16' in str(getattr(image, 'tile', ())[:1])
+    image.load()
+    if is_reduced or image.mode[0] in 'IF':
+        if (image.mode, image.format) == ('I', 'TIFF'):
+            raise ValueError(f'it has 32 bits per channel. {SCALE_IT}')
+        num_colours = sum(name != 'A' for name in image.getbands())
+        check_values(np.atleast_3d(np.asarray(image))[..., :num_colours], 255 if is_reduced else 2**16 - 1)
+
+
+def check_sides(width: int, height: int) -> None:
+    """Raise a ValueError if an image is too long (:data:`MAX_ASPECT`)."""
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ValueError(
+            f'it is {width} x {height}, one side over {MAX_ASPECT} times the other. Cut it into pieces, or pad it'
+        )
+
+
+def check_values(pixels: NDArray, white: int = 2**16 - 1) -> None:
+    """Raise a ValueError for floats, for over 16 bits, and if an image would be nearly black with 8 bits.
+
+    Training and prediction take the upper 8 of 16 bits, of which an image of 12 bits has only four. ``white`` is the
+    value of white.
+    """
+    lowest, highest = pixels.min(), pixels.max()
+    if pixels.dtype.kind == 'f' or lowest < 0 or highest >= 2**16:
+        raise ValueError(f'it has floats or 32 bits per channel. {SCALE_IT}')
+    if 0 < highest <= white // 16:
+        raise ValueError(f'it has 16 bits, but no value above 4095, so it would be nearly black. {SCALE_IT}')
+
+
+def count_pages(image: Image.Image) -> int:
+    """Return the number of pages or frames of an open image, without the smaller copies and masks in TIFF files.
+
+    JPEG and HEIF files of cameras may have previews and depth maps behind the photo.
+    """
+    if getattr(image, 'n_frames', 1) == 1 or image.format in ('MPO', 'HEIF'):
+        return 1
+    begin = image.tell()
+    # The tag NewSubfileType: bit 0 is for smaller copies, bit 2 for masks.
+    kinds = [image.tag_v2.get(254, 0) if image.format == 'TIFF' else 0 for _ in ImageSequence.Iterator(image)]
+    image.seek(begin)
+    return sum(not kind & 5 for kind in kinds)
 
 
 def is_rotated(image: Image.Image, source: Path | BytesIO) -> bool:
     """Return whether OpenCV, which loads images for training, applies the rotation that Pillow reads.
 
-    OpenCV 4.12 ignores that of WEBP and AVIF files, of XMP data and of PNG's raw profiles.
+    OpenCV 4.12 ignores that of WEBP and AVIF files, of XMP data and of PNG's raw profiles. An eighth of the size is
+    compared, as which it decodes JPEG files faster.
     """
     orientation = read_orientation(image)
     if orientation == 1 or image.format == 'TIFF':  # both rotate TIFF files
@@ -83,8 +125,9 @@ def is_rotated(image: Image.Image, source: Path | BytesIO) -> bool:
     import cv2  # imported here, because upright images do not need it
 
     content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
-    buffer, flags = np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-    rotated, stored = cv2.imdecode(buffer, cv2.IMREAD_GRAYSCALE), cv2.imdecode(buffer, flags)
+    flag = cv2.IMREAD_REDUCED_GRAYSCALE_8 if min(image.size) >= MIN_REDUCED else cv2.IMREAD_GRAYSCALE
+    buffer = np.frombuffer(content, np.uint8)
+    rotated, stored = (cv2.imdecode(buffer, flag | ignored) for ignored in (0, cv2.IMREAD_IGNORE_ORIENTATION))
     if stored is None:
         return True
     stored = stored.T if orientation >= 5 else stored
@@ -155,19 +198,33 @@ def read_orientation(image: Image.Image) -> int:
         return 1
 
 
-def read_segmentation_map(path: Path) -> NDArray[np.uint8]:
-    """Return the labels, (height, width). Raise a UserError unless the file has one channel of at most 8 bits."""
+def read_map(path: Path, image: Path, with_instances: bool = False) -> NDArray[np.integer]:
+    """Read the map of an image (:func:`read_segmentation_map`). Raise a UserError if their sizes differ."""
+    labels, (_, size) = read_segmentation_map(path, with_instances), read_sizes(image)
+    if labels.shape[::-1] != size:
+        height, width = labels.shape
+        raise UserError(f'{path} is {width} x {height}, but its image is {size[0]} x {size[1]}')
+    return labels
+
+
+def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[np.integer]:
+    """Return the labels, (height, width). Raise a UserError unless the file has one channel of at most 8 bits.
+
+    A map of instances (``with_instances``) may have up to 32 bits.
+    """
     try:
         with open_image(path) as image:
             mode, tiles = image.mode, str(image.tile)
+            if count_pages(image) > 1:
+                raise ValueError('it has several pages. Save each as a file')
             labels = np.array(image)
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         raise UserError(f'{path} is not a readable segmentation map ({get_first_line(error)})') from None
-    if mode not in ('1', 'L', 'P'):
+    if mode not in ('1', 'L', 'P') and not (with_instances and mode[0] == 'I'):
         raise UserError(
-            f'{path} has the mode {mode}. A segmentation map must have one channel of 8 bits, with the class index of '
-            'each pixel'
+            f'{path} has the mode {mode}. A semantic map must have one channel of 8 bits, with the class index of each '
+            'pixel, and a map of instances one of 8 to 32 bits, with the number of its object'
         )
     if re.search("'L;[24]", tiles):
         raise UserError(
@@ -175,4 +232,4 @@ def read_segmentation_map(path: Path) -> NDArray[np.uint8]:
         )
     if 1 in labels.shape:  # mmseg would drop this axis
         raise UserError(f'{path} is {labels.shape[1]} x {labels.shape[0]}. Each side must have at least 2 pixels')
-    return labels.astype(np.uint8)
+    return labels.astype(np.uint8) if mode in ('1', 'L', 'P') else labels

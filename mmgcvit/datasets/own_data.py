@@ -92,7 +92,7 @@ def make_config(
         f'trains {template.network}, --size {size}, at {head["image_size"]} px, {format_length(length, is_by_iters)}'
     )
     training += f', on tiles of {head["tiles"]} px' if tiles is not None else ''
-    started_with = {'data': make_movable_path(dataset.folder, work_dir), 'task': template.option, 'size': size}
+    started_with = {'data': make_movable_path(dataset.folder, work_dir), 'task': task or template.option, 'size': size}
     names = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
     started_with |= {name: head.get(name) for name in names} | {'no_flip': not head['flip']}
     started_with['pretrained'] = options.get('pretrained') and str(options['pretrained'])
@@ -204,7 +204,9 @@ def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path |
 def choose_template(dataset: DatasetInfo, task: str | None, size: str | None) -> tuple[Template, str]:
     """Return the template of a task and the size of its network, by default for the dataset and the device."""
     templates = [TEMPLATES[annotation_type] for annotation_type in dataset.annotation_types]
-    template = next((template for template in templates if task in (None, template.option)), None)
+    # Maps that could be of instances are already masks.
+    options = ('segment', 'semantic') if task == 'segment' else (task,)
+    template = next((template for template in templates if task is None or template.option in options), None)
     if template is None:
         tasks = ' or '.join(dict.fromkeys(template.option for template in templates))
         raise UserError(f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task {tasks}')

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..datasets.decoding import DecodingSettings, load_image
+from ..datasets.decoding import DecodingSettings, check_pixels, check_sides, check_values, load_image
 from ..errors import UserError, get_first_line
 from ..files import IMAGE_SUFFIXES, list_outputs
 
@@ -48,9 +48,10 @@ def list_files(name: str) -> list[str]:
 def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray:
     """Convert an image to the array that the model's data pipeline would load.
 
-    ``image`` is a path; a uint8 array (height, width, 3) in **BGR** order, as from ``cv2.imread``, (height, width, 4)
-    in BGRA order, or (height, width) in greyscale; or a Pillow image. Return (height, width, 3) uint8 in BGR order. The
-    EXIF rotation is applied, except to files if the pipeline ignores it. Raise a UserError for other images.
+    ``image`` is a path; an array (height, width, 3) in **BGR** order, as from ``cv2.imread``, (height, width, 4) in
+    BGRA order, or greyscale; or a Pillow image. Of 16 bits, the upper 8 are used. Return (height, width, 3) uint8 in
+    BGR order. The EXIF rotation is applied, except to files if the pipeline ignores it. Raise a UserError for images
+    that are not read as in training.
     """
     if isinstance(image, (str, os.PathLike)):
         try:
@@ -62,15 +63,29 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray
     if isinstance(image, np.ndarray):
         return convert_to_bgr(image)
     if isinstance(image, Image.Image):
-        return convert_to_bgr(np.asarray(ImageOps.exif_transpose(image).convert('RGB'))[..., ::-1])
+        try:
+            check_pixels(image)
+        # Decoders raise errors of any type on damaged files.
+        except Exception as error:
+            raise UserError(f'the image cannot be used: {get_first_line(error)}') from None
+        image = ImageOps.exif_transpose(image)
+        is_grey = image.mode[0] == 'I'  # of 16 bits, which Pillow's conversion would clip
+        return convert_to_bgr(np.asarray(image) if is_grey else np.asarray(image.convert('RGB'))[..., ::-1])
     raise UserError(f'an image must be a path, a NumPy array or a Pillow image, not {type(image).__name__}')
 
 
 def convert_to_bgr(image: np.ndarray) -> np.ndarray:
-    """Convert a greyscale, BGR or BGRA array to a contiguous BGR array. Raise a UserError for other arrays."""
-    image = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
-    if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype != np.uint8 or not image.size:
+    """Convert a greyscale, BGR or BGRA array to a contiguous BGR array of uint8. Raise a UserError for other arrays."""
+    pixels = image[..., None] if image.ndim == 2 else image
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or pixels.dtype.kind not in 'uif' or not pixels.size:
         raise UserError(
             f'an image has the shape {image.shape} and the dtype {image.dtype}. Expected (height, width, 3) and uint8'
         )
-    return np.ascontiguousarray(image[..., :3])
+    try:
+        check_sides(pixels.shape[1], pixels.shape[0])
+        if pixels.dtype != np.uint8:
+            check_values(pixels[..., :3])
+            pixels = (pixels >> 8).astype(np.uint8)
+    except ValueError as error:
+        raise UserError(f'the image cannot be used: {error}') from None
+    return np.ascontiguousarray(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[..., :3])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..conftest import ROOT
 from ..datasets.checks.made import coco_content, cut, write_coco
+from ..datasets.formats.test_instance_maps import GAPS, draw_numbers, write_maps
 
 CONFIG = """
 default_scope = 'mmdet'
@@ -67,3 +68,15 @@ def test_a_program_in_a_folder_of_data_is_not_run(call, tmp_path):
         code, output = call('check-data', tmp_path / 'photos' / name)
         assert (code, (tmp_path / 'ran').exists()) == (1, False)
         assert advice in output
+
+
+def test_maps_that_could_be_semantic_or_of_instances_are_what_the_task_says(call, tmp_path):
+    root = write_maps(tmp_path / 'data', [draw_numbers(numbers) for numbers in GAPS * 2])
+    for command in (('check-data', root), ('train', '--data', root)):
+        code, output = call(*command)
+        assert (code, 'Add --task segment for instances, or --task semantic' in output) == (1, True)
+    for task, words in {'segment': '10 objects, 1 classes (object)', 'semantic': '5 classes (class 0, class 1'}.items():
+        code, output = call('check-data', root, '--task', task)
+        assert (code, words in output, 'no problem in its data' in output) == (0, True, True), output
+    code, output = call('check-data', ROOT / 'configs' / 'custom_seg.py', '--task', 'semantic')
+    assert (code, '--task semantic is for a FOLDER' in output) == (1, True)

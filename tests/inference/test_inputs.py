@@ -1,13 +1,18 @@
 """Images are read as the data pipeline reads them; inputs are found by file, folder and glob pattern."""
 
+from functools import partial
+
 import cv2
 import mmcv
 import numpy as np
 import pytest
+from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
 from mmgcvit.datasets.decoding import DecodingSettings
+from mmgcvit.datasets.formats.cleaning import find_problem
 from mmgcvit.errors import UserError
+from mmgcvit.files import write_image
 from mmgcvit.inference.inputs import convert_to_array, find_inputs
 
 from ..datasets.checks.made import write_bomb
@@ -17,20 +22,67 @@ DECODING = DecodingSettings()
 SIZE = 64, 96
 
 
-def test_a_file_is_read_as_the_data_pipeline_reads_it(tmp_path):
-    """A Pillow image gives the same array, except for formats that decoders convert differently."""
-    rgb = Image.fromarray(picture_of(20, 30)[..., ::-1])
-    kept = [(rgb.convert(mode), 'png') for mode in ('L', 'RGBA', 'LA', 'P')] + [(rgb, 'bmp'), (rgb, 'tiff')]
-    deep = Image.fromarray(np.random.default_rng(0).integers(0, 2**16, (20, 30), dtype=np.uint16))
-    others = [(deep, 'png'), (rgb, 'webp'), (rgb, 'jpg'), (rgb.convert('CMYK'), 'jpg')]
-    for number, (image, ending) in enumerate(kept + others):
-        path = tmp_path / f'{number}.{ending}'
-        image.save(path)
-        read = convert_to_array(path, DECODING)
-        assert read.shape == (20, 30, 3), (image.mode, ending)
-        np.testing.assert_array_equal(read, mmcv.imread(path), err_msg=f'{image.mode} {ending}')
-        if number < len(kept):
-            np.testing.assert_array_equal(convert_to_array(image, DECODING), read, err_msg=f'{image.mode} {ending}')
+def save_pages(path, kind, size=(30, 20)):
+    """Save an image and one of half of its size behind it, of a kind that is NewSubfileType in TIFF files."""
+    pages = [Image.fromarray(picture_of(*size[::-1], seed=seed)) for seed in range(2)]
+    pages[1] = pages[1].resize((15, 10)) if kind is not None else pages[1]
+    if kind is not None and path.suffix == '.tif':
+        pages[1].encoderinfo = {'tiffinfo': {254: kind}}
+    pages[0].save(path, 'MPO' if path.suffix == '.jpg' else None, save_all=True, append_images=pages[1:])
+
+
+RGB = Image.fromarray(picture_of(20, 30)[..., ::-1])
+DEEP = np.random.default_rng(0).integers(0, 2**16, (20, 30, 3), dtype=np.uint16)
+SAVE_IT, PAGES = 'save them with 8 bits', 'pages or frames'
+# What is in a file, its suffix, and what is said if it is rejected.
+PICTURES = {
+    **{f'{mode} {end}': (RGB.convert(mode), end, '') for end in ('png', 'tif') for mode in ('1', 'L', 'LA', 'RGB')},
+    **{f'{mode} png': (RGB.convert(mode), 'png', '') for mode in ('RGBA', 'P')},
+    'RGB bmp': (RGB, 'bmp', ''),
+    **{f'16 bits {end}': (DEEP[..., 0], end, '') for end in ('png', 'tif', 'pgm')},
+    '16 bits, colours': (DEEP, 'png', ''),
+    **{f'12 bits {end}': (DEEP[..., 0] // 16, end, SAVE_IT) for end in ('png', 'tif')},
+    '12 bits, colours': (DEEP // 16, 'png', SAVE_IT),
+    '12 bits, black': (DEEP[..., 0] * 0, 'png', ''),
+    'float': (Image.fromarray(DEEP[..., 0].astype(np.float32)), 'tif', SAVE_IT),
+    '32 bits': (Image.fromarray(DEEP[..., 0].astype(np.int32) * 2**10), 'tif', SAVE_IT),
+    'strip': (Image.new('L', (1, 400)), 'png', 'one side over 320 times the other'),
+    **{f'pages {end}': (partial(save_pages, kind=None), end, PAGES) for end in ('tif', 'gif', 'png', 'webp')},
+    'preview tif': (partial(save_pages, kind=1), 'tif', ''),
+}
+
+
+@pytest.mark.parametrize('name', PICTURES)
+def test_each_way_in_gives_the_array_that_training_loads_or_a_sentence(name, tmp_path):
+    content, suffix, words = PICTURES[name]
+    path = tmp_path / f'x.{suffix}'
+    if isinstance(content, np.ndarray):
+        write_image(path, content)
+    elif isinstance(content, Image.Image):
+        content.save(path)
+    else:
+        content(path)
+    ways = [path, Image.open(path)]
+    if words != PAGES:
+        ways += [cv2.imread(str(path), cv2.IMREAD_UNCHANGED)]
+    for image in ways:
+        if words:
+            with pytest.raises(UserError, match=words):
+                convert_to_array(image, DECODING)
+        else:
+            trained = LoadImageFromFile().transform({'img_path': str(path)})['img']
+            np.testing.assert_array_equal(convert_to_array(image, DECODING), trained)
+    assert words in (find_problem(tmp_path, path.name) or '')
+    assert bool(words) == bool(find_problem(tmp_path, path.name))
+
+
+def test_lossy_files_are_read_as_the_data_pipeline_reads_them(tmp_path):
+    """Pillow converts them differently. A camera's JPEG file may have a preview behind the photo."""
+    save_pages(tmp_path / 'preview.jpg', kind=1)
+    RGB.save(tmp_path / 'a.webp')
+    RGB.convert('CMYK').save(tmp_path / 'a.jpg')
+    for path in tmp_path.iterdir():
+        np.testing.assert_array_equal(convert_to_array(path, DECODING), mmcv.imread(path), err_msg=path.name)
 
 
 @pytest.mark.parametrize('orientation', [3, 6, 8])
@@ -48,11 +100,11 @@ def test_the_exif_rotation_is_applied_unless_the_config_ignores_it(orientation, 
     assert unrotated.shape[:2] == stored.size[::-1]
 
 
-def test_arrays_may_be_bgra_greyscale_or_not_contiguous():
+def test_arrays_may_be_not_contiguous_and_have_one_channel():
     """torch does not support negative strides."""
     picture = picture_of(20, 30)
-    bgra, grey = np.dstack([picture, picture[..., :1]]), np.repeat(picture[..., :1], 3, axis=2)
-    for image, expected in ((bgra, picture), (grey[..., 0], grey), (picture[..., ::-1], picture[..., ::-1])):
+    grey = np.repeat(picture[..., :1], 3, axis=2)
+    for image, expected in ((grey[..., :1], grey), (picture[..., ::-1], picture[..., ::-1])):
         converted = convert_to_array(image, DECODING)
         np.testing.assert_array_equal(converted, expected)
         assert converted.flags['C_CONTIGUOUS']
@@ -62,7 +114,7 @@ def test_invalid_images_are_rejected(tmp_path):
     write_bomb(tmp_path / 'bomb.png')
     for image, words in (
         (np.zeros((20, 30, 2), np.uint8), r'has the shape \(20, 30, 2\)'),
-        (np.zeros((20, 30, 3), np.float32), r'the dtype float32\. Expected'),
+        (np.zeros((20, 30, 3), bool), r'the dtype bool\. Expected'),
         (None, 'not NoneType'),
         (tmp_path / 'missing.jpg', 'missing.jpg cannot be read: No such file'),
         (tmp_path, f'{tmp_path} cannot be read: Is a directory'),

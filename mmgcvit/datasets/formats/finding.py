@@ -11,7 +11,8 @@ from ...files import IMAGE_SUFFIXES, read_text, suggest_folder
 from .cleaning import check_class_names, leave_out_unusable
 from .coco import load_contents, read_coco
 from .dataset_info import DatasetInfo, set_annotation_types
-from .folders import read_class_folders, read_segmentation_maps
+from .folders import read_class_folders, read_maps
+from .instance_maps import INSTANCE_MAPS
 from .paths import SPLIT_NAME, find_split, list_files
 from .voc import NO_IMAGE_FOLDERS, read_voc
 from .yolo import find_label_file, read_yolo
@@ -20,7 +21,7 @@ from .yolo import find_label_file, read_yolo
 AUXILIARY = '.aux.xml'
 KNOWN_FORMATS = (
     'COCO annotations (.json); YOLO (data.yaml, images and labels); Pascal VOC (Annotations/*.xml and JPEGImages); '
-    'train/CLASS/*.jpg; or images and segmentation maps of the same names (docs/custom_dataset.md)'
+    'train/CLASS/*.jpg; or images and maps of the same names, semantic or of instances (docs/custom_dataset.md)'
 )
 
 
@@ -44,7 +45,7 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
 
     ``path`` is its folder, or its data.yaml or COCO file (:func:`find_folder`). Nothing is written into the folder.
     Boxes and polygons of the dataset are in COCO's format. If ``task`` is 'detect', the masks of objects are not looked
-    at.
+    at. Where images have maps, ``task`` says whether these are semantic or of instances (:func:`.are_instances`).
 
     Raises:
         UserError: The folder has data in no known format, in several formats, or with too many errors; or ``path`` is
@@ -80,12 +81,14 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
     elif files['.xml']:
         dataset = read_voc(folder, files['.xml'])
     else:
-        dataset = read_coco(folder, coco) if coco else read_maps_or_class_folders(folder, files)
+        dataset = read_coco(folder, coco) if coco else read_maps_or_class_folders(folder, files, task)
     check_class_names(folder, dataset.classes)
     if dataset.has_objects:
         set_annotation_types(dataset)
         dataset.annotation_types = ('boxes',) if task == 'detect' else dataset.annotation_types
-        if unread := [] if yolo else list_unread(dataset, files['image']):  # YOLO images need no label file
+        # YOLO images need no label file. Images without a map are among the problems.
+        is_complete = yolo or dataset.format == INSTANCE_MAPS
+        if unread := [] if is_complete else list_unread(dataset, files['image']):
             count = format_count(len(unread), 'image')
             notes.append(f'left out, because no annotations name them: {count} ({shorten(unread)})')
     dataset.notes += notes
@@ -115,11 +118,11 @@ def list_unread(dataset: DatasetInfo, images: Iterable[Path]) -> list[str]:
     return [str(file) for file in photos if (resolve(dataset.folder / file.parent), file.name) not in read]
 
 
-def read_maps_or_class_folders(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo:
-    """Read a dataset without annotation files: images with segmentation maps, or class folders."""
+def read_maps_or_class_folders(folder: Path, files: dict[str, list[Path]], task: str | None) -> DatasetInfo:
+    """Read a dataset without annotation files: images with maps, or class folders."""
     images, names = files['image'], folder / 'classes.txt'
     lines = read_text(names).strip() if names.is_file() else None
-    dataset = read_segmentation_maps(folder, images, lines and [line.strip() for line in lines.split('\n')])
+    dataset = read_maps(folder, images, lines and [line.strip() for line in lines.split('\n')], task)
     labelled = next((file for file in images if find_label_file(folder / file).is_file()), None)
     if labelled and not dataset:
         raise UserError(

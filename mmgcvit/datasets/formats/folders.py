@@ -1,88 +1,104 @@
-"""Read datasets without annotation files: class folders, or a segmentation map for each image."""
+"""Read datasets without annotation files: class folders, or a map for each image, semantic or of instances."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import UserError, format_count, shorten
-from ..decoding import IGNORE_INDEX, read_segmentation_map, read_sizes
-from .dataset_info import DatasetInfo, Split, read_each
+from ..decoding import IGNORE_INDEX, read_map
+from .dataset_info import DatasetInfo, Split, make_split, read_each
+from .instance_maps import INSTANCE_MAPS, are_instances, read_instances
 from .paths import SPLIT_NAME, assign_splits, find_split
 
 ClassFolders = dict[str, dict[str, list[str]]]  # files by split and class
 IMAGE_FOLDERS = ('images', 'image', 'imgs', 'img', 'img_dir', 'jpegimages')
 MAP_FOLDERS = ('labels', 'label', 'masks', 'mask', 'annotations', 'ann_dir', 'segmentationclass')
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
+# Cellpose's maps are beside their images: a_masks.png is the map of a.png or a_img.png.
+MAP_ENDINGS = ('_masks', '_cp_masks')
 
 
-def read_segmentation_maps(folder: Path, files: Sequence[Path], classes: Sequence[str] | None) -> DatasetInfo | None:
-    """Read images and segmentation maps with the same file names. Return None if no image has a map."""
+def read_maps(
+    folder: Path, files: Sequence[Path], classes: Sequence[str] | None, task: str | None
+) -> DatasetInfo | None:
+    """Read images and maps with the same file names. Return None if no image has a map."""
     tests = {file for file in files if find_split(file.parent) == 'test'}
     # Test images need no maps.
-    has_maps = any(name.lower() in MAP_FOLDERS for file in tests for name in file.parts)
+    has_maps = any(file.stem.lower().endswith(MAP_ENDINGS) for file in tests)
+    has_maps = has_maps or any(name.lower() in MAP_FOLDERS for file in tests for name in file.parts)
     unlabelled = set() if has_maps else tests
     pairs, problems = find_map_files(folder, [file for file in files if file not in unlabelled])
     if not pairs:
         return None
     split_names = assign_splits(folder, list(pairs))
+    left_out = f'test is left out: {format_count(len(unlabelled), "image")} without segmentation maps'
+    notes, splits = [left_out] if unlabelled else [], defaultdict(lambda: Split(folder.resolve(), []))
+    if are_instances(folder, [*pairs.values()], classes, task):
+        names = tuple(classes or ['object'])
+        for split in dict.fromkeys(split_names.values()):
+            images = [file for file in pairs if split_names[file] == split]
+            splits[split], found = make_split(folder, names, images, partial(read_instances, folder, pairs))
+            problems += found
+        return DatasetInfo(folder, INSTANCE_MAPS, ('masks', 'boxes'), names, dict(splits), notes, problems)
     read, unreadable = read_each(lambda pair: (pair, read_labels(*(folder / file for file in pair))), pairs.items())
-    splits = defaultdict(lambda: Split(folder.resolve(), []))
     for (file, map_file), found in read:
         split = splits[split_names[file]]
         split.content.append((str(file), str(map_file)))
         split.map_labels[str(map_file)] = found
     labels = {label for _, found in read for label in found}
     unnamed = 'the classes have no names. To name them, write classes.txt with a name on each line'
-    notes = [unnamed] if classes is None else []
-    if unlabelled:
-        notes.append(f'test is left out: {format_count(len(unlabelled), "image")} without segmentation maps')
+    notes += [unnamed] if classes is None else []
     # If no map can be used, leave_out_unusable raises an error.
     classes = check_labels(folder, labels, classes) if splits else classes or ()
     problems += unreadable
-    return DatasetInfo(folder, 'segmentation maps', ('seg_maps',), tuple(classes), dict(splits), notes, problems)
+    return DatasetInfo(folder, 'semantic maps', ('seg_maps',), tuple(classes), dict(splits), notes, problems)
 
 
 def find_map_files(folder: Path, files: Sequence[Path]) -> tuple[dict[Path, Path], list[str]]:
-    """Return the segmentation map of each image, and messages about images without a map of their own."""
+    """Return the map of each image, and messages about images without a map of their own."""
     # The case of folders and suffixes does not matter. A name in the same case counts first: A.png is the map of A.jpg.
-    by_path = {str(file).lower(): file for file in files}
+    by_path = {f'{file.parent}/{file.name}'.lower(): file for file in files}
     by_path |= {f'{str(file.parent).lower()}/{file.stem}{file.suffix.lower()}': file for file in files}
-    maps, problems = {}, []
+    num_beside = sum(file.stem.lower().endswith(MAP_ENDINGS) for file in files)
+    endings = MAP_ENDINGS if num_beside > len(files) / 5 else ()  # other files may have such names too
+    maps, without = {}, {}
     for file in files:
         depth = next((i for i, name in enumerate(file.parts[:-1]) if name.lower() in IMAGE_FOLDERS), None)
-        if depth is None:
-            continue
-        rest = Path(*file.parts[depth + 1 : -1])
-        parents = [str(Path(*file.parts[:depth], maps_folder, rest)).lower() for maps_folder in MAP_FOLDERS]
-        names = [f'{parent}/{file.stem}{suffix}' for parent in parents for suffix in MAP_SUFFIXES]
+        stem = re.sub('(?i)_img$', '', file.stem)
+        stems = [f'{str(file.parent).lower()}/{stem}{ending}' for ending in endings]
+        if depth is not None:
+            rest = Path(*file.parts[depth + 1 : -1])
+            parents = [str(Path(*file.parts[:depth], maps_folder, rest)).lower() for maps_folder in MAP_FOLDERS]
+            stems += [f'{parent}/{file.stem}' for parent in parents]
+        names = [stem + suffix for stem in stems for suffix in MAP_SUFFIXES]
         found = {by_path[name] for name in names if name in by_path}
         found = found or {by_path[name.lower()] for name in names if name.lower() in by_path}
         if len(found) == 1:
             maps[file] = found.pop()
-        else:
-            several = f'several segmentation maps ({shorten([*map(str, sorted(found))])})'
-            problems.append(f'{folder / file} has {several if found else "no segmentation map"} of its name')
+        elif found or depth is not None:
+            several = f'several maps ({shorten([*map(str, sorted(found))])})'
+            without[file] = f'{folder / file} has {several if found else "no map"} of its name'
     counts, map_folders = Counter(maps.values()), {file.parent for file in maps.values()}
-    known = {file.stem.lower() for file in files if file.parent not in map_folders}
+    problems = [message for file, message in without.items() if file not in counts]
+    known = {file.stem.lower() for file in files if file.parent not in map_folders or file in maps}
     others = [file for file in files if file.parent in map_folders and file.suffix.lower() in MAP_SUFFIXES]
+    others = [file for file in others if not (file in maps or file in counts or file in without)]
     # Beside maps there may be pictures of them, with longer names such as a_color.
     starts = [(file, accumulate(file.stem.lower().split('_'), '{}_{}'.format)) for file in others]
     others = [file for file, names in starts if known.isdisjoint(names)]
-    problems += [f'{folder / file} is a segmentation map without an image' for file in others]
+    problems += [f'{folder / file} is a map without an image, or an image without a map' for file in others]
     problems += [f'{folder / file} shares its map with another image' for file in maps if counts[maps[file]] > 1]
     return {file: map_file for file, map_file in maps.items() if counts[map_file] == 1}, problems
 
 
 def read_labels(image: Path, map_file: Path) -> set[int]:
-    """Return the labels in a segmentation map. Raise a UserError if it is unreadable, unlabelled or of another size."""
-    labels, (_, size) = read_segmentation_map(map_file), read_sizes(image)
-    height, width = labels.shape
-    if (width, height) != size:
-        raise UserError(f'{map_file} is {width} x {height}, but its image is {size[0]} x {size[1]}')
-    found = set(np.unique(labels).tolist())
+    """Return the labels in a semantic map. Raise a UserError if it is unreadable, unlabelled or of another size."""
+    found = set(np.unique(read_map(map_file, image)).tolist())
     if found == {IGNORE_INDEX}:
         raise UserError(f'{map_file} has no labelled pixel: all are {IGNORE_INDEX}')
     return found

@@ -1,0 +1,88 @@
+"""Maps that number objects are told from maps of classes, and become the masks of these objects."""
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from mmgcvit.datasets.formats import read_folder
+from mmgcvit.errors import UserError
+
+from .made import write
+
+SIDE = 48
+
+
+def draw_numbers(numbers, dtype=np.uint8, repeat=1):
+    """Return a map with a square for each number, or several."""
+    labels = np.zeros((SIDE, SIDE), dtype)
+    for place, number in enumerate([*numbers] * repeat):
+        row, column = divmod(place, 8)
+        labels[6 * row + 1 : 6 * row + 5, 6 * column + 1 : 6 * column + 5] = number
+    return labels
+
+
+def write_maps(root, maps, names=('images/{}.png', 'masks/{}.png'), classes=None):
+    for index, labels in enumerate(maps):
+        write(root / names[0].format(index), np.random.default_rng(index).integers(0, 255, (SIDE, SIDE, 3), np.uint8))
+        write(root / names[1].format(index), labels)
+    if classes:
+        write(root / 'classes.txt', '\n'.join(classes))
+    return root
+
+
+COUNTED = [range(1, n + 1) for n in (3, 5, 4)]
+GAPS = [[1, 4], [2, 3], [3]]
+NAMES = ['a', 'b', 'c', 'd', 'e', 'f']
+# The numbers in each map, how they are drawn, the names in classes.txt, --task, and what the numbers are.
+MAPS = {
+    'numbered from 1 to N': (COUNTED, {}, None, None, 'instances'),
+    'in few ways': (COUNTED[:2], {}, None, None, 'either'),
+    'with gaps': (GAPS, {}, None, None, 'either'),
+    'with gaps and a task': (GAPS, {}, None, 'segment', 'instances'),
+    'with gaps and a name': (GAPS, {}, ['cell'], None, 'instances'),
+    'with gaps, for boxes': (GAPS, {}, None, 'detect', 'instances'),
+    'of 16 bits': (GAPS, {'dtype': np.uint16}, None, None, 'instances'),
+    'of one image': (COUNTED[:1], {}, None, None, 'either'),
+    'named': (COUNTED, {}, NAMES, 'segment', 'semantic'),
+    'semantic by the task': (COUNTED, {}, None, 'semantic', 'semantic'),
+    'of several regions': (COUNTED, {'repeat': 2}, None, 'segment', 'semantic'),
+    'the same in all': ([[1, 2]] * 3, {}, None, 'segment', 'semantic'),
+    'binary': ([[1], [], [1]], {}, None, 'segment', 'semantic'),
+}
+
+
+@pytest.mark.parametrize('case', MAPS)
+def test_numbers_are_instances_or_classes_or_the_command_asks(case, tmp_path):
+    numbers, how, classes, task, expected = MAPS[case]
+    write_maps(tmp_path, [draw_numbers(n, **how) for n in numbers], classes=classes)
+    if expected == 'either':
+        with pytest.raises(UserError, match='Add --task segment for instances, or --task semantic'):
+            read_folder(tmp_path, task)
+        return
+    dataset = read_folder(tmp_path, task)
+    assert dataset.has_objects == (expected == 'instances')
+    if expected == 'instances':
+        assert dataset.classes == tuple(classes or ['object'])
+        assert len(dataset.splits['train'].objects) == sum(map(len, numbers))
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.int32])
+@pytest.mark.parametrize(
+    'names', [('images/{}.png', 'masks/{}.tif'), ('{}_IMG.png', '{}_Masks.tif'), ('{}.png', '{}_cp_masks.tif')]
+)
+def test_the_masks_of_objects_are_the_pixels_of_their_numbers(names, dtype, tmp_path):
+    """Of an object in two parts too. In 8 bits, 255 is no object."""
+    maps = [draw_numbers(numbers, dtype) for numbers in (*COUNTED, [7, 200])]
+    maps[3][-5:, -5:] = 7
+    maps[3][-9:-7] = 255
+    write_maps(tmp_path, [*maps, np.zeros_like(maps[0])], names)
+    split = read_folder(tmp_path, 'segment').splits['train']
+    assert len(split.image_names) == 5
+    files = {image['id']: int(image['file_name'].split('/')[-1][0]) for image in split.content['images']}
+    found = sorted((files[obj['image_id']], coco_mask.decode(obj['segmentation']).tobytes()) for obj in split.objects)
+    ignored = (0, 255) if dtype == np.uint8 else (0,)
+    expected = [(i, (m == n).tobytes()) for i, m in enumerate(maps) for n in np.unique(m) if n not in ignored]
+    assert found == sorted(expected)
+    for obj in split.objects:
+        assert obj['area'] == coco_mask.area(obj['segmentation'])
+        assert obj['bbox'] == coco_mask.toBbox(obj['segmentation']).tolist()
