@@ -29,8 +29,8 @@ def judge_run(work_dir: Path) -> str:
     if score >= GOOD:
         return f'{text}\ngood: {name} is at least {GOOD}'
     reasons = [*((cfg.get('started_with') or {}).get('weaknesses') or ())]
-    meta, length = checkpoint.content['meta'], cfg.get('train_cfg')
-    is_last = length and (meta['epoch'] == length.get('max_epochs') or meta['iter'] == length.get('max_iters'))
+    meta, length = checkpoint.content['meta'], cfg.get('train_cfg') or {}
+    is_last = any(meta.get(unit, -1) == length.get(f'max_{unit}s') for unit in ('epoch', 'iter'))
     if is_last and Path(checkpoint.source).name.startswith('best_'):
         reasons.append('the last validation was the best; train longer (--resume --epochs N)')
     word = f'fair: {name} is {FAIR} to {GOOD}' if score >= FAIR else f'poor: {name} is under {FAIR}'
