@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from mmengine.dist import broadcast_object_list, get_rank, is_distributed
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
@@ -80,6 +81,12 @@ def get_image_name(sample: Any) -> str:
 def unwrap_model(runner: Any) -> nn.Module:
     """Return a runner's model without a wrapper such as DistributedDataParallel."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def list_optim_wrappers(runner: Any) -> list[OptimWrapper]:
+    """Return a runner's optimizer wrapper as a list, or those of several optimizers."""
+    wrapper = runner.optim_wrapper
+    return list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
 
 
 def list_modules(module: nn.Module) -> list[nn.Module]:

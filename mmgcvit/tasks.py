@@ -7,6 +7,8 @@ from typing import Any
 MINI = 'mini'
 # The other values of --size, and how the names of configs abbreviate them.
 SIZES = {'xxtiny': 'xxt', 'xtiny': 'xt', 'tiny': 't', 'small': 's', 'base': 'b', 'large': 'l'}
+# The time of a training by size, relative to tiny.
+COSTS = {'xxtiny': 0.5, 'xtiny': 0.6, 'tiny': 1, 'small': 1.8, 'base': 3, 'large': 7}
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Template:
     mini_weights: str  # the weights in ``configs/demo/weights`` from which ``--size mini`` starts
     num_seen: int  # the number of images that a training of ``--size mini`` sees by default
     mini_head: Mapping[str, Any]  # values of variables at the template's head for ``--size mini``
+    cpu_seconds: float  # in which a core (AMD EPYC) trains --size tiny on 1 MP; of UPerNet estimated from its FLOPs
     head: Mapping[str, Any] = field(default_factory=dict)  # values for all sizes
 
 
@@ -48,6 +51,7 @@ MASKS = Template(
     mini_weights='mask_rcnn_gcvit_objects.safetensors',
     num_seen=1600,
     mini_head={'image_size': 192, 'batch_size': 8, 'workers': 2, 'lr': 1.5e-3, 'lr_batch_size': 8},
+    cpu_seconds=54,
 )
 BOXES = replace(
     MASKS,
@@ -63,6 +67,7 @@ SEG_MAPS = Template(
     networks=list_networks('upernet_gcvit_digits', 'upernet_gcvit_{}'),
     mini_weights='upernet_gcvit_objects.safetensors',
     num_seen=4800,
+    cpu_seconds=170,
     mini_head={**MASKS.mini_head, 'image_size': 128, 'window_size': (4, 4, 8, 4), 'lovasz': True},
     head={'dataset_type': 'mmgcvit.PairedSegDataset'},
 )
@@ -74,6 +79,7 @@ CLASSES = Template(
     mini_weights=MASKS.mini_weights,
     num_seen=6400,
     mini_head={'image_size': 64, 'lr': 1e-3},
+    cpu_seconds=20,
 )
 DETECTION = Task('detection', 'mmdet', 'PackDetInputs', 'objects', 'F1', {'boxes': BOXES, 'masks': MASKS})
 SEGMENTATION = Task('segmentation', 'mmseg', 'PackSegInputs', 'pixels', 'mean IoU', {'seg_maps': SEG_MAPS})

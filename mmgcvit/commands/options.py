@@ -38,8 +38,9 @@ def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_di
     add_cfg_options(parser)
     launchers, text = ['none', 'pytorch', 'slurm', 'mpi'], 'launcher of a distributed run (default: none)'
     parser.add_argument('--launcher', choices=launchers, default='none', help=text)
-    text = 'show a progress bar, losses and scores; write the log only to its file'
-    parser.add_argument('--progress', action='store_true', help=text)
+    text = 'show a progress bar, losses and scores; write the log only to its file (default: if train --data runs in a '
+    text += 'terminal)'
+    parser.add_argument('--progress', action=argparse.BooleanOptionalAction, help=text)
     add_device_option(parser)
     # Old versions of torch's launcher pass the local rank as an option.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)

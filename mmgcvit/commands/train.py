@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import CONFIG_SUFFIXES, LOADERS, check_config, get_name_and_work_dir, is_config, read_config
 from ..errors import UserError, escape_controls, format_count, shorten
-from ..tasks import DETECTION, MINI, SIZES
+from ..tasks import MINI, SIZES
 from .options import AUGMENTATIONS, CONFIG, add_common_options, add_task, check_at_least, format_option, hide_gpus
 
 if TYPE_CHECKING:
@@ -122,16 +123,18 @@ def main(args: argparse.Namespace) -> None:
         join_process_group(cfg)
         if args.data is None:
             call_on_rank_0(stack.enter_context, lock_work_dir(cfg.work_dir))
+        if args.progress is None:
+            args.progress = args.data is not None and sys.stdout.isatty()
         names = ('amp', 'auto_scale_lr', 'resume', 'overwrite', 'log_to', 'progress', 'patience')
         train(cfg, **{name: getattr(args, name) for name in names})
-    if args.data is not None and cfg.default_scope == DETECTION.scope:
-        from ..evaluation.mistakes import choose_score_thr
+    if args.data is not None:
+        from ..evaluation.verdict import judge_run
 
         try:
-            message = choose_score_thr(Path(work_dir))
+            message = judge_run(Path(work_dir))
         except (UserError, OSError) as error:  # an image may have been removed; the training is complete
-            message = f'no confidence threshold is chosen: {error}'
-        print(message)
+            message = f'the model is not judged: {error}'
+        print(escape_controls(message))
 
 
 def get_run_config(args: argparse.Namespace) -> Path:

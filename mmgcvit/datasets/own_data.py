@@ -14,11 +14,11 @@ from mmengine.config import Config
 
 from ..checkpoints.reading import find_limit
 from ..config import get_config_path, get_name_and_work_dir, iter_unwrapped_datasets
-from ..errors import UserError, check_installed, format_count
+from ..errors import UserError, check_installed, format_count, format_duration
 from ..files import create_numbered, make_absolute, make_portable_path, read_text, write_text
-from ..tasks import MINI, TEMPLATES, Template
+from ..tasks import COSTS, MINI, TEMPLATES, Template
 from .formats import DatasetInfo, split_validation, write_annotations
-from .formats.advice import find_missing_classes, find_small_objects
+from .formats.advice import find_missing_classes, find_small_objects, find_weaknesses
 
 # The weights of GC ViT's authors: timm's copies, whose names have the first digits of their SHA-256, and for large,
 # which timm lacks, the authors' own file, which is on a branch that may change.
@@ -86,7 +86,12 @@ def make_config(
     is_by_iters = 'max_iters' in head
     length = epochs * ceil(num_images / head['batch_size']) if is_by_iters else epochs
     head['max_iters' if is_by_iters else 'max_epochs'] = length
-    dataset.notes += find_small_objects(dataset, head['image_size'], head.get('tiles')) + find_missing_classes(dataset)
+    small_objects = find_small_objects(dataset, head['image_size'], head.get('tiles'))
+    dataset.notes += small_objects + find_missing_classes(dataset)
+    if size != MINI and not torch.cuda.is_available():
+        seconds = epochs * num_images * head['image_size'] ** 2 / 1e6 * template.cpu_seconds * COSTS[size]
+        duration = format_duration(seconds / torch.get_num_threads())
+        dataset.notes.append(f'--size {size} trains about {duration} on a CPU (estimate). --size mini takes minutes')
 
     training = (
         f'trains {template.network}, --size {size}, at {head["image_size"]} px, {format_length(length, is_by_iters)}'
@@ -96,6 +101,7 @@ def make_config(
     names = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
     started_with |= {name: head.get(name) for name in names} | {'no_flip': not head['flip']}
     started_with['pretrained'] = options.get('pretrained') and str(options['pretrained'])
+    started_with['weaknesses'] = find_weaknesses(dataset, bool(small_objects))
     about_run = {'work_dir': make_portable_path(work_dir), STARTED_WITH: started_with}
     path = folder / f'{name}.py'
     write_text(path, HEADER.format(training) + format_lines(about_run) + fill_template(template_path, head))

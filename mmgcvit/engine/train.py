@@ -17,6 +17,7 @@ from ..device import check_operators
 from ..errors import UserError, format_count
 from ..mmengine_utils import call_on_rank_0
 from .hooks.exact_resume import NewScheduleHook
+from .hooks.interrupt import InterruptHook
 from .hooks.loader_check import explain_loader_errors
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook, open_progress
@@ -53,7 +54,9 @@ def train(
     add_trackers(cfg, log_to)
     check_operators(cfg)
     warning = check_batch_size(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
+    interrupt_hook = InterruptHook()
     with ExitStack() as stack:
+        stack.enter_context(interrupt_hook.handle_signals())
         cfg.resume, checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
         cfg.load_from = checkpoint.source if checkpoint else None
         stack.enter_context(safe_checkpoint_loading(cfg.work_dir, checkpoint))
@@ -71,6 +74,7 @@ def train(
         runner.register_hook(StartHook())
         del checkpoint  # mmengine frees its content after loading
         runner.register_hook(SummaryHook())
+        runner.register_hook(interrupt_hook)
         if patience is not None:
             runner.register_hook(PatienceHook(patience))
         stack.enter_context(explain_loader_errors())

@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from mmengine.dataset import BaseDataset
 from rich.progress import Progress
 
+from ..checkpoints.safe_loading import Checkpoint
 from ..config import read_config
-from ..errors import OptionalModule, UserError
+from ..errors import OptionalModule, UserError, format_count
 from ..figures.panels import save
 from ..files import compute_sha256, write_image
 from ..inference.loading import load, silence_output
-from ..inference.model_files import SCORE_THR_FILE, read_model_checkpoint
+from ..inference.model_files import SCORE_THR_FILE
 from ..inference.outputs import write_json
 from ..inference.predictor import Predictor
 from ..inference.results import Detections, Prediction, Segmentation
@@ -141,24 +142,30 @@ def evaluate_images(
     return Mistakes(matrix, worst, curves)
 
 
-def choose_score_thr(work_dir: Path) -> str:
-    """Choose the confidence threshold with the highest F1 on a run's validation images, and return a message.
+def choose_score_thr(work_dir: Path, checkpoint: Checkpoint) -> tuple[str, float | None]:
+    """Choose the confidence threshold with the highest F1 on a run's validation images. Return the scores, and F1.
 
-    Write it into the work dir. Prediction with this checkpoint uses it from then on.
+    Write it into the work dir. Prediction with this checkpoint uses it from then on. F1 is None without objects.
     """
-    checkpoint = read_model_checkpoint(work_dir)
     with silence_output():
         model = load(work_dir, checkpoint, score_thr=1.0)  # on which the curves do not depend
         dataset = build_dataset(read_config(model.config).val_dataloader.dataset, model.scope, masks=False)
-    curve = evaluate_images(model, dataset, 0, 1, Progress(disable=True)).curves.overall
+    mistakes = evaluate_images(model, dataset, 0, 1, Progress(disable=True))
+    curves, curve, num_objects = mistakes.curves, mistakes.curves.overall, mistakes.confusion_matrix[:-1].sum()
     score_thr, best_f1 = round(curve.best_threshold, 4), curve.f1.max(initial=0)
     if best_f1 < MIN_F1:
-        return f'no confidence threshold finds the objects of the validation images (highest F1: {best_f1:.2f})'
-    file = Path(model.checkpoint)
+        text = f'no confidence threshold finds the objects of the validation images (highest F1: {best_f1:.2f})'
+        return text, best_f1 if num_objects else None
+    file, best = Path(model.checkpoint), curve.f1.argmax()
     chosen = {'checkpoint': file.name, 'sha256': compute_sha256(file), 'score_thr': score_thr}
     write_json(work_dir / SCORE_THR_FILE, chosen)
-    reason = f'with the highest F1 on the validation images ({best_f1:.2f})'
-    return f'confidence threshold of predictions: {score_thr:.2f}, {reason}. Another one: --score-thr'
+    found = round(curve.recall[best] * num_objects)
+    return (
+        f'{format_count(len(dataset), "validation image")}: box mAP {np.nanmean(curves.ap):.3f}, AP50 '
+        f'{np.nanmean(curves.ap50):.3f}; confidence threshold of predictions: {score_thr:.2f}, with the highest F1 '
+        f'({best_f1:.2f}): {found} of {num_objects} objects found, {num_objects - found} missed, '
+        f'{round(found / curve.precision[best]) - found} false'
+    ), best_f1
 
 
 def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, float | int | None]]:

@@ -1,5 +1,7 @@
 """``train --data FOLDER --resume`` continues the run of this folder and of these options, and reads no image."""
 
+import shlex
+import sys
 from argparse import ArgumentParser
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from mmengine.config import Config
 
 from mmgcvit.commands import train
 from mmgcvit.datasets.formats import read_folder
+from mmgcvit.engine.hooks.interrupt import format_resume_command
 from mmgcvit.engine.train import train as engine_train
 from mmgcvit.errors import UserError
 
@@ -86,6 +89,16 @@ def test_only_another_number_of_epochs_writes_another_config_with_the_other_sett
     assert changed == {'train_cfg', 'param_scheduler'}
 
 
+@pytest.mark.parametrize(
+    'arguments',
+    [['--data', 'my photos', '--overwrite'], ['--resume', 'a.pth', 'c.py'], ['c.py', '--ov', '--cfg-options', 'a=b']],
+)
+def test_the_command_that_resumes_an_interrupted_run_has_its_other_options(arguments, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['mmgcvit train', *arguments])
+    given = vars(parse(*arguments)) | {'resume': 'auto', 'overwrite': False}
+    assert vars(parse(*shlex.split(format_resume_command())[2:])) == given
+
+
 @pytest.mark.parametrize('first', [['--tiles'], ['--tiles', '192'], ['--tiles', '64'], []])
 def test_tiles_of_the_image_size_are_the_default_side(first, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -112,6 +125,6 @@ def test_an_image_that_is_removed_before_the_threshold_is_chosen_does_not_fail_t
     monkeypatch.setattr('mmgcvit.engine.train.train', train_and_remove)
     options = '--epochs', 1, '--image-size', 64, '--device', 'cpu', '--size=mini'
     assert (
-        'no confidence threshold is chosen: photos/val/4.jpg cannot' in call('train', '--data', 'photos', *options)[1]
+        'the model is not judged: photos/val/4.jpg cannot be loaded' in call('train', '--data', 'photos', *options)[1]
     )
     assert Path('work_dirs/photos/epoch_1.pth').is_file()

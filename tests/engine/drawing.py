@@ -4,6 +4,8 @@ Also compare the checkpoints of two runs.
 """
 
 import random
+import signal
+from contextlib import nullcontext
 from itertools import count
 
 import numpy as np
@@ -20,6 +22,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmgcvit.checkpoints.reading import read_checkpoint
+from mmgcvit.engine.hooks.interrupt import InterruptHook
 
 COUNTER = count()
 IMAGES = 11
@@ -77,6 +80,19 @@ class StoppedError(Exception):
     """Raised by :class:`StopHook` to interrupt a run."""
 
 
+class CtrlCHook(Hook):
+    """Press Ctrl-C in an iteration of a run."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, after):
+        self.after = after
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter + 1 == self.after:
+            signal.raise_signal(signal.SIGINT)
+
+
 class StopHook(Hook):
     """Interrupt a run after an iteration, or after the epoch that it ends, once the checkpoint is saved."""
 
@@ -95,7 +111,10 @@ class StopHook(Hook):
 
 
 def make_config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated=1, images=3, saves=1, **options):
-    """Return a config: negative ``workers`` persist, and ``saves`` is a number of iterations, or None for epochs."""
+    """Return a config: negative ``workers`` persist, and ``saves`` is a number of iterations, or None for epochs.
+
+    A run also saves its first iteration.
+    """
     saving = {'interval': 1} if saves is None else {'interval': saves, 'by_epoch': False}
     loader = {'num_workers': abs(workers), 'persistent_workers': workers < 0, 'batch_size': images}
     loader |= {'dataset': {'type': 'RandomImages'}, 'sampler': {'type': sampler, 'shuffle': True}}
@@ -114,7 +133,7 @@ def make_config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated
                 {'type': 'StepLR', 'step_size': 1, 'gamma': 0.5, 'by_epoch': True},
             ],
             'default_hooks': {
-                'checkpoint': {'type': 'mmgcvit.AtomicCheckpointHook', 'max_keep_ckpts': 1, **saving},
+                'checkpoint': {'type': 'mmgcvit.AtomicCheckpointHook', 'max_keep_ckpts': 1, 'first_after': 0, **saving},
                 'exact_resume': {'type': 'mmgcvit.ExactResumeHook'},
             },
             'custom_hooks': [{'type': 'EMAHook'}],
@@ -129,18 +148,26 @@ def make_evaluation(metric):
     return {'val_cfg': {}, 'val_evaluator': Evaluator([metric]), 'val_dataloader': loader}
 
 
-def run(cfg, stop=None, hook=None):
-    """Train up to an iteration or to the end. As in a new process, the random number generators start in any state."""
+def run(cfg, stop=None, hook=None, interrupt=False):
+    """Train up to an iteration or to the end. As in a new process, the random number generators start in any state.
+
+    With ``interrupt``, the run is stopped by Ctrl-C, which saves a checkpoint.
+    """
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(next(COUNTER))
     runner = Runner.from_cfg(cfg)
     if hook is not None:
         runner.register_hook(hook)
-    if stop is not None:
+    interrupt_hook = InterruptHook()
+    if interrupt:
+        runner.register_hook(interrupt_hook)
+        runner.register_hook(CtrlCHook(stop))
+    elif stop is not None:
         runner.register_hook(StopHook(stop, cfg.default_hooks.checkpoint.get('by_epoch', True)))
     try:
-        runner.train()
-    except StoppedError:
+        with interrupt_hook.handle_signals() if interrupt else nullcontext():
+            runner.train()
+    except (StoppedError, KeyboardInterrupt):
         barrier()
     else:
         assert stop is None, f'the run ended before iteration {stop}'

@@ -33,14 +33,15 @@ def resume_config(work_dir, **options):
     return make_config(work_dir, resume=True, **options)
 
 
-def train_whole_and_resumed(folder, stop, workers=(0, 0), **options):
-    """Train once without interruption, and once up to an iteration and from there. Compare the final states."""
+def train_whole_and_resumed(folder, stop, workers=(0, 0), interrupt=False, **options):
+    """Train once without interruption, and once up to an iteration and from there. Compare the results."""
     whole, resumed, options = folder / 'whole', folder / 'resumed', SEEDED | options
     run(make_config(whole, **options))
-    run(make_config(resumed, **options, workers=workers[0]), stop)
+    run(make_config(resumed, **options, workers=workers[0]), stop, interrupt=interrupt)
     run(resume_config(resumed, **options, workers=workers[1]))
     barrier()  # until rank 0 has saved
     assert find_difference(read_last_state(whole), read_last_state(resumed)) is None
+    assert {path.name for path in whole.glob('*.pth')} == {path.name for path in resumed.glob('*.pth')}
 
 
 def test_each_seed_rank_iteration_and_sample_has_its_own_random_numbers():
@@ -65,13 +66,18 @@ def test_each_seed_rank_iteration_and_sample_has_its_own_random_numbers():
     stop=st.integers(1, 10),
     accumulated=st.sampled_from([1, 2]),
     workers=st.tuples(st.sampled_from([0, 0, 0, 2, -1]), st.sampled_from([0, 0, 0, 1, -2])),
+    interrupt=st.booleans(),
 )
 def test_a_resumed_run_ends_in_the_state_of_an_uninterrupted_one(
-    loop, sampler, stop, accumulated, workers, tmp_path_factory
+    loop, sampler, stop, accumulated, workers, interrupt, tmp_path_factory
 ):
-    """This holds for any iteration and any number of dataloader workers, which persist if it is negative."""
+    """This holds for any iteration and any number of dataloader workers, which persist if it is negative.
+
+    It holds for a run that saves each iteration, and for one that saves rarely and is ended by Ctrl-C.
+    """
     options = {'loop': loop, 'sampler': 'DefaultSampler' if loop is EPOCHS else sampler, 'accumulated': accumulated}
-    assume(stop % accumulated == 0)
+    options |= {'interrupt': interrupt, 'saves': (None if loop is EPOCHS else 7) if interrupt else 1}
+    assume(interrupt or stop % accumulated == 0)
     train_whole_and_resumed(tmp_path_factory.mktemp('runs'), stop, workers, **options)
 
 

@@ -16,7 +16,8 @@ from mmgcvit.evaluation.detection_curves import (
     draw_detection_curves,
     make_curve,
 )
-from mmgcvit.evaluation.mistakes import choose_score_thr, score_image
+from mmgcvit.evaluation.mistakes import score_image
+from mmgcvit.evaluation.verdict import judge_run
 from mmgcvit.inference.loading import load
 from mmgcvit.inference.model_files import read_score_thr
 from mmgcvit.inference.predictor import Detector
@@ -85,7 +86,8 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
     objects, found = [(0, 0, 99), (1, 1, 99)], [(0, 0, 80), (1, 1, 80), (2, 0, 40)]
     monkeypatch.setattr(mistakes, 'load_sample', lambda *_: (None, None, place(objects)))
     monkeypatch.setattr(Detector, 'predict_batch', lambda self, images: [Outcome(place(found))])
-    assert ' 0.60, with the highest F1 on the validation images (1.00)' in choose_score_thr(run)
+    scores = ' 0.60, with the highest F1 (1.00): 8 of 8 objects found, 0 missed, 0 false\ngood: F1 is at least 0.8'
+    assert judge_run(run).endswith(scores)
     assert load(run).score_thr == load(run / 'detect.py', run / 'epoch_1.pth').score_thr == 0.6
     other = shutil.copy(run / 'epoch_1.pth', run / 'epoch_2.pth')
     assert (load(run, other).score_thr, load(run, score_thr=0.1).score_thr) == (0.3, 0.1)
@@ -96,7 +98,9 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
     with pytest.raises(UserError, match=r'score_thr\.json is damaged'):
         load(run)
     found.clear()
-    assert 'no confidence threshold' in choose_score_thr(run)
+    assert 'no confidence threshold' in judge_run(run)
+    objects.clear()
+    assert 'poor' not in judge_run(run), 'without objects, there is no score'
 
 
 @given(st.lists(st.tuples(st.integers(1, 99), st.booleans()), min_size=1, max_size=8))

@@ -1,16 +1,20 @@
 """Advise the user on a dataset: classes without objects, and objects that are too small to be found."""
 
+from collections import Counter
+from itertools import chain
 from math import ceil, inf, prod
 
 import numpy as np
 
-from ...errors import shorten
+from ...errors import format_count, shorten
 from .dataset_info import DatasetInfo
 
 # An object with a smaller side in pixels is too small to be found; the smallest anchors have 16 to 32 px.
 MIN_OBJECT_SIDE = 8
 # The fraction of small objects up to which nothing is said.
 MAX_SMALL = 0.1
+# Fewer training images are few, and a class with a larger share of the classes of all training images dominates.
+FEW_IMAGES, MAX_SHARE = 50, 0.9
 # Image sizes are proposed in steps of this number of pixels, up to a maximum.
 SIZE_STEP, MAX_IMAGE_SIZE = 32, 1344
 # The largest long side of an image in training, relative to the image size, as in the templates.
@@ -33,6 +37,19 @@ def find_missing_classes(dataset: DatasetInfo) -> list[str]:
     if len(dataset.splits['train'].image_names) == 1:
         notes.append('only one image is for training: what is new in other images will not be found')
     return notes
+
+
+def find_weaknesses(dataset: DatasetInfo, has_small_objects: bool) -> list[str]:
+    """Return likely reasons of a low score: few training images, small objects, one class in nearly all of them."""
+    classes = Counter(chain.from_iterable(dataset.list_classes('train'))).most_common()
+    num_images, num_labels, reasons = len(dataset.splits['train'].image_names), sum(dict(classes).values()), []
+    if num_images < FEW_IMAGES:
+        reasons.append(f'there are only {format_count(num_images, "training image")}; use some dozens')
+    if has_small_objects:
+        reasons.append('many objects are too small; use --tiles or a larger --image-size')
+    if len(dataset.classes) > 1 and classes and classes[0][1] > MAX_SHARE * num_labels:
+        reasons.append(f'nearly all training images have only {classes[0][0]}; add images of the other classes')
+    return reasons
 
 
 def find_small_objects(dataset: DatasetInfo, image_size: int, tiles: int | None = None) -> list[str]:

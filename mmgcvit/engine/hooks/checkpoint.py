@@ -1,8 +1,9 @@
 """Save checkpoints atomically, so that a killed run leaves no truncated checkpoint, and load them safely."""
 
 import operator
+import time
 from contextlib import ExitStack
-from math import isfinite
+from math import inf, isfinite
 from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,11 +14,13 @@ from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from ...checkpoints.safe_loading import RUN_FILE_NAME, safe_checkpoint_loading
+from ...checkpoints.safe_loading import LAST_CHECKPOINT_FILE, RUN_FILE_NAME, safe_checkpoint_loading
 from ...datasets.checks.datasets import find_unscored
-from ...files import TEMPORARY_SUFFIX, write_atomically
+from ...files import TEMPORARY_SUFFIX, write_atomically, write_text
+from ...mmengine_utils import list_optim_wrappers
 from ...private_api import get_checkpoint_loader
 from ...registry import HOOKS
+from ..loops import ResumableLoop
 
 ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'
 # Key of mmengine's message hub, which checkpoints store, for the names of the files that are still to be removed.
@@ -58,12 +61,18 @@ class AtomicCheckpointHook(CheckpointHook):
     place. So a killed run can leave a truncated checkpoint or none. Its arguments are those of this hook, except
     ``backend_args``, because this hook writes local files only. Of equal scores, the later one is the best. NaN,
     infinity and -1, COCO's score without objects, are none. :func:`.find_unscored` finds data without scores.
+
+    Args:
+        first_after: After this number of seconds, a run saves ``iter_N.pth``, unless it has saved a checkpoint. The
+            next checkpoint replaces it.
+        **kwargs: Arguments of mmengine's hook.
     """
 
     rule_map: ClassVar = {'greater': operator.ge, 'less': operator.le}
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, first_after: float = 60, **kwargs: Any) -> None:
         super().__init__(backend_args={'backend': ATOMIC_BACKEND}, **kwargs)
+        self.first_after = first_after
 
     def before_train(self, runner: Runner) -> None:
         unscored = self.save_best and runner.val_loop and find_unscored(runner.val_dataloader.dataset)
@@ -72,6 +81,7 @@ class AtomicCheckpointHook(CheckpointHook):
             effect = 'no checkpoint is saved as the best one, and commands use the last one'
             runner.logger.warning(f'the validation images have {unscored}, so their scores say nothing: {effect}')
         super().before_train(runner)
+        self.first_time = time.monotonic() + self.first_after
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         resumed = get_resumed_checkpoint(runner)
         if resumed and resumed.parent.resolve() == Path(self.out_dir).resolve():
@@ -91,6 +101,31 @@ class AtomicCheckpointHook(CheckpointHook):
             for temporary in Path(self.out_dir).glob(f'*.pth.*{TEMPORARY_SUFFIX}'):
                 temporary.unlink()
 
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        super().after_train_iter(runner, *args, **kwargs)
+        if time.monotonic() >= self.first_time:
+            self.save_within_epoch(runner)
+
+    def save_within_epoch(self, runner: Runner) -> bool:
+        """Save ``iter_N.pth`` after an iteration, until the next checkpoint. Return whether the run can resume here.
+
+        It cannot with mmengine's loops, nor while gradients are accumulated.
+        """
+        wrappers, name = list_optim_wrappers(runner), f'iter_{runner.iter + 1}.pth'
+        if not isinstance(runner.train_loop, ResumableLoop) or not all(wrapper.should_update() for wrapper in wrappers):
+            return False
+        if self.last_ckpt and Path(self.last_ckpt).name == name:
+            return True
+        self.first_time, self.last_ckpt = inf, str(Path(self.out_dir, name))
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        self.file_backend.outdated.append(name)
+        parts = {'save_optimizer': self.save_optimizer, 'save_param_scheduler': self.save_param_scheduler}
+        runner.save_checkpoint(self.out_dir, name, **parts, by_epoch=False, backend_args=self.backend_args)
+        if is_main_process():
+            write_text(Path(runner.work_dir, LAST_CHECKPOINT_FILE), self.last_ckpt)
+        self.remove_outdated(runner)
+        return True
+
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Save the checkpoint if one of the scores is the best so far."""
         absent = [name for name, x in metrics.items() if isinstance(x, Real) and (x == -1 or not isfinite(x))]
@@ -98,18 +133,20 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, int]) -> None:
         """Save ``epoch_N.pth`` or ``iter_N.pth``, then remove the checkpoints that are no longer needed."""
+        self.first_time = inf
         super()._save_checkpoint_with_step(runner, step, meta)
         self.remove_outdated(runner)
 
     @master_only
     def remove_outdated(self, runner: Runner) -> None:
-        """Remove what mmengine has asked to remove, except checkpoints that were written again since."""
+        """Remove outdated checkpoints, except those that were written again since, and the last one until the next."""
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         kept = {self.filename_tmpl.format(step) for step in info.get('keep_ckpt_ids', ())}
         kept |= {Path(path).name for name, path in info.items() if name.startswith('best_ckpt') and path}
-        for name in {*outdated} - kept:
+        last = {Path(self.last_ckpt).name} if self.last_ckpt else set()
+        for name in {*outdated} - kept - last:
             (Path(self.out_dir) / name).unlink(missing_ok=True)
-        outdated.clear()
+        outdated[:] = last & {*outdated} - kept
 
 
 @HOOKS.register_module()

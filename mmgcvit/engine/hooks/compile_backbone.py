@@ -4,12 +4,11 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from packaging.version import Version
 
 from ...errors import UserError, get_first_line
-from ...mmengine_utils import unwrap_model
+from ...mmengine_utils import list_optim_wrappers, unwrap_model
 from ...models.layers.blocks import TransformerBlock
 from ...private_api import enables_cuda_graphs, get_accumulation_steps, patch_compiler
 from ...registry import HOOKS
@@ -54,9 +53,7 @@ class CompileBackboneHook(Hook):
                 block.compile(**self.options)
         except Exception as error:  # torch raises errors of several types for invalid options
             raise UserError(f'CompileBackboneHook: {get_first_line(error)}') from error
-        wrapper = runner.optim_wrapper
-        wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-        if uses_graphs and any(get_accumulation_steps(one) > 1 for one in wrappers):
+        if uses_graphs and any(get_accumulation_steps(wrapper) > 1 for wrapper in list_optim_wrappers(runner)):
             causes = "mode, options['triton.cudagraphs'], backend='cudagraphs' or TORCHINDUCTOR_CUDAGRAPHS"
             problem = 'CUDA graphs accumulate wrong gradients (pytorch#169545)'
             raise UserError(f'CompileBackboneHook: {problem}. Remove accumulation, or what enables them: {causes}')

@@ -4,8 +4,10 @@ import logging
 import os
 import shlex
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from math import inf
 from numbers import Real
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,22 +19,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ...config import can_draw_predictions
+from ...errors import format_duration
 from ...files import make_portable_path
 from ...mmengine_utils import unwrap_model
 from ...private_api import HIDDEN_WARNINGS
-from ...tasks import DETECTION
 from ..loops import get_length
 from .skip_nonfinite import SKIPPED_STEPS
 
 # ProgressHook prints log records with this attribute, even if their level is lower than WARNING.
 ALWAYS_SHOWN = 'always_shown'
-# A best mAP under this value means that nearly nothing was found.
-NO_SCORE = 0.005
-NO_SCORE_ADVICE = (
-    '  nearly nothing was found in the validation images. Are the objects too small when images are resized (train '
-    "--data says so at its start), is the training too short ('plot' shows whether the loss still falls), or are there "
-    "too few images? See docs/troubleshooting.md, 'Scores near 0'"
-)
+# The time of an iteration is the mean of at least this number of iterations, and of seconds.
+NUM_TIMED, MIN_TIMED = 5, 10
 
 
 class ProgressHook(Hook):
@@ -119,13 +116,17 @@ def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
 
 
 class SummaryHook(Hook):
-    """Log the number of trainable parameters before training and a summary after it. ``train`` registers this hook."""
+    """Log the number of trainable parameters, soon how long the training takes, and at its end a summary.
+
+    ``train`` registers this hook.
+    """
 
     # Run after the last checkpoint is saved.
     priority = 'LOWEST'
 
     @master_only
     def before_train(self, runner: Runner) -> None:
+        self.untimed, self.time = NUM_TIMED, time.monotonic() + MIN_TIMED
         model = unwrap_model(runner)
         parameters, rank = list(model.parameters()), getattr(getattr(model, 'backbone', None), 'lora_rank', 0)
         total = sum(parameter.numel() for parameter in parameters)
@@ -140,6 +141,15 @@ class SummaryHook(Hook):
             )
 
     @master_only
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        self.untimed -= 1
+        seconds = runner.message_hub.runtime_info.get('eta')  # of mmengine's IterTimerHook, without validations
+        if self.untimed < 0 and time.monotonic() > self.time and seconds is not None:
+            self.time = inf
+            left = f'about {format_duration(seconds)} of training are left, and the validations'
+            runner.logger.info(left, extra={ALWAYS_SHOWN: True})
+
+    @master_only
     def after_train(self, runner: Runner) -> None:
         info, lines = runner.message_hub.runtime_info, ['finished']
         if info.get(SKIPPED_STEPS):
@@ -151,15 +161,11 @@ class SummaryHook(Hook):
             metric = Path(info[key]).name.removeprefix('best_').rsplit('_', 2)[0]
             score = info[key.replace('best_ckpt', 'best_score')]
             lines.append(f'best {metric} {score:.4g}: {quote(info[key])}')
-            if 'mAP' in metric and 0 <= score < NO_SCORE:
-                lines.append(NO_SCORE_ADVICE)
         if not best_keys and 'last_ckpt' in info:
             lines.append(f'last checkpoint: {quote(info["last_ckpt"])}')
         cfg, has_validation = runner.cfg, runner.val_loop is not None
-        saves_best = any(getattr(hook, 'save_best', None) for hook in runner.hooks)
-        if not best_keys and has_validation and saves_best and cfg.get('default_scope') == DETECTION.scope:
-            lines.append(NO_SCORE_ADVICE)  # mmdet has no scores without detections
-        commands = ['predict {} YOUR_PICTURES', *(['mistakes {}'] if has_validation else []), 'plot {}', 'publish {}']
+        commands = ['predict {} YOUR_PICTURES', *(['mistakes {}'] if has_validation else []), 'plot {}']
+        commands += ['publish {}', 'export {} model.onnx']
         if not can_draw_predictions(cfg):
             commands = ['test {}'] if has_validation else []
         lines += ['next:'] if commands else []
