@@ -26,8 +26,8 @@ TEMPORARY_SUFFIX = '.unfinished'
 # What ``mmgcvit predict`` writes: subfolders for drawn pictures and videos, for segmentation maps, and for JSON Lines
 # files with a line per video frame.
 PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
-# JSON files: the predictions of all images, and the list of images.
-PREDICTIONS, IMAGES = FILES = ('predictions.json', 'images.json')
+# The predictions of all images, the list of images, and the number of predictions by image and class.
+PREDICTIONS, IMAGES, COUNTS = FILES = ('predictions.json', 'images.json', 'counts.csv')
 # What ``mmgcvit mistakes`` writes.
 MISTAKES = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
 

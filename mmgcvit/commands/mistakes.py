@@ -60,8 +60,11 @@ def main(args: argparse.Namespace) -> None:
     Console().print(table)
     print(summarise_confusion_matrix(mistakes.confusion_matrix, model.classes))
     if (curves := mistakes.curves) is not None and np.isfinite(curves.ap).any():
+        scores = [f'boxes: mAP {np.nanmean(curves.ap):.3f}, AP50 {np.nanmean(curves.ap50):.3f}']
+        if curves.mask_ap is not None:
+            scores.append(f'masks: mAP {np.nanmean(curves.mask_ap):.3f}, AP50 {np.nanmean(curves.mask_ap50):.3f}')
         print(
-            f'boxes: mAP {np.nanmean(curves.ap):.3f}, AP50 {np.nanmean(curves.ap50):.3f}; confidence threshold: '
-            f'{model.score_thr:g} (--score-thr), F1 is highest at {curves.overall.best_threshold:.2f}'
+            f'{"; ".join(scores)}; confidence threshold: {model.score_thr:g} (--score-thr), F1 is highest at '
+            f'{curves.overall.best_threshold:.2f}'
         )
     print(f'written to {args.out_dir}')

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import create_numbered
+from ..files import URL_SCHEMES, create_numbered
 from ..inference.model_files import check_model_files
 from .options import CONFIG_OR_WORK_DIR, OPTIONAL_CHECKPOINT, add_device_option, load_model
 
@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> None:
     if out and out.resolve() == Path(image).resolve():
         raise UserError(f'--out {out} is the input image. Choose another file')
     check_model_files(args.config, args.checkpoint)
-    if not Path(image).is_file():
+    if not image.startswith(URL_SCHEMES) and not Path(image).is_file():
         raise UserError(f'{image} does not exist')
     from ..figures import attention_maps, gradcam, queries_and_shifts
     from ..figures.panels import check_ending, save

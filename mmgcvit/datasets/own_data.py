@@ -7,6 +7,7 @@ from itertools import takewhile
 from math import ceil
 from pathlib import Path
 from pprint import pformat
+from statistics import median
 from typing import Any
 
 import torch
@@ -17,8 +18,10 @@ from ..config import get_config_path, get_name_and_work_dir, iter_unwrapped_data
 from ..errors import UserError, check_installed, format_count, format_duration
 from ..files import create_numbered, make_absolute, make_portable_path, read_text, write_text
 from ..tasks import COSTS, MINI, TEMPLATES, Template
+from .decoding import read_sizes
 from .formats import DatasetInfo, split_validation, write_annotations
 from .formats.advice import find_missing_classes, find_small_objects, find_weaknesses
+from .formats.dataset_info import Split, read_each
 
 # The weights of GC ViT's authors: timm's copies, whose names have the first digits of their SHA-256, and for large,
 # which timm lacks, the authors' own file, which is on a branch that may change.
@@ -100,12 +103,20 @@ def make_config(
     started_with = {'data': make_movable_path(dataset.folder, work_dir), 'task': task or template.option, 'size': size}
     names = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
     started_with |= {name: head.get(name) for name in names} | {'no_flip': not head['flip']}
+    started_with['image_side'] = None if template.option == 'classify' else find_image_side(dataset.splits['train'])
     started_with['pretrained'] = options.get('pretrained') and str(options['pretrained'])
     started_with['weaknesses'] = find_weaknesses(dataset, bool(small_objects))
     about_run = {'work_dir': make_portable_path(work_dir), STARTED_WITH: started_with}
     path = folder / f'{name}.py'
     write_text(path, HEADER.format(training) + format_lines(about_run) + fill_template(template_path, head))
     return path, f'{dataset}\n{training}, from {format_init_weights(head)}\nconfig: {path}'
+
+
+def find_image_side(split: Split) -> int | None:
+    """Return the median longer side in pixels of about a hundred images of a split."""
+    names = split.image_names[:: ceil(len(split.image_names) / 100)]
+    sizes, _ = read_each(read_sizes, [split.image_folder / name for name in names])
+    return round(median(max(upright) for _, upright in sizes)) if sizes else None
 
 
 def read_head(path: Path, names: Iterable[str] = ()) -> dict[str, Any]:

@@ -43,32 +43,40 @@ class Curve:
 
 @dataclass(frozen=True)
 class DetectionCurves:
-    """A detector's curves, with boxes matched at an IoU threshold of 0.5, and COCO's AP and AP50 of boxes."""
+    """A detector's curves, with boxes matched at an IoU threshold of 0.5, and COCO's AP and AP50 of boxes and masks."""
 
     overall: Curve  # of the detections of all classes together
     by_class: list[Curve]
     ap: np.ndarray  # (classes,), NaN for a class without objects
     ap50: np.ndarray  # (classes,), NaN for a class without objects
+    mask_ap: np.ndarray | None = None  # (classes,), None without masks
+    mask_ap50: np.ndarray | None = None  # (classes,), None without masks
 
 
 def compute_detection_curves(
     ground_truths: Sequence[Detections], predictions: Sequence[Detections], num_classes: int
 ) -> DetectionCurves:
-    """Compute the curves of predictions of any score. Detections on ignored objects do not count."""
+    """Compute the curves of predictions of any score. Detections on ignored objects do not count.
+
+    Masks are lists of RLE (:func:`.results.encode_rle`), or None if either side has none.
+    """
     evaluation = match_detections(ground_truths, predictions, num_classes)
+    scores = compute_ap(evaluation)
+    if ground_truths and all(objects.masks is not None for objects in (*ground_truths, *predictions)):
+        scores += compute_ap(match_detections(ground_truths, predictions, num_classes, 'segm'))
+    matched = [*filter(None, evaluation.evalImgs)]  # by class and image, None without objects and detections
+    by_class = [[entry for entry in matched if entry['category_id'] == label] for label in range(num_classes)]
+    return DetectionCurves(make_curve(matched), list(map(make_curve, by_class)), *scores)
+
+
+def compute_ap(evaluation: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Compute AP and AP50 by class, (classes,) each, from the matches of a COCOeval."""
     with redirect_stdout(io.StringIO()):
         evaluation.accumulate()
     # The axes are [IoU threshold, recall, class, object size (first: all), maximum number of detections].
     precision = evaluation.eval['precision'][:, :, :, 0]
     precision = np.where(precision < 0, np.nan, precision)
-    matched = [*filter(None, evaluation.evalImgs)]  # by class and image, None without objects and detections
-    by_class = [[entry for entry in matched if entry['category_id'] == label] for label in range(num_classes)]
-    return DetectionCurves(
-        overall=make_curve(matched),
-        by_class=list(map(make_curve, by_class)),
-        ap=precision[..., 0].mean((0, 1)),
-        ap50=precision[0, ..., 1].mean(0),
-    )
+    return precision[..., 0].mean((0, 1)), precision[0, ..., 1].mean(0)
 
 
 def drop_ignored(ground_truth: Detections, prediction: Detections, num_classes: int) -> Detections:
@@ -80,15 +88,21 @@ def drop_ignored(ground_truth: Detections, prediction: Detections, num_classes: 
     return prediction.select(np.setdiff1d(np.arange(len(prediction)), ignored - 1))  # ids start at 1
 
 
-def match_detections(ground_truths: Sequence[Detections], predictions: Sequence[Detections], num_classes: int) -> Any:
-    """Match predictions with the ground truth of each image. Return a COCOeval, in which ignored objects are crowds."""
+def match_detections(
+    ground_truths: Sequence[Detections], predictions: Sequence[Detections], num_classes: int, iou_type: str = 'bbox'
+) -> Any:
+    """Match predictions with the ground truth of each image. Return a COCOeval, in which ignored objects are crowds.
+
+    ``iou_type`` is COCOeval's: ``'bbox'`` for boxes, ``'segm'`` for masks.
+    """
     check_installed('average precision', 'pycocotools')
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     images = COCO()
     images.dataset = {
-        'images': [{'id': image_id} for image_id in range(len(ground_truths))],
+        # pycocotools reads the height and width of masks, but only from RLE.
+        'images': [{'id': image_id, 'height': 0, 'width': 0} for image_id in range(len(ground_truths))],
         'categories': [{'id': label} for label in range(num_classes)],
         'annotations': [],
     }
@@ -101,13 +115,17 @@ def match_detections(ground_truths: Sequence[Detections], predictions: Sequence[
         coco = images.loadRes(rows) if len(rows) else images
         for crowd in coco.dataset['annotations'][sum(map(len, objects)) :]:
             crowd['iscrowd'] = 1
+        if iou_type == 'segm' and len(rows):
+            masks = chain.from_iterable(part.masks for _, part in parts)
+            for annotation, mask in zip(coco.dataset['annotations'], masks, strict=True):
+                annotation['segmentation'] = mask
         return coco
 
     # Hide the progress that pycocotools prints.
     with redirect_stdout(io.StringIO()):
         images.createIndex()
         objects = make_coco(ground_truths, [image.ignored for image in ground_truths])
-        evaluation = COCOeval(objects, make_coco(predictions), 'bbox')
+        evaluation = COCOeval(objects, make_coco(predictions), iou_type)
         evaluation.params.maxDets, evaluation.params.areaRng = MAX_DETECTIONS, evaluation.params.areaRng[:1]
         evaluation.evaluate()
     return evaluation
@@ -135,7 +153,8 @@ def draw_detection_curves(curves: DetectionCurves, classes: Sequence[str], thres
     best, overall = curves.overall.best_threshold, curves.overall
     lines = [('all objects', overall, {'linewidth': 2.5, 'color': 'black'})]
     for name, curve, ap50 in zip(classes, curves.by_class, curves.ap50, strict=True):
-        lines.append((f'{name}: AP50 {ap50:.2f}', curve, {'linewidth': 1}))
+        score = 'no objects' if np.isnan(ap50) else f'AP50 {ap50:.2f}'
+        lines.append((f'{name}: {score}', curve, {'linewidth': 1}))
     for label, curve, style in lines:
         left.plot(curve.recall, curve.precision, label=label, **style)
         # From 0 to the highest score. F1 is constant between two scores.

@@ -14,15 +14,13 @@ from ..datasets.checks.paths import iter_datasets
 from ..errors import UserError
 from ..inference.drawing import FONT, Colour, choose_palette, draw_prediction
 from ..inference.loading import silence_output
-from ..inference.results import Detections, Prediction
+from ..inference.results import Prediction
 from .ground_truth import build_dataset, load_sample
 
 PICTURE_SIDE = 400  # longer side in pixels of a picture in a grid of several images
 LARGE_PICTURE_SIDE = 800  # longer side in a grid of a single image
 # Maximum number of samples of each dataset on a contact sheet.
 NUM_SAMPLES = 8
-# In a picture with more detections, labels would hide the image, so only boxes and masks are drawn.
-MAX_LABELLED = 25
 # The font of titles, which is monospaced, and its sizes in pixels.
 TITLE_FONT, FONT_SIZE = Path(FONT).with_name('DejaVuSansMono.ttf'), 14
 LETTER_WIDTH, LINE_HEIGHT = 9, 20
@@ -60,12 +58,11 @@ def draw_cells(
 ) -> list[Cell]:
     """Draw a picture of the ground truth and one of the prediction, unless None. Their longer side has ``side`` px."""
     scale, cells = side / max(image.shape[:2]), []
-    is_crowded = isinstance(prediction, Detections) and len(prediction) > MAX_LABELLED
     if ground_truth is not None:
         picture = draw_prediction(image, ground_truth, palette, scale, with_scores=False)
         cells.append((title if prediction is None else 'ground truth', picture))
     if prediction is not None:
-        cells.append((title, draw_prediction(image, prediction, palette, scale, with_labels=not is_crowded)))
+        cells.append((title, draw_prediction(image, prediction, palette, scale)))
     return cells
 
 

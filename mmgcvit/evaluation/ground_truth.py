@@ -14,7 +14,7 @@ from mmengine.registry import DATASETS
 from ..config import get_type_name, iter_unwrapped_datasets
 from ..errors import UserError, get_first_line
 from ..inference.inputs import convert_to_bgr
-from ..inference.results import Classification, Detections, Prediction, Segmentation
+from ..inference.results import Classification, Detections, Prediction, make_segmentation
 from ..mmengine_utils import build_in_scope, get_image_name
 from ..tasks import CLASSIFICATION, SEGMENTATION, TASK_BY_SCOPE
 
@@ -82,9 +82,7 @@ def convert_sample(sample: Any, classes: Sequence[str]) -> Prediction | None:
         ignored = convert_objects(sample.ignored_instances) if sample.get('ignored_instances') else None
         return replace(convert_objects(sample.gt_instances), ignored=ignored)
     if 'gt_sem_seg' in sample:
-        label_map = sample.gt_sem_seg.data[0].numpy()
-        labels, areas = np.unique(label_map[label_map < len(classes)], return_counts=True)
-        return Segmentation(label_map, labels, get_names(labels), areas)
+        return make_segmentation(sample.gt_sem_seg.data[0].numpy(), classes)
     if 'gt_label' not in sample:
         return None
     if len(sample.gt_label) != 1:

@@ -21,7 +21,7 @@ from ..inference.loading import load, silence_output
 from ..inference.model_files import SCORE_THR_FILE
 from ..inference.outputs import write_json
 from ..inference.predictor import Predictor
-from ..inference.results import Detections, Prediction, Segmentation
+from ..inference.results import Detections, Prediction, Segmentation, encode_rle
 from ..tasks import TASK_BY_NAME
 from .detection_curves import DetectionCurves, compute_detection_curves, draw_detection_curves, drop_ignored
 from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
@@ -129,9 +129,9 @@ def evaluate_images(
                 raise UserError(f'{path}: it has no ground truth')
             prediction = outcome.get(path)
             if isinstance(prediction, Detections):
-                # Drop the masks: the curves need none, and all masks of a dataset would not fit in memory.
-                objects.append(replace(ground_truth, masks=None))
-                detections.append(replace(prediction, masks=None))
+                # All masks of a dataset would not fit in memory, but RLE does.
+                objects.append(encode_masks(ground_truth))
+                detections.append(encode_masks(prediction, ground_truth.masks is not None))
                 prediction = prediction.select(np.flatnonzero(prediction.scores >= model.score_thr))
             score, image_matrix = score_image(ground_truth, prediction, model.classes)
             matrix += image_matrix
@@ -140,6 +140,12 @@ def evaluate_images(
             worst = heapq.nsmallest(max_worst, [*worst, *wrong], key=attrgetter('score', 'index'))
     curves = compute_detection_curves(objects, detections, len(model.classes)) if model.task == 'detection' else None
     return Mistakes(matrix, worst, curves)
+
+
+def encode_masks(objects: Detections, keep_masks: bool = True) -> Detections:
+    """Return objects, also ignored ones, with their masks as a list of RLE, or without masks."""
+    masks = [encode_rle(mask) for mask in objects.masks] if keep_masks and objects.masks is not None else None
+    return replace(objects, masks=masks, ignored=objects.ignored and encode_masks(objects.ignored))
 
 
 def choose_score_thr(work_dir: Path, checkpoint: Checkpoint) -> tuple[str, float | None]:
@@ -171,8 +177,8 @@ def choose_score_thr(work_dir: Path, checkpoint: Checkpoint) -> tuple[str, float
 def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, float | int | None]]:
     """Compute the number of ground truths, precision, recall and F1 of each class.
 
-    Detectors also have AP and AP50, which are None for a class without objects. Segmentation models also have IoU. A
-    ratio whose denominator is 0 is 0.
+    Detectors also have AP and AP50 of boxes and masks, which are None for a class without objects. Segmentation models
+    also have IoU. A ratio whose denominator is 0 is 0.
     """
     num_classes = len(model.classes)
     right = np.diag(mistakes.confusion_matrix)[:num_classes]
@@ -187,6 +193,8 @@ def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, f
     }
     if mistakes.curves is not None:
         columns |= {'AP': mistakes.curves.ap, 'AP50': mistakes.curves.ap50}
+    if mistakes.curves is not None and mistakes.curves.mask_ap is not None:
+        columns |= {'mask_AP': mistakes.curves.mask_ap, 'mask_AP50': mistakes.curves.mask_ap50}
     if model.task == 'segmentation':
         columns['IoU'] = right / np.maximum(total - right, 1)
     return {
@@ -202,7 +210,10 @@ def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], task: str)
     side = float(np.clip(0.35 * len(names), 6, 24))
     figure = Figure(figsize=(1.15 * side, side), layout='constrained')
     axes = figure.add_subplot(xlabel='predicted', ylabel='ground truth', title=TASK_BY_NAME[task].counted)
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    totals = matrix.sum(1, keepdims=True)
+    if task == 'detection':
+        totals[-1] = totals.max()  # detections without an object are no share of anything: one would be darkest
+    shares = matrix / np.maximum(totals, 1)
     colours = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
     figure.colorbar(colours, ax=axes, shrink=0.8, label='row-normalised')
     size = float(np.clip(43 * side / len(names), 2, 9))

@@ -17,8 +17,11 @@ NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')
 DETAILED_SCORES = ('_s', '_m', '_l', '_50', '_75')
 COLUMNS = 3
 
-# The values that were logged under one key, by step.
-Curve = dict[int, float]
+
+class Curve(dict[int, float]):
+    """The values that were logged under one key, by step, which counts ``unit``: 'iteration' or 'epoch'."""
+
+    unit = 'iteration'
 
 
 def read_curves(work_dir: Path) -> dict[str, Curve]:
@@ -29,18 +32,23 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
     """
     curves: dict[str, Curve] = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        session: dict[str, Curve] = defaultdict(dict)  # the curves in this file
+        session: dict[str, Curve] = defaultdict(Curve)  # the curves in this file
+        has_epochs = False
         for line in file.read_text(errors='replace').splitlines():
             # A killed run may have left an incomplete last line.
             with suppress(json.JSONDecodeError):
                 entry = json.loads(line)
+                # Only entries of the training have these keys; epoch, only if its length is in epochs.
+                has_epochs |= 'epoch' in entry
                 for name, value in entry.items():
                     if name not in NOT_DRAWN and isinstance(value, int | float):
                         # -1 is COCO's score without objects.
                         session[name][entry['step']] = float(value) if value != -1 else nan
+                        session[name].unit = 'epoch' if has_epochs and 'iter' not in entry else 'iteration'
         for name, curve in session.items():
             earlier = {step: value for step, value in curves.get(name, {}).items() if step < min(curve)}
-            curves[name] = {**earlier, **curve}
+            curve |= {**earlier, **curve}
+            curves[name] = curve
     if not curves:
         raise UserError(f'{work_dir} has no training logs (*/vis_data/scalars.json). Choose the work dir of a training')
     return curves
@@ -56,11 +64,12 @@ def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> 
     rows = -(-len(keys) // columns)
     figure = Figure(figsize=(5 * columns, 3.2 * rows), layout='constrained')
     for position, key in enumerate(keys, start=1):
-        axes = figure.add_subplot(rows, columns, position, title=key, xlabel='step')
+        axes = figure.add_subplot(rows, columns, position, title=key)
         for name, curves in runs.items():
             # matplotlib leaves gaps at NaN and infinite values.
             points = sorted(curves.get(key, {}).items())
             if points:
+                axes.set_xlabel(curves[key].unit)
                 axes.plot(*zip(*points, strict=True), marker='.' if len(points) < 50 else None, label=name)
         axes.grid(alpha=0.3)
         if len(runs) > 1:

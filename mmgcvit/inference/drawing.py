@@ -2,6 +2,7 @@
 
 import colorsys
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,10 @@ TEXT_SIZE = 1 / 48  # text size / geometric mean of the picture's sides
 LINE_WIDTH = 1 / 7  # line width / text size
 # Classes that cover a smaller share of the image get no label.
 MIN_LABELLED_SHARE = 0.001
-# With more labels, overlapping labels are not moved apart, because comparing all pairs of labels would be slow.
-MAX_LABELS_MOVED = 100
-# In a segmentation, the class of this name is not painted, because its colour would hide the photo.
-BACKGROUND = 'background'
+# With more objects, labels would hide the image. Those of a single class first lose its name, then all are left out.
+MAX_NAMED, MAX_LABELLED = 8, 25
+# In a segmentation, a class 0 of such a name is not painted, because its colour would hide the photo.
+BACKGROUND = re.compile(r'[\W_]*(back_?ground|bg|void|none|other|unlabell?ed|(class|label)?[ _]?0)[\W_]*', re.I)
 
 
 def choose_palette(num_classes: int, palettes: Iterable[Any] = ()) -> list[Colour]:
@@ -57,8 +58,9 @@ def draw_prediction(
 ) -> np.ndarray:
     """Draw a prediction or the ground truth on a copy of an image (height, width, 3), uint8 in BGR order.
 
-    The copy is resized by the factor ``scale``. ``palette`` has an RGB colour for each class. Labels are class names
-    and, with ``with_scores``, scores, which ground truth does not have. None as prediction draws nothing.
+    The copy is resized by the factor ``scale``. ``palette`` has an RGB colour for each class; if it has only one, each
+    object has a colour of its own. Labels are class names and, with ``with_scores``, scores, which ground truth does
+    not have. None as prediction draws nothing.
     """
     if isinstance(prediction, Segmentation):
         return draw_regions(image, prediction, palette, scale, with_labels)
@@ -85,12 +87,15 @@ def draw_objects(
     with_scores: bool,
     with_labels: bool,
 ) -> np.ndarray:
-    """Draw masks, boxes and labels, the objects with the highest scores on top."""
-    prediction = prediction.select(np.arange(len(prediction))[::-1])
+    """Draw masks, boxes and labels, the objects with the highest scores on top. See :func:`draw_prediction`."""
+    prediction, is_single_class = prediction.select(np.arange(len(prediction))[::-1]), len(palette) == 1
     objects, texts = prediction.to_supervision(), prediction.class_names
     colours = [palette[label] for label in prediction.labels]
+    if is_single_class:
+        colours = choose_palette(len(prediction), [palette])
     if with_scores:
-        texts = [f'{text} {score:.2f}' for text, score in zip(texts, prediction.scores, strict=True)]
+        names = [''] * len(texts) if is_single_class and len(texts) > MAX_NAMED else texts
+        texts = [f'{name} {score:.2f}'.strip() for name, score in zip(names, prediction.scores, strict=True)]
     style = {'color': convert_palette(colours), 'color_lookup': sv.ColorLookup.INDEX}
     canvas = resize(sv.MaskAnnotator(opacity=OPACITY, **style).annotate(image.copy(), objects), scale)
     objects.mask, max_xyxy = None, np.tile(np.subtract(canvas.shape[1::-1], 1), 2)
@@ -98,7 +103,8 @@ def draw_objects(
     # Prefer text of at most a third of the median height of the boxes.
     size = choose_text_size(canvas, np.median(objects.xyxy[:, 3] - objects.xyxy[:, 1]) / 3)
     canvas = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **style).annotate(canvas, objects)
-    return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size) if with_labels else canvas
+    is_labelled = with_labels and len(objects) <= MAX_LABELLED
+    return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size) if is_labelled else canvas
 
 
 def draw_regions(
@@ -106,7 +112,8 @@ def draw_regions(
 ) -> np.ndarray:
     """Draw the regions of a segmentation map with outlines, and a label at the centre of mass of each class."""
     label_map, labels, names = prediction.label_map.astype(np.uint16), prediction.labels, prediction.class_names
-    is_painted = np.array([name != BACKGROUND for name in names], bool)
+    is_background = [not label and BACKGROUND.fullmatch(name) for label, name in zip(labels, names, strict=True)]
+    is_painted = ~np.array(is_background, bool)
     is_labelled = is_painted & (prediction.areas >= MIN_LABELLED_SHARE * label_map.size)
     colours = np.zeros((1 << 16, 3), np.uint8)  # a BGR colour for each value that label_map may have
     colours[labels] = np.reshape([palette[label][::-1] for label in labels], (-1, 3))
@@ -143,7 +150,7 @@ def draw_labels(
         font_size=size,
         text_padding=size // 4,
         text_position=sv.Position[position],
-        smart_position=len(texts) <= MAX_LABELS_MOVED,
+        smart_position=True,
     )
     return annotator.annotate(canvas, anchors, labels=list(texts))
 

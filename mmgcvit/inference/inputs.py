@@ -2,18 +2,24 @@
 
 import glob
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from urllib.request import Request, urlopen
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from ..datasets.decoding import DecodingSettings, check_pixels, check_sides, check_values, load_image
 from ..errors import UserError, get_first_line
-from ..files import IMAGE_SUFFIXES, list_outputs
+from ..files import IMAGE_SUFFIXES, URL_SCHEMES, list_outputs
 
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
+# Limits of the download of an image by its URL.
+MAX_SECONDS, MAX_BYTES = 60, 256 << 20
 
 
 def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -25,8 +31,8 @@ def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def list_files(name: str) -> list[str]:
-    """List a file, or the images and videos of a folder or glob pattern. Raise a UserError if there are none."""
-    if Path(name).is_file():
+    """List a file or URL, or the images and videos of a folder or glob pattern. Raise a UserError if there are none."""
+    if name.startswith(URL_SCHEMES) or Path(name).is_file():
         return [name]
     pattern = os.path.join(glob.escape(name), '*') if Path(name).is_dir() else name  # noqa: PTH118
     files = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
@@ -48,14 +54,15 @@ def list_files(name: str) -> list[str]:
 def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray:
     """Convert an image to the array that the model's data pipeline would load.
 
-    ``image`` is a path; an array (height, width, 3) in **BGR** order, as from ``cv2.imread``, (height, width, 4) in
-    BGRA order, or greyscale; or a Pillow image. Of 16 bits, the upper 8 are used. Return (height, width, 3) uint8 in
+    ``image`` is a path or URL; an array (height, width, 3) in **BGR** order, as from ``cv2.imread``, (height, width, 4)
+    in BGRA order, or greyscale; or a Pillow image. Of 16 bits, the upper 8 are used. Return (height, width, 3) uint8 in
     BGR order. The EXIF rotation is applied, except to files if the pipeline ignores it. Raise a UserError for images
     that are not read as in training.
     """
     if isinstance(image, (str, os.PathLike)):
         try:
-            return convert_to_bgr(load_image(os.fspath(image), decoding)[0])
+            with open_file(os.fspath(image)) as path:
+                return convert_to_bgr(load_image(path, decoding)[0])
         # Decoders raise errors of any type on damaged files.
         except Exception as error:
             reason = getattr(error, 'strerror', None) or get_first_line(error)
@@ -72,6 +79,23 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray
         is_grey = image.mode[0] == 'I'  # of 16 bits, which Pillow's conversion would clip
         return convert_to_bgr(np.asarray(image) if is_grey else np.asarray(image.convert('RGB'))[..., ::-1])
     raise UserError(f'an image must be a path, a NumPy array or a Pillow image, not {type(image).__name__}')
+
+
+@contextmanager
+def open_file(name: str) -> Iterator[str]:
+    """Yield the path of a file, or of a temporary copy of the file at a URL."""
+    if not name.startswith(URL_SCHEMES):
+        yield name
+        return
+    deadline = time.monotonic() + MAX_SECONDS
+    request = Request(name, headers={'User-Agent': 'mmgcvit'})
+    with NamedTemporaryFile() as copy, urlopen(request, timeout=MAX_SECONDS) as response:
+        while chunk := response.read1(1 << 16):
+            copy.write(chunk)
+            if copy.tell() > MAX_BYTES or time.monotonic() > deadline:
+                raise UserError(f'over {MAX_BYTES >> 20} MB or {MAX_SECONDS} s. Download it, and pass its path')
+        copy.flush()
+        yield copy.name
 
 
 def convert_to_bgr(image: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import LABEL_MAPS, PICTURES, make_absolute, write_image, write_text
+from ..files import LABEL_MAPS, PICTURES, URL_SCHEMES, make_absolute, write_image, write_text
 
 # A picture has the suffix of its image if it is one of these. Otherwise it is a PNG file.
 KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
@@ -18,14 +18,18 @@ class Outputs:
     """Write drawn pictures and segmentation maps to an output folder.
 
     An output has the path of its input relative to the folder that contains all inputs, with another suffix. If two
-    inputs differ only in their suffix, all outputs have the input's suffix before their own.
+    inputs differ only in their suffix, all outputs have the input's suffix before their own. A URL is such a path too,
+    without its query; if two URLs differ only there, all outputs have the number of their input before their name.
     """
 
     def __init__(self, folder: Path, inputs: Sequence[str]) -> None:
         self.folder = folder
-        paths = [make_absolute(name) for name in inputs]
+        inputs = list(dict.fromkeys(inputs))
+        paths = [make_absolute(name.partition('?')[0] if name.startswith(URL_SCHEMES) else name) for name in inputs]
         common = os.path.commonpath([path.parent for path in paths]) if paths else ''
         relative_paths = [path.relative_to(common) for path in paths]
+        if len(set(relative_paths)) < len(relative_paths):
+            relative_paths = [path.with_name(f'{i}_{path.name}') for i, path in enumerate(relative_paths, start=1)]
         stems = [path.with_suffix('') for path in relative_paths]
         is_unique = len({str(stem).lower() for stem in stems}) == len(stems)
         self.names = dict(zip(inputs, stems if is_unique else relative_paths, strict=True))

@@ -17,8 +17,8 @@ from ..errors import MANY, UserError, get_first_line, shorten
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
-from .results import Classification, Detections, Outcome, Prediction, Segmentation
-from .tiles import detect_in_tiles, sv
+from .results import Classification, Detections, Outcome, Prediction, Segmentation, make_segmentation
+from .tiles import predict_in_tiles, sv
 
 # Pictures are enlarged until their shorter side has the first length in pixels, or their longer side the second.
 MIN_DRAWN_SIDE, MAX_ENLARGED_SIDE = 224, 4096
@@ -38,6 +38,8 @@ class Predictor(ABC):
     palette: list[Colour]  # RGB, for each class
     config: Path | None = None  # None if the model was not loaded from a config
     checkpoint: str | None = None  # the file or URL of the weights
+    tiles: int | None = None  # side in pixels of the tiles in which larger images are predicted; not of classifiers
+    tiles_per_batch: int = 4
 
     @abstractmethod
     def read_sample(self, sample: Any) -> Prediction:
@@ -56,7 +58,7 @@ class Predictor(ABC):
         Args:
             images: An image, or several in a list or tuple (see :func:`.inputs.convert_to_array`).
             batch_size: Number of images (or tiles) in a batch.
-            tiles: Side in pixels of the overlapping tiles in which objects are detected. Default: as in the training.
+            tiles: Side in pixels of overlapping tiles to predict. Default: as in the training.
 
         Returns:
             :class:`Detections`, :class:`Segmentation` or :class:`Classification`. For a list or tuple, a list of them.
@@ -78,10 +80,10 @@ class Predictor(ABC):
         return predictions
 
     def with_tiles(self, side: int, batch_size: int) -> 'Predictor':
-        """Return this model with other tiles. Raise a UserError if it is not a detector."""
-        raise UserError(
-            f'tiles are only for detectors, and this is a {self.task} model. Remove --tiles (in Python: tiles=...)'
-        )
+        """Return this model with other tiles. Raise a UserError if it is a classifier."""
+        if self.task == CLASSIFICATION.name:
+            raise UserError('a classifier predicts whole images. Remove --tiles (in Python: tiles=...)')
+        return replace(self, tiles=side, tiles_per_batch=batch_size)
 
     def draw(self, image: ImageLike, prediction: Prediction | None = None, with_labels: bool = True) -> np.ndarray:
         """Draw a prediction on a copy of an image. If ``prediction`` is None, predict the image first.
@@ -98,6 +100,13 @@ class Predictor(ABC):
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Outcome]:
         """Predict images (height, width, 3) in BGR order. An image that fails does not stop the others."""
+        if self.tiles and any(max(image.shape[:2]) > self.tiles for image in images):
+            if len(images) > 1:
+                return [outcome for image in images for outcome in self.predict_batch([image])]
+            try:
+                return [Outcome(predict_in_tiles(self, images[0]))]
+            except UserError as error:
+                return [Outcome(error=error)]
         try:
             prepared = [self.prepare_image(image) for image in images]
             # A batch of images with different shapes would be padded, which changes the predictions, or fail. The last
@@ -157,23 +166,6 @@ class Detector(Predictor):
     task, scope = DETECTION.name, DETECTION.scope
 
     score_thr: float = 0.3  # detections with a lower score are dropped
-    tiles: int | None = None  # side in pixels of the tiles in which larger images are predicted
-    tiles_per_batch: int = 4
-
-    def with_tiles(self, side: int, batch_size: int) -> 'Detector':
-        return replace(self, tiles=side, tiles_per_batch=batch_size)
-
-    def predict_batch(self, images: Sequence[np.ndarray]) -> list[Outcome]:
-        if not self.tiles:
-            return super().predict_batch(images)
-        outcomes = []
-        for image in images:
-            try:
-                is_large = max(image.shape[:2]) > self.tiles
-                outcomes += [Outcome(detect_in_tiles(self, image))] if is_large else super().predict_batch([image])
-            except UserError as error:
-                outcomes.append(Outcome(error=error))
-        return outcomes
 
     def read_sample(self, sample: Any) -> Detections:
         objects = sample.pred_instances.cpu()
@@ -200,11 +192,7 @@ class Segmentor(Predictor):
     task, scope = SEGMENTATION.name, SEGMENTATION.scope
 
     def read_sample(self, sample: Any) -> Segmentation:
-        label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32)
-        labels, areas = np.unique(label_map, return_counts=True)
-        order = np.argsort(-areas, kind='stable')
-        labels = labels[order].astype(np.int64)
-        return Segmentation(label_map, labels, self.get_names(labels), areas[order])
+        return make_segmentation(sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32), self.classes)
 
 
 class Classifier(Predictor):

@@ -55,7 +55,7 @@ class Segmentation:
     """The class of each pixel of an image."""
 
     label_map: np.ndarray  # (height, width) integers, class indices, counted from 0; in ground truth also ignore index
-    labels: np.ndarray  # (n,) int64, the indices of the classes that occur, in predictions by descending area
+    labels: np.ndarray  # (n,) int64, the indices of the classes that occur, by descending area
     class_names: list[str]  # n
     areas: np.ndarray  # (n,) int64, the number of pixels of each of these classes
 
@@ -64,6 +64,14 @@ class Segmentation:
         masks = np.array([self.label_map == label for label in self.labels]).reshape(-1, *self.label_map.shape)
         data = {'class_name': np.array(self.class_names, dtype=str)}
         return sv.Detections(xyxy=sv.mask_to_xyxy(masks), mask=masks, class_id=self.labels, data=data)
+
+
+def make_segmentation(label_map: np.ndarray, classes: Sequence[str]) -> Segmentation:
+    """Find the classes and areas of a segmentation map. Labels that are no class index, such as 255, are left out."""
+    labels, areas = np.unique(label_map[label_map < len(classes)], return_counts=True)
+    order = np.argsort(-areas, kind='stable')
+    labels = labels[order].astype(np.int64)
+    return Segmentation(label_map, labels, [classes[label] for label in labels], areas[order])
 
 
 @dataclass(frozen=True)

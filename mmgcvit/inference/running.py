@@ -3,9 +3,10 @@
 import errno
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy as np
 from rich.progress import Progress
 
 from ..errors import OptionalModule, UserError, escape_controls, get_first_line
-from ..files import FRAMES, IMAGES, PICTURES, PREDICTIONS
+from ..files import COUNTS, FRAMES, IMAGES, PICTURES, PREDICTIONS
+from .counts import count_classes, write_counts
 from .inputs import convert_to_array
 from .outputs import Outputs, write_json
 from .predictor import Predictor
@@ -39,6 +41,8 @@ class PredictionRun:
     num_images: int = 0  # predicted so far
     num_frames: int = 0  # video frames predicted so far
     num_failed: int = 0  # images and videos that could not be predicted
+    counts: dict[str, Counter[int]] = field(default_factory=dict)  # by image or frame: predictions by class
+    sides: dict[str, int] = field(default_factory=dict)  # the longer side in pixels of each image
 
     def __post_init__(self) -> None:
         self.categories = list_categories(self.model.task, self.model.classes)
@@ -46,14 +50,18 @@ class PredictionRun:
 
     def predict(self, images: Sequence[str], videos: Sequence[str], max_frames: int | None) -> None:
         """Predict all images, then all videos, or the first ``max_frames`` frames of each video."""
-        with self.progress:
-            if images:
-                self.predict_images(images)
-            for path in videos:
-                try:
-                    self.predict_video(path, max_frames)
-                except Exception as error:
-                    self.skip(path, error)
+        try:
+            with self.progress:
+                if images:
+                    self.predict_images(images)
+                for path in videos:
+                    try:
+                        self.predict_video(path, max_frames)
+                    except Exception as error:
+                        self.skip(path, error)
+        finally:
+            if self.write:
+                write_counts(self.outputs.folder / COUNTS, self.counts, self.model.classes)
 
     def predict_images(self, paths: Sequence[str]) -> None:
         """Predict images and write their pictures, segmentation maps and, also after an error, JSON records."""
@@ -75,6 +83,8 @@ class PredictionRun:
                     continue
                 images.append(entry)
                 results += ({'image_id': image_id, 'file_name': path, **record} for record in records)
+                self.counts[path] = count_classes(prediction)
+                self.sides[path] = max(image.shape[:2])
                 self.num_images += 1
         finally:
             if self.write:
@@ -106,13 +116,16 @@ class PredictionRun:
         # supervision raises a plain Exception.
         except Exception:
             raise UserError(f'{video} cannot be opened as a video') from None
+        # With two colours, objects of one class are not coloured one by one, which would flicker.
+        model = replace(self.model, palette=self.model.palette * 2)
         frames, frames_before = islice(sv.get_video_frames_generator(video), max_frames), self.num_frames
         with ExitStack() as files:
             frames = self.progress.track(enumerate(frames), total=max_frames, description=video)
             for (index, image), outcome in self.predict_in_batches(frames):
-                prediction = outcome.get(f'{video}, frame {index}')
+                name = f'{video}, frame {index}'
+                prediction = outcome.get(name)
                 if self.draw:
-                    picture = self.model.draw(image, prediction, self.draw_labels)
+                    picture = model.draw(image, prediction, self.draw_labels)
                     if not index:
                         size = sv.VideoInfo(width=picture.shape[1], height=picture.shape[0], fps=fps)
                         path = self.outputs.get_path(PICTURES, video, '.mp4')
@@ -125,6 +138,7 @@ class PredictionRun:
                     records = make_records(prediction, self.categories)
                     entry = {'frame': index, 'time': round(index / fps, 3), 'predictions': records}
                     lines.write(json.dumps(entry, allow_nan=False) + '\n')
+                self.counts[name] = count_classes(prediction)
                 self.num_frames += 1
         if self.num_frames == frames_before:
             raise UserError(f'{video}: no frame can be read')

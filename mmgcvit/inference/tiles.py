@@ -1,21 +1,24 @@
-"""Detect objects in overlapping tiles of large images (``supervision.InferenceSlicer``), and merge the detections."""
+"""Predict large images in overlapping tiles: objects with ``supervision.InferenceSlicer``, and segmentation maps."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise, product
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import OptionalModule
-from .results import Detections
+from ..tasks import SEGMENTATION
+from .results import Detections, Prediction, make_segmentation
 
 sv = OptionalModule('supervision', 'predicting with tiles')
 
 if TYPE_CHECKING:
-    from .predictor import Detector
+    from .predictor import Detector, Predictor
 
-# Neighbouring tiles overlap by this share of a tile's side.
+# Neighbouring tiles overlap by at least this share of a tile's side.
 OVERLAP = 0.25
 # IoS threshold of the NMS (by class). IoS = intersection of two objects / area of the smaller one. Masks are compared,
 # or boxes if there are no masks.
@@ -24,6 +27,13 @@ NMS_IOS_THR = 0.5
 # times the tile's side. A cut object is dropped if the box of a complete object covers at least the share MAX_COVERED
 # of its box. Their classes may differ, since a part of an object may look like another class.
 MARGIN, MAX_COVERED = 1 / 64, 0.7
+
+
+def predict_in_tiles(model: Predictor, image: np.ndarray) -> Prediction:
+    """Predict an image with a detector or segmentor in tiles."""
+    if model.task == SEGMENTATION.name:
+        return make_segmentation(segment_in_tiles(model, image), model.classes)
+    return detect_in_tiles(model, image)
 
 
 def detect_in_tiles(model: Detector, image: np.ndarray) -> Detections:
@@ -57,6 +67,26 @@ def detect_in_tiles(model: Detector, image: np.ndarray) -> Detections:
         class_names=model.get_names(objects.class_id),
         masks=masks,
     )
+
+
+def segment_in_tiles(model: Predictor, image: np.ndarray) -> np.ndarray:
+    """Return the class index of each pixel of a large image, in overlaps that of the tile whose centre is nearer."""
+    side, whole, label_map = model.tiles, replace(model, tiles=None), np.empty(image.shape[:2], np.int32)
+    places = list(product(*(place_tiles(length, side) for length in label_map.shape)))
+    for i in range(0, len(places), model.tiles_per_batch):
+        batch = places[i : i + model.tiles_per_batch]
+        tiles = [image[top : top + side, left : left + side] for (top, _), (left, _) in batch]
+        for ((top, row), (left, column)), outcome in zip(batch, whole.predict_batch(tiles), strict=True):
+            part = outcome.get('a tile').label_map[row - top :, column - left :]
+            label_map[row : row + part.shape[0], column : column + part.shape[1]] = part
+    return label_map
+
+
+def place_tiles(length: int, side: int) -> list[tuple[int, int]]:
+    """Return where each tile begins along an axis, and the position from which it replaces the one before."""
+    count = 1 + ceil(max(length - side, 0) / (side * (1 - OVERLAP)))
+    starts = np.linspace(0, max(length - side, 0), count).astype(int).tolist()
+    return [(start, (before + side + start) // 2 if start else 0) for before, start in pairwise([0, *starts])]
 
 
 def drop_cut_objects(objects: sv.Detections, size: tuple[int, int], margin: float) -> sv.Detections:

@@ -63,6 +63,7 @@ def test_networks_of_all_sizes_are_built_for_the_dataset(annotation_type, size, 
     build_on_meta(made.cfg)
     heads = set(re.findall(r"'num_classes': (\d+)", str(made.cfg.model.to_dict())))
     assert heads == {'3' if annotation_type == 'seg_maps' else '2'}
+    assert (made.cfg.started_with.image_side is None) == (annotation_type == 'classes')
     arch = made.cfg.model.backbone.arch
     assert arch == size or (size == MINI and arch.embed_dims == 16)
     checkpoint = made.cfg.load_from if size == MINI else made.cfg.model.backbone.init_cfg.checkpoint

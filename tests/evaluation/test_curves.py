@@ -25,6 +25,7 @@ def test_detailed_scores_are_drawn_only_if_requested(tmp_path):
     runs = {name: read_curves(write_session(tmp_path / name, '20260101_000000', entries)) for name in 'ab'}
     panels = {axes.get_title(): axes for axes in draw_curves(runs).axes}
     assert set(panels) == {'lr', 'loss', 'coco/bbox_mAP'}
+    assert [panels[key].get_xlabel() for key in ('loss', 'coco/bbox_mAP')] == ['iteration', 'epoch']
     assert all(len(axes.lines) == 2 for axes in panels.values())
     assert [axes.get_title() for axes in draw_curves(runs, ['coco/bbox_mAP_50']).axes] == ['coco/bbox_mAP_50']
     with pytest.raises(UserError, match=r'no run has logged loss_box\. Choose among coco/bbox_mAP, '):

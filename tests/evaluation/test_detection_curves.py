@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pycocotools import mask as coco_mask
 
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation import mistakes
@@ -36,6 +37,13 @@ def place(objects):
     return make_detections(found, CLASSES)
 
 
+def add_masks(objects):
+    """Return objects with masks that fill their boxes, as RLE."""
+    boxes = np.hstack([objects.boxes[:, :2], objects.boxes[:, 2:] - objects.boxes[:, :2]]).astype(float)
+    masks = coco_mask.frPyObjects(boxes, 16, 3000) if len(objects) else []
+    return replace(objects, masks=masks, ignored=objects.ignored and add_masks(objects.ignored))
+
+
 @given(st.lists(st.tuples(OBJECTS, OBJECTS, OBJECTS), min_size=1, max_size=4))
 @example([([], [], [])])
 @example([([], [(0, 0, 99)], [(0, 0, 99)])])
@@ -48,6 +56,9 @@ def test_ap_is_that_of_mmdets_metric_and_all_detections_count_except_on_ignored_
     ground_truths = [replace(objects, ignored=more) for objects, more in zip(ground_truths, ignored, strict=True)]
     curves = compute_detection_curves(ground_truths, predictions, len(CLASSES))
     assert len(draw_detection_curves(curves, CLASSES, 0.3).axes) == 2
+    masked = [[*map(add_masks, side)] for side in (ground_truths, predictions)]
+    with_masks = compute_detection_curves(*masked, len(CLASSES))
+    np.testing.assert_array_equal([with_masks.mask_ap, with_masks.mask_ap50], [curves.ap, curves.ap50])
     labels = {label for objects in ground_truths for label in objects.labels}
     assert np.isnan(curves.ap).tolist() == [label not in labels for label in range(len(CLASSES))]
     if not any(map(len, ground_truths)) or not any(map(len, predictions)):

@@ -125,6 +125,7 @@ def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, 
     assert f'{np.trace(counts):,} of {counts[:-1].sum():,} right' in printed
     assert cv2.imread(str(out / 'confusion.png')).shape[1] > 500
     assert len(content['worst']) == 2
+    assert ('mask_AP' in content['by_class'][content['classes'][0]]) == (task == 'detection')
     assert (out / 'curves.png').is_file() == (task == 'detection')
     assert not list_files(out), 'what was written is not data'
     assert all(re.search(rf'│ {name} +│', printed) for name in content['classes'][:-1])

@@ -1,10 +1,16 @@
 """``mmgcvit predict`` handles all three tasks, and reports errors as one sentence and an exit code."""
 
+import csv
 import errno
 import json
 import os
 import pkgutil
+import re
 import signal
+from collections import Counter
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import cv2
 import numpy as np
@@ -13,6 +19,7 @@ import supervision as sv
 import torch
 
 from mmgcvit.commands.main import run_command
+from mmgcvit.commands.predict import compare_sides
 from mmgcvit.datasets.formats.paths import list_files
 from mmgcvit.inference import running
 from mmgcvit.inference.inputs import find_inputs
@@ -47,11 +54,22 @@ def test_predictions_of_a_folder_are_drawn_and_written_as_json(call, work_dir, t
     assert code == 0
     assert f'{task}, {len(CLASSES[task])} classes, on the CPU: {work_dir}/epoch_1.pth' in printed
     assert '3 images predicted: predictions' in printed
+    assert re.search(r'│ all 3 +│ \S+ .*│', printed)
     images = content(out / 'images.json')
     assert [image['file_name'] for image in images['images']] == [str(path) for path in sorted(photos.iterdir())]
     assert [category['name'] for category in images['categories']] == CLASSES[task]
     records = content(out / 'predictions.json')
     assert {record['image_id'] for record in records} == {1, 2, 3}
+    if task == 'classification':
+        records = records[::5]  # those with the highest scores
+    counts = Counter()
+    for record in records:
+        counts[record['file_name'], record['category_name']] += record.get('area', 1)
+    with (out / 'counts.csv').open(newline='') as file:
+        header, *rows = csv.reader(file)
+    assert header == ['file_name', *CLASSES[task]]
+    names = [image['file_name'] for image in images['images']]
+    assert rows == [[name, *(str(counts[name, label]) for label in CLASSES[task])] for name in names]
     for image in images['images']:
         assert min(cv2.imread(image['drawn']).shape[:2]) == max(224, min(image['height'], image['width']))
         if task == 'segmentation':
@@ -110,13 +128,33 @@ def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(cal
     assert lines[3]['predictions'][0]['score'] == pytest.approx(prediction.score, abs=1e-4)
 
 
+def test_a_url_is_an_input_and_failing_downloads_are_skipped(call, work_dirs, photos, out):
+    """Outputs of two URLs that differ only in their query have different names."""
+    with ThreadingHTTPServer(('127.0.0.1', 0), partial(SimpleHTTPRequestHandler, directory=photos)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        urls = [f'http://127.0.0.1:{server.server_port}/{name}' for name in ('a.png?x=1', 'a.png?x=2', 'no.png')]
+        code, printed = call('predict', work_dirs['classification'], *urls, 'http://', '--device', 'cpu')
+        server.shutdown()
+    assert (code, printed.count('skipped: http')) == (1, 2)
+    assert f'skipped: {urls[2]} cannot be read: HTTP Error 404' in printed
+    images = content(out / 'images.json')['images']
+    assert [image['file_name'] for image in images] == urls[:2]
+    assert len({image['drawn'] for image in images}) == 2
+
+
+def test_images_of_other_sizes_than_in_the_training_are_named():
+    sides = {'a.png': 512, 'b.png': 513, 'c.png': 127, 'd.png': 128}
+    assert re.match(r'2 of 4 images \(b.png, c.png\) .* add --tiles 256\n', compare_sides(sides, 256))
+    assert compare_sides({'a.png': 256}, 256) == compare_sides({}, 256) == ''
+
+
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
         ('RUN', 'no INPUT given'),
         ('RUN/classify.py photos/a.png photos/b.jpg', 'photos/a.png is not a checkpoint'),
         ('photos/a.png RUN/classify.py', 'photos/a.png is neither a config file'),
-        ('RUN photos --tiles 64', 'tiles are only for detectors, and this is a classification model'),
+        ('RUN photos --tiles 64', 'a classifier predicts whole images. Remove --tiles'),
         ('RUN photos --no-save-vis --no-save-pred', 'write nothing. Remove one of them'),
     ],
 )

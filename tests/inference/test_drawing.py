@@ -59,11 +59,22 @@ def test_boxes_masks_and_regions_are_drawn_at_their_positions_on_a_copy():
     assert (image == 100).all()
 
 
-def test_the_background_class_of_a_segmentation_is_not_painted():
+@pytest.mark.parametrize(('name', 'is_painted'), [('background', False), ('class 0', False), ('Wall', True)])
+def test_the_background_class_of_a_segmentation_is_not_painted(name, is_painted):
     label_map = np.zeros((90, 120), np.int32)
     label_map[30:, 60:] = 1
-    found = Segmentation(label_map, np.array([0, 1]), ['background', 'cat'], np.array([7200, 3600]))
-    assert (draw_prediction(grey(), found, PALETTE)[:, :58] == 100).all()
+    found = Segmentation(label_map, np.array([0, 1]), [name, 'cat'], np.array([7200, 3600]))
+    assert (draw_prediction(grey(), found, PALETTE)[:, :58] == 100).all() != is_painted
+
+
+@pytest.mark.parametrize('count', [2, 9, 26])
+def test_objects_of_a_single_class_have_a_colour_each_and_many_have_no_labels(count):
+    boxes = np.array([[40 * i, 60, 40 * i + 30, 90] for i in range(count)], np.float32)
+    objects = Detections(boxes, np.ones(count, np.float32), np.zeros(count, int), ['Ölkännchen'] * count)
+    picture, bare = (draw_prediction(grey(120, 1100), objects, PALETTE[:1], with_labels=x) for x in (True, False))
+    assert len(np.unique(bare[70, :, :].reshape(-1, 3), axis=0)) == count + 1
+    drawn = (picture != bare).any(-1).sum() / count
+    assert (drawn > 800, drawn > 0) == (count == 2, count < 26)
 
 
 def test_lines_stay_thin_when_the_picture_is_enlarged():

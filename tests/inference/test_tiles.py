@@ -1,14 +1,18 @@
 """Objects of large images are detected in tiles, each once, with masks stored as crops to save memory."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import supervision as sv
+from hypothesis import given
+from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from mmgcvit import load
 from mmgcvit.inference.drawing import draw_prediction
-from mmgcvit.inference.results import Detections, list_categories, make_records
-from mmgcvit.inference.tiles import MARGIN, drop_cut_objects
+from mmgcvit.inference.results import Detections, Outcome, Segmentation, list_categories, make_records
+from mmgcvit.inference.tiles import MARGIN, drop_cut_objects, place_tiles, segment_in_tiles
 
 from .large_images import DEMO, TILE, matches, page_of
 
@@ -44,6 +48,30 @@ def test_a_cut_off_object_is_dropped_if_another_tile_shows_it_completely():
     )
     found = drop_cut_objects(objects, (200, 200), MARGIN * 64)
     assert found.class_id.tolist() == [1, 2, 3]
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(32, 200), st.integers(1, 5))
+def test_each_pixel_of_a_segmentation_is_that_of_the_tile_whose_centre_is_nearest(height, width, side, batch_size):
+    """The stand-in gives each pixel a class that tells its position in the image."""
+    image = np.zeros((height, width, 3), np.uint16)
+    image[..., 0], image[..., 1] = np.arange(width), np.arange(height)[:, None]
+
+    @dataclass
+    class Model:
+        tiles: int | None = side
+        tiles_per_batch: int = batch_size
+
+        def predict_batch(self, tiles):
+            assert len({tile.shape for tile in tiles}) == 1
+            return [Outcome(Segmentation(tile @ [1, 1000, 0], None, None, None)) for tile in tiles]
+
+    np.testing.assert_array_equal(segment_in_tiles(Model(), image), image @ [1, 1000, 0])
+    for length in (height, width):
+        starts, begins = zip(*place_tiles(length, side), strict=True)
+        ends = [*begins[1:], length]
+        # Neither end of what a tile replaces is near its edge, where the network sees one side only.
+        assert all(begin - start >= side // 8 - 1 for start, begin in zip(starts[1:], begins[1:], strict=True))
+        assert all(start + side - end >= side // 8 - 1 for start, end in zip(starts[:-1], ends[:-1], strict=True))
 
 
 @pytest.mark.slow
