@@ -16,6 +16,7 @@ from ..files import check_writable
 from ..inference.loading import check_class_names, collect_dataset_metas
 from ..inference.model_files import read_model_checkpoint
 from ..mmengine_utils import call_on_rank_0
+from ..private_api import stop_workers
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .hooks.loader_check import explain_loader_errors
 from .hooks.progress import open_progress
@@ -63,6 +64,7 @@ def run_test(
             name = 'mmdet.DumpDetResults' if cfg.get('default_scope') == DETECTION.scope else 'DumpResults'
             runner.test_evaluator.metrics.append(METRICS.build({'type': name, 'out_file_path': out}))
         runner.test()
+        stop_workers(runner.test_dataloader)
 
 
 def enable_drawing(cfg: Config, folder: str) -> None:

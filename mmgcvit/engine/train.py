@@ -16,6 +16,7 @@ from ..datasets.skip_unreadable import skip_unreadable
 from ..device import check_operators
 from ..errors import UserError, format_count
 from ..mmengine_utils import call_on_rank_0
+from ..private_api import stop_workers
 from .hooks.exact_resume import NewScheduleHook
 from .hooks.interrupt import InterruptHook
 from .hooks.loader_check import explain_loader_errors
@@ -79,6 +80,8 @@ def train(
             runner.register_hook(PatienceHook(patience))
         stack.enter_context(explain_loader_errors())
         runner.train()
+        for loader in filter(None, (runner.train_dataloader, runner.val_dataloader)):
+            stop_workers(loader)
 
 
 def enable_amp(cfg: Config) -> None:
