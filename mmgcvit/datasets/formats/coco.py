@@ -70,9 +70,7 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
         raise UserError(f"{folder}: {names}: not in COCO's format ({get_first_line(error)}). Export it again") from None
 
 
-def normalize(
-    content: dict[str, Any], categories: list[dict[str, Any]], file: Path
-) -> tuple[dict[str, Any], list[str]]:
+def normalize(content: dict[str, Any], categories: list[dict], file: Path) -> tuple[dict[str, Any], list[str]]:
     """Return the content of a file with the categories of training, and as pycocotools and mmdet expect it.
 
     Also return a message for each annotation of an image or category that the file does not list.

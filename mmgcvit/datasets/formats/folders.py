@@ -23,9 +23,7 @@ MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 MAP_ENDINGS = ('_masks', '_cp_masks')
 
 
-def read_maps(
-    folder: Path, files: Sequence[Path], classes: Sequence[str] | None, task: str | None
-) -> DatasetInfo | None:
+def read_maps(folder: Path, files: list[Path], classes: list[str] | None, task: str | None) -> DatasetInfo | None:
     """Read images and maps with the same file names. Return None if no image has a map."""
     tests = {file for file in files if find_split(file.parent) == 'test'}
     # Test images need no maps.
@@ -181,10 +179,8 @@ def check_class_folders(folder: Path, split_folders: dict[str, str], splits: Cla
         what = f'{shorten(names)} classes, or {shorten(shared)}, which are in them'
         if ambiguous:
             what = f'{shorten(sorted(ambiguous), 4)} classes or splits'
-        raise UserError(
-            f'{folder}: are the folders {what}? Put the images of a class directly into a folder of its name, and '
-            "these folders into 'train', 'val' and 'test', one of each, for example train/cat/1.jpg"
-        )
+        advice = "Put the images as in train/cat/1.jpg, with one folder each for 'train', 'val' and 'test'"
+        raise UserError(f'{folder}: are the folders {what}? {advice}')
     for split, classes in splits.items():
         if others := shorten(sorted(classes.keys() - {*names})):
             problem = f'{split} has the class folders {others}, but train has only {shorten(names)}'

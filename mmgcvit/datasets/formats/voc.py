@@ -143,9 +143,7 @@ def find_image(folder: Path, annotation: Annotation, nearest: Sequence[Path], im
     return best[0]
 
 
-def read_image_sets(
-    folder: Path, paths: Sequence[Path], files: Sequence[Path]
-) -> tuple[dict[str, list[Path]], list[str]]:
+def read_image_sets(folder: Path, paths: list[Path], files: list[Path]) -> tuple[dict[str, list[Path]], list[str]]:
     """Return the XML files of each split, and a message for each line of a list that names no XML file.
 
     The splits are those of the lists in ``ImageSets/Main`` or, if there are none, of folder names.
