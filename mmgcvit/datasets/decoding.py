@@ -1,13 +1,11 @@
 """Decode images and segmentation maps, and read sizes from the files' headers."""
 
-from __future__ import annotations
-
 import errno
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +13,6 @@ from PIL import ExifTags, Image, ImageSequence
 
 from ..config import get_type_name, iter_transforms
 from ..errors import UserError, get_first_line
-
-if TYPE_CHECKING:
-    from mmengine.config import ConfigDict
 
 # The label of pixels that training and evaluation ignore.
 IGNORE_INDEX = 255
@@ -28,34 +23,23 @@ SCALE_IT = (
     'Scale all images by the same number to 0 to 255, and save them with 8 bits; from 12 bits: '
     "PIL.Image.fromarray((numpy.asarray(PIL.Image.open(file)) // 16).astype('uint8')).save(new_file)"
 )
-# Images with shorter sides are compared in their own size.
-MIN_REDUCED = 128
 # Longer side / shorter side. Pipelines resize longer strips to a height of 0, or classifiers' to gigabytes.
 MAX_ASPECT = 320
 
 
-def check_file(path: Path) -> None:
-    """Raise an OSError for a pipe or device. Opening a pipe would wait for its writer."""
+def open_image(path: Path) -> Image.Image:
+    """Open an image of one of :data:`FORMATS`, without decoding its pixels. Raise an OSError for other files."""
     if path.exists() and not (path.is_file() or path.is_dir()):
-        raise OSError(errno.EINVAL, 'Not a file', str(path))
-
-
-def open_image(source: Path | BinaryIO) -> Image.Image:
-    """Open an image of one of :data:`FORMATS`, without decoding its pixels."""
-    if isinstance(source, Path):
-        check_file(source)
+        raise OSError(errno.EINVAL, 'Not a file', str(path))  # opening a pipe would wait for its writer
     Image.init()
-    return Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
+    return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
 
 
-def decode_image(source: Path | BytesIO) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Decode an image, to find damage. Return its (width, height) as stored, and after EXIF rotation.
-
-    Raise a ValueError if :func:`check_pixels` does, or if it has an EXIF rotation that training ignores.
-    """
-    with open_image(source) as image:
+def decode_image(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Decode an image, and return its sizes (:func:`get_sizes`). Raise a ValueError if training cannot use it."""
+    with open_image(path) as image:
         check_pixels(image)
-        if not is_rotated(image, source):
+        if not is_rotated(image, path):
             raise ValueError('its EXIF rotation would be ignored. Rotate its pixels, or convert it to JPEG or PNG')
         return get_sizes(image)
 
@@ -64,10 +48,8 @@ def check_pixels(image: Image.Image) -> None:
     """Decode an open image. Raise a ValueError if it has several pages, or its sides or pixels cannot be used."""
     check_sides(*image.size)
     if (num_pages := count_pages(image)) > 1:
-        raise ValueError(
-            f'it has {num_pages} pages or frames. Save each as an image: for i, page in enumerate('
-            "PIL.ImageSequence.Iterator(PIL.Image.open(file))): page.save(f'page{i}.png')"
-        )
+        code = "for i, page in enumerate(PIL.ImageSequence.Iterator(PIL.Image.open(file))): page.save(f'{i}.png')"
+        raise ValueError(f'it has {num_pages} pages or frames. Save each as an image: {code}')
     # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B, tells so.
     is_reduced = image.mode[0] not in 'IF' and ';16' in str(getattr(image, 'tile', ())[:1])
     image.load()
@@ -81,9 +63,7 @@ def check_pixels(image: Image.Image) -> None:
 def check_sides(width: int, height: int) -> None:
     """Raise a ValueError if an image is too long (:data:`MAX_ASPECT`)."""
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise ValueError(
-            f'it is {width} x {height}, one side over {MAX_ASPECT} times the other. Cut it into pieces, or pad it'
-        )
+        raise ValueError(f'it is {width} x {height}, one side over {MAX_ASPECT} times the other. Cut it, or pad it')
 
 
 def check_values(pixels: NDArray, white: int = 2**16 - 1) -> None:
@@ -100,10 +80,8 @@ def check_values(pixels: NDArray, white: int = 2**16 - 1) -> None:
 
 
 def count_pages(image: Image.Image) -> int:
-    """Return the number of pages or frames of an open image, without the smaller copies and masks in TIFF files.
-
-    JPEG and HEIF files of cameras may have previews and depth maps behind the photo.
-    """
+    """Return the number of pages or frames of an open image, without the smaller copies and masks in TIFF files."""
+    # JPEG and HEIF files of cameras may have previews and depth maps behind the photo.
     if getattr(image, 'n_frames', 1) == 1 or image.format in ('MPO', 'HEIF'):
         return 1
     begin = image.tell()
@@ -113,20 +91,19 @@ def count_pages(image: Image.Image) -> int:
     return sum(not kind & 5 for kind in kinds)
 
 
-def is_rotated(image: Image.Image, source: Path | BytesIO) -> bool:
+def is_rotated(image: Image.Image, path: Path) -> bool:
     """Return whether OpenCV, which loads images for training, applies the rotation that Pillow reads.
 
-    OpenCV 4.12 ignores that of WEBP and AVIF files, of XMP data and of PNG's raw profiles. An eighth of the size is
-    compared, as which it decodes JPEG files faster.
+    OpenCV 4.12 ignores that of WEBP and AVIF files, of XMP data and of PNG's raw profiles. Images of 128 pixels or more
+    are compared in an eighth of the size, as which it decodes JPEG files faster.
     """
     orientation = read_orientation(image)
     if orientation == 1 or image.format == 'TIFF':  # both rotate TIFF files
         return True
     import cv2  # imported here, because upright images do not need it
 
-    content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
-    flag = cv2.IMREAD_REDUCED_GRAYSCALE_8 if min(image.size) >= MIN_REDUCED else cv2.IMREAD_GRAYSCALE
-    buffer = np.frombuffer(content, np.uint8)
+    flag = cv2.IMREAD_REDUCED_GRAYSCALE_8 if min(image.size) >= 128 else cv2.IMREAD_GRAYSCALE
+    buffer = np.fromfile(path, np.uint8)
     rotated, stored = (cv2.imdecode(buffer, flag | ignored) for ignored in (0, cv2.IMREAD_IGNORE_ORIENTATION))
     if stored is None:
         return True
@@ -145,13 +122,12 @@ class DecodingSettings:
     matches_annotated_size: bool = False
 
 
-def get_decoding_settings(settings: ConfigDict) -> DecodingSettings:
+def get_decoding_settings(settings: Mapping[str, Any]) -> DecodingSettings:
     """Return the settings with which a dataset's pipeline decodes images."""
     transforms = {get_type_name(transform): transform for transform in iter_transforms(settings)}
     load = transforms.get('LoadImageFromFile', {})
-    return DecodingSettings(
-        load.get('color_type', 'color'), load.get('imdecode_backend') or 'cv2', 'ApplyExifAsAnnotated' in transforms
-    )
+    flag, backend = load.get('color_type', 'color'), load.get('imdecode_backend') or 'cv2'
+    return DecodingSettings(flag, backend, 'ApplyExifAsAnnotated' in transforms)
 
 
 def load_image(path: str, decoding: DecodingSettings) -> tuple[NDArray[np.uint8], tuple[int, int]]:
@@ -163,10 +139,8 @@ def load_image(path: str, decoding: DecodingSettings) -> tuple[NDArray[np.uint8]
     # Imported here, because reading a folder needs only Pillow.
     import mmcv
 
-    check_file(Path(path))
-    content = Path(path).read_bytes()
-    stored_size, _ = decode_image(BytesIO(content))
-    loaded = mmcv.imfrombytes(content, flag=decoding.flag, backend=decoding.backend)
+    stored_size, _ = decode_image(Path(path))
+    loaded = mmcv.imfrombytes(Path(path).read_bytes(), flag=decoding.flag, backend=decoding.backend)
     if loaded is None:
         raise ValueError(f'{decoding.backend} cannot decode it')
     return loaded, stored_size
@@ -202,16 +176,12 @@ def read_map(path: Path, image: Path, with_instances: bool = False) -> NDArray[n
     """Read the map of an image (:func:`read_segmentation_map`). Raise a UserError if their sizes differ."""
     labels, (_, size) = read_segmentation_map(path, with_instances), read_sizes(image)
     if labels.shape[::-1] != size:
-        height, width = labels.shape
-        raise UserError(f'{path} is {width} x {height}, but its image is {size[0]} x {size[1]}')
+        raise UserError(f'{path} is {labels.shape[1]} x {labels.shape[0]}, but its image is {size[0]} x {size[1]}')
     return labels
 
 
 def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[np.integer]:
-    """Return the labels, (height, width). Raise a UserError unless the file has one channel of at most 8 bits.
-
-    A map of instances (``with_instances``) may have up to 32 bits.
-    """
+    """Return labels (height, width) from a file of one channel, of 8 bits, or up to 32 with ``with_instances``."""
     try:
         with open_image(path) as image:
             mode, tiles = image.mode, str(image.tile)
@@ -222,14 +192,10 @@ def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[n
     except Exception as error:
         raise UserError(f'{path} is not a readable segmentation map ({get_first_line(error)})') from None
     if mode not in ('1', 'L', 'P') and not (with_instances and mode[0] == 'I'):
-        raise UserError(
-            f'{path} has the mode {mode}. A semantic map must have one channel of 8 bits, with the class index of each '
-            'pixel, and a map of instances one of 8 to 32 bits, with the number of its object'
-        )
+        advice = 'one channel of 8 bits with class indices, and a map of instances one of 8 to 32 bits'
+        raise UserError(f'{path} has the mode {mode}. A semantic map must have {advice}')
     if re.search("'L;[24]", tiles):
-        raise UserError(
-            f'{path} is grey with 2 or 4 bits, which decoders scale to 0 to 255. Save the segmentation map with 8 bits'
-        )
+        raise UserError(f'{path} is grey with 2 or 4 bits, which decoders scale to 0 to 255. Save it with 8 bits')
     if 1 in labels.shape:  # mmseg would drop this axis
         raise UserError(f'{path} is {labels.shape[1]} x {labels.shape[0]}. Each side must have at least 2 pixels')
     return labels.astype(np.uint8) if mode in ('1', 'L', 'P') else labels

@@ -7,7 +7,7 @@ from itertools import takewhile
 from math import ceil
 from pathlib import Path
 from pprint import pformat
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import torch
@@ -26,14 +26,9 @@ from .formats.dataset_info import Split, read_each
 # The weights of GC ViT's authors: timm's copies, whose names have the first digits of their SHA-256, and for large,
 # which timm lacks, the authors' own file, which is on a branch that may change.
 TIMM_RELEASE = 'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights-morevit'
-WEIGHTS = {
-    'xxtiny': f'{TIMM_RELEASE}/gcvit_xxtiny_224_nvidia-d1d86009.pth',
-    'xtiny': f'{TIMM_RELEASE}/gcvit_xtiny_224_nvidia-274b92b7.pth',
-    'tiny': f'{TIMM_RELEASE}/gcvit_tiny_224_nvidia-ac783954.pth',
-    'small': f'{TIMM_RELEASE}/gcvit_small_224_nvidia-4e98afa2.pth',
-    'base': f'{TIMM_RELEASE}/gcvit_base_224_nvidia-f009139b.pth',
-    'large': 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_large.pth.tar',
-}
+DIGITS = {'xxtiny': 'd1d86009', 'xtiny': '274b92b7', 'tiny': 'ac783954', 'small': '4e98afa2', 'base': 'f009139b'}
+WEIGHTS = {size: f'{TIMM_RELEASE}/gcvit_{size}_224_nvidia-{digits}.pth' for size, digits in DIGITS.items()}
+WEIGHTS['large'] = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_large.pth.tar'
 # The default length of training: NUM_SEEN images (a template's num_seen for MINI), but at least MIN_EPOCHS epochs.
 NUM_SEEN, MIN_EPOCHS = 6000, 12
 # The folder in the work dir for the config and annotation files, or made2 and so on if earlier runs have theirs in it.
@@ -75,16 +70,15 @@ def make_config(
     split_validation(dataset)
     folder = create_numbered(work_dir / CONFIG_FOLDER)
     write_annotations(dataset, folder)
+    train = dataset.splits['train']
 
     template_path = Path(get_config_path(template.config))
     settings = choose_settings(template, size, options) | locate_files(dataset)
     head = read_head(template_path, settings) | settings
     if tiles is not None:
         head['tiles'] = tiles or head['image_size']
-        images = dataset.splits['train'].content['images']
-        tiles_per_image = [max(1, image['width'] * image['height'] / head['tiles'] ** 2) for image in images]
-        head['tiles_per_image'] = round(sum(tiles_per_image) / len(images))
-    num_images = len(dataset.splits['train'].image_names) * head.get('tiles_per_image', 1)
+        head['tiles_per_image'] = round(mean(max(1, w * h / head['tiles'] ** 2) for w, h in train.sizes))
+    num_images = len(train.image_names) * head.get('tiles_per_image', 1)
     epochs = epochs or max(MIN_EPOCHS, ceil((template.num_seen if size == MINI else NUM_SEEN) / num_images))
     is_by_iters = 'max_iters' in head
     length = epochs * ceil(num_images / head['batch_size']) if is_by_iters else epochs
@@ -96,14 +90,16 @@ def make_config(
         duration = format_duration(seconds / torch.get_num_threads())
         dataset.notes.append(f'--size {size} trains about {duration} on a CPU (estimate). --size mini takes minutes')
 
-    training = (
-        f'trains {template.network}, --size {size}, at {head["image_size"]} px, {format_length(length, is_by_iters)}'
-    )
-    training += f', on tiles of {head["tiles"]} px' if tiles is not None else ''
-    started_with = {'data': make_movable_path(dataset.folder, work_dir), 'task': task or template.option, 'size': size}
+    duration = format_length(length, is_by_iters) + (f', on tiles of {head["tiles"]} px' if tiles is not None else '')
+    training = f'trains {template.network}, --size {size}, at {head["image_size"]} px, {duration}'
+    data = dataset.folder.resolve()
+    # If both folders move with the current one, the path in the config moves too.
+    if not any(Path(make_portable_path(path)).is_absolute() for path in (dataset.folder, work_dir)):
+        data = os.path.relpath(data, work_dir.resolve())
+    started_with = {'data': str(data), 'task': task or template.option, 'size': size, 'no_flip': not head['flip']}
     names = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
-    started_with |= {name: head.get(name) for name in names} | {'no_flip': not head['flip']}
-    started_with['image_side'] = None if template.option == 'classify' else find_image_side(dataset.splits['train'])
+    started_with |= {name: head.get(name) for name in names}
+    started_with['image_side'] = None if template.option == 'classify' else find_image_side(train)
     started_with['pretrained'] = options.get('pretrained') and str(options['pretrained'])
     started_with['weaknesses'] = find_weaknesses(dataset, bool(small_objects))
     about_run = {'work_dir': make_portable_path(work_dir), STARTED_WITH: started_with}
@@ -126,10 +122,8 @@ def read_head(path: Path, names: Iterable[str] = ()) -> dict[str, Any]:
     except (SyntaxError, ValueError, TypeError, AttributeError):
         head = {}
     if not head.keys() >= {*names, 'fine_tune'}:  # fine_tune is the last one
-        raise UserError(
-            f'{path} was edited, so that it cannot be filled in: its first lines, up to the first assert, must be its '
-            'docstring and NAME = VALUE, with literals. Restore it, and train a copy of it with: mmgcvit train COPY'
-        )
+        problem = 'so that it cannot be filled in: its first lines must be a docstring and NAME = LITERAL'
+        raise UserError(f'{path} was edited, {problem}. Restore it, and train a copy: mmgcvit train COPY')
     return head
 
 
@@ -192,21 +186,13 @@ def locate_files(dataset: DatasetInfo) -> dict[str, Any]:
     return lines
 
 
-def make_movable_path(folder: Path, work_dir: Path) -> str:
-    """Return a path relative to the work dir if both move with the current folder, and otherwise the absolute path."""
-    if any(Path(make_portable_path(path)).is_absolute() for path in (folder, work_dir)):
-        return str(folder.resolve())
-    return os.path.relpath(folder.resolve(), work_dir.resolve())
-
-
 def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path | None, tiles: int | None) -> None:
     """Raise a UserError for an option that does not fit the dataset, and for texts that a config cannot have."""
     weights = None if pretrained is None else resolve_weights(pretrained)
     if weights and '://' not in weights and not Path(weights).is_file():
         raise UserError(f'--pretrained {pretrained}: there is no such file. Expected a file, URL, timm://NAME, or none')
     if make_absolute(work_dir).resolve().is_relative_to(make_absolute(dataset.folder).resolve()):
-        advice = 'Set another --work-dir (for check-data: the variable TMPDIR), or run the command in another folder'
-        raise UserError(f'the work dir {work_dir} is inside the dataset. {advice}')
+        raise UserError(f'the work dir {work_dir} is inside the dataset. Set another --work-dir (check-data: TMPDIR)')
     if tiles is not None:
         if not dataset.has_objects:
             raise UserError('--tiles is for datasets with boxes or masks of objects. Remove --tiles')

@@ -17,7 +17,6 @@ with suppress(ImportError):
         """
 
         def load_data_list(self) -> list[dict[str, Any]]:
-            """Return the images, labelled by the names of their folders."""
             images = super().load_data_list()
             for image in images:
                 image['gt_label'] = int(Path(image['img_path']).parent.name)
@@ -35,7 +34,6 @@ with suppress(ImportError):
         """
 
         def load_data_list(self) -> list[dict[str, Any]]:
-            """Return the images and their maps, with the keys that mmseg's transforms read."""
             folders = [Path(self.data_prefix.get(key) or '') for key in ('img_path', 'seg_map_path')]
             # Names may have other characters at which splitlines would split.
             lines = filter(None, Path(self.ann_file).read_text(encoding='utf-8').split('\n'))

@@ -12,7 +12,7 @@ from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import get_type_name, read_config
 from ..datasets.checks.paths import get_check_settings
-from ..datasets.skip_unreadable import skip_unreadable
+from ..datasets.transforms import skip_unreadable
 from ..device import check_operators
 from ..errors import UserError, format_count
 from ..mmengine_utils import call_on_rank_0

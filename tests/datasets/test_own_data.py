@@ -23,7 +23,7 @@ from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.formats.cleaning import find_problem
 from mmgcvit.datasets.formats.paths import list_files
 from mmgcvit.datasets.own_data import extend_run, find_newer_files, make_config, parse_head
-from mmgcvit.datasets.skip_unreadable import skip_unreadable
+from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.ground_truth import build_dataset, load_sample

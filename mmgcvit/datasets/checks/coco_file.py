@@ -14,22 +14,17 @@ from mmengine.dataset import BaseDataset
 
 from ...config import iter_transforms
 from ...errors import MANY, format_count, get_first_line, shorten
-from ..classes import MAX_ID
 from ..formats.cleaning import group_objects
-from ..formats.plausible import FEW_POINTS, NO_MASK, NOT_FINITE, are_numbers, are_too_many, find_faults
+from ..formats.plausible import FEW_POINTS, MAX_ID, NO_MASK, NOT_FINITE, are_numbers, are_too_many, find_faults
 from .image_files import ImageFile, Issue, Report, find_missing
 
 Entry = Mapping[str, Any]
 IssueExamples = Iterator[tuple[Issue, list[str] | None]]
 
 NOT_COCO = Issue("is not an annotation file in COCO's format", 'Export its images, annotations and categories again')
-DUPLICATE_IDS = Issue(
-    'duplicate ids or category names, or ids that pycocotools cannot store, such as 0 of an annotation, and 2**63',
-    'Give each entry a unique id, starting from 1, and each category a unique name',
-)
+DUPLICATE_IDS = Issue('repeated ids or category names, or ids that pycocotools cannot store', 'Use ids from 1 on')
 OTHER_CATEGORIES = Issue(
-    'categories in another order than the classes of the config, or with other names',
-    "Use the names and the order of the file's categories for the config's classes. mmdet numbers labels in this order",
+    'categories in another order than the classes of the config, or with other names', 'Copy their names and order'
 )
 NO_SIZE = Issue('images without a positive width and height', 'Write both in pixels, as integers')
 NOT_LISTED = Issue('annotations of images or categories that the file does not list', 'List them too', stops_run=False)
@@ -58,10 +53,7 @@ def read_json(path: str, report: Report) -> Any:
 
 
 def check_content(path: str, content: Any, is_scored: bool, report: Report) -> dict[str, list[Entry]] | None:
-    """Return the content of a COCO file. If lists or keys are missing, report an issue and return None.
-
-    A dataset for validation or test (``is_scored``) may have no list of annotations.
-    """
+    """Return the content of a COCO file, to which annotations are added if it is scored, or None with an issue."""
     content = content if isinstance(content, dict) else {}
     if is_scored and 'annotations' not in content:
         report.notes.append(f'{path} has no annotations, so predictions on its images cannot be scored')

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from itertools import chain
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ from rich.progress import Progress
 
 from ...config import LOADERS, get_type_name, iter_dicts, iter_settings
 from ...errors import format_count, shorten
-from ..decoding import DecodingSettings, get_decoding_settings, read_segmentation_map
+from ..decoding import get_decoding_settings, read_segmentation_map
 from ..formats.cleaning import find_same_images
 from .coco_file import check_coco, read_json
-from .image_files import ImageFile, Issue, Report, check_folders, check_image
+from .image_files import Issue, Report, check_folders, check_image
 from .paths import find_format, get_data_path, iter_datasets
 
 OTHER_NUM_CLASSES = Issue('another number of classes than the model predicts', 'Set num_classes of the heads to it')
@@ -67,7 +68,13 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
             # A generator of its own leaves the random numbers of the training unchanged. Its seed lets a resumed run
             # check the same images as before, so that it is not stopped by others.
             images = random.Random(len(images)).sample(images, num_images)
-        check_images(dataset, images, get_decoding_settings(settings), report, progress)
+        check = partial(check_image, decoding=get_decoding_settings(settings), dataset=dataset)
+        with warnings.catch_warnings(), ThreadPoolExecutor(MAX_THREADS) as pool:
+            # Ignore Pillow's warnings about odd metadata and large images.
+            warnings.simplefilter('ignore')
+            found = progress.track(pool.map(check, images), len(images), description=get_data_path(dataset))
+            for issue, example in chain.from_iterable(found):
+                report.add(issue, get_data_path(dataset), [example])
         check_num_classes(dataset, data_format, cfg, report)
     train = paths.pop(LOADERS[0], [])
     others = [path for loader_paths in paths.values() for path in loader_paths]
@@ -77,20 +84,6 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
         if same:
             report.notes.append(f'{format_count(len(same), "image")} of training are also scored ({shorten(same)})')
     return report
-
-
-def check_images(
-    dataset: BaseDataset, images: Sequence[ImageFile], decoding: DecodingSettings, report: Report, progress: Progress
-) -> None:
-    """Check images and their segmentation maps in threads."""
-    task = progress.add_task(get_data_path(dataset), total=len(images))
-    with warnings.catch_warnings(), ThreadPoolExecutor(MAX_THREADS) as pool:
-        # Ignore Pillow's warnings about odd metadata and large images.
-        warnings.simplefilter('ignore')
-        for issues in pool.map(partial(check_image, decoding=decoding, dataset=dataset), images):
-            for issue, example in issues:
-                report.add(issue, get_data_path(dataset), [example])
-            progress.advance(task)
 
 
 def list_unscored(cfg: Config) -> Iterator[str]:

@@ -49,16 +49,10 @@ class Report:
 MISSING = Issue('files that are missing', 'Add them, or remove them from the annotations')
 UNREADABLE = Issue('images that cannot be read', 'Copy or convert them again, or remove them')
 OTHER_SIZE = Issue('images of another size than their annotations or maps', 'Change annotations, or replace files')
-EXIF_ROTATION = Issue(
-    'images whose annotations do not fit after EXIF rotation',
-    'Add mmgcvit.ApplyExifAsAnnotated after LoadImageFromFile, or remove the EXIF tag',
-)
+EXIF_ROTATION = Issue('images annotated before EXIF rotation', 'Add mmgcvit.ApplyExifAsAnnotated to the pipeline')
 NO_IMAGES = Issue('lists no images', 'Change data_prefix, ann_file, classes or suffixes in the config')
 OTHER_LABELS = Issue('labels that belong to no class', 'Change the classes or reduce_zero_label in the config')
-OTHER_ORDER = Issue(
-    'class folders in another order than the classes of the config',
-    'List the classes in the alphabetical order of their folders, or remove them from the config',
-)
+OTHER_ORDER = Issue('class folders in another order than the classes of the config', 'Sort the classes')
 NO_MAP = Issue('unreadable segmentation maps', 'Save class indices as pixel values in 8-bit single-channel PNG files')
 
 
@@ -127,9 +121,8 @@ def check_segmentation_map(path: str, size: tuple[int, int], dataset: BaseDatase
     except UserError as error:
         yield NO_MAP, str(error)
         return
-    height, width = labels.shape
-    if (width, height) != size:
-        yield OTHER_SIZE, f'{path} is {width} x {height}, not {size[0]} x {size[1]}'
+    if labels.shape[::-1] != size:
+        yield OTHER_SIZE, f'{path} is {labels.shape[1]} x {labels.shape[0]}, not {size[0]} x {size[1]}'
     # If the config selects some of the classes, the keys of label_map are all original labels.
     classes = dataset.label_map or dataset.metainfo.get('classes')
     known = {*range(len(classes or ()) + bool(dataset.reduce_zero_label)), IGNORE_INDEX, dataset.ignore_index}

@@ -53,7 +53,6 @@ def find_format(dataset: ConfigDict) -> str | None:
 
 
 def is_remote(dataset: ConfigDict) -> bool:
-    """Return whether a dataset's files are on a server."""
     paths = [dataset.get(key) for key in ('data_root', 'ann_file', 'data_prefix')]
     return bool(dataset.get('backend_args')) or any('://' in str(path) for path in paths)
 
@@ -71,9 +70,7 @@ def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
     if missing:
         root = Path(next(iter(missing.values())).get('data_root') or '.').absolute()
         paths = '\n'.join(f'    {path}' for path in missing)
-        digits = next((folder for folder in (root, *root.parents) if folder.name == 'digits'), None)
         advice = f'docs/data.md says how to get it. If it is in another folder: ln -s /path/to/that/folder {root}'
-        advice = f"'python tools/make_digits.py {digits}' makes it in seconds." if digits else advice
         raise UserError(f'The dataset is not at {root}. Missing:\n{paths}\n{advice}')
 
 

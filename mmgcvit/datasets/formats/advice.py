@@ -74,7 +74,5 @@ def find_small_objects(dataset: DatasetInfo, image_size: int, tiles: int | None 
     advice = f'Train with --image-size {needed}, at which nine of ten are larger, or on tiles of the images (--tiles)'
     if needed > MAX_IMAGE_SIZE:
         advice = 'Train on tiles of the images: --tiles'
-    return [
-        f'{num_small} of {len(sides)} objects for training are smaller than {MIN_OBJECT_SIDE} px when images are '
-        f'resized to {image_size} px, or less in training: too small to be found. {advice}'
-    ]
+    problem = f'objects for training are under {MIN_OBJECT_SIDE} px at an image size of {image_size} px'
+    return [f'{num_small} of {len(sides)} {problem}: too small to be found. {advice}']

@@ -1,9 +1,11 @@
 """Leave out images and annotations that cannot be used, or that a dataset has more than once."""
 
+import os
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -14,8 +16,8 @@ import numpy as np
 from ...errors import MANY, UserError, escape_controls, format_count, get_first_line, shorten
 from ...files import compute_sha256
 from ..decoding import decode_image, read_sizes
-from .dataset_info import DatasetInfo, Split
-from .plausible import ObjectProblem, are_inside, are_numbers, are_too_many, cut_objects, find_faults, get_corners
+from .dataset_info import DatasetInfo, Split, read_each
+from .plausible import MIN_CUT, ObjectProblem, are_inside, are_numbers, are_too_many, find_faults, get_corners
 
 
 def leave_out_unusable(dataset: DatasetInfo) -> None:
@@ -57,10 +59,8 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
 
 
 def check_class_names(folder: Path, classes: Sequence[str]) -> None:
-    """Raise a UserError for empty names, control characters, and names that differ in case, blanks or Unicode form.
-
-    Such names are nearly always one class. macOS, for example, writes an umlaut as two characters.
-    """
+    """Raise a UserError for empty names, control characters, and names that differ in case, blanks or Unicode form."""
+    # Such names are nearly always one class. macOS, for example, writes an umlaut as two characters.
     seen: dict[str, str] = {}
     for name in classes:
         form = ' '.join(unicodedata.normalize('NFKC', name).casefold().split())
@@ -97,8 +97,7 @@ def leave_out_rotated(split: Split) -> tuple[Split, list[str]]:
     fits = are_inside(corners, sides[:, ::-1]).astype(int) - are_inside(corners, sides)
     if not (fits > 0).any():
         return split, []
-    with ThreadPoolExecutor() as pool:
-        found = [*pool.map(read_sizes, [split.image_folder / name for name in split.image_names])]
+    found, _ = read_each(read_sizes, [split.image_folder / name for name in split.image_names])
     sizes = zip(split.sizes, found, strict=True)
     rotated = {i for i, (annotated, (before, after)) in enumerate(sizes) if annotated == before != after}
     ids = {images[i]['id'] for i in rotated}
@@ -111,36 +110,36 @@ def leave_out_rotated(split: Split) -> tuple[Split, list[str]]:
 
 def leave_out_objects(split: Split, dataset: DatasetInfo) -> tuple[Split, list[str], str]:
     """Leave out wrong objects, and cut the others at the edges of images. Also return messages and the boxes' look."""
-    objects, messages, right = split.content['annotations'], [], []
-    sizes = split.list_sizes(objects)
+    objects, messages, kept = split.content['annotations'], [], []
+    sizes, corners = split.list_sizes(objects), get_corners(objects)
     faults, look = find_faults(objects, sizes, dataset.annotation_types[0] == 'masks', dataset.box_format)
     names = {image['id']: image['file_name'] for image in split.content['images']}
-    for obj, size, fault in zip(objects, sizes, faults, strict=True):
+    cut = corners.clip(0, np.tile(np.reshape(sizes, (-1, 2)).astype(float), 2))
+    boxes = np.hstack([cut[:, :2], cut[:, 2:] - cut[:, :2]]).round(2).tolist()
+    are_cut = (abs(cut - corners) > MIN_CUT).any(1)
+    for obj, fault, box, is_cut in zip(objects, faults, boxes, are_cut, strict=True):
         if fault:
             text = f'{names[obj["image_id"]]}: annotation {obj["id"]}, bbox {obj["bbox"]!s:.80}: {fault}'
             messages.append(ObjectProblem(text))
         else:
-            right.append((obj, size))
-    kept = cut_objects(*zip(*right, strict=True)) if right else []
+            area = min(obj['area'], round(box[2] * box[3], 2))
+            kept.append({**obj, 'bbox': box, 'area': area} if is_cut else obj)
     return Split(split.image_folder, {**split.content, 'annotations': kept}), messages, look
 
 
 def find_same_images(paths: Sequence[Path]) -> list[int]:
     """Return for each image the index of the first with the same bytes. Empty or unreadable files equal no other."""
 
-    def read(path: Path, size: int | None = None) -> int | str:
-        try:
-            if size is None:
-                return path.stat().st_size if path.is_file() else 0
-            return compute_sha256(path) if size and counts[size] > 1 else 0
-        except OSError:  # for example, its name is too long
-            return 0
+    def hash_file(path: Path, size: int) -> str | None:
+        with suppress(OSError):
+            return compute_sha256(path) if size and counts[size] > 1 else None
 
     firsts: dict[Any, int] = {}
     with ThreadPoolExecutor() as pool:
-        sizes = [*pool.map(read, paths)]
+        # os.path.isfile raises no error if a name is too long.
+        sizes = [*pool.map(lambda path: os.path.isfile(path) and path.stat().st_size, paths)]  # noqa: PTH113
         counts = Counter(sizes)
-        digests = pool.map(read, paths, sizes)
+        digests = pool.map(hash_file, paths, sizes)
         return [firsts.setdefault(digest or index, index) for index, digest in enumerate(digests)]
 
 
@@ -170,8 +169,12 @@ def leave_out_copies(dataset: DatasetInfo) -> list[str]:
     firsts = {name: [*islice(same, len(paths[name]))] for name in paths}
     others = sorted(paths.keys() - {'train'})
     held_out = {*chain(*(firsts[name] for name in others))}
-    for name, split_paths in paths.items():
-        labels = leave_out_repeated(dataset, name) if dataset.has_objects else list_labels(dataset, name)
+    for name, split in [*dataset.splits.items()]:
+        split_paths = paths[name]
+        # Images with the same objects, the same class, or the same map have the same value.
+        labels = leave_out_repeated(dataset, name) if dataset.has_objects else [x for _, x in split.content]
+        if dataset.annotation_types == ('seg_maps',):
+            labels = find_same_images([split.image_folder / label for label in labels])
         seen, shared, repeated, different = {}, set(), set(), set()
         for index, first in enumerate(firsts[name]):
             other = seen.setdefault(first, index)
@@ -192,14 +195,6 @@ def leave_out_copies(dataset: DatasetInfo) -> list[str]:
         left_out = shared.union(repeated, different)
         dataset.splits[name] = dataset.splits[name].select({*range(len(split_paths))} - left_out)
     return problems
-
-
-def list_labels(dataset: DatasetInfo, name: str) -> list[Any]:
-    """Return a value for each image of a split. Images with the same class, or the same map, have the same value."""
-    split = dataset.splits[name]
-    labels = [label for _, label in split.content]
-    is_map = dataset.annotation_types == ('seg_maps',)
-    return find_same_images([split.image_folder / label for label in labels]) if is_map else labels
 
 
 def leave_out_repeated(dataset: DatasetInfo, name: str) -> list[Any]:

@@ -6,11 +6,10 @@ from typing import Any
 
 from ...errors import UserError, get_first_line, shorten
 from ...files import make_absolute
-from ..classes import MAX_ID
 from .dataset_info import DatasetInfo, Split
 from .folders import IMAGE_FOLDERS, MAP_FOLDERS
 from .paths import count_steps, find_split, list_files
-from .plausible import ObjectProblem, get_corners
+from .plausible import MAX_ID, ObjectProblem, get_corners
 
 # Beginnings of the names of COCO's files of other tasks, which are next to instances*.json.
 OTHER_TASKS = ('captions', 'person_keypoints', 'stuff', 'panoptic', 'image_info')
@@ -27,31 +26,26 @@ def load_contents(folder: Path, files: list[Path]) -> tuple[dict[Path, dict[str,
     from ..checks.image_files import Report
 
     files = [file for file in files if not file.name.startswith(OTHER_TASKS)] or files
-    contents, unreadable = {}, {}
+    contents, problems = {}, []
     for file in files:
         report = Report()
         content = read_json(str(folder / file), report)
         if isinstance(content, dict) and len(KEYS.keys() & content.keys()) > 1:
             contents[file] = check_content(str(folder / file), content, False, report)
-        problem = '\n'.join(report.format_messages())
-        if content is None and find_split(file) is None:
-            unreadable[file] = problem
-        elif problem:
-            raise UserError(problem)
-    if unreadable and not contents:
-        raise UserError('\n'.join(unreadable.values()))
-    return contents, [f'{folder / file} is not valid JSON, and was not read' for file in unreadable]
+        problems += report.format_messages()
+        if report.issues and (content is not None or find_split(file)):
+            raise UserError(problems[-1])
+    if problems and not contents:
+        raise UserError('\n'.join(problems))
+    return contents, [f'was not read: {problem}' for problem in problems]
 
 
 def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo:
     """Read a folder's COCO files, one for each split."""
     files = {find_split(file) or 'train': file for file in contents}
     if 'train' not in files or len(files) < len(contents):
-        raise UserError(
-            f"{folder} has the COCO annotation files {shorten([*map(str, contents)])}. Expected one with 'train' in "
-            "its name or folder, for example train.json, and at most one each with 'val' and 'test'. Rename the files, "
-            'or move some of them out of the folder'
-        )
+        advice = "Expected one with 'train' in its name or folder, and at most one each with 'val' and 'test'"
+        raise UserError(f'{folder} has the COCO annotation files {shorten([*map(str, contents)])}. {advice}')
     try:
         categories = contents[files['train']]['categories']
         used_ids = {obj['category_id'] for obj in contents[files['train']]['annotations']}
@@ -76,9 +70,7 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
         raise UserError(f"{folder}: {names}: not in COCO's format ({get_first_line(error)}). Export it again") from None
 
 
-def normalize(
-    content: dict[str, Any], categories: list[dict[str, Any]], file: Path
-) -> tuple[dict[str, Any], list[str]]:
+def normalize(content: dict[str, Any], categories: list[dict], file: Path) -> tuple[dict[str, Any], list[str]]:
     """Return the content of a file with the categories of training, and as pycocotools and mmdet expect it.
 
     Also return a message for each annotation of an image or category that the file does not list.
@@ -105,10 +97,8 @@ def normalize(
                 new['segmentation'] = [[left, top, right, top, right, bottom, left, bottom]]
             annotations.append(obj if all(obj.get(key) == value for key, value in new.items()) else {**obj, **new})
     if others:
-        raise UserError(
-            f'{file} has objects of the classes {shorten(sorted(others))}, but training has only '
-            f'{shorten([*map(str, own)])}. Add the classes to the training data, or remove their objects'
-        )
+        problem = f'training has only {shorten([*map(str, own)])}. Add the classes to it, or remove their objects'
+        raise UserError(f'{file} has objects of the classes {shorten(sorted(others))}, but {problem}')
     # pycocotools reads id 0 as "no match".
     ids = {obj['id'] for obj in annotations if type(obj['id']) is int and 0 < obj['id'] < MAX_ID}
     if len(ids) < len(annotations):

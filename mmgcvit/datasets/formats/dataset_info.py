@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from ...errors import UserError, escape_controls, format_count, shorten
 from ...files import make_absolute, write_text
-from ..classes import make_coco_categories
 from ..decoding import IGNORE_INDEX
 from .plausible import XYWH
 
@@ -100,9 +99,8 @@ class DatasetInfo:
             num_ignored = sum(len(split.content['annotations']) for _, split in splits) - num_objects
             text += f', {num_objects} objects'
             text += f', {num_ignored} ignored (difficult or crowds)' if num_ignored else ''
-            num_empty = self.list_classes('train').count(set()) if 'train' in self.splits else 0
-            empty = f' ({format_count(num_empty, "image")} without objects: background in training)'
-            text += empty if num_empty else ''
+            empty = self.list_classes('train').count(set()) if 'train' in self.splits else 0
+            text += f' ({format_count(empty, "image")} without objects: background in training)' if empty else ''
         names = f'{len(self.classes)} classes ({shorten(self.classes, 8)})'
         return escape_controls('\n'.join([f'{self.folder}: {self.format}, {text}, {names}', *self.notes]))
 
@@ -148,12 +146,20 @@ def make_split(
     return Split(folder.resolve(), content), problems
 
 
-def set_annotation_types(dataset: DatasetInfo) -> None:
-    """Set the type of a dataset of objects, in place: masks if nearly all objects have one."""
-    objects = [obj for split in dataset.splits.values() for obj in split.objects]
-    # leave_out_objects leaves out the others, which have only a box.
-    has_masks = sum(bool(obj.get('segmentation')) for obj in objects) > 0.9 * len(objects)
-    dataset.annotation_types = ('masks', 'boxes') if has_masks else ('boxes',)
+def list_coco_categories() -> list[dict[str, Any]]:
+    """Return COCO's categories, as torchvision lists them: its 80 classes have ids from 1 to 90, with gaps."""
+    from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
+
+    names = enumerate(MaskRCNN_ResNet50_FPN_Weights.DEFAULT.meta['categories'])
+    return [{'id': i, 'name': name} for i, name in names if name not in ('__background__', 'N/A')]
+
+
+def make_coco_categories(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return categories in COCO's format for class names. Ids are 1, 2, ..., but COCO's ids for COCO's 80 names."""
+    coco = list_coco_categories() if len(names) == 80 else []
+    if list(names) == [category['name'] for category in coco]:
+        return coco
+    return [{'id': category_id, 'name': name} for category_id, name in enumerate(names, start=1)]
 
 
 def write_annotations(dataset: DatasetInfo, folder: Path) -> None:

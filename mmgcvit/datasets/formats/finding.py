@@ -2,7 +2,6 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from ...errors import UserError, format_count, shorten
 from ...files import IMAGE_SUFFIXES, read_text, suggest_folder
 from .cleaning import check_class_names, leave_out_unusable
 from .coco import load_contents, read_coco
-from .dataset_info import DatasetInfo, set_annotation_types
+from .dataset_info import DatasetInfo
 from .folders import read_class_folders, read_maps
 from .instance_maps import INSTANCE_MAPS
 from .paths import SPLIT_NAME, find_split, list_files
@@ -45,11 +44,8 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
 
     ``path`` is its folder, or its data.yaml or COCO file (:func:`find_folder`). Nothing is written into the folder.
     Boxes and polygons of the dataset are in COCO's format. If ``task`` is 'detect', the masks of objects are not looked
-    at. Where images have maps, ``task`` says whether these are semantic or of instances (:func:`.are_instances`).
-
-    Raises:
-        UserError: The folder has data in no known format, in several formats, or with too many errors; or ``path`` is
-            another file than those that are read.
+    at. Where images have maps, ``task`` says whether these are semantic or of instances (:func:`.are_instances`). Raise
+    a UserError if the folder has no known format, several, or too many errors, or is not read with the file ``path``.
     """
     folder, path = find_folder(path), Path(path).expanduser()
     files: dict[str, list[Path]] = defaultdict(list)
@@ -84,38 +80,35 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
         dataset = read_coco(folder, coco) if coco else read_maps_or_class_folders(folder, files, task)
     check_class_names(folder, dataset.classes)
     if dataset.has_objects:
-        set_annotation_types(dataset)
-        dataset.annotation_types = ('boxes',) if task == 'detect' else dataset.annotation_types
-        # YOLO images need no label file. Images without a map are among the problems.
-        is_complete = yolo or dataset.format == INSTANCE_MAPS
-        if unread := [] if is_complete else list_unread(dataset, files['image']):
-            count = format_count(len(unread), 'image')
-            notes.append(f'left out, because no annotations name them: {count} ({shorten(unread)})')
-    dataset.notes += notes
-    dataset.notes += describe_left_out(folder.resolve(), left_out, with_links=not yolo)  # data.yaml names its folders
+        objects = [obj for split in dataset.splits.values() for obj in split.objects]
+        # leave_out_objects leaves out the others, which have only a box.
+        has_masks = task != 'detect' and sum(bool(obj.get('segmentation')) for obj in objects) > 0.9 * len(objects)
+        dataset.annotation_types = ('masks', 'boxes') if has_masks else ('boxes',)
+    # YOLO images need no label file. Images without a map are among the problems.
+    is_complete = yolo or not dataset.has_objects or dataset.format == INSTANCE_MAPS
+    images = [] if is_complete else files['image']
+    dataset.notes += notes + describe_unread(dataset, images, left_out, with_links=not yolo)  # YOLO names its folders
     leave_out_unusable(dataset)
     return dataset
 
 
-def describe_left_out(root: Path, left_out: Iterable[Path], with_links: bool) -> list[str]:
-    """Return notes about outputs of mmgcvit's commands and, on demand, about links from one split into another."""
+def describe_unread(dataset: DatasetInfo, images: list[Path], left_out: list[Path], with_links: bool) -> list[str]:
+    """Return notes about ``images`` without annotations, outputs of commands, and links from one split into another."""
+    root, resolve = dataset.folder.resolve(), cache(os.path.realpath)  # of folders, which may be links
+    paths = (split.image_folder / name for split in dataset.splits.values() for name in split.image_names)
+    read = {(resolve(path.parent), path.name) for path in paths}
+    photos = [file for file in images if NO_IMAGE_FOLDERS.isdisjoint(name.lower() for name in file.parts)]
+    unread = [str(file) for file in photos if (resolve(dataset.folder / file.parent), file.name) not in read]
     links = {path: target for path in left_out if (target := (root / path).resolve()) != root / path}
     outputs = [str(path) for path in left_out if path not in links]
-    notes = [f'left out, because commands of mmgcvit wrote them: {shorten(outputs)}'] if outputs else []
+    count = format_count(len(unread), 'image')
+    notes = [f'left out, because no annotations name them: {count} ({shorten(unread)})'] if unread else []
+    notes += [f'left out, because commands of mmgcvit wrote them: {shorten(outputs)}'] if outputs else []
     for path, target in links.items() if with_links else ():
         split = find_split(target.relative_to(root)) if target.is_relative_to(root) else None
         if split not in (None, find_split(path)):
             notes.append(f'{path} is a link to {target}, and is not read again')
     return notes
-
-
-def list_unread(dataset: DatasetInfo, images: Iterable[Path]) -> list[str]:
-    """Return the images in a dataset's folder that no split has, except those in folders of segmentation maps."""
-    resolve, splits = cache(os.path.realpath), dataset.splits.values()  # of folders, which may be links
-    paths = (split.image_folder / name for split in splits for name in split.image_names)
-    read = {(resolve(path.parent), path.name) for path in paths}
-    photos = [file for file in images if NO_IMAGE_FOLDERS.isdisjoint(name.lower() for name in file.parts)]
-    return [str(file) for file in photos if (resolve(dataset.folder / file.parent), file.name) not in read]
 
 
 def read_maps_or_class_folders(folder: Path, files: dict[str, list[Path]], task: str | None) -> DatasetInfo:

@@ -23,9 +23,7 @@ MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 MAP_ENDINGS = ('_masks', '_cp_masks')
 
 
-def read_maps(
-    folder: Path, files: Sequence[Path], classes: Sequence[str] | None, task: str | None
-) -> DatasetInfo | None:
+def read_maps(folder: Path, files: list[Path], classes: list[str] | None, task: str | None) -> DatasetInfo | None:
     """Read images and maps with the same file names. Return None if no image has a map."""
     tests = {file for file in files if find_split(file.parent) == 'test'}
     # Test images need no maps.
@@ -120,11 +118,9 @@ def check_labels(folder: Path, labels: set[int], classes: Sequence[str] | None) 
     if values == '0 and 255':
         code = 'PIL.Image.open(file).point(lambda value: value // 255).save(new_file)'
         advice = f'To replace 255 by 1 in a file, run in Python: {code}'
-    raise UserError(
-        f'{folder}: the pixels of the segmentation maps have the values {values}, and the classes are '
-        f'{shorten(classes, 8)}. Expected 0 for the first class, 1 for the second, and so on. Pixels with the '
-        f'value 255 belong to no class. {advice}'
-    )
+    expected = 'Expected 0 for the first class, 1 for the second, and so on, and 255 for none'
+    problem = f'the segmentation maps have the values {values}, and the classes are {shorten(classes, 8)}'
+    raise UserError(f'{folder}: {problem}. {expected}. {advice}')
 
 
 def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | None:
@@ -160,18 +156,6 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
     return DatasetInfo(folder, 'class folders', ('classes',), names, by_name, notes)
 
 
-def find_shared_folders(splits: ClassFolders, depth: int) -> list[str]:
-    """Return the names of folders in class folders that may be splits or, if most images are in them, the classes."""
-    images = [(name, Path(file).parts[depth + 1 : -1]) for s in splits.values() for name in s for file in s[name]]
-    found: dict[str, set[str]] = defaultdict(set)
-    for class_name, names in images:
-        for name in names:
-            found[name.lower()].add(class_name)
-    # A single name, such as images, is not a class.
-    is_deep = len(found) > 1 and sum(bool(names) for _, names in images) > len(images) / 2
-    return sorted(f for f in found if (not depth and SPLIT_NAME.fullmatch(f)) or (is_deep and len(found[f]) > 1))
-
-
 def check_class_folders(folder: Path, split_folders: dict[str, str], splits: ClassFolders) -> None:
     """Raise a UserError if folders may be classes or not, or a split has classes that train lacks."""
     if split_folders:
@@ -179,19 +163,24 @@ def check_class_folders(folder: Path, split_folders: dict[str, str], splits: Cla
         ambiguous = {name for name, split in split_folders.items() if counts[split] > 1}
     else:
         # Names such as data_train and data_test.
-        named = {name: find_split(Path(name)) for name in splits['train']}
-        ambiguous = {name for name in named if SPLIT_NAME.fullmatch(name.lower())}
-        if len({*named.values()} - {None}) > 1:
-            ambiguous = ambiguous or {name for name, split in named.items() if split}
-    names, shared = sorted(splits['train']), find_shared_folders(splits, depth=1 if split_folders else 0)
+        named = {name: split for name in splits['train'] if (split := find_split(Path(name)))}
+        are_many = len({*named.values()}) > 1
+        ambiguous = {name for name in named if are_many or SPLIT_NAME.fullmatch(name.lower())}
+    names, depth, found = sorted(splits['train']), 2 if split_folders else 1, defaultdict(set)
+    images = [(name, Path(file).parts[depth:-1]) for s in splits.values() for name in s for file in s[name]]
+    for class_name, parts in images:
+        for part in parts:
+            found[part.lower()].add(class_name)
+    # Folders in class folders may be splits or, if most images are in them, classes; but not a single one, like images.
+    is_deep = len(found) > 1 and sum(bool(parts) for _, parts in images) > len(images) / 2
+    are_splits = {part for part in found if depth == 1 and SPLIT_NAME.fullmatch(part)}
+    shared = sorted(are_splits.union(part for part in found if is_deep and len(found[part]) > 1))
     if ambiguous or shared:
         what = f'{shorten(names)} classes, or {shorten(shared)}, which are in them'
         if ambiguous:
             what = f'{shorten(sorted(ambiguous), 4)} classes or splits'
-        raise UserError(
-            f'{folder}: are the folders {what}? Put the images of a class directly into a folder of its name, and '
-            "these folders into 'train', 'val' and 'test', one of each, for example train/cat/1.jpg"
-        )
+        advice = "Put the images as in train/cat/1.jpg, with one folder each for 'train', 'val' and 'test'"
+        raise UserError(f'{folder}: are the folders {what}? {advice}')
     for split, classes in splits.items():
         if others := shorten(sorted(classes.keys() - {*names})):
             problem = f'{split} has the class folders {others}, but train has only {shorten(names)}'

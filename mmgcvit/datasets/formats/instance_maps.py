@@ -39,11 +39,8 @@ def are_instances(folder: Path, files: Sequence[Path], classes: Sequence[str] | 
     are_counted = are_counted and not are_too_many(are_connected.count(False), len(are_connected))
     if classes or task in ('segment', 'detect') or are_counted or any(is_deep for *_, is_deep in samples):
         return True
-    raise UserError(
-        f'{folder}: are the numbers in the maps objects (instances) or classes (semantic)? Add --task segment for '
-        'instances, or --task semantic. Or write classes.txt: one name for instances, or a name for each class, from 0 '
-        'on, one on each line'
-    )
+    advice = 'Add --task segment for instances, or --task semantic'
+    raise UserError(f'{folder}: are the numbers in the maps objects (instances) or classes (semantic)? {advice}')
 
 
 def measure_map(path: Path) -> tuple[list[int], list[bool], bool]:
@@ -74,9 +71,8 @@ def read_instances(folder: Path, maps: Mapping[Path, Path], image: Path) -> Anno
     labels = read_map(folder / maps[image], folder / image, with_instances=True)
     labels = np.asfortranarray(labels)  # the order that pycocotools needs
     objects = []
-    for number, (rows, columns) in find_regions(labels).items():
+    for number in find_regions(labels):
         mask = coco_mask.encode((labels == number).view(np.uint8))
-        box = [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start]
-        values = {'bbox': box, 'area': int(coco_mask.area(mask)), 'iscrowd': 0}
+        values = {'bbox': coco_mask.toBbox(mask).tolist(), 'area': int(coco_mask.area(mask)), 'iscrowd': 0}
         objects.append((0, {**values, 'segmentation': {**mask, 'counts': mask['counts'].decode()}}))
     return AnnotatedImage(folder / image, labels.shape[::-1], objects)

@@ -15,6 +15,7 @@ MAX_UNUSABLE = 0.1
 MARGIN, MAX_DIFFERENCE = (2, 0.01), (3, 0.1)
 MIN_CUT = 0.1  # boxes that leave their image by fewer pixels are not cut: computed fractions are not exact
 MAX_COORDINATE = 1e9  # larger coordinates are not read as numbers
+MAX_ID = 1 << 53  # ids of annotations are smaller: pycocotools stores them as floats
 
 NOT_FINITE = 'bbox or area are not finite numbers'
 NO_AREA = 'the box is under a pixel in width or height, or its area is 0'
@@ -36,8 +37,6 @@ Array = NDArray[np.float64]
 class ObjectProblem(str):
     """A message about an object that cannot be used. It counts among the objects, other messages among the images."""
 
-    __slots__ = ()
-
 
 def are_too_many(num_unusable: int, number: int) -> bool:
     """Return whether more than :data:`MAX_UNUSABLE` of a ``number`` of images or objects are unusable."""
@@ -57,7 +56,6 @@ def find_faults(
     faults[(area <= 0) | ~have_area(corners, sides)] = NO_AREA
     faults[~are_inside(corners, sides)] = OUTSIDE
     faults[np.isnan(corners).any(1) | np.isnan(area)] = NOT_FINITE
-    extents = np.tile(corners[:, 2:] - corners[:, :2], 2)
     look = guess_box_format(corners, sides, box_format)
     # Few small boxes leave the image if their position is misread.
     if look in (XYWH, CENTRES) and (faults == OUTSIDE).sum() > 2:
@@ -66,7 +64,7 @@ def find_faults(
     for i in np.flatnonzero(faults == '') if with_masks else ():
         measured = measure_mask(objects[i].get('segmentation'), *map(int, sizes[i]))
         faults[i], bounds[i] = (measured, np.nan) if isinstance(measured, str) else ('', measured)
-    limits = np.maximum(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * extents)
+    limits = np.maximum(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * np.tile(corners[:, 2:] - corners[:, :2], 2))
     faults[(abs(bounds - corners) > limits).any(1)] = DIFFERENT  # False for NaN
     faults[np.isfinite(bounds).all(1) & ~are_inside(bounds, sides)] = OUTSIDE
     return faults.tolist(), look
@@ -109,17 +107,6 @@ def guess_box_format(corners: Array, sizes: Array, box_format: str) -> str:
             return look
     num_outside = (~are_inside(corners, sizes)).sum()
     return 'boxes of images of another size' if are_too_many(num_outside, len(corners)) else ''
-
-
-def cut_objects(objects: Sequence[dict[str, Any]], sizes: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
-    """Return objects whose boxes are cut at the edges of their images (width, height)."""
-    corners, kept = get_corners(objects), list(objects)
-    cut = corners.clip(0, np.tile(np.reshape(sizes, (-1, 2)).astype(float), 2))
-    boxes = np.hstack([cut[:, :2], cut[:, 2:] - cut[:, :2]]).round(2).tolist()
-    for i in np.flatnonzero((abs(cut - corners) > MIN_CUT).any(1)):
-        area = min(objects[i]['area'], round(boxes[i][2] * boxes[i][3], 2))
-        kept[i] = {**objects[i], 'bbox': boxes[i], 'area': area}
-    return kept
 
 
 def are_numbers(values: Any) -> bool:

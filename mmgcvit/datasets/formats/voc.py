@@ -7,7 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -27,8 +27,6 @@ NO_IMAGE_FOLDERS = {*MAP_FOLDERS, 'segmentationobject'} - {'annotations'}  # tho
 
 
 class Annotation(NamedTuple):
-    """The content of an XML file."""
-
     file: Path  # relative to the folder of the dataset
     image_name: str  # <filename> without folders
     image_folder: str  # <folder> without its parents
@@ -92,8 +90,13 @@ def parse_annotation(folder: Path, file: Path) -> Annotation:
     for number, element in enumerate(root.iter('object'), start=1):
         name, difficult = ((element.findtext(key) or '').strip() for key in ('name', 'difficult'))
         values, difficult = [element.findtext(f'bndbox/{key}') for key in BOX_KEYS], difficult.lower()
-        box = convert_box(values)
-        if name and box and difficult in DIFFICULT:
+        try:
+            # VOC counts pixels from 1, and xmax and ymax are inside of the box. So subtract 1 from xmin and ymin only.
+            left, top, right, bottom = (float(value) - (i < 2) for i, value in enumerate(values))
+        except (TypeError, ValueError):
+            left = top = right = bottom = nan
+        box = [left, top, right - left, bottom - top]
+        if name and min(box[2:]) > 0 and isfinite(sum(box)) and difficult in DIFFICULT:
             # Mark difficult objects as crowds, which training and evaluation ignore, as VOC's evaluation does.
             objects.append((name, {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(DIFFICULT[difficult])}))
         else:
@@ -101,17 +104,6 @@ def parse_annotation(folder: Path, file: Path) -> Annotation:
             text += f'{difficult!r}. Expected a name, pixels with xmin < xmax and ymin < ymax, and 0 or 1 for difficult'
             problems.append(ObjectProblem(text))
     return Annotation(file, image_name, image_folder, (width, height), objects, problems)
-
-
-def convert_box(values: Sequence[str | None]) -> list[float] | None:
-    """Convert the texts of :data:`BOX_KEYS` to COCO's bbox. Return None for a box without an area."""
-    try:
-        # VOC counts pixels from 1, and xmax and ymax are inside of the box. So subtract 1 from xmin and ymin only.
-        left, top, right, bottom = (float(value) - (i < 2) for i, value in enumerate(values))
-    except (TypeError, ValueError):
-        return None
-    is_valid = isfinite(left + top + right + bottom) and left < right and top < bottom
-    return [left, top, right - left, bottom - top] if is_valid else None
 
 
 def find_nearest_images(images: Mapping[str, Sequence[Path]], files: Sequence[Path]) -> dict[Path, list[Path]]:
@@ -151,9 +143,7 @@ def find_image(folder: Path, annotation: Annotation, nearest: Sequence[Path], im
     return best[0]
 
 
-def read_image_sets(
-    folder: Path, paths: Sequence[Path], files: Sequence[Path]
-) -> tuple[dict[str, list[Path]], list[str]]:
+def read_image_sets(folder: Path, paths: list[Path], files: list[Path]) -> tuple[dict[str, list[Path]], list[str]]:
     """Return the XML files of each split, and a message for each line of a list that names no XML file.
 
     The splits are those of the lists in ``ImageSets/Main`` or, if there are none, of folder names.

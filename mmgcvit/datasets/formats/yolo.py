@@ -4,7 +4,7 @@ The package supervision converts every polygon to a mask (1.35 GB for 1,100 poly
 writes masks with holes or several parts as crowds, on which mmdet does not train.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
@@ -21,12 +21,10 @@ from .paths import SPLIT_NAME, list_files
 from .plausible import CENTRES, ObjectProblem, measure_area
 
 NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6  # in a box, and in a polygon with the fewest corners
-MAX_YAML_DEPTH = 20  # each level takes memory of the interpreter's stack
 YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
 
 
 def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
-    """Read the dataset that ``data.yaml`` describes."""
     settings = read_yaml(yaml_file)
     if not settings.get('train'):
         raise UserError(f'{yaml_file} names no folder of training images. Add one, for example "train: images/train"')
@@ -67,15 +65,12 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
 
 def find_unused_labels(label_files: Mapping[Path, Path], num_classes: int) -> list[str]:
     """Return a message for each file with labels beside the ``label_files`` of images, but without an image."""
-    stems = defaultdict(set)
-    for image, file in label_files.items():
-        stems[file.parent].add(image.parent)
-    for folder, image_folders in stems.items():
-        images = [file for image_folder in image_folders if image_folder.is_dir() for file in image_folder.iterdir()]
-        stems[folder] = {file.stem for file in images if file.suffix.lower() in IMAGE_SUFFIXES}
-    files = [file for folder in stems for file in sorted({*folder.glob('*.txt')} - {*label_files.values()})]
-    unused = [file for file in files if file.stem not in stems[file.parent] and read_labels(file, num_classes)[0]]
-    return [f'{file} has labels, but no image' for file in unused]
+    folders = [*dict.fromkeys((file.parent, image.parent) for image, file in label_files.items())]
+    files = [(labels, file) for labels, images in folders if images.is_dir() for file in images.iterdir()]
+    used = {*label_files.values()}
+    used |= {labels / f'{file.stem}.txt' for labels, file in files if file.suffix.lower() in IMAGE_SUFFIXES}
+    unused = [file for folder in dict(folders) for file in sorted({*folder.glob('*.txt')} - used)]
+    return [f'{file} has labels, but no image' for file in unused if read_labels(file, num_classes)[0]]
 
 
 def read_image(path: Path, num_classes: int, num_images: Mapping[Path, int]) -> AnnotatedImage:
@@ -105,8 +100,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
     try:
         for event in yaml.parse(text, YamlLoader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if isinstance(event, yaml.AliasEvent) or depth > MAX_YAML_DEPTH:
-                raise yaml.constructor.ConstructorError(None, None, 'aliases or deep nesting', event.start_mark)
+            if isinstance(event, yaml.AliasEvent) or depth > 20:  # deep nesting takes minutes and stack
+                raise ValueError('aliases or deep nesting')
         settings = yaml.load(text, YamlLoader)
     # Scalars that YAML does not allow, such as a number of a character beyond Unicode, raise ValueError.
     except (yaml.YAMLError, ValueError) as error:
@@ -147,11 +142,8 @@ def list_images(root: Path, sources: Any, yaml_file: Path) -> list[Path]:
     images = [*dict.fromkeys(images)]
     absent = [name for name in named if not find_path(root, name).exists()]
     if absent or not any(path.is_file() for path in images):
-        problem = 'which contains no images'
-        if absent:
-            problem = f'which does not exist in {root}'
-        elif images:
-            problem = f'which lists images that do not exist ({shorten([*map(str, images)])})'
+        listed = f' that exist ({shorten([*map(str, images)])})' if images else ''
+        problem = f'which does not exist in {root}' if absent else f'which contains no images{listed}'
         raise UserError(f'{yaml_file} names {shorten(absent or named)}, {problem}. Change it, or add the images')
     return images
 

@@ -219,16 +219,10 @@ def get_missing(cfg):
     return str(error.value)
 
 
-@pytest.mark.parametrize(
-    ('dataset', 'words'),
-    [
-        ({'data_root': '/no', 'ann_file': ['a'], 'data_prefix': {'img': 'b/'}}, ['/no/a\n', '/no/b\n', 'ln -s /path']),
-        ({'data_root': '/no/digits/coco'}, ["'python tools/make_digits.py /no/digits' makes it"]),
-    ],
-)
-def test_missing_files_are_listed_with_how_to_get_them(dataset, words):
+def test_missing_files_are_listed_with_how_to_get_them():
+    dataset = {'data_root': '/no', 'ann_file': ['a'], 'data_prefix': {'img': 'b/'}}
     message = get_missing(Config({'train_dataloader': {'dataset': {'dataset': dataset}}}))
-    assert all(word in message for word in words)
+    assert all(word in message for word in ('/no/a\n', '/no/b\n', 'ln -s /path'))
 
 
 def test_segmentation_maps_are_required_only_if_the_pipeline_reads_them():

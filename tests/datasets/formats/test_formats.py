@@ -49,7 +49,7 @@ def test_a_dataset_may_be_given_by_the_files_that_are_read_for_its_folder_and_by
 def test_json_files_that_are_not_read_are_named(tmp_path):
     write_example(tmp_path, 'coco')
     (tmp_path / 'notes.json').write_text('{')
-    assert f'{tmp_path}/notes.json is not valid JSON, and was not read' in read_folder(tmp_path).notes
+    assert f'was not read: {tmp_path}/notes.json: is not an annotation file' in str(read_folder(tmp_path))
 
 
 def test_a_test_split_needs_no_segmentation_maps(tmp_path):

@@ -1,19 +1,26 @@
-"""Replace images that cannot be loaded and augmented during training by other samples."""
+"""Transforms of training pipelines: replace images that cannot be loaded by other samples; cut tiles."""
 
 import logging
 from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
+import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
+from numpy.typing import NDArray
 
 from ..config import get_type_name, iter_unwrapped_datasets
 from ..errors import UserError, escape_controls, get_first_line
 from ..registry import TRANSFORMS
 from .checks.paths import is_remote
+
+# An object of which a tile shows less than this part is ignored: it is neither an object nor background.
+MIN_VISIBLE = 0.3
+# The fraction of tiles that show an object, if the image has any. Large images are often nearly empty.
+OBJECT_TILES = 0.75
 
 
 @TRANSFORMS.register_module()
@@ -55,10 +62,8 @@ class SkipUnreadable(BaseTransform):
         if name not in self.unreadable:
             self.unreadable.add(name)
             if len(self.unreadable) > self.max_unreadable:
-                raise UserError(
-                    f'{name} cannot be loaded ({reason}), after {self.max_unreadable} other files. Repair or remove '
-                    "them ('mmgcvit check-data CONFIG' lists them) or set --cfg-options data_checks.unreadable_images=N"
-                )
+                advice = "Repair them ('mmgcvit check-data CONFIG' lists them), or set data_checks.unreadable_images=N"
+                raise UserError(f'{name} cannot be loaded ({reason}), after {self.max_unreadable} others. {advice}')
             message = escape_controls(f'{name} cannot be loaded ({reason}) and is replaced by another sample')
             # Log with level ERROR, because ranks other than 0 print nothing below it.
             print_log(f'{message} ({len(self.unreadable)} of at most {self.max_unreadable})', 'current', logging.ERROR)
@@ -76,3 +81,50 @@ def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
         if loading:
             wrapped = {'type': 'mmgcvit.SkipUnreadable', 'transforms': loading, 'unreadable_images': max_unreadable}
             owner[name] = [{**wrapped, 'augmentations': pipeline[len(loading) :]}]
+
+
+@TRANSFORMS.register_module()
+class RandomTile(BaseTransform):
+    """Cut a random tile of ``side`` pixels out of a larger image with boxes and masks, which keep their visible part.
+
+    It precedes ``LoadAnnotations``, because bitmaps of hundreds of objects in a whole large image would take gigabytes.
+    """
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Cut the image and the ``instances`` of mmdet's ``results``, which become those of an image of this size."""
+        if 'gt_bboxes' in results:
+            raise UserError('mmgcvit.RandomTile is after LoadAnnotations. Move it before LoadAnnotations')
+        height, width = results['img'].shape[:2]
+        boxes = np.array([instance['bbox'] for instance in results['instances']], float).reshape(-1, 2, 2)
+        lowest, highest = np.zeros(2, int), np.maximum((width - self.side, height - self.side), 0)
+        if len(boxes) and np.random.rand() < OBJECT_TILES:
+            centre = boxes[np.random.randint(len(boxes))].mean(0).astype(int)
+            lowest, highest = np.clip(centre - self.side + 1, lowest, highest), np.clip(centre, lowest, highest)
+        corner = np.random.randint(lowest, highest + 1)
+        tile = np.s_[corner[1] : corner[1] + self.side, corner[0] : corner[0] + self.side]
+        results['img'] = results['img'][tile]
+        results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
+        cut = np.clip(boxes - corner, 0, results['img_shape'][::-1])
+        visible = np.diff(cut, axis=1).prod((1, 2)) / np.diff(boxes, axis=1).prod((1, 2))
+        for instance, box, part in zip(results['instances'], cut, visible, strict=True):
+            instance['bbox'] = box.ravel().tolist()
+            instance['ignore_flag'] = int(instance['ignore_flag'] or part < MIN_VISIBLE)
+            if part > 0 and 'mask' in instance:
+                instance['mask'] = cut_mask(instance['mask'], corner, tile)
+        results['instances'] = [results['instances'][index] for index in np.flatnonzero(visible > 0)]
+        return results
+
+
+def cut_mask(mask: list | dict, corner: NDArray[np.int64], tile: tuple[slice, slice]) -> list | dict:
+    """Cut a tile out of a mask of an annotation: polygons [x, y, x, y, ...] or RLE. ``corner`` is the tile's [x, y]."""
+    if isinstance(mask, list):
+        # Polygons need no clipping: pycocotools draws what is inside of the image.
+        return [(np.array(polygon) - np.resize(corner, len(polygon))).tolist() for polygon in mask]
+    from pycocotools import mask as coco_mask
+
+    rle = coco_mask.frPyObjects(mask, *mask['size']) if isinstance(mask['counts'], list) else mask
+    rle = coco_mask.encode(np.asfortranarray(coco_mask.decode(rle)[tile]))
+    return {**rle, 'counts': rle['counts'].decode()}
