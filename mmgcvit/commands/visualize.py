@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import URL_SCHEMES, create_numbered
+from ..files import URL_SCHEMES, check_figure_suffix, create_numbered, write_figure
 from ..inference.model_files import check_model_files
 from .options import CONFIG_OR_WORK_DIR, OPTIONAL_CHECKPOINT, add_device_option, load_model
 
@@ -64,9 +64,8 @@ def main(args: argparse.Namespace) -> None:
     if not image.startswith(URL_SCHEMES) and not Path(image).is_file():
         raise UserError(f'{image} does not exist')
     from ..figures import attention_maps, gradcam, queries_and_shifts
-    from ..figures.panels import check_ending, save
 
-    check_ending(out or default)
+    check_figure_suffix(out or default)
     model = load_model(args)
     if args.kind == 'attention':
         attention = attention_maps.compute_attention(model, image, args.stage, args.block, args.head, args.at)
@@ -78,5 +77,5 @@ def main(args: argparse.Namespace) -> None:
     else:
         figure = queries_and_shifts.draw_shifts(queries_and_shifts.compute_shifts(model, image, args.head))
     out = out or create_numbered(default, Path.touch)
-    save(figure, out)
+    write_figure(out, figure)
     print(f'{args.kind}: {out}')

@@ -91,10 +91,7 @@ def drop_ignored(ground_truth: Detections, prediction: Detections, num_classes: 
 def match_detections(
     ground_truths: Sequence[Detections], predictions: Sequence[Detections], num_classes: int, iou_type: str = 'bbox'
 ) -> Any:
-    """Match predictions with the ground truth of each image. Return a COCOeval, in which ignored objects are crowds.
-
-    ``iou_type`` is COCOeval's: ``'bbox'`` for boxes, ``'segm'`` for masks.
-    """
+    """Match predictions with the ground truth of each image. Return a COCOeval, in which ignored objects are crowds."""
     check_installed('average precision', 'pycocotools')
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval

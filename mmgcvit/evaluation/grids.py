@@ -72,11 +72,8 @@ def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = Fa
     Each call draws the same samples. Datasets and samples that cannot be loaded are left out. If ``augmented``, samples
     are drawn as the datasets' pipelines augment them. Return (height, width, 3) uint8 in BGR order.
     """
-    cells, drawn = [], []
+    cells = []
     for loader, settings in iter_datasets(cfg, loaders):
-        if settings in drawn:
-            continue
-        drawn.append(settings)
         with suppress(UserError), silence_output():
             dataset = build_dataset(settings, cfg.default_scope, augmented)
             classes, split = dataset.metainfo.get('classes') or (), loader.removesuffix('_dataloader')

@@ -46,9 +46,8 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
                         session[name][entry['step']] = float(value) if value != -1 else nan
                         session[name].unit = 'epoch' if has_epochs and 'iter' not in entry else 'iteration'
         for name, curve in session.items():
-            earlier = {step: value for step, value in curves.get(name, {}).items() if step < min(curve)}
-            curve |= {**earlier, **curve}
-            curves[name] = curve
+            curve |= {step: value for step, value in curves.get(name, {}).items() if step < min(curve)}
+        curves |= session
     if not curves:
         raise UserError(f'{work_dir} has no training logs (*/vis_data/scalars.json). Choose the work dir of a training')
     return curves

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from ..errors import UserError, check_installed
 from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
-from .networks import View, check_index, find_detailed_stage, get_backbone, prepare_view
-from .panels import draw_image, draw_map, make_figure
+from .views import View, check_index, prepare_view
 
 # grad-cam divides a map by its maximum plus 1e-7. Gradients are scaled up, so that the 1e-7 does not change small maps.
 GRADIENT_SCALE = 1e4
@@ -43,14 +42,13 @@ def compute_gradcam(
 
     if model.task != 'classification':
         raise UserError(f'Grad-CAM is for classifiers, and this is a {model.task} model. Use a classifier')
-    backbone = get_backbone(model)
-    label = None if class_name is None else model.find_label(class_name)
-    check_index('stage', stage, backbone.num_stages)
     view = prepare_view(model, image)
+    backbone = view.backbone
+    check_index('stage', stage, backbone.num_stages)
     with torch.no_grad():
         scores = model.network(view.inputs, mode='tensor')[0].softmax(-1)
-    label = int(scores.argmax()) if label is None else label
-    stage = find_detailed_stage(backbone, view.inputs, backbone.num_stages - 1) if stage is None else stage
+    label = int(scores.argmax()) if class_name is None else model.find_label(class_name)
+    stage = view.find_detailed_stage(backbone.num_stages - 1) if stage is None else stage
     # The layer whose output (B, H, W, C) is weighted: the stage's output norm or, without one, the stage itself.
     name = f'norm{stage}' if stage in backbone.out_indices else f'stages.{stage}'
     layer = backbone.get_submodule(name)
@@ -71,11 +69,11 @@ def draw_gradcam(result: GradCam) -> Figure:
     """Draw the image, and beside it the Grad-CAM over the image."""
     view = result.view
     title = f'Grad-CAM, stage {result.stage}: class {result.class_name}, score {result.score:.2f}'
-    figure = make_figure(view, title, rows=1, columns=2, width=4.4)
+    figure = view.make_figure(title, rows=1, columns=2, width=4.4)
     left, right = figure.subplots(1, 2)
-    draw_image(left, view, 'image')
+    view.draw_image(left, 'image')
     # Grad-CAM ends with a ReLU, after which the map of a late stage may be zero.
     title = 'Grad-CAM' if result.cam.any() else 'the map of this stage is zero'
     style = {'cmap': 'turbo', 'alpha': 0.55, 'interpolation': 'bilinear', 'vmin': 0, 'vmax': 1}
-    draw_map(right, view, result.cam, view.box, title, 'relative activation', **style)
+    view.overlay_map(right, result.cam, view.box, title, 'relative activation', **style)
     return figure

@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from ..errors import UserError
 from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
-from .networks import Box, View, check_index, get_backbone, prepare_view, record_inputs
-from .panels import ATTENTION_UNIT, CMAP, draw_image, draw_map, make_figure, set_frame, show_map
+from .views import CMAP, Box, View, check_index, draw_map, prepare_view
 
 
 @dataclass(frozen=True)
@@ -28,18 +27,17 @@ class Queries:
 @torch.no_grad()
 def compute_queries(model: Predictor, image: ImageLike) -> Queries:
     """Compute the global query of each stage. The arguments are those of :func:`.compute_attention`."""
-    backbone = get_backbone(model)
-    # Local and global blocks alternate, and the first one is local. So a stage with one block uses no global query.
-    stages = [(i, s) for i, s in enumerate(backbone.stages) if hasattr(s, 'global_query') and len(s.blocks) > 1]
     view, queries = prepare_view(model, image), {}
-    recorded = record_inputs(backbone, view.inputs, [stage.global_query for _, stage in stages])
+    # Local and global blocks alternate, and the first one is local. So a stage with one block uses no global query.
+    stages = [(i, s) for i, s in enumerate(view.backbone.stages) if hasattr(s, 'global_query') and len(s.blocks) > 1]
+    recorded = view.record_inputs([stage.global_query for _, stage in stages])
     for (i, stage), (x,) in zip(stages, recorded, strict=True):
         q_global = stage.global_query(x)
         # The ablation variants without a global query return an empty tensor.
         if q_global.shape[2]:
             queries[i] = q_global[0].unflatten(1, stage.window_size).float().cpu().numpy()
     if not queries:
-        raise UserError(f'{type(backbone).__name__} has no global query. Use a model with a GC ViT backbone')
+        raise UserError(f'{type(view.backbone).__name__} has no global query. Use a model with a GC ViT backbone')
     return Queries(view, queries)
 
 
@@ -59,18 +57,18 @@ def draw_queries(result: Queries) -> Figure:
     """Draw the image and, for each stage, norms and principal components of its global query, as large as the image."""
     view, rows = result.view, len(result.by_stage)
     title = 'global query: the whole image, reduced to one window'
-    figure = make_figure(view, title, rows, columns=3, width=3.0)
+    figure = view.make_figure(title, rows, columns=3, width=3.0)
     grid = figure.add_gridspec(rows, 3)
-    draw_image(figure.add_subplot(grid[0, 0]), view, 'image')
+    view.draw_image(figure.add_subplot(grid[0, 0]), 'image')
     for row, (stage, query) in enumerate(result.by_stage.items()):
         height, width = query.shape[1:3]
         axes = figure.add_subplot(grid[row, 1])
-        drawn = show_map(axes, np.linalg.norm(query, axis=(0, 3)), view.box, cmap=CMAP)
+        drawn = draw_map(axes, np.linalg.norm(query, axis=(0, 3)), view.box, cmap=CMAP)
         figure.colorbar(drawn, ax=axes, shrink=0.85).ax.tick_params(labelsize=10)
-        set_frame(axes, view, f'stage {stage}, {height} x {width} tokens:\nnorm of the query')
+        view.set_frame(axes, f'stage {stage}, {height} x {width} tokens:\nnorm of the query')
         axes = figure.add_subplot(grid[row, 2])
-        show_map(axes, find_components(np.moveaxis(query, 0, 2).reshape(height, width, -1)), view.box)
-        set_frame(axes, view, 'first three principal components\nas red, green, blue')
+        draw_map(axes, find_components(np.moveaxis(query, 0, 2).reshape(height, width, -1)), view.box)
+        view.set_frame(axes, 'first three principal components\nas red, green, blue')
     return figure
 
 
@@ -89,13 +87,13 @@ class Shifts:
 
 def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shifts:
     """Compute the attention of LSA's first block to shifted copies. Arguments: see :func:`.compute_attention`."""
-    backbone = get_backbone(model)
+    view = prepare_view(model, image)
+    backbone = view.backbone
     attn, stem = backbone.stages[0].blocks[0].attn, backbone.stem
     if not hasattr(stem, 'shifts'):
         raise UserError(f'{type(backbone).__name__} has no shifted copies. Use a model with an LSA backbone')
     check_index('head', head, attn.num_heads, ' in stage 0')
-    view = prepare_view(model, image)
-    ((copies,),) = record_inputs(backbone, view.inputs, [attn])
+    ((copies,),) = view.record_inputs([attn])
     with torch.no_grad():
         weights = attn.compute_attention_weights(copies)[0].float()
     weights = (weights.mean(-2) if head is None else weights[..., head, :]).cpu().numpy()
@@ -109,16 +107,16 @@ def draw_shifts(result: Shifts) -> Figure:
     view, rows, columns = result.view, *result.weights.shape[:2]
     heads = 'mean of all heads' if result.head is None else f'head {result.head}'
     title = f'LSA, first block, {heads}: attention of each patch to its {len(result.shifts)} shifted copies'
-    figure = make_figure(view, title, rows=2, columns=2, width=3.7)
+    figure = view.make_figure(title, rows=2, columns=2, width=3.7)
     grid = figure.subplots(2, 2)
-    draw_image(grid[0, 0], view, f'image; {rows} x {columns} patches of {result.kernel_size} px')
+    view.draw_image(grid[0, 0], f'image; {rows} x {columns} patches of {result.kernel_size} px')
     preferred = result.weights.argmax(-1)  # (h, w), for each patch the shift with the largest weight
     colours = colormaps['turbo'](np.linspace(0, 1, len(result.shifts)))
-    draw_image(grid[0, 1], view, 'the copy that each patch attends to most', is_background=True)
-    show_map(grid[0, 1], colours[preferred], result.box, alpha=0.72)
+    view.draw_image(grid[0, 1], 'the copy that each patch attends to most', is_background=True)
+    draw_map(grid[0, 1], colours[preferred], result.box, alpha=0.72)
     max_weights = result.weights.max(-1) * len(result.shifts)
     title = 'weight of the copy in the map above'
-    draw_map(grid[1, 1], view, max_weights, result.box, title, ATTENTION_UNIT, vmin=1)
+    view.overlay_map(grid[1, 1], max_weights, result.box, title, vmin=1)
     names = [f'{dy:+d}, {dx:+d}' if dy or dx else 'unshifted' for dy, dx in result.shifts]
     shares = 100 * np.bincount(preferred.ravel(), minlength=len(names)) / preferred.size
     grid[1, 0].barh(names, shares, color=colours, edgecolor='black', linewidth=0.4)
