@@ -127,14 +127,12 @@ def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -
             {**get_category(label), 'area': area, 'segmentation': encode_rle(label_map == label)}
             for label, area in zip(prediction.labels, prediction.areas.tolist(), strict=True)
         ]
-    records, masks = [], prediction.masks
-    for index, label in enumerate(prediction.labels):
-        left, top, right, bottom = map(float, prediction.boxes[index])
-        record = get_category(label)
-        record['score'] = float(prediction.scores[index])
-        record['bbox'] = [round(value, 2) for value in (left, top, right - left, bottom - top)]
-        if masks is not None:
-            record['segmentation'] = encode_rle(masks[index])
+    records = []
+    for index, (label, box) in enumerate(zip(prediction.labels, prediction.boxes.astype(float), strict=True)):
+        record = {**get_category(label), 'score': float(prediction.scores[index])}
+        record['bbox'] = np.concatenate([box[:2], box[2:] - box[:2]]).round(2).tolist()
+        if prediction.masks is not None:
+            record['segmentation'] = encode_rle(prediction.masks[index])
         records.append(record)
     return records
 
