@@ -82,10 +82,8 @@ def compute_attention(
     modules = [blocks[index].attn for index in indices]
     for index, attn in zip(indices, modules, strict=True):
         if not hasattr(attn, 'window_size'):
-            raise UserError(
-                f'block {index} of stage {stage} has {type(attn).__name__}, which has no attention map. Choose another '
-                "block or stage. For LSA's shifted copies of the image, use 'mmgcvit visualize shifts'"
-            )
+            other = "Choose another block or stage, or 'mmgcvit visualize shifts'"
+            raise UserError(f'block {index} of stage {stage}, {type(attn).__name__}, has no attention map. {other}')
     check_index('head', head, modules[0].num_heads, f' in stage {stage}')
     inputs = view.record_inputs(modules)
     height, width = inputs[0][0].shape[1:3]

@@ -56,15 +56,14 @@ def find_components(tokens: np.ndarray) -> np.ndarray:
 def draw_queries(result: Queries) -> Figure:
     """Draw the image and, for each stage, norms and principal components of its global query, as large as the image."""
     view, rows = result.view, len(result.by_stage)
-    title = 'global query: the whole image, reduced to one window'
-    figure = view.make_figure(title, rows, columns=3, width=3.0)
+    figure = view.make_figure('global query: the whole image, reduced to one window', rows, columns=3, width=3.0)
     grid = figure.add_gridspec(rows, 3)
     view.draw_image(figure.add_subplot(grid[0, 0]), 'image')
     for row, (stage, query) in enumerate(result.by_stage.items()):
         height, width = query.shape[1:3]
         axes = figure.add_subplot(grid[row, 1])
         drawn = draw_map(axes, np.linalg.norm(query, axis=(0, 3)), view.box, cmap=CMAP)
-        figure.colorbar(drawn, ax=axes, shrink=0.85).ax.tick_params(labelsize=10)
+        figure.colorbar(drawn, ax=axes, shrink=0.85)
         view.set_frame(axes, f'stage {stage}, {height} x {width} tokens:\nnorm of the query')
         axes = figure.add_subplot(grid[row, 2])
         draw_map(axes, find_components(np.moveaxis(query, 0, 2).reshape(height, width, -1)), view.box)
@@ -115,13 +114,10 @@ def draw_shifts(result: Shifts) -> Figure:
     view.draw_image(grid[0, 1], 'the copy that each patch attends to most', is_background=True)
     draw_map(grid[0, 1], colours[preferred], result.box, alpha=0.72)
     max_weights = result.weights.max(-1) * len(result.shifts)
-    title = 'weight of the copy in the map above'
-    view.overlay_map(grid[1, 1], max_weights, result.box, title, vmin=1)
+    view.overlay_map(grid[1, 1], max_weights, result.box, 'weight of the copy in the map above', vmin=1)
     names = [f'{dy:+d}, {dx:+d}' if dy or dx else 'unshifted' for dy, dx in result.shifts]
     shares = 100 * np.bincount(preferred.ravel(), minlength=len(names)) / preferred.size
     grid[1, 0].barh(names, shares, color=colours, edgecolor='black', linewidth=0.4)
     grid[1, 0].invert_yaxis()
-    grid[1, 0].tick_params(labelsize=9)
-    grid[1, 0].set_xlabel('% of patches that attend most to the copy', fontsize=11)
-    grid[1, 0].set_title('shift dy, dx (px of the network input)', fontsize=12)
+    grid[1, 0].set(xlabel='% of patches that attend most to the copy', title='shift dy, dx (px of the network input)')
     return figure

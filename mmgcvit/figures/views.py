@@ -61,10 +61,8 @@ class View:
         u, v = ((np.array(at) - self.offset[::-1]) / self.scale[::-1]).tolist()
         if not (0 <= u < self.size[1] and 0 <= v < self.size[0]):
             left, top, right, bottom = self.box
-            raise UserError(
-                f'position {at[0]:g},{at[1]:g} is outside of the area that the network gets. Choose x from {left:.0f} '
-                f'to {right:.0f} and y from {top:.0f} to {bottom:.0f}'
-            )
+            area = f'x from {left:.0f} to {right:.0f} and y from {top:.0f} to {bottom:.0f}'
+            raise UserError(f'position {at[0]:g},{at[1]:g} is outside of what the network gets. Choose {area}')
         return u, v
 
     def find_detailed_stage(self, last: int) -> int:
@@ -98,9 +96,7 @@ class View:
     def set_frame(self, axes: Axes, title: str) -> None:
         """Set the title of axes, and their limits to those of the image in pixels."""
         rows, columns = self.image.shape[:2]
-        axes.set(xlim=(0, columns), ylim=(rows, 0), aspect='equal')
-        axes.tick_params(labelsize=9)
-        axes.set_title(title, fontsize=12)
+        axes.set(xlim=(0, columns), ylim=(rows, 0), aspect='equal', title=title)
 
     def draw_image(self, axes: Axes, title: str, is_background: bool = False) -> None:
         """Draw the image: a background in dark grey, others with a dashed frame around what the network sees."""
@@ -116,9 +112,7 @@ class View:
         """Draw a map (rows, columns) and a colour bar over ``box``, in pixels of the image. NaN is transparent."""
         self.draw_image(axes, title, is_background=True)
         mesh = draw_map(axes, np.ma.masked_invalid(values), box, **{'cmap': CMAP, 'alpha': 0.72, **style})
-        bar = axes.figure.colorbar(mesh, ax=axes, shrink=0.85, extend='both')
-        bar.set_label(unit, fontsize=11)
-        bar.ax.tick_params(labelsize=10)
+        axes.figure.colorbar(mesh, ax=axes, shrink=0.85, extend='both', label=unit)
 
 
 def prepare_view(model: Predictor, image: ImageLike) -> View:
