@@ -15,7 +15,6 @@ from ..errors import UserError
 NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')
 # Endings of COCO's scores for one object size or one IoU threshold. They are drawn only if the user names them.
 DETAILED_SCORES = ('_s', '_m', '_l', '_50', '_75')
-COLUMNS = 3
 
 
 class Curve(dict[int, float]):
@@ -59,7 +58,7 @@ def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> 
     if unknown := [key for key in keys if key not in names]:
         raise UserError(f'no run has logged {", ".join(unknown)}. Choose among {", ".join(sorted(names))}')
     keys = keys or [name for name in names if not name.endswith(DETAILED_SCORES)]
-    columns = min(COLUMNS, len(keys))
+    columns = min(3, len(keys))
     rows = -(-len(keys) // columns)
     figure = Figure(figsize=(5 * columns, 3.2 * rows), layout='constrained')
     for position, key in enumerate(keys, start=1):

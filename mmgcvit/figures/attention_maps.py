@@ -71,9 +71,7 @@ def compute_attention(
     """
     view = prepare_view(model, image)
     backbone = view.backbone
-    check_index('stage', stage, backbone.num_stages)
-    if stage is None:
-        stage = view.find_detailed_stage(min(DEFAULT_STAGE, backbone.num_stages - 1))
+    stage = view.choose_stage(stage, DEFAULT_STAGE)
     blocks = backbone.stages[stage].blocks
     check_index('block', block, len(blocks), f' in stage {stage}')
     num_types = len(getattr(backbone.stages[stage], 'attention_types', (None,)))

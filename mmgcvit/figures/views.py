@@ -65,11 +65,12 @@ class View:
             raise UserError(f'position {at[0]:g},{at[1]:g} is outside of what the network gets. Choose {area}')
         return u, v
 
-    def find_detailed_stage(self, last: int) -> int:
-        """Return the last stage up to ``last`` whose map has at least 4 x 4 tokens. If there is none, return 0."""
-        side = min(self.inputs.shape[-2:])
-        fitting = (stage for stage in range(last, 0, -1) if side / self.backbone.get_stride(stage) >= MIN_TOKENS)
-        return next(fitting, 0)
+    def choose_stage(self, stage: int | None, last: int) -> int:
+        """Return ``stage``. If it is None, return the last one up to ``last`` with at least 4 x 4 tokens, or 0."""
+        check_index('stage', stage, self.backbone.num_stages)
+        side, stages = min(self.inputs.shape[-2:]), range(min(last, self.backbone.num_stages - 1), 0, -1)
+        fitting = (index for index in stages if side / self.backbone.get_stride(index) >= MIN_TOKENS)
+        return next(fitting, 0) if stage is None else stage
 
     @torch.no_grad()
     def record_inputs(self, modules: Sequence[nn.Module]) -> list[tuple[Any, ...]]:

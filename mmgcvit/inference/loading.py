@@ -151,10 +151,8 @@ def check_class_names(checkpoint: str, trained: Sequence[str] | None, classes: S
     """Raise a UserError if a checkpoint has class names that the data does not have, or in another order."""
     if isinstance(trained, list | tuple) and trained and classes and [*map(str, trained)] != [*map(str, classes)]:
         names = [f'{len(values)} classes {shorten([*map(str, values)], MANY)}' for values in (trained, classes)]
-        raise UserError(
-            f'{checkpoint} was trained on the {names[0]}, but the data has the {names[1]}. Use the config that the '
-            'checkpoint was trained with, or give the data its classes in the same order'
-        )
+        advice = 'Use its own config, or give the data its classes in the same order'
+        raise UserError(f'{checkpoint} was trained on the {names[0]}, but the data has the {names[1]}. {advice}')
 
 
 @contextmanager

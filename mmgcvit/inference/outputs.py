@@ -25,9 +25,8 @@ MAX_ROWS = 10
 class Outputs:
     """Write drawn pictures and segmentation maps to an output folder.
 
-    An output has the path of its input relative to the folder that contains all inputs, with another suffix. If two
-    inputs differ only in their suffix, all outputs have the input's suffix before their own. A URL is such a path too,
-    without its query; if two URLs differ only there, all outputs have the number of their input before their name.
+    An output has the path of its input (without a URL's query) in the folder that contains all inputs, with another
+    suffix. If two inputs differ only in the suffix, they keep it; if two URLs only in the query, they are numbered.
     """
 
     def __init__(self, folder: Path, inputs: Sequence[str]) -> None:

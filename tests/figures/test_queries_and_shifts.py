@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mmgcvit.errors import UserError
-from mmgcvit.figures import queries_and_shifts
-from mmgcvit.figures.queries_and_shifts import compute_queries, compute_shifts, draw_queries, draw_shifts
+from mmgcvit.figures import other_maps
+from mmgcvit.figures.other_maps import compute_queries, compute_shifts, draw_queries, draw_shifts
 
 from .conftest import LSA, classifier_of, hooks_of
 
@@ -24,11 +24,11 @@ def test_each_stages_query_equals_the_input_of_its_global_block(gcvit, picture):
 def test_principal_components_of_synthetic_tokens_are_found():
     """One channel increases strongly with the row, another weakly with the column. Equal tokens have no variance."""
     rows, columns = np.mgrid[:4, :5]
-    components = queries_and_shifts.find_components(np.stack([10.0 * rows, 1.0 * columns, np.zeros((4, 5))], -1))
+    components = other_maps.find_components(np.stack([10.0 * rows, 1.0 * columns, np.zeros((4, 5))], -1))
     np.testing.assert_allclose(np.abs(np.diff(components[..., 0], axis=0)), 1 / 3, atol=1e-6)
     np.testing.assert_allclose(np.abs(np.diff(components[..., 1], axis=1)), 1 / 4, atol=1e-6)
     assert (components[..., 2] == 0.5).all()
-    assert (queries_and_shifts.find_components(np.full((4, 4, 8), 3.0)) == 0.5).all()
+    assert (other_maps.find_components(np.full((4, 4, 8), 3.0)) == 0.5).all()
 
 
 def test_shift_weights_equal_the_networks_own_weights(lsa, picture):

@@ -1,6 +1,7 @@
-"""Draw the global query of each stage of GC ViT, and the attention of LSA's first block to shifted copies of the image.
+"""Draw the global query of each GC ViT stage, LSA's attention to shifted copies of the image, and Grad-CAM.
 
-Shapes: h x w window or patches, C channels, nH heads, d = C/nH, T shifts.
+Shapes: h x w window, patches or the network's input without padding, h' x w' with padding, C channels, nH heads,
+d = C/nH, T shifts.
 """
 
 from dataclasses import dataclass
@@ -10,10 +11,13 @@ import torch
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from ..errors import UserError
+from ..errors import UserError, check_installed
 from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
 from .views import CMAP, Box, View, check_index, draw_map, prepare_view
+
+# grad-cam divides a map by its maximum plus 1e-7. Gradients are scaled up, so that the 1e-7 does not change small maps.
+GRADIENT_SCALE = 1e4
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,6 @@ class Shifts:
     view: View
     # T pairs (dy, dx): how far the content of a copy moves down and to the right, in pixels of the network's input.
     shifts: tuple[tuple[int, int], ...]
-    kernel_size: int  # side of a patch, in pixels of the network's input
     head: int | None  # None: the mean of all heads
     box: Box  # the area that the patches cover, in pixels of the image
     weights: np.ndarray  # (h, w, T), attention weights of each patch, which sum to 1 over the T copies
@@ -98,7 +101,7 @@ def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) 
     weights = (weights.mean(-2) if head is None else weights[..., head, :]).cpu().numpy()
     rows, columns = weights.shape[:2]
     box = view.to_image((0, 0, columns * stem.stride, rows * stem.stride))
-    return Shifts(view, stem.shifts, stem.convs[0].kernel_size[0], head, box, weights)
+    return Shifts(view, stem.shifts, head, box, weights)
 
 
 def draw_shifts(result: Shifts) -> Figure:
@@ -108,7 +111,7 @@ def draw_shifts(result: Shifts) -> Figure:
     title = f'LSA, first block, {heads}: attention of each patch to its {len(result.shifts)} shifted copies'
     figure = view.make_figure(title, rows=2, columns=2, width=3.7)
     grid = figure.subplots(2, 2)
-    view.draw_image(grid[0, 0], f'image; {rows} x {columns} patches of {result.kernel_size} px')
+    view.draw_image(grid[0, 0], f'image; {rows} x {columns} patches of {view.backbone.stem.convs[0].kernel_size[0]} px')
     preferred = result.weights.argmax(-1)  # (h, w), for each patch the shift with the largest weight
     colours = colormaps['turbo'](np.linspace(0, 1, len(result.shifts)))
     view.draw_image(grid[0, 1], 'the copy that each patch attends to most', is_background=True)
@@ -120,4 +123,59 @@ def draw_shifts(result: Shifts) -> Figure:
     grid[1, 0].barh(names, shares, color=colours, edgecolor='black', linewidth=0.4)
     grid[1, 0].invert_yaxis()
     grid[1, 0].set(xlabel='% of patches that attend most to the copy', title='shift dy, dx (px of the network input)')
+    return figure
+
+
+@dataclass(frozen=True)
+class GradCam:
+    """A map of how much the regions of an image support a class."""
+
+    view: View  # the network's input, and how its pixels map to those of the image
+    stage: int  # index of the stage whose feature map is weighted by the gradients
+    cam: np.ndarray  # (h, w), from 0 to 1; all 0 if no region supports the class
+    class_name: str
+    score: float  # of the class, from 0 to 1
+
+
+def compute_gradcam(
+    model: Predictor, image: ImageLike, class_name: str | int | None = None, stage: int | None = None
+) -> GradCam:
+    """Compute the Grad-CAM (arXiv 1610.02391) of a classifier's score for a class, before softmax.
+
+    ``class_name`` is a name or an index, by default the predicted class. ``stage`` is an index, by default that of the
+    last stage whose map has at least 4 x 4 tokens. The other arguments are those of :func:`.compute_attention`.
+    """
+    check_installed('Grad-CAM', 'pytorch_grad_cam')
+    from pytorch_grad_cam import GradCAM
+
+    if model.task != 'classification':
+        raise UserError(f'Grad-CAM is for classifiers, and this is a {model.task} model. Use a classifier')
+    view = prepare_view(model, image)
+    backbone = view.backbone
+    stage = view.choose_stage(stage, backbone.num_stages - 1)
+    with torch.no_grad():
+        scores = model.network(view.inputs, mode='tensor')[0].softmax(-1)
+    label = int(scores.argmax()) if class_name is None else model.find_label(class_name)
+    # The layer whose output (B, H, W, C) is weighted: the stage's output norm or, without one, the stage itself.
+    name = f'norm{stage}' if stage in backbone.out_indices else f'stages.{stage}'
+    layer = backbone.get_submodule(name)
+    with torch.enable_grad(), GradCAM(model.network, [layer], lambda x: x.permute(0, 3, 1, 2)) as gradcam:
+        inputs = view.inputs.detach().requires_grad_()
+        cam = gradcam(inputs, [lambda logits: logits[label] * GRADIENT_SCALE])[0]  # (h', w')
+    model.network.zero_grad(set_to_none=True)
+    rows, columns = view.size
+    return GradCam(view, stage, cam[:rows, :columns], model.classes[label], float(scores[label]))
+
+
+def draw_gradcam(result: GradCam) -> Figure:
+    """Draw the image, and beside it the Grad-CAM over the image."""
+    view = result.view
+    title = f'Grad-CAM, stage {result.stage}: class {result.class_name}, score {result.score:.2f}'
+    figure = view.make_figure(title, rows=1, columns=2, width=4.4)
+    left, right = figure.subplots(1, 2)
+    view.draw_image(left, 'image')
+    # Grad-CAM ends with a ReLU, after which the map of a late stage may be zero.
+    title = 'Grad-CAM' if result.cam.any() else 'the map of this stage is zero'
+    style = {'cmap': 'turbo', 'alpha': 0.55, 'interpolation': 'bilinear', 'vmin': 0, 'vmax': 1}
+    view.overlay_map(right, result.cam, view.box, title, 'relative activation', **style)
     return figure
