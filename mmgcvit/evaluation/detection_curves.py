@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from ..errors import check_installed
 from ..inference.results import Detections
 
-# With more classes, the precision-recall curves have no legend.
-MAX_IN_LEGEND = 12
+MAX_IN_LEGEND = 12  # with more classes, the precision-recall curves have no legend
 # How many detections of a class count in an image: for AP and AP50 as in mmdet's CocoMetric, for the curves all.
 MAX_DETECTIONS = [100, 1000, 2**31]
 

@@ -19,8 +19,7 @@ from .ground_truth import build_dataset, load_sample
 
 PICTURE_SIDE = 400  # longer side in pixels of a picture in a grid of several images
 LARGE_PICTURE_SIDE = 800  # longer side in a grid of a single image
-# Maximum number of samples of each dataset on a contact sheet.
-NUM_SAMPLES = 8
+NUM_SAMPLES = 8  # of each dataset on a contact sheet
 # The font of titles, which is monospaced, and its sizes in pixels.
 TITLE_FONT, FONT_SIZE = Path(FONT).with_name('DejaVuSansMono.ttf'), 14
 LETTER_WIDTH, LINE_HEIGHT = 9, 20

@@ -29,14 +29,10 @@ from .ground_truth import build_dataset, load_sample
 
 sv = OptionalModule('supervision', 'a confusion matrix')
 
-# The name of the confusion matrix's last row (no object) and last column (no detection).
-BACKGROUND = 'background'
-# If no confidence threshold has this F1, none is chosen.
-MIN_F1 = 0.1
-# From which F1, mIoU or accuracy on a model is good, or fair.
-GOOD, FAIR = 0.8, 0.5
-# A confusion matrix with more classes is drawn without numbers.
-MAX_WITH_NUMBERS = 25
+BACKGROUND = 'background'  # name of the last row (no object) and last column (no detection) of a confusion matrix
+MIN_F1 = 0.1  # if no confidence threshold has this F1, none is chosen
+GOOD, FAIR = 0.8, 0.5  # from which F1, mIoU or accuracy on a model is good, or fair
+MAX_WITH_NUMBERS = 25  # a confusion matrix with more classes is drawn without numbers
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 
 from ..errors import UserError
 
-# Keys of mmengine's logs that are not drawn.
-NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')
+NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')  # keys of mmengine's logs
 # Endings of COCO's scores for one object size or one IoU threshold. They are drawn only if the user names them.
 DETAILED_SCORES = ('_s', '_m', '_l', '_50', '_75')
 

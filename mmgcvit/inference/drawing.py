@@ -21,13 +21,11 @@ Colour = tuple[int, int, int]
 FONT = str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'))
 # The hues of consecutive class indices differ by this fraction of the colour circle, so that they look different.
 GOLDEN_RATIO = 0.618
-# Opacity of masks and of segmented regions.
-OPACITY = 0.5
+OPACITY = 0.5  # of masks and of segmented regions
 MIN_TEXT_SIZE = 11  # in pixels
 TEXT_SIZE = 1 / 48  # text size / geometric mean of the picture's sides
 LINE_WIDTH = 1 / 7  # line width / text size
-# Classes that cover a smaller share of the image get no label.
-MIN_LABELLED_SHARE = 0.001
+MIN_LABELLED_SHARE = 0.001  # classes that cover a smaller share of the image get no label
 # With more objects, labels would hide the image. Those of a single class first lose its name, then all are left out.
 MAX_NAMED, MAX_LABELLED = 8, 25
 # In a segmentation, a class 0 of such a name is not painted, because its colour would hide the photo.

@@ -18,8 +18,7 @@ from ..files import IMAGE_SUFFIXES, URL_SCHEMES, list_outputs
 
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
-# Limits of the download of an image by its URL.
-MAX_SECONDS, MAX_BYTES = 60, 256 << 20
+MAX_SECONDS, MAX_BYTES = 60, 256 << 20  # limits of the download of an image by its URL
 
 
 def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:

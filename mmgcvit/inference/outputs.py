@@ -18,8 +18,7 @@ from .results import Classification, Prediction, Segmentation
 
 # A picture has the suffix of its image if it is one of these. Otherwise it is a PNG file.
 KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
-# The table has a row for each image up to this number, and always a row for all images.
-MAX_ROWS = 10
+MAX_ROWS = 10  # the table has a row for each image up to this number, and always a row for all images
 
 
 class Outputs:

@@ -13,8 +13,7 @@ from ..errors import OptionalModule, UserError, check_installed
 
 sv = OptionalModule('supervision', 'to_supervision()')
 
-# Maximum number of classes (those with the highest scores) in a classifier's JSON records of an image.
-MAX_CLASSES_WRITTEN = 5
+MAX_CLASSES_WRITTEN = 5  # in a classifier's JSON records of an image: those with the highest scores
 
 
 @dataclass(frozen=True)

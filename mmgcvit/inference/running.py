@@ -22,8 +22,7 @@ from .results import Outcome, Segmentation, list_categories, make_records
 
 sv = OptionalModule('supervision', 'predicting videos')
 
-# Frames per second of a video whose header has no frame rate.
-DEFAULT_FRAME_RATE = 25.0
+DEFAULT_FRAME_RATE = 25.0  # of a video whose header has none, in frames per second
 
 
 @dataclass
