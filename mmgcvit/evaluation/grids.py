@@ -25,8 +25,7 @@ TITLE_FONT, FONT_SIZE = Path(FONT).with_name('DejaVuSansMono.ttf'), 14
 LETTER_WIDTH, LINE_HEIGHT = 9, 20
 GAP = 10  # margin around a picture, in pixels
 
-# A title, and a picture (h, w, 3) in BGR order.
-Cell = tuple[str, np.ndarray]
+Cell = tuple[str, np.ndarray]  # a title, and a picture (h, w, 3) in BGR order
 
 
 def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:

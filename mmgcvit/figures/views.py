@@ -29,8 +29,7 @@ GREY = np.array((0.299, 0.587, 0.114)) * 0.8
 CMAP = 'inferno'  # matplotlib's name of the colour map
 MARK = '#00e5ff'  # colour of frames and marks on the image
 
-# (left, top, right, bottom) in pixels.
-Box = tuple[float, float, float, float]
+Box = tuple[float, float, float, float]  # (left, top, right, bottom) in pixels
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ sv = OptionalModule('supervision', 'predicting with tiles')
 
 # Pictures are enlarged until their shorter side has the first length in pixels, or their longer side the second.
 MIN_DRAWN_SIDE, MAX_ENLARGED_SIDE = 224, 4096
-# Neighbouring tiles overlap by at least this share of a tile's side.
-OVERLAP = 0.25
+OVERLAP = 0.25  # of neighbouring tiles: at least this share of a tile's side
 # IoS threshold of the NMS (by class). IoS = intersection of two objects / area of the smaller one. Masks are compared,
 # or boxes if there are no masks.
 NMS_IOS_THR = 0.5
