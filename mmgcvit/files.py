@@ -17,6 +17,7 @@ from .errors import UserError, suggest
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.figure import Figure
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
 IMAGE_SUFFIXES += ('.ppm', '.pgm', '.jp2', '.avif', '.heic')
@@ -28,6 +29,7 @@ TEMPORARY_SUFFIX = '.unfinished'
 PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
 # The predictions of all images, the list of images, and the number of predictions by image and class.
 PREDICTIONS, IMAGES, COUNTS = FILES = ('predictions.json', 'images.json', 'counts.csv')
+DOTS_PER_INCH = 110  # of figures
 # What ``mmgcvit mistakes`` writes.
 MISTAKES = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
 
@@ -142,6 +144,21 @@ def write_image(path: Path, picture: np.ndarray) -> Path:
     with write_atomically(path, flush=False) as temporary:
         temporary.write_bytes(content.tobytes())
     return path
+
+
+def check_figure_suffix(path: Path) -> None:
+    """Raise a UserError if matplotlib cannot write files with this suffix."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    if path.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
+        raise UserError(f'{path}: expected a name that ends in .png, .pdf, .svg or .jpg')
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a matplotlib figure atomically, in the format of the path's suffix."""
+    check_figure_suffix(path)
+    with write_atomically(path, flush=False) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=DOTS_PER_INCH)
 
 
 def list_outputs(folder: Path, names: Collection[str]) -> set[str]:

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from pages_of_digits import CELLS
 
 import mmgcvit
-from mmgcvit.figures.networks import prepare_view
+from mmgcvit.figures.views import prepare_view
 from mmgcvit.inference.predictor import Predictor
 
 PAGES = Path('data/pages')

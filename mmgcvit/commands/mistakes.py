@@ -1,12 +1,10 @@
 """Find the mistakes of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options]."""
 
 import argparse
-import sys
 
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
 from ..config import read_config
@@ -49,8 +47,7 @@ def main(args: argparse.Namespace) -> None:
     is_named = model.classes != [f'class {label}' for label in range(len(classes))]
     check_class_names(model.checkpoint, model.classes if is_named else None, classes)
     print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {model.checkpoint}')
-    with Progress(disable=not sys.stdout.isatty()) as progress:
-        mistakes = evaluate_images(model, dataset, args.worst, args.batch_size, progress)
+    mistakes = evaluate_images(model, dataset, args.worst, args.batch_size)
     create_out_dir(args, ['mistakes.json', 'worst/[0-9][0-9][0-9]*_*.jpg'])
     write_mistakes(args.out_dir, model, dataset, mistakes)
     by_class = score_classes(mistakes, model)

@@ -116,12 +116,12 @@ def load_model(args: argparse.Namespace) -> Predictor:
     """Load the model of a command's arguments without printing. Raise a UserError if torch cannot use the GPU."""
     from ..device import check_gpus, check_operators, disable_cudnn_attention
     from ..inference.loading import load, silence_output
-    from ..inference.model_files import find_source, read_model_checkpoint
+    from ..inference.model_files import check_model_files, read_model_checkpoint
 
     if args.device == 'auto':
         check_gpus()
     disable_cudnn_attention()
-    checkpoint = read_model_checkpoint(find_source(args.config, args.checkpoint))  # which may warn
+    checkpoint = read_model_checkpoint(check_model_files(args.config, args.checkpoint))  # which may warn
     with silence_output():
         model = load(args.config, checkpoint, args.device, getattr(args, 'score_thr', None))
     if model.device.type == 'cuda':

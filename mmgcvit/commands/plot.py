@@ -15,8 +15,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     out = args.out or args.work_dirs[0] / 'curves.png'
     from ..evaluation.training_curves import draw_curves, read_curves
-    from ..figures.panels import save
+    from ..files import write_figure
 
     runs = {str(work_dir): read_curves(work_dir) for work_dir in args.work_dirs}
-    save(draw_curves(runs, args.keys), out)
+    write_figure(out, draw_curves(runs, args.keys))
     print(f'curves: {out}')

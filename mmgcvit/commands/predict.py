@@ -54,12 +54,11 @@ def main(args: argparse.Namespace) -> None:
     images, videos = find_inputs(patterns)
     import torch
 
-    from ..inference.outputs import Outputs
+    from ..inference.outputs import Outputs, make_table
 
     check_out_dir(args, (*FILES, *FOLDERS))
     from ..config import read_config
     from ..datasets.own_data import STARTED_WITH
-    from ..inference.counts import make_table
     from ..inference.loading import format_device
     from ..inference.running import PredictionRun
 
@@ -96,8 +95,8 @@ def main(args: argparse.Namespace) -> None:
             Console(markup=False, emoji=False, highlight=False).print(table)
         if trained_side:
             print(compare_sides(run.sides, trained_side), end='')
-        counts = [format_count(run.num_images, 'image')] if images else []
-        counts += [format_count(run.num_frames, 'frame')] if videos else []
+        counts = [format_count(len(run.sides), 'image')] if images else []
+        counts += [format_count(len(run.counts) - len(run.sides), 'frame')] if videos else []
         skipped = f', {run.num_failed} skipped' if run.num_failed else ''
         pictures = '' if args.no_save_vis else f', pictures in {args.out_dir / "vis"}'
         print(f'{" and ".join(counts)} predicted{skipped}: {args.out_dir}{pictures}')

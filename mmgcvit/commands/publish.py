@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import check_target, compute_sha256
-from ..inference.model_files import check_model_files, find_source, read_model_checkpoint
+from ..inference.model_files import check_model_files, read_model_checkpoint
 from ..version import __version__
 from .options import add_config_and_checkpoint
 
@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> None:
     from ..checkpoints.pretrained import MODULE_PREFIX
     from ..checkpoints.weights import find_state_dict, merge_lora
 
-    checkpoint = read_model_checkpoint(find_source(args.config, args.checkpoint))
+    checkpoint = read_model_checkpoint(check_model_files(args.config, args.checkpoint))
     tensors, _ = find_state_dict(checkpoint.content, checkpoint.source)
     tensors = {MODULE_PREFIX.sub('', name): tensor for name, tensor in tensors.items()}
     merge_lora(tensors)

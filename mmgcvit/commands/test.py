@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from ..inference.model_files import check_model_files, find_config, find_source
+from ..inference.model_files import check_model_files, find_config
 from .options import add_common_options, add_config_and_checkpoint, hide_gpus
 
 
@@ -27,7 +27,7 @@ def main(args: argparse.Namespace) -> None:
 
     with run_rank(args.launcher, args.local_rank):
         check_machine(args.device, args.launcher)
-        source, config = find_source(args.config, args.checkpoint), str(find_config(args.config))
+        source, config = check_model_files(args.config, args.checkpoint), str(find_config(args.config))
         if args.work_dir is None and Path(args.config).expanduser().is_dir():
             args.work_dir = str(Path(args.config) / 'test')
         cfg = load_config(config, args.cfg_options, args.work_dir, args.launcher)

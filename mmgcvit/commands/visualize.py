@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import URL_SCHEMES, create_numbered
+from ..files import URL_SCHEMES, check_figure_suffix, create_numbered, write_figure
 from ..inference.model_files import check_model_files
 from .options import CONFIG_OR_WORK_DIR, OPTIONAL_CHECKPOINT, add_device_option, load_model
 
@@ -63,20 +63,19 @@ def main(args: argparse.Namespace) -> None:
     check_model_files(args.config, args.checkpoint)
     if not image.startswith(URL_SCHEMES) and not Path(image).is_file():
         raise UserError(f'{image} does not exist')
-    from ..figures import attention_maps, gradcam, queries_and_shifts
-    from ..figures.panels import check_ending, save
+    from ..figures import attention_maps, other_maps
 
-    check_ending(out or default)
+    check_figure_suffix(out or default)
     model = load_model(args)
     if args.kind == 'attention':
         attention = attention_maps.compute_attention(model, image, args.stage, args.block, args.head, args.at)
         figure = attention_maps.draw_attention(attention)
     elif args.kind == 'queries':
-        figure = queries_and_shifts.draw_queries(queries_and_shifts.compute_queries(model, image))
+        figure = other_maps.draw_queries(other_maps.compute_queries(model, image))
     elif args.kind == 'gradcam':
-        figure = gradcam.draw_gradcam(gradcam.compute_gradcam(model, image, args.class_name, args.stage))
+        figure = other_maps.draw_gradcam(other_maps.compute_gradcam(model, image, args.class_name, args.stage))
     else:
-        figure = queries_and_shifts.draw_shifts(queries_and_shifts.compute_shifts(model, image, args.head))
+        figure = other_maps.draw_shifts(other_maps.compute_shifts(model, image, args.head))
     out = out or create_numbered(default, Path.touch)
-    save(figure, out)
+    write_figure(out, figure)
     print(f'{args.kind}: {out}')

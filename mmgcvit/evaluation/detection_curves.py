@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from ..errors import check_installed
 from ..inference.results import Detections
 
-# With more classes, the precision-recall curves have no legend.
-MAX_IN_LEGEND = 12
+MAX_IN_LEGEND = 12  # with more classes, the precision-recall curves have no legend
 # How many detections of a class count in an image: for AP and AP50 as in mmdet's CocoMetric, for the curves all.
 MAX_DETECTIONS = [100, 1000, 2**31]
 
@@ -91,10 +90,7 @@ def drop_ignored(ground_truth: Detections, prediction: Detections, num_classes: 
 def match_detections(
     ground_truths: Sequence[Detections], predictions: Sequence[Detections], num_classes: int, iou_type: str = 'bbox'
 ) -> Any:
-    """Match predictions with the ground truth of each image. Return a COCOeval, in which ignored objects are crowds.
-
-    ``iou_type`` is COCOeval's: ``'bbox'`` for boxes, ``'segm'`` for masks.
-    """
+    """Match predictions with the ground truth of each image. Return a COCOeval, in which ignored objects are crowds."""
     check_installed('average precision', 'pycocotools')
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval

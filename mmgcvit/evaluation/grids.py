@@ -19,15 +19,13 @@ from .ground_truth import build_dataset, load_sample
 
 PICTURE_SIDE = 400  # longer side in pixels of a picture in a grid of several images
 LARGE_PICTURE_SIDE = 800  # longer side in a grid of a single image
-# Maximum number of samples of each dataset on a contact sheet.
-NUM_SAMPLES = 8
+NUM_SAMPLES = 8  # of each dataset on a contact sheet
 # The font of titles, which is monospaced, and its sizes in pixels.
 TITLE_FONT, FONT_SIZE = Path(FONT).with_name('DejaVuSansMono.ttf'), 14
 LETTER_WIDTH, LINE_HEIGHT = 9, 20
 GAP = 10  # margin around a picture, in pixels
 
-# A title, and a picture (h, w, 3) in BGR order.
-Cell = tuple[str, np.ndarray]
+Cell = tuple[str, np.ndarray]  # a title, and a picture (h, w, 3) in BGR order
 
 
 def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
@@ -72,11 +70,8 @@ def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = Fa
     Each call draws the same samples. Datasets and samples that cannot be loaded are left out. If ``augmented``, samples
     are drawn as the datasets' pipelines augment them. Return (height, width, 3) uint8 in BGR order.
     """
-    cells, drawn = [], []
+    cells = []
     for loader, settings in iter_datasets(cfg, loaders):
-        if settings in drawn:
-            continue
-        drawn.append(settings)
         with suppress(UserError), silence_output():
             dataset = build_dataset(settings, cfg.default_scope, augmented)
             classes, split = dataset.metainfo.get('classes') or (), loader.removesuffix('_dataloader')

@@ -53,17 +53,16 @@ def load_sample(dataset: BaseDataset, index: int, classes: Sequence[str]) -> tup
     """Load a sample of a dataset (see :func:`build_dataset`): path, image in BGR order, and ground truth or None."""
     try:
         sample = dataset[index]
-        ground_truth = convert_sample(sample['data_samples'], classes)
+        ground_truth, path = convert_sample(sample['data_samples'], classes), sample['data_samples'].get('img_path')
+        image = sample['inputs'].permute(1, 2, 0)
+        # Transforms of colours return float32.
+        image = (image.round().clamp(0, 255).byte() if image.is_floating_point() else image).numpy()
+        # Samples of CIFAR have no path. Their images are RGB.
+        return Path(path or f'{index:06d}.png'), convert_to_bgr(image if path else image[..., ::-1]), ground_truth
     # Transforms raise errors of any type on damaged files and annotations.
     except Exception as error:
         name = get_image_name(dataset.get_data_info(index))
         raise UserError(f'{name} cannot be loaded: {get_first_line(error)}') from None
-    path = sample['data_samples'].get('img_path')
-    image = sample['inputs'].permute(1, 2, 0)
-    # Transforms of colours return float32.
-    image = (image.round().clamp(0, 255).byte() if image.is_floating_point() else image).numpy()
-    # Samples of CIFAR have no path. Their images are RGB.
-    return Path(path or f'{index:06d}.png'), convert_to_bgr(image if path else image[..., ::-1]), ground_truth
 
 
 def convert_sample(sample: Any, classes: Sequence[str]) -> Prediction | None:

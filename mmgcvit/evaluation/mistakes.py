@@ -1,6 +1,7 @@
-"""Predict a dataset, compute the confusion matrix, find the images with the lowest scores; choose a threshold."""
+"""Predict a dataset, find the confusions and the worst images, choose a threshold, and say how good the model is."""
 
 import heapq
+import sys
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -10,31 +11,28 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from mmengine.dataset import BaseDataset
-from rich.progress import Progress
+from rich.progress import track
 
 from ..checkpoints.safe_loading import Checkpoint
 from ..config import read_config
 from ..errors import OptionalModule, UserError, format_count
-from ..figures.panels import save
-from ..files import compute_sha256, write_image
+from ..files import compute_sha256, write_figure, write_image
 from ..inference.loading import load, silence_output
-from ..inference.model_files import SCORE_THR_FILE
+from ..inference.model_files import SCORE_THR_FILE, find_config, read_model_checkpoint
 from ..inference.outputs import write_json
 from ..inference.predictor import Predictor
 from ..inference.results import Detections, Prediction, Segmentation, encode_rle
-from ..tasks import TASK_BY_NAME
+from ..tasks import DETECTION, SEGMENTATION, TASK_BY_NAME
 from .detection_curves import DetectionCurves, compute_detection_curves, draw_detection_curves, drop_ignored
 from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
 from .ground_truth import build_dataset, load_sample
 
 sv = OptionalModule('supervision', 'a confusion matrix')
 
-# The name of the confusion matrix's last row (no object) and last column (no detection).
-BACKGROUND = 'background'
-# If no confidence threshold has this F1, none is chosen.
-MIN_F1 = 0.1
-# A confusion matrix with more classes is drawn without numbers.
-MAX_WITH_NUMBERS = 25
+BACKGROUND = 'background'  # name of the last row (no object) and last column (no detection) of a confusion matrix
+MIN_F1 = 0.1  # if no confidence threshold has this F1, none is chosen
+GOOD, FAIR = 0.8, 0.5  # from which F1, mIoU or accuracy on a model is good, or fair
+MAX_WITH_NUMBERS = 25  # a confusion matrix with more classes is drawn without numbers
 
 
 @dataclass(frozen=True)
@@ -107,9 +105,7 @@ def summarise_confusion_matrix(matrix: np.ndarray, classes: Sequence[str]) -> st
     return '; '.join([f'{np.trace(matrix):,} of {matrix[:-1].sum():,} right', *texts])
 
 
-def evaluate_images(
-    model: Predictor, dataset: BaseDataset, max_worst: int, batch_size: int, progress: Progress
-) -> Mistakes:
+def evaluate_images(model: Predictor, dataset: BaseDataset, max_worst: int = 0, batch_size: int = 1) -> Mistakes:
     """Predict all images of a dataset (:func:`.ground_truth.build_dataset`) and compare them with their ground truth.
 
     Detections that score below the model's ``score_thr`` count only for the curves. ``Mistakes.worst`` has at most
@@ -120,7 +116,8 @@ def evaluate_images(
     objects, detections = [], []
     unfiltered = copy(model)
     unfiltered.score_thr = 0.0
-    for begin in progress.track(range(0, len(dataset), batch_size), description='images'):
+    begins = range(0, len(dataset), batch_size)
+    for begin in track(begins, description='images', disable=not sys.stdout.isatty()):
         indices = range(begin, min(begin + batch_size, len(dataset)))
         samples = [load_sample(dataset, index, model.classes) for index in indices]
         outcomes = unfiltered.predict_batch([image for _, image, _ in samples])
@@ -156,7 +153,7 @@ def choose_score_thr(work_dir: Path, checkpoint: Checkpoint) -> tuple[str, float
     with silence_output():
         model = load(work_dir, checkpoint, score_thr=1.0)  # on which the curves do not depend
         dataset = build_dataset(read_config(model.config).val_dataloader.dataset, model.scope, masks=False)
-    mistakes = evaluate_images(model, dataset, 0, 1, Progress(disable=True))
+    mistakes = evaluate_images(model, dataset)
     curves, curve, num_objects = mistakes.curves, mistakes.curves.overall, mistakes.confusion_matrix[:-1].sum()
     score_thr, best_f1 = round(curve.best_threshold, 4), curve.f1.max(initial=0)
     if best_f1 < MIN_F1:
@@ -172,6 +169,30 @@ def choose_score_thr(work_dir: Path, checkpoint: Checkpoint) -> tuple[str, float
         f'({best_f1:.2f}): {found} of {num_objects} objects found, {num_objects - found} missed, '
         f'{round(found / curve.precision[best]) - found} false'
     ), best_f1
+
+
+def judge_run(work_dir: Path) -> str:
+    """Return the score of a run's best checkpoint, and whether it is good. Choose the threshold of a detector."""
+    cfg, checkpoint = read_config(find_config(work_dir)), read_model_checkpoint(work_dir)
+    if cfg.default_scope == DETECTION.scope:
+        name, (text, score) = 'F1', choose_score_thr(work_dir, checkpoint)
+    else:
+        name = 'mIoU' if cfg.default_scope == SEGMENTATION.scope else 'accuracy'
+        percent = checkpoint.content['message_hub']['runtime_info'].get('best_score')
+        score = None if percent is None else percent / 100
+        text = 'the validation images give no score' if score is None else f'validation images: {name} {score:.3f}'
+    if score is None:
+        return text
+    if score >= GOOD:
+        return f'{text}\ngood: {name} is at least {GOOD}'
+    reasons = [*((cfg.get('started_with') or {}).get('weaknesses') or ())]
+    meta, length = checkpoint.content['meta'], cfg.get('train_cfg') or {}
+    is_last = any(meta.get(unit, -1) == length.get(f'max_{unit}s') for unit in ('epoch', 'iter'))
+    if is_last and Path(checkpoint.source).name.startswith('best_'):
+        reasons.append('the last validation was the best; train longer (--resume --epochs N)')
+    word = f'fair: {name} is {FAIR} to {GOOD}' if score >= FAIR else f'poor: {name} is under {FAIR}'
+    reasons.append("see also 'mmgcvit mistakes' and docs/troubleshooting.md, 'Scores near 0'")
+    return '\n  '.join([f'{text}\n{word}. Likely reasons:', *reasons])
 
 
 def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, float | int | None]]:
@@ -229,11 +250,11 @@ def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], task: str)
 def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistakes: Mistakes) -> None:
     """Write ``confusion.png``, ``curves.png`` of a detector, the worst images, and ``mistakes.json``."""
     matrix, curves, task = mistakes.confusion_matrix, mistakes.curves, TASK_BY_NAME[model.task]
-    save(draw_confusion_matrix(matrix, model.classes, model.task), folder / 'confusion.png')
+    write_figure(folder / 'confusion.png', draw_confusion_matrix(matrix, model.classes, model.task))
     content = {'counted': task.counted, 'classes': [*model.classes, BACKGROUND]}
     content['rows_are_ground_truth'] = matrix.tolist()
     if curves is not None:
-        save(draw_detection_curves(curves, model.classes, model.score_thr), folder / 'curves.png')
+        write_figure(folder / 'curves.png', draw_detection_curves(curves, model.classes, model.score_thr))
         content['best_threshold'] = round(curves.overall.best_threshold, 4)
     images = []
     for rank, scored in enumerate(mistakes.worst, start=1):

@@ -11,11 +11,9 @@ from matplotlib.figure import Figure
 
 from ..errors import UserError
 
-# Keys of mmengine's logs that are not drawn.
-NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')
+NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')  # keys of mmengine's logs
 # Endings of COCO's scores for one object size or one IoU threshold. They are drawn only if the user names them.
 DETAILED_SCORES = ('_s', '_m', '_l', '_50', '_75')
-COLUMNS = 3
 
 
 class Curve(dict[int, float]):
@@ -46,9 +44,8 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
                         session[name][entry['step']] = float(value) if value != -1 else nan
                         session[name].unit = 'epoch' if has_epochs and 'iter' not in entry else 'iteration'
         for name, curve in session.items():
-            earlier = {step: value for step, value in curves.get(name, {}).items() if step < min(curve)}
-            curve |= {**earlier, **curve}
-            curves[name] = curve
+            curve |= {step: value for step, value in curves.get(name, {}).items() if step < min(curve)}
+        curves |= session
     if not curves:
         raise UserError(f'{work_dir} has no training logs (*/vis_data/scalars.json). Choose the work dir of a training')
     return curves
@@ -60,7 +57,7 @@ def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> 
     if unknown := [key for key in keys if key not in names]:
         raise UserError(f'no run has logged {", ".join(unknown)}. Choose among {", ".join(sorted(names))}')
     keys = keys or [name for name in names if not name.endswith(DETAILED_SCORES)]
-    columns = min(COLUMNS, len(keys))
+    columns = min(3, len(keys))
     rows = -(-len(keys) // columns)
     figure = Figure(figsize=(5 * columns, 3.2 * rows), layout='constrained')
     for position, key in enumerate(keys, start=1):

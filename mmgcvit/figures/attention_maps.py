@@ -17,8 +17,7 @@ from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
 from ..models.layers import window_partition, window_reverse
 from ..models.layers.windows import balance_window, ceil_div
-from .networks import Box, View, check_index, find_detailed_stage, get_backbone, prepare_view, record_inputs
-from .panels import ATTENTION_UNIT, MARK, draw_box, draw_image, draw_map, make_figure
+from .views import MARK, Box, View, check_index, draw_box, prepare_view
 
 # Index of the default stage. The feature maps of later stages are too coarse to show positions.
 DEFAULT_STAGE = 2
@@ -44,7 +43,6 @@ class Attention:
     """The attention of one block of a stage or, if local and global blocks alternate, of a pair of blocks."""
 
     view: View
-    network: str  # name of the backbone's class
     stage: int
     head: int | None  # None: the mean of all heads
     at: tuple[float, float]  # position (x, y) of the query, in pixels of the image
@@ -71,11 +69,9 @@ def compute_attention(
         head: Index of the head. Default: the mean of all heads.
         at: Position (x, y) of the query in pixels of the image. Default: the centre of what the network sees.
     """
-    backbone = get_backbone(model)
-    check_index('stage', stage, backbone.num_stages)
     view = prepare_view(model, image)
-    if stage is None:
-        stage = find_detailed_stage(backbone, view.inputs, min(DEFAULT_STAGE, backbone.num_stages - 1))
+    backbone = view.backbone
+    stage = view.choose_stage(stage, DEFAULT_STAGE)
     blocks = backbone.stages[stage].blocks
     check_index('block', block, len(blocks), f' in stage {stage}')
     num_types = len(getattr(backbone.stages[stage], 'attention_types', (None,)))
@@ -84,12 +80,10 @@ def compute_attention(
     modules = [blocks[index].attn for index in indices]
     for index, attn in zip(indices, modules, strict=True):
         if not hasattr(attn, 'window_size'):
-            raise UserError(
-                f'block {index} of stage {stage} has {type(attn).__name__}, which has no attention map. Choose another '
-                "block or stage. For LSA's shifted copies of the image, use 'mmgcvit visualize shifts'"
-            )
+            other = "Choose another block or stage, or 'mmgcvit visualize shifts'"
+            raise UserError(f'block {index} of stage {stage}, {type(attn).__name__}, has no attention map. {other}')
     check_index('head', head, modules[0].num_heads, f' in stage {stage}')
-    inputs = record_inputs(backbone, view.inputs, modules)
+    inputs = view.record_inputs(modules)
     height, width = inputs[0][0].shape[1:3]
     stride = backbone.get_stride(stage)
     u, v = view.to_inputs(at)
@@ -97,7 +91,7 @@ def compute_attention(
     arguments = zip(indices, modules, inputs, strict=True)
     maps = [compute_block(index, attn, attn_inputs, token, head) for index, attn, attn_inputs in arguments]
     at, box = view.to_image((u, v, u, v))[:2], view.to_image((0, 0, width * stride, height * stride))
-    return Attention(view, type(backbone).__name__, stage, head, at, token, box, maps)
+    return Attention(view, stage, head, at, token, box, maps)
 
 
 @torch.no_grad()
@@ -138,10 +132,11 @@ def draw_attention(result: Attention) -> Figure:
     view, rows = result.view, len(result.blocks)
     height, width = result.blocks[0].weights.shape
     heads = 'mean of all heads' if result.head is None else f'head {result.head}'
-    figure = make_figure(view, f'{result.network}, stage {result.stage}, {heads}', rows, columns=3, width=3.7)
+    title = f'{type(view.backbone).__name__}, stage {result.stage}, {heads}'
+    figure = view.make_figure(title, rows, columns=3, width=3.7)
     grid = figure.add_gridspec(rows, 3)
     image_axes = figure.add_subplot(grid[:, 0])
-    draw_image(image_axes, view, f'query at ({result.at[0]:.0f}, {result.at[1]:.0f}) px, {height} x {width} tokens')
+    view.draw_image(image_axes, f'query at ({result.at[0]:.0f}, {result.at[1]:.0f}) px, {height} x {width} tokens')
     draw_windows(image_axes, result, result.blocks[-1])
     image_axes.plot(*result.at, '+', color=MARK, markersize=12, markeredgewidth=2)
     for column, name in enumerate(('weights', 'received'), start=1):
@@ -152,7 +147,7 @@ def draw_attention(result: Attention) -> Figure:
             axes = figure.add_subplot(grid[row, column])
             content = 'attention of the query' if name == 'weights' else 'attention that each token receives'
             title = f'block {block.block}, {block.kind}:\n{content}'
-            draw_map(axes, view, maps[row], result.box, title, ATTENTION_UNIT, vmin=0, vmax=limit)
+            view.overlay_map(axes, maps[row], result.box, title, vmin=0, vmax=limit)
             draw_windows(axes, result, block, with_queries=name == 'weights')
     return figure
 

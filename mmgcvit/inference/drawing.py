@@ -21,13 +21,11 @@ Colour = tuple[int, int, int]
 FONT = str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'))
 # The hues of consecutive class indices differ by this fraction of the colour circle, so that they look different.
 GOLDEN_RATIO = 0.618
-# Opacity of masks and of segmented regions.
-OPACITY = 0.5
+OPACITY = 0.5  # of masks and of segmented regions
 MIN_TEXT_SIZE = 11  # in pixels
 TEXT_SIZE = 1 / 48  # text size / geometric mean of the picture's sides
 LINE_WIDTH = 1 / 7  # line width / text size
-# Classes that cover a smaller share of the image get no label.
-MIN_LABELLED_SHARE = 0.001
+MIN_LABELLED_SHARE = 0.001  # classes that cover a smaller share of the image get no label
 # With more objects, labels would hide the image. Those of a single class first lose its name, then all are left out.
 MAX_NAMED, MAX_LABELLED = 8, 25
 # In a segmentation, a class 0 of such a name is not painted, because its colour would hide the photo.
@@ -63,14 +61,15 @@ def draw_prediction(
     not have. None as prediction draws nothing.
     """
     if isinstance(prediction, Segmentation):
-        return draw_regions(image, prediction, palette, scale, with_labels)
-    if isinstance(prediction, Detections) and len(prediction):
-        return draw_objects(image, prediction, palette, scale, with_scores, with_labels)
-    canvas = resize(image, scale)
-    if isinstance(prediction, Classification) and with_labels:
+        canvas, labels = draw_regions(image, prediction, palette, scale)
+    elif isinstance(prediction, Detections) and len(prediction):
+        canvas, labels = draw_objects(image, prediction, palette, scale, with_scores)
+    else:
+        canvas, labels = resize(image, scale), None
+    if isinstance(prediction, Classification):
         text = f'{prediction.class_name} {prediction.score:.2f}' if with_scores else prediction.class_name
-        canvas = draw_labels(canvas, [(0, 0)], [text], [palette[prediction.label]], choose_text_size(canvas))
-    return canvas
+        labels = [(0, 0)], [text], [palette[prediction.label]], choose_text_size(canvas)
+    return draw_labels(canvas, *labels) if labels and with_labels else canvas
 
 
 def resize(image: np.ndarray, scale: float) -> np.ndarray:
@@ -80,14 +79,9 @@ def resize(image: np.ndarray, scale: float) -> np.ndarray:
 
 
 def draw_objects(
-    image: np.ndarray,
-    prediction: Detections,
-    palette: Sequence[Colour],
-    scale: float,
-    with_scores: bool,
-    with_labels: bool,
-) -> np.ndarray:
-    """Draw masks, boxes and labels, the objects with the highest scores on top. See :func:`draw_prediction`."""
+    image: np.ndarray, prediction: Detections, palette: Sequence[Colour], scale: float, with_scores: bool
+) -> tuple[np.ndarray, tuple | None]:
+    """Draw masks and boxes, those with the highest scores on top. Return the picture, and arguments of draw_labels."""
     prediction, is_single_class = prediction.select(np.arange(len(prediction))[::-1]), len(palette) == 1
     objects, texts = prediction.to_supervision(), prediction.class_names
     colours = [palette[label] for label in prediction.labels]
@@ -103,14 +97,13 @@ def draw_objects(
     # Prefer text of at most a third of the median height of the boxes.
     size = choose_text_size(canvas, np.median(objects.xyxy[:, 3] - objects.xyxy[:, 1]) / 3)
     canvas = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **style).annotate(canvas, objects)
-    is_labelled = with_labels and len(objects) <= MAX_LABELLED
-    return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size) if is_labelled else canvas
+    return canvas, (objects.xyxy[:, :2], texts, colours, size) if len(objects) <= MAX_LABELLED else None
 
 
 def draw_regions(
-    image: np.ndarray, prediction: Segmentation, palette: Sequence[Colour], scale: float, with_labels: bool
-) -> np.ndarray:
-    """Draw the regions of a segmentation map with outlines, and a label at the centre of mass of each class."""
+    image: np.ndarray, prediction: Segmentation, palette: Sequence[Colour], scale: float
+) -> tuple[np.ndarray, tuple | None]:
+    """Draw the regions of a segmentation map with outlines. Return the picture, and arguments of draw_labels."""
     label_map, labels, names = prediction.label_map.astype(np.uint16), prediction.labels, prediction.class_names
     is_background = [not label and BACKGROUND.fullmatch(name) for label, name in zip(labels, names, strict=True)]
     is_painted = ~np.array(is_background, bool)
@@ -123,11 +116,11 @@ def draw_regions(
     edges = painted & (cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0)
     canvas[edges] = coloured[edges]
     canvas, labelled = resize(canvas, scale), np.flatnonzero(is_labelled)
-    if not len(labelled) or not with_labels:
-        return canvas
+    if not len(labelled):
+        return canvas, None
     centres = np.array(center_of_mass(np.ones_like(label_map), label_map, labels[labelled]))[:, ::-1]
     texts, backgrounds = [names[index] for index in labelled], [palette[labels[index]] for index in labelled]
-    return draw_labels(canvas, centres * scale, texts, backgrounds, choose_text_size(canvas), 'CENTER')
+    return canvas, (centres * scale, texts, backgrounds, choose_text_size(canvas), 'CENTER')
 
 
 def draw_labels(

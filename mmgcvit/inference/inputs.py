@@ -18,13 +18,12 @@ from ..files import IMAGE_SUFFIXES, URL_SCHEMES, list_outputs
 
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
-# Limits of the download of an image by its URL.
-MAX_SECONDS, MAX_BYTES = 60, 256 << 20
+MAX_SECONDS, MAX_BYTES = 60, 256 << 20  # limits of the download of an image by its URL
 
 
 def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Find (images, videos) by files, folders and glob patterns. A folder is searched without its subfolders."""
-    files = [file for name in dict.fromkeys(names) for file in list_files(name)]
+    files = [*dict.fromkeys(file for name in names for file in list_files(name))]
     videos = [file for file in files if file.lower().endswith(VIDEO_SUFFIXES)]
     # A file that the user names counts as an image if it has no video suffix.
     return [file for file in files if not file.lower().endswith(VIDEO_SUFFIXES)], videos
@@ -59,26 +58,23 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray
     BGR order. The EXIF rotation is applied, except to files if the pipeline ignores it. Raise a UserError for images
     that are not read as in training.
     """
-    if isinstance(image, (str, os.PathLike)):
-        try:
+    if not isinstance(image, ImageLike):
+        raise UserError(f'an image must be a path, a NumPy array or a Pillow image, not {type(image).__name__}')
+    is_path = isinstance(image, (str, os.PathLike))
+    try:
+        if is_path:
             with open_file(os.fspath(image)) as path:
                 return convert_to_bgr(load_image(path, decoding)[0])
-        # Decoders raise errors of any type on damaged files.
-        except Exception as error:
-            reason = getattr(error, 'strerror', None) or get_first_line(error)
-            raise UserError(f'{image} cannot be read: {reason}') from None
-    if isinstance(image, np.ndarray):
-        return convert_to_bgr(image)
-    if isinstance(image, Image.Image):
-        try:
-            check_pixels(image)
-        # Decoders raise errors of any type on damaged files.
-        except Exception as error:
-            raise UserError(f'the image cannot be used: {get_first_line(error)}') from None
-        image = ImageOps.exif_transpose(image)
-        is_grey = image.mode[0] == 'I'  # of 16 bits, which Pillow's conversion would clip
-        return convert_to_bgr(np.asarray(image) if is_grey else np.asarray(image.convert('RGB'))[..., ::-1])
-    raise UserError(f'an image must be a path, a NumPy array or a Pillow image, not {type(image).__name__}')
+        if isinstance(image, np.ndarray):
+            return convert_to_bgr(image)
+        check_pixels(image)
+        upright = ImageOps.exif_transpose(image)
+        is_grey = upright.mode[0] == 'I'  # of 16 bits, which Pillow's conversion would clip
+        return convert_to_bgr(np.asarray(upright) if is_grey else np.asarray(upright.convert('RGB'))[..., ::-1])
+    # Decoders raise errors of any type on damaged files.
+    except Exception as error:
+        reason = getattr(error, 'strerror', None) or get_first_line(error)
+        raise UserError(f'{image if is_path else "the image"} cannot be read: {reason}') from None
 
 
 @contextmanager
@@ -99,17 +95,13 @@ def open_file(name: str) -> Iterator[str]:
 
 
 def convert_to_bgr(image: np.ndarray) -> np.ndarray:
-    """Convert a greyscale, BGR or BGRA array to a contiguous BGR array of uint8. Raise a UserError for other arrays."""
+    """Convert a greyscale, BGR or BGRA array to contiguous BGR of uint8. Raise a ValueError for other arrays."""
     pixels = image[..., None] if image.ndim == 2 else image
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or pixels.dtype.kind not in 'uif' or not pixels.size:
-        raise UserError(
-            f'an image has the shape {image.shape} and the dtype {image.dtype}. Expected (height, width, 3) and uint8'
-        )
-    try:
-        check_sides(pixels.shape[1], pixels.shape[0])
-        if pixels.dtype != np.uint8:
-            check_values(pixels[..., :3])
-            pixels = (pixels >> 8).astype(np.uint8)
-    except ValueError as error:
-        raise UserError(f'the image cannot be used: {error}') from None
+        expected = 'Expected (height, width, 3) and uint8'
+        raise UserError(f'it has the shape {image.shape} and the dtype {image.dtype}. {expected}')
+    check_sides(pixels.shape[1], pixels.shape[0])
+    if pixels.dtype != np.uint8:
+        check_values(pixels[..., :3])
+        pixels = (pixels >> 8).astype(np.uint8)
     return np.ascontiguousarray(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[..., :3])

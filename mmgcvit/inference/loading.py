@@ -26,14 +26,10 @@ from ..errors import MANY, UserError, escape_controls, shorten
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..models.speed_up import speed_up
 from .drawing import choose_palette
-from .model_files import find_config, find_source, read_model_checkpoint, read_score_thr
+from .model_files import check_model_files, find_config, read_model_checkpoint, read_score_thr
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 PREDICTORS = {predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)}
-# Transforms that are left out, since predictors pass decoded images without annotations, such as their size.
-LOADING_TRANSFORMS = ('LoadImageFromFile', 'LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations')
-LOADING_TRANSFORMS += ('ApplyExifAsAnnotated',)
-CIFAR = ('CIFAR10', 'CIFAR100')
 
 
 def load(
@@ -59,7 +55,7 @@ def load(
     """
     path, torch_device, loaded = find_config(config), resolve_device(device), checkpoint
     if not isinstance(loaded, Checkpoint):
-        loaded = read_model_checkpoint(find_source(config, checkpoint))
+        loaded = read_model_checkpoint(check_model_files(config, checkpoint))
     # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs simultaneously (gh-106905).
     with BUILD_LOCK:
         cfg = read_config(path)
@@ -103,7 +99,7 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     # A network without LoRA merges the LoRA weights of a checkpoint into its linear layers when it loads them.
     if 'lora_rank' in (model_cfg.get('backbone') or {}):
         model_cfg['backbone'].lora_rank = 0
-    if get_type_name(dataset) in CIFAR:
+    if get_type_name(dataset) in ('CIFAR10', 'CIFAR100'):
         # CIFAR's pipelines neither decode nor resize images, since CIFAR's files contain RGB arrays of 32 x 32. The
         # images to predict are BGR and of any size. So they are resized, and the config's to_rgb is inverted.
         dataset.pipeline.insert(0, ConfigDict(type='Resize', scale=(32, 32), interpolation='area'))
@@ -116,12 +112,14 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
 
 def make_predictor(model: nn.Module, scope: str, dataset: ConfigDict, meta: Any = None, **options: Any) -> Predictor:
     """Make a predictor with class names and colours of a checkpoint's ``meta`` or a dataset. Options: a Detector's."""
-    transforms = [step for step in dataset.get('pipeline', []) if get_type_name(step) not in LOADING_TRANSFORMS]
+    # Predictors pass decoded images without annotations.
+    steps = dataset.get('pipeline', [])
+    transforms = [step for step in steps if not get_type_name(step).startswith(('Load', 'ApplyExifAsAnnotated'))]
     with build_in_scope(scope):
         pipeline, names = Compose(transforms), find_class_names(meta, dataset, model)
         palettes = [dataset_meta.get('palette') for dataset_meta in collect_dataset_metas(meta, dataset)]
-    palette, decoding = choose_palette(len(names), palettes), get_decoding_settings(dataset)
-    return PREDICTORS[scope](model, pipeline, decoding, names, palette, **options)
+    palette = choose_palette(len(names), palettes)
+    return PREDICTORS[scope](model, pipeline, get_decoding_settings(dataset), names, palette, **options)
 
 
 def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
@@ -153,10 +151,8 @@ def check_class_names(checkpoint: str, trained: Sequence[str] | None, classes: S
     """Raise a UserError if a checkpoint has class names that the data does not have, or in another order."""
     if isinstance(trained, list | tuple) and trained and classes and [*map(str, trained)] != [*map(str, classes)]:
         names = [f'{len(values)} classes {shorten([*map(str, values)], MANY)}' for values in (trained, classes)]
-        raise UserError(
-            f'{checkpoint} was trained on the {names[0]}, but the data has the {names[1]}. Use the config that the '
-            'checkpoint was trained with, or give the data its classes in the same order'
-        )
+        advice = 'Use its own config, or give the data its classes in the same order'
+        raise UserError(f'{checkpoint} was trained on the {names[0]}, but the data has the {names[1]}. {advice}')
 
 
 @contextmanager

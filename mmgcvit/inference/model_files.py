@@ -36,14 +36,11 @@ def read_model_checkpoint(source: str | Path) -> Checkpoint:
     return latest
 
 
-def find_source(config: str | Path, checkpoint: str | Path | None = None) -> str:
-    """Return a model's checkpoint, by default :func:`find_default_checkpoint`; raise as :func:`check_model_files`."""
-    check_model_files(config, checkpoint)
-    return str(checkpoint or find_default_checkpoint(config))
+def check_model_files(config: str | Path, checkpoint: str | Path | None = None) -> str:
+    """Return a model's checkpoint, by default :func:`find_default_checkpoint`.
 
-
-def check_model_files(config: str | Path, checkpoint: str | Path | None = None) -> None:
-    """Raise a UserError if the config or the checkpoint does not exist, or if a checkpoint must be passed."""
+    Raise a UserError if the config or the checkpoint does not exist, or if a checkpoint must be passed.
+    """
     path = Path(config).expanduser()
     if path.is_dir():
         find_config(path)
@@ -56,6 +53,7 @@ def check_model_files(config: str | Path, checkpoint: str | Path | None = None) 
         raise UserError(f'{config} comes without weights. Pass a checkpoint after it, or the work dir of a run instead')
     if checkpoint is not None and '://' not in str(checkpoint) and not Path(checkpoint).expanduser().is_file():
         raise CheckpointError(f'there is no checkpoint {checkpoint}')
+    return str(checkpoint or find_default_checkpoint(config))
 
 
 def find_default_checkpoint(config: str | Path) -> Path | None:

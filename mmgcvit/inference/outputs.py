@@ -1,25 +1,31 @@
-"""Write predictions to an output folder: pictures, videos, segmentation maps and JSON."""
+"""Write predictions to an output folder: pictures, segmentation maps, JSON, and counts by class, also as a table."""
 
+import csv
 import json
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.table import Table
 
-from ..files import LABEL_MAPS, PICTURES, URL_SCHEMES, make_absolute, write_image, write_text
+from ..errors import MANY, escape_controls, shorten
+from ..files import LABEL_MAPS, PICTURES, URL_SCHEMES, make_absolute, write_atomically, write_image, write_text
+from ..tasks import CLASSIFICATION, SEGMENTATION, TASK_BY_NAME
+from .results import Classification, Prediction, Segmentation
 
 # A picture has the suffix of its image if it is one of these. Otherwise it is a PNG file.
 KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
+MAX_ROWS = 10  # the table has a row for each image up to this number, and always a row for all images
 
 
 class Outputs:
     """Write drawn pictures and segmentation maps to an output folder.
 
-    An output has the path of its input relative to the folder that contains all inputs, with another suffix. If two
-    inputs differ only in their suffix, all outputs have the input's suffix before their own. A URL is such a path too,
-    without its query; if two URLs differ only there, all outputs have the number of their input before their name.
+    An output has the path of its input (without a URL's query) in the folder that contains all inputs, with another
+    suffix. If two inputs differ only in the suffix, they keep it; if two URLs only in the query, they are numbered.
     """
 
     def __init__(self, folder: Path, inputs: Sequence[str]) -> None:
@@ -36,7 +42,7 @@ class Outputs:
 
     def get_path(self, subfolder: str, source: str, suffix: str) -> Path:
         """Return the output path for the input ``source`` in a subfolder, and create its parent folder."""
-        path = self.folder / subfolder / f'{self.names.get(source, source)}{suffix}'
+        path = self.folder / subfolder / f'{self.names[source]}{suffix}'
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -55,3 +61,42 @@ class Outputs:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file. Raise a ValueError for NaN and infinite values, which JSON does not have."""
     write_text(path, json.dumps(content, indent=1, allow_nan=False))
+
+
+def count_classes(prediction: Prediction) -> Counter[int]:
+    """Count the objects, or the pixels of a segmentation, by class index. The class of a classified image counts 1."""
+    if isinstance(prediction, Segmentation):
+        return Counter(dict(zip(prediction.labels.tolist(), prediction.areas.tolist(), strict=True)))
+    return Counter([prediction.label] if isinstance(prediction, Classification) else prediction.labels.tolist())
+
+
+def write_counts(path: Path, counts: Mapping[str, Counter[int]], classes: Sequence[str]) -> None:
+    """Write a CSV file with a row for each image, and a column for each class (of many, for those that occur)."""
+    labels = range(len(classes)) if len(classes) <= MANY else sorted(set().union(*counts.values()))
+    with (
+        write_atomically(path) as temporary,
+        temporary.open('w', encoding='utf-8', errors='backslashreplace', newline='') as file,
+    ):
+        rows = csv.writer(file)
+        rows.writerow(['file_name', *(classes[label] for label in labels)])
+        rows.writerows([name, *(counter[label] for label in labels)] for name, counter in counts.items())
+
+
+def make_table(counts: Mapping[str, Counter[int]], classes: Sequence[str], task: str) -> Table:
+    """Make a table with the counts of each image, if they are few, and of all images together."""
+
+    def format_counts(counter: Counter[int]) -> str:
+        total, texts = counter.total(), []
+        for label, count in counter.most_common():
+            number = f'{count / total:.1%}' if task == SEGMENTATION.name else f'{count:,} ×'
+            texts.append(f'{number} {classes[label]}')
+        return shorten(texts, MAX_ROWS) or 'none'
+
+    table = Table()
+    for header in ('image', 'class' if task == CLASSIFICATION.name else TASK_BY_NAME[task].counted):
+        table.add_column(header, overflow='fold')
+    for name, counter in counts.items() if len(counts) <= MAX_ROWS else ():
+        table.add_row(escape_controls(name), format_counts(counter))
+    if len(counts) > 1:
+        table.add_row(f'all {len(counts):,}', format_counts(sum(counts.values(), Counter())))
+    return table

@@ -1,27 +1,38 @@
-"""Predict images with trained models: a base class, and a subclass for each task."""
+"""Predict images with trained models (a base class, and a subclass for each task), large ones in overlapping tiles."""
 
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise, product
+from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
-from torch import Tensor, nn
+from torch import nn
 
 from ..datasets.decoding import DecodingSettings
-from ..errors import MANY, UserError, get_first_line, shorten
+from ..errors import MANY, OptionalModule, UserError, get_first_line, shorten
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
 from .results import Classification, Detections, Outcome, Prediction, Segmentation, make_segmentation
-from .tiles import predict_in_tiles, sv
+
+sv = OptionalModule('supervision', 'predicting with tiles')
 
 # Pictures are enlarged until their shorter side has the first length in pixels, or their longer side the second.
 MIN_DRAWN_SIDE, MAX_ENLARGED_SIDE = 224, 4096
+OVERLAP = 0.25  # of neighbouring tiles: at least this share of a tile's side
+# IoS threshold of the NMS (by class). IoS = intersection of two objects / area of the smaller one. Masks are compared,
+# or boxes if there are no masks.
+NMS_IOS_THR = 0.5
+# An object counts as cut if its distance to an edge of its tile, but not to the border of the image, is at most MARGIN
+# times the tile's side. A cut object is dropped if the box of a complete object covers at least the share MAX_COVERED
+# of its box. Their classes may differ, since a part of an object may look like another class.
+MARGIN, MAX_COVERED = 1 / 64, 0.7
 
 
 @dataclass(eq=False, repr=False)
@@ -100,21 +111,24 @@ class Predictor(ABC):
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Outcome]:
         """Predict images (height, width, 3) in BGR order. An image that fails does not stop the others."""
-        if self.tiles and any(max(image.shape[:2]) > self.tiles for image in images):
-            if len(images) > 1:
-                return [outcome for image in images for outcome in self.predict_batch([image])]
-            try:
-                return [Outcome(predict_in_tiles(self, images[0]))]
-            except UserError as error:
-                return [Outcome(error=error)]
+        is_large = self.tiles and any(max(image.shape[:2]) > self.tiles for image in images)
         try:
-            prepared = [self.prepare_image(image) for image in images]
+            if is_large and len(images) == 1:
+                predict_in_tiles = segment_in_tiles if self.task == SEGMENTATION.name else detect_in_tiles
+                return [Outcome(predict_in_tiles(self, images[0]))]
+            prepared = [] if is_large else [self.prepare_image(image) for image in images]
             # A batch of images with different shapes would be padded, which changes the predictions, or fail. The last
             # line of this method predicts such images one by one, and also those of a batch that fails.
             if len({sample['inputs'].shape for sample in prepared}) == 1:
-                return [Outcome(prediction) for prediction in self.run_network(prepared)]
-        except UserError as error:
+                with torch.no_grad():
+                    # test_step calls the data_preprocessor. It returns boxes and masks in pixels of the original image.
+                    samples = self.network.test_step(pseudo_collate(prepared))
+                    return [Outcome(self.read_sample(sample)) for sample in samples]
+        # Networks raise errors of any type for sizes that they do not support, and if memory runs out.
+        except Exception as error:
             if len(images) == 1:
+                if not isinstance(error, UserError):
+                    error = UserError(f'the network fails on the image ({get_first_line(error)})')
                 return [Outcome(error=error)]
         return [outcome for image in images for outcome in self.predict_batch([image])]
 
@@ -126,20 +140,8 @@ class Predictor(ABC):
             return self.pipeline(loaded)
         # Transforms raise errors of any type.
         except Exception as error:
-            raise UserError(
-                f'the test pipeline cannot prepare the image whose height and width are {size} '
-                f'({get_first_line(error)})'
-            ) from None
-
-    def run_network(self, batch: Sequence[dict[str, Any]]) -> list[Prediction]:
-        """Return the predictions of prepared images. Raise a UserError if the network fails."""
-        try:
-            with torch.no_grad():
-                # test_step calls the data_preprocessor, and returns boxes and masks in pixels of the original image.
-                return [self.read_sample(sample) for sample in self.network.test_step(pseudo_collate(batch))]
-        # Networks raise errors of any type for sizes that they do not support, and if memory runs out.
-        except Exception as error:
-            raise UserError(f'the network fails on the image ({get_first_line(error)})') from None
+            reason = f'{size} ({get_first_line(error)})'
+            raise UserError(f'the test pipeline cannot prepare the image whose height and width are {reason}') from None
 
     def get_names(self, labels: Sequence[int]) -> list[str]:
         """Return the names of class indices."""
@@ -152,11 +154,6 @@ class Predictor(ABC):
         if str(name).isdecimal() and int(name) < len(self.classes):
             return int(name)
         raise UserError(f'the model has no class {name}. Its classes are {shorten(self.classes, MANY)}')
-
-
-def convert_to_float32(values: Tensor) -> np.ndarray:
-    """Convert a tensor of any floating-point dtype to a float32 array, since NumPy has no bfloat16."""
-    return values.float().cpu().numpy()
 
 
 @dataclass(eq=False, repr=False)
@@ -173,17 +170,13 @@ class Detector(Predictor):
         objects = objects[(objects.scores >= self.score_thr) & torch.isfinite(objects.bboxes).all(1)]
         # Sort, since Mask2Former returns its objects unsorted.
         objects = objects[objects.scores.argsort(descending=True, stable=True)]
-        labels, boxes = objects.labels.numpy().astype(np.int64), convert_to_float32(objects.bboxes)
-        masks = objects.get('masks')
-        if isinstance(masks, list):  # RLE, from the loops in engine/tiled_loops.py
+        labels, masks = objects.labels.numpy().astype(np.int64), objects.get('masks')
+        boxes, scores = objects.bboxes.float().numpy(), objects.scores.float().numpy()  # NumPy has no bfloat16
+        if isinstance(masks, list):  # RLE, from TiledLoop
             masks = sv.CompactMask.from_coco_rle(masks, boxes, sample.ori_shape)
-        return Detections(
-            boxes=boxes,
-            scores=convert_to_float32(objects.scores),
-            labels=labels,
-            class_names=self.get_names(labels),
-            masks=masks.numpy().astype(bool) if isinstance(masks, Tensor) else masks,
-        )
+        elif masks is not None:
+            masks = masks.numpy().astype(bool)
+        return Detections(boxes, scores, labels, self.get_names(labels), masks)
 
 
 class Segmentor(Predictor):
@@ -201,8 +194,75 @@ class Classifier(Predictor):
     task, scope = CLASSIFICATION.name, CLASSIFICATION.scope
 
     def read_sample(self, sample: Any) -> Classification:
-        scores = convert_to_float32(sample.pred_score)
+        scores = sample.pred_score.float().cpu().numpy()
         if not np.isfinite(scores).all():  # JSON has no NaN
             raise UserError('its scores are NaN or infinite. Use an earlier checkpoint')
         label = int(scores.argmax())
         return Classification(label, self.get_names([label])[0], float(scores[label]), scores)
+
+
+def detect_in_tiles(model: Detector, image: np.ndarray) -> Detections:
+    """Detect the objects of a large image. To save memory, keep masks as crops (``supervision.CompactMask``)."""
+    side, whole = model.tiles, replace(model, tiles=None)
+
+    def detect(tiles: list[np.ndarray]) -> list['sv.Detections']:
+        detections = [outcome.get('a tile').to_supervision() for outcome in whole.predict_batch(tiles)]
+        for tile, objects in zip(tiles, detections, strict=True):
+            objects.data['near_edge'] = find_near_edges(objects.xyxy, tile.shape[:2], MARGIN * side)
+        return detections
+
+    slicer = sv.InferenceSlicer(
+        detect if model.tiles_per_batch > 1 else lambda tile: detect([tile])[0],
+        slice_wh=side,
+        overlap_wh=int(OVERLAP * side),
+        overlap_filter=sv.OverlapFilter.NONE,
+        compact_masks=True,
+        batch_size=model.tiles_per_batch,
+    )
+    objects = drop_cut_objects(slicer(image), image.shape[:2], MARGIN * side)
+    objects = objects.with_nms(NMS_IOS_THR, overlap_metric=sv.OverlapMetric.IOS)
+    objects = objects.select(np.argsort(-objects.confidence, kind='stable'))
+    masks = None if objects.mask is None else objects.mask.repack()
+    if not len(objects) and getattr(model.network, 'with_mask', False):
+        masks = np.zeros((0, *image.shape[:2]), bool)  # supervision merges no masks to None
+    boxes, scores = objects.xyxy.astype(np.float32), objects.confidence.astype(np.float32)
+    return Detections(boxes, scores, objects.class_id.astype(np.int64), model.get_names(objects.class_id), masks)
+
+
+def segment_in_tiles(model: Segmentor, image: np.ndarray) -> Segmentation:
+    """Segment a large image. In overlaps, a pixel has the class that it has in the tile whose centre is nearer."""
+    side, whole, label_map = model.tiles, replace(model, tiles=None), np.empty(image.shape[:2], np.int32)
+    places = list(product(*(place_tiles(length, side) for length in label_map.shape)))
+    for i in range(0, len(places), model.tiles_per_batch):
+        batch = places[i : i + model.tiles_per_batch]
+        tiles = [image[top : top + side, left : left + side] for (top, _), (left, _) in batch]
+        for ((top, row), (left, column)), outcome in zip(batch, whole.predict_batch(tiles), strict=True):
+            part = outcome.get('a tile').label_map[row - top :, column - left :]
+            label_map[row : row + part.shape[0], column : column + part.shape[1]] = part
+    return make_segmentation(label_map, model.classes)
+
+
+def place_tiles(length: int, side: int) -> list[tuple[int, int]]:
+    """Return where each tile begins along an axis, and the position from which it replaces the one before."""
+    count = 1 + ceil(max(length - side, 0) / (side * (1 - OVERLAP)))
+    starts = np.linspace(0, max(length - side, 0), count).astype(int).tolist()
+    return [(start, (before + side + start) // 2 if start else 0) for before, start in pairwise([0, *starts])]
+
+
+def drop_cut_objects(objects: 'sv.Detections', size: tuple[int, int], margin: float) -> 'sv.Detections':
+    """Drop the objects that one tile cuts and another shows completely. ``size`` is the image's (height, width)."""
+    if not len(objects):
+        return objects
+    at_border = find_near_edges(objects.xyxy, size, margin)
+    is_cut = (objects.data['near_edge'] & ~at_border).any(1)  # near_edge: of the tile
+    cut, complete = objects.xyxy[is_cut, None], objects.xyxy[~is_cut]
+    top_left, bottom_right = np.maximum(cut[..., :2], complete[:, :2]), np.minimum(cut[..., 2:], complete[:, 2:])
+    covered = (bottom_right - top_left).clip(0).prod(-1) / (cut[..., 2:] - cut[..., :2]).prod(-1)
+    is_kept = ~is_cut
+    is_kept[is_cut] = covered.max(1, initial=0) < MAX_COVERED
+    return objects.select(np.flatnonzero(is_kept))
+
+
+def find_near_edges(boxes: np.ndarray, size: tuple[int, int], margin: float) -> np.ndarray:
+    """Return (n, 4) bool: whether each box is near the [left, top, right, bottom] edge of an image (height, width)."""
+    return np.hstack([boxes[:, :2] <= margin, boxes[:, 2:] >= np.subtract(size[::-1], margin)])

@@ -13,8 +13,7 @@ from ..errors import OptionalModule, UserError, check_installed
 
 sv = OptionalModule('supervision', 'to_supervision()')
 
-# Maximum number of classes (those with the highest scores) in a classifier's JSON records of an image.
-MAX_CLASSES_WRITTEN = 5
+MAX_CLASSES_WRITTEN = 5  # in a classifier's JSON records of an image: those with the highest scores
 
 
 @dataclass(frozen=True)
@@ -127,14 +126,12 @@ def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -
             {**get_category(label), 'area': area, 'segmentation': encode_rle(label_map == label)}
             for label, area in zip(prediction.labels, prediction.areas.tolist(), strict=True)
         ]
-    records, masks = [], prediction.masks
-    for index, label in enumerate(prediction.labels):
-        left, top, right, bottom = map(float, prediction.boxes[index])
-        record = get_category(label)
-        record['score'] = float(prediction.scores[index])
-        record['bbox'] = [round(value, 2) for value in (left, top, right - left, bottom - top)]
-        if masks is not None:
-            record['segmentation'] = encode_rle(masks[index])
+    records = []
+    for index, (label, box) in enumerate(zip(prediction.labels, prediction.boxes.astype(float), strict=True)):
+        record = {**get_category(label), 'score': float(prediction.scores[index])}
+        record['bbox'] = np.concatenate([box[:2], box[2:] - box[:2]]).round(2).tolist()
+        if prediction.masks is not None:
+            record['segmentation'] = encode_rle(prediction.masks[index])
         records.append(record)
     return records
 

@@ -15,21 +15,19 @@ from rich.progress import Progress
 
 from ..errors import OptionalModule, UserError, escape_controls, get_first_line
 from ..files import COUNTS, FRAMES, IMAGES, PICTURES, PREDICTIONS
-from .counts import count_classes, write_counts
 from .inputs import convert_to_array
-from .outputs import Outputs, write_json
+from .outputs import Outputs, count_classes, write_counts, write_json
 from .predictor import Predictor
 from .results import Outcome, Segmentation, list_categories, make_records
 
 sv = OptionalModule('supervision', 'predicting videos')
 
-# Frames per second of a video whose header has no frame rate.
-DEFAULT_FRAME_RATE = 25.0
+DEFAULT_FRAME_RATE = 25.0  # of a video whose header has none, in frames per second
 
 
 @dataclass
 class PredictionRun:
-    """Predict images and videos, draw and write the predictions, and count the images, frames and failures."""
+    """Predict images and videos, draw and write the predictions, and count them and the failures."""
 
     model: Predictor
     outputs: Outputs
@@ -38,11 +36,9 @@ class PredictionRun:
     write: bool  # whether to write JSON files and segmentation maps
     labels: Sequence[int] | None  # class indices of the detections to keep; None keeps all detections
     draw_labels: bool  # whether to draw class names and scores
-    num_images: int = 0  # predicted so far
-    num_frames: int = 0  # video frames predicted so far
     num_failed: int = 0  # images and videos that could not be predicted
     counts: dict[str, Counter[int]] = field(default_factory=dict)  # by image or frame: predictions by class
-    sides: dict[str, int] = field(default_factory=dict)  # the longer side in pixels of each image
+    sides: dict[str, int] = field(default_factory=dict)  # by image: the longer side in pixels
 
     def __post_init__(self) -> None:
         self.categories = list_categories(self.model.task, self.model.classes)
@@ -85,7 +81,6 @@ class PredictionRun:
                 results += ({'image_id': image_id, 'file_name': path, **record} for record in records)
                 self.counts[path] = count_classes(prediction)
                 self.sides[path] = max(image.shape[:2])
-                self.num_images += 1
         finally:
             if self.write:
                 write_json(self.outputs.folder / IMAGES, {'categories': self.categories, 'images': images})
@@ -118,7 +113,7 @@ class PredictionRun:
             raise UserError(f'{video} cannot be opened as a video') from None
         # With two colours, objects of one class are not coloured one by one, which would flicker.
         model = replace(self.model, palette=self.model.palette * 2)
-        frames, frames_before = islice(sv.get_video_frames_generator(video), max_frames), self.num_frames
+        frames = islice(sv.get_video_frames_generator(video), max_frames)
         with ExitStack() as files:
             frames = self.progress.track(enumerate(frames), total=max_frames, description=video)
             for (index, image), outcome in self.predict_in_batches(frames):
@@ -139,8 +134,7 @@ class PredictionRun:
                     entry = {'frame': index, 'time': round(index / fps, 3), 'predictions': records}
                     lines.write(json.dumps(entry, allow_nan=False) + '\n')
                 self.counts[name] = count_classes(prediction)
-                self.num_frames += 1
-        if self.num_frames == frames_before:
+        if f'{video}, frame 0' not in self.counts:
             raise UserError(f'{video}: no frame can be read')
 
     def skip(self, path: str, error: Exception) -> None:

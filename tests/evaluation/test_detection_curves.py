@@ -17,8 +17,7 @@ from mmgcvit.evaluation.detection_curves import (
     draw_detection_curves,
     make_curve,
 )
-from mmgcvit.evaluation.mistakes import score_image
-from mmgcvit.evaluation.verdict import judge_run
+from mmgcvit.evaluation.mistakes import judge_run, score_image
 from mmgcvit.inference.loading import load
 from mmgcvit.inference.model_files import read_score_thr
 from mmgcvit.inference.predictor import Detector

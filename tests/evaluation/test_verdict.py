@@ -5,7 +5,7 @@ import torch
 
 from mmgcvit.datasets.formats.advice import find_weaknesses
 from mmgcvit.datasets.formats.dataset_info import DatasetInfo, Split
-from mmgcvit.evaluation.verdict import judge_run
+from mmgcvit.evaluation.mistakes import judge_run
 
 
 @pytest.mark.parametrize(

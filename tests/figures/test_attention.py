@@ -7,7 +7,7 @@ import torch
 
 from mmgcvit.errors import UserError
 from mmgcvit.figures.attention_maps import compute_attention, draw_attention
-from mmgcvit.figures.networks import prepare_view, record_inputs
+from mmgcvit.figures.views import prepare_view
 
 from ..inference.conftest import picture_of
 from .conftest import LSA, assert_leaves_no_trace, classifier_of
@@ -57,7 +57,7 @@ def test_attention_maps_equal_the_networks_own_weights(gcvit, picture):
         assert found.token == (row, column)
         for block in found.blocks:
             attn = backbone.stages[0].blocks[block.block].attn
-            (inputs,) = record_inputs(backbone, found.view.inputs, [attn])
+            (inputs,) = found.view.record_inputs([attn])
             weights = attn.compute_attention_weights(*inputs)[0, :, 0]
             for r, c in np.ndindex(16, 16):
                 window, key = r // 5 * 4 + c // 5, r % 5 * 5 + c % 5
@@ -99,7 +99,7 @@ def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
         ('gcvit', {'stage': -1}, 'there is no stage -1'),
         ('gcvit', {'stage': 1, 'block': 2}, 'there is no block 2 in stage 1. Expected 0 to 1'),
         ('gcvit', {'stage': 1, 'head': 2}, 'there is no head 2 in stage 1. Expected 0 to 1'),
-        ('lsa', {'stage': 0, 'block': 0}, 'block 0 of stage 0 has .*ShiftAttention, .* visualize shifts'),
+        ('lsa', {'stage': 0, 'block': 0}, 'block 0 of stage 0, .*ShiftAttention, .* visualize shifts'),
     ],
 )
 def test_invalid_stages_blocks_and_heads_are_rejected(request, picture, network, asked, message):

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from mmgcvit.errors import UserError
-from mmgcvit.figures import queries_and_shifts
-from mmgcvit.figures.networks import record_inputs
-from mmgcvit.figures.queries_and_shifts import compute_queries, compute_shifts, draw_queries, draw_shifts
+from mmgcvit.figures import other_maps
+from mmgcvit.figures.other_maps import compute_queries, compute_shifts, draw_queries, draw_shifts
 
 from .conftest import LSA, classifier_of, hooks_of
 
@@ -16,8 +15,7 @@ def test_each_stages_query_equals_the_input_of_its_global_block(gcvit, picture):
     shapes = [query.shape for query in found.by_stage.values()]
     assert shapes == [(1, 5, 5, 16), (2, 3, 3, 16), (4, 3, 3, 16), (8, 3, 3, 16)]
     assert hooks_of(gcvit) == 0
-    backbone = gcvit.network.backbone
-    ((_, q_global),) = record_inputs(backbone, found.view.inputs, [backbone.stages[1].blocks[1].attn])
+    ((_, q_global),) = found.view.record_inputs([gcvit.network.backbone.stages[1].blocks[1].attn])
     np.testing.assert_allclose(found.by_stage[1].reshape(2, 9, 16), q_global[0].numpy(), atol=1e-6)
     titles = [axes.get_title() for axes in draw_queries(found).axes]
     assert sum(title.startswith('first three principal') for title in titles) == 4
@@ -26,17 +24,17 @@ def test_each_stages_query_equals_the_input_of_its_global_block(gcvit, picture):
 def test_principal_components_of_synthetic_tokens_are_found():
     """One channel increases strongly with the row, another weakly with the column. Equal tokens have no variance."""
     rows, columns = np.mgrid[:4, :5]
-    components = queries_and_shifts.find_components(np.stack([10.0 * rows, 1.0 * columns, np.zeros((4, 5))], -1))
+    components = other_maps.find_components(np.stack([10.0 * rows, 1.0 * columns, np.zeros((4, 5))], -1))
     np.testing.assert_allclose(np.abs(np.diff(components[..., 0], axis=0)), 1 / 3, atol=1e-6)
     np.testing.assert_allclose(np.abs(np.diff(components[..., 1], axis=1)), 1 / 4, atol=1e-6)
     assert (components[..., 2] == 0.5).all()
-    assert (queries_and_shifts.find_components(np.full((4, 4, 8), 3.0)) == 0.5).all()
+    assert (other_maps.find_components(np.full((4, 4, 8), 3.0)) == 0.5).all()
 
 
 def test_shift_weights_equal_the_networks_own_weights(lsa, picture):
-    found, backbone = compute_shifts(lsa, picture), lsa.network.backbone
-    attn = backbone.stages[0].blocks[0].attn
-    weights = attn.compute_attention_weights(*record_inputs(backbone, found.view.inputs, [attn])[0])
+    found = compute_shifts(lsa, picture)
+    attn = lsa.network.backbone.stages[0].blocks[0].attn
+    weights = attn.compute_attention_weights(*found.view.record_inputs([attn])[0])
     np.testing.assert_allclose(found.weights, weights[0, :, :, 0].detach().numpy(), atol=1e-6)
     assert found.weights.sum(-1) == pytest.approx(np.ones((16, 16)), abs=1e-5)
     assert found.box == pytest.approx((0, 0, 120, 90))

@@ -12,7 +12,7 @@ from mmpretrain.structures import DataSample
 from mmgcvit import load
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.inference.loading import build_predictor, find_class_names
-from mmgcvit.inference.model_files import find_source, read_model_checkpoint
+from mmgcvit.inference.model_files import check_model_files, read_model_checkpoint
 
 from ..checkpoints.toy import RunsACommand
 from .conftest import CLASSES, config_of, picture_of
@@ -32,7 +32,7 @@ def test_the_best_checkpoint_of_a_work_dir_is_loaded_otherwise_the_newest(run_di
     assert read_model_checkpoint(run_dir).source == str(run_dir / 'epoch_1.pth')
     shutil.copy(run_dir / 'epoch_1.pth', best)
     assert read_model_checkpoint(run_dir).source == str(best)
-    assert find_source(run_dir, run_dir / 'epoch_1.pth') == str(run_dir / 'epoch_1.pth')
+    assert check_model_files(run_dir, run_dir / 'epoch_1.pth') == str(run_dir / 'epoch_1.pth')
 
 
 def test_invalid_configs_and_arguments_are_rejected(run_dir, tmp_path, monkeypatch):
