@@ -175,7 +175,7 @@ class Detector(Predictor):
         objects = objects[objects.scores.argsort(descending=True, stable=True)]
         labels, boxes = objects.labels.numpy().astype(np.int64), convert_to_float32(objects.bboxes)
         masks = objects.get('masks')
-        if isinstance(masks, list):  # RLE, from the loops in engine/tiled_loops.py
+        if isinstance(masks, list):  # RLE, from the loops in engine/loops.py
             masks = sv.CompactMask.from_coco_rle(masks, boxes, sample.ori_shape)
         return Detections(
             boxes=boxes,
