@@ -2,9 +2,8 @@
 
 The paper states a 3x schedule, but neither the windows nor which of its 21K weights it used. Here windows are 16, this
 project's choice, and the weights are those of 384 px, which the authors fine-tuned on ImageNet-1K.
-All blocks are recomputed in the backward pass, which is slower and saves memory.
-Counted for a training step with 2 images in float32, without heads: 7.0 GB of activations and gradients
-(docs/performance.md).
+All blocks are recomputed in the backward pass, which is slower and saves memory. A training step with 2 images peaks at
+13.2 GB in bf16 (H200, docs/performance.md).
 """
 
 _base_ = [

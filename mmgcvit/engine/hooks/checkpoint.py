@@ -8,7 +8,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mmengine.dist import is_main_process, master_only
+from mmengine.dist import is_distributed, is_main_process, master_only
 from mmengine.fileio import register_backend
 from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook, Hook
@@ -63,8 +63,8 @@ class AtomicCheckpointHook(CheckpointHook):
     infinity and -1, COCO's score without objects, are none. :func:`.find_unscored` finds data without scores.
 
     Args:
-        first_after: After this number of seconds, a run saves ``iter_N.pth``, unless it has saved a checkpoint. The
-            next checkpoint replaces it.
+        first_after: After this number of seconds, a run of one process saves ``iter_N.pth``, unless it has saved a
+            checkpoint. The next checkpoint replaces it.
         **kwargs: Arguments of mmengine's hook.
     """
 
@@ -81,7 +81,8 @@ class AtomicCheckpointHook(CheckpointHook):
             effect = 'no checkpoint is saved as the best one, and commands use the last one'
             runner.logger.warning(f'the validation images have {unscored}, so their scores say nothing: {effect}')
         super().before_train(runner)
-        self.first_time = time.monotonic() + self.first_after
+        # Several processes would not agree on the iteration.
+        self.first_time = inf if is_distributed() else time.monotonic() + self.first_after
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         resumed = get_resumed_checkpoint(runner)
         if resumed and resumed.parent.resolve() == Path(self.out_dir).resolve():
