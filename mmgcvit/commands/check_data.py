@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ..config import LOADERS, enter_scope, is_config, parse_cfg_options, read_config
 from ..errors import UserError, escape_controls
-from ..files import check_writable, make_portable_path
+from ..files import check_writable, make_portable_path, write_image
 from .options import AUGMENTATIONS, CONFIG, add_cfg_options, add_task, check_at_least
 
 if TYPE_CHECKING:
@@ -27,11 +27,9 @@ SHEET_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    text = f'{CONFIG}, or a folder as for train --data'
-    parser.add_argument('config', metavar='CONFIG_OR_FOLDER', help=text)
+    parser.add_argument('config', metavar='CONFIG_OR_FOLDER', help=f'{CONFIG}, or a folder as for train --data')
     parser.add_argument('--images', type=int, metavar='N', help='decode N random images of each dataset (default: all)')
-    text = 'draw samples of each dataset, with annotations, into this file'
-    parser.add_argument('--contact-sheet', type=Path, metavar='FILE.jpg', help=text)
+    parser.add_argument('--contact-sheet', type=Path, metavar='FILE.jpg', help='draw annotated samples into a file')
     text = 'draw training images with --contact-sheet as they are augmented: those of a FOLDER as by train --augment'
     parser.add_argument('--augmented', nargs='?', const='light', choices=AUGMENTATIONS, help=text)
     add_task(parser)
@@ -58,8 +56,7 @@ def main(args: argparse.Namespace) -> int | None:
     from ..datasets.formats import find_folder, read_folder
 
     folder = find_folder(path)
-    config = folder / f'{folder.name}.py'
-    if config.is_file():  # it is not read without being asked for: a dataset may have such a program
+    if (config := folder / f'{folder.name}.py').is_file():  # not read unasked: a dataset may have such a program
         raise UserError(f'{folder} is the work dir of a run. Check the data of its config: mmgcvit check-data {config}')
     from ..datasets.own_data import make_config
 
@@ -69,8 +66,7 @@ def main(args: argparse.Namespace) -> int | None:
         print(dataset_info)
         try:
             cfg = read_config(config, options)
-        except UserError as error:
-            # The config is deleted when the command ends.
+        except UserError as error:  # the config is deleted when the command ends
             raise UserError(str(error).replace(str(config), f'the config of train --data {path}')) from None
         return check_config_data(args, cfg, f'{make_portable_path(config.parent)}/')
 
@@ -98,7 +94,6 @@ def check_config_data(args: argparse.Namespace, cfg: Config, temporary: str = ''
         console.print(f'{args.config}: no problem in its data stops the run')
     if args.contact_sheet is not None:
         from ..evaluation.grids import draw_contact_sheet
-        from ..files import write_image
 
         loaders = LOADERS[:1] if args.augmented else LOADERS
         write_image(args.contact_sheet, draw_contact_sheet(cfg, loaders, bool(args.augmented)))

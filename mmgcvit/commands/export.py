@@ -27,8 +27,6 @@ def main(args: argparse.Namespace) -> None:
     print(f'{args.target}: {model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
     if getattr(model, 'tiles', None):
         print(f'the file detects in whole images. Cut them into tiles of {model.tiles} px, as the run was trained on')
-    if difference is None:
-        print('not compared with the model')
-    else:
+    if difference is not None:
         size = f'at most {difference.largest:.1e} of the largest value (in {difference.output})'
         print(f"checked with onnxruntime: the outputs differ from PyTorch's by {size}")

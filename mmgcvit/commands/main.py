@@ -21,8 +21,7 @@ from typing import Any, TextIO
 from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, suggest
 from ..private_api import NEEDLESS_WARNINGS, STARTUP_MESSAGES
 from ..version import __version__
-from .habits import read_habits
-from .options import parse_args
+from .options import parse_args, read_habits
 
 # The help text of each command. The module of check-data is check_data.py, and so on.
 COMMANDS = {
@@ -39,7 +38,6 @@ COMMANDS = {
 }
 # Parameters of glibc's mallopt: from which size blocks have pages of their own, and how much freed memory is kept.
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
-MAX_INT = (1 << 31) - 1
 # How threads of OpenMP wait: those of Intel and LLVM sleep at once, those of GNU spin for a moment first.
 WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000'}
 # Number of characters at the start of a text in which STARTUP_MESSAGES are searched.
@@ -53,13 +51,6 @@ def format_usage() -> str:
     return f'Commands, each with --help:\n{lines}\n--version lists the installed versions.'
 
 
-def format_versions() -> str:
-    """Return the versions of this package and its dependencies, for bug reports."""
-    found = {(item.name, item.version) for item in distributions() if DEPENDENCY.fullmatch(item.name or '')}
-    rows = [('mmgcvit', __version__), *sorted(found), ('Python', python_version()), ('system', platform())]
-    return '\n'.join(f'{name:<24}{value}' for name, value in rows)
-
-
 def main() -> None:
     """Run the command that the arguments of this process name."""
     if isinstance(sys.stdout, TextIOWrapper):
@@ -71,8 +62,10 @@ def main() -> None:
     name = key if key in COMMANDS and '=' not in word else read_habits().get(('mmgcvit', key), word)
     if name in ('-h', '--help'):
         print(format_usage())
-    elif name == '--version':
-        print(format_versions())
+    elif name == '--version':  # with the dependencies, for bug reports
+        found = {(item.name, item.version) for item in distributions() if DEPENDENCY.fullmatch(item.name or '')}
+        rows = [('mmgcvit', __version__), *sorted(found), ('Python', python_version()), ('system', platform())]
+        print('\n'.join(f'{package:<24}{version}' for package, version in rows))
     elif name not in COMMANDS:
         advice = f'{suggest(name, COMMANDS)}\n{format_usage()}' if name == word else f'. {name}'
         raise SystemExit(f'mmgcvit has no command {word!r}{advice}')
@@ -183,4 +176,4 @@ def keep_freed_memory() -> None:
     except (OSError, AttributeError):  # another C library
         return
     for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
-        mallopt(parameter, MAX_INT)
+        mallopt(parameter, (1 << 31) - 1)

@@ -18,8 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     parser.add_argument('--split', choices=['val', 'test'], default='val', help='dataset split (default: %(default)s)')
     add_out_dir(parser, 'mistakes', overwrite_help='replace the files of an earlier run')
-    text = 'draw the N worst images (default: %(default)s)'
-    parser.add_argument('--worst', type=int, default=20, metavar='N', help=text)
+    parser.add_argument('--worst', type=int, default=20, metavar='N', help='draw N worst images (default: %(default)s)')
     parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='images per batch (default: 1)')
     parser.add_argument('--score-thr', type=float, metavar='SCORE', help='minimum score (default: as of predict)')
 
@@ -60,8 +59,6 @@ def main(args: argparse.Namespace) -> None:
         scores = [f'boxes: mAP {np.nanmean(curves.ap):.3f}, AP50 {np.nanmean(curves.ap50):.3f}']
         if curves.mask_ap is not None:
             scores.append(f'masks: mAP {np.nanmean(curves.mask_ap):.3f}, AP50 {np.nanmean(curves.mask_ap50):.3f}')
-        print(
-            f'{"; ".join(scores)}; confidence threshold: {model.score_thr:g} (--score-thr), F1 is highest at '
-            f'{curves.overall.best_threshold:.2f}'
-        )
+        scores.append(f'confidence threshold: {model.score_thr:g} (--score-thr)')
+        print(f'{"; ".join(scores)}, F1 is highest at {curves.overall.best_threshold:.2f}')
     print(f'written to {args.out_dir}')

@@ -1,4 +1,4 @@
-"""Command-line options that several commands share, and helpers that parse and check them."""
+"""Command-line options that several commands share, helpers that parse and check them, and what others call them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from itertools import chain
+from configparser import ConfigParser
+from itertools import chain, dropwhile, product, takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING
 from ..errors import UserError, suggest
 from ..files import check_writable, create_numbered
 from ..tasks import TEMPLATES
-from .habits import translate_arguments
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
@@ -26,10 +26,7 @@ CONFIG_OR_WORK_DIR = 'a config file, or the work dir of a run'
 MAX_NUMBER = 10**9
 # The levels of ``augment`` at the head of the templates configs/custom_*.py.
 AUGMENTATIONS = ('none', 'light', 'strong')
-OPTIONAL_CHECKPOINT = (
-    "checkpoint file or URL (default: the work dir's best or newest, or the one shipped with the config, as in "
-    'configs/demo)'
-)
+OPTIONAL_CHECKPOINT = "checkpoint file or URL (default: the work dir's best or newest; configs/demo have their own)"
 
 
 def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_dirs/CONFIG_NAME') -> None:
@@ -38,8 +35,7 @@ def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_di
     add_cfg_options(parser)
     launchers, text = ['none', 'pytorch', 'slurm', 'mpi'], 'launcher of a distributed run (default: none)'
     parser.add_argument('--launcher', choices=launchers, default='none', help=text)
-    text = 'show a progress bar, losses and scores; write the log only to its file (default: if train --data runs in a '
-    text += 'terminal)'
+    text = 'show progress bars, and write the log only to its file (default: if train --data runs in a terminal)'
     parser.add_argument('--progress', action=argparse.BooleanOptionalAction, help=text)
     add_device_option(parser)
     # Old versions of torch's launcher pass the local rank as an option.
@@ -63,6 +59,51 @@ def parse_args(command: ModuleType) -> argparse.Namespace:
     return args
 
 
+def read_habits() -> dict[tuple[str, str], str]:
+    """Return ``habits.ini``, what users of other programs type: for each (command, name) what it is here.
+
+    That is an option, CONFIG, INPUT, another command, or else a sentence for the user.
+    """
+    table = ConfigParser(delimiters='=', interpolation=None)
+    table.read_string(Path(__file__).with_name('habits.ini').read_text(encoding='utf-8'))
+    rows = ((section, *row) for section in table.sections() for row in table.items(section))
+    pairs = ((product(commands.split(), names.split()), ' '.join(text.split())) for commands, names, text in rows)
+    return {pair: text for row_pairs, text in pairs for pair in row_pairs}
+
+
+def translate_arguments(command: str, arguments: Sequence[str]) -> list[str]:
+    """Return a command's arguments under their names here, those that are positional here in their place.
+
+    If they begin with KEY=VALUE, as ultralytics' do, ``--KEY=VALUE`` is meant, up to the first option. Raise a
+    UserError for an option of the table that no argument here replaces.
+    """
+    habits, moved, rest, words = read_habits(), {'CONFIG': [], 'INPUT': []}, [], list(arguments)
+    first = list(takewhile(is_value, words))
+    if first and is_setting(first[0]):
+        words[: len(first)] = [f'--{word}'.removesuffix('=True') if is_setting(word) else word for word in first]
+    while words and words[0] != '--':
+        name, equals, value = words.pop(0).partition('=')
+        name = name.replace('_', '-') if name.startswith('--') else name
+        meaning = habits.get((command, name[2:])) if name.startswith('--') else None
+        if meaning in moved:
+            moved[meaning] += [value] * bool(equals) + list(takewhile(is_value, words))
+            words = list(dropwhile(is_value, words))
+        elif meaning is None or meaning.startswith('--'):
+            rest.append(f'{meaning or name}{equals}{value}')
+        else:
+            raise UserError(f'{name} is not an option of {command}. {meaning}')
+    # After --, no argument is a value of the option before, which may take any number of values.
+    return [*moved['CONFIG'], *rest, *(words or ['--'] * bool(moved['INPUT'])), *moved['INPUT']]
+
+
+def is_value(word: str) -> bool:
+    return not word.startswith('-')
+
+
+def is_setting(word: str) -> bool:
+    return re.match(r'[a-z]\w*=', word) is not None and not Path(word).exists()
+
+
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     text = 'override settings of the config, for example model.backbone.with_cp=True train_dataloader.batch_size=1'
     settings = {'nargs': '+', 'action': 'extend', 'type': check_key_value, 'metavar': 'KEY=VALUE'}
@@ -78,13 +119,11 @@ def check_key_value(text: str) -> str:
 
 def add_task(parser: argparse._ActionsContainer) -> None:
     tasks = tuple(dict.fromkeys(template.option for template in TEMPLATES.values()))
-    text = 'task (default: by the annotations); of maps: segment (instances) or semantic'
-    parser.add_argument('--task', choices=tasks, help=text)
+    parser.add_argument('--task', choices=tasks, help='default: by annotations; maps: segment (instances) or semantic')
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
-    text = 'auto (default; a GPU if available), cpu, cuda, cuda:N'
-    parser.add_argument('--device', type=parse_device, default='auto', help=text)
+    parser.add_argument('--device', type=parse_device, default='auto', help='auto (a GPU if any), cpu, cuda, cuda:N')
 
 
 def hide_gpus(device: str) -> None:

@@ -24,11 +24,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = "images, videos, folders, URLs of images, or glob patterns ('photos/**/*.jpg')"
     parser.add_argument('inputs', nargs='*', metavar='INPUT', help=text)
     add_out_dir(parser, 'predictions', 'write into an existing folder and replace files of the same names')
-    text = 'images, frames or tiles per batch (default: 1)'
-    parser.add_argument('--batch-size', type=int, default=1, metavar='N', help=text)
+    parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='images or tiles per batch (default: 1)')
     parser.add_argument('--amp', action='store_true', help='compute in bfloat16')
-    text = 'predict in overlapping tiles of SIDE x SIDE pixels, for large images'
-    parser.add_argument('--tiles', type=int, metavar='SIDE', help=text)
+    parser.add_argument('--tiles', type=int, metavar='SIDE', help='predict large images in tiles of SIDE x SIDE pixels')
     text = 'minimum score of detections (default: the one that train --data chose, else 0.3)'
     parser.add_argument('--score-thr', '--pred-score-thr', type=float, metavar='SCORE', help=text)
     parser.add_argument('--classes', nargs='+', metavar='NAME', help='keep only detections of these classes')
@@ -77,15 +75,9 @@ def main(args: argparse.Namespace) -> None:
     # Configs of train --data have the longer side of the training images, except for classifiers.
     trained_side = not model.tiles and (read_config(model.config).get(STARTED_WITH) or {}).get('image_side')
     create_out_dir(args, () if args.no_save_pred else FILES)
-    run = PredictionRun(
-        model,
-        Outputs(args.out_dir, [*images, *videos]),
-        args.batch_size,
-        draw=not args.no_save_vis,
-        write=not args.no_save_pred,
-        labels=labels,
-        draw_labels=not args.hide_labels,
-    )
+    switches = {'draw': not args.no_save_vis, 'write': not args.no_save_pred, 'draw_labels': not args.hide_labels}
+    outputs = Outputs(args.out_dir, [*images, *videos])
+    run = PredictionRun(model, outputs, args.batch_size, labels=labels, **switches)
     try:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=args.amp):
             run.predict(images, videos, args.frames)
@@ -107,13 +99,9 @@ def main(args: argparse.Namespace) -> None:
 def compare_sides(sides: Mapping[str, int], trained_side: int) -> str:
     """Return a message about images whose longer sides differ much from that of the training images, or ''."""
     others = [name for name, side in sides.items() if not 1 / MAX_RATIO <= side / trained_side <= MAX_RATIO]
-    if not others:
-        return ''
-    return (
-        f'{len(others)} of {format_count(len(sides), "image")} ({shorten(others)}) are over {MAX_RATIO} times larger '
-        f'or smaller than in training ({trained_side} px), so objects look larger or smaller too. If those of larger '
-        f'images are missed, add --tiles {trained_side}\n'
-    )
+    text = f'{len(others)} of {format_count(len(sides), "image")} ({shorten(others)}) are over {MAX_RATIO} times '
+    text += f'larger or smaller than in training ({trained_side} px). If objects in larger ones are lost, add --tiles '
+    return f'{text}{trained_side}\n' if others else ''
 
 
 def split_checkpoint_and_inputs(args: argparse.Namespace) -> tuple[str | None, list[str]]:

@@ -23,8 +23,7 @@ def main(args: argparse.Namespace) -> None:
     # If CONFIG is followed by one argument, argparse stores it in args.checkpoint, but it is the output file.
     args.checkpoint, target = (args.checkpoint, args.target) if args.target else (None, args.checkpoint)
     if target is None and not Path(args.config).is_dir():
-        advice = 'Add an output file, for example model.safetensors'
-        raise UserError(f'{args.config} is not a work dir, so an output file is needed. {advice}')
+        raise UserError(f'{args.config} is not a work dir. Add an output file, for example model.safetensors')
     target = Path(target or Path(args.config, 'model.safetensors'))
     check_target(target, '.safetensors', overwrite=None)
     check_model_files(args.config, args.checkpoint)

@@ -25,35 +25,28 @@ DATA_OPTIONS = (
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', nargs='?', metavar='CONFIG', help=CONFIG)
     own = parser.add_argument_group('train on your own data, without a CONFIG')
-    text = 'a dataset in COCO, YOLO or Pascal VOC format, a folder of class folders, or images with maps; '
-    text += 'the config is written into the work dir (default: work_dirs/FOLDER)'
+    text = 'data in COCO, YOLO or Pascal VOC format, class folders, or images with maps (work dir: work_dirs/FOLDER)'
     own.add_argument('--data', metavar='FOLDER', help=text)
     add_task(own)
     text = 'network size; xxtiny, xtiny and large are for classification only (default: tiny with a GPU, else mini)'
     own.add_argument('--size', choices=(MINI, *SIZES), help=text)
     own.add_argument('--epochs', type=int, metavar='N', help='epochs (default: by the number of images)')
-    text = 'side of the resized images (default: by task and size)'
-    own.add_argument('--image-size', type=int, metavar='PIXELS', help=text)
-    text = 'train on random tiles of SIDE x SIDE pixels (default: the image size) of large images; validate, test and '
-    text += 'predict in overlapping tiles'
+    own.add_argument('--image-size', type=int, metavar='PIXELS', help='side of the images (default: by task and size)')
+    text = 'train on random tiles of SIDE pixels (default: the image size); validate and predict in overlapping tiles'
     own.add_argument('--tiles', nargs='?', type=int, const=0, metavar='SIDE', help=text)
-    text = 'backbone weights: a file, a URL, timm://NAME, or none (default: the released weights; with --size mini, '
-    text += 'those of networks of free objects that come with this project)'
+    text = 'backbone weights: a file, a URL, timm://NAME, or none (default: the released ones; for mini, our own)'
     own.add_argument('--pretrained', metavar='WEIGHTS', help=text)
     own.add_argument('--batch-size', type=int, metavar='N', help='images per iteration (default: by task and size)')
     own.add_argument('--lr', type=float, help='learning rate (default: by task, scaled to the batch size)')
     own.add_argument('--workers', type=int, metavar='N', help='processes that load data; 0: the main process')
-    text = 'none: resizing only; light (default): also flips and random sizes, for segmentation colours too; strong: '
-    text += 'also colours and larger changes of size, for segmentation rotations, for classification erased parts'
+    text = 'none, light (default: flips, random sizes, for segmentation colours) or strong (also rotations or erasing)'
     own.add_argument('--augment', choices=AUGMENTATIONS, help=text)
     own.add_argument('--no-flip', action='store_true', default=None, help='never mirror images, for example of text')
     text = 'what of the backbone is trained: all (default), low-rank updates of its attention, or nothing'
     own.add_argument('--fine-tune', choices=('all', 'lora', 'head'), help=text)
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 if the GPU has it)')
-    text = 'scale the learning rate to the effective batch size'
-    parser.add_argument('--auto-scale-lr', action='store_true', help=text)
-    text = 'stop after N validations without a better score (default: never)'
-    parser.add_argument('--patience', type=int, metavar='N', help=text)
+    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the LR to the effective batch size')
+    parser.add_argument('--patience', type=int, metavar='N', help='stop after N validations without a better score')
     resume_or_overwrite = parser.add_mutually_exclusive_group()
     text = 'resume from CHECKPOINT; if none is given, from the latest one in the work dir, if there is one'
     resume_or_overwrite.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT', help=text)
@@ -72,9 +65,8 @@ def check_args(args: argparse.Namespace) -> None:
     if args.data is None and (options := ' and '.join(map(format_option, list_data_options(args)))):
         raise UserError(f'{options} can only be used with --data. To change a CONFIG, edit it or use --cfg-options')
     if args.data is not None and args.launcher != 'none':
-        advice = f"'mmgcvit train --data {args.data}' writes a config and prints its path. Stop that command, then, for"
-        advice += ' 8 GPUs, run: tools/dist_train.sh CONFIG 8'
-        raise UserError(f'--data trains in one process. To use several GPUs: {advice}')
+        advice = 'For 8 GPUs, stop it once it has printed its config, and run: tools/dist_train.sh CONFIG 8'
+        raise UserError(f'--data trains in one process, without --launcher. {advice}')
     if args.tiles:  # 0 stands for the image size
         check_at_least(args, tiles=32)
     check_at_least(args, epochs=1, patience=1, image_size=32, batch_size=1, lr=0, workers=0)
@@ -162,14 +154,11 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
     changed = [name for name, value in given.items() if value != started_with.get(name)]
     options = ' and '.join(format_option(name) for name in changed if name not in ('epochs', 'workers'))
     if options:
-        advice = f'To resume the run, remove {options}. To start a new run, remove --resume and set another --work-dir'
-        raise UserError(f'{options} cannot be changed when a run is resumed. {advice}')
+        raise UserError(f'{options} cannot be changed when a run is resumed. Remove it or start a new run (--work-dir)')
     print(f'{config} is resumed, with the images and annotations that were read when it was started')
     if newer := find_newer_files(data, config):
-        print(
-            f'{format_count(len(newer), "file")} of {args.data} are newer ({shorten(newer)}). Images and maps are used '
-            'as they are now, annotations and splits as they were. To read them anew: --overwrite, not --resume'
-        )
+        changed = f'{format_count(len(newer), "file")} of {args.data} are newer ({shorten(newer)})'
+        print(f'{changed}: images and maps are as now, annotations as they were. To read all anew: --overwrite')
     if args.epochs is not None:
         config, length = extend_run(config, args.epochs)
         print(f'the resumed training ends after {length}. Config: {config}')

@@ -25,8 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         parsers[kind] = kinds.add_parser(kind, help=description, description=f'Draw {description}.', usage=usage)
         parsers[kind].add_argument('config', metavar='CONFIG', help=CONFIG_OR_WORK_DIR)
         add_device_option(parsers[kind])
-        text = f'{OPTIONAL_CHECKPOINT}; then one image'
-        parsers[kind].add_argument('rest', nargs='+', metavar='[CHECKPOINT] IMAGE', help=text)
+        parsers[kind].add_argument('rest', nargs='+', metavar='[CHECKPOINT] IMAGE', help=OPTIONAL_CHECKPOINT)
         out = 'output file: .png, .pdf or .svg (default: IMAGE_KIND.png, IMAGE_KIND2.png, ...)'
         parsers[kind].add_argument('--out', type=Path, metavar='FILE.png', help=out)
     integer = {'type': int, 'metavar': 'N'}
@@ -38,10 +37,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for add in (add_attention, add_shifts):
         add('--head', help='head index, from 0 (default: the mean of all heads)', **integer)
     add_attention('--at', type=parse_point, metavar='X,Y', help='query position in image pixels (default: the centre)')
-    text = 'stage index, from 0 (default: the last stage of at least 4 x 4 tokens)'
-    add_gradcam('--stage', help=text, **integer)
-    text = 'class name or index (default: the predicted class)'
-    add_gradcam('--class', dest='class_name', metavar='NAME', help=text)
+    add_gradcam('--stage', help='stage index, from 0 (default: the last stage of at least 4 x 4 tokens)', **integer)
+    add_gradcam('--class', dest='class_name', metavar='NAME', help='class name or index (default: the predicted class)')
 
 
 def parse_point(text: str) -> tuple[float, float]:

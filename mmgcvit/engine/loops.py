@@ -1,4 +1,4 @@
-"""Make mmengine's training loops resumable at any iteration.
+"""mmengine's training loops, resumable at any iteration, and its validation and test loops on images in tiles.
 
 The run's seed and the iteration determine the random numbers. So checkpoints need no states of random number
 generators, and results do not depend on ``num_workers``.
@@ -20,9 +20,15 @@ from mmengine.logging import print_log
 from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
+from mmengine.runner import TestLoop, ValLoop
+from mmengine.structures import InstanceData
 from torch.utils.data import BatchSampler, Sampler
 
-from ..errors import UserError, format_count
+from ..config import iter_unwrapped_datasets
+from ..errors import UserError
+from ..evaluation.ground_truth import build_dataset
+from ..inference.loading import make_predictor
+from ..mmengine_utils import get_image_name, unwrap_model
 from ..private_api import stop_workers
 from ..registry import LOOPS
 
@@ -77,8 +83,7 @@ class SeededBatchSampler(Sampler):
     ) -> None:
         self.sampler, self.batch_size, self.endless = sampler, batch_size, endless
         settings = batch_sampler or {'type': BatchSampler, 'drop_last': drop_last}
-        arguments = {'sampler': sampler, 'batch_size': batch_size}
-        self.batch_sampler = DATA_SAMPLERS.build(settings, default_args=arguments)
+        self.batch_sampler = DATA_SAMPLERS.build(settings, default_args={'sampler': sampler, 'batch_size': batch_size})
         # Dataloader workers iterate over SeededIndices, but do not know the rank.
         self.rank, self.world_size = get_rank(), get_world_size()
         self.iteration = self.epoch = None
@@ -117,17 +122,15 @@ class ResumableLoop:
         seeded = ConfigDict(deepcopy(dataloader))
         if not seeded.get('batch_size') or not seeded.get('sampler'):
             problem = 'train_dataloader has no batch_size or no sampler, so training could not resume within an epoch'
-            advice = "Set both, or use mmengine's loop (train_cfg.type=EpochBasedTrainLoop or IterBasedTrainLoop)"
-            raise UserError(f'{problem}. {advice}')
+            raise UserError(f"{problem}. Set both, or mmengine's loop, train_cfg.type=EpochBasedTrainLoop")
         options = {'drop_last': seeded.pop('drop_last', False), 'endless': not self.is_by_epoch}
-        batch_sampler = seeded.get('batch_sampler')
-        seeded.batch_sampler = {'type': SeededBatchSampler, 'batch_sampler': batch_sampler, **options}
+        seeded.batch_sampler = {'type': SeededBatchSampler, 'batch_sampler': seeded.get('batch_sampler'), **options}
         super().__init__(runner, seeded, **kwargs)
         self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
         if len(self.batch_sampler) == 0:
-            size = f'{get_world_size()} x {self.batch_sampler.batch_size} images (processes x batch_size)'
-            advice = 'a smaller train_dataloader.batch_size or fewer processes, or set train_dataloader.drop_last=False'
-            raise UserError(f'train_dataloader has too few images for one batch. A batch has {size}. Use {advice}')
+            size = f'{get_world_size()} x {self.batch_sampler.batch_size} (processes x batch_size)'
+            advice = 'Use a smaller batch_size, fewer processes or train_dataloader.drop_last=False'
+            raise UserError(f'train_dataloader has too few images for one batch of {size}. {advice}')
 
     @property
     def seed(self) -> int:
@@ -171,9 +174,7 @@ class ResumableLoop:
             sampler.num_done = 0 if problem else num_done
             iteration = sampler.iteration = epoch * len(sampler) + sampler.num_done
         if iteration != meta['iter']:
-            length = format_count(len(sampler), 'iteration')
-            message = f'an epoch has {length}, so the run continues at iteration {iteration} instead of {meta["iter"]}'
-            print_log(message, 'current', logging.WARNING)
+            print_log(f'the run continues at iteration {iteration}, not {meta["iter"]}', 'current', logging.WARNING)
         return iteration
 
     def find_problem(self, meta: dict[str, Any], state: dict[str, int] | None) -> str | None:
@@ -240,3 +241,60 @@ class BatchIterator(chain):
     def skip_iter(self, num_iters: int) -> None:  # mmengine up to 0.10.7 calls ``next`` instead
         for _ in range(num_iters):
             next(self)
+
+
+class TiledLoop:
+    """Base class of loops that detect objects in whole images by the tiles and the merge of ``predict --tiles``.
+
+    The dataset's pipeline prepares each tile, of ``side`` pixels. The other arguments are those of mmengine's loops.
+    """
+
+    stage: str  # in the names of hooks
+
+    def __init__(self, runner: Any, dataloader: dict, evaluator: Any, side: int, **kwargs: Any) -> None:
+        settings, scope = dataloader['dataset'], runner.cfg.default_scope
+        # mmdet's hook for ``test --show-dir`` takes neither RLE nor ground truth without masks.
+        self.is_drawn = any(getattr(hook, 'draw', False) for hook in runner.hooks)
+        dataset = build_dataset(settings, scope, masks=self.is_drawn)
+        first = next(iter_unwrapped_datasets(settings))
+        meta, options = {'dataset_meta': dataset.metainfo}, {'score_thr': 0.0, 'tiles': side}
+        self.predictor = make_predictor(unwrap_model(runner), scope, first, meta, **options)
+        super().__init__(runner, {**dataloader, 'dataset': dataset}, evaluator, **kwargs)
+
+    @torch.no_grad()
+    def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
+        """Predict a batch of whole images, and pass the objects to the evaluator.
+
+        Their masks are RLE where possible, since arrays of hundreds of objects in a large image take gigabytes.
+        """
+        from mmdet.evaluation import CocoMetric
+        from mmdet.models.utils import samplelist_boxtype2tensor
+        from mmdet.structures.mask import encode_mask_results
+
+        self.runner.call_hook(f'before_{self.stage}_iter', batch_idx=idx, data_batch=data_batch)
+        images, samples = [image.permute(1, 2, 0).numpy() for image in data_batch['inputs']], data_batch['data_samples']
+        samplelist_boxtype2tensor(samples)  # as mmdet's data_preprocessor, for the hook that draws
+        takes_rle = not self.is_drawn and all(isinstance(metric, CocoMetric) for metric in self.evaluator.metrics)
+        for sample, outcome in zip(samples, self.predictor.predict_batch(images), strict=True):
+            objects = outcome.get(get_image_name(sample))
+            values = {'bboxes': objects.boxes, 'scores': objects.scores, 'labels': objects.labels}
+            sample.pred_instances = InstanceData(**{name: torch.from_numpy(value) for name, value in values.items()})
+            if (masks := objects.masks) is not None:
+                encoded = encode_mask_results(masks) if takes_rle else torch.from_numpy(np.asarray(masks))
+                sample.pred_instances.masks = encoded
+        self.evaluator.process(data_samples=samples, data_batch=data_batch)
+        self.runner.call_hook(f'after_{self.stage}_iter', batch_idx=idx, data_batch=data_batch, outputs=samples)
+
+
+@LOOPS.register_module()
+class TiledValLoop(TiledLoop, ValLoop):
+    """mmengine's validation loop as a :class:`TiledLoop`."""
+
+    stage = 'val'
+
+
+@LOOPS.register_module()
+class TiledTestLoop(TiledLoop, TestLoop):
+    """mmengine's test loop as a :class:`TiledLoop`."""
+
+    stage = 'test'

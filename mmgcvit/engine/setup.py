@@ -42,8 +42,7 @@ def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
     """Check the GPUs, set the device, allow TF32 and disable cuDNN's attention. Raise a UserError if a step fails."""
     check_gpus()
     if launcher != 'none' and device.startswith('cuda:'):
-        problem = f'--device {device} cannot be used with --launcher, because each process uses its own GPU'
-        raise UserError(f'{problem}. Remove --device, and choose the GPUs with CUDA_VISIBLE_DEVICES')
+        raise UserError(f'with --launcher, choose GPUs with CUDA_VISIBLE_DEVICES, not with --device {device}')
     gpu = resolve_device(device)
     if gpu.index is not None:
         torch.cuda.set_device(gpu)
@@ -76,8 +75,8 @@ def join_process_group(cfg: Config) -> None:
         init_dist(cfg.launcher, **settings)
         return
     if cfg.launcher != 'pytorch' or 'RANK' not in os.environ:
-        advice = 'For several processes on the CPU, use tools/dist_train.sh or tools/dist_test.sh'
-        raise UserError(f'--launcher {cfg.launcher}: torch finds no GPU. For one process, remove --launcher. {advice}')
+        advice = 'Remove --launcher, or use tools/dist_train.sh or dist_test.sh'
+        raise UserError(f'--launcher {cfg.launcher}: torch finds no GPU. {advice}')
     timeout = settings.get('timeout')
     dist.init_process_group('gloo', **({} if timeout is None else {'timeout': timedelta(seconds=timeout)}))
     cfg.model_wrapper_cfg = CPU_MODEL_WRAPPER
@@ -138,10 +137,8 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
             loader.setdefault('pin_memory', True)
     runner = Runner.from_cfg(cfg)
     speed_up(runner.model)
-    runner.register_hook(CollectDirHook())
-    runner.register_hook(LoaderCheckHook())
-    if progress is not None:
-        runner.register_hook(progress)
+    for hook in filter(None, (CollectDirHook(), LoaderCheckHook(), progress)):
+        runner.register_hook(hook)
     return runner
 
 

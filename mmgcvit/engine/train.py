@@ -14,14 +14,13 @@ from ..config import get_type_name, read_config
 from ..datasets.checks.paths import get_check_settings
 from ..datasets.transforms import skip_unreadable
 from ..device import check_operators
-from ..errors import UserError, format_count
+from ..errors import UserError
 from ..mmengine_utils import call_on_rank_0
 from ..private_api import stop_workers
 from .hooks.exact_resume import NewScheduleHook
-from .hooks.interrupt import InterruptHook
 from .hooks.loader_check import explain_loader_errors
-from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook, open_progress
+from .hooks.stopping import InterruptHook, PatienceHook
 from .setup import build_runner, check_data
 from .work_dir import StartHook, choose_checkpoint, find_changes
 
@@ -55,9 +54,7 @@ def train(
     add_trackers(cfg, log_to)
     check_operators(cfg)
     warning = check_batch_size(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
-    interrupt_hook = InterruptHook()
-    with ExitStack() as stack:
-        stack.enter_context(interrupt_hook.handle_signals())
+    with InterruptHook().handle_signals() as interrupt_hook, ExitStack() as stack:
         cfg.resume, checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
         cfg.load_from = checkpoint.source if checkpoint else None
         stack.enter_context(safe_checkpoint_loading(cfg.work_dir, checkpoint))
@@ -72,12 +69,9 @@ def train(
             changes = call_on_rank_0(find_changes, cfg, checkpoint.content['meta'])
             is_changed = any(name.startswith(SCHEDULE_SETTINGS) for name in changes)
             runner.register_hook(NewScheduleHook(cfg.get('param_scheduler'), is_changed))
-        runner.register_hook(StartHook())
         del checkpoint  # mmengine frees its content after loading
-        runner.register_hook(SummaryHook())
-        runner.register_hook(interrupt_hook)
-        if patience is not None:
-            runner.register_hook(PatienceHook(patience))
+        for hook in (StartHook(), SummaryHook(), interrupt_hook, *([PatienceHook(patience)] if patience else [])):
+            runner.register_hook(hook)
         stack.enter_context(explain_loader_errors())
         runner.train()
         for loader in filter(None, (runner.train_dataloader, runner.val_dataloader)):
@@ -90,8 +84,7 @@ def enable_amp(cfg: Config) -> None:
         raise UserError('--amp needs a GPU, and torch finds none. Remove --amp')
     wrapper = get_type_name(cfg.optim_wrapper) or 'OptimWrapper'
     if wrapper not in WRAPPERS_FOR_AMP:
-        allowed = 'OptimWrapper, AmpOptimWrapper or mmgcvit.AutoPrecisionOptimWrapper'
-        raise UserError(f'--amp: the config has optim_wrapper.type={wrapper}. Set {allowed}, or remove --amp')
+        raise UserError(f'--amp: the config has optim_wrapper.type={wrapper}. Set OptimWrapper, or remove --amp')
     cfg.optim_wrapper.type = 'mmgcvit.AutoPrecisionOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
@@ -113,8 +106,7 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str:
     """Return a warning if the learning rate, or EMA's interval, is for other accumulation steps or another batch size.
 
     The learning rate is for ``auto_scale_lr.base_batch_size`` times the accumulation steps of ``file_cfg``, the config
-    without options (if an option sets the base batch size: of ``cfg``). As mmengine scales it without regard to
-    accumulation, the base batch size in ``cfg`` is changed to have this product with the steps in ``cfg``.
+    without options. mmengine scales it without regard to accumulation, so the base batch size in ``cfg`` is changed.
     """
     scaling = cfg.get('auto_scale_lr') or {}
     base, batch_size = scaling.get('base_batch_size'), (cfg.get('train_dataloader') or {}).get('batch_size')
@@ -122,8 +114,8 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str:
     steps, file_steps = (wrapper.get('accumulative_counts', 1) for wrapper in wrappers)
     warnings = []
     if scaling.get('enable') and base is None:
-        advice = 'Set it to the batch size for which the learning rate was chosen, or remove --auto-scale-lr'
-        raise UserError(f'--auto-scale-lr: the config has no auto_scale_lr.base_batch_size. {advice}')
+        problem = '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size, for which its learning rate is'
+        raise UserError(f'{problem}. Set it, or remove --auto-scale-lr')
     if base is not None and batch_size is not None:
         is_base_changed = base != (file_cfg.get('auto_scale_lr') or {}).get('base_batch_size')
         recipe = round(base * (steps if is_base_changed else file_steps))
@@ -133,10 +125,9 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str:
         if size != recipe and not scaling.get('enable'):
             product = f'{world_size} x {batch_size} x {steps}: processes x images x accumulation steps'
             problem = f'The learning rate is for an effective batch size of {recipe}; this run has {size} ({product})'
-            settings = 'train_dataloader.batch_size or optim_wrapper.accumulative_counts'
-            warnings.append(f'{problem}. Add --auto-scale-lr, or change {settings}')
+            warnings.append(f'{problem}. Add --auto-scale-lr, or change the batch size')
     for number, hook in enumerate(cfg.get('custom_hooks') or () if max(steps, file_steps) > 1 else ()):
         if get_type_name(hook) == 'EMAHook' and (interval := hook.get('interval', 1)) != steps:
-            problem = f'EMA is updated every {format_count(interval, "iteration")}, the weights every {steps}'
-            warnings.append(f'{problem} (accumulation steps). Set custom_hooks.{number}.interval={steps}')
+            problem = f'EMA has an interval of {interval}, accumulation {steps} steps'
+            warnings.append(f'{problem}. Set custom_hooks.{number}.interval={steps}')
     return '. '.join(warnings)

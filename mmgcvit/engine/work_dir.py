@@ -33,11 +33,8 @@ from ..inference.model_files import SCORE_THR_FILE
 from .hooks.checkpoint import get_resumed_checkpoint
 from .hooks.exact_resume import SETTINGS, VALIDATED_FILE
 
-LOCK_FILE = '.lock'
 # In seconds. The dataloader workers of a killed process hold its lock until they exit, up to 5 seconds later.
 LOCK_TIMEOUT = 10
-# --resume sets these settings, so that they differ from the resumed run's.
-IGNORED_SETTINGS = ('load_from', 'resume')
 
 
 def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) -> tuple[bool, Checkpoint | None]:
@@ -52,8 +49,7 @@ def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) 
     source = (resume or load_from or 'auto') if is_resumed else load_from
     checkpoints = list_checkpoints(work_dir)
     if is_resumed and source == 'auto':
-        advice = 'Resume from another file with --resume CHECKPOINT, train in another folder (--work-dir), or start '
-        advice += 'again with --overwrite instead of --resume'
+        advice = 'Add --resume CHECKPOINT with another file, another --work-dir, or --overwrite instead of --resume'
         checkpoint = read_latest_checkpoint(work_dir, advice, partial(read_for_mmengine, work_dir=work_dir))
         is_resumed, source = checkpoint is not None, checkpoint.source if checkpoint else load_from
         found = source if is_resumed else 'the work dir has no checkpoint, so a new training starts'
@@ -62,8 +58,7 @@ def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) 
         raise CheckpointError(f'--resume {source}: there is no such file. Pass a path or a URL')
     elif is_resumed and checkpoints and Path(source).parent.resolve() != work_dir.resolve():
         problem = f'the work dir {work_dir} has checkpoints of another run, which the resumed run would replace'
-        advice = f'Add --work-dir {Path(source).parent} to continue in the folder of the checkpoint'
-        raise CheckpointError(f'--resume {source}: {problem}. {advice}, or another --work-dir')
+        raise CheckpointError(f'--resume {source}: {problem}. Add --work-dir {Path(source).parent}, or a new one')
     if not is_resumed and not overwrite:
         check_unused(work_dir)
     if not is_resumed and source and Path(source).resolve() in map(Path.resolve, checkpoints):
@@ -83,8 +78,7 @@ def check_unused(work_dir: str | Path) -> None:
     """Raise a CheckpointError if a work dir has checkpoints of an earlier run."""
     if checkpoints := list_checkpoints(work_dir):
         problem = f"{work_dir} has an earlier run's checkpoints ({shorten([path.name for path in checkpoints])})"
-        advice = 'train in another folder (--work-dir), or remove them with --overwrite'
-        raise CheckpointError(f'{problem}. Continue from them with --resume, {advice}')
+        raise CheckpointError(f'{problem}. Continue with --resume, set another --work-dir, or --overwrite them')
 
 
 @contextmanager
@@ -97,15 +91,14 @@ def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
     """
     folder = Path(work_dir)
     check_writable(folder, f'the work dir {folder} (--work-dir)')
-    lock, new_folders = folder / LOCK_FILE, [path for path in (folder, *folder.parents) if not path.exists()]
+    lock, new_folders = folder / '.lock', [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
         # Soft locks, which are files that exist while a process runs, would remain after the process is killed.
         file_lock = FileLock(lock, fallback_to_soft=False).acquire(timeout=LOCK_TIMEOUT)
     except Timeout:
         problem = f'another training is running in {work_dir} ({lock.read_text(errors="replace")})'
-        advice = f'Wait until it ends, or train in another folder (--work-dir). If its node has failed, remove {lock}'
-        raise UserError(f'{problem}. {advice}') from None
+        raise UserError(f'{problem}. Wait, or set another --work-dir. If its node has failed, remove {lock}') from None
     except OSError as error:
         if error.filename is not None:  # the file cannot be opened
             raise
@@ -130,7 +123,8 @@ def find_changes(cfg: Config, meta: Any) -> dict[str, str]:
     if not isinstance(old, dict):
         print_log(f'{cfg.load_from} has no settings, so this run cannot log which of them have changed', 'current')
         return {}
-    changes = {name: change for name, change in iter_differences(old, new) if name not in IGNORED_SETTINGS}
+    # --resume sets load_from and resume.
+    changes = {name: change for name, change in iter_differences(old, new) if name not in ('load_from', 'resume')}
     if changes:
         lines = '\n  '.join(changes.values())
         print_log(escape_controls(f'resumed with other settings:\n  {lines}'), 'current', logging.WARNING)

@@ -66,7 +66,7 @@ def load(
     predictor.network.to(torch_device)
     options = {'config': path, 'checkpoint': loaded.source}
     if predictor.task == 'detection':
-        # The loops in engine/tiled_loops.py have this setting.
+        # The loops in engine/loops.py have this setting.
         options['tiles'] = (cfg.get('test_cfg') or {}).get('side')
         score_thr = read_score_thr(path, loaded.source) if score_thr is None else score_thr
     elif score_thr is not None:

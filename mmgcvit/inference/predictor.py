@@ -172,7 +172,7 @@ class Detector(Predictor):
         objects = objects[objects.scores.argsort(descending=True, stable=True)]
         labels, masks = objects.labels.numpy().astype(np.int64), objects.get('masks')
         boxes, scores = objects.bboxes.float().numpy(), objects.scores.float().numpy()  # NumPy has no bfloat16
-        if isinstance(masks, list):  # RLE, from TiledLoop
+        if isinstance(masks, list):  # RLE, from the loops in engine/loops.py
             masks = sv.CompactMask.from_coco_rle(masks, boxes, sample.ori_shape)
         elif masks is not None:
             masks = masks.numpy().astype(bool)

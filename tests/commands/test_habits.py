@@ -9,9 +9,8 @@ from itertools import chain, permutations
 
 import pytest
 
-from mmgcvit.commands.habits import read_habits
 from mmgcvit.commands.main import COMMANDS, main
-from mmgcvit.commands.options import parse_args
+from mmgcvit.commands.options import parse_args, read_habits
 from mmgcvit.errors import UserError
 
 HABITS = read_habits()

@@ -50,7 +50,7 @@ MISTAKES = {
     ('mistakes', 'nowhere'): 'there is no config or work dir nowhere',
     ('export', DEMO, 'out.pdf'): 'expected a name that ends in .onnx',
     ('check-data', CONFIG, '--contact-sheet', 'sheet.pdf'): 'expected a name that ends in .jpg or .jpeg or .png',
-    ('publish', DEMO): 'is not a work dir, so an output file is needed',
+    ('publish', DEMO): 'is not a work dir. Add an output file',
     ('visualize', 'gradcam', DEMO, 'missing.jpg'): 'missing.jpg does not exist',
     ('convert', 'missing.pth', 'out.pth'): 'there is no checkpoint missing.pth',
     ('check-data', NO_CONFIG): 'did you mean configs/mask_rcnn_gcvit_t.py?',

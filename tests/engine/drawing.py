@@ -22,7 +22,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmgcvit.checkpoints.reading import read_checkpoint
-from mmgcvit.engine.hooks.interrupt import InterruptHook
+from mmgcvit.engine.hooks.stopping import InterruptHook
 
 COUNTER = count()
 IMAGES = 11

@@ -14,8 +14,7 @@ from mmengine.visualization import LocalVisBackend
 from torch.nn.functional import cross_entropy
 
 from mmgcvit.config import enter_scope
-from mmgcvit.engine.hooks.val_loss import ValLossHook
-from mmgcvit.engine.hooks.val_visualization import FOLDER, ValVisualizationHook
+from mmgcvit.engine.hooks.val_visualization import FOLDER, ValLossHook, ValVisualizationHook
 from mmgcvit.evaluation.grids import draw_contact_sheet, draw_grid
 from mmgcvit.evaluation.ground_truth import load_sample
 from mmgcvit.inference.drawing import choose_palette

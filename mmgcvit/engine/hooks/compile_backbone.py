@@ -54,9 +54,8 @@ class CompileBackboneHook(Hook):
         except Exception as error:  # torch raises errors of several types for invalid options
             raise UserError(f'CompileBackboneHook: {get_first_line(error)}') from error
         if uses_graphs and any(get_accumulation_steps(wrapper) > 1 for wrapper in list_optim_wrappers(runner)):
-            causes = "mode, options['triton.cudagraphs'], backend='cudagraphs' or TORCHINDUCTOR_CUDAGRAPHS"
             problem = 'CUDA graphs accumulate wrong gradients (pytorch#169545)'
-            raise UserError(f'CompileBackboneHook: {problem}. Remove accumulation, or what enables them: {causes}')
+            raise UserError(f'CompileBackboneHook: {problem}. Remove accumulation, or the option that enables them')
         torch.compiler.set_stance('default')  # a validation that raised an error leaves another
         # torch's limit is for a method, beyond which it runs eager. Here blocks of all kinds share one method.
         kinds = {(name.split('.blocks.')[0], type(block), type(block.attn)) for name, block in blocks.items()}

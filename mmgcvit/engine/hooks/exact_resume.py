@@ -35,8 +35,6 @@ from ...registry import HOOKS
 from ..loops import DATA_POSITION, ResumableLoop, get_length
 from .checkpoint import get_resumed_checkpoint
 
-# Keys of a checkpoint whose values contain mmengine and NumPy objects.
-CONVERTED_KEYS = ('meta', 'message_hub', 'param_schedulers')
 # Key of a checkpoint's meta for the run's settings in types of JSON.
 SETTINGS = 'settings'
 # A file in the work dir with the epoch or iteration of the last complete validation, such as "epoch 3".
@@ -58,16 +56,12 @@ class ExactResumeHook(Hook):
         self.is_training = False
         self.resumed_from: Path | None = None  # the checkpoint
 
-    def before_run(self, runner: Runner) -> None:
-        self.settings = get_plain_settings(runner.cfg)
-
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if isinstance(runner.train_loop, ResumableLoop):
             checkpoint['meta'][DATA_POSITION] = runner.train_loop.get_state(checkpoint['meta'])
-        checkpoint['meta'][SETTINGS] = self.settings
-        for key in CONVERTED_KEYS:
-            if key in checkpoint:
-                checkpoint[key] = simplify(checkpoint[key])
+        checkpoint['meta'][SETTINGS] = get_plain_settings(runner.cfg)
+        for key in checkpoint.keys() & {'meta', 'message_hub', 'param_schedulers'}:
+            checkpoint[key] = simplify(checkpoint[key])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         # mmengine also calls this method if load_from is set without resume.
@@ -78,8 +72,7 @@ class ExactResumeHook(Hook):
         required = {'optimizer': checkpoint, 'message_hub': checkpoint, 'epoch': meta, 'iter': meta}
         if missing := [name for name, holder in required.items() if name not in holder]:
             problem = f'{self.resumed_from} has no {" and no ".join(missing)}, so a run cannot resume from it'
-            advice = f'replace --resume by --cfg-options load_from={self.resumed_from}'
-            raise CheckpointError(f'{problem}. To start a new run from its weights, {advice}')
+            raise CheckpointError(f'{problem}. To use its weights: --cfg-options load_from={self.resumed_from}')
         if not all(type(meta[name]) is int and meta[name] >= 0 for name in ('epoch', 'iter')):
             raise CheckpointError(f'{self.resumed_from} has an invalid epoch or iteration. Use another checkpoint')
         logs = checkpoint['message_hub'].get('log_scalars', {})
@@ -153,11 +146,7 @@ class NewScheduleHook(Hook):
                 ends_epoch = rest == 0 and epoch <= runner.epoch
                 for scheduler in chain(by_iter, by_epoch if ends_epoch else ()):
                     scheduler.step()
-        ends = [s.end for s in runner.param_schedulers if s.by_epoch is (unit == 'epoch')]
-        message = f'training goes on until {unit} {length}, with the LR schedule of the config'
-        if ends and max(ends) < length:
-            message += f'. The schedule ends at {unit} {max(ends)}. From then on, the LR is constant'
-        runner.logger.info(message)
+        runner.logger.info(f'training goes on until {unit} {length}, with the LR schedule of the config')
 
 
 def format_position(runner: Runner) -> str:

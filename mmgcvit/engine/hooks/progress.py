@@ -21,7 +21,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ...config import can_draw_predictions
 from ...errors import format_duration
 from ...files import make_portable_path
-from ...mmengine_utils import unwrap_model
 from ...private_api import HIDDEN_WARNINGS
 from ..loops import get_length
 from .skip_nonfinite import SKIPPED_STEPS
@@ -44,14 +43,10 @@ class ProgressHook(Hook):
     def __init__(self, terminal: TextIO) -> None:
         self.console = Console(file=terminal, highlight=False, markup=False, emoji=False, soft_wrap=True)
         times = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
-        self.bars = Progress(
-            *(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), times),
-            console=self.console,
-            auto_refresh=False,
-            disable=not terminal.isatty() or self.console.is_dumb_terminal,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), times
+        options = {'auto_refresh': False, 'redirect_stdout': False, 'redirect_stderr': False}
+        options['disable'] = not terminal.isatty() or self.console.is_dumb_terminal
+        self.bars = Progress(*columns, console=self.console, **options)
 
     def before_run(self, runner: Runner) -> None:
         """Add a log handler that prints warnings and :class:`.SummaryHook`'s summary above the bars."""
@@ -116,10 +111,7 @@ def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
 
 
 class SummaryHook(Hook):
-    """Log the number of trainable parameters, soon how long the training takes, and at its end a summary.
-
-    ``train`` registers this hook.
-    """
+    """Log the number of trainable parameters, soon how long the training takes, and at its end a summary."""
 
     # Run after the last checkpoint is saved.
     priority = 'LOWEST'
@@ -127,18 +119,14 @@ class SummaryHook(Hook):
     @master_only
     def before_train(self, runner: Runner) -> None:
         self.untimed, self.time = NUM_TIMED, time.monotonic() + MIN_TIMED
-        model = unwrap_model(runner)
-        parameters, rank = list(model.parameters()), getattr(getattr(model, 'backbone', None), 'lora_rank', 0)
+        parameters = list(runner.model.parameters())
         total = sum(parameter.numel() for parameter in parameters)
         trainable = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-        lora = f' (LoRA of rank {rank})' if rank else ''
-        runner.logger.info(f'{trainable / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trainable{lora}')
+        runner.logger.info(f'{trainable / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trainable')
         unit, done, length = get_length(runner)
         if done >= length:
-            runner.logger.warning(
-                f'this run has already trained {done} of {length} {unit}s. To train longer, raise '
-                f'train_cfg.max_{"epochs" if unit == "epoch" else "iters"}, or --epochs if you train with --data'
-            )
+            advice = 'To train longer, raise --epochs (with --data) or train_cfg.max_epochs or max_iters'
+            runner.logger.warning(f'this run has already trained {done} of {length} {unit}s. {advice}')
 
     @master_only
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
@@ -153,8 +141,7 @@ class SummaryHook(Hook):
     def after_train(self, runner: Runner) -> None:
         info, lines = runner.message_hub.runtime_info, ['finished']
         if info.get(SKIPPED_STEPS):
-            reason = 'because the loss or gradients were NaN or infinite'
-            lines.append(f'skipped training steps, {reason}: {info[SKIPPED_STEPS]}')
+            lines.append(f'steps skipped because loss or gradients were NaN or infinite: {info[SKIPPED_STEPS]}')
         # If a run has several metrics, mmengine appends a metric's name to each key.
         best_keys = [key for key in info if key.startswith('best_ckpt')]
         for key in best_keys:

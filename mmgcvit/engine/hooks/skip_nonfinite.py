@@ -9,7 +9,7 @@ import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from ...checkpoints.weights import get_running_statistics
 from ...errors import MANY, UserError, shorten
-from ...mmengine_utils import find_suspect_images, unwrap_model
+from ...mmengine_utils import find_suspect_images, list_optim_wrappers, unwrap_model
 from ...registry import HOOKS
 
 # Key of the number of skipped steps in mmengine's message hub.
@@ -49,8 +49,7 @@ class SkipNonFiniteStepHook(Hook):
         model = unwrap_model(runner)
         self.statistics = list(get_running_statistics(model).values())
         self.handles = [model.register_forward_hook(self.record_loss)]
-        optim_wrapper = runner.optim_wrapper
-        for wrapper in optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]:
+        for wrapper in list_optim_wrappers(runner):
             if isinstance(getattr(wrapper, 'optimizer', None), Optimizer):
                 self.handles.append(wrapper.optimizer.register_step_pre_hook(self.check_step))
 
@@ -109,17 +108,15 @@ class SkipNonFiniteStepHook(Hook):
         losses_finite, images_of_ranks = zip(*all_gather_object((is_loss_finite, images)), strict=True)
         names = shorten([name for images in images_of_ranks for name in images], MANY) or 'unknown'
         cause = 'the gradients are' if all(losses_finite) else 'the loss is'
-        number = f'{self.consecutive} consecutive; the run stops at {self.max_consecutive}'
-        result = f'{cause} not finite, so the step was skipped ({number})'
+        result = f'{cause} not finite, so the step was skipped ({self.consecutive} in a row)'
         print_log(f'Iteration {runner.iter + 1}: {result}. Images: {names}', 'current', logging.WARNING)
         if self.consecutive >= self.max_consecutive:
             lr = max(lr for lrs in runner.optim_wrapper.get_lr().values() for lr in lrs)
             raise UserError(
                 f'Loss or gradients were NaN or infinite in {self.consecutive} consecutive steps, up to iteration '
-                f'{runner.iter + 1}. These steps were skipped, and the run has stopped. Lower the learning rate (now '
-                f'{lr:.3g}), or check the images of the last step ({names}). Then continue with --resume, or from an '
-                'earlier checkpoint with --resume CHECKPOINT. To draw other images and random numbers, add '
-                f'--cfg-options randomness.seed={runner.seed + 1}'
+                f'{runner.iter + 1}. Lower the learning rate (now {lr:.3g}), or check the images of the last step '
+                f'({names}). Then continue with --resume, or from an earlier checkpoint with --resume CHECKPOINT. '
+                f'To draw other images and random numbers, add --cfg-options randomness.seed={runner.seed + 1}'
             )
 
 

@@ -1,10 +1,11 @@
-"""A hook that draws predictions of the same images beside their ground truth at each validation."""
+"""Hooks for validations: draw predictions of the same images beside their ground truth, and log the loss."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.dist import get_rank, get_world_size
+import torch
+from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.visualization import LocalVisBackend
@@ -21,8 +22,7 @@ from ...mmengine_utils import get_image_name, unwrap_model
 from ...private_api import list_vis_backends
 from ...registry import HOOKS
 from ...tasks import TASK_BY_NAME
-from ..loops import get_length
-from ..tiled_loops import TiledLoop
+from ..loops import TiledLoop, get_length
 
 # Name of the folder for grids in the work dir.
 FOLDER = 'val_images'
@@ -106,3 +106,21 @@ class ValVisualizationHook(Hook):
             # LocalVisBackend would write the image to the work dir a second time.
             if not isinstance(backend, LocalVisBackend):
                 backend.add_image('predictions', np.ascontiguousarray(grid[..., ::-1]), step)
+
+
+@HOOKS.register_module()
+class ValLossHook(Hook):
+    """Log a classifier's ``val_loss``, the mean loss of the validation images, by a second forward pass."""
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        self.losses: list[torch.Tensor] = []
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        model = unwrap_model(runner)
+        losses = model(**model.data_preprocessor(data_batch, training=False), mode='loss')
+        self.losses += [model.parse_losses(losses)[0]] * len(outputs)
+
+    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
+        loss = torch.stack(self.losses).mean()
+        all_reduce(loss, 'mean')
+        runner.message_hub.update_scalar('val/val_loss', loss.item())
