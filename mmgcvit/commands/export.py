@@ -30,5 +30,5 @@ def main(args: argparse.Namespace) -> None:
     if difference is None:
         print('not compared with the model')
     else:
-        size = f'at most {difference.largest:.1e} of the largest value (in {difference.output})'
+        size = f'at most {difference[0]:.1e} of the largest value (in {difference[1]})'
         print(f"checked with onnxruntime: the outputs differ from PyTorch's by {size}")

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
-from ..models.layers import window_partition, window_reverse
-from ..models.layers.windows import balance_window, ceil_div
+from ..models.layers.windows import balance_window, ceil_div, window_partition, window_reverse
 from .networks import Box, View, check_index, find_detailed_stage, get_backbone, prepare_view, record_inputs
 from .panels import ATTENTION_UNIT, MARK, draw_box, draw_image, draw_map, make_figure
 
