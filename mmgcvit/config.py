@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parent
 # In a clone, the configs are in the first folder. In an installed wheel, they are in the second.
 CONFIG_FOLDERS = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
-REMOVED_CONFIGS = ('custom_coco_boxonly', 'custom_coco_small')
 # Top-level config keys that have an effect although they are not arguments of mmengine's Runner. mmgcvit reads
 # data_checks; mmengine and OpenMMLab's scripts read the other keys.
 EXTRA_CONFIG_KEYS = (
@@ -51,8 +50,6 @@ def get_config_path(name: str) -> str:
     for folder in CONFIG_FOLDERS:
         if (folder / name).is_file():
             return str(folder / name)
-    if Path(name).stem in REMOVED_CONFIGS:
-        raise UserError(f'{name} was removed. Use custom_coco.py, or mmgcvit train --data')
     folders = ' and not in '.join(map(str, CONFIG_FOLDERS))
     raise UserError(f'{name} is not in {folders}. Install mmgcvit again, from a wheel or a clone')
 

@@ -90,8 +90,6 @@ def check_operators(cfg: Mapping[str, Any]) -> None:
     from mmcv.ops import get_compiling_cuda_version
 
     if get_compiling_cuda_version() == 'not available':
-        raise UserError(
-            "mmcv's operators were compiled without CUDA, but there is a GPU. Use torchvision's operators "
-            "('make install OPERATORS=torchvision VENV=.venv-gpu'), compile mmcv with nvcc ('FORCE_CUDA=1 make install "
-            "OPERATORS=compiled'), or run on the CPU (CUDA_VISIBLE_DEVICES=-1)"
-        )
+        problem = "mmcv's operators were compiled without CUDA, but there is a GPU"
+        advice = "Run 'make install OPERATORS=torchvision VENV=.venv-gpu', or set CUDA_VISIBLE_DEVICES=-1"
+        raise UserError(f'{problem}. {advice} (docs/installation.md, "mmcv\'s operators")')

@@ -10,7 +10,6 @@ from mmdet.models import task_modules
 from mmdet.models.layers import MLP
 from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetPixelDecoder
 from mmdet.models.task_modules import AssignResult
-from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
 from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -138,12 +137,8 @@ class DynamicSoftLabelAssigner(IgnoringAssigner, task_modules.DynamicSoftLabelAs
     box_name = 'bboxes'
 
 
-# Larger than a network's usual logits, and than the side of any image in pixels.
-MAX_VALUE = 1e6
-
-
 @TASK_UTILS.register_module()
-class HungarianAssigner(MMDetHungarianAssigner):
+class HungarianAssigner(task_modules.HungarianAssigner):
     """mmdet's HungarianAssigner in float32, which also matches NaN and infinite predictions.
 
     SciPy raises an error for NaN costs, which would end the run. With this class, the loss becomes NaN or infinite
@@ -153,7 +148,8 @@ class HungarianAssigner(MMDetHungarianAssigner):
     def assign(self, pred_instances: InstanceData, *args: Any, **kwargs: Any) -> AssignResult:
         """Match predictions with ``scores`` (n, C), ``bboxes`` (n, 4) or ``masks`` (n, ...) to the ground truth."""
         items = pred_instances.items()
-        finite = {name: values.float().nan_to_num().clamp(-MAX_VALUE, MAX_VALUE) for name, values in items}
+        # The limit is larger than a network's usual logits, and than the side of any image in pixels.
+        finite = {name: values.float().nan_to_num().clamp(-1e6, 1e6) for name, values in items}
         with torch.autocast(pred_instances.scores.device.type, enabled=False):
             return super().assign(InstanceData(**finite), *args, **kwargs)
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.config import get_config_path, get_plain_settings, iter_differences, read_config
+from mmgcvit.config import get_plain_settings, iter_differences, read_config
 from mmgcvit.errors import UserError
 
 from .conftest import ROOT
@@ -46,11 +46,6 @@ def test_cfg_options_without_effect_are_rejected(name, message, config):
         read_config(config, {'load_from': 'x.pth', name: 1})
     assert re.search(message, str(error.value))
     assert '\n' not in str(error.value)
-
-
-def test_a_removed_config_names_the_one_that_replaces_it():
-    with pytest.raises(UserError, match=r'^custom_coco_small\.py was removed\. Use custom_coco\.py'):
-        get_config_path('custom_coco_small.py')
 
 
 def test_config_of_another_task_names_the_extra_of_its_missing_package(monkeypatch):

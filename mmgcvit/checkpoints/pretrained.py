@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, format_count, get_first_line, shorten
 from .safe_loading import Checkpoint
-from .weights import BIAS_TABLE, FINAL_NORM, Arch, Weights, check_finite, get_running_statistics, read_weights
+from .weights import BIAS_TABLE, FINAL_NORM, Arch, Weights, check_finite, get_running_statistics
 
 MODULE_PREFIX = re.compile(r'^(module\.)+')  # which DistributedDataParallel adds to keys
 LORA_SUFFIXES = ('.lora_up', '.lora_down')  # of LoRALinear's own parameters
@@ -19,25 +19,18 @@ POSITION_TABLES = (BIAS_TABLE, 'pos_embed')
 WHOLE_NETWORK = 'Use a checkpoint of the whole network'
 
 
-def load_pretrained(
-    backbone: nn.Module, checkpoint: str | Weights, prefix: str | None = None, ema: bool = False
-) -> None:
-    """Load a backbone's weights from a checkpoint of any known implementation, and log one line about it.
+def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
+    """Load weights, which :func:`read_weights` has read, into a backbone, and log one line about it.
 
     Output norms that the checkpoint lacks, and the backbone's LoRA parameters, keep their initial values. If the last
     stage is the only output, as in a classifier, its output norm gets the weights of the classifier's final norm. All
     other weights must be in the checkpoint. Position biases and embeddings of another size are resized.
 
-    The arguments are those of :func:`read_weights`, or ``checkpoint`` is what it has returned. Raise a CheckpointError
-    if the checkpoint cannot be read or is incomplete, or is of another network or arch.
+    Raise a CheckpointError if the checkpoint is incomplete, or is of another network or arch.
     """
     network = type(backbone).__name__
     model_tensors = {name: tensor for name, tensor in backbone.state_dict().items() if not name.endswith(LORA_SUFFIXES)}
     arch = backbone.infer_arch(model_tensors, backbone.num_stages)
-    try:
-        weights = checkpoint if isinstance(checkpoint, Weights) else read_weights(checkpoint, prefix, ema)
-    except CheckpointError as error:
-        raise type(error)(f'{error}. The model is {network} {arch}') from None
     loaded_arch = infer_checkpoint_arch(weights, type(backbone), backbone.num_stages)
     if loaded_arch != arch:
         raise CheckpointError(

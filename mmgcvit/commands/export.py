@@ -28,5 +28,5 @@ def main(args: argparse.Namespace) -> None:
     if getattr(model, 'tiles', None):
         print(f'the file detects in whole images. Cut them into tiles of {model.tiles} px, as the run was trained on')
     if difference is not None:
-        size = f'at most {difference.largest:.1e} of the largest value (in {difference.output})'
+        size = f'at most {difference[0]:.1e} of the largest value (in {difference[1]})'
         print(f"checked with onnxruntime: the outputs differ from PyTorch's by {size}")

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..inference.predictor import Predictor
-from .graphs import INPUT, pad_images
+from ..models.layers.windows import pad_images
+from .graphs import INPUT
 
 # (batch, height, width) of the compared images. The traced example has another shape.
 SHAPES = [(1, 64, 96), (3, 131, 70), (1, 128, 128)]
@@ -42,15 +43,11 @@ DINO = Tolerance(difference=0.01, match=0.01, unmatched=0.05)
 HALF = Tolerance(difference=0.05, match=0.01, unmatched=0.1)
 
 
-class Difference(NamedTuple):
-    """The largest difference between the file's outputs and the model's."""
+def compare(predictor: Predictor, graph: nn.Module, path: Path, half: bool = False) -> tuple[float, str]:
+    """Compare a file with its model, traced as ``graph``, on random images. Raise a UserError if outputs differ.
 
-    largest: float  # relative to the largest absolute value of the output
-    output: str  # the name of the output that has this difference
-
-
-def compare(predictor: Predictor, graph: nn.Module, path: Path, half: bool = False) -> Difference:
-    """Compare a file with its model, traced as ``graph``, on random images. Raise a UserError if outputs differ."""
+    Return the largest difference, relative to the largest absolute value of its output, and the name of the output.
+    """
     import onnxruntime
 
     queries, options = getattr(predictor.network, 'num_queries', 0), onnxruntime.SessionOptions()
@@ -61,7 +58,7 @@ def compare(predictor: Predictor, graph: nn.Module, path: Path, half: bool = Fal
     if is_detector:
         predictor, content = remove_score_threshold(predictor, content)
     session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
-    worst = Difference(0.0, session.get_outputs()[0].name)
+    worst = (0.0, session.get_outputs()[0].name)
     smallest = min(height * width for _, height, width in SHAPES)
     enlarge = max(1, math.ceil(DINO_STRIDE * math.sqrt(queries / smallest)))
     for seed, (batch, *sides) in enumerate(SHAPES):
@@ -74,11 +71,11 @@ def compare(predictor: Predictor, graph: nn.Module, path: Path, half: bool = Fal
         expected = compute_expected(predictor, graph, images)
         if is_detector:
             outputs, expected = match_objects(outputs, expected, (height, width), tolerance)
-        differences = [Difference(compute_difference(outputs[name], expected[name]), name) for name in expected]
+        differences = [(compute_difference(outputs[name], expected[name]), name) for name in expected]
         worst = max([worst, *differences])
-    if not worst.largest <= tolerance.difference:
+    if not worst[0] <= tolerance.difference:
         raise UserError(
-            f"the ONNX file's {worst.output} differ from the model's by {worst.largest:.2g} of their largest value, "
+            f"the ONNX file's {worst[1]} differ from the model's by {worst[0]:.2g} of their largest value, "
             f'and {tolerance.difference} is allowed. {NOT_WRITTEN}'
         )
     return worst

@@ -17,7 +17,7 @@ from torchvision.ops import batched_nms, roi_align
 from .. import mmdet_fixes
 from ..errors import UserError
 from ..mmengine_utils import list_modules
-from .graphs import pad_images
+from ..models.layers.windows import pad_images
 
 ROI_HEADS = (models.StandardRoIHead, models.CascadeRoIHead, mmdet_fixes.StandardRoIHead, mmdet_fixes.CascadeRoIHead)
 SUPPORTED = (
@@ -52,16 +52,26 @@ class DetectorGraph(nn.Module):
 
 
 class TwoStageGraph(DetectorGraph):
-    """Faster, Mask or Cascade R-CNN of mmdet as a module to trace. :func:`check_supported` rejects unsupported ones."""
+    """Faster, Mask or Cascade R-CNN of mmdet as a module to trace.
+
+    Unsupported heads and NMS raise a UserError. The comparison finds other settings that are unsupported.
+    """
 
     def __init__(self, model: nn.Module) -> None:
-        check_supported(model)
-        roi_head = model.roi_head
+        roi_head = getattr(model, 'roi_head', None)
+        if not isinstance(model, models.TwoStageDetector) or type(roi_head) not in ROI_HEADS:
+            raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')
         super().__init__(model, roi_head.with_mask)
         self.rpn_head = model.rpn_head
         self.box_heads = nn.ModuleList(list_modules(roi_head.bbox_head))
-        self.box_extractors = list_modules(roi_head.bbox_roi_extractor)
         self.mask_heads = nn.ModuleList(list_modules(roi_head.mask_head) if roi_head.with_mask else [])
+        known = {self.rpn_head: models.RPNHead} | dict.fromkeys(self.box_heads, models.ConvFCBBoxHead)
+        known |= dict.fromkeys(self.mask_heads, models.FCNMaskHead)
+        unsupported = [type(head).__name__ for head, supported in known.items() if not isinstance(head, supported)]
+        unsupported += find_unsupported_nms(model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms)
+        if unsupported:
+            raise UserError(f'cannot export a detector with {", ".join(unsupported)}. {SUPPORTED}')
+        self.box_extractors = list_modules(roi_head.bbox_roi_extractor)
         self.mask_extractors = list_modules(roi_head.mask_roi_extractor) if roi_head.with_mask else []
         self.rpn_cfg, self.rcnn_cfg = model.test_cfg.rpn, model.test_cfg.rcnn
 
@@ -233,20 +243,6 @@ class NonMaxSuppression(torch.autograd.Function):
         # Without this type the exporter would make the example's number of boxes a constant.
         indices.setType(boxes.type().with_dtype(torch.int64).with_sizes([None, 3]))
         return indices
-
-
-def check_supported(model: nn.Module) -> None:
-    """Raise a UserError for unsupported heads or NMS. The comparison finds other settings that are unsupported."""
-    roi_head = getattr(model, 'roi_head', None)
-    if not isinstance(model, models.TwoStageDetector) or type(roi_head) not in ROI_HEADS:
-        raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')
-    heads = [(model.rpn_head, models.RPNHead)]
-    heads += [(head, models.ConvFCBBoxHead) for head in list_modules(roi_head.bbox_head)]
-    heads += [(head, models.FCNMaskHead) for head in list_modules(roi_head.mask_head)] if roi_head.with_mask else []
-    unsupported = [type(head).__name__ for head, supported in heads if not isinstance(head, supported)]
-    unsupported += find_unsupported_nms(model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms)
-    if unsupported:
-        raise UserError(f'cannot export a detector with {", ".join(unsupported)}. {SUPPORTED}')
 
 
 def find_unsupported_nms(*nms_cfgs: ConfigDict) -> list[str]:

@@ -3,25 +3,16 @@
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError
 from ..models.base import MIN_IMAGE_SIZE
-from ..models.layers.windows import ceil_div, round_up
+from ..models.layers.windows import ceil_div, pad_images
 from ..private_api import predicts_softmax
 
 INPUT = 'images'
 # The dynamic axes of images (B, 3, H, W) and of logits (B, K, H, W), with their names.
 DYNAMIC_AXES = {0: 'batch', 2: 'height', 3: 'width'}
-
-
-def pad_images(images: Tensor, divisor: int) -> Tensor:
-    """Pad images (B, C, H, W) with zeros at the right and bottom, so that ``divisor`` divides both sides."""
-    if divisor <= 1:
-        return images
-    bottom, right = (round_up(side, divisor) - side for side in images.shape[-2:])
-    return F.pad(images, (0, right, 0, bottom))
 
 
 class ClassifierGraph(nn.Module):

@@ -15,7 +15,7 @@ from ..files import compute_sha256, write_atomically
 from ..inference.predictor import Predictor
 from ..private_api import is_converting_channels
 from ..version import __version__
-from .comparing import Difference, compare
+from .comparing import compare
 from .graphs import DYNAMIC_AXES, INPUT, ClassifierGraph, SegmentorGraph
 
 # The first opset with LayerNormalization, the newest operator in the exported files.
@@ -26,12 +26,12 @@ EXAMPLE_SHAPE = (2, 3, 99, 132)
 HALF_OPERATORS = {'Conv', 'ConvTranspose', 'Gemm', 'MatMul'}
 
 
-def export_onnx(predictor: Predictor, target: Path, check: bool = True, half: bool = False) -> Difference | None:
+def export_onnx(predictor: Predictor, target: Path, check: bool = True, half: bool = False) -> tuple[float, str] | None:
     """Export a model, which must be on the CPU, to an ONNX file for any image size and batch size.
 
-    With ``half``, convolutions and matrix products are float16. With ``check``, the file's outputs in onnxruntime are
-    compared with the model's, and the largest difference is returned. If they differ too much, or the model has parts
-    that cannot be exported, raise a UserError and do not write ``target``.
+    With ``half``, convolutions and matrix products are float16. With ``check``, return the result of :func:`.compare`.
+    If the outputs differ too much, or the model has parts that cannot be exported, raise a UserError and do not write
+    ``target``.
     """
     check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
     import onnx
@@ -71,8 +71,7 @@ def build_export_module(predictor: Predictor) -> nn.Module:
     from mmdet.models import DINO, Mask2Former, RTMDetInsHead
 
     from .detector_graph import TwoStageGraph
-    from .rtmdet_graph import RTMDetInsGraph
-    from .transformer_graphs import DINOGraph, Mask2FormerGraph
+    from .one_stage_graphs import DINOGraph, Mask2FormerGraph, RTMDetInsGraph
 
     if isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
         return RTMDetInsGraph(model).eval()

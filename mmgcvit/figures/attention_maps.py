@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
-from ..models.layers import window_partition, window_reverse
-from ..models.layers.windows import balance_window, ceil_div
+from ..models.layers.windows import balance_window, ceil_div, window_partition, window_reverse
 from .views import MARK, Box, View, check_index, draw_box, prepare_view
 
 # Index of the default stage. The feature maps of later stages are too coarse to show positions.

@@ -1,32 +1,47 @@
-"""Base class of the backbones: forward pass, freezing, depths of parameters. loading.py loads their weights."""
+"""Base class of the backbones: forward pass, freezing, depths of parameters, loading of weights."""
 
+import functools
 import itertools
+import math
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, ClassVar
 
+import torch
+from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor
 
+from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
+from ..checkpoints.translating import KeyMapping
+from ..checkpoints.weights import Arch, merge_lora, read_weights
+from ..errors import CheckpointError
 from .layers.arguments import check_int, is_int, is_sequence, require
 from .layers.blocks import LayerNorm
-from .loading import PretrainedModel
 
 MIN_IMAGE_SIZE = 32
 
 
-class PyramidBackbone(PretrainedModel):
+class PyramidBackbone(BaseModule):
     """Base class of hierarchical backbones: a stem, then stages with downsamplers between them.
 
     The constructor of a subclass builds ``self.stem``, ``self.stages`` (only the first ``self.num_stages``, each with
     ``blocks``) and ``self.downsamplers``. At its end it calls :func:`add_lora` and :meth:`freeze`. The base class
     builds a LayerNorm for each output, as mmdet's Swin does: ``norm<i>`` for stage i.
 
-    The arguments are those of GC ViT and LSA, and two more:
-
-    Args:
-        stage_dims: Channels of each stage's feature map, including stages that are not built.
-        norm_eps: Epsilon of the output norms.
+    The arguments are those of GC ViT and LSA, and two more: ``stage_dims``, the channels of each stage's feature map,
+    including stages that are not built, and ``norm_eps``, the epsilon of the output norms.
     """
+
+    archs: ClassVar[Mapping[str, Any]]  # the published variants by name
+    default_arch: ClassVar[str]  # the name of the variant that is built by default
+    arch_type: ClassVar[type]  # the dataclass of a variant's hyperparameters
+    # For each known kind of checkpoint, a table that translates its keys. The last is for this package's own.
+    key_mappings: ClassVar[Sequence[KeyMapping]]
+
+    lora_rank = 0
 
     def __init__(
         self,
@@ -75,11 +90,9 @@ class PyramidBackbone(PretrainedModel):
         return tuple(maps)
 
     def check_images(self, images: Tensor) -> None:
-        """Raise an error for images that the backbone cannot process.
+        """Raise a TypeError unless ``images`` is a floating-point tensor, or a ValueError for a wrong shape.
 
-        Raises:
-            TypeError: ``images`` is not a floating-point tensor.
-            ValueError: ``images`` is not (B, in_channels, H, W), or has a side under 32 px.
+        The shape must be (B, in_channels, H, W), with sides of at least 32 px.
         """
         if not isinstance(images, Tensor) or not images.is_floating_point():
             type_name = f'a tensor of {images.dtype}' if isinstance(images, Tensor) else type(images).__name__
@@ -115,12 +128,8 @@ class PyramidBackbone(PretrainedModel):
         before it. The parameters of a stage outside of its blocks have the depth of its first block. Output norms and
         parameters outside of the backbone have the largest depth.
 
-        Args:
-            param_name: Name of the parameter in the model.
-            prefix: Prefix of the backbone in the model, for example ``'backbone.'``.
-
-        Returns:
-            The depth of the parameter, and the number of different depths.
+        ``prefix`` is that of the backbone in the model, for example ``'backbone.'``. The second result is the number of
+        different depths.
         """
         first_block = [*itertools.accumulate((len(stage.blocks) for stage in self.stages), initial=1)]
         last = first_block[-1]
@@ -132,3 +141,88 @@ class PyramidBackbone(PretrainedModel):
             return 0, last + 1
         index, block = int(match[2]), int(match[3] or 0)
         return (first_block[index] + block if match[1] == 'stages' else first_block[index + 1] - 1), last + 1
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        if not self.lora_rank:  # a backbone without LoRA merges the LoRA matrices of a checkpoint into its weights
+            merge_lora(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    @classmethod
+    def from_pretrained(
+        cls, checkpoint: str | Path, prefix: str | None = None, ema: bool = False, **arguments: Any
+    ) -> 'PyramidBackbone':
+        """Build a backbone and load its weights from a checkpoint, which may lack only output norms and LoRA.
+
+        Args:
+            checkpoint: A file, an http(s) URL, or ``timm://NAME``.
+            prefix: Prefix of the backbone's keys, for a checkpoint with several networks.
+            ema: Use the EMA weights.
+            arguments: Arguments of the constructor except ``init_cfg``. Without ``arch``, the published variant is
+                inferred from the weights. Position biases of another window size are resized, which is logged.
+
+        Raises:
+            CheckpointError: The weights do not match, or ``arch`` is missing and the weights are not those of a
+                published variant.
+        """
+        weights = read_weights(str(checkpoint), prefix, ema)
+        if 'arch' not in arguments:
+            arch = infer_checkpoint_arch(weights, cls)
+            if not arch.names:
+                raise CheckpointError(
+                    f'{checkpoint} has weights of {cls.__name__} {arch}. This is not a published variant. Set '
+                    'arch=dict(...) to the values with which it was trained'
+                )
+            arguments['arch'] = arch.names[0]
+        source = {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
+        backbone = cls(**arguments, init_cfg={'type': 'Pretrained', **source})
+        load_pretrained(backbone, weights)
+        backbone._is_init = True  # as init_weights
+        return backbone
+
+    def init_weights(self) -> None:
+        """Initialise the weights as ``init_cfg`` says.
+
+        ``dict(type='Pretrained', checkpoint=SOURCE)`` loads a file, an http(s) URL or ``timm://NAME``. The checkpoint
+        may be of any implementation in ``key_mappings``, and no code in it is run. The dict may also have ``prefix``,
+        the prefix of the backbone's keys in a checkpoint of several networks, and ``ema=True`` for the EMA weights.
+        Raise a CheckpointError if keys or shapes do not match; see :func:`load_pretrained`.
+        """
+        configs = [self.init_cfg] if isinstance(self.init_cfg, Mapping) else self.init_cfg or []
+        pretrained = [config for config in configs if config['type'] in ('Pretrained', PretrainedInit)]
+        initialize(self, [config for config in configs if config not in pretrained])
+        for config in pretrained:
+            # mmengine's map_location is ignored: weights are read on the CPU and copied to the device.
+            options = {key: value for key, value in config.items() if key not in ('type', 'map_location')}
+            load_pretrained(self, read_weights(options.pop('checkpoint'), **options))
+        self._is_init = True
+
+    @classmethod
+    def infer_arch(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> Arch:
+        """Infer the hyperparameters, and the names of the published variants with these, from the shapes of weights.
+
+        ``tensors`` have the keys of this package. Only the first ``num_stages`` are compared, by default all.
+        """
+        describe = cls.arch_type.describe_shapes
+        attributes = describe(tensors, num_stages)
+        names = [name for name in cls.archs if describe(build_meta_tensors(cls, name), num_stages) == attributes]
+        return Arch(names, attributes)
+
+
+@functools.cache
+def build_meta_tensors(network: type[PyramidBackbone], name: str) -> dict[str, Tensor]:
+    """Return the state dict of a published variant on the meta device: shapes without values."""
+    with torch.device('meta'):
+        return network(arch=name).state_dict()
+
+
+def count_blocks(keys: Iterable[str]) -> Counter[int]:
+    """Count the blocks of each stage from the keys of a state dict."""
+    blocks = {match.groups() for key in keys if (match := re.match(r'stages\.(\d+)\.blocks\.(\d+)\.', key))}
+    return Counter(int(stage) for stage, _ in blocks)
+
+
+def infer_mlp_ratio(tensors: Mapping[str, Tensor]) -> float:
+    """Infer ``mlp_ratio`` from the weights of the first MLP, so that ``int(embed_dims * mlp_ratio)`` is its width."""
+    hidden_dims, embed_dims = tensors['stages.0.blocks.0.mlp.fc1.weight'].shape
+    # int() rounds down, so return the next larger float.
+    return math.nextafter(hidden_dims / embed_dims, math.inf)

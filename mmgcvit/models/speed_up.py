@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import PyramidBackbone
-from .layers.execution import is_tracing
+from .layers.windows import is_tracing
 from .lsa.attention import ShiftAttention
 
 # torch computes a 1x1 convolution with oneDNN if the input has more elements than this and there are several threads.

@@ -5,12 +5,10 @@ caller passes. Every other operator raises an error that says how to install mmc
 """
 
 import functools
-import logging
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
-from mmengine.logging import print_log
 from torch import Tensor
 
 
@@ -44,41 +42,31 @@ def roi_align_backward(
 
 
 def roi_align(
-    maps: Tensor,
-    rois: Tensor,
-    aligned_height: int,
-    aligned_width: int,
-    spatial_scale: float,
-    sampling_ratio: int,
-    pool_mode: int,
-    aligned: bool,
+    maps: Tensor, rois: Tensor, aligned_height: int, aligned_width: int, pool_mode: int, **options: Any
 ) -> Tensor:
-    """Call torchvision's RoIAlign with mmcv's options."""
+    """Call torchvision's RoIAlign with mmcv's options, most of which have the same names there."""
     from torchvision.ops import roi_align as torchvision_roi_align
 
     if pool_mode == 0:
         raise_missing_operator("roi_align with pool_mode='max'")
     # With NaN or infinite coordinates, torchvision reads outside of the maps and crashes if it has a sampling ratio.
     rois = rois.nan_to_num(0, 0, 0)
-    size = (aligned_height, aligned_width)
-    return torchvision_roi_align(maps, rois, size, spatial_scale, sampling_ratio, aligned)
+    return torchvision_roi_align(maps, rois, (aligned_height, aligned_width), **options)
 
 
-def sigmoid_focal_loss_forward(
-    input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
-) -> None:
+def sigmoid_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor, output: Tensor, **options: Any) -> None:
     """Write the focal loss of logits (n, C) and labels (n,) to ``output`` (n, C). Labels >= C are background."""
     with torch.no_grad():
-        output.copy_(sigmoid_focal_loss(input, target, weight, gamma, alpha))
+        output.copy_(sigmoid_focal_loss(input, target, weight, **options))
 
 
 def sigmoid_focal_loss_backward(
-    input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, gamma: float, alpha: float
+    input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, **options: Any
 ) -> None:
     """Write the derivative of each element of the focal loss by its logit to ``grad_input`` (n, C)."""
     with torch.enable_grad():
         logits = input.detach().requires_grad_()
-        loss = sigmoid_focal_loss(logits, target, weight, gamma, alpha).sum()
+        loss = sigmoid_focal_loss(logits, target, weight, **options).sum()
     grad_input.copy_(torch.autograd.grad(loss, logits)[0])
 
 
@@ -102,21 +90,8 @@ def ms_deform_attn_forward(
     """Compute multi-scale deformable attention with mmcv's function in torch, whose docstring has the shapes."""
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
-    if value.is_cuda:
-        log_slow_attention()
     # mmcv's function uses single sizes. Those of a tensor would each make the CPU wait for the GPU.
     return multi_scale_deformable_attn_pytorch(value, spatial_shapes.tolist(), locations, weights)
-
-
-@functools.cache
-def log_slow_attention() -> None:
-    """Log once in a process that deformable attention has no CUDA kernel."""
-    print_log(
-        "Deformable attention runs in PyTorch, slowly and with more memory, because mmcv's CUDA operators are not "
-        "compiled. To compile them: 'FORCE_CUDA=1 make install OPERATORS=compiled'",
-        'current',
-        logging.WARNING,
-    )
 
 
 def ms_deform_attn_backward(

@@ -9,7 +9,7 @@ from mmgcvit.checkpoints.pretrained import POSITION_TABLES, check_fits
 from mmgcvit.checkpoints.safe_loading import Checkpoint
 from mmgcvit.errors import CheckpointError
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
-from mmgcvit.models.layers import PositionEmbedding, RelativePositionBias
+from mmgcvit.models.layers.position import PositionEmbedding, RelativePositionBias
 
 from ..reference import LSA_REFERENCES, REFERENCES
 from . import toy

@@ -12,7 +12,7 @@ from torch import nn
 
 from mmgcvit.errors import UserError
 from mmgcvit.export.deformable_attention import attend_by_gathering
-from mmgcvit.export.detector_graph import check_supported
+from mmgcvit.export.detector_graph import TwoStageGraph
 from mmgcvit.export.graphs import SegmentorGraph
 from mmgcvit.export.onnx_file import describe_preprocessing
 
@@ -32,16 +32,16 @@ class FCOS(nn.Module):
 
 
 def test_detectors_with_unsupported_parts_are_rejected(detector, monkeypatch):
-    check_supported(detector)
+    TwoStageGraph(detector)
     with pytest.raises(UserError, match=r'detector of type FCOS\. Export supports mmdet'):
-        check_supported(FCOS())
+        TwoStageGraph(FCOS())
     with monkeypatch.context() as patch:
         patch.setitem(detector.roi_head.mask_head._modules, '0', FCOS())
         with pytest.raises(UserError, match=r'detector with FCOS\. Export supports mmdet'):
-            check_supported(detector)
+            TwoStageGraph(detector)
     monkeypatch.setitem(detector.test_cfg.rcnn, 'nms', ConfigDict(type='soft_nms', iou_threshold=0.5))
     with pytest.raises(UserError, match=r'with NMS .*soft_nms'):
-        check_supported(detector)
+        TwoStageGraph(detector)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ Shapes: B batch, H x W image or feature map, C channels, nH heads, d = C/nH.
 
 from dataclasses import replace
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...registry import MODELS
@@ -18,7 +17,7 @@ from ..layers.arguments import Window
 from ..layers.attention import split_heads
 from ..layers.blocks import LayerNorm
 from ..layers.position import RelativePositionBias
-from ..layers.windows import pad_to_windows
+from ..layers.windows import pad_images, pad_to_windows
 
 PATCH_SIZE = 4
 # Networks with Swin's patch embedding have GC ViT's keys, but the key of the embedding's norm tells them from GC ViT.
@@ -95,9 +94,7 @@ class PatchEmbedding(nn.Module):
         self.norm = LayerNorm(embed_dims)
 
     def forward(self, images: Tensor) -> Tensor:
-        bottom, right = (-side % PATCH_SIZE for side in images.shape[2:])
-        x = self.proj(F.pad(images, (0, right, 0, bottom)))
-        return self.norm(x.permute(0, 2, 3, 1))
+        return self.norm(self.proj(pad_images(images, PATCH_SIZE)).permute(0, 2, 3, 1))
 
 
 class PatchMerging(nn.Module):

@@ -28,18 +28,18 @@ WINDOW_SIZE = (8, 8)
 class UnshiftedStem(PatchEmbedding):
     """LSA's stem without shifted copies: (B, in_channels, H, W) to (B, h, w, C).
 
-    It takes the arguments of ``ShiftedPatchEmbedding``, but ignores the last three, from ``shifts`` on.
+    It takes the arguments of ``ShiftedPatchEmbedding``, but ignores those for shifts.
     """
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments[:5])
+    def __init__(self, *conv: int, **shifts: Any) -> None:
+        super().__init__(*conv)
 
 
 class ConvolutionalTokenEmbedding(UnshiftedStem):
     """The token embedding of CvT: a convolution with overlapping patches and a LayerNorm (arXiv 2103.15808, 3.1)."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, *conv: int, **shifts: Any) -> None:
+        super().__init__(*conv)
         self.token_norm = LayerNorm(self.embed_dims, eps=NORM_EPS)
 
     def forward(self, images: Tensor) -> Tensor:

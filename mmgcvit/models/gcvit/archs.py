@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ..base import count_blocks, infer_mlp_ratio
 from ..layers.arguments import check_float, check_int, check_ints
-from ..loading import count_blocks, infer_mlp_ratio
 
 NUM_STAGES = 4
 BIAS_TABLE = 'stages.{}.blocks.0.attn.position.relative_position_bias_table'

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..layers.arguments import Window
 from ..layers.attention import attend, compute_attention_weights, merge_heads, split_heads
-from ..layers.execution import cast_for_autocast
+from ..layers.blocks import cast_for_autocast
 from ..layers.position import RelativePositionBias
 from ..layers.windows import window_partition, window_reverse
 
@@ -31,9 +31,7 @@ class WindowAttention(nn.Module):
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Compute softmax(q k^T / sqrt(d) + bias) v (equation 2) in the windows of a map: (B, H, W, C) to the same.
 
-        Args:
-            x: The feature map, of any size.
-            q_global: The global query, (B, nH, N, d).
+        The map has any size. ``q_global`` is the global query, (B, nH, N, d).
         """
         size = x.shape[1:3]
         x = cast_for_autocast(x)  # before the partition, which copies the map, so that it copies fewer bytes

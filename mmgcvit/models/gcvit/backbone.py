@@ -1,8 +1,8 @@
 """GC ViT: Global Context Vision Transformers, ICML 2023 (arXiv 2206.09959).
 
 Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in ../layers. The base
-class in ../base.py has forward() and freeze(), ../loading.py loads weights. archs.py has the variants, key_mappings.py
-the keys of other implementations.
+class in ../base.py has forward() and freeze(), and loads weights. archs.py has the variants, key_mappings.py the keys
+of other implementations.
 
 Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
@@ -15,8 +15,7 @@ from torch import nn
 from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import WindowSize, check_float, require, resolve_arch, resolve_windows
-from ..layers.blocks import init_transformer_weights
-from ..layers.lora import add_lora
+from ..layers.blocks import add_lora, init_transformer_weights
 from .archs import ARCHS, NUM_STAGES, GCViTArch
 from .convs import Downsampler, Stem
 from .global_query import count_poolings
@@ -45,7 +44,7 @@ class GCViT(PyramidBackbone):
             merges the LoRA weights of a loaded checkpoint into the linear layers.
         with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
-            :meth:`.PretrainedModel.init_weights`; or another initialisation of mmengine's ``BaseModule``.
+            :meth:`.PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
     Raises:
         ValueError: An argument is out of its range or of the wrong type. The message says what is allowed.

@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.blocks import LayerNorm
-from ..layers.execution import cast_for_autocast
+from ..layers.blocks import LayerNorm, cast_for_autocast
 
 
 class SqueezeExcite(nn.Module):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ..layers.arguments import Window, check_img_size
-from ..layers.execution import cast_for_autocast
+from ..layers.blocks import cast_for_autocast
 from ..layers.resizing import resize
 from .convs import FusedMBConv
 

@@ -21,8 +21,6 @@ class Block(TransformerBlock):
     ``attn_residual`` and ``mlp_residual`` are layer scale and drop path of the two branches.
     """
 
-    mlp_type = Mlp
-
     def __init__(
         self, embed_dims: int, attn: nn.Module, hidden_dims: int, layer_scale: float | None, drop_path_rate: float
     ) -> None:
@@ -31,7 +29,7 @@ class Block(TransformerBlock):
         self.attn = attn
         self.attn_residual = make_branch_end(embed_dims, layer_scale, drop_path_rate)
         self.norm2 = LayerNorm(embed_dims)
-        self.mlp = self.mlp_type(embed_dims, hidden_dims)
+        self.mlp = Mlp(embed_dims, hidden_dims)
         self.mlp_residual = make_branch_end(embed_dims, layer_scale, drop_path_rate)
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
@@ -43,12 +41,7 @@ class Block(TransformerBlock):
 class Stage(nn.Module):
     """Blocks at one resolution: local attention in blocks 0, 2, ..., global attention in blocks 1, 3, ...
 
-    Args:
-        mlp_ratio: Channels inside the MLPs, as a multiple of C.
-        layer_scale: Initial value of the layer scale; None disables it.
-        drop_path_rates: One probability per block; their number is the depth of the stage.
-        num_poolings: How often the global query generator halves the map.
-        with_cp: Use activation checkpointing for each block.
+    ``drop_path_rates`` has one rate for each block. The other arguments are those of the network and of its arch.
     """
 
     block_type = Block

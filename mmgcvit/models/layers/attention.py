@@ -29,14 +29,8 @@ def merge_heads(x: Tensor) -> Tensor:
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     """Compute scaled dot-product attention with an optional bias: softmax(q k^T / sqrt(d) + bias) v.
 
-    Args:
-        q: Queries (B, nW, nH, N, d), or (B, 1, nH, N, d) if all windows of an image share them.
-        k: Keys (B, nW, nH, M, d).
-        v: Values (B, nW, nH, M, d).
-        bias: (nH, N, M), indexed [head, query, key], for all windows.
-
-    Returns:
-        (B, nW, nH, N, d).
+    Queries are (B, nW, nH, N, d), or (B, 1, nH, N, d) if all windows of an image share them, keys and values
+    (B, nW, nH, M, d), and the bias of all windows (nH, N, M), indexed [head, query, key]. Return (B, nW, nH, N, d).
     """
     if torch.jit.is_tracing():
         return attend_for_export(q, k, v, bias)

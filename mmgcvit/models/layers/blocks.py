@@ -1,14 +1,29 @@
-"""Layers of a transformer block other than attention: LayerNorm, MLP, layer scale, drop path; weight initialisation.
+"""Layers of a transformer block other than attention: LayerNorm, MLP, layer scale, drop path, LoRA; initialisation.
 
 Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. Maps are channels-last (B, H, W, C).
 """
 
+import math
 from collections import OrderedDict
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .arguments import check_int
+
+
+def cast_for_autocast(x: Tensor) -> Tensor:
+    """Cast a tensor to the dtype in which autocast computes linear layers. Autocast leaves float64 as it is."""
+    device_type = x.device.type
+    if x.dtype == torch.float64 or device_type == 'meta':  # the meta device has no autocast
+        return x
+    if hasattr(torch, 'get_autocast_dtype'):
+        return x.to(torch.get_autocast_dtype(device_type)) if torch.is_autocast_enabled(device_type) else x
+    if device_type == 'cpu':  # torch 2.1 to 2.3
+        return x.to(torch.get_autocast_cpu_dtype()) if torch.is_autocast_cpu_enabled() else x
+    return x.to(torch.get_autocast_gpu_dtype()) if torch.is_autocast_enabled() else x
 
 
 class TransformerBlock(nn.Module):
@@ -98,3 +113,41 @@ def init_transformer_weights(module: nn.Module, layer_types: tuple[type, ...] = 
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def add_lora(network: nn.Module, lora_rank: int) -> int:
+    """Freeze a network and add LoRA of this rank to the linear layers of its blocks' attention. 0 does nothing.
+
+    Return the rank as an int; raise a ValueError if it is not an int of at least 0.
+    """
+    lora_rank = check_int('lora_rank', lora_rank, 0)
+    if lora_rank:
+        network.requires_grad_(False)
+        for attn in [module.attn for module in network.modules() if isinstance(module, TransformerBlock)]:
+            for name, layer in attn.named_children():
+                if isinstance(layer, nn.Linear):
+                    setattr(attn, name, LoRALinear(layer, lora_rank))
+    return lora_rank
+
+
+class LoRALinear(nn.Linear):
+    """LoRA (arXiv 2106.09685): a linear layer (..., C) to (..., C') with weight W + B A. Only A and B are trained.
+
+    W and the bias are those of the replaced layer, with the same keys in the state dict. A (``lora_down``, rank x C) is
+    initialised as in the paper's code, B (``lora_up``, C' x rank) with zeros. The paper's factor alpha / rank is 1, as
+    in mmpretrain's config. Each call adds B A to W, so that merged weights give the same output bit for bit, except
+    under autocast.
+
+    mmpretrain's ``LoRAModel`` and peft wrap layers in other modules, which changes the keys of the state dict. Loading
+    of checkpoints and layer-wise learning rate decay need the original keys.
+    """
+
+    def __init__(self, layer: nn.Linear, rank: int) -> None:
+        super().__init__(layer.in_features, layer.out_features, bias=layer.bias is not None, device='meta')
+        self.weight, self.bias = layer.weight, layer.bias
+        self.lora_down = nn.Parameter(layer.weight.new_empty(rank, layer.in_features))
+        self.lora_up = nn.Parameter(layer.weight.new_zeros(layer.out_features, rank))
+        nn.init.kaiming_uniform_(self.lora_down, a=math.sqrt(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight + self.lora_up @ self.lora_down, self.bias)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .arguments import Window
-from .execution import cast_for_autocast
+from .blocks import cast_for_autocast
 from .resizing import resize
 
 Grid = tuple[int, int]

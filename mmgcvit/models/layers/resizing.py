@@ -5,16 +5,15 @@ deterministic on CUDA, and exported graphs contain matrix products instead of ON
 """
 
 import functools
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
-from .execution import disable_autocast, is_tracing
+from .windows import is_tracing
 
 # The parameter a of Keys' cubic convolution kernel (1981), as in torch and OpenCV.
 A = -0.75
-# Size of the LRU cache of matrices. Their number is large, as image sizes vary in detection.
-MAX_CACHED = 512
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -32,7 +31,7 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     # A trace has sizes without a value. Subclasses such as fake tensors need matrices of their own kind.
     is_cached = type(x) in (Tensor, nn.Parameter) and not is_traced
     make_matrix = make_cached_matrix if is_cached else make_bicubic_matrix
-    with disable_autocast(x.device.type):
+    with nullcontext() if x.device.type == 'meta' else torch.autocast(x.device.type, enabled=False):
         rows = make_matrix(height, size[0], x.device).to(precise)
         columns = make_matrix(width, size[1], x.device).to(precise)
         # Flatten the batch dimensions. torch.matmul would reshape them, and torch.export has symbolic sizes.
@@ -52,19 +51,13 @@ def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tenso
     centres = (torch.arange(target, device=device, dtype=dtype) + 0.5) * (source / target) - 0.5
     left = centres.floor()
     taps = torch.arange(-1, 3, device=device, dtype=dtype)
-    weights = compute_cubic_kernel((centres - left)[:, None] - taps)
+    x = ((centres - left)[:, None] - taps).abs()
+    near, far = ((A + 2) * x - (A + 3)) * x * x + 1, ((x - 5) * x + 8) * x * A - 4 * A
+    weights = torch.where(x <= 1, near, far)  # Keys' cubic kernel
     pixels = (left[:, None] + taps).clamp(0, source - 1)
     is_tap = pixels[:, :, None] == torch.arange(source, device=device, dtype=dtype)
     return (is_tap * weights[:, :, None]).sum(1)
 
 
-# Outside of inference mode, whose tensors training cannot use.
-make_cached_matrix = functools.lru_cache(MAX_CACHED)(torch.inference_mode(False)(make_bicubic_matrix))
-
-
-def compute_cubic_kernel(distance: Tensor) -> Tensor:
-    """Return the weights of neighbours at these distances in pixels, at most 2: Keys' cubic kernel."""
-    x = distance.abs()
-    near = ((A + 2) * x - (A + 3)) * x * x + 1
-    far = ((x - 5) * x + 8) * x * A - 4 * A
-    return torch.where(x <= 1, near, far)
+# Outside of inference mode, whose tensors training cannot use. Their number is large: in detection, image sizes vary.
+make_cached_matrix = functools.lru_cache(512)(torch.inference_mode(False)(make_bicubic_matrix))

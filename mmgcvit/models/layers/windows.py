@@ -1,4 +1,4 @@
-"""Partition a feature map into windows with padding, and reverse the partition. All functions are pure.
+"""Pad maps and images, partition a feature map into windows, and reverse the partition. All functions are pure.
 
 Shapes: B batch, H x W feature map, C channels, h x w window, nW windows of one image, N = h*w tokens of a window. Maps
 are channels-last (B, H, W, C). Windows of one image lie side by side in a dimension of their own, so that no later step
@@ -10,7 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import Window
-from .execution import is_tracing
+
+
+def is_tracing() -> bool:
+    """Return whether torch.compile, torch.export or torch.jit.trace traces the caller.
+
+    A traced graph must not depend on the sizes of the example inputs.
+    """
+    # torch.compiler.is_compiling is new in torch 2.3.
+    return torch.jit.is_tracing() or (hasattr(torch.compiler, 'is_compiling') and torch.compiler.is_compiling())
 
 
 def window_partition(x: Tensor, window_size: Window | None) -> Tensor:
@@ -49,6 +57,14 @@ def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
     if not is_tracing() and below == right == 0:
         return x
     return F.pad(x, (0, 0, 0, right, 0, below))
+
+
+def pad_images(images: Tensor, divisor: int) -> Tensor:
+    """Pad images (B, C, H, W) with zeros at the right and bottom, so that ``divisor`` divides both sides."""
+    if divisor <= 1:
+        return images
+    bottom, right = (round_up(side, divisor) - side for side in images.shape[-2:])
+    return F.pad(images, (0, right, 0, bottom))
 
 
 def balance_window(window_size: Window, size: tuple[int, int]) -> Window:

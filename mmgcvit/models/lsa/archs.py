@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ..base import count_blocks, infer_mlp_ratio
 from ..layers.arguments import check_float, check_int, check_ints, is_int, is_sequence, require
-from ..loading import count_blocks, infer_mlp_ratio
 
 SHIFT_MODES = ('circular', 'reflect')
 # Shifts must be smaller than the smallest image side that the backbone accepts, 32 px.
@@ -99,11 +99,6 @@ class LSAArch:
                     f'arch: stage {stage} has {channels} channels, {heads} heads and {kv_heads} key/value heads. '
                     'Channels must be a multiple of heads, and heads a multiple of key/value heads'
                 )
-
-    @property
-    def num_stages(self) -> int:
-        """Number of stages."""
-        return len(self.embed_dims)
 
     @staticmethod
     def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """LSA: Locally Shifted Attention With Early Global Integration (arXiv 2112.05080).
 
 Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in ../layers. The base
-class in ../base.py has forward() and freeze(), ../loading.py loads weights. archs.py has the variants, key_mappings.py
+class in ../base.py has forward() and freeze(), and loads weights. archs.py has the variants, key_mappings.py
 the keys of the authors' checkpoints. The commands replace ShiftAttention by AbsorbedShiftAttention in ../speed_up.py.
 
 Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the map of stage i, S stride of the patches.
@@ -16,8 +16,7 @@ from torch import nn
 from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import WindowSize, check_float, check_img_size, require, resolve_arch, resolve_windows
-from ..layers.blocks import init_transformer_weights
-from ..layers.lora import add_lora
+from ..layers.blocks import add_lora, init_transformer_weights
 from ..layers.position import PositionEmbedding
 from ..layers.windows import ceil_div
 from .archs import ARCHS, LSAArch
@@ -46,7 +45,7 @@ class LSA(PyramidBackbone):
             merges the LoRA weights of a loaded checkpoint into the linear layers.
         with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
-            :meth:`.PretrainedModel.init_weights`; or another initialisation of mmengine's ``BaseModule``.
+            :meth:`.PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
     Raises:
         ValueError: An argument is out of its range or of the wrong type. The message says what is allowed.
@@ -63,7 +62,6 @@ class LSA(PyramidBackbone):
 
     # The modules of the paper; a subclass may set others with the same signature.
     stem_type = ShiftedPatchEmbedding
-    unshifted_stem_type = PatchEmbedding  # for variants without shifts
     stage_type = Stage
     downsampler_type = Downsampler
 
@@ -81,23 +79,25 @@ class LSA(PyramidBackbone):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_arch(arch, ARCHS)
-        windows = resolve_windows(window_size, arch.num_stages, allow_none=True)
+        num_stages = len(arch.embed_dims)
+        windows = resolve_windows(window_size, num_stages, allow_none=True)
         img_size = check_img_size(arch.img_size if pretrain_img_size is None else pretrain_img_size)
         # The grid (h, w) of each stage's position embedding.
         grids = [count_patches(img_size, arch.kernel_size, arch.stride, arch.padding)]
-        for _ in range(1, arch.num_stages):
+        for _ in range(1, num_stages):
             grids.append(tuple(ceil_div(side, 2) for side in grids[-1]))
         # In stage 0 each shifted copy of the image may have its own embedding.
         copies = () if arch.shifts is None or arch.shared_position else (len(arch.shifts),)
         rate = check_float('drop_path_rate', arch.drop_path_rate if drop_path_rate is None else drop_path_rate, 0, 1)
         require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
-        out_indices = range(arch.num_stages) if out_indices is None else out_indices
+        out_indices = range(num_stages) if out_indices is None else out_indices
         super().__init__(in_channels, arch.embed_dims, out_indices, frozen_stages, init_cfg, NORM_EPS)
         conv = (self.in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
         if arch.shifts is None:
-            self.stem = self.unshifted_stem_type(*conv)
+            self.stem = PatchEmbedding(*conv)
         else:
-            self.stem = self.stem_type(*conv, arch.shifts, arch.shift_mode, arch.shared_conv)
+            options = {'shifts': arch.shifts, 'shift_mode': arch.shift_mode, 'shared_conv': arch.shared_conv}
+            self.stem = self.stem_type(*conv, **options)
         self.stages = nn.ModuleList(
             self.stage_type(
                 embed_dims=arch.embed_dims[i],

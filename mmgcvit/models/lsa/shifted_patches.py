@@ -9,9 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.windows import round_up
-
-Shift = tuple[int, int]
+from ..layers.windows import pad_images, round_up
 
 
 class PatchEmbedding(nn.Module):
@@ -27,32 +25,16 @@ class PatchEmbedding(nn.Module):
         self.convs = nn.ModuleList([nn.Conv2d(in_channels, embed_dims, kernel_size, stride, padding)])
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.convs[0](pad_to_stride(images, self.stride)).permute(0, 2, 3, 1)
+        return self.convs[0](pad_images(images, self.stride)).permute(0, 2, 3, 1)
 
 
 class ShiftedPatchEmbedding(PatchEmbedding):
     """Embed the patches of T shifted copies of the image: (B, in_channels, H, W) to (T, B, h, w, C).
 
-    Args:
-        padding: Zeros around each shifted copy.
-        shifts: (dy, dx) of each copy: by how many pixels its content moves down and to the right.
-        shift_mode: What fills the border of a copy: with ``'circular'`` the opposite border of the padded image, with
-            ``'reflect'`` the mirrored image.
-        shared_conv: Whether all copies share one convolution.
+    ``conv`` are the arguments of :class:`PatchEmbedding`. The others are those of :class:`.LSAArch`.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        embed_dims: int,
-        kernel_size: int,
-        stride: int,
-        padding: int,
-        shifts: Sequence[Shift],
-        shift_mode: str,
-        shared_conv: bool,
-    ) -> None:
-        conv = (in_channels, embed_dims, kernel_size, stride, padding)
+    def __init__(self, *conv: int, shifts: Sequence[tuple[int, int]], shift_mode: str, shared_conv: bool) -> None:
         super().__init__(*conv)
         if not shared_conv:
             self.convs.extend(nn.Conv2d(*conv) for _ in shifts[1:])
@@ -60,13 +42,13 @@ class ShiftedPatchEmbedding(PatchEmbedding):
         self.shift_mode = shift_mode
 
     def forward(self, images: Tensor) -> Tensor:
-        copies = make_shifted_copies(pad_to_stride(images, self.stride), self.shifts, self.shift_mode)
+        copies = make_shifted_copies(pad_images(images, self.stride), self.shifts, self.shift_mode)
         convs = self.convs if len(self.convs) > 1 else [*self.convs] * len(copies)
         maps = [conv(copy) for conv, copy in zip(convs, copies, strict=True)]  # (B, C, h, w) each
         return torch.stack(maps).permute(0, 1, 3, 4, 2)
 
 
-def make_shifted_copies(images: Tensor, shifts: Sequence[Shift], shift_mode: str) -> list[Tensor]:
+def make_shifted_copies(images: Tensor, shifts: Sequence[tuple[int, int]], shift_mode: str) -> list[Tensor]:
     """Return a copy of images (B, C, H, W) for each shift (dy, dx). The copies are views of one padded tensor.
 
     Positive shifts move the content down and to the right. ``shift_mode`` is a padding mode of ``F.pad``.
@@ -75,12 +57,6 @@ def make_shifted_copies(images: Tensor, shifts: Sequence[Shift], shift_mode: str
     margin = max(abs(step) for shift in shifts for step in shift)
     padded = F.pad(images, (margin,) * 4, mode=shift_mode).contiguous(memory_format=torch.channels_last)
     return [padded[:, :, margin - dy : margin - dy + height, margin - dx : margin - dx + width] for dy, dx in shifts]
-
-
-def pad_to_stride(images: Tensor, stride: int) -> Tensor:
-    """Zero-pad images (B, C, H, W) on the right and at the bottom until their sides are multiples of the stride."""
-    bottom, right = (round_up(side, stride) - side for side in images.shape[2:])
-    return F.pad(images, (0, right, 0, bottom))
 
 
 def count_patches(size: tuple[int, int], kernel_size: int, stride: int, padding: int) -> tuple[int, int]:

@@ -18,13 +18,11 @@ NORM_EPS = 1e-6
 class Block(TransformerBlock):
     """Pre-norm block of attention and an MLP. ``attn_residual`` and ``mlp_residual`` are drop path of the branches."""
 
-    mlp_type = Mlp
-
     def __init__(self, embed_dims: int, attn: nn.Module, hidden_dims: int, drop_path_rate: float) -> None:
         super().__init__()
         self.attn = attn
         self.attn_residual = make_branch_end(embed_dims, None, drop_path_rate)
-        self.mlp = self.mlp_type(embed_dims, hidden_dims)
+        self.mlp = Mlp(embed_dims, hidden_dims)
         self.mlp_residual = make_branch_end(embed_dims, None, drop_path_rate)
 
     def forward(self, x: Tensor, norm1: nn.Module, norm2: nn.Module) -> Tensor:
@@ -47,20 +45,12 @@ class ShiftBlock(Block):
 class Stage(nn.Module):
     """A position embedding, then blocks at one resolution, which share two norms.
 
-    Args:
-        depth: Number of blocks.
-        window_size: The largest window (h, w) of self-attention. If None, tokens attend to the whole map.
-        mlp_ratio: Channels inside the MLPs, as a multiple of C.
-        drop_path_rate: Drop path rate of every block.
-        position: The position embedding.
-        shifted: Whether the first block is a :class:`ShiftBlock`.
-        with_cp: Use activation checkpointing for each block.
+    If ``shifted``, the first block is a :class:`ShiftBlock`. The other arguments are those of the network and its arch.
     """
 
     first_block_type = ShiftBlock
     first_attention_type = ShiftAttention
     block_type = Block
-    attention_type = SelfAttention
 
     def __init__(
         self,
@@ -85,7 +75,7 @@ class Stage(nn.Module):
             if shifted and i == 0:
                 block_type, attn = self.first_block_type, self.first_attention_type(embed_dims, num_heads, num_kv_heads)
             else:
-                attn = self.attention_type(embed_dims, num_heads, num_kv_heads, window_size)
+                attn = SelfAttention(embed_dims, num_heads, num_kv_heads, window_size)
                 block_type = self.block_type
             self.blocks.append(block_type(embed_dims, attn, int(embed_dims * mlp_ratio), drop_path_rate))
 

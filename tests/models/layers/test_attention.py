@@ -8,7 +8,8 @@ from packaging.version import Version
 from torch.profiler import ProfilerActivity, profile
 
 from mmgcvit.device import disable_cudnn_attention
-from mmgcvit.models.layers import attend, attention, compute_attention_weights
+from mmgcvit.models.layers import attention
+from mmgcvit.models.layers.attention import attend, compute_attention_weights
 
 B, WINDOWS, HEADS, TOKENS, DIM = 2, 3, 4, 9, 8
 

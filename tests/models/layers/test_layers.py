@@ -7,11 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mmgcvit.models.layers import DropPath, PositionEmbedding, RelativePositionBias, window_partition, window_reverse
-from mmgcvit.models.layers.blocks import LayerNorm, make_branch_end
-from mmgcvit.models.layers.position import ALIGNMENT
+from mmgcvit.models.layers.blocks import DropPath, LayerNorm, make_branch_end
+from mmgcvit.models.layers.position import ALIGNMENT, PositionEmbedding, RelativePositionBias
 from mmgcvit.models.layers.resizing import resize
-from mmgcvit.models.layers.windows import pad_to_windows
+from mmgcvit.models.layers.windows import pad_to_windows, window_partition, window_reverse
 
 from ...conftest import DEVICES, HALF_DTYPES
 from ..gcvit.plain import position_bias
