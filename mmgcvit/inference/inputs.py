@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from string import punctuation
 from tempfile import NamedTemporaryFile
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -31,7 +33,9 @@ def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def list_files(name: str) -> list[str]:
     """List a file or URL, or the images and videos of a folder or glob pattern. Raise a UserError if there are none."""
-    if name.startswith(URL_SCHEMES) or Path(name).is_file():
+    if (is_url := name.lower().startswith(URL_SCHEMES)) and name.lower().endswith(VIDEO_SUFFIXES):
+        raise UserError(f'{name}: videos are not read from URLs. Download it, and pass its path')
+    if is_url or Path(name).is_file():
         return [name]
     pattern = os.path.join(glob.escape(name), '*') if Path(name).is_dir() else name  # noqa: PTH118
     files = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
@@ -70,6 +74,8 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray
         check_pixels(image)
         upright = ImageOps.exif_transpose(image)
         is_grey = upright.mode[0] == 'I'  # of 16 bits, which Pillow's conversion would clip
+        if image.format == 'TIFF' and upright.mode == 'RGBA':  # OpenCV multiplies its colours by alpha
+            upright = Image.alpha_composite(Image.new('RGBA', upright.size, 'black'), upright)
         return convert_to_bgr(np.asarray(upright) if is_grey else np.asarray(upright.convert('RGB'))[..., ::-1])
     # Decoders raise errors of any type on damaged files.
     except Exception as error:
@@ -80,12 +86,14 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray
 @contextmanager
 def open_file(name: str) -> Iterator[str]:
     """Yield the path of a file, or of a temporary copy of the file at a URL."""
-    if not name.startswith(URL_SCHEMES):
+    if not name.lower().startswith(URL_SCHEMES):
         yield name
         return
     deadline = time.monotonic() + MAX_SECONDS
-    request = Request(name, headers={'User-Agent': 'mmgcvit'})
+    request = Request(quote(name, safe=punctuation), headers={'User-Agent': 'mmgcvit'})
     with NamedTemporaryFile() as copy, urlopen(request, timeout=MAX_SECONDS) as response:
+        if not response.url.lower().startswith(URL_SCHEMES):
+            raise UserError(f'it is at {response.url}. Download it, and pass its path')
         while chunk := response.read1(1 << 16):
             copy.write(chunk)
             if copy.tell() > MAX_BYTES or time.monotonic() > deadline:

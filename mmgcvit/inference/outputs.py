@@ -78,8 +78,11 @@ def write_counts(path: Path, counts: Mapping[str, Counter[int]], classes: Sequen
         temporary.open('w', encoding='utf-8', errors='backslashreplace', newline='') as file,
     ):
         rows = csv.writer(file)
-        rows.writerow(['file_name', *(classes[label] for label in labels)])
-        rows.writerows([name, *(counter[label] for label in labels)] for name, counter in counts.items())
+        # Spreadsheets would compute such cells.
+        names = [f"'{text}" if text.startswith(('=', '+', '-', '@')) else text for text in (*classes, *counts)]
+        rows.writerow(['file_name', *(names[label] for label in labels)])
+        for name, counter in zip(names[len(classes) :], counts.values(), strict=True):
+            rows.writerow([name, *(counter[label] for label in labels)])
 
 
 def make_table(counts: Mapping[str, Counter[int]], classes: Sequence[str], task: str) -> Table:

@@ -5,6 +5,7 @@ caller passes. Every other operator raises an error that says how to install mmc
 """
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -90,6 +91,8 @@ def ms_deform_attn_forward(
     """Compute multi-scale deformable attention with mmcv's function in torch, whose docstring has the shapes."""
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
+    if value.is_cuda:
+        warnings.warn("deformable attention is slow without mmcv's CUDA operators (docs/installation.md)", stacklevel=2)
     # mmcv's function uses single sizes. Those of a tensor would each make the CPU wait for the GPU.
     return multi_scale_deformable_attn_pytorch(value, spatial_shapes.tolist(), locations, weights)
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from mmgcvit.commands.plot import draw_curves, read_curves
 from mmgcvit.errors import UserError
-from mmgcvit.evaluation.training_curves import draw_curves, read_curves
 
 from .conftest import iteration, validation, write_session
 

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.parallel import DistributedDataParallel
 
-from mmgcvit.evaluation.training_curves import read_curves
+from mmgcvit.commands.plot import read_curves
 from mmgcvit.models.layers.blocks import TransformerBlock
 from tools import smoke_config
 from tools.benchmark import Case, build

@@ -7,7 +7,7 @@ from importlib.metadata import distributions
 import cv2
 import pytest
 
-from mmgcvit.evaluation.training_curves import read_curves
+from mmgcvit.commands.plot import read_curves
 
 from .. import programs
 from ..conftest import ROOT

@@ -15,43 +15,46 @@ from .plausible import are_too_many
 INSTANCE_MAPS = 'instance label maps'
 # From how many maps it is decided what their numbers are.
 NUM_SAMPLES = 50
-# The fewest different N of maps numbered 1 to N that show that these are instances.
-MIN_COUNTS = 3
+# Maps numbered 1 to N show instances if there are so many different N, and so many objects in a map.
+MIN_COUNTS, MIN_OBJECTS = 3, 8
 
 
 def are_instances(folder: Path, files: Sequence[Path], classes: Sequence[str] | None, task: str | None) -> bool:
     """Return whether the numbers in maps are instances. Raise a UserError if they could be instances or classes.
 
-    They could be instances if most are one connected region each, unless all maps have the same ones. They are if
-    ``classes.txt`` has one name, ``task`` is 'segment' or 'detect', a map has more than 8 bits, or all maps are
-    numbered from 1 to N, with at least :data:`MIN_COUNTS` different N.
+    They could be instances if most are one connected region each. They are if ``classes.txt`` has one name, ``task`` is
+    'segment' or 'detect', a number is over 255, files have cellpose's name ``_masks``, or all maps are numbered from 1
+    to N (:data:`MIN_COUNTS`). They are not if all maps have the same ones.
     """
     if task == 'semantic' or len(classes or ()) > 1:
         return False
     samples, _ = read_each(measure_map, [folder / file for file in files[:: ceil(len(files) / NUM_SAMPLES)]])
     samples = [sample for sample in samples if sample[0]]
-    found = {frozenset(numbers) for numbers, _, _ in samples}
-    are_connected = [is_one for _, connected, _ in samples for is_one in connected]
-    differ = max(map(max, found), default=0) > 1 and (len(found) > 1 or len(samples) == 1)
-    if sum(are_connected) <= len(are_connected) / 2 or not (classes or differ):
+    found = {frozenset(numbers) for numbers, _ in samples}
+    are_connected = [is_one for _, ones in samples for is_one in ones]
+    if sum(are_connected) <= len(are_connected) / 2:
         return False
+    highest = max(map(max, found))
     are_counted = all(numbers == {*range(1, len(numbers) + 1)} for numbers in found) and len(found) >= MIN_COUNTS
     are_counted = are_counted and not are_too_many(are_connected.count(False), len(are_connected))
-    if classes or task in ('segment', 'detect') or are_counted or any(is_deep for *_, is_deep in samples):
+    are_named = classes or task in ('segment', 'detect') or all(file.stem.lower().endswith('_masks') for file in files)
+    if are_named or highest > IGNORE_INDEX or (are_counted and highest >= MIN_OBJECTS):
         return True
+    if highest == 1 or (len(found) == 1 and len(samples) > 1):
+        return False
     advice = 'Add --task segment for instances, or --task semantic'
     raise UserError(f'{folder}: are the numbers in the maps objects (instances) or classes (semantic)? {advice}')
 
 
-def measure_map(path: Path) -> tuple[list[int], list[bool], bool]:
-    """Return the numbers in a map, whether each is one connected region, and whether the map has more than 8 bits."""
+def measure_map(path: Path) -> tuple[list[int], list[bool]]:
+    """Return the numbers in a map, and whether each is one connected region."""
     from scipy import ndimage  # imported here, because other formats do not need it
 
     labels = read_segmentation_map(path, with_instances=True)
     # A map of a single value tells nothing.
     regions = {} if labels.min() == labels.max() else find_regions(labels)
     counts = (ndimage.label(labels[part] == number, np.ones((3, 3)))[1] for number, part in regions.items())
-    return [*regions], [count == 1 for count in counts], labels.dtype != np.uint8
+    return [*regions], [count == 1 for count in counts]
 
 
 def find_regions(labels: NDArray[np.integer]) -> dict[int, tuple[slice, slice]]:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_distributed
@@ -42,11 +43,15 @@ class InterruptHook(Hook):
                 signal.signal(number, self.receive)
         try:
             yield self
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SyntaxError) as error:
+            # mmengine's Config turns a KeyboardInterrupt into a SyntaxError while it is written into a checkpoint.
+            interrupt = error.__context__ if isinstance(error, SyntaxError) else error
+            if not isinstance(interrupt, KeyboardInterrupt):
+                raise
             is_command = can_handle and sys.argv[0].endswith(('mmgcvit train', 'train.py'))
-            if is_command and self.checkpoint_hook and self.checkpoint_hook.last_ckpt:
+            if is_command and self.checkpoint_hook and Path(self.checkpoint_hook.last_ckpt or '').is_file():
                 sys.stdout.write(f'continue with: {format_resume_command()}\n')
-            raise
+            raise interrupt from None
         finally:
             for number, handler in self.handlers.items() if can_handle else ():
                 signal.signal(number, handler)

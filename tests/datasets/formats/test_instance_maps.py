@@ -30,7 +30,7 @@ def write_maps(root, maps, names=('images/{}.png', 'masks/{}.png'), classes=None
     return root
 
 
-COUNTED = [range(1, n + 1) for n in (3, 5, 4)]
+COUNTED = [range(1, n + 1) for n in (3, 9, 4)]
 GAPS = [[1, 4], [2, 3], [3]]
 NAMES = ['a', 'b', 'c', 'd', 'e', 'f']
 # The numbers in each map, how they are drawn, the names in classes.txt, --task, and what the numbers are.
@@ -41,13 +41,15 @@ MAPS = {
     'with gaps and a task': (GAPS, {}, None, 'segment', 'instances'),
     'with gaps and a name': (GAPS, {}, ['cell'], None, 'instances'),
     'with gaps, for boxes': (GAPS, {}, None, 'detect', 'instances'),
-    'of 16 bits': (GAPS, {'dtype': np.uint16}, None, None, 'instances'),
+    'of few objects': ([range(1, n + 1) for n in (1, 2, 3)], {'dtype': np.uint16}, None, None, 'either'),
+    'over 255': ([*GAPS, [256]], {'dtype': np.uint16}, None, None, 'instances'),
     'of one image': (COUNTED[:1], {}, None, None, 'either'),
     'named': (COUNTED, {}, NAMES, 'segment', 'semantic'),
     'semantic by the task': (COUNTED, {}, None, 'semantic', 'semantic'),
     'of several regions': (COUNTED, {'repeat': 2}, None, 'segment', 'semantic'),
-    'the same in all': ([[1, 2]] * 3, {}, None, 'segment', 'semantic'),
-    'binary': ([[1], [], [1]], {}, None, 'segment', 'semantic'),
+    'the same in all': ([[1, 2]] * 3, {}, None, None, 'semantic'),
+    'binary': ([[1], [], [1]], {}, None, None, 'semantic'),
+    'binary with a task': ([[1], [], [1]], {}, None, 'segment', 'instances'),
 }
 
 
