@@ -21,7 +21,7 @@ from ..tasks import COSTS, MINI, TEMPLATES, Template
 from .decoding import read_sizes
 from .formats import DatasetInfo, split_validation, write_annotations
 from .formats.advice import find_missing_classes, find_small_objects, find_weaknesses
-from .formats.dataset_info import Split, read_each
+from .formats.dataset_info import read_each
 
 # The weights of GC ViT's authors: timm's copies, whose names have the first digits of their SHA-256, and for large,
 # which timm lacks, the authors' own file, which is on a branch that may change.
@@ -99,20 +99,15 @@ def make_config(
     started_with = {'data': str(data), 'task': task or template.option, 'size': size, 'no_flip': not head['flip']}
     names = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
     started_with |= {name: head.get(name) for name in names}
-    started_with['image_side'] = None if template.option == 'classify' else find_image_side(train)
+    names = train.image_names[:: ceil(len(train.image_names) / 100)] if template.option != 'classify' else ()
+    sizes, _ = read_each(read_sizes, [train.image_folder / name for name in names])
+    started_with['image_side'] = round(median(max(upright) for _, upright in sizes)) if sizes else None  # the longer
     started_with['pretrained'] = options.get('pretrained') and str(options['pretrained'])
     started_with['weaknesses'] = find_weaknesses(dataset, bool(small_objects))
     about_run = {'work_dir': make_portable_path(work_dir), STARTED_WITH: started_with}
     path = folder / f'{name}.py'
     write_text(path, HEADER.format(training) + format_lines(about_run) + fill_template(template_path, head))
     return path, f'{dataset}\n{training}, from {format_init_weights(head)}\nconfig: {path}'
-
-
-def find_image_side(split: Split) -> int | None:
-    """Return the median longer side in pixels of about a hundred images of a split."""
-    names = split.image_names[:: ceil(len(split.image_names) / 100)]
-    sizes, _ = read_each(read_sizes, [split.image_folder / name for name in names])
-    return round(median(max(upright) for _, upright in sizes)) if sizes else None
 
 
 def read_head(path: Path, names: Iterable[str] = ()) -> dict[str, Any]:

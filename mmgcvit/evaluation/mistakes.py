@@ -24,8 +24,7 @@ from ..inference.predictor import Predictor
 from ..inference.results import Detections, Prediction, Segmentation, encode_rle
 from ..tasks import DETECTION, SEGMENTATION, TASK_BY_NAME
 from .detection_curves import DetectionCurves, compute_detection_curves, draw_detection_curves, drop_ignored
-from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
-from .ground_truth import build_dataset, load_sample
+from .grids import LARGE_PICTURE_SIDE, build_dataset, draw_cells, draw_grid, load_sample
 
 sv = OptionalModule('supervision', 'a confusion matrix')
 

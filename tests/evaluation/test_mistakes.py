@@ -16,7 +16,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from mmgcvit.config import read_config
 from mmgcvit.datasets.formats.paths import list_files
-from mmgcvit.evaluation.ground_truth import build_dataset, load_sample
+from mmgcvit.evaluation.grids import build_dataset, load_sample
 from mmgcvit.evaluation.mistakes import (
     Mistakes,
     compute_confusion_matrix,

@@ -15,8 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from mmgcvit.config import enter_scope
 from mmgcvit.engine.hooks.val_visualization import FOLDER, ValLossHook, ValVisualizationHook
-from mmgcvit.evaluation.grids import draw_contact_sheet, draw_grid
-from mmgcvit.evaluation.ground_truth import load_sample
+from mmgcvit.evaluation.grids import draw_contact_sheet, draw_grid, load_sample
 from mmgcvit.inference.drawing import choose_palette
 from mmgcvit.registry import HOOKS
 

@@ -81,8 +81,7 @@ class AtomicCheckpointHook(CheckpointHook):
             effect = 'no checkpoint is saved as the best one, and commands use the last one'
             runner.logger.warning(f'the validation images have {unscored}, so their scores say nothing: {effect}')
         super().before_train(runner)
-        # Several processes would not agree on the iteration.
-        self.first_time = inf if is_distributed() else time.monotonic() + self.first_after
+        self.first_time = inf if is_distributed() else time.monotonic() + self.first_after  # ranks would not agree
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         resumed = get_resumed_checkpoint(runner)
         if resumed and resumed.parent.resolve() == Path(self.out_dir).resolve():
