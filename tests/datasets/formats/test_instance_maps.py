@@ -32,7 +32,7 @@ def write_maps(root, maps, names=('images/{}.png', 'masks/{}.png'), classes=None
 
 COUNTED = [range(1, n + 1) for n in (3, 9, 4)]
 GAPS = [[1, 4], [2, 3], [3]]
-NAMES = ['a', 'b', 'c', 'd', 'e', 'f']
+NAMES = [*'abcdefghij']
 # The numbers in each map, how they are drawn, the names in classes.txt, --task, and what the numbers are.
 MAPS = {
     'numbered from 1 to N': (COUNTED, {}, None, None, 'instances'),
