@@ -30,13 +30,9 @@ def list_imports(file):
                 yield '.'.join(module)
 
 
-def find_subpackage(file):
-    """Return the subpackage, or top-level module, that a file belongs to."""
-    return file.relative_to(PACKAGE).with_suffix('').parts[0]
-
-
-# Each import of each file: the file, its subpackage, and the dotted name.
-IMPORTS = [(file, find_subpackage(file), name) for file in FILES for name in list_imports(file)]
+# Each import of each file: the file, its subpackage or top-level module, and the dotted name.
+PLACES = [(file, file.relative_to(PACKAGE).with_suffix('').parts[0]) for file in FILES]
+IMPORTS = [(*place, name) for place in PLACES for name in list_imports(place[0])]
 
 
 def test_subpackage_imports_only_subpackages_below_it():

@@ -16,9 +16,8 @@ import mmgcvit
 from mmgcvit import registry as requirements
 from mmgcvit.errors import PIP_PACKAGES
 
-from .programs import run
+from .programs import ROOT, run
 
-ROOT = Path(__file__).parent.parent
 HEAVY = re.compile(r'(onedl-)?(torch|torchvision|mm\w+)\b')
 
 

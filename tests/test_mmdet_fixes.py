@@ -142,16 +142,10 @@ IMAGES = {
     'one row': ((320, 1), (320, 240), 1, False),
     'half as large': ((160, 80), (320, 240), 1, False),
 }
-
-
-def list_assigners():
-    """Return the settings of all assigners in configs, by their text, but matchers, which check-data names."""
-    configs = [Config.fromfile(ROOT / 'configs' / f'{name}.py').model for name in (*PARTS, 'cascade_gcvit_t')]
-    found = [part['assigner'] for part in iter_dicts(configs) if part.get('assigner')]
-    return {str(settings): settings for settings in found if 'Hungarian' not in settings.type}
-
-
-ASSIGNERS = list_assigners()
+# The settings of all assigners in configs, by their text, but matchers, which check-data names.
+DETECTORS = [Config.fromfile(ROOT / 'configs' / f'{name}.py').model for name in (*PARTS, 'cascade_gcvit_t')]
+ASSIGNERS = {str(part['assigner']): part['assigner'] for part in iter_dicts(DETECTORS) if part.get('assigner')}
+ASSIGNERS = {text: settings for text, settings in ASSIGNERS.items() if 'Hungarian' not in settings.type}
 BOXES = st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 40)] * 2), max_size=4)
 
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -33,10 +34,6 @@ def test_suspect_images_have_nan_or_infinite_pixels_or_are_all_images():
         assert find_suspect_images(other) == []
 
 
-def raise_error(error):
-    raise error
-
-
 def collect_errors():
     """Call a function that raises on rank 0, for each type of error. Return what this rank raised, and a result."""
     mmengine_utils.ERROR_DELAY = 0
@@ -44,7 +41,7 @@ def collect_errors():
     raised = []
     for error in (*errors, SystemExit(3), KeyboardInterrupt()):
         try:
-            call_on_rank_0(raise_error, error)
+            call_on_rank_0(Mock(side_effect=error))
         except BaseException as caught:
             raised.append((type(caught).__name__, isinstance(caught, UserError), str(caught)[:40]))
     return raised, call_on_rank_0(lambda: 7)

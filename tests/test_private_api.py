@@ -1,12 +1,9 @@
 """The private API in mmgcvit/private_api.py that tests of its callers replace, or that few of them use."""
 
-import pytest
 from mmpretrain.models import ClsHead, LinearClsHead, MultiLabelLinearClsHead
 from torch.utils.data import DataLoader
 
 from mmgcvit.private_api import is_converting_channels, predicts_softmax, stop_workers
-
-from .inference.conftest import TASKS
 
 
 def test_stopped_persistent_workers_start_again():
@@ -17,9 +14,8 @@ def test_stopped_persistent_workers_start_again():
     assert iter(loader) is not first
 
 
-@pytest.mark.parametrize('task', TASKS)
-def test_a_preprocessor_of_each_task_has_a_mean_and_converts_channels(models, task):
-    preprocessor = models[task].network.data_preprocessor
+def test_a_preprocessor_of_each_task_has_a_mean_and_converts_channels(model):
+    preprocessor = model.network.data_preprocessor
     assert preprocessor.mean.shape == (3, 1, 1)
     assert is_converting_channels(preprocessor)
     plain = type(preprocessor)()

@@ -143,27 +143,20 @@ def read_all(written, folder):
 WEIGHTS = {'state_dict': {'a.weight': torch.arange(60.0).reshape(2, 30), 'b': torch.ones(7)}, 'meta': {'epoch': 3}}
 
 
-def save_torch(content, **options):
+def save_bytes(save, *arguments, **options):
+    """Return what a function writes to a file, which comes after its arguments."""
     file = io.BytesIO()
-    torch.save(content, file, **options)
+    save(*arguments, file, **options)
     return file.getvalue()
 
 
-def make_torchscript():
-    file = io.BytesIO()
-    torch.jit.save(torch.jit.script(nn.Linear(1, 1)), file)
-    return file.getvalue()
-
-
-def make_tar():
-    """Make a file of torch 0.1, whose storages are in a file elsewhere. Its first byte is a pickle's."""
-    file = io.BytesIO()
+def write_tar(file):
+    """Write a file of torch 0.1, whose storages are in a file elsewhere. Its first byte is a pickle's."""
     with tarfile.open(fileobj=file, mode='w', format=tarfile.GNU_FORMAT, encoding='latin-1') as tar:
         tar.addfile(tarfile.TarInfo('\x80'))
         link = tarfile.TarInfo('storages')
         link.type, link.linkname = tarfile.SYMTYPE, '/etc/passwd'
         tar.addfile(link)
-    return file.getvalue()
 
 
 def test_a_mutated_torch_file_has_equal_content_or_is_rejected(runs, folder):
@@ -175,17 +168,18 @@ def test_a_mutated_torch_file_has_equal_content_or_is_rejected(runs, folder):
             assert found['meta'] == WEIGHTS['meta']
             assert all(torch.equal(found['state_dict'][name], x) for name, x in WEIGHTS['state_dict'].items())
 
-    run_property(check, mutations([save_torch(WEIGHTS)]), runs, save_torch(WEIGHTS))
+    whole = save_bytes(torch.save, WEIGHTS)
+    run_property(check, mutations([whole]), runs, whole)
 
 
 def test_a_mutated_file_without_checksums_is_data_or_rejected(runs, folder):
     """Archives whose code torch would run are rejected."""
-    archives = [make_tar(), make_torchscript()]
+    archives = [save_bytes(write_tar), save_bytes(torch.jit.save, torch.jit.script(nn.Linear(1, 1)))]
 
     def check(content):
         assert read_all(content, folder) is None or content not in archives
 
-    legacy = save_torch(WEIGHTS, _use_new_zipfile_serialization=False)
+    legacy = save_bytes(torch.save, WEIGHTS, _use_new_zipfile_serialization=False)
     files = [legacy, save(WEIGHTS['state_dict']), *archives]
     run_property(check, mutations(files), runs, b'', b'PK', b'\x80', *files)
 
@@ -278,7 +272,7 @@ def test_entries_of_any_type_in_a_checkpoint_are_data_or_rejected(runs, folder):
     contents = st.fixed_dictionaries({}, optional=parts)
 
     def check(content):
-        Path('x').write_bytes(save_torch({'state_dict': WEIGHTS['state_dict'], **content}))
+        Path('x').write_bytes(save_bytes(torch.save, {'state_dict': WEIGHTS['state_dict'], **content}))
         with nothing_runs(folder):
             found = read_for_mmengine('x', folder).content
         hub = found.get('message_hub')
@@ -319,12 +313,6 @@ FORMATS = ('PNG', 'JPEG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF
 EPS = b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(ran) (w) file closefile\n%%EOF\n'
 
 
-def save_image(image, file_format):
-    file = io.BytesIO()
-    image.save(file, file_format)
-    return file.getvalue()
-
-
 def test_a_mutated_image_is_decoded_or_one_sentence(runs, folder):
     """All readers agree on what cannot be decoded: those of training data and of predictions."""
 
@@ -341,4 +329,5 @@ def test_a_mutated_image_is_decoded_or_one_sentence(runs, folder):
                 with one_line_error(UserError):
                     read(path)
 
-    run_property(check, mutations([save_image(Image.fromarray(PIXELS), name) for name in FORMATS]), runs, EPS)
+    images = [save_bytes(Image.fromarray(PIXELS).save, format=name) for name in FORMATS]
+    run_property(check, mutations(images), runs, EPS)

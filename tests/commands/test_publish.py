@@ -14,16 +14,14 @@ from mmgcvit.checkpoints.converting import save_checkpoint
 from mmgcvit.commands.main import run_command
 from mmgcvit.files import compute_sha256
 
-from ..inference.conftest import TASKS, config_of, picture_of
+from ..inference.conftest import config_of, picture_of
 from ..models.contract.backbones import GCVIT, LSA_ARCH
 
 
-@pytest.mark.parametrize('task', TASKS)
-def test_published_file_in_the_work_dir_has_the_weights_without_training_state(task, work_dirs, tmp_path, capsys):
-    work_dir = shutil.copytree(work_dirs[task], tmp_path / 'run')
-    run_command('publish', [work_dir])
-    target = work_dir / 'model.safetensors'
-    trained = torch.load(work_dirs[task] / 'epoch_1.pth', weights_only=False)['state_dict']
+def test_published_file_in_the_work_dir_has_the_weights_without_training_state(work_dir, tmp_path, capsys):
+    run_command('publish', [shutil.copytree(work_dir, tmp_path / 'run')])
+    target = tmp_path / 'run' / 'model.safetensors'
+    trained = torch.load(work_dir / 'epoch_1.pth', weights_only=False)['state_dict']
     published = load_file(target)
     assert set(published) == set(trained)
     assert all(torch.equal(published[name], trained[name]) for name in trained)

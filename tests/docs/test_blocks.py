@@ -35,8 +35,6 @@ PLACEHOLDERS = {
 }
 # Settings that mmengine reads if present and that none of our configs has.
 MMENGINE_SETTINGS = ('compile', 'env_cfg.dist_cfg.timeout')
-
-
 SHELL = [block for page in PAGES for block in find_blocks(page, *SHELLS) if not block.text.startswith('#!')]
 
 

@@ -80,33 +80,24 @@ class StoppedError(Exception):
     """Raised by :class:`StopHook` to interrupt a run."""
 
 
-class CtrlCHook(Hook):
-    """Press Ctrl-C in an iteration of a run."""
+class StopHook(Hook):
+    """Stop a run by Ctrl-C in an iteration, or after an iteration or the epoch that it ends, once it is saved."""
 
     priority = 'LOWEST'
 
-    def __init__(self, after):
-        self.after = after
+    def __init__(self, after, by):
+        self.after, self.by = after, by
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter + 1 == self.after:
+        if self.by == 'Ctrl-C' and runner.iter + 1 == self.after:
             signal.raise_signal(signal.SIGINT)
 
-
-class StopHook(Hook):
-    """Interrupt a run after an iteration, or after the epoch that it ends, once the checkpoint is saved."""
-
-    priority = 'LOWEST'
-
-    def __init__(self, after, by_epoch):
-        self.after, self.by_epoch = after, by_epoch
-
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        if not self.by_epoch and runner.iter + 1 == self.after:
+        if self.by == 'iteration' and runner.iter + 1 == self.after:
             raise StoppedError
 
     def after_train_epoch(self, runner):
-        if self.by_epoch and runner.iter == self.after:
+        if self.by == 'epoch' and runner.iter == self.after:
             raise StoppedError
 
 
@@ -161,9 +152,9 @@ def run(cfg, stop=None, hook=None, interrupt=False):
     interrupt_hook = InterruptHook()
     if interrupt:
         runner.register_hook(interrupt_hook)
-        runner.register_hook(CtrlCHook(stop))
-    elif stop is not None:
-        runner.register_hook(StopHook(stop, cfg.default_hooks.checkpoint.get('by_epoch', True)))
+    if stop is not None:
+        saved_by = 'epoch' if cfg.default_hooks.checkpoint.get('by_epoch', True) else 'iteration'
+        runner.register_hook(StopHook(stop, 'Ctrl-C' if interrupt else saved_by))
     try:
         with interrupt_hook.handle_signals() if interrupt else nullcontext():
             runner.train()

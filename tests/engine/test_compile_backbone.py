@@ -99,12 +99,8 @@ def test_under_data_parallelism_there_are_as_many_graphs():
     assert run_on_ranks(train_on_rank, [(), ()]) == [NUM_KINDS_OF_STAGE_0] * 2
 
 
-CUDA_GRAPHS = [
-    *({'mode': 'reduce-overhead'}, {'mode': 'max-autotune'}, {'options': {'triton.cudagraphs': True}}),
-    {'backend': 'cudagraphs'},
-]
-
-
+CUDA_GRAPHS = [{'mode': 'reduce-overhead'}, {'mode': 'max-autotune'}, {'backend': 'cudagraphs'}]
+CUDA_GRAPHS += [{'options': {'triton.cudagraphs': True}}]
 INVALID = [{'mode': 'fastest'}, {'backend': 'none'}, {'speed': 2}]
 
 

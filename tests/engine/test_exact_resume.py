@@ -24,7 +24,6 @@ from .drawing import IMAGES, RandomImages, find_difference, make_config, read_la
 
 EPOCHS = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 3}
 ITERATIONS = {'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 11}
-LONG_TASKS = ('segment', 'detect')
 SEEDED = {'randomness': {'seed': 5, 'diff_rank_seed': True}}
 
 

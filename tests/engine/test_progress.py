@@ -13,13 +13,6 @@ from mmgcvit.engine.hooks.progress import ProgressHook, SummaryHook, open_progre
 from .drawing import GivenScore, make_config, make_evaluation, run
 
 
-class Terminal(io.StringIO):
-    """A stream that claims to be a terminal."""
-
-    def isatty(self):
-        return True
-
-
 def make_falling(score):
     """Return the settings of validations whose scores fall: half of ``score``, a quarter ..."""
     powers = count(1)
@@ -35,15 +28,17 @@ def make_falling(score):
 )
 def test_each_epoch_and_validation_prints_a_line_and_a_terminal_has_bars(loop, epoch_lines, tmp_path, monkeypatch):
     monkeypatch.setenv('TERM', 'xterm')
-    for number, stream in enumerate((io.StringIO(), Terminal())):
+    for is_terminal in (False, True):
+        stream = io.StringIO()
+        stream.isatty = lambda answer=is_terminal: answer
         hook = ProgressHook(stream)
-        run(make_config(tmp_path / str(number), loop=loop, **make_falling(1.0)), hook=hook)
+        run(make_config(tmp_path / str(is_terminal), loop=loop, **make_falling(1.0)), hook=hook)
         hook.bars.stop()
         shown = re.sub(r'\x1b\[[\d;]*m', '', stream.getvalue())  # without colours
         has_bars = [text in shown for text in ('training, loss', 'validating', ' 4/4 ', ' 2/2 ')]
-        assert has_bars == [stream.isatty()] * 4
+        assert has_bars == [is_terminal] * 4
         assert [task.description.partition(',')[0] for task in hook.bars.tasks] == ['training']
-        if not stream.isatty():
+        if not is_terminal:
             log, *epochs, scores = shown.splitlines()
             assert log.startswith('log: ')
             assert [line.partition(' loss ')[0] for line in epochs] == ['epoch 1 of 1:'] * epoch_lines

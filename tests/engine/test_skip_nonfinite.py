@@ -160,18 +160,12 @@ def test_consecutive_skipped_steps_stop_a_run_with_finite_checkpoints(case, tmp_
         assert all(torch.isfinite(x).all() for x in torch.load(path, weights_only=False)['state_dict'].values()), path
 
 
-@pytest.fixture
-def amp_on_cpu(monkeypatch):
-    """Make mmengine's AMP wrapper, which requires a GPU, use torch's GradScaler for CPUs."""
-    if Version(torch.__version__) < Version('2.3'):
-        pytest.skip('torch has no GradScaler for CPUs yet')
+@pytest.mark.skipif(Version(torch.__version__) < Version('2.3'), reason='torch has no GradScaler for CPUs yet')
+@pytest.mark.parametrize('fused', [False, True])
+def test_steps_that_gradscaler_skips_to_adjust_its_scale_do_not_count(fused, tmp_path, monkeypatch):
+    # mmengine's wrapper requires a GPU.
     monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
     monkeypatch.setattr(amp_optimizer_wrapper, 'GradScaler', partial(torch.amp.GradScaler, device='cpu'))
-
-
-@pytest.mark.usefixtures('amp_on_cpu')
-@pytest.mark.parametrize('fused', [False, True])
-def test_steps_that_gradscaler_skips_to_adjust_its_scale_do_not_count(fused, tmp_path):
     optimizer = {'type': 'AdamW', 'lr': 0.01, 'fused': fused}
     wrapper = {'type': 'AmpOptimWrapper', 'loss_scale': {'init_scale': 2.0**127}, 'optimizer': optimizer}
     runner = train(tmp_path, make_samples(24), hooks=skip_nonfinite(max_consecutive=1), optim_wrapper=wrapper)

@@ -2,7 +2,6 @@
 
 _base_ = '../checkpoints/toy_config.py'
 
-custom_imports = dict(imports=['mmgcvit', 'tests.checkpoints.toy'], allow_failed_imports=False)
 log_level = 'WARNING'
 train_cfg = dict(_delete_=True, type='mmgcvit.EpochBasedTrainLoop', max_epochs=3)
 default_hooks = dict(

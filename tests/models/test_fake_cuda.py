@@ -131,16 +131,6 @@ def attend_efficiently(q, k, v, attn_mask=None, scale=None, **_):
     return kernel(q, k, v, bias, torch.is_grad_enabled(), scale=scale)[0]
 
 
-def count_step(model, shape, training):
-    """Count a step in bfloat16."""
-    with fake_cuda(), mock.patch.object(F, 'scaled_dot_product_attention', attend_efficiently):
-        images = torch.rand(shape, device='cuda')
-        move_to_cuda(model)
-        with KernelCounter([images, *model.parameters(), *model.buffers()]) as counter:
-            run_step(model, images, torch.bfloat16, training)
-    return counter.kernels, counter.moved, counter.peak
-
-
 @pytest.mark.parametrize(
     ('network', 'arguments', 'dtype'),
     [
@@ -200,8 +190,13 @@ def test_only_strided_convolutions_are_cudnns_unless_it_benchmarks(dtype, benchm
     ],
 )
 def test_kernels_traffic_and_memory_do_not_grow(arguments, shape, training, limits):
-    """``limits`` are the number of kernels, the GB that they read and write, and the most GB alive at once."""
+    """In bfloat16. ``limits`` are the number of kernels, the GB that they read and write, and the most GB alive."""
     with torch.device('meta'):
         model = GCViT(**arguments)
-    counts = count_step(model, shape, training)
+    with fake_cuda(), mock.patch.object(F, 'scaled_dot_product_attention', attend_efficiently):
+        images = torch.rand(shape, device='cuda')
+        move_to_cuda(model)
+        with KernelCounter([images, *model.parameters(), *model.buffers()]) as counter:
+            run_step(model, images, torch.bfloat16, training)
+    counts = counter.kernels, counter.moved, counter.peak
     assert all(count <= MAX_RATIO * limit for count, limit in zip(counts, limits, strict=True)), counts

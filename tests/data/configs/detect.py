@@ -6,9 +6,8 @@ data_root = '{{$DIGITS:data/digits}}/coco/'
 train_cfg = dict(max_epochs=2, val_interval=1)
 param_scheduler = [dict(type='ConstantLR', factor=1.0, by_epoch=False)]
 train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
-val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
-test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
-test_evaluator = val_evaluator
+loader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
+val_dataloader = test_dataloader = loader
+val_evaluator = test_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 default_hooks = dict(checkpoint=dict(interval=1), val_visualization=dict(score_thr=0.0))
 model = dict(backbone=dict(init_cfg=None), test_cfg=dict(rcnn=dict(score_thr=0.0, max_per_img=3)))

@@ -9,8 +9,7 @@ dataset = dict(
     pipeline=[sized.get(step.type, step) for step in _base_.test_pipeline],
 )
 train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=dataset)
-val_dataloader = train_dataloader
-test_dataloader = val_dataloader
+val_dataloader = test_dataloader = train_dataloader
 tta_pipeline = _base_.tta_pipeline
 tta_pipeline[1].transforms[0] = [dict(type='Resize', scale=(side, side)) for side in (48, 64)]
 train_cfg = dict(max_iters=2, val_interval=2)

@@ -24,7 +24,6 @@ from mmgcvit.tasks import MINI
 from .made import make_datasets, read_number
 
 QUICK = settings(max_examples=120, suppress_health_check=list(HealthCheck))
-CONFIGS = settings(max_examples=30, suppress_health_check=list(HealthCheck))
 
 
 @contextmanager
@@ -154,7 +153,7 @@ def test_datasets_are_read_as_they_are_but_for_copies(made, data):
 FOLDERS = ['data', 'x\nraise ValueError #', 'x\r\x0craise ValueError', '\'"""', '\\', '# coding: x', '%s{}', '😀']
 
 
-@CONFIGS
+@settings(QUICK, max_examples=30)
 @given(make_datasets(), st.sampled_from(FOLDERS))
 def test_written_configs_load_the_datasets(made, name):
     """No name of a class, folder or file is code in a config."""

@@ -24,20 +24,13 @@ from .test_generated import QUICK, write_dataset
 
 OBJECTS = ('coco', 'yolo', 'voc')
 SIDES = np.array([WIDTH, HEIGHT] * 2)
-MARGINS = np.array([2, 2] * 2)  # pixels; more than 1 % of the sides
-
-
-def shift_half(sign):
-    """Return how boxes are read whose position is another one than the format says: the centre or the corner."""
-    return lambda x, y, w, h: (x + sign * w / 2, y + sign * h / 2, w, h)
-
-
+MARGIN = 2  # pixels; more than 1 % of the sides
 # How boxes [x, y, width, height] are read that were written in another way.
 MISREADINGS = {
     'rounded': lambda x, y, w, h: (x - 1.5, y - 1.5, w + 3, h + 3),
     'corners': lambda x, y, w, h: (x, y, x + w, y + h),
-    'centres': shift_half(1),
-    'top left': shift_half(-1),
+    'centres': lambda x, y, w, h: (x + w / 2, y + h / 2, w, h),
+    'top left': lambda x, y, w, h: (x - w / 2, y - h / 2, w, h),
     'rotated': lambda x, y, w, h: (HEIGHT - y - h, x, h, w),
     'of a larger copy': lambda x, y, w, h: (2 * x, 2 * y, 2 * w, 2 * h),
     'of a smaller copy': lambda x, y, w, h: (x / 2, y / 2, w / 2, h / 2),
@@ -50,7 +43,7 @@ MISREADINGS = {
 def is_faulty(box):
     box = np.array(box)
     cut = box.clip(0, SIDES)
-    return not np.isfinite(box).all() or (abs(cut - box) > MARGINS).any() or (cut[2:] - cut[:2] < 1).any()
+    return not np.isfinite(box).all() or (abs(cut - box) > MARGIN).any() or (cut[2:] - cut[:2] < 1).any()
 
 
 @settings(QUICK, max_examples=30)

@@ -28,14 +28,9 @@ TWICE_ROUNDED = {'atol': 2e-5, 'rtol': 0}
 one_of_each = pytest.mark.parametrize('build', [small_gcvit, small_lsa], ids=['gcvit', 'lsa'])
 
 
-@pytest.fixture(params=BACKBONES)
-def name(request):
+@pytest.fixture(params=BACKBONES.values(), ids=[*BACKBONES])
+def build(request):
     return request.param
-
-
-@pytest.fixture
-def build(name):
-    return BACKBONES[name]
 
 
 @pytest.mark.parametrize('by_assignment', [True, False])

@@ -24,11 +24,6 @@ def fresh_compiler():
     torch.compiler.reset()
 
 
-def build(name, **arguments):
-    """Build the first two stages by default, since four take three times as long."""
-    return BACKBONES[name](**{**FEWER_BLOCKS.get(name, {}), 'out_indices': (0, 1), **arguments})
-
-
 @pytest.mark.parametrize(
     ('name', 'training'),
     [
@@ -39,7 +34,9 @@ def build(name, **arguments):
 def test_all_sizes_compile_to_two_graphs_without_a_break(name, training, monkeypatch):
     """One graph is for the first size and one for all others. A graph break or a further recompilation is an error."""
     monkeypatch.setitem(attention.MAX_BATCH, 'cpu', attention.MAX_BATCH['cuda'])
-    model = build(name, with_cp=training, out_indices=(0, 1) if training else (0,))
+    # Four stages take three times as long.
+    options = {'with_cp': training, 'out_indices': (0, 1) if training else (0,)}
+    model = BACKBONES[name](**FEWER_BLOCKS.get(name, {}), **options)
     counter = CompileCounter()
     compiled = torch.compile(model.train(training), backend=counter, fullgraph=True)
     with torch.set_grad_enabled(training):

@@ -27,20 +27,15 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES)
-def pair(request, device):
-    arguments, shape = CASES[request.param]
-    model = GCViT(**{'arch': GCVIT, 'drop_path_rate': 0.0, **arguments})
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, mean=float(parameter.ndim == 1), std=0.2)
-    model = model.to(device)
-    return model, PlainGCViT(model), torch.randn(shape, device=device)
-
-
 @pytest.mark.parametrize('by_convolution', [True, False], ids=['oneDNN', 'MKL'])
-def test_outputs_and_gradients_equal_the_plain_ones(pair, by_convolution, monkeypatch):
+@pytest.mark.parametrize('case', CASES)
+def test_outputs_and_gradients_equal_the_plain_ones(case, by_convolution, device, monkeypatch):
     """Outputs within 1e-5; the gradient of each parameter within 1e-4 of its norm, and 1e-7 of the largest norm."""
-    fast, plain, images = pair
+    arguments, shape = CASES[case]
+    fast = GCViT(**{'arch': GCVIT, 'drop_path_rate': 0.0, **arguments})
+    for parameter in fast.parameters():
+        torch.nn.init.normal_(parameter, mean=float(parameter.ndim == 1), std=0.2)
+    plain, images = PlainGCViT(fast.to(device)), torch.randn(shape, device=device)
     monkeypatch.setattr(speed_up, 'is_onednn_faster', lambda: by_convolution)
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
     speed_up.speed_up(fast)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mmgcvit.models.layers.blocks import DropPath, LayerNorm, make_branch_end
+from mmgcvit.models.layers.blocks import DropPath, LayerNorm
 from mmgcvit.models.layers.position import ALIGNMENT, PositionEmbedding, RelativePositionBias
 from mmgcvit.models.layers.resizing import resize
 from mmgcvit.models.layers.windows import pad_to_windows, window_partition, window_reverse
@@ -53,7 +53,6 @@ def test_half_precision_is_float32_rounded(dtype, device):
     x = torch.rand(2, 3, 13, 17, device=device).to(dtype)
     assert torch.equal(resize(x, (7, 7)), resize(x.float(), (7, 7)).to(dtype))
     with torch.autocast(device, torch.bfloat16):
-        assert torch.equal(resize(x.float(), (7, 7)), resize(x.float(), (7, 7)))
         assert resize(x.float(), (7, 7)).dtype is torch.float32
 
 
@@ -106,12 +105,6 @@ def test_drop_path_drops_images_at_its_rate_in_training_only(rate, shape, device
     assert torch.equal(found[~is_dropped], branch[~is_dropped] / (1 - rate))
     assert abs(is_dropped.float().mean().item() - rate) <= 0.04  # six standard deviations
     assert torch.equal(drop_path.eval()(branch), branch)
-
-
-def test_layer_scale_and_drop_path_keep_the_keys_of_checkpoints():
-    """In the first checkpoints, a module held both."""
-    assert list(make_branch_end(4, 0.1, 0.5).state_dict()) == ['layer_scale.gamma']
-    assert list(make_branch_end(4, None, 0.5).state_dict()) == []
 
 
 @pytest.mark.parametrize('dtype', HALF_DTYPES)

@@ -45,10 +45,6 @@ def attention(attn, queries, others):
     return linear(attn.proj, (weights @ v).transpose(-2, -3).flatten(-2))
 
 
-def mlp(block, x, norm2):
-    return x + linear(block.mlp.fc2, F.gelu(linear(block.mlp.fc1, layer_norm(norm2, x))))
-
-
 def patches(stem, conv, images):
     """Apply one convolution to images (B, 3, H, W); return (B, C, h, w)."""
     return F.conv2d(images, conv.weight, conv.bias, stride=stem.stride, padding=conv.padding)
@@ -106,7 +102,7 @@ class PlainLSA(nn.Module):
             else:
                 normed = layer_norm(stage.norm1, x)
                 x = x + attention(block.attn, normed, normed)
-            x = mlp(block, x, stage.norm2)
+            x = x + linear(block.mlp.fc2, F.gelu(linear(block.mlp.fc1, layer_norm(stage.norm2, x))))
         return x
 
     def downsample(self, downsampler, x, size):
