@@ -44,7 +44,7 @@ def find_weaknesses(dataset: DatasetInfo, has_small_objects: bool) -> list[str]:
     classes = Counter(chain.from_iterable(dataset.list_classes('train'))).most_common()
     num_images, num_labels, reasons = len(dataset.splits['train'].image_names), sum(dict(classes).values()), []
     if num_images < FEW_IMAGES:
-        reasons.append(f'there are only {format_count(num_images, "training image")}; use some dozens')
+        reasons.append(f'there are only {format_count(num_images, "training image")}; more would help')
     if has_small_objects:
         reasons.append('many objects are too small; use --tiles or a larger --image-size')
     if len(dataset.classes) > 1 and classes and classes[0][1] > MAX_SHARE * num_labels:
