@@ -105,7 +105,7 @@ def summarise_confusion_matrix(matrix: np.ndarray, classes: Sequence[str]) -> st
 
 
 def evaluate_images(model: Predictor, dataset: BaseDataset, max_worst: int = 0, batch_size: int = 1) -> Mistakes:
-    """Predict all images of a dataset (:func:`.ground_truth.build_dataset`) and compare them with their ground truth.
+    """Predict all images of a dataset (:func:`.grids.build_dataset`) and compare them with their ground truth.
 
     Detections that score below the model's ``score_thr`` count only for the curves. ``Mistakes.worst`` has at most
     ``max_worst`` images, all with a score below 1.
