@@ -91,6 +91,7 @@ model = dict(
 interval = max(1, max_epochs // 12)
 train_cfg = dict(max_epochs=max_epochs, val_interval=interval)
 default_hooks = dict(checkpoint=dict(interval=interval, save_best='auto'), logger=dict(interval=10))
+default_hooks['val_loss'] = dict(type='mmgcvit.ValLossHook')
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=True, end=min(2, max_epochs), convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=True, end=max_epochs, convert_to_iter_based=True),
@@ -99,7 +100,6 @@ optim_wrapper = dict(accumulative_counts=1, optimizer=dict(lr=lr))
 custom_hooks = [
     # EMA over the last tenth of the run so far, at most 500 steps; the recipe's is over 5,000.
     dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.002, gamma=10, priority='ABOVE_NORMAL'),
-    dict(type='mmgcvit.ValLossHook'),
 ]
 auto_scale_lr = dict(enable=lr_batch_size is not None, base_batch_size=lr_batch_size or batch_size)
 randomness = dict(seed=None)

@@ -162,3 +162,5 @@ if tiles:
     test_cfg = dict(type='mmgcvit.TiledTestLoop', side=tiles)
     # mmdet computes COCO's mAP from at most 100 detections by class and image, and mAP_50 from at most 1,000.
     default_hooks['checkpoint'].update(save_best='coco/bbox_mAP_50')
+else:
+    default_hooks['val_loss'] = dict(type='mmgcvit.ValLossHook')

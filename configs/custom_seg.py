@@ -121,6 +121,7 @@ model = dict(
 interval = max(1, max_iters // 10)
 train_cfg = dict(max_iters=max_iters, val_interval=interval)
 default_hooks = dict(checkpoint=dict(interval=interval), logger=dict(interval=min(50, interval)))
+default_hooks['val_loss'] = dict(type='mmgcvit.ValLossHook')
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=max(2, max_iters // 20)),
     dict(type='PolyLR', eta_min=0.0, power=1.0, by_epoch=False, begin=0, end=max_iters),

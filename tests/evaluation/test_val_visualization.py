@@ -7,11 +7,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import Compose
+from mmengine.dataset import pseudo_collate
 from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.visualization import LocalVisBackend
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, interpolate
 
 from mmgcvit.config import enter_scope
 from mmgcvit.engine.hooks.val_visualization import FOLDER, ValLossHook, ValVisualizationHook
@@ -74,14 +76,45 @@ def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner
     assert hook.predictor.palette == choose_palette(len(model.classes), [hook.dataset.metainfo.get('palette')])
 
 
-@pytest.mark.parametrize('task', ['classification'])
-def test_the_validation_loss_is_the_mean_cross_entropy(runner):
-    runner.message_hub = MessageHub.get_instance('losses')
-    validate(ValLossHook(), runner)
+@pytest.mark.parametrize('task', ['segmentation', 'classification'])
+@torch.no_grad()
+def test_the_validation_loss_is_the_mean_cross_entropy(runner, task, monkeypatch):
     samples = [sample for batch in runner.val_dataloader for sample in runner.model.val_step(batch)]
-    scores, labels = (torch.stack([sample.get(key) for sample in samples]) for key in ('pred_score', 'gt_label'))
-    expected = cross_entropy(scores.log(), labels.ravel(), label_smoothing=0.1).item()
-    assert runner.message_hub.get_scalar('val/val_loss').current() == pytest.approx(expected, rel=1e-5)
+    if task == 'segmentation':
+        monkeypatch.setattr(runner.model, 'auxiliary_head', None)
+        decode = runner.model.decode_head.loss_decode
+        weights, factor, smoothing = torch.tensor(decode.class_weight), decode.loss_weight, 0.0
+        labels = torch.cat([sample.gt_sem_seg.data for sample in samples])
+        batches = [runner.model.data_preprocessor(batch)['inputs'] for batch in runner.val_dataloader]
+        logits = torch.cat([runner.model(images, mode='tensor') for images in batches])
+        scores = interpolate(logits, labels.shape[1:], mode='bilinear')
+    else:
+        weights, factor, smoothing = None, 1.0, 0.1
+        scores = torch.stack([sample.pred_score for sample in samples]).log()
+        labels = torch.cat([sample.gt_label for sample in samples])
+    losses = cross_entropy(scores, labels, weights, reduction='none', label_smoothing=smoothing, ignore_index=255)
+    assert compute_val_loss(runner) == pytest.approx(factor * losses.mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize('task', ['detection'])
+def test_boxes_and_masks_are_scaled_for_the_validation_loss_as_if_they_were_resized_with_the_image(runner):
+    dataset, losses = runner.val_dataloader.dataset, []
+    *load, resize, annotate, pack = dataset.pipeline.transforms
+    resize.scale = (144, 96)
+    ordered = Compose([*load, annotate, resize, pack])
+    for number in range(len(dataset)):
+        batch = runner.model.data_preprocessor(pseudo_collate([ordered(dataset.get_data_info(number))]))
+        torch.manual_seed(0)
+        losses.append(runner.model.parse_losses(runner.model(**batch, mode='loss'))[0].item())
+    assert compute_val_loss(runner) == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def compute_val_loss(runner):
+    """Return what the hook logs for a validation, which has no effect on the random numbers and the model's modes."""
+    runner.message_hub = MessageHub.get_instance('losses')
+    assert validate(ValLossHook(), runner) == validate(ValVisualizationHook(images=0), runner)
+    assert not any(module.training for module in runner.model.modules())
+    return runner.message_hub.get_scalar('val/val_loss').current()
 
 
 def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner):

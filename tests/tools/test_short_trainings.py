@@ -1,6 +1,7 @@
-"""Every demo, every template, and what ``train --data`` writes for each task train two iterations and validate."""
+"""Demos, templates and what ``train --data`` writes for each task train two iterations, and validate with a loss."""
 
 import json
+import math
 import shutil
 
 import numpy as np
@@ -55,5 +56,8 @@ def test_demo_or_template_trains_two_iterations_and_validates(name, folder, tmp_
         write_example(tmp_path / 'photos', OWN_DATA[name])
         path, _ = make_config(read_folder(tmp_path / 'photos'), work_dir=tmp_path / 'made')
     smoke_config.main(path, tmp_path, '8' if name in TEMPLATES else '1', 'own')
-    call('', '-m', 'mmgcvit', 'train', tmp_path / 'config.py', '--work-dir', tmp_path / 'run', folder=folder)
+    options = ('--work-dir', tmp_path / 'run', '--cfg-options', 'default_hooks.val_loss.type=mmgcvit.ValLossHook')
+    call('', '-m', 'mmgcvit', 'train', tmp_path / 'config.py', *options, folder=folder)
     assert list((tmp_path / 'run').glob('*_[12].pth'))
+    (log,) = (tmp_path / 'run').glob('*/vis_data/scalars.json')
+    assert 0 < json.loads(log.read_text().splitlines()[-1])['val_loss'] < math.inf

@@ -109,17 +109,45 @@ class ValVisualizationHook(Hook):
 
 @HOOKS.register_module()
 class ValLossHook(Hook):
-    """Log a classifier's ``val_loss``, the mean loss of the validation images, by a second forward pass."""
+    """Log ``val_loss``, the mean training loss of the validation images without augmentation, by a second forward pass.
+
+    Objects that are sampled for the loss are the same at each validation. As mmdet's metrics do, this hook expects that
+    the pipeline loads boxes and masks after it has resized the image, so that they have the size of the file.
+    """
 
     def before_val_epoch(self, runner: Runner) -> None:
         self.losses: list[torch.Tensor] = []
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         model = unwrap_model(runner)
-        losses = model(**model.data_preprocessor(data_batch, training=False), mode='loss')
-        self.losses += [model.parse_losses(losses)[0]] * len(outputs)
+        batch = model.data_preprocessor(data_batch, training=False)
+        images, samples = batch['inputs'], batch['data_samples']
+        scale_objects(samples)
+        # Maps of different sizes cannot be stacked, so segmentors and detectors take one image at a time.
+        size = len(images) if 'gt_label' in samples[0] else 1
+        with torch.random.fork_rng([images.device] if images.is_cuda else []):
+            # DINO's loss needs queries for denoising, which it only makes in training. Its parts stay in eval mode.
+            model.training = True
+            for start in range(0, len(images), size):
+                part = slice(start, start + size)
+                torch.manual_seed(0)
+                losses = model(images[part], samples[part], mode='loss')
+                self.losses += [model.parse_losses(losses)[0]] * len(samples[part])
+            model.training = False
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
         loss = torch.stack(self.losses).mean()
         all_reduce(loss, 'mean')
         runner.message_hub.update_scalar('val/val_loss', loss.item())
+        if metrics is not None:  # for save_best and EarlyStoppingHook; mmengine has already logged the scores
+            metrics['val_loss'] = loss.item()
+
+
+def scale_objects(samples: list[Any]) -> None:
+    """Scale the boxes and masks of a detector's samples, in place, from the size of the image's file to its input."""
+    for sample in samples:
+        for objects in (sample.get('gt_instances'), sample.get('ignored_instances')):
+            if objects is not None:
+                objects.bboxes = objects.bboxes * objects.bboxes.new_tensor(sample.scale_factor * 2)
+            if objects is not None and 'masks' in objects:
+                objects.masks = objects.masks.resize(sample.img_shape).pad(sample.batch_input_shape)
