@@ -35,10 +35,8 @@ CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # A key that a config in YAML or JSON has, and a dataset's file has not.
 CONFIG_KEY = re.compile(r'\b(\w+_dataloader|_base_)["\']?\s*:')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-# Stands for the missing value if only one of two compared configs has a setting.
-ABSENT = object()
-# Shortens values in messages.
-SHORT_REPR = Repr()
+ABSENT = object()  # stands for the missing value if only one of two compared configs has a setting
+SHORT_REPR = Repr()  # shortens values in messages
 SHORT_REPR.maxstring = SHORT_REPR.maxother = 60
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 # Just below difflib's similarity of 'gcvit_tiny' and 'tiny' (0.57), so that each is suggested for the other.
 MIN_SIMILARITY = 0.55
-# The number of names in messages that list many.
-MANY = 20
+MANY = 20  # the number of names in messages that list many
 # Maps the import name of each package that only some commands need to the arguments of pip install.
 PIP_PACKAGES = {
     **dict.fromkeys(('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'), "'mmgcvit[openmmlab]'"),

@@ -24,8 +24,7 @@ SCHEMES = ('', *URL_SCHEMES)
 CONFIG_KEYS = ('config', 'cfg')
 LAST_CHECKPOINT_FILE = 'last_checkpoint'  # in which mmengine stores the path of the last checkpoint
 RESUMABLE_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
-# Resumable checkpoints, and best ones.
-RUN_FILE_NAME = re.compile(rf'(best_.+_)?{RESUMABLE_NAME.pattern}')
+RUN_FILE_NAME = re.compile(rf'(best_.+_)?{RESUMABLE_NAME.pattern}')  # resumable checkpoints, and best ones
 
 
 @dataclass(frozen=True)

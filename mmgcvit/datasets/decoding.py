@@ -14,8 +14,7 @@ from PIL import ExifTags, Image, ImageSequence
 from ..config import get_type_name, iter_transforms
 from ..errors import UserError, get_first_line
 
-# The label of pixels that training and evaluation ignore.
-IGNORE_INDEX = 255
+IGNORE_INDEX = 255  # the label of pixels that training and evaluation ignore
 # The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. The package pillow-heif adds HEIF. Pillow
 # reads other formats too, whatever a file's suffix, and starts Ghostscript for one of them (EPS).
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF', 'HEIF')
@@ -188,6 +187,8 @@ def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[n
             if count_pages(image) > 1:
                 raise ValueError('it has several pages. Save each as a file')
             labels = np.array(image)
+            if labels.dtype.kind == 'i' and labels.min() < 0:  # also of 32 bits without a sign: Pillow reads one
+                raise ValueError('it has numbers under 0 or over 2147483647. Number its objects from 1 on')
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         raise UserError(f'{path} is not a readable segmentation map ({get_first_line(error)})') from None

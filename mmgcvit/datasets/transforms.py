@@ -17,10 +17,8 @@ from ..errors import UserError, escape_controls, get_first_line
 from ..registry import TRANSFORMS
 from .checks.paths import is_remote
 
-# An object of which a tile shows less than this part is ignored: it is neither an object nor background.
-MIN_VISIBLE = 0.3
-# The fraction of tiles that show an object, if the image has any. Large images are often nearly empty.
-OBJECT_TILES = 0.75
+MIN_VISIBLE = 0.3  # an object of which a tile shows a smaller part is ignored: neither an object nor background
+OBJECT_TILES = 0.75  # of the tiles of an image with objects show one; large images are often nearly empty
 
 
 @TRANSFORMS.register_module()

@@ -34,8 +34,7 @@ from ..registry import LOOPS
 
 # Instead of a sample's position (1, 2, ...), seed_generators takes this number to seed the training step.
 WHOLE_BATCH = 0
-# Key of a checkpoint's meta for the position in the data, see ResumableLoop.get_state.
-DATA_POSITION = 'data_position'
+DATA_POSITION = 'data_position'  # key of a checkpoint's meta for the position in the data, see ResumableLoop.get_state
 
 
 def get_length(runner: Any) -> tuple[str, int, int]:

@@ -18,8 +18,7 @@ from ..version import __version__
 from .comparing import compare
 from .graphs import DYNAMIC_AXES, INPUT, ClassifierGraph, SegmentorGraph
 
-# The first opset with LayerNormalization, the newest operator in the exported files.
-OPSET = 17
+OPSET = 17  # the first opset with LayerNormalization, the newest operator in the exported files
 # Shape of the traced example. The windows do not divide the sides of its feature maps, so padding is traced too.
 EXAMPLE_SHAPE = (2, 3, 99, 132)
 # They take most of the time, and their weights most of the file.

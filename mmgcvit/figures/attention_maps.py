@@ -18,8 +18,7 @@ from ..inference.predictor import Predictor
 from ..models.layers.windows import balance_window, ceil_div, window_partition, window_reverse
 from .views import MARK, Box, View, check_index, draw_box, prepare_view
 
-# Index of the default stage. The feature maps of later stages are too coarse to show positions.
-DEFAULT_STAGE = 2
+DEFAULT_STAGE = 2  # index of the default stage: the feature maps of later stages are too coarse to show positions
 # Maximum number of attention weights, 4 GB in float32. Attention without windows over a large feature map has more.
 MAX_WEIGHTS = 1 << 30
 

@@ -98,7 +98,7 @@ def check_coco(
             if assigners and not is_scored:  # those that take ignored objects for background
                 report.notes.append(f'{path}: training takes ignored objects for background, because of {assigners}')
         report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
-        _, copies = group_objects(objects)
+        _, copies = group_objects(objects, has_masks)
         if copies:
             files = shorten([file_names[objects[i]['image_id']] for i in sorted(copies)])
             report.notes.append(f'{path} repeats {format_count(len(copies), "object")} (in {files}). Remove the copies')

@@ -9,16 +9,12 @@ import numpy as np
 from ...errors import format_count, shorten
 from .dataset_info import DatasetInfo
 
-# An object with a smaller side in pixels is too small to be found; the smallest anchors have 16 to 32 px.
-MIN_OBJECT_SIDE = 8
-# The fraction of small objects up to which nothing is said.
-MAX_SMALL = 0.1
+MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are too small to be found; anchors have 16 to 32 px
+MAX_SMALL = 0.1  # the fraction of small objects up to which nothing is said
 # Fewer training images are few, and a class with a larger share of the classes of all training images dominates.
 FEW_IMAGES, MAX_SHARE = 50, 0.9
-# Image sizes are proposed in steps of this number of pixels, up to a maximum.
-SIZE_STEP, MAX_IMAGE_SIZE = 32, 1344
-# The largest long side of an image in training, relative to the image size, as in the templates.
-LONG_SIDE = 5 / 3
+SIZE_STEP, MAX_IMAGE_SIZE = 32, 1344  # image sizes are proposed in steps of this number of pixels, up to a maximum
+LONG_SIDE = 5 / 3  # the largest long side of an image in training, relative to the image size, as in the templates
 
 
 def find_missing_classes(dataset: DatasetInfo) -> list[str]:

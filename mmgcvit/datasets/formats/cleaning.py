@@ -24,37 +24,36 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
     """Leave out images that cannot be read or have another size than annotated, copies, and objects that must be wrong.
 
     Notes name them. Copies are looked for among readable images, since unreadable ones may all be the same error page.
-    Raise a UserError if too many images or objects are left out, except copies, or a split has no image left.
+    Raise a UserError if too many images or objects are left out, except copies, or a split has no image or object left.
     """
-    problems, looks = list(dict.fromkeys(dataset.problems)), []
-    num_objects = sum(isinstance(problem, ObjectProblem) for problem in problems)
-    num_images = len(problems) - num_objects
+    problems, looks, empty = list(dict.fromkeys(dataset.problems)), [], []
+    totals = Counter('object' if isinstance(problem, ObjectProblem) else 'image' for problem in problems)
     for name, split in dataset.splits.items():
         with ThreadPoolExecutor() as pool:
             errors = [*pool.map(partial(find_problem, split.image_folder), split.image_names, split.sizes)]
-        num_images += len(errors)
+        totals['image'] += len(errors)
         problems += filter(None, errors)
         dataset.splits[name] = split.select({i for i, error in enumerate(errors) if error is None})
     problems += leave_out_copies(dataset)
     for name, split in dataset.splits.items() if dataset.has_objects else ():
         split, rotated = leave_out_rotated(split)
-        num_objects += len(split.content['annotations'])
+        totals['object'] += len(split.content['annotations'])
         dataset.splits[name], faulty, look = leave_out_objects(split, dataset)
         problems += rotated + faulty
-        looks += [f' They look like {look}.'] if look else []
+        looks += [f' Boxes of {name} look like {look}.'] if look else []
+        empty += [f'object of {name}'] if faulty and not dataset.splits[name].objects else []
     if not problems:
         return
     counts = Counter('object' if isinstance(problem, ObjectProblem) else 'image' for problem in problems)
-    numbers = {'image': num_images, 'object': num_objects}
-    texts = [f'{format_count(counts[noun], "problem")} in {format_count(n, noun)}' for noun, n in numbers.items()]
-    count = ', '.join(text for text in texts if text[0] != '0')
+    each = [f'{format_count(counts[noun], "problem")} in {format_count(totals[noun], noun)}' for noun in sorted(totals)]
+    count = ', '.join(text for text in each if text[0] != '0')
     more = ['...'] if len(problems) > MANY else []
     named = escape_controls('\n  '.join(['', *problems[:MANY], *more]))
-    empty = [name for name, split in dataset.splits.items() if not split.image_names]
-    if empty or any(are_too_many(counts[noun], numbers[noun]) for noun in numbers):
+    empty += [f'image of {name}' for name, split in dataset.splits.items() if not split.image_names]
+    if empty or any(are_too_many(counts[noun], totals[noun]) for noun in totals):
         limit = 'mmgcvit leaves out at most a tenth of the images and of the objects'
-        limit = f'No image of {empty[0]} can be used' if empty else limit
-        raise UserError(f'{dataset.folder}: {count}. {limit}.{"".join(looks[:1])} Repair or remove these:{named}')
+        limit = f'No {empty[0]} can be used' if empty else limit
+        raise UserError(f'{dataset.folder}: {count}. {limit}.{"".join(looks)} Repair or remove these:{named}')
     dataset.notes.append(f'{count}. These images and annotations are left out:{named}')
 
 
@@ -84,7 +83,7 @@ def find_problem(folder: Path, name: str, annotated_size: tuple[int, int] | None
     except Exception as error:
         return f'{folder / name} cannot be read ({get_first_line(error)})'
     if annotated_size not in (None, *sizes):
-        width, height = (f'{side!s:.20}' for side in annotated_size)
+        width, height = (f'{side!r:.20}' for side in annotated_size)
         return f'{folder / name} is {sizes[1][0]} x {sizes[1][1]}, annotated as {width} x {height}'
     return None
 
@@ -143,14 +142,16 @@ def find_same_images(paths: Sequence[Path]) -> list[int]:
         return [firsts.setdefault(digest or index, index) for index, digest in enumerate(digests)]
 
 
-def group_objects(objects: Iterable[dict[str, Any]]) -> tuple[dict[Any, dict[Any, list[Any]]], set[int]]:
-    """Return masks of COCO annotations by image, then by (class, box, iscrowd), and the indices of repeated ones."""
-    groups: dict[Any, dict[Any, list[Any]]] = defaultdict(lambda: defaultdict(list))
-    copies = set()
+def group_objects(objects: Iterable[dict[str, Any]], with_masks: bool) -> tuple[dict[Any, Any], set[int]]:
+    """Return masks of COCO annotations by image, then by (class, box, iscrowd), and the indices of repeated ones.
+
+    Without masks, objects with the same box are the same. Boxes are rounded: computed ones are not exact.
+    """
+    groups, copies = defaultdict(lambda: defaultdict(list)), set()
     for index, obj in enumerate(objects):
-        box = tuple(obj['bbox']) if are_numbers(obj['bbox']) else str(obj['bbox'])
+        box = tuple(round(x, 1) for x in obj['bbox']) if are_numbers(obj['bbox']) else str(obj['bbox'])
         masks = groups[obj['image_id']][obj['category_id'], box, obj.get('iscrowd') or 0]
-        if (mask := obj.get('segmentation') or None) in masks:
+        if (mask := (with_masks and obj.get('segmentation')) or None) in masks:
             copies.add(index)
         else:
             masks.append(mask)
@@ -169,6 +170,7 @@ def leave_out_copies(dataset: DatasetInfo) -> list[str]:
     firsts = {name: [*islice(same, len(paths[name]))] for name in paths}
     others = sorted(paths.keys() - {'train'})
     held_out = {*chain(*(firsts[name] for name in others))}
+    in_val = {*firsts.get('val', ())}
     for name, split in [*dataset.splits.items()]:
         split_paths = paths[name]
         # Images with the same objects, the same class, or the same map have the same value.
@@ -184,10 +186,13 @@ def leave_out_copies(dataset: DatasetInfo) -> list[str]:
                 repeated.add(index)
             elif other != index:
                 different |= {other, index}
-        for reason, indices in {f'also in {" or ".join(others)}': shared, 'repeated': repeated - different}.items():
+        also_in_val = {i for i, first in enumerate(firsts[name]) if name == 'test' and first in in_val}
+        notes = {f'left out of {name} (also in {" or ".join(others)})': shared}
+        notes |= {f'left out of {name} (repeated)': repeated - different, 'test is not independent of val': also_in_val}
+        for note, indices in notes.items():
             if indices:
                 count, files = format_count(len(indices), 'image'), [str(split_paths[i]) for i in sorted(indices)]
-                dataset.notes.append(f'left out of {name} ({reason}): {count} ({shorten(files)})')
+                dataset.notes.append(f'{note}: {count} ({shorten(files)})')
         if shared and len(shared) == len(split_paths):
             advice = 'Put other images into one of the splits, or remove val: then a fifth of train is held out for it'
             raise UserError(f'{dataset.folder}: {dataset.notes[-1]}, so none is left. {advice}')
@@ -201,7 +206,7 @@ def leave_out_repeated(dataset: DatasetInfo, name: str) -> list[Any]:
     """Leave out objects of a split that repeat another one, in place, with a note. Return the objects of each image."""
     split = dataset.splits[name]
     objects = split.content['annotations']
-    groups, copies = group_objects(objects)
+    groups, copies = group_objects(objects, dataset.annotation_types[0] == 'masks')
     if copies:
         kept = [obj for index, obj in enumerate(objects) if index not in copies]
         dataset.splits[name] = Split(split.image_folder, {**split.content, 'annotations': kept})

@@ -9,7 +9,7 @@ from ...files import make_absolute
 from .dataset_info import DatasetInfo, Split
 from .folders import IMAGE_FOLDERS, MAP_FOLDERS
 from .paths import count_steps, find_split, list_files
-from .plausible import MAX_ID, ObjectProblem, get_corners
+from .plausible import FLAGS, MAX_ID, ObjectProblem, get_corners
 
 # Beginnings of the names of COCO's files of other tasks, which are next to instances*.json.
 OTHER_TASKS = ('captions', 'person_keypoints', 'stuff', 'panoptic', 'image_info')
@@ -81,16 +81,19 @@ def normalize(content: dict[str, Any], categories: list[dict], file: Path) -> tu
     annotations, others, problems = [], set(), []
     has_masks = any(obj.get('segmentation') not in EMPTY_MASKS for obj in content['annotations'])
     for index, obj in enumerate(content['annotations']):
-        category = obj['category_id']
+        category, flags = obj['category_id'], [FLAGS.get(str(obj.get(key)).lower()) for key in ('iscrowd', 'ignore')]
         if obj['image_id'] not in image_ids or category not in names:
             reason = f'does not list the image_id or category_id of annotations[{index}] (id {obj["id"]!r:.60})'
             problems.append(ObjectProblem(f'{file} {reason}'))
         elif names[category] not in own:
             others.add(str(names[category]))
+        elif None in flags:
+            reason = f'iscrowd {obj.get("iscrowd")!r:.60} and ignore {obj.get("ignore")!r:.60}. Expected 0 or 1'
+            problems.append(ObjectProblem(f'{file} annotations[{index}] (id {obj["id"]!r:.60}) has {reason}'))
         else:
-            # pycocotools requires iscrowd, for which some tools write null, and scores objects with the key ignore.
+            # pycocotools requires iscrowd, and scores objects with the key ignore.
             new = {'image_id': image_ids[obj['image_id']], 'category_id': own[names[category]]}
-            new['iscrowd'] = obj.get('iscrowd') or int(bool(obj.get('ignore')))
+            new['iscrowd'] = max(flags)
             new |= {'ignore': 0} if obj.get('ignore') else {}
             if has_masks and new['iscrowd'] and obj.get('segmentation') in EMPTY_MASKS:
                 left, top, right, bottom = get_corners([obj])[0].tolist()  # an ignored region needs no exact mask

@@ -11,13 +11,11 @@ from .cleaning import check_class_names, leave_out_unusable
 from .coco import load_contents, read_coco
 from .dataset_info import DatasetInfo
 from .folders import read_class_folders, read_maps
-from .instance_maps import INSTANCE_MAPS
 from .paths import SPLIT_NAME, find_split, list_files
 from .voc import NO_IMAGE_FOLDERS, read_voc
 from .yolo import find_label_file, read_yolo
 
-# Files that GDAL writes beside images.
-AUXILIARY = '.aux.xml'
+AUXILIARY = '.aux.xml'  # files that GDAL writes beside images
 KNOWN_FORMATS = (
     'COCO annotations (.json); YOLO (data.yaml, images and labels); Pascal VOC (Annotations/*.xml and JPEGImages); '
     'train/CLASS/*.jpg; or images and maps of the same names, semantic or of instances (docs/custom_dataset.md)'
@@ -84,9 +82,8 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
         # leave_out_objects leaves out the others, which have only a box.
         has_masks = task != 'detect' and sum(bool(obj.get('segmentation')) for obj in objects) > 0.9 * len(objects)
         dataset.annotation_types = ('masks', 'boxes') if has_masks else ('boxes',)
-    # YOLO images need no label file. Images without a map are among the problems.
-    is_complete = yolo or not dataset.has_objects or dataset.format == INSTANCE_MAPS
-    images = [] if is_complete else files['image']
+    # YOLO images need no label file. Readers of folders without annotation files name the images that they leave out.
+    images = files['image'] if not yolo and (files['.xml'] or coco) else []
     dataset.notes += notes + describe_unread(dataset, images, left_out, with_links=not yolo)  # YOLO names its folders
     leave_out_unusable(dataset)
     return dataset

@@ -18,6 +18,7 @@ from .paths import SPLIT_NAME, assign_splits, find_split
 ClassFolders = dict[str, dict[str, list[str]]]  # files by split and class
 IMAGE_FOLDERS = ('images', 'image', 'imgs', 'img', 'img_dir', 'jpegimages')
 MAP_FOLDERS = ('labels', 'label', 'masks', 'mask', 'annotations', 'ann_dir', 'segmentationclass')
+KNOWN_FOLDERS = frozenset((*IMAGE_FOLDERS, *MAP_FOLDERS))
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 # Cellpose's maps are beside their images: a_masks.png is the map of a.png or a_img.png.
 MAP_ENDINGS = ('_masks', '_cp_masks')
@@ -36,6 +37,10 @@ def read_maps(folder: Path, files: list[Path], classes: list[str] | None, task: 
     split_names = assign_splits(folder, list(pairs))
     left_out = f'test is left out: {format_count(len(unlabelled), "image")} without segmentation maps'
     notes, splits = [left_out] if unlabelled else [], defaultdict(lambda: Split(folder.resolve(), []))
+    used = {file.parent for file in (*pairs, *pairs.values(), *unlabelled)}
+    paths = [str(file) for file in files if file.parent not in used]
+    stray = [path for path in paths if KNOWN_FOLDERS.isdisjoint(path.lower().split('/'))]
+    notes += [f'images outside of the folders of images and maps are left out: {shorten(stray)}'] if stray else []
     if are_instances(folder, [*pairs.values()], classes, task):
         names = tuple(classes or ['object'])
         for split in dict.fromkeys(split_names.values()):
@@ -84,8 +89,7 @@ def find_map_files(folder: Path, files: Sequence[Path]) -> tuple[dict[Path, Path
     counts, map_folders = Counter(maps.values()), {file.parent for file in maps.values()}
     problems = [message for file, message in without.items() if file not in counts]
     known = {file.stem.lower() for file in files if file.parent not in map_folders or file in maps}
-    others = [file for file in files if file.parent in map_folders and file.suffix.lower() in MAP_SUFFIXES]
-    others = [file for file in others if not (file in maps or file in counts or file in without)]
+    others = [file for file in sorted({*files} - {*maps, *counts, *without}) if file.parent in map_folders]
     # Beside maps there may be pictures of them, with longer names such as a_color.
     starts = [(file, accumulate(file.stem.lower().split('_'), '{}_{}'.format)) for file in others]
     others = [file for file, names in starts if known.isdisjoint(names)]
@@ -111,11 +115,10 @@ def check_labels(folder: Path, labels: set[int], classes: Sequence[str] | None) 
         has_gaps = len(used | {0}) < len(classes)
     if 0 < highest < len(classes) and not has_gaps:
         return classes
-    values = [*map(str, sorted(labels))]
-    values = ' and '.join(values) if len(values) < 3 else shorten(values, 8)
+    values = shorten([*map(str, sorted(labels))], 8)
     if has_gaps:
         advice = 'If the values are right, name all classes in classes.txt, one on each line'
-    if values == '0 and 255':
+    if labels == {0, 255}:
         code = 'PIL.Image.open(file).point(lambda value: value // 255).save(new_file)'
         advice = f'To replace 255 by 1 in a file, run in Python: {code}'
     expected = 'Expected 0 for the first class, 1 for the second, and so on, and 255 for none'
@@ -143,13 +146,17 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
     # If a folder is named like one of images or maps, this is an incomplete dataset of another format. Test images
     # without classes do not count.
     num_stray = sum(split_folders.get(file.parts[0]) != 'test' for file in stray)
-    is_other = not {name.lower() for name in names}.isdisjoint((*IMAGE_FOLDERS, *MAP_FOLDERS))
+    is_other = not KNOWN_FOLDERS.isdisjoint(name.lower() for name in names)
     if len(names) < 2 or is_other or num_stray > len(files) / 2:
         return None
     check_class_folders(folder, split_folders, splits)
     notes = [f'images outside of class folders are left out: {shorten([*map(str, stray)])}'] if stray else []
     nested = sorted({str(file.parent) for file in files if len(file.parts) > 2 + depth})
     notes += [f'folders in class folders are not classes: {shorten(nested)}'] if nested else []
+    tops = [(folder / name, splits.get(split, ())) for name, split in (split_folders or {'': 'train'}).items()]
+    others = [path for top, classes in tops for path in sorted(top.iterdir()) if path.name not in classes]
+    empty = [str(path) for path in others if path.is_dir() and not (path.is_symlink() or path.name[0] in '._@')]
+    notes += [f'folders are not classes, because no image in them can be read: {shorten(empty)}'] if empty else []
     root, labels = folder.resolve(), {name: str(label) for label, name in enumerate(names)}
     images = {split: [(file, labels[name]) for name in names for file in splits[split][name]] for split in splits}
     by_name = {split: Split(root, content) for split, content in images.items()}

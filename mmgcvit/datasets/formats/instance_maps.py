@@ -13,8 +13,7 @@ from .dataset_info import AnnotatedImage, read_each
 from .plausible import are_too_many
 
 INSTANCE_MAPS = 'instance label maps'
-# From how many maps it is decided what their numbers are.
-NUM_SAMPLES = 50
+NUM_SAMPLES = 50  # from how many maps it is decided what their numbers are
 # Maps numbered 1 to N show instances if there are so many different N, and so many objects in a map.
 MIN_COUNTS, MIN_OBJECTS = 3, 8
 
@@ -58,12 +57,12 @@ def measure_map(path: Path) -> tuple[list[int], list[bool]]:
 
 
 def find_regions(labels: NDArray[np.integer]) -> dict[int, tuple[slice, slice]]:
-    """Return the rows and columns of each object in a map, by its number. In 8 bits, 255 is ignored, as in VOC's."""
+    """Return the rows and columns of each object in a map, by its number. In 8 bits, 255 is none, unless 254 is one."""
     from scipy import ndimage
 
     numbers, indices = np.unique(labels, return_inverse=True)
     parts = zip(numbers.tolist(), ndimage.find_objects(indices.reshape(labels.shape) + 1), strict=True)
-    ignored = IGNORE_INDEX if labels.dtype == np.uint8 else 0
+    ignored = IGNORE_INDEX if labels.dtype == np.uint8 and IGNORE_INDEX - 1 not in numbers else 0
     return {number: part for number, part in parts if number > 0 and number != ignored}
 
 

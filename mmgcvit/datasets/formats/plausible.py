@@ -15,6 +15,8 @@ MAX_UNUSABLE = 0.1
 MARGIN, MAX_DIFFERENCE = (2, 0.01), (3, 0.1)
 MIN_CUT = 0.1  # boxes that leave their image by fewer pixels are not cut: computed fractions are not exact
 MAX_COORDINATE = 1e9  # larger coordinates are not read as numbers
+# Values of COCO's iscrowd and ignore and VOC's difficult, in lower case. Tools write more than 0 and 1.
+FLAGS = dict.fromkeys(('', '0', '0.0', 'false', 'none', 'unspecified'), 0) | dict.fromkeys(('1', '1.0', 'true'), 1)
 MAX_ID = 1 << 53  # ids of annotations are smaller: pycocotools stores them as floats
 
 NOT_FINITE = 'bbox or area are not finite numbers'
@@ -31,6 +33,7 @@ BOX_FORMATS = {
     '[centre x, centre y, width, height]': lambda first, last: (first - last / 2, first + last / 2),
 }
 XYWH, XYXY, CENTRES = BOX_FORMATS
+OTHER_SIZE = 'boxes of images of another size'  # what boxes look like if nothing else explains that they misfit
 Array = NDArray[np.float64]
 
 
@@ -57,8 +60,8 @@ def find_faults(
     faults[~are_inside(corners, sides)] = OUTSIDE
     faults[np.isnan(corners).any(1) | np.isnan(area)] = NOT_FINITE
     look = guess_box_format(corners, sides, box_format)
-    # Few small boxes leave the image if their position is misread.
-    if look in (XYWH, CENTRES) and (faults == OUTSIDE).sum() > 2:
+    # Some boxes stay inside of the image though they are misread.
+    if look not in ('', OTHER_SIZE) and (faults == OUTSIDE).sum() > 2:
         faults[:] = f'the box is one of many that look like {look}'
     bounds = np.full(corners.shape, np.nan)
     for i in np.flatnonzero(faults == '') if with_masks else ():
@@ -106,7 +109,7 @@ def guess_box_format(corners: Array, sizes: Array, box_format: str) -> str:
         if is_perfect or (are_many and not are_too_many(number, len(corners))):
             return look
     num_outside = (~are_inside(corners, sizes)).sum()
-    return 'boxes of images of another size' if are_too_many(num_outside, len(corners)) else ''
+    return OTHER_SIZE if are_too_many(num_outside, len(corners)) else ''
 
 
 def are_numbers(values: Any) -> bool:

@@ -18,11 +18,9 @@ from ..decoding import read_sizes
 from .dataset_info import AnnotatedImage, DatasetInfo, make_split, read_each
 from .folders import IMAGE_FOLDERS, MAP_FOLDERS
 from .paths import SPLIT_NAME, assign_splits, count_steps, find_split, list_files
-from .plausible import XYXY, ObjectProblem
+from .plausible import FLAGS, XYXY, ObjectProblem
 
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
-# Values of <difficult> in lower case. Tools write more than VOC's 0 and 1.
-DIFFICULT = {**dict.fromkeys(('', '0', 'false', 'unspecified'), False), **dict.fromkeys(('1', 'true'), True)}
 NO_IMAGE_FOLDERS = {*MAP_FOLDERS, 'segmentationobject'} - {'annotations'}  # those without photos
 
 
@@ -96,9 +94,9 @@ def parse_annotation(folder: Path, file: Path) -> Annotation:
         except (TypeError, ValueError):
             left = top = right = bottom = nan
         box = [left, top, right - left, bottom - top]
-        if name and min(box[2:]) > 0 and isfinite(sum(box)) and difficult in DIFFICULT:
+        if name and min(box[2:]) > 0 and isfinite(sum(box)) and difficult in FLAGS:
             # Mark difficult objects as crowds, which training and evaluation ignore, as VOC's evaluation does.
-            objects.append((name, {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(DIFFICULT[difficult])}))
+            objects.append((name, {'bbox': box, 'area': box[2] * box[3], 'iscrowd': FLAGS[difficult]}))
         else:
             text = f'{folder / file}: object {number} has the name {name!r}, {", ".join(BOX_KEYS)} {values}, difficult '
             text += f'{difficult!r}. Expected a name, pixels with xmin < xmax and ymin < ymax, and 0 or 1 for difficult'

@@ -68,9 +68,10 @@ def find_unused_labels(label_files: Mapping[Path, Path], num_classes: int) -> li
     folders = [*dict.fromkeys((file.parent, image.parent) for image, file in label_files.items())]
     files = [(labels, file) for labels, images in folders if images.is_dir() for file in images.iterdir()]
     used = {*label_files.values()}
-    used |= {labels / f'{file.stem}.txt' for labels, file in files if file.suffix.lower() in IMAGE_SUFFIXES}
-    unused = [file for folder in dict(folders) for file in sorted({*folder.glob('*.txt')} - used)]
-    return [f'{file} has labels, but no image' for file in unused if read_labels(file, num_classes)[0]]
+    stems = {(labels, file.stem) for labels, file in files if file.suffix.lower() in IMAGE_SUFFIXES}
+    texts = [file for folder in dict(folders) for file in sorted({*folder.glob('*.[tT][xX][tT]')} - used)]
+    unused = [file for file in texts if (file.parent, file.stem) not in stems and read_labels(file, num_classes)[0]]
+    return [f'{file} has labels, but no image' for file in unused]
 
 
 def read_image(path: Path, num_classes: int, num_images: Mapping[Path, int]) -> AnnotatedImage:
@@ -163,7 +164,7 @@ def find_label_file(image: Path) -> Path:
     if 'images' in folders:
         last = len(folders) - 1 - folders[::-1].index('images')
         candidates.insert(0, Path(*image.parts[:last], 'labels', *image.parts[last + 1 :]))
-    candidates = [path.with_suffix('.txt') for path in candidates]
+    candidates = [path.with_suffix(suffix) for path in candidates for suffix in ('.txt', '.TXT')]
     return next((path for path in candidates if path.is_file()), candidates[0])
 
 

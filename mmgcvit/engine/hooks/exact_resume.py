@@ -35,8 +35,7 @@ from ...registry import HOOKS
 from ..loops import DATA_POSITION, ResumableLoop, get_length
 from .checkpoint import get_resumed_checkpoint
 
-# Key of a checkpoint's meta for the run's settings in types of JSON.
-SETTINGS = 'settings'
+SETTINGS = 'settings'  # key of a checkpoint's meta for the run's settings in types of JSON
 # A file in the work dir with the epoch or iteration of the last complete validation, such as "epoch 3".
 VALIDATED_FILE = 'validated'
 

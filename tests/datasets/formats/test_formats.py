@@ -169,7 +169,7 @@ FAULTS = {
         (edit_coco('annotations', image_id=-1, id=5), '12 problems in 12 objects'),
     ],
     'maps': [
-        (write_labels([0, 255]), 'have the values 0 and 255, and the classes are class 0. Expected 0 for the'),
+        (write_labels([0, 255]), 'have the values 0, 255, and the classes are class 0. Expected 0 for the'),
         (write_labels([0, 1, 2], (HEIGHT, WIDTH, 3)), 'has the mode RGB. A semantic map must have one channel'),
         (write_labels([255]), '.png has no labelled pixel: all are 255'),
         (write_labels([0, 9]), 'name all classes in classes.txt'),

@@ -73,18 +73,35 @@ def test_numbers_are_instances_or_classes_or_the_command_asks(case, tmp_path):
     'names', [('images/{}.png', 'masks/{}.tif'), ('{}_IMG.png', '{}_Masks.tif'), ('{}.png', '{}_cp_masks.tif')]
 )
 def test_the_masks_of_objects_are_the_pixels_of_their_numbers(names, dtype, tmp_path):
-    """Of an object in two parts too. In 8 bits, 255 is no object."""
+    """Of an object in two parts too. In 8 bits, 255 is no object, unless 254 is one."""
     maps = [draw_numbers(numbers, dtype) for numbers in (*COUNTED, [7, 200])]
     maps[3][-5:, -5:] = 7
     maps[3][-9:-7] = 255
+    maps.append(draw_numbers([254, 255], dtype))
     write_maps(tmp_path, [*maps, np.zeros_like(maps[0])], names)
     split = read_folder(tmp_path, 'segment').splits['train']
-    assert len(split.image_names) == 5
+    assert len(split.image_names) == 6
     files = {image['id']: int(image['file_name'].split('/')[-1][0]) for image in split.content['images']}
     found = sorted((files[obj['image_id']], coco_mask.decode(obj['segmentation']).tobytes()) for obj in split.objects)
-    ignored = (0, 255) if dtype == np.uint8 else (0,)
-    expected = [(i, (m == n).tobytes()) for i, m in enumerate(maps) for n in np.unique(m) if n not in ignored]
+    numbers = [{*np.unique(m)} - ({0, 255} if dtype == np.uint8 and 254 not in m else {0}) for m in maps]
+    expected = [(i, (m == n).tobytes()) for i, m in enumerate(maps) for n in numbers[i]]
     assert found == sorted(expected)
     for obj in split.objects:
         assert obj['area'] == coco_mask.area(obj['segmentation'])
         assert obj['bbox'] == coco_mask.toBbox(obj['segmentation']).tolist()
+
+
+@pytest.mark.parametrize('task', ['segment', 'semantic'])
+def test_images_without_maps_are_named_and_numbers_beyond_31_bits_rejected(task, tmp_path):
+    """Pillow would read half of all numbers of 32 bits as negative ones, and their objects as background."""
+    write_maps(tmp_path, [draw_numbers([1, 2])] * 20, ('{}_img.jpg', '{}_masks.png'))
+    for name in ('other_img.jpg', 'elsewhere/photo.jpg'):
+        write(tmp_path / name, np.full((SIDE, SIDE, 3), len(name), np.uint8))
+    notes = read_folder(tmp_path, task).notes
+    assert 'images outside of the folders of images and maps are left out: elsewhere/photo.jpg' in notes
+    assert any('other_img.jpg is a map without an image, or an image without a map' in note for note in notes)
+    for index in range(20):
+        (tmp_path / f'{index}_masks.png').unlink()
+    write_maps(tmp_path, [draw_numbers([5, -5], np.int32)] * 20, ('{}_img.jpg', '{}_masks.tif'))
+    with pytest.raises(UserError, match='numbers under 0 or over 2147483647'):
+        read_folder(tmp_path, task)

@@ -58,6 +58,20 @@ def repeat_thing(made, photo):
     photo.things.append(photo.things[0]._replace(box=tuple(map(float, photo.things[0].box))))
 
 
+def repeat_box(made, photo):
+    photo.things.append(photo.things[0]._replace(box=tuple(side + 0.01 for side in photo.things[0].box)))
+
+
+def write_corners(made, photo):
+    boxes = [(x, y, x + right, y + bottom) for _, (x, y, right, bottom), *_ in photo.things]
+    things = [thing._replace(box=box) for thing, box in zip(photo.things, boxes, strict=True)]
+    made.photos['val'] = [replace(other, things=things) for other in made.photos['val']]
+
+
+def score_on_val(made, photo):
+    made.folders['test'], made.photos['test'] = 'test', made.photos['val'][:1]
+
+
 def copy_to(split, things=None):
     def copy(made, photo):
         other = {} if things is None else {'things': things, 'label': 1 - photo.label}
@@ -75,12 +89,15 @@ def add_class(made, photo):
 # What becomes of a fault in each format: a number of problems with images or objects, which are left out and counted,
 # or words in a note, or in an error (!). None: the format cannot have it.
 COLUMNS = ('coco', 'coco detect', 'yolo', 'voc', 'classes', 'maps')
-NOTED, IGNORED = 'no annotations name them: ', ' ignored ('
+NOTED, IGNORED, ALL = 'no annotations name them: ', ' ignored (', ' 48 objects, 2 classes'
 BEFORE = {  # changes of a photo
     'image twice': (copy_to('train'), 6 * ['left out of train (repeated)']),
     'image twice, other labels': (copy_to('train', things=[]), 6 * ['2 image']),
     'image of another split': (copy_to('val'), 6 * ['left out of train (also in val)']),
     'object twice': (repeat_thing, 4 * ['(repeated)'] + 2 * [None]),
+    'object twice, other digits': (repeat_box, [None, *3 * ['(repeated)'], None, None]),
+    'corners instead of sizes in val': (write_corners, [*2 * ['!No object of val can be used'], *4 * [None]]),
+    'test image in val': (score_on_val, 6 * ['test is not independent of val: 1 image']),
     'ignored object': (change_thing(is_crowd=True), [IGNORED, IGNORED, None, IGNORED, None, None]),
     'class only in val': (add_class, [*4 * ['val has an object of x'], '!val has the class folders', 'val has']),
 }
@@ -89,6 +106,11 @@ AFTER = {  # changes of an image file and its label file
     'missing image': (lambda image, label: image.unlink(), [*4 * ['1 image'], None, '1 image']),
     'no label': (remove_label, [NOTED, NOTED, 'without a label file', NOTED, 'outside of class folders', '1 image']),
     'another size': (change_size, ['1 image', '1 image', None, '1 image', None, '1 image']),
+    'empty class': (lambda image, _: (image.parents[1] / 'x').mkdir(exist_ok=True), [*4 * [None], 'not classes', None]),
+    'label of other case': (lambda _, label: label.rename(label.with_suffix('.TXT')), [None, None, ALL, *3 * [None]]),
+    'no crowd, as text': (lambda *files: edit_coco(*files, iscrowd='0'), [ALL, ALL, *4 * [None]]),
+    'crowd, as text': (lambda *files: edit_coco(*files, iscrowd='1'), [IGNORED, IGNORED, *4 * [None]]),
+    'crowd, as a list': (lambda *files: edit_coco(*files, iscrowd=[0]), ['2 object', '2 object', *4 * [None]]),
     'mask unlike its box': (lambda *files: edit_coco(*files, bbox=[8, 10, 9, 9]), ['2 object', '', *4 * [None]]),
 }
 CELLS = [(rule, *cell) for rule, row in (BEFORE | AFTER).items() for cell in zip(COLUMNS, row[1], strict=True)]
