@@ -15,13 +15,14 @@ from mmgcvit.files import check_writable, create_numbered, make_absolute, write_
 
 @pytest.mark.parametrize('error', [None, KeyboardInterrupt, OSError])
 def test_write_atomically_replaces_a_file_or_leaves_it_unchanged(error, tmp_path):
-    path = tmp_path / 'folder' / 'file'
+    """Its name may be as long as file systems allow: 255 bytes."""
+    path = tmp_path / 'folder' / ('\U0001f600' * 63)
     for flush, content in ((True, 'first'), (False, 'second')):
         with suppress(KeyboardInterrupt, OSError), write_atomically(path, flush) as unfinished:
             unfinished.write_text(content)
             if error and not flush:
                 raise error
-    assert [child.name for child in path.parent.iterdir()] == ['file']
+    assert [child.name for child in path.parent.iterdir()] == [path.name]
     assert path.read_text() == ('first' if error else 'second')
 
 

@@ -45,6 +45,8 @@ def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_di
 def parse_args(command: ModuleType) -> argparse.Namespace:
     """Parse this process's arguments with the options of ``command``, the module of a command."""
     # The description is the first line of the docstring, without the usage that it may end with.
+    if any(re.fullmatch(r'(--[\w-]+=)?', word) for word in sys.argv[1:]):  # pathlib reads '' as the current folder
+        raise UserError('one of the arguments is empty. If it comes from a variable, set this variable')
     parser = argparse.ArgumentParser(description=re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0]))
     command.add_options(parser)
     name = command.__name__.rpartition('.')[2].replace('_', '-')

@@ -7,6 +7,7 @@ import random
 import signal
 from contextlib import nullcontext
 from itertools import count
+from multiprocessing import active_children
 
 import numpy as np
 import torch
@@ -81,7 +82,10 @@ class StoppedError(Exception):
 
 
 class StopHook(Hook):
-    """Stop a run by Ctrl-C in an iteration, or after an iteration or the epoch that it ends, once it is saved."""
+    """Stop a run by Ctrl-C in an iteration, or after an iteration or the epoch that it ends, once it is saved.
+
+    If the run needs no other batch, its data workers end too, as by a SIGTERM that a whole process group gets.
+    """
 
     priority = 'LOWEST'
 
@@ -91,6 +95,9 @@ class StopHook(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if self.by == 'Ctrl-C' and runner.iter + 1 == self.after:
             signal.raise_signal(signal.SIGINT)
+            for worker in active_children() if runner.cfg.optim_wrapper.accumulative_counts == 1 else ():
+                worker.kill()
+                worker.join()
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if self.by == 'iteration' and runner.iter + 1 == self.after:
