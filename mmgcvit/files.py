@@ -163,6 +163,8 @@ def check_figure_suffix(path: Path) -> None:
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a matplotlib figure atomically, in the format of the path's suffix."""
     check_figure_suffix(path)
+    for text in figure.findobj(lambda artist: hasattr(artist, 'set_parse_math')):
+        text.set_parse_math(False)  # names may contain $
     with write_atomically(path, flush=False) as temporary:
         figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=DOTS_PER_INCH)
 

@@ -187,10 +187,12 @@ def check_out_dir(args: argparse.Namespace, names: Sequence[str]) -> None:
         raise UserError(f'{folder} already has results ({", ".join(existing_names)}). {advice}')
 
 
-def create_out_dir(args: argparse.Namespace, outdated: Sequence[str]) -> None:
+def create_out_dir(args: argparse.Namespace, subfolder: str, outdated: Sequence[str]) -> None:
     """Create the output folder, by default a new numbered one, and remove files that match patterns in ``outdated``."""
     if args.out_dir is None:
         args.out_dir = args.default_dir if args.overwrite else create_numbered(args.default_dir)
+    elif not args.overwrite:
+        (args.out_dir / subfolder).mkdir(parents=True)  # an error if another command has the same --out-dir
     for file in chain.from_iterable(map(args.out_dir.glob, outdated)):
         file.unlink()
 

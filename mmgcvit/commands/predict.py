@@ -74,7 +74,7 @@ def main(args: argparse.Namespace) -> None:
     labels = args.classes and [model.find_label(name) for name in args.classes]
     # Configs of train --data have the longer side of the training images, except for classifiers.
     trained_side = not model.tiles and (read_config(model.config).get(STARTED_WITH) or {}).get('image_side')
-    create_out_dir(args, () if args.no_save_pred else FILES)
+    create_out_dir(args, FOLDERS[0], () if args.no_save_pred else FILES)
     switches = {'draw': not args.no_save_vis, 'write': not args.no_save_pred, 'draw_labels': not args.hide_labels}
     outputs = Outputs(args.out_dir, [*images, *videos])
     run = PredictionRun(model, outputs, args.batch_size, labels=labels, **switches)
