@@ -82,10 +82,7 @@ class StoppedError(Exception):
 
 
 class StopHook(Hook):
-    """Stop a run by Ctrl-C in an iteration, or after an iteration or the epoch that it ends, once it is saved.
-
-    If the run needs no other batch, its data workers end too, as by a SIGTERM that a whole process group gets.
-    """
+    """Stop a run by Ctrl-C in an iteration, or after an iteration or the epoch that it ends, once it is saved."""
 
     priority = 'LOWEST'
 
@@ -95,6 +92,7 @@ class StopHook(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if self.by == 'Ctrl-C' and runner.iter + 1 == self.after:
             signal.raise_signal(signal.SIGINT)
+            # A SIGTERM of the process group also ends the data workers, which are needed for accumulation only.
             for worker in active_children() if runner.cfg.optim_wrapper.accumulative_counts == 1 else ():
                 worker.kill()
                 worker.join()

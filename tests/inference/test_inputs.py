@@ -39,11 +39,7 @@ PICTURES = {
     **{f'{mode} {end}': (RGB.convert(mode), end, '') for end in ('png', 'tif') for mode in ('1', 'L', 'LA', 'RGB')},
     **{f'{mode} png': (RGB.convert(mode), 'png', '') for mode in ('RGBA', 'P')},
     'RGB bmp': (RGB, 'bmp', ''),
-    'transparent gif': (
-        partial(RGB.convert('P', palette=Image.ADAPTIVE).save, transparency=3, background=9),
-        'gif',
-        '',
-    ),
+    'transparent gif': (partial(RGB.quantize(16).save, transparency=3, background=9), 'gif', ''),
     'RGBA tif': (RGB.convert('RGBA'), 'tif', ''),
     'four channels, no alpha': (np.dstack([DEEP >> 8, DEEP[..., 0] >> 8]).astype(np.uint8), 'tif', ''),
     'LAB tif': (Image.merge('LAB', RGB.split()), 'tif', 'LAB'),
