@@ -33,13 +33,14 @@ def save_pages(path, kind, size=(30, 20)):
 
 RGB = Image.fromarray(picture_of(20, 30)[..., ::-1])
 DEEP = np.random.default_rng(0).integers(0, 2**16, (20, 30, 3), dtype=np.uint16)
+TRANSPARENT = partial(RGB.quantize(16).save, transparency=3, background=9)
 SAVE_IT, PAGES = 'save them with 8 bits', 'pages or frames'
 # What is in a file, its suffix, and what is said if it is rejected.
 PICTURES = {
     **{f'{mode} {end}': (RGB.convert(mode), end, '') for end in ('png', 'tif') for mode in ('1', 'L', 'LA', 'RGB')},
     **{f'{mode} png': (RGB.convert(mode), 'png', '') for mode in ('RGBA', 'P')},
     'RGB bmp': (RGB, 'bmp', ''),
-    'transparent gif': (partial(RGB.quantize(16).save, transparency=3, background=9), 'gif', ''),
+    **({'transparent gif': (TRANSPARENT, 'gif', '')} if cv2.getVersionMinor() > 11 else {}),  # 4.11 reads no GIF
     'RGBA tif': (RGB.convert('RGBA'), 'tif', ''),
     'four channels, no alpha': (np.dstack([DEEP >> 8, DEEP[..., 0] >> 8]).astype(np.uint8), 'tif', ''),
     'LAB tif': (Image.merge('LAB', RGB.split()), 'tif', 'LAB'),
