@@ -1,6 +1,7 @@
 """Choose the device that commands run on, and check that torch and mmcv's operators can use it."""
 
 import os
+import re
 import shutil
 import subprocess
 import warnings
@@ -57,12 +58,9 @@ def resolve_device(name: str | None = None) -> torch.device:
     """
     if name in (None, 'auto'):
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError):
-        device = None
-    if device is None or device.type not in ('cpu', 'cuda') or (device.type == 'cpu' and device.index is not None):
+    if re.fullmatch(r'cpu|cuda(:(0|[1-9]\d?))?', str(name)) is None:
         raise UserError(f'device {name!r}: expected auto, cpu, cuda or cuda:N')
+    device = torch.device(name)
     if device.type == 'cuda' and not torch.cuda.is_available():
         raise UserError(f'device {name}: torch {torch.__version__} finds no GPU. Use auto or cpu')
     if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():

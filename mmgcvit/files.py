@@ -47,6 +47,11 @@ def make_portable_path(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
+def is_url(name: str | Path) -> bool:
+    """Return whether a name is an http or https URL, in lower or upper case."""
+    return str(name).lower().startswith(URL_SCHEMES)
+
+
 def suggest_folder(path: Path) -> str:
     """Return ``; did you mean FOLDER?`` with a similar folder beside ``path``, or '' if none is similar."""
     folders = {folder.name: str(folder) for folder in path.parent.glob('*') if folder.is_dir()}
@@ -112,7 +117,8 @@ def write_atomically(path: Path, flush: bool = True) -> Iterator[Path]:
     An existing file is replaced, and a missing folder is created. ``flush`` waits until the content is on disk (fsync).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'{path.name}.{uuid4().hex[:8]}{TEMPORARY_SUFFIX}')
+    # A file's name may have 255 bytes, and a character 4.
+    temporary = path.with_name(f'{path.name[-50:]}.{uuid4().hex[:8]}{TEMPORARY_SUFFIX}')
     try:
         yield temporary
         if flush:
@@ -157,6 +163,8 @@ def check_figure_suffix(path: Path) -> None:
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a matplotlib figure atomically, in the format of the path's suffix."""
     check_figure_suffix(path)
+    for text in figure.findobj(lambda artist: hasattr(artist, 'set_parse_math')):
+        text.set_parse_math(False)  # names may contain $
     with write_atomically(path, flush=False) as temporary:
         figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=DOTS_PER_INCH)
 

@@ -16,7 +16,7 @@ from filelock import FileLock
 from mmengine.logging import print_log
 
 from ..errors import CheckpointError, check_installed, escape_controls, get_first_line
-from ..files import URL_SCHEMES, write_atomically
+from ..files import is_url, write_atomically
 from .unpickling import SAFE_PICKLE, remove_placeholders
 
 TIMM_SCHEME = 'timm://'
@@ -60,7 +60,7 @@ def find_limit(source: str) -> str | None:
 
 def resolve_file(source: str) -> Path:
     """Return the path of a file, or download a URL."""
-    path = download(source) if source.startswith(URL_SCHEMES) else Path(source).expanduser()
+    path = download(source) if is_url(source) else Path(source).expanduser()
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint {source}. Expected a file on this machine, or an http(s) URL')
     return path

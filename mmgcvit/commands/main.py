@@ -123,6 +123,7 @@ def handle_sigterm() -> Iterator[None]:
     def interrupt(number: int, frame: object) -> None:
         if os.getpid() != process:
             os._exit(128 + number)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # torch's handler raises an error when data workers end
         raise KeyboardInterrupt(number)
 
     if 'RANK' in os.environ or not is_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:

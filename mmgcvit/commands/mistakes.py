@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> None:
     check_class_names(model.checkpoint, model.classes if is_named else None, classes)
     print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {model.checkpoint}')
     mistakes = evaluate_images(model, dataset, args.worst, args.batch_size)
-    create_out_dir(args, ['mistakes.json', 'worst/[0-9][0-9][0-9]*_*.jpg'])
+    create_out_dir(args, 'worst', ['mistakes.json', 'worst/[0-9][0-9][0-9]*_*.jpg'])
     write_mistakes(args.out_dir, model, dataset, mistakes)
     by_class = score_classes(mistakes, model)
     table = Table('class', *(column.replace('_', ' ') for column in next(iter(by_class.values()))))

@@ -45,6 +45,8 @@ def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_di
 def parse_args(command: ModuleType) -> argparse.Namespace:
     """Parse this process's arguments with the options of ``command``, the module of a command."""
     # The description is the first line of the docstring, without the usage that it may end with.
+    if any(re.fullmatch(r'(--[\w-]+=)?', word) for word in sys.argv[1:]):  # pathlib reads '' as the current folder
+        raise UserError('one of the arguments is empty. If it comes from a variable, set this variable')
     parser = argparse.ArgumentParser(description=re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0]))
     command.add_options(parser)
     name = command.__name__.rpartition('.')[2].replace('_', '-')
@@ -185,10 +187,12 @@ def check_out_dir(args: argparse.Namespace, names: Sequence[str]) -> None:
         raise UserError(f'{folder} already has results ({", ".join(existing_names)}). {advice}')
 
 
-def create_out_dir(args: argparse.Namespace, outdated: Sequence[str]) -> None:
+def create_out_dir(args: argparse.Namespace, subfolder: str, outdated: Sequence[str]) -> None:
     """Create the output folder, by default a new numbered one, and remove files that match patterns in ``outdated``."""
     if args.out_dir is None:
         args.out_dir = args.default_dir if args.overwrite else create_numbered(args.default_dir)
+    elif not args.overwrite:
+        (args.out_dir / subfolder).mkdir(parents=True)  # an error if another command has the same --out-dir
     for file in chain.from_iterable(map(args.out_dir.glob, outdated)):
         file.unlink()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ..errors import UserError, check_installed, format_count, shorten
-from ..files import FILES, FOLDERS, IMAGE_SUFFIXES, URL_SCHEMES
+from ..files import FILES, FOLDERS, IMAGE_SUFFIXES, is_url
 from ..inference.inputs import VIDEO_SUFFIXES, find_inputs
 from ..inference.model_files import check_model_files, find_default_checkpoint
 from .options import add_model_options, add_out_dir, check_at_least, check_out_dir, create_out_dir, load_model
@@ -74,7 +74,7 @@ def main(args: argparse.Namespace) -> None:
     labels = args.classes and [model.find_label(name) for name in args.classes]
     # Configs of train --data have the longer side of the training images, except for classifiers.
     trained_side = not model.tiles and (read_config(model.config).get(STARTED_WITH) or {}).get('image_side')
-    create_out_dir(args, () if args.no_save_pred else FILES)
+    create_out_dir(args, FOLDERS[0], () if args.no_save_pred else FILES)
     switches = {'draw': not args.no_save_vis, 'write': not args.no_save_pred, 'draw_labels': not args.hide_labels}
     outputs = Outputs(args.out_dir, [*images, *videos])
     run = PredictionRun(model, outputs, args.batch_size, labels=labels, **switches)
@@ -108,10 +108,9 @@ def split_checkpoint_and_inputs(args: argparse.Namespace) -> tuple[str | None, l
     """Return the checkpoint (or None) and the inputs. Without a checkpoint, argparse stores the first input as one."""
     rest = [args.checkpoint, *args.inputs] if args.checkpoint else []
     name = rest[0].lower() if rest else ''
-    is_url = name.startswith(URL_SCHEMES)
-    suffix = Path(name.partition('?')[0] if is_url else name).suffix
+    suffix = Path(name.partition('?')[0] if is_url(name) else name).suffix
     # A URL with another suffix, or none, is a checkpoint if inputs follow, and otherwise an image.
-    is_other = is_url and len(rest) > 1 and suffix not in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
+    is_other = is_url(name) and len(rest) > 1 and suffix not in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
     is_checkpoint = suffix in CHECKPOINT_SUFFIXES or is_other
     # If CONFIG has no default checkpoint, the first of several arguments is the checkpoint, whatever its suffix.
     if is_checkpoint or (len(rest) > 1 and not find_default_checkpoint(args.config)):

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import URL_SCHEMES, check_figure_suffix, create_numbered, write_figure
+from ..files import check_figure_suffix, create_numbered, is_url, write_figure
 from ..inference.model_files import check_model_files
 from .options import CONFIG_OR_WORK_DIR, OPTIONAL_CHECKPOINT, add_device_option, load_model
 
@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
     if out and out.resolve() == Path(image).resolve():
         raise UserError(f'--out {out} is the input image. Choose another file')
     check_model_files(args.config, args.checkpoint)
-    if not image.startswith(URL_SCHEMES) and not Path(image).is_file():
+    if not is_url(image) and not Path(image).is_file():
         raise UserError(f'{image} does not exist')
     from ..figures import attention_maps, other_maps
 

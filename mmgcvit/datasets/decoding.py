@@ -46,6 +46,8 @@ def decode_image(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
 def check_pixels(image: Image.Image) -> None:
     """Decode an open image. Raise a ValueError if it has several pages, or its sides or pixels cannot be used."""
     check_sides(*image.size)
+    if image.mode == 'LAB':
+        raise ValueError('it has the colour space LAB, which OpenCV converts wrongly. Save it in RGB')
     if (num_pages := count_pages(image)) > 1:
         code = "for i, page in enumerate(PIL.ImageSequence.Iterator(PIL.Image.open(file))): page.save(f'{i}.png')"
         raise ValueError(f'it has {num_pages} pages or frames. Save each as an image: {code}')

@@ -28,7 +28,7 @@ from ..checkpoints.safe_loading import (
 )
 from ..config import get_plain_settings, iter_differences
 from ..errors import CheckpointError, UserError, escape_controls, shorten
-from ..files import URL_SCHEMES, check_writable, write_text
+from ..files import check_writable, is_url, write_text
 from ..inference.model_files import SCORE_THR_FILE
 from .hooks.checkpoint import get_resumed_checkpoint
 from .hooks.exact_resume import SETTINGS, VALIDATED_FILE
@@ -54,7 +54,7 @@ def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) 
         is_resumed, source = checkpoint is not None, checkpoint.source if checkpoint else load_from
         found = source if is_resumed else 'the work dir has no checkpoint, so a new training starts'
         print_log(f'--resume: {found}', 'current')
-    elif is_resumed and not source.startswith(URL_SCHEMES) and not Path(source).is_file():
+    elif is_resumed and not is_url(source) and not Path(source).is_file():
         raise CheckpointError(f'--resume {source}: there is no such file. Pass a path or a URL')
     elif is_resumed and checkpoints and Path(source).parent.resolve() != work_dir.resolve():
         problem = f'the work dir {work_dir} has checkpoints of another run, which the resumed run would replace'

@@ -260,7 +260,7 @@ def write_mistakes(folder: Path, model: Predictor, dataset: BaseDataset, mistake
         path, image, ground_truth = load_sample(dataset, scored.index, model.classes)
         text = f'{path.name}: {task.score} {scored.score:.2f}; {scored.summary}'
         cells = draw_cells(text, image, model.palette, ground_truth, scored.prediction, LARGE_PICTURE_SIDE)
-        drawn = write_image(folder / 'worst' / f'{rank:03d}_{path.stem}.jpg', draw_grid(cells, columns=2))
+        drawn = write_image(folder / 'worst' / f'{rank:03d}_{path.stem[:50]}.jpg', draw_grid(cells, columns=2))
         result = {'score': round(scored.score, 6), 'text': scored.summary, 'drawn': drawn.name}
         images.append({'image': str(path), **result})
     content |= {'by_class': score_classes(mistakes, model), 'worst': images}

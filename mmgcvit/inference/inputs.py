@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from ..datasets.decoding import DecodingSettings, check_pixels, check_sides, check_values, load_image
 from ..errors import UserError, get_first_line
-from ..files import IMAGE_SUFFIXES, URL_SCHEMES, list_outputs
+from ..files import IMAGE_SUFFIXES, is_url, list_outputs, make_absolute
 
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
@@ -25,7 +25,10 @@ MAX_SECONDS, MAX_BYTES = 60, 256 << 20  # limits of the download of an image by 
 
 def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Find (images, videos) by files, folders and glob patterns. A folder is searched without its subfolders."""
-    files = [*dict.fromkeys(file for name in names for file in list_files(name))]
+    found: dict[str | Path, str] = {}  # a file that is given twice, also by other paths, is one input
+    for file in (file for name in names for file in list_files(name)):
+        found.setdefault(file if is_url(file) else make_absolute(file), file)
+    files = [*found.values()]
     videos = [file for file in files if file.lower().endswith(VIDEO_SUFFIXES)]
     # A file that the user names counts as an image if it has no video suffix.
     return [file for file in files if not file.lower().endswith(VIDEO_SUFFIXES)], videos
@@ -33,13 +36,13 @@ def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def list_files(name: str) -> list[str]:
     """List a file or URL, or the images and videos of a folder or glob pattern. Raise a UserError if there are none."""
-    if (is_url := name.lower().startswith(URL_SCHEMES)) and name.lower().endswith(VIDEO_SUFFIXES):
+    if is_url(name) and name.lower().endswith(VIDEO_SUFFIXES):
         raise UserError(f'{name}: videos are not read from URLs. Download it, and pass its path')
-    if is_url or Path(name).is_file():
+    if is_url(name) or Path(name).is_file():
         return [name]
     pattern = os.path.join(glob.escape(name), '*') if Path(name).is_dir() else name  # noqa: PTH118
     files = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
-    files = [file for file in files if file.lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))]
+    files = [x for x in files if x.lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)) and not Path(x).is_dir()]
     if '**' in name:
         # Earlier predictions below the folder are not inputs.
         depth, paths = len(Path(name.partition('**')[0]).parts), [*map(Path, files)]
@@ -74,8 +77,8 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray
         check_pixels(image)
         upright = ImageOps.exif_transpose(image)
         is_grey = upright.mode[0] == 'I'  # of 16 bits, which Pillow's conversion would clip
-        if image.format == 'TIFF' and upright.mode == 'RGBA':  # OpenCV multiplies its colours by alpha
-            upright = Image.alpha_composite(Image.new('RGBA', upright.size, 'black'), upright)
+        if (colour := find_colour_below(image)) is not None:
+            upright = Image.alpha_composite(Image.new('RGBA', upright.size, colour), upright.convert('RGBA'))
         return convert_to_bgr(np.asarray(upright) if is_grey else np.asarray(upright.convert('RGB'))[..., ::-1])
     # Decoders raise errors of any type on damaged files.
     except Exception as error:
@@ -83,16 +86,26 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray
         raise UserError(f'{image if is_path else "the image"} cannot be read: {reason}') from None
 
 
+def find_colour_below(image: Image.Image) -> tuple[int, ...] | None:
+    """Return the colour in which OpenCV shows what is transparent in an image's file. Mostly it drops alpha: None."""
+    # The tag ExtraSamples says whether the fourth channel is alpha.
+    if image.format == 'TIFF' and image.mode == 'RGBA' and {1, 2} & {*image.tag_v2.get(338, ())}:
+        return 0, 0, 0
+    palette = image.getpalette() if image.format == 'GIF' and 'transparency' in image.info else None
+    first = 3 * image.info.get('background', 0)
+    return palette and tuple(palette[first : first + 3])
+
+
 @contextmanager
 def open_file(name: str) -> Iterator[str]:
     """Yield the path of a file, or of a temporary copy of the file at a URL."""
-    if not name.lower().startswith(URL_SCHEMES):
+    if not is_url(name):
         yield name
         return
     deadline = time.monotonic() + MAX_SECONDS
     request = Request(quote(name, safe=punctuation), headers={'User-Agent': 'mmgcvit'})
     with NamedTemporaryFile() as copy, urlopen(request, timeout=MAX_SECONDS) as response:
-        if not response.url.lower().startswith(URL_SCHEMES):
+        if not is_url(response.url):
             raise UserError(f'it is at {response.url}. Download it, and pass its path')
         while chunk := response.read1(1 << 16):
             copy.write(chunk)

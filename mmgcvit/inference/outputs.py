@@ -12,7 +12,7 @@ import numpy as np
 from rich.table import Table
 
 from ..errors import MANY, escape_controls, shorten
-from ..files import LABEL_MAPS, PICTURES, URL_SCHEMES, make_absolute, write_atomically, write_image, write_text
+from ..files import LABEL_MAPS, PICTURES, is_url, make_absolute, write_atomically, write_image, write_text
 from ..tasks import CLASSIFICATION, SEGMENTATION, TASK_BY_NAME
 from .results import Classification, Prediction, Segmentation
 
@@ -30,8 +30,7 @@ class Outputs:
 
     def __init__(self, folder: Path, inputs: Sequence[str]) -> None:
         self.folder = folder
-        inputs = list(dict.fromkeys(inputs))
-        paths = [make_absolute(name.partition('?')[0] if name.startswith(URL_SCHEMES) else name) for name in inputs]
+        paths = [make_absolute(name.partition('?')[0] if is_url(name) else name) for name in inputs]
         common = os.path.commonpath([path.parent for path in paths]) if paths else ''
         relative_paths = [path.relative_to(common) for path in paths]
         if len(set(relative_paths)) < len(relative_paths):

@@ -143,10 +143,6 @@ class Predictor(ABC):
             reason = f'{size} ({get_first_line(error)})'
             raise UserError(f'the test pipeline cannot prepare the image whose height and width are {reason}') from None
 
-    def get_names(self, labels: Sequence[int]) -> list[str]:
-        """Return the names of class indices."""
-        return [self.classes[label] for label in labels]
-
     def find_label(self, name: str | int) -> int:
         """Return the index of the class with this name or index. Raise a UserError if there is no such class."""
         if name in self.classes:
@@ -176,7 +172,7 @@ class Detector(Predictor):
             masks = sv.CompactMask.from_coco_rle(masks, boxes, sample.ori_shape)
         elif masks is not None:
             masks = masks.numpy().astype(bool)
-        return Detections(boxes, scores, labels, self.get_names(labels), masks)
+        return Detections(boxes, scores, labels, [self.classes[label] for label in labels], masks)
 
 
 class Segmentor(Predictor):
@@ -198,7 +194,7 @@ class Classifier(Predictor):
         if not np.isfinite(scores).all():  # JSON has no NaN
             raise UserError('its scores are NaN or infinite. Use an earlier checkpoint')
         label = int(scores.argmax())
-        return Classification(label, self.get_names([label])[0], float(scores[label]), scores)
+        return Classification(label, self.classes[label], float(scores[label]), scores)
 
 
 def detect_in_tiles(model: Detector, image: np.ndarray) -> Detections:
@@ -226,7 +222,8 @@ def detect_in_tiles(model: Detector, image: np.ndarray) -> Detections:
     if not len(objects) and getattr(model.network, 'with_mask', False):
         masks = np.zeros((0, *image.shape[:2]), bool)  # supervision merges no masks to None
     boxes, scores = objects.xyxy.astype(np.float32), objects.confidence.astype(np.float32)
-    return Detections(boxes, scores, objects.class_id.astype(np.int64), model.get_names(objects.class_id), masks)
+    labels = objects.class_id.astype(np.int64)
+    return Detections(boxes, scores, labels, [model.classes[label] for label in labels], masks)
 
 
 def segment_in_tiles(model: Segmentor, image: np.ndarray) -> Segmentation:

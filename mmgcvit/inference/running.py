@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
+import cv2
 import numpy as np
 from rich.progress import Progress
 
@@ -22,6 +23,7 @@ from .results import Outcome, Segmentation, list_categories, make_records
 
 sv = OptionalModule('supervision', 'predicting videos')
 
+MIN_FRAMES = 0.9  # share of the frames named in a video's header, an estimate, below which a message says so
 DEFAULT_FRAME_RATE = 25.0  # of a video whose header has none, in frames per second
 
 
@@ -107,10 +109,11 @@ class PredictionRun:
     def predict_video(self, video: str, max_frames: int | None) -> None:
         """Predict a video. Write a video with drawn predictions, and a file with a line of JSON for each frame."""
         try:
-            fps = sv.VideoInfo.from_video_path(video).fps or DEFAULT_FRAME_RATE
+            info = sv.VideoInfo.from_video_path(video)
         # supervision raises a plain Exception.
         except Exception:
             raise UserError(f'{video} cannot be opened as a video') from None
+        fps, num_expected = info.fps or DEFAULT_FRAME_RATE, min(info.total_frames, max_frames or info.total_frames)
         # With two colours, objects of one class are not coloured one by one, which would flicker.
         model = replace(self.model, palette=self.model.palette * 2)
         frames = islice(sv.get_video_frames_generator(video), max_frames)
@@ -123,8 +126,8 @@ class PredictionRun:
                     picture = model.draw(image, prediction, self.draw_labels)
                     if not index:
                         size = sv.VideoInfo(width=picture.shape[1], height=picture.shape[0], fps=fps)
-                        path = self.outputs.get_path(PICTURES, video, '.mp4')
-                        sink = files.enter_context(sv.VideoSink(str(path), size))
+                        drawn = self.outputs.get_path(PICTURES, video, '.mp4')
+                        sink = files.enter_context(sv.VideoSink(str(drawn), size))
                     sink.write_frame(picture)
                 if self.write:
                     if not index:
@@ -136,6 +139,12 @@ class PredictionRun:
                 self.counts[name] = count_classes(prediction)
         if f'{video}, frame 0' not in self.counts:
             raise UserError(f'{video}: no frame can be read')
+        if index + 1 < MIN_FRAMES * num_expected:  # OpenCV reads a damaged video up to the damage
+            message = escape_controls(f'{video}: {index + 1} of about {num_expected} frames can be read')
+            self.progress.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        # OpenCV does not report a full disk.
+        if self.draw and cv2.VideoCapture(str(drawn)).get(cv2.CAP_PROP_FRAME_COUNT) <= index:
+            raise UserError(f'{drawn} is incomplete. The disk may be full')
 
     def skip(self, path: str, error: Exception) -> None:
         """Print the error of an image or video that cannot be predicted, and count it. Raise that of a full disk."""

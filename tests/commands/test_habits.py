@@ -79,6 +79,9 @@ def test_settings_end_at_the_first_option_and_inputs_may_follow_any_option(monke
     monkeypatch.chdir(tmp_path)
     found = parse(monkeypatch, 'predict', '--conf', '0.5', 'a=1', '--classes', 'cat', '--source=-x.jpg', 'b.jpg')
     assert (found.config, found.checkpoint, found.inputs, found.classes) == ('a=1', '-x.jpg', ['b.jpg'], ['cat'])
+    for empty in ('', '--out-dir='):  # pathlib's current folder
+        with pytest.raises(UserError, match='one of the arguments is empty'):
+            parse(monkeypatch, 'predict', 'run', empty)
 
 
 def test_a_word_for_a_command_is_this_command_or_answered(monkeypatch, capsys):

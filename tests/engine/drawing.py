@@ -7,6 +7,7 @@ import random
 import signal
 from contextlib import nullcontext
 from itertools import count
+from multiprocessing import active_children
 
 import numpy as np
 import torch
@@ -91,6 +92,10 @@ class StopHook(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if self.by == 'Ctrl-C' and runner.iter + 1 == self.after:
             signal.raise_signal(signal.SIGINT)
+            # A SIGTERM of the process group also ends the data workers, which are needed for accumulation only.
+            for worker in active_children() if runner.cfg.optim_wrapper.accumulative_counts == 1 else ():
+                worker.kill()
+                worker.join()
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if self.by == 'iteration' and runner.iter + 1 == self.after:

@@ -1,6 +1,7 @@
 """A resumed run ends in the same state as an uninterrupted one, bit for bit, wherever it is interrupted."""
 
 import random
+import signal
 from itertools import product
 from pathlib import Path
 from unittest import mock
@@ -14,6 +15,7 @@ from mmengine.dist import barrier
 from mmengine.logging import MessageHub
 
 from mmgcvit.engine.hooks.exact_resume import NewScheduleHook
+from mmgcvit.engine.hooks.stopping import InterruptHook
 from mmgcvit.engine.loops import WHOLE_BATCH, seed_generators
 from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
@@ -78,6 +80,14 @@ def test_a_resumed_run_ends_in_the_state_of_an_uninterrupted_one(
     options |= {'interrupt': interrupt, 'saves': (None if loop is EPOCHS else 7) if interrupt else 1}
     assume(interrupt or stop % accumulated == 0)
     train_whole_and_resumed(tmp_path_factory.mktemp('runs'), stop, workers, **options)
+
+
+def test_an_interrupt_that_python_ignores_while_it_forks_ends_the_run_after_the_iteration():
+    hook = InterruptHook()
+    hook.handlers = dict.fromkeys(hook.handlers, lambda *_: None)
+    hook.receive(signal.SIGTERM, None)
+    with pytest.raises(KeyboardInterrupt):
+        hook.after_train_iter(None)
 
 
 def test_a_run_that_saves_by_epochs_resumes_exactly(tmp_path):

@@ -33,7 +33,8 @@ def test_detailed_scores_are_drawn_only_if_requested(tmp_path):
 
 
 def test_the_plot_command_draws_the_curves(call, tmp_path):
-    entries = [iteration(1), validation(1, acc=0.9), iteration(2, math.nan, epoch=2), validation(2, acc=0.8)]
+    """A name with $ is not a formula."""
+    entries = [iteration(1), validation(1, **{'$_$x_{': 0.9}), iteration(2, math.nan, epoch=2), validation(2, acc=0.8)]
     run = write_session(tmp_path / 'run', '20260101_000000', entries)
     assert call('plot', run)[1].endswith(f'curves: {run / "curves.png"}\n')
     assert (run / 'curves.png').is_file()

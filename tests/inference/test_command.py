@@ -109,12 +109,15 @@ def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(cal
     for name in ('words.jpg', 'broken.avi'):
         (photos / name).write_text('words')
     write_video(photos / 'film.avi')
+    whole = (photos / 'film.avi').read_bytes()
+    (photos / 'cut.avi').write_bytes(whole[: (len(whole) + whole.index(b'movi')) // 2])  # half of the frames
     code, printed = call('predict', work_dirs['classification'], photos, '--batch-size', 2)
     assert code == 1
     assert f'skipped: {photos}/words.jpg cannot be read: not an image' in printed
     assert f'skipped: {photos}/broken.avi cannot be opened as a video' in printed
+    num_read = int(re.search(r'cut\.avi: ([1-4]) of about 5 frames can be read', printed)[1])
     assert printed.splitlines()[-2:] == [
-        '3 images and 5 frames predicted, 2 skipped: predictions, pictures in predictions/vis',
+        f'3 images and {5 + num_read} frames predicted, 2 skipped: predictions, pictures in predictions/vis',
         'predict: 2 inputs could not be predicted. See the messages above',
     ]
     assert [image['id'] for image in content(out / 'images.json')['images']] == [1, 2, 3]
@@ -128,11 +131,20 @@ def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(cal
     assert lines[3]['predictions'][0]['score'] == pytest.approx(prediction.score, abs=1e-4)
 
 
+def test_a_video_that_a_full_disk_cuts_off_is_named(call, work_dirs, photos, monkeypatch):
+    """OpenCV reports no error."""
+    monkeypatch.setattr(sv.VideoSink, 'write_frame', lambda *_: None)
+    write_video(photos / 'film.avi')
+    code, printed = call('predict', work_dirs['classification'], photos / 'film.avi')
+    assert (code, 'skipped: predictions/vis/film.mp4 is incomplete. The disk may be full' in printed) == (1, True)
+
+
 def test_a_url_is_an_input_and_failing_downloads_are_skipped(call, work_dirs, photos, out):
     """Outputs of two URLs that differ only in their query have different names."""
     with ThreadingHTTPServer(('127.0.0.1', 0), partial(SimpleHTTPRequestHandler, directory=photos)) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         urls = [f'http://127.0.0.1:{server.server_port}/{name}' for name in ('a.png?x=1', 'a.png?x=2', 'no.png')]
+        urls[0] = urls[0].replace('http', 'HTTP')
         code, printed = call('predict', work_dirs['classification'], *urls, 'http://', '--device', 'cpu')
         server.shutdown()
     assert (code, printed.count('skipped: http')) == (1, 2)

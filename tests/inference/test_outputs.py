@@ -9,7 +9,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from mmgcvit.commands.options import check_out_dir
+from mmgcvit.commands.options import check_out_dir, create_out_dir
 from mmgcvit.errors import UserError
 from mmgcvit.files import FILES
 from mmgcvit.inference.outputs import Outputs, write_json
@@ -60,6 +60,9 @@ def test_earlier_results_are_overwritten_only_with_the_option(tmp_path):
         with pytest.raises(UserError, match=words):
             check_out_dir(Namespace(out_dir=folder, overwrite=overwrite), FILES)
     check_out_dir(Namespace(out_dir=tmp_path, overwrite=True), FILES)
+    (tmp_path / 'vis').mkdir()  # by another command since the check
+    with pytest.raises(FileExistsError):
+        create_out_dir(Namespace(out_dir=tmp_path, overwrite=False), 'vis', ())
 
 
 def test_pycocotools_reads_the_written_detections(tmp_path):

@@ -42,8 +42,8 @@ def explain_loader_errors() -> Iterator[None]:
         elif message.startswith('Expected more than 1 value per channel'):
             message = ONE_IMAGE
         elif message.startswith(('DataLoader worker (', 'DataLoader timed out')):
-            message = f'{get_first_line(error)}. The memory or {SHARED_MEMORY} may be full. {FEWER_WORKERS}. For slow '
-            message += 'disks, set train_dataloader.timeout=SECONDS. Then start it again (train: with --resume)'
+            reason = f'{get_first_line(error).rstrip(". ")}. The memory or {SHARED_MEMORY} may be full. {FEWER_WORKERS}'
+            message = f'{reason}. For slow disks, set train_dataloader.timeout=SECONDS. Then start it again (--resume)'
         else:
             raise
         raise UserError(message) from error

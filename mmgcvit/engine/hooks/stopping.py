@@ -43,9 +43,11 @@ class InterruptHook(Hook):
                 signal.signal(number, self.receive)
         try:
             yield self
-        except (KeyboardInterrupt, SyntaxError) as error:
+        except (KeyboardInterrupt, SyntaxError, UserError) as error:
             # mmengine's Config turns a KeyboardInterrupt into a SyntaxError while it is written into a checkpoint.
             interrupt = error.__context__ if isinstance(error, SyntaxError) else error
+            if isinstance(error, UserError) and self.received:  # data workers end at a SIGTERM
+                interrupt = KeyboardInterrupt(self.received)
             if not isinstance(interrupt, KeyboardInterrupt):
                 raise
             is_command = can_handle and sys.argv[0].endswith(('mmgcvit train', 'train.py'))
@@ -58,11 +60,16 @@ class InterruptHook(Hook):
 
     def receive(self, number: int, frame: object) -> None:
         is_main = os.getpid() == self.process
-        if is_main and self.is_training and not self.received:
-            self.received = number
+        if not is_main and number == signal.SIGINT:  # data workers also get the Ctrl-C of their terminal
+            return
+        # If Python ignores the error of a handler, as it does while a process is forked, after_train_iter ends the run.
+        is_first, self.received = not self.received, self.received or number
+        if is_main and self.is_training and is_first:
+            # Data workers may get the signal too. When they end, torch's handler would raise an error.
+            signal.signal(signal.SIGCHLD, lambda *_: None)
             # In a signal handler, sys.stderr may be in use.
             os.write(2, b'\nsaving a checkpoint after this iteration (Ctrl-C again: end at once)\n')
-        elif is_main or number != signal.SIGINT:  # data workers also get the Ctrl-C of their terminal
+        else:
             self.handlers[number](number, frame)
 
     def before_train(self, runner: Runner) -> None:
@@ -72,7 +79,7 @@ class InterruptHook(Hook):
         self.is_training = self.checkpoint_hook is not None and isinstance(runner.train_loop, ResumableLoop)
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        if self.received and self.checkpoint_hook.save_within_epoch(runner):
+        if self.received and (not self.is_training or self.checkpoint_hook.save_within_epoch(runner)):
             raise KeyboardInterrupt(self.received)
 
     def before_val(self, runner: Runner) -> None:
