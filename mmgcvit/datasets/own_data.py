@@ -1,7 +1,6 @@
 """Write the config that ``mmgcvit train --data`` trains: the template of a dataset's task, filled in.
 
-:func:`make_config` decides, then writes. Templates compute all settings from the variables at their head, which have
-literal values.
+Templates compute all settings from the variables at their head, which have literal values.
 """
 
 import ast
@@ -68,6 +67,7 @@ def make_config(
     If the dataset has no validation split, hold out a part of the training images. No file is replaced. The arguments
     are the options of ``mmgcvit train``. Return the path of the config, and a summary of the training.
     """
+    # Decide, and reject what does not fit.
     template = choose_template(dataset, task)
     size = choose_size(template, size)
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
@@ -75,7 +75,8 @@ def make_config(
     split_validation(dataset)
     train = dataset.splits['train']
     template_path = Path(get_config_path(template.config))
-    head = read_head(template_path) | choose_settings(template, size, options)
+    settings = choose_settings(template, size, options)
+    head = read_head(template_path, settings) | settings
     if tiles is not None:
         head['tiles'] = tiles or head['image_size']
         head['tiles_per_image'] = round(mean(max(1, w * h / head['tiles'] ** 2) for w, h in train.sizes))
@@ -84,6 +85,7 @@ def make_config(
     iterations = epochs * ceil(num_images / head['batch_size'])
     head |= {'max_iters': iterations} if 'max_iters' in head else {'max_epochs': epochs}
 
+    # Tell: notes for the user, and what is stored for resuming, for predictions and for the verdict.
     small_objects = find_small_objects(dataset, head['image_size'], head.get('tiles'))
     dataset.notes += small_objects + find_missing_classes(dataset)
     if size != MINI and not torch.cuda.is_available():
@@ -104,6 +106,7 @@ def make_config(
     training = f'trains {template.network}, --size {size}, at {head["image_size"]} px, {format_length(head)}'
     training += f', on tiles of {head["tiles"]} px' if head.get('tiles') else ''
 
+    # Write.
     folder = create_numbered(work_dir / CONFIG_FOLDER)
     write_annotations(dataset, folder)
     path = folder / f'{name}.py'
@@ -175,9 +178,9 @@ def choose_settings(template: Template, size: str, options: Mapping[str, Any]) -
     return settings | given
 
 
-def read_head(path: Path) -> dict[str, Any]:
-    """Return the variables at the head of a template."""
-    return {name: ast.literal_eval(assignment.value) for name, assignment in parse_head(path).items()}
+def read_head(path: Path, names: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the variables at the head of a template, which must have these names."""
+    return {name: ast.literal_eval(assignment.value) for name, assignment in parse_head(path, names).items()}
 
 
 def fill_template(path: Path, head: Mapping[str, Any]) -> str:
@@ -190,7 +193,7 @@ def fill_template(path: Path, head: Mapping[str, Any]) -> str:
     return '\n'.join([*rows[ast.parse(text).body[0].end_lineno :], ''])
 
 
-def parse_head(path: Path, names: Iterable[str] = ()) -> dict[str, ast.Assign]:
+def parse_head(path: Path, names: Iterable[str]) -> dict[str, ast.Assign]:
     """Return the assignments between a template's docstring and its first other code, by the name of their variable.
 
     Raise a UserError if the values are not literals, or a variable of these names is missing.
@@ -203,7 +206,7 @@ def parse_head(path: Path, names: Iterable[str] = ()) -> dict[str, ast.Assign]:
             ast.literal_eval(assignment.value)  # raises an error for other code
     except (SyntaxError, ValueError, TypeError, AttributeError):
         head = {}
-    if not head.keys() >= {*names, 'fine_tune'}:  # fine_tune is the last one
+    if not head.keys() >= {*names, 'image_size', 'batch_size', 'flip', 'fine_tune'}:  # fine_tune is the last one
         problem = 'so that it cannot be filled in: its first lines must be a docstring and NAME = LITERAL'
         raise UserError(f'{path} was edited, {problem}. Restore it, and train a copy: mmgcvit train COPY')
     return head

@@ -215,13 +215,15 @@ def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_p
         ('batch_size = 32', 'import os', False),
         ('batch_size = 32', 'batch_size = (', False),
         ('batch_size = 32', 'batch_size, depth = 32, 2', False),
+        ('batch_size = 32', '', False),
     ):
         (tmp_path / 'custom_cls.py').write_text('\n'.join(new if line == old else line for line in lines))
         if is_valid:
             assert 'batch_size = 5\n' in make('classes').path.read_text()
         else:
             with pytest.raises(UserError, match=r'^\S+custom_cls\.py was edited, so that it cannot be filled in: its'):
-                make('classes')
+                make('classes', work_dir=tmp_path / 'none')
+    assert not (tmp_path / 'none').exists()
 
 
 @pytest.mark.parametrize(
