@@ -1,1 +1,1 @@
-"""Compare predictions with the ground truth (read ``mistakes.py`` first), and plot the curves of a training."""
+"""Compare predictions with the ground truth: mistakes, curves and grids. Read ``mistakes.py`` first."""
