@@ -1,1 +1,1 @@
-"""Compare predictions with the ground truth: mistakes, curves and grids. Read ``mistakes.py`` first."""
+"""Compare predictions with the ground truth: confusion matrix, worst images, curves. Read ``mistakes.py`` first."""
