@@ -41,8 +41,8 @@ class PositionEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the embedding to (B, H, W, C) or (T, B, H, W, C)."""
-        images = self.pos_embed.unflatten(-2, self.grid).movedim(-1, -3)  # (..., C, h, w)
-        embedding = resize(images, (x.shape[-3], x.shape[-2])).movedim(-3, -1)
+        images = self.pos_embed.unflatten(-2, self.grid).transpose(-1, -2).transpose(-2, -3)  # (..., C, h, w)
+        embedding = resize(images, (x.shape[-3], x.shape[-2])).transpose(-3, -2).transpose(-2, -1)
         return x + embedding.unsqueeze(-4)
 
 
