@@ -33,10 +33,8 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     arch = backbone.infer_arch(model_tensors, backbone.num_stages)
     loaded_arch = infer_checkpoint_arch(weights, type(backbone), backbone.num_stages)
     if loaded_arch != arch:
-        raise CheckpointError(
-            f'{weights.source} has weights of {network} {loaded_arch}, but the model is {network} {arch}. Use a '
-            f"checkpoint of {network} {arch}, or set the model's arch to that of the checkpoint"
-        )
+        problem = f'{weights.source} has weights of {network} {loaded_arch}, but the model is {network} {arch}'
+        raise CheckpointError(f"{problem}. Use another checkpoint, or set the model's arch to that of the checkpoint")
     tensors, last_norm = weights.tensors, f'norm{backbone.num_stages - 1}.'
     has_norm, has_final_norm = (f'{norm}weight' in tensors for norm in (last_norm, FINAL_NORM))
     # If several stages are outputs, all output norms keep their initial values, as in GC ViT's own detection code.
@@ -64,10 +62,8 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
 def infer_checkpoint_arch(weights: Weights, network: type[nn.Module], num_stages: int | None = None) -> Arch:
     """Infer the arch of weights. Raise a CheckpointError if they are incomplete or of another network."""
     if not issubclass(network, weights.network):
-        raise CheckpointError(
-            f'{weights.source} has weights of {weights.network.__name__}, but the model is {network.__name__}. '
-            f'Use a checkpoint of {network.__name__}'
-        )
+        problem = f'{weights.source} has weights of {weights.network.__name__}, but the model is {network.__name__}'
+        raise CheckpointError(f'{problem}. Use a checkpoint of {network.__name__}')
     with reject_part(weights.source, network.__name__):
         return network.infer_arch(weights.tensors, num_stages)
 
@@ -106,10 +102,8 @@ def check_complete(
             found, needed = (f'{tuple(x.shape)} {x.dtype}' for x in (tensor, wanted))
             invalid.append(f'{name} {found} instead of {needed}')
         elif is_table and tensor.shape != wanted.shape and isqrt(tensor.shape[-2]) ** 2 != tensor.shape[-2]:
-            raise CheckpointError(
-                f'{source}: {name} has {tensor.shape[-2]} rows. Expected a square number, that is one row for each '
-                'position of a square grid. Use a checkpoint of a model with square windows and images'
-            )
+            expected = 'Expected a square number: use a checkpoint of a model with square windows and images'
+            raise CheckpointError(f'{source}: {name} has {tensor.shape[-2]} rows. {expected}')
     if invalid:
         count = format_count(len(invalid), 'tensor')
         raise CheckpointError(f'{source} has {count} with a wrong shape or dtype ({shorten(invalid)}). {advice}')

@@ -169,10 +169,9 @@ def download(url: str) -> Path:
         reason = str(error).removeprefix(f'{new} ')
         raise CheckpointError(f'the file at {url} {reason}. Its downloaded copy was removed. Check the URL') from None
     except Exception as error:  # The network, the server or the disk failed, or the URL is wrong.
-        raise CheckpointError(
-            f'{url} could not be downloaded ({get_first_line(error)}). Download it with a browser, and give the path '
-            'of the file instead of the URL (with train --data: --pretrained FILE)'
-        ) from None
+        problem = f'{url} could not be downloaded ({get_first_line(error)})'
+        advice = 'Download it with a browser, and pass the file instead of the URL (train --data: --pretrained FILE)'
+        raise CheckpointError(f'{problem}. {advice}') from None
     return path
 
 

@@ -139,10 +139,9 @@ def find_network(state_dict: Mapping[str, Tensor], source: str, prefix: str | No
         raise CheckpointError(f'{source} has several networks, with the prefixes {prefixes}. Choose one as prefix')
     names = ', '.join(dict.fromkeys(key_mapping.name for _, key_mapping in known))
     with_prefix = f' under the prefix {prefix!r}' if prefix else ''
-    raise CheckpointError(
-        f'{source} is not a checkpoint of GC ViT or LSA{with_prefix}. Its {len(state_dict)} keys '
-        f'({shorten(list(state_dict), 4)}) are not those of a known implementation ({names}). Use another checkpoint'
-    )
+    problem = f'{source} is not a checkpoint of GC ViT or LSA{with_prefix}'
+    keys = f'{len(state_dict)} keys ({shorten(list(state_dict), 4)})'
+    raise CheckpointError(f'{problem}. Its {keys} are not those of {names}. Use another checkpoint')
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:

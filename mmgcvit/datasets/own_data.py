@@ -1,4 +1,7 @@
-"""Fill in the template of a dataset's task: the config that ``mmgcvit train --data`` trains."""
+"""Write the config that ``mmgcvit train --data`` trains: the template of a dataset's task, filled in.
+
+Templates compute all settings from the variables at their head, which have literal values.
+"""
 
 import ast
 import os
@@ -21,7 +24,7 @@ from ..tasks import COSTS, MINI, TEMPLATES, Template
 from .decoding import read_sizes
 from .formats import DatasetInfo, split_validation, write_annotations
 from .formats.advice import find_missing_classes, find_small_objects, find_weaknesses
-from .formats.dataset_info import read_each
+from .formats.dataset_info import Split, read_each
 
 # The weights of GC ViT's authors: timm's copies, whose names have the first digits of their SHA-256, and for large,
 # which timm lacks, the authors' own file, which is on a branch that may change.
@@ -64,121 +67,74 @@ def make_config(
     If the dataset has no validation split, hold out a part of the training images. No file is replaced. The arguments
     are the options of ``mmgcvit train``. Return the path of the config, and a summary of the training.
     """
-    template, size = choose_template(dataset, task, size)
+    # Decide, and reject what does not fit.
+    template = choose_template(dataset, task)
+    size = choose_size(template, size)
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
     check_options(dataset, work_dir, options.get('pretrained'), tiles)
     split_validation(dataset)
-    folder = create_numbered(work_dir / CONFIG_FOLDER)
-    write_annotations(dataset, folder)
     train = dataset.splits['train']
-
     template_path = Path(get_config_path(template.config))
-    settings = choose_settings(template, size, options) | locate_files(dataset)
+    settings = choose_settings(template, size, options)
     head = read_head(template_path, settings) | settings
     if tiles is not None:
         head['tiles'] = tiles or head['image_size']
         head['tiles_per_image'] = round(mean(max(1, w * h / head['tiles'] ** 2) for w, h in train.sizes))
     num_images = len(train.image_names) * head.get('tiles_per_image', 1)
     epochs = epochs or max(MIN_EPOCHS, ceil((template.num_seen if size == MINI else NUM_SEEN) / num_images))
-    is_by_iters = 'max_iters' in head
-    length = epochs * ceil(num_images / head['batch_size']) if is_by_iters else epochs
-    head['max_iters' if is_by_iters else 'max_epochs'] = length
+    iterations = epochs * ceil(num_images / head['batch_size'])
+    head |= {'max_iters': iterations} if 'max_iters' in head else {'max_epochs': epochs}
+
+    # Tell: notes for the user, and what is stored for resuming, for predictions and for the verdict.
     small_objects = find_small_objects(dataset, head['image_size'], head.get('tiles'))
     dataset.notes += small_objects + find_missing_classes(dataset)
     if size != MINI and not torch.cuda.is_available():
         seconds = epochs * num_images * head['image_size'] ** 2 / 1e6 * template.cpu_seconds * COSTS[size]
         duration = format_duration(seconds / torch.get_num_threads())
         dataset.notes.append(f'--size {size} trains about {duration} on a CPU (estimate). --size mini takes minutes')
+    started_with = {
+        'data': locate_data(dataset.folder, work_dir),
+        'task': task or template.option,
+        'size': size,
+        'no_flip': not head['flip'],
+        **{name: head.get(name) for name in ('image_size', 'batch_size', 'lr', 'workers')},
+        **{name: head.get(name) for name in ('augment', 'fine_tune', 'tiles')},
+        'image_side': None if template.option == 'classify' else measure_images(train),
+        'pretrained': options.get('pretrained') and str(options['pretrained']),
+        'weaknesses': find_weaknesses(dataset, bool(small_objects)),
+    }
+    training = f'trains {template.network}, --size {size}, at {head["image_size"]} px, {format_length(head)}'
+    training += f', on tiles of {head["tiles"]} px' if head.get('tiles') else ''
 
-    duration = format_length(length, is_by_iters) + (f', on tiles of {head["tiles"]} px' if tiles is not None else '')
-    training = f'trains {template.network}, --size {size}, at {head["image_size"]} px, {duration}'
-    data = dataset.folder.resolve()
-    # If both folders move with the current one, the path in the config moves too.
-    if not any(Path(make_portable_path(path)).is_absolute() for path in (dataset.folder, work_dir)):
-        data = os.path.relpath(data, work_dir.resolve())
-    started_with = {'data': str(data), 'task': task or template.option, 'size': size, 'no_flip': not head['flip']}
-    names = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
-    started_with |= {name: head.get(name) for name in names}
-    names = train.image_names[:: ceil(len(train.image_names) / 100)] if template.option != 'classify' else ()
-    sizes, _ = read_each(read_sizes, [train.image_folder / name for name in names])
-    started_with['image_side'] = round(median(max(upright) for _, upright in sizes)) if sizes else None  # the longer
-    started_with['pretrained'] = options.get('pretrained') and str(options['pretrained'])
-    started_with['weaknesses'] = find_weaknesses(dataset, bool(small_objects))
-    about_run = {'work_dir': make_portable_path(work_dir), STARTED_WITH: started_with}
+    # Write.
+    folder = create_numbered(work_dir / CONFIG_FOLDER)
+    write_annotations(dataset, folder)
     path = folder / f'{name}.py'
-    write_text(path, HEADER.format(training) + format_lines(about_run) + fill_template(template_path, head))
+    about_run = {'work_dir': make_portable_path(work_dir), STARTED_WITH: started_with}
+    filled = fill_template(template_path, head | locate_files(dataset))
+    write_text(path, HEADER.format(training) + format_assignments(about_run) + filled)
     return path, f'{dataset}\n{training}, from {format_init_weights(head)}\nconfig: {path}'
 
 
-def read_head(path: Path, names: Iterable[str] = ()) -> dict[str, Any]:
-    """Return the variables at the head of a template. Raise a UserError if they are not literals, or lack a name."""
-    try:
-        head = {name: ast.literal_eval(node.value) for name, node in parse_head(read_text(path)).items()}
-    except (SyntaxError, ValueError, TypeError, AttributeError):
-        head = {}
-    if not head.keys() >= {*names, 'fine_tune'}:  # fine_tune is the last one
-        problem = 'so that it cannot be filled in: its first lines must be a docstring and NAME = LITERAL'
-        raise UserError(f'{path} was edited, {problem}. Restore it, and train a copy: mmgcvit train COPY')
-    return head
+def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
+    """Return the template of a task, by default of the dataset's first."""
+    templates = [TEMPLATES[annotation_type] for annotation_type in dataset.annotation_types]
+    # Maps that could be of instances are already masks.
+    options = ('segment', 'semantic') if task == 'segment' else (task,)
+    for template in templates:
+        if task is None or template.option in options:
+            return template
+    tasks = ' or '.join(dict.fromkeys(template.option for template in templates))
+    raise UserError(f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task {tasks}')
 
 
-def parse_head(text: str) -> dict[str, ast.Assign]:
-    """Return the assignments between a template's docstring and its first other code, by the name of their variable."""
-    _, *statements = ast.parse(text).body
-    head = takewhile(lambda statement: isinstance(statement, ast.Assign), statements)
-    return {assignment.targets[0].id: assignment for assignment in head}
-
-
-def fill_template(path: Path, head: Mapping[str, Any]) -> str:
-    """Return a template without its docstring, with other values of variables at its head, as ``repr`` writes them."""
-    text = read_text(path)
-    rows, assignments = text.splitlines(), parse_head(text)
-    for name, value in sorted(head.items(), key=lambda item: assignments[item[0]].lineno, reverse=True):
-        assignment = assignments[name]
-        if repr(value) != repr(ast.literal_eval(assignment.value)):
-            rows[assignment.lineno - 1 : assignment.end_lineno] = [format_lines({name: value}).rstrip()]
-    return '\n'.join([*rows[ast.parse(text).body[0].end_lineno :], ''])
-
-
-def format_lines(values: Mapping[str, Any]) -> str:
-    """Return assignments of values to variables as Python code."""
-    return ''.join(f'{name} = {pformat(value, width=100, sort_dicts=False)}\n' for name, value in values.items())
-
-
-def choose_settings(template: Template, size: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the head lines of a template for a size and the options of ``mmgcvit train``."""
-    lines = {'_base_': ConfigPath(template.networks[size]), 'pretrained': WEIGHTS.get(size), **template.head}
-    if size == MINI:
-        lines |= {'load_from': ConfigPath(f'demo/weights/{template.mini_weights}'), **template.mini_head}
-    given = {name: value for name, value in options.items() if value is not None}
-    if given.pop('no_flip', False):
-        lines['flip'] = False
-    if 'lr' in given:
-        lines['lr_batch_size'] = None  # do not scale the learning rate that the user has set
-    if 'pretrained' in given:
-        given |= {'pretrained': resolve_weights(given['pretrained']), 'load_from': None}
-    return lines | given
-
-
-def resolve_weights(pretrained: str | Path) -> str | None:
-    """Return the weights that ``--pretrained`` names: a URL, an absolute path, or None for none."""
-    weights = str(pretrained)
-    if '://' in weights or weights == 'none':
-        return None if weights == 'none' else weights
-    return str(make_absolute(Path(weights).expanduser()))
-
-
-def locate_files(dataset: DatasetInfo) -> dict[str, Any]:
-    """Return the head lines with a dataset's classes and files."""
-    lines, files = {'classes': dataset.classes, 'data_root': ''}, 'annotations' if dataset.has_objects else 'list'
-    for name, split in dataset.splits.items():
-        if name == 'test' and dataset.has_objects and not split.objects:
-            continue  # it cannot be scored
-        images = make_portable_path(split.image_folder)
-        lines |= {f'{name}_images': images, f'{name}_{files}': make_portable_path(split.ann_file)}
-        if dataset.annotation_types == ('seg_maps',):
-            lines[f'{name}_labels'] = images
-    return lines
+def choose_size(template: Template, size: str | None) -> str:
+    """Return the size of a template's network, by default for the device."""
+    size = size or ('tiny' if torch.cuda.is_available() else MINI)
+    if size not in template.networks:
+        sizes = ', '.join(template.networks)
+        raise UserError(f'--size {size} is not for the task {template.option}. Choose one of {sizes}')
+    return size
 
 
 def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path | None, tiles: int | None) -> None:
@@ -199,20 +155,116 @@ def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path |
             raise UserError(f'{text!r}: names of classes and folders must be valid UTF-8 without two opening braces')
 
 
-def choose_template(dataset: DatasetInfo, task: str | None, size: str | None) -> tuple[Template, str]:
-    """Return the template of a task and the size of its network, by default for the dataset and the device."""
-    templates = [TEMPLATES[annotation_type] for annotation_type in dataset.annotation_types]
-    # Maps that could be of instances are already masks.
-    options = ('segment', 'semantic') if task == 'segment' else (task,)
-    template = next((template for template in templates if task is None or template.option in options), None)
-    if template is None:
-        tasks = ' or '.join(dict.fromkeys(template.option for template in templates))
-        raise UserError(f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task {tasks}')
-    size = size or ('tiny' if torch.cuda.is_available() else MINI)
-    if size not in template.networks:
-        sizes = ', '.join(template.networks)
-        raise UserError(f'--size {size} is not for the task {template.option}. Choose one of {sizes}')
-    return template, size
+def resolve_weights(pretrained: str | Path) -> str | None:
+    """Return the weights that ``--pretrained`` names: a URL, an absolute path, or None for none."""
+    weights = str(pretrained)
+    if '://' in weights or weights == 'none':
+        return None if weights == 'none' else weights
+    return str(make_absolute(Path(weights).expanduser()))
+
+
+def choose_settings(template: Template, size: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the variables of a template for a size and the options of ``mmgcvit train``."""
+    settings = {'_base_': ConfigPath(template.networks[size]), 'pretrained': WEIGHTS.get(size), **template.head}
+    if size == MINI:
+        settings |= {'load_from': ConfigPath(f'demo/weights/{template.mini_weights}'), **template.mini_head}
+    given = {name: value for name, value in options.items() if value is not None}
+    if given.pop('no_flip', False):
+        settings['flip'] = False
+    if 'lr' in given:
+        settings['lr_batch_size'] = None  # do not scale the learning rate that the user has set
+    if 'pretrained' in given:
+        given |= {'pretrained': resolve_weights(given['pretrained']), 'load_from': None}
+    return settings | given
+
+
+def read_head(path: Path, names: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the variables at the head of a template, which must have these names."""
+    return {name: ast.literal_eval(assignment.value) for name, assignment in parse_head(path, names).items()}
+
+
+def fill_template(path: Path, head: Mapping[str, Any]) -> str:
+    """Return a template without its docstring, with other values of variables at its head, as ``repr`` writes them."""
+    text, assignments = read_text(path), parse_head(path, head)
+    rows = text.splitlines()
+    for name, old in reversed(assignments.items()):  # from the last one, so that line numbers stay
+        if name in head and repr(head[name]) != repr(ast.literal_eval(old.value)):
+            rows[old.lineno - 1 : old.end_lineno] = [format_assignments({name: head[name]}).rstrip()]
+    return '\n'.join([*rows[ast.parse(text).body[0].end_lineno :], ''])
+
+
+def parse_head(path: Path, names: Iterable[str]) -> dict[str, ast.Assign]:
+    """Return the assignments between a template's docstring and its first other code, by the name of their variable.
+
+    Raise a UserError if the values are not literals, or a variable of these names is missing.
+    """
+    try:
+        _, *statements = ast.parse(read_text(path)).body
+        found = takewhile(lambda statement: isinstance(statement, ast.Assign), statements)
+        head = {assignment.targets[0].id: assignment for assignment in found}
+        for assignment in head.values():
+            ast.literal_eval(assignment.value)  # raises an error for other code
+    except (SyntaxError, ValueError, TypeError, AttributeError):
+        head = {}
+    if not head.keys() >= {*names, 'image_size', 'batch_size', 'flip', 'fine_tune'}:  # fine_tune is the last one
+        problem = 'so that it cannot be filled in: its first lines must be a docstring and NAME = LITERAL'
+        raise UserError(f'{path} was edited, {problem}. Restore it, and train a copy: mmgcvit train COPY')
+    return head
+
+
+def format_assignments(values: Mapping[str, Any]) -> str:
+    """Return assignments of values to variables as Python code."""
+    return ''.join(f'{name} = {pformat(value, width=100, sort_dicts=False)}\n' for name, value in values.items())
+
+
+def locate_files(dataset: DatasetInfo) -> dict[str, Any]:
+    """Return the variables with a dataset's classes and files."""
+    settings, files = {'classes': dataset.classes, 'data_root': ''}, 'annotations' if dataset.has_objects else 'list'
+    for name, split in dataset.splits.items():
+        if name == 'test' and dataset.has_objects and not split.objects:
+            continue  # it cannot be scored
+        images = make_portable_path(split.image_folder)
+        settings |= {f'{name}_images': images, f'{name}_{files}': make_portable_path(split.ann_file)}
+        if dataset.annotation_types == ('seg_maps',):
+            settings[f'{name}_labels'] = images
+    return settings
+
+
+def locate_data(folder: Path, work_dir: Path) -> str:
+    """Return the path of a dataset, relative to the work dir if both move with the current folder."""
+    if any(Path(make_portable_path(path)).is_absolute() for path in (folder, work_dir)):
+        return str(folder.resolve())
+    return os.path.relpath(folder.resolve(), work_dir.resolve())
+
+
+def measure_images(split: Split) -> int | None:
+    """Return the median longer side of about a hundred images of a split, or None if none can be read."""
+    step = ceil(len(split.image_names) / 100)
+    sizes = split.sizes[::step]
+    if None in sizes:  # they are not annotated
+        pairs, _ = read_each(read_sizes, [split.image_folder / name for name in split.image_names[::step]])
+        sizes = [upright for _, upright in pairs]
+    return round(median(map(max, sizes))) if sizes else None
+
+
+def format_length(settings: Mapping[str, Any]) -> str:
+    """Return the length of a training as text, from settings that have ``max_iters`` or ``max_epochs``."""
+    if 'max_iters' in settings:
+        return format_count(settings['max_iters'], 'iteration')
+    return format_count(settings['max_epochs'], 'epoch')
+
+
+def format_init_weights(head: Mapping[str, Any]) -> str:
+    """Return a text that names the initial weights of a filled-in template and says what limits their use."""
+    if head['load_from']:
+        name = Path(head['load_from']).stem
+        return f"mmgcvit's small model {name}, for a first look without a GPU. A larger --size needs a GPU"
+    weights = head['pretrained']
+    if not weights:
+        return 'random weights: scores will be low without many thousand images. For other weights, set --pretrained'
+    branch = ' (a branch that may change)' if '/resolve/main/' in weights else ''
+    limit = find_limit(weights)
+    return f'the weights {weights}{branch}{f", which are {limit}" if limit else ""}'
 
 
 def find_newer_files(data: Path, config: Path) -> list[str]:
@@ -230,13 +282,12 @@ def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
     ``config`` is what mmengine has written into the run's work dir. It is returned if its length is ``epochs``.
     """
     cfg = Config.fromfile(config)
-    by_iters, length, num_parts = 'max_iters' in cfg.train_cfg, epochs, 12
-    if by_iters:
-        # The annotation file lists the images.
-        file = next(iter_unwrapped_datasets(cfg.train_dataloader.dataset)).ann_file
-        length, num_parts = epochs * ceil(len(read_text(Path(file)).splitlines()) / cfg.train_dataloader.batch_size), 10
+    name, length, num_parts = 'max_epochs', epochs, 12
+    if 'max_iters' in cfg.train_cfg:
+        lines = read_text(Path(next(iter_unwrapped_datasets(cfg.train_dataloader.dataset)).ann_file)).splitlines()
+        name, length, num_parts = 'max_iters', epochs * ceil(len(lines) / cfg.train_dataloader.batch_size), 10
         cfg.default_hooks.logger.interval = max(1, min(50, length // 10))
-    name, text = 'max_iters' if by_iters else 'max_epochs', format_length(length, by_iters)
+    text = format_length({name: length})
     if cfg.train_cfg[name] == length:
         return config, text
     # The templates compute these settings from their first lines.
@@ -244,26 +295,9 @@ def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
     cfg.train_cfg.update({name: length, 'val_interval': interval})
     cfg.default_hooks.checkpoint.interval = interval
     warm_up, decay = cfg.param_scheduler
-    warm_up.end, decay.end = max(2, length // 20) if by_iters else min(2, length), length
+    warm_up.end, decay.end = max(2, length // 20) if name == 'max_iters' else min(2, length), length
     if 'milestones' in decay:
         decay.milestones = sorted({max(1, length * 2 // 3), max(1, length * 11 // 12)})
     path = create_numbered(config.parent / CONFIG_FOLDER) / config.name
     write_text(path, cfg.pretty_text)
     return path, text
-
-
-def format_length(length: int, is_by_iters: bool) -> str:
-    return format_count(length, 'iteration' if is_by_iters else 'epoch')
-
-
-def format_init_weights(head: Mapping[str, Any]) -> str:
-    """Return a text that names the initial weights of a filled-in template and says what limits their use."""
-    if head['load_from']:
-        name = Path(head['load_from']).stem
-        return f"mmgcvit's small model {name}, for a first look without a GPU. A larger --size needs a GPU"
-    weights = head['pretrained']
-    if not weights:
-        return 'random weights: scores will be low without many thousand images. For other weights, set --pretrained'
-    branch = ' (a branch that may change)' if '/resolve/main/' in weights else ''
-    limit = find_limit(weights)
-    return f'the weights {weights}{branch}{f", which are {limit}" if limit else ""}'

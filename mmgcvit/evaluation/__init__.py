@@ -1,1 +1,1 @@
-"""Compare predictions with the ground truth (read ``mistakes.py`` first), and plot the curves of a training."""
+"""Compare predictions with the ground truth: confusion matrix, worst images, curves. Read ``mistakes.py`` first."""

@@ -74,10 +74,8 @@ def compare(predictor: Predictor, graph: nn.Module, path: Path, half: bool = Fal
         differences = [(compute_difference(outputs[name], expected[name]), name) for name in expected]
         worst = max([worst, *differences])
     if not worst[0] <= tolerance.difference:
-        raise UserError(
-            f"the ONNX file's {worst[1]} differ from the model's by {worst[0]:.2g} of their largest value, "
-            f'and {tolerance.difference} is allowed. {NOT_WRITTEN}'
-        )
+        problem = f"the ONNX file's {worst[1]} differ from the model's by {worst[0]:.2g} of their largest value"
+        raise UserError(f'{problem}, and {tolerance.difference} is allowed. {NOT_WRITTEN}')
     return worst
 
 
@@ -168,10 +166,8 @@ def match_objects(
     expected_indices, indices = expected_indices[is_kept], indices[is_kept]
     for objects, matched in ((outputs, indices), (expected, expected_indices)):
         if objects['scores'][matched].sum() < (1 - tolerance.unmatched) * objects['scores'].sum():
-            raise UserError(
-                f'in images of random pixels, the model detects {len(expected["scores"])} objects and the ONNX file '
-                f'{len(outputs["scores"])}. Only {len(indices)} match, and {1 - tolerance.unmatched:.0%} must match '
-                f'(weighted by score). {NOT_WRITTEN}'
-            )
+            found = f'{len(expected["scores"])} objects and the ONNX file {len(outputs["scores"])}'
+            share = f'only {len(indices)} match, not {1 - tolerance.unmatched:.0%} (weighted by score)'
+            raise UserError(f'in images of random pixels, the model detects {found}: {share}. {NOT_WRITTEN}')
     matches = {name: outputs[name][indices] for name in outputs}
     return matches, {name: expected[name][expected_indices] for name in expected}

@@ -51,11 +51,10 @@ class SegmentorGraph(nn.Module):
         is_supported = type(model) is EncoderDecoder and not is_unknown and head.out_channels > 1
         if not is_supported or model.test_cfg.mode != 'whole' or max(padding.get('size') or [0]) > MIN_IMAGE_SIZE:
             channels, mode, size = getattr(head, 'out_channels', None), model.test_cfg.mode, padding.get('size')
-            raise UserError(
-                f'cannot export {type(model).__name__} with {type(head).__name__} ({channels} output channels), '
-                f'test_cfg.mode={mode!r} and padding to {size}. Export supports EncoderDecoder with a head that has an '
-                "output channel for each class, as UPerHead, or Mask2FormerHead, mode='whole' and no larger padding"
-            )
+            names = f'{type(model).__name__} with {type(head).__name__} of {channels} output channels'
+            heads = 'a head that has a channel for each class, as UPerHead, or Mask2FormerHead'
+            supported = f'EncoderDecoder with {heads}, mode whole and padding to at most {MIN_IMAGE_SIZE}'
+            raise UserError(f'cannot export {names}, mode {mode} and padding to {size}. Export supports {supported}')
         self.size_divisor = padding.get('size_divisor') or 1
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()

@@ -5,7 +5,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -37,9 +37,10 @@ class PyramidBackbone(BaseModule):
 
     archs: ClassVar[Mapping[str, Any]]  # the published variants by name
     default_arch: ClassVar[str]  # the name of the variant that is built by default
-    arch_type: ClassVar[type]  # the dataclass of a variant's hyperparameters
     # For each known kind of checkpoint, a table that translates its keys. The last is for this package's own.
     key_mappings: ClassVar[Sequence[KeyMapping]]
+    # Returns the hyperparameters that decide the shapes of weights (local keys) of all or the first stages.
+    describe_shapes: ClassVar[Callable[[Mapping[str, Tensor], int | None], dict[str, Any]]]
 
     lora_rank = 0
 
@@ -98,10 +99,8 @@ class PyramidBackbone(BaseModule):
             type_name = f'a tensor of {images.dtype}' if isinstance(images, Tensor) else type(images).__name__
             raise TypeError(f'images are {type_name}; expected floats (B, C, H, W), as a data_preprocessor returns')
         if images.ndim != 4 or images.shape[1] != self.in_channels or min(images.shape[2:]) < MIN_IMAGE_SIZE:
-            raise ValueError(
-                f'images have shape {tuple(images.shape)}; expected (B, {self.in_channels}, H, W), '
-                f'with H and W at least {MIN_IMAGE_SIZE}'
-            )
+            expected = f'{self.in_channels}, H, W), with H and W at least {MIN_IMAGE_SIZE}'
+            raise ValueError(f'images have shape {tuple(images.shape)}; expected (B, {expected}')
 
     def freeze(self) -> None:
         """Freeze the stem and the first ``frozen_stages`` stages, with their norms and the downsamplers after them.
@@ -168,10 +167,8 @@ class PyramidBackbone(BaseModule):
         if 'arch' not in arguments:
             arch = infer_checkpoint_arch(weights, cls)
             if not arch.names:
-                raise CheckpointError(
-                    f'{checkpoint} has weights of {cls.__name__} {arch}. This is not a published variant. Set '
-                    'arch=dict(...) to the values with which it was trained'
-                )
+                problem = f'{checkpoint} has weights of {cls.__name__} {arch}, which is not a published variant'
+                raise CheckpointError(f'{problem}. Set arch=dict(...) to the values with which it was trained')
             arguments['arch'] = arch.names[0]
         source = {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
         backbone = cls(**arguments, init_cfg={'type': 'Pretrained', **source})
@@ -202,10 +199,9 @@ class PyramidBackbone(BaseModule):
 
         ``tensors`` have the keys of this package. Only the first ``num_stages`` are compared, by default all.
         """
-        describe = cls.arch_type.describe_shapes
-        attributes = describe(tensors, num_stages)
-        names = [name for name in cls.archs if describe(build_meta_tensors(cls, name), num_stages) == attributes]
-        return Arch(names, attributes)
+        attributes = cls.describe_shapes(tensors, num_stages)
+        shapes = {name: cls.describe_shapes(build_meta_tensors(cls, name), num_stages) for name in cls.archs}
+        return Arch([name for name in cls.archs if shapes[name] == attributes], attributes)
 
 
 @functools.cache

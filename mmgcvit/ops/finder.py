@@ -84,14 +84,12 @@ def explain_failed_import(names: list[str], error: Exception) -> str:
     if isinstance(error, MissingPackageError):
         return str(error)
     if isinstance(error, ImportError) and error.name == COMPILED_MODULE.partition('.')[2]:
-        return (
-            f"mmcv's operators do not load ({get_first_line(error)}). They were compiled for another version of torch. "
-            "Make a new environment ('make install VENV=.venv-new'), or recompile them (docs/installation.md)"
-        )
+        advice = "Make a new environment ('make install VENV=.venv-new'), or recompile them (docs/installation.md)"
+        reason = f'({get_first_line(error)}). They were compiled for another version of torch'
+        return f"mmcv's operators do not load {reason}. {advice}"
     # mmpretrain imports these modules if transformers is installed.
     if any(name.startswith(('mmpretrain.models.multimodal.', 'mmpretrain.models.utils.huggingface')) for name in names):
         return "mmpretrain cannot be imported with this version of transformers. Run: pip install 'transformers<5'"
-    return (
-        f'{names[0]} cannot be imported ({type(error).__name__}: {get_first_line(error)}). Install it again with what '
-        f"it needs (docs/installation.md); to see where it fails, run: python -c 'import mmgcvit, {names[0]}'"
-    )
+    problem = f'{names[0]} cannot be imported ({type(error).__name__}: {get_first_line(error)})'
+    advice = f"or to see where it fails, run: python -c 'import mmgcvit, {names[0]}'"
+    return f'{problem}. Install it again with what it needs (docs/installation.md), {advice}'

@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from ...errors import UserError, get_first_line
 from ...mmengine_utils import list_optim_wrappers, unwrap_model
-from ...models.layers.blocks import TransformerBlock
+from ...models.base import PyramidBackbone
 from ...private_api import enables_cuda_graphs, get_accumulation_steps, patch_compiler
 from ...registry import HOOKS
 
@@ -42,14 +42,15 @@ class CompileBackboneHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         backbone = unwrap_model(runner).backbone
-        blocks = {name: block for name, block in backbone.named_modules() if isinstance(block, TransformerBlock)}
+        stages = backbone.stages if isinstance(backbone, PyramidBackbone) else ()
+        blocks = [(index, block) for index, stage in enumerate(stages) for block in stage.blocks]
         if Version(torch.__version__) < Version(MINIMUM_TORCH):
             raise UserError(f'CompileBackboneHook needs torch {MINIMUM_TORCH} or later. Remove it')
         if not blocks:
             raise UserError(f'CompileBackboneHook: {type(backbone).__name__} has no blocks of this package. Remove it')
         try:
             uses_graphs = enables_cuda_graphs(self.options)
-            for block in blocks.values():
+            for _, block in blocks:
                 block.compile(**self.options)
         except Exception as error:  # torch raises errors of several types for invalid options
             raise UserError(f'CompileBackboneHook: {get_first_line(error)}') from error
@@ -58,7 +59,7 @@ class CompileBackboneHook(Hook):
             raise UserError(f'CompileBackboneHook: {problem}. Remove accumulation, or the option that enables them')
         torch.compiler.set_stance('default')  # a validation that raised an error leaves another
         # torch's limit is for a method, beyond which it runs eager. Here blocks of all kinds share one method.
-        kinds = {(name.split('.blocks.')[0], type(block), type(block.attn)) for name, block in blocks.items()}
+        kinds = {(stage, type(block), type(block.attn)) for stage, block in blocks}
         # With optimize_ddp, torch would split blocks at the buckets of DistributedDataParallel, and compile each size.
         self.settings = patch_compiler(cache_size_limit=MAX_GRAPHS_PER_KIND * len(kinds), optimize_ddp=False)
         self.settings.__enter__()

@@ -1,16 +1,10 @@
-"""Define the published GC ViT variants (paper, table S.1; released models), and infer a variant from weights."""
+"""Define the published GC ViT variants (paper, table S.1; released models)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from torch import Tensor
-
-from ..base import count_blocks, infer_mlp_ratio
-from ..layers.arguments import check_float, check_int, check_ints
+from ..layers.arguments import check_float, check_int, check_ints, require
 
 NUM_STAGES = 4
-BIAS_TABLE = 'stages.{}.blocks.0.attn.position.relative_position_bias_table'
 
 
 @dataclass(frozen=True)
@@ -47,29 +41,13 @@ class GCViTArch:
         for name, value in checked.items():
             object.__setattr__(self, name, value)  # the dataclass is frozen
         for stage, (channels, heads) in enumerate(zip(self.stage_dims, self.num_heads, strict=True)):
-            if channels % heads:
-                raise ValueError(
-                    f'arch: the {channels} channels of stage {stage} cannot be split into {heads} heads. '
-                    'embed_dims * 2**stage must be a multiple of num_heads[stage]'
-                )
+            expected = f'a divisor of embed_dims * 2**{stage} = {channels}'
+            require(f'arch: num_heads[{stage}]', heads, channels % heads == 0, expected)
 
     @property
     def stage_dims(self) -> tuple[int, ...]:
         """Channels of each stage."""
         return tuple(self.embed_dims * 2**stage for stage in range(NUM_STAGES))
-
-    @staticmethod
-    def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
-        """Return the attributes that decide the keys and shapes of weights, for all or the first ``num_stages``."""
-        stages, blocks = range(num_stages or NUM_STAGES), count_blocks(tensors)
-        is_scaled = 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors
-        return {
-            'embed_dims': len(tensors['stem.proj.weight']),
-            'depths': tuple(blocks[i] for i in stages),
-            'num_heads': tuple(tensors[BIAS_TABLE.format(i)].shape[1] for i in stages),
-            'mlp_ratio': infer_mlp_ratio(tensors),
-            'layer_scale': 1.0 if is_scaled else None,  # 1 stands for any initial value
-        }
 
 
 ARCHS = {

@@ -16,10 +16,10 @@ from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import WindowSize, check_float, require, resolve_arch, resolve_windows
 from ..layers.blocks import add_lora, init_transformer_weights
-from .archs import ARCHS, NUM_STAGES, GCViTArch
+from .archs import ARCHS, NUM_STAGES
 from .convs import Downsampler, Stem
 from .global_query import count_poolings
-from .key_mappings import KEY_MAPPINGS
+from .key_mappings import KEY_MAPPINGS, describe_shapes
 from .stage import Stage
 
 
@@ -55,8 +55,8 @@ class GCViT(PyramidBackbone):
 
     archs = ARCHS
     default_arch = 'tiny'
-    arch_type = GCViTArch
     key_mappings = KEY_MAPPINGS
+    describe_shapes = staticmethod(describe_shapes)
 
     # The modules of the paper; a subclass may set others with the same signature. A stem has an attribute ``stride``.
     stem_type = Stem

@@ -1,11 +1,18 @@
-"""Define key mappings of GC ViT checkpoints: tables of the authors', timm's and this package's state dict keys.
+"""Translate the keys of GC ViT checkpoints (the authors', timm's, this package's), and infer a variant from weights.
 
 The values are equal, but timm stores some linear weights as 1x1 convolutions. :class:`KeyMapping` explains the rows.
 Each dict maps the rest of a key, after its prefix, from the other implementation to this package.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
 from ...checkpoints.translating import SAME, KeyMapping, make_own_mapping
+from ..base import count_blocks, infer_mlp_ratio
 from ..layers.position import RelativePositionBias
+from .archs import NUM_STAGES
 
 # The keys of the authors' code ("original").
 ORIGINAL_FUSED_MBCONV = {
@@ -80,3 +87,17 @@ TIMM = KeyMapping(
 OWN = make_own_mapping(signature_key='stem.downsample.reduction.weight')
 
 KEY_MAPPINGS = (ORIGINAL, TIMM, OWN)
+
+
+def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
+    """Return the attributes that decide the keys and shapes of weights, for all or the first ``num_stages``."""
+    stages, blocks = range(num_stages or NUM_STAGES), count_blocks(tensors)
+    bias_table = 'stages.{}.blocks.0.attn.position.relative_position_bias_table'
+    is_scaled = 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors
+    return {
+        'embed_dims': len(tensors['stem.proj.weight']),
+        'depths': tuple(blocks[i] for i in stages),
+        'num_heads': tuple(tensors[bias_table.format(i)].shape[1] for i in stages),
+        'mlp_ratio': infer_mlp_ratio(tensors),
+        'layer_scale': 1.0 if is_scaled else None,  # 1 stands for any initial value
+    }

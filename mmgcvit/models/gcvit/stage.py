@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..layers.arguments import Window
-from ..layers.blocks import LayerNorm, Mlp, TransformerBlock, make_branch_end
+from ..layers.blocks import LayerNorm, Mlp, make_branch_end
 from .attention import GlobalWindowAttention, LocalWindowAttention
 from .global_query import GlobalQueryGenerator
 
 
-class Block(TransformerBlock):
+class Block(nn.Module):
     """Pre-norm block of window attention and an MLP. Attention also gets the global query.
 
     ``attn_residual`` and ``mlp_residual`` are layer scale and drop path of the two branches.

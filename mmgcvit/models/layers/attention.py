@@ -32,8 +32,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     Queries are (B, nW, nH, N, d), or (B, 1, nH, N, d) if all windows of an image share them, keys and values
     (B, nW, nH, M, d), and the bias of all windows (nH, N, M), indexed [head, query, key]. Return (B, nW, nH, N, d).
     """
-    if torch.jit.is_tracing():
-        return attend_for_export(q, k, v, bias)
+    if torch.jit.is_tracing():  # in an ONNX file, the number of windows below would be constant
+        return compute_attention_weights(q, k, bias) @ v
     batch, num_windows = v.shape[:2]
     queries, keys, values = (fold_windows_into_batch(x, num_windows) for x in (q, k, v))
     return run_kernel(queries, keys, values, bias).unflatten(0, (batch, num_windows))
@@ -59,16 +59,6 @@ def run_kernel(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         return F.scaled_dot_product_attention(q, k, v, bias)
     parts = zip(*(x.split(limit) for x in (q, k, v)), strict=True)
     return torch.cat([F.scaled_dot_product_attention(*part, bias) for part in parts])
-
-
-def attend_for_export(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """Compute :func:`attend` for any number of images and windows: the operators broadcast what windows share."""
-    if torch.onnx.is_in_onnx_export():  # the exporter supports torch's attention in four dimensions only
-        out = compute_attention_weights(q, k, bias) @ v
-    else:
-        out = F.scaled_dot_product_attention(q, k, v, bias)
-    # At run time, the strides of the result may differ from the traced ones, on which merge_heads depends.
-    return out.transpose(2, 3).clone(memory_format=torch.contiguous_format).transpose(2, 3)
 
 
 def compute_attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -26,10 +26,6 @@ def cast_for_autocast(x: Tensor) -> Tensor:
     return x.to(torch.get_autocast_gpu_dtype()) if torch.is_autocast_enabled() else x
 
 
-class TransformerBlock(nn.Module):
-    """Base class of the backbones' blocks, to which LoRA is added, and which CompileBackboneHook compiles."""
-
-
 class LayerNorm(nn.LayerNorm):
     """``nn.LayerNorm`` computed in the dtype of its weights, which is float32 under autocast: (..., C) to the same.
 
@@ -96,11 +92,9 @@ def make_branch_end(embed_dims: int, layer_scale: float | None, drop_path_rate: 
 
     ``layer_scale`` is an initial value, ``drop_path_rate`` the probability of dropping an image's branch in training.
     """
-    layers = {
-        'layer_scale': nn.Identity() if layer_scale is None else LayerScale(embed_dims, layer_scale),
-        'drop_path': DropPath(drop_path_rate) if drop_path_rate else nn.Identity(),
-    }
-    return nn.Sequential(OrderedDict(layers))
+    scale = nn.Identity() if layer_scale is None else LayerScale(embed_dims, layer_scale)
+    drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
+    return nn.Sequential(OrderedDict(layer_scale=scale, drop_path=drop_path))
 
 
 def init_transformer_weights(module: nn.Module, layer_types: tuple[type, ...] = (nn.Linear,)) -> None:
@@ -116,14 +110,14 @@ def init_transformer_weights(module: nn.Module, layer_types: tuple[type, ...] = 
 
 
 def add_lora(network: nn.Module, lora_rank: int) -> int:
-    """Freeze a network and add LoRA of this rank to the linear layers of its blocks' attention. 0 does nothing.
+    """Freeze a backbone and add LoRA of this rank to the linear layers of its blocks' attention. 0 does nothing.
 
     Return the rank as an int; raise a ValueError if it is not an int of at least 0.
     """
     lora_rank = check_int('lora_rank', lora_rank, 0)
     if lora_rank:
         network.requires_grad_(False)
-        for attn in [module.attn for module in network.modules() if isinstance(module, TransformerBlock)]:
+        for attn in [block.attn for stage in network.stages for block in stage.blocks]:
             for name, layer in attn.named_children():
                 if isinstance(layer, nn.Linear):
                     setattr(attn, name, LoRALinear(layer, lora_rank))

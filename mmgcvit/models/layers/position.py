@@ -97,10 +97,11 @@ def resize_table(state_dict: dict[str, Any], name: str, grid: Grid) -> dict[str,
     Each column of a table of another size is resized as an image. Its grid must be square, since a state dict does not
     store the shape. Raise a ValueError if the number of rows is neither h*w nor a square number.
     """
-    if name not in state_dict or (num_rows := state_dict[name].shape[-2:][0]) == prod(grid):
+    table = state_dict.get(name)
+    if table is None or table.ndim < 2 or table.shape[-2] == prod(grid):
         return state_dict
-    side = isqrt(num_rows)
-    if side**2 != num_rows:
-        raise ValueError(f'{name} has {num_rows} rows; expected {prod(grid)}, or another square number')
-    resized = resize(state_dict[name].mT.unflatten(-1, (side, side)), grid)
+    side = isqrt(table.shape[-2])
+    if side**2 != table.shape[-2]:
+        raise ValueError(f'{name} has {table.shape[-2]} rows; expected {prod(grid)}, or another square number')
+    resized = resize(table.mT.unflatten(-1, (side, side)), grid)
     return {**state_dict, name: resized.flatten(-2).mT.contiguous()}

@@ -23,13 +23,12 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     Compute in float32 or float64, also under autocast, and return the dtype of ``x``. If TF32 is allowed
     (by the commands, for example), GPUs round the inputs of float32 products to 10 bits, as they do in linear layers.
     """
-    is_traced = is_tracing()
-    if not is_traced and x.shape[-2:] == size:
+    if not is_tracing() and x.shape[-2:] == size:
         return x
     height, width = x.shape[-2:]
     precise = torch.promote_types(x.dtype, torch.float32)
     # A trace has sizes without a value. Subclasses such as fake tensors need matrices of their own kind.
-    is_cached = type(x) in (Tensor, nn.Parameter) and not is_traced
+    is_cached = type(x) in (Tensor, nn.Parameter) and not is_tracing()
     make_matrix = make_cached_matrix if is_cached else make_bicubic_matrix
     with nullcontext() if x.device.type == 'meta' else torch.autocast(x.device.type, enabled=False):
         rows = make_matrix(height, size[0], x.device).to(precise)

@@ -1,13 +1,8 @@
-"""Define the published LSA variants (paper, sections 4.1 and 4.2; authors' code), and infer a variant from weights."""
+"""Define the published LSA variants (paper, sections 4.1 and 4.2; authors' code)."""
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
-from ..base import count_blocks, infer_mlp_ratio
 from ..layers.arguments import check_float, check_int, check_ints, is_int, is_sequence, require
 
 SHIFT_MODES = ('circular', 'reflect')
@@ -94,40 +89,8 @@ class LSAArch:
         require('arch: shift_mode', self.shift_mode, self.shift_mode in SHIFT_MODES, f'one of {SHIFT_MODES}')
         stages = zip(embed_dims, self.num_heads, self.num_kv_heads, strict=True)
         for stage, (channels, heads, kv_heads) in enumerate(stages):
-            if channels % heads or heads % kv_heads:
-                raise ValueError(
-                    f'arch: stage {stage} has {channels} channels, {heads} heads and {kv_heads} key/value heads. '
-                    'Channels must be a multiple of heads, and heads a multiple of key/value heads'
-                )
-
-    @staticmethod
-    def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
-        """Return the attributes that decide the shapes of weights, from all tensors of a network or its first stages.
-
-        Weights do not show shifts, stride and padding. Of heads and key/value heads, they show only the ratio. The
-        result has placeholders for all of these, so it is equal for networks that differ in nothing else.
-        """
-        blocks = count_blocks(tensors)
-        stages = sorted(blocks)[:num_stages]
-        embed_dims = tuple(len(tensors[f'stages.{i}.norm1.weight']) for i in stages)
-        kv_dims = (len(tensors[f'stages.{i}.blocks.0.attn.kv.weight']) // 2 for i in stages)
-        num_convs = sum(bool(re.fullmatch(r'stem\.convs\.\d+\.weight', name)) for name in tensors)
-        position = tensors['stages.0.position.pos_embed']
-        num_positions = len(position) if position.ndim == 3 else 0
-        kernel_size, num_copies = tensors['stem.convs.0.weight'].shape[-1], max(num_convs, num_positions)
-        return {
-            'embed_dims': embed_dims,
-            'depths': tuple(blocks[i] for i in stages),
-            'num_heads': tuple(q // kv for q, kv in zip(embed_dims, kv_dims, strict=True)),
-            'num_kv_heads': (1,) * len(stages),
-            'kernel_size': kernel_size,
-            'stride': kernel_size,
-            'padding': 0,
-            'shifts': ((0, 0),) * num_copies if num_copies > 1 else None,
-            'shared_conv': num_convs == 1,
-            'shared_position': num_positions == 0,
-            'mlp_ratio': infer_mlp_ratio(tensors),
-        }
+            expected = f'a divisor of the {channels} channels and a multiple of the {kv_heads} key/value heads'
+            require(f'arch: num_heads[{stage}]', heads, channels % heads == 0 == heads % kv_heads, expected)
 
 
 CIFAR = {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS, 'img_size': 32}

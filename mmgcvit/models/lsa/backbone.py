@@ -2,7 +2,7 @@
 
 Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in ../layers. The base
 class in ../base.py has forward() and freeze(), and loads weights. archs.py has the variants, key_mappings.py
-the keys of the authors' checkpoints. The commands replace ShiftAttention by AbsorbedShiftAttention in ../speed_up.py.
+the keys of the authors' checkpoints. ../speed_up.py computes ShiftAttention in fewer steps, when a command runs.
 
 Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the map of stage i, S stride of the patches.
 """
@@ -19,8 +19,8 @@ from ..layers.arguments import WindowSize, check_float, check_img_size, require,
 from ..layers.blocks import add_lora, init_transformer_weights
 from ..layers.position import PositionEmbedding
 from ..layers.windows import ceil_div
-from .archs import ARCHS, LSAArch
-from .key_mappings import KEY_MAPPINGS
+from .archs import ARCHS
+from .key_mappings import KEY_MAPPINGS, describe_shapes
 from .shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, count_patches
 from .stage import NORM_EPS, Downsampler, Stage
 
@@ -57,8 +57,8 @@ class LSA(PyramidBackbone):
 
     archs = ARCHS
     default_arch = 'imagenet-tiny'
-    arch_type = LSAArch
     key_mappings = KEY_MAPPINGS
+    describe_shapes = staticmethod(describe_shapes)
 
     # The modules of the paper; a subclass may set others with the same signature.
     stem_type = ShiftedPatchEmbedding

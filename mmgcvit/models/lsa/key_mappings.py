@@ -1,9 +1,16 @@
-"""Define key mappings of LSA checkpoints: tables of the authors' and of this package's state dict keys.
+"""Translate the keys of LSA checkpoints (the authors', this package's), and infer a variant from weights.
 
 Only the keys differ; values and shapes are equal. :class:`KeyMapping` explains the rows.
 """
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
 from ...checkpoints.translating import SAME, KeyMapping, make_own_mapping
+from ..base import count_blocks, infer_mlp_ratio
 
 ORIGINAL_ATTENTION = 'layers.{number}.0.layers.{number}.0.'
 ATTENTION = 'stages.{number}.blocks.{number}.attn.'
@@ -30,3 +37,32 @@ ORIGINAL = KeyMapping(
 OWN = make_own_mapping(signature_key='stem.convs.0.weight')
 
 KEY_MAPPINGS = (ORIGINAL, OWN)
+
+
+def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
+    """Return the attributes that decide the shapes of weights, from all tensors of a network or its first stages.
+
+    Weights do not show shifts, stride and padding. Of heads and key/value heads, they show only the ratio. The
+    result has placeholders for all of these, so it is equal for networks that differ in nothing else.
+    """
+    blocks = count_blocks(tensors)
+    stages = sorted(blocks)[:num_stages]
+    embed_dims = tuple(len(tensors[f'stages.{i}.norm1.weight']) for i in stages)
+    kv_dims = (len(tensors[f'stages.{i}.blocks.0.attn.kv.weight']) // 2 for i in stages)
+    num_convs = sum(bool(re.fullmatch(r'stem\.convs\.\d+\.weight', name)) for name in tensors)
+    position = tensors['stages.0.position.pos_embed']
+    num_positions = len(position) if position.ndim == 3 else 0
+    kernel_size, num_copies = tensors['stem.convs.0.weight'].shape[-1], max(num_convs, num_positions)
+    return {
+        'embed_dims': embed_dims,
+        'depths': tuple(blocks[i] for i in stages),
+        'num_heads': tuple(q // kv for q, kv in zip(embed_dims, kv_dims, strict=True)),
+        'num_kv_heads': (1,) * len(stages),
+        'kernel_size': kernel_size,
+        'stride': kernel_size,
+        'padding': 0,
+        'shifts': ((0, 0),) * num_copies if num_copies > 1 else None,
+        'shared_conv': num_convs == 1,
+        'shared_position': num_positions == 0,
+        'mlp_ratio': infer_mlp_ratio(tensors),
+    }

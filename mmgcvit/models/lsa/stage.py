@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..layers.arguments import Window
-from ..layers.blocks import LayerNorm, Mlp, TransformerBlock, make_branch_end
+from ..layers.blocks import LayerNorm, Mlp, make_branch_end
 from .attention import SelfAttention, ShiftAttention
 
 NORM_EPS = 1e-6
 
 
-class Block(TransformerBlock):
+class Block(nn.Module):
     """Pre-norm block of attention and an MLP. ``attn_residual`` and ``mlp_residual`` are drop path of the branches."""
 
     def __init__(self, embed_dims: int, attn: nn.Module, hidden_dims: int, drop_path_rate: float) -> None:

@@ -98,7 +98,7 @@ def test_bad_arguments_are_rejected_with_what_is_allowed():
         ({'arch': {'embed_dims': 8}}, "missing .*'depths'.*the keys are"),
         ({'arch': {**GCVIT, 'heads': 3}}, "unexpected keyword argument 'heads'"),
         *(({'arch': {**GCVIT, 'depths': depths}}, 'depths is .*4 ints of at least 1') for depths in ((2, 2, 2), 2)),
-        ({'arch': {**GCVIT, 'num_heads': (3, 2, 4, 8)}}, '16 channels of stage 0.*3 heads'),
+        ({'arch': {**GCVIT, 'num_heads': (3, 2, 4, 8)}}, r'num_heads\[0\] is 3; expected a divisor of .* 16'),
         *(({'arch': {**GCVIT, 'embed_dims': dims}}, 'embed_dims is .*at least 4') for dims in (2, 16.0)),
         ({'arch': {**GCVIT, 'mlp_ratio': '2'}}, "mlp_ratio is '2'; expected a number"),
         *(({'window_size': window}, 'window_size is .*each of the 4') for window in ((7, 7, 14), 0, 7.0, None, '7')),
