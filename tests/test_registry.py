@@ -35,14 +35,6 @@ for code in sys.argv[1:]:
 """
 
 
-def run_forked(*codes, **options):
-    """Return the last line that each code string prints."""
-    ended = run([sys.executable, '-c', FORKED, *(f'{code}; print("end")' for code in codes)], **options)
-    last_lines = [output.splitlines()[-1] for output in ended.stdout.split('\nend\n')[:-1]]
-    assert len(last_lines) == len(codes), ended.stderr
-    return last_lines
-
-
 # First imports of a process, by scope: mmgcvit before or after the OpenMMLab package, or only by custom_imports.
 FIRST_IMPORTS = {
     'mmengine.registry': '',
@@ -70,8 +62,10 @@ def test_registered_classes_are_found_in_every_scope_of_a_fresh_process_and_list
     names = [*REGISTERED.items()]
     codes = [LOOKUP.format(first_import=line, scope=scope, names=names) for scope, line in FIRST_IMPORTS.items()]
     order = 'from mmgcvit.registry import list_networks; print([*list_networks()][:2])'
-    found = run_forked(*codes, order, f'from mmgcvit import LSA; {order}', cwd=tmp_path)
-    assert found == ['[] GCViT'] * len(codes) + ["['GCViT', 'LSA']"] * 2, 'whatever is imported first'
+    expected = ['[] GCViT'] * len(codes) + ["['GCViT', 'LSA']"] * 2
+    codes += [order, f'from mmgcvit import LSA; {order}']
+    ended = run([sys.executable, '-c', FORKED, *(f'{code}; print("end")' for code in codes)], cwd=tmp_path)
+    assert [output.splitlines()[-1] for output in ended.stdout.split('\nend\n')[:-1]] == expected, ended.stderr
 
 
 @pytest.mark.slow

@@ -19,11 +19,6 @@ TASKS = {'detect': 'coco/segm_mAP:', 'segment': 'mIoU:', 'classify': 'accuracy/t
 pytestmark = pytest.mark.slow
 
 
-def find_script(package, name):
-    """Return the path of a script that an OpenMMLab package ships for mim."""
-    return Path(find_spec(package).origin).parent / '.mim' / 'tools' / name
-
-
 def count_pictures(folder):
     """Return the number of images in a folder, all of which must be readable."""
     drawn = [path for path in folder.rglob('*') if path.suffix in ('.png', '.jpg')]
@@ -50,11 +45,12 @@ def test_testing_reproduces_the_score_of_training_and_writes_predictions(task, d
 @pytest.mark.parametrize(('package', 'task'), [('mmdet', 'detect'), ('mmseg', 'segment'), ('mmpretrain', 'classify')])
 def test_configs_train_test_and_draw_under_openmmlab_scripts(package, task, digits, tmp_path):
     """Training imports only those modules of this package that the config names."""
-    command = [sys.executable, find_script(package, 'train.py'), CONFIGS / f'{task}.py', '--work-dir', tmp_path]
+    tools = Path(find_spec(package).origin).parent / '.mim' / 'tools'
+    command = [sys.executable, tools / 'train.py', CONFIGS / f'{task}.py', '--work-dir', tmp_path]
     training = call_in_shell(digits, *command)
     assert list((tmp_path / 'val_images').iterdir())
     checkpoint, pictures = (tmp_path / 'last_checkpoint').read_text(), tmp_path / 'pictures'
-    command = [find_script(package, 'test.py'), CONFIGS / f'{task}.py', checkpoint, '--work-dir', tmp_path]
+    command = [tools / 'test.py', CONFIGS / f'{task}.py', checkpoint, '--work-dir', tmp_path]
     testing = commands.call(digits, *command, '--show-dir', pictures)
     assert score(testing, TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
     assert count_pictures(pictures) == (10 if task == 'classify' else NUM_VAL)
