@@ -46,7 +46,7 @@ def test_old_package_is_named_with_the_required_version(monkeypatch):
         requirements.check_requirements()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_wheel_has_configs_tools_and_model_index_for_mim(tmp_path):
     """It is built from a copy, because building leaves folders behind."""
     source, ignored = tmp_path / 'source', ('.*', 'data', 'work_dirs', 'build', '*.egg-info')

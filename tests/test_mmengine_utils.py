@@ -50,7 +50,7 @@ def collect_errors():
 def wait_for_rank_0():
     """Call a function that takes longer than a collective may."""
     dist.distributed_c10d._set_pg_timeout(timedelta(seconds=1))
-    call_on_rank_0(time.sleep, 3)
+    call_on_rank_0(time.sleep, 2)
 
 
 @pytest.mark.skipif(not hasattr(dist.distributed_c10d, '_set_pg_timeout'), reason='torch before 2.3')

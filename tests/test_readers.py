@@ -67,7 +67,7 @@ def nothing_runs(folder):
     assert time.monotonic() - start < MAX_SECONDS
 
 
-@pytest.fixture(params=[150, pytest.param(400, marks=pytest.mark.long)])
+@pytest.fixture(params=[100, pytest.param(400, marks=pytest.mark.long)])
 def runs(request):
     """Return the number of examples of each property: in make test, and in make test-all."""
     return request.param

@@ -106,14 +106,7 @@ def test_only_timms_gcvit_models_are_loaded(monkeypatch):
 
 
 LIMITED = ('GCViT_1k_tiny.pth', 'a_nvidia-ac78.pth', 'x_nvimagenet.pth', 'models--timm--gcvit_tiny/x.pth', 'timm://no')
-FREE = (
-    'mini.pth',
-    'nvidia/epoch_1.pth',
-    'gcvit_tiny.in1k/a/x.pth',
-    'timm/gcvit/x.pth',
-    'a.co/nvidia/x.pth',
-    'loop.pth',
-)
+FREE = ('mini.pt', 'nvidia/epoch_1.pth', 'gcvit_tiny.in1k/a/x.pth', 'timm/gcvit/x.pth', 'a.co/nvidia/x.pth', 'loop.pth')
 
 
 @pytest.mark.parametrize('name', [*LIMITED, 'https://hf.co/nvidia/x.pth', 'gcvit_tiny.in1k/x.pt', 'link.pth', *FREE])

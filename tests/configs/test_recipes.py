@@ -16,7 +16,7 @@ from mmengine.utils import import_modules_from_strings
 from .models import build_on_meta, get_lrs_and_decays, get_model, read
 
 GPUS = 8
-STEPS = 20
+STEPS = 10
 # name: (effective batch size, test crop ratio, drop path, first, peak and last lr, warm-up, epochs)
 GCVIT_RATES = (1e-6, 1e-3, 5e-6, 20, 310)
 GCVIT_RELEASED_RATES = (1e-6, 5e-3, 5e-6, 20, 310)
@@ -71,7 +71,7 @@ def get_effective_batch_size(cfg):
 
 
 def compute_lrs(cfg):
-    """Return the lr at every iteration of a run with 20 iterations an epoch."""
+    """Return the lr at every iteration of a run with ``STEPS`` iterations an epoch."""
     import_modules_from_strings(**cfg.custom_imports)
     optimizer = build_optim_wrapper(torch.nn.Linear(1, 1), dict(cfg.optim_wrapper, paramwise_cfg=None)).optimizer
     build = partial(PARAM_SCHEDULERS.build, default_args={'optimizer': optimizer, 'epoch_length': STEPS})
@@ -133,7 +133,10 @@ def read_recipe(cfg, model, rate_alone):
     }
 
 
-@pytest.mark.parametrize('name', CLAIMED)
+LONG = ('other_heads/mask2former_gcvit_b_ade20k', 'other_heads/mask2former_gcvit_t_cityscapes')
+
+
+@pytest.mark.parametrize('name', [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in CLAIMED])
 def test_a_claimed_recipe_equals_the_installed_packages(name):
     """Backbones of the package are compared too, with sizes and drop path. It exempts those norms of Swin only."""
     package, _, path = CLAIMED[name].partition('::')

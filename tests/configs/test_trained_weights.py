@@ -45,6 +45,7 @@ def scenes(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_the_networks_of_objects_have_the_scores_of_the_table_on_photos():
     """On those of tests/photos.py, with all their objects as one class."""
     detector, truths, predictions = load(DEMO / 'mask_rcnn_gcvit_objects.py', device='cpu', score_thr=0.0), [], []

@@ -10,7 +10,7 @@ from ..programs import get_tail, run
 NEEDED = ('sphinx', 'myst_nb', 'furo', 'sphinx_copybutton')
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not all(map(find_spec, NEEDED)), reason='make docs installs what builds the site')
 def test_the_site_builds_without_a_warning(tmp_path):
     options = ['--fail-on-warning', '--keep-going', '-q', '-c', 'docs', '-d', tmp_path / 'doctrees', '-b', 'html']

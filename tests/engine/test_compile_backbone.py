@@ -60,7 +60,7 @@ def train_step(model, size):
     return {name: gradient / gradient.abs().max().clamp(min=1e-9) for name, gradient in named if gradient is not None}
 
 
-@pytest.mark.parametrize('with_cp', [False, True])
+@pytest.mark.parametrize('with_cp', [False, pytest.param(True, marks=pytest.mark.long)])
 def test_blocks_of_a_kind_share_a_graph_for_all_sizes_and_compute_what_eager_ones_do(with_cp):
     """In training; validation runs eager, and the compiler's settings are restored at the end."""
     limit = torch._dynamo.config.recompile_limit
@@ -94,7 +94,7 @@ def train_on_rank():
     return len(graphs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_under_data_parallelism_there_are_as_many_graphs():
     assert run_on_ranks(train_on_rank, [(), ()]) == [NUM_KINDS_OF_STAGE_0] * 2
 

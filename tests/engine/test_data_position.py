@@ -162,7 +162,7 @@ def test_an_iteration_based_run_trains_as_long_as_planned_whatever_changes(sessi
         assert max(counts.values()) - min(counts[index] for index in range(images)) <= 2
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     world_size=st.integers(1, 3),
     batch_size=st.integers(1, 5),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
@@ -43,6 +43,7 @@ def add_masks(objects):
     return replace(objects, masks=masks, ignored=objects.ignored and add_masks(objects.ignored))
 
 
+@settings(max_examples=50)
 @given(st.lists(st.tuples(OBJECTS, OBJECTS, OBJECTS), min_size=1, max_size=4))
 @example([([], [], [])])
 @example([([], [(0, 0, 99)], [(0, 0, 99)])])

@@ -34,11 +34,7 @@ print('datasets:', *(name for name in ('ImageNetV2', 'PairedSegDataset') if DATA
 # By environment: the task that runs, the replacement of each other package (None if it is missing), and a part of the
 # message for each task that cannot run.
 ENVIRONMENTS = {
-    'transformers5': (
-        'detect',
-        {},
-        {'classify': 'mmpretrain cannot be imported with this version of transformers. '},
-    ),
+    'transformers5': ('detect', {}, {'classify': 'mmpretrain cannot be imported with this version of transformers. '}),
     'mmdet_alone': (
         'detect',
         {'mmseg': None, 'mmpretrain': None},
@@ -50,10 +46,7 @@ ENVIRONMENTS = {
     'half_of_mmdet': (
         'segment',
         {'mmdet': 'from .version import __version__', 'mmpretrain': 'raise TypeError'},
-        {
-            'detect': 'mmdet cannot be imported (ModuleNotFoundError: ',
-            'classify': 'mmpretrain cannot be imported',
-        },
+        {'detect': 'mmdet cannot be imported (ModuleNotFoundError: ', 'classify': 'mmpretrain cannot be imported'},
     ),
 }
 

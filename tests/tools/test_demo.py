@@ -46,10 +46,7 @@ def test_make_demo_reaches_its_scores_and_draws_predictions(tmp_path):
 
 @pytest.mark.parametrize(
     ('name', 'unit', 'length', 'score', 'least'),
-    [
-        ('upernet_gcvit_digits', 'iters', 200, 'mIoU', 25),
-        ('gcvit_digits_cls', 'epochs', 3, 'accuracy/top1', 80),
-    ],
+    [('upernet_gcvit_digits', 'iters', 200, 'mIoU', 25), ('gcvit_digits_cls', 'epochs', 3, 'accuracy/top1', 80)],
 )
 def test_other_demos_learn_in_a_quarter_of_their_time(name, unit, length, score, least, tmp_path):
     """``least`` is an mIoU in percent (predicting only background gives 8) or an accuracy."""

@@ -19,7 +19,7 @@ from .commands import call
 DEMOS = sorted(path.stem for path in (ROOT / 'configs' / 'demo').glob('*.py'))
 OWN_DATA = {'own_masks': 'coco', 'own_maps': 'maps', 'own_classes': 'classes'}
 # What ``train --data`` writes are the templates with other first lines, and test_training.py trains three of the demos.
-QUICK = [name for name in DEMOS if 'objects' in name or name.startswith(('lsa', 'mask2former', 'rtmdet'))]
+QUICK = [name for name in DEMOS if name.startswith(('lsa', 'mask2former', 'rtmdet'))]
 LONG = [pytest.param(name, marks=pytest.mark.long) for name in [*DEMOS, *TEMPLATES] if name not in QUICK]
 
 

@@ -12,16 +12,11 @@ import torch
 from mmgcvit import GCViT
 
 from . import commands
-from .commands import CONFIGS, NUM_VAL, TOOLS, call_in_shell, evaluate, score, train
+from .commands import CONFIGS, NUM_VAL, call_in_shell, evaluate, score, train
 
 TASKS = {'detect': 'coco/segm_mAP:', 'segment': 'mIoU:', 'classify': 'accuracy/top5:'}
 
 pytestmark = pytest.mark.slow
-
-
-def find_script(package, name):
-    """Return the path of a script that an OpenMMLab package ships for mim."""
-    return Path(find_spec(package).origin).parent / '.mim' / 'tools' / name
 
 
 def count_pictures(folder):
@@ -33,13 +28,8 @@ def count_pictures(folder):
 
 @pytest.mark.parametrize('task', TASKS)
 def test_testing_reproduces_the_score_of_training_and_writes_predictions(task, digits, tmp_path):
-    """The detector is trained in a new process."""
     work_dir, out, pictures = tmp_path / 'work', tmp_path / 'predictions.pkl', tmp_path / 'pictures'
-    if task == 'detect':
-        command = [TOOLS / 'train.py', CONFIGS / 'detect.py', '--work-dir', work_dir]
-        training = call_in_shell(digits, sys.executable, *command)
-    else:
-        training = train(digits, task, work_dir)
+    training = train(digits, task, work_dir)
     assert 'eta:' in training
     assert f'mmgcvit predict {work_dir} YOUR_PICTURES' in training
     assert list((work_dir / 'val_images').glob('*.jpg'))
@@ -55,11 +45,12 @@ def test_testing_reproduces_the_score_of_training_and_writes_predictions(task, d
 @pytest.mark.parametrize(('package', 'task'), [('mmdet', 'detect'), ('mmseg', 'segment'), ('mmpretrain', 'classify')])
 def test_configs_train_test_and_draw_under_openmmlab_scripts(package, task, digits, tmp_path):
     """Training imports only those modules of this package that the config names."""
-    command = [sys.executable, find_script(package, 'train.py'), CONFIGS / f'{task}.py', '--work-dir', tmp_path]
+    tools = Path(find_spec(package).origin).parent / '.mim' / 'tools'
+    command = [sys.executable, tools / 'train.py', CONFIGS / f'{task}.py', '--work-dir', tmp_path]
     training = call_in_shell(digits, *command)
     assert list((tmp_path / 'val_images').iterdir())
     checkpoint, pictures = (tmp_path / 'last_checkpoint').read_text(), tmp_path / 'pictures'
-    command = [find_script(package, 'test.py'), CONFIGS / f'{task}.py', checkpoint, '--work-dir', tmp_path]
+    command = [tools / 'test.py', CONFIGS / f'{task}.py', checkpoint, '--work-dir', tmp_path]
     testing = commands.call(digits, *command, '--show-dir', pictures)
     assert score(testing, TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
     assert count_pictures(pictures) == (10 if task == 'classify' else NUM_VAL)

@@ -9,6 +9,8 @@ from .backbones import BACKBONES
 EXPORTED = (2, 3, 99, 132)
 # Maps of one window and of several, wide and tall ones too.
 OTHERS = [(1, 3, 64, 96), (3, 3, 131, 70), (1, 3, 224, 224), (1, 3, 33, 320), (2, 3, 260, 40)]
+# In make test, torch.export is tried on these: global queries, and each kind of shifts and windows.
+FEW = ('gcvit', 'lsa', 'lsa_windows', 'lsa_reflections')
 
 
 def check(exported, model, shapes=OTHERS):
@@ -31,7 +33,9 @@ def test_a_trace_is_right_at_other_sizes_and_runs_without_this_package(name):
 
 
 @pytest.mark.skipif(Version(torch.__version__) < Version('2.7'), reason='exported so from torch 2.7 on')
-@pytest.mark.parametrize('name', BACKBONES)
+@pytest.mark.parametrize(
+    'name', [pytest.param(name, marks=[pytest.mark.long] * (name not in FEW)) for name in BACKBONES]
+)
 def test_an_exported_program_is_right_at_its_own_size(name):
     model = BACKBONES[name]().eval()
     with torch.no_grad():

@@ -12,7 +12,7 @@ from mmgcvit.models.layers.position import ALIGNMENT, PositionEmbedding, Relativ
 from mmgcvit.models.layers.resizing import resize
 from mmgcvit.models.layers.windows import pad_to_windows, window_partition, window_reverse
 
-from ...conftest import DEVICES, HALF_DTYPES
+from ...conftest import HALF_DTYPES
 from ..gcvit.plain import position_bias
 
 sides, grid_sides = st.integers(1, 60), st.integers(1, 9)
@@ -21,7 +21,6 @@ windows = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
 
 @given(size=sizes, window=windows, batch=st.integers(1, 3))
-@pytest.mark.parametrize('device', DEVICES)
 def test_window_reverse_undoes_partition_and_padding_exactly(size, window, batch, device):
     x = torch.rand(batch, *size, 3, device=device)
     padded = pad_to_windows(x, window)
@@ -37,7 +36,6 @@ def torchs(x, size):
 
 @settings(max_examples=50)
 @given(source=st.tuples(sides, sides), target=st.tuples(sides, sides))
-@pytest.mark.parametrize('device', DEVICES)
 def test_resizing_equals_torchs_at_any_size(source, target, device):
     """Values near 1 agree within 1e-5, and so do gradients."""
     x = torch.rand(2, 3, *source, device=device, requires_grad=True)
@@ -82,7 +80,6 @@ def test_gradients_of_a_table_accumulate_in_float32(dtype, device):
 
 @settings(max_examples=25)
 @given(side=grid_sides, grid=st.tuples(grid_sides, grid_sides), copies=st.sampled_from([(), (3,)]))
-@pytest.mark.parametrize('device', DEVICES)
 def test_a_square_grids_embedding_is_resized_when_loaded(side, grid, copies, device):
     stored = (side, side) if side**2 != grid[0] * grid[1] else grid
     source, target = (PositionEmbedding(4, shape, copies).to(device) for shape in (stored, grid))

@@ -10,15 +10,12 @@ from mmgcvit.models.lsa.attention import SelfAttention, ShiftAttention
 from mmgcvit.models.lsa.shifted_patches import make_shifted_copies
 from mmgcvit.models.speed_up import AbsorbedShiftAttention
 
-from ...conftest import DEVICES
 from .plain import attention, shift
 
-on_every_device = pytest.mark.parametrize('device', DEVICES)
 steps = st.integers(-8, 8)
 
 
 @given(shifts=st.lists(st.tuples(steps, steps), min_size=1, max_size=4), mode=st.sampled_from(['circular', 'reflect']))
-@on_every_device
 def test_shifted_copies_are_the_image_moved_down_and_right(shifts, mode, device):
     images = torch.rand(2, 3, 9, 11, device=device)
     copies = make_shifted_copies(images, shifts, mode)
@@ -41,7 +38,6 @@ def initialised(attn, device='cpu'):
 
 @settings(max_examples=25)
 @given(heads=heads(), sizes=st.tuples(*(st.integers(1, most) for most in (5, 1, 4, 4))))
-@on_every_device
 @pytest.mark.parametrize('network', [ShiftAttention, AbsorbedShiftAttention])
 def test_shift_attention_attends_to_each_patchs_copies(network, heads, sizes, device):
     """Any number of heads in groups of any size; copies are (T, B, H, W, C)."""
@@ -58,7 +54,6 @@ def test_shift_attention_attends_to_each_patchs_copies(network, heads, sizes, de
     size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
     window=st.none() | st.tuples(st.integers(1, 4), st.integers(1, 4)),
 )
-@on_every_device
 def test_global_attention_equals_the_definition_in_each_window(heads, batch, size, window, device):
     """Windows are as equal as possible, and zero-padded tokens are attended like any other."""
     attn = initialised(SelfAttention(*heads, window), device)
