@@ -22,16 +22,14 @@ if TYPE_CHECKING:
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
 IMAGE_SUFFIXES += ('.ppm', '.pgm', '.jp2', '.avif', '.heic')
 URL_SCHEMES = ('http://', 'https://')
-# Suffix of files that are being written.
-TEMPORARY_SUFFIX = '.unfinished'
+TEMPORARY_SUFFIX = '.unfinished'  # suffix of files that are being written
 # What ``mmgcvit predict`` writes: subfolders for drawn pictures and videos, for segmentation maps, and for JSON Lines
 # files with a line per video frame.
 PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
 # The predictions of all images, the list of images, and the number of predictions by image and class.
 PREDICTIONS, IMAGES, COUNTS = FILES = ('predictions.json', 'images.json', 'counts.csv')
 DOTS_PER_INCH = 110  # of figures
-# What ``mmgcvit mistakes`` writes.
-MISTAKES = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
+MISTAKES = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')  # what ``mmgcvit mistakes`` writes
 
 
 def make_absolute(path: str | Path) -> Path:

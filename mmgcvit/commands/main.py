@@ -40,8 +40,7 @@ COMMANDS = {
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 # How threads of OpenMP wait: those of Intel and LLVM sleep at once, those of GNU spin for a moment first.
 WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000'}
-# Number of characters at the start of a text in which STARTUP_MESSAGES are searched.
-MAX_SEARCHED = 400
+MAX_SEARCHED = 400  # number of characters at the start of a text in which STARTUP_MESSAGES are searched
 # Installed distributions that --version lists.
 DEPENDENCY = re.compile(r'torch|torchvision|(onedl-)?mm(engine|cv|det|seg|pretrain|pose|rotate)[\w-]*')
 

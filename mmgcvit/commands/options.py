@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
 CONFIG_OR_WORK_DIR = 'a config file, or the work dir of a run'
-# The largest number that an option may have.
-MAX_NUMBER = 10**9
+MAX_NUMBER = 10**9  # the largest number that an option may have
 # The levels of ``augment`` at the head of the templates configs/custom_*.py.
 AUGMENTATIONS = ('none', 'light', 'strong')
 OPTIONAL_CHECKPOINT = "checkpoint file or URL (default: the work dir's best or newest; configs/demo have their own)"

@@ -14,8 +14,7 @@ from ..inference.model_files import check_model_files, find_default_checkpoint
 from .options import add_model_options, add_out_dir, check_at_least, check_out_dir, create_out_dir, load_model
 
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
-# Images are named whose longer side differs from that of the training images by more than this factor.
-MAX_RATIO = 2
+MAX_RATIO = 2  # images are named whose longer side differs from that of the training images by more than this factor
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

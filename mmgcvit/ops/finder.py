@@ -15,10 +15,8 @@ from types import ModuleType
 from ..errors import MissingPackageError, get_first_line
 
 FALLBACK_FILE = Path(__file__).with_name('fallback.py')
-# The module of mmcv's compiled operators.
-COMPILED_MODULE = 'mmcv._ext'
-# The OpenMMLab packages of which each task needs one.
-TASK_PACKAGES = frozenset({'mmdet', 'mmseg', 'mmpretrain'})
+COMPILED_MODULE = 'mmcv._ext'  # the module of mmcv's compiled operators
+TASK_PACKAGES = frozenset({'mmdet', 'mmseg', 'mmpretrain'})  # the OpenMMLab packages of which each task needs one
 
 
 class FallbackFinder(MetaPathFinder):

@@ -20,8 +20,7 @@ from ...errors import MANY, UserError, shorten
 from ...mmengine_utils import find_suspect_images, list_optim_wrappers, unwrap_model
 from ...registry import HOOKS
 
-# Key of the number of skipped steps in mmengine's message hub.
-SKIPPED_STEPS = 'skipped_steps'
+SKIPPED_STEPS = 'skipped_steps'  # key of the number of skipped steps in mmengine's message hub
 
 
 @HOOKS.register_module()

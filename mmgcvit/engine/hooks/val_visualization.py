@@ -23,8 +23,7 @@ from ...registry import HOOKS
 from ...tasks import TASK_BY_NAME
 from ..loops import TiledLoop, get_length
 
-# Name of the folder for grids in the work dir.
-FOLDER = 'val_images'
+FOLDER = 'val_images'  # name of the folder for grids in the work dir
 
 
 @HOOKS.register_module()

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from .windows import is_tracing
 
-# The parameter a of Keys' cubic convolution kernel (1981), as in torch and OpenCV.
-A = -0.75
+A = -0.75  # the parameter a of Keys' cubic convolution kernel (1981), as in torch and OpenCV
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -6,8 +6,7 @@ from typing import Any
 from ..layers.arguments import check_float, check_int, check_ints, is_int, is_sequence, require
 
 SHIFT_MODES = ('circular', 'reflect')
-# Shifts must be smaller than the smallest image side that the backbone accepts, 32 px.
-MAX_SHIFT = 31
+MAX_SHIFT = 31  # shifts must be smaller than the smallest image side that the backbone accepts, 32 px
 
 # Shifts are (dy, dx). The paper writes them as (Px, Py), horizontal first.
 IMAGENET_SHIFTS = ((0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0), (3, 0), (1, 1), (2, 2), (3, 3))
