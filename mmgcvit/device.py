@@ -52,10 +52,7 @@ def find_gpus() -> list[str]:
 
 
 def resolve_device(name: str | None = None) -> torch.device:
-    """Return the device for ``cpu``, ``cuda`` or ``cuda:N``. ``auto`` and None mean a GPU or, without one, the CPU.
-
-    Raise a UserError if the name is invalid or torch does not find the GPU.
-    """
+    """Return the device for ``auto`` or None (a GPU if any), cpu, cuda or cuda:N. Raise a UserError for others."""
     if name in (None, 'auto'):
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     if re.fullmatch(r'cpu|cuda(:(0|[1-9]\d?))?', str(name)) is None:

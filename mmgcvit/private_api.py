@@ -81,18 +81,12 @@ def patch_compiler(**settings: Any) -> AbstractContextManager:
 
 
 def is_converting_channels(preprocessor: Any) -> bool:
-    """Return whether a data preprocessor reverses the channels, from mmcv's BGR to RGB.
-
-    mmengine (so mmdet), mmseg 1.2 and mmpretrain name the attribute differently. Goes when it is public in all.
-    """
+    """Return whether a preprocessor makes RGB of mmcv's BGR, by one of three names. Goes when it is public in all."""
     return any(getattr(preprocessor, name, False) for name in ('_channel_conversion', 'channel_conversion', 'to_rgb'))
 
 
 def predicts_softmax(head: Any) -> bool:
-    """Return whether a classifier's head predicts one label by softmax, as mmpretrain's ``ClsHead`` does.
-
-    Heads for several labels inherit ``predict`` and override this method. Goes when heads name their activation.
-    """
+    """Return whether a classifier predicts one label by softmax (ClsHead). Goes when heads name their activation."""
     from mmpretrain.models import ClsHead
 
     return isinstance(head, ClsHead) and type(head)._get_predictions is ClsHead._get_predictions

@@ -43,9 +43,9 @@ def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_di
 
 def parse_args(command: ModuleType) -> argparse.Namespace:
     """Parse this process's arguments with the options of ``command``, the module of a command."""
-    # The description is the first line of the docstring, without the usage that it may end with.
     if any(re.fullmatch(r'(--[\w-]+=)?', word) for word in sys.argv[1:]):  # pathlib reads '' as the current folder
         raise UserError('one of the arguments is empty. If it comes from a variable, set this variable')
+    # The description is the first line of the docstring, without the usage that it may end with.
     parser = argparse.ArgumentParser(description=re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0]))
     command.add_options(parser)
     name = command.__name__.rpartition('.')[2].replace('_', '-')
@@ -61,10 +61,7 @@ def parse_args(command: ModuleType) -> argparse.Namespace:
 
 
 def read_habits() -> dict[tuple[str, str], str]:
-    """Return ``habits.ini``, what users of other programs type: for each (command, name) what it is here.
-
-    That is an option, CONFIG, INPUT, another command, or else a sentence for the user.
-    """
+    """Return ``habits.ini``: what each (command, name) of other programs is here, or else a sentence for the user."""
     table = ConfigParser(delimiters='=', interpolation=None)
     table.read_string(Path(__file__).with_name('habits.ini').read_text(encoding='utf-8'))
     rows = ((section, *row) for section in table.sections() for row in table.items(section))

@@ -136,10 +136,7 @@ def get_run_config(args: argparse.Namespace) -> Path:
 
 
 def find_resumed_config(args: argparse.Namespace) -> Path:
-    """Return the config of the run that ``--data FOLDER --resume`` resumes. With ``--epochs``, write a longer one.
-
-    Raise a UserError if the run was started with other data, or other options than ``--epochs`` and ``--workers``.
-    """
+    """Return the config of the run that ``--data --resume`` resumes, or a longer one. Reject other data and options."""
     from ..datasets.own_data import STARTED_WITH, extend_run, find_newer_files
 
     config, data = get_run_config(args), Path(args.data).expanduser().resolve()

@@ -19,7 +19,7 @@ IGNORE_INDEX = 255  # the label of pixels that training and evaluation ignore
 # reads other formats too, whatever a file's suffix, and starts Ghostscript for one of them (EPS).
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF', 'HEIF')
 SCALE_IT = (
-    'Scale all images by the same number to 0 to 255, and save them with 8 bits; from 12 bits: '
+    'Scale all images by the same number to 0 to 255, and save them with 8 bits; from 12 bits (up to 255: no // 16): '
     "PIL.Image.fromarray((numpy.asarray(PIL.Image.open(file)) // 16).astype('uint8')).save(new_file)"
 )
 # Longer side / shorter side. Pipelines resize longer strips to a height of 0, or classifiers' to gigabytes.

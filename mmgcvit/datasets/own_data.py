@@ -10,7 +10,7 @@ from itertools import takewhile
 from math import ceil
 from pathlib import Path
 from pprint import pformat
-from statistics import mean, median
+from statistics import mean, median, mode
 from typing import Any
 
 import torch
@@ -92,8 +92,12 @@ def make_config(
         seconds = epochs * num_images * head['image_size'] ** 2 / 1e6 * template.cpu_seconds * COSTS[size]
         duration = format_duration(seconds / torch.get_num_threads())
         dataset.notes.append(f'--size {size} trains about {duration} on a CPU (estimate). --size mini takes minutes')
+    # If both folders move with the current one, the path in the config moves too.
+    is_fixed = any(Path(make_portable_path(path)).is_absolute() for path in (dataset.folder, work_dir))
+    data = dataset.folder.resolve()
+    labels = [] if template.option != 'classify' else [label for _, label in dataset.splits['val'].content]
     started_with = {
-        'data': locate_data(dataset.folder, work_dir),
+        'data': str(data) if is_fixed else os.path.relpath(data, work_dir.resolve()),
         'task': task or template.option,
         'size': size,
         'no_flip': not head['flip'],
@@ -101,6 +105,7 @@ def make_config(
         **{name: head.get(name) for name in ('augment', 'fine_tune', 'tiles')},
         'image_side': None if template.option == 'classify' else measure_images(train),
         'pretrained': options.get('pretrained') and str(options['pretrained']),
+        'majority': labels.count(mode(labels)) / len(labels) if labels else None,
         'weaknesses': find_weaknesses(dataset, bool(small_objects)),
     }
     training = f'trains {template.network}, --size {size}, at {head["image_size"]} px, {format_length(head)}'
@@ -194,10 +199,7 @@ def fill_template(path: Path, head: Mapping[str, Any]) -> str:
 
 
 def parse_head(path: Path, names: Iterable[str]) -> dict[str, ast.Assign]:
-    """Return the assignments between a template's docstring and its first other code, by the name of their variable.
-
-    Raise a UserError if the values are not literals, or a variable of these names is missing.
-    """
+    """Return the assignments of literals at a template's head. Raise a UserError if one of these names is missing."""
     try:
         _, *statements = ast.parse(read_text(path)).body
         found = takewhile(lambda statement: isinstance(statement, ast.Assign), statements)
@@ -228,13 +230,6 @@ def locate_files(dataset: DatasetInfo) -> dict[str, Any]:
         if dataset.annotation_types == ('seg_maps',):
             settings[f'{name}_labels'] = images
     return settings
-
-
-def locate_data(folder: Path, work_dir: Path) -> str:
-    """Return the path of a dataset, relative to the work dir if both move with the current folder."""
-    if any(Path(make_portable_path(path)).is_absolute() for path in (folder, work_dir)):
-        return str(folder.resolve())
-    return os.path.relpath(folder.resolve(), work_dir.resolve())
 
 
 def measure_images(split: Split) -> int | None:
@@ -277,10 +272,7 @@ def find_newer_files(data: Path, config: Path) -> list[str]:
 
 
 def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
-    """Write a config that trains a run for ``epochs`` epochs in total. Return its path, and the length as text.
-
-    ``config`` is what mmengine has written into the run's work dir. It is returned if its length is ``epochs``.
-    """
+    """Write a run's config with another number of epochs in total. Return its path, and the length as text."""
     cfg = Config.fromfile(config)
     name, length, num_parts = 'max_epochs', epochs, 12
     if 'max_iters' in cfg.train_cfg:

@@ -262,10 +262,7 @@ class TiledLoop:
 
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
-        """Predict a batch of whole images, and pass the objects to the evaluator.
-
-        Their masks are RLE where possible, since arrays of hundreds of objects in a large image take gigabytes.
-        """
+        """Predict a batch of whole images for the evaluator. Where possible, masks are RLE: arrays are large."""
         from mmdet.evaluation import CocoMetric
         from mmdet.models.utils import samplelist_boxtype2tensor
         from mmdet.structures.mask import encode_mask_results

@@ -55,10 +55,7 @@ class DetectionCurves:
 def compute_detection_curves(
     ground_truths: Sequence[Detections], predictions: Sequence[Detections], num_classes: int
 ) -> DetectionCurves:
-    """Compute the curves of predictions of any score. Detections on ignored objects do not count.
-
-    Masks are lists of RLE (:func:`.results.encode_rle`), or None if either side has none.
-    """
+    """Compute the curves of predictions of any score, except those on ignored objects. Masks are RLE, or None."""
     evaluation = match_detections(ground_truths, predictions, num_classes)
     scores = compute_ap(evaluation)
     if ground_truths and all(objects.masks is not None for objects in (*ground_truths, *predictions)):

@@ -182,14 +182,21 @@ def judge_run(work_dir: Path) -> str:
         text = 'the validation images give no score' if score is None else f'validation images: {name} {score:.3f}'
     if score is None:
         return text
-    if score >= GOOD:
-        return f'{text}\ngood: {name} is at least {GOOD}'
-    reasons = [*((cfg.get('started_with') or {}).get('weaknesses') or ())]
+    started_with = cfg.get('started_with') or {}
+    majority = started_with.get('majority') or 0  # the accuracy if the commonest class is always predicted
+    good = max(GOOD, (1 + majority) / 2)
+    if score >= good:
+        return f'{text}\ngood: {name} is at least {good:.3g}'
+    reasons = [*(started_with.get('weaknesses') or ())]
     meta, length = checkpoint.content['meta'], cfg.get('train_cfg') or {}
     is_last = any(meta.get(unit, -1) == length.get(f'max_{unit}s') for unit in ('epoch', 'iter'))
     if is_last and Path(checkpoint.source).name.startswith('best_'):
         reasons.append('the last validation was the best; train longer (--resume --epochs N)')
-    word = f'fair: {name} is {FAIR} to {GOOD}' if score >= FAIR else f'poor: {name} is under {FAIR}'
+    word = f'fair: {name} is {max(FAIR, majority):.3g} to {good:.3g}'
+    if score < FAIR or score <= majority:
+        word = (
+            f'poor: {name} is under {FAIR}' if score < FAIR else f'poor: the commonest class alone gives {majority:.3f}'
+        )
     reasons.append("see also 'mmgcvit mistakes' and docs/troubleshooting.md, 'Scores near 0'")
     return '\n  '.join([f'{text}\n{word}. Likely reasons:', *reasons])
 

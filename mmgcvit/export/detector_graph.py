@@ -52,10 +52,7 @@ class DetectorGraph(nn.Module):
 
 
 class TwoStageGraph(DetectorGraph):
-    """Faster, Mask or Cascade R-CNN of mmdet as a module to trace.
-
-    Unsupported heads and NMS raise a UserError. The comparison finds other settings that are unsupported.
-    """
+    """Faster, Mask or Cascade R-CNN as a module to trace. Unsupported heads and NMS raise a UserError."""
 
     def __init__(self, model: nn.Module) -> None:
         roi_head = getattr(model, 'roi_head', None)

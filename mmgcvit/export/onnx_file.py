@@ -130,10 +130,7 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
 
 
 def convert_to_half(model: Any) -> None:
-    """Convert the inputs of :data:`HALF_OPERATORS` to float16 and their outputs to float32, in place.
-
-    The rest stays float32: norms, softmax, coordinates and indices would lose accuracy in float16.
-    """
+    """Convert :data:`HALF_OPERATORS` to float16, in place. Norms, softmax, coordinates, indices would lose accuracy."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 

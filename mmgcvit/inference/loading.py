@@ -123,10 +123,7 @@ def make_predictor(model: nn.Module, scope: str, dataset: ConfigDict, meta: Any 
 
 
 def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
-    """Return the checkpoint's class names or, if their number does not fit the model, those of the config's dataset.
-
-    If neither fit, return ``class 0``, ``class 1``, ... (mmdet and mmseg would use the names of COCO or Cityscapes.)
-    """
+    """Return the checkpoint's class names or, if their number does not fit, the config's, or else ``class 0``, ..."""
     counts = [getattr(module, 'num_classes', None) for module in model.modules()]
     count = max((count for count in counts if isinstance(count, int)), default=0)
     for dataset_meta in collect_dataset_metas(meta, dataset):

@@ -14,11 +14,14 @@ from mmgcvit.evaluation.mistakes import judge_run
         ('mmseg', 80, 'iter_9', 'validation images: mIoU 0.800\ngood: mIoU is at least 0.8'),
         ('mmseg', 50, 'iter_9', 'fair: mIoU is 0.5 to 0.8. Likely reasons:\n  few images\n  the last validation was'),
         ('mmpretrain', 49.9, 'iter_6', 'poor: accuracy is under 0.5. Likely reasons:\n  few images'),
+        ('mmpretrain', 60, 'iter_6', 'poor: the commonest class alone gives 0.600. Likely reasons:\n  few'),
+        ('mmpretrain', 79, 'iter_6', 'fair: accuracy is 0.6 to 0.8. Likely reasons:\n  few images'),
         ('mmpretrain', None, 'iter_9', 'the validation images give no score'),
     ],
 )
 def test_the_score_is_judged_by_stated_bounds_with_reasons(scope, percent, best, expected, tmp_path):
-    cfg = {'default_scope': scope, 'train_cfg': {'max_iters': 9}, 'started_with': {'weaknesses': ['few images']}}
+    started_with = {'weaknesses': ['few images'], 'majority': 0.6 if scope == 'mmpretrain' else None}
+    cfg = {'default_scope': scope, 'train_cfg': {'max_iters': 9}, 'started_with': started_with}
     (tmp_path / 'a.py').write_text('\n'.join(f'{name} = {value!r}' for name, value in cfg.items()))
     info = {} if percent is None else {'best_score': percent}
     content = {'state_dict': {'a': torch.zeros(1)}, 'message_hub': {'runtime_info': info}}

@@ -36,14 +36,7 @@ MAX_COMPARED = 10_000
 
 
 def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress) -> Report:
-    """Check the datasets of dataloaders and return a report.
-
-    Args:
-        cfg: A complete config. Its default scope must be entered.
-        loaders: Keys of dataloaders in the config, for example ``['train_dataloader', 'val_dataloader']``.
-        num_images: The number of random images to open in each dataset. If None, all are opened.
-        progress: A progress display, which gets a bar for each dataset.
-    """
+    """Check the datasets of dataloaders, and ``num_images`` random images (None: all) of each. Return a report."""
     report, paths = Report(), defaultdict(list)
     read = cache(partial(read_json, report=report))
     # Assigners without this setting, such as all matchers of mmdet, take ignored objects for background.

@@ -142,10 +142,7 @@ def find_image(folder: Path, annotation: Annotation, nearest: Sequence[Path], im
 
 
 def read_image_sets(folder: Path, paths: list[Path], files: list[Path]) -> tuple[dict[str, list[Path]], list[str]]:
-    """Return the XML files of each split, and a message for each line of a list that names no XML file.
-
-    The splits are those of the lists in ``ImageSets/Main`` or, if there are none, of folder names.
-    """
+    """Return the XML files of each split, by ``ImageSets/Main`` or folders, and messages for lines that name none."""
     lists: dict[Path, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for path in paths:
         name, match = path.stem.lower(), SPLIT_NAME.fullmatch(path.stem.lower())

@@ -66,7 +66,7 @@ class InterruptHook(Hook):
         is_first, self.received = not self.received, self.received or number
         if is_main and self.is_training and is_first:
             # Data workers may get the signal too. When they end, torch's handler would raise an error.
-            signal.signal(signal.SIGCHLD, lambda *_: None)
+            self.handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None) or signal.SIG_DFL
             # In a signal handler, sys.stderr may be in use.
             os.write(2, b'\nsaving a checkpoint after this iteration (Ctrl-C again: end at once)\n')
         else:
