@@ -52,9 +52,10 @@ def find_gpus() -> list[str]:
 
 
 def resolve_device(name: str | None = None) -> torch.device:
-    """Return the device for ``auto`` or None (a GPU if any), cpu, cuda or cuda:N. Raise a UserError for others."""
+    """Return the device for auto or None (a GPU if any), cpu, cuda or cuda:N. Raise a UserError if there is none."""
     if name in (None, 'auto'):
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    name = f'cuda:{name}' if isinstance(name, int) else name
     if re.fullmatch(r'cpu|cuda(:(0|[1-9]\d?))?', str(name)) is None:
         raise UserError(f'device {name!r}: expected auto, cpu, cuda or cuda:N')
     device = torch.device(name)

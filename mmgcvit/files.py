@@ -96,7 +96,7 @@ def check_writable(folder: Path, name: str) -> None:
 
 
 def check_target(target: Path, suffix: str, overwrite: bool | None = False) -> None:
-    """Reject a file with another suffix, that exists or cannot be written. Without an option ``overwrite``: None."""
+    """Reject a file that has another suffix, exists or cannot be written. Without --overwrite: ``overwrite=None``."""
     if target.suffix != suffix:
         raise UserError(f'{target}: expected a name that ends in {suffix}')
     if target.is_dir() or (target.exists() and not overwrite):

@@ -57,8 +57,7 @@ class RefPointHead(MLP):
 
     mmdet 3.3.0 encodes each coordinate of a box as C / 2 features (128 for 256 channels). Its maintained fork,
     onedl-mmdetection 3.5.1, encodes each as C features (issue 25 of the fork), so that released weights do not fit.
-    mmdet 3.3.0 has every second frequency of the fork's encoding, which this class selects.
-    Remove the class when the fork encodes coordinates like mmdet 3.3.0.
+    This class selects every second frequency, as mmdet 3.3.0 has. Remove it when the fork encodes like mmdet 3.3.0.
     """
 
     def __init__(self, channels: int) -> None:

@@ -92,10 +92,7 @@ def translate_dino(state_dict: Mapping[str, Tensor], source: str) -> dict[str, T
 
 
 def infer_dino_settings(tensors: Mapping[str, Tensor], network: Network) -> dict[str, Any]:
-    """Infer what a model with these weights has otherwise than dino_gcvit_t_12e.py, for ``Config.merge_from_dict``.
-
-    Heads and points of the attention are 8 and 4, as in TAO's default settings and mmdet.
-    """
+    """Infer the settings of these weights' model, to merge into dino_gcvit_t_12e.py. It has 8 heads and 4 points."""
     backbone = {name.removeprefix('backbone.'): x for name, x in tensors.items() if name.startswith('backbone.')}
     arch = network.infer_arch(backbone)
     stages = range(len(arch.attributes['depths']))

@@ -135,10 +135,7 @@ def read_torch(path: Path, map_location: Any) -> Any:
 
 
 def find_unsafe_archive(file: BinaryIO) -> str | None:
-    """Return the name of an archive that ``torch.load`` reads without its ``pickle_module``, or None for other files.
-
-    As ``torch.load``, recognise TorchScript by the records that torch's reader finds, and tar files (torch 0.1).
-    """
+    """Return the name of an archive (TorchScript, tar) that ``torch.load`` reads without ``pickle_module``, or None."""
     is_zip = file.read(4) == b'PK\x03\x04'
     file.seek(0)
     if is_zip:

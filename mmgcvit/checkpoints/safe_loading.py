@@ -29,10 +29,7 @@ RUN_FILE_NAME = re.compile(rf'(best_.+_)?{RESUMABLE_NAME.pattern}')  # resumable
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that has been read: its source, and what mmengine gets of its content.
-
-    It is pickled without the content. So if one rank sends it to the others, they read the file themselves.
-    """
+    """A checkpoint's source, and content as mmengine gets it, which is not pickled: each rank reads the file."""
 
     source: str
     content: dict[str, Any]

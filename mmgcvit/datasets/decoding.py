@@ -19,7 +19,7 @@ IGNORE_INDEX = 255  # the label of pixels that training and evaluation ignore
 # reads other formats too, whatever a file's suffix, and starts Ghostscript for one of them (EPS).
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF', 'HEIF')
 SCALE_IT = (
-    'Scale all images by the same number to 0 to 255, and save them with 8 bits; from 12 bits (up to 255: no // 16): '
+    'Scale all images by the same number to 0 to 255, and save them with 8 bits; from 12 bits (8 bits: no // 16): '
     "PIL.Image.fromarray((numpy.asarray(PIL.Image.open(file)) // 16).astype('uint8')).save(new_file)"
 )
 # Longer side / shorter side. Pipelines resize longer strips to a height of 0, or classifiers' to gigabytes.
@@ -190,7 +190,7 @@ def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[n
                 raise ValueError('it has several pages. Save each as a file')
             labels = np.array(image)
             if labels.dtype.kind == 'i' and labels.min() < 0:  # also of 32 bits without a sign: Pillow reads one
-                raise ValueError('it has numbers under 0 or over 2147483647. Number its objects from 1 on')
+                raise ValueError('it has numbers under 0 or over 2147483647. Number objects from 1, classes from 0 on')
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         raise UserError(f'{path} is not a readable segmentation map ({get_first_line(error)})') from None

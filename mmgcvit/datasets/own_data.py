@@ -69,7 +69,10 @@ def make_config(
     """
     # Decide, and reject what does not fit.
     template = choose_template(dataset, task)
-    size = choose_size(template, size)
+    size = size or ('tiny' if torch.cuda.is_available() else MINI)
+    if size not in template.networks:
+        sizes = ', '.join(template.networks)
+        raise UserError(f'--size {size} is not for the task {template.option}. Choose one of {sizes}')
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
     check_options(dataset, work_dir, options.get('pretrained'), tiles)
     split_validation(dataset)
@@ -131,15 +134,6 @@ def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
             return template
     tasks = ' or '.join(dict.fromkeys(template.option for template in templates))
     raise UserError(f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task {tasks}')
-
-
-def choose_size(template: Template, size: str | None) -> str:
-    """Return the size of a template's network, by default for the device."""
-    size = size or ('tiny' if torch.cuda.is_available() else MINI)
-    if size not in template.networks:
-        sizes = ', '.join(template.networks)
-        raise UserError(f'--size {size} is not for the task {template.option}. Choose one of {sizes}')
-    return size
 
 
 def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path | None, tiles: int | None) -> None:
@@ -208,7 +202,18 @@ def parse_head(path: Path, names: Iterable[str]) -> dict[str, ast.Assign]:
             ast.literal_eval(assignment.value)  # raises an error for other code
     except (SyntaxError, ValueError, TypeError, AttributeError):
         head = {}
-    if not head.keys() >= {*names, 'image_size', 'batch_size', 'flip', 'fine_tune'}:  # fine_tune is the last one
+    names = {
+        *names,
+        'classes',
+        'data_root',
+        'train_images',
+        'val_images',
+        'load_from',
+        'image_size',
+        'batch_size',
+        'flip',
+    }
+    if not head.keys() >= {*names, 'fine_tune'}:  # the last one
         problem = 'so that it cannot be filled in: its first lines must be a docstring and NAME = LITERAL'
         raise UserError(f'{path} was edited, {problem}. Restore it, and train a copy: mmgcvit train COPY')
     return head

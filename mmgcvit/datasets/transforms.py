@@ -18,7 +18,7 @@ from ..registry import TRANSFORMS
 from .checks.paths import is_remote
 
 MIN_VISIBLE = 0.3  # an object of which a tile shows a smaller part is ignored: neither an object nor background
-OBJECT_TILES = 0.75  # of the tiles of an image with objects show one; large images are often nearly empty
+OBJECT_TILES = 0.75  # share of an image's tiles that show an object, if it has any; large images are mostly empty
 
 
 @TRANSFORMS.register_module()

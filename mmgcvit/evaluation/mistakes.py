@@ -178,6 +178,8 @@ def judge_run(work_dir: Path) -> str:
     else:
         name = 'mIoU' if cfg.default_scope == SEGMENTATION.scope else 'accuracy'
         percent = checkpoint.content['message_hub']['runtime_info'].get('best_score')
+        if Path(checkpoint.source).name.startswith('best_val_loss'):  # of --cfg-options ...save_best=val_loss
+            return f'validation images: val_loss {percent:.4g}'
         score = None if percent is None else percent / 100
         text = 'the validation images give no score' if score is None else f'validation images: {name} {score:.3f}'
     if score is None:

@@ -91,9 +91,10 @@ def find_colour_below(image: Image.Image) -> tuple[int, ...] | None:
     # The tag ExtraSamples says whether the fourth channel is alpha.
     if image.format == 'TIFF' and image.mode == 'RGBA' and {1, 2} & {*image.tag_v2.get(338, ())}:
         return 0, 0, 0
-    palette = image.getpalette() if image.format == 'GIF' and 'transparency' in image.info else None
-    first = 3 * image.info.get('background', 0)
-    return palette and tuple(palette[first : first + 3])
+    if image.format != 'GIF' or 'transparency' not in image.info:
+        return None
+    palette, first = image.getpalette() or np.repeat(range(256), 3).tolist(), 3 * image.info.get('background', 0)
+    return tuple(palette[first : first + 3]) or None
 
 
 @contextmanager

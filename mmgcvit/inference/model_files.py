@@ -37,7 +37,7 @@ def read_model_checkpoint(source: str | Path) -> Checkpoint:
 
 
 def check_model_files(config: str | Path, checkpoint: str | Path | None = None) -> str:
-    """Return a model's checkpoint, by default its own. Raise a UserError if it or the config does not exist."""
+    """Return a model's checkpoint, by default the config's. Raise a UserError if it or the config does not exist."""
     path = Path(config).expanduser()
     if path.is_dir():
         find_config(path)

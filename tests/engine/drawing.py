@@ -1,7 +1,4 @@
-"""Train a model whose samples, batches and layers use every random number generator that they can.
-
-Also compare the checkpoints of two runs.
-"""
+"""Train a model whose samples and layers use every random number generator they can. Compare runs' checkpoints."""
 
 import random
 import signal

@@ -8,21 +8,25 @@ import numpy as np
 import pytest
 import torch
 from mmcv.transforms import Compose
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.visualization import LocalVisBackend
 from torch.nn.functional import cross_entropy, interpolate
 
+from mmgcvit import load
 from mmgcvit.config import enter_scope
 from mmgcvit.engine.hooks.val_visualization import FOLDER, ValLossHook, ValVisualizationHook
 from mmgcvit.evaluation.grids import draw_contact_sheet, draw_grid, load_sample
 from mmgcvit.inference.drawing import choose_palette
-from mmgcvit.registry import HOOKS
+from mmgcvit.registry import HOOKS, TRANSFORMS
 
 from ..configs.templates import TEMPLATES, own
-from ..inference.conftest import config_of
+from ..inference.conftest import config_of, make_work_dir
+from ..tools.commands import CONFIGS
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def validate(hook, runner):
     hook.before_val_epoch(runner)
     with DefaultScope.overwrite_default_scope(runner.cfg.default_scope), torch.no_grad():
         for number, batch in enumerate(runner.val_dataloader):
-            outputs = runner.model.val_step(batch)
+            outputs = runner.model.val_step(batch) if isinstance(hook, ValVisualizationHook) else None
             hook.after_val_iter(runner, number, batch, outputs)
     hook.after_val_epoch(runner)
     return random.random(), np.random.rand(), torch.rand(()).item()
@@ -85,9 +89,8 @@ def test_the_validation_loss_is_the_mean_cross_entropy(runner, task, monkeypatch
         decode = runner.model.decode_head.loss_decode
         weights, factor, smoothing = torch.tensor(decode.class_weight), decode.loss_weight, 0.0
         labels = torch.cat([sample.gt_sem_seg.data for sample in samples])
-        batches = [runner.model.data_preprocessor(batch)['inputs'] for batch in runner.val_dataloader]
-        logits = torch.cat([runner.model(images, mode='tensor') for images in batches])
-        scores = interpolate(logits, labels.shape[1:], mode='bilinear')
+        images = torch.cat([runner.model.data_preprocessor(batch)['inputs'] for batch in runner.val_dataloader])
+        scores = interpolate(runner.model(images, mode='tensor'), labels.shape[1:], mode='bilinear')
     else:
         weights, factor, smoothing = None, 1.0, 0.1
         scores = torch.stack([sample.pred_score for sample in samples]).log()
@@ -96,25 +99,33 @@ def test_the_validation_loss_is_the_mean_cross_entropy(runner, task, monkeypatch
     assert compute_val_loss(runner) == pytest.approx(factor * losses.mean().item(), rel=1e-5)
 
 
-@pytest.mark.parametrize('task', ['detection'])
-def test_boxes_and_masks_are_scaled_for_the_validation_loss_as_if_they_were_resized_with_the_image(runner):
+@pytest.mark.parametrize(('task', 'name'), [('detection', 'detect'), ('detection', 'dino')])
+def test_objects_are_scaled_for_the_validation_loss_as_if_resized_with_the_image(runner, name, tmp_path):
+    run = make_work_dir(tmp_path / name, 'detection', Config.fromfile(CONFIGS / f'{name}.py'))
+    runner.model = load(run, device='cpu').network
     dataset, losses = runner.val_dataloader.dataset, []
-    *load, resize, annotate, pack = dataset.pipeline.transforms
-    resize.scale = (144, 96)
-    ordered = Compose([*load, annotate, resize, pack])
+    *first, resize, annotate, pack = dataset.pipeline.transforms
+    resize.scale, pad = (144, 96), TRANSFORMS.build({'type': 'Pad', 'size': (160, 128)})
+    dataset.pipeline.transforms = [*first, resize, pad, annotate, pack]
+    ordered = Compose([*first, annotate, resize, pad, pack])
     for number in range(len(dataset)):
         batch = runner.model.data_preprocessor(pseudo_collate([ordered(dataset.get_data_info(number))]))
         torch.manual_seed(0)
+        runner.model.training = True  # only then DINO has queries for denoising
         losses.append(runner.model.parse_losses(runner.model(**batch, mode='loss'))[0].item())
     assert compute_val_loss(runner) == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 def compute_val_loss(runner):
     """Return what the hook logs for a validation, which has no effect on the random numbers and the model's modes."""
-    runner.message_hub = MessageHub.get_instance('losses')
-    assert validate(ValLossHook(), runner) == validate(ValVisualizationHook(images=0), runner)
+    runner.message_hub, hook = MessageHub.get_instance('losses'), ValLossHook()
+    assert validate(hook, runner) == validate(Hook(), runner)
     assert not any(module.training for module in runner.model.modules())
-    return runner.message_hub.get_scalar('val/val_loss').current()
+    loss, scores, no_scores = runner.message_hub.get_scalar('val/val_loss').current(), {'mIoU': 1.0}, {}
+    hook.after_val_epoch(runner, scores)
+    hook.after_val_epoch(runner, no_scores)
+    assert (scores, no_scores) == ({'mIoU': 1.0, 'val_loss': loss}, {}), "save_best='auto' takes the first"
+    return loss
 
 
 def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner):

@@ -16,6 +16,7 @@ from mmgcvit.evaluation.mistakes import judge_run
         ('mmpretrain', 49.9, 'iter_6', 'poor: accuracy is under 0.5. Likely reasons:\n  few images'),
         ('mmpretrain', 60, 'iter_6', 'poor: the commonest class alone gives 0.600. Likely reasons:\n  few'),
         ('mmpretrain', 79, 'iter_6', 'fair: accuracy is 0.6 to 0.8. Likely reasons:\n  few images'),
+        ('mmseg', 30, 'val_loss_iter_9', 'validation images: val_loss 30'),
         ('mmpretrain', None, 'iter_9', 'the validation images give no score'),
     ],
 )
@@ -23,10 +24,9 @@ def test_the_score_is_judged_by_stated_bounds_with_reasons(scope, percent, best,
     started_with = {'weaknesses': ['few images'], 'majority': 0.6 if scope == 'mmpretrain' else None}
     cfg = {'default_scope': scope, 'train_cfg': {'max_iters': 9}, 'started_with': started_with}
     (tmp_path / 'a.py').write_text('\n'.join(f'{name} = {value!r}' for name, value in cfg.items()))
-    info = {} if percent is None else {'best_score': percent}
-    content = {'state_dict': {'a': torch.zeros(1)}, 'message_hub': {'runtime_info': info}}
-    content['meta'] = {'epoch': 0, 'iter': int(best.removeprefix('iter_'))}
-    torch.save(content, tmp_path / f'best_score_{best}.pth')
+    content = {'state_dict': {'a': torch.zeros(1)}, 'message_hub': {'runtime_info': {'best_score': percent}}}
+    content['meta'] = {'epoch': 0, 'iter': int(best[-1])}
+    torch.save(content, tmp_path / f'best_{best}.pth')
     verdict = judge_run(tmp_path)
     assert expected in verdict
     assert ('last validation' in verdict) == (best == 'iter_9' and percent == 50)

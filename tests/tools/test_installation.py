@@ -46,6 +46,14 @@ def test_installed_torch_is_kept_if_the_packages_work_with_it(tmp_path):
         installer.write_constraints('2.9.0', installer.DISTRIBUTIONS['upstream'], tmp_path)
 
 
+def test_operators_are_compiled_on_request_or_with_a_gpu_and_matching_nvcc(monkeypatch):
+    monkeypatch.setattr(installer, 'find_missing_compiler', lambda: None)
+    cases = {('auto', False): False, ('auto', True): True, ('torchvision', True): False, ('compiled', False): True}
+    for (operators, has_nvcc), compiles in cases.items():
+        monkeypatch.setattr(installer, 'has_matching_nvcc', lambda _, has_nvcc=has_nvcc: has_nvcc)
+        assert installer.should_compile(operators, sys.executable, '2.13.0', MAINTAINED) == compiles
+
+
 @pytest.mark.parametrize(('name', 'extra'), [('maintained', 'openmmlab'), ('upstream', 'openmmlab-upstream')])
 def test_lock_files_have_the_pinned_versions_and_all_requirements_except_torch(name, extra):
     distribution, locked = installer.DISTRIBUTIONS[name], {}

@@ -1,5 +1,7 @@
 """The digits dataset: real scans, disjoint splits, and the conventions of COCO, ADE20K and ImageNet."""
 
+from contextlib import suppress
+
 import cv2
 import numpy as np
 import pytest
@@ -59,8 +61,10 @@ def test_categories_have_the_ids_of_coco_or_are_numbered_from_one():
     assert [(c['id'], c['name']) for c in make_coco_categories(['nut', 'bolt'])] == [(1, 'nut'), (2, 'bolt')]
 
 
-def test_a_users_folder_is_kept(tmp_path):
+def test_a_users_folder_is_kept_and_a_new_one_appears_only_complete(tmp_path):
+    with suppress(OSError), write_folder_atomically(tmp_path / 'new'):
+        raise OSError
     (tmp_path / 'picture.jpg').touch()
     with pytest.raises(UserError, match=r'already exists\. Choose another folder, or remove it'):
         write_folder_atomically(tmp_path).__enter__()
-    assert (tmp_path / 'picture.jpg').is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ['picture.jpg']

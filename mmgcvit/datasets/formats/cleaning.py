@@ -27,6 +27,7 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
     Raise a UserError if too many images or objects are left out, except copies, or a split has no image or object left.
     """
     problems, looks, empty = list(dict.fromkeys(dataset.problems)), [], []
+    labelled = [name for name, split in dataset.splits.items() if dataset.has_objects and split.objects]
     totals = Counter('object' if isinstance(problem, ObjectProblem) else 'image' for problem in problems)
     for name, split in dataset.splits.items():
         with ThreadPoolExecutor() as pool:
@@ -41,7 +42,7 @@ def leave_out_unusable(dataset: DatasetInfo) -> None:
         dataset.splits[name], faulty, look = leave_out_objects(split, dataset)
         problems += rotated + faulty
         looks += [f' Boxes of {name} look like {look}.'] if look else []
-        empty += [f'object of {name}'] if faulty and not dataset.splits[name].objects else []
+        empty += [f'object of {name}'] if name in labelled and not dataset.splits[name].objects else []
     if not problems:
         return
     counts = Counter('object' if isinstance(problem, ObjectProblem) else 'image' for problem in problems)
@@ -149,7 +150,9 @@ def group_objects(objects: Iterable[dict[str, Any]], with_masks: bool) -> tuple[
     """
     groups, copies = defaultdict(lambda: defaultdict(list)), set()
     for index, obj in enumerate(objects):
-        box = tuple(round(x, 1) for x in obj['bbox']) if are_numbers(obj['bbox']) else str(obj['bbox'])
+        box = str(obj['bbox'])
+        if are_numbers(obj['bbox']):
+            box = tuple(round(x, 1 if max(obj['bbox']) > 1 else 6) for x in obj['bbox'])  # fractions are rejected later
         masks = groups[obj['image_id']][obj['category_id'], box, obj.get('iscrowd') or 0]
         if (mask := (with_masks and obj.get('segmentation')) or None) in masks:
             copies.add(index)

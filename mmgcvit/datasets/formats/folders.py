@@ -153,10 +153,10 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
     notes = [f'images outside of class folders are left out: {shorten([*map(str, stray)])}'] if stray else []
     nested = sorted({str(file.parent) for file in files if len(file.parts) > 2 + depth})
     notes += [f'folders in class folders are not classes: {shorten(nested)}'] if nested else []
-    tops = [(folder / name, splits.get(split, ())) for name, split in (split_folders or {'': 'train'}).items()]
-    others = [path for top, classes in tops for path in sorted(top.iterdir()) if path.name not in classes]
+    tops = [folder / name for name in split_folders or ['']]
+    others = [path for top in tops for path in sorted(top.iterdir()) if path.name not in names]
     empty = [str(path) for path in others if path.is_dir() and not (path.is_symlink() or path.name[0] in '._@')]
-    notes += [f'folders are not classes, because no image in them can be read: {shorten(empty)}'] if empty else []
+    notes += [f'folders without images of the dataset are not classes: {shorten(empty)}'] if empty else []
     root, labels = folder.resolve(), {name: str(label) for label, name in enumerate(names)}
     images = {split: [(file, labels[name]) for name in names for file in splits[split][name]] for split in splits}
     by_name = {split: Split(root, content) for split, content in images.items()}

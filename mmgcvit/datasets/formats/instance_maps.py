@@ -13,7 +13,7 @@ from .dataset_info import AnnotatedImage, read_each
 from .plausible import are_too_many
 
 INSTANCE_MAPS = 'instance label maps'
-NUM_SAMPLES = 50  # from how many maps it is decided what their numbers are
+NUM_SAMPLES = 50  # number of maps that decide whether numbers are instances
 # Maps numbered 1 to N show instances if there are so many different N, and so many objects in a map.
 MIN_COUNTS, MIN_OBJECTS = 3, 8
 

@@ -107,10 +107,7 @@ class AtomicCheckpointHook(CheckpointHook):
             self.save_within_epoch(runner)
 
     def save_within_epoch(self, runner: Runner) -> bool:
-        """Save ``iter_N.pth`` after an iteration, until the next checkpoint. Return whether the run can resume here.
-
-        It cannot with mmengine's loops, nor while gradients are accumulated.
-        """
+        """Save ``iter_N.pth``. Return False with mmengine's loops or accumulated gradients: no run can resume here."""
         wrappers, name = list_optim_wrappers(runner), f'iter_{runner.iter + 1}.pth'
         if not isinstance(runner.train_loop, ResumableLoop) or not all(wrapper.should_update() for wrapper in wrappers):
             return False

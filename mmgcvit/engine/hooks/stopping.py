@@ -46,7 +46,7 @@ class InterruptHook(Hook):
         except (KeyboardInterrupt, SyntaxError, UserError) as error:
             # mmengine's Config turns a KeyboardInterrupt into a SyntaxError while it is written into a checkpoint.
             interrupt = error.__context__ if isinstance(error, SyntaxError) else error
-            if isinstance(error, UserError) and self.received:  # data workers end at a SIGTERM
+            if self.received and str(error).startswith('DataLoader worker'):  # they end at a SIGTERM too
                 interrupt = KeyboardInterrupt(self.received)
             if not isinstance(interrupt, KeyboardInterrupt):
                 raise

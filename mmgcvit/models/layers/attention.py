@@ -32,8 +32,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     Queries are (B, nW, nH, N, d), or (B, 1, nH, N, d) if all windows of an image share them, keys and values
     (B, nW, nH, M, d), and the bias of all windows (nH, N, M), indexed [head, query, key]. Return (B, nW, nH, N, d).
     """
-    if torch.jit.is_tracing():  # in an ONNX file, the number of windows below would be constant
-        return compute_attention_weights(q, k, bias) @ v
+    if torch.jit.is_tracing():  # the number of windows below, and strides on which merge_heads depends, are constants
+        if torch.onnx.is_in_onnx_export():  # the exporter supports torch's attention in four dimensions only
+            return compute_attention_weights(q, k, bias) @ v
+        out = F.scaled_dot_product_attention(q, k, v, bias)
+        return out.transpose(2, 3).clone(memory_format=torch.contiguous_format).transpose(2, 3)
     batch, num_windows = v.shape[:2]
     queries, keys, values = (fold_windows_into_batch(x, num_windows) for x in (q, k, v))
     return run_kernel(queries, keys, values, bias).unflatten(0, (batch, num_windows))
