@@ -109,7 +109,8 @@ def test_objects_are_scaled_for_the_validation_loss_as_if_resized_with_the_image
     dataset.pipeline.transforms = [*first, resize, pad, annotate, pack]
     ordered = Compose([*first, annotate, resize, pad, pack])
     for number in range(len(dataset)):
-        batch = runner.model.data_preprocessor(pseudo_collate([ordered(dataset.get_data_info(number))]))
+        batch = pseudo_collate([ordered(dataset.get_data_info(number))])
+        batch = runner.model.data_preprocessor(batch, training=True)  # pads masks
         torch.manual_seed(0)
         runner.model.training = True  # only then DINO has queries for denoising
         losses.append(runner.model.parse_losses(runner.model(**batch, mode='loss'))[0].item())
