@@ -6,6 +6,7 @@ size, the number of processes, the number of images and the seed may change: the
 
 import json
 from collections import Counter
+from itertools import accumulate
 from types import SimpleNamespace
 from unittest import mock
 
@@ -127,16 +128,15 @@ def test_every_epoch_trains_on_each_image_once_after_its_last_start(sessions, im
     setup = {'images': images, 'epochs': epochs, 'batch_sampler': batch_sampler, 'diff_rank_seed': images % 2 == 0}
     setup['drop_last'] = drop_last and batch_sampler is None
     results, loop = run_sessions(setup, sessions)
+    _, *seeds = accumulate((new for *_, new in sessions), lambda old, new: new or old, initial=SEED)  # None: as before
     for epoch in range(epochs):
         counts, previous = Counter(), None
-        for session, ranks in zip(sessions, results, strict=True):
+        for session, seed, ranks in zip(sessions, seeds, results, strict=True):
             batches = [[indices for number, indices in rank if number == epoch] for rank in ranks]
             assert len({len(rank) for rank in batches}) == 1, 'or ranks would wait for each other'
             if batches[0]:
-                # Without a seed of its own, a session has the one of the session before.
-                settings_ = (session[:2], session[3] or (previous and previous[1]) or SEED)
-                counts = counts if settings_ == previous else Counter()
-                previous = settings_
+                counts = counts if (session[:2], seed) == previous else Counter()
+                previous = session[:2], seed
             counts.update(index for rank in batches for indices in rank for index in indices)
             (world_size, batch_size), _ = previous or (session[:2], SEED)
         assert counts.total() - len(counts) < world_size
