@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ..errors import UserError, check_installed, format_count, shorten
-from ..files import FILES, FOLDERS, IMAGE_SUFFIXES, is_url
+from ..files import FILES, FOLDERS, IMAGE_SUFFIXES, PICTURES, is_url
 from ..inference.inputs import VIDEO_SUFFIXES, find_inputs
 from ..inference.model_files import check_model_files, find_default_checkpoint
 from .options import add_model_options, add_out_dir, check_at_least, check_out_dir, create_out_dir, load_model
@@ -73,7 +73,7 @@ def main(args: argparse.Namespace) -> None:
     labels = args.classes and [model.find_label(name) for name in args.classes]
     # Configs of train --data have the longer side of the training images, except for classifiers.
     trained_side = not model.tiles and (read_config(model.config).get(STARTED_WITH) or {}).get('image_side')
-    create_out_dir(args, FOLDERS[0], () if args.no_save_pred else FILES)
+    create_out_dir(args, PICTURES, () if args.no_save_pred else FILES)
     switches = {'draw': not args.no_save_vis, 'write': not args.no_save_pred, 'draw_labels': not args.hide_labels}
     outputs = Outputs(args.out_dir, [*images, *videos])
     run = PredictionRun(model, outputs, args.batch_size, labels=labels, **switches)

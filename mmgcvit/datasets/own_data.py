@@ -44,6 +44,9 @@ HEADER = """# Written by mmgcvit train --data. As written, it {}.
 # Relative paths start at the folder where the command runs.
 # Edit the lines from _base_ on and train it again: mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
 """
+# The variables that all templates have at their head; fine_tune is the last one.
+NEEDED = ('classes', 'data_root', 'train_images', 'val_images', 'load_from', 'image_size', 'batch_size', 'flip')
+NEEDED += ('fine_tune',)
 
 
 class ConfigPath(str):
@@ -202,18 +205,7 @@ def parse_head(path: Path, names: Iterable[str]) -> dict[str, ast.Assign]:
             ast.literal_eval(assignment.value)  # raises an error for other code
     except (SyntaxError, ValueError, TypeError, AttributeError):
         head = {}
-    names = {
-        *names,
-        'classes',
-        'data_root',
-        'train_images',
-        'val_images',
-        'load_from',
-        'image_size',
-        'batch_size',
-        'flip',
-    }
-    if not head.keys() >= {*names, 'fine_tune'}:  # the last one
+    if not head.keys() >= {*names, *NEEDED}:
         problem = 'so that it cannot be filled in: its first lines must be a docstring and NAME = LITERAL'
         raise UserError(f'{path} was edited, {problem}. Restore it, and train a copy: mmgcvit train COPY')
     return head

@@ -194,11 +194,12 @@ def judge_run(work_dir: Path) -> str:
     is_last = any(meta.get(unit, -1) == length.get(f'max_{unit}s') for unit in ('epoch', 'iter'))
     if is_last and Path(checkpoint.source).name.startswith('best_'):
         reasons.append('the last validation was the best; train longer (--resume --epochs N)')
-    word = f'fair: {name} is {max(FAIR, majority):.3g} to {good:.3g}'
-    if score < FAIR or score <= majority:
-        word = (
-            f'poor: {name} is under {FAIR}' if score < FAIR else f'poor: the commonest class alone gives {majority:.3f}'
-        )
+    if score < FAIR:
+        word = f'poor: {name} is under {FAIR}'
+    elif score <= majority:
+        word = f'poor: the commonest class alone gives {majority:.3f}'
+    else:
+        word = f'fair: {name} is {max(FAIR, majority):.3g} to {good:.3g}'
     reasons.append("see also 'mmgcvit mistakes' and docs/troubleshooting.md, 'Scores near 0'")
     return '\n  '.join([f'{text}\n{word}. Likely reasons:', *reasons])
 

@@ -138,7 +138,7 @@ STOPS = {
     'three in a row': (
         {'data': make_samples(20, dict.fromkeys((8, 10, 12), 'loss'))},
         r'NaN or infinite in 3 consecutive steps, up to iteration 7\. .* learning rate \(now 0\.1\), or check the '
-        r'images of the last step \(12\.jpg, 13\.jpg\).*--resume CHECKPOINT.*randomness\.seed=\d',
+        r'images of the last step \(12\.jpg, 13\.jpg\)\. .*--resume CHECKPOINT\. To draw other .*randomness\.seed=\d',
     ),
     'max_consecutive': (
         {'data': make_samples(4, {0: 'pixels'}), 'hooks': skip_nonfinite(max_consecutive=1)},

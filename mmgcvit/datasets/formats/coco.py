@@ -71,7 +71,7 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
 
 
 def normalize(content: dict[str, Any], categories: list[dict], file: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return a file's content as pycocotools and mmdet expect it, and messages for annotations of unlisted ids."""
+    """Return a file's content as pycocotools and mmdet expect it, and messages for annotations that are not usable."""
     image_ids, _ = (number_entries(content[name], file) for name in ('images', 'categories'))
     names = {category['id']: category['name'] for category in content['categories']}
     own = {category['name']: category['id'] for category in categories}

@@ -57,7 +57,7 @@ def measure_map(path: Path) -> tuple[list[int], list[bool]]:
 
 
 def find_regions(labels: NDArray[np.integer]) -> dict[int, tuple[slice, slice]]:
-    """Return the rows and columns of each object in a map, by its number. In 8 bits, 255 is none, unless 254 is one."""
+    """Return rows and columns of each object, by its number. In 8 bits, 255 is background, unless there is a 254."""
     from scipy import ndimage
 
     numbers, indices = np.unique(labels, return_inverse=True)

@@ -111,10 +111,12 @@ class SkipNonFiniteStepHook(Hook):
         print_log(f'Iteration {runner.iter + 1}: {result}. Images: {names}', 'current', logging.WARNING)
         if self.consecutive >= self.max_consecutive:
             lr = max(lr for lrs in runner.optim_wrapper.get_lr().values() for lr in lrs)
-            steps = f'{self.consecutive} consecutive steps, up to iteration {runner.iter + 1}'
-            advice = f'Lower the learning rate (now {lr:.3g}), or check the images of the last step ({names})'
-            again = f'--resume or --resume CHECKPOINT, for other images --cfg-options randomness.seed={runner.seed + 1}'
-            raise UserError(f'Loss or gradients were NaN or infinite in {steps}. {advice}, and add {again}')
+            raise UserError(
+                f'Loss or gradients were NaN or infinite in {self.consecutive} consecutive steps, up to iteration '
+                f'{runner.iter + 1}. Lower the learning rate (now {lr:.3g}), or check the images of the last step '
+                f'({names}). Then continue with --resume, or from an earlier checkpoint with --resume CHECKPOINT. '
+                f'To draw other images and random numbers, add --cfg-options randomness.seed={runner.seed + 1}'
+            )
 
 
 def are_finite_on_all_ranks(scalars: list[Tensor]) -> bool:

@@ -121,13 +121,7 @@ class ValLossHook(Hook):
         model = unwrap_model(runner)
         batch = model.data_preprocessor(data_batch, training=False)
         images, samples = batch['inputs'], batch['data_samples']
-        for sample in samples:  # objects have the size of the image's file
-            for objects in (sample.get('gt_instances'), sample.get('ignored_instances')):
-                if objects is not None:
-                    objects.bboxes = objects.bboxes * objects.bboxes.new_tensor(sample.scale_factor * 2)
-                if objects is not None and 'masks' in objects:  # img_shape may include padding
-                    shape = [round(x * y) for x, y in zip(sample.ori_shape, sample.scale_factor[::-1], strict=True)]
-                    objects.masks = objects.masks.resize(shape).pad(sample.batch_input_shape)
+        scale_objects(samples)
         # Maps of different sizes cannot be stacked, so segmentors and detectors take one image at a time.
         size = len(images) if 'gt_label' in samples[0] else 1
         with torch.random.fork_rng([images.device] if images.is_cuda else []):
@@ -146,3 +140,14 @@ class ValLossHook(Hook):
         runner.message_hub.update_scalar('val/val_loss', loss.item())
         if metrics:  # for save_best and EarlyStoppingHook; of no detections there are none, and 'auto' takes the first
             metrics['val_loss'] = loss.item()
+
+
+def scale_objects(samples: list[Any]) -> None:
+    """Scale the boxes and masks of a detector's samples, in place, from the size of the image's file to its input."""
+    for sample in samples:
+        for name in ('gt_instances', 'ignored_instances'):
+            if (objects := sample.get(name)) is not None:
+                objects.bboxes = objects.bboxes * objects.bboxes.new_tensor(sample.scale_factor * 2)
+                if 'masks' in objects:  # img_shape may include padding
+                    shape = [round(x * y) for x, y in zip(sample.ori_shape, sample.scale_factor[::-1], strict=True)]
+                    objects.masks = objects.masks.resize(shape).pad(sample.batch_input_shape)

@@ -90,6 +90,7 @@ FAULTS = [
     (first('images', width=WIDTH + 1), 'images/a.jpg', 'is 40 x 30, annotated as 41 x 30'),
     (coco(lambda content: content['categories'].reverse()), 'train.json', 'the file has dog, cat, the config'),
     (first('annotations', segmentation=RLE | {'size': [3, 4]}), 'train.json', 'neither polygons nor RLE'),
+    (first('annotations', segmentation=RLE | {'counts': [-5, HEIGHT * WIDTH + 5]}), 'train.json', 'nor RLE'),
     (first('annotations', iscrowd=None), 'train.json', 'annotation 10 iscrowd None'),
     (each_annotation(iscrowd=1), 'train.json', 'nothing to train on'),
     (image(lambda path: path.unlink()), 'images/b.jpg', 'files that are missing'),
@@ -108,7 +109,7 @@ FAULTS = [
 IN_SCORES = [
     (first('annotations', id=0), 'train.json', 'annotations id 0'),
     (first('annotations', id=10**400), 'train.json', 'annotations id 1000'),
-    (coco(lambda content: content['categories'].append({'id': 2**63, 'name': 'x'})), 'train.json', 'categories id 92'),
+    (coco(lambda data: data['categories'].append({'id': 2**63, 'name': 'x'})), 'train.json', 'categories id 9223'),
     (coco(lambda content: content['annotations'][0].pop('iscrowd')), 'train.json', "has no 'iscrowd'"),
 ]
 CASES = [(*fault, 'train_dataloader') for fault in FAULTS]

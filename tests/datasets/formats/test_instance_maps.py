@@ -73,7 +73,7 @@ def test_numbers_are_instances_or_classes_or_the_command_asks(case, tmp_path):
     'names', [('images/{}.png', 'masks/{}.tif'), ('{}_IMG.png', '{}_Masks.tif'), ('{}.png', '{}_cp_masks.tif')]
 )
 def test_the_masks_of_objects_are_the_pixels_of_their_numbers(names, dtype, tmp_path):
-    """Of an object in two parts too. In 8 bits, 255 is no object, unless 254 is one."""
+    """Also for an object in two parts. In 8 bits, 255 is background, unless there is a 254."""
     maps = [draw_numbers(numbers, dtype) for numbers in (*COUNTED, [7, 200])]
     maps[3][-5:, -5:] = 7
     maps[3][-9:-7] = 255
