@@ -1,7 +1,8 @@
 """Package metadata of mmgcvit. Versions are pinned in pins.txt, not here: see tools/installation.
 
-torch, mmengine and mmcv are deliberately not requirements. They come in several distributions and builds, and
-installing mmgcvit must never install or replace one; only its extras do. The package checks their versions at import.
+torch, mmengine and mmcv are deliberately not requirements. They come in several distributions and
+builds, and installing mmgcvit must never install or replace one; only its extras do. The package
+checks their versions at import.
 """
 
 import shutil
@@ -16,16 +17,22 @@ exec((ROOT / 'mmgcvit' / 'version.py').read_text(), version)
 
 
 class BuildWithConfigs(build_py):
-    """Copy the configs, tools and model-index.yml to mmgcvit/.mim, where OpenMMLab's installer mim looks for them."""
+    """Copy the configs, tools and model-index.yml to mmgcvit/.mim, where OpenMMLab's installer mim
+    looks for them.
+    """
 
     def run(self) -> None:
         super().run()
         site_packages = Path(
-            self.get_finalized_command('install').install_lib if self.editable_mode else self.build_lib
+            self.get_finalized_command('install').install_lib
+            if self.editable_mode
+            else self.build_lib
         )
         mim_folder = site_packages / 'mmgcvit' / '.mim'
         shutil.rmtree(mim_folder, ignore_errors=True)
-        ignore = shutil.ignore_patterns('__pycache__', 'installation')  # the latter works only in a clone
+        ignore = shutil.ignore_patterns(
+            '__pycache__', 'installation'
+        )  # the latter works only in a clone
         for folder in ('configs', 'tools'):
             shutil.copytree(ROOT / folder, mim_folder / folder, ignore=ignore)
         shutil.copy(ROOT / 'model-index.yml', mim_folder)
@@ -34,7 +41,9 @@ class BuildWithConfigs(build_py):
 
     @staticmethod
     def inherit_from_clone(configs: Path) -> None:
-        """Replace mim's copies by configs that inherit from the clone's, so that edits of the clone take effect."""
+        """Replace mim's copies by configs that inherit from the clone's, so that edits of the clone
+        take effect.
+        """
         for path in configs.rglob('*.py'):
             path.write_text(f'_base_ = {str(ROOT / path.relative_to(configs.parent))!r}\n')
 
@@ -64,7 +73,8 @@ setup(
     packages=find_packages(include=['mmgcvit', 'mmgcvit.*']),
     package_data={'mmgcvit.commands': ['habits.ini']},
     cmdclass={'build_py': BuildWithConfigs},
-    # Put the clone on sys.path: in other modes, site-packages/mmgcvit, which has mim's files, hides the clone.
+    # Put the clone on sys.path: in other modes, site-packages/mmgcvit, which has mim's files, hides
+    # the clone.
     options={'editable_wheel': {'mode': 'compat'}},
     python_requires='>=3.10',
     entry_points={'console_scripts': ['mmgcvit = mmgcvit.commands.main:main']},
@@ -76,13 +86,22 @@ setup(
             *('torch', 'torchvision', 'onedl-mmengine', 'onedl-mmcv'),
             *('onedl-mmdetection', 'onedl-mmsegmentation', 'onedl-mmpretrain'),
         ],
-        # The original packages, which need torch 2.1. mmcv-lite is mmcv without compiled operators. mmsegmentation
-        # imports ftfy and regex but does not require them.
+        # The original packages, which need torch 2.1. mmcv-lite is mmcv without compiled operators.
+        # mmsegmentation imports ftfy and regex but does not require them.
         'openmmlab-upstream': [
-            *('torch', 'torchvision', 'mmengine', 'mmcv-lite', 'mmdet', 'mmsegmentation', 'mmpretrain'),
+            *(
+                'torch',
+                'torchvision',
+                'mmengine',
+                'mmcv-lite',
+                'mmdet',
+                'mmsegmentation',
+                'mmpretrain',
+            ),
             *('ftfy', 'regex'),
         ],
-        # scikit-learn contains the scanned digits, timm the names of ImageNet's folders; the others write datasets.
+        # scikit-learn contains the scanned digits, timm the names of ImageNet's folders; the others
+        # write datasets.
         'digits': ['scikit-learn', 'opencv-python', 'pycocotools', 'timm'],
         # To read safetensors files, and timm's pretrained models by name.
         'checkpoints': ['safetensors', 'timm'],

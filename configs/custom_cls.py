@@ -6,7 +6,8 @@ Run:  python tools/train.py configs/custom_cls.py            (one GPU)
 Copy this file within configs/ and change the first lines.
 """
 
-# The network: gcvit_xxt_in1k.py, gcvit_t_in1k.py, and so on; for a CPU: demo/gcvit_digits_cls.py and pretrained = None.
+# The network: gcvit_xxt_in1k.py, gcvit_t_in1k.py, and so on; for a CPU: demo/gcvit_digits_cls.py
+# and pretrained = None.
 _base_ = 'gcvit_t_in1k.py'
 
 # The data folder; inside it, class folders. None: test on the validation images.
@@ -30,7 +31,8 @@ workers = 4
 # The learning rate is for this batch size, and scaled to the effective one. None: it is not scaled.
 lr = 1e-4
 lr_batch_size = 32
-# 'none': resizing only; 'light': also random crops and flips; 'strong': also colours and erased parts.
+# 'none': resizing only; 'light': also random crops and flips; 'strong': also colours and erased
+# parts.
 augment = 'light'
 flip = True
 # Backbone weights: a file, a URL, timm://gcvit_tiny, or None. Those at huggingface.co/nvidia
@@ -38,17 +40,28 @@ flip = True
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 # A model to start from, for example a classifier of these classes, or None.
 load_from = None
-# What is trained of the backbone: 'all', 'lora' (low-rank updates of its attention) or nothing ('head').
+# What is trained of the backbone: 'all', 'lora' (low-rank updates of its attention) or nothing
+# ('head').
 fine_tune = 'all'
 
-# Derived from the settings above. Without lists, mmpretrain numbers classes by their sorted folders.
-assert fine_tune in ('all', 'lora', 'head'), f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
-assert augment in ('none', 'light', 'strong'), f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
-metainfo = dict(classes=(classes,) if isinstance(classes, str) else tuple(classes if train_list else sorted(classes)))
+# Derived from the settings above. Without lists, mmpretrain numbers classes by their sorted
+# folders.
+assert fine_tune in ('all', 'lora', 'head'), (
+    f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
+)
+assert augment in ('none', 'light', 'strong'), (
+    f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
+)
+metainfo = dict(
+    classes=(classes,)
+    if isinstance(classes, str)
+    else tuple(classes if train_list else sorted(classes))
+)
 num_classes = len(metainfo['classes'])
 data_preprocessor = dict(num_classes=num_classes)
 
-# Centre crop of 7/8 of the short side, as most ImageNet recipes have (gcvit_t_in1k tests on the whole side).
+# Centre crop of 7/8 of the short side, as most ImageNet recipes have (gcvit_t_in1k tests on the
+# whole side).
 test_resize = dict(_base_.test_resize, scale=round(image_size * 8 / 7))
 test_resizes = [test_resize, dict(type='CenterCrop', crop_size=image_size)]
 # Colours and erased parts only where asked for, as colours may distinguish the classes.
@@ -58,7 +71,11 @@ strong = [
 ]
 train_pipeline = [
     _base_.load,
-    *(test_resizes if augment == 'none' else [dict(_base_.crop, scale=image_size, crop_ratio_range=(0.35, 1.0))]),
+    *(
+        test_resizes
+        if augment == 'none'
+        else [dict(_base_.crop, scale=image_size, crop_ratio_range=(0.35, 1.0))]
+    ),
     *([_base_.flip] if flip and augment != 'none' else []),
     *(strong if augment == 'strong' else []),
     _base_.pack,
@@ -66,7 +83,9 @@ train_pipeline = [
 test_pipeline = [_base_.load, *test_resizes, _base_.pack]
 dataset = dict(_delete_=True, type='CustomDataset', data_root=data_root, metainfo=metainfo)
 loading = dict(num_workers=workers, persistent_workers=workers > 0)
-train_dataset = dict(**dataset, data_prefix=train_images, ann_file=train_list, pipeline=train_pipeline)
+train_dataset = dict(
+    **dataset, data_prefix=train_images, ann_file=train_list, pipeline=train_pipeline
+)
 val_dataset = dict(**dataset, data_prefix=val_images, ann_file=val_list, pipeline=test_pipeline)
 test_dataset = val_dataset
 if test_images is not None:
@@ -93,13 +112,31 @@ train_cfg = dict(max_epochs=max_epochs, val_interval=interval)
 default_hooks = dict(checkpoint=dict(interval=interval, save_best='auto'), logger=dict(interval=10))
 default_hooks['val_loss'] = dict(type='mmgcvit.ValLossHook')
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=True, end=min(2, max_epochs), convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=True, end=max_epochs, convert_to_iter_based=True),
+    dict(
+        type='LinearLR',
+        start_factor=0.001,
+        by_epoch=True,
+        end=min(2, max_epochs),
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=0.0,
+        by_epoch=True,
+        end=max_epochs,
+        convert_to_iter_based=True,
+    ),
 ]
 optim_wrapper = dict(accumulative_counts=1, optimizer=dict(lr=lr))
 custom_hooks = [
     # EMA over the last tenth of the run so far, at most 500 steps; the recipe's is over 5,000.
-    dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.002, gamma=10, priority='ABOVE_NORMAL'),
+    dict(
+        type='EMAHook',
+        ema_type='MomentumAnnealingEMA',
+        momentum=0.002,
+        gamma=10,
+        priority='ABOVE_NORMAL',
+    ),
 ]
 auto_scale_lr = dict(enable=lr_batch_size is not None, base_batch_size=lr_batch_size or batch_size)
 randomness = dict(seed=None)

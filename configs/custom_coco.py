@@ -1,4 +1,5 @@
-"""Mask R-CNN or Faster R-CNN, fine-tuned on your own data in COCO format. docs/custom_dataset.md says how.
+"""Mask R-CNN or Faster R-CNN, fine-tuned on your own data in COCO format. docs/custom_dataset.md
+says how.
 
 Run:  python tools/train.py configs/custom_coco.py            (one GPU)
       tools/dist_train.sh configs/custom_coco.py 8            (several; the learning rate follows the number)
@@ -6,10 +7,12 @@ Run:  python tools/train.py configs/custom_coco.py            (one GPU)
 Copy this file within configs/ and change the first lines.
 """
 
-# The network: mask_rcnn_gcvit_t.py, _s.py or _b.py. For a CPU: demo/mask_rcnn_gcvit_digits.py, with pretrained = None.
+# The network: mask_rcnn_gcvit_t.py, _s.py or _b.py. For a CPU: demo/mask_rcnn_gcvit_digits.py, with
+# pretrained = None.
 _base_ = 'mask_rcnn_gcvit_t.py'
 
-# The data folder; inside it, the annotation files and the image folders. None: test on the validation images.
+# The data folder; inside it, the annotation files and the image folders. None: test on the
+# validation images.
 data_root = 'data/my_dataset'
 train_annotations = 'annotations/train.json'
 val_annotations = 'annotations/val.json'
@@ -21,7 +24,8 @@ test_images = None
 classes = ('cat', 'dog')
 # Whether masks are trained: Mask R-CNN. Otherwise boxes only: Faster R-CNN.
 masks = True
-# Short side of the images in pixels (random smaller sizes in training); the long side is at most 5/3 of it.
+# Short side of the images in pixels (random smaller sizes in training); the long side is at most
+# 5/3 of it.
 image_size = 800
 # Epochs. Small datasets need more: 50 for a hundred images.
 max_epochs = 12
@@ -33,7 +37,8 @@ lr = 1e-4
 lr_batch_size = 16
 # Whether it falls along a cosine; otherwise in two steps.
 cosine = False
-# 'none': resizing only; 'light': also random sizes and flips; 'strong': also colours and larger changes of size.
+# 'none': resizing only; 'light': also random sizes and flips; 'strong': also colours and larger
+# changes of size.
 augment = 'light'
 flip = True
 # Whether 'light' also crops half of the images, as DETR's augmentation does.
@@ -42,7 +47,8 @@ random_crops = True
 copy_paste = False
 # Mosaic: combine four images into one training image.
 mosaic = False
-# Side in pixels of the tiles of large images, or None. An epoch has tiles_per_image random tiles of each image.
+# Side in pixels of the tiles of large images, or None. An epoch has tiles_per_image random tiles of
+# each image.
 tiles = None
 tiles_per_image = 1
 # Backbone weights: a file, a URL, timm://gcvit_tiny, or None. Those at huggingface.co/nvidia
@@ -50,28 +56,49 @@ tiles_per_image = 1
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 # A detector to start from, for example one trained on COCO, or None.
 load_from = None
-# What is trained of the backbone: 'all', 'lora' (low-rank updates of its attention) or nothing ('head').
+# What is trained of the backbone: 'all', 'lora' (low-rank updates of its attention) or nothing
+# ('head').
 fine_tune = 'all'
 
 # Derived from the settings above.
-assert fine_tune in ('all', 'lora', 'head'), f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
-assert augment in ('none', 'light', 'strong'), f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
-assert not copy_paste or (masks and not mosaic), 'copy_paste = True needs masks = True and mosaic = False'
+assert fine_tune in ('all', 'lora', 'head'), (
+    f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
+)
+assert augment in ('none', 'light', 'strong'), (
+    f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
+)
+assert not copy_paste or (masks and not mosaic), (
+    'copy_paste = True needs masks = True and mosaic = False'
+)
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=None)
 num_classes = len(metainfo['classes'])
 long_side = round(image_size * 5 / 3)
 
-resize = dict(_base_.resize, scales=[(long_side, round(image_size * part / 25)) for part in range(15, 26)])
-resize_before_crop = dict(_base_.resize, scales=[(long_side, round(image_size * part / 8)) for part in (4, 5, 6)])
+resize = dict(
+    _base_.resize, scales=[(long_side, round(image_size * part / 25)) for part in range(15, 26)]
+)
+resize_before_crop = dict(
+    _base_.resize, scales=[(long_side, round(image_size * part / 8)) for part in (4, 5, 6)]
+)
 crop = dict(_base_.crop, crop_size=(round(image_size * 12 / 25), round(image_size * 3 / 4)))
 test_resize = dict(_base_.test_resize, scale=(long_side, image_size))
 resizes = dict(
     none=[test_resize],
     light=[dict(type='RandomChoice', transforms=[[resize], [resize_before_crop, crop, resize]])]
     if random_crops
-    else [dict(_base_.resize, scales=[(long_side, round(image_size * part / 8)) for part in (5, 6, 7, 8)])],
+    else [
+        dict(
+            _base_.resize,
+            scales=[(long_side, round(image_size * part / 8)) for part in (5, 6, 7, 8)],
+        )
+    ],
     strong=[
-        dict(type='RandomResize', scale=(long_side, image_size), ratio_range=(0.5, 1.5), keep_ratio=True),
+        dict(
+            type='RandomResize',
+            scale=(long_side, image_size),
+            ratio_range=(0.5, 1.5),
+            keep_ratio=True,
+        ),
         # No larger than without augmentation, so that no more memory is needed.
         dict(type='RandomCrop', crop_size=(long_side, long_side), allow_negative_crop=True),
         dict(type='PhotoMetricDistortion'),
@@ -98,20 +125,29 @@ train_dataset = dict(
 pasted = [
     *load,
     *flips,
-    dict(type='RandomResize', scale=(image_size, image_size), ratio_range=(0.5, 1.5), keep_ratio=True),
+    dict(
+        type='RandomResize', scale=(image_size, image_size), ratio_range=(0.5, 1.5), keep_ratio=True
+    ),
     dict(type='RandomCrop', crop_size=(image_size, image_size), allow_negative_crop=True),
     dict(type='Pad', size=(image_size, image_size)),
 ]
 mixed = [
     dict(type='Mosaic', img_scale=(image_size, image_size)),
-    dict(type='RandomResize', scale=(2 * image_size, 2 * image_size), ratio_range=(0.5, 1.25), keep_ratio=True),
+    dict(
+        type='RandomResize',
+        scale=(2 * image_size, 2 * image_size),
+        ratio_range=(0.5, 1.25),
+        keep_ratio=True,
+    ),
     dict(type='RandomCrop', crop_size=(image_size, image_size), allow_negative_crop=True),
     *flips,
 ]
 if copy_paste or mosaic:
     train_dataset.update(pipeline=pasted if copy_paste else load)
 if copy_paste or mosaic or tiles:
-    train_dataset = dict(_delete_=True, dataset=dict(_base_.train_dataloader.dataset, **train_dataset))
+    train_dataset = dict(
+        _delete_=True, dataset=dict(_base_.train_dataloader.dataset, **train_dataset)
+    )
 if copy_paste or mosaic:
     mixing = [dict(type='CopyPaste')] if copy_paste else mixed
     train_dataset.update(type='MultiImageMixDataset', pipeline=[*mixing, *_base_.filter_and_pack])
@@ -121,7 +157,9 @@ loading = dict(num_workers=workers, persistent_workers=workers > 0)
 train_dataloader = dict(**loading, batch_size=batch_size, dataset=train_dataset)
 # Images of a batch are padded to the largest, which changes scores.
 test_loading = dict(**loading, batch_size=1)
-val_dataset = dict(**dataset, ann_file=val_annotations, data_prefix=dict(img=val_images), pipeline=test_pipeline)
+val_dataset = dict(
+    **dataset, ann_file=val_annotations, data_prefix=dict(img=val_images), pipeline=test_pipeline
+)
 val_dataloader = dict(**test_loading, dataset=val_dataset)
 test_dataset = val_dataset
 if test_annotations:
@@ -132,7 +170,11 @@ root = f'{data_root}/' if data_root else ''
 val_evaluator = dict(metric=metric, ann_file=root + val_annotations)
 test_evaluator = dict(metric=metric, ann_file=root + (test_annotations or val_annotations))
 
-mask_head = dict(mask_head=dict(num_classes=num_classes)) if masks else dict(mask_roi_extractor=None, mask_head=None)
+mask_head = (
+    dict(mask_head=dict(num_classes=num_classes))
+    if masks
+    else dict(mask_roi_extractor=None, mask_head=None)
+)
 model = dict(
     type='MaskRCNN' if masks else 'FasterRCNN',
     backbone=dict(
@@ -149,7 +191,9 @@ default_hooks = dict(checkpoint=dict(interval=interval))
 by_iter = dict(by_epoch=True, convert_to_iter_based=True)
 milestones = sorted({max(1, max_epochs * 2 // 3), max(1, max_epochs * 11 // 12)})
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01 if cosine else 0.001, end=min(2, max_epochs), **by_iter),
+    dict(
+        type='LinearLR', start_factor=0.01 if cosine else 0.001, end=min(2, max_epochs), **by_iter
+    ),
     dict(type='CosineAnnealingLR', end=max_epochs, **by_iter)
     if cosine
     else dict(type='MultiStepLR', gamma=0.1, by_epoch=True, end=max_epochs, milestones=milestones),
@@ -160,7 +204,8 @@ randomness = dict(seed=None)
 if tiles:
     val_cfg = dict(type='mmgcvit.TiledValLoop', side=tiles)
     test_cfg = dict(type='mmgcvit.TiledTestLoop', side=tiles)
-    # mmdet computes COCO's mAP from at most 100 detections by class and image, and mAP_50 from at most 1,000.
+    # mmdet computes COCO's mAP from at most 100 detections by class and image, and mAP_50 from at
+    # most 1,000.
     default_hooks['checkpoint'].update(save_best='coco/bbox_mAP_50')
 else:
     default_hooks['val_loss'] = dict(type='mmgcvit.ValLossHook')

@@ -6,10 +6,12 @@ Run:  python tools/train.py configs/custom_seg.py            (one GPU)
 Copy this file within configs/ and change the first lines.
 """
 
-# The network: upernet_gcvit_t.py, _s.py or _b.py. For a CPU: demo/upernet_gcvit_digits.py, with pretrained = None.
+# The network: upernet_gcvit_t.py, _s.py or _b.py. For a CPU: demo/upernet_gcvit_digits.py, with
+# pretrained = None.
 _base_ = 'upernet_gcvit_t.py'
 
-# The data folder; inside it, the folders of images and of maps. None: test on the validation images.
+# The data folder; inside it, the folders of images and of maps. None: test on the validation
+# images.
 data_root = 'data/my_dataset'
 train_images = 'images/train'
 val_images = 'images/val'
@@ -17,7 +19,8 @@ test_images = None
 train_labels = 'labels/train'
 val_labels = 'labels/val'
 test_labels = None
-# Lists of names without suffixes, or '': all images. mmgcvit.PairedSegDataset reads lists of images and their maps.
+# Lists of names without suffixes, or '': all images. mmgcvit.PairedSegDataset reads lists of images
+# and their maps.
 dataset_type = 'BaseSegDataset'
 train_list = ''
 val_list = ''
@@ -37,25 +40,32 @@ workers = 4
 # The learning rate is for this batch size, and scaled to the effective one. None: it is not scaled.
 lr = 6e-5
 lr_batch_size = 16
-# 'none': resizing and crops; 'light': also random sizes, flips and colours; 'strong': also rotations.
+# 'none': resizing and crops; 'light': also random sizes, flips and colours; 'strong': also
+# rotations.
 augment = 'light'
 flip = True
-# Sides of the windows. 16 is cheaper than the recipe's 24, and crops of 512 px are divisible by them.
+# Sides of the windows. 16 is cheaper than the recipe's 24, and crops of 512 px are divisible by
+# them.
 window_size = 16
-# Lovász loss (CVPR 2018), one minus a soft IoU. After a short training with cross entropy, small networks may predict
-# only background.
+# Lovász loss (CVPR 2018), one minus a soft IoU. After a short training with cross entropy, small
+# networks may predict only background.
 lovasz = False
 # Backbone weights: a file, a URL, timm://gcvit_tiny, or None. Those at huggingface.co/nvidia
 # are the authors', under CC BY-NC-SA 4.0: not for commercial use.
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 # A segmentor to start from, for example one trained on ADE20K, or None.
 load_from = None
-# What is trained of the backbone: 'all', 'lora' (low-rank updates of its attention) or nothing ('head').
+# What is trained of the backbone: 'all', 'lora' (low-rank updates of its attention) or nothing
+# ('head').
 fine_tune = 'all'
 
 # Derived from the settings above.
-assert fine_tune in ('all', 'lora', 'head'), f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
-assert augment in ('none', 'light', 'strong'), f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
+assert fine_tune in ('all', 'lora', 'head'), (
+    f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
+)
+assert augment in ('none', 'light', 'strong'), (
+    f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
+)
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=[])
 num_classes = len(metainfo['classes'])
 scale = (4 * image_size, image_size)
@@ -70,7 +80,11 @@ train_pipeline = [
     dict(_base_.crop, crop_size=crop_size),
     *([_base_.flip] if flip and augment != 'none' else []),
     *([_base_.colours] if augment != 'none' else []),
-    *([dict(type='RandomRotate', prob=0.5, degree=20, seg_pad_val=255)] if augment == 'strong' else []),
+    *(
+        [dict(type='RandomRotate', prob=0.5, degree=20, seg_pad_val=255)]
+        if augment == 'strong'
+        else []
+    ),
     _base_.pack,
 ]
 test_pipeline = [_base_.load_image, resize, load_annotations, _base_.pack]

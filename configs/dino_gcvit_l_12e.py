@@ -1,4 +1,6 @@
-"""DINO with 4 scales, GC ViT-L pretrained on ImageNet-21K, COCO 2017, 12 epochs: DINO's short schedule."""
+"""DINO with 4 scales, GC ViT-L pretrained on ImageNet-21K, COCO 2017, 12 epochs: DINO's short
+schedule.
+"""
 
 _base_ = 'dino_gcvit_l.py'
 

@@ -1,7 +1,8 @@
 """Faster R-CNN, GC ViT-T, COCO 2017 with boxes only, 36 epochs.
 
 mask_rcnn_gcvit_t.py without its mask head, with DETR's augmentation.
-A training step with 2 images peaks at 9.0 GB in float32, 5.8 GB in bf16 (H200, docs/performance.md).
+A training step with 2 images peaks at 9.0 GB in float32, 5.8 GB in bf16 (H200,
+docs/performance.md).
 """
 
 _base_ = [

@@ -1,9 +1,10 @@
-"""GC ViT-Large, ImageNet-21K weights fine-tuned on ImageNet-1K at 384 px: top-1 87.4 (table 6), of those weights.
+"""GC ViT-Large, ImageNet-21K weights fine-tuned on ImageNet-1K at 384 px: top-1 87.4 (table 6), of
+those weights.
 
-A training starts from these very weights, with a new head, so that its score reproduces nothing. The paper does not
-state how it fine-tuned. Here as Swin's repository fine-tunes from 22K at 384 px: 30 epochs at 2e-5 with little weight
-decay; but no mixing and no RandAugment, as mmpretrain at 384 px. Drop path 0.1 and the whole image squashed at test
-are the released code's.
+A training starts from these very weights, with a new head, so that its score reproduces nothing.
+The paper does not state how it fine-tuned. Here as Swin's repository fine-tunes from 22K at 384 px:
+30 epochs at 2e-5 with little weight decay; but no mixing and no RandAugment, as mmpretrain at 384
+px. Drop path 0.1 and the whole image squashed at test are the released code's.
 """
 
 _base_ = 'gcvit_l_in1k.py'
@@ -24,7 +25,12 @@ model = dict(
 )
 
 crops = [[dict(_base_.crop, scale=384, interpolation=name)] for name in _base_.interpolations]
-train_pipeline = [_base_.load, dict(type='RandomChoice', transforms=crops), _base_.flip, _base_.pack]
+train_pipeline = [
+    _base_.load,
+    dict(type='RandomChoice', transforms=crops),
+    _base_.flip,
+    _base_.pack,
+]
 squash = dict(type='Resize', scale=(384, 384), backend='pillow', interpolation='bicubic')
 test_pipeline = [_base_.load, squash, _base_.pack]
 train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))
@@ -33,9 +39,27 @@ test_dataloader = val_dataloader
 
 train_cfg = dict(max_epochs=max_epochs)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-3, by_epoch=True, begin=0, end=5, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', eta_min=2e-7, by_epoch=True, begin=5, end=max_epochs, convert_to_iter_based=True),
+    dict(
+        type='LinearLR',
+        start_factor=1e-3,
+        by_epoch=True,
+        begin=0,
+        end=5,
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=2e-7,
+        by_epoch=True,
+        begin=5,
+        end=max_epochs,
+        convert_to_iter_based=True,
+    ),
 ]
-optim_wrapper = dict(accumulative_counts=accumulative_counts, optimizer=dict(lr=lr, weight_decay=1e-8))
-custom_hooks = [dict(type='EMAHook', momentum=2e-4, interval=accumulative_counts, priority='ABOVE_NORMAL')]
+optim_wrapper = dict(
+    accumulative_counts=accumulative_counts, optimizer=dict(lr=lr, weight_decay=1e-8)
+)
+custom_hooks = [
+    dict(type='EMAHook', momentum=2e-4, interval=accumulative_counts, priority='ABOVE_NORMAL')
+]
 auto_scale_lr = dict(base_batch_size=128)

@@ -1,6 +1,7 @@
 """LSA-Small, ImageNet-1K, 300 epochs, total batch 512: top-1 82.2.
 
-The learning rate and 20 epochs of warm-up are the paper's; the released script of this model has 2.5e-4 and 5.
+The learning rate and 20 epochs of warm-up are the paper's; the released script of this model has
+2.5e-4 and 5.
 """
 
 _base_ = 'lsa_t_in1k.py'

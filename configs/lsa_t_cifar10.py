@@ -7,7 +7,9 @@ _base_ = [
     '_base_/runtime_cls.py',
 ]
 
-model = dict(backbone=dict(type='mmgcvit.LSA', arch='cifar-tiny'), head=dict(num_classes=10, in_channels=192))
+model = dict(
+    backbone=dict(type='mmgcvit.LSA', arch='cifar-tiny'), head=dict(num_classes=10, in_channels=192)
+)
 # The warm-up takes 5 epochs.
 warmup, cosine = dict(_base_.warmup, end=5), dict(_base_.cosine, begin=5)
 param_scheduler = [warmup, cosine]

@@ -9,10 +9,14 @@ mean = [255 * x for x in (0.5071, 0.4867, 0.4408)]
 std = [255 * x for x in (0.2675, 0.2565, 0.2761)]
 data_preprocessor = dict(num_classes=100, mean=mean, std=std)
 
-augment = dict(_base_.augment, hparams=dict(pad_val=[round(x) for x in mean], interpolation='bicubic'))
+augment = dict(
+    _base_.augment, hparams=dict(pad_val=[round(x) for x in mean], interpolation='bicubic')
+)
 erase = dict(_base_.erase, fill_color=mean, fill_std=std)
 train_pipeline = [_base_.pad_and_crop, _base_.flip, augment, erase, _base_.pack]
-train_dataloader = dict(dataset=dict(type=dataset_type, data_root=data_root, pipeline=train_pipeline))
+train_dataloader = dict(
+    dataset=dict(type=dataset_type, data_root=data_root, pipeline=train_pipeline)
+)
 val_dataloader = dict(dataset=dict(type=dataset_type, data_root=data_root))
 test_dataloader = val_dataloader
 model = dict(head=dict(num_classes=100))

@@ -1,6 +1,7 @@
 """Mask R-CNN, GC ViT-B, COCO 2017, 36 epochs.
 
-A training step with 2 images peaks at 17.2 GB in float32, 10.9 GB in bf16 (H200, docs/performance.md).
+A training step with 2 images peaks at 17.2 GB in float32, 10.9 GB in bf16 (H200,
+docs/performance.md).
 """
 
 _base_ = 'mask_rcnn_gcvit_t.py'

@@ -1,6 +1,8 @@
-"""UPerNet, GC ViT-B, ADE20K, 160,000 iterations: mIoU 49.2 (table 4). Windows of 24: docs/recipes.md.
+"""UPerNet, GC ViT-B, ADE20K, 160,000 iterations: mIoU 49.2 (table 4). Windows of 24:
+docs/recipes.md.
 
-A training step with 2 images peaks at 8.5 GB in float32, 6.2 GB in bf16 (H200, docs/performance.md).
+A training step with 2 images peaks at 8.5 GB in float32, 6.2 GB in bf16 (H200,
+docs/performance.md).
 """
 
 _base_ = 'upernet_gcvit_t.py'

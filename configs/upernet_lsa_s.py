@@ -1,7 +1,8 @@
 """UPerNet, LSA-Small, ADE20K, 160,000 iterations; unpublished.
 
-upernet_gcvit_t.py with the backbone of mask_rcnn_lsa_s.py. Starts from the weights that lsa_s_in1k.py trains.
-A training step with 2 images peaks at 4.1 GB in float32, 3.4 GB in bf16 (H200, docs/performance.md).
+upernet_gcvit_t.py with the backbone of mask_rcnn_lsa_s.py. Starts from the weights that
+lsa_s_in1k.py trains. A training step with 2 images peaks at 4.1 GB in float32, 3.4 GB in bf16
+(H200, docs/performance.md).
 """
 
 _base_ = 'upernet_gcvit_t.py'

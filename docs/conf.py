@@ -1,6 +1,7 @@
 """Sphinx: the repository's Markdown pages as a site, beside the API. Built by `make docs`.
 
-The source folder is the repository's root, so that every relative link means the same on the site and in the files:
+The source folder is the repository's root, so that every relative link means the same on the site
+and in the files:
 
     sphinx-build -c docs -b html . build/docs
 """
@@ -40,9 +41,20 @@ include_patterns = [
     'docs/*.md',
     'docs/*.ipynb',
 ]
-exclude_patterns = ['.*', 'build', 'data', 'dist', 'work_dirs', 'mmgcvit', 'tests', 'tools', '*.egg-info']
+exclude_patterns = [
+    '.*',
+    'build',
+    'data',
+    'dist',
+    'work_dirs',
+    'mmgcvit',
+    'tests',
+    'tools',
+    '*.egg-info',
+]
 
-# Anchors of headings as platforms for repositories make them, down to the deepest heading of any page.
+# Anchors of headings as platforms for repositories make them, down to the deepest heading of any
+# page.
 myst_heading_anchors = 4
 # A block without a language is output, and stays plain.
 highlight_language = 'text'
@@ -77,12 +89,18 @@ linkcheck_retries = 2
 linkcheck_anchors = False
 
 
-def signature_of_the_constructor(app: Sphinx, what: str, name: str, documented: object, *others: object) -> object:
-    """Backbones are called with what their constructors take; Sphinx would show what notes it, ``__new__``."""
+def signature_of_the_constructor(
+    app: Sphinx, what: str, name: str, documented: object, *others: object
+) -> object:
+    """Backbones are called with what their constructors take; Sphinx would show what notes it,
+    ``__new__``.
+    """
     if what != 'class' or not issubclass(documented, PyramidBackbone):
         return None
     constructor = signature(documented.__init__, bound_method=True)
-    return stringify_signature(constructor, show_annotation=False, show_return_annotation=False), None
+    return stringify_signature(
+        constructor, show_annotation=False, show_return_annotation=False
+    ), None
 
 
 def setup(app: Sphinx) -> None:

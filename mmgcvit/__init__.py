@@ -1,8 +1,8 @@
 """GC ViT and LSA backbones for OpenMMLab.
 
-Importing the package imports neither torch nor OpenMMLab packages, so that commands start quickly. Each name in
-``MODULES`` is imported when it is first used (PEP 562). OpenMMLab packages find all registered classes through
-:mod:`mmgcvit.registry`.
+Importing the package imports neither torch nor OpenMMLab packages, so that commands start quickly.
+Each name in ``MODULES`` is imported when it is first used (PEP 562). OpenMMLab packages find all
+registered classes through :mod:`mmgcvit.registry`.
 """
 
 import sys
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from .models import LSA, GCViT
 
 __all__ = ['LSA', 'GCViT', '__version__', 'get_config_path', 'load']
-MODULES = {'GCViT': 'models', 'LSA': 'models', 'get_config_path': 'config', 'load': 'inference.loading'}
+MODULES = {
+    'GCViT': 'models',
+    'LSA': 'models',
+    'get_config_path': 'config',
+    'load': 'inference.loading',
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -24,11 +24,24 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parent
 # In a clone, the configs are in the first folder. In an installed wheel, they are in the second.
 CONFIG_FOLDERS = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
-# Top-level config keys that have an effect although they are not arguments of mmengine's Runner. mmgcvit reads
-# data_checks; mmengine and OpenMMLab's scripts read the other keys.
+# Top-level config keys that have an effect although they are not arguments of mmengine's Runner.
+# mmgcvit reads data_checks; mmengine and OpenMMLab's scripts read the other keys.
 EXTRA_CONFIG_KEYS = (
-    *('activation_checkpointing', 'auto_scale_lr', 'compile', 'custom_imports', 'efficient_conv_bn_eval'),
-    *('find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline'),
+    *(
+        'activation_checkpointing',
+        'auto_scale_lr',
+        'compile',
+        'custom_imports',
+        'efficient_conv_bn_eval',
+    ),
+    *(
+        'find_unused_parameters',
+        'model_wrapper_cfg',
+        'runner_type',
+        'sync_bn',
+        'tta_model',
+        'tta_pipeline',
+    ),
     'data_checks',
 )
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
@@ -41,7 +54,8 @@ SHORT_REPR.maxstring = SHORT_REPR.maxother = 60
 
 
 def get_config_path(name: str) -> str:
-    """Return the absolute path of one of this project's configs, given by its path relative to ``configs/``.
+    """Return the absolute path of one of this project's configs, given by its path relative to
+    ``configs/``.
 
     In your own config: ``_base_ = __import__('mmgcvit').get_config_path('mask_rcnn_gcvit_t.py')``.
     """
@@ -52,14 +66,20 @@ def get_config_path(name: str) -> str:
     raise UserError(f'{name} is not in {folders}. Install mmgcvit again, from a wheel or a clone')
 
 
-def get_name_and_work_dir(folder: str | Path, work_dir: str | Path | None = None) -> tuple[str, Path]:
-    """Return the name of the config that is written for a dataset, and the work dir, by default ``work_dirs/NAME``."""
+def get_name_and_work_dir(
+    folder: str | Path, work_dir: str | Path | None = None
+) -> tuple[str, Path]:
+    """Return the name of the config that is written for a dataset, and the work dir, by default
+    ``work_dirs/NAME``.
+    """
     name = re.sub(r'\W+', '_', make_absolute(folder).name).strip('_') or 'own_data'
     return name, Path(make_portable_path(Path(work_dir or Path('work_dirs') / name)))
 
 
 def enter_scope(cfg: Config) -> None:
-    """Import a config's ``custom_imports``, and make its ``default_scope`` mmengine's default scope."""
+    """Import a config's ``custom_imports``, and make its ``default_scope`` mmengine's default
+    scope.
+    """
     from mmengine.registry import init_default_scope
     from mmengine.utils import import_modules_from_strings
 
@@ -68,15 +88,19 @@ def enter_scope(cfg: Config) -> None:
 
 
 def can_draw_predictions(cfg: Config) -> bool:
-    """Return whether mmgcvit can draw a model's predictions. It can for mmdet (not trackers), mmseg and mmpretrain."""
+    """Return whether mmgcvit can draw a model's predictions.
+
+    It can for mmdet (not trackers), mmseg and mmpretrain.
+    """
     return cfg.get('default_scope') in TASK_BY_SCOPE and 'tracker' not in cfg.model
 
 
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
     """Read a config and override settings by their dotted names.
 
-    Raise a UserError if the config does not exist or raises an error, its package cannot be imported, or an option
-    would have no effect: mmengine reads no such setting, or it is a variable, which the config has already used.
+    Raise a UserError if the config does not exist or raises an error, its package cannot be
+    imported, or an option would have no effect: mmengine reads no such setting, or it is a
+    variable, which the config has already used.
     """
     check_config(path)
     from mmengine.config import Config
@@ -85,7 +109,9 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         cfg = Config.fromfile(make_absolute(path))
         # mmengine's registries ignore that a package cannot be imported, and then lack its classes.
         keys = ('default_scope', '_scope_', 'type')
-        names = {str(inner.get(key)).split('.')[0] for inner in iter_dicts(cfg.to_dict()) for key in keys}
+        names = {
+            str(inner.get(key)).split('.')[0] for inner in iter_dicts(cfg.to_dict()) for key in keys
+        }
         for package in TASK_PACKAGES & names:
             import_module(f'{package}.registry')
     # A config is Python code and may raise any exception.
@@ -97,7 +123,9 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         if key in cfg and key not in known_keys:
             problem = f'{key!r} is not a setting but a variable in {path} or its _base_'
             advice = 'Edit it there, or override the settings that use it'
-            raise UserError(f'--cfg-options {name} would have no effect, because {problem}. {advice}')
+            raise UserError(
+                f'--cfg-options {name} would have no effect, because {problem}. {advice}'
+            )
         if key not in known_keys:
             suggestion = suggest(key, known_keys, lambda known, rest=dot + subkeys: known + rest)
             problem = f"{path} has no setting {key!r}, and mmengine's Runner reads no such setting"
@@ -127,11 +155,16 @@ def is_config(path: Path) -> bool:
 def check_config(path: str | Path) -> None:
     """Raise a UserError if a config does not exist."""
     if not Path(path).is_file():
-        raise UserError(f'there is no config {path}. The configs of this project are in configs/{suggest_config(path)}')
+        raise UserError(
+            f'there is no config {path}. The configs of this project are in '
+            f'configs/{suggest_config(path)}'
+        )
 
 
 def suggest_config(path: str | Path) -> str:
-    """Return ``; did you mean CONFIG?``, with one of this project or beside ``path``, or '' if no name is similar."""
+    """Return ``; did you mean CONFIG?``, with one of this project or beside ``path``, or '' if no
+    name is similar.
+    """
     for file in (folder.parent / path for folder in CONFIG_FOLDERS):
         if file.is_file():  # the command runs outside of the clone
             return f'; did you mean {file}?'
@@ -142,13 +175,17 @@ def suggest_config(path: str | Path) -> str:
 
 def explain_error(error: BaseException) -> str:
     """Return why a config cannot be read, with the file and line of the error."""
-    # For a failed import, mmengine's error names the entry of custom_imports. Its cause names the missing module.
+    # For a failed import, mmengine's error names the entry of custom_imports. Its cause names the
+    # missing module.
     while type(error) is ImportError and (inner := error.__cause__ or error.__context__):
         error = inner
     if isinstance(error, UserError):
         return str(error)
     # If the package of a _base_ is missing, mmengine's error has its name only in the message.
-    if isinstance(error, ModuleNotFoundError) and (name := error.name or str(error).split()[0]) in PIP_PACKAGES:
+    if (
+        isinstance(error, ModuleNotFoundError)
+        and (name := error.name or str(error).split()[0]) in PIP_PACKAGES
+    ):
         return format_missing('the config', name)
     if isinstance(error, ModuleNotFoundError) and error.name:
         advice = 'Add the folder that contains it to PYTHONPATH, or install it'
@@ -156,7 +193,9 @@ def explain_error(error: BaseException) -> str:
     # An assertion in the config explains itself.
     if isinstance(error, AssertionError) and str(error):
         return get_first_line(error)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == '<module>']
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == '<module>'
+    ]
     location = f' ({frames[-1].filename}, line {frames[-1].lineno})' if frames else ''
     return f'it cannot be read: {type(error).__name__}: {get_first_line(error)}{location}'
 
@@ -173,7 +212,9 @@ def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     entries = ()
     if isinstance(value, Mapping):
         entries = value.items()
-    elif isinstance(value, (list, tuple)) and any(isinstance(inner, (dict, list, tuple)) for inner in value):
+    elif isinstance(value, (list, tuple)) and any(
+        isinstance(inner, (dict, list, tuple)) for inner in value
+    ):
         entries = enumerate(value)
     for key, inner in entries:
         yield f'{prefix}.{key}', inner
@@ -186,17 +227,23 @@ def iter_dicts(*values: Any) -> Iterator[dict[str, Any]]:
 
 
 def get_plain_settings(cfg: Config) -> dict[str, Any]:
-    """Return a config's settings, without its variables, in types of JSON, as checkpoints store them."""
+    """Return a config's settings, without its variables, in types of JSON, as checkpoints store
+    them.
+    """
     known_keys = list_known_keys()
     settings = {name: value for name, value in cfg.to_dict().items() if name in known_keys}
     # mmengine's Runner copies data_preprocessor into the model. Move it, to compare configs.
     if isinstance(settings.get('model'), dict) and 'data_preprocessor' in settings:
         settings['model'].setdefault('data_preprocessor', settings.pop('data_preprocessor'))
-    return json.loads(json.dumps(settings, default=lambda value: getattr(value, '__name__', str(value))))
+    return json.loads(
+        json.dumps(settings, default=lambda value: getattr(value, '__name__', str(value)))
+    )
 
 
 def iter_differences(then: Any, now: Any, name: str = '') -> Iterator[tuple[str, str]]:
-    """Iterate over the settings that differ between two configs; yield the dotted name and ``NAME: THEN -> NOW``."""
+    """Iterate over the settings that differ between two configs; yield the dotted name and ``NAME:
+    THEN -> NOW``.
+    """
     are_lists = isinstance(then, list) and isinstance(now, list) and len(then) == len(now)
     if are_lists and any(isinstance(item, dict | list) for item in then):
         then, now = dict(enumerate(then)), dict(enumerate(now))
@@ -210,7 +257,9 @@ def iter_differences(then: Any, now: Any, name: str = '') -> Iterator[tuple[str,
 
 
 def iter_unwrapped_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
-    """Yield the datasets inside (nested) wrappers such as RepeatDataset, ConcatDataset and MultiImageMixDataset."""
+    """Yield the datasets inside (nested) wrappers such as RepeatDataset, ConcatDataset and
+    MultiImageMixDataset.
+    """
     if not dataset:
         return
     wrapped = [dataset.dataset] if 'dataset' in dataset else dataset.get('datasets')
@@ -221,11 +270,15 @@ def iter_unwrapped_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
 
 
 def get_type_name(cfg: Mapping[str, Any] | None) -> str:
-    """Return the name in a config's ``type`` (a str or a class) without scope or module, for example ``'GCViT'``."""
+    """Return the name in a config's ``type`` (a str or a class) without scope or module, for
+    example ``'GCViT'``.
+    """
     name_or_class = (cfg or {}).get('type', '')
     return getattr(name_or_class, '__name__', str(name_or_class)).split('.')[-1]
 
 
 def iter_transforms(dataset: ConfigDict) -> Iterator[dict[str, Any]]:
-    """Iterate over the transforms (dicts with a ``type``) in a dataset's pipeline, including nested ones."""
+    """Iterate over the transforms (dicts with a ``type``) in a dataset's pipeline, including nested
+    ones.
+    """
     return (transform for transform in iter_dicts(dataset.get('pipeline')) if 'type' in transform)

@@ -20,7 +20,9 @@ DEVICE_FOLDER = Path('/dev')
 
 
 def check_gpus() -> None:
-    """Raise a UserError if the machine has a GPU, not hidden, that torch cannot use and would silently ignore."""
+    """Raise a UserError if the machine has a GPU, not hidden, that torch cannot use and would
+    silently ignore.
+    """
     gpus = [] if torch.cuda.is_available() or are_gpus_hidden() else find_gpus()
     if not gpus:
         return
@@ -33,26 +35,38 @@ def check_gpus() -> None:
         reason = ' '.join(str(error).split()) or type(error).__name__
     problem = f'There is a GPU here ({", ".join(gpus)}), but torch {torch.__version__} cannot use it: "{reason}"'
     advice = f'To run on the CPU, set {VISIBLE_DEVICES}=-1 or use --device cpu'
-    raise UserError(f'{problem}. See docs/installation.md, "When torch cannot use the GPU". {advice}')
+    raise UserError(
+        f'{problem}. See docs/installation.md, "When torch cannot use the GPU". {advice}'
+    )
 
 
 def are_gpus_hidden() -> bool:
-    """Return whether ``CUDA_VISIBLE_DEVICES`` hides all GPUs: users set '' or -1, and slurm ``NoDevFiles``."""
+    """Return whether ``CUDA_VISIBLE_DEVICES`` hides all GPUs: users set '' or -1, and slurm
+    ``NoDevFiles``.
+    """
     first = os.environ.get(VISIBLE_DEVICES, '0').split(',')[0].strip()
     return first in ('', 'NoDevFiles') or first.startswith('-')
 
 
 def find_gpus() -> list[str]:
-    """Find NVIDIA GPUs without torch. Return the paths of their device files, or their names in nvidia-smi."""
+    """Find NVIDIA GPUs without torch.
+
+    Return the paths of their device files, or their names in nvidia-smi.
+    """
     gpus = [str(path) for path in sorted(DEVICE_FOLDER.glob('nvidia[0-9]*'))]
     if not gpus and shutil.which('nvidia-smi'):
         smi = subprocess.run(['nvidia-smi', '--list-gpus'], capture_output=True, text=True)
-        gpus = [line.split(' (UUID')[0] for line in smi.stdout.splitlines() if line.startswith('GPU ')]
+        gpus = [
+            line.split(' (UUID')[0] for line in smi.stdout.splitlines() if line.startswith('GPU ')
+        ]
     return gpus
 
 
 def resolve_device(name: str | None = None) -> torch.device:
-    """Return the device for auto or None (a GPU if any), cpu, cuda or cuda:N. Raise a UserError if there is none."""
+    """Return the device for auto or None (a GPU if any), cpu, cuda or cuda:N.
+
+    Raise a UserError if there is none.
+    """
     if name in (None, 'auto'):
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     name = f'cuda:{name}' if isinstance(name, int) else name
@@ -68,7 +82,9 @@ def resolve_device(name: str | None = None) -> torch.device:
 
 
 def disable_cudnn_attention() -> None:
-    """Disable cuDNN's attention, torch's choice on recent GPUs, which spends 0.06 to 1 s on each new image size."""
+    """Disable cuDNN's attention, torch's choice on recent GPUs, which spends 0.06 to 1 s on each
+    new image size.
+    """
     if hasattr(torch.backends.cuda, 'enable_cudnn_sdp'):  # older versions of torch lack it
         torch.backends.cuda.enable_cudnn_sdp(False)
 
@@ -80,8 +96,14 @@ def are_operators_compiled() -> bool:
 
 
 def check_operators(cfg: Mapping[str, Any]) -> None:
-    """Raise a UserError if mmdet is to run on a GPU but mmcv's operators were compiled without CUDA."""
-    if cfg.get('default_scope') != 'mmdet' or not torch.cuda.is_available() or not are_operators_compiled():
+    """Raise a UserError if mmdet is to run on a GPU but mmcv's operators were compiled without
+    CUDA.
+    """
+    if (
+        cfg.get('default_scope') != 'mmdet'
+        or not torch.cuda.is_available()
+        or not are_operators_compiled()
+    ):
         return
     from mmcv.ops import get_compiling_cuda_version
 

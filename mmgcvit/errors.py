@@ -1,4 +1,7 @@
-"""Errors that a user can fix, and helpers for messages. commands/main.py prints such errors without a traceback."""
+"""Errors that a user can fix, and helpers for messages.
+
+commands/main.py prints such errors without a traceback.
+"""
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
@@ -6,12 +9,15 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-# Just below difflib's similarity of 'gcvit_tiny' and 'tiny' (0.57), so that each is suggested for the other.
+# Just below difflib's similarity of 'gcvit_tiny' and 'tiny' (0.57), so that each is suggested for
+# the other.
 MIN_SIMILARITY = 0.55
 MANY = 20  # the number of names in messages that list many
 # Maps the import name of each package that only some commands need to the arguments of pip install.
 PIP_PACKAGES = {
-    **dict.fromkeys(('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'), "'mmgcvit[openmmlab]'"),
+    **dict.fromkeys(
+        ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'), "'mmgcvit[openmmlab]'"
+    ),
     **dict.fromkeys(('sklearn', 'cv2', 'pycocotools'), "'mmgcvit[digits]'"),
     **dict.fromkeys(('safetensors', 'timm'), "'mmgcvit[checkpoints]'"),
     **dict.fromkeys(('onnx', 'onnxscript', 'onnxruntime'), "'mmgcvit[export]'"),
@@ -23,7 +29,10 @@ PIP_PACKAGES = {
 
 
 class UserError(ValueError):
-    """An error that the user can fix. Control characters in its message, such as those of file names, are escaped."""
+    """An error that the user can fix.
+
+    Control characters in its message, such as those of file names, are escaped.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(escape_controls(message))
@@ -38,7 +47,10 @@ class MissingPackageError(UserError, ModuleNotFoundError):
 
 
 class OptionalModule:
-    """A module that is imported when it is first used. If it is missing, this raises a MissingPackageError."""
+    """A module that is imported when it is first used.
+
+    If it is missing, this raises a MissingPackageError.
+    """
 
     def __init__(self, name: str, feature: str) -> None:
         self.name, self.feature = name, feature
@@ -49,7 +61,9 @@ class OptionalModule:
 
 
 def check_installed(feature: str, *packages: str) -> None:
-    """Raise a MissingPackageError if one of a feature's ``packages``, all keys of :data:`PIP_PACKAGES`, is missing."""
+    """Raise a MissingPackageError if one of a feature's ``packages``, all keys of
+    :data:`PIP_PACKAGES`, is missing.
+    """
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         raise MissingPackageError(format_missing(feature, *missing))
@@ -57,23 +71,31 @@ def check_installed(feature: str, *packages: str) -> None:
 
 def format_missing(feature: str, *missing: str) -> str:
     """Return a message with the packages that a feature lacks and the pip command to install them."""
-    commands = ' and '.join(dict.fromkeys(f'pip install {PIP_PACKAGES[package]}' for package in missing))
+    commands = ' and '.join(
+        dict.fromkeys(f'pip install {PIP_PACKAGES[package]}' for package in missing)
+    )
     verb = 'is' if len(missing) == 1 else 'are'
     return f'{feature} needs {" and ".join(missing)}, which {verb} not installed. Run: {commands}'
 
 
 def escape_controls(text: str) -> str:
     """Escape the control characters of a text, except newlines."""
-    return ''.join(c if c.isprintable() or c == '\n' else c.encode('unicode_escape').decode() for c in text)
+    return ''.join(
+        c if c.isprintable() or c == '\n' else c.encode('unicode_escape').decode() for c in text
+    )
 
 
 def shorten(names: Sequence[str], max_names: int = 3) -> str:
     """Join the first ``max_names`` names by commas, and add ``...`` if there are more."""
-    return escape_controls(', '.join(names[:max_names])) + (', ...' if len(names) > max_names else '')
+    return escape_controls(', '.join(names[:max_names])) + (
+        ', ...' if len(names) > max_names else ''
+    )
 
 
 def suggest(name: str, known_names: Iterable[str], format_name: Callable[[str], str] = str) -> str:
-    """Return ``; did you mean NAME?`` with the most similar known name, or an empty string if none is similar."""
+    """Return ``; did you mean NAME?`` with the most similar known name, or an empty string if none
+    is similar.
+    """
     known = {known_name.lower(): known_name for known_name in known_names}
     similar = difflib.get_close_matches(name.lower(), known, n=1, cutoff=MIN_SIMILARITY)
     return f'; did you mean {escape_controls(format_name(known[similar[0]]))}?' if similar else ''
@@ -87,7 +109,11 @@ def format_count(count: int, noun: str) -> str:
 def format_duration(seconds: float) -> str:
     """Return a duration in minutes, or in hours from two hours on."""
     minutes = max(1, round(seconds / 60))
-    return format_count(minutes, 'minute') if minutes < 120 else format_count(round(minutes / 60), 'hour')
+    return (
+        format_count(minutes, 'minute')
+        if minutes < 120
+        else format_count(round(minutes / 60), 'hour')
+    )
 
 
 def get_first_line(error: BaseException) -> str:

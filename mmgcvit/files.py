@@ -19,28 +19,50 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
+IMAGE_SUFFIXES = (
+    '.jpg',
+    '.jpeg',
+    '.jpe',
+    '.jfif',
+    '.png',
+    '.webp',
+    '.bmp',
+    '.gif',
+    '.tif',
+    '.tiff',
+)
 IMAGE_SUFFIXES += ('.ppm', '.pgm', '.jp2', '.avif', '.heic')
 URL_SCHEMES = ('http://', 'https://')
 TEMPORARY_SUFFIX = '.unfinished'  # suffix of files that are being written
-# What ``mmgcvit predict`` writes: subfolders for drawn pictures and videos, for segmentation maps, and for JSON Lines
-# files with a line per video frame.
+# What ``mmgcvit predict`` writes: subfolders for drawn pictures and videos, for segmentation maps,
+# and for JSON Lines files with a line per video frame.
 PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
-# The predictions of all images, the list of images, and the number of predictions by image and class.
+# The predictions of all images, the list of images, and the number of predictions by image and
+# class.
 PREDICTIONS, IMAGES, COUNTS = FILES = ('predictions.json', 'images.json', 'counts.csv')
 DOTS_PER_INCH = 110  # of figures
-MISTAKES = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')  # what ``mmgcvit mistakes`` writes
+MISTAKES = (
+    'confusion.png',
+    'curves.png',
+    'mistakes.json',
+    'worst',
+)  # what ``mmgcvit mistakes`` writes
 
 
 def make_absolute(path: str | Path) -> Path:
-    """Return an absolute path without ``..``. As the system does, follow links before ``..``. Others are kept."""
+    """Return an absolute path without ``..``. As the system does, follow links before ``..``.
+
+    Others are kept.
+    """
     parts = Path(path).absolute().parts
     end = len(parts) - parts[::-1].index('..') if '..' in parts else 0
     return Path(os.path.realpath(Path(*parts[:end])), *parts[end:])
 
 
 def make_portable_path(path: Path) -> str:
-    """Make a path relative if it is in the current folder, so that this folder can be moved, and otherwise absolute."""
+    """Make a path relative if it is in the current folder, so that this folder can be moved, and
+    otherwise absolute.
+    """
     path = make_absolute(path)
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
@@ -51,7 +73,9 @@ def is_url(name: str | Path) -> bool:
 
 
 def suggest_folder(path: Path) -> str:
-    """Return ``; did you mean FOLDER?`` with a similar folder beside ``path``, or '' if none is similar."""
+    """Return ``; did you mean FOLDER?`` with a similar folder beside ``path``, or '' if none is
+    similar.
+    """
     folders = {folder.name: str(folder) for folder in path.parent.glob('*') if folder.is_dir()}
     return suggest(path.name, folders, folders.get)
 
@@ -74,7 +98,10 @@ def compute_sha256(path: Path) -> str:
 
 
 def create_numbered(path: Path, create: Callable[..., None] = Path.mkdir) -> Path:
-    """Create the first of ``NAME.EXT``, ``NAME2.EXT``, ... that does not exist, by ``Path.mkdir`` or ``Path.touch``."""
+    """Create the first of ``NAME.EXT``, ``NAME2.EXT``, ...
+
+    that does not exist, by ``Path.mkdir`` or ``Path.touch``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     candidate, numbers = path, itertools.count(2)
     while True:
@@ -85,18 +112,27 @@ def create_numbered(path: Path, create: Callable[..., None] = Path.mkdir) -> Pat
 
 
 def check_writable(folder: Path, name: str) -> None:
-    """Raise a UserError that begins with ``name`` if a folder cannot be written. The folder need not exist yet."""
+    """Raise a UserError that begins with ``name`` if a folder cannot be written.
+
+    The folder need not exist yet.
+    """
     existing = next(path for path in (folder, *make_absolute(folder).parents) if path.exists())
     try:
-        # Try to write a file, because permissions do not tell that, for example, the file system is read-only.
+        # Try to write a file, because permissions do not tell that, for example, the file system is
+        # read-only.
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise UserError(f'{name} cannot be written ({existing}: {error.strerror}). Choose another path') from None
+        raise UserError(
+            f'{name} cannot be written ({existing}: {error.strerror}). Choose another path'
+        ) from None
 
 
 def check_target(target: Path, suffix: str, overwrite: bool | None = False) -> None:
-    """Reject a file that has another suffix, exists or cannot be written. Without --overwrite: ``overwrite=None``."""
+    """Reject a file that has another suffix, exists or cannot be written.
+
+    Without --overwrite: ``overwrite=None``.
+    """
     if target.suffix != suffix:
         raise UserError(f'{target}: expected a name that ends in {suffix}')
     if target.is_dir() or (target.exists() and not overwrite):
@@ -107,9 +143,11 @@ def check_target(target: Path, suffix: str, overwrite: bool | None = False) -> N
 
 @contextmanager
 def write_atomically(path: Path, flush: bool = True) -> Iterator[Path]:
-    """Yield the path of a temporary file, to which the caller writes, and rename it to ``path`` if it raises no error.
+    """Yield the path of a temporary file, to which the caller writes, and rename it to ``path`` if
+    it raises no error.
 
-    An existing file is replaced, and a missing folder is created. ``flush`` waits until the content is on disk (fsync).
+    An existing file is replaced, and a missing folder is created. ``flush`` waits until the content
+    is on disk (fsync).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # A file's name may have 255 bytes, and a character 4.
@@ -141,7 +179,9 @@ def write_image(path: Path, picture: np.ndarray) -> Path:
     is_encoded, content = cv2.imencode(path.suffix, picture)
     if not is_encoded:
         size = f'{picture.shape[1]} x {picture.shape[0]}'
-        raise UserError(f'{path} cannot be written: {path.suffix} does not support a picture of {size} pixels')
+        raise UserError(
+            f'{path} cannot be written: {path.suffix} does not support a picture of {size} pixels'
+        )
     with write_atomically(path, flush=False) as temporary:
         temporary.write_bytes(content.tobytes())
     return path
@@ -167,7 +207,8 @@ def write_figure(path: Path, figure: Figure) -> None:
 def list_outputs(folder: Path, names: Collection[str]) -> set[str]:
     """Return which of the names in a folder are outputs of mmgcvit's commands, and not data.
 
-    One name does not suffice, since a class may be called ``predictions``: what lies in or beside it must fit too.
+    One name does not suffice, since a class may be called ``predictions``: what lies in or beside
+    it must fit too.
     """
     # Folders with the logs of a run.
     written = {name for name in names if any((folder / name).glob('*/vis_data'))}

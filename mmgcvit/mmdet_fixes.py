@@ -19,18 +19,23 @@ from .registry import MODELS, TASK_UTILS, TRANSFORMS
 
 @MODELS.register_module()
 class RPNHead(mmdet.RPNHead):
-    """mmdet's RPNHead with predictions, and so proposals, in float32 until mmcv's operators support bfloat16."""
+    """mmdet's RPNHead with predictions, and so proposals, in float32 until mmcv's operators support
+    bfloat16.
+    """
 
     def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], ...]:
-        """Return two lists over levels i: scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i) of A anchors."""
+        """Return two lists over levels i: scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i)
+        of A anchors.
+        """
         return tuple([prediction.float() for prediction in levels] for levels in super().forward(x))
 
 
 class Float32RoIHead:
-    """Base class of RoI heads on feature maps in float32, which are cast once for all RoI extractors.
+    """Base class of RoI heads on feature maps in float32, which are cast once for all RoI
+    extractors.
 
-    mmcv's CUDA operator for RoIAlign does not support bfloat16 and gives wrong results for channels-last tensors.
-    Remove this class and its subclasses when it does both.
+    mmcv's CUDA operator for RoIAlign does not support bfloat16 and gives wrong results for
+    channels-last tensors. Remove this class and its subclasses when it does both.
     """
 
     def loss(self, x: tuple[Tensor, ...], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
@@ -53,28 +58,37 @@ class CascadeRoIHead(Float32RoIHead, mmdet.CascadeRoIHead):
 
 
 class RefPointHead(MLP):
-    """MLP from encoded reference boxes to positional queries, as in the authors' DINO, mmdet 3.3.0 and detrex.
+    """MLP from encoded reference boxes to positional queries, as in the authors' DINO, mmdet 3.3.0
+    and detrex.
 
-    mmdet 3.3.0 encodes each coordinate of a box as C / 2 features (128 for 256 channels). Its maintained fork,
-    onedl-mmdetection 3.5.1, encodes each as C features (issue 25 of the fork), so that released weights do not fit.
-    This class selects every second frequency, as mmdet 3.3.0 has. Remove it when the fork encodes like mmdet 3.3.0.
+    mmdet 3.3.0 encodes each coordinate of a box as C / 2 features (128 for 256 channels). Its
+    maintained fork, onedl-mmdetection 3.5.1, encodes each as C features (issue 25 of the fork), so
+    that released weights do not fit. This class selects every second frequency, as mmdet 3.3.0 has.
+    Remove it when the fork encodes like mmdet 3.3.0.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__(2 * channels, channels, channels, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map sine encodings (B, n, 4 * F) of boxes to queries (B, n, C). F is C / 2 or a multiple of C / 2."""
-        frequencies = x.unflatten(-1, (4, -1, 2))  # The last dimension is a sine and a cosine of one frequency.
+        """Map sine encodings (B, n, 4 * F) of boxes to queries (B, n, C).
+
+        F is C / 2 or a multiple of C / 2.
+        """
+        frequencies = x.unflatten(
+            -1, (4, -1, 2)
+        )  # The last dimension is a sine and a cosine of one frequency.
         step = x.shape[-1] // self.layers[0].in_features
         return super().forward(frequencies[..., ::step, :].flatten(-3))
 
 
 @MODELS.register_module()
 class DINO(mmdet.DINO):
-    """mmdet's DINO with :class:`RefPointHead`. It trains its transformer and head in float32 even with AMP.
+    """mmdet's DINO with :class:`RefPointHead`. It trains its transformer and head in float32 even
+    with AMP.
 
-    Remove this class when :class:`RefPointHead` is removed and mmcv's deformable attention supports bfloat16.
+    Remove this class when :class:`RefPointHead` is removed and mmcv's deformable attention supports
+    bfloat16.
     """
 
     def _init_layers(self) -> None:
@@ -85,16 +99,23 @@ class DINO(mmdet.DINO):
         """Return the losses, by name, of images (B, 3, H, W) with ground truth."""
         feats = self.extract_feat(batch_inputs)
         with torch.autocast(batch_inputs.device.type, enabled=False):
-            head_inputs = self.forward_transformer(tuple(x.float() for x in feats), batch_data_samples)
+            head_inputs = self.forward_transformer(
+                tuple(x.float() for x in feats), batch_data_samples
+            )
             return self.bbox_head.loss(**head_inputs, batch_data_samples=batch_data_samples)
 
 
 @MODELS.register_module()
 class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
-    """mmdet's pixel decoder of Mask2Former in float32, as in the authors' code. Remove it when mmdet's is so too."""
+    """mmdet's pixel decoder of Mask2Former in float32, as in the authors' code.
+
+    Remove it when mmdet's is so too.
+    """
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Turn features (B, C_i, H_i, W_i) into mask features (B, C, H_0, W_0) and a list of maps, smallest first."""
+        """Turn features (B, C_i, H_i, W_i) into mask features (B, C, H_0, W_0) and a list of maps,
+        smallest first.
+        """
         with torch.autocast(feats[0].device.type, enabled=False):
             return super().forward([x.float() for x in feats])
 
@@ -102,8 +123,9 @@ class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
 class IgnoringAssigner:
     """Base class of assigners that do not train background on ignored objects, such as crowds.
 
-    mmdet's MaxIoUAssigner does if an image has no other objects, and mmdet's other assigners do always, so remove these
-    classes when they no longer do. More than ``ignore_iof_thr`` of a box must be inside of an ignored object.
+    mmdet's MaxIoUAssigner does if an image has no other objects, and mmdet's other assigners do
+    always, so remove these classes when they no longer do. More than ``ignore_iof_thr`` of a box
+    must be inside of an ignored object.
     """
 
     box_name = 'priors'  # the name of the boxes in the predictions
@@ -112,13 +134,19 @@ class IgnoringAssigner:
         super().__init__(**kwargs)
         self.max_iof = ignore_iof_thr
 
-    def assign(self, pred_instances: Any, gt_instances: Any, gt_instances_ignore: Any = None) -> AssignResult:
-        """Assign n predictions. ``gt_inds`` (n,) of the result is -1 for background on an ignored object."""
+    def assign(
+        self, pred_instances: Any, gt_instances: Any, gt_instances_ignore: Any = None
+    ) -> AssignResult:
+        """Assign n predictions.
+
+        ``gt_inds`` (n,) of the result is -1 for background on an ignored object.
+        """
         result, boxes = super().assign(pred_instances, gt_instances), pred_instances[self.box_name]
         if gt_instances_ignore and len(boxes):
             iofs = self.iou_calculator(boxes, gt_instances_ignore.bboxes, mode='iof').amax(1)
             result.gt_inds[(result.gt_inds == 0) & (iofs > self.max_iof)] = -1
-            # Without any sample, mmdet's heads leave out losses, and DistributedDataParallel would miss gradients.
+            # Without any sample, mmdet's heads leave out losses, and DistributedDataParallel would
+            # miss gradients.
             if (result.gt_inds < 0).all():
                 result.gt_inds[iofs.argmin()] = 0
         return result
@@ -140,14 +168,18 @@ class DynamicSoftLabelAssigner(IgnoringAssigner, task_modules.DynamicSoftLabelAs
 class HungarianAssigner(task_modules.HungarianAssigner):
     """mmdet's HungarianAssigner in float32, which also matches NaN and infinite predictions.
 
-    SciPy raises an error for NaN costs, which would end the run. With this class, the loss becomes NaN or infinite
-    instead, and ``SkipNonFiniteStepHook`` skips the step. Remove this class when mmdet handles NaN costs.
+    SciPy raises an error for NaN costs, which would end the run. With this class, the loss becomes
+    NaN or infinite instead, and ``SkipNonFiniteStepHook`` skips the step. Remove this class when
+    mmdet handles NaN costs.
     """
 
     def assign(self, pred_instances: InstanceData, *args: Any, **kwargs: Any) -> AssignResult:
-        """Match predictions with ``scores`` (n, C), ``bboxes`` (n, 4) or ``masks`` (n, ...) to the ground truth."""
+        """Match predictions with ``scores`` (n, C), ``bboxes`` (n, 4) or ``masks`` (n, ...) to the
+        ground truth.
+        """
         items = pred_instances.items()
-        # The limit is larger than a network's usual logits, and than the side of any image in pixels.
+        # The limit is larger than a network's usual logits, and than the side of any image in
+        # pixels.
         finite = {name: values.float().nan_to_num().clamp(-1e6, 1e6) for name, values in items}
         with torch.autocast(pred_instances.scores.device.type, enabled=False):
             return super().assign(InstanceData(**finite), *args, **kwargs)
@@ -157,18 +189,24 @@ class HungarianAssigner(task_modules.HungarianAssigner):
 class ApplyExifAsAnnotated(BaseTransform):
     """Ignore an image's EXIF rotation if its annotations were made without it.
 
-    mmcv applies the EXIF rotation, but some tools annotate the pixels as stored. Then width and height are swapped,
-    boxes are outside of the image, and clipping leaves boxes without area, whose losses are NaN. The transform detects
-    such images by their swapped size. So it misses square images and rotations by 180 degrees. It follows
-    ``LoadImageFromFile``, whose ``backend_args`` it needs, and changes ``img``, ``img_shape`` and ``ori_shape``.
-    Remove this transform when mmdet compares an image's size with the annotated one.
+    mmcv applies the EXIF rotation, but some tools annotate the pixels as stored. Then width and
+    height are swapped, boxes are outside of the image, and clipping leaves boxes without area,
+    whose losses are NaN. The transform detects such images by their swapped size. So it misses
+    square images and rotations by 180 degrees. It follows ``LoadImageFromFile``, whose
+    ``backend_args`` it needs, and changes ``img``, ``img_shape`` and ``ori_shape``. Remove this
+    transform when mmdet compares an image's size with the annotated one.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:
-        self.load_unrotated = LoadImageFromFile(color_type='color_ignore_orientation', backend_args=backend_args)
+        self.load_unrotated = LoadImageFromFile(
+            color_type='color_ignore_orientation', backend_args=backend_args
+        )
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        annotated_shape, img_shape = (results.get('height'), results.get('width')), results['img'].shape[:2]
+        annotated_shape, img_shape = (
+            (results.get('height'), results.get('width')),
+            results['img'].shape[:2],
+        )
         if img_shape != annotated_shape and img_shape == annotated_shape[::-1]:
             unrotated = self.load_unrotated({'img_path': results['img_path']})
             if unrotated['img_shape'] == annotated_shape:

@@ -20,23 +20,28 @@ from .errors import UserError
 BUILD_LOCK = threading.RLock()
 POLL_INTERVAL = 0.1  # in seconds
 MAX_WAIT = timedelta(days=7)  # for a call on rank 0
-# In seconds. While the other ranks wait, one prints the error that all have. Then a launcher ends all processes:
-# torchrun of torch 2.1 after 5 seconds.
+# In seconds. While the other ranks wait, one prints the error that all have. Then a launcher ends
+# all processes: torchrun of torch 2.1 after 5 seconds.
 ERROR_DELAY = 8
 
 
 @contextmanager
 def build_in_scope(scope: str) -> Iterator[None]:
-    """Set mmengine's default scope, which all threads share, while modules are built. A lock lets one thread build."""
+    """Set mmengine's default scope, which all threads share, while modules are built.
+
+    A lock lets one thread build.
+    """
     with BUILD_LOCK, DefaultScope.overwrite_default_scope(scope):
         yield
 
 
 def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function on rank 0 only. Then, on all ranks, return its result or raise an error if it raised one.
+    """Call a function on rank 0 only. Then, on all ranks, return its result or raise an error if it
+    raised one.
 
-    After a UserError, which rank 0 prints, the other ranks exit. They wait in a process group with a long timeout,
-    because the default group's would end the run if the function reads much data from a slow disk.
+    After a UserError, which rank 0 prints, the other ranks exit. They wait in a process group with
+    a long timeout, because the default group's would end the run if the function reads much data
+    from a slow disk.
     """
     result, message, error = None, None, None
     group = dist.new_group(backend='gloo', timeout=MAX_WAIT) if is_distributed() else None
@@ -66,11 +71,18 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def find_suspect_images(batch: Any) -> list[str]:
-    """Return the paths of a batch's images with NaN or infinite pixels. If none has such pixels, return all paths."""
+    """Return the paths of a batch's images with NaN or infinite pixels.
+
+    If none has such pixels, return all paths.
+    """
     samples = batch.get('data_samples') if isinstance(batch, Mapping) else None
     names = [get_image_name(sample) for sample in samples] if isinstance(samples, Sequence) else []
     images = zip(names, batch.get('inputs', ()), strict=False) if names else ()
-    return [name for name, image in images if isinstance(image, Tensor) and not torch.isfinite(image).all()] or names
+    return [
+        name
+        for name, image in images
+        if isinstance(image, Tensor) and not torch.isfinite(image).all()
+    ] or names
 
 
 def get_image_name(sample: Any) -> str:
@@ -90,5 +102,8 @@ def list_optim_wrappers(runner: Any) -> list[OptimWrapper]:
 
 
 def list_modules(module: nn.Module) -> list[nn.Module]:
-    """Return heads or RoI extractors as a list. Cascades have a ModuleList of them, other detectors one module."""
+    """Return heads or RoI extractors as a list.
+
+    Cascades have a ModuleList of them, other detectors one module.
+    """
     return list(module) if isinstance(module, nn.ModuleList) else [module]

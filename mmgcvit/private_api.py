@@ -1,10 +1,12 @@
-"""Private API of other packages that this package uses: for each, why no public API does it, and when it can go.
+"""Private API of other packages that this package uses: for each, why no public API does it, and
+when it can go.
 
-If the installed packages lack it, tests of the callers or of this module fail. Other packages are imported inside the
-functions, since commands import this module before they check their arguments.
+If the installed packages lack it, tests of the callers or of this module fail. Other packages are
+imported inside the functions, since commands import this module before they check their arguments.
 
-Not here are the names that pickles contain (``checkpoints/unpickling.py``), the module ``mmcv._ext`` that mmcv imports
-(``ops/finder.py``), and protected members of base classes that a subclass overrides.
+Not here are the names that pickles contain (``checkpoints/unpickling.py``), the module
+``mmcv._ext`` that mmcv imports (``ops/finder.py``), and protected members of base classes that a
+subclass overrides.
 """
 
 import re
@@ -12,8 +14,8 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
-# Hundreds of lines that OpenMMLab packages print at import, or log before a run starts (its log file has them too).
-# They go with the messages: mmengine cannot be told to log less.
+# Hundreds of lines that OpenMMLab packages print at import, or log before a run starts (its log
+# file has them too). They go with the messages: mmengine cannot be told to log less.
 STARTUP_MESSAGES = re.compile(
     r'^Could not import OneDL|INFO(\x1b\[0m)? - '
     r'(\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --|mmcv has no compiled operators)'
@@ -21,13 +23,16 @@ STARTUP_MESSAGES = re.compile(
 )
 # Warnings at import or when a model is built, about which users can do nothing.
 NEEDLESS_WARNINGS = (
-    'faster_coco_eval is not installed|Default ``avg_non_ignore`` is False|`reduce_zero_label` will be deprecated'
-    "|'pin_memory' argument is set as true but no accelerator|<class .* instance named of visualizer"
+    'faster_coco_eval is not installed|Default ``avg_non_ignore`` is False|`reduce_zero_label` '
+    'will be deprecated'
+    "|'pin_memory' argument is set as true but no accelerator|<class .* instance named of "
+    'visualizer'
     r'|mm[\w.]+ cannot be imported'  # a command that needs the package raises an error
 )
 # Warnings that mmengine logs during a run, about which users can do nothing.
 HIDDEN_WARNINGS = re.compile(
-    '"FileClient" will be deprecated|"HardDiskBackend" is the alias|The prefix is not set in metric class'
+    '"FileClient" will be deprecated|"HardDiskBackend" is the alias|The prefix is not set in '
+    'metric class'
     '|Failed to search registry|skip saving parameter schedulers'
 )
 
@@ -35,8 +40,9 @@ HIDDEN_WARNINGS = re.compile(
 def get_checkpoint_loader(scheme: str) -> Callable[..., dict[str, Any]]:
     """Return the function that loads checkpoints whose paths begin with ``scheme``.
 
-    ``CheckpointLoader`` only registers loaders, so a replaced one could not be restored. Goes when OpenMMLab's packages
-    load checkpoints with ``weights_only=True`` and execute no config of a checkpoint.
+    ``CheckpointLoader`` only registers loaders, so a replaced one could not be restored. Goes when
+    OpenMMLab's packages load checkpoints with ``weights_only=True`` and execute no config of a
+    checkpoint.
     """
     from mmengine.runner import CheckpointLoader
 
@@ -44,49 +50,73 @@ def get_checkpoint_loader(scheme: str) -> Callable[..., dict[str, Any]]:
 
 
 def get_accumulation_steps(optim_wrapper: Any) -> int:
-    """Return of how many iterations an optimizer step accumulates gradients. Goes when mmengine has a property."""
+    """Return of how many iterations an optimizer step accumulates gradients.
+
+    Goes when mmengine has a property.
+    """
     return optim_wrapper._accumulative_counts
 
 
 def list_vis_backends(visualizer: Any) -> Iterable[Any]:
-    """Return the backends of a visualizer. Its methods write to all of them. Goes when it can list them."""
+    """Return the backends of a visualizer. Its methods write to all of them.
+
+    Goes when it can list them.
+    """
     return visualizer._vis_backends.values()
 
 
 def stop_workers(dataloader: Any) -> None:
-    """Stop persistent workers. The next iteration starts new ones, with the current ``worker_init_fn``.
+    """Stop persistent workers. The next iteration starts new ones, with the current
+    ``worker_init_fn``.
 
-    The iteration-based loop of mmengine 0.10.7 starts them when it is built. At the end of a run, they would wait for
-    Python's garbage collector, which waits 5 seconds for each.
+    The iteration-based loop of mmengine 0.10.7 starts them when it is built. At the end of a run,
+    they would wait for Python's garbage collector, which waits 5 seconds for each.
     """
     dataloader._iterator = None
 
 
 def enables_cuda_graphs(options: dict[str, Any]) -> bool:
-    """Return whether these arguments of ``torch.compile`` enable CUDA graphs. Raise an error if the mode is invalid.
+    """Return whether these arguments of ``torch.compile`` enable CUDA graphs. Raise an error if the
+    mode is invalid.
 
-    ``TORCHINDUCTOR_CUDAGRAPHS`` enables them too. Goes when they accumulate gradients correctly (pytorch#169545).
+    ``TORCHINDUCTOR_CUDAGRAPHS`` enables them too. Goes when they accumulate gradients correctly
+    (pytorch#169545).
     """
     from torch._inductor import config, list_mode_options
 
     settings = list_mode_options(options.get('mode')) | (options.get('options') or {})
-    return settings.get('triton.cudagraphs', config.triton.cudagraphs) or options.get('backend') == 'cudagraphs'
+    return (
+        settings.get('triton.cudagraphs', config.triton.cudagraphs)
+        or options.get('backend') == 'cudagraphs'
+    )
 
 
 def patch_compiler(**settings: Any) -> AbstractContextManager:
-    """Return a context manager that changes settings of torch.compile. Goes when ``torch.compiler.config`` has them."""
+    """Return a context manager that changes settings of torch.compile.
+
+    Goes when ``torch.compiler.config`` has them.
+    """
     from torch._dynamo import config  # takes seconds
 
     return config.patch(**settings)
 
 
 def is_converting_channels(preprocessor: Any) -> bool:
-    """Return whether a preprocessor makes RGB of mmcv's BGR, by one of three names. Goes when it is public in all."""
-    return any(getattr(preprocessor, name, False) for name in ('_channel_conversion', 'channel_conversion', 'to_rgb'))
+    """Return whether a preprocessor makes RGB of mmcv's BGR, by one of three names.
+
+    Goes when it is public in all.
+    """
+    return any(
+        getattr(preprocessor, name, False)
+        for name in ('_channel_conversion', 'channel_conversion', 'to_rgb')
+    )
 
 
 def predicts_softmax(head: Any) -> bool:
-    """Return whether a classifier predicts one label by softmax (ClsHead). Goes when heads name their activation."""
+    """Return whether a classifier predicts one label by softmax (ClsHead).
+
+    Goes when heads name their activation.
+    """
     from mmpretrain.models import ClsHead
 
     return isinstance(head, ClsHead) and type(head)._get_predictions is ClsHead._get_predictions

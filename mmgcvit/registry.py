@@ -1,7 +1,9 @@
-"""Child registries of mmengine's registries. Importing this module checks the versions of torch, mmengine and mmcv.
+"""Child registries of mmengine's registries. Importing this module checks the versions of torch,
+mmengine and mmcv.
 
-The registries make ``dict(type='mmgcvit.GCViT', ...)`` work in the scopes of mmengine, mmdet, mmseg and mmpretrain. For
-the prefix ``mmgcvit.``, mmengine imports this module. Its registries import the modules in their ``locations``.
+The registries make ``dict(type='mmgcvit.GCViT', ...)`` work in the scopes of mmengine, mmdet, mmseg
+and mmpretrain. For the prefix ``mmgcvit.``, mmengine imports this module. Its registries import the
+modules in their ``locations``.
 """
 
 from importlib import import_module
@@ -30,7 +32,9 @@ from mmengine.registry import Registry  # noqa: E402
 
 
 def make_registry(parent: Registry, *locations: str) -> Registry:
-    """Create a child registry, which imports the modules in ``locations`` when a class is first looked up."""
+    """Create a child registry, which imports the modules in ``locations`` when a class is first
+    looked up.
+    """
     return Registry(parent.name, parent=parent, scope='mmgcvit', locations=[*locations])
 
 
@@ -40,14 +44,25 @@ MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE)
 DATASETS = make_registry(mmengine.DATASETS, 'mmgcvit.datasets.registered')
 TASK_UTILS = make_registry(mmengine.TASK_UTILS)
 TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.transforms')
-HOOK_MODULES = ('val_visualization', 'compile_backbone', 'checkpoint', 'exact_resume', 'skip_nonfinite', 'stopping')
+HOOK_MODULES = (
+    'val_visualization',
+    'compile_backbone',
+    'checkpoint',
+    'exact_resume',
+    'skip_nonfinite',
+    'stopping',
+)
 HOOKS = make_registry(mmengine.HOOKS, *(f'mmgcvit.engine.hooks.{name}' for name in HOOK_MODULES))
 LOOPS = make_registry(mmengine.LOOPS, 'mmgcvit.engine.loops')
 OPTIM_WRAPPERS = make_registry(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.optim')
-OPTIM_WRAPPER_CONSTRUCTORS = make_registry(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgcvit.engine.optim')
+OPTIM_WRAPPER_CONSTRUCTORS = make_registry(
+    mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgcvit.engine.optim'
+)
 
 
 def list_networks() -> dict[str, type]:
-    """Return the registered backbones of this package and their subclasses by name, with GC ViT and LSA first."""
+    """Return the registered backbones of this package and their subclasses by name, with GC ViT and
+    LSA first.
+    """
     import_module(NETWORKS_MODULE)
     return {name: cls for name, cls in MODELS.module_dict.items() if hasattr(cls, 'key_mappings')}

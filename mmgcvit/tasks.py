@@ -13,16 +13,21 @@ COSTS = {'xxtiny': 0.5, 'xtiny': 0.6, 'tiny': 1, 'small': 1.8, 'base': 3, 'large
 
 @dataclass(frozen=True)
 class Template:
-    """A config whose head ``mmgcvit train --data`` fills in, for datasets with one type of annotations."""
+    """A config whose head ``mmgcvit train --data`` fills in, for datasets with one type of
+    annotations.
+    """
 
     option: str  # the value of ``--task``
     network: str  # the name of the network, for messages
     config: str  # the template, relative to ``configs/``
-    networks: Mapping[str, str]  # the config of the network (the template's ``_base_``) by ``--size``
+    networks: Mapping[
+        str, str
+    ]  # the config of the network (the template's ``_base_``) by ``--size``
     mini_weights: str  # the weights in ``configs/demo/weights`` from which ``--size mini`` starts
     num_seen: int  # the number of images that a training of ``--size mini`` sees by default
     mini_head: Mapping[str, Any]  # values of variables at the template's head for ``--size mini``
-    cpu_seconds: float  # in which a core (AMD EPYC) trains --size tiny on 1 MP; of UPerNet estimated from its FLOPs
+    # In which a core (AMD EPYC) trains --size tiny on 1 MP; of UPerNet estimated from its FLOPs
+    cpu_seconds: float
     head: Mapping[str, Any] = field(default_factory=dict)  # values for all sizes
 
 
@@ -34,11 +39,17 @@ class Task:
     scope: str  # the OpenMMLab package with its models, which is the ``default_scope`` of configs
     packing: str  # the type of the transform that packs a sample, the last of a pipeline
     counted: str  # what a confusion matrix counts
-    score: str  # what the score of an image is, by which ``mmgcvit mistakes`` finds the worst images
-    templates: Mapping[str, Template]  # the template by type of annotations (``DatasetInfo.annotation_types``)
+    score: (
+        str  # what the score of an image is, by which ``mmgcvit mistakes`` finds the worst images
+    )
+    templates: Mapping[
+        str, Template
+    ]  # the template by type of annotations (``DatasetInfo.annotation_types``)
 
 
-def list_networks(mini: str, pattern: str, sizes: Iterable[str] = ('tiny', 'small', 'base')) -> dict[str, str]:
+def list_networks(
+    mini: str, pattern: str, sizes: Iterable[str] = ('tiny', 'small', 'base')
+) -> dict[str, str]:
     """Return the names of configs by size."""
     return {MINI: f'demo/{mini}.py'} | {size: f'{pattern.format(SIZES[size])}.py' for size in sizes}
 
@@ -81,12 +92,25 @@ CLASSES = Template(
     mini_head={'image_size': 64, 'lr': 1e-3},
     cpu_seconds=20,
 )
-DETECTION = Task('detection', 'mmdet', 'PackDetInputs', 'objects', 'F1', {'boxes': BOXES, 'masks': MASKS})
-SEGMENTATION = Task('segmentation', 'mmseg', 'PackSegInputs', 'pixels', 'mean IoU', {'seg_maps': SEG_MAPS})
+DETECTION = Task(
+    'detection', 'mmdet', 'PackDetInputs', 'objects', 'F1', {'boxes': BOXES, 'masks': MASKS}
+)
+SEGMENTATION = Task(
+    'segmentation', 'mmseg', 'PackSegInputs', 'pixels', 'mean IoU', {'seg_maps': SEG_MAPS}
+)
 CLASSIFICATION = Task(
-    'classification', 'mmpretrain', 'PackInputs', 'images', 'score of the true class', {'classes': CLASSES}
+    'classification',
+    'mmpretrain',
+    'PackInputs',
+    'images',
+    'score of the true class',
+    {'classes': CLASSES},
 )
 TASKS = (DETECTION, SEGMENTATION, CLASSIFICATION)
 TASK_BY_NAME = {task.name: task for task in TASKS}
 TASK_BY_SCOPE = {task.scope: task for task in TASKS}
-TEMPLATES = {annotation_type: template for task in TASKS for annotation_type, template in task.templates.items()}
+TEMPLATES = {
+    annotation_type: template
+    for task in TASKS
+    for annotation_type, template in task.templates.items()
+}

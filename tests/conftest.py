@@ -30,9 +30,13 @@ settings.register_profile('shared machine', deadline=None)
 settings.load_profile('shared machine')
 
 # Half-precision dtypes that torch supports on a CPU.
-HALF_DTYPES = [torch.bfloat16] + ([torch.float16] if Version(torch.__version__) >= Version('2.3') else [])
+HALF_DTYPES = [torch.bfloat16] + (
+    [torch.float16] if Version(torch.__version__) >= Version('2.3') else []
+)
 # Values of the fixture `device`: always the CPU, and a GPU if there is one.
-DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.gpu)] if torch.cuda.is_available() else ['cpu']
+DEVICES = (
+    ['cpu', pytest.param('cuda', marks=pytest.mark.gpu)] if torch.cuda.is_available() else ['cpu']
+)
 ROOT = Path(__file__).parent.parent
 
 
@@ -87,7 +91,10 @@ def work_dirs(tmp_path_factory):
 def models(work_dirs):
     """Load a model of each task, the detector with a confidence threshold of 0."""
     threshold = {'detection': {'score_thr': 0.0}}
-    return {task: load(folder, device='cpu', **threshold.get(task, {})) for task, folder in work_dirs.items()}
+    return {
+        task: load(folder, device='cpu', **threshold.get(task, {}))
+        for task, folder in work_dirs.items()
+    }
 
 
 @pytest.fixture(params=TASKS)
@@ -121,7 +128,9 @@ def photo(picture, tmp_path):
 
 @pytest.fixture
 def call(monkeypatch, tmp_path, capsys):
-    """Return a function that runs a command in this process, in a temporary folder; it returns exit code and output."""
+    """Return a function that runs a command in this process, in a temporary folder; it returns exit
+    code and output.
+    """
     monkeypatch.chdir(tmp_path)
 
     def call(name, *arguments):
@@ -132,7 +141,11 @@ def call(monkeypatch, tmp_path, capsys):
         except SystemExit as ended:
             code = ended.code
         printed = capsys.readouterr()
-        return (1, f'{printed.out}{code}') if isinstance(code, str) else (code, printed.out + printed.err)
+        return (
+            (1, f'{printed.out}{code}')
+            if isinstance(code, str)
+            else (code, printed.out + printed.err)
+        )
 
     return call
 

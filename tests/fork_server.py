@@ -1,7 +1,8 @@
-"""Run Python programs in processes forked from one that has imported torch and the OpenMMLab packages.
+"""Run Python programs in processes forked from one that has imported torch and the OpenMMLab
+packages.
 
-The ten seconds of imports are spent once. A program has its own arguments, environment, outputs and exit code. Tests of
-imports or of shell scripts start a real process instead (:mod:`.programs`).
+The ten seconds of imports are spent once. A program has its own arguments, environment, outputs and
+exit code. Tests of imports or of shell scripts start a real process instead (:mod:`.programs`).
 """
 
 import gc
@@ -25,26 +26,38 @@ from .programs import ROOT, SECONDS, get_tail
 PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization', 'apis')
 SUBPACKAGES = ('commands', 'engine', 'inference', 'evaluation', 'figures', 'export')
-# mmgcvit comes first, since it makes mmcv's operators importable. Then the modules that each OpenMMLab package imports
-# for its default scope, and those that the commands import.
+# mmgcvit comes first, since it makes mmcv's operators importable. Then the modules that each
+# OpenMMLab package imports for its default scope, and those that the commands import.
 PRELOADED = [
     *('tests', 'mmgcvit'),
     *(f'{package}.{part}' for package in PACKAGES for part in PARTS),
-    *('mmgcvit.mmdet_fixes', 'torch.distributed.elastic.multiprocessing.errors', 'matplotlib.pyplot'),
+    *(
+        'mmgcvit.mmdet_fixes',
+        'torch.distributed.elastic.multiprocessing.errors',
+        'matplotlib.pyplot',
+    ),
     *('timm', 'supervision'),
-    *(f'mmgcvit.{name}.{path.stem}' for name in SUBPACKAGES for path in (ROOT / 'mmgcvit' / name).glob('[!_]*.py')),
+    *(
+        f'mmgcvit.{name}.{path.stem}'
+        for name in SUBPACKAGES
+        for path in (ROOT / 'mmgcvit' / name).glob('[!_]*.py')
+    ),
 ]
 CONTEXT = multiprocessing.get_context('forkserver')
 CONTEXT.set_forkserver_preload(PRELOADED)
 
 
 def run(*command, environment, folder=None):
-    """Run ``python`` with these arguments in ``folder``, by default the root; return a ``CompletedProcess``."""
+    """Run ``python`` with these arguments in ``folder``, by default the root; return a
+    ``CompletedProcess``.
+    """
     ensure_running()
     command = [str(part) for part in command]
     with tempfile.TemporaryDirectory() as outputs:
         files = [Path(outputs, 'output'), Path(outputs, 'errors')]
-        process = CONTEXT.Process(target=become, args=(command, dict(environment), *map(str, files), folder))
+        process = CONTEXT.Process(
+            target=become, args=(command, dict(environment), *map(str, files), folder)
+        )
         process.start()
         process.join(SECONDS)
         exit_code = process.exitcode
@@ -60,7 +73,8 @@ def run(*command, environment, folder=None):
 def ensure_running():
     """Start the server if it is not running, without GPUs and with one thread.
 
-    A process that has initialised CUDA, as importing mmengine does, or that runs several threads must not be forked.
+    A process that has initialised CUDA, as importing mmengine does, or that runs several threads
+    must not be forked.
     """
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
     single = dict.fromkeys(('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'), '1')
@@ -71,7 +85,8 @@ def ensure_running():
 def become(command, environment, output, errors, folder):
     """Run the program in the forked process, in a session of its own.
 
-    mmengine collects garbage for each dataset, which takes seconds among the objects of all imported packages.
+    mmengine collects garbage for each dataset, which takes seconds among the objects of all
+    imported packages.
     """
     gc.freeze()
     os.setsid()
@@ -102,13 +117,21 @@ def free_port():
 
 
 def run_on_ranks(function, arguments):
-    """Call an importable function on each rank, over gloo, with its own arguments; return the results by rank."""
+    """Call an importable function on each rank, over gloo, with its own arguments; return the
+    results by rank.
+    """
     ensure_running()
     answers = CONTEXT.Queue()
-    common = {'WORLD_SIZE': str(len(arguments)), 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port())}
+    common = {
+        'WORLD_SIZE': str(len(arguments)),
+        'MASTER_ADDR': '127.0.0.1',
+        'MASTER_PORT': str(free_port()),
+    }
     processes = [
         CONTEXT.Process(target=answer, args=(function, own, common | ranks, answers))
-        for own, ranks in zip(arguments, ({'RANK': rank, 'LOCAL_RANK': rank} for rank in '01'), strict=True)
+        for own, ranks in zip(
+            arguments, ({'RANK': rank, 'LOCAL_RANK': rank} for rank in '01'), strict=True
+        )
     ]
     try:
         for process in processes:

@@ -1,6 +1,7 @@
 """Run a command, and copy a folder at each moment at which a kill would leave other files in it.
 
-A killed process leaves its files as they are. So a copy of them is what a kill at that moment leaves.
+A killed process leaves its files as they are. So a copy of them is what a kill at that moment
+leaves.
 """
 
 import os
@@ -14,29 +15,47 @@ from mmgcvit.commands.main import main
 from .tools.commands import call
 
 CHANGES = ('open', 'os.rename', 'os.remove', 'os.mkdir', 'os.rmdir')
-# Logs, the lock, and files that are not whole yet: what a command does next depends on none of them.
+# Logs, the lock, and files that are not whole yet: what a command does next depends on none of
+# them.
 IGNORED = re.compile(r'\d{8}_\d{6}/|\.lock$|\.unfinished$')
 
 
 class Moments:
-    """An audit hook that copies ``folder`` into ``states`` before each change of a file, and after each opening."""
+    """An audit hook that copies ``folder`` into ``states`` before each change of a file, and after
+    each opening.
+    """
 
     def __init__(self, folder, states):
-        self.folder, self.states, self.seen, self.is_copying = Path(folder), Path(states), set(), False
+        self.folder, self.states, self.seen, self.is_copying = (
+            Path(folder),
+            Path(states),
+            set(),
+            False,
+        )
 
     def __call__(self, event, arguments):
-        if self.is_copying or event not in CHANGES or not isinstance(arguments[0], (str, os.PathLike)):
+        if (
+            self.is_copying
+            or event not in CHANGES
+            or not isinstance(arguments[0], (str, os.PathLike))
+        ):
             return
         path = Path(arguments[0]).absolute()
-        if path.is_relative_to(self.folder) and (event != 'open' or arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+        if path.is_relative_to(self.folder) and (
+            event != 'open' or arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        ):
             self.is_copying = True
             self.copy({})
-            if event == 'open' and arguments[2] & os.O_TRUNC and not path.is_dir():  # a temporary file without a name
+            if (
+                event == 'open' and arguments[2] & os.O_TRUNC and not path.is_dir()
+            ):  # a temporary file without a name
                 self.copy({path: b''})
             self.is_copying = False
 
     def copy(self, changed):
-        files = {path: path.read_bytes() for path in self.folder.rglob('*') if path.is_file()} | changed
+        files = {
+            path: path.read_bytes() for path in self.folder.rglob('*') if path.is_file()
+        } | changed
         files = {str(path.relative_to(self.folder)): content for path, content in files.items()}
         key = frozenset(item for item in files.items() if not IGNORED.search(item[0]))
         if key not in self.seen:

@@ -1,8 +1,9 @@
 """Photos with known objects: cut-outs of three free photos, pasted on others, with polygons.
 
-``python -m tests.photos FOLDER`` writes sixty in YOLO format. The photos are scikit-image's (astronaut: NASA, public
-domain; coffee: R. Michetti, CC0; rocket: SpaceX, public domain; gravel: CC0; motorcycle: Middlebury stereo data) and
-scikit-learn's (china: D. Buechele, flower: vultilion, both CC BY 2.0).
+``python -m tests.photos FOLDER`` writes sixty in YOLO format. The photos are scikit-image's
+(astronaut: NASA, public domain; coffee: R. Michetti, CC0; rocket: SpaceX, public domain; gravel:
+CC0; motorcycle: Middlebury stereo data) and scikit-learn's (china: D. Buechele, flower: vultilion,
+both CC BY 2.0).
 """
 
 import sys
@@ -17,8 +18,16 @@ import sklearn
 from PIL import Image
 
 CLASSES = ('cup', 'flower', 'person')
-SKIMAGE, SKLEARN = Path(skimage.__file__).parent / 'data', Path(sklearn.__file__).parent / 'datasets' / 'images'
-BACKGROUNDS = (SKLEARN / 'china.jpg', SKIMAGE / 'motorcycle_left.png', SKIMAGE / 'rocket.jpg', SKIMAGE / 'gravel.png')
+SKIMAGE, SKLEARN = (
+    Path(skimage.__file__).parent / 'data',
+    Path(sklearn.__file__).parent / 'datasets' / 'images',
+)
+BACKGROUNDS = (
+    SKLEARN / 'china.jpg',
+    SKIMAGE / 'motorcycle_left.png',
+    SKIMAGE / 'rocket.jpg',
+    SKIMAGE / 'gravel.png',
+)
 ANGLES = np.linspace(0, 2 * np.pi, 40, endpoint=False)
 CIRCLE = np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1)
 PERSON = """
@@ -27,14 +36,19 @@ PERSON = """
 """
 # The photo of each class, and the polygon (x, y) of the object in it, which PERSON has as text.
 CUT_OUTS = {
-    'cup': (SKIMAGE / 'coffee.png', np.concatenate([[290, 88] + CIRCLE * (118, 72), [279, 243] + CIRCLE * (202, 142)])),
+    'cup': (
+        SKIMAGE / 'coffee.png',
+        np.concatenate([[290, 88] + CIRCLE * (118, 72), [279, 243] + CIRCLE * (202, 142)]),
+    ),
     'flower': (SKLEARN / 'flower.jpg', [308, 222] + CIRCLE * (132, 130)),
     'person': (SKIMAGE / 'astronaut.png', np.array(PERSON.split(), int).reshape(-1, 2)),
 }
 
 
 class Photo(NamedTuple):
-    """An image (H, W, 3) in RGB, and its objects: (label, polygon (N, 2) in pixels), in the order they were pasted."""
+    """An image (H, W, 3) in RGB, and its objects: (label, polygon (N, 2) in pixels), in the order
+    they were pasted.
+    """
 
     stem: str
     image: np.ndarray
@@ -54,19 +68,24 @@ def make_photo(number):
     zoom = 1.2 * max(height / source.shape[0], width / source.shape[1])
     source = cv2.resize(source, None, fx=zoom, fy=zoom)
     top, left = (
-        random.integers(0, side - length + 1) for side, length in zip(source.shape[:2], (height, width), strict=True)
+        random.integers(0, side - length + 1)
+        for side, length in zip(source.shape[:2], (height, width), strict=True)
     )
     image = source[top : top + height, left : left + width].copy()
     objects, taken = [], np.zeros((height, width), np.uint8)
     for label in [number % 3, *random.integers(0, 3, random.integers(0, 3))]:
         path, outline = CUT_OUTS[CLASSES[label]]
-        outline = cv2.convexHull(outline.astype(np.float32))[:, 0] if CLASSES[label] == 'cup' else outline
+        outline = (
+            cv2.convexHull(outline.astype(np.float32))[:, 0] if CLASSES[label] == 'cup' else outline
+        )
         size = random.uniform(0.25, 0.5) * min(width, height)
         scale = size / np.ptp(outline, axis=0).max()
         extent = np.ptp(outline, axis=0) * scale
         start = random.uniform((0, 0), (width, height) - extent)
         polygon = ((outline - outline.min(0)) * scale + start).round(1)
-        mask = cv2.fillPoly(np.zeros((height, width), np.uint8), [polygon.round().astype(np.int32)], 1)
+        mask = cv2.fillPoly(
+            np.zeros((height, width), np.uint8), [polygon.round().astype(np.int32)], 1
+        )
         if (mask & taken).any():
             continue
         taken |= mask
@@ -85,7 +104,10 @@ def write_yolo(root, photos):
     for photo in photos:
         Image.fromarray(photo.image).save(root / 'images' / f'{photo.stem}.jpg')
         size = photo.image.shape[1::-1]
-        lines = [f'{label} {" ".join(map(str, (polygon / size).ravel()))}\n' for label, polygon in photo.objects]
+        lines = [
+            f'{label} {" ".join(map(str, (polygon / size).ravel()))}\n'
+            for label, polygon in photo.objects
+        ]
         (root / 'labels' / f'{photo.stem}.txt').write_text(''.join(lines))
     (root / 'data.yaml').write_text(f'train: images\nnames: [{", ".join(CLASSES)}]\n')
 

@@ -15,7 +15,13 @@ def run(command, environment=None, timeout=SECONDS, **options):
 
     After the timeout all its processes are killed.
     """
-    options = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True, 'cwd': ROOT, **options}
+    options = {
+        'stdout': subprocess.PIPE,
+        'stderr': subprocess.PIPE,
+        'text': True,
+        'cwd': ROOT,
+        **options,
+    }
     process = psutil.Popen([str(part) for part in command], env=environment, **options)
     try:
         output, errors = process.communicate(timeout=timeout)

@@ -1,4 +1,6 @@
-"""Reference outputs of the original implementations: small random models with their keys, inputs and outputs."""
+"""Reference outputs of the original implementations: small random models with their keys, inputs
+and outputs.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,9 @@ NUM_CLASSES = 11
 
 @dataclass
 class Reference:
-    """A reference file tests/data/``name``.npz, and the architecture and other settings of its backbone."""
+    """A reference file tests/data/``name``.npz, and the architecture and other settings of its
+    backbone.
+    """
 
     name: str
     network: type
@@ -29,7 +33,9 @@ class Reference:
     def weights(self) -> dict[str, torch.Tensor]:
         """Return the state dict with the original keys, without index buffers."""
         data = self.data
-        return {key[2:]: torch.from_numpy(data[key]).float() for key in data if key.startswith('w:')}
+        return {
+            key[2:]: torch.from_numpy(data[key]).float() for key in data if key.startswith('w:')
+        }
 
     def backbone_config(self) -> dict:
         return {'type': f'mmgcvit.{self.network.__name__}', 'arch': self.arch, **self.settings}
@@ -43,18 +49,26 @@ class Reference:
     def outputs(self) -> list[torch.Tensor]:
         """Return one feature map per stage, or only the logits."""
         data = self.data
-        return [torch.from_numpy(data[key]) for key in sorted(data) if key == 'logits' or key.startswith('out')]
+        return [
+            torch.from_numpy(data[key])
+            for key in sorted(data)
+            if key == 'logits' or key.startswith('out')
+        ]
 
 
 def make_gcvit(name, window_size, layer_scale=None, **settings):
     """Make a reference of GC ViT. The value of ``layer_scale`` is overwritten by the weights."""
     arch = {'embed_dims': 8, 'depths': (2, 2, 3, 1), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 3}
-    return Reference(name, GCViT, {**arch, 'layer_scale': layer_scale}, {'window_size': window_size, **settings})
+    return Reference(
+        name, GCViT, {**arch, 'layer_scale': layer_scale}, {'window_size': window_size, **settings}
+    )
 
 
 CLASSIFIERS = [
     make_gcvit('gcvit_classification_224', (7, 7, 14, 7), 1e-5, out_indices=(3,)),
-    make_gcvit('gcvit_classification_384', (12, 12, 24, 12), out_indices=(3,), pretrain_img_size=384),
+    make_gcvit(
+        'gcvit_classification_384', (12, 12, 24, 12), out_indices=(3,), pretrain_img_size=384
+    ),
 ]
 REFERENCES = [
     make_gcvit('gcvit_dense_pretrain_windows', (7, 7, 14, 7)),
@@ -68,7 +82,13 @@ TINY |= {'kernel_size': 7, 'stride': 7, 'padding': 0, 'shifts': IMAGENET_SHIFTS}
 SMALL = {'img_size': 64, 'embed_dims': (16, 32, 64), 'depths': (2, 1, 2), 'num_heads': (2, 4, 8)}
 SMALL |= {'kernel_size': 4, 'stride': 4, 'padding': 0, 'shifts': IMAGENET_SHIFTS}
 CIFAR = {'img_size': 32, 'embed_dims': (24,) * 4, 'depths': (2, 1, 1, 1), 'num_heads': (3,) * 4}
-CIFAR |= {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS, 'num_kv_heads': (1,) * 4}
+CIFAR |= {
+    'kernel_size': 3,
+    'stride': 1,
+    'padding': 1,
+    'shifts': CIFAR_SHIFTS,
+    'num_kv_heads': (1,) * 4,
+}
 LSA_REFERENCES = [
     Reference('lsa_imagenet_tiny_like', LSA, TINY, {'out_indices': (3,)}),
     Reference('lsa_imagenet_small_like', LSA, SMALL, {'out_indices': (2,)}),

@@ -1,4 +1,6 @@
-"""--cfg-options override settings or are rejected; configs in checkpoints are parsed and compared, but never run."""
+"""--cfg-options override settings or are rejected; configs in checkpoints are parsed and compared,
+but never run.
+"""
 
 import re
 
@@ -27,17 +29,33 @@ def config(tmp_path):
 
 
 def test_cfg_options_override_and_add_settings(config):
-    options = {'load_from': 'x.pth', 'randomness.seed': 3, 'model.size': 5, 'train_dataloader.batch_size': 4}
+    options = {
+        'load_from': 'x.pth',
+        'randomness.seed': 3,
+        'model.size': 5,
+        'train_dataloader.batch_size': 4,
+    }
     cfg = read_config(config, options)
-    assert (cfg.load_from, cfg.randomness.seed, cfg.model.size, cfg.train_dataloader.batch_size) == ('x.pth', 3, 5, 4)
+    assert (
+        cfg.load_from,
+        cfg.randomness.seed,
+        cfg.model.size,
+        cfg.train_dataloader.batch_size,
+    ) == ('x.pth', 3, 5, 4)
 
 
 @pytest.mark.parametrize(
     ('name', 'message'),
     [
-        ('data_root', r"would have no effect, because 'data_root' is not a setting but a variable in .*config\.py"),
+        (
+            'data_root',
+            r"would have no effect, because 'data_root' is not a setting but a variable in .*config\.py",
+        ),
         ('norm_cfg.type', 'Edit it there, or override the settings that use it$'),
-        ('train_dataloder.batch_size', r'Runner reads no such setting; did you mean train_dataloader\.batch_size\?'),
+        (
+            'train_dataloder.batch_size',
+            r'Runner reads no such setting; did you mean train_dataloader\.batch_size\?',
+        ),
         ('xyzzy', "has no setting 'xyzzy', and mmengine's Runner reads no such setting$"),
     ],
 )
@@ -50,8 +68,13 @@ def test_cfg_options_without_effect_are_rejected(name, message, config):
 
 def test_config_of_another_task_names_the_extra_of_its_missing_package(monkeypatch):
     monkeypatch.setattr('mmengine.config.config.is_installed', lambda package: False)
-    for name, package, extra in (('keypoints', 'mmpose', 'keypoints'), ('rotated_fcos', 'mmrotate', 'rotated')):
-        with pytest.raises(UserError, match=rf'needs {package}, which is not installed\. Run: .*mmgcvit\[{extra}\]'):
+    for name, package, extra in (
+        ('keypoints', 'mmpose', 'keypoints'),
+        ('rotated_fcos', 'mmrotate', 'rotated'),
+    ):
+        with pytest.raises(
+            UserError, match=rf'needs {package}, which is not installed\. Run: .*mmgcvit\[{extra}\]'
+        ):
             read_config(ROOT / 'configs' / 'other_tasks' / f'{name}_gcvit_t.py')
 
 
@@ -77,7 +100,9 @@ def test_error_of_a_broken_config_names_file_and_line(tmp_path):
 
 def test_settings_in_types_of_json_have_values_of_all_types():
     model = {'type': int, 'a-b': {'c': [1, -2.5]}, 1: [{'d': None}, ()], 'text': 'dict(a=b)'}
-    settings = get_plain_settings(Config({'model': model, 'data_preprocessor': {'type': 'P'}, 'my_variable': 1}))
+    settings = get_plain_settings(
+        Config({'model': model, 'data_preprocessor': {'type': 'P'}, 'my_variable': 1})
+    )
     expected = {'type': 'int', 'a-b': {'c': [1, -2.5]}, '1': [{'d': None}, []], 'text': 'dict(a=b)'}
     assert settings == {'model': {**expected, 'data_preprocessor': {'type': 'P'}}}
 

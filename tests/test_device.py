@@ -1,4 +1,6 @@
-"""GPUs that torch cannot use raise errors, as do compiled operators that do not match torch or the GPU."""
+"""GPUs that torch cannot use raise errors, as do compiled operators that do not match torch or the
+GPU.
+"""
 
 import os
 import sys
@@ -59,7 +61,10 @@ def test_unusable_gpu_raises_torchs_error_unless_hidden(no_gpu, monkeypatch):
         assert not are_gpus_hidden()
 
 
-COMMANDS = {'train': ['tests/data/configs/classify.py'], 'test': ['configs/demo/gcvit_digits_cls.py']}
+COMMANDS = {
+    'train': ['tests/data/configs/classify.py'],
+    'test': ['configs/demo/gcvit_digits_cls.py'],
+}
 
 
 @pytest.mark.parametrize('command', COMMANDS)
@@ -72,7 +77,9 @@ def test_command_rejects_unusable_gpu_first_and_accepts_device_cpu(command, no_g
     with pytest.raises(SystemExit, match=r"'xyzzy'"):
         run_command(command, [*COMMANDS[command], '--device', 'cpu', '--cfg-options', 'xyzzy=1'])
     assert os.environ['CUDA_VISIBLE_DEVICES'] == '-1'
-    with pytest.raises(SystemExit, match=f'{command}: device cuda: torch .* finds no GPU. Use auto or cpu'):
+    with pytest.raises(
+        SystemExit, match=f'{command}: device cuda: torch .* finds no GPU. Use auto or cpu'
+    ):
         run_command(command, [*COMMANDS[command], '--device', 'cuda'])
 
 
@@ -92,10 +99,16 @@ def test_named_gpu_becomes_torchs_current_device_and_missing_gpu_is_rejected(mon
     ('gpu', 'compiled', 'scope'),
     [(True, True, 'mmseg'), (True, False, 'mmdet'), (False, True, 'mmdet'), (True, True, 'mmdet')],
 )
-def test_operators_compiled_without_cuda_are_rejected_for_detectors_on_a_gpu(gpu, compiled, scope, monkeypatch):
+def test_operators_compiled_without_cuda_are_rejected_for_detectors_on_a_gpu(
+    gpu, compiled, scope, monkeypatch
+):
     monkeypatch.setattr('mmcv.ops.get_compiling_cuda_version', lambda: 'not available')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
     monkeypatch.setattr('mmgcvit.device.are_operators_compiled', lambda: compiled)
     is_refused = gpu and compiled and scope == 'mmdet'
-    with pytest.raises(UserError, match=r'OPERATORS=torchvision.*CUDA_VISIBLE') if is_refused else nullcontext():
+    with (
+        pytest.raises(UserError, match=r'OPERATORS=torchvision.*CUDA_VISIBLE')
+        if is_refused
+        else nullcontext()
+    ):
         check_operators(Config({'default_scope': scope}))

@@ -38,7 +38,9 @@ def test_unwritable_folder_is_rejected_early(tmp_path):
     check_writable(tmp_path / 'new' / 'folder', '--out-dir')
     assert not list(tmp_path.iterdir())
     (tmp_path / 'file').touch()
-    with pytest.raises(UserError, match=rf'--out-dir cannot be written \({tmp_path}/file: Not a directory\)'):
+    with pytest.raises(
+        UserError, match=rf'--out-dir cannot be written \({tmp_path}/file: Not a directory\)'
+    ):
         check_writable(tmp_path / 'file' / 'folder', '--out-dir')
 
 
@@ -46,5 +48,9 @@ def test_unwritable_folder_is_rejected_early(tmp_path):
 def test_commands_at_once_get_paths_of_their_own(name, create, tmp_path):
     """An empty folder, too, may be one that another command is about to write to."""
     with ThreadPoolExecutor(8) as pool:
-        created = [*pool.map(lambda _: create_numbered(tmp_path / name.format(''), create), range(40))]
-    assert {path.name for path in created} == {name.format(number) for number in ['', *range(2, 41)]}
+        created = [
+            *pool.map(lambda _: create_numbered(tmp_path / name.format(''), create), range(40))
+        ]
+    assert {path.name for path in created} == {
+        name.format(number) for number in ['', *range(2, 41)]
+    }

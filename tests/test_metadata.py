@@ -1,4 +1,6 @@
-"""The package requires neither torch nor OpenMMLab packages, pins versions in one place, and has the files for mim."""
+"""The package requires neither torch nor OpenMMLab packages, pins versions in one place, and has
+the files for mim.
+"""
 
 import re
 import shutil
@@ -33,7 +35,8 @@ def test_extras_named_in_messages_exist():
 
 
 def test_versions_are_pinned_in_one_place():
-    # torchvision cannot be imported with a torch build of another local version, which == would accept.
+    # torchvision cannot be imported with a torch build of another local version, which == would
+    # accept.
     assert re.search(r'^torch===\d', (ROOT / 'pins.txt').read_text(), re.MULTILINE)
     others = [ROOT / name for name in ('setup.py', 'Makefile', '.pre-commit-config.yaml')]
     others += (ROOT / 'tools' / 'installation').glob('*.py')
@@ -51,11 +54,18 @@ def test_wheel_has_configs_tools_and_model_index_for_mim(tmp_path):
     """It is built from a copy, because building leaves folders behind."""
     source, ignored = tmp_path / 'source', ('.*', 'data', 'work_dirs', 'build', '*.egg-info')
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*ignored))
-    ended = run([sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '-w', tmp_path, source])
+    ended = run(
+        [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '-w', tmp_path, source]
+    )
     assert ended.returncode == 0, ended.stderr
     (wheel,) = tmp_path.glob('*.whl')
     names = set(zipfile.ZipFile(wheel).namelist())
-    carried = ['model-index.yml', 'configs/cascade_gcvit_b.py', 'configs/_base_/runtime_det.py', 'tools/train.py']
+    carried = [
+        'model-index.yml',
+        'configs/cascade_gcvit_b.py',
+        'configs/_base_/runtime_det.py',
+        'tools/train.py',
+    ]
     carried.append('configs/demo/gcvit_digits_cls.py')
     assert 'mmgcvit/commands/habits.ini' in names
     assert {f'mmgcvit/.mim/{name}' for name in carried} <= names

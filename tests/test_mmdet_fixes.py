@@ -1,4 +1,6 @@
-"""Subclasses of mmdet's modules: non-finite values, float32 in mixed precision, EXIF rotation, DINO's decoder."""
+"""Subclasses of mmdet's modules: non-finite values, float32 in mixed precision, EXIF rotation,
+DINO's decoder.
+"""
 
 import json
 from copy import deepcopy
@@ -53,7 +55,9 @@ def small_detector(name):
 
 @pytest.fixture
 def data_samples():
-    sample = DetDataSample(metainfo={'batch_input_shape': (64, 64), 'img_shape': (64, 64), 'pad_shape': (64, 64)})
+    sample = DetDataSample(
+        metainfo={'batch_input_shape': (64, 64), 'img_shape': (64, 64), 'pad_shape': (64, 64)}
+    )
     boxes, labels = torch.tensor([[4.0, 4.0, 40.0, 50.0]]), torch.tensor([3])
     mask = np.zeros((1, 64, 64), np.uint8)
     mask[:, 4:50, 4:40] = 1
@@ -67,9 +71,12 @@ def numbers_in(losses):
 
 
 FLOAT32, BFLOAT16 = {torch.float32}, {torch.bfloat16}
-# By config: modules of the detector, and the dtype of their inputs if the backbone runs in bfloat16.
+# By config: modules of the detector, and the dtype of their inputs if the backbone runs in
+# bfloat16.
 PARTS = {
-    'faster_rcnn_gcvit_t_boxonly': {f'roi_head.bbox_roi_extractor.roi_layers.{i}': FLOAT32 for i in range(4)},
+    'faster_rcnn_gcvit_t_boxonly': {
+        f'roi_head.bbox_roi_extractor.roi_layers.{i}': FLOAT32 for i in range(4)
+    },
     'dino_gcvit_t_12e': {'encoder.layers.0.self_attn': FLOAT32, 'bbox_head.loss_cls': FLOAT32},
     MASK2FORMER: {
         'panoptic_head.pixel_decoder.encoder.layers.0.self_attn': FLOAT32,
@@ -80,7 +87,9 @@ PARTS = {
 
 
 @pytest.mark.parametrize('name', PARTS)
-def test_mmcv_operators_get_float32_in_mixed_precision_and_nonfinite_images_give_such_losses(name, data_samples):
+def test_mmcv_operators_get_float32_in_mixed_precision_and_nonfinite_images_give_such_losses(
+    name, data_samples
+):
     model, seen = small_detector(name), {}
     parts = ['backbone.stages.0.blocks.0.mlp.fc2', *PARTS[name]]
     for part in parts:
@@ -107,10 +116,17 @@ def test_mmcv_operators_get_float32_in_mixed_precision_and_nonfinite_images_give
 
 
 def test_every_two_stage_detector_uses_the_float32_modules():
-    for path in (p for name in ('*rcnn*', 'cascade*', 'custom_coco*') for p in ROOT.glob(f'configs/{name}.py')):
+    for path in (
+        p
+        for name in ('*rcnn*', 'cascade*', 'custom_coco*')
+        for p in ROOT.glob(f'configs/{name}.py')
+    ):
         model = Config.fromfile(path).model
         kind = 'Cascade' if model.type == 'CascadeRCNN' else 'Standard'
-        assert [model.roi_head.type, model.rpn_head.type] == [f'mmgcvit.{kind}RoIHead', 'mmgcvit.RPNHead'], path
+        assert [model.roi_head.type, model.rpn_head.type] == [
+            f'mmgcvit.{kind}RoIHead',
+            'mmgcvit.RPNHead',
+        ], path
 
 
 @pytest.mark.parametrize('part', ['bboxes', 'scores'])
@@ -118,19 +134,23 @@ def test_every_two_stage_detector_uses_the_float32_modules():
 def test_assigner_accepts_nonfinite_predictions_and_otherwise_equals_mmdets(value, part):
     init_default_scope('mmdet')
     costs = Config.fromfile(ROOT / 'configs' / 'dino_gcvit_t_12e.py').model.train_cfg.assigner
-    objects = InstanceData(bboxes=torch.tensor([[1.0, 2, 30, 40], [30, 10, 60, 60]]), labels=torch.tensor([3, 0]))
+    objects = InstanceData(
+        bboxes=torch.tensor([[1.0, 2, 30, 40], [30, 10, 60, 60]]), labels=torch.tensor([3, 0])
+    )
     found = InstanceData(bboxes=torch.rand(20, 4) * 50 + 20, scores=torch.randn(20, 5) * 4)
     if value is not None:
         found[part][:] = value
     assigned = TASK_UTILS.build(costs).assign(found, objects, {'img_shape': (64, 64)}).gt_inds
     assert (assigned > 0).sum() == 2
     if value is None:
-        expected = MMDetHungarianAssigner(costs.match_costs).assign(found, objects, {'img_shape': (64, 64)})
+        expected = MMDetHungarianAssigner(costs.match_costs).assign(
+            found, objects, {'img_shape': (64, 64)}
+        )
         assert torch.equal(assigned, expected.gt_inds)
 
 
-# By name: (width, height) of the file, (width, height) in the annotations, EXIF orientation, and whether a box of 60 px
-# at (100, 100) is inside the image.
+# By name: (width, height) of the file, (width, height) in the annotations, EXIF orientation, and
+# whether a box of 60 px at (100, 100) is inside the image.
 IMAGES = {
     'rotated, annotated as stored': ((320, 240), (320, 240), 6, True),
     'rotated, annotated as shown': ((320, 240), (240, 320), 8, True),
@@ -138,9 +158,17 @@ IMAGES = {
     'half as large': ((160, 80), (320, 240), 1, False),
 }
 # The settings of all assigners in configs, by their text, but matchers, which check-data names.
-DETECTORS = [Config.fromfile(ROOT / 'configs' / f'{name}.py').model for name in (*PARTS, 'cascade_gcvit_t')]
-ASSIGNERS = {str(part['assigner']): part['assigner'] for part in iter_dicts(DETECTORS) if part.get('assigner')}
-ASSIGNERS = {text: settings for text, settings in ASSIGNERS.items() if 'Hungarian' not in settings.type}
+DETECTORS = [
+    Config.fromfile(ROOT / 'configs' / f'{name}.py').model for name in (*PARTS, 'cascade_gcvit_t')
+]
+ASSIGNERS = {
+    str(part['assigner']): part['assigner']
+    for part in iter_dicts(DETECTORS)
+    if part.get('assigner')
+}
+ASSIGNERS = {
+    text: settings for text, settings in ASSIGNERS.items() if 'Hungarian' not in settings.type
+}
 BOXES = st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 40)] * 2), max_size=4)
 
 
@@ -148,7 +176,10 @@ BOXES = st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 40)] * 2)
 @given(st.lists(BOXES, min_size=3, max_size=3))
 def test_background_on_ignored_objects_is_not_trained_and_all_else_is_as_in_mmdet(name, parts):
     init_default_scope('mmdet')
-    parts = [torch.tensor([(x, y, x + w, y + h) for x, y, w, h in part]).reshape(-1, 4).float() for part in parts]
+    parts = [
+        torch.tensor([(x, y, x + w, y + h) for x, y, w, h in part]).reshape(-1, 4).float()
+        for part in parts
+    ]
     (boxes, objects, ignored), settings = parts, ASSIGNERS[name]
     predictions = InstanceData(bboxes=boxes, priors=boxes, scores=torch.zeros(len(boxes), 1))
     truth = InstanceData(bboxes=objects, labels=torch.zeros(len(objects), dtype=torch.long))
@@ -158,12 +189,17 @@ def test_background_on_ignored_objects_is_not_trained_and_all_else_is_as_in_mmde
     for i, (left, top, right, bottom) in enumerate(boxes.tolist() if len(ignored) else ()):
         widths = ignored[:, 2].clamp(max=right) - ignored[:, 0].clamp(min=left)
         heights = ignored[:, 3].clamp(max=bottom) - ignored[:, 1].clamp(min=top)
-        is_on = (widths.clamp(min=0) * heights.clamp(min=0)).max() > (right - left) * (bottom - top) / 2
+        is_on = (widths.clamp(min=0) * heights.clamp(min=0)).max() > (right - left) * (
+            bottom - top
+        ) / 2
         expected.gt_inds[i] = -1 if is_on and expected.gt_inds[i] == 0 else expected.gt_inds[i]
     found = TASK_UTILS.build(settings).assign(predictions, truth, InstanceData(bboxes=ignored))
     if len(boxes) and (expected.gt_inds < 0).all():  # heads need a sample
         expected.gt_inds[found.gt_inds.argmax()] = 0
-    assert (found.gt_inds.tolist(), found.labels.tolist()) == (expected.gt_inds.tolist(), expected.labels.tolist())
+    assert (found.gt_inds.tolist(), found.labels.tolist()) == (
+        expected.gt_inds.tolist(),
+        expected.labels.tolist(),
+    )
 
 
 @pytest.mark.parametrize('name', IMAGES)
@@ -173,19 +209,30 @@ def test_boxes_without_area_are_dropped_and_others_kept(name, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.new('RGB', size).save(tmp_path / '0.jpg', exif=exif)
-    box = {'id': 1, 'image_id': 0, 'category_id': 1, 'iscrowd': 0, 'area': 3600, 'bbox': [100, 100, 60, 60]}
+    box = {
+        'id': 1,
+        'image_id': 0,
+        'category_id': 1,
+        'iscrowd': 0,
+        'area': 3600,
+        'bbox': [100, 100, 60, 60],
+    }
     box['segmentation'] = [[100, 100, 160, 100, 160, 160, 100, 160]]
     images = [{'id': 0, 'file_name': '0.jpg', 'width': width, 'height': height}]
     content = {'images': images, 'annotations': [box], 'categories': [{'id': 1, 'name': 'person'}]}
     (tmp_path / 'train.json').write_text(json.dumps(content))
     settings = Config.fromfile(ROOT / 'configs' / 'mask_rcnn_gcvit_t.py').train_dataloader.dataset
     init_default_scope('mmdet')
-    settings.update(data_root=str(tmp_path), ann_file='train.json', data_prefix={'img': ''}, filter_cfg=None)
+    settings.update(
+        data_root=str(tmp_path), ann_file='train.json', data_prefix={'img': ''}, filter_cfg=None
+    )
     dataset = DATASETS.build(settings | {'metainfo': {'classes': ('person',)}})
     sides = []
     for seed in range(10):
         np.random.seed(seed)
-        boxes = dataset.pipeline(dataset.get_data_info(0))['data_samples'].gt_instances.bboxes.tensor
+        boxes = dataset.pipeline(dataset.get_data_info(0))[
+            'data_samples'
+        ].gt_instances.bboxes.tensor
         sides += (boxes[:, 2:] - boxes[:, :2]).flatten().tolist()
     assert all(side > 0 for side in sides)
     assert bool(sides) == is_kept
@@ -193,12 +240,16 @@ def test_boxes_without_area_are_dropped_and_others_kept(name, tmp_path):
 
 @pytest.mark.parametrize('orientation', [6, 8, 5, 1])
 @pytest.mark.parametrize('annotated', [(60, 40), (40, 60), (61, 40), None], ids=str)
-def test_exif_rotation_is_applied_unless_annotations_have_the_stored_size(annotated, orientation, tmp_path):
+def test_exif_rotation_is_applied_unless_annotations_have_the_stored_size(
+    annotated, orientation, tmp_path
+):
     pixels, exif, path = np.zeros((40, 60, 3), np.uint8), Image.Exif(), tmp_path / 'x.png'
     pixels[:, :30], exif[0x0112] = 255, orientation
     Image.fromarray(pixels).save(path, exif=exif)
     sizes = dict(zip(('width', 'height'), annotated, strict=True)) if annotated else {}
-    results = ApplyExifAsAnnotated().transform(LoadImageFromFile().transform({'img_path': str(path), **sizes}))
+    results = ApplyExifAsAnnotated().transform(
+        LoadImageFromFile().transform({'img_path': str(path), **sizes})
+    )
     is_stored = annotated == (60, 40) or orientation == 1
     assert np.array_equal(results['img'], pixels) == is_stored
     shape = (40, 60) if is_stored else (60, 40)
@@ -212,8 +263,8 @@ DINO_CONFIGS = sorted({*ROOT.glob('configs/dino_*.py'), *ROOT.glob('configs/base
 def test_dino_with_resnet_50_has_the_state_dict_of_mmdet(config):
     """With both distributions of mmdet. DINO's outputs: checkpoints/test_dino.py.
 
-    tests/data/dino_r50_mmdet.txt has names and shapes of the weights of mmdet 3.3.0's dino-4scale_r50_8xb2-12e_coco,
-    without the backbone's.
+    tests/data/dino_r50_mmdet.txt has names and shapes of the weights of mmdet 3.3.0's
+    dino-4scale_r50_8xb2-12e_coco, without the backbone's.
     """
     init_default_scope('mmdet')
     settings = Config.fromfile(config).model
@@ -221,6 +272,10 @@ def test_dino_with_resnet_50_has_the_state_dict_of_mmdet(config):
     settings.neck.in_channels = [512, 1024, 2048]
     with torch.device('meta'):
         model = MODELS.build(settings)
-    lines = [f'{name} {tuple(x.shape)}' for name, x in model.state_dict().items() if not name.startswith('backbone')]
+    lines = [
+        f'{name} {tuple(x.shape)}'
+        for name, x in model.state_dict().items()
+        if not name.startswith('backbone')
+    ]
     assert lines == (DATA / 'dino_r50_mmdet.txt').read_text().splitlines()
     assert sum(parameter.numel() for parameter in model.parameters()) == 47_702_412

@@ -1,4 +1,6 @@
-"""The private API in mmgcvit/private_api.py that tests of its callers replace, or that few of them use."""
+"""The private API in mmgcvit/private_api.py that tests of its callers replace, or that few of them
+use.
+"""
 
 from mmpretrain.models import ClsHead, LinearClsHead, MultiLabelLinearClsHead
 from torch.utils.data import DataLoader
@@ -29,4 +31,9 @@ def test_only_heads_that_predict_as_cls_head_predict_softmax():
             return cls_score.sigmoid()
 
     assert predicts_softmax(LinearClsHead(num_classes=2, in_channels=1))
-    assert not any(map(predicts_softmax, (Sigmoid(), MultiLabelLinearClsHead(num_classes=2, in_channels=1), None)))
+    assert not any(
+        map(
+            predicts_softmax,
+            (Sigmoid(), MultiLabelLinearClsHead(num_classes=2, in_channels=1), None),
+        )
+    )

@@ -1,4 +1,6 @@
-"""Readers of mutated and crafted files return valid content or raise this project's error, and run nothing."""
+"""Readers of mutated and crafted files return valid content or raise this project's error, and run
+nothing.
+"""
 
 import io
 import json
@@ -34,7 +36,15 @@ from mmgcvit.inference.inputs import convert_to_array
 from mmgcvit.registry import list_networks
 
 MAX_SECONDS = 60
-FORBIDDEN = ('os.system', 'os.exec', 'os.fork', 'os.posix_spawn', 'subprocess.Popen', 'ctypes.dlopen', 'socket.connect')
+FORBIDDEN = (
+    'os.system',
+    'os.exec',
+    'os.fork',
+    'os.posix_spawn',
+    'subprocess.Popen',
+    'ctypes.dlopen',
+    'socket.connect',
+)
 FORBIDDEN += ('os.remove', 'os.rename', 'os.link', 'os.symlink', 'os.mkdir', 'shutil.rmtree')
 PLAIN = (dict, list, tuple, set, str, bytes, bytearray, int, float, complex, type(None))
 PLAIN += (Tensor, torch.dtype, torch.device)
@@ -44,8 +54,16 @@ events = {'are_watched': False, 'seen': []}
 def watch(event, args):
     if not events['are_watched']:
         return
-    is_written = event == 'open' and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-    is_new_code = event == 'exec' and not Path(args[0].co_filename).exists() and 'frozen' not in args[0].co_filename
+    is_written = (
+        event == 'open'
+        and isinstance(args[2], int)
+        and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+    )
+    is_new_code = (
+        event == 'exec'
+        and not Path(args[0].co_filename).exists()
+        and 'frozen' not in args[0].co_filename
+    )
     if event in FORBIDDEN or is_written or is_new_code:
         events['seen'].append((event, str(args)[:200]))
 
@@ -85,7 +103,11 @@ def folder(tmp_path, monkeypatch):
 def mutations(draw, content):
     """Flip, cut, insert, remove and repeat bytes of one of several files."""
     content = bytearray(draw(st.sampled_from(content)))
-    for kind in draw(st.lists(st.sampled_from(['flip', 'cut', 'insert', 'remove', 'repeat']), min_size=1, max_size=4)):
+    for kind in draw(
+        st.lists(
+            st.sampled_from(['flip', 'cut', 'insert', 'remove', 'repeat']), min_size=1, max_size=4
+        )
+    ):
         start = draw(st.integers(0, max(0, len(content) - 1)))
         end = start + draw(st.integers(1, 40))
         if kind == 'flip' and content:
@@ -95,7 +117,9 @@ def mutations(draw, content):
         elif kind == 'remove':
             del content[start:end]
         else:
-            content[start:start] = content[start:end] if kind == 'repeat' else draw(st.binary(max_size=40))
+            content[start:start] = (
+                content[start:end] if kind == 'repeat' else draw(st.binary(max_size=40))
+            )
     return bytes(content)
 
 
@@ -128,11 +152,18 @@ def check_plain(value):
 
 
 def read_all(written, folder):
-    """Read the bytes of a checkpoint in every way. Return its content, or None if it is rejected with one line."""
+    """Read the bytes of a checkpoint in every way.
+
+    Return its content, or None if it is rejected with one line.
+    """
     Path('x').write_bytes(written)
     content = None
     with nothing_runs(folder):
-        for read in (read_checkpoint, read_for_mmengine, partial(read_checkpoint, map_location='meta')):
+        for read in (
+            read_checkpoint,
+            read_for_mmengine,
+            partial(read_checkpoint, map_location='meta'),
+        ):
             with one_line_error(CheckpointError):
                 found = read('x')
                 check_plain(found.content if read is read_for_mmengine else found)
@@ -140,7 +171,10 @@ def read_all(written, folder):
     return content
 
 
-WEIGHTS = {'state_dict': {'a.weight': torch.arange(60.0).reshape(2, 30), 'b': torch.ones(7)}, 'meta': {'epoch': 3}}
+WEIGHTS = {
+    'state_dict': {'a.weight': torch.arange(60.0).reshape(2, 30), 'b': torch.ones(7)},
+    'meta': {'epoch': 3},
+}
 
 
 def save_bytes(save, *arguments, **options):
@@ -151,7 +185,10 @@ def save_bytes(save, *arguments, **options):
 
 
 def write_tar(file):
-    """Write a file of torch 0.1, whose storages are in a file elsewhere. Its first byte is a pickle's."""
+    """Write a file of torch 0.1, whose storages are in a file elsewhere.
+
+    Its first byte is a pickle's.
+    """
     with tarfile.open(fileobj=file, mode='w', format=tarfile.GNU_FORMAT, encoding='latin-1') as tar:
         tar.addfile(tarfile.TarInfo('\x80'))
         link = tarfile.TarInfo('storages')
@@ -166,7 +203,10 @@ def test_a_mutated_torch_file_has_equal_content_or_is_rejected(runs, folder):
         found = read_all(content, folder)
         if found is not None:
             assert found['meta'] == WEIGHTS['meta']
-            assert all(torch.equal(found['state_dict'][name], x) for name, x in WEIGHTS['state_dict'].items())
+            assert all(
+                torch.equal(found['state_dict'][name], x)
+                for name, x in WEIGHTS['state_dict'].items()
+            )
 
     whole = save_bytes(torch.save, WEIGHTS)
     run_property(check, mutations([whole]), runs, whole)
@@ -174,7 +214,10 @@ def test_a_mutated_torch_file_has_equal_content_or_is_rejected(runs, folder):
 
 def test_a_mutated_file_without_checksums_is_data_or_rejected(runs, folder):
     """Archives whose code torch would run are rejected."""
-    archives = [save_bytes(write_tar), save_bytes(torch.jit.save, torch.jit.script(nn.Linear(1, 1)))]
+    archives = [
+        save_bytes(write_tar),
+        save_bytes(torch.jit.save, torch.jit.script(nn.Linear(1, 1))),
+    ]
 
     def check(content):
         assert read_all(content, folder) is None or content not in archives
@@ -192,11 +235,37 @@ def name(value):
     return b'c' + value.replace(' ', '\n').encode() + b'\n'
 
 
-# Parts of pickles: (number of objects that it takes from the stack, number that it puts there, opcodes).
+# Parts of pickles: (number of objects that it takes from the stack, number that it puts there,
+# opcodes).
 NAMES = [key.replace('.', ' ').replace(' ', '.', key.count('.') - 1) for key in ALLOWED]
-NAMES += ['posix system', 'builtins eval', 'builtins exec', 'builtins getattr', 'subprocess Popen', 'torch load']
-NAMES += ['torch.jit load', 'torch.storage _load_from_bytes', 'torch FloatStorage', 'torch.nn Linear']
-TEXTS = ['ran', 'touch ran', 'open("ran", "w")', 'f8', 'O8', 'storage', 'module', 'meta', 'state_dict', 'cpu', '0', 'a']
+NAMES += [
+    'posix system',
+    'builtins eval',
+    'builtins exec',
+    'builtins getattr',
+    'subprocess Popen',
+    'torch load',
+]
+NAMES += [
+    'torch.jit load',
+    'torch.storage _load_from_bytes',
+    'torch FloatStorage',
+    'torch.nn Linear',
+]
+TEXTS = [
+    'ran',
+    'touch ran',
+    'open("ran", "w")',
+    'f8',
+    'O8',
+    'storage',
+    'module',
+    'meta',
+    'state_dict',
+    'cpu',
+    '0',
+    'a',
+]
 SET_ATTRIBUTES = b'N}(' + b''.join(text(x) + b'\x88' for x in ('items', 'keys', 'dump_patches'))
 SET_ATTRIBUTES += text('__name__') + text('ran') + b'u\x86b'
 PARTS = [
@@ -210,11 +279,15 @@ PARTS = [
     *((3, 1, code) for code in (b'\x87', b's')),
 ]  # fmt: skip
 # A persistent id that makes torch compare a function's source code, and write it to ran.patch.
-MODULE_ID = b'(' + text('module') + name('builtins set') + SET_ATTRIBUTES + text('a') + text('b\n') + b'tQ'
+MODULE_ID = (
+    b'(' + text('module') + name('builtins set') + SET_ATTRIBUTES + text('a') + text('b\n') + b'tQ'
+)
 
 
 def make_pickle(parts):
-    """Join the parts that find enough objects on the stack, and put all that is left into one tuple."""
+    """Join the parts that find enough objects on the stack, and put all that is left into one
+    tuple.
+    """
     pickled, depth = b'', 0
     for needed, given_back, code in parts:
         if needed <= depth:
@@ -223,10 +296,18 @@ def make_pickle(parts):
 
 
 def make_files(pickled, others=()):
-    """Return a zip file and a legacy file with a pickle. ``others`` are names of more records of the zip file."""
+    """Return a zip file and a legacy file with a pickle.
+
+    ``others`` are names of more records of the zip file.
+    """
     file = io.BytesIO()
     with zipfile.ZipFile(file, 'w') as archive:
-        records = {'data.pkl': pickled, 'byteorder': b'little', 'version': b'3', **dict.fromkeys(others, b'3')}
+        records = {
+            'data.pkl': pickled,
+            'byteorder': b'little',
+            'version': b'3',
+            **dict.fromkeys(others, b'3'),
+        }
         for record, content in records.items():
             archive.writestr(f'x/{record}', content)
     head = [pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {})]
@@ -247,32 +328,45 @@ CRAFTED = [
 
 
 def test_a_crafted_pickle_is_data_or_rejected(runs, folder):
-    records = st.sampled_from(['constants.pkl', 'code/x.py', 'Data.pkl', '.data/version', '.format_version', 'data/0'])
+    records = st.sampled_from(
+        ['constants.pkl', 'code/x.py', 'Data.pkl', '.data/version', '.format_version', 'data/0']
+    )
     pickles = st.lists(st.sampled_from(PARTS), max_size=30).map(make_pickle)
 
     def check(crafted):
         for content in make_files(*crafted):
             read_all(content, folder)
 
-    run_property(check, st.tuples(pickles, st.lists(records)), runs, *((pickled, []) for pickled in CRAFTED))
+    run_property(
+        check, st.tuples(pickles, st.lists(records)), runs, *((pickled, []) for pickled in CRAFTED)
+    )
 
 
 # Values of any type that JSON or a pickle can hold.
 ATOMS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 VALUES = st.recursive(
     ATOMS,
-    lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=5) | st.sampled_from(TEXTS), x, max_size=3),
+    lambda x: (
+        st.lists(x, max_size=3)
+        | st.dictionaries(st.text(max_size=5) | st.sampled_from(TEXTS), x, max_size=3)
+    ),
 )
 
 
 def test_entries_of_any_type_in_a_checkpoint_are_data_or_rejected(runs, folder):
-    entries = st.dictionaries(st.sampled_from(['cfg', 'config', 'best_ckpt', 'last_ckpt_x', 'epoch']) | ATOMS, VALUES)
-    hubs = st.dictionaries(st.sampled_from(['runtime_info', 'log_scalars', 'resumed_keys']), entries | VALUES)
+    entries = st.dictionaries(
+        st.sampled_from(['cfg', 'config', 'best_ckpt', 'last_ckpt_x', 'epoch']) | ATOMS, VALUES
+    )
+    hubs = st.dictionaries(
+        st.sampled_from(['runtime_info', 'log_scalars', 'resumed_keys']), entries | VALUES
+    )
     parts = {'meta': entries | VALUES, 'message_hub': hubs | VALUES, 'model': VALUES}
     contents = st.fixed_dictionaries({}, optional=parts)
 
     def check(content):
-        Path('x').write_bytes(save_bytes(torch.save, {'state_dict': WEIGHTS['state_dict'], **content}))
+        Path('x').write_bytes(
+            save_bytes(torch.save, {'state_dict': WEIGHTS['state_dict'], **content})
+        )
         with nothing_runs(folder):
             found = read_for_mmengine('x', folder).content
         hub = found.get('message_hub')
@@ -281,12 +375,16 @@ def test_entries_of_any_type_in_a_checkpoint_are_data_or_rejected(runs, folder):
                 assert not entries.keys() & {'cfg', 'config'}
                 assert all(entries.get(name) is None for name in ('best_ckpt', 'last_ckpt_x'))
 
-    run_property(check, contents, runs, {'message_hub': {'runtime_info': {'best_ckpt': 'a\0/best_x'}}})
+    run_property(
+        check, contents, runs, {'message_hub': {'runtime_info': {'best_ckpt': 'a\0/best_x'}}}
+    )
 
 
 COCO = {
     'images': [{'id': 1, 'file_name': 'a.jpg', 'width': 5, 'height': 5}],
-    'annotations': [{'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 1, 1], 'area': 1, 'iscrowd': 0}],
+    'annotations': [
+        {'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 1, 1], 'area': 1, 'iscrowd': 0}
+    ],
     'categories': [{'id': 1, 'name': 'a'}],
 }
 
@@ -297,12 +395,18 @@ def test_a_mutated_json_file_is_valid_or_one_sentence(runs, folder):
         with nothing_runs(folder):
             report = Report()
             parsed = read_json('config.json', report)
-            found = check_content('config.json', parsed, True, report) if not report.issues else None
+            found = (
+                check_content('config.json', parsed, True, report) if not report.issues else None
+            )
         assert (found is None) == bool(report.issues)
         assert found is None or all(isinstance(entry, dict) for key in COCO for entry in found[key])
 
-    odd = st.fixed_dictionaries({key: st.lists(st.just(COCO[key][0]) | VALUES, max_size=3) | VALUES for key in COCO})
-    strategy = mutations([json.dumps(COCO).encode()]) | odd.map(lambda value: json.dumps(value).encode())
+    odd = st.fixed_dictionaries(
+        {key: st.lists(st.just(COCO[key][0]) | VALUES, max_size=3) | VALUES for key in COCO}
+    )
+    strategy = mutations([json.dumps(COCO).encode()]) | odd.map(
+        lambda value: json.dumps(value).encode()
+    )
     number = b'{"images":[1],"annotations":[],"categories":[]}'
     large = number.replace(b'1', b'1' * 5000)
     run_property(check, strategy, runs, b'[' * 200_000, number, large, b'\0', b'\xff')

@@ -1,4 +1,7 @@
-"""Registries of every OpenMMLab package find this package's classes. Importing it changes no other global state."""
+"""Registries of every OpenMMLab package find this package's classes.
+
+Importing it changes no other global state.
+"""
 
 import sys
 
@@ -7,8 +10,25 @@ import pytest
 from .programs import run
 
 PACKAGES = ['mmdet', 'mmseg', 'mmpretrain']
-HEAVY = ['torch', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'packaging', 'timm', 'transformers', 'huggingface_hub']
-NEEDED_BY_NO_BACKBONE = ['mmgcvit.engine', 'mmgcvit.mmdet_fixes', 'mmgcvit.commands', 'mmcv.ops', 'timm', *PACKAGES]
+HEAVY = [
+    'torch',
+    'numpy',
+    'mmengine',
+    'mmcv',
+    'mmdet',
+    'packaging',
+    'timm',
+    'transformers',
+    'huggingface_hub',
+]
+NEEDED_BY_NO_BACKBONE = [
+    'mmgcvit.engine',
+    'mmgcvit.mmdet_fixes',
+    'mmgcvit.commands',
+    'mmcv.ops',
+    'timm',
+    *PACKAGES,
+]
 REGISTERED = {
     'MODELS': ['GCViT', 'LSA'],
     'DATASETS': ['ImageNetV2', 'PairedSegDataset'],
@@ -21,8 +41,8 @@ REGISTERED = {
     ],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],
 }
-# Run each code string in a process forked from one that has imported torch and mmengine, but no other OpenMMLab package
-# and nothing of this package.
+# Run each code string in a process forked from one that has imported torch and mmengine, but no
+# other OpenMMLab package and nothing of this package.
 FORKED = """
 import os, sys
 import mmengine.runner
@@ -35,7 +55,8 @@ for code in sys.argv[1:]:
 """
 
 
-# First imports of a process, by scope: mmgcvit before or after the OpenMMLab package, or only by custom_imports.
+# First imports of a process, by scope: mmgcvit before or after the OpenMMLab package, or only by
+# custom_imports.
 FIRST_IMPORTS = {
     'mmengine.registry': '',
     'mmdet.registry': 'import mmgcvit; import mmdet.registry',
@@ -57,15 +78,26 @@ print(missing, type(scope.MODELS.build(dict(type='mmgcvit.GCViT', arch='xxtiny')
 
 
 @pytest.mark.long
-def test_registered_classes_are_found_in_every_scope_of_a_fresh_process_and_listed_in_a_fixed_order(tmp_path):
-    (tmp_path / 'config.py').write_text("custom_imports = dict(imports=['mmgcvit'], allow_failed_imports=False)")
+def test_registered_classes_are_found_in_every_scope_of_a_fresh_process_and_listed_in_a_fixed_order(
+    tmp_path,
+):
+    (tmp_path / 'config.py').write_text(
+        "custom_imports = dict(imports=['mmgcvit'], allow_failed_imports=False)"
+    )
     names = [*REGISTERED.items()]
-    codes = [LOOKUP.format(first_import=line, scope=scope, names=names) for scope, line in FIRST_IMPORTS.items()]
+    codes = [
+        LOOKUP.format(first_import=line, scope=scope, names=names)
+        for scope, line in FIRST_IMPORTS.items()
+    ]
     order = 'from mmgcvit.registry import list_networks; print([*list_networks()][:2])'
     expected = ['[] GCViT'] * len(codes) + ["['GCViT', 'LSA']"] * 2
     codes += [order, f'from mmgcvit import LSA; {order}']
-    ended = run([sys.executable, '-c', FORKED, *(f'{code}; print("end")' for code in codes)], cwd=tmp_path)
-    assert [output.splitlines()[-1] for output in ended.stdout.split('\nend\n')[:-1]] == expected, ended.stderr
+    ended = run(
+        [sys.executable, '-c', FORKED, *(f'{code}; print("end")' for code in codes)], cwd=tmp_path
+    )
+    assert [output.splitlines()[-1] for output in ended.stdout.split('\nend\n')[:-1]] == expected, (
+        ended.stderr
+    )
 
 
 @pytest.mark.slow
@@ -86,7 +118,10 @@ def test_missing_mmcv_is_reported_by_import_and_by_command():
     code = 'import sys; sys.modules["mmcv"] = None; import mmgcvit; from mmgcvit.commands.main import run_command\n'
     code += 'try: from mmgcvit import GCViT\nexcept ImportError as error: print(type(error).__name__, error)\n'
     ended = run([sys.executable, '-c', f'{code}run_command("train", ["configs/gcvit_t_in1k.py"])'])
-    assert (ended.stdout, ended.stderr) == (f'MissingPackageError {sentence}\n', f'train: {sentence}\n')
+    assert (ended.stdout, ended.stderr) == (
+        f'MissingPackageError {sentence}\n',
+        f'train: {sentence}\n',
+    )
 
 
 STATES = """

@@ -1,13 +1,17 @@
-"""Compare models by time, measured alternately, and by peak memory: python tools/benchmark.py MODEL ... [options].
+"""Compare models by time, measured alternately, and by peak memory: python tools/benchmark.py MODEL
+... [options].
 
-    python tools/benchmark.py gcvit:tiny timm:gcvit_tiny swin:tiny convnext:tiny --batch 16 --modes infer train
-    python tools/benchmark.py gcvit:tiny@16 gcvit:tiny@24 --sizes 800x1333
+    python tools/benchmark.py gcvit:tiny timm:gcvit_tiny swin:tiny convnext:tiny --batch 16 --modes
+    infer train python tools/benchmark.py gcvit:tiny@16 gcvit:tiny@24 --sizes 800x1333
     python tools/benchmark.py configs/mask_rcnn_gcvit_t.py --sizes 800x1333 --batch 1 2
-    python tools/benchmark.py gcvit:tiny@16 swin:tiny --first-steps --sizes 800x1344 640x1088 736x1216 --modes train
+    python tools/benchmark.py gcvit:tiny@16 swin:tiny --first-steps --sizes 800x1344 640x1088
+    736x1216 --modes train
 
-Backbones: gcvit:ARCH, gcvit:ARCH@WINDOW_SIZE, lsa:ARCH, swin:ARCH and convnext:ARCH (from mmpretrain), timm:NAME. With
-a config file, the whole model is measured: preprocessing and network, then post-processing (inference) or losses and
-gradients (training). MODEL+MODULE:FUNCTION measures the model that a Python function returns for MODEL.
+Backbones: gcvit:ARCH, gcvit:ARCH@WINDOW_SIZE, lsa:ARCH, swin:ARCH and convnext:ARCH (from
+    mmpretrain), timm:NAME. With
+a config file, the whole model is measured: preprocessing and network, then post-processing
+(inference) or losses and gradients (training). MODEL+MODULE:FUNCTION measures the model that a
+Python function returns for MODEL.
 
 Weights are random, images are noise, and backbones have no drop path.
 """
@@ -43,7 +47,9 @@ from mmgcvit.registry import list_networks
 
 MEGABYTE = 1 << 20
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
-MODEL_NAMES = 'gcvit:ARCH, gcvit:ARCH@WINDOW, lsa:ARCH, swin:ARCH, convnext:ARCH, timm:NAME, or a config file'
+MODEL_NAMES = (
+    'gcvit:ARCH, gcvit:ARCH@WINDOW, lsa:ARCH, swin:ARCH, convnext:ARCH, timm:NAME, or a config file'
+)
 NUM_OBJECTS = 7  # ground truth objects in each image for detectors, the mean of COCO
 Step = Callable[[], None]  # runs one iteration of a model
 
@@ -65,7 +71,9 @@ class Case:
         return f'{size}, {self.mode}, {self.precision}, {compiled}, {self.device}'
 
     def prepare(self, model: nn.Module) -> Step:
-        """Return a function that runs one iteration of a backbone or of a whole model of an OpenMMLab package."""
+        """Return a function that runs one iteration of a backbone or of a whole model of an
+        OpenMMLab package.
+        """
         training = self.mode == 'train'
         speed_up(model)  # as the commands do
         model.to(self.device).train(training)
@@ -97,15 +105,22 @@ class Case:
 
 
 def make_batch(model: nn.Module, case: Case) -> dict[str, Any]:
-    """Create a batch of random images with annotations, in the format of a dataloader of the model's package."""
+    """Create a batch of random images with annotations, in the format of a dataloader of the
+    model's package.
+    """
     # The package may be that of a base class: mmdet_fixes.py has subclasses of mmdet's models.
     packages = {cls.__module__.split('.')[0] for cls in type(model).__mro__}
-    package, shape = next(name for name in ('mmdet', 'mmseg', 'mmpretrain') if name in packages), (3, *case.size)
+    package, shape = (
+        next(name for name in ('mmdet', 'mmseg', 'mmpretrain') if name in packages),
+        (3, *case.size),
+    )
     if package == 'mmdet':
         from mmdet.testing import demo_mm_inputs
 
         num_objects = [NUM_OBJECTS] * case.batch
-        return demo_mm_inputs(case.batch, [shape] * case.batch, num_objects, with_mask=True, use_box_type=True)
+        return demo_mm_inputs(
+            case.batch, [shape] * case.batch, num_objects, with_mask=True, use_box_type=True
+        )
     images = [torch.randint(256, shape, dtype=torch.uint8) for _ in range(case.batch)]
     if package == 'mmseg':
         from mmengine.structures import PixelData
@@ -113,7 +128,10 @@ def make_batch(model: nn.Module, case: Case) -> dict[str, Any]:
 
         labels = PixelData(data=torch.zeros(1, *case.size, dtype=torch.long))
         sizes = {'img_shape': case.size, 'ori_shape': case.size}
-        return {'inputs': images, 'data_samples': [SegDataSample(metainfo=sizes, gt_sem_seg=labels) for _ in images]}
+        return {
+            'inputs': images,
+            'data_samples': [SegDataSample(metainfo=sizes, gt_sem_seg=labels) for _ in images],
+        }
     from mmpretrain.structures import DataSample
 
     return {'inputs': images, 'data_samples': [DataSample().set_gt_label(0) for _ in images]}
@@ -122,8 +140,8 @@ def make_batch(model: nn.Module, case: Case) -> dict[str, Any]:
 def build(name: str, size: tuple[int, int]) -> nn.Module:
     """Build a model by its name, for images of this (height, width).
 
-    For the name ``NAME+MODULE:FUNCTION``, build the model ``NAME`` and return the function's result for it, for example
-    ``gcvit:tiny+tests.models.gcvit.plain:PlainGCViT``.
+    For the name ``NAME+MODULE:FUNCTION``, build the model ``NAME`` and return the function's result
+    for it, for example ``gcvit:tiny+tests.models.gcvit.plain:PlainGCViT``.
 
     Raises:
         UserError: There is no such model.
@@ -146,9 +164,13 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
     family, _, arch_and_window = name.partition(':')
     arch, _, window = arch_and_window.partition('@')
     # Direct subclasses only: ablation variants are subclasses of these networks and are left out.
-    networks = {key.lower(): cls for key, cls in list_networks().items() if PyramidBackbone in cls.__bases__}
+    networks = {
+        key.lower(): cls for key, cls in list_networks().items() if PyramidBackbone in cls.__bases__
+    }
     if family in networks:
-        return networks[family](arch, drop_path_rate=0.0, **({'window_size': int(window)} if window else {}))
+        return networks[family](
+            arch, drop_path_rate=0.0, **({'window_size': int(window)} if window else {})
+        )
     if family == 'swin':
         from mmpretrain.models import SwinTransformer
 
@@ -172,9 +194,15 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
 
 
 def time_alternately(steps: Mapping[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Return each step's seconds, one per round. The order rotates, so that other programs slow all steps alike."""
+    """Return each step's seconds, one per round.
+
+    The order rotates, so that other programs slow all steps alike.
+    """
     threads = torch.get_num_threads()
-    timers = {name: Timer('step()', globals={'step': step}, num_threads=threads) for name, step in steps.items()}
+    timers = {
+        name: Timer('step()', globals={'step': step}, num_threads=threads)
+        for name, step in steps.items()
+    }
     names, seconds = list(steps), {name: [] for name in steps}
     for round_index in range(rounds if names else 0):
         first = round_index % len(names)
@@ -197,11 +225,15 @@ def measure_peak_memory(name: str, case: Case, threads: int) -> int:
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
     else:
-        Path('/proc/self/clear_refs').write_text('5')  # resets VmHWM, the peak of the resident set size
+        Path('/proc/self/clear_refs').write_text(
+            '5'
+        )  # resets VmHWM, the peak of the resident set size
         before = read_status('VmRSS')
     step()
     step()
-    return (read_status('VmHWM') if case.device == 'cpu' else torch.cuda.max_memory_allocated()) - before
+    return (
+        read_status('VmHWM') if case.device == 'cpu' else torch.cuda.max_memory_allocated()
+    ) - before
 
 
 def read_status(key: str) -> int:
@@ -211,7 +243,8 @@ def read_status(key: str) -> int:
 
 
 def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) -> str:
-    """Measure models in turns and return a Markdown table. Leave out models that fail, and name them on stderr.
+    """Measure models in turns and return a Markdown table. Leave out models that fail, and name
+    them on stderr.
 
     Raises:
         UserError: No model could run the case.
@@ -223,28 +256,43 @@ def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) ->
             step = case.prepare(build(name, case.size))
             step()
         except Exception as error:
-            sys.stderr.write(f'{name} left out of {case}: {type(error).__name__}: {get_first_line(error)}\n')
+            sys.stderr.write(
+                f'{name} left out of {case}: {type(error).__name__}: {get_first_line(error)}\n'
+            )
         else:
             steps[name] = step
     if not steps:
         raise UserError(f'no model could run {case}. The lines above say why')
     seconds = time_alternately(steps, rounds)
-    header = ['model', 'median, ms', 'p10 to p90, ms', 'images/s', f'speed, {next(iter(steps))} = 1', 'peak memory, MB']
+    header = [
+        'model',
+        'median, ms',
+        'p10 to p90, ms',
+        'images/s',
+        f'speed, {next(iter(steps))} = 1',
+        'peak memory, MB',
+    ]
     rows, baseline_times = [], next(iter(seconds.values()))
     for name, times in seconds.items():
         p10, median, p90 = np.quantile(times, (0.1, 0.5, 0.9))
         speed = np.median(np.divide(baseline_times, times))
         memory = f'{get_peak_memory(name, case) / MEGABYTE:.0f}' if with_memory else ''
-        cells = [f'{1000 * median:.4g}', f'{1000 * p10:.4g} to {1000 * p90:.4g}', f'{case.batch / median:.3g}']
+        cells = [
+            f'{1000 * median:.4g}',
+            f'{1000 * p10:.4g} to {1000 * p90:.4g}',
+            f'{case.batch / median:.3g}',
+        ]
         rows.append([name, *cells, f'{speed:.2f}', memory])
     return f'{case}\n\n{format_table(header, rows)}'
 
 
-def compare_first_steps(names: Sequence[str], case: Case, sizes: Sequence[tuple[int, int]], rounds: int) -> str:
+def compare_first_steps(
+    names: Sequence[str], case: Case, sizes: Sequence[tuple[int, int]], rounds: int
+) -> str:
     """Time each model's first step at each size and return a Markdown table.
 
-    In detection, most steps are the first at their size. A later step has the same size again. The first of ``sizes``
-    comes with what a model does only once, so it has no ratio.
+    In detection, most steps are the first at their size. A later step has the same size again. The
+    first of ``sizes`` comes with what a model does only once, so it has no ratio.
     """
     rows = []
     for name in names:
@@ -257,7 +305,9 @@ def compare_first_steps(names: Sequence[str], case: Case, sizes: Sequence[tuple[
                 starts_and_end.append(timer())
             first, *later = 1000 * np.diff(starts_and_end)
             ratio = '' if size == sizes[0] else f'{first / np.median(later):.1f}'
-            rows.append([name, f'{size[0]}x{size[1]}', f'{first:.4g}', f'{np.median(later):.4g}', ratio])
+            rows.append(
+                [name, f'{size[0]}x{size[1]}', f'{first:.4g}', f'{np.median(later):.4g}', ratio]
+            )
     header = ['model', 'size', 'first step, ms', 'later steps, ms', 'ratio']
     return f'{replace(case, size=sizes[0])}, then other sizes\n\n{format_table(header, rows)}'
 
@@ -268,7 +318,10 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def get_peak_memory(name: str, case: Case) -> int:
-    """Call :func:`measure_peak_memory`. On the CPU, call it in a new process, whose memory has no other models."""
+    """Call :func:`measure_peak_memory`.
+
+    On the CPU, call it in a new process, whose memory has no other models.
+    """
     threads = torch.get_num_threads()
     if case.device != 'cpu':
         return measure_peak_memory(name, case, threads)
@@ -279,15 +332,32 @@ def get_peak_memory(name: str, case: Case) -> int:
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.epilog = __doc__.partition('\n\n')[2]
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument('models', nargs='+', metavar='MODEL', help='see below; speeds are relative to the first MODEL')
+    parser.add_argument(
+        'models',
+        nargs='+',
+        metavar='MODEL',
+        help='see below; speeds are relative to the first MODEL',
+    )
     sizes = 'image sizes in pixels, for example 800x1333 (default: 224)'
-    parser.add_argument('--sizes', type=parse_size, nargs='+', default=[(224, 224)], metavar='SIZE', help=sizes)
-    parser.add_argument('--batch', type=int, nargs='+', default=[1], metavar='N', help='batch sizes (default: 1)')
-    parser.add_argument('--modes', choices=('infer', 'train'), nargs='+', default=['infer'], help='default: infer')
-    parser.add_argument('--precisions', choices=PRECISIONS, nargs='+', default=['fp32'], help='default: fp32')
+    parser.add_argument(
+        '--sizes', type=parse_size, nargs='+', default=[(224, 224)], metavar='SIZE', help=sizes
+    )
+    parser.add_argument(
+        '--batch', type=int, nargs='+', default=[1], metavar='N', help='batch sizes (default: 1)'
+    )
+    parser.add_argument(
+        '--modes', choices=('infer', 'train'), nargs='+', default=['infer'], help='default: infer'
+    )
+    parser.add_argument(
+        '--precisions', choices=PRECISIONS, nargs='+', default=['fp32'], help='default: fp32'
+    )
     ways = ('eager', 'compiled')
-    parser.add_argument('--run', choices=ways, nargs='+', default=['eager'], help='compiled: torch.compile')
-    parser.add_argument('--rounds', type=int, default=10, metavar='N', help='measurements per model (default: 10)')
+    parser.add_argument(
+        '--run', choices=ways, nargs='+', default=['eager'], help='compiled: torch.compile'
+    )
+    parser.add_argument(
+        '--rounds', type=int, default=10, metavar='N', help='measurements per model (default: 10)'
+    )
     parser.add_argument('--threads', type=int, metavar='N', help='CPU threads (default: all cores)')
     parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
     first_steps = "measure each model's first step at each size, one size after the other; models do not take turns"
@@ -307,7 +377,9 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch=1, rounds=1, threads=1)
-    sys.path.insert(0, str(Path.cwd()))  # so that MODULE:FUNCTION can be imported from the current folder
+    sys.path.insert(
+        0, str(Path.cwd())
+    )  # so that MODULE:FUNCTION can be imported from the current folder
     device = resolve_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)

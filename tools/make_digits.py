@@ -1,8 +1,9 @@
-"""Write a dataset of scanned digits in the formats of COCO, ADE20K and ImageNet: python tools/make_digits.py FOLDER.
+"""Write a dataset of scanned digits in the formats of COCO, ADE20K and ImageNet: python
+tools/make_digits.py FOLDER.
 
-The folder then has ``coco`` and ``ADEChallengeData2016`` (the same scenes, which are images with several digits) and
-``imagenet`` (images of a single digit). The same options always give the same files. The folder must be new or empty.
-The digits are scikit-learn's scans.
+The folder then has ``coco`` and ``ADEChallengeData2016`` (the same scenes, which are images with
+several digits) and ``imagenet`` (images of a single digit). The same options always give the same
+files. The folder must be new or empty. The digits are scikit-learn's scans.
 """
 
 import argparse
@@ -31,9 +32,12 @@ SPLITS = ('train', 'val')
 VAL_FRACTION = 0.2
 MAX_DIGITS = 5  # in a scene
 PLACEMENT_TRIES = 50  # random positions and sizes tried for each digit
-# Ink ranges from 0 to 1. At DIGIT_INK or more a pixel belongs to the digit, below BACKGROUND_INK to the background.
+# Ink ranges from 0 to 1. At DIGIT_INK or more a pixel belongs to the digit, below BACKGROUND_INK to
+# the background.
 DIGIT_INK, BACKGROUND_INK = 0.4, 0.2
-CATEGORIES = [{'id': digit + 1, 'name': str(digit), 'supercategory': 'digit'} for digit in range(10)]
+CATEGORIES = [
+    {'id': digit + 1, 'name': str(digit), 'supercategory': 'digit'} for digit in range(10)
+]
 # The names of ADE20K's folders for the splits.
 FOLDERS = {'train': 'training', 'val': 'validation'}
 # Labels. As in ADE20K, 0 means "not labelled", and training and evaluation ignore it.
@@ -61,7 +65,10 @@ class Scene:
 
 
 class SceneComposer:
-    """Compose random scenes of a split (``'train'`` or ``'val'``). ``size`` is the default side, at least 32 px."""
+    """Compose random scenes of a split (``'train'`` or ``'val'``).
+
+    ``size`` is the default side, at least 32 px.
+    """
 
     def __init__(self, split: str, size: int = 256, seed: int = 0) -> None:
         # Imported here, so that the command names the extra that has it.
@@ -80,13 +87,19 @@ class SceneComposer:
         while True:
             yield self.compose()
 
-    def compose(self, shape: tuple[int, int] | None = None, smallest: int = 3, largest: int = 9) -> Scene:
-        """Compose a scene of one to five digits with sides of smallest/16 to largest/16 of the image's shorter side."""
+    def compose(
+        self, shape: tuple[int, int] | None = None, smallest: int = 3, largest: int = 9
+    ) -> Scene:
+        """Compose a scene of one to five digits with sides of smallest/16 to largest/16 of the
+        image's shorter side.
+        """
         image = self.make_background(shape)
         occupied = np.zeros(image.shape[:2], dtype=bool)
         unclear = occupied.copy()
         labels, masks, scans = [], [], []
-        for scan in self.rng.choice(self.scans, size=self.rng.integers(1, MAX_DIGITS, endpoint=True), replace=False):
+        for scan in self.rng.choice(
+            self.scans, size=self.rng.integers(1, MAX_DIGITS, endpoint=True), replace=False
+        ):
             ink = self.draw_scan(image, scan, occupied, smallest, largest)
             if ink is None:
                 continue
@@ -99,20 +112,35 @@ class SceneComposer:
         return Scene(image.round().astype(np.uint8), labels, np.stack(masks), scans, unclear)
 
     def compose_single(self, scan: int, shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """Compose an RGB image of one large digit, (height, width, 3). It is square unless a shape is given."""
+        """Compose an RGB image of one large digit, (height, width, 3).
+
+        It is square unless a shape is given.
+        """
         image = self.make_background(shape)
         self.draw_scan(image, scan, np.zeros(image.shape[:2], dtype=bool), smallest=11, largest=16)
         return image.round().astype(np.uint8)
 
     def draw_scan(
-        self, image: NDArray[np.float32], scan: int, occupied: NDArray[np.bool_], smallest: int, largest: int
+        self,
+        image: NDArray[np.float32],
+        scan: int,
+        occupied: NDArray[np.bool_],
+        smallest: int,
+        largest: int,
     ) -> NDArray[np.float32] | None:
-        """Draw a scan in a bright colour at a free position. Return its ink (0 to 1), or None if there is no room."""
+        """Draw a scan in a bright colour at a free position.
+
+        Return its ink (0 to 1), or None if there is no room.
+        """
         height, width = occupied.shape
         shorter = min(height, width)
         for _ in range(PLACEMENT_TRIES):
-            side = int(self.rng.integers(shorter * smallest // 16, shorter * largest // 16, endpoint=True))
-            digit = cv2.resize(self.ink[scan], (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+            side = int(
+                self.rng.integers(shorter * smallest // 16, shorter * largest // 16, endpoint=True)
+            )
+            digit = cv2.resize(self.ink[scan], (side, side), interpolation=cv2.INTER_CUBIC).clip(
+                0, 1
+            )
             digit[digit < 0.05] = 0
             top, left = self.rng.integers(0, [height - side, width - side], endpoint=True)
             window = np.s_[top : top + side, left : left + side]
@@ -140,8 +168,8 @@ def write_coco(
 ) -> None:
     """Write ``<root>/<split>2017/*.jpg`` and ``<root>/annotations/instances_<split>2017.json``.
 
-    The additional key ``scan`` is the scan's index in scikit-learn's dataset. ``choose_category`` returns a digit's
-    index in ``categories``.
+    The additional key ``scan`` is the scan's index in scikit-learn's dataset. ``choose_category``
+    returns a digit's index in ``categories``.
     """
     from pycocotools import mask as coco_mask
 
@@ -150,7 +178,9 @@ def write_coco(
         file_name = f'{image_id:012d}.jpg'
         write_image(root / f'{split}2017' / file_name, scene.image[..., ::-1])
         height, width = scene.image.shape[:2]
-        content['images'].append({'id': image_id, 'file_name': file_name, 'height': height, 'width': width})
+        content['images'].append(
+            {'id': image_id, 'file_name': file_name, 'height': height, 'width': width}
+        )
         for label, mask, scan in zip(scene.labels, scene.masks, scene.scans, strict=True):
             encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
             content['annotations'].append(
@@ -170,13 +200,20 @@ def write_coco(
 
 
 def label_digits(scene: Scene) -> NDArray[np.uint8]:
-    """Return a scene's segmentation map, (height, width): 0 at blurred edges, 1 for background, 2 to 11 for digits."""
+    """Return a scene's segmentation map, (height, width): 0 at blurred edges, 1 for background, 2
+    to 11 for digits.
+    """
     background = np.full(scene.unclear.shape, BACKGROUND, dtype=np.uint8)
     return draw_labels(scene, background, [FIRST_DIGIT + label for label in scene.labels])
 
 
-def draw_labels(scene: Scene, labels: NDArray[np.uint8], values: Iterable[int]) -> NDArray[np.uint8]:
-    """Write 0 at blurred edges and each object's value into a segmentation map, in place. Return the map."""
+def draw_labels(
+    scene: Scene, labels: NDArray[np.uint8], values: Iterable[int]
+) -> NDArray[np.uint8]:
+    """Write 0 at blurred edges and each object's value into a segmentation map, in place.
+
+    Return the map.
+    """
     labels[scene.unclear] = UNLABELLED
     for value, mask in zip(values, scene.masks, strict=True):
         labels[mask] = value
@@ -189,7 +226,9 @@ def write_ade20k(
     split: str,
     draw_map: Callable[[Scene], NDArray[np.uint8]] = label_digits,
 ) -> None:
-    """Write ``<root>/images/<folder>/ADE_<split>_*.jpg`` and ``<root>/annotations/<folder>/ADE_<split>_*.png``."""
+    """Write ``<root>/images/<folder>/ADE_<split>_*.jpg`` and
+    ``<root>/annotations/<folder>/ADE_<split>_*.png``.
+    """
     for number, scene in enumerate(scenes, start=1):
         name = f'{FOLDERS[split]}/ADE_{split}_{number:08d}'
         write_image(root / 'images' / f'{name}.jpg', scene.image[..., ::-1])
@@ -197,7 +236,10 @@ def write_ade20k(
 
 
 def write_imagenet(root: Path, composer: SceneComposer, split: str, copies: int) -> None:
-    """Write ``<root>/<split>/<digit>/<scan>_<copy>.jpg``. Draw each scan ``copies`` times, in random colours."""
+    """Write ``<root>/<split>/<digit>/<scan>_<copy>.jpg``.
+
+    Draw each scan ``copies`` times, in random colours.
+    """
     for scan in composer.scans.tolist():
         for copy in range(copies):
             path = root / split / str(composer.digits[scan]) / f'{scan:04d}_{copy}.jpg'
@@ -209,14 +251,17 @@ def write_folder_atomically(out: Path) -> Iterator[Path]:
     """Write a new folder atomically: write a temporary folder beside it, then rename it.
 
     Yields:
-        The temporary folder, to which the caller writes. It is removed if the caller raises an error.
+        The temporary folder, to which the caller writes. It is removed if the caller raises an
+        error.
 
     Raises:
         UserError: The folder exists and is not empty.
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f'{out} already exists. Choose another folder, or remove it')
-    temporary = out.absolute().with_name(f'{out.absolute().name}.{uuid4().hex[:8]}{TEMPORARY_SUFFIX}')
+    temporary = out.absolute().with_name(
+        f'{out.absolute().name}.{uuid4().hex[:8]}{TEMPORARY_SUFFIX}'
+    )
     temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -229,8 +274,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('out', type=Path, help='output folder, for example data/digits')
     text = 'number of training scenes, images with several digits (default: %(default)s)'
     parser.add_argument('--train', type=int, default=800, help=text)
-    parser.add_argument('--val', type=int, default=80, help='number of validation scenes (default: %(default)s)')
-    parser.add_argument('--size', type=int, default=256, help='side of the scenes in pixels (default: %(default)s)')
+    parser.add_argument(
+        '--val', type=int, default=80, help='number of validation scenes (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--size', type=int, default=256, help='side of the scenes in pixels (default: %(default)s)'
+    )
     parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
 
 

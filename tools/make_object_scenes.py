@@ -1,8 +1,9 @@
 """Make a dataset of free objects on free photos, for the configs configs/demo/*_objects.py.
 
-Objects, all of the class ``object``: Microsoft's Fluent emoji, rendered in 3D (npm's ``@lobehub/fluent-emoji-3d``,
-MIT), by the subcategories of npm's ``emoji-datasource-google`` (MIT). Backgrounds: Poly Haven's panoramas (npm's
-``@pmndrs/assets``, CC0), photos of scikit-image (CC0 or public domain; see its README.txt), gradients and noise. Every
+Objects, all of the class ``object``: Microsoft's Fluent emoji, rendered in 3D (npm's
+``@lobehub/fluent-emoji-3d``, MIT), by the subcategories of npm's ``emoji-datasource-google`` (MIT).
+Backgrounds: Poly Haven's panoramas (npm's ``@pmndrs/assets``, CC0), photos of scikit-image (CC0 or
+    public domain; see its README.txt), gradients and noise. Every
 tenth emoji is held out for the validation images::
 
     npm pack @lobehub/fluent-emoji-3d@1.1.0 emoji-datasource-google@16.0.0 @pmndrs/assets@1.7.0
@@ -22,7 +23,9 @@ from multiprocessing import Pool
 from multiprocessing.pool import Pool as PoolType
 from pathlib import Path
 
-os.environ['OPENCV_IO_ENABLE_OPENEXR'] = '1'  # read by OpenCV when it reads the first file of this type
+os.environ['OPENCV_IO_ENABLE_OPENEXR'] = (
+    '1'  # read by OpenCV when it reads the first file of this type
+)
 import cv2
 import numpy as np
 import skimage
@@ -34,7 +37,16 @@ from mmgcvit.errors import UserError
 
 # Emoji of these categories are flat signs or tones of skin.
 LEFT_OUT = ('Symbols', 'Flags', 'Component')
-SKIMAGE_PHOTOS = ('brick', 'camera', 'cell', 'chelsea', 'clock_motion', 'grass', 'hubble_deep_field', 'ihc')
+SKIMAGE_PHOTOS = (
+    'brick',
+    'camera',
+    'cell',
+    'chelsea',
+    'clock_motion',
+    'grass',
+    'hubble_deep_field',
+    'ihc',
+)
 SIZES = ((256, 256), (256, 192), (192, 256), (320, 240))
 # Objects that would hide more than this fraction of another one are not pasted.
 MAX_HIDDEN = 0.6
@@ -44,12 +56,16 @@ def find_package(folder: Path, name: str) -> Path:
     """Return the file of an npm package in a folder. Raise a UserError if there is none or several."""
     paths = sorted(folder.glob(f'{name}-*.tgz'))
     if len(paths) != 1:
-        raise UserError(f'{folder} has {len(paths)} files {name}-*.tgz. Expected one, which npm pack writes')
+        raise UserError(
+            f'{folder} has {len(paths)} files {name}-*.tgz. Expected one, which npm pack writes'
+        )
     return paths[0]
 
 
 def read_packages(folder: Path) -> tuple[dict[str, list[tuple[str, bytes]]], list[np.ndarray]]:
-    """Return the emoji as {subcategory: [(code, encoded image)]} and the panoramas as BGR uint8 images."""
+    """Return the emoji as {subcategory: [(code, encoded image)]} and the panoramas as BGR uint8
+    images.
+    """
     groups, panoramas, images = defaultdict(list), [], {}
     with tarfile.open(find_package(folder, 'lobehub-fluent-emoji-3d')) as file:
         for member in filter(lambda member: member.name.endswith('.webp'), file):
@@ -59,15 +75,20 @@ def read_packages(folder: Path) -> tuple[dict[str, list[tuple[str, bytes]]], lis
     for entry in sorted(entries, key=lambda entry: entry['unified']):
         code = entry['unified'].lower()
         code = code if code in images else code.replace('-fe0f', '')
-        is_variant = '200d-2640' in code or '200d-2642' in code  # a woman or man of the person before
+        is_variant = (
+            '200d-2640' in code or '200d-2642' in code
+        )  # a woman or man of the person before
         if entry['category'] not in LEFT_OUT and code in images and not is_variant:
             groups[entry['subcategory']].append((code, images[code]))
     with tarfile.open(find_package(folder, 'pmndrs-assets')) as file:
         for name in sorted(name for name in file.getnames() if name.endswith('.exr.js')):
             text = file.extractfile(name).read().split(b'base64,')[1].rstrip(b"';\n ")
-            light = cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_UNCHANGED)
+            light = cv2.imdecode(
+                np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_UNCHANGED
+            )
             light = np.nan_to_num(light[..., :3].clip(0, 1e3))
-            # Expose like a camera: the median is a middle grey, highlights saturate. 1 / 2.2 is the gamma of sRGB.
+            # Expose like a camera: the median is a middle grey, highlights saturate. 1 / 2.2 is the
+            # gamma of sRGB.
             exposed = (light * 0.2 / (np.median(light) + 1e-6)).clip(0, 1) ** (1 / 2.2)
             panoramas.append(cv2.resize((exposed * 255).astype(np.uint8), (1024, 512)))
     return dict(groups), panoramas
@@ -76,13 +97,16 @@ def read_packages(folder: Path) -> tuple[dict[str, list[tuple[str, bytes]]], lis
 class Scenes:
     """Draws scene number n of a split: the same for the same number."""
 
-    def __init__(self, groups: dict[str, list[tuple[str, bytes]]], photos: Sequence[np.ndarray], split: str) -> None:
+    def __init__(
+        self, groups: dict[str, list[tuple[str, bytes]]], photos: Sequence[np.ndarray], split: str
+    ) -> None:
         self.classes = sorted(groups)
         # Validation images have emoji and photos that no training image has.
         is_val, self.seed = split == 'val', split == 'val'
         self.photos = [photo for i, photo in enumerate(photos) if (i % 8 == 0) == is_val]
         self.groups = [
-            [image for i, (_, image) in enumerate(groups[name]) if (i % 10 == 5) == is_val] for name in self.classes
+            [image for i, (_, image) in enumerate(groups[name]) if (i % 10 == 5) == is_val]
+            for name in self.classes
         ]
         # Classes with many emoji are seen more often, but less than in proportion.
         weights = np.sqrt([len(group) for group in self.groups])
@@ -105,9 +129,17 @@ class Scenes:
         else:
             count = random.integers(1, 8)
         for _ in range(count):
-            label, index = repeated[random.integers(len(repeated))] if repeated else self.choose(random)
-            size = base * random.uniform(0.7, 1.4) if repeated else np.exp(random.uniform(np.log(14), np.log(190)))
-            image = self.paste(random, image, owners, areas, read_emoji(self.groups[label][index]), size)
+            label, index = (
+                repeated[random.integers(len(repeated))] if repeated else self.choose(random)
+            )
+            size = (
+                base * random.uniform(0.7, 1.4)
+                if repeated
+                else np.exp(random.uniform(np.log(14), np.log(190)))
+            )
+            image = self.paste(
+                random, image, owners, areas, read_emoji(self.groups[label][index]), size
+            )
         image = self.photograph(random, image)
         masks = [owners == number for number in range(1, len(areas) + 1)]
         return image, [mask for mask in masks if mask.sum() >= 16]
@@ -115,7 +147,11 @@ class Scenes:
     def choose(self, random: Generator) -> tuple[int, int]:
         """Choose a class and one of its emoji."""
         label = random.choice(len(self.classes), p=self.weights)
-        return (label, random.integers(len(self.groups[label]))) if self.groups[label] else self.choose(random)
+        return (
+            (label, random.integers(len(self.groups[label])))
+            if self.groups[label]
+            else self.choose(random)
+        )
 
     def draw_background(self, random: Generator, width: int, height: int) -> np.ndarray:
         """Draw a part of a photo, a gradient or noise, (height, width, 3) float32."""
@@ -124,10 +160,13 @@ class Scenes:
             image = self.cut(random, self.photos[random.integers(len(self.photos))], width, height)
         elif kind < 0.9:
             corners = random.uniform(0, 255, (random.integers(1, 4), random.integers(1, 4), 3))
-            image = cv2.resize(corners.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+            image = cv2.resize(
+                corners.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
+            )
         else:
             image = sum(
-                cv2.resize(random.normal(0, 60 / 2**i, (4**i + 1, 4**i + 1, 3)), (width, height)) for i in range(4)
+                cv2.resize(random.normal(0, 60 / 2**i, (4**i + 1, 4**i + 1, 3)), (width, height))
+                for i in range(4)
             )
             image = image + random.uniform(40, 215, 3)
         return np.asarray(image, np.float32).clip(0, 255)
@@ -138,12 +177,20 @@ class Scenes:
         scale = largest * np.exp(random.uniform(np.log(0.35), 0))
         w, h = int(width * scale), int(height * scale)
         x, y = random.integers(photo.shape[1] - w + 1), random.integers(photo.shape[0] - h + 1)
-        part = cv2.resize(photo[y : y + h, x : x + w], (width, height), interpolation=cv2.INTER_AREA)
+        part = cv2.resize(
+            photo[y : y + h, x : x + w], (width, height), interpolation=cv2.INTER_AREA
+        )
         part = part[:, ::-1] if random.uniform() < 0.5 else part
         return recolour(random, part.astype(np.float32), hue=0.3)
 
     def paste(
-        self, random: Generator, image: np.ndarray, owners: np.ndarray, areas: list[int], emoji: np.ndarray, size: float
+        self,
+        random: Generator,
+        image: np.ndarray,
+        owners: np.ndarray,
+        areas: list[int],
+        emoji: np.ndarray,
+        size: float,
     ) -> np.ndarray:
         """Return the image with an emoji (h, w, 4) of ``size`` pixels, unless it would hide others.
 
@@ -163,12 +210,16 @@ class Scenes:
         margin = size / 2 if random.uniform() < 0.8 else 0  # 0: may be cut by an edge of the image
         low, high = np.minimum((margin, margin), (width / 2, height / 2)), np.array([width, height])
         place = random.uniform(low, np.maximum(high - margin, low))
-        to_size = np.array([[*shape[0], -shape[0] @ centre], [*shape[1], -shape[1] @ centre], [0, 0, 1]])
+        to_size = np.array(
+            [[*shape[0], -shape[0] @ centre], [*shape[1], -shape[1] @ centre], [0, 0, 1]]
+        )
         perspective = np.array([[1, 0, 0], [0, 1, 0], [*random.normal(0, 0.15 / size, 2), 1]])
         matrix = np.array([[1, 0, place[0]], [0, 1, place[1]], [0, 0, 1]]) @ perspective @ to_size
         blur = max(0.3 / scale, 0.5)
         source = cv2.GaussianBlur(emoji, (0, 0), blur) if scale < 0.7 else emoji
-        warped = cv2.warpPerspective(source, matrix, (width, height), flags=cv2.INTER_LINEAR).astype(np.float32)
+        warped = cv2.warpPerspective(
+            source, matrix, (width, height), flags=cv2.INTER_LINEAR
+        ).astype(np.float32)
         alpha = warped[..., 3] / 255
         mask = alpha > 0.5
         if mask.sum() < 30:
@@ -180,9 +231,13 @@ class Scenes:
         owners[mask] = len(areas)
         colours = recolour(random, warped[..., :3], hue=1.0 if random.uniform() < 0.4 else 0.1)
         if random.uniform() < 0.5:  # the structure of a photo on its surface
-            texture = self.cut(random, self.photos[random.integers(len(self.photos))], width, height)
+            texture = self.cut(
+                random, self.photos[random.integers(len(self.photos))], width, height
+            )
             texture = texture.mean(2, keepdims=True)
-            colours = colours * (1 + random.uniform(0.2, 0.8) * (texture / (texture.mean() + 1) - 1))
+            colours = colours * (
+                1 + random.uniform(0.2, 0.8) * (texture / (texture.mean() + 1) - 1)
+            )
         if random.uniform() < 0.6:  # light from one side
             direction = random.normal(0, 1, 2)
             y, x = np.mgrid[:height, :width]
@@ -194,7 +249,10 @@ class Scenes:
             image = image * (1 - random.uniform(0.2, 0.7) * shadow)[..., None]
         if random.uniform() < 0.3:  # out of focus
             sigma = random.uniform(0.4, 1.5)
-            alpha, colours = cv2.GaussianBlur(alpha, (0, 0), sigma), cv2.GaussianBlur(colours, (0, 0), sigma)
+            alpha, colours = (
+                cv2.GaussianBlur(alpha, (0, 0), sigma),
+                cv2.GaussianBlur(colours, (0, 0), sigma),
+            )
         return alpha[..., None] * colours.clip(0, 255) + (1 - alpha[..., None]) * image
 
     def photograph(self, random: Generator, image: np.ndarray) -> np.ndarray:
@@ -207,7 +265,9 @@ class Scenes:
         if random.uniform() < 0.08:
             image = np.repeat(image.mean(2, keepdims=True), 3, 2)
         quality = int(random.integers(35, 96))
-        encoded = cv2.imencode('.jpg', image.clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        encoded = cv2.imencode(
+            '.jpg', image.clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality]
+        )[1]
         return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
 
 
@@ -218,16 +278,22 @@ def read_emoji(encoded: bytes) -> np.ndarray:
 
 
 def recolour(random: Generator, image: np.ndarray, hue: float) -> np.ndarray:
-    """Return a float32 image (H, W, 3) with other hue (up to ``hue`` of the circle), saturation, gamma and contrast."""
+    """Return a float32 image (H, W, 3) with other hue (up to ``hue`` of the circle), saturation,
+    gamma and contrast.
+    """
     hsv = cv2.cvtColor((image.clip(0, 255) / 255).astype(np.float32), cv2.COLOR_BGR2HSV)
     hsv[..., 0] = (hsv[..., 0] + random.uniform(-180, 180) * hue) % 360
     hsv[..., 1] = (hsv[..., 1] * random.uniform(0.3, 1.3)).clip(0, 1)
     image = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR) ** np.exp(random.normal(0, 0.25))
-    return ((image - 0.5) * random.uniform(0.7, 1.2) + 0.5 + random.uniform(-0.1, 0.1)).clip(0, 1) * 255
+    return ((image - 0.5) * random.uniform(0.7, 1.2) + 0.5 + random.uniform(-0.1, 0.1)).clip(
+        0, 1
+    ) * 255
 
 
 def write_split(scenes: Scenes, folder: Path, split: str, count: int, pool: PoolType) -> None:
-    """Write the images, the COCO file and the segmentation maps (0: background, 1: object) of a split."""
+    """Write the images, the COCO file and the segmentation maps (0: background, 1: object) of a
+    split.
+    """
     (folder / split).mkdir(parents=True)
     (folder / 'maps' / split).mkdir(parents=True)
     images, annotations = [], []
@@ -235,16 +301,34 @@ def write_split(scenes: Scenes, folder: Path, split: str, count: int, pool: Pool
         name = f'{number:05d}.jpg'
         cv2.imwrite(str(folder / split / name), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
         labels = np.any(masks, axis=0) if masks else np.zeros(image.shape[:2], bool)
-        cv2.imwrite(str(folder / 'maps' / split / name.replace('.jpg', '.png')), labels.astype(np.uint8))
-        images.append({'id': number, 'file_name': name, 'width': image.shape[1], 'height': image.shape[0]})
+        cv2.imwrite(
+            str(folder / 'maps' / split / name.replace('.jpg', '.png')), labels.astype(np.uint8)
+        )
+        images.append(
+            {'id': number, 'file_name': name, 'width': image.shape[1], 'height': image.shape[0]}
+        )
         for mask in masks:
-            outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+            outlines, _ = cv2.findContours(
+                mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+            )
             polygons = [outline.ravel().tolist() for outline in outlines if len(outline) >= 3]
             if polygons:
-                annotation = {'id': len(annotations) + 1, 'image_id': number, 'category_id': 1, 'iscrowd': 0}
-                annotation |= {'bbox': cv2.boundingRect(mask.astype(np.uint8)), 'area': int(mask.sum())}
+                annotation = {
+                    'id': len(annotations) + 1,
+                    'image_id': number,
+                    'category_id': 1,
+                    'iscrowd': 0,
+                }
+                annotation |= {
+                    'bbox': cv2.boundingRect(mask.astype(np.uint8)),
+                    'area': int(mask.sum()),
+                }
                 annotations.append(annotation | {'segmentation': polygons})
-    content = {'images': images, 'annotations': annotations, 'categories': [{'id': 1, 'name': 'object'}]}
+    content = {
+        'images': images,
+        'annotations': annotations,
+        'categories': [{'id': 1, 'name': 'object'}],
+    }
     (folder / 'annotations').mkdir(exist_ok=True)
     (folder / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
 
@@ -252,13 +336,21 @@ def write_split(scenes: Scenes, folder: Path, split: str, count: int, pool: Pool
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('packages', type=Path, help='the folder of the three .tgz files')
     parser.add_argument('target', type=Path, help='the folder to write')
-    parser.add_argument('--count', type=int, default=7000, help='training images (default: %(default)s)')
+    parser.add_argument(
+        '--count', type=int, default=7000, help='training images (default: %(default)s)'
+    )
 
 
 def main(args: argparse.Namespace) -> None:
     groups, photos = read_packages(args.packages)
-    photos += [cv2.imread(str(next((Path(skimage.__file__).parent / 'data').glob(f'{n}.*')))) for n in SKIMAGE_PHOTOS]
-    jobs = [(Scenes(groups, photos, split), split, count) for split, count in (('val', 300), ('train', args.count))]
+    photos += [
+        cv2.imread(str(next((Path(skimage.__file__).parent / 'data').glob(f'{n}.*'))))
+        for n in SKIMAGE_PHOTOS
+    ]
+    jobs = [
+        (Scenes(groups, photos, split), split, count)
+        for split, count in (('val', 300), ('train', args.count))
+    ]
     with write_folder_atomically(args.target) as folder, Pool() as pool:
         for scenes, split, count in jobs:
             write_split(scenes, folder, split, count, pool)

@@ -1,7 +1,8 @@
-"""Write the config and the data of dist_smoke.sh: python tools/smoke_config.py CONFIG FOLDER DIVISOR DATA.
+"""Write the config and the data of dist_smoke.sh: python tools/smoke_config.py CONFIG FOLDER
+DIVISOR DATA.
 
-FOLDER gets config.py and, unless DATA is ``own``, miniatures of COCO, ADE20K and ImageNet-1K. With a DIVISOR above 1,
-the sides of images are divided by it, and no pretrained weights are loaded.
+FOLDER gets config.py and, unless DATA is ``own``, miniatures of COCO, ADE20K and ImageNet-1K. With
+a DIVISOR above 1, the sides of images are divided by it, and no pretrained weights are loaded.
 """
 
 import sys
@@ -12,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from make_digits import SPLITS, Scene, SceneComposer, draw_labels, write_ade20k, write_coco, write_folder_atomically
+from make_digits import (
+    SPLITS,
+    Scene,
+    SceneComposer,
+    draw_labels,
+    write_ade20k,
+    write_coco,
+    write_folder_atomically,
+)
 from mmengine.config import Config
 from numpy.typing import NDArray
 
@@ -22,13 +31,17 @@ from mmgcvit.files import write_image
 
 NUM_ITERATIONS = 2
 # Config keys whose ints are sizes of images in pixels. Their floats are ratios.
-SIZE_KEYS = frozenset({'scale', 'scales', 'crop_size', 'size', 'img_scale', 'img_scales', 'max_size', 'stride'})
+SIZE_KEYS = frozenset(
+    {'scale', 'scales', 'crop_size', 'size', 'img_scale', 'img_scales', 'max_size', 'stride'}
+)
 MIN_SIDE = 64  # in pixels; image sides are not scaled below it
-# Maximum numbers of boxes and queries per image. DINO chooses its queries among encoder tokens: 85 in a 64 px image.
+# Maximum numbers of boxes and queries per image. DINO chooses its queries among encoder tokens: 85
+# in a 64 px image.
 MAX_VALUES = {'nms_pre': 200, 'max_per_img': 50, 'num_queries': 50}
 
 NUM_COCO_IMAGES, NUM_ADE20K_IMAGES = {'train': 16, 'val': 6}, {'train': 8, 'val': 4}
-# Shapes (height, width), used in turn. The first two lists have common shapes of the datasets, the third small ones.
+# Shapes (height, width), used in turn. The first two lists have common shapes of the datasets, the
+# third small ones.
 COCO_SHAPES = ((480, 640), (640, 480), (427, 640), (640, 427), (640, 640), (360, 640))
 ADE20K_SHAPES = ((512, 683), (683, 512), (512, 512), (450, 600))
 IMAGENET_SHAPES = ((48, 64), (64, 48), (56, 56))
@@ -55,18 +68,25 @@ def write_miniatures(folder: Path) -> None:
             root = unfinished / 'ade' / 'ADEChallengeData2016'
             write_ade20k(root, scenes, split, partial(label_horizon, composer))
 
-            write_miniature_imagenet(unfinished / 'imagenet' / split, SceneComposer(split), class_folders)
+            write_miniature_imagenet(
+                unfinished / 'imagenet' / split, SceneComposer(split), class_folders
+            )
 
 
 def label_horizon(composer: SceneComposer, scene: Scene) -> NDArray[np.uint8]:
-    """Return a segmentation map, (height, width): each half has a random class, over which the digits are drawn.
+    """Return a segmentation map, (height, width): each half has a random class, over which the
+    digits are drawn.
 
     Labels run from 1 to the number of classes.
     """
     above, below = composer.rng.integers(1, NUM_ADE20K_CLASSES, size=2, endpoint=True)
     labels = np.full(scene.unclear.shape, above, dtype=np.uint8)
     labels[len(labels) // 2 :] = below
-    return draw_labels(scene, labels, [1 + choose_class(composer, digit, NUM_ADE20K_CLASSES) for digit in scene.labels])
+    return draw_labels(
+        scene,
+        labels,
+        [1 + choose_class(composer, digit, NUM_ADE20K_CLASSES) for digit in scene.labels],
+    )
 
 
 def choose_class(composer: SceneComposer, digit: int, num_classes: int) -> int:
@@ -74,19 +94,29 @@ def choose_class(composer: SceneComposer, digit: int, num_classes: int) -> int:
     return int(composer.rng.choice(range(digit, num_classes, 10)))
 
 
-def write_miniature_imagenet(root: Path, composer: SceneComposer, class_folders: Sequence[str]) -> None:
+def write_miniature_imagenet(
+    root: Path, composer: SceneComposer, class_folders: Sequence[str]
+) -> None:
     """Write ``<root>/<folder>/*.JPEG``, one image in each class folder."""
-    scans = {digit: [scan for scan in composer.scans if composer.digits[scan] == digit] for digit in range(10)}
+    scans = {
+        digit: [scan for scan in composer.scans if composer.digits[scan] == digit]
+        for digit in range(10)
+    }
     for index, folder in enumerate(class_folders):
-        image = composer.compose_single(composer.rng.choice(scans[index % 10]), IMAGENET_SHAPES[index % 3])
+        image = composer.compose_single(
+            composer.rng.choice(scans[index % 10]), IMAGENET_SHAPES[index % 3]
+        )
         write_image(root / folder / f'{folder}_{index + 1}.JPEG', image[..., ::-1])
 
 
 def shorten_training(cfg: Config) -> None:
     """Train two iterations with two images per process, then save a checkpoint and validate."""
-    name, factor = ('max_iters', 1) if 'max_iters' in cfg.train_cfg else ('max_epochs', NUM_ITERATIONS)
+    name, factor = (
+        ('max_iters', 1) if 'max_iters' in cfg.train_cfg else ('max_epochs', NUM_ITERATIONS)
+    )
     for scheduler in cfg.get('param_scheduler') or []:
-        # By default `end` is the end of training. mmengine raises an error if a scheduler begins after it.
+        # By default `end` is the end of training. mmengine raises an error if a scheduler begins
+        # after it.
         scheduler.setdefault('end', 1000 * cfg.train_cfg[name])
     length = NUM_ITERATIONS // factor
     cfg.train_cfg.pop('dynamic_intervals', None)
@@ -94,23 +124,35 @@ def shorten_training(cfg: Config) -> None:
     cfg.default_hooks.checkpoint.update(interval=length, save_begin=0)
     for loader in filter(cfg.get, LOADERS):
         # Batch normalisation of one image with one pixel, as in UPerNet's pooling, is an error.
-        cfg[loader].update(batch_size=2 if loader == 'train_dataloader' else 1, num_batch_per_epoch=NUM_ITERATIONS)
+        cfg[loader].update(
+            batch_size=2 if loader == 'train_dataloader' else 1, num_batch_per_epoch=NUM_ITERATIONS
+        )
 
 
 def shrink(cfg: Config, divisor: int) -> None:
-    """Divide the sides of images, and limit the numbers of boxes, so that the model runs on a CPU in a minute."""
+    """Divide the sides of images, and limit the numbers of boxes, so that the model runs on a CPU
+    in a minute.
+    """
     sized = [cfg[name].dataset for name in LOADERS if cfg.get(name)]
-    sized += [cfg.get('data_preprocessor'), cfg.model.get('data_preprocessor'), cfg.model.get('test_cfg')]
+    sized += [
+        cfg.get('data_preprocessor'),
+        cfg.model.get('data_preprocessor'),
+        cfg.model.get('test_cfg'),
+    ]
     scale_sizes(sized, lambda side: max(side // divisor, min(side, MIN_SIDE)))
     for settings in iter_dicts([cfg.model]):
-        settings.update({key: min(settings[key], limit) for key, limit in MAX_VALUES.items() if key in settings})
+        settings.update(
+            {key: min(settings[key], limit) for key, limit in MAX_VALUES.items() if key in settings}
+        )
         if (settings.get('init_cfg') or {}).get('type') == 'Pretrained':
             settings['init_cfg'] = None
     cfg.load_from = None
 
 
 def scale_sizes(cfg: Any, scale: Callable[[int], int]) -> None:
-    """Replace each image size in pixels (an int under one of :data:`SIZE_KEYS`) in nested configs, in place."""
+    """Replace each image size in pixels (an int under one of :data:`SIZE_KEYS`) in nested configs,
+    in place.
+    """
 
     def convert(value: Any) -> Any:
         if isinstance(value, (list, tuple)):
@@ -125,7 +167,8 @@ def main(config: str, folder: str, divisor: str, data: str) -> None:
     if data != 'own' and not Path(folder, 'data').exists():
         write_miniatures(Path(folder, 'data'))
     cfg = Config.fromfile(config)
-    # val_dataloader and test_dataloader may be the same object. Copy them, so that each is changed once.
+    # val_dataloader and test_dataloader may be the same object. Copy them, so that each is changed
+    # once.
     for name, value in cfg.to_dict().items():
         cfg[name] = value
     shorten_training(cfg)

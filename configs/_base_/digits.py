@@ -1,6 +1,8 @@
-"""Base of trainings on scanned digits: classes in colours, images of 128 px with masks, a small GC ViT or LSA.
+"""Base of trainings on scanned digits: classes in colours, images of 128 px with masks, a small GC
+ViT or LSA.
 
-A config names this file beside the one that it makes small, and takes parts of it: ``backbone=_base_.digits.backbone``.
+A config names this file beside the one that it makes small, and takes parts of it:
+``backbone=_base_.digits.backbone``.
 """
 
 weights = __import__('mmgcvit').get_config_path('demo/weights/gcvit_digits_cls.safetensors')
@@ -31,10 +33,15 @@ digits = dict(
         dict(type='LoadImageFromFile'),
         dict(type='Resize', scale=(128, 128), keep_ratio=True),
         dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-        dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+        dict(
+            type='PackDetInputs',
+            meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+        ),
     ],
     backbone=dict(
-        arch=dict(_delete_=True, embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8), mlp_ratio=3),
+        arch=dict(
+            _delete_=True, embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8), mlp_ratio=3
+        ),
         window_size=(4, 4, 8, 4),
         pretrain_img_size=128,
         drop_path_rate=0.0,

@@ -7,7 +7,9 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     # mmengine's removes the old checkpoint before the new one is written.
-    checkpoint=dict(type='mmgcvit.AtomicCheckpointHook', interval=1, max_keep_ckpts=3, save_best='auto'),
+    checkpoint=dict(
+        type='mmgcvit.AtomicCheckpointHook', interval=1, max_keep_ckpts=3, save_best='auto'
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     # Makes resuming bit-exact.
     exact_resume=dict(type='mmgcvit.ExactResumeHook'),

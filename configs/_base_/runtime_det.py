@@ -7,6 +7,9 @@ default_scope = 'mmdet'
 default_hooks = dict(visualization=dict(type='DetVisualizationHook'))
 custom_imports = dict(imports=['mmgcvit', 'mmgcvit.mmdet_fixes'], allow_failed_imports=False)
 visualizer = dict(
-    type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer', line_width=2
+    type='DetLocalVisualizer',
+    vis_backends=[dict(type='LocalVisBackend')],
+    name='visualizer',
+    line_width=2,
 )
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)

@@ -10,5 +10,7 @@ default_hooks = dict(
     visualization=dict(type='SegVisualizationHook', interval=1),
 )
 env_cfg = dict(cudnn_benchmark=True)
-visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
+visualizer = dict(
+    type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
+)
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)

@@ -5,4 +5,6 @@ _base_ = '../mask_rcnn_gcvit_t.py'
 custom_imports = dict(imports=['mmgcvit.mmdet_fixes', 'mmgcvit.models.ablations'])
 
 start = 'work_dirs/gcvit_t_local_in1k/epoch_310.pth'
-model = dict(backbone=dict(type='mmgcvit.GCViTLocal', init_cfg=dict(type='Pretrained', checkpoint=start)))
+model = dict(
+    backbone=dict(type='mmgcvit.GCViTLocal', init_cfg=dict(type='Pretrained', checkpoint=start))
+)

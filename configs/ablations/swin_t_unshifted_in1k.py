@@ -8,7 +8,12 @@ model = dict(
     backbone=dict(
         type='mmgcvit.SwinWithoutShifting',
         arch=dict(
-            _delete_=True, embed_dims=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24), mlp_ratio=4, drop_path_rate=0.2
+            _delete_=True,
+            embed_dims=96,
+            depths=(2, 2, 6, 2),
+            num_heads=(3, 6, 12, 24),
+            mlp_ratio=4,
+            drop_path_rate=0.2,
         ),
         window_size=7,
     ),

@@ -5,4 +5,8 @@ _base_ = '../upernet_gcvit_t.py'
 custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 start = 'work_dirs/swin_t_resized_in1k/epoch_310.pth'
-model = dict(backbone=dict(type='mmgcvit.SwinWithoutShifting', init_cfg=dict(type='Pretrained', checkpoint=start)))
+model = dict(
+    backbone=dict(
+        type='mmgcvit.SwinWithoutShifting', init_cfg=dict(type='Pretrained', checkpoint=start)
+    )
+)

@@ -8,10 +8,17 @@ model = dict(
     backbone=dict(
         type='mmgcvit.SwinWithoutShifting',
         arch=dict(
-            _delete_=True, embed_dims=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24), mlp_ratio=4, drop_path_rate=0.2
+            _delete_=True,
+            embed_dims=96,
+            depths=(2, 2, 6, 2),
+            num_heads=(3, 6, 12, 24),
+            mlp_ratio=4,
+            drop_path_rate=0.2,
         ),
         window_size=7,
-        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/swin_t_unshifted_in1k/epoch_310.pth'),
+        init_cfg=dict(
+            type='Pretrained', checkpoint='work_dirs/swin_t_unshifted_in1k/epoch_310.pth'
+        ),
     ),
     decode_head=dict(in_channels=[96, 192, 384, 768]),
     auxiliary_head=dict(in_channels=384),

@@ -1,4 +1,7 @@
-"""Cascade Mask R-CNN, Swin-B, COCO 2017, 36 epochs: box AP 51.9, mask AP 45.0 (GC ViT's table 2). Drop path: Swin's."""
+"""Cascade Mask R-CNN, Swin-B, COCO 2017, 36 epochs: box AP 51.9, mask AP 45.0 (GC ViT's table 2).
+
+Drop path: Swin's.
+"""
 
 _base_ = 'cascade_swin_t.py'
 

@@ -1,8 +1,10 @@
-"""DINO with 4 scales, Swin-L pretrained on ImageNet-21K, COCO 2017, 36 epochs: box AP 58.1 (detrex').
+"""DINO with 4 scales, Swin-L pretrained on ImageNet-21K, COCO 2017, 36 epochs: box AP 58.1
+(detrex').
 
-mmdet's dino-5scale_swin-l_8xb2-36e_coco with 4 scales and images padded to a multiple of 32. As mmdet's, it starts from
-weights of ImageNet-21K alone; detrex starts from weights fine-tuned on ImageNet-1K, steps after 33 epochs only and
-does not decay norms. Type ``mmgcvit.DINO``: onedl-mmdetection 3.5.1 has another decoder, docs/forks.md.
+mmdet's dino-5scale_swin-l_8xb2-36e_coco with 4 scales and images padded to a multiple of 32. As
+mmdet's, it starts from weights of ImageNet-21K alone; detrex starts from weights fine-tuned on
+ImageNet-1K, steps after 33 epochs only and does not decay norms. Type ``mmgcvit.DINO``:
+onedl-mmdetection 3.5.1 has another decoder, docs/forks.md.
 """
 
 _base_ = '../dino_gcvit_l.py'

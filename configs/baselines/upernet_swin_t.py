@@ -1,14 +1,12 @@
 """UPerNet, Swin-T, ADE20K, 160,000 iterations: mIoU 44.41 (mmseg's).
 
-mmseg's swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512, the recipe of ../upernet_gcvit_t.py,
-but without weight decay on the heads' batch norms.
+mmseg's swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512, the recipe of
+../upernet_gcvit_t.py, but without weight decay on the heads' batch norms.
 """
 
 _base_ = '../upernet_gcvit_t.py'
 
-released = (
-    'https://mmassets.onedl.ai/mmsegmentation/v0.5/pretrain/swin/swin_tiny_patch4_window7_224_20220317-1cdeb081.pth'
-)
+released = 'https://mmassets.onedl.ai/mmsegmentation/v0.5/pretrain/swin/swin_tiny_patch4_window7_224_20220317-1cdeb081.pth'
 model = dict(
     backbone=dict(
         _delete_=True,

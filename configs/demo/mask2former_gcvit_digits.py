@@ -1,7 +1,7 @@
 """Mask2Former on a small GC ViT, the digits dataset: minutes on a CPU instead of days.
 
-Differs from ../other_heads/mask2former_gcvit_t.py only in data, sizes, schedule, and the weights it starts from: the
-classifier's of gcvit_digits_cls.py.
+Differs from ../other_heads/mask2former_gcvit_t.py only in data, sizes, schedule, and the weights it
+starts from: the classifier's of gcvit_digits_cls.py.
 
 Run:  python tools/make_digits.py data/digits
       python tools/train.py configs/demo/mask2former_gcvit_digits.py
@@ -15,9 +15,13 @@ metainfo = _base_.digits.metainfo
 train_pipeline = _base_.digits.train_pipeline
 test_pipeline = _base_.digits.test_pipeline
 train_dataloader = dict(
-    batch_size=8, num_workers=2, dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline)
+    batch_size=8,
+    num_workers=2,
+    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline),
 )
-val_dataloader = dict(batch_size=8, dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline))
+val_dataloader = dict(
+    batch_size=8, dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline)
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
@@ -40,7 +44,8 @@ model = dict(
             encoder=dict(
                 num_layers=1,
                 layer_cfg=dict(
-                    self_attn_cfg=attention, ffn_cfg=dict(embed_dims=channels, feedforward_channels=4 * channels)
+                    self_attn_cfg=attention,
+                    ffn_cfg=dict(embed_dims=channels, feedforward_channels=4 * channels),
                 ),
             ),
             positional_encoding=positions,
@@ -63,7 +68,9 @@ model = dict(
 
 # Schedule
 max_iters = 1000
-train_cfg = dict(_delete_=True, type='mmgcvit.IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
+train_cfg = dict(
+    _delete_=True, type='mmgcvit.IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters
+)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=max_iters),

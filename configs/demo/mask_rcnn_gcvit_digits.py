@@ -1,7 +1,7 @@
 """Mask R-CNN on a small GC ViT, the digits dataset, 2 CPU cores: minutes instead of days.
 
-Differs from ../mask_rcnn_gcvit_t.py only in data, sizes, schedule, and the weights it starts from: the classifier's of
-gcvit_digits_cls.py.
+Differs from ../mask_rcnn_gcvit_t.py only in data, sizes, schedule, and the weights it starts from:
+the classifier's of gcvit_digits_cls.py.
 
 Run:  make demo
 """
@@ -54,7 +54,9 @@ max_epochs = 4
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=1, end=max_epochs, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR', by_epoch=True, begin=1, end=max_epochs, convert_to_iter_based=True
+    ),
 ]
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3), clip_grad=dict(max_norm=1.0))
 custom_hooks = [dict(type='EMAHook', momentum=0.02)]

@@ -1,14 +1,17 @@
-"""Mask R-CNN on the demo's small GC ViT, trained on scenes of free objects. Its weights are in the folder weights.
+"""Mask R-CNN on the demo's small GC ViT, trained on scenes of free objects. Its weights are in the
+folder weights.
 
 Differs from mask_rcnn_gcvit_digits.py only in data and schedule. The data, 5 minutes on two cores:
-tools/make_object_scenes.py says which packages it takes. The training takes about 100 minutes on one core.
+tools/make_object_scenes.py says which packages it takes. The training takes about 100 minutes on
+one core.
 
 Run:  mmgcvit train configs/demo/mask_rcnn_gcvit_objects.py --progress
 """
 
 _base_ = 'mask_rcnn_gcvit_digits.py'
 
-# Data. One class: with the 81 subcategories of the emoji as classes, as long a training found next to nothing.
+# Data. One class: with the 81 subcategories of the emoji as classes, as long a training found next
+# to nothing.
 data_root = 'data/objects/'
 classes = ('object',)
 metainfo = dict(classes=classes, palette=None)
@@ -52,7 +55,9 @@ test_evaluator = val_evaluator
 
 model = dict(
     backbone=dict(init_cfg=None),
-    roi_head=dict(bbox_head=dict(num_classes=len(classes)), mask_head=dict(num_classes=len(classes))),
+    roi_head=dict(
+        bbox_head=dict(num_classes=len(classes)), mask_head=dict(num_classes=len(classes))
+    ),
 )
 
 # Schedule
@@ -60,7 +65,9 @@ max_epochs = 6
 train_cfg = dict(max_epochs=max_epochs, val_interval=2)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=200),
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=max_epochs, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR', by_epoch=True, begin=0, end=max_epochs, convert_to_iter_based=True
+    ),
 ]
 custom_hooks = [dict(type='EMAHook', momentum=0.005)]
 default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=1))

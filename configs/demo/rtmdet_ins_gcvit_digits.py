@@ -1,7 +1,7 @@
 """RTMDet-Ins on a small GC ViT, the digits dataset: minutes on a CPU instead of days.
 
-Differs from ../other_heads/rtmdet_ins_gcvit_t.py only in data, sizes, schedule, and the weights it starts from: the
-classifier's of gcvit_digits_cls.py.
+Differs from ../other_heads/rtmdet_ins_gcvit_t.py only in data, sizes, schedule, and the weights it
+starts from: the classifier's of gcvit_digits_cls.py.
 
 Run:  python tools/make_digits.py data/digits
       python tools/train.py configs/demo/rtmdet_ins_gcvit_digits.py
@@ -15,9 +15,13 @@ metainfo = _base_.digits.metainfo
 train_pipeline = _base_.digits.train_pipeline
 test_pipeline = _base_.digits.test_pipeline
 train_dataloader = dict(
-    batch_size=8, num_workers=2, dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline)
+    batch_size=8,
+    num_workers=2,
+    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline),
 )
-val_dataloader = dict(batch_size=8, dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline))
+val_dataloader = dict(
+    batch_size=8, dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline)
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
@@ -28,7 +32,9 @@ channels = 64
 groups = dict(num_groups=2)
 model = dict(
     backbone=dict(_base_.digits.backbone, out_indices=(0, 1, 2, 3), with_cp=False),
-    neck=dict(in_channels=[16, 32, 64, 128], out_channels=channels, num_csp_blocks=1, norm_cfg=groups),
+    neck=dict(
+        in_channels=[16, 32, 64, 128], out_channels=channels, num_csp_blocks=1, norm_cfg=groups
+    ),
     bbox_head=dict(
         num_classes=10,
         in_channels=channels,
@@ -44,7 +50,9 @@ max_epochs = 10
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs, dynamic_intervals=None)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=1, end=max_epochs, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR', by_epoch=True, begin=1, end=max_epochs, convert_to_iter_based=True
+    ),
 ]
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3), clip_grad=dict(max_norm=1.0))
 custom_hooks = [dict(type='EMAHook', momentum=0.02)]

@@ -1,7 +1,9 @@
-"""UPerNet on the demo's small GC ViT, trained on scenes of free objects. Its weights are in the folder weights.
+"""UPerNet on the demo's small GC ViT, trained on scenes of free objects. Its weights are in the
+folder weights.
 
-Differs from upernet_gcvit_digits.py only in data, schedule and equal weights of the classes, and starts from the
-backbone of mask_rcnn_gcvit_objects.py, whose data it takes. The training takes 18 minutes on one core.
+Differs from upernet_gcvit_digits.py only in data, schedule and equal weights of the classes, and
+starts from the backbone of mask_rcnn_gcvit_objects.py, whose data it takes. The training takes 18
+minutes on one core.
 
 Run:  mmgcvit train configs/demo/upernet_gcvit_objects.py
 """
@@ -37,8 +39,12 @@ tta_pipeline = [_base_.load_image, dict(type='TestTimeAug', transforms=tta_trans
 weights = __import__('mmgcvit').get_config_path('demo/weights/mask_rcnn_gcvit_objects.safetensors')
 model = dict(
     backbone=dict(init_cfg=dict(checkpoint=weights)),
-    decode_head=dict(num_classes=2, loss_decode=dict(class_weight=None, reduction='mean', loss_weight=1.0)),
-    auxiliary_head=dict(num_classes=2, loss_decode=dict(class_weight=None, reduction='mean', loss_weight=0.4)),
+    decode_head=dict(
+        num_classes=2, loss_decode=dict(class_weight=None, reduction='mean', loss_weight=1.0)
+    ),
+    auxiliary_head=dict(
+        num_classes=2, loss_decode=dict(class_weight=None, reduction='mean', loss_weight=0.4)
+    ),
 )
 
 # Schedule

@@ -1,4 +1,5 @@
-"""The digits segmentor with LSA as its backbone: upernet_gcvit_digits.py with one setting changed, the backbone.
+"""The digits segmentor with LSA as its backbone: upernet_gcvit_digits.py with one setting changed,
+the backbone.
 
 Starts from the project's weights of lsa_digits_cls.py.
 

@@ -1,7 +1,7 @@
 """Mask2Former, GC ViT-B, semantic segmentation of ADE20K, 160,000 iterations.
 
-mmseg's mask2former_swin-b-in1k-384x384-pre_8xb2-160k_ade20k-640x640 with another backbone, whose weights are of 224 px.
-Tests pad to a multiple of 32, as T's; mmseg's of B do not.
+mmseg's mask2former_swin-b-in1k-384x384-pre_8xb2-160k_ade20k-640x640 with another backbone, whose
+weights are of 224 px. Tests pad to a multiple of 32, as T's; mmseg's of B do not.
 """
 
 _base_ = 'mask2former_gcvit_t_ade20k.py'

@@ -1,7 +1,7 @@
 """Rotated boxes by FCOS, GC ViT-T, DOTA 1.0 in pieces of 1024 px, 12 epochs. Needs mmrotate.
 
-mmrotate's config, which trains without mmcv's compiled operators, with another backbone, and AdamW as in its
-oriented-rcnn-le90_swin-tiny_fpn_1x_dota.py. The neck begins at stride 8.
+mmrotate's config, which trains without mmcv's compiled operators, with another backbone, and AdamW
+as in its oriented-rcnn-le90_swin-tiny_fpn_1x_dota.py. The neck begins at stride 8.
 """
 
 _base_ = 'mmrotate::rotated_fcos/rotated-fcos-hbox-le90_r50_fpn_1x_dota.py'
@@ -23,7 +23,10 @@ model = dict(
 
 # The longest key in a parameter's name applies, instead of the rule for norms.
 norms = ('norm0', 'norm1', 'norm2', 'norm3', 'norm_in', 'norm_out')
-undecayed = ['relative_position_bias_table', *(f'.{norm}.{end}' for norm in norms for end in ('weight', 'bias'))]
+undecayed = [
+    'relative_position_bias_table',
+    *(f'.{norm}.{end}' for norm in norms for end in ('weight', 'bias')),
+]
 optim_wrapper = dict(
     constructor='mmgcvit.GroupedParamsOptimWrapperConstructor',
     optimizer=dict(_delete_=True, type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),

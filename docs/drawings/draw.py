@@ -1,7 +1,9 @@
-"""Write the drawings of docs/how_gcvit_works.md and docs/how_lsa_works.md as SVG: python docs/drawings/draw.py.
+"""Write the drawings of docs/how_gcvit_works.md and docs/how_lsa_works.md as SVG: python
+docs/drawings/draw.py.
 
-The numbers are those of GC ViT-T and LSA's imagenet-tiny for an image of 224x224 px; tests/docs compares them with what
-the networks compute. First the few shapes that they are made of, then the drawings; lengths are pixels at full size.
+The numbers are those of GC ViT-T and LSA's imagenet-tiny for an image of 224x224 px; tests/docs
+compares them with what the networks compute. First the few shapes that they are made of, then the
+drawings; lengths are pixels at full size.
 """
 
 from collections.abc import Iterable
@@ -13,7 +15,8 @@ IMAGES = Path(__file__).parent.parent / 'images'
 FONT = 'font-family="Helvetica, Arial, sans-serif"'
 INK = '#1f2933'
 GREY = '#5b6770'
-# What is made by convolutions, by attention inside a window, by attention with a query from the whole map.
+# What is made by convolutions, by attention inside a window, by attention with a query from the
+# whole map.
 CONVOLUTION = '#e3e8ec'
 LOCAL = '#cfe3f7'
 GLOBAL = '#fbd9b5'
@@ -21,7 +24,9 @@ MAP = '#ffffff'
 RESULT = '#dcefdc'
 
 
-def box(x: float, y: float, width: float, height: float, lines: str | Iterable[str], fill: str) -> str:
+def box(
+    x: float, y: float, width: float, height: float, lines: str | Iterable[str], fill: str
+) -> str:
     """Draw a rectangle with centred lines of text, the first in bold."""
     lines = [lines] if isinstance(lines, str) else list(lines)
     first = y + height / 2 - 9 * (len(lines) - 1)
@@ -34,7 +39,13 @@ def box(x: float, y: float, width: float, height: float, lines: str | Iterable[s
 
 
 def text(
-    x: float, y: float, words: str, anchor: str = 'start', bold: bool = False, grey: bool = False, size: int = 15
+    x: float,
+    y: float,
+    words: str,
+    anchor: str = 'start',
+    bold: bool = False,
+    grey: bool = False,
+    size: int = 15,
 ) -> str:
     """Draw one line of text, its middle at height y."""
     weight = ' font-weight="bold"' if bold else ''
@@ -50,11 +61,16 @@ def arrow(*points: tuple[float, float]) -> str:
     return f'<polyline points="{path}" fill="none" stroke="{INK}" stroke-width="1.5" marker-end="url(#head)"/>'
 
 
-def grid(x: float, y: float, cell: float, rows: int, columns: int, fill: str = MAP, every: int = 0) -> str:
-    """Draw rows and columns of cells; with ``every``, heavier lines around windows of that many cells."""
+def grid(
+    x: float, y: float, cell: float, rows: int, columns: int, fill: str = MAP, every: int = 0
+) -> str:
+    """Draw rows and columns of cells; with ``every``, heavier lines around windows of that many
+    cells.
+    """
     width, height = cell * columns, cell * rows
     lines = [
-        f'<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{fill}" stroke="{INK}" stroke-width="1.5"/>'
+        f'<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{fill}" stroke="{INK}" '
+        'stroke-width="1.5"/>'
     ]
     for i in range(1, columns):
         lines.append(line(x + i * cell, y, x + i * cell, y + height, every and i % every == 0))
@@ -65,7 +81,9 @@ def grid(x: float, y: float, cell: float, rows: int, columns: int, fill: str = M
 
 def line(x1: float, y1: float, x2: float, y2: float, heavy: bool) -> str:
     colour, width = (INK, 1.5) if heavy else ('#9aa5ad', 0.6)
-    return f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="{colour}" stroke-width="{width}"/>'
+    return (
+        f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="{colour}" stroke-width="{width}"/>'
+    )
 
 
 def picture(width: int, height: int, title: str, parts: Iterable[str]) -> str:
@@ -89,16 +107,24 @@ def gcvit_network() -> str:
     y = 127
     for i, (blocks, side, channels, window, windows) in enumerate(stages):
         if i:
-            parts += [box(180, y + 24, 250, 36, 'downsampler', CONVOLUTION), arrow((305, y), (305, y + 22))]
+            parts += [
+                box(180, y + 24, 250, 36, 'downsampler', CONVOLUTION),
+                arrow((305, y), (305, y + 22)),
+            ]
             y += 60
-        parts += [arrow((305, y), (305, y + 34)), text(316, y + 16, f'{side} x {side} x {channels}', grey=True)]
+        parts += [
+            arrow((305, y), (305, y + 34)),
+            text(316, y + 16, f'{side} x {side} x {channels}', grey=True),
+        ]
         y += 36
         some = 'window' if windows == 1 else 'windows'
         lines = [f'stage {i}: {blocks} blocks', f'{windows} {some} of {window} x {window} tokens']
         parts += [
             box(180, y, 250, 58, lines, LOCAL),
             arrow((430, y + 29), (478, y + 29)),
-            box(480, y + 8, 185, 42, [f'norm, output {i}', f'{channels} x {side} x {side}'], RESULT),
+            box(
+                480, y + 8, 185, 42, [f'norm, output {i}', f'{channels} x {side} x {side}'], RESULT
+            ),
         ]
         parts += [
             arrow((95, y - 18), (95, y + 29), (178, y + 29)),
@@ -119,7 +145,12 @@ def gcvit_stage() -> str:
     for before, after in pairwise(sides):
         parts += [
             box(
-                20, y, 220, 56, ['Fused-MBConv, max pooling', f'{before} x {before} to {after} x {after}'], CONVOLUTION
+                20,
+                y,
+                220,
+                56,
+                ['Fused-MBConv, max pooling', f'{before} x {before} to {after} x {after}'],
+                CONVOLUTION,
             ),
             arrow((130, y + 56), (130, y + 76)),
         ]
@@ -146,17 +177,30 @@ def gcvit_attention() -> str:
     """Draw where queries, keys and values of one window come from."""
     parts = []
     for left, name in ((15, 'Local attention'), (360, 'Global attention')):
-        parts += [text(left, 18, name, bold=True), text(left, 38, 'a map, in windows of 7 x 7', grey=True)]
+        parts += [
+            text(left, 18, name, bold=True),
+            text(left, 38, 'a map, in windows of 7 x 7', grey=True),
+        ]
         parts += [grid(left, 52, 10, 14, 14, every=7), grid(left, 52, 10, 7, 7, fill=LOCAL)]
         lines = ['softmax(q k / sqrt(32) + bias) v', '2 heads of 49 x 49 scores']
         parts += [box(left, 236, 310, 56, lines, MAP), arrow((left + 155, 292), (left + 155, 316))]
         parts += [box(left, 318, 310, 36, 'linear; the window of the map, 49 x 64', RESULT)]
-    parts += [arrow((85, 87), (183, 87)), box(185, 56, 140, 62, ['linear', 'q, k, v: 49 x 64'], LOCAL)]
+    parts += [
+        arrow((85, 87), (183, 87)),
+        box(185, 56, 140, 62, ['linear', 'q, k, v: 49 x 64'], LOCAL),
+    ]
     parts += [arrow((255, 118), (255, 234))]
-    parts += [grid(580, 52, 10, 7, 7, fill=GLOBAL), text(615, 136, 'global query', anchor='middle', bold=True)]
+    parts += [
+        grid(580, 52, 10, 7, 7, fill=GLOBAL),
+        text(615, 136, 'global query', anchor='middle', bold=True),
+    ]
     parts += [text(615, 155, 'of all windows', anchor='middle', grey=True)]
     parts += [arrow((615, 166), (615, 234)), text(625, 200, 'q', bold=True)]
-    parts += [arrow((430, 87), (522, 87), (522, 126)), box(507, 128, 30, 62, '', LOCAL), arrow((522, 190), (522, 234))]
+    parts += [
+        arrow((430, 87), (522, 87), (522, 126)),
+        box(507, 128, 30, 62, '', LOCAL),
+        arrow((522, 190), (522, 234)),
+    ]
     parts += [text(522, 159, 'lin.', anchor='middle', size=13), text(532, 212, 'k, v', bold=True)]
     return picture(685, 370, 'Local and global window attention', parts)
 
@@ -174,7 +218,16 @@ def lsa_network() -> str:
     parts += [text(25, 153, 'a convolution and a position', grey=True, size=13)]
     parts += [text(25, 169, 'embedding for each:', grey=True, size=13)]
     parts += [arrow((440, 170), (440, 196)), text(452, 182, '10 x 32 x 32 x 192', grey=True)]
-    parts += [box(300, 198, 280, 54, ['block 0: shift attention', 'each patch looks at its 10 copies'], LOCAL)]
+    parts += [
+        box(
+            300,
+            198,
+            280,
+            54,
+            ['block 0: shift attention', 'each patch looks at its 10 copies'],
+            LOCAL,
+        )
+    ]
     y = 252
     stages = [(32, 1), (16, 4), (8, 4), (4, 4)]
     for i, (side, blocks) in enumerate(stages):
@@ -184,7 +237,10 @@ def lsa_network() -> str:
                 box(300, y + 20, 280, 32, 'convolution, max pooling', CONVOLUTION),
             ]
             y += 52
-        parts += [arrow((440, y), (440, y + 30)), text(452, y + 14, f'{side} x {side} x 192', grey=True)]
+        parts += [
+            arrow((440, y), (440, y + 30)),
+            text(452, y + 14, f'{side} x {side} x 192', grey=True),
+        ]
         y += 32
         more = 'more block' if i == 0 else 'blocks'
         lines = [f'stage {i}: {blocks} {more}', f'global attention, {side * side} tokens']
@@ -196,19 +252,41 @@ def lsa_network() -> str:
 
 def lsa_shift_attention() -> str:
     """Draw the attention of one patch: a query and ten keys."""
-    parts = [text(15, 20, 'One patch of the 32 x 32: its 10 tokens, one of each copy of the image', bold=True)]
+    parts = [
+        text(
+            15,
+            20,
+            'One patch of the 32 x 32: its 10 tokens, one of each copy of the image',
+            bold=True,
+        )
+    ]
     for i in range(10):
         parts += [box(40 + 60 * i, 45, 48, 36, f't{i}', GLOBAL if i == 0 else LOCAL)]
     parts += [text(74, 112, 'the unshifted one', grey=True, size=13)]
-    parts += [arrow((64, 83), (64, 148)), box(15, 150, 150, 52, ['q of t0', '4 heads x 1 x 48'], GLOBAL)]
+    parts += [
+        arrow((64, 83), (64, 148)),
+        box(15, 150, 150, 52, ['q of t0', '4 heads x 1 x 48'], GLOBAL),
+    ]
     parts += [
         line(40, 92, 628, 92, heavy=True),
         arrow((380, 92), (380, 148)),
         box(250, 150, 260, 52, ['k, v of t0 to t9', '4 heads x 10 x 48'], LOCAL),
     ]
     parts += [arrow((90, 202), (90, 230), (180, 230), (180, 248)), arrow((380, 202), (380, 248))]
-    parts += [box(130, 250, 390, 54, ['softmax(q k / sqrt(48)) v, linear', '10 weights a head: where to look'], MAP)]
-    parts += [arrow((325, 304), (325, 330)), box(215, 332, 220, 52, ['t0 + result', 'one token of 192'], RESULT)]
+    parts += [
+        box(
+            130,
+            250,
+            390,
+            54,
+            ['softmax(q k / sqrt(48)) v, linear', '10 weights a head: where to look'],
+            MAP,
+        )
+    ]
+    parts += [
+        arrow((325, 304), (325, 330)),
+        box(215, 332, 220, 52, ['t0 + result', 'one token of 192'], RESULT),
+    ]
     parts += [arrow((40, 63), (8, 63), (8, 358), (213, 358))]
     return picture(660, 400, 'Shift attention for one patch', parts)
 

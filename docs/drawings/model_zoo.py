@@ -1,6 +1,7 @@
 """``python -m docs.drawings.model_zoo`` writes docs/model_zoo.md and its figure from the metafiles.
 
-The numbers live only in the files that model-index.yml names, and those of other networks in other_networks.yml.
+The numbers live only in the files that model-index.yml names, and those of other networks in
+other_networks.yml.
 """
 
 import json
@@ -21,7 +22,8 @@ from tools.benchmark import format_table
 OTHER_NETWORKS = yaml.safe_load((ROOT / 'configs' / 'metafiles' / 'other_networks.yml').read_text())
 PAGE = ROOT / 'docs' / 'model_zoo.md'
 PICTURE = ROOT / 'docs' / 'images' / 'zoo.png'
-# Charts of the figure: the collection of our models, their metric and image size, and the task in other_networks.yml.
+# Charts of the figure: the collection of our models, their metric and image size, and the task in
+# other_networks.yml.
 CHARTS = [
     ('GC ViT, ImageNet-1K', 'Top 1 Accuracy', '224x224', 'Image Classification'),
     ('Cascade Mask R-CNN, COCO', 'box AP', '800x1280', 'Cascade Mask R-CNN, COCO'),
@@ -32,7 +34,9 @@ KEY = 'Points'
 
 
 def render() -> str:
-    """Render the tables of the page anew; the text before the first and around the last one is kept."""
+    """Render the tables of the page anew; the text before the first and around the last one is
+    kept.
+    """
     text = PAGE.read_text()
     head = text[: text.index('\n## ')]
     beside_others = text[text.index('## Beside other networks') : text.index('\n| recipe |')]
@@ -43,7 +47,9 @@ def render() -> str:
 def render_metafile(content: dict[str, Any]) -> Iterator[str]:
     """Render the section of one metafile, a table for each collection."""
     for collection in content['Collections']:
-        models = [model for model in content['Models'] if model['In Collection'] == collection['Name']]
+        models = [
+            model for model in content['Models'] if model['In Collection'] == collection['Name']
+        ]
         yield f'## {collection["Name"]}\n'
         yield f'{collection["Paper"]["Title"]}: <{collection["Paper"]["URL"]}>\n'
         yield f'Training: {collection["Metadata"]["Training Resources"]}.\n'
@@ -58,13 +64,23 @@ def models_table(models: list[dict[str, Any]]) -> str:
         metadata, scores = model['Metadata'], scores_of(model)
         parameters, macs = f'{metadata["Parameters"] / 1e6:.2f}', f'{metadata["FLOPs"] / 1e9:.1f}'
         name = f'[`{model["Name"]}`](../{model["Config"]})'
-        cells = [name, parameters, macs, metadata['FLOPs Input Size'], metadata['Training Schedule']]
+        cells = [
+            name,
+            parameters,
+            macs,
+            metadata['FLOPs Input Size'],
+            metadata['Training Schedule'],
+        ]
         rows.append([*cells, *(str(scores.get(metric, '')) for metric in metrics)])
-    return format_table(['config', 'parameters (M)', 'multiply-adds (G)', 'image', 'training', *metrics], rows)
+    return format_table(
+        ['config', 'parameters (M)', 'multiply-adds (G)', 'image', 'training', *metrics], rows
+    )
 
 
 def highest_table() -> str:
-    """Render the best other network beside GC ViT of the same size; empty if its paper has no scores."""
+    """Render the best other network beside GC ViT of the same size; empty if its paper has no
+    scores.
+    """
     rows = []
     for entry in OTHER_NETWORKS['Highest']:
         scores = scores_of(ENTRIES[entry['Ours']])
@@ -72,7 +88,9 @@ def highest_table() -> str:
         ours = ' / '.join(str(scores[name]) for name in metrics if name in scores)
         source = f'[{entry["Source"]["Title"]}]({entry["Source"]["URL"]})'
         rows.append([entry['Table'], entry['Size'], entry['Network'], entry['Score'], ours, source])
-    return format_table(['recipe', 'size', 'network', 'published', 'GC ViT, published', 'source'], rows)
+    return format_table(
+        ['recipe', 'size', 'network', 'published', 'GC ViT, published', 'source'], rows
+    )
 
 
 def scores_of(model: dict[str, Any]) -> dict[str, float]:
@@ -81,26 +99,37 @@ def scores_of(model: dict[str, Any]) -> dict[str, float]:
 
 
 def find_points(collection: str, metric: str, size: str, task: str) -> dict[str, list[list[Any]]]:
-    """Return the families of a chart, ours first: (size, parameters in M, multiply-adds in G, score) by network."""
+    """Return the families of a chart, ours first: (size, parameters in M, multiply-adds in G,
+    score) by network.
+    """
     families = {'GC ViT': []}
     for model in ENTRIES.values():
         metadata, scores = model['Metadata'], scores_of(model)
-        if (model['In Collection'], metadata['FLOPs Input Size']) == (collection, size) and metric in scores:
+        if (model['In Collection'], metadata['FLOPs Input Size']) == (
+            collection,
+            size,
+        ) and metric in scores:
             name = re.search(r'gcvit_([a-z0-9]+)', model['Name'])[1].upper()
             costs = round(metadata['Parameters'] / 1e6, 2), round(metadata['FLOPs'] / 1e9, 1)
             families['GC ViT'].append([name, *costs, scores[metric]])
     for group in OTHER_NETWORKS['Drawn']:
         if group['Task'] == task:
             models = group['Models']
-            families[group['Family']] = [[it['Name'], it['Parameters'], it['FLOPs'], it['Score']] for it in models]
+            families[group['Family']] = [
+                [it['Name'], it['Parameters'], it['FLOPs'], it['Score']] for it in models
+            ]
     return families
 
 
 def draw() -> Figure:
-    """Draw one row for each chart: scores over parameters on the left, over multiply-adds on the right."""
+    """Draw one row for each chart: scores over parameters on the left, over multiply-adds on the
+    right.
+    """
     figure = Figure(figsize=(12.5, 5.4 * len(CHARTS)), layout='constrained')
     for chart, row in zip(CHARTS, figure.subplots(len(CHARTS), 2, sharey='row'), strict=True):
-        for cost, (axes, label) in enumerate(zip(row, ('parameters, M', 'multiply-adds, G'), strict=True), start=1):
+        for cost, (axes, label) in enumerate(
+            zip(row, ('parameters, M', 'multiply-adds, G'), strict=True), start=1
+        ):
             for family, points in find_points(*chart).items():
                 width = 3 if family == 'GC ViT' else 1
                 costs, scores = ([point[i] for point in points] for i in (cost, 3))

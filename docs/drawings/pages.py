@@ -1,4 +1,5 @@
-"""Draw which digits two networks of docs/why_global_queries.md predict correctly, into docs/images/context_pages.jpg.
+"""Draw which digits two networks of docs/why_global_queries.md predict correctly, into
+docs/images/context_pages.jpg.
 
 PYTHONPATH=docs/extensions/pages python docs/drawings/pages.py work_dirs/pages
 """
@@ -27,7 +28,9 @@ FIRST_AMBIGUOUS = 3
 
 
 def draw(work_dirs: Path, out: Path) -> None:
-    """Draw a column for each page: the page, the predictions, and the cells on which the framed digit depends."""
+    """Draw a column for each page: the page, the predictions, and the cells on which the framed
+    digit depends.
+    """
     networks = [mmgcvit.load(work_dirs / name, device='cpu') for name in NETWORKS]
     figure = Figure(figsize=(10, 8), layout='constrained')
     grid = figure.subplots(4, len(NUMBERS))
@@ -35,16 +38,24 @@ def draw(work_dirs: Path, out: Path) -> None:
         name = f'validation/ADE_val_{number:08d}'
         image = cv2.imread(str(PAGES / 'images' / f'{name}.jpg'))
         gt = cv2.imread(str(PAGES / 'annotations' / f'{name}.png'), cv2.IMREAD_UNCHANGED)
-        _, digits, boxes, _ = cv2.connectedComponentsWithStats((gt >= FIRST_AMBIGUOUS).astype(np.uint8))
+        _, digits, boxes, _ = cv2.connectedComponentsWithStats(
+            (gt >= FIRST_AMBIGUOUS).astype(np.uint8)
+        )
         framed = 1 + boxes[1:, cv2.CC_STAT_AREA].argmax()
         left, top, width, height, _ = boxes[framed]
         pictures = [image[..., ::-1], *(draw_correct(network, image, gt) for network in networks)]
         pictures.append(measure_influence(networks[-1], image, digits == framed))
         for axes, picture in zip(column, pictures, strict=True):
             axes.imshow(picture, cmap='magma', vmin=0, extent=(0, len(image), len(image), 0))
-            axes.add_patch(Rectangle((left - 2, top - 2), width + 3, height + 3, fill=False, color='white'))
+            axes.add_patch(
+                Rectangle((left - 2, top - 2), width + 3, height + 3, fill=False, color='white')
+            )
             axes.set(xticks=[], yticks=[])
-    labels = ['pages', *(f'{name}:\nright and wrong' for name in NETWORKS.values()), 'turning this\nchanges the frame']
+    labels = [
+        'pages',
+        *(f'{name}:\nright and wrong' for name in NETWORKS.values()),
+        'turning this\nchanges the frame',
+    ]
     for axes, label in zip(grid[:, 0], labels, strict=True):
         axes.set_ylabel(label)
     figure.savefig(out, dpi=70)
@@ -58,7 +69,9 @@ def draw_correct(network: Predictor, image: np.ndarray, gt: np.ndarray) -> np.nd
 
 
 def measure_influence(network: Predictor, image: np.ndarray, digit: np.ndarray) -> np.ndarray:
-    """Return by how much a digit's score changes if a cell is rotated by 180 degrees, for each cell: (CELLS, CELLS)."""
+    """Return by how much a digit's score changes if a cell is rotated by 180 degrees, for each
+    cell: (CELLS, CELLS).
+    """
     changes = np.zeros((CELLS, CELLS))
     before, side = compute_score(network, image, digit), len(image) // CELLS
     for row, column in np.ndindex(CELLS, CELLS):
@@ -72,7 +85,9 @@ def measure_influence(network: Predictor, image: np.ndarray, digit: np.ndarray) 
 @torch.no_grad()
 def compute_score(network: Predictor, image: np.ndarray, digit: np.ndarray) -> float:
     """Return a digit's score for upside down minus its score for upright, averaged over its pixels."""
-    scores = network.network.encode_decode(prepare_view(network, image).inputs, [{'img_shape': image.shape[:2]}])[0]
+    scores = network.network.encode_decode(
+        prepare_view(network, image).inputs, [{'img_shape': image.shape[:2]}]
+    )[0]
     upright, upside_down = scores[FIRST_AMBIGUOUS - 1 :, digit].mean(1).tolist()
     return upside_down - upright
 

@@ -15,7 +15,10 @@ MIN_SCORE = 0.05  # the lowest score threshold that the slider has
 
 
 def build_page(model: Any) -> gr.Interface:
-    """Build the page for a model that :func:`mmgcvit.load` returned. A detector's ``score_thr`` is lowered."""
+    """Build the page for a model that :func:`mmgcvit.load` returned.
+
+    A detector's ``score_thr`` is lowered.
+    """
     inputs, is_detector = [gr.Image(label='Picture', type='filepath')], model.task == 'detection'
     if is_detector:
         inputs.append(gr.Slider(MIN_SCORE, 1, model.score_thr, label='Score threshold'))
@@ -35,7 +38,11 @@ def build_page(model: Any) -> gr.Interface:
         return model.draw(path, prediction)[..., ::-1], summarise(model, prediction)
 
     return gr.Interface(
-        predict, inputs, [gr.Image(label='Prediction'), summary], flagging_mode='never', analytics_enabled=False
+        predict,
+        inputs,
+        [gr.Image(label='Prediction'), summary],
+        flagging_mode='never',
+        analytics_enabled=False,
     )
 
 

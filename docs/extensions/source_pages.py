@@ -1,7 +1,8 @@
 """Add a page to the site for each file of the repository that the pages link to.
 
-MyST treats such a link as a download, and does not know links to folders. Here both become references of their own
-type, which in HTML lead to ``source/PATH.html``: the highlighted text of a file, or the contents of a folder.
+MyST treats such a link as a download, and does not know links to folders. Here both become
+references of their own type, which in HTML lead to ``source/PATH.html``: the highlighted text of a
+file, or the contents of a folder.
 """
 
 from collections.abc import Iterator
@@ -28,7 +29,9 @@ class FindSources(SphinxTransform):
     default_priority = 800
 
     def apply(self, **kwargs: Any) -> None:
-        for link in list(self.document.findall(download_reference)) + list(self.document.findall(pending_xref)):
+        for link in list(self.document.findall(download_reference)) + list(
+            self.document.findall(pending_xref)
+        ):
             path = self.path_of(link)
             if path is not None:
                 link.replace_self(
@@ -52,12 +55,18 @@ class FindSources(SphinxTransform):
         folder = Path(self.env.doc2path(self.env.docname)).resolve().parent
         path = root / target.lstrip('/') if target.startswith('/') else folder / target
         path = path.resolve()
-        if not path.exists() or not path.is_relative_to(root) or self.env.path2doc(path) in self.env.found_docs:
+        if (
+            not path.exists()
+            or not path.is_relative_to(root)
+            or self.env.path2doc(path) in self.env.found_docs
+        ):
             return None
         return path.relative_to(root).as_posix()
 
 
-def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element) -> nodes.Element | None:
+def resolve(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element
+) -> nodes.Element | None:
     """Make a marked link a link to the file's page; plain text where pages are not HTML."""
     if node['reftype'] != REFERENCE_TYPE:
         return None
@@ -73,7 +82,9 @@ def page_name(path: str) -> str:
 
 
 def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """A page for each file and folder that a page has linked to, and for the files of these folders."""
+    """A page for each file and folder that a page has linked to, and for the files of these
+    folders.
+    """
     root = Path(app.srcdir)
     wanted = set(app.source_pages)
     for folder in [path for path in wanted if (root / path).is_dir()]:
@@ -85,7 +96,9 @@ def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 def files_of(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith('.'))
+    return sorted(
+        file for file in folder.iterdir() if file.is_file() and not file.name.startswith('.')
+    )
 
 
 def list_folder(app: Sphinx, folder: Path) -> str:

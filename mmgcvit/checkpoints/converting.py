@@ -1,4 +1,6 @@
-"""Convert weights to the keys of mmpretrain or another implementation (external keys); save checkpoints atomically."""
+"""Convert weights to the keys of mmpretrain or another implementation (external keys); save
+checkpoints atomically.
+"""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +26,8 @@ from .weights import BIAS_TABLE, FINAL_NORM, Arch, Weights, check_finite
 
 # The name of a buffer that some implementations store next to each relative position bias table.
 INDEX_NAME = 'relative_position_index'
-# Keys that a checkpoint may lack: only some backbones have output norms, only classifiers a final norm and a head.
+# Keys that a checkpoint may lack: only some backbones have output norms, only classifiers a final
+# norm and a head.
 OPTIONAL_KEYS = r'norm\d+\.|final_norm\.|head\.'
 
 
@@ -34,7 +37,9 @@ def save_checkpoint(content: Any, path: Path) -> None:
         torch.save(content, unfinished)
 
 
-def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
+def save_safetensors(
+    tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None
+) -> None:
     """Write a safetensors file atomically."""
     check_installed(f'writing {path}', 'safetensors')
     from safetensors.torch import save
@@ -48,18 +53,25 @@ def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mappin
 def convert(weights: Weights, to: str) -> dict[str, Any]:
     """Return the content of a checkpoint with other keys.
 
-    ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for its ``ImageClassifier``.
-    Raise a CheckpointError if it is another name or has no key for one of the weights, or weights are missing.
+    ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for its
+    ``ImageClassifier``. Raise a CheckpointError if it is another name or has no key for one of the
+    weights, or weights are missing.
     """
     network = weights.network
     arch = infer_checkpoint_arch(weights, network)
-    check_complete(weights.source, weights.tensors, build_expected_tensors(weights, arch), OPTIONAL_KEYS)
-    key_mappings = {mapping.short_name: mapping for mapping in network.key_mappings if mapping.short_name}
+    check_complete(
+        weights.source, weights.tensors, build_expected_tensors(weights, arch), OPTIONAL_KEYS
+    )
+    key_mappings = {
+        mapping.short_name: mapping for mapping in network.key_mappings if mapping.short_name
+    }
     if to in key_mappings:
         return {'state_dict': make_state_dict(weights, key_mappings[to])}
     if to != 'mmpretrain':
         name = network.__name__
-        raise CheckpointError(f'weights of {name} cannot be converted to {to}. Use --to mmpretrain or --to original')
+        raise CheckpointError(
+            f'weights of {name} cannot be converted to {to}. Use --to mmpretrain or --to original'
+        )
     last_norm, state_dict = get_last_norm(weights.tensors), {}
     for name, tensor in weights.tensors.items():
         prefix = '' if name.startswith('head.') else 'backbone.'
@@ -68,7 +80,9 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
 
 
 def convert_dino(weights: Weights) -> tuple[dict[str, Any], Config] | None:
-    """Return the content of a checkpoint of mmdet's DINO, and its config, or None if the weights are not TAO's DINO."""
+    """Return the content of a checkpoint of mmdet's DINO, and its config, or None if the weights
+    are not TAO's DINO.
+    """
     tensors = translate_dino(weights.state_dict, weights.source)
     if tensors is None:
         return None
@@ -82,7 +96,9 @@ def convert_dino(weights: Weights) -> tuple[dict[str, Any], Config] | None:
 
 
 def build_expected_tensors(weights: Weights, arch: Arch) -> dict[str, Tensor]:
-    """Return the tensors of a complete checkpoint, with all output norms and a head, on the meta device."""
+    """Return the tensors of a complete checkpoint, with all output norms and a head, on the meta
+    device.
+    """
     with reject_part(weights.source, weights.network.__name__), torch.device('meta'):
         num_stages = len(arch.attributes['depths'])
         model = weights.network(arch.attributes, out_indices=range(num_stages))
@@ -90,12 +106,17 @@ def build_expected_tensors(weights: Weights, arch: Arch) -> dict[str, Tensor]:
         expected = model.state_dict() | final_norm.state_dict(prefix=FINAL_NORM)
         if 'head.fc.weight' in weights.tensors:
             num_classes = len(weights.tensors['head.fc.weight'])
-            expected |= nn.Linear(final_norm.weight.shape[0], num_classes).state_dict(prefix='head.fc.')
+            expected |= nn.Linear(final_norm.weight.shape[0], num_classes).state_dict(
+                prefix='head.fc.'
+            )
         return expected
 
 
 def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tensor]:
-    """Return a state dict with a key mapping's external keys. Raise a CheckpointError if a tensor has none."""
+    """Return a state dict with a key mapping's external keys.
+
+    Raise a CheckpointError if a tensor has none.
+    """
     state_dict, unmapped = {}, []
     for name, tensor in rename_output_norm(weights.tensors).items():
         external_key = key_mapping.to_external_key(name)
@@ -104,12 +125,16 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tens
             continue
         state_dict[external_key] = key_mapping.to_external_shape(name, tensor)
         if key_mapping.compute_position_index is not None and name.endswith(BIAS_TABLE):
-            side = isqrt(len(tensor)) // 2 + 1  # A window of side w has a table of (2w - 1)**2 rows.
+            side = (
+                isqrt(len(tensor)) // 2 + 1
+            )  # A window of side w has a table of (2w - 1)**2 rows.
             index_key = external_key.replace(BIAS_TABLE, INDEX_NAME)
             state_dict[index_key] = key_mapping.compute_position_index((side, side))
     if unmapped:
         count, names = format_count(len(unmapped), 'tensor'), shorten(sorted(unmapped))
-        raise CheckpointError(f'{key_mapping.name} has no keys for {count} ({names}). Use --to mmpretrain')
+        raise CheckpointError(
+            f'{key_mapping.name} has no keys for {count} ({names}). Use --to mmpretrain'
+        )
     return state_dict
 
 
@@ -119,7 +144,10 @@ def rename_output_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     norms = {name.split('.')[0] for name in tensors if re.match(r'norm\d+\.', name)}
     if norms != {last_norm.removesuffix('.')}:
         return dict(tensors)
-    return {re.sub(f'^{re.escape(last_norm)}', FINAL_NORM, name): tensor for name, tensor in tensors.items()}
+    return {
+        re.sub(f'^{re.escape(last_norm)}', FINAL_NORM, name): tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def get_last_norm(tensors: Mapping[str, Tensor]) -> str:

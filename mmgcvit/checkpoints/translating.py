@@ -1,4 +1,6 @@
-"""Translate state dict keys: external keys (another implementation's) to local keys (this package's), and back."""
+"""Translate state dict keys: external keys (another implementation's) to local keys (this
+package's), and back.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -6,7 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-# Regular expressions of the placeholders in rows. GC ViT's even and odd blocks have different parameters.
+# Regular expressions of the placeholders in rows. GC ViT's even and odd blocks have different
+# parameters.
 PLACEHOLDERS = {'number': r'\d+', 'even': r'\d*[02468]', 'odd': r'\d*[13579]'}
 
 Parts = Mapping[str, str]  # from a part of external keys to a part of local keys
@@ -17,18 +20,25 @@ SAME: Parts = {'': ''}  # what follows the prefix is the same in the external an
 class KeyMapping:
     """A table that translates between external and local keys.
 
-    A row (external prefix, local prefix, {external part: local part}) translates keys that consist of the prefix, one
-    of the parts, and any rest, which stays the same. Placeholders such as ``{number}`` are digits, in the same order.
+    A row (external prefix, local prefix, {external part: local part}) translates keys that consist
+    of the prefix, one of the parts, and any rest, which stays the same. Placeholders such as
+    ``{number}`` are digits, in the same order.
     """
 
     name: str  # of the implementation, for messages
-    signature_key: str  # the external key by which this implementation's checkpoints are recognised; no others have it
+    # The external key by which this implementation's checkpoints are recognised; no others have it
+    signature_key: str
     rows: tuple[tuple[str, str, Parts], ...]
-    ignored: str = '(?!)'  # a regular expression for external keys that are not needed; this one matches nothing
-    short_name: str | None = None  # for mmgcvit convert --to; None: checkpoints with these keys cannot be written
-    # Computes the relative position index of a window (h, w), which checkpoints have beside each bias table, or None.
+    # A regular expression for external keys that are not needed; this one matches nothing
+    ignored: str = '(?!)'
+    short_name: str | None = (
+        None  # for mmgcvit convert --to; None: checkpoints with these keys cannot be written
+    )
+    # Computes the relative position index of a window (h, w), which checkpoints have beside each
+    # bias table, or None.
     compute_position_index: Callable[[tuple[int, int]], Tensor] | None = None
-    convs: str = '(?!)'  # a regular expression for the local keys of linear weights that are 1x1 convolutions there
+    # A regular expression for the local keys of linear weights that are 1x1 convolutions there
+    convs: str = '(?!)'
 
     def to_local_key(self, external: str) -> str | None:
         """Return the local key of an external key, or None if no row matches."""
@@ -36,11 +46,17 @@ class KeyMapping:
 
     def to_external_key(self, local: str) -> str | None:
         """Return the external key of a local key, or None if no row matches."""
-        rows = ((target, source, {new: old for old, new in parts.items()}) for source, target, parts in self.rows)
+        rows = (
+            (target, source, {new: old for old, new in parts.items()})
+            for source, target, parts in self.rows
+        )
         return translate(local, rows)
 
     def to_local_shape(self, local: str, tensor: Tensor) -> Tensor:
-        """Reshape an external tensor to its local shape. Tensors without the shape of a convolution stay."""
+        """Reshape an external tensor to its local shape.
+
+        Tensors without the shape of a convolution stay.
+        """
         return tensor.flatten(1) if tensor.ndim > 1 and re.search(self.convs, local) else tensor
 
     def to_external_shape(self, local: str, tensor: Tensor) -> Tensor:
@@ -51,16 +67,28 @@ class KeyMapping:
 def make_own_mapping(signature_key: str) -> KeyMapping:
     """Make the mapping of this package's own checkpoints."""
     prefixes = ('stem.', 'stages.', 'downsamplers.', 'norm{number}.')
-    return KeyMapping('mmgcvit', signature_key, tuple((prefix, prefix, SAME) for prefix in prefixes))
+    return KeyMapping(
+        'mmgcvit', signature_key, tuple((prefix, prefix, SAME) for prefix in prefixes)
+    )
 
 
 def translate(key: str, rows: Iterable[tuple[str, str, Parts]]) -> str | None:
-    """Translate a key by the first row (prefix, new prefix, {part: new part}) that matches, or return None."""
+    """Translate a key by the first row (prefix, new prefix, {part: new part}) that matches, or
+    return None.
+    """
     for source, target, parts in rows:
-        pattern = re.sub(r'\\\{(\w+)\\\}', lambda placeholder: f'({PLACEHOLDERS[placeholder[1]]})', re.escape(source))
+        pattern = re.sub(
+            r'\\\{(\w+)\\\}',
+            lambda placeholder: f'({PLACEHOLDERS[placeholder[1]]})',
+            re.escape(source),
+        )
         if prefix := re.match(pattern, key):
             rest = key[prefix.end() :]
             for old, new in parts.items():
                 if rest.startswith(old):
-                    return re.sub(r'\{\w+\}', '{}', target).format(*prefix.groups()) + new + rest[len(old) :]
+                    return (
+                        re.sub(r'\{\w+\}', '{}', target).format(*prefix.groups())
+                        + new
+                        + rest[len(old) :]
+                    )
     return None

@@ -1,8 +1,9 @@
 """Unpickle files of ``torch.save`` without running code from them.
 
-A pickle names classes and functions, and unpickling calls them. :class:`SafeUnpickler` allows those in :data:`ALLOWED`
-and replaces all others by :class:`Placeholder`, which accepts any call and does nothing. ``torch.load`` (2.1 or later)
-uses this unpickler if its argument ``pickle_module`` is :data:`SAFE_PICKLE`.
+A pickle names classes and functions, and unpickling calls them. :class:`SafeUnpickler` allows those
+in :data:`ALLOWED` and replaces all others by :class:`Placeholder`, which accepts any call and does
+nothing. ``torch.load`` (2.1 or later) uses this unpickler if its argument ``pickle_module`` is
+:data:`SAFE_PICKLE`.
 """
 
 import pickle
@@ -16,7 +17,9 @@ import torch
 
 
 class Placeholder:
-    """Placeholder for classes and functions not in :data:`ALLOWED`, and for the objects that they would make."""
+    """Placeholder for classes and functions not in :data:`ALLOWED`, and for the objects that they
+    would make.
+    """
 
     def __new__(cls, *_: Any, **__: Any) -> 'Placeholder':
         return super().__new__(cls)
@@ -35,7 +38,9 @@ class DtypePlaceholder(Placeholder):
 
 
 def read_numpy_scalar(dtype: Any, raw: bytes) -> Any:
-    """Convert a pickled NumPy number, such as a score, to a Python number, and any other scalar to a placeholder."""
+    """Convert a pickled NumPy number, such as a score, to a Python number, and any other scalar to
+    a placeholder.
+    """
     is_number = isinstance(dtype, DtypePlaceholder) and re.fullmatch(r'[biuf]\d', dtype.code)
     return np.frombuffer(raw, dtype.code)[0].item() if is_number else Placeholder()
 
@@ -55,25 +60,47 @@ ALLOWED: dict[str, Any] = {
     'builtins.set': set,
     '_codecs.encode': lambda text, _: text.encode('latin-1'),
     'numpy.dtype': DtypePlaceholder,
-    **dict.fromkeys(('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar'), read_numpy_scalar),
+    **dict.fromkeys(
+        ('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar'), read_numpy_scalar
+    ),
 }
 
 
-# The types of values that are kept, besides containers. The others are placeholders, and what torch makes for storages.
-DATA = (str, bytes, bytearray, int, float, complex, type(None), torch.Tensor, torch.dtype, torch.device)
+# The types of values that are kept, besides containers. The others are placeholders, and what torch
+# makes for storages.
+DATA = (
+    str,
+    bytes,
+    bytearray,
+    int,
+    float,
+    complex,
+    type(None),
+    torch.Tensor,
+    torch.dtype,
+    torch.device,
+)
 
 
 class SafeUnpickler(pickle._Unpickler):
     """An unpickler that looks up all classes and functions in :data:`ALLOWED`.
 
-    It is Python's own and not the one in C, which allocates up to 64 GB for a damaged memo index (gh-115952).
+    It is Python's own and not the one in C, which allocates up to 64 GB for a damaged memo index
+    (gh-115952).
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Let torch's ``persistent_load`` load storages only. For modules it could write files with their source."""
+        """Let torch's ``persistent_load`` load storages only.
+
+        For modules it could write files with their source.
+        """
 
         def load_storage(persistent_id: Any) -> Any:
-            return value(persistent_id) if persistent_id[0] in ('storage', b'storage') else persistent_id[1]
+            return (
+                value(persistent_id)
+                if persistent_id[0] in ('storage', b'storage')
+                else persistent_id[1]
+            )
 
         super().__setattr__(name, load_storage if name == 'persistent_load' else value)
 
@@ -84,22 +111,30 @@ class SafeUnpickler(pickle._Unpickler):
         replacement = ALLOWED.get(f'{module.replace("__builtin__", "builtins")}.{name}')
         if replacement is None:
             return type(name, (Placeholder,), {'__module__': module})
-        # Return a new function each time, because a pickle can set attributes of functions and classes that it gets.
-        return replacement if isinstance(replacement, torch.dtype) else lambda *arguments: replacement(*arguments)
+        # Return a new function each time, because a pickle can set attributes of functions and
+        # classes that it gets.
+        return (
+            replacement
+            if isinstance(replacement, torch.dtype)
+            else lambda *arguments: replacement(*arguments)
+        )
 
 
 # Stands in for the module pickle: pass it to torch.load as pickle_module.
 SAFE_PICKLE = SimpleNamespace(
-    __name__='pickle', Unpickler=SafeUnpickler, load=lambda file, **options: SafeUnpickler(file, **options).load()
+    __name__='pickle',
+    Unpickler=SafeUnpickler,
+    load=lambda file, **options: SafeUnpickler(file, **options).load(),
 )
 
 
 def remove_placeholders(value: Any, seen: dict[int, bool | None] | None = None) -> bool:
     """Remove dict entries with other values than :data:`DATA`, in place and in nested dicts.
 
-    Return False if ``value`` itself must be removed, as lists, tuples and sets with such a value, since positions may
-    have a meaning. Raise a ValueError if a container contains itself. ``seen`` holds the answers by id (None: not
-    finished), because a pickle can refer to a container any number of times.
+    Return False if ``value`` itself must be removed, as lists, tuples and sets with such a value,
+    since positions may have a meaning. Raise a ValueError if a container contains itself. ``seen``
+    holds the answers by id (None: not finished), because a pickle can refer to a container any
+    number of times.
     """
     if not isinstance(value, dict | list | tuple | set):
         return isinstance(value, DATA)
@@ -110,10 +145,15 @@ def remove_placeholders(value: Any, seen: dict[int, bool | None] | None = None) 
         return seen[id(value)]
     seen[id(value)] = None
     if isinstance(value, dict):
-        # A pickle can set attributes of subclasses of dict, such as ``items``. nn.Module needs ``_metadata``.
+        # A pickle can set attributes of subclasses of dict, such as ``items``. nn.Module needs
+        # ``_metadata``.
         for name in [name for name in getattr(value, '__dict__', ()) if name != '_metadata']:
             delattr(value, name)
-        for key in [key for key, item in value.items() if not all(remove_placeholders(x, seen) for x in (item, key))]:
+        for key in [
+            key
+            for key, item in value.items()
+            if not all(remove_placeholders(x, seen) for x in (item, key))
+        ]:
             del value[key]
         seen[id(value)] = True
     else:

@@ -1,4 +1,6 @@
-"""Find a network's weights in a checkpoint: the state dict, the prefix of the keys and the key mapping."""
+"""Find a network's weights in a checkpoint: the state dict, the prefix of the keys and the key
+mapping.
+"""
 
 import re
 from collections.abc import Mapping
@@ -16,12 +18,14 @@ from .translating import KeyMapping
 # Keys of a checkpoint under which a state dict may be, with EMA weights and with other weights.
 EMA_KEYS = ('state_dict_ema', 'model_ema')
 PLAIN_KEYS = ('state_dict', 'model')
-# Prefix of a classifier's norm before pooling. In a backbone this norm is the output norm of the last stage.
+# Prefix of a classifier's norm before pooling. In a backbone this norm is the output norm of the
+# last stage.
 FINAL_NORM = 'final_norm.'
 # The buffers of batch and instance norms.
 RUNNING_STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')
 BIAS_TABLE = 'relative_position_bias_table'
-# A subclass of PyramidBackbone. Without key_mappings of its own, it can load the weights of the class it inherits from.
+# A subclass of PyramidBackbone. Without key_mappings of its own, it can load the weights of the
+# class it inherits from.
 Network = type[nn.Module]
 
 
@@ -33,9 +37,14 @@ class Arch:
     attributes: dict[str, Any]  # those that decide the shapes of weights, by name
 
     def __str__(self) -> str:
-        """Return the names, ``'tiny' or 'tiny2'``, or without a name ``of embed_dims 8, depths (2, 2, 2, 2), ...``."""
+        """Return the names, ``'tiny' or 'tiny2'``, or without a name ``of embed_dims 8, depths (2,
+        2, 2, 2), ...``.
+        """
         items = self.attributes.items()
-        sizes = (f'{key} {value:.4g}' if isinstance(value, float) else f'{key} {value}' for key, value in items)
+        sizes = (
+            f'{key} {value:.4g}' if isinstance(value, float) else f'{key} {value}'
+            for key, value in items
+        )
         return ' or '.join(map(repr, self.names)) or f'of {", ".join(sizes)}'
 
 
@@ -48,15 +57,21 @@ class Weights:
     key_mapping: KeyMapping  # from the file's keys (external keys) to local keys
     ema: bool  # whether the tensors are EMA weights
     tensors: dict[str, Tensor]  # by local key; only classifiers have final_norm.* and head.fc.*
-    unused: list[str] = field(default_factory=list)  # keys without a local key, except those that key_mapping ignores
-    state_dict: Mapping[str, Tensor] = field(default_factory=dict)  # all tensors of the file with its own keys
+    unused: list[str] = field(
+        default_factory=list
+    )  # keys without a local key, except those that key_mapping ignores
+    state_dict: Mapping[str, Tensor] = field(
+        default_factory=dict
+    )  # all tensors of the file with its own keys
 
 
 def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> Weights:
-    """Read a network's weights from a checkpoint (:func:`read_checkpoint`) of any implementation with a key mapping.
+    """Read a network's weights from a checkpoint (:func:`read_checkpoint`) of any implementation
+    with a key mapping.
 
-    If a file has several networks, ``prefix`` must be the prefix of the network's keys, for example ``backbone.``.
-    ``ema`` requires EMA weights. Raise a CheckpointError if the checkpoint has no known network.
+    If a file has several networks, ``prefix`` must be the prefix of the network's keys, for example
+    ``backbone.``. ``ema`` requires EMA weights. Raise a CheckpointError if the checkpoint has no
+    known network.
     """
     content = read_checkpoint(source)
     state_dict, is_ema = find_state_dict(content, source, ema)
@@ -80,7 +95,9 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
 
 
 def merge_lora(tensors: dict[str, Tensor], prefix: str = '') -> None:
-    """Merge LoRA's updates into the weights of all layers whose names begin with ``prefix``, in place."""
+    """Merge LoRA's updates into the weights of all layers whose names begin with ``prefix``, in
+    place.
+    """
     for name in [name for name in tensors if name.startswith(prefix) and name.endswith('.lora_up')]:
         layer = name.removesuffix('lora_up')
         try:
@@ -88,12 +105,15 @@ def merge_lora(tensors: dict[str, Tensor], prefix: str = '') -> None:
             tensors[f'{layer}weight'] = tensors[f'{layer}weight'] + update
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(
-                f'the LoRA tensor {name} does not fit its layer ({get_first_line(error)}). Use another checkpoint'
+                f'the LoRA tensor {name} does not fit its layer ({get_first_line(error)}). Use '
+                'another checkpoint'
             ) from None
 
 
 def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[str, Tensor], bool]:
-    """Return a checkpoint's state dict, and whether its weights are EMA weights: if ``ema`` or if it has no others."""
+    """Return a checkpoint's state dict, and whether its weights are EMA weights: if ``ema`` or if
+    it has no others.
+    """
     keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS)
     if isinstance(content, Mapping):
         for key in keys:
@@ -103,25 +123,47 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[
             return tensors, False
     names = ' and '.join(map(repr, keys))
     if ema:
-        raise CheckpointError(f'{source} has no EMA weights: it lacks {names}. Remove --ema (or the argument ema=True)')
-    advice = 'If it has a whole model (nn.Module), save its state_dict() in the program that wrote it'
-    raise CheckpointError(f'{source} has no weights: it is not a dict of tensors and has none under {names}. {advice}')
+        raise CheckpointError(
+            f'{source} has no EMA weights: it lacks {names}. Remove --ema (or the argument '
+            'ema=True)'
+        )
+    advice = (
+        'If it has a whole model (nn.Module), save its state_dict() in the program that wrote it'
+    )
+    raise CheckpointError(
+        f'{source} has no weights: it is not a dict of tensors and has none under {names}. {advice}'
+    )
 
 
 def select_tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """Return the entries of a dict that are tensors with str keys, without torch.compile's prefixes."""
-    tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    """Return the entries of a dict that are tensors with str keys, without torch.compile's
+    prefixes.
+    """
+    tensors = {
+        name: value
+        for name, value in content.items()
+        if isinstance(name, str) and isinstance(value, Tensor)
+    }
     return {name.replace('_orig_mod.', ''): tensor for name, tensor in tensors.items()}
 
 
 def list_key_mappings() -> list[tuple[Network, KeyMapping]]:
     """Return each registered network with each of its key mappings."""
     networks = list_networks().values()
-    return [(network, mapping) for network in networks for mapping in vars(network).get('key_mappings', ())]
+    return [
+        (network, mapping)
+        for network in networks
+        for mapping in vars(network).get('key_mappings', ())
+    ]
 
 
-def find_network(state_dict: Mapping[str, Tensor], source: str, prefix: str | None) -> tuple[Network, KeyMapping, str]:
-    """Find the key mapping whose ``signature_key`` is in a state dict. Return its network, it, and the key's prefix."""
+def find_network(
+    state_dict: Mapping[str, Tensor], source: str, prefix: str | None
+) -> tuple[Network, KeyMapping, str]:
+    """Find the key mapping whose ``signature_key`` is in a state dict.
+
+    Return its network, it, and the key's prefix.
+    """
     known = list_key_mappings()
     matches = [
         (network, key_mapping, name.removesuffix(key_mapping.signature_key))
@@ -136,7 +178,9 @@ def find_network(state_dict: Mapping[str, Tensor], source: str, prefix: str | No
         return matches[0]
     if matches:
         prefixes = ', '.join(repr(found_prefix) for *_, found_prefix in matches)
-        raise CheckpointError(f'{source} has several networks, with the prefixes {prefixes}. Choose one as prefix')
+        raise CheckpointError(
+            f'{source} has several networks, with the prefixes {prefixes}. Choose one as prefix'
+        )
     names = ', '.join(dict.fromkeys(key_mapping.name for _, key_mapping in known))
     with_prefix = f' under the prefix {prefix!r}' if prefix else ''
     problem = f'{source} is not a checkpoint of GC ViT or LSA{with_prefix}'
@@ -146,12 +190,20 @@ def find_network(state_dict: Mapping[str, Tensor], source: str, prefix: str | No
 
 def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
     """Raise a CheckpointError that names the tensors with NaN or infinity."""
-    invalid = [name for name, tensor in tensors.items() if not torch.isfinite(tensor.detach()).all()]
+    invalid = [
+        name for name, tensor in tensors.items() if not torch.isfinite(tensor.detach()).all()
+    ]
     if invalid:
         count, names = format_count(len(invalid), 'tensor'), shorten(invalid)
-        raise CheckpointError(f'{source} has {count} with NaN or infinity ({names}). Use an earlier checkpoint')
+        raise CheckpointError(
+            f'{source} has {count} with NaN or infinity ({names}). Use an earlier checkpoint'
+        )
 
 
 def get_running_statistics(model: nn.Module) -> dict[str, Tensor]:
     """Return the running statistics (buffers) of batch and instance norms by name."""
-    return {name: buffer for name, buffer in model.named_buffers() if name.split('.')[-1] in RUNNING_STATISTICS}
+    return {
+        name: buffer
+        for name, buffer in model.named_buffers()
+        if name.split('.')[-1] in RUNNING_STATISTICS
+    }

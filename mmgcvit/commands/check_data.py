@@ -1,7 +1,8 @@
 """Check the data of a config or a folder: mmgcvit check-data CONFIG_OR_FOLDER [options].
 
-Reads all annotations, decodes every image, counts objects by class and lists all problems. Exits with code 1 if a
-problem would stop a run. A FOLDER (or its data.yaml or COCO file) is read as ``mmgcvit train --data`` reads it.
+Reads all annotations, decodes every image, counts objects by class and lists all problems. Exits
+with code 1 if a problem would stop a run. A FOLDER (or its data.yaml or COCO file) is read as
+``mmgcvit train --data`` reads it.
 """
 
 from __future__ import annotations
@@ -27,9 +28,18 @@ SHEET_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', metavar='CONFIG_OR_FOLDER', help=f'{CONFIG}, or a folder as for train --data')
-    parser.add_argument('--images', type=int, metavar='N', help='decode N random images of each dataset (default: all)')
-    parser.add_argument('--contact-sheet', type=Path, metavar='FILE.jpg', help='draw annotated samples into a file')
+    parser.add_argument(
+        'config', metavar='CONFIG_OR_FOLDER', help=f'{CONFIG}, or a folder as for train --data'
+    )
+    parser.add_argument(
+        '--images',
+        type=int,
+        metavar='N',
+        help='decode N random images of each dataset (default: all)',
+    )
+    parser.add_argument(
+        '--contact-sheet', type=Path, metavar='FILE.jpg', help='draw annotated samples into a file'
+    )
     text = 'draw training images with --contact-sheet as they are augmented: those of a FOLDER as by train --augment'
     parser.add_argument('--augmented', nargs='?', const='light', choices=AUGMENTATIONS, help=text)
     add_task(parser)
@@ -38,26 +48,45 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int | None:
     check_at_least(args, images=0)
-    sheet, path, options = args.contact_sheet, Path(args.config), parse_cfg_options(args.cfg_options)
+    sheet, path, options = (
+        args.contact_sheet,
+        Path(args.config),
+        parse_cfg_options(args.cfg_options),
+    )
     if sheet is not None:
         if sheet.suffix.lower() not in SHEET_SUFFIXES:
-            raise UserError(f'--contact-sheet {sheet}: expected a name that ends in {" or ".join(SHEET_SUFFIXES)}')
+            raise UserError(
+                f'--contact-sheet {sheet}: expected a name that ends in '
+                f'{" or ".join(SHEET_SUFFIXES)}'
+            )
         check_writable(sheet.parent, f'--contact-sheet {sheet}')
     elif args.augmented:
-        raise UserError('--augmented is about a picture. Add --contact-sheet FILE.jpg, or remove --augmented')
+        raise UserError(
+            '--augmented is about a picture. Add --contact-sheet FILE.jpg, or remove --augmented'
+        )
     if not path.exists() or (path.is_file() and path.suffix == '.py'):
         if args.augmented not in (None, 'light'):
-            raise UserError(f"--augmented {args.augmented} is for a FOLDER. '--augmented' draws what a config sets")
+            raise UserError(
+                f"--augmented {args.augmented} is for a FOLDER. '--augmented' draws what a config "
+                'sets'
+            )
         if args.task:
             raise UserError(f'--task {args.task} is for a FOLDER. Remove it')
         return check_config_data(args, read_config(path, options))
     if is_config(path):  # it is not read: a file that comes with a dataset must not run a program
-        raise UserError(f'{path} is a config. Inherit from it in a config in Python (_base_), and check that')
+        raise UserError(
+            f'{path} is a config. Inherit from it in a config in Python (_base_), and check that'
+        )
     from ..datasets.formats import find_folder, read_folder
 
     folder = find_folder(path)
-    if (config := folder / f'{folder.name}.py').is_file():  # not read unasked: a dataset may have such a program
-        raise UserError(f'{folder} is the work dir of a run. Check the data of its config: mmgcvit check-data {config}')
+    if (
+        config := folder / f'{folder.name}.py'
+    ).is_file():  # not read unasked: a dataset may have such a program
+        raise UserError(
+            f'{folder} is the work dir of a run. Check the data of its config: mmgcvit check-data '
+            f'{config}'
+        )
     from ..datasets.own_data import make_config
 
     dataset_info = read_folder(args.config, args.task)
@@ -67,12 +96,17 @@ def main(args: argparse.Namespace) -> int | None:
         try:
             cfg = read_config(config, options)
         except UserError as error:  # the config is deleted when the command ends
-            raise UserError(str(error).replace(str(config), f'the config of train --data {path}')) from None
+            raise UserError(
+                str(error).replace(str(config), f'the config of train --data {path}')
+            ) from None
         return check_config_data(args, cfg, f'{make_portable_path(config.parent)}/')
 
 
 def check_config_data(args: argparse.Namespace, cfg: Config, temporary: str = '') -> int | None:
-    """Check the data of a config and print the results. Files are named without the prefix ``temporary``."""
+    """Check the data of a config and print the results.
+
+    Files are named without the prefix ``temporary``.
+    """
     from ..datasets.checks.datasets import check_datasets, list_unscored
     from ..datasets.checks.paths import check_presence
 
@@ -87,7 +121,10 @@ def check_config_data(args: argparse.Namespace, cfg: Config, temporary: str = ''
     unscored = [] if errors else [*list_unscored(cfg)]
     lines = [('', '', text) for text in report.summaries + report.notes + unscored]
     lines += [('stops the run: ', 'red', text) for text in errors]
-    lines += [('does not stop the run: ', 'yellow', text) for text in report.format_messages(stops_run=False)]
+    lines += [
+        ('does not stop the run: ', 'yellow', text)
+        for text in report.format_messages(stops_run=False)
+    ]
     for effect, colour, text in lines:
         console.print(Text.assemble((effect, colour), escape_controls(text.replace(temporary, ''))))
     if not errors:

@@ -13,8 +13,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(device='cpu')
     parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing OUT.onnx')
-    parser.add_argument('--half', action='store_true', help='convolutions and matrix products in float16')
-    parser.add_argument('--no-check', action='store_true', help="do not compare the file's outputs with the model's")
+    parser.add_argument(
+        '--half', action='store_true', help='convolutions and matrix products in float16'
+    )
+    parser.add_argument(
+        '--no-check', action='store_true', help="do not compare the file's outputs with the model's"
+    )
 
 
 def main(args: argparse.Namespace) -> None:
@@ -26,7 +30,10 @@ def main(args: argparse.Namespace) -> None:
     difference = export_onnx(model, args.target, not args.no_check, args.half)
     print(f'{args.target}: {model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
     if getattr(model, 'tiles', None):
-        print(f'the file detects in whole images. Cut them into tiles of {model.tiles} px, as the run was trained on')
+        print(
+            f'the file detects in whole images. Cut them into tiles of {model.tiles} px, as the '
+            'run was trained on'
+        )
     if difference is not None:
         size = f'at most {difference[0]:.1e} of the largest value (in {difference[1]})'
         print(f"checked with onnxruntime: the outputs differ from PyTorch's by {size}")

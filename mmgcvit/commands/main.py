@@ -36,17 +36,25 @@ COMMANDS = {
     'export': 'write a trained model as an ONNX file',
     'convert': 'convert a checkpoint between formats',
 }
-# Parameters of glibc's mallopt: from which size blocks have pages of their own, and how much freed memory is kept.
+# Parameters of glibc's mallopt: from which size blocks have pages of their own, and how much freed
+# memory is kept.
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
-# How threads of OpenMP wait: those of Intel and LLVM sleep at once, those of GNU spin for a moment first.
+# How threads of OpenMP wait: those of Intel and LLVM sleep at once, those of GNU spin for a moment
+# first.
 WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000'}
-MAX_SEARCHED = 400  # number of characters at the start of a text in which STARTUP_MESSAGES are searched
+MAX_SEARCHED = (
+    400  # number of characters at the start of a text in which STARTUP_MESSAGES are searched
+)
 # Installed distributions that --version lists.
-DEPENDENCY = re.compile(r'torch|torchvision|(onedl-)?mm(engine|cv|det|seg|pretrain|pose|rotate)[\w-]*')
+DEPENDENCY = re.compile(
+    r'torch|torchvision|(onedl-)?mm(engine|cv|det|seg|pretrain|pose|rotate)[\w-]*'
+)
 
 
 def format_usage() -> str:
-    lines = '\n'.join(f'    mmgcvit {name:<14}{description}' for name, description in COMMANDS.items())
+    lines = '\n'.join(
+        f'    mmgcvit {name:<14}{description}' for name, description in COMMANDS.items()
+    )
     return f'Commands, each with --help:\n{lines}\n--version lists the installed versions.'
 
 
@@ -62,8 +70,17 @@ def main() -> None:
     if name in ('-h', '--help'):
         print(format_usage())
     elif name == '--version':  # with the dependencies, for bug reports
-        found = {(item.name, item.version) for item in distributions() if DEPENDENCY.fullmatch(item.name or '')}
-        rows = [('mmgcvit', __version__), *sorted(found), ('Python', python_version()), ('system', platform())]
+        found = {
+            (item.name, item.version)
+            for item in distributions()
+            if DEPENDENCY.fullmatch(item.name or '')
+        }
+        rows = [
+            ('mmgcvit', __version__),
+            *sorted(found),
+            ('Python', python_version()),
+            ('system', platform()),
+        ]
         print('\n'.join(f'{package:<24}{version}' for package, version in rows))
     elif name not in COMMANDS:
         advice = f'{suggest(name, COMMANDS)}\n{format_usage()}' if name == word else f'. {name}'
@@ -73,16 +90,18 @@ def main() -> None:
 
 
 def run_command(command: str | ModuleType, arguments: Sequence[object] | None = None) -> None:
-    """Run one of :data:`COMMANDS`, or a script in tools, in this process; by default with this process's arguments.
+    """Run one of :data:`COMMANDS`, or a script in tools, in this process; by default with this
+    process's arguments.
 
-    Raise a SystemExit with the exit code, or the message of an error that the user can fix. SIGTERM acts as Ctrl-C.
+    Raise a SystemExit with the exit code, or the message of an error that the user can fix. SIGTERM
+    acts as Ctrl-C.
     """
     if arguments is not None:
         sys.argv = [f'mmgcvit {command}', *map(str, arguments)]
     keep_freed_memory()
     if not any(name in os.environ for name in (*WAITING, 'KMP_BLOCKTIME')):
-        # By default, waiting threads take the cores from other programs, and so from the threads they wait for. OpenMP
-        # reads the variables when torch is imported.
+        # By default, waiting threads take the cores from other programs, and so from the threads
+        # they wait for. OpenMP reads the variables when torch is imported.
         os.environ.update(WAITING)
     name = command if isinstance(command, str) else Path(command.__file__).stem
     try:
@@ -113,19 +132,27 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
 
 @contextmanager
 def handle_sigterm() -> Iterator[None]:
-    """Raise a KeyboardInterrupt for SIGTERM, but not in child processes such as data workers, nor in those of torchrun.
+    """Raise a KeyboardInterrupt for SIGTERM, but not in child processes such as data workers, nor
+    in those of torchrun.
 
-    After one process has failed, torchrun ends the others by SIGTERM. They may wait where Python handles no signals.
+    After one process has failed, torchrun ends the others by SIGTERM. They may wait where Python
+    handles no signals.
     """
     process, is_main_thread = os.getpid(), threading.current_thread() is threading.main_thread()
 
     def interrupt(number: int, frame: object) -> None:
         if os.getpid() != process:
             os._exit(128 + number)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # torch's handler raises an error when data workers end
+        signal.signal(
+            signal.SIGCHLD, lambda *_: None
+        )  # torch's handler raises an error when data workers end
         raise KeyboardInterrupt(number)
 
-    if 'RANK' in os.environ or not is_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if (
+        'RANK' in os.environ
+        or not is_main_thread
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
         yield
         return
     signal.signal(signal.SIGTERM, interrupt)
@@ -170,7 +197,9 @@ def hide_noise() -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep freed memory, since the system clears new pages, which takes longer than filling a tensor."""
+    """Let glibc keep freed memory, since the system clears new pages, which takes longer than
+    filling a tensor.
+    """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library

@@ -1,4 +1,6 @@
-"""Command-line options that several commands share, helpers that parse and check them, and what others call them."""
+"""Command-line options that several commands share, helpers that parse and check them, and what
+others call them.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,24 @@ CONFIG_OR_WORK_DIR = 'a config file, or the work dir of a run'
 MAX_NUMBER = 10**9  # the largest number that an option may have
 # The levels of ``augment`` at the head of the templates configs/custom_*.py.
 AUGMENTATIONS = ('none', 'light', 'strong')
-OPTIONAL_CHECKPOINT = "checkpoint file or URL (default: the work dir's best or newest; configs/demo have their own)"
+OPTIONAL_CHECKPOINT = (
+    "checkpoint file or URL (default: the work dir's best or newest; configs/demo have their own)"
+)
 
 
-def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_dirs/CONFIG_NAME') -> None:
-    """Add the options that ``mmgcvit train`` and ``mmgcvit test`` share. OpenMMLab's scripts have some of them too."""
+def add_common_options(
+    parser: argparse.ArgumentParser, work_dir: str = 'work_dirs/CONFIG_NAME'
+) -> None:
+    """Add the options that ``mmgcvit train`` and ``mmgcvit test`` share.
+
+    OpenMMLab's scripts have some of them too.
+    """
     parser.add_argument('--work-dir', help=f'folder for logs and checkpoints (default: {work_dir})')
     add_cfg_options(parser)
-    launchers, text = ['none', 'pytorch', 'slurm', 'mpi'], 'launcher of a distributed run (default: none)'
+    launchers, text = (
+        ['none', 'pytorch', 'slurm', 'mpi'],
+        'launcher of a distributed run (default: none)',
+    )
     parser.add_argument('--launcher', choices=launchers, default='none', help=text)
     text = 'show progress bars, and write the log only to its file (default: if train --data runs in a terminal)'
     parser.add_argument('--progress', action=argparse.BooleanOptionalAction, help=text)
@@ -43,42 +55,61 @@ def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_di
 
 def parse_args(command: ModuleType) -> argparse.Namespace:
     """Parse this process's arguments with the options of ``command``, the module of a command."""
-    if any(re.fullmatch(r'(--[\w-]+=)?', word) for word in sys.argv[1:]):  # pathlib reads '' as the current folder
-        raise UserError('one of the arguments is empty. If it comes from a variable, set this variable')
+    if any(
+        re.fullmatch(r'(--[\w-]+=)?', word) for word in sys.argv[1:]
+    ):  # pathlib reads '' as the current folder
+        raise UserError(
+            'one of the arguments is empty. If it comes from a variable, set this variable'
+        )
     # The description is the first line of the docstring, without the usage that it may end with.
-    parser = argparse.ArgumentParser(description=re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0]))
+    parser = argparse.ArgumentParser(
+        description=re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0])
+    )
     command.add_options(parser)
     name = command.__name__.rpartition('.')[2].replace('_', '-')
-    # Options may stand between positional arguments, which argparse does not support for subcommands.
+    # Options may stand between positional arguments, which argparse does not support for
+    # subcommands.
     has_subcommands = getattr(command, 'HAS_SUBCOMMANDS', False)
     parse = parser.parse_known_args if has_subcommands else parser.parse_known_intermixed_args
     args, unknown = parse(translate_arguments(name, sys.argv[1:]))
     if unknown:
         options = re.findall(r'(?<=--)[a-z][\w-]+', parser.format_help())
-        suggestion = suggest(unknown[0].lstrip('-'), options, format_option) if unknown[0].startswith('--') else ''
+        suggestion = (
+            suggest(unknown[0].lstrip('-'), options, format_option)
+            if unknown[0].startswith('--')
+            else ''
+        )
         raise UserError(f'unknown argument {unknown[0]}{suggestion or "."} All are in --help')
     return args
 
 
 def read_habits() -> dict[tuple[str, str], str]:
-    """Return ``habits.ini``: what each (command, name) of other programs is here, or else a sentence for the user."""
+    """Return ``habits.ini``: what each (command, name) of other programs is here, or else a
+    sentence for the user.
+    """
     table = ConfigParser(delimiters='=', interpolation=None)
     table.read_string(Path(__file__).with_name('habits.ini').read_text(encoding='utf-8'))
     rows = ((section, *row) for section in table.sections() for row in table.items(section))
-    pairs = ((product(commands.split(), names.split()), ' '.join(text.split())) for commands, names, text in rows)
+    pairs = (
+        (product(commands.split(), names.split()), ' '.join(text.split()))
+        for commands, names, text in rows
+    )
     return {pair: text for row_pairs, text in pairs for pair in row_pairs}
 
 
 def translate_arguments(command: str, arguments: Sequence[str]) -> list[str]:
-    """Return a command's arguments under their names here, those that are positional here in their place.
+    """Return a command's arguments under their names here, those that are positional here in their
+    place.
 
-    If they begin with KEY=VALUE, as ultralytics' do, ``--KEY=VALUE`` is meant, up to the first option. Raise a
-    UserError for an option of the table that no argument here replaces.
+    If they begin with KEY=VALUE, as ultralytics' do, ``--KEY=VALUE`` is meant, up to the first
+    option. Raise a UserError for an option of the table that no argument here replaces.
     """
     habits, moved, rest, words = read_habits(), {'CONFIG': [], 'INPUT': []}, [], list(arguments)
     first = list(takewhile(is_value, words))
     if first and is_setting(first[0]):
-        words[: len(first)] = [f'--{word}'.removesuffix('=True') if is_setting(word) else word for word in first]
+        words[: len(first)] = [
+            f'--{word}'.removesuffix('=True') if is_setting(word) else word for word in first
+        ]
     while words and words[0] != '--':
         name, equals, value = words.pop(0).partition('=')
         name = name.replace('_', '-') if name.startswith('--') else name
@@ -117,15 +148,24 @@ def check_key_value(text: str) -> str:
 
 def add_task(parser: argparse._ActionsContainer) -> None:
     tasks = tuple(dict.fromkeys(template.option for template in TEMPLATES.values()))
-    parser.add_argument('--task', choices=tasks, help='default: by annotations; maps: segment (instances) or semantic')
+    parser.add_argument(
+        '--task',
+        choices=tasks,
+        help='default: by annotations; maps: segment (instances) or semantic',
+    )
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--device', type=parse_device, default='auto', help='auto (a GPU if any), cpu, cuda, cuda:N')
+    parser.add_argument(
+        '--device', type=parse_device, default='auto', help='auto (a GPU if any), cpu, cuda, cuda:N'
+    )
 
 
 def hide_gpus(device: str) -> None:
-    """Hide all GPUs if ``--device`` is cpu. Call this before importing mmengine, which looks for GPUs only once."""
+    """Hide all GPUs if ``--device`` is cpu.
+
+    Call this before importing mmengine, which looks for GPUs only once.
+    """
     if device == 'cpu':
         os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
 
@@ -133,7 +173,9 @@ def hide_gpus(device: str) -> None:
 def parse_device(text: str) -> str:
     """Check the syntax of ``--device``; N is cuda:N. Whether the GPU exists is checked later."""
     if re.fullmatch(r'auto|cpu|cuda|(cuda:)?[0-9]+', text) is None:
-        raise argparse.ArgumentTypeError(f'device {text!r}: expected auto, cpu, cuda or cuda:N, which is one GPU')
+        raise argparse.ArgumentTypeError(
+            f'device {text!r}: expected auto, cpu, cuda or cuda:N, which is one GPU'
+        )
     return f'cuda:{text}' if text[0].isdecimal() else text
 
 
@@ -150,7 +192,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def load_model(args: argparse.Namespace) -> Predictor:
-    """Load the model of a command's arguments without printing. Raise a UserError if torch cannot use the GPU."""
+    """Load the model of a command's arguments without printing.
+
+    Raise a UserError if torch cannot use the GPU.
+    """
     from ..device import check_gpus, check_operators, disable_cudnn_attention
     from ..inference.loading import load, silence_output
     from ..inference.model_files import check_model_files, read_model_checkpoint
@@ -158,7 +203,9 @@ def load_model(args: argparse.Namespace) -> Predictor:
     if args.device == 'auto':
         check_gpus()
     disable_cudnn_attention()
-    checkpoint = read_model_checkpoint(check_model_files(args.config, args.checkpoint))  # which may warn
+    checkpoint = read_model_checkpoint(
+        check_model_files(args.config, args.checkpoint)
+    )  # which may warn
     with silence_output():
         model = load(args.config, checkpoint, args.device, getattr(args, 'score_thr', None))
     if model.device.type == 'cuda':
@@ -167,14 +214,21 @@ def load_model(args: argparse.Namespace) -> Predictor:
 
 
 def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite_help: str) -> None:
-    """Add ``--out-dir`` and ``--overwrite``. The command calls :func:`check_out_dir` and :func:`create_out_dir`."""
+    """Add ``--out-dir`` and ``--overwrite``.
+
+    The command calls :func:`check_out_dir` and :func:`create_out_dir`.
+    """
     parser.set_defaults(default_dir=Path(default))
-    parser.add_argument('--out-dir', type=Path, help=f'output folder (default: {default}, then {default}2, ...)')
+    parser.add_argument(
+        '--out-dir', type=Path, help=f'output folder (default: {default}, then {default}2, ...)'
+    )
     parser.add_argument('--overwrite', action='store_true', help=overwrite_help)
 
 
 def check_out_dir(args: argparse.Namespace, names: Sequence[str]) -> None:
-    """Raise a UserError if the output folder cannot be written, or already has files with these names."""
+    """Raise a UserError if the output folder cannot be written, or already has files with these
+    names.
+    """
     folder = args.out_dir or args.default_dir
     check_writable(folder, f'--out-dir {folder}')
     existing_names = [name for name in names if (folder / name).exists()]
@@ -184,11 +238,15 @@ def check_out_dir(args: argparse.Namespace, names: Sequence[str]) -> None:
 
 
 def create_out_dir(args: argparse.Namespace, subfolder: str, outdated: Sequence[str]) -> None:
-    """Create the output folder, by default a new numbered one, and remove files that match patterns in ``outdated``."""
+    """Create the output folder, by default a new numbered one, and remove files that match patterns
+    in ``outdated``.
+    """
     if args.out_dir is None:
         args.out_dir = args.default_dir if args.overwrite else create_numbered(args.default_dir)
     elif not args.overwrite:
-        (args.out_dir / subfolder).mkdir(parents=True)  # an error if another command has the same --out-dir
+        (args.out_dir / subfolder).mkdir(
+            parents=True
+        )  # an error if another command has the same --out-dir
     for file in chain.from_iterable(map(args.out_dir.glob, outdated)):
         file.unlink()
 
@@ -199,7 +257,9 @@ def format_option(name: str) -> str:
 
 
 def check_at_least(args: argparse.Namespace, **minimums: int) -> None:
-    """Raise a UserError if an option that is given has a value below its minimum, above MAX_NUMBER or NaN."""
+    """Raise a UserError if an option that is given has a value below its minimum, above MAX_NUMBER
+    or NaN.
+    """
     for name, minimum in minimums.items():
         option = getattr(args, name)
         for value in option if isinstance(option, list | tuple) else [option]:

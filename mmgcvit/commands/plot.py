@@ -14,12 +14,15 @@ from ..errors import UserError
 from ..files import write_figure
 
 NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')  # keys of mmengine's logs
-# Endings of COCO's scores for one object size or one IoU threshold. They are drawn only if the user names them.
+# Endings of COCO's scores for one object size or one IoU threshold. They are drawn only if the user
+# names them.
 DETAILED_SCORES = ('_s', '_m', '_l', '_50', '_75')
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('work_dirs', nargs='+', type=Path, metavar='WORK_DIR', help='work dirs of runs')
+    parser.add_argument(
+        'work_dirs', nargs='+', type=Path, metavar='WORK_DIR', help='work dirs of runs'
+    )
     text = "log keys to draw, for example loss_mask coco/bbox_mAP_50 (default: all but COCO's detailed scores)"
     parser.add_argument('--keys', nargs='+', default=[], metavar='KEY', help=text)
     text = 'output file: .png, .pdf or .svg (default: curves.png in the first work dir)'
@@ -34,7 +37,9 @@ def main(args: argparse.Namespace) -> None:
 
 
 class Curve(dict[int, float]):
-    """The values that were logged under one key, by step, which counts ``unit``: 'iteration' or 'epoch'."""
+    """The values that were logged under one key, by step, which counts ``unit``: 'iteration' or
+    'epoch'.
+    """
 
     unit = 'iteration'
 
@@ -42,8 +47,8 @@ class Curve(dict[int, float]):
 def read_curves(work_dir: Path) -> dict[str, Curve]:
     """Read the logs in the work dir of a run, and return the curve of each key.
 
-    The steps of a curve are iterations, or epochs for scores that are logged once an epoch. A resumed run logs to a new
-    folder, whose curves replace the older ones from their first step on.
+    The steps of a curve are iterations, or epochs for scores that are logged once an epoch. A
+    resumed run logs to a new folder, whose curves replace the older ones from their first step on.
     """
     curves: dict[str, Curve] = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
@@ -53,26 +58,38 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
             # A killed run may have left an incomplete last line.
             with suppress(json.JSONDecodeError):
                 entry = json.loads(line)
-                # Only entries of the training have these keys; epoch, only if its length is in epochs.
+                # Only entries of the training have these keys; epoch, only if its length is in
+                # epochs.
                 has_epochs |= 'epoch' in entry
                 for name, value in entry.items():
                     if name not in NOT_DRAWN and isinstance(value, int | float):
                         # -1 is COCO's score without objects.
                         session[name][entry['step']] = float(value) if value != -1 else nan
-                        session[name].unit = 'epoch' if has_epochs and 'iter' not in entry else 'iteration'
+                        session[name].unit = (
+                            'epoch' if has_epochs and 'iter' not in entry else 'iteration'
+                        )
         for name, curve in session.items():
-            curve |= {step: value for step, value in curves.get(name, {}).items() if step < min(curve)}
+            curve |= {
+                step: value for step, value in curves.get(name, {}).items() if step < min(curve)
+            }
         curves |= session
     if not curves:
-        raise UserError(f'{work_dir} has no training logs (*/vis_data/scalars.json). Choose the work dir of a training')
+        raise UserError(
+            f'{work_dir} has no training logs (*/vis_data/scalars.json). Choose the work dir of a '
+            'training'
+        )
     return curves
 
 
 def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> Figure:
-    """Draw a panel for each key (default: all but :data:`DETAILED_SCORES`), with the key's curve of each named run."""
+    """Draw a panel for each key (default: all but :data:`DETAILED_SCORES`), with the key's curve of
+    each named run.
+    """
     names = list(dict.fromkeys(name for curves in runs.values() for name in curves))
     if unknown := [key for key in keys if key not in names]:
-        raise UserError(f'no run has logged {", ".join(unknown)}. Choose among {", ".join(sorted(names))}')
+        raise UserError(
+            f'no run has logged {", ".join(unknown)}. Choose among {", ".join(sorted(names))}'
+        )
     keys = keys or [name for name in names if not name.endswith(DETAILED_SCORES)]
     columns = min(3, len(keys))
     rows = -(-len(keys) // columns)
@@ -84,7 +101,9 @@ def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> 
             points = sorted(curves.get(key, {}).items())
             if points:
                 axes.set_xlabel(curves[key].unit)
-                axes.plot(*zip(*points, strict=True), marker='.' if len(points) < 50 else None, label=name)
+                axes.plot(
+                    *zip(*points, strict=True), marker='.' if len(points) < 50 else None, label=name
+                )
         axes.grid(alpha=0.3)
         if len(runs) > 1:
             axes.legend(fontsize='small')

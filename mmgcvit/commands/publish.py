@@ -1,6 +1,8 @@
-"""Write a trained model's weights as safetensors: mmgcvit publish CONFIG [CHECKPOINT] [OUT.safetensors].
+"""Write a trained model's weights as safetensors: mmgcvit publish CONFIG [CHECKPOINT]
+[OUT.safetensors].
 
-The file has the weights of the whole model (the EMA weights if the run has them), and cannot contain code.
+The file has the weights of the whole model (the EMA weights if the run has them), and cannot
+contain code.
 """
 
 import argparse
@@ -20,10 +22,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    # If CONFIG is followed by one argument, argparse stores it in args.checkpoint, but it is the output file.
-    args.checkpoint, target = (args.checkpoint, args.target) if args.target else (None, args.checkpoint)
+    # If CONFIG is followed by one argument, argparse stores it in args.checkpoint, but it is the
+    # output file.
+    args.checkpoint, target = (
+        (args.checkpoint, args.target) if args.target else (None, args.checkpoint)
+    )
     if target is None and not Path(args.config).is_dir():
-        raise UserError(f'{args.config} is not a work dir. Add an output file, for example model.safetensors')
+        raise UserError(
+            f'{args.config} is not a work dir. Add an output file, for example model.safetensors'
+        )
     target = Path(target or Path(args.config, 'model.safetensors'))
     check_target(target, '.safetensors', overwrite=None)
     check_model_files(args.config, args.checkpoint)

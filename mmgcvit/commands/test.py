@@ -10,9 +10,13 @@ from .options import add_common_options, add_config_and_checkpoint, hide_gpus
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_config_and_checkpoint(parser)
-    parser.add_argument('--show-dir', metavar='FOLDER', help='write all images with drawn predictions into FOLDER')
+    parser.add_argument(
+        '--show-dir', metavar='FOLDER', help='write all images with drawn predictions into FOLDER'
+    )
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to FILE.pkl')
-    parser.add_argument('--tta', action='store_true', help="use test-time augmentation (the config's tta_pipeline)")
+    parser.add_argument(
+        '--tta', action='store_true', help="use test-time augmentation (the config's tta_pipeline)"
+    )
     add_common_options(parser, work_dir='CONFIG/test for a work dir, else work_dirs/CONFIG_NAME')
 
 
@@ -27,7 +31,10 @@ def main(args: argparse.Namespace) -> None:
 
     with run_rank(args.launcher, args.local_rank):
         check_machine(args.device, args.launcher)
-        source, config = check_model_files(args.config, args.checkpoint), str(find_config(args.config))
+        source, config = (
+            check_model_files(args.config, args.checkpoint),
+            str(find_config(args.config)),
+        )
         if args.work_dir is None and Path(args.config).expanduser().is_dir():
             args.work_dir = str(Path(args.config) / 'test')
         cfg = load_config(config, args.cfg_options, args.work_dir, args.launcher)

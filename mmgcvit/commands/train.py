@@ -8,10 +8,25 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import CONFIG_SUFFIXES, LOADERS, check_config, get_name_and_work_dir, is_config, read_config
+from ..config import (
+    CONFIG_SUFFIXES,
+    LOADERS,
+    check_config,
+    get_name_and_work_dir,
+    is_config,
+    read_config,
+)
 from ..errors import UserError, escape_controls, format_count, shorten
 from ..tasks import MINI, SIZES
-from .options import AUGMENTATIONS, CONFIG, add_common_options, add_task, check_at_least, format_option, hide_gpus
+from .options import (
+    AUGMENTATIONS,
+    CONFIG,
+    add_common_options,
+    add_task,
+    check_at_least,
+    format_option,
+    hide_gpus,
+)
 
 if TYPE_CHECKING:
     from ..datasets.formats.dataset_info import DatasetInfo
@@ -30,30 +45,61 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_task(own)
     text = 'network size; xxtiny, xtiny and large are for classification only (default: tiny with a GPU, else mini)'
     own.add_argument('--size', choices=(MINI, *SIZES), help=text)
-    own.add_argument('--epochs', type=int, metavar='N', help='epochs (default: by the number of images)')
-    own.add_argument('--image-size', type=int, metavar='PIXELS', help='side of the images (default: by task and size)')
+    own.add_argument(
+        '--epochs', type=int, metavar='N', help='epochs (default: by the number of images)'
+    )
+    own.add_argument(
+        '--image-size',
+        type=int,
+        metavar='PIXELS',
+        help='side of the images (default: by task and size)',
+    )
     text = 'train on random tiles of SIDE pixels (default: the image size); validate and predict in overlapping tiles'
     own.add_argument('--tiles', nargs='?', type=int, const=0, metavar='SIDE', help=text)
     text = 'backbone weights: a file, a URL, timm://NAME, or none (default: the released ones; for mini, our own)'
     own.add_argument('--pretrained', metavar='WEIGHTS', help=text)
-    own.add_argument('--batch-size', type=int, metavar='N', help='images per iteration (default: by task and size)')
-    own.add_argument('--lr', type=float, help='learning rate (default: by task, scaled to the batch size)')
-    own.add_argument('--workers', type=int, metavar='N', help='processes that load data; 0: the main process')
+    own.add_argument(
+        '--batch-size',
+        type=int,
+        metavar='N',
+        help='images per iteration (default: by task and size)',
+    )
+    own.add_argument(
+        '--lr', type=float, help='learning rate (default: by task, scaled to the batch size)'
+    )
+    own.add_argument(
+        '--workers', type=int, metavar='N', help='processes that load data; 0: the main process'
+    )
     text = 'none, light (default: flips, random sizes, for segmentation colours) or strong (also rotations or erasing)'
     own.add_argument('--augment', choices=AUGMENTATIONS, help=text)
-    own.add_argument('--no-flip', action='store_true', default=None, help='never mirror images, for example of text')
+    own.add_argument(
+        '--no-flip',
+        action='store_true',
+        default=None,
+        help='never mirror images, for example of text',
+    )
     text = 'what of the backbone is trained: all (default), low-rank updates of its attention, or nothing'
     own.add_argument('--fine-tune', choices=('all', 'lora', 'head'), help=text)
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 if the GPU has it)')
-    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the LR to the effective batch size')
-    parser.add_argument('--patience', type=int, metavar='N', help='stop after N validations without a better score')
+    parser.add_argument(
+        '--amp', action='store_true', help='train in mixed precision (bfloat16 if the GPU has it)'
+    )
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the LR to the effective batch size'
+    )
+    parser.add_argument(
+        '--patience', type=int, metavar='N', help='stop after N validations without a better score'
+    )
     resume_or_overwrite = parser.add_mutually_exclusive_group()
     text = 'resume from CHECKPOINT; if none is given, from the latest one in the work dir, if there is one'
-    resume_or_overwrite.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT', help=text)
+    resume_or_overwrite.add_argument(
+        '--resume', nargs='?', const='auto', metavar='CHECKPOINT', help=text
+    )
     text = 'start a new run; remove earlier checkpoints after its first iteration'
     resume_or_overwrite.add_argument('--overwrite', action='store_true', help=text)
     text = 'also log to TensorBoard (view: tensorboard --logdir WORK_DIR) or your W&B account'
-    parser.add_argument('--log-to', nargs='+', default=[], choices=('tensorboard', 'wandb'), help=text)
+    parser.add_argument(
+        '--log-to', nargs='+', default=[], choices=('tensorboard', 'wandb'), help=text
+    )
     add_common_options(parser)
 
 
@@ -63,7 +109,10 @@ def check_args(args: argparse.Namespace) -> None:
         given = 'neither' if args.config is None else 'both'
         raise UserError(f'expected either a CONFIG or --data FOLDER, got {given}')
     if args.data is None and (options := ' and '.join(map(format_option, list_data_options(args)))):
-        raise UserError(f'{options} can only be used with --data. To change a CONFIG, edit it or use --cfg-options')
+        raise UserError(
+            f'{options} can only be used with --data. To change a CONFIG, edit it or use '
+            '--cfg-options'
+        )
     if args.data is not None and args.launcher != 'none':
         advice = 'For 8 GPUs, stop it once it has printed its config, and run: tools/dist_train.sh CONFIG 8'
         raise UserError(f'--data trains in one process, without --launcher. {advice}')
@@ -110,7 +159,10 @@ def main(args: argparse.Namespace) -> None:
             config = write_config(args, dataset_info) if dataset_info else find_resumed_config(args)
         cfg_options = args.cfg_options or []
         if args.workers is not None and not dataset_info:
-            cfg_options = [*(f'{loader}.num_workers={args.workers}' for loader in LOADERS), *cfg_options]
+            cfg_options = [
+                *(f'{loader}.num_workers={args.workers}' for loader in LOADERS),
+                *cfg_options,
+            ]
         cfg = load_config(str(config), cfg_options, work_dir, args.launcher)
         join_process_group(cfg)
         if args.data is None:
@@ -124,19 +176,27 @@ def main(args: argparse.Namespace) -> None:
 
         try:
             message = judge_run(Path(work_dir))
-        except (UserError, OSError) as error:  # an image may have been removed; the training is complete
+        except (
+            UserError,
+            OSError,
+        ) as error:  # an image may have been removed; the training is complete
             message = f'the model is not judged: {error}'
         print(escape_controls(message))
 
 
 def get_run_config(args: argparse.Namespace) -> Path:
-    """Return the path of the config that mmengine writes into the work dir of a run with ``--data``."""
+    """Return the path of the config that mmengine writes into the work dir of a run with
+    ``--data``.
+    """
     name, work_dir = get_name_and_work_dir(args.data, args.work_dir)
     return work_dir / f'{name}.py'
 
 
 def find_resumed_config(args: argparse.Namespace) -> Path:
-    """Return the config of the run that ``--data --resume`` resumes, or a longer one. Reject other data and options."""
+    """Return the config of the run that ``--data --resume`` resumes, or a longer one.
+
+    Reject other data and options.
+    """
     from ..datasets.own_data import STARTED_WITH, extend_run, find_newer_files
 
     config, data = get_run_config(args), Path(args.data).expanduser().resolve()
@@ -149,13 +209,23 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
     if given.get('tiles') == 0 and started_with.get('tiles'):
         given['tiles'] = started_with['image_size']
     changed = [name for name, value in given.items() if value != started_with.get(name)]
-    options = ' and '.join(format_option(name) for name in changed if name not in ('epochs', 'workers'))
+    options = ' and '.join(
+        format_option(name) for name in changed if name not in ('epochs', 'workers')
+    )
     if options:
-        raise UserError(f'{options} cannot be changed when a run is resumed. Remove it or start a new run (--work-dir)')
-    print(f'{config} is resumed, with the images and annotations that were read when it was started')
+        raise UserError(
+            f'{options} cannot be changed when a run is resumed. Remove it or start a new run '
+            '(--work-dir)'
+        )
+    print(
+        f'{config} is resumed, with the images and annotations that were read when it was started'
+    )
     if newer := find_newer_files(data, config):
         changed = f'{format_count(len(newer), "file")} of {args.data} are newer ({shorten(newer)})'
-        print(f'{changed}: images and maps are as now, annotations as they were. To read all anew: --overwrite')
+        print(
+            f'{changed}: images and maps are as now, annotations as they were. To read all anew: '
+            '--overwrite'
+        )
     if args.epochs is not None:
         config, length = extend_run(config, args.epochs)
         print(f'the resumed training ends after {length}. Config: {config}')

@@ -1,4 +1,6 @@
-"""Draw attention, queries, Grad-CAM or shifts: mmgcvit visualize KIND CONFIG [CHECKPOINT] IMAGE [options]."""
+"""Draw attention, queries, Grad-CAM or shifts: mmgcvit visualize KIND CONFIG [CHECKPOINT] IMAGE
+[options].
+"""
 
 import argparse
 from pathlib import Path
@@ -22,23 +24,43 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parsers = {}
     for kind, description in KINDS.items():
         usage = f'{parser.prog} {kind} CONFIG [CHECKPOINT] IMAGE [options]'
-        parsers[kind] = kinds.add_parser(kind, help=description, description=f'Draw {description}.', usage=usage)
+        parsers[kind] = kinds.add_parser(
+            kind, help=description, description=f'Draw {description}.', usage=usage
+        )
         parsers[kind].add_argument('config', metavar='CONFIG', help=CONFIG_OR_WORK_DIR)
         add_device_option(parsers[kind])
-        parsers[kind].add_argument('rest', nargs='+', metavar='[CHECKPOINT] IMAGE', help=OPTIONAL_CHECKPOINT)
+        parsers[kind].add_argument(
+            'rest', nargs='+', metavar='[CHECKPOINT] IMAGE', help=OPTIONAL_CHECKPOINT
+        )
         out = 'output file: .png, .pdf or .svg (default: IMAGE_KIND.png, IMAGE_KIND2.png, ...)'
         parsers[kind].add_argument('--out', type=Path, metavar='FILE.png', help=out)
     integer = {'type': int, 'metavar': 'N'}
-    add_attention, add_gradcam, add_shifts = (parsers[kind].add_argument for kind in ('attention', 'gradcam', 'shifts'))
+    add_attention, add_gradcam, add_shifts = (
+        parsers[kind].add_argument for kind in ('attention', 'gradcam', 'shifts')
+    )
     text = 'stage index, from 0 (default: 2; if it has fewer than 4 x 4 tokens, the last earlier stage that has enough)'
     add_attention('--stage', help=text, **integer)
     text = 'block index, from 0 (default: the last). A local and a global block that form a pair are both drawn'
     add_attention('--block', help=text, **integer)
     for add in (add_attention, add_shifts):
         add('--head', help='head index, from 0 (default: the mean of all heads)', **integer)
-    add_attention('--at', type=parse_point, metavar='X,Y', help='query position in image pixels (default: the centre)')
-    add_gradcam('--stage', help='stage index, from 0 (default: the last stage of at least 4 x 4 tokens)', **integer)
-    add_gradcam('--class', dest='class_name', metavar='NAME', help='class name or index (default: the predicted class)')
+    add_attention(
+        '--at',
+        type=parse_point,
+        metavar='X,Y',
+        help='query position in image pixels (default: the centre)',
+    )
+    add_gradcam(
+        '--stage',
+        help='stage index, from 0 (default: the last stage of at least 4 x 4 tokens)',
+        **integer,
+    )
+    add_gradcam(
+        '--class',
+        dest='class_name',
+        metavar='NAME',
+        help='class name or index (default: the predicted class)',
+    )
 
 
 def parse_point(text: str) -> tuple[float, float]:
@@ -65,12 +87,16 @@ def main(args: argparse.Namespace) -> None:
     check_figure_suffix(out or default)
     model = load_model(args)
     if args.kind == 'attention':
-        attention = attention_maps.compute_attention(model, image, args.stage, args.block, args.head, args.at)
+        attention = attention_maps.compute_attention(
+            model, image, args.stage, args.block, args.head, args.at
+        )
         figure = attention_maps.draw_attention(attention)
     elif args.kind == 'queries':
         figure = other_maps.draw_queries(other_maps.compute_queries(model, image))
     elif args.kind == 'gradcam':
-        figure = other_maps.draw_gradcam(other_maps.compute_gradcam(model, image, args.class_name, args.stage))
+        figure = other_maps.draw_gradcam(
+            other_maps.compute_gradcam(model, image, args.class_name, args.stage)
+        )
     else:
         figure = other_maps.draw_shifts(other_maps.compute_shifts(model, image, args.head))
     out = out or create_numbered(default, Path.touch)

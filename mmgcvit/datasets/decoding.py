@@ -15,88 +15,124 @@ from ..config import get_type_name, iter_transforms
 from ..errors import UserError, get_first_line
 
 IGNORE_INDEX = 255  # the label of pixels that training and evaluation ignore
-# The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. The package pillow-heif adds HEIF. Pillow
-# reads other formats too, whatever a file's suffix, and starts Ghostscript for one of them (EPS).
+# The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. The package pillow-heif
+# adds HEIF. Pillow reads other formats too, whatever a file's suffix, and starts Ghostscript for
+# one of them (EPS).
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF', 'HEIF')
 SCALE_IT = (
-    'Scale all images by the same number to 0 to 255, and save them with 8 bits; from 12 bits (8 bits: no // 16): '
-    "PIL.Image.fromarray((numpy.asarray(PIL.Image.open(file)) // 16).astype('uint8')).save(new_file)"
+    'Scale all images by the same number to 0 to 255, and save them with 8 bits; from 12 bits (8 '
+    'bits: no // 16): '
+    'PIL.Image.fromarray((numpy.asarray(PIL.Image.open(file)) // '
+    "16).astype('uint8')).save(new_file)"
 )
-# Longer side / shorter side. Pipelines resize longer strips to a height of 0, or classifiers' to gigabytes.
+# Longer side / shorter side. Pipelines resize longer strips to a height of 0, or classifiers' to
+# gigabytes.
 MAX_ASPECT = 320
 
 
 def open_image(path: Path) -> Image.Image:
-    """Open an image of one of :data:`FORMATS`, without decoding its pixels. Raise an OSError for other files."""
+    """Open an image of one of :data:`FORMATS`, without decoding its pixels.
+
+    Raise an OSError for other files.
+    """
     if path.exists() and not (path.is_file() or path.is_dir()):
-        raise OSError(errno.EINVAL, 'Not a file', str(path))  # opening a pipe would wait for its writer
+        raise OSError(
+            errno.EINVAL, 'Not a file', str(path)
+        )  # opening a pipe would wait for its writer
     Image.init()
     return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
 
 
 def decode_image(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Decode an image, and return its sizes (:func:`get_sizes`). Raise a ValueError if training cannot use it."""
+    """Decode an image, and return its sizes (:func:`get_sizes`).
+
+    Raise a ValueError if training cannot use it.
+    """
     with open_image(path) as image:
         check_pixels(image)
         if not is_rotated(image, path):
-            raise ValueError('its EXIF rotation would be ignored. Rotate its pixels, or convert it to JPEG or PNG')
+            raise ValueError(
+                'its EXIF rotation would be ignored. Rotate its pixels, or convert it to JPEG or '
+                'PNG'
+            )
         return get_sizes(image)
 
 
 def check_pixels(image: Image.Image) -> None:
-    """Decode an open image. Raise a ValueError if it has several pages, or its sides or pixels cannot be used."""
+    """Decode an open image.
+
+    Raise a ValueError if it has several pages, or its sides or pixels cannot be used.
+    """
     check_sides(*image.size)
     if image.mode == 'LAB':
-        raise ValueError('it has the colour space LAB, which OpenCV converts wrongly. Save it in RGB')
+        raise ValueError(
+            'it has the colour space LAB, which OpenCV converts wrongly. Save it in RGB'
+        )
     if (num_pages := count_pages(image)) > 1:
         code = "for i, page in enumerate(PIL.ImageSequence.Iterator(PIL.Image.open(file))): page.save(f'{i}.png')"
         raise ValueError(f'it has {num_pages} pages or frames. Save each as an image: {code}')
-    # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B, tells so.
+    # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B,
+    # tells so.
     is_reduced = image.mode[0] not in 'IF' and ';16' in str(getattr(image, 'tile', ())[:1])
     image.load()
     if is_reduced or image.mode[0] in 'IF':
         if (image.mode, image.format) == ('I', 'TIFF'):
             raise ValueError(f'it has 32 bits per channel. {SCALE_IT}')
         num_colours = sum(name != 'A' for name in image.getbands())
-        check_values(np.atleast_3d(np.asarray(image))[..., :num_colours], 255 if is_reduced else 2**16 - 1)
+        check_values(
+            np.atleast_3d(np.asarray(image))[..., :num_colours], 255 if is_reduced else 2**16 - 1
+        )
 
 
 def check_sides(width: int, height: int) -> None:
     """Raise a ValueError if an image is too long (:data:`MAX_ASPECT`)."""
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise ValueError(f'it is {width} x {height}, one side over {MAX_ASPECT} times the other. Cut it, or pad it')
+        raise ValueError(
+            f'it is {width} x {height}, one side over {MAX_ASPECT} times the other. Cut it, or pad '
+            'it'
+        )
 
 
 def check_values(pixels: NDArray, white: int = 2**16 - 1) -> None:
-    """Raise a ValueError for floats, for over 16 bits, and if an image would be nearly black with 8 bits.
+    """Raise a ValueError for floats, for over 16 bits, and if an image would be nearly black with 8
+    bits.
 
-    Training and prediction take the upper 8 of 16 bits, of which an image of 12 bits has only four. ``white`` is the
-    value of white.
+    Training and prediction take the upper 8 of 16 bits, of which an image of 12 bits has only four.
+    ``white`` is the value of white.
     """
     lowest, highest = pixels.min(), pixels.max()
     if pixels.dtype.kind == 'f' or lowest < 0 or highest >= 2**16:
         raise ValueError(f'it has floats or 32 bits per channel. {SCALE_IT}')
     if 0 < highest <= white // 16:
-        raise ValueError(f'it has 16 bits, but no value above 4095, so it would be nearly black. {SCALE_IT}')
+        raise ValueError(
+            f'it has 16 bits, but no value above 4095, so it would be nearly black. {SCALE_IT}'
+        )
 
 
 def count_pages(image: Image.Image) -> int:
-    """Return the number of pages or frames of an open image, without the smaller copies and masks in TIFF files."""
+    """Return the number of pages or frames of an open image, without the smaller copies and masks
+    in TIFF files.
+    """
     # JPEG and HEIF files of cameras may have previews and depth maps behind the photo.
     if getattr(image, 'n_frames', 1) == 1 or image.format in ('MPO', 'HEIF'):
         return 1
     begin = image.tell()
     # The tag NewSubfileType: bit 0 is for smaller copies, bit 2 for masks.
-    kinds = [image.tag_v2.get(254, 0) if image.format == 'TIFF' else 0 for _ in ImageSequence.Iterator(image)]
+    kinds = [
+        image.tag_v2.get(254, 0) if image.format == 'TIFF' else 0
+        for _ in ImageSequence.Iterator(image)
+    ]
     image.seek(begin)
     return sum(not kind & 5 for kind in kinds)
 
 
 def is_rotated(image: Image.Image, path: Path) -> bool:
-    """Return whether OpenCV, which loads images for training, applies the rotation that Pillow reads.
+    """Return whether OpenCV, which loads images for training, applies the rotation that Pillow
+    reads.
 
-    OpenCV 4.12 ignores that of WEBP and AVIF files, of XMP data and of PNG's raw profiles. Images of 128 pixels or more
-    are compared in an eighth of the size, as which it decodes JPEG files faster.
+    OpenCV 4.12 ignores that of WEBP and AVIF files, of XMP data and of PNG's raw profiles. Images
+    of 128 pixels or more are compared in an eighth of the size, as which it decodes JPEG files
+    faster.
     """
     orientation = read_orientation(image)
     if orientation == 1 or image.format == 'TIFF':  # both rotate TIFF files
@@ -105,21 +141,28 @@ def is_rotated(image: Image.Image, path: Path) -> bool:
 
     flag = cv2.IMREAD_REDUCED_GRAYSCALE_8 if min(image.size) >= 128 else cv2.IMREAD_GRAYSCALE
     buffer = np.fromfile(path, np.uint8)
-    rotated, stored = (cv2.imdecode(buffer, flag | ignored) for ignored in (0, cv2.IMREAD_IGNORE_ORIENTATION))
+    rotated, stored = (
+        cv2.imdecode(buffer, flag | ignored) for ignored in (0, cv2.IMREAD_IGNORE_ORIENTATION)
+    )
     if stored is None:
         return True
     stored = stored.T if orientation >= 5 else stored
-    stored = stored[:: -1 if orientation in (3, 4, 7, 8) else 1, :: -1 if orientation in (2, 3, 6, 7) else 1]
+    stored = stored[
+        :: -1 if orientation in (3, 4, 7, 8) else 1, :: -1 if orientation in (2, 3, 6, 7) else 1
+    ]
     return np.array_equal(rotated, stored)
 
 
 @dataclass(frozen=True)
 class DecodingSettings:
-    """How a pipeline decodes images: arguments of mmcv's ``imfrombytes``, and the treatment of EXIF rotation."""
+    """How a pipeline decodes images: arguments of mmcv's ``imfrombytes``, and the treatment of EXIF
+    rotation.
+    """
 
     flag: str = 'color'
     backend: str = 'cv2'
-    # Whether the pipeline has mmgcvit.ApplyExifAsAnnotated, which skips EXIF rotation if the annotations are unrotated.
+    # Whether the pipeline has mmgcvit.ApplyExifAsAnnotated, which skips EXIF rotation if the
+    # annotations are unrotated.
     matches_annotated_size: bool = False
 
 
@@ -134,8 +177,9 @@ def get_decoding_settings(settings: Mapping[str, Any]) -> DecodingSettings:
 def load_image(path: str, decoding: DecodingSettings) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Decode an image file as a data pipeline does. Return it, and its (width, height) as stored.
 
-    Pillow decodes the file first, because it rejects decompression bombs and truncated files, which OpenCV fills with
-    grey (opencv/opencv#17862). Decoders raise errors of any class on damaged files.
+    Pillow decodes the file first, because it rejects decompression bombs and truncated files, which
+    OpenCV fills with grey (opencv/opencv#17862). Decoders raise errors of any class on damaged
+    files.
     """
     # Imported here, because reading a folder needs only Pillow.
     import mmcv
@@ -148,7 +192,10 @@ def load_image(path: str, decoding: DecodingSettings) -> tuple[NDArray[np.uint8]
 
 
 def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return an image's (width, height) as stored, and after EXIF rotation. Raise a UserError for unreadable files."""
+    """Return an image's (width, height) as stored, and after EXIF rotation.
+
+    Raise a UserError for unreadable files.
+    """
     try:
         with open_image(path) as image:
             return get_sizes(image)
@@ -168,37 +215,61 @@ def read_orientation(image: Image.Image) -> int:
     """Return an image's EXIF orientation, 1 to 8. 1 is upright."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation) or 1)
-    # Pillow raises errors of any class on damaged metadata. mmcv decodes such images without rotation.
+    # Pillow raises errors of any class on damaged metadata. mmcv decodes such images without
+    # rotation.
     except Exception:
         return 1
 
 
 def read_map(path: Path, image: Path, with_instances: bool = False) -> NDArray[np.integer]:
-    """Read the map of an image (:func:`read_segmentation_map`). Raise a UserError if their sizes differ."""
+    """Read the map of an image (:func:`read_segmentation_map`).
+
+    Raise a UserError if their sizes differ.
+    """
     labels, (_, size) = read_segmentation_map(path, with_instances), read_sizes(image)
     if labels.shape[::-1] != size:
-        raise UserError(f'{path} is {labels.shape[1]} x {labels.shape[0]}, but its image is {size[0]} x {size[1]}')
+        raise UserError(
+            f'{path} is {labels.shape[1]} x {labels.shape[0]}, but its image is {size[0]} x '
+            f'{size[1]}'
+        )
     return labels
 
 
 def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[np.integer]:
-    """Return labels (height, width) from a file of one channel, of 8 bits, or up to 32 with ``with_instances``."""
+    """Return labels (height, width) from a file of one channel, of 8 bits, or up to 32 with
+    ``with_instances``.
+    """
     try:
         with open_image(path) as image:
             mode, tiles = image.mode, str(image.tile)
             if count_pages(image) > 1:
                 raise ValueError('it has several pages. Save each as a file')
             labels = np.array(image)
-            if labels.dtype.kind == 'i' and labels.min() < 0:  # also of 32 bits without a sign: Pillow reads one
-                raise ValueError('it has numbers under 0 or over 2147483647. Number objects from 1, classes from 0 on')
+            if (
+                labels.dtype.kind == 'i' and labels.min() < 0
+            ):  # also of 32 bits without a sign: Pillow reads one
+                raise ValueError(
+                    'it has numbers under 0 or over 2147483647. Number objects from 1, classes '
+                    'from 0 on'
+                )
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
-        raise UserError(f'{path} is not a readable segmentation map ({get_first_line(error)})') from None
+        raise UserError(
+            f'{path} is not a readable segmentation map ({get_first_line(error)})'
+        ) from None
     if mode not in ('1', 'L', 'P') and not (with_instances and mode[0] == 'I'):
-        advice = 'one channel of 8 bits with class indices, and a map of instances one of 8 to 32 bits'
+        advice = (
+            'one channel of 8 bits with class indices, and a map of instances one of 8 to 32 bits'
+        )
         raise UserError(f'{path} has the mode {mode}. A semantic map must have {advice}')
     if re.search("'L;[24]", tiles):
-        raise UserError(f'{path} is grey with 2 or 4 bits, which decoders scale to 0 to 255. Save it with 8 bits')
+        raise UserError(
+            f'{path} is grey with 2 or 4 bits, which decoders scale to 0 to 255. Save it with 8 '
+            'bits'
+        )
     if 1 in labels.shape:  # mmseg would drop this axis
-        raise UserError(f'{path} is {labels.shape[1]} x {labels.shape[0]}. Each side must have at least 2 pixels')
+        raise UserError(
+            f'{path} is {labels.shape[1]} x {labels.shape[0]}. Each side must have at least 2 '
+            'pixels'
+        )
     return labels.astype(np.uint8) if mode in ('1', 'L', 'P') else labels

@@ -1,4 +1,6 @@
-"""The datasets that this package registers, except those of an OpenMMLab package that cannot be imported."""
+"""The datasets that this package registers, except those of an OpenMMLab package that cannot be
+imported.
+"""
 
 from contextlib import suppress
 from pathlib import Path
@@ -11,9 +13,11 @@ with suppress(ImportError):
 
     @DATASETS.register_module()
     class ImageNetV2(ImageNet):
-        """An ImageNetV2 test set (Recht et al., 2019): a folder for each class, named by its index, 0 to 999.
+        """An ImageNetV2 test set (Recht et al., 2019): a folder for each class, named by its index,
+        0 to 999.
 
-        mmpretrain's datasets sort folders as strings (0, 1, 10, 100, ...), which gives most images a wrong label.
+        mmpretrain's datasets sort folders as strings (0, 1, 10, 100, ...), which gives most images
+        a wrong label.
         """
 
         def load_data_list(self) -> list[dict[str, Any]]:
@@ -28,15 +32,25 @@ with suppress(ImportError):
 
     @DATASETS.register_module()
     class PairedSegDataset(BaseSegDataset):
-        """A dataset whose ``ann_file`` has a line for each image: its path, a tab, and its segmentation map's path.
+        """A dataset whose ``ann_file`` has a line for each image: its path, a tab, and its
+        segmentation map's path.
 
-        The paths are relative to ``data_prefix``. In mmseg's own datasets, all images and all maps have one suffix.
+        The paths are relative to ``data_prefix``. In mmseg's own datasets, all images and all maps
+        have one suffix.
         """
 
         def load_data_list(self) -> list[dict[str, Any]]:
-            folders = [Path(self.data_prefix.get(key) or '') for key in ('img_path', 'seg_map_path')]
+            folders = [
+                Path(self.data_prefix.get(key) or '') for key in ('img_path', 'seg_map_path')
+            ]
             # Names may have other characters at which splitlines would split.
             lines = filter(None, Path(self.ann_file).read_text(encoding='utf-8').split('\n'))
-            pairs = ([str(path / name) for path, name in zip(folders, line.split('\t'), strict=True)] for line in lines)
+            pairs = (
+                [str(path / name) for path, name in zip(folders, line.split('\t'), strict=True)]
+                for line in lines
+            )
             shared = {'label_map': self.label_map, 'reduce_zero_label': self.reduce_zero_label}
-            return [{'img_path': img, 'seg_map_path': seg_map, **shared, 'seg_fields': []} for img, seg_map in pairs]
+            return [
+                {'img_path': img, 'seg_map_path': seg_map, **shared, 'seg_fields': []}
+                for img, seg_map in pairs
+            ]

@@ -1,4 +1,6 @@
-"""Transforms of training pipelines: replace images that cannot be loaded by other samples; cut tiles."""
+"""Transforms of training pipelines: replace images that cannot be loaded by other samples; cut
+tiles.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -17,25 +19,33 @@ from ..errors import UserError, escape_controls, get_first_line
 from ..registry import TRANSFORMS
 from .checks.paths import is_remote
 
-MIN_VISIBLE = 0.3  # an object of which a tile shows a smaller part is ignored: neither an object nor background
-OBJECT_TILES = 0.75  # share of an image's tiles that show an object, if it has any; large images are mostly empty
+# An object of which a tile shows a smaller part is ignored: neither an object nor background
+MIN_VISIBLE = 0.3
+# Share of an image's tiles that show an object, if it has any; large images are mostly empty
+OBJECT_TILES = 0.75
 
 
 @TRANSFORMS.register_module()
 class SkipUnreadable(BaseTransform):
-    """Run a pipeline's transforms. Return None instead of a sample if one fails, and log a file once a worker.
+    """Run a pipeline's transforms. Return None instead of a sample if one fails, and log a file
+    once a worker.
 
-    mmengine's datasets then draw another sample with NumPy's global random generator, which this project's loops seed
-    for each sample, so the other samples stay the same. Datasets in test mode do not draw another sample.
+    mmengine's datasets then draw another sample with NumPy's global random generator, which this
+    project's loops seed for each sample, so the other samples stay the same. Datasets in test mode
+    do not draw another sample.
 
     Args:
         transforms: The configs of the pipeline's loading transforms.
         augmentations: The configs of its other transforms.
-        unreadable_images: How many files may fail in each dataloader worker until a UserError is raised.
+        unreadable_images: How many files may fail in each dataloader worker until a UserError is
+            raised.
     """
 
     def __init__(
-        self, transforms: Sequence[dict[str, Any]], unreadable_images: int, augmentations: Sequence[dict[str, Any]] = ()
+        self,
+        transforms: Sequence[dict[str, Any]],
+        unreadable_images: int,
+        augmentations: Sequence[dict[str, Any]] = (),
     ) -> None:
         self.load, self.augment = Compose(transforms), Compose(augmentations)
         self.max_unreadable = unreadable_images
@@ -45,7 +55,9 @@ class SkipUnreadable(BaseTransform):
         """Load the sample whose files are ``img_path`` and, if present, ``seg_map_path``."""
         # Keep the annotated size, because the transforms overwrite it with the loaded size.
         annotated_size = results.get('width'), results.get('height')
-        files = [results[key] for key in ('img_path', 'seg_map_path') if results.get(key) is not None]
+        files = [
+            results[key] for key in ('img_path', 'seg_map_path') if results.get(key) is not None
+        ]
         try:
             loaded = self.load(results)
             size = loaded['ori_shape'][::-1]
@@ -61,10 +73,19 @@ class SkipUnreadable(BaseTransform):
             self.unreadable.add(name)
             if len(self.unreadable) > self.max_unreadable:
                 advice = "Repair them ('mmgcvit check-data CONFIG' lists them), or set data_checks.unreadable_images=N"
-                raise UserError(f'{name} cannot be loaded ({reason}), after {self.max_unreadable} others. {advice}')
-            message = escape_controls(f'{name} cannot be loaded ({reason}) and is replaced by another sample')
+                raise UserError(
+                    f'{name} cannot be loaded ({reason}), after {self.max_unreadable} others. '
+                    f'{advice}'
+                )
+            message = escape_controls(
+                f'{name} cannot be loaded ({reason}) and is replaced by another sample'
+            )
             # Log with level ERROR, because ranks other than 0 print nothing below it.
-            print_log(f'{message} ({len(self.unreadable)} of at most {self.max_unreadable})', 'current', logging.ERROR)
+            print_log(
+                f'{message} ({len(self.unreadable)} of at most {self.max_unreadable})',
+                'current',
+                logging.ERROR,
+            )
         return None
 
 
@@ -75,32 +96,51 @@ def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
     owners += [(hook, 'switch_pipeline') for hook in cfg.get('custom_hooks') or () if owners]
     for owner, name in owners:
         pipeline = list(owner.get(name) or [])
-        loading = list(takewhile(lambda settings: get_type_name(settings).startswith(('Load', 'ApplyExif')), pipeline))
+        loading = list(
+            takewhile(
+                lambda settings: get_type_name(settings).startswith(('Load', 'ApplyExif')), pipeline
+            )
+        )
         if loading:
-            wrapped = {'type': 'mmgcvit.SkipUnreadable', 'transforms': loading, 'unreadable_images': max_unreadable}
+            wrapped = {
+                'type': 'mmgcvit.SkipUnreadable',
+                'transforms': loading,
+                'unreadable_images': max_unreadable,
+            }
             owner[name] = [{**wrapped, 'augmentations': pipeline[len(loading) :]}]
 
 
 @TRANSFORMS.register_module()
 class RandomTile(BaseTransform):
-    """Cut a random tile of ``side`` pixels out of a larger image with boxes and masks, which keep their visible part.
+    """Cut a random tile of ``side`` pixels out of a larger image with boxes and masks, which keep
+    their visible part.
 
-    It precedes ``LoadAnnotations``, because bitmaps of hundreds of objects in a whole large image would take gigabytes.
+    It precedes ``LoadAnnotations``, because bitmaps of hundreds of objects in a whole large image
+    would take gigabytes.
     """
 
     def __init__(self, side: int) -> None:
         self.side = side
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Cut the image and the ``instances`` of mmdet's ``results``, which become those of an image of this size."""
+        """Cut the image and the ``instances`` of mmdet's ``results``, which become those of an
+        image of this size.
+        """
         if 'gt_bboxes' in results:
-            raise UserError('mmgcvit.RandomTile is after LoadAnnotations. Move it before LoadAnnotations')
+            raise UserError(
+                'mmgcvit.RandomTile is after LoadAnnotations. Move it before LoadAnnotations'
+            )
         height, width = results['img'].shape[:2]
-        boxes = np.array([instance['bbox'] for instance in results['instances']], float).reshape(-1, 2, 2)
+        boxes = np.array([instance['bbox'] for instance in results['instances']], float).reshape(
+            -1, 2, 2
+        )
         lowest, highest = np.zeros(2, int), np.maximum((width - self.side, height - self.side), 0)
         if len(boxes) and np.random.rand() < OBJECT_TILES:
             centre = boxes[np.random.randint(len(boxes))].mean(0).astype(int)
-            lowest, highest = np.clip(centre - self.side + 1, lowest, highest), np.clip(centre, lowest, highest)
+            lowest, highest = (
+                np.clip(centre - self.side + 1, lowest, highest),
+                np.clip(centre, lowest, highest),
+            )
         corner = np.random.randint(lowest, highest + 1)
         tile = np.s_[corner[1] : corner[1] + self.side, corner[0] : corner[0] + self.side]
         results['img'] = results['img'][tile]
@@ -112,12 +152,19 @@ class RandomTile(BaseTransform):
             instance['ignore_flag'] = int(instance['ignore_flag'] or part < MIN_VISIBLE)
             if part > 0 and 'mask' in instance:
                 instance['mask'] = cut_mask(instance['mask'], corner, tile)
-        results['instances'] = [results['instances'][index] for index in np.flatnonzero(visible > 0)]
+        results['instances'] = [
+            results['instances'][index] for index in np.flatnonzero(visible > 0)
+        ]
         return results
 
 
-def cut_mask(mask: list | dict, corner: NDArray[np.int64], tile: tuple[slice, slice]) -> list | dict:
-    """Cut a tile out of a mask of an annotation: polygons [x, y, x, y, ...] or RLE. ``corner`` is the tile's [x, y]."""
+def cut_mask(
+    mask: list | dict, corner: NDArray[np.int64], tile: tuple[slice, slice]
+) -> list | dict:
+    """Cut a tile out of a mask of an annotation: polygons [x, y, x, y, ...] or RLE.
+
+    ``corner`` is the tile's [x, y].
+    """
     if isinstance(mask, list):
         # Polygons need no clipping: pycocotools draws what is inside of the image.
         return [(np.array(polygon) - np.resize(corner, len(polygon))).tolist() for polygon in mask]

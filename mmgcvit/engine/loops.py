@@ -1,7 +1,8 @@
-"""mmengine's training loops, resumable at any iteration, and its validation and test loops on images in tiles.
+"""mmengine's training loops, resumable at any iteration, and its validation and test loops on
+images in tiles.
 
-The run's seed and the iteration determine the random numbers. So checkpoints need no states of random number
-generators, and results do not depend on ``num_workers``.
+The run's seed and the iteration determine the random numbers. So checkpoints need no states of
+random number generators, and results do not depend on ``num_workers``.
 """
 
 import logging
@@ -32,13 +33,17 @@ from ..mmengine_utils import get_image_name, unwrap_model
 from ..private_api import stop_workers
 from ..registry import LOOPS
 
-# Instead of a sample's position (1, 2, ...), seed_generators takes this number to seed the training step.
+# Instead of a sample's position (1, 2, ...), seed_generators takes this number to seed the training
+# step.
 WHOLE_BATCH = 0
-DATA_POSITION = 'data_position'  # key of a checkpoint's meta for the position in the data, see ResumableLoop.get_state
+# Key of a checkpoint's meta for the position in the data, see ResumableLoop.get_state
+DATA_POSITION = 'data_position'
 
 
 def get_length(runner: Any) -> tuple[str, int, int]:
-    """Return the unit of a training's length, ``epoch`` or ``iteration``, and how many are done and planned."""
+    """Return the unit of a training's length, ``epoch`` or ``iteration``, and how many are done and
+    planned.
+    """
     if isinstance(runner.train_loop, MMEngineIterBasedTrainLoop):
         return 'iteration', runner.iter, runner.max_iters
     return 'epoch', runner.epoch, runner.max_epochs
@@ -47,8 +52,9 @@ def get_length(runner: Any) -> tuple[str, int, int]:
 def seed_generators(seed: int, rank: int, iteration: int, sample: int) -> None:
     """Seed torch, NumPy and Python, either to load a sample or for the training step.
 
-    A cryptographic hash of the arguments gives independent seeds; NumPy's has 32 bits, since longer ones are slow.
-    ``iteration`` is counted from 0, ``sample`` in the batch from 1; :data:`WHOLE_BATCH` stands for the training step.
+    A cryptographic hash of the arguments gives independent seeds; NumPy's has 32 bits, since longer
+    ones are slow. ``iteration`` is counted from 0, ``sample`` in the batch from 1;
+    :data:`WHOLE_BATCH` stands for the training step.
     """
     digest = blake2b(f'{seed} {rank} {iteration} {sample}'.encode(), digest_size=28).digest()
     random.seed(int.from_bytes(digest[:16], 'little'))
@@ -59,7 +65,10 @@ def seed_generators(seed: int, rank: int, iteration: int, sample: int) -> None:
 
 
 class SeededIndices:
-    """Indices of the samples in a batch. Iterating over them seeds the generators before each sample is loaded."""
+    """Indices of the samples in a batch.
+
+    Iterating over them seeds the generators before each sample is loaded.
+    """
 
     def __init__(self, indices: Sequence[int], seed: int, rank: int, iteration: int) -> None:
         self.indices, self.seed, self.rank, self.iteration = indices, seed, rank, iteration
@@ -71,24 +80,35 @@ class SeededIndices:
 
 
 class SeededBatchSampler(Sampler):
-    """Batch sampler that can start within an epoch, and yields :class:`SeededIndices`. Call :meth:`start` first.
+    """Batch sampler that can start within an epoch, and yields :class:`SeededIndices`. Call
+    :meth:`start` first.
 
-    If ``sampler`` has an attribute ``seed``, it is set to the run's seed. ``batch_sampler`` is a config or None, for
-    torch's ``BatchSampler``. ``endless`` repeats the data, as iteration-based loops need.
+    If ``sampler`` has an attribute ``seed``, it is set to the run's seed. ``batch_sampler`` is a
+    config or None, for torch's ``BatchSampler``. ``endless`` repeats the data, as iteration-based
+    loops need.
     """
 
     def __init__(
-        self, sampler: Sampler, batch_size: int, batch_sampler: dict | None, drop_last: bool, endless: bool
+        self,
+        sampler: Sampler,
+        batch_size: int,
+        batch_sampler: dict | None,
+        drop_last: bool,
+        endless: bool,
     ) -> None:
         self.sampler, self.batch_size, self.endless = sampler, batch_size, endless
         settings = batch_sampler or {'type': BatchSampler, 'drop_last': drop_last}
-        self.batch_sampler = DATA_SAMPLERS.build(settings, default_args={'sampler': sampler, 'batch_size': batch_size})
+        self.batch_sampler = DATA_SAMPLERS.build(
+            settings, default_args={'sampler': sampler, 'batch_size': batch_size}
+        )
         # Dataloader workers iterate over SeededIndices, but do not know the rank.
         self.rank, self.world_size = get_rank(), get_world_size()
         self.iteration = self.epoch = None
 
     def start(self, seed: int, iteration: int, epoch: int, num_done: int = 0) -> None:
-        """Set the seed of all ranks, the next batch's iteration, and the number of batches to skip since an epoch."""
+        """Set the seed of all ranks, the next batch's iteration, and the number of batches to skip
+        since an epoch.
+        """
         self.seed, self.iteration, self.epoch, self.num_done = seed, iteration, epoch, num_done
 
     def __len__(self) -> int:
@@ -111,51 +131,76 @@ class SeededBatchSampler(Sampler):
 
 
 class ResumableLoop:
-    """Base class of this project's loops, which start at the position in the data that a checkpoint stores."""
+    """Base class of this project's loops, which start at the position in the data that a checkpoint
+    stores.
+    """
 
     is_by_epoch: bool
-    # Whether a batch has another number of images, or an epoch of batches, than before the run was resumed.
+    # Whether a batch has another number of images, or an epoch of batches, than before the run was
+    # resumed.
     has_new_batch_size = False
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
         seeded = ConfigDict(deepcopy(dataloader))
         if not seeded.get('batch_size') or not seeded.get('sampler'):
             problem = 'train_dataloader has no batch_size or no sampler, so training could not resume within an epoch'
-            raise UserError(f"{problem}. Set both, or mmengine's loop, train_cfg.type=EpochBasedTrainLoop")
+            raise UserError(
+                f"{problem}. Set both, or mmengine's loop, train_cfg.type=EpochBasedTrainLoop"
+            )
         options = {'drop_last': seeded.pop('drop_last', False), 'endless': not self.is_by_epoch}
-        seeded.batch_sampler = {'type': SeededBatchSampler, 'batch_sampler': seeded.get('batch_sampler'), **options}
+        seeded.batch_sampler = {
+            'type': SeededBatchSampler,
+            'batch_sampler': seeded.get('batch_sampler'),
+            **options,
+        }
         super().__init__(runner, seeded, **kwargs)
         self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
         if len(self.batch_sampler) == 0:
             size = f'{get_world_size()} x {self.batch_sampler.batch_size} (processes x batch_size)'
             advice = 'Use a smaller batch_size, fewer processes or train_dataloader.drop_last=False'
-            raise UserError(f'train_dataloader has too few images for one batch of {size}. {advice}')
+            raise UserError(
+                f'train_dataloader has too few images for one batch of {size}. {advice}'
+            )
 
     @property
     def seed(self) -> int:
-        """Return the seed that all ranks share. With ``randomness.diff_rank_seed``, mmengine adds the rank to it."""
+        """Return the seed that all ranks share.
+
+        With ``randomness.diff_rank_seed``, mmengine adds the rank to it.
+        """
         has_rank = self.runner.cfg.get('randomness', {}).get('diff_rank_seed')
         return self.runner.seed - (self.batch_sampler.rank if has_rank else 0)
 
     def get_settings(self) -> dict[str, int]:
-        """Return what decides which images a batch has, besides the position. The names are for messages."""
+        """Return what decides which images a batch has, besides the position.
+
+        The names are for messages.
+        """
         sampler = self.batch_sampler
         settings = {'seed': sampler.seed, 'images': len(self.dataloader.dataset)}
         return {**settings, 'processes': sampler.world_size, 'batch_size': sampler.batch_size}
 
     def get_state(self, meta: dict[str, Any]) -> dict[str, int]:
-        """Return the position in the data, for a checkpoint with this ``meta``, and what the order depends on."""
+        """Return the position in the data, for a checkpoint with this ``meta``, and what the order
+        depends on.
+        """
         sampler = self.batch_sampler
         # The number of trained batches of the epoch or, in an iteration-based run, of all.
-        num_done = sampler.num_done + meta['iter'] - sampler.iteration if meta['epoch'] == sampler.epoch else 0
+        num_done = (
+            sampler.num_done + meta['iter'] - sampler.iteration
+            if meta['epoch'] == sampler.epoch
+            else 0
+        )
         return {'num_done': num_done, 'length': len(sampler), **self.get_settings()}
 
     def resume(self, meta: dict[str, Any]) -> int:
-        """Start at the position in a checkpoint's ``meta``, with its seed unless the config has another one.
+        """Start at the position in a checkpoint's ``meta``, with its seed unless the config has
+        another one.
 
-        If something that decides which images a batch has is not the same, an epoch starts again, and an
-        iteration-based run goes on with other images. The log says why. Return the iteration at which the run resumes:
-        in an epoch-based run, epochs end at multiples of their number of iterations.
+        If something that decides which images a batch has is not the same, an epoch starts again,
+        and an iteration-based run goes on with other images. The log says why. Return the iteration
+        at which the run resumes: in an epoch-based run, epochs end at multiples of their number of
+        iterations.
         """
         sampler, state, iteration = self.batch_sampler, meta.get(DATA_POSITION), meta['iter']
         seeds = (self.runner.cfg.get('randomness', {}).get('seed'), meta.get('seed'), self.seed)
@@ -165,7 +210,9 @@ class ResumableLoop:
         sampler.start(meta['seed'], iteration, epoch, num_done)
         problem = self.find_problem(meta, state)
         if problem:
-            effect = f'epoch {epoch + 1} starts again' if self.is_by_epoch else 'the data order changes'
+            effect = (
+                f'epoch {epoch + 1} starts again' if self.is_by_epoch else 'the data order changes'
+            )
             print_log(f'{effect}, because {problem}', 'current', logging.WARNING)
         before = state and (state['length'], state['processes'] * state['batch_size'])
         self.has_new_batch_size = before != (len(sampler), sampler.world_size * sampler.batch_size)
@@ -173,11 +220,17 @@ class ResumableLoop:
             sampler.num_done = 0 if problem else num_done
             iteration = sampler.iteration = epoch * len(sampler) + sampler.num_done
         if iteration != meta['iter']:
-            print_log(f'the run continues at iteration {iteration}, not {meta["iter"]}', 'current', logging.WARNING)
+            print_log(
+                f'the run continues at iteration {iteration}, not {meta["iter"]}',
+                'current',
+                logging.WARNING,
+            )
         return iteration
 
     def find_problem(self, meta: dict[str, Any], state: dict[str, int] | None) -> str | None:
-        """Return why the run cannot continue with the images that an uninterrupted one would have, or None."""
+        """Return why the run cannot continue with the images that an uninterrupted one would have,
+        or None.
+        """
         sampler = self.batch_sampler
         if state is None:
             is_begin = self.is_by_epoch and meta['iter'] == meta['epoch'] * len(sampler)
@@ -185,7 +238,9 @@ class ResumableLoop:
         if state['num_done'] == 0:
             return None
         settings = self.get_settings().items()
-        changes = [f'{name} {state[name]} -> {value}' for name, value in settings if state[name] != value]
+        changes = [
+            f'{name} {state[name]} -> {value}' for name, value in settings if state[name] != value
+        ]
         if changes:
             return f'settings have changed: {", ".join(changes)}'
         is_beyond = self.is_by_epoch and state['num_done'] > len(sampler)
@@ -196,7 +251,8 @@ class ResumableLoop:
 class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
     """mmengine's epoch-based loop with the same arguments, resumable at any iteration.
 
-    Raise a UserError if the dataloader has no ``batch_size`` or no sampler, or too few samples for one batch.
+    Raise a UserError if the dataloader has no ``batch_size`` or no sampler, or too few samples for
+    one batch.
     """
 
     is_by_epoch = True
@@ -213,7 +269,10 @@ class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
 
 @LOOPS.register_module()
 class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
-    """mmengine's iteration-based loop, resumable at any iteration. See :class:`EpochBasedTrainLoop`."""
+    """mmengine's iteration-based loop, resumable at any iteration.
+
+    See :class:`EpochBasedTrainLoop`.
+    """
 
     is_by_epoch = False
 
@@ -235,7 +294,9 @@ class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
 
 
 class BatchIterator(chain):
-    """Iterator over placeholders for the batches that mmengine skips when it resumes, and then over loaded batches."""
+    """Iterator over placeholders for the batches that mmengine skips when it resumes, and then over
+    loaded batches.
+    """
 
     def skip_iter(self, num_iters: int) -> None:  # mmengine up to 0.10.7 calls ``next`` instead
         for _ in range(num_iters):
@@ -243,14 +304,18 @@ class BatchIterator(chain):
 
 
 class TiledLoop:
-    """Base class of loops that detect objects in whole images by the tiles and the merge of ``predict --tiles``.
+    """Base class of loops that detect objects in whole images by the tiles and the merge of
+    ``predict --tiles``.
 
-    The dataset's pipeline prepares each tile, of ``side`` pixels. The other arguments are those of mmengine's loops.
+    The dataset's pipeline prepares each tile, of ``side`` pixels. The other arguments are those of
+    mmengine's loops.
     """
 
     stage: str  # in the names of hooks
 
-    def __init__(self, runner: Any, dataloader: dict, evaluator: Any, side: int, **kwargs: Any) -> None:
+    def __init__(
+        self, runner: Any, dataloader: dict, evaluator: Any, side: int, **kwargs: Any
+    ) -> None:
         settings, scope = dataloader['dataset'], runner.cfg.default_scope
         # mmdet's hook for ``test --show-dir`` takes neither RLE nor ground truth without masks.
         self.is_drawn = any(getattr(hook, 'draw', False) for hook in runner.hooks)
@@ -262,24 +327,38 @@ class TiledLoop:
 
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
-        """Predict a batch of whole images for the evaluator. Where possible, masks are RLE: arrays are large."""
+        """Predict a batch of whole images for the evaluator.
+
+        Where possible, masks are RLE: arrays are large.
+        """
         from mmdet.evaluation import CocoMetric
         from mmdet.models.utils import samplelist_boxtype2tensor
         from mmdet.structures.mask import encode_mask_results
 
         self.runner.call_hook(f'before_{self.stage}_iter', batch_idx=idx, data_batch=data_batch)
-        images, samples = [image.permute(1, 2, 0).numpy() for image in data_batch['inputs']], data_batch['data_samples']
+        images, samples = (
+            [image.permute(1, 2, 0).numpy() for image in data_batch['inputs']],
+            data_batch['data_samples'],
+        )
         samplelist_boxtype2tensor(samples)  # as mmdet's data_preprocessor, for the hook that draws
-        takes_rle = not self.is_drawn and all(isinstance(metric, CocoMetric) for metric in self.evaluator.metrics)
+        takes_rle = not self.is_drawn and all(
+            isinstance(metric, CocoMetric) for metric in self.evaluator.metrics
+        )
         for sample, outcome in zip(samples, self.predictor.predict_batch(images), strict=True):
             objects = outcome.get(get_image_name(sample))
             values = {'bboxes': objects.boxes, 'scores': objects.scores, 'labels': objects.labels}
-            sample.pred_instances = InstanceData(**{name: torch.from_numpy(value) for name, value in values.items()})
+            sample.pred_instances = InstanceData(
+                **{name: torch.from_numpy(value) for name, value in values.items()}
+            )
             if (masks := objects.masks) is not None:
-                encoded = encode_mask_results(masks) if takes_rle else torch.from_numpy(np.asarray(masks))
+                encoded = (
+                    encode_mask_results(masks) if takes_rle else torch.from_numpy(np.asarray(masks))
+                )
                 sample.pred_instances.masks = encoded
         self.evaluator.process(data_samples=samples, data_batch=data_batch)
-        self.runner.call_hook(f'after_{self.stage}_iter', batch_idx=idx, data_batch=data_batch, outputs=samples)
+        self.runner.call_hook(
+            f'after_{self.stage}_iter', batch_idx=idx, data_batch=data_batch, outputs=samples
+        )
 
 
 @LOOPS.register_module()

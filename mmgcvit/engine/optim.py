@@ -1,7 +1,9 @@
-"""Optimizer wrappers for mixed precision, layer-wise learning rate decay, merged parameter groups and fused kernels.
+"""Optimizer wrappers for mixed precision, layer-wise learning rate decay, merged parameter groups
+and fused kernels.
 
-With ``paramwise_cfg``, mmengine's constructor makes one group per parameter, hundreds for a detector. torch's
-optimizers launch kernels for each group, and LR schedulers and logging hooks iterate over all groups at each step.
+With ``paramwise_cfg``, mmengine's constructor makes one group per parameter, hundreds for a
+detector. torch's optimizers launch kernels for each group, and LR schedulers and logging hooks
+iterate over all groups at each step.
 """
 
 from collections.abc import Mapping
@@ -16,7 +18,8 @@ from torch.optim import Adam, AdamW
 from ..errors import UserError
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 
-# Lowest compute capability of GPUs that have bfloat16. torch reports bfloat16 on older GPUs, which emulate it slowly.
+# Lowest compute capability of GPUs that have bfloat16. torch reports bfloat16 on older GPUs, which
+# emulate it slowly.
 MIN_BFLOAT16_CAPABILITY = (8, 0)
 # Keys of a parameter group that are not settings of the optimizer.
 NOT_SETTINGS = ('params', 'param_name', 'lr_mult', 'decay_mult')
@@ -25,11 +28,12 @@ FUSED_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 @OPTIM_WRAPPERS.register_module(name='AutoPrecisionOptimWrapper')
 def build_auto_precision_wrapper(dtype: str | None = None, **kwargs: Any) -> OptimWrapper:
-    """Build an optimizer wrapper for ``dtype``, by default bfloat16 or, on older GPUs, float16. On a CPU use float32.
+    """Build an optimizer wrapper for ``dtype``, by default bfloat16 or, on older GPUs, float16. On
+    a CPU use float32.
 
-    mmengine's ``AmpOptimWrapper`` fails without a GPU, and with bfloat16 it scales the loss too. The scale doubles
-    every 2,000 steps until it overflows (at step 222,000 with torch's defaults), so it is disabled for bfloat16. The
-    other arguments are those of ``AmpOptimWrapper``.
+    mmengine's ``AmpOptimWrapper`` fails without a GPU, and with bfloat16 it scales the loss too.
+    The scale doubles every 2,000 steps until it overflows (at step 222,000 with torch's defaults),
+    so it is disabled for bfloat16. The other arguments are those of ``AmpOptimWrapper``.
     """
     if torch.cuda.is_available():
         is_supported = torch.cuda.get_device_capability() >= MIN_BFLOAT16_CAPABILITY
@@ -46,9 +50,10 @@ def build_auto_precision_wrapper(dtype: str | None = None, **kwargs: Any) -> Opt
 class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """mmengine's constructor with merged parameter groups and, on CUDA, a fused Adam or AdamW.
 
-    Set ``optim_wrapper=dict(constructor='mmgcvit.GroupedParamsOptimWrapperConstructor', ...)``. All other keys are the
-    same as for mmengine's constructor. To choose torch's kernels, set ``optimizer.fused`` or ``optimizer.foreach``.
-    ``paramwise_cfg`` may also have ``layer_decay_rate`` as in mmpretrain, for any backbone with ``get_layer_depth``.
+    Set ``optim_wrapper=dict(constructor='mmgcvit.GroupedParamsOptimWrapperConstructor', ...)``. All
+    other keys are the same as for mmengine's constructor. To choose torch's kernels, set
+    ``optimizer.fused`` or ``optimizer.foreach``. ``paramwise_cfg`` may also have
+    ``layer_decay_rate`` as in mmpretrain, for any backbone with ``get_layer_depth``.
     """
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
@@ -57,8 +62,13 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             self.optimizer_cfg = {**self.optimizer_cfg, 'fused': True}
         return super().__call__(model)
 
-    def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs: Any) -> None:
-        """Add a module's parameters to the groups ``params``. After the last parameter, merge the groups."""
+    def add_params(
+        self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs: Any
+    ) -> None:
+        """Add a module's parameters to the groups ``params``.
+
+        After the last parameter, merge the groups.
+        """
         super().add_params(params, module, prefix=prefix, **kwargs)
         # mmengine calls this method for submodules too, with their names as prefix.
         if prefix:
@@ -69,7 +79,9 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         defaults = {name: value for name, value in base.items() if value is not None}
         merged: list[tuple[dict, dict]] = []
         for group in params:
-            settings = defaults | {name: value for name, value in group.items() if name not in NOT_SETTINGS}
+            settings = defaults | {
+                name: value for name, value in group.items() if name not in NOT_SETTINGS
+            }
             if (scale := scales.get(group['params'][0], 1)) != 1:
                 settings['lr'] *= scale
             members = next((members for other, members in merged if other == settings), None)
@@ -81,20 +93,33 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def compute_lr_scales(model: nn.Module, decay_rate: float) -> dict[nn.Parameter, float]:
-    """Return ``decay_rate`` to the power of the number of layers after each parameter's layer in the backbone."""
+    """Return ``decay_rate`` to the power of the number of layers after each parameter's layer in
+    the backbone.
+    """
     scales = {}
-    # Modules come before the modules in them, so the innermost one that knows a parameter's layer decides.
+    # Modules come before the modules in them, so the innermost one that knows a parameter's layer
+    # decides.
     for module in model.modules():
-        for name, parameter in module.named_parameters() if hasattr(module, 'get_layer_depth') else ():
+        for name, parameter in (
+            module.named_parameters() if hasattr(module, 'get_layer_depth') else ()
+        ):
             depth, num_depths = module.get_layer_depth(name)
             scales[parameter] = decay_rate ** (num_depths - 1 - depth)
     if not scales:
-        raise UserError('layer_decay_rate: the backbone has no get_layer_depth. Remove the rate from paramwise_cfg')
+        raise UserError(
+            'layer_decay_rate: the backbone has no get_layer_depth. Remove the rate from '
+            'paramwise_cfg'
+        )
     return scales
 
 
 def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
-    """Return whether an optimizer is Adam or AdamW, and all parameters are on CUDA in a dtype of the fused kernel."""
-    # Not SGD: if GradScaler skips the first fused step of SGD, its momentum starts from uninitialised memory.
+    """Return whether an optimizer is Adam or AdamW, and all parameters are on CUDA in a dtype of
+    the fused kernel.
+    """
+    # Not SGD: if GradScaler skips the first fused step of SGD, its momentum starts from
+    # uninitialised memory.
     is_adam = settings.get('type') in ('Adam', 'AdamW', Adam, AdamW)
-    return is_adam and all(weight.is_cuda and weight.dtype in FUSED_DTYPES for weight in model.parameters())
+    return is_adam and all(
+        weight.is_cuda and weight.dtype in FUSED_DTYPES for weight in model.parameters()
+    )

@@ -1,4 +1,6 @@
-"""Apply the options of ``mmgcvit test``, check the data and the checkpoint, and test with mmengine's Runner."""
+"""Apply the options of ``mmgcvit test``, check the data and the checkpoint, and test with
+mmengine's Runner.
+"""
 
 from copy import deepcopy
 from pathlib import Path
@@ -34,8 +36,8 @@ def run_test(
 ) -> None:
     """Test a checkpoint with a config from :func:`.setup.load_config`, which is changed in place.
 
-    The checkpoint is a file, a URL or a work dir. The other arguments are the options of ``mmgcvit test``. Raise a
-    UserError if an option, the config, the checkpoint or the data is invalid.
+    The checkpoint is a file, a URL or a work dir. The other arguments are the options of ``mmgcvit
+    test``. Raise a UserError if an option, the config, the checkpoint or the data is invalid.
     """
     check_writable(Path(cfg.work_dir), f'the work dir {cfg.work_dir} (--work-dir)')
     if show_dir:
@@ -46,9 +48,14 @@ def run_test(
     join_process_group(cfg)
     loaded = call_on_rank_0(read_model_checkpoint, checkpoint)
     call_on_rank_0(check_data, cfg, ['test_dataloader'])
-    # The config in the work dir of a resumed run has resume=True, which would load an optimizer state.
+    # The config in the work dir of a resumed run has resume=True, which would load an optimizer
+    # state.
     cfg.load_from, cfg.resume = loaded.source, False
-    with safe_checkpoint_loading(cfg.work_dir, loaded), open_progress(progress) as hook, explain_loader_errors():
+    with (
+        safe_checkpoint_loading(cfg.work_dir, loaded),
+        open_progress(progress) as hook,
+        explain_loader_errors(),
+    ):
         runner = build_runner(cfg, hook)
         write_config(runner)
         check_fits(runner.model, loaded)
@@ -61,24 +68,44 @@ def run_test(
         del loaded  # mmengine frees its content after loading
         if out:
             # mmdet's metric encodes masks as RLE.
-            name = 'mmdet.DumpDetResults' if cfg.get('default_scope') == DETECTION.scope else 'DumpResults'
-            runner.test_evaluator.metrics.append(METRICS.build({'type': name, 'out_file_path': out}))
+            name = (
+                'mmdet.DumpDetResults'
+                if cfg.get('default_scope') == DETECTION.scope
+                else 'DumpResults'
+            )
+            runner.test_evaluator.metrics.append(
+                METRICS.build({'type': name, 'out_file_path': out})
+            )
         runner.test()
         stop_workers(runner.test_dataloader)
 
 
 def enable_drawing(cfg: Config, folder: str) -> None:
-    """For ``--show-dir``, let the hook of the config's package save the test images with their predictions."""
+    """For ``--show-dir``, let the hook of the config's package save the test images with their
+    predictions.
+    """
     folder, default_hooks = str(Path(folder).absolute()), cfg.get('default_hooks') or {}
     score_thr = (default_hooks.get('visualization') or {}).get('score_thr', 0.3)
     hooks = {
-        DETECTION.scope: {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': folder, 'score_thr': score_thr},
+        DETECTION.scope: {
+            'type': 'DetVisualizationHook',
+            'draw': True,
+            'test_out_dir': folder,
+            'score_thr': score_thr,
+        },
         SEGMENTATION.scope: {'type': 'SegVisualizationHook', 'draw': True, 'interval': 1},
-        CLASSIFICATION.scope: {'type': 'VisualizationHook', 'enable': True, 'interval': 1, 'out_dir': folder},
+        CLASSIFICATION.scope: {
+            'type': 'VisualizationHook',
+            'enable': True,
+            'interval': 1,
+            'out_dir': folder,
+        },
     }
     if not can_draw_predictions(cfg):
         problem = f'--show-dir cannot draw the predictions of {get_type_name(cfg.model)} of {cfg.get("default_scope")}'
-        raise UserError(f'{problem}. Use the visualization hook of that package (docs/other_tasks.md)')
+        raise UserError(
+            f'{problem}. Use the visualization hook of that package (docs/other_tasks.md)'
+        )
     cfg.default_hooks = {**default_hooks, 'visualization': hooks[cfg.default_scope]}
     if cfg.default_scope == SEGMENTATION.scope:
         local = {'type': 'SegLocalVisualizer', 'vis_backends': [{'type': 'LocalVisBackend'}]}
@@ -86,9 +113,13 @@ def enable_drawing(cfg: Config, folder: str) -> None:
 
 
 def enable_tta(cfg: Config) -> None:
-    """For ``--tta``, enable test-time augmentation with the config's ``tta_model`` and ``tta_pipeline``."""
+    """For ``--tta``, enable test-time augmentation with the config's ``tta_model`` and
+    ``tta_pipeline``.
+    """
     if (cfg.get('test_cfg') or {}).get('side'):
-        raise UserError('--tta cannot be used with tiles (test_cfg.type=mmgcvit.TiledTestLoop). Remove --tta')
+        raise UserError(
+            '--tta cannot be used with tiles (test_cfg.type=mmgcvit.TiledTestLoop). Remove --tta'
+        )
     if missing := ' and no '.join(key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)):
         raise UserError(f'--tta: the config has no {missing}. Add what is missing, or remove --tta')
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)

@@ -1,4 +1,6 @@
-"""Apply the options of ``mmgcvit train``, check the data and the checkpoint, and train with mmengine's Runner."""
+"""Apply the options of ``mmgcvit train``, check the data and the checkpoint, and train with
+mmengine's Runner.
+"""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -25,9 +27,20 @@ from .setup import build_runner, check_data
 from .work_dir import StartHook, choose_checkpoint, find_changes
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
-WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'AutoPrecisionOptimWrapper', 'build_auto_precision_wrapper')
-# If a setting with such a prefix differs from the resumed run's, NewScheduleHook recomputes the LR schedule.
-SCHEDULE_SETTINGS = ('train_cfg.max_', 'param_scheduler', 'optim_wrapper.optimizer.lr', 'auto_scale_lr')
+WRAPPERS_FOR_AMP = (
+    'OptimWrapper',
+    'AmpOptimWrapper',
+    'AutoPrecisionOptimWrapper',
+    'build_auto_precision_wrapper',
+)
+# If a setting with such a prefix differs from the resumed run's, NewScheduleHook recomputes the LR
+# schedule.
+SCHEDULE_SETTINGS = (
+    'train_cfg.max_',
+    'param_scheduler',
+    'optim_wrapper.optimizer.lr',
+    'auto_scale_lr',
+)
 # Values of --log-to, which are names of packages, each with mmengine's visualization backend.
 TRACKERS = {'tensorboard': 'TensorboardVisBackend', 'wandb': 'WandbVisBackend'}
 
@@ -42,10 +55,12 @@ def train(
     progress: bool = False,
     patience: int | None = None,
 ) -> None:
-    """Train with a config from :func:`.setup.load_config`, which the other arguments change in place.
+    """Train with a config from :func:`.setup.load_config`, which the other arguments change in
+    place.
 
-    The work dir must be locked, and the process group joined. The other arguments are the options of ``mmgcvit train``.
-    Raise a UserError if an option, the config, the checkpoint or the data is invalid.
+    The work dir must be locked, and the process group joined. The other arguments are the options
+    of ``mmgcvit train``. Raise a UserError if an option, the config, the checkpoint or the data is
+    invalid.
     """
     if amp:
         enable_amp(cfg)
@@ -53,7 +68,9 @@ def train(
         cfg.auto_scale_lr = {**(cfg.get('auto_scale_lr') or {}), 'enable': True}
     add_trackers(cfg, log_to)
     check_operators(cfg)
-    warning = check_batch_size(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
+    warning = check_batch_size(
+        cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size()
+    )
     with InterruptHook().handle_signals() as interrupt_hook, ExitStack() as stack:
         cfg.resume, checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
         cfg.load_from = checkpoint.source if checkpoint else None
@@ -70,7 +87,12 @@ def train(
             is_changed = any(name.startswith(SCHEDULE_SETTINGS) for name in changes)
             runner.register_hook(NewScheduleHook(cfg.get('param_scheduler'), is_changed))
         del checkpoint  # mmengine frees its content after loading
-        for hook in (StartHook(), SummaryHook(), interrupt_hook, *([PatienceHook(patience)] if patience else [])):
+        for hook in (
+            StartHook(),
+            SummaryHook(),
+            interrupt_hook,
+            *([PatienceHook(patience)] if patience else []),
+        ):
             runner.register_hook(hook)
         stack.enter_context(explain_loader_errors())
         runner.train()
@@ -84,7 +106,9 @@ def enable_amp(cfg: Config) -> None:
         raise UserError('--amp needs a GPU, and torch finds none. Remove --amp')
     wrapper = get_type_name(cfg.optim_wrapper) or 'OptimWrapper'
     if wrapper not in WRAPPERS_FOR_AMP:
-        raise UserError(f'--amp: the config has optim_wrapper.type={wrapper}. Set OptimWrapper, or remove --amp')
+        raise UserError(
+            f'--amp: the config has optim_wrapper.type={wrapper}. Set OptimWrapper, or remove --amp'
+        )
     cfg.optim_wrapper.type = 'mmgcvit.AutoPrecisionOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
@@ -93,7 +117,9 @@ def add_trackers(cfg: Config, names: Sequence[str]) -> None:
     """For ``--log-to``, add mmengine's visualization backends."""
     missing = [name for name in names if find_spec(name) is None]
     if missing:
-        raise UserError(f'--log-to needs {" and ".join(missing)}. Run: pip install {" ".join(missing)}')
+        raise UserError(
+            f'--log-to needs {" and ".join(missing)}. Run: pip install {" ".join(missing)}'
+        )
     if names:
         visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
         backends = visualizer.get('vis_backends') or [ConfigDict(type='LocalVisBackend')]
@@ -103,13 +129,18 @@ def add_trackers(cfg: Config, names: Sequence[str]) -> None:
 
 
 def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str:
-    """Return a warning if the learning rate, or EMA's interval, is for other accumulation steps or another batch size.
+    """Return a warning if the learning rate, or EMA's interval, is for other accumulation steps or
+    another batch size.
 
-    The learning rate is for ``auto_scale_lr.base_batch_size`` times the accumulation steps of ``file_cfg``, the config
-    without options. mmengine scales it without regard to accumulation, so the base batch size in ``cfg`` is changed.
+    The learning rate is for ``auto_scale_lr.base_batch_size`` times the accumulation steps of
+    ``file_cfg``, the config without options. mmengine scales it without regard to accumulation, so
+    the base batch size in ``cfg`` is changed.
     """
     scaling = cfg.get('auto_scale_lr') or {}
-    base, batch_size = scaling.get('base_batch_size'), (cfg.get('train_dataloader') or {}).get('batch_size')
+    base, batch_size = (
+        scaling.get('base_batch_size'),
+        (cfg.get('train_dataloader') or {}).get('batch_size'),
+    )
     wrappers = [settings.get('optim_wrapper') or {} for settings in (cfg, file_cfg)]
     steps, file_steps = (wrapper.get('accumulative_counts', 1) for wrapper in wrappers)
     warnings = []
@@ -123,10 +154,14 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str:
         if recipe != base * steps:
             scaling.base_batch_size = recipe / steps
         if size != recipe and not scaling.get('enable'):
-            product = f'{world_size} x {batch_size} x {steps}: processes x images x accumulation steps'
+            product = (
+                f'{world_size} x {batch_size} x {steps}: processes x images x accumulation steps'
+            )
             problem = f'The learning rate is for an effective batch size of {recipe}; this run has {size} ({product})'
             warnings.append(f'{problem}. Add --auto-scale-lr, or change the batch size')
-    for number, hook in enumerate(cfg.get('custom_hooks') or () if max(steps, file_steps) > 1 else ()):
+    for number, hook in enumerate(
+        cfg.get('custom_hooks') or () if max(steps, file_steps) > 1 else ()
+    ):
         if get_type_name(hook) == 'EMAHook' and (interval := hook.get('interval', 1)) != steps:
             problem = f'EMA has an interval of {interval}, accumulation {steps} steps'
             warnings.append(f'{problem}. Set custom_hooks.{number}.interval={steps}')

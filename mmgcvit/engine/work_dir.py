@@ -1,6 +1,7 @@
 """Choose the checkpoint that a run resumes from, and allow one training at a time in a work dir.
 
-A training needs a work dir without checkpoints, unless it resumes (``--resume``) or removes them (``--overwrite``).
+A training needs a work dir without checkpoints, unless it resumes (``--resume``) or removes them
+(``--overwrite``).
 """
 
 import logging
@@ -33,16 +34,21 @@ from ..inference.model_files import SCORE_THR_FILE
 from .hooks.checkpoint import get_resumed_checkpoint
 from .hooks.exact_resume import SETTINGS, VALIDATED_FILE
 
-# In seconds. The dataloader workers of a killed process hold its lock until they exit, up to 5 seconds later.
+# In seconds. The dataloader workers of a killed process hold its lock until they exit, up to 5
+# seconds later.
 LOCK_TIMEOUT = 10
 
 
-def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) -> tuple[bool, Checkpoint | None]:
-    """Return whether the run resumes, and the checkpoint that it starts from, for ``--resume`` and ``--overwrite``.
+def choose_checkpoint(
+    cfg: Config, resume: str | None, overwrite: bool = False
+) -> tuple[bool, Checkpoint | None]:
+    """Return whether the run resumes, and the checkpoint that it starts from, for ``--resume`` and
+    ``--overwrite``.
 
-    ``--resume`` without a checkpoint (``'auto'``) and a config's ``resume=True`` without ``load_from`` choose the
-    latest checkpoint of the work dir. If there is none, a new training starts, so the same command starts and resumes a
-    job. Raise a CheckpointError if the checkpoint cannot be read, or the run would replace or remove others.
+    ``--resume`` without a checkpoint (``'auto'``) and a config's ``resume=True`` without
+    ``load_from`` choose the latest checkpoint of the work dir. If there is none, a new training
+    starts, so the same command starts and resumes a job. Raise a CheckpointError if the checkpoint
+    cannot be read, or the run would replace or remove others.
     """
     load_from, work_dir, checkpoint = cfg.get('load_from'), Path(cfg.work_dir), None
     is_resumed = not overwrite and bool(resume or cfg.get('resume'))
@@ -50,7 +56,9 @@ def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) 
     checkpoints = list_checkpoints(work_dir)
     if is_resumed and source == 'auto':
         advice = 'Add --resume CHECKPOINT with another file, another --work-dir, or --overwrite instead of --resume'
-        checkpoint = read_latest_checkpoint(work_dir, advice, partial(read_for_mmengine, work_dir=work_dir))
+        checkpoint = read_latest_checkpoint(
+            work_dir, advice, partial(read_for_mmengine, work_dir=work_dir)
+        )
         is_resumed, source = checkpoint is not None, checkpoint.source if checkpoint else load_from
         found = source if is_resumed else 'the work dir has no checkpoint, so a new training starts'
         print_log(f'--resume: {found}', 'current')
@@ -58,11 +66,15 @@ def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) 
         raise CheckpointError(f'--resume {source}: there is no such file. Pass a path or a URL')
     elif is_resumed and checkpoints and Path(source).parent.resolve() != work_dir.resolve():
         problem = f'the work dir {work_dir} has checkpoints of another run, which the resumed run would replace'
-        raise CheckpointError(f'--resume {source}: {problem}. Add --work-dir {Path(source).parent}, or a new one')
+        raise CheckpointError(
+            f'--resume {source}: {problem}. Add --work-dir {Path(source).parent}, or a new one'
+        )
     if not is_resumed and not overwrite:
         check_unused(work_dir)
     if not is_resumed and source and Path(source).resolve() in map(Path.resolve, checkpoints):
-        raise CheckpointError(f'the run would remove load_from={source} from its work dir. Copy it to another folder')
+        raise CheckpointError(
+            f'the run would remove load_from={source} from its work dir. Copy it to another folder'
+        )
     if source and not checkpoint:
         checkpoint = read_for_mmengine(source, work_dir, is_resumed=is_resumed)
     return is_resumed, checkpoint
@@ -71,38 +83,53 @@ def choose_checkpoint(cfg: Config, resume: str | None, overwrite: bool = False) 
 def list_checkpoints(work_dir: str | Path) -> list[Path]:
     """List the checkpoints and the file ``last_checkpoint`` that a run has written to its work dir."""
     files = (path for path in Path(work_dir).glob('*') if path.is_file())
-    return sorted(path for path in files if path.name == LAST_CHECKPOINT_FILE or RUN_FILE_NAME.fullmatch(path.name))
+    return sorted(
+        path
+        for path in files
+        if path.name == LAST_CHECKPOINT_FILE or RUN_FILE_NAME.fullmatch(path.name)
+    )
 
 
 def check_unused(work_dir: str | Path) -> None:
     """Raise a CheckpointError if a work dir has checkpoints of an earlier run."""
     if checkpoints := list_checkpoints(work_dir):
         problem = f"{work_dir} has an earlier run's checkpoints ({shorten([path.name for path in checkpoints])})"
-        raise CheckpointError(f'{problem}. Continue with --resume, set another --work-dir, or --overwrite them')
+        raise CheckpointError(
+            f'{problem}. Continue with --resume, set another --work-dir, or --overwrite them'
+        )
 
 
 @contextmanager
 def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
-    """Lock a work dir against other trainings. When the process ends or is killed, the lock is released.
+    """Lock a work dir against other trainings. When the process ends or is killed, the lock is
+    released.
 
-    A file system without locks gives a warning. If a new work dir has nothing but the lock in the end, because the run
-    was rejected, it is removed, also its new parents. Raise a UserError if the work dir cannot be written, or another
-    training runs in it.
+    A file system without locks gives a warning. If a new work dir has nothing but the lock in the
+    end, because the run was rejected, it is removed, also its new parents. Raise a UserError if the
+    work dir cannot be written, or another training runs in it.
     """
     folder = Path(work_dir)
     check_writable(folder, f'the work dir {folder} (--work-dir)')
-    lock, new_folders = folder / '.lock', [path for path in (folder, *folder.parents) if not path.exists()]
+    lock, new_folders = (
+        folder / '.lock',
+        [path for path in (folder, *folder.parents) if not path.exists()],
+    )
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        # Soft locks, which are files that exist while a process runs, would remain after the process is killed.
+        # Soft locks, which are files that exist while a process runs, would remain after the
+        # process is killed.
         file_lock = FileLock(lock, fallback_to_soft=False).acquire(timeout=LOCK_TIMEOUT)
     except Timeout:
         problem = f'another training is running in {work_dir} ({lock.read_text(errors="replace")})'
-        raise UserError(f'{problem}. Wait, or set another --work-dir. If its node has failed, remove {lock}') from None
+        raise UserError(
+            f'{problem}. Wait, or set another --work-dir. If its node has failed, remove {lock}'
+        ) from None
     except OSError as error:
         if error.filename is not None:  # the file cannot be opened
             raise
-        message = f'{work_dir} cannot be locked ({error.strerror}). Do not start another training in it'
+        message = (
+            f'{work_dir} cannot be locked ({error.strerror}). Do not start another training in it'
+        )
         print_log(message, 'current', logging.WARNING)
         file_lock = nullcontext()
     with file_lock:
@@ -118,21 +145,35 @@ def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
 
 
 def find_changes(cfg: Config, meta: Any) -> dict[str, str]:
-    """Log the settings that differ from those in a checkpoint's ``meta``. Return ``name: old -> new`` by name."""
+    """Log the settings that differ from those in a checkpoint's ``meta``.
+
+    Return ``name: old -> new`` by name.
+    """
     old, new = meta.get(SETTINGS) if isinstance(meta, dict) else None, get_plain_settings(cfg)
     if not isinstance(old, dict):
-        print_log(f'{cfg.load_from} has no settings, so this run cannot log which of them have changed', 'current')
+        print_log(
+            f'{cfg.load_from} has no settings, so this run cannot log which of them have changed',
+            'current',
+        )
         return {}
     # --resume sets load_from and resume.
-    changes = {name: change for name, change in iter_differences(old, new) if name not in ('load_from', 'resume')}
+    changes = {
+        name: change
+        for name, change in iter_differences(old, new)
+        if name not in ('load_from', 'resume')
+    }
     if changes:
         lines = '\n  '.join(changes.values())
-        print_log(escape_controls(f'resumed with other settings:\n  {lines}'), 'current', logging.WARNING)
+        print_log(
+            escape_controls(f'resumed with other settings:\n  {lines}'), 'current', logging.WARNING
+        )
     return changes
 
 
 class Runner(MMEngineRunner):
-    """mmengine's runner, which does not write its config when it is built, because the run may still be rejected."""
+    """mmengine's runner, which does not write its config when it is built, because the run may
+    still be rejected.
+    """
 
     def dump_config(self) -> None:
         """Write nothing. :func:`write_config` writes the config."""
@@ -140,10 +181,15 @@ class Runner(MMEngineRunner):
 
 @master_only
 def write_config(runner: Runner, outdated: Sequence[Path] = ()) -> None:
-    """Remove outdated files of an earlier run, and write the config of a run into its work dir, atomically."""
+    """Remove outdated files of an earlier run, and write the config of a run into its work dir,
+    atomically.
+    """
     cfg, text = runner.cfg, runner.cfg.dump()
-    path = Path(runner.work_dir, Path(cfg.filename).name if cfg.filename else f'{runner.timestamp}.py')
-    # Begin with the earlier run's config, so that it is never without its checkpoints or beside those of this run.
+    path = Path(
+        runner.work_dir, Path(cfg.filename).name if cfg.filename else f'{runner.timestamp}.py'
+    )
+    # Begin with the earlier run's config, so that it is never without its checkpoints or beside
+    # those of this run.
     is_own = cfg.filename and path.exists() and path.samefile(cfg.filename)
     for file in [*([] if is_own or not outdated else [path]), *outdated]:
         file.unlink(missing_ok=True)
@@ -151,7 +197,9 @@ def write_config(runner: Runner, outdated: Sequence[Path] = ()) -> None:
 
 
 class StartHook(Hook):
-    """After the first iteration, where most errors occur, remove an earlier run's files and write the config."""
+    """After the first iteration, where most errors occur, remove an earlier run's files and write
+    the config.
+    """
 
     priority = 'HIGH'  # before the hooks that save
 
@@ -160,7 +208,11 @@ class StartHook(Hook):
         work_dir, resumed = Path(runner.work_dir), get_resumed_checkpoint(runner)
         self.is_started, self.outdated = False, []
         if resumed is None or resumed.parent.resolve() != work_dir.resolve():
-            self.outdated = [*list_checkpoints(work_dir), work_dir / VALIDATED_FILE, work_dir / SCORE_THR_FILE]
+            self.outdated = [
+                *list_checkpoints(work_dir),
+                work_dir / VALIDATED_FILE,
+                work_dir / SCORE_THR_FILE,
+            ]
 
     @master_only
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:

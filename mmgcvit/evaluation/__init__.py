@@ -1,1 +1,4 @@
-"""Compare predictions with the ground truth: confusion matrix, worst images, curves. Read ``mistakes.py`` first."""
+"""Compare predictions with the ground truth: confusion matrix, worst images, curves.
+
+Read ``mistakes.py`` first.
+"""

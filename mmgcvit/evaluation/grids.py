@@ -62,7 +62,10 @@ def draw_cells(
     prediction: Prediction | None = None,
     side: int = PICTURE_SIDE,
 ) -> list[Cell]:
-    """Draw a picture of the ground truth and one of the prediction, unless None. Their longer side has ``side`` px."""
+    """Draw a picture of the ground truth and one of the prediction, unless None.
+
+    Their longer side has ``side`` px.
+    """
     scale, cells = side / max(image.shape[:2]), []
     if ground_truth is not None:
         picture = draw_prediction(image, ground_truth, palette, scale, with_scores=False)
@@ -73,41 +76,56 @@ def draw_cells(
 
 
 def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = False) -> np.ndarray:
-    """Draw random samples with ground truth of the datasets of a config's ``loaders``, such as ``['val_dataloader']``.
+    """Draw random samples with ground truth of the datasets of a config's ``loaders``, such as
+    ``['val_dataloader']``.
 
-    Each call draws the same samples. Datasets and samples that cannot be loaded are left out. If ``augmented``, samples
-    are drawn as the datasets' pipelines augment them. Return (height, width, 3) uint8 in BGR order.
+    Each call draws the same samples. Datasets and samples that cannot be loaded are left out. If
+    ``augmented``, samples are drawn as the datasets' pipelines augment them. Return (height, width,
+    3) uint8 in BGR order.
     """
     cells = []
     for loader, settings in iter_datasets(cfg, loaders):
         with suppress(UserError), silence_output():
             dataset = build_dataset(settings, cfg.default_scope, augmented)
-            classes, split = dataset.metainfo.get('classes') or (), loader.removesuffix('_dataloader')
+            classes, split = (
+                dataset.metainfo.get('classes') or (),
+                loader.removesuffix('_dataloader'),
+            )
             palette = choose_palette(len(classes), [dataset.metainfo.get('palette')])
-            for index in random.Random(0).sample(range(len(dataset)), min(NUM_SAMPLES, len(dataset))):
+            for index in random.Random(0).sample(
+                range(len(dataset)), min(NUM_SAMPLES, len(dataset))
+            ):
                 with suppress(UserError):
                     path, image, ground_truth = load_sample(dataset, index, classes)
                     cells += draw_cells(f'{split}: {path.name}', image, palette, ground_truth)
     return draw_grid(cells)
 
 
-def build_dataset(settings: ConfigDict, scope: str, augmented: bool = False, masks: bool = True) -> BaseDataset:
-    """Build the dataset of a config with a pipeline that only loads images and annotations, unless ``augmented``.
+def build_dataset(
+    settings: ConfigDict, scope: str, augmented: bool = False, masks: bool = True
+) -> BaseDataset:
+    """Build the dataset of a config with a pipeline that only loads images and annotations, unless
+    ``augmented``.
 
-    With ``masks=False`` it loads no masks of objects, which take gigabytes in large images with hundreds of objects.
-    Raise a UserError if the dataset cannot be built, for example because its annotation file is invalid.
+    With ``masks=False`` it loads no masks of objects, which take gigabytes in large images with
+    hundreds of objects. Raise a UserError if the dataset cannot be built, for example because its
+    annotation file is invalid.
     """
     settings = deepcopy(settings)
     # The datasets inside wrappers such as ConcatDataset.
     for inner in iter_unwrapped_datasets(settings) if not augmented else ():
         steps = inner.get('pipeline', [])
-        images = [step for step in steps if get_type_name(step).startswith(('LoadImage', 'ApplyExif'))]
+        images = [
+            step for step in steps if get_type_name(step).startswith(('LoadImage', 'ApplyExif'))
+        ]
         annotations = [step for step in steps if 'Annotations' in get_type_name(step)]
-        # mmpretrain's datasets need no transform that loads labels, and CIFAR needs none that loads images. In mmseg,
-        # ADE20K's test images have no segmentation maps.
+        # mmpretrain's datasets need no transform that loads labels, and CIFAR needs none that loads
+        # images. In mmseg, ADE20K's test images have no segmentation maps.
         if scope != CLASSIFICATION.scope:
             images = images or [{'type': 'LoadImageFromFile'}]
-            has_no_maps = scope == SEGMENTATION.scope and 'seg_map_path' not in inner.get('data_prefix', {})
+            has_no_maps = scope == SEGMENTATION.scope and 'seg_map_path' not in inner.get(
+                'data_prefix', {}
+            )
             annotations = [] if has_no_maps else annotations or [{'type': 'LoadAnnotations'}]
         if not masks:
             annotations = [{**step, 'with_mask': False} for step in annotations]
@@ -118,19 +136,32 @@ def build_dataset(settings: ConfigDict, scope: str, augmented: bool = False, mas
     # Datasets raise errors of any type for invalid file lists and annotation files.
     except Exception as error:
         reason = get_first_line(error)
-        raise UserError(f"the dataset cannot be loaded ({reason}). Run 'mmgcvit check-data CONFIG'") from None
+        raise UserError(
+            f"the dataset cannot be loaded ({reason}). Run 'mmgcvit check-data CONFIG'"
+        ) from None
 
 
-def load_sample(dataset: BaseDataset, index: int, classes: Sequence[str]) -> tuple[Path, np.ndarray, Prediction | None]:
-    """Load a sample of a dataset (see :func:`build_dataset`): path, image in BGR order, and ground truth or None."""
+def load_sample(
+    dataset: BaseDataset, index: int, classes: Sequence[str]
+) -> tuple[Path, np.ndarray, Prediction | None]:
+    """Load a sample of a dataset (see :func:`build_dataset`): path, image in BGR order, and ground
+    truth or None.
+    """
     try:
         sample = dataset[index]
-        ground_truth, path = convert_sample(sample['data_samples'], classes), sample['data_samples'].get('img_path')
+        ground_truth, path = (
+            convert_sample(sample['data_samples'], classes),
+            sample['data_samples'].get('img_path'),
+        )
         image = sample['inputs'].permute(1, 2, 0)
         # Transforms of colours return float32.
         image = (image.round().clamp(0, 255).byte() if image.is_floating_point() else image).numpy()
         # Samples of CIFAR have no path. Their images are RGB.
-        return Path(path or f'{index:06d}.png'), convert_to_bgr(image if path else image[..., ::-1]), ground_truth
+        return (
+            Path(path or f'{index:06d}.png'),
+            convert_to_bgr(image if path else image[..., ::-1]),
+            ground_truth,
+        )
     # Transforms raise errors of any type on damaged files and annotations.
     except Exception as error:
         name = get_image_name(dataset.get_data_info(index))
@@ -138,7 +169,10 @@ def load_sample(dataset: BaseDataset, index: int, classes: Sequence[str]) -> tup
 
 
 def convert_sample(sample: Any, classes: Sequence[str]) -> Prediction | None:
-    """Convert the ground truth of a sample. Return None if there is none. Unlabelled pixels keep the ignore index."""
+    """Convert the ground truth of a sample. Return None if there is none.
+
+    Unlabelled pixels keep the ignore index.
+    """
 
     def get_names(labels: np.ndarray) -> list[str]:
         return [classes[label] if label < len(classes) else f'class {label}' for label in labels]
@@ -150,14 +184,18 @@ def convert_sample(sample: Any, classes: Sequence[str]) -> Prediction | None:
         return Detections(boxes, np.ones(len(boxes), np.float32), labels, get_names(labels), masks)
 
     if 'gt_instances' in sample:
-        ignored = convert_objects(sample.ignored_instances) if sample.get('ignored_instances') else None
+        ignored = (
+            convert_objects(sample.ignored_instances) if sample.get('ignored_instances') else None
+        )
         return replace(convert_objects(sample.gt_instances), ignored=ignored)
     if 'gt_sem_seg' in sample:
         return make_segmentation(sample.gt_sem_seg.data[0].numpy(), classes)
     if 'gt_label' not in sample:
         return None
     if len(sample.gt_label) != 1:
-        raise UserError(f'the image has {len(sample.gt_label)} classes. Expected one class per image')
+        raise UserError(
+            f'the image has {len(sample.gt_label)} classes. Expected one class per image'
+        )
     label = int(sample.gt_label[0])
     scores = np.eye(max(len(classes), label + 1), dtype=np.float32)[label]
     return Classification(label, get_names([label])[0], 1.0, scores)

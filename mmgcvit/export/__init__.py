@@ -1,4 +1,6 @@
-"""Export trained models to ONNX files. Read onnx_file.py first, then graphs.py and detector_graph.py.
+"""Export trained models to ONNX files. Read onnx_file.py first, then graphs.py and
+detector_graph.py.
 
-``onnx_predictor.py`` runs a file. It imports neither torch nor the rest of this package, so that it can be copied.
+``onnx_predictor.py`` runs a file. It imports neither torch nor the rest of this package, so that it
+can be copied.
 """

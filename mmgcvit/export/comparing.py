@@ -1,4 +1,6 @@
-"""Compare an ONNX file's outputs in onnxruntime with the PyTorch model's, at image sizes other than the traced one."""
+"""Compare an ONNX file's outputs in onnxruntime with the PyTorch model's, at image sizes other than
+the traced one.
+"""
 
 import json
 import math
@@ -20,7 +22,8 @@ from .graphs import INPUT
 
 # (batch, height, width) of the compared images. The traced example has another shape.
 SHAPES = [(1, 64, 96), (3, 131, 70), (1, 128, 128)]
-# mmdet's DINO needs at least as many pixels in its feature maps as queries. The first map has this stride.
+# mmdet's DINO needs at least as many pixels in its feature maps as queries. The first map has this
+# stride.
 DINO_STRIDE = 8
 NOT_WRITTEN = 'So no file is written. To write it without this check, add --no-check'
 Arrays = Mapping[str, np.ndarray]
@@ -29,24 +32,32 @@ Arrays = Mapping[str, np.ndarray]
 class Tolerance(NamedTuple):
     """How much a file's outputs may differ from the model's."""
 
-    # Maximum difference, relative to the largest absolute value of an output; for masks of the whole image, 1 - IoU.
+    # Maximum difference, relative to the largest absolute value of an output; for masks of the
+    # whole image, 1 - IoU.
     difference: float
-    # Maximum difference of the scores of objects that match, and of their coordinates / the image's longer side.
+    # Maximum difference of the scores of objects that match, and of their coordinates / the image's
+    # longer side.
     match: float
-    # Maximum share of objects without a match, weighted by score. Rounding changes a few, a wrong graph most of them.
+    # Maximum share of objects without a match, weighted by score. Rounding changes a few, a wrong
+    # graph most of them.
     unmatched: float
 
 
 FLOAT32 = Tolerance(difference=1e-4, match=1e-3, unmatched=0.02)
-# Rounding swaps a few of DINO's queries with nearly equal scores, which changes all objects a little.
+# Rounding swaps a few of DINO's queries with nearly equal scores, which changes all objects a
+# little.
 DINO = Tolerance(difference=0.01, match=0.01, unmatched=0.05)
 HALF = Tolerance(difference=0.05, match=0.01, unmatched=0.1)
 
 
-def compare(predictor: Predictor, graph: nn.Module, path: Path, half: bool = False) -> tuple[float, str]:
-    """Compare a file with its model, traced as ``graph``, on random images. Raise a UserError if outputs differ.
+def compare(
+    predictor: Predictor, graph: nn.Module, path: Path, half: bool = False
+) -> tuple[float, str]:
+    """Compare a file with its model, traced as ``graph``, on random images. Raise a UserError if
+    outputs differ.
 
-    Return the largest difference, relative to the largest absolute value of its output, and the name of the output.
+    Return the largest difference, relative to the largest absolute value of its output, and the
+    name of the output.
     """
     import onnxruntime
 
@@ -63,15 +74,20 @@ def compare(predictor: Predictor, graph: nn.Module, path: Path, half: bool = Fal
     enlarge = max(1, math.ceil(DINO_STRIDE * math.sqrt(queries / smallest)))
     for seed, (batch, *sides) in enumerate(SHAPES):
         height, width = (side * enlarge for side in sides)
-        # The images are large spots with noise, because most detectors find no object in noise alone.
+        # The images are large spots with noise, because most detectors find no object in noise
+        # alone.
         generator = torch.Generator().manual_seed(seed)
-        spots, noise = (torch.randn(batch, 3, *size, generator=generator) for size in ((5, 7), (height, width)))
+        spots, noise = (
+            torch.randn(batch, 3, *size, generator=generator) for size in ((5, 7), (height, width))
+        )
         images = 1.5 * F.interpolate(spots, size=(height, width), mode='bicubic') + 0.5 * noise
         outputs = run_session(session, images)
         expected = compute_expected(predictor, graph, images)
         if is_detector:
             outputs, expected = match_objects(outputs, expected, (height, width), tolerance)
-        differences = [(compute_difference(outputs[name], expected[name]), name) for name in expected]
+        differences = [
+            (compute_difference(outputs[name], expected[name]), name) for name in expected
+        ]
         worst = max([worst, *differences])
     if not worst[0] <= tolerance.difference:
         problem = f"the ONNX file's {worst[1]} differ from the model's by {worst[0]:.2g} of their largest value"
@@ -80,7 +96,10 @@ def compare(predictor: Predictor, graph: nn.Module, path: Path, half: bool = Fal
 
 
 def run_session(session: Any, images: Tensor) -> dict[str, np.ndarray]:
-    """Return a file's outputs by name. Masks that cover the whole image are bool (N, H, W), as mmdet's."""
+    """Return a file's outputs by name.
+
+    Masks that cover the whole image are bool (N, H, W), as mmdet's.
+    """
     from .onnx_predictor import resize_masks
 
     names, size = [output.name for output in session.get_outputs()], tuple(images.shape[2:])
@@ -92,7 +111,9 @@ def run_session(session: Any, images: Tensor) -> dict[str, np.ndarray]:
 
 
 def compute_difference(output: np.ndarray, expected: np.ndarray) -> float:
-    """Return the largest difference, relative to the largest expected value (infinity for other shapes), or 1 - IoU."""
+    """Return the largest difference, relative to the largest expected value (infinity for other
+    shapes), or 1 - IoU.
+    """
     if output.shape != expected.shape:
         return float('inf')
     if expected.dtype == bool:
@@ -103,14 +124,24 @@ def compute_difference(output: np.ndarray, expected: np.ndarray) -> float:
 
 
 def compute_expected(predictor: Predictor, graph: nn.Module, images: Tensor) -> Arrays:
-    """Return the predictions of the OpenMMLab model for normalised images (B, 3, H, W), by output name."""
+    """Return the predictions of the OpenMMLab model for normalised images (B, 3, H, W), by output
+    name.
+    """
     network, size = predictor.network, tuple(images.shape[2:])
     with torch.no_grad():
         if predictor.task == 'classification':
-            return {'scores': torch.stack([sample.pred_score for sample in network.predict(images)]).numpy()}
+            return {
+                'scores': torch.stack(
+                    [sample.pred_score for sample in network.predict(images)]
+                ).numpy()
+            }
         if predictor.task == 'segmentation':
-            padded = pad_images(images, (network.data_preprocessor.test_cfg or {}).get('size_divisor') or 1)
-            logits = network.encode_decode(padded, [{'img_shape': tuple(padded.shape[2:])}] * len(images))
+            padded = pad_images(
+                images, (network.data_preprocessor.test_cfg or {}).get('size_divisor') or 1
+            )
+            logits = network.encode_decode(
+                padded, [{'img_shape': tuple(padded.shape[2:])}] * len(images)
+            )
             return {'logits': logits[..., : size[0], : size[1]].numpy()}
         from mmdet.structures import DetDataSample
 
@@ -118,22 +149,31 @@ def compute_expected(predictor: Predictor, graph: nn.Module, images: Tensor) -> 
         meta = {'img_shape': size, 'ori_shape': size, 'scale_factor': (1.0, 1.0)}
         meta['batch_input_shape'] = tuple(padded.shape[2:])
         samples = [DetDataSample(metainfo=meta) for _ in images]
-        predictions = [sample.pred_instances for sample in network.predict(padded, samples, rescale=False)]
+        predictions = [
+            sample.pred_instances for sample in network.predict(padded, samples, rescale=False)
+        ]
         fields = {'boxes': 'bboxes', 'scores': 'scores', 'labels': 'labels'}
-        outputs = {name: torch.cat([pred[field] for pred in predictions]) for name, field in fields.items()}
-        outputs['image_indices'] = torch.arange(len(images)).repeat_interleave(torch.tensor([*map(len, predictions)]))
+        outputs = {
+            name: torch.cat([pred[field] for pred in predictions]) for name, field in fields.items()
+        }
+        outputs['image_indices'] = torch.arange(len(images)).repeat_interleave(
+            torch.tensor([*map(len, predictions)])
+        )
         if graph.mask_stride:
             height, width = size
             outputs['masks'] = torch.cat([pred.masks[:, :height, :width] for pred in predictions])
         elif 'masks' in graph.output_axes:
-            # mmdet's masks cover the whole image, the file's only the box. So expect the masks of the traced module.
+            # mmdet's masks cover the whole image, the file's only the box. So expect the masks of
+            # the traced module.
             objects = (outputs['boxes'], outputs['labels'], outputs['image_indices'])
             outputs['masks'] = graph.predict_masks(graph.extract_feature_maps(images), *objects)
         return {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
 def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predictor, bytes]:
-    """Copy a detector and its file with a score threshold of 0, because random images have few high-scoring objects."""
+    """Copy a detector and its file with a score threshold of 0, because random images have few
+    high-scoring objects.
+    """
     import onnx
 
     model = onnx.load_from_string(content)
@@ -146,7 +186,11 @@ def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predic
     for test_cfg in (head.test_cfg, network.test_cfg.get('rcnn', network.test_cfg)):
         test_cfg.score_thr = 0.0
     # The score threshold is the last input of the last NonMaxSuppression node, a constant.
-    (constant,) = (node for node in model.graph.node if node.output and node.output[0] == nms_nodes[-1].input[-1])
+    (constant,) = (
+        node
+        for node in model.graph.node
+        if node.output and node.output[0] == nms_nodes[-1].input[-1]
+    )
     constant.attribute[0].t.CopyFrom(onnx.numpy_helper.from_array(np.zeros(1, np.float32)))
     return predictor, model.SerializeToString()
 
@@ -154,20 +198,28 @@ def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predic
 def match_objects(
     outputs: Arrays, expected: Arrays, size: tuple[int, int], tolerance: Tolerance = FLOAT32
 ) -> tuple[Arrays, Arrays]:
-    """Return the objects that both the file and the model find, in the same order. ``size``: height, width."""
+    """Return the objects that both the file and the model find, in the same order.
+
+    ``size``: height, width.
+    """
     distances = np.abs(expected['scores'][:, None] - outputs['scores'])
     box_distances = np.abs(expected['boxes'][:, None] - outputs['boxes']).max(axis=2)
     is_match = (distances <= tolerance.match) & (box_distances <= tolerance.match * max(size))
     for name in ('labels', 'image_indices'):
         is_match &= expected[name][:, None] == outputs[name]
-    # Several objects may match, since queries predict similar boxes. Prefer those with close scores.
+    # Several objects may match, since queries predict similar boxes. Prefer those with close
+    # scores.
     expected_indices, indices = linear_sum_assignment(np.where(is_match, distances, 1.0))
     is_kept = is_match[expected_indices, indices]
     expected_indices, indices = expected_indices[is_kept], indices[is_kept]
     for objects, matched in ((outputs, indices), (expected, expected_indices)):
         if objects['scores'][matched].sum() < (1 - tolerance.unmatched) * objects['scores'].sum():
             found = f'{len(expected["scores"])} objects and the ONNX file {len(outputs["scores"])}'
-            share = f'only {len(indices)} match, not {1 - tolerance.unmatched:.0%} (weighted by score)'
-            raise UserError(f'in images of random pixels, the model detects {found}: {share}. {NOT_WRITTEN}')
+            share = (
+                f'only {len(indices)} match, not {1 - tolerance.unmatched:.0%} (weighted by score)'
+            )
+            raise UserError(
+                f'in images of random pixels, the model detects {found}: {share}. {NOT_WRITTEN}'
+            )
     matches = {name: outputs[name][indices] for name in outputs}
     return matches, {name: expected[name][expected_indices] for name in expected}

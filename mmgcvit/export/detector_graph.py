@@ -1,4 +1,5 @@
-"""Implement mmdet's two-stage detectors so that they can be exported. Read ``TwoStageGraph.forward`` first.
+"""Implement mmdet's two-stage detectors so that they can be exported. Read
+``TwoStageGraph.forward`` first.
 
 Shapes: B images of the batch, P proposals of an image, K classes, N objects of all images.
 """
@@ -19,20 +20,28 @@ from ..errors import UserError
 from ..mmengine_utils import list_modules
 from ..models.layers.windows import pad_images
 
-ROI_HEADS = (models.StandardRoIHead, models.CascadeRoIHead, mmdet_fixes.StandardRoIHead, mmdet_fixes.CascadeRoIHead)
+ROI_HEADS = (
+    models.StandardRoIHead,
+    models.CascadeRoIHead,
+    mmdet_fixes.StandardRoIHead,
+    mmdet_fixes.CascadeRoIHead,
+)
 SUPPORTED = (
-    "Export supports mmdet's DINO, RTMDet-Ins and Mask2Former, and Faster, Mask and Cascade R-CNN with RPNHead, "
+    "Export supports mmdet's DINO, RTMDet-Ins and Mask2Former, and Faster, Mask and Cascade R-CNN "
+    'with RPNHead, '
     "ConvFCBBoxHead, FCNMaskHead, DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
 )
-# Scores are from 0 to 1. A box that is dropped gets the score NO_OBJECT, which is below OBJECT_THRESHOLD.
+# Scores are from 0 to 1. A box that is dropped gets the score NO_OBJECT, which is below
+# OBJECT_THRESHOLD.
 NO_OBJECT, OBJECT_THRESHOLD = -1.0, -0.5
 
 
 class DetectorGraph(nn.Module):
-    """Base class of mmdet's detectors for tracing. ``forward`` returns what :class:`TwoStageGraph`'s returns.
+    """Base class of mmdet's detectors for tracing. ``forward`` returns what
+    :class:`TwoStageGraph`'s returns.
 
-    A mask is probabilities inside the object's box or, if ``mask_stride`` is not 0, logits for the whole padded image,
-    one for ``mask_stride`` x ``mask_stride`` pixels.
+    A mask is probabilities inside the object's box or, if ``mask_stride`` is not 0, logits for the
+    whole padded image, one for ``mask_stride`` x ``mask_stride`` pixels.
     """
 
     def __init__(self, model: nn.Module, with_masks: bool, mask_stride: int = 0) -> None:
@@ -42,7 +51,9 @@ class DetectorGraph(nn.Module):
         self.neck = model.neck if model.with_neck else nn.Identity()
         self.size_divisor = model.data_preprocessor.pad_size_divisor
         names = ['boxes', 'scores', 'labels', 'image_indices', *(['masks'] if with_masks else [])]
-        self.output_axes = {name: {0: 'objects'} for name in names}  # the dynamic axes of each output
+        self.output_axes = {
+            name: {0: 'objects'} for name in names
+        }  # the dynamic axes of each output
         if mask_stride:
             self.output_axes['masks'] |= {1: 'mask_height', 2: 'mask_width'}
 
@@ -52,7 +63,10 @@ class DetectorGraph(nn.Module):
 
 
 class TwoStageGraph(DetectorGraph):
-    """Faster, Mask or Cascade R-CNN as a module to trace. Unsupported heads and NMS raise a UserError."""
+    """Faster, Mask or Cascade R-CNN as a module to trace.
+
+    Unsupported heads and NMS raise a UserError.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         roi_head = getattr(model, 'roi_head', None)
@@ -61,50 +75,78 @@ class TwoStageGraph(DetectorGraph):
         super().__init__(model, roi_head.with_mask)
         self.rpn_head = model.rpn_head
         self.box_heads = nn.ModuleList(list_modules(roi_head.bbox_head))
-        self.mask_heads = nn.ModuleList(list_modules(roi_head.mask_head) if roi_head.with_mask else [])
-        known = {self.rpn_head: models.RPNHead} | dict.fromkeys(self.box_heads, models.ConvFCBBoxHead)
+        self.mask_heads = nn.ModuleList(
+            list_modules(roi_head.mask_head) if roi_head.with_mask else []
+        )
+        known = {self.rpn_head: models.RPNHead} | dict.fromkeys(
+            self.box_heads, models.ConvFCBBoxHead
+        )
         known |= dict.fromkeys(self.mask_heads, models.FCNMaskHead)
-        unsupported = [type(head).__name__ for head, supported in known.items() if not isinstance(head, supported)]
+        unsupported = [
+            type(head).__name__
+            for head, supported in known.items()
+            if not isinstance(head, supported)
+        ]
         unsupported += find_unsupported_nms(model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms)
         if unsupported:
             raise UserError(f'cannot export a detector with {", ".join(unsupported)}. {SUPPORTED}')
         self.box_extractors = list_modules(roi_head.bbox_roi_extractor)
-        self.mask_extractors = list_modules(roi_head.mask_roi_extractor) if roi_head.with_mask else []
+        self.mask_extractors = (
+            list_modules(roi_head.mask_roi_extractor) if roi_head.with_mask else []
+        )
         self.rpn_cfg, self.rcnn_cfg = model.test_cfg.rpn, model.test_cfg.rcnn
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Predict the objects in images (B, 3, H, W), ordered by image, then by descending score.
 
-        Return boxes (N, 4) = [x1, y1, x2, y2] in pixels; scores, labels and image indices (N,); and masks (N, h, w).
+        Return boxes (N, 4) = [x1, y1, x2, y2] in pixels; scores, labels and image indices (N,); and
+        masks (N, h, w).
         """
-        size = shape_as_tensor(images)[-2:].to(images.device)  # an operator in the trace, so it is not a constant
+        size = shape_as_tensor(images)[-2:].to(
+            images.device
+        )  # an operator in the trace, so it is not a constant
         feature_maps = self.extract_feature_maps(images)
         proposals, is_proposal = self.predict_proposals(feature_maps, size)
         boxes, scores = self.predict_boxes(feature_maps, proposals, size)
         scores = scores.masked_fill(~is_proposal.unsqueeze(1), NO_OBJECT)
-        # NonMaxSuppression takes the same boxes for all classes. Here each class has its own, so pass it as an image.
+        # NonMaxSuppression takes the same boxes for all classes. Here each class has its own, so
+        # pass it as an image.
         flat = boxes.flatten(0, 1), scores.flatten(0, 1).unsqueeze(1)
         kept = apply_nms(*flat, self.rcnn_cfg.nms.iou_threshold, self.rcnn_cfg.score_thr)
-        image, index, top_scores = list_objects(kept.reshape_as(scores).flatten(1), self.rcnn_cfg.max_per_img)
+        image, index, top_scores = list_objects(
+            kept.reshape_as(scores).flatten(1), self.rcnn_cfg.max_per_img
+        )
         labels = torch.div(index, scores.shape[2], rounding_mode='floor')
         objects = boxes.flatten(1, 2)[image, index], top_scores, labels, image
         if not self.mask_heads:
             return objects
         return (*objects, self.predict_masks(feature_maps, objects[0], labels, image))
 
-    def predict_proposals(self, feature_maps: tuple[Tensor, ...], size: Tensor) -> tuple[Tensor, Tensor]:
-        """Return boxes (B, P, 4) by descending score, and a mask (B, P): False after an image's last proposal."""
+    def predict_proposals(
+        self, feature_maps: tuple[Tensor, ...], size: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return boxes (B, P, 4) by descending score, and a mask (B, P): False after an image's
+        last proposal.
+        """
         scores, deltas = self.rpn_head(feature_maps)
-        anchors = self.rpn_head.prior_generator.grid_priors([s.shape[-2:] for s in scores], device=size.device)
+        anchors = self.rpn_head.prior_generator.grid_priors(
+            [s.shape[-2:] for s in scores], device=size.device
+        )
         nms_pre = self.rpn_cfg.get('nms_pre', -1)
         levels = []
         for logits, level_deltas, level_anchors in zip(scores, deltas, anchors, strict=True):
-            top_scores, order = select_top_scores(logits.permute(0, 2, 3, 1).flatten(1).sigmoid(), nms_pre)
+            top_scores, order = select_top_scores(
+                logits.permute(0, 2, 3, 1).flatten(1).sigmoid(), nms_pre
+            )
             level_deltas = level_deltas.permute(0, 2, 3, 1).reshape(level_deltas.shape[0], -1, 4)
             levels.append((top_scores, gather_rows(level_deltas, order), level_anchors[order]))
-        # NMS is applied to each level separately, so the levels are passed as classes to ONNX's NonMaxSuppression.
+        # NMS is applied to each level separately, so the levels are passed as classes to ONNX's
+        # NonMaxSuppression.
         scores_by_level = [
-            torch.cat([s if i == level else s.clamp(max=NO_OBJECT) for i, (s, _, _) in enumerate(levels)], dim=1)
+            torch.cat(
+                [s if i == level else s.clamp(max=NO_OBJECT) for i, (s, _, _) in enumerate(levels)],
+                dim=1,
+            )
             for level in range(len(levels))
         ]
         deltas, anchors = (torch.cat(parts, dim=1) for parts in list(zip(*levels, strict=True))[1:])
@@ -116,14 +158,21 @@ class TwoStageGraph(DetectorGraph):
         scores, order = select_top_scores(scores, self.rpn_cfg.max_per_img)
         return gather_rows(boxes, order), scores > OBJECT_THRESHOLD
 
-    def predict_boxes(self, feature_maps: tuple[Tensor, ...], boxes: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        """Return boxes (B, K, P, 4) and scores (B, K, P) of every class, predicted from proposals (B, P, 4)."""
-        # In a cascade each head refines the boxes of the previous head. The heads' logits are averaged before softmax.
+    def predict_boxes(
+        self, feature_maps: tuple[Tensor, ...], boxes: Tensor, size: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return boxes (B, K, P, 4) and scores (B, K, P) of every class, predicted from proposals
+        (B, P, 4).
+        """
+        # In a cascade each head refines the boxes of the previous head. The heads' logits are
+        # averaged before softmax.
         batch, proposals = boxes.shape[:2]
         image_indices = torch.arange(batch, device=boxes.device, dtype=boxes.dtype)
         image_indices = image_indices[:, None, None].expand(-1, proposals, -1)
         logits = []
-        for stage, (head, extractor) in enumerate(zip(self.box_heads, self.box_extractors, strict=True)):
+        for stage, (head, extractor) in enumerate(
+            zip(self.box_heads, self.box_extractors, strict=True)
+        ):
             rois = torch.cat([image_indices, boxes], dim=-1).flatten(0, 1)
             head_logits, deltas = head(extract_roi_features(extractor, feature_maps, rois))
             # Use reshape, because the exporter would turn the sizes of unflatten into constants.
@@ -132,18 +181,32 @@ class TwoStageGraph(DetectorGraph):
             class_boxes = deltas.reshape(batch, proposals, -1, 4)
             class_boxes = decode_boxes(boxes.unsqueeze(2), class_boxes, head.bbox_coder, size)
             if stage < len(self.box_heads) - 1:
-                best = head_logits[..., :-1].argmax(-1).reshape(batch, proposals, 1, 1).expand(-1, -1, 1, 4)
-                boxes = (class_boxes if class_boxes.shape[2] == 1 else class_boxes.gather(2, best)).squeeze(2)
+                best = (
+                    head_logits[..., :-1]
+                    .argmax(-1)
+                    .reshape(batch, proposals, 1, 1)
+                    .expand(-1, -1, 1, 4)
+                )
+                boxes = (
+                    class_boxes if class_boxes.shape[2] == 1 else class_boxes.gather(2, best)
+                ).squeeze(2)
         scores = (sum(logits) / len(logits)).softmax(-1)[..., :-1].transpose(1, 2)
         return class_boxes.transpose(1, 2).expand(-1, scores.shape[1], -1, -1), scores
 
-    def predict_masks(self, maps: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, image_indices: Tensor) -> Tensor:
-        """Return the probability that a pixel of a box belongs to the object, (N, h, w), averaged over the heads."""
+    def predict_masks(
+        self, maps: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, image_indices: Tensor
+    ) -> Tensor:
+        """Return the probability that a pixel of a box belongs to the object, (N, h, w), averaged
+        over the heads.
+        """
         rois = torch.cat([image_indices.unsqueeze(1).to(boxes.dtype), boxes], dim=1)
-        # Some runtimes reject convolutions of an empty batch, so one RoI is added here and its mask is removed below.
+        # Some runtimes reject convolutions of an empty batch, so one RoI is added here and its mask
+        # is removed below.
         rois = torch.cat([rois, rois.new_zeros(1, 5)])
         heads = zip(self.mask_heads, self.mask_extractors, strict=True)
-        masks = [head(extract_roi_features(extractor, maps, rois)).sigmoid() for head, extractor in heads]
+        masks = [
+            head(extract_roi_features(extractor, maps, rois)).sigmoid() for head, extractor in heads
+        ]
         masks = (sum(masks) / len(masks))[:-1]
         if self.mask_heads[0].class_agnostic:
             return masks[:, 0]
@@ -152,16 +215,20 @@ class TwoStageGraph(DetectorGraph):
 
 
 def list_objects(scores: Tensor, max_objects: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the image, index and score (N,) of each image's highest-scoring objects, by ``scores`` (B, n)."""
+    """Return the image, index and score (N,) of each image's highest-scoring objects, by ``scores``
+    (B, n).
+    """
     top_scores, order = select_top_scores(scores, max_objects)
     image, rank = (top_scores > OBJECT_THRESHOLD).nonzero().unbind(1)
     return image, order[image, rank], top_scores[image, rank]
 
 
 def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size: Tensor) -> Tensor:
-    """Move and scale boxes by deltas (Girshick et al., R-CNN, appendix C), and clip them to images of ``size`` (2,).
+    """Move and scale boxes by deltas (Girshick et al., R-CNN, appendix C), and clip them to images
+    of ``size`` (2,).
 
-    Boxes (..., 4) = [x1, y1, x2, y2] in pixels; size = [height, width]; deltas (..., 4) = [dx, dy, dw, dh].
+    Boxes (..., 4) = [x1, y1, x2, y2] in pixels; size = [height, width]; deltas (..., 4) = [dx, dy,
+    dw, dh].
     """
     deltas = deltas * deltas.new_tensor(coder.stds) + deltas.new_tensor(coder.means)
     top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
@@ -173,19 +240,33 @@ def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size:
 
 
 def clip_boxes(boxes: Tensor, size: Tensor) -> Tensor:
-    """Clip boxes (..., 4) = [x1, y1, x2, y2] in pixels to images of ``size`` (2,) = [height, width]."""
+    """Clip boxes (..., 4) = [x1, y1, x2, y2] in pixels to images of ``size`` (2,) = [height,
+    width].
+    """
     return torch.minimum(boxes.clamp(min=0.0), size.flip(0).repeat(2).to(boxes.dtype))
 
 
-def extract_roi_features(extractor: nn.Module, feature_maps: tuple[Tensor, ...], rois: Tensor) -> Tensor:
+def extract_roi_features(
+    extractor: nn.Module, feature_maps: tuple[Tensor, ...], rois: Tensor
+) -> Tensor:
     """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels."""
     layers = extractor.roi_layers
-    # Features come from the level that fits the square root of an RoI's area (Lin et al., FPN, equation 1).
-    levels = torch.log2((rois[:, 3:] - rois[:, 1:3]).prod(1).sqrt() / extractor.finest_scale + 1e-6).floor()
+    # Features come from the level that fits the square root of an RoI's area (Lin et al., FPN,
+    # equation 1).
+    levels = torch.log2(
+        (rois[:, 3:] - rois[:, 1:3]).prod(1).sqrt() / extractor.finest_scale + 1e-6
+    ).floor()
     levels = levels.clamp(0, len(layers) - 1).long()
     indices = [(levels == level).nonzero()[:, 0] for level in range(len(layers))]
     features = [
-        roi_align(x, rois[index], layer.output_size, layer.spatial_scale, layer.sampling_ratio, layer.aligned)
+        roi_align(
+            x,
+            rois[index],
+            layer.output_size,
+            layer.spatial_scale,
+            layer.sampling_ratio,
+            layer.aligned,
+        )
         for x, index, layer in zip(feature_maps, indices, layers, strict=False)
     ]
     order = torch.cat(indices)  # sorted by level; the scatter below restores the order of the RoIs
@@ -194,11 +275,14 @@ def extract_roi_features(extractor: nn.Module, feature_maps: tuple[Tensor, ...],
 
 
 def select_top_scores(scores: Tensor, max_scores: int) -> tuple[Tensor, Tensor]:
-    """Sort scores (B, n) in descending order. Return the first ``max_scores`` (if <= 0, all), and their indices."""
+    """Sort scores (B, n) in descending order.
+
+    Return the first ``max_scores`` (if <= 0, all), and their indices.
+    """
     if max_scores <= 0:
         return scores.sort(dim=1, descending=True)
-    # torch.sort would be exported as a TopK of all scores, and TensorRT's TopK has k <= 3840. The minimum is a tensor,
-    # because the exporter would make a number a constant.
+    # torch.sort would be exported as a TopK of all scores, and TensorRT's TopK has k <= 3840. The
+    # minimum is a tensor, because the exporter would make a number a constant.
     return scores.topk(torch.minimum(shape_as_tensor(scores)[1], torch.tensor(max_scores)), dim=1)
 
 
@@ -208,8 +292,13 @@ def gather_rows(values: Tensor, order: Tensor) -> Tensor:
 
 
 def apply_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
-    """Apply NMS to boxes (B, n, 4) with scores (B, K, n). Return the scores, with ``NO_OBJECT`` for dropped boxes."""
-    image, label, box = NonMaxSuppression.apply(boxes, scores, float(iou_threshold), float(score_thr)).unbind(1)
+    """Apply NMS to boxes (B, n, 4) with scores (B, K, n).
+
+    Return the scores, with ``NO_OBJECT`` for dropped boxes.
+    """
+    image, label, box = NonMaxSuppression.apply(
+        boxes, scores, float(iou_threshold), float(score_thr)
+    ).unbind(1)
     flat = scores.flatten()
     index = (image * scores.shape[1] + label) * scores.shape[2] + box
     # The exporter would turn torch.full_like into a constant.
@@ -217,18 +306,23 @@ def apply_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: fl
 
 
 class NonMaxSuppression(torch.autograd.Function):
-    """Non-maximum suppression (NMS) by ONNX's operator in an export, and by torchvision's otherwise.
+    """Non-maximum suppression (NMS) by ONNX's operator in an export, and by torchvision's
+    otherwise.
 
-    Boxes (B, n, 4) and scores (B, K, n) give the indices (m, 3) = [image, class, box] of the boxes that are kept, of
-    those that score above ``score_thr``.
+    Boxes (B, n, 4) and scores (B, K, n) give the indices (m, 3) = [image, class, box] of the boxes
+    that are kept, of those that score above ``score_thr``.
     """
 
     @staticmethod
-    def forward(ctx: Any, boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
+    def forward(
+        ctx: Any, boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float
+    ) -> Tensor:
         candidates = (scores > score_thr).nonzero()
         image, label, box = candidates.unbind(1)
         groups = image * scores.shape[1] + label
-        return candidates[batched_nms(boxes[image, box], scores[image, label, box], groups, iou_threshold)]
+        return candidates[
+            batched_nms(boxes[image, box], scores[image, label, box], groups, iou_threshold)
+        ]
 
     @staticmethod
     def symbolic(g: Any, boxes: Any, scores: Any, iou_threshold: float, score_thr: float) -> Any:
@@ -245,4 +339,8 @@ class NonMaxSuppression(torch.autograd.Function):
 def find_unsupported_nms(*nms_cfgs: ConfigDict) -> list[str]:
     """Return descriptions of the settings that are not plain NMS."""
     known = {'type', 'iou_threshold', 'split_thr'}
-    return [f'NMS {dict(cfg)}' for cfg in nms_cfgs if cfg.get('type', 'nms') != 'nms' or set(cfg) - known]
+    return [
+        f'NMS {dict(cfg)}'
+        for cfg in nms_cfgs
+        if cfg.get('type', 'nms') != 'nms' or set(cfg) - known
+    ]

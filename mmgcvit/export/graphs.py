@@ -1,4 +1,7 @@
-"""Implement classifiers and segmentors so that they can be exported. OpenMMLab packages are imported when needed."""
+"""Implement classifiers and segmentors so that they can be exported.
+
+OpenMMLab packages are imported when needed.
+"""
 
 from typing import ClassVar
 
@@ -46,24 +49,46 @@ class SegmentorGraph(nn.Module):
         from .deformable_attention import gather_in_attention, replace_modules
 
         super().__init__()
-        padding, head = getattr(model.data_preprocessor, 'test_cfg', None) or {}, getattr(model, 'decode_head', None)
+        padding, head = (
+            getattr(model.data_preprocessor, 'test_cfg', None) or {},
+            getattr(model, 'decode_head', None),
+        )
         is_unknown = hasattr(head, 'pixel_decoder') and not isinstance(head, Mask2FormerHead)
         is_supported = type(model) is EncoderDecoder and not is_unknown and head.out_channels > 1
-        if not is_supported or model.test_cfg.mode != 'whole' or max(padding.get('size') or [0]) > MIN_IMAGE_SIZE:
-            channels, mode, size = getattr(head, 'out_channels', None), model.test_cfg.mode, padding.get('size')
-            names = f'{type(model).__name__} with {type(head).__name__} of {channels} output channels'
+        if (
+            not is_supported
+            or model.test_cfg.mode != 'whole'
+            or max(padding.get('size') or [0]) > MIN_IMAGE_SIZE
+        ):
+            channels, mode, size = (
+                getattr(head, 'out_channels', None),
+                model.test_cfg.mode,
+                padding.get('size'),
+            )
+            names = (
+                f'{type(model).__name__} with {type(head).__name__} of {channels} output channels'
+            )
             heads = 'a head that has a channel for each class, as UPerHead, or Mask2FormerHead'
-            supported = f'EncoderDecoder with {heads}, mode whole and padding to at most {MIN_IMAGE_SIZE}'
-            raise UserError(f'cannot export {names}, mode {mode} and padding to {size}. Export supports {supported}')
+            supported = (
+                f'EncoderDecoder with {heads}, mode whole and padding to at most {MIN_IMAGE_SIZE}'
+            )
+            raise UserError(
+                f'cannot export {names}, mode {mode} and padding to {size}. Export supports '
+                f'{supported}'
+            )
         self.size_divisor = padding.get('size_divisor') or 1
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
-        self.head = gather_in_attention(replace_modules(head, nn.AdaptiveAvgPool2d, TraceablePooling))
+        self.head = gather_in_attention(
+            replace_modules(head, nn.AdaptiveAvgPool2d, TraceablePooling)
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         padded = pad_images(images, self.size_divisor)
         # A tuple, since mmseg takes a torch.Size for that of a window.
-        logits = self.head.predict(self.neck(self.backbone(padded)), [{'img_shape': tuple(padded.shape[2:])}], None)
+        logits = self.head.predict(
+            self.neck(self.backbone(padded)), [{'img_shape': tuple(padded.shape[2:])}], None
+        )
         return logits[..., : images.shape[2], : images.shape[3]]
 
 
@@ -78,9 +103,16 @@ class TraceablePooling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Pool (B, C, H, W) to (B, C, h, w), first its rows, then its columns."""
         for side, bins in zip(x.shape[2:], self.output_size, strict=True):
-            # Bin i covers the pixels from floor(i * side / bins) up to ceil((i + 1) * side / bins) - 1.
-            pixels, products = torch.arange(side, device=x.device), torch.arange(bins, device=x.device)[:, None] * side
-            begins, ends = torch.div(products, bins, rounding_mode='floor'), ceil_div(products + side, bins)
+            # Bin i covers the pixels from floor(i * side / bins) up to ceil((i + 1) * side / bins)
+            # - 1.
+            pixels, products = (
+                torch.arange(side, device=x.device),
+                torch.arange(bins, device=x.device)[:, None] * side,
+            )
+            begins, ends = (
+                torch.div(products, bins, rounding_mode='floor'),
+                ceil_div(products + side, bins),
+            )
             is_inside = (pixels >= begins) & (pixels < ends)
             x = (is_inside.to(x.dtype) / (ends - begins).to(x.dtype) @ x).transpose(2, 3)
         return x

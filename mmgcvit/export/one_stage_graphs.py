@@ -1,6 +1,8 @@
-"""Implement mmdet's detectors without RoI heads, so that they can be exported: DINO, Mask2Former and RTMDet-Ins.
+"""Implement mmdet's detectors without RoI heads, so that they can be exported: DINO, Mask2Former
+and RTMDet-Ins.
 
-Shapes: B images of the batch, S pixels of all L levels, C channels, Q queries, K classes, N objects, D parameters of
+Shapes: B images of the batch, S pixels of all L levels, C channels, Q queries, K classes, N
+    objects, D parameters of
 an object's mask head (RTMDet-Ins).
 """
 
@@ -24,33 +26,52 @@ from .detector_graph import (
     select_top_scores,
 )
 
-# Logit of the coordinates of pixels without a proposal. mmdet uses infinity, whose sigmoid is 1 too.
+# Logit of the coordinates of pixels without a proposal. mmdet uses infinity, whose sigmoid is 1
+# too.
 NO_PROPOSAL = 1000.0
 
 
 class DINOGraph(DetectorGraph):
-    """mmdet's DINO for tracing. Read its ``forward``, then the methods below in the order of their calls."""
+    """mmdet's DINO for tracing.
+
+    Read its ``forward``, then the methods below in the order of their calls.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model, with_masks=False)
         if not model.bbox_head.loss_cls.use_sigmoid:
-            raise UserError('cannot export a DINO with softmax scores. Export supports loss_cls.use_sigmoid=True')
+            raise UserError(
+                'cannot export a DINO with softmax scores. Export supports '
+                'loss_cls.use_sigmoid=True'
+            )
         self.model = gather_in_attention(model)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels and image indices (N,)."""
-        size, padded_size = (shape_as_tensor(x)[-2:] for x in (images, pad_images(images, self.size_divisor)))
+        """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels and image
+        indices (N,).
+        """
+        size, padded_size = (
+            shape_as_tensor(x)[-2:] for x in (images, pad_images(images, self.size_divisor))
+        )
         feature_maps = self.extract_feature_maps(images)
         located = [locate_pixels(x, size, padded_size) for x in feature_maps]
         boxes, scores = self.run_transformer(feature_maps, *map(list, zip(*located, strict=True)))
         num_classes, max_objects = scores.shape[-1], self.model.bbox_head.test_cfg.max_per_img
         image, index, top_scores = list_objects(scores.flatten(1), max_objects)
-        centres, sides = boxes[image, torch.div(index, num_classes, rounding_mode='floor')].split(2, dim=-1)
-        corners = torch.cat([centres - 0.5 * sides, centres + 0.5 * sides], dim=-1) * size.flip(0).repeat(2)
+        centres, sides = boxes[image, torch.div(index, num_classes, rounding_mode='floor')].split(
+            2, dim=-1
+        )
+        corners = torch.cat([centres - 0.5 * sides, centres + 0.5 * sides], dim=-1) * size.flip(
+            0
+        ).repeat(2)
         return clip_boxes(corners, size), top_scores, index % num_classes, image
 
-    def run_transformer(self, feature_maps: tuple[Tensor, ...], *located: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return boxes (B, Q, 4) = [cx, cy, w, h], where 1 is the image's side, and scores (B, Q, K)."""
+    def run_transformer(
+        self, feature_maps: tuple[Tensor, ...], *located: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return boxes (B, Q, 4) = [cx, cy, w, h], where 1 is the image's side, and scores (B, Q,
+        K).
+        """
         centres, padding, valid_ratios = located  # the results of locate_pixels by level
         model, ratios = self.model, torch.stack(valid_ratios).unsqueeze(0)
         inputs = {
@@ -58,9 +79,13 @@ class DINOGraph(DetectorGraph):
             'spatial_shapes': torch.stack([shape_as_tensor(x)[-2:] for x in feature_maps]),
         }
         levels = zip(padding, model.level_embed, strict=True)
-        positions = [model.positional_encoding(mask).flatten(2) + embed.unsqueeze(1) for mask, embed in levels]
+        positions = [
+            model.positional_encoding(mask).flatten(2) + embed.unsqueeze(1)
+            for mask, embed in levels
+        ]
         query_pos = torch.cat(positions, dim=2).transpose(1, 2)
-        # A pixel's centre in every level, as a share of the level's side with padding: (1, S, L, 2).
+        # A pixel's centre in every level, as a share of the level's side with padding: (1, S, L,
+        # 2).
         points = torch.cat(centres).reshape(1, -1, 1, 2) * ratios.unsqueeze(1)
         memory = torch.cat([x.flatten(2) for x in feature_maps], dim=2).transpose(1, 2)
         for layer in model.encoder.layers:
@@ -79,29 +104,43 @@ class DINOGraph(DetectorGraph):
         logits, boxes = model.bbox_head(hidden_states, list(references))
         return boxes[-1], logits[-1].sigmoid()
 
-    def select_queries(self, memory: Tensor, centres: list[Tensor], padding: Tensor) -> tuple[Tensor, Tensor]:
-        """Return queries (B, Q, C) and their boxes (B, Q, 4): the highest-scoring proposals of the encoder.
+    def select_queries(
+        self, memory: Tensor, centres: list[Tensor], padding: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return queries (B, Q, C) and their boxes (B, Q, 4): the highest-scoring proposals of the
+        encoder.
 
-        ``memory`` is (B, S, C), ``padding`` (1, S). If the image has fewer pixels than the model has queries, Q is S.
+        ``memory`` is (B, S, C), ``padding`` (1, S). If the image has fewer pixels than the model
+        has queries, Q is S.
         """
         model, last = self.model, self.model.decoder.num_layers
         sides = [torch.full_like(points, 0.05 * 2.0**level) for level, points in enumerate(centres)]
         proposals = torch.cat([torch.cat(centres), torch.cat(sides)], dim=1)  # (S, 4)
         no_proposal = (padding | ~((proposals > 0.01) & (proposals < 0.99)).all(1)).unsqueeze(-1)
-        memory = model.memory_trans_norm(model.memory_trans_fc(memory.masked_fill(no_proposal, 0.0)))
+        memory = model.memory_trans_norm(
+            model.memory_trans_fc(memory.masked_fill(no_proposal, 0.0))
+        )
         logits = torch.log(proposals / (1 - proposals)).masked_fill(no_proposal, NO_PROPOSAL)
         logits = logits + model.bbox_head.reg_branches[last](memory)
         scores = model.bbox_head.cls_branches[last](memory).amax(-1)
         _, order = select_top_scores(scores, model.num_queries)
-        query = model.query_embedding.weight[: order.shape[1]].unsqueeze(0).expand(order.shape[0], -1, -1)
+        query = (
+            model.query_embedding.weight[: order.shape[1]]
+            .unsqueeze(0)
+            .expand(order.shape[0], -1, -1)
+        )
         return query, gather_rows(logits, order).sigmoid()
 
 
-def locate_pixels(feature_map: Tensor, size: Tensor, padded_size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return where the pixels of a feature map (B, C, h, w) are in an image of ``size`` (2,) = [height, width].
+def locate_pixels(
+    feature_map: Tensor, size: Tensor, padded_size: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return where the pixels of a feature map (B, C, h, w) are in an image of ``size`` (2,) =
+    [height, width].
 
-    These are centres (h * w, 2) = [x, y], where 1 is the image's side without padding; whether pixels are padding,
-    (1, h, w); and the share of the map's width and height that is not padding, (2,).
+    These are centres (h * w, 2) = [x, y], where 1 is the image's side without padding; whether
+    pixels are padding, (1, h, w); and the share of the map's width and height that is not padding,
+    (2,).
     """
     centres, are_inside, ratios = [], [], []
     for axis, side in enumerate(shape_as_tensor(feature_map)[-2:]):
@@ -113,7 +152,11 @@ def locate_pixels(feature_map: Tensor, size: Tensor, padded_size: Tensor) -> tup
         are_inside.append(is_inside)
         ratios.append(num_inside / side)
     points = torch.stack(torch.meshgrid(*centres, indexing='ij')[::-1], dim=-1).reshape(-1, 2)
-    return points, ~(are_inside[0].unsqueeze(1) & are_inside[1]).unsqueeze(0), torch.stack(ratios[::-1])
+    return (
+        points,
+        ~(are_inside[0].unsqueeze(1) & are_inside[1]).unsqueeze(0),
+        torch.stack(ratios[::-1]),
+    )
 
 
 class Mask2FormerGraph(DetectorGraph):
@@ -121,21 +164,37 @@ class Mask2FormerGraph(DetectorGraph):
 
     def __init__(self, model: nn.Module) -> None:
         if not model.test_cfg.get('instance_on', False):
-            raise UserError('cannot export a Mask2Former for panoptic segmentation. Set test_cfg.instance_on=True')
-        super().__init__(model, with_masks=True, mask_stride=model.panoptic_head.pixel_decoder.strides[0])
+            raise UserError(
+                'cannot export a Mask2Former for panoptic segmentation. Set '
+                'test_cfg.instance_on=True'
+            )
+        super().__init__(
+            model, with_masks=True, mask_stride=model.panoptic_head.pixel_decoder.strides[0]
+        )
         self.head = gather_in_attention(model.panoptic_head)
         self.max_per_image = model.test_cfg.get('max_per_image', 100)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels, image indices (N,), mask logits."""
-        logits, masks = (levels[-1] for levels in self.head(self.extract_feature_maps(images), None))
-        scores, order = select_top_scores(logits.softmax(-1)[..., :-1].flatten(1), self.max_per_image)
+        """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels, image indices
+        (N,), mask logits.
+        """
+        logits, masks = (
+            levels[-1] for levels in self.head(self.extract_feature_maps(images), None)
+        )
+        scores, order = select_top_scores(
+            logits.softmax(-1)[..., :-1].flatten(1), self.max_per_image
+        )
         num_classes = logits.shape[-1] - 1
         labels, queries = order % num_classes, torch.div(order, num_classes, rounding_mode='floor')
         padded_size = pad_images(images, self.size_divisor).shape[-2:]
-        resized = F.interpolate(masks, padded_size, mode='bilinear')[..., : images.shape[-2], : images.shape[-1]]
+        resized = F.interpolate(masks, padded_size, mode='bilinear')[
+            ..., : images.shape[-2], : images.shape[-1]
+        ]
         boxes, mask_scores = describe_masks(resized)
-        is_thing, scores = labels < self.head.num_things_classes, scores * mask_scores.gather(1, queries)
+        is_thing, scores = (
+            labels < self.head.num_things_classes,
+            scores * mask_scores.gather(1, queries),
+        )
         scores = scores.masked_fill(~is_thing, NO_OBJECT)
         image, index, top_scores = list_objects(scores, self.max_per_image)
         query = queries[image, index]
@@ -143,7 +202,9 @@ class Mask2FormerGraph(DetectorGraph):
 
 
 def describe_masks(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Return boxes around masks (B, Q, H, W) of logits, (B, Q, 4), and mean probabilities of their pixels, (B, Q)."""
+    """Return boxes around masks (B, Q, H, W) of logits, (B, Q, 4), and mean probabilities of their
+    pixels, (B, Q).
+    """
     inside = (logits > 0).to(logits.dtype)
     scores = (logits.sigmoid() * inside).sum((2, 3)) / (inside.sum((2, 3)) + 1e-6)
     begins, ends = [], []
@@ -165,25 +226,37 @@ class RTMDetInsGraph(DetectorGraph):
         unsupported += [type(coder).__name__] * (type(coder) is not DistancePointBBoxCoder)
         if unsupported:
             raise UserError(f'cannot export an RTMDet-Ins with {", ".join(unsupported)}')
-        super().__init__(model, with_masks=True, mask_stride=model.bbox_head.prior_generator.strides[0][0])
+        super().__init__(
+            model, with_masks=True, mask_stride=model.bbox_head.prior_generator.strides[0][0]
+        )
         self.head, self.cfg = model.bbox_head, model.test_cfg
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels, image indices (N,), mask logits."""
+        """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels, image indices
+        (N,), mask logits.
+        """
         size = shape_as_tensor(images)[-2:]
         logits, distances, kernels, mask_features = self.head(self.extract_feature_maps(images))
         sizes = [level.shape[-2:] for level in logits]
-        priors = torch.cat(self.head.prior_generator.grid_priors(sizes, device=images.device, with_stride=True))
+        priors = torch.cat(
+            self.head.prior_generator.grid_priors(sizes, device=images.device, with_stride=True)
+        )
         scores, labels, pixels = self.select_candidates(logits)
-        distances, kernels = (torch.cat([x.flatten(2) for x in maps], dim=2) for maps in (distances, kernels))
+        distances, kernels = (
+            torch.cat([x.flatten(2) for x in maps], dim=2) for maps in (distances, kernels)
+        )
         distances, kernels = distances.transpose(1, 2), kernels.transpose(1, 2)
         distances, points = gather_rows(distances, pixels), priors[pixels][..., :2]
-        boxes = clip_boxes(torch.cat([points - distances[..., :2], points + distances[..., 2:]], dim=-1), size)
+        boxes = clip_boxes(
+            torch.cat([points - distances[..., :2], points + distances[..., 2:]], dim=-1), size
+        )
         if self.cfg.get('min_bbox_size', -1) >= 0:
             is_large = (boxes[..., 2:] - boxes[..., :2] > self.cfg.min_bbox_size).all(-1)
             scores = scores.masked_fill(~is_large, NO_OBJECT)
         # NonMaxSuppression takes the scores of every class.
-        is_class = labels.unsqueeze(1) == torch.arange(logits[0].shape[1], device=labels.device).unsqueeze(1)
+        is_class = labels.unsqueeze(1) == torch.arange(
+            logits[0].shape[1], device=labels.device
+        ).unsqueeze(1)
         scores = scores.unsqueeze(1).masked_fill(~is_class, NO_OBJECT)
         kept = apply_nms(boxes, scores, self.cfg.nms.iou_threshold, self.cfg.score_thr).amax(1)
         image, index, top_scores = list_objects(kept, self.cfg.max_per_img)
@@ -192,7 +265,9 @@ class RTMDetInsGraph(DetectorGraph):
         return boxes[image, index], top_scores, labels[image, index], image, masks
 
     def select_candidates(self, logits: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the top scores of each level's logits (B, K, h, w), labels and pixels (0 to S - 1), all (B, n)."""
+        """Return the top scores of each level's logits (B, K, h, w), labels and pixels (0 to S -
+        1), all (B, n).
+        """
         levels, start = [], 0
         for level in logits:
             num_classes, height, width = level.shape[1:]
@@ -203,17 +278,28 @@ class RTMDetInsGraph(DetectorGraph):
             start = start + height * width
         return tuple(torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))
 
-    def predict_masks(self, features: Tensor, kernels: Tensor, priors: Tensor, image: Tensor) -> Tensor:
-        """Return mask logits (N, h, w), predicted from ``features`` (B, C, h, w) by a small network for each object.
+    def predict_masks(
+        self, features: Tensor, kernels: Tensor, priors: Tensor, image: Tensor
+    ) -> Tensor:
+        """Return mask logits (N, h, w), predicted from ``features`` (B, C, h, w) by a small network
+        for each object.
 
-        ``kernels`` (N, D) are the weights and biases of the networks, ``priors`` (N, 4) = [x, y, stride, stride].
+        ``kernels`` (N, D) are the weights and biases of the networks, ``priors`` (N, 4) = [x, y,
+        stride, stride].
         """
         head, size = self.head, features.shape[-2:]
-        points = head.prior_generator.single_level_grid_priors(size, level_idx=0, device=features.device)
+        points = head.prior_generator.single_level_grid_priors(
+            size, level_idx=0, device=features.device
+        )
         offsets = (priors[:, None, :2] - points) / (priors[:, None, 2:] * 8)
         x = torch.cat([offsets.transpose(1, 2), features.flatten(2)[image]], dim=1)
         parts = kernels.split(head.weight_nums + head.bias_nums, dim=1)
-        for i, (weight_num, bias_num) in enumerate(zip(head.weight_nums, head.bias_nums, strict=True)):
-            weight, bias = parts[i].reshape(-1, bias_num, weight_num // bias_num), parts[i + head.num_dyconvs]
+        for i, (weight_num, bias_num) in enumerate(
+            zip(head.weight_nums, head.bias_nums, strict=True)
+        ):
+            weight, bias = (
+                parts[i].reshape(-1, bias_num, weight_num // bias_num),
+                parts[i + head.num_dyconvs],
+            )
             x = weight @ (x.relu() if i else x) + bias.unsqueeze(-1)
         return x.reshape(-1, *size)

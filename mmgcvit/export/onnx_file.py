@@ -1,4 +1,6 @@
-"""Export a trained model to an ONNX file, whose metadata make it usable without the config and this package."""
+"""Export a trained model to an ONNX file, whose metadata make it usable without the config and this
+package.
+"""
 
 import json
 import warnings
@@ -19,18 +21,21 @@ from .comparing import compare
 from .graphs import DYNAMIC_AXES, INPUT, ClassifierGraph, SegmentorGraph
 
 OPSET = 17  # the first opset with LayerNormalization, the newest operator in the exported files
-# Shape of the traced example. The windows do not divide the sides of its feature maps, so padding is traced too.
+# Shape of the traced example. The windows do not divide the sides of its feature maps, so padding
+# is traced too.
 EXAMPLE_SHAPE = (2, 3, 99, 132)
 # They take most of the time, and their weights most of the file.
 HALF_OPERATORS = {'Conv', 'ConvTranspose', 'Gemm', 'MatMul'}
 
 
-def export_onnx(predictor: Predictor, target: Path, check: bool = True, half: bool = False) -> tuple[float, str] | None:
+def export_onnx(
+    predictor: Predictor, target: Path, check: bool = True, half: bool = False
+) -> tuple[float, str] | None:
     """Export a model, which must be on the CPU, to an ONNX file for any image size and batch size.
 
-    With ``half``, convolutions and matrix products are float16. With ``check``, return the result of :func:`.compare`.
-    If the outputs differ too much, or the model has parts that cannot be exported, raise a UserError and do not write
-    ``target``.
+    With ``half``, convolutions and matrix products are float16. With ``check``, return the result
+    of :func:`.compare`. If the outputs differ too much, or the model has parts that cannot be
+    exported, raise a UserError and do not write ``target``.
     """
     check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
     import onnx
@@ -38,11 +43,15 @@ def export_onnx(predictor: Predictor, target: Path, check: bool = True, half: bo
     module = build_export_module(predictor)
     metadata = collect_metadata(predictor, module)
     example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
-    # Use the TorchScript exporter. The dynamo exporter rejects NMS, as the number of kept boxes depends on the data.
-    options = {'dynamo': False} if torch.__version__ >= torch.torch_version.TorchVersion('2.5') else {}
+    # Use the TorchScript exporter. The dynamo exporter rejects NMS, as the number of kept boxes
+    # depends on the data.
+    options = (
+        {'dynamo': False} if torch.__version__ >= torch.torch_version.TorchVersion('2.5') else {}
+    )
     with write_atomically(target) as unfinished:
         with torch.no_grad(), warnings.catch_warnings():
-            # Hide warnings about values that become constants: ``compare`` finds those that change the outputs.
+            # Hide warnings about values that become constants: ``compare`` finds those that change
+            # the outputs.
             warnings.simplefilter('ignore')
             torch.onnx.export(
                 module,
@@ -57,16 +66,23 @@ def export_onnx(predictor: Predictor, target: Path, check: bool = True, half: bo
         model = onnx.load(unfinished)
         if half:
             convert_to_half(model)
-        onnx.helper.set_model_props(model, {**metadata, 'precision': 'float16' if half else 'float32'})
+        onnx.helper.set_model_props(
+            model, {**metadata, 'precision': 'float16' if half else 'float32'}
+        )
         onnx.save(model, unfinished)
         return compare(predictor, module, unfinished, half) if check else None
 
 
 def build_export_module(predictor: Predictor) -> nn.Module:
-    """Return the module to trace. Its ``output_axes`` maps the name of each output to its dynamic axes."""
+    """Return the module to trace.
+
+    Its ``output_axes`` maps the name of each output to its dynamic axes.
+    """
     model = predictor.network
     if predictor.task != 'detection':
-        return (SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph)(model).eval()
+        return (SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph)(
+            model
+        ).eval()
     from mmdet.models import DINO, Mask2Former, RTMDetInsHead
 
     from .detector_graph import TwoStageGraph
@@ -75,7 +91,9 @@ def build_export_module(predictor: Predictor) -> nn.Module:
     if isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
         return RTMDetInsGraph(model).eval()
     graphs = {DINO: DINOGraph, Mask2Former: Mask2FormerGraph}
-    graph = next((graph for detector, graph in graphs.items() if isinstance(model, detector)), TwoStageGraph)
+    graph = next(
+        (graph for detector, graph in graphs.items() if isinstance(model, detector)), TwoStageGraph
+    )
     return graph(model).eval()
 
 
@@ -101,20 +119,33 @@ def collect_metadata(predictor: Predictor, module: nn.Module) -> dict[str, str]:
     if predictor.task == 'detection':
         # Two-stage detectors have settings for each stage.
         test_cfg = predictor.network.test_cfg.get('rcnn', predictor.network.test_cfg)
-        entries |= {'score_thr': predictor.score_thr, 'mask_thr_binary': float(test_cfg.get('mask_thr_binary', 0.5))}
+        entries |= {
+            'score_thr': predictor.score_thr,
+            'mask_thr_binary': float(test_cfg.get('mask_thr_binary', 0.5)),
+        }
         entries['mask_stride'] = module.mask_stride
-    texts = {name: json.dumps(value, ensure_ascii=False) for name, value in entries.items() if type(value) is not str}
+    texts = {
+        name: json.dumps(value, ensure_ascii=False)
+        for name, value in entries.items()
+        if type(value) is not str
+    }
     return {**entries, **texts}
 
 
 def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
-    """Return how a test pipeline resizes and crops. The table of metadata in docs/deploy.md explains the keys."""
+    """Return how a test pipeline resizes and crops.
+
+    The table of metadata in docs/deploy.md explains the keys.
+    """
     settings = None
     for step in steps:
         name = type(step).__name__
         if name in ('Resize', 'ResizeEdge') and settings is None:
             if step.scale is None:
-                raise UserError("the test pipeline resizes by 'scale_factor', which cannot be exported. Use 'scale'")
+                raise UserError(
+                    "the test pipeline resizes by 'scale_factor', which cannot be exported. Use "
+                    "'scale'"
+                )
             edge = getattr(step, 'edge', '')
             scale = (step.scale, step.scale) if edge else tuple(map(int, step.scale))
             settings = {'scale': scale, 'keep_ratio': bool(edge or step.keep_ratio), 'edge': edge}
@@ -123,14 +154,22 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
             settings['crop'] = tuple(map(int, step.crop_size))
         elif name not in ('PackDetInputs', 'PackSegInputs', 'PackInputs'):
             advice = 'Use only Resize or ResizeEdge, and after it CenterCrop if needed'
-            raise UserError(f'the test pipeline has the step {name}, which cannot be exported. {advice}')
+            raise UserError(
+                f'the test pipeline has the step {name}, which cannot be exported. {advice}'
+            )
     if settings is None:
-        raise UserError('the test pipeline has neither Resize nor ResizeEdge. Add one, so that the input size is known')
+        raise UserError(
+            'the test pipeline has neither Resize nor ResizeEdge. Add one, so that the input size '
+            'is known'
+        )
     return settings
 
 
 def convert_to_half(model: Any) -> None:
-    """Convert :data:`HALF_OPERATORS` to float16, in place. Norms, softmax, coordinates, indices would lose accuracy."""
+    """Convert :data:`HALF_OPERATORS` to float16, in place.
+
+    Norms, softmax, coordinates, indices would lose accuracy.
+    """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -152,8 +191,9 @@ def convert_to_half(model: Any) -> None:
                     values = numpy_helper.to_array(weights[name]).astype('float16')
                     graph.initializer.append(numpy_helper.from_array(values, halves[name]))
                 else:
-                    # On CPUs, onnxruntime removes pairs of casts, and with them the rounding that is to be compared.
-                    # Without graph optimizations, it keeps casts beside an Identity.
+                    # On CPUs, onnxruntime removes pairs of casts, and with them the rounding that
+                    # is to be compared. Without graph optimizations, it keeps casts beside an
+                    # Identity.
                     add('Cast', name, f'{name}_cast', to=TensorProto.FLOAT16)
                     add('Identity', f'{name}_cast', halves[name])
             node.input[i] = halves[name]

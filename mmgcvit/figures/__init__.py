@@ -1,1 +1,4 @@
-"""Draw what networks attend to, as the papers do. Read ``attention_maps.py`` first, the others are like it."""
+"""Draw what networks attend to, as the papers do.
+
+Read ``attention_maps.py`` first, the others are like it.
+"""

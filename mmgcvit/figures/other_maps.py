@@ -1,6 +1,8 @@
-"""Draw the global query of each GC ViT stage, LSA's attention to shifted copies of the image, and Grad-CAM.
+"""Draw the global query of each GC ViT stage, LSA's attention to shifted copies of the image, and
+Grad-CAM.
 
-Shapes: h x w window, patches or the network's input without padding, h' x w' with padding, C channels, nH heads,
+Shapes: h x w window, patches or the network's input without padding, h' x w' with padding, C
+    channels, nH heads,
 d = C/nH, T shifts.
 """
 
@@ -16,24 +18,37 @@ from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
 from .views import CMAP, Box, View, check_index, draw_map, prepare_view
 
-# grad-cam divides a map by its maximum plus 1e-7. Gradients are scaled up, so that the 1e-7 does not change small maps.
+# grad-cam divides a map by its maximum plus 1e-7. Gradients are scaled up, so that the 1e-7 does
+# not change small maps.
 GRADIENT_SCALE = 1e4
 
 
 @dataclass(frozen=True)
 class Queries:
-    """The global queries that a network computes for an image: the feature map of a stage, reduced to one window."""
+    """The global queries that a network computes for an image: the feature map of a stage, reduced
+    to one window.
+    """
 
     view: View
-    by_stage: dict[int, np.ndarray]  # (nH, h, w, d) by index of the stage, for the stages that have a global query
+    by_stage: dict[
+        int, np.ndarray
+    ]  # (nH, h, w, d) by index of the stage, for the stages that have a global query
 
 
 @torch.no_grad()
 def compute_queries(model: Predictor, image: ImageLike) -> Queries:
-    """Compute the global query of each stage. The arguments are those of :func:`.compute_attention`."""
+    """Compute the global query of each stage.
+
+    The arguments are those of :func:`.compute_attention`.
+    """
     view, queries = prepare_view(model, image), {}
-    # Local and global blocks alternate, and the first one is local. So a stage with one block uses no global query.
-    stages = [(i, s) for i, s in enumerate(view.backbone.stages) if hasattr(s, 'global_query') and len(s.blocks) > 1]
+    # Local and global blocks alternate, and the first one is local. So a stage with one block uses
+    # no global query.
+    stages = [
+        (i, s)
+        for i, s in enumerate(view.backbone.stages)
+        if hasattr(s, 'global_query') and len(s.blocks) > 1
+    ]
     recorded = view.record_inputs([stage.global_query for _, stage in stages])
     for (i, stage), (x,) in zip(stages, recorded, strict=True):
         q_global = stage.global_query(x)
@@ -41,12 +56,17 @@ def compute_queries(model: Predictor, image: ImageLike) -> Queries:
         if q_global.shape[2]:
             queries[i] = q_global[0].unflatten(1, stage.window_size).float().cpu().numpy()
     if not queries:
-        raise UserError(f'{type(view.backbone).__name__} has no global query. Use a model with a GC ViT backbone')
+        raise UserError(
+            f'{type(view.backbone).__name__} has no global query. Use a model with a GC ViT '
+            'backbone'
+        )
     return Queries(view, queries)
 
 
 def find_components(tokens: np.ndarray) -> np.ndarray:
-    """Compute the first three principal components (h, w, 3) of tokens (h, w, C), from 0 to 1; without variance 0.5."""
+    """Compute the first three principal components (h, w, 3) of tokens (h, w, C), from 0 to 1;
+    without variance 0.5.
+    """
     flat = tokens.reshape(-1, tokens.shape[-1]).astype(np.float64)
     left_vectors, singular_values, _ = np.linalg.svd(flat - flat.mean(0), full_matrices=False)
     values = np.zeros((len(flat), 3))
@@ -58,9 +78,13 @@ def find_components(tokens: np.ndarray) -> np.ndarray:
 
 
 def draw_queries(result: Queries) -> Figure:
-    """Draw the image and, for each stage, norms and principal components of its global query, as large as the image."""
+    """Draw the image and, for each stage, norms and principal components of its global query, as
+    large as the image.
+    """
     view, rows = result.view, len(result.by_stage)
-    figure = view.make_figure('global query: the whole image, reduced to one window', rows, columns=3, width=3.0)
+    figure = view.make_figure(
+        'global query: the whole image, reduced to one window', rows, columns=3, width=3.0
+    )
     grid = figure.add_gridspec(rows, 3)
     view.draw_image(figure.add_subplot(grid[0, 0]), 'image')
     for row, (stage, query) in enumerate(result.by_stage.items()):
@@ -70,7 +94,9 @@ def draw_queries(result: Queries) -> Figure:
         figure.colorbar(drawn, ax=axes, shrink=0.85)
         view.set_frame(axes, f'stage {stage}, {height} x {width} tokens:\nnorm of the query')
         axes = figure.add_subplot(grid[row, 2])
-        draw_map(axes, find_components(np.moveaxis(query, 0, 2).reshape(height, width, -1)), view.box)
+        draw_map(
+            axes, find_components(np.moveaxis(query, 0, 2).reshape(height, width, -1)), view.box
+        )
         view.set_frame(axes, 'first three principal components\nas red, green, blue')
     return figure
 
@@ -80,20 +106,28 @@ class Shifts:
     """The attention of LSA's first block to the shifted copies of an image."""
 
     view: View
-    # T pairs (dy, dx): how far the content of a copy moves down and to the right, in pixels of the network's input.
+    # T pairs (dy, dx): how far the content of a copy moves down and to the right, in pixels of the
+    # network's input.
     shifts: tuple[tuple[int, int], ...]
     head: int | None  # None: the mean of all heads
     box: Box  # the area that the patches cover, in pixels of the image
-    weights: np.ndarray  # (h, w, T), attention weights of each patch, which sum to 1 over the T copies
+    weights: (
+        np.ndarray
+    )  # (h, w, T), attention weights of each patch, which sum to 1 over the T copies
 
 
 def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shifts:
-    """Compute the attention of LSA's first block to shifted copies. Arguments: see :func:`.compute_attention`."""
+    """Compute the attention of LSA's first block to shifted copies.
+
+    Arguments: see :func:`.compute_attention`.
+    """
     view = prepare_view(model, image)
     backbone = view.backbone
     attn, stem = backbone.stages[0].blocks[0].attn, backbone.stem
     if not hasattr(stem, 'shifts'):
-        raise UserError(f'{type(backbone).__name__} has no shifted copies. Use a model with an LSA backbone')
+        raise UserError(
+            f'{type(backbone).__name__} has no shifted copies. Use a model with an LSA backbone'
+        )
     check_index('head', head, attn.num_heads, ' in stage 0')
     ((copies,),) = view.record_inputs([attn])
     with torch.no_grad():
@@ -105,24 +139,36 @@ def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) 
 
 
 def draw_shifts(result: Shifts) -> Figure:
-    """Draw the image, the copy that each patch attends to most, this copy's weight, and how many patches prefer it."""
+    """Draw the image, the copy that each patch attends to most, this copy's weight, and how many
+    patches prefer it.
+    """
     view, rows, columns = result.view, *result.weights.shape[:2]
     heads = 'mean of all heads' if result.head is None else f'head {result.head}'
     title = f'LSA, first block, {heads}: attention of each patch to its {len(result.shifts)} shifted copies'
     figure = view.make_figure(title, rows=2, columns=2, width=3.7)
     grid = figure.subplots(2, 2)
-    view.draw_image(grid[0, 0], f'image; {rows} x {columns} patches of {view.backbone.stem.convs[0].kernel_size[0]} px')
-    preferred = result.weights.argmax(-1)  # (h, w), for each patch the shift with the largest weight
+    view.draw_image(
+        grid[0, 0],
+        f'image; {rows} x {columns} patches of {view.backbone.stem.convs[0].kernel_size[0]} px',
+    )
+    preferred = result.weights.argmax(
+        -1
+    )  # (h, w), for each patch the shift with the largest weight
     colours = colormaps['turbo'](np.linspace(0, 1, len(result.shifts)))
     view.draw_image(grid[0, 1], 'the copy that each patch attends to most', is_background=True)
     draw_map(grid[0, 1], colours[preferred], result.box, alpha=0.72)
     max_weights = result.weights.max(-1) * len(result.shifts)
-    view.overlay_map(grid[1, 1], max_weights, result.box, 'weight of the copy in the map above', vmin=1)
+    view.overlay_map(
+        grid[1, 1], max_weights, result.box, 'weight of the copy in the map above', vmin=1
+    )
     names = [f'{dy:+d}, {dx:+d}' if dy or dx else 'unshifted' for dy, dx in result.shifts]
     shares = 100 * np.bincount(preferred.ravel(), minlength=len(names)) / preferred.size
     grid[1, 0].barh(names, shares, color=colours, edgecolor='black', linewidth=0.4)
     grid[1, 0].invert_yaxis()
-    grid[1, 0].set(xlabel='% of patches that attend most to the copy', title='shift dy, dx (px of the network input)')
+    grid[1, 0].set(
+        xlabel='% of patches that attend most to the copy',
+        title='shift dy, dx (px of the network input)',
+    )
     return figure
 
 
@@ -138,28 +184,38 @@ class GradCam:
 
 
 def compute_gradcam(
-    model: Predictor, image: ImageLike, class_name: str | int | None = None, stage: int | None = None
+    model: Predictor,
+    image: ImageLike,
+    class_name: str | int | None = None,
+    stage: int | None = None,
 ) -> GradCam:
     """Compute the Grad-CAM (arXiv 1610.02391) of a classifier's score for a class, before softmax.
 
-    ``class_name`` is a name or an index, by default the predicted class. ``stage`` is an index, by default that of the
-    last stage whose map has at least 4 x 4 tokens. The other arguments are those of :func:`.compute_attention`.
+    ``class_name`` is a name or an index, by default the predicted class. ``stage`` is an index, by
+    default that of the last stage whose map has at least 4 x 4 tokens. The other arguments are
+    those of :func:`.compute_attention`.
     """
     check_installed('Grad-CAM', 'pytorch_grad_cam')
     from pytorch_grad_cam import GradCAM
 
     if model.task != 'classification':
-        raise UserError(f'Grad-CAM is for classifiers, and this is a {model.task} model. Use a classifier')
+        raise UserError(
+            f'Grad-CAM is for classifiers, and this is a {model.task} model. Use a classifier'
+        )
     view = prepare_view(model, image)
     backbone = view.backbone
     stage = view.choose_stage(stage, backbone.num_stages - 1)
     with torch.no_grad():
         scores = model.network(view.inputs, mode='tensor')[0].softmax(-1)
     label = int(scores.argmax()) if class_name is None else model.find_label(class_name)
-    # The layer whose output (B, H, W, C) is weighted: the stage's output norm or, without one, the stage itself.
+    # The layer whose output (B, H, W, C) is weighted: the stage's output norm or, without one, the
+    # stage itself.
     name = f'norm{stage}' if stage in backbone.out_indices else f'stages.{stage}'
     layer = backbone.get_submodule(name)
-    with torch.enable_grad(), GradCAM(model.network, [layer], lambda x: x.permute(0, 3, 1, 2)) as gradcam:
+    with (
+        torch.enable_grad(),
+        GradCAM(model.network, [layer], lambda x: x.permute(0, 3, 1, 2)) as gradcam,
+    ):
         inputs = view.inputs.detach().requires_grad_()
         cam = gradcam(inputs, [lambda logits: logits[label] * GRADIENT_SCALE])[0]  # (h', w')
     model.network.zero_grad(set_to_none=True)

@@ -1,6 +1,8 @@
-"""Prepare an image for a network, record the inputs of modules, and draw maps over the image in matplotlib.
+"""Prepare an image for a network, record the inputs of modules, and draw maps over the image in
+matplotlib.
 
-Shapes: H x W image, h x w network input without padding, h' x w' with padding. Positions are (x, y) in the image and
+Shapes: H x W image, h x w network input without padding, h' x w' with padding. Positions are (x, y)
+    in the image and
 (u, v) in the network's input, both in pixels.
 """
 
@@ -22,9 +24,11 @@ from ..inference.inputs import ImageLike, convert_to_array
 from ..inference.predictor import Predictor
 from ..models.base import PyramidBackbone
 
-# Minimum number of tokens on the shorter side of a feature map. Smaller maps are too coarse to show positions.
+# Minimum number of tokens on the shorter side of a feature map. Smaller maps are too coarse to show
+# positions.
 MIN_TOKENS = 4
-# Weights of red, green and blue in a grey image (the luma of ITU-R BT.601), darkened so that a map over it stands out.
+# Weights of red, green and blue in a grey image (the luma of ITU-R BT.601), darkened so that a map
+# over it stands out.
 GREY = np.array((0.299, 0.587, 0.114)) * 0.8
 CMAP = 'inferno'  # matplotlib's name of the colour map
 MARK = '#00e5ff'  # colour of frames and marks on the image
@@ -34,14 +38,18 @@ Box = tuple[float, float, float, float]  # (left, top, right, bottom) in pixels
 
 @dataclass(frozen=True)
 class View:
-    """An image, a backbone's input for it, how coordinates of the two relate, and drawings of the image."""
+    """An image, a backbone's input for it, how coordinates of the two relate, and drawings of the
+    image.
+    """
 
     backbone: PyramidBackbone
     image: np.ndarray  # (H, W, 3) uint8, RGB
     inputs: Tensor  # (1, 3, h', w'), normalised, and padded on the right and at the bottom
     size: tuple[int, int]  # (h, w), size of the inputs without padding
     scale: np.ndarray  # (2,) = [vertical, horizontal], image pixels per input pixel
-    offset: np.ndarray  # (2,) = [row, column], position in the image of the top left corner of the inputs
+    offset: (
+        np.ndarray
+    )  # (2,) = [row, column], position in the image of the top left corner of the inputs
 
     def to_image(self, box: Box) -> Box:
         """Convert a box from pixels of the inputs to pixels of the image."""
@@ -54,21 +62,34 @@ class View:
         return self.to_image((0, 0, self.size[1], self.size[0]))
 
     def to_inputs(self, at: tuple[float, float] | None) -> tuple[float, float]:
-        """Convert a position (x, y) in the image to (u, v) in the inputs. None stands for the centre of the inputs."""
+        """Convert a position (x, y) in the image to (u, v) in the inputs.
+
+        None stands for the centre of the inputs.
+        """
         if at is None:
             return self.size[1] / 2, self.size[0] / 2
         u, v = ((np.array(at) - self.offset[::-1]) / self.scale[::-1]).tolist()
         if not (0 <= u < self.size[1] and 0 <= v < self.size[0]):
             left, top, right, bottom = self.box
             area = f'x from {left:.0f} to {right:.0f} and y from {top:.0f} to {bottom:.0f}'
-            raise UserError(f'position {at[0]:g},{at[1]:g} is outside of what the network gets. Choose {area}')
+            raise UserError(
+                f'position {at[0]:g},{at[1]:g} is outside of what the network gets. Choose {area}'
+            )
         return u, v
 
     def choose_stage(self, stage: int | None, last: int) -> int:
-        """Return ``stage``. If it is None, return the last one up to ``last`` with at least 4 x 4 tokens, or 0."""
+        """Return ``stage``.
+
+        If it is None, return the last one up to ``last`` with at least 4 x 4 tokens, or 0.
+        """
         check_index('stage', stage, self.backbone.num_stages)
-        side, stages = min(self.inputs.shape[-2:]), range(min(last, self.backbone.num_stages - 1), 0, -1)
-        fitting = (index for index in stages if side / self.backbone.get_stride(index) >= MIN_TOKENS)
+        side, stages = (
+            min(self.inputs.shape[-2:]),
+            range(min(last, self.backbone.num_stages - 1), 0, -1),
+        )
+        fitting = (
+            index for index in stages if side / self.backbone.get_stride(index) >= MIN_TOKENS
+        )
         return next(fitting, 0) if stage is None else stage
 
     @torch.no_grad()
@@ -86,10 +107,14 @@ class View:
         return [recorded[module] for module in modules]
 
     def make_figure(self, title: str, rows: int, columns: int, width: float) -> Figure:
-        """Create a figure for ``rows`` x ``columns`` panels, each ``width`` inches wide and shaped like the image."""
+        """Create a figure for ``rows`` x ``columns`` panels, each ``width`` inches wide and shaped
+        like the image.
+        """
         image_height, image_width = self.image.shape[:2]
         panel_height = float(np.clip(width * image_height / image_width, width / 3, width * 2))
-        figure = Figure(figsize=(columns * width + 1.4, rows * (panel_height + 0.7) + 0.8), layout='constrained')
+        figure = Figure(
+            figsize=(columns * width + 1.4, rows * (panel_height + 0.7) + 0.8), layout='constrained'
+        )
         figure.suptitle(title, fontsize=15)
         return figure
 
@@ -99,33 +124,60 @@ class View:
         axes.set(xlim=(0, columns), ylim=(rows, 0), aspect='equal', title=title)
 
     def draw_image(self, axes: Axes, title: str, is_background: bool = False) -> None:
-        """Draw the image: a background in dark grey, others with a dashed frame around what the network sees."""
+        """Draw the image: a background in dark grey, others with a dashed frame around what the
+        network sees.
+        """
         box = (0, 0, *self.image.shape[1::-1])
-        draw_map(axes, self.image @ GREY if is_background else self.image, box, cmap='gray', vmin=0, vmax=255)
+        draw_map(
+            axes,
+            self.image @ GREY if is_background else self.image,
+            box,
+            cmap='gray',
+            vmin=0,
+            vmax=255,
+        )
         self.set_frame(axes, title)
         if not is_background and not np.allclose(self.box, box):
             draw_box(axes, self.box, linestyle='--')
 
     def overlay_map(
-        self, axes: Axes, values: np.ndarray, box: Box, title: str, unit: str = 'attention (1 = uniform)', **style: Any
+        self,
+        axes: Axes,
+        values: np.ndarray,
+        box: Box,
+        title: str,
+        unit: str = 'attention (1 = uniform)',
+        **style: Any,
     ) -> None:
-        """Draw a map (rows, columns) and a colour bar over ``box``, in pixels of the image. NaN is transparent."""
+        """Draw a map (rows, columns) and a colour bar over ``box``, in pixels of the image.
+
+        NaN is transparent.
+        """
         self.draw_image(axes, title, is_background=True)
-        mesh = draw_map(axes, np.ma.masked_invalid(values), box, **{'cmap': CMAP, 'alpha': 0.72, **style})
+        mesh = draw_map(
+            axes, np.ma.masked_invalid(values), box, **{'cmap': CMAP, 'alpha': 0.72, **style}
+        )
         axes.figure.colorbar(mesh, ax=axes, shrink=0.85, extend='both', label=unit)
 
 
 def prepare_view(model: Predictor, image: ImageLike) -> View:
-    """Apply a model's test pipeline and data preprocessor. Raise a UserError for backbones of other packages."""
+    """Apply a model's test pipeline and data preprocessor.
+
+    Raise a UserError for backbones of other packages.
+    """
     backbone = getattr(model.network, 'backbone', None)
     if not isinstance(backbone, PyramidBackbone):
         name = type(backbone).__name__
-        raise UserError(f'cannot visualize the backbone {name}. Use a model with a backbone of mmgcvit, such as GCViT')
+        raise UserError(
+            f'cannot visualize the backbone {name}. Use a model with a backbone of mmgcvit, such '
+            'as GCViT'
+        )
     array = convert_to_array(image, model.decoding)
     prepared = model.prepare_image(array)
     batch = model.network.data_preprocessor(pseudo_collate([prepared]), False)
     size = tuple(prepared['inputs'].shape[-2:])
-    # Transforms record scale_factor = (horizontal, vertical). Assume a centre crop, and padding on the right and below.
+    # Transforms record scale_factor = (horizontal, vertical). Assume a centre crop, and padding on
+    # the right and below.
     factors = np.array(prepared['data_samples'].metainfo.get('scale_factor', (1.0, 1.0)))[::-1]
     crop_offset = np.round((array.shape[:2] * factors - size) / 2).clip(min=0)
     image = np.ascontiguousarray(array[..., ::-1])
@@ -133,7 +185,9 @@ def prepare_view(model: Predictor, image: ImageLike) -> View:
 
 
 def check_index(name: str, index: int | None, count: int, where: str = '') -> None:
-    """Raise a UserError if the index of a ``name``, such as a stage, is neither None nor from 0 to ``count - 1``."""
+    """Raise a UserError if the index of a ``name``, such as a stage, is neither None nor from 0 to
+    ``count - 1``.
+    """
     if index is not None and not 0 <= index < count:
         allowed = f'0 to {count - 1}' if count > 1 else '0 only'
         raise UserError(f'there is no {name} {index}{where}. Expected {allowed}')
@@ -142,10 +196,14 @@ def check_index(name: str, index: int | None, count: int, where: str = '') -> No
 def draw_map(axes: Axes, values: np.ndarray, box: Box, **style: Any) -> AxesImage:
     """Draw a map (rows, columns), or colours (rows, columns, 3), over a box in pixels of the image."""
     left, top, right, bottom = box
-    return axes.imshow(values, **{'interpolation': 'nearest', **style}, extent=(left, right, bottom, top))
+    return axes.imshow(
+        values, **{'interpolation': 'nearest', **style}, extent=(left, right, bottom, top)
+    )
 
 
 def draw_box(axes: Axes, box: Box, **style: Any) -> None:
     """Draw the outline of a box."""
     left, top, right, bottom = box
-    axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=MARK, **style))
+    axes.add_patch(
+        Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=MARK, **style)
+    )

@@ -29,7 +29,9 @@ from .drawing import choose_palette
 from .model_files import check_model_files, find_config, read_model_checkpoint, read_score_thr
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
-PREDICTORS = {predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)}
+PREDICTORS = {
+    predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)
+}
 
 
 def load(
@@ -42,21 +44,23 @@ def load(
 
     Args:
         config: A config file, or the work dir of a run.
-        checkpoint: A file or URL, or what :func:`read_model_checkpoint` has read. Code in it is not run. Default: the
-            work dir's best or newest checkpoint, or the weights shipped with a config of this project.
+        checkpoint: A file or URL, or what :func:`read_model_checkpoint` has read. Code in it is not
+            run. Default: the work dir's best or newest checkpoint, or the weights shipped with a
+            config of this project.
         device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
-        score_thr: Confidence threshold, only for detectors. Default: the one that ``train --data`` has chosen for the
-            checkpoint, else 0.3.
+        score_thr: Confidence threshold, only for detectors. Default: the one that ``train --data``
+            has chosen for the checkpoint, else 0.3.
 
     Raises:
-        UserError: The config, checkpoint or device does not exist, the task of the config is not supported, or
-            ``score_thr`` is invalid or set for a model that is no detector.
+        UserError: The config, checkpoint or device does not exist, the task of the config is not
+            supported, or ``score_thr`` is invalid or set for a model that is no detector.
         CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
     path, torch_device, loaded = find_config(config), resolve_device(device), checkpoint
     if not isinstance(loaded, Checkpoint):
         loaded = read_model_checkpoint(check_model_files(config, checkpoint))
-    # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs simultaneously (gh-106905).
+    # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs
+    # simultaneously (gh-106905).
     with BUILD_LOCK:
         cfg = read_config(path)
         predictor = build_predictor(cfg, path, loaded.content['meta'])
@@ -70,7 +74,9 @@ def load(
         options['tiles'] = (cfg.get('test_cfg') or {}).get('side')
         score_thr = read_score_thr(path, loaded.source) if score_thr is None else score_thr
     elif score_thr is not None:
-        raise UserError(f'score_thr is only for detectors, and this is a {predictor.task} model. Remove it')
+        raise UserError(
+            f'score_thr is only for detectors, and this is a {predictor.task} model. Remove it'
+        )
     if score_thr is not None:
         if not 0 <= score_thr <= 1:
             raise UserError(f'score_thr={score_thr}: expected a number from 0 to 1')
@@ -84,11 +90,18 @@ def format_device(device: torch.device) -> str:
 
 
 def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
-    """Build the predictor of a config, with random weights, on the CPU and in eval mode. The config may be modified."""
+    """Build the predictor of a config, with random weights, on the CPU and in eval mode.
+
+    The config may be modified.
+    """
     scope, problem = cfg.get('default_scope'), f'{path} cannot be used for prediction'
-    dataset = next(iter_unwrapped_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
+    dataset = next(
+        iter_unwrapped_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict()
+    )
     if scope not in PREDICTORS:
-        raise UserError(f'{problem}: its default_scope is {scope}. Expected {" or ".join(PREDICTORS)}')
+        raise UserError(
+            f'{problem}: its default_scope is {scope}. Expected {" or ".join(PREDICTORS)}'
+        )
     if 'model' not in cfg or not dataset.get('pipeline'):
         missing = 'test_dataloader whose dataset has a pipeline' if 'model' in cfg else 'model'
         raise UserError(f'{problem}: it has no {missing}. Add it to the config')
@@ -96,34 +109,53 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     # In mmpretrain's configs, data_preprocessor is at the top level or in the model.
     if cfg.get('data_preprocessor'):
         model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
-    # A network without LoRA merges the LoRA weights of a checkpoint into its linear layers when it loads them.
+    # A network without LoRA merges the LoRA weights of a checkpoint into its linear layers when it
+    # loads them.
     if 'lora_rank' in (model_cfg.get('backbone') or {}):
         model_cfg['backbone'].lora_rank = 0
     if get_type_name(dataset) in ('CIFAR10', 'CIFAR100'):
-        # CIFAR's pipelines neither decode nor resize images, since CIFAR's files contain RGB arrays of 32 x 32. The
-        # images to predict are BGR and of any size. So they are resized, and the config's to_rgb is inverted.
+        # CIFAR's pipelines neither decode nor resize images, since CIFAR's files contain RGB arrays
+        # of 32 x 32. The images to predict are BGR and of any size. So they are resized, and the
+        # config's to_rgb is inverted.
         dataset.pipeline.insert(0, ConfigDict(type='Resize', scale=(32, 32), interpolation='area'))
-        model_cfg['data_preprocessor'].to_rgb = not model_cfg['data_preprocessor'].get('to_rgb', False)
+        model_cfg['data_preprocessor'].to_rgb = not model_cfg['data_preprocessor'].get(
+            'to_rgb', False
+        )
     with build_in_scope(scope):
         # Convert the weights to float32, since the data_preprocessor converts images to float32.
         model = revert_sync_batchnorm(MODELS.build(model_cfg)).float().eval()
     return make_predictor(model, scope, dataset, meta)
 
 
-def make_predictor(model: nn.Module, scope: str, dataset: ConfigDict, meta: Any = None, **options: Any) -> Predictor:
-    """Make a predictor with class names and colours of a checkpoint's ``meta`` or a dataset. Options: a Detector's."""
+def make_predictor(
+    model: nn.Module, scope: str, dataset: ConfigDict, meta: Any = None, **options: Any
+) -> Predictor:
+    """Make a predictor with class names and colours of a checkpoint's ``meta`` or a dataset.
+
+    Options: a Detector's.
+    """
     # Predictors pass decoded images without annotations.
     steps = dataset.get('pipeline', [])
-    transforms = [step for step in steps if not get_type_name(step).startswith(('Load', 'ApplyExifAsAnnotated'))]
+    transforms = [
+        step
+        for step in steps
+        if not get_type_name(step).startswith(('Load', 'ApplyExifAsAnnotated'))
+    ]
     with build_in_scope(scope):
         pipeline, names = Compose(transforms), find_class_names(meta, dataset, model)
-        palettes = [dataset_meta.get('palette') for dataset_meta in collect_dataset_metas(meta, dataset)]
+        palettes = [
+            dataset_meta.get('palette') for dataset_meta in collect_dataset_metas(meta, dataset)
+        ]
     palette = choose_palette(len(names), palettes)
-    return PREDICTORS[scope](model, pipeline, get_decoding_settings(dataset), names, palette, **options)
+    return PREDICTORS[scope](
+        model, pipeline, get_decoding_settings(dataset), names, palette, **options
+    )
 
 
 def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
-    """Return the checkpoint's class names or, if their number does not fit, the config's, or else ``class 0``, ..."""
+    """Return the checkpoint's class names or, if their number does not fit, the config's, or else
+    ``class 0``, ...
+    """
     counts = [getattr(module, 'num_classes', None) for module in model.modules()]
     count = max((count for count in counts if isinstance(count, int)), default=0)
     for dataset_meta in collect_dataset_metas(meta, dataset):
@@ -134,27 +166,54 @@ def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[s
 
 
 def collect_dataset_metas(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
-    """Return dicts with ``classes`` and ``palette``: the checkpoint's and, by the default scope, the dataset's."""
+    """Return dicts with ``classes`` and ``palette``: the checkpoint's and, by the default scope,
+    the dataset's.
+    """
     meta = meta if isinstance(meta, Mapping) else {}
     info = meta.get('dataset_meta')
     # Checkpoints of mmengine have dataset_meta. Those of mmcv 1.x have CLASSES and PALETTE.
-    info = info if isinstance(info, Mapping) else {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
+    info = (
+        info
+        if isinstance(info, Mapping)
+        else {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
+    )
     with DATASETS.switch_scope_and_registry(None) as registry:
-        dataset_class = registry.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
-    return [info, {**(getattr(dataset_class, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}]
+        dataset_class = (
+            registry.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
+        )
+    return [
+        info,
+        {**(getattr(dataset_class, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})},
+    ]
 
 
-def check_class_names(checkpoint: str, trained: Sequence[str] | None, classes: Sequence[str] | None) -> None:
-    """Raise a UserError if a checkpoint has class names that the data does not have, or in another order."""
-    if isinstance(trained, list | tuple) and trained and classes and [*map(str, trained)] != [*map(str, classes)]:
-        names = [f'{len(values)} classes {shorten([*map(str, values)], MANY)}' for values in (trained, classes)]
+def check_class_names(
+    checkpoint: str, trained: Sequence[str] | None, classes: Sequence[str] | None
+) -> None:
+    """Raise a UserError if a checkpoint has class names that the data does not have, or in another
+    order.
+    """
+    if (
+        isinstance(trained, list | tuple)
+        and trained
+        and classes
+        and [*map(str, trained)] != [*map(str, classes)]
+    ):
+        names = [
+            f'{len(values)} classes {shorten([*map(str, values)], MANY)}'
+            for values in (trained, classes)
+        ]
         advice = 'Use its own config, or give the data its classes in the same order'
-        raise UserError(f'{checkpoint} was trained on the {names[0]}, but the data has the {names[1]}. {advice}')
+        raise UserError(
+            f'{checkpoint} was trained on the {names[0]}, but the data has the {names[1]}. {advice}'
+        )
 
 
 @contextmanager
 def silence_output() -> Iterator[None]:
-    """Hide what is printed, logged below the level ERROR, and warned about, in all threads of the process."""
+    """Hide what is printed, logged below the level ERROR, and warned about, in all threads of the
+    process.
+    """
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(logging.ERROR)

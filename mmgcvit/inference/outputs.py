@@ -1,4 +1,6 @@
-"""Write predictions to an output folder: pictures, segmentation maps, JSON, and counts by class, also as a table."""
+"""Write predictions to an output folder: pictures, segmentation maps, JSON, and counts by class,
+also as a table.
+"""
 
 import csv
 import json
@@ -12,20 +14,31 @@ import numpy as np
 from rich.table import Table
 
 from ..errors import MANY, escape_controls, shorten
-from ..files import LABEL_MAPS, PICTURES, is_url, make_absolute, write_atomically, write_image, write_text
+from ..files import (
+    LABEL_MAPS,
+    PICTURES,
+    is_url,
+    make_absolute,
+    write_atomically,
+    write_image,
+    write_text,
+)
 from ..tasks import CLASSIFICATION, SEGMENTATION, TASK_BY_NAME
 from .results import Classification, Prediction, Segmentation
 
 # A picture has the suffix of its image if it is one of these. Otherwise it is a PNG file.
 KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
-MAX_ROWS = 10  # the table has a row for each image up to this number, and always a row for all images
+MAX_ROWS = (
+    10  # the table has a row for each image up to this number, and always a row for all images
+)
 
 
 class Outputs:
     """Write drawn pictures and segmentation maps to an output folder.
 
-    An output has the path of its input (without a URL's query) in the folder that contains all inputs, with another
-    suffix. If two inputs differ only in the suffix, they keep it; if two URLs only in the query, they are numbered.
+    An output has the path of its input (without a URL's query) in the folder that contains all
+    inputs, with another suffix. If two inputs differ only in the suffix, they keep it; if two URLs
+    only in the query, they are numbered.
     """
 
     def __init__(self, folder: Path, inputs: Sequence[str]) -> None:
@@ -34,13 +47,17 @@ class Outputs:
         common = os.path.commonpath([path.parent for path in paths]) if paths else ''
         relative_paths = [path.relative_to(common) for path in paths]
         if len(set(relative_paths)) < len(relative_paths):
-            relative_paths = [path.with_name(f'{i}_{path.name}') for i, path in enumerate(relative_paths, start=1)]
+            relative_paths = [
+                path.with_name(f'{i}_{path.name}') for i, path in enumerate(relative_paths, start=1)
+            ]
         stems = [path.with_suffix('') for path in relative_paths]
         is_unique = len({str(stem).lower() for stem in stems}) == len(stems)
         self.names = dict(zip(inputs, stems if is_unique else relative_paths, strict=True))
 
     def get_path(self, subfolder: str, source: str, suffix: str) -> Path:
-        """Return the output path for the input ``source`` in a subfolder, and create its parent folder."""
+        """Return the output path for the input ``source`` in a subfolder, and create its parent
+        folder.
+        """
         path = self.folder / subfolder / f'{self.names[source]}{suffix}'
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -63,14 +80,23 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def count_classes(prediction: Prediction) -> Counter[int]:
-    """Count the objects, or the pixels of a segmentation, by class index. The class of a classified image counts 1."""
+    """Count the objects, or the pixels of a segmentation, by class index.
+
+    The class of a classified image counts 1.
+    """
     if isinstance(prediction, Segmentation):
-        return Counter(dict(zip(prediction.labels.tolist(), prediction.areas.tolist(), strict=True)))
-    return Counter([prediction.label] if isinstance(prediction, Classification) else prediction.labels.tolist())
+        return Counter(
+            dict(zip(prediction.labels.tolist(), prediction.areas.tolist(), strict=True))
+        )
+    return Counter(
+        [prediction.label] if isinstance(prediction, Classification) else prediction.labels.tolist()
+    )
 
 
 def write_counts(path: Path, counts: Mapping[str, Counter[int]], classes: Sequence[str]) -> None:
-    """Write a CSV file with a row for each image, and a column for each class (of many, for those that occur)."""
+    """Write a CSV file with a row for each image, and a column for each class (of many, for those
+    that occur).
+    """
     labels = range(len(classes)) if len(classes) <= MANY else sorted(set().union(*counts.values()))
     with (
         write_atomically(path) as temporary,
@@ -78,7 +104,10 @@ def write_counts(path: Path, counts: Mapping[str, Counter[int]], classes: Sequen
     ):
         rows = csv.writer(file)
         # Spreadsheets would compute such cells.
-        names = [f"'{text}" if text.startswith(('=', '+', '-', '@')) else text for text in (*classes, *counts)]
+        names = [
+            f"'{text}" if text.startswith(('=', '+', '-', '@')) else text
+            for text in (*classes, *counts)
+        ]
         rows.writerow(['file_name', *(names[label] for label in labels)])
         for name, counter in zip(names[len(classes) :], counts.values(), strict=True):
             rows.writerow([name, *(counter[label] for label in labels)])

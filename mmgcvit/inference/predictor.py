@@ -1,4 +1,6 @@
-"""Predict images with trained models (a base class, and a subclass for each task), large ones in overlapping tiles."""
+"""Predict images with trained models (a base class, and a subclass for each task), large ones in
+overlapping tiles.
+"""
 
 import os
 from abc import ABC, abstractmethod
@@ -19,37 +21,52 @@ from ..errors import MANY, OptionalModule, UserError, get_first_line, shorten
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
-from .results import Classification, Detections, Outcome, Prediction, Segmentation, make_segmentation
+from .results import (
+    Classification,
+    Detections,
+    Outcome,
+    Prediction,
+    Segmentation,
+    make_segmentation,
+)
 
 sv = OptionalModule('supervision', 'predicting with tiles')
 
-# Pictures are enlarged until their shorter side has the first length in pixels, or their longer side the second.
+# Pictures are enlarged until their shorter side has the first length in pixels, or their longer
+# side the second.
 MIN_DRAWN_SIDE, MAX_ENLARGED_SIDE = 224, 4096
 OVERLAP = 0.25  # of neighbouring tiles: at least this share of a tile's side
-# IoS threshold of the NMS (by class). IoS = intersection of two objects / area of the smaller one. Masks are compared,
-# or boxes if there are no masks.
+# IoS threshold of the NMS (by class). IoS = intersection of two objects / area of the smaller one.
+# Masks are compared, or boxes if there are no masks.
 NMS_IOS_THR = 0.5
-# An object counts as cut if its distance to an edge of its tile, but not to the border of the image, is at most MARGIN
-# times the tile's side. A cut object is dropped if the box of a complete object covers at least the share MAX_COVERED
-# of its box. Their classes may differ, since a part of an object may look like another class.
+# An object counts as cut if its distance to an edge of its tile, but not to the border of the
+# image, is at most MARGIN times the tile's side. A cut object is dropped if the box of a complete
+# object covers at least the share MAX_COVERED of its box. Their classes may differ, since a part of
+# an object may look like another class.
 MARGIN, MAX_COVERED = 1 / 64, 0.7
 
 
 @dataclass(eq=False, repr=False)
 class Predictor(ABC):
-    """A trained model, as returned by :func:`mmgcvit.load`. Threads may share it, since calls do not change it."""
+    """A trained model, as returned by :func:`mmgcvit.load`.
+
+    Threads may share it, since calls do not change it.
+    """
 
     task: ClassVar[str]  # 'detection', 'segmentation' or 'classification'
     scope: ClassVar[str]  # the default_scope of configs for this task
 
     network: nn.Module  # built by OpenMMLab's registry
-    pipeline: Compose  # the config's test pipeline without the transforms that load images and annotations
+    # The config's test pipeline without the transforms that load images and annotations
+    pipeline: Compose
     decoding: DecodingSettings  # how the config's test pipeline decodes image files
     classes: list[str]
     palette: list[Colour]  # RGB, for each class
     config: Path | None = None  # None if the model was not loaded from a config
     checkpoint: str | None = None  # the file or URL of the weights
-    tiles: int | None = None  # side in pixels of the tiles in which larger images are predicted; not of classifiers
+    tiles: int | None = (
+        None  # side in pixels of the tiles in which larger images are predicted; not of classifiers
+    )
     tiles_per_batch: int = 4
 
     @abstractmethod
@@ -72,7 +89,8 @@ class Predictor(ABC):
             tiles: Side in pixels of overlapping tiles to predict. Default: as in the training.
 
         Returns:
-            :class:`Detections`, :class:`Segmentation` or :class:`Classification`. For a list or tuple, a list of them.
+            :class:`Detections`, :class:`Segmentation` or :class:`Classification`. For a list or
+            tuple, a list of them.
 
         Raises:
             UserError: An image cannot be read or predicted, or an argument is invalid.
@@ -84,7 +102,10 @@ class Predictor(ABC):
         model = self if tiles is None else self.with_tiles(tiles, batch_size)
         predictions = []
         for begin in range(0, len(images), batch_size):
-            batch = [convert_to_array(image, self.decoding) for image in images[begin : begin + batch_size]]
+            batch = [
+                convert_to_array(image, self.decoding)
+                for image in images[begin : begin + batch_size]
+            ]
             for index, outcome in enumerate(model.predict_batch(batch), start=begin):
                 is_path = isinstance(images[index], (str, os.PathLike))
                 predictions.append(outcome.get(images[index] if is_path else f'image {index}'))
@@ -93,14 +114,20 @@ class Predictor(ABC):
     def with_tiles(self, side: int, batch_size: int) -> 'Predictor':
         """Return this model with other tiles. Raise a UserError if it is a classifier."""
         if self.task == CLASSIFICATION.name:
-            raise UserError('a classifier predicts whole images. Remove --tiles (in Python: tiles=...)')
+            raise UserError(
+                'a classifier predicts whole images. Remove --tiles (in Python: tiles=...)'
+            )
         return replace(self, tiles=side, tiles_per_batch=batch_size)
 
-    def draw(self, image: ImageLike, prediction: Prediction | None = None, with_labels: bool = True) -> np.ndarray:
-        """Draw a prediction on a copy of an image. If ``prediction`` is None, predict the image first.
+    def draw(
+        self, image: ImageLike, prediction: Prediction | None = None, with_labels: bool = True
+    ) -> np.ndarray:
+        """Draw a prediction on a copy of an image. If ``prediction`` is None, predict the image
+        first.
 
-        Return a picture (height, width, 3) uint8 in BGR order. If its shorter side were less than 224 px, it is
-        enlarged to 224 px, so that text fits, unless the longer side would exceed 4096 px.
+        Return a picture (height, width, 3) uint8 in BGR order. If its shorter side were less than
+        224 px, it is enlarged to 224 px, so that text fits, unless the longer side would exceed
+        4096 px.
         """
         image = convert_to_array(image, self.decoding)
         if prediction is None:
@@ -110,21 +137,29 @@ class Predictor(ABC):
         return draw_prediction(image, prediction, self.palette, scale, with_labels=with_labels)
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Outcome]:
-        """Predict images (height, width, 3) in BGR order. An image that fails does not stop the others."""
+        """Predict images (height, width, 3) in BGR order.
+
+        An image that fails does not stop the others.
+        """
         is_large = self.tiles and any(max(image.shape[:2]) > self.tiles for image in images)
         try:
             if is_large and len(images) == 1:
-                predict_in_tiles = segment_in_tiles if self.task == SEGMENTATION.name else detect_in_tiles
+                predict_in_tiles = (
+                    segment_in_tiles if self.task == SEGMENTATION.name else detect_in_tiles
+                )
                 return [Outcome(predict_in_tiles(self, images[0]))]
             prepared = [] if is_large else [self.prepare_image(image) for image in images]
-            # A batch of images with different shapes would be padded, which changes the predictions, or fail. The last
-            # line of this method predicts such images one by one, and also those of a batch that fails.
+            # A batch of images with different shapes would be padded, which changes the
+            # predictions, or fail. The last line of this method predicts such images one by one,
+            # and also those of a batch that fails.
             if len({sample['inputs'].shape for sample in prepared}) == 1:
                 with torch.no_grad():
-                    # test_step calls the data_preprocessor. It returns boxes and masks in pixels of the original image.
+                    # test_step calls the data_preprocessor. It returns boxes and masks in pixels of
+                    # the original image.
                     samples = self.network.test_step(pseudo_collate(prepared))
                     return [Outcome(self.read_sample(sample)) for sample in samples]
-        # Networks raise errors of any type for sizes that they do not support, and if memory runs out.
+        # Networks raise errors of any type for sizes that they do not support, and if memory runs
+        # out.
         except Exception as error:
             if len(images) == 1:
                 if not isinstance(error, UserError):
@@ -133,7 +168,10 @@ class Predictor(ABC):
         return [outcome for image in images for outcome in self.predict_batch([image])]
 
     def prepare_image(self, image: np.ndarray) -> dict[str, Any]:
-        """Apply the test pipeline to an image (height, width, 3) in BGR order. Raise a UserError if that fails."""
+        """Apply the test pipeline to an image (height, width, 3) in BGR order.
+
+        Raise a UserError if that fails.
+        """
         size = image.shape[:2]
         loaded = {'img': image, 'img_id': 0, 'img_path': None, 'img_shape': size, 'ori_shape': size}
         try:
@@ -141,15 +179,22 @@ class Predictor(ABC):
         # Transforms raise errors of any type.
         except Exception as error:
             reason = f'{size} ({get_first_line(error)})'
-            raise UserError(f'the test pipeline cannot prepare the image whose height and width are {reason}') from None
+            raise UserError(
+                f'the test pipeline cannot prepare the image whose height and width are {reason}'
+            ) from None
 
     def find_label(self, name: str | int) -> int:
-        """Return the index of the class with this name or index. Raise a UserError if there is no such class."""
+        """Return the index of the class with this name or index.
+
+        Raise a UserError if there is no such class.
+        """
         if name in self.classes:
             return self.classes.index(name)
         if str(name).isdecimal() and int(name) < len(self.classes):
             return int(name)
-        raise UserError(f'the model has no class {name}. Its classes are {shorten(self.classes, MANY)}')
+        raise UserError(
+            f'the model has no class {name}. Its classes are {shorten(self.classes, MANY)}'
+        )
 
 
 @dataclass(eq=False, repr=False)
@@ -163,11 +208,16 @@ class Detector(Predictor):
     def read_sample(self, sample: Any) -> Detections:
         objects = sample.pred_instances.cpu()
         # A diverged network predicts NaN or infinite boxes.
-        objects = objects[(objects.scores >= self.score_thr) & torch.isfinite(objects.bboxes).all(1)]
+        objects = objects[
+            (objects.scores >= self.score_thr) & torch.isfinite(objects.bboxes).all(1)
+        ]
         # Sort, since Mask2Former returns its objects unsorted.
         objects = objects[objects.scores.argsort(descending=True, stable=True)]
         labels, masks = objects.labels.numpy().astype(np.int64), objects.get('masks')
-        boxes, scores = objects.bboxes.float().numpy(), objects.scores.float().numpy()  # NumPy has no bfloat16
+        boxes, scores = (
+            objects.bboxes.float().numpy(),
+            objects.scores.float().numpy(),
+        )  # NumPy has no bfloat16
         if isinstance(masks, list):  # RLE, from the loops in engine/loops.py
             masks = sv.CompactMask.from_coco_rle(masks, boxes, sample.ori_shape)
         elif masks is not None:
@@ -181,7 +231,9 @@ class Segmentor(Predictor):
     task, scope = SEGMENTATION.name, SEGMENTATION.scope
 
     def read_sample(self, sample: Any) -> Segmentation:
-        return make_segmentation(sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32), self.classes)
+        return make_segmentation(
+            sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32), self.classes
+        )
 
 
 class Classifier(Predictor):
@@ -198,11 +250,16 @@ class Classifier(Predictor):
 
 
 def detect_in_tiles(model: Detector, image: np.ndarray) -> Detections:
-    """Detect the objects of a large image. To save memory, keep masks as crops (``supervision.CompactMask``)."""
+    """Detect the objects of a large image.
+
+    To save memory, keep masks as crops (``supervision.CompactMask``).
+    """
     side, whole = model.tiles, replace(model, tiles=None)
 
     def detect(tiles: list[np.ndarray]) -> list['sv.Detections']:
-        detections = [outcome.get('a tile').to_supervision() for outcome in whole.predict_batch(tiles)]
+        detections = [
+            outcome.get('a tile').to_supervision() for outcome in whole.predict_batch(tiles)
+        ]
         for tile, objects in zip(tiles, detections, strict=True):
             objects.data['near_edge'] = find_near_edges(objects.xyxy, tile.shape[:2], MARGIN * side)
         return detections
@@ -227,33 +284,55 @@ def detect_in_tiles(model: Detector, image: np.ndarray) -> Detections:
 
 
 def segment_in_tiles(model: Segmentor, image: np.ndarray) -> Segmentation:
-    """Segment a large image. In overlaps, a pixel has the class that it has in the tile whose centre is nearer."""
-    side, whole, label_map = model.tiles, replace(model, tiles=None), np.empty(image.shape[:2], np.int32)
+    """Segment a large image.
+
+    In overlaps, a pixel has the class that it has in the tile whose centre is nearer.
+    """
+    side, whole, label_map = (
+        model.tiles,
+        replace(model, tiles=None),
+        np.empty(image.shape[:2], np.int32),
+    )
     places = list(product(*(place_tiles(length, side) for length in label_map.shape)))
     for i in range(0, len(places), model.tiles_per_batch):
         batch = places[i : i + model.tiles_per_batch]
         tiles = [image[top : top + side, left : left + side] for (top, _), (left, _) in batch]
-        for ((top, row), (left, column)), outcome in zip(batch, whole.predict_batch(tiles), strict=True):
+        for ((top, row), (left, column)), outcome in zip(
+            batch, whole.predict_batch(tiles), strict=True
+        ):
             part = outcome.get('a tile').label_map[row - top :, column - left :]
             label_map[row : row + part.shape[0], column : column + part.shape[1]] = part
     return make_segmentation(label_map, model.classes)
 
 
 def place_tiles(length: int, side: int) -> list[tuple[int, int]]:
-    """Return where each tile begins along an axis, and the position from which it replaces the one before."""
+    """Return where each tile begins along an axis, and the position from which it replaces the one
+    before.
+    """
     count = 1 + ceil(max(length - side, 0) / (side * (1 - OVERLAP)))
     starts = np.linspace(0, max(length - side, 0), count).astype(int).tolist()
-    return [(start, (before + side + start) // 2 if start else 0) for before, start in pairwise([0, *starts])]
+    return [
+        (start, (before + side + start) // 2 if start else 0)
+        for before, start in pairwise([0, *starts])
+    ]
 
 
-def drop_cut_objects(objects: 'sv.Detections', size: tuple[int, int], margin: float) -> 'sv.Detections':
-    """Drop the objects that one tile cuts and another shows completely. ``size`` is the image's (height, width)."""
+def drop_cut_objects(
+    objects: 'sv.Detections', size: tuple[int, int], margin: float
+) -> 'sv.Detections':
+    """Drop the objects that one tile cuts and another shows completely.
+
+    ``size`` is the image's (height, width).
+    """
     if not len(objects):
         return objects
     at_border = find_near_edges(objects.xyxy, size, margin)
     is_cut = (objects.data['near_edge'] & ~at_border).any(1)  # near_edge: of the tile
     cut, complete = objects.xyxy[is_cut, None], objects.xyxy[~is_cut]
-    top_left, bottom_right = np.maximum(cut[..., :2], complete[:, :2]), np.minimum(cut[..., 2:], complete[:, 2:])
+    top_left, bottom_right = (
+        np.maximum(cut[..., :2], complete[:, :2]),
+        np.minimum(cut[..., 2:], complete[:, 2:]),
+    )
     covered = (bottom_right - top_left).clip(0).prod(-1) / (cut[..., 2:] - cut[..., :2]).prod(-1)
     is_kept = ~is_cut
     is_kept[is_cut] = covered.max(1, initial=0) < MAX_COVERED
@@ -261,5 +340,7 @@ def drop_cut_objects(objects: 'sv.Detections', size: tuple[int, int], margin: fl
 
 
 def find_near_edges(boxes: np.ndarray, size: tuple[int, int], margin: float) -> np.ndarray:
-    """Return (n, 4) bool: whether each box is near the [left, top, right, bottom] edge of an image (height, width)."""
+    """Return (n, 4) bool: whether each box is near the [left, top, right, bottom] edge of an image
+    (height, width).
+    """
     return np.hstack([boxes[:, :2] <= margin, boxes[:, 2:] >= np.subtract(size[::-1], margin)])

@@ -24,10 +24,12 @@ class Detections:
     scores: np.ndarray  # (n,) float32, from 0 to 1
     labels: np.ndarray  # (n,) int64, class indices, counted from 0
     class_names: list[str]  # n
-    # (n, height, width) bool, or None if the model predicts only boxes. If the image was predicted in tiles, a
-    # CompactMask, which decodes masks[i] to (height, width) bool on access.
+    # (n, height, width) bool, or None if the model predicts only boxes. If the image was predicted
+    # in tiles, a CompactMask, which decodes masks[i] to (height, width) bool on access.
     masks: np.ndarray | sv.CompactMask | None = None
-    ignored: Detections | None = None  # only of ground truth: objects that are neither trained nor scored
+    ignored: Detections | None = (
+        None  # only of ground truth: objects that are neither trained nor scored
+    )
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -35,7 +37,9 @@ class Detections:
     def select(self, indices: np.ndarray) -> Detections:
         """Return the detections with these indices (k,)."""
         arrays = {name: getattr(self, name) for name in ('boxes', 'scores', 'labels', 'masks')}
-        selected = {name: None if values is None else values[indices] for name, values in arrays.items()}
+        selected = {
+            name: None if values is None else values[indices] for name, values in arrays.items()
+        }
         return replace(self, class_names=[self.class_names[index] for index in indices], **selected)
 
     def to_supervision(self) -> sv.Detections:
@@ -53,20 +57,29 @@ class Detections:
 class Segmentation:
     """The class of each pixel of an image."""
 
-    label_map: np.ndarray  # (height, width) integers, class indices, counted from 0; in ground truth also ignore index
+    label_map: (
+        np.ndarray
+    )  # (height, width) integers, class indices, counted from 0; in ground truth also ignore index
     labels: np.ndarray  # (n,) int64, the indices of the classes that occur, by descending area
     class_names: list[str]  # n
     areas: np.ndarray  # (n,) int64, the number of pixels of each of these classes
 
     def to_supervision(self) -> sv.Detections:
         """Convert to ``supervision.Detections``, with a mask and its bounding box for each class."""
-        masks = np.array([self.label_map == label for label in self.labels]).reshape(-1, *self.label_map.shape)
+        masks = np.array([self.label_map == label for label in self.labels]).reshape(
+            -1, *self.label_map.shape
+        )
         data = {'class_name': np.array(self.class_names, dtype=str)}
-        return sv.Detections(xyxy=sv.mask_to_xyxy(masks), mask=masks, class_id=self.labels, data=data)
+        return sv.Detections(
+            xyxy=sv.mask_to_xyxy(masks), mask=masks, class_id=self.labels, data=data
+        )
 
 
 def make_segmentation(label_map: np.ndarray, classes: Sequence[str]) -> Segmentation:
-    """Find the classes and areas of a segmentation map. Labels that are no class index, such as 255, are left out."""
+    """Find the classes and areas of a segmentation map.
+
+    Labels that are no class index, such as 255, are left out.
+    """
     labels, areas = np.unique(label_map[label_map < len(classes)], return_counts=True)
     order = np.argsort(-areas, kind='stable')
     labels = labels[order].astype(np.int64)
@@ -101,17 +114,23 @@ class Outcome:
 
 
 def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """List the id and the name of each class. Ids are COCO's or start at 1 for detectors, and at 0 for other tasks."""
+    """List the id and the name of each class.
+
+    Ids are COCO's or start at 1 for detectors, and at 0 for other tasks.
+    """
     if task == 'detection':
         return make_coco_categories(classes)
     return [{'id': label, 'name': name} for label, name in enumerate(classes)]
 
 
-def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Make the JSON records of an image: one for each object, segmented class, or highest-scoring class.
+def make_records(
+    prediction: Prediction, categories: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Make the JSON records of an image: one for each object, segmented class, or highest-scoring
+    class.
 
-    ``bbox`` is [left, top, width, height] in pixels. ``segmentation`` is a mask as RLE. ``area``, only for a segmented
-    class, is its number of pixels.
+    ``bbox`` is [left, top, width, height] in pixels. ``segmentation`` is a mask as RLE. ``area``,
+    only for a segmented class, is its number of pixels.
     """
 
     def get_category(label: int) -> dict[str, Any]:
@@ -119,7 +138,9 @@ def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -
 
     if isinstance(prediction, Classification):
         highest = np.argsort(-prediction.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
-        return [{**get_category(label), 'score': float(prediction.scores[label])} for label in highest]
+        return [
+            {**get_category(label), 'score': float(prediction.scores[label])} for label in highest
+        ]
     if isinstance(prediction, Segmentation):
         label_map = prediction.label_map
         return [
@@ -127,7 +148,9 @@ def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -
             for label, area in zip(prediction.labels, prediction.areas.tolist(), strict=True)
         ]
     records = []
-    for index, (label, box) in enumerate(zip(prediction.labels, prediction.boxes.astype(float), strict=True)):
+    for index, (label, box) in enumerate(
+        zip(prediction.labels, prediction.boxes.astype(float), strict=True)
+    ):
         record = {**get_category(label), 'score': float(prediction.scores[index])}
         record['bbox'] = np.concatenate([box[:2], box[2:] - box[:2]]).round(2).tolist()
         if prediction.masks is not None:

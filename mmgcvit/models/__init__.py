@@ -1,6 +1,7 @@
 """The networks GC ViT and LSA, the layers that they share, and their ablation variants.
 
-Begin in gcvit/backbone.py, then read gcvit/stage.py, gcvit/attention.py and layers/. base.py has the base class.
+Begin in gcvit/backbone.py, then read gcvit/stage.py, gcvit/attention.py and layers/. base.py has
+the base class.
 """
 
 from .gcvit import GCViT

@@ -1,7 +1,9 @@
-"""Compute layers of the networks faster: by other kernels, or by algebra that a paper's text does not show.
+"""Compute layers of the networks faster: by other kernels, or by algebra that a paper's text does
+not show.
 
-Results change by rounding at most. The commands apply :func:`speed_up` to a model that they have built. Do not
-quantize the layers, add hooks to them, or wrap them in others (as peft does) afterwards.
+Results change by rounding at most. The commands apply :func:`speed_up` to a model that they have
+built. Do not quantize the layers, add hooks to them, or wrap them in others (as peft does)
+afterwards.
 """
 
 import functools
@@ -16,13 +18,15 @@ from .base import PyramidBackbone
 from .layers.windows import is_tracing
 from .lsa.attention import ShiftAttention
 
-# torch computes a 1x1 convolution with oneDNN if the input has more elements than this and there are several threads.
+# torch computes a 1x1 convolution with oneDNN if the input has more elements than this and there
+# are several threads.
 MIN_ONEDNN_ELEMENTS = 20480
 CPUINFO = Path('/proc/cpuinfo')
 
 
 def speed_up(model: nn.Module) -> None:
-    """Replace the class of layers by a faster subclass, in place, in all of this package's backbones in a model.
+    """Replace the class of layers by a faster subclass, in place, in all of this package's
+    backbones in a model.
 
     Parameters, keys of the state dict and hooks stay.
     """
@@ -39,14 +43,22 @@ def speed_up(model: nn.Module) -> None:
 class OneDNNLinear(nn.Linear):
     """``nn.Linear``, computed by oneDNN instead of MKL: (..., C) to (..., C').
 
-    On CPUs torch computes float32 linear layers with MKL and convolutions with oneDNN. With several threads, oneDNN is
-    up to twice as fast on processors that are not Intel's, so there the layer is computed as a 1x1 convolution.
+    On CPUs torch computes float32 linear layers with MKL and convolutions with oneDNN. With several
+    threads, oneDNN is up to twice as fast on processors that are not Intel's, so there the layer is
+    computed as a 1x1 convolution.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        is_float32_on_cpu = all(y.device.type == 'cpu' and y.dtype == torch.float32 for y in (x, self.weight))
+        is_float32_on_cpu = all(
+            y.device.type == 'cpu' and y.dtype == torch.float32 for y in (x, self.weight)
+        )
         is_large = x.numel() > MIN_ONEDNN_ELEMENTS and torch.get_num_threads() > 1
-        if is_tracing() or not is_float32_on_cpu or not is_large or type(self.weight) is not nn.Parameter:
+        if (
+            is_tracing()
+            or not is_float32_on_cpu
+            or not is_large
+            or type(self.weight) is not nn.Parameter
+        ):
             return super().forward(x)
         tokens = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
         out = F.conv2d(tokens, self.weight[:, :, None, None], self.bias)
@@ -55,17 +67,25 @@ class OneDNNLinear(nn.Linear):
 
 @functools.cache
 def is_onednn_faster() -> bool:
-    """Return whether torch's linear layers use MKL and the processor is not Intel's (says /proc/cpuinfo)."""
-    return torch.backends.mkl.is_available() and CPUINFO.is_file() and 'GenuineIntel' not in CPUINFO.read_text()
+    """Return whether torch's linear layers use MKL and the processor is not Intel's (says
+    /proc/cpuinfo).
+    """
+    return (
+        torch.backends.mkl.is_available()
+        and CPUINFO.is_file()
+        and 'GenuineIntel' not in CPUINFO.read_text()
+    )
 
 
 class AbsorbedShiftAttention(ShiftAttention):
     """:class:`ShiftAttention` without keys and values of the T copies.
 
-    It is cheaper to project one query and one result per patch than T copies. The key projection is applied to the
-    query: q (Wk x) = (q Wk) x. The value projection is applied to the weighted sum of the copies, since projection and
-    sum are linear and the weights sum to 1. The bias of the keys adds the same number to all scores of a patch, which
-    softmax cancels.
+    It is cheaper to project one query and one result per patch than T copies. The key projection is
+    applied to the
+    query: q (Wk x) = (q Wk) x. The value projection is applied to the weighted sum of the copies,
+        since projection and
+    sum are linear and the weights sum to 1. The bias of the keys adds the same number to all scores
+    of a patch, which softmax cancels.
     """
 
     def forward(self, copies: Tensor) -> Tensor:
@@ -75,16 +95,24 @@ class AbsorbedShiftAttention(ShiftAttention):
         value_bias = self.kv.bias.unflatten(0, (2, self.num_kv_heads, -1))[1].unsqueeze(1)
         q = self.q(patches[0]).unflatten(-1, (self.num_heads, -1))
         scaled = q * q.shape[-1] ** -0.5
-        projected_q = self.ungroup_heads(torch.bmm(self.group_heads(scaled), key_weight))  # (M, nH, C)
+        projected_q = self.ungroup_heads(
+            torch.bmm(self.group_heads(scaled), key_weight)
+        )  # (M, nH, C)
         scores = projected_q @ patches.permute(1, 2, 0)  # (M, nH, T)
         weighted_sums = scores.softmax(-1) @ patches.transpose(0, 1)  # (M, nH, C)
-        out = torch.baddbmm(value_bias, self.group_heads(weighted_sums), value_weight.transpose(1, 2))
+        out = torch.baddbmm(
+            value_bias, self.group_heads(weighted_sums), value_weight.transpose(1, 2)
+        )
         return self.proj(self.ungroup_heads(out).flatten(1)).unflatten(0, copies.shape[1:-1])
 
     def group_heads(self, x: Tensor) -> Tensor:
-        """Group query heads by the key/value head that they share: (M, nH, n) to (nKV, M*G, n), for any n."""
+        """Group query heads by the key/value head that they share: (M, nH, n) to (nKV, M*G, n), for
+        any n.
+        """
         return x.unflatten(1, (self.num_kv_heads, -1)).transpose(0, 1).flatten(1, 2)
 
     def ungroup_heads(self, x: Tensor) -> Tensor:
         """Undo :meth:`group_heads`: (nKV, M*G, n) to (M, nH, n)."""
-        return x.unflatten(1, (-1, self.num_heads // self.num_kv_heads)).transpose(0, 1).flatten(1, 2)
+        return (
+            x.unflatten(1, (-1, self.num_heads // self.num_kv_heads)).transpose(0, 1).flatten(1, 2)
+        )

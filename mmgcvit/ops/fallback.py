@@ -1,7 +1,8 @@
 """The operators of ``mmcv._ext`` that this project's configs need, implemented in torch.
 
-Functions have the names and arguments of the compiled operators, most of which write results into tensors that the
-caller passes. Every other operator raises an error that says how to install mmcv's compiled operators.
+Functions have the names and arguments of the compiled operators, most of which write results into
+tensors that the caller passes. Every other operator raises an error that says how to install mmcv's
+compiled operators.
 """
 
 import functools
@@ -14,10 +15,14 @@ from torch import Tensor
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """Return the indices of boxes (n, 4) that NMS keeps, by score. ``offset`` is 1 if x2, y2 are inside a box."""
+    """Return the indices of boxes (n, 4) that NMS keeps, by score.
+
+    ``offset`` is 1 if x2, y2 are inside a box.
+    """
     from torchvision.ops import nms as torchvision_nms
 
-    # Some devices have no half-precision kernel. Under autocast, boxes and scores may have different dtypes.
+    # Some devices have no half-precision kernel. Under autocast, boxes and scores may have
+    # different dtypes.
     dtype = torch.promote_types(scores.dtype, torch.float32)
     boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
     return torchvision_nms(boxes.to(dtype), scores.to(dtype), iou_threshold)
@@ -26,15 +31,25 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
 def roi_align_forward(
     input: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor, argmax_x: Tensor, **options: Any
 ) -> None:
-    """Write the RoIAlign of maps (B, C, H, W) to ``output`` (n, C, h, w). A RoI is [image index, x1, y1, x2, y2]."""
+    """Write the RoIAlign of maps (B, C, H, W) to ``output`` (n, C, h, w).
+
+    A RoI is [image index, x1, y1, x2, y2].
+    """
     with torch.no_grad():
         output.copy_(roi_align(input, rois, **options))
 
 
 def roi_align_backward(
-    grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor, grad_input: Tensor, **options: Any
+    grad_output: Tensor,
+    rois: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    grad_input: Tensor,
+    **options: Any,
 ) -> None:
-    """Write RoIAlign's gradient by its maps to ``grad_input`` (B, C, H, W), from ``grad_output`` (n, C, h, w)."""
+    """Write RoIAlign's gradient by its maps to ``grad_input`` (B, C, H, W), from ``grad_output``
+    (n, C, h, w).
+    """
     with torch.enable_grad():
         # RoIAlign is linear in the maps, so its gradient does not depend on their values.
         maps = torch.zeros_like(grad_input).requires_grad_()
@@ -43,20 +58,31 @@ def roi_align_backward(
 
 
 def roi_align(
-    maps: Tensor, rois: Tensor, aligned_height: int, aligned_width: int, pool_mode: int, **options: Any
+    maps: Tensor,
+    rois: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    pool_mode: int,
+    **options: Any,
 ) -> Tensor:
     """Call torchvision's RoIAlign with mmcv's options, most of which have the same names there."""
     from torchvision.ops import roi_align as torchvision_roi_align
 
     if pool_mode == 0:
         raise_missing_operator("roi_align with pool_mode='max'")
-    # With NaN or infinite coordinates, torchvision reads outside of the maps and crashes if it has a sampling ratio.
+    # With NaN or infinite coordinates, torchvision reads outside of the maps and crashes if it has
+    # a sampling ratio.
     rois = rois.nan_to_num(0, 0, 0)
     return torchvision_roi_align(maps, rois, (aligned_height, aligned_width), **options)
 
 
-def sigmoid_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor, output: Tensor, **options: Any) -> None:
-    """Write the focal loss of logits (n, C) and labels (n,) to ``output`` (n, C). Labels >= C are background."""
+def sigmoid_focal_loss_forward(
+    input: Tensor, target: Tensor, weight: Tensor, output: Tensor, **options: Any
+) -> None:
+    """Write the focal loss of logits (n, C) and labels (n,) to ``output`` (n, C).
+
+    Labels >= C are background.
+    """
     with torch.no_grad():
         output.copy_(sigmoid_focal_loss(input, target, weight, **options))
 
@@ -71,11 +97,16 @@ def sigmoid_focal_loss_backward(
     grad_input.copy_(torch.autograd.grad(loss, logits)[0])
 
 
-def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:
-    """Return losses (n, C): -alpha (1 - p)^gamma log p for the target class, else -(1 - alpha) p^gamma log(1 - p)."""
+def sigmoid_focal_loss(
+    input: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float
+) -> Tensor:
+    """Return losses (n, C): -alpha (1 - p)^gamma log p for the target class, else -(1 - alpha)
+    p^gamma log(1 - p).
+    """
     logits = input.float()
     is_target = torch.arange(input.shape[1], device=input.device) == target.unsqueeze(1)
-    # The logarithm of p for the target class, and of 1 - p for others, which torchvision computes less precisely.
+    # The logarithm of p for the target class, and of 1 - p for others, which torchvision computes
+    # less precisely.
     log_p = torch.nn.functional.logsigmoid(torch.where(is_target, logits, -logits))
     balance = torch.where(is_target, alpha, 1 - alpha)
     losses = -balance * (-torch.expm1(log_p)).pow(gamma) * log_p
@@ -86,13 +117,23 @@ def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: flo
 
 
 def ms_deform_attn_forward(
-    value: Tensor, spatial_shapes: Tensor, level_starts: Tensor, locations: Tensor, weights: Tensor, im2col_step: int
+    value: Tensor,
+    spatial_shapes: Tensor,
+    level_starts: Tensor,
+    locations: Tensor,
+    weights: Tensor,
+    im2col_step: int,
 ) -> Tensor:
-    """Compute multi-scale deformable attention with mmcv's function in torch, whose docstring has the shapes."""
+    """Compute multi-scale deformable attention with mmcv's function in torch, whose docstring has
+    the shapes.
+    """
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
     if value.is_cuda:
-        warnings.warn("deformable attention is slow without mmcv's CUDA operators (docs/installation.md)", stacklevel=2)
+        warnings.warn(
+            "deformable attention is slow without mmcv's CUDA operators (docs/installation.md)",
+            stacklevel=2,
+        )
     # mmcv's function uses single sizes. Those of a tensor would each make the CPU wait for the GPU.
     return multi_scale_deformable_attn_pytorch(value, spatial_shapes.tolist(), locations, weights)
 
@@ -100,11 +141,18 @@ def ms_deform_attn_forward(
 def ms_deform_attn_backward(
     value: Tensor, spatial_shapes: Tensor, level_starts: Tensor, *tensors: Tensor, im2col_step: int
 ) -> None:
-    """Write gradients of :func:`ms_deform_attn_forward`. mmcv keeps no graph, so recompute the forward pass."""
+    """Write gradients of :func:`ms_deform_attn_forward`.
+
+    mmcv keeps no graph, so recompute the forward pass.
+    """
     locations, weights, grad_output, *grads = tensors  # grads: of value, locations and weights
     with torch.enable_grad():
-        value, locations, weights = inputs = [x.detach().requires_grad_() for x in (value, locations, weights)]
-        output = ms_deform_attn_forward(value, spatial_shapes, level_starts, locations, weights, im2col_step)
+        value, locations, weights = inputs = [
+            x.detach().requires_grad_() for x in (value, locations, weights)
+        ]
+        output = ms_deform_attn_forward(
+            value, spatial_shapes, level_starts, locations, weights, im2col_step
+        )
     for grad, result in zip(grads, torch.autograd.grad(output, inputs, grad_output), strict=True):
         grad.copy_(result)
 
@@ -121,7 +169,9 @@ def get_compiling_cuda_version() -> str:
 
 def raise_missing_operator(name: str, *args: object, **kwargs: object) -> NoReturn:
     problem = f"mmcv's operator {name} is missing, and mmgcvit replaces only those that its own configs need"
-    advice = "To install a compiled mmcv, run 'make install OPERATORS=compiled' (docs/installation.md)"
+    advice = (
+        "To install a compiled mmcv, run 'make install OPERATORS=compiled' (docs/installation.md)"
+    )
     raise NotImplementedError(f'{problem}. {advice}')
 
 

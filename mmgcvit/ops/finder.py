@@ -1,4 +1,6 @@
-"""Import hooks: for fallback operators as ``mmcv._ext``, and for OpenMMLab packages that cannot be imported."""
+"""Import hooks: for fallback operators as ``mmcv._ext``, and for OpenMMLab packages that cannot be
+imported.
+"""
 
 import sys
 import warnings
@@ -16,27 +18,35 @@ from ..errors import MissingPackageError, get_first_line
 
 FALLBACK_FILE = Path(__file__).with_name('fallback.py')
 COMPILED_MODULE = 'mmcv._ext'  # the module of mmcv's compiled operators
-TASK_PACKAGES = frozenset({'mmdet', 'mmseg', 'mmpretrain'})  # the OpenMMLab packages of which each task needs one
+TASK_PACKAGES = frozenset(
+    {'mmdet', 'mmseg', 'mmpretrain'}
+)  # the OpenMMLab packages of which each task needs one
 
 
 class FallbackFinder(MetaPathFinder):
-    """Find ``fallback.py`` as :data:`COMPILED_MODULE`. Python asks this finder last, after compiled modules."""
+    """Find ``fallback.py`` as :data:`COMPILED_MODULE`.
+
+    Python asks this finder last, after compiled modules.
+    """
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        # mmengine's mmcv_full_available() looks for this module. It stays False until something imports mmcv.ops.
+        # mmengine's mmcv_full_available() looks for this module. It stays False until something
+        # imports mmcv.ops.
         is_wanted = name == COMPILED_MODULE and 'mmcv.ops' in sys.modules
         return spec_from_file_location(name, FALLBACK_FILE) if is_wanted else None
 
 
 class TaskPackageFinder(MetaPathFinder):
-    """Find modules of :data:`TASK_PACKAGES` as other finders do, but raise a MissingPackageError if an import fails.
+    """Find modules of :data:`TASK_PACKAGES` as other finders do, but raise a MissingPackageError if
+    an import fails.
 
-    mmdet and mmseg work without the other packages, but only if their import raises a ModuleNotFoundError. Python asks
-    this finder first.
+    mmdet and mmseg work without the other packages, but only if their import raises a
+    ModuleNotFoundError. Python asks this finder first.
     """
 
     def __init__(self) -> None:
-        # The message for each module that failed. Executed again, it would register its classes twice.
+        # The message for each module that failed. Executed again, it would register its classes
+        # twice.
         self.messages = {}
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
@@ -46,7 +56,8 @@ class TaskPackageFinder(MetaPathFinder):
         # A package that imports its own modules handles their errors itself.
         if name not in self.messages and any(iter_importing(walk_stack(sys._getframe()), package)):
             return None
-        # By name, since a second import of this package adds a finder of another class of this name.
+        # By name, since a second import of this package adds a finder of another class of this
+        # name.
         others = (each for each in sys.meta_path if type(each).__name__ != type(self).__name__)
         finders = [each for each in others if hasattr(each, 'find_spec')]
         spec = next(filter(None, (finder.find_spec(name, path) for finder in finders)), None)
@@ -62,7 +73,9 @@ class TaskPackageFinder(MetaPathFinder):
         try:
             loader.exec_module(module)
         except Exception as error:
-            importing = iter_importing(walk_tb(error.__traceback__), module.__name__.partition('.')[0])
+            importing = iter_importing(
+                walk_tb(error.__traceback__), module.__name__.partition('.')[0]
+            )
             names = [module.__name__, *importing]
             message = explain_failed_import(names, error)
             self.messages |= dict.fromkeys(names, message)
@@ -73,12 +86,19 @@ class TaskPackageFinder(MetaPathFinder):
 
 def iter_importing(frames: Iterator[tuple], package: str) -> Iterator[str]:
     """Yield the names of a package's modules that are being imported in the given frames."""
-    names = (frame.f_globals.get('__name__', '') for frame, _ in frames if frame.f_code.co_name == '<module>')
+    names = (
+        frame.f_globals.get('__name__', '')
+        for frame, _ in frames
+        if frame.f_code.co_name == '<module>'
+    )
     return (name for name in names if name.partition('.')[0] == package)
 
 
 def explain_failed_import(names: list[str], error: Exception) -> str:
-    """Return why the first of the modules cannot be imported, and what to do. The others are those that it imports."""
+    """Return why the first of the modules cannot be imported, and what to do.
+
+    The others are those that it imports.
+    """
     if isinstance(error, MissingPackageError):
         return str(error)
     if isinstance(error, ImportError) and error.name == COMPILED_MODULE.partition('.')[2]:
@@ -86,7 +106,10 @@ def explain_failed_import(names: list[str], error: Exception) -> str:
         reason = f'({get_first_line(error)}). They were compiled for another version of torch'
         return f"mmcv's operators do not load {reason}. {advice}"
     # mmpretrain imports these modules if transformers is installed.
-    if any(name.startswith(('mmpretrain.models.multimodal.', 'mmpretrain.models.utils.huggingface')) for name in names):
+    if any(
+        name.startswith(('mmpretrain.models.multimodal.', 'mmpretrain.models.utils.huggingface'))
+        for name in names
+    ):
         return "mmpretrain cannot be imported with this version of transformers. Run: pip install 'transformers<5'"
     problem = f'{names[0]} cannot be imported ({type(error).__name__}: {get_first_line(error)})'
     advice = f"or to see where it fails, run: python -c 'import mmgcvit, {names[0]}'"

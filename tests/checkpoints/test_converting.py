@@ -1,4 +1,6 @@
-"""Convert checkpoints: round trips are exact, and converted classifiers compute the original logits."""
+"""Convert checkpoints: round trips are exact, and converted classifiers compute the original
+logits.
+"""
 
 import re
 
@@ -46,12 +48,17 @@ def assert_same(found, expected):
 
 
 def original_checkpoint(reference):
-    """Add the relative position indices that the original code computes (query minus key) to a reference's weights."""
+    """Add the relative position indices that the original code computes (query minus key) to a
+    reference's weights.
+    """
     state_dict = reference.weights()
     for name, table in list(state_dict.items()):
         if name.endswith('relative_position_bias_table'):
             w = round((table.shape[0] ** 0.5 + 1) / 2)
-            y, x = (grid.flatten() for grid in torch.meshgrid(torch.arange(w), torch.arange(w), indexing='ij'))
+            y, x = (
+                grid.flatten()
+                for grid in torch.meshgrid(torch.arange(w), torch.arange(w), indexing='ij')
+            )
             index = (y[:, None] - y + w - 1) * (2 * w - 1) + x[:, None] - x + w - 1
             state_dict[name.replace('bias_table', 'index')] = index
     return state_dict
@@ -65,23 +72,36 @@ def original_checkpoint(reference):
         (LSA, 'cifar-tiny', 10, LSA_ORIGINAL, 'keys_lsa_cifar_t.txt'),
     ],
 )
-def test_converted_keys_and_shapes_equal_those_of_the_authors_checkpoints(network, arch, classes, key_mapping, file):
+def test_converted_keys_and_shapes_equal_those_of_the_authors_checkpoints(
+    network, arch, classes, key_mapping, file
+):
     with torch.device('meta'):
         tensors = rename_output_norm(network(arch, out_indices=(3,)).state_dict())
-        head = nn.Linear(tensors['final_norm.weight'].shape[0], classes).state_dict(prefix='head.fc.')
-    found = make_state_dict(Weights('here', network, network.key_mappings[-1], False, tensors | head), key_mapping)
+        head = nn.Linear(tensors['final_norm.weight'].shape[0], classes).state_dict(
+            prefix='head.fc.'
+        )
+    found = make_state_dict(
+        Weights('here', network, network.key_mappings[-1], False, tensors | head), key_mapping
+    )
     listed = dict(line.split(' ', 1) for line in (DATA / file).read_text().splitlines())
     has_dtypes = network is GCViT
     assert listed == {
-        name: f'{tuple(t.shape)} {str(t.dtype).removeprefix("torch.")}' if has_dtypes else str(tuple(t.shape))
+        name: f'{tuple(t.shape)} {str(t.dtype).removeprefix("torch.")}'
+        if has_dtypes
+        else str(tuple(t.shape))
         for name, t in found.items()
     }
 
 
-@pytest.mark.parametrize('reference', [*REFERENCES, *LSA_REFERENCES], ids=lambda reference: reference.name)
+@pytest.mark.parametrize(
+    'reference', [*REFERENCES, *LSA_REFERENCES], ids=lambda reference: reference.name
+)
 def test_converting_an_original_checkpoint_and_back_is_exact(convert, reference, tmp_path):
     original = original_checkpoint(reference)
-    torch.save({'model': {f'module.{name}': x for name, x in original.items()}}, tmp_path / 'original.pth.tar')
+    torch.save(
+        {'model': {f'module.{name}': x for name, x in original.items()}},
+        tmp_path / 'original.pth.tar',
+    )
     convert(tmp_path / 'original.pth.tar', tmp_path / 'here.pth')
     convert(tmp_path / 'here.pth', tmp_path / 'back.pth', '--to', 'original')
     assert_same(state_dict_of(tmp_path / 'back.pth'), original)
@@ -91,7 +111,9 @@ def test_converting_an_original_checkpoint_and_back_is_exact(convert, reference,
         assert_same(state_dict_of('back over timm.pth'), original)
 
 
-@pytest.mark.parametrize('reference', [*CLASSIFIERS, *LSA_REFERENCES], ids=lambda reference: reference.name)
+@pytest.mark.parametrize(
+    'reference', [*CLASSIFIERS, *LSA_REFERENCES], ids=lambda reference: reference.name
+)
 def test_a_converted_classifier_computes_the_originals_logits(convert, reference, tmp_path):
     """Load all converted weights into mmpretrain's classifier. The tolerance is 2e-5."""
     torch.save(reference.weights(), tmp_path / 'original.pth')
@@ -99,7 +121,9 @@ def test_a_converted_classifier_computes_the_originals_logits(convert, reference
     model = build_classifier(reference.backbone_config(), NUM_CLASSES)
     load_checkpoint(model, str(tmp_path / 'classifier.pth'), strict=True)
     with torch.no_grad():
-        torch.testing.assert_close(model(reference.image()), reference.outputs()[0], atol=2e-5, rtol=0)
+        torch.testing.assert_close(
+            model(reference.image()), reference.outputs()[0], atol=2e-5, rtol=0
+        )
 
 
 FC2 = 'levels.1.blocks.0.mlp.fc2.weight'
@@ -112,17 +136,31 @@ HERE = r'stages\.1\.blocks\.0\.mlp\.fc2\.'
     [
         (REFERENCES[0], FC2, None, rf'lacks 1 tensor of the model \({HERE}'),
         (CIFAR, 'layers.0.0.pos_emb', None, 'lacks 1 tensor|has only a part of LSA'),
-        (REFERENCES[0], FC2, lambda t: t[:-1], rf'1 tensor with a wrong shape or dtype \({HERE}weight'),
+        (
+            REFERENCES[0],
+            FC2,
+            lambda t: t[:-1],
+            rf'1 tensor with a wrong shape or dtype \({HERE}weight',
+        ),
         (REFERENCES[0], FC2, lambda t: t.long(), 'torch.int64 instead'),
         (REFERENCES[0], FC2, lambda t: t / 0, 'NaN or infinity'),
-        (REFERENCES[0], TABLE, lambda t: t[:91], 'relative_position_bias_table has 91 rows. Expected a square number'),
+        (
+            REFERENCES[0],
+            TABLE,
+            lambda t: t[:91],
+            'relative_position_bias_table has 91 rows. Expected a square number',
+        ),
     ],
 )
-def test_weights_with_missing_or_invalid_tensors_are_not_converted(reference, name, change, reason, convert, tmp_path):
+def test_weights_with_missing_or_invalid_tensors_are_not_converted(
+    reference, name, change, reason, convert, tmp_path
+):
     weights = reference.weights()
     tensor = weights.pop(name)
     torch.save(weights | ({name: change(tensor)} if change else {}), tmp_path / 'x.pth')
-    assert re.search(reason, convert(tmp_path / 'x.pth', tmp_path / 'y.pth', '--to', 'original', fails=True))
+    assert re.search(
+        reason, convert(tmp_path / 'x.pth', tmp_path / 'y.pth', '--to', 'original', fails=True)
+    )
     assert not (tmp_path / 'y.pth').exists()
 
 
@@ -133,7 +171,12 @@ def test_errors_say_why_a_conversion_is_rejected(convert, tmp_path):
     for source, target, to, message in (
         ('x.pth', 'y.safetensors', 'mmpretrain', 'mmpretrain cannot read safetensors'),
         ('x.pth', 'y.pth', 'timm', 'has no keys for 8 tensors (norm0.bias, '),
-        ('lsa.pth', 'y.pth', 'timm', 'LSA cannot be converted to timm. Use --to mmpretrain or --to original'),
+        (
+            'lsa.pth',
+            'y.pth',
+            'timm',
+            'LSA cannot be converted to timm. Use --to mmpretrain or --to original',
+        ),
         ('x.pth', 'precious.pth', 'mmpretrain', 'exists'),
         ('x.pth', 'y.py', 'mmpretrain', 'expected a name that ends in .pth'),
         ('precious.pth', 'y.pth', 'mmpretrain', 'not a checkpoint'),
@@ -141,7 +184,10 @@ def test_errors_say_why_a_conversion_is_rejected(convert, tmp_path):
         assert message in convert(tmp_path / source, tmp_path / target, '--to', to, fails=True)
     assert (tmp_path / 'precious.pth').read_text() == 'precious'
     weights = timm.create_model('gcvit_xxtiny').state_dict()
-    torch.save({name: x.mean() if '.se.fc1.' in name else x for name, x in weights.items()}, tmp_path / 'scalar.pth')
+    torch.save(
+        {name: x.mean() if '.se.fc1.' in name else x for name, x in weights.items()},
+        tmp_path / 'scalar.pth',
+    )
     assert 'with a wrong shape' in convert(tmp_path / 'scalar.pth', tmp_path / 'y.pth', fails=True)
     assert not list(tmp_path.glob('y.*'))
 
@@ -150,18 +196,24 @@ def build_classifier(backbone, num_classes):
     cfg = Config.fromfile(ROOT / 'configs' / 'gcvit_t_in1k.py')
     cfg.model.backbone = backbone
     network = MODELS.get(backbone['type'])
-    stages = network(**{name: value for name, value in backbone.items() if name != 'type'}).stage_dims
+    stages = network(
+        **{name: value for name, value in backbone.items() if name != 'type'}
+    ).stage_dims
     cfg.model.head.update(num_classes=num_classes, in_channels=stages[-1])
     return MODELS.build(cfg.model).eval()
 
 
 def test_the_output_names_the_arch_the_ema_and_the_unused_keys(convert, tmp_path):
     source = tmp_path / 'original.pth.tar'
-    torch.save({'state_dict': CLASSIFIERS[1].weights(), 'state_dict_ema': CLASSIFIERS[1].weights()}, source)
+    torch.save(
+        {'state_dict': CLASSIFIERS[1].weights(), 'state_dict_ema': CLASSIFIERS[1].weights()}, source
+    )
     output = convert(source, tmp_path / 'classifier.pth', '--ema')
     assert 'embed_dims 8' in output
     assert f'from {source} (format of the original GC ViT, EMA)' in output
-    torch.save(LSA('cifar-tiny').state_dict() | {'optimizer_state': torch.zeros(1)}, tmp_path / 'x.pth')
+    torch.save(
+        LSA('cifar-tiny').state_dict() | {'optimizer_state': torch.zeros(1)}, tmp_path / 'x.pth'
+    )
     output = convert(tmp_path / 'x.pth', tmp_path / 'y.pth')
     assert "LSA 'cifar-tiny', a backbone without a head" in output
     assert '1 in the file are unused (optimizer_state)' in output

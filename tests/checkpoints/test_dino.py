@@ -11,28 +11,50 @@ from mmgcvit import load
 
 from ..reference import DATA
 
-UNUSED_IDS = [0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83]  # of COCO's categories, which have ids up to 90
+UNUSED_IDS = [
+    0,
+    12,
+    26,
+    29,
+    30,
+    45,
+    66,
+    68,
+    69,
+    71,
+    83,
+]  # of COCO's categories, which have ids up to 90
 PREFIX = 'model.model.'
 
 
 @pytest.fixture(scope='module')
 def weights():
-    """Draw random weights with the keys and shapes of a small model of TAO's, tests/data/dino_tao.txt."""
+    """Draw random weights with the keys and shapes of a small model of TAO's,
+    tests/data/dino_tao.txt.
+    """
     lines = dict(line.split(' ', 1) for line in (DATA / 'dino_tao.txt').read_text().splitlines())
     draw, tensors = np.random.RandomState(0), {}
     for name, shape in sorted(lines.items()):
         shape = ast.literal_eval(shape)
         values = draw.standard_normal(shape) / (shape[-1] ** 0.5 if len(shape) > 1 else 10)
-        tensors[name] = torch.from_numpy(values + (len(shape) == 1 and name.endswith('weight'))).float()
+        tensors[name] = torch.from_numpy(
+            values + (len(shape) == 1 and name.endswith('weight'))
+        ).float()
         if 'class_embed' in name and name.endswith('bias'):
             tensors[name][UNUSED_IDS] = -20
     return tensors
 
 
 def test_predictions_equal_those_of_taos_code(weights, call, tmp_path):
-    """tests/data/dino_tao.npz has the outputs of tao_pytorch_backend 3a8a971 for these weights and this image."""
-    source, target, config = (tmp_path / name for name in ('tao.pth', 'detector.pth', 'detector.py'))
-    copy = {f'{PREFIX}transformer.decoder.class_embed.0.bias': weights[f'{PREFIX}class_embed.0.bias']}
+    """tests/data/dino_tao.npz has the outputs of tao_pytorch_backend 3a8a971 for these weights and
+    this image.
+    """
+    source, target, config = (
+        tmp_path / name for name in ('tao.pth', 'detector.pth', 'detector.py')
+    )
+    copy = {
+        f'{PREFIX}transformer.decoder.class_embed.0.bias': weights[f'{PREFIX}class_embed.0.bias']
+    }
     torch.save({'state_dict': weights | copy, 'epoch': 11}, source)
     code, printed = call('convert', source, target)
     assert (code, f'mmgcvit predict {config} {target}' in printed) == (0, True)
@@ -59,11 +81,17 @@ def test_predictions_equal_those_of_taos_code(weights, call, tmp_path):
         ('class_embed.0.bias', lambda _: torch.tensor(0.0), 'has only a part of DINO'),
         ('label_enc.weight', lambda tensor: tensor / 0, 'NaN or infinity'),
         # 10,000,000 levels from a file of a few bytes would build as many modules.
-        ('transformer.level_embed', lambda _: torch.zeros(1).expand(10**7, 256), 'wrong shape or dtype (level_embed'),
+        (
+            'transformer.level_embed',
+            lambda _: torch.zeros(1).expand(10**7, 256),
+            'wrong shape or dtype (level_embed',
+        ),
     ],
 )
 def test_other_detectors_are_rejected(name, change, message, weights, call, tmp_path):
     changed = {PREFIX + name: change(weights.get(PREFIX + name))} if change else {}
-    torch.save({key: x for key, x in weights.items() if key != PREFIX + name} | changed, tmp_path / 'x.pth')
+    torch.save(
+        {key: x for key, x in weights.items() if key != PREFIX + name} | changed, tmp_path / 'x.pth'
+    )
     code, printed = call('convert', tmp_path / 'x.pth', tmp_path / 'y.pth')
     assert (code, message in printed, [*tmp_path.glob('y.*')]) == (1, True, []), printed

@@ -19,7 +19,9 @@ PROCESSES = 4
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """Serve ``content``, a checkpoint of 400 KB, at every path that ends in ``.pth``, after a delay of ``seconds``."""
+    """Serve ``content``, a checkpoint of 400 KB, at every path that ends in ``.pth``, after a delay
+    of ``seconds``.
+    """
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
     torch.save({'a': torch.arange(100_000.0)}, tmp_path / 'x.pth')
 
@@ -43,7 +45,9 @@ def server(tmp_path, monkeypatch):
 
 
 def cached(address):
-    return sorted(path.name for path in get_cache_path(address).parent.glob('*') if path.suffix != '.lock')
+    return sorted(
+        path.name for path in get_cache_path(address).parent.glob('*') if path.suffix != '.lock'
+    )
 
 
 def test_a_file_is_downloaded_once_and_then_read_from_a_read_only_cache(server, monkeypatch):
@@ -55,7 +59,9 @@ def test_a_file_is_downloaded_once_and_then_read_from_a_read_only_cache(server, 
 
 
 def test_urls_with_equal_file_names_without_a_hash_have_separate_cache_files(server, tmp_path):
-    """File names with a hash are torch.hub's, so that files that torch or mmengine downloaded are found."""
+    """File names with a hash are torch.hub's, so that files that torch or mmengine downloaded are
+    found.
+    """
     assert get_cache_path('https://a/model.pth') != get_cache_path('https://b/model.pth')
     name = f'x-{compute_sha256(tmp_path / "x.pth")[:8]}.pth'
     read_checkpoint(server.address.replace('x.pth', name))
@@ -65,11 +71,27 @@ def test_urls_with_equal_file_names_without_a_hash_have_separate_cache_files(ser
 @pytest.mark.parametrize(
     ('content', 'name', 'message'),
     [
-        (lambda _: b'<html>Please log in</html>', 'x.pth', r'is not a checkpoint, .* downloaded copy was removed'),
+        (
+            lambda _: b'<html>Please log in</html>',
+            'x.pth',
+            r'is not a checkpoint, .* downloaded copy was removed',
+        ),
         (lambda _: b'', 'x.pth', r'/x\.pth is empty\. .* downloaded copy was removed'),
-        (lambda content: content[:100_000], 'x.pth', r'/x\.pth is damaged .* downloaded copy was removed'),
-        (lambda content: content, 'x-01234567.pth', r'could not be downloaded \(invalid hash value'),
-        (lambda content: content, 'y.bin', r'could not be downloaded \(HTTP Error 404.* instead of the URL'),
+        (
+            lambda content: content[:100_000],
+            'x.pth',
+            r'/x\.pth is damaged .* downloaded copy was removed',
+        ),
+        (
+            lambda content: content,
+            'x-01234567.pth',
+            r'could not be downloaded \(invalid hash value',
+        ),
+        (
+            lambda content: content,
+            'y.bin',
+            r'could not be downloaded \(HTTP Error 404.* instead of the URL',
+        ),
     ],
 )
 def test_a_damaged_or_failed_download_leaves_no_file(content, name, message, server):
@@ -86,5 +108,8 @@ def read_keys(address):
 def test_one_process_downloads_while_the_others_wait_without_a_collective(server):
     server.seconds = 0.5
     with ProcessPoolExecutor(PROCESSES, get_context('fork')) as pool:
-        assert list(pool.map(read_keys, [server.address] * PROCESSES, timeout=60)) == [['a']] * PROCESSES
+        assert (
+            list(pool.map(read_keys, [server.address] * PROCESSES, timeout=60))
+            == [['a']] * PROCESSES
+        )
     assert server.asked == ['/x.pth']

@@ -1,4 +1,6 @@
-"""Load weights with any key mapping and prefix, completely or not at all, with one log line as a summary."""
+"""Load weights with any key mapping and prefix, completely or not at all, with one log line as a
+summary.
+"""
 
 import pytest
 import torch
@@ -20,9 +22,14 @@ TINY = LSA_REFERENCES[0]
 
 @pytest.fixture
 def load(tmp_path, monkeypatch):
-    """Load a checkpoint's content into a backbone through ``init_cfg``. Return the backbone and the log line."""
+    """Load a checkpoint's content into a backbone through ``init_cfg``.
+
+    Return the backbone and the log line.
+    """
     lines = []
-    monkeypatch.setattr('mmgcvit.checkpoints.pretrained.print_log', lambda line, *_: lines.append(line))
+    monkeypatch.setattr(
+        'mmgcvit.checkpoints.pretrained.print_log', lambda line, *_: lines.append(line)
+    )
 
     def load(content, reference=DENSE, arguments=None, device='cpu', **options):
         path = tmp_path / 'checkpoint'
@@ -62,11 +69,15 @@ def test_weights_are_found_under_any_prefix_and_under_the_usual_checkpoint_keys(
 
 
 def test_ema_weights_are_loaded_if_requested_or_if_there_are_no_others(load):
-    average = {'state_dict_ema': {f'module.{name}': 2 * tensor for name, tensor in DENSE.weights().items()}}
+    average = {
+        'state_dict_ema': {f'module.{name}': 2 * tensor for name, tensor in DENSE.weights().items()}
+    }
     both = {'state_dict': DENSE.weights(), **average}
     for content, ema, factor in ((both, False, 1), (both, True, 2), (average, False, 2)):
         model, line = load(content, ema=ema)
-        assert torch.equal(model.stem.proj.weight, factor * DENSE.weights()['patch_embed.proj.weight'])
+        assert torch.equal(
+            model.stem.proj.weight, factor * DENSE.weights()['patch_embed.proj.weight']
+        )
         assert ('EMA' in line) == (factor == 2)
     with pytest.raises(CheckpointError, match=r'has no EMA weights: .*\. Remove --ema'):
         load({'state_dict': DENSE.weights()}, ema=True)
@@ -76,9 +87,13 @@ def test_prefix_selects_one_of_several_networks(load):
     content = {f'teacher.{name}': tensor for name, tensor in DENSE.weights().items()}
     content |= {f'student.{name}': 2 * tensor for name, tensor in DENSE.weights().items()}
     assert_same(load(content, prefix='teacher')[0], loaded_weights(DENSE))
-    with pytest.raises(CheckpointError, match=r"several networks, with the prefixes 'teacher\.', 'student\.'"):
+    with pytest.raises(
+        CheckpointError, match=r"several networks, with the prefixes 'teacher\.', 'student\.'"
+    ):
         load(content)
-    with pytest.raises(CheckpointError, match=r'not a checkpoint of GC ViT .* 5 keys \(a, b, c, d, \.\.\.\)'):
+    with pytest.raises(
+        CheckpointError, match=r'not a checkpoint of GC ViT .* 5 keys \(a, b, c, d, \.\.\.\)'
+    ):
         load({'state_dict': dict.fromkeys('abcde', torch.zeros(1))})
     with pytest.raises(CheckpointError, match='has no weights'):
         load([1, 2])
@@ -88,12 +103,24 @@ def test_prefix_selects_one_of_several_networks(load):
     ('network', 'arguments', 'resized', 'unused'),
     [(CLASSIFIER, {'window_size': (7, 7, 12, 7)}, 3, 4), (TINY, {}, 0, 4)],
 )
-def test_the_log_line_counts_loaded_resized_initial_and_unused_tensors(network, arguments, resized, unused, load):
-    """Load a classifier into a detector's backbone, whose output norms start at 1 and 0 as in the released code."""
-    model, line = load({'state_dict': network.weights()}, network, {'out_indices': (0, 1, 2, 3), **arguments})
-    assert f'{len(model.state_dict()) - 8} tensors loaded; {resized} position biases or embeddings resized' in line
+def test_the_log_line_counts_loaded_resized_initial_and_unused_tensors(
+    network, arguments, resized, unused, load
+):
+    """Load a classifier into a detector's backbone, whose output norms start at 1 and 0 as in the
+    released code.
+    """
+    model, line = load(
+        {'state_dict': network.weights()}, network, {'out_indices': (0, 1, 2, 3), **arguments}
+    )
+    assert (
+        f'{len(model.state_dict()) - 8} tensors loaded; {resized} position biases or embeddings '
+        'resized' in line
+    )
     assert '8 keep initial values (output norms norm0, norm1, norm2, norm3)' in line
-    assert f'{unused} in the file are unused (final_norm.weight, final_norm.bias, head.fc.weight, ...)' in line
+    assert (
+        f'{unused} in the file are unused (final_norm.weight, final_norm.bias, head.fc.weight, ...)'
+        in line
+    )
     assert torch.equal(model.norm3.weight, torch.ones_like(model.norm3.weight))
 
 
@@ -107,15 +134,29 @@ def test_published_archs_are_inferred_from_their_weights(network):
 @pytest.mark.parametrize(
     ('source', 'target', 'message'),
     [
-        (GCViT('xxtiny'), GCViT('xtiny'), "has weights of GCViT 'xxtiny', but the model is GCViT 'xtiny'"),
-        (DENSE.backbone(), GCViT({**toy.ARCH, 'embed_dims': 16}), 'of embed_dims 8, depths .*, but the model is .*16'),
+        (
+            GCViT('xxtiny'),
+            GCViT('xtiny'),
+            "has weights of GCViT 'xxtiny', but the model is GCViT 'xtiny'",
+        ),
+        (
+            DENSE.backbone(),
+            GCViT({**toy.ARCH, 'embed_dims': 16}),
+            'of embed_dims 8, depths .*, but the model is .*16',
+        ),
         (ODD.backbone(), DENSE.backbone(), 'layer_scale 1, but the model is .* layer_scale None'),
-        (TINY.backbone(), LSA({**TINY.arch, 'num_kv_heads': (1,) * 4}), r'num_heads \(1, 1.*num_heads \(4, 4'),
+        (
+            TINY.backbone(),
+            LSA({**TINY.arch, 'num_kv_heads': (1,) * 4}),
+            r'num_heads \(1, 1.*num_heads \(4, 4',
+        ),
         (TINY.backbone(), GCViT('xxtiny'), 'has weights of LSA, but the model is GCViT'),
     ],
     ids=range(5),
 )
-def test_weights_of_another_arch_or_network_are_rejected_and_both_are_named(source, target, message, tmp_path):
+def test_weights_of_another_arch_or_network_are_rejected_and_both_are_named(
+    source, target, message, tmp_path
+):
     torch.save(source.state_dict(), tmp_path / 'x.pth')
     target.init_cfg = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')}
     with pytest.raises(CheckpointError, match=message):
@@ -125,7 +166,9 @@ def test_weights_of_another_arch_or_network_are_rejected_and_both_are_named(sour
 @pytest.mark.parametrize('reference', [DENSE, TINY], ids=['GCViT', 'LSA'])
 def test_a_rejected_checkpoint_changes_no_weights(reference, tmp_path):
     """The invalid tensors are among the last to be loaded."""
-    model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')})
+    model = reference.backbone(
+        init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')}
+    )
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     last = [name for name in before if 'fc2.bias' in name][-1]
     table = [name for name in before if name.endswith(('bias_table', 'pos_embed'))][-1]
@@ -136,7 +179,10 @@ def test_a_rejected_checkpoint_changes_no_weights(reference, tmp_path):
         (table, oblong, 'has 35 rows. Expected'),
     ):
         weights = {**before, name: tensor}
-        torch.save({name: tensor for name, tensor in weights.items() if tensor is not None}, tmp_path / 'x.pth')
+        torch.save(
+            {name: tensor for name, tensor in weights.items() if tensor is not None},
+            tmp_path / 'x.pth',
+        )
         with pytest.raises(CheckpointError, match=message):
             model.init_weights()
         assert_same(model, before)
@@ -155,25 +201,41 @@ def test_position_embeddings_of_another_size_are_resized(load, size, device):
 
 @pytest.mark.parametrize('made', [GCViT('xxtiny'), LSA()], ids=['GCViT', 'LSA'])
 def test_from_pretrained_infers_the_arch_from_the_weights(made, tmp_path):
-    torch.save({'state_dict': {f'backbone.{name}': x for name, x in made.state_dict().items()}}, tmp_path / 'x.pth')
-    assert_same(type(made).from_pretrained(tmp_path / 'x.pth', drop_path_rate=0.0), made.state_dict())
+    torch.save(
+        {'state_dict': {f'backbone.{name}': x for name, x in made.state_dict().items()}},
+        tmp_path / 'x.pth',
+    )
+    assert_same(
+        type(made).from_pretrained(tmp_path / 'x.pth', drop_path_rate=0.0), made.state_dict()
+    )
     torch.save(toy.backbone().state_dict(), tmp_path / 'own.pth')
-    with pytest.raises(CheckpointError, match=r'own\.pth has weights of GCViT of embed_dims 4.*Set arch='):
+    with pytest.raises(
+        CheckpointError, match=r'own\.pth has weights of GCViT of embed_dims 4.*Set arch='
+    ):
         GCViT.from_pretrained(tmp_path / 'own.pth')
-    loaded = GCViT.from_pretrained(tmp_path / 'own.pth', arch=toy.ARCH, window_size=8, out_indices=(1, 3))
+    loaded = GCViT.from_pretrained(
+        tmp_path / 'own.pth', arch=toy.ARCH, window_size=8, out_indices=(1, 3)
+    )
     assert [found.shape[1] for found in loaded(torch.zeros(1, 3, 64, 64))] == [8, 32]
 
 
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        ({'0.weight': torch.zeros(3, 3)}, r"a wrong shape .*0\.weight.* does not fit the config's model"),
-        ({'0.running_var': torch.tensor([1.0, float('nan')])}, r'with NaN or infinity \(0\.running_var\)'),
+        (
+            {'0.weight': torch.zeros(3, 3)},
+            r"a wrong shape .*0\.weight.* does not fit the config's model",
+        ),
+        (
+            {'0.running_var': torch.tensor([1.0, float('nan')])},
+            r'with NaN or infinity \(0\.running_var\)',
+        ),
         ({'0.weight': torch.full((2,), float('inf'))}, r'with NaN or infinity \(0\.weight\)'),
     ],
 )
 def test_check_fits_names_missing_tensors_and_those_with_another_shape_or_nan(change, message):
-    """Running statistics must be finite; other buffers need not be. Only keys with ``prefix`` are checked.
+    """Running statistics must be finite; other buffers need not be. Only keys with ``prefix`` are
+    checked.
 
     Other programs put prefixes before all keys.
     """
@@ -193,20 +255,36 @@ def test_check_fits_names_missing_tensors_and_those_with_another_shape_or_nan(ch
 
 def test_every_table_on_a_grid_is_known_as_a_position_table():
     modules = (PositionEmbedding(1, (2, 2)), RelativePositionBias((2, 2), 1))
-    assert {name for module in modules for name, _ in module.named_parameters()} == set(POSITION_TABLES)
+    assert {name for module in modules for name, _ in module.named_parameters()} == set(
+        POSITION_TABLES
+    )
 
 
 @pytest.mark.parametrize('with_gradients', [False, True])
-@pytest.mark.parametrize('reference', [*REFERENCES, *LSA_REFERENCES], ids=lambda reference: reference.name)
-def test_outputs_of_the_authors_implementation_within_2e_5(reference, with_gradients, tmp_path, device):
-    """``init_cfg`` names a checkpoint with the authors' keys. Bias tables are resized to other windows."""
+@pytest.mark.parametrize(
+    'reference', [*REFERENCES, *LSA_REFERENCES], ids=lambda reference: reference.name
+)
+def test_outputs_of_the_authors_implementation_within_2e_5(
+    reference, with_gradients, tmp_path, device
+):
+    """``init_cfg`` names a checkpoint with the authors' keys.
+
+    Bias tables are resized to other windows.
+    """
     weights, checkpoint = reference.weights(), str(tmp_path / 'original.pth.tar')
     torch.save({'state_dict': weights}, checkpoint)
     model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': checkpoint})
     model.init_weights()
     with torch.set_grad_enabled(with_gradients):
         found = [found.cpu() for found in model.to(device)(reference.image().to(device))]
-    head = next((name.removesuffix('.weight') for name in ('head.weight', 'mlp_head.weight') if name in weights), None)
+    head = next(
+        (
+            name.removesuffix('.weight')
+            for name in ('head.weight', 'mlp_head.weight')
+            if name in weights
+        ),
+        None,
+    )
     if head is not None:
         found = [found[0].mean((2, 3)) @ weights[f'{head}.weight'].T + weights[f'{head}.bias']]
     for ours, theirs in zip(found, reference.outputs(), strict=True):

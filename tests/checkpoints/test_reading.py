@@ -1,4 +1,6 @@
-"""Read checkpoints: tensors are exact, no code runs, damage is detected, and each error is one sentence."""
+"""Read checkpoints: tensors are exact, no code runs, damage is detected, and each error is one
+sentence.
+"""
 
 import argparse
 from collections import Counter, OrderedDict, defaultdict
@@ -55,9 +57,16 @@ save_legacy = partial(torch.save, _use_new_zipfile_serialization=False)
 
 @pytest.mark.parametrize('save', [torch.save, save_legacy], ids=['zip', 'legacy'])
 @pytest.mark.parametrize('protocol', [2, 4])
-def test_tensors_and_plain_data_are_read_exactly_and_other_objects_are_removed(save, protocol, tmp_path):
+def test_tensors_and_plain_data_are_read_exactly_and_other_objects_are_removed(
+    save, protocol, tmp_path
+):
     path = tmp_path / 'x.pth'
-    scores = {'float64': np.float64(0.1), 'float32': np.float32(1.5), 'int': np.int64(3), 'bool': np.bool_(True)}
+    scores = {
+        'float64': np.float64(0.1),
+        'float32': np.float32(1.5),
+        'int': np.int64(3),
+        'bool': np.bool_(True),
+    }
     weights = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).state_dict()
     content = {**DATA, **LEFT_OUT, 'scores': scores, 'other dict': defaultdict(list, a=[1])}
     save({**content, 'tensors': TENSORS, 'weights': weights, 'bad': RunsACommand(tmp_path / 'ran')}, path,
@@ -65,13 +74,17 @@ def test_tensors_and_plain_data_are_read_exactly_and_other_objects_are_removed(s
     found = read_checkpoint(path)
     tensors, loaded = found.pop('tensors'), found.pop('weights')
     assert found == {**DATA, 'scores': scores, 'other dict': {'a': [1]}}
-    assert all(type(score) in (float, int, bool) for score in found['scores'].values()), "Python's numbers"
+    assert all(type(score) in (float, int, bool) for score in found['scores'].values()), (
+        "Python's numbers"
+    )
     assert tensors.keys() == TENSORS.keys()
     for name, tensor in TENSORS.items():
         assert (type(tensors[name]), tensors[name].dtype) == (torch.Tensor, tensor.dtype), name
         assert torch.equal(tensors[name], tensor), name
     assert all(torch.equal(loaded[name], tensor) for name, tensor in weights.items())
-    assert loaded._metadata == weights._metadata, 'versions by which modules rename keys when they are loaded'
+    assert loaded._metadata == weights._metadata, (
+        'versions by which modules rename keys when they are loaded'
+    )
     assert not (tmp_path / 'ran').exists()
 
 
@@ -90,26 +103,48 @@ def test_safetensors_files_are_recognised_by_their_content(tmp_path):
 
 def test_other_sources_of_mmengine_are_refused_with_what_to_do():
     for source in ('s3://bucket/x.pth', 'torchvision://resnet50'):
-        with pytest.raises(CheckpointError, match=f'{source}. Expected a file on this machine, or an http'):
+        with pytest.raises(
+            CheckpointError, match=f'{source}. Expected a file on this machine, or an http'
+        ):
             read_checkpoint(source)
 
 
 def test_only_timms_gcvit_models_are_loaded(monkeypatch):
     monkeypatch.setattr(timm, 'create_model', lambda *_, **__: 1 / 0)
-    with pytest.raises(CheckpointError, match=r'could not load gcvit_tiny \(division by zero\)\. Check'):
+    with pytest.raises(
+        CheckpointError, match=r'could not load gcvit_tiny \(division by zero\)\. Check'
+    ):
         read_checkpoint('timm://gcvit_tiny')
     for other in ('gcvit_tinny', 'resnet50', 'hf-hub:any/thing'):
-        with pytest.raises(CheckpointError, match=r'no pretrained GC ViT called .* Choose one of gcvit_base.*xxtiny'):
+        with pytest.raises(
+            CheckpointError,
+            match=r'no pretrained GC ViT called .* Choose one of gcvit_base.*xxtiny',
+        ):
             read_checkpoint(f'timm://{other}')
     monkeypatch.setattr(timm, 'create_model', lambda name, pretrained: nn.Linear(2, 3))
     assert set(read_checkpoint('timm://gcvit_tiny')) == {'weight', 'bias'}
 
 
-LIMITED = ('GCViT_1k_tiny.pth', 'a_nvidia-ac78.pth', 'x_nvimagenet.pth', 'models--timm--gcvit_tiny/x.pth', 'timm://no')
-FREE = ('mini.pt', 'nvidia/epoch_1.pth', 'gcvit_tiny.in1k/a/x.pth', 'timm/gcvit/x.pth', 'a.co/nvidia/x.pth', 'loop.pth')
+LIMITED = (
+    'GCViT_1k_tiny.pth',
+    'a_nvidia-ac78.pth',
+    'x_nvimagenet.pth',
+    'models--timm--gcvit_tiny/x.pth',
+    'timm://no',
+)
+FREE = (
+    'mini.pt',
+    'nvidia/epoch_1.pth',
+    'gcvit_tiny.in1k/a/x.pth',
+    'timm/gcvit/x.pth',
+    'a.co/nvidia/x.pth',
+    'loop.pth',
+)
 
 
-@pytest.mark.parametrize('name', [*LIMITED, 'https://hf.co/nvidia/x.pth', 'gcvit_tiny.in1k/x.pt', 'link.pth', *FREE])
+@pytest.mark.parametrize(
+    'name', [*LIMITED, 'https://hf.co/nvidia/x.pth', 'gcvit_tiny.in1k/x.pt', 'link.pth', *FREE]
+)
 def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypatch, tmp_path):
     """No file of these names exists. The warning comes first."""
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,6 @@
-"""mmengine loads checkpoints without running code or configs from them, or deleting files that they name."""
+"""mmengine loads checkpoints without running code or configs from them, or deleting files that they
+name.
+"""
 
 import contextlib
 import pickle
@@ -24,7 +26,11 @@ NUMBERS = count()
 
 def test_the_hook_covers_a_run_and_does_not_replace_a_commands_context():
     """Files and URLs are covered, and mmengine's loaders are restored."""
-    runner, hook, schemes = SimpleNamespace(work_dir='run'), SafeLoadHook(), dict(CheckpointLoader._schemes)
+    runner, hook, schemes = (
+        SimpleNamespace(work_dir='run'),
+        SafeLoadHook(),
+        dict(CheckpointLoader._schemes),
+    )
     for around in (contextlib.nullcontext(), safe_checkpoint_loading('run')):
         with around:
             before = dict(CheckpointLoader._schemes)
@@ -61,13 +67,19 @@ def test_a_pickled_checkpoint_names_its_file_which_other_ranks_read(tmp_path):
     sent = pickle.dumps(checkpoint)
     received = pickle.loads(sent)
     assert (len(sent) < 999, received.source) == (True, checkpoint.source)
-    assert (received.content.keys(), received.content['meta']) == (checkpoint.content.keys(), {'best_ckpt': best})
+    assert (received.content.keys(), received.content['meta']) == (
+        checkpoint.content.keys(),
+        {'best_ckpt': best},
+    )
 
 
 def test_a_checkpoint_of_bfloat16_resumes_in_float16(tmp_path):
     """Its loss scaler has no state, which GradScaler rejects."""
     for state in ({}, {'scale': 2.0}):
-        torch.save({'state_dict': {'a': torch.ones(1)}, 'optimizer': {'loss_scaler': state}}, tmp_path / 'x.pth')
+        torch.save(
+            {'state_dict': {'a': torch.ones(1)}, 'optimizer': {'loss_scaler': state}},
+            tmp_path / 'x.pth',
+        )
         optimizer = read_for_mmengine(str(tmp_path / 'x.pth')).content['optimizer']
         assert optimizer == ({'loss_scaler': state} if state else {})
 
@@ -104,14 +116,18 @@ def test_best_checkpoint_paths_are_kept_only_in_the_runs_own_folder(name, tmp_pa
     assert runtime_info(tmp_path, tmp_path / 'run', **{name: own})[name] == own
     assert name not in runtime_info(tmp_path, None, **{name: own})
     for path in ('other/best_a.pth', 'run', 'run/epoch_3.pth', 'run/../other/best_a.pth', ''):
-        assert name not in runtime_info(tmp_path, tmp_path / 'run', **{name: str(tmp_path / path)}), path
+        assert name not in runtime_info(
+            tmp_path, tmp_path / 'run', **{name: str(tmp_path / path)}
+        ), path
 
 
 def train(work_dir, **changes):
     """Train the toy model as OpenMMLab's scripts do."""
     cfg = Config.fromfile(Path(__file__).parent / 'toy_config.py')
     # mmengine keeps global state for each experiment name.
-    cfg.merge_from_dict({'work_dir': str(work_dir), 'experiment_name': f'run{next(NUMBERS)}', **changes})
+    cfg.merge_from_dict(
+        {'work_dir': str(work_dir), 'experiment_name': f'run{next(NUMBERS)}', **changes}
+    )
     Runner.from_cfg(cfg).train()
 
 
@@ -120,7 +136,10 @@ def test_a_run_resumes_safely_from_a_malicious_checkpoint(tmp_path):
     canary, victim = tmp_path / 'canary', tmp_path / 'best_score_epoch_1.pth'
     victim.write_bytes(b'precious')
     train(tmp_path / 'work', **{'train_cfg.max_epochs': 1})
-    content, order = read_checkpoint(tmp_path / 'work' / 'epoch_1.pth'), f'open({str(canary)!r}, "w")'
+    content, order = (
+        read_checkpoint(tmp_path / 'work' / 'epoch_1.pth'),
+        f'open({str(canary)!r}, "w")',
+    )
     content['meta'] |= {'cfg': order, 'config': order}
     best = {'best_ckpt': str(victim), 'last_ckpt': str(victim), 'best_score': -1.0}
     content['message_hub']['runtime_info'] |= {'cfg': order, **best}

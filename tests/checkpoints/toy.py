@@ -1,4 +1,6 @@
-"""A tiny model, dataset and metric with which commands train in a moment, and an object that runs a command."""
+"""A tiny model, dataset and metric with which commands train in a moment, and an object that runs a
+command.
+"""
 
 import os
 
@@ -11,7 +13,13 @@ from torch.utils.data import Dataset
 
 from mmgcvit import GCViT
 
-ARCH = {'embed_dims': 4, 'depths': (1, 1, 1, 1), 'num_heads': (1, 1, 1, 1), 'mlp_ratio': 1, 'layer_scale': 1.0}
+ARCH = {
+    'embed_dims': 4,
+    'depths': (1, 1, 1, 1),
+    'num_heads': (1, 1, 1, 1),
+    'mlp_ratio': 1,
+    'layer_scale': 1.0,
+}
 WINDOWS = (2, 2, 2, 1)
 NUM_CLASSES = 3
 

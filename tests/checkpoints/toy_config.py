@@ -20,4 +20,6 @@ val_cfg = test_cfg = dict()
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3))
 param_scheduler = [dict(type='LinearLR', start_factor=0.5, by_epoch=False, end=10)]
 custom_hooks = [dict(type='EMAHook')]
-default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=1, save_best='score', rule='greater'))
+default_hooks = dict(
+    checkpoint=dict(type='CheckpointHook', interval=1, save_best='score', rule='greater')
+)

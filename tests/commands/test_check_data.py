@@ -18,7 +18,9 @@ val_dataloader = dict(dataset=dict(dataset, pipeline=[]))
 def test_problems_are_shown_with_their_effect_and_an_exit_code(call, tmp_path, monkeypatch):
     content = coco_content()
     content['categories'][0]['name'] = 'c\x1b[31mat'
-    content['annotations'] = [{**obj, 'id': i} for i, obj in enumerate(content['annotations'] * 4, start=1)]
+    content['annotations'] = [
+        {**obj, 'id': i} for i, obj in enumerate(content['annotations'] * 4, start=1)
+    ]
     dataset = write_coco(tmp_path, content) | {'metainfo': {'classes': ('c\x1b[31mat', 'dog')}}
     (tmp_path / 'config.py').write_text(CONFIG.format(dataset=dataset))
     monkeypatch.setenv('COLUMNS', '80')
@@ -28,8 +30,13 @@ def test_problems_are_shown_with_their_effect_and_an_exit_code(call, tmp_path, m
     assert (tmp_path / 'sheet.jpg').is_file()
     assert r'3 images; objects: 8 c\x1b[31mat, 4 dog' in output
     Path('model.py').write_text('model = dict()')
-    assert 'model.py has no dataset to check in train_dataloader' in call('check-data', 'model.py')[1]
-    assert f'did you mean {ROOT}/configs/demo/gcvit' in call('check-data', 'configs/demo/gcvit_digits_cls.py')[1]
+    assert (
+        'model.py has no dataset to check in train_dataloader' in call('check-data', 'model.py')[1]
+    )
+    assert (
+        f'did you mean {ROOT}/configs/demo/gcvit'
+        in call('check-data', 'configs/demo/gcvit_digits_cls.py')[1]
+    )
     file = tmp_path / 'train.json'
     file.write_text(file.read_text().replace('"area": 120', '"area": 0', 1))
     code, output = check()
@@ -47,11 +54,16 @@ def test_problems_are_shown_with_their_effect_and_an_exit_code(call, tmp_path, m
 
 
 def test_a_folder_is_checked_and_temporary_files_are_not_named(call, tmp_path, monkeypatch):
-    """The annotation files that are made for the check are named without their folder, also if it is in this folder."""
+    """The annotation files that are made for the check are named without their folder, also if it
+    is in this folder.
+    """
     monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
     write_coco(tmp_path / 'photos')
     sheet = tmp_path / 'sheet.jpg'
-    for path, more in (('photos', ['--contact-sheet', sheet, '--augmented', 'strong']), ('photos/train.json', [])):
+    for path, more in (
+        ('photos', ['--contact-sheet', sheet, '--augmented', 'strong']),
+        ('photos/train.json', []),
+    ):
         code, output = call('check-data', tmp_path / path, *more)
         assert (code, sheet.is_file()) == (0, True)
         assert '\ntrain.json: 2 images; objects: ' in output
@@ -64,7 +76,10 @@ def test_a_program_in_a_folder_of_data_is_not_run(call, tmp_path):
     write_coco(tmp_path / 'photos')
     (tmp_path / 'photos' / 'photos.py').write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     (tmp_path / 'photos' / 'data.yaml').write_text('_base_: photos.py\ntrain: images')
-    for name, advice in (('', 'Check the data of its config: mmgcvit check-data'), ('data.yaml', 'Inherit from it')):
+    for name, advice in (
+        ('', 'Check the data of its config: mmgcvit check-data'),
+        ('data.yaml', 'Inherit from it'),
+    ):
         code, output = call('check-data', tmp_path / 'photos' / name)
         assert (code, (tmp_path / 'ran').exists()) == (1, False)
         assert advice in output
@@ -75,8 +90,13 @@ def test_maps_that_could_be_semantic_or_of_instances_are_what_the_task_says(call
     for command in (('check-data', root), ('train', '--data', root)):
         code, output = call(*command)
         assert (code, 'Add --task segment for instances, or --task semantic' in output) == (1, True)
-    for task, words in {'segment': '10 objects, 1 classes (object)', 'semantic': '5 classes (class 0, class 1'}.items():
+    for task, words in {
+        'segment': '10 objects, 1 classes (object)',
+        'semantic': '5 classes (class 0, class 1',
+    }.items():
         code, output = call('check-data', root, '--task', task)
-        assert (code, words in output, 'no problem in its data' in output) == (0, True, True), output
+        assert (code, words in output, 'no problem in its data' in output) == (0, True, True), (
+            output
+        )
     code, output = call('check-data', ROOT / 'configs' / 'custom_seg.py', '--task', 'semantic')
     assert (code, '--task semantic is for a FOLDER' in output) == (1, True)

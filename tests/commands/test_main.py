@@ -1,4 +1,6 @@
-"""The console command runs a command's module, prints errors that a user can fix in one sentence, and hides noise."""
+"""The console command runs a command's module, prints errors that a user can fix in one sentence,
+and hides noise.
+"""
 
 import errno
 import os
@@ -35,17 +37,25 @@ def test_command_gets_its_arguments_and_its_exit_code_is_returned(command):
     assert ended.value.code == 75
 
 
-@pytest.mark.parametrize('user', ['', 'GOMP_SPINCOUNT=7', 'OMP_WAIT_POLICY=ACTIVE', 'KMP_BLOCKTIME=1'])
+@pytest.mark.parametrize(
+    'user', ['', 'GOMP_SPINCOUNT=7', 'OMP_WAIT_POLICY=ACTIVE', 'KMP_BLOCKTIME=1']
+)
 def test_waiting_threads_sleep_unless_the_user_chose(user):
     """torch reads the variables when it is imported: after they are set."""
-    code = 'import os, sys; from mmgcvit.commands.main import main; before = "torch" in sys.modules\n'
+    code = (
+        'import os, sys; from mmgcvit.commands.main import main; before = "torch" in sys.modules\n'
+    )
     code += 'try: main()\nexcept SystemExit: print(before, *map(os.environ.get, ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")))'
     names = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME')
     env = {name: value for name, value in os.environ.items() if name not in names}
     env |= dict([user.split('=')]) if user else {}
     command = [sys.executable, '-c', code, 'plot', '--help']
-    shown = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.split()[-3:]
-    ours = ('PASSIVE', '1000') if not user else (env.get('OMP_WAIT_POLICY'), env.get('GOMP_SPINCOUNT'))
+    shown = subprocess.run(
+        command, env=env, capture_output=True, text=True, check=True
+    ).stdout.split()[-3:]
+    ours = (
+        ('PASSIVE', '1000') if not user else (env.get('OMP_WAIT_POLICY'), env.get('GOMP_SPINCOUNT'))
+    )
     assert shown == ['False', *map(str, ours)]
 
 
@@ -76,7 +86,8 @@ def system_error(number, *file):
         (system_error(errno.EACCES, 'a\x1b[2J.py'), r'made: a\x1b[2J.py: Permission denied'),
         (
             system_error(errno.ENOSPC, 'x.pth'),
-            'made: No space left on device. Free some disk space, then start it again (train: with --resume)',
+            'made: No space left on device. Free some disk space, then start it again (train: with '
+            '--resume)',
         ),
     ],
 )
@@ -105,7 +116,9 @@ DUMPED = (
 
 
 @pytest.mark.parametrize('verbose', [False, True])
-def test_startup_messages_and_needless_warnings_are_hidden_and_others_are_kept(verbose, tmp_path, monkeypatch, capsys):
+def test_startup_messages_and_needless_warnings_are_hidden_and_others_are_kept(
+    verbose, tmp_path, monkeypatch, capsys
+):
     """Print, log and warn as the OpenMMLab packages do, with a logger like a Runner's."""
     monkeypatch.setenv('MMGCVIT_VERBOSE', str(int(verbose)))
     monkeypatch.setattr(sys, 'warnoptions', [])

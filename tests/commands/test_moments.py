@@ -1,4 +1,6 @@
-"""Whenever a command is killed, its files are whole and of one run, and the same command succeeds afterwards."""
+"""Whenever a command is killed, its files are whole and of one run, and the same command succeeds
+afterwards.
+"""
 
 import json
 import shutil
@@ -30,7 +32,9 @@ def here(work_dirs, tmp_path):
     shutil.copytree(work_dirs['classification'], tmp_path / 'run')
     (tmp_path / 'here' / 'photos').mkdir(parents=True)
     for number in range(3):
-        cv2.imwrite(str(tmp_path / 'here' / 'photos' / f'{number}.png'), picture_of(90, 120, number))
+        cv2.imwrite(
+            str(tmp_path / 'here' / 'photos' / f'{number}.png'), picture_of(90, 120, number)
+        )
     for name in CLASSES['classification']:
         folder = tmp_path / 'here' / 'data' / 'digits' / 'classes' / name
         shutil.copytree(tmp_path / 'here' / 'photos', folder)
@@ -38,7 +42,9 @@ def here(work_dirs, tmp_path):
 
 
 @pytest.mark.parametrize('command', COMMANDS)
-def test_a_killed_command_leaves_whole_files_and_succeeds_when_it_is_repeated(command, here, tmp_path):
+def test_a_killed_command_leaves_whole_files_and_succeeds_when_it_is_repeated(
+    command, here, tmp_path
+):
     states = list_states(here, tmp_path / 'states', *command, cwd=here)
     written = read(here)
     assert all(read(state).items() <= written.items() for state in states)
@@ -50,7 +56,10 @@ def test_a_killed_predict_that_overwrites_another_leaves_no_mixture(here, tmp_pa
     run(here, *PREDICT)
     (here / 'photos' / '0.png').unlink()
     for state in list_states(here, tmp_path / 'states', *PREDICT, '--overwrite', cwd=here):
-        files = {path.name: json.loads(path.read_text()) for path in (state / 'predictions').glob('*.json')}
+        files = {
+            path.name: json.loads(path.read_text())
+            for path in (state / 'predictions').glob('*.json')
+        }
         if len(files) == 2:
             names = {image['file_name'] for image in files['images.json']['images']}
             assert {record['file_name'] for record in files['predictions.json']} == names
@@ -60,7 +69,18 @@ def test_a_killed_predict_that_overwrites_another_leaves_no_mixture(here, tmp_pa
 @pytest.mark.parametrize('data_format', ['classes', 'coco'])
 def test_a_killed_training_on_a_folder_is_resumed_by_the_same_command(data_format, tmp_path):
     write_example(tmp_path / 'photos', data_format)
-    command = ['train', '--data', 'photos', '--resume', '--epochs', 1, '--image-size', 64, '--size', 'mini']
+    command = [
+        'train',
+        '--data',
+        'photos',
+        '--resume',
+        '--epochs',
+        1,
+        '--image-size',
+        64,
+        '--size',
+        'mini',
+    ]
     command += ['--workers', 0, '--device', 'cpu']
     folder = tmp_path / 'work_dirs'
     for state in list_states(folder, tmp_path / 'states', *command, cwd=tmp_path):

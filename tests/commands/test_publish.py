@@ -1,4 +1,6 @@
-"""A published file has only the whole model's weights, and gives the same predictions as the run's checkpoint."""
+"""A published file has only the whole model's weights, and gives the same predictions as the run's
+checkpoint.
+"""
 
 import shutil
 
@@ -18,7 +20,9 @@ from ..inference.conftest import config_of, picture_of
 from ..models.contract.backbones import GCVIT, LSA_ARCH
 
 
-def test_published_file_in_the_work_dir_has_the_weights_without_training_state(work_dir, tmp_path, capsys):
+def test_published_file_in_the_work_dir_has_the_weights_without_training_state(
+    work_dir, tmp_path, capsys
+):
     run_command('publish', [shutil.copytree(work_dir, tmp_path / 'run')])
     target = tmp_path / 'run' / 'model.safetensors'
     trained = torch.load(work_dir / 'epoch_1.pth', weights_only=False)['state_dict']
@@ -27,15 +31,24 @@ def test_published_file_in_the_work_dir_has_the_weights_without_training_state(w
     assert all(torch.equal(published[name], trained[name]) for name in trained)
     assert compute_sha256(target) in capsys.readouterr().out
     (tmp_path / 'any').touch()
-    assert target.stat().st_mode == (tmp_path / 'any').stat().st_mode, 'the file has default permissions'
+    assert target.stat().st_mode == (tmp_path / 'any').stat().st_mode, (
+        'the file has default permissions'
+    )
 
 
 @pytest.mark.parametrize('network', ['GCViT', 'LSA'])
 def test_lora_is_merged_into_the_published_and_loaded_weights(network, tmp_path):
-    """Keys are those without LoRA, predictions equal the trained network's, and configs with and without LoRA work."""
+    """Keys are those without LoRA, predictions equal the trained network's, and configs with and
+    without LoRA work.
+    """
     cfg = config_of('classification')
     arch = GCVIT if network == 'GCViT' else LSA_ARCH
-    cfg.model.backbone = {'type': f'mmgcvit.{network}', 'arch': arch, 'out_indices': (3,), 'lora_rank': 2}
+    cfg.model.backbone = {
+        'type': f'mmgcvit.{network}',
+        'arch': arch,
+        'out_indices': (3,),
+        'lora_rank': 2,
+    }
     cfg.model.head.in_channels = 128 if network == 'GCViT' else 64
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build(cfg.model).eval()
@@ -45,7 +58,9 @@ def test_lora_is_merged_into_the_published_and_loaded_weights(network, tmp_path)
     folder, target = tmp_path / 'run', tmp_path / 'model.safetensors'
     folder.mkdir()
     cfg.dump(folder / 'own.py')
-    save_checkpoint({'state_dict': model.state_dict(), 'meta': {'cfg': cfg.pretty_text}}, folder / 'epoch_1.pth')
+    save_checkpoint(
+        {'state_dict': model.state_dict(), 'meta': {'cfg': cfg.pretty_text}}, folder / 'epoch_1.pth'
+    )
     (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
     run_command('publish', [folder, target])
     assert set(load_file(target)) == {name for name in model.state_dict() if 'lora' not in name}
@@ -56,7 +71,11 @@ def test_lora_is_merged_into_the_published_and_loaded_weights(network, tmp_path)
         (expected,) = model.test_step(packed)
     cfg.model.backbone.lora_rank = 0
     cfg.dump(tmp_path / 'plain.py')
-    for plain in (found, load(folder, device='cpu'), load(tmp_path / 'plain.py', folder / 'epoch_1.pth', device='cpu')):
+    for plain in (
+        found,
+        load(folder, device='cpu'),
+        load(tmp_path / 'plain.py', folder / 'epoch_1.pth', device='cpu'),
+    ):
         assert not any('lora' in name for name in plain.network.state_dict())
         # Scores are below 1. The tolerance covers rounding in about ten layers.
         assert np.allclose(plain(image).scores, expected.pred_score, atol=1e-5)

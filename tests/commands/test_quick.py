@@ -7,7 +7,8 @@ from mmgcvit.commands.main import COMMANDS
 
 from ..programs import ROOT, run
 
-# For each call, print the exit code, the output and the heavy packages that this or an earlier call has imported.
+# For each call, print the exit code, the output and the heavy packages that this or an earlier call
+# has imported.
 PROGRAM = """
 import contextlib, io, json, sys
 from mmgcvit.commands import main
@@ -27,15 +28,35 @@ DEMO = 'configs/demo/mask_rcnn_gcvit_digits.py'
 MISTAKES = {
     ('trian', CONFIG): 'did you mean train?',
     ('train', CONFIG, '--epcohs', '3'): 'unknown argument --epcohs; did you mean --epochs?',
-    ('train', 'configs/metafiles/detection.yml'): 'is not a config. To train on its data: mmgcvit train --data',
+    (
+        'train',
+        'configs/metafiles/detection.yml',
+    ): 'is not a config. To train on its data: mmgcvit train --data',
     ('train', CONFIG, '--device=cuda:x'): "'cuda:x': expected auto, cpu, cuda or cuda:N",
-    ('train', NO_CONFIG, '--device', 'cuda:1', '--local-rank=3'): 'did you mean configs/mask_rcnn_gcvit_t.py?',
+    (
+        'train',
+        NO_CONFIG,
+        '--device',
+        'cuda:1',
+        '--local-rank=3',
+    ): 'did you mean configs/mask_rcnn_gcvit_t.py?',
     ('train', CONFIG, '--cfg-options', 'a'): 'expected KEY=VALUE',
     ('train', '--data', 'nowhere'): 'there is no folder nowhere',
     ('train',): 'expected either a CONFIG or --data FOLDER',
-    ('train', CONFIG, '--epochs', '3'): '--epochs can only be used with --data. To change a CONFIG, edit it',
+    (
+        'train',
+        CONFIG,
+        '--epochs',
+        '3',
+    ): '--epochs can only be used with --data. To change a CONFIG, edit it',
     ('train', '--data', '.', '--launcher', 'pytorch'): '--data trains in one process',
-    ('train', '--data', '.', '--epochs', '1' * 400): '11: expected at least 1, and at most 1,000,000,000',
+    (
+        'train',
+        '--data',
+        '.',
+        '--epochs',
+        '1' * 400,
+    ): '11: expected at least 1, and at most 1,000,000,000',
     ('train', '--data', '.', '--lr', 'nan'): '--lr nan: expected at least 0',
     ('predict', 'x', '--score-thr', 'nan'): '--score-thr nan: expected at least 0',
     ('train', 'docs'): 'docs is a folder. To train on its data: mmgcvit train --data docs',
@@ -46,7 +67,12 @@ MISTAKES = {
     ('predict', 'locks', 'a.jpg'): 'has no config (*.py)',
     ('mistakes', 'nowhere'): 'there is no config or work dir nowhere',
     ('export', DEMO, 'out.pdf'): 'expected a name that ends in .onnx',
-    ('check-data', CONFIG, '--contact-sheet', 'sheet.pdf'): 'expected a name that ends in .jpg or .jpeg or .png',
+    (
+        'check-data',
+        CONFIG,
+        '--contact-sheet',
+        'sheet.pdf',
+    ): 'expected a name that ends in .jpg or .jpeg or .png',
     ('publish', DEMO): 'is not a work dir. Add an output file',
     ('visualize', 'gradcam', DEMO, 'missing.jpg'): 'missing.jpg does not exist',
     ('convert', 'missing.pth', 'out.pth'): 'there is no checkpoint missing.pth',

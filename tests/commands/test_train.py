@@ -1,4 +1,6 @@
-"""``train --data FOLDER --resume`` continues the run of this folder and of these options, and reads no image."""
+"""``train --data FOLDER --resume`` continues the run of this folder and of these options, and reads
+no image.
+"""
 
 import shlex
 import sys
@@ -19,11 +21,18 @@ from mmgcvit.errors import UserError
 
 from ..datasets.formats.made import write_example
 
-CHOICES = {'--size': ['mini', 'tiny'], '--image-size': ['96', '128'], '--lr': ['0.1'], '--task': ['classify']}
+CHOICES = {
+    '--size': ['mini', 'tiny'],
+    '--image-size': ['96', '128'],
+    '--lr': ['0.1'],
+    '--task': ['classify'],
+}
 CHOICES |= {'--augment': ['light', 'strong'], '--fine-tune': ['all', 'lora']}
 DEFAULTS = {'--size': 'tiny' if torch.cuda.is_available() else 'mini', '--task': 'classify'}
 DEFAULTS |= {'--augment': 'light', '--fine-tune': 'all'}
-OPTIONS = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in CHOICES.items()})
+OPTIONS = st.fixed_dictionaries(
+    {}, optional={name: st.sampled_from(values) for name, values in CHOICES.items()}
+)
 
 
 def parse(*arguments):
@@ -45,12 +54,16 @@ def start(root, data, options, *more, data_format='classes'):
 
 @settings(max_examples=8)
 @given(first=OPTIONS, second=OPTIONS)
-def test_a_run_is_resumed_with_some_of_its_own_options_also_those_by_default(first, second, tmp_path_factory):
+def test_a_run_is_resumed_with_some_of_its_own_options_also_those_by_default(
+    first, second, tmp_path_factory
+):
     folder = tmp_path_factory.mktemp('project')
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         start(folder, 'photos', first)
-        again = parse('--data', 'photos', *[text for item in second.items() for text in item], '--resume')
+        again = parse(
+            '--data', 'photos', *[text for item in second.items() for text in item], '--resume'
+        )
         if second.items() <= (DEFAULTS | first).items():
             assert train.find_resumed_config(again) == Path('work_dirs/photos/photos.py')
         else:
@@ -58,7 +71,9 @@ def test_a_run_is_resumed_with_some_of_its_own_options_also_those_by_default(fir
                 train.find_resumed_config(again)
 
 
-def test_the_folder_is_known_also_by_other_paths_and_another_folder_is_rejected(tmp_path, monkeypatch):
+def test_the_folder_is_known_also_by_other_paths_and_another_folder_is_rejected(
+    tmp_path, monkeypatch
+):
     (project := tmp_path / 'project').mkdir()
     monkeypatch.chdir(project)
     start(project, 'a/photos', {})
@@ -67,15 +82,23 @@ def test_the_folder_is_known_also_by_other_paths_and_another_folder_is_rejected(
     for path in ('a/photos', './a/../a/photos/', project / 'a/photos', 'link/photos'):
         assert train.find_resumed_config(parse('--data', path, '--resume'))
     monkeypatch.chdir(project / 'a')
-    assert train.find_resumed_config(parse('--data', 'photos', '--work-dir', '../work_dirs/photos', '--resume'))
+    assert train.find_resumed_config(
+        parse('--data', 'photos', '--work-dir', '../work_dirs/photos', '--resume')
+    )
     monkeypatch.chdir(project / 'b')
-    with pytest.raises(UserError, match=r'the work dir of a run on .*/a/photos, not on photos\. Set another'):
-        train.find_resumed_config(parse('--data', 'photos', '--work-dir', '../work_dirs/photos', '--resume'))
+    with pytest.raises(
+        UserError, match=r'the work dir of a run on .*/a/photos, not on photos\. Set another'
+    ):
+        train.find_resumed_config(
+            parse('--data', 'photos', '--work-dir', '../work_dirs/photos', '--resume')
+        )
     monkeypatch.chdir(project.rename(tmp_path / 'moved'))
     assert train.find_resumed_config(parse('--data', 'a/photos', '--resume'))
 
 
-def test_only_another_number_of_epochs_writes_another_config_with_the_other_settings(tmp_path, monkeypatch):
+def test_only_another_number_of_epochs_writes_another_config_with_the_other_settings(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     config = start(tmp_path, 'photos', {'--size': 'mini', '--fine-tune': 'lora'}, '--epochs', 5)
     for more in ([], ['--epochs', 5], ['--workers', 0]):
@@ -91,7 +114,11 @@ def test_only_another_number_of_epochs_writes_another_config_with_the_other_sett
 
 @pytest.mark.parametrize(
     'arguments',
-    [['--data', 'my photos', '--overwrite'], ['--resume', 'a.pth', 'c.py'], ['c.py', '--ov', '--cfg-options', 'a=b']],
+    [
+        ['--data', 'my photos', '--overwrite'],
+        ['--resume', 'a.pth', 'c.py'],
+        ['c.py', '--ov', '--cfg-options', 'a=b'],
+    ],
 )
 def test_the_command_that_resumes_an_interrupted_run_has_its_other_options(arguments, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['mmgcvit train', *arguments])
@@ -125,6 +152,7 @@ def test_an_image_that_is_removed_before_the_threshold_is_chosen_does_not_fail_t
     monkeypatch.setattr('mmgcvit.engine.train.train', train_and_remove)
     options = '--epochs', 1, '--image-size', 64, '--device', 'cpu', '--size=mini'
     assert (
-        'the model is not judged: photos/val/4.jpg cannot be loaded' in call('train', '--data', 'photos', *options)[1]
+        'the model is not judged: photos/val/4.jpg cannot be loaded'
+        in call('train', '--data', 'photos', *options)[1]
     )
     assert Path('work_dirs/photos/epoch_1.pth').is_file()

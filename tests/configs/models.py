@@ -21,13 +21,20 @@ CONTENTS = [
     for path in yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
 ]
 # The entry of each config in the metafiles.
-ENTRIES = {model['Config'][len('configs/') : -len('.py')]: model for content in CONTENTS for model in content['Models']}
+ENTRIES = {
+    model['Config'][len('configs/') : -len('.py')]: model
+    for content in CONTENTS
+    for model in content['Models']
+}
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 read_once = cache(Config.fromfile)
 
 
 def read(name):
-    """Read a config by its name under configs/. It is parsed once, since that takes a third of a second."""
+    """Read a config by its name under configs/.
+
+    It is parsed once, since that takes a third of a second.
+    """
     return deepcopy(read_once(ROOT / 'configs' / f'{name}.py'))
 
 
@@ -37,7 +44,9 @@ def read_docstring(name):
 
 
 class LinspaceOnCPU(TorchFunctionMode):
-    """Keep linspace on the CPU: OpenMMLab backbones read drop path rates from it, and meta tensors have no values."""
+    """Keep linspace on the CPU: OpenMMLab backbones read drop path rates from it, and meta tensors
+    have no values.
+    """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         device = {'device': 'cpu'} if func is torch.linspace else {}
@@ -59,12 +68,16 @@ def get_model(name):
 
 
 def find_wrong_groups(cfg, model):
-    """Yield the faults of the optimizer's parameter groups; test_recipes.py compares other packages' recipes."""
+    """Yield the faults of the optimizer's parameter groups; test_recipes.py compares other
+    packages' recipes.
+    """
     if 'norm_decay_mult' not in cfg.optim_wrapper.paramwise_cfg:
         return
     init_default_scope(cfg.default_scope)
     settings = get_lrs_and_decays(model, cfg.optim_wrapper)
-    if {name for name, (_, decay) in settings.items() if not decay} != find_names_without_decay(cfg, model):
+    if {name for name, (_, decay) in settings.items() if not decay} != find_names_without_decay(
+        cfg, model
+    ):
         yield 'weight decay must be 0 for norms and position bias tables (classification: all vectors) only'
 
 
@@ -75,12 +88,16 @@ def find_names_without_decay(cfg, model):
         exempt = tuple(cfg.optim_wrapper.paramwise_cfg.get('custom_keys', ()))  # the demo's
         vectors = {name for name, parameter in model.named_parameters() if parameter.ndim <= 1}
         return vectors.union(name for name in names if name.endswith(exempt))
-    expected = {name for name in names if name.endswith(('relative_position_bias_table', 'pos_embed'))}
+    expected = {
+        name for name in names if name.endswith(('relative_position_bias_table', 'pos_embed'))
+    }
     for prefix, module in model.named_modules():
         if isinstance(module, NORMS):
             expected |= {f'{prefix}.{name}' for name, _ in module.named_parameters()}
         if isinstance(module, Mask2FormerHead):
-            expected |= {f'{prefix}.{name}.weight' for name in ('query_embed', 'query_feat', 'level_embed')}
+            expected |= {
+                f'{prefix}.{name}.weight' for name in ('query_embed', 'query_feat', 'level_embed')
+            }
     if 'bias_decay_mult' in cfg.optim_wrapper.paramwise_cfg:  # RTMDet's recipe
         expected |= {name for name in names if name.endswith('.bias')}
     return expected
@@ -90,11 +107,16 @@ def get_lrs_and_decays(model, optim_wrapper, rate_alone='(?!)'):
     """Return (lr, weight decay) by parameter name; only the lr where the name matches a pattern."""
     names = {weight: name for name, weight in model.named_parameters()}
     settings = {
-        key: optim_wrapper[key] for key in ('constructor', 'optimizer', 'paramwise_cfg') if key in optim_wrapper
+        key: optim_wrapper[key]
+        for key in ('constructor', 'optimizer', 'paramwise_cfg')
+        if key in optim_wrapper
     }
     groups = build_optim_wrapper(model, {**settings, 'type': 'OptimWrapper'}).optimizer.param_groups
     return {
-        names[weight]: (group['lr'], None if re.search(rate_alone, names[weight]) else group['weight_decay'])
+        names[weight]: (
+            group['lr'],
+            None if re.search(rate_alone, names[weight]) else group['weight_decay'],
+        )
         for group in groups
         for weight in group['params']
     }

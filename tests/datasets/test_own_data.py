@@ -55,7 +55,8 @@ def make(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('annotation_type', 'size'), [(name, size) for name, template in TEMPLATES.items() for size in template.networks]
+    ('annotation_type', 'size'),
+    [(name, size) for name, template in TEMPLATES.items() for size in template.networks],
 )
 def test_networks_of_all_sizes_are_built_for_the_dataset(annotation_type, size, make):
     made = make(annotation_type, size=size)
@@ -67,7 +68,8 @@ def test_networks_of_all_sizes_are_built_for_the_dataset(annotation_type, size, 
     arch = made.cfg.model.backbone.arch
     assert arch == size or (size == MINI and arch.embed_dims == 16)
     checkpoint = made.cfg.load_from if size == MINI else made.cfg.model.backbone.init_cfg.checkpoint
-    # All but the largest have the first digits of their SHA-256 in the name, which the download verifies.
+    # All but the largest have the first digits of their SHA-256 in the name, which the download
+    # verifies.
     assert re.search(
         rf'{TEMPLATES[annotation_type].mini_weights}$|gcvit_{size}_224\S+-[0-9a-f]{{8}}.pth$|1k_large',
         checkpoint,
@@ -82,9 +84,14 @@ def test_a_test_split_with_annotations_is_scored_by_test(make, tmp_path):
     annotations = json.loads((root / 'annotations' / 'val.json').read_text())
     shutil.copytree(root / 'val', root / 'test')
     for objects, name in ((annotations['annotations'], 'test.json'), ([], 'val.json')):
-        (root / 'annotations' / 'test.json').write_text(json.dumps({**annotations, 'annotations': objects}))
+        (root / 'annotations' / 'test.json').write_text(
+            json.dumps({**annotations, 'annotations': objects})
+        )
         cfg = make('masks').cfg
-        used = [Path(cfg.test_evaluator.ann_file).name, Path(cfg.test_dataloader.dataset.ann_file).name]
+        used = [
+            Path(cfg.test_evaluator.ann_file).name,
+            Path(cfg.test_dataloader.dataset.ann_file).name,
+        ]
         assert used == [name, name]
         assert Path(cfg.val_evaluator.ann_file).name == 'val.json'
 
@@ -98,25 +105,45 @@ def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
     assert made.cfg.test_dataloader.dataset.pipeline[2].scale == (533, 320)
     assert made.cfg.model.backbone.init_cfg.checkpoint == str(weights)
     assert 'commercial' not in made.summary
-    assert 'not for commercial use' in make('boxes', size='small', pretrained='timm://gcvit_small').summary
+    assert (
+        'not for commercial use'
+        in make('boxes', size='small', pretrained='timm://gcvit_small').summary
+    )
     time = 'minutes on a CPU (estimate)' if not torch.cuda.is_available() else ''
-    for words in (time, 'YOLO', '5 images (train), 1 image (val)', 'Faster R-CNN, --size small, at 320 px, 7 epochs'):
+    for words in (
+        time,
+        'YOLO',
+        '5 images (train), 1 image (val)',
+        'Faster R-CNN, --size small, at 320 px, 7 epochs',
+    ):
         assert words in made.summary
     made = make('seg_maps', pretrained='none', size=MINI, epochs=3)
     # 4 images in batches of 8.
-    assert (made.cfg.train_cfg.max_iters, made.cfg.load_from, made.cfg.model.backbone.init_cfg) == (3, None, None)
+    assert (made.cfg.train_cfg.max_iters, made.cfg.load_from, made.cfg.model.backbone.init_cfg) == (
+        3,
+        None,
+        None,
+    )
     assert 'scores will be low' in made.summary
     made = make('classes', size=MINI, batch_size=3, lr=0.5, workers=0)
     assert (made.cfg.train_dataloader.batch_size, made.cfg.optim_wrapper.optimizer.lr) == (3, 0.5)
     assert made.cfg.auto_scale_lr == {'enable': False, 'base_batch_size': 3}
-    assert all(made.cfg[loader].num_workers == 0 for loader in ('train_dataloader', 'val_dataloader'))
-    assert make('masks', task='detect').cfg.train_dataloader.dataset.pipeline[2].get('with_mask') is None
+    assert all(
+        made.cfg[loader].num_workers == 0 for loader in ('train_dataloader', 'val_dataloader')
+    )
+    assert (
+        make('masks', task='detect').cfg.train_dataloader.dataset.pipeline[2].get('with_mask')
+        is None
+    )
 
 
 @pytest.mark.parametrize('level', AUGMENTATIONS)
 @pytest.mark.parametrize('annotation_type', DATA)
 def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
-    """Without augmentation they do not vary, except a segmentor's crops. In strong augmentation, colours vary."""
+    """Without augmentation they do not vary, except a segmentor's crops.
+
+    In strong augmentation, colours vary.
+    """
     cfg = make(annotation_type, size=MINI, augment=level, no_flip=level == 'light').cfg
     steps = str(cfg.train_dataloader.dataset.pipeline)
     assert ('RandomFlip' in steps) == (level == 'strong')
@@ -134,9 +161,13 @@ def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tm
     """Strips too, with the strongest augmentation. Longer ones are left out when a folder is read."""
     cfg = make(annotation_type, size=MINI, augment='strong').cfg
     skip_unreadable(cfg, 0)
-    train, val = (build_dataset(cfg[name].dataset, cfg.default_scope, augmented=True) for name in LOADERS[:2])
+    train, val = (
+        build_dataset(cfg[name].dataset, cfg.default_scope, augmented=True) for name in LOADERS[:2]
+    )
     with build_in_scope(cfg.default_scope):
-        model = revert_sync_batchnorm(MODELS.build({'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model}))
+        model = revert_sync_batchnorm(
+            MODELS.build({'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model})
+        )
     image, label_map = tmp_path / 'image.png', tmp_path / 'map.png'
 
     def load(dataset, width, height):
@@ -144,14 +175,22 @@ def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tm
         if 'seg_map_path' in info:
             info['seg_map_path'] = str(label_map)
         for instance in info.get('instances', ()):
-            instance |= {'bbox': [0, 0, width, height], 'mask': [[0, 0, width, 0, width, height, 0, height]]}
+            instance |= {
+                'bbox': [0, 0, width, height],
+                'mask': [[0, 0, width, 0, width, height, 0, height]],
+            }
         return dataset.pipeline(info)
 
     @settings(max_examples=3)
     @given(data=st.data(), longer=st.integers(2, 5000), is_tall=st.booleans())
     @example(data=None, longer=5000, is_tall=False)
     def check(data, longer, is_tall):
-        shorter = max(2, data.draw(st.integers(-(-longer // 320), min(longer, 100_000 // longer))) if data else 16)
+        shorter = max(
+            2,
+            data.draw(st.integers(-(-longer // 320), min(longer, 100_000 // longer)))
+            if data
+            else 16,
+        )
         size = (shorter, longer) if is_tall else (longer, shorter)
         Image.new('RGB', size).save(image)
         Image.new('L', size).save(label_map)
@@ -164,33 +203,48 @@ def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tm
 
     check()
     Image.new('RGB', (321, 1)).save(image)
-    assert 'image.png cannot be read (it is 321 x 1, one side over 320 times' in find_problem(tmp_path, 'image.png')
+    assert 'image.png cannot be read (it is 321 x 1, one side over 320 times' in find_problem(
+        tmp_path, 'image.png'
+    )
 
 
 @pytest.mark.parametrize('annotation_type', DATA)
 def test_a_written_config_is_its_template_with_other_first_lines(annotation_type, make):
-    """So what docs and comments say of a template is true of it. No line of the template's code is changed."""
+    """So what docs and comments say of a template is true of it.
+
+    No line of the template's code is changed.
+    """
     written = make(annotation_type, size=MINI, epochs=40).path.read_text()
     template = (ROOT / 'configs' / TEMPLATES[annotation_type].config).read_text()
     mark = '# Derived from the settings above.'
     assert written.partition(mark)[1:] == template.partition(mark)[1:]
-    heads = [f'# {text.partition(mark)[0].partition("# The network: ")[2]}' for text in (written, template)]
+    heads = [
+        f'# {text.partition(mark)[0].partition("# The network: ")[2]}'
+        for text in (written, template)
+    ]
     assert len({tuple(re.findall('^#.*', head, flags=re.M)) for head in heads}) == 1
     assert len({tuple(re.findall(r'^(\w+) =', head, flags=re.M)) for head in heads}) == 1
 
 
 @pytest.mark.parametrize('annotation_type', DATA)
-def test_a_longer_run_has_the_schedule_of_one_started_with_its_length(annotation_type, make, tmp_path):
+def test_a_longer_run_has_the_schedule_of_one_started_with_its_length(
+    annotation_type, make, tmp_path
+):
     made = make(annotation_type, size=MINI, epochs=2)
     made.cfg.dump(config := tmp_path / 'run.py')
     assert extend_run(config, 2)[0] == config
-    extended, expected = Config.fromfile(extend_run(config, 30)[0]), make(annotation_type, size=MINI, epochs=30).cfg
+    extended, expected = (
+        Config.fromfile(extend_run(config, 30)[0]),
+        make(annotation_type, size=MINI, epochs=30).cfg,
+    )
     for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
         assert extended[name] == expected[name]
 
 
 @pytest.mark.parametrize('annotation_type', DATA)
-def test_a_project_can_be_moved_and_has_copies_of_the_annotations(annotation_type, tmp_path, monkeypatch):
+def test_a_project_can_be_moved_and_has_copies_of_the_annotations(
+    annotation_type, tmp_path, monkeypatch
+):
     """Files that have been written since the start of a run are named."""
     (tmp_path / 'project').mkdir()
     monkeypatch.chdir(tmp_path / 'project')
@@ -208,7 +262,9 @@ def test_a_project_can_be_moved_and_has_copies_of_the_annotations(annotation_typ
 
 def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_path, monkeypatch):
     lines = (ROOT / 'configs' / 'custom_cls.py').read_text().splitlines()
-    monkeypatch.setattr('mmgcvit.datasets.own_data.get_config_path', lambda name: str(tmp_path / 'custom_cls.py'))
+    monkeypatch.setattr(
+        'mmgcvit.datasets.own_data.get_config_path', lambda name: str(tmp_path / 'custom_cls.py')
+    )
     for old, new, is_valid in (
         ('batch_size = 32', 'batch_size = 5', True),
         ('batch_size = 32', 'batch_size = 4 * 8', False),
@@ -217,11 +273,16 @@ def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_p
         ('batch_size = 32', 'batch_size, depth = 32, 2', False),
         ('batch_size = 32', '', False),
     ):
-        (tmp_path / 'custom_cls.py').write_text('\n'.join(new if line == old else line for line in lines))
+        (tmp_path / 'custom_cls.py').write_text(
+            '\n'.join(new if line == old else line for line in lines)
+        )
         if is_valid:
             assert 'batch_size = 5\n' in make('classes').path.read_text()
         else:
-            with pytest.raises(UserError, match=r'^\S+custom_cls\.py was edited, so that it cannot be filled in: its'):
+            with pytest.raises(
+                UserError,
+                match=r'^\S+custom_cls\.py was edited, so that it cannot be filled in: its',
+            ):
                 make('classes', work_dir=tmp_path / 'none')
     assert not (tmp_path / 'none').exists()
 
@@ -230,7 +291,11 @@ def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_p
     ('annotation_type', 'options', 'words'),
     [
         ('boxes', {'task': 'segment'}, 'has no annotations for --task segment. Use --task detect'),
-        ('boxes', {'size': 'large'}, '--size large is not for the task detect. Choose one of mini, tiny, small, base'),
+        (
+            'boxes',
+            {'size': 'large'},
+            '--size large is not for the task detect. Choose one of mini, tiny, small, base',
+        ),
         ('boxes', {'pretrained': 'no.pth'}, 'no.pth: there is no such file. Expected a file, URL'),
         ('seg_maps', {'tiles': 0}, '--tiles is for datasets with boxes or masks of objects'),
         ('boxes', {'work_dir': 'a{{$HOME:x}}'}, 'valid UTF-8 without two opening braces'),
@@ -248,13 +313,26 @@ def test_invalid_options_are_rejected(annotation_type, options, words, make, tmp
 @pytest.mark.long
 @pytest.mark.parametrize('data_format', DATA.values())
 def test_one_command_trains_a_model_on_a_folder(data_format, tmp_path):
-    """For class folders, also resume by the same command and by the config, train longer, and train anew."""
+    """For class folders, also resume by the same command and by the config, train longer, and train
+    anew.
+    """
     write_example(tmp_path / 'photos', data_format)
     own = '--data', tmp_path / 'photos', '--epochs', 1, '--work-dir', tmp_path / 'run'
     output = call('', '-m', 'mmgcvit', 'train', *own)
     assert re.search(r'(bbox_mAP|mIoU|accuracy/top1.*val_loss): ', output)
     photo = next((tmp_path / 'photos').rglob('*.jpg'))
-    call('', '-m', 'mmgcvit', 'predict', tmp_path / 'run', photo, '--out-dir', tmp_path / 'found', '--device', 'cpu')
+    call(
+        '',
+        '-m',
+        'mmgcvit',
+        'predict',
+        tmp_path / 'run',
+        photo,
+        '--out-dir',
+        tmp_path / 'found',
+        '--device',
+        'cpu',
+    )
     assert (tmp_path / 'found' / 'vis' / photo.name).is_file()
     made = tmp_path / 'run' / 'made' / 'photos.py'
     assert made.is_file()
@@ -264,10 +342,24 @@ def test_one_command_trains_a_model_on_a_folder(data_format, tmp_path):
     for source in (own, [made]):
         output = call('', '-m', 'mmgcvit', 'train', *source, '--resume', '--device', 'cpu')
         assert re.search(r'resumed epoch: \d+, iter: [1-9]', output)
-    output = call('', '-m', 'mmgcvit', 'train', *own[:2], '--epochs', 2, *own[4:], '--resume', '--device', 'cpu')
+    output = call(
+        '',
+        '-m',
+        'mmgcvit',
+        'train',
+        *own[:2],
+        '--epochs',
+        2,
+        *own[4:],
+        '--resume',
+        '--device',
+        'cpu',
+    )
     assert 'the resumed training ends after 2 epochs' in output
     assert list((tmp_path / 'run').glob('epoch_2.pth'))
-    assert 'accuracy/top1: ' in call('', '-m', 'mmgcvit', 'test', tmp_path / 'run', '--device', 'cpu')
+    assert 'accuracy/top1: ' in call(
+        '', '-m', 'mmgcvit', 'test', tmp_path / 'run', '--device', 'cpu'
+    )
     output = call('', '-m', 'mmgcvit', 'train', *own, '--resume', '--size', 'tiny', fails=True)
     assert '--size cannot be changed when a run is resumed' in output
     options = '--fine-tune', 'lora', '--augment', 'strong', '--patience', 1

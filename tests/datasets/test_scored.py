@@ -1,4 +1,7 @@
-"""Scores on data without objects or of one class say nothing. Labels of ImageNetV2 are its folders' names."""
+"""Scores on data without objects or of one class say nothing.
+
+Labels of ImageNetV2 are its folders' names.
+"""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +24,19 @@ class Samples(list):
 
 @given(st.lists(st.lists(st.booleans(), max_size=3)), st.lists(st.integers(0, 2), min_size=1))
 def test_detections_need_an_object_that_is_not_ignored_and_images_two_classes(flags, labels):
-    samples = Samples({'instances': [{'ignore_flag': int(flag)} for flag in image]} for image in flags)
+    samples = Samples(
+        {'instances': [{'ignore_flag': int(flag)} for flag in image]} for image in flags
+    )
     assert bool(find_unscored(samples)) == (bool(flags) and all(map(all, flags)))
-    assert bool(find_unscored(Samples({'gt_label': label} for label in labels))) == (len({*labels}) < 2)
+    assert bool(find_unscored(Samples({'gt_label': label} for label in labels))) == (
+        len({*labels}) < 2
+    )
 
 
-@given(st.lists(st.lists(st.sampled_from([0, 1, 2, 3, 255]), min_size=1), min_size=1, max_size=3), st.booleans())
+@given(
+    st.lists(st.lists(st.sampled_from([0, 1, 2, 3, 255]), min_size=1), min_size=1, max_size=3),
+    st.booleans(),
+)
 def test_pixels_need_two_classes(images, reduce_zero_label):
     labels = {value - reduce_zero_label for image in images for value in image} & {0, 1, 2}
     with TemporaryDirectory() as folder:
@@ -34,7 +44,13 @@ def test_pixels_need_two_classes(images, reduce_zero_label):
         for number, values in enumerate(images):
             path = Path(folder, f'{number}.png')
             Image.fromarray(np.array([values, values] * 2, np.uint8).repeat(2, axis=1)).save(path)
-            samples.append({'seg_map_path': str(path), 'label_map': None, 'reduce_zero_label': reduce_zero_label})
+            samples.append(
+                {
+                    'seg_map_path': str(path),
+                    'label_map': None,
+                    'reduce_zero_label': reduce_zero_label,
+                }
+            )
         assert bool(find_unscored(samples)) == (len(labels) < 2)
         path.unlink()
         assert find_unscored(samples) is None, 'a map that cannot be read is reported elsewhere'
@@ -45,5 +61,7 @@ def test_labels_of_imagenet_v2_are_the_folder_names(tmp_path):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / 'a.jpeg').touch()
     images = ImageNetV2(data_root=str(tmp_path)).load_data_list()
-    assert [int(image['img_path'].split('/')[-2]) for image in images] == [image['gt_label'] for image in images]
+    assert [int(image['img_path'].split('/')[-2]) for image in images] == [
+        image['gt_label'] for image in images
+    ]
     assert {image['gt_label'] for image in images} == {*range(1000)}

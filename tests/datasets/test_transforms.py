@@ -15,14 +15,24 @@ from mmgcvit.datasets.transforms import MIN_VISIBLE, RandomTile, skip_unreadable
 from mmgcvit.engine.hooks.loader_check import explain_loader_errors
 from mmgcvit.errors import UserError
 
-from .checks.made import NAMES, config, cut, write_ade20k, write_coco, write_exif_rotated, write_rotated_coco
+from .checks.made import (
+    NAMES,
+    config,
+    cut,
+    write_ade20k,
+    write_coco,
+    write_exif_rotated,
+    write_rotated_coco,
+)
 
 
 @pytest.fixture
 def logged(monkeypatch):
     """Return a list that collects the log messages."""
     lines = []
-    monkeypatch.setattr('mmgcvit.datasets.transforms.print_log', lambda line, *_: lines.append(line))
+    monkeypatch.setattr(
+        'mmgcvit.datasets.transforms.print_log', lambda line, *_: lines.append(line)
+    )
     return lines
 
 
@@ -39,7 +49,9 @@ def load_names(dataset):
     return [dataset[index]['img_path'].rsplit('/')[-1] for index in range(len(dataset))]
 
 
-@pytest.mark.parametrize(('damage', 'words'), [(cut, 'failed to load'), (write_exif_rotated, 'it is 30 x 40, but the')])
+@pytest.mark.parametrize(
+    ('damage', 'words'), [(cut, 'failed to load'), (write_exif_rotated, 'it is 30 x 40, but the')]
+)
 def test_an_unreadable_image_is_replaced_and_logged_once(damage, words, tmp_path, logged):
     dataset = build(write_coco(tmp_path))
     damage(tmp_path / 'images' / 'b.jpg')
@@ -55,7 +67,9 @@ def test_unreadable_maps_are_replaced_and_exif_rotation_is_corrected(tmp_path, l
     pairs = build(write_ade20k(tmp_path / 'ade'))
     cut(tmp_path / 'ade' / 'labels' / 'b.png')
     assert 'b.jpg' not in load_names(pairs)
-    assert logged[0].startswith(f'{tmp_path}/ade/images/b.jpg with {tmp_path}/ade/labels/b.png cannot be loaded')
+    assert logged[0].startswith(
+        f'{tmp_path}/ade/images/b.jpg with {tmp_path}/ade/labels/b.png cannot be loaded'
+    )
     assert load_names(build(write_rotated_coco(tmp_path / 'coco'))) == [*NAMES]
 
 
@@ -69,21 +83,36 @@ def test_too_many_unreadable_images_raise_a_one_line_error(workers, tmp_path):
     (tmp_path / 'images' / 'c.jpg').write_text('Hello')
     with pytest.raises(UserError) as error, explain_loader_errors():
         list(loader)
-    assert str(error.value).startswith(f'{tmp_path}/images/c.jpg cannot be loaded (failed to load image')
+    assert str(error.value).startswith(
+        f'{tmp_path}/images/c.jpg cannot be loaded (failed to load image'
+    )
     assert '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize('loading', [['LoadImageFromFile', 'LoadAnnotations'], ['mmdet.LoadImageFromFile'], []])
+@pytest.mark.parametrize(
+    'loading', [['LoadImageFromFile', 'LoadAnnotations'], ['mmdet.LoadImageFromFile'], []]
+)
 def test_pipelines_that_load_images_are_wrapped(loading):
-    load, rest = ([{'type': name} for name in names] for names in (loading, ['Resize', 'LoadAnnotations']))
+    load, rest = (
+        [{'type': name} for name in names] for names in (loading, ['Resize', 'LoadAnnotations'])
+    )
     pipeline = [*load, *rest]
     hooks = [{'type': 'EMAHook'}, {'type': 'PipelineSwitchHook', 'switch_pipeline': pipeline}]
     repeated = {'type': 'RepeatDataset', 'dataset': {'type': 'CocoDataset', 'pipeline': pipeline}}
     cfg = config(repeated, custom_hooks=hooks)
     skip_unreadable(cfg, 7)
-    wrapped = {'type': 'mmgcvit.SkipUnreadable', 'transforms': load, 'unreadable_images': 7, 'augmentations': rest}
+    wrapped = {
+        'type': 'mmgcvit.SkipUnreadable',
+        'transforms': load,
+        'unreadable_images': 7,
+        'augmentations': rest,
+    }
     expected = [wrapped] if load else rest
-    assert cfg.train_dataloader.dataset.dataset.pipeline == cfg.custom_hooks[1].switch_pipeline == expected
+    assert (
+        cfg.train_dataloader.dataset.dataset.pipeline
+        == cfg.custom_hooks[1].switch_pipeline
+        == expected
+    )
     assert cfg.custom_hooks[0] == {'type': 'EMAHook'}
 
 
@@ -103,13 +132,20 @@ def encode(mask, kind):
     st.integers(0, 2**32 - 1),
     st.tuples(st.integers(8, 60), st.integers(8, 60)),
     st.integers(4, 80),
-    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(1, 40), st.integers(1, 40)), max_size=5),
+    st.lists(
+        st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(1, 40), st.integers(1, 40)),
+        max_size=5,
+    ),
     st.sampled_from(['polygon', 'RLE', 'uncompressed RLE']),
 )
 def test_a_tile_has_the_objects_of_its_part_of_the_image(seed, size, side, places, kind):
     """Bitmaps are made of the tile only. The image has in each pixel its position."""
     height, width = size
-    boxes = [(x, y, min(x + w, width), min(y + h, height)) for x, y, w, h in places if x < width and y < height]
+    boxes = [
+        (x, y, min(x + w, width), min(y + h, height))
+        for x, y, w, h in places
+        if x < width and y < height
+    ]
     masks = np.zeros((len(boxes), height, width), np.uint8)
     for mask, (left, top, right, bottom) in zip(masks, boxes, strict=True):
         mask[top:bottom, left:right] = 1

@@ -1,4 +1,6 @@
-"""``python -m tests.docs.commands_page`` writes into docs/commands.md what ``mmgcvit COMMAND --help`` prints."""
+"""``python -m tests.docs.commands_page`` writes into docs/commands.md what ``mmgcvit COMMAND
+--help`` prints.
+"""
 
 import io
 import os
@@ -11,7 +13,9 @@ from ..conftest import ROOT
 
 PAGE = ROOT / 'docs' / 'commands.md'
 # A heading and the code block below it.
-SECTION = re.compile(r'^(# Commands|## mmgcvit (\S+))$(.*?^```text\n).*?^```$', re.MULTILINE | re.DOTALL)
+SECTION = re.compile(
+    r'^(# Commands|## mmgcvit (\S+))$(.*?^```text\n).*?^```$', re.MULTILINE | re.DOTALL
+)
 
 
 def read_help(command):

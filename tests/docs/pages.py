@@ -14,7 +14,13 @@ from ..conftest import ROOT
 from ..tools.commands import call, environment_for, output_of
 
 PAGES = [
-    *('README.md', 'CHANGELOG.md', 'SECURITY.md', 'configs/README.md', 'configs/demo/weights/README.md'),
+    *(
+        'README.md',
+        'CHANGELOG.md',
+        'SECURITY.md',
+        'configs/README.md',
+        'configs/demo/weights/README.md',
+    ),
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'docs').glob('*.md')),
 ]
 PARSER = MarkdownIt('commonmark').enable('table')
@@ -55,12 +61,17 @@ def split_commands(block):
 
 
 def run_command(folder, command):
-    """Run a command line in a folder; ``mmgcvit`` is forked from a process that has imported the OpenMMLab packages."""
+    """Run a command line in a folder; ``mmgcvit`` is forked from a process that has imported the
+    OpenMMLab packages.
+    """
     program, *words = shlex.split(command, comments=True)
     if program == 'mmgcvit':
         return call('', '-m', 'mmgcvit', *words, folder=folder)
     program = {'python': sys.executable}.get(program, program)
-    return output_of(programs.run([program, *words], environment_for('', PYTHONPATH=str(ROOT)), cwd=folder), False)
+    return output_of(
+        programs.run([program, *words], environment_for('', PYTHONPATH=str(ROOT)), cwd=folder),
+        False,
+    )
 
 
 def find_links(page):
@@ -77,7 +88,9 @@ def find_anchors(page):
     seen = Counter()
     for opening, inline in pairwise(PARSER.parse((ROOT / page).read_text())):
         if opening.type == 'heading_open':
-            words = ''.join(child.content for child in inline.children if child.type in ('text', 'code_inline'))
+            words = ''.join(
+                child.content for child in inline.children if child.type in ('text', 'code_inline')
+            )
             slug = re.sub(r'[^\w\- ]', '', words.lower()).replace(' ', '-')
             yield slug if not seen[slug] else f'{slug}-{seen[slug]}'
             seen[slug] += 1

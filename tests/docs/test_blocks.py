@@ -35,7 +35,12 @@ PLACEHOLDERS = {
 }
 # Settings that mmengine reads if present and that none of our configs has.
 MMENGINE_SETTINGS = ('compile', 'env_cfg.dist_cfg.timeout')
-SHELL = [block for page in PAGES for block in find_blocks(page, *SHELLS) if not block.text.startswith('#!')]
+SHELL = [
+    block
+    for page in PAGES
+    for block in find_blocks(page, *SHELLS)
+    if not block.text.startswith('#!')
+]
 
 
 @pytest.mark.parametrize('block', SHELL, ids=str)
@@ -49,24 +54,41 @@ def test_commands_parse(block, monkeypatch):
             continue
         program, *arguments = words
         if program == 'make':
-            assert re.search(rf'^{re.escape(arguments[0])}:', (ROOT / 'Makefile').read_text(), re.MULTILINE)
+            assert re.search(
+                rf'^{re.escape(arguments[0])}:', (ROOT / 'Makefile').read_text(), re.MULTILINE
+            )
         elif program == 'export':
             for folder in arguments[0].partition('PYTHONPATH=')[2].split(':'):
                 monkeypatch.syspath_prepend(ROOT / folder)
         elif program == 'mmgcvit':
             check_options(arguments[0].replace('-', '_'), arguments[1:], monkeypatch)
         elif program == '--cfg-options':
-            check_options('train', ['configs/mask_rcnn_gcvit_t.py', program, *arguments], monkeypatch)
+            check_options(
+                'train', ['configs/mask_rcnn_gcvit_t.py', program, *arguments], monkeypatch
+            )
         elif re.fullmatch(r'tools/(dist|slurm)_(train|test)\.sh', program):
-            # After the positional arguments, such as the number of GPUs, come the options of the Python script.
+            # After the positional arguments, such as the number of GPUs, come the options of the
+            # Python script.
             (config,) = [word for word in arguments if word.startswith('configs/')]
-            first = next((i for i, word in enumerate(arguments) if word.startswith('--')), len(arguments))
+            first = next(
+                (i for i, word in enumerate(arguments) if word.startswith('--')), len(arguments)
+            )
             checkpoint = ['checkpoint.pth'] * ('test' in program)
-            check_options(re.search('train|test', program)[0], [config, *checkpoint, *arguments[first:]], monkeypatch)
+            check_options(
+                re.search('train|test', program)[0],
+                [config, *checkpoint, *arguments[first:]],
+                monkeypatch,
+            )
         elif program == 'python' and arguments[0].startswith('tools/'):
-            check_options(arguments[0].removeprefix('tools/').removesuffix('.py'), arguments[1:], monkeypatch)
+            check_options(
+                arguments[0].removeprefix('tools/').removesuffix('.py'), arguments[1:], monkeypatch
+            )
         elif program == 'python':
-            assert all((ROOT / word).exists() for word in arguments if word.startswith(('tests/', 'tools/')))
+            assert all(
+                (ROOT / word).exists()
+                for word in arguments
+                if word.startswith(('tests/', 'tools/'))
+            )
         else:
             assert re.fullmatch(OTHER_PROGRAMS, program) or (ROOT / program).is_file(), program
 
@@ -76,9 +98,15 @@ def check_options(command, arguments, monkeypatch):
         return
     monkeypatch.setattr(sys, 'argv', [command, *arguments])
     is_script = command not in ('train', 'test') and (ROOT / 'tools' / f'{command}.py').is_file()
-    args = parse_args(import_module(f'tools.{command}' if is_script else f'mmgcvit.commands.{command}'))
+    args = parse_args(
+        import_module(f'tools.{command}' if is_script else f'mmgcvit.commands.{command}')
+    )
     # A work dir instead of a config: its settings are unknown here.
-    config = ROOT / getattr(args, 'config', '') if str(getattr(args, 'config', '')).endswith('.py') else None
+    config = (
+        ROOT / getattr(args, 'config', '')
+        if str(getattr(args, 'config', '')).endswith('.py')
+        else None
+    )
     for text in getattr(args, 'cfg_options', None) or () if config else ():
         key = text.partition('=')[0]
         value = Config.fromfile(config)
@@ -96,7 +124,11 @@ def add_released_weights(clone):
 
 
 PYTHON = [block for page in PAGES for block in find_blocks(page, 'python')]
-CONFIGS = [block for block in PYTHON if all(isinstance(node, ast.Assign) for node in ast.parse(block.text).body)]
+CONFIGS = [
+    block
+    for block in PYTHON
+    if all(isinstance(node, ast.Assign) for node in ast.parse(block.text).body)
+]
 # Python blocks that other tests run, identified by a phrase.
 RUN_ELSEWHERE = {
     'found = OnnxPredictor(': 'tests/export/test_files.py',
@@ -105,7 +137,9 @@ RUN_ELSEWHERE = {
     "COCO('predictions/images.json')": 'tests/inference/test_docs.py',
 }
 PROGRAMS = [
-    block for block in PYTHON if block not in CONFIGS and not any(words in block.text for words in RUN_ELSEWHERE)
+    block
+    for block in PYTHON
+    if block not in CONFIGS and not any(words in block.text for words in RUN_ELSEWHERE)
 ]
 # What a reader has defined before a block, identified by a phrase in it.
 BEFORE = {
@@ -142,7 +176,9 @@ def test_a_fragment_of_a_config_builds(block, tmp_path):
     """The fragment parses as a config, its types are registered, and its model or backbone builds."""
     (tmp_path / 'config.py').write_text(block.text)
     cfg = Config.fromfile(tmp_path / 'config.py')
-    registries = [value for value in vars(registry).values() if isinstance(value, registry.Registry)]
+    registries = [
+        value for value in vars(registry).values() if isinstance(value, registry.Registry)
+    ]
     for name in re.findall(r"'mmgcvit\.(\w+)'", block.text):
         assert any(known.get(f'mmgcvit.{name}') for known in registries), name
     if '_base_' in block.text:
@@ -155,7 +191,12 @@ def test_a_fragment_of_a_config_builds(block, tmp_path):
 
 @pytest.mark.parametrize(
     'block',
-    [pytest.param(b, id=str(b), marks=[pytest.mark.long] * bool(re.search(LONG_PROGRAMS, b.text))) for b in PROGRAMS],
+    [
+        pytest.param(
+            b, id=str(b), marks=[pytest.mark.long] * bool(re.search(LONG_PROGRAMS, b.text))
+        )
+        for b in PROGRAMS
+    ],
 )
 def test_a_program_runs_and_prints_what_its_comments_say(block, tmp_path, monkeypatch, capsys):
     if '.compile()' in block.text and Version(torch.__version__) < Version('2.4'):
@@ -165,8 +206,12 @@ def test_a_program_runs_and_prints_what_its_comments_say(block, tmp_path, monkey
     before = ''.join(code for words, code in BEFORE.items() if words in block.text)
     exec(compile(before + block.text, str(block), 'exec'), {'__name__': '__main__'})
     # Create the logger if none exists yet.
-    printed = [line for line in capsys.readouterr().out.splitlines() if ' - mmengine - INFO - ' not in line]
+    printed = [
+        line for line in capsys.readouterr().out.splitlines() if ' - mmengine - INFO - ' not in line
+    ]
     comments = re.findall(r'^print\(.*\)  # (.*)$', block.text, re.MULTILINE)
-    assert len(comments) == len([line for line in block.text.splitlines() if line.startswith('print(')])
+    assert len(comments) == len(
+        [line for line in block.text.splitlines() if line.startswith('print(')]
+    )
     for line, comment in zip(printed, comments, strict=bool(comments)):
         assert comment in line

@@ -1,4 +1,6 @@
-"""docs/extensions: the page shows a model's predictions, and windows alone see one digit of a page of digits."""
+"""docs/extensions: the page shows a model's predictions, and windows alone see one digit of a page
+of digits.
+"""
 
 import pytest
 import torch
@@ -17,7 +19,11 @@ DEMO, EXTENSIONS = ROOT / 'configs' / 'demo', ROOT / 'docs' / 'extensions'
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ('name', 'arguments', 'size'),
-    [('mask_rcnn_gcvit_digits', [0.3], 5), ('upernet_gcvit_digits', [], 6), ('gcvit_digits_cls', [], 10)],
+    [
+        ('mask_rcnn_gcvit_digits', [0.3], 5),
+        ('upernet_gcvit_digits', [], 6),
+        ('gcvit_digits_cls', [], 10),
+    ],
 )
 def test_page_draws_a_picture_and_summarises_it(name, arguments, size, monkeypatch):
     pytest.importorskip('gradio')
@@ -25,13 +31,17 @@ def test_page_draws_a_picture_and_summarises_it(name, arguments, size, monkeypat
     import page
 
     model = mmgcvit.load(DEMO / f'{name}.py')
-    picture, summary = page.build_page(model).fn(str(ROOT / 'docs' / 'images' / 'digits.jpg'), *arguments)
+    picture, summary = page.build_page(model).fn(
+        str(ROOT / 'docs' / 'images' / 'digits.jpg'), *arguments
+    )
     assert picture.shape[2] == 3
     assert len(summary) == size
 
 
 def test_local_windows_alone_see_one_digit_of_a_page(monkeypatch):
-    """Its output at a digit's pixels has no gradient with respect to other cells; all other rows have one."""
+    """Its output at a digit's pixels has no gradient with respect to other cells; all other rows
+    have one.
+    """
     monkeypatch.syspath_prepend(folder := EXTENSIONS / 'pages')
     import pages_of_digits as pages
 
@@ -41,7 +51,9 @@ def test_local_windows_alone_see_one_digit_of_a_page(monkeypatch):
     for name in ('SwinWithoutShifting', 'SwinWithGlobalQuery', 'GCViTLocal', 'GCViT'):
         backbone = MODELS.build({**cfg.model.backbone, 'type': f'mmgcvit.{name}'})
         images = torch.rand(1, 3, pages.PAGE_SIZE, pages.PAGE_SIZE, requires_grad=True)
-        found = F.interpolate(backbone(images)[0], images.shape[2:], mode='bilinear')  # as the linear head's scores
+        found = F.interpolate(
+            backbone(images)[0], images.shape[2:], mode='bilinear'
+        )  # as the linear head's scores
         found[..., inner, inner].square().sum().backward()
         images.grad[..., side, side] = 0
         seen[name] = images.grad.abs().max() > 0

@@ -50,7 +50,11 @@ def test_the_steps_of_gcvit_have_the_shapes_of_the_page(column):
     modules = ['stem.proj', 'stem.downsample', 'stages.0', *BETWEEN]
     shapes = compute_shapes(network, modules, size)
     _, channels, height, width = shapes['stem.proj']
-    computed = [join(3, *size), join(height, width, channels), *(join(*shapes[name][1:]) for name in modules[1:])]
+    computed = [
+        join(3, *size),
+        join(height, width, channels),
+        *(join(*shapes[name][1:]) for name in modules[1:]),
+    ]
     assert [row[table[0].index(column)] for row in table[1:]] == computed
     depths = [int(re.search(r'(\d+) blocks', row[0])[1]) for row in table if 'blocks' in row[0]]
     assert depths == [len(stage.blocks) for stage in network.stages]
@@ -61,7 +65,10 @@ def test_the_steps_of_lsa_have_the_shapes_of_the_page():
     modules = ['stem', 'stages.0.position', 'stages.0', *BETWEEN]
     shapes = compute_shapes(build(LSA, 'imagenet-tiny'), modules, (224, 224))
     # Without the batch dimension, which comes after the shifted copies.
-    computed = [join(*(n for i, n in enumerate(shapes[name]) if i != len(shapes[name]) - 4)) for name in modules]
+    computed = [
+        join(*(n for i, n in enumerate(shapes[name]) if i != len(shapes[name]) - 4))
+        for name in modules
+    ]
     assert [row[1] for row in steps[1:]] == [join(3, 224, 224), join(10, 3, 224, 224), *computed]
 
 
@@ -71,7 +78,10 @@ def test_the_drawings_are_up_to_date_and_show_the_networks_shapes():
     assert {path.stem for path in images.glob('*.svg')} == set(drawings)
     for name, draw in drawings.items():
         assert (images / f'{name}.svg').read_text() == draw(), 'python docs/drawings/draw.py'
-    for name, network, windows in (('gcvit_network', GCViT, (7, 7, 14, 7)), ('lsa_network', LSA, None)):
+    for name, network, windows in (
+        ('gcvit_network', GCViT, (7, 7, 14, 7)),
+        ('lsa_network', LSA, None),
+    ):
         outputs = build(network, window_size=windows)(torch.empty(1, 3, 224, 224, device='meta'))
         drawn = re.findall(r'norm, output \d</text>.*?>([\d x]+)</text>', drawings[name]())
         assert drawn == [join(*output.shape[1:]) for output in outputs]

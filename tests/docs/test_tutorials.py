@@ -1,4 +1,5 @@
-"""The notebook's cells run and print what they print in it; docs/first_afternoon.md runs with fewer epochs.
+"""The notebook's cells run and print what they print in it; docs/first_afternoon.md runs with fewer
+epochs.
 
 ``jupyter execute --inplace docs/tutorial.ipynb`` writes the notebook's outputs anew.
 """
@@ -14,7 +15,9 @@ from .pages import SHELLS, find_blocks, read_blocks, run_command, split_commands
 
 TUTORIAL = ROOT / 'docs' / 'tutorial.ipynb'
 CELLS = [cell for cell in json.loads(TUTORIAL.read_text())['cells'] if cell['cell_type'] == 'code']
-PRINTED = [''.join(line for output in cell['outputs'] for line in output.get('text', [])) for cell in CELLS]
+PRINTED = [
+    ''.join(line for output in cell['outputs'] for line in output.get('text', [])) for cell in CELLS
+]
 MAX_BYTES = 1_000_000
 PAGE = 'docs/first_afternoon.md'
 AS_JSON = '\nimport json\nprint(json.dumps([found.class_names, found.boxes.tolist(), found.scores.tolist()]))'
@@ -28,7 +31,9 @@ def test_the_notebook_runs_and_reproduces_its_outputs(tmp_path):
     assert len(printed) == len(CELLS)
     # The classes that the detector finds; scores differ between processors.
     classes = re.compile(r'^(\d)  score', re.MULTILINE)
-    assert [sorted(classes.findall(each)) for each in printed] == [sorted(classes.findall(each)) for each in PRINTED]
+    assert [sorted(classes.findall(each)) for each in printed] == [
+        sorted(classes.findall(each)) for each in PRINTED
+    ]
     # The pictures that the reader's own model gets right.
     right, count = re.fullmatch(r'(\d+) of (\d+) right\n', printed[-1]).groups()
     assert int(right) >= 0.9 * int(count)
@@ -46,10 +51,16 @@ def test_the_tutorial_ends_with_an_onnx_file_that_detects_what_the_model_detects
         for command in split_commands(block):
             run_command(tmp_path, command.replace('--epochs 40', '--epochs 8'))
             if command.startswith('mmgcvit train'):
-                # Eight epochs give low scores, so the chosen threshold may leave nothing to compare.
+                # Eight epochs give low scores, so the chosen threshold may leave nothing to
+                # compare.
                 chosen = tmp_path / 'work_dirs' / 'photos' / 'score_thr.json'
                 chosen.write_text(json.dumps(json.loads(chosen.read_text()) | {'score_thr': 0.2}))
-    for file in ('samples.jpg', 'work_dirs/photos/curves.png', 'mistakes/mistakes.json', 'found/vis/photo 07.jpg'):
+    for file in (
+        'samples.jpg',
+        'work_dirs/photos/curves.png',
+        'mistakes/mistakes.json',
+        'found/vis/photo 07.jpg',
+    ):
         assert (tmp_path / file).is_file()
     records = json.loads((tmp_path / 'found' / 'predictions.json').read_text())
     (program,) = read_blocks(PAGE, 'python')
@@ -58,5 +69,7 @@ def test_the_tutorial_ends_with_an_onnx_file_that_detects_what_the_model_detects
     assert names
     assert names == [record['category_name'] for record in records]
     left, top, width, height = np.array([record['bbox'] for record in records]).T
-    np.testing.assert_allclose(boxes, np.stack([left, top, left + width, top + height], axis=1), atol=0.1)
+    np.testing.assert_allclose(
+        boxes, np.stack([left, top, left + width, top + height], axis=1), atol=0.1
+    )
     np.testing.assert_allclose(scores, [record['score'] for record in records], atol=1e-4)

@@ -1,4 +1,7 @@
-"""Train a model whose samples and layers use every random number generator they can. Compare runs' checkpoints."""
+"""Train a model whose samples and layers use every random number generator they can.
+
+Compare runs' checkpoints.
+"""
 
 import random
 import signal
@@ -28,7 +31,9 @@ IMAGES = 11
 
 @DATASETS.register_module()
 class RandomImages(Dataset):
-    """Images that consist of their index and of a number from each of three random number generators."""
+    """Images that consist of their index and of a number from each of three random number
+    generators.
+    """
 
     def __init__(self):
         self.metainfo = {'classes': ('one', 'two')}
@@ -43,7 +48,9 @@ class RandomImages(Dataset):
 
 @MODELS.register_module()
 class RandomModel(BaseModel):
-    """A model with mixup, drop path and batch normalisation, whose running statistics depend on all its inputs."""
+    """A model with mixup, drop path and batch normalisation, whose running statistics depend on all
+    its inputs.
+    """
 
     def __init__(self):
         super().__init__()
@@ -79,7 +86,9 @@ class StoppedError(Exception):
 
 
 class StopHook(Hook):
-    """Stop a run by Ctrl-C in an iteration, or after an iteration or the epoch that it ends, once it is saved."""
+    """Stop a run by Ctrl-C in an iteration, or after an iteration or the epoch that it ends, once
+    it is saved.
+    """
 
     priority = 'LOWEST'
 
@@ -89,8 +98,11 @@ class StopHook(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if self.by == 'Ctrl-C' and runner.iter + 1 == self.after:
             signal.raise_signal(signal.SIGINT)
-            # A SIGTERM of the process group also ends the data workers, which are needed for accumulation only.
-            for worker in active_children() if runner.cfg.optim_wrapper.accumulative_counts == 1 else ():
+            # A SIGTERM of the process group also ends the data workers, which are needed for
+            # accumulation only.
+            for worker in (
+                active_children() if runner.cfg.optim_wrapper.accumulative_counts == 1 else ()
+            ):
                 worker.kill()
                 worker.join()
 
@@ -103,8 +115,11 @@ class StopHook(Hook):
             raise StoppedError
 
 
-def make_config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated=1, images=3, saves=1, **options):
-    """Return a config: negative ``workers`` persist, and ``saves`` is a number of iterations, or None for epochs.
+def make_config(
+    work_dir, loop, sampler='DefaultSampler', workers=0, accumulated=1, images=3, saves=1, **options
+):
+    """Return a config: negative ``workers`` persist, and ``saves`` is a number of iterations, or
+    None for epochs.
 
     A run also saves its first iteration.
     """
@@ -120,13 +135,21 @@ def make_config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated
             'model': {'type': 'RandomModel'},
             'train_dataloader': loader,
             'train_cfg': loop,
-            'optim_wrapper': {'optimizer': {'type': 'AdamW', 'lr': 1e-2}, 'accumulative_counts': accumulated},
+            'optim_wrapper': {
+                'optimizer': {'type': 'AdamW', 'lr': 1e-2},
+                'accumulative_counts': accumulated,
+            },
             'param_scheduler': [
                 {'type': 'LinearLR', 'start_factor': 0.5, 'by_epoch': False, 'end': 5},
                 {'type': 'StepLR', 'step_size': 1, 'gamma': 0.5, 'by_epoch': True},
             ],
             'default_hooks': {
-                'checkpoint': {'type': 'mmgcvit.AtomicCheckpointHook', 'max_keep_ckpts': 1, 'first_after': 0, **saving},
+                'checkpoint': {
+                    'type': 'mmgcvit.AtomicCheckpointHook',
+                    'max_keep_ckpts': 1,
+                    'first_after': 0,
+                    **saving,
+                },
                 'exact_resume': {'type': 'mmgcvit.ExactResumeHook'},
             },
             'custom_hooks': [{'type': 'EMAHook'}],
@@ -137,12 +160,17 @@ def make_config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated
 
 def make_evaluation(metric):
     """Return the config entries that make a run validate with a metric."""
-    loader = {'batch_size': 6, 'dataset': {'type': 'RandomImages'}, 'sampler': {'type': 'DefaultSampler'}}
+    loader = {
+        'batch_size': 6,
+        'dataset': {'type': 'RandomImages'},
+        'sampler': {'type': 'DefaultSampler'},
+    }
     return {'val_cfg': {}, 'val_evaluator': Evaluator([metric]), 'val_dataloader': loader}
 
 
 def run(cfg, stop=None, hook=None, interrupt=False):
-    """Train up to an iteration or to the end. As in a new process, the random number generators start in any state.
+    """Train up to an iteration or to the end. As in a new process, the random number generators
+    start in any state.
 
     With ``interrupt``, the run is stopped by Ctrl-C, which saves a checkpoint.
     """
@@ -169,16 +197,26 @@ def run(cfg, stop=None, hook=None, interrupt=False):
         runner.train_loop.dataloader = runner.train_loop.dataloader_iterator = None
 
 
-def read_last_state(work_dir, parts=('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')):
-    """Read weights, EMA weights, optimizer and LR scheduler states from the last checkpoint of a work dir."""
+def read_last_state(
+    work_dir, parts=('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')
+):
+    """Read weights, EMA weights, optimizer and LR scheduler states from the last checkpoint of a
+    work dir.
+    """
     content = read_checkpoint((work_dir / 'last_checkpoint').read_text().strip())
     return {name: content[name] for name in parts}
 
 
 def find_difference(actual, expected, name='state'):
-    """Describe the first difference between two states, bit for bit, or return None if they are equal."""
+    """Describe the first difference between two states, bit for bit, or return None if they are
+    equal.
+    """
     if isinstance(expected, torch.Tensor):
-        return None if torch.equal(actual, expected) else f'{name} by up to {(actual - expected).abs().max():.1e}'
+        return (
+            None
+            if torch.equal(actual, expected)
+            else f'{name} by up to {(actual - expected).abs().max():.1e}'
+        )
     if isinstance(expected, dict | list | tuple):
         keys = list(expected) if isinstance(expected, dict) else range(len(expected))
         if len(actual) != len(expected):

@@ -17,15 +17,24 @@ from .drawing import find_difference
 from .toy import CONFIG, ITERATIONS, last, names, train, train_in_two
 
 PARTS = ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')
-SETTINGS = {'epochs': ['train_cfg.max_epochs=3', 'train_dataloader.batch_size=1'], 'iterations': ITERATIONS}
+SETTINGS = {
+    'epochs': ['train_cfg.max_epochs=3', 'train_dataloader.batch_size=1'],
+    'iterations': ITERATIONS,
+}
 
 
 def read_result(work_dir):
     """Return everything that a run leaves: the last and best checkpoints, and the scores by step."""
-    latest, best = (Path(read_latest_checkpoint(work_dir, prefer_best=best).source) for best in (False, True))
+    latest, best = (
+        Path(read_latest_checkpoint(work_dir, prefer_best=best).source) for best in (False, True)
+    )
     content = read_checkpoint(latest)
     info = content['message_hub']['runtime_info']
-    lines = [json.loads(line) for file in sorted(work_dir.glob('*/vis_data/*.json')) for line in file.open()]
+    lines = [
+        json.loads(line)
+        for file in sorted(work_dir.glob('*/vis_data/*.json'))
+        for line in file.open()
+    ]
     return {
         **{name: content[name] for name in PARTS},
         'position': [content['meta'][name] for name in ('epoch', 'iter', 'data_position')],
@@ -42,9 +51,14 @@ def read_result(work_dir):
     [('epochs', 6), *(pytest.param(name, 1, marks=pytest.mark.long) for name in SETTINGS)],
 )
 def test_a_run_killed_at_any_moment_ends_as_an_uninterrupted_one(settings, step, tmp_path):
-    """Also if it is killed in a start, and then in a resumed session at any moment; in make test every sixth one."""
+    """Also if it is killed in a start, and then in a resumed session at any moment; in make test
+    every sixth one.
+    """
     settings = SETTINGS[settings]
-    folder, command = tmp_path / 'run', ['train', CONFIG, '--resume', '--cfg-options', *settings, '--work-dir']
+    folder, command = (
+        tmp_path / 'run',
+        ['train', CONFIG, '--resume', '--cfg-options', *settings, '--work-dir'],
+    )
     states = list_states(folder, tmp_path / 'states', *command, folder)
     expected = read_result(folder)
     assert min(len(states) // 5, len({*expected['scores'].values()})) > 2, 'files and scores change'
@@ -59,8 +73,12 @@ def test_a_run_killed_at_any_moment_ends_as_an_uninterrupted_one(settings, step,
 
 
 def read_rate(folder):
-    """Return the learning rate of the run that a work dir's config and all its checkpoints belong to, if any."""
-    rates = [read_checkpoint(path)['meta']['settings']['optim_wrapper'] for path in folder.glob('*.pth')]
+    """Return the learning rate of the run that a work dir's config and all its checkpoints belong
+    to, if any.
+    """
+    rates = [
+        read_checkpoint(path)['meta']['settings']['optim_wrapper'] for path in folder.glob('*.pth')
+    ]
     rates += [Config.fromfile(path).optim_wrapper for path in folder.glob('*.py')]
     (rate,) = {rate['optimizer']['lr'] for rate in rates} or {None}
     return rate
@@ -68,19 +86,25 @@ def read_rate(folder):
 
 @pytest.mark.slow
 def test_a_killed_run_that_overwrites_another_leaves_files_of_one_of_them(tmp_path):
-    """Nothing of the earlier run is lost before the first iteration, and no file of it is left after it."""
+    """Nothing of the earlier run is lost before the first iteration, and no file of it is left
+    after it.
+    """
     folder = tmp_path / 'run'
     train(folder, settings=['optim_wrapper.optimizer.lr=0.01'])
     (folder / 'score_thr.json').touch()
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     again = ['--overwrite', '--cfg-options', 'optim_wrapper.optimizer.lr=0.02']
     states = list_states(folder, tmp_path / 'states', 'train', CONFIG, '--work-dir', folder, *again)
-    assert {path.name: path.read_bytes() for path in states[0].iterdir() if path.is_file()} == before
+    assert {
+        path.name: path.read_bytes() for path in states[0].iterdir() if path.is_file()
+    } == before
     rates = [read_rate(state) for state in [*states, folder]]
     assert rates == sorted(rates, key=[0.01, None, 0.02].index)
     assert {0.01, 0.02} <= {*rates}
     assert not (folder / 'score_thr.json').exists()
-    restore(states[len(rates) - rates[::-1].index(0.01)], folder)  # the first one without the config
+    restore(
+        states[len(rates) - rates[::-1].index(0.01)], folder
+    )  # the first one without the config
     train(folder, *again)
     assert read_rate(folder) == 0.02
 
@@ -99,11 +123,16 @@ def test_a_run_keeps_max_keep_ckpts_and_the_best_checkpoint(run, tmp_path):
     assert (last(tmp_path)['meta']['epoch'], last(tmp_path)['meta']['iter']) == (3, 3)
 
 
-def test_a_failed_save_keeps_the_previous_checkpoint_and_the_error_names_the_cause(tmp_path, monkeypatch, call):
-    # The first epoch saves three files: its checkpoint, the best one, and its checkpoint again with the best score.
-    # The validation writes a fourth. Then the disk is full.
+def test_a_failed_save_keeps_the_previous_checkpoint_and_the_error_names_the_cause(
+    tmp_path, monkeypatch, call
+):
+    # The first epoch saves three files: its checkpoint, the best one, and its checkpoint again with
+    # the best score. The validation writes a fourth. Then the disk is full.
     full_disk = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     monkeypatch.setattr('os.fsync', mock.Mock(side_effect=[None] * 4 + [full_disk] * 9))
-    assert 'train: No space left on device. Free some disk space' in call('train', CONFIG, '--work-dir', tmp_path)[1]
+    assert (
+        'train: No space left on device. Free some disk space'
+        in call('train', CONFIG, '--work-dir', tmp_path)[1]
+    )
     assert names(tmp_path) == ['best_score_epoch_1.pth', 'epoch_1.pth', 'last_checkpoint']
     assert last(Path(tmp_path))['meta']['epoch'] == 1

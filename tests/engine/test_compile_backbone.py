@@ -1,4 +1,6 @@
-"""The hook compiles blocks to few graphs for images of all sizes, in training only, and keeps the checkpoint's keys."""
+"""The hook compiles blocks to few graphs for images of all sizes, in training only, and keeps the
+checkpoint's keys.
+"""
 
 from types import SimpleNamespace
 
@@ -16,9 +18,12 @@ from mmgcvit.registry import HOOKS
 
 from ..fork_server import run_on_ranks
 
-pytestmark = pytest.mark.skipif(Version(torch.__version__) < Version(MINIMUM_TORCH), reason='blocks are not compiled')
-# Two stages with two kinds of attention each, and one kind more: the first block has no drop path. torch compiles once
-# more if the first image's map has as many rows as it has channels or a window has tokens: it takes these for one size.
+pytestmark = pytest.mark.skipif(
+    Version(torch.__version__) < Version(MINIMUM_TORCH), reason='blocks are not compiled'
+)
+# Two stages with two kinds of attention each, and one kind more: the first block has no drop path.
+# torch compiles once more if the first image's map has as many rows as it has channels or a window
+# has tokens: it takes these for one size.
 ARCH = {'embed_dims': 20, 'depths': (3, 2, 1, 1), 'num_heads': (2, 4, 4, 4), 'mlp_ratio': 2}
 NUM_KINDS, NUM_KINDS_OF_STAGE_0 = 5, 3
 # Odd, square, tall and wide images whose maps are several windows high and wide, as in detection.
@@ -33,11 +38,15 @@ def make_model(**arguments):
 
 def make_runner(model, accumulative_counts=1):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    return SimpleNamespace(model=model, optim_wrapper=OptimWrapper(optimizer, accumulative_counts=accumulative_counts))
+    return SimpleNamespace(
+        model=model, optim_wrapper=OptimWrapper(optimizer, accumulative_counts=accumulative_counts)
+    )
 
 
 def start_hook(model, **options):
-    """Return the hook after ``before_train``, and a list of the graphs that are compiled from then on."""
+    """Return the hook after ``before_train``, and a list of the graphs that are compiled from then
+    on.
+    """
     torch.compiler.reset()
     graphs = []
 
@@ -46,18 +55,30 @@ def start_hook(model, **options):
         return graph
 
     # With fullgraph, a graph break and the limit of recompilations are errors.
-    hook = HOOKS.build({'type': 'CompileBackboneHook', 'backend': record_graph, 'fullgraph': True, **options})
+    hook = HOOKS.build(
+        {'type': 'CompileBackboneHook', 'backend': record_graph, 'fullgraph': True, **options}
+    )
     hook.before_train(make_runner(model))
     return hook, graphs
 
 
 def train_step(model, size):
-    """Return the gradients, but for those of the keys' biases, which only rounding decides: softmax ignores them."""
+    """Return the gradients, but for those of the keys' biases, which only rounding decides: softmax
+    ignores them.
+    """
     torch.manual_seed(0)
     model.zero_grad()
     sum(found.square().mean() for found in model.backbone(torch.rand(1, 3, *size))).backward()
-    named = ((name, p.grad) for name, p in model.named_parameters() if not name.endswith(('kv.bias', 'qkv.bias')))
-    return {name: gradient / gradient.abs().max().clamp(min=1e-9) for name, gradient in named if gradient is not None}
+    named = (
+        (name, p.grad)
+        for name, p in model.named_parameters()
+        if not name.endswith(('kv.bias', 'qkv.bias'))
+    )
+    return {
+        name: gradient / gradient.abs().max().clamp(min=1e-9)
+        for name, gradient in named
+        if gradient is not None
+    }
 
 
 @pytest.mark.parametrize('with_cp', [False, pytest.param(True, marks=pytest.mark.long)])
@@ -106,8 +127,12 @@ INVALID = [{'mode': 'fastest'}, {'backend': 'none'}, {'speed': 2}]
 
 @pytest.mark.parametrize('options', CUDA_GRAPHS + INVALID, ids=str)
 def test_invalid_options_and_cuda_graphs_with_gradient_accumulation_are_rejected(options):
-    with pytest.raises(UserError, match='CompileBackboneHook: ' + 'CUDA graphs' * (options in CUDA_GRAPHS)):
-        HOOKS.build({'type': 'CompileBackboneHook', **options}).before_train(make_runner(make_model(), 2))
+    with pytest.raises(
+        UserError, match='CompileBackboneHook: ' + 'CUDA graphs' * (options in CUDA_GRAPHS)
+    ):
+        HOOKS.build({'type': 'CompileBackboneHook', **options}).before_train(
+            make_runner(make_model(), 2)
+        )
 
 
 def test_a_backbone_without_our_blocks_is_rejected():

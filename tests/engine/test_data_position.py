@@ -1,7 +1,9 @@
-"""However a run is interrupted and resumed, each epoch trains on all images, with the batches of an uninterrupted run.
+"""However a run is interrupted and resumed, each epoch trains on all images, with the batches of an
+uninterrupted run.
 
-The loops run with a fake runner that records which images each rank trains on. Between the sessions of a run, the batch
-size, the number of processes, the number of images and the seed may change: then the current epoch starts again.
+The loops run with a fake runner that records which images each rank trains on. Between the sessions
+of a run, the batch size, the number of processes, the number of images and the seed may change:
+then the current epoch starts again.
 """
 
 import json
@@ -19,7 +21,13 @@ from mmgcvit.engine.loops import DATA_POSITION, EpochBasedTrainLoop, IterBasedTr
 from .drawing import StoppedError
 
 SEED = 5
-DEFAULTS = {'sampler': 'DefaultSampler', 'batch_sampler': None, 'drop_last': False, 'by_epoch': True, 'epochs': 2}
+DEFAULTS = {
+    'sampler': 'DefaultSampler',
+    'batch_sampler': None,
+    'drop_last': False,
+    'by_epoch': True,
+    'epochs': 2,
+}
 DEFAULTS |= {'diff_rank_seed': False}
 
 
@@ -59,7 +67,10 @@ class FakeRunner:
 
 
 def run_session(setup, session, checkpoint):
-    """Train all ranks of a session. Return what each trained on, the next checkpoint's meta, and the loop."""
+    """Train all ranks of a session.
+
+    Return what each trained on, the next checkpoint's meta, and the loop.
+    """
     setup = DEFAULTS | setup
     world_size, batch_size, stop, seed = session
     trained = []
@@ -78,8 +89,14 @@ def run_session(setup, session, checkpoint):
             mock.patch('mmgcvit.engine.loops.get_rank', return_value=rank),
             mock.patch('mmgcvit.engine.loops.get_world_size', return_value=world_size),
         ):
-            length = {'max_epochs': setup['epochs']} if setup['by_epoch'] else {'max_iters': setup['iters']}
-            loop = (EpochBasedTrainLoop if setup['by_epoch'] else IterBasedTrainLoop)(runner, loader, **length)
+            length = (
+                {'max_epochs': setup['epochs']}
+                if setup['by_epoch']
+                else {'max_iters': setup['iters']}
+            )
+            loop = (EpochBasedTrainLoop if setup['by_epoch'] else IterBasedTrainLoop)(
+                runner, loader, **length
+            )
         runner.loop = loop
         if checkpoint is not None:
             meta = json.loads(json.dumps(checkpoint))
@@ -98,7 +115,10 @@ def run_session(setup, session, checkpoint):
 
 
 def run_sessions(setup, sessions):
-    """Train until the end: the last session does not stop. Return what was trained on by session and rank."""
+    """Train until the end: the last session does not stop.
+
+    Return what was trained on by session and rank.
+    """
     checkpoint, results = None, []
     last = (*sessions[-1][:2], None, sessions[-1][3])
     for session in [*sessions[:-1], last]:
@@ -108,7 +128,9 @@ def run_sessions(setup, sessions):
 
 
 SESSIONS = st.lists(
-    st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 12), st.sampled_from([None, SEED, 6])),
+    st.tuples(
+        st.integers(1, 4), st.integers(1, 5), st.integers(1, 12), st.sampled_from([None, SEED, 6])
+    ),
     min_size=1,
     max_size=4,
 )
@@ -123,12 +145,23 @@ BATCH_SAMPLERS = [None, 'mmdet.AspectRatioBatchSampler']
     batch_sampler=st.sampled_from(BATCH_SAMPLERS),
     drop_last=st.booleans(),
 )
-def test_every_epoch_trains_on_each_image_once_after_its_last_start(sessions, images, epochs, batch_sampler, drop_last):
-    """That is once, except images that fill up the last share of a rank or are dropped with an incomplete batch."""
-    setup = {'images': images, 'epochs': epochs, 'batch_sampler': batch_sampler, 'diff_rank_seed': images % 2 == 0}
+def test_every_epoch_trains_on_each_image_once_after_its_last_start(
+    sessions, images, epochs, batch_sampler, drop_last
+):
+    """That is once, except images that fill up the last share of a rank or are dropped with an
+    incomplete batch.
+    """
+    setup = {
+        'images': images,
+        'epochs': epochs,
+        'batch_sampler': batch_sampler,
+        'diff_rank_seed': images % 2 == 0,
+    }
     setup['drop_last'] = drop_last and batch_sampler is None
     results, loop = run_sessions(setup, sessions)
-    _, *seeds = accumulate((new for *_, new in sessions), lambda old, new: new or old, initial=SEED)  # None: as before
+    _, *seeds = accumulate(
+        (new for *_, new in sessions), lambda old, new: new or old, initial=SEED
+    )  # None: as before
     for epoch in range(epochs):
         counts, previous = Counter(), None
         for session, seed, ranks in zip(sessions, seeds, results, strict=True):
@@ -143,7 +176,9 @@ def test_every_epoch_trains_on_each_image_once_after_its_last_start(sessions, im
         dropped = world_size * (batch_size - 1) if setup['drop_last'] else 0
         assert images - dropped <= len(counts) <= images
     assert loop.epoch == epochs
-    assert loop.iter == epochs * len(loop.dataloader), 'the schedule, which counts iterations, ends with the last epoch'
+    assert loop.iter == epochs * len(loop.dataloader), (
+        'the schedule, which counts iterations, ends with the last epoch'
+    )
 
 
 @settings(max_examples=25)
@@ -153,8 +188,12 @@ def test_every_epoch_trains_on_each_image_once_after_its_last_start(sessions, im
     iters=st.integers(13 * 3, 60),
     sampler=st.sampled_from(['InfiniteSampler', 'DefaultSampler']),
 )
-def test_an_iteration_based_run_trains_as_long_as_planned_whatever_changes(sessions, images, iters, sampler):
-    results, loop = run_sessions({'sampler': sampler, 'images': images, 'by_epoch': False, 'iters': iters}, sessions)
+def test_an_iteration_based_run_trains_as_long_as_planned_whatever_changes(
+    sessions, images, iters, sampler
+):
+    results, loop = run_sessions(
+        {'sampler': sampler, 'images': images, 'by_epoch': False, 'iters': iters}, sessions
+    )
     assert loop.iter == iters
     assert sum(len(session[0]) for session in results) == iters
     counts = Counter(index for rank in results[-1] for _, indices in rank for index in indices)
@@ -176,8 +215,17 @@ def test_an_iteration_based_run_trains_as_long_as_planned_whatever_changes(sessi
 def test_with_the_same_settings_each_rank_trains_on_the_same_batches(
     world_size, batch_size, stops, images, by_epoch, sampler, batch_sampler, diff_rank_seed
 ):
-    setup = {'sampler': 'DefaultSampler' if by_epoch else sampler, 'images': images, 'epochs': 3, 'iters': 40}
-    setup |= {'by_epoch': by_epoch, 'batch_sampler': batch_sampler, 'diff_rank_seed': diff_rank_seed}
+    setup = {
+        'sampler': 'DefaultSampler' if by_epoch else sampler,
+        'images': images,
+        'epochs': 3,
+        'iters': 40,
+    }
+    setup |= {
+        'by_epoch': by_epoch,
+        'batch_sampler': batch_sampler,
+        'diff_rank_seed': diff_rank_seed,
+    }
     results, _ = run_sessions(setup, [(world_size, batch_size, stop, None) for stop in [*stops, 1]])
     whole, _ = run_sessions(setup, [(world_size, batch_size, None, None)])
     joined = [[step for session in results for step in session[rank]] for rank in range(world_size)]
@@ -192,12 +240,20 @@ def test_with_the_same_settings_each_rank_trains_on_the_same_batches(
 def test_with_other_settings_the_epoch_starts_again_and_a_line_says_why(stop, changed):
     """The epoch has 7 iterations of 3 images before the change."""
     _, checkpoint, _ = run_session({'images': 20}, (1, 3, stop, None), None)
-    meta = checkpoint if changed else {key: value for key, value in checkpoint.items() if key != DATA_POSITION}
+    meta = (
+        checkpoint
+        if changed
+        else {key: value for key, value in checkpoint.items() if key != DATA_POSITION}
+    )
     now = {'images': 20, 'processes': 1, 'batch_size': 3, 'seed': None} | changed
     with mock.patch('mmgcvit.engine.loops.print_log') as log:
         session = now['processes'], now['batch_size'], None, now['seed']
         run_session({'images': now['images']}, session, meta)
-    reason = 'settings have changed: ' if changed else 'the checkpoint does not say which images the run has seen'
+    reason = (
+        'settings have changed: '
+        if changed
+        else 'the checkpoint does not say which images the run has seen'
+    )
     text = next(call.args[0] for call in log.call_args_list if 'starts again' in call.args[0])
     assert text.startswith(f'epoch 1 starts again, because {reason}')
     assert all(name in text for name in changed)

@@ -1,4 +1,6 @@
-"""A resumed run ends in the same state as an uninterrupted one, bit for bit, wherever it is interrupted."""
+"""A resumed run ends in the same state as an uninterrupted one, bit for bit, wherever it is
+interrupted.
+"""
 
 import random
 import signal
@@ -35,18 +37,25 @@ def resume_config(work_dir, **options):
 
 
 def train_whole_and_resumed(folder, stop, workers=(0, 0), interrupt=False, **options):
-    """Train once without interruption, and once up to an iteration and from there. Compare the results."""
+    """Train once without interruption, and once up to an iteration and from there.
+
+    Compare the results.
+    """
     whole, resumed, options = folder / 'whole', folder / 'resumed', SEEDED | options
     run(make_config(whole, **options))
     run(make_config(resumed, **options, workers=workers[0]), stop, interrupt=interrupt)
     run(resume_config(resumed, **options, workers=workers[1]))
     barrier()  # until rank 0 has saved
     assert find_difference(read_last_state(whole), read_last_state(resumed)) is None
-    assert {path.name for path in whole.glob('*.pth')} == {path.name for path in resumed.glob('*.pth')}
+    assert {path.name for path in whole.glob('*.pth')} == {
+        path.name for path in resumed.glob('*.pth')
+    }
 
 
 def test_each_seed_rank_iteration_and_sample_has_its_own_random_numbers():
-    """This holds for every generator, also if the digits of two tuples are equal when joined: (1, 11), (11, 1)."""
+    """This holds for every generator, also if the digits of two tuples are equal when joined: (1,
+    11), (11, 1).
+    """
     tuples = list(product((0, 1, 11, 111), repeat=4))
     for draw in (
         lambda: random.getrandbits(64),
@@ -72,12 +81,21 @@ def test_each_seed_rank_iteration_and_sample_has_its_own_random_numbers():
 def test_a_resumed_run_ends_in_the_state_of_an_uninterrupted_one(
     loop, sampler, stop, accumulated, workers, interrupt, tmp_path_factory
 ):
-    """This holds for any iteration and any number of dataloader workers, which persist if it is negative.
+    """This holds for any iteration and any number of dataloader workers, which persist if it is
+    negative.
 
-    It holds for a run that saves each iteration, and for one that saves rarely and is ended by Ctrl-C.
+    It holds for a run that saves each iteration, and for one that saves rarely and is ended by
+    Ctrl-C.
     """
-    options = {'loop': loop, 'sampler': 'DefaultSampler' if loop is EPOCHS else sampler, 'accumulated': accumulated}
-    options |= {'interrupt': interrupt, 'saves': (None if loop is EPOCHS else 7) if interrupt else 1}
+    options = {
+        'loop': loop,
+        'sampler': 'DefaultSampler' if loop is EPOCHS else sampler,
+        'accumulated': accumulated,
+    }
+    options |= {
+        'interrupt': interrupt,
+        'saves': (None if loop is EPOCHS else 7) if interrupt else 1,
+    }
     assume(interrupt or stop % accumulated == 0)
     train_whole_and_resumed(tmp_path_factory.mktemp('runs'), stop, workers, **options)
 
@@ -98,15 +116,21 @@ def test_without_a_configured_seed_a_resumed_run_keeps_the_first_seed(tmp_path, 
     """mmengine draws the same seed for both first starts, and another one for the resumed run."""
     for loop in (EPOCHS, ITERATIONS):
         seeds = iter([7, 7, 8])
-        monkeypatch.setattr('mmengine.runner.utils.sync_random_seed', lambda seeds=seeds: next(seeds))
+        monkeypatch.setattr(
+            'mmengine.runner.utils.sync_random_seed', lambda seeds=seeds: next(seeds)
+        )
         train_whole_and_resumed(tmp_path / loop['type'], 6, loop=loop, randomness={'seed': None})
 
 
-@pytest.mark.parametrize(('loop', 'images'), [(EPOCHS, 2 + 3 + IMAGES), (ITERATIONS, 2 + 3 + 3 * 3)])
+@pytest.mark.parametrize(
+    ('loop', 'images'), [(EPOCHS, 2 + 3 + IMAGES), (ITERATIONS, 2 + 3 + 3 * 3)]
+)
 def test_resuming_loads_no_trained_image(loop, images, tmp_path):
     """Batches have 3 images. The run is resumed before the last two of the second epoch."""
     run(make_config(tmp_path, loop=loop, **SEEDED), 6)
-    load = mock.patch.object(RandomImages, '__getitem__', autospec=True, side_effect=RandomImages.__getitem__)
+    load = mock.patch.object(
+        RandomImages, '__getitem__', autospec=True, side_effect=RandomImages.__getitem__
+    )
     with load as loaded:
         run(resume_config(tmp_path, loop=loop, **SEEDED))
     assert loaded.call_count == images
@@ -139,13 +163,19 @@ SETTINGS = st.tuples(st.integers(2, 5), st.integers(3, 5), st.sampled_from([0.01
 
 @settings(max_examples=8)
 @given(before=SETTINGS, after=SETTINGS, stop=st.integers(1, 5))
-def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(before, after, stop, tmp_path_factory):
+def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(
+    before, after, stop, tmp_path_factory
+):
     """They equal those of a run that had its batch size, length and LR from the start."""
     folder, configs = tmp_path_factory.mktemp('runs'), []
     for name, (images, length, lr) in (('whole', after), ('resumed', before), ('resumed', after)):
         warm_up = {'type': 'LinearLR', 'start_factor': 0.1, 'by_epoch': False, 'end': 3}
         decay = {'type': 'CosineAnnealingLR', 'T_max': length, 'end': length, 'by_epoch': True}
-        options = {'loop': EPOCHS | {'max_epochs': length}, 'images': images, 'param_scheduler': [warm_up, decay]}
+        options = {
+            'loop': EPOCHS | {'max_epochs': length},
+            'images': images,
+            'param_scheduler': [warm_up, decay],
+        }
         configs.append(make_config(folder / name, **options, **SEEDED))
         configs[-1].train_dataloader.drop_last = True  # batch normalisation needs two images
         configs[-1].optim_wrapper.optimizer.lr = lr
@@ -154,7 +184,10 @@ def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(before, after, sto
     run(first, stop)
     resumed.resume = True
     run(resumed, hook=NewScheduleHook(resumed.param_scheduler, is_changed=before[1:] != after[1:]))
-    states = [read_last_state(folder / name, ['param_schedulers', 'optimizer']) for name in ('whole', 'resumed')]
+    states = [
+        read_last_state(folder / name, ['param_schedulers', 'optimizer'])
+        for name in ('whole', 'resumed')
+    ]
     assert states[0]['param_schedulers'] == states[1]['param_schedulers']
     lrs = [[group['lr'] for group in state['optimizer']['param_groups']] for state in states]
     assert lrs[0] == lrs[1]
@@ -162,7 +195,9 @@ def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(before, after, sto
 
 def train_in_two(folder):
     """Train one of two ranks."""
-    train_whole_and_resumed(Path(folder), 3, loop=EPOCHS, launcher='pytorch', model_wrapper_cfg=CPU_MODEL_WRAPPER)
+    train_whole_and_resumed(
+        Path(folder), 3, loop=EPOCHS, launcher='pytorch', model_wrapper_cfg=CPU_MODEL_WRAPPER
+    )
 
 
 @pytest.mark.slow
@@ -183,5 +218,7 @@ def test_a_real_model_of_each_task_resumes_exactly(task, digits, tmp_path):
     train_task(digits, task, tmp_path / 'whole', *options, f'train_cfg.{length}=2')
     train_task(digits, task, tmp_path / 'resumed', *options, f'train_cfg.{length}=1')
     train_task(digits, task, tmp_path / 'resumed', '--resume', *options, f'train_cfg.{length}=2')
-    states = [read_last_state(tmp_path / run, ['state_dict', 'optimizer']) for run in ('resumed', 'whole')]
+    states = [
+        read_last_state(tmp_path / run, ['state_dict', 'optimizer']) for run in ('resumed', 'whole')
+    ]
     assert find_difference(*states) is None

@@ -1,4 +1,6 @@
-"""A run whose data workers or batch norms would fail ends with one sentence, if possible before its first batch."""
+"""A run whose data workers or batch norms would fail ends with one sentence, if possible before its
+first batch.
+"""
 
 import os
 import time
@@ -40,19 +42,27 @@ def check(loader, model=None):
     )
 
 
-@given(number=st.integers(1, 9), size=st.integers(1, 5), drop_last=st.booleans(), endless=st.booleans())
-def test_a_batch_of_one_image_is_rejected_if_a_batch_norm_fails_on_it(number, size, drop_last, endless):
+@given(
+    number=st.integers(1, 9), size=st.integers(1, 5), drop_last=st.booleans(), endless=st.booleans()
+)
+def test_a_batch_of_one_image_is_rejected_if_a_batch_norm_fails_on_it(
+    number, size, drop_last, endless
+):
     images = Images(number)
     pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3))
     for model in (nn.BatchNorm2d(3), pooled, nn.Sequential(nn.Flatten(), nn.BatchNorm1d(12))):
-        batches = BatchSampler(InfiniteSampler(images) if endless else DefaultSampler(images), size, drop_last)
+        batches = BatchSampler(
+            InfiniteSampler(images) if endless else DefaultSampler(images), size, drop_last
+        )
         fails = False
         for batch in islice(batches, 9):
             try:
                 model(torch.rand(len(batch), 3, 2, 2))
             except ValueError:
                 fails = True
-        with pytest.raises(UserError, match='a batch has one image, but') if fails else nullcontext():
+        with (
+            pytest.raises(UserError, match='a batch has one image, but') if fails else nullcontext()
+        ):
             check(DataLoader(images, batch_sampler=batches), model)
     with pytest.raises(UserError, match='a batch has one image, but'), explain_loader_errors():
         pooled(torch.rand(1, 3, 2, 2))
@@ -68,7 +78,9 @@ def test_shared_memory_must_hold_the_batches_that_workers_load_in_advance(worker
     needed = workers * 2 * size * 3 * SIDE**2
     with (
         mock.patch('shutil.disk_usage', return_value=SimpleNamespace(free=free * needed)),
-        pytest.raises(UserError, match='or fewer workers') if free < 1 and workers else nullcontext(),
+        pytest.raises(UserError, match='or fewer workers')
+        if free < 1 and workers
+        else nullcontext(),
     ):
         check(DataLoader(Images(9), size, num_workers=workers))
 
@@ -76,5 +88,8 @@ def test_shared_memory_must_hold_the_batches_that_workers_load_in_advance(worker
 @pytest.mark.parametrize('load', [partial(time.sleep, 2), partial(os._exit, 9)])
 def test_a_worker_that_waits_for_ever_or_is_killed_ends_the_run_with_one_sentence(load):
     loader = DataLoader(Images(1, load), num_workers=1, timeout=1)
-    with pytest.raises(UserError, match=r'^DataLoader [^\n]*timeout=SECONDS[^\n]*$'), explain_loader_errors():
+    with (
+        pytest.raises(UserError, match=r'^DataLoader [^\n]*timeout=SECONDS[^\n]*$'),
+        explain_loader_errors(),
+    ):
         next(iter(loader))

@@ -19,7 +19,12 @@ from ..configs.models import get_lrs_and_decays, read
 GROUPED = 'mmgcvit.GroupedParamsOptimWrapperConstructor'
 LAYER_DECAY = 'LearningRateDecayOptimWrapperConstructor'
 DECAY = {'norm_decay_mult': 0.0, 'custom_keys': {'relative_position': {'decay_mult': 0.0}}}
-BY_BACKBONE = {'custom_keys': {'backbone': {'lr_mult': 0.1}, 'backbone.norm': {'lr_mult': 0.1, 'decay_mult': 0.0}}}
+BY_BACKBONE = {
+    'custom_keys': {
+        'backbone': {'lr_mult': 0.1},
+        'backbone.norm': {'lr_mult': 0.1, 'decay_mult': 0.0},
+    }
+}
 
 
 @pytest.fixture(scope='module')
@@ -32,14 +37,23 @@ def detector():
 
 
 class Training:
-    """Train a model's copy with the constructor and LR schedulers, on gradients computed from the weights."""
+    """Train a model's copy with the constructor and LR schedulers, on gradients computed from the
+    weights.
+    """
 
     def __init__(self, model, rules, **settings):
         self.model = copy.deepcopy(model)
         optimizer = {'type': 'AdamW', 'lr': 1e-3, 'weight_decay': 0.05, **settings}
-        settings = {'optimizer': optimizer, 'constructor': GROUPED, 'paramwise_cfg': copy.deepcopy(rules)}
+        settings = {
+            'optimizer': optimizer,
+            'constructor': GROUPED,
+            'paramwise_cfg': copy.deepcopy(rules),
+        }
         self.wrapper = build_optim_wrapper(self.model, settings)
-        self.schedules = [LinearLR(self.wrapper, start_factor=0.1, end=4), MultiStepLR(self.wrapper, milestones=[6])]
+        self.schedules = [
+            LinearLR(self.wrapper, start_factor=0.1, end=4),
+            MultiStepLR(self.wrapper, milestones=[6]),
+        ]
         self.groups = self.wrapper.optimizer.param_groups
 
     def run(self):
@@ -51,11 +65,18 @@ class Training:
                 schedule.step()
         lrs = {weight: group['lr'] for group in self.groups for weight in group['params']}
         states = self.wrapper.optimizer.state
-        return {name: (weight.data, states[weight], lrs[weight]) for name, weight in self.model.named_parameters()}
+        return {
+            name: (weight.data, states[weight], lrs[weight])
+            for name, weight in self.model.named_parameters()
+        }
 
 
-@pytest.mark.parametrize(('rules', 'num_groups'), [(DECAY, 2), (BY_BACKBONE, 3)], ids=['decay', 'backbone'])
-def test_merged_groups_train_bit_for_bit_like_one_group_per_parameter(rules, num_groups, detector, monkeypatch):
+@pytest.mark.parametrize(
+    ('rules', 'num_groups'), [(DECAY, 2), (BY_BACKBONE, 3)], ids=['decay', 'backbone']
+)
+def test_merged_groups_train_bit_for_bit_like_one_group_per_parameter(
+    rules, num_groups, detector, monkeypatch
+):
     def merge_nothing(self, *arguments, **options):
         super(GroupedParamsOptimWrapperConstructor, self).add_params(*arguments, **options)
 
@@ -64,39 +85,59 @@ def test_merged_groups_train_bit_for_bit_like_one_group_per_parameter(rules, num
         with monkeypatch.context() as patch:
             patch.setattr(GroupedParamsOptimWrapperConstructor, 'add_params', merge_nothing)
             separate = Training(detector, rules, **kernels)
-        assert (len(merged.groups), len(separate.groups)) == (num_groups, len(list(detector.parameters())))
+        assert (len(merged.groups), len(separate.groups)) == (
+            num_groups,
+            len(list(detector.parameters())),
+        )
         torch.testing.assert_close(merged.run(), separate.run(), atol=0, rtol=0)
-        assert not torch.equal(merged.model.neck.fpn_convs[0].conv.weight, detector.neck.fpn_convs[0].conv.weight)
+        assert not torch.equal(
+            merged.model.neck.fpn_convs[0].conv.weight, detector.neck.fpn_convs[0].conv.weight
+        )
         for name in ('base_lr', 'lr'):  # as logged
             assert merged.wrapper.get_lr()[name][0] == separate.wrapper.get_lr()[name][0]
 
 
-@pytest.mark.skipif(Version(torch.__version__) < Version('2.4'), reason='fused on a CPU from torch 2.4 on')
+@pytest.mark.skipif(
+    Version(torch.__version__) < Version('2.4'), reason='fused on a CPU from torch 2.4 on'
+)
 def test_a_step_is_fused_if_the_config_sets_no_kernels(monkeypatch):
     """As on CUDA, whatever device the test runs on."""
     monkeypatch.setattr('mmgcvit.engine.optim.can_be_fused', lambda settings, model: True)
     for kernels, expected in (({}, True), ({'fused': False}, False), ({'foreach': False}, None)):
         for rules in (DECAY, {}):
-            assert {group.get('fused') for group in Training(nn.Linear(2, 2), rules, **kernels).groups} == {expected}
+            assert {
+                group.get('fused') for group in Training(nn.Linear(2, 2), rules, **kernels).groups
+            } == {expected}
 
 
 @pytest.mark.parametrize('backbone', [{}, {'with_cp': True, 'lora_rank': 2}], ids=['plain', 'lora'])
-@pytest.mark.parametrize('name', ['gcvit_digits_cls', 'mask_rcnn_lsa_digits', 'upernet_gcvit_digits'])
+@pytest.mark.parametrize(
+    'name', ['gcvit_digits_cls', 'mask_rcnn_lsa_digits', 'upernet_gcvit_digits']
+)
 def test_layer_wise_lr_decay_equals_that_of_mmpretrain(name, backbone):
     """Also in DDP's wrapper, and with a parameter of the backbone that a head shares."""
     cfg, rules = read(f'demo/{name}'), {'layer_decay_rate': 0.5, 'norm_decay_mult': 0.0}
     init_default_scope(cfg.default_scope)
     model = MODELS.build({**cfg.model, 'backbone': {**cfg.model.backbone, **backbone}})
-    settings = {'optimizer': {'type': 'AdamW', 'lr': 1.0, 'weight_decay': 0.05}, 'paramwise_cfg': rules}
-    ours, theirs = ({**settings, 'constructor': name} for name in (GROUPED, f'mmpretrain.{LAYER_DECAY}'))
+    settings = {
+        'optimizer': {'type': 'AdamW', 'lr': 1.0, 'weight_decay': 0.05},
+        'paramwise_cfg': rules,
+    }
+    ours, theirs = (
+        {**settings, 'constructor': name} for name in (GROUPED, f'mmpretrain.{LAYER_DECAY}')
+    )
     found = get_lrs_and_decays(model, ours)
-    assert min(found.values())[0] == 0.5 ** (sum(len(stage.blocks) for stage in model.backbone.stages) + (not backbone))
+    assert min(found.values())[0] == 0.5 ** (
+        sum(len(stage.blocks) for stage in model.backbone.stages) + (not backbone)
+    )
     # mmpretrain asks the model, and only its own classifiers have the method.
     model.get_layer_depth = lambda name: model.backbone.get_layer_depth(name, 'backbone.')
     assert found == get_lrs_and_decays(model, theirs)
     del model.get_layer_depth
     model.shared = nn.Module()
-    model.shared.weight = next(x for x in model.backbone.parameters() if x.requires_grad and x.ndim > 1)
+    model.shared.weight = next(
+        x for x in model.backbone.parameters() if x.requires_grad and x.ndim > 1
+    )
     assert [*get_lrs_and_decays(nn.DataParallel(model), ours).values()] == [*found.values()]
     with pytest.raises(UserError, match='the backbone has no get_layer_depth'):
         get_lrs_and_decays(nn.Linear(2, 2), ours)
@@ -104,22 +145,41 @@ def test_layer_wise_lr_decay_equals_that_of_mmpretrain(name, backbone):
 
 def test_only_adam_and_adamw_on_cuda_can_be_fused():
     """SGD's first fused step must not be skipped, as GradScaler does."""
-    single, double = (SimpleNamespace(is_cuda=True, dtype=dtype) for dtype in (torch.float32, torch.float64))
+    single, double = (
+        SimpleNamespace(is_cuda=True, dtype=dtype) for dtype in (torch.float32, torch.float64)
+    )
     for optimizer in (torch.optim.Adam, 'AdamW'):
-        models = [SimpleNamespace(parameters=lambda weight=x: [weight]) for x in (single, double, torch.zeros(1))]
-        assert [can_be_fused({'type': optimizer}, model) for model in models] == [True, False, False]
+        models = [
+            SimpleNamespace(parameters=lambda weight=x: [weight])
+            for x in (single, double, torch.zeros(1))
+        ]
+        assert [can_be_fused({'type': optimizer}, model) for model in models] == [
+            True,
+            False,
+            False,
+        ]
         assert not can_be_fused({'type': 'SGD'}, models[0])
 
 
 def test_mixed_precision_uses_bfloat16_or_float16_by_gpu_and_float32_on_a_cpu(monkeypatch):
-    config = {'type': 'mmgcvit.AutoPrecisionOptimWrapper', 'loss_scale': 'dynamic', 'accumulative_counts': 2}
+    config = {
+        'type': 'mmgcvit.AutoPrecisionOptimWrapper',
+        'loss_scale': 'dynamic',
+        'accumulative_counts': 2,
+    }
     for capability, requested, dtype in (
         *((None, None, None), ((8, 0), None, torch.bfloat16)),
         *(((7, 5), None, torch.float16), ((8, 0), 'float16', torch.float16)),
     ):
-        monkeypatch.setattr(torch.cuda, 'is_available', lambda capability=capability: capability is not None)
-        monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda capability=capability: capability)
-        monkeypatch.setattr('mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available', lambda: True)
+        monkeypatch.setattr(
+            torch.cuda, 'is_available', lambda capability=capability: capability is not None
+        )
+        monkeypatch.setattr(
+            torch.cuda, 'get_device_capability', lambda capability=capability: capability
+        )
+        monkeypatch.setattr(
+            'mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available', lambda: True
+        )
         optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
         wrapper = OPTIM_WRAPPERS.build({**config, 'optimizer': optimizer, 'dtype': requested})
         assert type(wrapper) is (AmpOptimWrapper if dtype else OptimWrapper)

@@ -1,4 +1,6 @@
-"""Options of train and test change the config or are rejected; the work dir, data and batch size are checked."""
+"""Options of train and test change the config or are rejected; the work dir, data and batch size
+are checked.
+"""
 
 import os
 from functools import partial
@@ -21,7 +23,15 @@ from ..datasets.checks.made import cut, write_coco
 
 
 def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
-    cfg = Config({'optim_wrapper': {'type': OptimWrapper, 'optimizer': {'type': 'AdamW'}, 'loss_scale': 512.0}})
+    cfg = Config(
+        {
+            'optim_wrapper': {
+                'type': OptimWrapper,
+                'optimizer': {'type': 'AdamW'},
+                'loss_scale': 512.0,
+            }
+        }
+    )
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(UserError, match=r'needs a GPU, and torch finds none\. Remove --amp'):
         enable_amp(cfg)
@@ -33,7 +43,14 @@ def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
 
 def test_trackers_are_added_once_to_those_of_the_config(monkeypatch):
     monkeypatch.setattr(train, 'find_spec', lambda name: name)
-    cfg = Config({'visualizer': {'type': 'DetLocalVisualizer', 'vis_backends': [{'type': 'LocalVisBackend'}]}})
+    cfg = Config(
+        {
+            'visualizer': {
+                'type': 'DetLocalVisualizer',
+                'vis_backends': [{'type': 'LocalVisBackend'}],
+            }
+        }
+    )
     add_trackers(cfg, ['tensorboard'])
     add_trackers(cfg, ['tensorboard', 'wandb'])
     assert cfg.visualizer.type == 'DetLocalVisualizer'
@@ -46,13 +63,28 @@ def test_trackers_are_added_once_to_those_of_the_config(monkeypatch):
 
 def test_options_that_the_config_does_not_support_are_rejected(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    draw, scale = partial(enable_drawing, folder='x'), partial(check_batch_size, file_cfg=Config(), world_size=1)
+    draw, scale = (
+        partial(enable_drawing, folder='x'),
+        partial(check_batch_size, file_cfg=Config(), world_size=1),
+    )
     for enable, config, message in (
         (enable_amp, {'optim_wrapper': {'type': 'ApexOptimWrapper'}}, 'ApexOptimWrapper'),
-        (scale, {'auto_scale_lr': {'enable': True}}, r'--auto-scale-lr: the config has no .*\.base_batch_size'),
+        (
+            scale,
+            {'auto_scale_lr': {'enable': True}},
+            r'--auto-scale-lr: the config has no .*\.base_batch_size',
+        ),
         (enable_tta, {}, r'--tta: the config has no tta_model and no tta_pipeline\.'),
-        (enable_tta, {'test_cfg': {'side': 64}}, r'--tta cannot be used with tiles .* Remove --tta'),
-        (draw, {'default_scope': 'mmpose', 'model': {'type': 'Pose'}}, '--show-dir cannot draw .* of Pose of mmpose'),
+        (
+            enable_tta,
+            {'test_cfg': {'side': 64}},
+            r'--tta cannot be used with tiles .* Remove --tta',
+        ),
+        (
+            draw,
+            {'default_scope': 'mmpose', 'model': {'type': 'Pose'}},
+            '--show-dir cannot draw .* of Pose of mmpose',
+        ),
     ):
         with pytest.raises(UserError, match=message):
             enable(Config(config))
@@ -62,19 +94,31 @@ def test_show_dir_enables_the_drawing_hook_with_the_score_threshold():
     """Configs in the work dirs of older versions have this project's hook under the same key."""
     hook = {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': str(Path('x').absolute())}
     old = {'type': 'mmgcvit.ValVisualizationHook', 'score_thr': 0.5}
-    for hooks, score_thr in ((None, 0.3), ({'visualization': old, 'timer': {'type': 'IterTimerHook'}}, 0.5)):
+    for hooks, score_thr in (
+        (None, 0.3),
+        ({'visualization': old, 'timer': {'type': 'IterTimerHook'}}, 0.5),
+    ):
         cfg = Config({'default_hooks': hooks, 'default_scope': 'mmdet', 'model': {}})
         enable_drawing(cfg, 'x')
-        assert cfg.default_hooks == {**(hooks or {}), 'visualization': {**hook, 'score_thr': score_thr}}
+        assert cfg.default_hooks == {
+            **(hooks or {}),
+            'visualization': {**hook, 'score_thr': score_thr},
+        }
 
 
-@pytest.mark.parametrize(('launcher', 'variable'), [('pytorch', 'LOCAL_RANK'), *setup.LOCAL_RANK_VARIABLES.items()])
-def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(launcher, variable, monkeypatch):
+@pytest.mark.parametrize(
+    ('launcher', 'variable'), [('pytorch', 'LOCAL_RANK'), *setup.LOCAL_RANK_VARIABLES.items()]
+)
+def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(
+    launcher, variable, monkeypatch
+):
     """The process with local rank 0 prints the error, while the others wait to be ended."""
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     monkeypatch.setattr('time.sleep', slept := mock.Mock())
     monkeypatch.delenv('RANK', raising=False)
-    rejected = pytest.raises(UserError, match=rf'--launcher {launcher}: torch finds no GPU\. .*tools/dist_train\.sh')
+    rejected = pytest.raises(
+        UserError, match=rf'--launcher {launcher}: torch finds no GPU\. .*tools/dist_train\.sh'
+    )
     for rank in '03':
         monkeypatch.setenv('LOCAL_RANK', '0')
         monkeypatch.setenv(variable, rank)
@@ -105,19 +149,29 @@ def test_data_that_would_stop_the_run_is_rejected_by_file_name(tmp_path):
         check_data(cfg, ['train_dataloader'])
 
 
-# The batch size without accumulation, images per process and accumulation steps. HALVED has the base batch size and the
-# images of the recipe divided by its steps.
+# The batch size without accumulation, images per process and accumulation steps. HALVED has the
+# base batch size and the images of the recipe divided by its steps.
 PLAIN, SUM, HALVED = (16, 2, 1), (512, 64, 2), (8, 1, 2)
 
 
 @pytest.mark.parametrize(
     ('settings', 'recipe', 'processes', 'sizes'),
     [
-        *((PLAIN, PLAIN, 16, (16, 32)), ((16, 2, 4), PLAIN, 8, (16, 64)), (SUM, SUM, 4, (1024, 512))),
-        *((HALVED, PLAIN, 4, (16, 8)), (PLAIN, PLAIN, 8, (16, 16)), ((512, 256, 1), SUM, 4, (1024, 1024))),
+        *(
+            (PLAIN, PLAIN, 16, (16, 32)),
+            ((16, 2, 4), PLAIN, 8, (16, 64)),
+            (SUM, SUM, 4, (1024, 512)),
+        ),
+        *(
+            (HALVED, PLAIN, 4, (16, 8)),
+            (PLAIN, PLAIN, 8, (16, 16)),
+            ((512, 256, 1), SUM, 4, (1024, 1024)),
+        ),
     ],
 )
-def test_the_lr_follows_the_effective_batch_size_and_ema_the_steps(settings, recipe, processes, sizes):
+def test_the_lr_follows_the_effective_batch_size_and_ema_the_steps(
+    settings, recipe, processes, sizes
+):
     """mmengine divides the batch size without accumulation by base_batch_size."""
     cfg, recipe_cfg = (
         Config(

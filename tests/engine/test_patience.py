@@ -1,4 +1,6 @@
-"""With --patience N, a run stops after N validations without a better score, however often it is interrupted."""
+"""With --patience N, a run stops after N validations without a better score, however often it is
+interrupted.
+"""
 
 import math
 from copy import deepcopy
@@ -27,7 +29,8 @@ class PositionHook(Hook):
 
 
 def find_end(scores, patience, intervals, stops):
-    """Return after which score a run ends whose validations have another interval from each stop on.
+    """Return after which score a run ends whose validations have another interval from each stop
+    on.
 
     Also return the last one of the best scores, or None if there is none. NaN and -1 are no scores.
     """
@@ -47,9 +50,13 @@ def find_end(scores, patience, intervals, stops):
 @pytest.mark.parametrize('by_epoch', [True, False])
 @settings(max_examples=12, deadline=None)
 @given(st.data())
-def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_without_a_better_one(by_epoch, data):
+def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_without_a_better_one(
+    by_epoch, data
+):
     """The interval of validations may change when the run is resumed."""
-    scores = data.draw(st.lists(st.sampled_from([0.0, 1.0, 2.0, -1.0, math.nan, math.inf]), min_size=1, max_size=6))
+    scores = data.draw(
+        st.lists(st.sampled_from([0.0, 1.0, 2.0, -1.0, math.nan, math.inf]), min_size=1, max_size=6)
+    )
     patience = data.draw(st.integers(1, 3))
     stops = sorted(data.draw(st.sets(st.integers(1, len(scores) * ITERATIONS - 1), max_size=2)))
     intervals = data.draw(st.lists(st.integers(1, 3), min_size=3, max_size=3))
@@ -57,12 +64,22 @@ def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_wi
     hook = PositionHook()
     metric = GivenScore(lambda: scores[hook.position])
     with TemporaryDirectory() as work_dir:
-        for number, stop in enumerate([*(stop for stop in stops if stop <= end * ITERATIONS), None]):
+        for number, stop in enumerate(
+            [*(stop for stop in stops if stop <= end * ITERATIONS), None]
+        ):
             length, interval = len(scores), intervals[number]
-            loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': length, 'val_interval': interval}
+            loop = {
+                'type': 'mmgcvit.EpochBasedTrainLoop',
+                'max_epochs': length,
+                'val_interval': interval,
+            }
             if not by_epoch:
                 length, interval = length * ITERATIONS, interval * ITERATIONS
-                loop = {'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': length, 'val_interval': interval}
+                loop = {
+                    'type': 'mmgcvit.IterBasedTrainLoop',
+                    'max_iters': length,
+                    'val_interval': interval,
+                }
             cfg = make_config(work_dir, loop, resume=number > 0, **make_evaluation(metric))
             cfg.default_hooks.checkpoint.update({'save_best': 'toy/mAP', 'rule': 'greater'})
             cfg.custom_hooks = [{'type': 'mmgcvit.PatienceHook', 'patience': patience}]

@@ -1,4 +1,6 @@
-"""Progress is shown as bars on a terminal and as lines elsewhere; the log ends with a summary and the next commands."""
+"""Progress is shown as bars on a terminal and as lines elsewhere; the log ends with a summary and
+the next commands.
+"""
 
 import io
 import re
@@ -26,7 +28,9 @@ def make_falling(score):
         ({'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 4, 'val_interval': 4}, 0),
     ],
 )
-def test_each_epoch_and_validation_prints_a_line_and_a_terminal_has_bars(loop, epoch_lines, tmp_path, monkeypatch):
+def test_each_epoch_and_validation_prints_a_line_and_a_terminal_has_bars(
+    loop, epoch_lines, tmp_path, monkeypatch
+):
     monkeypatch.setenv('TERM', 'xterm')
     for is_terminal in (False, True):
         stream = io.StringIO()
@@ -41,7 +45,9 @@ def test_each_epoch_and_validation_prints_a_line_and_a_terminal_has_bars(loop, e
         if not is_terminal:
             log, *epochs, scores = shown.splitlines()
             assert log.startswith('log: ')
-            assert [line.partition(' loss ')[0] for line in epochs] == ['epoch 1 of 1:'] * epoch_lines
+            assert [line.partition(' loss ')[0] for line in epochs] == [
+                'epoch 1 of 1:'
+            ] * epoch_lines
             assert scores == 'scores: toy/mAP 0.5'
 
 
@@ -56,14 +62,20 @@ def test_only_rank_0_shows_progress_and_other_output_is_discarded(capsys, monkey
 
 
 @pytest.mark.parametrize('score', [1.0, None])
-def test_trainable_parameters_time_checkpoint_and_next_commands_are_logged(score, tmp_path, monkeypatch):
+def test_trainable_parameters_time_checkpoint_and_next_commands_are_logged(
+    score, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     has_best = score is not None
     monkeypatch.setattr(progress, 'can_draw_predictions', lambda cfg: has_best)
     monkeypatch.setattr(progress, 'MIN_TIMED', 0)
     work_dir, loop = tmp_path / 'my run', {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 2}
-    cfg = make_config(work_dir, loop, saves=None, log_level='INFO', **(make_falling(score) if has_best else {}))
-    cfg.default_hooks.checkpoint.update({'save_best': 'toy/mAP', 'rule': 'greater'} if has_best else {})
+    cfg = make_config(
+        work_dir, loop, saves=None, log_level='INFO', **(make_falling(score) if has_best else {})
+    )
+    cfg.default_hooks.checkpoint.update(
+        {'save_best': 'toy/mAP', 'rule': 'greater'} if has_best else {}
+    )
     run(cfg, hook=SummaryHook())
     (log,) = work_dir.glob('*/*.log')
     text = log.read_text()

@@ -1,4 +1,6 @@
-"""Steps with NaN or infinite losses or gradients are skipped, and no checkpoint contains such values."""
+"""Steps with NaN or infinite losses or gradients are skipped, and no checkpoint contains such
+values.
+"""
 
 from functools import partial
 
@@ -35,7 +37,11 @@ class TinyModel(BaseModel):
         values = self.layer(self.norm(torch.stack(list(inputs))))
         if mode != 'loss':
             return list(values)
-        losses = {'loss_a': (values - 3).square().mean(), 'loss_b': [values.abs().mean()], 'acc': values.detach().sum()}
+        losses = {
+            'loss_a': (values - 3).square().mean(),
+            'loss_b': [values.abs().mean()],
+            'acc': values.detach().sum(),
+        }
         for sample in data_samples:
             if sample.get('fault') == 'loss':
                 losses['loss_c'] = values.sum() + INF
@@ -45,26 +51,37 @@ class TinyModel(BaseModel):
 
 
 def make_samples(count, faults=None):
-    """Return samples of three values. ``faults`` maps an index to what is not finite: pixels, loss or gradients."""
+    """Return samples of three values.
+
+    ``faults`` maps an index to what is not finite: pixels, loss or gradients.
+    """
     values = torch.randn(count, 3, generator=torch.Generator().manual_seed(1))
     faults = faults or {}
     values[[index for index, fault in faults.items() if fault == 'pixels'], 1] = NAN
     return [
         {
             'inputs': values[index],
-            'data_samples': BaseDataElement(metainfo={'img_path': f'{index}.jpg', 'fault': faults.get(index)}),
+            'data_samples': BaseDataElement(
+                metainfo={'img_path': f'{index}.jpg', 'fault': faults.get(index)}
+            ),
         }
         for index in range(count)
     ]
 
 
 def train(work_dir, data, hooks=None, **options):
-    """Train with two images per batch, in order, and a checkpoint in every iteration. Return the runner."""
+    """Train with two images per batch, in order, and a checkpoint in every iteration.
+
+    Return the runner.
+    """
     loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 1}
     cfg = make_config(work_dir, loop, images=2, log_level='WARNING', param_scheduler=None).to_dict()
     cfg['default_hooks']['checkpoint']['max_keep_ckpts'] = 5
     cfg['default_hooks'] |= {**skip_nonfinite(), **(hooks or {})}
-    cfg['train_dataloader'] |= {'dataset': data, 'sampler': {'type': 'DefaultSampler', 'shuffle': False}}
+    cfg['train_dataloader'] |= {
+        'dataset': data,
+        'sampler': {'type': 'DefaultSampler', 'shuffle': False},
+    }
     runner = Runner(**cfg | {'model': TinyModel(), **adamw(), **options})
     runner.train()
     return runner
@@ -72,7 +89,9 @@ def train(work_dir, data, hooks=None, **options):
 
 def get_state(runner):
     """Return weights, running statistics and optimizer state."""
-    moments = [entry for state in runner.optim_wrapper.optimizer.state.values() for entry in state.values()]
+    moments = [
+        entry for state in runner.optim_wrapper.optimizer.state.values() for entry in state.values()
+    ]
     return [*runner.model.state_dict().values(), *moments]
 
 
@@ -93,8 +112,11 @@ FAULTS = ['pixels', 'loss', 'gradients']
     accumulated=st.sampled_from([1, 2]),
     clip=st.sampled_from([{}, {'clip_grad': {'max_norm': 1.0}}]),
 )
-def test_skipped_steps_leave_the_state_as_without_their_batches(faults, accumulated, clip, tmp_path_factory):
-    """Weights, running statistics and optimizer state are equal bit for bit; EMA and logs stay finite.
+def test_skipped_steps_leave_the_state_as_without_their_batches(
+    faults, accumulated, clip, tmp_path_factory
+):
+    """Weights, running statistics and optimizer state are equal bit for bit; EMA and logs stay
+    finite.
 
     The log names the iteration, the cause and the images.
     """
@@ -106,11 +128,15 @@ def test_skipped_steps_leave_the_state_as_without_their_batches(faults, accumula
     assume(len(left_out) < 16)
     runner = train(folder / 'with', make_samples(16, faults), **options)
     kept = [sample for index, sample in enumerate(make_samples(16)) if index not in left_out]
-    torch.testing.assert_close(get_state(runner), get_state(train(folder / 'without', kept, **options)), rtol=0, atol=0)
+    torch.testing.assert_close(
+        get_state(runner), get_state(train(folder / 'without', kept, **options)), rtol=0, atol=0
+    )
     assert all(torch.isfinite(x).all() for x in get_state(runner))
     log = read_log(folder / 'with')
     for step in skipped:
-        batches = [range(first, first + 2) for first in range(step * step_size, (step + 1) * step_size, 2)]
+        batches = [
+            range(first, first + 2) for first in range(step * step_size, (step + 1) * step_size, 2)
+        ]
         kinds = [[faults[index] for index in batch if index in faults] for batch in batches]
         # In TinyModel, the last sample with a fault sets the batch's loss_c.
         is_loss = any('pixels' in batch or 'loss' in batch[-1:] for batch in kinds)
@@ -157,31 +183,51 @@ def test_consecutive_skipped_steps_stop_a_run_with_finite_checkpoints(case, tmp_
     with pytest.raises(UserError, match=message):
         train(tmp_path, **adamw() | options)
     for path in tmp_path.glob('*.pth'):
-        assert all(torch.isfinite(x).all() for x in torch.load(path, weights_only=False)['state_dict'].values()), path
+        assert all(
+            torch.isfinite(x).all()
+            for x in torch.load(path, weights_only=False)['state_dict'].values()
+        ), path
 
 
-@pytest.mark.skipif(Version(torch.__version__) < Version('2.3'), reason='torch has no GradScaler for CPUs yet')
+@pytest.mark.skipif(
+    Version(torch.__version__) < Version('2.3'), reason='torch has no GradScaler for CPUs yet'
+)
 @pytest.mark.parametrize('fused', [False, True])
 def test_steps_that_gradscaler_skips_to_adjust_its_scale_do_not_count(fused, tmp_path, monkeypatch):
     # mmengine's wrapper requires a GPU.
     monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
-    monkeypatch.setattr(amp_optimizer_wrapper, 'GradScaler', partial(torch.amp.GradScaler, device='cpu'))
+    monkeypatch.setattr(
+        amp_optimizer_wrapper, 'GradScaler', partial(torch.amp.GradScaler, device='cpu')
+    )
     optimizer = {'type': 'AdamW', 'lr': 0.01, 'fused': fused}
-    wrapper = {'type': 'AmpOptimWrapper', 'loss_scale': {'init_scale': 2.0**127}, 'optimizer': optimizer}
-    runner = train(tmp_path, make_samples(24), hooks=skip_nonfinite(max_consecutive=1), optim_wrapper=wrapper)
+    wrapper = {
+        'type': 'AmpOptimWrapper',
+        'loss_scale': {'init_scale': 2.0**127},
+        'optimizer': optimizer,
+    }
+    runner = train(
+        tmp_path, make_samples(24), hooks=skip_nonfinite(max_consecutive=1), optim_wrapper=wrapper
+    )
     assert runner.optim_wrapper.loss_scaler.get_scale() < 2.0**127, 'GradScaler has skipped steps'
     assert all(torch.isfinite(tensor).all() for tensor in get_state(runner))
-    assert not torch.equal(runner.model.layer.weight, TinyModel().layer.weight), 'steps follow at a lower scale'
+    assert not torch.equal(runner.model.layer.weight, TinyModel().layer.weight), (
+        'steps follow at a lower scale'
+    )
     assert 'not finite' not in read_log(tmp_path)
 
 
 def train_in_two_processes(folder):
-    """Train on every second of 16 images on each rank. Return the weights, and the error of a stopped run."""
+    """Train on every second of 16 images on each rank.
+
+    Return the weights, and the error of a stopped run.
+    """
     options = {'launcher': 'pytorch', 'cfg': {'model_wrapper_cfg': CPU_MODEL_WRAPPER}, **adamw()}
     results = []
     for name, faults in (('one', {5: 'loss'}), ('both', dict.fromkeys(range(4, 8), 'loss'))):
         runner = train(folder / name, make_samples(16, faults), **options)
-        results.append([tensor.tolist() for tensor in runner.model.module.layer.state_dict().values()])
+        results.append(
+            [tensor.tolist() for tensor in runner.model.module.layer.state_dict().values()]
+        )
     try:
         train(folder / 'stopped', make_samples(16, dict.fromkeys((4, 9, 13), 'loss')), **options)
     except UserError as error:

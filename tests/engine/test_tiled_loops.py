@@ -1,4 +1,6 @@
-"""A run on tiles is tested as it predicts: on whole images, by the tiles and the merge of ``predict --tiles``."""
+"""A run on tiles is tested as it predicts: on whole images, by the tiles and the merge of ``predict
+--tiles``.
+"""
 
 import pickle
 import re
@@ -19,7 +21,11 @@ SIDE = 256
 
 @pytest.mark.slow
 def test_the_test_of_a_run_on_tiles_has_the_objects_that_are_predicted(tmp_path):
-    write_coco(tmp_path, [scene for size in (400, 200) for scene in islice(SceneComposer('val', size), 1)], 'val')
+    write_coco(
+        tmp_path,
+        [scene for size in (400, 200) for scene in islice(SceneComposer('val', size), 1)],
+        'val',
+    )
     annotations = str(tmp_path / 'annotations' / 'instances_val2017.json')
     config = tmp_path / 'tiles.py'
     config.write_text(f"""_base_ = {str(DEMO / 'mask_rcnn_gcvit_digits.py')!r}
@@ -30,11 +36,24 @@ test_evaluator = dict(ann_file={annotations!r})
     weights = DEMO / 'weights' / 'mask_rcnn_gcvit_digits.safetensors'
     scores = []
     for options in (('--out', tmp_path / 'out.pkl'), ('--show-dir', tmp_path / 'drawn')):
-        command = '-m', 'mmgcvit', 'test', config, weights, '--work-dir', tmp_path / 'run', '--device', 'cpu', *options
+        command = (
+            '-m',
+            'mmgcvit',
+            'test',
+            config,
+            weights,
+            '--work-dir',
+            tmp_path / 'run',
+            '--device',
+            'cpu',
+            *options,
+        )
         scores.append(re.findall(r'coco/segm_mAP\w*: ([0-9.]+)', call('', *command)))
     assert scores[0] == scores[1] != []
     assert len(list((tmp_path / 'drawn').iterdir())) == 2
-    tiled, whole = (load(name, weights, 'cpu', 0.0) for name in (config, DEMO / 'mask_rcnn_gcvit_digits.py'))
+    tiled, whole = (
+        load(name, weights, 'cpu', 0.0) for name in (config, DEMO / 'mask_rcnn_gcvit_digits.py')
+    )
     for sample in pickle.loads((tmp_path / 'out.pkl').read_bytes()):
         image, found = sample['img_path'], sample['pred_instances']
         for expected in (tiled(image), whole(image, tiles=SIDE)):

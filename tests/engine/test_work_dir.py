@@ -1,4 +1,6 @@
-"""Choose the checkpoint to resume from, reject invalid ones and used work dirs, and warn of changed settings."""
+"""Choose the checkpoint to resume from, reject invalid ones and used work dirs, and warn of changed
+settings.
+"""
 
 import errno
 import os
@@ -23,7 +25,11 @@ from .toy import CONFIG, last, train_in_two
 def work_dir(tmp_path):
     """Write three checkpoints, the second of which last_checkpoint names."""
     for epoch in (1, 2, 10):
-        content = {'state_dict': {'weight': torch.ones(1)}, 'optimizer': {}, 'meta': {'iter': epoch}}
+        content = {
+            'state_dict': {'weight': torch.ones(1)},
+            'optimizer': {},
+            'meta': {'iter': epoch},
+        }
         torch.save(content, path := tmp_path / f'epoch_{epoch}.pth')
         os.utime(path, (epoch, epoch))
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
@@ -31,7 +37,11 @@ def work_dir(tmp_path):
 
 
 def test_the_latest_checkpoint_is_found_also_if_the_work_dir_was_moved(work_dir):
-    for named, found in ((work_dir / 'epoch_2.pth', 2), ('/an/earlier/place/epoch_2.pth', 2), ('', 10)):
+    for named, found in (
+        (work_dir / 'epoch_2.pth', 2),
+        ('/an/earlier/place/epoch_2.pth', 2),
+        ('', 10),
+    ):
         (work_dir / 'last_checkpoint').write_text(str(named))
         assert read_latest_checkpoint(work_dir).source == str(work_dir / f'epoch_{found}.pth')
 
@@ -46,33 +56,56 @@ def test_truncated_checkpoints_are_skipped_and_it_is_an_error_if_all_are(work_di
 
 
 def get_choice(work_dir, option, **settings):
-    """Return whether a run resumes, its checkpoint's name and whether the optimizer's state is read."""
-    is_resumed, checkpoint = choose_checkpoint(Config({'work_dir': str(work_dir), **settings}), option)
+    """Return whether a run resumes, its checkpoint's name and whether the optimizer's state is
+    read.
+    """
+    is_resumed, checkpoint = choose_checkpoint(
+        Config({'work_dir': str(work_dir), **settings}), option
+    )
     return is_resumed, checkpoint.source, 'optimizer' in checkpoint.content
 
 
 def test_the_same_options_start_and_resume_a_run(work_dir, tmp_path_factory):
     """Where nothing is resumed, the config's load_from holds, and its optimizer state is not read."""
     latest, earlier = str(work_dir / 'epoch_2.pth'), str(work_dir / 'epoch_1.pth')
-    assert get_choice(tmp_path_factory.mktemp('empty'), 'auto', load_from=earlier) == (False, earlier, False)
-    assert get_choice(work_dir, 'auto') == get_choice(work_dir, None, resume=True) == (True, latest, True)
+    assert get_choice(tmp_path_factory.mktemp('empty'), 'auto', load_from=earlier) == (
+        False,
+        earlier,
+        False,
+    )
+    assert (
+        get_choice(work_dir, 'auto')
+        == get_choice(work_dir, None, resume=True)
+        == (True, latest, True)
+    )
     assert get_choice(work_dir, earlier) == (True, earlier, True)
     cfg = Config({'work_dir': str(work_dir)})
     assert choose_checkpoint(cfg, None, overwrite=True) == (False, None)
     with pytest.raises(CheckpointError, match=r'--resume nowhere\.pth: there is no such file'):
         choose_checkpoint(cfg, 'nowhere.pth')
-    with pytest.raises(CheckpointError, match=r'the run would remove load_from=.*epoch_1\.pth from its work dir'):
-        choose_checkpoint(Config({'work_dir': str(work_dir), 'load_from': earlier}), None, overwrite=True)
+    with pytest.raises(
+        CheckpointError, match=r'the run would remove load_from=.*epoch_1\.pth from its work dir'
+    ):
+        choose_checkpoint(
+            Config({'work_dir': str(work_dir), 'load_from': earlier}), None, overwrite=True
+        )
 
 
 def test_a_resumed_run_does_not_replace_the_checkpoints_of_another(work_dir, tmp_path_factory):
     other = tmp_path_factory.mktemp('other')
     checkpoint = str(work_dir / 'epoch_2.pth')
     (other / 'link').symlink_to(work_dir)
-    assert get_choice(other, checkpoint) == get_choice(other / 'link', checkpoint) == (True, checkpoint, True)
+    assert (
+        get_choice(other, checkpoint)
+        == get_choice(other / 'link', checkpoint)
+        == (True, checkpoint, True)
+    )
     (other / 'best_score_epoch_1.pth').touch()
     for source, text in (
-        *((checkpoint, 'has checkpoints of another run, which'), ('auto', "has an earlier run's checkpoints")),
+        *(
+            (checkpoint, 'has checkpoints of another run, which'),
+            ('auto', "has an earlier run's checkpoints"),
+        ),
         ('https://example.com/epoch_2.pth', 'has checkpoints of another run, which'),
     ):
         with pytest.raises(CheckpointError, match=text):
@@ -86,10 +119,17 @@ def test_a_work_dir_with_checkpoints_is_rejected_or_resumed(call, tmp_path):
     assert call(*train, '--cfg-options', 'train_cfg.max_epochs=1', 'log_level=INFO')[0] == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
     message = call(*train)[1]
-    assert "has an earlier run's checkpoints (best_score_epoch_1.pth, epoch_1.pth, last_checkpoint)" in message
+    assert (
+        "has an earlier run's checkpoints (best_score_epoch_1.pth, epoch_1.pth, last_checkpoint)"
+        in message
+    )
     assert all(option in message for option in ('--resume', '--work-dir', '--overwrite'))
     assert {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()} == before
-    changed = ['optim_wrapper.optimizer.weight_decay=0.5', 'log_level=INFO', 'train_cfg.max_epochs=2']
+    changed = [
+        'optim_wrapper.optimizer.weight_decay=0.5',
+        'log_level=INFO',
+        'train_cfg.max_epochs=2',
+    ]
     assert call(*train, '--resume', '--cfg-options', *changed)[0] == 0
     assert (tmp_path / 'epoch_2.pth').is_file()
     log = max(tmp_path.glob('*/*.log')).read_text()
@@ -103,9 +143,14 @@ def test_a_run_does_not_start_in_a_work_dir_locked_by_another(call, tmp_path, mo
     monkeypatch.setattr(work_dir_module, 'LOCK_TIMEOUT', 0.1)
     with lock_work_dir(tmp_path):
         message = call('train', CONFIG, '--work-dir', tmp_path)[1]
-    assert f'another training is running in . (process {os.getpid()} on {socket.gethostname()})' in message
+    assert (
+        f'another training is running in . (process {os.getpid()} on {socket.gethostname()})'
+        in message
+    )
     assert list_checkpoints(tmp_path) == []
-    message = call('train', CONFIG, '--work-dir', tmp_path / 'new' / 'run', '--resume', 'none.pth')[1]
+    message = call('train', CONFIG, '--work-dir', tmp_path / 'new' / 'run', '--resume', 'none.pth')[
+        1
+    ]
     assert message.endswith('Pass a path or a URL')
     assert not (tmp_path / 'new').exists(), 'a rejected run leaves nothing'
     message = call('train', CONFIG, '--work-dir', CONFIG / 'run')[1]
@@ -114,7 +159,9 @@ def test_a_run_does_not_start_in_a_work_dir_locked_by_another(call, tmp_path, mo
 
 @pytest.mark.parametrize('number', [errno.ENOSYS, 524])
 def test_a_file_system_without_locks_gives_a_warning(number, tmp_path, monkeypatch):
-    """A lock file that a killed process left on another node, as filelock's soft locks do, is not a lock."""
+    """A lock file that a killed process left on another node, as filelock's soft locks do, is not a
+    lock.
+    """
     (tmp_path / '.lock').write_text('7\nanother-node\n')
     monkeypatch.setattr('fcntl.flock', mock.Mock(side_effect=OSError(number, os.strerror(number))))
     monkeypatch.setattr(work_dir_module, 'print_log', log := mock.Mock())
@@ -125,22 +172,34 @@ def test_a_file_system_without_locks_gives_a_warning(number, tmp_path, monkeypat
 
 def test_resuming_from_weights_only_is_rejected(call, tmp_path):
     weights, train = tmp_path / 'weights.pth', ('train', CONFIG, '--work-dir', tmp_path / 'other')
-    torch.save({'state_dict': toy.ToyClassifier(Config.fromfile(CONFIG).backbone).state_dict()}, weights)
+    torch.save(
+        {'state_dict': toy.ToyClassifier(Config.fromfile(CONFIG).backbone).state_dict()}, weights
+    )
     message = call(*train, '--resume', weights)[1]
-    assert f'{weights} has no optimizer and no message_hub and no epoch and no iter, so a run cannot' in message
+    assert (
+        f'{weights} has no optimizer and no message_hub and no epoch and no iter, so a run cannot'
+        in message
+    )
     assert not list((tmp_path / 'other').glob('*.pth'))
     assert f'--cfg-options load_from={weights}' in message
     assert call(*train, '--cfg-options', f'load_from={weights}', 'train_cfg.max_epochs=1')[0] == 0
 
 
 def test_two_ranks_follow_the_effective_batch_size_and_share_cpus(tmp_path):
-    """2 x 2 images are the recipe's 2 x 1 in two steps. mmengine collects results in .dist_test where it starts."""
+    """2 x 2 images are the recipe's 2 x 1 in two steps.
+
+    mmengine collects results in .dist_test where it starts.
+    """
     config, run = tmp_path / 'config.py', tmp_path / 'run'
     config.write_text(
         f'_base_ = {str(CONFIG)!r}\noptim_wrapper = dict(accumulative_counts=2)\n'
         'auto_scale_lr = dict(base_batch_size=2)\nval_dataloader = dict(num_workers=8)\n'
     )
-    settings = ['train_dataloader.batch_size=2', 'optim_wrapper.accumulative_counts=1', 'train_cfg.max_epochs=1']
+    settings = [
+        'train_dataloader.batch_size=2',
+        'optim_wrapper.accumulative_counts=1',
+        'train_cfg.max_epochs=1',
+    ]
     settings += ['train_dataloader.persistent_workers=True', 'train_dataloader.prefetch_factor=2']
     train_in_two(run, '--auto-scale-lr', settings=settings, config=config, folder=tmp_path)
     assert last(run)['optimizer']['param_groups'][0]['initial_lr'] == 1e-3

@@ -32,18 +32,31 @@ def train(work_dir, *options, settings=(), config=CONFIG, folder=None, **environ
 
 
 def train_in_two(work_dir, *options, **more):
-    """Train the toy model on two ranks, with the environment of torch's launcher, which is tested elsewhere."""
-    launcher = {'WORLD_SIZE': '2', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port()), **more}
+    """Train the toy model on two ranks, with the environment of torch's launcher, which is tested
+    elsewhere.
+    """
+    launcher = {
+        'WORLD_SIZE': '2',
+        'MASTER_ADDR': '127.0.0.1',
+        'MASTER_PORT': str(free_port()),
+        **more,
+    }
 
     def run(rank):
-        return train(work_dir, '--launcher', 'pytorch', *options, RANK=rank, LOCAL_RANK=rank, **launcher)
+        return train(
+            work_dir, '--launcher', 'pytorch', *options, RANK=rank, LOCAL_RANK=rank, **launcher
+        )
 
     with ThreadPoolExecutor() as pool:
         return list(pool.map(run, '01'))
 
 
 def names(folder):
-    files = (path.name for path in folder.iterdir() if path.suffix in ('.pth', '.unfinished') or 'last' in path.name)
+    files = (
+        path.name
+        for path in folder.iterdir()
+        if path.suffix in ('.pth', '.unfinished') or 'last' in path.name
+    )
     return sorted(files)
 
 

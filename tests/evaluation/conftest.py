@@ -23,12 +23,23 @@ def make_detections(objects, classes):
     objects = sorted(objects, key=lambda entry: -entry[2])
     boxes, labels, scores = zip(*objects, strict=True) if objects else ((), (), ())
     boxes, labels = np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64)
-    return Detections(boxes, np.array(scores, np.float32), labels, [classes[label] for label in labels])
+    return Detections(
+        boxes, np.array(scores, np.float32), labels, [classes[label] for label in labels]
+    )
 
 
 def iteration(i, loss=1.0, epoch=1, **values):
     """Return what mmengine logs for an iteration."""
-    return {'lr': 1e-4, 'data_time': 0.1, 'loss': loss, 'time': 0.2, 'epoch': epoch, 'iter': i, 'step': i, **values}
+    return {
+        'lr': 1e-4,
+        'data_time': 0.1,
+        'loss': loss,
+        'time': 0.2,
+        'epoch': epoch,
+        'iter': i,
+        'step': i,
+        **values,
+    }
 
 
 def validation(step, **scores):

@@ -1,4 +1,6 @@
-"""The confusion matrix has the counts of mmseg and of the annotation files; the worst images are found and written."""
+"""The confusion matrix has the counts of mmseg and of the annotation files; the worst images are
+found and written.
+"""
 
 import json
 import re
@@ -31,7 +33,9 @@ from .conftest import TASKS, make_detections
 
 CLASSES = ['cat', 'dog', 'cow']
 LABELS = st.integers(0, len(CLASSES) - 1)
-MAPS = st.lists(st.lists(st.tuples(st.sampled_from([0, 1, 2, 255]), LABELS), min_size=4, max_size=4), min_size=1)
+MAPS = st.lists(
+    st.lists(st.tuples(st.sampled_from([0, 1, 2, 255]), LABELS), min_size=4, max_size=4), min_size=1
+)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +58,9 @@ def test_pixels_are_counted_as_mmseg_counts_them(rows):
     from mmseg.evaluation import IoUMetric
 
     truth, found = np.moveaxis(np.array(rows, np.int32), -1, 0)
-    score, counts = score_image(*(Segmentation(labels, None, None, None) for labels in (truth, found)), CLASSES)
+    score, counts = score_image(
+        *(Segmentation(labels, None, None, None) for labels in (truth, found)), CLASSES
+    )
     overlap, union, predicted, there = IoUMetric.intersect_and_union(
         torch.from_numpy(found), torch.from_numpy(truth), len(CLASSES), 255
     )
@@ -69,8 +75,12 @@ def test_pixels_are_counted_as_mmseg_counts_them(rows):
 def test_classes_are_scored_as_by_sklearn(pairs):
     labels, predicted = np.array(pairs).T
     counts = compute_confusion_matrix(labels, predicted, len(CLASSES))
-    scores = score_classes(Mistakes(counts, [], None), SimpleNamespace(classes=CLASSES, task='classification'))
-    expected = precision_recall_fscore_support(labels, predicted, labels=range(len(CLASSES)), zero_division=0)
+    scores = score_classes(
+        Mistakes(counts, [], None), SimpleNamespace(classes=CLASSES, task='classification')
+    )
+    expected = precision_recall_fscore_support(
+        labels, predicted, labels=range(len(CLASSES)), zero_division=0
+    )
     keys = ('precision', 'recall', 'f1', 'ground_truths')
     computed = np.array([[row[key] for key in keys] for row in scores.values()]).T
     np.testing.assert_allclose(computed, expected, atol=1e-4)
@@ -79,7 +89,9 @@ def test_classes_are_scored_as_by_sklearn(pairs):
 def count_in_files(digits, task):
     """Count the ground truth of each class without OpenMMLab packages."""
     if task == 'detection':
-        content = json.loads((digits / 'coco' / 'annotations' / 'instances_val2017.json').read_text())
+        content = json.loads(
+            (digits / 'coco' / 'annotations' / 'instances_val2017.json').read_text()
+        )
         numbers = {category['id']: number for number, category in enumerate(content['categories'])}
         return Counter(numbers[each['category_id']] for each in content['annotations'])
     if task == 'segmentation':
@@ -89,9 +101,16 @@ def count_in_files(digits, task):
     return Counter(range(10))
 
 
-def test_the_matrix_counts_what_the_files_hold_and_the_worst_images_come_first(model, work_dir, digits, task):
-    dataset = build_dataset(read_config(work_dir / f'{TASKS[task]}.py').val_dataloader.dataset, model.scope)
-    mistakes, two = evaluate_images(model, dataset, len(dataset), 2), evaluate_images(model, dataset, 2, 3).worst
+def test_the_matrix_counts_what_the_files_hold_and_the_worst_images_come_first(
+    model, work_dir, digits, task
+):
+    dataset = build_dataset(
+        read_config(work_dir / f'{TASKS[task]}.py').val_dataloader.dataset, model.scope
+    )
+    mistakes, two = (
+        evaluate_images(model, dataset, len(dataset), 2),
+        evaluate_images(model, dataset, 2, 3).worst,
+    )
     counts, worst = mistakes.confusion_matrix, mistakes.worst
     rows = {row: count for row, count in enumerate(counts[:-1].sum(1).tolist()) if count}
     assert rows == count_in_files(digits, task)
@@ -102,7 +121,9 @@ def test_the_matrix_counts_what_the_files_hold_and_the_worst_images_come_first(m
         path, image, truth = load_sample(dataset, number, model.classes)
         np.testing.assert_array_equal(image, cv2.imread(str(path)))
         score, counts = score_image(truth, truth, model.classes)
-        assert (score, counts.sum()) == (1.0, counts.trace()), 'the ground truth itself has no mistakes'
+        assert (score, counts.sum()) == (1.0, counts.trace()), (
+            'the ground truth itself has no mistakes'
+        )
 
 
 def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, tmp_path):
@@ -110,7 +131,9 @@ def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, 
     if task == 'classification':
         # The fixture's checkpoint has other names than the demo's config, to tell them apart.
         cfg = read_config(work_dir / f'{TASKS[task]}.py')
-        cfg.val_dataloader.dataset.metainfo = {'classes': tuple(f'digit {number}' for number in range(10))}
+        cfg.val_dataloader.dataset.metainfo = {
+            'classes': tuple(f'digit {number}' for number in range(10))
+        }
         cfg.dump(tmp_path / 'named.py')
         arguments[:1] = [tmp_path / 'named.py', work_dir / 'epoch_1.pth']
     code, printed = call('mistakes', *arguments, '--worst', 2)
@@ -135,4 +158,7 @@ def test_commands_compare_the_data_with_the_checkpoint(call, work_dirs):
     """The demo's config has other class names than the fixture's checkpoint."""
     run = work_dirs['classification']
     for command in ('mistakes', 'test'):
-        assert 'was trained on the 10 classes digit 0, ' in call(command, run / 'classify.py', run / 'epoch_1.pth')[1]
+        assert (
+            'was trained on the 10 classes digit 0, '
+            in call(command, run / 'classify.py', run / 'epoch_1.pth')[1]
+        )

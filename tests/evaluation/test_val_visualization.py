@@ -1,4 +1,6 @@
-"""Validation images are drawn, the same each time, without an effect on the run; contact sheets show each dataset."""
+"""Validation images are drawn, the same each time, without an effect on the run; contact sheets
+show each dataset.
+"""
 
 import random
 from unittest.mock import Mock
@@ -31,7 +33,9 @@ from ..tools.commands import CONFIGS
 
 @pytest.fixture
 def runner(model, task, digits, tmp_path, monkeypatch):
-    """Return a mock with the attributes of a runner that hooks read, and with a tracker of experiments."""
+    """Return a mock with the attributes of a runner that hooks read, and with a tracker of
+    experiments.
+    """
     monkeypatch.setenv('DIGITS', str(digits))
     cfg = config_of(task)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
@@ -39,7 +43,10 @@ def runner(model, task, digits, tmp_path, monkeypatch):
     runner = Mock(val_dataloader=loader, model=model.network, cfg=cfg, work_dir=str(tmp_path))
     if task == 'segmentation':
         runner.train_loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
-    runner.visualizer._vis_backends = {'local': LocalVisBackend(str(tmp_path)), 'tracker': runner.tracker}
+    runner.visualizer._vis_backends = {
+        'local': LocalVisBackend(str(tmp_path)),
+        'tracker': runner.tracker,
+    }
     return runner
 
 
@@ -50,7 +57,9 @@ def validate(hook, runner):
     hook.before_val_epoch(runner)
     with DefaultScope.overwrite_default_scope(runner.cfg.default_scope), torch.no_grad():
         for number, batch in enumerate(runner.val_dataloader):
-            outputs = runner.model.val_step(batch) if isinstance(hook, ValVisualizationHook) else None
+            outputs = (
+                runner.model.val_step(batch) if isinstance(hook, ValVisualizationHook) else None
+            )
             hook.after_val_iter(runner, number, batch, outputs)
     hook.after_val_epoch(runner)
     return random.random(), np.random.rand(), torch.rand(()).item()
@@ -69,7 +78,10 @@ def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner
     assert max(hook.chosen.values()) >= (number - 1) * count // number, 'spread over the data'
     first, second = (cv2.imread(f'{runner.work_dir}/{FOLDER}/{by}_{step}.jpg') for step in (1, 2))
     np.testing.assert_array_equal(first, second)
-    shown = [(name, image.shape, step) for (name, image, step), _ in runner.tracker.add_image.call_args_list]
+    shown = [
+        (name, image.shape, step)
+        for (name, image, step), _ in runner.tracker.add_image.call_args_list
+    ]
     assert shown == [('predictions', first.shape, step) for step in (1, 2)]
     for number, found in hook.predictions.items():
         expected = model(load_sample(hook.dataset, number, ())[0])
@@ -77,7 +89,9 @@ def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner
             if hasattr(found, name):
                 np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-2)
     # Predictions of the checkpoint will have the same colours.
-    assert hook.predictor.palette == choose_palette(len(model.classes), [hook.dataset.metainfo.get('palette')])
+    assert hook.predictor.palette == choose_palette(
+        len(model.classes), [hook.dataset.metainfo.get('palette')]
+    )
 
 
 @pytest.mark.parametrize('task', ['segmentation', 'classification'])
@@ -89,18 +103,24 @@ def test_the_validation_loss_is_the_mean_cross_entropy(runner, task, monkeypatch
         decode = runner.model.decode_head.loss_decode
         weights, factor, smoothing = torch.tensor(decode.class_weight), decode.loss_weight, 0.0
         labels = torch.cat([sample.gt_sem_seg.data for sample in samples])
-        images = torch.cat([runner.model.data_preprocessor(batch)['inputs'] for batch in runner.val_dataloader])
+        images = torch.cat(
+            [runner.model.data_preprocessor(batch)['inputs'] for batch in runner.val_dataloader]
+        )
         scores = interpolate(runner.model(images, mode='tensor'), labels.shape[1:], mode='bilinear')
     else:
         weights, factor, smoothing = None, 1.0, 0.1
         scores = torch.stack([sample.pred_score for sample in samples]).log()
         labels = torch.cat([sample.gt_label for sample in samples])
-    losses = cross_entropy(scores, labels, weights, reduction='none', label_smoothing=smoothing, ignore_index=255)
+    losses = cross_entropy(
+        scores, labels, weights, reduction='none', label_smoothing=smoothing, ignore_index=255
+    )
     assert compute_val_loss(runner) == pytest.approx(factor * losses.mean().item(), rel=1e-5)
 
 
 @pytest.mark.parametrize(('task', 'name'), [('detection', 'detect'), ('detection', 'dino')])
-def test_objects_are_scaled_for_the_validation_loss_as_if_resized_with_the_image(runner, name, tmp_path):
+def test_objects_are_scaled_for_the_validation_loss_as_if_resized_with_the_image(
+    runner, name, tmp_path
+):
     run = make_work_dir(tmp_path / name, 'detection', Config.fromfile(CONFIGS / f'{name}.py'))
     runner.model = load(run, device='cpu').network
     dataset, losses = runner.val_dataloader.dataset, []
@@ -118,14 +138,22 @@ def test_objects_are_scaled_for_the_validation_loss_as_if_resized_with_the_image
 
 
 def compute_val_loss(runner):
-    """Return what the hook logs for a validation, which has no effect on the random numbers and the model's modes."""
+    """Return what the hook logs for a validation, which has no effect on the random numbers and the
+    model's modes.
+    """
     runner.message_hub, hook = MessageHub.get_instance('losses'), ValLossHook()
     assert validate(hook, runner) == validate(Hook(), runner)
     assert not any(module.training for module in runner.model.modules())
-    loss, scores, no_scores = runner.message_hub.get_scalar('val/val_loss').current(), {'mIoU': 1.0}, {}
+    loss, scores, no_scores = (
+        runner.message_hub.get_scalar('val/val_loss').current(),
+        {'mIoU': 1.0},
+        {},
+    )
     hook.after_val_epoch(runner, scores)
     hook.after_val_epoch(runner, no_scores)
-    assert (scores, no_scores) == ({'mIoU': 1.0, 'val_loss': loss}, {}), "save_best='auto' takes the first"
+    assert (scores, no_scores) == ({'mIoU': 1.0, 'val_loss': loss}, {}), (
+        "save_best='auto' takes the first"
+    )
     return loss
 
 
@@ -153,11 +181,17 @@ def test_a_contact_sheet_shows_samples_and_skips_datasets_that_cannot_load(name,
         path.write_text(path.read_text().replace('"bbox": [50, 20', '"bbox": [44, 20'))
         assert (sheet != draw_contact_sheet(cfg, ['train_dataloader', 'val_dataloader'])).any()
         (tmp_path / 'annotations' / 'val.json').write_text('{')
-        assert draw_contact_sheet(cfg, ['train_dataloader', 'val_dataloader']).shape[0] < sheet.shape[0]
+        assert (
+            draw_contact_sheet(cfg, ['train_dataloader', 'val_dataloader']).shape[0]
+            < sheet.shape[0]
+        )
 
 
 def test_titles_of_any_length_fit_above_pictures():
     """The border of the grid is white, so no title is cut off."""
-    grid = draw_grid([(title, np.zeros((300, 400, 3), np.uint8)) for title in ('word ' * 60, 'Ölkännchen', '')], 2)
+    grid = draw_grid(
+        [(title, np.zeros((300, 400, 3), np.uint8)) for title in ('word ' * 60, 'Ölkännchen', '')],
+        2,
+    )
     assert (grid[:2] == 255).all()
     assert (grid[2:40] < 128).any()

@@ -20,15 +20,21 @@ DEMO = ROOT / 'configs' / 'demo'
 
 @pytest.fixture(scope='session')
 def exported(tmp_path_factory):
-    """Return a function that exports a config of configs/demo (trained) or tests/data/configs (random) by name."""
+    """Return a function that exports a config of configs/demo (trained) or tests/data/configs
+    (random) by name.
+    """
 
     @functools.cache
     def exported(name):
         folder = tmp_path_factory.mktemp('export')
-        config = next(path for path in (DEMO / f'{name}.py', CONFIGS / f'{name}.py') if path.is_file())
+        config = next(
+            path for path in (DEMO / f'{name}.py', CONFIGS / f'{name}.py') if path.is_file()
+        )
         weights, target = DEMO / 'weights' / f'{name}.safetensors', folder / f'{name}.onnx'
         cfg = Config.fromfile(config)
-        checkpoint = None if weights.is_file() else make_work_dir(folder, 'detection', cfg) / 'epoch_1.pth'
+        checkpoint = (
+            None if weights.is_file() else make_work_dir(folder, 'detection', cfg) / 'epoch_1.pth'
+        )
         model = load(config, checkpoint, 'cpu')
         return SimpleNamespace(model=model, path=target, difference=export_onnx(model, target))
 
@@ -38,4 +44,6 @@ def exported(tmp_path_factory):
 def photo_of(height=300, width=400, digits='3 5 8'):
     """Draw digits on a noise image, (height, width, 3) in BGR order."""
     noise = np.random.default_rng(0).integers(20, 60, (height, width, 3), dtype=np.uint8)
-    return cv2.putText(noise, digits, (30, height // 2), cv2.FONT_HERSHEY_SIMPLEX, height / 80, (230, 240, 220), 8)
+    return cv2.putText(
+        noise, digits, (30, height // 2), cv2.FONT_HERSHEY_SIMPLEX, height / 80, (230, 240, 220), 8
+    )

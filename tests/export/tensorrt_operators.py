@@ -1,7 +1,9 @@
-"""The ONNX operators that TensorRT's parser supports, as NVIDIA lists them for TensorRT 10.15, opsets 9 to 24.
+"""The ONNX operators that TensorRT's parser supports, as NVIDIA lists them for TensorRT 10.15,
+opsets 9 to 24.
 
-The list is docs/operators.md of onnx/onnx-tensorrt, except that NonZero accepts bools, as NVIDIA's page of that layer
-says. Operators for recurrent networks, signals, strings, sequences and random numbers are left out.
+The list is docs/operators.md of onnx/onnx-tensorrt, except that NonZero accepts bools, as NVIDIA's
+page of that layer says. Operators for recurrent networks, signals, strings, sequences and random
+numbers are left out.
 """
 
 import onnx
@@ -35,7 +37,10 @@ MOST_SORTED = 3840
 def find_unsupported(model):
     """Return the unsupported operators of a model, each with the type of its first input."""
     graph = onnx.shape_inference.infer_shapes(model).graph
-    types = {value.name: value.type.tensor_type.elem_type for value in [*graph.value_info, *graph.input, *graph.output]}
+    types = {
+        value.name: value.type.tensor_type.elem_type
+        for value in [*graph.value_info, *graph.input, *graph.output]
+    }
     types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
     makers = {output: node for node in graph.node for output in node.output}
     found = set()
@@ -49,7 +54,9 @@ def find_unsupported(model):
 
 
 def bound_of(name, makers):
-    """Return the largest possible value of a tensor that is a minimum with constants, or infinity for other tensors."""
+    """Return the largest possible value of a tensor that is a minimum with constants, or infinity
+    for other tensors.
+    """
     node = makers[name]
     if node.op_type == 'Constant':
         return onnx.numpy_helper.to_array(node.attribute[0].t).max()

@@ -1,4 +1,6 @@
-"""ONNX files of all tasks and both backbones give the model's outputs, and OnnxPredictor the package's predictions."""
+"""ONNX files of all tasks and both backbones give the model's outputs, and OnnxPredictor the
+package's predictions.
+"""
 
 import json
 import shutil
@@ -33,8 +35,19 @@ from .conftest import DEMO, photo_of
 from .tensorrt_operators import find_unsupported
 
 long = partial(pytest.param, marks=pytest.mark.long)
-NAMES = ['gcvit_digits_cls', 'lsa_digits_cls', 'upernet_lsa_digits', 'mask_rcnn_gcvit_digits', 'dino']
-NAMES += ['rtmdet_ins_gcvit_digits', 'mask2former_gcvit_digits', 'mask2former_seg', long('cascade_lsa')]
+NAMES = [
+    'gcvit_digits_cls',
+    'lsa_digits_cls',
+    'upernet_lsa_digits',
+    'mask_rcnn_gcvit_digits',
+    'dino',
+]
+NAMES += [
+    'rtmdet_ins_gcvit_digits',
+    'mask2former_gcvit_digits',
+    'mask2former_seg',
+    long('cascade_lsa'),
+]
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings('ignore')]
 
 
@@ -44,14 +57,20 @@ def one(request, exported):
 
 
 def test_outputs_equal_the_models_at_other_image_and_batch_sizes(one):
-    """A detector returns its objects image by image, the highest-scoring first. Here the score threshold is 0."""
+    """A detector returns its objects image by image, the highest-scoring first.
+
+    Here the score threshold is 0.
+    """
     assert one.difference[0] <= FLOAT32.difference
     model, content = one.model, one.path.read_bytes()
     if model.task == 'detection':
         model, content = remove_score_threshold(model, content)
     session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
     images = torch.randn(3, 3, 33, 140, generator=torch.Generator().manual_seed(0))
-    expected, found = compute_expected(model, build_export_module(model), images), run_session(session, images)
+    expected, found = (
+        compute_expected(model, build_export_module(model), images),
+        run_session(session, images),
+    )
     if model.task == 'detection':
         assert len({len(values) for values in found.values()}) == 1
         assert (np.diff(found['image_indices']) >= 0).all()
@@ -72,7 +91,11 @@ def test_a_file_has_only_operators_that_tensorrt_supports_and_complete_metadata(
     assert not any(tensor.external_data for tensor in model.graph.initializer)
     texts = {entry.key: entry.value for entry in model.metadata_props}
     assert texts['task'] == one.model.task
-    assert (texts['channel_order'], texts['size_divisor'], texts['config']) == ('rgb', '1', one.model.config.name)
+    assert (texts['channel_order'], texts['size_divisor'], texts['config']) == (
+        'rgb',
+        '1',
+        one.model.config.name,
+    )
     assert len(texts['checkpoint_sha256']) == 64
     preprocessor, task = one.model.network.data_preprocessor, one.model.task
     for name, value in {
@@ -90,15 +113,23 @@ def test_a_file_has_only_operators_that_tensorrt_supports_and_complete_metadata(
 
 def test_a_file_that_differs_from_the_model_is_not_written(exported, monkeypatch, tmp_path):
     monkeypatch.setattr(
-        ClassifierGraph, 'forward', lambda self, images: 1.001 * self.model(images, mode='tensor').softmax(-1)
+        ClassifierGraph,
+        'forward',
+        lambda self, images: 1.001 * self.model(images, mode='tensor').softmax(-1),
     )
     (tmp_path / 'model.onnx').write_text('before')
-    with pytest.raises(UserError, match=r"scores differ from the model's by 0\.001 of their largest value"):
+    with pytest.raises(
+        UserError, match=r"scores differ from the model's by 0\.001 of their largest value"
+    ):
         export_onnx(exported('gcvit_digits_cls').model, tmp_path / 'model.onnx')
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [('model.onnx', 'before')]
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [
+        ('model.onnx', 'before')
+    ]
 
 
-@pytest.mark.parametrize('name', ['mask_rcnn_gcvit_digits', long('rtmdet_ins_gcvit_digits'), long('mask2former_seg')])
+@pytest.mark.parametrize(
+    'name', ['mask_rcnn_gcvit_digits', long('rtmdet_ins_gcvit_digits'), long('mask2former_seg')]
+)
 def test_a_file_in_half_precision_is_smaller_and_close_to_the_model(exported, name, tmp_path):
     one, path = exported(name), tmp_path / 'half.onnx'
     difference = export_onnx(one.model, path, half=True)
@@ -119,13 +150,16 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, mo
     assert (code, 'replace it with --overwrite' in printed) == (1, True)
     assert target.read_bytes() == content
     assert list(tmp_path.iterdir()) == [target]
-    loop = (
-        f"_base_ = {str(DEMO / 'mask_rcnn_gcvit_digits.py')!r}\ntest_cfg = dict(type='mmgcvit.TiledTestLoop', side=64)"
-    )
+    base = f'_base_ = {str(DEMO / "mask_rcnn_gcvit_digits.py")!r}\n'
+    loop = base + "test_cfg = dict(type='mmgcvit.TiledTestLoop', side=64)"
     (tmp_path / 'tiled.py').write_text(loop)
     weights = DEMO / 'weights' / 'mask_rcnn_gcvit_digits.safetensors'
-    monkeypatch.setattr('mmgcvit.export.onnx_file.export_onnx', lambda model, path, *_: Path(path).touch())
-    code, printed = call('export', tmp_path / 'tiled.py', weights, tmp_path / 'tiled.onnx', '--no-check')
+    monkeypatch.setattr(
+        'mmgcvit.export.onnx_file.export_onnx', lambda model, path, *_: Path(path).touch()
+    )
+    code, printed = call(
+        'export', tmp_path / 'tiled.py', weights, tmp_path / 'tiled.onnx', '--no-check'
+    )
     assert (code, 'Cut them into tiles of 64 px' in printed) == (0, True)
 
 
@@ -138,10 +172,14 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, mo
         ('mask2former_gcvit_digits', 0.0, 3.5),
     ],
 )
-def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported, name, score_thr, atol, monkeypatch):
+def test_the_onnx_predictor_detects_the_same_objects_as_the_package(
+    exported, name, score_thr, atol, monkeypatch
+):
     """Mask2Former's boxes and scores are computed from masks, in the file at the size of the input."""
     one, photo = exported(name), photo_of()
-    monkeypatch.setattr(one.model, 'score_thr', 0.0 if score_thr is not None else one.model.score_thr)
+    monkeypatch.setattr(
+        one.model, 'score_thr', 0.0 if score_thr is not None else one.model.score_thr
+    )
     found, expected = OnnxPredictor(one.path, score_thr)(photo), one.model(photo)
     assert len(expected.boxes) > (0 if score_thr is None else 10)
     np.testing.assert_array_equal(found.labels, expected.labels)
@@ -150,7 +188,9 @@ def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported, na
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=atol)
     if name != 'dino':
         assert found.masks.shape == (len(expected.boxes), 300, 400)
-        assert 0 < (found.masks & expected.masks).sum() > 0.995 * (found.masks | expected.masks).sum()
+        assert (
+            0 < (found.masks & expected.masks).sum() > 0.995 * (found.masks | expected.masks).sum()
+        )
 
 
 def test_the_onnx_predictor_predicts_the_same_scores_and_segmentation(exported, tmp_path):
@@ -168,7 +208,8 @@ def test_the_onnx_predictor_predicts_the_same_scores_and_segmentation(exported, 
 def test_a_copied_onnx_predictor_works_without_torch(exported, tmp_path):
     shutil.copy(onnx_predictor.__file__, tmp_path / 'copied.py')
     program = (
-        'import sys; sys.modules.update(torch=None, mmgcvit=None, mmengine=None); sys.path.insert(0, sys.argv[1]); '
+        'import sys; sys.modules.update(torch=None, mmgcvit=None, mmengine=None); '
+        'sys.path.insert(0, sys.argv[1]); '
         'import copied, numpy; '
         'print(copied.OnnxPredictor(sys.argv[2])(numpy.zeros((40, 30, 3), numpy.uint8)).label)'
     )

@@ -1,4 +1,7 @@
-"""Models that cannot be exported are rejected; test_files.py compares those that can. Attention equals mmcv's."""
+"""Models that cannot be exported are rejected; test_files.py compares those that can.
+
+Attention equals mmcv's.
+"""
 
 from types import SimpleNamespace
 
@@ -39,7 +42,9 @@ def test_detectors_with_unsupported_parts_are_rejected(detector, monkeypatch):
         patch.setitem(detector.roi_head.mask_head._modules, '0', FCOS())
         with pytest.raises(UserError, match=r'detector with FCOS\. Export supports mmdet'):
             TwoStageGraph(detector)
-    monkeypatch.setitem(detector.test_cfg.rcnn, 'nms', ConfigDict(type='soft_nms', iou_threshold=0.5))
+    monkeypatch.setitem(
+        detector.test_cfg.rcnn, 'nms', ConfigDict(type='soft_nms', iou_threshold=0.5)
+    )
     with pytest.raises(UserError, match=r'with NMS .*soft_nms'):
         TwoStageGraph(detector)
 
@@ -56,7 +61,10 @@ def test_detectors_with_unsupported_parts_are_rejected(detector, monkeypatch):
 def test_unsupported_segmentors_are_rejected(changes):
     model = EncoderDecoder.__new__(EncoderDecoder)
     nn.Module.__init__(model)
-    model.test_cfg, model.data_preprocessor = ConfigDict(mode='whole'), SimpleNamespace(test_cfg=None)
+    model.test_cfg, model.data_preprocessor = (
+        ConfigDict(mode='whole'),
+        SimpleNamespace(test_cfg=None),
+    )
     model.decode_head = SimpleNamespace(out_channels=2)
     vars(model).update(changes)
     with pytest.raises(UserError, match='Export supports EncoderDecoder with a head'):
@@ -68,11 +76,24 @@ def step(name, **options):
 
 
 def test_the_test_pipeline_is_described_or_rejected():
-    resized = step('Resize', scale=(128, 96), keep_ratio=True, interpolation='bilinear', backend='cv2')
-    expected = {'scale': (128, 96), 'keep_ratio': True, 'edge': '', 'interpolation': 'bilinear', 'backend': 'cv2'}
+    resized = step(
+        'Resize', scale=(128, 96), keep_ratio=True, interpolation='bilinear', backend='cv2'
+    )
+    expected = {
+        'scale': (128, 96),
+        'keep_ratio': True,
+        'edge': '',
+        'interpolation': 'bilinear',
+        'backend': 'cv2',
+    }
     assert describe_preprocessing([resized, step('PackDetInputs')]) == {**expected, 'crop': None}
     edge = step('ResizeEdge', scale=256, edge='short', interpolation='bicubic', backend='pillow')
-    expected = {'scale': (256, 256), 'edge': 'short', 'interpolation': 'bicubic', 'backend': 'pillow'}
+    expected = {
+        'scale': (256, 256),
+        'edge': 'short',
+        'interpolation': 'bicubic',
+        'backend': 'pillow',
+    }
     found = describe_preprocessing([edge, step('CenterCrop', crop_size=(200, 224))])
     assert found == {**expected, 'keep_ratio': True, 'crop': (200, 224)}
     factor = step('Resize', scale=None, scale_factor=0.5, interpolation='bilinear', backend='cv2')
@@ -87,9 +108,13 @@ def test_the_test_pipeline_is_described_or_rejected():
 
 def test_gathering_equals_grid_sample_inside_and_outside_of_maps_of_any_size():
     sizes = [(7, 5), (3, 4), (1, 2), (2, 1), (1, 1)]
-    value = torch.randn(2, sum(height * width for height, width in sizes), 4, 8, dtype=torch.float64)
+    value = torch.randn(
+        2, sum(height * width for height, width in sizes), 4, 8, dtype=torch.float64
+    )
     locations = 3 * torch.rand(2, 50, 4, len(sizes), 3, 2, dtype=torch.float64) - 1
-    locations[:, :2] = locations[:, :2].round()  # corners of the map, and of the image of its size beside it
+    locations[:, :2] = locations[
+        :, :2
+    ].round()  # corners of the map, and of the image of its size beside it
     weights = torch.rand(2, 50, 4, len(sizes), 3, dtype=torch.float64)
     found = attend_by_gathering(value, torch.tensor(sizes), locations, weights)
     expected = multi_scale_deformable_attn_pytorch(value, sizes, locations, weights)

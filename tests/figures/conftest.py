@@ -7,11 +7,17 @@ from mmgcvit.inference.loading import load
 from ..inference.conftest import assert_same, config_of, make_work_dir
 from ..models.contract.backbones import GCVIT, LSA_ARCH
 
-LSA = {**LSA_ARCH, 'embed_dims': (16, 32, 64, 128), 'depths': (2, 2, 2, 2), 'num_heads': (1, 2, 4, 8)}
+LSA = {
+    **LSA_ARCH,
+    'embed_dims': (16, 32, 64, 128),
+    'depths': (2, 2, 2, 2),
+    'num_heads': (1, 2, 4, 8),
+}
 
 
 def classifier_of(folder, pipeline=None, **backbone):
-    """Load a classifier with random weights: GC ViT with its last stage as output, changed by ``backbone`` arguments.
+    """Load a classifier with random weights: GC ViT with its last stage as output, changed by
+    ``backbone`` arguments.
 
     ``pipeline`` holds the transforms between loading and packing, by default a resize to 64 x 64.
     """
@@ -19,7 +25,11 @@ def classifier_of(folder, pipeline=None, **backbone):
     cfg.model.backbone = {'type': 'mmgcvit.GCViT', 'arch': GCVIT, 'out_indices': (3,), **backbone}
     cfg.model.head.in_channels = 128
     steps = [{'type': 'Resize', 'scale': (64, 64)}] if pipeline is None else pipeline
-    cfg.test_dataloader.dataset.pipeline = [{'type': 'LoadImageFromFile'}, *steps, {'type': 'PackInputs'}]
+    cfg.test_dataloader.dataset.pipeline = [
+        {'type': 'LoadImageFromFile'},
+        *steps,
+        {'type': 'PackInputs'},
+    ]
     return load(make_work_dir(folder, 'classification', cfg), device='cpu')
 
 
@@ -31,7 +41,9 @@ def lsa(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def gcvit(tmp_path_factory):
-    """Load a GC ViT classifier with windows of 5 and 3 tokens, which do not divide feature maps of 16, 8, 4 and 2."""
+    """Load a GC ViT classifier with windows of 5 and 3 tokens, which do not divide feature maps of
+    16, 8, 4 and 2.
+    """
     return classifier_of(tmp_path_factory.mktemp('gcvit') / 'gcvit', window_size=(5, 3, 3, 3))
 
 

@@ -1,4 +1,6 @@
-"""Attention maps hold the network's own weights at the right positions of the image; invalid input is rejected."""
+"""Attention maps hold the network's own weights at the right positions of the image; invalid input
+is rejected.
+"""
 
 import cv2
 import numpy as np
@@ -13,7 +15,13 @@ from ..inference.conftest import picture_of
 from .conftest import LSA, assert_leaves_no_trace, classifier_of
 
 CROPPED = [
-    {'type': 'ResizeEdge', 'scale': 80, 'edge': 'short', 'backend': 'pillow', 'interpolation': 'bicubic'},
+    {
+        'type': 'ResizeEdge',
+        'scale': 80,
+        'edge': 'short',
+        'backend': 'pillow',
+        'interpolation': 'bicubic',
+    },
     {'type': 'CenterCrop', 'crop_size': 64},
 ]
 
@@ -24,8 +32,11 @@ def test_the_crop_that_the_network_sees_is_located_in_images_that_are_not_square
         scale = min(height, width) / 80
         top, left = ((round(side / scale) - 64) / 2 * scale for side in (height, width))
         expected = (left, top, left + 64 * scale, top + 64 * scale)
-        assert prepare_view(cropping, picture_of(height, width)).box == pytest.approx(expected, abs=scale)
-    # A bright square is at the position of the inputs that the view says; a position outside of the crop is rejected.
+        assert prepare_view(cropping, picture_of(height, width)).box == pytest.approx(
+            expected, abs=scale
+        )
+    # A bright square is at the position of the inputs that the view says; a position outside of the
+    # crop is rejected.
     image = np.zeros((160, 320, 3), np.uint8)
     cv2.rectangle(image, (150, 60), (169, 79), (255, 255, 255), -1)
     view = prepare_view(cropping, image)
@@ -34,7 +45,9 @@ def test_the_crop_that_the_network_sees_is_located_in_images_that_are_not_square
     u, v = view.to_inputs((150, 60))
     assert view.to_image((u, v, u, v))[:2] == pytest.approx((150, 60))
     assert view.to_inputs(None) == (32, 32)
-    with pytest.raises(UserError, match=r'position 3,60 is outside .* x from 9\d to 22\d and y from 1\d to 14\d'):
+    with pytest.raises(
+        UserError, match=r'position 3,60 is outside .* x from 9\d to 22\d and y from 1\d to 14\d'
+    ):
         view.to_inputs((3, 60))
 
 
@@ -50,10 +63,15 @@ def test_a_local_and_a_global_block_are_drawn_in_two_panels_each_for_every_task(
 
 
 def test_attention_maps_equal_the_networks_own_weights(gcvit, picture):
-    """Compare each token with the weights of the network's windows, by row and column. Windows are padded."""
+    """Compare each token with the weights of the network's windows, by row and column.
+
+    Windows are padded.
+    """
     backbone = gcvit.network.backbone
     for row, column in ((0, 0), (2, 7), (15, 15)):
-        found = compute_attention(gcvit, picture, stage=0, head=0, at=((column + 0.5) * 7.5, (row + 0.5) * 5.625))
+        found = compute_attention(
+            gcvit, picture, stage=0, head=0, at=((column + 0.5) * 7.5, (row + 0.5) * 5.625)
+        )
         assert found.token == (row, column)
         for block in found.blocks:
             attn = backbone.stages[0].blocks[block.block].attn
@@ -68,7 +86,10 @@ def test_attention_maps_equal_the_networks_own_weights(gcvit, picture):
 
 
 def test_attention_weights_sum_to_1(tmp_path, lsa, picture):
-    """Without padding, both maps sum to 1 over a window. LSA without windows sums to 1 over the whole feature map."""
+    """Without padding, both maps sum to 1 over a window.
+
+    LSA without windows sums to 1 over the whole feature map.
+    """
     fitting = classifier_of(tmp_path / 'run', window_size=(4, 4, 2, 2))
     local, shared = compute_attention(fitting, picture, stage=1, at=(100, 20)).blocks
     assert np.nansum(local.weights) == pytest.approx(1, abs=1e-5)
@@ -99,7 +120,11 @@ def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
         ('gcvit', {'stage': -1}, 'there is no stage -1'),
         ('gcvit', {'stage': 1, 'block': 2}, 'there is no block 2 in stage 1. Expected 0 to 1'),
         ('gcvit', {'stage': 1, 'head': 2}, 'there is no head 2 in stage 1. Expected 0 to 1'),
-        ('lsa', {'stage': 0, 'block': 0}, 'block 0 of stage 0, .*ShiftAttention, .* visualize shifts'),
+        (
+            'lsa',
+            {'stage': 0, 'block': 0},
+            'block 0 of stage 0, .*ShiftAttention, .* visualize shifts',
+        ),
     ],
 )
 def test_invalid_stages_blocks_and_heads_are_rejected(request, picture, network, asked, message):
@@ -109,5 +134,7 @@ def test_invalid_stages_blocks_and_heads_are_rejected(request, picture, network,
 
 def test_backbones_of_other_packages_are_rejected(gcvit, picture, monkeypatch):
     monkeypatch.setitem(gcvit.network._modules, 'backbone', torch.nn.Identity())
-    with pytest.raises(UserError, match=r'the backbone Identity\. Use a model with a backbone of mmgcvit'):
+    with pytest.raises(
+        UserError, match=r'the backbone Identity\. Use a model with a backbone of mmgcvit'
+    ):
         compute_attention(gcvit, picture)

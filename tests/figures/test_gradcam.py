@@ -20,11 +20,15 @@ def model(models):
 
 @pytest.mark.parametrize('stage', [0, 1])
 def test_gradcam_equals_its_definition_in_the_paper(model, picture, stage):
-    """Weight the feature map by the means of its gradients, apply ReLU, resize, and scale to 0 to 1."""
+    """Weight the feature map by the means of its gradients, apply ReLU, resize, and scale to 0 to
+    1.
+    """
     found = compute_gradcam(model, picture, 'digit 7', stage)
     backbone, kept = model.network.backbone, {}
     name = f'norm{stage}' if stage in backbone.out_indices else f'stages.{stage}'
-    handle = backbone.get_submodule(name).register_forward_hook(lambda _, __, output: kept.update(map=output))
+    handle = backbone.get_submodule(name).register_forward_hook(
+        lambda _, __, output: kept.update(map=output)
+    )
     logits = model.network(found.view.inputs, mode='tensor')[0]
     handle.remove()
     (gradient,) = torch.autograd.grad(logits[7], kept['map'])
@@ -32,10 +36,14 @@ def test_gradcam_equals_its_definition_in_the_paper(model, picture, stage):
     cam = F.interpolate(cam, found.view.inputs.shape[-2:], mode='bilinear')[0, 0]
     cam = (cam - cam.min()) / (cam.max() - cam.min())
     # grad-cam resizes a map after it has been scaled: a hundredth of the maximum.
-    np.testing.assert_allclose(found.cam, cam[: found.view.size[0], : found.view.size[1]], atol=1e-2)
+    np.testing.assert_allclose(
+        found.cam, cam[: found.view.size[0], : found.view.size[1]], atol=1e-2
+    )
 
 
-def test_the_default_is_the_predicted_class_in_the_last_detailed_stage_and_the_network_is_unchanged(model, picture):
+def test_the_default_is_the_predicted_class_in_the_last_detailed_stage_and_the_network_is_unchanged(
+    model, picture
+):
     """Images of 64 px give feature maps of 16, 8, 4 and 2 tokens a side."""
     assert_leaves_no_trace(model, picture, compute_gradcam)
     found, predicted = compute_gradcam(model, picture), model(picture)

@@ -1,4 +1,6 @@
-"""Global queries and LSA's attention to shifted copies equal the network's own values; other networks are rejected."""
+"""Global queries and LSA's attention to shifted copies equal the network's own values; other
+networks are rejected.
+"""
 
 import numpy as np
 import pytest
@@ -22,9 +24,14 @@ def test_each_stages_query_equals_the_input_of_its_global_block(gcvit, picture):
 
 
 def test_principal_components_of_synthetic_tokens_are_found():
-    """One channel increases strongly with the row, another weakly with the column. Equal tokens have no variance."""
+    """One channel increases strongly with the row, another weakly with the column.
+
+    Equal tokens have no variance.
+    """
     rows, columns = np.mgrid[:4, :5]
-    components = other_maps.find_components(np.stack([10.0 * rows, 1.0 * columns, np.zeros((4, 5))], -1))
+    components = other_maps.find_components(
+        np.stack([10.0 * rows, 1.0 * columns, np.zeros((4, 5))], -1)
+    )
     np.testing.assert_allclose(np.abs(np.diff(components[..., 0], axis=0)), 1 / 3, atol=1e-6)
     np.testing.assert_allclose(np.abs(np.diff(components[..., 1], axis=1)), 1 / 4, atol=1e-6)
     assert (components[..., 2] == 0.5).all()

@@ -1,4 +1,6 @@
-"""The commands of docs/visualization.md run, on small models in work dirs of the same names; errors are reported."""
+"""The commands of docs/visualization.md run, on small models in work dirs of the same names; errors
+are reported.
+"""
 
 import shlex
 
@@ -18,7 +20,12 @@ def test_every_command_and_program_of_the_page_runs(call, tmp_path, monkeypatch,
     classifier_of(tmp_path / 'work_dirs' / 'my_classifier', pipeline=[])
     classifier_of(tmp_path / 'work_dirs' / 'my_lsa', type='mmgcvit.LSA', arch=LSA)
     cv2.imwrite(str(tmp_path / 'photo.jpg'), picture_of(128, 160))
-    assert {command.split()[2] for command in COMMANDS} == {'attention', 'queries', 'gradcam', 'shifts'}
+    assert {command.split()[2] for command in COMMANDS} == {
+        'attention',
+        'queries',
+        'gradcam',
+        'shifts',
+    }
     for command in COMMANDS:
         code, printed = call('visualize', *shlex.split(command)[2:])
         assert code == 0, printed
@@ -30,7 +37,9 @@ def test_every_command_and_program_of_the_page_runs(call, tmp_path, monkeypatch,
 
 def test_options_change_the_figure(call, work_dirs, photo, tmp_path):
     where = [work_dirs['classification'], photo, '--out', 'new/it.svg', '--device', 'cpu']
-    call('visualize', 'attention', *where, '--stage', 1, '--block', 0, '--head', 1, '--at', '100,20')
+    call(
+        'visualize', 'attention', *where, '--stage', 1, '--block', 0, '--head', 1, '--at', '100,20'
+    )
     drawn = (tmp_path / 'new' / 'it.svg').read_text()
     assert '<!-- GCViT, stage 1, head 1 -->' in drawn
     assert 'query at (100, 20) px' in drawn
@@ -40,7 +49,10 @@ def test_options_change_the_figure(call, work_dirs, photo, tmp_path):
     ('arguments', 'message'),
     [
         (['attention', '--at', 'middle'], "'middle': expected X,Y, for example 120,80"),
-        (['queries', '--out', 'it.txt'], 'it.txt: expected a name that ends in .png, .pdf, .svg or .jpg'),
+        (
+            ['queries', '--out', 'it.txt'],
+            'it.txt: expected a name that ends in .png, .pdf, .svg or .jpg',
+        ),
         (['queries', '--out', 'photo.png'], 'is the input image'),
     ],
 )

@@ -1,7 +1,8 @@
-"""What a GPU must do as a CPU does, in a few minutes: ``make test-gpu``, or on a CPU ``MMGCVIT_TEST_DEVICE=cpu``.
+"""What a GPU must do as a CPU does, in a few minutes: ``make test-gpu``, or on a CPU
+``MMGCVIT_TEST_DEVICE=cpu``.
 
-Attention kernels, windows beyond a launch and operators are tested with a ``device`` beside the CPU's own tests, which
-``pytest -m gpu`` selects too.
+Attention kernels, windows beyond a launch and operators are tested with a ``device`` beside the
+CPU's own tests, which ``pytest -m gpu`` selects too.
 """
 
 import os
@@ -28,12 +29,21 @@ DEVICE = os.environ.get('MMGCVIT_TEST_DEVICE', 'cuda')
 ON_CUDA = DEVICE == 'cuda'
 pytestmark = [
     pytest.mark.gpu,
-    pytest.mark.skipif(ON_CUDA and not torch.cuda.is_available(), reason='no GPU, nor MMGCVIT_TEST_DEVICE=cpu'),
+    pytest.mark.skipif(
+        ON_CUDA and not torch.cuda.is_available(), reason='no GPU, nor MMGCVIT_TEST_DEVICE=cpu'
+    ),
 ]
 NETWORKS = ('gcvit', 'lsa')
 # A config of each head, of the demo's size on a CPU.
 FAMILIES = (
-    ['mask_rcnn_gcvit_t', 'cascade_gcvit_t', 'dino_gcvit_t_12e', 'upernet_gcvit_t', 'gcvit_t_in1k', 'lsa_t_in1k']
+    [
+        'mask_rcnn_gcvit_t',
+        'cascade_gcvit_t',
+        'dino_gcvit_t_12e',
+        'upernet_gcvit_t',
+        'gcvit_t_in1k',
+        'lsa_t_in1k',
+    ]
     if ON_CUDA
     else ['demo/mask_rcnn_gcvit_digits', 'demo/upernet_gcvit_digits', 'demo/gcvit_digits_cls']
 )
@@ -49,7 +59,11 @@ def train_step(model, images):
     """The gradients of one step by name."""
     model.zero_grad()
     sum(found.float().square().mean() for found in model(images)).backward()
-    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
 
 
 @pytest.mark.parametrize('name', FAMILIES)
@@ -57,7 +71,9 @@ def test_a_training_step_of_each_family_is_finite_in_bfloat16(name):
     """The whole model with random annotations: every gradient, and some that are not zero."""
     model = build(str(ROOT / 'configs' / f'{name}.py'), SIZE)
     Case((224, 224) if 'in1k' in name else SIZE, 2, 'train', 'bf16', device=DEVICE).prepare(model)()
-    gradients = {key: weight.grad for key, weight in model.named_parameters() if weight.grad is not None}
+    gradients = {
+        key: weight.grad for key, weight in model.named_parameters() if weight.grad is not None
+    }
     assert [key for key, gradient in gradients.items() if not gradient.isfinite().all()] == []
     assert any(gradient.any() for gradient in gradients.values())
 
@@ -66,13 +82,18 @@ def test_a_training_step_of_each_family_is_finite_in_bfloat16(name):
 def test_training_with_compiled_blocks_is_eager_training(name):
     """On a CPU the first stage, by a backend that compiles nothing, which still traces both passes."""
     stages = {} if ON_CUDA else {'out_indices': (0,)}
-    model, images = make_backbone(name, **stages).to(DEVICE), torch.rand(2, 3, 64, 96, device=DEVICE)
+    model, images = (
+        make_backbone(name, **stages).to(DEVICE),
+        torch.rand(2, 3, 64, 96, device=DEVICE),
+    )
     expected = train_step(model, images)
     torch.compiler.reset()
     for block in [block for stage in model.stages for block in stage.blocks]:
         block.compile(dynamic=True, backend='inductor' if ON_CUDA else 'aot_eager')
     for key, gradient in train_step(model, images).items():
-        assert (gradient - expected[key]).abs().max() <= 1e-3 * expected[key].abs().max() + 1e-6, key
+        assert (gradient - expected[key]).abs().max() <= 1e-3 * expected[key].abs().max() + 1e-6, (
+            key
+        )
 
 
 @pytest.fixture
@@ -106,25 +127,40 @@ def test_data_parallel_training_of_one_process_is_plain_training(wrapper, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'name', ['mask_rcnn_gcvit_t', 'gcvit_xxt_in1k', 'upernet_lsa_s'] if ON_CUDA else ['upernet_lsa_s']
+    'name',
+    ['mask_rcnn_gcvit_t', 'gcvit_xxt_in1k', 'upernet_lsa_s'] if ON_CUDA else ['upernet_lsa_s'],
 )
 def test_a_config_trains_resumes_and_tests(name, call, tmp_path):
-    """In mixed precision on a GPU; two iterations each, in this process, since imports take long on some machines."""
-    smoke_config.main(ROOT / 'configs' / f'{name}.py', tmp_path, '4' if ON_CUDA else '16', 'miniature')
-    train = ['train', 'config.py', '--work-dir', 'run', *(['--amp'] if ON_CUDA else ['--device', 'cpu'])]
+    """In mixed precision on a GPU; two iterations each, in this process, since imports take long on
+    some machines.
+    """
+    smoke_config.main(
+        ROOT / 'configs' / f'{name}.py', tmp_path, '4' if ON_CUDA else '16', 'miniature'
+    )
+    train = [
+        'train',
+        'config.py',
+        '--work-dir',
+        'run',
+        *(['--amp'] if ON_CUDA else ['--device', 'cpu']),
+    ]
     longer = 'train_cfg.max_iters=4' if 'upernet' in name else 'train_cfg.max_epochs=2'
     for command in (train, [*train, '--resume', '--cfg-options', longer]):
         code, printed = call(*command)
         assert code == 0, printed
     checkpoint = (tmp_path / 'run' / 'last_checkpoint').read_text()
     assert checkpoint.endswith(('epoch_2.pth', 'iter_4.pth'))
-    code, printed = call('test', 'config.py', checkpoint, '--work-dir', 'test', *train[4:] * (not ON_CUDA))
+    code, printed = call(
+        'test', 'config.py', checkpoint, '--work-dir', 'test', *train[4:] * (not ON_CUDA)
+    )
     assert code == 0, printed
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not ON_CUDA, reason='tests/tools/test_demo.py trains it on a CPU')
 def test_the_demo_trains_and_reaches_its_score(tmp_path):
-    subprocess.run(['make', 'demo', f'WORK_DIR={tmp_path}', f'VENV={sys.prefix}'], cwd=ROOT, check=True)
+    subprocess.run(
+        ['make', 'demo', f'WORK_DIR={tmp_path}', f'VENV={sys.prefix}'], cwd=ROOT, check=True
+    )
     curve = read_curves(tmp_path / 'detector')['coco/bbox_mAP']
     assert curve[max(curve)] >= 0.75

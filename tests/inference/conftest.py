@@ -33,22 +33,34 @@ def make_work_dir(folder, task, cfg=None):
         model = MODELS.build(cfg.model)
     if hasattr(model, 'level_embed'):
         torch.nn.init.zeros_(model.level_embed)  # uninitialised memory in mmdet's DINO
-    info = {'classes': CLASSES[task], 'palette': [(20 * number, 99, 0) for number in range(len(CLASSES[task]))]}
+    info = {
+        'classes': CLASSES[task],
+        'palette': [(20 * number, 99, 0) for number in range(len(CLASSES[task]))],
+    }
     optimizer = torch.optim.SGD(model.parameters(), 0.1).state_dict()
-    content = {'state_dict': model.state_dict(), 'optimizer': optimizer, 'meta': {'dataset_meta': info}}
+    content = {
+        'state_dict': model.state_dict(),
+        'optimizer': optimizer,
+        'meta': {'dataset_meta': info},
+    }
     save_checkpoint(content, folder / 'epoch_1.pth')
     (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
     return folder
 
 
 def picture_of(height, width, seed=0):
-    """Return an image (height, width, 3) of smooth random colours, which lossy compression hardly changes."""
+    """Return an image (height, width, 3) of smooth random colours, which lossy compression hardly
+    changes.
+    """
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def assert_same(first, second, tolerance=1e-4):
-    """Check that two predictions are equal within a tolerance. Few pixels at the edges of masks may differ."""
+    """Check that two predictions are equal within a tolerance.
+
+    Few pixels at the edges of masks may differ.
+    """
     assert type(first) is type(second)
     for name, value in vars(first).items():
         other = getattr(second, name)

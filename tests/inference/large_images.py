@@ -17,7 +17,8 @@ from tools.make_digits import DIGIT_INK, SceneComposer
 from ..programs import ROOT
 
 DEMO = ROOT / 'configs' / 'demo'
-# Sides of digits in pixels. A tile of 256 px is resized to 128 px, where they are as large as the demo's small digits.
+# Sides of digits in pixels. A tile of 256 px is resized to 128 px, where they are as large as the
+# demo's small digits.
 SMALLEST, LARGEST = 48, 96
 TILE, PAGE_OF_A_DIGIT = 256, 130**2
 
@@ -25,7 +26,8 @@ TILE, PAGE_OF_A_DIGIT = 256, 130**2
 def page_of(height, width):
     """Draw digits that the demo was not trained on, on one background.
 
-    Return the image (height, width, 3), the digits (n,), and for each pixel the number of its digit from 1, or 0.
+    Return the image (height, width, 3), the digits (n,), and for each pixel the number of its digit
+    from 1, or 0.
     """
     composer = SceneComposer('val')
     rng, image = composer.rng, composer.make_background((height, width))
@@ -35,7 +37,9 @@ def page_of(height, width):
         top, left = rng.integers(0, [height - side, width - side])
         place = np.s_[top : top + side, left : left + side]
         if not numbers[place].any():
-            ink = cv2.resize(composer.ink[scan], (int(side),) * 2, interpolation=cv2.INTER_CUBIC).clip(0, 1)[..., None]
+            ink = cv2.resize(
+                composer.ink[scan], (int(side),) * 2, interpolation=cv2.INTER_CUBIC
+            ).clip(0, 1)[..., None]
             image[place] += ink * (rng.uniform(150, 255, size=3) - image[place])
             digits.append(composer.digits[scan])
             numbers[place][ink[..., 0] >= DIGIT_INK] = len(digits)
@@ -43,9 +47,13 @@ def page_of(height, width):
 
 
 def matches(found, digits, numbers):
-    """Match digits with objects of a prediction by class and an IoU of boxes of at least 0.5: (n, objects) bool."""
+    """Match digits with objects of a prediction by class and an IoU of boxes of at least 0.5: (n,
+    objects) bool.
+    """
     boxes = [(x.start, y.start, x.stop, y.stop) for y, x in find_objects(numbers)]
-    overlap = box_iou(torch.tensor(boxes, dtype=torch.float32), torch.from_numpy(found.boxes)).numpy()
+    overlap = box_iou(
+        torch.tensor(boxes, dtype=torch.float32), torch.from_numpy(found.boxes)
+    ).numpy()
     return (overlap >= 0.5) & (digits[:, None] == found.labels)
 
 
@@ -55,4 +63,5 @@ if __name__ == '__main__':
         image, digits, numbers = page_of(side, side)
         for tiles in (None, TILE):
             which = matches(model(image, 8, tiles), digits, numbers)
-            print(f'{side} px, tiles {tiles}: found {which.any(1).mean():.3f}, wrong {(~which.any(0)).sum()}')  # noqa: T201
+            found, num_wrong = which.any(1).mean(), (~which.any(0)).sum()
+            print(f'{side} px, tiles {tiles}: found {found:.3f}, wrong {num_wrong}')  # noqa: T201

@@ -50,13 +50,17 @@ def content(path):
 
 def test_predictions_of_a_folder_are_drawn_and_written_as_json(call, work_dir, task, photos, out):
     threshold = ['--score-thr', 0] if task == 'detection' else []
-    code, printed = call('predict', work_dir, photos, '--device', 'cpu', '--batch-size', 2, *threshold)
+    code, printed = call(
+        'predict', work_dir, photos, '--device', 'cpu', '--batch-size', 2, *threshold
+    )
     assert code == 0
     assert f'{task}, {len(CLASSES[task])} classes, on the CPU: {work_dir}/epoch_1.pth' in printed
     assert '3 images predicted: predictions' in printed
     assert re.search(r'│ all 3 +│ \S+ .*│', printed)
     images = content(out / 'images.json')
-    assert [image['file_name'] for image in images['images']] == [str(path) for path in sorted(photos.iterdir())]
+    assert [image['file_name'] for image in images['images']] == [
+        str(path) for path in sorted(photos.iterdir())
+    ]
     assert [category['name'] for category in images['categories']] == CLASSES[task]
     records = content(out / 'predictions.json')
     assert {record['image_id'] for record in records} == {1, 2, 3}
@@ -69,20 +73,30 @@ def test_predictions_of_a_folder_are_drawn_and_written_as_json(call, work_dir, t
         header, *rows = csv.reader(file)
     assert header == ['file_name', *CLASSES[task]]
     names = [image['file_name'] for image in images['images']]
-    assert rows == [[name, *(str(counts[name, label]) for label in CLASSES[task])] for name in names]
+    assert rows == [
+        [name, *(str(counts[name, label]) for label in CLASSES[task])] for name in names
+    ]
     for image in images['images']:
-        assert min(cv2.imread(image['drawn']).shape[:2]) == max(224, min(image['height'], image['width']))
+        assert min(cv2.imread(image['drawn']).shape[:2]) == max(
+            224, min(image['height'], image['width'])
+        )
         if task == 'segmentation':
             label_map = cv2.imread(image['label_map'], cv2.IMREAD_UNCHANGED)
             areas = {r['category_id']: r['area'] for r in records if r['image_id'] == image['id']}
-            assert areas == dict(zip(*map(np.ndarray.tolist, np.unique(label_map, return_counts=True)), strict=True))
+            assert areas == dict(
+                zip(*map(np.ndarray.tolist, np.unique(label_map, return_counts=True)), strict=True)
+            )
     # What was written is neither an input nor data to train on.
-    assert find_inputs([f'{out.parent}/p*/**/*'])[0] == [image['file_name'] for image in images['images']]
+    assert find_inputs([f'{out.parent}/p*/**/*'])[0] == [
+        image['file_name'] for image in images['images']
+    ]
     assert not list_files(out)
 
 
 def test_amp_computes_in_bfloat16(call, models, work_dirs, photos, out):
-    assert not call('predict', work_dirs['classification'], photos / 'a.png', '--device', 'cpu', '--amp')[0]
+    assert not call(
+        'predict', work_dirs['classification'], photos / 'a.png', '--device', 'cpu', '--amp'
+    )[0]
     score, model = content(out / 'predictions.json')[0]['score'], models['classification']
     with torch.autocast('cpu', torch.bfloat16):
         assert score == pytest.approx(model(photos / 'a.png').score, abs=1e-6)
@@ -90,7 +104,16 @@ def test_amp_computes_in_bfloat16(call, models, work_dirs, photos, out):
 
 
 def test_detections_are_filtered_by_class_and_overlap(call, work_dirs, photos, out):
-    arguments = [work_dirs['detection'], photos, '--device', 'cpu', '--score-thr', 0, '--no-save-vis', '--overwrite']
+    arguments = [
+        work_dirs['detection'],
+        photos,
+        '--device',
+        'cpu',
+        '--score-thr',
+        0,
+        '--no-save-vis',
+        '--overwrite',
+    ]
 
     def predict(*options):
         assert not call('predict', *arguments, '--out-dir', out, *options)[0]
@@ -98,33 +121,55 @@ def test_detections_are_filtered_by_class_and_overlap(call, work_dirs, photos, o
 
     records = predict()
     name = records[0]['category_name']
-    assert predict('--classes', name) == [record for record in records if record['category_name'] == name]
-    assert 'the model has no class zebra. Its classes are ' in call('predict', *arguments, '--classes', 'zebra')[1]
+    assert predict('--classes', name) == [
+        record for record in records if record['category_name'] == name
+    ]
+    assert (
+        'the model has no class zebra. Its classes are '
+        in call('predict', *arguments, '--classes', 'zebra')[1]
+    )
     other = [work_dirs['classification'], photos, '--classes', 'cat']
-    assert '--classes is only for detectors, and this is a classification model' in call('predict', *other)[1]
+    assert (
+        '--classes is only for detectors, and this is a classification model'
+        in call('predict', *other)[1]
+    )
 
 
-def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(call, models, work_dirs, photos, out):
+def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(
+    call, models, work_dirs, photos, out
+):
     """Unreadable inputs are reported and skipped."""
     for name in ('words.jpg', 'broken.avi'):
         (photos / name).write_text('words')
     write_video(photos / 'film.avi')
     whole = (photos / 'film.avi').read_bytes()
-    (photos / 'cut.avi').write_bytes(whole[: (len(whole) + whole.index(b'movi')) // 2])  # half of the frames
+    (photos / 'cut.avi').write_bytes(
+        whole[: (len(whole) + whole.index(b'movi')) // 2]
+    )  # half of the frames
     code, printed = call('predict', work_dirs['classification'], photos, '--batch-size', 2)
     assert code == 1
     assert f'skipped: {photos}/words.jpg cannot be read: not an image' in printed
     assert f'skipped: {photos}/broken.avi cannot be opened as a video' in printed
     num_read = int(re.search(r'cut\.avi: ([1-4]) of about 5 frames can be read', printed)[1])
     assert printed.splitlines()[-2:] == [
-        f'3 images and {5 + num_read} frames predicted, 2 skipped: predictions, pictures in predictions/vis',
+        f'3 images and {5 + num_read} frames predicted, 2 skipped: predictions, pictures in '
+        'predictions/vis',
         'predict: 2 inputs could not be predicted. See the messages above',
     ]
     assert [image['id'] for image in content(out / 'images.json')['images']] == [1, 2, 3]
     lines = [json.loads(line) for line in (out / 'preds' / 'film.jsonl').read_text().splitlines()]
-    assert [(line['frame'], line['time']) for line in lines] == [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)]
+    assert [(line['frame'], line['time']) for line in lines] == [
+        (0, 0.0),
+        (1, 0.1),
+        (2, 0.2),
+        (3, 0.3),
+        (4, 0.4),
+    ]
     drawn = str(out / 'vis' / 'film.mp4')
-    assert (sv.VideoInfo.from_video_path(drawn).fps, len([*sv.get_video_frames_generator(drawn)])) == (10.0, 5)
+    assert (
+        sv.VideoInfo.from_video_path(drawn).fps,
+        len([*sv.get_video_frames_generator(drawn)]),
+    ) == (10.0, 5)
     frames = [*sv.get_video_frames_generator(str(photos / 'film.avi'))]
     prediction = models['classification'](frames[3])
     assert lines[3]['predictions'][0]['category_name'] == prediction.class_name
@@ -136,16 +181,26 @@ def test_a_video_that_a_full_disk_cuts_off_is_named(call, work_dirs, photos, mon
     monkeypatch.setattr(sv.VideoSink, 'write_frame', lambda *_: None)
     write_video(photos / 'film.avi')
     code, printed = call('predict', work_dirs['classification'], photos / 'film.avi')
-    assert (code, 'skipped: predictions/vis/film.mp4 is incomplete. The disk may be full' in printed) == (1, True)
+    assert (
+        code,
+        'skipped: predictions/vis/film.mp4 is incomplete. The disk may be full' in printed,
+    ) == (1, True)
 
 
 def test_a_url_is_an_input_and_failing_downloads_are_skipped(call, work_dirs, photos, out):
     """Outputs of two URLs that differ only in their query have different names."""
-    with ThreadingHTTPServer(('127.0.0.1', 0), partial(SimpleHTTPRequestHandler, directory=photos)) as server:
+    with ThreadingHTTPServer(
+        ('127.0.0.1', 0), partial(SimpleHTTPRequestHandler, directory=photos)
+    ) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        urls = [f'http://127.0.0.1:{server.server_port}/{name}' for name in ('a.png?x=1', 'a.png?x=2', 'no.png')]
+        urls = [
+            f'http://127.0.0.1:{server.server_port}/{name}'
+            for name in ('a.png?x=1', 'a.png?x=2', 'no.png')
+        ]
         urls[0] = urls[0].replace('http', 'HTTP')
-        code, printed = call('predict', work_dirs['classification'], *urls, 'http://', '--device', 'cpu')
+        code, printed = call(
+            'predict', work_dirs['classification'], *urls, 'http://', '--device', 'cpu'
+        )
         server.shutdown()
     assert (code, printed.count('skipped: http')) == (1, 2)
     assert f'skipped: {urls[2]} cannot be read: HTTP Error 404' in printed
@@ -156,7 +211,9 @@ def test_a_url_is_an_input_and_failing_downloads_are_skipped(call, work_dirs, ph
 
 def test_images_of_other_sizes_than_in_the_training_are_named():
     sides = {'a.png': 512, 'b.png': 513, 'c.png': 127, 'd.png': 128}
-    assert re.match(r'2 of 4 images \(b.png, c.png\) .* add --tiles 256\n', compare_sides(sides, 256))
+    assert re.match(
+        r'2 of 4 images \(b.png, c.png\) .* add --tiles 256\n', compare_sides(sides, 256)
+    )
     assert compare_sides({'a.png': 256}, 256) == compare_sides({}, 256) == ''
 
 
@@ -171,18 +228,29 @@ def test_images_of_other_sizes_than_in_the_training_are_named():
     ],
 )
 def test_invalid_arguments_are_rejected(arguments, words, call, work_dirs, photos, out):
-    code, printed = call('predict', *arguments.replace('RUN', str(work_dirs['classification'])).split())
+    code, printed = call(
+        'predict', *arguments.replace('RUN', str(work_dirs['classification'])).split()
+    )
     assert (code, out.exists()) == (1, False)
     assert words in printed
 
 
 @pytest.mark.parametrize(
     ('step', 'number'),
-    [('Predictor.draw', None), ('Outputs.write_picture', errno.ENAMETOOLONG), ('Outputs.write_picture', errno.ENOSPC)],
+    [
+        ('Predictor.draw', None),
+        ('Outputs.write_picture', errno.ENAMETOOLONG),
+        ('Outputs.write_picture', errno.ENOSPC),
+    ],
 )
-def test_an_image_that_cannot_be_drawn_or_written_is_skipped(step, number, call, work_dirs, photos, out, monkeypatch):
+def test_an_image_that_cannot_be_drawn_or_written_is_skipped(
+    step, number, call, work_dirs, photos, out, monkeypatch
+):
     """A full disk ends the command. The results of the images before are written."""
-    path, error = f'mmgcvit.inference.running.{step}', OSError(number, 'no') if number else MemoryError()
+    path, error = (
+        f'mmgcvit.inference.running.{step}',
+        OSError(number, 'no') if number else MemoryError(),
+    )
     whole, failing = pkgutil.resolve_name(path), iter([False, True, False])
 
     def fail_second(*arguments):
@@ -198,8 +266,12 @@ def test_an_image_that_cannot_be_drawn_or_written_is_skipped(step, number, call,
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_call_writes_the_results_of_all_images_before(number, call, work_dirs, photos, out, monkeypatch):
-    """Ctrl-C or SIGTERM while the third image is read; a name that is not UTF-8 is written as Python reads it."""
+def test_an_interrupted_call_writes_the_results_of_all_images_before(
+    number, call, work_dirs, photos, out, monkeypatch
+):
+    """Ctrl-C or SIGTERM while the third image is read; a name that is not UTF-8 is written as
+    Python reads it.
+    """
     read, odd = running.convert_to_array, os.fsdecode(b'aa\xff.png')
     (photos / 'a.png').rename(photos / odd)
 
@@ -209,7 +281,9 @@ def test_an_interrupted_call_writes_the_results_of_all_images_before(number, cal
         return read(path, loader)
 
     monkeypatch.setattr(running, 'convert_to_array', read_or_interrupt)
-    code, _ = call('predict', work_dirs['classification'], photos, '--out-dir', out, '--device', 'cpu')
+    code, _ = call(
+        'predict', work_dirs['classification'], photos, '--out-dir', out, '--device', 'cpu'
+    )
     assert code == 128 + number
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     images = content(out / 'images.json')['images']
@@ -218,9 +292,13 @@ def test_an_interrupted_call_writes_the_results_of_all_images_before(number, cal
 
 
 def test_the_test_command_takes_a_work_dir_or_a_config_and_a_checkpoint(work_dirs, monkeypatch):
-    """With a work dir, results go to its subfolder ``test``, so that the run's own files are unchanged."""
+    """With a work dir, results go to its subfolder ``test``, so that the run's own files are
+    unchanged.
+    """
     tested, run = [], work_dirs['classification']
-    monkeypatch.setattr('mmgcvit.engine.test.run_test', lambda cfg, checkpoint, *_: tested.append((cfg, checkpoint)))
+    monkeypatch.setattr(
+        'mmgcvit.engine.test.run_test', lambda cfg, checkpoint, *_: tested.append((cfg, checkpoint))
+    )
     checkpoint = str(run / 'epoch_1.pth')
     for arguments, expected, folder in (
         ([run], str(run), str(run / 'test')),

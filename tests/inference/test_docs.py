@@ -1,4 +1,6 @@
-"""The commands and programs of docs/predict.md and the README run, on small models in work dirs of the same names."""
+"""The commands and programs of docs/predict.md and the README run, on small models in work dirs of
+the same names.
+"""
 
 import re
 import shlex
@@ -14,7 +16,9 @@ from .conftest import TASKS, picture_of
 from .test_inputs import write_video
 
 SECTION = re.compile(r'## Train on your own pictures\n(.*?)\n## ', re.DOTALL)
-TEXT = (ROOT / 'docs' / 'predict.md').read_text() + SECTION.search((ROOT / 'README.md').read_text())[1]
+TEXT = (ROOT / 'docs' / 'predict.md').read_text() + SECTION.search(
+    (ROOT / 'README.md').read_text()
+)[1]
 # The task and the checkpoint's name of each work dir that the pages name.
 WORK_DIRS = {
     'my_detector': ('detection', 'epoch_12.pth'),
@@ -36,7 +40,9 @@ def place(tmp_path, work_dirs, monkeypatch):
         shutil.copy(work_dirs[task] / f'{TASKS[task]}.py', folder / f'{name}.py')
         shutil.copy(work_dirs[task] / 'epoch_1.pth', folder / checkpoint)
     (tmp_path / 'photos' / 'below').mkdir(parents=True)
-    for number, name in enumerate(('photo.jpg', 'new_photo.jpg', 'photos/a.jpg', 'photos/below/a.jpg')):
+    for number, name in enumerate(
+        ('photo.jpg', 'new_photo.jpg', 'photos/a.jpg', 'photos/below/a.jpg')
+    ):
         cv2.imwrite(str(tmp_path / name), picture_of(90, 120, number))
     write_video(tmp_path / 'video.mp4', frames=2, codec='mp4v')
     return tmp_path
@@ -50,8 +56,13 @@ def test_every_command_of_the_pages_succeeds(place, call):
 
 @pytest.mark.parametrize('program', PROGRAMS, ids=lambda program: ' '.join(program.split()[:4]))
 def test_every_python_program_of_the_pages_runs(program, place, call, monkeypatch):
-    """The package trackers is not installed. Its trackers take and return ``supervision.Detections``."""
-    trackers = SimpleNamespace(ByteTrackTracker=lambda: SimpleNamespace(update=lambda detections: detections))
+    """The package trackers is not installed.
+
+    Its trackers take and return ``supervision.Detections``.
+    """
+    trackers = SimpleNamespace(
+        ByteTrackTracker=lambda: SimpleNamespace(update=lambda detections: detections)
+    )
     monkeypatch.setitem(sys.modules, 'trackers', trackers)
     if 'COCO(' in program:
         call('predict', 'work_dirs/my_detector', 'photo.jpg', '--score-thr', 0)

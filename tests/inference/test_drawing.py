@@ -1,4 +1,6 @@
-"""Predictions are drawn in one style: a colour for each class, and text that scales with the picture."""
+"""Predictions are drawn in one style: a colour for each class, and text that scales with the
+picture.
+"""
 
 import numpy as np
 import pytest
@@ -37,7 +39,9 @@ def has(picture, colour):
 @pytest.mark.parametrize('label', range(3))
 def test_a_class_has_one_colour_in_pictures_of_every_task(make, label):
     picture = draw_prediction(grey(), make(label), PALETTE)
-    assert [has(picture, colour).any() for colour in PALETTE] == [number == label for number in range(3)]
+    assert [has(picture, colour).any() for colour in PALETTE] == [
+        number == label for number in range(3)
+    ]
 
 
 def test_the_first_palette_of_matching_length_is_used_otherwise_distinct_hues():
@@ -59,7 +63,9 @@ def test_boxes_masks_and_regions_are_drawn_at_their_positions_on_a_copy():
     assert (image == 100).all()
 
 
-@pytest.mark.parametrize(('name', 'is_painted'), [('background', False), ('class 0', False), ('Wall', True)])
+@pytest.mark.parametrize(
+    ('name', 'is_painted'), [('background', False), ('class 0', False), ('Wall', True)]
+)
 def test_the_background_class_of_a_segmentation_is_not_painted(name, is_painted):
     label_map = np.zeros((90, 120), np.int32)
     label_map[30:, 60:] = 1
@@ -70,8 +76,12 @@ def test_the_background_class_of_a_segmentation_is_not_painted(name, is_painted)
 @pytest.mark.parametrize('count', [2, 9, 26])
 def test_objects_of_a_single_class_have_a_colour_each_and_many_have_no_labels(count):
     boxes = np.array([[40 * i, 60, 40 * i + 30, 90] for i in range(count)], np.float32)
-    objects = Detections(boxes, np.ones(count, np.float32), np.zeros(count, int), ['Ölkännchen'] * count)
-    picture, bare = (draw_prediction(grey(120, 1100), objects, PALETTE[:1], with_labels=x) for x in (True, False))
+    objects = Detections(
+        boxes, np.ones(count, np.float32), np.zeros(count, int), ['Ölkännchen'] * count
+    )
+    picture, bare = (
+        draw_prediction(grey(120, 1100), objects, PALETTE[:1], with_labels=x) for x in (True, False)
+    )
     assert len(np.unique(bare[70, :, :].reshape(-1, 3), axis=0)) == count + 1
     drawn = (picture != bare).any(-1).sum() / count
     assert (drawn > 800, drawn > 0) == (count == 2, count < 26)
@@ -88,6 +98,9 @@ def test_lines_stay_thin_when_the_picture_is_enlarged():
 
 @pytest.mark.parametrize(('colour', 'text_colour'), [((255, 255, 0), 0), ((0, 0, 255), 255)])
 def test_text_contrasts_with_its_background_and_scales_with_the_picture(colour, text_colour):
-    pictures = [draw_prediction(grey(*size), class_of(2), [colour] * 3) for size in ((240, 320), (2400, 3200))]
+    pictures = [
+        draw_prediction(grey(*size), class_of(2), [colour] * 3)
+        for size in ((240, 320), (2400, 3200))
+    ]
     small, large = (has(picture, text_colour).sum() for picture in pictures)
     assert 0 < 16 * small < large

@@ -1,4 +1,6 @@
-"""Images are read as the data pipeline reads them; inputs are found by file, folder and glob pattern."""
+"""Images are read as the data pipeline reads them; inputs are found by file, folder and glob
+pattern.
+"""
 
 from functools import partial
 
@@ -23,12 +25,16 @@ SIZE = 64, 96
 
 
 def save_pages(path, kind, size=(30, 20)):
-    """Save an image and one of half of its size behind it, of a kind that is NewSubfileType in TIFF files."""
+    """Save an image and one of half of its size behind it, of a kind that is NewSubfileType in TIFF
+    files.
+    """
     pages = [Image.fromarray(picture_of(*size[::-1], seed=seed)) for seed in range(2)]
     pages[1] = pages[1].resize((15, 10)) if kind is not None else pages[1]
     if kind is not None and path.suffix == '.tif':
         pages[1].encoderinfo = {'tiffinfo': {254: kind}}
-    pages[0].save(path, 'MPO' if path.suffix == '.jpg' else None, save_all=True, append_images=pages[1:])
+    pages[0].save(
+        path, 'MPO' if path.suffix == '.jpg' else None, save_all=True, append_images=pages[1:]
+    )
 
 
 RGB = Image.fromarray(picture_of(20, 30)[..., ::-1])
@@ -37,12 +43,22 @@ TRANSPARENT = partial(RGB.quantize(16).save, transparency=3, background=9)
 SAVE_IT, PAGES = 'save them with 8 bits', 'pages or frames'
 # What is in a file, its suffix, and what is said if it is rejected.
 PICTURES = {
-    **{f'{mode} {end}': (RGB.convert(mode), end, '') for end in ('png', 'tif') for mode in ('1', 'L', 'LA', 'RGB')},
+    **{
+        f'{mode} {end}': (RGB.convert(mode), end, '')
+        for end in ('png', 'tif')
+        for mode in ('1', 'L', 'LA', 'RGB')
+    },
     **{f'{mode} png': (RGB.convert(mode), 'png', '') for mode in ('RGBA', 'P')},
     'RGB bmp': (RGB, 'bmp', ''),
-    **({'transparent gif': (TRANSPARENT, 'gif', '')} if cv2.getVersionMinor() > 11 else {}),  # 4.11 reads no GIF
+    **(
+        {'transparent gif': (TRANSPARENT, 'gif', '')} if cv2.getVersionMinor() > 11 else {}
+    ),  # 4.11 reads no GIF
     'RGBA tif': (RGB.convert('RGBA'), 'tif', ''),
-    'four channels, no alpha': (np.dstack([DEEP >> 8, DEEP[..., 0] >> 8]).astype(np.uint8), 'tif', ''),
+    'four channels, no alpha': (
+        np.dstack([DEEP >> 8, DEEP[..., 0] >> 8]).astype(np.uint8),
+        'tif',
+        '',
+    ),
     'LAB tif': (Image.merge('LAB', RGB.split()), 'tif', 'LAB'),
     **{f'16 bits {end}': (DEEP[..., 0], end, '') for end in ('png', 'tif', 'pgm')},
     '16 bits, colours': (DEEP, 'png', ''),
@@ -52,7 +68,10 @@ PICTURES = {
     'float': (Image.fromarray(DEEP[..., 0].astype(np.float32)), 'tif', SAVE_IT),
     '32 bits': (Image.fromarray(DEEP[..., 0].astype(np.int32) * 2**10), 'tif', SAVE_IT),
     'strip': (Image.new('L', (1, 400)), 'png', 'one side over 320 times the other'),
-    **{f'pages {end}': (partial(save_pages, kind=None), end, PAGES) for end in ('tif', 'gif', 'png', 'webp')},
+    **{
+        f'pages {end}': (partial(save_pages, kind=None), end, PAGES)
+        for end in ('tif', 'gif', 'png', 'webp')
+    },
     'preview tif': (partial(save_pages, kind=1), 'tif', ''),
 }
 
@@ -87,13 +106,17 @@ def test_lossy_files_are_read_as_the_data_pipeline_reads_them(tmp_path):
     RGB.save(tmp_path / 'a.webp')
     RGB.convert('CMYK').save(tmp_path / 'a.jpg')
     for path in tmp_path.iterdir():
-        np.testing.assert_array_equal(convert_to_array(path, DECODING), mmcv.imread(path), err_msg=path.name)
+        np.testing.assert_array_equal(
+            convert_to_array(path, DECODING), mmcv.imread(path), err_msg=path.name
+        )
 
 
 @pytest.mark.parametrize('orientation', [3, 6, 8])
 def test_the_exif_rotation_is_applied_unless_the_config_ignores_it(orientation, tmp_path):
     upright = Image.fromarray(picture_of(40, 60)[..., ::-1])
-    stored = upright.transpose({3: Image.ROTATE_180, 6: Image.ROTATE_90, 8: Image.ROTATE_270}[orientation])
+    stored = upright.transpose(
+        {3: Image.ROTATE_180, 6: Image.ROTATE_90, 8: Image.ROTATE_270}[orientation]
+    )
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored.save(tmp_path / 'a.jpg', exif=exif, quality=100, subsampling=0)
@@ -131,7 +154,16 @@ def test_invalid_images_are_rejected(tmp_path):
 
 def test_inputs_are_found_by_folder_glob_pattern_and_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    files = ('a/1.jpg', 'a/2.PNG', 'a/3.mp4', 'a/notes.txt', 'a/.hidden.jpg', 'b/1.jpg', 'b/c/4.tif', 'empty/x.txt')
+    files = (
+        'a/1.jpg',
+        'a/2.PNG',
+        'a/3.mp4',
+        'a/notes.txt',
+        'a/.hidden.jpg',
+        'b/1.jpg',
+        'b/c/4.tif',
+        'empty/x.txt',
+    )
     for name in (*files, 'photo[1].jpg', 'a/frames.mp4/1.txt'):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +177,9 @@ def test_inputs_are_found_by_folder_glob_pattern_and_file(tmp_path, monkeypatch)
     ):
         assert find_inputs(names) == (images, videos)
     for name in ('empty', 'nowhere/*.jpg', 'gone.jpg'):
-        with pytest.raises(UserError, match=r'no image or video found|there is no file or folder gone'):
+        with pytest.raises(
+            UserError, match=r'no image or video found|there is no file or folder gone'
+        ):
             find_inputs([name])
 
 

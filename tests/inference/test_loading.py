@@ -1,4 +1,6 @@
-"""Models are loaded from a config and a checkpoint, or from a work dir; checkpoints that do not fit are rejected."""
+"""Models are loaded from a config and a checkpoint, or from a work dir; checkpoints that do not fit
+are rejected.
+"""
 
 import shutil
 
@@ -38,7 +40,9 @@ def test_the_best_checkpoint_of_a_work_dir_is_loaded_otherwise_the_newest(run_di
 def test_invalid_configs_and_arguments_are_rejected(run_dir, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'words.py').write_text('these are words')
-    (tmp_path / 'untested.py').write_text("default_scope = 'mmdet'\nmodel = dict(type='MaskRCNN')\n")
+    (tmp_path / 'untested.py').write_text(
+        "default_scope = 'mmdet'\nmodel = dict(type='MaskRCNN')\n"
+    )
     two = shutil.copytree(run_dir, tmp_path / 'two')
     shutil.copy(two / 'classify.py', two / 'other.py')
     whole = run_dir / 'epoch_1.pth'
@@ -68,7 +72,10 @@ def test_no_code_of_a_checkpoint_runs(run_dir, tmp_path):
 
 def test_class_names_come_from_the_checkpoint_or_the_config_or_are_numbered(models):
     """mmdet and mmseg would use COCO's or Cityscapes' class names for a checkpoint without any."""
-    dataset, network = config_of('classification').test_dataloader.dataset, models['classification'].network
+    dataset, network = (
+        config_of('classification').test_dataloader.dataset,
+        models['classification'].network,
+    )
     named, made_up = ([f'{word} {number}' for number in range(10)] for word in ('number', 'class'))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         for meta, names in (

@@ -13,7 +13,13 @@ from mmgcvit.commands.options import check_out_dir, create_out_dir
 from mmgcvit.errors import UserError
 from mmgcvit.files import FILES
 from mmgcvit.inference.outputs import Outputs, write_json
-from mmgcvit.inference.results import Classification, Detections, Segmentation, list_categories, make_records
+from mmgcvit.inference.results import (
+    Classification,
+    Detections,
+    Segmentation,
+    list_categories,
+    make_records,
+)
 
 from .conftest import picture_of
 
@@ -44,7 +50,9 @@ def test_pictures_keep_their_format_and_segmentation_maps_of_many_classes_have_1
         assert path.suffix == suffix
         assert cv2.imread(str(path)).shape == PICTURE.shape
     for labels in ([[0, 255]], [[0, 300]]):
-        path = Outputs(tmp_path / 'out', ['1.jpg']).write_label_map('1.jpg', np.array(labels, np.int32))
+        path = Outputs(tmp_path / 'out', ['1.jpg']).write_label_map(
+            '1.jpg', np.array(labels, np.int32)
+        )
         assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED).tolist() == labels
 
 
@@ -72,7 +80,9 @@ def test_pycocotools_reads_the_written_detections(tmp_path):
     found = [boxes, np.array([0.9, 0.5], np.float32), np.array([1, 0]), ['dog', 'cat']]
     categories = list_categories('detection', ['cat', 'dog'])
     assert 'segmentation' not in make_records(Detections(*found), categories)[0]
-    records = [{'image_id': 7, **record} for record in make_records(Detections(*found, masks), categories)]
+    records = [
+        {'image_id': 7, **record} for record in make_records(Detections(*found, masks), categories)
+    ]
     write_json(tmp_path / 'predictions.json', records)
     images = [{'id': 7, 'file_name': 'a.jpg', 'width': 30, 'height': 20}]
     write_json(tmp_path / 'images.json', {'images': images, 'categories': categories})

@@ -34,7 +34,10 @@ def test_a_path_an_array_and_a_pillow_image_give_the_same_prediction(model, task
 
 
 def test_a_batch_gives_the_same_predictions_as_single_images(model):
-    pictures = [picture_of(*size, seed) for seed, size in enumerate([(90, 120), (120, 90), (90, 120), (40, 64)])]
+    pictures = [
+        picture_of(*size, seed)
+        for seed, size in enumerate([(90, 120), (120, 90), (90, 120), (40, 64)])
+    ]
     for picture, prediction in zip(pictures, model(pictures, batch_size=3), strict=True):
         assert_same(model(picture), prediction, tolerance=1e-3)
 
@@ -60,16 +63,24 @@ def test_predictions_equal_those_of_openmmlabs_test_loop(model, task, digits, mo
 @given(data=st.data(), longer=st.integers(1, 5000), is_tall=st.booleans())
 @example(data=None, longer=5000, is_tall=True)
 def test_images_of_all_sizes_are_predicted_drawn_and_encoded(data, longer, is_tall, models):
-    """Or an error says that the pipeline's limit of the longer side leaves no pixel of the shorter one."""
-    shorter = data.draw(st.integers(-(-longer // 320), min(longer, 100_000 // longer))) if data else 16
+    """Or an error says that the pipeline's limit of the longer side leaves no pixel of the shorter
+    one.
+    """
+    shorter = (
+        data.draw(st.integers(-(-longer // 320), min(longer, 100_000 // longer))) if data else 16
+    )
     picture = picture_of(*((longer, shorter) if is_tall else (shorter, longer)))
     for task, model in models.items():
         (outcome,) = model.predict_batch([picture])
-        assert outcome.error is None or (task == 'detection' and shorter * DETECTION_SIDE / longer < 0.5)
+        assert outcome.error is None or (
+            task == 'detection' and shorter * DETECTION_SIDE / longer < 0.5
+        )
         drawn = model.draw(picture, outcome.prediction or Detections(*np.zeros((3, 0, 4)), []))
         short_side, long_side = sorted(drawn.shape[:2])
         assert short_side >= 224 or long_side == max(longer, MAX_ENLARGED_SIDE)
-        assert max(longer, 224) <= long_side <= max(longer, MAX_ENLARGED_SIDE) or long_side == longer
+        assert (
+            max(longer, 224) <= long_side <= max(longer, MAX_ENLARGED_SIDE) or long_side == longer
+        )
         assert cv2.imencode('.jpg', drawn)[0]
 
 
@@ -81,7 +92,9 @@ def test_a_picture_is_drawn_at_its_own_size(models, picture):
         assert drawn.shape == picture.shape
         assert (drawn != picture).any()
         np.testing.assert_array_equal(drawn, model.draw(picture, model(picture)))
-    labelled, unlabelled = (models['classification'].draw(picture, with_labels=shown) for shown in (True, False))
+    labelled, unlabelled = (
+        models['classification'].draw(picture, with_labels=shown) for shown in (True, False)
+    )
     assert (labelled != picture).any()
     np.testing.assert_array_equal(unlabelled, picture)
 
@@ -93,19 +106,27 @@ def test_objects_below_the_confidence_threshold_are_dropped(models, work_dirs, p
     np.testing.assert_array_equal(kept.scores, found.scores[found.scores >= threshold])
 
 
-def test_an_image_that_fails_is_named_by_its_index_or_path_and_does_not_stop_the_others(models, tmp_path):
+def test_an_image_that_fails_is_named_by_its_index_or_path_and_does_not_stop_the_others(
+    models, tmp_path
+):
     model, strip, path = models['detection'], picture_of(16, 5000), str(tmp_path / 'thin.png')
-    assert [outcome.error is None for outcome in model.predict_batch([picture_of(90, 120), strip])] == [True, False]
+    assert [
+        outcome.error is None for outcome in model.predict_batch([picture_of(90, 120), strip])
+    ] == [True, False]
     cv2.imwrite(path, strip)
     for image, name in ((strip, 'image 1'), (path, path)):
-        with pytest.raises(UserError, match=rf'^{name}: the test pipeline cannot prepare .* are \(16, 5000\)'):
+        with pytest.raises(
+            UserError, match=rf'^{name}: the test pipeline cannot prepare .* are \(16, 5000\)'
+        ):
             model([picture_of(90, 120), image])
 
 
 def test_autocast_keeps_the_dtypes_of_predictions(picture, model):
     with torch.autocast('cpu', torch.bfloat16):
         found = vars(model(picture))
-    expected = {name: getattr(value, 'dtype', type(value)) for name, value in vars(model(picture)).items()}
+    expected = {
+        name: getattr(value, 'dtype', type(value)) for name, value in vars(model(picture)).items()
+    }
     assert {name: getattr(value, 'dtype', type(value)) for name, value in found.items()} == expected
 
 

@@ -1,4 +1,6 @@
-"""Objects of large images are detected in tiles, each once, with masks stored as crops to save memory."""
+"""Objects of large images are detected in tiles, each once, with masks stored as crops to save
+memory.
+"""
 
 from dataclasses import dataclass
 
@@ -12,7 +14,13 @@ from pycocotools import mask as coco_mask
 from mmgcvit import load
 from mmgcvit.inference.drawing import draw_prediction
 from mmgcvit.inference.predictor import MARGIN, drop_cut_objects, place_tiles, segment_in_tiles
-from mmgcvit.inference.results import Detections, Outcome, Segmentation, list_categories, make_records
+from mmgcvit.inference.results import (
+    Detections,
+    Outcome,
+    Segmentation,
+    list_categories,
+    make_records,
+)
 
 from .large_images import DEMO, TILE, matches, page_of
 
@@ -26,7 +34,8 @@ def test_cropped_masks_are_written_and_drawn_like_full_masks():
     boxes = np.array([(x, y, x + 80, y + 80) for x, y in corners], np.float32)
     crops = sv.CompactMask.from_dense(masks, boxes, size)
     whole, cropped = (
-        Detections(boxes, np.ones(3, np.float32), np.zeros(3, np.int64), ['a'] * 3, each) for each in (masks, crops)
+        Detections(boxes, np.ones(3, np.float32), np.zeros(3, np.int64), ['a'] * 3, each)
+        for each in (masks, crops)
     )
     categories = list_categories('detection', ['a'])
     records = make_records(cropped, categories)
@@ -39,19 +48,27 @@ def test_cropped_masks_are_written_and_drawn_like_full_masks():
 
 
 def test_a_cut_off_object_is_dropped_if_another_tile_shows_it_completely():
-    """Classes do not matter. Objects at the image's border, and those that no complete object covers, are kept."""
+    """Classes do not matter.
+
+    Objects at the image's border, and those that no complete object covers, are kept.
+    """
     boxes = [(10, 40, 64, 90), (8, 40, 100, 90), (48, 10, 64, 30), (0, 60, 30, 80)]
     near_edge = np.zeros((4, 4), bool)
     near_edge[[0, 2], 2] = near_edge[3, 0] = True
     objects = sv.Detections(
-        xyxy=np.array(boxes, np.float32), class_id=np.arange(4), confidence=np.ones(4), data={'near_edge': near_edge}
+        xyxy=np.array(boxes, np.float32),
+        class_id=np.arange(4),
+        confidence=np.ones(4),
+        data={'near_edge': near_edge},
     )
     found = drop_cut_objects(objects, (200, 200), MARGIN * 64)
     assert found.class_id.tolist() == [1, 2, 3]
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(32, 200), st.integers(1, 5))
-def test_each_pixel_of_a_segmentation_is_that_of_the_tile_whose_centre_is_nearest(height, width, side, batch_size):
+def test_each_pixel_of_a_segmentation_is_that_of_the_tile_whose_centre_is_nearest(
+    height, width, side, batch_size
+):
     """The stand-in gives each pixel a class that tells its position in the image."""
     image = np.zeros((height, width, 3), np.uint16)
     image[..., 0], image[..., 1] = np.arange(width), np.arange(height)[:, None]
@@ -70,9 +87,16 @@ def test_each_pixel_of_a_segmentation_is_that_of_the_tile_whose_centre_is_neares
     for length in (height, width):
         starts, begins = zip(*place_tiles(length, side), strict=True)
         ends = [*begins[1:], length]
-        # Neither end of what a tile replaces is near its edge, where the network sees one side only.
-        assert all(begin - start >= side // 8 - 1 for start, begin in zip(starts[1:], begins[1:], strict=True))
-        assert all(start + side - end >= side // 8 - 1 for start, end in zip(starts[:-1], ends[:-1], strict=True))
+        # Neither end of what a tile replaces is near its edge, where the network sees one side
+        # only.
+        assert all(
+            begin - start >= side // 8 - 1
+            for start, begin in zip(starts[1:], begins[1:], strict=True)
+        )
+        assert all(
+            start + side - end >= side // 8 - 1
+            for start, end in zip(starts[:-1], ends[:-1], strict=True)
+        )
 
 
 @pytest.mark.slow

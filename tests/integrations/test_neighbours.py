@@ -1,4 +1,6 @@
-"""A missing or broken OpenMMLab package stops only its tasks; mmpose and mmrotate build the configs of other tasks."""
+"""A missing or broken OpenMMLab package stops only its tasks; mmpose and mmrotate build the configs
+of other tasks.
+"""
 
 import os
 import sys
@@ -31,10 +33,14 @@ for other in refused:
         print('refused:', ended.code)
 print('datasets:', *(name for name in ('ImageNetV2', 'PairedSegDataset') if DATASETS.get(f'mmgcvit.{name}')))
 """
-# By environment: the task that runs, the replacement of each other package (None if it is missing), and a part of the
-# message for each task that cannot run.
+# By environment: the task that runs, the replacement of each other package (None if it is missing),
+# and a part of the message for each task that cannot run.
 ENVIRONMENTS = {
-    'transformers5': ('detect', {}, {'classify': 'mmpretrain cannot be imported with this version of transformers. '}),
+    'transformers5': (
+        'detect',
+        {},
+        {'classify': 'mmpretrain cannot be imported with this version of transformers. '},
+    ),
     'mmdet_alone': (
         'detect',
         {'mmseg': None, 'mmpretrain': None},
@@ -46,7 +52,10 @@ ENVIRONMENTS = {
     'half_of_mmdet': (
         'segment',
         {'mmdet': 'from .version import __version__', 'mmpretrain': 'raise TypeError'},
-        {'detect': 'mmdet cannot be imported (ModuleNotFoundError: ', 'classify': 'mmpretrain cannot be imported'},
+        {
+            'detect': 'mmdet cannot be imported (ModuleNotFoundError: ',
+            'classify': 'mmpretrain cannot be imported',
+        },
     ),
 }
 
@@ -75,13 +84,18 @@ def test_broken_package_stops_only_the_tasks_that_need_it(name, digits, tmp_path
     assert (work_dir / 'predictions' / 'predictions.json').is_file()
     *lines, last = ended.stdout.splitlines()
     datasets = {'mmpretrain': 'ImageNetV2', 'mmseg': 'PairedSegDataset'}
-    assert last.split() == ['datasets:', *(datasets[package] for package in datasets if package not in packages)]
+    assert last.split() == [
+        'datasets:',
+        *(datasets[package] for package in datasets if package not in packages),
+    ]
     refusals = [line for line in lines if line.startswith('refused:')]
     for refusal, message in zip(refusals, messages.values(), strict=True):
         assert message in refusal
 
 
-@pytest.mark.parametrize(('package', 'name'), [('mmpose', 'keypoints_gcvit_t'), ('mmrotate', 'rotated_fcos_gcvit_t')])
+@pytest.mark.parametrize(
+    ('package', 'name'), [('mmpose', 'keypoints_gcvit_t'), ('mmrotate', 'rotated_fcos_gcvit_t')]
+)
 def test_parameters_and_flops_equal_the_metafiles_and_parameter_groups_the_recipes(package, name):
     """The configs of docs/other_tasks.md. Run by make test-beside."""
     pytest.importorskip(package, reason='beside the environment: make test-beside')

@@ -1,4 +1,7 @@
-"""The faster linear layers compute what torch's compute, in outputs and gradients. Attention: lsa/test_attention.py."""
+"""The faster linear layers compute what torch's compute, in outputs and gradients.
+
+Attention: lsa/test_attention.py.
+"""
 
 import pytest
 import torch
@@ -19,9 +22,16 @@ def test_linear_layers_by_onednn_equal_torchs(monkeypatch):
         for bias in (True, False):
             layer, results = speed_up.OneDNNLinear(7, 6, bias=bias), []
             for call in (speed_up.OneDNNLinear.forward, nn.Linear.forward):
-                x = torch.arange(float(torch.Size(shape).numel())).reshape(shape).sin().requires_grad_()
+                x = (
+                    torch.arange(float(torch.Size(shape).numel()))
+                    .reshape(shape)
+                    .sin()
+                    .requires_grad_()
+                )
                 out = call(layer, x)
-                results.append((out, torch.autograd.grad(out.square().sum(), [x, *layer.parameters()])))
+                results.append(
+                    (out, torch.autograd.grad(out.square().sum(), [x, *layer.parameters()]))
+                )
             torch.testing.assert_close(*results, atol=1e-5, rtol=1e-5)
     layer, x = speed_up.OneDNNLinear(7, 6), torch.randn(5, 7)
     assert 'aten::conv2d' in record_operators(lambda: layer(x))
@@ -32,7 +42,9 @@ def test_linear_layers_by_onednn_equal_torchs(monkeypatch):
 def test_only_backbones_of_this_package_are_sped_up(has_lora, is_onednn_faster, monkeypatch):
     """Attention with LoRA stays as it is, since the algebra would leave LoRA out."""
     monkeypatch.setattr(speed_up, 'is_onednn_faster', lambda: is_onednn_faster)
-    model = nn.ModuleDict({'backbone': LSA(lora_rank=2 * has_lora), 'gcvit': GCViT(GCVIT), 'head': nn.Linear(2, 2)})
+    model = nn.ModuleDict(
+        {'backbone': LSA(lora_rank=2 * has_lora), 'gcvit': GCViT(GCVIT), 'head': nn.Linear(2, 2)}
+    )
     keys = list(model.state_dict())
     speed_up.speed_up(model)
     attention_type = ShiftAttention if has_lora else speed_up.AbsorbedShiftAttention

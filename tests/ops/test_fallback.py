@@ -26,7 +26,10 @@ def align(maps, rois, aligned=True, ratio=0, pool_mode=1):
     options = {'aligned_height': 3, 'aligned_width': 2, 'spatial_scale': 0.25, 'aligned': aligned}
     options |= {'sampling_ratio': ratio, 'pool_mode': pool_mode}
     fallback.roi_align_forward(maps, rois, output, no_argmax, no_argmax, **options)
-    grad_output, grad_maps = torch.cos(torch.arange(output.numel())).to(maps).view(output.shape), torch.zeros_like(maps)
+    grad_output, grad_maps = (
+        torch.cos(torch.arange(output.numel())).to(maps).view(output.shape),
+        torch.zeros_like(maps),
+    )
     with torch.no_grad():
         fallback.roi_align_backward(grad_output, rois, no_argmax, no_argmax, grad_maps, **options)
     return output, grad_output, grad_maps
@@ -34,10 +37,16 @@ def align(maps, rois, aligned=True, ratio=0, pool_mode=1):
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.float32, torch.float64])
 @pytest.mark.parametrize('autocast', [False, True])
-@pytest.mark.parametrize(('number', 'aligned', 'ratio'), [(4, True, 0), (4, False, 2), (0, True, 0)])
-def test_roi_align_and_its_gradient_equal_torchvisions(number, aligned, ratio, autocast, dtype, device):
+@pytest.mark.parametrize(
+    ('number', 'aligned', 'ratio'), [(4, True, 0), (4, False, 2), (0, True, 0)]
+)
+def test_roi_align_and_its_gradient_equal_torchvisions(
+    number, aligned, ratio, autocast, dtype, device
+):
     corners = torch.rand(number, 2, 2) * 40
-    rois = torch.cat([torch.randint(2, (number, 1)), corners.amin(1), corners.amax(1) + 1], 1).to(device, dtype)
+    rois = torch.cat([torch.randint(2, (number, 1)), corners.amin(1), corners.amax(1) + 1], 1).to(
+        device, dtype
+    )
     maps = torch.rand(2, 3, 8, 9).to(device, dtype).requires_grad_()
     with torch.autocast(device, enabled=autocast):
         output, grad_output, grad_maps = align(maps.detach(), rois, aligned, ratio)
@@ -55,7 +64,10 @@ def test_roi_align_has_a_finite_gradient_for_nan_boxes_and_traces(ratio):
 
 
 @given(
-    number=st.integers(1, 5), classes=st.integers(1, 4), gamma=st.sampled_from([0.5, 1.5, 2.0]), seed=st.integers(0, 99)
+    number=st.integers(1, 5),
+    classes=st.integers(1, 4),
+    gamma=st.sampled_from([0.5, 1.5, 2.0]),
+    seed=st.integers(0, 99),
 )
 def test_focal_loss_and_its_gradient_equal_the_definition(number, classes, gamma, seed, device):
     torch.manual_seed(seed)
@@ -63,7 +75,9 @@ def test_focal_loss_and_its_gradient_equal_the_definition(number, classes, gamma
     weight = torch.rand(classes) if seed % 2 else torch.empty(0)
     exact = logits.double().requires_grad_()
     p, is_class = exact.sigmoid(), one_hot(targets, classes).bool()
-    losses = torch.where(is_class, -0.25 * (1 - p) ** gamma * p.log(), -0.75 * p**gamma * (1 - p).log())
+    losses = torch.where(
+        is_class, -0.25 * (1 - p) ** gamma * p.log(), -0.75 * p**gamma * (1 - p).log()
+    )
     losses = losses * weight.double()[targets, None] if len(weight) else losses
     expected = losses.detach(), torch.autograd.grad(losses.sum(), exact)[0]
     output, gradient = focal(*(x.to(device) for x in (logits, targets, weight)), gamma)
@@ -82,7 +96,9 @@ def focal(logits, targets, weight, gamma):
 @pytest.mark.parametrize(('gamma', 'certain'), [(2.0, 120.0), (0.5, 40.0)])
 def test_focal_loss_is_finite_for_large_logits_and_has_a_background_class(gamma, certain):
     logits = torch.tensor([[-certain, 0.0], [certain, certain]])
-    assert all(x.isfinite().all() for x in focal(logits, torch.tensor([1, 1]), torch.empty(0), gamma))
+    assert all(
+        x.isfinite().all() for x in focal(logits, torch.tensor([1, 1]), torch.empty(0), gamma)
+    )
     logits = torch.randn(2, 3)
     p = logits.sigmoid()
     output, _ = focal(logits, torch.tensor([3, 3]), torch.empty(0), gamma)
@@ -95,21 +111,33 @@ def test_deformable_attention_and_its_gradients_equal_mmcvs():
 
     shapes = torch.tensor([(5, 7), (3, 4)])
     value = torch.rand(2, 47, 3, 4, dtype=torch.float64)
-    locations = torch.rand(2, 3, 3, 2, 2, 2, dtype=torch.float64) * 1.2 - 0.1  # some outside of the maps
+    locations = (
+        torch.rand(2, 3, 3, 2, 2, 2, dtype=torch.float64) * 1.2 - 0.1
+    )  # some outside of the maps
     weights = torch.rand(2, 3, 3, 2, 2, dtype=torch.float64)
     inputs, grad_output = (value, locations, weights), torch.rand(2, 3, 12, dtype=torch.float64)
-    output = fallback.ms_deform_attn_forward(value, shapes, None, locations, weights, im2col_step=64)
+    output = fallback.ms_deform_attn_forward(
+        value, shapes, None, locations, weights, im2col_step=64
+    )
     found = [torch.zeros_like(x) for x in inputs]
     with torch.no_grad():
-        fallback.ms_deform_attn_backward(value, shapes, None, locations, weights, grad_output, *found, im2col_step=64)
-    expected = of_mmcv(value.requires_grad_(), shapes, locations.requires_grad_(), weights.requires_grad_())
+        fallback.ms_deform_attn_backward(
+            value, shapes, None, locations, weights, grad_output, *found, im2col_step=64
+        )
+    expected = of_mmcv(
+        value.requires_grad_(), shapes, locations.requires_grad_(), weights.requires_grad_()
+    )
     assert (output - expected).abs().max() < 1e-12
     for mine, wanted in zip(found, torch.autograd.grad(expected, inputs, grad_output), strict=True):
         assert (mine - wanted).abs().max() < 1e-10
 
 
 def test_other_operators_raise_an_error_that_names_them():
-    with pytest.raises(NotImplementedError, match=r"mmcv's operator softnms .*make install OPERATORS=compiled"):
+    with pytest.raises(
+        NotImplementedError, match=r"mmcv's operator softnms .*make install OPERATORS=compiled"
+    ):
         fallback.softnms(torch.rand(1, 4), iou_threshold=0.5)
-    with pytest.raises(NotImplementedError, match=r"roi_align with pool_mode='max'.*OPERATORS=compiled"):
+    with pytest.raises(
+        NotImplementedError, match=r"roi_align with pool_mode='max'.*OPERATORS=compiled"
+    ):
         align(torch.rand(1, 1, 4, 4), torch.rand(1, 5), pool_mode=0)

@@ -26,13 +26,22 @@ def test_importing_mmcvs_operators_finds_the_fallback(monkeypatch):
 
 
 def test_compiled_modules_take_precedence():
-    position = next(position for position, finder in enumerate(sys.meta_path) if isinstance(finder, FallbackFinder))
-    assert not any(type(finder).__module__ == '_frozen_importlib_external' for finder in sys.meta_path[position:])
+    position = next(
+        position
+        for position, finder in enumerate(sys.meta_path)
+        if isinstance(finder, FallbackFinder)
+    )
+    assert not any(
+        type(finder).__module__ == '_frozen_importlib_external'
+        for finder in sys.meta_path[position:]
+    )
 
 
 def test_compiled_operators_are_told_from_the_fallback(monkeypatch, tmp_path):
     for origin, expected in ((tmp_path / 'mmcv' / '_ext.so', True), (FALLBACK_FILE, False)):
-        monkeypatch.setattr(device, 'find_spec', lambda name, origin=origin: SimpleNamespace(origin=origin))
+        monkeypatch.setattr(
+            device, 'find_spec', lambda name, origin=origin: SimpleNamespace(origin=origin)
+        )
         assert device.are_operators_compiled() == expected
 
 
@@ -42,7 +51,8 @@ ERRORS = {
     'import no_such': 'MissingPackageError: mmseg.models cannot be imported (ModuleNotFoundError: No module named ',
     'x =': 'MissingPackageError: mmseg.models cannot be imported (SyntaxError: invalid syntax (heads.py, line 1)). ',
     "raise ImportError('undefined symbol', name='_ext')": (
-        "MissingPackageError: mmcv's operators do not load (undefined symbol). They were compiled for another version"
+        "MissingPackageError: mmcv's operators do not load (undefined symbol). They were compiled "
+        'for another version'
     ),
     'raise KeyboardInterrupt': 'KeyboardInterrupt: ',
 }
@@ -58,16 +68,27 @@ for name in ('mmseg.models', 'mmseg.models', 'my_module', 'mmseg.registry'):
 
 @pytest.mark.parametrize('content', ERRORS)
 def test_failed_import_raises_the_same_error_again_without_executing_the_module(content, tmp_path):
-    files = {'models/__init__': "print('executed')\nfrom . import heads", 'models/heads': content, 'registry': ''}
+    files = {
+        'models/__init__': "print('executed')\nfrom . import heads",
+        'models/heads': content,
+        'registry': '',
+    }
     for name, text in ({'../my_module': '{}[1]', '__init__': ''} | files).items():
         path = tmp_path / 'mmseg' / f'{name}.py'
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    ended = run([sys.executable, '-W', 'ignore', '-c', IMPORTS], os.environ | {'PYTHONPATH': f'{tmp_path}:{ROOT}'})
+    ended = run(
+        [sys.executable, '-W', 'ignore', '-c', IMPORTS],
+        os.environ | {'PYTHONPATH': f'{tmp_path}:{ROOT}'},
+    )
     executed, first, *second, other = ended.stdout.splitlines()
     assert first.startswith(ERRORS[content])
     is_interrupted = content == 'raise KeyboardInterrupt'
-    assert (executed, second, other) == ('executed', [executed, first] if is_interrupted else [first], 'KeyError: 1')
+    assert (executed, second, other) == (
+        'executed',
+        [executed, first] if is_interrupted else [first],
+        'KeyError: 1',
+    )
 
 
 def test_module_that_can_be_imported_is_as_without_the_finder():

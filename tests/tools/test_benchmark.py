@@ -1,4 +1,6 @@
-"""The benchmark measures models alternately in every case; get_flops counts what a step of one computes."""
+"""The benchmark measures models alternately in every case; get_flops counts what a step of one
+computes.
+"""
 
 import re
 from functools import partial
@@ -22,7 +24,9 @@ def test_models_are_timed_alternately_in_rotating_order():
     calls = []
     steps = {name: partial(calls.append, name) for name in 'ab'}
     seconds = time_alternately(steps, rounds=2)
-    assert [name for name, before in zip(calls, [None, *calls], strict=False) if name != before] == ['a', 'b', 'a']
+    assert [
+        name for name, before in zip(calls, [None, *calls], strict=False) if name != before
+    ] == ['a', 'b', 'a']
     assert all(len(times) == 2 for times in seconds.values())
 
 
@@ -30,17 +34,31 @@ def test_models_are_timed_alternately_in_rotating_order():
 @pytest.mark.parametrize(
     'name',
     [
-        *('gcvit:xxtiny@4', PLAIN, 'lsa:imagenet-tiny', 'swin:tiny', 'convnext:tiny', 'timm:resnet10t'),
-        *(str(DEMO / f'{name}.py') for name in ('gcvit_digits_cls', 'mask_rcnn_gcvit_digits', 'upernet_gcvit_digits')),
+        *(
+            'gcvit:xxtiny@4',
+            PLAIN,
+            'lsa:imagenet-tiny',
+            'swin:tiny',
+            'convnext:tiny',
+            'timm:resnet10t',
+        ),
+        *(
+            str(DEMO / f'{name}.py')
+            for name in ('gcvit_digits_cls', 'mask_rcnn_gcvit_digits', 'upernet_gcvit_digits')
+        ),
         str(CONFIGS / 'dino.py'),  # of mmgcvit, on mmdet's data
-        str(ROOT / 'configs' / 'gcvit_xxt_in1k.py'),  # whose batch augmentation needs the number of classes
+        str(
+            ROOT / 'configs' / 'gcvit_xxt_in1k.py'
+        ),  # whose batch augmentation needs the number of classes
     ],
 )
 def test_model_runs_in_every_mode_and_only_training_has_gradients(name):
     model = build(name, (64, 64))
     for mode in ('infer', 'train'):
         Case((64, 64), 2, mode).prepare(model)()
-        assert any(p.grad is not None and p.grad.any() for p in model.parameters()) == (mode == 'train')
+        assert any(p.grad is not None and p.grad.any() for p in model.parameters()) == (
+            mode == 'train'
+        )
 
 
 def test_precision_is_applied_to_the_model():
@@ -59,7 +77,18 @@ def read_rows(printed, family):
 
 
 def test_command_prints_a_table_per_case_and_leaves_out_models_that_fail(call):
-    options = ['--sizes', '32x48', '--batch', '1', '2', '--rounds', '2', '--device', 'cpu', '--no-memory']
+    options = [
+        '--sizes',
+        '32x48',
+        '--batch',
+        '1',
+        '2',
+        '--rounds',
+        '2',
+        '--device',
+        'cpu',
+        '--no-memory',
+    ]
     code, printed = call(benchmark, 'gcvit:xxtiny@4', 'resnet:50', 'lsa:imagenet-tiny', *options)
     assert code == 0
     assert re.findall(r'^\d x 32x48, infer, fp32, eager, cpu$', printed, re.MULTILINE)
@@ -70,7 +99,18 @@ def test_command_prints_a_table_per_case_and_leaves_out_models_that_fail(call):
 
 
 def test_first_steps_have_a_row_for_each_model_and_size(call):
-    options = ['--first-steps', '--sizes', '64x96', '75x101', '--rounds', '1', '--device', 'cpu', '--batch', '2']
+    options = [
+        '--first-steps',
+        '--sizes',
+        '64x96',
+        '75x101',
+        '--rounds',
+        '1',
+        '--device',
+        'cpu',
+        '--batch',
+        '2',
+    ]
     _, printed = call(benchmark, 'gcvit:xxtiny@4', 'lsa:imagenet-tiny', *options)
     for family in ('gcvit', 'lsa'):
         (_, size, _, _, no_ratio), (_, other_size, first, later, ratio) = read_rows(printed, family)

@@ -20,7 +20,13 @@ def make(target, work_dir):
     """Run a demo with make and return its output."""
     installed = {distribution.metadata['Name'] for distribution in distributions()}
     distribution = 'maintained' if 'onedl-mmcv' in installed else 'upstream'
-    command = ['make', target, f'WORK_DIR={work_dir}', f'VENV={sys.prefix}', f'OPENMMLAB={distribution}']
+    command = [
+        'make',
+        target,
+        f'WORK_DIR={work_dir}',
+        f'VENV={sys.prefix}',
+        f'OPENMMLAB={distribution}',
+    ]
     run = programs.run(command, timeout=3600, stderr=subprocess.STDOUT)
     assert run.returncode == 0, run.stdout[-3000:]
     assert '[install]' not in run.stdout, 'the second make of an environment must install nothing'
@@ -46,12 +52,19 @@ def test_make_demo_reaches_its_scores_and_draws_predictions(tmp_path):
 
 @pytest.mark.parametrize(
     ('name', 'unit', 'length', 'score', 'least'),
-    [('upernet_gcvit_digits', 'iters', 200, 'mIoU', 25), ('gcvit_digits_cls', 'epochs', 3, 'accuracy/top1', 80)],
+    [
+        ('upernet_gcvit_digits', 'iters', 200, 'mIoU', 25),
+        ('gcvit_digits_cls', 'epochs', 3, 'accuracy/top1', 80),
+    ],
 )
 def test_other_demos_learn_in_a_quarter_of_their_time(name, unit, length, score, least, tmp_path):
     """``least`` is an mIoU in percent (predicting only background gives 8) or an accuracy."""
     programs.run(['make', 'data/digits', f'VENV={sys.prefix}'], timeout=600)
-    shorter = [f'train_cfg.max_{unit}={length}', f'train_cfg.val_interval={length}', f'param_scheduler.1.end={length}']
+    shorter = [
+        f'train_cfg.max_{unit}={length}',
+        f'train_cfg.val_interval={length}',
+        f'param_scheduler.1.end={length}',
+    ]
     config = ROOT / 'configs' / 'demo' / f'{name}.py'
     call('', '-m', 'mmgcvit', 'train', config, '--work-dir', tmp_path, '--cfg-options', *shorter)
     assert read_last_score(tmp_path, score) >= least

@@ -1,4 +1,6 @@
-"""The digits dataset: real scans, disjoint splits, and the conventions of COCO, ADE20K and ImageNet."""
+"""The digits dataset: real scans, disjoint splits, and the conventions of COCO, ADE20K and
+ImageNet.
+"""
 
 from contextlib import suppress
 
@@ -27,10 +29,16 @@ def test_coco_and_ade20k_datasets_have_the_same_scenes_of_labelled_scans(digits,
     assert len(coco.imgs) == NUM[split]
     assert [category['name'] for category in coco.loadCats(coco.getCatIds())] == list('0123456789')
     ade20k = digits / 'ADEChallengeData2016'
-    images, maps = (sorted((ade20k / kind / FOLDERS[split]).iterdir()) for kind in ('images', 'annotations'))
+    images, maps = (
+        sorted((ade20k / kind / FOLDERS[split]).iterdir()) for kind in ('images', 'annotations')
+    )
     assert [image.stem for image in images] == [labels.stem for labels in maps]
     for image, path in zip(coco.imgs.values(), maps, strict=True):
-        assert cv2.imread(str(digits / 'coco' / f'{split}2017' / image['file_name'])).shape == (128, 128, 3)
+        assert cv2.imread(str(digits / 'coco' / f'{split}2017' / image['file_name'])).shape == (
+            128,
+            128,
+            3,
+        )
         labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         assert (labels == 1).mean() > 0.3  # background
         for annotation in coco.loadAnns(coco.getAnnIds(image['id'])):
@@ -56,9 +64,15 @@ def test_single_digits_are_in_class_folders_and_splits_share_no_scan(digits):
 
 
 def test_categories_have_the_ids_of_coco_or_are_numbered_from_one():
-    assert tuple(category['name'] for category in list_coco_categories()) == CocoDataset.METAINFO['classes']
+    assert (
+        tuple(category['name'] for category in list_coco_categories())
+        == CocoDataset.METAINFO['classes']
+    )
     assert [list_coco_categories()[i]['id'] for i in (0, 11, -1)] == [1, 13, 90]
-    assert [(c['id'], c['name']) for c in make_coco_categories(['nut', 'bolt'])] == [(1, 'nut'), (2, 'bolt')]
+    assert [(c['id'], c['name']) for c in make_coco_categories(['nut', 'bolt'])] == [
+        (1, 'nut'),
+        (2, 'bolt'),
+    ]
 
 
 def test_a_users_folder_is_kept_and_a_new_one_appears_only_complete(tmp_path):

@@ -1,4 +1,6 @@
-"""Demos, templates and what ``train --data`` writes for each task train two iterations, and validate with a loss."""
+"""Demos, templates and what ``train --data`` writes for each task train two iterations, and
+validate with a loss.
+"""
 
 import json
 import math
@@ -18,21 +20,28 @@ from .commands import call
 
 DEMOS = sorted(path.stem for path in (ROOT / 'configs' / 'demo').glob('*.py'))
 OWN_DATA = {'own_masks': 'coco', 'own_maps': 'maps', 'own_classes': 'classes'}
-# What ``train --data`` writes are the templates with other first lines, and test_training.py trains three of the demos.
+# What ``train --data`` writes are the templates with other first lines, and test_training.py trains
+# three of the demos.
 QUICK = [name for name in DEMOS if name.startswith(('lsa', 'mask2former', 'rtmdet'))]
-LONG = [pytest.param(name, marks=pytest.mark.long) for name in [*DEMOS, *TEMPLATES] if name not in QUICK]
+LONG = [
+    pytest.param(name, marks=pytest.mark.long) for name in [*DEMOS, *TEMPLATES] if name not in QUICK
+]
 
 
 @pytest.fixture(scope='module')
 def folder(digits, tmp_path_factory):
-    """Return a folder with the data of the demos: the digits, and the same images with objects of one class."""
+    """Return a folder with the data of the demos: the digits, and the same images with objects of
+    one class.
+    """
     folder = tmp_path_factory.mktemp('folder')
     (folder / 'data').mkdir()
     (folder / 'data' / 'digits').symlink_to(digits)
     objects = folder / 'data' / 'objects'
     for split in ('train', 'val'):
         shutil.copytree(digits / 'coco' / f'{split}2017', objects / split)
-        content = json.loads((digits / 'coco' / 'annotations' / f'instances_{split}2017.json').read_text())
+        content = json.loads(
+            (digits / 'coco' / 'annotations' / f'instances_{split}2017.json').read_text()
+        )
         for annotation in content['annotations']:
             annotation['category_id'] = 1
         content['categories'] = [{'id': 1, 'name': 'object'}]
@@ -56,7 +65,12 @@ def test_demo_or_template_trains_two_iterations_and_validates(name, folder, tmp_
         write_example(tmp_path / 'photos', OWN_DATA[name])
         path, _ = make_config(read_folder(tmp_path / 'photos'), work_dir=tmp_path / 'made')
     smoke_config.main(path, tmp_path, '8' if name in TEMPLATES else '1', 'own')
-    options = ('--work-dir', tmp_path / 'run', '--cfg-options', 'default_hooks.val_loss.type=mmgcvit.ValLossHook')
+    options = (
+        '--work-dir',
+        tmp_path / 'run',
+        '--cfg-options',
+        'default_hooks.val_loss.type=mmgcvit.ValLossHook',
+    )
     call('', '-m', 'mmgcvit', 'train', tmp_path / 'config.py', *options, folder=folder)
     assert list((tmp_path / 'run').glob('*_[12].pth'))
     (log,) = (tmp_path / 'run').glob('*/vis_data/scalars.json')

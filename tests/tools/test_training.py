@@ -42,7 +42,9 @@ def test_testing_reproduces_the_score_of_training_and_writes_predictions(task, d
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(('package', 'task'), [('mmdet', 'detect'), ('mmseg', 'segment'), ('mmpretrain', 'classify')])
+@pytest.mark.parametrize(
+    ('package', 'task'), [('mmdet', 'detect'), ('mmseg', 'segment'), ('mmpretrain', 'classify')]
+)
 def test_configs_train_test_and_draw_under_openmmlab_scripts(package, task, digits, tmp_path):
     """Training imports only those modules of this package that the config names."""
     tools = Path(find_spec(package).origin).parent / '.mim' / 'tools'
@@ -56,12 +58,17 @@ def test_configs_train_test_and_draw_under_openmmlab_scripts(package, task, digi
     assert count_pictures(pictures) == (10 if task == 'classify' else NUM_VAL)
 
 
-def test_invalid_checkpoint_ends_training_and_testing_with_a_one_line_error(digits, call, tmp_path, monkeypatch):
+def test_invalid_checkpoint_ends_training_and_testing_with_a_one_line_error(
+    digits, call, tmp_path, monkeypatch
+):
     monkeypatch.setenv('DIGITS', str(digits))
     other, torn = tmp_path / 'other.pth', tmp_path / 'torn.pth'
     torch.save({'state_dict': GCViT('xxtiny').state_dict()}, other)
     torn.write_bytes(other.read_bytes()[:50_000])
-    loading = [f'model.backbone.init_cfg.checkpoint={torn}', 'model.backbone.init_cfg.type=Pretrained']
+    loading = [
+        f'model.backbone.init_cfg.checkpoint={torn}',
+        'model.backbone.init_cfg.type=Pretrained',
+    ]
     for command, message in (
         (['train', CONFIGS / 'classify.py', '--cfg-options', *loading], 'is damaged'),
         (['test', CONFIGS / 'classify.py', other], "does not fit the config's model"),

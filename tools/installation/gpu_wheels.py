@@ -4,8 +4,8 @@
     python3 -m pip install --no-index --no-deps --target build/gpu-packages build/gpu-wheels/*.whl    # on that machine
     PYTHONPATH=build/gpu-packages python3 -m pytest -m gpu                                           # in this clone
 
-For this Python, of Linux on x86-64. The OpenMMLab packages are built here, mmcv without operators. NumPy, OpenCV,
-SciPy, scikit-image, scikit-learn and Matplotlib are left to that machine.
+For this Python, of Linux on x86-64. The OpenMMLab packages are built here, mmcv without operators.
+NumPy, OpenCV, SciPy, scikit-image, scikit-learn and Matplotlib are left to that machine.
 """
 
 import os
@@ -19,7 +19,13 @@ from pathlib import Path
 from packaging.markers import Marker
 
 LOCK = Path(__file__).resolve().parents[2] / 'locks' / 'maintained.txt'
-OPENMMLAB = ('onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection', 'onedl-mmsegmentation', 'onedl-mmpretrain')
+OPENMMLAB = (
+    'onedl-mmcv',
+    'onedl-mmengine',
+    'onedl-mmdetection',
+    'onedl-mmsegmentation',
+    'onedl-mmpretrain',
+)
 OTHERS = """
 addict yapf platformdirs tomli termcolor pyyaml rich markdown-it-py mdurl pygments pycocotools shapely six
 terminaltables tqdm ftfy wcwidth regex prettytable einops mat4py modelindex model-index ordered-set markdown click
@@ -42,9 +48,20 @@ def pip(command: str, option: str, folder: Path, names: Sequence[str], *more: st
     with tempfile.NamedTemporaryFile('w', suffix='.txt') as file:
         file.write('\n'.join(locked(names)))
         file.flush()
-        arguments = [command, '--no-deps', '--require-hashes', '--requirement', file.name, option, str(folder), *more]
+        arguments = [
+            command,
+            '--no-deps',
+            '--require-hashes',
+            '--requirement',
+            file.name,
+            option,
+            str(folder),
+            *more,
+        ]
         environment = os.environ | {'MMCV_WITH_OPS': '0'}
-        subprocess.run([sys.executable, '-m', 'pip', '--quiet', *arguments], env=environment, check=True)
+        subprocess.run(
+            [sys.executable, '-m', 'pip', '--quiet', *arguments], env=environment, check=True
+        )
 
 
 def locked(names: Sequence[str]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Install the project into a virtual environment: python3 tools/installation/install.py .venv.
 
-It does nothing if the environment is up to date, continues an interrupted installation, and keeps a torch that is
-already installed. It needs only the standard library.
+It does nothing if the environment is up to date, continues an interrupted installation, and keeps a
+torch that is already installed. It needs only the standard library.
 
 Environment variables for compiled operators:
     FORCE_CUDA   1 compiles mmcv for GPUs (needs nvcc of torch's CUDA version), 0 for the CPU only. Default: 1 if torch
@@ -25,9 +25,12 @@ from typing import NamedTuple
 
 OLDEST_PYTHON = (3, 10)
 PYTHON_ADVICE = "Name another interpreter: 'make install PYTHON=python3.11'"
-# Checked at import. This file avoids newer syntax, so that older Pythons can parse it and show this message.
+# Checked at import. This file avoids newer syntax, so that older Pythons can parse it and show this
+# message.
 if sys.version_info < OLDEST_PYTHON:
-    raise SystemExit(f'Python 3.10 or later is needed; this is {sys.version.split()[0]}. {PYTHON_ADVICE}')
+    raise SystemExit(
+        f'Python 3.10 or later is needed; this is {sys.version.split()[0]}. {PYTHON_ADVICE}'
+    )
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # The lock files, which lock.sh writes.
@@ -35,7 +38,9 @@ LOCKS = ROOT / 'locks'
 
 
 class Distribution(NamedTuple):
-    """A distribution of the OpenMMLab packages, and the versions of Python and torch that it works with."""
+    """A distribution of the OpenMMLab packages, and the versions of Python and torch that it works
+    with.
+    """
 
     pins: Path  # pinned versions, which are constraints for pip
     lock: Path  # requirements with hashes, without torch
@@ -50,7 +55,8 @@ DISTRIBUTIONS = {
     'maintained': Distribution(
         ROOT / 'pins.txt', LOCKS / 'maintained.txt', 'onedl-mmcv', (3, 13), (2, 1), (3, 0), (2, 15)
     ),
-    # torch 2.6 made weights_only=True the default of torch.load, which the original mmengine does not expect.
+    # torch 2.6 made weights_only=True the default of torch.load, which the original mmengine does
+    # not expect.
     'upstream': Distribution(
         ROOT / 'pins-upstream.txt', LOCKS / 'upstream.txt', 'mmcv', (3, 11), (2, 1), (2, 6), (2, 6)
     ),
@@ -60,10 +66,12 @@ GIGABYTES_NEEDED = 8
 PIP_ERRORS = {
     'No space left on device': 'the disk is full',
     'DO NOT MATCH THE HASHES': (
-        'the SHA-256 of a file differs from the one in locks/; if the package index is a mirror, ask its administrator'
+        'the SHA-256 of a file differs from the one in locks/; if the package index is a mirror, '
+        'ask its administrator'
     ),
     'NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|name resolution|Network is unreachable': (
-        'the package index cannot be reached; check the network, or the index that pip is configured for'
+        'the package index cannot be reached; check the network, or the index that pip is '
+        'configured for'
     ),
 }
 GIGABYTES_PER_COMPILER = 2.5
@@ -92,9 +100,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         kept_torch = get_version(python, 'torch')
         pip = Pip(python, write_constraints(kept_torch, distribution, Path(folder)))
-        say(f'2 of 3, after {format_elapsed(start_time)}: the OpenMMLab packages and their dependencies, 0.4 GB')
+        say(
+            f'2 of 3, after {format_elapsed(start_time)}: the OpenMMLab packages and their '
+            'dependencies, 0.4 GB'
+        )
         pip.install(['--no-deps', '--require-hashes', '--requirement', str(distribution.lock)])
-        say(f'3 of 3, after {format_elapsed(start_time)}: {"" if kept_torch else "torch, 2.7 GB, and "}this project')
+        say(
+            f'3 of 3, after {format_elapsed(start_time)}: '
+            f'{"" if kept_torch else "torch, 2.7 GB, and "}this project'
+        )
         pip.install(['torch', 'torchvision'], show_progress=sys.stdout.isatty())
         torch = get_version(python, 'torch')
         check_torch(torch, distribution)
@@ -154,23 +168,39 @@ class Pip:
 
     def command(self, arguments: Sequence[str]) -> 'list[str]':
         """Return the command line of pip install with these arguments."""
-        command = [str(self.python), '-m', 'pip', 'install', '--disable-pip-version-check', '-c', str(self.pins)]
-        # Only a small part of the installed files is ever imported; compile_bytecode compiles that part.
+        command = [
+            str(self.python),
+            '-m',
+            'pip',
+            'install',
+            '--disable-pip-version-check',
+            '-c',
+            str(self.pins),
+        ]
+        # Only a small part of the installed files is ever imported; compile_bytecode compiles that
+        # part.
         return [*command, '--no-compile', *arguments]
 
     def install(self, arguments: Sequence[str], show_progress: bool = False) -> None:
         """Run pip install. Show pip's errors, and explain a failure."""
         command = self.command([*([] if show_progress else ['--quiet']), *arguments])
         errors = []
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors='replace') as process:
+        with subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, errors='replace'
+        ) as process:
             for line in process.stderr:
                 errors.append(line)
                 sys.stderr.write(line)
         if process.returncode:
-            reasons = [reason for pattern, reason in PIP_ERRORS.items() if re.search(pattern, ''.join(errors))]
+            reasons = [
+                reason
+                for pattern, reason in PIP_ERRORS.items()
+                if re.search(pattern, ''.join(errors))
+            ]
             reason = reasons[0] if reasons else 'see above'
             raise SystemExit(
-                f'pip could not install {" ".join(arguments)}: {reason}. Call again to continue from here.'
+                f'pip could not install {" ".join(arguments)}: {reason}. Call again to continue '
+                'from here.'
             )
 
     def uninstall(self, *packages: str) -> None:
@@ -183,22 +213,28 @@ def check_machine(distribution: Distribution, venv: Path) -> None:
     """Stop early if something is missing that pip cannot install: Python or disk space."""
     if sys.version_info[:2] > distribution.newest_python:
         newest = '.'.join(map(str, distribution.newest_python))
-        raise SystemExit(f'Python 3.10 to {newest} is needed; this is {sys.version.split()[0]}. {PYTHON_ADVICE}')
+        raise SystemExit(
+            f'Python 3.10 to {newest} is needed; this is {sys.version.split()[0]}. {PYTHON_ADVICE}'
+        )
     existing = next(folder for folder in (venv, *venv.parents) if folder.exists())
     free = shutil.disk_usage(existing).free / 1e9
     if existing != venv and free < GIGABYTES_NEEDED:
         raise SystemExit(
-            f'{existing} has {free:.1f} GB free, and a new environment takes about {GIGABYTES_NEEDED}. Free space, or '
+            f'{existing} has {free:.1f} GB free, and a new environment takes about '
+            f'{GIGABYTES_NEEDED}. Free space, or '
             "choose another folder: 'make install VENV=/elsewhere/venv'"
         )
 
 
 def create_venv(venv: Path) -> Path:
-    """Create the environment unless it works already; return its Python, which may be another version than this one."""
+    """Create the environment unless it works already; return its Python, which may be another
+    version than this one.
+    """
     python = venv / 'bin' / 'python'
     if python.is_file() and not run_code(python, 'import pip').returncode:
         return python
-    # If Python cannot create environments (on Debian and Ubuntu without python3-venv), it says what to install.
+    # If Python cannot create environments (on Debian and Ubuntu without python3-venv), it says what
+    # to install.
     if subprocess.run([sys.executable, '-m', 'venv', '--clear', str(venv)]).returncode:
         raise SystemExit(f'The environment {venv} could not be created: see above')
     return python
@@ -211,7 +247,9 @@ def get_version(python: Path, package: str) -> 'str | None':
 
 
 def write_constraints(torch: 'str | None', distribution: Distribution, folder: Path) -> Path:
-    """Return a file of constraints for pip: the pins, with the installed version of torch if there is one."""
+    """Return a file of constraints for pip: the pins, with the installed version of torch if there
+    is one.
+    """
     pins = distribution.pins.read_text().splitlines()
     if torch is None or f'torch==={torch}' in pins:
         return distribution.pins
@@ -231,20 +269,26 @@ def parse_version(version: str) -> tuple:
 def check_torch(torch: str, distribution: Distribution) -> None:
     """Stop if the OpenMMLab packages do not work with this version of torch."""
     if not distribution.oldest_torch <= parse_version(torch) < distribution.torch_limit:
-        oldest, limit = ('.'.join(map(str, v)) for v in (distribution.oldest_torch, distribution.torch_limit))
+        oldest, limit = (
+            '.'.join(map(str, v)) for v in (distribution.oldest_torch, distribution.torch_limit)
+        )
         raise SystemExit(
-            f'The environment has torch {torch}; these packages need {oldest} or later, and before {limit}. Install '
+            f'The environment has torch {torch}; these packages need {oldest} or later, and before '
+            f'{limit}. Install '
             "another torch there, or use a new environment: 'make install VENV=.venv-new'"
         )
 
 
 def should_compile(operators: str, python: Path, torch: str, distribution: Distribution) -> bool:
-    """Return whether to compile mmcv's operators: if requested, or if there is a GPU and everything to compile them."""
+    """Return whether to compile mmcv's operators: if requested, or if there is a GPU and everything
+    to compile them.
+    """
     if parse_version(torch) >= distribution.compile_limit:
         if operators == 'compiled':
             limit = '.'.join(map(str, distribution.compile_limit))
             raise SystemExit(
-                f'mmcv does not compile with torch {torch}, only with versions before {limit}. Install such a version, '
+                f'mmcv does not compile with torch {torch}, only with versions before {limit}. '
+                'Install such a version, '
                 "or use torchvision's operators: 'make install OPERATORS=torchvision'"
             )
         return False
@@ -259,16 +303,22 @@ def should_compile(operators: str, python: Path, torch: str, distribution: Distr
 def find_missing_compiler() -> 'str | None':
     """Return an error message if the C++ compiler or Python's headers are missing, else None."""
     advice = "on Debian or Ubuntu: 'apt-get install g++ python3-dev'"
-    if not any(shutil.which(compiler) for compiler in (os.environ.get('CXX', 'c++'), 'g++', 'clang++')):
+    if not any(
+        shutil.which(compiler) for compiler in (os.environ.get('CXX', 'c++'), 'g++', 'clang++')
+    ):
         return f"mmcv's operators need a C++ compiler, which is not installed; {advice}"
     if not (Path(sysconfig.get_paths()['include']) / 'Python.h').is_file():
-        return f"mmcv's operators need Python's headers (Python.h), which are not installed; {advice}"
+        return (
+            f"mmcv's operators need Python's headers (Python.h), which are not installed; {advice}"
+        )
     return None
 
 
 def has_matching_nvcc(python: Path) -> bool:
     """Return whether torch finds a GPU and nvcc has the major CUDA version of torch."""
-    torch = run_code(python, 'import torch; print(torch.version.cuda) if torch.cuda.is_available() else exit(1)')
+    torch = run_code(
+        python, 'import torch; print(torch.version.cuda) if torch.cuda.is_available() else exit(1)'
+    )
     if shutil.which('nvcc') is None or torch.returncode:
         return False
     nvcc = subprocess.run(['nvcc', '--version'], capture_output=True, text=True).stdout
@@ -276,31 +326,56 @@ def has_matching_nvcc(python: Path) -> bool:
 
 
 def count_compilers() -> int:
-    """Return how many compilers cores and memory allow in parallel; one needs about 2 GB, for torch's headers."""
+    """Return how many compilers cores and memory allow in parallel; one needs about 2 GB, for
+    torch's headers.
+    """
     available = re.search(r'MemAvailable:\s+(\d+) kB', Path('/proc/meminfo').read_text())
-    return max(1, min(len(os.sched_getaffinity(0)), int(int(available[1]) / 1e6 / GIGABYTES_PER_COMPILER)))
+    return max(
+        1, min(len(os.sched_getaffinity(0)), int(int(available[1]) / 1e6 / GIGABYTES_PER_COMPILER))
+    )
 
 
 def compile_mmcv(pip: Pip, requirement: str, log: Path) -> None:
     """Replace mmcv without operators by mmcv with all operators, compiled from source.
 
-    pip's cache is not used, because it does not record the torch version that a wheel was compiled with.
+    pip's cache is not used, because it does not record the torch version that a wheel was compiled
+    with.
     """
-    if not run_code(pip.python, 'import mmgcvit.device as d; exit(not d.are_operators_compiled())').returncode:
+    if not run_code(
+        pip.python, 'import mmgcvit.device as d; exit(not d.are_operators_compiled())'
+    ).returncode:
         return
     cuda = os.environ.get('FORCE_CUDA') or str(int(has_matching_nvcc(pip.python)))
     jobs = os.environ.get('MAX_JOBS') or str(count_compilers())
-    say(f"   compiling mmcv's operators for {'GPUs' if cuda == '1' else 'the CPU'}, {jobs} files in parallel")
+    say(
+        f"   compiling mmcv's operators for {'GPUs' if cuda == '1' else 'the CPU'}, {jobs} files "
+        'in parallel'
+    )
     pip.install(['setuptools', 'wheel', 'ninja', 'psutil'])
     # In the original distribution, mmcv without operators is a separate package.
     pip.uninstall('mmcv-lite')
     # ninja, which compiles in parallel, is in the environment's bin folder.
     path = f'{pip.python.parent}{os.pathsep}{os.environ["PATH"]}'
-    environment = {**os.environ, 'MMCV_WITH_OPS': '1', 'FORCE_CUDA': cuda, 'MAX_JOBS': jobs, 'PATH': path}
-    options = ['--verbose', '--no-build-isolation', '--no-cache-dir', '--no-deps', '--force-reinstall']
+    environment = {
+        **os.environ,
+        'MMCV_WITH_OPS': '1',
+        'FORCE_CUDA': cuda,
+        'MAX_JOBS': jobs,
+        'PATH': path,
+    }
+    options = [
+        '--verbose',
+        '--no-build-isolation',
+        '--no-cache-dir',
+        '--no-deps',
+        '--force-reinstall',
+    ]
     build = {'args': pip.command([*options, requirement]), 'env': environment, 'text': True}
     last_report = time.time()
-    with log.open('w') as file, subprocess.Popen(**build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    with (
+        log.open('w') as file,
+        subprocess.Popen(**build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
+    ):
         for line in process.stdout:
             file.write(line)
             step = re.match(r'\s*\[(\d+)/(\d+)\]', line)
@@ -310,13 +385,16 @@ def compile_mmcv(pip: Pip, requirement: str, log: Path) -> None:
     if process.returncode:
         tail = ''.join(log.read_text(errors='replace').splitlines(keepends=True)[-MAX_LINES_SHOWN:])
         raise SystemExit(
-            f"{tail}\nmmcv could not be compiled: see above, or the full log in {log}. 'make install "
+            f"{tail}\nmmcv could not be compiled: see above, or the full log in {log}. 'make "
+            'install '
             "OPERATORS=torchvision' needs no compiler"
         )
 
 
 def ensure_opencv_imports(pip: Pip) -> None:
-    """Use the headless build of OpenCV if cv2 cannot be imported, as on machines without graphics libraries (libGL)."""
+    """Use the headless build of OpenCV if cv2 cannot be imported, as on machines without graphics
+    libraries (libGL).
+    """
     if run_code(pip.python, 'import cv2').returncode:
         say('   This machine has no graphics libraries: installing opencv-python-headless')
         pip.uninstall('opencv-python', 'opencv-python-headless')
@@ -326,10 +404,16 @@ def ensure_opencv_imports(pip: Pip) -> None:
 def compile_bytecode(python: Path) -> None:
     """Compile the OpenMMLab packages to bytecode, which takes seconds.
 
-    Otherwise each start would compile them if the folder is read-only. docs/installation.md explains other packages.
+    Otherwise each start would compile them if the folder is read-only. docs/installation.md
+    explains other packages.
     """
-    site_packages = run_code(python, 'import sysconfig; print(sysconfig.get_paths()["purelib"])').stdout.strip()
-    folders = [f'{site_packages}/{package}' for package in ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')]
+    site_packages = run_code(
+        python, 'import sysconfig; print(sysconfig.get_paths()["purelib"])'
+    ).stdout.strip()
+    folders = [
+        f'{site_packages}/{package}'
+        for package in ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
+    ]
     # Files in .mim are configs, which are parsed and never imported.
     subprocess.run([str(python), '-m', 'compileall', '-qq', '-j', '0', '-x', r'/\.mim/', *folders])
 
@@ -342,7 +426,8 @@ def check_imports(python: Path) -> None:
     process = run_code(python, 'import mmgcvit, mmcv.ops, mmdet, mmseg, mmpretrain')
     if process.returncode:
         raise SystemExit(
-            f'{process.stderr[-2000:]}\nThe installed packages cannot be imported (exit code {process.returncode}); '
+            f'{process.stderr[-2000:]}\nThe installed packages cannot be imported (exit code '
+            f'{process.returncode}); '
             f"start with a new environment: 'rm -r {python.parent.parent}', then install again"
         )
 

@@ -1,4 +1,6 @@
-"""ADE20K at data/ade/ADEChallengeData2016/: random crops of 512x512 px in training, whole images in tests."""
+"""ADE20K at data/ade/ADEChallengeData2016/: random crops of 512x512 px in training, whole images in
+tests.
+"""
 
 dataset_type = 'ADE20KDataset'
 data_root = 'data/ade/ADEChallengeData2016'
@@ -49,5 +51,11 @@ test_evaluator = val_evaluator
 
 tta_model = dict(type='SegTTAModel')
 tta_flips = [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)]
-tta_resizes = [dict(type='Resize', scale_factor=part, keep_ratio=True) for part in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)]
-tta_pipeline = [load_image, dict(type='TestTimeAug', transforms=[tta_resizes, tta_flips, [load_annotations], [pack]])]
+tta_resizes = [
+    dict(type='Resize', scale_factor=part, keep_ratio=True)
+    for part in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+]
+tta_pipeline = [
+    load_image,
+    dict(type='TestTimeAug', transforms=[tta_resizes, tta_flips, [load_annotations], [pack]]),
+]

@@ -1,4 +1,6 @@
-"""Cityscapes at data/cityscapes/: random crops of 512x1024 px in training, whole images in tests; mmseg's."""
+"""Cityscapes at data/cityscapes/: random crops of 512x1024 px in training, whole images in tests;
+mmseg's.
+"""
 
 _base_ = 'ade20k_512.py'
 
@@ -13,7 +15,15 @@ choose_size = dict(
     max_size=4096,
 )
 resize = dict(_base_.resize, scale=(2048, 1024))
-train_pipeline = [_base_.load_image, load, choose_size, crop, _base_.flip, _base_.colours, _base_.pack]
+train_pipeline = [
+    _base_.load_image,
+    load,
+    choose_size,
+    crop,
+    _base_.flip,
+    _base_.colours,
+    _base_.pack,
+]
 test_pipeline = [_base_.load_image, resize, load, _base_.pack]
 dataset = dict(type=dataset_type, data_root=data_root)
 train_prefix = dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train')

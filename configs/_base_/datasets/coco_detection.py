@@ -1,7 +1,8 @@
 """COCO 2017 with boxes at data/coco/, augmented as in DETR.
 
-Half of the images are resized; the other half are resized, cropped and resized again. DETR does not limit the long
-side in the second half's first resize; mmdet writes this as 4200 px. coco_instance.py says 1333.
+Half of the images are resized; the other half are resized, cropped and resized again. DETR does not
+limit the long side in the second half's first resize; mmdet writes this as 4200 px.
+coco_instance.py says 1333.
 """
 
 dataset_type = 'CocoDataset'
@@ -19,7 +20,9 @@ load_boxes = dict(type='LoadAnnotations', with_bbox=True)
 flip = dict(type='RandomFlip', prob=0.5)
 resize = dict(type='RandomChoiceResize', scales=short_sides, keep_ratio=True)
 resize_before_crop = dict(resize, scales=[(400, 4200), (500, 4200), (600, 4200)])
-crop = dict(type='RandomCrop', crop_type='absolute_range', crop_size=(384, 600), allow_negative_crop=True)
+crop = dict(
+    type='RandomCrop', crop_type='absolute_range', crop_size=(384, 600), allow_negative_crop=True
+)
 filter_and_pack = [
     dict(type='FilterAnnotations', min_gt_bbox_wh=(0, 0), keep_empty=False),
     dict(type='PackDetInputs'),
@@ -78,13 +81,18 @@ val_evaluator = dict(
 )
 test_evaluator = val_evaluator
 
-tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.7), max_per_img=300))
+tta_model = dict(
+    type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.7), max_per_img=300)
+)
 tta_pipeline = [
     *load_image,
     dict(
         type='TestTimeAug',
         transforms=[
-            [dict(type='Resize', scale=scale, keep_ratio=True) for scale in ((1333, 640), (1333, 800), (1600, 960))],
+            [
+                dict(type='Resize', scale=scale, keep_ratio=True)
+                for scale in ((1333, 640), (1333, 800), (1600, 960))
+            ],
             [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)],
             [load_boxes],
             [dict(type='PackDetInputs', meta_keys=(*meta_keys, 'flip', 'flip_direction'))],

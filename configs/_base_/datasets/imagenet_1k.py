@@ -1,7 +1,9 @@
-"""ImageNet-1K at data/imagenet/ (folders train/ and val/ with a folder per class), augmented as for Swin and DeiT.
+"""ImageNet-1K at data/imagenet/ (folders train/ and val/ with a folder per class), augmented as for
+Swin and DeiT.
 
-At test the short side becomes 256 px and the middle 224 px are taken: a crop of 0.875. GC ViT's released
-files also name colour jitter of 0.4; the trainer that they are for leaves that out where RandAugment is on.
+At test the short side becomes 256 px and the middle 224 px are taken: a crop of 0.875. GC ViT's
+released files also name colour jitter of 0.4; the trainer that they are for leaves that out where
+RandAugment is on.
 """
 
 dataset_type = 'ImageNet'
@@ -10,7 +12,8 @@ mean = [123.675, 116.28, 103.53]
 std = [58.395, 57.12, 57.375]
 data_preprocessor = dict(num_classes=1000, mean=mean, std=std, to_rgb=True)
 
-# Parts of the pipelines, for this config and those based on it. Images are BGR in the pipeline, RGB in the network.
+# Parts of the pipelines, for this config and those based on it. Images are BGR in the pipeline, RGB
+# in the network.
 load = dict(type='LoadImageFromFile')
 crop = dict(type='RandomResizedCrop', scale=224, backend='pillow', interpolation='bicubic')
 flip = dict(type='RandomFlip', prob=0.5, direction='horizontal')
@@ -33,7 +36,9 @@ erase = dict(
     fill_std=std[::-1],
 )
 pack = dict(type='PackInputs')
-test_resize = dict(type='ResizeEdge', scale=256, edge='short', backend='pillow', interpolation='bicubic')
+test_resize = dict(
+    type='ResizeEdge', scale=256, edge='short', backend='pillow', interpolation='bicubic'
+)
 test_crop = dict(type='CenterCrop', crop_size=224)
 
 train_pipeline = [load, crop, flip, augment, erase, pack]

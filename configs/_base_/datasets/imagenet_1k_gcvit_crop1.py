@@ -1,6 +1,8 @@
-"""ImageNet-1K for GC ViT's xxtiny, tiny, base and large: imagenet_1k_gcvit.py with a crop of 1.0 at test.
+"""ImageNet-1K for GC ViT's xxtiny, tiny, base and large: imagenet_1k_gcvit.py with a crop of 1.0 at
+test.
 
-As in the released validate.py, which asks the model. For the 0.875 of every released .yml (docs/recipes.md):
+As in the released validate.py, which asks the model. For the 0.875 of every released .yml
+(docs/recipes.md):
     --cfg-options test_dataloader.dataset.pipeline.1.scale=256
 """
 

@@ -1,4 +1,6 @@
-"""Cascade Mask R-CNN with FPN on GC ViT-T: three box heads of four convolutions and one fully connected layer."""
+"""Cascade Mask R-CNN with FPN on GC ViT-T: three box heads of four convolutions and one fully
+connected layer.
+"""
 
 _base_ = 'mask_rcnn_gcvit.py'
 
@@ -20,13 +22,21 @@ box_heads = [
 rcnn = _base_.model.train_cfg.rcnn
 matching = dict(rcnn.assigner, match_low_quality=False)
 rcnn_stages = [
-    dict(rcnn, assigner=dict(matching, pos_iou_thr=iou, neg_iou_thr=iou, min_pos_iou=iou)) for iou in (0.5, 0.6, 0.7)
+    dict(rcnn, assigner=dict(matching, pos_iou_thr=iou, neg_iou_thr=iou, min_pos_iou=iou))
+    for iou in (0.5, 0.6, 0.7)
 ]
 del box_head, rcnn, matching
 
 model = dict(
     type='CascadeRCNN',
     rpn_head=dict(loss_bbox=dict(type='SmoothL1Loss', beta=1.0 / 9.0)),
-    roi_head=dict(type='mmgcvit.CascadeRoIHead', num_stages=3, stage_loss_weights=[1, 0.5, 0.25], bbox_head=box_heads),
-    train_cfg=dict(rpn=dict(allowed_border=0), rpn_proposal=dict(max_per_img=2000), rcnn=rcnn_stages),
+    roi_head=dict(
+        type='mmgcvit.CascadeRoIHead',
+        num_stages=3,
+        stage_loss_weights=[1, 0.5, 0.25],
+        bbox_head=box_heads,
+    ),
+    train_cfg=dict(
+        rpn=dict(allowed_border=0), rpn_proposal=dict(max_per_img=2000), rcnn=rcnn_stages
+    ),
 )

@@ -1,4 +1,6 @@
-"""ConvNeXt-T in the place of GC ViT, as mmdet and mmseg have it: ``convnext``, with weights of ImageNet-1K."""
+"""ConvNeXt-T in the place of GC ViT, as mmdet and mmseg have it: ``convnext``, with weights of
+ImageNet-1K.
+"""
 
 convnext_released = 'https://mmassets.onedl.ai/mmclassification/v0/convnext/downstream/convnext-tiny_3rdparty_32xb128-noema_in1k_20220301-795e9634.pth'
 convnext = dict(

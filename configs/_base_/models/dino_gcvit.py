@@ -1,4 +1,6 @@
-"""DINO with 4 scales on GC ViT-T: stages 2 to 4 and one more level of stride 64, 6 encoder and 6 decoder layers."""
+"""DINO with 4 scales on GC ViT-T: stages 2 to 4 and one more level of stride 64, 6 encoder and 6
+decoder layers.
+"""
 
 num_levels = 4
 model = dict(
@@ -15,7 +17,9 @@ model = dict(
         bgr_to_rgb=True,
         pad_size_divisor=32,
     ),
-    backbone=dict(type='mmgcvit.GCViT', arch='tiny', window_size=16, drop_path_rate=0.2, out_indices=(1, 2, 3)),
+    backbone=dict(
+        type='mmgcvit.GCViT', arch='tiny', window_size=16, drop_path_rate=0.2, out_indices=(1, 2, 3)
+    ),
     neck=dict(
         type='ChannelMapper',
         in_channels=[128, 256, 512],

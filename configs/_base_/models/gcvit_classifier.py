@@ -1,4 +1,6 @@
-"""GC ViT with global average pooling and a linear head; mixup, cutmix and label smoothing in training."""
+"""GC ViT with global average pooling and a linear head; mixup, cutmix and label smoothing in
+training.
+"""
 
 model = dict(
     type='ImageClassifier',

@@ -1,7 +1,9 @@
-"""Mask2Former on GC ViT-T for COCO's 80 kinds of objects: 100 queries, a pixel decoder of 6 layers, a decoder of 9.
+"""Mask2Former on GC ViT-T for COCO's 80 kinds of objects: 100 queries, a pixel decoder of 6 layers,
+a decoder of 9.
 
-All but the backbone is that of mmdet's mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco, its drop path too. Types name
-mmdet, so that mmseg's models can be made of the same parts (mask2former_gcvit_seg.py).
+All but the backbone is that of mmdet's mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco, its drop
+path too. Types name mmdet, so that mmseg's models can be made of the same parts
+(mask2former_gcvit_seg.py).
 """
 
 num_classes = 80
@@ -19,7 +21,13 @@ model = dict(
         pad_size_divisor=32,
         pad_mask=True,
         batch_augments=[
-            dict(type='BatchFixedSizePad', size=(1024, 1024), img_pad_value=0, pad_mask=True, mask_pad_value=0)
+            dict(
+                type='BatchFixedSizePad',
+                size=(1024, 1024),
+                img_pad_value=0,
+                pad_mask=True,
+                mask_pad_value=0,
+            )
         ],
     ),
     backbone=dict(type='mmgcvit.GCViT', arch='tiny', window_size=16, drop_path_rate=0.3),
@@ -67,7 +75,9 @@ model = dict(
             reduction='mean',
             class_weight=[1.0] * num_classes + [0.1],
         ),
-        loss_mask=dict(type='mmdet.CrossEntropyLoss', use_sigmoid=True, reduction='mean', loss_weight=5.0),
+        loss_mask=dict(
+            type='mmdet.CrossEntropyLoss', use_sigmoid=True, reduction='mean', loss_weight=5.0
+        ),
         loss_dice=dict(
             type='mmdet.DiceLoss',
             use_sigmoid=True,
@@ -78,7 +88,9 @@ model = dict(
             loss_weight=5.0,
         ),
     ),
-    panoptic_fusion_head=dict(type='MaskFormerFusionHead', num_things_classes=num_classes, num_stuff_classes=0),
+    panoptic_fusion_head=dict(
+        type='MaskFormerFusionHead', num_things_classes=num_classes, num_stuff_classes=0
+    ),
     train_cfg=dict(
         num_points=12544,
         oversample_ratio=3.0,
@@ -93,5 +105,7 @@ model = dict(
         ),
         sampler=dict(type='mmdet.MaskPseudoSampler'),
     ),
-    test_cfg=dict(panoptic_on=False, instance_on=True, max_per_image=100, iou_thr=0.8, filter_low_score=True),
+    test_cfg=dict(
+        panoptic_on=False, instance_on=True, max_per_image=100, iou_thr=0.8, filter_low_score=True
+    ),
 )

@@ -1,4 +1,6 @@
-"""Mask2Former on GC ViT-T for the 150 classes of ADE20K: mmseg's head, made of the parts of mask2former_gcvit.py."""
+"""Mask2Former on GC ViT-T for the 150 classes of ADE20K: mmseg's head, made of the parts of
+mask2former_gcvit.py.
+"""
 
 _base_ = 'mask2former_gcvit.py'
 
@@ -21,7 +23,10 @@ model = dict(
     decode_head={
         **detector.panoptic_head,
         'num_classes': num_classes,
-        'loss_cls': {**detector.panoptic_head.loss_cls, 'class_weight': [1.0] * num_classes + [0.1]},
+        'loss_cls': {
+            **detector.panoptic_head.loss_cls,
+            'class_weight': [1.0] * num_classes + [0.1],
+        },
         'train_cfg': detector.train_cfg,
     },
     train_cfg=dict(),

@@ -1,7 +1,8 @@
-"""RTMDet-Ins on GC ViT-T for COCO's 80 kinds of objects: stages 2 to 4, a pyramid of 256 channels, a head for masks.
+"""RTMDet-Ins on GC ViT-T for COCO's 80 kinds of objects: stages 2 to 4, a pyramid of 256 channels,
+a head for masks.
 
-Neck and head are those of mmdet's rtmdet-ins_l_8xb32-300e_coco; group norm, pixels and checkpointing are those of its
-rtmdet_l_swin_b_4xb32-100e_coco.
+Neck and head are those of mmdet's rtmdet-ins_l_8xb32-300e_coco; group norm, pixels and
+checkpointing are those of its rtmdet_l_swin_b_4xb32-100e_coco.
 """
 
 norm_cfg = dict(type='GN', num_groups=32)

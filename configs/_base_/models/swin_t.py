@@ -1,4 +1,6 @@
-"""Swin-T in the place of GC ViT, as mmdet has it: ``swin``, with its authors' weights of ImageNet-1K."""
+"""Swin-T in the place of GC ViT, as mmdet has it: ``swin``, with its authors' weights of
+ImageNet-1K.
+"""
 
 swin_released = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_tiny_patch4_window7_224.pth'
 swin = dict(

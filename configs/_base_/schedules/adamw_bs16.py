@@ -1,4 +1,6 @@
-"""AdamW at a total batch of 16 (8 GPUs x 2 images) without weight decay on norms and position tables."""
+"""AdamW at a total batch of 16 (8 GPUs x 2 images) without weight decay on norms and position
+tables.
+"""
 
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -1,4 +1,5 @@
-"""160,000 iterations of ADE20K with AdamW at a total batch of 16 (8 GPUs x 2 images): Swin's recipe.
+"""160,000 iterations of ADE20K with AdamW at a total batch of 16 (8 GPUs x 2 images): Swin's
+recipe.
 
 No weight decay on norms; Swin's recipe decays those of the heads by a slip: docs/recipes.md.
 """

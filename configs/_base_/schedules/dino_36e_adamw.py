@@ -1,7 +1,8 @@
-"""36 epochs of COCO for DINO with AdamW at a total batch of 16 (8 GPUs x 2 images); steps after 27 and 33 epochs.
+"""36 epochs of COCO for DINO with AdamW at a total batch of 16 (8 GPUs x 2 images); steps after 27
+and 33 epochs.
 
-Weight decay is that of GC ViT's paper, the warm-up that of its released Mask R-CNN and Cascade, the steps are mmdet's
-for DINO on Swin-L, the other rates DINO's: docs/recipes.md.
+Weight decay is that of GC ViT's paper, the warm-up that of its released Mask R-CNN and Cascade, the
+steps are mmdet's for DINO on Swin-L, the other rates DINO's: docs/recipes.md.
 
 A parameter takes the rule of the longest of these keys that is in its name,
 and then no rule for norms: the backbone's norms and position tables need keys of their own.

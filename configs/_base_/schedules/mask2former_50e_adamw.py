@@ -1,7 +1,9 @@
-"""368,750 iterations, 50 epochs of COCO at a total batch of 16 (8 GPUs x 2 images), as mmdet's Mask2Former of Swin.
+"""368,750 iterations, 50 epochs of COCO at a total batch of 16 (8 GPUs x 2 images), as mmdet's
+Mask2Former of Swin.
 
-Steps after 327,778 and 355,092 iterations; scores every 5000, after the 365,000th only at the end. The backbone learns
-at a tenth of the rate; no decay on norms, position tables, queries and embeddings of levels.
+Steps after 327,778 and 355,092 iterations; scores every 5000, after the 365,000th only at the end.
+The backbone learns at a tenth of the rate; no decay on norms, position tables, queries and
+embeddings of levels.
 
 The keys are those of dino_36e_adamw.py and a few more.
 """
@@ -19,7 +21,14 @@ train_cfg = dict(
 )
 
 param_scheduler = [
-    dict(type='MultiStepLR', begin=0, end=max_iters, by_epoch=False, milestones=[327_778, 355_092], gamma=0.1)
+    dict(
+        type='MultiStepLR',
+        begin=0,
+        end=max_iters,
+        by_epoch=False,
+        milestones=[327_778, 355_092],
+        gamma=0.1,
+    )
 ]
 optim_wrapper = dict(
     clip_grad=dict(max_norm=0.01),

@@ -1,7 +1,9 @@
-"""100 epochs of COCO with AdamW at a total batch of 128 (8 GPUs x 16 images), as mmdet's RTMDet of Swin-B.
+"""100 epochs of COCO with AdamW at a total batch of 128 (8 GPUs x 16 images), as mmdet's RTMDet of
+Swin-B.
 
-A cosine from epoch 50 on; scores every 10 epochs, in the last 10 every epoch. No decay on norms, biases and position
-tables; gradients are not clipped. mmdet's names biases and norms only; its Swin has no decay on tables elsewhere.
+A cosine from epoch 50 on; scores every 10 epochs, in the last 10 every epoch. No decay on norms,
+biases and position tables; gradients are not clipped. mmdet's names biases and norms only; its Swin
+has no decay on tables elsewhere.
 """
 
 max_epochs, stage2_epochs, interval = 100, 10, 10

@@ -1,8 +1,9 @@
-"""A small network with a linear head on pages of digits (pages_of_digits.py): two minutes on a CPU core.
+"""A small network with a linear head on pages of digits (pages_of_digits.py): two minutes on a CPU
+core.
 
-docs/why_global_queries.md sets the type of the backbone for each row of its table. Maps of 18 and 9 px are cut into
-3 x 3 windows each, which are the cells of the digits. Swin's patches do not overlap, so nothing passes from one cell to
-another but by the blocks that a row replaces.
+docs/why_global_queries.md sets the type of the backbone for each row of its table. Maps of 18 and 9
+px are cut into 3 x 3 windows each, which are the cells of the digits. Swin's patches do not
+overlap, so nothing passes from one cell to another but by the blocks that a row replaces.
 """
 
 _base_ = __import__('mmgcvit').get_config_path('upernet_gcvit_t.py')
@@ -44,7 +45,9 @@ test_evaluator = val_evaluator
 model = dict(
     data_preprocessor=dict(size=(72, 72)),
     backbone=dict(
-        arch=dict(_delete_=True, embed_dims=24, depths=(2, 4, 1, 1), num_heads=(2, 4, 4, 4), mlp_ratio=2),
+        arch=dict(
+            _delete_=True, embed_dims=24, depths=(2, 4, 1, 1), num_heads=(2, 4, 4, 4), mlp_ratio=2
+        ),
         window_size=(6, 3, 3, 3),
         pretrain_img_size=72,
         out_indices=(1,),
@@ -75,6 +78,8 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', by_epoch=False, begin=60, end=max_iters),
 ]
 optim_wrapper = dict(optimizer=dict(lr=3e-3, weight_decay=0.05), clip_grad=dict(max_norm=1.0))
-default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=max_iters, save_best=None, max_keep_ckpts=1))
+default_hooks = dict(
+    logger=dict(interval=50), checkpoint=dict(interval=max_iters, save_best=None, max_keep_ckpts=1)
+)
 randomness = dict(seed=0)
 auto_scale_lr = dict(base_batch_size=16)

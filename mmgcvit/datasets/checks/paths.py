@@ -15,7 +15,8 @@ from ...errors import UserError
 FORMATS = {'BaseSegDataset': 'ade20k', 'CustomDataset': 'imagenet', 'CocoDataset': 'coco'}
 # Subclasses that read other formats. They and their own subclasses are not checked.
 OTHER_FORMATS = {'CocoPanopticDataset', 'LVISV05Dataset'}
-# Defaults of data_checks: how many images of each dataset are opened, and unreadable ones a dataloader worker may skip.
+# Defaults of data_checks: how many images of each dataset are opened, and unreadable ones a
+# dataloader worker may skip.
 DEFAULTS = {'images': 100, 'unreadable_images': 20}
 
 
@@ -24,12 +25,18 @@ def get_check_settings(cfg: Config) -> dict[str, int]:
     settings = dict(cfg.get('data_checks') or {})
     for name, value in settings.items():
         if name not in DEFAULTS or type(value) is not int or value < 0:
-            raise UserError(f'data_checks.{name}={value!r}: expected {" or ".join(DEFAULTS)}, an integer of at least 0')
+            raise UserError(
+                f'data_checks.{name}={value!r}: expected {" or ".join(DEFAULTS)}, an integer of at '
+                'least 0'
+            )
     return DEFAULTS | settings
 
 
 def iter_datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, ConfigDict]]:
-    """Yield (dataloader, settings) of each dataset, without its wrappers. Skip a dataset that is validated twice."""
+    """Yield (dataloader, settings) of each dataset, without its wrappers.
+
+    Skip a dataset that is validated twice.
+    """
     seen = []
     for name in loaders:
         for settings in iter_unwrapped_datasets((cfg.get(name) or {}).get('dataset')):
@@ -39,7 +46,9 @@ def iter_datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, Co
 
 
 def find_format(dataset: ConfigDict) -> str | None:
-    """Return which of the :data:`FORMATS` a dataset has, or None if it is on a server or has another one."""
+    """Return which of the :data:`FORMATS` a dataset has, or None if it is on a server or has
+    another one.
+    """
     if is_remote(dataset):
         return None
     dataset_class = dataset.type
@@ -47,9 +56,16 @@ def find_format(dataset: ConfigDict) -> str | None:
         with DATASETS.switch_scope_and_registry(None) as registry:
             dataset_class = registry.get(dataset_class)
     if dataset_class is None:
-        raise UserError(f'there is no dataset class {dataset.type!r}. Check it, or add its module to custom_imports')
+        raise UserError(
+            f'there is no dataset class {dataset.type!r}. Check it, or add its module to '
+            'custom_imports'
+        )
     bases = {base.__name__ for base in inspect.getmro(dataset_class)}
-    return None if bases & OTHER_FORMATS else next((FORMATS[name] for name in FORMATS if name in bases), None)
+    return (
+        None
+        if bases & OTHER_FORMATS
+        else next((FORMATS[name] for name in FORMATS if name in bases), None)
+    )
 
 
 def is_remote(dataset: ConfigDict) -> bool:
@@ -58,15 +74,24 @@ def is_remote(dataset: ConfigDict) -> bool:
 
 
 def get_data_path(dataset: BaseDataset) -> str:
-    """Return the path by which messages name a dataset: its annotation file, or its image folder if it has none."""
+    """Return the path by which messages name a dataset: its annotation file, or its image folder if
+    it has none.
+    """
     prefix = dataset.data_prefix
     return dataset.ann_file or prefix.get('img_path') or prefix.get('img') or dataset.data_root
 
 
 def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
-    """Raise a UserError that lists the missing files and folders of a config and says how to get them."""
+    """Raise a UserError that lists the missing files and folders of a config and says how to get
+    them.
+    """
     datasets = [dataset for _, dataset in iter_datasets(cfg, loaders)]
-    missing = {path: dataset for dataset in datasets for path in list_local_paths(dataset) if not path.exists()}
+    missing = {
+        path: dataset
+        for dataset in datasets
+        for path in list_local_paths(dataset)
+        if not path.exists()
+    }
     if missing:
         root = Path(next(iter(missing.values())).get('data_root') or '.').absolute()
         paths = '\n'.join(f'    {path}' for path in missing)
@@ -80,12 +105,17 @@ def list_local_paths(dataset: ConfigDict) -> Iterator[Path]:
     if get_type_name(dataset).startswith('CIFAR') and dataset.get('download', True):
         return
     prefix = dataset.get('data_prefix')
-    # A config may inherit data_prefix.seg without using it. Only mmdet's transforms for segmentation maps read it.
-    reads_maps = any(step.get('with_seg', 'Panoptic' in get_type_name(step)) for step in iter_transforms(dataset))
+    # A config may inherit data_prefix.seg without using it. Only mmdet's transforms for
+    # segmentation maps read it.
+    reads_maps = any(
+        step.get('with_seg', 'Panoptic' in get_type_name(step)) for step in iter_transforms(dataset)
+    )
     if isinstance(prefix, Mapping):
         prefix = [path for name, path in prefix.items() if name != 'seg' or reads_maps]
     values = [dataset.get('ann_file'), prefix, dataset.get('split')]
-    paths = [path for value in values if value for path in ([value] if isinstance(value, str) else value)]
+    paths = [
+        path for value in values if value for path in ([value] if isinstance(value, str) else value)
+    ]
     for path in paths or [''] * bool(root):
         if '://' not in f'{root}{path}':
             yield Path(root, path)

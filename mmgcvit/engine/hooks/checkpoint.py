@@ -1,4 +1,6 @@
-"""Save checkpoints atomically, so that a killed run leaves no truncated checkpoint, and load them safely."""
+"""Save checkpoints atomically, so that a killed run leaves no truncated checkpoint, and load them
+safely.
+"""
 
 import operator
 import time
@@ -23,12 +25,15 @@ from ...registry import HOOKS
 from ..loops import ResumableLoop
 
 ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'
-# Key of mmengine's message hub, which checkpoints store, for the names of the files that are still to be removed.
+# Key of mmengine's message hub, which checkpoints store, for the names of the files that are still
+# to be removed.
 OUTDATED = 'outdated_ckpts'
 
 
 class AtomicBackend(LocalBackend):
-    """A local file backend that writes files atomically, and lists in ``outdated`` which files it should remove."""
+    """A local file backend that writes files atomically, and lists in ``outdated`` which files it
+    should remove.
+    """
 
     def __init__(self) -> None:
         self.outdated: list[str] = []  # names
@@ -46,25 +51,31 @@ register_backend(ATOMIC_BACKEND, AtomicBackend)
 
 
 def get_resumed_checkpoint(runner: Runner) -> Path | None:
-    """Return the path (or URL) of the checkpoint from which a run resumes, or None if the run does not resume."""
+    """Return the path (or URL) of the checkpoint from which a run resumes, or None if the run does
+    not resume.
+    """
     if not runner.cfg.get('resume'):
         return None
-    checkpoint = runner.cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)  # as mmengine's Runner
+    checkpoint = runner.cfg.get('load_from') or find_latest_checkpoint(
+        runner.work_dir
+    )  # as mmengine's Runner
     return checkpoint and Path(checkpoint)
 
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """Save checkpoints atomically and remove outdated ones afterwards, which needs disk space for one more checkpoint.
+    """Save checkpoints atomically and remove outdated ones afterwards, which needs disk space for
+    one more checkpoint.
 
-    mmengine's ``CheckpointHook`` removes the oldest or the previous best checkpoint before it writes the new one in
-    place. So a killed run can leave a truncated checkpoint or none. Its arguments are those of this hook, except
-    ``backend_args``, because this hook writes local files only. Of equal scores, the later one is the best. NaN,
-    infinity and -1, COCO's score without objects, are none. :func:`.find_unscored` finds data without scores.
+    mmengine's ``CheckpointHook`` removes the oldest or the previous best checkpoint before it
+    writes the new one in place. So a killed run can leave a truncated checkpoint or none. Its
+    arguments are those of this hook, except ``backend_args``, because this hook writes local files
+    only. Of equal scores, the later one is the best. NaN, infinity and -1, COCO's score without
+    objects, are none. :func:`.find_unscored` finds data without scores.
 
     Args:
-        first_after: After this number of seconds, a run of one process saves ``iter_N.pth``, unless it has saved a
-            checkpoint. The next checkpoint replaces it.
+        first_after: After this number of seconds, a run of one process saves ``iter_N.pth``, unless
+            it has saved a checkpoint. The next checkpoint replaces it.
         **kwargs: Arguments of mmengine's hook.
     """
 
@@ -75,17 +86,24 @@ class AtomicCheckpointHook(CheckpointHook):
         self.first_after = first_after
 
     def before_train(self, runner: Runner) -> None:
-        unscored = self.save_best and runner.val_loop and find_unscored(runner.val_dataloader.dataset)
+        unscored = (
+            self.save_best and runner.val_loop and find_unscored(runner.val_dataloader.dataset)
+        )
         if unscored:
             self.save_best = None  # as PatienceHook and SummaryHook read it
             effect = 'no checkpoint is saved as the best one, and commands use the last one'
-            runner.logger.warning(f'the validation images have {unscored}, so their scores say nothing: {effect}')
+            runner.logger.warning(
+                f'the validation images have {unscored}, so their scores say nothing: {effect}'
+            )
         super().before_train(runner)
-        self.first_time = inf if is_distributed() else time.monotonic() + self.first_after  # ranks would not agree
+        self.first_time = (
+            inf if is_distributed() else time.monotonic() + self.first_after
+        )  # ranks would not agree
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         resumed = get_resumed_checkpoint(runner)
         if resumed and resumed.parent.resolve() == Path(self.out_dir).resolve():
-            # If the run begins with a validation and its score is the best one, mmengine updates this checkpoint.
+            # If the run begins with a validation and its score is the best one, mmengine updates
+            # this checkpoint.
             self.last_ckpt = str(resumed)
             # A killed run may not have removed them. A crafted checkpoint can name any files.
             names = [Path(name).name for name in info.get(OUTDATED, ())]
@@ -107,17 +125,27 @@ class AtomicCheckpointHook(CheckpointHook):
             self.save_within_epoch(runner)
 
     def save_within_epoch(self, runner: Runner) -> bool:
-        """Save ``iter_N.pth``. Return False with mmengine's loops or accumulated gradients: no run can resume here."""
+        """Save ``iter_N.pth``.
+
+        Return False with mmengine's loops or accumulated gradients: no run can resume here.
+        """
         wrappers, name = list_optim_wrappers(runner), f'iter_{runner.iter + 1}.pth'
-        if not isinstance(runner.train_loop, ResumableLoop) or not all(wrapper.should_update() for wrapper in wrappers):
+        if not isinstance(runner.train_loop, ResumableLoop) or not all(
+            wrapper.should_update() for wrapper in wrappers
+        ):
             return False
         if self.last_ckpt and Path(self.last_ckpt).name == name:
             return True
         self.first_time, self.last_ckpt = inf, str(Path(self.out_dir, name))
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         self.file_backend.outdated.append(name)
-        parts = {'save_optimizer': self.save_optimizer, 'save_param_scheduler': self.save_param_scheduler}
-        runner.save_checkpoint(self.out_dir, name, **parts, by_epoch=False, backend_args=self.backend_args)
+        parts = {
+            'save_optimizer': self.save_optimizer,
+            'save_param_scheduler': self.save_param_scheduler,
+        }
+        runner.save_checkpoint(
+            self.out_dir, name, **parts, by_epoch=False, backend_args=self.backend_args
+        )
         if is_main_process():
             write_text(Path(runner.work_dir, LAST_CHECKPOINT_FILE), self.last_ckpt)
         self.remove_outdated(runner)
@@ -125,21 +153,31 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Save the checkpoint if one of the scores is the best so far."""
-        absent = [name for name, x in metrics.items() if isinstance(x, Real) and (x == -1 or not isfinite(x))]
+        absent = [
+            name
+            for name, x in metrics.items()
+            if isinstance(x, Real) and (x == -1 or not isfinite(x))
+        ]
         super()._save_best_checkpoint(runner, {**metrics, **dict.fromkeys(absent)})
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, int]) -> None:
-        """Save ``epoch_N.pth`` or ``iter_N.pth``, then remove the checkpoints that are no longer needed."""
+        """Save ``epoch_N.pth`` or ``iter_N.pth``, then remove the checkpoints that are no longer
+        needed.
+        """
         self.first_time = inf
         super()._save_checkpoint_with_step(runner, step, meta)
         self.remove_outdated(runner)
 
     @master_only
     def remove_outdated(self, runner: Runner) -> None:
-        """Remove outdated checkpoints, except those that were written again since, and the last one until the next."""
+        """Remove outdated checkpoints, except those that were written again since, and the last one
+        until the next.
+        """
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         kept = {self.filename_tmpl.format(step) for step in info.get('keep_ckpt_ids', ())}
-        kept |= {Path(path).name for name, path in info.items() if name.startswith('best_ckpt') and path}
+        kept |= {
+            Path(path).name for name, path in info.items() if name.startswith('best_ckpt') and path
+        }
         last = {Path(self.last_ckpt).name} if self.last_ckpt else set()
         for name in {*outdated} - kept - last:
             (Path(self.out_dir) / name).unlink(missing_ok=True)
@@ -148,7 +186,9 @@ class AtomicCheckpointHook(CheckpointHook):
 
 @HOOKS.register_module()
 class SafeLoadHook(Hook):
-    """Hook that applies :func:`safe_checkpoint_loading` to the whole run if OpenMMLab's own scripts start it."""
+    """Hook that applies :func:`safe_checkpoint_loading` to the whole run if OpenMMLab's own scripts
+    start it.
+    """
 
     def __init__(self) -> None:
         self.context = ExitStack()

@@ -13,9 +13,11 @@ from ...models.base import PyramidBackbone
 from ...private_api import enables_cuda_graphs, get_accumulation_steps, patch_compiler
 from ...registry import HOOKS
 
-# One graph serves most images. Further ones are for batches of one image, or maps that are one window high or wide.
+# One graph serves most images. Further ones are for batches of one image, or maps that are one
+# window high or wide.
 MAX_GRAPHS_PER_KIND = 16
-# The first version with torch.compiler.set_stance, and that compiles checkpointed blocks under data parallelism.
+# The first version with torch.compiler.set_stance, and that compiles checkpointed blocks under data
+# parallelism.
 MINIMUM_TORCH = '2.6'
 
 
@@ -23,17 +25,20 @@ MINIMUM_TORCH = '2.6'
 class CompileBackboneHook(Hook):
     """Compile each block of ``model.backbone`` for training. The keys of checkpoints do not change.
 
-    Blocks of one kind (stage and type of attention) share their code, so compiling takes a fraction of the time that it
-    takes for the whole network. DistributedDataParallel reduces gradients while the backward pass goes on. Validation
-    runs eager, since it has images of many sizes. After the training, the blocks stay compiled.
+    Blocks of one kind (stage and type of attention) share their code, so compiling takes a fraction
+    of the time that it takes for the whole network. DistributedDataParallel reduces gradients while
+    the backward pass goes on. Validation runs eager, since it has images of many sizes. After the
+    training, the blocks stay compiled.
 
-    Set it under ``default_hooks``. A list ``custom_hooks`` would replace that of the ``_base_`` config, with its EMA.
+    Set it under ``default_hooks``. A list ``custom_hooks`` would replace that of the ``_base_``
+    config, with its EMA.
 
-    Raise a UserError if torch is too old, the backbone is not this package's, or an option is invalid or enables CUDA
-    graphs although gradients are accumulated.
+    Raise a UserError if torch is too old, the backbone is not this package's, or an option is
+    invalid or enables CUDA graphs although gradients are accumulated.
 
     Args:
-        dynamic: Whether the code is for images of all sizes. If all training images have one size, set False.
+        dynamic: Whether the code is for images of all sizes. If all training images have one size,
+            set False.
         **options: Other arguments of ``torch.compile``.
     """
 
@@ -47,21 +52,33 @@ class CompileBackboneHook(Hook):
         if Version(torch.__version__) < Version(MINIMUM_TORCH):
             raise UserError(f'CompileBackboneHook needs torch {MINIMUM_TORCH} or later. Remove it')
         if not blocks:
-            raise UserError(f'CompileBackboneHook: {type(backbone).__name__} has no blocks of this package. Remove it')
+            raise UserError(
+                f'CompileBackboneHook: {type(backbone).__name__} has no blocks of this package. '
+                'Remove it'
+            )
         try:
             uses_graphs = enables_cuda_graphs(self.options)
             for _, block in blocks:
                 block.compile(**self.options)
         except Exception as error:  # torch raises errors of several types for invalid options
             raise UserError(f'CompileBackboneHook: {get_first_line(error)}') from error
-        if uses_graphs and any(get_accumulation_steps(wrapper) > 1 for wrapper in list_optim_wrappers(runner)):
+        if uses_graphs and any(
+            get_accumulation_steps(wrapper) > 1 for wrapper in list_optim_wrappers(runner)
+        ):
             problem = 'CUDA graphs accumulate wrong gradients (pytorch#169545)'
-            raise UserError(f'CompileBackboneHook: {problem}. Remove accumulation, or the option that enables them')
+            raise UserError(
+                f'CompileBackboneHook: {problem}. Remove accumulation, or the option that enables '
+                'them'
+            )
         torch.compiler.set_stance('default')  # a validation that raised an error leaves another
-        # torch's limit is for a method, beyond which it runs eager. Here blocks of all kinds share one method.
+        # torch's limit is for a method, beyond which it runs eager. Here blocks of all kinds share
+        # one method.
         kinds = {(stage, type(block), type(block.attn)) for stage, block in blocks}
-        # With optimize_ddp, torch would split blocks at the buckets of DistributedDataParallel, and compile each size.
-        self.settings = patch_compiler(cache_size_limit=MAX_GRAPHS_PER_KIND * len(kinds), optimize_ddp=False)
+        # With optimize_ddp, torch would split blocks at the buckets of DistributedDataParallel, and
+        # compile each size.
+        self.settings = patch_compiler(
+            cache_size_limit=MAX_GRAPHS_PER_KIND * len(kinds), optimize_ddp=False
+        )
         self.settings.__enter__()
 
     def before_val(self, runner: Runner) -> None:

@@ -1,4 +1,6 @@
-"""Show a training's progress as bars, or as a line for each epoch and validation, and log a summary of it."""
+"""Show a training's progress as bars, or as a line for each epoch and validation, and log a summary
+of it.
+"""
 
 import logging
 import os
@@ -32,16 +34,20 @@ NUM_TIMED, MIN_TIMED = 5, 10
 
 
 class ProgressHook(Hook):
-    """Show progress bars on a terminal, and print a line for each epoch, validation and warning, for ``--progress``.
+    """Show progress bars on a terminal, and print a line for each epoch, validation and warning,
+    for ``--progress``.
 
-    The main thread refreshes the bars: another thread could cause a deadlock when dataloader workers are forked.
+    The main thread refreshes the bars: another thread could cause a deadlock when dataloader
+    workers are forked.
     """
 
     # Run after the hooks that collect losses and times.
     priority = 'VERY_LOW'
 
     def __init__(self, terminal: TextIO) -> None:
-        self.console = Console(file=terminal, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self.console = Console(
+            file=terminal, highlight=False, markup=False, emoji=False, soft_wrap=True
+        )
         times = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
         columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), times
         options = {'auto_refresh': False, 'redirect_stdout': False, 'redirect_stderr': False}
@@ -49,20 +55,30 @@ class ProgressHook(Hook):
         self.bars = Progress(*columns, console=self.console, **options)
 
     def before_run(self, runner: Runner) -> None:
-        """Add a log handler that prints warnings and :class:`.SummaryHook`'s summary above the bars."""
+        """Add a log handler that prints warnings and :class:`.SummaryHook`'s summary above the
+        bars.
+        """
         handler = logging.Handler()
         handler.emit = lambda record: self.console.print(record.getMessage())
-        handler.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, ALWAYS_SHOWN))
+        handler.addFilter(
+            lambda record: record.levelno >= logging.WARNING or hasattr(record, ALWAYS_SHOWN)
+        )
         handler.addFilter(lambda record: not HIDDEN_WARNINGS.search(record.getMessage()))
         runner.logger.addHandler(handler)
         self.bars.start()
 
     def before_train(self, runner: Runner) -> None:
         self.console.print(f'log: {Path(runner.log_dir, runner.timestamp).with_suffix(".log")}')
-        self.training = self.bars.add_task('training', total=runner.max_iters, completed=runner.iter)
+        self.training = self.bars.add_task(
+            'training', total=runner.max_iters, completed=runner.iter
+        )
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        self.bars.update(self.training, completed=runner.iter + 1, description=f'training, {format_loss(runner)}')
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        self.bars.update(
+            self.training, completed=runner.iter + 1, description=f'training, {format_loss(runner)}'
+        )
         self.bars.refresh()
 
     def after_train_epoch(self, runner: Runner) -> None:
@@ -76,15 +92,22 @@ class ProgressHook(Hook):
     def before_test_epoch(self, runner: Runner) -> None:
         self.evaluation = self.bars.add_task('testing', total=len(runner.test_dataloader))
 
-    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
         self.bars.advance(self.evaluation)
         self.bars.refresh()
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
         self.bars.remove_task(self.evaluation)
-        scores = {name: float(score) for name, score in (metrics or {}).items() if isinstance(score, Real)}
+        scores = {
+            name: float(score) for name, score in (metrics or {}).items() if isinstance(score, Real)
+        }
         # -1 is COCO's score without objects.
-        self.console.print(f'scores: {"  ".join(f"{name} {x:.4g}" for name, x in scores.items() if x != -1) or "none"}')
+        self.console.print(
+            'scores: '
+            f'{"  ".join(f"{name} {x:.4g}" for name, x in scores.items() if x != -1) or "none"}'
+        )
 
     after_test_iter, after_test_epoch = after_val_iter, after_val_epoch
 
@@ -97,7 +120,10 @@ def format_loss(runner: Runner) -> str:
 
 @contextmanager
 def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
-    """If ``progress``, discard all other output to stdout, and yield a hook on rank 0. Otherwise yield None."""
+    """If ``progress``, discard all other output to stdout, and yield a hook on rank 0.
+
+    Otherwise yield None.
+    """
     if not progress:
         yield None
         return
@@ -111,7 +137,9 @@ def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
 
 
 class SummaryHook(Hook):
-    """Log the number of trainable parameters, soon how long the training takes, and at its end a summary."""
+    """Log the number of trainable parameters, soon how long the training takes, and at its end a
+    summary.
+    """
 
     # Run after the last checkpoint is saved.
     priority = 'LOWEST'
@@ -122,16 +150,24 @@ class SummaryHook(Hook):
         parameters = list(runner.model.parameters())
         total = sum(parameter.numel() for parameter in parameters)
         trainable = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-        runner.logger.info(f'{trainable / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trainable')
+        runner.logger.info(
+            f'{trainable / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trainable'
+        )
         unit, done, length = get_length(runner)
         if done >= length:
-            advice = 'To train longer, raise --epochs (with --data) or train_cfg.max_epochs or max_iters'
-            runner.logger.warning(f'this run has already trained {done} of {length} {unit}s. {advice}')
+            advice = (
+                'To train longer, raise --epochs (with --data) or train_cfg.max_epochs or max_iters'
+            )
+            runner.logger.warning(
+                f'this run has already trained {done} of {length} {unit}s. {advice}'
+            )
 
     @master_only
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         self.untimed -= 1
-        seconds = runner.message_hub.runtime_info.get('eta')  # of mmengine's IterTimerHook, without validations
+        seconds = runner.message_hub.runtime_info.get(
+            'eta'
+        )  # of mmengine's IterTimerHook, without validations
         if self.untimed < 0 and time.monotonic() > self.time and seconds is not None:
             self.time = inf
             left = f'about {format_duration(seconds)} of training are left, and the validations'
@@ -141,7 +177,10 @@ class SummaryHook(Hook):
     def after_train(self, runner: Runner) -> None:
         info, lines = runner.message_hub.runtime_info, ['finished']
         if info.get(SKIPPED_STEPS):
-            lines.append(f'steps skipped because loss or gradients were NaN or infinite: {info[SKIPPED_STEPS]}')
+            lines.append(
+                'steps skipped because loss or gradients were NaN or infinite: '
+                f'{info[SKIPPED_STEPS]}'
+            )
         # If a run has several metrics, mmengine appends a metric's name to each key.
         best_keys = [key for key in info if key.startswith('best_ckpt')]
         for key in best_keys:
@@ -151,7 +190,11 @@ class SummaryHook(Hook):
         if not best_keys and 'last_ckpt' in info:
             lines.append(f'last checkpoint: {quote(info["last_ckpt"])}')
         cfg, has_validation = runner.cfg, runner.val_loop is not None
-        commands = ['predict {} YOUR_PICTURES', *(['mistakes {}'] if has_validation else []), 'plot {}']
+        commands = [
+            'predict {} YOUR_PICTURES',
+            *(['mistakes {}'] if has_validation else []),
+            'plot {}',
+        ]
         commands += ['publish {}', 'export {} model.onnx']
         if not can_draw_predictions(cfg):
             commands = ['test {}'] if has_validation else []

@@ -1,4 +1,5 @@
-"""Ablation variants of GC ViT, some with parts of Swin (arXiv 2103.14030). Tables are those of GC ViT's paper.
+"""Ablation variants of GC ViT, some with parts of Swin (arXiv 2103.14030). Tables are those of GC
+ViT's paper.
 
 Shapes: B batch, H x W image or feature map, C channels, nH heads, d = C/nH.
 """
@@ -20,14 +21,18 @@ from ..layers.position import RelativePositionBias
 from ..layers.windows import pad_images, pad_to_windows
 
 PATCH_SIZE = 4
-# Networks with Swin's patch embedding have GC ViT's keys, but the key of the embedding's norm tells them from GC ViT.
-SWIN_KEY_MAPPING = replace(OWN, name='mmgcvit with patch embedding', signature_key='stem.norm.weight')
+# Networks with Swin's patch embedding have GC ViT's keys, but the key of the embedding's norm tells
+# them from GC ViT.
+SWIN_KEY_MAPPING = replace(
+    OWN, name='mmgcvit with patch embedding', signature_key='stem.norm.weight'
+)
 
 
 class GlobalKeyValueAttention(WindowAttention):
     """Attention with local queries and global keys and values (table S.2, row 1).
 
-    Keys and values are the output of the global query generator. The paper does not say whether to project them.
+    Keys and values are the output of the global query generator. The paper does not say whether to
+    project them.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
@@ -65,10 +70,11 @@ class GlobalValueStage(Stage):
 
 
 class ConvPoolDownsampler(nn.Module):
-    """The downsampler "conv, max pool" of table 8: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
+    """The downsampler "conv, max pool" of table 8: (B, H, W, C) to (B, ceil(H/2), ceil(W/2),
+    C_out).
 
-    The paper does not specify the layers. This class has the two norms of GC ViT's downsampler, and between them a 3x3
-    convolution without bias and 3x3 max pooling with stride 2.
+    The paper does not specify the layers. This class has the two norms of GC ViT's downsampler, and
+    between them a 3x3 convolution without bias and 3x3 max pooling with stride 2.
     """
 
     def __init__(self, embed_dims: int, out_dims: int) -> None:
@@ -84,7 +90,9 @@ class ConvPoolDownsampler(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Swin's stem: embed and normalise patches of 4x4 px, (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C)."""
+    """Swin's stem: embed and normalise patches of 4x4 px, (B, in_channels, H, W) to (B, ceil(H/4),
+    ceil(W/4), C).
+    """
 
     stride = PATCH_SIZE
 
@@ -109,14 +117,18 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * embed_dims, out_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        grid = pad_to_windows(x, (2, 2)).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # (B, H/2, 2, W/2, 2, C)
+        grid = (
+            pad_to_windows(x, (2, 2)).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))
+        )  # (B, H/2, 2, W/2, 2, C)
         return self.reduction(self.norm(grid.permute(0, 1, 3, 4, 2, 5).flatten(3)))
 
 
 class NoGlobalQuery(nn.Module):
     """Replace the global query generator by an empty query: (B, H, W, C) to (B, nH, 0, d)."""
 
-    def __init__(self, embed_dims: int, num_heads: int, window_size: Window, num_poolings: int) -> None:
+    def __init__(
+        self, embed_dims: int, num_heads: int, window_size: Window, num_poolings: int
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.head_dims = embed_dims // num_heads
@@ -165,21 +177,27 @@ class GCViTLocal(GCViT):
 
 @MODELS.register_module()
 class SwinWithGlobalQuery(SwinWithoutShifting):
-    """Swin with GC ViT's global attention instead of shifted windows in every second block (table S.3)."""
+    """Swin with GC ViT's global attention instead of shifted windows in every second block (table
+    S.3).
+    """
 
     stage_type = GCViT.stage_type
 
 
 @MODELS.register_module()
 class GCViTGlobalKeyValue(GCViT):
-    """GC ViT with global keys and values and local queries in every second block (table S.2, row 1)."""
+    """GC ViT with global keys and values and local queries in every second block (table S.2, row
+    1).
+    """
 
     stage_type = GlobalKeyValueStage
 
 
 @MODELS.register_module()
 class GCViTGlobalValue(GCViT):
-    """GC ViT with global values and local queries and keys in every second block (table S.2, row 2)."""
+    """GC ViT with global values and local queries and keys in every second block (table S.2, row
+    2).
+    """
 
     stage_type = GlobalValueStage
 

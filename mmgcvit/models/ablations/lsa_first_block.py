@@ -1,10 +1,12 @@
-"""Variants of LSA that replace the local attention block, the first block of stage 0 (LSA's paper, table 6).
+"""Variants of LSA that replace the local attention block, the first block of stage 0 (LSA's paper,
+table 6).
 
-The variants embed only the image itself, without shifted copies. Their ``arch`` must have ``shared_position=True``, and
-``shifts`` other than None, because an LSA without shifts has no local attention block. The values of ``shifts``,
-``shift_mode`` and ``shared_conv`` have no effect.
+The variants embed only the image itself, without shifted copies. Their ``arch`` must have
+``shared_position=True``, and ``shifts`` other than None, because an LSA without shifts has no local
+attention block. The values of ``shifts``, ``shift_mode`` and ``shared_conv`` have no effect.
 
-Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
+Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH
+    heads, d = C/nH.
 """
 
 from typing import Any
@@ -21,7 +23,8 @@ from ..lsa.attention import GroupedAttention
 from ..lsa.shifted_patches import PatchEmbedding
 from ..lsa.stage import NORM_EPS, Block, Stage
 
-# The paper does not give the window size of Swin's block. The 32 x 32 tokens of CIFAR variants make 16 windows of it.
+# The paper does not give the window size of Swin's block. The 32 x 32 tokens of CIFAR variants make
+# 16 windows of it.
 WINDOW_SIZE = (8, 8)
 
 
@@ -36,7 +39,9 @@ class UnshiftedStem(PatchEmbedding):
 
 
 class ConvolutionalTokenEmbedding(UnshiftedStem):
-    """The token embedding of CvT: a convolution with overlapping patches and a LayerNorm (arXiv 2103.15808, 3.1)."""
+    """The token embedding of CvT: a convolution with overlapping patches and a LayerNorm (arXiv
+    2103.15808, 3.1).
+    """
 
     def __init__(self, *conv: int, **shifts: Any) -> None:
         super().__init__(*conv)
@@ -62,15 +67,19 @@ class SwinAttention(GroupedAttention):
 
 
 def make_convolutional_projection(embed_dims: int, stride: int) -> nn.Sequential:
-    """Make CvT's layers before a linear projection: depthwise 3x3 convolution and batch norm, on NCHW maps."""
+    """Make CvT's layers before a linear projection: depthwise 3x3 convolution and batch norm, on
+    NCHW maps.
+    """
     conv = nn.Conv2d(embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(embed_dims))
 
 
 class CvTAttention(GroupedAttention):
-    """Self-attention over the whole map with convolutional projections (arXiv 2103.15808, 3.2): (B, H, W, C) to same.
+    """Self-attention over the whole map with convolutional projections (arXiv 2103.15808, 3.2): (B,
+    H, W, C) to same.
 
-    Keys and values share one convolution, since LSA has one linear layer for both. CvT has two convolutions.
+    Keys and values share one convolution, since LSA has one linear layer for both. CvT has two
+    convolutions.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
@@ -99,7 +108,9 @@ class StageWithCvTBlock(Stage):
 
 @MODELS.register_module()
 class LSAWithSwinBlock(LSA):
-    """LSA with a Swin block, whose windows are not shifted, instead of the local attention block (table 6, I)."""
+    """LSA with a Swin block, whose windows are not shifted, instead of the local attention block
+    (table 6, I).
+    """
 
     stem_type = UnshiftedStem
     stage_type = StageWithSwinBlock
@@ -107,7 +118,9 @@ class LSAWithSwinBlock(LSA):
 
 @MODELS.register_module()
 class LSAWithCvTBlock(LSA):
-    """LSA with CvT's token embedding as the stem, and CvT's attention in the first block (table 6, II)."""
+    """LSA with CvT's token embedding as the stem, and CvT's attention in the first block (table 6,
+    II).
+    """
 
     stem_type = ConvolutionalTokenEmbedding
     stage_type = StageWithCvTBlock

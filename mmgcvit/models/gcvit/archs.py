@@ -12,12 +12,14 @@ class GCViTArch:
     """The hyperparameters of a GC ViT variant.
 
     Attributes:
-        embed_dims: Channels of the first stage. Each later stage has twice as many as the one before.
+        embed_dims: Channels of the first stage. Each later stage has twice as many as the one
+            before.
         depths: Number of blocks of each stage.
         num_heads: Attention heads of each stage.
         mlp_ratio: Channels inside the MLPs, as a multiple of the stage's channels.
         layer_scale: Initial value of the layer scale; None disables it.
-        drop_path_rate: Drop path rate of the last block in ImageNet training; rates rise linearly from 0 (first block).
+        drop_path_rate: Drop path rate of the last block in ImageNet training; rates rise linearly
+            from 0 (first block).
 
     Raises:
         ValueError: An attribute, except the rate, is out of its range or of the wrong type.
@@ -36,11 +38,15 @@ class GCViTArch:
             'depths': check_ints('arch: depths', self.depths, NUM_STAGES),
             'num_heads': check_ints('arch: num_heads', self.num_heads, NUM_STAGES),
             'mlp_ratio': check_float('arch: mlp_ratio', self.mlp_ratio, 0.1),
-            'layer_scale': None if self.layer_scale is None else check_float('arch: layer_scale', self.layer_scale, 0),
+            'layer_scale': None
+            if self.layer_scale is None
+            else check_float('arch: layer_scale', self.layer_scale, 0),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)  # the dataclass is frozen
-        for stage, (channels, heads) in enumerate(zip(self.stage_dims, self.num_heads, strict=True)):
+        for stage, (channels, heads) in enumerate(
+            zip(self.stage_dims, self.num_heads, strict=True)
+        ):
             expected = f'a divisor of embed_dims * 2**{stage} = {channels}'
             require(f'arch: num_heads[{stage}]', heads, channels % heads == 0, expected)
 
@@ -57,7 +63,11 @@ ARCHS = {
     'tiny': GCViTArch(64, (3, 4, 19, 5), (2, 4, 8, 16), 3, drop_path_rate=0.2),
     'tiny2': GCViTArch(64, (3, 4, 29, 5), (2, 4, 8, 16), 3, drop_path_rate=0.25),
     'small': GCViTArch(96, (3, 4, 19, 5), (3, 6, 12, 24), 2, layer_scale=1e-5, drop_path_rate=0.3),
-    'small2': GCViTArch(96, (3, 4, 23, 5), (3, 6, 12, 24), 3, layer_scale=1e-5, drop_path_rate=0.35),
+    'small2': GCViTArch(
+        96, (3, 4, 23, 5), (3, 6, 12, 24), 3, layer_scale=1e-5, drop_path_rate=0.35
+    ),
     'base': GCViTArch(128, (3, 4, 19, 5), (4, 8, 16, 32), 2, layer_scale=1e-5, drop_path_rate=0.5),
-    'large': GCViTArch(192, (3, 4, 19, 5), (6, 12, 24, 48), 2, layer_scale=1e-5, drop_path_rate=0.5),
+    'large': GCViTArch(
+        192, (3, 4, 19, 5), (6, 12, 24, 48), 2, layer_scale=1e-5, drop_path_rate=0.5
+    ),
 }

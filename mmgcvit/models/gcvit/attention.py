@@ -1,10 +1,11 @@
 """Local and global window attention (paper, section 2, equation 2 and figure 3).
 
-Local attention takes the global query too and ignores it, so that a stage calls all blocks in one way. From ../layers,
-``window_partition`` pads a map and cuts it into windows, and ``attend`` computes attention. Padding is attended like
-all tokens, as in the authors' code.
+Local attention takes the global query too and ignores it, so that a stage calls all blocks in one
+way. From ../layers, ``window_partition`` pads a map and cuts it into windows, and ``attend``
+computes attention. Padding is attended like all tokens, as in the authors' code.
 
-Shapes: B batch, H x W feature map, nW windows of h x w = N tokens in one image, C = ``embed_dims`` channels, nH heads,
+Shapes: B batch, H x W feature map, nW windows of h x w = N tokens in one image, C = ``embed_dims``
+    channels, nH heads,
 d = C/nH.
 """
 
@@ -29,28 +30,39 @@ class WindowAttention(nn.Module):
         self.window_size = window_size
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
-        """Compute softmax(q k^T / sqrt(d) + bias) v (equation 2) in the windows of a map: (B, H, W, C) to the same.
+        """Compute softmax(q k^T / sqrt(d) + bias) v (equation 2) in the windows of a map: (B, H, W,
+        C) to the same.
 
         The map has any size. ``q_global`` is the global query, (B, nH, N, d).
         """
         size = x.shape[1:3]
-        x = cast_for_autocast(x)  # before the partition, which copies the map, so that it copies fewer bytes
+        x = cast_for_autocast(
+            x
+        )  # before the partition, which copies the map, so that it copies fewer bytes
         q, k, v = self.project(window_partition(x, self.window_size), q_global)
         attended = merge_heads(attend(q, k, v, self.position()))
         return window_reverse(self.proj(attended), self.window_size, size)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Project windows (B, nW, N, C) to q, k and v, (B, nW, nH, N, d) each, or q to (B, 1, nH, N, d)."""
+        """Project windows (B, nW, N, C) to q, k and v, (B, nW, nH, N, d) each, or q to (B, 1, nH,
+        N, d).
+        """
         raise NotImplementedError
 
     def compute_attention_weights(self, x: Tensor, q_global: Tensor) -> Tensor:
-        """Return the attention weights (B, nW, nH, N, N) for visualisation. The arguments are those of ``forward``."""
+        """Return the attention weights (B, nW, nH, N, N) for visualisation.
+
+        The arguments are those of ``forward``.
+        """
         q, k, _ = self.project(window_partition(x, self.window_size), q_global)
         return compute_attention_weights(q, k, self.position())
 
 
 class LocalWindowAttention(WindowAttention):
-    """Self-attention: queries, keys and values are projected from the window's tokens. ``q_global`` is ignored."""
+    """Self-attention: queries, keys and values are projected from the window's tokens.
+
+    ``q_global`` is ignored.
+    """
 
     def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
         super().__init__(num_heads, window_size)
@@ -63,7 +75,9 @@ class LocalWindowAttention(WindowAttention):
 
 
 class GlobalWindowAttention(WindowAttention):
-    """Global attention: the queries are the image's global query; keys and values are projected from the window."""
+    """Global attention: the queries are the image's global query; keys and values are projected
+    from the window.
+    """
 
     def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
         super().__init__(num_heads, window_size)

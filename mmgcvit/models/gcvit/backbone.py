@@ -1,8 +1,8 @@
 """GC ViT: Global Context Vision Transformers, ICML 2023 (arXiv 2206.09959).
 
-Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in ../layers. The base
-class in ../base.py has forward() and freeze(), and loads weights. archs.py has the variants, key_mappings.py the keys
-of other implementations.
+Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in
+../layers. The base class in ../base.py has forward() and freeze(), and loads weights. archs.py has
+the variants, key_mappings.py the keys of other implementations.
 
 Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
@@ -28,28 +28,35 @@ class GCViT(PyramidBackbone):
     """Global Context Vision Transformer as a backbone, with one feature map per chosen stage.
 
     Args:
-        arch: ``'xxtiny'``, ``'xtiny'``, ``'tiny'``, ``'tiny2'``, ``'small'``, ``'small2'``, ``'base'``, ``'large'``,
-            or a dict with ``embed_dims, depths, num_heads, mlp_ratio`` and optionally ``layer_scale, drop_path_rate``.
+        arch: ``'xxtiny'``, ``'xtiny'``, ``'tiny'``, ``'tiny2'``, ``'small'``, ``'small2'``,
+            ``'base'``, ``'large'``, or a dict with ``embed_dims, depths, num_heads, mlp_ratio`` and
+            optionally ``layer_scale, drop_path_rate``.
         in_channels: Channels of the images.
-        window_size: Attention window in tokens, one for all stages or one per stage: an int or a pair (h, w). The
-            published windows are 7, 7, 14, 7 for images of 224 px; for dense prediction, use 16 or 24 in all stages.
+        window_size: Attention window in tokens, one for all stages or one per stage: an int or a
+            pair (h, w). The published windows are 7, 7, 14, 7 for images of 224 px; for dense
+            prediction, use 16 or 24 in all stages.
         pretrain_img_size: Image size of pretraining in pixels (an int or a pair). It decides, with
-            ``window_size``, whether the global query generator of stage 2 halves its map. Checkpoints do not store
-            this. Inputs may have any size from 32 px.
-        drop_path_rate: Drop path rate of the last block; the rates rise linearly from 0. The default is the
-            variant's rate in ImageNet training.
+            ``window_size``, whether the global query generator of stage 2 halves its map.
+            Checkpoints do not store this. Inputs may have any size from 32 px.
+        drop_path_rate: Drop path rate of the last block; the rates rise linearly from 0. The
+            default is the variant's rate in ImageNet training.
         out_indices: Stages whose feature maps are returned, 0 to 3. Later stages are not built.
-        frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1 nothing.
-        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0 disables it, and
-            merges the LoRA weights of a loaded checkpoint into the linear layers.
-        with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
-        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
-            :meth:`.PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
+        frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1
+            nothing.
+        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0
+            disables it, and merges the LoRA weights of a loaded checkpoint into the linear layers.
+        with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less
+            memory and more time.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC
+            ViT checkpoint, see :meth:`.PyramidBackbone.init_weights`; or another initialisation of
+            mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: An argument is out of its range or of the wrong type. The message says what is allowed.
+        ValueError: An argument is out of its range or of the wrong type. The message says what is
+            allowed.
 
-    Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, 2^i * C, H_i, W_i) for each i in
+    Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, 2^i * C, H_i, W_i)
+        for each i in
     ``out_indices``, H_i = H / 4 / 2^i rounded up.
     """
 
@@ -58,7 +65,8 @@ class GCViT(PyramidBackbone):
     key_mappings = KEY_MAPPINGS
     describe_shapes = staticmethod(describe_shapes)
 
-    # The modules of the paper; a subclass may set others with the same signature. A stem has an attribute ``stride``.
+    # The modules of the paper; a subclass may set others with the same signature. A stem has an
+    # attribute ``stride``.
     stem_type = Stem
     stage_type = Stage
     downsampler_type = Downsampler
@@ -107,7 +115,9 @@ class GCViT(PyramidBackbone):
 
 
 def compute_drop_path_rates(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:
-    """Return the drop path rates of the blocks of each stage, rising linearly from 0 to ``drop_path_rate``."""
+    """Return the drop path rates of the blocks of each stage, rising linearly from 0 to
+    ``drop_path_rate``.
+    """
     drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
     last = max(sum(depths) - 1, 1)
     rates = iter([drop_path_rate * block / last for block in range(sum(depths))])

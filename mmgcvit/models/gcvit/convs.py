@@ -1,6 +1,8 @@
-"""Convolutional modules of GC ViT: FusedMBConv, and the downsampler and stem that use it (paper, section 2).
+"""Convolutional modules of GC ViT: FusedMBConv, and the downsampler and stem that use it (paper,
+section 2).
 
-Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. SqueezeExcite and FusedMBConv take NCHW maps.
+Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. SqueezeExcite and FusedMBConv take
+    NCHW maps.
 Downsampler and stem return NHWC maps.
 """
 
@@ -12,7 +14,9 @@ from ..layers.blocks import LayerNorm, cast_for_autocast
 
 
 class SqueezeExcite(nn.Module):
-    """Squeeze-and-excitation (arXiv 1709.01507): scale channels by a function of the channels' means."""
+    """Squeeze-and-excitation (arXiv 1709.01507): scale channels by a function of the channels'
+    means.
+    """
 
     def __init__(self, embed_dims: int) -> None:
         super().__init__()
@@ -29,10 +33,11 @@ class SqueezeExcite(nn.Module):
 class DepthwiseConv(nn.Conv2d):
     """3x3 convolution of each channel on its own: (B, C, H, W) to the same.
 
-    On CUDA the map is contiguous for the convolution, so that torch uses its own kernel, and channels-last after it.
-    For channels-last maps torch uses cuDNN, which compiles a plan for each new shape (from 9.10 on;
-    cudnn-frontend#1066, timm#2612): 5 to 7 seconds for a step at a new size. cuDNN's kernels are faster, so they are
-    used where ``torch.backends.cudnn.benchmark`` is on, by which users say that all images have one size.
+    On CUDA the map is contiguous for the convolution, so that torch uses its own kernel, and
+    channels-last after it. For channels-last maps torch uses cuDNN, which compiles a plan for each
+    new shape (from 9.10 on; cudnn-frontend#1066, timm#2612): 5 to 7 seconds for a step at a new
+    size. cuDNN's kernels are faster, so they are used where ``torch.backends.cudnn.benchmark`` is
+    on, by which users say that all images have one size.
     """
 
     def __init__(self, embed_dims: int) -> None:
@@ -45,7 +50,10 @@ class DepthwiseConv(nn.Conv2d):
 
 
 class PointwiseConv(nn.Conv2d):
-    """1x1 convolution: (B, C, H, W) to the same. On CUDA it is a matrix product, which needs no plan of cuDNN's."""
+    """1x1 convolution: (B, C, H, W) to the same.
+
+    On CUDA it is a matrix product, which needs no plan of cuDNN's.
+    """
 
     def __init__(self, embed_dims: int) -> None:
         super().__init__(embed_dims, embed_dims, 1, bias=False)
@@ -57,7 +65,8 @@ class PointwiseConv(nn.Conv2d):
 
 
 class FusedMBConv(nn.Module):
-    """The modified Fused-MBConv of the paper (equation 1) with its residual connection: (B, C, H, W) to the same.
+    """The modified Fused-MBConv of the paper (equation 1) with its residual connection: (B, C, H,
+    W) to the same.
 
     x + Conv1x1(SE(GELU(DepthwiseConv3x3(x)))); the convolutions have no bias.
     """
@@ -76,8 +85,9 @@ class FusedMBConv(nn.Module):
 class Downsampler(nn.Module):
     """Halve the resolution of a map: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), ``out_dims``).
 
-    The layers are LayerNorm, FusedMBConv, 3x3 convolution with stride 2, LayerNorm. Section 2 of the paper has max
-    pooling instead of that convolution; section 4.3 and the published weights have the strided convolution.
+    The layers are LayerNorm, FusedMBConv, 3x3 convolution with stride 2, LayerNorm. Section 2 of
+    the paper has max pooling instead of that convolution; section 4.3 and the published weights
+    have the strided convolution.
     """
 
     def __init__(self, embed_dims: int, out_dims: int) -> None:
@@ -94,7 +104,9 @@ class Downsampler(nn.Module):
 
 
 class Stem(nn.Module):
-    """Make the first feature map at 1/4 of the resolution: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C)."""
+    """Make the first feature map at 1/4 of the resolution: (B, in_channels, H, W) to (B, ceil(H/4),
+    ceil(W/4), C).
+    """
 
     stride = 4
     downsampler_type = Downsampler
@@ -105,5 +117,7 @@ class Stem(nn.Module):
         self.downsample = self.downsampler_type(embed_dims, embed_dims)
 
     def forward(self, images: Tensor) -> Tensor:
-        images = images.contiguous(memory_format=torch.channels_last)  # otherwise the first norm would copy the map
+        images = images.contiguous(
+            memory_format=torch.channels_last
+        )  # otherwise the first norm would copy the map
         return self.downsample(self.proj(images).permute(0, 2, 3, 1))

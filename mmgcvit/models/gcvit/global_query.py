@@ -1,6 +1,8 @@
-"""Generate the global query: queries from a whole feature map, shared by all of its windows (paper, section 2).
+"""Generate the global query: queries from a whole feature map, shared by all of its windows (paper,
+section 2).
 
-Shapes: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of a window, nH heads, d = C/nH.
+Shapes: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of a window, nH heads,
+    d = C/nH.
 """
 
 from collections.abc import Sequence
@@ -26,37 +28,51 @@ class FeatureExtractor(nn.Module):
 
 
 class GlobalQueryGenerator(nn.Module):
-    """Reduce a map to the size of one window. The tokens of the reduced map are the queries of every window.
+    """Reduce a map to the size of one window. The tokens of the reduced map are the queries of
+    every window.
 
-    The steps reduce the map to the window size for images of the pretraining size and the published windows. For
-    other images and windows, the reduced map is then resized bicubically.
+    The steps reduce the map to the window size for images of the pretraining size and the published
+    windows. For other images and windows, the reduced map is then resized bicubically.
 
     Each of the ``num_poolings`` steps halves the map. With 0 there is one step, which does not.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window_size: Window, num_poolings: int) -> None:
+    def __init__(
+        self, embed_dims: int, num_heads: int, window_size: Window, num_poolings: int
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.window_size = window_size
-        steps = (FeatureExtractor(embed_dims, pooled=num_poolings > 0) for _ in range(max(num_poolings, 1)))
+        steps = (
+            FeatureExtractor(embed_dims, pooled=num_poolings > 0)
+            for _ in range(max(num_poolings, 1))
+        )
         self.extractors = nn.Sequential(*steps)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""
-        x = cast_for_autocast(x.permute(0, 3, 1, 2))  # cast once here, not in each convolution and residual connection
+        x = cast_for_autocast(
+            x.permute(0, 3, 1, 2)
+        )  # cast once here, not in each convolution and residual connection
         x = resize(self.extractors(x), self.window_size)  # a map of this size stays as it is
-        queries = x.flatten(2).unflatten(1, (self.num_heads, x.shape[1] // self.num_heads)).transpose(2, 3)
+        queries = (
+            x.flatten(2)
+            .unflatten(1, (self.num_heads, x.shape[1] // self.num_heads))
+            .transpose(2, 3)
+        )
         return queries.contiguous()  # one layout for maps of all sizes, for torch.compile
 
 
-def count_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int, int]) -> tuple[int, int, int, int]:
+def count_poolings(
+    windows: Sequence[Window], pretrain_img_size: int | tuple[int, int]
+) -> tuple[int, int, int, int]:
     """Return how often the generator of each of the four stages halves the map.
 
-    The paper halves it K = log2(H / h) times, which reduces a map of H tokens a side to a window of h. For images of
-    224 px the maps have 56, 28, 14 and 7 tokens a side, and the published windows 7, 7, 14 and 7: 3, 2, 0 and 0 times.
-    The published networks do so for other windows too, except in stage 2, which halves once unless both sides of the
-    pretraining image are 16 times the window's. If a window is larger than the reduced map, the final resize enlarges
-    the map to it.
+    The paper halves it K = log2(H / h) times, which reduces a map of H tokens a side to a window of
+    h. For images of 224 px the maps have 56, 28, 14 and 7 tokens a side, and the published windows
+    7, 7, 14 and 7: 3, 2, 0 and 0 times. The published networks do so for other windows too, except
+    in stage 2, which halves once unless both sides of the pretraining image are 16 times the
+    window's. If a window is larger than the reduced map, the final resize enlarges the map to it.
     """
     size = check_img_size(pretrain_img_size)
     window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])

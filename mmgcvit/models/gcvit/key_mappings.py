@@ -1,7 +1,9 @@
-"""Translate the keys of GC ViT checkpoints (the authors', timm's, this package's), and infer a variant from weights.
+"""Translate the keys of GC ViT checkpoints (the authors', timm's, this package's), and infer a
+variant from weights.
 
-The values are equal, but timm stores some linear weights as 1x1 convolutions. :class:`KeyMapping` explains the rows.
-Each dict maps the rest of a key, after its prefix, from the other implementation to this package.
+The values are equal, but timm stores some linear weights as 1x1 convolutions. :class:`KeyMapping`
+explains the rows. Each dict maps the rest of a key, after its prefix, from the other implementation
+to this package.
 """
 
 from collections.abc import Mapping
@@ -40,9 +42,17 @@ ORIGINAL = KeyMapping(
         ('patch_embed.proj.', 'stem.proj.', SAME),
         ('patch_embed.conv_down.', 'stem.downsample.', ORIGINAL_DOWNSAMPLER),
         ('levels.{number}.downsample.', 'downsamplers.{number}.', ORIGINAL_DOWNSAMPLER),
-        ('levels.{number}.q_global_gen.to_q_global.{number}.', QUERY + '{number}.', ORIGINAL_FUSED_MBCONV),
+        (
+            'levels.{number}.q_global_gen.to_q_global.{number}.',
+            QUERY + '{number}.',
+            ORIGINAL_FUSED_MBCONV,
+        ),
         ('levels.{number}.blocks.{even}.', 'stages.{number}.blocks.{even}.', ORIGINAL_BLOCK),
-        ('levels.{number}.blocks.{odd}.', 'stages.{number}.blocks.{odd}.', ORIGINAL_BLOCK | KEYS_AND_VALUES),
+        (
+            'levels.{number}.blocks.{odd}.',
+            'stages.{number}.blocks.{odd}.',
+            ORIGINAL_BLOCK | KEYS_AND_VALUES,
+        ),
         ('norm{number}.', 'norm{number}.', SAME),
         ('norm.', 'final_norm.', SAME),
         ('head.', 'head.fc.', SAME),
@@ -58,7 +68,9 @@ TIMM_FUSED_MBCONV = {
     'se.fc2.': 'conv.squeeze_excite.excite.',
     'conv_pw.': 'conv.pointwise.',
 }
-TIMM_DOWNSAMPLER = NORMS_AND_REDUCTION | {f'conv_block.{key}': local for key, local in TIMM_FUSED_MBCONV.items()}
+TIMM_DOWNSAMPLER = NORMS_AND_REDUCTION | {
+    f'conv_block.{key}': local for key, local in TIMM_FUSED_MBCONV.items()
+}
 TIMM_BLOCK = SAME_IN_BLOCKS | {
     'attn.rel_pos.relative_position_bias_table': 'attn.position.relative_position_bias_table',
     'ls1.gamma': 'attn_residual.layer_scale.gamma',
@@ -72,10 +84,24 @@ TIMM = KeyMapping(
         ('stem.conv1.', 'stem.proj.', SAME),
         ('stem.down.', 'stem.downsample.', TIMM_DOWNSAMPLER),
         # In timm, a downsampler is part of the stage after it.
-        *((f'stages.{i + 1}.downsample.', f'downsamplers.{i}.', TIMM_DOWNSAMPLER) for i in range(3)),
-        *((f'stages.{{number}}.global_block.blocks.conv{i + 1}.', f'{QUERY}{i}.', TIMM_FUSED_MBCONV) for i in range(3)),
+        *(
+            (f'stages.{i + 1}.downsample.', f'downsamplers.{i}.', TIMM_DOWNSAMPLER)
+            for i in range(3)
+        ),
+        *(
+            (
+                f'stages.{{number}}.global_block.blocks.conv{i + 1}.',
+                f'{QUERY}{i}.',
+                TIMM_FUSED_MBCONV,
+            )
+            for i in range(3)
+        ),
         ('stages.{number}.blocks.{even}.', 'stages.{number}.blocks.{even}.', TIMM_BLOCK),
-        ('stages.{number}.blocks.{odd}.', 'stages.{number}.blocks.{odd}.', TIMM_BLOCK | KEYS_AND_VALUES),
+        (
+            'stages.{number}.blocks.{odd}.',
+            'stages.{number}.blocks.{odd}.',
+            TIMM_BLOCK | KEYS_AND_VALUES,
+        ),
         ('stages.3.norm.', 'final_norm.', SAME),
         ('head.fc.', 'head.fc.', SAME),
     ),
@@ -90,7 +116,9 @@ KEY_MAPPINGS = (ORIGINAL, TIMM, OWN)
 
 
 def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
-    """Return the attributes that decide the keys and shapes of weights, for all or the first ``num_stages``."""
+    """Return the attributes that decide the keys and shapes of weights, for all or the first
+    ``num_stages``.
+    """
     stages, blocks = range(num_stages or NUM_STAGES), count_blocks(tensors)
     bias_table = 'stages.{}.blocks.0.attn.position.relative_position_bias_table'
     is_scaled = 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors

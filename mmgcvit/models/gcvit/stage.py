@@ -1,6 +1,8 @@
-"""A stage of GC ViT: the global query, then blocks of alternating local and global attention (paper, section 2).
+"""A stage of GC ViT: the global query, then blocks of alternating local and global attention
+(paper, section 2).
 
-Shapes: B batch, H x W feature map, C = ``embed_dims`` channels, h x w window, N = h*w tokens of a window, nH heads,
+Shapes: B batch, H x W feature map, C = ``embed_dims`` channels, h x w window, N = h*w tokens of a
+    window, nH heads,
 d = C/nH.
 """
 
@@ -22,7 +24,12 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self, embed_dims: int, attn: nn.Module, hidden_dims: int, layer_scale: float | None, drop_path_rate: float
+        self,
+        embed_dims: int,
+        attn: nn.Module,
+        hidden_dims: int,
+        layer_scale: float | None,
+        drop_path_rate: float,
     ) -> None:
         super().__init__()
         self.norm1 = LayerNorm(embed_dims)
@@ -33,15 +40,20 @@ class Block(nn.Module):
         self.mlp_residual = make_branch_end(embed_dims, layer_scale, drop_path_rate)
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
-        """Apply the block to a map (B, H, W, C). ``q_global`` is the global query of the stage, (B, nH, N, d)."""
+        """Apply the block to a map (B, H, W, C).
+
+        ``q_global`` is the global query of the stage, (B, nH, N, d).
+        """
         x = x + self.attn_residual(self.attn(self.norm1(x), q_global))
         return x + self.mlp_residual(self.mlp(self.norm2(x)))
 
 
 class Stage(nn.Module):
-    """Blocks at one resolution: local attention in blocks 0, 2, ..., global attention in blocks 1, 3, ...
+    """Blocks at one resolution: local attention in blocks 0, 2, ..., global attention in blocks 1,
+    3, ...
 
-    ``drop_path_rates`` has one rate for each block. The other arguments are those of the network and of its arch.
+    ``drop_path_rates`` has one rate for each block. The other arguments are those of the network
+    and of its arch.
     """
 
     block_type = Block
@@ -64,13 +76,16 @@ class Stage(nn.Module):
         self.with_cp = with_cp
         self.global_query = self.global_query_type(embed_dims, num_heads, window_size, num_poolings)
         if len(drop_path_rates) == 1:
-            # A stage of one block has no global attention, but the authors' code has a generator there too. Freeze it,
-            # because DistributedDataParallel rejects trainable parameters without gradients.
+            # A stage of one block has no global attention, but the authors' code has a generator
+            # there too. Freeze it, because DistributedDataParallel rejects trainable parameters
+            # without gradients.
             self.global_query.requires_grad_(False)
         self.blocks = nn.ModuleList(
             self.block_type(
                 embed_dims=embed_dims,
-                attn=self.attention_types[i % len(self.attention_types)](embed_dims, num_heads, window_size),
+                attn=self.attention_types[i % len(self.attention_types)](
+                    embed_dims, num_heads, window_size
+                ),
                 hidden_dims=int(embed_dims * mlp_ratio),
                 layer_scale=layer_scale,
                 drop_path_rate=rate,
@@ -80,8 +95,13 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to a map (B, H, W, C)."""
-        # All blocks of the stage and all windows of an image share one query. The paper repeats it for each window.
+        # All blocks of the stage and all windows of an image share one query. The paper repeats it
+        # for each window.
         q_global = self.global_query(x)
         for block in self.blocks:
-            x = checkpoint(block, x, q_global, use_reentrant=False) if self.with_cp else block(x, q_global)
+            x = (
+                checkpoint(block, x, q_global, use_reentrant=False)
+                if self.with_cp
+                else block(x, q_global)
+            )
         return x

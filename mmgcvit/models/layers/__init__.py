@@ -1,7 +1,7 @@
 """Layers that GC ViT and LSA share. They import no library other than torch.
 
-``blocks``, ``windows``, ``position``, ``attention`` and ``resizing`` define the network. ``arguments`` checks its
-arguments.
+``blocks``, ``windows``, ``position``, ``attention`` and ``resizing`` define the network.
+``arguments`` checks its arguments.
 """
 # ruff: noqa: F401
 

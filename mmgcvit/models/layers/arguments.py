@@ -9,12 +9,16 @@ from typing import Any, TypeVar
 from ...errors import suggest
 
 Window = tuple[int, int]  # (h, w), in tokens
-WindowSize = int | Sequence[int | Window | None]  # argument of backbones: one window for all stages, or one per stage
+WindowSize = (
+    int | Sequence[int | Window | None]
+)  # argument of backbones: one window for all stages, or one per stage
 Arch = TypeVar('Arch')
 
 
 def require(name: str, value: Any, is_valid: bool, expected: str) -> None:
-    """Raise a ValueError that names the argument, its value and the allowed values, unless ``is_valid``."""
+    """Raise a ValueError that names the argument, its value and the allowed values, unless
+    ``is_valid``.
+    """
     if not is_valid:
         raise ValueError(f'{name} is {value!r}; expected {expected}')
 
@@ -30,13 +34,17 @@ def is_sequence(value: Any) -> bool:
 
 
 def check_int(name: str, value: Any, minimum: int) -> int:
-    """Return the value as a Python int; raise a ValueError if it is not an int of at least ``minimum``."""
+    """Return the value as a Python int; raise a ValueError if it is not an int of at least
+    ``minimum``.
+    """
     require(name, value, is_int(value, minimum), f'an int of at least {minimum}')
     return int(value)
 
 
 def check_ints(name: str, values: Any, length: int | None = None) -> tuple[int, ...]:
-    """Return the values as a tuple; raise a ValueError unless they are ints >= 1 (``length`` of them, if set)."""
+    """Return the values as a tuple; raise a ValueError unless they are ints >= 1 (``length`` of
+    them, if set).
+    """
     is_valid = is_sequence(values) and all(is_int(value, 1) for value in values) and len(values) > 0
     expected = f'{"" if length is None else f"{length} "}ints of at least 1, one per stage'
     require(name, values, is_valid and length in (None, len(values)), expected)
@@ -44,7 +52,9 @@ def check_ints(name: str, values: Any, length: int | None = None) -> tuple[int, 
 
 
 def check_float(name: str, value: Any, minimum: float, upper_bound: float = math.inf) -> float:
-    """Return the value as a float; raise a ValueError if it is not a number in [minimum, upper_bound)."""
+    """Return the value as a float; raise a ValueError if it is not a number in [minimum,
+    upper_bound).
+    """
     limit = '' if upper_bound == math.inf else f' and less than {upper_bound}'
     is_valid = isinstance(value, Real) and minimum <= value < upper_bound
     require(name, value, is_valid, f'a number of at least {minimum}{limit}')
@@ -57,43 +67,59 @@ def make_pair(size: Any) -> tuple:
 
 
 def check_img_size(img_size: int | tuple[int, int]) -> tuple[int, int]:
-    """Return ``pretrain_img_size``, an int or a pair, as (height, width); raise a ValueError if it is invalid."""
+    """Return ``pretrain_img_size``, an int or a pair, as (height, width); raise a ValueError if it
+    is invalid.
+    """
     size = make_pair(img_size)
     is_valid = len(size) == 2 and all(is_int(pixels, 32) for pixels in size)
-    require('pretrain_img_size', img_size, is_valid, 'at least 32 px: an int or a pair (height, width)')
+    require(
+        'pretrain_img_size', img_size, is_valid, 'at least 32 px: an int or a pair (height, width)'
+    )
     return size
 
 
 def resolve_windows(
     window_size: WindowSize | None, num_stages: int, allow_none: bool = False
 ) -> tuple[Window | None, ...]:
-    """Return the window (h, w) of each stage. ``window_size`` is one window or one per stage, each an int or a pair.
+    """Return the window (h, w) of each stage. ``window_size`` is one window or one per stage, each
+    an int or a pair.
 
-    If ``allow_none`` is True, a window may also be None, which means that the whole feature map is one window.
+    If ``allow_none`` is True, a window may also be None, which means that the whole feature map is
+    one window.
     """
     sizes = window_size if is_sequence(window_size) else [window_size] * num_stages
     windows = tuple(None if size is None and allow_none else make_pair(size) for size in sizes)
     is_valid = len(windows) == num_stages and all(
-        window is None or (len(window) == 2 and all(is_int(side, 1) for side in window)) for window in windows
+        window is None or (len(window) == 2 and all(is_int(side, 1) for side in window))
+        for window in windows
     )
-    allowed = f'{"None (the whole map), " if allow_none else ""}an int of at least 1 or a pair (h, w)'
+    allowed = (
+        f'{"None (the whole map), " if allow_none else ""}an int of at least 1 or a pair (h, w)'
+    )
     allowed += f'. Give one of these for all stages, or a list with one for each of the {num_stages} stages'
     require('window_size', window_size, is_valid, allowed)
     return windows
 
 
 def resolve_arch(arch: str | Mapping[str, Any], variants: Mapping[str, Arch]) -> Arch:
-    """Return the published variant that ``arch`` names, or build a variant from a dict of its attributes.
+    """Return the published variant that ``arch`` names, or build a variant from a dict of its
+    attributes.
 
-    Raise a ValueError if the name is unknown, or the dict has missing keys, unknown keys or invalid values.
+    Raise a ValueError if the name is unknown, or the dict has missing keys, unknown keys or invalid
+    values.
     """
     if isinstance(arch, str) and arch in variants:
         return variants[arch]
     if not isinstance(arch, Mapping):
         names = ', '.join(map(repr, variants))
-        raise ValueError(f'unknown arch {arch!r}; choose one of {names}, or give a dict{suggest(str(arch), variants)}')
+        raise ValueError(
+            f'unknown arch {arch!r}; choose one of {names}, or give a '
+            f'dict{suggest(str(arch), variants)}'
+        )
     variant_class = type(next(iter(variants.values())))
     try:
         return variant_class(**arch)
     except TypeError as error:  # a key is unknown or missing
-        raise ValueError(f'arch: {error}; the keys are {[field.name for field in fields(variant_class)]}') from None
+        raise ValueError(
+            f'arch: {error}; the keys are {[field.name for field in fields(variant_class)]}'
+        ) from None

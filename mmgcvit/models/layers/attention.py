@@ -1,6 +1,7 @@
 """Multi-head attention inside windows, by torch's fused kernels for all windows at once.
 
-Shapes: B batch, nW windows of one image, N tokens of a window, M keys, C channels, nH heads, d = C/nH.
+Shapes: B batch, nW windows of one image, N tokens of a window, M keys, C channels, nH heads, d =
+    C/nH.
 """
 
 import torch
@@ -12,13 +13,17 @@ MAX_BATCH = {'cuda': 65535}
 
 
 def split_heads(x: Tensor, num_heads: int, chunks: int = 1) -> tuple[Tensor, ...]:
-    """Split the output of a linear layer into ``chunks`` tensors (q, k, v or k, v), and each of them into heads.
+    """Split the output of a linear layer into ``chunks`` tensors (q, k, v or k, v), and each of
+    them into heads.
 
     Shapes: (B, nW, N, chunks * nH*d) to ``chunks`` tensors (B, nW, nH, N, d).
     """
-    # Unbind before transposing: then the backward pass stacks the gradients of q, k and v in one copy instead of two.
+    # Unbind before transposing: then the backward pass stacks the gradients of q, k and v in one
+    # copy instead of two.
     width = x.shape[-1] // (chunks * num_heads)
-    return tuple(chunk.transpose(2, 3) for chunk in x.unflatten(-1, (chunks, num_heads, width)).unbind(3))
+    return tuple(
+        chunk.transpose(2, 3) for chunk in x.unflatten(-1, (chunks, num_heads, width)).unbind(3)
+    )
 
 
 def merge_heads(x: Tensor) -> Tensor:
@@ -27,13 +32,19 @@ def merge_heads(x: Tensor) -> Tensor:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Compute scaled dot-product attention with an optional bias: softmax(q k^T / sqrt(d) + bias) v.
+    """Compute scaled dot-product attention with an optional bias: softmax(q k^T / sqrt(d) + bias)
+    v.
 
-    Queries are (B, nW, nH, N, d), or (B, 1, nH, N, d) if all windows of an image share them, keys and values
-    (B, nW, nH, M, d), and the bias of all windows (nH, N, M), indexed [head, query, key]. Return (B, nW, nH, N, d).
+    Queries are (B, nW, nH, N, d), or (B, 1, nH, N, d) if all windows of an image share them, keys
+    and values (B, nW, nH, M, d), and the bias of all windows (nH, N, M), indexed [head, query,
+    key]. Return (B, nW, nH, N, d).
     """
-    if torch.jit.is_tracing():  # the number of windows below, and strides on which merge_heads depends, are constants
-        if torch.onnx.is_in_onnx_export():  # the exporter supports torch's attention in four dimensions only
+    if (
+        torch.jit.is_tracing()
+    ):  # the number of windows below, and strides on which merge_heads depends, are constants
+        if (
+            torch.onnx.is_in_onnx_export()
+        ):  # the exporter supports torch's attention in four dimensions only
             return compute_attention_weights(q, k, bias) @ v
         out = F.scaled_dot_product_attention(q, k, v, bias)
         return out.transpose(2, 3).clone(memory_format=torch.contiguous_format).transpose(2, 3)
@@ -43,10 +54,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
 
 
 def fold_windows_into_batch(x: Tensor, num_windows: int) -> Tensor:
-    """Merge images and windows into a batch for the attention kernels: (B, nW or 1, nH, N, d) to (B*nW, nH, N, d).
+    """Merge images and windows into a batch for the attention kernels: (B, nW or 1, nH, N, d) to
+    (B*nW, nH, N, d).
 
-    A window dimension of 1 is expanded to ``num_windows`` (a copy if B > 1). In memory tokens come before heads. This
-    holds for the kernel's result too, so that heads are merged without a copy.
+    A window dimension of 1 is expanded to ``num_windows`` (a copy if B > 1). In memory tokens come
+    before heads. This holds for the kernel's result too, so that heads are merged without a copy.
     """
     # Fused attention kernels assume contiguous channels and do not check.
     x = x if x.stride(-1) == 1 else x.contiguous()
@@ -54,7 +66,9 @@ def fold_windows_into_batch(x: Tensor, num_windows: int) -> Tensor:
 
 
 def run_kernel(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """Run torch's attention with q, k and v (B*nW, nH, N, d), in parts if the device limits the batch."""
+    """Run torch's attention with q, k and v (B*nW, nH, N, d), in parts if the device limits the
+    batch.
+    """
     # Give the bias four dimensions. With three, torch silently uses a slower kernel on CPUs.
     bias = None if bias is None else bias.unsqueeze(0)
     limit = MAX_BATCH.get(v.device.type)
@@ -65,7 +79,8 @@ def run_kernel(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def compute_attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return the softmax weights of attention, without a fused kernel: (B, nW, nH, N, M), [..., query, key].
+    """Return the softmax weights of attention, without a fused kernel: (B, nW, nH, N, M), [...,
+    query, key].
 
     The arguments are those of :func:`attend`.
     """

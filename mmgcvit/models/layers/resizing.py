@@ -1,7 +1,8 @@
 """Resize images bicubically by two matrix products, one for rows and one for columns.
 
-The result equals ``F.interpolate(mode='bicubic', align_corners=False)`` up to rounding. But the backward pass is
-deterministic on CUDA, and exported graphs contain matrix products instead of ONNX's Resize operator.
+The result equals ``F.interpolate(mode='bicubic', align_corners=False)`` up to rounding. But the
+backward pass is deterministic on CUDA, and exported graphs contain matrix products instead of
+ONNX's Resize operator.
 """
 
 import functools
@@ -16,34 +17,41 @@ A = -0.75  # the parameter a of Keys' cubic convolution kernel (1981), as in tor
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize images (align_corners=False, no antialiasing): (..., C, H, W) to (..., C, h, w) with ``size`` = (h, w).
+    """Resize images (align_corners=False, no antialiasing): (..., C, H, W) to (..., C, h, w) with
+    ``size`` = (h, w).
 
-    Images of this size are returned as they are. A traced graph always resizes, since it must work for all sizes.
-    Compute in float32 or float64, also under autocast, and return the dtype of ``x``. If TF32 is allowed
-    (by the commands, for example), GPUs round the inputs of float32 products to 10 bits, as they do in linear layers.
+    Images of this size are returned as they are. A traced graph always resizes, since it must work
+    for all sizes. Compute in float32 or float64, also under autocast, and return the dtype of
+    ``x``. If TF32 is allowed (by the commands, for example), GPUs round the inputs of float32
+    products to 10 bits, as they do in linear layers.
     """
     if not is_tracing() and x.shape[-2:] == size:
         return x
     height, width = x.shape[-2:]
     precise = torch.promote_types(x.dtype, torch.float32)
-    # A trace has sizes without a value. Subclasses such as fake tensors need matrices of their own kind.
+    # A trace has sizes without a value. Subclasses such as fake tensors need matrices of their own
+    # kind.
     is_cached = type(x) in (Tensor, nn.Parameter) and not is_tracing()
     make_matrix = make_cached_matrix if is_cached else make_bicubic_matrix
     with nullcontext() if x.device.type == 'meta' else torch.autocast(x.device.type, enabled=False):
         rows = make_matrix(height, size[0], x.device).to(precise)
         columns = make_matrix(width, size[1], x.device).to(precise)
-        # Flatten the batch dimensions. torch.matmul would reshape them, and torch.export has symbolic sizes.
+        # Flatten the batch dimensions. torch.matmul would reshape them, and torch.export has
+        # symbolic sizes.
         images = x.to(precise).flatten(0, -3)
         batch = images.shape[0]
-        resized = rows.expand(batch, -1, -1) @ images @ columns.transpose(0, 1).expand(batch, -1, -1)
+        resized = (
+            rows.expand(batch, -1, -1) @ images @ columns.transpose(0, 1).expand(batch, -1, -1)
+        )
         return resized.unflatten(0, x.shape[:-2]).to(x.dtype)
 
 
 def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tensor:
-    """Return a matrix (target, source) that resizes a column of pixels; in float64, or float32 on MPS.
+    """Return a matrix (target, source) that resizes a column of pixels; in float64, or float32 on
+    MPS.
 
-    Each row has the weights of an output pixel's four neighbours. The weight of a neighbour outside of the image is
-    added to that of the nearest pixel inside.
+    Each row has the weights of an output pixel's four neighbours. The weight of a neighbour outside
+    of the image is added to that of the nearest pixel inside.
     """
     dtype = torch.float32 if device.type == 'mps' else torch.float64
     centres = (torch.arange(target, device=device, dtype=dtype) + 0.5) * (source / target) - 0.5
@@ -57,5 +65,6 @@ def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tenso
     return (is_tap * weights[:, :, None]).sum(1)
 
 
-# Outside of inference mode, whose tensors training cannot use. Their number is large: in detection, image sizes vary.
+# Outside of inference mode, whose tensors training cannot use. Their number is large: in detection,
+# image sizes vary.
 make_cached_matrix = functools.lru_cache(512)(torch.inference_mode(False)(make_bicubic_matrix))

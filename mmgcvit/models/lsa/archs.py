@@ -6,7 +6,9 @@ from typing import Any
 from ..layers.arguments import check_float, check_int, check_ints, is_int, is_sequence, require
 
 SHIFT_MODES = ('circular', 'reflect')
-MAX_SHIFT = 31  # shifts must be smaller than the smallest image side that the backbone accepts, 32 px
+MAX_SHIFT = (
+    31  # shifts must be smaller than the smallest image side that the backbone accepts, 32 px
+)
 
 # Shifts are (dy, dx). The paper writes them as (Px, Py), horizontal first.
 IMAGENET_SHIFTS = ((0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0), (3, 0), (1, 1), (2, 2), (3, 3))
@@ -20,7 +22,9 @@ def check_shifts(shifts: Any) -> tuple[tuple[int, int], ...] | None:
     """Return ``shifts`` as a tuple of tuples or None; raise a ValueError if they are invalid."""
     if shifts is None:
         return None
-    pairs = [tuple(pair) if is_sequence(pair) else () for pair in shifts] if is_sequence(shifts) else []
+    pairs = (
+        [tuple(pair) if is_sequence(pair) else () for pair in shifts] if is_sequence(shifts) else []
+    )
     steps = [step for pair in pairs for step in pair]
     is_valid = len(pairs) > 1 and pairs[0] == (0, 0) and all(len(pair) == 2 for pair in pairs)
     is_valid = is_valid and all(is_int(step, -MAX_SHIFT) and step <= MAX_SHIFT for step in steps)
@@ -35,16 +39,18 @@ class LSAArch:
 
     Attributes:
         embed_dims: Channels of each stage. There is one stage for each value.
-        depths: Blocks of each stage. With shifts, the first block of stage 0 is the paper's local attention block.
+        depths: Blocks of each stage. With shifts, the first block of stage 0 is the paper's local
+            attention block.
         num_heads: Attention heads of each stage.
         kernel_size: Side of a patch in pixels.
         stride: Distance between neighbouring patches in pixels.
         padding: Zeros around each copy of the image in pixels.
-        shifts: Shift (dy, dx) of each copy of the image in pixels; the first is (0, 0). With None there are no copies,
-            and all blocks have global attention.
-        num_kv_heads: Key/value heads of each stage, shared by groups of query heads. The default is ``num_heads``.
-        shift_mode: What fills the border of a shifted copy: with ``'circular'`` the opposite border of the padded
-            image, with ``'reflect'`` the mirrored image.
+        shifts: Shift (dy, dx) of each copy of the image in pixels; the first is (0, 0). With None
+            there are no copies, and all blocks have global attention.
+        num_kv_heads: Key/value heads of each stage, shared by groups of query heads. The default is
+            ``num_heads``.
+        shift_mode: What fills the border of a shifted copy: with ``'circular'`` the opposite border
+            of the padded image, with ``'reflect'`` the mirrored image.
         shared_conv: Whether all copies share one patch embedding.
         shared_position: Whether all copies share one position embedding.
         mlp_ratio: Channels inside the MLPs, as a multiple of the stage's channels.
@@ -76,7 +82,9 @@ class LSAArch:
             'embed_dims': embed_dims,
             'depths': check_ints('arch: depths', self.depths, len(embed_dims)),
             'num_heads': check_ints('arch: num_heads', self.num_heads, len(embed_dims)),
-            'num_kv_heads': check_ints('arch: num_kv_heads', self.num_kv_heads or self.num_heads, len(embed_dims)),
+            'num_kv_heads': check_ints(
+                'arch: num_kv_heads', self.num_kv_heads or self.num_heads, len(embed_dims)
+            ),
             'kernel_size': check_int('arch: kernel_size', self.kernel_size, 1),
             'stride': check_int('arch: stride', self.stride, 1),
             'padding': check_int('arch: padding', self.padding, 0),
@@ -85,11 +93,21 @@ class LSAArch:
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)  # the dataclass is frozen
-        require('arch: shift_mode', self.shift_mode, self.shift_mode in SHIFT_MODES, f'one of {SHIFT_MODES}')
+        require(
+            'arch: shift_mode',
+            self.shift_mode,
+            self.shift_mode in SHIFT_MODES,
+            f'one of {SHIFT_MODES}',
+        )
         stages = zip(embed_dims, self.num_heads, self.num_kv_heads, strict=True)
         for stage, (channels, heads, kv_heads) in enumerate(stages):
             expected = f'a divisor of the {channels} channels and a multiple of the {kv_heads} key/value heads'
-            require(f'arch: num_heads[{stage}]', heads, channels % heads == 0 == heads % kv_heads, expected)
+            require(
+                f'arch: num_heads[{stage}]',
+                heads,
+                channels % heads == 0 == heads % kv_heads,
+                expected,
+            )
 
 
 CIFAR = {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS, 'img_size': 32}
@@ -99,7 +117,9 @@ ARCHS = {
     #                          C                     depths        heads
     'imagenet-tiny': LSAArch((192, 192, 192, 192), (2, 4, 4, 4), (4, 4, 4, 4), **IMAGENET_T),
     'imagenet-small': LSAArch((64, 192, 384), (2, 2, 10), (2, 6, 12), **IMAGENET_S),
-    'cifar-tiny': LSAArch((192, 192, 192, 192), (2, 4, 4, 4), (3, 3, 3, 3), num_kv_heads=(1, 1, 1, 1), **CIFAR),
+    'cifar-tiny': LSAArch(
+        (192, 192, 192, 192), (2, 4, 4, 4), (3, 3, 3, 3), num_kv_heads=(1, 1, 1, 1), **CIFAR
+    ),
     'cifar-small': LSAArch((384, 384, 384, 384), (2, 4, 4, 4), (6, 6, 6, 6), **CIFAR),
     'cifar-base': LSAArch((768, 768, 768, 768), (3, 3, 3, 3), (12, 12, 12, 12), **CIFAR),
 }

@@ -1,8 +1,9 @@
 """Local attention of a patch to its shifted copies, and global attention (paper, section 3.2).
 
-Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, d = C/nH channels of a
-head, T copies, M patches of all images. There are nH query heads and nKV key/value heads. G = nH/nKV query heads share
-a key/value head; nKV = nH is plain multi-head attention.
+Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, d =
+    C/nH channels of a
+head, T copies, M patches of all images. There are nH query heads and nKV key/value heads. G =
+nH/nKV query heads share a key/value head; nKV = nH is plain multi-head attention.
 """
 
 from torch import Tensor, nn
@@ -24,7 +25,9 @@ class GroupedAttention(nn.Module):
         self.proj = nn.Linear(embed_dims, embed_dims)
 
     def split_keys_and_values(self, kv: Tensor) -> tuple[Tensor, Tensor]:
-        """Split into keys and values, repeated for all query heads: (B, nW, N, 2*nKV*d) to two (B, nW, nH, N, d)."""
+        """Split into keys and values, repeated for all query heads: (B, nW, N, 2*nKV*d) to two (B,
+        nW, nH, N, d).
+        """
         group_size = self.num_heads // self.num_kv_heads
         heads = split_heads(kv, self.num_kv_heads, chunks=2)  # (B, nW, nKV, N, d) each
         k, v = (x.unsqueeze(3).expand(-1, -1, -1, group_size, -1, -1).flatten(2, 3) for x in heads)
@@ -34,11 +37,13 @@ class GroupedAttention(nn.Module):
 class SelfAttention(GroupedAttention):
     """Self-attention between all tokens of a map, or inside its windows.
 
-    ``window_size`` is the largest window (h, w). A map is cut into windows of equal size, with little padding. With
-    None the whole map is one window.
+    ``window_size`` is the largest window (h, w). A map is cut into windows of equal size, with
+    little padding. With None the whole map is one window.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int, window_size: Window | None = None) -> None:
+    def __init__(
+        self, embed_dims: int, num_heads: int, num_kv_heads: int, window_size: Window | None = None
+    ) -> None:
         super().__init__(embed_dims, num_heads, num_kv_heads)
         self.window_size = window_size
 
@@ -62,7 +67,10 @@ class SelfAttention(GroupedAttention):
 
 
 class ShiftAttention(GroupedAttention):
-    """The paper's local attention: each patch attends to its T copies. The first, unshifted copy gives the query."""
+    """The paper's local attention: each patch attends to its T copies.
+
+    The first, unshifted copy gives the query.
+    """
 
     def forward(self, copies: Tensor) -> Tensor:
         """Apply attention to the copies of each patch: (T, ..., C) to (..., C)."""
@@ -79,6 +87,8 @@ class ShiftAttention(GroupedAttention):
         return q, *self.split_keys_and_values(self.kv(patches).transpose(0, 1).unsqueeze(0))
 
     def compute_attention_weights(self, copies: Tensor) -> Tensor:
-        """Return the attention weights (..., nH, T) of each patch to its copies (T, ..., C), for visualisation."""
+        """Return the attention weights (..., nH, T) of each patch to its copies (T, ..., C), for
+        visualisation.
+        """
         q, k, _ = self.project(copies.flatten(1, -2))
         return compute_attention_weights(q, k)[0, :, :, 0].unflatten(0, copies.shape[1:-1])

@@ -1,10 +1,12 @@
 """LSA: Locally Shifted Attention With Early Global Integration (arXiv 2112.05080).
 
-Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in ../layers. The base
-class in ../base.py has forward() and freeze(), and loads weights. archs.py has the variants, key_mappings.py
-the keys of the authors' checkpoints. ../speed_up.py computes ShiftAttention in fewer steps, when a command runs.
+Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in
+../layers. The base class in ../base.py has forward() and freeze(), and loads weights. archs.py has
+the variants, key_mappings.py the keys of the authors' checkpoints. ../speed_up.py computes
+ShiftAttention in fewer steps, when a command runs.
 
-Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the map of stage i, S stride of the patches.
+Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the map of stage i, S
+    stride of the patches.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,14 @@ from torch import nn
 
 from ...registry import MODELS
 from ..base import PyramidBackbone
-from ..layers.arguments import WindowSize, check_float, check_img_size, require, resolve_arch, resolve_windows
+from ..layers.arguments import (
+    WindowSize,
+    check_float,
+    check_img_size,
+    require,
+    resolve_arch,
+    resolve_windows,
+)
 from ..layers.blocks import add_lora, init_transformer_weights
 from ..layers.position import PositionEmbedding
 from ..layers.windows import ceil_div
@@ -27,32 +36,43 @@ from .stage import NORM_EPS, Downsampler, Stage
 
 @MODELS.register_module()
 class LSA(PyramidBackbone):
-    """Vision transformer with locally shifted attention as a backbone, with one feature map per chosen stage.
+    """Vision transformer with locally shifted attention as a backbone, with one feature map per
+    chosen stage.
 
     Args:
-        arch: ``'imagenet-tiny'``, ``'imagenet-small'``, ``'cifar-tiny'``, ``'cifar-small'``, ``'cifar-base'``, or a
-            dict of :class:`LSAArch`'s attributes.
+        arch: ``'imagenet-tiny'``, ``'imagenet-small'``, ``'cifar-tiny'``, ``'cifar-small'``,
+            ``'cifar-base'``, or a dict of :class:`LSAArch`'s attributes.
         in_channels: Channels of the images.
-        window_size: Largest window of self-attention in tokens, one for all stages or one per stage: an int, a pair
-            (h, w), or None for global attention. A map is cut into windows of equal size, with little padding.
-            ``(16, None, None, None)``, for four stages, makes the first one's memory linear in the number of pixels.
-        pretrain_img_size: Image size in pixels (an int or a pair) for which the position embeddings are learned. For
-            images of another size the embeddings are resized. The default is the variant's size.
-        drop_path_rate: Drop path rate of every block. The default is the variant's rate in training.
-        out_indices: Stages whose feature maps are returned, from 0; all by default. Later stages are not built.
-        frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1 nothing.
-        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0 disables it, and
-            merges the LoRA weights of a loaded checkpoint into the linear layers.
-        with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
-        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
-            :meth:`.PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
+        window_size: Largest window of self-attention in tokens, one for all stages or one per
+            stage: an int, a pair (h, w), or None for global attention. A map is cut into windows of
+                equal size, with little padding.
+            ``(16, None, None, None)``, for four stages, makes the first one's memory linear in the
+            number of pixels.
+        pretrain_img_size: Image size in pixels (an int or a pair) for which the position embeddings
+            are learned. For images of another size the embeddings are resized. The default is the
+            variant's size.
+        drop_path_rate: Drop path rate of every block. The default is the variant's rate in
+            training.
+        out_indices: Stages whose feature maps are returned, from 0; all by default. Later stages
+            are not built.
+        frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1
+            nothing.
+        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0
+            disables it, and merges the LoRA weights of a loaded checkpoint into the linear layers.
+        with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less
+            memory and more time.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA
+            checkpoint, see :meth:`.PyramidBackbone.init_weights`; or another initialisation of
+            mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: An argument is out of its range or of the wrong type. The message says what is allowed.
+        ValueError: An argument is out of its range or of the wrong type. The message says what is
+            allowed.
 
-    Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, C_i, H_i, W_i) for each i in
-    ``out_indices``. Images are padded to multiples of S. H_0 is the number of patches in a column of the image. For
-    i > 0, H_i is half of H_(i-1), rounded up.
+    Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, C_i, H_i, W_i) for
+        each i in
+    ``out_indices``. Images are padded to multiples of S. H_0 is the number of patches in a column
+    of the image. For i > 0, H_i is half of H_(i-1), rounded up.
     """
 
     archs = ARCHS
@@ -88,15 +108,26 @@ class LSA(PyramidBackbone):
             grids.append(tuple(ceil_div(side, 2) for side in grids[-1]))
         # In stage 0 each shifted copy of the image may have its own embedding.
         copies = () if arch.shifts is None or arch.shared_position else (len(arch.shifts),)
-        rate = check_float('drop_path_rate', arch.drop_path_rate if drop_path_rate is None else drop_path_rate, 0, 1)
+        rate = check_float(
+            'drop_path_rate',
+            arch.drop_path_rate if drop_path_rate is None else drop_path_rate,
+            0,
+            1,
+        )
         require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
         out_indices = range(num_stages) if out_indices is None else out_indices
-        super().__init__(in_channels, arch.embed_dims, out_indices, frozen_stages, init_cfg, NORM_EPS)
+        super().__init__(
+            in_channels, arch.embed_dims, out_indices, frozen_stages, init_cfg, NORM_EPS
+        )
         conv = (self.in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
         if arch.shifts is None:
             self.stem = PatchEmbedding(*conv)
         else:
-            options = {'shifts': arch.shifts, 'shift_mode': arch.shift_mode, 'shared_conv': arch.shared_conv}
+            options = {
+                'shifts': arch.shifts,
+                'shift_mode': arch.shift_mode,
+                'shared_conv': arch.shared_conv,
+            }
             self.stem = self.stem_type(*conv, **options)
         self.stages = nn.ModuleList(
             self.stage_type(
@@ -114,7 +145,8 @@ class LSA(PyramidBackbone):
             for i in range(self.num_stages)
         )
         self.downsamplers = nn.ModuleList(
-            self.downsampler_type(arch.embed_dims[i - 1], arch.embed_dims[i]) for i in range(1, self.num_stages)
+            self.downsampler_type(arch.embed_dims[i - 1], arch.embed_dims[i])
+            for i in range(1, self.num_stages)
         )
         self.apply(partial(init_transformer_weights, layer_types=(nn.Linear, nn.Conv2d)))
         self.lora_rank = add_lora(self, lora_rank)

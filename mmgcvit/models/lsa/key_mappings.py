@@ -1,4 +1,5 @@
-"""Translate the keys of LSA checkpoints (the authors', this package's), and infer a variant from weights.
+"""Translate the keys of LSA checkpoints (the authors', this package's), and infer a variant from
+weights.
 
 Only the keys differ; values and shapes are equal. :class:`KeyMapping` explains the rows.
 """
@@ -22,8 +23,13 @@ ORIGINAL = KeyMapping(
     rows=(
         ('to_patch_embedding.projections.', 'stem.convs.', SAME),
         ('layers.{number}.0.', 'stages.{number}.', POSITION_AND_NORMS),
-        # Only the first block, which attends to the shifted copies, has the keys Wq_even and Wkv_even.
-        ('layers.0.0.layers.0.0.', 'stages.0.blocks.0.attn.', {'Wq_even.': 'q.', 'Wkv_even.': 'kv.', 'proj.': 'proj.'}),
+        # Only the first block, which attends to the shifted copies, has the keys Wq_even and
+        # Wkv_even.
+        (
+            'layers.0.0.layers.0.0.',
+            'stages.0.blocks.0.attn.',
+            {'Wq_even.': 'q.', 'Wkv_even.': 'kv.', 'proj.': 'proj.'},
+        ),
         (ORIGINAL_ATTENTION, ATTENTION, {'Wq_odd.': 'q.', 'Wkv_odd.': 'kv.', 'proj.': 'proj.'}),
         ('layers.{number}.0.layers.{number}.1.', 'stages.{number}.blocks.{number}.mlp.', SAME),
         ('layers.{number}.1.', 'downsamplers.{number}.', SAME),
@@ -40,10 +46,12 @@ KEY_MAPPINGS = (ORIGINAL, OWN)
 
 
 def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
-    """Return the attributes that decide the shapes of weights, from all tensors of a network or its first stages.
+    """Return the attributes that decide the shapes of weights, from all tensors of a network or its
+    first stages.
 
-    Weights do not show shifts, stride and padding. Of heads and key/value heads, they show only the ratio. The
-    result has placeholders for all of these, so it is equal for networks that differ in nothing else.
+    Weights do not show shifts, stride and padding. Of heads and key/value heads, they show only the
+    ratio. The result has placeholders for all of these, so it is equal for networks that differ in
+    nothing else.
     """
     blocks = count_blocks(tensors)
     stages = sorted(blocks)[:num_stages]
@@ -52,7 +60,10 @@ def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None
     num_convs = sum(bool(re.fullmatch(r'stem\.convs\.\d+\.weight', name)) for name in tensors)
     position = tensors['stages.0.position.pos_embed']
     num_positions = len(position) if position.ndim == 3 else 0
-    kernel_size, num_copies = tensors['stem.convs.0.weight'].shape[-1], max(num_convs, num_positions)
+    kernel_size, num_copies = (
+        tensors['stem.convs.0.weight'].shape[-1],
+        max(num_convs, num_positions),
+    )
     return {
         'embed_dims': embed_dims,
         'depths': tuple(blocks[i] for i in stages),

@@ -1,6 +1,7 @@
 """Embed the patches of an image and of its shifted copies (paper, section 3.1).
 
-Shapes: B batch, H x W image in pixels, h x w patches, T copies of the image, C = ``embed_dims`` channels of a token.
+Shapes: B batch, H x W image in pixels, h x w patches, T copies of the image, C = ``embed_dims``
+    channels of a token.
 """
 
 from collections.abc import Sequence
@@ -18,23 +19,31 @@ class PatchEmbedding(nn.Module):
     Images are zero-padded on the right and at the bottom to multiples of the stride.
     """
 
-    def __init__(self, in_channels: int, embed_dims: int, kernel_size: int, stride: int, padding: int) -> None:
+    def __init__(
+        self, in_channels: int, embed_dims: int, kernel_size: int, stride: int, padding: int
+    ) -> None:
         super().__init__()
         self.embed_dims = embed_dims
         self.stride = stride
-        self.convs = nn.ModuleList([nn.Conv2d(in_channels, embed_dims, kernel_size, stride, padding)])
+        self.convs = nn.ModuleList(
+            [nn.Conv2d(in_channels, embed_dims, kernel_size, stride, padding)]
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         return self.convs[0](pad_images(images, self.stride)).permute(0, 2, 3, 1)
 
 
 class ShiftedPatchEmbedding(PatchEmbedding):
-    """Embed the patches of T shifted copies of the image: (B, in_channels, H, W) to (T, B, h, w, C).
+    """Embed the patches of T shifted copies of the image: (B, in_channels, H, W) to (T, B, h, w,
+    C).
 
-    ``conv`` are the arguments of :class:`PatchEmbedding`. The others are those of :class:`.LSAArch`.
+    ``conv`` are the arguments of :class:`PatchEmbedding`. The others are those of
+    :class:`.LSAArch`.
     """
 
-    def __init__(self, *conv: int, shifts: Sequence[tuple[int, int]], shift_mode: str, shared_conv: bool) -> None:
+    def __init__(
+        self, *conv: int, shifts: Sequence[tuple[int, int]], shift_mode: str, shared_conv: bool
+    ) -> None:
         super().__init__(*conv)
         if not shared_conv:
             self.convs.extend(nn.Conv2d(*conv) for _ in shifts[1:])
@@ -48,17 +57,30 @@ class ShiftedPatchEmbedding(PatchEmbedding):
         return torch.stack(maps).permute(0, 1, 3, 4, 2)
 
 
-def make_shifted_copies(images: Tensor, shifts: Sequence[tuple[int, int]], shift_mode: str) -> list[Tensor]:
-    """Return a copy of images (B, C, H, W) for each shift (dy, dx). The copies are views of one padded tensor.
+def make_shifted_copies(
+    images: Tensor, shifts: Sequence[tuple[int, int]], shift_mode: str
+) -> list[Tensor]:
+    """Return a copy of images (B, C, H, W) for each shift (dy, dx). The copies are views of one
+    padded tensor.
 
-    Positive shifts move the content down and to the right. ``shift_mode`` is a padding mode of ``F.pad``.
+    Positive shifts move the content down and to the right. ``shift_mode`` is a padding mode of
+    ``F.pad``.
     """
     height, width = images.shape[2:]
     margin = max(abs(step) for shift in shifts for step in shift)
-    padded = F.pad(images, (margin,) * 4, mode=shift_mode).contiguous(memory_format=torch.channels_last)
-    return [padded[:, :, margin - dy : margin - dy + height, margin - dx : margin - dx + width] for dy, dx in shifts]
+    padded = F.pad(images, (margin,) * 4, mode=shift_mode).contiguous(
+        memory_format=torch.channels_last
+    )
+    return [
+        padded[:, :, margin - dy : margin - dy + height, margin - dx : margin - dx + width]
+        for dy, dx in shifts
+    ]
 
 
-def count_patches(size: tuple[int, int], kernel_size: int, stride: int, padding: int) -> tuple[int, int]:
+def count_patches(
+    size: tuple[int, int], kernel_size: int, stride: int, padding: int
+) -> tuple[int, int]:
     """Return the number of patches (h, w) of images of ``size`` = (H, W)."""
-    return tuple((round_up(side, stride) + 2 * padding - kernel_size) // stride + 1 for side in size)
+    return tuple(
+        (round_up(side, stride) + 2 * padding - kernel_size) // stride + 1 for side in size
+    )

@@ -1,8 +1,10 @@
-"""A stage of LSA (a position embedding and blocks), and the downsampler between stages (paper, section 3).
+"""A stage of LSA (a position embedding and blocks), and the downsampler between stages (paper,
+section 3).
 
-Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. Maps are channels-last (B, H, W, C). In variants with
-shifts, the first stage takes the maps of T shifted copies, (T, B, H, W, C). Its first block, a ShiftBlock, turns them
-into one.
+Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. Maps are channels-last (B, H, W,
+    C). In variants with
+shifts, the first stage takes the maps of T shifted copies, (T, B, H, W, C). Its first block, a
+ShiftBlock, turns them into one.
 """
 
 from torch import Tensor, nn
@@ -16,9 +18,14 @@ NORM_EPS = 1e-6
 
 
 class Block(nn.Module):
-    """Pre-norm block of attention and an MLP. ``attn_residual`` and ``mlp_residual`` are drop path of the branches."""
+    """Pre-norm block of attention and an MLP.
 
-    def __init__(self, embed_dims: int, attn: nn.Module, hidden_dims: int, drop_path_rate: float) -> None:
+    ``attn_residual`` and ``mlp_residual`` are drop path of the branches.
+    """
+
+    def __init__(
+        self, embed_dims: int, attn: nn.Module, hidden_dims: int, drop_path_rate: float
+    ) -> None:
         super().__init__()
         self.attn = attn
         self.attn_residual = make_branch_end(embed_dims, None, drop_path_rate)
@@ -32,9 +39,11 @@ class Block(nn.Module):
 
 
 class ShiftBlock(Block):
-    """The paper's local attention block, with :class:`ShiftAttention`: (T, B, H, W, C) to (B, H, W, C).
+    """The paper's local attention block, with :class:`ShiftAttention`: (T, B, H, W, C) to (B, H, W,
+    C).
 
-    The residual connection adds the attention's output to the unshifted map, which is the first of the T maps.
+    The residual connection adds the attention's output to the unshifted map, which is the first of
+    the T maps.
     """
 
     def forward(self, copies: Tensor, norm1: nn.Module, norm2: nn.Module) -> Tensor:
@@ -45,7 +54,8 @@ class ShiftBlock(Block):
 class Stage(nn.Module):
     """A position embedding, then blocks at one resolution, which share two norms.
 
-    If ``shifted``, the first block is a :class:`ShiftBlock`. The other arguments are those of the network and its arch.
+    If ``shifted``, the first block is a :class:`ShiftBlock`. The other arguments are those of the
+    network and its arch.
     """
 
     first_block_type = ShiftBlock
@@ -73,17 +83,26 @@ class Stage(nn.Module):
         self.blocks = nn.ModuleList()
         for i in range(depth):
             if shifted and i == 0:
-                block_type, attn = self.first_block_type, self.first_attention_type(embed_dims, num_heads, num_kv_heads)
+                block_type, attn = (
+                    self.first_block_type,
+                    self.first_attention_type(embed_dims, num_heads, num_kv_heads),
+                )
             else:
                 attn = SelfAttention(embed_dims, num_heads, num_kv_heads, window_size)
                 block_type = self.block_type
-            self.blocks.append(block_type(embed_dims, attn, int(embed_dims * mlp_ratio), drop_path_rate))
+            self.blocks.append(
+                block_type(embed_dims, attn, int(embed_dims * mlp_ratio), drop_path_rate)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the stage to a map (B, H, W, C), or to the maps of shifted copies (T, B, H, W, C)."""
         x = self.position(x)
         for block in self.blocks:
-            inputs = (x, self.norm1, self.norm2)  # all blocks share two norms, as in the authors' code
+            inputs = (
+                x,
+                self.norm1,
+                self.norm2,
+            )  # all blocks share two norms, as in the authors' code
             x = checkpoint(block, *inputs, use_reentrant=False) if self.with_cp else block(*inputs)
         return x
 
@@ -91,7 +110,8 @@ class Stage(nn.Module):
 class Downsampler(nn.Module):
     """Halve the resolution of a map: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), ``out_dims``).
 
-    The layers are a 3x3 convolution, LayerNorm (in the authors' code, not in the paper) and max pooling with stride 2.
+    The layers are a 3x3 convolution, LayerNorm (in the authors' code, not in the paper) and max
+    pooling with stride 2.
     """
 
     def __init__(self, embed_dims: int, out_dims: int) -> None:

@@ -1,8 +1,12 @@
-"""A small Cascade Mask R-CNN on LSA, of the parts of configs/cascade_gcvit_t.py, with the data of the digits."""
+"""A small Cascade Mask R-CNN on LSA, of the parts of configs/cascade_gcvit_t.py, with the data of
+the digits.
+"""
 
 _base_ = ['../../../configs/cascade_gcvit_t.py', '../../../configs/_base_/digits.py']
 
-test_dataloader = dict(dataset=dict(metainfo=_base_.digits.metainfo, pipeline=_base_.digits.test_pipeline))
+test_dataloader = dict(
+    dataset=dict(metainfo=_base_.digits.metainfo, pipeline=_base_.digits.test_pipeline)
+)
 heads = [
     {**head, 'in_channels': 32, 'conv_out_channels': 32, 'fc_out_channels': 64, 'num_classes': 10}
     for head in _base_.box_heads

@@ -2,7 +2,9 @@
 
 _base_ = ['../../../configs/dino_gcvit_t_12e.py', '../../../configs/_base_/digits.py']
 
-test_dataloader = dict(dataset=dict(metainfo=_base_.digits.metainfo, pipeline=_base_.digits.test_pipeline))
+test_dataloader = dict(
+    dataset=dict(metainfo=_base_.digits.metainfo, pipeline=_base_.digits.test_pipeline)
+)
 channels = 32
 attention = dict(embed_dims=channels, num_heads=4)
 ffn = dict(embed_dims=channels, feedforward_channels=64)
@@ -11,7 +13,9 @@ model = dict(
     backbone=dict(_base_.digits.backbone, init_cfg=None),
     neck=dict(in_channels=[32, 64, 128], out_channels=channels, norm_cfg=dict(num_groups=4)),
     encoder=dict(num_layers=2, layer_cfg=dict(self_attn_cfg=attention, ffn_cfg=ffn)),
-    decoder=dict(num_layers=2, layer_cfg=dict(self_attn_cfg=attention, cross_attn_cfg=attention, ffn_cfg=ffn)),
+    decoder=dict(
+        num_layers=2, layer_cfg=dict(self_attn_cfg=attention, cross_attn_cfg=attention, ffn_cfg=ffn)
+    ),
     positional_encoding=dict(num_feats=channels // 2),
     bbox_head=dict(num_classes=10, embed_dims=channels),
     test_cfg=dict(max_per_img=20),

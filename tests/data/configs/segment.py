@@ -1,4 +1,7 @@
-"""The demo segmentor for a test of the tools: a few small images, two iterations. DIGITS names the data."""
+"""The demo segmentor for a test of the tools: a few small images, two iterations.
+
+DIGITS names the data.
+"""
 
 _base_ = '../../../configs/demo/upernet_gcvit_digits.py'
 

@@ -34,7 +34,10 @@ def write_png(path, width, height, bits, colour_type, data):
     """Write a PNG file with any header, also one that Pillow cannot write."""
     header = struct.pack('>IIBBBBB', width, height, bits, colour_type, 0, 0, 0)
     parts = [(b'IHDR', header), (b'IDAT', zlib.compress(data))]
-    chunks = [struct.pack('>I', len(x)) + name + x + struct.pack('>I', zlib.crc32(name + x)) for name, x in parts]
+    chunks = [
+        struct.pack('>I', len(x)) + name + x + struct.pack('>I', zlib.crc32(name + x))
+        for name, x in parts
+    ]
     path.write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(chunks))
 
 
@@ -49,9 +52,19 @@ def cut(path):
 
 def coco_content():
     """Return the content of an annotation file: three images with one object each."""
-    images = [{'id': i, 'file_name': name, 'width': WIDTH, 'height': HEIGHT} for i, name in enumerate(NAMES)]
-    box = {'bbox': [2, 3, 10, 12], 'area': 120, 'iscrowd': 0, 'segmentation': [[2, 3, 12, 3, 12, 15, 2, 15]]}
-    annotations = [{'id': 10 + i, 'image_id': i, 'category_id': 1 + i % 2, **box} for i in range(len(NAMES))]
+    images = [
+        {'id': i, 'file_name': name, 'width': WIDTH, 'height': HEIGHT}
+        for i, name in enumerate(NAMES)
+    ]
+    box = {
+        'bbox': [2, 3, 10, 12],
+        'area': 120,
+        'iscrowd': 0,
+        'segmentation': [[2, 3, 12, 3, 12, 15, 2, 15]],
+    }
+    annotations = [
+        {'id': 10 + i, 'image_id': i, 'category_id': 1 + i % 2, **box} for i in range(len(NAMES))
+    ]
     categories = [{'id': 1, 'name': 'cat'}, {'id': 2, 'name': 'dog'}]
     return {'images': images, 'annotations': annotations, 'categories': categories}
 
@@ -67,12 +80,17 @@ def write_coco(root, content=None):
         'ann_file': 'train.json',
         'data_prefix': {'img': 'images/'},
         'metainfo': {'classes': ('cat', 'dog')},
-        'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True}],
+        'pipeline': [
+            {'type': 'LoadImageFromFile'},
+            {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True},
+        ],
     }
 
 
 def write_rotated_coco(root):
-    """Write a COCO dataset with an EXIF-rotated image and return a config that loads it as annotated."""
+    """Write a COCO dataset with an EXIF-rotated image and return a config that loads it as
+    annotated.
+    """
     settings = write_coco(root)
     write_exif_rotated(root / 'images' / 'b.jpg')
     settings['pipeline'].insert(1, {'type': 'mmgcvit.ApplyExifAsAnnotated'})
@@ -85,7 +103,9 @@ def write_labels(path, labels=None):
 
 
 def write_ade20k(root):
-    """Write images and segmentation maps with labels 0 (not labelled) to 2, and return their config."""
+    """Write images and segmentation maps with labels 0 (not labelled) to 2, and return their
+    config.
+    """
     for name in NAMES:
         write(root / 'images' / name, pixels())
         write_labels(root / 'labels' / name.replace('.jpg', '.png'))

@@ -1,4 +1,7 @@
-"""Each error in a dataset is reported in one message with the file's name. Valid datasets have no reports."""
+"""Each error in a dataset is reported in one message with the file's name.
+
+Valid datasets have no reports.
+"""
 
 from functools import partial
 
@@ -45,12 +48,16 @@ def coco(change):
 
 
 def first(name, /, **changes):
-    """Return a function that writes a COCO dataset with a change of the first image, annotation or category."""
+    """Return a function that writes a COCO dataset with a change of the first image, annotation or
+    category.
+    """
     return coco(lambda content: content[name][0].update(changes))
 
 
 def each_annotation(**changes):
-    return coco(lambda content: [annotation.update(changes) for annotation in content['annotations']])
+    return coco(
+        lambda content: [annotation.update(changes) for annotation in content['annotations']]
+    )
 
 
 def damaged(write, name, damage):
@@ -69,7 +76,9 @@ label_file = partial(damaged, write_ade20k, 'labels/b.png')
 
 
 def class_folders(folders, classes, lines=()):
-    """Return a function that writes class folders, with the config's classes and maybe lines of an annotation file."""
+    """Return a function that writes class folders, with the config's classes and maybe lines of an
+    annotation file.
+    """
 
     def write(root):
         settings = write_folders(root, folders) | {'metainfo': {'classes': classes}}
@@ -81,43 +90,105 @@ def class_folders(folders, classes, lines=()):
 
 # (function that writes the dataset, path in the message, part of the message).
 FAULTS = [
-    (coco(lambda content: content['annotations'][0].pop('area')), 'train.json', "(id 10) has no 'area'"),
-    (coco(lambda content: content.pop('annotations')), 'train.json', "COCO's format (no annotations)"),
+    (
+        coco(lambda content: content['annotations'][0].pop('area')),
+        'train.json',
+        "(id 10) has no 'area'",
+    ),
+    (
+        coco(lambda content: content.pop('annotations')),
+        'train.json',
+        "COCO's format (no annotations)",
+    ),
     (first('annotations', id=[10]), 'train.json', "COCO's format ("),
     (damaged(write_coco, 'train.json', cut), 'train.json', 'not valid JSON in UTF-8: '),
-    (coco(lambda content: content['images'].append(content['images'][0])), 'train.json', 'images id 0'),
-    (coco(lambda content: content['categories'].append({'id': 3, 'name': 'cat'})), 'train.json', 'name cat'),
+    (
+        coco(lambda content: content['images'].append(content['images'][0])),
+        'train.json',
+        'images id 0',
+    ),
+    (
+        coco(lambda content: content['categories'].append({'id': 3, 'name': 'cat'})),
+        'train.json',
+        'name cat',
+    ),
     (first('images', width=WIDTH + 1), 'images/a.jpg', 'is 40 x 30, annotated as 41 x 30'),
-    (coco(lambda content: content['categories'].reverse()), 'train.json', 'the file has dog, cat, the config'),
-    (first('annotations', segmentation=RLE | {'size': [3, 4]}), 'train.json', 'neither polygons nor RLE'),
-    (first('annotations', segmentation=RLE | {'counts': [-5, HEIGHT * WIDTH + 5]}), 'train.json', 'nor RLE'),
+    (
+        coco(lambda content: content['categories'].reverse()),
+        'train.json',
+        'the file has dog, cat, the config',
+    ),
+    (
+        first('annotations', segmentation=RLE | {'size': [3, 4]}),
+        'train.json',
+        'neither polygons nor RLE',
+    ),
+    (
+        first('annotations', segmentation=RLE | {'counts': [-5, HEIGHT * WIDTH + 5]}),
+        'train.json',
+        'nor RLE',
+    ),
     (first('annotations', iscrowd=None), 'train.json', 'annotation 10 iscrowd None'),
     (each_annotation(iscrowd=1), 'train.json', 'nothing to train on'),
     (image(lambda path: path.unlink()), 'images/b.jpg', 'files that are missing'),
     (image(write_bomb), 'images/b.jpg', 'exceeds limit'),
     (image(cut), 'images/b.jpg', 'truncated'),
     (image(write_exif_rotated), 'images/b.jpg', 'is 30 x 40, annotated as 40 x 30'),
-    (class_folders(('0', '1', '10', '2'), ('0', '1', '2', '10')), 'train: ', "'10' would be called '2'"),
-    (class_folders(('cat',), ('cat', 'dog'), ['cat/a.jpg 2']), 'train.txt', 'cat/a.jpg has label 2'),
-    (class_folders(('cat',), ('cat', 'dog'), ['cat/a.jpg one']), 'train.txt', 'invalid literal for int'),
+    (
+        class_folders(('0', '1', '10', '2'), ('0', '1', '2', '10')),
+        'train: ',
+        "'10' would be called '2'",
+    ),
+    (
+        class_folders(('cat',), ('cat', 'dog'), ['cat/a.jpg 2']),
+        'train.txt',
+        'cat/a.jpg has label 2',
+    ),
+    (
+        class_folders(('cat',), ('cat', 'dog'), ['cat/a.jpg one']),
+        'train.txt',
+        'invalid literal for int',
+    ),
     (label_file(lambda path: path.unlink()), 'labels/b.png', 'missing'),
-    (label_file(lambda path: Image.fromarray(pixels()).save(path)), 'labels/b.png', 'must have one channel of 8'),
-    (label_file(lambda path: write_labels(path, np.ones((5, 6)))), 'labels/b.png', 'is 6 x 5, not 40 x 30'),
-    (label_file(lambda path: write_labels(path, np.full((HEIGHT, WIDTH), 3))), 'labels/b.png', 'has label 3'),
+    (
+        label_file(lambda path: Image.fromarray(pixels()).save(path)),
+        'labels/b.png',
+        'must have one channel of 8',
+    ),
+    (
+        label_file(lambda path: write_labels(path, np.ones((5, 6)))),
+        'labels/b.png',
+        'is 6 x 5, not 40 x 30',
+    ),
+    (
+        label_file(lambda path: write_labels(path, np.full((HEIGHT, WIDTH), 3))),
+        'labels/b.png',
+        'has label 3',
+    ),
     (lambda root: write_ade20k(root) | {'img_suffix': '.tif'}, 'images: ', 'lists no images'),
 ]
 IN_SCORES = [
     (first('annotations', id=0), 'train.json', 'annotations id 0'),
     (first('annotations', id=10**400), 'train.json', 'annotations id 1000'),
-    (coco(lambda data: data['categories'].append({'id': 2**63, 'name': 'x'})), 'train.json', 'categories id 9223'),
-    (coco(lambda content: content['annotations'][0].pop('iscrowd')), 'train.json', "has no 'iscrowd'"),
+    (
+        coco(lambda data: data['categories'].append({'id': 2**63, 'name': 'x'})),
+        'train.json',
+        'categories id 9223',
+    ),
+    (
+        coco(lambda content: content['annotations'][0].pop('iscrowd')),
+        'train.json',
+        "has no 'iscrowd'",
+    ),
 ]
 CASES = [(*fault, 'train_dataloader') for fault in FAULTS]
 CASES += [(*fault, 'val_dataloader') for fault in IN_SCORES]
 
 
 @pytest.mark.parametrize(('write', 'name', 'words', 'loader'), CASES)
-def test_an_issue_is_reported_in_one_message_with_the_file_name(write, name, words, loader, tmp_path):
+def test_an_issue_is_reported_in_one_message_with_the_file_name(
+    write, name, words, loader, tmp_path
+):
     (sentence,) = check(config(write(tmp_path), loader)).format_messages()
     assert f'{tmp_path}/{name}' in sentence
     assert words in sentence
@@ -146,7 +217,9 @@ def test_masks_and_annotations_are_checked_only_if_they_are_needed(tmp_path):
     dataset = coco(lambda content: content['annotations'][0].pop('segmentation'))(tmp_path)
     dataset['pipeline'] = [{'type': 'LoadAnnotations', 'with_bbox': True}]
     assert not check(config(dataset)).issues
-    report = check(config(coco(lambda content: content.pop('annotations'))(tmp_path), 'test_dataloader'))
+    report = check(
+        config(coco(lambda content: content.pop('annotations'))(tmp_path), 'test_dataloader')
+    )
     assert not report.issues
     assert 'cannot be scored' in report.notes[0]
 
@@ -156,12 +229,19 @@ def test_equal_issues_are_counted_in_one_message_and_objects_are_counted(tmp_pat
     not_finite, no_objects = report.format_messages()
     assert 'not finite numbers (3 of them: annotation 10' in not_finite
     assert 'nothing to train on' in no_objects
-    assert check(config(write_folders(tmp_path))).summaries == [f'{tmp_path}/train: 2 images: 1 cat, 1 dog']
+    assert check(config(write_folders(tmp_path))).summaries == [
+        f'{tmp_path}/train: 2 images: 1 cat, 1 dog'
+    ]
 
 
 def test_wrapped_datasets_and_random_samples_of_images_are_checked(tmp_path):
     dataset = image(cut)(tmp_path)
-    cfg = config({'type': 'ConcatDataset', 'datasets': [{'type': 'RepeatDataset', 'times': 2, 'dataset': dataset}]})
+    cfg = config(
+        {
+            'type': 'ConcatDataset',
+            'datasets': [{'type': 'RepeatDataset', 'times': 2, 'dataset': dataset}],
+        }
+    )
     cfg.default_scope = 'mmdet'
     assert f'({tmp_path}/images/b.jpg' in check(cfg).format_messages()[0]
     for name in ('a.jpg', 'c.jpg'):
@@ -171,7 +251,11 @@ def test_wrapped_datasets_and_random_samples_of_images_are_checked(tmp_path):
 
 
 def test_images_of_several_splits_and_objects_listed_twice_are_noted(tmp_path):
-    cfg = config(coco(lambda content: content['annotations'].append({**content['annotations'][1], 'id': 9}))(tmp_path))
+    cfg = config(
+        coco(lambda content: content['annotations'].append({**content['annotations'][1], 'id': 9}))(
+            tmp_path
+        )
+    )
     cfg.val_dataloader = config(write_coco(tmp_path / 'val')).train_dataloader
     twice, scored = check(cfg).notes
     assert 'repeats 1 object (in b.jpg)' in twice
@@ -179,9 +263,15 @@ def test_images_of_several_splits_and_objects_listed_twice_are_noted(tmp_path):
 
 
 def test_heads_with_another_number_of_classes_are_reported(tmp_path):
-    """Such heads raise an index error in training or give wrong scores. A classifier may have unused outputs."""
+    """Such heads raise an index error in training or give wrong scores.
+
+    A classifier may have unused outputs.
+    """
     rpn = {'rpn_head': {'num_classes': 1}}
-    cascade = {**rpn, 'roi_head': {'bbox_head': [{'num_classes': 2}, {'num_classes': 80}], 'mask_head': {}}}
+    cascade = {
+        **rpn,
+        'roi_head': {'bbox_head': [{'num_classes': 2}, {'num_classes': 80}], 'mask_head': {}},
+    }
     for write, model, head in (
         (write_coco, cascade, 'model.roi_head.bbox_head.1.num_classes=80'),
         (write_ade20k, {'decode_head': {'num_classes': 150}}, 'model.decode_head.num_classes=150'),
@@ -189,22 +279,32 @@ def test_heads_with_another_number_of_classes_are_reported(tmp_path):
     ):
         dataset = write(tmp_path / write.__name__)
         (sentence,) = check(config(dataset, model=model)).format_messages()
-        assert f'another number of classes than the model predicts (2 classes, and {head})' in sentence
+        assert (
+            f'another number of classes than the model predicts (2 classes, and {head})' in sentence
+        )
         assert not check(config(dataset, model={**rpn, 'head': {'num_classes': 2}})).issues
     assert not check(config(dataset, model={'head': {'num_classes': 1000}})).issues
 
 
 def test_datasets_that_are_not_checked_are_reported():
-    for dataset in ({'type': 'CocoDataset', 'data_root': 's3://bucket/coco'}, {'type': 'CIFAR10', 'data_root': '/no'}):
+    for dataset in (
+        {'type': 'CocoDataset', 'data_root': 's3://bucket/coco'},
+        {'type': 'CIFAR10', 'data_root': '/no'},
+    ):
         assert 'is not checked' in check(config(dataset)).notes[0]
     with pytest.raises(UserError, match="no dataset class 'Cocoa'"):
         check(config({'type': 'Cocoa'}))
 
 
 def test_check_settings_are_non_negative_integers():
-    assert get_check_settings(Config({'data_checks': {'images': 3}})) == {'images': 3, 'unreadable_images': 20}
+    assert get_check_settings(Config({'data_checks': {'images': 3}})) == {
+        'images': 3,
+        'unreadable_images': 20,
+    }
     for invalid in ({'imgs': 3}, {'images': -1}, {'unreadable_images': 1.5}, {'images': True}):
-        with pytest.raises(UserError, match='expected images or unreadable_images, an integer of at least 0'):
+        with pytest.raises(
+            UserError, match='expected images or unreadable_images, an integer of at least 0'
+        ):
             get_check_settings(Config({'data_checks': invalid}))
 
 

@@ -1,4 +1,5 @@
-"""Write datasets whose content is known, in the folder layouts that labelling tools and public datasets have.
+"""Write datasets whose content is known, in the folder layouts that labelling tools and public
+datasets have.
 
 ``write_example`` writes a small one, ``make_datasets`` draws any for property tests.
 """
@@ -17,23 +18,91 @@ from PIL import Image
 
 WIDTH, HEIGHT = 96, 72
 SPLIT_NAMES = {
-    'train': ['train', 'Train', 'TRAIN', 'training', 'Training', 'train_set', 'train2017', 'trainset', 'train-images'],
+    'train': [
+        'train',
+        'Train',
+        'TRAIN',
+        'training',
+        'Training',
+        'train_set',
+        'train2017',
+        'trainset',
+        'train-images',
+    ],
     'val': ['val', 'valid', 'Validation', 'VAL', 'val2017', 'val_set', 'dev'],
     'test': ['test', 'Test', 'testing', 'TESTING', 'test_set', 'test2017'],
 }
-# Stems that are the same in all splits, and stems with a meaning for a file list, a shell, YAML or mmengine's configs.
+# Stems that are the same in all splits, and stems with a meaning for a file list, a shell, YAML or
+# mmengine's configs.
 STEMS = [
-    *('a', 'A', 'a 1', ' blank', 'two  blanks', 'Größe (1)', 'Gro\u0308ße', 'نص', '😀', 'x.y', 'b -1', '#1', '1', '-1'),
-    *("it's", '"q"', '{{ fileDirname }}', '{{$HOME:x}}', 'test', 'train_val', 'x' * 90, '$(x)', '%s'),
+    *(
+        'a',
+        'A',
+        'a 1',
+        ' blank',
+        'two  blanks',
+        'Größe (1)',
+        'Gro\u0308ße',
+        'نص',
+        '😀',
+        'x.y',
+        'b -1',
+        '#1',
+        '1',
+        '-1',
+    ),
+    *(
+        "it's",
+        '"q"',
+        '{{ fileDirname }}',
+        '{{$HOME:x}}',
+        'test',
+        'train_val',
+        'x' * 90,
+        '$(x)',
+        '%s',
+    ),
     *('c\u2028d', 'e\x0cf'),
 ]
 CLASSES = [
-    *('cat', 'Dog', 'no', '010', '1.10', 'null', "it's", 'a "b"', '{x}', '}}', 'back\\slash', '# x', 'עברית', '😀'),
-    *('train', 'test', 'x' * 100, 'a: b', 'two words', '~', '12:30', 'Größe', "'''", '%d', '*a', '&a', '!!x', '- y'),
+    *(
+        'cat',
+        'Dog',
+        'no',
+        '010',
+        '1.10',
+        'null',
+        "it's",
+        'a "b"',
+        '{x}',
+        '}}',
+        'back\\slash',
+        '# x',
+        'עברית',
+        '😀',
+    ),
+    *(
+        'train',
+        'test',
+        'x' * 100,
+        'a: b',
+        'two words',
+        '~',
+        '12:30',
+        'Größe',
+        "'''",
+        '%d',
+        '*a',
+        '&a',
+        '!!x',
+        '- y',
+    ),
 ]
 
 
-def write(path: Path, content: str | np.ndarray | Image.Image, encoding: str = 'utf-8', **options: Any) -> None:
+def write(
+    path: Path, content: str | np.ndarray | Image.Image, encoding: str = 'utf-8', **options: Any
+) -> None:
     """Write text or an image, and create its folder. ``options`` are those of Pillow's ``save``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, str):
@@ -44,7 +113,9 @@ def write(path: Path, content: str | np.ndarray | Image.Image, encoding: str = '
 
 
 class Thing(NamedTuple):
-    """An object: its class, its box [left, top, right, bottom] in pixels, and whether it has a mask and is a crowd."""
+    """An object: its class, its box [left, top, right, bottom] in pixels, and whether it has a mask
+    and is a crowd.
+    """
 
     name: str
     box: tuple[int, int, int, int]
@@ -56,7 +127,8 @@ class Thing(NamedTuple):
 class Photo:
     """An image. Its label is that of class folders and maps.
 
-    Its colour, which no other image has, identifies it. A textured image is noise with its objects in red and blue.
+    Its colour, which no other image has, identifies it. A textured image is noise with its objects
+    in red and blue.
     """
 
     stem: str
@@ -86,13 +158,17 @@ class Photo:
 
 def read_number(path: str | Path) -> int:
     """Return the number of the image in a file."""
-    red, green, blue = (round(value / 40) for value in Image.open(path).convert('RGB').getpixel((0, 0)))
+    red, green, blue = (
+        round(value / 40) for value in Image.open(path).convert('RGB').getpixel((0, 0))
+    )
     return red + 6 * green + 36 * blue
 
 
 @dataclass
 class Made:
-    """A dataset: its photos by split, the folder name of each split, its classes, and its annotation format."""
+    """A dataset: its photos by split, the folder name of each split, its classes, and its
+    annotation format.
+    """
 
     format: str
     layout: tuple[Any, ...]
@@ -112,23 +188,48 @@ class Made:
 
     def get_name(self, split: str, photo: Photo) -> str:
         number, label = [*self.folders].index(split), self.classes[photo.label]
-        return f'{self.layout[0].format(self.folders[split], number=number, label=label)}{photo.name}'
+        return (
+            f'{self.layout[0].format(self.folders[split], number=number, label=label)}{photo.name}'
+        )
 
     @property
     def expected_classes(self) -> tuple[str, ...]:
         if self.format == 'voc':
-            return tuple(sorted({thing.name for photos in self.photos.values() for p in photos for thing in p.things}))
+            return tuple(
+                sorted(
+                    {
+                        thing.name
+                        for photos in self.photos.values()
+                        for p in photos
+                        for thing in p.things
+                    }
+                )
+            )
         return tuple(sorted(self.classes) if self.format == 'classes' else self.classes)
 
 
 def add_clutter(root: Path) -> None:
-    """Add what is not data: hidden files, thumbnails, links that lead back, and what mmgcvit writes."""
+    """Add what is not data: hidden files, thumbnails, links that lead back, and what mmgcvit
+    writes.
+    """
     for folder in [path for path in (root, *root.rglob('*')) if path.is_dir()]:
-        for name in ('._a.jpg', '._a.xml', '._a.txt', '.DS_Store', 'Thumbs.db', '@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg'):
+        for name in (
+            '._a.jpg',
+            '._a.xml',
+            '._a.txt',
+            '.DS_Store',
+            'Thumbs.db',
+            '@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg',
+        ):
             write(folder / name, 'x')
         (folder / 'back').symlink_to(root)
         (folder / 'dangling').symlink_to(root / 'missing')
-    for name in ('__MACOSX/._a.jpg', 'predictions/vis/a.jpg', 'run/val_images/a.jpg', 'run/1/vis_data/a.jpg'):
+    for name in (
+        '__MACOSX/._a.jpg',
+        'predictions/vis/a.jpg',
+        'run/val_images/a.jpg',
+        'run/1/vis_data/a.jpg',
+    ):
         write(root / name, 'x')
     for name in 'cd':
         (root / name).mkdir()
@@ -138,19 +239,28 @@ def add_clutter(root: Path) -> None:
 def to_coco(made: Made, split: str, prefix: str = '') -> str:
     """Return a COCO file. Ids may begin at 0, or be on both sides of 2**63.
 
-    Loosely written files have null or no iscrowd for objects that are not crowds, ignore for some that are, and
-    categories in another order in other splits.
+    Loosely written files have null or no iscrowd for objects that are not crowds, ignore for some
+    that are, and categories in another order in other splits.
     """
     first_id = made.options['from_0'] ^ 1
     scale = 2**62 if made.options['big_ids'] else 1
     ids = {name: 7 * i * scale for i, name in enumerate(made.classes)}
     images, annotations = [], []
     for image_id, photo in zip(itertools.count(0, scale), made.photos[split], strict=False):
-        images.append({'id': image_id, 'file_name': prefix + photo.name, 'width': WIDTH, 'height': HEIGHT})
+        images.append(
+            {'id': image_id, 'file_name': prefix + photo.name, 'width': WIDTH, 'height': HEIGHT}
+        )
         for thing in photo.things:
             left, top, right, bottom = thing.box
-            entry = {'id': first_id + scale * len(annotations), 'image_id': image_id, 'category_id': ids[thing.name]}
-            entry |= {'bbox': [left, top, right - left, bottom - top], 'area': (right - left) * (bottom - top)}
+            entry = {
+                'id': first_id + scale * len(annotations),
+                'image_id': image_id,
+                'category_id': ids[thing.name],
+            }
+            entry |= {
+                'bbox': [left, top, right - left, bottom - top],
+                'area': (right - left) * (bottom - top),
+            }
             if thing.is_crowd and made.options['loose'] and len(annotations) % 2:
                 entry |= {'ignore': 1}
             elif thing.is_crowd or not made.options['loose']:
@@ -169,7 +279,11 @@ def write_coco(made: Made, root: Path, image: str, annotations: str, prefix: str
     for split, folder in made.folders.items():
         slash = '\\' if made.options['windows'] else '/'
         encoding = 'utf-8-sig' if made.options['loose'] else 'utf-8'
-        write(root / annotations.format(folder), to_coco(made, split, prefix.format(slash, folder)), encoding)
+        write(
+            root / annotations.format(folder),
+            to_coco(made, split, prefix.format(slash, folder)),
+            encoding,
+        )
 
 
 def to_yolo(made: Made, photo: Photo) -> str:
@@ -182,7 +296,9 @@ def to_yolo(made: Made, photo: Photo) -> str:
     return '\n'.join(lines)
 
 
-def write_yolo(made: Made, root: Path, image: str, label: str, source: str, lists: bool = False) -> None:
+def write_yolo(
+    made: Made, root: Path, image: str, label: str, source: str, lists: bool = False
+) -> None:
     settings = {'names': dict(enumerate(made.classes)) if made.options['as_dict'] else made.classes}
     settings['nc'] = len(made.classes)
     for split, folder in made.folders.items():
@@ -192,8 +308,14 @@ def write_yolo(made: Made, root: Path, image: str, label: str, source: str, list
         settings[split] = source.format(folder)
         if lists:
             settings[split] = f'{split}.txt'
-            write(root / f'{split}.txt', ''.join(f'./{image.format(folder)}{p.name}\n' for p in made.photos[split]))
-    write(root / 'data.yaml', yaml.safe_dump(settings, allow_unicode=made.options['windows'], sort_keys=False))
+            write(
+                root / f'{split}.txt',
+                ''.join(f'./{image.format(folder)}{p.name}\n' for p in made.photos[split]),
+            )
+    write(
+        root / 'data.yaml',
+        yaml.safe_dump(settings, allow_unicode=made.options['windows'], sort_keys=False),
+    )
 
 
 def to_voc(made: Made, photo: Photo, folder: str) -> str:
@@ -202,7 +324,9 @@ def to_voc(made: Made, photo: Photo, folder: str) -> str:
     size = ElementTree.SubElement(root, 'size')
     for key, value in {'width': WIDTH, 'height': HEIGHT}.items():
         ElementTree.SubElement(size, key).text = '0' if made.options['loose'] else str(value)
-    ElementTree.SubElement(root, 'filename').text = photo.name.replace('\x0c', '')  # XML has no form feeds
+    ElementTree.SubElement(root, 'filename').text = photo.name.replace(
+        '\x0c', ''
+    )  # XML has no form feeds
     for thing in photo.things:
         obj = ElementTree.SubElement(root, 'object')
         ElementTree.SubElement(obj, 'name').text = thing.name
@@ -210,7 +334,12 @@ def to_voc(made: Made, photo: Photo, folder: str) -> str:
         ElementTree.SubElement(obj, 'difficult').text = difficult[thing.is_crowd]
         box = ElementTree.SubElement(obj, 'bndbox')
         left, top, right, bottom = thing.box
-        for key, value in {'xmin': left + 1, 'ymin': top + 1, 'xmax': right, 'ymax': bottom}.items():
+        for key, value in {
+            'xmin': left + 1,
+            'ymin': top + 1,
+            'xmax': right,
+            'ymax': bottom,
+        }.items():
             ElementTree.SubElement(box, key).text = str(value)
     return ElementTree.tostring(root, 'unicode')
 
@@ -241,8 +370,8 @@ def write_maps(made: Made, root: Path, image: str, label: str) -> None:
 
 # The functions that write annotations. Class folders have none.
 WRITERS = {'coco': write_coco, 'yolo': write_yolo, 'voc': write_voc, 'maps': write_maps}
-# The layouts of each format: what is before the name in an image's path, and other arguments of its function. {} is the
-# split's folder, {number} the index of the split, and {label} the class.
+# The layouts of each format: what is before the name in an image's path, and other arguments of its
+# function. {} is the split's folder, {number} the index of the split, and {label} the class.
 LAYOUTS = {
     'coco': [
         ('{}/', 'annotations/instances_{}.json'),  # COCO 2017
@@ -262,7 +391,10 @@ LAYOUTS = {
         ('images/{}/', 'Annotations/{}'),  # Label Studio
         ('{}/', '{}/xmls'),
         # VOC2007 and VOC2012 beside each other
-        tuple(f'VOCdevkit/VOC200{{number}}/{name}' for name in ('JPEGImages/', 'Annotations', 'ImageSets/Main')),
+        tuple(
+            f'VOCdevkit/VOC200{{number}}/{name}'
+            for name in ('JPEGImages/', 'Annotations', 'ImageSets/Main')
+        ),
     ],
     'classes': [('{}/{label}/',)],  # torchvision, Kaggle
     'maps': [
@@ -275,7 +407,9 @@ OPTIONS = ('from_0', 'loose', 'windows', 'as_dict', 'no_empty_files', 'clutter',
 
 
 def write_example(root: Path, data_format: str, **options: bool) -> None:
-    """Write a dataset: a disc and a square on each image, four images to train and, but for YOLO, two to validate."""
+    """Write a dataset: a disc and a square on each image, four images to train and, but for YOLO,
+    two to validate.
+    """
     layout = {
         'coco': ('{}/', 'annotations/{}.json'),
         'yolo': ('images/', 'labels', 'images'),
@@ -286,22 +420,41 @@ def write_example(root: Path, data_format: str, **options: bool) -> None:
 
 
 def make_example(
-    data_format: str, layout: tuple[Any, ...], numbers: dict[str, int], is_textured: bool = False, **options: bool
+    data_format: str,
+    layout: tuple[Any, ...],
+    numbers: dict[str, int],
+    is_textured: bool = False,
+    **options: bool,
 ) -> Made:
-    """Return a dataset of numbers of images by split. Segmentation maps have a background too, and no class names."""
+    """Return a dataset of numbers of images by split.
+
+    Segmentation maps have a background too, and no class names.
+    """
     classes = ['class 0', 'class 1', 'class 2'] if data_format == 'maps' else ['disc', 'square']
     boxes, numbered, photos = ((8, 10, 40, 42), (50, 20, 86, 60)), itertools.count(), {}
-    things = [Thing(name, box, data_format == 'coco') for name, box in zip(classes[-2:], boxes, strict=True)]
+    things = [
+        Thing(name, box, data_format == 'coco')
+        for name, box in zip(classes[-2:], boxes, strict=True)
+    ]
     for split, number in numbers.items():
-        made = [(i, i % 2 if data_format == 'classes' else 0) for i in itertools.islice(numbered, number)]
-        photos[split] = [Photo(str(i), '.jpg', i, [*things], label, is_textured) for i, label in made]
+        made = [
+            (i, i % 2 if data_format == 'classes' else 0)
+            for i in itertools.islice(numbered, number)
+        ]
+        photos[split] = [
+            Photo(str(i), '.jpg', i, [*things], label, is_textured) for i, label in made
+        ]
     options = dict.fromkeys(OPTIONS, False) | options
     return Made(data_format, layout, photos, {split: split for split in photos}, classes, options)
 
 
 @st.composite
-def make_datasets(draw: st.DrawFn, formats: tuple[str, ...] = tuple(LAYOUTS), min_train: int = 2) -> Made:
-    """Draw a dataset of any format and layout: the same stems in several splits, and no, one or many objects."""
+def make_datasets(
+    draw: st.DrawFn, formats: tuple[str, ...] = tuple(LAYOUTS), min_train: int = 2
+) -> Made:
+    """Draw a dataset of any format and layout: the same stems in several splits, and no, one or
+    many objects.
+    """
     data_format = draw(st.sampled_from(formats))
     layout = draw(st.sampled_from(LAYOUTS[data_format]))
     options = {name: draw(st.booleans()) for name in OPTIONS}
@@ -316,16 +469,27 @@ def make_datasets(draw: st.DrawFn, formats: tuple[str, ...] = tuple(LAYOUTS), mi
     for split in folders:
         # Each class is in training, and one in two images, of which one can be held out.
         least = max(min_train, len(classes) + 1) if split == 'train' else 2
-        stems = draw(st.lists(st.sampled_from(STEMS), min_size=least, max_size=least + 2, unique=True))
+        stems = draw(
+            st.lists(st.sampled_from(STEMS), min_size=least, max_size=least + 2, unique=True)
+        )
         photos[split] = []
         for index, stem in enumerate(stems):
-            count = 1 if index == 0 or (index <= len(classes) and split == 'train') else draw(st.integers(0, 3))
+            count = (
+                1
+                if index == 0 or (index <= len(classes) and split == 'train')
+                else draw(st.integers(0, 3))
+            )
             things = []
             for i in range(0 if data_format in ('classes', 'maps') else count):
                 left, top = draw(st.integers(0, WIDTH - 3)), draw(st.integers(0, HEIGHT - 3))
-                right, bottom = draw(st.integers(left + 2, WIDTH)), draw(st.integers(top + 2, HEIGHT))
+                right, bottom = (
+                    draw(st.integers(left + 2, WIDTH)),
+                    draw(st.integers(top + 2, HEIGHT)),
+                )
                 name = classes[index % len(classes)] if i == 0 else draw(st.sampled_from(classes))
-                things.append(Thing(name, (left, top, right, bottom), with_masks, i > 0 and draw(are_crowds)))
+                things.append(
+                    Thing(name, (left, top, right, bottom), with_masks, i > 0 and draw(are_crowds))
+                )
             suffix = draw(st.sampled_from(['.png', '.jpg', '.JPG', '.jpeg', '.webp', '.bmp']))
             photos[split].append(Photo(stem, suffix, number, things, index % len(classes)))
             number += 1

@@ -32,11 +32,15 @@ def test_fractions_are_of_the_size_after_exif_rotation(tmp_path):
 
 
 @pytest.mark.parametrize('data_format', ['coco', 'yolo', 'voc', 'classes', 'maps'])
-def test_a_dataset_may_be_given_by_the_files_that_are_read_for_its_folder_and_by_no_other(data_format, tmp_path):
+def test_a_dataset_may_be_given_by_the_files_that_are_read_for_its_folder_and_by_no_other(
+    data_format, tmp_path
+):
     write_example(tmp_path, data_format)
     for name in ('other.json', 'other.yaml'):
         (tmp_path / name).write_text('{"a": 1}')
-    named = {'coco': ['annotations/train.json', 'annotations/val.json'], 'yolo': ['data.yaml']}.get(data_format, [])
+    named = {'coco': ['annotations/train.json', 'annotations/val.json'], 'yolo': ['data.yaml']}.get(
+        data_format, []
+    )
     expected = read_folder(tmp_path)
     for file in (path for path in tmp_path.rglob('*') if path.is_file()):
         if str(file.relative_to(tmp_path)) in named:
@@ -49,7 +53,9 @@ def test_a_dataset_may_be_given_by_the_files_that_are_read_for_its_folder_and_by
 def test_json_files_that_are_not_read_are_named(tmp_path):
     write_example(tmp_path, 'coco')
     (tmp_path / 'notes.json').write_text('{')
-    assert f'was not read: {tmp_path}/notes.json: is not an annotation file' in str(read_folder(tmp_path))
+    assert f'was not read: {tmp_path}/notes.json: is not an annotation file' in str(
+        read_folder(tmp_path)
+    )
 
 
 def test_a_test_split_needs_no_segmentation_maps(tmp_path):
@@ -70,17 +76,33 @@ OBJECTS = st.lists(st.tuples(*SIDES, st.booleans()), max_size=40)
 
 
 @given(OBJECTS, st.integers(64, 900))
-def test_small_objects_are_counted_as_mmcv_resizes_and_the_proposed_size_mends_nine_of_ten(objects, size):
-    images = [{'id': i, 'width': width, 'height': height} for i, (width, height, *_) in enumerate(objects)]
-    boxes = [{'image_id': i, 'bbox': [0, 0, *row[2:4]], 'iscrowd': row[4]} for i, row in enumerate(objects)]
-    content = {'images': images, 'annotations': [box | {'category_id': 1} for box in boxes], 'categories': []}
+def test_small_objects_are_counted_as_mmcv_resizes_and_the_proposed_size_mends_nine_of_ten(
+    objects, size
+):
+    images = [
+        {'id': i, 'width': width, 'height': height} for i, (width, height, *_) in enumerate(objects)
+    ]
+    boxes = [
+        {'image_id': i, 'bbox': [0, 0, *row[2:4]], 'iscrowd': row[4]}
+        for i, row in enumerate(objects)
+    ]
+    content = {
+        'images': images,
+        'annotations': [box | {'category_id': 1} for box in boxes],
+        'categories': [],
+    }
     dataset = DatasetInfo(Path(), 'COCO', ('boxes',), ('a',), {'train': Split(Path(), content)})
     notes = find_small_objects(dataset, size)
     trained = [row for row in objects if not row[4]]
 
     def count_small(side, room):
-        scales = [rescale_size(row[:2], (side * 5 / 3, side), return_scale=True)[1] for row in trained]
-        return sum((w * h) ** 0.5 * scale * room < 8 for (_, _, w, h, _), scale in zip(trained, scales, strict=True))
+        scales = [
+            rescale_size(row[:2], (side * 5 / 3, side), return_scale=True)[1] for row in trained
+        ]
+        return sum(
+            (w * h) ** 0.5 * scale * room < 8
+            for (_, _, w, h, _), scale in zip(trained, scales, strict=True)
+        )
 
     most, least = count_small(size, 0.999), count_small(size, 1.001)
     assert least <= (int(notes[0].split()[0]) if notes else min(least, len(trained) // 10)) <= most
@@ -103,12 +125,16 @@ def remove(name):
 
 
 def copy(name, new):
-    return lambda root: (shutil.copytree if (root / name).is_dir() else shutil.copy)(root / name, root / new)
+    return lambda root: (shutil.copytree if (root / name).is_dir() else shutil.copy)(
+        root / name, root / new
+    )
 
 
 def edit(pattern, old, new):
     """Return a function that replaces a text in all files of a pattern."""
-    return lambda root: [path.write_text(re.sub(old, new, path.read_text(), count=1)) for path in root.rglob(pattern)]
+    return lambda root: [
+        path.write_text(re.sub(old, new, path.read_text(), count=1)) for path in root.rglob(pattern)
+    ]
 
 
 def edit_coco(name, **changes):
@@ -117,7 +143,9 @@ def edit_coco(name, **changes):
     def change(root):
         for path in root.rglob('*.json'):
             content = json.loads(path.read_text())
-            path.write_text(json.dumps(content | {name: [entry | changes for entry in content[name]]}))
+            path.write_text(
+                json.dumps(content | {name: [entry | changes for entry in content[name]]})
+            )
 
     return change
 
@@ -127,22 +155,36 @@ def move_image_out(root):
     (root / 'train' / '0.jpg').rename(root.parent / '0.jpg')
 
 
-ENTITIES = ''.join(f'<!ENTITY {name} "{10 * f"&{before};"}">' for before, name in itertools.pairwise('abcdefghi'))
+ENTITIES = ''.join(
+    f'<!ENTITY {name} "{10 * f"&{before};"}">' for before, name in itertools.pairwise('abcdefghi')
+)
 BOMB = f'<!DOCTYPE a [<!ENTITY a "{10 * "a"}">{ENTITIES}]><annotation><object><name>&i;</name></object></annotation>'
 LABELS = ['0 0.5 0.5 0.2', '2 .5 .5 .2 .2', '0 nan .5 .2 .2']
 # The faults of each format: a change that makes the example invalid, and a part of the message.
 FAULTS = {
     'yolo': [
         *(
-            (write_file('labels/0.txt', f'\n{row}\n{row}'), f"labels/0.txt line 2 is '{row}'. Expected CLASS")
+            (
+                write_file('labels/0.txt', f'\n{row}\n{row}'),
+                f"labels/0.txt line 2 is '{row}'. Expected CLASS",
+            )
             for row in LABELS
         ),
-        (remove('data.yaml'), 'but no data.yaml. Write one with two lines: "train: images" and "names: '),
+        (
+            remove('data.yaml'),
+            'but no data.yaml. Write one with two lines: "train: images" and "names: ',
+        ),
         (remove('labels'), 'no image of train has a label file. Expected '),
         (edit('data.yaml', 'nc: 2', 'nc: 3'), "'names' is ['disc', 'square'], and 'nc' is 3"),
-        (edit('data.yaml', 'train: images', 'train: pictures'), 'names pictures, which does not exist in '),
+        (
+            edit('data.yaml', 'train: images', 'train: pictures'),
+            'names pictures, which does not exist in ',
+        ),
         (edit('data.yaml', 'train: images', ''), 'names no folder of training images'),
-        (edit('data.yaml', 'train: images', 'train: labels'), 'names labels, which contains no images'),
+        (
+            edit('data.yaml', 'train: images', 'train: labels'),
+            'names labels, which contains no images',
+        ),
         (edit('data.yaml', '^', f'a: {10000 * "["}\n'), 'aliases or deep nesting'),
         (edit('data.yaml', '^', 'a: &a [1]\nb: [*a]\n'), 'aliases or deep nesting'),
         (edit('data.yaml', '^', 'nc: 1\n'), 'a key occurs twice'),
@@ -150,16 +192,31 @@ FAULTS = {
         (edit('data.yaml', 'square', "''"), "classes ''"),
         (edit('data.yaml', '(?s).*', '- train'), 'has no keys'),
         (edit('data.yaml', '^', 'kpt_shape: [17, 3]\n'), 'keypoints (kpt_shape) are not supported'),
-        (write_file('a/0.xml', ''), 'several formats or places (YOLO: data.yaml; Pascal VOC: a/0.xml). Keep one'),
+        (
+            write_file('a/0.xml', ''),
+            'several formats or places (YOLO: data.yaml; Pascal VOC: a/0.xml). Keep one',
+        ),
     ],
     'voc': [
-        (write_file('Annotations/0.xml', '<annotation><object/><object/></annotation>'), "object 1 has the name ''"),
-        (edit('*.xml', '</xmax>', 'e999</xmax>'), "'40e999', '42'], difficult '0'. Expected a name, pixels with xmin"),
+        (
+            write_file('Annotations/0.xml', '<annotation><object/><object/></annotation>'),
+            "object 1 has the name ''",
+        ),
+        (
+            edit('*.xml', '</xmax>', 'e999</xmax>'),
+            "'40e999', '42'], difficult '0'. Expected a name, pixels with xmin",
+        ),
         (edit('*.xml', '<difficult>0', '<difficult>maybe'), "difficult 'maybe'. Expected"),
         (edit('*.xml', '(?s).*', BOMB), 'amplification'),
         (edit('*.xml', '(?s).*', 20_000 * '<annotation>'), 'cannot be parsed as XML'),
-        (edit('*.xml', '<filename>.*</filename>', '<filename>1.jpg</filename>'), 'which is another image beside'),
-        (write_file('ImageSets/Main/train.txt', 'a\n'), 'no XML file in it has Pascal VOC annotations'),
+        (
+            edit('*.xml', '<filename>.*</filename>', '<filename>1.jpg</filename>'),
+            'which is another image beside',
+        ),
+        (
+            write_file('ImageSets/Main/train.txt', 'a\n'),
+            'no XML file in it has Pascal VOC annotations',
+        ),
     ],
     'coco': [
         (remove('train'), 'train.json lists ('),
@@ -169,22 +226,35 @@ FAULTS = {
         (edit_coco('annotations', image_id=-1, id=5), '12 problems in 12 objects'),
     ],
     'maps': [
-        (write_labels([0, 255]), 'have the values 0, 255, and the classes are class 0. Expected 0 for the'),
-        (write_labels([0, 1, 2], (HEIGHT, WIDTH, 3)), 'has the mode RGB. A semantic map must have one channel'),
+        (
+            write_labels([0, 255]),
+            'have the values 0, 255, and the classes are class 0. Expected 0 for the',
+        ),
+        (
+            write_labels([0, 1, 2], (HEIGHT, WIDTH, 3)),
+            'has the mode RGB. A semantic map must have one channel',
+        ),
         (write_labels([255]), '.png has no labelled pixel: all are 255'),
         (write_labels([0, 9]), 'name all classes in classes.txt'),
-        (write_file('classes.txt', 'background\ndisc\n'), 'values 0, 1, 2, and the classes are background'),
+        (
+            write_file('classes.txt', 'background\ndisc\n'),
+            'values 0, 1, 2, and the classes are background',
+        ),
     ],
     'classes': [
         (copy('train', 'training'), 'classes or splits'),
         (copy('train/disc', 'train/disc '), 'equal but for case'),
-        (write_file('train/disc/a.csv', 'a'), 'not annotations of a known format: train/disc/a.csv'),
+        (
+            write_file('train/disc/a.csv', 'a'),
+            'not annotations of a known format: train/disc/a.csv',
+        ),
     ],
 }
 
 
 @pytest.mark.parametrize(
-    ('data_format', 'change', 'words'), [(name, *fault) for name, faults in FAULTS.items() for fault in faults]
+    ('data_format', 'change', 'words'),
+    [(name, *fault) for name, faults in FAULTS.items() for fault in faults],
 )
 def test_invalid_datasets_are_rejected_with_the_cause(data_format, change, words, tmp_path):
     root = tmp_path / 'data'

@@ -1,4 +1,6 @@
-"""For any format, layout and names: what is read, and what OpenMMLab's datasets load, is what was written."""
+"""For any format, layout and names: what is read, and what OpenMMLab's datasets load, is what was
+written.
+"""
 
 import os
 import re
@@ -39,7 +41,9 @@ def describe(made, split):
     if made.format in ('classes', 'maps'):
         return {photo.number: made.classes[photo.label] for photo in made.photos[split]}
     return {
-        photo.number: sorted({(t.name, *map(float, t.box), t.has_mask, t.is_crowd) for t in photo.things})
+        photo.number: sorted(
+            {(t.name, *map(float, t.box), t.has_mask, t.is_crowd) for t in photo.things}
+        )
         for photo in made.photos[split]
     }
 
@@ -48,14 +52,25 @@ def describe_read(dataset, split):
     """Return the same of a split as ``read_folder`` has read it."""
     part = dataset.splits[split]
     if dataset.annotation_types == ('classes',):
-        return {read_number(part.image_folder / name): dataset.classes[int(label)] for name, label in part.content}
+        return {
+            read_number(part.image_folder / name): dataset.classes[int(label)]
+            for name, label in part.content
+        }
     if dataset.annotation_types == ('seg_maps',):
-        labels = {name: int(read_segmentation_map(part.image_folder / path).max()) for name, path in part.content}
-        return {read_number(part.image_folder / name): dataset.classes[label] for name, label in labels.items()}
+        labels = {
+            name: int(read_segmentation_map(part.image_folder / path).max())
+            for name, path in part.content
+        }
+        return {
+            read_number(part.image_folder / name): dataset.classes[label]
+            for name, label in labels.items()
+        }
     names = {category['id']: category['name'] for category in part.content['categories']}
     found = {image['id']: [] for image in part.content['images']}
     assert all(
-        0 <= entry['id'] < 2**53 for name in ('images', 'annotations', 'categories') for entry in part.content[name]
+        0 <= entry['id'] < 2**53
+        for name in ('images', 'annotations', 'categories')
+        for entry in part.content[name]
     )
     for obj in part.content['annotations']:
         assert obj['id'] > 0, 'pycocotools takes a match with the object 0 for none'
@@ -64,7 +79,10 @@ def describe_read(dataset, split):
         found[obj['image_id']].append(
             (names[obj['category_id']], *box, bool(obj.get('segmentation')), bool(obj['iscrowd']))
         )
-    return {read_number(part.image_folder / i['file_name']): sorted(found[i['id']]) for i in part.content['images']}
+    return {
+        read_number(part.image_folder / i['file_name']): sorted(found[i['id']])
+        for i in part.content['images']
+    }
 
 
 def describe_loaded(settings):
@@ -95,10 +113,18 @@ def merge(parts):
 
 
 def check(made, dataset, cfg):
-    """Compare the truth with what is read and loaded. Without a validation split, one is taken from training."""
+    """Compare the truth with what is read and loaded.
+
+    Without a validation split, one is taken from training.
+    """
     groups = [['train'], ['val']] if 'val' in made.photos else [['train', 'val']]
     # A test split without objects, except ignored ones, cannot be scored.
-    scored = [thing for photo in made.photos.get('test', ()) for thing in photo.things if not thing.is_crowd]
+    scored = [
+        thing
+        for photo in made.photos.get('test', ())
+        for thing in photo.things
+        if not thing.is_crowd
+    ]
     if 'test' in made.photos and (scored or not dataset.has_objects):
         groups.append(['test'])
     enter_scope(cfg)
@@ -113,35 +139,50 @@ def check(made, dataset, cfg):
 @settings(QUICK, max_examples=90)
 @given(make_datasets(), st.data())
 def test_datasets_are_read_as_they_are_but_for_copies(made, data):
-    """Training has no image of another split. Equal images of a split are read once, or named if labels differ."""
+    """Training has no image of another split.
+
+    Equal images of a split are read once, or named if labels differ.
+    """
     source, target = (data.draw(st.sampled_from(sorted(made.photos))) for _ in range(2))
     photo = data.draw(st.sampled_from(made.photos[source]))
-    differs = data.draw(st.booleans()) and (made.format in ('classes', 'maps') or photo.things != [])
+    differs = data.draw(st.booleans()) and (
+        made.format in ('classes', 'maps') or photo.things != []
+    )
     label = (photo.label + differs) % len(made.classes)
     copy = replace(photo, stem='copy', things=[] if differs else 2 * photo.things, label=label)
     link = data.draw(st.sampled_from([None, shutil.copy, os.link, os.symlink]))
     made.photos[target] += [copy] if link else []
     with write_dataset(made) as root:
         if link:
-            file, other = (root / made.get_name(*place) for place in ((source, photo), (target, copy)))
+            file, other = (
+                root / made.get_name(*place) for place in ((source, photo), (target, copy))
+            )
             other.unlink()
             link(file, other)
         before = sorted(root.rglob('*'))
         if link and differs and source == target:
-            with pytest.raises(UserError, match=r'copy\S+ is there several times, with different annotations'):
+            with pytest.raises(
+                UserError, match=r'copy\S+ is there several times, with different annotations'
+            ):
                 read_folder(root)
             return
         dataset = read_folder(root)
         assert dataset.classes == made.expected_classes
         assert sorted(root.rglob('*')) == before
-        held_out = {photo.number for split in made.photos.keys() - {'train'} for photo in made.photos[split]}
+        held_out = {
+            photo.number for split in made.photos.keys() - {'train'} for photo in made.photos[split]
+        }
         num_left_out, crowds = 0, []
         for split, photos in made.photos.items():
             truth, left_out = describe(made, split), held_out if split == 'train' else ()
             truth = {number: value for number, value in truth.items() if number not in left_out}
             assert describe_read(dataset, split) == truth
             num_left_out += len(photos) - len(dataset.splits[split].image_names)
-            crowds += [thing[-1] for things in truth.values() for thing in things] if dataset.has_objects else []
+            crowds += (
+                [thing[-1] for things in truth.values() for thing in things]
+                if dataset.has_objects
+                else []
+            )
         named = re.findall(r'left out of \w+ \(.*?\): (\d+) image', '\n'.join(dataset.notes))
         assert sum(map(int, named)) == num_left_out
         counted = re.findall(r', (\d+) objects(?:, (\d+) ignored)?', str(dataset).splitlines()[0])
@@ -150,7 +191,16 @@ def test_datasets_are_read_as_they_are_but_for_copies(made, data):
 
 
 # Folder names with code that a config must not run, and with line breaks that would end a comment.
-FOLDERS = ['data', 'x\nraise ValueError #', 'x\r\x0craise ValueError', '\'"""', '\\', '# coding: x', '%s{}', '😀']
+FOLDERS = [
+    'data',
+    'x\nraise ValueError #',
+    'x\r\x0craise ValueError',
+    '\'"""',
+    '\\',
+    '# coding: x',
+    '%s{}',
+    '😀',
+]
 
 
 @settings(QUICK, max_examples=30)

@@ -21,15 +21,21 @@ NAMES = ('bird', 'cat', 'dog', 'fish')
 def make_dataset(annotation_type, images, folder):
     """Return a dataset of images, whose classes are known."""
     split = Split(
-        Path(folder), [(image, str(NAMES.index(min(found, default='cat')))) for image, found in images.items()]
+        Path(folder),
+        [(image, str(NAMES.index(min(found, default='cat')))) for image, found in images.items()],
     )
     if annotation_type == 'seg_maps':
         split.content = [(image, image) for image in images]
-        split.map_labels = {image: {*map(NAMES.index, found), 255} for image, found in images.items()}
+        split.map_labels = {
+            image: {*map(NAMES.index, found), 255} for image, found in images.items()
+        }
     elif annotation_type == 'boxes':
         # Classes that an image lacks are there as crowds.
         pairs = [(image, i) for image in images for i in range(len(NAMES))]
-        objects = [{'image_id': n, 'category_id': i, 'iscrowd': int(NAMES[i] not in images[n])} for n, i in pairs]
+        objects = [
+            {'image_id': n, 'category_id': i, 'iscrowd': int(NAMES[i] not in images[n])}
+            for n, i in pairs
+        ]
         categories = [{'id': i, 'name': name} for i, name in enumerate(NAMES)]
         listed = [{'id': image, 'file_name': image} for image in images]
         split.content = {'images': listed, 'annotations': objects, 'categories': categories}
@@ -53,13 +59,23 @@ def hold_out(annotation_type, images, folder='/data'):
     st.sampled_from(['', 'train/', 'a.rf.b/']),
     st.randoms(),
 )
-def test_each_class_of_two_images_is_in_both_splits(annotation_type, alone, others, folder, shuffler):
-    """Copies stay together, neither the order nor the place of files matters, and what a split lacks is said.
+def test_each_class_of_two_images_is_in_both_splits(
+    annotation_type, alone, others, folder, shuffler
+):
+    """Copies stay together, neither the order nor the place of files matters, and what a split
+    lacks is said.
 
-    ``alone`` is the number of images that have only this class, ``others`` has the classes and copies of other images.
+    ``alone`` is the number of images that have only this class, ``others`` has the classes and
+    copies of other images.
     """
-    others = [({min(found)} if annotation_type == 'classes' else found, copies) for found, copies in others if found]
-    photos = [({name}, 1) for name, count in zip(NAMES, alone, strict=True) for _ in range(count)] + others
+    others = [
+        ({min(found)} if annotation_type == 'classes' else found, copies)
+        for found, copies in others
+        if found
+    ]
+    photos = [
+        ({name}, 1) for name, count in zip(NAMES, alone, strict=True) for _ in range(count)
+    ] + others
     images = {
         f'{folder}{number}.rf.{copy}.jpg': found
         for number, (found, copies) in enumerate(photos)
@@ -67,11 +83,18 @@ def test_each_class_of_two_images_is_in_both_splits(annotation_type, alone, othe
     }
     totals = Counter(name for found, _ in photos for name in found)
     if len(photos) < 2 or max(totals.values()) < 2:
-        with pytest.raises(UserError, match=r'only one image to train on|no class that is in two images'):
+        with pytest.raises(
+            UserError, match=r'only one image to train on|no class that is in two images'
+        ):
             hold_out(annotation_type, images or {'a.jpg': {'cat'}})
         return
     val, notes = hold_out(annotation_type, images)
-    assert hold_out(annotation_type, dict(shuffler.sample([*images.items()], len(images))), '/else/where')[0] == val
+    assert (
+        hold_out(
+            annotation_type, dict(shuffler.sample([*images.items()], len(images))), '/else/where'
+        )[0]
+        == val
+    )
     numbers = Counter(int(Path(name).name.partition('.')[0]) for name in val)
     assert all(copies == photos[number][1] for number, copies in numbers.items())
     counts = Counter(name for number in numbers for name in photos[number][0])
@@ -81,11 +104,16 @@ def test_each_class_of_two_images_is_in_both_splits(annotation_type, alone, othe
             assert low <= counts[name] < totals[name]
         if own == totals[name] == 1:
             assert not counts[name], 'the only image of a class is for training'
-        assert any(name in line for line in notes.splitlines()) == (counts[name] in (0, totals[name]))
+        assert any(name in line for line in notes.splitlines()) == (
+            counts[name] in (0, totals[name])
+        )
 
 
 def test_new_images_change_few_of_those_held_out():
-    first, more = (hold_out('classes', {f'{i}.jpg': {NAMES[i % 2]} for i in range(count)})[0] for count in (40, 44))
+    first, more = (
+        hold_out('classes', {f'{i}.jpg': {NAMES[i % 2]} for i in range(count)})[0]
+        for count in (40, 44)
+    )
     assert (len(first), len(first - more) <= 3) == (8, True)
 
 
@@ -111,20 +139,31 @@ TREES = {
 @settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from([*TREES]),
-    st.sets(st.sampled_from([*CLASSES, 'predictions', 'work_dirs', 'worst', 'vis', 'made']), min_size=2, max_size=4),
+    st.sets(
+        st.sampled_from([*CLASSES, 'predictions', 'work_dirs', 'worst', 'vis', 'made']),
+        min_size=2,
+        max_size=4,
+    ),
     st.sets(st.sampled_from([*OUTPUTS])),
     st.sampled_from([('.',), ('train',), ('train', 'val')]),
 )
 def test_classes_are_the_folders_that_users_mean(tree, names, outputs, splits):
-    """Folders above classes are refused, those below are named, and what commands have written is left out."""
+    """Folders above classes are refused, those below are named, and what commands have written is
+    left out.
+    """
     names -= {'train', 'test'}
     assume(len(names) > 1)
-    folders = sorted({tree.format(label=name, number=number) for name in names for number in (1, 2)})
+    folders = sorted(
+        {tree.format(label=name, number=number) for name in names for number in (1, 2)}
+    )
     files = [f'{split}/{place}/{i}.png' for split in splits for place in folders for i in range(3)]
     files += [f'{folders[0]}/{place}/{file}' for place in outputs for file in OUTPUTS[place]]
     with tempfile.TemporaryDirectory() as folder:
         for number, file in enumerate(files):
-            write(Path(folder, file), '{}' if file.endswith('.json') else np.full((4, 4), number, np.uint8))
+            write(
+                Path(folder, file),
+                '{}' if file.endswith('.json') else np.full((4, 4), number, np.uint8),
+            )
         if not TREES[tree]:
             with pytest.raises(UserError, match=r'are the folders .* Put the images'):
                 read_folder(folder)

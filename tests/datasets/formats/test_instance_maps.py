@@ -23,7 +23,10 @@ def draw_numbers(numbers, dtype=np.uint8, repeat=1):
 
 def write_maps(root, maps, names=('images/{}.png', 'masks/{}.png'), classes=None):
     for index, labels in enumerate(maps):
-        write(root / names[0].format(index), np.random.default_rng(index).integers(0, 255, (SIDE, SIDE, 3), np.uint8))
+        write(
+            root / names[0].format(index),
+            np.random.default_rng(index).integers(0, 255, (SIDE, SIDE, 3), np.uint8),
+        )
         write(root / names[1].format(index), labels)
     if classes:
         write(root / 'classes.txt', '\n'.join(classes))
@@ -33,7 +36,8 @@ def write_maps(root, maps, names=('images/{}.png', 'masks/{}.png'), classes=None
 COUNTED = [range(1, n + 1) for n in (3, 9, 4)]
 GAPS = [[1, 4], [2, 3], [3]]
 NAMES = [*'abcdefghij']
-# The numbers in each map, how they are drawn, the names in classes.txt, --task, and what the numbers are.
+# The numbers in each map, how they are drawn, the names in classes.txt, --task, and what the
+# numbers are.
 MAPS = {
     'numbered from 1 to N': (COUNTED, {}, None, None, 'instances'),
     'in few ways': (COUNTED[:2], {}, None, None, 'either'),
@@ -41,7 +45,13 @@ MAPS = {
     'with gaps and a task': (GAPS, {}, None, 'segment', 'instances'),
     'with gaps and a name': (GAPS, {}, ['cell'], None, 'instances'),
     'with gaps, for boxes': (GAPS, {}, None, 'detect', 'instances'),
-    'of few objects': ([range(1, n + 1) for n in (1, 2, 3)], {'dtype': np.uint16}, None, None, 'either'),
+    'of few objects': (
+        [range(1, n + 1) for n in (1, 2, 3)],
+        {'dtype': np.uint16},
+        None,
+        None,
+        'either',
+    ),
     'over 255': ([*GAPS, [256]], {'dtype': np.uint16}, None, None, 'instances'),
     'of one image': (COUNTED[:1], {}, None, None, 'either'),
     'named': (COUNTED, {}, NAMES, 'segment', 'semantic'),
@@ -70,7 +80,12 @@ def test_numbers_are_instances_or_classes_or_the_command_asks(case, tmp_path):
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.int32])
 @pytest.mark.parametrize(
-    'names', [('images/{}.png', 'masks/{}.tif'), ('{}_IMG.png', '{}_Masks.tif'), ('{}.png', '{}_cp_masks.tif')]
+    'names',
+    [
+        ('images/{}.png', 'masks/{}.tif'),
+        ('{}_IMG.png', '{}_Masks.tif'),
+        ('{}.png', '{}_cp_masks.tif'),
+    ],
 )
 def test_the_masks_of_objects_are_the_pixels_of_their_numbers(names, dtype, tmp_path):
     """Also for an object in two parts. In 8 bits, 255 is background, unless there is a 254."""
@@ -81,9 +96,16 @@ def test_the_masks_of_objects_are_the_pixels_of_their_numbers(names, dtype, tmp_
     write_maps(tmp_path, [*maps, np.zeros_like(maps[0])], names)
     split = read_folder(tmp_path, 'segment').splits['train']
     assert len(split.image_names) == 6
-    files = {image['id']: int(image['file_name'].split('/')[-1][0]) for image in split.content['images']}
-    found = sorted((files[obj['image_id']], coco_mask.decode(obj['segmentation']).tobytes()) for obj in split.objects)
-    numbers = [{*np.unique(m)} - ({0, 255} if dtype == np.uint8 and 254 not in m else {0}) for m in maps]
+    files = {
+        image['id']: int(image['file_name'].split('/')[-1][0]) for image in split.content['images']
+    }
+    found = sorted(
+        (files[obj['image_id']], coco_mask.decode(obj['segmentation']).tobytes())
+        for obj in split.objects
+    )
+    numbers = [
+        {*np.unique(m)} - ({0, 255} if dtype == np.uint8 and 254 not in m else {0}) for m in maps
+    ]
     expected = [(i, (m == n).tobytes()) for i, m in enumerate(maps) for n in numbers[i]]
     assert found == sorted(expected)
     for obj in split.objects:
@@ -93,13 +115,21 @@ def test_the_masks_of_objects_are_the_pixels_of_their_numbers(names, dtype, tmp_
 
 @pytest.mark.parametrize('task', ['segment', 'semantic'])
 def test_images_without_maps_are_named_and_numbers_beyond_31_bits_rejected(task, tmp_path):
-    """Pillow would read half of all numbers of 32 bits as negative ones, and their objects as background."""
+    """Pillow would read half of all numbers of 32 bits as negative ones, and their objects as
+    background.
+    """
     write_maps(tmp_path, [draw_numbers([1, 2])] * 20, ('{}_img.jpg', '{}_masks.png'))
     for name in ('other_img.jpg', 'elsewhere/photo.jpg'):
         write(tmp_path / name, np.full((SIDE, SIDE, 3), len(name), np.uint8))
     notes = read_folder(tmp_path, task).notes
-    assert 'images outside of the folders of images and maps are left out: elsewhere/photo.jpg' in notes
-    assert any('other_img.jpg is a map without an image, or an image without a map' in note for note in notes)
+    assert (
+        'images outside of the folders of images and maps are left out: elsewhere/photo.jpg'
+        in notes
+    )
+    assert any(
+        'other_img.jpg is a map without an image, or an image without a map' in note
+        for note in notes
+    )
     for index in range(20):
         (tmp_path / f'{index}_masks.png').unlink()
     write_maps(tmp_path, [draw_numbers([5, -5], np.int32)] * 20, ('{}_img.jpg', '{}_masks.tif'))

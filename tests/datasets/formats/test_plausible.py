@@ -1,4 +1,5 @@
-"""Objects that cannot be right are left out with a count or the dataset is rejected, for any format and fault.
+"""Objects that cannot be right are left out with a count or the dataset is rejected, for any format
+and fault.
 
 The same faults are found in a config's data.
 """
@@ -43,13 +44,24 @@ MISREADINGS = {
 def is_faulty(box):
     box = np.array(box)
     cut = box.clip(0, SIDES)
-    return not np.isfinite(box).all() or (abs(cut - box) > MARGIN).any() or (cut[2:] - cut[:2] < 1).any()
+    return (
+        not np.isfinite(box).all()
+        or (abs(cut - box) > MARGIN).any()
+        or (cut[2:] - cut[:2] < 1).any()
+    )
 
 
 @settings(QUICK, max_examples=30)
-@given(make_datasets(formats=OBJECTS, min_train=12), st.sampled_from([*MISREADINGS]), st.sampled_from([1, 2, 9]))
+@given(
+    make_datasets(formats=OBJECTS, min_train=12),
+    st.sampled_from([*MISREADINGS]),
+    st.sampled_from([1, 2, 9]),
+)
 def test_objects_that_leave_the_image_are_left_out_or_the_dataset_is_rejected(made, name, every):
-    """One of ``every`` objects is misread. A dataset without a fault is read as it is, but for its edges."""
+    """One of ``every`` objects is misread.
+
+    A dataset without a fault is read as it is, but for its edges.
+    """
     expected = []
     for split, photos in made.photos.items():
         for photo in photos:
@@ -57,7 +69,9 @@ def test_objects_that_leave_the_image_are_left_out_or_the_dataset_is_rejected(ma
             for i, thing in enumerate(photo.things):
                 if photo.number % every == 0:
                     left, top, *rest = thing.box
-                    x, y, w, h = MISREADINGS[name](left, top, *(a - b for a, b in zip(rest, (left, top), strict=True)))
+                    x, y, w, h = MISREADINGS[name](
+                        left, top, *(a - b for a, b in zip(rest, (left, top), strict=True))
+                    )
                     photo.things[i] = thing._replace(box=(x, y, x + w, y + h))
                 expected.append((split, photo.number, photo.things[i]))
     faulty = [row for row in expected if is_faulty(row[2].box)]
@@ -67,18 +81,26 @@ def test_objects_that_leave_the_image_are_left_out_or_the_dataset_is_rejected(ma
         except UserError as error:
             good = {row[0] for row in expected if row not in faulty and not row[2].is_crowd}
             is_misread = len(faulty) > 2 and 'one of many that look like' in str(error)
-            assert len(faulty) > 0.1 * len(expected) or is_misread or {row[0] for row in faulty} - good
+            assert (
+                len(faulty) > 0.1 * len(expected) or is_misread or {row[0] for row in faulty} - good
+            )
             return
         assert len(faulty) <= 0.1 * len(expected)
         left_out = f'{len(faulty)} problem{"s" * (len(faulty) > 1)} in {len(expected)} objects'
-        assert [left_out in note for note in dataset.notes if 'are left out:' in note] == [True] * bool(faulty)
+        assert [left_out in note for note in dataset.notes if 'are left out:' in note] == [
+            True
+        ] * bool(faulty)
         read = sorted(
-            np.array([*o['bbox'][:2], o['bbox'][0] + o['bbox'][2], o['bbox'][1] + o['bbox'][3]]).round().tolist()
+            np.array([*o['bbox'][:2], o['bbox'][0] + o['bbox'][2], o['bbox'][1] + o['bbox'][3]])
+            .round()
+            .tolist()
             for split in dataset.splits.values()
             for o in split.content['annotations']
         )
         boxes = [row[2].box for row in expected if row not in faulty]
-        assert np.allclose(read, sorted(np.clip(box, 0, SIDES).round().tolist() for box in boxes), atol=1)
+        assert np.allclose(
+            read, sorted(np.clip(box, 0, SIDES).round().tolist() for box in boxes), atol=1
+        )
 
 
 @pytest.mark.parametrize('name', MISREADINGS)
@@ -99,14 +121,18 @@ def test_boxes_and_polygons_that_contradict_each_other_are_rejected(name, tmp_pa
 
 
 # Values of the wrong type or size, for any key of a COCO file.
-VALUES = st.sampled_from([10**400, 1e308, float('nan'), -1, True, '1', None, [], {}, [[]], [[[1, 2]]], [[1, 2, 3, 4]]])
+VALUES = st.sampled_from(
+    [10**400, 1e308, float('nan'), -1, True, '1', None, [], {}, [[]], [[[1, 2]]], [[1, 2, 3, 4]]]
+)
 KEYS = [('annotations', key) for key in ('bbox', 'area', 'segmentation')]
 KEYS += [('images', 'width'), ('images', 'height')]
 
 
 @settings(QUICK, max_examples=60)
 @given(st.sampled_from(KEYS), VALUES, st.booleans())
-def test_values_of_any_type_are_faults_in_folders_and_in_configs(tmp_path_factory, key, value, is_first):
+def test_values_of_any_type_are_faults_in_folders_and_in_configs(
+    tmp_path_factory, key, value, is_first
+):
     """A config's check finds a fault if ``read_folder`` finds one. Both say it in sentences."""
     root, (part, name) = tmp_path_factory.mktemp('data'), key
     write_example(root, 'coco')
@@ -121,9 +147,19 @@ def test_values_of_any_type_are_faults_in_folders_and_in_configs(tmp_path_factor
     except UserError as error:
         has_masks, messages = True, [str(error)]
     assert len(''.join(messages)) < 5000
-    loading = [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': has_masks}]
-    settings = {'type': 'CocoDataset', 'metainfo': {'classes': ('disc', 'square')}, 'pipeline': loading}
-    settings |= {'ann_file': f'{root}/annotations/train.json', 'data_prefix': {'img': f'{root}/train'}}
+    loading = [
+        {'type': 'LoadImageFromFile'},
+        {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': has_masks},
+    ]
+    settings = {
+        'type': 'CocoDataset',
+        'metainfo': {'classes': ('disc', 'square')},
+        'pipeline': loading,
+    }
+    settings |= {
+        'ann_file': f'{root}/annotations/train.json',
+        'data_prefix': {'img': f'{root}/train'},
+    }
     assert bool(messages) == bool(check(config(settings)).issues)
 
 
@@ -135,7 +171,9 @@ def write_rotated(orientation, kind):
     xmp = f'http://ns.adobe.com/xap/1.0/\0<rdf:Description tiff:Orientation="{orientation}"/>'.encode()
     info, options = PngImagePlugin.PngInfo(), {'exif': exif}
     if kind == 'raw profile':
-        info.add_text('Raw profile type exif', f'\nexif\n{len(exif.tobytes()):8}\n{exif.tobytes().hex()}\n')
+        info.add_text(
+            'Raw profile type exif', f'\nexif\n{len(exif.tobytes()):8}\n{exif.tobytes().hex()}\n'
+        )
         options = {'pnginfo': info}
     elif kind == 'only XMP':
         options = {}
@@ -147,8 +185,12 @@ def write_rotated(orientation, kind):
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))
-@pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'TIFF', 'WEBP', 'AVIF', 'XMP first', 'only XMP', 'raw profile'])
-def test_a_path_and_a_pillow_image_are_rotated_alike_or_the_path_is_rejected(kind, orientation, tmp_path):
+@pytest.mark.parametrize(
+    'kind', ['JPEG', 'PNG', 'TIFF', 'WEBP', 'AVIF', 'XMP first', 'only XMP', 'raw profile']
+)
+def test_a_path_and_a_pillow_image_are_rotated_alike_or_the_path_is_rejected(
+    kind, orientation, tmp_path
+):
     (path := tmp_path / 'a.jpg').write_bytes(write_rotated(orientation, kind))
     if not cv2.haveImageReader(str(path)):
         pytest.skip(f'OpenCV cannot read {kind} here')
@@ -166,8 +208,12 @@ def test_a_path_and_a_pillow_image_are_rotated_alike_or_the_path_is_rejected(kin
 
 @settings(QUICK, max_examples=25)
 @given(make_datasets(formats=('coco', 'voc'), min_train=6), st.booleans())
-def test_boxes_are_those_of_the_stored_photo_if_its_size_is_unless_they_do_not_fit(made, are_upright):
-    """Some labelling tools write boxes of the upright photo, but the stored size: boxes beside the objects."""
+def test_boxes_are_those_of_the_stored_photo_if_its_size_is_unless_they_do_not_fit(
+    made, are_upright
+):
+    """Some labelling tools write boxes of the upright photo, but the stored size: boxes beside the
+    objects.
+    """
     made.options['loose'] = False  # for which the size is written
     exif, are_odd = Image.Exif(), False
     exif[ExifTags.Base.Orientation] = 6
@@ -178,7 +224,9 @@ def test_boxes_are_those_of_the_stored_photo_if_its_size_is_unless_they_do_not_f
             photo.things[i] = thing._replace(box=(HEIGHT - bottom, left, HEIGHT - top, right))
             are_odd |= right > HEIGHT + 2
     with write_dataset(made) as root:
-        for path in (path for path in root.rglob('*.jpg') if path.is_file() and path.read_bytes() != b'x'):
+        for path in (
+            path for path in root.rglob('*.jpg') if path.is_file() and path.read_bytes() != b'x'
+        ):
             Image.open(path).save(path, exif=exif, quality=100)
         if are_odd:
             with pytest.raises(UserError, match=r'before the EXIF rotation|leaves the image'):

@@ -19,7 +19,8 @@ CELLS = re.findall(
     (ROOT / 'docs' / 'ablations.md').read_text(),
     re.MULTILINE,
 )
-# What docs/ablations.md says of each config: millions of parameters, billions of multiply-adds, score.
+# What docs/ablations.md says of each config: millions of parameters, billions of multiply-adds,
+# score.
 FIGURES = {path: (float(parameters), macs, score) for _, path, parameters, macs, score in CELLS}
 # Height and width of the images of each task.
 SIZES = {
@@ -32,7 +33,9 @@ SIZES = {
 
 
 def test_every_ablation_has_a_config_or_option_and_the_docs_name_it():
-    in_rows = re.findall(r'^\| `mmgcvit\.(\w+)`', (ROOT / 'docs' / 'ablations.md').read_text(), re.MULTILINE)
+    in_rows = re.findall(
+        r'^\| `mmgcvit\.(\w+)`', (ROOT / 'docs' / 'ablations.md').read_text(), re.MULTILINE
+    )
     used = {read(name).model.backbone.type.removeprefix('mmgcvit.') for name in ABLATIONS}
     assert used.union(in_rows) == {*ALL, 'LSA'}
     assert {*ABLATIONS, *BASELINES} <= set(FIGURES)
@@ -41,7 +44,9 @@ def test_every_ablation_has_a_config_or_option_and_the_docs_name_it():
 
 @pytest.mark.long
 def test_the_docs_count_parameters_and_multiply_adds():
-    """Transformer detectors are left out, since they need real tensors; the model zoo has their figures."""
+    """Transformer detectors are left out, since they need real tensors; the model zoo has their
+    figures.
+    """
     wrong, uncounted = [], []
     for name, (parameters, macs, _) in FIGURES.items():
         model = get_model(name)

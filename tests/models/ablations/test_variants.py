@@ -1,4 +1,6 @@
-"""Train every ablation variant, and compare those that are a known network with mmdet's implementation."""
+"""Train every ablation variant, and compare those that are a known network with mmdet's
+implementation.
+"""
 
 import re
 
@@ -12,7 +14,11 @@ from mmgcvit.registry import MODELS
 
 from ..contract.backbones import GCVIT, LSA_ARCH
 
-ALL = [name for name, kind in MODELS.module_dict.items() if kind.__module__.startswith(ablations.__name__)]
+ALL = [
+    name
+    for name, kind in MODELS.module_dict.items()
+    if kind.__module__.startswith(ablations.__name__)
+]
 
 
 def small(name):
@@ -24,13 +30,17 @@ def small(name):
 
 @pytest.mark.parametrize('name', ALL)
 def test_every_variant_trains_all_parameters_and_loads_its_own_checkpoint(name, tmp_path):
-    """Each parameter gets a gradient, at a size that no window divides; an image's maps do not depend on its batch."""
+    """Each parameter gets a gradient, at a size that no window divides; an image's maps do not
+    depend on its batch.
+    """
     trained = small(name)
     images = torch.rand(3, 3, 75, 101)
     maps = trained(images)
     assert [found.shape[2:] for found in maps] == [(19, 26), (10, 13), (5, 7), (3, 4)]
     sum(found.square().mean() for found in maps).backward()
-    assert {name for name, parameter in trained.named_parameters() if parameter.grad is None} == set()
+    assert {
+        name for name, parameter in trained.named_parameters() if parameter.grad is None
+    } == set()
     with torch.no_grad():
         for together, alone in zip(trained.eval()(images), trained(images[1:2]), strict=True):
             torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=1e-5)
@@ -39,7 +49,9 @@ def test_every_variant_trains_all_parameters_and_loads_its_own_checkpoint(name, 
     model = small(name)
     model.init_cfg = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'w.pth')}
     model.init_weights()
-    for (name, parameter), before in zip(model.named_parameters(), trained.parameters(), strict=True):
+    for (name, parameter), before in zip(
+        model.named_parameters(), trained.parameters(), strict=True
+    ):
         assert torch.equal(parameter, before), name
 
 
@@ -54,13 +66,17 @@ MMDET_NAMES = {
 
 
 def convert_to_mmdet(model):
-    """Rename weights as in mmdet, with patch merging in the order of unfold (channels, rows, columns)."""
+    """Rename weights as in mmdet, with patch merging in the order of unfold (channels, rows,
+    columns).
+    """
     state_dict = {}
     for name, tensor in model.state_dict().items():
         for pattern, theirs in MMDET_NAMES.items():
             name = re.sub(pattern, theirs, name)
         if '.downsample.' in name:
-            tensor = tensor.unflatten(-1, (2, 2, -1)).movedim((-1, -2, -3), (-3, -2, -1)).flatten(-3)
+            tensor = (
+                tensor.unflatten(-1, (2, 2, -1)).movedim((-1, -2, -3), (-3, -2, -1)).flatten(-3)
+            )
         state_dict[name] = tensor
     return state_dict
 
@@ -70,7 +86,9 @@ def test_swin_without_shifting_computes_what_mmdets_swin_does_at_any_size():
     model = SwinWithoutShifting(GCVIT, window_size=3, drop_path_rate=0.0).eval()
     for name, parameter in model.named_parameters():
         if 'bias' in name or 'norm' in name:  # initially 0 or 1, or too small to see
-            torch.nn.init.normal_(parameter, mean=float('norm' in name and 'weight' in name), std=0.3)
+            torch.nn.init.normal_(
+                parameter, mean=float('norm' in name and 'weight' in name), std=0.3
+            )
     theirs = SwinTransformer(window_size=3, drop_path_rate=0.0, **GCVIT)
     theirs.eval()
     missing, unexpected = theirs.load_state_dict(convert_to_mmdet(model), strict=False)

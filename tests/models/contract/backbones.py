@@ -38,18 +38,25 @@ BACKBONES = {
     'lsa': small_lsa,
     'lsa_one_kv_head': partial(small_lsa, {'num_kv_heads': (1, 1, 1, 1)}),
     'lsa_windows': partial(small_lsa, window_size=(5, (3, 4), None, None)),
-    'lsa_reflections': partial(small_lsa, {'shift_mode': 'reflect', 'shared_conv': True, 'shared_position': True}),
+    'lsa_reflections': partial(
+        small_lsa, {'shift_mode': 'reflect', 'shared_conv': True, 'shared_position': True}
+    ),
     'lsa_no_shifts': partial(small_lsa, {'shifts': None}),
 }
 
 
 def compute_maps_and_gradients(model, images, dtype=None):
-    """Return maps, in autocast with a dtype, and gradients of a loss with another weight per position and channel."""
+    """Return maps, in autocast with a dtype, and gradients of a loss with another weight per
+    position and channel.
+    """
     model.zero_grad()
     with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
         maps = model(images)
     sum(
-        (found * torch.arange(found[0].numel()).to(found).view(found.shape[1:]).cos()).sum() for found in maps
+        (found * torch.arange(found[0].numel()).to(found).view(found.shape[1:]).cos()).sum()
+        for found in maps
     ).backward()
-    gradients = [parameter.grad.clone() for parameter in model.parameters() if parameter.requires_grad]
+    gradients = [
+        parameter.grad.clone() for parameter in model.parameters() if parameter.requires_grad
+    ]
     return [found.detach() for found in maps], gradients

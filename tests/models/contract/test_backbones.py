@@ -20,9 +20,17 @@ from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints.converting import save_checkpoint
 
 from ...conftest import HALF_DTYPES
-from .backbones import BACKBONES, GCVIT, LSA_ARCH, compute_maps_and_gradients, small_gcvit, small_lsa
+from .backbones import (
+    BACKBONES,
+    GCVIT,
+    LSA_ARCH,
+    compute_maps_and_gradients,
+    small_gcvit,
+    small_lsa,
+)
 
-# Between two results in float32, each within 1e-5 of the exact one: chunks and batches have other kernels.
+# Between two results in float32, each within 1e-5 of the exact one: chunks and batches have other
+# kernels.
 TWICE_ROUNDED = {'atol': 2e-5, 'rtol': 0}
 one_of_each = pytest.mark.parametrize('build', [small_gcvit, small_lsa], ids=['gcvit', 'lsa'])
 
@@ -69,9 +77,15 @@ def test_strides_are_4_to_32_at_any_size(backbone, height, width):
     dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
 )
 @one_of_each
-def test_any_options_compute_finite_maps_and_round_trip_a_state_dict(build, window, depths, mlp_ratio, dtype):
+def test_any_options_compute_finite_maps_and_round_trip_a_state_dict(
+    build, window, depths, mlp_ratio, dtype
+):
     """A second backbone that loads the state dict computes the same bits."""
-    arch = {**(GCVIT if build is small_gcvit else LSA_ARCH), 'depths': depths, 'mlp_ratio': mlp_ratio}
+    arch = {
+        **(GCVIT if build is small_gcvit else LSA_ARCH),
+        'depths': depths,
+        'mlp_ratio': mlp_ratio,
+    }
     model, other = (build(arch=arch, window_size=[window] * 4).eval().to(dtype) for _ in range(2))
     image = torch.randn(1, 3, 45, 67, dtype=dtype)
     with torch.no_grad():
@@ -124,11 +138,19 @@ def test_checkpointing_changes_neither_outputs_nor_gradients(build):
 
 @pytest.mark.parametrize('name', ['gcvit', 'lsa_windows'])
 def test_memory_saved_for_backward_is_linear_in_pixels(name):
-    """Four times the pixels need at most 4.4 times the memory. Each tensor that autograd keeps is counted once."""
+    """Four times the pixels need at most 4.4 times the memory.
+
+    Each tensor that autograd keeps is counted once.
+    """
     model, needed = BACKBONES[name](drop_path_rate=0.0).train(), []
     for side in (192, 384):
         sizes = {}
-        with saved_tensors_hooks(lambda x: sizes.update({x.data_ptr(): x.nbytes}) or x, lambda x: x):  # noqa: B023
+
+        def count(x, sizes=sizes):
+            sizes[x.data_ptr()] = x.nbytes
+            return x
+
+        with saved_tensors_hooks(count, lambda x: x):
             model(torch.randn(1, 3, side, side))
         needed.append(sum(sizes.values()))
     assert needed[1] <= 4.4 * needed[0]
@@ -147,12 +169,21 @@ def test_checkpointing_runs_every_block_twice_behind_a_frozen_stem(build):
 
 @one_of_each
 def test_every_layer_has_its_depth_for_layer_wise_learning_rates(build):
-    """Blocks are numbered from 1 in order, every depth occurs, and parameters outside the backbone are last."""
+    """Blocks are numbered from 1 in order, every depth occurs, and parameters outside the backbone
+    are last.
+    """
     model = build()
-    depths = {name: model.get_layer_depth(f'backbone.{name}', 'backbone.') for name, _ in model.named_parameters()}
+    depths = {
+        name: model.get_layer_depth(f'backbone.{name}', 'backbone.')
+        for name, _ in model.named_parameters()
+    }
     (num_depths,) = {number for _, number in depths.values()}
     assert {depth for depth, _ in depths.values()} == set(range(num_depths))
-    blocks = [f'stages.{i}.blocks.{j}' for i, stage in enumerate(model.stages) for j in range(len(stage.blocks))]
+    blocks = [
+        f'stages.{i}.blocks.{j}'
+        for i, stage in enumerate(model.stages)
+        for j in range(len(stage.blocks))
+    ]
     for depth, block in enumerate(blocks, start=1):
         assert {depths[name][0] for name in depths if name.startswith(f'{block}.')} == {depth}
     assert len(blocks) == num_depths - 2
@@ -160,7 +191,9 @@ def test_every_layer_has_its_depth_for_layer_wise_learning_rates(build):
         assert depths[name][0] == num_depths - 1
     assert model.get_layer_depth('neck.conv.weight', 'backbone.') == (num_depths - 1, num_depths)
     before_blocks = {name for name, (depth, _) in depths.items() if depth == 0}
-    assert before_blocks == {name for name in depths if not name.startswith(('stages', 'downsamplers', 'norm'))}
+    assert before_blocks == {
+        name for name in depths if not name.startswith(('stages', 'downsamplers', 'norm'))
+    }
 
 
 @one_of_each
@@ -173,7 +206,9 @@ def test_out_indices_choose_maps_and_leave_no_parameter_unused(build):
         maps = chosen(image)
         torch.testing.assert_close(maps, tuple(expected[i] for i in out_indices))
         info = [(found.shape[1], 64 // found.shape[2]) for found in maps]
-        assert [*zip(chosen.feature_info.channels(), chosen.feature_info.reduction(), strict=True)] == info
+        assert [
+            *zip(chosen.feature_info.channels(), chosen.feature_info.reduction(), strict=True)
+        ] == info
         assert chosen.num_features == info[-1][0]
         sum(found.square().mean() for found in maps).backward()
         assert all(parameter.grad is not None for parameter in chosen.parameters())
@@ -189,7 +224,10 @@ def test_frozen_stages_get_no_gradient_and_stay_in_eval_mode(build):
         frozen += [model.get_submodule(f'norm{i}') for i in range(max(frozen_stages, 0))]
         for part in frozen:
             assert not any(module.training for module in part.modules())
-            assert all(parameter.grad is None and not parameter.requires_grad for parameter in part.parameters())
+            assert all(
+                parameter.grad is None and not parameter.requires_grad
+                for parameter in part.parameters()
+            )
         for stage in model.stages[max(frozen_stages, 0) :]:
             assert all(parameter.grad is not None for parameter in stage.parameters())
 
@@ -200,7 +238,11 @@ def test_only_lora_is_trained_in_attention_and_it_merges_into_plain_weights(buil
     plain, images = build(drop_path_rate=0.0), torch.randn(2, 3, 64, 80)
     model = build(drop_path_rate=0.0, lora_rank=2)
     lacking = model.load_state_dict(plain.state_dict(), strict=False)
-    linears = [name for name, layer in plain.named_modules() if '.attn.' in name and isinstance(layer, nn.Linear)]
+    linears = [
+        name
+        for name, layer in plain.named_modules()
+        if '.attn.' in name and isinstance(layer, nn.Linear)
+    ]
     factors = {f'{name}.{factor}' for name in linears for factor in ('lora_down', 'lora_up')}
     assert (set(lacking.missing_keys), lacking.unexpected_keys) == (factors, [])
     torch.testing.assert_close(model(images), plain(images), **TWICE_ROUNDED)
@@ -208,14 +250,25 @@ def test_only_lora_is_trained_in_attention_and_it_merges_into_plain_weights(buil
         if name.endswith('lora_up'):
             nn.init.normal_(model.get_parameter(name), std=0.1)
     compute_maps_and_gradients(model, images)
-    gradients = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.requires_grad}
+    gradients = {
+        name: parameter.grad
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
     assert set(gradients) == factors
     assert all(gradient.abs().max() > 0 for gradient in gradients.values())
 
     file = tmp_path / 'run.pth'
-    save_checkpoint({'state_dict': {f'backbone.{name}': tensor for name, tensor in model.state_dict().items()}}, file)
+    save_checkpoint(
+        {'state_dict': {f'backbone.{name}': tensor for name, tensor in model.state_dict().items()}},
+        file,
+    )
     start = {'type': 'Pretrained', 'checkpoint': str(file)}
-    found = [nn.ModuleDict({'backbone': build()}), build(init_cfg=start), build(init_cfg=start, lora_rank=3)]
+    found = [
+        nn.ModuleDict({'backbone': build()}),
+        build(init_cfg=start),
+        build(init_cfg=start, lora_rank=3),
+    ]
     load_checkpoint(found[0], str(file), strict=True)  # as mmengine does
     for built in found[1:]:
         built.init_weights()
@@ -230,25 +283,41 @@ SIDES = (7, 14, 15, 16, 17, 24) if torch.cuda.is_available() else (7, 15)
 WINDOWED = {f'window_{side}': partial(small_gcvit, window_size=side) for side in SIDES}
 
 
-@pytest.mark.parametrize('build', [*BACKBONES.values(), *WINDOWED.values()], ids=[*BACKBONES, *WINDOWED])
+@pytest.mark.parametrize(
+    'build', [*BACKBONES.values(), *WINDOWED.values()], ids=[*BACKBONES, *WINDOWED]
+)
 def test_maps_and_gradients_are_near_those_of_float64_on_a_cpu(build, device):
-    """Compare the relative error of each map and of all gradients together; half precision uses autocast."""
+    """Compare the relative error of each map and of all gradients together; half precision uses
+    autocast.
+    """
     model, images = build(drop_path_rate=0.0).train(), torch.randn(2, 3, 96, 130)
-    expected, exact_gradients = compute_maps_and_gradients(deepcopy(model).double(), images.double())
+    expected, exact_gradients = compute_maps_and_gradients(
+        deepcopy(model).double(), images.double()
+    )
     for dtype, near in {None: 1e-5, **dict.fromkeys(HALF_DTYPES, 2e-2)}.items():
-        maps, gradients = compute_maps_and_gradients(deepcopy(model).to(device), images.to(device), dtype)
-        errors = [(found.cpu() - exact).norm() / exact.norm() for found, exact in zip(maps, expected, strict=True)]
+        maps, gradients = compute_maps_and_gradients(
+            deepcopy(model).to(device), images.to(device), dtype
+        )
+        errors = [
+            (found.cpu() - exact).norm() / exact.norm()
+            for found, exact in zip(maps, expected, strict=True)
+        ]
         assert max(errors) <= near, (dtype, errors)
         # In which terms nearly cancel.
-        gradient, wanted = (torch.cat([x.cpu().flatten() for x in each]) for each in (gradients, exact_gradients))
+        gradient, wanted = (
+            torch.cat([x.cpu().flatten() for x in each]) for each in (gradients, exact_gradients)
+        )
         assert (gradient - wanted).norm() <= 6 * near * wanted.norm(), dtype
 
 
 def test_large_weights_and_images_stay_finite_under_autocast(build, device):
-    """All weights times 8, images times 100: outputs in inference and training; gradients too, but for fp16's, which
-    are beyond its range and the loss scaler's to find out.
+    """All weights times 8, images times 100: outputs in inference and training; gradients too, but
+    for fp16's, which are beyond its range and the loss scaler's to find out.
     """
-    model, images = build(drop_path_rate=0.0).to(device), 100 * torch.randn(2, 3, 96, 130, device=device)
+    model, images = (
+        build(drop_path_rate=0.0).to(device),
+        100 * torch.randn(2, 3, 96, 130, device=device),
+    )
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(8)
@@ -259,14 +328,21 @@ def test_large_weights_and_images_stay_finite_under_autocast(build, device):
         with torch.autocast(device, dtype=dtype):
             trained = model.train()(images)
         sum(found.float().abs().mean() for found in trained).backward()
-        gradients = [] if dtype is torch.float16 else [parameter.grad for parameter in model.parameters()]
+        gradients = (
+            [] if dtype is torch.float16 else [parameter.grad for parameter in model.parameters()]
+        )
         assert all(torch.isfinite(x).all() for x in (*inferred, *trained, *gradients)), dtype
 
 
-@pytest.mark.parametrize('network', [partial(GCViT, 'xxtiny'), partial(LSA, 'cifar-tiny')], ids=['gcvit', 'lsa'])
+@pytest.mark.parametrize(
+    'network', [partial(GCViT, 'xxtiny'), partial(LSA, 'cifar-tiny')], ids=['gcvit', 'lsa']
+)
 def test_initial_weights_are_normal_with_deviation_0_02_and_biases_zero(network):
     model = network()
-    groups = {'linear': [], 'table': [x for name, x in model.named_parameters() if name.endswith(('table', 'embed'))]}
+    groups = {
+        'linear': [],
+        'table': [x for name, x in model.named_parameters() if name.endswith(('table', 'embed'))],
+    }
     for layer in model.modules():
         if isinstance(layer, nn.Linear):
             groups['linear'].append(layer.weight)
@@ -274,13 +350,18 @@ def test_initial_weights_are_normal_with_deviation_0_02_and_biases_zero(network)
         elif isinstance(layer, nn.Conv2d) and isinstance(model, LSA):
             groups.setdefault('convolution', []).append(layer.weight)
     for weights in groups.values():
-        assert torch.cat([weight.flatten() for weight in weights]).std().item() == pytest.approx(0.02, rel=0.02)
+        assert torch.cat([weight.flatten() for weight in weights]).std().item() == pytest.approx(
+            0.02, rel=0.02
+        )
 
 
 @one_of_each
 def test_bad_arguments_are_rejected_with_what_is_allowed(build):
     cases = [
-        *(({'out_indices': i}, 'between 0 and 3, each once') for i in [(0, 4), (2, 1), (1, 1), (), 3, '0']),
+        *(
+            ({'out_indices': i}, 'between 0 and 3, each once')
+            for i in [(0, 4), (2, 1), (1, 1), (), 3, '0']
+        ),
         ({'frozen_stages': 5}, r'frozen_stages is 5.*up to 4'),
         *(({'frozen_stages': i}, 'frozen_stages is .*at least -1') for i in (-2, 1.0, True)),
         *(({'lora_rank': i}, 'lora_rank is') for i in (-1, 0.5)),
@@ -295,7 +376,9 @@ def test_bad_arguments_are_rejected_with_what_is_allowed(build):
 def test_bad_images_are_rejected_with_what_is_allowed(build):
     model = build()
     for shape in [(3, 64, 64), (1, 4, 64, 64), (1, 3, 31, 64), (1, 3, 64, 31)]:
-        with pytest.raises(ValueError, match=rf'{re.escape(str(shape))}; expected \(B, 3.*at least 32'):
+        with pytest.raises(
+            ValueError, match=rf'{re.escape(str(shape))}; expected \(B, 3.*at least 32'
+        ):
             model(torch.rand(shape))
     with pytest.raises(TypeError, match=r'tensor of torch\.uint8; expected floats'):
         model(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))

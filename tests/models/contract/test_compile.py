@@ -9,10 +9,15 @@ from mmgcvit.models.layers import attention
 
 from .backbones import BACKBONES
 
-pytestmark = pytest.mark.skipif(Version(torch.__version__) < Version('2.4'), reason='compiled from torch 2.4 on')
+pytestmark = pytest.mark.skipif(
+    Version(torch.__version__) < Version('2.4'), reason='compiled from torch 2.4 on'
+)
 
 # With one block of each kind: LSA's first is another than the rest, GC ViT's take turns.
-FEWER_BLOCKS = {'lsa': {'arch': {'depths': (2, 1, 1, 1)}}, 'lsa_windows': {'arch': {'depths': (2, 1, 1, 1)}}}
+FEWER_BLOCKS = {
+    'lsa': {'arch': {'depths': (2, 1, 1, 1)}},
+    'lsa_windows': {'arch': {'depths': (2, 1, 1, 1)}},
+}
 # Some need no padding; one is that of pretraining.
 SIZES = [(64, 64), (75, 101), (224, 224), (131, 70)]
 
@@ -32,7 +37,10 @@ def fresh_compiler():
     ],
 )
 def test_all_sizes_compile_to_two_graphs_without_a_break(name, training, monkeypatch):
-    """One graph is for the first size and one for all others. A graph break or a further recompilation is an error."""
+    """One graph is for the first size and one for all others.
+
+    A graph break or a further recompilation is an error.
+    """
     monkeypatch.setitem(attention.MAX_BATCH, 'cpu', attention.MAX_BATCH['cuda'])
     # Four stages take three times as long.
     options = {'with_cp': training, 'out_indices': (0, 1) if training else (0,)}

@@ -1,4 +1,6 @@
-"""Exported networks compute what eager ones do: traces at any size, torch.export at the exported one."""
+"""Exported networks compute what eager ones do: traces at any size, torch.export at the exported
+one.
+"""
 
 import pytest
 import torch
@@ -32,7 +34,9 @@ def test_a_trace_is_right_at_other_sizes_and_runs_without_this_package(name):
         check(traced, model)
 
 
-@pytest.mark.skipif(Version(torch.__version__) < Version('2.7'), reason='exported so from torch 2.7 on')
+@pytest.mark.skipif(
+    Version(torch.__version__) < Version('2.7'), reason='exported so from torch 2.7 on'
+)
 @pytest.mark.parametrize(
     'name', [pytest.param(name, marks=[pytest.mark.long] * (name not in FEW)) for name in BACKBONES]
 )

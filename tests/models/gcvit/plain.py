@@ -1,7 +1,7 @@
 """A reference GC ViT written for clarity: it uses the weights of a model and none of its code.
 
-The bias is gathered pair by pair of tokens, the global query repeated for every window, attention made of plain
-products, each step a tensor of its own.
+The bias is gathered pair by pair of tokens, the global query repeated for every window, attention
+made of plain products, each step a tensor of its own.
 """
 
 import torch
@@ -27,21 +27,30 @@ def merge_windows(windows, window, batch, height, width):
 def position_bias(position):
     """Return the bias (nH, N, N): for each pair of tokens the table row of their offset."""
     h, w = ((side + 1) // 2 for side in position.grid)
-    y, x = (places.flatten() for places in torch.meshgrid(torch.arange(h), torch.arange(w), indexing='ij'))
+    y, x = (
+        places.flatten()
+        for places in torch.meshgrid(torch.arange(h), torch.arange(w), indexing='ij')
+    )
     rows = (y[:, None] - y[None, :] + h - 1) * (2 * w - 1) + (x[:, None] - x[None, :] + w - 1)
     table = position.relative_position_bias_table
     return table[rows.flatten().to(table.device)].reshape(h * w, h * w, -1).permute(2, 0, 1)
 
 
 def attention(attn, windows, q_global, batch):
-    """Attend in windows (B*nW, N, C), with local queries or the image's global queries (B, nH, N, d)."""
+    """Attend in windows (B*nW, N, C), with local queries or the image's global queries (B, nH, N,
+    d).
+    """
     num_windows, num_tokens, channels = windows.shape
     if hasattr(attn, 'qkv'):
         projected = F.linear(windows, attn.qkv.weight, attn.qkv.bias)
-        q, k, v = projected.reshape(num_windows, num_tokens, 3, attn.num_heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = projected.reshape(num_windows, num_tokens, 3, attn.num_heads, -1).permute(
+            2, 0, 3, 1, 4
+        )
     else:
         projected = F.linear(windows, attn.kv.weight, attn.kv.bias)
-        k, v = projected.reshape(num_windows, num_tokens, 2, attn.num_heads, -1).permute(2, 0, 3, 1, 4)
+        k, v = projected.reshape(num_windows, num_tokens, 2, attn.num_heads, -1).permute(
+            2, 0, 3, 1, 4
+        )
         q = q_global.repeat_interleave(num_windows // batch, dim=0)
     scores = q @ k.mT * q.shape[-1] ** -0.5 + position_bias(attn.position)
     out = (scores.softmax(-1) @ v).transpose(1, 2).reshape(num_windows, num_tokens, channels)
@@ -61,7 +70,9 @@ def run_block(block, x, q_global):
     attended = merge_windows(windows, window, batch, *padded.shape[1:3])[:, :height, :width]
     x = x + scaled(block.attn_residual, attended)
     hidden = F.gelu(F.linear(layer_norm(block.norm2, x), block.mlp.fc1.weight, block.mlp.fc1.bias))
-    return x + scaled(block.mlp_residual, F.linear(hidden, block.mlp.fc2.weight, block.mlp.fc2.bias))
+    return x + scaled(
+        block.mlp_residual, F.linear(hidden, block.mlp.fc2.weight, block.mlp.fc2.bias)
+    )
 
 
 def layer_norm(norm, x):
@@ -79,7 +90,9 @@ def fused_mbconv(conv, x):
 def downsample(downsampler, x):
     """Downsample (B, H, W, C) to (B, H/2, W/2, C_out)."""
     x = layer_norm(downsampler.norm_in, x).permute(0, 3, 1, 2).contiguous()
-    x = F.conv2d(fused_mbconv(downsampler.conv, x), downsampler.reduction.weight, stride=2, padding=1)
+    x = F.conv2d(
+        fused_mbconv(downsampler.conv, x), downsampler.reduction.weight, stride=2, padding=1
+    )
     return layer_norm(downsampler.norm_out, x.permute(0, 2, 3, 1))
 
 
@@ -114,5 +127,7 @@ class PlainGCViT(nn.Module):
             for block in stage.blocks:
                 x = run_block(block, x, q_global)
             if i in model.out_indices:
-                maps.append(layer_norm(model.get_submodule(f'norm{i}'), x).permute(0, 3, 1, 2).contiguous())
+                maps.append(
+                    layer_norm(model.get_submodule(f'norm{i}'), x).permute(0, 3, 1, 2).contiguous()
+                )
         return tuple(maps)

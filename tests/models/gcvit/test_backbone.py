@@ -1,4 +1,5 @@
-"""Test GC ViT: its arguments and layers, the plain formulation, and the published network's figures and outputs.
+"""Test GC ViT: its arguments and layers, the plain formulation, and the published network's figures
+and outputs.
 
 What every backbone must do is in tests/models/contract.
 """
@@ -30,7 +31,9 @@ CASES = {
 @pytest.mark.parametrize('by_convolution', [True, False], ids=['oneDNN', 'MKL'])
 @pytest.mark.parametrize('case', CASES)
 def test_outputs_and_gradients_equal_the_plain_ones(case, by_convolution, device, monkeypatch):
-    """Outputs within 1e-5; the gradient of each parameter within 1e-4 of its norm, and 1e-7 of the largest norm."""
+    """Outputs within 1e-5; the gradient of each parameter within 1e-4 of its norm, and 1e-7 of the
+    largest norm.
+    """
     arguments, shape = CASES[case]
     fast = GCViT(**{'arch': GCVIT, 'drop_path_rate': 0.0, **arguments})
     for parameter in fast.parameters():
@@ -50,27 +53,46 @@ def test_outputs_and_gradients_equal_the_plain_ones(case, by_convolution, device
         assert (found - wanted).norm() <= 1e-7 * largest + 1e-4 * wanted.norm()
 
 
-@pytest.mark.parametrize(('size', 'padded'), [((14, 21), (14, 21)), ((15, 15), (21, 21)), ((3, 9), (7, 14))])
+@pytest.mark.parametrize(
+    ('size', 'padded'), [((14, 21), (14, 21)), ((15, 15), (21, 21)), ((3, 9), (7, 14))]
+)
 def test_multiply_adds_of_a_block_are_the_papers_formula(size, padded):
-    """Section 2: 2HW(2C^2 + hwC) for local attention; global attention lacks the query's projection, HWC^2.
+    """Section 2: 2HW(2C^2 + hwC) for local attention; global attention lacks the query's
+    projection, HWC^2.
 
-    A map that windows do not divide costs as much as the padded one. The MLP, of ratio r, adds 2r HWC^2.
+    A map that windows do not divide costs as much as the padded one. The MLP, of ratio r, adds 2r
+    HWC^2.
     """
     dims, window, ratio = 32, (7, 7), 3
     (height, width), pixels = padded, size[0] * size[1]
     omega = 2 * height * width * (2 * dims**2 + window[0] * window[1] * dims)
-    x, q_global = torch.empty(1, *size, dims, device='meta'), torch.empty(1, 2, 49, dims // 2, device='meta')
-    for attention, lacking in ((LocalWindowAttention, 0), (GlobalWindowAttention, height * width * dims**2)):
+    x, q_global = (
+        torch.empty(1, *size, dims, device='meta'),
+        torch.empty(1, 2, 49, dims // 2, device='meta'),
+    )
+    for attention, lacking in (
+        (LocalWindowAttention, 0),
+        (GlobalWindowAttention, height * width * dims**2),
+    ):
         with torch.device('meta'):
-            block = Block(dims, attention(dims, 2, window), ratio * dims, layer_scale=1e-5, drop_path_rate=0.0).eval()
+            block = Block(
+                dims, attention(dims, 2, window), ratio * dims, layer_scale=1e-5, drop_path_rate=0.0
+            ).eval()
         attended = omega - lacking
         assert count_macs(lambda block=block: block.attn(x, q_global)) == attended
-        assert count_macs(lambda block=block: block(x, q_global)) == attended + 2 * ratio * pixels * dims**2
+        assert (
+            count_macs(lambda block=block: block(x, q_global))
+            == attended + 2 * ratio * pixels * dims**2
+        )
 
 
 def test_drop_path_rises_linearly_over_all_blocks():
     assert compute_drop_path_rates(0.3, (1,)) == [[0.0]]
-    assert compute_drop_path_rates(0.3, (1, 2, 1)) == [[0.0], pytest.approx([0.1, 0.2]), [pytest.approx(0.3)]]
+    assert compute_drop_path_rates(0.3, (1, 2, 1)) == [
+        [0.0],
+        pytest.approx([0.1, 0.2]),
+        [pytest.approx(0.3)],
+    ]
 
 
 def test_stage_2_pools_its_query_unless_its_window_is_the_pretraining_map():
@@ -83,11 +105,17 @@ def test_stage_2_pools_its_query_unless_its_window_is_the_pretraining_map():
 
 
 def test_a_one_block_stage_leaves_the_query_generator_untrained():
-    """Such a stage has no global attention, and DDP would wait for the gradient of an unused parameter."""
+    """Such a stage has no global attention, and DDP would wait for the gradient of an unused
+    parameter.
+    """
     model = GCViT({**GCVIT, 'depths': (2, 2, 3, 1)}).train()
     sum(found.square().mean() for found in model(torch.rand(1, 3, 64, 64))).backward()
-    assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)
-    assert not any(parameter.requires_grad for parameter in model.stages[3].global_query.parameters())
+    assert all(
+        parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad
+    )
+    assert not any(
+        parameter.requires_grad for parameter in model.stages[3].global_query.parameters()
+    )
 
 
 def test_bad_arguments_are_rejected_with_what_is_allowed():
@@ -97,11 +125,23 @@ def test_bad_arguments_are_rejected_with_what_is_allowed():
         ({'arch': 3}, 'unknown arch 3; choose one of .* or give a dict'),
         ({'arch': {'embed_dims': 8}}, "missing .*'depths'.*the keys are"),
         ({'arch': {**GCVIT, 'heads': 3}}, "unexpected keyword argument 'heads'"),
-        *(({'arch': {**GCVIT, 'depths': depths}}, 'depths is .*4 ints of at least 1') for depths in ((2, 2, 2), 2)),
-        ({'arch': {**GCVIT, 'num_heads': (3, 2, 4, 8)}}, r'num_heads\[0\] is 3; expected a divisor of .* 16'),
-        *(({'arch': {**GCVIT, 'embed_dims': dims}}, 'embed_dims is .*at least 4') for dims in (2, 16.0)),
+        *(
+            ({'arch': {**GCVIT, 'depths': depths}}, 'depths is .*4 ints of at least 1')
+            for depths in ((2, 2, 2), 2)
+        ),
+        (
+            {'arch': {**GCVIT, 'num_heads': (3, 2, 4, 8)}},
+            r'num_heads\[0\] is 3; expected a divisor of .* 16',
+        ),
+        *(
+            ({'arch': {**GCVIT, 'embed_dims': dims}}, 'embed_dims is .*at least 4')
+            for dims in (2, 16.0)
+        ),
         ({'arch': {**GCVIT, 'mlp_ratio': '2'}}, "mlp_ratio is '2'; expected a number"),
-        *(({'window_size': window}, 'window_size is .*each of the 4') for window in ((7, 7, 14), 0, 7.0, None, '7')),
+        *(
+            ({'window_size': window}, 'window_size is .*each of the 4')
+            for window in ((7, 7, 14), 0, 7.0, None, '7')
+        ),
         ({'pretrain_img_size': 16}, '16.*32 px'),
         ({'drop_path_rate': 1.0}, r'1\.0.*less than 1'),
         ({'with_cp': (True, False)}, 'with_cp is .*expected True or False'),

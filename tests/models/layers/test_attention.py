@@ -1,4 +1,7 @@
-"""Attention equals its definition and uses fused kernels. Its precision on each device: contract/test_backbones.py."""
+"""Attention equals its definition and uses fused kernels.
+
+Its precision on each device: contract/test_backbones.py.
+"""
 
 import itertools
 
@@ -25,7 +28,9 @@ def record_operators(function):
     return {event.name for event in profiled.events()}
 
 
-@pytest.mark.skipif(Version(torch.__version__) < Version('2.2'), reason='the kernel takes a bias from torch 2.2 on')
+@pytest.mark.skipif(
+    Version(torch.__version__) < Version('2.2'), reason='the kernel takes a bias from torch 2.2 on'
+)
 def test_inference_runs_the_fused_kernel_on_the_cpu():
     q, k, v, bias = arguments()
     for given_bias in (bias, None):

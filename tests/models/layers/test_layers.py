@@ -1,4 +1,6 @@
-"""Test the layers other than attention: windows, resizing, position, norms, layer scale and drop path."""
+"""Test the layers other than attention: windows, resizing, position, norms, layer scale and drop
+path.
+"""
 
 import pytest
 import torch
@@ -26,7 +28,12 @@ def test_window_reverse_undoes_partition_and_padding_exactly(size, window, batch
     padded = pad_to_windows(x, window)
     assert (padded is x) == (padded.shape == x.shape)
     cut = window_partition(x, window)
-    assert cut.shape == (batch, -(-size[0] // window[0]) * -(-size[1] // window[1]), window[0] * window[1], 3)
+    assert cut.shape == (
+        batch,
+        -(-size[0] // window[0]) * -(-size[1] // window[1]),
+        window[0] * window[1],
+        3,
+    )
     assert torch.equal(window_reverse(cut, window, size), x)
 
 
@@ -56,7 +63,9 @@ def test_half_precision_is_float32_rounded(dtype, device):
 
 @pytest.mark.parametrize('window_size', [(1, 1), (3, 4), (4, 4)])
 def test_a_bias_is_the_tables_row_of_each_offset(window_size, device):
-    """Its rows start at multiples of the alignment that CUDA's kernel needs; its dtype is autocast's."""
+    """Its rows start at multiples of the alignment that CUDA's kernel needs; its dtype is
+    autocast's.
+    """
     module = RelativePositionBias(window_size, 2).to(device)
     bias = module()
     torch.testing.assert_close(bias, position_bias(module), rtol=0, atol=0)
@@ -68,7 +77,9 @@ def test_a_bias_is_the_tables_row_of_each_offset(window_size, device):
 
 @pytest.mark.parametrize('dtype', HALF_DTYPES)
 def test_gradients_of_a_table_accumulate_in_float32(dtype, device):
-    """An offset (dy, dx) occurs (h - |dy|) * (w - |dx|) times, up to 576: bfloat16 would stop counting at 256."""
+    """An offset (dy, dx) occurs (h - |dy|) * (w - |dx|) times, up to 576: bfloat16 would stop
+    counting at 256.
+    """
     module = RelativePositionBias((24, 24), 1).to(device)
     with torch.autocast(device, dtype):
         bias = module()
@@ -86,8 +97,14 @@ def test_a_square_grids_embedding_is_resized_when_loaded(side, grid, copies, dev
     state = source.state_dict()
     target.load_state_dict(state)
     assert source.pos_embed.shape == state['pos_embed'].shape
-    for found, given_ in zip(target.pos_embed.view(-1, *grid, 4), source.pos_embed.view(-1, *stored, 4), strict=True):
-        expected = given_ if stored == grid else torchs(given_.movedim(-1, 0)[None], grid)[0].movedim(0, -1)
+    for found, given_ in zip(
+        target.pos_embed.view(-1, *grid, 4), source.pos_embed.view(-1, *stored, 4), strict=True
+    ):
+        expected = (
+            given_
+            if stored == grid
+            else torchs(given_.movedim(-1, 0)[None], grid)[0].movedim(0, -1)
+        )
         torch.testing.assert_close(found, expected)
 
 
@@ -106,7 +123,9 @@ def test_drop_path_drops_images_at_its_rate_in_training_only(rate, shape, device
 
 @pytest.mark.parametrize('dtype', HALF_DTYPES)
 def test_gradients_of_half_precision_maps_accumulate_in_float32(dtype, device):
-    """torch's LayerNorm loses most of thousands of small gradients on a CPU; ours is within 1 percent."""
+    """torch's LayerNorm loses most of thousands of small gradients on a CPU; ours is within 1
+    percent.
+    """
     x = torch.randn(2, 96, 96, 16, device=device).to(dtype)
     gradients = []
     for norm, maps in ((LayerNorm(16).to(device), x), (nn.LayerNorm(16).to(device), x.float())):

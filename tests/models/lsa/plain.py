@@ -1,7 +1,7 @@
 """A reference LSA written for clarity: it uses the weights of a model and none of its code.
 
-Every shifted copy has its own convolution, keys and values, and attention is computed by matrix products. It reads
-weights and settings of the model's layers, but calls none of them.
+Every shifted copy has its own convolution, keys and values, and attention is computed by matrix
+products. It reads weights and settings of the model's layers, but calls none of them.
 """
 
 import torch
@@ -56,7 +56,9 @@ def add_position(position, x, size):
     if position.grid != size:
         images = embedding.transpose(-1, -2).reshape(-1, x.shape[-1], *position.grid)
         images = F.interpolate(images, size=size, mode='bicubic', align_corners=False)
-        embedding = images.flatten(2).transpose(1, 2).reshape(*embedding.shape[:-2], -1, x.shape[-1])
+        embedding = (
+            images.flatten(2).transpose(1, 2).reshape(*embedding.shape[:-2], -1, x.shape[-1])
+        )
     return x + (embedding.unsqueeze(1) if embedding.ndim == 3 else embedding)
 
 
@@ -69,7 +71,9 @@ class PlainLSA(nn.Module):
 
     def forward(self, images):
         model, stem = self.model, self.model.stem
-        images = F.pad(images, (0, -images.shape[3] % stem.stride, 0, -images.shape[2] % stem.stride))
+        images = F.pad(
+            images, (0, -images.shape[3] % stem.stride, 0, -images.shape[2] % stem.stride)
+        )
         x, size = self.embed(images)
         maps = []
         for i, stage in enumerate(model.stages):
@@ -89,8 +93,12 @@ class PlainLSA(nn.Module):
             return x.flatten(2).transpose(1, 2), tuple(x.shape[2:])
         convs = list(stem.convs) * (len(stem.shifts) // len(stem.convs))
         shifts = zip(convs, stem.shifts, strict=True)
-        copies = [patches(stem, conv, shift(images, dy, dx, stem.shift_mode)) for conv, (dy, dx) in shifts]
-        return torch.stack([copy.flatten(2).transpose(1, 2) for copy in copies]), tuple(copies[0].shape[2:])
+        copies = [
+            patches(stem, conv, shift(images, dy, dx, stem.shift_mode)) for conv, (dy, dx) in shifts
+        ]
+        return torch.stack([copy.flatten(2).transpose(1, 2) for copy in copies]), tuple(
+            copies[0].shape[2:]
+        )
 
     def run_stage(self, stage, x, size):
         """Apply one block to tokens (B, N, C) or shifted copies (T, B, N, C); return (B, N, C)."""
@@ -106,7 +114,12 @@ class PlainLSA(nn.Module):
         return x
 
     def downsample(self, downsampler, x, size):
-        x = F.conv2d(x.transpose(1, 2).unflatten(2, size), downsampler.conv.weight, downsampler.conv.bias, padding=1)
+        x = F.conv2d(
+            x.transpose(1, 2).unflatten(2, size),
+            downsampler.conv.weight,
+            downsampler.conv.bias,
+            padding=1,
+        )
         x = layer_norm(downsampler.norm, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         x = F.max_pool2d(x, 3, stride=2, padding=1)
         return x.flatten(2).transpose(1, 2), tuple(x.shape[2:])

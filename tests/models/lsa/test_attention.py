@@ -15,7 +15,10 @@ from .plain import attention, shift
 steps = st.integers(-8, 8)
 
 
-@given(shifts=st.lists(st.tuples(steps, steps), min_size=1, max_size=4), mode=st.sampled_from(['circular', 'reflect']))
+@given(
+    shifts=st.lists(st.tuples(steps, steps), min_size=1, max_size=4),
+    mode=st.sampled_from(['circular', 'reflect']),
+)
 def test_shifted_copies_are_the_image_moved_down_and_right(shifts, mode, device):
     images = torch.rand(2, 3, 9, 11, device=device)
     copies = make_shifted_copies(images, shifts, mode)
@@ -26,7 +29,11 @@ def test_shifted_copies_are_the_image_moved_down_and_right(shifts, mode, device)
 @st.composite
 def heads(draw):
     """(channels, heads, key/value heads)."""
-    kv_heads, group, width = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 5))
+    kv_heads, group, width = (
+        draw(st.integers(1, 3)),
+        draw(st.integers(1, 3)),
+        draw(st.integers(1, 5)),
+    )
     return kv_heads * group * width, kv_heads * group, kv_heads
 
 
@@ -41,7 +48,10 @@ def initialised(attn, device='cpu'):
 @pytest.mark.parametrize('network', [ShiftAttention, AbsorbedShiftAttention])
 def test_shift_attention_attends_to_each_patchs_copies(network, heads, sizes, device):
     """Any number of heads in groups of any size; copies are (T, B, H, W, C)."""
-    attn, copies = initialised(network(*heads), device), torch.randn(*sizes, heads[0], device=device)
+    attn, copies = (
+        initialised(network(*heads), device),
+        torch.randn(*sizes, heads[0], device=device),
+    )
     patches = copies.flatten(1, 3).transpose(0, 1)
     expected = attention(attn, patches[:, :1], patches).squeeze(1).unflatten(0, sizes[1:])
     torch.testing.assert_close(attn(copies), expected, atol=1e-4, rtol=1e-4)

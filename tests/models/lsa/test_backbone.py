@@ -14,7 +14,13 @@ from tools.get_flops import count_macs, count_parameters
 from ..contract.backbones import LSA_ARCH, compute_maps_and_gradients
 from .plain import PlainLSA
 
-SMALL = {**LSA_ARCH, 'embed_dims': (16, 24, 32), 'depths': (3, 1, 2), 'num_heads': (2, 4, 4), 'img_size': 48}
+SMALL = {
+    **LSA_ARCH,
+    'embed_dims': (16, 24, 32),
+    'depths': (3, 1, 2),
+    'num_heads': (2, 4, 4),
+    'img_size': 48,
+}
 SMALL['shifts'] = ((0, 0), (0, 2), (-1, 1), (3, -2))
 VARIANTS = {
     'circular': {},
@@ -44,8 +50,12 @@ def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size,
     with torch.no_grad():
         inferred = model(images)
     for found, also_found, expected in zip(maps, inferred, plain_maps, strict=True):
-        torch.testing.assert_close(found, expected, atol=1e-5 * expected.abs().max().item(), rtol=1e-5)
-        torch.testing.assert_close(also_found, expected, atol=1e-5 * expected.abs().max().item(), rtol=1e-5)
+        torch.testing.assert_close(
+            found, expected, atol=1e-5 * expected.abs().max().item(), rtol=1e-5
+        )
+        torch.testing.assert_close(
+            also_found, expected, atol=1e-5 * expected.abs().max().item(), rtol=1e-5
+        )
     largest = max(gradient.abs().max().item() for gradient in plain_gradients)
     torch.testing.assert_close(gradients, plain_gradients, atol=1e-5 * largest, rtol=1e-4)
 
@@ -59,8 +69,14 @@ def test_bad_arguments_are_rejected_with_what_is_allowed():
         ({'depths': (2, 2)}, r'depths is \(2, 2\); expected 3 ints'),
         ({'embed_dims': 64}, 'embed_dims is 64; expected ints of at least 1'),
         ({'num_heads': (3, 4, 4)}, r'num_heads\[0\] is 3; expected a divisor of the 16 channels'),
-        ({'num_kv_heads': (2, 3, 4)}, r'num_heads\[1\] is 4; expected .* a multiple of the 3 key/value heads'),
-        *(({'shifts': shifts}, 'shifts is .* expected None, or at least two pairs.*31 px') for shifts in SHIFTS),
+        (
+            {'num_kv_heads': (2, 3, 4)},
+            r'num_heads\[1\] is 4; expected .* a multiple of the 3 key/value heads',
+        ),
+        *(
+            ({'shifts': shifts}, 'shifts is .* expected None, or at least two pairs.*31 px')
+            for shifts in SHIFTS
+        ),
         ({'shift_mode': 'zeros'}, "'zeros'; expected one of .*reflect"),
         ({'kernel_size': 0}, 'kernel_size is 0'),
         ({'mlp_ratio': '4'}, "mlp_ratio is '4'; expected a number"),
@@ -76,9 +92,13 @@ def test_bad_arguments_are_rejected_with_what_is_allowed():
             LSA(**{'arch': SMALL, **arguments})
 
 
-@pytest.mark.parametrize(('arch', 'plain', 'needed'), [('imagenet-tiny', 3.43, 2.76), ('imagenet-small', 7.69, 7.47)])
+@pytest.mark.parametrize(
+    ('arch', 'plain', 'needed'), [('imagenet-tiny', 3.43, 2.76), ('imagenet-small', 7.69, 7.47)]
+)
 def test_multiply_adds_at_224_px(arch, plain, needed):
-    """Compare the published figures (G) within 0.5 % with the plain products and with what the commands compute."""
+    """Compare the published figures (G) within 0.5 % with the plain products and with what the
+    commands compute.
+    """
     with torch.device('meta'):
         model, image = LSA(arch).eval(), torch.empty(1, 3, 224, 224)
     assert count_macs(lambda: PlainLSA(model)(image)) / 1e9 == pytest.approx(plain, rel=0.005)
@@ -87,12 +107,15 @@ def test_multiply_adds_at_224_px(arch, plain, needed):
 
 
 def test_parameters_of_a_published_ablation_to_the_digit():
-    """Row E of table 5: one position embedding, all key/value heads. A classifier has the last map's norm and a head.
+    """Row E of table 5: one position embedding, all key/value heads. A classifier has the last
+    map's norm and a head.
 
     The metafiles have the parameters of all other published networks.
     """
     with torch.device('meta'):
-        backbone = LSA({**vars(LSA.archs['cifar-tiny']), 'shared_position': True, 'num_kv_heads': None})
+        backbone = LSA(
+            {**vars(LSA.archs['cifar-tiny']), 'shared_position': True, 'num_kv_heads': None}
+        )
         head = nn.Linear(backbone.stage_dims[-1], 10)
     norms = 2 * sum(backbone.stage_dims[:-1])
     assert count_parameters(backbone) - norms + count_parameters(head) == 7_577_674
