@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .ops.finder import FallbackFinder, TaskPackageFinder
+from .ops.finder import FallbackFinder
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -38,5 +38,4 @@ def __dir__() -> list[str]:
     return [*globals(), *MODULES]
 
 
-sys.meta_path.insert(0, TaskPackageFinder())
 sys.meta_path.append(FallbackFinder())

@@ -1,21 +1,18 @@
-"""Read configs, validate ``--cfg-options``, and compare configs with those stored in checkpoints."""
+"""Find and read configs, validate ``--cfg-options``, and iterate over nested settings."""
 
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import traceback
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
-from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 from .errors import PIP_PACKAGES, UserError, format_missing, get_first_line, suggest
 from .files import make_absolute, make_portable_path, read_text
-from .ops.finder import TASK_PACKAGES
+from .ops.packages import TASK_PACKAGES, import_task_package
 from .tasks import TASK_BY_SCOPE
 
 if TYPE_CHECKING:
@@ -27,30 +24,23 @@ CONFIG_FOLDERS = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
 # Top-level config keys that have an effect although they are not arguments of mmengine's Runner.
 # mmgcvit reads data_checks; mmengine and OpenMMLab's scripts read the other keys.
 EXTRA_CONFIG_KEYS = (
-    *(
-        'activation_checkpointing',
-        'auto_scale_lr',
-        'compile',
-        'custom_imports',
-        'efficient_conv_bn_eval',
-    ),
-    *(
-        'find_unused_parameters',
-        'model_wrapper_cfg',
-        'runner_type',
-        'sync_bn',
-        'tta_model',
-        'tta_pipeline',
-    ),
+    'activation_checkpointing',
+    'auto_scale_lr',
+    'compile',
+    'custom_imports',
     'data_checks',
+    'efficient_conv_bn_eval',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'runner_type',
+    'sync_bn',
+    'tta_model',
+    'tta_pipeline',
 )
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # A key that a config in YAML or JSON has, and a dataset's file has not.
 CONFIG_KEY = re.compile(r'\b(\w+_dataloader|_base_)["\']?\s*:')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-ABSENT = object()  # stands for the missing value if only one of two compared configs has a setting
-SHORT_REPR = Repr()  # shortens values in messages
-SHORT_REPR.maxstring = SHORT_REPR.maxother = 60
 
 
 def get_config_path(name: str) -> str:
@@ -73,7 +63,7 @@ def get_name_and_work_dir(
     ``work_dirs/NAME``.
     """
     name = re.sub(r'\W+', '_', make_absolute(folder).name).strip('_') or 'own_data'
-    return name, Path(make_portable_path(Path(work_dir or Path('work_dirs') / name)))
+    return name, Path(make_portable_path(Path(work_dir or f'work_dirs/{name}')))
 
 
 def enter_scope(cfg: Config) -> None:
@@ -96,7 +86,7 @@ def can_draw_predictions(cfg: Config) -> bool:
 
 
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
-    """Read a config and override settings by their dotted names.
+    """Read a config, override settings by their dotted names, and import the packages it needs.
 
     Raise a UserError if the config does not exist or raises an error, its package cannot be
     imported, or an option would have no effect: mmengine reads no such setting, or it is a
@@ -107,31 +97,41 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
     try:
         cfg = Config.fromfile(make_absolute(path))
-        # mmengine's registries ignore that a package cannot be imported, and then lack its classes.
-        keys = ('default_scope', '_scope_', 'type')
-        names = {
-            str(inner.get(key)).split('.')[0] for inner in iter_dicts(cfg.to_dict()) for key in keys
-        }
-        for package in TASK_PACKAGES & names:
-            import_module(f'{package}.registry')
     # A config is Python code and may raise any exception.
     except Exception as error:
         raise UserError(f'{path}: {explain_error(error)}') from None
-    known_keys = list_known_keys()
-    for name in options or {}:
-        key, dot, subkeys = name.partition('.')
-        if key in cfg and key not in known_keys:
-            problem = f'{key!r} is not a setting but a variable in {path} or its _base_'
-            advice = 'Edit it there, or override the settings that use it'
-            raise UserError(
-                f'--cfg-options {name} would have no effect, because {problem}. {advice}'
-            )
-        if key not in known_keys:
-            suggestion = suggest(key, known_keys, lambda known, rest=dot + subkeys: known + rest)
-            problem = f"{path} has no setting {key!r}, and mmengine's Runner reads no such setting"
-            raise UserError(f'--cfg-options {name}: {problem}{suggestion}')
-    cfg.merge_from_dict(dict(options or {}))
+    options = dict(options or {})
+    for name in options:
+        check_option(name, cfg, path)
+    cfg.merge_from_dict(options)
+    scopes = set()
+    for settings in iter_dicts(cfg.to_dict()):
+        for key in ('default_scope', '_scope_', 'type'):
+            scopes.add(str(settings.get(key)).partition('.')[0])
+    # mmengine's registries ignore that a package cannot be imported, and then lack its classes.
+    for package in TASK_PACKAGES:
+        if package in scopes:
+            import_task_package(package)
     return cfg
+
+
+def check_option(name: str, cfg: Config, path: str | Path) -> None:
+    """Raise a UserError if a setting of ``--cfg-options`` would have no effect."""
+    key, dot, subkeys = name.partition('.')
+    known_keys = list_known_keys()
+    if key in known_keys:
+        return
+    if key in cfg:
+        raise UserError(
+            f'--cfg-options {name} would have no effect, because {key!r} is not a setting but a '
+            f'variable in {path} or its _base_. Edit it there, or override the settings that '
+            'use it'
+        )
+    suggestion = suggest(key, known_keys, lambda known: f'{known}{dot}{subkeys}')
+    raise UserError(
+        f"--cfg-options {name}: {path} has no setting {key!r}, and mmengine's Runner reads no "
+        f'such setting{suggestion}'
+    )
 
 
 def parse_cfg_options(texts: Sequence[str] | None) -> dict[str, Any]:
@@ -177,26 +177,25 @@ def explain_error(error: BaseException) -> str:
     """Return why a config cannot be read, with the file and line of the error."""
     # For a failed import, mmengine's error names the entry of custom_imports. Its cause names the
     # missing module.
-    while type(error) is ImportError and (inner := error.__cause__ or error.__context__):
-        error = inner
+    while type(error) is ImportError and (error.__cause__ or error.__context__):
+        error = error.__cause__ or error.__context__
     if isinstance(error, UserError):
         return str(error)
-    # If the package of a _base_ is missing, mmengine's error has its name only in the message.
-    if (
-        isinstance(error, ModuleNotFoundError)
-        and (name := error.name or str(error).split()[0]) in PIP_PACKAGES
-    ):
-        return format_missing('the config', name)
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        advice = 'Add the folder that contains it to PYTHONPATH, or install it'
-        return f'it imports {error.name}, which Python does not find. {advice}'
+    if isinstance(error, ModuleNotFoundError):
+        # If the package of a _base_ is missing, mmengine's error has its name only in the message.
+        name = error.name or str(error).partition(' ')[0]
+        if name in PIP_PACKAGES:
+            return format_missing('the config', name)
+        if error.name:
+            advice = 'Add the folder that contains it to PYTHONPATH, or install it'
+            return f'it imports {name}, which Python does not find. {advice}'
     # An assertion in the config explains itself.
     if isinstance(error, AssertionError) and str(error):
         return get_first_line(error)
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == '<module>'
-    ]
-    location = f' ({frames[-1].filename}, line {frames[-1].lineno})' if frames else ''
+    location = ''
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.name == '<module>':
+            location = f' ({frame.filename}, line {frame.lineno})'
     return f'it cannot be read: {type(error).__name__}: {get_first_line(error)}{location}'
 
 
@@ -208,13 +207,14 @@ def list_known_keys() -> frozenset[str]:
 
 
 def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Iterate over all settings of a nested config; yield ``prefix.NAME`` and the value of each."""
+    """Iterate over all settings of a nested config; yield ``prefix.NAME`` and the value of each.
+
+    A list without dicts or lists in it, such as an image's size, is one setting.
+    """
     entries = ()
     if isinstance(value, Mapping):
         entries = value.items()
-    elif isinstance(value, (list, tuple)) and any(
-        isinstance(inner, (dict, list, tuple)) for inner in value
-    ):
+    elif isinstance(value, list | tuple) and any(isinstance(x, dict | list | tuple) for x in value):
         entries = enumerate(value)
     for key, inner in entries:
         yield f'{prefix}.{key}', inner
@@ -226,46 +226,19 @@ def iter_dicts(*values: Any) -> Iterator[dict[str, Any]]:
     return (inner for _, inner in iter_settings(list(values), '') if isinstance(inner, dict))
 
 
-def get_plain_settings(cfg: Config) -> dict[str, Any]:
-    """Return a config's settings, without its variables, in types of JSON, as checkpoints store
-    them.
-    """
-    known_keys = list_known_keys()
-    settings = {name: value for name, value in cfg.to_dict().items() if name in known_keys}
-    # mmengine's Runner copies data_preprocessor into the model. Move it, to compare configs.
-    if isinstance(settings.get('model'), dict) and 'data_preprocessor' in settings:
-        settings['model'].setdefault('data_preprocessor', settings.pop('data_preprocessor'))
-    return json.loads(
-        json.dumps(settings, default=lambda value: getattr(value, '__name__', str(value)))
-    )
-
-
-def iter_differences(then: Any, now: Any, name: str = '') -> Iterator[tuple[str, str]]:
-    """Iterate over the settings that differ between two configs; yield the dotted name and ``NAME:
-    THEN -> NOW``.
-    """
-    are_lists = isinstance(then, list) and isinstance(now, list) and len(then) == len(now)
-    if are_lists and any(isinstance(item, dict | list) for item in then):
-        then, now = dict(enumerate(then)), dict(enumerate(now))
-    if isinstance(then, dict) and isinstance(now, dict):
-        for key in {**then, **now}:
-            inner = f'{name}.{key}' if name else str(key)
-            yield from iter_differences(then.get(key, ABSENT), now.get(key, ABSENT), inner)
-    elif then != now:
-        values = ('(none)' if value is ABSENT else SHORT_REPR.repr(value) for value in (then, now))
-        yield name, f'{name}: {" -> ".join(values)}'
-
-
 def iter_unwrapped_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
     """Yield the datasets inside (nested) wrappers such as RepeatDataset, ConcatDataset and
     MultiImageMixDataset.
     """
     if not dataset:
         return
-    wrapped = [dataset.dataset] if 'dataset' in dataset else dataset.get('datasets')
+    wrapped = dataset.get('datasets')
+    if 'dataset' in dataset:
+        wrapped = [dataset.dataset]
     if wrapped is None:
         yield dataset
-    for inner in wrapped or ():
+        return
+    for inner in wrapped:
         yield from iter_unwrapped_datasets(inner)
 
 

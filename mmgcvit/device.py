@@ -33,10 +33,10 @@ def check_gpus() -> None:
             torch.cuda.init()
     except Exception as error:  # torch raises exceptions of several types
         reason = ' '.join(str(error).split()) or type(error).__name__
-    problem = f'There is a GPU here ({", ".join(gpus)}), but torch {torch.__version__} cannot use it: "{reason}"'
-    advice = f'To run on the CPU, set {VISIBLE_DEVICES}=-1 or use --device cpu'
     raise UserError(
-        f'{problem}. See docs/installation.md, "When torch cannot use the GPU". {advice}'
+        f'There is a GPU here ({", ".join(gpus)}), but torch {torch.__version__} cannot use it: '
+        f'"{reason}". See docs/installation.md, "When torch cannot use the GPU". To run on the '
+        f'CPU, set {VISIBLE_DEVICES}=-1 or use --device cpu'
     )
 
 

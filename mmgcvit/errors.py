@@ -26,6 +26,8 @@ PIP_PACKAGES = {
     'mmpose': "'mmgcvit[keypoints]', as docs/other_tasks.md says",
     'mmrotate': "'mmgcvit[rotated]'",
 }
+# Why each package that is installed, but that ops/packages.py could not import, is broken.
+BROKEN_PACKAGES: dict[str, str] = {}
 
 
 class UserError(ValueError):
@@ -70,26 +72,36 @@ def check_installed(feature: str, *packages: str) -> None:
 
 
 def format_missing(feature: str, *missing: str) -> str:
-    """Return a message with the packages that a feature lacks and the pip command to install them."""
-    commands = ' and '.join(
-        dict.fromkeys(f'pip install {PIP_PACKAGES[package]}' for package in missing)
-    )
+    """Return a message with the packages that a feature lacks and the pip command to install them.
+
+    For a broken package, return why it is broken.
+    """
+    for package in missing:
+        if package in BROKEN_PACKAGES:
+            return BROKEN_PACKAGES[package]
+    commands = dict.fromkeys(f'pip install {PIP_PACKAGES[package]}' for package in missing)
     verb = 'is' if len(missing) == 1 else 'are'
-    return f'{feature} needs {" and ".join(missing)}, which {verb} not installed. Run: {commands}'
+    names = ' and '.join(missing)
+    return f'{feature} needs {names}, which {verb} not installed. Run: {" and ".join(commands)}'
 
 
 def escape_controls(text: str) -> str:
     """Escape the control characters of a text, except newlines."""
-    return ''.join(
-        c if c.isprintable() or c == '\n' else c.encode('unicode_escape').decode() for c in text
-    )
+
+    def escape(character: str) -> str:
+        if character.isprintable() or character == '\n':
+            return character
+        return character.encode('unicode_escape').decode()
+
+    return ''.join(map(escape, text))
 
 
 def shorten(names: Sequence[str], max_names: int = 3) -> str:
     """Join the first ``max_names`` names by commas, and add ``...`` if there are more."""
-    return escape_controls(', '.join(names[:max_names])) + (
-        ', ...' if len(names) > max_names else ''
-    )
+    text = escape_controls(', '.join(names[:max_names]))
+    if len(names) > max_names:
+        text += ', ...'
+    return text
 
 
 def suggest(name: str, known_names: Iterable[str], format_name: Callable[[str], str] = str) -> str:
@@ -97,8 +109,9 @@ def suggest(name: str, known_names: Iterable[str], format_name: Callable[[str], 
     is similar.
     """
     known = {known_name.lower(): known_name for known_name in known_names}
-    similar = difflib.get_close_matches(name.lower(), known, n=1, cutoff=MIN_SIMILARITY)
-    return f'; did you mean {escape_controls(format_name(known[similar[0]]))}?' if similar else ''
+    for similar in difflib.get_close_matches(name.lower(), known, n=1, cutoff=MIN_SIMILARITY):
+        return f'; did you mean {escape_controls(format_name(known[similar]))}?'
+    return ''
 
 
 def format_count(count: int, noun: str) -> str:
@@ -109,15 +122,15 @@ def format_count(count: int, noun: str) -> str:
 def format_duration(seconds: float) -> str:
     """Return a duration in minutes, or in hours from two hours on."""
     minutes = max(1, round(seconds / 60))
-    return (
-        format_count(minutes, 'minute')
-        if minutes < 120
-        else format_count(round(minutes / 60), 'hour')
-    )
+    if minutes < 120:
+        return format_count(minutes, 'minute')
+    return format_count(round(minutes / 60), 'hour')
 
 
 def get_first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or the error's type if the message is empty."""
-    line = next(iter(str(error).splitlines()), '') or type(error).__name__
+    line = str(error).partition('\n')[0]
     # Pillow's message for a file that is not an image contains a memory address.
-    return 'not an image' if line.startswith('cannot identify') else line
+    if line.startswith('cannot identify'):
+        return 'not an image'
+    return line or type(error).__name__

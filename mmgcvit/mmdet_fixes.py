@@ -5,16 +5,21 @@ from typing import Any
 
 import torch
 from mmcv.transforms import BaseTransform, LoadImageFromFile
-from mmdet import models as mmdet
-from mmdet.models import task_modules
-from mmdet.models.layers import MLP
-from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetPixelDecoder
-from mmdet.models.task_modules import AssignResult
-from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from .ops.packages import import_task_package
 from .registry import MODELS, TASK_UTILS, TRANSFORMS
+
+# mmdet imports mmpretrain, which may be broken. Configs import this module before mmdet.
+import_task_package('mmdet')
+
+from mmdet import models as mmdet  # noqa: E402
+from mmdet.models import task_modules  # noqa: E402
+from mmdet.models.layers import MLP  # noqa: E402
+from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetPixelDecoder  # noqa: E402
+from mmdet.models.task_modules import AssignResult  # noqa: E402
+from mmdet.structures import SampleList  # noqa: E402
 
 
 @MODELS.register_module()
@@ -40,11 +45,16 @@ class Float32RoIHead:
 
     def loss(self, x: tuple[Tensor, ...], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """Return the losses, by name, of feature maps (B, C, H_i, W_i)."""
-        return super().loss(tuple(level.float().contiguous() for level in x), *args, **kwargs)
+        return super().loss(make_float32(x), *args, **kwargs)
 
     def predict(self, x: tuple[Tensor, ...], *args: Any, **kwargs: Any) -> list[InstanceData]:
         """Return the predictions for each image of feature maps (B, C, H_i, W_i)."""
-        return super().predict(tuple(level.float().contiguous() for level in x), *args, **kwargs)
+        return super().predict(make_float32(x), *args, **kwargs)
+
+
+def make_float32(levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Cast feature maps (B, C, H_i, W_i) to contiguous float32."""
+    return tuple(level.float().contiguous() for level in levels)
 
 
 @MODELS.register_module()
@@ -75,9 +85,8 @@ class RefPointHead(MLP):
 
         F is C / 2 or a multiple of C / 2.
         """
-        frequencies = x.unflatten(
-            -1, (4, -1, 2)
-        )  # The last dimension is a sine and a cosine of one frequency.
+        # The last dimension is a sine and a cosine of one frequency.
+        frequencies = x.unflatten(-1, (4, -1, 2))
         step = x.shape[-1] // self.layers[0].in_features
         return super().forward(frequencies[..., ::step, :].flatten(-3))
 
@@ -99,9 +108,7 @@ class DINO(mmdet.DINO):
         """Return the losses, by name, of images (B, 3, H, W) with ground truth."""
         feats = self.extract_feat(batch_inputs)
         with torch.autocast(batch_inputs.device.type, enabled=False):
-            head_inputs = self.forward_transformer(
-                tuple(x.float() for x in feats), batch_data_samples
-            )
+            head_inputs = self.forward_transformer(make_float32(feats), batch_data_samples)
             return self.bbox_head.loss(**head_inputs, batch_data_samples=batch_data_samples)
 
 
@@ -141,14 +148,17 @@ class IgnoringAssigner:
 
         ``gt_inds`` (n,) of the result is -1 for background on an ignored object.
         """
-        result, boxes = super().assign(pred_instances, gt_instances), pred_instances[self.box_name]
-        if gt_instances_ignore and len(boxes):
-            iofs = self.iou_calculator(boxes, gt_instances_ignore.bboxes, mode='iof').amax(1)
-            result.gt_inds[(result.gt_inds == 0) & (iofs > self.max_iof)] = -1
-            # Without any sample, mmdet's heads leave out losses, and DistributedDataParallel would
-            # miss gradients.
-            if (result.gt_inds < 0).all():
-                result.gt_inds[iofs.argmin()] = 0
+        result = super().assign(pred_instances, gt_instances)
+        boxes = pred_instances[self.box_name]
+        if not gt_instances_ignore or len(boxes) == 0:
+            return result
+        iofs = self.iou_calculator(boxes, gt_instances_ignore.bboxes, mode='iof').amax(1)
+        is_background = result.gt_inds == 0
+        result.gt_inds[is_background & (iofs > self.max_iof)] = -1
+        # Without any sample, mmdet's heads leave out losses, and DistributedDataParallel would miss
+        # gradients.
+        if (result.gt_inds < 0).all():
+            result.gt_inds[iofs.argmin()] = 0
         return result
 
 
@@ -203,12 +213,11 @@ class ApplyExifAsAnnotated(BaseTransform):
         )
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        annotated_shape, img_shape = (
-            (results.get('height'), results.get('width')),
-            results['img'].shape[:2],
-        )
-        if img_shape != annotated_shape and img_shape == annotated_shape[::-1]:
+        image = results['img']
+        annotated_shape = results.get('height'), results.get('width')
+        is_swapped = image.shape[:2] == annotated_shape[::-1]
+        if is_swapped and image.shape[:2] != annotated_shape:
             unrotated = self.load_unrotated({'img_path': results['img_path']})
             if unrotated['img_shape'] == annotated_shape:
-                results.update(unrotated, img=unrotated['img'].astype(results['img'].dtype))
+                results.update(unrotated, img=unrotated['img'].astype(image.dtype))
         return results

@@ -1,28 +1,24 @@
-"""Helper functions for mmengine's runners, batches, distributed ranks and registry scopes."""
+"""Helper functions for mmengine's runners, samples, distributed ranks and registry scopes."""
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-import torch
 import torch.distributed as dist
 from mmengine.dist import broadcast_object_list, get_rank, is_distributed
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import DefaultScope
-from torch import Tensor, nn
+from torch import nn
 
 from .errors import UserError
 
 BUILD_LOCK = threading.RLock()
 POLL_INTERVAL = 0.1  # in seconds
 MAX_WAIT = timedelta(days=7)  # for a call on rank 0
-# In seconds. While the other ranks wait, one prints the error that all have. Then a launcher ends
-# all processes: torchrun of torch 2.1 after 5 seconds.
-ERROR_DELAY = 8
 
 
 @contextmanager
@@ -39,50 +35,39 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function on rank 0 only. Then, on all ranks, return its result or raise an error if it
     raised one.
 
-    After a UserError, which rank 0 prints, the other ranks exit. They wait in a process group with
-    a long timeout, because the default group's would end the run if the function reads much data
-    from a slow disk.
+    The other ranks raise a UserError too, or a RuntimeError for any other type of error.
     """
-    result, message, error = None, None, None
+    result, error, error_on_others = None, None, None
+    # The default group's timeout would end the run if the function reads much data from a slow disk.
     group = dist.new_group(backend='gloo', timeout=MAX_WAIT) if is_distributed() else None
     if get_rank() == 0:
         try:
             result = function(*arguments)
-        # KeyboardInterrupt and SystemExit too.
-        except BaseException as caught:
-            error, message = caught, f'{type(caught).__name__}: {caught}'
+        except UserError as caught:
+            error, error_on_others = caught, UserError(str(caught))
+        except BaseException as caught:  # KeyboardInterrupt and SystemExit too
+            # The error itself may have attributes that cannot be pickled.
+            reason = f'rank 0 stopped: {type(caught).__name__}: {caught}'
+            error, error_on_others = caught, RuntimeError(reason)
     if group is not None:
-        barrier = dist.barrier(group, async_op=True)
-        while not barrier.is_completed():  # wait() alone would not let Python handle signals
-            time.sleep(POLL_INTERVAL)
-        barrier.wait()  # raises an error if rank 0 was killed
-        dist.destroy_process_group(group)
-        sent = [result, message, isinstance(error, UserError)]
+        wait_for_all(group)
+        sent = [result, error_on_others]
         broadcast_object_list(sent)
-        result, message, is_user_error = sent
+        result, error_on_others = sent
     if error is not None:
         raise error
-    if message is None:
-        return result
-    if not is_user_error:
-        raise RuntimeError(f'rank 0 stopped: {message}')
-    time.sleep(ERROR_DELAY)
-    raise SystemExit(1)
+    if error_on_others is not None:
+        raise error_on_others
+    return result
 
 
-def find_suspect_images(batch: Any) -> list[str]:
-    """Return the paths of a batch's images with NaN or infinite pixels.
-
-    If none has such pixels, return all paths.
-    """
-    samples = batch.get('data_samples') if isinstance(batch, Mapping) else None
-    names = [get_image_name(sample) for sample in samples] if isinstance(samples, Sequence) else []
-    images = zip(names, batch.get('inputs', ()), strict=False) if names else ()
-    return [
-        name
-        for name, image in images
-        if isinstance(image, Tensor) and not torch.isfinite(image).all()
-    ] or names
+def wait_for_all(group: dist.ProcessGroup) -> None:
+    """Wait until all ranks of a process group get here, and destroy the group."""
+    barrier = dist.barrier(group, async_op=True)
+    while not barrier.is_completed():  # wait() alone would not let Python handle signals
+        time.sleep(POLL_INTERVAL)
+    barrier.wait()  # raises an error if a rank was killed
+    dist.destroy_process_group(group)
 
 
 def get_image_name(sample: Any) -> str:
@@ -98,7 +83,9 @@ def unwrap_model(runner: Any) -> nn.Module:
 def list_optim_wrappers(runner: Any) -> list[OptimWrapper]:
     """Return a runner's optimizer wrapper as a list, or those of several optimizers."""
     wrapper = runner.optim_wrapper
-    return list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+    if isinstance(wrapper, OptimWrapperDict):
+        return list(wrapper.values())
+    return [wrapper]
 
 
 def list_modules(module: nn.Module) -> list[nn.Module]:

@@ -21,8 +21,10 @@ def check_requirements() -> None:
     for name, minimum in MINIMUM_VERSIONS.items():
         installed = import_module(name).__version__
         if Version(installed) < Version(minimum):
-            problem = f'mmgcvit needs {name} {minimum} or later, but {installed} is installed'
-            raise MissingPackageError(f'{problem}. Install a later version (docs/installation.md)')
+            raise MissingPackageError(
+                f'mmgcvit needs {name} {minimum} or later, but {installed} is installed. '
+                'Install a later version (docs/installation.md)'
+            )
 
 
 check_requirements()
@@ -50,10 +52,11 @@ HOOK_MODULES = (
     'checkpoint',
     'exact_resume',
     'skip_nonfinite',
-    'stopping',
+    'patience',
+    'val_loss',
 )
 HOOKS = make_registry(mmengine.HOOKS, *(f'mmgcvit.engine.hooks.{name}' for name in HOOK_MODULES))
-LOOPS = make_registry(mmengine.LOOPS, 'mmgcvit.engine.loops')
+LOOPS = make_registry(mmengine.LOOPS, 'mmgcvit.engine.loops', 'mmgcvit.engine.tiled_loops')
 OPTIM_WRAPPERS = make_registry(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.optim')
 OPTIM_WRAPPER_CONSTRUCTORS = make_registry(
     mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgcvit.engine.optim'

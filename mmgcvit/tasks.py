@@ -20,13 +20,12 @@ class Template:
     option: str  # the value of ``--task``
     network: str  # the name of the network, for messages
     config: str  # the template, relative to ``configs/``
-    networks: Mapping[
-        str, str
-    ]  # the config of the network (the template's ``_base_``) by ``--size``
+    # The config of the network (the template's ``_base_``) by ``--size``.
+    networks: Mapping[str, str]
     mini_weights: str  # the weights in ``configs/demo/weights`` from which ``--size mini`` starts
     num_seen: int  # the number of images that a training of ``--size mini`` sees by default
     mini_head: Mapping[str, Any]  # values of variables at the template's head for ``--size mini``
-    # In which a core (AMD EPYC) trains --size tiny on 1 MP; of UPerNet estimated from its FLOPs
+    # In which a core (AMD EPYC) trains --size tiny on 1 MP. UPerNet's is estimated from its FLOPs.
     cpu_seconds: float
     head: Mapping[str, Any] = field(default_factory=dict)  # values for all sizes
 
@@ -39,19 +38,20 @@ class Task:
     scope: str  # the OpenMMLab package with its models, which is the ``default_scope`` of configs
     packing: str  # the type of the transform that packs a sample, the last of a pipeline
     counted: str  # what a confusion matrix counts
-    score: (
-        str  # what the score of an image is, by which ``mmgcvit mistakes`` finds the worst images
-    )
-    templates: Mapping[
-        str, Template
-    ]  # the template by type of annotations (``DatasetInfo.annotation_types``)
+    # What the score of an image is, by which ``mmgcvit mistakes`` finds the worst images.
+    score: str
+    # The template by type of annotations (``DatasetInfo.annotation_types``).
+    templates: Mapping[str, Template]
 
 
 def list_networks(
     mini: str, pattern: str, sizes: Iterable[str] = ('tiny', 'small', 'base')
 ) -> dict[str, str]:
     """Return the names of configs by size."""
-    return {MINI: f'demo/{mini}.py'} | {size: f'{pattern.format(SIZES[size])}.py' for size in sizes}
+    networks = {MINI: f'demo/{mini}.py'}
+    for size in sizes:
+        networks[size] = f'{pattern.format(SIZES[size])}.py'
+    return networks
 
 
 MASKS = Template(

@@ -1,13 +1,10 @@
-"""--cfg-options override settings or are rejected; configs in checkpoints are parsed and compared,
-but never run.
-"""
+"""--cfg-options override settings or are rejected, and errors of configs are explained."""
 
 import re
 
 import pytest
-from mmengine.config import Config
 
-from mmgcvit.config import get_plain_settings, iter_differences, read_config
+from mmgcvit.config import read_config
 from mmgcvit.errors import UserError
 
 from .conftest import ROOT
@@ -96,30 +93,3 @@ def test_error_of_a_broken_config_names_file_and_line(tmp_path):
         assert str(error.value).startswith(f'{path}: it ')
         assert reason in str(error.value)
         assert '\n' not in str(error.value)
-
-
-def test_settings_in_types_of_json_have_values_of_all_types():
-    model = {'type': int, 'a-b': {'c': [1, -2.5]}, 1: [{'d': None}, ()], 'text': 'dict(a=b)'}
-    settings = get_plain_settings(
-        Config({'model': model, 'data_preprocessor': {'type': 'P'}, 'my_variable': 1})
-    )
-    expected = {'type': 'int', 'a-b': {'c': [1, -2.5]}, '1': [{'d': None}, []], 'text': 'dict(a=b)'}
-    assert settings == {'model': {**expected, 'data_preprocessor': {'type': 'P'}}}
-
-
-def test_differences_have_dotted_names_and_a_size_is_one_setting():
-    then = {
-        'model': {'a': 1, 'b': {'c': 2}},
-        'train_cfg': {'steps': [{'size': (8, 8), 'same': [1, 2]}, {'x': 1}], 'n': [1]},
-    }
-    now = {
-        'model': {'a': 1, 'd': 3},
-        'train_cfg': {'steps': [{'size': (8, 9), 'same': (1, 2)}, {'x': 1.0}], 'n': [1, 2]},
-    }
-    then, now = (get_plain_settings(Config(settings)) for settings in (then, now))
-    assert [words for _, words in iter_differences(then, now)] == [
-        "model.b: {'c': 2} -> (none)",
-        'model.d: (none) -> 3',
-        'train_cfg.steps.0.size: [8, 8] -> [8, 9]',
-        'train_cfg.n: [1] -> [1, 2]',
-    ]

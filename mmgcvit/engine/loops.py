@@ -1,5 +1,4 @@
-"""mmengine's training loops, resumable at any iteration, and its validation and test loops on
-images in tiles.
+"""mmengine's training loops, resumable at any iteration.
 
 The run's seed and the iteration determine the random numbers. So checkpoints need no states of
 random number generators, and results do not depend on ``num_workers``.
@@ -21,15 +20,9 @@ from mmengine.logging import print_log
 from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
-from mmengine.runner import TestLoop, ValLoop
-from mmengine.structures import InstanceData
 from torch.utils.data import BatchSampler, Sampler
 
-from ..config import iter_unwrapped_datasets
 from ..errors import UserError
-from ..evaluation.grids import build_dataset
-from ..inference.loading import make_predictor
-from ..mmengine_utils import get_image_name, unwrap_model
 from ..private_api import stop_workers
 from ..registry import LOOPS
 
@@ -38,15 +31,6 @@ from ..registry import LOOPS
 WHOLE_BATCH = 0
 # Key of a checkpoint's meta for the position in the data, see ResumableLoop.get_state
 DATA_POSITION = 'data_position'
-
-
-def get_length(runner: Any) -> tuple[str, int, int]:
-    """Return the unit of a training's length, ``epoch`` or ``iteration``, and how many are done and
-    planned.
-    """
-    if isinstance(runner.train_loop, MMEngineIterBasedTrainLoop):
-        return 'iteration', runner.iter, runner.max_iters
-    return 'epoch', runner.epoch, runner.max_epochs
 
 
 def seed_generators(seed: int, rank: int, iteration: int, sample: int) -> None:
@@ -59,9 +43,12 @@ def seed_generators(seed: int, rank: int, iteration: int, sample: int) -> None:
     digest = blake2b(f'{seed} {rank} {iteration} {sample}'.encode(), digest_size=28).digest()
     random.seed(int.from_bytes(digest[:16], 'little'))
     np.random.seed(int.from_bytes(digest[16:20], 'little'))
-    # Seeding the GPUs is slow. Samples are loaded on the CPU and do not need it.
-    seed_torch = torch.manual_seed if sample == WHOLE_BATCH else torch.default_generator.manual_seed
-    seed_torch(int.from_bytes(digest[20:], 'little'))
+    torch_seed = int.from_bytes(digest[20:], 'little')
+    if sample == WHOLE_BATCH:
+        torch.manual_seed(torch_seed)
+    else:
+        # Samples are loaded on the CPU. Seeding the GPUs too would be slow.
+        torch.default_generator.manual_seed(torch_seed)
 
 
 class SeededIndices:
@@ -80,12 +67,11 @@ class SeededIndices:
 
 
 class SeededBatchSampler(Sampler):
-    """Batch sampler that can start within an epoch, and yields :class:`SeededIndices`. Call
-    :meth:`start` first.
+    """Batch sampler that can start within an epoch, and yields :class:`SeededIndices`.
 
-    If ``sampler`` has an attribute ``seed``, it is set to the run's seed. ``batch_sampler`` is a
-    config or None, for torch's ``BatchSampler``. ``endless`` repeats the data, as iteration-based
-    loops need.
+    Call :meth:`start` first; until then it yields nothing. If ``sampler`` has an attribute
+    ``seed``, it is set to the run's seed. ``batch_sampler`` is a config or None, for torch's
+    ``BatchSampler``. ``endless`` repeats the data, as iteration-based loops need.
     """
 
     def __init__(
@@ -115,19 +101,22 @@ class SeededBatchSampler(Sampler):
         return len(self.batch_sampler)  # the number of batches in a whole epoch
 
     def __iter__(self) -> Iterator[SeededIndices]:
-        if self.iteration is not None:
-            batches = islice(self.iter_batches(), self.num_done, None)
-            for iteration, indices in enumerate(batches, self.iteration):
-                yield SeededIndices(indices, self.seed, self.rank, iteration)
+        if self.iteration is None:
+            return
+        batches = islice(self.iter_batches(), self.num_done, None)
+        for iteration, indices in enumerate(batches, self.iteration):
+            yield SeededIndices(indices, self.seed, self.rank, iteration)
 
     def iter_batches(self) -> Iterator[list[int]]:
         """Yield the batches from the beginning of the epoch."""
-        for epoch in count(self.epoch) if self.endless else [self.epoch]:
+        for epoch in count(self.epoch):
             if hasattr(self.sampler, 'seed'):
                 self.sampler.seed = self.seed
             if hasattr(self.sampler, 'set_epoch'):
                 self.sampler.set_epoch(epoch)
             yield from self.batch_sampler
+            if not self.endless:
+                return
 
 
 class ResumableLoop:
@@ -141,35 +130,34 @@ class ResumableLoop:
     has_new_batch_size = False
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
-        seeded = ConfigDict(deepcopy(dataloader))
-        if not seeded.get('batch_size') or not seeded.get('sampler'):
-            problem = 'train_dataloader has no batch_size or no sampler, so training could not resume within an epoch'
+        loader = ConfigDict(deepcopy(dataloader))
+        if not loader.get('batch_size') or not loader.get('sampler'):
             raise UserError(
-                f"{problem}. Set both, or mmengine's loop, train_cfg.type=EpochBasedTrainLoop"
+                'train_dataloader has no batch_size or no sampler, so training could not '
+                "resume within an epoch. Set both, or mmengine's loop, "
+                'train_cfg.type=EpochBasedTrainLoop'
             )
-        options = {'drop_last': seeded.pop('drop_last', False), 'endless': not self.is_by_epoch}
-        seeded.batch_sampler = {
+        loader.batch_sampler = {
             'type': SeededBatchSampler,
-            'batch_sampler': seeded.get('batch_sampler'),
-            **options,
+            'batch_sampler': loader.get('batch_sampler'),
+            'drop_last': loader.pop('drop_last', False),
+            'endless': not self.is_by_epoch,
         }
-        super().__init__(runner, seeded, **kwargs)
+        super().__init__(runner, loader, **kwargs)
         self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
         if len(self.batch_sampler) == 0:
             size = f'{get_world_size()} x {self.batch_sampler.batch_size} (processes x batch_size)'
-            advice = 'Use a smaller batch_size, fewer processes or train_dataloader.drop_last=False'
             raise UserError(
-                f'train_dataloader has too few images for one batch of {size}. {advice}'
+                f'train_dataloader has too few images for one batch of {size}. Use a smaller '
+                'batch_size, fewer processes or train_dataloader.drop_last=False'
             )
 
     @property
     def seed(self) -> int:
-        """Return the seed that all ranks share.
-
-        With ``randomness.diff_rank_seed``, mmengine adds the rank to it.
-        """
-        has_rank = self.runner.cfg.get('randomness', {}).get('diff_rank_seed')
-        return self.runner.seed - (self.batch_sampler.rank if has_rank else 0)
+        """Return the seed that all ranks share."""
+        if self.runner.cfg.get('randomness', {}).get('diff_rank_seed'):
+            return self.runner.seed - self.batch_sampler.rank  # which mmengine has added
+        return self.runner.seed
 
     def get_settings(self) -> dict[str, int]:
         """Return what decides which images a batch has, besides the position.
@@ -177,8 +165,12 @@ class ResumableLoop:
         The names are for messages.
         """
         sampler = self.batch_sampler
-        settings = {'seed': sampler.seed, 'images': len(self.dataloader.dataset)}
-        return {**settings, 'processes': sampler.world_size, 'batch_size': sampler.batch_size}
+        return {
+            'seed': sampler.seed,
+            'images': len(self.dataloader.dataset),
+            'processes': sampler.world_size,
+            'batch_size': sampler.batch_size,
+        }
 
     def get_state(self, meta: dict[str, Any]) -> dict[str, int]:
         """Return the position in the data, for a checkpoint with this ``meta``, and what the order
@@ -186,11 +178,9 @@ class ResumableLoop:
         """
         sampler = self.batch_sampler
         # The number of trained batches of the epoch or, in an iteration-based run, of all.
-        num_done = (
-            sampler.num_done + meta['iter'] - sampler.iteration
-            if meta['epoch'] == sampler.epoch
-            else 0
-        )
+        num_done = 0
+        if meta['epoch'] == sampler.epoch:
+            num_done = sampler.num_done + meta['iter'] - sampler.iteration
         return {'num_done': num_done, 'length': len(sampler), **self.get_settings()}
 
     def resume(self, meta: dict[str, Any]) -> int:
@@ -202,49 +192,54 @@ class ResumableLoop:
         at which the run resumes: in an epoch-based run, epochs end at multiples of their number of
         iterations.
         """
-        sampler, state, iteration = self.batch_sampler, meta.get(DATA_POSITION), meta['iter']
+        sampler, state = self.batch_sampler, meta.get(DATA_POSITION)
         seeds = (self.runner.cfg.get('randomness', {}).get('seed'), meta.get('seed'), self.seed)
         meta['seed'] = next(seed for seed in seeds if seed is not None)  # mmengine sets this seed
-        epoch = meta['epoch'] if self.is_by_epoch else 0
-        num_done = iteration if not self.is_by_epoch else state['num_done'] if state else 0
-        sampler.start(meta['seed'], iteration, epoch, num_done)
+        if not self.is_by_epoch:
+            epoch, num_done = 0, meta['iter']
+        elif state is None:
+            epoch, num_done = meta['epoch'], 0
+        else:
+            epoch, num_done = meta['epoch'], state['num_done']
+        sampler.start(meta['seed'], meta['iter'], epoch, num_done)
         problem = self.find_problem(meta, state)
         if problem:
-            effect = (
-                f'epoch {epoch + 1} starts again' if self.is_by_epoch else 'the data order changes'
-            )
+            effect = 'the data order changes'
+            if self.is_by_epoch:
+                effect = f'epoch {epoch + 1} starts again'
+                sampler.num_done = 0
             print_log(f'{effect}, because {problem}', 'current', logging.WARNING)
-        before = state and (state['length'], state['processes'] * state['batch_size'])
-        self.has_new_batch_size = before != (len(sampler), sampler.world_size * sampler.batch_size)
-        if self.is_by_epoch and (self.has_new_batch_size or problem):
-            sampler.num_done = 0 if problem else num_done
-            iteration = sampler.iteration = epoch * len(sampler) + sampler.num_done
-        if iteration != meta['iter']:
-            print_log(
-                f'the run continues at iteration {iteration}, not {meta["iter"]}',
-                'current',
-                logging.WARNING,
-            )
-        return iteration
+        size = len(sampler), sampler.world_size * sampler.batch_size
+        self.has_new_batch_size = (
+            state is None or (state['length'], state['processes'] * state['batch_size']) != size
+        )
+        if self.is_by_epoch and (problem or self.has_new_batch_size):
+            sampler.iteration = epoch * len(sampler) + sampler.num_done
+        if sampler.iteration != meta['iter']:
+            change = f'iteration {sampler.iteration}, not {meta["iter"]}'
+            print_log(f'the run continues at {change}', 'current', logging.WARNING)
+        return sampler.iteration
 
     def find_problem(self, meta: dict[str, Any], state: dict[str, int] | None) -> str | None:
         """Return why the run cannot continue with the images that an uninterrupted one would have,
         or None.
         """
-        sampler = self.batch_sampler
+        length = len(self.batch_sampler)
         if state is None:
-            is_begin = self.is_by_epoch and meta['iter'] == meta['epoch'] * len(sampler)
-            return None if is_begin else 'the checkpoint does not say which images the run has seen'
+            if self.is_by_epoch and meta['iter'] == meta['epoch'] * length:
+                return None  # an epoch begins
+            return 'the checkpoint does not say which images the run has seen'
         if state['num_done'] == 0:
             return None
-        settings = self.get_settings().items()
-        changes = [
-            f'{name} {state[name]} -> {value}' for name, value in settings if state[name] != value
-        ]
+        changes = []
+        for name, value in self.get_settings().items():
+            if state[name] != value:
+                changes.append(f'{name} {state[name]} -> {value}')
         if changes:
             return f'settings have changed: {", ".join(changes)}'
-        is_beyond = self.is_by_epoch and state['num_done'] > len(sampler)
-        return 'the epoch has fewer batches than the checkpoint says' if is_beyond else None
+        if self.is_by_epoch and state['num_done'] > length:
+            return 'the epoch has fewer batches than the checkpoint says'
+        return None
 
 
 @LOOPS.register_module()
@@ -303,73 +298,10 @@ class BatchIterator(chain):
             next(self)
 
 
-class TiledLoop:
-    """Base class of loops that detect objects in whole images by the tiles and the merge of
-    ``predict --tiles``.
-
-    The dataset's pipeline prepares each tile, of ``side`` pixels. The other arguments are those of
-    mmengine's loops.
+def get_length(runner: Any) -> tuple[str, int, int]:
+    """Return the unit of a training's length, ``epoch`` or ``iteration``, and how many are done and
+    planned.
     """
-
-    stage: str  # in the names of hooks
-
-    def __init__(
-        self, runner: Any, dataloader: dict, evaluator: Any, side: int, **kwargs: Any
-    ) -> None:
-        settings, scope = dataloader['dataset'], runner.cfg.default_scope
-        # mmdet's hook for ``test --show-dir`` takes neither RLE nor ground truth without masks.
-        self.is_drawn = any(getattr(hook, 'draw', False) for hook in runner.hooks)
-        dataset = build_dataset(settings, scope, masks=self.is_drawn)
-        first = next(iter_unwrapped_datasets(settings))
-        meta, options = {'dataset_meta': dataset.metainfo}, {'score_thr': 0.0, 'tiles': side}
-        self.predictor = make_predictor(unwrap_model(runner), scope, first, meta, **options)
-        super().__init__(runner, {**dataloader, 'dataset': dataset}, evaluator, **kwargs)
-
-    @torch.no_grad()
-    def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
-        """Predict a batch of whole images for the evaluator.
-
-        Where possible, masks are RLE: arrays are large.
-        """
-        from mmdet.evaluation import CocoMetric
-        from mmdet.models.utils import samplelist_boxtype2tensor
-        from mmdet.structures.mask import encode_mask_results
-
-        self.runner.call_hook(f'before_{self.stage}_iter', batch_idx=idx, data_batch=data_batch)
-        images, samples = (
-            [image.permute(1, 2, 0).numpy() for image in data_batch['inputs']],
-            data_batch['data_samples'],
-        )
-        samplelist_boxtype2tensor(samples)  # as mmdet's data_preprocessor, for the hook that draws
-        takes_rle = not self.is_drawn and all(
-            isinstance(metric, CocoMetric) for metric in self.evaluator.metrics
-        )
-        for sample, outcome in zip(samples, self.predictor.predict_batch(images), strict=True):
-            objects = outcome.get(get_image_name(sample))
-            values = {'bboxes': objects.boxes, 'scores': objects.scores, 'labels': objects.labels}
-            sample.pred_instances = InstanceData(
-                **{name: torch.from_numpy(value) for name, value in values.items()}
-            )
-            if (masks := objects.masks) is not None:
-                encoded = (
-                    encode_mask_results(masks) if takes_rle else torch.from_numpy(np.asarray(masks))
-                )
-                sample.pred_instances.masks = encoded
-        self.evaluator.process(data_samples=samples, data_batch=data_batch)
-        self.runner.call_hook(
-            f'after_{self.stage}_iter', batch_idx=idx, data_batch=data_batch, outputs=samples
-        )
-
-
-@LOOPS.register_module()
-class TiledValLoop(TiledLoop, ValLoop):
-    """mmengine's validation loop as a :class:`TiledLoop`."""
-
-    stage = 'val'
-
-
-@LOOPS.register_module()
-class TiledTestLoop(TiledLoop, TestLoop):
-    """mmengine's test loop as a :class:`TiledLoop`."""
-
-    stage = 'test'
+    if isinstance(runner.train_loop, MMEngineIterBasedTrainLoop):
+        return 'iteration', runner.iter, runner.max_iters
+    return 'epoch', runner.epoch, runner.max_epochs

@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dist import all_gather_object, init_dist, is_distributed
-from mmengine.hooks import Hook
 from rich.progress import Progress
 
 from ..config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
@@ -24,7 +24,6 @@ from ..datasets.checks.paths import check_presence, get_check_settings
 from ..device import check_gpus, disable_cudnn_attention, resolve_device
 from ..errors import UserError, escape_controls
 from ..files import make_portable_path
-from ..mmengine_utils import ERROR_DELAY
 from ..models.speed_up import speed_up
 from .hooks.loader_check import LoaderCheckHook
 from .hooks.progress import ProgressHook
@@ -43,6 +42,9 @@ LOCAL_RANK_VARIABLES = {'slurm': 'SLURM_LOCALID', 'mpi': 'OMPI_COMM_WORLD_LOCAL_
 # In seconds. Without a timeout, a run waits for ever for a data worker that cannot pass its batch
 # on.
 LOADER_TIMEOUT = 600
+# In seconds. While the other ranks wait, one prints the error that all have. Then a launcher ends
+# all processes: torchrun of torch 2.1 after 5 seconds.
+ERROR_DELAY = 8
 
 
 def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
@@ -76,9 +78,8 @@ def load_config(
     cfg = read_config(path, parse_cfg_options(options))
     cfg.launcher = launcher
     # mmengine would drop link/.. from a path.
-    cfg.work_dir = make_portable_path(
-        Path(work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}')
-    )
+    work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
+    cfg.work_dir = make_portable_path(Path(work_dir))
     return cfg
 
 
@@ -95,12 +96,14 @@ def join_process_group(cfg: Config) -> None:
         init_dist(cfg.launcher, **settings)
         return
     if cfg.launcher != 'pytorch' or 'RANK' not in os.environ:
-        advice = 'Remove --launcher, or use tools/dist_train.sh or dist_test.sh'
-        raise UserError(f'--launcher {cfg.launcher}: torch finds no GPU. {advice}')
-    timeout = settings.get('timeout')
-    dist.init_process_group(
-        'gloo', **({} if timeout is None else {'timeout': timedelta(seconds=timeout)})
-    )
+        raise UserError(
+            f'--launcher {cfg.launcher}: torch finds no GPU. Remove --launcher, or use '
+            'tools/dist_train.sh or dist_test.sh'
+        )
+    timeout = None
+    if settings.get('timeout') is not None:
+        timeout = timedelta(seconds=settings.timeout)
+    dist.init_process_group('gloo', timeout=timeout)
     cfg.model_wrapper_cfg = CPU_MODEL_WRAPPER
     for settings in iter_dicts(cfg.model):
         if settings.get('type') == 'SyncBN':
@@ -116,23 +119,23 @@ def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
     ``ProcessGroupGloo`` asks for the GIL while Python exits, also after ``destroy_process_group``.
     Remove this when the oldest Python is 3.14.
     """
-    os.environ['LOCAL_RANK'] = os.environ.get(
-        LOCAL_RANK_VARIABLES.get(launcher, 'LOCAL_RANK'), str(local_rank)
-    )
+    variable = LOCAL_RANK_VARIABLES.get(launcher, 'LOCAL_RANK')
+    os.environ['LOCAL_RANK'] = os.environ.get(variable, str(local_rank))
     try:
         yield
     except UserError:
         if os.environ['LOCAL_RANK'] != '0':
             time.sleep(ERROR_DELAY)
         raise
-    if dist.is_initialized() and dist.get_backend() == 'gloo':
+    if not dist.is_initialized():
+        return
+    if dist.get_backend() == 'gloo':
         dist.barrier()
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    dist.destroy_process_group()
 
 
 def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
@@ -142,52 +145,51 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     """
     check_presence(cfg, dataloaders)
     enter_scope(cfg)
-    report = check_datasets(
-        cfg, dataloaders, get_check_settings(cfg)['images'], Progress(disable=True)
-    )
-    if errors := report.format_messages():
-        raise UserError(
-            '\n'.join([*errors, "To check all images, run 'mmgcvit check-data CONFIG'"])
-        )
+    num_images = get_check_settings(cfg)['images']
+    report = check_datasets(cfg, dataloaders, num_images, Progress(disable=True))
+    errors = report.format_messages()
+    if errors:
+        advice = "To check all images, run 'mmgcvit check-data CONFIG'"
+        raise UserError('\n'.join([*errors, advice]))
     for note in report.format_messages(stops_run=False) + report.notes:
         sys.stderr.write(f'data: {escape_controls(note)}\n')
 
 
 def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
     """Build mmengine's runner from a config. Register ``progress``, unless it is None."""
-    if cfg.get('runner_type', 'Runner') != 'Runner':
+    runner_type = cfg.get('runner_type', 'Runner')
+    if runner_type != 'Runner':
         raise UserError(
-            f'runner_type={cfg.runner_type} is not supported. Remove it, or set runner_type=Runner'
+            f'runner_type={runner_type} is not supported. Remove it, or set runner_type=Runner'
         )
-    # At most one worker for each CPU of this process. Launchers differ in whether the ranks of a
-    # node share its CPUs.
-    cpus = [(socket.gethostname(), cpu) for cpu in os.sched_getaffinity(0)]
-    num_ranks = Counter(cpu for rank_cpus in all_gather_object(cpus) for cpu in rank_cpus)
-    num_cpus = len(cpus) // max(num_ranks[cpu] for cpu in cpus)
-    for loader in filter(None, map(cfg.get, LOADERS)):
-        loader.num_workers = min(loader.get('num_workers', 0), max(num_cpus, 1))
-        loader.setdefault('timeout', LOADER_TIMEOUT)
-        for name in (
-            ('persistent_workers', 'prefetch_factor', 'timeout') if loader.num_workers == 0 else ()
-        ):
-            loader.pop(name, None)  # torch rejects these settings
-        if torch.cuda.is_available():
-            loader.setdefault('pin_memory', True)
+    num_cpus = count_cpus()
+    for name in LOADERS:
+        if cfg.get(name):
+            adapt_loader(cfg[name], num_cpus)
     runner = Runner.from_cfg(cfg)
     speed_up(runner.model)
-    for hook in filter(None, (CollectDirHook(), LoaderCheckHook(), progress)):
-        runner.register_hook(hook)
+    runner.register_hook(LoaderCheckHook())
+    if progress is not None:
+        runner.register_hook(progress)
     return runner
 
 
-class CollectDirHook(Hook):
-    """Let ranks exchange results for metrics in the work dir.
+def count_cpus() -> int:
+    """Return the number of CPUs for this rank.
 
-    mmengine's default is the current folder's .dist_test.
+    Launchers differ in whether the ranks of a node share its CPUs.
     """
+    cpus = [(socket.gethostname(), cpu) for cpu in os.sched_getaffinity(0)]
+    num_ranks = Counter(chain.from_iterable(all_gather_object(cpus)))
+    return max(1, len(cpus) // max(num_ranks[cpu] for cpu in cpus))
 
-    def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
-        # By attribute, since most metrics have no argument collect_dir.
-        for metric in getattr(runner, f'{mode}_loop').evaluator.metrics if mode != 'train' else ():
-            if getattr(metric, 'collect_dir', '') is None and metric.collect_device == 'cpu':
-                metric.collect_dir = str(Path(runner.log_dir, 'collected'))
+
+def adapt_loader(loader: ConfigDict, num_cpus: int) -> None:
+    """Limit a dataloader's workers to one for each CPU, and set its timeout and pinned memory."""
+    loader.num_workers = min(loader.get('num_workers', 0), num_cpus)
+    loader.setdefault('timeout', LOADER_TIMEOUT)
+    if loader.num_workers == 0:
+        for name in ('persistent_workers', 'prefetch_factor', 'timeout'):
+            loader.pop(name, None)  # torch rejects these settings
+    if torch.cuda.is_available():
+        loader.setdefault('pin_memory', True)

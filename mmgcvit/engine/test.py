@@ -19,7 +19,7 @@ from ..inference.loading import check_class_names, collect_dataset_metas
 from ..inference.model_files import read_model_checkpoint
 from ..mmengine_utils import call_on_rank_0
 from ..private_api import stop_workers
-from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
+from ..tasks import DETECTION, SEGMENTATION
 from .hooks.loader_check import explain_loader_errors
 from .hooks.progress import open_progress
 from .setup import build_runner, check_data, join_process_group
@@ -59,23 +59,20 @@ def run_test(
         runner = build_runner(cfg, hook)
         write_config(runner)
         check_fits(runner.model, loaded)
-        dataset = next(iter_unwrapped_datasets(cfg.test_dataloader.dataset))
-        trained, _ = collect_dataset_metas(loaded.content['meta'], dataset)
-        classes = runner.test_loop.dataloader.dataset.metainfo.get('classes')
-        check_class_names(loaded.source, trained.get('classes'), classes)
-        if problem := find_unscored(runner.test_loop.dataloader.dataset):
+        settings = next(iter_unwrapped_datasets(cfg.test_dataloader.dataset))
+        trained, _ = collect_dataset_metas(loaded.content['meta'], settings)
+        dataset = runner.test_loop.dataloader.dataset
+        check_class_names(loaded.source, trained.get('classes'), dataset.metainfo.get('classes'))
+        problem = find_unscored(dataset)
+        if problem:
             runner.logger.warning(f'the test images have {problem}, so their scores say nothing')
         del loaded  # mmengine frees its content after loading
         if out:
-            # mmdet's metric encodes masks as RLE.
-            name = (
-                'mmdet.DumpDetResults'
-                if cfg.get('default_scope') == DETECTION.scope
-                else 'DumpResults'
-            )
-            runner.test_evaluator.metrics.append(
-                METRICS.build({'type': name, 'out_file_path': out})
-            )
+            name = 'DumpResults'
+            if cfg.get('default_scope') == DETECTION.scope:
+                name = 'mmdet.DumpDetResults'  # which encodes masks as RLE
+            metric = METRICS.build({'type': name, 'out_file_path': out})
+            runner.test_evaluator.metrics.append(metric)
         runner.test()
         stop_workers(runner.test_dataloader)
 
@@ -84,32 +81,24 @@ def enable_drawing(cfg: Config, folder: str) -> None:
     """For ``--show-dir``, let the hook of the config's package save the test images with their
     predictions.
     """
-    folder, default_hooks = str(Path(folder).absolute()), cfg.get('default_hooks') or {}
-    score_thr = (default_hooks.get('visualization') or {}).get('score_thr', 0.3)
-    hooks = {
-        DETECTION.scope: {
-            'type': 'DetVisualizationHook',
-            'draw': True,
-            'test_out_dir': folder,
-            'score_thr': score_thr,
-        },
-        SEGMENTATION.scope: {'type': 'SegVisualizationHook', 'draw': True, 'interval': 1},
-        CLASSIFICATION.scope: {
-            'type': 'VisualizationHook',
-            'enable': True,
-            'interval': 1,
-            'out_dir': folder,
-        },
-    }
+    scope = cfg.get('default_scope')
     if not can_draw_predictions(cfg):
-        problem = f'--show-dir cannot draw the predictions of {get_type_name(cfg.model)} of {cfg.get("default_scope")}'
         raise UserError(
-            f'{problem}. Use the visualization hook of that package (docs/other_tasks.md)'
+            f'--show-dir cannot draw the predictions of {get_type_name(cfg.model)} of {scope}. '
+            'Use the visualization hook of that package (docs/other_tasks.md)'
         )
-    cfg.default_hooks = {**default_hooks, 'visualization': hooks[cfg.default_scope]}
-    if cfg.default_scope == SEGMENTATION.scope:
+    folder, hooks = str(Path(folder).absolute()), cfg.get('default_hooks') or {}
+    if scope == DETECTION.scope:
+        score_thr = (hooks.get('visualization') or {}).get('score_thr', 0.3)
+        hook = {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': folder}
+        hook['score_thr'] = score_thr
+    elif scope == SEGMENTATION.scope:
+        hook = {'type': 'SegVisualizationHook', 'draw': True, 'interval': 1}
         local = {'type': 'SegLocalVisualizer', 'vis_backends': [{'type': 'LocalVisBackend'}]}
         cfg.visualizer = {**local, **(cfg.get('visualizer') or {}), 'save_dir': folder}
+    else:
+        hook = {'type': 'VisualizationHook', 'enable': True, 'interval': 1, 'out_dir': folder}
+    cfg.default_hooks = {**hooks, 'visualization': hook}
 
 
 def enable_tta(cfg: Config) -> None:
@@ -120,8 +109,12 @@ def enable_tta(cfg: Config) -> None:
         raise UserError(
             '--tta cannot be used with tiles (test_cfg.type=mmgcvit.TiledTestLoop). Remove --tta'
         )
-    if missing := ' and no '.join(key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)):
-        raise UserError(f'--tta: the config has no {missing}. Add what is missing, or remove --tta')
+    missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
+    if missing:
+        raise UserError(
+            f'--tta: the config has no {" and no ".join(missing)}. Add what is missing, or '
+            'remove --tta'
+        )
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     for dataset in iter_unwrapped_datasets(cfg.test_dataloader.dataset):
         dataset.pipeline = deepcopy(cfg.tta_pipeline)

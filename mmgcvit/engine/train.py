@@ -19,12 +19,14 @@ from ..device import check_operators
 from ..errors import UserError
 from ..mmengine_utils import call_on_rank_0
 from ..private_api import stop_workers
-from .hooks.exact_resume import NewScheduleHook
 from .hooks.loader_check import explain_loader_errors
+from .hooks.new_schedule import NewScheduleHook
+from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook, open_progress
-from .hooks.stopping import InterruptHook, PatienceHook
+from .hooks.stopping import InterruptHook
+from .settings import find_changes
 from .setup import build_runner, check_data
-from .work_dir import StartHook, choose_checkpoint, find_changes
+from .work_dir import StartHook, choose_checkpoint
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
 WRAPPERS_FOR_AMP = (
@@ -68,36 +70,36 @@ def train(
         cfg.auto_scale_lr = {**(cfg.get('auto_scale_lr') or {}), 'enable': True}
     add_trackers(cfg, log_to)
     check_operators(cfg)
-    warning = check_batch_size(
-        cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size()
-    )
-    with InterruptHook().handle_signals() as interrupt_hook, ExitStack() as stack:
+    file_cfg = read_config(cfg.filename) if cfg.filename else cfg
+    warnings = check_batch_size(cfg, file_cfg, get_world_size())
+    with (
+        InterruptHook().handle_signals() as interrupt_hook,
+        explain_loader_errors(),
+        ExitStack() as stack,
+    ):
         cfg.resume, checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
         cfg.load_from = checkpoint.source if checkpoint else None
         stack.enter_context(safe_checkpoint_loading(cfg.work_dir, checkpoint))
         skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
         call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
         runner = build_runner(cfg, stack.enter_context(open_progress(progress)))
-        if warning:
+        for warning in warnings:
             runner.logger.warning(warning)
         if checkpoint:
             check_fits(runner.model, checkpoint, '' if cfg.resume else 'backbone.')
         if cfg.resume:
             changes = call_on_rank_0(find_changes, cfg, checkpoint.content['meta'])
             is_changed = any(name.startswith(SCHEDULE_SETTINGS) for name in changes)
-            runner.register_hook(NewScheduleHook(cfg.get('param_scheduler'), is_changed))
+            runner.register_hook(NewScheduleHook(is_changed))
         del checkpoint  # mmengine frees its content after loading
-        for hook in (
-            StartHook(),
-            SummaryHook(),
-            interrupt_hook,
-            *([PatienceHook(patience)] if patience else []),
-        ):
+        for hook in (StartHook(), SummaryHook(), interrupt_hook):
             runner.register_hook(hook)
-        stack.enter_context(explain_loader_errors())
+        if patience:
+            runner.register_hook(PatienceHook(patience))
         runner.train()
-        for loader in filter(None, (runner.train_dataloader, runner.val_dataloader)):
-            stop_workers(loader)
+        stop_workers(runner.train_dataloader)
+        if runner.val_dataloader:
+            stop_workers(runner.val_dataloader)
 
 
 def enable_amp(cfg: Config) -> None:
@@ -120,49 +122,57 @@ def add_trackers(cfg: Config, names: Sequence[str]) -> None:
         raise UserError(
             f'--log-to needs {" and ".join(missing)}. Run: pip install {" ".join(missing)}'
         )
-    if names:
-        visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
-        backends = visualizer.get('vis_backends') or [ConfigDict(type='LocalVisBackend')]
-        present = {backend['type'] for backend in backends}
-        added = [TRACKERS[name] for name in names if TRACKERS[name] not in present]
-        visualizer.vis_backends = [*backends, *(ConfigDict(type=backend) for backend in added)]
+    if not names:
+        return
+    visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
+    backends = list(visualizer.get('vis_backends') or [ConfigDict(type='LocalVisBackend')])
+    present = {backend['type'] for backend in backends}
+    for name in names:
+        if TRACKERS[name] not in present:
+            backends.append(ConfigDict(type=TRACKERS[name]))
+    visualizer.vis_backends = backends
 
 
-def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str:
-    """Return a warning if the learning rate, or EMA's interval, is for other accumulation steps or
+def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> list[str]:
+    """Return warnings if the learning rate, or EMA's interval, is for other accumulation steps or
     another batch size.
 
     The learning rate is for ``auto_scale_lr.base_batch_size`` times the accumulation steps of
     ``file_cfg``, the config without options. mmengine scales it without regard to accumulation, so
     the base batch size in ``cfg`` is changed.
     """
-    scaling = cfg.get('auto_scale_lr') or {}
-    base, batch_size = (
-        scaling.get('base_batch_size'),
-        (cfg.get('train_dataloader') or {}).get('batch_size'),
-    )
-    wrappers = [settings.get('optim_wrapper') or {} for settings in (cfg, file_cfg)]
-    steps, file_steps = (wrapper.get('accumulative_counts', 1) for wrapper in wrappers)
-    warnings = []
+    scaling, loader = cfg.get('auto_scale_lr') or {}, cfg.get('train_dataloader') or {}
+    base, batch_size = scaling.get('base_batch_size'), loader.get('batch_size')
+    steps, file_steps = count_steps(cfg), count_steps(file_cfg)
     if scaling.get('enable') and base is None:
-        problem = '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size, for which its learning rate is'
-        raise UserError(f'{problem}. Set it, or remove --auto-scale-lr')
+        raise UserError(
+            '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size, for which its '
+            'learning rate is. Set it, or remove --auto-scale-lr'
+        )
+    warnings = []
     if base is not None and batch_size is not None:
-        is_base_changed = base != (file_cfg.get('auto_scale_lr') or {}).get('base_batch_size')
-        recipe = round(base * (steps if is_base_changed else file_steps))
-        size = world_size * batch_size * steps
+        if base != (file_cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
+            file_steps = steps  # an option has set the base for these steps
+        recipe = round(base * file_steps)
         if recipe != base * steps:
             scaling.base_batch_size = recipe / steps
+        size = world_size * batch_size * steps
         if size != recipe and not scaling.get('enable'):
-            product = (
-                f'{world_size} x {batch_size} x {steps}: processes x images x accumulation steps'
+            product = f'{world_size} x {batch_size} x {steps}'
+            problem = (
+                f'The learning rate is for an effective batch size of {recipe}; this run has {size}'
             )
-            problem = f'The learning rate is for an effective batch size of {recipe}; this run has {size} ({product})'
-            warnings.append(f'{problem}. Add --auto-scale-lr, or change the batch size')
-    for number, hook in enumerate(
-        cfg.get('custom_hooks') or () if max(steps, file_steps) > 1 else ()
-    ):
-        if get_type_name(hook) == 'EMAHook' and (interval := hook.get('interval', 1)) != steps:
+            terms = f'({product}: processes x images x accumulation steps)'
+            warnings.append(f'{problem} {terms}. Add --auto-scale-lr, or change the batch size')
+    for number, hook in enumerate(cfg.get('custom_hooks') or ()):
+        interval = hook.get('interval', 1)
+        is_accumulating = max(steps, count_steps(file_cfg)) > 1
+        if get_type_name(hook) == 'EMAHook' and is_accumulating and interval != steps:
             problem = f'EMA has an interval of {interval}, accumulation {steps} steps'
             warnings.append(f'{problem}. Set custom_hooks.{number}.interval={steps}')
-    return '. '.join(warnings)
+    return warnings
+
+
+def count_steps(cfg: Config) -> int:
+    """Return the number of iterations whose gradients an optimizer step accumulates."""
+    return (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from mmengine.config import Config
 from mmengine.dist import master_only
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner as MMEngineRunner
@@ -27,12 +28,11 @@ from ..checkpoints.safe_loading import (
     read_for_mmengine,
     read_latest_checkpoint,
 )
-from ..config import get_plain_settings, iter_differences
-from ..errors import CheckpointError, UserError, escape_controls, shorten
+from ..errors import CheckpointError, UserError, shorten
 from ..files import check_writable, is_url, write_text
 from ..inference.model_files import SCORE_THR_FILE
 from .hooks.checkpoint import get_resumed_checkpoint
-from .hooks.exact_resume import SETTINGS, VALIDATED_FILE
+from .hooks.exact_resume import VALIDATED_FILE
 
 # In seconds. The dataloader workers of a killed process hold its lock until they exit, up to 5
 # seconds later.
@@ -50,52 +50,62 @@ def choose_checkpoint(
     starts, so the same command starts and resumes a job. Raise a CheckpointError if the checkpoint
     cannot be read, or the run would replace or remove others.
     """
-    load_from, work_dir, checkpoint = cfg.get('load_from'), Path(cfg.work_dir), None
-    is_resumed = not overwrite and bool(resume or cfg.get('resume'))
-    source = (resume or load_from or 'auto') if is_resumed else load_from
-    checkpoints = list_checkpoints(work_dir)
-    if is_resumed and source == 'auto':
-        advice = 'Add --resume CHECKPOINT with another file, another --work-dir, or --overwrite instead of --resume'
-        checkpoint = read_latest_checkpoint(
-            work_dir, advice, partial(read_for_mmengine, work_dir=work_dir)
-        )
-        is_resumed, source = checkpoint is not None, checkpoint.source if checkpoint else load_from
-        found = source if is_resumed else 'the work dir has no checkpoint, so a new training starts'
-        print_log(f'--resume: {found}', 'current')
-    elif is_resumed and not is_url(source) and not Path(source).is_file():
-        raise CheckpointError(f'--resume {source}: there is no such file. Pass a path or a URL')
-    elif is_resumed and checkpoints and Path(source).parent.resolve() != work_dir.resolve():
-        problem = f'the work dir {work_dir} has checkpoints of another run, which the resumed run would replace'
-        raise CheckpointError(
-            f'--resume {source}: {problem}. Add --work-dir {Path(source).parent}, or a new one'
-        )
-    if not is_resumed and not overwrite:
+    load_from, work_dir = cfg.get('load_from'), Path(cfg.work_dir)
+    if not overwrite:
+        if resume or cfg.get('resume'):
+            checkpoint = read_resumed(resume or load_from or 'auto', work_dir)
+            if checkpoint is not None:
+                return True, checkpoint
         check_unused(work_dir)
-    if not is_resumed and source and Path(source).resolve() in map(Path.resolve, checkpoints):
+    if not load_from:
+        return False, None
+    if Path(load_from).resolve() in map(Path.resolve, list_checkpoints(work_dir)):
         raise CheckpointError(
-            f'the run would remove load_from={source} from its work dir. Copy it to another folder'
+            f'the run would remove load_from={load_from} from its work dir. Copy it to another '
+            'folder'
         )
-    if source and not checkpoint:
-        checkpoint = read_for_mmengine(source, work_dir, is_resumed=is_resumed)
-    return is_resumed, checkpoint
+    return False, read_for_mmengine(load_from, work_dir, is_resumed=False)
+
+
+def read_resumed(source: str, work_dir: Path) -> Checkpoint | None:
+    """Read the checkpoint of ``--resume SOURCE``, or None if it is ``'auto'`` and there is none."""
+    if source == 'auto':
+        advice = 'Add --resume CHECKPOINT with another file, another --work-dir, or --overwrite instead of --resume'
+        read = partial(read_for_mmengine, work_dir=work_dir)
+        checkpoint = read_latest_checkpoint(work_dir, advice, read)
+        found = 'the work dir has no checkpoint, so a new training starts'
+        if checkpoint is not None:
+            found = checkpoint.source
+        print_log(f'--resume: {found}', 'current')
+        return checkpoint
+    if not is_url(source) and not Path(source).is_file():
+        raise CheckpointError(f'--resume {source}: there is no such file. Pass a path or a URL')
+    folder = Path(source).parent
+    if list_checkpoints(work_dir) and folder.resolve() != work_dir.resolve():
+        raise CheckpointError(
+            f'--resume {source}: the work dir {work_dir} has checkpoints of another run, which '
+            f'the resumed run would replace. Add --work-dir {folder}, or a new one'
+        )
+    return read_for_mmengine(source, work_dir)
 
 
 def list_checkpoints(work_dir: str | Path) -> list[Path]:
     """List the checkpoints and the file ``last_checkpoint`` that a run has written to its work dir."""
-    files = (path for path in Path(work_dir).glob('*') if path.is_file())
-    return sorted(
-        path
-        for path in files
-        if path.name == LAST_CHECKPOINT_FILE or RUN_FILE_NAME.fullmatch(path.name)
-    )
+    checkpoints = []
+    for path in sorted(Path(work_dir).glob('*')):
+        is_named = path.name == LAST_CHECKPOINT_FILE or RUN_FILE_NAME.fullmatch(path.name)
+        if is_named and path.is_file():
+            checkpoints.append(path)
+    return checkpoints
 
 
 def check_unused(work_dir: str | Path) -> None:
     """Raise a CheckpointError if a work dir has checkpoints of an earlier run."""
-    if checkpoints := list_checkpoints(work_dir):
-        problem = f"{work_dir} has an earlier run's checkpoints ({shorten([path.name for path in checkpoints])})"
+    names = [path.name for path in list_checkpoints(work_dir)]
+    if names:
         raise CheckpointError(
-            f'{problem}. Continue with --resume, set another --work-dir, or --overwrite them'
+            f"{work_dir} has an earlier run's checkpoints ({shorten(names)}). Continue with "
+            '--resume, set another --work-dir, or --overwrite them'
         )
 
 
@@ -110,29 +120,10 @@ def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
     """
     folder = Path(work_dir)
     check_writable(folder, f'the work dir {folder} (--work-dir)')
-    lock, new_folders = (
-        folder / '.lock',
-        [path for path in (folder, *folder.parents) if not path.exists()],
-    )
+    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        # Soft locks, which are files that exist while a process runs, would remain after the
-        # process is killed.
-        file_lock = FileLock(lock, fallback_to_soft=False).acquire(timeout=LOCK_TIMEOUT)
-    except Timeout:
-        problem = f'another training is running in {work_dir} ({lock.read_text(errors="replace")})'
-        raise UserError(
-            f'{problem}. Wait, or set another --work-dir. If its node has failed, remove {lock}'
-        ) from None
-    except OSError as error:
-        if error.filename is not None:  # the file cannot be opened
-            raise
-        message = (
-            f'{work_dir} cannot be locked ({error.strerror}). Do not start another training in it'
-        )
-        print_log(message, 'current', logging.WARNING)
-        file_lock = nullcontext()
-    with file_lock:
+    lock = folder / '.lock'
+    with acquire_lock(lock):
         try:
             lock.write_text(f'process {os.getpid()} on {socket.gethostname()}')
             yield
@@ -144,39 +135,45 @@ def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
                         path.rmdir()
 
 
-def find_changes(cfg: Config, meta: Any) -> dict[str, str]:
-    """Log the settings that differ from those in a checkpoint's ``meta``.
-
-    Return ``name: old -> new`` by name.
-    """
-    old, new = meta.get(SETTINGS) if isinstance(meta, dict) else None, get_plain_settings(cfg)
-    if not isinstance(old, dict):
-        print_log(
-            f'{cfg.load_from} has no settings, so this run cannot log which of them have changed',
-            'current',
-        )
-        return {}
-    # --resume sets load_from and resume.
-    changes = {
-        name: change
-        for name, change in iter_differences(old, new)
-        if name not in ('load_from', 'resume')
-    }
-    if changes:
-        lines = '\n  '.join(changes.values())
-        print_log(
-            escape_controls(f'resumed with other settings:\n  {lines}'), 'current', logging.WARNING
-        )
-    return changes
+def acquire_lock(lock: Path) -> AbstractContextManager:
+    """Acquire the lock of a work dir, or warn if its file system has no locks."""
+    try:
+        # Soft locks, which are files that exist while a process runs, would remain after the
+        # process is killed.
+        return FileLock(lock, fallback_to_soft=False).acquire(timeout=LOCK_TIMEOUT)
+    except Timeout:
+        holder = lock.read_text(errors='replace')
+        raise UserError(
+            f'another training is running in {lock.parent} ({holder}). Wait, or set another '
+            f'--work-dir. If its node has failed, remove {lock}'
+        ) from None
+    except OSError as error:
+        if error.filename is not None:  # the file cannot be opened
+            raise
+        problem = f'{lock.parent} cannot be locked ({error.strerror})'
+        print_log(f'{problem}. Do not start another training in it', 'current', logging.WARNING)
+        return nullcontext()
 
 
 class Runner(MMEngineRunner):
-    """mmengine's runner, which does not write its config when it is built, because the run may
-    still be rejected.
-    """
+    """mmengine's runner, except for what it writes outside of a run."""
 
     def dump_config(self) -> None:
-        """Write nothing. :func:`write_config` writes the config."""
+        """Write nothing when the runner is built, because the run may still be rejected.
+
+        :func:`write_config` writes the config.
+        """
+
+    def build_evaluator(self, evaluator: Any) -> Evaluator:
+        """Let ranks exchange results for metrics in the work dir, not in the current folder's
+        .dist_test.
+        """
+        built = super().build_evaluator(evaluator)
+        for metric in built.metrics:
+            # By attribute, since most metrics have no argument collect_dir.
+            if getattr(metric, 'collect_dir', '') is None and metric.collect_device == 'cpu':
+                metric.collect_dir = str(Path(self.log_dir, 'collected'))
+        return built
 
 
 @master_only
@@ -184,14 +181,13 @@ def write_config(runner: Runner, outdated: Sequence[Path] = ()) -> None:
     """Remove outdated files of an earlier run, and write the config of a run into its work dir,
     atomically.
     """
-    cfg, text = runner.cfg, runner.cfg.dump()
-    path = Path(
-        runner.work_dir, Path(cfg.filename).name if cfg.filename else f'{runner.timestamp}.py'
-    )
+    text, source = runner.cfg.dump(), runner.cfg.filename
+    path = Path(runner.work_dir, Path(source).name if source else f'{runner.timestamp}.py')
     # Begin with the earlier run's config, so that it is never without its checkpoints or beside
     # those of this run.
-    is_own = cfg.filename and path.exists() and path.samefile(cfg.filename)
-    for file in [*([] if is_own or not outdated else [path]), *outdated]:
+    if outdated and not (source and path.exists() and path.samefile(source)):
+        path.unlink(missing_ok=True)
+    for file in outdated:
         file.unlink(missing_ok=True)
     write_text(path, text)
 
@@ -208,11 +204,8 @@ class StartHook(Hook):
         work_dir, resumed = Path(runner.work_dir), get_resumed_checkpoint(runner)
         self.is_started, self.outdated = False, []
         if resumed is None or resumed.parent.resolve() != work_dir.resolve():
-            self.outdated = [
-                *list_checkpoints(work_dir),
-                work_dir / VALIDATED_FILE,
-                work_dir / SCORE_THR_FILE,
-            ]
+            files = [work_dir / VALIDATED_FILE, work_dir / SCORE_THR_FILE]
+            self.outdated = list_checkpoints(work_dir) + files
 
     @master_only
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:

@@ -1,8 +1,8 @@
-"""Fallback operators for an mmcv without compiled operators (a pure-Python wheel of mmcv, or
-mmcv-lite).
+"""Run beside an incomplete OpenMMLab: an mmcv without compiled operators, or a broken package.
 
-Such an mmcv lacks the module ``mmcv._ext``, without which ``mmcv.ops``, mmdet and parts of mmseg
-cannot be imported. :mod:`.fallback` implements the operators that this project's configs use, and
-:mod:`.finder` lets Python import it as ``mmcv._ext``, unless mmcv has compiled operators. Remove
-this package when mmcv works without compiled operators.
+Such an mmcv (a pure-Python wheel, or mmcv-lite) lacks the module ``mmcv._ext``, without which
+``mmcv.ops``, mmdet and parts of mmseg cannot be imported. :mod:`.fallback` implements the operators
+that this project's configs use, and :mod:`.finder` lets Python import it as ``mmcv._ext``, unless
+mmcv has compiled operators. Remove both when mmcv works without compiled operators.
+:mod:`.packages` imports mmdet, mmseg and mmpretrain, although another one of them may be broken.
 """

@@ -13,7 +13,7 @@ from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.checkpoints.safe_loading import read_latest_checkpoint
 
 from ..moments import list_states, restore
-from .drawing import find_difference
+from .random_training import assert_same
 from .toy import CONFIG, ITERATIONS, last, names, train, train_in_two
 
 PARTS = ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')
@@ -25,23 +25,22 @@ SETTINGS = {
 
 def read_result(work_dir):
     """Return everything that a run leaves: the last and best checkpoints, and the scores by step."""
-    latest, best = (
-        Path(read_latest_checkpoint(work_dir, prefer_best=best).source) for best in (False, True)
-    )
+    latest = Path(read_latest_checkpoint(work_dir).source)
+    best = Path(read_latest_checkpoint(work_dir, prefer_best=True).source)
     content = read_checkpoint(latest)
-    info = content['message_hub']['runtime_info']
-    lines = [
-        json.loads(line)
-        for file in sorted(work_dir.glob('*/vis_data/*.json'))
-        for line in file.open()
-    ]
+    info, meta = content['message_hub']['runtime_info'], content['meta']
+    scores = {}
+    for file in sorted(work_dir.glob('*/vis_data/*.json')):
+        for line in map(json.loads, file.open()):
+            if 'score' in line:
+                scores[line['step']] = line['score']
     return {
         **{name: content[name] for name in PARTS},
-        'position': [content['meta'][name] for name in ('epoch', 'iter', 'data_position')],
+        'position': [meta['epoch'], meta['iter'], meta['data_position']],
         'best': [best.name, Path(info['best_ckpt']).name, info['best_score']],
         'files': names(work_dir),
         'weights of the best': read_checkpoint(best)['state_dict'],
-        'scores': {line['step']: line['score'] for line in lines if 'score' in line},
+        'scores': scores,
     }
 
 
@@ -55,20 +54,18 @@ def test_a_run_killed_at_any_moment_ends_as_an_uninterrupted_one(settings, step,
     every sixth one.
     """
     settings = SETTINGS[settings]
-    folder, command = (
-        tmp_path / 'run',
-        ['train', CONFIG, '--resume', '--cfg-options', *settings, '--work-dir'],
-    )
-    states = list_states(folder, tmp_path / 'states', *command, folder)
+    folder = tmp_path / 'run'
+    command = ['train', CONFIG, '--resume', '--cfg-options', *settings, '--work-dir', folder]
+    states = list_states(folder, tmp_path / 'states', *command)
     expected = read_result(folder)
     assert min(len(states) // 5, len({*expected['scores'].values()})) > 2, 'files and scores change'
     restore(states[len(states) // 3], folder)
-    states += list_states(folder, tmp_path / 'resumed', *command, folder)[::8]
+    states += list_states(folder, tmp_path / 'resumed', *command)[::8]
     for state in states[::step]:
         restore(state, folder)
         (folder / 'epoch_9.pth.01234567.unfinished').touch()
         train(folder, '--resume', settings=settings)
-        assert find_difference(read_result(folder), expected) is None, state
+        assert_same(read_result(folder), expected)
         assert not list(folder.glob('*.unfinished'))
 
 
@@ -76,12 +73,15 @@ def read_rate(folder):
     """Return the learning rate of the run that a work dir's config and all its checkpoints belong
     to, if any.
     """
-    rates = [
-        read_checkpoint(path)['meta']['settings']['optim_wrapper'] for path in folder.glob('*.pth')
-    ]
-    rates += [Config.fromfile(path).optim_wrapper for path in folder.glob('*.py')]
-    (rate,) = {rate['optimizer']['lr'] for rate in rates} or {None}
+    wrappers = [Config.fromfile(path).optim_wrapper for path in folder.glob('*.py')]
+    for path in folder.glob('*.pth'):
+        wrappers.append(read_checkpoint(path)['meta']['settings']['optim_wrapper'])
+    (rate,) = {wrapper['optimizer']['lr'] for wrapper in wrappers} or {None}
     return rate
+
+
+def read_files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 @pytest.mark.slow
@@ -92,19 +92,16 @@ def test_a_killed_run_that_overwrites_another_leaves_files_of_one_of_them(tmp_pa
     folder = tmp_path / 'run'
     train(folder, settings=['optim_wrapper.optimizer.lr=0.01'])
     (folder / 'score_thr.json').touch()
-    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    before = read_files(folder)
     again = ['--overwrite', '--cfg-options', 'optim_wrapper.optimizer.lr=0.02']
     states = list_states(folder, tmp_path / 'states', 'train', CONFIG, '--work-dir', folder, *again)
-    assert {
-        path.name: path.read_bytes() for path in states[0].iterdir() if path.is_file()
-    } == before
+    assert read_files(states[0]) == before
     rates = [read_rate(state) for state in [*states, folder]]
     assert rates == sorted(rates, key=[0.01, None, 0.02].index)
     assert {0.01, 0.02} <= {*rates}
     assert not (folder / 'score_thr.json').exists()
-    restore(
-        states[len(rates) - rates[::-1].index(0.01)], folder
-    )  # the first one without the config
+    first_without_config = len(rates) - rates[::-1].index(0.01)
+    restore(states[first_without_config], folder)
     train(folder, *again)
     assert read_rate(folder) == 0.02
 

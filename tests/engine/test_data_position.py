@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 
 from mmgcvit.engine.loops import DATA_POSITION, EpochBasedTrainLoop, IterBasedTrainLoop
 
-from .drawing import StoppedError
+from .random_training import StoppedError
 
 SEED = 5
 DEFAULTS = {

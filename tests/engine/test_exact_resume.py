@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mmengine.dist import barrier
 from mmengine.logging import MessageHub
 
-from mmgcvit.engine.hooks.exact_resume import NewScheduleHook
+from mmgcvit.engine.hooks.new_schedule import NewScheduleHook
 from mmgcvit.engine.hooks.stopping import InterruptHook
 from mmgcvit.engine.loops import WHOLE_BATCH, seed_generators
 from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
@@ -24,7 +24,15 @@ from mmgcvit.errors import UserError
 
 from ..fork_server import run_on_ranks
 from ..tools.commands import train as train_task
-from .drawing import IMAGES, RandomImages, find_difference, make_config, read_last_state, run
+from .random_training import (
+    IMAGES,
+    NO_SHRINKING,
+    RandomImages,
+    assert_same,
+    make_config,
+    read_last_state,
+    run,
+)
 
 EPOCHS = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 3}
 ITERATIONS = {'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 11}
@@ -46,10 +54,9 @@ def train_whole_and_resumed(folder, stop, workers=(0, 0), interrupt=False, **opt
     run(make_config(resumed, **options, workers=workers[0]), stop, interrupt=interrupt)
     run(resume_config(resumed, **options, workers=workers[1]))
     barrier()  # until rank 0 has saved
-    assert find_difference(read_last_state(whole), read_last_state(resumed)) is None
-    assert {path.name for path in whole.glob('*.pth')} == {
-        path.name for path in resumed.glob('*.pth')
-    }
+    assert_same(read_last_state(resumed), read_last_state(whole))
+    names = [sorted(path.name for path in run.glob('*.pth')) for run in (whole, resumed)]
+    assert names[0] == names[1]
 
 
 def test_each_seed_rank_iteration_and_sample_has_its_own_random_numbers():
@@ -62,14 +69,17 @@ def test_each_seed_rank_iteration_and_sample_has_its_own_random_numbers():
         lambda: tuple(np.random.randint(0, 2**32, 2, dtype=np.uint64)),
         lambda: torch.randint(2**62, ()).item(),
     ):
-        numbers = [(seed_generators(*key), draw())[1] for key in tuples]
-        assert len(set(numbers)) == len(tuples)
-        assert [(seed_generators(*key), draw())[1] for key in reversed(tuples)] == numbers[::-1]
+        numbers = {}
+        for key in tuples + tuples:
+            seed_generators(*key)
+            number = draw()
+            assert numbers.setdefault(key, number) == number
+        assert len({*numbers.values()}) == len(tuples)
     for seed in (0, 2**31, 2**32 - 1):
         seed_generators(seed, rank=0, iteration=10**9, sample=WHOLE_BATCH)
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, phases=NO_SHRINKING)
 @given(
     loop=st.sampled_from([EPOCHS, ITERATIONS]),
     sampler=st.sampled_from(['DefaultSampler', 'InfiniteSampler']),
@@ -87,17 +97,22 @@ def test_a_resumed_run_ends_in_the_state_of_an_uninterrupted_one(
     It holds for a run that saves each iteration, and for one that saves rarely and is ended by
     Ctrl-C.
     """
-    options = {
-        'loop': loop,
-        'sampler': 'DefaultSampler' if loop is EPOCHS else sampler,
-        'accumulated': accumulated,
-    }
-    options |= {
-        'interrupt': interrupt,
-        'saves': (None if loop is EPOCHS else 7) if interrupt else 1,
-    }
     assume(interrupt or stop % accumulated == 0)
-    train_whole_and_resumed(tmp_path_factory.mktemp('runs'), stop, workers, **options)
+    saves = 1
+    if interrupt:
+        saves = None if loop is EPOCHS else 7
+    if loop is EPOCHS:
+        sampler = 'DefaultSampler'
+    train_whole_and_resumed(
+        tmp_path_factory.mktemp('runs'),
+        stop,
+        workers,
+        interrupt,
+        loop=loop,
+        sampler=sampler,
+        accumulated=accumulated,
+        saves=saves,
+    )
 
 
 def test_an_interrupt_that_python_ignores_while_it_forks_ends_the_run_after_the_iteration():
@@ -161,35 +176,37 @@ def test_a_dataloader_that_cannot_resume_within_an_epoch_is_rejected(missing, tm
 SETTINGS = st.tuples(st.integers(2, 5), st.integers(3, 5), st.sampled_from([0.01, 0.02]))
 
 
-@settings(max_examples=8)
+@settings(max_examples=8, phases=NO_SHRINKING)
 @given(before=SETTINGS, after=SETTINGS, stop=st.integers(1, 5))
 def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(
     before, after, stop, tmp_path_factory
 ):
     """They equal those of a run that had its batch size, length and LR from the start."""
-    folder, configs = tmp_path_factory.mktemp('runs'), []
-    for name, (images, length, lr) in (('whole', after), ('resumed', before), ('resumed', after)):
+    folder = tmp_path_factory.mktemp('runs')
+
+    def train(name, images, length, lr, stop=None, hook=None):
         warm_up = {'type': 'LinearLR', 'start_factor': 0.1, 'by_epoch': False, 'end': 3}
-        decay = {'type': 'CosineAnnealingLR', 'T_max': length, 'end': length, 'by_epoch': True}
+        decay = {'type': 'CosineAnnealingLR', 'T_max': length, 'end': length}
+        loop = EPOCHS | {'max_epochs': length}
         options = {
-            'loop': EPOCHS | {'max_epochs': length},
             'images': images,
             'param_scheduler': [warm_up, decay],
+            'resume': hook is not None,
         }
-        configs.append(make_config(folder / name, **options, **SEEDED))
-        configs[-1].train_dataloader.drop_last = True  # batch normalisation needs two images
-        configs[-1].optim_wrapper.optimizer.lr = lr
-    whole, first, resumed = configs
-    run(whole)
-    run(first, stop)
-    resumed.resume = True
-    run(resumed, hook=NewScheduleHook(resumed.param_scheduler, is_changed=before[1:] != after[1:]))
-    states = [
-        read_last_state(folder / name, ['param_schedulers', 'optimizer'])
-        for name in ('whole', 'resumed')
-    ]
-    assert states[0]['param_schedulers'] == states[1]['param_schedulers']
-    lrs = [[group['lr'] for group in state['optimizer']['param_groups']] for state in states]
+        cfg = make_config(folder / name, loop, **options, **SEEDED)
+        cfg.train_dataloader.drop_last = True  # batch normalisation needs two images
+        cfg.optim_wrapper.optimizer.lr = lr
+        run(cfg, stop, hook)
+
+    train('whole', *after)
+    train('resumed', *before, stop)
+    train('resumed', *after, hook=NewScheduleHook(is_changed=before[1:] != after[1:]))
+    schedules, lrs = [], []
+    for name in ('whole', 'resumed'):
+        state = read_last_state(folder / name, ['param_schedulers', 'optimizer'])
+        schedules.append(state['param_schedulers'])
+        lrs.append([group['lr'] for group in state['optimizer']['param_groups']])
+    assert schedules[0] == schedules[1]
     assert lrs[0] == lrs[1]
 
 
@@ -215,10 +232,9 @@ def test_a_real_model_of_each_task_resumes_exactly(task, digits, tmp_path):
     length = 'max_iters' if task == 'segment' else 'max_epochs'
     options = ['--cfg-options', 'randomness.seed=0', 'train_dataloader.num_workers=2']
     options += ['default_hooks.checkpoint.interval=1']
-    train_task(digits, task, tmp_path / 'whole', *options, f'train_cfg.{length}=2')
-    train_task(digits, task, tmp_path / 'resumed', *options, f'train_cfg.{length}=1')
-    train_task(digits, task, tmp_path / 'resumed', '--resume', *options, f'train_cfg.{length}=2')
-    states = [
-        read_last_state(tmp_path / run, ['state_dict', 'optimizer']) for run in ('resumed', 'whole')
-    ]
-    assert find_difference(*states) is None
+    whole, resumed = tmp_path / 'whole', tmp_path / 'resumed'
+    train_task(digits, task, whole, *options, f'train_cfg.{length}=2')
+    train_task(digits, task, resumed, *options, f'train_cfg.{length}=1')
+    train_task(digits, task, resumed, '--resume', *options, f'train_cfg.{length}=2')
+    parts = ['state_dict', 'optimizer']
+    assert_same(read_last_state(resumed, parts), read_last_state(whole, parts))

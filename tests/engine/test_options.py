@@ -184,7 +184,7 @@ def test_the_lr_follows_the_effective_batch_size_and_ema_the_steps(
         )
         for base, images, counts in (settings, recipe)
     )
-    warning = check_batch_size(cfg, recipe_cfg, processes)
+    warning = '. '.join(check_batch_size(cfg, recipe_cfg, processes))
     text = f'batch size of {sizes[0]}; this run has {sizes[1]} ({processes} x '
     assert (text in warning) == ('effective' in warning) == (sizes[0] != sizes[1])
     assert (f'Set custom_hooks.0.interval={settings[2]}' in warning) == (settings[2] != recipe[2])

@@ -16,7 +16,14 @@ from mmengine.registry import DATASETS
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.errors import UserError
 
-from .drawing import GivenScore, RandomImages, make_config, make_evaluation, run
+from .random_training import (
+    NO_SHRINKING,
+    GivenScore,
+    RandomImages,
+    make_config,
+    make_evaluation,
+    run,
+)
 
 ITERATIONS = 4  # per epoch, and per validation
 
@@ -48,7 +55,7 @@ def find_end(scores, patience, intervals, stops):
 
 
 @pytest.mark.parametrize('by_epoch', [True, False])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12, phases=NO_SHRINKING)
 @given(st.data())
 def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_without_a_better_one(
     by_epoch, data

@@ -12,7 +12,7 @@ import pytest
 from mmgcvit.engine.hooks import progress
 from mmgcvit.engine.hooks.progress import ProgressHook, SummaryHook, open_progress
 
-from .drawing import GivenScore, make_config, make_evaluation, run
+from .random_training import GivenScore, make_config, make_evaluation, run
 
 
 def make_falling(score):

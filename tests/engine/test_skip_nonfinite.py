@@ -15,12 +15,12 @@ from mmengine.structures import BaseDataElement
 from packaging.version import Version
 from torch import nn
 
-from mmgcvit.engine.hooks.skip_nonfinite import SKIPPED_STEPS
+from mmgcvit.engine.hooks.skip_nonfinite import SKIPPED_STEPS, find_suspect_images
 from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
 
 from ..fork_server import run_on_ranks
-from .drawing import make_config
+from .random_training import make_config
 
 NAN, INF = float('nan'), float('inf')
 
@@ -242,3 +242,24 @@ def test_two_ranks_skip_the_same_steps_and_stop_together(tmp_path):
     assert other == (one, both, message)
     assert 'Images: 4.jpg, 6.jpg, 5.jpg, 7.jpg\n' in read_log(tmp_path / 'one')
     assert 'NaN or infinite in 3 consecutive steps' in message
+
+
+def make_batch(*pixels):
+    samples = [
+        BaseDataElement(metainfo={'img_path': f'{index}.jpg'}) for index in range(len(pixels))
+    ]
+    return {'inputs': [torch.tensor(values) for values in pixels], 'data_samples': samples}
+
+
+def test_suspect_images_have_nan_or_infinite_pixels_or_are_all_images():
+    batch = make_batch([0.0, 1.0], [NAN, 1.0], [0.0, -INF])
+    for inputs in (batch['inputs'], torch.stack(batch['inputs'])):
+        assert find_suspect_images({**batch, 'inputs': inputs}) == ['1.jpg', '2.jpg']
+    assert find_suspect_images(make_batch([0, 255], [3, 4])) == ['0.jpg', '1.jpg']
+    unnamed = [
+        BaseDataElement(metainfo={'sample_idx': 7}),
+        BaseDataElement(metainfo={'img_path': None, 'sample_idx': 8}),
+    ]
+    assert find_suspect_images({'data_samples': unnamed}) == ['index 7', 'index 8']
+    for other in (None, [], torch.ones(2), {}, {'data_samples': None}, {'data_samples': {'a': []}}):
+        assert find_suspect_images(other) == []

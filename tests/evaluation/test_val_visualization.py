@@ -21,7 +21,8 @@ from torch.nn.functional import cross_entropy, interpolate
 
 from mmgcvit import load
 from mmgcvit.config import enter_scope
-from mmgcvit.engine.hooks.val_visualization import FOLDER, ValLossHook, ValVisualizationHook
+from mmgcvit.engine.hooks.val_loss import ValLossHook
+from mmgcvit.engine.hooks.val_visualization import FOLDER, ValVisualizationHook
 from mmgcvit.evaluation.grids import draw_contact_sheet, draw_grid, load_sample
 from mmgcvit.inference.drawing import choose_palette
 from mmgcvit.registry import HOOKS, TRANSFORMS

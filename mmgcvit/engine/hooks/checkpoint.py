@@ -56,9 +56,8 @@ def get_resumed_checkpoint(runner: Runner) -> Path | None:
     """
     if not runner.cfg.get('resume'):
         return None
-    checkpoint = runner.cfg.get('load_from') or find_latest_checkpoint(
-        runner.work_dir
-    )  # as mmengine's Runner
+    # As mmengine's Runner.
+    checkpoint = runner.cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)
     return checkpoint and Path(checkpoint)
 
 
@@ -86,19 +85,18 @@ class AtomicCheckpointHook(CheckpointHook):
         self.first_after = first_after
 
     def before_train(self, runner: Runner) -> None:
-        unscored = (
-            self.save_best and runner.val_loop and find_unscored(runner.val_dataloader.dataset)
-        )
+        unscored = None
+        if self.save_best and runner.val_loop:
+            unscored = find_unscored(runner.val_dataloader.dataset)
         if unscored:
             self.save_best = None  # as PatienceHook and SummaryHook read it
+            problem = f'the validation images have {unscored}, so their scores say nothing'
             effect = 'no checkpoint is saved as the best one, and commands use the last one'
-            runner.logger.warning(
-                f'the validation images have {unscored}, so their scores say nothing: {effect}'
-            )
+            runner.logger.warning(f'{problem}: {effect}')
         super().before_train(runner)
-        self.first_time = (
-            inf if is_distributed() else time.monotonic() + self.first_after
-        )  # ranks would not agree
+        self.first_time = time.monotonic() + self.first_after
+        if is_distributed():
+            self.first_time = inf  # ranks would not agree
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         resumed = get_resumed_checkpoint(runner)
         if resumed and resumed.parent.resolve() == Path(self.out_dir).resolve():
@@ -108,16 +106,20 @@ class AtomicCheckpointHook(CheckpointHook):
             # A killed run may not have removed them. A crafted checkpoint can name any files.
             names = [Path(name).name for name in info.get(OUTDATED, ())]
             outdated += filter(RUN_FILE_NAME.fullmatch, names)
-        # Earlier versions saved a best checkpoint without a score.
-        for name in [name for name in info if name.startswith('best_') and unscored]:
-            value = info.pop(name)
-            outdated += [Path(value).name] if name.startswith('best_ckpt') else []
+        if unscored:  # earlier versions saved a best checkpoint
+            for name in [name for name in info if name.startswith('best_')]:
+                value = info.pop(name)
+                if name.startswith('best_ckpt'):
+                    outdated.append(Path(value).name)
         runner.message_hub.update_info(OUTDATED, outdated)
         self.remove_outdated(runner)
-        if is_main_process():
-            # A killed run leaves such files.
-            for temporary in Path(self.out_dir).glob(f'*.pth.*{TEMPORARY_SUFFIX}'):
-                temporary.unlink()
+        self.remove_unfinished()
+
+    @master_only
+    def remove_unfinished(self) -> None:
+        """Remove the files that a killed run was writing."""
+        for temporary in Path(self.out_dir).glob(f'*.pth.*{TEMPORARY_SUFFIX}'):
+            temporary.unlink()
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         super().after_train_iter(runner, *args, **kwargs)
@@ -129,22 +131,22 @@ class AtomicCheckpointHook(CheckpointHook):
 
         Return False with mmengine's loops or accumulated gradients: no run can resume here.
         """
-        wrappers, name = list_optim_wrappers(runner), f'iter_{runner.iter + 1}.pth'
-        if not isinstance(runner.train_loop, ResumableLoop) or not all(
-            wrapper.should_update() for wrapper in wrappers
-        ):
+        is_accumulating = not all(x.should_update() for x in list_optim_wrappers(runner))
+        if is_accumulating or not isinstance(runner.train_loop, ResumableLoop):
             return False
+        name = f'iter_{runner.iter + 1}.pth'
         if self.last_ckpt and Path(self.last_ckpt).name == name:
             return True
         self.first_time, self.last_ckpt = inf, str(Path(self.out_dir, name))
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         self.file_backend.outdated.append(name)
-        parts = {
-            'save_optimizer': self.save_optimizer,
-            'save_param_scheduler': self.save_param_scheduler,
-        }
         runner.save_checkpoint(
-            self.out_dir, name, **parts, by_epoch=False, backend_args=self.backend_args
+            self.out_dir,
+            name,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            by_epoch=False,
+            backend_args=self.backend_args,
         )
         if is_main_process():
             write_text(Path(runner.work_dir, LAST_CHECKPOINT_FILE), self.last_ckpt)
@@ -153,12 +155,11 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Save the checkpoint if one of the scores is the best so far."""
-        absent = [
-            name
-            for name, x in metrics.items()
-            if isinstance(x, Real) and (x == -1 or not isfinite(x))
-        ]
-        super()._save_best_checkpoint(runner, {**metrics, **dict.fromkeys(absent)})
+        scores = {}
+        for name, score in metrics.items():
+            is_absent = isinstance(score, Real) and (score == -1 or not isfinite(score))
+            scores[name] = None if is_absent else score
+        super()._save_best_checkpoint(runner, scores)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, int]) -> None:
         """Save ``epoch_N.pth`` or ``iter_N.pth``, then remove the checkpoints that are no longer
@@ -175,13 +176,14 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         kept = {self.filename_tmpl.format(step) for step in info.get('keep_ckpt_ids', ())}
-        kept |= {
-            Path(path).name for name, path in info.items() if name.startswith('best_ckpt') and path
-        }
-        last = {Path(self.last_ckpt).name} if self.last_ckpt else set()
-        for name in {*outdated} - kept - last:
-            (Path(self.out_dir) / name).unlink(missing_ok=True)
-        outdated[:] = last & {*outdated} - kept
+        for key, path in info.items():
+            if key.startswith('best_ckpt') and path:
+                kept.add(Path(path).name)
+        last = Path(self.last_ckpt or '').name
+        names = {*outdated} - kept
+        for name in names - {last}:
+            Path(self.out_dir, name).unlink(missing_ok=True)
+        outdated[:] = names & {last}
 
 
 @HOOKS.register_module()

@@ -24,16 +24,14 @@ from ...errors import UserError, get_first_line
 SHARED_MEMORY = Path('/dev/shm')
 ENOUGH = 8 << 30  # in bytes; with more, no sample is measured
 FEWER_WORKERS = (
-    'Use more shared memory (docker run --shm-size=8g) or fewer workers (--workers N; for a '
-    'CONFIG: --cfg-options '
-    'train_dataloader.num_workers=N, also of val_dataloader and test_dataloader). 0 workers need '
-    'none'
+    'Use more shared memory (docker run --shm-size=8g) or fewer workers (--workers N; for a CONFIG: '
+    '--cfg-options train_dataloader.num_workers=N, also of val_dataloader and test_dataloader). '
+    '0 workers need none'
 )
 ONE_IMAGE = (
     'a batch has one image, but batch norm after global pooling needs two. Set --batch-size 2 (for '
-    'a CONFIG: '
-    'train_dataloader.batch_size), or train_dataloader.drop_last=True if only the last batch of an '
-    'epoch is smaller'
+    'a CONFIG: train_dataloader.batch_size), or train_dataloader.drop_last=True if only the last '
+    'batch of an epoch is smaller'
 )
 
 
@@ -46,18 +44,20 @@ def explain_loader_errors() -> Iterator[None]:
         yield
     except (RuntimeError, ValueError) as error:
         message = str(error)
-        if isinstance(error, UserError) and message.startswith(
-            'Caught '
-        ):  # the last line of a worker's traceback
-            message = message.splitlines()[-1].partition(': ')[2]
+        if isinstance(error, UserError) and message.startswith('Caught '):
+            # The last line of a worker's traceback is the error's type and message.
+            reason = message.splitlines()[-1].partition(': ')[2]
         elif message.startswith('Expected more than 1 value per channel'):
-            message = ONE_IMAGE
+            reason = ONE_IMAGE
         elif message.startswith(('DataLoader worker (', 'DataLoader timed out')):
-            reason = f'{get_first_line(error).rstrip(". ")}. The memory or {SHARED_MEMORY} may be full. {FEWER_WORKERS}'
-            message = f'{reason}. For slow disks, set train_dataloader.timeout=SECONDS. Then start it again (--resume)'
+            problem = (
+                f'{get_first_line(error).rstrip(". ")}. The memory or {SHARED_MEMORY} may be full'
+            )
+            advice = 'For slow disks, set train_dataloader.timeout=SECONDS'
+            reason = f'{problem}. {FEWER_WORKERS}. {advice}. Then start it again (--resume)'
         else:
             raise
-        raise UserError(message) from error
+        raise UserError(reason) from error
 
 
 class LoaderCheckHook(Hook):
@@ -66,62 +66,67 @@ class LoaderCheckHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        loader = runner.train_dataloader
-        self.check_memory(loader, *([runner.val_dataloader] if runner.val_loop else []))
-        batches = getattr(
-            loader.batch_sampler, 'batch_sampler', loader.batch_sampler
-        )  # that of SeededBatchSampler
-        size, sampler = getattr(batches, 'batch_size', 0), getattr(batches, 'sampler', ())
-        is_cut = not isinstance(sampler, InfiniteSampler) and not getattr(
-            batches, 'drop_last', True
-        )
-        if (size == 1 or (is_cut and len(sampler) % size == 1)) and has_pooled_norm(runner.model):
+        loaders = [runner.train_dataloader]
+        if runner.val_loop:
+            loaders.append(runner.val_dataloader)
+        check_memory(loaders)
+        if has_batch_of_one(runner.train_dataloader) and has_pooled_norm(runner.model):
             raise UserError(ONE_IMAGE)
 
     def before_test(self, runner: Runner) -> None:
-        self.check_memory(runner.test_dataloader)
+        check_memory([runner.test_dataloader])
 
-    def check_memory(self, *loaders: DataLoader) -> None:
-        """Compare the free shared memory with the batches that the workers of this node load in
-        advance.
-        """
-        free, needed = (
-            shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else ENOUGH,
-            0,
+
+def check_memory(loaders: list[DataLoader]) -> None:
+    """Compare the free shared memory with the batches that the workers of this node load in
+    advance.
+    """
+    if not SHARED_MEMORY.is_dir():
+        return
+    free = shutil.disk_usage(SHARED_MEMORY).free
+    if free >= ENOUGH:
+        return
+    needed = 0
+    for loader in loaders:
+        sample = loader.dataset[0] if loader.num_workers else None
+        if isinstance(sample, dict):
+            # The masks of objects are arrays, which do not need shared memory.
+            seg_map = getattr(sample.get('data_samples'), 'gt_sem_seg', None)
+            size = len(pickle.dumps((sample.get('inputs'), seg_map)))
+            batch_size = getattr(loader.batch_sampler, 'batch_size', 1)
+            needed += loader.num_workers * loader.prefetch_factor * batch_size * size
+    needed *= int(os.environ.get('LOCAL_WORLD_SIZE', '1'))
+    if needed > free:
+        raise UserError(
+            f'{SHARED_MEMORY} has {free / 2**20:.3g} MB free, but the batches that data workers '
+            f'load in advance take about {needed / 2**20:.3g} MB. {FEWER_WORKERS}'
         )
-        for loader in loaders if free < ENOUGH else ():
-            if loader.num_workers and isinstance(sample := loader.dataset[0], dict):
-                # The masks of objects are arrays, which do not need shared memory.
-                tensors = (
-                    sample.get('inputs'),
-                    getattr(sample.get('data_samples'), 'gt_sem_seg', None),
-                )
-                batch_size = getattr(loader.batch_sampler, 'batch_size', 1)
-                needed += (
-                    loader.num_workers
-                    * loader.prefetch_factor
-                    * batch_size
-                    * len(pickle.dumps(tensors))
-                )
-        needed *= int(os.environ.get('LOCAL_WORLD_SIZE', '1'))
-        if needed > free:
-            problem = f'{free / 2**20:.3g} MB free, but the batches that data workers load in advance take about'
-            raise UserError(
-                f'{SHARED_MEMORY} has {problem} {needed / 2**20:.3g} MB. {FEWER_WORKERS}'
-            )
+
+
+def has_batch_of_one(loader: DataLoader) -> bool:
+    """Return whether a batch, or the last one of an epoch, has one image."""
+    # SeededBatchSampler holds another batch sampler.
+    batches = getattr(loader.batch_sampler, 'batch_sampler', loader.batch_sampler)
+    size = getattr(batches, 'batch_size', 0)
+    if size == 1:
+        return True
+    if getattr(batches, 'drop_last', True) or isinstance(batches.sampler, InfiniteSampler):
+        return False
+    return len(batches.sampler) % size == 1
 
 
 def has_pooled_norm(model: nn.Module) -> bool:
     """Return whether a batch norm gets one value per channel and image, as in mmseg's pyramid
     pooling and ASPP.
     """
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d)]
-    for part in model.modules():
-        if (
-            isinstance(part, nn.Sequential)
-            and len(part)
-            and getattr(part[0], 'output_size', None) in (1, (1, 1))
-        ):
-            norms += [module for module in part.modules() if isinstance(module, _BatchNorm)]
+    norms = []
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            norms.append(module)
+        first = module[0] if isinstance(module, nn.Sequential) and len(module) > 0 else None
+        if getattr(first, 'output_size', None) in (1, (1, 1)):  # global pooling
+            norms += [part for part in module.modules() if isinstance(part, _BatchNorm)]
     # With several processes, SyncBN also gets the images of the others.
-    return any(get_world_size() == 1 or not isinstance(norm, nn.SyncBatchNorm) for norm in norms)
+    if get_world_size() > 1:
+        norms = [norm for norm in norms if not isinstance(norm, nn.SyncBatchNorm)]
+    return len(norms) > 0

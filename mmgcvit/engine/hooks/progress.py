@@ -48,24 +48,30 @@ class ProgressHook(Hook):
         self.console = Console(
             file=terminal, highlight=False, markup=False, emoji=False, soft_wrap=True
         )
-        times = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
-        columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), times
-        options = {'auto_refresh': False, 'redirect_stdout': False, 'redirect_stderr': False}
-        options['disable'] = not terminal.isatty() or self.console.is_dumb_terminal
-        self.bars = Progress(*columns, console=self.console, **options)
+        self.bars = Progress(
+            TextColumn('{task.description}'),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=self.console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            disable=not terminal.isatty() or self.console.is_dumb_terminal,
+        )
 
     def before_run(self, runner: Runner) -> None:
-        """Add a log handler that prints warnings and :class:`.SummaryHook`'s summary above the
-        bars.
-        """
         handler = logging.Handler()
-        handler.emit = lambda record: self.console.print(record.getMessage())
-        handler.addFilter(
-            lambda record: record.levelno >= logging.WARNING or hasattr(record, ALWAYS_SHOWN)
-        )
-        handler.addFilter(lambda record: not HIDDEN_WARNINGS.search(record.getMessage()))
+        handler.emit = self.show_record
         runner.logger.addHandler(handler)
         self.bars.start()
+
+    def show_record(self, record: logging.LogRecord) -> None:
+        """Print warnings of the log, and :class:`.SummaryHook`'s records, above the bars."""
+        message = record.getMessage()
+        is_shown = record.levelno >= logging.WARNING or hasattr(record, ALWAYS_SHOWN)
+        if is_shown and not HIDDEN_WARNINGS.search(message):
+            self.console.print(message)
 
     def before_train(self, runner: Runner) -> None:
         self.console.print(f'log: {Path(runner.log_dir, runner.timestamp).with_suffix(".log")}')
@@ -73,13 +79,11 @@ class ProgressHook(Hook):
             'training', total=runner.max_iters, completed=runner.iter
         )
 
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        description = f'training, {format_loss(runner)}'
         self.bars.update(
-            self.training, completed=runner.iter + 1, description=f'training, {format_loss(runner)}'
+            self.training, completed=runner.iter + 1, description=description, refresh=True
         )
-        self.bars.refresh()
 
     def after_train_epoch(self, runner: Runner) -> None:
         unit, done, length = get_length(runner)
@@ -92,22 +96,17 @@ class ProgressHook(Hook):
     def before_test_epoch(self, runner: Runner) -> None:
         self.evaluation = self.bars.add_task('testing', total=len(runner.test_dataloader))
 
-    def after_val_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         self.bars.advance(self.evaluation)
         self.bars.refresh()
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
         self.bars.remove_task(self.evaluation)
-        scores = {
-            name: float(score) for name, score in (metrics or {}).items() if isinstance(score, Real)
-        }
-        # -1 is COCO's score without objects.
-        self.console.print(
-            'scores: '
-            f'{"  ".join(f"{name} {x:.4g}" for name, x in scores.items() if x != -1) or "none"}'
-        )
+        scores = []
+        for name, score in (metrics or {}).items():
+            if isinstance(score, Real) and score != -1:  # COCO's score without objects
+                scores.append(f'{name} {float(score):.4g}')
+        self.console.print(f'scores: {"  ".join(scores) or "none"}')
 
     after_test_iter, after_test_epoch = after_val_iter, after_val_epoch
 
@@ -115,7 +114,9 @@ class ProgressHook(Hook):
 def format_loss(runner: Runner) -> str:
     """Return the total loss, averaged over the window of mmengine's log processor, as text."""
     losses = runner.message_hub.log_scalars.get('train/loss')
-    return f'loss {losses.mean(runner.log_processor.window_size) if losses else float("nan"):.4f}'
+    if losses is None:
+        return 'loss nan'
+    return f'loss {losses.mean(runner.log_processor.window_size):.4f}'
 
 
 @contextmanager
@@ -146,62 +147,71 @@ class SummaryHook(Hook):
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        self.untimed, self.time = NUM_TIMED, time.monotonic() + MIN_TIMED
-        parameters = list(runner.model.parameters())
-        total = sum(parameter.numel() for parameter in parameters)
-        trainable = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+        self.num_untimed, self.time = NUM_TIMED, time.monotonic() + MIN_TIMED
+        total, trainable = 0, 0
+        for parameter in runner.model.parameters():
+            total += parameter.numel()
+            if parameter.requires_grad:
+                trainable += parameter.numel()
         runner.logger.info(
             f'{trainable / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trainable'
         )
         unit, done, length = get_length(runner)
         if done >= length:
-            advice = (
-                'To train longer, raise --epochs (with --data) or train_cfg.max_epochs or max_iters'
-            )
-            runner.logger.warning(
-                f'this run has already trained {done} of {length} {unit}s. {advice}'
-            )
+            problem = f'this run has already trained {done} of {length} {unit}s'
+            advice = 'raise --epochs (with --data) or train_cfg.max_epochs or max_iters'
+            runner.logger.warning(f'{problem}. To train longer, {advice}')
 
     @master_only
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        self.untimed -= 1
-        seconds = runner.message_hub.runtime_info.get(
-            'eta'
-        )  # of mmengine's IterTimerHook, without validations
-        if self.untimed < 0 and time.monotonic() > self.time and seconds is not None:
+        self.num_untimed -= 1
+        # Of mmengine's IterTimerHook, without validations.
+        seconds = runner.message_hub.runtime_info.get('eta')
+        if self.num_untimed < 0 and time.monotonic() > self.time and seconds is not None:
             self.time = inf
             left = f'about {format_duration(seconds)} of training are left, and the validations'
             runner.logger.info(left, extra={ALWAYS_SHOWN: True})
 
     @master_only
     def after_train(self, runner: Runner) -> None:
-        info, lines = runner.message_hub.runtime_info, ['finished']
-        if info.get(SKIPPED_STEPS):
-            lines.append(
-                'steps skipped because loss or gradients were NaN or infinite: '
-                f'{info[SKIPPED_STEPS]}'
-            )
-        # If a run has several metrics, mmengine appends a metric's name to each key.
-        best_keys = [key for key in info if key.startswith('best_ckpt')]
-        for key in best_keys:
-            metric = Path(info[key]).name.removeprefix('best_').rsplit('_', 2)[0]
-            score = info[key.replace('best_ckpt', 'best_score')]
-            lines.append(f'best {metric} {score:.4g}: {quote(info[key])}')
-        if not best_keys and 'last_ckpt' in info:
-            lines.append(f'last checkpoint: {quote(info["last_ckpt"])}')
-        cfg, has_validation = runner.cfg, runner.val_loop is not None
-        commands = [
-            'predict {} YOUR_PICTURES',
-            *(['mistakes {}'] if has_validation else []),
-            'plot {}',
-        ]
-        commands += ['publish {}', 'export {} model.onnx']
-        if not can_draw_predictions(cfg):
-            commands = ['test {}'] if has_validation else []
-        lines += ['next:'] if commands else []
-        lines += [f'  mmgcvit {command.format(quote(runner.work_dir))}' for command in commands]
+        lines = ['finished']
+        num_skipped = runner.message_hub.runtime_info.get(SKIPPED_STEPS)
+        if num_skipped:
+            reason = 'loss or gradients were NaN or infinite'
+            lines.append(f'steps skipped because {reason}: {num_skipped}')
+        lines += format_checkpoints(runner)
+        commands = list_next_commands(runner)
+        if commands:
+            lines.append('next:')
+        for command in commands:
+            lines.append(f'  mmgcvit {command.format(quote(runner.work_dir))}')
         # With --progress, ProgressHook prints this record in the terminal too.
         runner.logger.info('\n'.join(lines), extra={ALWAYS_SHOWN: True})
+
+
+def format_checkpoints(runner: Runner) -> list[str]:
+    """Return a line for each best checkpoint of a run, or else one for its last checkpoint."""
+    info, lines = runner.message_hub.runtime_info, []
+    # If a run has several metrics, mmengine appends a metric's name to each key.
+    for key, path in info.items():
+        if key.startswith('best_ckpt'):
+            metric = Path(path).name.removeprefix('best_').rsplit('_', 2)[0]
+            score = info[key.replace('best_ckpt', 'best_score')]
+            lines.append(f'best {metric} {score:.4g}: {quote(path)}')
+    if not lines and 'last_ckpt' in info:
+        lines.append(f'last checkpoint: {quote(info["last_ckpt"])}')
+    return lines
+
+
+def list_next_commands(runner: Runner) -> list[str]:
+    """Return the commands of mmgcvit for a trained model. ``{}`` stands for the work dir."""
+    has_validation = runner.val_loop is not None
+    if not can_draw_predictions(runner.cfg):
+        return ['test {}'] if has_validation else []
+    commands = ['predict {} YOUR_PICTURES', 'plot {}', 'publish {}', 'export {} model.onnx']
+    if has_validation:
+        commands.insert(1, 'mistakes {}')
+    return commands
 
 
 def quote(path: str) -> str:

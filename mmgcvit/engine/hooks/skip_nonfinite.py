@@ -3,7 +3,7 @@ consecutive ones.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from ...checkpoints.weights import get_running_statistics
 from ...errors import MANY, UserError, shorten
-from ...mmengine_utils import find_suspect_images, list_optim_wrappers, unwrap_model
+from ...mmengine_utils import get_image_name, list_optim_wrappers, unwrap_model
 from ...registry import HOOKS
 
 SKIPPED_STEPS = 'skipped_steps'  # key of the number of skipped steps in mmengine's message hub
@@ -42,8 +42,12 @@ class SkipNonFiniteStepHook(Hook):
     def __init__(self, max_consecutive: int = 3) -> None:
         self.max_consecutive = max_consecutive
         self.consecutive = 0
-        # For the current step: each iteration's total loss and batch, and whether each optimizer's
-        # step is finite.
+        self.start_step()
+
+    def start_step(self) -> None:
+        """Forget each iteration's total loss and batch, and whether each optimizer's step is
+        finite.
+        """
         self.losses: list[Tensor] = []
         self.batches: list[Any] = []
         self.finite_steps: list[bool] = []
@@ -65,40 +69,28 @@ class SkipNonFiniteStepHook(Hook):
             self.statistics_before = [buffer.clone() for buffer in self.statistics]
 
     def record_loss(self, model: nn.Module, inputs: Any, outputs: Any) -> None:
-        """Record the sum of all losses. It is finite only if each loss is.
+        """Record the total loss, which is finite only if each loss is.
 
         torch calls this after the forward pass.
         """
         if model.training and isinstance(outputs, Mapping):
-            losses = [value for name, value in outputs.items() if 'loss' in name]
-            tensors = [
-                tensor
-                for value in losses
-                for tensor in ([value] if isinstance(value, Tensor) else value)
-            ]
-            if tensors:
-                self.losses.append(
-                    torch.stack([tensor.detach().float().mean() for tensor in tensors]).sum()
-                )
+            loss, _ = model.parse_losses(outputs)
+            self.losses.append(torch.as_tensor(loss).detach())
 
     def check_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Remove the gradients if one of them or a loss is not finite.
 
         torch calls this before each optimizer step.
         """
+        scalars = list(self.losses)
         # GradScaler leaves the gradients of a fused optimizer scaled. It checks them itself and
         # sets found_inf.
-        is_checked = getattr(optimizer, 'found_inf', None) is not None
-        parameters = (
-            []
-            if is_checked
-            else chain.from_iterable(group['params'] for group in optimizer.param_groups)
-        )
-        weights = [
-            weight for weight in parameters if weight.grad is not None and weight.grad.numel()
-        ]
-        norm = clip_grad_norm_(weights, float('inf'))  # which multiplies finite gradients by 1
-        self.finite_steps.append(are_finite_on_all_ranks([*self.losses, norm]))
+        if getattr(optimizer, 'found_inf', None) is None:
+            weights = chain.from_iterable(group['params'] for group in optimizer.param_groups)
+            trained = [x for x in weights if x.grad is not None and x.grad.numel() > 0]
+            # With this limit, finite gradients are multiplied by 1.
+            scalars.append(clip_grad_norm_(trained, float('inf')))
+        self.finite_steps.append(are_finite_on_all_ranks(scalars))
         if not self.finite_steps[-1]:
             optimizer.zero_grad(set_to_none=True)
 
@@ -106,65 +98,77 @@ class SkipNonFiniteStepHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         self.batches.append(data_batch)
-        # Whether the optimizer has just stepped. Wrappers other than OptimWrapper step at each
-        # iteration.
-        if (
-            isinstance(runner.optim_wrapper, OptimWrapper)
-            and not runner.optim_wrapper.should_update()
-        ):
-            is_finite = all(map(torch.isfinite, self.losses))
+        wrapper = runner.optim_wrapper
+        # Wrappers of other types step at each iteration.
+        if isinstance(wrapper, OptimWrapper) and not wrapper.should_update():
+            is_finite = are_finite(self.losses)
         else:
             # If gradients overflow, GradScaler does not call the optimizer. Then only the losses
             # are checked.
             is_finite = all(self.finite_steps or [are_finite_on_all_ranks(self.losses)])
             self.report_step(runner, is_finite)
-            self.losses, self.finite_steps, self.batches = [], [], []
+            self.start_step()
         if not is_finite:
             for buffer, before in zip(self.statistics, self.statistics_before, strict=True):
                 buffer.copy_(before)
             # Other hooks log the outputs. Without these entries, averages stay finite.
-            for name in [
-                name
-                for name in outputs or ()
-                if not torch.as_tensor(outputs[name]).isfinite().all()
-            ]:
-                del outputs[name]
+            for name, value in list((outputs or {}).items()):
+                if not torch.as_tensor(value).isfinite().all():
+                    del outputs[name]
 
     def report_step(self, runner: Runner, is_finite: bool) -> None:
         """Log a step if it was skipped. Raise a UserError after ``max_consecutive`` skipped steps."""
-        self.consecutive = 0 if is_finite else self.consecutive + 1
         if is_finite:
+            self.consecutive = 0
             return
-        runner.message_hub.update_info(
-            SKIPPED_STEPS, runner.message_hub.runtime_info.get(SKIPPED_STEPS, 0) + 1
-        )
-        images = [name for batch in self.batches for name in find_suspect_images(batch)]
-        is_loss_finite = all(map(torch.isfinite, self.losses))
-        losses_finite, images_of_ranks = zip(
-            *all_gather_object((is_loss_finite, images)), strict=True
-        )
-        names = shorten([name for images in images_of_ranks for name in images], MANY) or 'unknown'
-        cause = 'the gradients are' if all(losses_finite) else 'the loss is'
+        self.consecutive += 1
+        num_skipped = runner.message_hub.runtime_info.get(SKIPPED_STEPS, 0) + 1
+        runner.message_hub.update_info(SKIPPED_STEPS, num_skipped)
+        images, cause = [], 'the gradients are'
+        own = list(chain.from_iterable(map(find_suspect_images, self.batches)))
+        for images_of_rank, is_loss_finite in all_gather_object((own, are_finite(self.losses))):
+            images += images_of_rank
+            if not is_loss_finite:
+                cause = 'the loss is'
+        names = shorten(images, MANY) or 'unknown'
         result = f'{cause} not finite, so the step was skipped ({self.consecutive} in a row)'
-        print_log(
-            f'Iteration {runner.iter + 1}: {result}. Images: {names}', 'current', logging.WARNING
+        message = f'Iteration {runner.iter + 1}: {result}. Images: {names}'
+        print_log(message, 'current', logging.WARNING)
+        if self.consecutive < self.max_consecutive:
+            return
+        lr = max(chain.from_iterable(runner.optim_wrapper.get_lr().values()))
+        raise UserError(
+            f'Loss or gradients were NaN or infinite in {self.consecutive} consecutive steps, up to '
+            f'iteration {runner.iter + 1}. Lower the learning rate (now {lr:.3g}), or check the '
+            f'images of the last step ({names}). Then continue with --resume, or from an earlier '
+            'checkpoint with --resume CHECKPOINT. To draw other images and random numbers, add '
+            f'--cfg-options randomness.seed={runner.seed + 1}'
         )
-        if self.consecutive >= self.max_consecutive:
-            lr = max(lr for lrs in runner.optim_wrapper.get_lr().values() for lr in lrs)
-            raise UserError(
-                f'Loss or gradients were NaN or infinite in {self.consecutive} consecutive steps, '
-                'up to iteration '
-                f'{runner.iter + 1}. Lower the learning rate (now {lr:.3g}), or check the images '
-                'of the last step '
-                f'({names}). Then continue with --resume, or from an earlier checkpoint with '
-                '--resume CHECKPOINT. '
-                'To draw other images and random numbers, add --cfg-options '
-                f'randomness.seed={runner.seed + 1}'
-            )
+
+
+def are_finite(scalars: list[Tensor]) -> bool:
+    """Return whether all scalars are finite on this rank."""
+    return all(map(torch.isfinite, scalars))
 
 
 def are_finite_on_all_ranks(scalars: list[Tensor]) -> bool:
     """Return whether all scalars are finite on all ranks."""
-    finite = torch.tensor(int(all(map(torch.isfinite, scalars))))
+    finite = torch.tensor(int(are_finite(scalars)))
     all_reduce(finite, 'min')
     return bool(finite)
+
+
+def find_suspect_images(batch: Any) -> list[str]:
+    """Return the paths of a batch's images with NaN or infinite pixels.
+
+    If none has such pixels, return all paths.
+    """
+    samples = batch.get('data_samples') if isinstance(batch, Mapping) else None
+    if not isinstance(samples, Sequence):
+        return []
+    names = [get_image_name(sample) for sample in samples]
+    suspects = []
+    for name, image in zip(names, batch.get('inputs', ()), strict=False):
+        if isinstance(image, Tensor) and not image.isfinite().all():
+            suspects.append(name)
+    return suspects or names

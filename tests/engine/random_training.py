@@ -1,6 +1,5 @@
-"""Train a model whose samples and layers use every random number generator they can.
-
-Compare runs' checkpoints.
+"""Train a model whose samples and layers use every random number generator, and compare runs'
+checkpoints.
 """
 
 import random
@@ -11,6 +10,7 @@ from multiprocessing import active_children
 
 import numpy as np
 import torch
+from hypothesis import Phase
 from mmcv.cnn.bricks import DropPath
 from mmengine.config import Config
 from mmengine.dist import barrier
@@ -25,6 +25,8 @@ from torch.utils.data import Dataset
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.engine.hooks.stopping import InterruptHook
 
+# Phases of hypothesis' tests whose examples take seconds: a failing one is shown as it was found.
+NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 COUNTER = count()
 IMAGES = 11
 
@@ -96,13 +98,13 @@ class StopHook(Hook):
         self.after, self.by = after, by
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if self.by == 'Ctrl-C' and runner.iter + 1 == self.after:
-            signal.raise_signal(signal.SIGINT)
-            # A SIGTERM of the process group also ends the data workers, which are needed for
-            # accumulation only.
-            for worker in (
-                active_children() if runner.cfg.optim_wrapper.accumulative_counts == 1 else ()
-            ):
+        if self.by != 'Ctrl-C' or runner.iter + 1 != self.after:
+            return
+        signal.raise_signal(signal.SIGINT)
+        # A SIGTERM of the process group also ends the data workers, which are needed for
+        # accumulation only.
+        if runner.cfg.optim_wrapper.accumulative_counts == 1:
+            for worker in active_children():
                 worker.kill()
                 worker.join()
 
@@ -123,39 +125,33 @@ def make_config(
 
     A run also saves its first iteration.
     """
-    saving = {'interval': 1} if saves is None else {'interval': saves, 'by_epoch': False}
-    loader = {'num_workers': abs(workers), 'persistent_workers': workers < 0, 'batch_size': images}
-    loader |= {'dataset': {'type': 'RandomImages'}, 'sampler': {'type': sampler, 'shuffle': True}}
-    return Config(
-        {
-            'default_scope': 'mmengine',
-            'work_dir': str(work_dir),
-            'log_level': 'ERROR',
-            'experiment_name': f'drawing{next(COUNTER)}',
-            'model': {'type': 'RandomModel'},
-            'train_dataloader': loader,
-            'train_cfg': loop,
-            'optim_wrapper': {
-                'optimizer': {'type': 'AdamW', 'lr': 1e-2},
-                'accumulative_counts': accumulated,
-            },
-            'param_scheduler': [
-                {'type': 'LinearLR', 'start_factor': 0.5, 'by_epoch': False, 'end': 5},
-                {'type': 'StepLR', 'step_size': 1, 'gamma': 0.5, 'by_epoch': True},
-            ],
-            'default_hooks': {
-                'checkpoint': {
-                    'type': 'mmgcvit.AtomicCheckpointHook',
-                    'max_keep_ckpts': 1,
-                    'first_after': 0,
-                    **saving,
-                },
-                'exact_resume': {'type': 'mmgcvit.ExactResumeHook'},
-            },
-            'custom_hooks': [{'type': 'EMAHook'}],
-            **options,
-        }
-    )
+    checkpoint = {'type': 'mmgcvit.AtomicCheckpointHook', 'max_keep_ckpts': 1, 'first_after': 0}
+    checkpoint |= {'interval': saves or 1, 'by_epoch': saves is None}
+    warm_up = {'type': 'LinearLR', 'start_factor': 0.5, 'by_epoch': False, 'end': 5}
+    optimizer = {'type': 'AdamW', 'lr': 1e-2}
+    settings = {
+        'default_scope': 'mmengine',
+        'work_dir': str(work_dir),
+        'log_level': 'ERROR',
+        'experiment_name': f'random{next(COUNTER)}',
+        'model': {'type': 'RandomModel'},
+        'train_dataloader': {
+            'num_workers': abs(workers),
+            'persistent_workers': workers < 0,
+            'batch_size': images,
+            'dataset': {'type': 'RandomImages'},
+            'sampler': {'type': sampler, 'shuffle': True},
+        },
+        'train_cfg': loop,
+        'optim_wrapper': {'optimizer': optimizer, 'accumulative_counts': accumulated},
+        'param_scheduler': [warm_up, {'type': 'StepLR', 'step_size': 1, 'gamma': 0.5}],
+        'default_hooks': {
+            'checkpoint': checkpoint,
+            'exact_resume': {'type': 'mmgcvit.ExactResumeHook'},
+        },
+        'custom_hooks': [{'type': 'EMAHook'}],
+    }
+    return Config(settings | options)
 
 
 def make_evaluation(metric):
@@ -179,19 +175,21 @@ def run(cfg, stop=None, hook=None, interrupt=False):
     runner = Runner.from_cfg(cfg)
     if hook is not None:
         runner.register_hook(hook)
-    interrupt_hook = InterruptHook()
+    handled = nullcontext()
     if interrupt:
+        interrupt_hook = InterruptHook()
         runner.register_hook(interrupt_hook)
-    if stop is not None:
-        saved_by = 'epoch' if cfg.default_hooks.checkpoint.get('by_epoch', True) else 'iteration'
-        runner.register_hook(StopHook(stop, 'Ctrl-C' if interrupt else saved_by))
+        runner.register_hook(StopHook(stop, 'Ctrl-C'))
+        handled = interrupt_hook.handle_signals()
+    elif stop is not None:
+        by_epoch = cfg.default_hooks.checkpoint.by_epoch
+        runner.register_hook(StopHook(stop, 'epoch' if by_epoch else 'iteration'))
     try:
-        with interrupt_hook.handle_signals() if interrupt else nullcontext():
+        with handled:
             runner.train()
+        assert stop is None, f'the run ended before iteration {stop}'
     except (StoppedError, KeyboardInterrupt):
         barrier()
-    else:
-        assert stop is None, f'the run ended before iteration {stop}'
     finally:
         # If Python collects the dataloader during a later run, torch waits 5 s for each worker.
         runner.train_loop.dataloader = runner.train_loop.dataloader_iterator = None
@@ -207,20 +205,15 @@ def read_last_state(
     return {name: content[name] for name in parts}
 
 
-def find_difference(actual, expected, name='state'):
-    """Describe the first difference between two states, bit for bit, or return None if they are
-    equal.
-    """
+def assert_same(actual, expected):
+    """Require that two states are equal, bit for bit."""
     if isinstance(expected, torch.Tensor):
-        return (
-            None
-            if torch.equal(actual, expected)
-            else f'{name} by up to {(actual - expected).abs().max():.1e}'
-        )
-    if isinstance(expected, dict | list | tuple):
-        keys = list(expected) if isinstance(expected, dict) else range(len(expected))
-        if len(actual) != len(expected):
-            return f'{name} in its length'
-        differences = (find_difference(actual[key], expected[key], f'{name}.{key}') for key in keys)
-        return next(filter(None, differences), None)
-    return None if actual == expected else f'{name}: {actual} instead of {expected}'
+        assert torch.equal(actual, expected), (actual - expected).abs().max()
+    elif isinstance(expected, dict):
+        assert actual.keys() == expected.keys()
+        for name in expected:
+            assert_same(actual[name], expected[name])
+    elif isinstance(expected, list | tuple):
+        assert_same(dict(enumerate(actual)), dict(enumerate(expected)))
+    else:
+        assert actual == expected

@@ -1,0 +1,69 @@
+"""Stop a training when its best score has not improved."""
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ...errors import UserError
+from ...registry import HOOKS
+from ..loops import get_length
+from .exact_resume import is_validation_due
+
+PATIENCE = 'patience'  # key of the count of validations in mmengine's message hub
+
+
+@HOOKS.register_module()
+class PatienceHook(Hook):
+    """Stop training after ``patience`` validations in a row without a better score.
+
+    The score is that of the best checkpoint; if there are several, each of them counts. An equal
+    score is not better, though a checkpoint with it replaces the best one. Unlike mmengine's
+    EarlyStoppingHook, this hook does not restart its count in a resumed run, even with another
+    ``val_interval``.
+    """
+
+    # Run after CheckpointHook, and after the hook that reruns an interrupted validation.
+    priority = 'LOWEST'
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+
+    def before_train(self, runner: Runner) -> None:
+        has_score = any(getattr(hook, 'save_best', None) for hook in runner.hooks)
+        if not has_score or runner.val_loop is None:
+            needed = 'a validation (with objects, or images of several classes) and default_hooks.checkpoint.save_best'
+            raise UserError(f'--patience needs {needed}. Set them, or remove --patience')
+        # The checkpoint of a resumed run was saved before the validation at its position, which
+        # need not be repeated.
+        _, done, _ = get_length(runner)
+        if done > 0 and is_validation_due(runner):
+            self.count_validation(runner)
+        self.stop_if_due(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
+        self.count_validation(runner)
+        self.stop_if_due(runner)
+
+    def count_validation(self, runner: Runner) -> None:
+        """Count the validation at this position, once, in the message hub, which checkpoints store."""
+        info, (_, done, _) = runner.message_hub.runtime_info, get_length(runner)
+        state = info.get(PATIENCE, {'position': 0, 'count': 0})
+        if state['position'] == done:
+            return
+        scores = [info[name] for name in sorted(info) if name.startswith('best_score')]
+        # There is none before the first score. Earlier versions have not stored it.
+        is_unchanged = not scores or scores == state.get('scores')
+        count = state['count'] + 1 if is_unchanged else 0
+        runner.message_hub.update_info(
+            PATIENCE, {'position': done, 'scores': scores, 'count': count}
+        )
+
+    def stop_if_due(self, runner: Runner) -> None:
+        """Stop if ``patience`` validations have not improved the score."""
+        count = runner.message_hub.runtime_info.get(PATIENCE, {'count': 0})['count']
+        if count >= self.patience:
+            unit, done, _ = get_length(runner)
+            cause = f'{count} validations have not improved the best score (--patience)'
+            runner.logger.warning(f'the training stops after {unit} {done}: {cause}')
+            runner.train_loop.stop_training = True

@@ -1,0 +1,76 @@
+"""Log the loss of the validation images."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ...mmengine_utils import unwrap_model
+from ...registry import HOOKS
+
+
+@HOOKS.register_module()
+class ValLossHook(Hook):
+    """Log ``val_loss``, the mean training loss of the validation images without augmentation, by a
+    second forward pass.
+
+    Objects that are sampled for the loss are the same at each validation. As mmdet's metrics do,
+    this hook expects that the pipeline loads boxes and masks after it has resized the image, so
+    that they have the size of the file.
+    """
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        self.losses: list[torch.Tensor] = []
+
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        model = unwrap_model(runner)
+        batch = model.data_preprocessor(data_batch, training=False)
+        images, samples = batch['inputs'], batch['data_samples']
+        scale_objects(samples)
+        # Maps of different sizes cannot be stacked, so segmentors and detectors take one image at a
+        # time.
+        size = len(images) if 'gt_label' in samples[0] else 1
+        with torch.random.fork_rng([images.device] if images.is_cuda else []):
+            # DINO's loss needs queries for denoising, which it only makes in training. Its parts
+            # stay in eval mode.
+            model.training = True
+            for start in range(0, len(images), size):
+                part = slice(start, start + size)
+                torch.manual_seed(0)
+                # Not by __call__: SkipNonFiniteStepHook counts the losses of all calls.
+                losses = model.forward(images[part], samples[part], mode='loss')
+                loss, _ = model.parse_losses(losses)
+                self.losses += [loss] * len(samples[part])
+            model.training = False
+
+    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
+        loss = torch.stack(self.losses).mean()
+        all_reduce(loss, 'mean')
+        runner.message_hub.update_scalar('val/val_loss', loss.item())
+        # For save_best and EarlyStoppingHook. 'auto' takes the first metric, so a loss must not be
+        # the only one.
+        if metrics:
+            metrics['val_loss'] = loss.item()
+
+
+def scale_objects(samples: Sequence[Any]) -> None:
+    """Scale the boxes and masks of a detector's samples, in place, from the size of the image's
+    file to its input.
+    """
+    for sample in samples:
+        for name in ('gt_instances', 'ignored_instances'):
+            objects = sample.get(name)
+            if objects is None:
+                continue
+            objects.bboxes = objects.bboxes * objects.bboxes.new_tensor(sample.scale_factor * 2)
+            if 'masks' in objects:
+                # img_shape may include padding.
+                height, width = sample.ori_shape
+                scale_x, scale_y = sample.scale_factor
+                shape = round(height * scale_y), round(width * scale_x)
+                objects.masks = objects.masks.resize(shape).pad(sample.batch_input_shape)

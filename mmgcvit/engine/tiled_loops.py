@@ -1,0 +1,86 @@
+"""mmengine's validation and test loops on images in tiles."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.runner import TestLoop, ValLoop
+from mmengine.structures import InstanceData
+
+from ..config import iter_unwrapped_datasets
+from ..evaluation.grids import build_dataset
+from ..inference.loading import make_predictor
+from ..mmengine_utils import get_image_name, unwrap_model
+from ..registry import LOOPS
+
+
+class TiledLoop:
+    """Base class of loops that detect objects in whole images by the tiles and the merge of
+    ``predict --tiles``.
+
+    The dataset's pipeline prepares each tile, of ``side`` pixels. The other arguments are those of
+    mmengine's loops.
+    """
+
+    stage: str  # in the names of hooks
+
+    def __init__(
+        self, runner: Any, dataloader: dict, evaluator: Any, side: int, **kwargs: Any
+    ) -> None:
+        settings, scope = dataloader['dataset'], runner.cfg.default_scope
+        # mmdet's hook for ``test --show-dir`` takes neither RLE nor ground truth without masks.
+        self.is_drawn = any(getattr(hook, 'draw', False) for hook in runner.hooks)
+        dataset = build_dataset(settings, scope, masks=self.is_drawn)
+        first = next(iter_unwrapped_datasets(settings))
+        meta = {'dataset_meta': dataset.metainfo}
+        self.predictor = make_predictor(
+            unwrap_model(runner), scope, first, meta, score_thr=0.0, tiles=side
+        )
+        super().__init__(runner, {**dataloader, 'dataset': dataset}, evaluator, **kwargs)
+
+    @torch.no_grad()
+    def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
+        """Predict a batch of whole images for the evaluator."""
+        from mmdet.models.utils import samplelist_boxtype2tensor
+
+        self.runner.call_hook(f'before_{self.stage}_iter', batch_idx=idx, data_batch=data_batch)
+        images = [image.permute(1, 2, 0).numpy() for image in data_batch['inputs']]
+        samples = data_batch['data_samples']
+        samplelist_boxtype2tensor(samples)  # as mmdet's data_preprocessor, for the hook that draws
+        for sample, outcome in zip(samples, self.predictor.predict_batch(images), strict=True):
+            objects = outcome.get(get_image_name(sample))
+            sample.pred_instances = InstanceData(
+                bboxes=torch.from_numpy(objects.boxes),
+                scores=torch.from_numpy(objects.scores),
+                labels=torch.from_numpy(objects.labels),
+            )
+            if objects.masks is not None:
+                sample.pred_instances.masks = self.encode_masks(objects.masks)
+        self.evaluator.process(data_samples=samples, data_batch=data_batch)
+        self.runner.call_hook(
+            f'after_{self.stage}_iter', batch_idx=idx, data_batch=data_batch, outputs=samples
+        )
+
+    def encode_masks(self, masks: Any) -> Any:
+        """Encode masks (n, height, width) as RLE, because arrays are large, or else as a tensor."""
+        from mmdet.evaluation import CocoMetric
+        from mmdet.structures.mask import encode_mask_results
+
+        takes_rle = all(isinstance(metric, CocoMetric) for metric in self.evaluator.metrics)
+        if takes_rle and not self.is_drawn:
+            return encode_mask_results(masks)
+        return torch.from_numpy(np.asarray(masks))
+
+
+@LOOPS.register_module()
+class TiledValLoop(TiledLoop, ValLoop):
+    """mmengine's validation loop as a :class:`TiledLoop`."""
+
+    stage = 'val'
+
+
+@LOOPS.register_module()
+class TiledTestLoop(TiledLoop, TestLoop):
+    """mmengine's test loop as a :class:`TiledLoop`."""
+
+    stage = 'test'

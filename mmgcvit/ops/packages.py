@@ -1,0 +1,73 @@
+"""Import mmdet, mmseg or mmpretrain, although another one of them may be broken."""
+
+import sys
+import warnings
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
+from traceback import walk_tb
+
+from ..errors import BROKEN_PACKAGES, MissingPackageError, check_installed, get_first_line
+from .finder import COMPILED_MODULE
+
+# The OpenMMLab packages of which each task needs one.
+TASK_PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
+
+
+def import_task_package(package: str) -> None:
+    """Import the models and datasets of one of :data:`TASK_PACKAGES`.
+
+    These packages import each other, but do without each other only if that import raises a
+    ModuleNotFoundError. So if another one raises an error of any type, warn, block it for the rest
+    of the process, and import again. Raise a MissingPackageError if ``package`` itself is missing
+    or broken.
+    """
+    check_installed('the config', package)
+    try:
+        import_module(f'{package}.models')
+        import_module(f'{package}.datasets')
+    except Exception as error:  # a broken package may raise any exception
+        broken = find_broken_package(error) or package
+        block_package(broken, explain_failed_import(broken, error))
+        if broken == package:
+            raise MissingPackageError(BROKEN_PACKAGES[package]) from error
+        warnings.warn(BROKEN_PACKAGES[broken], stacklevel=2)
+        import_task_package(package)
+
+
+def find_broken_package(error: BaseException) -> str | None:
+    """Return the innermost one of :data:`TASK_PACKAGES` in an error's traceback."""
+    broken = None
+    for frame, _ in walk_tb(error.__traceback__):
+        package = frame.f_globals.get('__name__', '').partition('.')[0]
+        if package in TASK_PACKAGES:
+            broken = package
+    return broken
+
+
+def block_package(package: str, reason: str) -> None:
+    """Let each later import of a package raise a ModuleNotFoundError, as if it were missing.
+
+    Imported again, it would register its classes twice, which raises other errors.
+    """
+    BROKEN_PACKAGES[package] = reason
+    for name in list(sys.modules):
+        if name.startswith(f'{package}.'):
+            del sys.modules[name]
+    sys.modules[package] = None
+
+
+def explain_failed_import(package: str, error: Exception) -> str:
+    """Return why a package cannot be imported, and what to do."""
+    reason = get_first_line(error)
+    if isinstance(error, ImportError) and error.name == COMPILED_MODULE.removeprefix('mmcv.'):
+        problem = f"mmcv's operators do not load ({reason}). They were compiled for another version of torch"
+        advice = "Make a new environment ('make install VENV=.venv-new'), or recompile them (docs/installation.md)"
+        return f'{problem}. {advice}'
+    if package == 'mmpretrain' and find_spec('transformers'):
+        major, *_ = version('transformers').split('.')
+        if int(major) >= 5:
+            return "mmpretrain cannot be imported with this version of transformers. Run: pip install 'transformers<5'"
+    problem = f'{package} cannot be imported ({type(error).__name__}: {reason})'
+    advice = f"or to see where it fails, run: python -c 'import mmgcvit, {package}.models'"
+    return f'{problem}. Install it again with what it needs (docs/installation.md), {advice}'
