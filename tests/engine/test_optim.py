@@ -7,12 +7,14 @@ import pytest
 import torch
 from mmdet.registry import OPTIM_WRAPPERS
 from mmengine.optim import AmpOptimWrapper, LinearLR, MultiStepLR, OptimWrapper, build_optim_wrapper
+from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from packaging.version import Version
 from torch import nn
 
 from mmgcvit.engine.optim import GroupedParamsOptimWrapperConstructor, can_be_fused
 from mmgcvit.errors import UserError
+from mmgcvit.private_api import get_accumulation_steps
 
 from ..configs.models import get_lrs_and_decays, read
 
@@ -85,14 +87,11 @@ def test_merged_groups_train_bit_for_bit_like_one_group_per_parameter(
         with monkeypatch.context() as patch:
             patch.setattr(GroupedParamsOptimWrapperConstructor, 'add_params', merge_nothing)
             separate = Training(detector, rules, **kernels)
-        assert (len(merged.groups), len(separate.groups)) == (
-            num_groups,
-            len(list(detector.parameters())),
-        )
+        assert len(merged.groups) == num_groups
+        assert len(separate.groups) == len(list(detector.parameters()))
         torch.testing.assert_close(merged.run(), separate.run(), atol=0, rtol=0)
-        assert not torch.equal(
-            merged.model.neck.fpn_convs[0].conv.weight, detector.neck.fpn_convs[0].conv.weight
-        )
+        name = 'neck.fpn_convs.0.conv.weight'
+        assert not torch.equal(merged.model.get_parameter(name), detector.get_parameter(name))
         for name in ('base_lr', 'lr'):  # as logged
             assert merged.wrapper.get_lr()[name][0] == separate.wrapper.get_lr()[name][0]
 
@@ -100,14 +99,15 @@ def test_merged_groups_train_bit_for_bit_like_one_group_per_parameter(
 @pytest.mark.skipif(
     Version(torch.__version__) < Version('2.4'), reason='fused on a CPU from torch 2.4 on'
 )
-def test_a_step_is_fused_if_the_config_sets_no_kernels(monkeypatch):
+@pytest.mark.parametrize('rules', [DECAY, {}])
+@pytest.mark.parametrize(
+    ('kernels', 'expected'), [({}, True), ({'fused': False}, False), ({'foreach': False}, None)]
+)
+def test_a_step_is_fused_if_the_config_sets_no_kernels(kernels, expected, rules, monkeypatch):
     """As on CUDA, whatever device the test runs on."""
     monkeypatch.setattr('mmgcvit.engine.optim.can_be_fused', lambda settings, model: True)
-    for kernels, expected in (({}, True), ({'fused': False}, False), ({'foreach': False}, None)):
-        for rules in (DECAY, {}):
-            assert {
-                group.get('fused') for group in Training(nn.Linear(2, 2), rules, **kernels).groups
-            } == {expected}
+    groups = Training(nn.Linear(2, 2), rules, **kernels).groups
+    assert {group.get('fused') for group in groups} == {expected}
 
 
 @pytest.mark.parametrize('backbone', [{}, {'with_cp': True, 'lora_rank': 2}], ids=['plain', 'lora'])
@@ -119,17 +119,12 @@ def test_layer_wise_lr_decay_equals_that_of_mmpretrain(name, backbone):
     cfg, rules = read(f'demo/{name}'), {'layer_decay_rate': 0.5, 'norm_decay_mult': 0.0}
     init_default_scope(cfg.default_scope)
     model = MODELS.build({**cfg.model, 'backbone': {**cfg.model.backbone, **backbone}})
-    settings = {
-        'optimizer': {'type': 'AdamW', 'lr': 1.0, 'weight_decay': 0.05},
-        'paramwise_cfg': rules,
-    }
-    ours, theirs = (
-        {**settings, 'constructor': name} for name in (GROUPED, f'mmpretrain.{LAYER_DECAY}')
-    )
+    optimizer = {'type': 'AdamW', 'lr': 1.0, 'weight_decay': 0.05}
+    ours = {'optimizer': optimizer, 'paramwise_cfg': rules, 'constructor': GROUPED}
+    theirs = {**ours, 'constructor': f'mmpretrain.{LAYER_DECAY}'}
     found = get_lrs_and_decays(model, ours)
-    assert min(found.values())[0] == 0.5 ** (
-        sum(len(stage.blocks) for stage in model.backbone.stages) + (not backbone)
-    )
+    num_blocks = sum(len(stage.blocks) for stage in model.backbone.stages)
+    assert min(found.values())[0] == 0.5 ** (num_blocks + (not backbone))
     # mmpretrain asks the model, and only its own classifiers have the method.
     model.get_layer_depth = lambda name: model.backbone.get_layer_depth(name, 'backbone.')
     assert found == get_lrs_and_decays(model, theirs)
@@ -138,51 +133,52 @@ def test_layer_wise_lr_decay_equals_that_of_mmpretrain(name, backbone):
     model.shared.weight = next(
         x for x in model.backbone.parameters() if x.requires_grad and x.ndim > 1
     )
-    assert [*get_lrs_and_decays(nn.DataParallel(model), ours).values()] == [*found.values()]
+    wrapped = get_lrs_and_decays(nn.DataParallel(model), ours)
+    assert list(wrapped.values()) == list(found.values())
     with pytest.raises(UserError, match='the backbone has no get_layer_depth'):
         get_lrs_and_decays(nn.Linear(2, 2), ours)
 
 
-def test_only_adam_and_adamw_on_cuda_can_be_fused():
+@pytest.mark.parametrize(
+    ('optimizer', 'dtype', 'is_cuda', 'expected'),
+    [
+        ('AdamW', torch.float32, True, True),
+        (torch.optim.Adam, torch.float32, True, True),
+        ('SGD', torch.float32, True, False),
+        ('AdamW', torch.float64, True, False),
+        ('AdamW', torch.float32, False, False),
+    ],
+)
+def test_only_adam_and_adamw_on_cuda_can_be_fused(optimizer, dtype, is_cuda, expected):
     """SGD's first fused step must not be skipped, as GradScaler does."""
-    single, double = (
-        SimpleNamespace(is_cuda=True, dtype=dtype) for dtype in (torch.float32, torch.float64)
-    )
-    for optimizer in (torch.optim.Adam, 'AdamW'):
-        models = [
-            SimpleNamespace(parameters=lambda weight=x: [weight])
-            for x in (single, double, torch.zeros(1))
-        ]
-        assert [can_be_fused({'type': optimizer}, model) for model in models] == [
-            True,
-            False,
-            False,
-        ]
-        assert not can_be_fused({'type': 'SGD'}, models[0])
+    weight = SimpleNamespace(is_cuda=is_cuda, dtype=dtype)
+    model = SimpleNamespace(parameters=lambda: [weight])
+    assert can_be_fused({'type': optimizer}, model) == expected
 
 
-def test_mixed_precision_uses_bfloat16_or_float16_by_gpu_and_float32_on_a_cpu(monkeypatch):
-    config = {
-        'type': 'mmgcvit.AutoPrecisionOptimWrapper',
-        'loss_scale': 'dynamic',
-        'accumulative_counts': 2,
-    }
-    for capability, requested, dtype in (
-        *((None, None, None), ((8, 0), None, torch.bfloat16)),
-        *(((7, 5), None, torch.float16), ((8, 0), 'float16', torch.float16)),
-    ):
-        monkeypatch.setattr(
-            torch.cuda, 'is_available', lambda capability=capability: capability is not None
-        )
-        monkeypatch.setattr(
-            torch.cuda, 'get_device_capability', lambda capability=capability: capability
-        )
-        monkeypatch.setattr(
-            'mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available', lambda: True
-        )
-        optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
-        wrapper = OPTIM_WRAPPERS.build({**config, 'optimizer': optimizer, 'dtype': requested})
-        assert type(wrapper) is (AmpOptimWrapper if dtype else OptimWrapper)
-        assert getattr(wrapper, 'cast_dtype', None) == dtype
-        assert wrapper._accumulative_counts == 2
-        assert not dtype or wrapper.loss_scaler.is_enabled() == (dtype is torch.float16)
+@pytest.mark.parametrize(
+    ('capability', 'requested', 'dtype'),
+    [
+        (None, None, None),
+        ((8, 0), None, torch.bfloat16),
+        ((7, 5), None, torch.float16),
+        ((8, 0), 'float16', torch.float16),
+    ],
+)
+def test_mixed_precision_uses_bfloat16_or_float16_by_gpu_and_float32_on_a_cpu(
+    capability, requested, dtype, monkeypatch
+):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: capability is not None)
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda: capability)
+    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
+    settings = {'type': 'mmgcvit.AutoPrecisionOptimWrapper', 'accumulative_counts': 2}
+    settings |= {'loss_scale': 'dynamic', 'dtype': requested}
+    optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
+    wrapper = OPTIM_WRAPPERS.build({**settings, 'optimizer': optimizer})
+    assert get_accumulation_steps(wrapper) == 2
+    if dtype is None:
+        assert type(wrapper) is OptimWrapper
+    else:
+        assert type(wrapper) is AmpOptimWrapper
+        assert wrapper.cast_dtype == dtype
+        assert wrapper.loss_scaler.is_enabled() == (dtype is torch.float16)

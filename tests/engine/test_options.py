@@ -23,54 +23,37 @@ from ..datasets.checks.made import cut, write_coco
 
 
 def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
-    cfg = Config(
-        {
-            'optim_wrapper': {
-                'type': OptimWrapper,
-                'optimizer': {'type': 'AdamW'},
-                'loss_scale': 512.0,
-            }
-        }
-    )
+    cfg = Config({'optim_wrapper': {'type': OptimWrapper, 'loss_scale': 512.0}})
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(UserError, match=r'needs a GPU, and torch finds none\. Remove --amp'):
         enable_amp(cfg)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     enable_amp(cfg)
-    assert cfg.optim_wrapper.type == 'mmgcvit.AutoPrecisionOptimWrapper'
-    assert cfg.optim_wrapper.loss_scale == 512.0
+    assert cfg.optim_wrapper == {'type': 'mmgcvit.AutoPrecisionOptimWrapper', 'loss_scale': 512.0}
+    cfg.optim_wrapper.type = 'ApexOptimWrapper'
+    with pytest.raises(UserError, match='ApexOptimWrapper'):
+        enable_amp(cfg)
 
 
 def test_trackers_are_added_once_to_those_of_the_config(monkeypatch):
     monkeypatch.setattr(train, 'find_spec', lambda name: name)
-    cfg = Config(
-        {
-            'visualizer': {
-                'type': 'DetLocalVisualizer',
-                'vis_backends': [{'type': 'LocalVisBackend'}],
-            }
-        }
-    )
+    backends = [{'type': 'LocalVisBackend'}]
+    cfg = Config({'visualizer': {'type': 'DetLocalVisualizer', 'vis_backends': backends}})
     add_trackers(cfg, ['tensorboard'])
     add_trackers(cfg, ['tensorboard', 'wandb'])
     assert cfg.visualizer.type == 'DetLocalVisualizer'
-    backends = ['LocalVisBackend', 'TensorboardVisBackend', 'WandbVisBackend']
-    assert [backend.type for backend in cfg.visualizer.vis_backends] == backends
+    types = [backend.type for backend in cfg.visualizer.vis_backends]
+    assert types == ['LocalVisBackend', 'TensorboardVisBackend', 'WandbVisBackend']
     monkeypatch.setattr(train, 'find_spec', lambda name: None)
     with pytest.raises(UserError, match='pip install tensorboard wandb'):
         add_trackers(Config({}), ['tensorboard', 'wandb'])
 
 
-def test_options_that_the_config_does_not_support_are_rejected(monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    draw, scale = (
-        partial(enable_drawing, folder='x'),
-        partial(check_batch_size, file_cfg=Config(), world_size=1),
-    )
-    for enable, config, message in (
-        (enable_amp, {'optim_wrapper': {'type': 'ApexOptimWrapper'}}, 'ApexOptimWrapper'),
+@pytest.mark.parametrize(
+    ('enable', 'config', 'message'),
+    [
         (
-            scale,
+            partial(check_batch_size, file_cfg=Config(), world_size=1),
             {'auto_scale_lr': {'enable': True}},
             r'--auto-scale-lr: the config has no .*\.base_batch_size',
         ),
@@ -81,29 +64,30 @@ def test_options_that_the_config_does_not_support_are_rejected(monkeypatch):
             r'--tta cannot be used with tiles .* Remove --tta',
         ),
         (
-            draw,
+            partial(enable_drawing, folder='x'),
             {'default_scope': 'mmpose', 'model': {'type': 'Pose'}},
             '--show-dir cannot draw .* of Pose of mmpose',
         ),
-    ):
-        with pytest.raises(UserError, match=message):
-            enable(Config(config))
+    ],
+)
+def test_options_that_the_config_does_not_support_are_rejected(enable, config, message):
+    with pytest.raises(UserError, match=message):
+        enable(Config(config))
 
 
 def test_show_dir_enables_the_drawing_hook_with_the_score_threshold():
     """Configs in the work dirs of older versions have this project's hook under the same key."""
-    hook = {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': str(Path('x').absolute())}
+    folder = str(Path('x').absolute())
+    hook = {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': folder}
     old = {'type': 'mmgcvit.ValVisualizationHook', 'score_thr': 0.5}
-    for hooks, score_thr in (
-        (None, 0.3),
-        ({'visualization': old, 'timer': {'type': 'IterTimerHook'}}, 0.5),
+    timer = {'timer': {'type': 'IterTimerHook'}}
+    for hooks, others, score_thr in (
+        (None, {}, 0.3),
+        ({'visualization': old, **timer}, timer, 0.5),
     ):
         cfg = Config({'default_hooks': hooks, 'default_scope': 'mmdet', 'model': {}})
         enable_drawing(cfg, 'x')
-        assert cfg.default_hooks == {
-            **(hooks or {}),
-            'visualization': {**hook, 'score_thr': score_thr},
-        }
+        assert cfg.default_hooks == {**others, 'visualization': {**hook, 'score_thr': score_thr}}
 
 
 @pytest.mark.parametrize(
@@ -116,13 +100,11 @@ def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     monkeypatch.setattr('time.sleep', slept := mock.Mock())
     monkeypatch.delenv('RANK', raising=False)
-    rejected = pytest.raises(
-        UserError, match=rf'--launcher {launcher}: torch finds no GPU\. .*tools/dist_train\.sh'
-    )
     for rank in '03':
         monkeypatch.setenv('LOCAL_RANK', '0')
         monkeypatch.setenv(variable, rank)
-        with rejected, setup.run_rank(launcher, 0):
+        message = rf'--launcher {launcher}: torch finds no GPU\. .*tools/dist_train\.sh'
+        with pytest.raises(UserError, match=message), setup.run_rank(launcher, 0):
             join_process_group(Config({'launcher': launcher}))
         assert (os.environ['LOCAL_RANK'], slept.called) == (rank, rank == '3')
 
@@ -149,45 +131,44 @@ def test_data_that_would_stop_the_run_is_rejected_by_file_name(tmp_path):
         check_data(cfg, ['train_dataloader'])
 
 
-# The batch size without accumulation, images per process and accumulation steps. HALVED has the
-# base batch size and the images of the recipe divided by its steps.
+# The base batch size, images per process and accumulation steps. HALVED has the base batch size and
+# the images of PLAIN divided by its steps.
 PLAIN, SUM, HALVED = (16, 2, 1), (512, 64, 2), (8, 1, 2)
 
 
+def make_batches(base, images, steps, interval):
+    """Return a config with these batches, and with EMA of this interval."""
+    return Config(
+        {
+            'auto_scale_lr': {'base_batch_size': base},
+            'train_dataloader': {'batch_size': images},
+            'optim_wrapper': {'accumulative_counts': steps},
+            'custom_hooks': [{'type': 'EMAHook', 'interval': interval}],
+        }
+    )
+
+
 @pytest.mark.parametrize(
-    ('settings', 'recipe', 'processes', 'sizes'),
+    ('settings', 'recipe', 'processes', 'recipe_size', 'size'),
     [
-        *(
-            (PLAIN, PLAIN, 16, (16, 32)),
-            ((16, 2, 4), PLAIN, 8, (16, 64)),
-            (SUM, SUM, 4, (1024, 512)),
-        ),
-        *(
-            (HALVED, PLAIN, 4, (16, 8)),
-            (PLAIN, PLAIN, 8, (16, 16)),
-            ((512, 256, 1), SUM, 4, (1024, 1024)),
-        ),
+        (PLAIN, PLAIN, 16, 16, 32),
+        ((16, 2, 4), PLAIN, 8, 16, 64),
+        (SUM, SUM, 4, 1024, 512),
+        (HALVED, PLAIN, 4, 16, 8),
+        (PLAIN, PLAIN, 8, 16, 16),
+        ((512, 256, 1), SUM, 4, 1024, 1024),
     ],
 )
 def test_the_lr_follows_the_effective_batch_size_and_ema_the_steps(
-    settings, recipe, processes, sizes
+    settings, recipe, processes, recipe_size, size
 ):
     """mmengine divides the batch size without accumulation by base_batch_size."""
-    cfg, recipe_cfg = (
-        Config(
-            {
-                'auto_scale_lr': {'base_batch_size': base},
-                'train_dataloader': {'batch_size': images},
-                'optim_wrapper': {'accumulative_counts': counts},
-                'custom_hooks': [{'type': 'EMAHook', 'interval': recipe[2]}],
-            }
-        )
-        for base, images, counts in (settings, recipe)
-    )
-    warning = '. '.join(check_batch_size(cfg, recipe_cfg, processes))
-    text = f'batch size of {sizes[0]}; this run has {sizes[1]} ({processes} x '
-    assert (text in warning) == ('effective' in warning) == (sizes[0] != sizes[1])
-    assert (f'Set custom_hooks.0.interval={settings[2]}' in warning) == (settings[2] != recipe[2])
-    assert processes * settings[1] / cfg.auto_scale_lr.base_batch_size == sizes[1] / sizes[0]
+    (_, images, steps), (*_, recipe_steps) = settings, recipe
+    cfg = make_batches(*settings, interval=recipe_steps)
+    warning = '. '.join(check_batch_size(cfg, make_batches(*recipe, recipe_steps), processes))
+    text = f'effective batch size of {recipe_size}; this run has {size} ({processes} x '
+    assert (text in warning) == ('effective' in warning) == (recipe_size != size)
+    assert (f'Set custom_hooks.0.interval={steps}' in warning) == (steps != recipe_steps)
+    assert processes * images / cfg.auto_scale_lr.base_batch_size == size / recipe_size
     cfg.auto_scale_lr.enable, cfg.custom_hooks = True, []
     assert not check_batch_size(cfg, cfg, processes), 'the work dir has this config'

@@ -37,12 +37,9 @@ def work_dir(tmp_path):
 
 
 def test_the_latest_checkpoint_is_found_also_if_the_work_dir_was_moved(work_dir):
-    for named, found in (
-        (work_dir / 'epoch_2.pth', 2),
-        ('/an/earlier/place/epoch_2.pth', 2),
-        ('', 10),
-    ):
-        (work_dir / 'last_checkpoint').write_text(str(named))
+    for named, found in ((work_dir, 2), ('/an/earlier/place', 2), (None, 10)):
+        text = '' if named is None else f'{named}/epoch_2.pth'
+        (work_dir / 'last_checkpoint').write_text(text)
         assert read_latest_checkpoint(work_dir).source == str(work_dir / f'epoch_{found}.pth')
 
 
@@ -68,48 +65,39 @@ def get_choice(work_dir, option, **settings):
 def test_the_same_options_start_and_resume_a_run(work_dir, tmp_path_factory):
     """Where nothing is resumed, the config's load_from holds, and its optimizer state is not read."""
     latest, earlier = str(work_dir / 'epoch_2.pth'), str(work_dir / 'epoch_1.pth')
-    assert get_choice(tmp_path_factory.mktemp('empty'), 'auto', load_from=earlier) == (
-        False,
-        earlier,
-        False,
-    )
-    assert (
-        get_choice(work_dir, 'auto')
-        == get_choice(work_dir, None, resume=True)
-        == (True, latest, True)
-    )
+    empty = tmp_path_factory.mktemp('empty')
+    assert get_choice(empty, 'auto', load_from=earlier) == (False, earlier, False)
+    assert get_choice(work_dir, 'auto') == (True, latest, True)
+    assert get_choice(work_dir, None, resume=True) == (True, latest, True)
     assert get_choice(work_dir, earlier) == (True, earlier, True)
     cfg = Config({'work_dir': str(work_dir)})
     assert choose_checkpoint(cfg, None, overwrite=True) == (False, None)
     with pytest.raises(CheckpointError, match=r'--resume nowhere\.pth: there is no such file'):
         choose_checkpoint(cfg, 'nowhere.pth')
-    with pytest.raises(
-        CheckpointError, match=r'the run would remove load_from=.*epoch_1\.pth from its work dir'
-    ):
-        choose_checkpoint(
-            Config({'work_dir': str(work_dir), 'load_from': earlier}), None, overwrite=True
-        )
+    cfg.load_from = earlier
+    message = r'the run would remove load_from=.*epoch_1\.pth from its work dir'
+    with pytest.raises(CheckpointError, match=message):
+        choose_checkpoint(cfg, None, overwrite=True)
 
 
 def test_a_resumed_run_does_not_replace_the_checkpoints_of_another(work_dir, tmp_path_factory):
     other = tmp_path_factory.mktemp('other')
     checkpoint = str(work_dir / 'epoch_2.pth')
     (other / 'link').symlink_to(work_dir)
-    assert (
-        get_choice(other, checkpoint)
-        == get_choice(other / 'link', checkpoint)
-        == (True, checkpoint, True)
-    )
+    for folder in (other, other / 'link'):
+        assert get_choice(folder, checkpoint) == (True, checkpoint, True)
     (other / 'best_score_epoch_1.pth').touch()
     for source, text in (
-        *(
-            (checkpoint, 'has checkpoints of another run, which'),
-            ('auto', "has an earlier run's checkpoints"),
-        ),
+        (checkpoint, 'has checkpoints of another run, which'),
+        ('auto', "has an earlier run's checkpoints"),
         ('https://example.com/epoch_2.pth', 'has checkpoints of another run, which'),
     ):
         with pytest.raises(CheckpointError, match=text):
             choose_checkpoint(Config({'work_dir': str(other)}), source)
+
+
+def read_files(folder):
+    return {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
 
 
 def test_a_work_dir_with_checkpoints_is_rejected_or_resumed(call, tmp_path):
@@ -117,14 +105,14 @@ def test_a_work_dir_with_checkpoints_is_rejected_or_resumed(call, tmp_path):
     train = ('train', CONFIG, '--work-dir', tmp_path)
     # Of the same second, both runs have one logger.
     assert call(*train, '--cfg-options', 'train_cfg.max_epochs=1', 'log_level=INFO')[0] == 0
-    before = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
+    before = read_files(tmp_path)
     message = call(*train)[1]
     assert (
         "has an earlier run's checkpoints (best_score_epoch_1.pth, epoch_1.pth, last_checkpoint)"
         in message
     )
     assert all(option in message for option in ('--resume', '--work-dir', '--overwrite'))
-    assert {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()} == before
+    assert read_files(tmp_path) == before
     changed = [
         'optim_wrapper.optimizer.weight_decay=0.5',
         'log_level=INFO',
@@ -133,10 +121,13 @@ def test_a_work_dir_with_checkpoints_is_rejected_or_resumed(call, tmp_path):
     assert call(*train, '--resume', '--cfg-options', *changed)[0] == 0
     assert (tmp_path / 'epoch_2.pth').is_file()
     log = max(tmp_path.glob('*/*.log')).read_text()
-    assert 'resumed with other settings:\n' in log
-    assert '  optim_wrapper.optimizer.weight_decay: (none) -> 0.5\n' in log
-    assert '  train_cfg.max_epochs: 1 -> 2\n' in log
-    assert 'training goes on until epoch 2' in log
+    for line in (
+        'resumed with other settings:\n',
+        '  optim_wrapper.optimizer.weight_decay: (none) -> 0.5\n',
+        '  train_cfg.max_epochs: 1 -> 2\n',
+        'training goes on until epoch 2',
+    ):
+        assert line in log
 
 
 def test_a_run_does_not_start_in_a_work_dir_locked_by_another(call, tmp_path, monkeypatch):
