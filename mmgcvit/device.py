@@ -23,7 +23,9 @@ def check_gpus() -> None:
     """Raise a UserError if the machine has a GPU, not hidden, that torch cannot use and would
     silently ignore.
     """
-    gpus = [] if torch.cuda.is_available() or are_gpus_hidden() else find_gpus()
+    if torch.cuda.is_available() or are_gpus_hidden():
+        return
+    gpus = find_gpus()
     if not gpus:
         return
     reason = 'torch gives no reason'
@@ -54,12 +56,10 @@ def find_gpus() -> list[str]:
     Return the paths of their device files, or their names in nvidia-smi.
     """
     gpus = [str(path) for path in sorted(DEVICE_FOLDER.glob('nvidia[0-9]*'))]
-    if not gpus and shutil.which('nvidia-smi'):
-        smi = subprocess.run(['nvidia-smi', '--list-gpus'], capture_output=True, text=True)
-        gpus = [
-            line.split(' (UUID')[0] for line in smi.stdout.splitlines() if line.startswith('GPU ')
-        ]
-    return gpus
+    if gpus or not shutil.which('nvidia-smi'):
+        return gpus
+    smi = subprocess.run(['nvidia-smi', '--list-gpus'], capture_output=True, text=True)
+    return re.findall(r'^(GPU .*?)(?: \(UUID|$)', smi.stdout, re.MULTILINE)
 
 
 def resolve_device(name: str | None = None) -> torch.device:
@@ -69,15 +69,19 @@ def resolve_device(name: str | None = None) -> torch.device:
     """
     if name in (None, 'auto'):
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    name = f'cuda:{name}' if isinstance(name, int) else name
+    if isinstance(name, int):
+        name = f'cuda:{name}'
     if re.fullmatch(r'cpu|cuda(:(0|[1-9]\d?))?', str(name)) is None:
         raise UserError(f'device {name!r}: expected auto, cpu, cuda or cuda:N')
     device = torch.device(name)
-    if device.type == 'cuda' and not torch.cuda.is_available():
+    if device.type == 'cpu':
+        return device
+    if not torch.cuda.is_available():
         raise UserError(f'device {name}: torch {torch.__version__} finds no GPU. Use auto or cpu')
-    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
-        found = ', '.join(f'cuda:{index}' for index in range(torch.cuda.device_count()))
-        raise UserError(f'device {name}: torch finds only {found}. Use one of them, auto or cpu')
+    found = [f'cuda:{index}' for index in range(torch.cuda.device_count())]
+    if (device.index or 0) >= len(found):
+        advice = 'Use one of them, auto or cpu'
+        raise UserError(f'device {name}: torch finds only {", ".join(found)}. {advice}')
     return device
 
 
@@ -99,11 +103,9 @@ def check_operators(cfg: Mapping[str, Any]) -> None:
     """Raise a UserError if mmdet is to run on a GPU but mmcv's operators were compiled without
     CUDA.
     """
-    if (
-        cfg.get('default_scope') != 'mmdet'
-        or not torch.cuda.is_available()
-        or not are_operators_compiled()
-    ):
+    if cfg.get('default_scope') != 'mmdet' or not torch.cuda.is_available():
+        return
+    if not are_operators_compiled():
         return
     from mmcv.ops import get_compiling_cuda_version
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 import re
 import tempfile
@@ -19,19 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-IMAGE_SUFFIXES = (
-    '.jpg',
-    '.jpeg',
-    '.jpe',
-    '.jfif',
-    '.png',
-    '.webp',
-    '.bmp',
-    '.gif',
-    '.tif',
-    '.tiff',
-)
-IMAGE_SUFFIXES += ('.ppm', '.pgm', '.jp2', '.avif', '.heic')
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.jp2', '.png', '.webp', '.bmp', '.gif')
+IMAGE_SUFFIXES += ('.tif', '.tiff', '.ppm', '.pgm', '.avif', '.heic')
 URL_SCHEMES = ('http://', 'https://')
 TEMPORARY_SUFFIX = '.unfinished'  # suffix of files that are being written
 # What ``mmgcvit predict`` writes: subfolders for drawn pictures and videos, for segmentation maps,
@@ -41,12 +29,8 @@ PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
 # class.
 PREDICTIONS, IMAGES, COUNTS = FILES = ('predictions.json', 'images.json', 'counts.csv')
 DOTS_PER_INCH = 110  # of figures
-MISTAKES = (
-    'confusion.png',
-    'curves.png',
-    'mistakes.json',
-    'worst',
-)  # what ``mmgcvit mistakes`` writes
+# What ``mmgcvit mistakes`` writes.
+MISTAKES = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
 
 
 def make_absolute(path: str | Path) -> Path:
@@ -55,7 +39,10 @@ def make_absolute(path: str | Path) -> Path:
     Others are kept.
     """
     parts = Path(path).absolute().parts
-    end = len(parts) - parts[::-1].index('..') if '..' in parts else 0
+    end = 0  # behind the last '..'
+    for position, part in enumerate(parts, start=1):
+        if part == '..':
+            end = position
     return Path(os.path.realpath(Path(*parts[:end])), *parts[end:])
 
 
@@ -64,7 +51,9 @@ def make_portable_path(path: Path) -> str:
     otherwise absolute.
     """
     path = make_absolute(path)
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    if path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
 
 
 def is_url(name: str | Path) -> bool:
@@ -103,12 +92,13 @@ def create_numbered(path: Path, create: Callable[..., None] = Path.mkdir) -> Pat
     that does not exist, by ``Path.mkdir`` or ``Path.touch``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    candidate, numbers = path, itertools.count(2)
+    candidate, number = path, 1
     while True:
         with suppress(FileExistsError):
             create(candidate, exist_ok=False)
             return candidate
-        candidate = path.with_stem(f'{path.stem}{next(numbers)}')
+        number += 1
+        candidate = path.with_stem(f'{path.stem}{number}')
 
 
 def check_writable(folder: Path, name: str) -> None:
@@ -123,9 +113,8 @@ def check_writable(folder: Path, name: str) -> None:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise UserError(
-            f'{name} cannot be written ({existing}: {error.strerror}). Choose another path'
-        ) from None
+        problem = f'{name} cannot be written ({existing}: {error.strerror})'
+        raise UserError(f'{problem}. Choose another path') from None
 
 
 def check_target(target: Path, suffix: str, overwrite: bool | None = False) -> None:
@@ -178,10 +167,9 @@ def write_image(path: Path, picture: np.ndarray) -> Path:
     # cv2.imwrite would not report a full disk.
     is_encoded, content = cv2.imencode(path.suffix, picture)
     if not is_encoded:
-        size = f'{picture.shape[1]} x {picture.shape[0]}'
-        raise UserError(
-            f'{path} cannot be written: {path.suffix} does not support a picture of {size} pixels'
-        )
+        size = f'{picture.shape[1]} x {picture.shape[0]} pixels'
+        problem = f'{path.suffix} does not support a picture of {size}'
+        raise UserError(f'{path} cannot be written: {problem}')
     with write_atomically(path, flush=False) as temporary:
         temporary.write_bytes(content.tobytes())
     return path
@@ -210,13 +198,14 @@ def list_outputs(folder: Path, names: Collection[str]) -> set[str]:
     One name does not suffice, since a class may be called ``predictions``: what lies in or beside
     it must fit too.
     """
+    names = set(names)
     # Folders with the logs of a run.
     written = {name for name in names if any((folder / name).glob('*/vis_data'))}
     # predict may be killed before it writes the files, and --no-save-pred writes none.
     is_expected = all(name in FOLDERS or name.startswith(('.', *FILES)) for name in names)
     is_unfinished = is_expected and re.fullmatch(r'predictions\d*', folder.name)
-    if is_unfinished or len({PREDICTIONS, IMAGES, PICTURES} & {*names}) > 1:
-        written |= {*FILES, *FOLDERS}
-    if len({'mistakes.json', 'confusion.png', 'worst'} & {*names}) > 1:
-        written |= {*MISTAKES}
-    return written & {*names}
+    if is_unfinished or len(names & {PREDICTIONS, IMAGES, PICTURES}) > 1:
+        written.update(FILES, FOLDERS)
+    if len(names & {'mistakes.json', 'confusion.png', 'worst'}) > 1:
+        written.update(MISTAKES)
+    return written & names

@@ -73,23 +73,26 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         # mmengine calls this method for submodules too, with their names as prefix.
         if prefix:
             return
+        scales = {}
         decay_rate = self.paramwise_cfg.get('layer_decay_rate', 1)
-        scales = compute_lr_scales(module, decay_rate) if decay_rate != 1 else {}
-        base = {'lr': self.base_lr, 'weight_decay': self.base_wd}
-        defaults = {name: value for name, value in base.items() if value is not None}
-        merged: list[tuple[dict, dict]] = []
+        if decay_rate != 1:
+            scales = compute_lr_scales(module, decay_rate)
+        defaults = {'lr': self.base_lr, 'weight_decay': self.base_wd}
+        members_by_settings = {}
         for group in params:
-            settings = defaults | {
-                name: value for name, value in group.items() if name not in NOT_SETTINGS
-            }
-            if (scale := scales.get(group['params'][0], 1)) != 1:
+            settings = {**defaults, **group}
+            for name in NOT_SETTINGS:
+                settings.pop(name, None)
+            scale = scales.get(group['params'][0], 1)
+            if scale != 1:
                 settings['lr'] *= scale
-            members = next((members for other, members in merged if other == settings), None)
-            if members is None:
-                merged.append((settings, members := {}))
             # In a dict, a parameter that several modules share occurs once.
+            members = members_by_settings.setdefault(tuple(settings.items()), {})
             members |= dict.fromkeys(group['params'])
-        params[:] = [{'params': list(members), **settings} for settings, members in merged]
+        params.clear()
+        for settings, members in members_by_settings.items():
+            given = {name: value for name, value in settings if value is not None}
+            params.append({'params': list(members), **given})
 
 
 def compute_lr_scales(model: nn.Module, decay_rate: float) -> dict[nn.Parameter, float]:
@@ -100,16 +103,13 @@ def compute_lr_scales(model: nn.Module, decay_rate: float) -> dict[nn.Parameter,
     # Modules come before the modules in them, so the innermost one that knows a parameter's layer
     # decides.
     for module in model.modules():
-        for name, parameter in (
-            module.named_parameters() if hasattr(module, 'get_layer_depth') else ()
-        ):
-            depth, num_depths = module.get_layer_depth(name)
-            scales[parameter] = decay_rate ** (num_depths - 1 - depth)
+        if hasattr(module, 'get_layer_depth'):
+            for name, parameter in module.named_parameters():
+                depth, num_depths = module.get_layer_depth(name)
+                scales[parameter] = decay_rate ** (num_depths - 1 - depth)
     if not scales:
-        raise UserError(
-            'layer_decay_rate: the backbone has no get_layer_depth. Remove the rate from '
-            'paramwise_cfg'
-        )
+        problem = 'layer_decay_rate: the backbone has no get_layer_depth'
+        raise UserError(f'{problem}. Remove the rate from paramwise_cfg')
     return scales
 
 

@@ -39,6 +39,7 @@ CPU_MODEL_WRAPPER = {
 # The environment variables in which launchers pass the local rank: the number of a process on its
 # node, from 0.
 LOCAL_RANK_VARIABLES = {'slurm': 'SLURM_LOCALID', 'mpi': 'OMPI_COMM_WORLD_LOCAL_RANK'}
+DEFAULT_TIMEOUT = 1800  # of collectives, in seconds, as in torch
 # In seconds. Without a timeout, a run waits for ever for a data worker that cannot pass its batch
 # on.
 LOADER_TIMEOUT = 600
@@ -100,9 +101,7 @@ def join_process_group(cfg: Config) -> None:
             f'--launcher {cfg.launcher}: torch finds no GPU. Remove --launcher, or use '
             'tools/dist_train.sh or dist_test.sh'
         )
-    timeout = None
-    if settings.get('timeout') is not None:
-        timeout = timedelta(seconds=settings.timeout)
+    timeout = timedelta(seconds=settings.get('timeout') or DEFAULT_TIMEOUT)
     dist.init_process_group('gloo', timeout=timeout)
     cfg.model_wrapper_cfg = CPU_MODEL_WRAPPER
     for settings in iter_dicts(cfg.model):

@@ -46,30 +46,26 @@ class CompileBackboneHook(Hook):
         self.options = {'dynamic': dynamic, **options}
 
     def before_train(self, runner: Runner) -> None:
-        backbone = unwrap_model(runner).backbone
-        stages = backbone.stages if isinstance(backbone, PyramidBackbone) else ()
-        blocks = [(index, block) for index, stage in enumerate(stages) for block in stage.blocks]
+        backbone, blocks = unwrap_model(runner).backbone, []
+        if isinstance(backbone, PyramidBackbone):
+            for index, stage in enumerate(backbone.stages):
+                blocks += [(index, block) for block in stage.blocks]
         if Version(torch.__version__) < Version(MINIMUM_TORCH):
             raise UserError(f'CompileBackboneHook needs torch {MINIMUM_TORCH} or later. Remove it')
         if not blocks:
-            raise UserError(
-                f'CompileBackboneHook: {type(backbone).__name__} has no blocks of this package. '
-                'Remove it'
-            )
+            problem = f'{type(backbone).__name__} has no blocks of this package'
+            raise UserError(f'CompileBackboneHook: {problem}. Remove it')
         try:
             uses_graphs = enables_cuda_graphs(self.options)
             for _, block in blocks:
                 block.compile(**self.options)
         except Exception as error:  # torch raises errors of several types for invalid options
             raise UserError(f'CompileBackboneHook: {get_first_line(error)}') from error
-        if uses_graphs and any(
-            get_accumulation_steps(wrapper) > 1 for wrapper in list_optim_wrappers(runner)
-        ):
+        steps = max(map(get_accumulation_steps, list_optim_wrappers(runner)))
+        if uses_graphs and steps > 1:
             problem = 'CUDA graphs accumulate wrong gradients (pytorch#169545)'
-            raise UserError(
-                f'CompileBackboneHook: {problem}. Remove accumulation, or the option that enables '
-                'them'
-            )
+            advice = 'Remove accumulation, or the option that enables them'
+            raise UserError(f'CompileBackboneHook: {problem}. {advice}')
         torch.compiler.set_stance('default')  # a validation that raised an error leaves another
         # torch's limit is for a method, beyond which it runs eager. Here blocks of all kinds share
         # one method.
