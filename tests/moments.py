@@ -26,46 +26,41 @@ class Moments:
     """
 
     def __init__(self, folder, states):
-        self.folder, self.states, self.seen, self.is_copying = (
-            Path(folder),
-            Path(states),
-            set(),
-            False,
-        )
+        self.folder, self.states = Path(folder), Path(states)
+        self.seen = set()
+        self.is_copying = False
 
     def __call__(self, event, arguments):
-        if (
-            self.is_copying
-            or event not in CHANGES
-            or not isinstance(arguments[0], (str, os.PathLike))
-        ):
+        if self.is_copying or event not in CHANGES:
             return
-        path = Path(arguments[0]).absolute()
-        if path.is_relative_to(self.folder) and (
-            event != 'open' or arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        ):
-            self.is_copying = True
-            self.copy({})
-            if (
-                event == 'open' and arguments[2] & os.O_TRUNC and not path.is_dir()
-            ):  # a temporary file without a name
-                self.copy({path: b''})
-            self.is_copying = False
+        path, *_ = arguments
+        if not isinstance(path, (str, os.PathLike)):
+            return
+        path = Path(path).absolute()
+        flags = arguments[2] if event == 'open' else os.O_WRONLY
+        is_changing = flags & (os.O_WRONLY | os.O_RDWR)
+        if not is_changing or not path.is_relative_to(self.folder):
+            return
+        self.is_copying = True
+        self.copy({})
+        if flags & os.O_TRUNC and not path.is_dir():  # a temporary file has the folder's path
+            self.copy({path: b''})
+        self.is_copying = False
 
     def copy(self, changed):
-        files = {
-            path: path.read_bytes() for path in self.folder.rglob('*') if path.is_file()
-        } | changed
+        files = {path: path.read_bytes() for path in self.folder.rglob('*') if path.is_file()}
+        files |= changed
         files = {str(path.relative_to(self.folder)): content for path, content in files.items()}
         key = frozenset(item for item in files.items() if not IGNORED.search(item[0]))
-        if key not in self.seen:
-            self.seen.add(key)
-            for name, content in files.items():
-                copied = self.states / f'{len(self.seen):03d}' / name
-                copied.parent.mkdir(parents=True, exist_ok=True)
-                copied.write_bytes(content)
-                if (original := self.folder / name).exists():
-                    shutil.copystat(original, copied)
+        if key in self.seen:
+            return
+        self.seen.add(key)
+        for name, content in files.items():
+            copied = self.states / f'{len(self.seen):03d}' / name
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            copied.write_bytes(content)
+            if (self.folder / name).exists():
+                shutil.copystat(self.folder / name, copied)
 
 
 def run(cwd, *command, module=('mmgcvit',)):

@@ -10,25 +10,10 @@ import pytest
 from .programs import run
 
 PACKAGES = ['mmdet', 'mmseg', 'mmpretrain']
-HEAVY = [
-    'torch',
-    'numpy',
-    'mmengine',
-    'mmcv',
-    'mmdet',
-    'packaging',
-    'timm',
-    'transformers',
-    'huggingface_hub',
-]
-NEEDED_BY_NO_BACKBONE = [
-    'mmgcvit.engine',
-    'mmgcvit.mmdet_fixes',
-    'mmgcvit.commands',
-    'mmcv.ops',
-    'timm',
-    *PACKAGES,
-]
+HEAVY = ['torch', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'packaging', 'timm']
+HEAVY += ['transformers', 'huggingface_hub']
+NEEDED_BY_NO_BACKBONE = ['mmgcvit.engine', 'mmgcvit.mmdet_fixes', 'mmgcvit.commands']
+NEEDED_BY_NO_BACKBONE += ['mmcv.ops', 'timm', *PACKAGES]
 REGISTERED = {
     'MODELS': ['GCViT', 'LSA'],
     'DATASETS': ['ImageNetV2', 'PairedSegDataset'],
@@ -36,10 +21,16 @@ REGISTERED = {
     'OPTIM_WRAPPER_CONSTRUCTORS': ['GroupedParamsOptimWrapperConstructor'],
     'TRANSFORMS': ['SkipUnreadable'],
     'HOOKS': [
-        *('AtomicCheckpointHook', 'ExactResumeHook'),
-        *('CompileBackboneHook', 'SafeLoadHook', 'SkipNonFiniteStepHook'),
+        'AtomicCheckpointHook',
+        'CompileBackboneHook',
+        'ExactResumeHook',
+        'PatienceHook',
+        'SafeLoadHook',
+        'SkipNonFiniteStepHook',
+        'ValLossHook',
+        'ValVisualizationHook',
     ],
-    'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],
+    'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop', 'TiledTestLoop', 'TiledValLoop'],
 }
 # Run each code string in a process forked from one that has imported torch and mmengine, but no
 # other OpenMMLab package and nothing of this package.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dist import all_gather_object, init_dist, is_distributed
 from rich.progress import Progress
 
@@ -162,9 +162,14 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
             f'runner_type={runner_type} is not supported. Remove it, or set runner_type=Runner'
         )
     num_cpus = count_cpus()
-    for name in LOADERS:
-        if cfg.get(name):
-            adapt_loader(cfg[name], num_cpus)
+    for loader in filter(None, map(cfg.get, LOADERS)):
+        loader.num_workers = min(loader.get('num_workers', 0), num_cpus)
+        loader.setdefault('timeout', LOADER_TIMEOUT)
+        if loader.num_workers == 0:
+            for name in ('persistent_workers', 'prefetch_factor', 'timeout'):
+                loader.pop(name, None)  # torch rejects these settings
+        if torch.cuda.is_available():
+            loader.setdefault('pin_memory', True)
     runner = Runner.from_cfg(cfg)
     speed_up(runner.model)
     runner.register_hook(LoaderCheckHook())
@@ -181,14 +186,3 @@ def count_cpus() -> int:
     cpus = [(socket.gethostname(), cpu) for cpu in os.sched_getaffinity(0)]
     num_ranks = Counter(chain.from_iterable(all_gather_object(cpus)))
     return max(1, len(cpus) // max(num_ranks[cpu] for cpu in cpus))
-
-
-def adapt_loader(loader: ConfigDict, num_cpus: int) -> None:
-    """Limit a dataloader's workers to one for each CPU, and set its timeout and pinned memory."""
-    loader.num_workers = min(loader.get('num_workers', 0), num_cpus)
-    loader.setdefault('timeout', LOADER_TIMEOUT)
-    if loader.num_workers == 0:
-        for name in ('persistent_workers', 'prefetch_factor', 'timeout'):
-            loader.pop(name, None)  # torch rejects these settings
-    if torch.cuda.is_available():
-        loader.setdefault('pin_memory', True)

@@ -113,13 +113,10 @@ class AtomicCheckpointHook(CheckpointHook):
                     outdated.append(Path(value).name)
         runner.message_hub.update_info(OUTDATED, outdated)
         self.remove_outdated(runner)
-        self.remove_unfinished()
-
-    @master_only
-    def remove_unfinished(self) -> None:
-        """Remove the files that a killed run was writing."""
-        for temporary in Path(self.out_dir).glob(f'*.pth.*{TEMPORARY_SUFFIX}'):
-            temporary.unlink()
+        if is_main_process():
+            # A killed run leaves such files.
+            for temporary in Path(self.out_dir).glob(f'*.pth.*{TEMPORARY_SUFFIX}'):
+                temporary.unlink()
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         super().after_train_iter(runner, *args, **kwargs)

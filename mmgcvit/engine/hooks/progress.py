@@ -148,14 +148,10 @@ class SummaryHook(Hook):
     @master_only
     def before_train(self, runner: Runner) -> None:
         self.num_untimed, self.time = NUM_TIMED, time.monotonic() + MIN_TIMED
-        total, trainable = 0, 0
-        for parameter in runner.model.parameters():
-            total += parameter.numel()
-            if parameter.requires_grad:
-                trainable += parameter.numel()
-        runner.logger.info(
-            f'{trainable / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trainable'
-        )
+        parameters = list(runner.model.parameters())
+        total = sum(p.numel() for p in parameters) / 1e6
+        trainable = sum(p.numel() for p in parameters if p.requires_grad) / 1e6
+        runner.logger.info(f'{trainable:.1f} M of {total:.1f} M parameters are trainable')
         unit, done, length = get_length(runner)
         if done >= length:
             problem = f'this run has already trained {done} of {length} {unit}s'
@@ -182,9 +178,7 @@ class SummaryHook(Hook):
         lines += format_checkpoints(runner)
         commands = list_next_commands(runner)
         if commands:
-            lines.append('next:')
-        for command in commands:
-            lines.append(f'  mmgcvit {command.format(quote(runner.work_dir))}')
+            lines += ['next:', *(f'  mmgcvit {command}' for command in commands)]
         # With --progress, ProgressHook prints this record in the terminal too.
         runner.logger.info('\n'.join(lines), extra={ALWAYS_SHOWN: True})
 
@@ -204,14 +198,14 @@ def format_checkpoints(runner: Runner) -> list[str]:
 
 
 def list_next_commands(runner: Runner) -> list[str]:
-    """Return the commands of mmgcvit for a trained model. ``{}`` stands for the work dir."""
-    has_validation = runner.val_loop is not None
+    """Return the commands of mmgcvit for a trained model."""
+    folder, has_validation = quote(runner.work_dir), runner.val_loop is not None
     if not can_draw_predictions(runner.cfg):
-        return ['test {}'] if has_validation else []
-    commands = ['predict {} YOUR_PICTURES', 'plot {}', 'publish {}', 'export {} model.onnx']
+        return [f'test {folder}'] if has_validation else []
+    commands = [f'predict {folder} YOUR_PICTURES']
     if has_validation:
-        commands.insert(1, 'mistakes {}')
-    return commands
+        commands.append(f'mistakes {folder}')
+    return [*commands, f'plot {folder}', f'publish {folder}', f'export {folder} model.onnx']
 
 
 def quote(path: str) -> str:
