@@ -80,8 +80,9 @@ def resolve_device(name: str | None = None) -> torch.device:
         raise UserError(f'device {name}: torch {torch.__version__} finds no GPU. Use auto or cpu')
     found = [f'cuda:{index}' for index in range(torch.cuda.device_count())]
     if (device.index or 0) >= len(found):
-        advice = 'Use one of them, auto or cpu'
-        raise UserError(f'device {name}: torch finds only {", ".join(found)}. {advice}')
+        raise UserError(
+            f'device {name}: torch finds only {", ".join(found)}. Use one of them, auto or cpu'
+        )
     return device
 
 

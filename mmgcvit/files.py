@@ -113,8 +113,9 @@ def check_writable(folder: Path, name: str) -> None:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        problem = f'{name} cannot be written ({existing}: {error.strerror})'
-        raise UserError(f'{problem}. Choose another path') from None
+        raise UserError(
+            f'{name} cannot be written ({existing}: {error.strerror}). Choose another path'
+        ) from None
 
 
 def check_target(target: Path, suffix: str, overwrite: bool | None = False) -> None:
@@ -168,8 +169,9 @@ def write_image(path: Path, picture: np.ndarray) -> Path:
     is_encoded, content = cv2.imencode(path.suffix, picture)
     if not is_encoded:
         size = f'{picture.shape[1]} x {picture.shape[0]} pixels'
-        problem = f'{path.suffix} does not support a picture of {size}'
-        raise UserError(f'{path} cannot be written: {problem}')
+        raise UserError(
+            f'{path} cannot be written: {path.suffix} does not support a picture of {size}'
+        )
     with write_atomically(path, flush=False) as temporary:
         temporary.write_bytes(content.tobytes())
     return path

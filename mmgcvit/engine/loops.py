@@ -216,8 +216,11 @@ class ResumableLoop:
         if self.is_by_epoch and (problem or self.has_new_batch_size):
             sampler.iteration = epoch * len(sampler) + sampler.num_done
         if sampler.iteration != meta['iter']:
-            change = f'iteration {sampler.iteration}, not {meta["iter"]}'
-            print_log(f'the run continues at {change}', 'current', logging.WARNING)
+            print_log(
+                f'the run continues at iteration {sampler.iteration}, not {meta["iter"]}',
+                'current',
+                logging.WARNING,
+            )
         return sampler.iteration
 
     def find_problem(self, meta: dict[str, Any], state: dict[str, int] | None) -> str | None:

@@ -108,8 +108,10 @@ def compute_lr_scales(model: nn.Module, decay_rate: float) -> dict[nn.Parameter,
                 depth, num_depths = module.get_layer_depth(name)
                 scales[parameter] = decay_rate ** (num_depths - 1 - depth)
     if not scales:
-        problem = 'layer_decay_rate: the backbone has no get_layer_depth'
-        raise UserError(f'{problem}. Remove the rate from paramwise_cfg')
+        raise UserError(
+            'layer_decay_rate: the backbone has no get_layer_depth. Remove the rate from '
+            'paramwise_cfg'
+        )
     return scales
 
 

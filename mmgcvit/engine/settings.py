@@ -35,8 +35,10 @@ def find_changes(cfg: Config, meta: Any) -> dict[str, str]:
     Return ``name: old -> new`` by name.
     """
     if not isinstance(meta, dict) or not isinstance(meta.get(SETTINGS), dict):
-        problem = f'{cfg.load_from} has no settings'
-        print_log(f'{problem}, so this run cannot log which of them have changed', 'current')
+        print_log(
+            f'{cfg.load_from} has no settings, so this run cannot log which of them have changed',
+            'current',
+        )
         return {}
     changes = compare_settings(meta[SETTINGS], get_plain_settings(cfg))
     for name in ('load_from', 'resume'):  # which --resume sets

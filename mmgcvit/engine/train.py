@@ -159,17 +159,19 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> list[str
         size = world_size * batch_size * steps
         if size != recipe and not scaling.get('enable'):
             product = f'{world_size} x {batch_size} x {steps}'
-            problem = (
-                f'The learning rate is for an effective batch size of {recipe}; this run has {size}'
+            warnings.append(
+                f'The learning rate is for an effective batch size of {recipe}; this run has '
+                f'{size} ({product}: processes x images x accumulation steps). Add '
+                '--auto-scale-lr, or change the batch size'
             )
-            terms = f'({product}: processes x images x accumulation steps)'
-            warnings.append(f'{problem} {terms}. Add --auto-scale-lr, or change the batch size')
     for number, hook in enumerate(cfg.get('custom_hooks') or ()):
         interval = hook.get('interval', 1)
         is_accumulating = max(steps, count_steps(file_cfg)) > 1
         if get_type_name(hook) == 'EMAHook' and is_accumulating and interval != steps:
-            problem = f'EMA has an interval of {interval}, accumulation {steps} steps'
-            warnings.append(f'{problem}. Set custom_hooks.{number}.interval={steps}')
+            warnings.append(
+                f'EMA has an interval of {interval}, accumulation {steps} steps. Set '
+                f'custom_hooks.{number}.interval={steps}'
+            )
     return warnings
 
 

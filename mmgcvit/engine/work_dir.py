@@ -150,8 +150,12 @@ def acquire_lock(lock: Path) -> AbstractContextManager:
     except OSError as error:
         if error.filename is not None:  # the file cannot be opened
             raise
-        problem = f'{lock.parent} cannot be locked ({error.strerror})'
-        print_log(f'{problem}. Do not start another training in it', 'current', logging.WARNING)
+        print_log(
+            f'{lock.parent} cannot be locked ({error.strerror}). Do not start another training '
+            'in it',
+            'current',
+            logging.WARNING,
+        )
         return nullcontext()
 
 

@@ -168,11 +168,11 @@ def get_compiling_cuda_version() -> str:
 
 
 def raise_missing_operator(name: str, *args: object, **kwargs: object) -> NoReturn:
-    problem = f"mmcv's operator {name} is missing, and mmgcvit replaces only those that its own configs need"
-    advice = (
-        "To install a compiled mmcv, run 'make install OPERATORS=compiled' (docs/installation.md)"
+    raise NotImplementedError(
+        f"mmcv's operator {name} is missing, and mmgcvit replaces only those that its own "
+        "configs need. To install a compiled mmcv, run 'make install OPERATORS=compiled' "
+        '(docs/installation.md)'
     )
-    raise NotImplementedError(f'{problem}. {advice}')
 
 
 def __getattr__(name: str) -> Callable[..., NoReturn]:

@@ -90,9 +90,10 @@ class AtomicCheckpointHook(CheckpointHook):
             unscored = find_unscored(runner.val_dataloader.dataset)
         if unscored:
             self.save_best = None  # as PatienceHook and SummaryHook read it
-            problem = f'the validation images have {unscored}, so their scores say nothing'
-            effect = 'no checkpoint is saved as the best one, and commands use the last one'
-            runner.logger.warning(f'{problem}: {effect}')
+            runner.logger.warning(
+                f'the validation images have {unscored}, so their scores say nothing: no '
+                'checkpoint is saved as the best one, and commands use the last one'
+            )
         super().before_train(runner)
         self.first_time = time.monotonic() + self.first_after
         if is_distributed():

@@ -53,8 +53,10 @@ class CompileBackboneHook(Hook):
         if Version(torch.__version__) < Version(MINIMUM_TORCH):
             raise UserError(f'CompileBackboneHook needs torch {MINIMUM_TORCH} or later. Remove it')
         if not blocks:
-            problem = f'{type(backbone).__name__} has no blocks of this package'
-            raise UserError(f'CompileBackboneHook: {problem}. Remove it')
+            raise UserError(
+                f'CompileBackboneHook: {type(backbone).__name__} has no blocks of this package. '
+                'Remove it'
+            )
         try:
             uses_graphs = enables_cuda_graphs(self.options)
             for _, block in blocks:
@@ -63,9 +65,10 @@ class CompileBackboneHook(Hook):
             raise UserError(f'CompileBackboneHook: {get_first_line(error)}') from error
         steps = max(map(get_accumulation_steps, list_optim_wrappers(runner)))
         if uses_graphs and steps > 1:
-            problem = 'CUDA graphs accumulate wrong gradients (pytorch#169545)'
-            advice = 'Remove accumulation, or the option that enables them'
-            raise UserError(f'CompileBackboneHook: {problem}. {advice}')
+            raise UserError(
+                'CompileBackboneHook: CUDA graphs accumulate wrong gradients (pytorch#169545). '
+                'Remove accumulation, or the option that enables them'
+            )
         torch.compiler.set_stance('default')  # a validation that raised an error leaves another
         # torch's limit is for a method, beyond which it runs eager. Here blocks of all kinds share
         # one method.

@@ -45,9 +45,8 @@ class NewScheduleHook(Hook):
         if not self.is_changed and not getattr(runner.train_loop, 'has_new_batch_size', False):
             return
         if not self.can_recompute:
-            problem = 'it cannot be recomputed'
             runner.logger.warning(
-                f'the LR schedule goes on as in the checkpoint, because {problem}'
+                'the LR schedule goes on as in the checkpoint, because it cannot be recomputed'
             )
             return
         schedulers = runner.param_schedulers or []

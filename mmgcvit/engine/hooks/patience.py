@@ -64,6 +64,8 @@ class PatienceHook(Hook):
         count = runner.message_hub.runtime_info.get(PATIENCE, {'count': 0})['count']
         if count >= self.patience:
             unit, done, _ = get_length(runner)
-            cause = f'{count} validations have not improved the best score (--patience)'
-            runner.logger.warning(f'the training stops after {unit} {done}: {cause}')
+            runner.logger.warning(
+                f'the training stops after {unit} {done}: {count} validations have not improved '
+                'the best score (--patience)'
+            )
             runner.train_loop.stop_training = True

@@ -154,9 +154,10 @@ class SummaryHook(Hook):
         runner.logger.info(f'{trainable:.1f} M of {total:.1f} M parameters are trainable')
         unit, done, length = get_length(runner)
         if done >= length:
-            problem = f'this run has already trained {done} of {length} {unit}s'
-            advice = 'raise --epochs (with --data) or train_cfg.max_epochs or max_iters'
-            runner.logger.warning(f'{problem}. To train longer, {advice}')
+            runner.logger.warning(
+                f'this run has already trained {done} of {length} {unit}s. To train longer, '
+                'raise --epochs (with --data) or train_cfg.max_epochs or max_iters'
+            )
 
     @master_only
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
@@ -173,8 +174,9 @@ class SummaryHook(Hook):
         lines = ['finished']
         num_skipped = runner.message_hub.runtime_info.get(SKIPPED_STEPS)
         if num_skipped:
-            reason = 'loss or gradients were NaN or infinite'
-            lines.append(f'steps skipped because {reason}: {num_skipped}')
+            lines.append(
+                f'steps skipped because loss or gradients were NaN or infinite: {num_skipped}'
+            )
         lines += format_checkpoints(runner)
         commands = list_next_commands(runner)
         if commands:

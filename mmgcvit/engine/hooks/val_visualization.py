@@ -73,8 +73,10 @@ class ValVisualizationHook(Hook):
             step(runner, *arguments)
         except Exception as error:
             self.is_on = False
-            problem = f'the validation images are no longer drawn ({get_first_line(error)})'
-            runner.logger.warning(f'{problem}. The training goes on')
+            runner.logger.warning(
+                f'the validation images are no longer drawn ({get_first_line(error)}). The '
+                'training goes on'
+            )
 
     def choose_images(self, runner: Runner) -> None:
         """Choose images among those that rank 0 validates.
