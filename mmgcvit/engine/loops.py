@@ -170,6 +170,7 @@ class ResumableLoop:
             'images': len(self.dataloader.dataset),
             'processes': sampler.world_size,
             'batch_size': sampler.batch_size,
+            'length': len(sampler),
         }
 
     def get_state(self, meta: dict[str, Any]) -> dict[str, int]:
@@ -181,7 +182,7 @@ class ResumableLoop:
         num_done = 0
         if meta['epoch'] == sampler.epoch:
             num_done = sampler.num_done + meta['iter'] - sampler.iteration
-        return {'num_done': num_done, 'length': len(sampler), **self.get_settings()}
+        return {'num_done': num_done, **self.get_settings()}
 
     def resume(self, meta: dict[str, Any]) -> int:
         """Start at the position in a checkpoint's ``meta``, with its seed unless the config has
@@ -195,12 +196,9 @@ class ResumableLoop:
         sampler, state = self.batch_sampler, meta.get(DATA_POSITION)
         seeds = (self.runner.cfg.get('randomness', {}).get('seed'), meta.get('seed'), self.seed)
         meta['seed'] = next(seed for seed in seeds if seed is not None)  # mmengine sets this seed
-        if not self.is_by_epoch:
-            epoch, num_done = 0, meta['iter']
-        elif state is None:
-            epoch, num_done = meta['epoch'], 0
-        else:
-            epoch, num_done = meta['epoch'], state['num_done']
+        epoch, num_done = 0, meta['iter']
+        if self.is_by_epoch:
+            epoch, num_done = meta['epoch'], state['num_done'] if state else 0
         sampler.start(meta['seed'], meta['iter'], epoch, num_done)
         problem = self.find_problem(meta, state)
         if problem:
@@ -227,21 +225,14 @@ class ResumableLoop:
         """Return why the run cannot continue with the images that an uninterrupted one would have,
         or None.
         """
-        length = len(self.batch_sampler)
         if state is None:
-            if self.is_by_epoch and meta['iter'] == meta['epoch'] * length:
+            if self.is_by_epoch and meta['iter'] == meta['epoch'] * len(self.batch_sampler):
                 return None  # an epoch begins
             return 'the checkpoint does not say which images the run has seen'
-        if state['num_done'] == 0:
-            return None
-        changes = []
-        for name, value in self.get_settings().items():
-            if state[name] != value:
-                changes.append(f'{name} {state[name]} -> {value}')
-        if changes:
+        settings = self.get_settings().items()
+        changes = [f'{name} {state[name]} -> {x}' for name, x in settings if state[name] != x]
+        if changes and state['num_done'] > 0:
             return f'settings have changed: {", ".join(changes)}'
-        if self.is_by_epoch and state['num_done'] > length:
-            return 'the epoch has fewer batches than the checkpoint says'
         return None
 
 

@@ -51,25 +51,24 @@ def find_changes(cfg: Config, meta: Any) -> dict[str, str]:
 
 def compare_settings(old: Any, new: Any) -> dict[str, str]:
     """Return ``name: old -> new`` by the dotted name of each setting that differs."""
-    old, new = flatten(old), flatten(new)
+    then, now = flatten(old), flatten(new)
     changes = {}
-    for name in {**old, **new}:
-        is_same = name in old and name in new and old[name] == new[name]
-        if not is_same:
-            then, now = (
-                SHORT_REPR.repr(settings[name]) if name in settings else '(none)'
-                for settings in (old, new)
-            )
-            changes[name] = f'{name}: {then} -> {now}'
+    for name in {**then, **now}:
+        if name not in then or name not in now or then[name] != now[name]:
+            changes[name] = f'{name}: {format_value(then, name)} -> {format_value(now, name)}'
     return changes
+
+
+def format_value(settings: dict[str, Any], name: str) -> str:
+    return SHORT_REPR.repr(settings[name]) if name in settings else '(none)'
 
 
 def flatten(settings: Any) -> dict[str, Any]:
     """Return the settings of a nested config, but for the dicts and lists around them, by dotted
     name.
     """
-    flat = {}
-    for name, value in iter_settings(settings, ''):
-        if not any(iter_settings(value, name)):
-            flat[name.removeprefix('.')] = value
-    return flat
+    return {
+        name.removeprefix('.'): value
+        for name, value in iter_settings(settings, '')
+        if not any(iter_settings(value, ''))
+    }

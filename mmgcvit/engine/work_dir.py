@@ -91,12 +91,10 @@ def read_resumed(source: str, work_dir: Path) -> Checkpoint | None:
 
 def list_checkpoints(work_dir: str | Path) -> list[Path]:
     """List the checkpoints and the file ``last_checkpoint`` that a run has written to its work dir."""
-    checkpoints = []
-    for path in sorted(Path(work_dir).glob('*')):
-        is_named = path.name == LAST_CHECKPOINT_FILE or RUN_FILE_NAME.fullmatch(path.name)
-        if is_named and path.is_file():
-            checkpoints.append(path)
-    return checkpoints
+    work_dir = Path(work_dir)
+    files = [path for path in work_dir.glob('*.pth') if RUN_FILE_NAME.fullmatch(path.name)]
+    files.append(work_dir / LAST_CHECKPOINT_FILE)
+    return sorted(path for path in files if path.is_file())
 
 
 def check_unused(work_dir: str | Path) -> None:

@@ -102,10 +102,11 @@ class ProgressHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
         self.bars.remove_task(self.evaluation)
-        scores = []
-        for name, score in (metrics or {}).items():
-            if isinstance(score, Real) and score != -1:  # COCO's score without objects
-                scores.append(f'{name} {float(score):.4g}')
+        scores = [
+            f'{name} {float(score):.4g}'
+            for name, score in (metrics or {}).items()
+            if isinstance(score, Real) and score != -1  # COCO's score without objects
+        ]
         self.console.print(f'scores: {"  ".join(scores) or "none"}')
 
     after_test_iter, after_test_epoch = after_val_iter, after_val_epoch

@@ -124,13 +124,12 @@ class SkipNonFiniteStepHook(Hook):
         self.consecutive += 1
         num_skipped = runner.message_hub.runtime_info.get(SKIPPED_STEPS, 0) + 1
         runner.message_hub.update_info(SKIPPED_STEPS, num_skipped)
-        images, cause = [], 'the gradients are'
-        own = list(chain.from_iterable(map(find_suspect_images, self.batches)))
-        for images_of_rank, is_loss_finite in all_gather_object((own, are_finite(self.losses))):
-            images += images_of_rank
-            if not is_loss_finite:
-                cause = 'the loss is'
-        names = shorten(images, MANY) or 'unknown'
+        images = list(chain.from_iterable(map(find_suspect_images, self.batches)))
+        images, losses_are_finite = zip(
+            *all_gather_object((images, are_finite(self.losses))), strict=True
+        )
+        names = shorten(list(chain.from_iterable(images)), MANY) or 'unknown'
+        cause = 'the gradients are' if all(losses_are_finite) else 'the loss is'
         result = f'{cause} not finite, so the step was skipped ({self.consecutive} in a row)'
         message = f'Iteration {runner.iter + 1}: {result}. Images: {names}'
         print_log(message, 'current', logging.WARNING)
@@ -167,8 +166,7 @@ def find_suspect_images(batch: Any) -> list[str]:
     if not isinstance(samples, Sequence):
         return []
     names = [get_image_name(sample) for sample in samples]
-    suspects = []
-    for name, image in zip(names, batch.get('inputs', ()), strict=False):
-        if isinstance(image, Tensor) and not image.isfinite().all():
-            suspects.append(name)
-    return suspects or names
+    images = zip(names, batch.get('inputs', ()), strict=False)
+    return [
+        name for name, image in images if isinstance(image, Tensor) and not image.isfinite().all()
+    ] or names
