@@ -10,7 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import PIP_PACKAGES, UserError, format_missing, get_first_line, suggest
+from .errors import (
+    BROKEN_PACKAGES,
+    PIP_PACKAGES,
+    UserError,
+    format_missing,
+    get_first_line,
+    suggest,
+)
 from .files import make_absolute, make_portable_path, read_text
 from .ops.packages import TASK_PACKAGES, import_task_package
 from .tasks import TASK_BY_SCOPE
@@ -184,8 +191,9 @@ def explain_error(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError):
         # If the package of a _base_ is missing, mmengine's error has its name only in the message.
         name = error.name or str(error).partition(' ')[0]
-        if name in PIP_PACKAGES:
-            return format_missing('the config', name)
+        package = name.partition('.')[0]
+        if name in PIP_PACKAGES or package in BROKEN_PACKAGES:
+            return format_missing('the config', package)
         if error.name:
             advice = 'Add the folder that contains it to PYTHONPATH, or install it'
             return f'it imports {name}, which Python does not find. {advice}'

@@ -7,6 +7,8 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).parent.parent / 'mmgcvit'
 
 CONTRIBUTING = (PACKAGE.parent / 'docs' / 'contributing.md').read_text()
@@ -16,59 +18,56 @@ TABLE = CONTRIBUTING.partition('| folder | what lives there |\n|---|---|\n')[2].
 ROWS = [re.findall(r'`([a-z_]+)(?:\.py)?`', row.split('|')[1]) for row in TABLE.splitlines()]
 SUBPACKAGES = [name for row in ROWS for name in row] + ['__init__', '__main__']
 FILES = sorted(PACKAGE.rglob('*.py'))
-NETWORKS = sorted(
-    {path.parent.name for path in (PACKAGE / 'models').glob('*/__init__.py')}
-    - {'layers', 'ablations'}
-)
+NETWORKS = [path.parent.name for path in sorted((PACKAGE / 'models').glob('*/__init__.py'))]
+NETWORKS = [name for name in NETWORKS if name not in ('layers', 'ablations')]
 
 
 def list_imports(file):
-    """Yield the dotted names that a file imports; those of this package start with 'mmgcvit'."""
+    """Return the dotted names that a file imports; those of this package start with 'mmgcvit'."""
     package = ('mmgcvit', *file.relative_to(PACKAGE).parent.parts)
+    imports = []
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            imports += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
-            module = [*base, *filter(None, [node.module])]
-            if node.level and node.module is None:
-                yield from ('.'.join([*module, alias.name]) for alias in node.names)
+            if node.module is None:
+                imports += ['.'.join([*base, alias.name]) for alias in node.names]
             else:
-                yield '.'.join(module)
+                imports.append('.'.join([*base, node.module]))
+    return imports
 
 
-# Each import of each file: the file, its subpackage or top-level module, and the dotted name.
-PLACES = [(file, file.relative_to(PACKAGE).with_suffix('').parts[0]) for file in FILES]
-IMPORTS = [(*place, name) for place in PLACES for name in list_imports(place[0])]
+IMPORTS = {file: list_imports(file) for file in FILES}
+
+
+def get_subpackage(file):
+    """Return the subpackage of a file, or its name if it is a top-level module."""
+    return file.relative_to(PACKAGE).with_suffix('').parts[0]
 
 
 def test_subpackage_imports_only_subpackages_below_it():
-    for file, subpackage, name in IMPORTS:
-        if name.startswith('mmgcvit.'):
-            assert SUBPACKAGES.index(name.split('.')[1]) <= SUBPACKAGES.index(subpackage), (
-                file,
-                name,
-            )
+    for file, names in IMPORTS.items():
+        height = SUBPACKAGES.index(get_subpackage(file))
+        for name in names:
+            if name.startswith('mmgcvit.'):
+                assert SUBPACKAGES.index(name.split('.')[1]) <= height, (file, name)
 
 
-def test_layers_import_no_network_and_networks_do_not_import_each_other():
-    for file, _, name in IMPORTS:
-        if file.parent.parent == PACKAGE / 'models' and file.parent.name in ('layers', *NETWORKS):
-            others = {*NETWORKS, 'ablations'} - {file.parent.name}
+@pytest.mark.parametrize('folder', ['layers', *NETWORKS])
+def test_layers_import_no_network_and_networks_do_not_import_each_other(folder):
+    others = {*NETWORKS, 'ablations'} - {folder}
+    for file in (PACKAGE / 'models' / folder).glob('*.py'):
+        for name in IMPORTS[file]:
             assert not name.startswith(tuple(f'mmgcvit.models.{other}' for other in others)), file
 
 
-def test_every_subpackage_has_a_docstring():
-    folders = {
-        file.parent
-        for file in FILES
-        if file.name == '__init__.py' and file.parent.parent == PACKAGE
-    }
-    assert {folder.name for folder in folders} | {
-        path.stem for path in PACKAGE.glob('*.py')
-    } == set(SUBPACKAGES)
-    for folder in folders:
-        assert len(ast.get_docstring(ast.parse((folder / '__init__.py').read_text()))) > 100, folder
+def test_every_subpackage_has_a_docstring_and_a_place_in_the_table():
+    names = {path.stem for path in PACKAGE.glob('*.py')}
+    for file in PACKAGE.glob('*/__init__.py'):
+        names.add(file.parent.name)
+        assert len(ast.get_docstring(ast.parse(file.read_text()))) > 100, file
+    assert names == set(SUBPACKAGES)
 
 
 def test_files_that_docstrings_and_comments_of_the_package_name_exist():
@@ -80,11 +79,12 @@ def test_files_that_docstrings_and_comments_of_the_package_name_exist():
             assert any(path.endswith(f'/{name}') for path in paths), (file, name)
 
 
-def test_only_key_mappings_of_a_network_import_checkpoints():
+@pytest.mark.parametrize('folder', NETWORKS)
+def test_only_key_mappings_of_a_network_import_checkpoints(folder):
     """A network's other files then need only layers."""
-    importing = {file for file, _, name in IMPORTS if name.startswith('mmgcvit.checkpoints')}
-    expected = {PACKAGE / 'models' / folder / 'key_mappings.py' for folder in NETWORKS}
-    assert {file for file in importing if file.parent.name in NETWORKS} == expected
+    for file in (PACKAGE / 'models' / folder).glob('*.py'):
+        imports_them = any(name.startswith('mmgcvit.checkpoints') for name in IMPORTS[file])
+        assert imports_them == (file.name == 'key_mappings.py'), file
 
 
 def test_only_models_and_the_top_level_import_networks():
@@ -92,5 +92,6 @@ def test_only_models_and_the_top_level_import_networks():
     __init__.
     """
     networks = tuple(f'mmgcvit.models.{network}' for network in (*NETWORKS, 'ablations'))
-    for file, subpackage, name in IMPORTS:
-        assert subpackage in ('models', '__init__') or not name.startswith(networks), file
+    for file, names in IMPORTS.items():
+        if get_subpackage(file) not in ('models', '__init__'):
+            assert not any(name.startswith(networks) for name in names), file

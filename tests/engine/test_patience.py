@@ -70,24 +70,17 @@ def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_wi
     end, best = find_end(scores, patience, intervals, stops)
     hook = PositionHook()
     metric = GivenScore(lambda: scores[hook.position])
+    stops = [stop for stop in stops if stop <= end * ITERATIONS]
     with TemporaryDirectory() as work_dir:
-        for number, stop in enumerate(
-            [*(stop for stop in stops if stop <= end * ITERATIONS), None]
-        ):
-            length, interval = len(scores), intervals[number]
-            loop = {
-                'type': 'mmgcvit.EpochBasedTrainLoop',
-                'max_epochs': length,
-                'val_interval': interval,
-            }
+        for interval, stop in zip(intervals, [*stops, None], strict=False):
+            loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': len(scores)}
+            loop['val_interval'] = interval
             if not by_epoch:
-                length, interval = length * ITERATIONS, interval * ITERATIONS
-                loop = {
-                    'type': 'mmgcvit.IterBasedTrainLoop',
-                    'max_iters': length,
-                    'val_interval': interval,
-                }
-            cfg = make_config(work_dir, loop, resume=number > 0, **make_evaluation(metric))
+                length = len(scores) * ITERATIONS
+                loop = {'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': length}
+                loop['val_interval'] = interval * ITERATIONS
+            is_resumed = any(Path(work_dir).iterdir())
+            cfg = make_config(work_dir, loop, resume=is_resumed, **make_evaluation(metric))
             cfg.default_hooks.checkpoint.update({'save_best': 'toy/mAP', 'rule': 'greater'})
             cfg.custom_hooks = [{'type': 'mmgcvit.PatienceHook', 'patience': patience}]
             run(cfg, stop, hook)

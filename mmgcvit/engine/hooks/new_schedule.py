@@ -37,9 +37,9 @@ class NewScheduleHook(Hook):
         self.states = [deepcopy(scheduler.state_dict()) for scheduler in schedulers]
         self.groups = []
         for group in runner.optim_wrapper.param_groups:
-            scheduled = {'lr', *(name for name in group if f'initial_{name}' in group)}
-            initial = {f'initial_{name}' for name in scheduled} & group.keys()
-            self.groups.append({name: group[name] for name in scheduled | initial})
+            first = {name: x for name, x in group.items() if name.startswith('initial_')}
+            scheduled = ['lr', *(name.removeprefix('initial_') for name in first)]
+            self.groups.append(first | {name: group[name] for name in scheduled})
 
     def before_train(self, runner: Runner) -> None:
         if not self.is_changed and not getattr(runner.train_loop, 'has_new_batch_size', False):
