@@ -153,7 +153,7 @@ def parse_cfg_options(texts: Sequence[str] | None) -> dict[str, Any]:
 
 
 def is_config(path: Path) -> bool:
-    """Return whether a file is a config: Python, or YAML or JSON with a dataloader or a ``_base_``."""
+    """Return whether a file is a config: Python, or YAML or JSON with a dataloader or base."""
     if not path.is_file() or path.suffix not in CONFIG_SUFFIXES:
         return False
     return path.suffix == '.py' or CONFIG_KEY.search(read_text(path)) is not None
@@ -208,7 +208,10 @@ def explain_error(error: BaseException) -> str:
 
 
 def list_known_keys() -> frozenset[str]:
-    """Return the top-level config keys that mmengine's Runner or a training or test script reads."""
+    """Return the top-level config keys that mmengine's Runner or a script reads.
+
+    They are settings; other keys are variables.
+    """
     from mmengine.runner import Runner
 
     return frozenset({*EXTRA_CONFIG_KEYS, *inspect.signature(Runner.__init__).parameters})

@@ -112,5 +112,6 @@ def check_operators(cfg: Mapping[str, Any]) -> None:
 
     if get_compiling_cuda_version() == 'not available':
         problem = "mmcv's operators were compiled without CUDA, but there is a GPU"
-        advice = "Run 'make install OPERATORS=torchvision VENV=.venv-gpu', or set CUDA_VISIBLE_DEVICES=-1"
+        command = 'make install OPERATORS=torchvision VENV=.venv-gpu'
+        advice = f"Run '{command}', or set CUDA_VISIBLE_DEVICES=-1"
         raise UserError(f'{problem}. {advice} (docs/installation.md, "mmcv\'s operators")')

@@ -38,7 +38,7 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
     The other ranks raise a UserError too, or a RuntimeError for any other type of error.
     """
     result, error, error_on_others = None, None, None
-    # The default group's timeout would end the run if the function reads much data from a slow disk.
+    # The default group's timeout would end the run if the function reads much from a slow disk.
     group = dist.new_group(backend='gloo', timeout=MAX_WAIT) if is_distributed() else None
     if get_rank() == 0:
         try:

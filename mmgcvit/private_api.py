@@ -18,7 +18,8 @@ from typing import Any
 # file has them too). They go with the messages: mmengine cannot be told to log less.
 STARTUP_MESSAGES = re.compile(
     r'^Could not import OneDL|INFO(\x1b\[0m)? - '
-    r'(\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --|mmcv has no compiled operators)'
+    r'(\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --'
+    r'|mmcv has no compiled operators)'
     r'|Failed to search registry with scope "\w+" in the "function" registry tree'
 )
 # Warnings at import or when a model is built, about which users can do nothing.

@@ -14,7 +14,7 @@ MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.0.0'}
 
 
 def check_requirements() -> None:
-    """Raise a MissingPackageError if a package in :data:`MINIMUM_VERSIONS` is missing or too old."""
+    """Raise a MissingPackageError if one of :data:`MINIMUM_VERSIONS` is missing or too old."""
     from packaging.version import Version
 
     check_installed('mmgcvit', *MINIMUM_VERSIONS)

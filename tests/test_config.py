@@ -46,7 +46,7 @@ def test_cfg_options_override_and_add_settings(config):
     [
         (
             'data_root',
-            r"would have no effect, because 'data_root' is not a setting but a variable in .*config\.py",
+            r"no effect, because 'data_root' is not a setting but a variable in .*config\.py",
         ),
         ('norm_cfg.type', 'Edit it there, or override the settings that use it$'),
         (

@@ -19,7 +19,7 @@ from mmgcvit.errors import UserError
 
 @pytest.fixture
 def no_gpu(monkeypatch, tmp_path):
-    """Simulate a machine where torch cannot use a GPU and /dev has none; return its device folder."""
+    """Simulate a machine where torch cannot use a GPU and /dev has none; return that folder."""
     monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
 
     def init():

@@ -52,7 +52,9 @@ FIRST_IMPORTS = {
     'mmengine.registry': '',
     'mmdet.registry': 'import mmgcvit; import mmdet.registry',
     'mmseg.registry': 'from mmgcvit import GCViT; import mmseg.registry',
-    'mmpretrain.registry': 'import mmengine.runner, mmpretrain.registry; Config.fromfile("config.py")',
+    'mmpretrain.registry': (
+        'import mmengine.runner, mmpretrain.registry; Config.fromfile("config.py")'
+    ),
 }
 LOOKUP = """
 from importlib import import_module
@@ -93,10 +95,16 @@ def test_registered_classes_are_found_in_every_scope_of_a_fresh_process_and_list
 
 @pytest.mark.slow
 def test_importing_the_package_is_lazy_and_emits_no_warnings():
-    code = 'import sys, mmgcvit; before = set(sys.modules); print({"GCViT", "load"} <= {*dir(mmgcvit)})'
-    code += f'; print(sorted(before.intersection({HEAVY}))); from mmgcvit import LSA, GCViT'
-    code += '; from mmengine.registry import MODELS; MODELS.build(dict(type="mmgcvit.GCViT", arch="xxtiny"))'
-    code += f'; print(sorted(set(sys.modules).intersection({NEEDED_BY_NO_BACKBONE})))'
+    code = f"""
+import sys, mmgcvit
+before = set(sys.modules)
+print({{'GCViT', 'load'}} <= {{*dir(mmgcvit)}})
+print(sorted(before.intersection({HEAVY})))
+from mmgcvit import LSA, GCViT
+from mmengine.registry import MODELS
+MODELS.build(dict(type='mmgcvit.GCViT', arch='xxtiny'))
+print(sorted(set(sys.modules).intersection({NEEDED_BY_NO_BACKBONE})))
+"""
     ended = run([sys.executable, '-c', code])
     assert ended.stdout.splitlines()[-3:] == ['True', '[]', '[]'], ended.stderr
     ended = run([sys.executable, '-W', 'error', '-c', 'import mmgcvit'])
@@ -106,8 +114,16 @@ def test_importing_the_package_is_lazy_and_emits_no_warnings():
 @pytest.mark.slow
 def test_missing_mmcv_is_reported_by_import_and_by_command():
     sentence = "mmgcvit needs mmcv, which is not installed. Run: pip install 'mmgcvit[openmmlab]'"
-    code = 'import sys; sys.modules["mmcv"] = None; import mmgcvit; from mmgcvit.commands.main import run_command\n'
-    code += 'try: from mmgcvit import GCViT\nexcept ImportError as error: print(type(error).__name__, error)\n'
+    code = """
+import sys
+sys.modules['mmcv'] = None
+import mmgcvit
+from mmgcvit.commands.main import run_command
+try:
+    from mmgcvit import GCViT
+except ImportError as error:
+    print(type(error).__name__, error)
+"""
     ended = run([sys.executable, '-c', f'{code}run_command("train", ["configs/gcvit_t_in1k.py"])'])
     assert (ended.stdout, ended.stderr) == (
         f'MissingPackageError {sentence}\n',
@@ -124,11 +140,12 @@ from mmengine.registry import DefaultScope, Registry
 from mmengine.runner import CheckpointLoader
 
 def states():
-    loggers = {'root': logging.root, 'mmengine': MMLogger.get_current_instance(), **logging.Logger.manager.loggerDict}
+    loggers = {'root': logging.root, 'mmengine': MMLogger.get_current_instance()}
+    loggers |= logging.Logger.manager.loggerDict
     registries = [each for host in (mmengine, mmdet) for each in vars(host.registry).values()]
     cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
     return dict(
-        finders=[each for each in sys.meta_path if 'mmgcvit' not in str(getattr(each, '__module__', ''))],
+        finders=[x for x in sys.meta_path if 'mmgcvit' not in str(getattr(x, '__module__', ''))],
         loaders=dict(CheckpointLoader._schemes),
         loggers={name: (each.level, [*each.handlers], [*each.filters], each.propagate)
             for name, each in loggers.items() if isinstance(each, logging.Logger)},
@@ -139,8 +156,9 @@ def states():
         scope=DefaultScope.get_current_instance(),
         registered=[dict(each.module_dict) for each in registries if isinstance(each, Registry)],
         settings=(torch.get_default_dtype(), torch.get_num_threads(),
-            torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled(), torch.is_grad_enabled(),
-            cuda.matmul.allow_tf32, cuda.flash_sdp_enabled(), cuda.math_sdp_enabled(), cuda.mem_efficient_sdp_enabled(),
+            torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled(),
+            torch.is_grad_enabled(), cuda.matmul.allow_tf32, cuda.flash_sdp_enabled(),
+            cuda.math_sdp_enabled(), cuda.mem_efficient_sdp_enabled(),
             getattr(cuda, 'cudnn_sdp_enabled', bool)(),
             cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32),
         seeds=(random.getstate(), torch.initial_seed()),
@@ -153,7 +171,7 @@ backbone = mmgcvit.GCViT('xxtiny')
 backbone.init_weights()
 backbone(torch.rand(1, 3, 64, 64)), mmgcvit.LSA('imagenet-tiny')
 after = states()
-print('changed:', {name: (before[name], after[name]) for name in before if before[name] != after[name]})
+print('changed:', {x: (before[x], after[x]) for x in before if before[x] != after[x]})
 """
 
 

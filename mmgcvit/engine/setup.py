@@ -1,4 +1,4 @@
-"""Prepare a training or test: the machine, the config, the process group, the data and the runner."""
+"""Prepare a training or test: machine, config, process group, data and runner."""
 
 import logging
 import os

@@ -70,7 +70,10 @@ def choose_checkpoint(
 def read_resumed(source: str, work_dir: Path) -> Checkpoint | None:
     """Read the checkpoint of ``--resume SOURCE``, or None if it is ``'auto'`` and there is none."""
     if source == 'auto':
-        advice = 'Add --resume CHECKPOINT with another file, another --work-dir, or --overwrite instead of --resume'
+        advice = (
+            'Add --resume CHECKPOINT with another file, another --work-dir, or --overwrite instead '
+            'of --resume'
+        )
         read = partial(read_for_mmengine, work_dir=work_dir)
         checkpoint = read_latest_checkpoint(work_dir, advice, read)
         found = 'the work dir has no checkpoint, so a new training starts'
@@ -90,7 +93,7 @@ def read_resumed(source: str, work_dir: Path) -> Checkpoint | None:
 
 
 def list_checkpoints(work_dir: str | Path) -> list[Path]:
-    """List the checkpoints and the file ``last_checkpoint`` that a run has written to its work dir."""
+    """List the checkpoints and the file ``last_checkpoint`` in a work dir."""
     work_dir = Path(work_dir)
     files = [path for path in work_dir.glob('*.pth') if RUN_FILE_NAME.fullmatch(path.name)]
     files.append(work_dir / LAST_CHECKPOINT_FILE)

@@ -90,7 +90,7 @@ def sigmoid_focal_loss_forward(
 def sigmoid_focal_loss_backward(
     input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, **options: Any
 ) -> None:
-    """Write the derivative of each element of the focal loss by its logit to ``grad_input`` (n, C)."""
+    """Write the derivative of each element of the focal loss by its logit to ``grad_input``."""
     with torch.enable_grad():
         logits = input.detach().requires_grad_()
         loss = sigmoid_focal_loss(logits, target, weight, **options).sum()

@@ -61,13 +61,18 @@ def explain_failed_import(package: str, error: Exception) -> str:
     """Return why a package cannot be imported, and what to do."""
     reason = get_first_line(error)
     if isinstance(error, ImportError) and error.name == COMPILED_MODULE.removeprefix('mmcv.'):
-        problem = f"mmcv's operators do not load ({reason}). They were compiled for another version of torch"
-        advice = "Make a new environment ('make install VENV=.venv-new'), or recompile them (docs/installation.md)"
-        return f'{problem}. {advice}'
+        return (
+            f"mmcv's operators do not load ({reason}). They were compiled for another version of "
+            "torch. Make a new environment ('make install VENV=.venv-new'), or recompile them "
+            '(docs/installation.md)'
+        )
     if package == 'mmpretrain' and find_spec('transformers'):
         major, *_ = version('transformers').split('.')
         if int(major) >= 5:
-            return "mmpretrain cannot be imported with this version of transformers. Run: pip install 'transformers<5'"
+            return (
+                'mmpretrain cannot be imported with this version of transformers. '
+                "Run: pip install 'transformers<5'"
+            )
     problem = f'{package} cannot be imported ({type(error).__name__}: {reason})'
     advice = f"or to see where it fails, run: python -c 'import mmgcvit, {package}.models'"
     return f'{problem}. Install it again with what it needs (docs/installation.md), {advice}'

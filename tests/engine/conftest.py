@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def python_interrupts():
-    """Let SIGINT raise a KeyboardInterrupt, though a shell starts background jobs that ignore it."""
+    """Let SIGINT raise a KeyboardInterrupt: a shell lets background jobs ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -24,7 +24,7 @@ SETTINGS = {
 
 
 def read_result(work_dir):
-    """Return everything that a run leaves: the last and best checkpoints, and the scores by step."""
+    """Return what a run leaves: the last and best checkpoints, and the scores by step."""
     latest = Path(read_latest_checkpoint(work_dir).source)
     best = Path(read_latest_checkpoint(work_dir, prefer_best=True).source)
     content = read_checkpoint(latest)

@@ -63,7 +63,7 @@ def get_choice(work_dir, option, **settings):
 
 
 def test_the_same_options_start_and_resume_a_run(work_dir, tmp_path_factory):
-    """Where nothing is resumed, the config's load_from holds, and its optimizer state is not read."""
+    """If nothing is resumed, the config's load_from holds, without its optimizer state."""
     latest, earlier = str(work_dir / 'epoch_2.pth'), str(work_dir / 'epoch_1.pth')
     empty = tmp_path_factory.mktemp('empty')
     assert get_choice(empty, 'auto', load_from=earlier) == (False, earlier, False)

@@ -24,9 +24,9 @@ from ...errors import UserError, get_first_line
 SHARED_MEMORY = Path('/dev/shm')
 ENOUGH = 8 << 30  # in bytes; with more, no sample is measured
 FEWER_WORKERS = (
-    'Use more shared memory (docker run --shm-size=8g) or fewer workers (--workers N; for a CONFIG: '
-    '--cfg-options train_dataloader.num_workers=N, also of val_dataloader and test_dataloader). '
-    '0 workers need none'
+    'Use more shared memory (docker run --shm-size=8g) or fewer workers (--workers N; for a '
+    'CONFIG: --cfg-options train_dataloader.num_workers=N, also of val_dataloader and '
+    'test_dataloader). 0 workers need none'
 )
 ONE_IMAGE = (
     'a batch has one image, but batch norm after global pooling needs two. Set --batch-size 2 (for '

@@ -32,8 +32,10 @@ class PatienceHook(Hook):
     def before_train(self, runner: Runner) -> None:
         has_score = any(getattr(hook, 'save_best', None) for hook in runner.hooks)
         if not has_score or runner.val_loop is None:
-            needed = 'a validation (with objects, or images of several classes) and default_hooks.checkpoint.save_best'
-            raise UserError(f'--patience needs {needed}. Set them, or remove --patience')
+            raise UserError(
+                '--patience needs a validation (with objects, or images of several classes) and '
+                'default_hooks.checkpoint.save_best. Set them, or remove --patience'
+            )
         # The checkpoint of a resumed run was saved before the validation at its position, which
         # need not be repeated.
         _, done, _ = get_length(runner)
@@ -46,7 +48,7 @@ class PatienceHook(Hook):
         self.stop_if_due(runner)
 
     def count_validation(self, runner: Runner) -> None:
-        """Count the validation at this position, once, in the message hub, which checkpoints store."""
+        """Count the validation at this position, once, in the message hub, so in checkpoints."""
         info, (_, done, _) = runner.message_hub.runtime_info, get_length(runner)
         state = info.get(PATIENCE, {'position': 0, 'count': 0})
         if state['position'] == done:

@@ -117,7 +117,7 @@ class SkipNonFiniteStepHook(Hook):
                     del outputs[name]
 
     def report_step(self, runner: Runner, is_finite: bool) -> None:
-        """Log a step if it was skipped. Raise a UserError after ``max_consecutive`` skipped steps."""
+        """Log a skipped step. Raise a UserError after ``max_consecutive`` of them."""
         if is_finite:
             self.consecutive = 0
             return
@@ -137,8 +137,8 @@ class SkipNonFiniteStepHook(Hook):
             return
         lr = max(chain.from_iterable(runner.optim_wrapper.get_lr().values()))
         raise UserError(
-            f'Loss or gradients were NaN or infinite in {self.consecutive} consecutive steps, up to '
-            f'iteration {runner.iter + 1}. Lower the learning rate (now {lr:.3g}), or check the '
+            f'Loss or gradients were NaN or infinite in {self.consecutive} consecutive steps, up '
+            f'to iteration {runner.iter + 1}. Lower the learning rate (now {lr:.3g}), or check the '
             f'images of the last step ({names}). Then continue with --resume, or from an earlier '
             'checkpoint with --resume CHECKPOINT. To draw other images and random numbers, add '
             f'--cfg-options randomness.seed={runner.seed + 1}'
