@@ -9,7 +9,6 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +55,7 @@ def choose_checkpoint(
     checkpoints = list_checkpoints(work_dir)
     if is_resumed and source == 'auto':
         advice = 'Add --resume CHECKPOINT with another file, another --work-dir, or --overwrite instead of --resume'
-        checkpoint = read_latest_checkpoint(
-            work_dir, advice, partial(read_for_mmengine, work_dir=work_dir)
-        )
+        checkpoint = read_latest_checkpoint(work_dir, advice)
         is_resumed, source = checkpoint is not None, checkpoint.source if checkpoint else load_from
         found = source if is_resumed else 'the work dir has no checkpoint, so a new training starts'
         print_log(f'--resume: {found}', 'current')
