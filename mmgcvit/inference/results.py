@@ -27,20 +27,22 @@ class Detections:
     # (n, height, width) bool, or None if the model predicts only boxes. If the image was predicted
     # in tiles, a CompactMask, which decodes masks[i] to (height, width) bool on access.
     masks: np.ndarray | sv.CompactMask | None = None
-    ignored: Detections | None = (
-        None  # only of ground truth: objects that are neither trained nor scored
-    )
+    # Only of ground truth: objects that are neither trained nor scored
+    ignored: Detections | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def select(self, indices: np.ndarray) -> Detections:
         """Return the detections with these indices (k,)."""
-        arrays = {name: getattr(self, name) for name in ('boxes', 'scores', 'labels', 'masks')}
-        selected = {
-            name: None if values is None else values[indices] for name, values in arrays.items()
-        }
-        return replace(self, class_names=[self.class_names[index] for index in indices], **selected)
+        return replace(
+            self,
+            boxes=self.boxes[indices],
+            scores=self.scores[indices],
+            labels=self.labels[indices],
+            class_names=[self.class_names[index] for index in indices],
+            masks=None if self.masks is None else self.masks[indices],
+        )
 
     def to_supervision(self) -> sv.Detections:
         """Convert to ``supervision.Detections``, with the class names in ``data['class_name']``."""
@@ -57,21 +59,20 @@ class Detections:
 class Segmentation:
     """The class of each pixel of an image."""
 
-    label_map: (
-        np.ndarray
-    )  # (height, width) integers, class indices, counted from 0; in ground truth also ignore index
+    # (height, width) integers, class indices, counted from 0; in ground truth also ignore index
+    label_map: np.ndarray
     labels: np.ndarray  # (n,) int64, the indices of the classes that occur, by descending area
     class_names: list[str]  # n
     areas: np.ndarray  # (n,) int64, the number of pixels of each of these classes
 
     def to_supervision(self) -> sv.Detections:
         """Convert to ``supervision.Detections``, with a mask and its bounding box for each class."""
-        masks = np.array([self.label_map == label for label in self.labels]).reshape(
-            -1, *self.label_map.shape
-        )
-        data = {'class_name': np.array(self.class_names, dtype=str)}
+        masks = self.label_map == self.labels[:, None, None]
         return sv.Detections(
-            xyxy=sv.mask_to_xyxy(masks), mask=masks, class_id=self.labels, data=data
+            xyxy=sv.mask_to_xyxy(masks),
+            mask=masks,
+            class_id=self.labels,
+            data={'class_name': np.array(self.class_names, dtype=str)},
         )
 
 
@@ -132,31 +133,31 @@ def make_records(
     ``bbox`` is [left, top, width, height] in pixels. ``segmentation`` is a mask as RLE. ``area``,
     only for a segmented class, is its number of pixels.
     """
-
-    def get_category(label: int) -> dict[str, Any]:
-        return {'category_id': categories[label]['id'], 'category_name': categories[label]['name']}
-
-    if isinstance(prediction, Classification):
-        highest = np.argsort(-prediction.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
-        return [
-            {**get_category(label), 'score': float(prediction.scores[label])} for label in highest
-        ]
-    if isinstance(prediction, Segmentation):
-        label_map = prediction.label_map
-        return [
-            {**get_category(label), 'area': area, 'segmentation': encode_rle(label_map == label)}
-            for label, area in zip(prediction.labels, prediction.areas.tolist(), strict=True)
-        ]
     records = []
-    for index, (label, box) in enumerate(
-        zip(prediction.labels, prediction.boxes.astype(float), strict=True)
-    ):
-        record = {**get_category(label), 'score': float(prediction.scores[index])}
-        record['bbox'] = np.concatenate([box[:2], box[2:] - box[:2]]).round(2).tolist()
-        if prediction.masks is not None:
-            record['segmentation'] = encode_rle(prediction.masks[index])
-        records.append(record)
-    return records
+    if isinstance(prediction, Classification):
+        labels = np.argsort(-prediction.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
+        for label in labels:
+            records.append({'score': float(prediction.scores[label])})
+    elif isinstance(prediction, Segmentation):
+        labels = prediction.labels
+        for label, area in zip(labels, prediction.areas.tolist(), strict=True):
+            mask = encode_rle(prediction.label_map == label)
+            records.append({'area': area, 'segmentation': mask})
+    else:
+        labels = prediction.labels
+        boxes = prediction.boxes.astype(float)
+        boxes[:, 2:] -= boxes[:, :2]
+        for index, box in enumerate(boxes.round(2).tolist()):
+            record = {'score': float(prediction.scores[index]), 'bbox': box}
+            if prediction.masks is not None:
+                record['segmentation'] = encode_rle(prediction.masks[index])
+            records.append(record)
+    named = []
+    for label, record in zip(labels, records, strict=True):
+        category = categories[label]
+        names = {'category_id': category['id'], 'category_name': category['name']}
+        named.append({**names, **record})
+    return named
 
 
 def encode_rle(mask: np.ndarray) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from mmgcvit import load
 from mmgcvit.inference.drawing import draw_prediction
-from mmgcvit.inference.predictor import MARGIN, drop_cut_objects, place_tiles, segment_in_tiles
+from mmgcvit.inference.predictor import MARGIN, Segmentor, drop_cut_objects, place_tiles
 from mmgcvit.inference.results import (
     Detections,
     Outcome,
@@ -83,7 +83,9 @@ def test_each_pixel_of_a_segmentation_is_that_of_the_tile_whose_centre_is_neares
             assert len({tile.shape for tile in tiles}) == 1
             return [Outcome(Segmentation(tile @ [1, 1000, 0], None, None, None)) for tile in tiles]
 
-    np.testing.assert_array_equal(segment_in_tiles(Model(), image).label_map, image @ [1, 1000, 0])
+    np.testing.assert_array_equal(
+        Segmentor.predict_in_tiles(Model(), image).label_map, image @ [1, 1000, 0]
+    )
     for length in (height, width):
         starts, begins = zip(*place_tiles(length, side), strict=True)
         ends = [*begins[1:], length]
