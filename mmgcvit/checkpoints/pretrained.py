@@ -125,9 +125,7 @@ def check_complete(
     """
     missing = [name for name in expected if name not in tensors and not re.match(optional, name)]
     if missing:
-        raise CheckpointError(
-            f'{source} lacks {format_tensors(missing, " of the model")}. {advice}'
-        )
+        raise CheckpointError(f'{source} lacks {format_tensors(missing)} of the model. {advice}')
     invalid = []
     for name, tensor in tensors.items():
         if name not in expected:
@@ -143,7 +141,7 @@ def check_complete(
             )
     if invalid:
         raise CheckpointError(
-            f'{source} has {format_tensors(invalid, " with a wrong shape or dtype")}. {advice}'
+            f'{source} has {format_tensors(invalid)} with a wrong shape or dtype. {advice}'
         )
 
 

@@ -192,13 +192,14 @@ def check_finite(tensors: StateDict, source: str) -> None:
     """Raise a CheckpointError that names the tensors with NaN or infinity."""
     invalid = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if invalid:
-        count = format_tensors(invalid, ' with NaN or infinity')
-        raise CheckpointError(f'{source} has {count}. Use an earlier checkpoint')
+        raise CheckpointError(
+            f'{source} has {format_tensors(invalid)} with NaN or infinity. Use an earlier checkpoint'
+        )
 
 
-def format_tensors(names: Sequence[str], what: str = '') -> str:
-    """Return for example ``2 tensors with NaN or infinity (a.weight, b.bias)``."""
-    return f'{format_count(len(names), "tensor")}{what} ({shorten(names)})'
+def format_tensors(names: Sequence[str]) -> str:
+    """Return for example ``2 tensors (a.weight, b.bias)``."""
+    return f'{format_count(len(names), "tensor")} ({shorten(names)})'
 
 
 def infer_window_side(table: Tensor) -> int:
