@@ -100,19 +100,18 @@ def write_counts(path: Path, counts: Mapping[str, Counter[int]], classes: Sequen
     labels = range(len(classes))
     if len(classes) > MANY:
         labels = sorted(set().union(*counts.values()))
-    rows = [['file_name', *(classes[label] for label in labels)]]
-    for name, counter in counts.items():
-        rows.append([name, *(counter[label] for label in labels)])
-    for row in rows:
-        for index, cell in enumerate(row):
-            # Spreadsheets would compute such cells.
-            if str(cell).startswith(('=', '+', '-', '@')):
-                row[index] = f"'{cell}"
     text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    content = text.getvalue().encode('utf-8', errors='backslashreplace')
+    table = csv.writer(text)
+    table.writerow(['file_name', *(escape_formula(classes[label]) for label in labels)])
+    for name, counter in counts.items():
+        table.writerow([escape_formula(name), *(counter[label] for label in labels)])
     with write_atomically(path) as temporary:
-        temporary.write_bytes(content)
+        temporary.write_bytes(text.getvalue().encode(errors='backslashreplace'))
+
+
+def escape_formula(text: str) -> str:
+    """Put an apostrophe before a cell that spreadsheets would compute."""
+    return f"'{text}" if text.startswith(('=', '+', '-', '@')) else text
 
 
 def make_table(counts: Mapping[str, Counter[int]], classes: Sequence[str], task: str) -> Table:

@@ -46,13 +46,8 @@ class Detections:
 
     def to_supervision(self) -> sv.Detections:
         """Convert to ``supervision.Detections``, with the class names in ``data['class_name']``."""
-        return sv.Detections(
-            xyxy=self.boxes,
-            mask=self.masks,
-            confidence=self.scores,
-            class_id=self.labels,
-            data={'class_name': np.array(self.class_names, dtype=str)},
-        )
+        data = {'class_name': np.array(self.class_names, dtype=str)}
+        return sv.Detections(self.boxes, self.masks, self.scores, self.labels, data=data)
 
 
 @dataclass(frozen=True)
@@ -68,12 +63,8 @@ class Segmentation:
     def to_supervision(self) -> sv.Detections:
         """Convert to ``supervision.Detections``, with a mask and its bounding box for each class."""
         masks = self.label_map == self.labels[:, None, None]
-        return sv.Detections(
-            xyxy=sv.mask_to_xyxy(masks),
-            mask=masks,
-            class_id=self.labels,
-            data={'class_name': np.array(self.class_names, dtype=str)},
-        )
+        data = {'class_name': np.array(self.class_names, dtype=str)}
+        return sv.Detections(sv.mask_to_xyxy(masks), masks, class_id=self.labels, data=data)
 
 
 def make_segmentation(label_map: np.ndarray, classes: Sequence[str]) -> Segmentation:
@@ -97,6 +88,7 @@ class Classification:
     scores: np.ndarray  # (classes,) float32, of all classes
 
 
+Record = dict[str, Any]  # of JSON
 Prediction = Detections | Segmentation | Classification
 
 
@@ -114,7 +106,7 @@ class Outcome:
         return self.prediction
 
 
-def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
+def list_categories(task: str, classes: Sequence[str]) -> list[Record]:
     """List the id and the name of each class.
 
     Ids are COCO's or start at 1 for detectors, and at 0 for other tasks.
@@ -124,27 +116,23 @@ def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
     return [{'id': label, 'name': name} for label, name in enumerate(classes)]
 
 
-def make_records(
-    prediction: Prediction, categories: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def make_records(prediction: Prediction, categories: Sequence[Record]) -> list[Record]:
     """Make the JSON records of an image: one for each object, segmented class, or highest-scoring
     class.
 
     ``bbox`` is [left, top, width, height] in pixels. ``segmentation`` is a mask as RLE. ``area``,
     only for a segmented class, is its number of pixels.
     """
-    records = []
     if isinstance(prediction, Classification):
         labels = np.argsort(-prediction.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
-        for label in labels:
-            records.append({'score': float(prediction.scores[label])})
+        records = [{'score': float(prediction.scores[label])} for label in labels]
     elif isinstance(prediction, Segmentation):
-        labels = prediction.labels
+        labels, records = prediction.labels, []
         for label, area in zip(labels, prediction.areas.tolist(), strict=True):
             mask = encode_rle(prediction.label_map == label)
             records.append({'area': area, 'segmentation': mask})
     else:
-        labels = prediction.labels
+        labels, records = prediction.labels, []
         boxes = prediction.boxes.astype(float)
         boxes[:, 2:] -= boxes[:, :2]
         for index, box in enumerate(boxes.round(2).tolist()):
@@ -155,12 +143,11 @@ def make_records(
     named = []
     for label, record in zip(labels, records, strict=True):
         category = categories[label]
-        names = {'category_id': category['id'], 'category_name': category['name']}
-        named.append({**names, **record})
+        named.append({'category_id': category['id'], 'category_name': category['name'], **record})
     return named
 
 
-def encode_rle(mask: np.ndarray) -> dict[str, Any]:
+def encode_rle(mask: np.ndarray) -> Record:
     """Encode a mask (height, width) bool in COCO's compressed RLE."""
     check_installed('writing masks', 'pycocotools')
     from pycocotools import mask as coco_mask

@@ -22,7 +22,7 @@ from ..files import COUNTS, FRAMES, IMAGES, PICTURES, PREDICTIONS
 from .inputs import convert_to_array
 from .outputs import Outputs, count_classes, write_counts, write_json
 from .predictor import Predictor
-from .results import Outcome, Prediction, Segmentation, list_categories, make_records
+from .results import Outcome, Prediction, Record, Segmentation, list_categories, make_records
 
 sv = OptionalModule('supervision', 'predicting videos')
 
@@ -77,21 +77,36 @@ class PredictionRun:
             ):
                 try:
                     prediction = outcome.get(path)
-                    entry = self.write_image(image_id, path, image, prediction)
+                    files = self.write_pictures(path, image, prediction)
                     records = self.list_records(prediction)
                 except Exception as error:
                     self.skip(path, error)
                     continue
-                entries.append(entry)
+                height, width = image.shape[:2]
+                entry = {'id': image_id, 'file_name': path, 'width': width, 'height': height}
+                entries.append(entry | files)
                 for record in records:
                     results.append({'image_id': image_id, 'file_name': path, **record})
                 self.counts[path] = count_classes(prediction)
-                self.sides[path] = max(image.shape[:2])
+                self.sides[path] = max(height, width)
         finally:
             if self.write:
                 content = {'categories': self.categories, 'images': entries}
                 write_json(self.outputs.folder / IMAGES, content)
                 write_json(self.outputs.folder / PREDICTIONS, results)
+
+    def write_pictures(self, path: str, image: np.ndarray, prediction: Prediction) -> Record:
+        """Write an image's picture and segmentation map. Return the paths of the files."""
+        files = {}
+        if self.draw:
+            picture = self.model.draw(image, prediction, self.draw_labels)
+            files['drawn'] = str(self.outputs.write_picture(path, picture))
+        if self.write and isinstance(prediction, Segmentation):
+            files['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
+        return files
+
+    def list_records(self, prediction: Prediction) -> list[Record]:
+        return make_records(prediction, self.categories) if self.write else []
 
     def read_images(self, paths: Sequence[str]) -> Iterator[tuple[int, str, np.ndarray]]:
         """Yield (image id, path, image) of each path. Skip files that cannot be read."""
@@ -116,23 +131,6 @@ class PredictionRun:
                     outcome = Outcome(objects.select(kept))
                 yield item, outcome
 
-    def write_image(
-        self, image_id: int, path: str, image: np.ndarray, prediction: Prediction
-    ) -> dict[str, Any]:
-        """Write an image's picture and segmentation map. Return its entry in COCO's list of images."""
-        height, width = image.shape[:2]
-        entry = {'id': image_id, 'file_name': path, 'width': width, 'height': height}
-        if self.draw:
-            picture = self.model.draw(image, prediction, self.draw_labels)
-            entry['drawn'] = str(self.outputs.write_picture(path, picture))
-        if self.write and isinstance(prediction, Segmentation):
-            label_map = self.outputs.write_label_map(path, prediction.label_map)
-            entry['label_map'] = str(label_map)
-        return entry
-
-    def list_records(self, prediction: Prediction) -> list[dict[str, Any]]:
-        return make_records(prediction, self.categories) if self.write else []
-
     def predict_video(self, video: str, max_frames: int | None) -> None:
         """Predict a video.
 
@@ -147,35 +145,35 @@ class PredictionRun:
         model = replace(self.model, palette=self.model.palette * 2)
         frames = enumerate(islice(sv.get_video_frames_generator(video), max_frames))
         frames = self.progress.track(frames, total=max_frames, description=video)
-        num_frames, drawn, sink, lines = 0, None, None, None
+        num_frames = 0
         with ExitStack() as files:
             for (index, image), outcome in self.predict_in_batches(frames):
                 name = f'{video}, frame {index}'
                 prediction = outcome.get(name)
                 if self.draw:
                     picture = model.draw(image, prediction, self.draw_labels)
-                    if sink is None:
+                    if index == 0:
                         drawn = str(self.outputs.get_path(PICTURES, video, '.mp4'))
                         height, width = picture.shape[:2]
-                        sink = sv.VideoSink(drawn, sv.VideoInfo(width, height, rate))
-                        files.enter_context(sink)
+                        size = sv.VideoInfo(width, height, rate)
+                        sink = files.enter_context(sv.VideoSink(drawn, size))
                     sink.write_frame(picture)
                 if self.write:
-                    if lines is None:
+                    if index == 0:
                         path = self.outputs.get_path(FRAMES, video, '.jsonl')
                         lines = files.enter_context(path.open('w', buffering=1, encoding='utf-8'))
                     records = self.list_records(prediction)
                     entry = {'frame': index, 'time': round(index / rate, 3), 'predictions': records}
                     lines.write(json.dumps(entry, allow_nan=False) + '\n')
                 self.counts[name] = count_classes(prediction)
-                num_frames = index + 1
+                num_frames += 1
         if not num_frames:
             raise UserError(f'{video}: no frame can be read')
         num_expected = min(info.total_frames, max_frames or info.total_frames)
         if num_frames < MIN_FRAMES * num_expected:  # OpenCV reads a damaged video up to the damage
             self.print(f'{video}: {num_frames} of about {num_expected} frames can be read')
         # OpenCV does not report a full disk.
-        if drawn and cv2.VideoCapture(drawn).get(cv2.CAP_PROP_FRAME_COUNT) < num_frames:
+        if self.draw and cv2.VideoCapture(drawn).get(cv2.CAP_PROP_FRAME_COUNT) < num_frames:
             raise UserError(f'{drawn} is incomplete. The disk may be full')
 
     def skip(self, path: str, error: Exception) -> None:

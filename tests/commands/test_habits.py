@@ -18,7 +18,7 @@ from mmgcvit.errors import UserError
 HABITS = read_habits()
 MODULES = {name: import_module(f'mmgcvit.commands.{name.replace("-", "_")}') for name in COMMANDS}
 # The positional arguments without which a command does not parse.
-NEEDED = {'train': [], 'export': ['run', 'out.onnx']}
+NEEDED = {'train': '', 'export': 'run out.onnx'}
 
 
 def find_actions(command):
@@ -34,9 +34,15 @@ def find_actions(command):
 ACTIONS = {name: find_actions(name) for name in COMMANDS}
 
 
-def parse(monkeypatch, command, *arguments):
-    monkeypatch.setattr(sys, 'argv', [f'mmgcvit {command}', *arguments])
-    return parse_args(MODULES[command])
+@pytest.fixture
+def parse(monkeypatch):
+    """Parse the arguments of a command."""
+
+    def parse(command, arguments):
+        monkeypatch.setattr(sys, 'argv', [f'mmgcvit {command}', *arguments.split()])
+        return parse_args(MODULES[command])
+
+    return parse
 
 
 def list_habits(command):
@@ -61,57 +67,57 @@ def test_the_table_hides_no_option(command):
 
 
 @pytest.mark.parametrize('command', COMMANDS)
-def test_an_alias_is_its_option_in_every_spelling_and_others_are_answered(command, monkeypatch):
-    needed = NEEDED.get(command, ['run'])
+def test_an_alias_is_its_option_in_every_spelling_and_others_are_answered(command, parse):
+    needed = NEEDED.get(command, 'run')
     for name, meaning in list_habits(command):
         key = name.replace('-', '_')
         if ' ' in meaning:
             expected = re.escape(f'--{name} is not an option of {command}. {meaning}')
             with pytest.raises(UserError, match=expected):
-                parse(monkeypatch, command, *needed, f'--{key}', '3')
+                parse(command, f'{needed} --{key} 3')
         elif meaning.startswith('--'):
             value = 'a=3' if meaning == '--cfg-options' else '3'
-            spellings = [[meaning, value], [f'--{name}', value], [f'--{key}={value}']]
+            spellings = [f'{meaning} {value}', f'--{name} {value}', f'--{key}={value}']
             if ACTIONS[command][meaning].nargs == 0:
                 value = 'True'
-                spellings = [[meaning], [f'--{name}'], [f'--{key}']]
-            expected, *found = [parse(monkeypatch, command, *needed, *words) for words in spellings]
-            if needed == ['run']:
-                found.append(parse(monkeypatch, command, 'model=run', f'{key}={value}'))
+                spellings = [meaning, f'--{name}', f'--{key}']
+            expected, *found = [parse(command, f'{needed} {words}') for words in spellings]
+            if needed == 'run':
+                found.append(parse(command, f'model=run {key}={value}'))
             assert found == [expected] * len(found), name
 
 
-@pytest.mark.parametrize('first', [['--model', 'run'], ['--config=run'], ['run']])
-def test_model_and_images_have_their_places_whatever_the_order(first, monkeypatch):
-    options = ['--score-thr', '0.5'], ['--classes', 'cat']
-    expected = parse(monkeypatch, 'predict', 'run', 'a.jpg', 'b.jpg', *chain(*options))
-    for order in permutations([first, ['--source', 'a.jpg', 'b.jpg'], *options]):
-        if first != ['run'] or order[0] is first:
-            assert parse(monkeypatch, 'predict', *chain(*order)) == expected
+@pytest.mark.parametrize('first', ['--model run', '--config=run', 'run'])
+def test_model_and_images_have_their_places_whatever_the_order(first, parse):
+    expected = parse('predict', 'run a.jpg b.jpg --score-thr 0.5 --classes cat')
+    for order in permutations([first, '--source a.jpg b.jpg', '--conf 0.5', '--classes cat']):
+        if first != 'run' or order[0] == 'run':
+            assert parse('predict', ' '.join(order)) == expected
 
 
-def test_settings_end_at_the_first_option(monkeypatch):
-    words = ['data=F', 'half=True', '--cfg-options', 'work_dir=x', 'resume=True']
-    found = parse(monkeypatch, 'train', *words)
+def test_settings_end_at_the_first_option(parse):
+    found = parse('train', 'data=F half=True --cfg-options work_dir=x resume=True')
     assert (found.data, found.amp, found.resume) == ('F', True, None)
     assert found.cfg_options == ['work_dir=x', 'resume=True']
 
 
-def test_inputs_may_follow_any_option_and_a_path_may_contain_an_equals_sign(monkeypatch, tmp_path):
+@pytest.mark.parametrize('first', ['a=1', '--conf 0.5 a=1'])
+def test_inputs_may_follow_any_option_and_a_path_may_contain_an_equals_sign(
+    first, parse, monkeypatch, tmp_path
+):
     (tmp_path / 'a=1').mkdir()
     monkeypatch.chdir(tmp_path)
-    for first in (['a=1'], ['--conf', '0.5', 'a=1']):
-        words = [*first, '--classes', 'cat', '--source=-x.jpg', 'b.jpg']
-        found = parse(monkeypatch, 'predict', *words)
-        assert (found.config, found.classes) == ('a=1', ['cat'])
-        assert [found.checkpoint, *found.inputs] == ['-x.jpg', 'b.jpg']
+    found = parse('predict', f'{first} --classes cat --source=-x.jpg b.jpg')
+    assert (found.config, found.classes) == ('a=1', ['cat'])
+    assert [found.checkpoint, *found.inputs] == ['-x.jpg', 'b.jpg']
 
 
 @pytest.mark.parametrize('empty', ['', '--out-dir='])
 def test_an_empty_argument_is_rejected(empty, monkeypatch):
     """pathlib would read it as the current folder."""
+    monkeypatch.setattr(sys, 'argv', ['mmgcvit predict', 'run', empty])
     with pytest.raises(UserError, match='one of the arguments is empty'):
-        parse(monkeypatch, 'predict', 'run', empty)
+        parse_args(MODULES['predict'])
 
 
 def test_a_word_for_a_command_is_this_command_or_answered(monkeypatch, capsys):
