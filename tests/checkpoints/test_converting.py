@@ -30,8 +30,8 @@ CIFAR = LSA_REFERENCES[2]
 def convert(call):
     """Call ``mmgcvit convert`` with arguments in an empty folder, and return its output."""
 
-    def convert(*arguments, fails=False):
-        code, printed = call('convert', *arguments)
+    def convert(arguments, fails=False):
+        code, printed = call('convert', *arguments.split())
         assert bool(code) == fails, printed
         return printed
 
@@ -89,13 +89,13 @@ def test_converting_an_original_checkpoint_and_back_is_exact(convert, reference)
     original = original_checkpoint(reference)
     model = {f'module.{name}': tensor for name, tensor in original.items()}
     torch.save({'model': model}, 'original.pth.tar')
-    convert('original.pth.tar', 'here.pth')
-    convert('here.pth', 'back.pth', '--to', 'original')
+    convert('original.pth.tar here.pth')
+    convert('here.pth back.pth --to original')
     assert_same('back.pth', original)
     if reference in CLASSIFIERS:
-        convert('original.pth.tar', 'timm.safetensors', '--to', 'timm')
-        convert('timm.safetensors', 'back over timm.pth', '--to', 'original')
-        assert_same('back over timm.pth', original)
+        convert('original.pth.tar timm.safetensors --to timm')
+        convert('timm.safetensors back_over_timm.pth --to original')
+        assert_same('back_over_timm.pth', original)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_converting_an_original_checkpoint_and_back_is_exact(convert, reference)
 def test_a_converted_classifier_computes_the_originals_logits(convert, reference):
     """Load all converted weights into mmpretrain's classifier. The tolerance is 2e-5."""
     torch.save(reference.weights(), 'original.pth')
-    convert('original.pth', 'classifier.pth')
+    convert('original.pth classifier.pth')
     model = build_classifier(reference.backbone_config(), NUM_CLASSES)
     load_checkpoint(model, 'classifier.pth', strict=True)
     with torch.no_grad():
@@ -136,7 +136,7 @@ def test_weights_with_missing_or_invalid_tensors_are_not_converted(
     if change:
         weights[name] = change(tensor)
     torch.save(weights, 'x.pth')
-    assert re.search(reason, convert('x.pth', 'y.pth', '--to', 'original', fails=True))
+    assert re.search(reason, convert('x.pth y.pth --to original', fails=True))
     assert not Path('y.pth').exists()
 
 
@@ -155,7 +155,7 @@ def test_errors_say_why_a_conversion_is_rejected(source, target, to, message, co
     torch.save({'state_dict': REFERENCES[0].weights()}, 'x.pth')
     torch.save(CIFAR.weights(), 'lsa.pth')
     Path('precious.pth').write_text('precious')
-    assert message in convert(source, target, '--to', to, fails=True)
+    assert message in convert(f'{source} {target} --to {to}', fails=True)
     assert Path('precious.pth').read_text() == 'precious'
     assert not list(Path().glob('y.*'))
 
@@ -166,7 +166,7 @@ def test_scalars_instead_of_timms_convolutions_are_rejected(convert):
         if '.se.fc1.' in name:
             weights[name] = weights[name].mean()
     torch.save(weights, 'x.pth')
-    assert 'with a wrong shape' in convert('x.pth', 'y.pth', fails=True)
+    assert 'with a wrong shape' in convert('x.pth y.pth', fails=True)
 
 
 def build_classifier(backbone, num_classes):
@@ -181,12 +181,12 @@ def build_classifier(backbone, num_classes):
 def test_the_output_names_the_arch_the_ema_and_the_unused_keys(convert):
     weights = CLASSIFIERS[1].weights()
     torch.save({'state_dict': weights, 'state_dict_ema': weights}, 'original.pth.tar')
-    output = convert('original.pth.tar', 'classifier.pth', '--ema')
+    output = convert('original.pth.tar classifier.pth --ema')
     assert 'embed_dims 8' in output
     assert 'from original.pth.tar (format of the original GC ViT, EMA)' in output
     weights = LSA('cifar-tiny').state_dict()
     torch.save(weights | {'optimizer_state': torch.zeros(1)}, 'x.pth')
-    output = convert('x.pth', 'y.pth')
+    output = convert('x.pth y.pth')
     assert "LSA 'cifar-tiny', a backbone without a head" in output
     assert '1 in the file are unused (optimizer_state)' in output
     assert_same('y.pth', {f'backbone.{name}': tensor for name, tensor in weights.items()})
@@ -205,10 +205,10 @@ def test_logits_equal_timms_and_converting_back_is_exact(convert, arch):
         torch.nn.init.normal_(parameter, std=0.05 if parameter.ndim > 1 else 0.5)
     ours = build_classifier({'type': 'mmgcvit.GCViT', 'arch': arch, 'out_indices': (3,)}, 1000)
     torch.save(theirs.state_dict(), 'timm.pth')
-    convert('timm.pth', 'ours.pth')
+    convert('timm.pth ours.pth')
     load_checkpoint(ours, 'ours.pth', strict=True)
     image = torch.randn(1, 3, 224, 224)
     with torch.no_grad():
         torch.testing.assert_close(ours(image), theirs(image), atol=1e-4, rtol=1e-4)
-    convert('ours.pth', 'back.safetensors', '--to', 'timm')
+    convert('ours.pth back.safetensors --to timm')
     assert_same('back.safetensors', theirs.state_dict())
