@@ -34,8 +34,8 @@ FOLDER_FLAG = 0x10  # in a zip file's external attributes
 LIMITS = {
     # GC ViT's authors': their pages and files, timm's copies (all that timm:// reads), and Hugging
     # Face's cache.
-    r'^timm:|^https?://[^/]+/(nvidia/|nvlabs/gcvit|timm/gcvit)|models--(nvidia--|timm--gcvit)|gcvit_\w+\.in1k(/[^/]*)?$|'
-    r'gcvit_2?1k[^/]*$|nvidia[^/]*$': 'not for commercial use',
+    r'^timm:|^https?://[^/]+/(nvidia/|nvlabs/gcvit|timm/gcvit)|models--(nvidia--|timm--gcvit)|'
+    r'gcvit_\w+\.in1k(/[^/]*)?$|gcvit_2?1k[^/]*$|nvidia[^/]*$': 'not for commercial use',
     r'nvimagenet[^/]*$|dino_gcvit_tiny\d*_ep\d+[^/]*$|ngc\.nvidia\.com/': (
         "NVIDIA TAO's, said to be not for commercial use: read their model card"
     ),

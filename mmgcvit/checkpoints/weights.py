@@ -193,7 +193,8 @@ def check_finite(tensors: StateDict, source: str) -> None:
     invalid = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if invalid:
         raise CheckpointError(
-            f'{source} has {format_tensors(invalid)} with NaN or infinity. Use an earlier checkpoint'
+            f'{source} has {format_tensors(invalid)} with NaN or infinity. Use an earlier '
+            'checkpoint'
         )
 
 

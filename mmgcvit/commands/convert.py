@@ -17,7 +17,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'target', metavar='DST', type=Path, help='file to write: .pth or .safetensors'
     )
-    text = "format of the keys (default: that of mmpretrain's ImageClassifier; for a DINO of NVIDIA TAO, mmdet's)"
+    text = (
+        "format of the keys (default: that of mmpretrain's ImageClassifier; for a DINO of NVIDIA "
+        "TAO, mmdet's)"
+    )
     parser.add_argument('--to', choices=['mmpretrain', 'original', 'timm'], help=text)
     parser.add_argument('--ema', action='store_true', help='use the EMA weights')
     parser.add_argument(

@@ -17,7 +17,7 @@ def read_habits() -> dict[tuple[str, str], str]:
     for commands in table.sections():
         for names, meaning in table[commands].items():
             for pair in product(commands.split(), names.split()):
-                habits[pair] = meaning.strip()
+                habits[pair] = ' '.join(meaning.split())
     return habits
 
 

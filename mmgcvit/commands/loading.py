@@ -1,4 +1,4 @@
-"""Load the model of a command. Commands import this module after they have checked their arguments."""
+"""Load the model of a command, which has checked its arguments before it imports this module."""
 
 from ..device import check_gpus, check_operators, disable_cudnn_attention
 from ..inference.loading import load, silence_output

@@ -1,4 +1,4 @@
-"""The entry point of the console command: ``mmgcvit train CONFIG``, ``mmgcvit test WORK_DIR``, ..."""
+"""The entry point of the console command, such as ``mmgcvit train CONFIG``."""
 
 import ctypes
 import errno

@@ -12,10 +12,15 @@ from .options import CONFIG_OR_WORK_DIR, OPTIONAL_CHECKPOINT, add_device_option,
 
 HAS_SUBCOMMANDS = True
 KINDS = {
-    'attention': "a stage's local and global attention: one query's weights, and the mean weight that each token gets",
+    'attention': (
+        "a stage's local and global attention: one query's weights, and the mean weight that each "
+        'token gets'
+    ),
     'queries': 'the global query of each GC ViT stage',
     'gradcam': 'Grad-CAM of a class of a classifier',
-    'shifts': 'which shifted copy of the image each patch of LSA (Locally Shifted Attention) attends to',
+    'shifts': (
+        'which shifted copy of the image each patch of LSA (Locally Shifted Attention) attends to'
+    ),
 }
 
 

@@ -70,13 +70,13 @@ class Outputs:
         return write_image(self.get_path(PICTURES, source, suffix), picture)
 
     def write_label_map(self, source: str, label_map: np.ndarray) -> Path:
-        """Write class indices (height, width) as a greyscale PNG file, with 16 bits if necessary."""
+        """Write class indices (height, width) as a greyscale PNG file, of 16 bits if necessary."""
         dtype = np.uint8 if label_map.max() <= np.iinfo(np.uint8).max else np.uint16
         return write_image(self.get_path(LABEL_MAPS, source, '.png'), label_map.astype(dtype))
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file. Raise a ValueError for NaN and infinite values, which JSON does not have."""
+    """Write a JSON file. Raise a ValueError for NaN and infinite values, which JSON lacks."""
     write_text(path, json.dumps(content, indent=1, allow_nan=False))
 
 

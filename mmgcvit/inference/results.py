@@ -1,4 +1,4 @@
-"""Represent predictions as NumPy arrays, and convert them to JSON records in COCO's results format."""
+"""Represent predictions as NumPy arrays; convert them to JSON records in COCO's results format."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Segmentation:
     areas: np.ndarray  # (n,) int64, the number of pixels of each of these classes
 
     def to_supervision(self) -> sv.Detections:
-        """Convert to ``supervision.Detections``, with a mask and its bounding box for each class."""
+        """Convert to ``supervision.Detections``, with a mask and its box for each class."""
         masks = self.label_map == self.labels[:, None, None]
         data = {'class_name': np.array(self.class_names, dtype=str)}
         return sv.Detections(sv.mask_to_xyxy(masks), masks, class_id=self.labels, data=data)
@@ -100,7 +100,7 @@ class Outcome:
     error: UserError | None = None
 
     def get(self, name: object) -> Prediction:
-        """Return the prediction. If there is none, raise the error with the image's name before it."""
+        """Return the prediction, or raise the error with the image's name before it."""
         if self.error is not None:
             raise UserError(f'{name}: {self.error}')
         return self.prediction

@@ -33,7 +33,7 @@ DEFAULT_FRAME_RATE = 25.0  # of a video whose header has none, in frames per sec
 
 @dataclass
 class PredictionRun:
-    """Predict images and videos, draw and write the predictions, and count them and the failures."""
+    """Predict images and videos, draw and write the predictions; count them and the failures."""
 
     model: Predictor
     outputs: Outputs

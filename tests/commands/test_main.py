@@ -63,7 +63,8 @@ from mmgcvit.commands.main import main
 try:
     main()
 except SystemExit:
-    print('torch' in sys.modules, os.environ.get('OMP_WAIT_POLICY'), os.environ.get('GOMP_SPINCOUNT'))
+    names = 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'
+    print('torch' in sys.modules, *map(os.environ.get, names))
 """
     ended = programs.run([sys.executable, '-c', code, 'plot', '--help'])
     assert ended.stdout.split()[-3:] == ['False', *shown]

@@ -1,4 +1,4 @@
-"""``mmgcvit predict`` handles all three tasks, and reports errors as one sentence and an exit code."""
+"""``mmgcvit predict`` handles all tasks, and reports errors as one sentence and an exit code."""
 
 import csv
 import errno

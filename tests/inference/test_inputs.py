@@ -95,7 +95,7 @@ def test_each_way_in_gives_the_array_that_training_loads_or_a_sentence(
 
 
 def test_lossy_files_are_read_as_the_data_pipeline_reads_them(tmp_path):
-    """Pillow converts them differently. A camera's JPEG file may have a preview behind the photo."""
+    """Pillow converts them differently. Cameras may write a preview behind the photo."""
     save_pages(tmp_path / 'preview.jpg', kind=1)
     RGB.save(tmp_path / 'a.webp')
     RGB.convert('CMYK').save(tmp_path / 'a.jpg')

@@ -108,7 +108,7 @@ def test_dataset_wrappers_and_types_given_as_classes_are_supported():
 
 
 def test_a_cifar_classifier_gets_images_in_the_format_of_cifars_dataset(tmp_path):
-    """CIFAR's dataset gives RGB arrays of 32 x 32 pixels to a pipeline that does not change them."""
+    """CIFAR's dataset gives RGB arrays of 32 x 32 to a pipeline that does not change them."""
     cfg = Config.fromfile('configs/lsa_t_cifar10.py')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         network = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor}).eval()

@@ -1,4 +1,4 @@
-"""Predictions are written in a format that pycocotools reads, without overwriting earlier results."""
+"""Predictions are written in a format that pycocotools reads, and replace no earlier ones."""
 
 from argparse import Namespace
 from dataclasses import replace

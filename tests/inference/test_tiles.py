@@ -97,7 +97,7 @@ def test_what_a_tile_replaces_does_not_end_near_its_edge(length, side):
 
 @pytest.mark.slow
 def test_small_digits_of_a_large_page_are_found_only_with_tiles():
-    """The page is 4,000 px high. Each digit is found once with its mask, also where tiles overlap."""
+    """The page is 4,000 px high. Each digit is found once with its mask, also in overlaps."""
     image, digits, numbers = page_of(4000, 800)
     model = load(DEMO / 'mask_rcnn_gcvit_digits.py', device='cpu')
     assert not matches(model(image), digits, numbers).any()
