@@ -3,26 +3,32 @@ checkpoints atomically.
 """
 
 import re
-from collections.abc import Mapping
 from copy import deepcopy
-from math import isqrt
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import nn
 
 from ..config import get_config_path
-from ..errors import CheckpointError, check_installed, format_count, shorten
+from ..errors import CheckpointError, check_installed
 from ..files import write_atomically
 from ..mmengine_utils import build_in_scope
 from ..version import __version__
 from .dino import ADVICE, infer_dino_settings, translate_dino
 from .pretrained import check_complete, infer_checkpoint_arch, reject_part
-from .translating import KeyMapping
-from .weights import BIAS_TABLE, FINAL_NORM, Arch, Weights, check_finite
+from .translating import KeyMapping, StateDict
+from .weights import (
+    BIAS_TABLE,
+    FINAL_NORM,
+    Arch,
+    Weights,
+    check_finite,
+    format_tensors,
+    infer_window_side,
+)
 
 # The name of a buffer that some implementations store next to each relative position bias table.
 INDEX_NAME = 'relative_position_index'
@@ -37,17 +43,15 @@ def save_checkpoint(content: Any, path: Path) -> None:
         torch.save(content, unfinished)
 
 
-def save_safetensors(
-    tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None
-) -> None:
+def save_safetensors(tensors: StateDict, path: Path) -> None:
     """Write a safetensors file atomically."""
     check_installed(f'writing {path}', 'safetensors')
     from safetensors.torch import save
 
+    content = {name: tensor.contiguous() for name, tensor in tensors.items()}
     # The save_file of safetensors would make a file that only its owner can read.
     with write_atomically(path) as unfinished:
-        content = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        unfinished.write_bytes(save(content, {'format': 'pt', **(metadata or {})}))
+        unfinished.write_bytes(save(content, {'format': 'pt', 'mmgcvit': __version__}))
 
 
 def convert(weights: Weights, to: str) -> dict[str, Any]:
@@ -57,25 +61,26 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     ``ImageClassifier``. Raise a CheckpointError if it is another name or has no key for one of the
     weights, or weights are missing.
     """
-    network = weights.network
+    network, tensors = weights.network, weights.tensors
     arch = infer_checkpoint_arch(weights, network)
-    check_complete(
-        weights.source, weights.tensors, build_expected_tensors(weights, arch), OPTIONAL_KEYS
-    )
-    key_mappings = {
-        mapping.short_name: mapping for mapping in network.key_mappings if mapping.short_name
-    }
-    if to in key_mappings:
-        return {'state_dict': make_state_dict(weights, key_mappings[to])}
+    check_complete(weights.source, tensors, build_expected_tensors(weights, arch), OPTIONAL_KEYS)
+    for mapping in network.key_mappings:
+        if mapping.short_name == to:
+            return {'state_dict': make_state_dict(weights, mapping)}
     if to != 'mmpretrain':
-        name = network.__name__
         raise CheckpointError(
-            f'weights of {name} cannot be converted to {to}. Use --to mmpretrain or --to original'
+            f'weights of {network.__name__} cannot be converted to {to}. Use --to mmpretrain or '
+            '--to original'
         )
-    last_norm, state_dict = get_last_norm(weights.tensors), {}
-    for name, tensor in weights.tensors.items():
+    last_norm, state_dict = get_last_norm(tensors), {}
+    for name, tensor in tensors.items():
         prefix = '' if name.startswith('head.') else 'backbone.'
         state_dict[prefix + name.replace(FINAL_NORM, last_norm)] = tensor
+    return make_content(state_dict)
+
+
+def make_content(state_dict: StateDict) -> dict[str, Any]:
+    """Return the content of a checkpoint for mmengine."""
     return {'meta': {'mmgcvit': __version__}, 'state_dict': state_dict}
 
 
@@ -83,19 +88,20 @@ def convert_dino(weights: Weights) -> tuple[dict[str, Any], Config] | None:
     """Return the content of a checkpoint of mmdet's DINO, and its config, or None if the weights
     are not TAO's DINO.
     """
-    tensors = translate_dino(weights.state_dict, weights.source)
+    source = weights.source
+    tensors = translate_dino(weights.state_dict, source)
     if tensors is None:
         return None
     cfg = Config.fromfile(get_config_path('dino_gcvit_t_12e.py'))
-    with reject_part(weights.source, 'DINO'), build_in_scope('mmdet'), torch.device('meta'):
+    with reject_part(source, 'DINO'), build_in_scope('mmdet'), torch.device('meta'):
         cfg.merge_from_dict(infer_dino_settings(tensors, weights.network))
         expected = MODELS.build(deepcopy(cfg.model)).state_dict()  # mmdet changes the config
-    check_complete(weights.source, tensors, expected, advice=ADVICE)
-    check_finite(tensors, weights.source)
-    return {'meta': {'mmgcvit': __version__}, 'state_dict': tensors}, cfg
+    check_complete(source, tensors, expected, advice=ADVICE)
+    check_finite(tensors, source)
+    return make_content(tensors), cfg
 
 
-def build_expected_tensors(weights: Weights, arch: Arch) -> dict[str, Tensor]:
+def build_expected_tensors(weights: Weights, arch: Arch) -> StateDict:
     """Return the tensors of a complete checkpoint, with all output norms and a head, on the meta
     device.
     """
@@ -104,15 +110,14 @@ def build_expected_tensors(weights: Weights, arch: Arch) -> dict[str, Tensor]:
         model = weights.network(arch.attributes, out_indices=range(num_stages))
         final_norm = getattr(model, f'norm{num_stages - 1}')
         expected = model.state_dict() | final_norm.state_dict(prefix=FINAL_NORM)
-        if 'head.fc.weight' in weights.tensors:
-            num_classes = len(weights.tensors['head.fc.weight'])
-            expected |= nn.Linear(final_norm.weight.shape[0], num_classes).state_dict(
-                prefix='head.fc.'
-            )
+        head = weights.tensors.get('head.fc.weight')
+        if head is not None:
+            linear = nn.Linear(len(final_norm.weight), len(head))
+            expected |= linear.state_dict(prefix='head.fc.')
         return expected
 
 
-def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tensor]:
+def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> StateDict:
     """Return a state dict with a key mapping's external keys.
 
     Raise a CheckpointError if a tensor has none.
@@ -125,32 +130,29 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tens
             continue
         state_dict[external_key] = key_mapping.to_external_shape(name, tensor)
         if key_mapping.compute_position_index is not None and name.endswith(BIAS_TABLE):
-            side = (
-                isqrt(len(tensor)) // 2 + 1
-            )  # A window of side w has a table of (2w - 1)**2 rows.
             index_key = external_key.replace(BIAS_TABLE, INDEX_NAME)
+            side = infer_window_side(tensor)
             state_dict[index_key] = key_mapping.compute_position_index((side, side))
     if unmapped:
-        count, names = format_count(len(unmapped), 'tensor'), shorten(sorted(unmapped))
-        raise CheckpointError(
-            f'{key_mapping.name} has no keys for {count} ({names}). Use --to mmpretrain'
-        )
+        tensors = format_tensors(sorted(unmapped))
+        raise CheckpointError(f'{key_mapping.name} has no keys for {tensors}. Use --to mmpretrain')
     return state_dict
 
 
-def rename_output_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_output_norm(tensors: StateDict) -> StateDict:
     """Rename the last output norm to a classifier's final norm, if it is the only output norm."""
     last_norm = get_last_norm(tensors)
-    norms = {name.split('.')[0] for name in tensors if re.match(r'norm\d+\.', name)}
-    if norms != {last_norm.removesuffix('.')}:
-        return dict(tensors)
-    return {
-        re.sub(f'^{re.escape(last_norm)}', FINAL_NORM, name): tensor
-        for name, tensor in tensors.items()
-    }
+    renamed = {}
+    for name, tensor in tensors.items():
+        if name.startswith(last_norm):
+            name = FINAL_NORM + name.removeprefix(last_norm)
+        elif re.match(r'norm\d', name):  # there are other output norms
+            return tensors
+        renamed[name] = tensor
+    return renamed
 
 
-def get_last_norm(tensors: Mapping[str, Tensor]) -> str:
+def get_last_norm(tensors: StateDict) -> str:
     """Return the prefix of the last stage's output norm, for example ``norm3.``."""
     stages = [re.match(r'stages\.(\d+)\.', name) for name in tensors]
     return f'norm{max(int(stage[1]) for stage in stages if stage)}.'

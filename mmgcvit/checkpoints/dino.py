@@ -6,15 +6,13 @@ the original GC ViT.
 """
 
 import re
-from collections.abc import Mapping
-from math import isqrt
 from typing import Any
 
 from torch import Tensor
 
-from ..errors import CheckpointError, format_count, shorten
-from .translating import SAME, translate
-from .weights import BIAS_TABLE, Network, list_key_mappings
+from ..errors import CheckpointError
+from .translating import SAME, KeyMapping, Row, StateDict, translate
+from .weights import BIAS_TABLE, Network, format_tensors, infer_window_side, list_key_mappings
 
 SIGNATURE_KEY = 'transformer.decoder.ref_point_head.layers.0.weight'
 BACKBONE = 'backbone.0.body.'
@@ -52,110 +50,122 @@ LENGTHS = {
     'encoder.layer_cfg.ffn_cfg.feedforward_channels': 'encoder.layers.0.ffn.layers.0.0.bias',
     'decoder.layer_cfg.ffn_cfg.feedforward_channels': 'decoder.layers.0.ffn.layers.0.0.bias',
 }
-ATTENTIONS = ('encoder.layer_cfg.self_attn_cfg', 'decoder.layer_cfg.cross_attn_cfg')
 NUMBERS_OF_LEVELS = (
     'num_feature_levels',
     'neck.num_outs',
-    *(f'{name}.num_levels' for name in ATTENTIONS),
+    'encoder.layer_cfg.self_attn_cfg.num_levels',
+    'decoder.layer_cfg.cross_attn_cfg.num_levels',
 )
 # The decoder has the same heads a second time.
 IGNORED = re.compile(r'transformer\.decoder\.(class|bbox)_embed\.|.*relative_position_index$')
 
 
-def translate_dino(state_dict: Mapping[str, Tensor], source: str) -> dict[str, Tensor] | None:
+def translate_dino(state_dict: StateDict, source: str) -> StateDict | None:
     """Return the weights of TAO's DINO with GC ViT with the keys of mmdet's. Return None for
     weights of other models.
 
     Of 91 classes, COCO's 80 remain. Raise a CheckpointError if mmdet's DINO lacks modules of the
     file's.
     """
-    prefixes = [
-        name.removesuffix(SIGNATURE_KEY) for name in state_dict if name.endswith(SIGNATURE_KEY)
-    ]
-    mappings = [mapping for _, mapping in list_key_mappings()]
-    found = [
-        (x, y)
-        for x in prefixes
-        for y in mappings
-        if f'{x}{BACKBONE}{y.signature_key}' in state_dict
-    ]
-    if len(found) != 1:
+    found = find_dino(state_dict)
+    if found is None:
         return None
-    ((prefix, mapping),) = found
+    prefix, mapping = found
     external = {
-        name.removeprefix(prefix): x for name, x in state_dict.items() if name.startswith(prefix)
+        name.removeprefix(prefix): tensor
+        for name, tensor in state_dict.items()
+        if name.startswith(prefix)
     }
     num_layers = count_modules(external, 'transformer.decoder.layers.')
-    # Projections of the backbone's maps are 1 x 1 convolutions. The levels below have 3 x 3
-    # convolutions.
-    num_maps = sum(
-        name.startswith('input_proj.') and x.shape[2:] == (1, 1) for name, x in external.items()
-    )
-    levels = (
-        f'neck.convs.{i}.' if i < num_maps else f'neck.extra_convs.{i - num_maps}.'
-        for i in range(num_maps + 9)
-    )
-    rows = (*ROWS, *((f'input_proj.{i}.', level, PROJECTION) for i, level in enumerate(levels)))
+    rows = ROWS + make_neck_rows(external)
     tensors, unmapped = {}, []
     for name, tensor in external.items():
+        if name.startswith(BACKBONE):
+            backbone_key = mapping.to_local_key(name.removeprefix(BACKBONE))
+            if backbone_key is not None:
+                shaped = mapping.to_local_shape(backbone_key, tensor)
+                tensors[f'backbone.{backbone_key}'] = shaped
+                continue
         # In mmdet the encoder's heads follow those of the decoder's layers.
         key = re.sub(r'^transformer\.enc_out_(\w+)\.', rf'\1.{num_layers}.', name)
         local_key = translate(key, rows)
-        if name.startswith(BACKBONE) and (
-            backbone_key := mapping.to_local_key(name.removeprefix(BACKBONE))
-        ):
-            local_key, tensor = (
-                f'backbone.{backbone_key}',
-                mapping.to_local_shape(backbone_key, tensor),
-            )
-        if local_key is None:
-            unmapped += [] if IGNORED.match(name) else [name]
-            continue
-        if tensor.ndim and ('cls_branches' in local_key or 'label_embedding' in local_key):
-            num_classes = len(tensor) - (
-                'label_embedding' in local_key
-            )  # the last embedding is of no class
-            tensor = tensor[COCO_IDS if num_classes == 91 else slice(num_classes)]
-        tensors[local_key] = tensor
+        if local_key is not None:
+            tensors[local_key] = select_classes(local_key, tensor)
+        elif not IGNORED.match(name):
+            unmapped.append(name)
     if unmapped:
-        count = format_count(len(unmapped), 'tensor')
-        raise CheckpointError(
-            f"{source}: mmdet's DINO has no keys for {count} ({shorten(unmapped)}). {ADVICE}"
-        )
+        keys = format_tensors(unmapped)
+        raise CheckpointError(f"{source}: mmdet's DINO has no keys for {keys}. {ADVICE}")
     return tensors
 
 
-def infer_dino_settings(tensors: Mapping[str, Tensor], network: Network) -> dict[str, Any]:
+def find_dino(state_dict: StateDict) -> tuple[str, KeyMapping] | None:
+    """Return the prefix of a DINO's keys and the key mapping of its backbone.
+
+    Return None if there is none, or several.
+    """
+    found = []
+    for name in state_dict:
+        if name.endswith(SIGNATURE_KEY):
+            prefix = name.removesuffix(SIGNATURE_KEY)
+            for _, mapping in list_key_mappings():
+                if f'{prefix}{BACKBONE}{mapping.signature_key}' in state_dict:
+                    found.append((prefix, mapping))
+    return found[0] if len(found) == 1 else None
+
+
+def make_neck_rows(external: StateDict) -> tuple[Row, ...]:
+    """Make the rows of the neck, whose convolutions TAO numbers together.
+
+    Projections of the backbone's maps are 1 x 1 convolutions. The levels below have 3 x 3
+    convolutions.
+    """
+    projections = [name for name in external if name.startswith('input_proj.')]
+    num_maps = len([name for name in projections if external[name].shape[2:] == (1, 1)])
+    rows = []
+    for level in range(count_modules(external, 'input_proj.')):
+        local_prefix = f'neck.convs.{level}.'
+        if level >= num_maps:
+            local_prefix = f'neck.extra_convs.{level - num_maps}.'
+        rows.append((f'input_proj.{level}.', local_prefix, PROJECTION))
+    return tuple(rows)
+
+
+def select_classes(local_key: str, tensor: Tensor) -> Tensor:
+    """Return a classifier's or label embedding's rows of COCO's 80 classes, and other tensors."""
+    if not re.search('cls_branches|label_embedding', local_key) or not tensor.ndim:
+        return tensor
+    if 'label_embedding' in local_key:
+        tensor = tensor[:-1]  # the last embedding is of no class
+    return tensor[COCO_IDS] if len(tensor) == 91 else tensor
+
+
+def infer_dino_settings(tensors: StateDict, network: Network) -> dict[str, Any]:
     """Infer the settings of these weights' model, to merge into dino_gcvit_t_12e.py.
 
     It has 8 heads and 4 points.
     """
     backbone = {
-        name.removeprefix('backbone.'): x
-        for name, x in tensors.items()
+        name.removeprefix('backbone.'): tensor
+        for name, tensor in tensors.items()
         if name.startswith('backbone.')
     }
     arch = network.infer_arch(backbone)
     stages = range(len(arch.attributes['depths']))
-    # A window of side w has a table of (2w - 1)**2 rows.
     tables = [backbone[f'stages.{stage}.blocks.0.attn.position.{BIAS_TABLE}'] for stage in stages]
-    windows = tuple(isqrt(len(table)) // 2 + 1 for table in tables)
+    windows = tuple(infer_window_side(table) for table in tables)
+    num_convs = count_modules(tensors, 'neck.convs.')
+    convs = [tensors[f'neck.convs.{index}.conv.weight'] for index in range(num_convs)]
+    num_levels = num_convs + count_modules(tensors, 'neck.extra_convs.')
     settings = {setting: len(tensors[name]) for setting, name in LENGTHS.items()}
-    convs = [
-        tensors[f'neck.convs.{i}.conv.weight'] for i in range(count_modules(tensors, 'neck.convs.'))
-    ]
-    num_levels = len(convs) + count_modules(tensors, 'neck.extra_convs.')
     settings |= dict.fromkeys(NUMBERS_OF_LEVELS, num_levels)
+    num_detections = settings['num_queries'] * settings['bbox_head.num_classes']
     settings |= {
-        f'{part}.num_layers': count_modules(tensors, f'{part}.layers.')
-        for part in ('encoder', 'decoder')
-    }
-    settings |= {
+        'encoder.num_layers': count_modules(tensors, 'encoder.layers.'),
+        'decoder.num_layers': count_modules(tensors, 'decoder.layers.'),
         'neck.in_channels': [conv.shape[1] for conv in convs],
         'neck.bias': True,
-        'test_cfg.max_per_img': min(
-            300, settings['num_queries'] * settings['bbox_head.num_classes']
-        ),
+        'test_cfg.max_per_img': min(300, num_detections),
         'data_preprocessor.pad_size_divisor': 1,  # as in TAO
         'backbone': {
             '_delete_': True,
@@ -170,8 +180,7 @@ def infer_dino_settings(tensors: Mapping[str, Tensor], network: Network) -> dict
     return {f'model.{name}': value for name, value in settings.items()}
 
 
-def count_modules(tensors: Mapping[str, Tensor], prefix: str) -> int:
+def count_modules(tensors: StateDict, prefix: str) -> int:
     """Return how many modules ``prefix0``, ``prefix1``, ... have tensors."""
-    return len(
-        {name.removeprefix(prefix).split('.')[0] for name in tensors if name.startswith(prefix)}
-    )
+    rest = [name.removeprefix(prefix) for name in tensors if name.startswith(prefix)]
+    return len({name.split('.')[0] for name in rest})

@@ -98,97 +98,80 @@ def read_for_mmengine(
     """
     content = read_checkpoint(source, map_location)
     if not isinstance(content, Mapping):
-        found = type(content).__name__
         raise CheckpointError(
-            f'{source} has no weights: it is a {found} instead of a dict. Save a state_dict()'
+            f'{source} has no weights: it is a {type(content).__name__} instead of a dict. Save a '
+            'state_dict()'
         )
     # mmengine's strategies (such as DeepSpeed's) also write files without weights.
-    if any(
-        select_tensors(value)
-        for value in (content, *content.values())
-        if isinstance(value, Mapping)
-    ):
+    has_weights = any(select_tensors(value) for value in (content, *content.values()))
+    if has_weights or 'state_dict' in content:
         state_dict, _ = find_state_dict(content, source)
         state_dict = translate_dino(state_dict, source) or state_dict
-        content = (
-            {**content, 'state_dict': state_dict}
-            if 'state_dict' in content
-            else {'state_dict': state_dict}
-        )
-    elif 'state_dict' in content:
-        raise CheckpointError(
-            f"{source} has no weights: its 'state_dict' contains no tensors. Use another checkpoint"
-        )
-    unused = () if is_resumed else ('optimizer', 'ema_state_dict')
-    content = {'meta': {}, **{name: value for name, value in content.items() if name not in unused}}
-    hub = content['message_hub'] if isinstance(content.get('message_hub'), dict) else {}
-    # A crafted file can have values of any type.
-    for name in ('runtime_info', 'log_scalars', 'resumed_keys'):
-        hub[name] = hub[name] if isinstance(hub.get(name), dict) else {}
-    for entries in (content['meta'], hub['runtime_info']):
-        if isinstance(entries, dict):
-            for name in [
-                name for name, value in entries.items() if is_harmful(name, value, work_dir)
-            ]:
-                del entries[name]
+        others = content if 'state_dict' in content else {}
+        content = {**others, 'state_dict': state_dict}
+    if not is_resumed:
+        unused = ('optimizer', 'ema_state_dict')
+        content = {name: value for name, value in content.items() if name not in unused}
     # A run in bfloat16 saves an empty loss_scaler, which mmengine cannot load when the run is
     # resumed in float16.
-    if (
-        isinstance(optimizer := content.get('optimizer'), dict)
-        and optimizer.get('loss_scaler') == {}
-    ):
+    optimizer = get_dict(content, 'optimizer')
+    if optimizer.get('loss_scaler') == {}:
         del optimizer['loss_scaler']
-    # mmengine warns about keys in resumed_keys that are missing from the message hub.
-    kept = {**hub['runtime_info'], **hub['log_scalars']}
-    hub['resumed_keys'] = {
-        name: value for name, value in hub['resumed_keys'].items() if name in kept
-    }
+    content = {**content, 'meta': remove_harmful(get_dict(content, 'meta'), work_dir)}
+    if 'message_hub' in content:
+        content['message_hub'] = clean_message_hub(get_dict(content, 'message_hub'), work_dir)
     return Checkpoint(source, content, work_dir, is_resumed)
 
 
-def is_harmful(name: Any, value: Any, work_dir: str | Path | None) -> bool:
-    """Return whether mmengine would execute an entry, or delete the file it names, unless this is a
-    best checkpoint.
+def clean_message_hub(hub: dict[str, Any], work_dir: str | Path | None) -> dict[str, Any]:
+    """Return the state of mmengine's message hub without what mmengine would execute or delete."""
+    info = remove_harmful(get_dict(hub, 'runtime_info'), work_dir)
+    logs, keys = get_dict(hub, 'log_scalars'), get_dict(hub, 'resumed_keys')
+    # mmengine warns about keys in resumed_keys that are missing from the other two.
+    keys = {name: value for name, value in keys.items() if name in info or name in logs}
+    return {'runtime_info': info, 'log_scalars': logs, 'resumed_keys': keys}
+
+
+def get_dict(content: Mapping[str, Any], name: str) -> dict[Any, Any]:
+    """Return an entry that must be a dict, or an empty dict: a crafted file can have any types."""
+    value = content.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def remove_harmful(entries: dict[Any, Any], work_dir: str | Path | None) -> dict[Any, Any]:
+    """Remove the entries that mmengine would execute, and paths of files that it would delete,
+    unless these are best checkpoints in the work dir.
     """
-    if (
-        not isinstance(name, str)
-        or not name.startswith(('best_ckpt', 'last_ckpt'))
-        or value is None
-    ):
-        return name in CONFIG_KEYS
-    if work_dir is None or not isinstance(value, str) or '\0' in value:
-        return True
-    path = Path(value)
-    return not path.name.startswith('best_') or path.parent.resolve() != Path(work_dir).resolve()
+    kept = {}
+    for name, value in entries.items():
+        is_path = str(name).startswith(('best_ckpt', 'last_ckpt')) and value is not None
+        if name not in CONFIG_KEYS and (not is_path or is_best_checkpoint(value, work_dir)):
+            kept[name] = value
+    return kept
+
+
+def is_best_checkpoint(path: Any, work_dir: str | Path | None) -> bool:
+    """Return whether a path of any type is that of a best checkpoint in the work dir."""
+    if work_dir is None or not isinstance(path, str) or '\0' in path:
+        return False
+    file = Path(path)
+    return file.name.startswith('best_') and file.parent.resolve() == Path(work_dir).resolve()
 
 
 def read_latest_checkpoint(
-    work_dir: str | Path,
-    advice: str = 'Use another checkpoint',
-    read: Callable[[str], Checkpoint] = read_for_mmengine,
-    prefer_best: bool = False,
+    work_dir: str | Path, advice: str = 'Use another checkpoint', prefer_best: bool = False
 ) -> Checkpoint | None:
     """Read the checkpoint of a work dir that is named in ``last_checkpoint``, else the newest.
     Return None for none.
 
-    With ``prefer_best``, the newest ``best_*.pth`` comes first. If ``read`` cannot read a
-    checkpoint, a warning is logged and the next one is read. If none can be read, raise a
-    CheckpointError that ends with ``advice``.
+    With ``prefer_best``, for runs that are not resumed, the newest ``best_*.pth`` comes first. If a
+    checkpoint cannot be read (:func:`read_for_mmengine`), a warning is logged and the next one is
+    read. If none can be read, raise a CheckpointError that ends with ``advice``.
     """
-    work_dir = Path(work_dir)
-    newest_first = sorted(
-        work_dir.glob('*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True
-    )
-    best = [path for path in newest_first if prefer_best and path.name.startswith('best_')]
-    file = work_dir / LAST_CHECKPOINT_FILE
-    named = file.read_text(errors='replace').strip() if file.is_file() else ''
-    # Look in the work dir first, because it may have been moved or copied since.
-    last = [path for path in (work_dir / Path(named).name, Path(named)) if named and path.is_file()]
-    others = [path for path in newest_first if RESUMABLE_NAME.fullmatch(path.name)]
     unreadable = []
-    for path in dict.fromkeys([*best, *last[:1], *others]):
+    for path in list_newest_first(Path(work_dir), prefer_best):
         try:
-            return read(str(path))
+            return read_for_mmengine(str(path), work_dir, is_resumed=not prefer_best)
         except (CheckpointError, OSError) as error:
             unreadable.append(path.name)
             print_log(escape_controls(f'skipped: {error}'), 'current', logging.WARNING)
@@ -197,3 +180,19 @@ def read_latest_checkpoint(
             f'{work_dir} has no readable checkpoint (damaged: {shorten(unreadable)}). {advice}'
         )
     return None
+
+
+def list_newest_first(work_dir: Path, prefer_best: bool) -> list[Path]:
+    """List the checkpoints of a work dir in the order in which :func:`read_latest_checkpoint` tries
+    them.
+    """
+    files = sorted(work_dir.glob('*.pth'), key=lambda path: -path.stat().st_mtime_ns)
+    found = [path for path in files if prefer_best and path.name.startswith('best_')]
+    file = work_dir / LAST_CHECKPOINT_FILE
+    if file.is_file():
+        last = Path(file.read_text(errors='replace').strip())
+        # Look in the work dir first, because it may have been moved or copied since.
+        existing = [path for path in (work_dir / last.name, last) if path.is_file()]
+        found += existing[:1]
+    found += [path for path in files if RESUMABLE_NAME.fullmatch(path.name)]
+    return list(dict.fromkeys(found))

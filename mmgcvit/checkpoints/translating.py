@@ -10,10 +10,12 @@ from torch import Tensor
 
 # Regular expressions of the placeholders in rows. GC ViT's even and odd blocks have different
 # parameters.
-PLACEHOLDERS = {'number': r'\d+', 'even': r'\d*[02468]', 'odd': r'\d*[13579]'}
+PLACEHOLDERS = {'{number}': r'\d+', '{even}': r'\d*[02468]', '{odd}': r'\d*[13579]'}
 
+StateDict = dict[str, Tensor]  # the tensors of a network or a file by key
 Parts = Mapping[str, str]  # from a part of external keys to a part of local keys
 SAME: Parts = {'': ''}  # what follows the prefix is the same in the external and the local key
+Row = tuple[str, str, Parts]
 
 
 @dataclass(frozen=True)
@@ -28,14 +30,13 @@ class KeyMapping:
     name: str  # of the implementation, for messages
     # The external key by which this implementation's checkpoints are recognised; no others have it
     signature_key: str
-    rows: tuple[tuple[str, str, Parts], ...]
+    rows: tuple[Row, ...]
     # A regular expression for external keys that are not needed; this one matches nothing
     ignored: str = '(?!)'
-    short_name: str | None = (
-        None  # for mmgcvit convert --to; None: checkpoints with these keys cannot be written
-    )
+    # For mmgcvit convert --to; None: checkpoints with these keys cannot be written
+    short_name: str | None = None
     # Computes the relative position index of a window (h, w), which checkpoints have beside each
-    # bias table, or None.
+    # bias table
     compute_position_index: Callable[[tuple[int, int]], Tensor] | None = None
     # A regular expression for the local keys of linear weights that are 1x1 convolutions there
     convs: str = '(?!)'
@@ -46,10 +47,10 @@ class KeyMapping:
 
     def to_external_key(self, local: str) -> str | None:
         """Return the external key of a local key, or None if no row matches."""
-        rows = (
-            (target, source, {new: old for old, new in parts.items()})
-            for source, target, parts in self.rows
-        )
+        rows = []
+        for external_prefix, local_prefix, parts in self.rows:
+            inverse = {local_part: external_part for external_part, local_part in parts.items()}
+            rows.append((local_prefix, external_prefix, inverse))
         return translate(local, rows)
 
     def to_local_shape(self, local: str, tensor: Tensor) -> Tensor:
@@ -67,28 +68,24 @@ class KeyMapping:
 def make_own_mapping(signature_key: str) -> KeyMapping:
     """Make the mapping of this package's own checkpoints."""
     prefixes = ('stem.', 'stages.', 'downsamplers.', 'norm{number}.')
-    return KeyMapping(
-        'mmgcvit', signature_key, tuple((prefix, prefix, SAME) for prefix in prefixes)
-    )
+    rows = tuple((prefix, prefix, SAME) for prefix in prefixes)
+    return KeyMapping('mmgcvit', signature_key, rows)
 
 
-def translate(key: str, rows: Iterable[tuple[str, str, Parts]]) -> str | None:
+def translate(key: str, rows: Iterable[Row]) -> str | None:
     """Translate a key by the first row (prefix, new prefix, {part: new part}) that matches, or
     return None.
     """
-    for source, target, parts in rows:
-        pattern = re.sub(
-            r'\\\{(\w+)\\\}',
-            lambda placeholder: f'({PLACEHOLDERS[placeholder[1]]})',
-            re.escape(source),
-        )
-        if prefix := re.match(pattern, key):
-            rest = key[prefix.end() :]
-            for old, new in parts.items():
-                if rest.startswith(old):
-                    return (
-                        re.sub(r'\{\w+\}', '{}', target).format(*prefix.groups())
-                        + new
-                        + rest[len(old) :]
-                    )
+    for prefix, new_prefix, parts in rows:
+        pattern = re.escape(prefix)
+        for placeholder, digits in PLACEHOLDERS.items():
+            pattern = pattern.replace(re.escape(placeholder), f'({digits})')
+        match = re.match(pattern, key)
+        if match is None:
+            continue
+        rest = key[match.end() :]
+        for part, new_part in parts.items():
+            if rest.startswith(part):
+                filled = re.sub(r'\{\w+\}', '{}', new_prefix).format(*match.groups())
+                return filled + new_part + rest.removeprefix(part)
     return None

@@ -41,12 +41,14 @@ def read_numpy_scalar(dtype: Any, raw: bytes) -> Any:
     """Convert a pickled NumPy number, such as a score, to a Python number, and any other scalar to
     a placeholder.
     """
-    is_number = isinstance(dtype, DtypePlaceholder) and re.fullmatch(r'[biuf]\d', dtype.code)
-    return np.frombuffer(raw, dtype.code)[0].item() if is_number else Placeholder()
+    if isinstance(dtype, DtypePlaceholder) and re.fullmatch(r'[biuf]\d', dtype.code):
+        return np.frombuffer(raw, dtype.code)[0].item()
+    return Placeholder()
 
 
+DTYPES = {str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)}
 ALLOWED: dict[str, Any] = {
-    **{str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)},
+    **DTYPES,
     'torch.Size': torch.Size,
     'torch.device': torch.device,
     'torch._utils._rebuild_tensor_v2': torch._utils._rebuild_tensor_v2,
@@ -60,25 +62,16 @@ ALLOWED: dict[str, Any] = {
     'builtins.set': set,
     '_codecs.encode': lambda text, _: text.encode('latin-1'),
     'numpy.dtype': DtypePlaceholder,
-    **dict.fromkeys(
-        ('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar'), read_numpy_scalar
-    ),
+    'numpy.core.multiarray.scalar': read_numpy_scalar,
+    'numpy._core.multiarray.scalar': read_numpy_scalar,
 }
 
 
 # The types of values that are kept, besides containers. The others are placeholders, and what torch
 # makes for storages.
 DATA = (
-    str,
-    bytes,
-    bytearray,
-    int,
-    float,
-    complex,
-    type(None),
-    torch.Tensor,
-    torch.dtype,
-    torch.device,
+    *(str, bytes, bytearray, int, float, complex, type(None)),
+    *(torch.Tensor, torch.dtype, torch.device),
 )
 
 
@@ -90,19 +83,14 @@ class SafeUnpickler(pickle._Unpickler):
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Let torch's ``persistent_load`` load storages only.
+        # torch.load sets persistent_load, which the method below calls.
+        super().__setattr__('load_by_torch' if name == 'persistent_load' else name, value)
 
-        For modules it could write files with their source.
-        """
-
-        def load_storage(persistent_id: Any) -> Any:
-            return (
-                value(persistent_id)
-                if persistent_id[0] in ('storage', b'storage')
-                else persistent_id[1]
-            )
-
-        super().__setattr__(name, load_storage if name == 'persistent_load' else value)
+    def persistent_load(self, persistent_id: Any) -> Any:
+        """Load storages only: for modules torch could write files with their source."""
+        if persistent_id[0] in ('storage', b'storage'):
+            return self.load_by_torch(persistent_id)
+        return persistent_id[1]
 
     def find_class(self, module: str, name: str) -> Any:
         if name == 'UntypedStorage':
@@ -111,13 +99,11 @@ class SafeUnpickler(pickle._Unpickler):
         replacement = ALLOWED.get(f'{module.replace("__builtin__", "builtins")}.{name}')
         if replacement is None:
             return type(name, (Placeholder,), {'__module__': module})
+        if isinstance(replacement, torch.dtype):
+            return replacement
         # Return a new function each time, because a pickle can set attributes of functions and
         # classes that it gets.
-        return (
-            replacement
-            if isinstance(replacement, torch.dtype)
-            else lambda *arguments: replacement(*arguments)
-        )
+        return lambda *arguments: replacement(*arguments)
 
 
 # Stands in for the module pickle: pass it to torch.load as pickle_module.
@@ -128,34 +114,40 @@ SAFE_PICKLE = SimpleNamespace(
 )
 
 
-def remove_placeholders(value: Any, seen: dict[int, bool | None] | None = None) -> bool:
+# Whether a container is data, by its id. None: not finished
+Answers = dict[int, bool | None]
+
+
+def remove_placeholders(value: Any, answers: Answers | None = None) -> bool:
     """Remove dict entries with other values than :data:`DATA`, in place and in nested dicts.
 
     Return False if ``value`` itself must be removed, as lists, tuples and sets with such a value,
-    since positions may have a meaning. Raise a ValueError if a container contains itself. ``seen``
-    holds the answers by id (None: not finished), because a pickle can refer to a container any
-    number of times.
+    since positions may have a meaning. Raise a ValueError if a container contains itself.
+    ``answers`` holds the results, because a pickle can refer to a container any number of times.
     """
     if not isinstance(value, dict | list | tuple | set):
         return isinstance(value, DATA)
-    seen = {} if seen is None else seen
-    if id(value) in seen:
-        if seen[id(value)] is None:
-            raise ValueError(f'a {type(value).__name__} contains itself')
-        return seen[id(value)]
-    seen[id(value)] = None
-    if isinstance(value, dict):
-        # A pickle can set attributes of subclasses of dict, such as ``items``. nn.Module needs
-        # ``_metadata``.
-        for name in [name for name in getattr(value, '__dict__', ()) if name != '_metadata']:
-            delattr(value, name)
-        for key in [
-            key
-            for key, item in value.items()
-            if not all(remove_placeholders(x, seen) for x in (item, key))
-        ]:
+    answers = {} if answers is None else answers
+    if id(value) not in answers:
+        answers[id(value)] = None
+        if isinstance(value, dict):
+            remove_entries(value, answers)
+            answers[id(value)] = True
+        else:
+            answers[id(value)] = all(remove_placeholders(item, answers) for item in value)
+    if answers[id(value)] is None:
+        raise ValueError(f'a {type(value).__name__} contains itself')
+    return answers[id(value)]
+
+
+def remove_entries(value: dict[Any, Any], answers: Answers) -> None:
+    """Remove the entries of a dict whose key or value has a placeholder."""
+    # A pickle can set attributes of subclasses of dict, such as ``items``. nn.Module needs
+    # ``_metadata``.
+    attributes = getattr(value, '__dict__', {})
+    for name in {*attributes} - {'_metadata'}:
+        delattr(value, name)
+    for key, item in list(value.items()):
+        is_key_data = remove_placeholders(key, answers)
+        if not remove_placeholders(item, answers) or not is_key_data:
             del value[key]
-        seen[id(value)] = True
-    else:
-        seen[id(value)] = all(remove_placeholders(item, seen) for item in value)
-    return seen[id(value)]

@@ -3,8 +3,9 @@ mapping.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isqrt
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, format_count, get_first_line, shorten
 from ..registry import list_networks
 from .reading import read_checkpoint
-from .translating import KeyMapping
+from .translating import KeyMapping, StateDict
 
 # Keys of a checkpoint under which a state dict may be, with EMA weights and with other weights.
 EMA_KEYS = ('state_dict_ema', 'model_ema')
@@ -40,12 +41,13 @@ class Arch:
         """Return the names, ``'tiny' or 'tiny2'``, or without a name ``of embed_dims 8, depths (2,
         2, 2, 2), ...``.
         """
-        items = self.attributes.items()
-        sizes = (
-            f'{key} {value:.4g}' if isinstance(value, float) else f'{key} {value}'
-            for key, value in items
-        )
-        return ' or '.join(map(repr, self.names)) or f'of {", ".join(sizes)}'
+        if self.names:
+            return ' or '.join(map(repr, self.names))
+        sizes = []
+        for name, value in self.attributes.items():
+            rounded = f'{value:.4g}' if isinstance(value, float) else value
+            sizes.append(f'{name} {rounded}')
+        return f'of {", ".join(sizes)}'
 
 
 @dataclass
@@ -56,13 +58,10 @@ class Weights:
     network: Network  # the class of backbones that they belong to
     key_mapping: KeyMapping  # from the file's keys (external keys) to local keys
     ema: bool  # whether the tensors are EMA weights
-    tensors: dict[str, Tensor]  # by local key; only classifiers have final_norm.* and head.fc.*
-    unused: list[str] = field(
-        default_factory=list
-    )  # keys without a local key, except those that key_mapping ignores
-    state_dict: Mapping[str, Tensor] = field(
-        default_factory=dict
-    )  # all tensors of the file with its own keys
+    tensors: StateDict  # by local key; only classifiers have final_norm.* and head.fc.*
+    # Keys without a local key, except those that key_mapping ignores
+    unused: list[str] = field(default_factory=list)
+    state_dict: StateDict = field(default_factory=dict)  # all tensors of the file, its own keys
 
 
 def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> Weights:
@@ -73,18 +72,19 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
     ``backbone.``. ``ema`` requires EMA weights. Raise a CheckpointError if the checkpoint has no
     known network.
     """
-    content = read_checkpoint(source)
-    state_dict, is_ema = find_state_dict(content, source, ema)
-    network, key_mapping, found_prefix = find_network(state_dict, source, prefix)
+    state_dict, is_ema = find_state_dict(read_checkpoint(source), source, ema)
+    network, key_mapping, prefix = find_network(state_dict, source, prefix)
     weights = Weights(source, network, key_mapping, is_ema, {}, state_dict=state_dict)
     # The keys of a classifier's head are not under the backbone's prefix.
-    head_prefix = found_prefix.removesuffix('backbone.') + 'head.fc.'
+    head_prefix = prefix.removesuffix('backbone.') + 'head.fc.'
     for name, tensor in state_dict.items():
-        external_key, local_key = name.removeprefix(found_prefix), None
-        if name.startswith(found_prefix):
+        external_key = name.removeprefix(prefix)
+        if name.startswith(prefix):
             local_key = key_mapping.to_local_key(external_key)
         elif name.startswith(head_prefix):
             local_key = 'head.fc.' + name.removeprefix(head_prefix)
+        else:
+            local_key = None
         if local_key is not None:
             weights.tensors[local_key] = key_mapping.to_local_shape(local_key, tensor)
         elif not re.search(key_mapping.ignored, external_key):
@@ -94,11 +94,13 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
     return weights
 
 
-def merge_lora(tensors: dict[str, Tensor], prefix: str = '') -> None:
+def merge_lora(tensors: StateDict, prefix: str = '') -> None:
     """Merge LoRA's updates into the weights of all layers whose names begin with ``prefix``, in
     place.
     """
-    for name in [name for name in tensors if name.startswith(prefix) and name.endswith('.lora_up')]:
+    for name in list(tensors):
+        if not name.startswith(prefix) or not name.endswith('.lora_up'):
+            continue
         layer = name.removesuffix('lora_up')
         try:
             update = tensors.pop(name) @ tensors.pop(f'{layer}lora_down')
@@ -110,70 +112,67 @@ def merge_lora(tensors: dict[str, Tensor], prefix: str = '') -> None:
             ) from None
 
 
-def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[str, Tensor], bool]:
+def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[StateDict, bool]:
     """Return a checkpoint's state dict, and whether its weights are EMA weights: if ``ema`` or if
     it has no others.
     """
-    keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS)
-    if isinstance(content, Mapping):
-        for key in keys:
-            if isinstance(content.get(key), Mapping) and (tensors := select_tensors(content[key])):
-                return tensors, key in EMA_KEYS
-        if (tensors := select_tensors(content)) and not ema:
-            return tensors, False
-    names = ' and '.join(map(repr, keys))
+    content = content if isinstance(content, Mapping) else {}
+    for key in EMA_KEYS if ema else PLAIN_KEYS + EMA_KEYS:
+        tensors = select_tensors(content.get(key))
+        if tensors:
+            return tensors, key in EMA_KEYS
     if ema:
         raise CheckpointError(
-            f'{source} has no EMA weights: it lacks {names}. Remove --ema (or the argument '
-            'ema=True)'
+            f'{source} has no EMA weights: it lacks {" and ".join(EMA_KEYS)}. Remove --ema (or the '
+            'argument ema=True)'
         )
-    advice = (
-        'If it has a whole model (nn.Module), save its state_dict() in the program that wrote it'
-    )
+    tensors = select_tensors(content)
+    if tensors:
+        return tensors, False
     raise CheckpointError(
-        f'{source} has no weights: it is not a dict of tensors and has none under {names}. {advice}'
+        f'{source} has no weights: it is not a dict of tensors and has none under '
+        f'{", ".join(PLAIN_KEYS + EMA_KEYS)}. If it has a whole model (nn.Module), save its '
+        'state_dict() in the program that wrote it'
     )
 
 
-def select_tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
+def select_tensors(content: Any) -> StateDict:
     """Return the entries of a dict that are tensors with str keys, without torch.compile's
-    prefixes.
+    prefixes. Anything else has none.
     """
-    tensors = {
-        name: value
-        for name, value in content.items()
-        if isinstance(name, str) and isinstance(value, Tensor)
-    }
-    return {name.replace('_orig_mod.', ''): tensor for name, tensor in tensors.items()}
+    tensors = {}
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            if isinstance(name, str) and isinstance(value, Tensor):
+                tensors[name.replace('_orig_mod.', '')] = value
+    return tensors
 
 
 def list_key_mappings() -> list[tuple[Network, KeyMapping]]:
     """Return each registered network with each of its key mappings."""
-    networks = list_networks().values()
     return [
         (network, mapping)
-        for network in networks
+        for network in list_networks().values()
         for mapping in vars(network).get('key_mappings', ())
     ]
 
 
 def find_network(
-    state_dict: Mapping[str, Tensor], source: str, prefix: str | None
+    state_dict: StateDict, source: str, prefix: str | None
 ) -> tuple[Network, KeyMapping, str]:
     """Find the key mapping whose ``signature_key`` is in a state dict.
 
     Return its network, it, and the key's prefix.
     """
     known = list_key_mappings()
-    matches = [
-        (network, key_mapping, name.removesuffix(key_mapping.signature_key))
-        for network, key_mapping in known
-        for name in state_dict
-        if f'.{name}'.endswith(f'.{key_mapping.signature_key}')
-    ]
+    matches = []
+    for network, key_mapping in known:
+        for name in state_dict:
+            if f'.{name}'.endswith(f'.{key_mapping.signature_key}'):
+                found_prefix = name.removesuffix(key_mapping.signature_key)
+                matches.append((network, key_mapping, found_prefix))
     if prefix is not None:
-        prefix_with_dot = f'{prefix.rstrip(".")}.' if prefix else ''
-        matches = [match for match in matches if match[2] == prefix_with_dot]
+        matches = [match for match in matches if match[2].rstrip('.') == prefix.rstrip('.')]
     if len(matches) == 1:
         return matches[0]
     if matches:
@@ -182,28 +181,34 @@ def find_network(
             f'{source} has several networks, with the prefixes {prefixes}. Choose one as prefix'
         )
     names = ', '.join(dict.fromkeys(key_mapping.name for _, key_mapping in known))
-    with_prefix = f' under the prefix {prefix!r}' if prefix else ''
-    problem = f'{source} is not a checkpoint of GC ViT or LSA{with_prefix}'
-    keys = f'{len(state_dict)} keys ({shorten(list(state_dict), 4)})'
-    raise CheckpointError(f'{problem}. Its {keys} are not those of {names}. Use another checkpoint')
+    place = f' under the prefix {prefix!r}' if prefix else ''
+    raise CheckpointError(
+        f'{source} is not a checkpoint of GC ViT or LSA{place}. Its {len(state_dict)} keys '
+        f'({shorten(list(state_dict), 4)}) are not those of {names}. Use another checkpoint'
+    )
 
 
-def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+def check_finite(tensors: StateDict, source: str) -> None:
     """Raise a CheckpointError that names the tensors with NaN or infinity."""
-    invalid = [
-        name for name, tensor in tensors.items() if not torch.isfinite(tensor.detach()).all()
-    ]
+    invalid = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if invalid:
-        count, names = format_count(len(invalid), 'tensor'), shorten(invalid)
         raise CheckpointError(
-            f'{source} has {count} with NaN or infinity ({names}). Use an earlier checkpoint'
+            f'{source} has {format_tensors(invalid)} with NaN or infinity. Use an earlier '
+            'checkpoint'
         )
 
 
-def get_running_statistics(model: nn.Module) -> dict[str, Tensor]:
+def format_tensors(names: Sequence[str]) -> str:
+    """Return for example ``2 tensors (a.weight, b.bias)``."""
+    return f'{format_count(len(names), "tensor")} ({shorten(names)})'
+
+
+def infer_window_side(table: Tensor) -> int:
+    """Return the side of the windows of a bias table: one of side w has (2w - 1)**2 rows."""
+    return isqrt(len(table)) // 2 + 1
+
+
+def get_running_statistics(model: nn.Module) -> StateDict:
     """Return the running statistics (buffers) of batch and instance norms by name."""
-    return {
-        name: buffer
-        for name, buffer in model.named_buffers()
-        if name.split('.')[-1] in RUNNING_STATISTICS
-    }
+    buffers = dict(model.named_buffers())
+    return {name: buffer for name, buffer in buffers.items() if name.endswith(RUNNING_STATISTICS)}

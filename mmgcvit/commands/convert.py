@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError, shorten
-from ..files import check_target, write_text
+from ..files import check_target, is_url, write_text
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'target', metavar='DST', type=Path, help='file to write: .pth or .safetensors'
     )
-    text = "format of the keys (default: that of mmpretrain's ImageClassifier; for a DINO of NVIDIA TAO, mmdet's)"
+    text = (
+        "format of the keys (default: that of mmpretrain's ImageClassifier; for a DINO of NVIDIA "
+        "TAO, mmdet's)"
+    )
     parser.add_argument('--to', choices=['mmpretrain', 'original', 'timm'], help=text)
     parser.add_argument('--ema', action='store_true', help='use the EMA weights')
     parser.add_argument(
@@ -26,46 +29,48 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
+    source, target, suffix = args.source, args.target, args.target.suffix
     # The config of a detector gets the name of the checkpoint, with the suffix .py.
-    check_target(
-        args.target, '.pth' if args.target.suffix == '.py' else args.target.suffix, overwrite=None
-    )
-    if '://' not in args.source and not Path(args.source).expanduser().is_file():
-        raise UserError(f'there is no checkpoint {args.source}')
+    check_target(target, '.pth' if suffix == '.py' else suffix, overwrite=None)
+    is_local = not is_url(source) and not source.startswith('timm://')
+    if is_local and not Path(source).expanduser().is_file():
+        raise UserError(f'there is no checkpoint {source}')
     from ..checkpoints.converting import convert, convert_dino, save_checkpoint, save_safetensors
     from ..checkpoints.weights import read_weights
 
-    weights = read_weights(args.source, args.prefix, args.ema)
-    detector = convert_dino(weights) if args.to is None and args.prefix is None else None
-    if (
-        detector is None
-        and args.target.suffix == '.safetensors'
-        and args.to in (None, 'mmpretrain')
-    ):
-        advice = 'Write a .pth file, or add --to original or (only for GC ViT) --to timm'
-        raise UserError(f'{args.target}: mmpretrain cannot read safetensors. {advice}')
-    content, cfg = detector or (convert(weights, args.to or 'mmpretrain'), None)
-    config = args.target.with_suffix('.py')
-    if cfg:
+    weights = read_weights(source, args.prefix, args.ema)
+    detector = None
+    if args.to is None and args.prefix is None:
+        detector = convert_dino(weights)
+    if detector:
+        content, cfg = detector
+        config = target.with_suffix('.py')
         check_target(config, '.py', overwrite=None)
-    if args.target.suffix == '.safetensors':
-        save_safetensors(content['state_dict'], args.target)
+        description, unused = ', in a DINO', []
     else:
-        save_checkpoint(content, args.target)
-    has_head = any(name.startswith('head.') for name in weights.tensors)
-    kind = ', in a DINO' if cfg else '' if has_head else ', a backbone without a head'
-    network, unused = weights.network, [] if cfg else weights.unused
+        to = args.to or 'mmpretrain'
+        if suffix == '.safetensors' and to == 'mmpretrain':
+            raise UserError(
+                f'{target}: mmpretrain cannot read safetensors. Write a .pth file, or add --to '
+                'original or (only for GC ViT) --to timm'
+            )
+        content, unused = convert(weights, to), weights.unused
+        has_head = any(name.startswith('head.') for name in weights.tensors)
+        description = '' if has_head else ', a backbone without a head'
+    if suffix == '.safetensors':
+        save_safetensors(content['state_dict'], target)
+    else:
+        save_checkpoint(content, target)
+    network = weights.network
     print(
-        f'{network.__name__} {network.infer_arch(weights.tensors)}{kind} from {args.source} '
-        '(format of '
-        f'{weights.key_mapping.name}{", EMA" if weights.ema else ""}): '
-        f'{len(content["state_dict"])} tensors '
-        f'written to {args.target}, {len(unused)} in the file are '
+        f'{network.__name__} {network.infer_arch(weights.tensors)}{description} from {source} '
+        f'(format of {weights.key_mapping.name}{", EMA" if weights.ema else ""}): '
+        f'{len(content["state_dict"])} tensors written to {target}, {len(unused)} in the file are '
         f'unused{f" ({shorten(unused)})" if unused else ""}'
     )
-    if cfg:
+    if detector:
         write_text(config, cfg.pretty_text)
         print(
             f'{config} is its config (num_classes={cfg.model.bbox_head.num_classes}). Predict with:'
         )
-        print(f'mmgcvit predict {config} {args.target} IMAGE')
+        print(f'mmgcvit predict {config} {target} IMAGE')

@@ -4,13 +4,12 @@ import argparse
 from pathlib import Path
 
 from ..files import check_target
-from ..inference.model_files import check_model_files
-from .options import add_config_and_checkpoint, load_model
+from ..inference.model_files import find_model_files
+from .options import add_config_and_checkpoint
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_config_and_checkpoint(parser)
-    parser.set_defaults(device='cpu')
     parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing OUT.onnx')
     parser.add_argument(
@@ -23,17 +22,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     check_target(args.target, '.onnx', args.overwrite)
-    check_model_files(args.config, args.checkpoint)
+    files = find_model_files(args.config, args.checkpoint)
     from ..export.onnx_file import export_onnx
+    from .loading import load_model
 
-    model = load_model(args)
+    model = load_model(files, 'cpu')
     difference = export_onnx(model, args.target, not args.no_check, args.half)
     print(f'{args.target}: {model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
-    if getattr(model, 'tiles', None):
+    if model.tiles:
         print(
             f'the file detects in whole images. Cut them into tiles of {model.tiles} px, as the '
             'run was trained on'
         )
     if difference is not None:
-        size = f'at most {difference[0]:.1e} of the largest value (in {difference[1]})'
-        print(f"checked with onnxruntime: the outputs differ from PyTorch's by {size}")
+        error, output = difference
+        print(
+            f"checked with onnxruntime: the outputs differ from PyTorch's by at most {error:.1e} "
+            f'of the largest value (in {output})'
+        )

@@ -1,4 +1,4 @@
-"""The entry point of the console command: ``mmgcvit train CONFIG``, ``mmgcvit test WORK_DIR``, ..."""
+"""The entry point of the console command, such as ``mmgcvit train CONFIG``."""
 
 import ctypes
 import errno
@@ -21,7 +21,8 @@ from typing import Any, TextIO
 from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, suggest
 from ..private_api import NEEDLESS_WARNINGS, STARTUP_MESSAGES
 from ..version import __version__
-from .options import parse_args, read_habits
+from .habits import translate_command
+from .options import parse_args
 
 # The help text of each command. The module of check-data is check_data.py, and so on.
 COMMANDS = {
@@ -42,20 +43,11 @@ M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 # How threads of OpenMP wait: those of Intel and LLVM sleep at once, those of GNU spin for a moment
 # first.
 WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000'}
-MAX_SEARCHED = (
-    400  # number of characters at the start of a text in which STARTUP_MESSAGES are searched
-)
+MAX_SEARCHED = 400  # characters at the start of a text in which STARTUP_MESSAGES are searched
 # Installed distributions that --version lists.
 DEPENDENCY = re.compile(
     r'torch|torchvision|(onedl-)?mm(engine|cv|det|seg|pretrain|pose|rotate)[\w-]*'
 )
-
-
-def format_usage() -> str:
-    lines = '\n'.join(
-        f'    mmgcvit {name:<14}{description}' for name, description in COMMANDS.items()
-    )
-    return f'Commands, each with --help:\n{lines}\n--version lists the installed versions.'
 
 
 def main() -> None:
@@ -64,29 +56,34 @@ def main() -> None:
         # File names on Linux need not be UTF-8. Python sets this for stderr only.
         sys.stdout.reconfigure(errors='backslashreplace')
     word = sys.argv[1] if len(sys.argv) > 1 else '--help'
-    # Users of other programs may type other words, or KEY=VALUE.
-    key = word.partition('=')[0].replace('_', '-')
-    name = key if key in COMMANDS and '=' not in word else read_habits().get(('mmgcvit', key), word)
-    if name in ('-h', '--help'):
-        print(format_usage())
-    elif name == '--version':  # with the dependencies, for bug reports
-        found = {
-            (item.name, item.version)
-            for item in distributions()
-            if DEPENDENCY.fullmatch(item.name or '')
-        }
-        rows = [
-            ('mmgcvit', __version__),
-            *sorted(found),
-            ('Python', python_version()),
-            ('system', platform()),
-        ]
-        print('\n'.join(f'{package:<24}{version}' for package, version in rows))
-    elif name not in COMMANDS:
-        advice = f'{suggest(name, COMMANDS)}\n{format_usage()}' if name == word else f'. {name}'
-        raise SystemExit(f'mmgcvit has no command {word!r}{advice}')
-    else:
+    name = translate_command(word)
+    if name in COMMANDS:
         run_command(name, sys.argv[2:])
+    elif name in ('-h', '--help'):
+        print(format_usage())
+    elif name == '--version':
+        print(format_versions())
+    elif ' ' in name:  # a sentence of habits.ini
+        raise SystemExit(f'mmgcvit has no command {word!r}. {name}')
+    else:
+        suggestion = suggest(name, COMMANDS)
+        raise SystemExit(f'mmgcvit has no command {word!r}{suggestion}\n{format_usage()}')
+
+
+def format_usage() -> str:
+    lines = [f'    mmgcvit {name:<14}{description}\n' for name, description in COMMANDS.items()]
+    return f'Commands, each with --help:\n{"".join(lines)}--version lists the installed versions.'
+
+
+def format_versions() -> str:
+    """Return the versions of this package, its dependencies and the system, for bug reports."""
+    rows = set()
+    for item in distributions():
+        if DEPENDENCY.fullmatch(item.name or ''):
+            rows.add((item.name, item.version))
+    rows = [('mmgcvit', __version__), *sorted(rows)]
+    rows += [('Python', python_version()), ('system', platform())]
+    return '\n'.join(f'{package:<24}{version}' for package, version in rows)
 
 
 def run_command(command: str | ModuleType, arguments: Sequence[object] | None = None) -> None:
@@ -99,7 +96,7 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
     if arguments is not None:
         sys.argv = [f'mmgcvit {command}', *map(str, arguments)]
     keep_freed_memory()
-    if not any(name in os.environ for name in (*WAITING, 'KMP_BLOCKTIME')):
+    if not os.environ.keys() & {*WAITING, 'KMP_BLOCKTIME'}:
         # By default, waiting threads take the cores from other programs, and so from the threads
         # they wait for. OpenMP reads the variables when torch is imported.
         os.environ.update(WAITING)
@@ -112,22 +109,30 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
             code = command.main(args)
     except KeyboardInterrupt as interrupt:
         print('interrupted')
-        code = 128 + next(iter(interrupt.args), signal.SIGINT)
-    except UserError as error:
-        code = f'{name}: {error}'
-    except ModuleNotFoundError as error:
-        if error.name not in PIP_PACKAGES:
+        number = interrupt.args[0] if interrupt.args else signal.SIGINT
+        raise SystemExit(128 + number) from None
+    except Exception as error:
+        message = explain_error(error)
+        if message is None:
             raise
-        code = f'{name}: {format_missing("this command", error.name)}'
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            code = f'{name}: {error.strerror}. Free some disk space, then start it again (train: with --resume)'
-        elif error.filename is None:  # the traceback says more than the message
-            raise
-        else:
-            code = f'{name}: {escape_controls(f"{error.filename}: {error.strerror}")}'
+        raise SystemExit(f'{name}: {message}') from error
     if code is not None:
         raise SystemExit(code)
+
+
+def explain_error(error: Exception) -> str | None:
+    """Return the message of an error that the user can fix, or None for another one."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name in PIP_PACKAGES:
+        return format_missing('this command', error.name)
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f'{error.strerror}. Free some disk space, then start it again (train: with --resume)'
+    if error.filename is None:  # the traceback says more than the message
+        return None
+    return escape_controls(f'{error.filename}: {error.strerror}')
 
 
 @contextmanager
@@ -138,23 +143,20 @@ def handle_sigterm() -> Iterator[None]:
     After one process has failed, torchrun ends the others by SIGTERM. They may wait where Python
     handles no signals.
     """
-    process, is_main_thread = os.getpid(), threading.current_thread() is threading.main_thread()
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    is_free = is_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if 'RANK' in os.environ or not is_free:
+        yield
+        return
+    process = os.getpid()
 
     def interrupt(number: int, frame: object) -> None:
         if os.getpid() != process:
             os._exit(128 + number)
-        signal.signal(
-            signal.SIGCHLD, lambda *_: None
-        )  # torch's handler raises an error when data workers end
+        # torch's handler raises an error when data workers end.
+        signal.signal(signal.SIGCHLD, lambda *_: None)
         raise KeyboardInterrupt(number)
 
-    if (
-        'RANK' in os.environ
-        or not is_main_thread
-        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    ):
-        yield
-        return
     signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
@@ -172,8 +174,10 @@ class FilteredStream:
     def write(self, text: str) -> int:
         # print writes the newline in a second call; drop it along with the message.
         is_trailing_newline = self.dropped_last and text == '\n'
-        self.dropped_last = bool(STARTUP_MESSAGES.search(text[:MAX_SEARCHED]))
-        return len(text) if self.dropped_last or is_trailing_newline else self.stream.write(text)
+        self.dropped_last = STARTUP_MESSAGES.search(text[:MAX_SEARCHED]) is not None
+        if self.dropped_last or is_trailing_newline:
+            return len(text)
+        return self.stream.write(text)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)

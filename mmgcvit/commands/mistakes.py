@@ -1,6 +1,9 @@
 """Find the mistakes of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options]."""
 
+from __future__ import annotations
+
 import argparse
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -10,15 +13,18 @@ from rich.table import Table
 from ..config import read_config
 from ..errors import UserError, check_installed, escape_controls
 from ..files import MISTAKES
-from ..inference.model_files import check_model_files
+from ..inference.model_files import find_model_files
 from .options import (
+    add_integer,
     add_model_options,
     add_out_dir,
     check_at_least,
     check_out_dir,
     create_out_dir,
-    load_model,
 )
+
+if TYPE_CHECKING:
+    from ..evaluation.detection_curves import DetectionCurves
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -30,16 +36,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help='dataset split (default: %(default)s)',
     )
     add_out_dir(parser, 'mistakes', overwrite_help='replace the files of an earlier run')
-    parser.add_argument(
-        '--worst',
-        type=int,
-        default=20,
-        metavar='N',
-        help='draw N worst images (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--batch-size', type=int, default=1, metavar='N', help='images per batch (default: 1)'
-    )
+    add_integer(parser, '--worst', 'draw N worst images (default: 20)', default=20)
+    add_integer(parser, '--batch-size', 'images per batch (default: 1)', default=1)
     parser.add_argument(
         '--score-thr', type=float, metavar='SCORE', help='minimum score (default: as of predict)'
     )
@@ -47,8 +45,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch_size=1, worst=0, score_thr=0)
-    check_model_files(args.config, args.checkpoint)
+    files = find_model_files(args.config, args.checkpoint)
     check_installed('mistakes', 'supervision')
+    check_out_dir(args, MISTAKES)
     from ..datasets.checks.paths import check_presence
     from ..evaluation.grids import build_dataset
     from ..evaluation.mistakes import (
@@ -58,44 +57,50 @@ def main(args: argparse.Namespace) -> None:
         write_mistakes,
     )
     from ..inference.loading import check_class_names, format_device, silence_output
+    from .loading import load_model
 
-    check_out_dir(args, MISTAKES)
-    model = load_model(args)
-    cfg, loader_key = read_config(model.config), f'{args.split}_dataloader'
+    model = load_model(files, args.device, args.score_thr)
+    cfg, loader_key = read_config(files.config), f'{args.split}_dataloader'
     check_presence(cfg, [loader_key])
     settings = (cfg.get(loader_key) or {}).get('dataset')
     if not settings:
         raise UserError(
-            f'{model.config} has no {loader_key} with a dataset. Add it, or choose the other '
+            f'{files.config} has no {loader_key} with a dataset. Add it, or choose the other '
             '--split'
         )
     with silence_output():
         dataset = build_dataset(settings, model.scope)
+    classes = [escape_controls(name) for name in dataset.metainfo.get('classes') or ()]
     # Without names in the checkpoint and in the config, the model's names are numbers.
-    classes = [escape_controls(name) for name in dataset.metainfo.get('classes') or model.classes]
-    is_named = model.classes != [f'class {label}' for label in range(len(classes))]
-    check_class_names(model.checkpoint, model.classes if is_named else None, classes)
+    if model.classes != [f'class {label}' for label in range(len(classes))]:
+        check_class_names(model.checkpoint, model.classes, classes)
     print(
         f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {model.checkpoint}'
     )
     mistakes = evaluate_images(model, dataset, args.worst, args.batch_size)
     create_out_dir(args, 'worst', ['mistakes.json', 'worst/[0-9][0-9][0-9]*_*.jpg'])
     write_mistakes(args.out_dir, model, dataset, mistakes)
-    by_class = score_classes(mistakes, model)
-    table = Table('class', *(column.replace('_', ' ') for column in next(iter(by_class.values()))))
-    for name, row in by_class.items():
-        table.add_row(
-            escape(name), *('–' if value is None else f'{value:g}' for value in row.values())
-        )
-    Console().print(table)
+    print_table(score_classes(mistakes, model))
     print(summarise_confusion_matrix(mistakes.confusion_matrix, model.classes))
-    if (curves := mistakes.curves) is not None and np.isfinite(curves.ap).any():
-        scores = [f'boxes: mAP {np.nanmean(curves.ap):.3f}, AP50 {np.nanmean(curves.ap50):.3f}']
-        if curves.mask_ap is not None:
-            scores.append(
-                f'masks: mAP {np.nanmean(curves.mask_ap):.3f}, AP50 '
-                f'{np.nanmean(curves.mask_ap50):.3f}'
-            )
-        scores.append(f'confidence threshold: {model.score_thr:g} (--score-thr)')
-        print(f'{"; ".join(scores)}, F1 is highest at {curves.overall.best_threshold:.2f}')
+    if mistakes.curves is not None and np.isfinite(mistakes.curves.ap).any():
+        print_average_precision(mistakes.curves, model.score_thr)
     print(f'written to {args.out_dir}')
+
+
+def print_table(scores: dict[str, dict[str, float | int | None]]) -> None:
+    """Print the scores of each class."""
+    columns = list(next(iter(scores.values())))
+    table = Table('class', *(column.replace('_', ' ') for column in columns))
+    for name, row in scores.items():
+        cells = ['–' if value is None else f'{value:g}' for value in row.values()]
+        table.add_row(escape(name), *cells)
+    Console().print(table)
+
+
+def print_average_precision(curves: DetectionCurves, score_thr: float) -> None:
+    text = f'boxes: mAP {np.nanmean(curves.ap):.3f}, AP50 {np.nanmean(curves.ap50):.3f}'
+    if curves.mask_ap is not None:
+        mask_ap, mask_ap50 = np.nanmean(curves.mask_ap), np.nanmean(curves.mask_ap50)
+        text += f'; masks: mAP {mask_ap:.3f}, AP50 {mask_ap50:.3f}'
+    best = curves.overall.best_threshold
+    print(f'{text}; confidence threshold: {score_thr:g} (--score-thr), F1 is highest at {best:.2f}')

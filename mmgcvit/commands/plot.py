@@ -4,8 +4,7 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
-from math import nan
+from math import ceil, nan
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -23,10 +22,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'work_dirs', nargs='+', type=Path, metavar='WORK_DIR', help='work dirs of runs'
     )
-    text = "log keys to draw, for example loss_mask coco/bbox_mAP_50 (default: all but COCO's detailed scores)"
-    parser.add_argument('--keys', nargs='+', default=[], metavar='KEY', help=text)
-    text = 'output file: .png, .pdf or .svg (default: curves.png in the first work dir)'
-    parser.add_argument('--out', type=Path, metavar='FILE.png', help=text)
+    parser.add_argument(
+        '--keys',
+        nargs='+',
+        default=[],
+        metavar='KEY',
+        help="log keys to draw, for example loss_mask coco/bbox_mAP_50 (default: all but COCO's "
+        'detailed scores)',
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='FILE.png',
+        help='output file: .png, .pdf or .svg (default: curves.png in the first work dir)',
+    )
 
 
 def main(args: argparse.Namespace) -> None:
@@ -52,27 +61,11 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
     """
     curves: dict[str, Curve] = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        session: dict[str, Curve] = defaultdict(Curve)  # the curves in this file
-        has_epochs = False
-        for line in file.read_text(errors='replace').splitlines():
-            # A killed run may have left an incomplete last line.
-            with suppress(json.JSONDecodeError):
-                entry = json.loads(line)
-                # Only entries of the training have these keys; epoch, only if its length is in
-                # epochs.
-                has_epochs |= 'epoch' in entry
-                for name, value in entry.items():
-                    if name not in NOT_DRAWN and isinstance(value, int | float):
-                        # -1 is COCO's score without objects.
-                        session[name][entry['step']] = float(value) if value != -1 else nan
-                        session[name].unit = (
-                            'epoch' if has_epochs and 'iter' not in entry else 'iteration'
-                        )
-        for name, curve in session.items():
-            curve |= {
-                step: value for step, value in curves.get(name, {}).items() if step < min(curve)
-            }
-        curves |= session
+        for key, curve in read_session(file).items():
+            for step, value in curves.get(key, {}).items():
+                if step < min(curve):
+                    curve[step] = value
+            curves[key] = curve
     if not curves:
         raise UserError(
             f'{work_dir} has no training logs (*/vis_data/scalars.json). Choose the work dir of a '
@@ -81,30 +74,51 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
     return curves
 
 
+def read_session(file: Path) -> dict[str, Curve]:
+    """Read the curves in one file."""
+    curves: dict[str, Curve] = defaultdict(Curve)
+    has_epochs = False
+    for line in file.read_text(errors='replace').splitlines():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:  # a killed run may have left an incomplete last line
+            continue
+        # Only entries of the training have these keys; epoch, only if its length is in epochs.
+        has_epochs |= 'epoch' in entry
+        is_by_epoch = has_epochs and 'iter' not in entry
+        for key, value in entry.items():
+            if key not in NOT_DRAWN and isinstance(value, int | float):
+                # -1 is COCO's score without objects.
+                curves[key][entry['step']] = nan if value == -1 else value
+                curves[key].unit = 'epoch' if is_by_epoch else 'iteration'
+    return curves
+
+
 def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> Figure:
     """Draw a panel for each key (default: all but :data:`DETAILED_SCORES`), with the key's curve of
     each named run.
     """
-    names = list(dict.fromkeys(name for curves in runs.values() for name in curves))
-    if unknown := [key for key in keys if key not in names]:
+    known = dict.fromkeys(key for curves in runs.values() for key in curves)
+    unknown = [key for key in keys if key not in known]
+    if unknown:
         raise UserError(
-            f'no run has logged {", ".join(unknown)}. Choose among {", ".join(sorted(names))}'
+            f'no run has logged {", ".join(unknown)}. Choose among {", ".join(sorted(known))}'
         )
-    keys = keys or [name for name in names if not name.endswith(DETAILED_SCORES)]
-    columns = min(3, len(keys))
-    rows = -(-len(keys) // columns)
-    figure = Figure(figsize=(5 * columns, 3.2 * rows), layout='constrained')
+    keys = keys or [key for key in known if not key.endswith(DETAILED_SCORES)]
+    num_columns = min(3, len(keys))
+    num_rows = ceil(len(keys) / num_columns)
+    figure = Figure(figsize=(5 * num_columns, 3.2 * num_rows), layout='constrained')
     for position, key in enumerate(keys, start=1):
-        axes = figure.add_subplot(rows, columns, position, title=key)
-        for name, curves in runs.items():
-            # matplotlib leaves gaps at NaN and infinite values.
-            points = sorted(curves.get(key, {}).items())
-            if points:
-                axes.set_xlabel(curves[key].unit)
-                axes.plot(
-                    *zip(*points, strict=True), marker='.' if len(points) < 50 else None, label=name
-                )
+        axes = figure.add_subplot(num_rows, num_columns, position, title=key)
         axes.grid(alpha=0.3)
+        for name, curves in runs.items():
+            if key not in curves:
+                continue
+            axes.set_xlabel(curves[key].unit)
+            # matplotlib leaves gaps at NaN and infinite values.
+            steps, values = zip(*sorted(curves[key].items()), strict=True)
+            marker = '.' if len(steps) < 50 else None
+            axes.plot(steps, values, marker=marker, label=name)
         if len(runs) > 1:
             axes.legend(fontsize='small')
     return figure

@@ -1,24 +1,30 @@
 """Predict on images and videos: mmgcvit predict CONFIG [CHECKPOINT] INPUT ... [options]."""
 
+from __future__ import annotations
+
 import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from ..errors import UserError, check_installed, format_count, shorten
 from ..files import FILES, FOLDERS, IMAGE_SUFFIXES, PICTURES, is_url
 from ..inference.inputs import VIDEO_SUFFIXES, find_inputs
-from ..inference.model_files import check_model_files, find_default_checkpoint
+from ..inference.model_files import find_default_checkpoint, find_model_files
 from .options import (
+    add_integer,
     add_model_options,
     add_out_dir,
     check_at_least,
     check_out_dir,
     create_out_dir,
-    load_model,
 )
+
+if TYPE_CHECKING:
+    from ..inference.running import PredictionRun
 
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 # Images are named whose longer side differs from that of the training images by more than this
@@ -34,19 +40,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_out_dir(
         parser, 'predictions', 'write into an existing folder and replace files of the same names'
     )
-    parser.add_argument(
-        '--batch-size',
-        type=int,
-        default=1,
-        metavar='N',
-        help='images or tiles per batch (default: 1)',
-    )
+    add_integer(parser, '--batch-size', 'images or tiles per batch (default: 1)', default=1)
     parser.add_argument('--amp', action='store_true', help='compute in bfloat16')
-    parser.add_argument(
-        '--tiles',
-        type=int,
-        metavar='SIDE',
-        help='predict large images in tiles of SIDE x SIDE pixels',
+    add_integer(
+        parser, '--tiles', 'predict large images in tiles of SIDE x SIDE pixels', metavar='SIDE'
     )
     text = 'minimum score of detections (default: the one that train --data chose, else 0.3)'
     parser.add_argument('--score-thr', '--pred-score-thr', type=float, metavar='SCORE', help=text)
@@ -58,45 +55,36 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--no-save-pred', action='store_true', help='write no JSON, CSV and segmentation maps'
     )
-    parser.add_argument(
-        '--frames',
-        type=int,
-        metavar='N',
-        help='only the first N frames of each video (default: all)',
-    )
+    add_integer(parser, '--frames', 'only the first N frames of each video (default: all)')
 
 
 def main(args: argparse.Namespace) -> None:
     # Silence FFmpeg's messages about broken videos.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
-    args.checkpoint, patterns = split_checkpoint_and_inputs(args)
+    checkpoint, patterns = split_checkpoint_and_inputs(args)
     check_at_least(args, batch_size=1, frames=1, tiles=32, score_thr=0)
     if args.no_save_vis and args.no_save_pred:
         raise UserError(
             '--no-save-vis and --no-save-pred together write nothing. Remove one of them'
         )
-    check_model_files(args.config, args.checkpoint)
+    files = find_model_files(args.config, checkpoint)
     if not patterns:
-        hint = (
-            '. Everything after --classes is read as a class. Put INPUT before --classes'
-            if args.classes
-            else ''
+        hint = '. Everything after --classes is read as a class. Put INPUT before --classes'
+        raise UserError(
+            f'no INPUT given. After {checkpoint or args.config}, pass images, videos, folders or '
+            f'patterns such as "photos/*.jpg"{hint if args.classes else ""}'
         )
-        inputs = f'images, videos, folders or patterns such as "photos/*.jpg"{hint}'
-        raise UserError(f'no INPUT given. After {args.checkpoint or args.config}, pass {inputs}')
     check_installed('predict', 'supervision')
     images, videos = find_inputs(patterns)
+    check_out_dir(args, (*FILES, *FOLDERS))
     import torch
 
-    from ..inference.outputs import Outputs, make_table
-
-    check_out_dir(args, (*FILES, *FOLDERS))
-    from ..config import read_config
-    from ..datasets.own_data import STARTED_WITH
     from ..inference.loading import format_device
+    from ..inference.outputs import Outputs
     from ..inference.running import PredictionRun
+    from .loading import load_model
 
-    model = load_model(args)
+    model = load_model(files, args.device, args.score_thr)
     print(
         f'{model.task}, {len(model.classes)} classes, on {format_device(model.device)}: '
         f'{model.checkpoint}'
@@ -109,36 +97,26 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(
             f'--classes is only for detectors, and this is a {model.task} model. Remove --classes'
         )
+    batch_size = args.batch_size
     if args.tiles is not None:
         # Read one image at a time. Its tiles are predicted in batches.
-        model, args.batch_size = model.with_tiles(args.tiles, args.batch_size), 1
+        model, batch_size = model.with_tiles(args.tiles, batch_size), 1
     labels = args.classes and [model.find_label(name) for name in args.classes]
-    # Configs of train --data have the longer side of the training images, except for classifiers.
-    trained_side = not model.tiles and (read_config(model.config).get(STARTED_WITH) or {}).get(
-        'image_side'
-    )
     create_out_dir(args, PICTURES, () if args.no_save_pred else FILES)
-    switches = {
-        'draw': not args.no_save_vis,
-        'write': not args.no_save_pred,
-        'draw_labels': not args.hide_labels,
-    }
-    outputs = Outputs(args.out_dir, [*images, *videos])
-    run = PredictionRun(model, outputs, args.batch_size, labels=labels, **switches)
+    run = PredictionRun(
+        model,
+        Outputs(args.out_dir, images + videos),
+        batch_size,
+        draw=not args.no_save_vis,
+        write=not args.no_save_pred,
+        labels=labels,
+        draw_labels=not args.hide_labels,
+    )
     try:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=args.amp):
             run.predict(images, videos, args.frames)
     finally:
-        if run.counts:
-            table = make_table(run.counts, model.classes, model.task)
-            Console(markup=False, emoji=False, highlight=False).print(table)
-        if trained_side:
-            print(compare_sides(run.sides, trained_side), end='')
-        counts = [format_count(len(run.sides), 'image')] if images else []
-        counts += [format_count(len(run.counts) - len(run.sides), 'frame')] if videos else []
-        skipped = f', {run.num_failed} skipped' if run.num_failed else ''
-        pictures = '' if args.no_save_vis else f', pictures in {args.out_dir / "vis"}'
-        print(f'{" and ".join(counts)} predicted{skipped}: {args.out_dir}{pictures}')
+        print_summary(run, bool(images), bool(videos))
     if run.num_failed:
         raise UserError(
             f'{format_count(run.num_failed, "input")} could not be predicted. See the messages '
@@ -146,18 +124,43 @@ def main(args: argparse.Namespace) -> None:
         )
 
 
+def print_summary(run: PredictionRun, with_images: bool, with_videos: bool) -> None:
+    """Print what has been predicted and written, also after an error."""
+    from ..inference.outputs import make_table
+
+    if run.counts:
+        table = make_table(run.counts, run.model.classes, run.model.task)
+        Console(markup=False, emoji=False, highlight=False).print(table)
+    # Configs of train --data have the longer side of the training images, except for classifiers.
+    trained_side = run.model.started_with.get('image_side')
+    if trained_side and not run.model.tiles:
+        print(compare_sides(run.sides, trained_side), end='')
+    counts = []
+    if with_images:
+        counts.append(format_count(len(run.sides), 'image'))
+    if with_videos:
+        counts.append(format_count(len(run.counts) - len(run.sides), 'frame'))
+    folder = run.outputs.folder
+    skipped = f', {run.num_failed} skipped' if run.num_failed else ''
+    pictures = f', pictures in {folder / PICTURES}' if run.draw else ''
+    print(f'{" and ".join(counts)} predicted{skipped}: {folder}{pictures}')
+
+
 def compare_sides(sides: Mapping[str, int], trained_side: int) -> str:
     """Return a message about images whose longer sides differ much from that of the training
     images, or ''.
     """
-    others = [
-        name
-        for name, side in sides.items()
-        if not 1 / MAX_RATIO <= side / trained_side <= MAX_RATIO
-    ]
-    text = f'{len(others)} of {format_count(len(sides), "image")} ({shorten(others)}) are over {MAX_RATIO} times '
-    text += f'larger or smaller than in training ({trained_side} px). If objects in larger ones are lost, add --tiles '
-    return f'{text}{trained_side}\n' if others else ''
+    others = []
+    for name, side in sides.items():
+        if not 1 / MAX_RATIO <= side / trained_side <= MAX_RATIO:
+            others.append(name)
+    if not others:
+        return ''
+    return (
+        f'{len(others)} of {format_count(len(sides), "image")} ({shorten(others)}) are over '
+        f'{MAX_RATIO} times larger or smaller than in training ({trained_side} px). If objects in '
+        f'larger ones are lost, add --tiles {trained_side}\n'
+    )
 
 
 def split_checkpoint_and_inputs(args: argparse.Namespace) -> tuple[str | None, list[str]]:
@@ -165,14 +168,18 @@ def split_checkpoint_and_inputs(args: argparse.Namespace) -> tuple[str | None, l
 
     Without a checkpoint, argparse stores the first input as one.
     """
-    rest = [args.checkpoint, *args.inputs] if args.checkpoint else []
-    name = rest[0].lower() if rest else ''
-    suffix = Path(name.partition('?')[0] if is_url(name) else name).suffix
-    # A URL with another suffix, or none, is a checkpoint if inputs follow, and otherwise an image.
-    is_other = is_url(name) and len(rest) > 1 and suffix not in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
-    is_checkpoint = suffix in CHECKPOINT_SUFFIXES or is_other
-    # If CONFIG has no default checkpoint, the first of several arguments is the checkpoint,
-    # whatever its suffix.
-    if is_checkpoint or (len(rest) > 1 and not find_default_checkpoint(args.config)):
-        return rest[0], rest[1:]
-    return None, rest
+    if args.checkpoint is None:
+        return None, []
+    first = args.checkpoint
+    path = first.partition('?')[0] if is_url(first) else first
+    suffix = Path(path).suffix.lower()
+    is_checkpoint = suffix in CHECKPOINT_SUFFIXES
+    if args.inputs and not is_checkpoint:
+        # A URL with another suffix, or none, is a checkpoint if inputs follow, and otherwise an
+        # image. If CONFIG has no default checkpoint, the first of several arguments is the
+        # checkpoint, whatever its suffix.
+        is_unknown_url = is_url(first) and suffix not in IMAGE_SUFFIXES + VIDEO_SUFFIXES
+        is_checkpoint = is_unknown_url or find_default_checkpoint(args.config) is None
+    if is_checkpoint:
+        return first, args.inputs
+    return None, [first, *args.inputs]

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import check_target, compute_sha256
-from ..inference.model_files import check_model_files, read_model_checkpoint
-from ..version import __version__
+from ..inference.model_files import find_model_files, read_model_checkpoint
 from .options import add_config_and_checkpoint
 
 
@@ -22,27 +21,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    # If CONFIG is followed by one argument, argparse stores it in args.checkpoint, but it is the
-    # output file.
-    args.checkpoint, target = (
-        (args.checkpoint, args.target) if args.target else (None, args.checkpoint)
-    )
-    if target is None and not Path(args.config).is_dir():
-        raise UserError(
-            f'{args.config} is not a work dir. Add an output file, for example model.safetensors'
-        )
-    target = Path(target or Path(args.config, 'model.safetensors'))
+    checkpoint, target = args.checkpoint, args.target
+    if target is None and checkpoint is not None:
+        # argparse stores a single argument after CONFIG as the checkpoint, but it is the target.
+        checkpoint, target = None, Path(checkpoint)
+    if target is None:
+        target = Path(args.config, 'model.safetensors')
+        if not target.parent.is_dir():
+            raise UserError(
+                f'{args.config} is not a work dir. Add an output file, for example '
+                'model.safetensors'
+            )
     check_target(target, '.safetensors', overwrite=None)
-    check_model_files(args.config, args.checkpoint)
+    files = find_model_files(args.config, checkpoint)
     from ..checkpoints.converting import save_safetensors
-    from ..checkpoints.pretrained import MODULE_PREFIX
+    from ..checkpoints.pretrained import remove_module_prefix
     from ..checkpoints.weights import find_state_dict, merge_lora
 
-    checkpoint = read_model_checkpoint(check_model_files(args.config, args.checkpoint))
-    tensors, _ = find_state_dict(checkpoint.content, checkpoint.source)
-    tensors = {MODULE_PREFIX.sub('', name): tensor for name, tensor in tensors.items()}
+    checkpoint = read_model_checkpoint(files.checkpoint)
+    state_dict, _ = find_state_dict(checkpoint.content, checkpoint.source)
+    tensors = remove_module_prefix(state_dict)
     merge_lora(tensors)
-    save_safetensors(tensors, target, {'mmgcvit': __version__})
+    save_safetensors(tensors, target)
     num_values = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')
     print(f'SHA-256 {compute_sha256(target)}')

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from ..inference.model_files import check_model_files, find_config
+from ..inference.model_files import find_model_files
 from .options import add_common_options, add_config_and_checkpoint, hide_gpus
 
 
@@ -24,18 +24,16 @@ def main(args: argparse.Namespace) -> None:
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f'--out {args.out}: expected a name ending in .pkl or .pickle')
     if args.launcher == 'none':
-        check_model_files(args.config, args.checkpoint)
+        find_model_files(args.config, args.checkpoint)
     hide_gpus(args.device)
     from ..engine.setup import check_machine, load_config, run_rank
     from ..engine.test import run_test
 
     with run_rank(args.launcher, args.local_rank):
         check_machine(args.device, args.launcher)
-        source, config = (
-            check_model_files(args.config, args.checkpoint),
-            str(find_config(args.config)),
-        )
-        if args.work_dir is None and Path(args.config).expanduser().is_dir():
-            args.work_dir = str(Path(args.config) / 'test')
-        cfg = load_config(config, args.cfg_options, args.work_dir, args.launcher)
-        run_test(cfg, source, args.show_dir, args.out, args.tta, args.progress)
+        files = find_model_files(args.config, args.checkpoint)
+        work_dir = args.work_dir
+        if work_dir is None and Path(args.config).expanduser().is_dir():
+            work_dir = str(Path(args.config) / 'test')
+        cfg = load_config(str(files.config), args.cfg_options, work_dir, args.launcher)
+        run_test(cfg, files.checkpoint, args.show_dir, args.out, args.tta, args.progress)

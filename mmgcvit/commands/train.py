@@ -22,6 +22,7 @@ from .options import (
     AUGMENTATIONS,
     CONFIG,
     add_common_options,
+    add_integer,
     add_task,
     check_at_least,
     format_option,
@@ -29,103 +30,148 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
+
     from ..datasets.formats.dataset_info import DatasetInfo
 
-DATA_OPTIONS = (
-    *('task', 'size', 'epochs', 'image_size', 'pretrained', 'batch_size', 'lr', 'workers'),
-    *('augment', 'no_flip', 'fine_tune', 'tiles'),
-)
+# The options that require --data.
+DATA_OPTIONS = ('task', 'size', 'epochs', 'image_size', 'tiles', 'pretrained', 'batch_size', 'lr')
+DATA_OPTIONS += ('workers', 'augment', 'no_flip', 'fine_tune')
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', nargs='?', metavar='CONFIG', help=CONFIG)
     own = parser.add_argument_group('train on your own data, without a CONFIG')
-    text = 'data in COCO, YOLO or Pascal VOC format, class folders, or images with maps (work dir: work_dirs/FOLDER)'
-    own.add_argument('--data', metavar='FOLDER', help=text)
+    own.add_argument(
+        '--data',
+        metavar='FOLDER',
+        help='data in COCO, YOLO or Pascal VOC format, class folders, or images with maps (work '
+        'dir: work_dirs/FOLDER)',
+    )
     add_task(own)
-    text = 'network size; xxtiny, xtiny and large are for classification only (default: tiny with a GPU, else mini)'
-    own.add_argument('--size', choices=(MINI, *SIZES), help=text)
     own.add_argument(
-        '--epochs', type=int, metavar='N', help='epochs (default: by the number of images)'
+        '--size',
+        choices=(MINI, *SIZES),
+        help='network size; xxtiny, xtiny and large are for classification only (default: tiny '
+        'with a GPU, else mini)',
     )
+    add_integer(own, '--epochs', 'epochs (default: by the number of images)')
+    add_integer(own, '--image-size', 'side of the images (default: by task and size)', 'PIXELS')
     own.add_argument(
-        '--image-size',
+        '--tiles',
+        nargs='?',
         type=int,
-        metavar='PIXELS',
-        help='side of the images (default: by task and size)',
+        const=0,
+        metavar='SIDE',
+        help='train on random tiles of SIDE pixels (default: the image size); validate and '
+        'predict in overlapping tiles',
     )
-    text = 'train on random tiles of SIDE pixels (default: the image size); validate and predict in overlapping tiles'
-    own.add_argument('--tiles', nargs='?', type=int, const=0, metavar='SIDE', help=text)
-    text = 'backbone weights: a file, a URL, timm://NAME, or none (default: the released ones; for mini, our own)'
-    own.add_argument('--pretrained', metavar='WEIGHTS', help=text)
     own.add_argument(
-        '--batch-size',
-        type=int,
-        metavar='N',
-        help='images per iteration (default: by task and size)',
+        '--pretrained',
+        metavar='WEIGHTS',
+        help='backbone weights: a file, a URL, timm://NAME, or none (default: the released ones; '
+        'for mini, our own)',
     )
+    add_integer(own, '--batch-size', 'images per iteration (default: by task and size)')
     own.add_argument(
         '--lr', type=float, help='learning rate (default: by task, scaled to the batch size)'
     )
+    add_integer(own, '--workers', 'processes that load data; 0: the main process')
     own.add_argument(
-        '--workers', type=int, metavar='N', help='processes that load data; 0: the main process'
+        '--augment',
+        choices=AUGMENTATIONS,
+        help='none, light (default: flips, random sizes, for segmentation colours) or strong '
+        '(also rotations or erasing)',
     )
-    text = 'none, light (default: flips, random sizes, for segmentation colours) or strong (also rotations or erasing)'
-    own.add_argument('--augment', choices=AUGMENTATIONS, help=text)
     own.add_argument(
         '--no-flip',
         action='store_true',
         default=None,
         help='never mirror images, for example of text',
     )
-    text = 'what of the backbone is trained: all (default), low-rank updates of its attention, or nothing'
-    own.add_argument('--fine-tune', choices=('all', 'lora', 'head'), help=text)
+    own.add_argument(
+        '--fine-tune',
+        choices=('all', 'lora', 'head'),
+        help='what of the backbone is trained: all (default), low-rank updates of its attention, '
+        'or nothing',
+    )
     parser.add_argument(
         '--amp', action='store_true', help='train in mixed precision (bfloat16 if the GPU has it)'
     )
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the LR to the effective batch size'
     )
-    parser.add_argument(
-        '--patience', type=int, metavar='N', help='stop after N validations without a better score'
-    )
+    add_integer(parser, '--patience', 'stop after N validations without a better score')
     resume_or_overwrite = parser.add_mutually_exclusive_group()
-    text = 'resume from CHECKPOINT; if none is given, from the latest one in the work dir, if there is one'
     resume_or_overwrite.add_argument(
-        '--resume', nargs='?', const='auto', metavar='CHECKPOINT', help=text
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='resume from CHECKPOINT; if none is given, from the latest one in the work dir, if '
+        'there is one',
     )
-    text = 'start a new run; remove earlier checkpoints after its first iteration'
-    resume_or_overwrite.add_argument('--overwrite', action='store_true', help=text)
-    text = 'also log to TensorBoard (view: tensorboard --logdir WORK_DIR) or your W&B account'
+    resume_or_overwrite.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='start a new run; remove earlier checkpoints after its first iteration',
+    )
     parser.add_argument(
-        '--log-to', nargs='+', default=[], choices=('tensorboard', 'wandb'), help=text
+        '--log-to',
+        nargs='+',
+        default=[],
+        choices=('tensorboard', 'wandb'),
+        help='also log to TensorBoard (view: tensorboard --logdir WORK_DIR) or your W&B account',
     )
     add_common_options(parser)
 
 
+def main(args: argparse.Namespace) -> None:
+    check_args(args)
+    if args.data is None:
+        train_config(args)
+    else:
+        train_folder(args)
+
+
 def check_args(args: argparse.Namespace) -> None:
-    """Require a CONFIG or ``--data``, but not both. Reject options that do not fit the given one."""
+    """Require a CONFIG or ``--data``, but not both. Reject options that do not fit it."""
     if (args.config is None) == (args.data is None):
         given = 'neither' if args.config is None else 'both'
         raise UserError(f'expected either a CONFIG or --data FOLDER, got {given}')
-    if args.data is None and (options := ' and '.join(map(format_option, list_data_options(args)))):
+    if args.data is None:
+        options = ' and '.join(map(format_option, list_data_options(args)))
+        if options:
+            raise UserError(
+                f'{options} can only be used with --data. To change a CONFIG, edit it or use '
+                '--cfg-options'
+            )
+        check_no_folder(Path(args.config))
+    elif args.launcher != 'none':
         raise UserError(
-            f'{options} can only be used with --data. To change a CONFIG, edit it or use '
-            '--cfg-options'
+            '--data trains in one process, without --launcher. For 8 GPUs, stop it once it has '
+            'printed its config, and run: tools/dist_train.sh CONFIG 8'
         )
-    if args.data is not None and args.launcher != 'none':
-        advice = 'For 8 GPUs, stop it once it has printed its config, and run: tools/dist_train.sh CONFIG 8'
-        raise UserError(f'--data trains in one process, without --launcher. {advice}')
     if args.tiles:  # 0 stands for the image size
         check_at_least(args, tiles=32)
     check_at_least(args, epochs=1, patience=1, image_size=32, batch_size=1, lr=0, workers=0)
-    path = Path(args.config or args.data)
-    describes_data = path.is_file() and path.suffix in CONFIG_SUFFIXES and not is_config(path)
-    if args.config is not None and (path.is_dir() or describes_data):
-        advice = f'To train on its data: mmgcvit train --data {path}'
-        if configs := sorted(path.glob('*.py')):
-            advice += f'. If it is the work dir of a run, resume the run: mmgcvit train {configs[0]} --resume'
-        raise UserError(f'{path} is {"a folder" if path.is_dir() else "not a config"}. {advice}')
+
+
+def check_no_folder(path: Path) -> None:
+    """Raise a UserError if a folder or a dataset's file is given as CONFIG."""
+    if path.is_dir():
+        problem = 'a folder'
+    elif path.is_file() and path.suffix in CONFIG_SUFFIXES and not is_config(path):
+        problem = 'not a config'
+    else:
+        return
+    advice = f'To train on its data: mmgcvit train --data {path}'
+    configs = sorted(path.glob('*.py'))
+    if configs:
+        advice += (
+            f'. If it is the work dir of a run, resume the run: mmgcvit train {configs[0]} --resume'
+        )
+    raise UserError(f'{path} is {problem}. {advice}')
 
 
 def list_data_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -133,55 +179,73 @@ def list_data_options(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in DATA_OPTIONS if getattr(args, name) is not None}
 
 
-def main(args: argparse.Namespace) -> None:
-    check_args(args)
-    if args.config is not None and args.launcher == 'none':
+def train_config(args: argparse.Namespace) -> None:
+    """Train with a CONFIG."""
+    if args.launcher == 'none':
         check_config(args.config)
-    config, work_dir, dataset_info = args.config, args.work_dir, None
-    if args.data is not None:
-        from ..datasets.formats import find_folder, read_folder
-
-        data, args.data = args.data, str(find_folder(args.data))
-        run_config = get_run_config(args)
-        work_dir = str(run_config.parent)
-        if not args.resume or not run_config.is_file():
-            dataset_info = read_folder(data, args.task)
     hide_gpus(args.device)
     from ..engine.setup import check_machine, join_process_group, load_config, run_rank
-    from ..engine.train import train
     from ..engine.work_dir import lock_work_dir
     from ..mmengine_utils import call_on_rank_0
 
     with run_rank(args.launcher, args.local_rank), ExitStack() as stack:
         check_machine(args.device, args.launcher)
-        if args.data is not None:
-            stack.enter_context(lock_work_dir(work_dir))
-            config = write_config(args, dataset_info) if dataset_info else find_resumed_config(args)
-        cfg_options = args.cfg_options or []
-        if args.workers is not None and not dataset_info:
-            cfg_options = [
-                *(f'{loader}.num_workers={args.workers}' for loader in LOADERS),
-                *cfg_options,
-            ]
-        cfg = load_config(str(config), cfg_options, work_dir, args.launcher)
+        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
         join_process_group(cfg)
-        if args.data is None:
-            call_on_rank_0(stack.enter_context, lock_work_dir(cfg.work_dir))
-        if args.progress is None:
-            args.progress = args.data is not None and sys.stdout.isatty()
-        names = ('amp', 'auto_scale_lr', 'resume', 'overwrite', 'log_to', 'progress', 'patience')
-        train(cfg, **{name: getattr(args, name) for name in names})
-    if args.data is not None:
-        from ..evaluation.mistakes import judge_run
+        call_on_rank_0(stack.enter_context, lock_work_dir(cfg.work_dir))
+        run(cfg, args)
 
-        try:
-            message = judge_run(Path(work_dir))
-        except (
-            UserError,
-            OSError,
-        ) as error:  # an image may have been removed; the training is complete
-            message = f'the model is not judged: {error}'
-        print(escape_controls(message))
+
+def train_folder(args: argparse.Namespace) -> None:
+    """Train on the data of a folder, and say how good the model is."""
+    from ..datasets.formats import find_folder, read_folder
+
+    data, args.data = args.data, str(find_folder(args.data))
+    config = get_run_config(args)
+    work_dir = config.parent
+    is_resumed = args.resume and config.is_file()
+    dataset = None if is_resumed else read_folder(data, args.task)
+    hide_gpus(args.device)
+    from ..engine.setup import check_machine, load_config, run_rank
+    from ..engine.work_dir import lock_work_dir
+    from ..evaluation.mistakes import judge_run
+
+    if args.progress is None:
+        args.progress = sys.stdout.isatty()
+    with run_rank(args.launcher, args.local_rank):
+        check_machine(args.device, args.launcher)
+        with lock_work_dir(work_dir):
+            cfg_options = args.cfg_options or []
+            if dataset:
+                config = write_config(args, dataset)
+            else:
+                config = find_resumed_config(args)
+                if args.workers is not None:
+                    workers = [f'{loader}.num_workers={args.workers}' for loader in LOADERS]
+                    cfg_options = workers + cfg_options
+            run(load_config(str(config), cfg_options, str(work_dir), args.launcher), args)
+    try:
+        message = judge_run(work_dir)
+    # An image may have been removed; the training is complete.
+    except (UserError, OSError) as error:
+        message = f'the model is not judged: {error}'
+    print(escape_controls(message))
+
+
+def run(cfg: Config, args: argparse.Namespace) -> None:
+    """Train in a locked work dir."""
+    from ..engine.train import train
+
+    train(
+        cfg,
+        amp=args.amp,
+        auto_scale_lr=args.auto_scale_lr,
+        resume=args.resume,
+        overwrite=args.overwrite,
+        log_to=args.log_to,
+        progress=args.progress,
+        patience=args.patience,
+    )
 
 
 def get_run_config(args: argparse.Namespace) -> Path:
@@ -190,6 +254,19 @@ def get_run_config(args: argparse.Namespace) -> Path:
     """
     name, work_dir = get_name_and_work_dir(args.data, args.work_dir)
     return work_dir / f'{name}.py'
+
+
+def write_config(args: argparse.Namespace, dataset: DatasetInfo) -> Path:
+    """Write the config for ``--data`` into the work dir. Return its path."""
+    from ..datasets.own_data import make_config
+    from ..engine.work_dir import check_unused
+
+    work_dir = get_run_config(args).parent
+    if not args.overwrite:
+        check_unused(work_dir)
+    config, summary = make_config(dataset, work_dir, **list_data_options(args))
+    print(escape_controls(summary))
+    return config
 
 
 def find_resumed_config(args: argparse.Namespace) -> Path:
@@ -203,28 +280,19 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
     started_with = read_config(config).get(STARTED_WITH) or {}
     started_data = (config.parent / started_with.get('data', data)).resolve()
     if data != started_data:
-        problem = f'{config.parent} is the work dir of a run on {started_data}, not on {args.data}'
-        raise UserError(f'{problem}. Set another --work-dir to train on {args.data}')
-    given = list_data_options(args)
-    if given.get('tiles') == 0 and started_with.get('tiles'):
-        given['tiles'] = started_with['image_size']
-    changed = [name for name, value in given.items() if value != started_with.get(name)]
-    options = ' and '.join(
-        format_option(name) for name in changed if name not in ('epochs', 'workers')
-    )
-    if options:
         raise UserError(
-            f'{options} cannot be changed when a run is resumed. Remove it or start a new run '
-            '(--work-dir)'
+            f'{config.parent} is the work dir of a run on {started_data}, not on {args.data}. Set '
+            f'another --work-dir to train on {args.data}'
         )
+    check_same_options(list_data_options(args), started_with)
     print(
         f'{config} is resumed, with the images and annotations that were read when it was started'
     )
-    if newer := find_newer_files(data, config):
-        changed = f'{format_count(len(newer), "file")} of {args.data} are newer ({shorten(newer)})'
+    newer = find_newer_files(data, config)
+    if newer:
         print(
-            f'{changed}: images and maps are as now, annotations as they were. To read all anew: '
-            '--overwrite'
+            f'{format_count(len(newer), "file")} of {args.data} are newer ({shorten(newer)}): '
+            'images and maps are as now, annotations as they were. To read all anew: --overwrite'
         )
     if args.epochs is not None:
         config, length = extend_run(config, args.epochs)
@@ -232,14 +300,16 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
     return config
 
 
-def write_config(args: argparse.Namespace, dataset_info: DatasetInfo) -> Path:
-    """Write the config for ``--data`` into the work dir. Return its path."""
-    from ..datasets.own_data import make_config
-    from ..engine.work_dir import check_unused
-
-    work_dir = get_run_config(args).parent
-    if not args.overwrite:
-        check_unused(work_dir)
-    config, summary = make_config(dataset_info, work_dir, **list_data_options(args))
-    print(escape_controls(summary))
-    return config
+def check_same_options(given: dict[str, Any], started_with: dict[str, Any]) -> None:
+    """Raise a UserError if options differ from those of the run's start, but for its length."""
+    if given.get('tiles') == 0 and started_with.get('tiles'):
+        given['tiles'] = started_with['image_size']
+    changed = []
+    for name, value in given.items():
+        if name not in ('epochs', 'workers') and value != started_with.get(name):
+            changed.append(format_option(name))
+    if changed:
+        raise UserError(
+            f'{" and ".join(changed)} cannot be changed when a run is resumed. Remove it or start '
+            'a new run (--work-dir)'
+        )

@@ -9,7 +9,6 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +73,7 @@ def read_resumed(source: str, work_dir: Path) -> Checkpoint | None:
             'Add --resume CHECKPOINT with another file, another --work-dir, or --overwrite instead '
             'of --resume'
         )
-        read = partial(read_for_mmengine, work_dir=work_dir)
-        checkpoint = read_latest_checkpoint(work_dir, advice, read)
+        checkpoint = read_latest_checkpoint(work_dir, advice)
         found = 'the work dir has no checkpoint, so a new training starts'
         if checkpoint is not None:
             found = checkpoint.source

@@ -46,18 +46,18 @@ def choose_palette(num_classes: int, palettes: Iterable[Any] = ()) -> list[Colou
     for palette in palettes:
         if palette is not None and np.shape(palette) == (num_classes, 3):
             return [tuple(colour) for colour in palette]
-    hues = (index * GOLDEN_RATIO % 1.0 for index in range(num_classes))
-    return [
-        tuple(round(255 * value) for value in colorsys.hsv_to_rgb(hue, 0.75, 1.0)) for hue in hues
-    ]
+    colours = []
+    for index in range(num_classes):
+        rgb = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1.0, 0.75, 1.0)
+        colours.append(tuple(round(255 * value) for value in rgb))
+    return colours
 
 
 def choose_text_size(canvas: np.ndarray, max_size: float = math.inf) -> int:
     """Choose the text size in pixels for a picture (height, width, 3)."""
-    return max(
-        MIN_TEXT_SIZE,
-        round(min(TEXT_SIZE * math.sqrt(canvas.shape[0] * canvas.shape[1]), max_size)),
-    )
+    height, width = canvas.shape[:2]
+    size = min(TEXT_SIZE * math.sqrt(height * width), max_size)
+    return max(MIN_TEXT_SIZE, round(size))
 
 
 def draw_prediction(
@@ -76,24 +76,23 @@ def draw_prediction(
     ``with_scores``, scores, which ground truth does not have. None as prediction draws nothing.
     """
     if isinstance(prediction, Segmentation):
-        canvas, labels = draw_regions(image, prediction, palette, scale)
-    elif isinstance(prediction, Detections) and len(prediction):
-        canvas, labels = draw_objects(image, prediction, palette, scale, with_scores)
-    else:
-        canvas, labels = resize(image, scale), None
-    if isinstance(prediction, Classification):
-        text = (
-            f'{prediction.class_name} {prediction.score:.2f}'
-            if with_scores
-            else prediction.class_name
-        )
-        labels = [(0, 0)], [text], [palette[prediction.label]], choose_text_size(canvas)
-    return draw_labels(canvas, *labels) if labels and with_labels else canvas
+        return draw_regions(image, prediction, palette, scale, with_labels)
+    if isinstance(prediction, Detections) and len(prediction):
+        return draw_objects(image, prediction, palette, scale, with_scores, with_labels)
+    canvas = resize(image, scale)
+    if isinstance(prediction, Classification) and with_labels:
+        text = prediction.class_name
+        if with_scores:
+            text += f' {prediction.score:.2f}'
+        colour, size = palette[prediction.label], choose_text_size(canvas)
+        canvas = draw_labels(canvas, [(0, 0)], [text], [colour], size)
+    return canvas
 
 
 def resize(image: np.ndarray, scale: float) -> np.ndarray:
     """Resize an image by the factor ``scale``."""
-    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+    height, width = image.shape[:2]
+    size = max(1, round(width * scale)), max(1, round(height * scale))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
@@ -103,80 +102,66 @@ def draw_objects(
     palette: Sequence[Colour],
     scale: float,
     with_scores: bool,
-) -> tuple[np.ndarray, tuple | None]:
-    """Draw masks and boxes, those with the highest scores on top.
-
-    Return the picture, and arguments of draw_labels.
-    """
-    prediction, is_single_class = (
-        prediction.select(np.arange(len(prediction))[::-1]),
-        len(palette) == 1,
-    )
+    with_labels: bool,
+) -> np.ndarray:
+    """Draw masks, boxes and labels, those with the highest scores on top."""
+    prediction = prediction.select(np.arange(len(prediction))[::-1])
     objects, texts = prediction.to_supervision(), prediction.class_names
     colours = [palette[label] for label in prediction.labels]
+    is_single_class = len(palette) == 1
     if is_single_class:
         colours = choose_palette(len(prediction), [palette])
-    if with_scores:
-        names = [''] * len(texts) if is_single_class and len(texts) > MAX_NAMED else texts
-        texts = [
-            f'{name} {score:.2f}'.strip()
-            for name, score in zip(names, prediction.scores, strict=True)
-        ]
     style = {'color': convert_palette(colours), 'color_lookup': sv.ColorLookup.INDEX}
-    canvas = resize(
-        sv.MaskAnnotator(opacity=OPACITY, **style).annotate(image.copy(), objects), scale
-    )
-    objects.mask, max_xyxy = None, np.tile(np.subtract(canvas.shape[1::-1], 1), 2)
-    objects.xyxy = (objects.xyxy * scale).round().clip(0, max_xyxy)
+    canvas = sv.MaskAnnotator(opacity=OPACITY, **style).annotate(image.copy(), objects)
+    canvas = resize(canvas, scale)
+    height, width = canvas.shape[:2]
+    objects.mask = None
+    objects.xyxy = (objects.xyxy * scale).round().clip(0, [width - 1, height - 1] * 2)
     # Prefer text of at most a third of the median height of the boxes.
     size = choose_text_size(canvas, np.median(objects.xyxy[:, 3] - objects.xyxy[:, 1]) / 3)
-    canvas = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **style).annotate(
-        canvas, objects
-    )
-    return canvas, (objects.xyxy[:, :2], texts, colours, size) if len(
-        objects
-    ) <= MAX_LABELLED else None
+    box_annotator = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **style)
+    canvas = box_annotator.annotate(canvas, objects)
+    if not with_labels or len(objects) > MAX_LABELLED:
+        return canvas
+    if with_scores:
+        if is_single_class and len(objects) > MAX_NAMED:
+            texts = [''] * len(objects)
+        pairs = zip(texts, prediction.scores, strict=True)
+        texts = [f'{name} {score:.2f}'.strip() for name, score in pairs]
+    return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size)
 
 
 def draw_regions(
-    image: np.ndarray, prediction: Segmentation, palette: Sequence[Colour], scale: float
-) -> tuple[np.ndarray, tuple | None]:
-    """Draw the regions of a segmentation map with outlines.
-
-    Return the picture, and arguments of draw_labels.
-    """
-    label_map, labels, names = (
-        prediction.label_map.astype(np.uint16),
-        prediction.labels,
-        prediction.class_names,
-    )
-    is_background = [
-        not label and BACKGROUND.fullmatch(name) for label, name in zip(labels, names, strict=True)
-    ]
-    is_painted = ~np.array(is_background, bool)
-    is_labelled = is_painted & (prediction.areas >= MIN_LABELLED_SHARE * label_map.size)
-    colours = np.zeros(
-        (1 << 16, 3), np.uint8
-    )  # a BGR colour for each value that label_map may have
-    colours[labels] = np.reshape([palette[label][::-1] for label in labels], (-1, 3))
+    image: np.ndarray,
+    prediction: Segmentation,
+    palette: Sequence[Colour],
+    scale: float,
+    with_labels: bool,
+) -> np.ndarray:
+    """Draw the regions of a segmentation map with outlines and labels."""
+    label_map, labels = prediction.label_map.astype(np.uint16), prediction.labels
+    is_painted = np.ones(len(labels), bool)
+    colours = np.zeros((1 << 16, 3), np.uint8)  # in BGR, for each value that label_map may have
+    for index, label in enumerate(labels):
+        colours[label] = palette[label][::-1]
+        if label == 0 and BACKGROUND.fullmatch(prediction.class_names[index]):
+            is_painted[index] = False
     coloured, painted = colours[label_map], np.isin(label_map, labels[is_painted])
     canvas = image.copy()
     canvas[painted] = cv2.addWeighted(coloured, OPACITY, canvas, 1 - OPACITY, 0)[painted]
-    edges = painted & (
-        cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    )
+    gradient = cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    edges = painted & (gradient > 0)
     canvas[edges] = coloured[edges]
-    canvas, labelled = resize(canvas, scale), np.flatnonzero(is_labelled)
-    if not len(labelled):
-        return canvas, None
-    centres = np.array(center_of_mass(np.ones_like(label_map), label_map, labels[labelled]))[
-        :, ::-1
-    ]
-    texts, backgrounds = (
-        [names[index] for index in labelled],
-        [palette[labels[index]] for index in labelled],
-    )
-    return canvas, (centres * scale, texts, backgrounds, choose_text_size(canvas), 'CENTER')
+    canvas = resize(canvas, scale)
+    is_large = prediction.areas >= MIN_LABELLED_SHARE * label_map.size
+    labelled = np.flatnonzero(is_painted & is_large)
+    if not with_labels or not len(labelled):
+        return canvas
+    centres = center_of_mass(np.ones_like(label_map), label_map, labels[labelled])
+    points = np.array(centres)[:, ::-1] * scale
+    texts = [prediction.class_names[index] for index in labelled]
+    backgrounds = [palette[label] for label in labels[labelled]]
+    return draw_labels(canvas, points, texts, backgrounds, choose_text_size(canvas), 'CENTER')
 
 
 def draw_labels(
@@ -191,11 +176,11 @@ def draw_labels(
     apart.
     """
     anchors = sv.Detections(xyxy=np.tile(np.array(points, np.float32), (1, 2)))
-    # Text is black or white, by the luma of its background (BT.601).
-    text_colours = [
-        (0,) * 3 if np.dot((0.299, 0.587, 0.114), colour) > 127 else (255,) * 3
-        for colour in colours
-    ]
+    text_colours = []
+    for colour in colours:
+        # Text is black or white, by the luma of its background (BT.601).
+        is_bright = np.dot((0.299, 0.587, 0.114), colour) > 127
+        text_colours.append((0, 0, 0) if is_bright else (255, 255, 255))
     annotator = sv.RichLabelAnnotator(
         color=convert_palette(colours),
         color_lookup=sv.ColorLookup.INDEX,

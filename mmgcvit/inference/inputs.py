@@ -3,6 +3,7 @@
 Convert images to arrays as data pipelines load them.
 """
 
+import functools
 import glob
 import os
 import time
@@ -28,19 +29,8 @@ from ..errors import UserError, get_first_line
 from ..files import IMAGE_SUFFIXES, is_url, list_outputs, make_absolute
 
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
-VIDEO_SUFFIXES = (
-    '.mp4',
-    '.avi',
-    '.mov',
-    '.mkv',
-    '.webm',
-    '.m4v',
-    '.mpg',
-    '.mpeg',
-    '.wmv',
-    '.flv',
-    '.ts',
-)
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv')
+VIDEO_SUFFIXES += ('.ts',)
 MAX_SECONDS, MAX_BYTES = 60, 256 << 20  # limits of the download of an image by its URL
 
 
@@ -49,15 +39,19 @@ def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:
 
     A folder is searched without its subfolders.
     """
-    found: dict[
-        str | Path, str
-    ] = {}  # a file that is given twice, also by other paths, is one input
-    for file in (file for name in names for file in list_files(name)):
-        found.setdefault(file if is_url(file) else make_absolute(file), file)
-    files = [*found.values()]
-    videos = [file for file in files if file.lower().endswith(VIDEO_SUFFIXES)]
-    # A file that the user names counts as an image if it has no video suffix.
-    return [file for file in files if not file.lower().endswith(VIDEO_SUFFIXES)], videos
+    found = {}  # a file that is given twice, also by other paths, is one input
+    for name in names:
+        for file in list_files(name):
+            found.setdefault(file if is_url(file) else make_absolute(file), file)
+    images, videos = [], []
+    for file in found.values():
+        # A file that the user names counts as an image if it has no video suffix.
+        (videos if is_video(file) else images).append(file)
+    return images, videos
+
+
+def is_video(name: str) -> bool:
+    return name.lower().endswith(VIDEO_SUFFIXES)
 
 
 def list_files(name: str) -> list[str]:
@@ -65,39 +59,48 @@ def list_files(name: str) -> list[str]:
 
     Raise a UserError if there are none.
     """
-    if is_url(name) and name.lower().endswith(VIDEO_SUFFIXES):
-        raise UserError(f'{name}: videos are not read from URLs. Download it, and pass its path')
-    if is_url(name) or Path(name).is_file():
+    path = Path(name)
+    if is_url(name):
+        if is_video(name):
+            raise UserError(
+                f'{name}: videos are not read from URLs. Download it, and pass its path'
+            )
         return [name]
-    pattern = os.path.join(glob.escape(name), '*') if Path(name).is_dir() else name  # noqa: PTH118
-    files = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
-    files = [
-        x
-        for x in files
-        if x.lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)) and not Path(x).is_dir()
-    ]
+    if path.is_file():
+        return [name]
+    pattern = os.path.join(glob.escape(name), '*') if path.is_dir() else name  # noqa: PTH118
+    files = []
+    for file in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207
+        if file.lower().endswith(IMAGE_SUFFIXES + VIDEO_SUFFIXES) and not Path(file).is_dir():
+            files.append(file)
     if '**' in name:
         # Earlier predictions below the folder are not inputs.
-        depth, paths = len(Path(name.partition('**')[0]).parts), [*map(Path, files)]
-        folders = {Path(*path.parts[:i]) for path in paths for i in range(depth, len(path.parts))}
-        outputs = {
-            f / n for f in folders for n in list_outputs(f, {path.name for path in f.iterdir()})
-        }
-        files = [
-            file
-            for file, path in zip(files, paths, strict=True)
-            if outputs.isdisjoint([path, *path.parents])
-        ]
-    if not files and not glob.has_magic(name) and not Path(name).exists():
+        files = drop_outputs(files, Path(name.partition('**')[0]))
+    if files:
+        return files
+    if path.is_dir():
+        hint = f". For images in its subfolders, use '{name}/**/*', with the quotes"
+    elif glob.has_magic(name):
+        hint = ''
+    else:
         raise UserError(f'there is no file or folder {name}')
-    if not files:
-        hint = (
-            f". For images in its subfolders, use '{name}/**/*', with the quotes"
-            if Path(name).is_dir()
-            else ''
-        )
-        raise UserError(f'{name}: no image or video found{hint}')
-    return files
+    raise UserError(f'{name}: no image or video found{hint}')
+
+
+def drop_outputs(files: Sequence[str], root: Path) -> list[str]:
+    """Drop the files that mmgcvit's commands have written into folders below ``root``."""
+
+    @functools.cache
+    def find_outputs(folder: Path) -> set[str]:
+        return list_outputs(folder, {path.name for path in folder.iterdir()})
+
+    kept = []
+    for file in files:
+        path = Path(file)
+        below = [part for part in (path, *path.parents) if len(part.parts) > len(root.parts)]
+        if not any(part.name in find_outputs(part.parent) for part in below):
+            kept.append(file)
+    return kept
 
 
 def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray:
@@ -113,27 +116,33 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray
         raise UserError(
             f'an image must be a path, a NumPy array or a Pillow image, not {type(image).__name__}'
         )
-    is_path = isinstance(image, (str, os.PathLike))
+    name = 'the image'
     try:
-        if is_path:
-            with open_file(os.fspath(image)) as path:
-                return convert_to_bgr(load_image(path, decoding)[0])
         if isinstance(image, np.ndarray):
             return convert_to_bgr(image)
-        check_pixels(image)
-        upright = ImageOps.exif_transpose(image)
-        is_grey = upright.mode[0] == 'I'  # of 16 bits, which Pillow's conversion would clip
-        if (colour := find_colour_below(image)) is not None:
-            upright = Image.alpha_composite(
-                Image.new('RGBA', upright.size, colour), upright.convert('RGBA')
-            )
-        return convert_to_bgr(
-            np.asarray(upright) if is_grey else np.asarray(upright.convert('RGB'))[..., ::-1]
-        )
+        if isinstance(image, Image.Image):
+            return convert_to_bgr(convert_pillow(image))
+        name = os.fspath(image)
+        with open_file(name) as path:
+            pixels, _ = load_image(path, decoding)
+        return convert_to_bgr(pixels)
     # Decoders raise errors of any type on damaged files.
     except Exception as error:
         reason = getattr(error, 'strerror', None) or get_first_line(error)
-        raise UserError(f'{image if is_path else "the image"} cannot be read: {reason}') from None
+        raise UserError(f'{name} cannot be read: {reason}') from None
+
+
+def convert_pillow(image: Image.Image) -> np.ndarray:
+    """Convert a Pillow image to a BGR or greyscale array."""
+    check_pixels(image)
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode[0] == 'I':  # of 16 bits, which Pillow's conversion would clip
+        return np.asarray(upright)
+    colour = find_colour_below(image)
+    if colour is not None:
+        background = Image.new('RGBA', upright.size, colour)
+        upright = Image.alpha_composite(background, upright.convert('RGBA'))
+    return np.asarray(upright.convert('RGB'))[..., ::-1]
 
 
 def find_colour_below(image: Image.Image) -> tuple[int, ...] | None:
@@ -141,16 +150,14 @@ def find_colour_below(image: Image.Image) -> tuple[int, ...] | None:
 
     Mostly it drops alpha: None.
     """
-    # The tag ExtraSamples says whether the fourth channel is alpha.
-    if image.format == 'TIFF' and image.mode == 'RGBA' and {1, 2} & {*image.tag_v2.get(338, ())}:
-        return 0, 0, 0
-    if image.format != 'GIF' or 'transparency' not in image.info:
-        return None
-    palette, first = (
-        image.getpalette() or np.repeat(range(256), 3).tolist(),
-        3 * image.info.get('background', 0),
-    )
-    return tuple(palette[first : first + 3]) or None
+    if image.format == 'TIFF' and image.mode == 'RGBA':
+        extra_samples = image.tag_v2.get(338, ())  # whether the fourth channel is alpha: 1 or 2
+        return (0, 0, 0) if {1, 2} & {*extra_samples} else None
+    if image.format == 'GIF' and 'transparency' in image.info:
+        greys = [value for value in range(256) for _ in range(3)]
+        first = 3 * image.info.get('background', 0)
+        return tuple((image.getpalette() or greys)[first : first + 3]) or None
+    return None
 
 
 @contextmanager
@@ -180,18 +187,17 @@ def convert_to_bgr(image: np.ndarray) -> np.ndarray:
     Raise a ValueError for other arrays.
     """
     pixels = image[..., None] if image.ndim == 2 else image
-    if (
-        pixels.ndim != 3
-        or pixels.shape[2] not in (1, 3, 4)
-        or pixels.dtype.kind not in 'uif'
-        or not pixels.size
-    ):
-        expected = 'Expected (height, width, 3) and uint8'
-        raise UserError(f'it has the shape {image.shape} and the dtype {image.dtype}. {expected}')
-    check_sides(pixels.shape[1], pixels.shape[0])
+    is_image = pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4) and pixels.size > 0
+    if not is_image or pixels.dtype.kind not in 'uif':
+        raise UserError(
+            f'it has the shape {image.shape} and the dtype {image.dtype}. Expected (height, width, '
+            '3) and uint8'
+        )
+    height, width, num_channels = pixels.shape
+    check_sides(width, height)
     if pixels.dtype != np.uint8:
         check_values(pixels[..., :3])
         pixels = (pixels >> 8).astype(np.uint8)
-    return np.ascontiguousarray(
-        np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[..., :3]
-    )
+    if num_channels == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    return np.ascontiguousarray(pixels[..., :3])

@@ -5,7 +5,6 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,14 @@ from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import Checkpoint
 from ..config import get_type_name, iter_unwrapped_datasets, read_config
 from ..datasets.decoding import get_decoding_settings
+from ..datasets.own_data import STARTED_WITH
 from ..device import resolve_device
 from ..errors import MANY, UserError, escape_controls, shorten
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..models.speed_up import speed_up
+from ..tasks import DETECTION
 from .drawing import choose_palette
-from .model_files import check_model_files, find_config, read_model_checkpoint, read_score_thr
+from .model_files import find_config, find_model_files, read_model_checkpoint, read_score_thr
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 PREDICTORS = {
@@ -56,32 +57,38 @@ def load(
             supported, or ``score_thr`` is invalid or set for a model that is no detector.
         CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
-    path, torch_device, loaded = find_config(config), resolve_device(device), checkpoint
-    if not isinstance(loaded, Checkpoint):
-        loaded = read_model_checkpoint(check_model_files(config, checkpoint))
+    torch_device = resolve_device(device)
+    if isinstance(checkpoint, Checkpoint):
+        path = find_config(config)
+    else:
+        files = find_model_files(config, checkpoint)
+        path, checkpoint = files.config, read_model_checkpoint(files.checkpoint)
     # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs
     # simultaneously (gh-106905).
     with BUILD_LOCK:
         cfg = read_config(path)
-        predictor = build_predictor(cfg, path, loaded.content['meta'])
-        check_fits(predictor.network, loaded)
-        predictor.network.load_state_dict(loaded.content['state_dict'], strict=False)
+        predictor = build_predictor(cfg, path, checkpoint.content['meta'])
+        check_fits(predictor.network, checkpoint)
+        predictor.network.load_state_dict(checkpoint.content['state_dict'], strict=False)
         speed_up(predictor.network)
     predictor.network.to(torch_device)
-    options = {'config': path, 'checkpoint': loaded.source}
-    if predictor.task == 'detection':
-        # The loops in engine/loops.py have this setting.
-        options['tiles'] = (cfg.get('test_cfg') or {}).get('side')
-        score_thr = read_score_thr(path, loaded.source) if score_thr is None else score_thr
-    elif score_thr is not None:
-        raise UserError(
-            f'score_thr is only for detectors, and this is a {predictor.task} model. Remove it'
-        )
+    predictor.config, predictor.checkpoint = path, checkpoint.source
+    predictor.started_with = cfg.get(STARTED_WITH) or {}
+    if predictor.task != DETECTION.name:
+        if score_thr is not None:
+            raise UserError(
+                f'score_thr is only for detectors, and this is a {predictor.task} model. Remove it'
+            )
+        return predictor
+    # The loops in engine/loops.py have this setting.
+    predictor.tiles = (cfg.get('test_cfg') or {}).get('side')
+    if score_thr is None:
+        score_thr = read_score_thr(path, checkpoint.source)
     if score_thr is not None:
         if not 0 <= score_thr <= 1:
             raise UserError(f'score_thr={score_thr}: expected a number from 0 to 1')
-        options['score_thr'] = score_thr
-    return replace(predictor, **options)
+        predictor.score_thr = score_thr
+    return predictor
 
 
 def format_device(device: torch.device) -> str:
@@ -95,16 +102,19 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     The config may be modified.
     """
     scope, problem = cfg.get('default_scope'), f'{path} cannot be used for prediction'
-    dataset = next(
-        iter_unwrapped_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict()
-    )
     if scope not in PREDICTORS:
         raise UserError(
             f'{problem}: its default_scope is {scope}. Expected {" or ".join(PREDICTORS)}'
         )
-    if 'model' not in cfg or not dataset.get('pipeline'):
-        missing = 'test_dataloader whose dataset has a pipeline' if 'model' in cfg else 'model'
-        raise UserError(f'{problem}: it has no {missing}. Add it to the config')
+    if 'model' not in cfg:
+        raise UserError(f'{problem}: it has no model. Add it to the config')
+    loader = cfg.get('test_dataloader') or {}
+    dataset = next(iter_unwrapped_datasets(loader.get('dataset')), {})
+    if not dataset.get('pipeline'):
+        raise UserError(
+            f'{problem}: it has no test_dataloader whose dataset has a pipeline. Add it to the '
+            'config'
+        )
     model_cfg = {**cfg.model}
     # In mmpretrain's configs, data_preprocessor is at the top level or in the model.
     if cfg.get('data_preprocessor'):
@@ -118,9 +128,8 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
         # of 32 x 32. The images to predict are BGR and of any size. So they are resized, and the
         # config's to_rgb is inverted.
         dataset.pipeline.insert(0, ConfigDict(type='Resize', scale=(32, 32), interpolation='area'))
-        model_cfg['data_preprocessor'].to_rgb = not model_cfg['data_preprocessor'].get(
-            'to_rgb', False
-        )
+        preprocessor = model_cfg['data_preprocessor']
+        preprocessor.to_rgb = not preprocessor.get('to_rgb', False)
     with build_in_scope(scope):
         # Convert the weights to float32, since the data_preprocessor converts images to float32.
         model = revert_sync_batchnorm(MODELS.build(model_cfg)).float().eval()
@@ -135,21 +144,17 @@ def make_predictor(
     Options: a Detector's.
     """
     # Predictors pass decoded images without annotations.
-    steps = dataset.get('pipeline', [])
     transforms = [
         step
-        for step in steps
+        for step in dataset.get('pipeline', [])
         if not get_type_name(step).startswith(('Load', 'ApplyExifAsAnnotated'))
     ]
     with build_in_scope(scope):
         pipeline, names = Compose(transforms), find_class_names(meta, dataset, model)
-        palettes = [
-            dataset_meta.get('palette') for dataset_meta in collect_dataset_metas(meta, dataset)
-        ]
-    palette = choose_palette(len(names), palettes)
-    return PREDICTORS[scope](
-        model, pipeline, get_decoding_settings(dataset), names, palette, **options
-    )
+        metas = collect_dataset_metas(meta, dataset)
+    palette = choose_palette(len(names), [info.get('palette') for info in metas])
+    decoding = get_decoding_settings(dataset)
+    return PREDICTORS[scope](model, pipeline, decoding, names, palette, **options)
 
 
 def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
@@ -158,33 +163,27 @@ def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[s
     """
     counts = [getattr(module, 'num_classes', None) for module in model.modules()]
     count = max((count for count in counts if isinstance(count, int)), default=0)
-    for dataset_meta in collect_dataset_metas(meta, dataset):
-        names = dataset_meta.get('classes')
-        if isinstance(names, (list, tuple)) and names and len(names) == (count or len(names)):
+    for info in collect_dataset_metas(meta, dataset):
+        names = info.get('classes')
+        if isinstance(names, list | tuple) and names and count in (0, len(names)):
             return [escape_controls(str(name)) for name in names]
     return [f'class {label}' for label in range(count)]
 
 
-def collect_dataset_metas(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
+def collect_dataset_metas(meta: Any, dataset: ConfigDict) -> list[Mapping[str, Any]]:
     """Return dicts with ``classes`` and ``palette``: the checkpoint's and, by the default scope,
     the dataset's.
     """
-    meta = meta if isinstance(meta, Mapping) else {}
-    info = meta.get('dataset_meta')
-    # Checkpoints of mmengine have dataset_meta. Those of mmcv 1.x have CLASSES and PALETTE.
-    info = (
-        info
-        if isinstance(info, Mapping)
-        else {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
-    )
-    with DATASETS.switch_scope_and_registry(None) as registry:
-        dataset_class = (
-            registry.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
-        )
-    return [
-        info,
-        {**(getattr(dataset_class, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})},
-    ]
+    meta = meta or {}
+    trained = meta.get('dataset_meta')
+    if not isinstance(trained, Mapping):  # mmcv 1.x had CLASSES and PALETTE
+        trained = {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
+    dataset_class = dataset.type
+    if isinstance(dataset_class, str):
+        with DATASETS.switch_scope_and_registry(None) as registry:
+            dataset_class = registry.get(dataset_class)
+    known = getattr(dataset_class, 'METAINFO', None) or {}
+    return [trained, {**known, **(dataset.get('metainfo') or {})}]
 
 
 def check_class_names(
@@ -193,19 +192,14 @@ def check_class_names(
     """Raise a UserError if a checkpoint has class names that the data does not have, or in another
     order.
     """
-    if (
-        isinstance(trained, list | tuple)
-        and trained
-        and classes
-        and [*map(str, trained)] != [*map(str, classes)]
-    ):
-        names = [
-            f'{len(values)} classes {shorten([*map(str, values)], MANY)}'
-            for values in (trained, classes)
-        ]
-        advice = 'Use its own config, or give the data its classes in the same order'
+    if not isinstance(trained, list | tuple) or not trained or not classes:
+        return
+    trained, classes = list(map(str, trained)), list(map(str, classes))
+    if trained != classes:
         raise UserError(
-            f'{checkpoint} was trained on the {names[0]}, but the data has the {names[1]}. {advice}'
+            f'{checkpoint} was trained on the {len(trained)} classes {shorten(trained, MANY)}, but '
+            f'the data has the {len(classes)} classes {shorten(classes, MANY)}. Use its own '
+            'config, or give the data its classes in the same order'
         )
 
 

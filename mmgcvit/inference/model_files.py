@@ -1,15 +1,15 @@
-"""Find the config of a trained model, and read its checkpoint."""
+"""Find the files of a trained model, its config and its checkpoint, and read the checkpoint."""
 
 from __future__ import annotations
 
 import json
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import CONFIG_SUFFIXES, is_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
-from ..files import compute_sha256, suggest_folder
+from ..files import compute_sha256, is_url, suggest_folder
 
 if TYPE_CHECKING:
     from ..checkpoints.safe_loading import Checkpoint
@@ -17,97 +17,49 @@ if TYPE_CHECKING:
 # In a work dir: the name and SHA-256 of a checkpoint, and the confidence threshold chosen on the
 # validation images.
 SCORE_THR_FILE = 'score_thr.json'
+PASS_WORK_DIR = '. Pass its work dir instead ({folder}), or CONFIG CHECKPOINT'
 # Advice if a file with this suffix is passed instead of a config.
 HINTS = {
-    **dict.fromkeys(
-        ('.pth', '.pt', '.safetensors'),
-        '. Pass its work dir instead ({folder}), or CONFIG CHECKPOINT',
-    ),
+    '.pth': PASS_WORK_DIR,
+    '.pt': PASS_WORK_DIR,
+    '.safetensors': PASS_WORK_DIR,
     '.onnx': '. To run an ONNX file, use OnnxPredictor (docs/deploy.md)',
 }
 
 
-def read_model_checkpoint(source: str | Path) -> Checkpoint:
-    """Read a checkpoint without states of the training: a file, a URL, or the latest best or newest
-    of a work dir.
-    """
-    from ..checkpoints.safe_loading import read_for_mmengine, read_latest_checkpoint
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files of a trained model, which :func:`find_model_files` has found."""
 
-    read = partial(read_for_mmengine, is_resumed=False)
-    if not Path(source).is_dir():
-        return read(str(source))
-    latest = read_latest_checkpoint(
-        source, 'Pass another checkpoint after the work dir', read, prefer_best=True
-    )
-    if latest is None:
-        raise UserError(
-            f'{source} has no checkpoint. Train first, or pass a checkpoint after the work dir'
-        )
-    return latest
+    config: Path
+    # A file or URL, or a work dir, of which read_model_checkpoint reads the best or newest
+    checkpoint: str
 
 
-def check_model_files(config: str | Path, checkpoint: str | Path | None = None) -> str:
-    """Return a model's checkpoint, by default the config's.
+def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -> ModelFiles:
+    """Find the config of a config file or work dir, and a checkpoint, by default the config's.
 
-    Raise a UserError if it or the config does not exist.
+    Raise a UserError if one of them does not exist.
     """
     path = Path(config).expanduser()
-    if path.is_dir():
-        find_config(path)
-    elif not is_config(path):
-        if not path.exists():
-            raise UserError(
-                'there is no config or work dir '
-                f'{config}{suggest_config(path) or suggest_folder(path)}'
-            )
+    file = find_config(path)
+    if not file.exists():
+        suggestion = suggest_config(path) or suggest_folder(path)
+        raise UserError(f'there is no config or work dir {config}{suggestion}')
+    if not is_config(file):
         hint = HINTS.get(path.suffix, '').format(folder=path.parent)
         raise UserError(
             f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir{hint}'
         )
-    elif checkpoint is None and not find_default_checkpoint(path):
+    source = checkpoint or find_default_checkpoint(path)
+    if source is None:
         raise UserError(
             f'{config} comes without weights. Pass a checkpoint after it, or the work dir of a run '
             'instead'
         )
-    if (
-        checkpoint is not None
-        and '://' not in str(checkpoint)
-        and not Path(checkpoint).expanduser().is_file()
-    ):
+    if checkpoint and not is_url(checkpoint) and not Path(checkpoint).expanduser().is_file():
         raise CheckpointError(f'there is no checkpoint {checkpoint}')
-    return str(checkpoint or find_default_checkpoint(config))
-
-
-def find_default_checkpoint(config: str | Path) -> Path | None:
-    """Return ``config`` itself if it is a work dir, else the weights that are shipped with it, or
-    None.
-    """
-    path = Path(config).expanduser()
-    weights = path.parent / 'weights' / f'{path.stem}.safetensors'
-    return path if path.is_dir() else weights if weights.is_file() else None
-
-
-def read_score_thr(config: Path, checkpoint: str) -> float | None:
-    """Return the confidence threshold that ``train --data`` chose for a checkpoint of a work dir,
-    or None.
-    """
-    path = config.parent / SCORE_THR_FILE
-    if Path(checkpoint).parent.resolve() != config.parent.resolve() or not path.is_file():
-        return None
-    try:
-        chosen = json.loads(path.read_text())
-        if chosen['checkpoint'] != Path(checkpoint).name:
-            return None
-        digest = chosen.get('sha256')  # earlier versions did not write it
-        return (
-            float(chosen['score_thr'])
-            if digest in (None, compute_sha256(Path(checkpoint)))
-            else None
-        )
-    except (ValueError, KeyError, TypeError):
-        raise UserError(
-            f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python score_thr'
-        ) from None
+    return ModelFiles(file, str(source))
 
 
 def find_config(path: str | Path) -> Path:
@@ -125,9 +77,56 @@ def find_config(path: str | Path) -> Path:
             'config'
         )
     if len(configs) > 1:
-        names = shorten([path.name for path in configs])
+        names = shorten([file.name for file in configs])
         raise UserError(
             f'{work_dir} has several configs ({names}). Pass one of them and a checkpoint, not the '
             'folder'
         )
     return configs[0]
+
+
+def find_default_checkpoint(config: str | Path) -> Path | None:
+    """Return ``config`` itself if it is a work dir, else the weights that are shipped with it, or
+    None.
+    """
+    path = Path(config).expanduser()
+    if path.is_dir():
+        return path
+    weights = path.parent / 'weights' / f'{path.stem}.safetensors'
+    return weights if weights.is_file() else None
+
+
+def read_model_checkpoint(source: str | Path) -> Checkpoint:
+    """Read a checkpoint without states of the training: a file, a URL, or the latest best or newest
+    of a work dir.
+    """
+    from ..checkpoints.safe_loading import read_for_mmengine, read_latest_checkpoint
+
+    if not Path(source).is_dir():
+        return read_for_mmengine(str(source), is_resumed=False)
+    advice = 'Pass another checkpoint after the work dir'
+    latest = read_latest_checkpoint(source, advice, prefer_best=True)
+    if latest is None:
+        raise UserError(
+            f'{source} has no checkpoint. Train first, or pass a checkpoint after the work dir'
+        )
+    return latest
+
+
+def read_score_thr(config: Path, checkpoint: str) -> float | None:
+    """Return the confidence threshold that ``train --data`` chose for a checkpoint of a work dir,
+    or None.
+    """
+    path, file = config.parent / SCORE_THR_FILE, Path(checkpoint)
+    if file.parent.resolve() != path.parent.resolve() or not path.is_file():
+        return None
+    try:
+        chosen = json.loads(path.read_text())
+        name, score_thr = chosen['checkpoint'], float(chosen['score_thr'])
+        digest = chosen.get('sha256')  # earlier versions did not write it
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(
+            f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python score_thr'
+        ) from None
+    is_other = name != file.name or (digest is not None and digest != compute_sha256(file))
+    return None if is_other else score_thr

@@ -3,6 +3,7 @@ also as a table.
 """
 
 import csv
+import io
 import json
 import os
 from collections import Counter
@@ -28,9 +29,8 @@ from .results import Classification, Prediction, Segmentation
 
 # A picture has the suffix of its image if it is one of these. Otherwise it is a PNG file.
 KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
-MAX_ROWS = (
-    10  # the table has a row for each image up to this number, and always a row for all images
-)
+# The table has a row for each image up to this number, and always a row for all images.
+MAX_ROWS = 10
 
 
 class Outputs:
@@ -45,14 +45,14 @@ class Outputs:
         self.folder = folder
         paths = [make_absolute(name.partition('?')[0] if is_url(name) else name) for name in inputs]
         common = os.path.commonpath([path.parent for path in paths]) if paths else ''
-        relative_paths = [path.relative_to(common) for path in paths]
-        if len(set(relative_paths)) < len(relative_paths):
-            relative_paths = [
-                path.with_name(f'{i}_{path.name}') for i, path in enumerate(relative_paths, start=1)
-            ]
-        stems = [path.with_suffix('') for path in relative_paths]
-        is_unique = len({str(stem).lower() for stem in stems}) == len(stems)
-        self.names = dict(zip(inputs, stems if is_unique else relative_paths, strict=True))
+        paths = [path.relative_to(common) for path in paths]
+        if len(set(paths)) < len(paths):
+            paths = [path.with_name(f'{i}_{path.name}') for i, path in enumerate(paths, start=1)]
+        stems = [path.with_suffix('') for path in paths]
+        lower = {str(stem).lower() for stem in stems}
+        if len(lower) == len(stems):
+            paths = stems
+        self.names = dict(zip(inputs, paths, strict=True))
 
     def get_path(self, subfolder: str, source: str, suffix: str) -> Path:
         """Return the output path for the input ``source`` in a subfolder, and create its parent
@@ -65,17 +65,18 @@ class Outputs:
     def write_picture(self, source: str, picture: np.ndarray) -> Path:
         """Write a picture with drawn predictions, (height, width, 3) in BGR order."""
         suffix = Path(source).suffix
-        suffix = suffix if suffix.lower() in KEPT_SUFFIXES else '.png'
+        if suffix.lower() not in KEPT_SUFFIXES:
+            suffix = '.png'
         return write_image(self.get_path(PICTURES, source, suffix), picture)
 
     def write_label_map(self, source: str, label_map: np.ndarray) -> Path:
-        """Write class indices (height, width) as a greyscale PNG file, with 16 bits if necessary."""
+        """Write class indices (height, width) as a greyscale PNG file, of 16 bits if necessary."""
         dtype = np.uint8 if label_map.max() <= np.iinfo(np.uint8).max else np.uint16
         return write_image(self.get_path(LABEL_MAPS, source, '.png'), label_map.astype(dtype))
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file. Raise a ValueError for NaN and infinite values, which JSON does not have."""
+    """Write a JSON file. Raise a ValueError for NaN and infinite values, which JSON lacks."""
     write_text(path, json.dumps(content, indent=1, allow_nan=False))
 
 
@@ -85,49 +86,53 @@ def count_classes(prediction: Prediction) -> Counter[int]:
     The class of a classified image counts 1.
     """
     if isinstance(prediction, Segmentation):
-        return Counter(
-            dict(zip(prediction.labels.tolist(), prediction.areas.tolist(), strict=True))
-        )
-    return Counter(
-        [prediction.label] if isinstance(prediction, Classification) else prediction.labels.tolist()
-    )
+        labels, areas = prediction.labels.tolist(), prediction.areas.tolist()
+        return Counter(dict(zip(labels, areas, strict=True)))
+    if isinstance(prediction, Classification):
+        return Counter([prediction.label])
+    return Counter(prediction.labels.tolist())
 
 
 def write_counts(path: Path, counts: Mapping[str, Counter[int]], classes: Sequence[str]) -> None:
     """Write a CSV file with a row for each image, and a column for each class (of many, for those
     that occur).
     """
-    labels = range(len(classes)) if len(classes) <= MANY else sorted(set().union(*counts.values()))
-    with (
-        write_atomically(path) as temporary,
-        temporary.open('w', encoding='utf-8', errors='backslashreplace', newline='') as file,
-    ):
-        rows = csv.writer(file)
-        # Spreadsheets would compute such cells.
-        names = [
-            f"'{text}" if text.startswith(('=', '+', '-', '@')) else text
-            for text in (*classes, *counts)
-        ]
-        rows.writerow(['file_name', *(names[label] for label in labels)])
-        for name, counter in zip(names[len(classes) :], counts.values(), strict=True):
-            rows.writerow([name, *(counter[label] for label in labels)])
+    labels = range(len(classes))
+    if len(classes) > MANY:
+        labels = sorted(set().union(*counts.values()))
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(['file_name', *(escape_formula(classes[label]) for label in labels)])
+    for name, counter in counts.items():
+        table.writerow([escape_formula(name), *(counter[label] for label in labels)])
+    with write_atomically(path) as temporary:
+        temporary.write_bytes(text.getvalue().encode(errors='backslashreplace'))
+
+
+def escape_formula(text: str) -> str:
+    """Put an apostrophe before a cell that spreadsheets would compute."""
+    return f"'{text}" if text.startswith(('=', '+', '-', '@')) else text
 
 
 def make_table(counts: Mapping[str, Counter[int]], classes: Sequence[str], task: str) -> Table:
     """Make a table with the counts of each image, if they are few, and of all images together."""
-
-    def format_counts(counter: Counter[int]) -> str:
-        total, texts = counter.total(), []
-        for label, count in counter.most_common():
-            number = f'{count / total:.1%}' if task == SEGMENTATION.name else f'{count:,} ×'
-            texts.append(f'{number} {classes[label]}')
-        return shorten(texts, MAX_ROWS) or 'none'
-
     table = Table()
-    for header in ('image', 'class' if task == CLASSIFICATION.name else TASK_BY_NAME[task].counted):
-        table.add_column(header, overflow='fold')
-    for name, counter in counts.items() if len(counts) <= MAX_ROWS else ():
-        table.add_row(escape_controls(name), format_counts(counter))
+    table.add_column('image', overflow='fold')
+    counted = 'class' if task == CLASSIFICATION.name else TASK_BY_NAME[task].counted
+    table.add_column(counted, overflow='fold')
+    if len(counts) <= MAX_ROWS:
+        for name, counter in counts.items():
+            table.add_row(escape_controls(name), format_counts(counter, classes, task))
     if len(counts) > 1:
-        table.add_row(f'all {len(counts):,}', format_counts(sum(counts.values(), Counter())))
+        total = sum(counts.values(), Counter())
+        table.add_row(f'all {len(counts):,}', format_counts(total, classes, task))
     return table
+
+
+def format_counts(counter: Counter[int], classes: Sequence[str], task: str) -> str:
+    """Return for example ``12 × cat, 1 × dog``, or shares of pixels."""
+    total, texts = counter.total(), []
+    for label, count in counter.most_common():
+        number = f'{count / total:.1%}' if task == SEGMENTATION.name else f'{count:,} ×'
+        texts.append(f'{number} {classes[label]}')
+    return shorten(texts, MAX_ROWS) or 'none'

@@ -4,8 +4,8 @@ overlapping tiles.
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 from math import ceil
 from pathlib import Path
@@ -64,9 +64,10 @@ class Predictor(ABC):
     palette: list[Colour]  # RGB, for each class
     config: Path | None = None  # None if the model was not loaded from a config
     checkpoint: str | None = None  # the file or URL of the weights
-    tiles: int | None = (
-        None  # side in pixels of the tiles in which larger images are predicted; not of classifiers
-    )
+    # Data and options of the ``train --data`` that trained the model
+    started_with: Mapping[str, Any] = field(default_factory=dict)
+    # Side in pixels of the tiles in which larger images are predicted; not of classifiers
+    tiles: int | None = None
     tiles_per_batch: int = 4
 
     @abstractmethod
@@ -95,19 +96,18 @@ class Predictor(ABC):
         Raises:
             UserError: An image cannot be read or predicted, or an argument is invalid.
         """
-        if not isinstance(images, (list, tuple)):
+        if not isinstance(images, list | tuple):
             return self([images], batch_size, tiles)[0]
         if batch_size < 1:
             raise UserError(f'batch_size={batch_size}: expected at least 1')
         model = self if tiles is None else self.with_tiles(tiles, batch_size)
         predictions = []
         for begin in range(0, len(images), batch_size):
-            batch = [
-                convert_to_array(image, self.decoding)
-                for image in images[begin : begin + batch_size]
-            ]
-            for index, outcome in enumerate(model.predict_batch(batch), start=begin):
-                is_path = isinstance(images[index], (str, os.PathLike))
+            batch = images[begin : begin + batch_size]
+            arrays = [convert_to_array(image, self.decoding) for image in batch]
+            outcomes = model.predict_batch(arrays)
+            for index, outcome in enumerate(outcomes, start=begin):
+                is_path = isinstance(images[index], str | os.PathLike)
                 predictions.append(outcome.get(images[index] if is_path else f'image {index}'))
         return predictions
 
@@ -141,13 +141,10 @@ class Predictor(ABC):
 
         An image that fails does not stop the others.
         """
-        is_large = self.tiles and any(max(image.shape[:2]) > self.tiles for image in images)
+        is_large = self.tiles and max(max(image.shape[:2]) for image in images) > self.tiles
         try:
             if is_large and len(images) == 1:
-                predict_in_tiles = (
-                    segment_in_tiles if self.task == SEGMENTATION.name else detect_in_tiles
-                )
-                return [Outcome(predict_in_tiles(self, images[0]))]
+                return [Outcome(self.predict_in_tiles(images[0]))]
             prepared = [] if is_large else [self.prepare_image(image) for image in images]
             # A batch of images with different shapes would be padded, which changes the
             # predictions, or fail. The last line of this method predicts such images one by one,
@@ -208,21 +205,59 @@ class Detector(Predictor):
     def read_sample(self, sample: Any) -> Detections:
         objects = sample.pred_instances.cpu()
         # A diverged network predicts NaN or infinite boxes.
-        objects = objects[
-            (objects.scores >= self.score_thr) & torch.isfinite(objects.bboxes).all(1)
-        ]
+        is_finite = torch.isfinite(objects.bboxes).all(1)
+        objects = objects[is_finite & (objects.scores >= self.score_thr)]
         # Sort, since Mask2Former returns its objects unsorted.
         objects = objects[objects.scores.argsort(descending=True, stable=True)]
-        labels, masks = objects.labels.numpy().astype(np.int64), objects.get('masks')
-        boxes, scores = (
-            objects.bboxes.float().numpy(),
-            objects.scores.float().numpy(),
-        )  # NumPy has no bfloat16
+        # NumPy has no bfloat16.
+        boxes, scores = objects.bboxes.float().numpy(), objects.scores.float().numpy()
+        masks = objects.get('masks')
         if isinstance(masks, list):  # RLE, from the loops in engine/loops.py
             masks = sv.CompactMask.from_coco_rle(masks, boxes, sample.ori_shape)
         elif masks is not None:
             masks = masks.numpy().astype(bool)
-        return Detections(boxes, scores, labels, [self.classes[label] for label in labels], masks)
+        return self.make_detections(boxes, scores, objects.labels.numpy(), masks)
+
+    def make_detections(
+        self, boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, masks: Any
+    ) -> Detections:
+        names = [self.classes[label] for label in labels]
+        boxes, scores = boxes.astype(np.float32), scores.astype(np.float32)
+        return Detections(boxes, scores, labels.astype(np.int64), names, masks)
+
+    def predict_in_tiles(self, image: np.ndarray) -> Detections:
+        """Detect the objects of a large image.
+
+        To save memory, keep masks as crops (``supervision.CompactMask``).
+        """
+        size, margin = image.shape[:2], MARGIN * self.tiles
+        whole = replace(self, tiles=None)
+
+        def detect(tiles: list[np.ndarray]) -> list['sv.Detections']:
+            found = []
+            for tile, outcome in zip(tiles, whole.predict_batch(tiles), strict=True):
+                objects = outcome.get('a tile').to_supervision()
+                objects.data['near_edge'] = find_near_edges(objects.xyxy, tile.shape[:2], margin)
+                found.append(objects)
+            return found
+
+        slicer = sv.InferenceSlicer(
+            detect if self.tiles_per_batch > 1 else lambda tile: detect([tile])[0],
+            slice_wh=self.tiles,
+            overlap_wh=int(OVERLAP * self.tiles),
+            overlap_filter=sv.OverlapFilter.NONE,
+            compact_masks=True,
+            batch_size=self.tiles_per_batch,
+        )
+        objects = drop_cut_objects(slicer(image), size, margin)
+        objects = objects.with_nms(NMS_IOS_THR, overlap_metric=sv.OverlapMetric.IOS)
+        objects = objects.select(np.argsort(-objects.confidence, kind='stable'))
+        masks = objects.mask
+        if masks is not None:
+            masks = masks.repack()
+        elif not len(objects) and getattr(self.network, 'with_mask', False):
+            masks = np.zeros((0, *size), bool)  # supervision merges no masks to None
+        return self.make_detections(objects.xyxy, objects.confidence, objects.class_id, masks)
 
 
 class Segmentor(Predictor):
@@ -231,9 +266,28 @@ class Segmentor(Predictor):
     task, scope = SEGMENTATION.name, SEGMENTATION.scope
 
     def read_sample(self, sample: Any) -> Segmentation:
-        return make_segmentation(
-            sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32), self.classes
-        )
+        label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32)
+        return make_segmentation(label_map, self.classes)
+
+    def predict_in_tiles(self, image: np.ndarray) -> Segmentation:
+        """Segment a large image.
+
+        In overlaps, a pixel has the class that it has in the tile whose centre is nearer.
+        """
+        side, whole = self.tiles, replace(self, tiles=None)
+        height, width = image.shape[:2]
+        label_map = np.empty((height, width), np.int32)
+        places = list(product(place_tiles(height, side), place_tiles(width, side)))
+        for begin in range(0, len(places), self.tiles_per_batch):
+            batch = places[begin : begin + self.tiles_per_batch]
+            tiles = [image[top : top + side, left : left + side] for (top, _), (left, _) in batch]
+            outcomes = whole.predict_batch(tiles)
+            for ((top, row), (left, column)), outcome in zip(batch, outcomes, strict=True):
+                part = outcome.get('a tile').label_map
+                label_map[row : top + side, column : left + side] = part[
+                    row - top :, column - left :
+                ]
+        return make_segmentation(label_map, self.classes)
 
 
 class Classifier(Predictor):
@@ -249,72 +303,17 @@ class Classifier(Predictor):
         return Classification(label, self.classes[label], float(scores[label]), scores)
 
 
-def detect_in_tiles(model: Detector, image: np.ndarray) -> Detections:
-    """Detect the objects of a large image.
-
-    To save memory, keep masks as crops (``supervision.CompactMask``).
-    """
-    side, whole = model.tiles, replace(model, tiles=None)
-
-    def detect(tiles: list[np.ndarray]) -> list['sv.Detections']:
-        detections = [
-            outcome.get('a tile').to_supervision() for outcome in whole.predict_batch(tiles)
-        ]
-        for tile, objects in zip(tiles, detections, strict=True):
-            objects.data['near_edge'] = find_near_edges(objects.xyxy, tile.shape[:2], MARGIN * side)
-        return detections
-
-    slicer = sv.InferenceSlicer(
-        detect if model.tiles_per_batch > 1 else lambda tile: detect([tile])[0],
-        slice_wh=side,
-        overlap_wh=int(OVERLAP * side),
-        overlap_filter=sv.OverlapFilter.NONE,
-        compact_masks=True,
-        batch_size=model.tiles_per_batch,
-    )
-    objects = drop_cut_objects(slicer(image), image.shape[:2], MARGIN * side)
-    objects = objects.with_nms(NMS_IOS_THR, overlap_metric=sv.OverlapMetric.IOS)
-    objects = objects.select(np.argsort(-objects.confidence, kind='stable'))
-    masks = None if objects.mask is None else objects.mask.repack()
-    if not len(objects) and getattr(model.network, 'with_mask', False):
-        masks = np.zeros((0, *image.shape[:2]), bool)  # supervision merges no masks to None
-    boxes, scores = objects.xyxy.astype(np.float32), objects.confidence.astype(np.float32)
-    labels = objects.class_id.astype(np.int64)
-    return Detections(boxes, scores, labels, [model.classes[label] for label in labels], masks)
-
-
-def segment_in_tiles(model: Segmentor, image: np.ndarray) -> Segmentation:
-    """Segment a large image.
-
-    In overlaps, a pixel has the class that it has in the tile whose centre is nearer.
-    """
-    side, whole, label_map = (
-        model.tiles,
-        replace(model, tiles=None),
-        np.empty(image.shape[:2], np.int32),
-    )
-    places = list(product(*(place_tiles(length, side) for length in label_map.shape)))
-    for i in range(0, len(places), model.tiles_per_batch):
-        batch = places[i : i + model.tiles_per_batch]
-        tiles = [image[top : top + side, left : left + side] for (top, _), (left, _) in batch]
-        for ((top, row), (left, column)), outcome in zip(
-            batch, whole.predict_batch(tiles), strict=True
-        ):
-            part = outcome.get('a tile').label_map[row - top :, column - left :]
-            label_map[row : row + part.shape[0], column : column + part.shape[1]] = part
-    return make_segmentation(label_map, model.classes)
-
-
 def place_tiles(length: int, side: int) -> list[tuple[int, int]]:
     """Return where each tile begins along an axis, and the position from which it replaces the one
     before.
     """
-    count = 1 + ceil(max(length - side, 0) / (side * (1 - OVERLAP)))
-    starts = np.linspace(0, max(length - side, 0), count).astype(int).tolist()
-    return [
-        (start, (before + side + start) // 2 if start else 0)
-        for before, start in pairwise([0, *starts])
-    ]
+    last = max(length - side, 0)
+    count = 1 + ceil(last / (side * (1 - OVERLAP)))
+    starts = np.linspace(0, last, count).astype(int).tolist()
+    places = [(0, 0)]
+    for before, start in pairwise(starts):
+        places.append((start, (before + side + start) // 2))
+    return places
 
 
 def drop_cut_objects(
@@ -329,13 +328,12 @@ def drop_cut_objects(
     at_border = find_near_edges(objects.xyxy, size, margin)
     is_cut = (objects.data['near_edge'] & ~at_border).any(1)  # near_edge: of the tile
     cut, complete = objects.xyxy[is_cut, None], objects.xyxy[~is_cut]
-    top_left, bottom_right = (
-        np.maximum(cut[..., :2], complete[:, :2]),
-        np.minimum(cut[..., 2:], complete[:, 2:]),
-    )
-    covered = (bottom_right - top_left).clip(0).prod(-1) / (cut[..., 2:] - cut[..., :2]).prod(-1)
+    top_left = np.maximum(cut[..., :2], complete[:, :2])
+    bottom_right = np.minimum(cut[..., 2:], complete[:, 2:])
+    intersection = (bottom_right - top_left).clip(0).prod(-1)
+    area = (cut[..., 2:] - cut[..., :2]).prod(-1)
     is_kept = ~is_cut
-    is_kept[is_cut] = covered.max(1, initial=0) < MAX_COVERED
+    is_kept[is_cut] = (intersection / area).max(1, initial=0) < MAX_COVERED
     return objects.select(np.flatnonzero(is_kept))
 
 

@@ -1,4 +1,4 @@
-"""Represent predictions as NumPy arrays, and convert them to JSON records in COCO's results format."""
+"""Represent predictions as NumPy arrays; convert them to JSON records in COCO's results format."""
 
 from __future__ import annotations
 
@@ -27,52 +27,44 @@ class Detections:
     # (n, height, width) bool, or None if the model predicts only boxes. If the image was predicted
     # in tiles, a CompactMask, which decodes masks[i] to (height, width) bool on access.
     masks: np.ndarray | sv.CompactMask | None = None
-    ignored: Detections | None = (
-        None  # only of ground truth: objects that are neither trained nor scored
-    )
+    # Only of ground truth: objects that are neither trained nor scored
+    ignored: Detections | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def select(self, indices: np.ndarray) -> Detections:
         """Return the detections with these indices (k,)."""
-        arrays = {name: getattr(self, name) for name in ('boxes', 'scores', 'labels', 'masks')}
-        selected = {
-            name: None if values is None else values[indices] for name, values in arrays.items()
-        }
-        return replace(self, class_names=[self.class_names[index] for index in indices], **selected)
+        return replace(
+            self,
+            boxes=self.boxes[indices],
+            scores=self.scores[indices],
+            labels=self.labels[indices],
+            class_names=[self.class_names[index] for index in indices],
+            masks=None if self.masks is None else self.masks[indices],
+        )
 
     def to_supervision(self) -> sv.Detections:
         """Convert to ``supervision.Detections``, with the class names in ``data['class_name']``."""
-        return sv.Detections(
-            xyxy=self.boxes,
-            mask=self.masks,
-            confidence=self.scores,
-            class_id=self.labels,
-            data={'class_name': np.array(self.class_names, dtype=str)},
-        )
+        data = {'class_name': np.array(self.class_names, dtype=str)}
+        return sv.Detections(self.boxes, self.masks, self.scores, self.labels, data=data)
 
 
 @dataclass(frozen=True)
 class Segmentation:
     """The class of each pixel of an image."""
 
-    label_map: (
-        np.ndarray
-    )  # (height, width) integers, class indices, counted from 0; in ground truth also ignore index
+    # (height, width) integers, class indices, counted from 0; in ground truth also ignore index
+    label_map: np.ndarray
     labels: np.ndarray  # (n,) int64, the indices of the classes that occur, by descending area
     class_names: list[str]  # n
     areas: np.ndarray  # (n,) int64, the number of pixels of each of these classes
 
     def to_supervision(self) -> sv.Detections:
-        """Convert to ``supervision.Detections``, with a mask and its bounding box for each class."""
-        masks = np.array([self.label_map == label for label in self.labels]).reshape(
-            -1, *self.label_map.shape
-        )
+        """Convert to ``supervision.Detections``, with a mask and its box for each class."""
+        masks = self.label_map == self.labels[:, None, None]
         data = {'class_name': np.array(self.class_names, dtype=str)}
-        return sv.Detections(
-            xyxy=sv.mask_to_xyxy(masks), mask=masks, class_id=self.labels, data=data
-        )
+        return sv.Detections(sv.mask_to_xyxy(masks), masks, class_id=self.labels, data=data)
 
 
 def make_segmentation(label_map: np.ndarray, classes: Sequence[str]) -> Segmentation:
@@ -96,6 +88,7 @@ class Classification:
     scores: np.ndarray  # (classes,) float32, of all classes
 
 
+Record = dict[str, Any]  # of JSON
 Prediction = Detections | Segmentation | Classification
 
 
@@ -107,13 +100,13 @@ class Outcome:
     error: UserError | None = None
 
     def get(self, name: object) -> Prediction:
-        """Return the prediction. If there is none, raise the error with the image's name before it."""
+        """Return the prediction, or raise the error with the image's name before it."""
         if self.error is not None:
             raise UserError(f'{name}: {self.error}')
         return self.prediction
 
 
-def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
+def list_categories(task: str, classes: Sequence[str]) -> list[Record]:
     """List the id and the name of each class.
 
     Ids are COCO's or start at 1 for detectors, and at 0 for other tasks.
@@ -123,43 +116,38 @@ def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
     return [{'id': label, 'name': name} for label, name in enumerate(classes)]
 
 
-def make_records(
-    prediction: Prediction, categories: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def make_records(prediction: Prediction, categories: Sequence[Record]) -> list[Record]:
     """Make the JSON records of an image: one for each object, segmented class, or highest-scoring
     class.
 
     ``bbox`` is [left, top, width, height] in pixels. ``segmentation`` is a mask as RLE. ``area``,
     only for a segmented class, is its number of pixels.
     """
-
-    def get_category(label: int) -> dict[str, Any]:
-        return {'category_id': categories[label]['id'], 'category_name': categories[label]['name']}
-
     if isinstance(prediction, Classification):
-        highest = np.argsort(-prediction.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
-        return [
-            {**get_category(label), 'score': float(prediction.scores[label])} for label in highest
-        ]
-    if isinstance(prediction, Segmentation):
-        label_map = prediction.label_map
-        return [
-            {**get_category(label), 'area': area, 'segmentation': encode_rle(label_map == label)}
-            for label, area in zip(prediction.labels, prediction.areas.tolist(), strict=True)
-        ]
-    records = []
-    for index, (label, box) in enumerate(
-        zip(prediction.labels, prediction.boxes.astype(float), strict=True)
-    ):
-        record = {**get_category(label), 'score': float(prediction.scores[index])}
-        record['bbox'] = np.concatenate([box[:2], box[2:] - box[:2]]).round(2).tolist()
-        if prediction.masks is not None:
-            record['segmentation'] = encode_rle(prediction.masks[index])
-        records.append(record)
-    return records
+        labels = np.argsort(-prediction.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
+        records = [{'score': float(prediction.scores[label])} for label in labels]
+    elif isinstance(prediction, Segmentation):
+        labels, records = prediction.labels, []
+        for label, area in zip(labels, prediction.areas.tolist(), strict=True):
+            mask = encode_rle(prediction.label_map == label)
+            records.append({'area': area, 'segmentation': mask})
+    else:
+        labels, records = prediction.labels, []
+        boxes = prediction.boxes.astype(float)
+        boxes[:, 2:] -= boxes[:, :2]
+        for index, box in enumerate(boxes.round(2).tolist()):
+            record = {'score': float(prediction.scores[index]), 'bbox': box}
+            if prediction.masks is not None:
+                record['segmentation'] = encode_rle(prediction.masks[index])
+            records.append(record)
+    named = []
+    for label, record in zip(labels, records, strict=True):
+        category = categories[label]
+        named.append({'category_id': category['id'], 'category_name': category['name'], **record})
+    return named
 
 
-def encode_rle(mask: np.ndarray) -> dict[str, Any]:
+def encode_rle(mask: np.ndarray) -> Record:
     """Encode a mask (height, width) bool in COCO's compressed RLE."""
     check_installed('writing masks', 'pycocotools')
     from pycocotools import mask as coco_mask

@@ -7,7 +7,7 @@ import errno
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -22,33 +22,29 @@ from ..files import COUNTS, FRAMES, IMAGES, PICTURES, PREDICTIONS
 from .inputs import convert_to_array
 from .outputs import Outputs, count_classes, write_counts, write_json
 from .predictor import Predictor
-from .results import Outcome, Segmentation, list_categories, make_records
+from .results import Outcome, Prediction, Record, Segmentation, list_categories, make_records
 
 sv = OptionalModule('supervision', 'predicting videos')
 
-MIN_FRAMES = (
-    0.9  # share of the frames named in a video's header, an estimate, below which a message says so
-)
+# Share of the frames named in a video's header, an estimate, below which a message says so
+MIN_FRAMES = 0.9
 DEFAULT_FRAME_RATE = 25.0  # of a video whose header has none, in frames per second
 
 
 @dataclass
 class PredictionRun:
-    """Predict images and videos, draw and write the predictions, and count them and the failures."""
+    """Predict images and videos, draw and write the predictions; count them and the failures."""
 
     model: Predictor
     outputs: Outputs
     batch_size: int  # number of images or frames in a batch
     draw: bool  # whether to write pictures and videos
     write: bool  # whether to write JSON files and segmentation maps
-    labels: (
-        Sequence[int] | None
-    )  # class indices of the detections to keep; None keeps all detections
+    labels: Sequence[int] | None  # class indices of the detections to keep; None keeps all
     draw_labels: bool  # whether to draw class names and scores
     num_failed: int = 0  # images and videos that could not be predicted
-    counts: dict[str, Counter[int]] = field(
-        default_factory=dict
-    )  # by image or frame: predictions by class
+    # By image or frame: predictions by class
+    counts: dict[str, Counter[int]] = field(default_factory=dict)
     sides: dict[str, int] = field(default_factory=dict)  # by image: the longer side in pixels
 
     def __post_init__(self) -> None:
@@ -61,11 +57,11 @@ class PredictionRun:
             with self.progress:
                 if images:
                     self.predict_images(images)
-                for path in videos:
+                for video in videos:
                     try:
-                        self.predict_video(path, max_frames)
+                        self.predict_video(video, max_frames)
                     except Exception as error:
-                        self.skip(path, error)
+                        self.skip(video, error)
         finally:
             if self.write:
                 write_counts(self.outputs.folder / COUNTS, self.counts, self.model.classes)
@@ -74,52 +70,48 @@ class PredictionRun:
         """Predict images and write their pictures, segmentation maps and, also after an error, JSON
         records.
         """
-        images, results = [], []
+        entries, results = [], []
         try:
-            files = self.read_images(
-                self.progress.track(list(enumerate(paths, start=1)), description='images')
-            )
-            for (image_id, path, image), outcome in self.predict_in_batches(files):
+            for (image_id, path, image), outcome in self.predict_in_batches(
+                self.read_images(paths)
+            ):
                 try:
                     prediction = outcome.get(path)
-                    entry = {
-                        'id': image_id,
-                        'file_name': path,
-                        'width': image.shape[1],
-                        'height': image.shape[0],
-                    }
-                    if self.draw:
-                        picture = self.model.draw(image, prediction, self.draw_labels)
-                        entry['drawn'] = str(self.outputs.write_picture(path, picture))
-                    if self.write and isinstance(prediction, Segmentation):
-                        entry['label_map'] = str(
-                            self.outputs.write_label_map(path, prediction.label_map)
-                        )
-                    records = make_records(prediction, self.categories) if self.write else []
+                    files = self.write_pictures(path, image, prediction)
+                    records = self.list_records(prediction)
                 except Exception as error:
                     self.skip(path, error)
                     continue
-                images.append(entry)
-                results += (
-                    {'image_id': image_id, 'file_name': path, **record} for record in records
-                )
+                height, width = image.shape[:2]
+                entry = {'id': image_id, 'file_name': path, 'width': width, 'height': height}
+                entries.append(entry | files)
+                for record in records:
+                    results.append({'image_id': image_id, 'file_name': path, **record})
                 self.counts[path] = count_classes(prediction)
-                self.sides[path] = max(image.shape[:2])
+                self.sides[path] = max(height, width)
         finally:
             if self.write:
-                write_json(
-                    self.outputs.folder / IMAGES, {'categories': self.categories, 'images': images}
-                )
+                content = {'categories': self.categories, 'images': entries}
+                write_json(self.outputs.folder / IMAGES, content)
                 write_json(self.outputs.folder / PREDICTIONS, results)
 
-    def read_images(
-        self, paths: Iterable[tuple[int, str]]
-    ) -> Iterator[tuple[int, str, np.ndarray]]:
-        """Yield (image id, path, image) for pairs of an image id and a path.
+    def write_pictures(self, path: str, image: np.ndarray, prediction: Prediction) -> Record:
+        """Write an image's picture and segmentation map. Return the paths of the files."""
+        files = {}
+        if self.draw:
+            picture = self.model.draw(image, prediction, self.draw_labels)
+            files['drawn'] = str(self.outputs.write_picture(path, picture))
+        if self.write and isinstance(prediction, Segmentation):
+            files['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
+        return files
 
-        Skip files that cannot be read.
-        """
-        for image_id, path in paths:
+    def list_records(self, prediction: Prediction) -> list[Record]:
+        return make_records(prediction, self.categories) if self.write else []
+
+    def read_images(self, paths: Sequence[str]) -> Iterator[tuple[int, str, np.ndarray]]:
+        """Yield (image id, path, image) of each path. Skip files that cannot be read."""
+        numbered = list(enumerate(paths, start=1))
+        for image_id, path in self.progress.track(numbered, description='images'):
             try:
                 yield image_id, path, convert_to_array(path, self.model.decoding)
             except UserError as error:
@@ -133,11 +125,10 @@ class PredictionRun:
         while batch := list(islice(items, self.batch_size)):
             outcomes = self.model.predict_batch([item[-1] for item in batch])
             for item, outcome in zip(batch, outcomes, strict=True):
-                if self.labels is not None and not outcome.error:
-                    objects = outcome.prediction
-                    outcome = Outcome(
-                        objects.select(np.flatnonzero(np.isin(objects.labels, self.labels)))
-                    )
+                objects = outcome.prediction
+                if self.labels is not None and objects is not None:
+                    kept = np.flatnonzero(np.isin(objects.labels, self.labels))
+                    outcome = Outcome(objects.select(kept))
                 yield item, outcome
 
     def predict_video(self, video: str, max_frames: int | None) -> None:
@@ -147,47 +138,42 @@ class PredictionRun:
         """
         try:
             info = sv.VideoInfo.from_video_path(video)
-        # supervision raises a plain Exception.
-        except Exception:
+        except Exception:  # supervision raises a plain Exception
             raise UserError(f'{video} cannot be opened as a video') from None
-        fps, num_expected = (
-            info.fps or DEFAULT_FRAME_RATE,
-            min(info.total_frames, max_frames or info.total_frames),
-        )
+        rate = info.fps or DEFAULT_FRAME_RATE
         # With two colours, objects of one class are not coloured one by one, which would flicker.
         model = replace(self.model, palette=self.model.palette * 2)
-        frames = islice(sv.get_video_frames_generator(video), max_frames)
+        frames = enumerate(islice(sv.get_video_frames_generator(video), max_frames))
+        frames = self.progress.track(frames, total=max_frames, description=video)
+        num_frames = 0
         with ExitStack() as files:
-            frames = self.progress.track(enumerate(frames), total=max_frames, description=video)
             for (index, image), outcome in self.predict_in_batches(frames):
                 name = f'{video}, frame {index}'
                 prediction = outcome.get(name)
                 if self.draw:
                     picture = model.draw(image, prediction, self.draw_labels)
-                    if not index:
-                        size = sv.VideoInfo(
-                            width=picture.shape[1], height=picture.shape[0], fps=fps
-                        )
-                        drawn = self.outputs.get_path(PICTURES, video, '.mp4')
-                        sink = files.enter_context(sv.VideoSink(str(drawn), size))
+                    if index == 0:
+                        drawn = str(self.outputs.get_path(PICTURES, video, '.mp4'))
+                        height, width = picture.shape[:2]
+                        size = sv.VideoInfo(width, height, rate)
+                        sink = files.enter_context(sv.VideoSink(drawn, size))
                     sink.write_frame(picture)
                 if self.write:
-                    if not index:
+                    if index == 0:
                         path = self.outputs.get_path(FRAMES, video, '.jsonl')
                         lines = files.enter_context(path.open('w', buffering=1, encoding='utf-8'))
-                    records = make_records(prediction, self.categories)
-                    entry = {'frame': index, 'time': round(index / fps, 3), 'predictions': records}
+                    records = self.list_records(prediction)
+                    entry = {'frame': index, 'time': round(index / rate, 3), 'predictions': records}
                     lines.write(json.dumps(entry, allow_nan=False) + '\n')
                 self.counts[name] = count_classes(prediction)
-        if f'{video}, frame 0' not in self.counts:
+                num_frames += 1
+        if not num_frames:
             raise UserError(f'{video}: no frame can be read')
-        if index + 1 < MIN_FRAMES * num_expected:  # OpenCV reads a damaged video up to the damage
-            message = escape_controls(
-                f'{video}: {index + 1} of about {num_expected} frames can be read'
-            )
-            self.progress.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        num_expected = min(info.total_frames, max_frames or info.total_frames)
+        if num_frames < MIN_FRAMES * num_expected:  # OpenCV reads a damaged video up to the damage
+            self.print(f'{video}: {num_frames} of about {num_expected} frames can be read')
         # OpenCV does not report a full disk.
-        if self.draw and cv2.VideoCapture(str(drawn)).get(cv2.CAP_PROP_FRAME_COUNT) <= index:
+        if self.draw and cv2.VideoCapture(drawn).get(cv2.CAP_PROP_FRAME_COUNT) < num_frames:
             raise UserError(f'{drawn} is incomplete. The disk may be full')
 
     def skip(self, path: str, error: Exception) -> None:
@@ -198,13 +184,13 @@ class PredictionRun:
         # Drawing and encoding raise errors of any type, also if memory runs out.
         if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
             raise error
-        message = (
-            error
-            if isinstance(error, UserError)
-            else escape_controls(f'{path}: {get_first_line(error)}')
-        )
+        message = f'{path}: {get_first_line(error)}'
+        if isinstance(error, UserError):
+            message = str(error)
         self.num_failed += 1
-        # rich prints the message above the progress bar, if there is one.
-        self.progress.console.print(
-            f'skipped: {message}', markup=False, highlight=False, soft_wrap=True
-        )
+        self.print(f'skipped: {message}')
+
+    def print(self, message: str) -> None:
+        """Print a message, above the progress bar if there is one."""
+        message = escape_controls(message)
+        self.progress.console.print(message, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Download from URLs and the Hugging Face Hub: once for all processes on a machine, and atomically."""
+"""Download from URLs: once for all processes on a machine, and atomically."""
 
 import time
 from concurrent.futures import ProcessPoolExecutor

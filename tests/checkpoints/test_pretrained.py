@@ -18,6 +18,8 @@ from . import toy
 
 DENSE, ODD, _, CLASSIFIER, _ = REFERENCES
 TINY = LSA_REFERENCES[0]
+WEIGHTS = DENSE.weights()
+LOADED = {ORIGINAL.to_local_key(name): tensor for name, tensor in WEIGHTS.items()}
 
 
 @pytest.fixture
@@ -42,85 +44,96 @@ def load(tmp_path, monkeypatch):
     return load
 
 
-def loaded_weights(reference):
-    """Return the state dict that a backbone must have after loading a reference."""
-    return {ORIGINAL.to_local_key(name): tensor for name, tensor in reference.weights().items()}
-
-
 def assert_same(model, expected):
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, expected[name]), name
 
 
-def test_weights_are_found_under_any_prefix_and_under_the_usual_checkpoint_keys(load):
-    expected = loaded_weights(DENSE)
-    # The last is that of NVIDIA TAO's detectors.
-    prefixes = ('', 'module.', 'module.student.backbone.', '_orig_mod.', 'net._orig_mod.')
-    for prefix in (*prefixes, 'model.model.backbone.0.body.'):
-        content = {prefix + name: tensor for name, tensor in DENSE.weights().items()}
-        assert_same(load({'state_dict': content})[0], expected)
-    for content in (DENSE.weights(), {'model': DENSE.weights(), 'epoch': 3}):
-        assert_same(load(content)[0], expected)
-    own = {f'backbone.{name}': tensor for name, tensor in expected.items()}
+def add_prefix(prefix, tensors, factor=1):
+    return {prefix + name: factor * tensor for name, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        WEIGHTS,
+        {'model': WEIGHTS, 'epoch': 3},
+        *(
+            {'state_dict': add_prefix(prefix, WEIGHTS)}
+            for prefix in ('module.', 'module.student.backbone.', '_orig_mod.', 'net._orig_mod.')
+        ),
+        {'state_dict': add_prefix('model.model.backbone.0.body.', WEIGHTS)},  # NVIDIA TAO's
+    ],
+    ids=range(7),
+)
+def test_weights_are_found_under_any_prefix_and_under_the_usual_checkpoint_keys(content, load):
+    assert_same(load(content)[0], LOADED)
+
+
+def test_weights_of_a_whole_model_are_found_and_its_other_tensors_are_unused(load):
+    own = add_prefix('backbone.', LOADED)
     own |= {'head.fc.weight': torch.zeros(11, 64), 'rpn_head.rpn_conv.weight': torch.zeros(3)}
     model, line = load({'state_dict': own, 'meta': {}})
-    assert_same(model, expected)
+    assert_same(model, LOADED)
     assert '2 in the file are unused (rpn_head.rpn_conv.weight, head.fc.weight)' in line
 
 
 def test_ema_weights_are_loaded_if_requested_or_if_there_are_no_others(load):
-    average = {
-        'state_dict_ema': {f'module.{name}': 2 * tensor for name, tensor in DENSE.weights().items()}
-    }
-    both = {'state_dict': DENSE.weights(), **average}
-    for content, ema, factor in ((both, False, 1), (both, True, 2), (average, False, 2)):
+    plain, average = {'state_dict': WEIGHTS}, {'state_dict_ema': add_prefix('module.', WEIGHTS, 2)}
+    for content, ema, factor in (
+        (plain | average, False, 1),
+        (plain | average, True, 2),
+        (average, False, 2),
+    ):
         model, line = load(content, ema=ema)
-        assert torch.equal(
-            model.stem.proj.weight, factor * DENSE.weights()['patch_embed.proj.weight']
-        )
+        assert_same(model, add_prefix('', LOADED, factor))
         assert ('EMA' in line) == (factor == 2)
     with pytest.raises(CheckpointError, match=r'has no EMA weights: .*\. Remove --ema'):
-        load({'state_dict': DENSE.weights()}, ema=True)
+        load(plain, ema=True)
 
 
 def test_prefix_selects_one_of_several_networks(load):
-    content = {f'teacher.{name}': tensor for name, tensor in DENSE.weights().items()}
-    content |= {f'student.{name}': 2 * tensor for name, tensor in DENSE.weights().items()}
-    assert_same(load(content, prefix='teacher')[0], loaded_weights(DENSE))
+    content = add_prefix('teacher.', WEIGHTS) | add_prefix('student.', WEIGHTS, 2)
+    assert_same(load(content, prefix='teacher')[0], LOADED)
     with pytest.raises(
         CheckpointError, match=r"several networks, with the prefixes 'teacher\.', 'student\.'"
     ):
         load(content)
-    with pytest.raises(
-        CheckpointError, match=r'not a checkpoint of GC ViT .* 5 keys \(a, b, c, d, \.\.\.\)'
-    ):
-        load({'state_dict': dict.fromkeys('abcde', torch.zeros(1))})
-    with pytest.raises(CheckpointError, match='has no weights'):
-        load([1, 2])
 
 
 @pytest.mark.parametrize(
-    ('network', 'arguments', 'resized', 'unused'),
-    [(CLASSIFIER, {'window_size': (7, 7, 12, 7)}, 3, 4), (TINY, {}, 0, 4)],
+    ('content', 'message'),
+    [
+        (
+            {'state_dict': dict.fromkeys('abcde', torch.zeros(1))},
+            r'not a checkpoint of GC ViT .* 5 keys \(a, b, c, d, \.\.\.\)',
+        ),
+        ([1, 2], 'has no weights'),
+    ],
+)
+def test_other_checkpoints_are_rejected(content, message, load):
+    with pytest.raises(CheckpointError, match=message):
+        load(content)
+
+
+@pytest.mark.parametrize(
+    ('network', 'arguments', 'resized'),
+    [(CLASSIFIER, {'window_size': (7, 7, 12, 7)}, 3), (TINY, {}, 0)],
 )
 def test_the_log_line_counts_loaded_resized_initial_and_unused_tensors(
-    network, arguments, resized, unused, load
+    network, arguments, resized, load
 ):
     """Load a classifier into a detector's backbone, whose output norms start at 1 and 0 as in the
     released code.
     """
-    model, line = load(
-        {'state_dict': network.weights()}, network, {'out_indices': (0, 1, 2, 3), **arguments}
+    arguments = {'out_indices': (0, 1, 2, 3), **arguments}
+    model, line = load({'state_dict': network.weights()}, network, arguments)
+    expected = (
+        f': {len(model.state_dict()) - 8} tensors loaded; {resized} position biases or embeddings '
+        'resized; 8 keep initial values (output norms norm0, norm1, norm2, norm3); 4 in the file '
+        'are unused (final_norm.weight, final_norm.bias, head.fc.weight, ...)'
     )
-    assert (
-        f'{len(model.state_dict()) - 8} tensors loaded; {resized} position biases or embeddings '
-        'resized' in line
-    )
-    assert '8 keep initial values (output norms norm0, norm1, norm2, norm3)' in line
-    assert (
-        f'{unused} in the file are unused (final_norm.weight, final_norm.bias, head.fc.weight, ...)'
-        in line
-    )
+    assert line.endswith(expected)
     assert torch.equal(model.norm3.weight, torch.ones_like(model.norm3.weight))
 
 
@@ -134,11 +147,7 @@ def test_published_archs_are_inferred_from_their_weights(network):
 @pytest.mark.parametrize(
     ('source', 'target', 'message'),
     [
-        (
-            GCViT('xxtiny'),
-            GCViT('xtiny'),
-            "has weights of GCViT 'xxtiny', but the model is GCViT 'xtiny'",
-        ),
+        (GCViT('xxtiny'), GCViT('xtiny'), "GCViT 'xxtiny', but the model is GCViT 'xtiny'"),
         (
             DENSE.backbone(),
             GCViT({**toy.ARCH, 'embed_dims': 16}),
@@ -166,98 +175,95 @@ def test_weights_of_another_arch_or_network_are_rejected_and_both_are_named(
 @pytest.mark.parametrize('reference', [DENSE, TINY], ids=['GCViT', 'LSA'])
 def test_a_rejected_checkpoint_changes_no_weights(reference, tmp_path):
     """The invalid tensors are among the last to be loaded."""
-    model = reference.backbone(
-        init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')}
-    )
+    init_cfg = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')}
+    model = reference.backbone(init_cfg=init_cfg)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     last = [name for name in before if 'fc2.bias' in name][-1]
-    table = [name for name in before if name.endswith(('bias_table', 'pos_embed'))][-1]
+    table = [name for name in before if name.endswith(POSITION_TABLES)][-1]
     oblong = torch.zeros(*before[table].shape[:-2], 35, before[table].shape[-1])
-    for name, tensor, message in (
-        (last, None, rf'lacks 1 tensor of the model \({last}\)'),
-        (last, torch.zeros(3), rf'1 tensor with a wrong shape or dtype \({last} \(3,\)'),
-        (table, oblong, 'has 35 rows. Expected'),
+    missing = before.copy()
+    del missing[last]
+    for weights, message in (
+        (missing, rf'lacks 1 tensor \({last}\) of the model'),
+        ({**before, last: torch.zeros(3)}, rf'1 tensor \({last} \(3,\).* wrong shape or dtype'),
+        ({**before, table: oblong}, 'has 35 rows. Expected'),
     ):
-        weights = {**before, name: tensor}
-        torch.save(
-            {name: tensor for name, tensor in weights.items() if tensor is not None},
-            tmp_path / 'x.pth',
-        )
+        torch.save(weights, tmp_path / 'x.pth')
         with pytest.raises(CheckpointError, match=message):
             model.init_weights()
         assert_same(model, before)
 
 
-@pytest.mark.parametrize('size', [(112, 140), 56], ids=str)
+@pytest.mark.parametrize('size', [(112, 140), (56, 56)], ids=str)
 def test_position_embeddings_of_another_size_are_resized(load, size, device):
     """Resizing when loading gives the same outputs as resizing in the forward."""
     resized, line = load(TINY.weights(), TINY, {'pretrain_img_size': size}, device)
     loaded, _ = load(TINY.weights(), TINY, device=device)
     assert '4 position biases or embeddings resized' in line
-    image = torch.randn(1, 3, *(size if isinstance(size, tuple) else (size, size)), device=device)
+    image = torch.randn(1, 3, *size, device=device)
     with torch.no_grad():
         torch.testing.assert_close(resized(image), loaded(image), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize('made', [GCViT('xxtiny'), LSA()], ids=['GCViT', 'LSA'])
 def test_from_pretrained_infers_the_arch_from_the_weights(made, tmp_path):
-    torch.save(
-        {'state_dict': {f'backbone.{name}': x for name, x in made.state_dict().items()}},
-        tmp_path / 'x.pth',
-    )
-    assert_same(
-        type(made).from_pretrained(tmp_path / 'x.pth', drop_path_rate=0.0), made.state_dict()
-    )
-    torch.save(toy.backbone().state_dict(), tmp_path / 'own.pth')
+    weights = made.state_dict()
+    torch.save({'state_dict': add_prefix('backbone.', weights)}, tmp_path / 'x.pth')
+    assert_same(type(made).from_pretrained(tmp_path / 'x.pth', drop_path_rate=0.0), weights)
+
+
+def test_from_pretrained_needs_an_arch_that_is_not_published(tmp_path):
+    path = tmp_path / 'own.pth'
+    torch.save(toy.backbone().state_dict(), path)
     with pytest.raises(
         CheckpointError, match=r'own\.pth has weights of GCViT of embed_dims 4.*Set arch='
     ):
-        GCViT.from_pretrained(tmp_path / 'own.pth')
-    loaded = GCViT.from_pretrained(
-        tmp_path / 'own.pth', arch=toy.ARCH, window_size=8, out_indices=(1, 3)
-    )
+        GCViT.from_pretrained(path)
+    loaded = GCViT.from_pretrained(path, arch=toy.ARCH, window_size=8, out_indices=(1, 3))
     assert [found.shape[1] for found in loaded(torch.zeros(1, 3, 64, 64))] == [8, 32]
+
+
+@pytest.fixture
+def norm():
+    """Return a model with a buffer that is not finite, as masks are."""
+    model = nn.Sequential(nn.BatchNorm1d(2))
+    model.register_buffer('mask', torch.tensor(float('-inf')))
+    return model
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.module.', 'model.', 'module.a.b.'])
+def test_a_checkpoint_fits_whatever_prefix_other_programs_put_before_all_keys(prefix, norm):
+    checkpoint = Checkpoint('x', {'state_dict': add_prefix(prefix, norm.state_dict())})
+    check_fits(norm, checkpoint)
+    norm.load_state_dict(checkpoint.content['state_dict'])
 
 
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (
-            {'0.weight': torch.zeros(3, 3)},
-            r"a wrong shape .*0\.weight.* does not fit the config's model",
-        ),
-        (
-            {'0.running_var': torch.tensor([1.0, float('nan')])},
-            r'with NaN or infinity \(0\.running_var\)',
-        ),
-        ({'0.weight': torch.full((2,), float('inf'))}, r'with NaN or infinity \(0\.weight\)'),
+        ({'0.weight': torch.zeros(3, 3)}, r"0\.weight.*wrong shape .* fit the config's model"),
+        ({'0.running_var': torch.tensor([1.0, torch.nan])}, r'\(0\.running_var\) with NaN'),
+        ({'0.weight': torch.full((2,), torch.inf)}, r'\(0\.weight\) with NaN or infinity'),
     ],
 )
-def test_check_fits_names_missing_tensors_and_those_with_another_shape_or_nan(change, message):
-    """Running statistics must be finite; other buffers need not be. Only keys with ``prefix`` are
-    checked.
-
-    Other programs put prefixes before all keys.
-    """
-    model = nn.Sequential(nn.BatchNorm1d(2))
-    model.register_buffer('mask', torch.tensor(float('-inf')))
-    for prefix in ('', 'module.', 'module.module.', 'model.', 'net.', 'module.a.b.'):
-        renamed = {prefix + name: tensor for name, tensor in model.state_dict().items()}
-        check_fits(model, checkpoint := Checkpoint('x', {'state_dict': renamed}))
-        model.load_state_dict(checkpoint.content['state_dict'])
-    changed = Checkpoint('x', {'state_dict': {**model.state_dict(), **change}})
+def test_a_checkpoint_that_does_not_fit_is_rejected(change, message, norm):
+    """Only keys with ``prefix`` are checked."""
+    changed = Checkpoint('x', {'state_dict': {**norm.state_dict(), **change}})
     with pytest.raises(CheckpointError, match=message):
-        check_fits(model, changed)
-    check_fits(model, changed, prefix='mask')
-    with pytest.raises(CheckpointError, match=r'lacks 6 tensors of the model \(mask, 0'):
-        check_fits(model, Checkpoint('y', {'meta': {}}))
+        check_fits(norm, changed)
+    check_fits(norm, changed, prefix='mask')
+
+
+def test_a_checkpoint_without_weights_lacks_all_tensors(norm):
+    with pytest.raises(CheckpointError, match=r'lacks 6 tensors \(mask, 0.*\) of the model'):
+        check_fits(norm, Checkpoint('y', {'meta': {}}))
 
 
 def test_every_table_on_a_grid_is_known_as_a_position_table():
-    modules = (PositionEmbedding(1, (2, 2)), RelativePositionBias((2, 2), 1))
-    assert {name for module in modules for name, _ in module.named_parameters()} == set(
-        POSITION_TABLES
-    )
+    names = []
+    for module in (PositionEmbedding(1, (2, 2)), RelativePositionBias((2, 2), 1)):
+        names += dict(module.named_parameters())
+    assert sorted(names) == sorted(POSITION_TABLES)
 
 
 @pytest.mark.parametrize('with_gradients', [False, True])
@@ -277,15 +283,9 @@ def test_outputs_of_the_authors_implementation_within_2e_5(
     model.init_weights()
     with torch.set_grad_enabled(with_gradients):
         found = [found.cpu() for found in model.to(device)(reference.image().to(device))]
-    head = next(
-        (
-            name.removesuffix('.weight')
-            for name in ('head.weight', 'mlp_head.weight')
-            if name in weights
-        ),
-        None,
-    )
-    if head is not None:
-        found = [found[0].mean((2, 3)) @ weights[f'{head}.weight'].T + weights[f'{head}.bias']]
+    for head in ('head', 'mlp_head'):
+        if f'{head}.weight' in weights:
+            pooled = found[0].mean((2, 3))
+            found = [pooled @ weights[f'{head}.weight'].T + weights[f'{head}.bias']]
     for ours, theirs in zip(found, reference.outputs(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=0)

@@ -5,7 +5,6 @@ and hides noise.
 import errno
 import os
 import signal
-import subprocess
 import sys
 import warnings
 from types import ModuleType
@@ -14,8 +13,10 @@ from unittest.mock import Mock
 import pytest
 from mmengine.logging import MMLogger
 
-from mmgcvit.commands.main import hide_noise, run_command
+from mmgcvit.commands.main import WAITING, hide_noise, run_command
 from mmgcvit.errors import UserError
+
+from .. import programs
 
 
 @pytest.fixture
@@ -28,35 +29,45 @@ def command(monkeypatch):
     return run
 
 
+def run_made():
+    """Run the command. Return what it ends with."""
+    with pytest.raises(SystemExit) as ended:
+        run_command('made', ['word'])
+    return ended.value.code
+
+
 def test_command_gets_its_arguments_and_its_exit_code_is_returned(command):
     run_command('made', ['word'])
     assert command.call_args.args[0].a == 'word'
     command.return_value = 75
-    with pytest.raises(SystemExit) as ended:
-        run_command('made', [])
-    assert ended.value.code == 75
+    assert run_made() == 75
 
 
 @pytest.mark.parametrize(
-    'user', ['', 'GOMP_SPINCOUNT=7', 'OMP_WAIT_POLICY=ACTIVE', 'KMP_BLOCKTIME=1']
+    ('variable', 'value', 'shown'),
+    [
+        ('UNRELATED', '1', ['PASSIVE', '1000']),
+        ('GOMP_SPINCOUNT', '7', ['None', '7']),
+        ('OMP_WAIT_POLICY', 'ACTIVE', ['ACTIVE', 'None']),
+        ('KMP_BLOCKTIME', '1', ['None', 'None']),
+    ],
 )
-def test_waiting_threads_sleep_unless_the_user_chose(user):
+def test_waiting_threads_sleep_unless_the_user_chose(variable, value, shown, monkeypatch):
     """torch reads the variables when it is imported: after they are set."""
-    code = (
-        'import os, sys; from mmgcvit.commands.main import main; before = "torch" in sys.modules\n'
-    )
-    code += 'try: main()\nexcept SystemExit: print(before, *map(os.environ.get, ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")))'
-    names = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME')
-    env = {name: value for name, value in os.environ.items() if name not in names}
-    env |= dict([user.split('=')]) if user else {}
-    command = [sys.executable, '-c', code, 'plot', '--help']
-    shown = subprocess.run(
-        command, env=env, capture_output=True, text=True, check=True
-    ).stdout.split()[-3:]
-    ours = (
-        ('PASSIVE', '1000') if not user else (env.get('OMP_WAIT_POLICY'), env.get('GOMP_SPINCOUNT'))
-    )
-    assert shown == ['False', *map(str, ours)]
+    for name in (*WAITING, 'KMP_BLOCKTIME'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    code = """
+import os, sys
+from mmgcvit.commands.main import main
+try:
+    main()
+except SystemExit:
+    names = 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'
+    print('torch' in sys.modules, *map(os.environ.get, names))
+"""
+    ended = programs.run([sys.executable, '-c', code, 'plot', '--help'])
+    assert ended.stdout.split()[-3:] == ['False', *shown]
 
 
 @pytest.mark.parametrize('launched', [False, True])
@@ -69,36 +80,30 @@ def test_sigterm_ends_child_processes_and_those_of_torchrun_at_once(launched, co
 
     command.side_effect = run_child
     monkeypatch.setenv('RANK', '0') if launched else monkeypatch.delenv('RANK', raising=False)
-    with pytest.raises(SystemExit) as ended:
-        run_command('made', [])
-    assert ended.value.code == launched
+    assert run_made() == launched
 
 
-def system_error(number, *file):
-    return OSError(number, os.strerror(number), *file)
+ODD_NAME = 'a\x1b[2J.py'
 
 
 @pytest.mark.parametrize(
     ('error', 'sentence'),
     [
-        (UserError('take another'), 'made: take another'),
-        (UserError('a\x1b[2J.py'), r'made: a\x1b[2J.py'),
-        (system_error(errno.EACCES, 'a\x1b[2J.py'), r'made: a\x1b[2J.py: Permission denied'),
+        (UserError('take another'), 'take another'),
+        (UserError(ODD_NAME), r'a\x1b[2J.py'),
+        (OSError(errno.EACCES, 'Permission denied', ODD_NAME), r'a\x1b[2J.py: Permission denied'),
         (
-            system_error(errno.ENOSPC, 'x.pth'),
-            'made: No space left on device. Free some disk space, then start it again (train: with '
-            '--resume)',
+            OSError(errno.ENOSPC, 'No space left', 'x.pth'),
+            'No space left. Free some disk space, then start it again (train: with --resume)',
         ),
     ],
 )
 def test_errors_that_a_user_can_fix_are_one_sentence(error, sentence, command):
     command.side_effect = error
-    with pytest.raises(SystemExit) as ended:
-        run_command('made', [])
-    assert ended.value.code == sentence
+    assert run_made() == f'made: {sentence}'
 
 
-@pytest.mark.parametrize('error', [KeyError('x'), system_error(errno.EINVAL)])
+@pytest.mark.parametrize('error', [KeyError('x'), OSError(errno.EINVAL, 'no')])
 def test_unexpected_errors_keep_their_traceback(error, command):
     command.side_effect = error
     with pytest.raises(type(error)):

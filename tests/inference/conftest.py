@@ -24,7 +24,7 @@ def config_of(task):
 
 
 def make_work_dir(folder, task, cfg=None):
-    """Write a work dir with a config, by default the task's, and one checkpoint, ``epoch_1.pth``."""
+    """Write a work dir with a config, by default the task's, and the checkpoint epoch_1.pth."""
     folder.mkdir(parents=True, exist_ok=True)
     cfg = cfg or config_of(task)
     cfg.dump(folder / f'{TASKS[task]}.py')

@@ -6,42 +6,39 @@ import numpy as np
 import pytest
 
 from mmgcvit.inference.drawing import choose_palette, draw_prediction
-from mmgcvit.inference.results import Classification, Detections, Segmentation
+from mmgcvit.inference.results import Classification, Detections, make_segmentation
 
 CLASSES = ['cat', 'dog', 'Ölkännchen']
 PALETTE = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
 BOX = np.array([[20, 30, 60, 70]], np.float32)
+GREY = np.full((90, 120, 3), 100, np.uint8)
 
 
-def grey(height=90, width=120):
-    return np.full((height, width, 3), 100, np.uint8)
+def make_object(label=1, mask=None):
+    scores = np.ones(1, np.float32)
+    return Detections(BOX, scores, np.array([label]), [CLASSES[label]], mask)
 
 
-def object_of(label=1, box=BOX, mask=None):
-    return Detections(box, np.ones(1, np.float32), np.array([label]), [CLASSES[label]], mask)
-
-
-def pixels_of(label):
+def make_region(label):
     label_map = np.full((90, 120), 255, np.int32)
     label_map[30:70, 20:100] = label
-    return Segmentation(label_map, np.array([label]), [CLASSES[label]], np.array([40 * 80]))
+    return make_segmentation(label_map, CLASSES)
 
 
-def class_of(label):
+def make_class(label):
     return Classification(label, CLASSES[label], 0.5, np.full(3, 0.5, np.float32))
 
 
-def has(picture, colour):
+def find(picture, colour):
     return (picture[..., ::-1] == colour).all(-1)
 
 
-@pytest.mark.parametrize('make', [object_of, pixels_of, class_of])
+@pytest.mark.parametrize('make', [make_object, make_region, make_class])
 @pytest.mark.parametrize('label', range(3))
 def test_a_class_has_one_colour_in_pictures_of_every_task(make, label):
-    picture = draw_prediction(grey(), make(label), PALETTE)
-    assert [has(picture, colour).any() for colour in PALETTE] == [
-        number == label for number in range(3)
-    ]
+    picture = draw_prediction(GREY, make(label), PALETTE)
+    drawn = [find(picture, colour).any() for colour in PALETTE]
+    assert [drawn.index(True), drawn.count(True)] == [label, 1]
 
 
 def test_the_first_palette_of_matching_length_is_used_otherwise_distinct_hues():
@@ -52,12 +49,12 @@ def test_the_first_palette_of_matching_length_is_used_otherwise_distinct_hues():
 def test_boxes_masks_and_regions_are_drawn_at_their_positions_on_a_copy():
     mask = np.zeros((1, 90, 120), bool)
     mask[0, 40:60, 30:50] = True
-    image = grey()
-    picture = draw_prediction(image, object_of(mask=mask), PALETTE)
-    assert has(picture, PALETTE[1])[35:71, 20].all()
+    image = GREY.copy()
+    picture = draw_prediction(image, make_object(mask=mask), PALETTE)
+    assert find(picture, PALETTE[1])[35:71, 20].all()
     assert np.abs(picture[50, 40].astype(int) - (50, 177, 50)).max() <= 1  # half of either
     assert (picture[75:, 80:] == 100).all()
-    segments = draw_prediction(image, pixels_of(2), PALETTE)
+    segments = draw_prediction(image, make_region(2), PALETTE)
     assert (segments[:29] == 100).all()
     assert np.abs(segments[65, 95].astype(int) - (177, 50, 50)).max() <= 1
     assert (image == 100).all()
@@ -69,38 +66,38 @@ def test_boxes_masks_and_regions_are_drawn_at_their_positions_on_a_copy():
 def test_the_background_class_of_a_segmentation_is_not_painted(name, is_painted):
     label_map = np.zeros((90, 120), np.int32)
     label_map[30:, 60:] = 1
-    found = Segmentation(label_map, np.array([0, 1]), [name, 'cat'], np.array([7200, 3600]))
-    assert (draw_prediction(grey(), found, PALETTE)[:, :58] == 100).all() != is_painted
+    picture = draw_prediction(GREY, make_segmentation(label_map, [name, 'cat']), PALETTE)
+    assert (picture[:, :58] == 100).all() != is_painted
 
 
 @pytest.mark.parametrize('count', [2, 9, 26])
 def test_objects_of_a_single_class_have_a_colour_each_and_many_have_no_labels(count):
     boxes = np.array([[40 * i, 60, 40 * i + 30, 90] for i in range(count)], np.float32)
-    objects = Detections(
-        boxes, np.ones(count, np.float32), np.zeros(count, int), ['Ölkännchen'] * count
-    )
-    picture, bare = (
-        draw_prediction(grey(120, 1100), objects, PALETTE[:1], with_labels=x) for x in (True, False)
-    )
-    assert len(np.unique(bare[70, :, :].reshape(-1, 3), axis=0)) == count + 1
+    scores, labels = np.ones(count, np.float32), np.zeros(count, int)
+    objects = Detections(boxes, scores, labels, CLASSES[2:] * count)
+    image = np.full((120, 1100, 3), 100, np.uint8)
+    picture = draw_prediction(image, objects, PALETTE[:1])
+    bare = draw_prediction(image, objects, PALETTE[:1], with_labels=False)
+    assert len(np.unique(bare[70], axis=0)) == count + 1
     drawn = (picture != bare).any(-1).sum() / count
     assert (drawn > 800, drawn > 0) == (count == 2, count < 26)
 
 
 def test_lines_stay_thin_when_the_picture_is_enlarged():
     mask = np.ones((1, 90, 120), bool)
-    picture = draw_prediction(grey(), object_of(mask=mask), PALETTE, scale=4)
+    picture = draw_prediction(GREY, make_object(mask=mask), PALETTE, scale=4)
     assert picture.shape == (360, 480, 3)
-    green = has(picture, PALETTE[1])
+    green = find(picture, PALETTE[1])
     assert green[160:275, 80].all()
     assert 2 <= green[200].sum() <= 8
 
 
 @pytest.mark.parametrize(('colour', 'text_colour'), [((255, 255, 0), 0), ((0, 0, 255), 255)])
 def test_text_contrasts_with_its_background_and_scales_with_the_picture(colour, text_colour):
-    pictures = [
-        draw_prediction(grey(*size), class_of(2), [colour] * 3)
-        for size in ((240, 320), (2400, 3200))
-    ]
-    small, large = (has(picture, text_colour).sum() for picture in pictures)
+    sums = []
+    for factor in (2, 20):
+        image = np.full((120 * factor, 160 * factor, 3), 100, np.uint8)
+        picture = draw_prediction(image, make_class(2), [colour] * 3)
+        sums.append(find(picture, text_colour).sum())
+    small, large = sums
     assert 0 < 16 * small < large

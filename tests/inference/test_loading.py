@@ -3,6 +3,7 @@ are rejected.
 """
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from mmpretrain.structures import DataSample
 from mmgcvit import load
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.inference.loading import build_predictor, find_class_names
-from mmgcvit.inference.model_files import check_model_files, read_model_checkpoint
+from mmgcvit.inference.model_files import find_model_files, read_model_checkpoint
 
 from ..checkpoints.toy import RunsACommand
 from .conftest import CLASSES, config_of, picture_of
@@ -28,34 +29,36 @@ def run_dir(work_dirs, tmp_path):
 
 def test_the_best_checkpoint_of_a_work_dir_is_loaded_otherwise_the_newest(run_dir):
     """Damaged checkpoints are skipped."""
-    best = run_dir / 'best_accuracy_top1_epoch_1.pth'
-    assert read_model_checkpoint(run_dir).source == str(run_dir / 'epoch_1.pth')
-    best.write_bytes((run_dir / 'epoch_1.pth').read_bytes()[:1000])
-    assert read_model_checkpoint(run_dir).source == str(run_dir / 'epoch_1.pth')
-    shutil.copy(run_dir / 'epoch_1.pth', best)
+    newest, best = run_dir / 'epoch_1.pth', run_dir / 'best_accuracy_top1_epoch_1.pth'
+    assert read_model_checkpoint(run_dir).source == str(newest)
+    best.write_bytes(newest.read_bytes()[:1000])
+    assert read_model_checkpoint(run_dir).source == str(newest)
+    shutil.copy(newest, best)
     assert read_model_checkpoint(run_dir).source == str(best)
-    assert check_model_files(run_dir, run_dir / 'epoch_1.pth') == str(run_dir / 'epoch_1.pth')
+    files = find_model_files(run_dir, newest)
+    assert (files.config, files.checkpoint) == (run_dir / 'classify.py', str(newest))
 
 
-def test_invalid_configs_and_arguments_are_rejected(run_dir, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / 'words.py').write_text('these are words')
-    (tmp_path / 'untested.py').write_text(
-        "default_scope = 'mmdet'\nmodel = dict(type='MaskRCNN')\n"
-    )
-    two = shutil.copytree(run_dir, tmp_path / 'two')
-    shutil.copy(two / 'classify.py', two / 'other.py')
-    whole = run_dir / 'epoch_1.pth'
-    for arguments, words in {
-        (two,): r'has several configs \(classify\.py, other\.py\)\. Pass one',
-        (run_dir / 'classify.py',): r'comes without weights\. Pass a checkpoint',
-        ('words.py', whole): 'words.py',
-        ('untested.py', whole): 'it has no test_dataloader whose dataset has a pipeline',
-        (run_dir, None, 'tpu'): "device 'tpu': expected auto, cpu, cuda or cuda:N",
-        (run_dir, None, 'cpu', 0.5): r'score_thr is only for detectors',
-    }.items():
-        with pytest.raises(UserError, match=words):
-            load(*arguments)
+INVALID = {
+    ('two',): r'has several configs \(classify\.py, other\.py\)\. Pass one',
+    ('run/classify.py',): r'comes without weights\. Pass a checkpoint',
+    ('words.py', 'run/epoch_1.pth'): 'words.py',
+    ('run', 's3://bucket/x.pth'): 'there is no checkpoint s3://bucket/x.pth',
+    ('untested.py', 'run/epoch_1.pth'): 'has no test_dataloader whose dataset has a pipeline',
+    ('run', None, 'tpu'): "device 'tpu': expected auto, cpu, cuda or cuda:N",
+    ('run', None, 'cpu', 0.5): 'score_thr is only for detectors',
+}
+
+
+@pytest.mark.parametrize('arguments', INVALID)
+def test_invalid_configs_and_arguments_are_rejected(arguments, run_dir, monkeypatch):
+    monkeypatch.chdir(run_dir.parent)
+    Path('words.py').write_text('these are words')
+    Path('untested.py').write_text("default_scope = 'mmdet'\nmodel = dict(type='MaskRCNN')\n")
+    shutil.copytree('run', 'two')
+    shutil.copy('two/classify.py', 'two/other.py')
+    with pytest.raises(UserError, match=INVALID[arguments]):
+        load(*arguments)
 
 
 def test_a_checkpoint_of_another_network_is_rejected(work_dirs):
@@ -70,23 +73,28 @@ def test_no_code_of_a_checkpoint_runs(run_dir, tmp_path):
     assert not (tmp_path / 'ran').exists()
 
 
-def test_class_names_come_from_the_checkpoint_or_the_config_or_are_numbered(models):
+NAMES = [f'number {number}' for number in range(10)]
+NO_NAMES = [f'class {number}' for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    ('meta', 'metainfo', 'names'),
+    [
+        ({'dataset_meta': {'classes': NAMES}}, {}, NAMES),
+        ({'CLASSES': NAMES}, {}, NAMES),
+        (None, {}, NO_NAMES),
+        ({'dataset_meta': {'classes': ['a']}}, {}, NO_NAMES),
+        (None, {'classes': NAMES}, NAMES),
+    ],
+)
+def test_class_names_come_from_the_checkpoint_or_the_config_or_are_numbered(
+    meta, metainfo, names, models
+):
     """mmdet and mmseg would use COCO's or Cityscapes' class names for a checkpoint without any."""
-    dataset, network = (
-        config_of('classification').test_dataloader.dataset,
-        models['classification'].network,
-    )
-    named, made_up = ([f'{word} {number}' for number in range(10)] for word in ('number', 'class'))
+    dataset = config_of('classification').test_dataloader.dataset
+    dataset.metainfo = metainfo
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        for meta, names in (
-            ({'dataset_meta': {'classes': named}}, named),
-            ({'CLASSES': named}, named),
-            (None, made_up),
-            ({'dataset_meta': {'classes': ['a']}}, made_up),
-        ):
-            assert find_class_names(meta, dataset, network) == names, meta
-        dataset.metainfo = {'classes': named}
-        assert find_class_names(None, dataset, network) == named
+        assert find_class_names(meta, dataset, models['classification'].network) == names
 
 
 def test_dataset_wrappers_and_types_given_as_classes_are_supported():
@@ -100,7 +108,7 @@ def test_dataset_wrappers_and_types_given_as_classes_are_supported():
 
 
 def test_a_cifar_classifier_gets_images_in_the_format_of_cifars_dataset(tmp_path):
-    """CIFAR's dataset gives RGB arrays of 32 x 32 pixels to a pipeline that does not change them."""
+    """CIFAR's dataset gives RGB arrays of 32 x 32 to a pipeline that does not change them."""
     cfg = Config.fromfile('configs/lsa_t_cifar10.py')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         network = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor}).eval()

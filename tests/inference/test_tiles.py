@@ -2,7 +2,8 @@
 memory.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from pycocotools import mask as coco_mask
 
 from mmgcvit import load
 from mmgcvit.inference.drawing import draw_prediction
-from mmgcvit.inference.predictor import MARGIN, drop_cut_objects, place_tiles, segment_in_tiles
+from mmgcvit.inference.predictor import MARGIN, Segmentor, drop_cut_objects, place_tiles
 from mmgcvit.inference.results import (
     Detections,
     Outcome,
@@ -27,16 +28,13 @@ from .large_images import DEMO, TILE, matches, page_of
 
 def test_cropped_masks_are_written_and_drawn_like_full_masks():
     size, rng = (300, 400), np.random.default_rng(0)
-    corners = [(320, 220), (0, 0), (17, 41)]
+    boxes = np.array([[320, 220, 400, 300], [0, 0, 80, 80], [17, 41, 97, 121]], np.float32)
     masks = np.zeros((3, *size), bool)
-    for mask, (x, y) in zip(masks, corners, strict=True):
-        mask[y : y + 80, x : x + 80] = rng.random((80, 80)) > 0.5
-    boxes = np.array([(x, y, x + 80, y + 80) for x, y in corners], np.float32)
-    crops = sv.CompactMask.from_dense(masks, boxes, size)
-    whole, cropped = (
-        Detections(boxes, np.ones(3, np.float32), np.zeros(3, np.int64), ['a'] * 3, each)
-        for each in (masks, crops)
-    )
+    for mask, (left, top, right, bottom) in zip(masks, boxes.astype(int), strict=True):
+        mask[top:bottom, left:right] = rng.random((80, 80)) > 0.5
+    scores, labels = np.ones(3, np.float32), np.zeros(3, np.int64)
+    whole = Detections(boxes, scores, labels, ['a'] * 3, masks)
+    cropped = replace(whole, masks=sv.CompactMask.from_dense(masks, boxes, size))
     categories = list_categories('detection', ['a'])
     records = make_records(cropped, categories)
     assert records == make_records(whole, categories)
@@ -83,25 +81,23 @@ def test_each_pixel_of_a_segmentation_is_that_of_the_tile_whose_centre_is_neares
             assert len({tile.shape for tile in tiles}) == 1
             return [Outcome(Segmentation(tile @ [1, 1000, 0], None, None, None)) for tile in tiles]
 
-    np.testing.assert_array_equal(segment_in_tiles(Model(), image).label_map, image @ [1, 1000, 0])
-    for length in (height, width):
-        starts, begins = zip(*place_tiles(length, side), strict=True)
-        ends = [*begins[1:], length]
-        # Neither end of what a tile replaces is near its edge, where the network sees one side
-        # only.
-        assert all(
-            begin - start >= side // 8 - 1
-            for start, begin in zip(starts[1:], begins[1:], strict=True)
-        )
-        assert all(
-            start + side - end >= side // 8 - 1
-            for start, end in zip(starts[:-1], ends[:-1], strict=True)
-        )
+    found = Segmentor.predict_in_tiles(Model(), image)
+    np.testing.assert_array_equal(found.label_map, image @ [1, 1000, 0])
+
+
+@given(st.integers(1, 400), st.integers(32, 200))
+def test_what_a_tile_replaces_does_not_end_near_its_edge(length, side):
+    """There the network sees one side only."""
+    places = place_tiles(length, side)
+    for (before, _), (start, begin) in pairwise(places):
+        assert begin - start >= side // 8 - 1
+        assert before + side - begin >= side // 8 - 1
+    assert places[-1][0] + side >= length
 
 
 @pytest.mark.slow
 def test_small_digits_of_a_large_page_are_found_only_with_tiles():
-    """The page is 4,000 px high. Each digit is found once with its mask, also where tiles overlap."""
+    """The page is 4,000 px high. Each digit is found once with its mask, also in overlaps."""
     image, digits, numbers = page_of(4000, 800)
     model = load(DEMO / 'mask_rcnn_gcvit_digits.py', device='cpu')
     assert not matches(model(image), digits, numbers).any()
