@@ -50,13 +50,9 @@ def main(args: argparse.Namespace) -> None:
     check_model_files(args.config, args.checkpoint)
     check_installed('mistakes', 'supervision')
     from ..datasets.checks.paths import check_presence
-    from ..evaluation.grids import build_dataset
-    from ..evaluation.mistakes import (
-        evaluate_images,
-        score_classes,
-        summarise_confusion_matrix,
-        write_mistakes,
-    )
+    from ..evaluation.mistakes import evaluate_images, score_classes, write_mistakes
+    from ..evaluation.samples import build_dataset
+    from ..evaluation.scoring import summarise_confusion_matrix
     from ..inference.loading import check_class_names, format_device, silence_output
 
     check_out_dir(args, MISTAKES)

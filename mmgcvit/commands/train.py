@@ -172,7 +172,7 @@ def main(args: argparse.Namespace) -> None:
         names = ('amp', 'auto_scale_lr', 'resume', 'overwrite', 'log_to', 'progress', 'patience')
         train(cfg, **{name: getattr(args, name) for name in names})
     if args.data is not None:
-        from ..evaluation.mistakes import judge_run
+        from ..evaluation.run_score import judge_run
 
         try:
             message = judge_run(Path(work_dir))

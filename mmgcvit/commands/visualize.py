@@ -82,7 +82,7 @@ def main(args: argparse.Namespace) -> None:
     check_model_files(args.config, args.checkpoint)
     if not is_url(image) and not Path(image).is_file():
         raise UserError(f'{image} does not exist')
-    from ..figures import attention_maps, other_maps
+    from ..figures import attention_maps, gradcam_maps, query_maps, shift_maps
 
     check_figure_suffix(out or default)
     model = load_model(args)
@@ -92,13 +92,13 @@ def main(args: argparse.Namespace) -> None:
         )
         figure = attention_maps.draw_attention(attention)
     elif args.kind == 'queries':
-        figure = other_maps.draw_queries(other_maps.compute_queries(model, image))
+        figure = query_maps.draw_queries(query_maps.compute_queries(model, image))
     elif args.kind == 'gradcam':
-        figure = other_maps.draw_gradcam(
-            other_maps.compute_gradcam(model, image, args.class_name, args.stage)
+        figure = gradcam_maps.draw_gradcam(
+            gradcam_maps.compute_gradcam(model, image, args.class_name, args.stage)
         )
     else:
-        figure = other_maps.draw_shifts(other_maps.compute_shifts(model, image, args.head))
+        figure = shift_maps.draw_shifts(shift_maps.compute_shifts(model, image, args.head))
     out = out or create_numbered(default, Path.touch)
     write_figure(out, figure)
     print(f'{args.kind}: {out}')

@@ -27,7 +27,7 @@ from torch.utils.data import BatchSampler, Sampler
 
 from ..config import iter_unwrapped_datasets
 from ..errors import UserError
-from ..evaluation.grids import build_dataset
+from ..evaluation.samples import build_dataset
 from ..inference.loading import make_predictor
 from ..mmengine_utils import get_image_name, unwrap_model
 from ..private_api import stop_workers

@@ -6,12 +6,10 @@ from pkgutil import resolve_name
 
 import pytest
 
-from mmgcvit.commands.main import COMMANDS
 from mmgcvit.config import iter_unwrapped_datasets, read_config
 from mmgcvit.datasets.checks.paths import list_local_paths
 
 from ..conftest import ROOT
-from .commands_page import PAGE, render_page
 from .pages import PAGES, PARSER, find_anchors, find_links, find_tables
 
 # Messages of torch, mmdet and Linux, not ours.
@@ -71,16 +69,6 @@ def test_files_and_modules_named_on_pages_exist():
             except (AttributeError, ImportError) as error:
                 wrong.append(f'{page}: {name}: {error}')
     assert not wrong, '\n'.join(wrong)
-
-
-def test_every_command_has_its_help_on_the_page(monkeypatch):
-    """Whitespace is ignored: Python versions wrap usage lines differently."""
-    monkeypatch.setenv('COLUMNS', '100')
-    text = PAGE.read_text()
-    assert set(re.findall(r'^## mmgcvit (\S+)$', text, re.MULTILINE)) == set(COMMANDS)
-    assert text.split() == render_page().split(), (
-        'write it anew: python -m tests.docs.commands_page'
-    )
 
 
 def test_messages_quoted_in_troubleshooting_exist_in_the_code():

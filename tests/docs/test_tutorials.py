@@ -48,7 +48,7 @@ def test_the_notebook_was_run_in_order_and_is_small():
 @pytest.mark.long
 def test_the_tutorial_ends_with_an_onnx_file_that_detects_what_the_model_detects(tmp_path):
     for block in find_blocks(PAGE, *SHELLS):
-        for command in split_commands(block):
+        for command in split_commands(block.text):
             run_command(tmp_path, command.replace('--epochs 40', '--epochs 8'))
             if command.startswith('mmgcvit train'):
                 # Eight epochs give low scores, so the chosen threshold may leave nothing to
