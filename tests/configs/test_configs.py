@@ -9,7 +9,7 @@ from mmengine.optim import build_optim_wrapper
 from tools.get_flops import count_by_part, count_parameters
 
 from ..conftest import ROOT
-from ..docs.pages import find_tables
+from ..docs.pages import find_table
 from ..tools.commands import call
 from .models import ENTRIES, build_on_meta, find_wrong_groups, get_model, read, read_docstring
 
@@ -78,9 +78,7 @@ def test_maps_fit_all_parts_and_multiply_adds_are_those_of_the_metafile(name):
 @pytest.mark.long
 @pytest.mark.parametrize(('column', 'name'), [(1, 'mask_rcnn_gcvit_t'), (2, 'upernet_gcvit_t')])
 def test_the_docs_count_parameters_and_multiply_adds_by_window_size(column, name):
-    tables = find_tables('docs/ablations.md')
-    ((_, *rows),) = [table for table in tables if table[0][0] == '`window_size`']
-    for row in rows:
+    for row in find_table('docs/ablations.md', '`window_size`'):
         cfg = read(name)
         cfg.model.backbone.window_size = int(row[0])
         model = build_on_meta(cfg).eval()
@@ -125,7 +123,7 @@ def test_the_readme_says_what_was_not_run_and_names_licences():
 
 
 def test_the_readme_names_each_config_once_with_its_batch():
-    (_, *rows), *_ = find_tables('configs/README.md')
+    rows = find_table('configs/README.md', 'config', 'for')
     batches = [(name, row[-1]) for row in rows for name in re.findall(r'`(\S+)`', row[0])]
     assert sorted(name for name, _ in batches) == CONFIGS
     for name, batch in batches:

@@ -101,3 +101,9 @@ def find_tables(page):
             rows[-1].append(token.content)
         elif token.type == 'table_close':
             yield rows
+
+
+def find_table(page, *head):
+    """Return the rows of the only table whose header begins with these cells."""
+    ((_, *rows),) = [table for table in find_tables(page) if table[0][: len(head)] == [*head]]
+    return rows

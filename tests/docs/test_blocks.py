@@ -22,7 +22,7 @@ from mmgcvit.config import enter_scope
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
 
 from ..conftest import ROOT
-from .pages import PAGES, SHELLS, find_blocks, find_tables, split_commands
+from .pages import PAGES, SHELLS, find_blocks, find_table, split_commands
 
 # Programs of other projects.
 OTHER_PROGRAMS = (
@@ -50,7 +50,7 @@ def test_commands_parse(block, monkeypatch):
 
 
 def test_every_command_has_an_example_that_parses(monkeypatch):
-    (_, *rows), _ = find_tables('docs/commands.md')
+    rows = find_table('docs/commands.md', 'command')
     assert [name.strip('`') for name, _, _ in rows] == [*COMMANDS]
     for name, _, example in rows:
         assert example.startswith(f'`mmgcvit {name.strip("`")} ')

@@ -61,45 +61,49 @@ def test_a_local_and_a_global_block_are_drawn_in_two_panels_each_for_every_task(
     assert_leaves_no_trace(model, picture, compute_attention)
 
 
-@pytest.mark.parametrize(('row', 'column'), [(0, 0), (2, 7), (15, 15)])
-def test_attention_maps_equal_the_networks_own_weights(gcvit, picture, row, column):
-    """Compare each token with the weights of the network's windows, by row and column.
+@pytest.fixture(scope='module')
+def windowed(tmp_path_factory):
+    """Load an LSA classifier with windows, without padding."""
+    folder = tmp_path_factory.mktemp('windowed')
+    return classifier_of(folder, type='mmgcvit.LSA', arch=LSA, window_size=5)
 
-    Windows are padded.
-    """
+
+@pytest.mark.parametrize('network', ['gcvit', 'lsa', 'windowed'])
+@pytest.mark.parametrize('token', [(0, 0), (2, 7), (15, 15)])
+@torch.no_grad()
+def test_attention_maps_equal_the_networks_own_weights(request, picture, network, token):
+    """Compare each token with the weights of its window. GC ViT's windows are padded."""
+    model, (row, column) = request.getfixturevalue(network), token
     at = ((column + 0.5) * 7.5, (row + 0.5) * 5.625)
-    found = compute_attention(gcvit, picture, stage=0, head=0, at=at)
-    assert found.token == (row, column)
+    found = compute_attention(model, picture, stage=0, head=0, at=at)
+    assert found.token == token
     for block in found.blocks:
-        attn = gcvit.network.backbone.stages[0].blocks[block.block].attn
+        attn = model.network.backbone.stages[0].blocks[block.block].attn
         (inputs,) = found.view.record_inputs([attn])
         weights = attn.compute_attention_weights(*inputs)[0, :, 0]
+        height, width = block.window_size
+        columns = -(-16 // width)
         for r, c in np.ndindex(16, 16):
-            window, key = r // 5 * 4 + c // 5, r % 5 * 5 + c % 5
-            expected = float(weights[window, row % 5 * 5 + column % 5, key])
-            if block.kind == 'local' and window != row // 5 * 4 + column // 5:
-                expected = float('nan')
-            assert block.weights[r, c] == pytest.approx(expected, abs=1e-6, nan_ok=True)
+            window = weights[r // height * columns + c // width]
+            to_token = window[:, r % height * width + c % width].reshape(height, width)
+            expected = to_token[row % height, column % width]
+            if block.kind == 'local' and (r // height, c // width) != (
+                row // height,
+                column // width,
+            ):
+                expected = np.nan
+            assert block.weights[r, c] == pytest.approx(float(expected), abs=1e-6, nan_ok=True)
+            if block.kind != 'global':  # whose queries are not of the window
+                to_token = to_token[: 16 - r + r % height, : 16 - c + c % width]
+            assert block.received[r, c] == pytest.approx(float(to_token.mean()), abs=1e-6)
 
 
-def test_attention_weights_sum_to_1(tmp_path, lsa, picture):
-    """Without padding, both maps sum to 1 over a window.
-
-    LSA without windows sums to 1 over the whole feature map.
-    """
-    fitting = classifier_of(tmp_path / 'run', window_size=(4, 4, 2, 2))
-    local, shared = compute_attention(fitting, picture, stage=1, at=(100, 20)).blocks
-    assert np.nansum(local.weights) == pytest.approx(1, abs=1e-5)
-    for values in (shared.weights, shared.received, local.received):
-        assert values.reshape(2, 4, 2, 4).sum((1, 3)) == pytest.approx(np.ones((2, 2)), abs=1e-5)
-    for stage in range(4):
-        (block,) = compute_attention(lsa, picture, stage=stage).blocks
-        assert block.weights.shape == (16 >> stage, 16 >> stage)
-        assert (block.weights.sum(), block.received.sum()) == pytest.approx((1, 1), abs=1e-5)
-    windowed = classifier_of(tmp_path / 'lsa', type='mmgcvit.LSA', arch=LSA, window_size=5)
-    (block,) = compute_attention(windowed, picture, stage=0).blocks
-    assert np.nansum(block.weights) == pytest.approx(1, abs=1e-5)
-    assert np.isfinite(block.weights).sum() == 16
+@pytest.mark.parametrize('stage', range(4))
+def test_attention_without_windows_sums_to_1(lsa, picture, stage):
+    (block,) = compute_attention(lsa, picture, stage=stage).blocks
+    assert block.kind == 'all tokens'
+    assert block.weights.shape == (16 >> stage, 16 >> stage)
+    assert block.weights.sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
