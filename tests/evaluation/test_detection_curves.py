@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from mmgcvit.errors import UserError
-from mmgcvit.evaluation.detection_curves import compute_detection_curves, make_curve
+from mmgcvit.evaluation.detection_curves import compute_detection_curves
 from mmgcvit.evaluation.plots import draw_detection_curves
 from mmgcvit.evaluation.run_score import choose_score_thr
 from mmgcvit.evaluation.scoring import score_image
@@ -142,19 +142,18 @@ def test_no_threshold_is_chosen_without_right_detections(objects, score, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-@given(st.lists(st.tuples(st.integers(1, 99), st.booleans()), min_size=1, max_size=8))
-def test_no_other_threshold_has_a_higher_f1(detections):
+@settings(max_examples=50)
+@given(OBJECTS, OBJECTS.filter(bool))
+def test_no_other_threshold_has_a_higher_f1(objects, found):
     """Also with equal scores, of which a threshold keeps all or none."""
-    scores, is_correct = np.array(detections).T / [[100], [1]]
-    num_objects = max(1, int(is_correct.sum()))
-    ignored = {'dtIgnore': np.zeros((1, len(scores))), 'gtIgnore': np.zeros(num_objects)}
-    curve = make_curve([{'dtScores': scores, 'dtMatches': is_correct[None], **ignored}])
+    percents = {percent for _, _, percent in found}
 
     def compute_f1(threshold):
-        kept = scores >= threshold
-        return 2 * is_correct[kept].sum() / (kept.sum() + num_objects)
+        kept = [each for each in found if each[2] >= threshold]
+        return compute_curves([(objects, [], kept)]).overall.f1[-1]
 
-    assert compute_f1(curve.best_threshold) == pytest.approx(max(map(compute_f1, scores)))
+    best = 100 * compute_curves([(objects, [], found)]).overall.best_threshold
+    assert compute_f1(best) == pytest.approx(max(map(compute_f1, percents)))
     # The threshold is halfway between two scores, or between a score and 0.
-    assert curve.best_threshold < curve.scores.max()
-    assert curve.best_threshold not in curve.scores
+    assert best < max(percents)
+    assert min(abs(best - percent) for percent in percents) > 0.1
