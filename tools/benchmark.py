@@ -338,7 +338,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--threads', type=int, metavar='N', help='CPU threads (default: all cores)')
     parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
-    first_steps = "measure each model's first step at each size, one size after the other; models do not take turns"
+    first_steps = (
+        "measure each model's first step at each size, one size after the other; models do not "
+        'take turns'
+    )
     parser.add_argument('--first-steps', action='store_true', help=first_steps)
     add_device_option(parser)
 

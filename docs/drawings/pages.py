@@ -83,7 +83,7 @@ def measure_influence(network: Predictor, image: np.ndarray, digit: np.ndarray) 
 
 @torch.no_grad()
 def compute_score(network: Predictor, image: np.ndarray, digit: np.ndarray) -> float:
-    """Return a digit's score for upside down minus its score for upright, averaged over its pixels."""
+    """Return a digit's mean score for upside down minus its mean score for upright."""
     scores = network.network.encode_decode(
         prepare_view(network, image).inputs, [{'img_shape': image.shape[:2]}]
     )[0]

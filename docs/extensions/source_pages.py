@@ -38,7 +38,7 @@ class FindSources(SphinxTransform):
                     link.replace_self(pending_xref('', *link.children, **attributes))
 
     def path_of(self, link: nodes.Element) -> str | None:
-        """The file or folder that a link names, relative to the repository; None for anything else."""
+        """Return the file or folder that a link names, relative to the repository, or None."""
         root = Path(self.env.srcdir).resolve()
         target = link['reftarget'].partition('#')[0]
         if not target or link.get('refdomain'):

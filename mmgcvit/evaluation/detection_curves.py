@@ -102,7 +102,7 @@ def compute_ap(evaluation: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def drop_ignored(ground_truth: Detections, prediction: Detections, num_classes: int) -> Detections:
-    """Drop the detections of an image that match ignored objects only, as COCO's evaluation does."""
+    """Drop detections of an image that match ignored objects only, as COCO's evaluation does."""
     if not ground_truth.ignored:
         return prediction
     is_counted = np.ones(len(prediction), bool)

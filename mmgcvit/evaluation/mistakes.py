@@ -1,4 +1,4 @@
-"""Find and write the mistakes of a model on a dataset: confusions, worst images, scores by class."""
+"""Find and write a model's mistakes on a dataset: confusions, worst images, scores by class."""
 
 import sys
 from collections.abc import Iterator

@@ -99,7 +99,7 @@ class View:
 
     @torch.no_grad()
     def record_inputs(self, modules: Sequence[nn.Module]) -> list[tuple[Any, ...]]:
-        """Run the backbone on the inputs, and return the inputs that each of its ``modules`` gets."""
+        """Run the backbone on the inputs, and return what each of its ``modules`` gets."""
         recorded: dict[nn.Module, tuple[Any, ...]] = {}
         handles = [module.register_forward_pre_hook(recorded.__setitem__) for module in modules]
         try:

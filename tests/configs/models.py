@@ -76,7 +76,7 @@ def find_wrong_groups(cfg, model):
     settings = get_lrs_and_decays(model, cfg.optim_wrapper)
     without_decay = {name for name, (_, decay) in settings.items() if not decay}
     if without_decay != find_names_without_decay(cfg, model):
-        yield 'weight decay must be 0 for norms and position bias tables (classification: all vectors) only'
+        yield 'weight decay must be 0 for norms and position biases (classifiers: vectors) only'
 
 
 def find_names_without_decay(cfg, model):

@@ -37,25 +37,31 @@ CLASSIFIERS = {
     },
 }
 # name: the mmdet or mmseg config whose recipe it claims to follow
+UPERNET_SWIN = 'mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512'
+MASK2FORMER = 'mmseg::mask2former/mask2former_swin'
 CLAIMED = {
-    'baselines/mask_rcnn_swin_t': 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_amp-ms-crop-3x_coco',
-    'baselines/mask_rcnn_convnext_t': 'mmdet::convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco',
-    'baselines/cascade_convnext_t': 'mmdet::convnext/'
-    'cascade-mask-rcnn_convnext-t-p4-w7_fpn_4conv1fc-giou_amp-ms-crop-3x_coco',
-    'baselines/dino_swin_l': 'mmdet::dino/dino-5scale_swin-l_8xb2-36e_coco',
-    'baselines/upernet_swin_t': 'mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512',
-    'baselines/upernet_convnext_t': 'mmseg::convnext/convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512',
-    'upernet_gcvit_t': 'mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512',
-    'other_heads/mask2former_gcvit_t': 'mmdet::mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco',
-    'other_heads/mask2former_gcvit_t_ade20k': 'mmseg::mask2former/mask2former_swin-t_8xb2-160k_ade20k-512x512',
-    'other_heads/mask2former_gcvit_b_ade20k': 'mmseg::mask2former/'
-    'mask2former_swin-b-in1k-384x384-pre_8xb2-160k_ade20k-640x640',
-    'other_heads/mask2former_gcvit_t_cityscapes': 'mmseg::mask2former/mask2former_swin-t_8xb2-90k_cityscapes-512x1024',
+    'mask_rcnn_swin_t': 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_amp-ms-crop-3x_coco',
+    'mask_rcnn_convnext_t': 'mmdet::convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco',
+    'cascade_convnext_t': 'mmdet::convnext/cascade-mask-rcnn_convnext-t-p4-w7_fpn_4conv1fc-giou_'
+    'amp-ms-crop-3x_coco',
+    'dino_swin_l': 'mmdet::dino/dino-5scale_swin-l_8xb2-36e_coco',
+    'upernet_swin_t': UPERNET_SWIN,
+    'upernet_convnext_t': 'mmseg::convnext/convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512',
+}
+CLAIMED = {f'baselines/{name}': path for name, path in CLAIMED.items()}
+CLAIMED |= {
+    'upernet_gcvit_t': UPERNET_SWIN,
+    'other_heads/mask2former_gcvit_t': 'mmdet::mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-'
+    '50e_coco',
+    'other_heads/mask2former_gcvit_t_ade20k': f'{MASK2FORMER}-t_8xb2-160k_ade20k-512x512',
+    'other_heads/mask2former_gcvit_b_ade20k': f'{MASK2FORMER}-b-in1k-384x384-pre_8xb2-160k_ade20k-'
+    '640x640',
+    'other_heads/mask2former_gcvit_t_cityscapes': f'{MASK2FORMER}-t_8xb2-90k_cityscapes-512x1024',
 }
 # Fixes of mmdet that leave healthy images without ignored objects as they are.
 MENDING = ('mmgcvit.ApplyExifAsAnnotated', 'FilterAnnotations')
-# The setting of a fix, sizes that follow from the backbone or its levels, and panoptic classes, which
-# mmseg's Mask2Former does not have.
+# The setting of a fix, sizes that follow from the backbone or its levels, and panoptic classes,
+# which mmseg's Mask2Former does not have.
 FITTING = ('ignore_iof_thr', 'in_channels', 'num_levels', 'num_feature_levels', 'num_outs')
 FITTING += ('pad_size_divisor', 'num_things_classes', 'num_stuff_classes')
 # Defaults that only one of the two configs states.

@@ -26,8 +26,8 @@ from .pages import PAGES, SHELLS, find_blocks, find_table, split_commands
 
 # Programs of other projects.
 OTHER_PROGRAMS = (
-    r'(\.venv/bin/)?(bash|cat|cd|cp|curl|docker|export|git|kill|ls|mim|mkdir|mv|npm|nvidia-smi|pip|python3|sbatch|source|srun|'
-    'tar|tensorboard|torchrun|trtexec|unzip|uv|wget|zip)'
+    r'(\.venv/bin/)?(bash|cat|cd|cp|curl|docker|export|git|kill|ls|mim|mkdir|mv|npm|nvidia-smi|'
+    'pip|python3|sbatch|source|srun|tar|tensorboard|torchrun|trtexec|unzip|uv|wget|zip)'
 )
 # Placeholders that the reader replaces.
 PLACEHOLDERS = {
@@ -168,7 +168,7 @@ model = GCViT(dict(embed_dims=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), m
 
 @pytest.mark.parametrize('block', CONFIGS, ids=str)
 def test_a_fragment_of_a_config_builds(block, tmp_path):
-    """The fragment parses as a config, its types are registered, and its model or backbone builds."""
+    """It parses as a config, its types are registered, and its model or backbone builds."""
     (tmp_path / 'config.py').write_text(block.text)
     cfg = Config.fromfile(tmp_path / 'config.py')
     registries = [each for each in vars(registry).values() if isinstance(each, registry.Registry)]

@@ -21,7 +21,7 @@ def build(network, *arguments, **settings):
 
 
 def compute_shapes(network, modules, size):
-    """Return the shapes of the named modules' outputs for one image, without the batch dimension."""
+    """Return the shapes of the named modules' outputs for one image, without the batch."""
     outputs = {}
 
     def keep(module, inputs, output):

@@ -1,4 +1,4 @@
-"""Check pages against each other and the code: links, headings, tables, quoted messages, folders."""
+"""Check pages against each other and the code: links, headings, tables, messages, folders."""
 
 import ast
 import re

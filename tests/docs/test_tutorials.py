@@ -17,7 +17,10 @@ TUTORIAL = ROOT / 'docs' / 'tutorial.ipynb'
 CELLS = [cell for cell in json.loads(TUTORIAL.read_text())['cells'] if cell['cell_type'] == 'code']
 MAX_BYTES = 1_000_000
 PAGE = 'docs/first_afternoon.md'
-AS_JSON = '\nimport json\nprint(json.dumps([found.class_names, found.boxes.tolist(), found.scores.tolist()]))'
+AS_JSON = """
+import json
+print(json.dumps([found.class_names, found.boxes.tolist(), found.scores.tolist()]))
+"""
 
 
 @pytest.mark.long
