@@ -56,7 +56,8 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     author='The mmgcvit contributors',
-    keywords='vision transformer, object detection, instance segmentation, semantic segmentation, OpenMMLab',
+    keywords='vision transformer, object detection, instance segmentation, semantic segmentation, '
+    'OpenMMLab',
     project_urls={
         'GC ViT, the paper': 'https://arxiv.org/abs/2206.09959',
         'LSA, the paper': 'https://arxiv.org/abs/2112.05080',

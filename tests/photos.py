@@ -18,31 +18,25 @@ import sklearn
 from PIL import Image
 
 CLASSES = ('cup', 'flower', 'person')
-SKIMAGE, SKLEARN = (
-    Path(skimage.__file__).parent / 'data',
-    Path(sklearn.__file__).parent / 'datasets' / 'images',
-)
-BACKGROUNDS = (
-    SKLEARN / 'china.jpg',
-    SKIMAGE / 'motorcycle_left.png',
-    SKIMAGE / 'rocket.jpg',
-    SKIMAGE / 'gravel.png',
-)
+SKIMAGE = Path(skimage.__file__).parent / 'data'
+SKLEARN = Path(sklearn.__file__).parent / 'datasets' / 'images'
+BACKGROUNDS = [SKIMAGE / name for name in ('motorcycle_left.png', 'rocket.jpg', 'gravel.png')]
+BACKGROUNDS.insert(0, SKLEARN / 'china.jpg')
 ANGLES = np.linspace(0, 2 * np.pi, 40, endpoint=False)
 CIRCLE = np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1)
 PERSON = """
-    160 50 185 18 230 13 275 30 300 60 303 95 285 125 297 155 306 185 303 230 340 260 360 300 362 345 300 380 280 420
-    285 505 25 505 20 400 28 320 58 265 110 235 112 190 125 160 165 145 165 120 152 90
+    160 50 185 18 230 13 275 30 300 60 303 95 285 125 297 155 306 185 303 230 340 260 360 300
+    362 345 300 380 280 420 285 505 25 505 20 400 28 320 58 265 110 235 112 190 125 160 165 145
+    165 120 152 90
 """
+# The ellipses of a cup and its saucer.
+CUP = np.concatenate([[290, 88] + CIRCLE * (118, 72), [279, 243] + CIRCLE * (202, 142)])
 # The photo of each class, and the polygon (x, y) of the object in it, which PERSON has as text.
-CUT_OUTS = {
-    'cup': (
-        SKIMAGE / 'coffee.png',
-        np.concatenate([[290, 88] + CIRCLE * (118, 72), [279, 243] + CIRCLE * (202, 142)]),
-    ),
-    'flower': (SKLEARN / 'flower.jpg', [308, 222] + CIRCLE * (132, 130)),
-    'person': (SKIMAGE / 'astronaut.png', np.array(PERSON.split(), int).reshape(-1, 2)),
-}
+CUT_OUTS = (
+    (SKIMAGE / 'coffee.png', cv2.convexHull(CUP.astype(np.float32))[:, 0]),
+    (SKLEARN / 'flower.jpg', [308, 222] + CIRCLE * (132, 130)),
+    (SKIMAGE / 'astronaut.png', np.array(PERSON.split(), int).reshape(-1, 2)),
+)
 
 
 class Photo(NamedTuple):
@@ -67,25 +61,18 @@ def make_photo(number):
     source = read(BACKGROUNDS[number % len(BACKGROUNDS)])
     zoom = 1.2 * max(height / source.shape[0], width / source.shape[1])
     source = cv2.resize(source, None, fx=zoom, fy=zoom)
-    top, left = (
-        random.integers(0, side - length + 1)
-        for side, length in zip(source.shape[:2], (height, width), strict=True)
-    )
+    top = random.integers(0, source.shape[0] - height + 1)
+    left = random.integers(0, source.shape[1] - width + 1)
     image = source[top : top + height, left : left + width].copy()
     objects, taken = [], np.zeros((height, width), np.uint8)
     for label in [number % 3, *random.integers(0, 3, random.integers(0, 3))]:
-        path, outline = CUT_OUTS[CLASSES[label]]
-        outline = (
-            cv2.convexHull(outline.astype(np.float32))[:, 0] if CLASSES[label] == 'cup' else outline
-        )
+        path, outline = CUT_OUTS[label]
         size = random.uniform(0.25, 0.5) * min(width, height)
         scale = size / np.ptp(outline, axis=0).max()
         extent = np.ptp(outline, axis=0) * scale
         start = random.uniform((0, 0), (width, height) - extent)
         polygon = ((outline - outline.min(0)) * scale + start).round(1)
-        mask = cv2.fillPoly(
-            np.zeros((height, width), np.uint8), [polygon.round().astype(np.int32)], 1
-        )
+        mask = cv2.fillPoly(np.zeros_like(taken), [polygon.round().astype(np.int32)], 1)
         if (mask & taken).any():
             continue
         taken |= mask
@@ -103,12 +90,9 @@ def write_yolo(root, photos):
         (root / folder).mkdir(parents=True)
     for photo in photos:
         Image.fromarray(photo.image).save(root / 'images' / f'{photo.stem}.jpg')
-        size = photo.image.shape[1::-1]
-        lines = [
-            f'{label} {" ".join(map(str, (polygon / size).ravel()))}\n'
-            for label, polygon in photo.objects
-        ]
-        (root / 'labels' / f'{photo.stem}.txt').write_text(''.join(lines))
+        with (root / 'labels' / f'{photo.stem}.txt').open('w') as file:
+            for label, polygon in photo.objects:
+                print(label, *(polygon / photo.image.shape[1::-1]).ravel(), file=file)
     (root / 'data.yaml').write_text(f'train: images\nnames: [{", ".join(CLASSES)}]\n')
 
 

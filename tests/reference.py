@@ -33,9 +33,8 @@ class Reference:
     def weights(self) -> dict[str, torch.Tensor]:
         """Return the state dict with the original keys, without index buffers."""
         data = self.data
-        return {
-            key[2:]: torch.from_numpy(data[key]).float() for key in data if key.startswith('w:')
-        }
+        keys = [key for key in data if key.startswith('w:')]
+        return {key.removeprefix('w:'): torch.from_numpy(data[key]).float() for key in keys}
 
     def backbone_config(self) -> dict:
         return {'type': f'mmgcvit.{self.network.__name__}', 'arch': self.arch, **self.settings}
@@ -49,19 +48,15 @@ class Reference:
     def outputs(self) -> list[torch.Tensor]:
         """Return one feature map per stage, or only the logits."""
         data = self.data
-        return [
-            torch.from_numpy(data[key])
-            for key in sorted(data)
-            if key == 'logits' or key.startswith('out')
-        ]
+        keys = [key for key in sorted(data) if key.startswith(('logits', 'out'))]
+        return [torch.from_numpy(data[key]) for key in keys]
 
 
 def make_gcvit(name, window_size, layer_scale=None, **settings):
     """Make a reference of GC ViT. The value of ``layer_scale`` is overwritten by the weights."""
     arch = {'embed_dims': 8, 'depths': (2, 2, 3, 1), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 3}
-    return Reference(
-        name, GCViT, {**arch, 'layer_scale': layer_scale}, {'window_size': window_size, **settings}
-    )
+    arch['layer_scale'] = layer_scale
+    return Reference(name, GCViT, arch, {'window_size': window_size, **settings})
 
 
 CLASSIFIERS = [
@@ -82,13 +77,8 @@ TINY |= {'kernel_size': 7, 'stride': 7, 'padding': 0, 'shifts': IMAGENET_SHIFTS}
 SMALL = {'img_size': 64, 'embed_dims': (16, 32, 64), 'depths': (2, 1, 2), 'num_heads': (2, 4, 8)}
 SMALL |= {'kernel_size': 4, 'stride': 4, 'padding': 0, 'shifts': IMAGENET_SHIFTS}
 CIFAR = {'img_size': 32, 'embed_dims': (24,) * 4, 'depths': (2, 1, 1, 1), 'num_heads': (3,) * 4}
-CIFAR |= {
-    'kernel_size': 3,
-    'stride': 1,
-    'padding': 1,
-    'shifts': CIFAR_SHIFTS,
-    'num_kv_heads': (1,) * 4,
-}
+CIFAR |= {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS}
+CIFAR['num_kv_heads'] = (1,) * 4
 LSA_REFERENCES = [
     Reference('lsa_imagenet_tiny_like', LSA, TINY, {'out_indices': (3,)}),
     Reference('lsa_imagenet_small_like', LSA, SMALL, {'out_indices': (2,)}),

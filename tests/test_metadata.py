@@ -52,23 +52,18 @@ def test_old_package_is_named_with_the_required_version(monkeypatch):
 @pytest.mark.long
 def test_wheel_has_configs_tools_and_model_index_for_mim(tmp_path):
     """It is built from a copy, because building leaves folders behind."""
-    source, ignored = tmp_path / 'source', ('.*', 'data', 'work_dirs', 'build', '*.egg-info')
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*ignored))
-    ended = run(
-        [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '-w', tmp_path, source]
-    )
+    source = tmp_path / 'source'
+    ignored = shutil.ignore_patterns('.*', 'data', 'work_dirs', 'build', '*.egg-info')
+    shutil.copytree(ROOT, source, ignore=ignored)
+    options = ['--quiet', '--no-deps', '-w', tmp_path]
+    ended = run([sys.executable, '-m', 'pip', 'wheel', *options, source])
     assert ended.returncode == 0, ended.stderr
     (wheel,) = tmp_path.glob('*.whl')
     names = set(zipfile.ZipFile(wheel).namelist())
-    carried = [
-        'model-index.yml',
-        'configs/cascade_gcvit_b.py',
-        'configs/_base_/runtime_det.py',
-        'tools/train.py',
-    ]
-    carried.append('configs/demo/gcvit_digits_cls.py')
     assert 'mmgcvit/commands/habits.ini' in names
-    assert {f'mmgcvit/.mim/{name}' for name in carried} <= names
+    for name in ('cascade_gcvit_b.py', '_base_/runtime_det.py', 'demo/gcvit_digits_cls.py'):
+        assert f'mmgcvit/.mim/configs/{name}' in names
+    assert {'mmgcvit/.mim/model-index.yml', 'mmgcvit/.mim/tools/train.py'} <= names
     assert not [name for name in names if '/installation/' in name or name.endswith('.pth')]
 
 

@@ -110,31 +110,25 @@ def make_batch(model: nn.Module, case: Case) -> dict[str, Any]:
     """
     # The package may be that of a base class: mmdet_fixes.py has subclasses of mmdet's models.
     packages = {cls.__module__.split('.')[0] for cls in type(model).__mro__}
-    package, shape = (
-        next(name for name in ('mmdet', 'mmseg', 'mmpretrain') if name in packages),
-        (3, *case.size),
-    )
-    if package == 'mmdet':
+    shape = (3, *case.size)
+    if 'mmdet' in packages:
         from mmdet.testing import demo_mm_inputs
 
-        num_objects = [NUM_OBJECTS] * case.batch
-        return demo_mm_inputs(
-            case.batch, [shape] * case.batch, num_objects, with_mask=True, use_box_type=True
-        )
+        shapes, num_objects = [shape] * case.batch, [NUM_OBJECTS] * case.batch
+        return demo_mm_inputs(case.batch, shapes, num_objects, with_mask=True, use_box_type=True)
     images = [torch.randint(256, shape, dtype=torch.uint8) for _ in range(case.batch)]
-    if package == 'mmseg':
+    if 'mmseg' in packages:
         from mmengine.structures import PixelData
         from mmseg.structures import SegDataSample
 
         labels = PixelData(data=torch.zeros(1, *case.size, dtype=torch.long))
         sizes = {'img_shape': case.size, 'ori_shape': case.size}
-        return {
-            'inputs': images,
-            'data_samples': [SegDataSample(metainfo=sizes, gt_sem_seg=labels) for _ in images],
-        }
-    from mmpretrain.structures import DataSample
+        samples = [SegDataSample(metainfo=sizes, gt_sem_seg=labels) for _ in images]
+    else:
+        from mmpretrain.structures import DataSample
 
-    return {'inputs': images, 'data_samples': [DataSample().set_gt_label(0) for _ in images]}
+        samples = [DataSample().set_gt_label(0) for _ in images]
+    return {'inputs': images, 'data_samples': samples}
 
 
 def build(name: str, size: tuple[int, int]) -> nn.Module:
@@ -163,14 +157,11 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
         return model
     family, _, arch_and_window = name.partition(':')
     arch, _, window = arch_and_window.partition('@')
-    # Direct subclasses only: ablation variants are subclasses of these networks and are left out.
-    networks = {
-        key.lower(): cls for key, cls in list_networks().items() if PyramidBackbone in cls.__bases__
-    }
-    if family in networks:
-        return networks[family](
-            arch, drop_path_rate=0.0, **({'window_size': int(window)} if window else {})
-        )
+    for name, network in list_networks().items():
+        # Direct subclasses only: ablation variants are subclasses of these networks.
+        if name.lower() == family and PyramidBackbone in network.__bases__:
+            options = {'window_size': int(window)} if window else {}
+            return network(arch, drop_path_rate=0.0, **options)
     if family == 'swin':
         from mmpretrain.models import SwinTransformer
 
@@ -225,15 +216,13 @@ def measure_peak_memory(name: str, case: Case, threads: int) -> int:
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
     else:
-        Path('/proc/self/clear_refs').write_text(
-            '5'
-        )  # resets VmHWM, the peak of the resident set size
+        # Reset VmHWM, the peak of the resident set size.
+        Path('/proc/self/clear_refs').write_text('5')
         before = read_status('VmRSS')
     step()
     step()
-    return (
-        read_status('VmHWM') if case.device == 'cpu' else torch.cuda.max_memory_allocated()
-    ) - before
+    peak = read_status('VmHWM') if case.device == 'cpu' else torch.cuda.max_memory_allocated()
+    return peak - before
 
 
 def read_status(key: str) -> int:
@@ -264,26 +253,17 @@ def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) ->
     if not steps:
         raise UserError(f'no model could run {case}. The lines above say why')
     seconds = time_alternately(steps, rounds)
-    header = [
-        'model',
-        'median, ms',
-        'p10 to p90, ms',
-        'images/s',
-        f'speed, {next(iter(steps))} = 1',
-        'peak memory, MB',
-    ]
-    rows, baseline_times = [], next(iter(seconds.values()))
+    baseline, baseline_times = next(iter(seconds.items()))
+    header = ['model', 'median, ms', 'p10 to p90, ms', 'images/s', f'speed, {baseline} = 1']
+    rows = [[*header, 'peak memory, MB']]
     for name, times in seconds.items():
         p10, median, p90 = np.quantile(times, (0.1, 0.5, 0.9))
         speed = np.median(np.divide(baseline_times, times))
         memory = f'{get_peak_memory(name, case) / MEGABYTE:.0f}' if with_memory else ''
-        cells = [
-            f'{1000 * median:.4g}',
-            f'{1000 * p10:.4g} to {1000 * p90:.4g}',
-            f'{case.batch / median:.3g}',
-        ]
-        rows.append([name, *cells, f'{speed:.2f}', memory])
-    return f'{case}\n\n{format_table(header, rows)}'
+        spread = f'{1000 * p10:.4g} to {1000 * p90:.4g}'
+        rate = f'{case.batch / median:.3g}'
+        rows.append([name, f'{1000 * median:.4g}', spread, rate, f'{speed:.2f}', memory])
+    return f'{case}\n\n{format_table(*rows)}'
 
 
 def compare_first_steps(
@@ -294,7 +274,7 @@ def compare_first_steps(
     In detection, most steps are the first at their size. A later step has the same size again. The
     first of ``sizes`` comes with what a model does only once, so it has no ratio.
     """
-    rows = []
+    rows = [['model', 'size', 'first step, ms', 'later steps, ms', 'ratio']]
     for name in names:
         model = build(name, sizes[0])
         for size in sizes:
@@ -304,15 +284,13 @@ def compare_first_steps(
                 step()
                 starts_and_end.append(timer())
             first, *later = 1000 * np.diff(starts_and_end)
-            ratio = '' if size == sizes[0] else f'{first / np.median(later):.1f}'
-            rows.append(
-                [name, f'{size[0]}x{size[1]}', f'{first:.4g}', f'{np.median(later):.4g}', ratio]
-            )
-    header = ['model', 'size', 'first step, ms', 'later steps, ms', 'ratio']
-    return f'{replace(case, size=sizes[0])}, then other sizes\n\n{format_table(header, rows)}'
+            later = np.median(later)
+            ratio = '' if size == sizes[0] else f'{first / later:.1f}'
+            rows.append([name, f'{size[0]}x{size[1]}', f'{first:.4g}', f'{later:.4g}', ratio])
+    return f'{replace(case, size=sizes[0])}, then other sizes\n\n{format_table(*rows)}'
 
 
-def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def format_table(header: Sequence[str], *rows: Sequence[str]) -> str:
     """Format a Markdown table."""
     return ''.join(f'| {" | ".join(row)} |\n' for row in [header, ['---'] * len(header), *rows])
 
@@ -360,7 +338,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--threads', type=int, metavar='N', help='CPU threads (default: all cores)')
     parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
-    first_steps = "measure each model's first step at each size, one size after the other; models do not take turns"
+    first_steps = (
+        "measure each model's first step at each size, one size after the other; models do not "
+        'take turns'
+    )
     parser.add_argument('--first-steps', action='store_true', help=first_steps)
     add_device_option(parser)
 

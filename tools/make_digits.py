@@ -51,7 +51,7 @@ DIGIT_DIVISOR = 4  # side of a scene / side of a classification image
 
 @dataclass
 class Scene:
-    """An image, (height, width, 3) in RGB, and its ground truth. Objects (digits) do not overlap."""
+    """An image (height, width, 3) in RGB, and its ground truth: digits that do not overlap."""
 
     image: NDArray[np.uint8]
     # The digit that each object shows.

@@ -53,7 +53,7 @@ MAX_HIDDEN = 0.6
 
 
 def find_package(folder: Path, name: str) -> Path:
-    """Return the file of an npm package in a folder. Raise a UserError if there is none or several."""
+    """Return the only file of an npm package in a folder, or raise a UserError."""
     paths = sorted(folder.glob(f'{name}-*.tgz'))
     if len(paths) != 1:
         raise UserError(

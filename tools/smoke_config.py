@@ -82,11 +82,8 @@ def label_horizon(composer: SceneComposer, scene: Scene) -> NDArray[np.uint8]:
     above, below = composer.rng.integers(1, NUM_ADE20K_CLASSES, size=2, endpoint=True)
     labels = np.full(scene.unclear.shape, above, dtype=np.uint8)
     labels[len(labels) // 2 :] = below
-    return draw_labels(
-        scene,
-        labels,
-        [1 + choose_class(composer, digit, NUM_ADE20K_CLASSES) for digit in scene.labels],
-    )
+    classes = [choose_class(composer, digit, NUM_ADE20K_CLASSES) for digit in scene.labels]
+    return draw_labels(scene, labels, [1 + index for index in classes])
 
 
 def choose_class(composer: SceneComposer, digit: int, num_classes: int) -> int:
@@ -98,35 +95,29 @@ def write_miniature_imagenet(
     root: Path, composer: SceneComposer, class_folders: Sequence[str]
 ) -> None:
     """Write ``<root>/<folder>/*.JPEG``, one image in each class folder."""
-    scans = {
-        digit: [scan for scan in composer.scans if composer.digits[scan] == digit]
-        for digit in range(10)
-    }
     for index, folder in enumerate(class_folders):
-        image = composer.compose_single(
-            composer.rng.choice(scans[index % 10]), IMAGENET_SHAPES[index % 3]
-        )
+        scans = [scan for scan in composer.scans if composer.digits[scan] == index % 10]
+        shape = IMAGENET_SHAPES[index % len(IMAGENET_SHAPES)]
+        image = composer.compose_single(composer.rng.choice(scans), shape)
         write_image(root / folder / f'{folder}_{index + 1}.JPEG', image[..., ::-1])
 
 
 def shorten_training(cfg: Config) -> None:
     """Train two iterations with two images per process, then save a checkpoint and validate."""
-    name, factor = (
-        ('max_iters', 1) if 'max_iters' in cfg.train_cfg else ('max_epochs', NUM_ITERATIONS)
-    )
+    name, length = 'max_epochs', 1
+    if 'max_iters' in cfg.train_cfg:
+        name, length = 'max_iters', NUM_ITERATIONS
     for scheduler in cfg.get('param_scheduler') or []:
         # By default `end` is the end of training. mmengine raises an error if a scheduler begins
         # after it.
         scheduler.setdefault('end', 1000 * cfg.train_cfg[name])
-    length = NUM_ITERATIONS // factor
     cfg.train_cfg.pop('dynamic_intervals', None)
     cfg.train_cfg.update({name: length, 'val_interval': length, 'val_begin': 0})
     cfg.default_hooks.checkpoint.update(interval=length, save_begin=0)
     for loader in filter(cfg.get, LOADERS):
         # Batch normalisation of one image with one pixel, as in UPerNet's pooling, is an error.
-        cfg[loader].update(
-            batch_size=2 if loader == 'train_dataloader' else 1, num_batch_per_epoch=NUM_ITERATIONS
-        )
+        batch_size = 2 if loader == 'train_dataloader' else 1
+        cfg[loader].update(batch_size=batch_size, num_batch_per_epoch=NUM_ITERATIONS)
 
 
 def shrink(cfg: Config, divisor: int) -> None:
@@ -134,16 +125,12 @@ def shrink(cfg: Config, divisor: int) -> None:
     in a minute.
     """
     sized = [cfg[name].dataset for name in LOADERS if cfg.get(name)]
-    sized += [
-        cfg.get('data_preprocessor'),
-        cfg.model.get('data_preprocessor'),
-        cfg.model.get('test_cfg'),
-    ]
+    sized.append(cfg.get('data_preprocessor'))
+    sized += [cfg.model.get(name) for name in ('data_preprocessor', 'test_cfg')]
     scale_sizes(sized, lambda side: max(side // divisor, min(side, MIN_SIDE)))
     for settings in iter_dicts([cfg.model]):
-        settings.update(
-            {key: min(settings[key], limit) for key, limit in MAX_VALUES.items() if key in settings}
-        )
+        for key in settings.keys() & MAX_VALUES:
+            settings[key] = min(settings[key], MAX_VALUES[key])
         if (settings.get('init_cfg') or {}).get('type') == 'Pretrained':
             settings['init_cfg'] = None
     cfg.load_from = None

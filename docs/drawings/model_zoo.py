@@ -59,38 +59,30 @@ def render_metafile(content: dict[str, Any]) -> Iterator[str]:
 def models_table(models: list[dict[str, Any]]) -> str:
     """Render the table of one collection, with a column for each score."""
     metrics = list(dict.fromkeys(metric for model in models for metric in scores_of(model)))
-    rows = []
+    rows = [['config', 'parameters (M)', 'multiply-adds (G)', 'image', 'training', *metrics]]
     for model in models:
         metadata, scores = model['Metadata'], scores_of(model)
-        parameters, macs = f'{metadata["Parameters"] / 1e6:.2f}', f'{metadata["FLOPs"] / 1e9:.1f}'
-        name = f'[`{model["Name"]}`](../{model["Config"]})'
         cells = [
-            name,
-            parameters,
-            macs,
+            f'[`{model["Name"]}`](../{model["Config"]})',
+            f'{metadata["Parameters"] / 1e6:.2f}',
+            f'{metadata["FLOPs"] / 1e9:.1f}',
             metadata['FLOPs Input Size'],
             metadata['Training Schedule'],
         ]
-        rows.append([*cells, *(str(scores.get(metric, '')) for metric in metrics)])
-    return format_table(
-        ['config', 'parameters (M)', 'multiply-adds (G)', 'image', 'training', *metrics], rows
-    )
+        rows.append(cells + [str(scores.get(metric, '')) for metric in metrics])
+    return format_table(*rows)
 
 
 def highest_table() -> str:
-    """Render the best other network beside GC ViT of the same size; empty if its paper has no
-    scores.
-    """
-    rows = []
+    """Render the best other network beside GC ViT of the same size."""
+    rows = [['recipe', 'size', 'network', 'published', 'GC ViT, published', 'source']]
     for entry in OTHER_NETWORKS['Highest']:
         scores = scores_of(ENTRIES[entry['Ours']])
         metrics = ('Top 1 Accuracy', 'box AP', 'mask AP', 'mIoU')
         ours = ' / '.join(str(scores[name]) for name in metrics if name in scores)
         source = f'[{entry["Source"]["Title"]}]({entry["Source"]["URL"]})'
         rows.append([entry['Table'], entry['Size'], entry['Network'], entry['Score'], ours, source])
-    return format_table(
-        ['recipe', 'size', 'network', 'published', 'GC ViT, published', 'source'], rows
-    )
+    return format_table(*rows)
 
 
 def scores_of(model: dict[str, Any]) -> dict[str, float]:
@@ -105,19 +97,16 @@ def find_points(collection: str, metric: str, size: str, task: str) -> dict[str,
     families = {'GC ViT': []}
     for model in ENTRIES.values():
         metadata, scores = model['Metadata'], scores_of(model)
-        if (model['In Collection'], metadata['FLOPs Input Size']) == (
-            collection,
-            size,
-        ) and metric in scores:
+        is_drawn = model['In Collection'] == collection and metadata['FLOPs Input Size'] == size
+        if is_drawn and metric in scores:
             name = re.search(r'gcvit_([a-z0-9]+)', model['Name'])[1].upper()
             costs = round(metadata['Parameters'] / 1e6, 2), round(metadata['FLOPs'] / 1e9, 1)
             families['GC ViT'].append([name, *costs, scores[metric]])
     for group in OTHER_NETWORKS['Drawn']:
         if group['Task'] == task:
-            models = group['Models']
-            families[group['Family']] = [
-                [it['Name'], it['Parameters'], it['FLOPs'], it['Score']] for it in models
-            ]
+            keys = ('Name', 'Parameters', 'FLOPs', 'Score')
+            points = [[model[key] for key in keys] for model in group['Models']]
+            families[group['Family']] = points
     return families
 
 
@@ -127,14 +116,14 @@ def draw() -> Figure:
     """
     figure = Figure(figsize=(12.5, 5.4 * len(CHARTS)), layout='constrained')
     for chart, row in zip(CHARTS, figure.subplots(len(CHARTS), 2, sharey='row'), strict=True):
-        for cost, (axes, label) in enumerate(
-            zip(row, ('parameters, M', 'multiply-adds, G'), strict=True), start=1
-        ):
-            for family, points in find_points(*chart).items():
-                width = 3 if family == 'GC ViT' else 1
-                costs, scores = ([point[i] for point in points] for i in (cost, 3))
-                sizes = '-'.join(dict.fromkeys([points[0][0], points[-1][0]]))
-                axes.plot(costs, scores, label=f'{family} {sizes}', marker='o', linewidth=width)
+        for family, points in find_points(*chart).items():
+            width = 3 if family == 'GC ViT' else 1
+            names, parameters, macs, scores = zip(*points, strict=True)
+            sizes = '-'.join(dict.fromkeys([names[0], names[-1]]))
+            style = {'label': f'{family} {sizes}', 'marker': 'o', 'linewidth': width}
+            row[0].plot(parameters, scores, **style)
+            row[1].plot(macs, scores, **style)
+        for axes, label in zip(row, ('parameters, M', 'multiply-adds, G'), strict=True):
             axes.set(xscale='log', xlabel=f'{label} (log scale)', title=chart[0])
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter(ScalarFormatter())

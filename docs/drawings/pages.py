@@ -43,19 +43,16 @@ def draw(work_dirs: Path, out: Path) -> None:
         )
         framed = 1 + boxes[1:, cv2.CC_STAT_AREA].argmax()
         left, top, width, height, _ = boxes[framed]
-        pictures = [image[..., ::-1], *(draw_correct(network, image, gt) for network in networks)]
-        pictures.append(measure_influence(networks[-1], image, digits == framed))
+        pictures = [draw_correct(network, image, gt) for network in networks]
+        influence = measure_influence(networks[-1], image, digits == framed)
+        pictures = [image[..., ::-1], *pictures, influence]
         for axes, picture in zip(column, pictures, strict=True):
             axes.imshow(picture, cmap='magma', vmin=0, extent=(0, len(image), len(image), 0))
-            axes.add_patch(
-                Rectangle((left - 2, top - 2), width + 3, height + 3, fill=False, color='white')
-            )
+            size = (width + 3, height + 3)
+            axes.add_patch(Rectangle((left - 2, top - 2), *size, fill=False, color='white'))
             axes.set(xticks=[], yticks=[])
-    labels = [
-        'pages',
-        *(f'{name}:\nright and wrong' for name in NETWORKS.values()),
-        'turning this\nchanges the frame',
-    ]
+    labels = [f'{name}:\nright and wrong' for name in NETWORKS.values()]
+    labels = ['pages', *labels, 'turning this\nchanges the frame']
     for axes, label in zip(grid[:, 0], labels, strict=True):
         axes.set_ylabel(label)
     figure.savefig(out, dpi=70)
@@ -65,7 +62,9 @@ def draw_correct(network: Predictor, image: np.ndarray, gt: np.ndarray) -> np.nd
     """Return the page, (H, W, 3), with digits in the colours of correct and wrong predictions."""
     picture = np.repeat(image.mean(-1, keepdims=True) / 2, 3, axis=-1).astype(np.uint8)
     is_correct = network(image).label_map + 1 == gt
-    return np.where((gt > 0)[..., None], np.where(is_correct[..., None], RIGHT, WRONG), picture)
+    picture[gt > 0] = WRONG
+    picture[(gt > 0) & is_correct] = RIGHT
+    return picture
 
 
 def measure_influence(network: Predictor, image: np.ndarray, digit: np.ndarray) -> np.ndarray:
@@ -84,7 +83,7 @@ def measure_influence(network: Predictor, image: np.ndarray, digit: np.ndarray) 
 
 @torch.no_grad()
 def compute_score(network: Predictor, image: np.ndarray, digit: np.ndarray) -> float:
-    """Return a digit's score for upside down minus its score for upright, averaged over its pixels."""
+    """Return a digit's mean score for upside down minus its mean score for upright."""
     scores = network.network.encode_decode(
         prepare_view(network, image).inputs, [{'img_shape': image.shape[:2]}]
     )[0]

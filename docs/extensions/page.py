@@ -47,7 +47,7 @@ def build_page(model: Any) -> gr.Interface:
 
 
 def summarise(model: Any, prediction: Any) -> Any:
-    """Return rows of detected objects, a classifier's scores, or each class's share of the pixels."""
+    """Return rows of objects, a classifier's scores, or each class's share of the pixels."""
     if model.task == 'classification':
         return dict(zip(model.classes, prediction.scores.tolist(), strict=True))
     if model.task == 'segmentation':

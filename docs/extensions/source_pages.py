@@ -29,37 +29,24 @@ class FindSources(SphinxTransform):
     default_priority = 800
 
     def apply(self, **kwargs: Any) -> None:
-        for link in list(self.document.findall(download_reference)) + list(
-            self.document.findall(pending_xref)
-        ):
-            path = self.path_of(link)
-            if path is not None:
-                link.replace_self(
-                    pending_xref(
-                        '',
-                        *link.children,
-                        refdomain='',
-                        reftype=REFERENCE_TYPE,
-                        reftarget=path,
-                        refdoc=self.env.docname,
-                        refwarn=True,
-                    )
-                )
+        for kind in (download_reference, pending_xref):
+            for link in list(self.document.findall(kind)):
+                path = self.path_of(link)
+                if path is not None:
+                    attributes = {'refdomain': '', 'reftype': REFERENCE_TYPE, 'reftarget': path}
+                    attributes.update(refdoc=self.env.docname, refwarn=True)
+                    link.replace_self(pending_xref('', *link.children, **attributes))
 
     def path_of(self, link: nodes.Element) -> str | None:
-        """The file or folder that a link names, relative to the repository; None for anything else."""
+        """Return the file or folder that a link names, relative to the repository, or None."""
         root = Path(self.env.srcdir).resolve()
         target = link['reftarget'].partition('#')[0]
         if not target or link.get('refdomain'):
             return None
         folder = Path(self.env.doc2path(self.env.docname)).resolve().parent
-        path = root / target.lstrip('/') if target.startswith('/') else folder / target
-        path = path.resolve()
-        if (
-            not path.exists()
-            or not path.is_relative_to(root)
-            or self.env.path2doc(path) in self.env.found_docs
-        ):
+        path = (root / target[1:] if target.startswith('/') else folder / target).resolve()
+        is_page = self.env.path2doc(path) in self.env.found_docs
+        if is_page or not path.exists() or not path.is_relative_to(root):
             return None
         return path.relative_to(root).as_posix()
 

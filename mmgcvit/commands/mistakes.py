@@ -49,13 +49,9 @@ def main(args: argparse.Namespace) -> None:
     check_installed('mistakes', 'supervision')
     check_out_dir(args, MISTAKES)
     from ..datasets.checks.paths import check_presence
-    from ..evaluation.grids import build_dataset
-    from ..evaluation.mistakes import (
-        evaluate_images,
-        score_classes,
-        summarise_confusion_matrix,
-        write_mistakes,
-    )
+    from ..evaluation.mistakes import evaluate_images, score_classes, write_mistakes
+    from ..evaluation.samples import build_dataset
+    from ..evaluation.scoring import summarise_confusion_matrix
     from ..inference.loading import check_class_names, format_device, silence_output
     from .loading import load_model
 

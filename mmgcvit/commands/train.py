@@ -208,7 +208,7 @@ def train_folder(args: argparse.Namespace) -> None:
     hide_gpus(args.device)
     from ..engine.setup import check_machine, load_config, run_rank
     from ..engine.work_dir import lock_work_dir
-    from ..evaluation.mistakes import judge_run
+    from ..evaluation.run_score import judge_run
 
     if args.progress is None:
         args.progress = sys.stdout.isatty()

@@ -98,7 +98,7 @@ def main(args: argparse.Namespace) -> None:
     if not is_url(image) and not Path(image).is_file():
         raise UserError(f'{image} does not exist')
     default = Path(f'{Path(image).stem}_{args.kind}.png')
-    from ..figures import attention_maps, other_maps
+    from ..figures import attention_maps, gradcam_maps, query_maps, shift_maps
     from .loading import load_model
 
     check_figure_suffix(args.out or default)
@@ -109,14 +109,14 @@ def main(args: argparse.Namespace) -> None:
         )
         figure = attention_maps.draw_attention(attention)
     elif args.kind == 'queries':
-        queries = other_maps.compute_queries(model, image)
-        figure = other_maps.draw_queries(queries)
+        queries = query_maps.compute_queries(model, image)
+        figure = query_maps.draw_queries(queries)
     elif args.kind == 'gradcam':
-        gradcam = other_maps.compute_gradcam(model, image, args.class_name, args.stage)
-        figure = other_maps.draw_gradcam(gradcam)
+        gradcam = gradcam_maps.compute_gradcam(model, image, args.class_name, args.stage)
+        figure = gradcam_maps.draw_gradcam(gradcam)
     else:
-        shifts = other_maps.compute_shifts(model, image, args.head)
-        figure = other_maps.draw_shifts(shifts)
+        shifts = shift_maps.compute_shifts(model, image, args.head)
+        figure = shift_maps.draw_shifts(shifts)
     out = args.out or create_numbered(default, Path.touch)
     write_figure(out, figure)
     print(f'{args.kind}: {out}')

@@ -8,7 +8,7 @@ from mmengine.runner import TestLoop, ValLoop
 from mmengine.structures import InstanceData
 
 from ..config import iter_unwrapped_datasets
-from ..evaluation.grids import build_dataset
+from ..evaluation.samples import build_dataset
 from ..inference.loading import make_predictor
 from ..mmengine_utils import get_image_name, unwrap_model
 from ..registry import LOOPS

@@ -1,4 +1,4 @@
 """Compare predictions with the ground truth: confusion matrix, worst images, curves.
 
-Read ``mistakes.py`` first.
+Read ``scoring.py`` and ``mistakes.py`` first.
 """

@@ -1,11 +1,10 @@
 """Compute the attention weights of a stage and draw them as maps over the image.
 
 Shapes: H x W tokens of a stage's feature map, h x w window, N = h*w tokens of a window, nW windows,
-    nH heads.
+nH heads.
 """
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import torch
@@ -16,14 +15,17 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
-from ..models.layers.windows import balance_window, ceil_div, window_partition, window_reverse
-from .views import MARK, Box, View, check_index, draw_box, prepare_view
+from ..models.layers.windows import balance_window, window_partition, window_reverse
+from .views import MARK, Box, View, check_index, draw_box, format_head, prepare_view
 
 # Index of the default stage: the feature maps of later stages are too coarse to show positions
 DEFAULT_STAGE = 2
 # Maximum number of attention weights, 4 GB in float32. Attention without windows over a large
 # feature map has more.
 MAX_WEIGHTS = 1 << 30
+# The colour scale of a column of maps ends at this quantile, so that a few peaks do not hide the
+# rest.
+LIMIT_QUANTILE = 0.995
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,8 @@ class BlockAttention:
     # window. A query of local attention has weights in its own window and NaN elsewhere. A global
     # query has weights in every window.
     weights: np.ndarray
-    received: (
-        np.ndarray
-    )  # the weight that each token receives, averaged over the queries of its window
+    # The weight that each token receives, averaged over the queries of its window.
+    received: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -82,37 +83,33 @@ def compute_attention(
             network sees.
     """
     view = prepare_view(model, image)
-    backbone = view.backbone
     stage = view.choose_stage(stage, DEFAULT_STAGE)
-    blocks = backbone.stages[stage].blocks
-    check_index('block', block, len(blocks), f' in stage {stage}')
-    num_types = len(getattr(backbone.stages[stage], 'attention_types', (None,)))
-    first = (len(blocks) - 1 if block is None else block) // num_types * num_types
-    indices = range(first, min(first + num_types, len(blocks)))
-    modules = [blocks[index].attn for index in indices]
+    module = view.backbone.stages[stage]
+    check_index('block', block, len(module.blocks), f' in stage {stage}')
+    if block is None:
+        block = len(module.blocks) - 1
+    num_types = len(getattr(module, 'attention_types', (None,)))
+    first = block - block % num_types
+    indices = range(first, min(first + num_types, len(module.blocks)))
+    modules = [module.blocks[index].attn for index in indices]
     for index, attn in zip(indices, modules, strict=True):
         if not hasattr(attn, 'window_size'):
-            other = "Choose another block or stage, or 'mmgcvit visualize shifts'"
             raise UserError(
                 f'block {index} of stage {stage}, {type(attn).__name__}, has no attention map. '
-                f'{other}'
+                "Choose another block or stage, or 'mmgcvit visualize shifts'"
             )
     check_index('head', head, modules[0].num_heads, f' in stage {stage}')
     inputs = view.record_inputs(modules)
     height, width = inputs[0][0].shape[1:3]
-    stride = backbone.get_stride(stage)
+    stride = view.backbone.get_stride(stage)
     u, v = view.to_inputs(at)
     token = min(int(v / stride), height - 1), min(int(u / stride), width - 1)
-    arguments = zip(indices, modules, inputs, strict=True)
-    maps = [
-        compute_block(index, attn, attn_inputs, token, head)
-        for index, attn, attn_inputs in arguments
-    ]
-    at, box = (
-        view.to_image((u, v, u, v))[:2],
-        view.to_image((0, 0, width * stride, height * stride)),
-    )
-    return Attention(view, stage, head, at, token, box, maps)
+    blocks = []
+    for index, attn, attn_inputs in zip(indices, modules, inputs, strict=True):
+        blocks.append(compute_block(index, attn, attn_inputs, token, head))
+    at = view.to_image((u, v, u, v))[:2]
+    box = view.to_image((0, 0, width * stride, height * stride))
+    return Attention(view, stage, head, at, token, box, blocks)
 
 
 @torch.no_grad()
@@ -126,76 +123,65 @@ def compute_block(
     """Compute the attention of a block for the inputs of its module ``attn`` and the query at a
     token (row, column).
     """
-    size = tuple(inputs[0].shape[1:3])
+    x, *q_global = inputs  # GC ViT's attention also gets the global query
+    height, width = size = tuple(x.shape[1:3])
     window_size = attn.window_size or size
     # Attention without a position bias fits its window size to the feature map. Do the same here.
     if not hasattr(attn, 'position'):
         window_size = balance_window(window_size, size)
-    # (nW, N), 1 for tokens and 0 for padding.
-    is_token = window_partition(inputs[0].new_ones(1, *size, 1).float(), window_size)[0, :, :, 0]
-    if is_token.numel() * is_token.shape[1] * attn.num_heads > MAX_WEIGHTS:
+    # Number the tokens from 1, in windows (nW, N): 0 is padding.
+    numbers = torch.arange(1, height * width + 1, device=x.device).reshape(1, height, width, 1)
+    numbers = window_partition(numbers, window_size)[0, :, :, 0]
+    if numbers.numel() * numbers.shape[1] * attn.num_heads > MAX_WEIGHTS:
         raise UserError(
-            f'{is_token.shape[1]:,} tokens are too many to show attention. Choose a later --stage'
+            f'{numbers.shape[1]:,} tokens are too many to show attention. Choose a later --stage'
         )
     weights = attn.compute_attention_weights(*inputs)[0].float()
-    weights = weights.mean(1) if head is None else weights[:, head]
-    # GC ViT's attention has the inputs x and q_global. If global, its queries are a view of
-    # q_global.
-    x, *q_global = inputs
-    queries = attn.project(window_partition(x, window_size), *q_global)[0]
-    is_global = bool(q_global) and queries.data_ptr() == q_global[0].data_ptr()
-    kind = 'global' if is_global else 'all tokens' if attn.window_size is None else 'local'
+    weights = weights.mean(1) if head is None else weights[:, head]  # (nW, N, N)
     row, column = token
-    query_weights = weights[
-        :, row % window_size[0] * window_size[1] + column % window_size[1]
-    ].clone()
-    if not is_global:
-        query_window = (
-            row // window_size[0] * ceil_div(size[1], window_size[1]) + column // window_size[1]
-        )
-        query_weights[torch.arange(len(query_weights)) != query_window] = float('nan')
-    # In local attention, padding does not count as a query. In global attention, all N tokens of
-    # q_global count.
-    is_query = torch.ones_like(is_token) if is_global else is_token
+    window, query = (numbers == row * width + column + 1).nonzero()[0].tolist()
+    query_weights = weights[:, query].clone()
+    # The queries of global attention are a view of the global query.
+    queries, *_ = attn.project(window_partition(x, window_size), *q_global)
+    if q_global and queries.data_ptr() == q_global[0].data_ptr():
+        kind = 'global'
+        is_query = torch.ones_like(numbers, dtype=torch.bool)  # also at padding
+    else:
+        kind = 'all tokens' if attn.window_size is None else 'local'
+        is_query = numbers > 0
+        query_weights[torch.arange(len(numbers)) != window] = float('nan')
     received = (weights * is_query[:, :, None]).sum(1) / is_query.sum(1, keepdim=True).clamp_min(1)
-    maps = (
-        window_reverse(values[None, :, :, None], window_size, size)
-        for values in (query_weights, received)
-    )
-    return BlockAttention(
-        index, kind, window_size, *(values[0, :, :, 0].cpu().numpy() for values in maps)
-    )
+
+    def make_map(values: Tensor) -> np.ndarray:
+        return window_reverse(values[None, :, :, None], window_size, size)[0, :, :, 0].cpu().numpy()
+
+    return BlockAttention(index, kind, window_size, make_map(query_weights), make_map(received))
 
 
 def draw_attention(result: Attention) -> Figure:
     """Draw the image with the query, and each block's two maps in units of the weight 1/N of
     uniform attention.
     """
-    view, rows = result.view, len(result.blocks)
-    height, width = result.blocks[0].weights.shape
-    heads = 'mean of all heads' if result.head is None else f'head {result.head}'
-    title = f'{type(view.backbone).__name__}, stage {result.stage}, {heads}'
-    figure = view.make_figure(title, rows, columns=3, width=3.7)
-    grid = figure.add_gridspec(rows, 3)
-    image_axes = figure.add_subplot(grid[:, 0])
-    view.draw_image(
-        image_axes,
-        f'query at ({result.at[0]:.0f}, {result.at[1]:.0f}) px, {height} x {width} tokens',
-    )
-    draw_windows(image_axes, result, result.blocks[-1])
-    image_axes.plot(*result.at, '+', color=MARK, markersize=12, markeredgewidth=2)
-    for column, name in enumerate(('weights', 'received'), start=1):
-        # The maps of a column share a colour scale. It ends at a quantile, so that a few peaks do
-        # not hide the rest.
-        maps = [getattr(block, name) * np.prod(block.window_size) for block in result.blocks]
-        limit = np.nanquantile(maps, 0.995)
-        for row, block in enumerate(result.blocks):
+    view, blocks = result.view, result.blocks
+    title = f'{type(view.backbone).__name__}, stage {result.stage}, {format_head(result.head)}'
+    figure = view.make_figure(title, len(blocks), columns=3, width=3.7)
+    grid = figure.add_gridspec(len(blocks), 3)
+    axes = figure.add_subplot(grid[:, 0])
+    x, y = result.at
+    height, width = blocks[0].weights.shape
+    view.draw_image(axes, f'query at ({x:.0f}, {y:.0f}) px, {height} x {width} tokens')
+    draw_windows(axes, result, blocks[-1])
+    axes.plot(x, y, '+', color=MARK, markersize=12, markeredgewidth=2)
+    contents = {
+        'weights': 'attention of the query',
+        'received': 'attention that each token receives',
+    }
+    for column, (name, content) in enumerate(contents.items(), start=1):
+        # The maps of a column share a colour scale.
+        maps = [getattr(block, name) * np.prod(block.window_size) for block in blocks]
+        limit = np.nanquantile(maps, LIMIT_QUANTILE)
+        for row, block in enumerate(blocks):
             axes = figure.add_subplot(grid[row, column])
-            content = (
-                'attention of the query'
-                if name == 'weights'
-                else 'attention that each token receives'
-            )
             title = f'block {block.block}, {block.kind}:\n{content}'
             view.overlay_map(axes, maps[row], result.box, title, vmin=0, vmax=limit)
             draw_windows(axes, result, block, with_queries=name == 'weights')
@@ -208,16 +194,17 @@ def draw_windows(
     """Draw the borders of the windows and, if ``with_queries``, a frame around the query, for a
     global one in each.
     """
+    left, top, right, bottom = result.box
     size = height, width = block.weights.shape
-    x, y = np.linspace(*result.box[::2], width + 1), np.linspace(*result.box[1::2], height + 1)
+    x, y = np.linspace(left, right, width + 1), np.linspace(top, bottom, height + 1)
+    rows, columns = block.window_size
     style = {'colors': 'white', 'linewidths': 0.6}
-    axes.vlines([*x[:: block.window_size[1]], x[-1]], y[0], y[-1], **style)
-    axes.hlines([*y[:: block.window_size[0]], y[-1]], x[0], x[-1], **style)
-    if with_queries:
-        steps = block.window_size if block.kind == 'global' else size
-        rows, columns = (
-            range(i % step, side, step)
-            for i, step, side in zip(result.token, steps, size, strict=True)
-        )
-        for row, column in product(rows, columns):
+    axes.vlines([*x[::columns], right], top, bottom, **style)
+    axes.hlines([*y[::rows], bottom], left, right, **style)
+    if not with_queries:
+        return
+    if block.kind != 'global':
+        rows, columns = size  # one query
+    for row in range(result.token[0] % rows, height, rows):
+        for column in range(result.token[1] % columns, width, columns):
             draw_box(axes, (x[column], y[row], x[column + 1], y[row + 1]), linewidth=1.2)

@@ -2,8 +2,7 @@
 matplotlib.
 
 Shapes: H x W image, h x w network input without padding, h' x w' with padding. Positions are (x, y)
-    in the image and
-(u, v) in the network's input, both in pixels.
+in the image and (u, v) in the network's input, both in pixels.
 """
 
 from collections.abc import Sequence
@@ -46,30 +45,37 @@ class View:
     image: np.ndarray  # (H, W, 3) uint8, RGB
     inputs: Tensor  # (1, 3, h', w'), normalised, and padded on the right and at the bottom
     size: tuple[int, int]  # (h, w), size of the inputs without padding
-    scale: np.ndarray  # (2,) = [vertical, horizontal], image pixels per input pixel
-    offset: (
-        np.ndarray
-    )  # (2,) = [row, column], position in the image of the top left corner of the inputs
+    scale: np.ndarray  # (2,) = [horizontal, vertical], image pixels per input pixel
+    offset: np.ndarray  # (2,) = [x, y], position in the image of the inputs' top left corner
 
     def to_image(self, box: Box) -> Box:
         """Convert a box from pixels of the inputs to pixels of the image."""
-        points = np.reshape(box, (2, 2)) * self.scale[::-1] + self.offset[::-1]
-        return tuple(points.ravel().tolist())
+        corners = np.reshape(box, (2, 2)) * self.scale + self.offset
+        return tuple(corners.ravel().tolist())
 
     @property
     def box(self) -> Box:
         """The part of the image that the network sees, in pixels of the image."""
-        return self.to_image((0, 0, self.size[1], self.size[0]))
+        height, width = self.size
+        return self.to_image((0, 0, width, height))
+
+    @property
+    def image_box(self) -> Box:
+        """The whole image in its pixels."""
+        height, width = self.image.shape[:2]
+        return 0, 0, width, height
 
     def to_inputs(self, at: tuple[float, float] | None) -> tuple[float, float]:
         """Convert a position (x, y) in the image to (u, v) in the inputs.
 
-        None stands for the centre of the inputs.
+        None stands for the centre of the inputs. Raise a UserError if the position is outside of
+        them.
         """
+        height, width = self.size
         if at is None:
-            return self.size[1] / 2, self.size[0] / 2
-        u, v = ((np.array(at) - self.offset[::-1]) / self.scale[::-1]).tolist()
-        if not (0 <= u < self.size[1] and 0 <= v < self.size[0]):
+            return width / 2, height / 2
+        u, v = ((np.array(at) - self.offset) / self.scale).tolist()
+        if not (0 <= u < width and 0 <= v < height):
             left, top, right, bottom = self.box
             area = f'x from {left:.0f} to {right:.0f} and y from {top:.0f} to {bottom:.0f}'
             raise UserError(
@@ -83,18 +89,17 @@ class View:
         If it is None, return the last one up to ``last`` with at least 4 x 4 tokens, or 0.
         """
         check_index('stage', stage, self.backbone.num_stages)
-        side, stages = (
-            min(self.inputs.shape[-2:]),
-            range(min(last, self.backbone.num_stages - 1), 0, -1),
-        )
-        fitting = (
-            index for index in stages if side / self.backbone.get_stride(index) >= MIN_TOKENS
-        )
-        return next(fitting, 0) if stage is None else stage
+        if stage is not None:
+            return stage
+        side = min(self.inputs.shape[-2:])
+        for index in range(min(last, self.backbone.num_stages - 1), 0, -1):
+            if side / self.backbone.get_stride(index) >= MIN_TOKENS:
+                return index
+        return 0
 
     @torch.no_grad()
     def record_inputs(self, modules: Sequence[nn.Module]) -> list[tuple[Any, ...]]:
-        """Run the backbone on the inputs, and return the inputs that each of its ``modules`` gets."""
+        """Run the backbone on the inputs, and return what each of its ``modules`` gets."""
         recorded: dict[nn.Module, tuple[Any, ...]] = {}
         handles = [module.register_forward_pre_hook(recorded.__setitem__) for module in modules]
         try:
@@ -110,35 +115,33 @@ class View:
         """Create a figure for ``rows`` x ``columns`` panels, each ``width`` inches wide and shaped
         like the image.
         """
-        image_height, image_width = self.image.shape[:2]
-        panel_height = float(np.clip(width * image_height / image_width, width / 3, width * 2))
-        figure = Figure(
-            figsize=(columns * width + 1.4, rows * (panel_height + 0.7) + 0.8), layout='constrained'
-        )
+        _, _, image_width, image_height = self.image_box
+        height = float(np.clip(width * image_height / image_width, width / 3, width * 2))
+        size = (columns * width + 1.4, rows * (height + 0.7) + 0.8)
+        figure = Figure(figsize=size, layout='constrained')
         figure.suptitle(title, fontsize=15)
         return figure
 
-    def set_frame(self, axes: Axes, title: str) -> None:
-        """Set the title of axes, and their limits to those of the image in pixels."""
-        rows, columns = self.image.shape[:2]
-        axes.set(xlim=(0, columns), ylim=(rows, 0), aspect='equal', title=title)
-
-    def draw_image(self, axes: Axes, title: str, is_background: bool = False) -> None:
-        """Draw the image: a background in dark grey, others with a dashed frame around what the
-        network sees.
-        """
-        box = (0, 0, *self.image.shape[1::-1])
-        draw_map(
-            axes,
-            self.image @ GREY if is_background else self.image,
-            box,
-            cmap='gray',
-            vmin=0,
-            vmax=255,
-        )
-        self.set_frame(axes, title)
-        if not is_background and not np.allclose(self.box, box):
+    def draw_image(self, axes: Axes, title: str) -> None:
+        """Draw the image, with a dashed frame around what the network sees if that is a part."""
+        self.draw_map(axes, self.image, self.image_box, title)
+        if not np.allclose(self.box, self.image_box):
             draw_box(axes, self.box, linestyle='--')
+
+    def draw_map(
+        self, axes: Axes, values: np.ndarray, box: Box, title: str, **style: Any
+    ) -> AxesImage:
+        """Draw a map (rows, columns), or colours (rows, columns, 3 or 4), over a box in pixels of
+        the image.
+
+        NaN is transparent.
+        """
+        left, top, right, bottom = box
+        style = {'cmap': CMAP, 'interpolation': 'nearest', **style}
+        drawn = axes.imshow(values, extent=(left, right, bottom, top), **style)
+        _, _, width, height = self.image_box
+        axes.set(xlim=(0, width), ylim=(height, 0), aspect='equal', title=title)
+        return drawn
 
     def overlay_map(
         self,
@@ -146,18 +149,15 @@ class View:
         values: np.ndarray,
         box: Box,
         title: str,
-        unit: str = 'attention (1 = uniform)',
+        label: str = 'attention (1 = uniform)',
         **style: Any,
     ) -> None:
-        """Draw a map (rows, columns) and a colour bar over ``box``, in pixels of the image.
-
-        NaN is transparent.
-        """
-        self.draw_image(axes, title, is_background=True)
-        mesh = draw_map(
-            axes, np.ma.masked_invalid(values), box, **{'cmap': CMAP, 'alpha': 0.72, **style}
-        )
-        axes.figure.colorbar(mesh, ax=axes, shrink=0.85, extend='both', label=unit)
+        """Draw a map over the image in dark grey, and a colour bar if it has a ``label``."""
+        grey = self.image @ GREY
+        self.draw_map(axes, grey, self.image_box, title, cmap='gray', vmin=0, vmax=255)
+        drawn = self.draw_map(axes, values, box, title, **{'alpha': 0.72, **style})
+        if label:
+            axes.figure.colorbar(drawn, ax=axes, shrink=0.85, extend='both', label=label)
 
 
 def prepare_view(model: Predictor, image: ImageLike) -> View:
@@ -178,8 +178,9 @@ def prepare_view(model: Predictor, image: ImageLike) -> View:
     size = tuple(prepared['inputs'].shape[-2:])
     # Transforms record scale_factor = (horizontal, vertical). Assume a centre crop, and padding on
     # the right and below.
-    factors = np.array(prepared['data_samples'].metainfo.get('scale_factor', (1.0, 1.0)))[::-1]
-    crop_offset = np.round((array.shape[:2] * factors - size) / 2).clip(min=0)
+    factors = np.array(prepared['data_samples'].metainfo.get('scale_factor', (1.0, 1.0)))
+    resized = array.shape[1::-1] * factors
+    crop_offset = np.round((resized - size[::-1]) / 2).clip(min=0)
     image = np.ascontiguousarray(array[..., ::-1])
     return View(backbone, image, batch['inputs'], size, 1 / factors, crop_offset / factors)
 
@@ -193,17 +194,12 @@ def check_index(name: str, index: int | None, count: int, where: str = '') -> No
         raise UserError(f'there is no {name} {index}{where}. Expected {allowed}')
 
 
-def draw_map(axes: Axes, values: np.ndarray, box: Box, **style: Any) -> AxesImage:
-    """Draw a map (rows, columns), or colours (rows, columns, 3), over a box in pixels of the image."""
-    left, top, right, bottom = box
-    return axes.imshow(
-        values, **{'interpolation': 'nearest', **style}, extent=(left, right, bottom, top)
-    )
+def format_head(head: int | None) -> str:
+    return 'mean of all heads' if head is None else f'head {head}'
 
 
 def draw_box(axes: Axes, box: Box, **style: Any) -> None:
     """Draw the outline of a box."""
     left, top, right, bottom = box
-    axes.add_patch(
-        Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=MARK, **style)
-    )
+    size = (right - left, bottom - top)
+    axes.add_patch(Rectangle((left, top), *size, fill=False, edgecolor=MARK, **style))

@@ -16,16 +16,13 @@ from torch.overrides import TorchFunctionMode
 
 from ..conftest import ROOT
 
-CONTENTS = [
-    yaml.safe_load((ROOT / path).read_text())
-    for path in yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
-]
+METAFILES = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+CONTENTS = [yaml.safe_load((ROOT / path).read_text()) for path in METAFILES]
 # The entry of each config in the metafiles.
-ENTRIES = {
-    model['Config'][len('configs/') : -len('.py')]: model
-    for content in CONTENTS
-    for model in content['Models']
-}
+ENTRIES = {}
+for content in CONTENTS:
+    for model in content['Models']:
+        ENTRIES[model['Config'].removeprefix('configs/').removesuffix('.py')] = model
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 read_once = cache(Config.fromfile)
 
@@ -49,8 +46,10 @@ class LinspaceOnCPU(TorchFunctionMode):
     """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        device = {'device': 'cpu'} if func is torch.linspace else {}
-        return func(*args, **{**(kwargs or {}), **device})
+        kwargs = kwargs or {}
+        if func is torch.linspace:
+            kwargs['device'] = 'cpu'
+        return func(*args, **kwargs)
 
 
 def build_on_meta(cfg):
@@ -75,48 +74,41 @@ def find_wrong_groups(cfg, model):
         return
     init_default_scope(cfg.default_scope)
     settings = get_lrs_and_decays(model, cfg.optim_wrapper)
-    if {name for name, (_, decay) in settings.items() if not decay} != find_names_without_decay(
-        cfg, model
-    ):
-        yield 'weight decay must be 0 for norms and position bias tables (classification: all vectors) only'
+    without_decay = {name for name, (_, decay) in settings.items() if not decay}
+    if without_decay != find_names_without_decay(cfg, model):
+        yield 'weight decay must be 0 for norms and position biases (classifiers: vectors) only'
 
 
 def find_names_without_decay(cfg, model):
     """Return the names of the parameters without weight decay in the recipes."""
     names = [name for name, _ in model.named_parameters()]
     if cfg.default_scope == 'mmpretrain':
-        exempt = tuple(cfg.optim_wrapper.paramwise_cfg.get('custom_keys', ()))  # the demo's
         vectors = {name for name, parameter in model.named_parameters() if parameter.ndim <= 1}
+        exempt = tuple(cfg.optim_wrapper.paramwise_cfg.get('custom_keys', ()))  # the demo's
         return vectors.union(name for name in names if name.endswith(exempt))
-    expected = {
-        name for name in names if name.endswith(('relative_position_bias_table', 'pos_embed'))
-    }
+    exempt = ['relative_position_bias_table', 'pos_embed']
+    if 'bias_decay_mult' in cfg.optim_wrapper.paramwise_cfg:  # RTMDet's recipe
+        exempt.append('.bias')
+    expected = {name for name in names if name.endswith(tuple(exempt))}
     for prefix, module in model.named_modules():
         if isinstance(module, NORMS):
-            expected |= {f'{prefix}.{name}' for name, _ in module.named_parameters()}
+            expected.update(f'{prefix}.{name}' for name, _ in module.named_parameters())
         if isinstance(module, Mask2FormerHead):
-            expected |= {
-                f'{prefix}.{name}.weight' for name in ('query_embed', 'query_feat', 'level_embed')
-            }
-    if 'bias_decay_mult' in cfg.optim_wrapper.paramwise_cfg:  # RTMDet's recipe
-        expected |= {name for name in names if name.endswith('.bias')}
+            embeddings = ('query_embed', 'query_feat', 'level_embed')
+            expected.update(f'{prefix}.{name}.weight' for name in embeddings)
     return expected
 
 
 def get_lrs_and_decays(model, optim_wrapper, rate_alone='(?!)'):
     """Return (lr, weight decay) by parameter name; only the lr where the name matches a pattern."""
     names = {weight: name for name, weight in model.named_parameters()}
-    settings = {
-        key: optim_wrapper[key]
-        for key in ('constructor', 'optimizer', 'paramwise_cfg')
-        if key in optim_wrapper
-    }
-    groups = build_optim_wrapper(model, {**settings, 'type': 'OptimWrapper'}).optimizer.param_groups
-    return {
-        names[weight]: (
-            group['lr'],
-            None if re.search(rate_alone, names[weight]) else group['weight_decay'],
-        )
-        for group in groups
-        for weight in group['params']
-    }
+    settings = {'type': 'OptimWrapper'}
+    for key in optim_wrapper.keys() & {'constructor', 'optimizer', 'paramwise_cfg'}:
+        settings[key] = optim_wrapper[key]
+    found = {}
+    for group in build_optim_wrapper(model, settings).optimizer.param_groups:
+        for weight in group['params']:
+            name = names[weight]
+            decay = None if re.search(rate_alone, name) else group['weight_decay']
+            found[name] = (group['lr'], decay)
+    return found

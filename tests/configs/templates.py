@@ -1,4 +1,4 @@
-"""Edit the templates as a user does, for small datasets as docs/custom_dataset.md describes them."""
+"""Edit the templates as a user does, for small datasets as in docs/custom_dataset.md."""
 
 from mmengine.config import Config
 

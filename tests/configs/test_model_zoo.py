@@ -28,28 +28,19 @@ PUBLISHED = {
 def test_mim_reads_the_index_and_configs_and_entries_match():
     index = modelindex.load(str(ROOT / 'model-index.yml'))
     index.build_models_with_collections()
-    assert sorted(model.name for model in index.models) == sorted(
-        entry['Name'] for entry in ENTRIES.values()
-    )
-    paths = [
-        path
-        for folder in ('', 'other_heads', 'other_tasks')
-        for path in (ROOT / 'configs' / folder).glob('*.py')
-    ]
-    names = {
-        str(path.relative_to(ROOT / 'configs').with_suffix('')) for path in paths
-    } - TEMPLATES.keys()
-    assert {name for name in names if not name.endswith('_digits')} == set(ENTRIES)
-    for name, entry in ENTRIES.items():
-        assert (entry['Config'], entry['Name']) == (f'configs/{name}.py', name.rpartition('/')[2])
+    indexed = {model.config: model.name for model in index.models}
+    assert indexed == {f'configs/{name}.py': name.rpartition('/')[2] for name in ENTRIES}
+    names = set()
+    for folder in ('', 'other_heads/', 'other_tasks/'):
+        paths = (ROOT / 'configs' / folder).glob('*.py')
+        names.update(f'{folder}{path.stem}' for path in paths if '_digits' not in path.stem)
+    assert names - TEMPLATES.keys() == set(ENTRIES)
 
 
 def test_a_head_has_the_scores_of_the_metafile():
     for name, entry in ENTRIES.items():
-        metrics = {
-            key: value for result in entry['Results'] for key, value in result['Metrics'].items()
-        }
-        expected = {IN_HEADS[key]: value for key, value in metrics.items() if key in IN_HEADS}
+        metrics = model_zoo.scores_of(entry)
+        expected = {IN_HEADS[key]: metrics[key] for key in IN_HEADS if key in metrics}
         found = re.findall(rf'\b({"|".join(IN_HEADS.values())}) (\d+\.\d+)', read_docstring(name))
         assert {key: float(value) for key, value in found} == expected, name
 
@@ -75,14 +66,11 @@ def test_multiply_adds_are_near_the_published_and_on_the_page_of_sizes():
     counted = {name: ENTRIES[name]['Metadata']['FLOPs'] / 1e9 for name in PUBLISHED}
     assert counted == pytest.approx(PUBLISHED, rel=0.01)
     (table,) = find_tables('docs/model_sizes.md')
-    classifiers = [
-        entry['Metadata'] for name, entry in ENTRIES.items() if name.startswith('gcvit_')
-    ]
-    for (*_, parameters, macs, _), metadata in zip(table[1:], classifiers, strict=True):
-        assert (parameters, macs) == (
-            f'{metadata["Parameters"]:,}',
-            f'{metadata["FLOPs"] / 1e9:.3f}',
-        )
+    classifiers = [name for name in ENTRIES if name.startswith('gcvit_')]
+    for (*_, parameters, macs, _), name in zip(table[1:], classifiers, strict=True):
+        metadata = ENTRIES[name]['Metadata']
+        assert parameters == f'{metadata["Parameters"]:,}'
+        assert macs == f'{metadata["FLOPs"] / 1e9:.3f}'
 
 
 def test_the_model_zoo_page_and_its_figure_match_the_metafiles():

@@ -26,7 +26,7 @@ from mmgcvit.datasets.own_data import extend_run, find_newer_files, make_config
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
-from mmgcvit.evaluation.grids import build_dataset, load_sample
+from mmgcvit.evaluation.samples import build_dataset, load_sample
 from mmgcvit.mmengine_utils import build_in_scope
 from mmgcvit.tasks import MINI, TEMPLATES
 

@@ -13,16 +13,9 @@ from .. import programs
 from ..conftest import ROOT
 from ..tools.commands import call, environment_for, output_of
 
-PAGES = [
-    *(
-        'README.md',
-        'CHANGELOG.md',
-        'SECURITY.md',
-        'configs/README.md',
-        'configs/demo/weights/README.md',
-    ),
-    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'docs').glob('*.md')),
-]
+PAGES = ['README.md', 'CHANGELOG.md', 'SECURITY.md']
+PAGES += ['configs/README.md', 'configs/demo/weights/README.md']
+PAGES += sorted(f'docs/{path.name}' for path in (ROOT / 'docs').glob('*.md'))
 PARSER = MarkdownIt('commonmark').enable('table')
 SHELLS = ('bash', 'console', 'shell', 'sh')
 
@@ -39,10 +32,15 @@ class Block(NamedTuple):
         return f'{self.page}:{self.line}'
 
 
+def parse(page):
+    """Parse a page into Markdown tokens."""
+    return PARSER.parse((ROOT / page).read_text())
+
+
 def find_blocks(page, *languages):
-    """Yield the code blocks of a page, all or those in some languages."""
-    for token in PARSER.parse((ROOT / page).read_text()):
-        if token.type == 'fence' and (not languages or token.info.strip() in languages):
+    """Yield the code blocks of a page in some languages."""
+    for token in parse(page):
+        if token.type == 'fence' and token.info.strip() in languages:
             yield Block(page, token.map[0] + 2, token.info.strip(), token.content)
 
 
@@ -50,14 +48,12 @@ def read_blocks(page, language):
     return [block.text for block in find_blocks(page, language)]
 
 
-def split_commands(block):
-    """Split a shell block into single commands."""
-    return [
-        command
-        for line in block.text.replace('\\\n', ' ').splitlines()
-        for command in line.removeprefix('$ ').split(' && ')
-        if command.partition('#')[0].strip()
-    ]
+def split_commands(text):
+    """Split the text of a shell block into single commands."""
+    commands = []
+    for line in text.replace('\\\n', ' ').splitlines():
+        commands += line.removeprefix('$ ').split(' && ')
+    return [command for command in commands if command.partition('#')[0].strip()]
 
 
 def run_command(folder, command):
@@ -67,16 +63,16 @@ def run_command(folder, command):
     program, *words = shlex.split(command, comments=True)
     if program == 'mmgcvit':
         return call('', '-m', 'mmgcvit', *words, folder=folder)
-    program = {'python': sys.executable}.get(program, program)
-    return output_of(
-        programs.run([program, *words], environment_for('', PYTHONPATH=str(ROOT)), cwd=folder),
-        False,
-    )
+    if program == 'python':
+        program = sys.executable
+    environment = environment_for('', PYTHONPATH=str(ROOT))
+    ended = programs.run([program, *words], environment, cwd=folder)
+    return output_of(ended, fails=False)
 
 
 def find_links(page):
     """Yield the line number and target of each link and image."""
-    for token in PARSER.parse((ROOT / page).read_text()):
+    for token in parse(page):
         for child in token.children or ():
             target = child.attrGet('href') or child.attrGet('src')
             if target is not None:
@@ -86,19 +82,17 @@ def find_links(page):
 def find_anchors(page):
     """Yield the anchors of the headings, as GitHub and MyST make them."""
     seen = Counter()
-    for opening, inline in pairwise(PARSER.parse((ROOT / page).read_text())):
+    for opening, inline in pairwise(parse(page)):
         if opening.type == 'heading_open':
-            words = ''.join(
-                child.content for child in inline.children if child.type in ('text', 'code_inline')
-            )
+            words = ''.join(child.content for child in inline.children)
             slug = re.sub(r'[^\w\- ]', '', words.lower()).replace(' ', '-')
-            yield slug if not seen[slug] else f'{slug}-{seen[slug]}'
+            yield f'{slug}-{seen[slug]}' if seen[slug] else slug
             seen[slug] += 1
 
 
 def find_tables(page):
     """Yield each table as a list of rows of Markdown cells; the first row is the header."""
-    for token in PARSER.parse((ROOT / page).read_text()):
+    for token in parse(page):
         if token.type == 'table_open':
             rows = []
         elif token.type == 'tr_open':
@@ -107,3 +101,9 @@ def find_tables(page):
             rows[-1].append(token.content)
         elif token.type == 'table_close':
             yield rows
+
+
+def find_table(page, *head):
+    """Return the rows of the only table whose header begins with these cells."""
+    ((_, *rows),) = [table for table in find_tables(page) if table[0][: len(head)] == [*head]]
+    return rows

@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from importlib import import_module
+from itertools import dropwhile
 
 import pytest
 import torch
@@ -15,17 +16,18 @@ from packaging.version import Version
 from mmgcvit import GCViT, registry
 from mmgcvit.checkpoints.converting import make_state_dict
 from mmgcvit.checkpoints.weights import Weights
+from mmgcvit.commands.main import COMMANDS
 from mmgcvit.commands.options import parse_args
 from mmgcvit.config import enter_scope
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
 
 from ..conftest import ROOT
-from .pages import PAGES, SHELLS, find_blocks, split_commands
+from .pages import PAGES, SHELLS, find_blocks, find_table, split_commands
 
 # Programs of other projects.
 OTHER_PROGRAMS = (
-    r'(\.venv/bin/)?(bash|cat|cd|cp|curl|docker|export|git|kill|ls|mim|mkdir|mv|npm|nvidia-smi|pip|python3|sbatch|source|srun|'
-    'tar|tensorboard|torchrun|trtexec|unzip|uv|wget|zip)'
+    r'(\.venv/bin/)?(bash|cat|cd|cp|curl|docker|export|git|kill|ls|mim|mkdir|mv|npm|nvidia-smi|'
+    'pip|python3|sbatch|source|srun|tar|tensorboard|torchrun|trtexec|unzip|uv|wget|zip)'
 )
 # Placeholders that the reader replaces.
 PLACEHOLDERS = {
@@ -35,82 +37,78 @@ PLACEHOLDERS = {
 }
 # Settings that mmengine reads if present and that none of our configs has.
 MMENGINE_SETTINGS = ('compile', 'env_cfg.dist_cfg.timeout')
-SHELL = [
-    block
-    for page in PAGES
-    for block in find_blocks(page, *SHELLS)
-    if not block.text.startswith('#!')
-]
+MAKEFILE = (ROOT / 'Makefile').read_text()
+SHELL = [block for page in PAGES for block in find_blocks(page, *SHELLS)]
 
 
 @pytest.mark.parametrize('block', SHELL, ids=str)
 def test_commands_parse(block, monkeypatch):
     """The options exist, and so do the files, configs and settings that they name."""
-    for command in split_commands(block):
-        for name, value in PLACEHOLDERS.items():
-            command = re.sub(name, value, command)
-        words = shlex.split(re.sub(r'^([A-Z_]+=\S* *)*', '', command), comments=True)
-        if not words:
-            continue
-        program, *arguments = words
-        if program == 'make':
-            assert re.search(
-                rf'^{re.escape(arguments[0])}:', (ROOT / 'Makefile').read_text(), re.MULTILINE
-            )
-        elif program == 'export':
-            for folder in arguments[0].partition('PYTHONPATH=')[2].split(':'):
-                monkeypatch.syspath_prepend(ROOT / folder)
-        elif program == 'mmgcvit':
-            check_options(arguments[0].replace('-', '_'), arguments[1:], monkeypatch)
-        elif program == '--cfg-options':
-            check_options(
-                'train', ['configs/mask_rcnn_gcvit_t.py', program, *arguments], monkeypatch
-            )
-        elif re.fullmatch(r'tools/(dist|slurm)_(train|test)\.sh', program):
-            # After the positional arguments, such as the number of GPUs, come the options of the
-            # Python script.
-            (config,) = [word for word in arguments if word.startswith('configs/')]
-            first = next(
-                (i for i, word in enumerate(arguments) if word.startswith('--')), len(arguments)
-            )
-            checkpoint = ['checkpoint.pth'] * ('test' in program)
-            check_options(
-                re.search('train|test', program)[0],
-                [config, *checkpoint, *arguments[first:]],
-                monkeypatch,
-            )
-        elif program == 'python' and arguments[0].startswith('tools/'):
-            check_options(
-                arguments[0].removeprefix('tools/').removesuffix('.py'), arguments[1:], monkeypatch
-            )
-        elif program == 'python':
-            assert all(
-                (ROOT / word).exists()
-                for word in arguments
-                if word.startswith(('tests/', 'tools/'))
-            )
-        else:
-            assert re.fullmatch(OTHER_PROGRAMS, program) or (ROOT / program).is_file(), program
+    if not block.text.startswith('#!'):
+        for command in split_commands(block.text):
+            check_command(command, monkeypatch)
 
 
-def check_options(command, arguments, monkeypatch):
+def test_every_command_has_an_example_that_parses(monkeypatch):
+    rows = find_table('docs/commands.md', 'command')
+    assert [name.strip('`') for name, _, _ in rows] == [*COMMANDS]
+    for name, _, example in rows:
+        assert example.startswith(f'`mmgcvit {name.strip("`")} ')
+        check_command(example.strip('`'), monkeypatch)
+
+
+def check_command(command, monkeypatch):
+    for name, value in PLACEHOLDERS.items():
+        command = re.sub(name, value, command)
+    # Without environment variables.
+    words = shlex.split(re.sub(r'^([A-Z_]+=\S* *)*', '', command), comments=True)
+    if not words:
+        return
+    program, *arguments = words
+    launcher = re.fullmatch(r'tools/(?:dist|slurm)_(train|test)\.sh', program)
+    if program == 'make':
+        assert re.search(rf'^{re.escape(arguments[0])}:', MAKEFILE, re.MULTILINE)
+    elif program == 'export':
+        for folder in arguments[0].partition('PYTHONPATH=')[2].split(':'):
+            monkeypatch.syspath_prepend(ROOT / folder)
+    elif program == 'mmgcvit':
+        check_options(f'mmgcvit.commands.{arguments[0]}', arguments[1:], monkeypatch)
+    elif program == '--cfg-options':
+        train = ['configs/mask_rcnn_gcvit_t.py', *words]
+        check_options('mmgcvit.commands.train', train, monkeypatch)
+    elif launcher:
+        # Positional arguments such as the number of GPUs stand before the options of the script.
+        positional = [word for word in arguments if word.startswith('configs/')]
+        if launcher[1] == 'test':
+            positional.append('checkpoint.pth')
+        options = dropwhile(lambda word: not word.startswith('--'), arguments)
+        check_options(f'mmgcvit.commands.{launcher[1]}', [*positional, *options], monkeypatch)
+    elif program == 'python' and arguments[0].startswith('tools/'):
+        script = re.fullmatch(r'tools/(\w+)\.py', arguments[0])[1]
+        package = 'mmgcvit.commands' if script in COMMANDS else 'tools'
+        check_options(f'{package}.{script}', arguments[1:], monkeypatch)
+    elif program == 'python':
+        files = [word for word in arguments if word.startswith('tests/')]
+        assert all((ROOT / word).exists() for word in files)
+    else:
+        assert re.fullmatch(OTHER_PROGRAMS, program) or (ROOT / program).is_file(), program
+
+
+def check_options(module, arguments, monkeypatch):
     if '--help' in arguments:
         return
-    monkeypatch.setattr(sys, 'argv', [command, *arguments])
-    is_script = command not in ('train', 'test') and (ROOT / 'tools' / f'{command}.py').is_file()
-    args = parse_args(
-        import_module(f'tools.{command}' if is_script else f'mmgcvit.commands.{command}')
-    )
-    # A work dir instead of a config: its settings are unknown here.
-    config = (
-        ROOT / getattr(args, 'config', '')
-        if str(getattr(args, 'config', '')).endswith('.py')
-        else None
-    )
-    for text in getattr(args, 'cfg_options', None) or () if config else ():
-        key = text.partition('=')[0]
-        value = Config.fromfile(config)
-        for part in key.split('.')[:-1] if key not in MMENGINE_SETTINGS else ():
+    monkeypatch.setattr(sys, 'argv', [module, *arguments])
+    args = parse_args(import_module(module.replace('-', '_')))
+    config = str(getattr(args, 'config', ''))
+    # The settings of a work dir are unknown here.
+    if not config.endswith('.py'):
+        return
+    for setting in getattr(args, 'cfg_options', None) or ():
+        key, _, _ = setting.partition('=')
+        value, (*parents, _) = Config.fromfile(ROOT / config), key.split('.')
+        if key in MMENGINE_SETTINGS:
+            continue
+        for part in parents:
             value = value[int(part)] if isinstance(value, list) else value.get(part)
             assert value is not None, key
 
@@ -123,24 +121,22 @@ def add_released_weights(clone):
     torch.save({'state_dict': state_dict}, clone / 'gcvit_1k_tiny.pth.tar')
 
 
+def is_config(block):
+    return all(isinstance(node, ast.Assign) for node in ast.parse(block.text).body)
+
+
 PYTHON = [block for page in PAGES for block in find_blocks(page, 'python')]
-CONFIGS = [
-    block
-    for block in PYTHON
-    if all(isinstance(node, ast.Assign) for node in ast.parse(block.text).body)
-]
-# Python blocks that other tests run, identified by a phrase.
-RUN_ELSEWHERE = {
-    'found = OnnxPredictor(': 'tests/export/test_files.py',
-    'mmgcvit.load(': 'tests/inference/test_docs.py',
-    'Inferencer(': 'tests/inference/test_docs.py',
-    "COCO('predictions/images.json')": 'tests/inference/test_docs.py',
-}
-PROGRAMS = [
-    block
-    for block in PYTHON
-    if block not in CONFIGS and not any(words in block.text for words in RUN_ELSEWHERE)
-]
+CONFIGS = [block for block in PYTHON if is_config(block)]
+# Phrases in Python blocks that other tests run: those of export and inference.
+RUN_ELSEWHERE = re.compile(
+    r"found = OnnxPredictor\(|mmgcvit\.load\(|Inferencer\(|COCO\('predictions/images\.json'\)"
+)
+LONG_PROGRAMS = re.compile(r'torch\.onnx\.export\(|quantize_static')
+PROGRAMS = []
+for block in PYTHON:
+    if not is_config(block) and not RUN_ELSEWHERE.search(block.text):
+        marks = [pytest.mark.long] if LONG_PROGRAMS.search(block.text) else []
+        PROGRAMS.append(pytest.param(block, id=str(block), marks=marks))
 # What a reader has defined before a block, identified by a phrase in it.
 BEFORE = {
     'model.backbone.compile()': """
@@ -168,19 +164,16 @@ from mmgcvit import GCViT
 model = GCViT(dict(embed_dims=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), mlp_ratio=2))
 """,
 }
-LONG_PROGRAMS = r'torch\.onnx\.export\(|quantize_static'
 
 
 @pytest.mark.parametrize('block', CONFIGS, ids=str)
 def test_a_fragment_of_a_config_builds(block, tmp_path):
-    """The fragment parses as a config, its types are registered, and its model or backbone builds."""
+    """It parses as a config, its types are registered, and its model or backbone builds."""
     (tmp_path / 'config.py').write_text(block.text)
     cfg = Config.fromfile(tmp_path / 'config.py')
-    registries = [
-        value for value in vars(registry).values() if isinstance(value, registry.Registry)
-    ]
-    for name in re.findall(r"'mmgcvit\.(\w+)'", block.text):
-        assert any(known.get(f'mmgcvit.{name}') for known in registries), name
+    registries = [each for each in vars(registry).values() if isinstance(each, registry.Registry)]
+    for name in re.findall(r"'(mmgcvit\.\w+)'", block.text):
+        assert any(known.get(name) for known in registries), name
     if '_base_' in block.text:
         enter_scope(cfg)
         with torch.device('meta'):
@@ -189,15 +182,7 @@ def test_a_fragment_of_a_config_builds(block, tmp_path):
         MODELS.build(cfg.backbone)
 
 
-@pytest.mark.parametrize(
-    'block',
-    [
-        pytest.param(
-            b, id=str(b), marks=[pytest.mark.long] * bool(re.search(LONG_PROGRAMS, b.text))
-        )
-        for b in PROGRAMS
-    ],
-)
+@pytest.mark.parametrize('block', PROGRAMS)
 def test_a_program_runs_and_prints_what_its_comments_say(block, tmp_path, monkeypatch, capsys):
     if '.compile()' in block.text and Version(torch.__version__) < Version('2.4'):
         pytest.skip('from torch 2.4 on, as the page says')
@@ -205,13 +190,10 @@ def test_a_program_runs_and_prints_what_its_comments_say(block, tmp_path, monkey
     add_released_weights(tmp_path)
     before = ''.join(code for words, code in BEFORE.items() if words in block.text)
     exec(compile(before + block.text, str(block), 'exec'), {'__name__': '__main__'})
-    # Create the logger if none exists yet.
-    printed = [
-        line for line in capsys.readouterr().out.splitlines() if ' - mmengine - INFO - ' not in line
-    ]
-    comments = re.findall(r'^print\(.*\)  # (.*)$', block.text, re.MULTILINE)
-    assert len(comments) == len(
-        [line for line in block.text.splitlines() if line.startswith('print(')]
-    )
+    printed = capsys.readouterr().out.splitlines()
+    # The first program creates the logger.
+    printed = [line for line in printed if ' - mmengine - INFO - ' not in line]
+    comments = re.findall(r'^print\([^#]*\)  # (.*)$', block.text, re.MULTILINE)
+    assert len(comments) == len(re.findall(r'^print\(', block.text, re.MULTILINE))
     for line, comment in zip(printed, comments, strict=bool(comments)):
         assert comment in line

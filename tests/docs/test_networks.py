@@ -1,36 +1,18 @@
 """docs/how_*_works.md and their drawings show the shapes that the networks compute."""
 
 import re
-import runpy
 
 import pytest
 import torch
 
+from docs.drawings.draw import DRAWINGS, IMAGES
 from mmgcvit import LSA, GCViT
 
-from ..conftest import ROOT
-from .pages import find_tables
+from .pages import find_table
 
-SIZES = {'224x224 px': ((224, 224), (7, 7, 14, 7)), '800x1333 px': ((800, 1333), 16)}
-BETWEEN = [name for i in range(3) for name in (f'downsamplers.{i}', f'stages.{i + 1}')]
-
-
-def find_table(page, *head):
-    (table,) = [table for table in find_tables(page) if table[0][: len(head)] == list(head)]
-    return table
-
-
-def compute_shapes(network, modules, size):
-    """Return the shapes of the named modules' outputs for one image on the meta device."""
-    shapes = {}
-    for name in modules:
-
-        def note(module, inputs, output, name=name):
-            shapes[name] = tuple(output.shape)
-
-        network.get_submodule(name).register_forward_hook(note)
-    network(torch.empty(1, 3, *size, device='meta'))
-    return shapes
+STAGES = ['stages.0']
+for index in range(3):
+    STAGES += [f'downsamplers.{index}', f'stages.{index + 1}']
 
 
 def build(network, *arguments, **settings):
@@ -38,50 +20,59 @@ def build(network, *arguments, **settings):
         return network(*arguments, **settings).eval()
 
 
-def join(*shape):
-    return ' x '.join(map(str, shape))
+def compute_shapes(network, modules, size):
+    """Return the shapes of the named modules' outputs for one image, without the batch."""
+    outputs = {}
+
+    def keep(module, inputs, output):
+        outputs[module] = output
+
+    modules = [network.get_submodule(name) for name in modules]
+    for module in modules:
+        module.register_forward_hook(keep)
+    network(torch.empty(1, 3, *size, device='meta'))
+    # Shifted copies stand before the batch dimension.
+    return [format_shape(outputs[module].squeeze(-4)) for module in modules]
 
 
-@pytest.mark.parametrize('column', SIZES)
-def test_the_steps_of_gcvit_have_the_shapes_of_the_page(column):
-    size, windows = SIZES[column]
-    table = find_table('docs/how_gcvit_works.md', 'step', '224x224 px', '800x1333 px')
+def format_shape(tensor):
+    return ' x '.join(map(str, tensor.shape))
+
+
+@pytest.mark.parametrize(
+    ('column', 'size', 'windows'), [(1, (224, 224), (7, 7, 14, 7)), (2, (800, 1333), 16)]
+)
+def test_the_steps_of_gcvit_have_the_shapes_of_the_page(column, size, windows):
+    rows = find_table('docs/how_gcvit_works.md', 'step', '224x224 px', '800x1333 px')
     network = build(GCViT, 'tiny', window_size=windows)
-    modules = ['stem.proj', 'stem.downsample', 'stages.0', *BETWEEN]
-    shapes = compute_shapes(network, modules, size)
-    _, channels, height, width = shapes['stem.proj']
-    computed = [
-        join(3, *size),
-        join(height, width, channels),
-        *(join(*shapes[name][1:]) for name in modules[1:]),
-    ]
-    assert [row[table[0].index(column)] for row in table[1:]] == computed
-    depths = [int(re.search(r'(\d+) blocks', row[0])[1]) for row in table if 'blocks' in row[0]]
-    assert depths == [len(stage.blocks) for stage in network.stages]
+    computed = compute_shapes(network, ['stem.proj', 'stem.downsample', *STAGES], size)
+    # A convolution's map has its channels first.
+    channels, height, width = computed[0].split(' x ')
+    computed[0] = f'{height} x {width} x {channels}'
+    assert [row[column] for row in rows] == [f'3 x {size[0]} x {size[1]}', *computed]
+    depths = re.findall(r'(\d+) blocks', ' '.join(row[0] for row in rows))
+    assert depths == [str(len(stage.blocks)) for stage in network.stages]
 
 
 def test_the_steps_of_lsa_have_the_shapes_of_the_page():
-    steps = find_table('docs/how_lsa_works.md', 'step', '224x224 px')
-    modules = ['stem', 'stages.0.position', 'stages.0', *BETWEEN]
-    shapes = compute_shapes(build(LSA, 'imagenet-tiny'), modules, (224, 224))
-    # Without the batch dimension, which comes after the shifted copies.
-    computed = [
-        join(*(n for i, n in enumerate(shapes[name]) if i != len(shapes[name]) - 4))
-        for name in modules
-    ]
-    assert [row[1] for row in steps[1:]] == [join(3, 224, 224), join(10, 3, 224, 224), *computed]
+    rows = find_table('docs/how_lsa_works.md', 'step', '224x224 px')
+    modules = ['stem', 'stages.0.position', *STAGES]
+    computed = compute_shapes(build(LSA, 'imagenet-tiny'), modules, (224, 224))
+    expected = ['3 x 224 x 224', '10 x 3 x 224 x 224', *computed]
+    assert [row[1] for row in rows] == expected
 
 
-def test_the_drawings_are_up_to_date_and_show_the_networks_shapes():
-    drawings = runpy.run_path(str(ROOT / 'docs' / 'drawings' / 'draw.py'))['DRAWINGS']
-    images = ROOT / 'docs' / 'images'
-    assert {path.stem for path in images.glob('*.svg')} == set(drawings)
-    for name, draw in drawings.items():
-        assert (images / f'{name}.svg').read_text() == draw(), 'python docs/drawings/draw.py'
-    for name, network, windows in (
-        ('gcvit_network', GCViT, (7, 7, 14, 7)),
-        ('lsa_network', LSA, None),
-    ):
-        outputs = build(network, window_size=windows)(torch.empty(1, 3, 224, 224, device='meta'))
-        drawn = re.findall(r'norm, output \d</text>.*?>([\d x]+)</text>', drawings[name]())
-        assert drawn == [join(*output.shape[1:]) for output in outputs]
+def test_the_drawings_are_up_to_date():
+    assert {path.stem for path in IMAGES.glob('*.svg')} == set(DRAWINGS)
+    for name, draw in DRAWINGS.items():
+        assert (IMAGES / f'{name}.svg').read_text() == draw(), 'python docs/drawings/draw.py'
+
+
+@pytest.mark.parametrize(
+    ('name', 'network', 'windows'),
+    [('gcvit_network', GCViT, (7, 7, 14, 7)), ('lsa_network', LSA, None)],
+)
+def test_the_drawings_show_the_networks_shapes(name, network, windows):
+    outputs = build(network, window_size=windows)(torch.empty(1, 3, 224, 224, device='meta'))
+    drawn = re.findall(r'norm, output \d</text>.*?>([\d x]+)</text>', DRAWINGS[name]())
+    assert drawn == [format_shape(output[0]) for output in outputs]

@@ -15,17 +15,8 @@ NEEDED = ('sphinx', 'myst_nb', 'furo', 'sphinx_copybutton')
     not all(map(find_spec, NEEDED)), reason='make docs installs what builds the site'
 )
 def test_the_site_builds_without_a_warning(tmp_path):
-    options = [
-        '--fail-on-warning',
-        '--keep-going',
-        '-q',
-        '-c',
-        'docs',
-        '-d',
-        tmp_path / 'doctrees',
-        '-b',
-        'html',
-    ]
+    options = ['--fail-on-warning', '--keep-going', '-q', '-c', 'docs', '-b', 'html']
+    options += ['-d', tmp_path / 'doctrees']
     ended = run([sys.executable, '-m', 'sphinx', *options, '.', tmp_path / 'site'])
     assert ended.returncode == 0, get_tail(ended.stdout, ended.stderr)
     site = tmp_path / 'site'

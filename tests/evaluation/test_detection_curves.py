@@ -11,159 +11,149 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from mmgcvit.errors import UserError
-from mmgcvit.evaluation import mistakes
-from mmgcvit.evaluation.detection_curves import (
-    compute_detection_curves,
-    draw_detection_curves,
-    make_curve,
-)
-from mmgcvit.evaluation.mistakes import judge_run, score_image
+from mmgcvit.evaluation.detection_curves import compute_detection_curves
+from mmgcvit.evaluation.plots import draw_detection_curves
+from mmgcvit.evaluation.run_score import choose_score_thr
+from mmgcvit.evaluation.scoring import score_image
 from mmgcvit.inference.loading import load
 from mmgcvit.inference.model_files import read_score_thr
-from mmgcvit.inference.predictor import Detector
-from mmgcvit.inference.results import Outcome
 
 from .conftest import make_detections
 
 CLASSES = ['cat', 'dog']
+# Objects, ignored objects and detections of images: positions on a grid, labels, scores in percent.
 OBJECTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(1, 99)), max_size=6)
+IMAGES = st.lists(st.tuples(OBJECTS, OBJECTS, OBJECTS), min_size=1, max_size=4)
+CROWD = [(position, 0, 99) for position in range(150)]
 
 
-def place(objects):
-    """Make detections from positions on a grid, labels and scores in percent."""
-    boxes = [(20 * position, 0, 20 * position + 16, 16) for position, _, _ in objects]
-    found = [
-        (box, label, score / 100) for box, (_, label, score) in zip(boxes, objects, strict=True)
-    ]
-    return make_detections(found, CLASSES)
+def place(objects, ignored=None):
+    """Make detections with masks that fill their boxes, as RLE."""
+    found = []
+    for position, label, score in objects:
+        found.append(((20 * position, 0, 20 * position + 16, 16), label, score / 100))
+    detections = make_detections(found, CLASSES)
+    boxes = detections.boxes.astype(float)
+    boxes[:, 2:] -= boxes[:, :2]
+    masks = coco_mask.frPyObjects(boxes, 16, 3000) if found else []
+    return replace(detections, masks=masks, ignored=None if ignored is None else place(ignored))
 
 
-def add_masks(objects):
-    """Return objects with masks that fill their boxes, as RLE."""
-    boxes = np.hstack([objects.boxes[:, :2], objects.boxes[:, 2:] - objects.boxes[:, :2]]).astype(
-        float
-    )
-    masks = coco_mask.frPyObjects(boxes, 16, 3000) if len(objects) else []
-    return replace(objects, masks=masks, ignored=objects.ignored and add_masks(objects.ignored))
+def compute_curves(images):
+    ground_truths = [place(objects, ignored) for objects, ignored, _ in images]
+    predictions = [place(found) for _, _, found in images]
+    return compute_detection_curves(ground_truths, predictions, len(CLASSES))
+
+
+def compute_mmdets_scores(images):
+    from mmdet.evaluation import CocoMetric
+
+    metric, results = CocoMetric(metric='bbox', classwise=True), []
+    metric.dataset_meta = {'classes': CLASSES}
+    for index, (objects, ignored, found) in enumerate(images):
+        instances = []
+        for flag, part in enumerate([place(objects), place(ignored)]):
+            for box, label in zip(part.boxes.tolist(), part.labels.tolist(), strict=True):
+                instances.append({'bbox': box, 'bbox_label': label, 'ignore_flag': flag})
+        ground_truth = {'img_id': index, 'width': 96, 'height': 16, 'anns': instances}
+        found = place(found)
+        prediction = {'bboxes': found.boxes, 'scores': found.scores, 'labels': found.labels}
+        results.append((ground_truth, {'img_id': index, **prediction}))
+    return metric.compute_metrics(results)
 
 
 @settings(max_examples=50)
-@given(st.lists(st.tuples(OBJECTS, OBJECTS, OBJECTS), min_size=1, max_size=4))
+@given(IMAGES)
 @example([([], [], [])])
 @example([([], [(0, 0, 99)], [(0, 0, 99)])])
-@example(
-    [
-        (
-            [(position, 0, 99) for position in range(150)],
-            [],
-            [(position, 0, 99) for position in range(150)],
-        )
-    ]
-)
-def test_ap_is_that_of_mmdets_metric_and_all_detections_count_except_on_ignored_objects(images):
-    """In the last example, an image has more detections than the 100 that count in COCO's AP."""
-    from mmdet.evaluation import CocoMetric
-
-    ground_truths, ignored, predictions = (
-        [*map(place, side)] for side in zip(*images, strict=True)
-    )
-    ground_truths = [
-        replace(objects, ignored=more) for objects, more in zip(ground_truths, ignored, strict=True)
-    ]
-    curves = compute_detection_curves(ground_truths, predictions, len(CLASSES))
+@example([(CROWD, [], CROWD)])  # more detections than the 100 that count in COCO's AP
+def test_ap_is_that_of_mmdets_metric(images):
+    curves = compute_curves(images)
     assert len(draw_detection_curves(curves, CLASSES, 0.3).axes) == 2
-    masked = [[*map(add_masks, side)] for side in (ground_truths, predictions)]
-    with_masks = compute_detection_curves(*masked, len(CLASSES))
-    np.testing.assert_array_equal(
-        [with_masks.mask_ap, with_masks.mask_ap50], [curves.ap, curves.ap50]
-    )
-    labels = {label for objects in ground_truths for label in objects.labels}
+    # Masks fill the boxes.
+    np.testing.assert_array_equal([curves.mask_ap, curves.mask_ap50], [curves.ap, curves.ap50])
+    labels = {label for objects, _, _ in images for _, label, _ in objects}
     assert np.isnan(curves.ap).tolist() == [label not in labels for label in range(len(CLASSES))]
-    if not any(map(len, ground_truths)) or not any(map(len, predictions)):
+    found = any(found for _, _, found in images)
+    if not labels or not found:
         assert not np.nan_to_num(curves.ap).any()
-        assert any(map(len, predictions)) or curves.overall.best_threshold == 0
+        assert found or curves.overall.best_threshold == 0
         return
-    metric, results = CocoMetric(metric='bbox', classwise=True), []
-    metric.dataset_meta = {'classes': CLASSES}
-    for index, (objects, found) in enumerate(zip(ground_truths, predictions, strict=True)):
-        instances = [
-            {'bbox': box, 'bbox_label': label, 'ignore_flag': flag}
-            for flag, part in enumerate([objects, objects.ignored])
-            for box, label in zip(part.boxes.tolist(), part.labels.tolist(), strict=True)
-        ]
-        truth = {'img_id': index, 'width': 96, 'height': 16, 'anns': instances}
-        predicted = {
-            'img_id': index,
-            'bboxes': found.boxes,
-            'scores': found.scores,
-            'labels': found.labels,
-        }
-        results.append((truth, predicted))
-    scores = metric.compute_metrics(results)
+    scores = compute_mmdets_scores(images)
     # mmdet rounds to three digits.
     assert np.nanmean(curves.ap) == pytest.approx(scores['bbox_mAP'], abs=6e-4)
     assert np.nanmean(curves.ap50) == pytest.approx(scores['bbox_mAP_50'], abs=6e-4)
-    labelled = [
-        [Counter((position, label) for position, label, _ in part) for part in parts]
-        for parts in images
-    ]
-    matches = sum((objects & found).total() for objects, _, found in labelled)
-    # Detections that are neither matched nor on an ignored object of their class.
-    false = [
-        Counter({at: n for at, n in (f - o).items() if at not in i}).total() for o, i, f in labelled
-    ]
-    assert curves.overall.recall.max(initial=0) == pytest.approx(
-        matches / sum(map(len, ground_truths))
-    )
-    expected = [matches / (matches + sum(false))] if matches or any(false) else []
-    assert curves.overall.precision[-1:] == pytest.approx(expected)
-    for (objects, _, found), number, *pair in zip(
-        labelled, false, ground_truths, predictions, strict=True
-    ):
-        _, matrix = score_image(*pair, CLASSES)
-        assert (matrix[:-1].sum(), matrix[:, :-1].sum()) == (
-            objects.total(),
-            (objects & found).total() + number,
+
+
+@settings(max_examples=50)
+@given(IMAGES)
+@example([(CROWD, [], CROWD)])
+def test_all_detections_count_except_on_ignored_objects(images):
+    """In the curves, and in the confusion matrix of each image."""
+    curve = compute_curves(images).overall
+    num_objects = num_correct = num_detections = 0
+    for image in images:
+        objects, ignored, found = (
+            Counter((position, label) for position, label, _ in part) for part in image
         )
+        correct = (objects & found).total()
+        false = sum(number for at, number in (found - objects).items() if at not in ignored)
+        prediction = replace(place(image[2]), masks=None)
+        _, matrix = score_image(place(*image[:2]), prediction, CLASSES)
+        assert matrix[:-1].sum() == objects.total()
+        assert matrix[:, :-1].sum() == correct + false
+        num_objects += objects.total()
+        num_correct += correct
+        num_detections += correct + false
+    assert curve.num_objects == num_objects
+    assert curve.num_correct.max(initial=0) == num_correct
+    assert curve.num_detections.max(initial=0) == num_detections
 
 
-def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_path, monkeypatch):
+def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_path):
     run = shutil.copytree(work_dirs['detection'], tmp_path / 'run')
+    checkpoint = run / 'epoch_1.pth'
     objects, found = [(0, 0, 99), (1, 1, 99)], [(0, 0, 80), (1, 1, 80), (2, 0, 40)]
-    monkeypatch.setattr(mistakes, 'load_sample', lambda *_: (None, None, place(objects)))
-    monkeypatch.setattr(Detector, 'predict_batch', lambda self, images: [Outcome(place(found))])
-    scores = ' 0.60, with the highest F1 (1.00): 8 of 8 objects found, 0 missed, 0 false\ngood: F1 is at least 0.8'
-    assert judge_run(run).endswith(scores)
-    assert load(run).score_thr == load(run / 'detect.py', run / 'epoch_1.pth').score_thr == 0.6
-    other = shutil.copy(run / 'epoch_1.pth', run / 'epoch_2.pth')
-    assert (load(run, other).score_thr, load(run, score_thr=0.1).score_thr) == (0.3, 0.1)
-    with (run / 'epoch_1.pth').open('ab') as file:
-        file.write(b'0')
-    assert read_score_thr(run / 'detect.py', str(run / 'epoch_1.pth')) is None, (
-        'other bytes of the same name'
+    text, f1 = choose_score_thr(compute_curves([(objects, [], found)]), run, checkpoint)
+    assert text.endswith(
+        ' 0.60, with the highest F1 (1.00): 2 of 2 objects found, 0 missed, 0 false'
     )
+    assert f1 == 1
+    assert load(run).score_thr == load(run / 'detect.py', checkpoint).score_thr == 0.6
+    other = shutil.copy(checkpoint, run / 'epoch_2.pth')
+    assert load(run, other).score_thr == 0.3
+    assert load(run, score_thr=0.1).score_thr == 0.1
+    with checkpoint.open('ab') as file:
+        file.write(b'0')
+    # Other bytes of the same name.
+    assert read_score_thr(run / 'detect.py', str(checkpoint)) is None
     (run / 'score_thr.json').write_text('{')
     with pytest.raises(UserError, match=r'score_thr\.json is damaged'):
         load(run)
-    found.clear()
-    assert 'no confidence threshold' in judge_run(run)
-    objects.clear()
-    assert 'poor' not in judge_run(run), 'without objects, there is no score'
 
 
-@given(st.lists(st.tuples(st.integers(1, 99), st.booleans()), min_size=1, max_size=8))
-def test_no_other_threshold_has_a_higher_f1(detections):
+@pytest.mark.parametrize(('objects', 'score'), [([(0, 0, 99)], 0), ([], None)])
+def test_no_threshold_is_chosen_without_right_detections(objects, score, tmp_path):
+    """Without objects, there is no score."""
+    curves = compute_curves([(objects, [], [])])
+    text, f1 = choose_score_thr(curves, tmp_path, tmp_path / 'epoch_1.pth')
+    assert text.startswith('no confidence threshold')
+    assert f1 == score
+    assert not list(tmp_path.iterdir())
+
+
+@settings(max_examples=50)
+@given(OBJECTS, OBJECTS.filter(bool))
+def test_no_other_threshold_has_a_higher_f1(objects, found):
     """Also with equal scores, of which a threshold keeps all or none."""
-    scores, is_correct = np.array(detections).T / [[100], [1]]
-    num_objects = max(1, int(is_correct.sum()))
-    ignored = {'dtIgnore': np.zeros((1, len(scores))), 'gtIgnore': np.zeros(num_objects)}
-    curve = make_curve([{'dtScores': scores, 'dtMatches': is_correct[None], **ignored}])
+    percents = {percent for _, _, percent in found}
 
     def compute_f1(threshold):
-        kept = scores >= threshold
-        return 2 * is_correct[kept].sum() / (kept.sum() + num_objects)
+        kept = [each for each in found if each[2] >= threshold]
+        return compute_curves([(objects, [], kept)]).overall.f1[-1]
 
-    assert compute_f1(curve.best_threshold) == pytest.approx(max(map(compute_f1, scores)))
+    best = 100 * compute_curves([(objects, [], found)]).overall.best_threshold
+    assert compute_f1(best) == pytest.approx(max(map(compute_f1, percents)))
     # The threshold is halfway between two scores, or between a score and 0.
-    assert curve.best_threshold < curve.scores.max()
-    assert curve.best_threshold not in curve.scores
+    assert best < max(percents)
+    assert min(abs(best - percent) for percent in percents) > 0.1

@@ -18,24 +18,21 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from mmgcvit.config import read_config
 from mmgcvit.datasets.formats.paths import list_files
-from mmgcvit.evaluation.grids import build_dataset, load_sample
-from mmgcvit.evaluation.mistakes import (
-    Mistakes,
+from mmgcvit.evaluation.mistakes import Mistakes, evaluate_images, score_classes
+from mmgcvit.evaluation.samples import build_dataset, load_sample
+from mmgcvit.evaluation.scoring import (
     compute_confusion_matrix,
-    evaluate_images,
-    score_classes,
     score_image,
     summarise_confusion_matrix,
 )
-from mmgcvit.inference.results import Segmentation
+from mmgcvit.inference.results import make_segmentation
 
 from .conftest import TASKS, make_detections
 
 CLASSES = ['cat', 'dog', 'cow']
 LABELS = st.integers(0, len(CLASSES) - 1)
-MAPS = st.lists(
-    st.lists(st.tuples(st.sampled_from([0, 1, 2, 255]), LABELS), min_size=4, max_size=4), min_size=1
-)
+PIXELS = st.tuples(st.sampled_from([0, 1, 2, 255]), LABELS)  # 255 is not labelled
+MAPS = st.lists(st.lists(PIXELS, min_size=4, max_size=4), min_size=1)
 
 
 @pytest.mark.parametrize(
@@ -48,117 +45,121 @@ MAPS = st.lists(
     ],
 )
 def test_objects_are_scored_by_f1(objects, predicted, expected, text):
-    found = [[((0, 0, 4, 4), label, 1.0) for label in labels] for labels in (objects, predicted)]
-    score, counts = score_image(*(make_detections(boxes, CLASSES) for boxes in found), CLASSES)
-    assert (score, summarise_confusion_matrix(counts, CLASSES)) == (pytest.approx(expected), text)
+    ground_truth, prediction = (
+        make_detections([((0, 0, 4, 4), label, 1.0) for label in labels], CLASSES)
+        for labels in (objects, predicted)
+    )
+    score, matrix = score_image(ground_truth, prediction, CLASSES)
+    assert score == pytest.approx(expected)
+    assert summarise_confusion_matrix(matrix, CLASSES) == text
 
 
 @given(MAPS)
 def test_pixels_are_counted_as_mmseg_counts_them(rows):
     from mmseg.evaluation import IoUMetric
 
-    truth, found = np.moveaxis(np.array(rows, np.int32), -1, 0)
-    score, counts = score_image(
-        *(Segmentation(labels, None, None, None) for labels in (truth, found)), CLASSES
-    )
-    overlap, union, predicted, there = IoUMetric.intersect_and_union(
-        torch.from_numpy(found), torch.from_numpy(truth), len(CLASSES), 255
-    )
-    assert np.diag(counts)[:-1].tolist() == overlap.tolist()
-    assert counts.sum(1)[:-1].tolist() == there.tolist()
-    assert counts.sum(0)[:-1].tolist() == predicted.tolist()
-    if union.sum():
-        np.testing.assert_allclose(score, (overlap / union).nanmean(), atol=1e-6)
+    labels, predicted = np.moveaxis(np.array(rows, np.int32), -1, 0)
+    maps = [make_segmentation(label_map, CLASSES) for label_map in (labels, predicted)]
+    score, matrix = score_image(*maps, CLASSES)
+    tensors = [torch.from_numpy(label_map) for label_map in (predicted, labels)]
+    counts = IoUMetric.intersect_and_union(*tensors, len(CLASSES), 255)
+    intersection, union, num_predicted, num_labelled = (count.numpy() for count in counts)
+    np.testing.assert_array_equal(np.diag(matrix)[:-1], intersection)
+    np.testing.assert_array_equal(matrix.sum(1)[:-1], num_labelled)
+    np.testing.assert_array_equal(matrix.sum(0)[:-1], num_predicted)
+    occurs = union > 0
+    if occurs.any():
+        assert score == pytest.approx((intersection[occurs] / union[occurs]).mean(), abs=1e-6)
 
 
 @given(st.lists(st.tuples(LABELS, LABELS), min_size=1))
 def test_classes_are_scored_as_by_sklearn(pairs):
     labels, predicted = np.array(pairs).T
-    counts = compute_confusion_matrix(labels, predicted, len(CLASSES))
-    scores = score_classes(
-        Mistakes(counts, [], None), SimpleNamespace(classes=CLASSES, task='classification')
-    )
+    matrix = compute_confusion_matrix(labels, predicted, len(CLASSES))
+    model = SimpleNamespace(classes=CLASSES, task='classification')
+    scores = score_classes(Mistakes(matrix, [], None), model)
     expected = precision_recall_fscore_support(
         labels, predicted, labels=range(len(CLASSES)), zero_division=0
     )
-    keys = ('precision', 'recall', 'f1', 'ground_truths')
-    computed = np.array([[row[key] for key in keys] for row in scores.values()]).T
-    np.testing.assert_allclose(computed, expected, atol=1e-4)
+    for key, values in zip(('precision', 'recall', 'f1', 'ground_truths'), expected, strict=True):
+        computed = [scores[name][key] for name in CLASSES]
+        np.testing.assert_allclose(computed, values, atol=1e-4)
 
 
 def count_in_files(digits, task):
     """Count the ground truth of each class without OpenMMLab packages."""
-    if task == 'detection':
-        content = json.loads(
-            (digits / 'coco' / 'annotations' / 'instances_val2017.json').read_text()
-        )
-        numbers = {category['id']: number for number, category in enumerate(content['categories'])}
-        return Counter(numbers[each['category_id']] for each in content['annotations'])
+    if task == 'classification':
+        return Counter(range(10))
     if task == 'segmentation':
-        maps = sorted((digits / 'ADEChallengeData2016/annotations/validation').iterdir())
+        maps = (digits / 'ADEChallengeData2016/annotations/validation').iterdir()
         pixels = np.concatenate([np.asarray(Image.open(path)).reshape(-1) for path in maps])
         return Counter((pixels[pixels > 0] - 1).tolist())
-    return Counter(range(10))
+    content = json.loads((digits / 'coco/annotations/instances_val2017.json').read_text())
+    numbers = [category['id'] for category in content['categories']]
+    return Counter(numbers.index(each['category_id']) for each in content['annotations'])
+
+
+@pytest.fixture
+def dataset(work_dir, model, task):
+    cfg = read_config(work_dir / f'{TASKS[task]}.py')
+    return build_dataset(cfg.val_dataloader.dataset, model.scope)
 
 
 def test_the_matrix_counts_what_the_files_hold_and_the_worst_images_come_first(
-    model, work_dir, digits, task
+    model, dataset, digits, task
 ):
-    dataset = build_dataset(
-        read_config(work_dir / f'{TASKS[task]}.py').val_dataloader.dataset, model.scope
-    )
-    mistakes, two = (
-        evaluate_images(model, dataset, len(dataset), 2),
-        evaluate_images(model, dataset, 2, 3).worst,
-    )
-    counts, worst = mistakes.confusion_matrix, mistakes.worst
-    rows = {row: count for row, count in enumerate(counts[:-1].sum(1).tolist()) if count}
-    assert rows == count_in_files(digits, task)
-    scores = [image.score for image in worst]
-    assert (len(scores), scores) == (len(dataset), sorted(scores))
-    assert [image.index for image in two] == [image.index for image in worst[:2]]
-    for number in range(len(dataset)):
-        path, image, truth = load_sample(dataset, number, model.classes)
+    mistakes = evaluate_images(model, dataset, len(dataset), batch_size=2)
+    counts = mistakes.confusion_matrix[:-1].sum(1).tolist()
+    assert Counter(dict(enumerate(counts))) == count_in_files(digits, task)
+    scores = [image.score for image in mistakes.worst]
+    assert len(scores) == len(dataset)
+    assert scores == sorted(scores)
+    two = evaluate_images(model, dataset, 2, batch_size=3).worst
+    assert [image.index for image in two] == [image.index for image in mistakes.worst[:2]]
+
+
+def test_the_ground_truth_itself_has_no_mistakes(model, dataset):
+    for index in range(len(dataset)):
+        path, image, ground_truth = load_sample(dataset, index, model.classes)
         np.testing.assert_array_equal(image, cv2.imread(str(path)))
-        score, counts = score_image(truth, truth, model.classes)
-        assert (score, counts.sum()) == (1.0, counts.trace()), (
-            'the ground truth itself has no mistakes'
-        )
+        score, matrix = score_image(ground_truth, ground_truth, model.classes)
+        assert score == 1
+        assert matrix.sum() == matrix.trace()
 
 
 def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, tmp_path):
-    arguments = [work_dir, '--device', 'cpu', *(['--score-thr', 0] if task == 'detection' else [])]
+    arguments = [work_dir, '--device', 'cpu', '--worst', 2]
+    if task == 'detection':
+        arguments += ['--score-thr', 0]
     if task == 'classification':
         # The fixture's checkpoint has other names than the demo's config, to tell them apart.
-        cfg = read_config(work_dir / f'{TASKS[task]}.py')
-        cfg.val_dataloader.dataset.metainfo = {
-            'classes': tuple(f'digit {number}' for number in range(10))
-        }
+        cfg = read_config(work_dir / 'classify.py')
+        classes = [f'digit {number}' for number in range(10)]
+        cfg.val_dataloader.dataset.metainfo = {'classes': classes}
         cfg.dump(tmp_path / 'named.py')
         arguments[:1] = [tmp_path / 'named.py', work_dir / 'epoch_1.pth']
-    code, printed = call('mistakes', *arguments, '--worst', 2)
+    code, printed = call('mistakes', *arguments)
     assert not code
     out = tmp_path / 'mistakes'
     content = json.loads((out / 'mistakes.json').read_text())
     counts = np.array(content['rows_are_ground_truth'])
     assert counts.shape == (len(content['classes']),) * 2
     assert f'{np.trace(counts):,} of {counts[:-1].sum():,} right' in printed
+    for name in content['classes'][:-1]:
+        assert re.search(rf'│ {name} +│', printed)
+        assert ('mask_AP' in content['by_class'][name]) == (task == 'detection')
     assert cv2.imread(str(out / 'confusion.png')).shape[1] > 500
-    assert len(content['worst']) == 2
-    assert ('mask_AP' in content['by_class'][content['classes'][0]]) == (task == 'detection')
     assert (out / 'curves.png').is_file() == (task == 'detection')
-    assert not list_files(out), 'what was written is not data'
-    assert all(re.search(rf'│ {name} +│', printed) for name in content['classes'][:-1])
+    assert len(content['worst']) == 2
     for entry in content['worst']:
         assert cv2.imread(str(out / 'worst' / entry['drawn'])).shape[1] > 1500
-    assert '--overwrite' in call('mistakes', *arguments, '--worst', 1, '--out-dir', out.name)[1]
+    assert not list_files(out), 'what was written is not data'
+    assert '--overwrite' in call('mistakes', *arguments, '--out-dir', out.name)[1]
 
 
-def test_commands_compare_the_data_with_the_checkpoint(call, work_dirs):
+@pytest.mark.parametrize('command', ['mistakes', 'test'])
+def test_commands_compare_the_data_with_the_checkpoint(call, work_dirs, command):
     """The demo's config has other class names than the fixture's checkpoint."""
     run = work_dirs['classification']
-    for command in ('mistakes', 'test'):
-        assert (
-            'was trained on the 10 classes digit 0, '
-            in call(command, run / 'classify.py', run / 'epoch_1.pth')[1]
-        )
+    printed = call(command, run / 'classify.py', run / 'epoch_1.pth')[1]
+    assert 'was trained on the 10 classes digit 0, ' in printed

@@ -7,15 +7,11 @@ from mmgcvit.inference.loading import load
 from ..inference.conftest import assert_same, config_of, make_work_dir
 from ..models.contract.backbones import GCVIT, LSA_ARCH
 
-LSA = {
-    **LSA_ARCH,
-    'embed_dims': (16, 32, 64, 128),
-    'depths': (2, 2, 2, 2),
-    'num_heads': (1, 2, 4, 8),
-}
+LSA = {**LSA_ARCH, 'embed_dims': (16, 32, 64, 128), 'depths': (2,) * 4, 'num_heads': (1, 2, 4, 8)}
+RESIZE = {'type': 'Resize', 'scale': (64, 64)}
 
 
-def classifier_of(folder, pipeline=None, **backbone):
+def classifier_of(folder, pipeline=(RESIZE,), **backbone):
     """Load a classifier with random weights: GC ViT with its last stage as output, changed by
     ``backbone`` arguments.
 
@@ -24,12 +20,8 @@ def classifier_of(folder, pipeline=None, **backbone):
     cfg = config_of('classification')
     cfg.model.backbone = {'type': 'mmgcvit.GCViT', 'arch': GCVIT, 'out_indices': (3,), **backbone}
     cfg.model.head.in_channels = 128
-    steps = [{'type': 'Resize', 'scale': (64, 64)}] if pipeline is None else pipeline
-    cfg.test_dataloader.dataset.pipeline = [
-        {'type': 'LoadImageFromFile'},
-        *steps,
-        {'type': 'PackInputs'},
-    ]
+    load_image, pack = {'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}
+    cfg.test_dataloader.dataset.pipeline = [load_image, *pipeline, pack]
     return load(make_work_dir(folder, 'classification', cfg), device='cpu')
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mmgcvit.errors import UserError
-from mmgcvit.figures import other_maps
-from mmgcvit.figures.other_maps import compute_queries, compute_shifts, draw_queries, draw_shifts
+from mmgcvit.figures.query_maps import compute_queries, draw_queries, find_components
+from mmgcvit.figures.shift_maps import compute_shifts, draw_shifts
 
 from .conftest import LSA, classifier_of, hooks_of
 
@@ -29,13 +29,11 @@ def test_principal_components_of_synthetic_tokens_are_found():
     Equal tokens have no variance.
     """
     rows, columns = np.mgrid[:4, :5]
-    components = other_maps.find_components(
-        np.stack([10.0 * rows, 1.0 * columns, np.zeros((4, 5))], -1)
-    )
+    components = find_components(np.stack([10.0 * rows, 1.0 * columns, 0 * rows], -1))
     np.testing.assert_allclose(np.abs(np.diff(components[..., 0], axis=0)), 1 / 3, atol=1e-6)
     np.testing.assert_allclose(np.abs(np.diff(components[..., 1], axis=1)), 1 / 4, atol=1e-6)
     assert (components[..., 2] == 0.5).all()
-    assert (other_maps.find_components(np.full((4, 4, 8), 3.0)) == 0.5).all()
+    assert (find_components(np.full((4, 4, 8), 3.0)) == 0.5).all()
 
 
 def test_shift_weights_equal_the_networks_own_weights(lsa, picture):
@@ -51,12 +49,21 @@ def test_shift_weights_equal_the_networks_own_weights(lsa, picture):
     assert [bar.get_width() for bar in axes.patches] == pytest.approx(shares)
 
 
-def test_networks_without_global_queries_or_shifts_are_rejected(gcvit, lsa, tmp_path, picture):
-    unshifted = classifier_of(tmp_path / 'run', type='mmgcvit.LSA', arch={**LSA, 'shifts': None})
-    for function, model, message in (
-        (compute_queries, lsa, 'LSA has no global query'),
-        (compute_shifts, gcvit, 'GCViT has no shifted copies'),
-        (compute_shifts, unshifted, 'has no shifted copies'),
-    ):
-        with pytest.raises(UserError, match=message):
-            function(model, picture)
+@pytest.fixture
+def unshifted(tmp_path):
+    return classifier_of(tmp_path / 'run', type='mmgcvit.LSA', arch={**LSA, 'shifts': None})
+
+
+@pytest.mark.parametrize(
+    ('function', 'network', 'message'),
+    [
+        (compute_queries, 'lsa', 'LSA has no global query'),
+        (compute_shifts, 'gcvit', 'GCViT has no shifted copies'),
+        (compute_shifts, 'unshifted', 'has no shifted copies'),
+    ],
+)
+def test_networks_without_global_queries_or_shifts_are_rejected(
+    request, picture, function, network, message
+):
+    with pytest.raises(UserError, match=message):
+        function(request.getfixturevalue(network), picture)

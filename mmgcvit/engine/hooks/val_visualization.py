@@ -11,8 +11,9 @@ from mmengine.visualization import LocalVisBackend
 
 from ...config import iter_unwrapped_datasets
 from ...errors import get_first_line
-from ...evaluation.grids import build_dataset, draw_cells, draw_grid, load_sample
-from ...evaluation.mistakes import score_image, summarise_confusion_matrix
+from ...evaluation.grids import draw_cells, draw_grid
+from ...evaluation.samples import build_dataset, load_sample
+from ...evaluation.scoring import score_image, summarise_confusion_matrix
 from ...files import write_image
 from ...inference.loading import make_predictor, silence_output
 from ...inference.results import Prediction

@@ -1,0 +1,85 @@
+"""Draw a confusion matrix, and a detector's precision and recall, in matplotlib."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..tasks import DETECTION, Task
+from .detection_curves import Curve, DetectionCurves
+from .scoring import BACKGROUND
+
+MAX_WITH_NUMBERS = 25  # a confusion matrix with more classes is drawn without numbers
+MAX_COUNT = 9999  # a confusion matrix with a higher count has percentages
+MAX_IN_LEGEND = 12  # with more classes, the precision-recall curves have no legend
+
+
+def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], task: Task) -> Figure:
+    """Draw a confusion matrix: row-normalised values as colours, counts (percentages if any reaches
+    10,000) as text.
+    """
+    names = [*classes]
+    if task == DETECTION:
+        names.append(BACKGROUND)
+    matrix = matrix[: len(names), : len(names)]
+    totals = matrix.sum(1, keepdims=True)
+    if task == DETECTION:
+        # Detections without an object are no share of anything: one would be darkest.
+        totals[-1] = totals.max()
+    shares = matrix / np.maximum(totals, 1)
+    side = float(np.clip(0.35 * len(names), 6, 24))
+    figure = Figure(figsize=(1.15 * side, side), layout='constrained')
+    axes = figure.add_subplot(xlabel='predicted', ylabel='ground truth', title=task.counted)
+    colours = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
+    figure.colorbar(colours, ax=axes, shrink=0.8, label='row-normalised')
+    font_size = float(np.clip(43 * side / len(names), 2, 9))
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=font_size)
+    axes.set_yticks(range(len(names)), names, fontsize=font_size)
+    if len(names) > MAX_WITH_NUMBERS:
+        return figure
+    for row, column in np.argwhere(matrix):
+        count, share = matrix[row, column], shares[row, column]
+        number = f'{count:,}' if matrix.max() <= MAX_COUNT else f'{share:.0%}'
+        colour = 'white' if share > 0.5 else 'black'
+        style = {'ha': 'center', 'va': 'center', 'fontsize': font_size, 'color': colour}
+        axes.text(column, row, number, **style)
+    return figure
+
+
+def draw_detection_curves(
+    curves: DetectionCurves, classes: Sequence[str], threshold: float
+) -> Figure:
+    """Draw precision by recall, F1 by confidence threshold, and lines at the best threshold and the
+    given one.
+    """
+    figure = Figure(figsize=(13, 5.2), layout='constrained')
+    left, right = figure.subplots(1, 2)
+    left.set(xlabel='recall', ylabel='precision', title='Precision and recall at IoU 0.5')
+    right.set(xlabel='confidence threshold', ylabel='F1', title='F1 at IoU 0.5')
+    overall = curves.overall
+    draw_curve(left, right, overall, label='all objects', linewidth=2.5, color='black')
+    for name, curve, ap50 in zip(classes, curves.by_class, curves.ap50, strict=True):
+        score = 'no objects' if np.isnan(ap50) else f'AP50 {ap50:.2f}'
+        draw_curve(left, right, curve, label=f'{name}: {score}', linewidth=1)
+    best = overall.best_threshold
+    highest = f'highest F1 of all objects: {overall.best_f1:.2f} at {best:.2f}'
+    right.axvline(best, linestyle=':', color='black', label=highest)
+    in_use = f'threshold in use: {threshold:.2f}'
+    right.axvline(threshold, linestyle='--', color='grey', label=in_use)
+    for axes in (left, right):
+        axes.set(xlim=(0, 1), ylim=(0, 1.05))
+        axes.grid(alpha=0.3)
+    right.legend(handles=right.lines[-2:], fontsize='small')
+    if len(classes) <= MAX_IN_LEGEND:
+        left.legend(fontsize='small')
+    return figure
+
+
+def draw_curve(left: Axes, right: Axes, curve: Curve, **style: Any) -> None:
+    """Draw precision by recall on the left, and F1 by confidence threshold on the right."""
+    left.plot(curve.recall, curve.precision, **style)
+    # From 0 to the highest score. F1 is constant between two scores.
+    scores, f1 = curve.scores[::-1], curve.f1[::-1]
+    right.step(np.append(scores[:1] * 0, scores), np.append(f1[:1], f1), where='pre', **style)

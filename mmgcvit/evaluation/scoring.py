@@ -1,0 +1,102 @@
+"""Score predictions of an image by its ground truth, and count them in a confusion matrix."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import OptionalModule, UserError
+from ..inference.results import Detections, Prediction, Segmentation
+from .detection_curves import drop_ignored
+
+sv = OptionalModule('supervision', 'a confusion matrix')
+
+# Name of the last row (no object) and last column (no detection) of a confusion matrix
+BACKGROUND = 'background'
+NUM_CONFUSIONS = 3  # in a summary
+
+
+def score_image(
+    ground_truth: Prediction, prediction: Prediction, classes: Sequence[str]
+) -> tuple[float, np.ndarray]:
+    """Score a prediction, and compute the confusion matrix (n + 1, n + 1) of n classes and the
+    background.
+
+    :attr:`.Task.score` says what the score is. It is 1 if there are no objects and no detections,
+    or no labelled pixels. Detections on ignored objects do not count. Rows of the matrix are ground
+    truth, columns are predictions.
+    """
+    if isinstance(prediction, Detections):
+        return score_detections(ground_truth, prediction, len(classes))
+    if isinstance(prediction, Segmentation):
+        return score_segmentation(ground_truth.label_map, prediction.label_map, len(classes))
+    labels, predicted = np.array([ground_truth.label]), np.array([prediction.label])
+    matrix = compute_confusion_matrix(labels, predicted, len(classes))
+    return prediction.scores[ground_truth.label], matrix
+
+
+def score_detections(
+    ground_truth: Detections, prediction: Detections, num_classes: int
+) -> tuple[float, np.ndarray]:
+    """Compute the F1 of an image's detections, and their confusion matrix.
+
+    Each object counts once in its row, and each detection once in its column. Missed objects are in
+    the column of the background, and detections without an object in its row.
+    """
+    prediction = drop_ignored(ground_truth, prediction, num_classes)
+    matrix = sv.ConfusionMatrix.evaluate_detection_batch(
+        predictions=np.column_stack([prediction.boxes, prediction.labels, prediction.scores]),
+        targets=np.column_stack([ground_truth.boxes, ground_truth.labels]),
+        num_classes=num_classes,
+        conf_threshold=0.0,
+        iou_threshold=0.5,
+    ).astype(np.int64)
+    total = len(ground_truth) + len(prediction)
+    return (2 * np.trace(matrix) / total if total else 1.0), matrix
+
+
+def score_segmentation(
+    labels: np.ndarray, predicted: np.ndarray, num_classes: int
+) -> tuple[float, np.ndarray]:
+    """Compute the mean IoU of the classes in two segmentation maps (height, width), and their
+    confusion matrix.
+
+    Raise a UserError if the maps have different sizes.
+    """
+    if labels.shape != predicted.shape:
+        raise UserError(
+            f'(height, width) of the image is {predicted.shape}, of its ground truth '
+            f"{labels.shape}. To find such images, run 'mmgcvit check-data CONFIG'"
+        )
+    is_labelled = labels < num_classes
+    matrix = compute_confusion_matrix(labels[is_labelled], predicted[is_labelled], num_classes)
+    intersection = np.diag(matrix)
+    union = matrix.sum(0) + matrix.sum(1) - intersection
+    occurs = union > 0
+    iou = intersection[occurs] / union[occurs]
+    return (iou.mean() if len(iou) else 1.0), matrix
+
+
+def compute_confusion_matrix(
+    labels: np.ndarray, predicted: np.ndarray, num_classes: int
+) -> np.ndarray:
+    """Compute the confusion matrix (n + 1, n + 1) of two label arrays (k,).
+
+    The background's row and column are 0.
+    """
+    size = num_classes + 1
+    cells = labels.astype(np.int64) * size + predicted
+    return np.bincount(cells, minlength=size * size).reshape(size, size)
+
+
+def summarise_confusion_matrix(matrix: np.ndarray, classes: Sequence[str]) -> str:
+    """Summarise a confusion matrix: the number of right predictions, then the three most frequent
+    confusions.
+    """
+    names = [*classes, BACKGROUND]
+    texts = [f'{np.trace(matrix):,} of {matrix[:-1].sum():,} right']
+    wrong = matrix - np.diag(np.diag(matrix))
+    for cell in np.argsort(-wrong, axis=None, kind='stable')[:NUM_CONFUSIONS]:
+        row, column = divmod(cell, len(names))
+        if wrong[row, column]:
+            texts.append(f'{wrong[row, column]:,} × {names[row]} → {names[column]}')
+    return '; '.join(texts)
