@@ -34,8 +34,8 @@ class UnshiftedStem(PatchEmbedding):
     It takes the arguments of ``ShiftedPatchEmbedding``, but ignores those for shifts.
     """
 
-    def __init__(self, *conv: int, **shifts: Any) -> None:
-        super().__init__(*conv)
+    def __init__(self, shifts: Any, shift_mode: str, shared_conv: bool, **conv: int) -> None:
+        super().__init__(**conv)
 
 
 class ConvolutionalTokenEmbedding(UnshiftedStem):
@@ -43,9 +43,9 @@ class ConvolutionalTokenEmbedding(UnshiftedStem):
     2103.15808, 3.1).
     """
 
-    def __init__(self, *conv: int, **shifts: Any) -> None:
-        super().__init__(*conv)
-        self.token_norm = LayerNorm(self.embed_dims, eps=NORM_EPS)
+    def __init__(self, embed_dims: int, **arguments: Any) -> None:
+        super().__init__(embed_dims=embed_dims, **arguments)
+        self.token_norm = LayerNorm(embed_dims, eps=NORM_EPS)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.token_norm(super().forward(images))
@@ -89,10 +89,10 @@ class CvTAttention(GroupedAttention):
 
     def forward(self, x: Tensor) -> Tensor:
         size, x = x.shape[1:3], x.permute(0, 3, 1, 2)
-        convs = (self.q_conv, self.kv_conv)
-        queries, keys = (window_partition(conv(x).permute(0, 2, 3, 1), None) for conv in convs)
-        (q,) = split_heads(self.q(queries), self.num_heads)
-        k, v = self.split_keys_and_values(self.kv(keys))
+        queries = self.q_conv(x).permute(0, 2, 3, 1)
+        keys = self.kv_conv(x).permute(0, 2, 3, 1)
+        (q,) = split_heads(self.q(window_partition(queries, None)), self.num_heads)
+        k, v = self.split_keys_and_values(self.kv(window_partition(keys, None)))
         return window_reverse(self.proj(merge_heads(attend(q, k, v))), None, size)
 
 

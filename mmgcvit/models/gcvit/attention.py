@@ -5,8 +5,7 @@ way. From ../layers, ``window_partition`` pads a map and cuts it into windows, a
 computes attention. Padding is attended like all tokens, as in the authors' code.
 
 Shapes: B batch, H x W feature map, nW windows of h x w = N tokens in one image, C = ``embed_dims``
-    channels, nH heads,
-d = C/nH.
+    channels, nH heads, d = C/nH.
 """
 
 from torch import Tensor, nn
@@ -36,9 +35,7 @@ class WindowAttention(nn.Module):
         The map has any size. ``q_global`` is the global query, (B, nH, N, d).
         """
         size = x.shape[1:3]
-        x = cast_for_autocast(
-            x
-        )  # before the partition, which copies the map, so that it copies fewer bytes
+        x = cast_for_autocast(x)  # before the partition, which copies the map
         q, k, v = self.project(window_partition(x, self.window_size), q_global)
         attended = merge_heads(attend(q, k, v, self.position()))
         return window_reverse(self.proj(attended), self.window_size, size)

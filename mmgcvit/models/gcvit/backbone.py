@@ -14,8 +14,9 @@ from torch import nn
 
 from ...registry import MODELS
 from ..base import PyramidBackbone
-from ..layers.arguments import WindowSize, check_float, require, resolve_arch, resolve_windows
-from ..layers.blocks import add_lora, init_transformer_weights
+from ..layers.arguments import WindowSize, check_float, resolve_arch, resolve_windows
+from ..layers.blocks import init_transformer_weights
+from ..layers.lora import add_lora
 from .archs import ARCHS, NUM_STAGES
 from .convs import Downsampler, Stem
 from .global_query import count_poolings
@@ -56,8 +57,7 @@ class GCViT(PyramidBackbone):
             allowed.
 
     Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, 2^i * C, H_i, W_i)
-        for each i in
-    ``out_indices``, H_i = H / 4 / 2^i rounded up.
+        for each i in ``out_indices``, H_i = H / 4 / 2^i rounded up.
     """
 
     archs = ARCHS
@@ -88,10 +88,12 @@ class GCViT(PyramidBackbone):
         dims = arch.stage_dims
         windows = resolve_windows(window_size, NUM_STAGES)
         num_poolings = count_poolings(windows, pretrain_img_size)
-        rate = arch.drop_path_rate if drop_path_rate is None else drop_path_rate
-        drop_path_rates = compute_drop_path_rates(rate, arch.depths)
-        require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
-        super().__init__(in_channels, dims, out_indices, frozen_stages, init_cfg)
+        if drop_path_rate is None:
+            drop_path_rate = arch.drop_path_rate
+        drop_path_rates = compute_drop_path_rates(drop_path_rate, arch.depths)
+        super().__init__(
+            in_channels, dims, out_indices, frozen_stages, lora_rank, with_cp, init_cfg
+        )
         self.stem = self.stem_type(self.in_channels, arch.embed_dims)
         self.stages = nn.ModuleList(
             self.stage_type(
@@ -109,8 +111,8 @@ class GCViT(PyramidBackbone):
         self.downsamplers = nn.ModuleList(
             self.downsampler_type(dims[i - 1], dims[i]) for i in range(1, self.num_stages)
         )
-        self.apply(init_transformer_weights)
-        self.lora_rank = add_lora(self, lora_rank)
+        init_transformer_weights(self, (nn.Linear,))
+        add_lora(self, self.lora_rank)
         self.freeze()
 
 
@@ -120,5 +122,8 @@ def compute_drop_path_rates(drop_path_rate: float, depths: Sequence[int]) -> lis
     """
     drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
     last = max(sum(depths) - 1, 1)
-    rates = iter([drop_path_rate * block / last for block in range(sum(depths))])
-    return [[next(rates) for _ in range(depth)] for depth in depths]
+    rates, first = [], 0
+    for depth in depths:
+        rates.append([drop_path_rate * block / last for block in range(first, first + depth)])
+        first += depth
+    return rates

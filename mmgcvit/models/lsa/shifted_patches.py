@@ -20,40 +20,52 @@ class PatchEmbedding(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, embed_dims: int, kernel_size: int, stride: int, padding: int
+        self,
+        in_channels: int,
+        embed_dims: int,
+        kernel_size: int,
+        stride: int,
+        padding: int,
+        num_convs: int = 1,
     ) -> None:
         super().__init__()
-        self.embed_dims = embed_dims
         self.stride = stride
-        self.convs = nn.ModuleList(
-            [nn.Conv2d(in_channels, embed_dims, kernel_size, stride, padding)]
-        )
+        self.convs = nn.ModuleList()
+        for _ in range(num_convs):
+            self.convs.append(nn.Conv2d(in_channels, embed_dims, kernel_size, stride, padding))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.convs[0](pad_images(images, self.stride)).permute(0, 2, 3, 1)
+        (conv,) = self.convs
+        return conv(pad_images(images, self.stride)).permute(0, 2, 3, 1)
 
 
 class ShiftedPatchEmbedding(PatchEmbedding):
     """Embed the patches of T shifted copies of the image: (B, in_channels, H, W) to (T, B, h, w,
     C).
 
-    ``conv`` are the arguments of :class:`PatchEmbedding`. The others are those of
-    :class:`.LSAArch`.
+    The arguments are attributes of :class:`.LSAArch`.
     """
 
     def __init__(
-        self, *conv: int, shifts: Sequence[tuple[int, int]], shift_mode: str, shared_conv: bool
+        self,
+        in_channels: int,
+        embed_dims: int,
+        kernel_size: int,
+        stride: int,
+        padding: int,
+        shifts: Sequence[tuple[int, int]],
+        shift_mode: str,
+        shared_conv: bool,
     ) -> None:
-        super().__init__(*conv)
-        if not shared_conv:
-            self.convs.extend(nn.Conv2d(*conv) for _ in shifts[1:])
+        num_convs = 1 if shared_conv else len(shifts)
+        super().__init__(in_channels, embed_dims, kernel_size, stride, padding, num_convs)
         self.shifts = tuple(shifts)
         self.shift_mode = shift_mode
 
     def forward(self, images: Tensor) -> Tensor:
         copies = make_shifted_copies(pad_images(images, self.stride), self.shifts, self.shift_mode)
-        convs = self.convs if len(self.convs) > 1 else [*self.convs] * len(copies)
-        maps = [conv(copy) for conv, copy in zip(convs, copies, strict=True)]  # (B, C, h, w) each
+        # One convolution for each copy, or one for all. The maps are (B, C, h, w).
+        maps = [self.convs[i % len(self.convs)](copy) for i, copy in enumerate(copies)]
         return torch.stack(maps).permute(0, 1, 3, 4, 2)
 
 
@@ -68,19 +80,18 @@ def make_shifted_copies(
     """
     height, width = images.shape[2:]
     margin = max(abs(step) for shift in shifts for step in shift)
-    padded = F.pad(images, (margin,) * 4, mode=shift_mode).contiguous(
-        memory_format=torch.channels_last
-    )
-    return [
-        padded[:, :, margin - dy : margin - dy + height, margin - dx : margin - dx + width]
-        for dy, dx in shifts
-    ]
+    padded = F.pad(images, (margin,) * 4, mode=shift_mode)
+    padded = padded.contiguous(memory_format=torch.channels_last)
+    copies = []
+    for dy, dx in shifts:
+        top, left = margin - dy, margin - dx
+        copies.append(padded[:, :, top : top + height, left : left + width])
+    return copies
 
 
 def count_patches(
     size: tuple[int, int], kernel_size: int, stride: int, padding: int
 ) -> tuple[int, int]:
     """Return the number of patches (h, w) of images of ``size`` = (H, W)."""
-    return tuple(
-        (round_up(side, stride) + 2 * padding - kernel_size) // stride + 1 for side in size
-    )
+    height, width = (round_up(side, stride) + 2 * padding - kernel_size for side in size)
+    return height // stride + 1, width // stride + 1
