@@ -52,8 +52,8 @@ def compute_queries(model: Predictor, image: ImageLike) -> Queries:
     recorded = view.record_inputs([stage.global_query for _, stage in stages])
     for (i, stage), (x,) in zip(stages, recorded, strict=True):
         q_global = stage.global_query(x)
-        # The ablation variants without a global query return an empty tensor.
-        if q_global.shape[2]:
+        # The ablation variants without a global query return the map itself.
+        if q_global is not x:
             queries[i] = q_global[0].unflatten(1, stage.window_size).float().cpu().numpy()
     if not queries:
         raise UserError(

@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from types import SimpleNamespace
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from .layers.arguments import check_int, is_int, is_sequence, require
-from .layers.blocks import LayerNorm
+from .layers.arguments import InitCfg, check_int, is_int, is_sequence, require
+from .layers.blocks import LayerNorm, init_transformer_weights
+from .layers.lora import add_lora
 from .pretrained import PretrainedModel
 
 MIN_IMAGE_SIZE = 32
@@ -17,9 +18,9 @@ class PyramidBackbone(PretrainedModel):
     """Base class of hierarchical backbones: a stem, then stages with downsamplers between them.
 
     The constructor of a subclass builds ``self.stem``, ``self.stages`` (only the first
-    ``self.num_stages``, each with ``blocks``) and ``self.downsamplers``. At its end it calls
-    :func:`add_lora` and :meth:`freeze`. The base class builds a LayerNorm for each output, as
-    mmdet's Swin does: ``norm<i>`` for stage i.
+    ``self.num_stages``, each with ``blocks``), and calls :meth:`complete` at its end. The class
+    attribute ``downsampler_type`` is the class of the downsamplers. The base class builds a
+    LayerNorm for each output, as mmdet's Swin does: ``norm<i>`` for stage i.
 
     The arguments are those of GC ViT and LSA, and two more: ``stage_dims``, the channels of each
     stage's feature map, including stages that are not built, and ``norm_eps``, the epsilon of the
@@ -34,7 +35,7 @@ class PyramidBackbone(PretrainedModel):
         frozen_stages: int,
         lora_rank: int,
         with_cp: bool,
-        init_cfg: dict | list[dict] | None,
+        init_cfg: InitCfg,
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__(init_cfg)
@@ -60,6 +61,16 @@ class PyramidBackbone(PretrainedModel):
         require('frozen_stages', frozen_stages, is_valid, expected)
         for i in self.out_indices:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
+
+    def complete(self, layer_types: tuple[type, ...]) -> None:
+        """Build the downsamplers, initialise layers of these types, add LoRA, and freeze stages."""
+        dims = self.stage_dims
+        self.downsamplers = nn.ModuleList(
+            self.downsampler_type(dims[i - 1], dims[i]) for i in range(1, self.num_stages)
+        )
+        init_transformer_weights(self, layer_types)
+        add_lora(self, self.lora_rank)
+        self.freeze()
 
     @property
     def feature_info(self) -> SimpleNamespace:
@@ -96,12 +107,10 @@ class PyramidBackbone(PretrainedModel):
         The shape must be (B, in_channels, H, W), with sides of at least 32 px.
         """
         if not isinstance(images, Tensor) or not images.is_floating_point():
-            type_name = type(images).__name__
-            if isinstance(images, Tensor):
-                type_name = f'a tensor of {images.dtype}'
+            dtype = getattr(images, 'dtype', 'no dtype')
             raise TypeError(
-                f'images are {type_name}; expected floats (B, C, H, W), as a data_preprocessor '
-                'returns'
+                f'images are {type(images).__name__} of {dtype}; expected a Tensor of floats '
+                '(B, C, H, W), as a data_preprocessor returns'
             )
         is_batch = images.ndim == 4 and images.shape[1] == self.in_channels
         if not is_batch or min(images.shape[2:]) < MIN_IMAGE_SIZE:

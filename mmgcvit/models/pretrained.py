@@ -4,47 +4,42 @@ import functools
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, nn
 
 from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
-from ..checkpoints.translating import KeyMapping
 from ..checkpoints.weights import Arch, merge_lora, read_weights
 from ..errors import CheckpointError
+from .layers.arguments import InitCfg
 
 
 class PretrainedModel(BaseModule):
     """Base class of networks that load weights: by ``init_cfg``, ``load_state_dict`` or
     :meth:`from_pretrained`.
+
+    A subclass has the attribute ``lora_rank`` and the class attributes
+
+    * ``archs``: the published variants by name;
+    * ``key_mappings``: for each known kind of checkpoint, a :class:`.KeyMapping` that translates
+      its keys; the last is for this package's own;
+    * ``describe_shapes(tensors, num_stages)``: returns the hyperparameters that decide the shapes
+      of weights (local keys) of all or the first stages.
     """
 
-    archs: ClassVar[Mapping[str, Any]]  # the published variants by name
-    default_arch: ClassVar[str]  # the name of the variant that is built by default
-    # For each known kind of checkpoint, a table that translates its keys. The last is for this
-    # package's own.
-    key_mappings: ClassVar[Sequence[KeyMapping]]
-    # Returns the hyperparameters that decide the shapes of weights (local keys) of all or the first
-    # stages.
-    describe_shapes: ClassVar[Callable[[Mapping[str, Tensor], int | None], dict[str, Any]]]
-
-    lora_rank: int
-
-    def __init__(self, init_cfg: dict | list[dict] | None) -> None:
+    def __init__(self, init_cfg: InitCfg) -> None:
         super().__init__(init_cfg=init_cfg)
         self.register_load_state_dict_post_hook(reset_buffers)
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
-    ) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         # A backbone without LoRA merges the LoRA matrices of a checkpoint into its weights.
         if not self.lora_rank:
             merge_lora(state_dict, prefix)
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @classmethod
     def from_pretrained(

@@ -91,7 +91,9 @@ class AbsorbedShiftAttention(ShiftAttention):
         projected_q = self.ungroup_heads(self.group_heads(scaled) @ key_weight)  # (M, nH, C)
         scores = projected_q @ patches.permute(1, 2, 0)  # (M, nH, T)
         weighted_sums = self.group_heads(scores.softmax(-1) @ patches.transpose(0, 1))
-        out = torch.baddbmm(value_bias, weighted_sums, value_weight.mT)  # (nKV, M*G, d)
+        out = torch.baddbmm(
+            value_bias, weighted_sums, value_weight.transpose(1, 2)
+        )  # (nKV, M*G, d)
         return self.proj(self.ungroup_heads(out).flatten(1)).unflatten(0, copies.shape[1:-1])
 
     def group_heads(self, x: Tensor) -> Tensor:

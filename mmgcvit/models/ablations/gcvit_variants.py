@@ -123,22 +123,8 @@ class PatchMerging(nn.Module):
         return self.reduction(self.norm(grid.permute(0, 1, 3, 4, 2, 5).flatten(3)))
 
 
-class NoGlobalQuery(nn.Module):
-    """Replace the global query generator by an empty query: (B, H, W, C) to (B, nH, 0, d)."""
-
-    def __init__(
-        self, embed_dims: int, num_heads: int, window_size: Window, num_poolings: int
-    ) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.head_dims = embed_dims // num_heads
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.new_empty(len(x), self.num_heads, 0, self.head_dims)
-
-
 class LocalStage(Stage):
-    global_query_type = NoGlobalQuery
+    global_query_type = nn.Identity  # local attention ignores the query
     attention_types = (LocalWindowAttention,)
 
 

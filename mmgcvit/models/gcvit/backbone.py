@@ -10,13 +10,19 @@ Shapes: B batch, H x W image in pixels, C channels of the first stage.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from ...registry import MODELS
 from ..base import PyramidBackbone
-from ..layers.arguments import WindowSize, check_float, resolve_arch, resolve_windows
-from ..layers.blocks import init_transformer_weights
-from ..layers.lora import add_lora
+from ..layers.arguments import (
+    ImageSize,
+    InitCfg,
+    WindowSize,
+    check_float,
+    resolve_arch,
+    resolve_windows,
+)
 from .archs import ARCHS, NUM_STAGES
 from .convs import Downsampler, Stem
 from .global_query import count_poolings
@@ -61,7 +67,6 @@ class GCViT(PyramidBackbone):
     """
 
     archs = ARCHS
-    default_arch = 'tiny'
     key_mappings = KEY_MAPPINGS
     describe_shapes = staticmethod(describe_shapes)
 
@@ -73,16 +78,16 @@ class GCViT(PyramidBackbone):
 
     def __init__(
         self,
-        arch: str | Mapping[str, Any] = default_arch,
+        arch: str | Mapping[str, Any] = 'tiny',
         in_channels: int = 3,
         window_size: WindowSize = (7, 7, 14, 7),
-        pretrain_img_size: int | tuple[int, int] = 224,
+        pretrain_img_size: ImageSize = 224,
         drop_path_rate: float | None = None,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
         lora_rank: int = 0,
         with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: InitCfg = None,
     ) -> None:
         arch = resolve_arch(arch, ARCHS)
         dims = arch.stage_dims
@@ -108,12 +113,7 @@ class GCViT(PyramidBackbone):
             )
             for i in range(self.num_stages)
         )
-        self.downsamplers = nn.ModuleList(
-            self.downsampler_type(dims[i - 1], dims[i]) for i in range(1, self.num_stages)
-        )
-        init_transformer_weights(self, (nn.Linear,))
-        add_lora(self, self.lora_rank)
-        self.freeze()
+        self.complete(layer_types=(nn.Linear,))
 
 
 def compute_drop_path_rates(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:
@@ -121,9 +121,5 @@ def compute_drop_path_rates(drop_path_rate: float, depths: Sequence[int]) -> lis
     ``drop_path_rate``.
     """
     drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
-    last = max(sum(depths) - 1, 1)
-    rates, first = [], 0
-    for depth in depths:
-        rates.append([drop_path_rate * block / last for block in range(first, first + depth)])
-        first += depth
-    return rates
+    rates = torch.linspace(0, drop_path_rate, sum(depths), dtype=torch.float64, device='cpu')
+    return [stage_rates.tolist() for stage_rates in rates.split(depths)]

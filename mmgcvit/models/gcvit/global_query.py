@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..layers.arguments import Window, check_img_size
+from ..layers.arguments import ImageSize, Window, check_img_size
 from ..layers.blocks import cast_for_autocast
 from ..layers.resizing import resize
 from .convs import FusedMBConv
@@ -57,7 +57,7 @@ class GlobalQueryGenerator(nn.Module):
 
 
 def count_poolings(
-    windows: Sequence[Window], pretrain_img_size: int | tuple[int, int]
+    windows: Sequence[Window], pretrain_img_size: ImageSize
 ) -> tuple[int, int, int, int]:
     """Return how often the generator of each of the four stages halves the map.
 

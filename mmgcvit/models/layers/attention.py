@@ -18,7 +18,7 @@ def split_heads(x: Tensor, num_heads: int, chunks: int = 1) -> tuple[Tensor, ...
     # Unbind before transposing: then the backward pass stacks the gradients of q, k and v in one
     # copy instead of two.
     width = x.shape[-1] // (chunks * num_heads)
-    parts = x.unflatten(-1, (chunks, num_heads, width)).unbind(-3)
+    parts = x.reshape(*x.shape[:-1], chunks, num_heads, width).unbind(-3)
     return tuple(part.transpose(-3, -2) for part in parts)
 
 
@@ -35,9 +35,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     and values (B, nW, nH, M, d), and the bias of all windows (nH, N, M), indexed [head, query,
     key]. Return (B, nW, nH, N, d).
     """
-    num_windows = v.shape[1]
-    q, k, v = (fold_windows(x, num_windows) for x in (q, k, v))
-    return unfold_windows(sdpa(q, k, v, bias), num_windows)
+    batch, num_windows = v.shape[:2]
+    q = q.expand(batch, num_windows, *q.shape[2:])
+    out = sdpa(fold_windows(q), fold_windows(k), fold_windows(v), bias)
+    return unfold_windows(out, num_windows)
 
 
 def compute_attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -14,11 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .arguments import Window
+from .arguments import Size, Window
 from .blocks import cast_for_autocast
 from .resizing import resize
-
-Grid = tuple[int, int]
 
 # CUDA's memory-efficient attention requires the row stride of a bias to be a multiple of this
 # number of elements.
@@ -34,7 +32,7 @@ class PositionTable(nn.Module):
     is neither h*w nor a square number.
     """
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: Size) -> None:
         super().__init__()
         self.grid = tuple(grid)
 
@@ -42,14 +40,12 @@ class PositionTable(nn.Module):
         """Return an initialised table of this shape."""
         return nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=0.02))
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
-    ) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         (name,) = self._parameters
         key = prefix + name
         if key in state_dict:
             state_dict[key] = resize_table(state_dict[key], key, self.grid)
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 class PositionEmbedding(PositionTable):
@@ -60,16 +56,16 @@ class PositionEmbedding(PositionTable):
     one for each of so many stacked maps.
     """
 
-    def __init__(self, embed_dims: int, grid: Grid, num_copies: int | None = None) -> None:
+    def __init__(self, embed_dims: int, grid: Size, num_copies: int | None = None) -> None:
         super().__init__(grid)
         copies = () if num_copies is None else (num_copies,)
         self.pos_embed = self.make_table(*copies, prod(grid), embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the embedding to (B, H, W, C) or (T, B, H, W, C)."""
-        grid = self.pos_embed.unflatten(-2, self.grid)
-        resized = resize(grid.movedim(-1, -3), x.shape[-3:-1])  # (..., C, H, W)
-        return x + resized.movedim(-3, -1).unsqueeze(-4)
+        images = self.pos_embed.transpose(-1, -2).unflatten(-1, self.grid)  # (..., C, h, w)
+        embedding = resize(images, x.shape[-3:-1])
+        return x + embedding.transpose(-3, -2).transpose(-2, -1).unsqueeze(-4)
 
 
 class RelativePositionBias(PositionTable):
@@ -118,7 +114,7 @@ class RelativePositionBias(PositionTable):
         return cast_for_autocast(bias)[..., : len(self.index)]
 
 
-def resize_table(table: Tensor, name: str, grid: Grid) -> Tensor:
+def resize_table(table: Tensor, name: str, grid: Size) -> Tensor:
     """Resize a table (..., rows, columns) to a grid (h, w), see :class:`PositionTable`."""
     if table.ndim < 2 or table.shape[-2] == prod(grid):
         return table

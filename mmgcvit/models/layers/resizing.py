@@ -11,12 +11,13 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
+from .arguments import Size
 from .windows import is_tracing
 
 A = -0.75  # the parameter a of Keys' cubic convolution kernel (1981), as in torch and OpenCV
 
 
-def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(x: Tensor, size: Size) -> Tensor:
     """Resize images (align_corners=False, no antialiasing): (..., C, H, W) to (..., C, h, w) with
     ``size`` = (h, w).
 
@@ -38,9 +39,10 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     # Flatten the batch dimensions. torch.matmul would reshape them, and torch.export has symbolic
     # sizes.
     images = x.to(precise).flatten(0, -3)
-    rows, columns = (matrix.expand(len(images), -1, -1) for matrix in (rows, columns))
+    batch = images.shape[0]
+    rows, columns = rows.expand(batch, -1, -1), columns.expand(batch, -1, -1)
     with nullcontext() if x.device.type == 'meta' else torch.autocast(x.device.type, enabled=False):
-        resized = rows @ images @ columns.mT
+        resized = rows @ images @ columns.transpose(1, 2)
     return resized.unflatten(0, x.shape[:-2]).to(x.dtype)
 
 

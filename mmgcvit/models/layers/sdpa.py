@@ -13,15 +13,13 @@ from torch import Tensor
 MAX_BATCH = {'cuda': 65535}
 
 
-def fold_windows(x: Tensor, num_windows: int) -> Tensor:
-    """Merge images and windows into one batch: (B, nW or 1, nH, N, d) to (B*nW, nH, N, d).
+def fold_windows(x: Tensor) -> Tensor:
+    """Merge images and windows into one batch: (B, nW, nH, N, d) to (B*nW, nH, N, d).
 
-    One window for all is expanded to ``num_windows``, which copies it if B > 1. In memory tokens
-    come before heads. This holds for the kernel's result too, so that heads are merged without a
-    copy.
+    In memory tokens come before heads. This holds for the kernel's result too, so that heads are
+    merged without a copy.
     """
-    expanded = x.expand(-1, num_windows, -1, -1, -1)
-    return expanded.transpose(2, 3).flatten(0, 1).transpose(1, 2)
+    return x.transpose(2, 3).flatten(0, 1).transpose(1, 2)
 
 
 def unfold_windows(x: Tensor, num_windows: int) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .arguments import Window
+from .arguments import Size, Window
 
 
 def is_tracing() -> bool:
@@ -42,7 +42,7 @@ def window_partition(x: Tensor, window_size: Window | None) -> Tensor:
     return grid.transpose(2, 3).reshape(batch, rows * columns, h * w, channels)
 
 
-def window_reverse(windows: Tensor, window_size: Window | None, size: tuple[int, int]) -> Tensor:
+def window_reverse(windows: Tensor, window_size: Window | None, size: Size) -> Tensor:
     """Merge windows, the inverse of :func:`window_partition`: (B, nW, N, C) to (B, H, W, C) with
     ``size`` = (H, W).
     """
@@ -85,7 +85,7 @@ def pad_images(images: Tensor, divisor: int) -> Tensor:
     return F.pad(images, (0, right, 0, bottom))
 
 
-def balance_window(window_size: Window | None, size: tuple[int, int]) -> Window | None:
+def balance_window(window_size: Window | None, size: Size) -> Window | None:
     """Shrink a window so that the same number of windows covers a map of ``size`` = (H, W) with
     little padding.
 

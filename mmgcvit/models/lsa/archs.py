@@ -5,6 +5,7 @@ from typing import Any
 
 from ..layers.arguments import check_float, check_int, check_ints, is_int, is_sequence, require
 
+Shifts = tuple[tuple[int, int], ...]  # (dy, dx) in pixels
 SHIFT_MODES = ('circular', 'reflect')
 # Shifts must be smaller than the smallest image side that the backbone accepts, 32 px.
 MAX_SHIFT = 31
@@ -17,7 +18,7 @@ CIFAR_SHIFTS = (
 )
 
 
-def check_shifts(shifts: Any) -> tuple[tuple[int, int], ...] | None:
+def check_shifts(shifts: Any) -> Shifts | None:
     """Return ``shifts`` as a tuple of tuples or None; raise a ValueError if they are invalid."""
     if shifts is None:
         return None
@@ -68,7 +69,7 @@ class LSAArch:
     kernel_size: int
     stride: int
     padding: int
-    shifts: tuple[tuple[int, int], ...] | None
+    shifts: Shifts | None
     num_kv_heads: tuple[int, ...] | None = None
     shift_mode: str = 'circular'
     shared_conv: bool = False
@@ -99,6 +100,11 @@ class LSAArch:
                 'heads'
             )
             require(f'arch: num_heads[{i}]', heads, is_valid, expected)
+
+    @property
+    def hidden_dims(self) -> tuple[int, ...]:
+        """Channels inside the MLPs of each stage."""
+        return tuple(int(dims * self.mlp_ratio) for dims in self.embed_dims)
 
 
 CIFAR = {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS, 'img_size': 32}

@@ -36,8 +36,8 @@ class GroupedAttention(nn.Module):
     def repeat_heads(self, x: Tensor) -> Tensor:
         """Repeat each key/value head for its G query heads: (..., nKV, N, d) to (..., nH, N, d)."""
         group_size = self.num_heads // self.num_kv_heads
-        groups = x.unsqueeze(-3).expand(*x.shape[:-2], group_size, *x.shape[-2:])
-        return groups.flatten(-4, -3)
+        leading = [-1] * (x.ndim - 2)
+        return x.unsqueeze(-3).expand(*leading, group_size, -1, -1).flatten(-4, -3)
 
 
 class SelfAttention(GroupedAttention):

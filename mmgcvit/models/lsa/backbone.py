@@ -17,14 +17,14 @@ from torch import nn
 from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import (
+    ImageSize,
+    InitCfg,
     WindowSize,
     check_float,
     check_img_size,
     resolve_arch,
     resolve_windows,
 )
-from ..layers.blocks import init_transformer_weights
-from ..layers.lora import add_lora
 from ..layers.windows import ceil_div
 from .archs import ARCHS
 from .key_mappings import KEY_MAPPINGS, describe_shapes
@@ -72,7 +72,6 @@ class LSA(PyramidBackbone):
     """
 
     archs = ARCHS
-    default_arch = 'imagenet-tiny'
     key_mappings = KEY_MAPPINGS
     describe_shapes = staticmethod(describe_shapes)
 
@@ -83,16 +82,16 @@ class LSA(PyramidBackbone):
 
     def __init__(
         self,
-        arch: str | Mapping[str, Any] = default_arch,
+        arch: str | Mapping[str, Any] = 'imagenet-tiny',
         in_channels: int = 3,
         window_size: WindowSize | None = None,
-        pretrain_img_size: int | tuple[int, int] | None = None,
+        pretrain_img_size: ImageSize | None = None,
         drop_path_rate: float | None = None,
         out_indices: Sequence[int] | None = None,
         frozen_stages: int = -1,
         lora_rank: int = 0,
         with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: InitCfg = None,
     ) -> None:
         arch = resolve_arch(arch, ARCHS)
         dims = arch.embed_dims
@@ -106,10 +105,6 @@ class LSA(PyramidBackbone):
         for _ in range(1, num_stages):
             height, width = grids[-1]
             grids.append((ceil_div(height, 2), ceil_div(width, 2)))
-        # In stage 0 each shifted copy of the image may have its own position embedding.
-        num_copies = None
-        if arch.shifts is not None and not arch.shared_position:
-            num_copies = len(arch.shifts)
         if drop_path_rate is None:
             drop_path_rate = arch.drop_path_rate
         drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
@@ -135,24 +130,7 @@ class LSA(PyramidBackbone):
                 shared_conv=arch.shared_conv,
             )
         self.stages = nn.ModuleList(
-            self.stage_type(
-                embed_dims=dims[i],
-                depth=arch.depths[i],
-                num_heads=arch.num_heads[i],
-                num_kv_heads=arch.num_kv_heads[i],
-                window_size=windows[i],
-                mlp_ratio=arch.mlp_ratio,
-                drop_path_rate=drop_path_rate,
-                grid=grids[i],
-                num_copies=num_copies if i == 0 else None,
-                shifted=i == 0 and arch.shifts is not None,
-                with_cp=with_cp,
-            )
+            self.stage_type(arch, i, grids[i], windows[i], drop_path_rate, with_cp)
             for i in range(self.num_stages)
         )
-        self.downsamplers = nn.ModuleList(
-            self.downsampler_type(dims[i - 1], dims[i]) for i in range(1, self.num_stages)
-        )
-        init_transformer_weights(self, (nn.Linear, nn.Conv2d))
-        add_lora(self, self.lora_rank)
-        self.freeze()
+        self.complete(layer_types=(nn.Linear, nn.Conv2d))

@@ -4,13 +4,13 @@ Shapes: B batch, H x W image in pixels, h x w patches, T copies of the image, C 
     channels of a token.
 """
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers.arguments import Size
 from ..layers.windows import pad_images, round_up
+from .archs import Shifts
 
 
 class PatchEmbedding(nn.Module):
@@ -53,7 +53,7 @@ class ShiftedPatchEmbedding(PatchEmbedding):
         kernel_size: int,
         stride: int,
         padding: int,
-        shifts: Sequence[tuple[int, int]],
+        shifts: Shifts,
         shift_mode: str,
         shared_conv: bool,
     ) -> None:
@@ -69,9 +69,7 @@ class ShiftedPatchEmbedding(PatchEmbedding):
         return torch.stack(maps).permute(0, 1, 3, 4, 2)
 
 
-def make_shifted_copies(
-    images: Tensor, shifts: Sequence[tuple[int, int]], shift_mode: str
-) -> list[Tensor]:
+def make_shifted_copies(images: Tensor, shifts: Shifts, shift_mode: str) -> list[Tensor]:
     """Return a copy of images (B, C, H, W) for each shift (dy, dx). The copies are views of one
     padded tensor.
 
@@ -89,9 +87,7 @@ def make_shifted_copies(
     return copies
 
 
-def count_patches(
-    size: tuple[int, int], kernel_size: int, stride: int, padding: int
-) -> tuple[int, int]:
+def count_patches(size: Size, kernel_size: int, stride: int, padding: int) -> Size:
     """Return the number of patches (h, w) of images of ``size`` = (H, W)."""
     height, width = (round_up(side, stride) + 2 * padding - kernel_size for side in size)
     return height // stride + 1, width // stride + 1

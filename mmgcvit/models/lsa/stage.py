@@ -10,9 +10,10 @@ first block, a ShiftBlock, turns them into one.
 
 from torch import Tensor, nn
 
-from ..layers.arguments import Window
+from ..layers.arguments import Size, Window
 from ..layers.blocks import LayerNorm, Mlp, Residual, run_block
-from ..layers.position import Grid, PositionEmbedding
+from ..layers.position import PositionEmbedding
+from .archs import LSAArch
 from .attention import SelfAttention, ShiftAttention
 
 NORM_EPS = 1e-6
@@ -55,8 +56,8 @@ class ShiftBlock(Block):
 class Stage(nn.Module):
     """A position embedding, then blocks at one resolution, which share two norms.
 
-    ``grid`` and ``num_copies`` are those of :class:`PositionEmbedding`. If ``shifted``, the first
-    block is a :class:`ShiftBlock`. The other arguments are those of the network and its arch.
+    ``index`` is the stage's in ``arch``, and ``grid`` the size (h, w) of its position embedding. In
+    variants with shifts, the first block of stage 0 is a :class:`ShiftBlock`.
     """
 
     first_block_type = ShiftBlock
@@ -64,33 +65,31 @@ class Stage(nn.Module):
 
     def __init__(
         self,
-        embed_dims: int,
-        depth: int,
-        num_heads: int,
-        num_kv_heads: int,
+        arch: LSAArch,
+        index: int,
+        grid: Size,
         window_size: Window | None,
-        mlp_ratio: float,
         drop_path_rate: float,
-        grid: Grid,
-        num_copies: int | None,
-        shifted: bool,
         with_cp: bool,
     ) -> None:
         super().__init__()
         self.with_cp = with_cp
+        embed_dims, hidden_dims = arch.embed_dims[index], arch.hidden_dims[index]
+        heads = arch.num_heads[index], arch.num_kv_heads[index]
+        is_shifted = index == 0 and arch.shifts is not None
+        # Each shifted copy of the image may have its own position embedding.
+        num_copies = len(arch.shifts) if is_shifted and not arch.shared_position else None
         self.position = PositionEmbedding(embed_dims, grid, num_copies)
         self.norm1 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.norm2 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.blocks = nn.ModuleList()
-        hidden_dims = int(embed_dims * mlp_ratio)
-        for i in range(depth):
-            if shifted and i == 0:
-                attn = self.first_attention_type(embed_dims, num_heads, num_kv_heads)
-                block_type = self.first_block_type
-            else:
-                attn = SelfAttention(embed_dims, num_heads, num_kv_heads, window_size)
-                block_type = Block
-            self.blocks.append(block_type(embed_dims, attn, hidden_dims, drop_path_rate))
+        if is_shifted:
+            attn = self.first_attention_type(embed_dims, *heads)
+            block = self.first_block_type(embed_dims, attn, hidden_dims, drop_path_rate)
+            self.blocks.append(block)
+        while len(self.blocks) < arch.depths[index]:
+            attn = SelfAttention(embed_dims, *heads, window_size)
+            self.blocks.append(Block(embed_dims, attn, hidden_dims, drop_path_rate))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the stage to a map (B, H, W, C), or to the maps of shifted copies (T, B, H, W, C)."""
