@@ -31,6 +31,7 @@ SUPPORTED = (
     'with RPNHead, '
     "ConvFCBBoxHead, FCNMaskHead, DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
 )
+Tensors = tuple[Tensor, ...]
 # Scores are from 0 to 1. A box that is dropped gets the score NO_OBJECT, which is below
 # OBJECT_THRESHOLD.
 NO_OBJECT, OBJECT_THRESHOLD = -1.0, -0.5
@@ -58,7 +59,7 @@ class DetectorGraph(nn.Module):
         elif with_masks:
             self.output_axes['masks'] = {0: 'objects'}
 
-    def extract_feature_maps(self, images: Tensor) -> tuple[Tensor, ...]:
+    def extract_feature_maps(self, images: Tensor) -> Tensors:
         """Return the neck's feature maps (B, C, H_i, W_i) of images (B, 3, H, W)."""
         return self.neck(self.backbone(pad_images(images, self.size_divisor)))
 
@@ -89,7 +90,7 @@ class TwoStageGraph(DetectorGraph):
         if unsupported:
             raise UserError(f'cannot export a detector with {", ".join(unsupported)}. {SUPPORTED}')
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W), ordered by image, then by descending score.
 
         Return boxes (N, 4) = [x1, y1, x2, y2] in pixels; scores, labels and image indices (N,); and
@@ -118,9 +119,7 @@ class TwoStageGraph(DetectorGraph):
         masks = self.predict_masks(feature_maps, boxes, labels, image)
         return boxes, top_scores, labels, image, masks
 
-    def predict_proposals(
-        self, feature_maps: tuple[Tensor, ...], size: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def predict_proposals(self, feature_maps: Tensors, size: Tensor) -> tuple[Tensor, Tensor]:
         """Return boxes (B, P, 4) by descending score, and a mask (B, P): False after an image's
         last proposal.
         """
@@ -152,7 +151,7 @@ class TwoStageGraph(DetectorGraph):
         return gather_rows(boxes, order), scores > OBJECT_THRESHOLD
 
     def predict_boxes(
-        self, feature_maps: tuple[Tensor, ...], boxes: Tensor, size: Tensor
+        self, feature_maps: Tensors, boxes: Tensor, size: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return boxes (B, K, P, 4) and scores (B, K, P) of every class, predicted from proposals
         (B, P, 4).
@@ -180,7 +179,7 @@ class TwoStageGraph(DetectorGraph):
         return class_boxes.transpose(1, 2).expand(-1, scores.shape[1], -1, -1), scores
 
     def predict_masks(
-        self, maps: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, image_indices: Tensor
+        self, maps: Tensors, boxes: Tensor, labels: Tensor, image_indices: Tensor
     ) -> Tensor:
         """Return the probability that a pixel of a box belongs to the object, (N, h, w), averaged
         over the heads.
@@ -231,9 +230,7 @@ def clip_boxes(boxes: Tensor, size: Tensor) -> Tensor:
     return torch.minimum(boxes.clamp(min=0.0), size.flip(0).repeat(2).to(boxes.dtype))
 
 
-def extract_roi_features(
-    extractor: nn.Module, feature_maps: tuple[Tensor, ...], rois: Tensor
-) -> Tensor:
+def extract_roi_features(extractor: nn.Module, feature_maps: Tensors, rois: Tensor) -> Tensor:
     """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels."""
     layers = extractor.roi_layers
     # Features come from the level that fits the square root of an RoI's area (Lin et al., FPN,

@@ -17,6 +17,7 @@ from .deformable_attention import gather_in_attention
 from .detector_graph import (
     NO_OBJECT,
     DetectorGraph,
+    Tensors,
     apply_nms,
     clip_boxes,
     find_unsupported_nms,
@@ -45,7 +46,7 @@ class DINOGraph(DetectorGraph):
             )
         self.model = gather_in_attention(model)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels and image
         indices (N,).
         """
@@ -61,7 +62,7 @@ class DINOGraph(DetectorGraph):
         return boxes, top_scores, index % num_classes, image
 
     def run_transformer(
-        self, feature_maps: tuple[Tensor, ...], size: Tensor, padded_size: Tensor
+        self, feature_maps: Tensors, size: Tensor, padded_size: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return boxes (B, Q, 4) = [cx, cy, w, h], where 1 is the image's side, and scores (B, Q,
         K).
@@ -165,7 +166,7 @@ class Mask2FormerGraph(DetectorGraph):
         self.head = gather_in_attention(model.panoptic_head)
         self.max_per_image = model.test_cfg.get('max_per_image', 100)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels, image indices
         (N,), mask logits.
         """
@@ -218,7 +219,7 @@ class RTMDetInsGraph(DetectorGraph):
         super().__init__(model, with_masks=True, mask_stride=stride)
         self.head, self.cfg = model.bbox_head, model.test_cfg
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels, image indices
         (N,), mask logits.
         """
@@ -247,7 +248,7 @@ class RTMDetInsGraph(DetectorGraph):
         masks = self.predict_masks(mask_features, kernels[image, pixels], priors[pixels], image)
         return boxes[image, index], top_scores, labels[image, index], image, masks
 
-    def select_candidates(self, logits: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    def select_candidates(self, logits: Tensors) -> tuple[Tensor, Tensor, Tensor]:
         """Return the top scores of each level's logits (B, K, h, w), labels and pixels (0 to S -
         1), all (B, n).
         """

@@ -15,7 +15,7 @@ from ..gcvit.convs import Stem
 from ..gcvit.key_mappings import OWN
 from ..gcvit.stage import Stage
 from ..layers.arguments import Window
-from ..layers.attention import split_heads
+from ..layers.attention import QKV, split_heads
 from ..layers.blocks import LayerNorm
 from ..layers.position import RelativePositionBias
 from ..layers.windows import pad_images, pad_to_windows
@@ -41,7 +41,7 @@ class GlobalKeyValueAttention(WindowAttention):
         self.position = RelativePositionBias(window_size, num_heads)
         self.proj = nn.Linear(embed_dims, embed_dims)
 
-    def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         (q,) = split_heads(self.q(windows), self.num_heads)
         k = v = q_global.unsqueeze(1).expand_as(q)
         return q, k, v
@@ -56,7 +56,7 @@ class GlobalValueAttention(WindowAttention):
         self.position = RelativePositionBias(window_size, num_heads)
         self.proj = nn.Linear(embed_dims, embed_dims)
 
-    def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         q, k = split_heads(self.qk(windows), self.num_heads, chunks=2)
         return q, k, q_global.unsqueeze(1).expand_as(q)
 

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from .sdpa import fold_windows, sdpa, unfold_windows
 
+QKV = tuple[Tensor, Tensor, Tensor]  # queries, keys and values
+
 
 def split_heads(x: Tensor, num_heads: int, chunks: int = 1) -> tuple[Tensor, ...]:
     """Split the output of a linear layer into ``chunks`` tensors (q, k, v or k, v), and each of

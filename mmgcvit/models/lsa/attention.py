@@ -10,7 +10,7 @@ nKV = nH is plain multi-head attention.
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.attention import attend, compute_attention_weights, merge_heads, split_heads
+from ..layers.attention import QKV, attend, compute_attention_weights, merge_heads, split_heads
 from ..layers.sdpa import sdpa
 from ..layers.windows import balance_window, window_partition, window_reverse
 
@@ -60,7 +60,7 @@ class SelfAttention(GroupedAttention):
         q, k, v = self.project(window_partition(x, window_size))
         return window_reverse(self.proj(merge_heads(attend(q, k, v))), window_size, size)
 
-    def project(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, windows: Tensor) -> QKV:
         """Return queries, keys and values (B, nW, nH, N, d) of windows (B, nW, N, C)."""
         (q,) = split_heads(self.q(windows), self.num_heads)
         return q, *self.split_keys_and_values(self.kv(windows))
@@ -84,7 +84,7 @@ class ShiftAttention(GroupedAttention):
         attended = sdpa(q, k, v).flatten(1)  # (M, nH, 1, d) to (M, C)
         return self.proj(attended).unflatten(0, copies.shape[1:-1])
 
-    def project(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, patches: Tensor) -> QKV:
         """Return queries (M, nH, 1, d), keys and values (M, nH, T, d) of patches (T, M, C)."""
         (q,) = split_heads(self.q(patches[0]).unsqueeze(1), self.num_heads)
         return q, *self.split_keys_and_values(self.kv(patches).transpose(0, 1))
