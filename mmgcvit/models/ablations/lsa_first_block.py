@@ -20,7 +20,7 @@ from ..layers.position import RelativePositionBias
 from ..layers.windows import window_partition, window_reverse
 from ..lsa import LSA
 from ..lsa.attention import GroupedAttention
-from ..lsa.shifted_patches import PatchEmbedding
+from ..lsa.shifted_patches import ShiftedPatchEmbedding
 from ..lsa.stage import NORM_EPS, Block, Stage
 
 # The paper does not give the window size of Swin's block. The 32 x 32 tokens of CIFAR variants make
@@ -28,14 +28,13 @@ from ..lsa.stage import NORM_EPS, Block, Stage
 WINDOW_SIZE = (8, 8)
 
 
-class UnshiftedStem(PatchEmbedding):
-    """LSA's stem without shifted copies: (B, in_channels, H, W) to (B, h, w, C).
-
-    It takes the arguments of ``ShiftedPatchEmbedding``, but ignores those for shifts.
+class UnshiftedStem(ShiftedPatchEmbedding):
+    """LSA's stem without shifted copies, whatever the variant: (B, in_channels, H, W) to (B, h, w,
+    C).
     """
 
-    def __init__(self, shifts: Any, shift_mode: str, shared_conv: bool, **conv: int) -> None:
-        super().__init__(**conv)
+    def __init__(self, shifts: Any, **arguments: Any) -> None:
+        super().__init__(shifts=None, **arguments)
 
 
 class ConvolutionalTokenEmbedding(UnshiftedStem):

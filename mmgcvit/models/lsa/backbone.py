@@ -28,7 +28,7 @@ from ..layers.arguments import (
 from ..layers.windows import ceil_div
 from .archs import ARCHS
 from .key_mappings import KEY_MAPPINGS, describe_shapes
-from .shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, count_patches
+from .shifted_patches import ShiftedPatchEmbedding, count_patches
 from .stage import NORM_EPS, Downsampler, Stage
 
 
@@ -113,22 +113,16 @@ class LSA(PyramidBackbone):
         super().__init__(
             in_channels, dims, out_indices, frozen_stages, lora_rank, with_cp, init_cfg, NORM_EPS
         )
-        conv = {
-            'in_channels': self.in_channels,
-            'embed_dims': dims[0],
-            'kernel_size': arch.kernel_size,
-            'stride': arch.stride,
-            'padding': arch.padding,
-        }
-        if arch.shifts is None:
-            self.stem = PatchEmbedding(**conv)
-        else:
-            self.stem = self.stem_type(
-                **conv,
-                shifts=arch.shifts,
-                shift_mode=arch.shift_mode,
-                shared_conv=arch.shared_conv,
-            )
+        self.stem = self.stem_type(
+            in_channels=self.in_channels,
+            embed_dims=dims[0],
+            kernel_size=arch.kernel_size,
+            stride=arch.stride,
+            padding=arch.padding,
+            shifts=arch.shifts,
+            shift_mode=arch.shift_mode,
+            shared_conv=arch.shared_conv,
+        )
         self.stages = nn.ModuleList(
             self.stage_type(arch, i, grids[i], windows[i], drop_path_rate, with_cp)
             for i in range(self.num_stages)

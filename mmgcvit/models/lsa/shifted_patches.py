@@ -13,10 +13,12 @@ from ..layers.windows import pad_images, round_up
 from .archs import Shifts
 
 
-class PatchEmbedding(nn.Module):
-    """Embed each patch of an image as a token: (B, in_channels, H, W) to (B, h, w, C).
+class ShiftedPatchEmbedding(nn.Module):
+    """Embed each patch of T shifted copies of an image as a token: (B, in_channels, H, W) to (T, B,
+    h, w, C), or without shifts to (B, h, w, C).
 
-    Images are zero-padded on the right and at the bottom to multiples of the stride.
+    Images are zero-padded on the right and at the bottom to multiples of the stride. The arguments
+    are attributes of :class:`.LSAArch`.
     """
 
     def __init__(
@@ -26,44 +28,25 @@ class PatchEmbedding(nn.Module):
         kernel_size: int,
         stride: int,
         padding: int,
-        num_convs: int = 1,
+        shifts: Shifts | None,
+        shift_mode: str,
+        shared_conv: bool,
     ) -> None:
         super().__init__()
         self.stride = stride
+        self.shifts = shifts
+        self.shift_mode = shift_mode
+        num_convs = 1 if shifts is None or shared_conv else len(shifts)
         self.convs = nn.ModuleList()
         for _ in range(num_convs):
             self.convs.append(nn.Conv2d(in_channels, embed_dims, kernel_size, stride, padding))
 
     def forward(self, images: Tensor) -> Tensor:
-        (conv,) = self.convs
-        return conv(pad_images(images, self.stride)).permute(0, 2, 3, 1)
-
-
-class ShiftedPatchEmbedding(PatchEmbedding):
-    """Embed the patches of T shifted copies of the image: (B, in_channels, H, W) to (T, B, h, w,
-    C).
-
-    The arguments are attributes of :class:`.LSAArch`.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        embed_dims: int,
-        kernel_size: int,
-        stride: int,
-        padding: int,
-        shifts: Shifts,
-        shift_mode: str,
-        shared_conv: bool,
-    ) -> None:
-        num_convs = 1 if shared_conv else len(shifts)
-        super().__init__(in_channels, embed_dims, kernel_size, stride, padding, num_convs)
-        self.shifts = tuple(shifts)
-        self.shift_mode = shift_mode
-
-    def forward(self, images: Tensor) -> Tensor:
-        copies = make_shifted_copies(pad_images(images, self.stride), self.shifts, self.shift_mode)
+        images = pad_images(images, self.stride)
+        if self.shifts is None:
+            (conv,) = self.convs
+            return conv(images).permute(0, 2, 3, 1)
+        copies = make_shifted_copies(images, self.shifts, self.shift_mode)
         # One convolution for each copy, or one for all. The maps are (B, C, h, w).
         maps = [self.convs[i % len(self.convs)](copy) for i, copy in enumerate(copies)]
         return torch.stack(maps).permute(0, 1, 3, 4, 2)

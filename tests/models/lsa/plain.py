@@ -82,7 +82,7 @@ class PlainLSA(nn.Module):
     def embed(self, images):
         """Embed images (B, 3, H, W) as tokens (B, N, C), and their shifted copies as (T, B, N, C)."""
         stem = self.model.stem
-        if not hasattr(stem, 'shifts'):
+        if stem.shifts is None:
             x = patches(stem, stem.convs[0], images)
             return x.flatten(2).transpose(1, 2), tuple(x.shape[2:])
         copies = []
