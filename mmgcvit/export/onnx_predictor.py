@@ -110,7 +110,7 @@ class OnnxPredictor:
         return self.postprocess(outputs, inputs.shape[2:], image.shape[:2])
 
     def preprocess(self, image: np.ndarray) -> np.ndarray:
-        """Turn a BGR image (height, width, 3) uint8 into the network's input (1, 3, h, w) float32."""
+        """Turn a BGR image (height, width, 3) uint8 into the input (1, 3, h, w) float32."""
         # Pillow and OpenCV take the size as (width, height).
         size = self.choose_size(image.shape[:2])
         interpolation = self.metadata['interpolation']
@@ -131,7 +131,7 @@ class OnnxPredictor:
         return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])
 
     def choose_size(self, ori_shape: tuple[int, int]) -> tuple[int, int]:
-        """Return the (width, height) to which an image of ``ori_shape`` (height, width) is resized."""
+        """Return the (width, height) to which an image of ``ori_shape`` (height, width) resizes."""
         height, width = ori_shape
         scale, edge = json.loads(self.metadata['scale']), self.metadata['edge']
         if edge == 'short':

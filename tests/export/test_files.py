@@ -164,7 +164,7 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, mo
 def test_the_onnx_predictor_detects_the_same_objects_as_the_package(
     exported, name, score_thr, atol, monkeypatch
 ):
-    """Mask2Former's boxes and scores are computed from masks, in the file at the size of the input."""
+    """Mask2Former's boxes and scores come from masks, in the file at the size of the input."""
     one, photo = exported(name), photo_of()
     if score_thr is not None:
         monkeypatch.setattr(one.model, 'score_thr', score_thr)

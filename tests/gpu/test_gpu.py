@@ -72,7 +72,7 @@ def test_a_training_step_of_each_family_is_finite_in_bfloat16(name):
 
 @pytest.mark.parametrize('name', NETWORKS)
 def test_training_with_compiled_blocks_is_eager_training(name):
-    """On a CPU the first stage, by a backend that compiles nothing, which still traces both passes."""
+    """On a CPU the first stage, by a backend that only traces both passes."""
     stages = {} if ON_CUDA else {'out_indices': (0,)}
     model, images = make_backbone(name, **stages).to(DEVICE), torch.rand(2, 3, 64, 96).to(DEVICE)
     expected = train_step(model, images)

@@ -73,7 +73,7 @@ def test_a_step_reads_no_number_and_kernels_and_traffic_do_not_grow(build, shape
 
 
 class ConvRecorder(TorchDispatchMode):
-    """Records convolutions: whether the map is contiguous for depthwise ones, and None for others."""
+    """Records of convolutions: whether the map is contiguous if depthwise, and None for others."""
 
     def __init__(self):
         super().__init__()

@@ -92,7 +92,7 @@ class Stage(nn.Module):
             self.blocks.append(Block(embed_dims, attn, hidden_dims, drop_path_rate))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the stage to a map (B, H, W, C), or to the maps of shifted copies (T, B, H, W, C)."""
+        """Apply the stage to a map (B, H, W, C), or to maps of shifted copies (T, B, H, W, C)."""
         x = self.position(x)
         for block in self.blocks:
             # All blocks share two norms, as in the authors' code.

@@ -80,7 +80,7 @@ class PlainLSA(nn.Module):
         return tuple(maps)
 
     def embed(self, images):
-        """Embed images (B, 3, H, W) as tokens (B, N, C), and their shifted copies as (T, B, N, C)."""
+        """Embed images (B, 3, H, W) as tokens (B, N, C), and shifted copies as (T, B, N, C)."""
         stem = self.model.stem
         if stem.shifts is None:
             x = patches(stem, stem.convs[0], images)
