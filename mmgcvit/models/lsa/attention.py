@@ -66,7 +66,7 @@ class SelfAttention(GroupedAttention):
         return q, *self.split_keys_and_values(self.kv(windows))
 
     def compute_attention_weights(self, x: Tensor) -> Tensor:
-        """Return the attention weights (B, nW, nH, N, N) of a map (B, H, W, C), to visualise them."""
+        """Return the attention weights (B, nW, nH, N, N) of a map (B, H, W, C), to draw them."""
         window_size = balance_window(self.window_size, x.shape[1:3])
         q, k, _ = self.project(window_partition(x, window_size))
         return compute_attention_weights(q, k)
