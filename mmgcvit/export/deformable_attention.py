@@ -31,35 +31,28 @@ def attend_by_gathering(
     starts = areas.float().cumsum(0).long() - areas
     # [start, height, width] of each sampling point's level, (L * P, 3). OpenVINO 2026.4 needs at
     # most 6 dimensions.
-    levels = (
-        torch.cat([starts.unsqueeze(1), spatial_shapes], dim=1)
-        .unsqueeze(1)
-        .expand(-1, weights.shape[4], -1)
-    )
-    starts, heights, widths = levels.flatten(0, 1).unsqueeze(-1).unbind(1)  # (L * P, 1) each
+    levels = torch.cat([starts.unsqueeze(1), spatial_shapes], dim=1)
+    points = levels.unsqueeze(1).expand(-1, weights.shape[4], -1).flatten(0, 1)
+    starts, heights, widths = points.unsqueeze(-1).unbind(1)  # (L * P, 1) each
     limits = torch.cat([widths, heights], dim=1).to(value.dtype)
     positions = locations.flatten(3, 4) * limits - 0.5
     # A point lies between two columns and two rows. At the map's edge, take the outermost two.
     first = torch.minimum(positions.floor(), limits - 2).clamp(min=0)
-    both = torch.stack(
-        [first, first + 1], dim=-1
-    )  # (B, Q, nH, L * P, 2, 2): x and y of the first and second pixel
+    # (B, Q, nH, L * P, 2, 2): x and y of the first and second pixel.
+    both = torch.stack([first, first + 1], dim=-1)
     limits = limits.unsqueeze(-1)
     # Bilinear weights, 0 for pixels further away than 1, and outside of a map that is only one
     # pixel wide or high.
     linear = (1 - (positions.unsqueeze(-1) - both).abs()).clamp(min=0) * (both < limits)
     x, y = torch.minimum(both, limits - 1).long().unbind(-2)
     pixels = (starts + y * widths).unsqueeze(-1) + x.unsqueeze(-2)
-    images, head_indices = (
-        torch.arange(batch, device=value.device),
-        torch.arange(heads, device=value.device),
-    )
-    rows = (
-        images.reshape(-1, 1, 1, 1) * num_pixels + pixels.flatten(3)
-    ) * heads + head_indices.unsqueeze(-1)
+    images = torch.arange(batch, device=value.device).reshape(-1, 1, 1, 1)
+    head_indices = torch.arange(heads, device=value.device).unsqueeze(-1)
+    rows = (images * num_pixels + pixels.flatten(3)) * heads + head_indices
     linear = linear[..., 1, :, None] * linear[..., 0, None, :] * weights.flatten(3)[..., None, None]
     # In ONNX this is a Gather of whole rows, faster than GatherElements.
-    return (linear.flatten(3).unsqueeze(-2) @ value.reshape(-1, channels)[rows]).flatten(2)
+    gathered = value.reshape(-1, channels)[rows]
+    return (linear.flatten(3).unsqueeze(-2) @ gathered).flatten(2)
 
 
 def replace_modules(
@@ -106,10 +99,8 @@ class GatheringAttention(nn.Module):
         ``reference_points`` are (B, Q, L, 2 or 4): points, or boxes [x, y, w, h].
         ``key_padding_mask`` is (B, S).
         """
-        own, shape = (
-            self.attention,
-            (*query.shape[:2], self.attention.num_heads, self.attention.num_levels, -1),
-        )
+        own = self.attention
+        shape = *query.shape[:2], own.num_heads, own.num_levels, -1
         value = own.value_proj(value).masked_fill(inputs['key_padding_mask'].unsqueeze(-1), 0.0)
         positioned = query + inputs['query_pos']
         offsets = own.sampling_offsets(positioned).view(*shape, 2)
@@ -120,6 +111,5 @@ class GatheringAttention(nn.Module):
         else:
             locations = references[..., :2] + offsets / own.num_points * references[..., 2:] * 0.5
         value = value.view(*value.shape[:2], own.num_heads, -1)
-        return (
-            own.output_proj(attend_by_gathering(value, spatial_shapes, locations, weights)) + query
-        )
+        attended = attend_by_gathering(value, spatial_shapes, locations, weights)
+        return own.output_proj(attended) + query

@@ -31,6 +31,7 @@ SUPPORTED = (
     'with RPNHead, '
     "ConvFCBBoxHead, FCNMaskHead, DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
 )
+Tensors = tuple[Tensor, ...]
 # Scores are from 0 to 1. A box that is dropped gets the score NO_OBJECT, which is below
 # OBJECT_THRESHOLD.
 NO_OBJECT, OBJECT_THRESHOLD = -1.0, -0.5
@@ -50,14 +51,15 @@ class DetectorGraph(nn.Module):
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
         self.size_divisor = model.data_preprocessor.pad_size_divisor
-        names = ['boxes', 'scores', 'labels', 'image_indices', *(['masks'] if with_masks else [])]
-        self.output_axes = {
-            name: {0: 'objects'} for name in names
-        }  # the dynamic axes of each output
+        # The dynamic axes of each output.
+        names = ('boxes', 'scores', 'labels', 'image_indices')
+        self.output_axes = {name: {0: 'objects'} for name in names}
         if mask_stride:
-            self.output_axes['masks'] |= {1: 'mask_height', 2: 'mask_width'}
+            self.output_axes['masks'] = {0: 'objects', 1: 'mask_height', 2: 'mask_width'}
+        elif with_masks:
+            self.output_axes['masks'] = {0: 'objects'}
 
-    def extract_feature_maps(self, images: Tensor) -> tuple[Tensor, ...]:
+    def extract_feature_maps(self, images: Tensor) -> Tensors:
         """Return the neck's feature maps (B, C, H_i, W_i) of images (B, 3, H, W)."""
         return self.neck(self.backbone(pad_images(images, self.size_divisor)))
 
@@ -74,83 +76,73 @@ class TwoStageGraph(DetectorGraph):
             raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')
         super().__init__(model, roi_head.with_mask)
         self.rpn_head = model.rpn_head
+        self.rpn_cfg, self.rcnn_cfg = model.test_cfg.rpn, model.test_cfg.rcnn
         self.box_heads = nn.ModuleList(list_modules(roi_head.bbox_head))
-        self.mask_heads = nn.ModuleList(
-            list_modules(roi_head.mask_head) if roi_head.with_mask else []
-        )
-        known = {self.rpn_head: models.RPNHead} | dict.fromkeys(
-            self.box_heads, models.ConvFCBBoxHead
-        )
-        known |= dict.fromkeys(self.mask_heads, models.FCNMaskHead)
-        unsupported = [
-            type(head).__name__
-            for head, supported in known.items()
-            if not isinstance(head, supported)
-        ]
-        unsupported += find_unsupported_nms(model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms)
+        self.box_extractors = list_modules(roi_head.bbox_roi_extractor)
+        self.mask_heads, self.mask_extractors = nn.ModuleList(), []
+        if roi_head.with_mask:
+            self.mask_heads.extend(list_modules(roi_head.mask_head))
+            self.mask_extractors += list_modules(roi_head.mask_roi_extractor)
+        heads = [self.rpn_head, *self.box_heads, *self.mask_heads]
+        types = (models.RPNHead, models.ConvFCBBoxHead, models.FCNMaskHead)
+        unsupported = [type(head).__name__ for head in heads if not isinstance(head, types)]
+        unsupported += find_unsupported_nms(self.rpn_cfg.nms, self.rcnn_cfg.nms)
         if unsupported:
             raise UserError(f'cannot export a detector with {", ".join(unsupported)}. {SUPPORTED}')
-        self.box_extractors = list_modules(roi_head.bbox_roi_extractor)
-        self.mask_extractors = (
-            list_modules(roi_head.mask_roi_extractor) if roi_head.with_mask else []
-        )
-        self.rpn_cfg, self.rcnn_cfg = model.test_cfg.rpn, model.test_cfg.rcnn
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W), ordered by image, then by descending score.
 
         Return boxes (N, 4) = [x1, y1, x2, y2] in pixels; scores, labels and image indices (N,); and
         masks (N, h, w).
         """
-        size = shape_as_tensor(images)[-2:].to(
-            images.device
-        )  # an operator in the trace, so it is not a constant
+        # An operator in the trace, so it is not a constant.
+        size = shape_as_tensor(images)[-2:].to(images.device)
         feature_maps = self.extract_feature_maps(images)
         proposals, is_proposal = self.predict_proposals(feature_maps, size)
         boxes, scores = self.predict_boxes(feature_maps, proposals, size)
         scores = scores.masked_fill(~is_proposal.unsqueeze(1), NO_OBJECT)
         # NonMaxSuppression takes the same boxes for all classes. Here each class has its own, so
         # pass it as an image.
-        flat = boxes.flatten(0, 1), scores.flatten(0, 1).unsqueeze(1)
-        kept = apply_nms(*flat, self.rcnn_cfg.nms.iou_threshold, self.rcnn_cfg.score_thr)
-        image, index, top_scores = list_objects(
-            kept.reshape_as(scores).flatten(1), self.rcnn_cfg.max_per_img
+        kept = apply_nms(
+            boxes.flatten(0, 1),
+            scores.flatten(0, 1).unsqueeze(1),
+            self.rcnn_cfg.nms.iou_threshold,
+            self.rcnn_cfg.score_thr,
         )
+        kept = kept.reshape_as(scores).flatten(1)
+        image, index, top_scores = list_objects(kept, self.rcnn_cfg.max_per_img)
         labels = torch.div(index, scores.shape[2], rounding_mode='floor')
-        objects = boxes.flatten(1, 2)[image, index], top_scores, labels, image
+        boxes = boxes.flatten(1, 2)[image, index]
         if not self.mask_heads:
-            return objects
-        return (*objects, self.predict_masks(feature_maps, objects[0], labels, image))
+            return boxes, top_scores, labels, image
+        masks = self.predict_masks(feature_maps, boxes, labels, image)
+        return boxes, top_scores, labels, image, masks
 
-    def predict_proposals(
-        self, feature_maps: tuple[Tensor, ...], size: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def predict_proposals(self, feature_maps: Tensors, size: Tensor) -> tuple[Tensor, Tensor]:
         """Return boxes (B, P, 4) by descending score, and a mask (B, P): False after an image's
         last proposal.
         """
-        scores, deltas = self.rpn_head(feature_maps)
-        anchors = self.rpn_head.prior_generator.grid_priors(
-            [s.shape[-2:] for s in scores], device=size.device
-        )
-        nms_pre = self.rpn_cfg.get('nms_pre', -1)
-        levels = []
-        for logits, level_deltas, level_anchors in zip(scores, deltas, anchors, strict=True):
-            top_scores, order = select_top_scores(
-                logits.permute(0, 2, 3, 1).flatten(1).sigmoid(), nms_pre
-            )
-            level_deltas = level_deltas.permute(0, 2, 3, 1).reshape(level_deltas.shape[0], -1, 4)
-            levels.append((top_scores, gather_rows(level_deltas, order), level_anchors[order]))
+        logits, deltas = self.rpn_head(feature_maps)
+        sizes = [level.shape[-2:] for level in logits]
+        anchors = self.rpn_head.prior_generator.grid_priors(sizes, device=size.device)
+        coder = self.rpn_head.bbox_coder
+        scores, boxes = [], []
+        for i, level_anchors in enumerate(anchors):
+            level_scores = logits[i].permute(0, 2, 3, 1).flatten(1).sigmoid()
+            top_scores, order = select_top_scores(level_scores, self.rpn_cfg.get('nms_pre', -1))
+            level_deltas = deltas[i].permute(0, 2, 3, 1).reshape(level_scores.shape[0], -1, 4)
+            top_deltas = gather_rows(level_deltas, order)
+            boxes.append(decode_boxes(level_anchors[order], top_deltas, coder, size))
+            scores.append(top_scores)
+        boxes = torch.cat(boxes, dim=1)
         # NMS is applied to each level separately, so the levels are passed as classes to ONNX's
         # NonMaxSuppression.
-        scores_by_level = [
-            torch.cat(
-                [s if i == level else s.clamp(max=NO_OBJECT) for i, (s, _, _) in enumerate(levels)],
-                dim=1,
-            )
-            for level in range(len(levels))
-        ]
-        deltas, anchors = (torch.cat(parts, dim=1) for parts in list(zip(*levels, strict=True))[1:])
-        boxes = decode_boxes(anchors, deltas, self.rpn_head.bbox_coder, size)
+        scores_by_level = []
+        for i in range(len(scores)):
+            of_level = [level_scores.clamp(max=NO_OBJECT) for level_scores in scores]
+            of_level[i] = scores[i]
+            scores_by_level.append(torch.cat(of_level, dim=1))
         scores = torch.stack(scores_by_level, dim=1)
         is_large = (boxes[..., 2:] - boxes[..., :2] > self.rpn_cfg.get('min_bbox_size', -1)).all(-1)
         scores = scores.masked_fill(~is_large.unsqueeze(1), NO_OBJECT)
@@ -159,7 +151,7 @@ class TwoStageGraph(DetectorGraph):
         return gather_rows(boxes, order), scores > OBJECT_THRESHOLD
 
     def predict_boxes(
-        self, feature_maps: tuple[Tensor, ...], boxes: Tensor, size: Tensor
+        self, feature_maps: Tensors, boxes: Tensor, size: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return boxes (B, K, P, 4) and scores (B, K, P) of every class, predicted from proposals
         (B, P, 4).
@@ -170,9 +162,7 @@ class TwoStageGraph(DetectorGraph):
         image_indices = torch.arange(batch, device=boxes.device, dtype=boxes.dtype)
         image_indices = image_indices[:, None, None].expand(-1, proposals, -1)
         logits = []
-        for stage, (head, extractor) in enumerate(
-            zip(self.box_heads, self.box_extractors, strict=True)
-        ):
+        for head, extractor in zip(self.box_heads, self.box_extractors, strict=True):
             rois = torch.cat([image_indices, boxes], dim=-1).flatten(0, 1)
             head_logits, deltas = head(extract_roi_features(extractor, feature_maps, rois))
             # Use reshape, because the exporter would turn the sizes of unflatten into constants.
@@ -180,21 +170,16 @@ class TwoStageGraph(DetectorGraph):
             # One box for all classes if the head is class-agnostic, else one per class.
             class_boxes = deltas.reshape(batch, proposals, -1, 4)
             class_boxes = decode_boxes(boxes.unsqueeze(2), class_boxes, head.bbox_coder, size)
-            if stage < len(self.box_heads) - 1:
-                best = (
-                    head_logits[..., :-1]
-                    .argmax(-1)
-                    .reshape(batch, proposals, 1, 1)
-                    .expand(-1, -1, 1, 4)
-                )
-                boxes = (
-                    class_boxes if class_boxes.shape[2] == 1 else class_boxes.gather(2, best)
-                ).squeeze(2)
+            if class_boxes.shape[2] == 1:
+                boxes = class_boxes.squeeze(2)
+            else:
+                best = head_logits[..., :-1].argmax(-1).reshape(batch, proposals, 1, 1)
+                boxes = class_boxes.gather(2, best.expand(-1, -1, 1, 4)).squeeze(2)
         scores = (sum(logits) / len(logits)).softmax(-1)[..., :-1].transpose(1, 2)
         return class_boxes.transpose(1, 2).expand(-1, scores.shape[1], -1, -1), scores
 
     def predict_masks(
-        self, maps: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, image_indices: Tensor
+        self, maps: Tensors, boxes: Tensor, labels: Tensor, image_indices: Tensor
     ) -> Tensor:
         """Return the probability that a pixel of a box belongs to the object, (N, h, w), averaged
         over the heads.
@@ -203,10 +188,9 @@ class TwoStageGraph(DetectorGraph):
         # Some runtimes reject convolutions of an empty batch, so one RoI is added here and its mask
         # is removed below.
         rois = torch.cat([rois, rois.new_zeros(1, 5)])
-        heads = zip(self.mask_heads, self.mask_extractors, strict=True)
-        masks = [
-            head(extract_roi_features(extractor, maps, rois)).sigmoid() for head, extractor in heads
-        ]
+        masks = []
+        for head, extractor in zip(self.mask_heads, self.mask_extractors, strict=True):
+            masks.append(head(extract_roi_features(extractor, maps, rois)).sigmoid())
         masks = (sum(masks) / len(masks))[:-1]
         if self.mask_heads[0].class_agnostic:
             return masks[:, 0]
@@ -246,29 +230,28 @@ def clip_boxes(boxes: Tensor, size: Tensor) -> Tensor:
     return torch.minimum(boxes.clamp(min=0.0), size.flip(0).repeat(2).to(boxes.dtype))
 
 
-def extract_roi_features(
-    extractor: nn.Module, feature_maps: tuple[Tensor, ...], rois: Tensor
-) -> Tensor:
+def extract_roi_features(extractor: nn.Module, feature_maps: Tensors, rois: Tensor) -> Tensor:
     """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels."""
     layers = extractor.roi_layers
     # Features come from the level that fits the square root of an RoI's area (Lin et al., FPN,
     # equation 1).
-    levels = torch.log2(
-        (rois[:, 3:] - rois[:, 1:3]).prod(1).sqrt() / extractor.finest_scale + 1e-6
-    ).floor()
+    sides = (rois[:, 3:] - rois[:, 1:3]).prod(1).sqrt()
+    levels = torch.log2(sides / extractor.finest_scale + 1e-6).floor()
     levels = levels.clamp(0, len(layers) - 1).long()
-    indices = [(levels == level).nonzero()[:, 0] for level in range(len(layers))]
-    features = [
-        roi_align(
-            x,
-            rois[index],
-            layer.output_size,
-            layer.spatial_scale,
-            layer.sampling_ratio,
-            layer.aligned,
+    indices, features = [], []
+    for level, layer in enumerate(layers):
+        index = (levels == level).nonzero()[:, 0]
+        indices.append(index)
+        features.append(
+            roi_align(
+                feature_maps[level],
+                rois[index],
+                layer.output_size,
+                layer.spatial_scale,
+                layer.sampling_ratio,
+                layer.aligned,
+            )
         )
-        for x, index, layer in zip(feature_maps, indices, layers, strict=False)
-    ]
     order = torch.cat(indices)  # sorted by level; the scatter below restores the order of the RoIs
     positions = torch.arange(order.shape[0], device=order.device)
     return torch.cat(features)[torch.empty_like(order).scatter(0, order, positions)]
@@ -283,7 +266,8 @@ def select_top_scores(scores: Tensor, max_scores: int) -> tuple[Tensor, Tensor]:
         return scores.sort(dim=1, descending=True)
     # torch.sort would be exported as a TopK of all scores, and TensorRT's TopK has k <= 3840. The
     # minimum is a tensor, because the exporter would make a number a constant.
-    return scores.topk(torch.minimum(shape_as_tensor(scores)[1], torch.tensor(max_scores)), dim=1)
+    number = torch.minimum(shape_as_tensor(scores)[1], torch.tensor(max_scores))
+    return scores.topk(number, dim=1)
 
 
 def gather_rows(values: Tensor, order: Tensor) -> Tensor:
@@ -296,9 +280,8 @@ def apply_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: fl
 
     Return the scores, with ``NO_OBJECT`` for dropped boxes.
     """
-    image, label, box = NonMaxSuppression.apply(
-        boxes, scores, float(iou_threshold), float(score_thr)
-    ).unbind(1)
+    kept = NonMaxSuppression.apply(boxes, scores, float(iou_threshold), float(score_thr))
+    image, label, box = kept.unbind(1)
     flat = scores.flatten()
     index = (image * scores.shape[1] + label) * scores.shape[2] + box
     # The exporter would turn torch.full_like into a constant.
@@ -320,9 +303,8 @@ class NonMaxSuppression(torch.autograd.Function):
         candidates = (scores > score_thr).nonzero()
         image, label, box = candidates.unbind(1)
         groups = image * scores.shape[1] + label
-        return candidates[
-            batched_nms(boxes[image, box], scores[image, label, box], groups, iou_threshold)
-        ]
+        kept = batched_nms(boxes[image, box], scores[image, label, box], groups, iou_threshold)
+        return candidates[kept]
 
     @staticmethod
     def symbolic(g: Any, boxes: Any, scores: Any, iou_threshold: float, score_thr: float) -> Any:
@@ -338,9 +320,8 @@ class NonMaxSuppression(torch.autograd.Function):
 
 def find_unsupported_nms(*nms_cfgs: ConfigDict) -> list[str]:
     """Return descriptions of the settings that are not plain NMS."""
-    known = {'type', 'iou_threshold', 'split_thr'}
-    return [
-        f'NMS {dict(cfg)}'
-        for cfg in nms_cfgs
-        if cfg.get('type', 'nms') != 'nms' or set(cfg) - known
-    ]
+    unsupported = []
+    for cfg in nms_cfgs:
+        if cfg.get('type', 'nms') != 'nms' or set(cfg) - {'type', 'iou_threshold', 'split_thr'}:
+            unsupported.append(f'NMS {dict(cfg)}')
+    return unsupported

@@ -29,9 +29,10 @@ class ClassifierGraph(nn.Module):
         super().__init__()
         head = getattr(model, 'head', None)
         if not isinstance(model, ImageClassifier) or not predicts_softmax(head):
-            supported = 'ImageClassifier with a softmax head for one label, such as LinearClsHead'
-            names = f'{type(model).__name__} with {type(head).__name__}'
-            raise UserError(f'cannot export {names}. Export supports {supported}')
+            raise UserError(
+                f'cannot export {type(model).__name__} with {type(head).__name__}. Export supports '
+                'ImageClassifier with a softmax head for one label, such as LinearClsHead'
+            )
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
@@ -49,46 +50,33 @@ class SegmentorGraph(nn.Module):
         from .deformable_attention import gather_in_attention, replace_modules
 
         super().__init__()
-        padding, head = (
-            getattr(model.data_preprocessor, 'test_cfg', None) or {},
-            getattr(model, 'decode_head', None),
-        )
-        is_unknown = hasattr(head, 'pixel_decoder') and not isinstance(head, Mask2FormerHead)
-        is_supported = type(model) is EncoderDecoder and not is_unknown and head.out_channels > 1
-        if (
-            not is_supported
-            or model.test_cfg.mode != 'whole'
-            or max(padding.get('size') or [0]) > MIN_IMAGE_SIZE
-        ):
-            channels, mode, size = (
-                getattr(head, 'out_channels', None),
-                model.test_cfg.mode,
-                padding.get('size'),
-            )
-            names = (
-                f'{type(model).__name__} with {type(head).__name__} of {channels} output channels'
-            )
-            heads = 'a head that has a channel for each class, as UPerHead, or Mask2FormerHead'
-            supported = (
-                f'EncoderDecoder with {heads}, mode whole and padding to at most {MIN_IMAGE_SIZE}'
-            )
+        head = getattr(model, 'decode_head', None)
+        num_channels = getattr(head, 'out_channels', 0)
+        padding = getattr(model.data_preprocessor, 'test_cfg', None) or {}
+        size, mode = padding.get('size') or (0, 0), model.test_cfg.mode
+        is_supported = type(model) is EncoderDecoder and num_channels > 1
+        if hasattr(head, 'pixel_decoder') and not isinstance(head, Mask2FormerHead):
+            is_supported = False
+        if not is_supported or mode != 'whole' or max(size) > MIN_IMAGE_SIZE:
             raise UserError(
-                f'cannot export {names}, mode {mode} and padding to {size}. Export supports '
-                f'{supported}'
+                f'cannot export {type(model).__name__} with {type(head).__name__} of '
+                f'{num_channels} output channels, mode {mode} and padding to {size}. Export '
+                'supports EncoderDecoder with a head that has a channel for each class, as '
+                'UPerHead, or Mask2FormerHead, mode whole and padding to at most '
+                f'{MIN_IMAGE_SIZE}'
             )
         self.size_divisor = padding.get('size_divisor') or 1
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
-        self.head = gather_in_attention(
-            replace_modules(head, nn.AdaptiveAvgPool2d, TraceablePooling)
-        )
+        head = replace_modules(head, nn.AdaptiveAvgPool2d, TraceablePooling)
+        self.head = gather_in_attention(head)
 
     def forward(self, images: Tensor) -> Tensor:
         padded = pad_images(images, self.size_divisor)
+        maps = self.neck(self.backbone(padded))
         # A tuple, since mmseg takes a torch.Size for that of a window.
-        logits = self.head.predict(
-            self.neck(self.backbone(padded)), [{'img_shape': tuple(padded.shape[2:])}], None
-        )
+        meta = {'img_shape': tuple(padded.shape[2:])}
+        logits = self.head.predict(maps, [meta], None)
         return logits[..., : images.shape[2], : images.shape[3]]
 
 
@@ -105,14 +93,10 @@ class TraceablePooling(nn.Module):
         for side, bins in zip(x.shape[2:], self.output_size, strict=True):
             # Bin i covers the pixels from floor(i * side / bins) up to ceil((i + 1) * side / bins)
             # - 1.
-            pixels, products = (
-                torch.arange(side, device=x.device),
-                torch.arange(bins, device=x.device)[:, None] * side,
-            )
-            begins, ends = (
-                torch.div(products, bins, rounding_mode='floor'),
-                ceil_div(products + side, bins),
-            )
+            pixels = torch.arange(side, device=x.device)
+            products = torch.arange(bins, device=x.device)[:, None] * side
+            begins, ends = products // bins, ceil_div(products + side, bins)
             is_inside = (pixels >= begins) & (pixels < ends)
-            x = (is_inside.to(x.dtype) / (ends - begins).to(x.dtype) @ x).transpose(2, 3)
+            weights = is_inside.to(x.dtype) / (ends - begins)
+            x = (weights @ x).transpose(2, 3)
         return x

@@ -2,8 +2,7 @@
 and RTMDet-Ins.
 
 Shapes: B images of the batch, S pixels of all L levels, C channels, Q queries, K classes, N
-    objects, D parameters of
-an object's mask head (RTMDet-Ins).
+    objects, D parameters of an object's mask head (RTMDet-Ins).
 """
 
 import torch
@@ -18,6 +17,7 @@ from .deformable_attention import gather_in_attention
 from .detector_graph import (
     NO_OBJECT,
     DetectorGraph,
+    Tensors,
     apply_nms,
     clip_boxes,
     find_unsupported_nms,
@@ -46,43 +46,41 @@ class DINOGraph(DetectorGraph):
             )
         self.model = gather_in_attention(model)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels and image
         indices (N,).
         """
-        size, padded_size = (
-            shape_as_tensor(x)[-2:] for x in (images, pad_images(images, self.size_divisor))
-        )
-        feature_maps = self.extract_feature_maps(images)
-        located = [locate_pixels(x, size, padded_size) for x in feature_maps]
-        boxes, scores = self.run_transformer(feature_maps, *map(list, zip(*located, strict=True)))
+        size = shape_as_tensor(images)[-2:]
+        padded_size = shape_as_tensor(pad_images(images, self.size_divisor))[-2:]
+        boxes, scores = self.run_transformer(self.extract_feature_maps(images), size, padded_size)
         num_classes, max_objects = scores.shape[-1], self.model.bbox_head.test_cfg.max_per_img
         image, index, top_scores = list_objects(scores.flatten(1), max_objects)
-        centres, sides = boxes[image, torch.div(index, num_classes, rounding_mode='floor')].split(
-            2, dim=-1
-        )
-        corners = torch.cat([centres - 0.5 * sides, centres + 0.5 * sides], dim=-1) * size.flip(
-            0
-        ).repeat(2)
-        return clip_boxes(corners, size), top_scores, index % num_classes, image
+        query = torch.div(index, num_classes, rounding_mode='floor')
+        centres, sides = boxes[image, query].split(2, dim=-1)
+        corners = torch.cat([centres - 0.5 * sides, centres + 0.5 * sides], dim=-1)
+        boxes = clip_boxes(corners * size.flip(0).repeat(2), size)
+        return boxes, top_scores, index % num_classes, image
 
     def run_transformer(
-        self, feature_maps: tuple[Tensor, ...], *located: list[Tensor]
+        self, feature_maps: Tensors, size: Tensor, padded_size: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return boxes (B, Q, 4) = [cx, cy, w, h], where 1 is the image's side, and scores (B, Q,
         K).
         """
-        centres, padding, valid_ratios = located  # the results of locate_pixels by level
-        model, ratios = self.model, torch.stack(valid_ratios).unsqueeze(0)
+        model = self.model
+        centres, padding, ratios, positions, shapes = [], [], [], [], []
+        for feature_map, embed in zip(feature_maps, model.level_embed, strict=True):
+            points, mask, ratio = locate_pixels(feature_map, size, padded_size)
+            centres.append(points)
+            padding.append(mask.flatten(1))
+            ratios.append(ratio)
+            positions.append(model.positional_encoding(mask).flatten(2) + embed.unsqueeze(1))
+            shapes.append(shape_as_tensor(feature_map)[-2:])
+        ratios = torch.stack(ratios).unsqueeze(0)
         inputs = {
-            'key_padding_mask': torch.cat([mask.flatten(1) for mask in padding], dim=1),
-            'spatial_shapes': torch.stack([shape_as_tensor(x)[-2:] for x in feature_maps]),
+            'key_padding_mask': torch.cat(padding, dim=1),
+            'spatial_shapes': torch.stack(shapes),
         }
-        levels = zip(padding, model.level_embed, strict=True)
-        positions = [
-            model.positional_encoding(mask).flatten(2) + embed.unsqueeze(1)
-            for mask, embed in levels
-        ]
         query_pos = torch.cat(positions, dim=2).transpose(1, 2)
         # A pixel's centre in every level, as a share of the level's side with padding: (1, S, L,
         # 2).
@@ -116,19 +114,16 @@ class DINOGraph(DetectorGraph):
         model, last = self.model, self.model.decoder.num_layers
         sides = [torch.full_like(points, 0.05 * 2.0**level) for level, points in enumerate(centres)]
         proposals = torch.cat([torch.cat(centres), torch.cat(sides)], dim=1)  # (S, 4)
-        no_proposal = (padding | ~((proposals > 0.01) & (proposals < 0.99)).all(1)).unsqueeze(-1)
-        memory = model.memory_trans_norm(
-            model.memory_trans_fc(memory.masked_fill(no_proposal, 0.0))
-        )
+        is_inside = ((proposals > 0.01) & (proposals < 0.99)).all(1)
+        no_proposal = (padding | ~is_inside).unsqueeze(-1)
+        memory = model.memory_trans_fc(memory.masked_fill(no_proposal, 0.0))
+        memory = model.memory_trans_norm(memory)
         logits = torch.log(proposals / (1 - proposals)).masked_fill(no_proposal, NO_PROPOSAL)
         logits = logits + model.bbox_head.reg_branches[last](memory)
         scores = model.bbox_head.cls_branches[last](memory).amax(-1)
         _, order = select_top_scores(scores, model.num_queries)
-        query = (
-            model.query_embedding.weight[: order.shape[1]]
-            .unsqueeze(0)
-            .expand(order.shape[0], -1, -1)
-        )
+        query = model.query_embedding.weight[: order.shape[1]]
+        query = query.unsqueeze(0).expand(order.shape[0], -1, -1)
         return query, gather_rows(logits, order).sigmoid()
 
 
@@ -151,12 +146,10 @@ def locate_pixels(
         centres.append((indices + 0.5) / num_inside)
         are_inside.append(is_inside)
         ratios.append(num_inside / side)
-    points = torch.stack(torch.meshgrid(*centres, indexing='ij')[::-1], dim=-1).reshape(-1, 2)
-    return (
-        points,
-        ~(are_inside[0].unsqueeze(1) & are_inside[1]).unsqueeze(0),
-        torch.stack(ratios[::-1]),
-    )
+    y, x = torch.meshgrid(*centres, indexing='ij')
+    points = torch.stack([x, y], dim=-1).reshape(-1, 2)
+    is_inside = are_inside[0].unsqueeze(1) & are_inside[1]
+    return points, ~is_inside.unsqueeze(0), torch.stack(ratios[::-1])
 
 
 class Mask2FormerGraph(DetectorGraph):
@@ -168,33 +161,27 @@ class Mask2FormerGraph(DetectorGraph):
                 'cannot export a Mask2Former for panoptic segmentation. Set '
                 'test_cfg.instance_on=True'
             )
-        super().__init__(
-            model, with_masks=True, mask_stride=model.panoptic_head.pixel_decoder.strides[0]
-        )
+        stride = model.panoptic_head.pixel_decoder.strides[0]
+        super().__init__(model, with_masks=True, mask_stride=stride)
         self.head = gather_in_attention(model.panoptic_head)
         self.max_per_image = model.test_cfg.get('max_per_image', 100)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels, image indices
         (N,), mask logits.
         """
-        logits, masks = (
-            levels[-1] for levels in self.head(self.extract_feature_maps(images), None)
-        )
-        scores, order = select_top_scores(
-            logits.softmax(-1)[..., :-1].flatten(1), self.max_per_image
-        )
+        all_logits, all_masks = self.head(self.extract_feature_maps(images), None)
+        logits, masks = all_logits[-1], all_masks[-1]  # of the last decoder layer
+        scores = logits.softmax(-1)[..., :-1].flatten(1)
+        scores, order = select_top_scores(scores, self.max_per_image)
         num_classes = logits.shape[-1] - 1
-        labels, queries = order % num_classes, torch.div(order, num_classes, rounding_mode='floor')
+        labels = order % num_classes
+        queries = torch.div(order, num_classes, rounding_mode='floor')
         padded_size = pad_images(images, self.size_divisor).shape[-2:]
-        resized = F.interpolate(masks, padded_size, mode='bilinear')[
-            ..., : images.shape[-2], : images.shape[-1]
-        ]
-        boxes, mask_scores = describe_masks(resized)
-        is_thing, scores = (
-            labels < self.head.num_things_classes,
-            scores * mask_scores.gather(1, queries),
-        )
+        resized = F.interpolate(masks, padded_size, mode='bilinear')
+        boxes, mask_scores = describe_masks(resized[..., : images.shape[-2], : images.shape[-1]])
+        scores = scores * mask_scores.gather(1, queries)
+        is_thing = labels < self.head.num_things_classes
         scores = scores.masked_fill(~is_thing, NO_OBJECT)
         image, index, top_scores = list_objects(scores, self.max_per_image)
         query = queries[image, index]
@@ -222,41 +209,38 @@ class RTMDetInsGraph(DetectorGraph):
     """mmdet's RTMDet-Ins for tracing. Read its ``forward``, then the methods below."""
 
     def __init__(self, model: nn.Module) -> None:
-        coder, unsupported = model.bbox_head.bbox_coder, find_unsupported_nms(model.test_cfg.nms)
-        unsupported += [type(coder).__name__] * (type(coder) is not DistancePointBBoxCoder)
+        coder = type(model.bbox_head.bbox_coder)
+        unsupported = find_unsupported_nms(model.test_cfg.nms)
+        if coder is not DistancePointBBoxCoder:
+            unsupported.append(coder.__name__)
         if unsupported:
             raise UserError(f'cannot export an RTMDet-Ins with {", ".join(unsupported)}')
-        super().__init__(
-            model, with_masks=True, mask_stride=model.bbox_head.prior_generator.strides[0][0]
-        )
+        stride = model.bbox_head.prior_generator.strides[0][0]
+        super().__init__(model, with_masks=True, mask_stride=stride)
         self.head, self.cfg = model.bbox_head, model.test_cfg
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels, image indices
         (N,), mask logits.
         """
         size = shape_as_tensor(images)[-2:]
         logits, distances, kernels, mask_features = self.head(self.extract_feature_maps(images))
         sizes = [level.shape[-2:] for level in logits]
-        priors = torch.cat(
-            self.head.prior_generator.grid_priors(sizes, device=images.device, with_stride=True)
-        )
+        grids = self.head.prior_generator.grid_priors
+        priors = torch.cat(grids(sizes, device=images.device, with_stride=True))
         scores, labels, pixels = self.select_candidates(logits)
-        distances, kernels = (
-            torch.cat([x.flatten(2) for x in maps], dim=2) for maps in (distances, kernels)
-        )
-        distances, kernels = distances.transpose(1, 2), kernels.transpose(1, 2)
-        distances, points = gather_rows(distances, pixels), priors[pixels][..., :2]
-        boxes = clip_boxes(
-            torch.cat([points - distances[..., :2], points + distances[..., 2:]], dim=-1), size
-        )
+        distances = torch.cat([x.flatten(2) for x in distances], dim=2).transpose(1, 2)
+        kernels = torch.cat([x.flatten(2) for x in kernels], dim=2).transpose(1, 2)
+        points = priors[pixels][..., :2]
+        top_left, bottom_right = gather_rows(distances, pixels).split(2, dim=-1)
+        corners = torch.cat([points - top_left, points + bottom_right], dim=-1)
+        boxes = clip_boxes(corners, size)
         if self.cfg.get('min_bbox_size', -1) >= 0:
             is_large = (boxes[..., 2:] - boxes[..., :2] > self.cfg.min_bbox_size).all(-1)
             scores = scores.masked_fill(~is_large, NO_OBJECT)
         # NonMaxSuppression takes the scores of every class.
-        is_class = labels.unsqueeze(1) == torch.arange(
-            logits[0].shape[1], device=labels.device
-        ).unsqueeze(1)
+        classes = torch.arange(logits[0].shape[1], device=labels.device)
+        is_class = labels.unsqueeze(1) == classes.unsqueeze(1)
         scores = scores.unsqueeze(1).masked_fill(~is_class, NO_OBJECT)
         kept = apply_nms(boxes, scores, self.cfg.nms.iou_threshold, self.cfg.score_thr).amax(1)
         image, index, top_scores = list_objects(kept, self.cfg.max_per_img)
@@ -264,7 +248,7 @@ class RTMDetInsGraph(DetectorGraph):
         masks = self.predict_masks(mask_features, kernels[image, pixels], priors[pixels], image)
         return boxes[image, index], top_scores, labels[image, index], image, masks
 
-    def select_candidates(self, logits: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    def select_candidates(self, logits: Tensors) -> tuple[Tensor, Tensor, Tensor]:
         """Return the top scores of each level's logits (B, K, h, w), labels and pixels (0 to S -
         1), all (B, n).
         """
@@ -288,18 +272,16 @@ class RTMDetInsGraph(DetectorGraph):
         stride, stride].
         """
         head, size = self.head, features.shape[-2:]
-        points = head.prior_generator.single_level_grid_priors(
-            size, level_idx=0, device=features.device
-        )
+        make_grid = head.prior_generator.single_level_grid_priors
+        points = make_grid(size, level_idx=0, device=features.device)
         offsets = (priors[:, None, :2] - points) / (priors[:, None, 2:] * 8)
         x = torch.cat([offsets.transpose(1, 2), features.flatten(2)[image]], dim=1)
-        parts = kernels.split(head.weight_nums + head.bias_nums, dim=1)
-        for i, (weight_num, bias_num) in enumerate(
-            zip(head.weight_nums, head.bias_nums, strict=True)
-        ):
-            weight, bias = (
-                parts[i].reshape(-1, bias_num, weight_num // bias_num),
-                parts[i + head.num_dyconvs],
-            )
-            x = weight @ (x.relu() if i else x) + bias.unsqueeze(-1)
+        weights = kernels.split(head.weight_nums + head.bias_nums, dim=1)
+        biases = weights[head.num_dyconvs :]
+        for i, bias in enumerate(biases):
+            if i > 0:
+                x = x.relu()
+            channels = head.bias_nums[i]
+            weight = weights[i].reshape(-1, channels, head.weight_nums[i] // channels)
+            x = weight @ x + bias.unsqueeze(-1)
         return x.reshape(-1, *size)

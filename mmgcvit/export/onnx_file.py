@@ -15,6 +15,7 @@ from ..checkpoints.reading import resolve_file
 from ..errors import UserError, check_installed
 from ..files import compute_sha256, write_atomically
 from ..inference.predictor import Predictor
+from ..models.layers.arguments import make_pair
 from ..private_api import is_converting_channels
 from ..version import __version__
 from .comparing import compare
@@ -42,12 +43,13 @@ def export_onnx(
 
     module = build_export_module(predictor)
     metadata = collect_metadata(predictor, module)
+    metadata['precision'] = 'float16' if half else 'float32'
     example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
-    # Use the TorchScript exporter. The dynamo exporter rejects NMS, as the number of kept boxes
-    # depends on the data.
-    options = (
-        {'dynamo': False} if torch.__version__ >= torch.torch_version.TorchVersion('2.5') else {}
-    )
+    options = {}
+    if torch.__version__ >= torch.torch_version.TorchVersion('2.5'):
+        # Use the TorchScript exporter. The dynamo exporter rejects NMS, as the number of kept boxes
+        # depends on the data.
+        options['dynamo'] = False
     with write_atomically(target) as unfinished:
         with torch.no_grad(), warnings.catch_warnings():
             # Hide warnings about values that become constants: ``compare`` finds those that change
@@ -66,9 +68,7 @@ def export_onnx(
         model = onnx.load(unfinished)
         if half:
             convert_to_half(model)
-        onnx.helper.set_model_props(
-            model, {**metadata, 'precision': 'float16' if half else 'float32'}
-        )
+        onnx.helper.set_model_props(model, metadata)
         onnx.save(model, unfinished)
         return compare(predictor, module, unfinished, half) if check else None
 
@@ -79,28 +79,30 @@ def build_export_module(predictor: Predictor) -> nn.Module:
     Its ``output_axes`` maps the name of each output to its dynamic axes.
     """
     model = predictor.network
-    if predictor.task != 'detection':
-        return (SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph)(
-            model
-        ).eval()
+    if predictor.task == 'classification':
+        return ClassifierGraph(model).eval()
+    if predictor.task == 'segmentation':
+        return SegmentorGraph(model).eval()
     from mmdet.models import DINO, Mask2Former, RTMDetInsHead
 
     from .detector_graph import TwoStageGraph
     from .one_stage_graphs import DINOGraph, Mask2FormerGraph, RTMDetInsGraph
 
-    if isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
-        return RTMDetInsGraph(model).eval()
-    graphs = {DINO: DINOGraph, Mask2Former: Mask2FormerGraph}
-    graph = next(
-        (graph for detector, graph in graphs.items() if isinstance(model, detector)), TwoStageGraph
-    )
+    graph = TwoStageGraph
+    if isinstance(model, DINO):
+        graph = DINOGraph
+    elif isinstance(model, Mask2Former):
+        graph = Mask2FormerGraph
+    elif isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
+        graph = RTMDetInsGraph
     return graph(model).eval()
 
 
 def collect_metadata(predictor: Predictor, module: nn.Module) -> dict[str, str]:
     """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON."""
     # The mean and standard deviation are for pixel values from 0 to 255.
-    preprocessor, mean, std = predictor.network.data_preprocessor, [0.0] * 3, [1.0] * 3
+    preprocessor = predictor.network.data_preprocessor
+    mean, std = [0.0] * 3, [1.0] * 3
     if hasattr(preprocessor, 'mean'):
         mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
     entries = {
@@ -119,17 +121,13 @@ def collect_metadata(predictor: Predictor, module: nn.Module) -> dict[str, str]:
     if predictor.task == 'detection':
         # Two-stage detectors have settings for each stage.
         test_cfg = predictor.network.test_cfg.get('rcnn', predictor.network.test_cfg)
-        entries |= {
-            'score_thr': predictor.score_thr,
-            'mask_thr_binary': float(test_cfg.get('mask_thr_binary', 0.5)),
-        }
+        entries['score_thr'] = predictor.score_thr
+        entries['mask_thr_binary'] = float(test_cfg.get('mask_thr_binary', 0.5))
         entries['mask_stride'] = module.mask_stride
-    texts = {
-        name: json.dumps(value, ensure_ascii=False)
-        for name, value in entries.items()
-        if type(value) is not str
-    }
-    return {**entries, **texts}
+    for name, value in entries.items():
+        if not isinstance(value, str):
+            entries[name] = json.dumps(value, ensure_ascii=False)
+    return entries
 
 
 def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
@@ -137,27 +135,31 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
 
     The table of metadata in docs/deploy.md explains the keys.
     """
-    settings = None
+    settings = {}
     for step in steps:
         name = type(step).__name__
-        if name in ('Resize', 'ResizeEdge') and settings is None:
+        if name in ('Resize', 'ResizeEdge') and not settings:
             if step.scale is None:
                 raise UserError(
                     "the test pipeline resizes by 'scale_factor', which cannot be exported. Use "
                     "'scale'"
                 )
-            edge = getattr(step, 'edge', '')
-            scale = (step.scale, step.scale) if edge else tuple(map(int, step.scale))
-            settings = {'scale': scale, 'keep_ratio': bool(edge or step.keep_ratio), 'edge': edge}
-            settings |= {'interpolation': step.interpolation, 'backend': step.backend, 'crop': None}
-        elif name == 'CenterCrop' and settings is not None:
-            settings['crop'] = tuple(map(int, step.crop_size))
+            settings = {
+                'scale': make_pair(step.scale),
+                'keep_ratio': name == 'ResizeEdge' or step.keep_ratio,
+                'edge': getattr(step, 'edge', ''),
+                'interpolation': step.interpolation,
+                'backend': step.backend,
+                'crop': None,
+            }
+        elif name == 'CenterCrop' and settings:
+            settings['crop'] = make_pair(step.crop_size)
         elif name not in ('PackDetInputs', 'PackSegInputs', 'PackInputs'):
-            advice = 'Use only Resize or ResizeEdge, and after it CenterCrop if needed'
             raise UserError(
-                f'the test pipeline has the step {name}, which cannot be exported. {advice}'
+                f'the test pipeline has the step {name}, which cannot be exported. Use only Resize '
+                'or ResizeEdge, and after it CenterCrop if needed'
             )
-    if settings is None:
+    if not settings:
         raise UserError(
             'the test pipeline has neither Resize nor ResizeEdge. Add one, so that the input size '
             'is known'
@@ -175,36 +177,34 @@ def convert_to_half(model: Any) -> None:
 
     graph = model.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
-    nodes, halves = [], {}  # halves: the float16 name of each converted tensor, by its float32 name
+    nodes, converted = [], set()
 
-    def add(op_type: str, source: str, target: str, **attributes: Any) -> None:
-        nodes.append(helper.make_node(op_type, [source], [target], **attributes))
+    def cast(source: str, target: str, dtype: int) -> None:
+        # On CPUs, onnxruntime removes pairs of casts, and with them the rounding that is to be
+        # compared. Without graph optimizations, it keeps casts beside an Identity.
+        nodes.append(helper.make_node('Cast', [source], [f'{target}_cast'], to=dtype))
+        nodes.append(helper.make_node('Identity', [f'{target}_cast'], [target]))
 
     for node in graph.node:
-        if node.op_type not in HALF_OPERATORS:
-            nodes.append(node)
-            continue
-        for i, name in enumerate(node.input):
-            if name not in halves:
-                halves[name] = f'{name}_half'
+        if node.op_type in HALF_OPERATORS:
+            for name in set(node.input) - converted:
                 if name in weights:
                     values = numpy_helper.to_array(weights[name]).astype('float16')
-                    graph.initializer.append(numpy_helper.from_array(values, halves[name]))
+                    graph.initializer.append(numpy_helper.from_array(values, f'{name}_half'))
                 else:
-                    # On CPUs, onnxruntime removes pairs of casts, and with them the rounding that
-                    # is to be compared. Without graph optimizations, it keeps casts beside an
-                    # Identity.
-                    add('Cast', name, f'{name}_cast', to=TensorProto.FLOAT16)
-                    add('Identity', f'{name}_cast', halves[name])
-            node.input[i] = halves[name]
-        (name,) = node.output
-        node.output[0] = f'{name}_output'
-        nodes.append(node)
-        add('Identity', node.output[0], f'{name}_identity')
-        add('Cast', f'{name}_identity', name, to=TensorProto.FLOAT)
+                    cast(name, f'{name}_half', TensorProto.FLOAT16)
+            converted.update(node.input)
+            (output,) = node.output
+            names = [f'{name}_half' for name in node.input]
+            node.input[:], node.output[:] = names, [f'{output}_output']
+            nodes.append(node)
+            cast(f'{output}_output', output, TensorProto.FLOAT)
+        else:
+            nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
     used = {name for node in nodes for name in node.input}
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
-        graph.initializer.remove(tensor)
+    for tensor in weights.values():
+        if tensor.name not in used:
+            graph.initializer.remove(tensor)
     onnx.checker.check_model(model)

@@ -36,9 +36,8 @@ class Detections:
     scores: np.ndarray  # (n,) float32, from 0 to 1
     labels: np.ndarray  # (n,) int64, class indices
     class_names: list[str]
-    masks: np.ndarray | None = (
-        None  # (n, height, width) bool; None if the model predicts boxes only
-    )
+    # (n, height, width) bool; None if the model predicts boxes only
+    masks: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -81,9 +80,9 @@ class OnnxPredictor:
     ) -> None:
         self.session = onnxruntime.InferenceSession(str(path), providers=list(providers))
         self.metadata = dict(self.session.get_modelmeta().custom_metadata_map)
-        self.score_thr = (
-            float(self.metadata.get('score_thr', 0)) if score_thr is None else score_thr
-        )
+        self.score_thr = score_thr
+        if score_thr is None:
+            self.score_thr = float(self.metadata.get('score_thr', 0))
         self.task = self.metadata.get('task')
         if self.task not in ('detection', 'segmentation', 'classification'):
             raise ValueError(
@@ -105,53 +104,44 @@ class OnnxPredictor:
             label = int(scores.argmax())
             return Classification(label, self.classes[label], float(scores[label]), scores)
         if self.task == 'segmentation':
-            size = image.shape[1::-1]
-            logits = [
-                cv2.resize(channel, size, interpolation=cv2.INTER_LINEAR)
-                for channel in outputs['logits'][0]
-            ]
+            height, width = image.shape[:2]
+            logits = [cv2.resize(channel, (width, height)) for channel in outputs['logits'][0]]
             return Segmentation(np.argmax(logits, axis=0).astype(np.int32))
         return self.postprocess(outputs, inputs.shape[2:], image.shape[:2])
 
     def preprocess(self, image: np.ndarray) -> np.ndarray:
-        """Turn a BGR image (height, width, 3) uint8 into the network's input (1, 3, h, w) float32."""
+        """Turn a BGR image (height, width, 3) uint8 into the input (1, 3, h, w) float32."""
         # Pillow and OpenCV take the size as (width, height).
-        size, interpolation = self.choose_size(image.shape[:2]), self.metadata['interpolation']
+        size = self.choose_size(image.shape[:2])
+        interpolation = self.metadata['interpolation']
         if self.metadata['backend'] == 'pillow':
-            resized = np.array(
-                Image.fromarray(image).resize(size, Image.Resampling[interpolation.upper()])
-            )
+            method = Image.Resampling[interpolation.upper()]
+            resized = np.array(Image.fromarray(image).resize(size, method))
         else:
             resized = cv2.resize(image, size, interpolation=CV2_INTERPOLATION[interpolation])
-        # The size of the centre crop, also (width, height).
-        crop = json.loads(self.metadata['crop']) or size
-        top, left = (
-            max(0, round((side - target) / 2))
-            for side, target in zip(size[::-1], crop[::-1], strict=True)
-        )
-        cropped = resized[top : top + crop[1], left : left + crop[0]]
+        # The size of the centre crop.
+        width, height = json.loads(self.metadata['crop']) or size
+        left, top = max(0, round((size[0] - width) / 2)), max(0, round((size[1] - height) / 2))
+        cropped = resized[top : top + height, left : left + width]
         if self.metadata['channel_order'] == 'rgb':
             cropped = cropped[..., ::-1]
-        mean, std = (
-            np.array(json.loads(self.metadata[name]), np.float32) for name in ('mean', 'std')
-        )
-        return np.ascontiguousarray(
-            ((cropped.astype(np.float32) - mean) / std).transpose(2, 0, 1)[None]
-        )
+        mean = np.array(json.loads(self.metadata['mean']), np.float32)
+        std = np.array(json.loads(self.metadata['std']), np.float32)
+        normalised = (cropped.astype(np.float32) - mean) / std
+        return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])
 
     def choose_size(self, ori_shape: tuple[int, int]) -> tuple[int, int]:
-        """Return the (width, height) to which an image of ``ori_shape`` (height, width) is resized."""
-        scale, (height, width) = json.loads(self.metadata['scale']), ori_shape
-        edge = self.metadata['edge']
-        if edge:
-            # mmpretrain's ResizeEdge rounds down. mmcv's Resize (below) rounds to the nearest
-            # integer.
-            if (
-                edge == 'width'
-                or (edge == 'short' and width < height)
-                or (edge == 'long' and width > height)
-            ):
-                return scale[0], int(scale[0] * height / width)
+        """Return the (width, height) to which an image of ``ori_shape`` (height, width) resizes."""
+        height, width = ori_shape
+        scale, edge = json.loads(self.metadata['scale']), self.metadata['edge']
+        if edge == 'short':
+            edge = 'width' if width < height else 'height'
+        if edge == 'long':
+            edge = 'width' if width > height else 'height'
+        # mmpretrain's ResizeEdge rounds down. mmcv's Resize (below) rounds to the nearest integer.
+        if edge == 'width':
+            return scale[0], int(scale[0] * height / width)
+        if edge == 'height':
             return int(scale[0] * width / height), scale[0]
         if not json.loads(self.metadata['keep_ratio']):
             return scale[0], scale[1]
@@ -166,24 +156,16 @@ class OnnxPredictor:
         Scale the rest from ``img_shape`` to ``ori_shape``, both (height, width).
         """
         kept = outputs['scores'] >= self.score_thr
-        y_scale, x_scale = (
-            before / after for before, after in zip(ori_shape, img_shape, strict=True)
-        )
-        boxes = outputs['boxes'][kept] * np.array([x_scale, y_scale, x_scale, y_scale], np.float32)
-        labels, masks = outputs['labels'][kept], None
-        if 'masks' in outputs:
-            if json.loads(self.metadata['mask_stride']):
-                masks = resize_masks(outputs['masks'][kept], self.metadata, img_shape, ori_shape)
-            else:
-                threshold = json.loads(self.metadata['mask_thr_binary'])
-                masks_in_boxes = zip(outputs['masks'][kept], boxes, strict=True)
-                pasted = [
-                    paste_mask(mask, box, ori_shape) >= threshold for mask, box in masks_in_boxes
-                ]
-                masks = np.array(pasted, bool).reshape(-1, *ori_shape)
-        return Detections(
-            boxes, outputs['scores'][kept], labels, [self.classes[label] for label in labels], masks
-        )
+        outputs = {name: values[kept] for name, values in outputs.items()}
+        y_scale, x_scale = ori_shape[0] / img_shape[0], ori_shape[1] / img_shape[1]
+        boxes = outputs['boxes'] * np.array([x_scale, y_scale, x_scale, y_scale], np.float32)
+        class_names = [self.classes[label] for label in outputs['labels']]
+        masks = outputs.get('masks')
+        if masks is not None and self.metadata['mask_stride'] != '0':
+            masks = resize_masks(masks, self.metadata, img_shape, ori_shape)
+        elif masks is not None:
+            masks = paste_masks(masks, boxes, self.metadata, ori_shape)
+        return Detections(boxes, outputs['scores'], outputs['labels'], class_names, masks)
 
 
 def read_image(image: str | Path | np.ndarray) -> np.ndarray:
@@ -193,21 +175,16 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
     """
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-            expected = '(height, width, 3) and uint8'
             raise ValueError(
                 f'an image has the shape {image.shape} and the dtype {image.dtype}. Expected '
-                f'{expected}'
+                '(height, width, 3) and uint8'
             )
-
         return image
+    if not Path(image).is_file():
+        raise ValueError(f'{image} does not exist')
     loaded = cv2.imread(str(image), cv2.IMREAD_COLOR)
     if loaded is None:
-        problem = (
-            'is damaged, or not an image that OpenCV reads'
-            if Path(image).is_file()
-            else 'does not exist'
-        )
-        raise ValueError(f'{image} {problem}')
+        raise ValueError(f'{image} is damaged, or not an image that OpenCV reads')
     return loaded
 
 
@@ -221,30 +198,33 @@ def resize_masks(
 
     ``img_shape`` is the network's input without padding.
     """
-    stride, probability = (
-        json.loads(metadata[name]) for name in ('mask_stride', 'mask_thr_binary')
-    )
-    threshold, masks = (
-        np.log(probability / (1 - probability)),
-        np.zeros((len(logits), *ori_shape), bool),
-    )
-    for mask, values in zip(masks, logits, strict=True):
-        padded = cv2.resize(values, None, fx=stride, fy=stride, interpolation=cv2.INTER_LINEAR)
+    stride = int(metadata['mask_stride'])
+    probability = float(metadata['mask_thr_binary'])
+    threshold = np.log(probability / (1 - probability))
+    masks = np.zeros((len(logits), *ori_shape), bool)
+    for i, values in enumerate(logits):
+        padded = cv2.resize(values, None, fx=stride, fy=stride)
         cropped = padded[: img_shape[0], : img_shape[1]]
-        mask[:] = cv2.resize(cropped, ori_shape[::-1], interpolation=cv2.INTER_LINEAR) > threshold
+        masks[i] = cv2.resize(cropped, ori_shape[::-1]) > threshold
     return masks
 
 
-def paste_mask(mask: np.ndarray, box: np.ndarray, ori_shape: tuple[int, int]) -> np.ndarray:
-    """Paste a mask (h, w) into its box in an image (height, width): bilinearly, with 0 outside the
-    box.
+def paste_masks(
+    probabilities: np.ndarray,
+    boxes: np.ndarray,
+    metadata: dict[str, str],
+    ori_shape: tuple[int, int],
+) -> np.ndarray:
+    """Paste probabilities (n, h, w) into their boxes (n, 4), bilinearly, as bool masks (n,
+    *ori_shape).
     """
-    x1, y1, x2, y2 = box
-    for side, begin, end in ((ori_shape[0], y1, y2), (ori_shape[1], x1, x2)):
-        centres = np.arange(side, dtype=np.float32) + 0.5
-        positions = (centres - begin) / max(end - begin, 1e-6) * len(mask) - 0.5
-        weights = np.maximum(
-            0, 1 - np.abs(positions[:, None] - np.arange(len(mask), dtype=np.float32))
-        )
-        mask = (weights @ mask).T  # resize the columns after the rows
-    return mask
+    masks = np.zeros((len(boxes), *ori_shape), bool)
+    for i, (x1, y1, x2, y2) in enumerate(boxes):
+        mask = probabilities[i]
+        for side, begin, end in ((ori_shape[0], y1, y2), (ori_shape[1], x1, x2)):
+            centres = np.arange(side, dtype=np.float32) + 0.5
+            positions = (centres - begin) / max(end - begin, 1e-6) * len(mask) - 0.5
+            distances = np.abs(positions[:, None] - np.arange(len(mask), dtype=np.float32))
+            mask = (np.maximum(0, 1 - distances) @ mask).T  # resize the columns after the rows
+        masks[i] = mask >= float(metadata['mask_thr_binary'])
+    return masks

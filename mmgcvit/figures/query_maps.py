@@ -43,8 +43,8 @@ def compute_queries(model: Predictor, image: ImageLike) -> Queries:
     queries = {}
     for (index, stage), (x,) in zip(stages.items(), recorded, strict=True):
         q_global = stage.global_query(x)
-        # The ablation variants without a global query return an empty tensor.
-        if q_global.shape[2]:
+        # The ablation variants without a global query have nn.Identity instead.
+        if q_global is not x:
             queries[index] = q_global[0].unflatten(1, stage.window_size).float().cpu().numpy()
     if not queries:
         raise UserError(

@@ -39,7 +39,7 @@ def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) 
     view = prepare_view(model, image)
     backbone = view.backbone
     attn, stem = backbone.stages[0].blocks[0].attn, backbone.stem
-    if not hasattr(stem, 'shifts'):
+    if getattr(stem, 'shifts', None) is None:
         raise UserError(
             f'{type(backbone).__name__} has no shifted copies. Use a model with an LSA backbone'
         )

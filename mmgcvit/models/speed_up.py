@@ -8,7 +8,6 @@ afterwards.
 
 import functools
 from pathlib import Path
-from types import NoneType
 
 import torch
 import torch.nn.functional as F
@@ -30,14 +29,14 @@ def speed_up(model: nn.Module) -> None:
 
     Parameters, keys of the state dict and hooks stay.
     """
-    faster = {ShiftAttention: AbsorbedShiftAttention}
-    if is_onednn_faster():
-        faster[nn.Linear] = OneDNNLinear
-    for backbone in [module for module in model.modules() if isinstance(module, PyramidBackbone)]:
-        for module in backbone.modules():
-            # The algebra uses the layer's weight, and would leave out LoRA, for example.
-            if type(getattr(module, 'kv', None)) in (NoneType, nn.Linear, OneDNNLinear):
-                module.__class__ = faster.get(type(module), type(module))
+    for backbone in model.modules():
+        if isinstance(backbone, PyramidBackbone):
+            for module in backbone.modules():
+                # The algebra uses the layer's weight, and would leave out LoRA, for example.
+                if type(module) is ShiftAttention and type(module.kv) is nn.Linear:
+                    module.__class__ = AbsorbedShiftAttention
+                if type(module) is nn.Linear and is_onednn_faster():
+                    module.__class__ = OneDNNLinear
 
 
 class OneDNNLinear(nn.Linear):
@@ -49,16 +48,12 @@ class OneDNNLinear(nn.Linear):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        is_float32_on_cpu = all(
-            y.device.type == 'cpu' and y.dtype == torch.float32 for y in (x, self.weight)
-        )
+        if is_tracing() or type(self.weight) is not nn.Parameter:
+            return super().forward(x)
+        is_float32 = x.dtype == self.weight.dtype == torch.float32
+        is_on_cpu = x.device.type == self.weight.device.type == 'cpu'
         is_large = x.numel() > MIN_ONEDNN_ELEMENTS and torch.get_num_threads() > 1
-        if (
-            is_tracing()
-            or not is_float32_on_cpu
-            or not is_large
-            or type(self.weight) is not nn.Parameter
-        ):
+        if not (is_float32 and is_on_cpu and is_large):
             return super().forward(x)
         tokens = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
         out = F.conv2d(tokens, self.weight[:, :, None, None], self.bias)
@@ -81,11 +76,9 @@ class AbsorbedShiftAttention(ShiftAttention):
     """:class:`ShiftAttention` without keys and values of the T copies.
 
     It is cheaper to project one query and one result per patch than T copies. The key projection is
-    applied to the
-    query: q (Wk x) = (q Wk) x. The value projection is applied to the weighted sum of the copies,
-        since projection and
-    sum are linear and the weights sum to 1. The bias of the keys adds the same number to all scores
-    of a patch, which softmax cancels.
+    applied to the query: q (Wk x) = (q Wk) x. The value projection is applied to the weighted sum
+    of the copies, since projection and sum are linear and the weights sum to 1. The bias of the
+    keys adds the same number to all scores of a patch, which softmax cancels.
     """
 
     def forward(self, copies: Tensor) -> Tensor:
@@ -95,14 +88,12 @@ class AbsorbedShiftAttention(ShiftAttention):
         value_bias = self.kv.bias.unflatten(0, (2, self.num_kv_heads, -1))[1].unsqueeze(1)
         q = self.q(patches[0]).unflatten(-1, (self.num_heads, -1))
         scaled = q * q.shape[-1] ** -0.5
-        projected_q = self.ungroup_heads(
-            torch.bmm(self.group_heads(scaled), key_weight)
-        )  # (M, nH, C)
+        projected_q = self.ungroup_heads(self.group_heads(scaled) @ key_weight)  # (M, nH, C)
         scores = projected_q @ patches.permute(1, 2, 0)  # (M, nH, T)
-        weighted_sums = scores.softmax(-1) @ patches.transpose(0, 1)  # (M, nH, C)
+        weighted_sums = self.group_heads(scores.softmax(-1) @ patches.transpose(0, 1))
         out = torch.baddbmm(
-            value_bias, self.group_heads(weighted_sums), value_weight.transpose(1, 2)
-        )
+            value_bias, weighted_sums, value_weight.transpose(1, 2)
+        )  # (nKV, M*G, d)
         return self.proj(self.ungroup_heads(out).flatten(1)).unflatten(0, copies.shape[1:-1])
 
     def group_heads(self, x: Tensor) -> Tensor:
@@ -113,6 +104,5 @@ class AbsorbedShiftAttention(ShiftAttention):
 
     def ungroup_heads(self, x: Tensor) -> Tensor:
         """Undo :meth:`group_heads`: (nKV, M*G, n) to (M, nH, n)."""
-        return (
-            x.unflatten(1, (-1, self.num_heads // self.num_kv_heads)).transpose(0, 1).flatten(1, 2)
-        )
+        group_size = self.num_heads // self.num_kv_heads
+        return x.unflatten(1, (-1, group_size)).transpose(0, 1).flatten(1, 2)

@@ -27,15 +27,13 @@ def exported(tmp_path_factory):
     @functools.cache
     def exported(name):
         folder = tmp_path_factory.mktemp('export')
-        config = next(
-            path for path in (DEMO / f'{name}.py', CONFIGS / f'{name}.py') if path.is_file()
-        )
-        weights, target = DEMO / 'weights' / f'{name}.safetensors', folder / f'{name}.onnx'
-        cfg = Config.fromfile(config)
-        checkpoint = (
-            None if weights.is_file() else make_work_dir(folder, 'detection', cfg) / 'epoch_1.pth'
-        )
-        model = load(config, checkpoint, 'cpu')
+        config, checkpoint = DEMO / f'{name}.py', None
+        if not config.is_file():
+            config = CONFIGS / f'{name}.py'
+        if not (DEMO / 'weights' / f'{name}.safetensors').is_file():
+            work_dir = make_work_dir(folder, 'detection', Config.fromfile(config))
+            checkpoint = work_dir / 'epoch_1.pth'
+        model, target = load(config, checkpoint, 'cpu'), folder / f'{name}.onnx'
         return SimpleNamespace(model=model, path=target, difference=export_onnx(model, target))
 
     return exported

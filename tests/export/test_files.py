@@ -32,7 +32,6 @@ from mmgcvit.export.onnx_predictor import OnnxPredictor
 
 from ..programs import run
 from .conftest import DEMO, photo_of
-from .tensorrt_operators import find_unsupported
 
 long = partial(pytest.param, marks=pytest.mark.long)
 NAMES = [
@@ -41,8 +40,6 @@ NAMES = [
     'upernet_lsa_digits',
     'mask_rcnn_gcvit_digits',
     'dino',
-]
-NAMES += [
     'rtmdet_ins_gcvit_digits',
     'mask2former_gcvit_digits',
     'mask2former_seg',
@@ -67,10 +64,8 @@ def test_outputs_equal_the_models_at_other_image_and_batch_sizes(one):
         model, content = remove_score_threshold(model, content)
     session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
     images = torch.randn(3, 3, 33, 140, generator=torch.Generator().manual_seed(0))
-    expected, found = (
-        compute_expected(model, build_export_module(model), images),
-        run_session(session, images),
-    )
+    expected = compute_expected(model, build_export_module(model), images)
+    found = run_session(session, images)
     if model.task == 'detection':
         assert len({len(values) for values in found.values()}) == 1
         assert (np.diff(found['image_indices']) >= 0).all()
@@ -82,49 +77,44 @@ def test_outputs_equal_the_models_at_other_image_and_batch_sizes(one):
         assert compute_difference(found[output], expected[output]) <= FLOAT32.difference, output
 
 
-def test_a_file_has_only_operators_that_tensorrt_supports_and_complete_metadata(one):
-    model = onnx.load(one.path, load_external_data=False)
-    onnx.checker.check_model(model)
-    assert {(opset.domain, opset.version) for opset in model.opset_import} == {('', 17)}
-    assert {node.domain for node in model.graph.node} == {''}
-    assert find_unsupported(model) == set()
-    assert not any(tensor.external_data for tensor in model.graph.initializer)
-    texts = {entry.key: entry.value for entry in model.metadata_props}
-    assert texts['task'] == one.model.task
-    assert (texts['channel_order'], texts['size_divisor'], texts['config']) == (
-        'rgb',
-        '1',
-        one.model.config.name,
-    )
+def test_a_file_has_only_standard_operators_and_complete_metadata(one):
+    """TensorRT's GridSample is wrong."""
+    file = onnx.load(one.path, load_external_data=False)
+    onnx.checker.check_model(file)
+    assert {(opset.domain, opset.version) for opset in file.opset_import} == {('', 17)}
+    assert {node.domain for node in file.graph.node} == {''}
+    assert 'GridSample' not in {node.op_type for node in file.graph.node}
+    assert not any(tensor.external_data for tensor in file.graph.initializer)
+    texts = {entry.key: entry.value for entry in file.metadata_props}
+    model = one.model
+    assert texts['task'] == model.task
+    assert texts['channel_order'] == 'rgb'
+    assert texts['config'] == model.config.name
     assert len(texts['checkpoint_sha256']) == 64
-    preprocessor, task = one.model.network.data_preprocessor, one.model.task
+    preprocessor = model.network.data_preprocessor
     for name, value in {
-        'classes': one.model.classes,
-        'palette': [list(colour) for colour in one.model.palette],
+        'size_divisor': 1,
+        'classes': model.classes,
+        'palette': [list(colour) for colour in model.palette],
         'mean': pytest.approx(preprocessor.mean.flatten().tolist()),
         'std': pytest.approx(preprocessor.std.flatten().tolist()),
-        'keep_ratio': task == 'detection',
-        'scale': [32, 32] if task == 'classification' else [128, 128],
+        'keep_ratio': model.task == 'detection',
+        'scale': [32, 32] if model.task == 'classification' else [128, 128],
         'crop': None,
     }.items():
         assert json.loads(texts[name]) == value, name
-    assert json.loads(texts.get('score_thr', 'null')) == getattr(one.model, 'score_thr', None)
+    assert json.loads(texts.get('score_thr', 'null')) == getattr(model, 'score_thr', None)
 
 
 def test_a_file_that_differs_from_the_model_is_not_written(exported, monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        ClassifierGraph,
-        'forward',
-        lambda self, images: 1.001 * self.model(images, mode='tensor').softmax(-1),
-    )
-    (tmp_path / 'model.onnx').write_text('before')
-    with pytest.raises(
-        UserError, match=r"scores differ from the model's by 0\.001 of their largest value"
-    ):
-        export_onnx(exported('gcvit_digits_cls').model, tmp_path / 'model.onnx')
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [
-        ('model.onnx', 'before')
-    ]
+    forward, path = ClassifierGraph.forward, tmp_path / 'model.onnx'
+    monkeypatch.setattr(ClassifierGraph, 'forward', lambda self, x: 1.001 * forward(self, x))
+    path.write_text('before')
+    words = r"scores differ from the model's by 0\.001 of their largest value"
+    with pytest.raises(UserError, match=words):
+        export_onnx(exported('gcvit_digits_cls').model, path)
+    assert path.read_text() == 'before'
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
@@ -135,8 +125,7 @@ def test_a_file_in_half_precision_is_smaller_and_close_to_the_model(exported, na
     difference = export_onnx(one.model, path, half=True)
     # Without rounding, the difference would be that of the float32 file, below 1e-4.
     assert 1e-4 < difference[0] <= HALF.difference
-    assert path.stat().st_size < 0.67 * one.path.stat().st_size
-    assert find_unsupported(onnx.load(path)) == set()
+    assert path.stat().st_size < 0.7 * one.path.stat().st_size
 
 
 def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, monkeypatch):
@@ -175,22 +164,20 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, mo
 def test_the_onnx_predictor_detects_the_same_objects_as_the_package(
     exported, name, score_thr, atol, monkeypatch
 ):
-    """Mask2Former's boxes and scores are computed from masks, in the file at the size of the input."""
+    """Mask2Former's boxes and scores come from masks, in the file at the size of the input."""
     one, photo = exported(name), photo_of()
-    monkeypatch.setattr(
-        one.model, 'score_thr', 0.0 if score_thr is not None else one.model.score_thr
-    )
+    if score_thr is not None:
+        monkeypatch.setattr(one.model, 'score_thr', score_thr)
     found, expected = OnnxPredictor(one.path, score_thr)(photo), one.model(photo)
-    assert len(expected.boxes) > (0 if score_thr is None else 10)
+    assert len(expected.boxes) > 0
     np.testing.assert_array_equal(found.labels, expected.labels)
     assert found.class_names == expected.class_names
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=atol)
     if name != 'dino':
         assert found.masks.shape == (len(expected.boxes), 300, 400)
-        assert (
-            0 < (found.masks & expected.masks).sum() > 0.995 * (found.masks | expected.masks).sum()
-        )
+        overlap, union = found.masks & expected.masks, found.masks | expected.masks
+        assert overlap.sum() > 0.995 * union.sum() > 0
 
 
 def test_the_onnx_predictor_predicts_the_same_scores_and_segmentation(exported, tmp_path):

@@ -61,10 +61,8 @@ def test_detectors_with_unsupported_parts_are_rejected(detector, monkeypatch):
 def test_unsupported_segmentors_are_rejected(changes):
     model = EncoderDecoder.__new__(EncoderDecoder)
     nn.Module.__init__(model)
-    model.test_cfg, model.data_preprocessor = (
-        ConfigDict(mode='whole'),
-        SimpleNamespace(test_cfg=None),
-    )
+    model.test_cfg = ConfigDict(mode='whole')
+    model.data_preprocessor = SimpleNamespace(test_cfg=None)
     model.decode_head = SimpleNamespace(out_channels=2)
     vars(model).update(changes)
     with pytest.raises(UserError, match='Export supports EncoderDecoder with a head'):
@@ -76,26 +74,14 @@ def step(name, **options):
 
 
 def test_the_test_pipeline_is_described_or_rejected():
-    resized = step(
-        'Resize', scale=(128, 96), keep_ratio=True, interpolation='bilinear', backend='cv2'
-    )
-    expected = {
-        'scale': (128, 96),
-        'keep_ratio': True,
-        'edge': '',
-        'interpolation': 'bilinear',
-        'backend': 'cv2',
-    }
-    assert describe_preprocessing([resized, step('PackDetInputs')]) == {**expected, 'crop': None}
-    edge = step('ResizeEdge', scale=256, edge='short', interpolation='bicubic', backend='pillow')
-    expected = {
-        'scale': (256, 256),
-        'edge': 'short',
-        'interpolation': 'bicubic',
-        'backend': 'pillow',
-    }
-    found = describe_preprocessing([edge, step('CenterCrop', crop_size=(200, 224))])
-    assert found == {**expected, 'keep_ratio': True, 'crop': (200, 224)}
+    settings = {'scale': (128, 96), 'keep_ratio': True, 'interpolation': 'bilinear'}
+    resized = step('Resize', **settings, backend='cv2')
+    found = describe_preprocessing([resized, step('PackDetInputs')])
+    assert found == {**settings, 'backend': 'cv2', 'edge': '', 'crop': None}
+    settings = {'edge': 'short', 'interpolation': 'bicubic', 'backend': 'pillow'}
+    steps = [step('ResizeEdge', scale=256, **settings), step('CenterCrop', crop_size=(200, 224))]
+    found = describe_preprocessing(steps)
+    assert found == {**settings, 'scale': (256, 256), 'keep_ratio': True, 'crop': (200, 224)}
     factor = step('Resize', scale=None, scale_factor=0.5, interpolation='bilinear', backend='cv2')
     for steps, words in (
         ([resized, step('Pad')], 'has the step Pad'),
@@ -108,13 +94,11 @@ def test_the_test_pipeline_is_described_or_rejected():
 
 def test_gathering_equals_grid_sample_inside_and_outside_of_maps_of_any_size():
     sizes = [(7, 5), (3, 4), (1, 2), (2, 1), (1, 1)]
-    value = torch.randn(
-        2, sum(height * width for height, width in sizes), 4, 8, dtype=torch.float64
-    )
+    num_pixels = sum(height * width for height, width in sizes)
+    value = torch.randn(2, num_pixels, 4, 8, dtype=torch.float64)
     locations = 3 * torch.rand(2, 50, 4, len(sizes), 3, 2, dtype=torch.float64) - 1
-    locations[:, :2] = locations[
-        :, :2
-    ].round()  # corners of the map, and of the image of its size beside it
+    # Corners of the map, and of the image of its size beside it.
+    locations[:, :2] = locations[:, :2].round()
     weights = torch.rand(2, 50, 4, len(sizes), 3, dtype=torch.float64)
     found = attend_by_gathering(value, torch.tensor(sizes), locations, weights)
     expected = multi_scale_deformable_attn_pytorch(value, sizes, locations, weights)

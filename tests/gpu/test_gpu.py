@@ -23,7 +23,7 @@ from tools import smoke_config
 from tools.benchmark import Case, build
 
 from ..conftest import ROOT
-from ..models.contract.backbones import BACKBONES
+from ..models.contract.backbones import BACKBONES, backpropagate, list_blocks
 
 DEVICE = os.environ.get('MMGCVIT_TEST_DEVICE', 'cuda')
 ON_CUDA = DEVICE == 'cuda'
@@ -34,20 +34,17 @@ pytestmark = [
     ),
 ]
 NETWORKS = ('gcvit', 'lsa')
-# A config of each head, of the demo's size on a CPU.
-FAMILIES = (
-    [
-        'mask_rcnn_gcvit_t',
-        'cascade_gcvit_t',
-        'dino_gcvit_t_12e',
-        'upernet_gcvit_t',
-        'gcvit_t_in1k',
-        'lsa_t_in1k',
-    ]
-    if ON_CUDA
-    else ['demo/mask_rcnn_gcvit_digits', 'demo/upernet_gcvit_digits', 'demo/gcvit_digits_cls']
-)
-SIZE = (512, 640) if ON_CUDA else (64, 96)
+# A config of each head, and the configs to train for a few iterations; on a CPU those of the demo.
+FAMILIES = ['demo/mask_rcnn_gcvit_digits', 'demo/upernet_gcvit_digits', 'demo/gcvit_digits_cls']
+CONFIGS = ['upernet_lsa_s']
+SIZE, BATCH_SIZE = (64, 96), '16'
+OPTIONS = ['--device', 'cpu']
+if ON_CUDA:
+    FAMILIES = ['mask_rcnn_gcvit_t', 'cascade_gcvit_t', 'dino_gcvit_t_12e', 'upernet_gcvit_t']
+    FAMILIES += ['gcvit_t_in1k', 'lsa_t_in1k']
+    CONFIGS += ['mask_rcnn_gcvit_t', 'gcvit_xxt_in1k']
+    SIZE, BATCH_SIZE = (512, 640), '4'
+    OPTIONS = ['--amp']
 
 
 def make_backbone(name, **arguments):
@@ -58,12 +55,9 @@ def make_backbone(name, **arguments):
 def train_step(model, images):
     """The gradients of one step by name."""
     model.zero_grad()
-    sum(found.float().square().mean() for found in model(images)).backward()
-    return {
-        name: parameter.grad.clone()
-        for name, parameter in model.named_parameters()
-        if parameter.grad is not None
-    }
+    backpropagate(model(images))
+    gradients = {name: x.grad for name, x in model.named_parameters() if x.grad is not None}
+    return {name: gradient.clone() for name, gradient in gradients.items()}
 
 
 @pytest.mark.parametrize('name', FAMILIES)
@@ -71,29 +65,23 @@ def test_a_training_step_of_each_family_is_finite_in_bfloat16(name):
     """The whole model with random annotations: every gradient, and some that are not zero."""
     model = build(str(ROOT / 'configs' / f'{name}.py'), SIZE)
     Case((224, 224) if 'in1k' in name else SIZE, 2, 'train', 'bf16', device=DEVICE).prepare(model)()
-    gradients = {
-        key: weight.grad for key, weight in model.named_parameters() if weight.grad is not None
-    }
-    assert [key for key, gradient in gradients.items() if not gradient.isfinite().all()] == []
+    gradients = {name: x.grad for name, x in model.named_parameters() if x.grad is not None}
+    assert [name for name, gradient in gradients.items() if not gradient.isfinite().all()] == []
     assert any(gradient.any() for gradient in gradients.values())
 
 
 @pytest.mark.parametrize('name', NETWORKS)
 def test_training_with_compiled_blocks_is_eager_training(name):
-    """On a CPU the first stage, by a backend that compiles nothing, which still traces both passes."""
+    """On a CPU the first stage, by a backend that only traces both passes."""
     stages = {} if ON_CUDA else {'out_indices': (0,)}
-    model, images = (
-        make_backbone(name, **stages).to(DEVICE),
-        torch.rand(2, 3, 64, 96, device=DEVICE),
-    )
+    model, images = make_backbone(name, **stages).to(DEVICE), torch.rand(2, 3, 64, 96).to(DEVICE)
     expected = train_step(model, images)
     torch.compiler.reset()
-    for block in [block for stage in model.stages for block in stage.blocks]:
+    for block in list_blocks(model):
         block.compile(dynamic=True, backend='inductor' if ON_CUDA else 'aot_eager')
     for key, gradient in train_step(model, images).items():
-        assert (gradient - expected[key]).abs().max() <= 1e-3 * expected[key].abs().max() + 1e-6, (
-            key
-        )
+        atol = 1e-3 * expected[key].abs().max().item() + 1e-6
+        torch.testing.assert_close(gradient, expected[key], rtol=0, atol=atol)
 
 
 @pytest.fixture
@@ -112,47 +100,33 @@ def test_data_parallel_training_of_one_process_is_plain_training(wrapper, name):
     """By the weights after one step."""
     weights = []
     for wrap in (lambda model: model, wrapper):
-        model, images = make_backbone(name).to(DEVICE), torch.rand(2, 3, 64, 96, device=DEVICE)
-        options = {'use_orig_params': True} if wrap is FullyShardedDataParallel else {}
-        if options and not ON_CUDA:
-            options['device_id'] = torch.device('cpu')
-        wrapped = wrap(model, **options)
+        options = {}
+        if wrap is FullyShardedDataParallel:
+            options = {'use_orig_params': True, 'device_id': torch.device(DEVICE)}
+        wrapped = wrap(make_backbone(name).to(DEVICE), **options)
         torch.manual_seed(1)
-        images = torch.rand(2, 3, 64, 96, device=DEVICE)
-        sum(found.square().mean() for found in wrapped(images)).backward()
+        backpropagate(wrapped(torch.rand(2, 3, 64, 96, device=DEVICE)))
         torch.optim.SGD(wrapped.parameters(), lr=0.1).step()
         weights.append(torch.cat([weight.detach().flatten() for weight in wrapped.parameters()]))
     torch.testing.assert_close(*weights, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    'name',
-    ['mask_rcnn_gcvit_t', 'gcvit_xxt_in1k', 'upernet_lsa_s'] if ON_CUDA else ['upernet_lsa_s'],
-)
+@pytest.mark.parametrize('name', CONFIGS)
 def test_a_config_trains_resumes_and_tests(name, call, tmp_path):
     """In mixed precision on a GPU; two iterations each, in this process, since imports take long on
     some machines.
     """
-    smoke_config.main(
-        ROOT / 'configs' / f'{name}.py', tmp_path, '4' if ON_CUDA else '16', 'miniature'
-    )
-    train = [
-        'train',
-        'config.py',
-        '--work-dir',
-        'run',
-        *(['--amp'] if ON_CUDA else ['--device', 'cpu']),
-    ]
+    smoke_config.main(ROOT / 'configs' / f'{name}.py', tmp_path, BATCH_SIZE, 'miniature')
+    train = ['train', 'config.py', '--work-dir', 'run', *OPTIONS]
     longer = 'train_cfg.max_iters=4' if 'upernet' in name else 'train_cfg.max_epochs=2'
     for command in (train, [*train, '--resume', '--cfg-options', longer]):
         code, printed = call(*command)
         assert code == 0, printed
     checkpoint = (tmp_path / 'run' / 'last_checkpoint').read_text()
     assert checkpoint.endswith(('epoch_2.pth', 'iter_4.pth'))
-    code, printed = call(
-        'test', 'config.py', checkpoint, '--work-dir', 'test', *train[4:] * (not ON_CUDA)
-    )
+    options = [] if ON_CUDA else OPTIONS
+    code, printed = call('test', 'config.py', checkpoint, '--work-dir', 'test', *options)
     assert code == 0, printed
 
 

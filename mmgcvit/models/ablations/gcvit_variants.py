@@ -15,7 +15,7 @@ from ..gcvit.convs import Stem
 from ..gcvit.key_mappings import OWN
 from ..gcvit.stage import Stage
 from ..layers.arguments import Window
-from ..layers.attention import split_heads
+from ..layers.attention import QKV, split_heads
 from ..layers.blocks import LayerNorm
 from ..layers.position import RelativePositionBias
 from ..layers.windows import pad_images, pad_to_windows
@@ -41,7 +41,7 @@ class GlobalKeyValueAttention(WindowAttention):
         self.position = RelativePositionBias(window_size, num_heads)
         self.proj = nn.Linear(embed_dims, embed_dims)
 
-    def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         (q,) = split_heads(self.q(windows), self.num_heads)
         k = v = q_global.unsqueeze(1).expand_as(q)
         return q, k, v
@@ -56,7 +56,7 @@ class GlobalValueAttention(WindowAttention):
         self.position = RelativePositionBias(window_size, num_heads)
         self.proj = nn.Linear(embed_dims, embed_dims)
 
-    def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         q, k = split_heads(self.qk(windows), self.num_heads, chunks=2)
         return q, k, q_global.unsqueeze(1).expand_as(q)
 
@@ -123,22 +123,8 @@ class PatchMerging(nn.Module):
         return self.reduction(self.norm(grid.permute(0, 1, 3, 4, 2, 5).flatten(3)))
 
 
-class NoGlobalQuery(nn.Module):
-    """Replace the global query generator by an empty query: (B, H, W, C) to (B, nH, 0, d)."""
-
-    def __init__(
-        self, embed_dims: int, num_heads: int, window_size: Window, num_poolings: int
-    ) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.head_dims = embed_dims // num_heads
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.new_empty(len(x), self.num_heads, 0, self.head_dims)
-
-
 class LocalStage(Stage):
-    global_query_type = NoGlobalQuery
+    global_query_type = nn.Identity  # local attention ignores the query
     attention_types = (LocalWindowAttention,)
 
 

@@ -20,7 +20,7 @@ from ..layers.position import RelativePositionBias
 from ..layers.windows import window_partition, window_reverse
 from ..lsa import LSA
 from ..lsa.attention import GroupedAttention
-from ..lsa.shifted_patches import PatchEmbedding
+from ..lsa.shifted_patches import ShiftedPatchEmbedding
 from ..lsa.stage import NORM_EPS, Block, Stage
 
 # The paper does not give the window size of Swin's block. The 32 x 32 tokens of CIFAR variants make
@@ -28,14 +28,13 @@ from ..lsa.stage import NORM_EPS, Block, Stage
 WINDOW_SIZE = (8, 8)
 
 
-class UnshiftedStem(PatchEmbedding):
-    """LSA's stem without shifted copies: (B, in_channels, H, W) to (B, h, w, C).
-
-    It takes the arguments of ``ShiftedPatchEmbedding``, but ignores those for shifts.
+class UnshiftedStem(ShiftedPatchEmbedding):
+    """LSA's stem without shifted copies, whatever the variant: (B, in_channels, H, W) to (B, h, w,
+    C).
     """
 
-    def __init__(self, *conv: int, **shifts: Any) -> None:
-        super().__init__(*conv)
+    def __init__(self, shifts: Any, **arguments: Any) -> None:
+        super().__init__(shifts=None, **arguments)
 
 
 class ConvolutionalTokenEmbedding(UnshiftedStem):
@@ -43,9 +42,9 @@ class ConvolutionalTokenEmbedding(UnshiftedStem):
     2103.15808, 3.1).
     """
 
-    def __init__(self, *conv: int, **shifts: Any) -> None:
-        super().__init__(*conv)
-        self.token_norm = LayerNorm(self.embed_dims, eps=NORM_EPS)
+    def __init__(self, embed_dims: int, **arguments: Any) -> None:
+        super().__init__(embed_dims=embed_dims, **arguments)
+        self.token_norm = LayerNorm(embed_dims, eps=NORM_EPS)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.token_norm(super().forward(images))
@@ -89,10 +88,10 @@ class CvTAttention(GroupedAttention):
 
     def forward(self, x: Tensor) -> Tensor:
         size, x = x.shape[1:3], x.permute(0, 3, 1, 2)
-        convs = (self.q_conv, self.kv_conv)
-        queries, keys = (window_partition(conv(x).permute(0, 2, 3, 1), None) for conv in convs)
-        (q,) = split_heads(self.q(queries), self.num_heads)
-        k, v = self.split_keys_and_values(self.kv(keys))
+        queries = self.q_conv(x).permute(0, 2, 3, 1)
+        keys = self.kv_conv(x).permute(0, 2, 3, 1)
+        (q,) = split_heads(self.q(window_partition(queries, None)), self.num_heads)
+        k, v = self.split_keys_and_values(self.kv(window_partition(keys, None)))
         return window_reverse(self.proj(merge_heads(attend(q, k, v))), None, size)
 
 

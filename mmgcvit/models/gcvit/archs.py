@@ -7,7 +7,7 @@ from ..layers.arguments import check_float, check_int, check_ints, require
 NUM_STAGES = 4
 
 
-@dataclass(frozen=True)
+@dataclass
 class GCViTArch:
     """The hyperparameters of a GC ViT variant.
 
@@ -33,22 +33,16 @@ class GCViTArch:
     drop_path_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        checked = {
-            'embed_dims': check_int('arch: embed_dims', self.embed_dims, 4),
-            'depths': check_ints('arch: depths', self.depths, NUM_STAGES),
-            'num_heads': check_ints('arch: num_heads', self.num_heads, NUM_STAGES),
-            'mlp_ratio': check_float('arch: mlp_ratio', self.mlp_ratio, 0.1),
-            'layer_scale': None
-            if self.layer_scale is None
-            else check_float('arch: layer_scale', self.layer_scale, 0),
-        }
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)  # the dataclass is frozen
-        for stage, (channels, heads) in enumerate(
-            zip(self.stage_dims, self.num_heads, strict=True)
-        ):
-            expected = f'a divisor of embed_dims * 2**{stage} = {channels}'
-            require(f'arch: num_heads[{stage}]', heads, channels % heads == 0, expected)
+        self.embed_dims = check_int('arch: embed_dims', self.embed_dims, 4)
+        self.depths = check_ints('arch: depths', self.depths, NUM_STAGES)
+        self.num_heads = check_ints('arch: num_heads', self.num_heads, NUM_STAGES)
+        self.mlp_ratio = check_float('arch: mlp_ratio', self.mlp_ratio, 0.1)
+        if self.layer_scale is not None:
+            self.layer_scale = check_float('arch: layer_scale', self.layer_scale, 0)
+        for i, heads in enumerate(self.num_heads):
+            channels = self.stage_dims[i]
+            expected = f'a divisor of embed_dims * 2**{i} = {channels}'
+            require(f'arch: num_heads[{i}]', heads, channels % heads == 0, expected)
 
     @property
     def stage_dims(self) -> tuple[int, ...]:

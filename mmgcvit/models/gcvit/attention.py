@@ -5,14 +5,13 @@ way. From ../layers, ``window_partition`` pads a map and cuts it into windows, a
 computes attention. Padding is attended like all tokens, as in the authors' code.
 
 Shapes: B batch, H x W feature map, nW windows of h x w = N tokens in one image, C = ``embed_dims``
-    channels, nH heads,
-d = C/nH.
+    channels, nH heads, d = C/nH.
 """
 
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.attention import attend, compute_attention_weights, merge_heads, split_heads
+from ..layers.attention import QKV, attend, compute_attention_weights, merge_heads, split_heads
 from ..layers.blocks import cast_for_autocast
 from ..layers.position import RelativePositionBias
 from ..layers.windows import window_partition, window_reverse
@@ -36,14 +35,12 @@ class WindowAttention(nn.Module):
         The map has any size. ``q_global`` is the global query, (B, nH, N, d).
         """
         size = x.shape[1:3]
-        x = cast_for_autocast(
-            x
-        )  # before the partition, which copies the map, so that it copies fewer bytes
+        x = cast_for_autocast(x)  # before the partition, which copies the map
         q, k, v = self.project(window_partition(x, self.window_size), q_global)
         attended = merge_heads(attend(q, k, v, self.position()))
         return window_reverse(self.proj(attended), self.window_size, size)
 
-    def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         """Project windows (B, nW, N, C) to q, k and v, (B, nW, nH, N, d) each, or q to (B, 1, nH,
         N, d).
         """
@@ -70,7 +67,7 @@ class LocalWindowAttention(WindowAttention):
         self.position = RelativePositionBias(window_size, num_heads)
         self.proj = nn.Linear(embed_dims, embed_dims)
 
-    def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         return split_heads(self.qkv(windows), self.num_heads, chunks=3)
 
 
@@ -85,6 +82,6 @@ class GlobalWindowAttention(WindowAttention):
         self.position = RelativePositionBias(window_size, num_heads)
         self.proj = nn.Linear(embed_dims, embed_dims)
 
-    def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         k, v = split_heads(self.kv(windows), self.num_heads, chunks=2)
         return q_global.unsqueeze(1), k, v  # one query for all windows

@@ -10,12 +10,19 @@ Shapes: B batch, H x W image in pixels, C channels of the first stage.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from ...registry import MODELS
 from ..base import PyramidBackbone
-from ..layers.arguments import WindowSize, check_float, require, resolve_arch, resolve_windows
-from ..layers.blocks import add_lora, init_transformer_weights
+from ..layers.arguments import (
+    ImageSize,
+    InitCfg,
+    WindowSize,
+    check_float,
+    resolve_arch,
+    resolve_windows,
+)
 from .archs import ARCHS, NUM_STAGES
 from .convs import Downsampler, Stem
 from .global_query import count_poolings
@@ -56,12 +63,10 @@ class GCViT(PyramidBackbone):
             allowed.
 
     Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, 2^i * C, H_i, W_i)
-        for each i in
-    ``out_indices``, H_i = H / 4 / 2^i rounded up.
+        for each i in ``out_indices``, H_i = H / 4 / 2^i rounded up.
     """
 
     archs = ARCHS
-    default_arch = 'tiny'
     key_mappings = KEY_MAPPINGS
     describe_shapes = staticmethod(describe_shapes)
 
@@ -73,25 +78,27 @@ class GCViT(PyramidBackbone):
 
     def __init__(
         self,
-        arch: str | Mapping[str, Any] = default_arch,
+        arch: str | Mapping[str, Any] = 'tiny',
         in_channels: int = 3,
         window_size: WindowSize = (7, 7, 14, 7),
-        pretrain_img_size: int | tuple[int, int] = 224,
+        pretrain_img_size: ImageSize = 224,
         drop_path_rate: float | None = None,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
         lora_rank: int = 0,
         with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: InitCfg = None,
     ) -> None:
         arch = resolve_arch(arch, ARCHS)
         dims = arch.stage_dims
         windows = resolve_windows(window_size, NUM_STAGES)
         num_poolings = count_poolings(windows, pretrain_img_size)
-        rate = arch.drop_path_rate if drop_path_rate is None else drop_path_rate
-        drop_path_rates = compute_drop_path_rates(rate, arch.depths)
-        require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
-        super().__init__(in_channels, dims, out_indices, frozen_stages, init_cfg)
+        if drop_path_rate is None:
+            drop_path_rate = arch.drop_path_rate
+        drop_path_rates = compute_drop_path_rates(drop_path_rate, arch.depths)
+        super().__init__(
+            in_channels, dims, out_indices, frozen_stages, lora_rank, with_cp, init_cfg
+        )
         self.stem = self.stem_type(self.in_channels, arch.embed_dims)
         self.stages = nn.ModuleList(
             self.stage_type(
@@ -106,12 +113,7 @@ class GCViT(PyramidBackbone):
             )
             for i in range(self.num_stages)
         )
-        self.downsamplers = nn.ModuleList(
-            self.downsampler_type(dims[i - 1], dims[i]) for i in range(1, self.num_stages)
-        )
-        self.apply(init_transformer_weights)
-        self.lora_rank = add_lora(self, lora_rank)
-        self.freeze()
+        self.complete(layer_types=(nn.Linear,))
 
 
 def compute_drop_path_rates(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:
@@ -119,6 +121,5 @@ def compute_drop_path_rates(drop_path_rate: float, depths: Sequence[int]) -> lis
     ``drop_path_rate``.
     """
     drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
-    last = max(sum(depths) - 1, 1)
-    rates = iter([drop_path_rate * block / last for block in range(sum(depths))])
-    return [[next(rates) for _ in range(depth)] for depth in depths]
+    rates = torch.linspace(0, drop_path_rate, sum(depths), dtype=torch.float64, device='cpu')
+    return [stage_rates.tolist() for stage_rates in rates.split(depths)]

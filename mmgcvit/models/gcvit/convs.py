@@ -2,8 +2,7 @@
 section 2).
 
 Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. SqueezeExcite and FusedMBConv take
-    NCHW maps.
-Downsampler and stem return NHWC maps.
+    NCHW maps. Downsampler and stem return NHWC maps.
 """
 
 import torch
@@ -117,7 +116,6 @@ class Stem(nn.Module):
         self.downsample = self.downsampler_type(embed_dims, embed_dims)
 
     def forward(self, images: Tensor) -> Tensor:
-        images = images.contiguous(
-            memory_format=torch.channels_last
-        )  # otherwise the first norm would copy the map
+        # Otherwise the first norm would copy the map.
+        images = images.contiguous(memory_format=torch.channels_last)
         return self.downsample(self.proj(images).permute(0, 2, 3, 1))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..layers.arguments import Window, check_img_size
+from ..layers.arguments import ImageSize, Window, check_img_size
 from ..layers.blocks import cast_for_autocast
 from ..layers.resizing import resize
 from .convs import FusedMBConv
@@ -42,29 +42,22 @@ class GlobalQueryGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self.head_dims = embed_dims // num_heads
         self.window_size = window_size
-        steps = (
-            FeatureExtractor(embed_dims, pooled=num_poolings > 0)
-            for _ in range(max(num_poolings, 1))
-        )
-        self.extractors = nn.Sequential(*steps)
+        self.extractors = nn.Sequential()
+        for _ in range(max(num_poolings, 1)):
+            self.extractors.append(FeatureExtractor(embed_dims, pooled=num_poolings > 0))
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""
-        x = cast_for_autocast(
-            x.permute(0, 3, 1, 2)
-        )  # cast once here, not in each convolution and residual connection
+        x = cast_for_autocast(x.permute(0, 3, 1, 2))  # once here, not in each convolution
         x = resize(self.extractors(x), self.window_size)  # a map of this size stays as it is
-        queries = (
-            x.flatten(2)
-            .unflatten(1, (self.num_heads, x.shape[1] // self.num_heads))
-            .transpose(2, 3)
-        )
+        queries = x.flatten(2).unflatten(1, (self.num_heads, self.head_dims)).transpose(2, 3)
         return queries.contiguous()  # one layout for maps of all sizes, for torch.compile
 
 
 def count_poolings(
-    windows: Sequence[Window], pretrain_img_size: int | tuple[int, int]
+    windows: Sequence[Window], pretrain_img_size: ImageSize
 ) -> tuple[int, int, int, int]:
     """Return how often the generator of each of the four stages halves the map.
 
@@ -76,4 +69,4 @@ def count_poolings(
     """
     size = check_img_size(pretrain_img_size)
     window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])
-    return 3, 2, 0 if window_is_map else 1, 0
+    return 3, 2, int(not window_is_map), 0

@@ -12,8 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from ...checkpoints.translating import SAME, KeyMapping, make_own_mapping
-from ..base import count_blocks, infer_mlp_ratio
 from ..layers.position import RelativePositionBias
+from ..pretrained import count_blocks, infer_mlp_ratio
 from .archs import NUM_STAGES
 
 # The keys of the authors' code ("original").
@@ -119,13 +119,14 @@ def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None
     """Return the attributes that decide the keys and shapes of weights, for all or the first
     ``num_stages``.
     """
-    stages, blocks = range(num_stages or NUM_STAGES), count_blocks(tensors)
-    bias_table = 'stages.{}.blocks.0.attn.position.relative_position_bias_table'
+    blocks = count_blocks(tensors)
+    stages = range(num_stages or NUM_STAGES)
+    attn = 'stages.{}.blocks.0.attn.position.relative_position_bias_table'
     is_scaled = 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors
     return {
         'embed_dims': len(tensors['stem.proj.weight']),
         'depths': tuple(blocks[i] for i in stages),
-        'num_heads': tuple(tensors[bias_table.format(i)].shape[1] for i in stages),
+        'num_heads': tuple(tensors[attn.format(i)].shape[1] for i in stages),
         'mlp_ratio': infer_mlp_ratio(tensors),
         'layer_scale': 1.0 if is_scaled else None,  # 1 stands for any initial value
     }

@@ -2,17 +2,15 @@
 (paper, section 2).
 
 Shapes: B batch, H x W feature map, C = ``embed_dims`` channels, h x w window, N = h*w tokens of a
-    window, nH heads,
-d = C/nH.
+    window, nH heads, d = C/nH.
 """
 
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ..layers.arguments import Window
-from ..layers.blocks import LayerNorm, Mlp, make_branch_end
+from ..layers.blocks import LayerNorm, Mlp, Residual, run_block
 from .attention import GlobalWindowAttention, LocalWindowAttention
 from .global_query import GlobalQueryGenerator
 
@@ -20,7 +18,7 @@ from .global_query import GlobalQueryGenerator
 class Block(nn.Module):
     """Pre-norm block of window attention and an MLP. Attention also gets the global query.
 
-    ``attn_residual`` and ``mlp_residual`` are layer scale and drop path of the two branches.
+    The residual connections ``attn_residual`` and ``mlp_residual`` have layer scale and drop path.
     """
 
     def __init__(
@@ -34,18 +32,18 @@ class Block(nn.Module):
         super().__init__()
         self.norm1 = LayerNorm(embed_dims)
         self.attn = attn
-        self.attn_residual = make_branch_end(embed_dims, layer_scale, drop_path_rate)
+        self.attn_residual = Residual(embed_dims, layer_scale, drop_path_rate)
         self.norm2 = LayerNorm(embed_dims)
         self.mlp = Mlp(embed_dims, hidden_dims)
-        self.mlp_residual = make_branch_end(embed_dims, layer_scale, drop_path_rate)
+        self.mlp_residual = Residual(embed_dims, layer_scale, drop_path_rate)
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Apply the block to a map (B, H, W, C).
 
         ``q_global`` is the global query of the stage, (B, nH, N, d).
         """
-        x = x + self.attn_residual(self.attn(self.norm1(x), q_global))
-        return x + self.mlp_residual(self.mlp(self.norm2(x)))
+        x = self.attn_residual(x, self.attn(self.norm1(x), q_global))
+        return self.mlp_residual(x, self.mlp(self.norm2(x)))
 
 
 class Stage(nn.Module):
@@ -56,7 +54,6 @@ class Stage(nn.Module):
     and of its arch.
     """
 
-    block_type = Block
     global_query_type = GlobalQueryGenerator
     attention_types = (LocalWindowAttention, GlobalWindowAttention)  # of even and odd blocks
 
@@ -80,18 +77,12 @@ class Stage(nn.Module):
             # there too. Freeze it, because DistributedDataParallel rejects trainable parameters
             # without gradients.
             self.global_query.requires_grad_(False)
-        self.blocks = nn.ModuleList(
-            self.block_type(
-                embed_dims=embed_dims,
-                attn=self.attention_types[i % len(self.attention_types)](
-                    embed_dims, num_heads, window_size
-                ),
-                hidden_dims=int(embed_dims * mlp_ratio),
-                layer_scale=layer_scale,
-                drop_path_rate=rate,
-            )
-            for i, rate in enumerate(drop_path_rates)
-        )
+        hidden_dims = int(embed_dims * mlp_ratio)
+        self.blocks = nn.ModuleList()
+        for i, rate in enumerate(drop_path_rates):
+            attention_type = self.attention_types[i % len(self.attention_types)]
+            attn = attention_type(embed_dims, num_heads, window_size)
+            self.blocks.append(Block(embed_dims, attn, hidden_dims, layer_scale, rate))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to a map (B, H, W, C)."""
@@ -99,9 +90,5 @@ class Stage(nn.Module):
         # for each window.
         q_global = self.global_query(x)
         for block in self.blocks:
-            x = (
-                checkpoint(block, x, q_global, use_reentrant=False)
-                if self.with_cp
-                else block(x, q_global)
-            )
+            x = run_block(block, x, q_global, with_cp=self.with_cp)
         return x

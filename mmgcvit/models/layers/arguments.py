@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 from ...errors import suggest
 
-Window = tuple[int, int]  # (h, w), in tokens
-WindowSize = (
-    int | Sequence[int | Window | None]
-)  # argument of backbones: one window for all stages, or one per stage
+Size = tuple[int, int]  # (height, width)
+Window = Size  # (h, w), in tokens
+ImageSize = int | Size  # argument of backbones, in pixels
+# Argument of backbones: one window for all stages, or one per stage.
+WindowSize = int | Sequence[int | Window | None]
+InitCfg = dict | list[dict] | None
 Arch = TypeVar('Arch')
 
 
@@ -33,6 +35,11 @@ def is_sequence(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
+def is_pair(value: Any, minimum: int) -> bool:
+    """Return whether a value is a pair of ints of at least ``minimum``."""
+    return is_sequence(value) and len(value) == 2 and all(is_int(side, minimum) for side in value)
+
+
 def check_int(name: str, value: Any, minimum: int) -> int:
     """Return the value as a Python int; raise a ValueError if it is not an int of at least
     ``minimum``.
@@ -45,9 +52,12 @@ def check_ints(name: str, values: Any, length: int | None = None) -> tuple[int, 
     """Return the values as a tuple; raise a ValueError unless they are ints >= 1 (``length`` of
     them, if set).
     """
-    is_valid = is_sequence(values) and all(is_int(value, 1) for value in values) and len(values) > 0
-    expected = f'{"" if length is None else f"{length} "}ints of at least 1, one per stage'
-    require(name, values, is_valid and length in (None, len(values)), expected)
+    is_valid = is_sequence(values) and len(values) > 0 and all(is_int(value, 1) for value in values)
+    expected = 'ints of at least 1, one per stage'
+    if length is not None:
+        is_valid = is_valid and len(values) == length
+        expected = f'{length} {expected}'
+    require(name, values, is_valid, expected)
     return tuple(map(int, values))
 
 
@@ -55,9 +65,9 @@ def check_float(name: str, value: Any, minimum: float, upper_bound: float = math
     """Return the value as a float; raise a ValueError if it is not a number in [minimum,
     upper_bound).
     """
-    limit = '' if upper_bound == math.inf else f' and less than {upper_bound}'
     is_valid = isinstance(value, Real) and minimum <= value < upper_bound
-    require(name, value, is_valid, f'a number of at least {minimum}{limit}')
+    expected = f'a number of at least {minimum} and less than {upper_bound}'
+    require(name, value, is_valid, expected)
     return float(value)
 
 
@@ -66,21 +76,19 @@ def make_pair(size: Any) -> tuple:
     return tuple(size) if is_sequence(size) else (size, size)
 
 
-def check_img_size(img_size: int | tuple[int, int]) -> tuple[int, int]:
+def check_img_size(img_size: ImageSize) -> Size:
     """Return ``pretrain_img_size``, an int or a pair, as (height, width); raise a ValueError if it
     is invalid.
     """
     size = make_pair(img_size)
-    is_valid = len(size) == 2 and all(is_int(pixels, 32) for pixels in size)
-    require(
-        'pretrain_img_size', img_size, is_valid, 'at least 32 px: an int or a pair (height, width)'
-    )
+    expected = 'at least 32 px: an int or a pair (height, width)'
+    require('pretrain_img_size', img_size, is_pair(size, 32), expected)
     return size
 
 
 def resolve_windows(
     window_size: WindowSize | None, num_stages: int, allow_none: bool = False
-) -> tuple[Window | None, ...]:
+) -> list[Window | None]:
     """Return the window (h, w) of each stage. ``window_size`` is one window or one per stage, each
     an int or a pair.
 
@@ -88,16 +96,19 @@ def resolve_windows(
     one window.
     """
     sizes = window_size if is_sequence(window_size) else [window_size] * num_stages
-    windows = tuple(None if size is None and allow_none else make_pair(size) for size in sizes)
-    is_valid = len(windows) == num_stages and all(
-        window is None or (len(window) == 2 and all(is_int(side, 1) for side in window))
-        for window in windows
+    expected = (
+        'an int of at least 1 or a pair (h, w). Give one of these for all stages, or a list with '
+        f'one for each of the {num_stages} stages'
     )
-    allowed = (
-        f'{"None (the whole map), " if allow_none else ""}an int of at least 1 or a pair (h, w)'
-    )
-    allowed += f'. Give one of these for all stages, or a list with one for each of the {num_stages} stages'
-    require('window_size', window_size, is_valid, allowed)
+    if allow_none:
+        expected = f'None (the whole map), {expected}'
+    require('window_size', window_size, len(sizes) == num_stages, expected)
+    windows = []
+    for size in sizes:
+        is_whole_map = size is None and allow_none
+        window = None if is_whole_map else make_pair(size)
+        require('window_size', window_size, is_whole_map or is_pair(window, 1), expected)
+        windows.append(window)
     return windows
 
 
@@ -120,6 +131,5 @@ def resolve_arch(arch: str | Mapping[str, Any], variants: Mapping[str, Arch]) ->
     try:
         return variant_class(**arch)
     except TypeError as error:  # a key is unknown or missing
-        raise ValueError(
-            f'arch: {error}; the keys are {[field.name for field in fields(variant_class)]}'
-        ) from None
+        keys = [field.name for field in fields(variant_class)]
+        raise ValueError(f'arch: {error}; the keys are {keys}') from None

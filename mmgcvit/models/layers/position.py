@@ -1,10 +1,8 @@
 """Relative position bias of window attention, and position embedding of a feature map.
 
-Bias and embedding are parameters on a grid. They are resized when a state dict with another grid is
-loaded.
-
 Shapes: B batch, H x W feature map, C channels, h x w window or grid, N = h*w tokens of a window, nH
     heads, T copies.
+
 A bias table has one row per offset between two tokens of a window, (2h-1)*(2w-1) rows, and one
 column per head.
 """
@@ -16,67 +14,73 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .arguments import Window
+from .arguments import Size, Window
 from .blocks import cast_for_autocast
 from .resizing import resize
-
-Grid = tuple[int, int]
 
 # CUDA's memory-efficient attention requires the row stride of a bias to be a multiple of this
 # number of elements.
 ALIGNMENT = 8
 
 
-class PositionEmbedding(nn.Module):
+class PositionTable(nn.Module):
+    """Base class of layers with one parameter, a table (..., rows, columns) with one row for each
+    position of a grid (h, w).
+
+    The table of another grid is resized when it is loaded, each column as an image. That grid must
+    be square, since a state dict does not store its shape. Raise a ValueError if the number of rows
+    is neither h*w nor a square number.
+    """
+
+    def __init__(self, grid: Size) -> None:
+        super().__init__()
+        self.grid = tuple(grid)
+
+    def make_table(self, *shape: int) -> nn.Parameter:
+        """Return an initialised table of this shape."""
+        return nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=0.02))
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        (name,) = self._parameters
+        key = prefix + name
+        if key in state_dict:
+            state_dict[key] = resize_table(state_dict[key], key, self.grid)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class PositionEmbedding(PositionTable):
     """Add a learned embedding to each position of a feature map; for maps of another size than the
     grid, resize it.
 
-    ``copies`` is () for one embedding, also of stacked maps (T, B, H, W, C), or (T,) for one of
-    each of T maps.
+    Without ``num_copies`` there is one embedding, also for stacked maps (T, B, H, W, C); with it,
+    one for each of so many stacked maps.
     """
 
-    def __init__(self, embed_dims: int, grid: Grid, copies: tuple[int, ...] = ()) -> None:
-        super().__init__()
-        self.grid = tuple(grid)
-        self.pos_embed = nn.Parameter(torch.empty(*copies, prod(grid), embed_dims))
-        nn.init.trunc_normal_(self.pos_embed, std=0.02)
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
-    ) -> None:
-        state_dict = resize_table(state_dict, f'{prefix}pos_embed', self.grid)
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+    def __init__(self, embed_dims: int, grid: Size, num_copies: int | None = None) -> None:
+        super().__init__(grid)
+        copies = () if num_copies is None else (num_copies,)
+        self.pos_embed = self.make_table(*copies, prod(grid), embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the embedding to (B, H, W, C) or (T, B, H, W, C)."""
-        images = (
-            self.pos_embed.unflatten(-2, self.grid).transpose(-1, -2).transpose(-2, -3)
-        )  # (..., C, h, w)
-        embedding = resize(images, (x.shape[-3], x.shape[-2])).transpose(-3, -2).transpose(-2, -1)
-        return x + embedding.unsqueeze(-4)
+        images = self.pos_embed.transpose(-1, -2).unflatten(-1, self.grid)  # (..., C, h, w)
+        embedding = resize(images, x.shape[-3:-1])
+        return x + embedding.transpose(-3, -2).transpose(-2, -1).unsqueeze(-4)
 
 
-class RelativePositionBias(nn.Module):
+class RelativePositionBias(PositionTable):
     """A learned bias for each head and each offset between a query and a key of one window (as in
     Swin).
     """
 
     def __init__(self, window_size: Window, num_heads: int) -> None:
-        super().__init__()
+        super().__init__((2 * window_size[0] - 1, 2 * window_size[1] - 1))
         self.window_size = tuple(window_size)
-        self.grid = (2 * window_size[0] - 1, 2 * window_size[1] - 1)
-        self.relative_position_bias_table = nn.Parameter(torch.empty(prod(self.grid), num_heads))
-        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+        self.relative_position_bias_table = self.make_table(prod(self.grid), num_heads)
         self.register_buffer('index', self.make_index(), persistent=False)
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
-    ) -> None:
-        state_dict = resize_table(state_dict, f'{prefix}relative_position_bias_table', self.grid)
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-        # If the model was built on the meta device, the buffer is still there, or uninitialised
-        # after to_empty().
-        self.index = self.make_index().to(self.relative_position_bias_table.device)
+    def reset_buffers(self, device: torch.device) -> None:
+        self.index = self.make_index().to(device)
 
     def make_index(self) -> Tensor:
         """Return the index, padded with keys to a multiple of :data:`ALIGNMENT`."""
@@ -94,9 +98,9 @@ class RelativePositionBias(nn.Module):
         row_length = 2 * window_size[1] - 1
         y = torch.arange(window_size[0]) * row_length
         x = torch.arange(window_size[1])
-        token = (y[:, None] + x[None, :]).flatten()
+        token = (y[:, None] + x).flatten()
         centre = (2 * window_size[0] - 1) * row_length // 2  # the row of the offset (0, 0)
-        return token[:, None] - token[None, :] + centre
+        return token[:, None] - token + centre
 
     def forward(self) -> Tensor:
         """Look the bias up in the table: (nH, N, N), indexed [head, query, key], in autocast's
@@ -106,27 +110,18 @@ class RelativePositionBias(nn.Module):
         table = self.relative_position_bias_table.t().contiguous()
         bias = table.index_select(1, self.index.flatten()).unflatten(1, self.index.shape)
         # Cast after the lookup, since its gradient sums up to N values for each offset, which needs
-        # float32.
-        return cast_for_autocast(bias)[
-            ..., : len(self.index)
-        ]  # without the added keys, but with their stride
+        # float32. Remove the added keys, but keep their stride.
+        return cast_for_autocast(bias)[..., : len(self.index)]
 
 
-def resize_table(state_dict: dict[str, Any], name: str, grid: Grid) -> dict[str, Any]:
-    """Return a state dict whose table ``name`` (..., rows, columns) has one row for each position
-    of a grid (h, w).
-
-    Each column of a table of another size is resized as an image. Its grid must be square, since a
-    state dict does not store the shape. Raise a ValueError if the number of rows is neither h*w nor
-    a square number.
-    """
-    table = state_dict.get(name)
-    if table is None or table.ndim < 2 or table.shape[-2] == prod(grid):
-        return state_dict
-    side = isqrt(table.shape[-2])
-    if side**2 != table.shape[-2]:
-        raise ValueError(
-            f'{name} has {table.shape[-2]} rows; expected {prod(grid)}, or another square number'
-        )
-    resized = resize(table.mT.unflatten(-1, (side, side)), grid)
-    return {**state_dict, name: resized.flatten(-2).mT.contiguous()}
+def resize_table(table: Tensor, name: str, grid: Size) -> Tensor:
+    """Resize a table (..., rows, columns) to a grid (h, w), see :class:`PositionTable`."""
+    if table.ndim < 2 or table.shape[-2] == prod(grid):
+        return table
+    rows = table.shape[-2]
+    side = isqrt(rows)
+    if side**2 != rows:
+        expected = f'{prod(grid)}, or another square number'
+        raise ValueError(f'{name} has {rows} rows; expected {expected}')
+    images = table.mT.unflatten(-1, (side, side))  # (..., columns, side, side)
+    return resize(images, grid).flatten(-2).mT.contiguous()

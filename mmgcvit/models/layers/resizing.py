@@ -11,39 +11,39 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
+from .arguments import Size
 from .windows import is_tracing
 
 A = -0.75  # the parameter a of Keys' cubic convolution kernel (1981), as in torch and OpenCV
 
 
-def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(x: Tensor, size: Size) -> Tensor:
     """Resize images (align_corners=False, no antialiasing): (..., C, H, W) to (..., C, h, w) with
     ``size`` = (h, w).
 
-    Images of this size are returned as they are. A traced graph always resizes, since it must work
-    for all sizes. Compute in float32 or float64, also under autocast, and return the dtype of
-    ``x``. If TF32 is allowed (by the commands, for example), GPUs round the inputs of float32
-    products to 10 bits, as they do in linear layers.
+    Images of this size are returned as they are, except in a traced graph, which must work for all
+    sizes. Compute in float32 or float64, also under autocast, and return the dtype of ``x``. If
+    TF32 is allowed (by the commands, for example), GPUs round the inputs of float32 products to 10
+    bits, as they do in linear layers.
     """
-    if not is_tracing() and x.shape[-2:] == size:
+    is_traced = is_tracing()
+    if not is_traced and x.shape[-2:] == size:
         return x
-    height, width = x.shape[-2:]
-    precise = torch.promote_types(x.dtype, torch.float32)
     # A trace has sizes without a value. Subclasses such as fake tensors need matrices of their own
     # kind.
-    is_cached = type(x) in (Tensor, nn.Parameter) and not is_tracing()
+    is_cached = not is_traced and type(x) in (Tensor, nn.Parameter)
     make_matrix = make_cached_matrix if is_cached else make_bicubic_matrix
+    precise = torch.promote_types(x.dtype, torch.float32)
+    rows = make_matrix(x.shape[-2], size[0], x.device).to(precise)
+    columns = make_matrix(x.shape[-1], size[1], x.device).to(precise)
+    # Flatten the batch dimensions. torch.matmul would reshape them, and torch.export has symbolic
+    # sizes.
+    images = x.to(precise).flatten(0, -3)
+    batch = images.shape[0]
+    rows, columns = rows.expand(batch, -1, -1), columns.expand(batch, -1, -1)
     with nullcontext() if x.device.type == 'meta' else torch.autocast(x.device.type, enabled=False):
-        rows = make_matrix(height, size[0], x.device).to(precise)
-        columns = make_matrix(width, size[1], x.device).to(precise)
-        # Flatten the batch dimensions. torch.matmul would reshape them, and torch.export has
-        # symbolic sizes.
-        images = x.to(precise).flatten(0, -3)
-        batch = images.shape[0]
-        resized = (
-            rows.expand(batch, -1, -1) @ images @ columns.transpose(0, 1).expand(batch, -1, -1)
-        )
-        return resized.unflatten(0, x.shape[:-2]).to(x.dtype)
+        resized = rows @ images @ columns.transpose(1, 2)
+    return resized.unflatten(0, x.shape[:-2]).to(x.dtype)
 
 
 def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tensor:
@@ -54,14 +54,16 @@ def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tenso
     of the image is added to that of the nearest pixel inside.
     """
     dtype = torch.float32 if device.type == 'mps' else torch.float64
-    centres = (torch.arange(target, device=device, dtype=dtype) + 0.5) * (source / target) - 0.5
+    options = {'device': device, 'dtype': dtype}
+    centres = (torch.arange(target, **options) + 0.5) * (source / target) - 0.5
     left = centres.floor()
-    taps = torch.arange(-1, 3, device=device, dtype=dtype)
+    taps = torch.arange(-1, 3, **options)
     x = ((centres - left)[:, None] - taps).abs()
-    near, far = ((A + 2) * x - (A + 3)) * x * x + 1, ((x - 5) * x + 8) * x * A - 4 * A
+    near = ((A + 2) * x - (A + 3)) * x * x + 1
+    far = ((x - 5) * x + 8) * x * A - 4 * A
     weights = torch.where(x <= 1, near, far)  # Keys' cubic kernel
     pixels = (left[:, None] + taps).clamp(0, source - 1)
-    is_tap = pixels[:, :, None] == torch.arange(source, device=device, dtype=dtype)
+    is_tap = pixels[:, :, None] == torch.arange(source, **options)
     return (is_tap * weights[:, :, None]).sum(1)
 
 

@@ -2,22 +2,24 @@
 functions are pure.
 
 Shapes: B batch, H x W feature map, C channels, h x w window, nW windows of one image, N = h*w
-    tokens of a window. Maps
-are channels-last (B, H, W, C). Windows of one image lie side by side in a dimension of their own,
-so that no later step can mix up the images of a batch.
+    tokens of a window.
+
+Maps are channels-last (B, H, W, C). Windows of one image lie side by side in a dimension of their
+own, so that no later step can mix up the images of a batch.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .arguments import Window
+from .arguments import Size, Window
 
 
 def is_tracing() -> bool:
     """Return whether torch.compile, torch.export or torch.jit.trace traces the caller.
 
-    A traced graph must not depend on the sizes of the example inputs.
+    The graph must be right for other sizes than the example's, so a step that is skipped for some
+    sizes is always taken. Only the layers can see to that: users trace backbones as they are.
     """
     # torch.compiler.is_compiling is new in torch 2.3.
     return torch.jit.is_tracing() or (
@@ -32,27 +34,28 @@ def window_partition(x: Tensor, window_size: Window | None) -> Tensor:
     """
     if window_size is None:
         return x.flatten(1, 2).unsqueeze(1)
+    h, w = window_size
     x = pad_to_windows(x, window_size)
     batch, height, width, channels = x.shape
-    h, w = window_size
-    grid = x.reshape(batch, height // h, h, width // w, w, channels)
-    return grid.transpose(2, 3).reshape(batch, (height // h) * (width // w), h * w, channels)
+    rows, columns = height // h, width // w
+    grid = x.reshape(batch, rows, h, columns, w, channels)
+    return grid.transpose(2, 3).reshape(batch, rows * columns, h * w, channels)
 
 
-def window_reverse(windows: Tensor, window_size: Window | None, size: tuple[int, int]) -> Tensor:
+def window_reverse(windows: Tensor, window_size: Window | None, size: Size) -> Tensor:
     """Merge windows, the inverse of :func:`window_partition`: (B, nW, N, C) to (B, H, W, C) with
     ``size`` = (H, W).
     """
     if window_size is None:
         return windows.squeeze(1).unflatten(1, size)
-    channels = windows.shape[-1]
-    height, width = (round_up(side, step) for side, step in zip(size, window_size, strict=True))
     h, w = window_size
-    grid = windows.reshape(-1, height // h, width // w, h, w, channels)
-    cropped = grid.transpose(2, 3).reshape(-1, height, width, channels)[:, : size[0], : size[1]]
-    # Copy when tracing: torch.compile would otherwise recompile for a crop, whose strides differ
-    # from a whole map's.
-    return cropped.clone(memory_format=torch.contiguous_format) if is_tracing() else cropped
+    rows, columns = ceil_div(size[0], h), ceil_div(size[1], w)
+    channels = windows.shape[-1]
+    grid = windows.reshape(-1, rows, columns, h, w, channels)
+    padded = grid.transpose(2, 3).reshape(-1, rows * h, columns * w, channels)
+    x = padded[:, : size[0], : size[1]]
+    # A crop has other strides than a whole map, so torch.compile would compile both.
+    return x.clone(memory_format=torch.contiguous_format) if is_tracing() else x
 
 
 def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
@@ -62,11 +65,9 @@ def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
 
     Shapes: (B, H, W, C) to (B, ceil(H/h)*h, ceil(W/w)*w, C).
     """
-    below, right = (
-        round_up(side, step) - side for side, step in zip(x.shape[1:3], window_size, strict=True)
-    )
-    # Always pad when tracing, as a branch would make the graph valid only for divisible or only for
-    # other sizes.
+    height, width = x.shape[1:3]
+    below = round_up(height, window_size[0]) - height
+    right = round_up(width, window_size[1]) - width
     if not is_tracing() and below == right == 0:
         return x
     return F.pad(x, (0, 0, 0, right, 0, below))
@@ -78,22 +79,23 @@ def pad_images(images: Tensor, divisor: int) -> Tensor:
     """
     if divisor <= 1:
         return images
-    bottom, right = (round_up(side, divisor) - side for side in images.shape[-2:])
+    height, width = images.shape[-2:]
+    bottom = round_up(height, divisor) - height
+    right = round_up(width, divisor) - width
     return F.pad(images, (0, right, 0, bottom))
 
 
-def balance_window(window_size: Window, size: tuple[int, int]) -> Window:
+def balance_window(window_size: Window | None, size: Size) -> Window | None:
     """Shrink a window so that the same number of windows covers a map of ``size`` = (H, W) with
     little padding.
 
     This is for attention without position bias. The result is never larger than ``window_size`` or
-    the map.
+    the map. None, the whole map, stays.
     """
-    height, width = (
-        ceil_div(side, ceil_div(side, max_side))
-        for side, max_side in zip(size, window_size, strict=True)
-    )
-    return height, width
+    if window_size is None:
+        return None
+    rows, columns = ceil_div(size[0], window_size[0]), ceil_div(size[1], window_size[1])
+    return ceil_div(size[0], rows), ceil_div(size[1], columns)
 
 
 def ceil_div(side: int, step: int) -> int:

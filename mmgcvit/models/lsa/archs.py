@@ -5,10 +5,10 @@ from typing import Any
 
 from ..layers.arguments import check_float, check_int, check_ints, is_int, is_sequence, require
 
+Shifts = tuple[tuple[int, int], ...]  # (dy, dx) in pixels
 SHIFT_MODES = ('circular', 'reflect')
-MAX_SHIFT = (
-    31  # shifts must be smaller than the smallest image side that the backbone accepts, 32 px
-)
+# Shifts must be smaller than the smallest image side that the backbone accepts, 32 px.
+MAX_SHIFT = 31
 
 # Shifts are (dy, dx). The paper writes them as (Px, Py), horizontal first.
 IMAGENET_SHIFTS = ((0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0), (3, 0), (1, 1), (2, 2), (3, 3))
@@ -18,22 +18,24 @@ CIFAR_SHIFTS = (
 )
 
 
-def check_shifts(shifts: Any) -> tuple[tuple[int, int], ...] | None:
+def check_shifts(shifts: Any) -> Shifts | None:
     """Return ``shifts`` as a tuple of tuples or None; raise a ValueError if they are invalid."""
     if shifts is None:
         return None
-    pairs = (
-        [tuple(pair) if is_sequence(pair) else () for pair in shifts] if is_sequence(shifts) else []
-    )
-    steps = [step for pair in pairs for step in pair]
-    is_valid = len(pairs) > 1 and pairs[0] == (0, 0) and all(len(pair) == 2 for pair in pairs)
-    is_valid = is_valid and all(is_int(step, -MAX_SHIFT) and step <= MAX_SHIFT for step in steps)
+    is_valid = is_sequence(shifts) and len(shifts) > 1 and all(map(is_shift, shifts))
+    is_valid = is_valid and tuple(shifts[0]) == (0, 0)
     expected = f'None, or at least two pairs (dy, dx) of at most {MAX_SHIFT} px, the first (0, 0)'
     require('arch: shifts', shifts, is_valid, expected)
-    return tuple(pairs)
+    return tuple(map(tuple, shifts))
 
 
-@dataclass(frozen=True)
+def is_shift(pair: Any) -> bool:
+    """Return whether a value is a pair (dy, dx) of ints of at most 31 px."""
+    is_pair = is_sequence(pair) and len(pair) == 2
+    return is_pair and all(is_int(step, -MAX_SHIFT) and step <= MAX_SHIFT for step in pair)
+
+
+@dataclass
 class LSAArch:
     """The hyperparameters of an LSA variant.
 
@@ -67,7 +69,7 @@ class LSAArch:
     kernel_size: int
     stride: int
     padding: int
-    shifts: tuple[tuple[int, int], ...] | None
+    shifts: Shifts | None
     num_kv_heads: tuple[int, ...] | None = None
     shift_mode: str = 'circular'
     shared_conv: bool = False
@@ -77,37 +79,32 @@ class LSAArch:
     img_size: int = 224
 
     def __post_init__(self) -> None:
-        embed_dims = check_ints('arch: embed_dims', self.embed_dims)
-        checked = {
-            'embed_dims': embed_dims,
-            'depths': check_ints('arch: depths', self.depths, len(embed_dims)),
-            'num_heads': check_ints('arch: num_heads', self.num_heads, len(embed_dims)),
-            'num_kv_heads': check_ints(
-                'arch: num_kv_heads', self.num_kv_heads or self.num_heads, len(embed_dims)
-            ),
-            'kernel_size': check_int('arch: kernel_size', self.kernel_size, 1),
-            'stride': check_int('arch: stride', self.stride, 1),
-            'padding': check_int('arch: padding', self.padding, 0),
-            'shifts': check_shifts(self.shifts),
-            'mlp_ratio': check_float('arch: mlp_ratio', self.mlp_ratio, 0.1),
-        }
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)  # the dataclass is frozen
-        require(
-            'arch: shift_mode',
-            self.shift_mode,
-            self.shift_mode in SHIFT_MODES,
-            f'one of {SHIFT_MODES}',
-        )
-        stages = zip(embed_dims, self.num_heads, self.num_kv_heads, strict=True)
-        for stage, (channels, heads, kv_heads) in enumerate(stages):
-            expected = f'a divisor of the {channels} channels and a multiple of the {kv_heads} key/value heads'
-            require(
-                f'arch: num_heads[{stage}]',
-                heads,
-                channels % heads == 0 == heads % kv_heads,
-                expected,
+        self.embed_dims = check_ints('arch: embed_dims', self.embed_dims)
+        num_stages = len(self.embed_dims)
+        self.depths = check_ints('arch: depths', self.depths, num_stages)
+        self.num_heads = check_ints('arch: num_heads', self.num_heads, num_stages)
+        num_kv_heads = self.num_kv_heads or self.num_heads
+        self.num_kv_heads = check_ints('arch: num_kv_heads', num_kv_heads, num_stages)
+        self.kernel_size = check_int('arch: kernel_size', self.kernel_size, 1)
+        self.stride = check_int('arch: stride', self.stride, 1)
+        self.padding = check_int('arch: padding', self.padding, 0)
+        self.shifts = check_shifts(self.shifts)
+        self.mlp_ratio = check_float('arch: mlp_ratio', self.mlp_ratio, 0.1)
+        is_valid = self.shift_mode in SHIFT_MODES
+        require('arch: shift_mode', self.shift_mode, is_valid, f'one of {SHIFT_MODES}')
+        for i, heads in enumerate(self.num_heads):
+            channels, kv_heads = self.embed_dims[i], self.num_kv_heads[i]
+            is_valid = channels % heads == 0 and heads % kv_heads == 0
+            expected = (
+                f'a divisor of the {channels} channels and a multiple of the {kv_heads} key/value '
+                'heads'
             )
+            require(f'arch: num_heads[{i}]', heads, is_valid, expected)
+
+    @property
+    def hidden_dims(self) -> tuple[int, ...]:
+        """Channels inside the MLPs of each stage."""
+        return tuple(int(dims * self.mlp_ratio) for dims in self.embed_dims)
 
 
 CIFAR = {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS, 'img_size': 32}

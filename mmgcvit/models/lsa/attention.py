@@ -1,15 +1,17 @@
 """Local attention of a patch to its shifted copies, and global attention (paper, section 3.2).
 
 Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, d =
-    C/nH channels of a
-head, T copies, M patches of all images. There are nH query heads and nKV key/value heads. G =
-nH/nKV query heads share a key/value head; nKV = nH is plain multi-head attention.
+    C/nH channels of a head, T copies, M patches of all images.
+
+There are nH query heads and nKV key/value heads. G = nH/nKV query heads share a key/value head;
+nKV = nH is plain multi-head attention.
 """
 
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.attention import attend, compute_attention_weights, merge_heads, split_heads
+from ..layers.attention import QKV, attend, compute_attention_weights, merge_heads, split_heads
+from ..layers.sdpa import sdpa
 from ..layers.windows import balance_window, window_partition, window_reverse
 
 
@@ -25,13 +27,17 @@ class GroupedAttention(nn.Module):
         self.proj = nn.Linear(embed_dims, embed_dims)
 
     def split_keys_and_values(self, kv: Tensor) -> tuple[Tensor, Tensor]:
-        """Split into keys and values, repeated for all query heads: (B, nW, N, 2*nKV*d) to two (B,
-        nW, nH, N, d).
+        """Split into keys and values, repeated for all query heads: (..., N, 2*nKV*d) to two (...,
+        nH, N, d).
         """
+        k, v = split_heads(kv, self.num_kv_heads, chunks=2)  # (..., nKV, N, d) each
+        return self.repeat_heads(k), self.repeat_heads(v)
+
+    def repeat_heads(self, x: Tensor) -> Tensor:
+        """Repeat each key/value head for its G query heads: (..., nKV, N, d) to (..., nH, N, d)."""
         group_size = self.num_heads // self.num_kv_heads
-        heads = split_heads(kv, self.num_kv_heads, chunks=2)  # (B, nW, nKV, N, d) each
-        k, v = (x.unsqueeze(3).expand(-1, -1, -1, group_size, -1, -1).flatten(2, 3) for x in heads)
-        return k, v
+        leading = [-1] * (x.ndim - 2)
+        return x.unsqueeze(-3).expand(*leading, group_size, -1, -1).flatten(-4, -3)
 
 
 class SelfAttention(GroupedAttention):
@@ -50,18 +56,18 @@ class SelfAttention(GroupedAttention):
     def forward(self, x: Tensor) -> Tensor:
         """Apply attention to a map: (B, H, W, C) to the same."""
         size = x.shape[1:3]
-        window_size = balance_window(self.window_size, size) if self.window_size else None
+        window_size = balance_window(self.window_size, size)
         q, k, v = self.project(window_partition(x, window_size))
         return window_reverse(self.proj(merge_heads(attend(q, k, v))), window_size, size)
 
-    def project(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, windows: Tensor) -> QKV:
         """Return queries, keys and values (B, nW, nH, N, d) of windows (B, nW, N, C)."""
         (q,) = split_heads(self.q(windows), self.num_heads)
         return q, *self.split_keys_and_values(self.kv(windows))
 
     def compute_attention_weights(self, x: Tensor) -> Tensor:
-        """Return the attention weights (B, nW, nH, N, N) of a map (B, H, W, C), for visualisation."""
-        window_size = balance_window(self.window_size, x.shape[1:3]) if self.window_size else None
+        """Return the attention weights (B, nW, nH, N, N) of a map (B, H, W, C), to draw them."""
+        window_size = balance_window(self.window_size, x.shape[1:3])
         q, k, _ = self.project(window_partition(x, window_size))
         return compute_attention_weights(q, k)
 
@@ -75,20 +81,18 @@ class ShiftAttention(GroupedAttention):
     def forward(self, copies: Tensor) -> Tensor:
         """Apply attention to the copies of each patch: (T, ..., C) to (..., C)."""
         q, k, v = self.project(copies.flatten(1, -2))
-        attended = merge_heads(attend(q, k, v))  # (1, M, 1, C)
-        return self.proj(attended[0, :, 0]).unflatten(0, copies.shape[1:-1])
+        attended = sdpa(q, k, v).flatten(1)  # (M, nH, 1, d) to (M, C)
+        return self.proj(attended).unflatten(0, copies.shape[1:-1])
 
-    def project(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries (1, M, nH, 1, d), keys and values (1, M, nH, T, d) of patches (T, M, C).
-
-        Each patch is a window of one image, with one query and T keys.
-        """
-        (q,) = split_heads(self.q(patches[0])[None, :, None], self.num_heads)
-        return q, *self.split_keys_and_values(self.kv(patches).transpose(0, 1).unsqueeze(0))
+    def project(self, patches: Tensor) -> QKV:
+        """Return queries (M, nH, 1, d), keys and values (M, nH, T, d) of patches (T, M, C)."""
+        (q,) = split_heads(self.q(patches[0]).unsqueeze(1), self.num_heads)
+        return q, *self.split_keys_and_values(self.kv(patches).transpose(0, 1))
 
     def compute_attention_weights(self, copies: Tensor) -> Tensor:
         """Return the attention weights (..., nH, T) of each patch to its copies (T, ..., C), for
         visualisation.
         """
         q, k, _ = self.project(copies.flatten(1, -2))
-        return compute_attention_weights(q, k)[0, :, :, 0].unflatten(0, copies.shape[1:-1])
+        weights = compute_attention_weights(q, k).squeeze(2)  # (M, nH, T)
+        return weights.unflatten(0, copies.shape[1:-1])

@@ -10,7 +10,6 @@ Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the m
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from torch import nn
@@ -18,19 +17,18 @@ from torch import nn
 from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import (
+    ImageSize,
+    InitCfg,
     WindowSize,
     check_float,
     check_img_size,
-    require,
     resolve_arch,
     resolve_windows,
 )
-from ..layers.blocks import add_lora, init_transformer_weights
-from ..layers.position import PositionEmbedding
 from ..layers.windows import ceil_div
 from .archs import ARCHS
 from .key_mappings import KEY_MAPPINGS, describe_shapes
-from .shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, count_patches
+from .shifted_patches import ShiftedPatchEmbedding, count_patches
 from .stage import NORM_EPS, Downsampler, Stage
 
 
@@ -45,9 +43,8 @@ class LSA(PyramidBackbone):
         in_channels: Channels of the images.
         window_size: Largest window of self-attention in tokens, one for all stages or one per
             stage: an int, a pair (h, w), or None for global attention. A map is cut into windows of
-                equal size, with little padding.
-            ``(16, None, None, None)``, for four stages, makes the first one's memory linear in the
-            number of pixels.
+            equal size, with little padding. ``(16, None, None, None)``, for four stages, makes the
+            first one's memory linear in the number of pixels.
         pretrain_img_size: Image size in pixels (an int or a pair) for which the position embeddings
             are learned. For images of another size the embeddings are resized. The default is the
             variant's size.
@@ -70,13 +67,11 @@ class LSA(PyramidBackbone):
             allowed.
 
     Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, C_i, H_i, W_i) for
-        each i in
-    ``out_indices``. Images are padded to multiples of S. H_0 is the number of patches in a column
-    of the image. For i > 0, H_i is half of H_(i-1), rounded up.
+        each i in ``out_indices``. Images are padded to multiples of S. H_0 is the number of patches
+        in a column of the image. For i > 0, H_i is half of H_(i-1), rounded up.
     """
 
     archs = ARCHS
-    default_arch = 'imagenet-tiny'
     key_mappings = KEY_MAPPINGS
     describe_shapes = staticmethod(describe_shapes)
 
@@ -87,67 +82,49 @@ class LSA(PyramidBackbone):
 
     def __init__(
         self,
-        arch: str | Mapping[str, Any] = default_arch,
+        arch: str | Mapping[str, Any] = 'imagenet-tiny',
         in_channels: int = 3,
         window_size: WindowSize | None = None,
-        pretrain_img_size: int | tuple[int, int] | None = None,
+        pretrain_img_size: ImageSize | None = None,
         drop_path_rate: float | None = None,
         out_indices: Sequence[int] | None = None,
         frozen_stages: int = -1,
         lora_rank: int = 0,
         with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: InitCfg = None,
     ) -> None:
         arch = resolve_arch(arch, ARCHS)
-        num_stages = len(arch.embed_dims)
+        dims = arch.embed_dims
+        num_stages = len(dims)
         windows = resolve_windows(window_size, num_stages, allow_none=True)
-        img_size = check_img_size(arch.img_size if pretrain_img_size is None else pretrain_img_size)
+        if pretrain_img_size is None:
+            pretrain_img_size = arch.img_size
+        img_size = check_img_size(pretrain_img_size)
         # The grid (h, w) of each stage's position embedding.
         grids = [count_patches(img_size, arch.kernel_size, arch.stride, arch.padding)]
         for _ in range(1, num_stages):
-            grids.append(tuple(ceil_div(side, 2) for side in grids[-1]))
-        # In stage 0 each shifted copy of the image may have its own embedding.
-        copies = () if arch.shifts is None or arch.shared_position else (len(arch.shifts),)
-        rate = check_float(
-            'drop_path_rate',
-            arch.drop_path_rate if drop_path_rate is None else drop_path_rate,
-            0,
-            1,
-        )
-        require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
-        out_indices = range(num_stages) if out_indices is None else out_indices
+            height, width = grids[-1]
+            grids.append((ceil_div(height, 2), ceil_div(width, 2)))
+        if drop_path_rate is None:
+            drop_path_rate = arch.drop_path_rate
+        drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
+        if out_indices is None:
+            out_indices = range(num_stages)
         super().__init__(
-            in_channels, arch.embed_dims, out_indices, frozen_stages, init_cfg, NORM_EPS
+            in_channels, dims, out_indices, frozen_stages, lora_rank, with_cp, init_cfg, NORM_EPS
         )
-        conv = (self.in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
-        if arch.shifts is None:
-            self.stem = PatchEmbedding(*conv)
-        else:
-            options = {
-                'shifts': arch.shifts,
-                'shift_mode': arch.shift_mode,
-                'shared_conv': arch.shared_conv,
-            }
-            self.stem = self.stem_type(*conv, **options)
+        self.stem = self.stem_type(
+            in_channels=self.in_channels,
+            embed_dims=dims[0],
+            kernel_size=arch.kernel_size,
+            stride=arch.stride,
+            padding=arch.padding,
+            shifts=arch.shifts,
+            shift_mode=arch.shift_mode,
+            shared_conv=arch.shared_conv,
+        )
         self.stages = nn.ModuleList(
-            self.stage_type(
-                embed_dims=arch.embed_dims[i],
-                depth=arch.depths[i],
-                num_heads=arch.num_heads[i],
-                num_kv_heads=arch.num_kv_heads[i],
-                window_size=windows[i],
-                mlp_ratio=arch.mlp_ratio,
-                drop_path_rate=rate,
-                position=PositionEmbedding(arch.embed_dims[i], grids[i], copies if i == 0 else ()),
-                shifted=i == 0 and arch.shifts is not None,
-                with_cp=with_cp,
-            )
+            self.stage_type(arch, i, grids[i], windows[i], drop_path_rate, with_cp)
             for i in range(self.num_stages)
         )
-        self.downsamplers = nn.ModuleList(
-            self.downsampler_type(arch.embed_dims[i - 1], arch.embed_dims[i])
-            for i in range(1, self.num_stages)
-        )
-        self.apply(partial(init_transformer_weights, layer_types=(nn.Linear, nn.Conv2d)))
-        self.lora_rank = add_lora(self, lora_rank)
-        self.freeze()
+        self.complete(layer_types=(nn.Linear, nn.Conv2d))

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from ...checkpoints.translating import SAME, KeyMapping, make_own_mapping
-from ..base import count_blocks, infer_mlp_ratio
+from ..pretrained import count_blocks, infer_mlp_ratio
 
 ORIGINAL_ATTENTION = 'layers.{number}.0.layers.{number}.0.'
 ATTENTION = 'stages.{number}.blocks.{number}.attn.'
@@ -55,25 +55,26 @@ def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None
     """
     blocks = count_blocks(tensors)
     stages = sorted(blocks)[:num_stages]
-    embed_dims = tuple(len(tensors[f'stages.{i}.norm1.weight']) for i in stages)
-    kv_dims = (len(tensors[f'stages.{i}.blocks.0.attn.kv.weight']) // 2 for i in stages)
-    num_convs = sum(bool(re.fullmatch(r'stem\.convs\.\d+\.weight', name)) for name in tensors)
+    embed_dims, num_heads = [], []
+    for i in stages:
+        channels = len(tensors[f'stages.{i}.norm1.weight'])
+        embed_dims.append(channels)
+        num_heads.append(channels // (len(tensors[f'stages.{i}.blocks.0.attn.kv.weight']) // 2))
+    num_convs = len([name for name in tensors if re.match(r'stem\.convs\.\d+\.weight', name)])
     position = tensors['stages.0.position.pos_embed']
-    num_positions = len(position) if position.ndim == 3 else 0
-    kernel_size, num_copies = (
-        tensors['stem.convs.0.weight'].shape[-1],
-        max(num_convs, num_positions),
-    )
+    num_positions = len(position) if position.ndim == 3 else 1
+    kernel_size = tensors['stem.convs.0.weight'].shape[-1]
+    shifts = ((0, 0),) * max(num_convs, num_positions)
     return {
-        'embed_dims': embed_dims,
+        'embed_dims': tuple(embed_dims),
         'depths': tuple(blocks[i] for i in stages),
-        'num_heads': tuple(q // kv for q, kv in zip(embed_dims, kv_dims, strict=True)),
+        'num_heads': tuple(num_heads),
         'num_kv_heads': (1,) * len(stages),
         'kernel_size': kernel_size,
         'stride': kernel_size,
         'padding': 0,
-        'shifts': ((0, 0),) * num_copies if num_copies > 1 else None,
+        'shifts': shifts if len(shifts) > 1 else None,
         'shared_conv': num_convs == 1,
-        'shared_position': num_positions == 0,
+        'shared_position': num_positions == 1,
         'mlp_ratio': infer_mlp_ratio(tensors),
     }

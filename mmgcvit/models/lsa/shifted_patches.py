@@ -4,62 +4,55 @@ Shapes: B batch, H x W image in pixels, h x w patches, T copies of the image, C 
     channels of a token.
 """
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers.arguments import Size
 from ..layers.windows import pad_images, round_up
+from .archs import Shifts
 
 
-class PatchEmbedding(nn.Module):
-    """Embed each patch of an image as a token: (B, in_channels, H, W) to (B, h, w, C).
+class ShiftedPatchEmbedding(nn.Module):
+    """Embed each patch of T shifted copies of an image as a token: (B, in_channels, H, W) to (T, B,
+    h, w, C), or without shifts to (B, h, w, C).
 
-    Images are zero-padded on the right and at the bottom to multiples of the stride.
+    Images are zero-padded on the right and at the bottom to multiples of the stride. The arguments
+    are attributes of :class:`.LSAArch`.
     """
 
     def __init__(
-        self, in_channels: int, embed_dims: int, kernel_size: int, stride: int, padding: int
+        self,
+        in_channels: int,
+        embed_dims: int,
+        kernel_size: int,
+        stride: int,
+        padding: int,
+        shifts: Shifts | None,
+        shift_mode: str,
+        shared_conv: bool,
     ) -> None:
         super().__init__()
-        self.embed_dims = embed_dims
         self.stride = stride
-        self.convs = nn.ModuleList(
-            [nn.Conv2d(in_channels, embed_dims, kernel_size, stride, padding)]
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.convs[0](pad_images(images, self.stride)).permute(0, 2, 3, 1)
-
-
-class ShiftedPatchEmbedding(PatchEmbedding):
-    """Embed the patches of T shifted copies of the image: (B, in_channels, H, W) to (T, B, h, w,
-    C).
-
-    ``conv`` are the arguments of :class:`PatchEmbedding`. The others are those of
-    :class:`.LSAArch`.
-    """
-
-    def __init__(
-        self, *conv: int, shifts: Sequence[tuple[int, int]], shift_mode: str, shared_conv: bool
-    ) -> None:
-        super().__init__(*conv)
-        if not shared_conv:
-            self.convs.extend(nn.Conv2d(*conv) for _ in shifts[1:])
-        self.shifts = tuple(shifts)
+        self.shifts = shifts
         self.shift_mode = shift_mode
+        num_convs = 1 if shifts is None or shared_conv else len(shifts)
+        self.convs = nn.ModuleList()
+        for _ in range(num_convs):
+            self.convs.append(nn.Conv2d(in_channels, embed_dims, kernel_size, stride, padding))
 
     def forward(self, images: Tensor) -> Tensor:
-        copies = make_shifted_copies(pad_images(images, self.stride), self.shifts, self.shift_mode)
-        convs = self.convs if len(self.convs) > 1 else [*self.convs] * len(copies)
-        maps = [conv(copy) for conv, copy in zip(convs, copies, strict=True)]  # (B, C, h, w) each
+        images = pad_images(images, self.stride)
+        if self.shifts is None:
+            (conv,) = self.convs
+            return conv(images).permute(0, 2, 3, 1)
+        copies = make_shifted_copies(images, self.shifts, self.shift_mode)
+        # One convolution for each copy, or one for all. The maps are (B, C, h, w).
+        maps = [self.convs[i % len(self.convs)](copy) for i, copy in enumerate(copies)]
         return torch.stack(maps).permute(0, 1, 3, 4, 2)
 
 
-def make_shifted_copies(
-    images: Tensor, shifts: Sequence[tuple[int, int]], shift_mode: str
-) -> list[Tensor]:
+def make_shifted_copies(images: Tensor, shifts: Shifts, shift_mode: str) -> list[Tensor]:
     """Return a copy of images (B, C, H, W) for each shift (dy, dx). The copies are views of one
     padded tensor.
 
@@ -68,19 +61,16 @@ def make_shifted_copies(
     """
     height, width = images.shape[2:]
     margin = max(abs(step) for shift in shifts for step in shift)
-    padded = F.pad(images, (margin,) * 4, mode=shift_mode).contiguous(
-        memory_format=torch.channels_last
-    )
-    return [
-        padded[:, :, margin - dy : margin - dy + height, margin - dx : margin - dx + width]
-        for dy, dx in shifts
-    ]
+    padded = F.pad(images, (margin,) * 4, mode=shift_mode)
+    padded = padded.contiguous(memory_format=torch.channels_last)
+    copies = []
+    for dy, dx in shifts:
+        top, left = margin - dy, margin - dx
+        copies.append(padded[:, :, top : top + height, left : left + width])
+    return copies
 
 
-def count_patches(
-    size: tuple[int, int], kernel_size: int, stride: int, padding: int
-) -> tuple[int, int]:
+def count_patches(size: Size, kernel_size: int, stride: int, padding: int) -> Size:
     """Return the number of patches (h, w) of images of ``size`` = (H, W)."""
-    return tuple(
-        (round_up(side, stride) + 2 * padding - kernel_size) // stride + 1 for side in size
-    )
+    height, width = (round_up(side, stride) + 2 * padding - kernel_size for side in size)
+    return height // stride + 1, width // stride + 1

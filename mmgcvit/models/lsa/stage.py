@@ -2,16 +2,18 @@
 section 3).
 
 Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. Maps are channels-last (B, H, W,
-    C). In variants with
-shifts, the first stage takes the maps of T shifted copies, (T, B, H, W, C). Its first block, a
-ShiftBlock, turns them into one.
+    C).
+
+In variants with shifts, the first stage takes the maps of T shifted copies, (T, B, H, W, C). Its
+first block, a ShiftBlock, turns them into one.
 """
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from ..layers.arguments import Window
-from ..layers.blocks import LayerNorm, Mlp, make_branch_end
+from ..layers.arguments import Size, Window
+from ..layers.blocks import LayerNorm, Mlp, Residual, run_block
+from ..layers.position import PositionEmbedding
+from .archs import LSAArch
 from .attention import SelfAttention, ShiftAttention
 
 NORM_EPS = 1e-6
@@ -20,7 +22,7 @@ NORM_EPS = 1e-6
 class Block(nn.Module):
     """Pre-norm block of attention and an MLP.
 
-    ``attn_residual`` and ``mlp_residual`` are drop path of the branches.
+    The residual connections ``attn_residual`` and ``mlp_residual`` have drop path.
     """
 
     def __init__(
@@ -28,14 +30,14 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.attn = attn
-        self.attn_residual = make_branch_end(embed_dims, None, drop_path_rate)
+        self.attn_residual = Residual(embed_dims, None, drop_path_rate)
         self.mlp = Mlp(embed_dims, hidden_dims)
-        self.mlp_residual = make_branch_end(embed_dims, None, drop_path_rate)
+        self.mlp_residual = Residual(embed_dims, None, drop_path_rate)
 
     def forward(self, x: Tensor, norm1: nn.Module, norm2: nn.Module) -> Tensor:
         """Apply the block to a map (B, H, W, C). The norms are the stage's."""
-        x = x + self.attn_residual(self.attn(norm1(x)))
-        return x + self.mlp_residual(self.mlp(norm2(x)))
+        x = self.attn_residual(x, self.attn(norm1(x)))
+        return self.mlp_residual(x, self.mlp(norm2(x)))
 
 
 class ShiftBlock(Block):
@@ -47,63 +49,54 @@ class ShiftBlock(Block):
     """
 
     def forward(self, copies: Tensor, norm1: nn.Module, norm2: nn.Module) -> Tensor:
-        x = copies[0] + self.attn_residual(self.attn(norm1(copies)))
-        return x + self.mlp_residual(self.mlp(norm2(x)))
+        x = self.attn_residual(copies[0], self.attn(norm1(copies)))
+        return self.mlp_residual(x, self.mlp(norm2(x)))
 
 
 class Stage(nn.Module):
     """A position embedding, then blocks at one resolution, which share two norms.
 
-    If ``shifted``, the first block is a :class:`ShiftBlock`. The other arguments are those of the
-    network and its arch.
+    ``index`` is the stage's in ``arch``, and ``grid`` the size (h, w) of its position embedding. In
+    variants with shifts, the first block of stage 0 is a :class:`ShiftBlock`.
     """
 
     first_block_type = ShiftBlock
     first_attention_type = ShiftAttention
-    block_type = Block
 
     def __init__(
         self,
-        embed_dims: int,
-        depth: int,
-        num_heads: int,
-        num_kv_heads: int,
+        arch: LSAArch,
+        index: int,
+        grid: Size,
         window_size: Window | None,
-        mlp_ratio: float,
         drop_path_rate: float,
-        position: nn.Module,
-        shifted: bool,
         with_cp: bool,
     ) -> None:
         super().__init__()
         self.with_cp = with_cp
-        self.position = position
+        embed_dims, hidden_dims = arch.embed_dims[index], arch.hidden_dims[index]
+        heads = arch.num_heads[index], arch.num_kv_heads[index]
+        is_shifted = index == 0 and arch.shifts is not None
+        # Each shifted copy of the image may have its own position embedding.
+        num_copies = len(arch.shifts) if is_shifted and not arch.shared_position else None
+        self.position = PositionEmbedding(embed_dims, grid, num_copies)
         self.norm1 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.norm2 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.blocks = nn.ModuleList()
-        for i in range(depth):
-            if shifted and i == 0:
-                block_type, attn = (
-                    self.first_block_type,
-                    self.first_attention_type(embed_dims, num_heads, num_kv_heads),
-                )
-            else:
-                attn = SelfAttention(embed_dims, num_heads, num_kv_heads, window_size)
-                block_type = self.block_type
-            self.blocks.append(
-                block_type(embed_dims, attn, int(embed_dims * mlp_ratio), drop_path_rate)
-            )
+        if is_shifted:
+            attn = self.first_attention_type(embed_dims, *heads)
+            block = self.first_block_type(embed_dims, attn, hidden_dims, drop_path_rate)
+            self.blocks.append(block)
+        while len(self.blocks) < arch.depths[index]:
+            attn = SelfAttention(embed_dims, *heads, window_size)
+            self.blocks.append(Block(embed_dims, attn, hidden_dims, drop_path_rate))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the stage to a map (B, H, W, C), or to the maps of shifted copies (T, B, H, W, C)."""
+        """Apply the stage to a map (B, H, W, C), or to maps of shifted copies (T, B, H, W, C)."""
         x = self.position(x)
         for block in self.blocks:
-            inputs = (
-                x,
-                self.norm1,
-                self.norm2,
-            )  # all blocks share two norms, as in the authors' code
-            x = checkpoint(block, *inputs, use_reentrant=False) if self.with_cp else block(*inputs)
+            # All blocks share two norms, as in the authors' code.
+            x = run_block(block, x, self.norm1, self.norm2, with_cp=self.with_cp)
         return x
 
 

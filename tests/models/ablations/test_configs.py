@@ -47,16 +47,11 @@ def test_the_docs_count_parameters_and_multiply_adds():
     """Transformer detectors are left out, since they need real tensors; the model zoo has their
     figures.
     """
-    wrong, uncounted = [], []
-    for name, (parameters, macs, _) in FIGURES.items():
-        model = get_model(name)
-        size = next((size for task, size in SIZES.items() if task in name), None)
-        counted = size and f'{sum(part.macs for part in count_by_part(model, size)) / 1e9:.1f}'
-        if counted is None:
-            uncounted.append((name, macs))
-        elif macs != counted:
-            wrong.append((name, macs, counted))
-        if parameters != round(count_parameters(model) / 1e6, 2):
-            wrong.append((name, parameters, count_parameters(model)))
-    assert wrong == []
-    assert uncounted == [('baselines/dino_swin_l', '')]
+    counted = {}
+    for name, (_, _, score) in FIGURES.items():
+        model, macs = get_model(name), ''
+        for task, size in SIZES.items():
+            if task in name:
+                macs = f'{sum(part.macs for part in count_by_part(model, size)) / 1e9:.1f}'
+        counted[name] = round(count_parameters(model) / 1e6, 2), macs, score
+    assert counted == FIGURES

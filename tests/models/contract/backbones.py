@@ -45,6 +45,15 @@ BACKBONES = {
 }
 
 
+def list_blocks(model):
+    return [block for stage in model.stages for block in stage.blocks]
+
+
+def backpropagate(maps):
+    """Compute the gradients of a loss to which every map contributes."""
+    sum(found.float().square().mean() for found in maps).backward()
+
+
 def compute_maps_and_gradients(model, images, dtype=None):
     """Return maps, in autocast with a dtype, and gradients of a loss with another weight per
     position and channel.
@@ -52,11 +61,10 @@ def compute_maps_and_gradients(model, images, dtype=None):
     model.zero_grad()
     with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
         maps = model(images)
-    sum(
-        (found * torch.arange(found[0].numel()).to(found).view(found.shape[1:]).cos()).sum()
-        for found in maps
-    ).backward()
-    gradients = [
-        parameter.grad.clone() for parameter in model.parameters() if parameter.requires_grad
-    ]
+    loss = 0
+    for found in maps:
+        weights = torch.arange(found[0].numel()).to(found).view(found.shape[1:]).cos()
+        loss = loss + (found * weights).sum()
+    loss.backward()
+    gradients = [x.grad.clone() for x in model.parameters() if x.requires_grad]
     return [found.detach() for found in maps], gradients

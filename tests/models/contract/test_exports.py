@@ -15,34 +15,34 @@ OTHERS = [(1, 3, 64, 96), (3, 3, 131, 70), (1, 3, 224, 224), (1, 3, 33, 320), (2
 FEW = ('gcvit', 'lsa', 'lsa_windows', 'lsa_reflections')
 
 
-def check(exported, model, shapes=OTHERS):
+def check(exported, model, shape):
     """Check that a program agrees with the eager network within 1e-4."""
-    for shape in shapes:
-        images = torch.randn(shape)
-        with torch.no_grad():
-            torch.testing.assert_close(exported(images), model(images), atol=1e-4, rtol=0)
+    images = torch.randn(shape)
+    torch.testing.assert_close(exported(images), model(images), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize('name', BACKBONES)
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
+@torch.no_grad()
 def test_a_trace_is_right_at_other_sizes_and_runs_without_this_package(name):
     """A trace contains no custom operators. ONNX export uses traces."""
     model = BACKBONES[name]().eval()
-    with torch.no_grad():
-        traced = torch.jit.trace(model, torch.randn(EXPORTED), check_trace=False)
-        assert 'mmgcvit::' not in str(traced.inlined_graph)
-        check(traced, model)
+    traced = torch.jit.trace(model, torch.randn(EXPORTED), check_trace=False)
+    assert 'mmgcvit::' not in str(traced.inlined_graph)
+    for shape in OTHERS:
+        check(traced, model, shape)
 
 
 @pytest.mark.skipif(
     Version(torch.__version__) < Version('2.7'), reason='exported so from torch 2.7 on'
 )
 @pytest.mark.parametrize(
-    'name', [pytest.param(name, marks=[pytest.mark.long] * (name not in FEW)) for name in BACKBONES]
+    'name',
+    [*FEW, *(pytest.param(name, marks=pytest.mark.long) for name in BACKBONES if name not in FEW)],
 )
+@torch.no_grad()
 def test_an_exported_program_is_right_at_its_own_size(name):
     model = BACKBONES[name]().eval()
-    with torch.no_grad():
-        program = torch.export.export(model, (torch.randn(EXPORTED),))
-    check(program.module(), model, [EXPORTED])
+    program = torch.export.export(model, (torch.randn(EXPORTED),))
+    check(program.module(), model, EXPORTED)
     assert 'mmgcvit::' not in program.graph_module.code

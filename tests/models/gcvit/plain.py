@@ -27,10 +27,8 @@ def merge_windows(windows, window, batch, height, width):
 def position_bias(position):
     """Return the bias (nH, N, N): for each pair of tokens the table row of their offset."""
     h, w = ((side + 1) // 2 for side in position.grid)
-    y, x = (
-        places.flatten()
-        for places in torch.meshgrid(torch.arange(h), torch.arange(w), indexing='ij')
-    )
+    y = torch.arange(h).repeat_interleave(w)
+    x = torch.arange(w).repeat(h)
     rows = (y[:, None] - y[None, :] + h - 1) * (2 * w - 1) + (x[:, None] - x[None, :] + w - 1)
     table = position.relative_position_bias_table
     return table[rows.flatten().to(table.device)].reshape(h * w, h * w, -1).permute(2, 0, 1)
@@ -40,26 +38,28 @@ def attention(attn, windows, q_global, batch):
     """Attend in windows (B*nW, N, C), with local queries or the image's global queries (B, nH, N,
     d).
     """
-    num_windows, num_tokens, channels = windows.shape
     if hasattr(attn, 'qkv'):
-        projected = F.linear(windows, attn.qkv.weight, attn.qkv.bias)
-        q, k, v = projected.reshape(num_windows, num_tokens, 3, attn.num_heads, -1).permute(
-            2, 0, 3, 1, 4
-        )
+        q, k, v = split(linear(attn.qkv, windows), 3, attn.num_heads)
     else:
-        projected = F.linear(windows, attn.kv.weight, attn.kv.bias)
-        k, v = projected.reshape(num_windows, num_tokens, 2, attn.num_heads, -1).permute(
-            2, 0, 3, 1, 4
-        )
-        q = q_global.repeat_interleave(num_windows // batch, dim=0)
+        k, v = split(linear(attn.kv, windows), 2, attn.num_heads)
+        q = q_global.repeat_interleave(len(windows) // batch, dim=0)
     scores = q @ k.mT * q.shape[-1] ** -0.5 + position_bias(attn.position)
-    out = (scores.softmax(-1) @ v).transpose(1, 2).reshape(num_windows, num_tokens, channels)
-    return F.linear(out, attn.proj.weight, attn.proj.bias)
+    return linear(attn.proj, (scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
+
+
+def split(x, chunks, num_heads):
+    """Split (B*nW, N, chunks*C) into ``chunks`` tensors (B*nW, nH, N, d)."""
+    return x.unflatten(-1, (chunks, num_heads, -1)).permute(2, 0, 3, 1, 4)
+
+
+def linear(layer, x):
+    return F.linear(x, layer.weight, layer.bias)
 
 
 def scaled(residual, branch):
     """Apply layer scale if the model has it."""
-    return branch * residual.layer_scale.gamma if hasattr(residual.layer_scale, 'gamma') else branch
+    gamma = getattr(residual.layer_scale, 'gamma', 1)
+    return branch * gamma
 
 
 def run_block(block, x, q_global):
@@ -69,10 +69,8 @@ def run_block(block, x, q_global):
     windows = attention(block.attn, partition(padded, window), q_global, batch)
     attended = merge_windows(windows, window, batch, *padded.shape[1:3])[:, :height, :width]
     x = x + scaled(block.attn_residual, attended)
-    hidden = F.gelu(F.linear(layer_norm(block.norm2, x), block.mlp.fc1.weight, block.mlp.fc1.bias))
-    return x + scaled(
-        block.mlp_residual, F.linear(hidden, block.mlp.fc2.weight, block.mlp.fc2.bias)
-    )
+    hidden = F.gelu(linear(block.mlp.fc1, layer_norm(block.norm2, x)))
+    return x + scaled(block.mlp_residual, linear(block.mlp.fc2, hidden))
 
 
 def layer_norm(norm, x):
@@ -90,9 +88,8 @@ def fused_mbconv(conv, x):
 def downsample(downsampler, x):
     """Downsample (B, H, W, C) to (B, H/2, W/2, C_out)."""
     x = layer_norm(downsampler.norm_in, x).permute(0, 3, 1, 2).contiguous()
-    x = F.conv2d(
-        fused_mbconv(downsampler.conv, x), downsampler.reduction.weight, stride=2, padding=1
-    )
+    x = fused_mbconv(downsampler.conv, x)
+    x = F.conv2d(x, downsampler.reduction.weight, stride=2, padding=1)
     return layer_norm(downsampler.norm_out, x.permute(0, 2, 3, 1))
 
 
@@ -127,7 +124,6 @@ class PlainGCViT(nn.Module):
             for block in stage.blocks:
                 x = run_block(block, x, q_global)
             if i in model.out_indices:
-                maps.append(
-                    layer_norm(model.get_submodule(f'norm{i}'), x).permute(0, 3, 1, 2).contiguous()
-                )
+                norm = model.get_submodule(f'norm{i}')
+                maps.append(layer_norm(norm, x).permute(0, 3, 1, 2).contiguous())
         return tuple(maps)

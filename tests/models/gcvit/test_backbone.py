@@ -4,6 +4,8 @@ and outputs.
 What every backbone must do is in tests/models/contract.
 """
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -15,7 +17,7 @@ from mmgcvit.models.gcvit.global_query import count_poolings
 from mmgcvit.models.gcvit.stage import Block
 from tools.get_flops import count_macs
 
-from ..contract.backbones import GCVIT, compute_maps_and_gradients
+from ..contract.backbones import GCVIT, backpropagate, compute_maps_and_gradients
 from .plain import PlainGCViT
 
 CASES = {
@@ -42,8 +44,8 @@ def test_outputs_and_gradients_equal_the_plain_ones(case, by_convolution, device
     monkeypatch.setattr(speed_up, 'is_onednn_faster', lambda: by_convolution)
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
     speed_up.speed_up(fast)
-    results = [compute_maps_and_gradients(model, images) for model in (fast.train(), plain)]
-    (fast_maps, fast_gradients), (plain_maps, plain_gradients) = results
+    fast_maps, fast_gradients = compute_maps_and_gradients(fast.train(), images)
+    plain_maps, plain_gradients = compute_maps_and_gradients(plain, images)
     with torch.no_grad():
         inferred = fast.eval()(images)
     for maps in (fast_maps, inferred):
@@ -64,26 +66,18 @@ def test_multiply_adds_of_a_block_are_the_papers_formula(size, padded):
     HWC^2.
     """
     dims, window, ratio = 32, (7, 7), 3
-    (height, width), pixels = padded, size[0] * size[1]
-    omega = 2 * height * width * (2 * dims**2 + window[0] * window[1] * dims)
-    x, q_global = (
-        torch.empty(1, *size, dims, device='meta'),
-        torch.empty(1, 2, 49, dims // 2, device='meta'),
-    )
-    for attention, lacking in (
-        (LocalWindowAttention, 0),
-        (GlobalWindowAttention, height * width * dims**2),
-    ):
+    pixels = padded[0] * padded[1]
+    omega = 2 * pixels * (2 * dims**2 + window[0] * window[1] * dims)
+    mlp = 2 * ratio * size[0] * size[1] * dims**2
+    for attention, macs in [
+        (LocalWindowAttention, omega),
+        (GlobalWindowAttention, omega - pixels * dims**2),
+    ]:
         with torch.device('meta'):
-            block = Block(
-                dims, attention(dims, 2, window), ratio * dims, layer_scale=1e-5, drop_path_rate=0.0
-            ).eval()
-        attended = omega - lacking
-        assert count_macs(lambda block=block: block.attn(x, q_global)) == attended
-        assert (
-            count_macs(lambda block=block: block(x, q_global))
-            == attended + 2 * ratio * pixels * dims**2
-        )
+            x, q_global = torch.empty(1, *size, dims), torch.empty(1, 2, 49, dims // 2)
+            block = Block(dims, attention(dims, 2, window), ratio * dims, 1e-5, 0.0).eval()
+        assert count_macs(partial(block.attn, x, q_global)) == macs
+        assert count_macs(partial(block, x, q_global)) == macs + mlp
 
 
 def test_drop_path_rises_linearly_over_all_blocks():
@@ -109,43 +103,47 @@ def test_a_one_block_stage_leaves_the_query_generator_untrained():
     parameter.
     """
     model = GCViT({**GCVIT, 'depths': (2, 2, 3, 1)}).train()
-    sum(found.square().mean() for found in model(torch.rand(1, 3, 64, 64))).backward()
-    assert all(
-        parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad
-    )
-    assert not any(
-        parameter.requires_grad for parameter in model.stages[3].global_query.parameters()
-    )
+    backpropagate(model(torch.rand(1, 3, 64, 64)))
+    unused = set(model.stages[3].global_query.parameters())
+    for parameter in model.parameters():
+        assert parameter.requires_grad == (parameter not in unused)
+        assert parameter.requires_grad == (parameter.grad is not None)
 
 
-def test_bad_arguments_are_rejected_with_what_is_allowed():
-    cases = [
-        ({'arch': 'huge'}, "'huge'.*'xxtiny'.*'large'"),
-        ({'arch': 'Large'}, 'did you mean large'),
-        ({'arch': 3}, 'unknown arch 3; choose one of .* or give a dict'),
-        ({'arch': {'embed_dims': 8}}, "missing .*'depths'.*the keys are"),
-        ({'arch': {**GCVIT, 'heads': 3}}, "unexpected keyword argument 'heads'"),
-        *(
-            ({'arch': {**GCVIT, 'depths': depths}}, 'depths is .*4 ints of at least 1')
-            for depths in ((2, 2, 2), 2)
-        ),
-        (
-            {'arch': {**GCVIT, 'num_heads': (3, 2, 4, 8)}},
-            r'num_heads\[0\] is 3; expected a divisor of .* 16',
-        ),
-        *(
-            ({'arch': {**GCVIT, 'embed_dims': dims}}, 'embed_dims is .*at least 4')
-            for dims in (2, 16.0)
-        ),
-        ({'arch': {**GCVIT, 'mlp_ratio': '2'}}, "mlp_ratio is '2'; expected a number"),
-        *(
-            ({'window_size': window}, 'window_size is .*each of the 4')
-            for window in ((7, 7, 14), 0, 7.0, None, '7')
-        ),
-        ({'pretrain_img_size': 16}, '16.*32 px'),
-        ({'drop_path_rate': 1.0}, r'1\.0.*less than 1'),
-        ({'with_cp': (True, False)}, 'with_cp is .*expected True or False'),
-    ]
-    for arguments, words in cases:
-        with pytest.raises(ValueError, match=words):
-            GCViT(**{'arch': GCVIT, **arguments})
+@pytest.mark.parametrize(
+    ('name', 'value', 'words'),
+    [
+        ('arch', 'huge', "'huge'.*'xxtiny'.*'large'"),
+        ('arch', 'Large', 'did you mean large'),
+        ('arch', 3, 'unknown arch 3; choose one of .* or give a dict'),
+        ('arch', {'embed_dims': 8}, "missing .*'depths'.*the keys are"),
+        ('window_size', (7, 7, 14), 'window_size is .*each of the 4'),
+        ('window_size', 0, 'window_size is .*each of the 4'),
+        ('window_size', 7.0, 'window_size is .*each of the 4'),
+        ('window_size', None, 'window_size is .*each of the 4'),
+        ('window_size', '7', 'window_size is .*each of the 4'),
+        ('pretrain_img_size', 16, '16.*32 px'),
+        ('drop_path_rate', 1.0, r'1\.0.*less than 1'),
+        ('with_cp', (True, False), 'with_cp is .*expected True or False'),
+    ],
+)
+def test_bad_arguments_are_rejected_with_what_is_allowed(name, value, words):
+    with pytest.raises(ValueError, match=words):
+        GCViT(**{'arch': GCVIT, name: value})
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'words'),
+    [
+        ('heads', 3, "unexpected keyword argument 'heads'"),
+        ('depths', (2, 2, 2), 'depths is .*4 ints of at least 1'),
+        ('depths', 2, 'depths is .*4 ints of at least 1'),
+        ('num_heads', (3, 2, 4, 8), r'num_heads\[0\] is 3; expected a divisor of .* 16'),
+        ('embed_dims', 2, 'embed_dims is .*at least 4'),
+        ('embed_dims', 16.0, 'embed_dims is .*at least 4'),
+        ('mlp_ratio', '2', "mlp_ratio is '2'; expected a number"),
+    ],
+)
+def test_bad_attributes_of_an_arch_are_rejected_with_what_is_allowed(name, value, words):
+    with pytest.raises(ValueError, match=words):
+        GCViT({**GCVIT, name: value})

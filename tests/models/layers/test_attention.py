@@ -11,7 +11,7 @@ from packaging.version import Version
 from torch.profiler import ProfilerActivity, profile
 
 from mmgcvit.device import disable_cudnn_attention
-from mmgcvit.models.layers import attention
+from mmgcvit.models.layers import sdpa
 from mmgcvit.models.layers.attention import attend, compute_attention_weights
 
 B, WINDOWS, HEADS, TOKENS, DIM = 2, 3, 4, 9, 8
@@ -42,6 +42,8 @@ def test_inference_runs_the_fused_kernel_on_the_cpu():
 
 def test_attention_weights_equal_those_used_by_attend():
     q, k, v, bias = arguments()
+    scores = q @ k.transpose(-1, -2) / DIM**0.5 + bias
+    torch.testing.assert_close(compute_attention_weights(q, k, bias), scores.softmax(-1))
     torch.testing.assert_close(compute_attention_weights(q, k, bias) @ v, attend(q, k, v, bias))
     torch.testing.assert_close(compute_attention_weights(q[:, :1], k) @ v, attend(q[:, :1], k, v))
 
@@ -49,9 +51,9 @@ def test_attention_weights_equal_those_used_by_attend():
 def test_more_windows_than_a_launch_takes_are_split(monkeypatch):
     q, k, v, trained_bias = arguments()
     for size, bias in itertools.product([1, 2, 5, 6, 7], [None, trained_bias]):
-        monkeypatch.setitem(attention.MAX_BATCH, 'cpu', size)
-        scores = q @ k.transpose(-1, -2) / DIM**0.5 + (0 if bias is None else bias)
-        torch.testing.assert_close(attend(q, k, v, bias), scores.softmax(-1) @ v)
+        monkeypatch.setitem(sdpa.MAX_BATCH, 'cpu', size)
+        expected = compute_attention_weights(q, k, bias) @ v
+        torch.testing.assert_close(attend(q, k, v, bias), expected)
 
 
 @pytest.mark.gpu

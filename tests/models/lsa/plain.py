@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..gcvit.plain import layer_norm
+from ..gcvit.plain import layer_norm, linear
 
 
 def shift(images, dy, dx, mode):
@@ -32,10 +32,6 @@ def heads(x, num_heads):
     return x.unflatten(-1, (num_heads, -1)).transpose(-2, -3)
 
 
-def linear(layer, x):
-    return F.linear(x, layer.weight, layer.bias)
-
-
 def attention(attn, queries, others):
     """Attend from queries (..., Q, C) to keys (..., K, C); return (..., Q, C)."""
     q = heads(linear(attn.q, queries), attn.num_heads)
@@ -56,10 +52,9 @@ def add_position(position, x, size):
     if position.grid != size:
         images = embedding.transpose(-1, -2).reshape(-1, x.shape[-1], *position.grid)
         images = F.interpolate(images, size=size, mode='bicubic', align_corners=False)
-        embedding = (
-            images.flatten(2).transpose(1, 2).reshape(*embedding.shape[:-2], -1, x.shape[-1])
-        )
-    return x + (embedding.unsqueeze(1) if embedding.ndim == 3 else embedding)
+        tokens = images.flatten(2).transpose(1, 2)
+        embedding = tokens.reshape(*embedding.shape[:-2], -1, x.shape[-1])
+    return x + embedding.unsqueeze(-3)
 
 
 class PlainLSA(nn.Module):
@@ -71,9 +66,8 @@ class PlainLSA(nn.Module):
 
     def forward(self, images):
         model, stem = self.model, self.model.stem
-        images = F.pad(
-            images, (0, -images.shape[3] % stem.stride, 0, -images.shape[2] % stem.stride)
-        )
+        right, below = -images.shape[3] % stem.stride, -images.shape[2] % stem.stride
+        images = F.pad(images, (0, right, 0, below))
         x, size = self.embed(images)
         maps = []
         for i, stage in enumerate(model.stages):
@@ -86,19 +80,17 @@ class PlainLSA(nn.Module):
         return tuple(maps)
 
     def embed(self, images):
-        """Embed images (B, 3, H, W) as tokens (B, N, C), and their shifted copies as (T, B, N, C)."""
+        """Embed images (B, 3, H, W) as tokens (B, N, C), and shifted copies as (T, B, N, C)."""
         stem = self.model.stem
-        if not hasattr(stem, 'shifts'):
+        if stem.shifts is None:
             x = patches(stem, stem.convs[0], images)
             return x.flatten(2).transpose(1, 2), tuple(x.shape[2:])
-        convs = list(stem.convs) * (len(stem.shifts) // len(stem.convs))
-        shifts = zip(convs, stem.shifts, strict=True)
-        copies = [
-            patches(stem, conv, shift(images, dy, dx, stem.shift_mode)) for conv, (dy, dx) in shifts
-        ]
-        return torch.stack([copy.flatten(2).transpose(1, 2) for copy in copies]), tuple(
-            copies[0].shape[2:]
-        )
+        copies = []
+        for i, (dy, dx) in enumerate(stem.shifts):
+            conv = stem.convs[i % len(stem.convs)]
+            copies.append(patches(stem, conv, shift(images, dy, dx, stem.shift_mode)))
+        tokens = torch.stack(copies).flatten(3).transpose(2, 3)
+        return tokens, tuple(copies[0].shape[2:])
 
     def run_stage(self, stage, x, size):
         """Apply one block to tokens (B, N, C) or shifted copies (T, B, N, C); return (B, N, C)."""
@@ -114,12 +106,8 @@ class PlainLSA(nn.Module):
         return x
 
     def downsample(self, downsampler, x, size):
-        x = F.conv2d(
-            x.transpose(1, 2).unflatten(2, size),
-            downsampler.conv.weight,
-            downsampler.conv.bias,
-            padding=1,
-        )
+        x, conv = x.transpose(1, 2).unflatten(2, size), downsampler.conv
+        x = F.conv2d(x, conv.weight, conv.bias, padding=1)
         x = layer_norm(downsampler.norm, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         x = F.max_pool2d(x, 3, stride=2, padding=1)
         return x.flatten(2).transpose(1, 2), tuple(x.shape[2:])

@@ -1,5 +1,7 @@
 """Compare shifted copies, shift attention and global attention with plain matrix products."""
 
+from math import prod
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -26,32 +28,25 @@ def test_shifted_copies_are_the_image_moved_down_and_right(shifts, mode, device)
         assert torch.equal(moved, shift(images, dy, dx, mode))
 
 
-@st.composite
-def heads(draw):
-    """(channels, heads, key/value heads)."""
-    kv_heads, group, width = (
-        draw(st.integers(1, 3)),
-        draw(st.integers(1, 3)),
-        draw(st.integers(1, 5)),
-    )
-    return kv_heads * group * width, kv_heads * group, kv_heads
+# Channels, heads, key/value heads.
+heads = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 5)).map(
+    lambda numbers: (prod(numbers), numbers[0] * numbers[1], numbers[0])
+)
 
 
-def initialised(attn, device='cpu'):
+def initialised(attn, device):
     for parameter in attn.parameters():
         nn.init.normal_(parameter, std=0.5)
     return attn.to(device)
 
 
 @settings(max_examples=25)
-@given(heads=heads(), sizes=st.tuples(*(st.integers(1, most) for most in (5, 1, 4, 4))))
+@given(heads=heads, sizes=st.tuples(*(st.integers(1, most) for most in (5, 1, 4, 4))))
 @pytest.mark.parametrize('network', [ShiftAttention, AbsorbedShiftAttention])
 def test_shift_attention_attends_to_each_patchs_copies(network, heads, sizes, device):
     """Any number of heads in groups of any size; copies are (T, B, H, W, C)."""
-    attn, copies = (
-        initialised(network(*heads), device),
-        torch.randn(*sizes, heads[0], device=device),
-    )
+    attn = initialised(network(*heads), device)
+    copies = torch.randn(*sizes, heads[0], device=device)
     patches = copies.flatten(1, 3).transpose(0, 1)
     expected = attention(attn, patches[:, :1], patches).squeeze(1).unflatten(0, sizes[1:])
     torch.testing.assert_close(attn(copies), expected, atol=1e-4, rtol=1e-4)
@@ -59,7 +54,7 @@ def test_shift_attention_attends_to_each_patchs_copies(network, heads, sizes, de
 
 @settings(max_examples=25)
 @given(
-    heads=heads(),
+    heads=heads,
     batch=st.integers(1, 3),
     size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
     window=st.none() | st.tuples(st.integers(1, 4), st.integers(1, 4)),

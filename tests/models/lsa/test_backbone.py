@@ -44,52 +44,55 @@ def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size,
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     model, images = model.to(device), torch.randn(2, 3, *size, device=device)
-    (maps, gradients), (plain_maps, plain_gradients) = (
-        compute_maps_and_gradients(network, images) for network in (model, PlainLSA(model))
-    )
+    maps, gradients = compute_maps_and_gradients(model, images)
+    plain_maps, plain_gradients = compute_maps_and_gradients(PlainLSA(model), images)
     with torch.no_grad():
         inferred = model(images)
     for found, also_found, expected in zip(maps, inferred, plain_maps, strict=True):
-        torch.testing.assert_close(
-            found, expected, atol=1e-5 * expected.abs().max().item(), rtol=1e-5
-        )
-        torch.testing.assert_close(
-            also_found, expected, atol=1e-5 * expected.abs().max().item(), rtol=1e-5
-        )
+        tolerance = {'atol': 1e-5 * expected.abs().max().item(), 'rtol': 1e-5}
+        torch.testing.assert_close(found, expected, **tolerance)
+        torch.testing.assert_close(also_found, expected, **tolerance)
     largest = max(gradient.abs().max().item() for gradient in plain_gradients)
     torch.testing.assert_close(gradients, plain_gradients, atol=1e-5 * largest, rtol=1e-4)
 
 
-SHIFTS = [(), ((0, 0),), ((1, 0), (0, 0)), ((0, 0), (0, 32)), ((0, 0), (0, 1, 2)), 3]
+@pytest.mark.parametrize(
+    ('name', 'value', 'words'),
+    [
+        ('heads', 3, "unexpected keyword argument 'heads'; the keys are"),
+        ('depths', (2, 2), r'depths is \(2, 2\); expected 3 ints'),
+        ('embed_dims', 64, 'embed_dims is 64; expected ints of at least 1'),
+        ('num_heads', (3, 4, 4), r'num_heads\[0\] is 3; expected a divisor of the 16 channels'),
+        ('num_kv_heads', (2, 3, 4), r'num_heads\[1\] is 4; expected .* of the 3 key/value heads'),
+        ('shift_mode', 'zeros', "'zeros'; expected one of .*reflect"),
+        ('kernel_size', 0, 'kernel_size is 0'),
+        ('mlp_ratio', '4', "mlp_ratio is '4'; expected a number"),
+    ],
+)
+def test_bad_attributes_of_an_arch_are_rejected_with_what_is_allowed(name, value, words):
+    with pytest.raises(ValueError, match=words):
+        LSA({**SMALL, name: value})
 
 
-def test_bad_arguments_are_rejected_with_what_is_allowed():
-    cases = [
-        ({'heads': 3}, "unexpected keyword argument 'heads'; the keys are"),
-        ({'depths': (2, 2)}, r'depths is \(2, 2\); expected 3 ints'),
-        ({'embed_dims': 64}, 'embed_dims is 64; expected ints of at least 1'),
-        ({'num_heads': (3, 4, 4)}, r'num_heads\[0\] is 3; expected a divisor of the 16 channels'),
-        (
-            {'num_kv_heads': (2, 3, 4)},
-            r'num_heads\[1\] is 4; expected .* a multiple of the 3 key/value heads',
-        ),
-        *(
-            ({'shifts': shifts}, 'shifts is .* expected None, or at least two pairs.*31 px')
-            for shifts in SHIFTS
-        ),
-        ({'shift_mode': 'zeros'}, "'zeros'; expected one of .*reflect"),
-        ({'kernel_size': 0}, 'kernel_size is 0'),
-        ({'mlp_ratio': '4'}, "mlp_ratio is '4'; expected a number"),
-    ]
-    cases = [({'arch': {**SMALL, **changes}}, words) for changes, words in cases]
-    cases += [
-        ({'window_size': (7, 7)}, r'window_size is \(7, 7\); expected None .*each of the 3'),
-        ({'pretrain_img_size': 31}, 'pretrain_img_size is 31; expected at least 32'),
-        ({'drop_path_rate': 1}, 'drop_path_rate is 1; expected .*less than 1'),
-    ]
-    for arguments, words in cases:
-        with pytest.raises(ValueError, match=words):
-            LSA(**{'arch': SMALL, **arguments})
+@pytest.mark.parametrize(
+    'shifts', [(), ((0, 0),), ((1, 0), (0, 0)), ((0, 0), (0, 32)), ((0, 0), (0, 1, 2)), 3]
+)
+def test_bad_shifts_are_rejected_with_what_is_allowed(shifts):
+    with pytest.raises(ValueError, match=r'shifts is .* None, or at least two pairs.*31 px'):
+        LSA({**SMALL, 'shifts': shifts})
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'words'),
+    [
+        ('window_size', (7, 7), r'window_size is \(7, 7\); expected None .*each of the 3'),
+        ('pretrain_img_size', 31, 'pretrain_img_size is 31; expected at least 32'),
+        ('drop_path_rate', 1, 'drop_path_rate is 1; expected .*less than 1'),
+    ],
+)
+def test_bad_arguments_are_rejected_with_what_is_allowed(name, value, words):
+    with pytest.raises(ValueError, match=words):
+        LSA(SMALL, **{name: value})
 
 
 @pytest.mark.parametrize(

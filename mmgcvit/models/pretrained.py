@@ -1,0 +1,147 @@
+"""Load the weights of a backbone from checkpoints of any implementation with a key mapping."""
+
+import functools
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule, PretrainedInit, initialize
+from torch import Tensor, nn
+
+from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
+from ..checkpoints.weights import Arch, merge_lora, read_weights
+from ..errors import CheckpointError
+from .layers.arguments import InitCfg
+
+
+class PretrainedModel(BaseModule):
+    """Base class of networks that load weights: by ``init_cfg``, ``load_state_dict`` or
+    :meth:`from_pretrained`.
+
+    A subclass has the attribute ``lora_rank`` and the class attributes
+
+    * ``archs``: the published variants by name;
+    * ``key_mappings``: for each known kind of checkpoint, a :class:`.KeyMapping` that translates
+      its keys; the last is for this package's own;
+    * ``describe_shapes(tensors, num_stages)``: returns the hyperparameters that decide the shapes
+      of weights (local keys) of all or the first stages.
+    """
+
+    def __init__(self, init_cfg: InitCfg) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.register_load_state_dict_post_hook(reset_buffers)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        # A backbone without LoRA merges the LoRA matrices of a checkpoint into its weights.
+        if not self.lora_rank:
+            merge_lora(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    @classmethod
+    def from_pretrained(
+        cls, checkpoint: str | Path, prefix: str | None = None, ema: bool = False, **arguments: Any
+    ) -> 'PretrainedModel':
+        """Build a backbone and load its weights from a checkpoint, which may lack only output norms
+        and LoRA.
+
+        Args:
+            checkpoint: A file, an http(s) URL, or ``timm://NAME``.
+            prefix: Prefix of the backbone's keys, for a checkpoint with several networks.
+            ema: Use the EMA weights.
+            arguments: Arguments of the constructor except ``init_cfg``. Without ``arch``, the
+                published variant is inferred from the weights. Position biases of another window
+                size are resized, which is logged.
+
+        Raises:
+            CheckpointError: The weights do not match, or ``arch`` is missing and the weights are
+                not those of a published variant.
+        """
+        weights = read_weights(str(checkpoint), prefix, ema)
+        if 'arch' not in arguments:
+            arch = infer_checkpoint_arch(weights, cls)
+            if not arch.names:
+                raise CheckpointError(
+                    f'{checkpoint} has weights of {cls.__name__} {arch}, which is not a published '
+                    'variant. Set arch=dict(...) to the values with which it was trained'
+                )
+            arguments['arch'] = arch.names[0]
+        source = {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
+        backbone = cls(**arguments, init_cfg={'type': 'Pretrained', **source})
+        load_pretrained(backbone, weights)
+        backbone._is_init = True  # as init_weights
+        return backbone
+
+    def init_weights(self) -> None:
+        """Initialise the weights as ``init_cfg`` says.
+
+        ``dict(type='Pretrained', checkpoint=SOURCE)`` loads a file, an http(s) URL or
+        ``timm://NAME``. The checkpoint may be of any implementation in ``key_mappings``, and no
+        code in it is run. The dict may also have ``prefix``, the prefix of the backbone's keys in a
+        checkpoint of several networks, and ``ema=True`` for the EMA weights. Raise a
+        CheckpointError if keys or shapes do not match; see :func:`load_pretrained`.
+        """
+        configs = self.init_cfg or []
+        if isinstance(configs, Mapping):
+            configs = [configs]
+        pretrained = [cfg for cfg in configs if cfg['type'] in ('Pretrained', PretrainedInit)]
+        initialize(self, [cfg for cfg in configs if cfg not in pretrained])
+        for cfg in pretrained:
+            # mmengine's map_location is ignored: weights are read on the CPU and copied to the
+            # device.
+            options = {key: cfg[key] for key in cfg if key not in ('type', 'map_location')}
+            load_pretrained(self, read_weights(options.pop('checkpoint'), **options))
+        self._is_init = True
+
+    @classmethod
+    def infer_arch(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> Arch:
+        """Infer the hyperparameters, and the names of the published variants with these, from the
+        shapes of weights.
+
+        ``tensors`` have the keys of this package. Only the first ``num_stages`` are compared, by
+        default all.
+        """
+        attributes = cls.describe_shapes(tensors, num_stages)
+        names = []
+        for name in cls.archs:
+            if cls.describe_shapes(build_meta_tensors(cls, name), num_stages) == attributes:
+                names.append(name)
+        return Arch(names, attributes)
+
+
+def reset_buffers(network: nn.Module, _incompatible_keys: Any) -> None:
+    """Compute the buffers anew that state dicts lack.
+
+    If the network was built on the meta device, they are still there, or uninitialised after
+    to_empty().
+    """
+    device = next(network.parameters()).device
+    for module in network.modules():
+        if hasattr(module, 'reset_buffers'):
+            module.reset_buffers(device)
+
+
+@functools.cache
+def build_meta_tensors(network: type[PretrainedModel], name: str) -> dict[str, Tensor]:
+    """Return the state dict of a published variant on the meta device: shapes without values."""
+    with torch.device('meta'):
+        return network(arch=name).state_dict()
+
+
+def count_blocks(keys: Iterable[str]) -> Counter[int]:
+    """Count the blocks of each stage from the keys of a state dict."""
+    matches = [re.match(r'stages\.(\d+)\.blocks\.(\d+)\.', key) for key in keys]
+    blocks = {match.groups() for match in matches if match}
+    return Counter(int(stage) for stage, _ in blocks)
+
+
+def infer_mlp_ratio(tensors: Mapping[str, Tensor]) -> float:
+    """Infer ``mlp_ratio`` from the weights of the first MLP, so that ``int(embed_dims *
+    mlp_ratio)`` is its width.
+    """
+    hidden_dims, embed_dims = tensors['stages.0.blocks.0.mlp.fc1.weight'].shape
+    # int() rounds down, so return the next larger float.
+    return math.nextafter(hidden_dims / embed_dims, math.inf)
