@@ -5,7 +5,6 @@ name.
 import contextlib
 import pickle
 from itertools import count
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +18,7 @@ from mmgcvit.checkpoints.safe_loading import Checkpoint, read_for_mmengine, safe
 from mmgcvit.engine.hooks.checkpoint import SafeLoadHook
 from mmgcvit.errors import CheckpointError
 
-from .toy import RunsACommand
+from ..toy import CONFIG, RunsACommand
 
 NUMBERS = count()
 
@@ -123,11 +122,12 @@ def test_best_checkpoint_paths_are_kept_only_in_the_runs_own_folder(name, tmp_pa
 
 def train(work_dir, **changes):
     """Train the toy model as OpenMMLab's scripts do."""
-    cfg = Config.fromfile(Path(__file__).parent / 'toy_config.py')
-    # mmengine keeps global state for each experiment name.
+    cfg = Config.fromfile(CONFIG)
     cfg.merge_from_dict(
-        {'work_dir': str(work_dir), 'experiment_name': f'run{next(NUMBERS)}', **changes}
+        {'work_dir': str(work_dir), 'default_hooks.checkpoint.type': 'CheckpointHook'}
     )
+    # mmengine keeps global state for each experiment name.
+    cfg.merge_from_dict({'experiment_name': f'run{next(NUMBERS)}', **changes})
     Runner.from_cfg(cfg).train()
 
 
@@ -147,5 +147,5 @@ def test_a_run_resumes_safely_from_a_malicious_checkpoint(tmp_path):
     torch.save(content | {'extra': RunsACommand(canary)}, tmp_path / 'x.pth')
     hook = {'default_hooks.safe_load': {'type': 'mmgcvit.SafeLoadHook'}}
     train(tmp_path / 'work', resume=True, load_from=str(tmp_path / 'x.pth'), **hook)
-    assert read_checkpoint(tmp_path / 'work' / 'epoch_2.pth')['meta']['epoch'] == 2
+    assert read_checkpoint(tmp_path / 'work' / 'epoch_3.pth')['meta']['epoch'] == 3
     assert [canary.exists(), victim.exists()] == [False, True]

@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 
-from ..engine import toy
+from .. import toy
 from ..fork_server import free_port
 from ..programs import ROOT
 from .commands import CONFIGS, TOOLS, call_in_shell
