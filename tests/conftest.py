@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import signal
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -15,7 +16,7 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
 import cv2
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import Phase, settings
 from mmengine.registry import DefaultScope
 from packaging.version import Version
 
@@ -25,9 +26,19 @@ from mmgcvit.inference.loading import load
 from .inference.conftest import TASKS, make_work_dir, picture_of
 from .tools.commands import make_digits
 
-# No deadline, because durations vary on a machine that others use too.
-settings.register_profile('shared machine', deadline=None)
-settings.load_profile('shared machine')
+# No deadline, because durations vary on a machine that others use too. Hypothesis may shrink a
+# failing example for five minutes, so that is left to another profile.
+settings.register_profile('shrink', deadline=None)
+settings.register_profile(
+    'quick', deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+)
+settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'quick'))
+
+# A background job of a shell ignores SIGINT, and one of nohup SIGHUP. The programs that tests start
+# would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+    signal.signal(number, signal.SIG_DFL)
 
 # Half-precision dtypes that torch supports on a CPU.
 HALF_DTYPES = [torch.bfloat16] + (
