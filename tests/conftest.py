@@ -41,13 +41,13 @@ for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
     signal.signal(number, signal.SIG_DFL)
 
 # Half-precision dtypes that torch supports on a CPU.
-HALF_DTYPES = [torch.bfloat16] + (
-    [torch.float16] if Version(torch.__version__) >= Version('2.3') else []
-)
+HALF_DTYPES = [torch.bfloat16]
+if Version(torch.__version__) >= Version('2.3'):
+    HALF_DTYPES.append(torch.float16)
 # Values of the fixture `device`: always the CPU, and a GPU if there is one.
-DEVICES = (
-    ['cpu', pytest.param('cuda', marks=pytest.mark.gpu)] if torch.cuda.is_available() else ['cpu']
-)
+DEVICES = ['cpu']
+if torch.cuda.is_available():
+    DEVICES.append(pytest.param('cuda', marks=pytest.mark.gpu))
 ROOT = Path(__file__).parent.parent
 
 
@@ -101,11 +101,9 @@ def work_dirs(tmp_path_factory):
 @pytest.fixture(scope='session')
 def models(work_dirs):
     """Load a model of each task, the detector with a confidence threshold of 0."""
-    threshold = {'detection': {'score_thr': 0.0}}
-    return {
-        task: load(folder, device='cpu', **threshold.get(task, {}))
-        for task, folder in work_dirs.items()
-    }
+    models = {task: load(folder, device='cpu') for task, folder in work_dirs.items()}
+    models['detection'] = load(work_dirs['detection'], device='cpu', score_thr=0.0)
+    return models
 
 
 @pytest.fixture(params=TASKS)
@@ -152,11 +150,9 @@ def call(monkeypatch, tmp_path, capsys):
         except SystemExit as ended:
             code = ended.code
         printed = capsys.readouterr()
-        return (
-            (1, f'{printed.out}{code}')
-            if isinstance(code, str)
-            else (code, printed.out + printed.err)
-        )
+        if isinstance(code, str):
+            return 1, printed.out + code
+        return code, printed.out + printed.err
 
     return call
 
