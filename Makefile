@@ -32,6 +32,9 @@ RUN = $(VENV)/bin/python
 # At most 4 processes run tests, one per core. Each needs up to 2 GB, and its fork server 1 GB.
 TEST_PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 
+# Containers often set it. Each process would then compile torch and OpenMMLab again: 6 s.
+unexport PYTHONDONTWRITEBYTECODE
+
 DIGITS := data/digits
 WORK_DIR ?= work_dirs/demo
 
