@@ -29,9 +29,8 @@ from .tools.commands import make_digits
 # No deadline, because durations vary on a machine that others use too. Hypothesis may shrink a
 # failing example for five minutes, so that is left to another profile.
 settings.register_profile('shrink', deadline=None)
-settings.register_profile(
-    'quick', deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate]
-)
+phases = [Phase.explicit, Phase.reuse, Phase.generate]
+settings.register_profile('quick', deadline=None, max_examples=50, phases=phases)
 settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'quick'))
 
 # A background job of a shell ignores SIGINT, and one of nohup SIGHUP. The programs that tests start
