@@ -62,7 +62,7 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True)
 def global_state(monkeypatch):
-    """Set the global state of torch and mmengine, so that no test depends on the tests before it."""
+    """Set the global state of torch and mmengine, so that no test depends on those before it."""
     torch.manual_seed(0)
     monkeypatch.setattr(DefaultScope, '_instance_dict', OrderedDict())
     # Logging the machine and the version takes longer than the training of a small model.
