@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import signal
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -15,7 +16,7 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
 import cv2
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import Phase, settings
 from mmengine.registry import DefaultScope
 from packaging.version import Version
 
@@ -25,18 +26,27 @@ from mmgcvit.inference.loading import load
 from .inference.conftest import TASKS, make_work_dir, picture_of
 from .tools.commands import make_digits
 
-# No deadline, because durations vary on a machine that others use too.
-settings.register_profile('shared machine', deadline=None)
-settings.load_profile('shared machine')
+# No deadline, because durations vary on a machine that others use too. Hypothesis may shrink a
+# failing example for five minutes, so that is left to another profile.
+settings.register_profile('shrink', deadline=None)
+phases = [Phase.explicit, Phase.reuse, Phase.generate]
+settings.register_profile('quick', deadline=None, max_examples=50, phases=phases)
+settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'quick'))
+
+# A background job of a shell ignores SIGINT, and one of nohup SIGHUP. The programs that tests start
+# would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+    signal.signal(number, signal.SIG_DFL)
 
 # Half-precision dtypes that torch supports on a CPU.
-HALF_DTYPES = [torch.bfloat16] + (
-    [torch.float16] if Version(torch.__version__) >= Version('2.3') else []
-)
+HALF_DTYPES = [torch.bfloat16]
+if Version(torch.__version__) >= Version('2.3'):
+    HALF_DTYPES.append(torch.float16)
 # Values of the fixture `device`: always the CPU, and a GPU if there is one.
-DEVICES = (
-    ['cpu', pytest.param('cuda', marks=pytest.mark.gpu)] if torch.cuda.is_available() else ['cpu']
-)
+DEVICES = ['cpu']
+if torch.cuda.is_available():
+    DEVICES.append(pytest.param('cuda', marks=pytest.mark.gpu))
 ROOT = Path(__file__).parent.parent
 
 
@@ -52,7 +62,7 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True)
 def global_state(monkeypatch):
-    """Set the global state of torch and mmengine, so that no test depends on the tests before it."""
+    """Set the global state of torch and mmengine, so that no test depends on those before it."""
     torch.manual_seed(0)
     monkeypatch.setattr(DefaultScope, '_instance_dict', OrderedDict())
     # Logging the machine and the version takes longer than the training of a small model.
@@ -90,11 +100,9 @@ def work_dirs(tmp_path_factory):
 @pytest.fixture(scope='session')
 def models(work_dirs):
     """Load a model of each task, the detector with a confidence threshold of 0."""
-    threshold = {'detection': {'score_thr': 0.0}}
-    return {
-        task: load(folder, device='cpu', **threshold.get(task, {}))
-        for task, folder in work_dirs.items()
-    }
+    models = {task: load(folder, device='cpu') for task, folder in work_dirs.items()}
+    models['detection'] = load(work_dirs['detection'], device='cpu', score_thr=0.0)
+    return models
 
 
 @pytest.fixture(params=TASKS)
@@ -141,11 +149,9 @@ def call(monkeypatch, tmp_path, capsys):
         except SystemExit as ended:
             code = ended.code
         printed = capsys.readouterr()
-        return (
-            (1, f'{printed.out}{code}')
-            if isinstance(code, str)
-            else (code, printed.out + printed.err)
-        )
+        if isinstance(code, str):
+            return 1, printed.out + code
+        return code, printed.out + printed.err
 
     return call
 

@@ -14,7 +14,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 from multiprocessing import forkserver
 from pathlib import Path
 from unittest import mock
@@ -28,21 +30,13 @@ PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization', 'apis')
 SUBPACKAGES = ('commands', 'engine', 'inference', 'evaluation', 'figures', 'export')
 # mmgcvit comes first, since it makes mmcv's operators importable. Then the modules that each
 # OpenMMLab package imports for its default scope, and those that the commands import.
-PRELOADED = [
-    *('tests', 'mmgcvit'),
-    *(f'{package}.{part}' for package in PACKAGES for part in PARTS),
-    *(
-        'mmgcvit.mmdet_fixes',
-        'torch.distributed.elastic.multiprocessing.errors',
-        'matplotlib.pyplot',
-    ),
-    *('timm', 'supervision'),
-    *(
-        f'mmgcvit.{name}.{path.stem}'
-        for name in SUBPACKAGES
-        for path in (ROOT / 'mmgcvit' / name).glob('[!_]*.py')
-    ),
-]
+PRELOADED = ['tests', 'mmgcvit']
+PRELOADED += [f'{package}.{part}' for package in PACKAGES for part in PARTS]
+PRELOADED += ['mmgcvit.mmdet_fixes', 'torch.distributed.elastic.multiprocessing.errors']
+PRELOADED += ['matplotlib.pyplot', 'timm', 'supervision']
+for subpackage in SUBPACKAGES:
+    files = (ROOT / 'mmgcvit' / subpackage).glob('[!_]*.py')
+    PRELOADED += [f'mmgcvit.{subpackage}.{file.stem}' for file in files]
 CONTEXT = multiprocessing.get_context('forkserver')
 CONTEXT.set_forkserver_preload(PRELOADED)
 
@@ -55,9 +49,8 @@ def run(*command, environment, folder=None):
     command = [str(part) for part in command]
     with tempfile.TemporaryDirectory() as outputs:
         files = [Path(outputs, 'output'), Path(outputs, 'errors')]
-        process = CONTEXT.Process(
-            target=become, args=(command, dict(environment), *map(str, files), folder)
-        )
+        arguments = (command, dict(environment), *map(str, files), folder)
+        process = CONTEXT.Process(target=become, args=arguments)
         process.start()
         process.join(SECONDS)
         exit_code = process.exitcode
@@ -92,9 +85,9 @@ def become(command, environment, output, errors, folder):
     os.setsid()
     if folder is not None:
         os.chdir(folder)
-    for name, descriptor in ((output, sys.stdout.fileno()), (errors, sys.stderr.fileno())):
+    for name, stream in ((output, sys.stdout), (errors, sys.stderr)):
         with Path(name).open('a') as file:
-            os.dup2(file.fileno(), descriptor)
+            os.dup2(file.fileno(), stream.fileno())
     os.environ.clear()
     os.environ.update(environment)
     if command[0] == '-m':
@@ -121,31 +114,18 @@ def run_on_ranks(function, arguments):
     results by rank.
     """
     ensure_running()
-    answers = CONTEXT.Queue()
-    common = {
-        'WORLD_SIZE': str(len(arguments)),
-        'MASTER_ADDR': '127.0.0.1',
-        'MASTER_PORT': str(free_port()),
-    }
-    processes = [
-        CONTEXT.Process(target=answer, args=(function, own, common | ranks, answers))
-        for own, ranks in zip(
-            arguments, ({'RANK': rank, 'LOCAL_RANK': rank} for rank in '01'), strict=True
-        )
-    ]
-    try:
-        for process in processes:
-            process.start()
-        return [value for _, value in sorted(answers.get(timeout=SECONDS) for _ in processes)]
-    finally:
-        for process in processes:
-            if process.pid is not None:
-                process.kill()
-                process.join()
+    port = str(free_port())
+    with ProcessPoolExecutor(len(arguments), CONTEXT) as pool:
+        calls = [
+            pool.submit(call_on_rank, rank, len(arguments), port, function, own)
+            for rank, own in enumerate(arguments)
+        ]
+        return [call.result(SECONDS) for call in calls]
 
 
-def answer(function, arguments, environment, answers):
-    """Join the process group and call the function on this rank."""
-    os.environ.update(environment)
-    dist.init_process_group('gloo')
-    answers.put((dist.get_rank(), function(*arguments)))
+def call_on_rank(rank, num_ranks, port, function, arguments):
+    """Join the process group and call the function."""
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(num_ranks))
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=port)
+    dist.init_process_group('gloo', timeout=timedelta(seconds=SECONDS))
+    return function(*arguments)

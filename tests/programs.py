@@ -10,19 +10,19 @@ ROOT = Path(__file__).parent.parent
 SECONDS = 600
 
 
-def run(command, environment=None, timeout=SECONDS, **options):
-    """Run a command in the project's root like ``subprocess.run``, with captured text output.
+def run(command, environment=None, timeout=SECONDS, cwd=ROOT):
+    """Run a command like ``subprocess.run``, by default in the root, with captured text output.
 
     After the timeout all its processes are killed.
     """
-    options = {
-        'stdout': subprocess.PIPE,
-        'stderr': subprocess.PIPE,
-        'text': True,
-        'cwd': ROOT,
-        **options,
-    }
-    process = psutil.Popen([str(part) for part in command], env=environment, **options)
+    process = psutil.Popen(
+        [str(part) for part in command],
+        env=environment,
+        cwd=cwd,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     try:
         output, errors = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -36,4 +36,4 @@ def run(command, environment=None, timeout=SECONDS, **options):
 
 def get_tail(output, errors, characters=3000):
     """Return the end of the output of a process."""
-    return f'{(output or "")[-characters:]}{(errors or "")[-characters:]}'
+    return (output or '')[-characters:] + (errors or '')[-characters:]

@@ -13,8 +13,8 @@ from mmgcvit.errors import CheckpointError
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
 from mmgcvit.models.layers.position import PositionEmbedding, RelativePositionBias
 
+from .. import toy
 from ..reference import LSA_REFERENCES, REFERENCES
-from . import toy
 
 DENSE, ODD, _, CLASSIFIER, _ = REFERENCES
 TINY = LSA_REFERENCES[0]

@@ -21,7 +21,7 @@ from mmgcvit.checkpoints import reading
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.errors import CheckpointError
 
-from .toy import RunsACommand
+from ..toy import RunsACommand
 
 # Values that are read unchanged.
 DATA = {

@@ -5,7 +5,6 @@ name.
 import pickle
 from contextlib import nullcontext
 from itertools import count
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +18,7 @@ from mmgcvit.checkpoints.safe_loading import Checkpoint, read_for_mmengine, safe
 from mmgcvit.engine.hooks.checkpoint import SafeLoadHook
 from mmgcvit.errors import CheckpointError
 
-from .toy import RunsACommand
+from ..toy import CONFIG, RunsACommand
 
 NUMBERS = count()
 WEIGHTS = {'a': torch.ones(1)}
@@ -122,10 +121,10 @@ def test_best_checkpoint_paths_are_kept_only_in_the_runs_own_folder(name, file):
 
 def train(work_dir, **changes):
     """Train the toy model as OpenMMLab's scripts do."""
-    cfg = Config.fromfile(Path(__file__).parent / 'toy_config.py')
+    cfg = Config.fromfile(CONFIG)
+    changes |= {'work_dir': str(work_dir), 'default_hooks.checkpoint.type': 'CheckpointHook'}
     # mmengine keeps global state for each experiment name.
-    changes |= {'work_dir': str(work_dir), 'experiment_name': f'run{next(NUMBERS)}'}
-    cfg.merge_from_dict(changes)
+    cfg.merge_from_dict({'experiment_name': f'run{next(NUMBERS)}', **changes})
     Runner.from_cfg(cfg).train()
 
 
@@ -143,5 +142,5 @@ def test_a_run_resumes_safely_from_a_malicious_checkpoint(file):
     torch.save(content | {'extra': RunsACommand(canary)}, file)
     hook = {'default_hooks.safe_load': {'type': 'mmgcvit.SafeLoadHook'}}
     train(work_dir, resume=True, load_from=str(file), **hook)
-    assert read_checkpoint(work_dir / 'epoch_2.pth')['meta']['epoch'] == 2
+    assert read_checkpoint(work_dir / 'epoch_3.pth')['meta']['epoch'] == 3
     assert [canary.exists(), victim.exists()] == [False, True]

@@ -13,8 +13,8 @@ from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.checkpoints.safe_loading import read_latest_checkpoint
 
 from ..moments import list_states, restore
+from ..toy import CONFIG, ITERATIONS, last, names, train, train_in_two
 from .random_training import assert_same
-from .toy import CONFIG, ITERATIONS, last, names, train, train_in_two
 
 PARTS = ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')
 SETTINGS = {

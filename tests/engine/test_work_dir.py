@@ -17,8 +17,8 @@ from mmgcvit.engine import work_dir as work_dir_module
 from mmgcvit.engine.work_dir import choose_checkpoint, list_checkpoints, lock_work_dir
 from mmgcvit.errors import CheckpointError
 
-from ..checkpoints import toy
-from .toy import CONFIG, last, train_in_two
+from .. import toy
+from ..toy import CONFIG, last, train_in_two
 
 
 @pytest.fixture

@@ -40,9 +40,9 @@ NAMES = [
     'upernet_lsa_digits',
     'mask_rcnn_gcvit_digits',
     'dino',
-    'rtmdet_ins_gcvit_digits',
-    'mask2former_gcvit_digits',
     'mask2former_seg',
+    long('rtmdet_ins_gcvit_digits'),
+    long('mask2former_gcvit_digits'),
     long('cascade_lsa'),
 ]
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings('ignore')]
@@ -157,8 +157,8 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, mo
     [
         ('mask_rcnn_gcvit_digits', None, 0.25),
         ('dino', 0.0, 0.01),
-        ('rtmdet_ins_gcvit_digits', 0.0, 0.01),
-        ('mask2former_gcvit_digits', 0.0, 3.5),
+        long('rtmdet_ins_gcvit_digits', 0.0, 0.01),
+        long('mask2former_gcvit_digits', 0.0, 3.5),
     ],
 )
 def test_the_onnx_predictor_detects_the_same_objects_as_the_package(

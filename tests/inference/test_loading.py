@@ -17,7 +17,7 @@ from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.inference.loading import build_predictor, find_class_names
 from mmgcvit.inference.model_files import find_model_files, read_model_checkpoint
 
-from ..checkpoints.toy import RunsACommand
+from ..toy import RunsACommand
 from .conftest import CLASSES, config_of, picture_of
 
 

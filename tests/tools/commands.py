@@ -1,7 +1,6 @@
 """Run the scripts and commands as users do."""
 
 import os
-import re
 import shutil
 import sys
 
@@ -17,23 +16,17 @@ def environment_for(digits, **more):
     """Return an environment without GPUs and with one thread per process, as parallel tests share
     the cores.
     """
-    ours = {
-        'DIGITS': str(digits),
-        'PYTHON': sys.executable,
-        'OMP_NUM_THREADS': '1',
-        'CUDA_VISIBLE_DEVICES': '-1',
-    }
-    return os.environ | ours | more
+    ours = {'DIGITS': str(digits), 'PYTHON': sys.executable}
+    limits = {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '-1'}
+    return os.environ | ours | limits | more
 
 
 def call(digits, *command, fails=False, folder=None, **environment):
     """Run a Python script, or ``-m`` and a module, in a process with imported packages; return its
     output.
     """
-    ended = fork_server.run(
-        *command, environment=environment_for(digits, **environment), folder=folder
-    )
-    return output_of(ended, fails)
+    environment = environment_for(digits, **environment)
+    return output_of(fork_server.run(*command, environment=environment, folder=folder), fails)
 
 
 def call_in_shell(digits, *command, fails=False, **environment):
@@ -56,23 +49,5 @@ def make_digits(out):
 
 
 def train(digits, task, work_dir, *options):
-    return call(
-        digits, TOOLS / 'train.py', CONFIGS / f'{task}.py', '--work-dir', work_dir, *options
-    )
-
-
-def evaluate(digits, task, work_dir, *options):
-    checkpoint = (work_dir / 'last_checkpoint').read_text()
-    return call(
-        digits,
-        TOOLS / 'test.py',
-        CONFIGS / f'{task}.py',
-        checkpoint,
-        '--work-dir',
-        work_dir,
-        *options,
-    )
-
-
-def score(output, name):
-    return float(re.findall(rf'{name} ([-\d.]+)', output)[-1])
+    config = CONFIGS / f'{task}.py'
+    return call(digits, TOOLS / 'train.py', config, '--work-dir', work_dir, *options)

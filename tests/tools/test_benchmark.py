@@ -4,6 +4,7 @@ computes.
 
 import re
 from functools import partial
+from itertools import groupby
 
 import pytest
 import torch
@@ -15,8 +16,21 @@ from tools.benchmark import Case, build, time_alternately
 from ..conftest import ROOT
 from .commands import CONFIGS
 
-PLAIN = 'gcvit:xxtiny@4+tests.models.gcvit.plain:PlainGCViT'
+ON_CPU = ['--device', 'cpu', '--rounds', '1']
 DEMO = ROOT / 'configs' / 'demo'
+MODELS = [
+    'gcvit:xxtiny@4',
+    'gcvit:xxtiny@4+tests.models.gcvit.plain:PlainGCViT',
+    'lsa:imagenet-tiny',
+    'swin:tiny',
+    'convnext:tiny',
+    'timm:resnet10t',
+    DEMO / 'gcvit_digits_cls.py',
+    DEMO / 'mask_rcnn_gcvit_digits.py',
+    DEMO / 'upernet_gcvit_digits.py',
+    CONFIGS / 'dino.py',  # of mmgcvit, on mmdet's data
+    ROOT / 'configs' / 'gcvit_xxt_in1k.py',  # its batch augmentation needs the number of classes
+]
 
 
 def test_models_are_timed_alternately_in_rotating_order():
@@ -24,41 +38,19 @@ def test_models_are_timed_alternately_in_rotating_order():
     calls = []
     steps = {name: partial(calls.append, name) for name in 'ab'}
     seconds = time_alternately(steps, rounds=2)
-    assert [
-        name for name, before in zip(calls, [None, *calls], strict=False) if name != before
-    ] == ['a', 'b', 'a']
+    assert [name for name, _ in groupby(calls)] == ['a', 'b', 'a']
     assert all(len(times) == 2 for times in seconds.values())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    'name',
-    [
-        *(
-            'gcvit:xxtiny@4',
-            PLAIN,
-            'lsa:imagenet-tiny',
-            'swin:tiny',
-            'convnext:tiny',
-            'timm:resnet10t',
-        ),
-        *(
-            str(DEMO / f'{name}.py')
-            for name in ('gcvit_digits_cls', 'mask_rcnn_gcvit_digits', 'upernet_gcvit_digits')
-        ),
-        str(CONFIGS / 'dino.py'),  # of mmgcvit, on mmdet's data
-        str(
-            ROOT / 'configs' / 'gcvit_xxt_in1k.py'
-        ),  # whose batch augmentation needs the number of classes
-    ],
-)
+@pytest.mark.parametrize('name', map(str, MODELS))
 def test_model_runs_in_every_mode_and_only_training_has_gradients(name):
     model = build(name, (64, 64))
-    for mode in ('infer', 'train'):
-        Case((64, 64), 2, mode).prepare(model)()
-        assert any(p.grad is not None and p.grad.any() for p in model.parameters()) == (
-            mode == 'train'
-        )
+    Case((64, 64), 2, 'infer').prepare(model)()
+    assert all(parameter.grad is None for parameter in model.parameters())
+    Case((64, 64), 2, 'train').prepare(model)()
+    gradients = [parameter.grad for parameter in model.parameters()]
+    assert any(gradient is not None and gradient.any() for gradient in gradients)
 
 
 def test_precision_is_applied_to_the_model():
@@ -77,18 +69,7 @@ def read_rows(printed, family):
 
 
 def test_command_prints_a_table_per_case_and_leaves_out_models_that_fail(call):
-    options = [
-        '--sizes',
-        '32x48',
-        '--batch',
-        '1',
-        '2',
-        '--rounds',
-        '2',
-        '--device',
-        'cpu',
-        '--no-memory',
-    ]
+    options = ['--sizes', '32x48', '--batch', '1', '2', '--no-memory', *ON_CPU]
     code, printed = call(benchmark, 'gcvit:xxtiny@4', 'resnet:50', 'lsa:imagenet-tiny', *options)
     assert code == 0
     assert re.findall(r'^\d x 32x48, infer, fp32, eager, cpu$', printed, re.MULTILINE)
@@ -99,18 +80,7 @@ def test_command_prints_a_table_per_case_and_leaves_out_models_that_fail(call):
 
 
 def test_first_steps_have_a_row_for_each_model_and_size(call):
-    options = [
-        '--first-steps',
-        '--sizes',
-        '64x96',
-        '75x101',
-        '--rounds',
-        '1',
-        '--device',
-        'cpu',
-        '--batch',
-        '2',
-    ]
+    options = ['--first-steps', '--sizes', '64x96', '75x101', '--batch', '2', *ON_CPU]
     _, printed = call(benchmark, 'gcvit:xxtiny@4', 'lsa:imagenet-tiny', *options)
     for family in ('gcvit', 'lsa'):
         (_, size, _, _, no_ratio), (_, other_size, first, later, ratio) = read_rows(printed, family)
@@ -120,7 +90,7 @@ def test_first_steps_have_a_row_for_each_model_and_size(call):
 
 @pytest.mark.long
 def test_training_has_a_higher_peak_memory_than_inference(call):
-    options = ['--sizes', '224', '--rounds', '1', '--modes', 'infer', 'train', '--device', 'cpu']
+    options = ['--sizes', '224', '--modes', 'infer', 'train', *ON_CPU]
     _, printed = call(benchmark, 'gcvit:xxtiny', *options)
     infer, train = (int(row[-1]) for row in read_rows(printed, 'gcvit'))
     assert 10 < infer < train
@@ -129,10 +99,11 @@ def test_training_has_a_higher_peak_memory_than_inference(call):
 def test_parts_of_a_classifier_sum_to_the_total(call):
     lines = call(get_flops, DEMO / 'gcvit_digits_cls.py', '--shape', 64, 96)[1].splitlines()
     assert lines[0].endswith('gcvit_digits_cls.py, one image of 64x96 px (height x width)')
-    rows = [[cell.strip(' *') for cell in line.strip('|').split('|')] for line in lines[4:]]
-    assert [row[0] for row in rows] == ['backbone', 'neck', 'head', 'whole model']
-    *parts, whole = [[float(number) for number in row[1:]] for row in rows]
-    assert whole == pytest.approx([sum(column) for column in zip(*parts, strict=True)], abs=0.02)
-    assert whole[0] > 0
+    rows = read_rows('\n'.join(lines[4:]).replace('*', ''), '')
+    names, *columns = zip(*rows, strict=True)
+    assert names == ('backbone', 'neck', 'head', 'whole model')
+    for column in columns:
+        *parts, whole = map(float, column)
+        assert 0 < whole == pytest.approx(sum(parts), abs=0.02)
     printed = call(get_flops, DEMO / 'mask_rcnn_gcvit_digits.py', '--shape', 60, 90)[1]
     assert 'one image of 64x96 px (height x width), padded to multiples of 32\n' in printed

@@ -1,6 +1,5 @@
 """The demos of the README reach their scores."""
 
-import subprocess
 import sys
 from importlib.metadata import distributions
 
@@ -9,9 +8,8 @@ import pytest
 
 from mmgcvit.commands.plot import read_curves
 
-from .. import programs
-from ..conftest import ROOT
-from .commands import call
+from ..programs import ROOT, run
+from .commands import call, output_of
 
 pytestmark = pytest.mark.demo
 
@@ -20,17 +18,10 @@ def make(target, work_dir):
     """Run a demo with make and return its output."""
     installed = {distribution.metadata['Name'] for distribution in distributions()}
     distribution = 'maintained' if 'onedl-mmcv' in installed else 'upstream'
-    command = [
-        'make',
-        target,
-        f'WORK_DIR={work_dir}',
-        f'VENV={sys.prefix}',
-        f'OPENMMLAB={distribution}',
-    ]
-    run = programs.run(command, timeout=3600, stderr=subprocess.STDOUT)
-    assert run.returncode == 0, run.stdout[-3000:]
-    assert '[install]' not in run.stdout, 'the second make of an environment must install nothing'
-    return run.stdout
+    settings = [f'WORK_DIR={work_dir}', f'VENV={sys.prefix}', f'OPENMMLAB={distribution}']
+    output = output_of(run(['make', target, *settings], timeout=3600), False)
+    assert '[install]' not in output, 'the second make of an environment must install nothing'
+    return output
 
 
 def read_last_score(work_dir, key):
@@ -59,12 +50,9 @@ def test_make_demo_reaches_its_scores_and_draws_predictions(tmp_path):
 )
 def test_other_demos_learn_in_a_quarter_of_their_time(name, unit, length, score, least, tmp_path):
     """``least`` is an mIoU in percent (predicting only background gives 8) or an accuracy."""
-    programs.run(['make', 'data/digits', f'VENV={sys.prefix}'], timeout=600)
-    shorter = [
-        f'train_cfg.max_{unit}={length}',
-        f'train_cfg.val_interval={length}',
-        f'param_scheduler.1.end={length}',
-    ]
+    run(['make', 'data/digits', f'VENV={sys.prefix}'], timeout=600)
+    lengths = [f'train_cfg.max_{unit}', 'train_cfg.val_interval', 'param_scheduler.1.end']
+    shorter = [f'{name}={length}' for name in lengths]
     config = ROOT / 'configs' / 'demo' / f'{name}.py'
     call('', '-m', 'mmgcvit', 'train', config, '--work-dir', tmp_path, '--cfg-options', *shorter)
     assert read_last_score(tmp_path, score) >= least

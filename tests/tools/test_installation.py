@@ -12,128 +12,110 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 MAINTAINED = installer.DISTRIBUTIONS['maintained']
+UPSTREAM = installer.DISTRIBUTIONS['upstream']
 
 
-def test_installation_is_repeated_only_after_changed_pins_or_an_interruption(tmp_path, monkeypatch):
-    """Without pip, checks or network; the environment has torch already."""
-    pins, installed = tmp_path / 'pins.txt', []
-    pins.write_text(MAINTAINED.pins.read_text())
-    for name in (
-        'check_machine',
-        'check_imports',
-        'compile_bytecode',
-        'ensure_opencv_imports',
-        'should_compile',
-    ):
-        monkeypatch.setattr(installer, name, lambda *_: None)
-    monkeypatch.setattr(installer, 'DISTRIBUTIONS', {'maintained': MAINTAINED._replace(pins=pins)})
-    monkeypatch.setattr(
-        installer, 'create_venv', lambda venv: venv.mkdir(exist_ok=True) or venv / 'bin' / 'python'
-    )
-    monkeypatch.setattr(installer, 'get_version', lambda *_: '2.9.1+cu126')
-    monkeypatch.setattr(
-        installer.Pip, 'install', lambda pip, what, **_: installed.append((what[0], pip.pins))
-    )
-    monkeypatch.setattr(sys, 'argv', ['install.py', str(tmp_path / '.venv')])
-    for line, interrupts in (
-        ('', False),
-        ('', False),
-        ('something==1\n', False),
-        ('other==1\n', True),
-        ('', False),
-    ):
-        pins.write_text(pins.read_text() + line)
-        with monkeypatch.context() as patch:
-            if interrupts:
-                patch.setattr(installer, 'check_imports', sys.exit)
-                with pytest.raises(SystemExit):
-                    installer.main()
-            else:
-                installer.main()
-    assert [step for step, _ in installed] == ['--no-deps', 'torch', '--no-deps'] * 4
-    assert pins not in [constraints for _, constraints in installed]
+def write_python(path, pip_error):
+    """Write a program that is called like Python, whose pip fails."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n[ $1 = -W ] && exit 0\necho '{pip_error}' >&2\nexit 1\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_installation_is_repeated_after_changed_pins_until_it_succeeds(tmp_path, monkeypatch):
+    pins, stamp = tmp_path / 'pins.txt', tmp_path / 'installed'
+    pins.touch()
+    distribution = MAINTAINED._replace(pins=pins)
+    monkeypatch.setitem(installer.DISTRIBUTIONS, 'maintained', distribution)
+    monkeypatch.setattr(sys, 'argv', ['install.py', str(tmp_path)])
+    write_python(tmp_path / 'bin' / 'python', 'failed')
+    stamp.write_text(installer.compute_checksum('maintained', 'auto', distribution))
+    installer.main()
+    pins.write_text('something==1')
+    for _ in range(2):
+        with pytest.raises(SystemExit, match='pip could not install'):
+            installer.main()
+        assert not stamp.exists()
 
 
 def test_installed_torch_is_kept_if_the_packages_work_with_it(tmp_path):
-    lines = (
-        installer.write_constraints('2.9.1+cu126', MAINTAINED, tmp_path).read_text().splitlines()
-    )
+    constraints = installer.write_constraints('2.9.1+cu126', MAINTAINED, tmp_path)
+    lines = constraints.read_text().splitlines()
     assert {'torch===2.9.1+cu126', 'onedl-mmcv==2.3.6'} < {*lines}
     assert not any(line.startswith(('torch===2.13', 'torchvision=')) for line in lines)
     with pytest.raises(SystemExit, match=r'torch 2\.0\.1; these packages need 2\.1 or later'):
         installer.write_constraints('2.0.1', MAINTAINED, tmp_path)
-    with pytest.raises(
-        SystemExit, match=r'torch 2\.9\.0; these packages need 2\.1 or later, and before 2\.6'
-    ):
-        installer.write_constraints('2.9.0', installer.DISTRIBUTIONS['upstream'], tmp_path)
-
-
-def test_operators_are_compiled_on_request_or_with_a_gpu_and_matching_nvcc(monkeypatch):
-    monkeypatch.setattr(installer, 'find_missing_compiler', lambda: None)
-    cases = {
-        ('auto', False): False,
-        ('auto', True): True,
-        ('torchvision', True): False,
-        ('compiled', False): True,
-    }
-    for (operators, has_nvcc), compiles in cases.items():
-        monkeypatch.setattr(installer, 'has_matching_nvcc', lambda _, has_nvcc=has_nvcc: has_nvcc)
-        assert installer.should_compile(operators, sys.executable, '2.13.0', MAINTAINED) == compiles
+    with pytest.raises(SystemExit, match=r'torch 2\.9\.0; .* need 2\.1 or later, and before 2\.6'):
+        installer.write_constraints('2.9.0', UPSTREAM, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ('name', 'extra'), [('maintained', 'openmmlab'), ('upstream', 'openmmlab-upstream')]
+    ('operators', 'has_nvcc', 'expected'),
+    [
+        ('auto', False, False),
+        ('auto', True, True),
+        ('torchvision', True, False),
+        ('compiled', False, True),
+    ],
 )
-def test_lock_files_have_the_pinned_versions_and_all_requirements_except_torch(name, extra):
-    distribution, locked = installer.DISTRIBUTIONS[name], {}
-    # Lines with hashes are indented. A package has one requirement for each range of Python
-    # versions.
-    lines = [
-        line for line in distribution.lock.read_text().splitlines() if line and line[0] not in ' #'
-    ]
-    for requirement in (Requirement(line.rstrip(' \\')) for line in lines):
-        locked.setdefault(canonicalize_name(requirement.name), []).append(requirement)
-    for line in distribution.pins.read_text().splitlines():
-        pin = Requirement(line) if line and line[0] != '#' else None
-        for requirement in locked.get(canonicalize_name(pin.name), []) if pin else ():
-            marks = [requirement.marker, pin.marker]
-            assert requirement.specifier == pin.specifier or (all(marks) and marks[0] != marks[1])
+def test_operators_are_compiled_on_request_or_with_a_gpu_and_matching_nvcc(
+    operators, has_nvcc, expected, monkeypatch
+):
+    monkeypatch.setattr(installer, 'find_missing_compiler', lambda: None)
+    monkeypatch.setattr(installer, 'has_matching_nvcc', lambda _: has_nvcc)
+    assert installer.should_compile(operators, sys.executable, '2.13.0', MAINTAINED) == expected
+
+
+def read_versions(path):
+    """Read the versions of each package in a file for pip. Hashes are on indented lines."""
+    versions = {}
+    for line in path.read_text().splitlines():
+        if line and line[0] not in ' #':
+            requirement = Requirement(line.rstrip(' \\'))
+            name = canonicalize_name(requirement.name)
+            versions.setdefault(name, set()).add(str(requirement.specifier))
+    return versions
+
+
+@pytest.mark.parametrize(
+    ('distribution', 'extra'), [(MAINTAINED, 'openmmlab'), (UPSTREAM, 'openmmlab-upstream')]
+)
+def test_lock_files_have_the_pinned_versions_and_all_requirements_except_torch(distribution, extra):
+    """A package may have a version for each range of Python versions."""
+    locked = read_versions(distribution.lock)
+    pinned = read_versions(distribution.pins)
+    for name in locked.keys() & pinned.keys():
+        assert locked[name] == pinned[name]
+    extras = [extra, 'digits', 'checkpoints', 'export', 'benchmark', 'test', 'lint']
     for requirement in map(Requirement, metadata.requires('mmgcvit')):
-        wanted = [
-            {'extra': name}
-            for name in (extra, 'digits', 'checkpoints', 'export', 'benchmark', 'test', 'lint')
-        ]
-        if requirement.marker is None or any(map(requirement.marker.evaluate, wanted)):
-            assert (canonicalize_name(requirement.name) in locked) != requirement.name.startswith(
-                'torch'
-            )
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({'extra': name}) for name in extras):
+            is_locked = canonicalize_name(requirement.name) in locked
+            assert is_locked != requirement.name.startswith('torch')
 
 
 def test_unsupported_python_and_full_disk_are_rejected(monkeypatch, tmp_path):
     monkeypatch.setattr(installer.shutil, 'disk_usage', lambda _: SimpleNamespace(free=3e9))
-    with pytest.raises(
-        SystemExit, match=r'has 3\.0 GB free, and a new environment takes about 8\. Free space'
-    ):
+    message = r'has 3\.0 GB free, and a new environment takes about 8\. Free space'
+    with pytest.raises(SystemExit, match=message):
         installer.check_machine(MAINTAINED, tmp_path / 'new')
     monkeypatch.setattr(sys, 'version_info', (3, 14, 0))
-    with pytest.raises(
-        SystemExit, match=r'Python 3\.10 to 3\.13 is needed; .*make install PYTHON='
-    ):
+    message = r'Python 3\.10 to 3\.13 is needed; .*make install PYTHON='
+    with pytest.raises(SystemExit, match=message):
         installer.check_machine(MAINTAINED, tmp_path / 'new')
 
 
-def test_failures_of_pip_are_explained(tmp_path, capfd):
-    python = tmp_path / 'python'
-    for failure, words in (
+@pytest.mark.parametrize(
+    ('error', 'explanation'),
+    [
         ('OSError: [Errno 28] No space left on device', 'the disk is full'),
-        (
-            'NewConnectionError(": Failed to establish a new connection")',
-            'cannot be reached; check the network',
-        ),
+        ('NewConnectionError(": Failed to establish")', 'cannot be reached; check the network'),
         ('ERROR: something else', 'see above'),
-    ):
-        python.write_text(f"#!/bin/sh\necho '{failure}' >&2\nexit 1\n")
-        python.chmod(0o755)
-        with pytest.raises(SystemExit, match=words):
-            installer.Pip(python, tmp_path / 'pins.txt').install(['torch'])
-        assert failure in capfd.readouterr().err
+    ],
+)
+def test_failures_of_pip_are_explained(error, explanation, tmp_path, capfd):
+    python = write_python(tmp_path / 'python', error)
+    with pytest.raises(SystemExit, match=explanation):
+        installer.Pip(python, tmp_path / 'pins.txt').install(['torch'])
+    assert error in capfd.readouterr().err

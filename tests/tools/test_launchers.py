@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 
-from ..engine import toy
+from .. import toy
 from ..fork_server import free_port
 from ..programs import ROOT
 from .commands import CONFIGS, TOOLS, call_in_shell
@@ -30,8 +30,6 @@ ONE_STEP = [
     'randomness.seed=0',
     'custom_hooks.0.type=SyncBuffersHook',
     'log_level=INFO',
-]
-ONE_STEP += [
     'param_scheduler=None',
     'optim_wrapper.optimizer.type=SGD',
     'optim_wrapper.optimizer.lr=1',
@@ -44,16 +42,9 @@ def test_step_of_two_ranks_with_one_image_equals_one_rank_with_two_images(tmp_pa
     toy.train(tmp_path / 'one', settings=ONE_STEP)
     toy.train(tmp_path / 'before', settings=[*ONE_STEP[:-1], 'optim_wrapper.optimizer.lr=0'])
     options = [*ONE_STEP, 'train_dataloader.batch_size=1', 'auto_scale_lr.base_batch_size=16']
-    command = [
-        TOOLS / 'dist_train.sh',
-        toy.CONFIG,
-        2,
-        '--work-dir',
-        tmp_path / 'two',
-        '--cfg-options',
-        *options,
-    ]
-    output = call_in_shell('', *command, PYTHONPATH=str(ROOT), PORT=str(free_port()))
+    command = [TOOLS / 'dist_train.sh', toy.CONFIG, 2, '--work-dir', tmp_path / 'two']
+    settings = {'PYTHONPATH': str(ROOT), 'PORT': str(free_port())}
+    output = call_in_shell('', *command, '--cfg-options', *options, **settings)
     assert output.count('effective batch size of 16; this run has 2 (2 x 1 x ') == 1
     expected = weights(tmp_path / 'one')
     assert (expected - weights(tmp_path / 'before')).abs().max() > 0.01
@@ -83,31 +74,17 @@ def test_srun_gets_the_settings_of_the_environment(tmp_path):
     for name, text in (('srun', SRUN), ('python', '#!/bin/sh\necho "task $SLURM_PROCID: $*"\n')):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
-    asked = {
-        'GPUS': '4',
-        'GPUS_PER_NODE': '2',
-        'CPUS_PER_TASK': '3',
-        'SRUN_ARGS': '--time=60 --exclusive',
-    }
-    asked |= {'PYTHON': str(tmp_path / 'python'), 'PATH': f'{tmp_path}:{os.environ["PATH"]}'}
-    script = [
-        TOOLS / 'slurm_test.sh',
-        'part',
-        'name',
-        'config.py',
-        'x.pth',
-        '--work-dir',
-        'a folder',
-    ]
+    gpus = {'GPUS': '4', 'GPUS_PER_NODE': '2', 'CPUS_PER_TASK': '3'}
+    programs = {'PYTHON': str(tmp_path / 'python'), 'PATH': f'{tmp_path}:{os.environ["PATH"]}'}
+    script = [TOOLS / 'slurm_test.sh', 'part', 'name', 'config.py', 'x.pth', '--out', 'a file']
+    asked = {'SRUN_ARGS': '--time=60 --exclusive', **gpus, **programs}
     output = call_in_shell('', *script, **asked)
     assert (
         'srun -p part --job-name=name --gres=gpu:2 --ntasks=4 --ntasks-per-node=2 '
-        '--cpus-per-task=3 '
-        '--kill-on-bad-exit=1 --time=60 --exclusive '
+        '--cpus-per-task=3 --kill-on-bad-exit=1 --time=60 --exclusive '
     ) in output
-    assert (
-        f'task 1: -u {TOOLS}/test.py config.py x.pth --work-dir a folder --launcher slurm' in output
-    )
+    task = f'task 1: -u {TOOLS}/test.py config.py x.pth --out a file --launcher slurm'
+    assert task in output
 
 
 @pytest.mark.parametrize(

@@ -29,16 +29,12 @@ def test_coco_and_ade20k_datasets_have_the_same_scenes_of_labelled_scans(digits,
     assert len(coco.imgs) == NUM[split]
     assert [category['name'] for category in coco.loadCats(coco.getCatIds())] == list('0123456789')
     ade20k = digits / 'ADEChallengeData2016'
-    images, maps = (
-        sorted((ade20k / kind / FOLDERS[split]).iterdir()) for kind in ('images', 'annotations')
-    )
+    images = sorted((ade20k / 'images' / FOLDERS[split]).iterdir())
+    maps = sorted((ade20k / 'annotations' / FOLDERS[split]).iterdir())
     assert [image.stem for image in images] == [labels.stem for labels in maps]
     for image, path in zip(coco.imgs.values(), maps, strict=True):
-        assert cv2.imread(str(digits / 'coco' / f'{split}2017' / image['file_name'])).shape == (
-            128,
-            128,
-            3,
-        )
+        scene = cv2.imread(str(digits / 'coco' / f'{split}2017' / image['file_name']))
+        assert scene.shape == (128, 128, 3)
         labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         assert (labels == 1).mean() > 0.3  # background
         for annotation in coco.loadAnns(coco.getAnnIds(image['id'])):
@@ -54,25 +50,27 @@ def test_coco_and_ade20k_datasets_have_the_same_scenes_of_labelled_scans(digits,
 def test_single_digits_are_in_class_folders_and_splits_share_no_scan(digits):
     scans, composer = {}, SceneComposer('val')
     for split in NUM:
+        annotations = read_coco(digits, split).anns.values()
+        scans[split] = {annotation['scan'] for annotation in annotations}
         images = list((digits / 'imagenet' / split).rglob('*.jpg'))
-        scans[split] = {annotation['scan'] for annotation in read_coco(digits, split).anns.values()}
-        scans[split] |= {int(path.stem[:4]) for path in images}
-        assert all(path.parent.name == str(composer.digits[int(path.stem[:4])]) for path in images)
+        for path in images:
+            scan = int(path.stem[:4])
+            scans[split].add(scan)
+            assert path.parent.name == str(composer.digits[scan])
+    assert len(images) == len(composer.scans)
     assert cv2.imread(str(images[0])).shape == (32, 32, 3)
     assert not scans['train'] & scans['val']
-    assert (len(scans['train'] | scans['val']), len(images)) == (1797, len(composer.scans))
+    assert len(scans['train'] | scans['val']) == 1797
 
 
 def test_categories_have_the_ids_of_coco_or_are_numbered_from_one():
-    assert (
-        tuple(category['name'] for category in list_coco_categories())
-        == CocoDataset.METAINFO['classes']
-    )
-    assert [list_coco_categories()[i]['id'] for i in (0, 11, -1)] == [1, 13, 90]
-    assert [(c['id'], c['name']) for c in make_coco_categories(['nut', 'bolt'])] == [
-        (1, 'nut'),
-        (2, 'bolt'),
-    ]
+    categories = list_coco_categories()
+    names = tuple(category['name'] for category in categories)
+    assert names == CocoDataset.METAINFO['classes']
+    assert [categories[index]['id'] for index in (0, 11, -1)] == [1, 13, 90]
+    nut, bolt = make_coco_categories(['nut', 'bolt'])
+    assert (nut['id'], nut['name']) == (1, 'nut')
+    assert (bolt['id'], bolt['name']) == (2, 'bolt')
 
 
 def test_a_users_folder_is_kept_and_a_new_one_appears_only_complete(tmp_path):

@@ -1,6 +1,7 @@
 """Train and test each task with this project's scripts and with those of the OpenMMLab packages."""
 
 import pickle
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,9 +13,10 @@ import torch
 from mmgcvit import GCViT
 
 from . import commands
-from .commands import CONFIGS, NUM_VAL, call_in_shell, evaluate, score, train
+from .commands import CONFIGS, NUM_VAL, TOOLS, call_in_shell, train
 
-TASKS = {'detect': 'coco/segm_mAP:', 'segment': 'mIoU:', 'classify': 'accuracy/top5:'}
+SCORES = {'detect': 'coco/segm_mAP:', 'segment': 'mIoU:', 'classify': 'accuracy/top5:'}
+NUM_PICTURES = {'detect': NUM_VAL, 'segment': NUM_VAL, 'classify': 10}
 
 pytestmark = pytest.mark.slow
 
@@ -26,17 +28,26 @@ def count_pictures(folder):
     return len(drawn)
 
 
-@pytest.mark.parametrize('task', TASKS)
+def read_score(output, task):
+    return float(re.findall(rf'{SCORES[task]} ([-\d.]+)', output)[-1])
+
+
+def evaluate(digits, task, work_dir, *options, script=TOOLS / 'test.py'):
+    files = [CONFIGS / f'{task}.py', (work_dir / 'last_checkpoint').read_text()]
+    return commands.call(digits, script, *files, '--work-dir', work_dir, *options)
+
+
+@pytest.mark.parametrize('task', SCORES)
 def test_testing_reproduces_the_score_of_training_and_writes_predictions(task, digits, tmp_path):
-    work_dir, out, pictures = tmp_path / 'work', tmp_path / 'predictions.pkl', tmp_path / 'pictures'
+    work_dir, out, pictures = (tmp_path / name for name in ('work', 'out.pkl', 'pictures'))
     training = train(digits, task, work_dir)
     assert 'eta:' in training
     assert f'mmgcvit predict {work_dir} YOUR_PICTURES' in training
     assert list((work_dir / 'val_images').glob('*.jpg'))
     output = evaluate(digits, task, work_dir, '--show-dir', pictures, '--out', out)
-    assert score(output, TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
-    predictions = pickle.loads(out.read_bytes())
-    assert count_pictures(pictures) == len(predictions) == (10 if task == 'classify' else NUM_VAL)
+    assert read_score(output, task) == pytest.approx(read_score(training, task), abs=1e-3)
+    assert len(pickle.loads(out.read_bytes())) == NUM_PICTURES[task]
+    assert count_pictures(pictures) == NUM_PICTURES[task]
     if task == 'segment':
         assert 'mIoU:' in evaluate(digits, task, work_dir, '--tta')
 
@@ -51,11 +62,11 @@ def test_configs_train_test_and_draw_under_openmmlab_scripts(package, task, digi
     command = [sys.executable, tools / 'train.py', CONFIGS / f'{task}.py', '--work-dir', tmp_path]
     training = call_in_shell(digits, *command)
     assert list((tmp_path / 'val_images').iterdir())
-    checkpoint, pictures = (tmp_path / 'last_checkpoint').read_text(), tmp_path / 'pictures'
-    command = [tools / 'test.py', CONFIGS / f'{task}.py', checkpoint, '--work-dir', tmp_path]
-    testing = commands.call(digits, *command, '--show-dir', pictures)
-    assert score(testing, TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
-    assert count_pictures(pictures) == (10 if task == 'classify' else NUM_VAL)
+    pictures = tmp_path / 'pictures'
+    show = ['--show-dir', pictures]
+    testing = evaluate(digits, task, tmp_path, *show, script=tools / 'test.py')
+    assert read_score(testing, task) == pytest.approx(read_score(training, task), abs=1e-3)
+    assert count_pictures(pictures) == NUM_PICTURES[task]
 
 
 def test_invalid_checkpoint_ends_training_and_testing_with_a_one_line_error(
@@ -65,14 +76,11 @@ def test_invalid_checkpoint_ends_training_and_testing_with_a_one_line_error(
     other, torn = tmp_path / 'other.pth', tmp_path / 'torn.pth'
     torch.save({'state_dict': GCViT('xxtiny').state_dict()}, other)
     torn.write_bytes(other.read_bytes()[:50_000])
-    loading = [
-        f'model.backbone.init_cfg.checkpoint={torn}',
-        'model.backbone.init_cfg.type=Pretrained',
-    ]
-    for command, message in (
-        (['train', CONFIGS / 'classify.py', '--cfg-options', *loading], 'is damaged'),
-        (['test', CONFIGS / 'classify.py', other], "does not fit the config's model"),
-    ):
-        code, output = call(*command, '--work-dir', tmp_path / 'work', '--device', 'cpu')
-        assert (code, message in output) == (1, True), output
+    options = ['--work-dir', tmp_path / 'work', '--device', 'cpu']
+    initial = ['model.backbone.init_cfg.type=Pretrained']
+    initial.append(f'model.backbone.init_cfg.checkpoint={torn}')
+    code, output = call('train', CONFIGS / 'classify.py', *options, '--cfg-options', *initial)
+    assert (code, 'is damaged' in output) == (1, True), output
+    code, output = call('test', CONFIGS / 'classify.py', other, *options)
+    assert (code, "does not fit the config's model" in output) == (1, True), output
     assert 'mmgcvit convert' in output

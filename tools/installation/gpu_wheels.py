@@ -1,8 +1,11 @@
 """Gather wheels of the locked versions for a machine with Python and torch but no network.
 
     python tools/installation/gpu_wheels.py build/gpu-wheels
-    python3 -m pip install --no-index --no-deps --target build/gpu-packages build/gpu-wheels/*.whl    # on that machine
-    PYTHONPATH=build/gpu-packages python3 -m pytest -m gpu                                           # in this clone
+
+On that machine, in this clone:
+
+    python3 -m pip install --no-index --no-deps --target build/gpu-packages build/gpu-wheels/*.whl
+    PYTHONPATH=build/gpu-packages python3 -m pytest -m gpu
 
 For this Python, of Linux on x86-64. The OpenMMLab packages are built here, mmcv without operators.
 NumPy, OpenCV, SciPy, scikit-image, scikit-learn and Matplotlib are left to that machine.
@@ -27,9 +30,9 @@ OPENMMLAB = (
     'onedl-mmpretrain',
 )
 OTHERS = """
-addict yapf platformdirs tomli termcolor pyyaml rich markdown-it-py mdurl pygments pycocotools shapely six
-terminaltables tqdm ftfy wcwidth regex prettytable einops mat4py modelindex model-index ordered-set markdown click
-imaug imagecorruptions-imaug supervision defusedxml pydeprecate
+addict yapf platformdirs tomli termcolor pyyaml rich markdown-it-py mdurl pygments pycocotools
+shapely six terminaltables tqdm ftfy wcwidth regex prettytable einops mat4py modelindex model-index
+ordered-set markdown click imaug imagecorruptions-imaug supervision defusedxml pydeprecate
 timm safetensors packaging psutil pytest pluggy iniconfig exceptiongroup hypothesis sortedcontainers
 """
 
@@ -46,30 +49,23 @@ def main() -> None:
 def pip(command: str, option: str, folder: Path, names: Sequence[str], *more: str) -> None:
     """Have pip fetch or build packages as they are locked."""
     with tempfile.NamedTemporaryFile('w', suffix='.txt') as file:
-        file.write('\n'.join(locked(names)))
+        file.write('\n'.join(list_locked(names)))
         file.flush()
-        arguments = [
-            command,
-            '--no-deps',
-            '--require-hashes',
-            '--requirement',
-            file.name,
-            option,
-            str(folder),
-            *more,
-        ]
-        environment = os.environ | {'MMCV_WITH_OPS': '0'}
+        arguments = ['--no-deps', '--require-hashes', '--requirement', file.name]
         subprocess.run(
-            [sys.executable, '-m', 'pip', '--quiet', *arguments], env=environment, check=True
+            [sys.executable, '-m', 'pip', '--quiet', command, *arguments, option, folder, *more],
+            env=os.environ | {'MMCV_WITH_OPS': '0'},
+            check=True,
         )
 
 
-def locked(names: Sequence[str]) -> Iterator[str]:
-    """The requirements of some packages, each with its hashes, as far as this Python needs them."""
+def list_locked(names: Sequence[str]) -> Iterator[str]:
+    """Yield the requirements of some packages that this Python needs, each with its hashes."""
     for entry in re.split(r'(?m)^(?=\S)', LOCK.read_text()):
         requirement, _, hashes = entry.partition('\\')
         version, _, marker = requirement.partition(';')
-        if version.split('==')[0] in names and (not marker or Marker(marker.strip()).evaluate()):
+        is_needed = not marker or Marker(marker.strip()).evaluate()
+        if is_needed and version.split('==')[0] in names:
             yield f'{version.strip()} {hashes.strip()}'.rstrip()
 
 

@@ -4,8 +4,8 @@ It does nothing if the environment is up to date, continues an interrupted insta
 torch that is already installed. It needs only the standard library.
 
 Environment variables for compiled operators:
-    FORCE_CUDA   1 compiles mmcv for GPUs (needs nvcc of torch's CUDA version), 0 for the CPU only. Default: 1 if torch
-                 finds a GPU and nvcc matches, else 0.
+    FORCE_CUDA   1 compiles mmcv for GPUs (needs nvcc of torch's CUDA version), 0 for the CPU only.
+                 Default: 1 if torch finds a GPU and nvcc matches, else 0.
     MAX_JOBS     Number of parallel compilers (default: as many as cores and memory allow).
 """
 
@@ -69,7 +69,8 @@ PIP_ERRORS = {
         'the SHA-256 of a file differs from the one in locks/; if the package index is a mirror, '
         'ask its administrator'
     ),
-    'NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|name resolution|Network is unreachable': (
+    'NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|name resolution'
+    '|Network is unreachable': (
         'the package index cannot be reached; check the network, or the index that pip is '
         'configured for'
     ),
@@ -82,9 +83,7 @@ MAX_LINES_SHOWN = 30
 def main() -> None:
     args = parse_args()
     venv, distribution = args.venv.resolve(), DISTRIBUTIONS[args.openmmlab]
-    inputs = [distribution.pins, distribution.lock, ROOT / 'setup.py', Path(__file__)]
-    texts = [args.openmmlab, args.operators, *(path.read_text() for path in inputs)]
-    checksum = hashlib.sha256('\0'.join(texts).encode()).hexdigest()
+    checksum = compute_checksum(args.openmmlab, args.operators, distribution)
     stamp = venv / 'installed'
     if stamp.is_file() and stamp.read_text() == checksum:
         return
@@ -100,15 +99,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         kept_torch = get_version(python, 'torch')
         pip = Pip(python, write_constraints(kept_torch, distribution, Path(folder)))
-        say(
-            f'2 of 3, after {format_elapsed(start_time)}: the OpenMMLab packages and their '
-            'dependencies, 0.4 GB'
-        )
+        elapsed = format_elapsed(start_time)
+        say(f'2 of 3, after {elapsed}: the OpenMMLab packages and their dependencies, 0.4 GB')
         pip.install(['--no-deps', '--require-hashes', '--requirement', str(distribution.lock)])
-        say(
-            f'3 of 3, after {format_elapsed(start_time)}: '
-            f'{"" if kept_torch else "torch, 2.7 GB, and "}this project'
-        )
+        elapsed = format_elapsed(start_time)
+        torch_size = '' if kept_torch else 'torch, 2.7 GB, and '
+        say(f'3 of 3, after {elapsed}: {torch_size}this project')
         pip.install(['torch', 'torchvision'], show_progress=sys.stdout.isatty())
         torch = get_version(python, 'torch')
         check_torch(torch, distribution)
@@ -132,16 +128,24 @@ def parse_args() -> argparse.Namespace:
         '--openmmlab',
         choices=DISTRIBUTIONS,
         default='maintained',
-        help='the maintained forks of the OpenMMLab packages, or the original packages (default: %(default)s)',
+        help='the maintained forks of the OpenMMLab packages, or the original packages '
+        '(default: %(default)s)',
     )
     parser.add_argument(
         '--operators',
         choices=['auto', 'torchvision', 'compiled'],
         default='auto',
-        help="mmcv's operators: replaced by torchvision's, which needs no compiler, or compiled here; auto compiles "
-        'if there is a GPU and a matching nvcc (default: %(default)s)',
+        help="mmcv's operators: replaced by torchvision's, which needs no compiler, or compiled "
+        'here; auto compiles if there is a GPU and a matching nvcc (default: %(default)s)',
     )
     return parser.parse_args()
+
+
+def compute_checksum(openmmlab: str, operators: str, distribution: Distribution) -> str:
+    """Return a checksum of everything that an installation depends on."""
+    inputs = [distribution.pins, distribution.lock, ROOT / 'setup.py', Path(__file__)]
+    texts = [openmmlab, operators, *(path.read_text() for path in inputs)]
+    return hashlib.sha256('\0'.join(texts).encode()).hexdigest()
 
 
 def say(*words: object) -> None:
@@ -168,39 +172,27 @@ class Pip:
 
     def command(self, arguments: Sequence[str]) -> 'list[str]':
         """Return the command line of pip install with these arguments."""
-        command = [
-            str(self.python),
-            '-m',
-            'pip',
-            'install',
-            '--disable-pip-version-check',
-            '-c',
-            str(self.pins),
-        ]
+        command = [str(self.python), '-m', 'pip', 'install', '--disable-pip-version-check']
         # Only a small part of the installed files is ever imported; compile_bytecode compiles that
         # part.
-        return [*command, '--no-compile', *arguments]
+        return [*command, '-c', str(self.pins), '--no-compile', *arguments]
 
     def install(self, arguments: Sequence[str], show_progress: bool = False) -> None:
         """Run pip install. Show pip's errors, and explain a failure."""
-        command = self.command([*([] if show_progress else ['--quiet']), *arguments])
-        errors = []
+        command = self.command(arguments)
+        if not show_progress:
+            command.append('--quiet')
+        errors = ''
         with subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, errors='replace'
         ) as process:
             for line in process.stderr:
-                errors.append(line)
+                errors += line
                 sys.stderr.write(line)
         if process.returncode:
-            reasons = [
-                reason
-                for pattern, reason in PIP_ERRORS.items()
-                if re.search(pattern, ''.join(errors))
-            ]
-            reason = reasons[0] if reasons else 'see above'
             raise SystemExit(
-                f'pip could not install {" ".join(arguments)}: {reason}. Call again to continue '
-                'from here.'
+                f'pip could not install {" ".join(arguments)}: {explain_pip_errors(errors)}. '
+                'Call again to continue from here.'
             )
 
     def uninstall(self, *packages: str) -> None:
@@ -209,20 +201,29 @@ class Pip:
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
 
+def explain_pip_errors(errors: str) -> str:
+    for pattern, reason in PIP_ERRORS.items():
+        if re.search(pattern, errors):
+            return reason
+    return 'see above'
+
+
 def check_machine(distribution: Distribution, venv: Path) -> None:
     """Stop early if something is missing that pip cannot install: Python or disk space."""
     if sys.version_info[:2] > distribution.newest_python:
-        newest = '.'.join(map(str, distribution.newest_python))
+        newest = format_version(distribution.newest_python)
         raise SystemExit(
             f'Python 3.10 to {newest} is needed; this is {sys.version.split()[0]}. {PYTHON_ADVICE}'
         )
-    existing = next(folder for folder in (venv, *venv.parents) if folder.exists())
+    if venv.exists():
+        return
+    existing = next(folder for folder in venv.parents if folder.exists())
     free = shutil.disk_usage(existing).free / 1e9
-    if existing != venv and free < GIGABYTES_NEEDED:
+    if free < GIGABYTES_NEEDED:
         raise SystemExit(
             f'{existing} has {free:.1f} GB free, and a new environment takes about '
-            f'{GIGABYTES_NEEDED}. Free space, or '
-            "choose another folder: 'make install VENV=/elsewhere/venv'"
+            f'{GIGABYTES_NEEDED}. Free space, or choose another folder: '
+            "'make install VENV=/elsewhere/venv'"
         )
 
 
@@ -266,16 +267,18 @@ def parse_version(version: str) -> tuple:
     return tuple(map(int, version.split('.')[:2]))
 
 
+def format_version(version: tuple) -> str:
+    return '.'.join(map(str, version))
+
+
 def check_torch(torch: str, distribution: Distribution) -> None:
     """Stop if the OpenMMLab packages do not work with this version of torch."""
     if not distribution.oldest_torch <= parse_version(torch) < distribution.torch_limit:
-        oldest, limit = (
-            '.'.join(map(str, v)) for v in (distribution.oldest_torch, distribution.torch_limit)
-        )
         raise SystemExit(
-            f'The environment has torch {torch}; these packages need {oldest} or later, and before '
-            f'{limit}. Install '
-            "another torch there, or use a new environment: 'make install VENV=.venv-new'"
+            f'The environment has torch {torch}; these packages need '
+            f'{format_version(distribution.oldest_torch)} or later, and before '
+            f'{format_version(distribution.torch_limit)}. Install another torch there, or use a '
+            "new environment: 'make install VENV=.venv-new'"
         )
 
 
@@ -285,15 +288,16 @@ def should_compile(operators: str, python: Path, torch: str, distribution: Distr
     """
     if parse_version(torch) >= distribution.compile_limit:
         if operators == 'compiled':
-            limit = '.'.join(map(str, distribution.compile_limit))
             raise SystemExit(
-                f'mmcv does not compile with torch {torch}, only with versions before {limit}. '
-                'Install such a version, '
-                "or use torchvision's operators: 'make install OPERATORS=torchvision'"
+                f'mmcv does not compile with torch {torch}, only with versions before '
+                f'{format_version(distribution.compile_limit)}. Install such a version, or use '
+                "torchvision's operators: 'make install OPERATORS=torchvision'"
             )
         return False
-    if operators != 'auto' or not has_matching_nvcc(python):
+    if operators != 'auto':
         return operators == 'compiled'
+    if not has_matching_nvcc(python):
+        return False
     missing = find_missing_compiler()
     if missing:
         say(f"   torchvision's operators are used: {missing}")
@@ -303,9 +307,8 @@ def should_compile(operators: str, python: Path, torch: str, distribution: Distr
 def find_missing_compiler() -> 'str | None':
     """Return an error message if the C++ compiler or Python's headers are missing, else None."""
     advice = "on Debian or Ubuntu: 'apt-get install g++ python3-dev'"
-    if not any(
-        shutil.which(compiler) for compiler in (os.environ.get('CXX', 'c++'), 'g++', 'clang++')
-    ):
+    compilers = [os.environ.get('CXX', 'c++'), 'g++', 'clang++']
+    if not any(map(shutil.which, compilers)):
         return f"mmcv's operators need a C++ compiler, which is not installed; {advice}"
     if not (Path(sysconfig.get_paths()['include']) / 'Python.h').is_file():
         return (
@@ -316,13 +319,13 @@ def find_missing_compiler() -> 'str | None':
 
 def has_matching_nvcc(python: Path) -> bool:
     """Return whether torch finds a GPU and nvcc has the major CUDA version of torch."""
-    torch = run_code(
-        python, 'import torch; print(torch.version.cuda) if torch.cuda.is_available() else exit(1)'
-    )
-    if shutil.which('nvcc') is None or torch.returncode:
+    query = 'import torch; print(torch.version.cuda) if torch.cuda.is_available() else exit(1)'
+    cuda = run_code(python, query)
+    if shutil.which('nvcc') is None or cuda.returncode:
         return False
     nvcc = subprocess.run(['nvcc', '--version'], capture_output=True, text=True).stdout
-    return f'release {torch.stdout.split(".")[0]}.' in nvcc
+    major = cuda.stdout.split('.')[0]
+    return f'release {major}.' in nvcc
 
 
 def count_compilers() -> int:
@@ -330,9 +333,9 @@ def count_compilers() -> int:
     torch's headers.
     """
     available = re.search(r'MemAvailable:\s+(\d+) kB', Path('/proc/meminfo').read_text())
-    return max(
-        1, min(len(os.sched_getaffinity(0)), int(int(available[1]) / 1e6 / GIGABYTES_PER_COMPILER))
-    )
+    gigabytes = int(available[1]) / 1e6
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min(cores, int(gigabytes / GIGABYTES_PER_COMPILER)))
 
 
 def compile_mmcv(pip: Pip, requirement: str, log: Path) -> None:
@@ -341,41 +344,29 @@ def compile_mmcv(pip: Pip, requirement: str, log: Path) -> None:
     pip's cache is not used, because it does not record the torch version that a wheel was compiled
     with.
     """
-    if not run_code(
-        pip.python, 'import mmgcvit.device as d; exit(not d.are_operators_compiled())'
-    ).returncode:
+    query = 'import mmgcvit.device as d; exit(not d.are_operators_compiled())'
+    if run_code(pip.python, query).returncode == 0:
         return
     cuda = os.environ.get('FORCE_CUDA') or str(int(has_matching_nvcc(pip.python)))
     jobs = os.environ.get('MAX_JOBS') or str(count_compilers())
-    say(
-        f"   compiling mmcv's operators for {'GPUs' if cuda == '1' else 'the CPU'}, {jobs} files "
-        'in parallel'
-    )
+    device = 'GPUs' if cuda == '1' else 'the CPU'
+    say(f"   compiling mmcv's operators for {device}, {jobs} files in parallel")
     pip.install(['setuptools', 'wheel', 'ninja', 'psutil'])
     # In the original distribution, mmcv without operators is a separate package.
     pip.uninstall('mmcv-lite')
     # ninja, which compiles in parallel, is in the environment's bin folder.
     path = f'{pip.python.parent}{os.pathsep}{os.environ["PATH"]}'
-    environment = {
-        **os.environ,
-        'MMCV_WITH_OPS': '1',
-        'FORCE_CUDA': cuda,
-        'MAX_JOBS': jobs,
-        'PATH': path,
-    }
-    options = [
-        '--verbose',
-        '--no-build-isolation',
-        '--no-cache-dir',
-        '--no-deps',
-        '--force-reinstall',
-    ]
-    build = {'args': pip.command([*options, requirement]), 'env': environment, 'text': True}
+    settings = {'MMCV_WITH_OPS': '1', 'FORCE_CUDA': cuda, 'MAX_JOBS': jobs, 'PATH': path}
+    options = ['--verbose', '--no-build-isolation', '--no-cache-dir', '--no-deps']
+    build = subprocess.Popen(
+        pip.command([*options, '--force-reinstall', requirement]),
+        env={**os.environ, **settings},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     last_report = time.time()
-    with (
-        log.open('w') as file,
-        subprocess.Popen(**build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
-    ):
+    with log.open('w') as file, build as process:
         for line in process.stdout:
             file.write(line)
             step = re.match(r'\s*\[(\d+)/(\d+)\]', line)
@@ -383,11 +374,11 @@ def compile_mmcv(pip: Pip, requirement: str, log: Path) -> None:
                 last_report = time.time()
                 say(f'   {step[1]} of {step[2]} files compiled')
     if process.returncode:
-        tail = ''.join(log.read_text(errors='replace').splitlines(keepends=True)[-MAX_LINES_SHOWN:])
+        lines = log.read_text(errors='replace').splitlines(keepends=True)
+        tail = ''.join(lines[-MAX_LINES_SHOWN:])
         raise SystemExit(
-            f"{tail}\nmmcv could not be compiled: see above, or the full log in {log}. 'make "
-            'install '
-            "OPERATORS=torchvision' needs no compiler"
+            f'{tail}\nmmcv could not be compiled: see above, or the full log in {log}. '
+            "'make install OPERATORS=torchvision' needs no compiler"
         )
 
 
@@ -407,13 +398,10 @@ def compile_bytecode(python: Path) -> None:
     Otherwise each start would compile them if the folder is read-only. docs/installation.md
     explains other packages.
     """
-    site_packages = run_code(
-        python, 'import sysconfig; print(sysconfig.get_paths()["purelib"])'
-    ).stdout.strip()
-    folders = [
-        f'{site_packages}/{package}'
-        for package in ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
-    ]
+    query = 'import sysconfig; print(sysconfig.get_paths()["purelib"])'
+    site_packages = run_code(python, query).stdout.strip()
+    packages = ['mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain']
+    folders = [f'{site_packages}/{package}' for package in packages]
     # Files in .mim are configs, which are parsed and never imported.
     subprocess.run([str(python), '-m', 'compileall', '-qq', '-j', '0', '-x', r'/\.mim/', *folders])
 
@@ -427,8 +415,8 @@ def check_imports(python: Path) -> None:
     if process.returncode:
         raise SystemExit(
             f'{process.stderr[-2000:]}\nThe installed packages cannot be imported (exit code '
-            f'{process.returncode}); '
-            f"start with a new environment: 'rm -r {python.parent.parent}', then install again"
+            f'{process.returncode}); start with a new environment: '
+            f"'rm -r {python.parent.parent}', then install again"
         )
 
 

@@ -1,8 +1,8 @@
 """Config that trains the toy model: two images, one iteration per epoch."""
 
-custom_imports = dict(imports=['mmgcvit', 'tests.checkpoints.toy'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmgcvit', 'tests.toy'], allow_failed_imports=False)
 default_scope = 'mmengine'
-log_level = 'ERROR'
+log_level = 'WARNING'
 env_cfg = dict(cudnn_benchmark=False)
 arch = dict(embed_dims=4, depths=(1, 1, 1, 1), num_heads=(1, 1, 1, 1), mlp_ratio=1, layer_scale=1.0)
 backbone = dict(type='mmgcvit.GCViT', arch=arch, window_size=(2, 2, 2, 1), out_indices=(3,))
@@ -15,11 +15,18 @@ loader = dict(
 )
 train_dataloader = val_dataloader = test_dataloader = loader
 val_evaluator = test_evaluator = dict(type='ChangingScore')
-train_cfg = dict(by_epoch=True, max_epochs=2, val_interval=1)
+train_cfg = dict(type='mmgcvit.EpochBasedTrainLoop', max_epochs=3)
 val_cfg = test_cfg = dict()
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3))
 param_scheduler = [dict(type='LinearLR', start_factor=0.5, by_epoch=False, end=10)]
 custom_hooks = [dict(type='EMAHook')]
 default_hooks = dict(
-    checkpoint=dict(type='CheckpointHook', interval=1, save_best='score', rule='greater')
+    checkpoint=dict(
+        type='mmgcvit.AtomicCheckpointHook',
+        interval=1,
+        max_keep_ckpts=1,
+        save_best='score',
+        rule='greater',
+    ),
+    exact_resume=dict(type='mmgcvit.ExactResumeHook'),
 )
