@@ -30,7 +30,7 @@ from mmgcvit.checkpoints.unpickling import ALLOWED
 from mmgcvit.datasets.checks.coco_file import check_content, read_json
 from mmgcvit.datasets.checks.image_files import Report
 from mmgcvit.datasets.decoding import DecodingSettings, read_segmentation_map, read_sizes
-from mmgcvit.datasets.formats.cleaning import find_problem
+from mmgcvit.datasets.rules.images import find_problem
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.inference.inputs import convert_to_array
 from mmgcvit.registry import list_networks

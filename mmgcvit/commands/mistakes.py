@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch_size=1, worst=0, score_thr=0)
     check_model_files(args.config, args.checkpoint)
     check_installed('mistakes', 'supervision')
-    from ..datasets.checks.paths import check_presence
+    from ..datasets.checks.sources import check_presence
     from ..evaluation.grids import build_dataset
     from ..evaluation.mistakes import (
         evaluate_images,

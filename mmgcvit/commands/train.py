@@ -29,7 +29,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..datasets.formats.dataset_info import DatasetInfo
+    from ..datasets.records import DatasetInfo
 
 DATA_OPTIONS = (
     *('task', 'size', 'epochs', 'image_size', 'pretrained', 'batch_size', 'lr', 'workers'),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..config import get_type_name, iter_unwrapped_datasets
 from ..errors import UserError, escape_controls, get_first_line
 from ..registry import TRANSFORMS
-from .checks.paths import is_remote
+from .checks.sources import is_remote
 
 # An object of which a tile shows a smaller part is ignored: neither an object nor background
 MIN_VISIBLE = 0.3

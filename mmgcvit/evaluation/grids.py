@@ -16,7 +16,7 @@ from mmengine.registry import DATASETS
 from PIL import Image, ImageDraw, ImageFont
 
 from ..config import get_type_name, iter_unwrapped_datasets
-from ..datasets.checks.paths import iter_datasets
+from ..datasets.checks.sources import iter_datasets
 from ..errors import UserError, get_first_line
 from ..inference.drawing import FONT, Colour, choose_palette, draw_prediction
 from ..inference.inputs import convert_to_bgr

@@ -8,7 +8,7 @@ import pytest
 
 from mmgcvit.commands.main import COMMANDS
 from mmgcvit.config import iter_unwrapped_datasets, read_config
-from mmgcvit.datasets.checks.paths import list_local_paths
+from mmgcvit.datasets.checks.sources import list_local_paths
 
 from ..conftest import ROOT
 from .commands_page import PAGE, render_page

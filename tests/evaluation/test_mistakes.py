@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.metrics import precision_recall_fscore_support
 
 from mmgcvit.config import read_config
-from mmgcvit.datasets.formats.paths import list_files
+from mmgcvit.datasets.layouts import list_files
 from mmgcvit.evaluation.grids import build_dataset, load_sample
 from mmgcvit.evaluation.mistakes import (
     Mistakes,
@@ -147,7 +147,7 @@ def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, 
     assert len(content['worst']) == 2
     assert ('mask_AP' in content['by_class'][content['classes'][0]]) == (task == 'detection')
     assert (out / 'curves.png').is_file() == (task == 'detection')
-    assert not list_files(out), 'what was written is not data'
+    assert not list_files(out).files, 'what was written is not data'
     assert all(re.search(rf'│ {name} +│', printed) for name in content['classes'][:-1])
     for entry in content['worst']:
         assert cv2.imread(str(out / 'worst' / entry['drawn'])).shape[1] > 1500

@@ -5,8 +5,8 @@ scores show.
 import pytest
 import torch
 
-from mmgcvit.datasets.formats.advice import find_weaknesses
-from mmgcvit.datasets.formats.dataset_info import DatasetInfo, Split
+from mmgcvit.datasets.advice import find_weaknesses
+from mmgcvit.datasets.records import DatasetInfo, Split
 from mmgcvit.evaluation.mistakes import judge_run
 
 

@@ -20,7 +20,7 @@ import torch
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.commands.predict import compare_sides
-from mmgcvit.datasets.formats.paths import list_files
+from mmgcvit.datasets.layouts import list_files
 from mmgcvit.inference import running
 from mmgcvit.inference.inputs import find_inputs
 
@@ -90,7 +90,7 @@ def test_predictions_of_a_folder_are_drawn_and_written_as_json(call, work_dir, t
     assert find_inputs([f'{out.parent}/p*/**/*'])[0] == [
         image['file_name'] for image in images['images']
     ]
-    assert not list_files(out)
+    assert not list_files(out).files
 
 
 def test_amp_computes_in_bfloat16(call, models, work_dirs, photos, out):

@@ -12,7 +12,7 @@ from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
 from mmgcvit.datasets.decoding import DecodingSettings
-from mmgcvit.datasets.formats.cleaning import find_problem
+from mmgcvit.datasets.rules.images import find_problem
 from mmgcvit.errors import UserError
 from mmgcvit.files import write_image
 from mmgcvit.inference.inputs import convert_to_array, find_inputs

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from PIL import Image
 
-from mmgcvit.datasets.checks.paths import check_presence, get_check_settings
+from mmgcvit.datasets.checks.sources import check_presence, get_check_settings
 from mmgcvit.errors import UserError
 
 from .made import (

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from mmgcvit.datasets.formats import DatasetInfo, Split, read_folder, split_validation
-from mmgcvit.datasets.formats.advice import find_missing_classes
+from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.hold_out import split_validation
+from mmgcvit.datasets.records import DatasetInfo, LabelSplit, ObjectSplit
+from mmgcvit.datasets.advice import find_missing_classes
 from mmgcvit.errors import UserError
 
 from .made import CLASSES, write

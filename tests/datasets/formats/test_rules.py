@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.formats.advice import find_missing_classes
+from mmgcvit.datasets.advice import find_missing_classes
 from mmgcvit.errors import UserError
 
 from .made import Thing, make_example, write

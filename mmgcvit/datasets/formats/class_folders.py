@@ -1,0 +1,174 @@
+"""Read class folders: a folder of images for each class, which bears its name."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from ...errors import UserError, shorten
+from ..decoding import read_sizes
+from ..layouts import Folder, Layout, Match, get_split
+from ..records import DatasetInfo, LabelSplit
+from ..rules.rule import Issue
+
+IMAGE_FOLDER = 'https://github.com/pytorch/vision/blob/main/torchvision/datasets/folder.py'
+TOOLS = 'torchvision, Ultralytics, Roboflow and CVAT (classes)'
+WITH_SPLITS = Layout(
+    f'{TOOLS}, with splits',
+    IMAGE_FOLDER,
+    images='{split}/{class}',
+    annotations='',
+    tree='train/cat/a.jpg\ntrain/dog/b.jpg\nval/cat/c.jpg\nval/dog/d.jpg',
+)
+WITHOUT_SPLITS = Layout(
+    TOOLS, IMAGE_FOLDER, images='{class}', annotations='', tree='cat/a.jpg\ndog/b.jpg'
+)
+LAYOUTS = (WITH_SPLITS, WITHOUT_SPLITS)
+# Such files beside images are annotations that are not read.
+ANNOTATION_SUFFIXES = ('.json', '.csv', '.xml', '.txt')
+CLASSIFY = 'classify'
+
+ClassFolders = Mapping[str, Mapping[str, Sequence[Path]]]  # images by split and class
+
+
+def match_class_folders(folder: Folder) -> list[Match]:
+    """Return the layout of class folders that a folder fits or nearly fits."""
+    tops = sorted({file.parts[0] for file in folder.images if len(file.parts) > 1})
+    splits = [name for name in tops if get_split(name)]
+    layout = WITH_SPLITS if splits else WITHOUT_SPLITS
+    found, stray, deep = list_by_class(folder, layout)
+    classes = sorted(found.get('train', ()))
+    depth = len(Path(layout.images).parts)
+    annotations = [
+        str(file)
+        for file in folder.list_files(*ANNOTATION_SUFFIXES)
+        if len(file.parts) > depth and file.parts[depth - 1] in classes
+    ]
+    if not tops:
+        return []
+    misfit = ''
+    if splits and len(splits) < len(tops):
+        misfit = (
+            f'are the folders {shorten(tops, 8)} classes or splits? Beside splits there is none'
+        )
+    elif len(set(map(get_split, splits))) < len(splits):
+        misfit = f'are the folders {shorten(splits, 8)} classes or splits? Some stand for the same'
+    elif deep:
+        misfit = f'the images of {shorten(deep)} are below the folders of classes. Move them up'
+    elif len(classes) < 2:
+        misfit = f'has no annotations, and for training {shorten(classes) or "no"} class folders'
+    elif annotations:
+        misfit = f'has files that are not annotations of a known format: {shorten(annotations)}'
+    return [Match(layout, (found, stray), misfit=misfit)]
+
+
+def list_by_class(folder: Folder, layout: Layout) -> tuple[ClassFolders, list[str], list[str]]:
+    """Return the images by split and class, images outside, and folders that are too deep."""
+    depth = len(Path(layout.images).parts)
+    found, stray, deep = {}, [], []
+    for file in folder.images:
+        *folders, _ = file.parts
+        if len(folders) < depth:
+            stray.append(str(file))
+        elif len(folders) > depth:
+            deep.append(str(file.parent))
+        else:
+            split = get_split(folders[0]) if layout == WITH_SPLITS else 'train'
+            found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
+    return found, stray, list(dict.fromkeys(deep))
+
+
+def read_class_folders(
+    folder: Folder, match: Match, task: str | None
+) -> tuple[DatasetInfo, list[Issue], str]:
+    """Read class folders. The classes are those of training, sorted."""
+    found, stray = match.found
+    names = tuple(sorted(found['train']))
+    splits = {}
+    for split, images in found.items():
+        others = sorted(images.keys() - set(names))
+        if others:
+            raise UserError(
+                f'{folder.path}: {split} has the class folders {shorten(others)}, but train has '
+                f'only {shorten(names)}. Add the class folders to train, or remove them from '
+                f'{split}'
+            )
+        splits[split] = make_split(folder, names, images)
+    if task != CLASSIFY:
+        check_no_pairs(folder, found['train'])
+    notes = []
+    if stray:
+        notes.append(f'images outside of class folders are left out: {shorten(stray)}')
+    empty = find_empty(folder, match.layout, names)
+    if empty:
+        notes.append(f'folders without images of the dataset are not classes: {shorten(empty)}')
+    dataset = DatasetInfo(folder.path, 'class folders', ('classes',), names, splits)
+    return dataset.add_notes(notes), [], ''
+
+
+def make_split(
+    folder: Folder, names: Sequence[str], images: Mapping[str, Sequence[Path]]
+) -> LabelSplit:
+    pairs = [
+        (str(file), label) for label, name in enumerate(names) for file in images.get(name, ())
+    ]
+    return LabelSplit(
+        folder.path.resolve(),
+        [file for file, _ in pairs],
+        [str(label) for _, label in pairs],
+        [frozenset([label]) for _, label in pairs],
+        names,
+    )
+
+
+def check_no_pairs(folder: Folder, images: Mapping[str, Sequence[Path]]) -> None:
+    """Raise a UserError if the images of two folders are pairs: photos and their maps.
+
+    Pairs have the same size, and the same name or one that begins with the other's.
+    """
+    for first, second in combinations(sorted(images), 2):
+        files, others = sorted([images[first], images[second]], key=len)
+        partners = find_partners(files, others)
+        are_pairs = None not in partners and all(
+            have_same_size(folder.path / file, folder.path / other)
+            for file, other in zip(files, partners, strict=True)
+        )
+        if are_pairs:
+            raise UserError(
+                f'{folder.path}: each image in {files[0].parent} has a partner of its name and '
+                f'size in {others[0].parent}. Are {first} and {second} images and their maps? Then '
+                'call the folders images and masks. Are they classes? Then add --task classify'
+            )
+
+
+def find_partners(files: Sequence[Path], others: Sequence[Path]) -> list[Path | None]:
+    """Return for each file the other one with its name. One of them may have an ending: _mask."""
+    by_name = {file.stem: file for file in others}
+    by_beginning = {file.stem.rpartition('_')[0]: file for file in others}
+    return [
+        by_name.get(file.stem)
+        or by_name.get(file.stem.rpartition('_')[0])
+        or by_beginning.get(file.stem)
+        for file in files
+    ]
+
+
+def have_same_size(first: Path, second: Path) -> bool:
+    """Return whether two images have the same size. Unreadable ones have none."""
+    try:
+        return read_sizes(first) == read_sizes(second)
+    except UserError:
+        return False
+
+
+def find_empty(folder: Folder, layout: Layout, names: Sequence[str]) -> list[str]:
+    """Return the folders beside those of classes that have no images."""
+    tops = [folder.path]
+    if layout == WITH_SPLITS:
+        tops = [path for path in sorted(folder.path.iterdir()) if get_split(path.name)]
+    return [
+        str(path)
+        for top in tops
+        for path in sorted(top.iterdir())
+        if path.is_dir() and not path.is_symlink()
+        if path.name not in names and path.name[0] not in '._@'
+    ]

@@ -1,0 +1,255 @@
+"""Read images with a map each: of classes (semantic) or of objects (instances)."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import UserError, format_count, shorten
+from ...files import read_text
+from ..decoding import IGNORE_INDEX, read_map
+from ..layouts import Folder, Layout, Match, Pairs, find_split, pair_files
+from ..reading import AnnotatedImage, make_split, read_each
+from ..records import DatasetInfo, LabelSplit
+from ..rules.objects import XYWH
+from ..rules.rule import Effect, Issue, Rule, make_issues
+
+MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
+CELLPOSE = 'https://cellpose.readthedocs.io/en/latest/train.html'
+CELLPOSE_ENDINGS = ('_cp_masks', '_masks')
+# Tools, their documentation, and their folders of images and of maps.
+FOLDERS = (
+    (
+        'Ultralytics and Kaggle (maps)',
+        'https://docs.ultralytics.com/datasets/semantic',
+        *('images', 'masks'),
+    ),
+    (
+        'FiftyOne (maps)',
+        'https://docs.voxel51.com/user_guide/export_datasets.html',
+        *('data', 'labels'),
+    ),
+    (
+        'images and labels (maps)',
+        'https://docs.ultralytics.com/datasets/semantic',
+        *('images', 'labels'),
+    ),
+    (
+        'ADE20K (maps)',
+        'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/user_guides/2_dataset_prepare.md',
+        *('images', 'annotations'),
+    ),
+    (
+        'mmsegmentation (maps)',
+        'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/advanced_guides/add_datasets.md',
+        *('img_dir', 'ann_dir'),
+    ),
+    (
+        'labelme (maps)',
+        'https://github.com/wkentaro/labelme/tree/main/examples/semantic_segmentation',
+        *('JPEGImages', 'SegmentationClass'),
+    ),
+)
+SPLIT_PLACES = ('{}', '{}/{{split}}', '{{split}}/{}')  # without splits, inside or outside
+
+
+def make_layout(tools: str, source: str, images: str, maps: str, place: str) -> Layout:
+    """Return the layout of two folders, with the folders of splits in one of the places."""
+    images, maps = place.format(images), place.format(maps)
+    tree = f'{images}/a.jpg\n{maps}/a.png'
+    return Layout(tools, source, images, maps, tree.replace('{split}', 'train'))
+
+
+LAYOUTS = (
+    *(make_layout(*row, place) for row in FOLDERS for place in SPLIT_PLACES),
+    *(
+        Layout('cellpose', CELLPOSE, images, images, tree, CELLPOSE_ENDINGS)
+        for images, tree in (
+            ('', 'a_img.png or a.png\na_masks.png or a_cp_masks.png'),
+            (
+                '{split}',
+                'train/a_img.png or train/a.png\ntrain/a_masks.png or train/a_cp_masks.png',
+            ),
+        )
+    ),
+)
+SEMANTIC = 'semantic'
+ASK = (
+    'do the numbers in its maps stand for classes of pixels or for single objects? Add --task '
+    'semantic for classes (a number means the same in all maps), or --task segment for objects '
+    '(instances: each object of an image has a number of its own)'
+)
+
+UNPAIRED = Rule(
+    'images without a map, or maps without an image',
+    'Add the other one, with the same name',
+    in_config=Effect.NONE,
+)
+UNUSABLE_MAPS = Rule('maps that cannot be used', 'Repair or remove them', in_config=Effect.NONE)
+
+
+def match_maps(folder: Folder) -> list[Match]:
+    """Return the layouts of images with maps that a folder fits or nearly fits."""
+    matches = []
+    for layout in LAYOUTS:
+        pairs = pair_files(folder, layout, MAP_SUFFIXES)
+        if any(pairs.by_split.values()):
+            matches.append(Match(layout, pairs))
+        elif pairs.annotations and pairs.images and not layout.endings:
+            names = shorten([str(path) for path in (pairs.images[0], pairs.annotations[0])])
+            matches.append(Match(layout, misfit=f'no image has a map of its name ({names})'))
+    return matches
+
+
+def read_maps(
+    folder: Folder, match: Match, task: str | None
+) -> tuple[DatasetInfo, list[Issue], str]:
+    """Read images with maps, which are semantic or of instances as ``task`` says.
+
+    Cellpose's are of instances. Raise a UserError if nothing says so.
+    """
+    pairs: Pairs = match.found
+    by_split = dict(pairs.by_split)
+    unpaired = [*pairs.images, *pairs.annotations]
+    notes = []
+    if not by_split.get('test', True):
+        unlabelled = [path for path in pairs.images if find_split(path) == 'test']
+        unpaired = [path for path in unpaired if path not in unlabelled]
+        del by_split['test']
+        count = format_count(len(unlabelled), 'image')
+        notes.append(f'test is left out: {count} without segmentation maps')
+    used = {path for found in pairs.by_split.values() for pair in found for path in pair}
+    used |= {*pairs.images, *pairs.annotations}
+    others = [str(file) for file in folder.images if file not in used]
+    if others:
+        text = f'{format_count(len(others), "image")} ({shorten(others)})'
+        notes.append(f'images outside of the folders of images and maps are left out: {text}')
+    names = read_class_names(folder.path / 'classes.txt')
+    if task is None and not match.layout.endings:
+        raise UserError(f'{folder.path}: {ASK}')
+    read = read_semantic_maps if task == SEMANTIC else read_instance_maps
+    dataset, errors = read(folder.path, by_split, names)
+    unpaired = [str(folder.path / path) for path in unpaired]
+    issues = make_issues({UNPAIRED: unpaired, UNUSABLE_MAPS: errors})
+    return dataset.add_notes(notes), issues, XYWH
+
+
+def read_class_names(file: Path) -> list[str]:
+    """Return the lines of classes.txt; none without it."""
+    if not file.is_file():
+        return []
+    return [line.strip() for line in read_text(file).strip().split('\n')]
+
+
+Pair = tuple[Path, Path]
+
+
+def read_semantic_maps(
+    folder: Path, by_split: Mapping[str, Sequence[Pair]], names: Sequence[str]
+) -> tuple[DatasetInfo, list[str]]:
+    """Read maps whose values are class indices, and 255 where there is none."""
+    splits, problems, labels = {}, [], set()
+    for split, pairs in by_split.items():
+        found, errors = read_each(partial(read_labels, folder), pairs)
+        problems += errors
+        labels = labels.union(*(indices for *_, indices in found))
+        splits[split] = found
+    if labels:  # without any, the judge says that no image is left
+        names, notes = check_labels(folder, labels, names)
+    else:
+        notes = []
+    made = {}
+    for split, found in splits.items():
+        images, maps, indices = zip(*found, strict=True) if found else ((), (), ())
+        made[split] = LabelSplit(
+            folder.resolve(), images, maps, indices, tuple(names), has_maps=True
+        )
+    dataset = DatasetInfo(folder, 'semantic maps', ('seg_maps',), tuple(names), made)
+    return dataset.add_notes(notes), problems
+
+
+def read_labels(folder: Path, pair: Pair) -> tuple[str, str, frozenset[int]]:
+    """Return an image, its map, and the labels in it. Raise a UserError if it is unusable."""
+    image, map_file = pair
+    found = frozenset(np.unique(read_map(folder / map_file, folder / image)).tolist())
+    if found == {IGNORE_INDEX}:
+        raise UserError(f'{folder / map_file} has no labelled pixel: all are {IGNORE_INDEX}')
+    return str(image), str(map_file), found
+
+
+def check_labels(
+    folder: Path, labels: set[int], names: Sequence[str]
+) -> tuple[Sequence[str], list[str]]:
+    """Return the class names and notes. Raise a UserError if the labels do not fit them."""
+    used = labels - {IGNORE_INDEX}
+    highest, notes = max(used, default=0), []
+    has_gaps = False
+    if not names:
+        names = [f'class {index}' for index in range(highest + 1)]
+        notes = [
+            'the classes have no names. To name them, write classes.txt with a name on each line'
+        ]
+        has_gaps = len(used | {0}) < len(names)
+    if 0 < highest < len(names) and not has_gaps:
+        return names, notes
+    advice = 'Change the pixels, or the classes in classes.txt'
+    if has_gaps:
+        advice = 'If the values are right, name all classes in classes.txt, one on each line'
+    if labels == {0, 255}:
+        code = 'PIL.Image.open(file).point(lambda value: value // 255).save(new_file)'
+        advice = f'To replace 255 by 1 in a file, run in Python: {code}'
+    values = shorten([str(label) for label in sorted(labels)], 8)
+    raise UserError(
+        f'{folder}: the segmentation maps have the values {values}, and the classes are '
+        f'{shorten(names, 8)}. Expected 0 for the first class, 1 for the second, and so on, and '
+        f'255 for none. {advice}'
+    )
+
+
+def read_instance_maps(
+    folder: Path, by_split: Mapping[str, Sequence[Pair]], names: Sequence[str]
+) -> tuple[DatasetInfo, list[str]]:
+    """Read maps that give each object of an image a number; 0 is background."""
+    names = names or ['object']
+    if len(names) > 1:
+        raise UserError(
+            f'{folder}: maps of instances have one class, but classes.txt has {len(names)} '
+            f'({shorten(names)}). Keep one name in it, or add --task semantic'
+        )
+    splits, problems = {}, []
+    for split, pairs in by_split.items():
+        images, errors = read_each(partial(read_instances, folder), pairs)
+        problems += errors
+        splits[split] = make_split(folder, names, images)
+    types = ('masks', 'boxes')
+    return DatasetInfo(folder, 'instance label maps', types, tuple(names), splits), problems
+
+
+def read_instances(folder: Path, pair: Pair) -> AnnotatedImage:
+    """Read the objects of one class that the map of an image numbers. Their masks are RLE."""
+    from pycocotools import mask as coco_mask
+
+    image, map_file = (folder / path for path in pair)
+    labels = read_map(map_file, image, with_instances=True)
+    labels = np.asfortranarray(labels)  # the order that pycocotools needs
+    objects = []
+    for number in list_instances(labels):
+        mask = coco_mask.encode((labels == number).view(np.uint8))
+        values = {
+            'bbox': coco_mask.toBbox(mask).tolist(),
+            'area': int(coco_mask.area(mask)),
+            'iscrowd': 0,
+            'segmentation': {**mask, 'counts': mask['counts'].decode()},
+        }
+        objects.append((0, values))
+    return AnnotatedImage(image, labels.shape[::-1], objects)
+
+
+def list_instances(labels: NDArray[np.integer]) -> list[int]:
+    """Return the numbers of objects. In 8 bits, 255 is background, unless there is a 254."""
+    numbers = {*np.unique(labels).tolist()} - {0}
+    if labels.dtype == np.uint8 and IGNORE_INDEX - 1 not in numbers:
+        numbers.discard(IGNORE_INDEX)
+    return sorted(numbers)

@@ -1,0 +1,203 @@
+"""Rules for the content of COCO files: entries, ids, categories, sizes and flags."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import MANY, get_first_line, shorten
+from ..records import Entry, are_numbers
+from .rule import Effect, Issue, Rule
+
+NOT_COCO = Rule(
+    "is not an annotation file in COCO's format",
+    'Export its images, annotations and categories again',
+    unit='file',
+    in_folder=Effect.REJECTED,
+)
+UNLISTED = Rule(
+    'annotations of images or categories that the file does not list',
+    'List them too',
+    unit='object',
+    in_config=Effect.STOPS_IF_MANY,
+)
+WRONG_FLAGS = Rule(
+    'values of iscrowd and ignore other than 0 and 1',
+    'Write 0, or 1 for groups of objects',
+    unit='object',
+)
+# Readers of folders give ids and categories anew, so these rules are for configs only.
+DUPLICATE_IDS = Rule(
+    'repeated ids or category names, or ids that pycocotools cannot store',
+    'Use ids from 1 on',
+    unit='file',
+    in_folder=Effect.REJECTED,
+)
+OTHER_CATEGORIES = Rule(
+    'categories in another order than the classes of the config, or with other names',
+    'Copy their names and order',
+    unit='file',
+    in_folder=Effect.NONE,
+)
+NO_SIZE = Rule('images without a positive width and height', 'Write both in pixels, as integers')
+NO_OBJECTS = Rule(
+    'nothing to train on',
+    "Change the config's classes, or label objects whose iscrowd is 0",
+    unit='file',
+    in_folder=Effect.REJECTED,
+)
+UNIGNORED = Rule(
+    "objects with the key 'ignore'",
+    'Write iscrowd: 1, or evaluation counts them',
+    unit='object',
+    in_folder=Effect.NONE,
+    in_config=Effect.NOTED,
+)
+
+# The lists in a COCO file, and the keys that mmdet reads in each entry of a list.
+KEYS = {
+    'images': {'id', 'file_name', 'height', 'width'},
+    'annotations': {'id', 'image_id', 'category_id', 'bbox', 'area'},
+    'categories': {'id', 'name'},
+}
+# Values of COCO's iscrowd and ignore and VOC's difficult, in lower case, as tools write them.
+FALSE_FLAGS = ('', '0', '0.0', 'false', 'none', 'unspecified')
+TRUE_FLAGS = ('1', '1.0', 'true')
+MAX_ID = 1 << 53  # ids of annotations are smaller: pycocotools stores them as floats
+MAX_SORTED_ID = 1 << 63  # it sorts other ids as integers of 64 bits
+
+
+def parse_flag(value: Any) -> int | None:
+    """Return a flag as 0 or 1, or None if it is neither."""
+    text = str(value).lower()
+    if text in FALSE_FLAGS:
+        return 0
+    return 1 if text in TRUE_FLAGS else None
+
+
+def read_json(path: Path) -> tuple[Any, list[Issue]]:
+    """Return the content of a JSON file, or None with an issue."""
+    try:
+        return json.loads(path.read_text(encoding='utf-8-sig')), []
+    except (OSError, ValueError, RecursionError) as error:
+        example = f'not valid JSON in UTF-8: {get_first_line(error)}'
+        return None, [Issue(NOT_COCO, str(path), [example])]
+
+
+def is_coco(content: Any) -> bool:
+    """Return whether content has at least two of COCO's lists."""
+    return isinstance(content, dict) and len(KEYS.keys() & content.keys()) > 1
+
+
+def find_missing_keys(path: Path, content: Any, is_scored: bool = False) -> list[Issue]:
+    """Return an issue if content lacks one of COCO's lists, or an entry lacks a key."""
+    content = content if isinstance(content, dict) else {}
+    missing = [f'no {name}' for name in KEYS if not isinstance(content.get(name), list)]
+    if missing:
+        return [Issue(NOT_COCO, str(path), missing)]
+    for name, keys in KEYS.items():
+        # pycocotools, which computes the scores, reads iscrowd of all annotations.
+        if is_scored and name == 'annotations':
+            keys = keys | {'iscrowd'}
+        for index, entry in enumerate(content[name]):
+            entry = entry if isinstance(entry, dict) else {}
+            absent = ' and '.join(map(repr, sorted(keys - entry.keys())))
+            if absent:
+                missing.append(f'{name}[{index}] (id {entry.get("id")}) has no {absent}')
+    return [Issue(NOT_COCO, str(path), missing)] if missing else []
+
+
+def list_sizes(images: Sequence[Entry]) -> dict[Any, tuple[int, int]]:
+    """Return the (width, height) of images by their ids, where both are positive numbers."""
+    sizes = {}
+    for image in images:
+        sides = [image['width'], image['height']]
+        if are_numbers(sides) and min(sides) >= 1:
+            sizes[image['id']] = (int(sides[0]), int(sides[1]))
+    return sizes
+
+
+def find_content_issues(
+    path: Path,
+    content: Mapping[str, Sequence[Entry]],
+    classes: Sequence[str],
+    is_scored: bool,
+) -> Iterator[Issue]:
+    """Yield the issues of a config's COCO file that concern ids, categories, sizes and flags."""
+    place = str(path)
+    for rule, examples in (
+        (DUPLICATE_IDS, find_wrong_ids(content, is_scored)),
+        (WRONG_FLAGS, find_wrong_flags(content['annotations'])),
+        (UNIGNORED, find_ignored(content['annotations'])),
+        (OTHER_CATEGORIES, find_other_categories(content['categories'], classes)),
+        (NO_SIZE, find_images_without_size(content['images'])),
+        (UNLISTED, find_unlisted(content)),
+    ):
+        if examples:
+            yield Issue(rule, place, examples)
+
+
+def find_wrong_ids(content: Mapping[str, Sequence[Entry]], is_scored: bool) -> list[str]:
+    """Return ids and category names that occur twice, and ids that scores cannot have."""
+    wrong = []
+    for name, key in [*((name, 'id') for name in KEYS), ('categories', 'name')]:
+        for value, number in Counter(entry[key] for entry in content[name]).items():
+            is_invalid = is_scored and not is_storable(value, name, key)
+            if number > 1 or is_invalid:
+                wrong.append(f'{name} {key} {str(value)[:60]}')
+    return wrong
+
+
+def is_storable(value: Any, name: str, key: str) -> bool:
+    """Return whether pycocotools can store an id. It reads 0 for an annotation as "no match"."""
+    if name == 'annotations':
+        return type(value) is int and 0 < value < MAX_ID
+    if key == 'id' and type(value) is int:
+        return -MAX_SORTED_ID <= value < MAX_SORTED_ID
+    return True
+
+
+def find_wrong_flags(annotations: Sequence[Entry]) -> list[str]:
+    """Return annotations whose iscrowd is not 0 or 1."""
+    return [
+        f'annotation {entry["id"]} iscrowd {entry["iscrowd"]!r:.60}'
+        for entry in annotations
+        if entry.get('iscrowd', 0) not in (0, 1)
+    ]
+
+
+def find_ignored(annotations: Sequence[Entry]) -> list[str]:
+    """Return annotations that are ignored by another key than iscrowd."""
+    return [f'annotation {entry["id"]}' for entry in annotations if entry.get('ignore')]
+
+
+def find_other_categories(categories: Sequence[Entry], classes: Sequence[str]) -> list[str]:
+    """Return a text if the categories that a config uses are not its classes, in their order."""
+    names = [category['name'] for category in categories]
+    used = [name for name in names if name in classes]
+    has_repeated_names = len(set(used)) < len(used)  # which DUPLICATE_IDS names
+    if used == list(classes) or has_repeated_names:
+        return []
+    return [f'the file has {shorten(names, MANY)}, the config {shorten(classes, MANY)}']
+
+
+def find_images_without_size(images: Sequence[Entry]) -> list[str]:
+    """Return images whose width or height is not a positive number."""
+    sizes = list_sizes(images)
+    return [
+        f'{image["file_name"]} {image["width"]} x {image["height"]}'
+        for image in images
+        if image['id'] not in sizes
+    ]
+
+
+def find_unlisted(content: Mapping[str, Sequence[Entry]]) -> list[str]:
+    """Return annotations whose image or category is not listed."""
+    unlisted = []
+    for name, key in (('images', 'image_id'), ('categories', 'category_id')):
+        listed = {entry['id'] for entry in content[name]}
+        for entry in content['annotations']:
+            if entry[key] not in listed:
+                unlisted.append(f'annotation {entry["id"]} {key} {entry[key]}')
+    return unlisted
