@@ -51,7 +51,7 @@ def find_small_objects(
     train = dataset.splits['train']
     if not train.objects:
         return []
-    image_sides = np.minimum(train.list_sizes(train.objects), tiles or inf)
+    image_sides = np.minimum(train.get_sizes(train.objects), tiles or inf)
     # The side of a pixel after resizing, relative to image_size.
     scales = np.minimum(1 / image_sides.min(1), LONG_SIDE / image_sides.max(1))
     areas = [prod(entry['bbox'][2:]) for entry in train.objects]

@@ -244,8 +244,7 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:
 def measure_images(split: Split) -> int | None:
     """Return the median longer side of about a hundred images, or None if none can be read."""
     step = ceil(len(split.image_names) / 100)
-    paths = [split.image_folder / name for name in split.image_names[::step]]
-    pairs, _ = read_each(read_sizes, paths)
+    pairs, _ = read_each(read_sizes, split.image_paths[::step])
     return round(median(max(size) for size, _ in pairs)) if pairs else None
 
 

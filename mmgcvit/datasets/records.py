@@ -12,6 +12,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import escape_controls, format_count, shorten
 from ..files import compute_sha256, write_text
 from .decoding import IGNORE_INDEX
@@ -38,6 +41,11 @@ class ObjectSplit:
         return [image['file_name'] for image in self.images]
 
     @property
+    def image_paths(self) -> list[Path]:
+        """The paths of the images."""
+        return [self.image_folder / name for name in self.image_names]
+
+    @property
     def sizes(self) -> list[Size]:
         """The annotated (width, height) of each image; of labelled images None."""
         return [(image['width'], image['height']) for image in self.images]
@@ -52,10 +60,11 @@ class ObjectSplit:
         """Whether predictions on the images can be compared with annotations."""
         return bool(self.objects)
 
-    def list_sizes(self, annotations: Iterable[Entry]) -> list[Size]:
-        """Return the annotated (width, height) of the image of each annotation."""
+    def get_sizes(self, annotations: Sequence[Entry]) -> NDArray[np.float64]:
+        """Return the annotated (width, height) of the image of each annotation (n, 2)."""
         sizes = {image['id']: (image['width'], image['height']) for image in self.images}
-        return [sizes[annotation['image_id']] for annotation in annotations]
+        rows = [sizes[annotation['image_id']] for annotation in annotations]
+        return np.array(rows, float).reshape(-1, 2)
 
     def list_image_names(self, annotations: Iterable[Entry]) -> list[str]:
         """Return the name of the image of each annotation."""
@@ -118,6 +127,10 @@ class LabelSplit:
     list_suffix = '.txt'
     objects = annotations = ()
     is_scorable = True
+
+    @property
+    def image_paths(self) -> list[Path]:
+        return [self.image_folder / name for name in self.image_names]
 
     @property
     def sizes(self) -> list[None]:

@@ -20,9 +20,9 @@ from PIL import Image
 from mmgcvit.commands.options import AUGMENTATIONS
 from mmgcvit.config import LOADERS
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.rules.images import find_problem
 from mmgcvit.datasets.layouts import list_files
 from mmgcvit.datasets.own_data import extend_run, find_newer_files, make_config
+from mmgcvit.datasets.rules.images import find_problem
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError

@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
@@ -16,65 +15,63 @@ from ..rules.coco import (
     NO_OBJECTS,
     NOT_COCO,
     UNLISTED,
-    find_content_issues,
+    find_content_problems,
     find_missing_keys,
     list_sizes,
+    read_json,
 )
 from ..rules.copies import find_repeated_objects
 from ..rules.objects import FEW_POINTS, find_object_faults
-from ..rules.rule import Effect, Fault, Issue, Report, are_too_many, group_faults
+from ..rules.rule import Effect, Issue, Report, are_too_many, make_issues
 from .images import ImageFile, report_missing
 
 Content = Mapping[str, Sequence[Entry]]
 
 
 def check_coco(
-    dataset: BaseDataset,
-    settings: ConfigDict,
-    content: Any,
-    is_scored: bool,
-    assigners: str,
+    dataset: BaseDataset, settings: ConfigDict, is_scored: bool, assigners: str
 ) -> tuple[list[ImageFile], Report]:
     """Check and count the annotations of a CocoDataset.
 
     Args:
         dataset: The dataset, whose annotations need not be loaded.
         settings: Its config.
-        content: The content of its annotation file.
         is_scored: Whether it is for validation or test.
         assigners: The assigners of the model that take ignored objects for background.
 
     Returns:
         Its images whose file exists and whose size is valid, and a report.
     """
-    path = dataset.ann_file
-    notes = []
+    path, notes = dataset.ann_file, []
+    content, problem = read_json(Path(path))
     if is_scored and isinstance(content, dict) and 'annotations' not in content:
         notes.append(f'{path} has no annotations, so predictions on its images cannot be scored')
         content = {**content, 'annotations': []}
-    issues = find_missing_keys(Path(path), content, is_scored)
-    if issues:
-        return [], Report(issues, notes)
+    missing = [problem] if problem else find_missing_keys(content, is_scored)
+    if missing:
+        return [], Report([Issue(NOT_COCO, path, missing)], notes)
     try:
-        report = Report(notes=notes)
-        report += check_annotations(dataset, settings, content, is_scored, assigners)
+        report = Report(notes=notes) + check_annotations(
+            dataset, settings, content, is_scored, assigners
+        )
         images = list_images(dataset, content)
     # These errors mean that a value has another type than in COCO's format, for example an id that
     # is a list.
     except (TypeError, AttributeError, ArithmeticError) as error:
         return [], Report([Issue(NOT_COCO, path, [get_first_line(error)])], notes)
-    existing, missing = report_missing(path, images)
-    return existing, report + missing
+    existing, absent = report_missing(path, images)
+    return existing, report + absent
 
 
 def list_images(dataset: BaseDataset, content: Content) -> list[ImageFile]:
     """Return the images that a file lists with a valid size."""
     folder = dataset.data_prefix.get('img', '')
-    names = {image['id']: image['file_name'] for image in content['images']}
+    sizes = list_sizes(content['images'])
     return [
         # Join the paths with os.path, as mmdet does.
-        ImageFile(os.path.join(folder, names[image_id]), size)  # noqa: PTH118
-        for image_id, size in list_sizes(content['images']).items()
+        ImageFile(os.path.join(folder, image['file_name']), sizes[image['id']])  # noqa: PTH118
+        for image in content['images']
+        if image['id'] in sizes
     ]
 
 
@@ -85,21 +82,21 @@ def check_annotations(
     path = dataset.ann_file
     names = {category['id']: category['name'] for category in content['categories']}
     classes = dataset.metainfo.get('classes') or list(names.values())
-    used_ids = {category_id for category_id, name in names.items() if name in classes}
     sizes = list_sizes(content['images'])
     objects = [
         entry
         for entry in content['annotations']
-        if entry['image_id'] in sizes and entry['category_id'] in used_ids
-    ]
-    with_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
-    issues = [
-        decide(issue, len(content['annotations']))
-        for issue in find_content_issues(Path(path), content, classes, is_scored)
+        if entry['image_id'] in sizes and names.get(entry['category_id']) in classes
     ]
     files = {image['id']: image['file_name'] for image in content['images']}
-    own_sizes = [sizes[entry['image_id']] for entry in objects]
     own_files = [files[entry['image_id']] for entry in objects]
+    with_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
+    issues = []
+    for issue in make_issues(find_content_problems(content, classes, is_scored), path):
+        are_many = are_too_many(len(issue.examples), len(content['annotations']))
+        stops_run = are_many if issue.rule == UNLISTED else issue.rule.in_config == Effect.STOPS
+        issues.append(issue._replace(stops_run=stops_run))
+    own_sizes = [sizes[entry['image_id']] for entry in objects]
     issues += find_object_issues(path, objects, own_sizes, own_files, with_masks, is_scored)
     counts = Counter(names[entry['category_id']] for entry in objects if not entry.get('iscrowd'))
     text = ', '.join(f'{counts[name]} {name}' for name in classes)
@@ -107,24 +104,16 @@ def check_annotations(
     notes = []
     if num_ignored:
         text += f'; {num_ignored} ignored'
-        if assigners and not is_scored:
-            notes.append(
-                f'{path}: training takes ignored objects for background, because of {assigners}'
-            )
-    repeated = find_repeated_objects(objects, with_masks)
+    if num_ignored and assigners and not is_scored:
+        notes.append(
+            f'{path}: training takes ignored objects for background, because of {assigners}'
+        )
+    repeated = sorted(find_repeated_objects(objects, with_masks))
     if repeated:
-        in_files = shorten([own_files[index] for index in sorted(repeated)])
+        in_files = shorten([own_files[index] for index in repeated])
         count = format_count(len(repeated), 'object')
         notes.append(f'{path} repeats {count} (in {in_files}). Remove the copies')
-    summary = f'{path}: {len(content["images"])} images; objects: {text}'
-    return Report(issues, notes, [summary])
-
-
-def decide(issue: Issue, number: int) -> Issue:
-    """Return an issue of annotations with whether it stops the run. ``number`` is of all."""
-    if issue.rule == UNLISTED:
-        return issue._replace(stops_run=are_too_many(len(issue.examples), number))
-    return issue._replace(stops_run=issue.rule.in_config == Effect.STOPS)
+    return Report(issues, notes, [f'{path}: {len(content["images"])} images; objects: {text}'])
 
 
 def find_object_issues(
@@ -137,28 +126,24 @@ def find_object_issues(
 ) -> list[Issue]:
     """Return issues of boxes, areas and masks, and of training without any object."""
     rules, look = find_object_faults(objects, sizes, with_masks)
-    faults = []
-    for index, rule in enumerate(rules):
-        if rule is not None:
-            entry = objects[index]
-            example = f'annotation {entry["id"]} of {files[index]}, bbox {entry["bbox"]!s:.80}'
-            faults.append(Fault(rule, index, example))
-    are_many = are_too_many(len(faults), len(objects))
+    problems, num_trained = {}, 0
+    for entry, rule, file in zip(objects, rules, files, strict=True):
+        if rule:
+            example = f'annotation {entry["id"]} of {file}, bbox {entry["bbox"]!s:.80}'
+            problems.setdefault(rule, []).append(example)
+        elif not entry.get('ignore') and not entry.get('iscrowd'):
+            num_trained += 1
+    are_many = are_too_many(sum(map(len, problems.values())), len(objects))
     hint = ': training ignores or cuts most of them, but evaluation counts them'
     if are_many:
         hint = '. With other faults they are more than a tenth of the objects'
-        if look:
-            hint += f', and look like {look}'
+    if are_many and look:
+        hint += f', and look like {look}'
     issues = []
-    for issue in group_faults(faults, path):
+    for issue in make_issues(problems, path):
         is_scored_polygon = issue.rule == FEW_POINTS and is_scored
         stops_run = are_many or is_scored_polygon or issue.rule.in_config == Effect.STOPS
         issues.append(issue._replace(hint=hint, stops_run=stops_run))
-    loaded = [
-        entry
-        for entry, rule in zip(objects, rules, strict=True)
-        if rule is None and not entry.get('ignore')
-    ]
-    if not is_scored and all(entry.get('iscrowd') for entry in loaded):
+    if not is_scored and num_trained == 0:
         issues.append(Issue(NO_OBJECTS, path))
     return issues

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from rich.progress import Progress
 
 from ...config import LOADERS, get_type_name, iter_dicts, iter_settings
 from ...errors import format_count, shorten
-from ..decoding import read_segmentation_map
-from ..rules.coco import read_json
-from ..rules.images import group_same_files
+from ..decoding import IGNORE_INDEX, read_segmentation_map
+from ..rules.images import find_same_files
 from ..rules.rule import Effect, Issue, Report, Rule
 from .coco import check_coco
 from .images import check_images, check_lists
@@ -41,7 +39,6 @@ def check_datasets(
     cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress
 ) -> Report:
     """Check the datasets of dataloaders, and ``num_images`` random images (None: all) of each."""
-    read = cache(read_json)
     assigners = list_assigners(cfg)
     report = Report()
     paths: dict[str, list[Path]] = {loader: [] for loader in loaders}
@@ -56,12 +53,8 @@ def check_datasets(
         # annotations.
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
-            content, issues = read(Path(dataset.ann_file))
-            images = []
-            found = Report(issues)
-            if not issues:
-                is_scored = loader != LOADERS[0]
-                images, found = check_coco(dataset, settings, content, is_scored, assigners)
+            is_scored = loader != LOADERS[0]
+            images, found = check_coco(dataset, settings, is_scored, assigners)
         else:
             images, found = check_lists(dataset)
         report += found
@@ -90,16 +83,14 @@ def list_assigners(cfg: Config) -> str:
 
 def find_shared(paths: dict[str, list[Path]]) -> list[str]:
     """Return a note about training images that are also in validation or test, or none."""
-    training, *scored = paths
+    training = paths.get(LOADERS[0], [])
+    scored = [path for loader in LOADERS[1:] for path in paths.get(loader, ())]
     # Of the same files, the first one counts: those of training come last.
-    firsts = group_same_files({loader: paths[loader] for loader in (*scored, training)})
-    held_out = {first for loader in scored for first in firsts[loader]}
+    firsts = find_same_files([*scored, *training])[len(scored) :]
     shared = [
-        str(path)
-        for path, first in zip(paths[training], firsts[training], strict=True)
-        if first in held_out
+        str(path) for path, first in zip(training, firsts, strict=True) if first < len(scored)
     ]
-    if training != LOADERS[0] or not shared:
+    if not shared:
         return []
     count = format_count(len(shared), 'image')
     return [f'{count} of training are also scored ({shorten(shared)})']
@@ -110,56 +101,51 @@ def list_unscored(cfg: Config) -> Iterator[str]:
 
     Their files must be intact.
     """
-    for settings in (
-        settings for _, settings in iter_datasets(cfg, LOADERS[1:]) if find_format(settings)
-    ):
+    for _, settings in iter_datasets(cfg, LOADERS[1:]):
+        if find_format(settings) is None:
+            continue
         dataset = DATASETS.build({**settings, 'pipeline': []})
-        if problem := find_unscored(dataset):
+        problem = find_unscored(dataset)
+        if problem:
             yield f'{get_data_path(dataset)} has {problem}, so scores on it say nothing'
 
 
 def find_unscored(dataset: Any) -> str | None:
-    """Return what makes scores on a dataset of an OpenMMLab package meaningless, or None (also for
-    other datasets).
+    """Return what makes scores on a dataset meaningless, or None (also for unknown datasets).
 
     Detections need an object that is not ignored. Images and pixels need two classes, because a
     model that always predicts the only one would be perfect.
     """
-    found, problem = set(), None
-    for index in range(len(dataset) if hasattr(dataset, 'get_data_info') else 0):
+    num_images = len(dataset) if hasattr(dataset, 'get_data_info') else 0
+    labels, problem = set(), None
+    for index in range(num_images):
         info = dataset.get_data_info(index)
         if 'instances' in info:
             problem = 'no objects, except ignored ones'
-            found |= (
-                {0, 1}
-                if any(not instance.get('ignore_flag') for instance in info['instances'])
-                else set()
-            )
+            if any(not instance.get('ignore_flag') for instance in info['instances']):
+                return None
         elif 'gt_label' in info or (info.get('seg_map_path') and 'reduce_zero_label' in info):
             problem = 'labels of at most one class'
-            found |= list_labels(info) & {
-                *range(len(dataset.metainfo.get('classes') or range(255)))
-            }
-        if not problem or len(found) > 1:
+            num_classes = len(dataset.metainfo.get('classes') or range(IGNORE_INDEX))
+            labels |= list_labels(info) & set(range(num_classes))
+            if len(labels) > 1:
+                return None
+        else:
             return None
     return problem
 
 
 def list_labels(info: dict[str, Any]) -> set[int]:
-    """Return the labels of an image, or those in its segmentation map for mmseg.
-
-    If it cannot be read, return all.
-    """
+    """Return the labels of an image, or those in its map; all if the map cannot be read."""
     if 'gt_label' in info:
-        return {*np.ravel(info['gt_label']).tolist()}
+        return set(np.ravel(info['gt_label']).tolist())
     try:
         labels = np.unique(read_segmentation_map(Path(info['seg_map_path']))).tolist()
     except Exception:  # the map is on a server, or damaged, which the validation reports
-        return {*range(255)}
-    return {
-        (info.get('label_map') or {}).get(label, label) - bool(info['reduce_zero_label'])
-        for label in labels
-    }
+        return set(range(IGNORE_INDEX))
+    label_map = info.get('label_map') or {}
+    offset = int(bool(info['reduce_zero_label']))
+    return {label_map.get(label, label) - offset for label in labels}
 
 
 def check_num_classes(dataset: BaseDataset, data_format: str, cfg: Config) -> Report:

@@ -3,12 +3,11 @@
 import random
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
@@ -16,21 +15,20 @@ from rich.progress import Progress
 
 from ...errors import get_first_line
 from ..decoding import IGNORE_INDEX, DecodingSettings, get_decoding_settings
-from ..rules.images import MAX_THREADS, MISSING, decode, find_missing, judge_image
+from ..rules.images import MAX_THREADS, MISSING, check_image, find_missing
 from ..rules.labels import (
     NO_IMAGES,
     OTHER_LABELS,
     OTHER_ORDER,
+    check_map,
     find_other_labels,
     find_other_order,
-    judge_map,
 )
-from ..rules.rule import Issue, Report, Rule
+from ..rules.rule import Issue, Problems, Report, Rule, make_issues
 from .sources import get_data_path
 
 
-@dataclass(frozen=True)
-class ImageFile:
+class ImageFile(NamedTuple):
     """The path of an image and, if they exist, its annotated size and its map's path."""
 
     path: str
@@ -41,18 +39,16 @@ class ImageFile:
 def report_missing(place: str, images: Sequence[ImageFile]) -> tuple[list[ImageFile], Report]:
     """Return the images whose files exist, and a report that names the missing files."""
     paths = [path for image in images for path in (image.path, image.map_path) if path]
-    missing = [paths[index] for index in find_missing([Path(path) for path in paths])]
-    if not missing:
-        return list(images), Report()
+    missing = find_missing(paths)
     absent = set(missing)
     existing = [image for image in images if absent.isdisjoint((image.path, image.map_path))]
-    return existing, Report([Issue(MISSING, place, missing)])
+    return existing, Report(make_issues({MISSING: missing}, place))
 
 
 def check_lists(dataset: BaseDataset) -> tuple[list[ImageFile], Report]:
-    """Check the images that a dataset lists, and count those of each class.
+    """Check the images that a dataset lists, their labels, and the order of class folders.
 
-    Return the existing ones, and a report.
+    Return the images that exist, and a report with the number of images of each class.
     """
     place = get_data_path(dataset)
     try:
@@ -62,29 +58,20 @@ def check_lists(dataset: BaseDataset) -> tuple[list[ImageFile], Report]:
         return [], Report([Issue(NO_IMAGES, place, [get_first_line(error)])])
     images = [ImageFile(entry['img_path'], map_path=entry.get('seg_map_path')) for entry in entries]
     existing, report = report_missing(place, images)
-    return existing, report + check_labels(dataset, place, entries)
-
-
-def check_labels(dataset: BaseDataset, place: str, entries: Sequence[dict[str, Any]]) -> Report:
-    """Check the labels of images and the order of class folders."""
+    if not entries:
+        report += Report([Issue(NO_IMAGES, place)])
     classes = dataset.metainfo.get('classes') or ()
     labels = {entry['img_path']: entry['gt_label'] for entry in entries if 'gt_label' in entry}
-    folder_indices = getattr(dataset, 'folder_to_idx', {})
-    issues = []
-    if not entries:
-        issues.append(Issue(NO_IMAGES, place))
-    for rule, examples in (
-        (OTHER_LABELS, find_other_labels(labels, len(classes))),
-        (OTHER_ORDER, find_other_order(folder_indices, classes)),
-    ):
-        if examples:
-            issues.append(Issue(rule, place, examples))
+    problems = {
+        OTHER_LABELS: find_other_labels(labels, len(classes)),
+        OTHER_ORDER: find_other_order(getattr(dataset, 'folder_to_idx', {}), classes),
+    }
     summary = f'{place}: {len(entries)} images'
     if labels and classes:
         counts = Counter(labels.values())
         by_class = ', '.join(f'{counts[label]} {name}' for label, name in enumerate(classes))
         summary += f': {by_class}'
-    return Report(issues, summaries=[summary])
+    return existing, report + Report(make_issues(problems, place), summaries=[summary])
 
 
 def check_images(
@@ -95,28 +82,25 @@ def check_images(
     progress: Progress,
 ) -> Report:
     """Decode ``num_images`` random images of a dataset (None: all), and their maps."""
-    place = get_data_path(dataset)
     if num_images is not None and len(images) > num_images:
         # A generator of its own leaves the random numbers of the training unchanged. Its seed lets
         # a resumed run check the same images as before, so that it is not stopped by others.
         images = random.Random(len(images)).sample(images, num_images)
-    check = partial(
-        check_image,
-        decoding=get_decoding_settings(settings),
-        known_labels=list_known_labels(dataset),
-    )
-    examples: dict[Rule, list[str]] = {}
+    decoding = get_decoding_settings(settings)
+    check = partial(check_files, decoding=decoding, known_labels=list_known_labels(dataset))
+    place = get_data_path(dataset)
+    problems: Problems = {}
     with warnings.catch_warnings(), ThreadPoolExecutor(MAX_THREADS) as pool:
         # Ignore Pillow's warnings about odd metadata and large images.
         warnings.simplefilter('ignore')
-        results = progress.track(pool.map(check, images), len(images), description=place)
-        for found in results:
+        results = pool.map(check, images)
+        for found in progress.track(results, len(images), description=place):
             for rule, example in found:
-                examples.setdefault(rule, []).append(example)
-    return Report([Issue(rule, place, found) for rule, found in examples.items()])
+                problems.setdefault(rule, []).append(example)
+    return Report(make_issues(problems, place))
 
 
-def list_known_labels(dataset: BaseDataset) -> set[int]:
+def list_known_labels(dataset: Any) -> set[int]:
     """Return the values that the maps of a dataset may have; none where it has no classes."""
     # If the config selects some of the classes, the keys of label_map are all original labels.
     classes = getattr(dataset, 'label_map', None) or dataset.metainfo.get('classes')
@@ -126,13 +110,12 @@ def list_known_labels(dataset: BaseDataset) -> set[int]:
     return {*range(num_labels), IGNORE_INDEX, dataset.ignore_index}
 
 
-def check_image(
-    image: ImageFile, decoding: DecodingSettings, known_labels: set[int]
+def check_files(
+    image: ImageFile, decoding: DecodingSettings, known_labels: Collection[int]
 ) -> list[tuple[Rule, str]]:
-    """Decode an image and, if it has one, its map. Return the rules that it breaks, with examples."""
-    decoded = decode(Path(image.path), image.annotated_size, decoding)
-    found = judge_image(decoded)
-    issues = [found] if found else []
-    if image.map_path and not decoded.error:
-        issues += judge_map(image.map_path, decoded.size, known_labels)
-    return issues
+    """Decode an image and, if it has one, its map. Return the rules that they break."""
+    rule, example, size = check_image(Path(image.path), image.annotated_size, decoding)
+    found = [(rule, example)] if rule else []
+    if image.map_path and size:
+        found += check_map(Path(image.map_path), size, known_labels)
+    return found

@@ -8,7 +8,7 @@ from ...errors import UserError, shorten
 from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, get_split
 from ..records import DatasetInfo, LabelSplit
-from ..rules.rule import Issue
+from ..rules.rule import Problems
 
 IMAGE_FOLDER = 'https://github.com/pytorch/vision/blob/main/torchvision/datasets/folder.py'
 TOOLS = 'torchvision, Ultralytics, Roboflow and CVAT (classes)'
@@ -79,7 +79,7 @@ def list_by_class(folder: Folder, layout: Layout) -> tuple[ClassFolders, list[st
 
 def read_class_folders(
     folder: Folder, match: Match, task: str | None
-) -> tuple[DatasetInfo, list[Issue], str]:
+) -> tuple[DatasetInfo, Problems, str]:
     """Read class folders. The classes are those of training, sorted."""
     found, stray = match.found
     names = tuple(sorted(found['train']))
@@ -102,7 +102,7 @@ def read_class_folders(
     if empty:
         notes.append(f'folders without images of the dataset are not classes: {shorten(empty)}')
     dataset = DatasetInfo(folder.path, 'class folders', ('classes',), names, splits)
-    return dataset.add_notes(notes), [], ''
+    return dataset.add_notes(notes), {}, ''
 
 
 def make_split(

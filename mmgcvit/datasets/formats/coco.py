@@ -20,7 +20,7 @@ from ..rules.coco import (
     read_json,
 )
 from ..rules.objects import XYWH, get_corners
-from ..rules.rule import Issue, make_issues
+from ..rules.rule import Issue, Problems
 
 INSTANCES = 'annotations/instances_{split}.json'
 BY_SPLIT = 'annotations/{split}.json'
@@ -153,14 +153,15 @@ def read_contents(folder: Folder) -> tuple[dict[Path, Any], list[str]]:
         if layout.annotations != SINGLE_FILE
     ]
     for file in folder.list_files('.json'):
-        content, issues = read_json(folder.path / file)
+        content, problem = read_json(folder.path / file)
         if is_coco(content):
             contents[file] = content
-        elif issues:
+        elif problem:
+            issue = Issue(NOT_COCO, str(folder.path / file), [problem])
             is_in_place = any(pattern.fullmatch(str(file)) for pattern in patterns)
             if is_in_place:
-                raise UserError(str(issues[0]))
-            notes.append(f'was not read: {issues[0]}')
+                raise UserError(issue.format())
+            notes.append(f'was not read: {issue.format()}')
     if notes and not contents:
         raise UserError('\n'.join(notes))
     return contents, notes
@@ -224,28 +225,25 @@ def list_file_names(content: dict[str, Any]) -> list[str]:
     return [name.replace('\\', '/') for name in names if isinstance(name, str) and name]
 
 
-def read_coco(
-    folder: Folder, match: Match, task: str | None
-) -> tuple[DatasetInfo, list[Issue], str]:
+def read_coco(folder: Folder, match: Match, task: str | None) -> tuple[DatasetInfo, Problems, str]:
     """Read the COCO files of a folder's splits. The classes are those of training."""
     files, notes = match.found
     for file in files.values():
-        issues = find_missing_keys(folder.path / file.path, file.content)
-        if issues:
-            raise UserError(str(issues[0]))
+        missing = find_missing_keys(file.content)
+        if missing:
+            raise UserError(Issue(NOT_COCO, str(folder.path / file.path), missing).format())
     try:
         categories = make_categories(folder.path / files['train'].path, files['train'].content)
-        splits, problems = {}, []
+        splits, problems = {}, {UNLISTED: [], WRONG_FLAGS: []}
         for split, file in files.items():
-            splits[split], issues = read_split(folder, file, categories)
-            problems += issues
+            splits[split] = read_split(folder, file, categories, problems)
     except UserError:
         raise
     # A value has another type than in COCO's format, for example an id that is a list.
     except (TypeError, AttributeError, KeyError, ValueError, OSError) as error:
         names = shorten([str(file.path) for file in files.values()])
         issue = Issue(NOT_COCO, f'{folder.path}: {names}', [get_first_line(error)])
-        raise UserError(str(issue)) from None
+        raise UserError(issue.format()) from None
     classes = tuple(category['name'] for category in categories)
     dataset = DatasetInfo(folder.path, 'COCO (JSON)', ('boxes',), classes, splits)
     return dataset.add_notes(notes), problems, XYWH
@@ -293,9 +291,9 @@ def check_inside(folder: Path, path: Path, image_folder: Path, names: Sequence[s
 
 
 def read_split(
-    folder: Folder, file: CocoFile, categories: Sequence[Entry]
-) -> tuple[ObjectSplit, list[Issue]]:
-    """Return a split as pycocotools and mmdet expect it, and issues of unusable annotations."""
+    folder: Folder, file: CocoFile, categories: Sequence[Entry], problems: Problems
+) -> ObjectSplit:
+    """Return a split as pycocotools and mmdet expect it. Add problems of unusable annotations."""
     path, content = folder.path / file.path, file.content
     image_folder = (folder.path / file.image_folder).resolve()
     check_inside(folder.path, path, image_folder, list_file_names(content))
@@ -305,29 +303,26 @@ def read_split(
     has_masks = any(
         entry.get('segmentation') not in EMPTY_MASKS for entry in content['annotations']
     )
-    annotations, unlisted, wrong_flags = [], [], []
+    annotations = []
     for index, entry in enumerate(content['annotations']):
         place = f'{path} annotations[{index}] (id {entry["id"]!r:.60})'
         flags = [parse_flag(entry.get(key)) for key in ('iscrowd', 'ignore')]
         if entry['image_id'] not in image_ids or entry['category_id'] not in category_ids:
-            unlisted.append(place)
+            problems[UNLISTED].append(place)
         elif None in flags:
             values = f'{entry.get("iscrowd")!r:.60}, {entry.get("ignore")!r:.60}'
-            wrong_flags.append(f'{place}: {values}')
+            problems[WRONG_FLAGS].append(f'{place}: {values}')
         else:
-            ids = {
-                'image_id': image_ids[entry['image_id']],
-                'category_id': category_ids[entry['category_id']],
-            }
-            # pycocotools scores objects with the key ignore.
-            new = {**entry, **ids, 'iscrowd': max(flags), 'ignore': 0}
+            new = {**entry, 'iscrowd': max(flags)}
+            new['image_id'] = image_ids[entry['image_id']]
+            new['category_id'] = category_ids[entry['category_id']]
+            new.pop('ignore', None)  # pycocotools scores objects with this key
             annotations.append(ignore_whole_box(new) if has_masks else new)
     images = [
         {**image, 'id': image_ids[image['id']], 'file_name': name}
         for image, name in zip(content['images'], list_file_names(content), strict=True)
     ]
-    split = ObjectSplit(image_folder, images, number_annotations(annotations), categories)
-    return split, make_issues({UNLISTED: unlisted, WRONG_FLAGS: wrong_flags})
+    return ObjectSplit(image_folder, images, number_annotations(annotations), categories)
 
 
 def match_categories(

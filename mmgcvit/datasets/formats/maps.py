@@ -14,7 +14,8 @@ from ..layouts import Folder, Layout, Match, Pairs, find_split, pair_files
 from ..reading import AnnotatedImage, make_split, read_each
 from ..records import DatasetInfo, LabelSplit
 from ..rules.objects import XYWH
-from ..rules.rule import Effect, Issue, Rule, make_issues
+from ..rules.parsing import UNPAIRED, UNUSABLE_MAPS
+from ..rules.rule import Problems
 
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 CELLPOSE = 'https://cellpose.readthedocs.io/en/latest/train.html'
@@ -82,13 +83,6 @@ ASK = (
     '(instances: each object of an image has a number of its own)'
 )
 
-UNPAIRED = Rule(
-    'images without a map, or maps without an image',
-    'Add the other one, with the same name',
-    in_config=Effect.NONE,
-)
-UNUSABLE_MAPS = Rule('maps that cannot be used', 'Repair or remove them', in_config=Effect.NONE)
-
 
 def match_maps(folder: Folder) -> list[Match]:
     """Return the layouts of images with maps that a folder fits or nearly fits."""
@@ -103,9 +97,7 @@ def match_maps(folder: Folder) -> list[Match]:
     return matches
 
 
-def read_maps(
-    folder: Folder, match: Match, task: str | None
-) -> tuple[DatasetInfo, list[Issue], str]:
+def read_maps(folder: Folder, match: Match, task: str | None) -> tuple[DatasetInfo, Problems, str]:
     """Read images with maps, which are semantic or of instances as ``task`` says.
 
     Cellpose's are of instances. Raise a UserError if nothing says so.
@@ -132,8 +124,8 @@ def read_maps(
     read = read_semantic_maps if task == SEMANTIC else read_instance_maps
     dataset, errors = read(folder.path, by_split, names)
     unpaired = [str(folder.path / path) for path in unpaired]
-    issues = make_issues({UNPAIRED: unpaired, UNUSABLE_MAPS: errors})
-    return dataset.add_notes(notes), issues, XYWH
+    problems = {UNPAIRED: unpaired, UNUSABLE_MAPS: errors}
+    return dataset.add_notes(notes), problems, XYWH
 
 
 def read_class_names(file: Path) -> list[str]:

@@ -20,7 +20,8 @@ from ..reading import AnnotatedImage, make_split, read_each
 from ..records import DatasetInfo, Entry, Size
 from ..rules.coco import parse_flag
 from ..rules.objects import XYXY
-from ..rules.rule import Effect, Issue, Rule, make_issues
+from ..rules.parsing import UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS
+from ..rules.rule import Problems
 
 DOCS = 'https://docs.cvat.ai/docs/dataset_management/formats/format-voc'
 LABEL_STUDIO = 'https://github.com/HumanSignal/label-studio-sdk'
@@ -67,19 +68,6 @@ LISTS = re.compile(r'ImageSets/Main/([^/]+)\.txt', re.IGNORECASE)
 TRAIN_LISTS = ('default', 'trainval')  # CVAT's and VOC's lists for training beside or without train
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
-WRONG_OBJECTS = Rule(
-    'objects without a name or a box',
-    'Expected a name, pixels with xmin < xmax and ymin < ymax, and 0 or 1 for difficult',
-    unit='object',
-    in_config=Effect.NONE,
-)
-UNUSABLE_XML = Rule(
-    'XML files that cannot be used', 'Export them again, or remove them', in_config=Effect.NONE
-)
-UNKNOWN_LINES = Rule(
-    'lines of ImageSets/Main that name no XML file', 'Correct them', in_config=Effect.NONE
-)
-
 
 class Annotation(NamedTuple):
     """The content of an XML file."""
@@ -107,9 +95,7 @@ def match_voc(folder: Folder) -> list[Match]:
     return sorted(matches, key=lambda match: -len(match.found.annotations))
 
 
-def read_voc(
-    folder: Folder, match: Match, task: str | None
-) -> tuple[DatasetInfo, list[Issue], str]:
+def read_voc(folder: Folder, match: Match, task: str | None) -> tuple[DatasetInfo, Problems, str]:
     """Read XML files. Without folders of splits, ``ImageSets/Main`` has the splits."""
     pairs: Pairs = match.found
     by_split, unknown = pairs.by_split, []
@@ -121,12 +107,10 @@ def read_voc(
         errors += unusable
     errors += [f'{folder.path / file}: no image has its name' for file in pairs.annotations]
     used = [annotation for found in annotations.values() for annotation in found]
-    problems = [problem for annotation in used for problem in annotation.problems]
+    wrong = [problem for annotation in used for problem in annotation.problems]
     names = sorted({name for annotation in used for name, _ in annotation.objects})
     if not annotations.get('train') or not names:
-        hint = next(
-            iter([*errors, *problems]), 'ImageSets/Main does not list them, or they are empty'
-        )
+        hint = next(iter([*errors, *wrong]), 'ImageSets/Main does not list them, or they are empty')
         raise UserError(
             f'{folder.path}: no XML file in it has Pascal VOC annotations of objects to train on. '
             f'{hint}'
@@ -136,9 +120,9 @@ def read_voc(
         images, unusable = read_each(partial(make_image, names), found)
         errors += unusable
         splits[split] = make_split(folder.path, names, images)
-    issues = make_issues({UNUSABLE_XML: errors, WRONG_OBJECTS: problems, UNKNOWN_LINES: unknown})
+    problems = {UNUSABLE_XML: errors, WRONG_OBJECTS: wrong, UNKNOWN_LINES: unknown}
     dataset = DatasetInfo(folder.path, 'Pascal VOC (XML)', ('boxes',), tuple(names), splits)
-    return dataset, issues, XYXY
+    return dataset, problems, XYXY
 
 
 def make_image(names: Sequence[str], annotation: Annotation) -> AnnotatedImage:

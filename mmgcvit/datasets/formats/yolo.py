@@ -23,7 +23,8 @@ from ..reading import AnnotatedImage, make_split, read_each
 from ..records import DatasetInfo
 from ..rules.images import UNREADABLE
 from ..rules.objects import CENTRES, measure_area
-from ..rules.rule import Effect, Issue, Rule, make_issues
+from ..rules.parsing import UNUSED_LABELS, WRONG_LINES
+from ..rules.rule import Problems
 
 LAYOUTS = (
     Layout(
@@ -68,19 +69,6 @@ YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is
 MAX_DEPTH = 20  # of nested YAML: deeper nesting takes minutes and stack
 CVAT_FOLDER = 'data/'  # with which the lines of CVAT's lists begin, though there is no such folder
 
-WRONG_LINES = Rule(
-    'lines that are not an object',
-    'Expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 ... for a polygon: an index of '
-    'names, and fractions of width and height, not pixels',
-    unit='object',
-    in_config=Effect.NONE,
-)
-UNUSED_LABELS = Rule(
-    'files with labels, but without an image',
-    'Add the images, or remove the files',
-    in_config=Effect.NONE,
-)
-
 
 def match_yolo(folder: Folder) -> list[Match]:
     """Return a match for each YAML file of YOLO's, or a misfit for labels without one.
@@ -115,9 +103,7 @@ def make_label_path(image: Path) -> Path:
     return Path(*folders, f'{image.stem}.txt')
 
 
-def read_yolo(
-    folder: Folder, match: Match, task: str | None
-) -> tuple[DatasetInfo, list[Issue], str]:
+def read_yolo(folder: Folder, match: Match, task: str | None) -> tuple[DatasetInfo, Problems, str]:
     """Read the splits that ``data.yaml`` names. Images without a label file are background."""
     file = folder.path / match.found
     settings = read_yaml(file)
@@ -146,15 +132,13 @@ def read_yolo(
         splits[split] = make_split(folder.path, names, [image for image, _ in found])
         unreadable += errors
         wrong_lines += [problem for _, problems in found for problem in problems]
-    issues = make_issues(
-        {
-            UNREADABLE: unreadable,
-            WRONG_LINES: wrong_lines,
-            UNUSED_LABELS: find_unused_labels(label_files, len(names)),
-        }
-    )
+    problems = {
+        UNREADABLE: unreadable,
+        WRONG_LINES: wrong_lines,
+        UNUSED_LABELS: find_unused_labels(label_files, len(names)),
+    }
     dataset = DatasetInfo(folder.path, f'YOLO ({file.name})', ('boxes',), tuple(names), splits)
-    return dataset.add_notes(notes), issues, CENTRES
+    return dataset.add_notes(notes), problems, CENTRES
 
 
 def find_root(settings: Mapping[str, Any], file: Path) -> Path:

@@ -2,13 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...errors import MANY, get_first_line, shorten
 from ..records import Entry, are_numbers
-from .rule import Effect, Issue, Rule
+from .rule import Effect, Problems, Rule
 
 NOT_COCO = Rule(
     "is not an annotation file in COCO's format",
@@ -40,7 +40,11 @@ OTHER_CATEGORIES = Rule(
     unit='file',
     in_folder=Effect.NONE,
 )
-NO_SIZE = Rule('images without a positive width and height', 'Write both in pixels, as integers')
+NO_SIZE = Rule(
+    'images without a positive width and height',
+    'Write both in pixels, as integers',
+    in_folder=Effect.NONE,  # which has images of another size
+)
 NO_OBJECTS = Rule(
     'nothing to train on',
     "Change the config's classes, or label objects whose iscrowd is 0",
@@ -76,13 +80,12 @@ def parse_flag(value: Any) -> int | None:
     return 1 if text in TRUE_FLAGS else None
 
 
-def read_json(path: Path) -> tuple[Any, list[Issue]]:
-    """Return the content of a JSON file, or None with an issue."""
+def read_json(path: Path) -> tuple[Any, str]:
+    """Return the content of a JSON file, or None and why it cannot be read."""
     try:
-        return json.loads(path.read_text(encoding='utf-8-sig')), []
+        return json.loads(path.read_text(encoding='utf-8-sig')), ''
     except (OSError, ValueError, RecursionError) as error:
-        example = f'not valid JSON in UTF-8: {get_first_line(error)}'
-        return None, [Issue(NOT_COCO, str(path), [example])]
+        return None, f'not valid JSON in UTF-8: {get_first_line(error)}'
 
 
 def is_coco(content: Any) -> bool:
@@ -90,22 +93,21 @@ def is_coco(content: Any) -> bool:
     return isinstance(content, dict) and len(KEYS.keys() & content.keys()) > 1
 
 
-def find_missing_keys(path: Path, content: Any, is_scored: bool = False) -> list[Issue]:
-    """Return an issue if content lacks one of COCO's lists, or an entry lacks a key."""
-    content = content if isinstance(content, dict) else {}
-    missing = [f'no {name}' for name in KEYS if not isinstance(content.get(name), list)]
+def find_missing_keys(content: Any, is_scored: bool = False) -> list[str]:
+    """Return which of COCO's lists content lacks, or which keys its entries lack."""
+    lists = content if isinstance(content, dict) else {}
+    missing = [f'no {name}' for name in KEYS if not isinstance(lists.get(name), list)]
     if missing:
-        return [Issue(NOT_COCO, str(path), missing)]
+        return missing
     for name, keys in KEYS.items():
         # pycocotools, which computes the scores, reads iscrowd of all annotations.
-        if is_scored and name == 'annotations':
-            keys = keys | {'iscrowd'}
-        for index, entry in enumerate(content[name]):
+        needed = {*keys, 'iscrowd'} if is_scored and name == 'annotations' else keys
+        for index, entry in enumerate(lists[name]):
             entry = entry if isinstance(entry, dict) else {}
-            absent = ' and '.join(map(repr, sorted(keys - entry.keys())))
-            if absent:
+            if not needed <= entry.keys():
+                absent = ' and '.join(map(repr, sorted(needed - entry.keys())))
                 missing.append(f'{name}[{index}] (id {entry.get("id")}) has no {absent}')
-    return [Issue(NOT_COCO, str(path), missing)] if missing else []
+    return missing
 
 
 def list_sizes(images: Sequence[Entry]) -> dict[Any, tuple[int, int]]:
@@ -118,24 +120,23 @@ def list_sizes(images: Sequence[Entry]) -> dict[Any, tuple[int, int]]:
     return sizes
 
 
-def find_content_issues(
-    path: Path,
-    content: Mapping[str, Sequence[Entry]],
-    classes: Sequence[str],
-    is_scored: bool,
-) -> Iterator[Issue]:
-    """Yield the issues of a config's COCO file that concern ids, categories, sizes and flags."""
-    place = str(path)
-    for rule, examples in (
-        (DUPLICATE_IDS, find_wrong_ids(content, is_scored)),
-        (WRONG_FLAGS, find_wrong_flags(content['annotations'])),
-        (UNIGNORED, find_ignored(content['annotations'])),
-        (OTHER_CATEGORIES, find_other_categories(content['categories'], classes)),
-        (NO_SIZE, find_images_without_size(content['images'])),
-        (UNLISTED, find_unlisted(content)),
-    ):
-        if examples:
-            yield Issue(rule, place, examples)
+def find_content_problems(
+    content: Mapping[str, Sequence[Entry]], classes: Sequence[str], is_scored: bool
+) -> Problems:
+    """Return the problems of a config's COCO file with ids, categories, sizes and flags."""
+    annotations = content['annotations']
+    return {
+        DUPLICATE_IDS: find_wrong_ids(content, is_scored),
+        WRONG_FLAGS: [
+            f'annotation {entry["id"]} iscrowd {entry["iscrowd"]!r:.60}'
+            for entry in annotations
+            if entry.get('iscrowd', 0) not in (0, 1)
+        ],
+        UNIGNORED: [f'annotation {entry["id"]}' for entry in annotations if entry.get('ignore')],
+        OTHER_CATEGORIES: find_other_categories(content['categories'], classes),
+        NO_SIZE: find_images_without_size(content['images']),
+        UNLISTED: find_unlisted(content),
+    }
 
 
 def find_wrong_ids(content: Mapping[str, Sequence[Entry]], is_scored: bool) -> list[str]:
@@ -143,33 +144,16 @@ def find_wrong_ids(content: Mapping[str, Sequence[Entry]], is_scored: bool) -> l
     wrong = []
     for name, key in [*((name, 'id') for name in KEYS), ('categories', 'name')]:
         for value, number in Counter(entry[key] for entry in content[name]).items():
-            is_invalid = is_scored and not is_storable(value, name, key)
-            if number > 1 or is_invalid:
+            if number > 1 or (is_scored and not is_storable(value, name)):
                 wrong.append(f'{name} {key} {str(value)[:60]}')
     return wrong
 
 
-def is_storable(value: Any, name: str, key: str) -> bool:
+def is_storable(value: Any, name: str) -> bool:
     """Return whether pycocotools can store an id. It reads 0 for an annotation as "no match"."""
     if name == 'annotations':
         return type(value) is int and 0 < value < MAX_ID
-    if key == 'id' and type(value) is int:
-        return -MAX_SORTED_ID <= value < MAX_SORTED_ID
-    return True
-
-
-def find_wrong_flags(annotations: Sequence[Entry]) -> list[str]:
-    """Return annotations whose iscrowd is not 0 or 1."""
-    return [
-        f'annotation {entry["id"]} iscrowd {entry["iscrowd"]!r:.60}'
-        for entry in annotations
-        if entry.get('iscrowd', 0) not in (0, 1)
-    ]
-
-
-def find_ignored(annotations: Sequence[Entry]) -> list[str]:
-    """Return annotations that are ignored by another key than iscrowd."""
-    return [f'annotation {entry["id"]}' for entry in annotations if entry.get('ignore')]
+    return type(value) is not int or -MAX_SORTED_ID <= value < MAX_SORTED_ID
 
 
 def find_other_categories(categories: Sequence[Entry], classes: Sequence[str]) -> list[str]:
@@ -197,7 +181,9 @@ def find_unlisted(content: Mapping[str, Sequence[Entry]]) -> list[str]:
     unlisted = []
     for name, key in (('images', 'image_id'), ('categories', 'category_id')):
         listed = {entry['id'] for entry in content[name]}
-        for entry in content['annotations']:
-            if entry[key] not in listed:
-                unlisted.append(f'annotation {entry["id"]} {key} {entry[key]}')
+        unlisted += [
+            f'annotation {entry["id"]} {key} {entry[key]}'
+            for entry in content['annotations']
+            if entry[key] not in listed
+        ]
     return unlisted

@@ -1,13 +1,12 @@
 """Rules for copies: an image is in one split, once; an object is annotated once."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from ...errors import UserError, format_count, shorten
 from ..records import DatasetInfo, Entry, Split, get_mask, make_object_key
-from .images import group_same_files
+from .images import find_same_files
 from .rule import Effect, Fault, Rule
 
 CONTRADICTING_COPIES = Rule(
@@ -16,19 +15,25 @@ CONTRADICTING_COPIES = Rule(
     in_config=Effect.NONE,
 )
 SHARED_IMAGES = Rule(
-    'training images that are also in validation or test',
+    'training images that are also in validation or test (left out of training)',
     'Keep them in one split',
     in_folder=Effect.NOTED,
     in_config=Effect.NOTED,
 )
+TESTED_IMAGES = Rule(
+    'validation images that are also in test',
+    'Keep them in one split',
+    in_folder=Effect.NOTED,
+    in_config=Effect.NONE,
+)
 REPEATED_IMAGES = Rule(
-    'images that a split has more than once',
+    'images that a split has more than once, with the same annotations (read once)',
     'Remove the copies',
     in_folder=Effect.NOTED,
     in_config=Effect.NONE,
 )
 REPEATED_OBJECTS = Rule(
-    'objects that are annotated more than once (class, box to 0.1 px, trained mask)',
+    'objects that are annotated more than once (class, box to 0.1 px, trained mask; read once)',
     'Remove the copies',
     unit='object',
     in_folder=Effect.NOTED,
@@ -36,20 +41,9 @@ REPEATED_OBJECTS = Rule(
 )
 
 
-class Copies(NamedTuple):
-    """The indices of a split's images that are copies of others."""
-
-    shared: set[int]  # also in validation or test
-    repeated: set[int]  # in the same split, with the same annotations
-    different: set[int]  # in the same split, with other annotations
-
-    def list_left_out(self) -> set[int]:
-        return self.shared | self.repeated | self.different
-
-
-def find_repeated_objects(annotations: Iterable[Entry], with_masks: bool) -> set[int]:
+def find_repeated_objects(annotations: Sequence[Entry], with_masks: bool) -> set[int]:
     """Return the indices of annotations that repeat an earlier one of the same image."""
-    seen: dict[Any, list[Any]] = defaultdict(list)
+    seen = defaultdict(list)
     repeated = set()
     for index, annotation in enumerate(annotations):
         masks = seen[annotation['image_id'], make_object_key(annotation)]
@@ -62,89 +56,90 @@ def find_repeated_objects(annotations: Iterable[Entry], with_masks: bool) -> set
 
 
 def leave_out_repeated_objects(
-    splits: Mapping[str, Split], with_masks: bool
-) -> tuple[dict[str, Split], list[str]]:
-    """Return the splits without repeated objects, and notes that count them."""
-    kept, notes = dict(splits), []
-    for name, split in splits.items():
-        repeated = find_repeated_objects(split.annotations, with_masks)
-        if repeated:
-            copies = [split.annotations[index] for index in sorted(repeated)]
-            files = shorten(list(dict.fromkeys(split.list_image_names(copies))))
-            count = format_count(len(repeated), 'object')
-            notes.append(f'left out of {name} (repeated): {count} (in {files})')
-            rest = set(range(len(split.annotations))) - repeated
-            kept[name] = split.select_annotations(rest)
-    return kept, notes
+    name: str, split: Split, with_masks: bool
+) -> tuple[Split, list[str]]:
+    """Return a split without repeated objects, and a note that counts them, if there are any."""
+    repeated = find_repeated_objects(split.annotations, with_masks)
+    if not repeated:
+        return split, []
+    copies = [split.annotations[index] for index in sorted(repeated)]
+    files = shorten(list(dict.fromkeys(split.list_image_names(copies))))
+    count = format_count(len(repeated), 'object')
+    kept = split.select_annotations(set(range(len(split.annotations))) - repeated)
+    return kept, [f'left out of {name} (repeated): {count} (in {files})']
 
 
-def find_copies(
-    split: Split, firsts: Sequence[int], in_other_splits: set[int], with_masks: bool
-) -> Copies:
-    """Return the copies among the images of a split.
-
-    ``firsts`` has for each image the index of the first image of the dataset with the same bytes.
-    Images of which it is in ``in_other_splits`` may not be in this split.
-    """
-    shared, repeated, different = set(), set(), set()
-    has_copies = len(set(firsts)) < len(firsts)
-    keys = split.list_annotation_keys(with_masks) if has_copies else firsts
-    seen: dict[int, int] = {}
-    for index, first in enumerate(firsts):
-        earlier = seen.setdefault(first, index)
-        if first in in_other_splits:
-            shared.add(index)
-        elif earlier != index and keys[earlier] == keys[index]:
-            repeated.add(index)
-        elif earlier != index:
-            different |= {earlier, index}
-    return Copies(shared, repeated - different, different)
-
-
-def leave_out_copies(dataset: DatasetInfo) -> tuple[DatasetInfo, dict[str, list[Fault]]]:
-    """Return the dataset without copies, with notes that count them, and faults by split.
+def leave_out_copies(dataset: DatasetInfo) -> tuple[DatasetInfo, list[Fault]]:
+    """Return the dataset without copies and with notes that count them, and faults.
 
     Training lacks the images of other splits. Of the same images in one split, the first one stays
     if all have the same annotations; otherwise all are faults.
     """
     with_masks = dataset.annotation_types[0] == 'masks'
-    splits, notes = leave_out_repeated_objects(dataset.splits, with_masks)
-    paths = {name: list_paths(split) for name, split in splits.items()}
-    firsts = group_same_files(paths)
-    others = sorted(splits.keys() - {'train'})
+    paths = {name: split.image_paths for name, split in dataset.splits.items()}
+    same = iter(find_same_files([path for found in paths.values() for path in found]))
+    # For each image the index of the first image of the dataset with the same bytes.
+    firsts = {name: [next(same) for _ in found] for name, found in paths.items()}
+    others = sorted(paths.keys() - {'train'})
     held_out = {first for name in others for first in firsts[name]}
-    kept, faults = {}, {}
-    for name, split in splits.items():
+    splits, faults, notes = {}, [], []
+    for name, split in dataset.splits.items():
+        split, repeated_objects = leave_out_repeated_objects(name, split, with_masks)
         forbidden = held_out if name == 'train' else set()
-        copies = find_copies(split, firsts[name], forbidden, with_masks)
-        is_also_in = f'left out of train (also in {" or ".join(others)})'
-        notes += describe_images(is_also_in, paths[name], copies.shared)
-        is_repeated = f'left out of {name} (repeated)'
-        notes += describe_images(is_repeated, paths[name], copies.repeated)
-        if name == 'test':
-            in_val = set(firsts.get('val', ()))
-            tested = {index for index, first in enumerate(firsts[name]) if first in in_val}
-            notes += describe_images('test is not independent of val', paths[name], tested)
-        if copies.shared and len(copies.shared) == len(paths[name]):
+        shared, repeated, different = find_copies(split, firsts[name], forbidden, with_masks)
+        in_val = set(firsts.get('val', ())) if name == 'test' else set()
+        tested = {index for index, first in enumerate(firsts[name]) if first in in_val}
+        notes += repeated_objects
+        for what, indices in (
+            (f'left out of train (also in {" or ".join(others)})', shared),
+            (f'left out of {name} (repeated)', repeated),
+            ('test is not independent of val', tested),
+        ):
+            if indices:
+                notes.append(f'{what}: {describe_images(paths[name], indices)}')
+        if shared and len(shared) == len(paths[name]):
             raise UserError(
                 f'{dataset.folder}: {notes[-1]}, so none is left. Put other images into one of '
                 'the splits, or remove val: then a fifth of train is held out for it'
             )
-        faults[name] = [
-            Fault(CONTRADICTING_COPIES, index, str(paths[name][index]))
-            for index in sorted(copies.different)
+        faults += [
+            Fault(index, CONTRADICTING_COPIES, str(paths[name][index])) for index in different
         ]
-        kept[name] = split.select(set(range(len(paths[name]))) - copies.list_left_out())
-    return dataset.replace_splits(kept).add_notes(notes), faults
+        left_out = shared.union(repeated, different)
+        splits[name] = split.select(set(range(len(paths[name]))) - left_out)
+    return dataset.replace_splits(splits).add_notes(notes), faults
 
 
-def list_paths(split: Split) -> list[Path]:
-    return [split.image_folder / name for name in split.image_names]
+def find_copies(
+    split: Split, firsts: Sequence[int], forbidden: set[int], with_masks: bool
+) -> tuple[set[int], set[int], set[int]]:
+    """Return the indices of images that are copies.
+
+    Args:
+        split: The images.
+        firsts: For each image the index of the first image of the dataset with the same bytes.
+        forbidden: Such indices of images in other splits, which may not be in this split.
+        with_masks: Whether masks are trained.
+
+    Returns:
+        Forbidden images, copies with the same annotations, and copies with other annotations.
+    """
+    shared, repeated, different = set(), set(), set()
+    has_copies = len(set(firsts)) < len(firsts)
+    keys = split.list_annotation_keys(with_masks) if has_copies else firsts
+    seen = {}
+    for index, first in enumerate(firsts):
+        earlier = seen.setdefault(first, index)
+        if first in forbidden:
+            shared.add(index)
+        elif earlier != index and keys[earlier] == keys[index]:
+            repeated.add(index)
+        elif earlier != index:
+            different |= {earlier, index}
+    return shared, repeated - different, different
 
 
-def describe_images(what: str, paths: Sequence[Path], indices: set[int]) -> list[str]:
-    """Return a note that counts and names images, or none."""
-    if not indices:
-        return []
+def describe_images(paths: Sequence[Path], indices: set[int]) -> str:
+    """Return the number and the first names of images."""
     names = shorten([str(paths[index]) for index in sorted(indices)])
-    return [f'{what}: {format_count(len(indices), "image")} ({names})']
+    return f'{format_count(len(indices), "image")} ({names})'

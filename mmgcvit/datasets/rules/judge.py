@@ -1,27 +1,29 @@
 """Apply the rules to a dataset that a reader has read: leave out what breaks them, and say so."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ...errors import MANY, UserError, escape_controls
+from ...errors import MANY, UserError, escape_controls, format_count
 from ..decoding import read_sizes
 from ..reading import read_each
 from ..records import DatasetInfo, ObjectSplit, Split
 from .classes import check_class_names
 from .copies import leave_out_copies
-from .images import find_image_faults
+from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
 from .objects import MIN_CUT, are_inside, find_object_faults, get_corners
-from .rule import Fault, Issue, Rule, are_too_many, count_by_unit, group_faults
+from .rule import Effect, Fault, Problems, Rule, are_too_many, make_issues
 
 ROTATED_BOXES = Rule(
     'images annotated with their size before the EXIF rotation, but with boxes after it',
     'Export them again, or remove the rotation',
+    in_config=Effect.NONE,
 )
 
 
-def judge(dataset: DatasetInfo, problems: Sequence[Issue], box_format: str) -> DatasetInfo:
+def judge(dataset: DatasetInfo, problems: Problems, box_format: str) -> DatasetInfo:
     """Return a dataset without images and objects that break a rule. Notes count and name them.
 
     Copies are looked for among readable images, since unreadable ones may all be the same page of
@@ -37,51 +39,51 @@ def judge(dataset: DatasetInfo, problems: Sequence[Issue], box_format: str) -> D
             image or no object left.
     """
     check_class_names(dataset.folder, dataset.classes)
-    has_objects = {name for name, split in dataset.splits.items() if split.objects}
-    issues, totals = list(problems), Counter()
-    for issue in problems:
-        totals[issue.rule.unit] += len(issue.examples)
-    for split in dataset.splits.values():
-        totals['image'] += len(split.image_names)
-        totals['object'] += len(split.annotations)
-    readable = {}
+    problems = {rule: list(examples) for rule, examples in problems.items() if examples}
+    totals = Counter()
+    for rule, examples in problems.items():
+        totals[rule.unit] += len(examples)
+    splits, labelled = {}, []
     for name, split in dataset.splits.items():
-        readable[name], faults = leave_out_images(split)
-        issues += group_faults(faults, '')
-    dataset, copies = leave_out_copies(dataset.replace_splits(readable))
-    for faults in copies.values():
-        issues += group_faults(faults, '')
-    kept, looks = {}, []
+        totals.update(image=len(split.image_names), object=len(split.annotations))
+        labelled += [name] if split.objects else []
+        splits[name], faults = leave_out_images(split)
+        add_faults(problems, faults)
+    dataset, faults = leave_out_copies(dataset.replace_splits(splits))
+    add_faults(problems, faults)
+    with_masks = dataset.annotation_types[0] == 'masks'
+    splits, looks = {}, ''
     for name, split in dataset.splits.items():
-        with_masks = dataset.annotation_types[0] == 'masks'
-        kept[name], faults, look = leave_out_objects(split, with_masks, box_format)
-        issues += group_faults(faults, '')
+        splits[name], faults, look = leave_out_objects(split, with_masks, box_format)
+        add_faults(problems, faults)
         if look:
-            looks.append(f' Boxes of {name} look like {look}.')
-    dataset = dataset.replace_splits(kept)
-    empty = [
-        f'object of {name}' for name in sorted(has_objects) if not dataset.splits[name].objects
-    ]
-    empty += [f'image of {name}' for name, split in kept.items() if not split.image_names]
-    return dataset.add_notes(conclude(dataset, issues, totals, empty, ''.join(looks)))
+            looks += f' Boxes of {name} look like {look}.'
+    empty = [f'object of {name}' for name in labelled if not splits[name].objects]
+    empty += [f'image of {name}' for name, split in splits.items() if not split.image_names]
+    if not problems:
+        return dataset.replace_splits(splits)
+    note = describe(dataset, problems, totals, empty, looks)
+    return dataset.replace_splits(splits).add_notes([note])
 
 
-def conclude(
-    dataset: DatasetInfo,
-    issues: Sequence[Issue],
-    totals: Counter[str],
-    empty: Sequence[str],
-    looks: str,
-) -> list[str]:
-    """Return a note with the issues of what is left out. Raise a UserError if it is too much."""
-    if not issues:
-        return []
+def add_faults(problems: Problems, faults: Iterable[Fault]) -> None:
+    for fault in faults:
+        problems.setdefault(fault.rule, []).append(fault.example)
+
+
+def describe(
+    dataset: DatasetInfo, problems: Problems, totals: Counter[str], empty: list[str], looks: str
+) -> str:
+    """Return a note about what is left out. Raise a UserError if it is too much."""
     counts = Counter()
-    for issue in issues:
-        counts[issue.rule.unit] += len(issue.examples)
-    count = ', '.join(count_by_unit(issues, totals))
-    lines = [f'  {issue.format(MANY)}' for issue in merge(issues)]
-    named = escape_controls('\n'.join(['', *lines]))
+    for rule, examples in problems.items():
+        counts[rule.unit] += len(examples)
+    count = ', '.join(
+        f'{format_count(number, "problem")} in {format_count(totals[unit], unit)}'
+        for unit, number in sorted(counts.items())
+    )
+    lines = [f'\n  {issue.format(MANY)}' for issue in make_issues(problems)]
+    named = escape_controls(''.join(lines))
     limit = 'mmgcvit leaves out at most a tenth of the images and of the objects'
     if empty:
         limit = f'No {empty[0]} can be used'
@@ -89,55 +91,50 @@ def conclude(
         raise UserError(
             f'{dataset.folder}: {count}. {limit}.{looks} Repair or remove these:{named}'
         )
-    return [f'{count}. These images and annotations are left out:{named}']
-
-
-def merge(issues: Sequence[Issue]) -> list[Issue]:
-    """Return one issue for each rule, with the examples of all."""
-    examples: dict[Rule, list[str]] = {}
-    for issue in issues:
-        examples.setdefault(issue.rule, []).extend(issue.examples)
-    return [Issue(rule, '', found) for rule, found in examples.items()]
+    return f'{count}. These images and annotations are left out:{named}'
 
 
 def leave_out_images(split: Split) -> tuple[Split, list[Fault]]:
     """Return a split without images that cannot be read or used, and their faults."""
-    faults = list(find_image_faults(split.image_folder, split.image_names, split.sizes))
-    kept = set(range(len(split.image_names))) - {fault.index for fault in faults}
-    split = split.select(kept)
-    if not split.annotations:
-        return split, faults
-    rotated = find_rotated(split)
-    faults += [
-        Fault(ROTATED_BOXES, index, str(split.image_folder / split.image_names[index]))
-        for index in rotated
+    paths = split.image_paths
+    faults = [
+        Fault(index, UNUSABLE_NAME, str(paths[index]))
+        for index, name in enumerate(split.image_names)
+        if has_unusable_name(name)
     ]
-    return split.select(set(range(len(split.image_names))) - set(rotated)), faults
+    unusable = {fault.index for fault in faults}
+    with ThreadPoolExecutor(MAX_THREADS) as pool:
+        checked = list(pool.map(check_image, paths, split.sizes))
+    for index, (rule, example, _) in enumerate(checked):
+        if rule and index not in unusable:
+            faults.append(Fault(index, rule, example))
+    left_out = {fault.index for fault in faults}
+    split = split.select(set(range(len(paths))) - left_out)
+    rotated = find_rotated(split) if split.annotations else set()
+    faults += [Fault(index, ROTATED_BOXES, str(split.image_paths[index])) for index in rotated]
+    return split.select(set(range(len(split.image_names))) - rotated), faults
 
 
-def find_rotated(split: ObjectSplit) -> list[int]:
+def find_rotated(split: ObjectSplit) -> set[int]:
     """Return the images with the size before their EXIF rotation but boxes after it.
 
-    Boxes tell it by those that fit only one of both pictures: more of them must fit the rotated
-    one.
+    Boxes tell it that fit only one of both pictures: more of them must fit the rotated one.
     """
     corners = get_corners(split.annotations)
-    sizes = np.reshape(split.list_sizes(split.annotations), (-1, 2)).astype(float)
-    fits_before = are_inside(corners, sizes)
-    fits_after = are_inside(corners, sizes[:, ::-1])
-    if not (fits_after & ~fits_before).any():
-        return []
-    pairs, _ = read_each(read_sizes, [split.image_folder / name for name in split.image_names])
-    rotated = [
+    sizes = split.get_sizes(split.annotations)
+    # 1: it fits only the picture after the rotation. -1: only that before it.
+    fits = are_inside(corners, sizes[:, ::-1]).astype(int) - are_inside(corners, sizes)
+    if not (fits > 0).any():
+        return set()
+    found, _ = read_each(read_sizes, split.image_paths)
+    rotated = {
         index
-        for index, (annotated, (before, after)) in enumerate(zip(split.sizes, pairs, strict=True))
+        for index, (annotated, (before, after)) in enumerate(zip(split.sizes, found, strict=True))
         if annotated == before != after
-    ]
+    }
     ids = {split.images[index]['id'] for index in rotated}
-    is_rotated = np.array([entry['image_id'] in ids for entry in split.annotations], bool)
-    num_after = (fits_after & ~fits_before & is_rotated).sum()
-    num_before = (fits_before & ~fits_after & is_rotated).sum()
-    return rotated if num_after > num_before else []
+    is_rotated = [entry['image_id'] in ids for entry in split.annotations]
+    return rotated if fits[is_rotated].sum() > 0 else set()
 
 
 def leave_out_objects(
@@ -149,29 +146,27 @@ def leave_out_objects(
     """
     if not split.annotations:
         return split, [], ''
-    sizes = split.list_sizes(split.annotations)
+    sizes = split.get_sizes(split.annotations)
     rules, look = find_object_faults(split.annotations, sizes, with_masks, box_format)
     names = split.list_image_names(split.annotations)
-    faults = []
-    for index, rule in enumerate(rules):
-        if rule is not None:
-            entry = split.annotations[index]
+    faults, kept = [], set()
+    for index, (rule, entry) in enumerate(zip(rules, split.annotations, strict=True)):
+        if rule is None:
+            kept.add(index)
+        else:
             example = f'{names[index]}: annotation {entry["id"]}, bbox {entry["bbox"]!s:.80}'
-            faults.append(Fault(rule, index, example))
-    kept = {index for index, rule in enumerate(rules) if rule is None}
+            faults.append(Fault(index, rule, example))
     return cut_boxes(split.select_annotations(kept)), faults, look
 
 
 def cut_boxes(split: ObjectSplit) -> ObjectSplit:
     """Return a split whose boxes end at the edges of their images."""
     corners = get_corners(split.annotations)
-    sizes = np.reshape(split.list_sizes(split.annotations), (-1, 2)).astype(float)
-    inner = corners.clip(0, np.tile(sizes, 2))
-    boxes = np.hstack([inner[:, :2], inner[:, 2:] - inner[:, :2]]).round(2).tolist()
-    is_cut = (abs(inner - corners) > MIN_CUT).any(1)
+    cut = corners.clip(0, np.tile(split.get_sizes(split.annotations), 2))
+    boxes = np.hstack([cut[:, :2], cut[:, 2:] - cut[:, :2]]).round(2).tolist()
     annotations = list(split.annotations)
-    for index in np.flatnonzero(is_cut):
-        entry, box = annotations[index], boxes[index]
-        area = min(entry['area'], round(box[2] * box[3], 2))
-        annotations[index] = {**entry, 'bbox': box, 'area': area}
+    for index in np.flatnonzero((abs(cut - corners) > MIN_CUT).any(1)):
+        box = boxes[index]
+        area = min(annotations[index]['area'], round(box[2] * box[3], 2))
+        annotations[index] = {**annotations[index], 'bbox': box, 'area': area}
     return split.replace_annotations(annotations)

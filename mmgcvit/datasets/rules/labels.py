@@ -1,6 +1,6 @@
 """Rules for the labels of images: class indices in lists, and values in segmentation maps."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,22 +55,21 @@ def find_other_order(folder_indices: Mapping[str, int], classes: Sequence[str]) 
     ]
 
 
-def judge_map(path: str, size: Size, known: Collection[int]) -> Iterator[tuple[Rule, str]]:
-    """Yield the rules that a segmentation map breaks, with examples.
+def check_map(path: Path, size: Size, known: Collection[int]) -> list[tuple[Rule, str]]:
+    """Return the rules that a segmentation map breaks, with examples.
 
-    Args:
-        path: The file.
-        size: The (width, height) of its image.
-        known: The values that its pixels may have. None: any.
+    ``size`` is the (width, height) of its image, and ``known`` has the values that its pixels may
+    have (none: any).
     """
     try:
-        labels = read_segmentation_map(Path(path))
+        labels = read_segmentation_map(path)
     except UserError as error:
-        yield NO_MAP, str(error)
-        return
+        return [(NO_MAP, str(error))]
+    found = []
     height, width = labels.shape
     if (width, height) != size:
-        yield OTHER_SIZE, f'{path} is {width} x {height}, not {size[0]} x {size[1]}'
+        found.append((OTHER_SIZE, f'{path} is {width} x {height}, not {size[0]} x {size[1]}'))
     others = [str(label) for label in np.unique(labels).tolist() if known and label not in known]
     if others:
-        yield OTHER_LABELS, f'{path} has label {", ".join(others)}'
+        found.append((OTHER_LABELS, f'{path} has label {", ".join(others)}'))
+    return found

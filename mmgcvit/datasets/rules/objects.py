@@ -1,8 +1,7 @@
 """Rules for objects: boxes and masks lie in their image, have an area, and agree."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,116 +12,66 @@ from .rule import Effect, Rule, are_too_many
 
 # Tools round, so boxes and masks may leave an image by 2 pixels or 1 % of its side, and the edges
 # of a box and its mask may differ by 3 pixels or 10 % of the box's side.
-MARGIN, MARGIN_SHARE = 2, 0.01
-MAX_DIFFERENCE, MAX_DIFFERENCE_SHARE = 3, 0.1
+MARGIN, MAX_DIFFERENCE = (2, 0.01), (3, 0.1)
 MIN_CUT = 0.1  # boxes that leave their image by fewer pixels are not cut: fractions are not exact
 
 
-def make_object_rule(problem: str, in_config: Effect = Effect.STOPS_IF_MANY) -> Rule:
+def make_rule(problem: str, in_config: Effect = Effect.STOPS_IF_MANY) -> Rule:
     return Rule(problem, 'Correct or remove them', unit='object', in_config=in_config)
 
 
-NOT_FINITE = make_object_rule('bbox or area are not finite numbers', Effect.STOPS)
-NO_MASK = make_object_rule(
+NOT_FINITE = make_rule('bbox or area are not finite numbers', Effect.STOPS)
+OUTSIDE = make_rule('the box or mask leaves the image')
+NO_AREA = make_rule('the box is under a pixel in width or height, or its area is 0')
+MISREAD = make_rule('the box is one of many that look like another kind of box')
+NO_MASK = make_rule(
     "the mask (segmentation) is missing, or neither polygons nor RLE of the image's size",
     Effect.STOPS,
 )
-# In validation and test it stops a run.
-FEW_POINTS = make_object_rule('the mask is a polygon of fewer than three points, or without area')
-OUTSIDE = make_object_rule('the box or mask leaves the image')
-NO_AREA = make_object_rule('the box is under a pixel in width or height, or its area is 0')
-DIFFERENT = make_object_rule('box and mask contradict each other')
-MISREAD = make_object_rule('the box is one of many that look like another kind of box')
+# In validation and test, it stops a run.
+FEW_POINTS = make_rule('the mask is a polygon of fewer than three points, or without area')
+DIFFERENT = make_rule('box and mask contradict each other')
+
+# How tools write a box.
+BOX_FORMATS = (
+    '[x, y, width, height]',
+    '[x1, y1, x2, y2]',
+    '[centre x, centre y, width, height]',
+)
+XYWH, XYXY, CENTRES = BOX_FORMATS
 
 Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-ReadCorners = Callable[[Array, Array], tuple[Array, Array]]
+Entries = Sequence[Mapping[str, Any]]
 
 
-def read_xywh(first: Array, last: Array) -> tuple[Array, Array]:
-    return first, first + last
-
-
-def read_xyxy(first: Array, last: Array) -> tuple[Array, Array]:
-    return first, last
-
-
-def read_centres(first: Array, last: Array) -> tuple[Array, Array]:
-    return first - last / 2, first + last / 2
-
-
-# How tools write a box: its first two and its last two values become its corners.
-XYWH = '[x, y, width, height]'
-XYXY = '[x1, y1, x2, y2]'
-CENTRES = '[centre x, centre y, width, height]'
-BOX_FORMATS: dict[str, ReadCorners] = {XYWH: read_xywh, XYXY: read_xyxy, CENTRES: read_centres}
-OTHER_SIZE = 'boxes of images of another size'  # if nothing else explains that they misfit
-
-
-@dataclass(frozen=True)
-class Boxes:
-    """The boxes of COCO annotations as arrays. Values that are not finite numbers are NaN."""
-
-    corners: Array  # (n, 4): left, top, right and bottom edges
-    areas: Array  # (n,)
-    image_sizes: Array  # (n, 2): width and height of their images
-
-    @property
-    def sides(self) -> Array:
-        """The width and height of each box (n, 2)."""
-        return self.corners[:, 2:] - self.corners[:, :2]
-
-    def are_finite(self) -> Mask:
-        return np.isfinite(self.corners).all(1) & np.isfinite(self.areas)
-
-    def are_inside(self) -> Mask:
-        """Return whether boxes are in their images, or leave them by a margin. False for NaN."""
-        return are_inside(self.corners, self.image_sizes)
-
-    def have_area(self) -> Mask:
-        """Return whether the visible parts of boxes have sides of a pixel or more."""
-        top_left = np.clip(self.corners[:, :2], 0, self.image_sizes)
-        bottom_right = np.clip(self.corners[:, 2:], 0, self.image_sizes)
-        return (bottom_right - top_left >= 1).all(1)
-
-    def fit(self) -> Mask:
-        return self.are_inside() & self.have_area()
-
-
-def make_boxes(annotations: Sequence[Mapping[str, Any]], sizes: Sequence[Size]) -> Boxes:
-    """Return the boxes of annotations, whose values may have any type."""
-    corners = get_corners(annotations)
-    areas = [
-        annotation['area'] if are_numbers([annotation['area']]) else np.nan
-        for annotation in annotations
-    ]
-    return Boxes(corners, np.array(areas, float), np.array(sizes, float).reshape(-1, 2))
-
-
-def get_corners(annotations: Sequence[Mapping[str, Any]]) -> Array:
+def get_corners(annotations: Entries) -> Array:
     """Return the left, top, right and bottom edges of boxes (n, 4). Invalid ones are NaN."""
-    rows = []
-    for annotation in annotations:
-        box = annotation['bbox']
-        is_valid = are_numbers(box) and len(box) == 4
-        rows.append(box if is_valid else [np.nan] * 4)
-    boxes = np.array(rows, float).reshape(-1, 4)
-    return np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
+    boxes = [annotation['bbox'] for annotation in annotations]
+    rows = [box if are_numbers(box) and len(box) == 4 else [np.nan] * 4 for box in boxes]
+    values = np.array(rows, float).reshape(-1, 4)
+    return np.hstack([values[:, :2], values[:, :2] + values[:, 2:]])
 
 
-def are_inside(corners: Array, sizes: Array) -> Mask:
-    """Return whether corners (n, 4) are in images of ``sizes`` (n, 2) or their margin."""
-    margin = np.maximum(MARGIN, MARGIN_SHARE * sizes)
-    is_right_of_start = corners[:, :2] >= -margin
-    is_left_of_end = corners[:, 2:] <= sizes + margin
-    return (is_right_of_start & is_left_of_end).all(1)
+def get_areas(annotations: Entries) -> Array:
+    """Return the areas of annotations (n,). Invalid ones are NaN."""
+    areas = [annotation['area'] for annotation in annotations]
+    return np.array([area if are_numbers([area]) else np.nan for area in areas], float)
+
+
+def are_inside(corners: Array, sizes: Array) -> NDArray[np.bool_]:
+    """Return whether corners (n, 4) are in images of ``sizes`` (n, 2) or their :data:`MARGIN`."""
+    margin = np.maximum(MARGIN[0], MARGIN[1] * sizes)
+    return ((corners[:, :2] >= -margin) & (corners[:, 2:] <= sizes + margin)).all(1)
+
+
+def have_area(corners: Array, sizes: Array) -> NDArray[np.bool_]:
+    """Return whether the visible parts of boxes (n, 4) have sides of a pixel or more."""
+    visible = np.clip(corners[:, 2:], 0, sizes) - np.clip(corners[:, :2], 0, sizes)
+    return (visible >= 1).all(1)
 
 
 def find_object_faults(
-    annotations: Sequence[Mapping[str, Any]],
-    sizes: Sequence[Size],
-    with_masks: bool,
-    box_format: str = XYWH,
+    annotations: Entries, sizes: Sequence[Size], with_masks: bool, box_format: str = XYWH
 ) -> tuple[list[Rule | None], str]:
     """Return the rule that each object breaks, or None, and what the boxes look like.
 
@@ -130,80 +79,82 @@ def find_object_faults(
         annotations: COCO annotations, whose values may have any type.
         sizes: The (width, height) of their images.
         with_masks: Whether masks are trained.
-        box_format: How the dataset's format writes boxes.
+        box_format: How the dataset's format writes boxes: one of :data:`BOX_FORMATS`.
     """
-    boxes = make_boxes(annotations, sizes)
-    look = guess_box_format(boxes, box_format)
+    corners, areas = get_corners(annotations), get_areas(annotations)
+    image_sizes = np.array(sizes, float).reshape(-1, 2)
+    look = guess_look(corners, image_sizes, box_format)
     faults = np.full(len(annotations), None, object)
-    # Later rules count more: what is no number is not outside.
-    faults[(boxes.areas <= 0) | ~boxes.have_area()] = NO_AREA
-    faults[~boxes.are_inside()] = OUTSIDE
-    faults[~boxes.are_finite()] = NOT_FINITE
-    are_misread = look not in ('', OTHER_SIZE) and (faults == OUTSIDE).sum() > 2
-    if are_misread:  # some misread boxes stay inside of their image
+    # The last one counts: what is no number is not outside.
+    faults[(areas <= 0) | ~have_area(corners, image_sizes)] = NO_AREA
+    faults[~are_inside(corners, image_sizes)] = OUTSIDE
+    faults[np.isnan(corners).any(1) | np.isnan(areas)] = NOT_FINITE
+    if look and (faults == OUTSIDE).sum() > 2:  # some misread boxes stay inside of their image
         faults[:] = MISREAD
     if with_masks:
-        judge_masks(annotations, boxes, faults)
+        judge_masks(annotations, image_sizes, corners, faults)
     return faults.tolist(), look
 
 
 def judge_masks(
-    annotations: Sequence[Mapping[str, Any]], boxes: Boxes, faults: NDArray[np.object_]
+    annotations: Entries, sizes: Array, corners: Array, faults: NDArray[np.object_]
 ) -> None:
     """Set the faults of objects whose mask is invalid, outside, or unlike its box."""
-    edges = np.full(boxes.corners.shape, np.nan)
-    for index in range(len(annotations)):
-        if faults[index] is not None:
-            continue
-        width, height = boxes.image_sizes[index]
-        measured = measure_mask(annotations[index].get('segmentation'), int(width), int(height))
+    edges = np.full(corners.shape, np.nan)
+    for index in np.flatnonzero(faults == None):  # noqa: E711
+        width, height = map(int, sizes[index])
+        measured = measure_mask(annotations[index].get('segmentation'), width, height)
         if isinstance(measured, Rule):
             faults[index] = measured
         else:
             edges[index] = measured
-    limits = np.maximum(MAX_DIFFERENCE, MAX_DIFFERENCE_SHARE * np.tile(boxes.sides, 2))
-    faults[(abs(edges - boxes.corners) > limits).any(1)] = DIFFERENT  # False for NaN
-    is_measured = np.isfinite(edges).all(1)
-    faults[is_measured & ~are_inside(edges, boxes.image_sizes)] = OUTSIDE
+    sides = np.tile(corners[:, 2:] - corners[:, :2], 2)
+    limits = np.maximum(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * sides)
+    faults[(abs(edges - corners) > limits).any(1)] = DIFFERENT  # False for NaN
+    faults[np.isfinite(edges).all(1) & ~are_inside(edges, sizes)] = OUTSIDE
 
 
-def guess_box_format(boxes: Boxes, box_format: str) -> str:
-    """Return what boxes look like if many misfit their images, or '' if most fit."""
-    is_finite = np.isfinite(boxes.corners).all(1)
-    corners, sizes = boxes.corners[is_finite], boxes.image_sizes[is_finite]
+def guess_look(corners: Array, sizes: Array, box_format: str) -> str:
+    """Return what boxes look like if many misfit their images, or ''.
+
+    That is another kind of box that nearly all of them fit.
+    """
+    is_finite = np.isfinite(corners).all(1)
+    corners, sizes = corners[is_finite], sizes[is_finite]
     num_misfits = count_misfits(corners, sizes)
-    has_misfits = num_misfits > 0
     are_many = are_too_many(num_misfits, len(corners))
-    for look, other_corners, other_sizes in iter_looks(corners, sizes, box_format):
-        num_others = count_misfits(other_corners, other_sizes)
+    for look, *other in iter_looks(corners, sizes, box_format):
+        num_others = count_misfits(*other)
         # A single misfit suffices if all boxes fit these formats.
-        if look in (XYWH, CENTRES) and has_misfits and num_others == 0:
+        is_perfect = look in (XYWH, CENTRES) and num_misfits > 0 and num_others == 0
+        if is_perfect or (are_many and not are_too_many(num_others, len(corners))):
             return look
-        if are_many and not are_too_many(num_others, len(corners)):
-            return look
-    num_outside = (~are_inside(corners, sizes)).sum()
-    return OTHER_SIZE if are_too_many(num_outside, len(corners)) else ''
+    return ''
 
 
 def count_misfits(corners: Array, sizes: Array) -> int:
-    boxes = Boxes(corners, np.ones(len(corners)), sizes)
-    return int((~boxes.fit()).sum())
+    return int((~(are_inside(corners, sizes) & have_area(corners, sizes))).sum())
 
 
 def iter_looks(corners: Array, sizes: Array, box_format: str) -> Iterator[tuple[str, Array, Array]]:
     """Yield what boxes could be, with the corners and image sizes that they would then have."""
     first, last = corners[:, :2], corners[:, 2:]
-    side = last - first
-    written = {XYWH: (first, side), XYXY: (first, last), CENTRES: (first + side / 2, side)}
-    for name, read in BOX_FORMATS.items():
-        yield name, np.hstack(read(*written[box_format])), sizes
-    scale = np.tile(sizes, 2)
+    # The first two and the last two values as they are written.
+    written = {
+        XYWH: (first, last - first),
+        XYXY: (first, last),
+        CENTRES: ((first + last) / 2, last - first),
+    }
+    start, end = written[box_format]
+    yield XYWH, np.hstack([start, start + end]), sizes
+    yield XYXY, np.hstack([start, end]), sizes
+    yield CENTRES, np.hstack([start - end / 2, start + end / 2]), sizes
     yield 'boxes of images rotated by 90 degrees', corners, sizes[:, ::-1]
-    yield 'pixels instead of fractions of the image', corners / scale, sizes
-    yield 'fractions of the image instead of pixels', corners * scale, sizes
+    yield 'pixels instead of fractions of the image', corners / np.tile(sizes, 2), sizes
+    yield 'fractions of the image instead of pixels', corners * np.tile(sizes, 2), sizes
 
 
-def measure_mask(mask: Any, width: int, height: int) -> Array | Rule:
+def measure_mask(mask: Any, width: int, height: int) -> list[float] | Rule:
     """Return the left, top, right and bottom edge of a mask, or the rule that it breaks.
 
     ``mask`` is a COCO ``segmentation`` of any type.
@@ -217,31 +168,31 @@ def measure_mask(mask: Any, width: int, height: int) -> Array | Rule:
         return FEW_POINTS
     x = [value for polygon in mask for value in polygon[::2]]
     y = [value for polygon in mask for value in polygon[1::2]]
-    return np.array([min(x), min(y), max(x), max(y)], float)
+    return [min(x), min(y), max(x), max(y)]
 
 
-def measure_rle(mask: dict[str, Any], width: int, height: int) -> Array | Rule:
+def measure_rle(mask: Mapping[str, Any], width: int, height: int) -> list[float] | Rule:
     counts = mask.get('counts')
     if isinstance(counts, str):
         counts = decode_counts(counts)
-    if mask.get('size') != [height, width] or not isinstance(counts, list):
+    is_list = isinstance(counts, list)
+    if not is_list or not all(type(count) is int and count >= 0 for count in counts):
         return NO_MASK
-    are_counts = all(type(count) is int and count >= 0 for count in counts)
-    if not are_counts or sum(counts) != height * width:
+    if mask.get('size') != [height, width] or sum(counts) != height * width:
         return NO_MASK
     from pycocotools import mask as coco_mask  # imported here, because polygons do not need it
 
-    rle = coco_mask.frPyObjects({'size': [height, width], 'counts': counts}, height, width)
+    rle = coco_mask.frPyObjects({**mask, 'counts': counts}, height, width)
     left, top, box_width, box_height = coco_mask.toBbox(rle).tolist()
-    if not box_width or not box_height:
+    if 0 in (box_width, box_height):
         return FEW_POINTS
-    return np.array([left, top, left + box_width, top + box_height])
+    return [left, top, left + box_width, top + box_height]
 
 
 def measure_area(polygon: Sequence[float]) -> float:
     """Return the area of a polygon [x1, y1, x2, y2, ...]."""
-    x, y = np.reshape(polygon, (-1, 2)).T.astype(float)
-    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
+    x, y = np.reshape(polygon, (-1, 2)).T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
 
 
 def decode_counts(text: str) -> list[int] | None:
@@ -254,12 +205,11 @@ def decode_counts(text: str) -> list[int] | None:
     # No image needs a number of more than 12 characters.
     if not re.fullmatch('([P-o]{0,11}[0-O])*', text):
         return None
-    counts: list[int] = []
+    counts = []
     for number in re.findall('[P-o]*[0-O]', text):
         codes = [ord(character) - 48 for character in number]
         value = sum((code & 0x1F) << 5 * i for i, code in enumerate(codes))
-        is_negative = codes[-1] & 0x10
-        if is_negative:
+        if codes[-1] & 0x10:  # the sign
             value -= 1 << 5 * len(codes)
         if len(counts) > 2:
             value += counts[-2]

@@ -16,6 +16,9 @@ import yaml
 from hypothesis import strategies as st
 from PIL import Image
 
+from mmgcvit.datasets.formats import class_folders, maps
+from mmgcvit.datasets.layouts import get_split
+
 WIDTH, HEIGHT = 96, 72
 SPLIT_NAMES = {
     'train': [
@@ -187,10 +190,13 @@ class Made:
             add_clutter(root)
 
     def get_name(self, split: str, photo: Photo) -> str:
-        number, label = [*self.folders].index(split), self.classes[photo.label]
-        return (
-            f'{self.layout[0].format(self.folders[split], number=number, label=label)}{photo.name}'
-        )
+        folder = self.layout[0].format(self.folders[split], label=self.classes[photo.label])
+        return f'{folder}{photo.name}'
+
+    @property
+    def task(self) -> str | None:
+        """What ``--task`` must say."""
+        return 'semantic' if self.format == 'maps' else None
 
     @property
     def expected_classes(self) -> tuple[str, ...]:
@@ -308,9 +314,10 @@ def write_yolo(
         settings[split] = source.format(folder)
         if lists:
             settings[split] = f'{split}.txt'
+            start = './' if made.options['windows'] else 'data/'  # CVAT's, without such a folder
             write(
                 root / f'{split}.txt',
-                ''.join(f'./{image.format(folder)}{p.name}\n' for p in made.photos[split]),
+                ''.join(f'{start}{image.format(folder)}{p.name}\n' for p in made.photos[split]),
             )
     write(
         root / 'data.yaml',
@@ -345,14 +352,15 @@ def to_voc(made: Made, photo: Photo, folder: str) -> str:
 
 
 def write_voc(made: Made, root: Path, image: str, xml: str, lists: str = '') -> None:
-    for number, (split, folder) in enumerate(made.folders.items()):
+    for split, folder in made.folders.items():
+        names = []
         for photo in made.photos[split]:
-            text = to_voc(made, photo, Path(image.format(folder, number=number)).name)
-            write(root / xml.format(folder, number=number) / f'{photo.stem}.xml', text)
+            path = root / f'{xml.format(folder)}{photo.stem}.xml'
+            write(path, to_voc(made, photo, Path(image.format(folder)).name))
+            names.append(f'{path.stem}\n')
         if lists:
-            main = root / lists.format(number=number)
-            write(main / f'{split}.txt', ''.join(f'{photo.stem}\n' for photo in made.photos[split]))
-            write(main / f'cat_{split}.txt', 'a -1\n')
+            write(root / lists / f'{split}.txt', ''.join(names))
+            write(root / lists / f'cat_{split}.txt', 'a -1\n')
 
 
 def write_maps(made: Made, root: Path, image: str, label: str) -> None:
@@ -370,38 +378,48 @@ def write_maps(made: Made, root: Path, image: str, label: str) -> None:
 
 # The functions that write annotations. Class folders have none.
 WRITERS = {'coco': write_coco, 'yolo': write_yolo, 'voc': write_voc, 'maps': write_maps}
-# The layouts of each format: what is before the name in an image's path, and other arguments of its
-# function. {} is the split's folder, {number} the index of the split, and {label} the class.
+# How to write each declared layout: what is before the name in an image's path, and other arguments
+# of the format's function. {} is the split's folder, {label} the class.
 LAYOUTS = {
-    'coco': [
-        ('{}/', 'annotations/instances_{}.json'),  # COCO 2017
-        ('{}/', '{}/_annotations.coco.json'),  # Roboflow
-        ('images/{}/', 'annotations/instances_{}.json'),  # CVAT
-        ('images/{} ', '{}.json', 'images{}{} '),  # Label Studio
-    ],
-    'yolo': [
-        ('{}/images/', '{}/labels', '../{}/images'),  # Roboflow
-        ('images/{}/', 'labels/{}', 'images/{}'),  # Ultralytics
-        ('images/{}/', 'labels/{}', '', True),  # CVAT
-        ('{}/', '{}', './{}'),  # LabelImg
-    ],
-    'voc': [
-        ('{}/', '{}'),  # Roboflow, LabelImg
-        ('{}/JPEGImages/', '{}/Annotations'),  # CVAT
-        ('images/{}/', 'Annotations/{}'),  # Label Studio
-        ('{}/', '{}/xmls'),
-        # VOC2007 and VOC2012 beside each other
-        tuple(
-            f'VOCdevkit/VOC200{{number}}/{name}'
-            for name in ('JPEGImages/', 'Annotations', 'ImageSets/Main')
+    'coco': {
+        'COCO 2017': ('{}/', 'annotations/instances_{}.json'),
+        'CVAT and Datumaro (COCO)': ('images/{}/', 'annotations/instances_{}.json'),
+        'CVAT until 2024, and Datumaro with merged images (COCO)': (
+            *('images/{} ', 'annotations/instances_{}.json', '{1} '),
         ),
-    ],
-    'classes': [('{}/{label}/',)],  # torchvision, Kaggle
-    'maps': [
-        ('images/{}/', 'labels/{}'),
-        ('img_dir/{}/', 'ann_dir/{}'),  # mmseg
-        ('{}/JPEGImages/', '{}/SegmentationClass'),
-    ],
+        'Roboflow and RF-DETR (COCO)': ('{}/', '{}/_annotations.coco.json'),
+        "mmdet's configs (COCO)": ('{}/', 'annotations/{}.json'),
+        "mmdet's configs (COCO), with a folder for images": ('images/{}/', 'annotations/{}.json'),
+        'MMYOLO (COCO)': ('images/{} ', 'annotations/{}.json', '{1} '),
+        'Label Studio, labelme and VIA (COCO)': ('images/{} ', '{}.json', 'images{}{} '),
+        'Label Studio with brush masks (COCO)': ('images/{} ', '{}.json', '{1} '),
+        'FiftyOne (COCO)': ('data/{} ', '{}.json', '{1} '),
+    },
+    'yolo': {
+        'Ultralytics and FiftyOne (YOLO)': ('images/{}/', 'labels/{}', 'images/{}'),
+        'Roboflow (YOLO)': ('{}/images/', '{}/labels', '../{}/images'),
+        'CVAT (Ultralytics YOLO)': ('images/{}/', 'labels/{}', '', True),
+        'labelImg (YOLO), with a data.yaml': ('{}/', '{}', './{}'),
+    },
+    'voc': {
+        'VOC2012, CVAT and labelme': ('JPEGImages/{} ', 'Annotations/{} ', 'ImageSets/Main'),
+        'Label Studio (VOC)': ('images/', 'Annotations/'),
+        'FiftyOne (VOC)': ('data/', 'labels/'),
+        'Roboflow (VOC)': ('{}/', '{}/'),
+        'labelImg (VOC)': ('', ''),
+    },
+    'classes': {
+        f'{class_folders.TOOLS}, with splits': ('{}/{label}/',),
+        class_folders.TOOLS: ('{label}/',),
+    },
+    'maps': {
+        f'{layout.tools} {layout.images}': tuple(
+            pattern.replace('{split}', '{}')
+            for pattern in (f'{layout.images}/', layout.annotations)
+        )
+        for layout in maps.LAYOUTS
+        if not layout.endings
+    },
 }
 OPTIONS = ('from_0', 'loose', 'windows', 'as_dict', 'no_empty_files', 'clutter', 'big_ids')
 
@@ -413,8 +431,9 @@ def write_example(root: Path, data_format: str, **options: bool) -> None:
     layout = {
         'coco': ('{}/', 'annotations/{}.json'),
         'yolo': ('images/', 'labels', 'images'),
-        'voc': ('JPEGImages/', 'Annotations', 'ImageSets/Main'),
-    }.get(data_format, LAYOUTS[data_format][0])
+        'voc': ('JPEGImages/', 'Annotations/', 'ImageSets/Main'),
+        'maps': ('images/{}/', 'labels/{}'),
+    }.get(data_format) or next(iter(LAYOUTS[data_format].values()))
     numbers = {'train': 6} if data_format == 'yolo' else {'train': 4, 'val': 2}
     make_example(data_format, layout, numbers, is_textured=True, **options).write(root)
 
@@ -456,10 +475,12 @@ def make_datasets(
     many objects.
     """
     data_format = draw(st.sampled_from(formats))
-    layout = draw(st.sampled_from(LAYOUTS[data_format]))
+    layout = draw(st.sampled_from([*LAYOUTS[data_format].values()]))
+    has_splits = '{}' in layout[0]
     options = {name: draw(st.booleans()) for name in OPTIONS}
-    classes = draw(st.lists(st.sampled_from(CLASSES), min_size=2, max_size=4, unique=True))
-    held_out = draw(st.sampled_from([(), ('val',), ('val', 'test')]))
+    names = [name for name in CLASSES if has_splits or get_split(name) is None]
+    classes = draw(st.lists(st.sampled_from(names), min_size=2, max_size=4, unique=True))
+    held_out = draw(st.sampled_from([(), ('val',), ('val', 'test')])) if has_splits else ()
     folders = {split: draw(st.sampled_from(SPLIT_NAMES[split])) for split in ('train', *held_out)}
     if data_format == 'maps' and options['as_dict']:
         classes = [f'class {index}' for index in range(len(classes))]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from mmcv import rescale_size
 from PIL import ExifTags, Image
 
+from mmgcvit.datasets.advice import find_small_objects
 from mmgcvit.datasets.decoding import read_segmentation_map
 from mmgcvit.datasets.formats import DatasetInfo, Split, read_folder
-from mmgcvit.datasets.advice import find_small_objects
 from mmgcvit.errors import UserError
 
 from ..checks.made import write_png

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.hold_out import split_validation
 from mmgcvit.datasets.records import DatasetInfo, LabelSplit, ObjectSplit
-from mmgcvit.datasets.advice import find_missing_classes
+from mmgcvit.datasets.rules.classes import find_missing_classes
 from mmgcvit.errors import UserError
 
 from .made import CLASSES, write
@@ -22,32 +22,30 @@ NAMES = ('bird', 'cat', 'dog', 'fish')
 
 def make_dataset(annotation_type, images, folder):
     """Return a dataset of images, whose classes are known."""
-    split = Split(
-        Path(folder),
-        [(image, str(NAMES.index(min(found, default='cat')))) for image, found in images.items()],
-    )
-    if annotation_type == 'seg_maps':
-        split.content = [(image, image) for image in images]
-        split.map_labels = {
-            image: {*map(NAMES.index, found), 255} for image, found in images.items()
-        }
-    elif annotation_type == 'boxes':
+    root = Path(folder)
+    if annotation_type == 'boxes':
         # Classes that an image lacks are there as crowds.
-        pairs = [(image, i) for image in images for i in range(len(NAMES))]
         objects = [
-            {'image_id': n, 'category_id': i, 'iscrowd': int(NAMES[i] not in images[n])}
-            for n, i in pairs
+            {'image_id': image, 'category_id': i, 'iscrowd': int(name not in images[image])}
+            for image in images
+            for i, name in enumerate(NAMES)
         ]
         categories = [{'id': i, 'name': name} for i, name in enumerate(NAMES)]
         listed = [{'id': image, 'file_name': image} for image in images]
-        split.content = {'images': listed, 'annotations': objects, 'categories': categories}
-    return DatasetInfo(Path(folder), '', (annotation_type,), NAMES, {'train': split})
+        split = ObjectSplit(root, listed, objects, categories)
+    else:
+        found = [[*map(NAMES.index, names)] for names in images.values()]
+        if annotation_type == 'classes':
+            found = [[min(indices, default=0)] for indices in found]
+        names = [*images]
+        indices = [frozenset({*each, 255}) for each in found]
+        split = LabelSplit(root, names, names, indices, NAMES, annotation_type == 'seg_maps')
+    return DatasetInfo(root, '', (annotation_type,), NAMES, {'train': split})
 
 
 def hold_out(annotation_type, images, folder='/data'):
     """Return the names of the held-out images, and the notes about missing classes."""
-    dataset = make_dataset(annotation_type, images, folder)
-    split_validation(dataset)
+    dataset = split_validation(make_dataset(annotation_type, images, folder))
     train, val = ({*dataset.splits[split].image_names} for split in ('train', 'val'))
     assert (train | val, train & val) == ({*images}, set())
     return val, '\n'.join(find_missing_classes(dataset))
