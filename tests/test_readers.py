@@ -20,6 +20,8 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from mmgcvit.datasets.checks.coco_file import check_content, read_json
+from mmgcvit.datasets.checks.image_files import Report
 from PIL import Image
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -27,8 +29,6 @@ from torch import Tensor, nn
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 from mmgcvit.checkpoints.unpickling import ALLOWED
-from mmgcvit.datasets.checks.coco_file import check_content, read_json
-from mmgcvit.datasets.checks.image_files import Report
 from mmgcvit.datasets.decoding import DecodingSettings, read_segmentation_map, read_sizes
 from mmgcvit.datasets.rules.images import find_problem
 from mmgcvit.errors import CheckpointError, UserError

@@ -91,8 +91,8 @@ def match_voc(folder: Folder) -> list[Match]:
             misfit = f'no image has an XML file of its name ({shorten(sorted(map(str, files)))})'
         elif others:
             misfit = f'the XML files {others} are not where Pascal VOC has them'
-        matches.append(Match(layout, pairs, misfit=misfit))
-    return sorted(matches, key=lambda match: -len(match.found.annotations))
+        matches.append((-len(paired), len(matches), Match(layout, pairs, misfit=misfit)))
+    return [match for *_, match in sorted(matches)]
 
 
 def read_voc(folder: Folder, match: Match, task: str | None) -> tuple[DatasetInfo, Problems, str]:

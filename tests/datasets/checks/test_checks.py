@@ -210,7 +210,7 @@ def test_an_issue_is_reported_in_one_message_with_the_file_name(
 def test_valid_datasets_give_no_report(write, tmp_path):
     for loader in ('train_dataloader', 'val_dataloader'):
         report = check(config(write(tmp_path), loader))
-        assert (report.issues, report.notes) == ({}, [])
+        assert (report.issues, report.notes) == ([], [])
 
 
 def test_masks_and_annotations_are_checked_only_if_they_are_needed(tmp_path):
@@ -246,8 +246,8 @@ def test_wrapped_datasets_and_random_samples_of_images_are_checked(tmp_path):
     assert f'({tmp_path}/images/b.jpg' in check(cfg).format_messages()[0]
     for name in ('a.jpg', 'c.jpg'):
         cut(tmp_path / 'images' / name)
-    (examples,) = check(config(dataset), images=2).issues.values()
-    assert len(examples) == 2
+    (issue,) = check(config(dataset), images=2).issues
+    assert len(issue.examples) == 2
 
 
 def test_images_of_several_splits_and_objects_listed_twice_are_noted(tmp_path):

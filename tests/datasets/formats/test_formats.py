@@ -15,7 +15,8 @@ from PIL import ExifTags, Image
 
 from mmgcvit.datasets.advice import find_small_objects
 from mmgcvit.datasets.decoding import read_segmentation_map
-from mmgcvit.datasets.formats import DatasetInfo, Split, read_folder
+from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.records import DatasetInfo, ObjectSplit
 from mmgcvit.errors import UserError
 
 from ..checks.made import write_png
@@ -41,13 +42,14 @@ def test_a_dataset_may_be_given_by_the_files_that_are_read_for_its_folder_and_by
     named = {'coco': ['annotations/train.json', 'annotations/val.json'], 'yolo': ['data.yaml']}.get(
         data_format, []
     )
-    expected = read_folder(tmp_path)
+    task = TASKS.get(data_format)
+    expected = read_folder(tmp_path, task)
     for file in (path for path in tmp_path.rglob('*') if path.is_file()):
         if str(file.relative_to(tmp_path)) in named:
-            assert read_folder(file) == expected
+            assert read_folder(file, task) == expected
         else:
             with pytest.raises(UserError, match=r'Pass (its|the) folder'):
-                read_folder(file)
+                read_folder(file, task)
 
 
 def test_json_files_that_are_not_read_are_named(tmp_path):
@@ -61,7 +63,8 @@ def test_json_files_that_are_not_read_are_named(tmp_path):
 def test_a_test_split_needs_no_segmentation_maps(tmp_path):
     write_example(tmp_path, 'maps')
     shutil.copytree(tmp_path / 'images' / 'val', tmp_path / 'images' / 'test')
-    assert 'test is left out: 2 images without segmentation maps' in read_folder(tmp_path).notes
+    notes = read_folder(tmp_path, 'semantic').notes
+    assert 'test is left out: 2 images without segmentation maps' in notes
 
 
 def test_segmentation_maps_whose_values_decoders_scale_are_rejected(tmp_path):
@@ -71,6 +74,7 @@ def test_segmentation_maps_whose_values_decoders_scale_are_rejected(tmp_path):
 
 
 # Sides of an image and of the one object in it, and whether it is a crowd.
+TASKS = {'maps': 'semantic', 'classes': 'classify'}  # which must be said of some datasets
 SIDES = [st.integers(20, 4000)] * 2 + [st.floats(1, 99)] * 2
 OBJECTS = st.lists(st.tuples(*SIDES, st.booleans()), max_size=40)
 
@@ -86,12 +90,9 @@ def test_small_objects_are_counted_as_mmcv_resizes_and_the_proposed_size_mends_n
         {'image_id': i, 'bbox': [0, 0, *row[2:4]], 'iscrowd': row[4]}
         for i, row in enumerate(objects)
     ]
-    content = {
-        'images': images,
-        'annotations': [box | {'category_id': 1} for box in boxes],
-        'categories': [],
-    }
-    dataset = DatasetInfo(Path(), 'COCO', ('boxes',), ('a',), {'train': Split(Path(), content)})
+    annotations = [box | {'category_id': 1} for box in boxes]
+    train = ObjectSplit(Path(), images, annotations, [])
+    dataset = DatasetInfo(Path(), 'COCO', ('boxes',), ('a',), {'train': train})
     notes = find_small_objects(dataset, size)
     trained = [row for row in objects if not row[4]]
 
@@ -150,6 +151,11 @@ def edit_coco(name, **changes):
     return change
 
 
+def rename_maps(root):
+    for path in root.rglob('*.png'):
+        path.rename(path.with_stem(f'x{path.stem}'))
+
+
 def move_image_out(root):
     edit('*.json', '0.jpg', '../../0.jpg')(root)
     (root / 'train' / '0.jpg').rename(root.parent / '0.jpg')
@@ -159,43 +165,27 @@ ENTITIES = ''.join(
     f'<!ENTITY {name} "{10 * f"&{before};"}">' for before, name in itertools.pairwise('abcdefghi')
 )
 BOMB = f'<!DOCTYPE a [<!ENTITY a "{10 * "a"}">{ENTITIES}]><annotation><object><name>&i;</name></object></annotation>'
-LABELS = ['0 0.5 0.5 0.2', '2 .5 .5 .2 .2', '0 nan .5 .2 .2']
 # The faults of each format: a change that makes the example invalid, and a part of the message.
 FAULTS = {
     'yolo': [
         *(
-            (
-                write_file('labels/0.txt', f'\n{row}\n{row}'),
-                f"labels/0.txt line 2 is '{row}'. Expected CLASS",
-            )
-            for row in LABELS
+            (write_file('labels/0.txt', f'\n{row}\n{row}'), f"labels/0.txt line 2 is '{row}'")
+            for row in ('0 0.5 0.5 0.2', '2 .5 .5 .2 .2', '0 nan .5 .2 .2')
         ),
-        (
-            remove('data.yaml'),
-            'but no data.yaml. Write one with two lines: "train: images" and "names: ',
-        ),
+        (remove('data.yaml'), 'but no data.yaml. Write one with two lines: "train: images" and'),
         (remove('labels'), 'no image of train has a label file. Expected '),
         (edit('data.yaml', 'nc: 2', 'nc: 3'), "'names' is ['disc', 'square'], and 'nc' is 3"),
-        (
-            edit('data.yaml', 'train: images', 'train: pictures'),
-            'names pictures, which does not exist in ',
-        ),
+        (edit('data.yaml', 'images', 'pictures'), 'names pictures, which does not exist in '),
         (edit('data.yaml', 'train: images', ''), 'names no folder of training images'),
-        (
-            edit('data.yaml', 'train: images', 'train: labels'),
-            'names labels, which contains no images',
-        ),
+        (edit('data.yaml', 'images', 'labels'), 'names labels, which contains no images'),
+        (edit('data.yaml', '^', 'path: /other/machine\n'), 'Remove the line if the other paths'),
         (edit('data.yaml', '^', f'a: {10000 * "["}\n'), 'aliases or deep nesting'),
         (edit('data.yaml', '^', 'a: &a [1]\nb: [*a]\n'), 'aliases or deep nesting'),
-        (edit('data.yaml', '^', 'nc: 1\n'), 'a key occurs twice'),
-        (edit('data.yaml', 'square', 'Disc'), 'equal but for case'),
+        (edit('data.yaml', '^', 'training: images\n'), 'several keys for train'),
         (edit('data.yaml', 'square', "''"), "classes ''"),
         (edit('data.yaml', '(?s).*', '- train'), 'has no keys'),
         (edit('data.yaml', '^', 'kpt_shape: [17, 3]\n'), 'keypoints (kpt_shape) are not supported'),
-        (
-            write_file('a/0.xml', ''),
-            'several formats or places (YOLO: data.yaml; Pascal VOC: a/0.xml). Keep one',
-        ),
+        (copy('data.yaml', 'dataset.yaml'), 'fits several layouts'),
     ],
     'voc': [
         (
@@ -204,50 +194,56 @@ FAULTS = {
         ),
         (
             edit('*.xml', '</xmax>', 'e999</xmax>'),
-            "'40e999', '42'], difficult '0'. Expected a name, pixels with xmin",
+            "'40e999', '42'], difficult '0'). Expected a name",
         ),
-        (edit('*.xml', '<difficult>0', '<difficult>maybe'), "difficult 'maybe'. Expected"),
+        (edit('*.xml', '<difficult>0', '<difficult>maybe'), "difficult 'maybe'"),
         (edit('*.xml', '(?s).*', BOMB), 'amplification'),
         (edit('*.xml', '(?s).*', 20_000 * '<annotation>'), 'cannot be parsed as XML'),
         (
             edit('*.xml', '<filename>.*</filename>', '<filename>1.jpg</filename>'),
             'which is another image beside',
         ),
-        (
-            write_file('ImageSets/Main/train.txt', 'a\n'),
-            'no XML file in it has Pascal VOC annotations',
-        ),
+        (write_file('ImageSets/Main/train.txt', 'a\n'), 'no XML file in it has Pascal VOC'),
+        (write_file('other/9.xml', '<annotation/>'), 'XML files other/9.xml are not where'),
+        (remove('JPEGImages'), 'no image has an XML file of its name'),
+        (copy('JPEGImages', 'images'), 'fits several layouts (VOC2012'),
     ],
     'coco': [
-        (remove('train'), 'train.json lists ('),
-        (copy('annotations/train.json', 'train.json'), 'has the COCO annotation files'),
+        (remove('train'), 'none of the images that annotations/train.json lists (0.jpg, 1.jpg'),
+        (remove('val'), 'val.json lists (4.jpg, 5.jpg) is in '),
+        (lambda root: (root / 'annotations').rename(root / 'labels'), 'in none of the places'),
+        (remove('annotations/train.json'), 'but no file for training'),
+        (copy('annotations/train.json', 'annotations/Train.json'), 'two COCO files for train'),
+        (copy('annotations/train.json', 'annotations/instances_train.json'), 'several layouts'),
+        (write_file('annotations/val.json', '{'), 'not valid JSON in UTF-8'),
         (move_image_out, 'lists images outside of'),
         (edit_coco('images', id=1), 'lists 4 images or categories with the id 1.'),
         (edit_coco('annotations', image_id=-1, id=5), '12 problems in 12 objects'),
+        (write_file('data.yaml', 'train: train\nnames: [a, b]'), 'fits several layouts ('),
     ],
     'maps': [
-        (
-            write_labels([0, 255]),
-            'have the values 0, 255, and the classes are class 0. Expected 0 for the',
-        ),
-        (
-            write_labels([0, 1, 2], (HEIGHT, WIDTH, 3)),
-            'has the mode RGB. A semantic map must have one channel',
-        ),
+        (write_labels([0, 255]), 'have the values 0, 255, and the classes are class 0. Expected 0'),
+        (write_labels([0, 1, 2], (HEIGHT, WIDTH, 3)), 'has the mode RGB. A semantic map must'),
         (write_labels([255]), '.png has no labelled pixel: all are 255'),
         (write_labels([0, 9]), 'name all classes in classes.txt'),
+        (write_file('classes.txt', 'background\ndisc\n'), 'values 0, 1, 2, and the classes are'),
         (
-            write_file('classes.txt', 'background\ndisc\n'),
-            'values 0, 1, 2, and the classes are background',
+            lambda root: [f.rename(f.with_stem(f'x{f.stem}')) for f in root.rglob('*.png')],
+            'no image has a map of its name',
         ),
+        (copy('labels', 'masks'), 'fits several layouts (Ultralytics and Kaggle'),
     ],
     'classes': [
-        (copy('train', 'training'), 'classes or splits'),
+        (copy('train', 'training'), 'has the folders train/ and training/ for train'),
+        (copy('train/disc', 'cat'), 'are the folders cat, train, val classes or splits'),
         (copy('train/disc', 'train/disc '), 'equal but for case'),
         (
             write_file('train/disc/a.csv', 'a'),
             'not annotations of a known format: train/disc/a.csv',
         ),
+        (copy('train/disc', 'train/disc/new'), 'are below the folders of classes. Move them up'),
+        (remove('train/disc'), 'for training square class folders'),
+        (remove('train'), 'for training no class folders'),
     ],
 }
 
@@ -261,4 +257,4 @@ def test_invalid_datasets_are_rejected_with_the_cause(data_format, change, words
     write_example(root, data_format)
     change(root)
     with pytest.raises(UserError, match=re.escape(words)):
-        read_folder(root)
+        read_folder(root, TASKS.get(data_format))

@@ -124,15 +124,12 @@ OUTPUTS = {
     'mistakes': ('mistakes.json', 'confusion.png', 'curves.png', 'worst/001_a.png'),
     'run': ('20260102_030405/vis_data/scalars.json', 'val_images/iter_2.png', 'made/train.json'),
 }
-# Folders of the images of a class, and whether the class is what a user means by them.
+# Folders of the images of a class, and what is said if they are not those of classes.
 TREES = {
-    '{label}': True,
-    '{label}/{number} of {label}': True,
-    '{label}/images': True,
-    'session{number}/{label}': False,
-    'fold{number}/cam{number}/{label}': False,
-    'cam{number}/{label}/raw': False,
-    '{label}/{number}': False,
+    '{label}': '',
+    '{label}/images': 'below the folders of classes',
+    'session{number}/{label}': 'below the folders of classes',
+    'fold{number}/cam{number}/{label}': 'below the folders of classes',
 }
 
 
@@ -148,9 +145,7 @@ TREES = {
     st.sampled_from([('.',), ('train',), ('train', 'val')]),
 )
 def test_classes_are_the_folders_that_users_mean(tree, names, outputs, splits):
-    """Folders above classes are refused, those below are named, and what commands have written is
-    left out.
-    """
+    """Folders above or below those of classes are refused. What commands wrote is left out."""
     names -= {'train', 'test'}
     assume(len(names) > 1)
     folders = sorted(
@@ -164,14 +159,13 @@ def test_classes_are_the_folders_that_users_mean(tree, names, outputs, splits):
                 Path(folder, file),
                 '{}' if file.endswith('.json') else np.full((4, 4), number, np.uint8),
             )
-        if not TREES[tree]:
-            with pytest.raises(UserError, match=r'are the folders .* Put the images'):
+        if TREES[tree]:
+            with pytest.raises(UserError, match=TREES[tree]):
                 read_folder(folder)
             return
-        dataset = read_folder(folder)
+        dataset = read_folder(folder, 'classify')
     assert dataset.classes == tuple(sorted(names))
     expected = {'train' if split == '.' else split: 3 * len(folders) for split in splits}
     assert {split: len(part.image_names) for split, part in dataset.splits.items()} == expected
     notes = '\n'.join(dataset.notes)
     assert ('commands of mmgcvit wrote them' in notes) == bool(outputs)
-    assert ('folders in class folders are not classes' in notes) == ('/' in tree)
