@@ -31,6 +31,7 @@ OTHER_ORDER = Rule(
 NO_MAP = Rule(
     'unreadable segmentation maps',
     'Save class indices as pixel values in 8-bit single-channel PNG files',
+    in_folder=Effect.NONE,  # which has unusable maps
 )
 
 

@@ -324,4 +324,4 @@ def test_the_table_has_each_rule_in_folders_and_in_configs():
     expected |= {(rule, True) for rule in RULES if rule.in_config != Effect.NONE}
     elsewhere = {(copies.SHARED_IMAGES, True), (labels.OTHER_ORDER, True)}
     reader = {(rule, False) for rule in (coco.NO_OBJECTS, labels.NO_IMAGES)}
-    assert expected - places == elsewhere | reader | {(labels.NO_MAP, False)}
+    assert expected - places == elsewhere | reader
