@@ -17,7 +17,7 @@ from rich.progress import Progress
 from rich.text import Text
 
 from ..config import LOADERS, enter_scope, is_config, parse_cfg_options, read_config
-from ..errors import UserError, escape_controls
+from ..errors import UserError, escape_controls, format_count
 from ..files import check_writable, write_image
 from .options import AUGMENTATIONS, CONFIG, add_cfg_options, add_task, check_at_least
 
@@ -88,8 +88,8 @@ def check_sheet(args: argparse.Namespace) -> None:
 def check_folder(args: argparse.Namespace) -> None:
     """Check the data of a folder, and print what a training would read."""
     from ..datasets.formats import find_folder, read_folder
+    from ..datasets.hold_out import split_validation
     from ..datasets.own_data import make_config
-    from ..datasets.records import count_classes
 
     if args.images is not None or args.cfg_options:
         raise UserError('--images and --cfg-options are for a CONFIG. Remove them')
@@ -100,12 +100,16 @@ def check_folder(args: argparse.Namespace) -> None:
             f'{folder} is the work dir of a run. Check the data of its config: mmgcvit check-data '
             f'{config}'
         )
-    dataset = read_folder(args.config, args.task)
+    dataset = split_validation(read_folder(args.config, args.task))
     with TemporaryDirectory() as work_dir:
         config, summary = make_config(dataset, work_dir, args.task, augment=args.augmented)
         print(escape_controls(summary.rpartition('\nconfig: ')[0]))
         for name, split in dataset.splits.items():
-            print(escape_controls(f'{name}: {count_classes(split, dataset.classes)}'))
+            counts = split.count_classes()
+            text = ', '.join(f'{counts[each]} {each}' for each in dataset.classes)
+            print(
+                escape_controls(f'{name}: {format_count(len(split.image_names), "image")}: {text}')
+            )
         print(f'{args.config}: no problem in its data stops a training')
         if args.contact_sheet is not None:
             write_sheet(args, read_config(config))
@@ -116,11 +120,12 @@ def check_config_data(args: argparse.Namespace, cfg: Config) -> int | None:
     from ..datasets.checks.datasets import check_datasets, list_unscored
     from ..datasets.checks.sources import check_presence
 
-    if args.task or args.augmented not in (None, 'light'):
+    if args.augmented not in (None, 'light'):
         raise UserError(
-            '--task and a value of --augmented are for a FOLDER. --augmented alone draws what a '
-            'config sets'
+            f"--augmented {args.augmented} is for a FOLDER. '--augmented' draws what a config sets"
         )
+    if args.task:
+        raise UserError(f'--task {args.task} is for a FOLDER. Remove it')
     check_presence(cfg, LOADERS)
     enter_scope(cfg)
     console = Console(highlight=False, markup=False, soft_wrap=True)

@@ -311,7 +311,7 @@ def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
         num_images = len(read_text(annotations).splitlines())
     length = choose_length(head, epochs, num_images)
     text = format_length(length)
-    if length.items() <= cfg.train_cfg.items():
+    if all(cfg.train_cfg[name] == value for name, value in length.items()):
         return config, text
     path = create_numbered(config.parent / CONFIG_FOLDER) / config.name
     write_text(path, fill_template(made, length))

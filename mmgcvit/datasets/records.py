@@ -79,6 +79,11 @@ class ObjectSplit:
             found[annotation['image_id']].add(names[annotation['category_id']])
         return list(found.values())
 
+    def count_classes(self) -> Counter[str]:
+        """Return the number of objects of each class; of labelled images, that of images."""
+        names = {category['id']: category['name'] for category in self.categories}
+        return Counter(names[annotation['category_id']] for annotation in self.objects)
+
     def list_annotation_keys(self, with_masks: bool) -> list[Any]:
         """Return a value for each image that is equal where images have the same annotations."""
         keys: dict[Any, list[str]] = {image['id']: [] for image in self.images}
@@ -141,6 +146,9 @@ class LabelSplit:
             {self.class_names[index] for index in indices if index != IGNORE_INDEX}
             for indices in self.class_indices
         ]
+
+    def count_classes(self) -> Counter[str]:
+        return Counter(name for names in self.list_classes() for name in names)
 
     def list_annotation_keys(self, with_masks: bool) -> list[str]:
         if self.has_maps:
@@ -217,13 +225,6 @@ class DatasetInfo:
         if num_empty:
             text += f' ({format_count(num_empty, "image")} without objects: background in training)'
         return text
-
-
-def count_classes(split: Split, classes: Sequence[str]) -> str:
-    """Return the numbers of images and of objects (or of images with a class), by class."""
-    counts = Counter(name for names in split.list_classes() for name in names)
-    by_class = ', '.join(f'{counts[name]} {name}' for name in classes)
-    return f'{format_count(len(split.image_names), "image")}; with {by_class}'
 
 
 def are_numbers(values: Any) -> bool:

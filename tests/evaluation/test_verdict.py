@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmgcvit.datasets.advice import find_weaknesses
-from mmgcvit.datasets.records import DatasetInfo, Split
+from mmgcvit.datasets.records import DatasetInfo, LabelSplit
 from mmgcvit.evaluation.mistakes import judge_run
 
 
@@ -69,13 +69,12 @@ def test_the_score_is_judged_by_stated_bounds_with_reasons(
 def test_few_images_small_objects_and_a_dominating_class_are_reasons(
     counts, small, words, tmp_path
 ):
-    content = [
-        (f'{label}/{i}.png', str(label)) for label, count in enumerate(counts) for i in range(count)
-    ]
+    labels = [label for label, count in enumerate(counts) for _ in range(count)]
+    names = [f'{i}.png' for i in range(len(labels))]
     classes = ('cat', 'dog')[: len(counts)]
-    dataset = DatasetInfo(
-        tmp_path, 'class folders', ('classes',), classes, {'train': Split(tmp_path, content)}
-    )
+    indices = [frozenset([label]) for label in labels]
+    train = LabelSplit(tmp_path, names, labels, indices, classes)
+    dataset = DatasetInfo(tmp_path, 'class folders', ('classes',), classes, {'train': train})
     reasons = find_weaknesses(dataset, small)
     assert len(reasons) == len(words)
     assert all(word in reason for word, reason in zip(words, reasons, strict=True))
