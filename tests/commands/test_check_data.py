@@ -68,8 +68,8 @@ def test_a_folder_is_checked_and_temporary_files_are_not_named(call, tmp_path, m
         assert re.search(
             r'\ntrain: 2 images: \d cat, \d dog\nval: 1 image: \d cat, \d dog\n', output
         )
-    for option in ('--images', '--cfg-options'):
-        code, output = call('check-data', tmp_path / 'photos', option, 3)
+    for option in (('--images', 3), ('--cfg-options', 'max_epochs=3')):
+        code, output = call('check-data', tmp_path / 'photos', *option)
         assert (code, 'are for a CONFIG. Remove them' in output) == (1, True)
 
 

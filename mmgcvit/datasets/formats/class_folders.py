@@ -43,7 +43,7 @@ def match_class_folders(folder: Folder) -> list[Match]:
         for file in folder.list_files(*ANNOTATION_SUFFIXES)
         if len(file.parts) > depth and file.parts[depth - 1] in classes
     ]
-    if not tops:
+    if not tops or not (classes or deep):
         return []
     misfit = ''
     if splits and len(splits) < len(tops):
@@ -55,7 +55,7 @@ def match_class_folders(folder: Folder) -> list[Match]:
     elif deep:
         misfit = f'the images of {shorten(deep)} are below the folders of classes. Move them up'
     elif len(classes) < 2:
-        misfit = f'has no annotations, and for training {shorten(classes) or "no"} class folders'
+        misfit = f'has no annotations, and for training only the class folder {classes[0]}'
     elif annotations:
         misfit = f'has files that are not annotations of a known format: {shorten(annotations)}'
     return [Match(layout, (found, stray), misfit=misfit)]

@@ -242,8 +242,8 @@ FAULTS = {
             'not annotations of a known format: train/disc/a.csv',
         ),
         (copy('train/disc', 'train/disc/new'), 'are below the folders of classes. Move them up'),
-        (remove('train/disc'), 'for training square class folders'),
-        (remove('train'), 'for training no class folders'),
+        (remove('train/disc'), 'for training only the class folder square'),
+        (remove('train'), 'has 2 images but no annotations. Expected one of these'),
     ],
 }
 
