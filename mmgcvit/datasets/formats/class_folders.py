@@ -47,11 +47,9 @@ def match_class_folders(folder: Folder) -> list[Match]:
         return []
     misfit = ''
     if splits and len(splits) < len(tops):
-        misfit = (
-            f'are the folders {shorten(tops, 8)} classes or splits? Beside splits there is none'
-        )
+        misfit = f'the folders {shorten(tops, 8)} are splits and others. Expected only one kind'
     elif len(set(map(get_split, splits))) < len(splits):
-        misfit = f'are the folders {shorten(splits, 8)} classes or splits? Some stand for the same'
+        misfit = f'several of the folders {shorten(splits, 8)} stand for one split. Rename one'
     elif deep:
         misfit = f'the images of {shorten(deep)} are below the folders of classes. Move them up'
     elif len(classes) < 2:

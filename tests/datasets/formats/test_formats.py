@@ -235,7 +235,7 @@ FAULTS = {
     ],
     'classes': [
         (copy('train', 'training'), 'has the folders train/ and training/ for train'),
-        (copy('train/disc', 'cat'), 'are the folders cat, train, val classes or splits'),
+        (copy('train/disc', 'cat'), 'the folders cat, train, val are splits and others'),
         (copy('train/disc', 'train/disc '), 'equal but for case'),
         (
             write_file('train/disc/a.csv', 'a'),
