@@ -85,9 +85,9 @@ def escape_controls(text: str) -> str:
     )
 
 
-def shorten(names: Sequence[str], max_names: int = 3) -> str:
+def shorten(names: Sequence[object], max_names: int = 3) -> str:
     """Join the first ``max_names`` names by commas, and add ``...`` if there are more."""
-    return escape_controls(', '.join(names[:max_names])) + (
+    return escape_controls(', '.join(map(str, names[:max_names]))) + (
         ', ...' if len(names) > max_names else ''
     )
 

@@ -15,9 +15,9 @@ RULES_PAGE = DOCS / 'data_rules.md'
 def render_layouts() -> str:
     """Return the page with its tables made anew. The text before the first one is kept."""
     lines = [read_head(LAYOUTS)]
-    for name, (layouts, _, _) in FORMATS.items():
+    for name, data_format in FORMATS.items():
         lines += [f'## {name}', '', '| written by | files |', '|---|---|']
-        for layout in layouts:
+        for layout in data_format.LAYOUTS:
             tree = '<br>'.join(f'`{line}`' for line in layout.tree.split('\n'))
             lines.append(f'| [{layout.tools}]({layout.source}) | {tree} |')
         lines.append('')

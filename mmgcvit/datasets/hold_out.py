@@ -5,6 +5,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..errors import UserError
 from .records import DatasetInfo, Split
@@ -49,7 +50,7 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     rest = set(range(num_images)) - val
     splits = {**dataset.splits, 'train': train.select(rest), 'val': train.select(val)}
     note = f'no val split: {len(val)} of {num_images} images are held out for validation'
-    return dataset.replace_splits(splits).add_notes([note])
+    return replace(dataset, splits=splits).add_notes([note])
 
 
 def group_copies(split: Split) -> list[list[int]]:

@@ -43,13 +43,15 @@ class Layout:
     endings: tuple[str, ...] = ()  # of the names of maps that are beside their images
 
 
-class Match(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Match:
     """A layout, and what its reader needs if a folder fits it."""
 
     layout: Layout
     found: Any = None
     files: Sequence[Path] = ()  # the annotation files by which a dataset can be named
     misfit: str = ''  # why the folder does not fit
+    num_fitting: int = 0  # how much of it fits: the misfit with most is the nearest layout
 
 
 class Pairs(NamedTuple):
@@ -192,24 +194,14 @@ def divide(
 
 
 def choose_match(folder: Folder, matches: Sequence[Match]) -> Match | None:
-    """Return the only match of a folder, or None without any.
-
-    Raise a UserError if the folder fits several layouts, or nearly fits one.
-    """
-    fitting = [match for match in matches if not match.misfit]
-    if len(fitting) > 1:
-        tools = '; '.join(
-            f'{match.layout.tools} {shorten([str(file) for file in match.files], 2)}'.strip()
-            for match in fitting
-        )
+    """Return the only match of a folder, or None without any. Raise a UserError for several."""
+    if len(matches) > 1:
+        tools = [f'{match.layout.tools} {shorten(match.files, 2)}'.strip() for match in matches]
         raise UserError(
-            f'{folder.path} fits several layouts ({tools}). Keep one of them, and move the files '
-            'of the others out of the folder'
+            f'{folder.path} fits several layouts ({"; ".join(tools)}). Keep one of them, and move '
+            'the files of the others out of the folder'
         )
-    if fitting or not matches:
-        return fitting[0] if fitting else None
-    layout, misfit = matches[0].layout, matches[0].misfit
-    raise UserError(f'{folder.path}: {misfit}. The layout of {layout.tools}:\n{layout.tree}')
+    return matches[0] if matches else None
 
 
 def describe_unread(folder: Folder, splits: Iterable[Split]) -> list[str]:
@@ -218,7 +210,7 @@ def describe_unread(folder: Folder, splits: Iterable[Split]) -> list[str]:
     paths = (split.image_folder / name for split in splits for name in split.image_names)
     read = {(resolve(path.parent), path.name) for path in paths}
     unread = [
-        str(file)
+        file
         for file in folder.images
         if (resolve(folder.path / file.parent), file.name) not in read
     ]
@@ -235,7 +227,7 @@ def describe_left_out(folder: Folder) -> list[str]:
     for path in folder.left_out:
         target = (root / path).resolve()
         if target == root / path:
-            outputs.append(str(path))
+            outputs.append(path)
         elif target.is_relative_to(root):
             split = find_split(target.relative_to(root))
             if split not in (None, find_split(path)):

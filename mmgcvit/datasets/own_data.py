@@ -234,10 +234,7 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:
     for name, split in dataset.splits.items():
         if name == 'test' and not split.is_scorable:
             continue
-        file = folder / f'{name}{split.list_suffix}'
-        split.write(file)
-        images = make_portable_path(split.image_folder)
-        variables |= split.list_variables(name, images, make_portable_path(file))
+        variables |= split.write(folder, name)
     return variables
 
 

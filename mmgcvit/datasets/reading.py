@@ -11,11 +11,12 @@ from .records import Entry, ObjectSplit, Size, make_coco_categories
 
 
 class AnnotatedImage(NamedTuple):
-    """An image with its objects, each a class index and a dict with COCO's keys, such as bbox."""
+    """An image with its objects, each a class name and a dict with COCO's keys, such as bbox."""
 
     path: Path
     size: Size
-    objects: Sequence[tuple[int, Entry]]
+    objects: Sequence[tuple[str, Entry]] = ()
+    problems: Sequence[str] = ()  # about objects that could not be parsed
 
 
 def read_each(read: Callable[[Any], Any], files: Iterable[Any]) -> tuple[list[Any], list[str]]:
@@ -38,6 +39,7 @@ def make_split(
 ) -> ObjectSplit:
     """Return images as a split with COCO annotations. Their names are relative to ``folder``."""
     categories = make_coco_categories(classes)
+    ids = {category['name']: category['id'] for category in categories}
     root = make_absolute(folder)
     entries, annotations = [], []
     for image_id, image in enumerate(images, start=1):
@@ -45,7 +47,7 @@ def make_split(
         name = str(path.relative_to(root) if path.is_relative_to(root) else path)
         width, height = image.size
         entries.append({'id': image_id, 'file_name': name, 'width': width, 'height': height})
-        for label, values in image.objects:
-            ids = {'id': len(annotations) + 1, 'image_id': image_id}
-            annotations.append({**ids, 'category_id': categories[label]['id'], **values})
+        for class_name, values in image.objects:
+            keys = {'image_id': image_id, 'category_id': ids[class_name]}
+            annotations.append({'id': len(annotations) + 1, **keys, **values})
     return ObjectSplit(folder.resolve(), entries, annotations, categories)

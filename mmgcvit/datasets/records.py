@@ -7,7 +7,7 @@ return new ones.
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import escape_controls, format_count, shorten
-from ..files import compute_sha256, write_text
+from ..files import compute_sha256, make_portable_path, write_text
 from .decoding import IGNORE_INDEX
 
 Entry = dict[str, Any]  # an entry of a COCO file's images, annotations or categories
 Size = tuple[int, int]  # (width, height) in pixels
 MAX_COORDINATE = 1e9  # larger coordinates are not read as numbers
 OBJECT_TYPES = ('masks', 'boxes')  # types of annotations
+# How formats write a box.
+XYWH = '[x, y, width, height]'
+XYXY = '[x1, y1, x2, y2]'
+CENTRES = '[centre x, centre y, width, height]'
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,6 @@ class ObjectSplit:
     images: Sequence[Entry]  # id, file_name, width, height
     annotations: Sequence[Entry]  # id, image_id, category_id, bbox, area, iscrowd, segmentation
     categories: Sequence[Entry]  # id, name
-    list_suffix = '.json'
 
     @property
     def image_names(self) -> list[str]:
@@ -86,7 +89,7 @@ class ObjectSplit:
 
     def list_annotation_keys(self, with_masks: bool) -> list[Any]:
         """Return a value for each image that is equal where images have the same annotations."""
-        keys: dict[Any, list[str]] = {image['id']: [] for image in self.images}
+        keys = {image['id']: [] for image in self.images}
         for annotation in self.annotations:
             key = make_object_key(annotation), get_mask(annotation, with_masks)
             keys[annotation['image_id']].append(str(key))
@@ -94,29 +97,21 @@ class ObjectSplit:
 
     def select(self, indices: Collection[int]) -> 'ObjectSplit':
         """Return a split with only the images of these indices."""
-        images = [image for index, image in enumerate(self.images) if index in indices]
+        images = [self.images[index] for index in sorted(indices)]
         ids = {image['id'] for image in images}
         annotations = [entry for entry in self.annotations if entry['image_id'] in ids]
         return replace(self, images=images, annotations=annotations)
 
-    def select_annotations(self, indices: Collection[int]) -> 'ObjectSplit':
-        """Return the same images with only the annotations of these indices."""
-        return self.replace_annotations(
-            [entry for index, entry in enumerate(self.annotations) if index in indices]
-        )
+    def write(self, folder: Path, name: str) -> dict[str, str]:
+        """Write the annotation file that OpenMMLab's dataset of this type reads.
 
-    def replace_annotations(self, annotations: Sequence[Entry]) -> 'ObjectSplit':
-        """Return the same images with other annotations."""
-        return replace(self, annotations=annotations)
-
-    def write(self, path: Path) -> None:
-        """Write the annotation file that OpenMMLab's dataset of this type reads."""
-        names = ('images', 'annotations', 'categories')
-        write_text(path, json.dumps({name: getattr(self, name) for name in names}))
-
-    def list_variables(self, name: str, images: str, file: str) -> dict[str, str]:
-        """Return a template's variables for this split, which is called ``name``."""
-        return {f'{name}_images': images, f'{name}_annotations': file}
+        ``name`` is that of the split. Return a template's variables for it.
+        """
+        file = folder / f'{name}.json'
+        keys = ('images', 'annotations', 'categories')
+        write_text(file, json.dumps({key: getattr(self, key) for key in keys}))
+        images = make_portable_path(self.image_folder)
+        return {f'{name}_images': images, f'{name}_annotations': make_portable_path(file)}
 
 
 @dataclass(frozen=True)
@@ -129,7 +124,6 @@ class LabelSplit:
     class_indices: Sequence[frozenset[int]]  # of each image; for maps with IGNORE_INDEX
     class_names: Sequence[str]  # by class index
     has_maps: bool = False
-    list_suffix = '.txt'
     objects = annotations = ()
     is_scorable = True
 
@@ -156,25 +150,26 @@ class LabelSplit:
         return list(self.labels)
 
     def select(self, indices: Collection[int]) -> 'LabelSplit':
-        names = ('image_names', 'labels', 'class_indices')
-        chosen = {
-            name: [value for i, value in enumerate(getattr(self, name)) if i in indices]
-            for name in names
-        }
-        return replace(self, **chosen)
+        chosen = sorted(indices)
+        return replace(
+            self,
+            image_names=[self.image_names[index] for index in chosen],
+            labels=[self.labels[index] for index in chosen],
+            class_indices=[self.class_indices[index] for index in chosen],
+        )
 
-    def write(self, path: Path) -> None:
+    def write(self, folder: Path, name: str) -> dict[str, str]:
+        file = folder / f'{name}.txt'
         # mmpretrain's CustomDataset expects a space, PairedSegDataset a tab.
         separator = '\t' if self.has_maps else ' '
         lines = []
-        for name, label in zip(self.image_names, self.labels, strict=True):
+        for image_name, label in zip(self.image_names, self.labels, strict=True):
             # CustomDataset removes blanks at the beginning of a line.
-            start = './' if name[0].isspace() else ''
-            lines.append(f'{start}{name}{separator}{label}\n')
-        write_text(path, ''.join(lines))
-
-    def list_variables(self, name: str, images: str, file: str) -> dict[str, str]:
-        variables = {f'{name}_images': images, f'{name}_list': file}
+            start = './' if image_name[0].isspace() else ''
+            lines.append(f'{start}{image_name}{separator}{label}\n')
+        write_text(file, ''.join(lines))
+        images = make_portable_path(self.image_folder)
+        variables = {f'{name}_images': images, f'{name}_list': make_portable_path(file)}
         if self.has_maps:
             variables[f'{name}_labels'] = images
         return variables
@@ -195,10 +190,9 @@ class DatasetInfo:
     classes: tuple[str, ...]  # names, ordered by class index
     splits: dict[str, Split]  # 'train' and, if they exist, 'val' and 'test'
     notes: tuple[str, ...] = ()  # messages for the user
-
-    def replace_splits(self, splits: dict[str, Split]) -> 'DatasetInfo':
-        """Return the dataset with other splits."""
-        return replace(self, splits=splits)
+    # Examples by rule of what a reader could not parse, and how the format writes boxes.
+    problems: dict[Any, list[str]] = field(default_factory=dict)
+    box_format: str = XYWH
 
     def add_notes(self, notes: Iterable[str]) -> 'DatasetInfo':
         """Return the dataset with further notes."""

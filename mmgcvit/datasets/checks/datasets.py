@@ -40,30 +40,29 @@ def check_datasets(
 ) -> Report:
     """Check the datasets of dataloaders, and ``num_images`` random images (None: all) of each."""
     assigners = list_assigners(cfg)
-    report = Report()
-    paths: dict[str, list[Path]] = {loader: [] for loader in loaders}
+    report, paths = Report(), {loader: [] for loader in loaders}
     for loader, settings in iter_datasets(cfg, loaders):
         data_format = find_format(settings)
         if data_format is None:
-            name = f'{settings.type} ({settings.get("data_root")})'
-            note = 'is not checked: it is not local data in COCO, ADE20K or ImageNet format'
-            report += Report(notes=[f'{name} {note}'])
+            report.notes.append(
+                f'{settings.type} ({settings.get("data_root")}) is not checked: it is not local '
+                'data in COCO, ADE20K or ImageNet format'
+            )
             continue
         # With lazy_init, mmengine's dataset joins its paths and sets its classes, but loads no
         # annotations.
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
             is_scored = loader != LOADERS[0]
-            images, found = check_coco(dataset, settings, is_scored, assigners)
+            images = check_coco(dataset, settings, is_scored, assigners, report)
         else:
-            images, found = check_lists(dataset)
-        report += found
+            images = check_lists(dataset, report)
         paths[loader] += [Path(image.path) for image in images]
-        report += check_images(dataset, settings, images, num_images, progress)
-        report += check_num_classes(dataset, data_format, cfg)
+        report.issues += check_images(dataset, settings, images, num_images, progress)
+        report.issues += check_num_classes(dataset, data_format, cfg)
     num_paths = sum(map(len, paths.values()))
     if num_images is None or num_paths <= MAX_COMPARED:
-        report += Report(notes=find_shared(paths))
+        report.notes += find_shared(paths)
     return report
 
 
@@ -148,7 +147,7 @@ def list_labels(info: dict[str, Any]) -> set[int]:
     return {label_map.get(label, label) - offset for label in labels}
 
 
-def check_num_classes(dataset: BaseDataset, data_format: str, cfg: Config) -> Report:
+def check_num_classes(dataset: BaseDataset, data_format: str, cfg: Config) -> list[Issue]:
     """Report heads of the model whose ``num_classes`` does not fit the dataset's classes."""
     num_classes = len(dataset.metainfo.get('classes') or ())
     # A classifier may have more outputs than there are classes.
@@ -161,6 +160,6 @@ def check_num_classes(dataset: BaseDataset, data_format: str, cfg: Config) -> Re
         if not num_classes <= number <= max_classes:
             misfits.append(f'{setting}.num_classes={number}')
     if not num_classes or not misfits:
-        return Report()
+        return []
     example = f'{num_classes} classes, and {", ".join(misfits)}'
-    return Report([Issue(OTHER_NUM_CLASSES, get_data_path(dataset), [example])])
+    return [Issue(OTHER_NUM_CLASSES, get_data_path(dataset), [example])]

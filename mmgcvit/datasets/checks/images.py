@@ -24,7 +24,7 @@ from ..rules.labels import (
     find_other_labels,
     find_other_order,
 )
-from ..rules.rule import Issue, Problems, Report, Rule, make_issues
+from ..rules.rule import Issue, Report, Rule, make_issues
 from .sources import get_data_path
 
 
@@ -36,42 +36,44 @@ class ImageFile(NamedTuple):
     map_path: str | None = None
 
 
-def report_missing(place: str, images: Sequence[ImageFile]) -> tuple[list[ImageFile], Report]:
-    """Return the images whose files exist, and a report that names the missing files."""
+def list_existing(place: str, images: Sequence[ImageFile], report: Report) -> list[ImageFile]:
+    """Return the images whose files exist. Report the missing files."""
     paths = [path for image in images for path in (image.path, image.map_path) if path]
     missing = find_missing(paths)
+    report.issues += make_issues({MISSING: missing}, place)
     absent = set(missing)
-    existing = [image for image in images if absent.isdisjoint((image.path, image.map_path))]
-    return existing, Report(make_issues({MISSING: missing}, place))
+    return [image for image in images if absent.isdisjoint((image.path, image.map_path))]
 
 
-def check_lists(dataset: BaseDataset) -> tuple[list[ImageFile], Report]:
+def check_lists(dataset: BaseDataset, report: Report) -> list[ImageFile]:
     """Check the images that a dataset lists, their labels, and the order of class folders.
 
-    Return the images that exist, and a report with the number of images of each class.
+    Count the images of each class. Return the images that exist.
     """
     place = get_data_path(dataset)
     try:
         entries = dataset.load_data_list()
     # OpenMMLab's datasets raise errors of any class for malformed lists and missing folders.
     except Exception as error:
-        return [], Report([Issue(NO_IMAGES, place, [get_first_line(error)])])
-    images = [ImageFile(entry['img_path'], map_path=entry.get('seg_map_path')) for entry in entries]
-    existing, report = report_missing(place, images)
+        report.issues.append(Issue(NO_IMAGES, place, [get_first_line(error)]))
+        return []
     if not entries:
-        report += Report([Issue(NO_IMAGES, place)])
+        report.issues.append(Issue(NO_IMAGES, place))
     classes = dataset.metainfo.get('classes') or ()
     labels = {entry['img_path']: entry['gt_label'] for entry in entries if 'gt_label' in entry}
     problems = {
         OTHER_LABELS: find_other_labels(labels, len(classes)),
         OTHER_ORDER: find_other_order(getattr(dataset, 'folder_to_idx', {}), classes),
     }
+    report.issues += make_issues(problems, place)
     summary = f'{place}: {len(entries)} images'
     if labels and classes:
         counts = Counter(labels.values())
         by_class = ', '.join(f'{counts[label]} {name}' for label, name in enumerate(classes))
         summary += f': {by_class}'
-    return existing, report + Report(make_issues(problems, place), summaries=[summary])
+    report.summaries.append(summary)
+    images = [ImageFile(entry['img_path'], map_path=entry.get('seg_map_path')) for entry in entries]
+    return list_existing(place, images, report)
 
 
 def check_images(
@@ -80,7 +82,7 @@ def check_images(
     images: Sequence[ImageFile],
     num_images: int | None,
     progress: Progress,
-) -> Report:
+) -> list[Issue]:
     """Decode ``num_images`` random images of a dataset (None: all), and their maps."""
     if num_images is not None and len(images) > num_images:
         # A generator of its own leaves the random numbers of the training unchanged. Its seed lets
@@ -89,7 +91,7 @@ def check_images(
     decoding = get_decoding_settings(settings)
     check = partial(check_files, decoding=decoding, known_labels=list_known_labels(dataset))
     place = get_data_path(dataset)
-    problems: Problems = {}
+    problems = {}
     with warnings.catch_warnings(), ThreadPoolExecutor(MAX_THREADS) as pool:
         # Ignore Pillow's warnings about odd metadata and large images.
         warnings.simplefilter('ignore')
@@ -97,7 +99,7 @@ def check_images(
         for found in progress.track(results, len(images), description=place):
             for rule, example in found:
                 problems.setdefault(rule, []).append(example)
-    return Report(make_issues(problems, place))
+    return make_issues(problems, place)
 
 
 def list_known_labels(dataset: Any) -> set[int]:

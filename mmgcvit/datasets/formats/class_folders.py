@@ -8,7 +8,6 @@ from ...errors import UserError, shorten
 from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, get_split
 from ..records import DatasetInfo, LabelSplit
-from ..rules.rule import Problems
 
 IMAGE_FOLDER = 'https://github.com/pytorch/vision/blob/main/torchvision/datasets/folder.py'
 TOOLS = 'torchvision, Ultralytics, Roboflow and CVAT (classes)'
@@ -30,7 +29,7 @@ CLASSIFY = 'classify'
 ClassFolders = Mapping[str, Mapping[str, Sequence[Path]]]  # images by split and class
 
 
-def match_class_folders(folder: Folder) -> list[Match]:
+def match_layouts(folder: Folder) -> list[Match]:
     """Return the layout of class folders that a folder fits or nearly fits."""
     tops = sorted({file.parts[0] for file in folder.images if len(file.parts) > 1})
     splits = [name for name in tops if get_split(name)]
@@ -39,7 +38,7 @@ def match_class_folders(folder: Folder) -> list[Match]:
     classes = sorted(found.get('train', ()))
     depth = len(Path(layout.images).parts)
     annotations = [
-        str(file)
+        file
         for file in folder.list_files(*ANNOTATION_SUFFIXES)
         if len(file.parts) > depth and file.parts[depth - 1] in classes
     ]
@@ -59,29 +58,27 @@ def match_class_folders(folder: Folder) -> list[Match]:
     return [Match(layout, (found, stray), misfit=misfit)]
 
 
-def list_by_class(folder: Folder, layout: Layout) -> tuple[ClassFolders, list[str], list[str]]:
+def list_by_class(folder: Folder, layout: Layout) -> tuple[ClassFolders, list[Path], list[Path]]:
     """Return the images by split and class, images outside, and folders that are too deep."""
     depth = len(Path(layout.images).parts)
     found, stray, deep = {}, [], []
     for file in folder.images:
         *folders, _ = file.parts
         if len(folders) < depth:
-            stray.append(str(file))
+            stray.append(file)
         elif len(folders) > depth:
-            deep.append(str(file.parent))
+            deep.append(file.parent)
         else:
             split = get_split(folders[0]) if layout == WITH_SPLITS else 'train'
             found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
     return found, stray, list(dict.fromkeys(deep))
 
 
-def read_class_folders(
-    folder: Folder, match: Match, task: str | None
-) -> tuple[DatasetInfo, Problems, str]:
+def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
     """Read class folders. The classes are those of training, sorted."""
     found, stray = match.found
     names = tuple(sorted(found['train']))
-    splits = {}
+    splits, notes = {}, []
     for split, images in found.items():
         others = sorted(images.keys() - set(names))
         if others:
@@ -90,32 +87,21 @@ def read_class_folders(
                 f'only {shorten(names)}. Add the class folders to train, or remove them from '
                 f'{split}'
             )
-        splits[split] = make_split(folder, names, images)
+        files, labels = [], []
+        for label, name in enumerate(names):
+            files += map(str, images.get(name, ()))
+            labels += [label] * len(images.get(name, ()))
+        indices = [frozenset([label]) for label in labels]
+        texts = [str(label) for label in labels]
+        splits[split] = LabelSplit(folder.path.resolve(), files, texts, indices, names)
     if task != CLASSIFY:
         check_no_pairs(folder, found['train'])
-    notes = []
     if stray:
         notes.append(f'images outside of class folders are left out: {shorten(stray)}')
     empty = find_empty(folder, match.layout, names)
     if empty:
         notes.append(f'folders without images of the dataset are not classes: {shorten(empty)}')
-    dataset = DatasetInfo(folder.path, 'class folders', ('classes',), names, splits)
-    return dataset.add_notes(notes), {}, ''
-
-
-def make_split(
-    folder: Folder, names: Sequence[str], images: Mapping[str, Sequence[Path]]
-) -> LabelSplit:
-    pairs = [
-        (str(file), label) for label, name in enumerate(names) for file in images.get(name, ())
-    ]
-    return LabelSplit(
-        folder.path.resolve(),
-        [file for file, _ in pairs],
-        [str(label) for _, label in pairs],
-        [frozenset([label]) for _, label in pairs],
-        names,
-    )
+    return DatasetInfo(folder.path, 'class folders', ('classes',), names, splits, tuple(notes))
 
 
 def check_no_pairs(folder: Folder, images: Mapping[str, Sequence[Path]]) -> None:
@@ -158,15 +144,14 @@ def have_same_size(first: Path, second: Path) -> bool:
         return False
 
 
-def find_empty(folder: Folder, layout: Layout, names: Sequence[str]) -> list[str]:
+def find_empty(folder: Folder, layout: Layout, names: Sequence[str]) -> list[Path]:
     """Return the folders beside those of classes that have no images."""
     tops = [folder.path]
     if layout == WITH_SPLITS:
         tops = [path for path in sorted(folder.path.iterdir()) if get_split(path.name)]
-    return [
-        str(path)
-        for top in tops
-        for path in sorted(top.iterdir())
-        if path.is_dir() and not path.is_symlink()
-        if path.name not in names and path.name[0] not in '._@'
-    ]
+    empty = []
+    for path in (path for top in tops for path in sorted(top.iterdir())):
+        is_hidden = path.name[0] in '._@'
+        if path.is_dir() and not path.is_symlink() and path.name not in names and not is_hidden:
+            empty.append(path)
+    return empty

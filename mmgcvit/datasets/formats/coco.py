@@ -19,7 +19,7 @@ from ..rules.coco import (
     parse_flag,
     read_json,
 )
-from ..rules.objects import XYWH, get_corners
+from ..rules.objects import get_corners
 from ..rules.rule import Issue, Problems
 
 INSTANCES = 'annotations/instances_{split}.json'
@@ -115,30 +115,24 @@ class CocoFile(NamedTuple):
     image_folder: Path
 
 
-def match_coco(folder: Folder) -> list[Match]:
-    """Return the layouts that a folder's COCO files fit or nearly fit, the nearest one first.
+def match_layouts(folder: Folder) -> list[Match]:
+    """Return the layouts that a folder's COCO files fit or nearly fit.
 
     A layout fits if each file lists an image that is in the layout's folder.
     """
     contents, notes = read_contents(folder)
-    matches, nearly = [], []
+    matches = []
     for layout in LAYOUTS:
         files = find_files(folder, layout, contents)
-        if not files:
-            continue
-        num_fitting, misfit = find_misfit(folder, files)
-        paths = [file.path for file in files.values()]
-        match = Match(layout, (files, notes), paths, misfit)
-        if misfit:
-            nearly.append((-num_fitting, len(nearly), match))
-        else:
-            matches.append(match)
-    if contents and not matches and not nearly:
+        if files:
+            num_fitting, misfit = find_misfit(folder, files)
+            paths = [file.path for file in files.values()]
+            matches.append(Match(layout, (files, notes), paths, misfit, num_fitting))
+    if contents and not matches:
         places = ', '.join(dict.fromkeys(layout.annotations for layout in LAYOUTS))
-        names = shorten([str(file) for file in contents])
-        misfit = f'its COCO files ({names}) are in none of the places {places}'
+        misfit = f'its COCO files ({shorten([*contents])}) are in none of the places {places}'
         matches.append(Match(LAYOUTS[0], misfit=misfit))
-    return [*matches, *(match for *_, match in sorted(nearly))]
+    return matches
 
 
 def read_contents(folder: Folder) -> tuple[dict[Path, Any], list[str]]:
@@ -147,24 +141,24 @@ def read_contents(folder: Folder) -> tuple[dict[Path, Any], list[str]]:
     Raise a UserError if the latter are in a place of COCO files, or there are no others.
     """
     contents, notes = {}, []
-    patterns = [
-        compile_pattern(layout.annotations)
-        for layout in LAYOUTS
-        if layout.annotations != SINGLE_FILE
-    ]
+    places = {layout.annotations for layout in LAYOUTS} - {SINGLE_FILE}
     for file in folder.list_files('.json'):
         content, problem = read_json(folder.path / file)
         if is_coco(content):
             contents[file] = content
         elif problem:
-            issue = Issue(NOT_COCO, str(folder.path / file), [problem])
-            is_in_place = any(pattern.fullmatch(str(file)) for pattern in patterns)
-            if is_in_place:
-                raise UserError(issue.format())
-            notes.append(f'was not read: {issue.format()}')
+            message = format_issue(folder.path / file, [problem])
+            if any(compile_pattern(place).fullmatch(str(file)) for place in places):
+                raise UserError(message)
+            notes.append(f'was not read: {message}')
     if notes and not contents:
         raise UserError('\n'.join(notes))
     return contents, notes
+
+
+def format_issue(place: Path | str, reasons: Sequence[str]) -> str:
+    """Return a message that a file is not in COCO's format."""
+    return Issue(NOT_COCO, str(place), reasons).format()
 
 
 def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dict[str, CocoFile]:
@@ -172,17 +166,15 @@ def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dic
 
     Raise a UserError if a split has several files.
     """
-    files = list(contents)
     pattern = layout.annotations
     if pattern == SINGLE_FILE:
-        files = [file for file in files if len(file.parts) == 1]
+        files = [file for file in contents if len(file.parts) == 1]
+        if len(files) == 1:
+            return {'train': CocoFile(files[0], contents[files[0]], Path(layout.images))}
         pattern = '{split}.json'
-    if len(files) == 1 and layout.annotations == SINGLE_FILE:
-        return {'train': CocoFile(files[0], contents[files[0]], Path(layout.images))}
-    expression = compile_pattern(pattern)
     found = {}
-    for file in files:
-        match = expression.fullmatch(str(file))
+    for file, content in contents.items():
+        match = compile_pattern(pattern).fullmatch(str(file))
         name = match['split'] if match else ''
         split = get_split(name) or ALIASES.get(name.lower())
         if split in found:
@@ -191,15 +183,14 @@ def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dic
                 'Keep one of them, and move the other out of the folder'
             )
         if split:
-            image_folder = Path(layout.images.replace('{split}', name))
-            found[split] = CocoFile(file, contents[file], image_folder)
+            found[split] = CocoFile(file, content, Path(layout.images.replace('{split}', name)))
     return found
 
 
 def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[int, str]:
     """Return how many COCO files fit a layout, and why the next one does not fit, or ''."""
     if 'train' not in files:
-        names = shorten([str(file.path) for file in files.values()])
+        names = shorten([file.path for file in files.values()])
         return 0, f'there is {names}, but no file for training'
     for number, file in enumerate(files.values()):
         names = list_file_names(file.content)
@@ -225,28 +216,29 @@ def list_file_names(content: dict[str, Any]) -> list[str]:
     return [name.replace('\\', '/') for name in names if isinstance(name, str) and name]
 
 
-def read_coco(folder: Folder, match: Match, task: str | None) -> tuple[DatasetInfo, Problems, str]:
+def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
     """Read the COCO files of a folder's splits. The classes are those of training."""
     files, notes = match.found
     for file in files.values():
         missing = find_missing_keys(file.content)
         if missing:
-            raise UserError(Issue(NOT_COCO, str(folder.path / file.path), missing).format())
+            raise UserError(format_issue(folder.path / file.path, missing))
+    splits, problems = {}, {UNLISTED: [], WRONG_FLAGS: []}
     try:
         categories = make_categories(folder.path / files['train'].path, files['train'].content)
-        splits, problems = {}, {UNLISTED: [], WRONG_FLAGS: []}
         for split, file in files.items():
             splits[split] = read_split(folder, file, categories, problems)
     except UserError:
         raise
     # A value has another type than in COCO's format, for example an id that is a list.
     except (TypeError, AttributeError, KeyError, ValueError, OSError) as error:
-        names = shorten([str(file.path) for file in files.values()])
-        issue = Issue(NOT_COCO, f'{folder.path}: {names}', [get_first_line(error)])
-        raise UserError(issue.format()) from None
+        names = shorten([file.path for file in files.values()])
+        message = format_issue(f'{folder.path}: {names}', [get_first_line(error)])
+        raise UserError(message) from None
     classes = tuple(category['name'] for category in categories)
-    dataset = DatasetInfo(folder.path, 'COCO (JSON)', ('boxes',), classes, splits)
-    return dataset.add_notes(notes), problems, XYWH
+    return DatasetInfo(
+        folder.path, 'COCO (JSON)', ('boxes',), classes, splits, tuple(notes), problems
+    )
 
 
 def make_categories(path: Path, content: dict[str, Any]) -> list[Entry]:

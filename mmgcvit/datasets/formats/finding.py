@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 from ...errors import UserError, format_count, shorten
 from ...files import suggest_folder
@@ -18,22 +19,17 @@ from ..records import DatasetInfo
 from ..rules.judge import judge
 from . import class_folders, coco, maps, voc, yolo
 
-# The layouts of each format, how a folder is recognised, and how it is read. Annotation files count
-# before maps, and both before class folders, as which the folders of other formats look.
-ANNOTATION_FORMATS = {
-    'COCO': (coco.LAYOUTS, coco.match_coco, coco.read_coco),
-    'YOLO': (yolo.LAYOUTS, yolo.match_yolo, yolo.read_yolo),
-    'Pascal VOC': (voc.LAYOUTS, voc.match_voc, voc.read_voc),
+# Each format is a module with LAYOUTS, match_layouts and read_dataset.
+FORMATS = {
+    'COCO': coco,
+    'YOLO': yolo,
+    'Pascal VOC': voc,
+    'maps': maps,
+    'class folders': class_folders,
 }
-MAPS = {'maps': (maps.LAYOUTS, maps.match_maps, maps.read_maps)}
-CLASS_FOLDERS = {
-    'class folders': (
-        class_folders.LAYOUTS,
-        class_folders.match_class_folders,
-        class_folders.read_class_folders,
-    )
-}
-FORMATS = ANNOTATION_FORMATS | MAPS | CLASS_FOLDERS
+# Annotation files count before maps, and both before class folders, as which the folders of other
+# formats look.
+STAGES = ((coco, yolo, voc), (maps,), (class_folders,))
 DETECT = 'detect'
 KNOWN_FORMATS = (
     'COCO annotations (.json); YOLO (data.yaml, images and labels); Pascal VOC (Annotations/*.xml '
@@ -52,13 +48,13 @@ def find_folder(path: str | Path) -> Path:
         return path
     if not path.exists():
         raise UserError(f'there is no folder {path}{suggest_folder(path)}')
-    suffix = path.suffix.lower()
-    is_in_split = get_split(path.parent.name) is not None
+    suffix, parent = path.suffix.lower(), path.parent
+    is_in_split = get_split(parent.name) is not None
     if suffix not in ('.yaml', '.yml', '.json') or (suffix == '.json' and is_in_split):
-        folders = f'{path.parent.parent} or {path.parent}' if is_in_split else path.parent
+        folders = f'{parent.parent} or {parent}' if is_in_split else parent
         raise UserError(f'{path} is a file. Pass its folder, for example {folders}')
-    is_in_annotations = suffix == '.json' and path.parent.name.lower() == 'annotations'
-    return path.parent.parent if is_in_annotations else path.parent
+    is_in_annotations = suffix == '.json' and parent.name.lower() == 'annotations'
+    return parent.parent if is_in_annotations else parent
 
 
 def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
@@ -77,39 +73,43 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
     """
     path = Path(path).expanduser()
     folder = list_files(find_folder(path))
-    name, match = find_match(folder)
+    data_format, match = find_match(folder)
     check_file(folder, path, match)
-    _, _, read = FORMATS[name]
-    dataset, problems, box_format = read(folder, match, task)
-    if name in ANNOTATION_FORMATS:
-        dataset = choose_annotation_types(dataset, task)
-    if name in ('COCO', 'Pascal VOC'):  # the others name what they leave out
+    dataset = data_format.read_dataset(folder, match, task)
+    dataset = choose_annotation_types(dataset, task)
+    if data_format in (coco, voc):  # the others name what they leave out
         dataset = dataset.add_notes(describe_unread(folder, dataset.splits.values()))
-    dataset = dataset.add_notes(describe_left_out(folder))
-    return judge(dataset, problems, box_format)
+    return judge(dataset.add_notes(describe_left_out(folder)))
 
 
-def find_match(folder: Folder) -> tuple[str, Match]:
+def find_match(folder: Folder) -> tuple[ModuleType, Match]:
     """Return the only format and layout that a folder fits.
 
     Raise a UserError if there is none or several.
     """
     misfits = []
-    for formats in (ANNOTATION_FORMATS, MAPS, CLASS_FOLDERS):
-        if formats is CLASS_FOLDERS and misfits:
+    for formats in STAGES:
+        # Folders that nearly fit another format are not those of classes.
+        if misfits and class_folders in formats:
             break
-        matches, names = [], {}
-        for name, (_, match_layouts, _) in formats.items():
-            found = match_layouts(folder)
-            misfits += [match for match in found if match.misfit]
-            matches += [match for match in found if not match.misfit]
-            names |= dict.fromkeys([match.layout for match in found], name)
-        match = choose_match(folder, matches)
+        found = {}
+        for data_format in formats:
+            for match in data_format.match_layouts(folder):
+                if match.misfit:
+                    misfits.append(match)
+                else:
+                    found[match] = data_format
+        match = choose_match(folder, list(found))
         if match:
-            return names[match.layout], match
-    choose_match(folder, misfits)
+            return found[match], match
+    if misfits:
+        nearest = max(misfits, key=lambda match: match.num_fitting)
+        layout = nearest.layout
+        raise UserError(
+            f'{folder.path}: {nearest.misfit}. The layout of {layout.tools}:\n{layout.tree}'
+        )
     count = format_count(len(folder.images), 'image')
-    others = shorten([str(file) for file in folder.list_files('.json', '.csv', '.txt', '.zip')])
+    others = shorten(folder.list_files('.json', '.csv', '.txt', '.zip'))
     what = ' but no annotations'
     if others:
         what = f'. These files are not annotations of a known format: {others}'
@@ -122,7 +122,7 @@ def check_file(folder: Folder, path: Path, match: Match) -> None:
     """Raise a UserError if a dataset is given by a file with which it is not read."""
     if path.is_dir() or any(path.samefile(folder.path / file) for file in match.files):
         return
-    names = shorten([str(file) for file in match.files]) or 'no annotation file in YAML or JSON'
+    names = shorten(match.files) or 'no annotation file in YAML or JSON'
     raise UserError(
         f'{folder.path} is read with {names}, not with {path}. Pass the folder, or move them out '
         'of it'
@@ -136,6 +136,7 @@ def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetIn
     """
     objects = [entry for split in dataset.splits.values() for entry in split.objects]
     num_masks = sum(bool(entry.get('segmentation')) for entry in objects)
-    if task == DETECT or num_masks <= 0.9 * len(objects):
-        return dataset
-    return replace(dataset, annotation_types=('masks', 'boxes'))
+    has_masks = num_masks > 0.9 * len(objects)
+    if has_masks and task != DETECT and dataset.annotation_types == ('boxes',):
+        return replace(dataset, annotation_types=('masks', 'boxes'))
+    return dataset

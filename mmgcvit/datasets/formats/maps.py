@@ -1,6 +1,7 @@
 """Read images with a map each: of classes (semantic) or of objects (instances)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,12 +11,10 @@ from numpy.typing import NDArray
 from ...errors import UserError, format_count, shorten
 from ...files import read_text
 from ..decoding import IGNORE_INDEX, read_map
-from ..layouts import Folder, Layout, Match, Pairs, find_split, pair_files
+from ..layouts import Folder, Layout, Match, find_split, pair_files
 from ..reading import AnnotatedImage, make_split, read_each
 from ..records import DatasetInfo, LabelSplit
-from ..rules.objects import XYWH
 from ..rules.parsing import UNPAIRED, UNUSABLE_MAPS
-from ..rules.rule import Problems
 
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 CELLPOSE = 'https://cellpose.readthedocs.io/en/latest/train.html'
@@ -84,7 +83,7 @@ ASK = (
 )
 
 
-def match_maps(folder: Folder) -> list[Match]:
+def match_layouts(folder: Folder) -> list[Match]:
     """Return the layouts of images with maps that a folder fits or nearly fits."""
     matches = []
     for layout in LAYOUTS:
@@ -92,40 +91,36 @@ def match_maps(folder: Folder) -> list[Match]:
         if any(pairs.by_split.values()):
             matches.append(Match(layout, pairs))
         elif pairs.annotations and pairs.images and not layout.endings:
-            names = shorten([str(path) for path in (pairs.images[0], pairs.annotations[0])])
+            names = shorten([pairs.images[0], pairs.annotations[0]])
             matches.append(Match(layout, misfit=f'no image has a map of its name ({names})'))
     return matches
 
 
-def read_maps(folder: Folder, match: Match, task: str | None) -> tuple[DatasetInfo, Problems, str]:
+def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
     """Read images with maps, which are semantic or of instances as ``task`` says.
 
     Cellpose's are of instances. Raise a UserError if nothing says so.
     """
-    pairs: Pairs = match.found
-    by_split = dict(pairs.by_split)
+    pairs = match.found
+    by_split, notes = dict(pairs.by_split), []
     unpaired = [*pairs.images, *pairs.annotations]
-    notes = []
-    if not by_split.get('test', True):
-        unlabelled = [path for path in pairs.images if find_split(path) == 'test']
-        unpaired = [path for path in unpaired if path not in unlabelled]
-        del by_split['test']
-        count = format_count(len(unlabelled), 'image')
-        notes.append(f'test is left out: {count} without segmentation maps')
-    used = {path for found in pairs.by_split.values() for pair in found for path in pair}
-    used |= {*pairs.images, *pairs.annotations}
-    others = [str(file) for file in folder.images if file not in used]
+    used = {path for found in by_split.values() for pair in found for path in pair}
+    others = [file for file in folder.images if file not in used.union(unpaired)]
     if others:
         text = f'{format_count(len(others), "image")} ({shorten(others)})'
         notes.append(f'images outside of the folders of images and maps are left out: {text}')
-    names = read_class_names(folder.path / 'classes.txt')
+    if not by_split.get('test', True):
+        del by_split['test']
+        unlabelled = [path for path in pairs.images if find_split(path) == 'test']
+        unpaired = [path for path in unpaired if path not in unlabelled]
+        count = format_count(len(unlabelled), 'image')
+        notes.append(f'test is left out: {count} without segmentation maps')
     if task is None and not match.layout.endings:
         raise UserError(f'{folder.path}: {ASK}')
     read = read_semantic_maps if task == SEMANTIC else read_instance_maps
-    dataset, errors = read(folder.path, by_split, names)
-    unpaired = [str(folder.path / path) for path in unpaired]
-    problems = {UNPAIRED: unpaired, UNUSABLE_MAPS: errors}
-    return dataset.add_notes(notes), problems, XYWH
+    dataset = read(folder.path, by_split, read_class_names(folder.path / 'classes.txt'))
+    problems = {UNPAIRED: [str(folder.path / path) for path in unpaired], **dataset.problems}
+    return replace(dataset, problems=problems).add_notes(notes)
 
 
 def read_class_names(file: Path) -> list[str]:
@@ -140,26 +135,28 @@ Pair = tuple[Path, Path]
 
 def read_semantic_maps(
     folder: Path, by_split: Mapping[str, Sequence[Pair]], names: Sequence[str]
-) -> tuple[DatasetInfo, list[str]]:
+) -> DatasetInfo:
     """Read maps whose values are class indices, and 255 where there is none."""
-    splits, problems, labels = {}, [], set()
+    splits, problems, labels, notes = {}, [], set(), []
     for split, pairs in by_split.items():
         found, errors = read_each(partial(read_labels, folder), pairs)
         problems += errors
-        labels = labels.union(*(indices for *_, indices in found))
-        splits[split] = found
+        images, maps, indices = zip(*found, strict=True) if found else ((), (), ())
+        labels = labels.union(*indices)
+        splits[split] = LabelSplit(folder.resolve(), images, maps, indices, (), has_maps=True)
     if labels:  # without any, the judge says that no image is left
         names, notes = check_labels(folder, labels, names)
-    else:
-        notes = []
-    made = {}
-    for split, found in splits.items():
-        images, maps, indices = zip(*found, strict=True) if found else ((), (), ())
-        made[split] = LabelSplit(
-            folder.resolve(), images, maps, indices, tuple(names), has_maps=True
-        )
-    dataset = DatasetInfo(folder, 'semantic maps', ('seg_maps',), tuple(names), made)
-    return dataset.add_notes(notes), problems
+    names = tuple(names)
+    splits = {split: replace(part, class_names=names) for split, part in splits.items()}
+    return DatasetInfo(
+        folder,
+        'semantic maps',
+        ('seg_maps',),
+        names,
+        splits,
+        tuple(notes),
+        {UNUSABLE_MAPS: problems},
+    )
 
 
 def read_labels(folder: Path, pair: Pair) -> tuple[str, str, frozenset[int]]:
@@ -192,7 +189,7 @@ def check_labels(
     if labels == {0, 255}:
         code = 'PIL.Image.open(file).point(lambda value: value // 255).save(new_file)'
         advice = f'To replace 255 by 1 in a file, run in Python: {code}'
-    values = shorten([str(label) for label in sorted(labels)], 8)
+    values = shorten(sorted(labels), 8)
     raise UserError(
         f'{folder}: the segmentation maps have the values {values}, and the classes are '
         f'{shorten(names, 8)}. Expected 0 for the first class, 1 for the second, and so on, and '
@@ -202,9 +199,9 @@ def check_labels(
 
 def read_instance_maps(
     folder: Path, by_split: Mapping[str, Sequence[Pair]], names: Sequence[str]
-) -> tuple[DatasetInfo, list[str]]:
+) -> DatasetInfo:
     """Read maps that give each object of an image a number; 0 is background."""
-    names = names or ['object']
+    names = tuple(names) or ('object',)
     if len(names) > 1:
         raise UserError(
             f'{folder}: maps of instances have one class, but classes.txt has {len(names)} '
@@ -212,18 +209,24 @@ def read_instance_maps(
         )
     splits, problems = {}, []
     for split, pairs in by_split.items():
-        images, errors = read_each(partial(read_instances, folder), pairs)
+        images, errors = read_each(partial(read_instances, folder, names[0]), pairs)
         problems += errors
         splits[split] = make_split(folder, names, images)
-    types = ('masks', 'boxes')
-    return DatasetInfo(folder, 'instance label maps', types, tuple(names), splits), problems
+    return DatasetInfo(
+        folder,
+        'instance label maps',
+        ('masks', 'boxes'),
+        names,
+        splits,
+        problems={UNUSABLE_MAPS: problems},
+    )
 
 
-def read_instances(folder: Path, pair: Pair) -> AnnotatedImage:
+def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
     """Read the objects of one class that the map of an image numbers. Their masks are RLE."""
     from pycocotools import mask as coco_mask
 
-    image, map_file = (folder / path for path in pair)
+    image, map_file = folder / pair[0], folder / pair[1]
     labels = read_map(map_file, image, with_instances=True)
     labels = np.asfortranarray(labels)  # the order that pycocotools needs
     objects = []
@@ -235,7 +238,7 @@ def read_instances(folder: Path, pair: Pair) -> AnnotatedImage:
             'iscrowd': 0,
             'segmentation': {**mask, 'counts': mask['counts'].decode()},
         }
-        objects.append((0, values))
+        objects.append((name, values))
     return AnnotatedImage(image, labels.shape[::-1], objects)
 
 

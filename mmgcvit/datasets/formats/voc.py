@@ -9,19 +9,16 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import NamedTuple
 from xml.etree import ElementTree
 
 from ...errors import UserError, get_first_line, shorten
 from ...files import IMAGE_SUFFIXES, read_text
 from ..decoding import read_sizes
-from ..layouts import Folder, Layout, Match, Pairs, get_split, pair_files
+from ..layouts import Folder, Layout, Match, get_split, pair_files
 from ..reading import AnnotatedImage, make_split, read_each
-from ..records import DatasetInfo, Entry, Size
+from ..records import XYXY, DatasetInfo
 from ..rules.coco import parse_flag
-from ..rules.objects import XYXY
 from ..rules.parsing import UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS
-from ..rules.rule import Problems
 
 DOCS = 'https://docs.cvat.ai/docs/dataset_management/formats/format-voc'
 LABEL_STUDIO = 'https://github.com/HumanSignal/label-studio-sdk'
@@ -69,70 +66,57 @@ TRAIN_LISTS = ('default', 'trainval')  # CVAT's and VOC's lists for training bes
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
-class Annotation(NamedTuple):
-    """The content of an XML file."""
-
-    image: Path
-    size: Size  # 0 where it is not written
-    objects: list[tuple[str, Entry]]  # (class name, dict with COCO's keys)
-    problems: list[str]  # about objects that could not be parsed
-
-
-def match_voc(folder: Folder) -> list[Match]:
+def match_layouts(folder: Folder) -> list[Match]:
     """Return the layouts that a folder's XML files fit or nearly fit."""
-    files = set(folder.list_files('.xml'))
+    files = sorted(folder.list_files('.xml'))
+    if not files:
+        return []
     matches = []
-    for layout in LAYOUTS if files else ():
+    for layout in LAYOUTS:
         pairs = pair_files(folder, layout, ['.xml'])
         paired = {file for found in pairs.by_split.values() for _, file in found}
-        others = shorten(sorted(map(str, files.difference(paired, pairs.annotations))))
+        others = [file for file in files if file not in paired.union(pairs.annotations)]
         misfit = ''
         if not paired:
-            misfit = f'no image has an XML file of its name ({shorten(sorted(map(str, files)))})'
+            misfit = f'no image has an XML file of its name ({shorten(files)})'
         elif others:
-            misfit = f'the XML files {others} are not where Pascal VOC has them'
-        matches.append((-len(paired), len(matches), Match(layout, pairs, misfit=misfit)))
-    return [match for *_, match in sorted(matches)]
+            misfit = f'the XML files {shorten(others)} are not where Pascal VOC has them'
+        matches.append(Match(layout, pairs, misfit=misfit, num_fitting=len(paired)))
+    return matches
 
 
-def read_voc(folder: Folder, match: Match, task: str | None) -> tuple[DatasetInfo, Problems, str]:
+def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
     """Read XML files. Without folders of splits, ``ImageSets/Main`` has the splits."""
-    pairs: Pairs = match.found
+    pairs = match.found
     by_split, unknown = pairs.by_split, []
     if '{split}' not in match.layout.annotations:
         by_split, unknown = read_image_sets(folder, by_split['train'])
-    annotations, errors = {}, []
+    images, errors, wrong, names = {}, [], [], set()
     for split, found in by_split.items():
-        annotations[split], unusable = read_each(partial(parse_annotation, folder.path), found)
+        images[split], unusable = read_each(partial(read_image, folder.path), found)
         errors += unusable
+        for image in images[split]:
+            wrong += image.problems
+            names.update(name for name, _ in image.objects)
     errors += [f'{folder.path / file}: no image has its name' for file in pairs.annotations]
-    used = [annotation for found in annotations.values() for annotation in found]
-    wrong = [problem for annotation in used for problem in annotation.problems]
-    names = sorted({name for annotation in used for name, _ in annotation.objects})
-    if not annotations.get('train') or not names:
-        hint = next(iter([*errors, *wrong]), 'ImageSets/Main does not list them, or they are empty')
+    if not images.get('train') or not names:
+        hint = [*errors, *wrong, 'ImageSets/Main does not list them, or they are empty'][0]
         raise UserError(
             f'{folder.path}: no XML file in it has Pascal VOC annotations of objects to train on. '
             f'{hint}'
         )
-    splits = {}
-    for split, found in annotations.items():
-        images, unusable = read_each(partial(make_image, names), found)
-        errors += unusable
-        splits[split] = make_split(folder.path, names, images)
+    classes = tuple(sorted(names))
+    splits = {split: make_split(folder.path, classes, found) for split, found in images.items()}
     problems = {UNUSABLE_XML: errors, WRONG_OBJECTS: wrong, UNKNOWN_LINES: unknown}
-    dataset = DatasetInfo(folder.path, 'Pascal VOC (XML)', ('boxes',), tuple(names), splits)
-    return dataset, problems, XYXY
-
-
-def make_image(names: Sequence[str], annotation: Annotation) -> AnnotatedImage:
-    """Return an image with class indices instead of names, and with its size."""
-    size = annotation.size
-    if 0 in size:
-        # Boxes refer to the image after EXIF rotation, unless <size> is that before it.
-        _, size = read_sizes(annotation.image)
-    objects = [(names.index(name), entries) for name, entries in annotation.objects]
-    return AnnotatedImage(annotation.image, size, objects)
+    return DatasetInfo(
+        folder.path,
+        'Pascal VOC (XML)',
+        ('boxes',),
+        classes,
+        splits,
+        problems=problems,
+        box_format=XYXY,
+    )
 
 
 def read_image_sets(
@@ -176,9 +160,9 @@ def find_name(line: str, names: Mapping[str, tuple[Path, Path]]) -> str | None:
     return None
 
 
-def parse_annotation(folder: Path, pair: tuple[Path, Path]) -> Annotation:
-    """Parse the XML file of an image. Raise a UserError if it is damaged or of another format."""
-    image, file = (folder / path for path in pair)
+def read_image(folder: Path, pair: tuple[Path, Path]) -> AnnotatedImage:
+    """Read the XML file of an image. Raise a UserError if it is damaged or of another format."""
+    image, file = folder / pair[0], folder / pair[1]
     try:
         root = ElementTree.parse(file).getroot()
     # Unknown encodings raise ValueError or LookupError.
@@ -191,10 +175,14 @@ def parse_annotation(folder: Path, pair: tuple[Path, Path]) -> Annotation:
         raise UserError(
             f'{file}: <filename> is {image_name!r}, which is another image beside {image}'
         )
-    width, height = (parse_side(root.findtext(f'size/{side}')) for side in ('width', 'height'))
+    size = parse_side(root.findtext('size/width')), parse_side(root.findtext('size/height'))
+    if 0 in size:
+        # Boxes refer to the image after EXIF rotation, unless <size> is that before it.
+        _, size = read_sizes(image)
     objects, problems = [], []
     for number, element in enumerate(root.iter('object'), start=1):
-        name, difficult = ((element.findtext(key) or '').strip() for key in ('name', 'difficult'))
+        name = (element.findtext('name') or '').strip()
+        difficult = (element.findtext('difficult') or '').strip()
         values = [element.findtext(f'bndbox/{key}') for key in BOX_KEYS]
         box, flag = parse_box(values), parse_flag(difficult)
         if name and box and flag is not None:
@@ -206,7 +194,7 @@ def parse_annotation(folder: Path, pair: tuple[Path, Path]) -> Annotation:
                 f'{file}: object {number} has the name {name!r}, {", ".join(BOX_KEYS)} {values}, '
                 f'difficult {difficult!r}'
             )
-    return Annotation(image, (width, height), objects, problems)
+    return AnnotatedImage(image, size, objects, problems)
 
 
 def parse_side(text: str | None) -> int:

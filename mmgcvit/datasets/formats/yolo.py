@@ -6,7 +6,7 @@ train.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -20,11 +20,10 @@ from ...files import read_text
 from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, get_split, list_files
 from ..reading import AnnotatedImage, make_split, read_each
-from ..records import DatasetInfo
+from ..records import CENTRES, DatasetInfo, Size
 from ..rules.images import UNREADABLE
-from ..rules.objects import CENTRES, measure_area
+from ..rules.objects import measure_area
 from ..rules.parsing import UNUSED_LABELS, WRONG_LINES
-from ..rules.rule import Problems
 
 LAYOUTS = (
     Layout(
@@ -70,7 +69,7 @@ MAX_DEPTH = 20  # of nested YAML: deeper nesting takes minutes and stack
 CVAT_FOLDER = 'data/'  # with which the lines of CVAT's lists begin, though there is no such folder
 
 
-def match_yolo(folder: Folder) -> list[Match]:
+def match_layouts(folder: Folder) -> list[Match]:
     """Return a match for each YAML file of YOLO's, or a misfit for labels without one.
 
     Such files are called data or dataset, or have the key ``train``.
@@ -87,7 +86,7 @@ def match_yolo(folder: Folder) -> list[Match]:
             f'has YOLO labels ({make_label_path(labelled[0])}) but no data.yaml. Write one with '
             f'two lines: "train: {labelled[0].parent}" and "names: [first class, second class]"'
         )
-        matches.append(Match(LAYOUTS[0], misfit=misfit))
+        matches.append(Match(LAYOUTS[0], misfit=misfit, num_fitting=len(labelled)))
     return matches
 
 
@@ -103,7 +102,7 @@ def make_label_path(image: Path) -> Path:
     return Path(*folders, f'{image.stem}.txt')
 
 
-def read_yolo(folder: Folder, match: Match, task: str | None) -> tuple[DatasetInfo, Problems, str]:
+def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
     """Read the splits that ``data.yaml`` names. Images without a label file are background."""
     file = folder.path / match.found
     settings = read_yaml(file)
@@ -116,7 +115,8 @@ def read_yolo(folder: Folder, match: Match, task: str | None) -> tuple[DatasetIn
     }
     # An image may have several paths.
     num_images = Counter({path.resolve(): file for path, file in label_files.items()}.values())
-    splits, unreadable, wrong_lines = {}, [], []
+    read = partial(read_image, label_files, num_images, names)
+    splits, problems = {}, {UNREADABLE: [], WRONG_LINES: []}
     for split, paths in images.items():
         num_unlabelled = sum(not label_files[path].is_file() for path in paths)
         if num_unlabelled == len(paths) and split != 'test':
@@ -127,18 +127,22 @@ def read_yolo(folder: Folder, match: Match, task: str | None) -> tuple[DatasetIn
         if num_unlabelled:
             count = format_count(num_unlabelled, 'image')
             notes.append(f'{split}: {count} without a label file, thus without objects')
-        read = partial(read_image, label_files, num_images, len(names))
         found, errors = read_each(read, paths)
-        splits[split] = make_split(folder.path, names, [image for image, _ in found])
-        unreadable += errors
-        wrong_lines += [problem for _, problems in found for problem in problems]
-    problems = {
-        UNREADABLE: unreadable,
-        WRONG_LINES: wrong_lines,
-        UNUSED_LABELS: find_unused_labels(label_files, len(names)),
-    }
-    dataset = DatasetInfo(folder.path, f'YOLO ({file.name})', ('boxes',), tuple(names), splits)
-    return dataset.add_notes(notes), problems, CENTRES
+        splits[split] = make_split(folder.path, names, found)
+        problems[UNREADABLE] += errors
+        for image in found:
+            problems[WRONG_LINES] += image.problems
+    problems[UNUSED_LABELS] = find_unused_labels(label_files, names)
+    return DatasetInfo(
+        folder.path,
+        f'YOLO ({file.name})',
+        ('boxes',),
+        tuple(names),
+        splits,
+        tuple(notes),
+        problems,
+        CENTRES,
+    )
 
 
 def find_root(settings: Mapping[str, Any], file: Path) -> Path:
@@ -200,8 +204,10 @@ def list_images(root: Path, source: Any) -> tuple[list[Path], str]:
     images = list(dict.fromkeys(images))
     if any(path.is_file() for path in images):
         return images, ''
-    listed = f' that exist ({shorten([str(path) for path in images])})' if images else ''
-    return [], f'names {shorten(names)}, which contains no images{listed}'
+    problem = f'names {shorten(names)}, which contains no images'
+    if images:
+        problem += f' that exist ({shorten(images)})'
+    return [], problem
 
 
 def find_listed(root: Path, folder: Path, line: str) -> Path:
@@ -236,38 +242,39 @@ def find_label_file(root: Path, image: Path) -> Path:
     return in_capitals if in_capitals.is_file() else path
 
 
-def find_unused_labels(label_files: Mapping[Path, Path], num_classes: int) -> list[str]:
+def find_unused_labels(label_files: Mapping[Path, Path], names: Sequence[str]) -> list[str]:
     """Return the files with objects beside those of images, but without an image."""
     stems = {(file.parent, file.stem) for file in label_files.values()}
-    files = [
-        file
-        for folder in dict.fromkeys(file.parent for file in label_files.values())
-        for file in sorted(folder.glob('*.[tT][xX][tT]'))
-        if (folder, file.stem) not in stems
-    ]
-    return [str(file) for file in files if read_labels(file, num_classes)[0]]
+    unused = []
+    for folder in dict.fromkeys(file.parent for file in label_files.values()):
+        for file in sorted(folder.glob('*.[tT][xX][tT]')):
+            if (folder, file.stem) not in stems and read_labels(file, names)[0]:
+                unused.append(str(file))
+    return unused
 
 
 def read_image(
-    label_files: Mapping[Path, Path], num_images: Mapping[Path, int], num_classes: int, image: Path
-) -> tuple[AnnotatedImage, list[str]]:
-    """Read an image's size and objects, and return problems of lines.
-
-    ``num_images`` is the number of images of each label file.
-    """
-    _, (width, height) = read_sizes(image)
+    label_files: Mapping[Path, Path],
+    num_images: Mapping[Path, int],
+    names: Sequence[str],
+    image: Path,
+) -> AnnotatedImage:
+    """Read an image's size and objects. ``num_images`` is the number of images of a label file."""
+    _, size = read_sizes(image)
     file = label_files[image]
     if not file.is_file():
-        return AnnotatedImage(image, (width, height), []), []
+        return AnnotatedImage(image, size)
     if num_images[file] > 1:
         raise UserError(f'{image} shares {file} with another image. Rename one of them')
-    labels, problems = read_labels(file, num_classes)
-    objects = [(label, make_coco_entries(values, width, height)) for label, values in labels]
-    return AnnotatedImage(image, (width, height), objects), problems
+    labels, problems = read_labels(file, names)
+    objects = [(name, make_coco_entries(values, size)) for name, values in labels]
+    return AnnotatedImage(image, size, objects, problems)
 
 
-def read_labels(file: Path, num_classes: int) -> tuple[list[tuple[int, list[float]]], list[str]]:
-    """Return (label, values) of each object in a label file, and the lines that are not one.
+def read_labels(
+    file: Path, names: Sequence[str]
+) -> tuple[list[tuple[str, list[float]]], list[str]]:
+    """Return (class name, values) of each object in a label file, and lines that are not one.
 
     Values are fractions of the image size: a box [centre x, centre y, width, height] or a polygon
     [x1, y1, x2, ...].
@@ -280,16 +287,16 @@ def read_labels(file: Path, num_classes: int) -> tuple[list[tuple[int, list[floa
             label, values = -1, []
         is_polygon = len(values) >= MIN_POLYGON_VALUES and len(values) % 2 == 0
         has_shape = len(values) == NUM_BOX_VALUES or is_polygon
-        if has_shape and label in range(num_classes) and all(map(isfinite, values)):
-            objects.append((int(label), values))
+        if has_shape and label in range(len(names)) and all(map(isfinite, values)):
+            objects.append((names[int(label)], values))
         elif line.strip():
             problems.append(f'{file} line {number} is {line[:60]!r}')
     return objects, problems
 
 
-def make_coco_entries(values: list[float], width: int, height: int) -> dict[str, Any]:
+def make_coco_entries(values: list[float], size: Size) -> dict[str, Any]:
     """Convert the values of a box or polygon to COCO's bbox, area, iscrowd and segmentation."""
-    points = np.reshape(values, (-1, 2)) * (width, height)
+    points = np.reshape(values, (-1, 2)) * size
     entries = {'iscrowd': 0}
     if len(values) == NUM_BOX_VALUES:
         centre, extent = points

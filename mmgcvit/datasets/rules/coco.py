@@ -110,14 +110,10 @@ def find_missing_keys(content: Any, is_scored: bool = False) -> list[str]:
     return missing
 
 
-def list_sizes(images: Sequence[Entry]) -> dict[Any, tuple[int, int]]:
-    """Return the (width, height) of images by their ids, where both are positive numbers."""
-    sizes = {}
-    for image in images:
-        sides = [image['width'], image['height']]
-        if are_numbers(sides) and min(sides) >= 1:
-            sizes[image['id']] = (int(sides[0]), int(sides[1]))
-    return sizes
+def has_size(image: Entry) -> bool:
+    """Return whether an image's width and height are positive numbers."""
+    sides = [image['width'], image['height']]
+    return are_numbers(sides) and min(sides) >= 1
 
 
 def find_content_problems(
@@ -134,7 +130,11 @@ def find_content_problems(
         ],
         UNIGNORED: [f'annotation {entry["id"]}' for entry in annotations if entry.get('ignore')],
         OTHER_CATEGORIES: find_other_categories(content['categories'], classes),
-        NO_SIZE: find_images_without_size(content['images']),
+        NO_SIZE: [
+            f'{image["file_name"]} {image["width"]} x {image["height"]}'
+            for image in content['images']
+            if not has_size(image)
+        ],
         UNLISTED: find_unlisted(content),
     }
 
@@ -164,16 +164,6 @@ def find_other_categories(categories: Sequence[Entry], classes: Sequence[str]) -
     if used == list(classes) or has_repeated_names:
         return []
     return [f'the file has {shorten(names, MANY)}, the config {shorten(classes, MANY)}']
-
-
-def find_images_without_size(images: Sequence[Entry]) -> list[str]:
-    """Return images whose width or height is not a positive number."""
-    sizes = list_sizes(images)
-    return [
-        f'{image["file_name"]} {image["width"]} x {image["height"]}'
-        for image in images
-        if image['id'] not in sizes
-    ]
 
 
 def find_unlisted(content: Mapping[str, Sequence[Entry]]) -> list[str]:

@@ -1,13 +1,13 @@
 """Rules for copies: an image is in one split, once; an object is annotated once."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from ...errors import UserError, format_count, shorten
-from ..records import DatasetInfo, Entry, Split, get_mask, make_object_key
+from ..records import DatasetInfo, Entry, ObjectSplit, Split, get_mask, make_object_key
 from .images import find_same_files
-from .rule import Effect, Fault, Rule
+from .rule import Effect, Problems, Rule
 
 CONTRADICTING_COPIES = Rule(
     'images that are there several times, with different annotations',
@@ -41,39 +41,29 @@ REPEATED_OBJECTS = Rule(
 )
 
 
-def find_repeated_objects(annotations: Sequence[Entry], with_masks: bool) -> set[int]:
-    """Return the indices of annotations that repeat an earlier one of the same image."""
+def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> tuple[list[Entry], str]:
+    """Return the annotations that repeat no earlier one of their image, and which others do."""
     seen = defaultdict(list)
-    repeated = set()
-    for index, annotation in enumerate(annotations):
+    first, repeated = [], []
+    for annotation in split.annotations:
         masks = seen[annotation['image_id'], make_object_key(annotation)]
         mask = get_mask(annotation, with_masks)
         if mask in masks:
-            repeated.add(index)
+            repeated.append(annotation)
         else:
             masks.append(mask)
-    return repeated
-
-
-def leave_out_repeated_objects(
-    name: str, split: Split, with_masks: bool
-) -> tuple[Split, list[str]]:
-    """Return a split without repeated objects, and a note that counts them, if there are any."""
-    repeated = find_repeated_objects(split.annotations, with_masks)
+            first.append(annotation)
     if not repeated:
-        return split, []
-    copies = [split.annotations[index] for index in sorted(repeated)]
-    files = shorten(list(dict.fromkeys(split.list_image_names(copies))))
-    count = format_count(len(repeated), 'object')
-    kept = split.select_annotations(set(range(len(split.annotations))) - repeated)
-    return kept, [f'left out of {name} (repeated): {count} (in {files})']
+        return first, ''
+    files = shorten(list(dict.fromkeys(split.list_image_names(repeated))))
+    return first, f'{format_count(len(repeated), "object")} (in {files})'
 
 
-def leave_out_copies(dataset: DatasetInfo) -> tuple[DatasetInfo, list[Fault]]:
-    """Return the dataset without copies and with notes that count them, and faults.
+def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> DatasetInfo:
+    """Return the dataset without copies and with notes that count them.
 
     Training lacks the images of other splits. Of the same images in one split, the first one stays
-    if all have the same annotations; otherwise all are faults.
+    if all have the same annotations; otherwise all are added to ``problems``.
     """
     with_masks = dataset.annotation_types[0] == 'masks'
     paths = {name: split.image_paths for name, split in dataset.splits.items()}
@@ -82,36 +72,38 @@ def leave_out_copies(dataset: DatasetInfo) -> tuple[DatasetInfo, list[Fault]]:
     firsts = {name: [next(same) for _ in found] for name, found in paths.items()}
     others = sorted(paths.keys() - {'train'})
     held_out = {first for name in others for first in firsts[name]}
-    splits, faults, notes = {}, [], []
+    splits, notes = {}, []
     for name, split in dataset.splits.items():
-        split, repeated_objects = leave_out_repeated_objects(name, split, with_masks)
-        forbidden = held_out if name == 'train' else set()
+        if split.annotations:
+            first, repeated = find_repeated_objects(split, with_masks)
+            split = replace(split, annotations=first)
+            notes += [f'left out of {name} (repeated): {repeated}'] if repeated else []
+        forbidden = held_out if name == 'train' else ()
         shared, repeated, different = find_copies(split, firsts[name], forbidden, with_masks)
-        in_val = set(firsts.get('val', ())) if name == 'test' else set()
-        tested = {index for index, first in enumerate(firsts[name]) if first in in_val}
-        notes += repeated_objects
+        in_val = firsts.get('val', ()) if name == 'test' else ()
+        tested = {index for index, first in enumerate(firsts[name]) if first in set(in_val)}
         for what, indices in (
             (f'left out of train (also in {" or ".join(others)})', shared),
             (f'left out of {name} (repeated)', repeated),
             ('test is not independent of val', tested),
         ):
             if indices:
-                notes.append(f'{what}: {describe_images(paths[name], indices)}')
+                names = shorten([str(paths[name][index]) for index in sorted(indices)])
+                notes.append(f'{what}: {format_count(len(indices), "image")} ({names})')
         if shared and len(shared) == len(paths[name]):
             raise UserError(
                 f'{dataset.folder}: {notes[-1]}, so none is left. Put other images into one of '
                 'the splits, or remove val: then a fifth of train is held out for it'
             )
-        faults += [
-            Fault(index, CONTRADICTING_COPIES, str(paths[name][index])) for index in different
-        ]
+        for index in sorted(different):
+            problems[CONTRADICTING_COPIES].append(str(paths[name][index]))
         left_out = shared.union(repeated, different)
         splits[name] = split.select(set(range(len(paths[name]))) - left_out)
-    return dataset.replace_splits(splits).add_notes(notes), faults
+    return replace(dataset, splits=splits).add_notes(notes)
 
 
 def find_copies(
-    split: Split, firsts: Sequence[int], forbidden: set[int], with_masks: bool
+    split: Split, firsts: Sequence[int], forbidden: Collection[int], with_masks: bool
 ) -> tuple[set[int], set[int], set[int]]:
     """Return the indices of images that are copies.
 
@@ -137,9 +129,3 @@ def find_copies(
         elif earlier != index:
             different |= {earlier, index}
     return shared, repeated - different, different
-
-
-def describe_images(paths: Sequence[Path], indices: set[int]) -> str:
-    """Return the number and the first names of images."""
-    names = shorten([str(paths[index]) for index in sorted(indices)])
-    return f'{format_count(len(indices), "image")} ({names})'

@@ -1,8 +1,8 @@
 """Apply the rules to a dataset that a reader has read: leave out what breaks them, and say so."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from ..records import DatasetInfo, ObjectSplit, Split
 from .classes import check_class_names
 from .copies import leave_out_copies
 from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
-from .objects import MIN_CUT, are_inside, find_object_faults, get_corners
-from .rule import Effect, Fault, Problems, Rule, are_too_many, make_issues
+from .objects import MIN_CUT, are_inside, find_object_problems, get_corners
+from .rule import Effect, Problems, Rule, are_too_many, make_issues
 
 ROTATED_BOXES = Rule(
     'images annotated with their size before the EXIF rotation, but with boxes after it',
@@ -23,52 +23,47 @@ ROTATED_BOXES = Rule(
 )
 
 
-def judge(dataset: DatasetInfo, problems: Problems, box_format: str) -> DatasetInfo:
+def judge(dataset: DatasetInfo) -> DatasetInfo:
     """Return a dataset without images and objects that break a rule. Notes count and name them.
 
     Copies are looked for among readable images, since unreadable ones may all be the same page of
     an error.
 
     Args:
-        dataset: A dataset as a reader has read it.
-        problems: What the reader could not parse.
-        box_format: How the dataset's format writes boxes.
+        dataset: A dataset as a reader has read it, with the problems of what it could not parse.
 
     Raises:
         UserError: More than a tenth of the images or of the objects break a rule, or a split has no
             image or no object left.
     """
     check_class_names(dataset.folder, dataset.classes)
-    problems = {rule: list(examples) for rule, examples in problems.items() if examples}
+    problems = defaultdict(list, dataset.problems)
     totals = Counter()
     for rule, examples in problems.items():
         totals[rule.unit] += len(examples)
-    splits, labelled = {}, []
+    splits = {}
     for name, split in dataset.splits.items():
         totals.update(image=len(split.image_names), object=len(split.annotations))
-        labelled += [name] if split.objects else []
-        splits[name], faults = leave_out_images(split)
-        add_faults(problems, faults)
-    dataset, faults = leave_out_copies(dataset.replace_splits(splits))
-    add_faults(problems, faults)
+        splits[name] = leave_out_images(split, problems)
+    labelled = [name for name, split in dataset.splits.items() if split.objects]
+    dataset = leave_out_copies(replace(dataset, splits=splits), problems)
     with_masks = dataset.annotation_types[0] == 'masks'
-    splits, looks = {}, ''
+    splits, looks = dict(dataset.splits), ''
     for name, split in dataset.splits.items():
-        splits[name], faults, look = leave_out_objects(split, with_masks, box_format)
-        add_faults(problems, faults)
+        if not split.annotations:
+            continue
+        right, found, look = find_object_problems(split, with_masks, dataset.box_format)
+        for rule, examples in found.items():
+            problems[rule] += examples
         if look:
             looks += f' Boxes of {name} look like {look}.'
+        splits[name] = cut_boxes(replace(split, annotations=right))
     empty = [f'object of {name}' for name in labelled if not splits[name].objects]
     empty += [f'image of {name}' for name, split in splits.items() if not split.image_names]
-    if not problems:
-        return dataset.replace_splits(splits)
-    note = describe(dataset, problems, totals, empty, looks)
-    return dataset.replace_splits(splits).add_notes([note])
-
-
-def add_faults(problems: Problems, faults: Iterable[Fault]) -> None:
-    for fault in faults:
-        problems.setdefault(fault.rule, []).append(fault.example)
+    dataset = replace(dataset, splits=splits)
+    if not any(problems.values()):
+        return dataset
+    return dataset.add_notes([describe(dataset, problems, totals, empty, looks)])
 
 
 def describe(
@@ -81,8 +76,9 @@ def describe(
     count = ', '.join(
         f'{format_count(number, "problem")} in {format_count(totals[unit], unit)}'
         for unit, number in sorted(counts.items())
+        if number
     )
-    lines = [f'\n  {issue.format(MANY)}' for issue in make_issues(problems)]
+    lines = [f'\n  {issue.format(MANY)}' for issue in make_issues(problems, '')]
     named = escape_controls(''.join(lines))
     limit = 'mmgcvit leaves out at most a tenth of the images and of the objects'
     if empty:
@@ -94,25 +90,22 @@ def describe(
     return f'{count}. These images and annotations are left out:{named}'
 
 
-def leave_out_images(split: Split) -> tuple[Split, list[Fault]]:
-    """Return a split without images that cannot be read or used, and their faults."""
-    paths = split.image_paths
-    faults = [
-        Fault(index, UNUSABLE_NAME, str(paths[index]))
-        for index, name in enumerate(split.image_names)
-        if has_unusable_name(name)
-    ]
-    unusable = {fault.index for fault in faults}
+def leave_out_images(split: Split, problems: Problems) -> Split:
+    """Return a split without images that cannot be used. Add them to ``problems``."""
     with ThreadPoolExecutor(MAX_THREADS) as pool:
-        checked = list(pool.map(check_image, paths, split.sizes))
+        checked = list(pool.map(check_image, split.image_paths, split.sizes))
+    usable = set()
     for index, (rule, example, _) in enumerate(checked):
-        if rule and index not in unusable:
-            faults.append(Fault(index, rule, example))
-    left_out = {fault.index for fault in faults}
-    split = split.select(set(range(len(paths))) - left_out)
+        if has_unusable_name(split.image_names[index]):
+            problems[UNUSABLE_NAME].append(str(split.image_paths[index]))
+        elif rule:
+            problems[rule].append(example)
+        else:
+            usable.add(index)
+    split = split.select(usable)
     rotated = find_rotated(split) if split.annotations else set()
-    faults += [Fault(index, ROTATED_BOXES, str(split.image_paths[index])) for index in rotated]
-    return split.select(set(range(len(split.image_names))) - rotated), faults
+    problems[ROTATED_BOXES] += [str(split.image_paths[index]) for index in sorted(rotated)]
+    return split.select(set(range(len(split.image_names))) - rotated)
 
 
 def find_rotated(split: ObjectSplit) -> set[int]:
@@ -137,28 +130,6 @@ def find_rotated(split: ObjectSplit) -> set[int]:
     return rotated if fits[is_rotated].sum() > 0 else set()
 
 
-def leave_out_objects(
-    split: Split, with_masks: bool, box_format: str
-) -> tuple[Split, list[Fault], str]:
-    """Return a split without wrong objects, their faults, and what the boxes look like.
-
-    Boxes that leave their image a little are cut at its edges.
-    """
-    if not split.annotations:
-        return split, [], ''
-    sizes = split.get_sizes(split.annotations)
-    rules, look = find_object_faults(split.annotations, sizes, with_masks, box_format)
-    names = split.list_image_names(split.annotations)
-    faults, kept = [], set()
-    for index, (rule, entry) in enumerate(zip(rules, split.annotations, strict=True)):
-        if rule is None:
-            kept.add(index)
-        else:
-            example = f'{names[index]}: annotation {entry["id"]}, bbox {entry["bbox"]!s:.80}'
-            faults.append(Fault(index, rule, example))
-    return cut_boxes(split.select_annotations(kept)), faults, look
-
-
 def cut_boxes(split: ObjectSplit) -> ObjectSplit:
     """Return a split whose boxes end at the edges of their images."""
     corners = get_corners(split.annotations)
@@ -169,4 +140,4 @@ def cut_boxes(split: ObjectSplit) -> ObjectSplit:
         box = boxes[index]
         area = min(annotations[index]['area'], round(box[2] * box[3], 2))
         annotations[index] = {**annotations[index], 'bbox': box, 'area': area}
-    return split.replace_annotations(annotations)
+    return replace(split, annotations=annotations)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import Size, are_numbers
-from .rule import Effect, Rule, are_too_many
+from ..records import CENTRES, XYWH, XYXY, Entry, ObjectSplit, are_numbers
+from .rule import Effect, Problems, Rule, are_too_many
 
 # Tools round, so boxes and masks may leave an image by 2 pixels or 1 % of its side, and the edges
 # of a box and its mask may differ by 3 pixels or 10 % of the box's side.
@@ -32,15 +32,7 @@ NO_MASK = make_rule(
 FEW_POINTS = make_rule('the mask is a polygon of fewer than three points, or without area')
 DIFFERENT = make_rule('box and mask contradict each other')
 
-# How tools write a box.
-BOX_FORMATS = (
-    '[x, y, width, height]',
-    '[x1, y1, x2, y2]',
-    '[centre x, centre y, width, height]',
-)
-XYWH, XYXY, CENTRES = BOX_FORMATS
-
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 Entries = Sequence[Mapping[str, Any]]
 
 
@@ -58,60 +50,65 @@ def get_areas(annotations: Entries) -> Array:
     return np.array([area if are_numbers([area]) else np.nan for area in areas], float)
 
 
-def are_inside(corners: Array, sizes: Array) -> NDArray[np.bool_]:
+def are_inside(corners: Array, sizes: Array) -> Array:
     """Return whether corners (n, 4) are in images of ``sizes`` (n, 2) or their :data:`MARGIN`."""
     margin = np.maximum(MARGIN[0], MARGIN[1] * sizes)
     return ((corners[:, :2] >= -margin) & (corners[:, 2:] <= sizes + margin)).all(1)
 
 
-def have_area(corners: Array, sizes: Array) -> NDArray[np.bool_]:
+def have_area(corners: Array, sizes: Array) -> Array:
     """Return whether the visible parts of boxes (n, 4) have sides of a pixel or more."""
     visible = np.clip(corners[:, 2:], 0, sizes) - np.clip(corners[:, :2], 0, sizes)
     return (visible >= 1).all(1)
 
 
-def find_object_faults(
-    annotations: Entries, sizes: Sequence[Size], with_masks: bool, box_format: str = XYWH
-) -> tuple[list[Rule | None], str]:
-    """Return the rule that each object breaks, or None, and what the boxes look like.
+def find_object_problems(
+    split: ObjectSplit, with_masks: bool, box_format: str
+) -> tuple[list[Entry], Problems, str]:
+    """Return the objects that break no rule, the problems of others, and what boxes look like.
 
     Args:
-        annotations: COCO annotations, whose values may have any type.
-        sizes: The (width, height) of their images.
+        split: Images with objects, whose values may have any type.
         with_masks: Whether masks are trained.
-        box_format: How the dataset's format writes boxes: one of :data:`BOX_FORMATS`.
+        box_format: How the dataset's format writes boxes, such as ``XYWH``.
     """
+    annotations, sizes = split.annotations, split.get_sizes(split.annotations)
     corners, areas = get_corners(annotations), get_areas(annotations)
-    image_sizes = np.array(sizes, float).reshape(-1, 2)
-    look = guess_look(corners, image_sizes, box_format)
-    faults = np.full(len(annotations), None, object)
+    look = guess_look(corners, sizes, box_format)
+    rules = np.full(len(annotations), None, object)
     # The last one counts: what is no number is not outside.
-    faults[(areas <= 0) | ~have_area(corners, image_sizes)] = NO_AREA
-    faults[~are_inside(corners, image_sizes)] = OUTSIDE
-    faults[np.isnan(corners).any(1) | np.isnan(areas)] = NOT_FINITE
-    if look and (faults == OUTSIDE).sum() > 2:  # some misread boxes stay inside of their image
-        faults[:] = MISREAD
+    rules[(areas <= 0) | ~have_area(corners, sizes)] = NO_AREA
+    rules[~are_inside(corners, sizes)] = OUTSIDE
+    rules[np.isnan(corners).any(1) | np.isnan(areas)] = NOT_FINITE
+    if look and (rules == OUTSIDE).sum() > 2:  # some misread boxes stay inside of their image
+        rules[:] = MISREAD
     if with_masks:
-        judge_masks(annotations, image_sizes, corners, faults)
-    return faults.tolist(), look
+        judge_masks(annotations, sizes, corners, rules)
+    right, problems = [], {}
+    names = split.list_image_names(annotations)
+    for entry, rule, name in zip(annotations, rules, names, strict=True):
+        if rule is None:
+            right.append(entry)
+        else:
+            example = f'annotation {entry["id"]} of {name}, bbox {entry["bbox"]!s:.80}'
+            problems.setdefault(rule, []).append(example)
+    return right, problems, look
 
 
-def judge_masks(
-    annotations: Entries, sizes: Array, corners: Array, faults: NDArray[np.object_]
-) -> None:
-    """Set the faults of objects whose mask is invalid, outside, or unlike its box."""
+def judge_masks(annotations: Entries, sizes: Array, corners: Array, rules: Array) -> None:
+    """Set the rules of objects whose mask is invalid, outside, or unlike its box."""
     edges = np.full(corners.shape, np.nan)
-    for index in np.flatnonzero(faults == None):  # noqa: E711
+    for index in np.flatnonzero(rules == None):  # noqa: E711
         width, height = map(int, sizes[index])
         measured = measure_mask(annotations[index].get('segmentation'), width, height)
         if isinstance(measured, Rule):
-            faults[index] = measured
+            rules[index] = measured
         else:
             edges[index] = measured
     sides = np.tile(corners[:, 2:] - corners[:, :2], 2)
     limits = np.maximum(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * sides)
-    faults[(abs(edges - corners) > limits).any(1)] = DIFFERENT  # False for NaN
-    faults[np.isfinite(edges).all(1) & ~are_inside(edges, sizes)] = OUTSIDE
+    rules[(abs(edges - corners) > limits).any(1)] = DIFFERENT  # False for NaN
+    rules[np.isfinite(edges).all(1) & ~are_inside(edges, sizes)] = OUTSIDE
 
 
 def guess_look(corners: Array, sizes: Array, box_format: str) -> str:

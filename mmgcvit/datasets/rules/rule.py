@@ -1,7 +1,7 @@
 """A rule for datasets, what follows where it is broken, and the issues that rules find."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
@@ -32,12 +32,8 @@ class Rule:
     in_config: Effect = Effect.STOPS  # for training, tests and check-data with a CONFIG
 
 
-class Fault(NamedTuple):
-    """An image or object that breaks a rule."""
-
-    index: int  # of the image or annotation in its split
-    rule: Rule
-    example: str  # which image or object it is, and its values
+# For each broken rule, examples: which image or object it is, and its values.
+Problems = dict[Rule, list[str]]
 
 
 class Issue(NamedTuple):
@@ -51,47 +47,42 @@ class Issue(NamedTuple):
 
     def format(self, max_examples: int = 3) -> str:
         """Return the place, the problem, its examples and the remedy as a line."""
-        text = f'{self.place}: {self.rule.problem}' if self.place else self.rule.problem
+        text = self.rule.problem
+        if self.place:
+            text = f'{self.place}: {text}'
         if self.examples:
             count = f'{len(self.examples)} of them: ' if len(self.examples) > 1 else ''
             text += f' ({count}{shorten(self.examples, max_examples)})'
         return f'{text}. {self.rule.remedy}{self.hint}'
 
 
-@dataclass(frozen=True)
+@dataclass
 class Report:
-    """What is wrong with the datasets of a config, and what they contain."""
+    """What is wrong with the datasets of a config, and what they contain. The checks add to it."""
 
-    issues: Sequence[Issue] = ()
-    notes: Sequence[str] = ()
-    summaries: Sequence[str] = ()
-
-    def __add__(self, other: 'Report') -> 'Report':
-        return Report(
-            [*self.issues, *other.issues],
-            [*self.notes, *other.notes],
-            [*self.summaries, *other.summaries],
-        )
+    issues: list[Issue] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    summaries: list[str] = field(default_factory=list)
 
     def format_messages(self, stops_run: bool = True) -> list[str]:
         """Return a line for each issue that stops the run, or for each that does not."""
         return [issue.format() for issue in self.issues if issue.stops_run is stops_run]
 
 
-Problems = dict[Rule, list[str]]  # examples by rule
+def make_issues(
+    problems: Mapping[Rule, Sequence[str]], place: str, are_many: bool = False, hint: str = ''
+) -> list[Issue]:
+    """Return an issue for each rule that has examples.
 
-
-def group_faults(faults: Iterable[Fault]) -> Problems:
-    """Return the examples of faults by rule."""
-    problems = {}
-    for fault in faults:
-        problems.setdefault(fault.rule, []).append(fault.example)
-    return problems
-
-
-def make_issues(problems: Problems, place: str = '') -> list[Issue]:
-    """Return an issue for each rule that has examples."""
-    return [Issue(rule, place, examples) for rule, examples in problems.items() if examples]
+    ``are_many`` says whether more than :data:`MAX_UNUSABLE` of the images or objects have problems.
+    """
+    issues = []
+    for rule, examples in problems.items():
+        is_too_much = rule.in_config == Effect.STOPS_IF_MANY and are_many
+        stops_run = rule.in_config == Effect.STOPS or is_too_much
+        if examples:
+            issues.append(Issue(rule, place, examples, hint, stops_run))
+    return issues
 
 
 def are_too_many(num_unusable: int, number: int) -> bool:

@@ -20,8 +20,8 @@ def test_each_declared_layout_has_an_example():
     """``test_generated.py`` draws datasets of the examples; cellpose's are in the tests of maps."""
     declared = {
         layout.tools + (f' {layout.images}' if name == 'maps' else '')
-        for name, (layouts, *_) in FORMATS.items()
-        for layout in layouts
+        for name, data_format in FORMATS.items()
+        for layout in data_format.LAYOUTS
         if not layout.endings
     }
     assert {tools for layouts in LAYOUTS.values() for tools in layouts} == declared
