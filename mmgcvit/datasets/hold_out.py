@@ -39,9 +39,9 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     is_classification = dataset.annotation_types == ('classes',)
     held_out = choose_images(classes_of_groups, of_each=is_classification)
     if not held_out:
-        lack = (
-            'only one image to train on' if len(groups) == 1 else 'no class that is in two images'
-        )
+        lack = 'no class that is in two images'
+        if len(groups) == 1:
+            lack = 'only one image to train on'
         raise UserError(
             f'{dataset.folder} has {lack}. Add more: at least one is held out for validation'
         )
@@ -55,7 +55,7 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
 
 def group_copies(split: Split) -> list[list[int]]:
     """Return the indices of images, with Roboflow's copies of one together, in a fixed order."""
-    copies: dict[str, list[int]] = defaultdict(list)
+    copies = defaultdict(list)
     for index, name in enumerate(split.image_names):
         # Names of images outside of the image folder are absolute.
         name = os.path.relpath(split.image_folder / name, split.image_folder)
@@ -74,15 +74,15 @@ def choose_images(classes: Sequence[set[str]], of_each: bool) -> set[int]:
         classes: The classes of each image.
         of_each: Whether to choose a fifth of each class.
     """
-    images: dict[str, list[int]] = defaultdict(list)
+    images = defaultdict(list)
     for index, names in enumerate(classes):
         for name in names:
             images[name].append(index)
     if images and max(map(len, images.values())) < 2:
         return set()
     images[EVERYTHING] = list(range(len(classes)))
-    held_out: set[int] = set()
-    counts: Counter[str] = Counter()
+    held_out = set()
+    counts = Counter()
     # Rare classes first: few images can be held out for them.
     for name in sorted(images, key=lambda name: (name == EVERYTHING, len(images[name]), name)):
         share = 1

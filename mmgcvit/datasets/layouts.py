@@ -37,9 +37,9 @@ class Layout:
 
     tools: str  # which write it
     source: str  # a URL that describes it
-    images: str  # the folder of the images; '': the dataset's
-    annotations: str  # the annotation file, or the folder of annotation files or maps
     tree: str  # for messages and docs
+    images: str = ''  # the folder of the images; '': the dataset's
+    annotations: str = ''  # the annotation file, or the folder of annotation files or maps
     endings: tuple[str, ...] = ()  # of the names of maps that are beside their images
 
 
@@ -54,10 +54,13 @@ class Match:
     num_fitting: int = 0  # how much of it fits: the misfit with most is the nearest layout
 
 
+Pair = tuple[Path, Path]  # an image and its annotation file or map
+
+
 class Pairs(NamedTuple):
     """The images of a dataset with their annotation files or maps, relative to its folder."""
 
-    by_split: dict[str, list[tuple[Path, Path]]]  # (image, annotation file or map)
+    by_split: dict[str, list[Pair]]
     images: list[Path]  # without the other
     annotations: list[Path]  # without an image
 

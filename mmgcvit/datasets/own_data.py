@@ -52,6 +52,7 @@ CONFIG_FOLDER = 'made'
 # A variable of the written config: the folder of the data, and the options of the run, also those
 # by default.
 STARTED_WITH = 'started_with'
+KEPT_OPTIONS = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
 
 # It contains no text of the user: a line break would end a comment.
 HEADER = """# Written by mmgcvit train --data. As written, it {}.
@@ -114,8 +115,7 @@ def make_config(
         'task': task or template.option,
         'size': size,
         'no_flip': not head['flip'],
-        **{name: head.get(name) for name in ('image_size', 'batch_size', 'lr', 'workers')},
-        **{name: head.get(name) for name in ('augment', 'fine_tune', 'tiles')},
+        **{name: head.get(name) for name in KEPT_OPTIONS},
         'image_side': None if is_classification else measure_images(train),
         'pretrained': options.get('pretrained') and str(options['pretrained']),
         'majority': measure_majority(dataset.splits['val']) if is_classification else None,
@@ -220,9 +220,9 @@ def choose_length(head: Mapping[str, Any], epochs: int, num_images: int) -> dict
 def locate_data(folder: Path, work_dir: Path) -> str:
     """Return the folder of the data, relative to the work dir if both move with the current one."""
     is_fixed = any(Path(make_portable_path(path)).is_absolute() for path in (folder, work_dir))
-    return (
-        str(folder.resolve()) if is_fixed else os.path.relpath(folder.resolve(), work_dir.resolve())
-    )
+    if is_fixed:
+        return str(folder.resolve())
+    return os.path.relpath(folder.resolve(), work_dir.resolve())
 
 
 def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:

@@ -9,40 +9,46 @@ from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, get_split
 from ..records import DatasetInfo, LabelSplit
 
-IMAGE_FOLDER = 'https://github.com/pytorch/vision/blob/main/torchvision/datasets/folder.py'
+IMAGE_FOLDER = (
+    'https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html'
+)
 TOOLS = 'torchvision, Ultralytics, Roboflow and CVAT (classes)'
 WITH_SPLITS = Layout(
     f'{TOOLS}, with splits',
     IMAGE_FOLDER,
-    images='{split}/{class}',
-    annotations='',
-    tree='train/cat/a.jpg\ntrain/dog/b.jpg\nval/cat/c.jpg\nval/dog/d.jpg',
+    'train/cat/a.jpg\ntrain/dog/b.jpg\nval/cat/c.jpg\nval/dog/d.jpg',
 )
-WITHOUT_SPLITS = Layout(
-    TOOLS, IMAGE_FOLDER, images='{class}', annotations='', tree='cat/a.jpg\ndog/b.jpg'
-)
+WITHOUT_SPLITS = Layout(TOOLS, IMAGE_FOLDER, 'cat/a.jpg\ndog/b.jpg')
 LAYOUTS = (WITH_SPLITS, WITHOUT_SPLITS)
 # Such files beside images are annotations that are not read.
 ANNOTATION_SUFFIXES = ('.json', '.csv', '.xml', '.txt')
 CLASSIFY = 'classify'
-
-ClassFolders = Mapping[str, Mapping[str, Sequence[Path]]]  # images by split and class
 
 
 def match_layouts(folder: Folder) -> list[Match]:
     """Return the layout of class folders that a folder fits or nearly fits."""
     tops = sorted({file.parts[0] for file in folder.images if len(file.parts) > 1})
     splits = [name for name in tops if get_split(name)]
-    layout = WITH_SPLITS if splits else WITHOUT_SPLITS
-    found, stray, deep = list_by_class(folder, layout)
+    layout, depth = WITHOUT_SPLITS, 1
+    if splits:
+        layout, depth = WITH_SPLITS, 2
+    # Images by split and class, those outside of class folders, and folders that are too deep.
+    found, stray, deep = {}, [], {}
+    for file in folder.images:
+        folders = file.parts[:-1]
+        if len(folders) < depth:
+            stray.append(file)
+        elif len(folders) > depth:
+            deep[file.parent] = None
+        else:
+            split = get_split(folders[0]) if splits else 'train'
+            found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
     classes = sorted(found.get('train', ()))
-    depth = len(Path(layout.images).parts)
-    annotations = [
-        file
-        for file in folder.list_files(*ANNOTATION_SUFFIXES)
-        if len(file.parts) > depth and file.parts[depth - 1] in classes
-    ]
-    if not tops or not (classes or deep):
+    annotations = []
+    for file in folder.list_files(*ANNOTATION_SUFFIXES):
+        if len(file.parts) > depth and file.parts[depth - 1] in classes:
+            annotations.append(file)
+    if not classes and not deep:
         return []
     misfit = ''
     if splits and len(splits) < len(tops):
@@ -50,28 +56,12 @@ def match_layouts(folder: Folder) -> list[Match]:
     elif len(set(map(get_split, splits))) < len(splits):
         misfit = f'several of the folders {shorten(splits, 8)} stand for one split. Rename one'
     elif deep:
-        misfit = f'the images of {shorten(deep)} are below the folders of classes. Move them up'
+        misfit = f'the images of {shorten([*deep])} are below the folders of classes. Move them up'
     elif len(classes) < 2:
         misfit = f'has no annotations, and for training only the class folder {classes[0]}'
     elif annotations:
         misfit = f'has files that are not annotations of a known format: {shorten(annotations)}'
     return [Match(layout, (found, stray), misfit=misfit)]
-
-
-def list_by_class(folder: Folder, layout: Layout) -> tuple[ClassFolders, list[Path], list[Path]]:
-    """Return the images by split and class, images outside, and folders that are too deep."""
-    depth = len(Path(layout.images).parts)
-    found, stray, deep = {}, [], []
-    for file in folder.images:
-        *folders, _ = file.parts
-        if len(folders) < depth:
-            stray.append(file)
-        elif len(folders) > depth:
-            deep.append(file.parent)
-        else:
-            split = get_split(folders[0]) if layout == WITH_SPLITS else 'train'
-            found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
-    return found, stray, list(dict.fromkeys(deep))
 
 
 def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
@@ -120,7 +110,8 @@ def check_no_pairs(folder: Folder, images: Mapping[str, Sequence[Path]]) -> None
             raise UserError(
                 f'{folder.path}: each image in {files[0].parent} has a partner of its name and '
                 f'size in {others[0].parent}. Are {first} and {second} images and their maps? Then '
-                'call the folders images and masks. Are they classes? Then add --task classify'
+                'call the folders images and masks, and save masks as PNG. Are they classes? Then '
+                'add --task classify'
             )
 
 
@@ -128,12 +119,12 @@ def find_partners(files: Sequence[Path], others: Sequence[Path]) -> list[Path | 
     """Return for each file the other one with its name. One of them may have an ending: _mask."""
     by_name = {file.stem: file for file in others}
     by_beginning = {file.stem.rpartition('_')[0]: file for file in others}
-    return [
-        by_name.get(file.stem)
-        or by_name.get(file.stem.rpartition('_')[0])
-        or by_beginning.get(file.stem)
-        for file in files
-    ]
+    partners = []
+    for file in files:
+        beginning = file.stem.rpartition('_')[0]
+        partner = by_name.get(file.stem) or by_name.get(beginning) or by_beginning.get(file.stem)
+        partners.append(partner)
+    return partners
 
 
 def have_same_size(first: Path, second: Path) -> bool:

@@ -27,80 +27,77 @@ BY_SPLIT = 'annotations/{split}.json'
 SINGLE_FILE = '*.json'  # in the folder itself; or train.json, val.json, ...
 MMDET = 'https://github.com/open-mmlab/mmdetection/blob/main/docs/en/user_guides/dataset_prepare.md'
 LABEL_STUDIO = 'https://github.com/HumanSignal/label-studio-sdk'
-LAYOUTS = tuple(
-    Layout(tools, source, images, annotations, tree)
-    for tools, source, annotations, images, tree in (
-        (
-            'COCO 2017',
-            MMDET,
-            INSTANCES,
-            '{split}',
-            'annotations/instances_train2017.json\ntrain2017/a.jpg',
-        ),
-        (
-            'CVAT and Datumaro (COCO)',
-            'https://docs.cvat.ai/docs/dataset_management/formats/format-coco',
-            INSTANCES,
-            'images/{split}',
-            'annotations/instances_train.json\nimages/train/a.jpg',
-        ),
-        (
-            'CVAT until 2024, and Datumaro with merged images (COCO)',
-            'https://github.com/cvat-ai/datumaro/blob/develop/site/content/en/docs/formats/coco.md',
-            INSTANCES,
-            'images',
-            'annotations/instances_train.json\nimages/a.jpg',
-        ),
-        (
-            'Roboflow and RF-DETR (COCO)',
-            'https://rfdetr.roboflow.com/latest/learn/train/dataset-formats',
-            '{split}/_annotations.coco.json',
-            '{split}',
-            'train/_annotations.coco.json\ntrain/a.jpg',
-        ),
-        (
-            "mmdet's configs (COCO)",
-            MMDET,
-            BY_SPLIT,
-            '{split}',
-            'annotations/train.json\ntrain/a.jpg',
-        ),
-        (
-            "mmdet's configs (COCO), with a folder for images",
-            MMDET,
-            BY_SPLIT,
-            'images/{split}',
-            'annotations/train.json\nimages/train/a.jpg',
-        ),
-        (
-            'MMYOLO (COCO)',
-            'https://github.com/open-mmlab/mmyolo/blob/main/docs/en/recommended_topics/labeling_to_deployment_tutorials.md',
-            BY_SPLIT,
-            'images',
-            'annotations/trainval.json\nimages/a.jpg',
-        ),
-        (
-            'Label Studio, labelme and VIA (COCO)',
-            LABEL_STUDIO,
-            SINGLE_FILE,
-            '',
-            'result.json, which lists images/a.jpg\nimages/a.jpg',
-        ),
-        (
-            'Label Studio with brush masks (COCO)',
-            LABEL_STUDIO,
-            SINGLE_FILE,
-            'images',
-            'result_coco.json, which lists a.jpg\nimages/a.jpg',
-        ),
-        (
-            'FiftyOne (COCO)',
-            'https://docs.voxel51.com/user_guide/export_datasets.html',
-            SINGLE_FILE,
-            'data',
-            'labels.json\ndata/a.jpg',
-        ),
-    )
+LAYOUTS = (
+    Layout(
+        'COCO 2017',
+        MMDET,
+        'annotations/instances_train2017.json\ntrain2017/a.jpg',
+        '{split}',
+        INSTANCES,
+    ),
+    Layout(
+        'CVAT and Datumaro (COCO)',
+        'https://docs.cvat.ai/docs/dataset_management/formats/format-coco',
+        'annotations/instances_train.json\nimages/train/a.jpg',
+        'images/{split}',
+        INSTANCES,
+    ),
+    Layout(
+        'CVAT until 2024, and Datumaro with merged images (COCO)',
+        'https://github.com/cvat-ai/datumaro/blob/develop/site/content/en/docs/formats/coco.md',
+        'annotations/instances_train.json\nimages/a.jpg',
+        'images',
+        INSTANCES,
+    ),
+    Layout(
+        'Roboflow and RF-DETR (COCO)',
+        'https://rfdetr.roboflow.com/latest/learn/train/dataset-formats',
+        'train/_annotations.coco.json\ntrain/a.jpg',
+        '{split}',
+        '{split}/_annotations.coco.json',
+    ),
+    Layout(
+        "mmdet's configs (COCO)",
+        MMDET,
+        'annotations/train.json\ntrain/a.jpg',
+        '{split}',
+        BY_SPLIT,
+    ),
+    Layout(
+        "mmdet's configs (COCO), with a folder for images",
+        MMDET,
+        'annotations/train.json\nimages/train/a.jpg',
+        'images/{split}',
+        BY_SPLIT,
+    ),
+    Layout(
+        'MMYOLO (COCO)',
+        'https://github.com/open-mmlab/mmyolo/blob/main/docs/en/recommended_topics/labeling_to_deployment_tutorials.md',
+        'annotations/trainval.json\nimages/a.jpg',
+        'images',
+        BY_SPLIT,
+    ),
+    Layout(
+        'Label Studio, labelme and VIA (COCO)',
+        LABEL_STUDIO,
+        'result.json, which lists images/a.jpg\nimages/a.jpg',
+        '',
+        SINGLE_FILE,
+    ),
+    Layout(
+        'Label Studio with brush masks (COCO)',
+        LABEL_STUDIO,
+        'result_coco.json, which lists a.jpg\nimages/a.jpg',
+        'images',
+        SINGLE_FILE,
+    ),
+    Layout(
+        'FiftyOne (COCO)',
+        'https://docs.voxel51.com/user_guide/export_datasets.html',
+        'labels.json\ndata/a.jpg',
+        'data',
+        SINGLE_FILE,
+    ),
 )
 # Further names of splits: CVAT's for images without one, and MMYOLO's for training.
 ALIASES = {'default': 'train', 'trainval': 'train'}
@@ -195,6 +192,13 @@ def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[int, str]:
     for number, file in enumerate(files.values()):
         names = list_file_names(file.content)
         root = folder.path / file.image_folder
+        absolute = [name for name in names if name.startswith('/')]
+        if absolute:
+            listed = shorten(absolute)
+            return number, (
+                f'{file.path} lists absolute paths ({listed}). Write them relative to the folder of '
+                'the images'
+            )
         if not any(exists(root / name) for name in names):
             listed = shorten(names) or 'no images'
             return number, f'none of the images that {file.path} lists ({listed}) is in {root}/'
@@ -273,8 +277,8 @@ def check_inside(folder: Path, path: Path, image_folder: Path, names: Sequence[s
     outside = [
         name
         for name in names
-        if name.startswith('/') or '..' in name  # the others need not be resolved
-        if not make_absolute(image_folder / name).is_relative_to(folder.resolve())
+        if '..' in name  # the others need not be resolved
+        and not make_absolute(image_folder / name).is_relative_to(folder.resolve())
     ]
     if outside:
         raise UserError(

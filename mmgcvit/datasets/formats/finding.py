@@ -104,9 +104,12 @@ def find_match(folder: Folder) -> tuple[ModuleType, Match]:
             return found[match], match
     if misfits:
         nearest = max(misfits, key=lambda match: match.num_fitting)
-        layout = nearest.layout
+        layout, hint = nearest.layout, ''
+        top, *others = {file.parts[0] for file in folder.files}
+        if not others and (folder.path / top).is_dir():
+            hint = f' If the dataset is in {folder.path / top}, pass that folder.'
         raise UserError(
-            f'{folder.path}: {nearest.misfit}. The layout of {layout.tools}:\n{layout.tree}'
+            f'{folder.path}: {nearest.misfit}.{hint} The layout of {layout.tools}:\n{layout.tree}'
         )
     count = format_count(len(folder.images), 'image')
     others = shorten(folder.list_files('.json', '.csv', '.txt', '.zip'))

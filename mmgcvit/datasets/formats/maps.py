@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...errors import UserError, format_count, shorten
 from ...files import read_text
 from ..decoding import IGNORE_INDEX, read_map
-from ..layouts import Folder, Layout, Match, find_split, pair_files
+from ..layouts import Folder, Layout, Match, Pair, find_split, pair_files
 from ..reading import AnnotatedImage, make_split, read_each
 from ..records import DatasetInfo, LabelSplit
 from ..rules.parsing import UNPAIRED, UNUSABLE_MAPS
@@ -20,59 +20,42 @@ MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 CELLPOSE = 'https://cellpose.readthedocs.io/en/latest/train.html'
 CELLPOSE_ENDINGS = ('_cp_masks', '_masks')
 # Tools, their documentation, and their folders of images and of maps.
+ULTRALYTICS = 'https://docs.ultralytics.com/datasets/semantic'
+FIFTYONE = 'https://docs.voxel51.com/user_guide/export_datasets.html'
+ADE20K = 'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/user_guides/2_dataset_prepare.md'
+MMSEG = (
+    'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/advanced_guides/add_datasets.md'
+)
+LABELME = 'https://github.com/wkentaro/labelme/tree/main/examples/semantic_segmentation'
 FOLDERS = (
-    (
-        'Ultralytics and Kaggle (maps)',
-        'https://docs.ultralytics.com/datasets/semantic',
-        *('images', 'masks'),
-    ),
-    (
-        'FiftyOne (maps)',
-        'https://docs.voxel51.com/user_guide/export_datasets.html',
-        *('data', 'labels'),
-    ),
-    (
-        'images and labels (maps)',
-        'https://docs.ultralytics.com/datasets/semantic',
-        *('images', 'labels'),
-    ),
-    (
-        'ADE20K (maps)',
-        'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/user_guides/2_dataset_prepare.md',
-        *('images', 'annotations'),
-    ),
-    (
-        'mmsegmentation (maps)',
-        'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/advanced_guides/add_datasets.md',
-        *('img_dir', 'ann_dir'),
-    ),
-    (
-        'labelme (maps)',
-        'https://github.com/wkentaro/labelme/tree/main/examples/semantic_segmentation',
-        *('JPEGImages', 'SegmentationClass'),
-    ),
+    ('Ultralytics and Kaggle (maps)', ULTRALYTICS, 'images', 'masks'),
+    ('FiftyOne (maps)', FIFTYONE, 'data', 'labels'),
+    ('images and labels (maps)', ULTRALYTICS, 'images', 'labels'),
+    ('ADE20K (maps)', ADE20K, 'images', 'annotations'),
+    ('mmsegmentation (maps)', MMSEG, 'img_dir', 'ann_dir'),
+    ('labelme (maps)', LABELME, 'JPEGImages', 'SegmentationClass'),
 )
 SPLIT_PLACES = ('{}', '{}/{{split}}', '{{split}}/{}')  # without splits, inside or outside
+CELLPOSE_TREE = '{0}a_img.png or {0}a.png\n{0}a_masks.png or {0}a_cp_masks.png'
 
 
 def make_layout(tools: str, source: str, images: str, maps: str, place: str) -> Layout:
     """Return the layout of two folders, with the folders of splits in one of the places."""
     images, maps = place.format(images), place.format(maps)
-    tree = f'{images}/a.jpg\n{maps}/a.png'
-    return Layout(tools, source, images, maps, tree.replace('{split}', 'train'))
+    tree = f'{images}/a.jpg\n{maps}/a.png'.replace('{split}', 'train')
+    return Layout(tools, source, tree, images, maps)
 
 
 LAYOUTS = (
     *(make_layout(*row, place) for row in FOLDERS for place in SPLIT_PLACES),
-    *(
-        Layout('cellpose', CELLPOSE, images, images, tree, CELLPOSE_ENDINGS)
-        for images, tree in (
-            ('', 'a_img.png or a.png\na_masks.png or a_cp_masks.png'),
-            (
-                '{split}',
-                'train/a_img.png or train/a.png\ntrain/a_masks.png or train/a_cp_masks.png',
-            ),
-        )
+    Layout('cellpose', CELLPOSE, CELLPOSE_TREE.format(''), endings=CELLPOSE_ENDINGS),
+    Layout(
+        'cellpose',
+        CELLPOSE,
+        CELLPOSE_TREE.format('train/'),
+        '{split}',
+        '{split}',
+        CELLPOSE_ENDINGS,
     ),
 )
 SEMANTIC = 'semantic'
@@ -128,9 +111,6 @@ def read_class_names(file: Path) -> list[str]:
     if not file.is_file():
         return []
     return [line.strip() for line in read_text(file).strip().split('\n')]
-
-
-Pair = tuple[Path, Path]
 
 
 def read_semantic_maps(

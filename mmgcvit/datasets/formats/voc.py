@@ -5,7 +5,7 @@ file.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -14,52 +14,44 @@ from xml.etree import ElementTree
 from ...errors import UserError, get_first_line, shorten
 from ...files import IMAGE_SUFFIXES, read_text
 from ..decoding import read_sizes
-from ..layouts import Folder, Layout, Match, get_split, pair_files
+from ..layouts import Folder, Layout, Match, Pair, get_split, pair_files
 from ..reading import AnnotatedImage, make_split, read_each
 from ..records import XYXY, DatasetInfo
 from ..rules.coco import parse_flag
 from ..rules.parsing import UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS
 
-DOCS = 'https://docs.cvat.ai/docs/dataset_management/formats/format-voc'
-LABEL_STUDIO = 'https://github.com/HumanSignal/label-studio-sdk'
 LAYOUTS = (
     Layout(
         'VOC2012, CVAT and labelme',
-        DOCS,
-        images='JPEGImages',
-        annotations='Annotations',
-        tree="""Annotations/a.xml
+        'https://docs.cvat.ai/docs/dataset_management/formats/format-voc',
+        """Annotations/a.xml
 JPEGImages/a.jpg
 ImageSets/Main/train.txt with the names of the training images (may be missing; also val.txt)""",
+        'JPEGImages',
+        'Annotations',
     ),
     Layout(
         'Label Studio (VOC)',
-        LABEL_STUDIO,
-        images='images',
-        annotations='Annotations',
-        tree='Annotations/a.xml\nimages/a.jpg',
+        'https://github.com/HumanSignal/label-studio-sdk',
+        'Annotations/a.xml\nimages/a.jpg',
+        'images',
+        'Annotations',
     ),
     Layout(
         'FiftyOne (VOC)',
         'https://docs.voxel51.com/user_guide/export_datasets.html',
-        images='data',
-        annotations='labels',
-        tree='labels/a.xml\ndata/a.jpg',
+        'labels/a.xml\ndata/a.jpg',
+        'data',
+        'labels',
     ),
     Layout(
         'Roboflow (VOC)',
         'https://openvinotoolkit.github.io/datumaro/latest/docs/data-formats/formats/roboflow.html',
-        images='{split}',
-        annotations='{split}',
-        tree='train/a.xml\ntrain/a.jpg\nvalid/b.xml\nvalid/b.jpg',
+        'train/a.xml\ntrain/a.jpg\nvalid/b.xml\nvalid/b.jpg',
+        '{split}',
+        '{split}',
     ),
-    Layout(
-        'labelImg (VOC)',
-        'https://github.com/HumanSignal/labelImg',
-        images='',
-        annotations='',
-        tree='a.xml\na.jpg',
-    ),
+    Layout('labelImg (VOC)', 'https://github.com/HumanSignal/labelImg', 'a.xml\na.jpg'),
 )
 LISTS = re.compile(r'ImageSets/Main/([^/]+)\.txt', re.IGNORECASE)
 TRAIN_LISTS = ('default', 'trainval')  # CVAT's and VOC's lists for training beside or without train
@@ -120,36 +112,41 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
 
 
 def read_image_sets(
-    folder: Folder, pairs: Sequence[tuple[Path, Path]]
-) -> tuple[dict[str, list[tuple[Path, Path]]], list[str]]:
+    folder: Folder, pairs: Sequence[Pair]
+) -> tuple[dict[str, list[Pair]], list[str]]:
     """Return the pairs of each split that ``ImageSets/Main`` lists, and its unknown lines.
 
     Lists with other names, as of the images of a class, are not read.
     """
-    lines = {}
+    by_name = {str(Path(*file.with_suffix('').parts[1:])): (image, file) for image, file in pairs}
+    lists, unknown = {}, {}
     for file in folder.list_files('.txt'):
         match = LISTS.fullmatch(str(file))
         name = match[1].lower() if match else ''
-        split = get_split(name) or (name if name in TRAIN_LISTS else None)
-        if split:
-            lines[split] = [*lines.get(split, ()), *read_text(folder.path / file).split('\n')]
-    if not lines:
+        split = name if name in TRAIN_LISTS else get_split(name)
+        if split is None:
+            continue
+        listed = lists.setdefault(split, {})
+        for line in read_text(folder.path / file).split('\n'):
+            name = find_name(line, by_name)
+            if name:
+                listed[name] = by_name[name]
+            elif line.strip():
+                unknown[f'{split}: {line!r}'] = None
+    if not lists:
         return {'train': list(pairs)}, []
-    by_name = {str(Path(*file.with_suffix('').parts[1:])): (image, file) for image, file in pairs}
-    splits, unknown = {}, []
-    for split, split_lines in lines.items():
-        names = {line: find_name(line, by_name) for line in split_lines if line.strip()}
-        splits[split] = list(dict.fromkeys(by_name[name] for name in names.values() if name))
-        unknown += [f'{split}: {line!r}' for line, name in names.items() if not name]
-    held_out = {*splits.get('val', ()), *splits.get('test', ())}
-    for name in TRAIN_LISTS:
-        rest = [pair for pair in splits.pop(name, ()) if pair not in held_out]
-        if 'train' not in lines:
-            splits['train'] = splits.get('train', []) + rest
-    return {split: found for split, found in splits.items() if found}, unknown
+    if 'train' not in lists:
+        held_out = {**lists.get('val', {}), **lists.get('test', {})}
+        listed = {**lists.get('default', {}), **lists.get('trainval', {})}
+        lists['train'] = {name: listed[name] for name in listed if name not in held_out}
+    splits = {}
+    for split in ('train', 'val', 'test'):
+        if lists.get(split):
+            splits[split] = list(lists[split].values())
+    return splits, list(unknown)
 
 
-def find_name(line: str, names: Mapping[str, tuple[Path, Path]]) -> str | None:
+def find_name(line: str, names: Collection[str]) -> str | None:
     """Return the name that a line of a list stands for, which may have blanks or a suffix."""
     for name in (line, line.strip()):
         path = Path(name)
@@ -160,7 +157,7 @@ def find_name(line: str, names: Mapping[str, tuple[Path, Path]]) -> str | None:
     return None
 
 
-def read_image(folder: Path, pair: tuple[Path, Path]) -> AnnotatedImage:
+def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
     """Read the XML file of an image. Raise a UserError if it is damaged or of another format."""
     image, file = folder / pair[0], folder / pair[1]
     try:

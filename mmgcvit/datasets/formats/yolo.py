@@ -25,31 +25,26 @@ from ..rules.images import UNREADABLE
 from ..rules.objects import measure_area
 from ..rules.parsing import UNUSED_LABELS, WRONG_LINES
 
+# The paths are in data.yaml, so layouts differ only in what it says.
 LAYOUTS = (
     Layout(
         'Ultralytics and FiftyOne (YOLO)',
         'https://docs.ultralytics.com/datasets/detect',
-        images='images/{split}',
-        annotations='data.yaml',
-        tree="""data.yaml with train: images/train, val: images/val, names: [cat, dog]
+        """data.yaml with train: images/train, val: images/val, names: [cat, dog]
 images/train/a.jpg
 labels/train/a.txt""",
     ),
     Layout(
         'Roboflow (YOLO)',
-        'https://github.com/roboflow/roboflow-python/blob/main/roboflow/core/version.py',
-        images='{split}/images',
-        annotations='data.yaml',
-        tree="""data.yaml with train: ../train/images, val: ../valid/images, names: [cat, dog]
+        'https://openvinotoolkit.github.io/datumaro/latest/docs/data-formats/formats/roboflow.html',
+        """data.yaml with train: ../train/images, val: ../valid/images, names: [cat, dog]
 train/images/a.jpg
 train/labels/a.txt""",
     ),
     Layout(
         'CVAT (Ultralytics YOLO)',
         'https://docs.cvat.ai/docs/dataset_management/formats/format-yolo-ultralytics',
-        images='images/{split}',
-        annotations='data.yaml',
-        tree="""data.yaml with train: train.txt, names: {0: cat, 1: dog}
+        """data.yaml with train: train.txt, names: {0: cat, 1: dog}
 train.txt with lines such as data/images/train/a.jpg
 images/train/a.jpg
 labels/train/a.txt""",
@@ -57,9 +52,7 @@ labels/train/a.txt""",
     Layout(
         'labelImg (YOLO), with a data.yaml',
         'https://github.com/HumanSignal/labelImg',
-        images='{split}',
-        annotations='data.yaml',
-        tree='data.yaml with train: train, names: [cat, dog]\ntrain/a.jpg\ntrain/a.txt',
+        'data.yaml with train: train, names: [cat, dog]\ntrain/a.jpg\ntrain/a.txt',
     ),
 )
 YAML_NAMES = ('data', 'dataset')  # of YAML files that must be YOLO's

@@ -30,7 +30,7 @@ def check_class_names(folder: Path, classes: Sequence[str]) -> None:
 
     Such names are nearly always one class. macOS, for example, writes an umlaut as two characters.
     """
-    seen: dict[str, str] = {}
+    seen = {}
     for name in classes:
         if any(unicodedata.category(character) == 'Cc' for character in name):
             raise UserError(f'{folder} has the class {name!r}, with control characters. Rename it')

@@ -1,11 +1,10 @@
 """Rules for copies: an image is in one split, once; an object is annotated once."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ...errors import UserError, format_count, shorten
-from ..records import DatasetInfo, Entry, ObjectSplit, Split, get_mask, make_object_key
+from ..records import DatasetInfo, Entry, ObjectSplit, get_mask, make_object_key
 from .images import find_same_files
 from .rule import Effect, Problems, Rule
 
@@ -66,66 +65,51 @@ def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> DatasetInfo:
     if all have the same annotations; otherwise all are added to ``problems``.
     """
     with_masks = dataset.annotation_types[0] == 'masks'
-    paths = {name: split.image_paths for name, split in dataset.splits.items()}
-    same = iter(find_same_files([path for found in paths.values() for path in found]))
+    paths = [path for split in dataset.splits.values() for path in split.image_paths]
+    same = iter(find_same_files(paths))
     # For each image the index of the first image of the dataset with the same bytes.
-    firsts = {name: [next(same) for _ in found] for name, found in paths.items()}
-    others = sorted(paths.keys() - {'train'})
+    firsts = {
+        name: [next(same) for _ in split.image_names] for name, split in dataset.splits.items()
+    }
+    others = sorted(firsts.keys() - {'train'})
     held_out = {first for name in others for first in firsts[name]}
+    in_val = set(firsts.get('val', ()))
     splits, notes = {}, []
     for name, split in dataset.splits.items():
+        repeated = f'left out of {name} (repeated)'
+        shared = f'left out of train (also in {" or ".join(others)})'
+        tested = 'test is not independent of val'
         if split.annotations:
-            first, repeated = find_repeated_objects(split, with_masks)
-            split = replace(split, annotations=first)
-            notes += [f'left out of {name} (repeated): {repeated}'] if repeated else []
-        forbidden = held_out if name == 'train' else ()
-        shared, repeated, different = find_copies(split, firsts[name], forbidden, with_masks)
-        in_val = firsts.get('val', ()) if name == 'test' else ()
-        tested = {index for index, first in enumerate(firsts[name]) if first in set(in_val)}
-        for what, indices in (
-            (f'left out of train (also in {" or ".join(others)})', shared),
-            (f'left out of {name} (repeated)', repeated),
-            ('test is not independent of val', tested),
-        ):
-            if indices:
-                names = shorten([str(paths[name][index]) for index in sorted(indices)])
-                notes.append(f'{what}: {format_count(len(indices), "image")} ({names})')
-        if shared and len(shared) == len(paths[name]):
+            first_objects, copies = find_repeated_objects(split, with_masks)
+            split = replace(split, annotations=first_objects)
+            if copies:
+                notes.append(f'{repeated}: {copies}')
+        # Maps are only compared if images are the same.
+        has_copies = len(set(firsts[name])) < len(firsts[name])
+        keys = split.list_annotation_keys(with_masks) if has_copies else ()
+        found = {shared: [], repeated: [], tested: []}
+        seen, kept, different = {}, set(), set()
+        for index, (path, first) in enumerate(zip(split.image_paths, firsts[name], strict=True)):
+            earlier = seen.setdefault(first, index)
+            if name == 'train' and first in held_out:
+                found[shared].append(path)
+            elif earlier == index:
+                kept.add(index)
+            elif keys[earlier] == keys[index]:
+                found[repeated].append(path)
+            else:
+                different |= {earlier, index}
+            if name == 'test' and first in in_val:
+                found[tested].append(path)
+        for what, images in found.items():
+            if images:
+                count = format_count(len(images), 'image')
+                notes.append(f'{what}: {count} ({shorten(images)})')
+        if found[shared] and len(found[shared]) == len(firsts[name]):
             raise UserError(
                 f'{dataset.folder}: {notes[-1]}, so none is left. Put other images into one of '
                 'the splits, or remove val: then a fifth of train is held out for it'
             )
-        for index in sorted(different):
-            problems[CONTRADICTING_COPIES].append(str(paths[name][index]))
-        left_out = shared.union(repeated, different)
-        splits[name] = split.select(set(range(len(paths[name]))) - left_out)
+        problems[CONTRADICTING_COPIES] += [str(split.image_paths[i]) for i in sorted(different)]
+        splits[name] = split.select(kept - different)
     return replace(dataset, splits=splits).add_notes(notes)
-
-
-def find_copies(
-    split: Split, firsts: Sequence[int], forbidden: Collection[int], with_masks: bool
-) -> tuple[set[int], set[int], set[int]]:
-    """Return the indices of images that are copies.
-
-    Args:
-        split: The images.
-        firsts: For each image the index of the first image of the dataset with the same bytes.
-        forbidden: Such indices of images in other splits, which may not be in this split.
-        with_masks: Whether masks are trained.
-
-    Returns:
-        Forbidden images, copies with the same annotations, and copies with other annotations.
-    """
-    shared, repeated, different = set(), set(), set()
-    has_copies = len(set(firsts)) < len(firsts)
-    keys = split.list_annotation_keys(with_masks) if has_copies else firsts
-    seen = {}
-    for index, first in enumerate(firsts):
-        earlier = seen.setdefault(first, index)
-        if first in forbidden:
-            shared.add(index)
-        elif earlier != index and keys[earlier] == keys[index]:
-            repeated.add(index)
-        elif earlier != index:
-            different |= {earlier, index}
-    return shared, repeated - different, different

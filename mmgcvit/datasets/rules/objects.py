@@ -120,8 +120,8 @@ def guess_look(corners: Array, sizes: Array, box_format: str) -> str:
     corners, sizes = corners[is_finite], sizes[is_finite]
     num_misfits = count_misfits(corners, sizes)
     are_many = are_too_many(num_misfits, len(corners))
-    for look, *other in iter_looks(corners, sizes, box_format):
-        num_others = count_misfits(*other)
+    for look, other_corners, other_sizes in iter_looks(corners, sizes, box_format):
+        num_others = count_misfits(other_corners, other_sizes)
         # A single misfit suffices if all boxes fit these formats.
         is_perfect = look in (XYWH, CENTRES) and num_misfits > 0 and num_others == 0
         if is_perfect or (are_many and not are_too_many(num_others, len(corners))):
