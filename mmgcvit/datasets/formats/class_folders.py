@@ -110,8 +110,7 @@ def check_no_pairs(folder: Folder, images: Mapping[str, Sequence[Path]]) -> None
             raise UserError(
                 f'{folder.path}: each image in {files[0].parent} has a partner of its name and '
                 f'size in {others[0].parent}. Are {first} and {second} images and their maps? Then '
-                'call the folders images and masks, and save masks as PNG. Are they classes? Then '
-                'add --task classify'
+                'call the folders images and masks. Are they classes? Then add --task classify'
             )
 
 

@@ -17,6 +17,7 @@ from ..records import DatasetInfo, LabelSplit
 from ..rules.parsing import UNPAIRED, UNUSABLE_MAPS
 
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
+OTHERS = ('.jpg', '.jpeg', '.gif', '.webp')  # JPEG changes values
 CELLPOSE = 'https://cellpose.readthedocs.io/en/latest/train.html'
 CELLPOSE_ENDINGS = ('_cp_masks', '_masks')
 # Tools, their documentation, and their folders of images and of maps.
@@ -76,6 +77,9 @@ def match_layouts(folder: Folder) -> list[Match]:
         elif pairs.annotations and pairs.images and not layout.endings:
             names = shorten([pairs.images[0], pairs.annotations[0]])
             matches.append(Match(layout, misfit=f'no image has a map of its name ({names})'))
+        elif not layout.endings and any(pair_files(folder, layout, OTHERS).by_split.values()):
+            misfit = f'the maps in {layout.annotations} are not PNG, BMP or TIFF. Save them as PNG'
+            matches.append(Match(layout, misfit=misfit))
     return matches
 
 

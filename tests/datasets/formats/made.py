@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 import numpy as np
 import yaml
@@ -38,69 +38,62 @@ SPLIT_NAMES = {
 # Stems that are the same in all splits, and stems with a meaning for a file list, a shell, YAML or
 # mmengine's configs.
 STEMS = [
-    *(
-        'a',
-        'A',
-        'a 1',
-        ' blank',
-        'two  blanks',
-        'Größe (1)',
-        'Gro\u0308ße',
-        'نص',
-        '😀',
-        'x.y',
-        'b -1',
-        '#1',
-        '1',
-        '-1',
-    ),
-    *(
-        "it's",
-        '"q"',
-        '{{ fileDirname }}',
-        '{{$HOME:x}}',
-        'test',
-        'train_val',
-        'x' * 90,
-        '$(x)',
-        '%s',
-    ),
-    *('c\u2028d', 'e\x0cf'),
+    'a',
+    'A',
+    'a 1',
+    ' blank',
+    'two  blanks',
+    'Größe (1)',
+    'Größe',
+    'نص',
+    '😀',
+    'x.y',
+    'b -1',
+    '#1',
+    '1',
+    '-1',
+    "it's",
+    '"q"',
+    '{{ fileDirname }}',
+    '{{$HOME:x}}',
+    'test',
+    'train_val',
+    '$(x)',
+    '%s',
+    'c\u2028d',
+    'e\x0cf',
 ]
+STEMS.append('x' * 90)
 CLASSES = [
-    *(
-        'cat',
-        'Dog',
-        'no',
-        '010',
-        '1.10',
-        'null',
-        "it's",
-        'a "b"',
-        '{x}',
-        '}}',
-        'back\\slash',
-        '# x',
-        'עברית',
-        '😀',
-    ),
-    *(
-        'train',
-        'test',
-        'x' * 100,
-        'a: b',
-        'two words',
-        '~',
-        '12:30',
-        'Größe',
-        "'''",
-        '%d',
-        '*a',
-        '&a',
-        '!!x',
-        '- y',
-    ),
+    'cat',
+    'Dog',
+    'no',
+    '010',
+    '1.10',
+    'null',
+    "it's",
+    'a "b"',
+    '{x}',
+    '}}',
+    'back\\slash',
+    '# x',
+    'עברית',
+    '😀',
+    'train',
+    'test',
+    'a: b',
+    'two words',
+    '~',
+    '12:30',
+    'Größe',
+    "'''",
+    '%d',
+    '*a',
+    '&a',
+    '!!x',
+    '- y',
 ]
+CLASSES.append('x' * 100)
 
 
 def write(
@@ -326,29 +319,19 @@ def write_yolo(
 
 
 def to_voc(made: Made, photo: Photo, folder: str) -> str:
-    root = ElementTree.Element('annotation')
-    ElementTree.SubElement(root, 'folder').text = folder
-    size = ElementTree.SubElement(root, 'size')
-    for key, value in {'width': WIDTH, 'height': HEIGHT}.items():
-        ElementTree.SubElement(size, key).text = '0' if made.options['loose'] else str(value)
-    ElementTree.SubElement(root, 'filename').text = photo.name.replace(
-        '\x0c', ''
-    )  # XML has no form feeds
+    is_loose = made.options['loose']
+    width, height = ('0', '0') if is_loose else (WIDTH, HEIGHT)
+    name = escape(photo.name.replace('\x0c', ''))  # XML has no form feeds
+    text = f'<folder>{escape(folder)}</folder><filename>{name}</filename>'
+    text += f'<size><width>{width}</width><height>{height}</height></size>'
     for thing in photo.things:
-        obj = ElementTree.SubElement(root, 'object')
-        ElementTree.SubElement(obj, 'name').text = thing.name
-        difficult = ('Unspecified', 'True') if made.options['loose'] else ('0', '1')
-        ElementTree.SubElement(obj, 'difficult').text = difficult[thing.is_crowd]
-        box = ElementTree.SubElement(obj, 'bndbox')
         left, top, right, bottom = thing.box
-        for key, value in {
-            'xmin': left + 1,
-            'ymin': top + 1,
-            'xmax': right,
-            'ymax': bottom,
-        }.items():
-            ElementTree.SubElement(box, key).text = str(value)
-    return ElementTree.tostring(root, 'unicode')
+        difficult = ('Unspecified', 'True') if is_loose else ('0', '1')
+        text += f'<object><name>{escape(thing.name)}</name>'
+        text += f'<difficult>{difficult[thing.is_crowd]}</difficult>'
+        text += f'<bndbox><xmin>{left + 1}</xmin><ymin>{top + 1}</ymin>'
+        text += f'<xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object>'
+    return f'<annotation>{text}</annotation>'
 
 
 def write_voc(made: Made, root: Path, image: str, xml: str, lists: str = '') -> None:

@@ -56,37 +56,20 @@ def describe(made, split):
 def describe_read(dataset, split):
     """Return the same of a split as ``read_folder`` has read it."""
     part = dataset.splits[split]
-    if dataset.annotation_types == ('classes',):
-        return {
-            read_number(part.image_folder / name): dataset.classes[int(label)]
-            for name, label in zip(part.image_names, part.labels, strict=True)
-        }
-    if dataset.annotation_types == ('seg_maps',):
-        labels = {
-            name: int(read_segmentation_map(part.image_folder / path).max())
-            for name, path in zip(part.image_names, part.labels, strict=True)
-        }
-        return {
-            read_number(part.image_folder / name): dataset.classes[label]
-            for name, label in labels.items()
-        }
+    numbers = [read_number(path) for path in part.image_paths]
+    if dataset.annotation_types[0] in ('classes', 'seg_maps'):
+        return {number: name for number, (name,) in zip(numbers, part.list_classes(), strict=True)}
     names = {category['id']: category['name'] for category in part.categories}
+    ids = [entry['id'] for entry in (*part.images, *part.categories, *part.annotations)]
+    assert all(0 <= value < 2**53 for value in ids)
     found = {image['id']: [] for image in part.images}
-    assert all(
-        0 <= entry['id'] < 2**53
-        for name in ('images', 'annotations', 'categories')
-        for entry in getattr(part, name)
-    )
     for obj in part.annotations:
         assert obj['id'] > 0, 'pycocotools takes a match with the object 0 for none'
         left, top, width, height = obj['bbox']
         box = [round(side, 1) for side in (left, top, left + width, top + height)]
-        found[obj['image_id']].append(
-            (names[obj['category_id']], *box, bool(obj.get('segmentation')), bool(obj['iscrowd']))
-        )
-    return {
-        read_number(part.image_folder / i['file_name']): sorted(found[i['id']]) for i in part.images
-    }
+        row = names[obj['category_id']], *box, bool(obj.get('segmentation')), bool(obj['iscrowd'])
+        found[obj['image_id']].append(row)
+    return {number: sorted(rows) for number, rows in zip(numbers, found.values(), strict=True)}
 
 
 def describe_loaded(settings):

@@ -136,6 +136,16 @@ def add_class(made, photo):
 
 
 @change_photos
+def move_out(made, photo):
+    photo.things[0] = photo.things[0]._replace(box=(90, 60, 130, 90))
+
+
+@change_photos
+def flatten(made, photo):
+    photo.things[0] = photo.things[0]._replace(box=(8, 10, 8.5, 42))
+
+
+@change_photos
 def write_corners(made, photo):
     for other in made.photos['train'] if photo.number == 0 else ():
         other.things[:] = [
@@ -208,7 +218,9 @@ ROWS = [
     (copies.REPEATED_OBJECTS, repeat_thing, BOXED),
     (copies.REPEATED_OBJECTS, edit_all(append_object), ('coco config',)),
     (objects.NOT_FINITE, edit_coco('annotations', bbox=[1, 2, None, 4]), COCO),
-    (objects.OUTSIDE, edit_coco('annotations', bbox=[90, 60, 30, 30]), COCO[1:]),
+    (objects.OUTSIDE, move_out, BOXED),
+    (objects.OUTSIDE, edit_coco('annotations', bbox=[90, 60, 30, 30]), COCO[2:]),
+    (objects.NO_AREA, flatten, BOXED),
     (objects.NO_AREA, edit_coco('annotations', area=0), COCO),
     (objects.MISREAD, write_corners, ('coco detect',)),
     (objects.MISREAD, edit_all(write_corners_once), ('coco config',)),
