@@ -96,8 +96,8 @@ def test_each_way_in_gives_the_array_that_training_loads_or_a_sentence(name, tmp
         else:
             trained = LoadImageFromFile().transform({'img_path': str(path)})['img']
             np.testing.assert_array_equal(convert_to_array(image, DECODING), trained)
-    assert words in (find_problem(tmp_path, path.name) or '')
-    assert bool(words) == bool(find_problem(tmp_path, path.name))
+    assert words in (find_problem(path) or '')
+    assert bool(words) == bool(find_problem(path))
 
 
 def test_lossy_files_are_read_as_the_data_pipeline_reads_them(tmp_path):

@@ -1,5 +1,6 @@
 """Read COCO files, one for each split, as labelling tools export them."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -199,17 +200,11 @@ def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[int, str]:
                 f'{file.path} lists absolute paths ({listed}). Write them relative to the folder of '
                 'the images'
             )
-        if not any(exists(root / name) for name in names):
+        # Path.is_file raises an error for names that are too long.
+        if not any(os.path.isfile(root / name) for name in names):  # noqa: PTH113
             listed = shorten(names) or 'no images'
             return number, f'none of the images that {file.path} lists ({listed}) is in {root}/'
     return len(files), ''
-
-
-def exists(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # the name is too long, or has a null character
-        return False
 
 
 def list_file_names(content: dict[str, Any]) -> list[str]:
@@ -272,52 +267,47 @@ def leave_out_root(content: dict[str, Any]) -> list[Entry]:
     return categories[1:] if is_root else categories
 
 
-def check_inside(folder: Path, path: Path, image_folder: Path, names: Sequence[str]) -> None:
-    """Raise a UserError if a file lists images outside of the dataset's folder."""
-    outside = [
-        name
-        for name in names
-        if '..' in name  # the others need not be resolved
-        and not make_absolute(image_folder / name).is_relative_to(folder.resolve())
-    ]
-    if outside:
-        raise UserError(
-            f'{path} lists images outside of {folder} ({shorten(outside)}). Move them into it'
-        )
-
-
 def read_split(
     folder: Folder, file: CocoFile, categories: Sequence[Entry], problems: Problems
 ) -> ObjectSplit:
-    """Return a split as pycocotools and mmdet expect it. Add problems of unusable annotations."""
+    """Return a split as pycocotools and mmdet expect it. Add problems of unusable annotations.
+
+    Raise a UserError if the file lists images outside of the dataset's folder.
+    """
     path, content = folder.path / file.path, file.content
     image_folder = (folder.path / file.image_folder).resolve()
-    check_inside(folder.path, path, image_folder, list_file_names(content))
+    names = list_file_names(content)
+    for name in names:
+        # Names without .. need not be resolved.
+        if '..' not in name:
+            continue
+        if not make_absolute(image_folder / name).is_relative_to(folder.path.resolve()):
+            raise UserError(
+                f'{path} lists images outside of {folder.path} ({name}). Move them into it'
+            )
     image_ids = number_entries(content['images'], path)
     number_entries(content['categories'], path)
     category_ids = match_categories(path, content, categories)
-    has_masks = any(
-        entry.get('segmentation') not in EMPTY_MASKS for entry in content['annotations']
-    )
+    masks = [entry.get('segmentation') for entry in content['annotations']]
+    has_masks = any(mask not in EMPTY_MASKS for mask in masks)
     annotations = []
     for index, entry in enumerate(content['annotations']):
         place = f'{path} annotations[{index}] (id {entry["id"]!r:.60})'
-        flags = [parse_flag(entry.get(key)) for key in ('iscrowd', 'ignore')]
+        iscrowd, ignore = parse_flag(entry.get('iscrowd')), parse_flag(entry.get('ignore'))
         if entry['image_id'] not in image_ids or entry['category_id'] not in category_ids:
             problems[UNLISTED].append(place)
-        elif None in flags:
+        elif iscrowd is None or ignore is None:
             values = f'{entry.get("iscrowd")!r:.60}, {entry.get("ignore")!r:.60}'
             problems[WRONG_FLAGS].append(f'{place}: {values}')
         else:
-            new = {**entry, 'iscrowd': max(flags)}
+            new = {**entry, 'iscrowd': max(iscrowd, ignore)}
             new['image_id'] = image_ids[entry['image_id']]
             new['category_id'] = category_ids[entry['category_id']]
             new.pop('ignore', None)  # pycocotools scores objects with this key
             annotations.append(ignore_whole_box(new) if has_masks else new)
-    images = [
-        {**image, 'id': image_ids[image['id']], 'file_name': name}
-        for image, name in zip(content['images'], list_file_names(content), strict=True)
-    ]
+    images = []
+    for image, name in zip(content['images'], names, strict=True):
+        images.append({**image, 'id': image_ids[image['id']], 'file_name': name})
     return ObjectSplit(image_folder, images, number_annotations(annotations), categories)
 
 

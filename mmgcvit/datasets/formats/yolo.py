@@ -183,32 +183,26 @@ def list_images(root: Path, source: Any) -> tuple[list[Path], str]:
 
     ``source`` is a folder, a text file with the path of an image on each line, or a list of them.
     """
-    names = list(map(str, source if isinstance(source, list) else [source]))
-    images = []
+    names = source if isinstance(source, list) else [source]
+    prefix = '' if (root / CVAT_FOLDER).exists() else CVAT_FOLDER
+    images = {}  # whose keys are ordered and differ
     for name in names:
-        path = find_path(root, name)
+        path = find_path(root, str(name))
         if path.is_dir():
-            images += [path / file for file in list_files(path).images]
+            images.update((path / file, None) for file in list_files(path).images)
         elif path.is_file():
-            lines = filter(None, map(str.strip, read_text(path).split('\n')))
-            images += [find_listed(root, path.parent, line) for line in lines]
+            # The lines of a list are relative to its folder.
+            for line in map(str.strip, read_text(path).split('\n')):
+                if line:
+                    images[find_path(path.parent, line.removeprefix(prefix))] = None
         else:
             return [], f'names {name}, which does not exist in {root}'
-    images = list(dict.fromkeys(images))
     if any(path.is_file() for path in images):
-        return images, ''
+        return list(images), ''
     problem = f'names {shorten(names)}, which contains no images'
     if images:
-        problem += f' that exist ({shorten(images)})'
+        problem += f' that exist ({shorten([*images])})'
     return [], problem
-
-
-def find_listed(root: Path, folder: Path, line: str) -> Path:
-    """Return the image that a line of a list names, relative to the list's folder."""
-    path = find_path(folder, line)
-    if not path.exists() and line.startswith(CVAT_FOLDER):
-        return root / line.removeprefix(CVAT_FOLDER)
-    return path
 
 
 def find_path(root: Path, name: str) -> Path:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from ...errors import get_first_line
@@ -41,15 +42,17 @@ def has_unusable_name(name: str) -> bool:
 
 def find_missing(paths: Sequence[str]) -> list[str]:
     """Return the files that are missing. List each folder once, because one look-up is slow."""
-    names = {}
+
+    @cache
+    def list_names(folder: str) -> set[str]:
+        with suppress(OSError):
+            return set(os.listdir(folder or '.'))  # noqa: PTH208
+        return set()
+
     missing = []
     for path in paths:
         folder, name = os.path.split(path)
-        if folder not in names:
-            names[folder] = set()
-            with suppress(OSError):
-                names[folder] = set(os.listdir(folder or '.'))  # noqa: PTH208
-        if name not in names[folder]:
+        if name not in list_names(folder):
             missing.append(path)
     return missing
 
