@@ -56,6 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int | None:
+    """Check a config or a folder. What the argument is decides the path's suffix: .py is a config."""
     check_at_least(args, images=0)
     check_sheet(args)
     path = Path(args.config)
@@ -86,7 +87,11 @@ def check_sheet(args: argparse.Namespace) -> None:
 
 
 def check_folder(args: argparse.Namespace) -> None:
-    """Check the data of a folder, and print what a training would read."""
+    """Check the data of a folder, and print what a training would read.
+
+    The config of such a training is written to a temporary folder, from which the contact sheet is
+    drawn. Nothing is written into the folder of the data.
+    """
     from ..datasets.formats import find_folder, read_folder
     from ..datasets.hold_out import split_validation
     from ..datasets.own_data import make_config
@@ -116,7 +121,10 @@ def check_folder(args: argparse.Namespace) -> None:
 
 
 def check_config_data(args: argparse.Namespace, cfg: Config) -> int | None:
-    """Check the data of a config and print the results."""
+    """Check the data of a config and print the results.
+
+    Return 1 if a problem would stop a run, and None otherwise.
+    """
     from ..datasets.checks.datasets import check_datasets, list_unscored
     from ..datasets.checks.sources import check_presence
 

@@ -1,7 +1,8 @@
 """Layouts: where tools and public datasets put images, annotations and splits in a folder.
 
-Each format declares its layouts in a table. A folder fits exactly one of them, or is rejected with
-the tree of the nearest one. Nothing is searched for elsewhere.
+Each format declares its layouts in a table (``LAYOUTS`` in ``formats/*.py``). A folder fits exactly
+one of them, or is rejected with the tree of the nearest one. Nothing is searched for elsewhere. To
+add a layout, add a row to the table of its format.
 """
 
 import os
@@ -136,7 +137,14 @@ def list_by_split(
 ) -> dict[str, dict[str, list[Path]]]:
     """Return the files in the folders of a pattern: {split: {path without suffix: files}}.
 
-    Raise a UserError if a split has folders of two names.
+    Args:
+        folder: The dataset's folder.
+        pattern: A layout's path of a folder, such as ``images/{split}``. Without ``{split}``, all files
+            are for training, except those below a folder that is named like a split.
+        files: Files of the dataset.
+
+    Raises:
+        UserError: A split has folders of two names.
     """
     expression = compile_pattern(f'{pattern}/' if pattern else '')
     found, folders = {}, {}
@@ -163,7 +171,13 @@ def list_by_split(
 
 
 def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs:
-    """Return the images in a layout's folders with the files of the same names."""
+    """Return the images in a layout's folders with the files of the same names.
+
+    Args:
+        folder: The dataset's folder.
+        layout: Its ``images`` and ``annotations`` are folders.
+        suffixes: Those of the other files, in lower case.
+    """
     images = list_by_split(folder, layout.images, folder.images)
     others = list_by_split(folder, layout.annotations, folder.list_files(*suffixes))
     pairs = Pairs({}, [], [])

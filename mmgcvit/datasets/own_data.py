@@ -72,9 +72,22 @@ def make_config(
 ) -> tuple[Path, str]:
     """Write the config that trains on a dataset, and the annotation files it needs, to a work dir.
 
-    If the dataset has no validation split, hold out a part of the training images. No file is
-    replaced. The arguments are the options of ``mmgcvit train``. Return the path of the config, and
-    a summary of the training.
+    If the dataset has no validation split, hold out a part of the training images. No file is replaced.
+
+    Args:
+        dataset: The dataset as :func:`mmgcvit.datasets.formats.read_folder` returns it.
+        work_dir: The run's folder, by default ``work_dirs/NAME``.
+        task: The option ``--task``, by default the dataset's first.
+        size: The network's size; without it, that for a GPU or a CPU.
+        epochs: The length of the training, by default about :data:`NUM_SEEN` images.
+        tiles: The side of tiles in pixels, or 0 for the image size.
+        options: Other options of ``mmgcvit train``, None where they are not given.
+
+    Returns:
+        The path of the config, and a summary of the training.
+
+    Raises:
+        UserError: An option does not fit the dataset.
     """
     # Decide, and reject what does not fit.
     template = choose_template(dataset, task)
@@ -150,7 +163,10 @@ def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
 
 
 def choose_settings(template: Template, size: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the variables of a template for a size and the options of ``mmgcvit train``."""
+    """Return the variables of a template for a size and the options of ``mmgcvit train``.
+
+    The options come last, so they replace the defaults of the template and of the size.
+    """
     settings = {
         '_base_': ConfigPath(template.networks[size]),
         'pretrained': WEIGHTS.get(size),

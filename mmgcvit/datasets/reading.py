@@ -20,7 +20,11 @@ class AnnotatedImage(NamedTuple):
 
 
 def read_each(read: Callable[[Any], Any], files: Iterable[Any]) -> tuple[list[Any], list[str]]:
-    """Call ``read`` with each file. Return the results, and the messages of its UserErrors."""
+    """Call ``read`` with each file, in threads.
+
+    Returns:
+        The results, and the messages of the UserErrors that it raised for other files.
+    """
 
     def try_to_read(file: Any) -> tuple[Any, str]:
         try:
@@ -37,7 +41,13 @@ def read_each(read: Callable[[Any], Any], files: Iterable[Any]) -> tuple[list[An
 def make_split(
     folder: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]
 ) -> ObjectSplit:
-    """Return images as a split with COCO annotations. Their names are relative to ``folder``."""
+    """Return images as a split with COCO annotations.
+
+    Args:
+        folder: The dataset's folder, to which the names of images become relative.
+        classes: All class names of the dataset, in their order.
+        images: The images, whose objects have these classes.
+    """
     categories = make_coco_categories(classes)
     ids = {category['name']: category['id'] for category in categories}
     root = make_absolute(folder)

@@ -1,7 +1,8 @@
 """The records into which readers turn a dataset: images with objects, or images with labels.
 
-:class:`ObjectSplit` and :class:`LabelSplit` have one interface. Records are not changed: functions
-return new ones.
+:class:`ObjectSplit` and :class:`LabelSplit` have one interface: names, paths and sizes of images,
+their classes, a selection of them, and the file that OpenMMLab's datasets read. Records are not
+changed: functions return new ones.
 """
 
 import json

@@ -101,7 +101,14 @@ def make_split(dataset: BaseDataset, content: Content, classes: Sequence[str]) -
 def find_object_issues(
     path: str, split: ObjectSplit, with_masks: bool, is_scored: bool
 ) -> list[Issue]:
-    """Return issues of boxes, areas and masks, and of training without any object."""
+    """Return issues of boxes, areas and masks, and of training without any object.
+
+    Args:
+        path: The COCO file, for messages.
+        split: Its objects of the config's classes.
+        with_masks: Whether masks are trained.
+        is_scored: Whether it is for validation or test, where a mask without area raises an error.
+    """
     right, problems, look = find_object_problems(split, with_masks, XYWH)
     num_objects = len(split.annotations)
     are_many = are_too_many(num_objects - len(right), num_objects)

@@ -48,7 +48,12 @@ def list_existing(place: str, images: Sequence[ImageFile], report: Report) -> li
 def check_lists(dataset: BaseDataset, report: Report) -> list[ImageFile]:
     """Check the images that a dataset lists, their labels, and the order of class folders.
 
-    Count the images of each class. Return the images that exist.
+    Args:
+        dataset: A dataset of images with a label or a semantic map each.
+        report: Issues, and the number of images of each class, are added to it.
+
+    Returns:
+        The images that exist.
     """
     place = get_data_path(dataset)
     try:
@@ -83,7 +88,15 @@ def check_images(
     num_images: int | None,
     progress: Progress,
 ) -> list[Issue]:
-    """Decode ``num_images`` random images of a dataset (None: all), and their maps."""
+    """Decode ``num_images`` random images of a dataset (None: all), and their maps.
+
+    Args:
+        dataset: The dataset, which need not be loaded.
+        settings: Its config, whose pipeline says how images are decoded.
+        images: Its images, whose files exist.
+        num_images: How many of them are decoded.
+        progress: A progress bar.
+    """
     if num_images is not None and len(images) > num_images:
         # A generator of its own leaves the random numbers of the training unchanged. Its seed lets
         # a resumed run check the same images as before, so that it is not stopped by others.

@@ -1,4 +1,9 @@
-"""Read class folders: a folder of images for each class, which bears its name."""
+"""Read class folders: a folder of images for each class, which bears its name.
+
+Format: https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html,
+but images lie directly in the folders of classes. Nearly all folders of images look like it, so
+this format is tried last.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -65,7 +70,12 @@ def match_layouts(folder: Folder) -> list[Match]:
 
 
 def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
-    """Read class folders. The classes are those of training, sorted."""
+    """Read class folders. The classes are those of training, sorted.
+
+    Raises:
+        UserError: Another split has a class that training lacks, or the folders of two classes are
+            photos and their maps.
+    """
     found, stray = match.found
     names = tuple(sorted(found['train']))
     splits, notes = {}, []
@@ -97,7 +107,8 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
 def check_no_pairs(folder: Folder, images: Mapping[str, Sequence[Path]]) -> None:
     """Raise a UserError if the images of two folders are pairs: photos and their maps.
 
-    Pairs have the same size, and the same name or one that begins with the other's.
+    Pairs have the same size, and the same name or one that begins with the other's. With ``--task
+    classify`` this is not asked.
     """
     for first, second in combinations(sorted(images), 2):
         files, others = sorted([images[first], images[second]], key=len)

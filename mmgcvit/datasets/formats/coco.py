@@ -1,4 +1,10 @@
-"""Read COCO files, one for each split, as labelling tools export them."""
+"""Read COCO files, one for each split, as labelling tools export them.
+
+Format: https://cocodataset.org/#format-data. A file has three lists, ``images``, ``annotations`` and
+``categories``, whose entries have ids. Tools write ids from 0, ids that are not integers, flags as
+text and categories in another order in each split; pycocotools and mmdet accept none of these.
+``read_split`` makes them what both expect.
+"""
 
 import os
 from collections import Counter
@@ -162,7 +168,13 @@ def format_issue(place: Path | str, reasons: Sequence[str]) -> str:
 def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dict[str, CocoFile]:
     """Return the COCO file of each split in the places of a layout.
 
-    Raise a UserError if a split has several files.
+    Args:
+        folder: The dataset's folder.
+        layout: One of :data:`LAYOUTS`. A single file in the folder itself may have any name.
+        contents: The contents of all COCO files in the folder, by their paths.
+
+    Raises:
+        UserError: A split has several files.
     """
     pattern = layout.annotations
     if pattern == SINGLE_FILE:
@@ -270,9 +282,19 @@ def leave_out_root(content: dict[str, Any]) -> list[Entry]:
 def read_split(
     folder: Folder, file: CocoFile, categories: Sequence[Entry], problems: Problems
 ) -> ObjectSplit:
-    """Return a split as pycocotools and mmdet expect it. Add problems of unusable annotations.
+    """Return a split as pycocotools and mmdet expect it.
 
-    Raise a UserError if the file lists images outside of the dataset's folder.
+    Ids are integers, ``iscrowd`` is 0 or 1, and the key ``ignore`` is gone: such objects are crowds.
+
+    Args:
+        folder: The dataset's folder.
+        file: The COCO file of the split.
+        categories: Those of training, with their new ids.
+        problems: Annotations that cannot be used are added to it, by the rule that they break.
+
+    Raises:
+        UserError: The file lists images outside of the dataset's folder, repeats an id, or has objects
+            of other classes than training.
     """
     path, content = folder.path / file.path, file.content
     image_folder = (folder.path / file.image_folder).resolve()
@@ -359,7 +381,10 @@ def number_annotations(annotations: list[Entry]) -> list[Entry]:
 def number_entries(entries: Sequence[Entry], path: Path) -> dict[Any, int]:
     """Return new ids by the ids of entries: 1, 2, ..., or the same if a float can hold them.
 
-    Raise a UserError for repeated ids.
+    pycocotools stores ids in arrays of floats, in which large integers are not exact.
+
+    Raises:
+        UserError: An id is there several times.
     """
     ids = [entry['id'] for entry in entries]
     for value, count in Counter(ids).most_common(1):

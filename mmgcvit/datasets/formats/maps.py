@@ -1,4 +1,9 @@
-"""Read images with a map each: of classes (semantic) or of objects (instances)."""
+"""Read images with a map each: of classes (semantic) or of objects (instances).
+
+A map is an image of one channel with a number in each pixel. In a semantic map the number is that
+of a class; in a map of instances, each object of an image has one of its own. The numbers do not
+tell which of both they are, so ``--task`` must say it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -68,7 +73,10 @@ ASK = (
 
 
 def match_layouts(folder: Folder) -> list[Match]:
-    """Return the layouts of images with maps that a folder fits or nearly fits."""
+    """Return the layouts of images with maps that a folder fits or nearly fits.
+
+    A layout fits if an image in its folder has a map of the same name.
+    """
     matches = []
     for layout in LAYOUTS:
         pairs = pair_files(folder, layout, MAP_SUFFIXES)
@@ -86,7 +94,10 @@ def match_layouts(folder: Folder) -> list[Match]:
 def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
     """Read images with maps, which are semantic or of instances as ``task`` says.
 
-    Cellpose's are of instances. Raise a UserError if nothing says so.
+    Cellpose's are of instances.
+
+    Raises:
+        UserError: Nothing says what the maps are, or their values do not fit the classes.
     """
     pairs = match.found
     by_split, notes = dict(pairs.by_split), []
@@ -155,7 +166,16 @@ def read_labels(folder: Path, pair: Pair) -> tuple[str, str, frozenset[int]]:
 def check_labels(
     folder: Path, labels: set[int], names: Sequence[str]
 ) -> tuple[Sequence[str], list[str]]:
-    """Return the class names and notes. Raise a UserError if the labels do not fit them."""
+    """Return the class names and notes.
+
+    Args:
+        folder: The dataset's folder, for messages.
+        labels: All values of the maps.
+        names: The lines of classes.txt; without it, names are made up if no value is missing.
+
+    Raises:
+        UserError: There is only one class, a value has no name, or without names a value is missing.
+    """
     used = labels - {IGNORE_INDEX}
     highest, notes = max(used, default=0), []
     has_gaps = False
@@ -207,7 +227,16 @@ def read_instance_maps(
 
 
 def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
-    """Read the objects of one class that the map of an image numbers. Their masks are RLE."""
+    """Read the objects that the map of an image numbers, all of one class.
+
+    Args:
+        folder: The dataset's folder.
+        name: The name of the class.
+        pair: The image and its map, relative to ``folder``.
+
+    Returns:
+        The image with its objects, whose masks are RLE.
+    """
     from pycocotools import mask as coco_mask
 
     image, map_file = folder / pair[0], folder / pair[1]

@@ -1,7 +1,8 @@
 """Read Pascal VOC annotations: an XML file for each image.
 
-The package supervision ignores ``difficult``, ``ImageSets`` and ``size``, and its errors name no
-file.
+Format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/index.html. Splits are folders or the
+lists in ``ImageSets/Main``. The package supervision reads such files too, but ignores
+``difficult``, ``ImageSets`` and ``size``, and its errors name no file.
 """
 
 import re
@@ -116,7 +117,12 @@ def read_image_sets(
 ) -> tuple[dict[str, list[Pair]], list[str]]:
     """Return the pairs of each split that ``ImageSets/Main`` lists, and its unknown lines.
 
-    Lists with other names, as of the images of a class, are not read.
+    Lists with other names, as of the images of a class, are not read. Without ``train.txt``, what
+    ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) lists is for training, unless another list has it.
+
+    Args:
+        folder: The dataset's folder. Without a list, all images are for training.
+        pairs: All images with their XML files.
     """
     by_name = {str(Path(*file.with_suffix('').parts[1:])): (image, file) for image, file in pairs}
     lists, unknown = {}, {}
@@ -158,7 +164,18 @@ def find_name(line: str, names: Collection[str]) -> str | None:
 
 
 def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
-    """Read the XML file of an image. Raise a UserError if it is damaged or of another format."""
+    """Read the XML file of an image.
+
+    Args:
+        folder: The dataset's folder.
+        pair: The image and its XML file, relative to ``folder``.
+
+    Returns:
+        The image with its size and objects. Objects without a name or a valid box are problems.
+
+    Raises:
+        UserError: The file is damaged, of another format, or names another image.
+    """
     image, file = folder / pair[0], folder / pair[1]
     try:
         root = ElementTree.parse(file).getroot()

@@ -1,8 +1,11 @@
 """Read YOLO annotations: a YAML file with the images' folders, and a text file for each image.
 
-The package supervision converts every polygon to a mask (1.35 GB for 1,100 polygons in 100 images
-of 1280 x 960), and writes masks with holes or several parts as crowds, on which mmdet does not
-train.
+Format: https://docs.ultralytics.com/datasets/detect and .../datasets/segment. A line of a text file
+is a class index and a box or a polygon, in fractions of the image's size.
+
+The package supervision reads such files too. It converts every polygon to a mask (1.35 GB for 1,100
+polygons in 100 images of 1280 x 960), and writes masks with holes or several parts as crowds, on
+which mmdet does not train.
 """
 
 from collections import Counter
@@ -206,7 +209,13 @@ def list_images(root: Path, source: Any) -> tuple[list[Path], str]:
 
 
 def find_path(root: Path, name: str) -> Path:
-    """Return the path of ``name`` in ``root``. Roboflow writes ../train/images for train/images."""
+    """Return the path of ``name`` in ``root``, as the file of a dataset writes it.
+
+    Roboflow writes ../train/images for train/images, so a name is also looked up without its ``..``.
+
+    Raises:
+        UserError: Both paths exist, and are not the same.
+    """
     path = Path(name.replace('\\', '/'))
     found = root / path
     below_root = Path(root, *(part for part in path.parts if part != '..'))
@@ -246,7 +255,17 @@ def read_image(
     names: Sequence[str],
     image: Path,
 ) -> AnnotatedImage:
-    """Read an image's size and objects. ``num_images`` is the number of images of a label file."""
+    """Read an image's size and objects.
+
+    Args:
+        label_files: The label file of each image, which need not exist.
+        num_images: The number of images of each label file.
+        names: The class names, by the indices in label files.
+        image: The image.
+
+    Raises:
+        UserError: The image cannot be read, or another image has the same label file.
+    """
     _, size = read_sizes(image)
     file = label_files[image]
     if not file.is_file():
@@ -282,7 +301,12 @@ def read_labels(
 
 
 def make_coco_entries(values: list[float], size: Size) -> dict[str, Any]:
-    """Convert the values of a box or polygon to COCO's bbox, area, iscrowd and segmentation."""
+    """Convert the values of a box or polygon to COCO's bbox, area, iscrowd and segmentation.
+
+    Args:
+        values: Fractions of the image's size, as :func:`read_labels` returns them.
+        size: The image's (width, height) in pixels.
+    """
     points = np.reshape(values, (-1, 2)) * size
     entries = {'iscrowd': 0}
     if len(values) == NUM_BOX_VALUES:

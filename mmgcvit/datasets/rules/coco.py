@@ -94,7 +94,12 @@ def is_coco(content: Any) -> bool:
 
 
 def find_missing_keys(content: Any, is_scored: bool = False) -> list[str]:
-    """Return which of COCO's lists content lacks, or which keys its entries lack."""
+    """Return which of COCO's lists content lacks, or which keys its entries lack.
+
+    Args:
+        content: The content of a JSON file, of any type.
+        is_scored: Whether scores are computed on it, for which objects need ``iscrowd``.
+    """
     lists = content if isinstance(content, dict) else {}
     missing = [f'no {name}' for name in KEYS if not isinstance(lists.get(name), list)]
     if missing:
@@ -119,7 +124,13 @@ def has_size(image: Entry) -> bool:
 def find_content_problems(
     content: Mapping[str, Sequence[Entry]], classes: Sequence[str], is_scored: bool
 ) -> Problems:
-    """Return the problems of a config's COCO file with ids, categories, sizes and flags."""
+    """Return the problems of a config's COCO file with ids, categories, sizes and flags.
+
+    Args:
+        content: The lists of the file, whose entries have all keys (:func:`find_missing_keys`).
+        classes: The class names of the config.
+        is_scored: Whether scores are computed on it, for which pycocotools must store the ids.
+    """
     annotations = content['annotations']
     return {
         DUPLICATE_IDS: find_wrong_ids(content, is_scored),

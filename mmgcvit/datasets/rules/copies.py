@@ -1,4 +1,8 @@
-"""Rules for copies: an image is in one split, once; an object is annotated once."""
+"""Rules for copies: an image is in one split, once; an object is annotated once.
+
+Images are the same if their files have the same bytes, whatever their names. A link to an image is
+a copy of it.
+"""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -41,7 +45,12 @@ REPEATED_OBJECTS = Rule(
 
 
 def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> tuple[list[Entry], str]:
-    """Return the annotations that repeat no earlier one of their image, and which others do."""
+    """Find objects that are annotated more than once in an image.
+
+    Returns:
+        The annotations without repeated ones, and a text that counts the repeated ones and names their
+        images, or ''.
+    """
     seen = defaultdict(list)
     first, repeated = [], []
     for annotation in split.annotations:

@@ -60,12 +60,16 @@ def find_missing(paths: Sequence[str]) -> list[str]:
 def check_image(
     path: Path, annotated_size: Size | None = None, decoding: DecodingSettings | None = None
 ) -> tuple[Rule | None, str, Size | None]:
-    """Decode an image. Return the rule that it breaks or None, the example, and its size.
+    """Decode an image.
 
     Args:
         path: The file.
         annotated_size: Its (width, height) by its annotations.
         decoding: How a config's pipeline decodes it. Without it, Pillow does.
+
+    Returns:
+        The rule that it breaks or None, the example for it, and the (width, height) that training sees,
+        or None if it cannot be decoded.
     """
     try:
         if decoding is None:

@@ -69,7 +69,18 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
 def describe(
     dataset: DatasetInfo, problems: Problems, totals: Counter[str], empty: list[str], looks: str
 ) -> str:
-    """Return a note about what is left out. Raise a UserError if it is too much."""
+    """Return a note about what is left out.
+
+    Args:
+        dataset: The dataset, for messages.
+        problems: Examples of what is left out, by rule.
+        totals: The number of images, objects and files, with those that are left out.
+        empty: Splits that have no image or no object left.
+        looks: A sentence about boxes of another kind, or ''.
+
+    Raises:
+        UserError: More than a tenth of the images or of the objects is left out, or a split is empty.
+    """
     counts = Counter()
     for rule, examples in problems.items():
         counts[rule.unit] += len(examples)
@@ -111,7 +122,9 @@ def leave_out_images(split: Split, problems: Problems) -> Split:
 def find_rotated(split: ObjectSplit) -> set[int]:
     """Return the images with the size before their EXIF rotation but boxes after it.
 
-    Boxes tell it that fit only one of both pictures: more of them must fit the rotated one.
+    Cameras write an image as the sensor has it, with a note to rotate it. Some labelling tools show the
+    rotated image but write the size before. Boxes tell it that fit only one of both pictures: more of
+    them must fit the rotated one.
     """
     corners = get_corners(split.annotations)
     sizes = split.get_sizes(split.annotations)

@@ -71,6 +71,10 @@ def find_object_problems(
         split: Images with objects, whose values may have any type.
         with_masks: Whether masks are trained.
         box_format: How the dataset's format writes boxes, such as ``XYWH``.
+
+    Returns:
+        The objects that can be used, examples of the others by the rule that they break, and another
+        kind of box that most boxes fit better, or ''.
     """
     annotations, sizes = split.annotations, split.get_sizes(split.annotations)
     corners, areas = get_corners(annotations), get_areas(annotations)
