@@ -56,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int | None:
-    """Check a config or a folder. What the argument is decides the path's suffix: .py is a config."""
+    """Check a config (a Python file) or a folder."""
     check_at_least(args, images=0)
     check_sheet(args)
     path = Path(args.config)
@@ -139,8 +139,7 @@ def check_config_data(args: argparse.Namespace, cfg: Config) -> int | None:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         report = check_datasets(cfg, LOADERS, args.images, progress)
-    errors = report.format_messages()
-    warnings = report.format_messages(stops_run=False)
+    errors, warnings = report.format_messages(), report.format_messages(stops_run=False)
     notes = [*report.summaries, *report.notes]
     if not notes and not errors:
         raise UserError(f'{args.config} has no dataset to check in {", ".join(LOADERS)}')

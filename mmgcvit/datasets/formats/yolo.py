@@ -310,14 +310,14 @@ def make_coco_entries(values: list[float], size: Size) -> dict[str, Any]:
     points = np.reshape(values, (-1, 2)) * size
     entries = {'iscrowd': 0}
     if len(values) == NUM_BOX_VALUES:
-        centre, extent = points
-        top_left, area = centre - extent / 2, extent.prod()
+        (x, y), (width, height) = points
+        box, area = [x - width / 2, y - height / 2, width, height], width * height
     else:
-        top_left, extent = points.min(0), np.ptp(points, axis=0)
-        entries['segmentation'] = [points.round(2).ravel().tolist()]
-        area = measure_area(points.ravel().tolist())
-    box = np.concatenate([top_left, extent]).round(2).tolist()
-    return {'bbox': box, 'area': round(float(area), 2), **entries}
+        box = [*points.min(0), *np.ptp(points, axis=0)]
+        polygon = points.ravel()
+        area = measure_area(polygon)
+        entries['segmentation'] = [polygon.round(2).tolist()]
+    return {'bbox': np.round(box, 2).tolist(), 'area': round(float(area), 2), **entries}
 
 
 def read_yaml(file: Path) -> dict[str, Any]:

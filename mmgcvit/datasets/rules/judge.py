@@ -8,7 +8,6 @@ import numpy as np
 
 from ...errors import MANY, UserError, escape_controls, format_count
 from ..decoding import read_sizes
-from ..reading import read_each
 from ..records import DatasetInfo, ObjectSplit, Split
 from .classes import check_class_names
 from .copies import leave_out_copies
@@ -126,21 +125,20 @@ def find_rotated(split: ObjectSplit) -> set[int]:
     rotated image but write the size before. Boxes tell it that fit only one of both pictures: more of
     them must fit the rotated one.
     """
-    corners = get_corners(split.annotations)
-    sizes = split.get_sizes(split.annotations)
-    # 1: it fits only the picture after the rotation. -1: only that before it.
-    fits = are_inside(corners, sizes[:, ::-1]).astype(int) - are_inside(corners, sizes)
-    if not (fits > 0).any():
+    corners, sizes = get_corners(split.annotations), split.get_sizes(split.annotations)
+    fit_before, fit_after = are_inside(corners, sizes), are_inside(corners, sizes[:, ::-1])
+    if not (fit_after & ~fit_before).any():
         return set()
-    found, _ = read_each(read_sizes, split.image_paths)
-    rotated = {
-        index
-        for index, (annotated, (before, after)) in enumerate(zip(split.sizes, found, strict=True))
-        if annotated == before != after
-    }
-    ids = {split.images[index]['id'] for index in rotated}
+    rotated, ids = set(), set()
+    for index, (image, path) in enumerate(zip(split.images, split.image_paths, strict=True)):
+        before, after = read_sizes(path)
+        if (image['width'], image['height']) == before != after:
+            rotated.add(index)
+            ids.add(image['id'])
     is_rotated = [entry['image_id'] in ids for entry in split.annotations]
-    return rotated if fits[is_rotated].sum() > 0 else set()
+    if fit_after[is_rotated].sum() > fit_before[is_rotated].sum():
+        return rotated
+    return set()
 
 
 def cut_boxes(split: ObjectSplit) -> ObjectSplit:

@@ -145,11 +145,12 @@ class Photo:
             pixels = np.random.default_rng(self.number).integers(0, 60, pixels.shape, np.uint8)
             for index, (_, (left, top, right, bottom), *_) in enumerate(self.things):
                 pixels[top:bottom, left:right, 2 * index] += 190
-        options = {} if self.suffix.lower() in ('.png', '.bmp') else {'quality': 100}
+        suffix = self.suffix.lower()
+        options = {} if suffix in ('.png', '.bmp') else {'quality': 100}
         # Some images have other modes, as cameras and scanners write them.
-        modes = {'.png': ('RGB', 'RGBA', 'RGB'), '.bmp': 3 * ('RGB',), '.webp': 3 * ('RGB',)}
-        modes = modes.get(self.suffix.lower(), ('RGB', 'RGB', 'CMYK'))
-        write(path, Image.fromarray(pixels).convert(modes[self.number % 3]), **options)
+        modes = {'.png': 'RGBA', '.bmp': 'RGB', '.webp': 'RGB'}
+        mode = modes.get(suffix, 'CMYK') if self.number % 3 == 2 else 'RGB'
+        write(path, Image.fromarray(pixels).convert(mode), **options)
 
 
 def read_number(path: str | Path) -> int:
@@ -193,18 +194,13 @@ class Made:
 
     @property
     def expected_classes(self) -> tuple[str, ...]:
-        if self.format == 'voc':
-            return tuple(
-                sorted(
-                    {
-                        thing.name
-                        for photos in self.photos.values()
-                        for p in photos
-                        for thing in p.things
-                    }
-                )
-            )
-        return tuple(sorted(self.classes) if self.format == 'classes' else self.classes)
+        names = self.classes
+        if self.format == 'classes':
+            names = sorted(names)
+        elif self.format == 'voc':
+            photos = itertools.chain(*self.photos.values())
+            names = sorted({thing.name for photo in photos for thing in photo.things})
+        return tuple(names)
 
 
 def add_clutter(root: Path) -> None:
@@ -241,36 +237,34 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
     Loosely written files have null or no iscrowd for objects that are not crowds, ignore for some
     that are, and categories in another order in other splits.
     """
-    first_id = made.options['from_0'] ^ 1
+    is_loose = made.options['loose']
+    first_id = 0 if made.options['from_0'] else 1
     scale = 2**62 if made.options['big_ids'] else 1
-    ids = {name: 7 * i * scale for i, name in enumerate(made.classes)}
+    categories = [{'id': 7 * i * scale, 'name': name} for i, name in enumerate(made.classes)]
+    ids = {category['name']: category['id'] for category in categories}
     images, annotations = [], []
-    for image_id, photo in zip(itertools.count(0, scale), made.photos[split], strict=False):
-        images.append(
-            {'id': image_id, 'file_name': prefix + photo.name, 'width': WIDTH, 'height': HEIGHT}
-        )
+    for photo in made.photos[split]:
+        image_id = scale * len(images)
+        name = prefix + photo.name
+        images.append({'id': image_id, 'file_name': name, 'width': WIDTH, 'height': HEIGHT})
         for thing in photo.things:
             left, top, right, bottom = thing.box
-            entry = {
-                'id': first_id + scale * len(annotations),
-                'image_id': image_id,
-                'category_id': ids[thing.name],
-            }
-            entry |= {
-                'bbox': [left, top, right - left, bottom - top],
-                'area': (right - left) * (bottom - top),
-            }
-            if thing.is_crowd and made.options['loose'] and len(annotations) % 2:
-                entry |= {'ignore': 1}
-            elif thing.is_crowd or not made.options['loose']:
+            width, height = right - left, bottom - top
+            is_odd = len(annotations) % 2
+            entry = {'id': first_id + scale * len(annotations), 'image_id': image_id}
+            entry |= {'category_id': ids[thing.name], 'bbox': [left, top, width, height]}
+            entry['area'] = width * height
+            if thing.is_crowd and is_loose and is_odd:
+                entry['ignore'] = 1
+            elif thing.is_crowd or not is_loose:
                 entry['iscrowd'] = int(thing.is_crowd)
-            elif len(annotations) % 2:
+            elif is_odd:
                 entry['iscrowd'] = None
             if thing.has_mask:
                 entry['segmentation'] = [[left, top, right, top, right, bottom, left, bottom]]
             annotations.append(entry)
-    categories = [{'id': i, 'name': name} for name, i in ids.items()]
-    categories = categories[:: -1 if made.options['loose'] and split != 'train' else 1]
+    if is_loose and split != 'train':
+        categories.reverse()
     return json.dumps({'images': images, 'annotations': annotations, 'categories': categories})
 
 
@@ -451,13 +445,11 @@ def make_example(
 
 
 @st.composite
-def make_datasets(
-    draw: st.DrawFn, formats: tuple[str, ...] = tuple(LAYOUTS), min_train: int = 2
-) -> Made:
+def make_datasets(draw: st.DrawFn) -> Made:
     """Draw a dataset of any format and layout: the same stems in several splits, and no, one or
     many objects.
     """
-    data_format = draw(st.sampled_from(formats))
+    data_format = draw(st.sampled_from([*LAYOUTS]))
     layout = draw(st.sampled_from([*LAYOUTS[data_format].values()]))
     has_splits = '{}' in layout[0]
     options = {name: draw(st.booleans()) for name in OPTIONS}
@@ -472,28 +464,22 @@ def make_datasets(
     photos, number = {}, 0
     for split in folders:
         # Each class is in training, and one in two images, of which one can be held out.
-        least = max(min_train, len(classes) + 1) if split == 'train' else 2
+        least = len(classes) + 1 if split == 'train' else 2
         stems = draw(
             st.lists(st.sampled_from(STEMS), min_size=least, max_size=least + 2, unique=True)
         )
         photos[split] = []
         for index, stem in enumerate(stems):
-            count = (
-                1
-                if index == 0 or (index <= len(classes) and split == 'train')
-                else draw(st.integers(0, 3))
-            )
+            has_one = index == 0 or (index <= len(classes) and split == 'train')
+            count = 1 if has_one else draw(st.integers(0, 3))
             things = []
             for i in range(0 if data_format in ('classes', 'maps') else count):
                 left, top = draw(st.integers(0, WIDTH - 3)), draw(st.integers(0, HEIGHT - 3))
-                right, bottom = (
-                    draw(st.integers(left + 2, WIDTH)),
-                    draw(st.integers(top + 2, HEIGHT)),
-                )
+                right = draw(st.integers(left + 2, WIDTH))
+                bottom = draw(st.integers(top + 2, HEIGHT))
                 name = classes[index % len(classes)] if i == 0 else draw(st.sampled_from(classes))
-                things.append(
-                    Thing(name, (left, top, right, bottom), with_masks, i > 0 and draw(are_crowds))
-                )
+                is_crowd = i > 0 and draw(are_crowds)
+                things.append(Thing(name, (left, top, right, bottom), with_masks, is_crowd))
             suffix = draw(st.sampled_from(['.png', '.jpg', '.JPG', '.jpeg', '.webp', '.bmp']))
             photos[split].append(Photo(stem, suffix, number, things, index % len(classes)))
             number += 1

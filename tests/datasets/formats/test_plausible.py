@@ -28,12 +28,9 @@ MISREADINGS = {
     'rounded': lambda x, y, w, h: (x - 1.5, y - 1.5, w + 3, h + 3),
     'corners': lambda x, y, w, h: (x, y, x + w, y + h),
     'centres': lambda x, y, w, h: (x + w / 2, y + h / 2, w, h),
-    'top left': lambda x, y, w, h: (x - w / 2, y - h / 2, w, h),
     'rotated': lambda x, y, w, h: (HEIGHT - y - h, x, h, w),
-    'of a larger copy': lambda x, y, w, h: (2 * x, 2 * y, 2 * w, 2 * h),
     'of a smaller copy': lambda x, y, w, h: (x / 2, y / 2, w / 2, h / 2),
     'fractions': lambda x, y, w, h: (x / WIDTH, y / HEIGHT, w / WIDTH, h / HEIGHT),
-    'far outside': lambda x, y, w, h: (x + 1000, y, w, h),
     'not finite': lambda x, y, w, h: (float('inf'), y, w, h),
 }
 
