@@ -262,8 +262,8 @@ def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[n
         ) from None
     if mode not in ('1', 'L', 'P') and not (with_instances and mode[0] == 'I'):
         raise UserError(
-            f'{path} has the mode {mode}. A semantic map must have one channel of 8 bits with class '
-            'indices, and a map of instances one of 8 to 32 bits'
+            f'{path} has the mode {mode}. A semantic map must have one channel of 8 bits with '
+            'class indices, and a map of instances one of 8 to 32 bits'
         )
     if re.search("'L;[24]", tiles):
         raise UserError(

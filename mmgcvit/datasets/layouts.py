@@ -56,6 +56,7 @@ class Match:
 
 
 Pair = tuple[Path, Path]  # an image and its annotation file or map
+FilesByName = dict[str, list[Path]]  # the key is a path without suffix
 
 
 class Pairs(NamedTuple):
@@ -132,15 +133,13 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(text, re.IGNORECASE)
 
 
-def list_by_split(
-    folder: Folder, pattern: str, files: Iterable[Path]
-) -> dict[str, dict[str, list[Path]]]:
+def list_by_split(folder: Folder, pattern: str, files: Iterable[Path]) -> dict[str, FilesByName]:
     """Return the files in the folders of a pattern: {split: {path without suffix: files}}.
 
     Args:
         folder: The dataset's folder.
-        pattern: A layout's path of a folder, such as ``images/{split}``. Without ``{split}``, all files
-            are for training, except those below a folder that is named like a split.
+        pattern: A layout's path of a folder, such as ``images/{split}``. Without ``{split}``, all
+            files are for training, except those below a folder that is named like a split.
         files: Files of the dataset.
 
     Raises:
@@ -196,9 +195,7 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
     return pairs
 
 
-def divide(
-    files: dict[str, list[Path]], endings: Sequence[str]
-) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
+def divide(files: FilesByName, endings: Sequence[str]) -> tuple[FilesByName, FilesByName]:
     """Return images and maps by their common names. The names of maps have one of the endings."""
     images, maps = {}, {}
     for name, found in files.items():

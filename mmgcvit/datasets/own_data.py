@@ -1,4 +1,4 @@
-"""Write the config that ``mmgcvit train --data`` trains: the template of a dataset's task, filled in.
+"""Write the config that ``mmgcvit train --data`` trains: a filled in template.
 
 Templates compute all settings from the variables at their head, which have literal values.
 """
@@ -57,7 +57,8 @@ KEPT_OPTIONS = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tu
 # It contains no text of the user: a line break would end a comment.
 HEADER = """# Written by mmgcvit train --data. As written, it {}.
 # Relative paths start at the folder where the command runs.
-# Edit the lines from _base_ on and train it again: mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
+# Edit the lines from _base_ on and train it again:
+# mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
 """
 
 
@@ -72,7 +73,8 @@ def make_config(
 ) -> tuple[Path, str]:
     """Write the config that trains on a dataset, and the annotation files it needs, to a work dir.
 
-    If the dataset has no validation split, hold out a part of the training images. No file is replaced.
+    If the dataset has no validation split, hold out a part of the training images. No file is
+    replaced.
 
     Args:
         dataset: The dataset as :func:`mmgcvit.datasets.formats.read_folder` returns it.
@@ -111,7 +113,8 @@ def make_config(
     epochs = epochs or max(MIN_EPOCHS, ceil(num_seen / num_images))
     head |= choose_length(head, epochs, num_images)
 
-    # Tell: notes for the user, and what is stored for resuming, for predictions and for the verdict.
+    # Tell: notes for the user, and what is stored for resuming, for predictions and for the
+    # verdict.
     small_objects = find_small_objects(dataset, head['image_size'], head.get('tiles'))
     notes = small_objects + find_missing_classes(dataset)
     if size != MINI and not torch.cuda.is_available():

@@ -89,7 +89,9 @@ class SkipUnreadable(BaseTransform):
 
 
 def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
-    """Wrap training pipelines that load images, also those of mmdet's PipelineSwitchHook, in place."""
+    """Wrap training pipelines that load images, also those of mmdet's PipelineSwitchHook, in
+    place.
+    """
     datasets = iter_unwrapped_datasets((cfg.get('train_dataloader') or {}).get('dataset'))
     owners = [(dataset, 'pipeline') for dataset in datasets if not is_remote(dataset)]
     owners += [(hook, 'switch_pipeline') for hook in cfg.get('custom_hooks') or () if owners]

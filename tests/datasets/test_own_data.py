@@ -159,7 +159,9 @@ def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
 
 @pytest.mark.parametrize('annotation_type', DATA)
 def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tmp_path):
-    """Strips too, with the strongest augmentation. Longer ones are left out when a folder is read."""
+    """Strips too, with the strongest augmentation. Longer ones are left out when a folder is
+    read.
+    """
     cfg = make(annotation_type, size=MINI, augment='strong').cfg
     skip_unreadable(cfg, 0)
     train, val = (

@@ -1,8 +1,8 @@
 """Read COCO files, one for each split, as labelling tools export them.
 
-Format: https://cocodataset.org/#format-data. A file has three lists, ``images``, ``annotations`` and
-``categories``, whose entries have ids. Tools write ids from 0, ids that are not integers, flags as
-text and categories in another order in each split; pycocotools and mmdet accept none of these.
+Format: https://cocodataset.org/#format-data. A file has three lists, ``images``, ``annotations``
+and ``categories``, whose entries have ids. Tools write ids from 0, ids that are not integers, flags
+as text and categories in another order in each split; pycocotools and mmdet accept none of these.
 ``read_split`` makes them what both expect.
 """
 
@@ -209,8 +209,8 @@ def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[int, str]:
         if absolute:
             listed = shorten(absolute)
             return number, (
-                f'{file.path} lists absolute paths ({listed}). Write them relative to the folder of '
-                'the images'
+                f'{file.path} lists absolute paths ({listed}). Write them relative to the folder '
+                'of the images'
             )
         # Path.is_file raises an error for names that are too long.
         if not any(os.path.isfile(root / name) for name in names):  # noqa: PTH113
@@ -284,7 +284,8 @@ def read_split(
 ) -> ObjectSplit:
     """Return a split as pycocotools and mmdet expect it.
 
-    Ids are integers, ``iscrowd`` is 0 or 1, and the key ``ignore`` is gone: such objects are crowds.
+    Ids are integers, ``iscrowd`` is 0 or 1, and the key ``ignore`` is gone: such objects are
+    crowds.
 
     Args:
         folder: The dataset's folder.
@@ -293,8 +294,8 @@ def read_split(
         problems: Annotations that cannot be used are added to it, by the rule that they break.
 
     Raises:
-        UserError: The file lists images outside of the dataset's folder, repeats an id, or has objects
-            of other classes than training.
+        UserError: The file lists images outside of the dataset's folder, repeats an id, or has
+            objects of other classes than training.
     """
     path, content = folder.path / file.path, file.content
     image_folder = (folder.path / file.image_folder).resolve()

@@ -174,7 +174,8 @@ def check_labels(
         names: The lines of classes.txt; without it, names are made up if no value is missing.
 
     Raises:
-        UserError: There is only one class, a value has no name, or without names a value is missing.
+        UserError: There is only one class, a value has no name, or without names a value is
+            missing.
     """
     used = labels - {IGNORE_INDEX}
     highest, notes = max(used, default=0), []

@@ -118,7 +118,8 @@ def read_image_sets(
     """Return the pairs of each split that ``ImageSets/Main`` lists, and its unknown lines.
 
     Lists with other names, as of the images of a class, are not read. Without ``train.txt``, what
-    ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) lists is for training, unless another list has it.
+    ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) lists is for training, unless another list has
+    it.
 
     Args:
         folder: The dataset's folder. Without a list, all images are for training.

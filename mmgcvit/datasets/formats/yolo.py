@@ -154,8 +154,8 @@ def find_root(settings: Mapping[str, Any], file: Path) -> Path:
     root = file.parent / str(settings.get('path', ''))
     if not root.is_dir():
         raise UserError(
-            f"{file}: 'path' is {settings['path']}, and there is no such folder. Remove the line if "
-            'the other paths start at the folder of the file'
+            f"{file}: 'path' is {settings['path']}, and there is no such folder. Remove the line "
+            'if the other paths start at the folder of the file'
         )
     return root
 
@@ -211,7 +211,8 @@ def list_images(root: Path, source: Any) -> tuple[list[Path], str]:
 def find_path(root: Path, name: str) -> Path:
     """Return the path of ``name`` in ``root``, as the file of a dataset writes it.
 
-    Roboflow writes ../train/images for train/images, so a name is also looked up without its ``..``.
+    Roboflow writes ../train/images for train/images, so a name is also looked up without its
+    ``..``.
 
     Raises:
         UserError: Both paths exist, and are not the same.
@@ -358,7 +359,9 @@ def check_yaml(text: str) -> None:
 
 
 def read_names(settings: Mapping[str, Any], file: Path) -> list[str]:
-    """Return the class names. In data.yaml they are a list, or a dict with class indices as keys."""
+    """Return the class names. In data.yaml they are a list, or a dict with class indices as
+    keys.
+    """
     setting = names = settings.get('names')
     if isinstance(names, dict):
         names = [names.get(str(index)) for index in range(len(names))]

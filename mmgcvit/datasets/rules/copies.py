@@ -48,8 +48,8 @@ def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> tuple[list[En
     """Find objects that are annotated more than once in an image.
 
     Returns:
-        The annotations without repeated ones, and a text that counts the repeated ones and names their
-        images, or ''.
+        The annotations without repeated ones, and a text that counts the repeated ones and names
+        their images, or ''.
     """
     seen = defaultdict(list)
     first, repeated = [], []

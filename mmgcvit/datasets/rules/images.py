@@ -68,8 +68,8 @@ def check_image(
         decoding: How a config's pipeline decodes it. Without it, Pillow does.
 
     Returns:
-        The rule that it breaks or None, the example for it, and the (width, height) that training sees,
-        or None if it cannot be decoded.
+        The rule that it breaks or None, the example for it, and the (width, height) that training
+        sees, or None if it cannot be decoded.
     """
     try:
         if decoding is None:

@@ -78,7 +78,8 @@ def describe(
         looks: A sentence about boxes of another kind, or ''.
 
     Raises:
-        UserError: More than a tenth of the images or of the objects is left out, or a split is empty.
+        UserError: More than a tenth of the images or of the objects is left out, or a split is
+            empty.
     """
     counts = Counter()
     for rule, examples in problems.items():
@@ -121,9 +122,10 @@ def leave_out_images(split: Split, problems: Problems) -> Split:
 def find_rotated(split: ObjectSplit) -> set[int]:
     """Return the images with the size before their EXIF rotation but boxes after it.
 
-    Cameras write an image as the sensor has it, with a note to rotate it. Some labelling tools show the
-    rotated image but write the size before. Boxes tell it that fit only one of both pictures: more of
-    them must fit the rotated one.
+    Cameras write an image as the sensor has it, with a note to rotate it. Some labelling tools
+    show the
+    rotated image but write the size before. Boxes tell it that fit only one of both pictures: more
+    of them must fit the rotated one.
     """
     corners, sizes = get_corners(split.annotations), split.get_sizes(split.annotations)
     fit_before, fit_after = are_inside(corners, sizes), are_inside(corners, sizes[:, ::-1])

@@ -73,8 +73,8 @@ def find_object_problems(
         box_format: How the dataset's format writes boxes, such as ``XYWH``.
 
     Returns:
-        The objects that can be used, examples of the others by the rule that they break, and another
-        kind of box that most boxes fit better, or ''.
+        The objects that can be used, examples of the others by the rule that they break, and
+        another kind of box that most boxes fit better, or ''.
     """
     annotations, sizes = split.annotations, split.get_sizes(split.annotations)
     corners, areas = get_corners(annotations), get_areas(annotations)

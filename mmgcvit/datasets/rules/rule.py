@@ -86,5 +86,7 @@ def make_issues(
 
 
 def are_too_many(num_unusable: int, number: int) -> bool:
-    """Return whether more than :data:`MAX_UNUSABLE` of ``number`` images or objects are unusable."""
+    """Return whether more than :data:`MAX_UNUSABLE` of ``number`` images or objects are
+    unusable.
+    """
     return num_unusable > MAX_UNUSABLE * number

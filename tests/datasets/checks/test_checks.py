@@ -287,7 +287,9 @@ def test_missing_files_are_listed_with_how_to_get_them():
 
 
 def test_segmentation_maps_are_required_only_if_the_pipeline_reads_them():
-    """Mask2Former's instance segmentation config inherits data_prefix.seg from the panoptic config."""
+    """Mask2Former's instance segmentation config inherits data_prefix.seg from the panoptic
+    config.
+    """
     instances = get_missing(get_config('mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py'))
     assert 'data/coco/train2017' in instances
     assert 'annotations/panoptic' not in instances

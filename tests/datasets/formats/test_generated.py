@@ -37,7 +37,9 @@ QUICK = settings(
 
 @contextmanager
 def write_dataset(made, name='data'):
-    """Write a dataset into a temporary folder: fixtures of pytest do not change between examples."""
+    """Write a dataset into a temporary folder: fixtures of pytest do not change between
+    examples.
+    """
     with tempfile.TemporaryDirectory() as folder:
         made.write(Path(folder) / name)
         yield Path(folder) / name
