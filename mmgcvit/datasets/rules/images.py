@@ -1,6 +1,7 @@
 """Rules for image files: they exist, can be decoded, and have the annotated size."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -109,20 +110,16 @@ def find_same_files(paths: Sequence[Path]) -> list[int]:
             return path.stat().st_size
         return 0
 
-    def hash_file(index: int) -> str | None:
-        with suppress(OSError):
-            return compute_sha256(paths[index])
+    def make_key(index: int) -> str | int:
+        # Only files of the same size can have the same bytes.
+        if sizes[index] > 0 and num_files[sizes[index]] > 1:
+            with suppress(OSError):
+                return compute_sha256(paths[index])
+        return index
 
-    firsts = list(range(len(paths)))
+    seen = {}
     with ThreadPoolExecutor() as pool:
-        by_size = {}
-        for index, size in enumerate(pool.map(measure, paths)):
-            by_size.setdefault(size, []).append(index)
-        by_size.pop(0, None)
-        for indices in by_size.values():
-            if len(indices) == 1:  # only files of the same size can have the same bytes
-                continue
-            seen = {}
-            for index, digest in zip(indices, pool.map(hash_file, indices), strict=True):
-                firsts[index] = seen.setdefault(digest or index, index)
-    return firsts
+        sizes = list(pool.map(measure, paths))
+        num_files = Counter(sizes)
+        keys = pool.map(make_key, range(len(paths)))
+        return [seen.setdefault(key, index) for index, key in enumerate(keys)]
