@@ -27,6 +27,7 @@ WITHOUT_SPLITS = Layout(TOOLS, IMAGE_FOLDER, 'cat/a.jpg\ndog/b.jpg')
 LAYOUTS = (WITH_SPLITS, WITHOUT_SPLITS)
 # Such files beside images are annotations that are not read.
 ANNOTATION_SUFFIXES = ('.json', '.csv', '.xml', '.txt')
+MIN_PAIRS = 0.9  # the share of images with a partner from which two folders are not classes
 CLASSIFY = 'classify'
 
 
@@ -112,16 +113,16 @@ def check_no_pairs(folder: Folder, images: Mapping[str, Sequence[Path]]) -> None
     """
     for first, second in combinations(sorted(images), 2):
         files, others = sorted([images[first], images[second]], key=len)
-        partners = find_partners(files, others)
-        are_pairs = None not in partners and all(
-            have_same_size(folder.path / file, folder.path / other)
-            for file, other in zip(files, partners, strict=True)
-        )
-        if are_pairs:
+        num_pairs = 0
+        for file, other in zip(files, find_partners(files, others), strict=True):
+            if other and have_same_size(folder.path / file, folder.path / other):
+                num_pairs += 1
+        if num_pairs >= MIN_PAIRS * len(files):
             raise UserError(
-                f'{folder.path}: each image in {files[0].parent} has a partner of its name and '
-                f'size in {others[0].parent}. Are {first} and {second} images and their maps? Then '
-                'call the folders images and masks. Are they classes? Then add --task classify'
+                f'{folder.path}: {num_pairs} of {len(files)} images in {files[0].parent} have a '
+                f'partner of their name and size in {others[0].parent}. Are {first} and {second} '
+                'images and their maps? Then call the folders images and masks. Are they classes? '
+                'Then add --task classify'
             )
 
 

@@ -19,17 +19,14 @@ from ..records import DatasetInfo
 from ..rules.judge import judge
 from . import class_folders, coco, maps, voc, yolo
 
-# Each format is a module with LAYOUTS, match_layouts and read_dataset.
-FORMATS = {
-    'COCO': coco,
-    'YOLO': yolo,
-    'Pascal VOC': voc,
-    'maps': maps,
-    'class folders': class_folders,
-}
-# Annotation files count before maps, and both before class folders, as which the folders of other
-# formats look.
-STAGES = ((coco, yolo, voc), (maps,), (class_folders,))
+# Each format is a module with LAYOUTS, match_layouts and read_dataset. Annotation files count before
+# maps, and both before class folders, as which the folders of other formats look.
+STAGES = (
+    {'COCO': coco, 'YOLO': yolo, 'Pascal VOC': voc},
+    {'maps': maps},
+    {'class folders': class_folders},
+)
+FORMATS = STAGES[0] | STAGES[1] | STAGES[2]
 DETECT = 'detect'
 KNOWN_FORMATS = (
     'COCO annotations (.json); YOLO (data.yaml, images and labels); Pascal VOC (Annotations/*.xml '
@@ -90,10 +87,10 @@ def find_match(folder: Folder) -> tuple[ModuleType, Match]:
     misfits = []
     for formats in STAGES:
         # Folders that nearly fit another format are not those of classes.
-        if misfits and class_folders in formats:
+        if misfits and 'class folders' in formats:
             break
         found = {}
-        for data_format in formats:
+        for data_format in formats.values():
             for match in data_format.match_layouts(folder):
                 if match.misfit:
                     misfits.append(match)

@@ -35,11 +35,13 @@ def test_the_pages_of_layouts_and_rules_are_those_of_the_lists():
 
 @pytest.mark.parametrize('names', PAIRS.values(), ids=PAIRS)
 def test_photos_and_their_maps_are_not_two_classes_unless_the_task_says_so(names, tmp_path):
-    for number in range(3):
+    for number in range(12):
         for index, name in enumerate(names):
             pixels = np.full((8 + number, 9, 3), 20 * number + index, np.uint8)
             write(tmp_path / name.format(number), pixels)
-    with pytest.raises(UserError, match='call the folders images and masks'):
+    photo = tmp_path / names[0].format(0)
+    photo.rename(photo.with_name('renamed.jpg'))
+    with pytest.raises(UserError, match=r'11 of 12 images in .* call the folders images and masks'):
         read_folder(tmp_path)
     assert read_folder(tmp_path, 'classify').annotation_types == ('classes',)
     write(tmp_path / names[1].format(2), np.zeros((50, 50, 3), np.uint8))
