@@ -22,7 +22,7 @@ from mmgcvit.config import LOADERS
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.layouts import list_files
 from mmgcvit.datasets.own_data import extend_run, find_newer_files, make_config
-from mmgcvit.datasets.rules.images import find_problem
+from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
@@ -206,7 +206,7 @@ def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tm
 
     check()
     Image.new('RGB', (321, 1)).save(image)
-    problem = find_problem(tmp_path / 'image.png')
+    _, problem, _ = check_image(image)
     assert 'image.png (it is 321 x 1, one side over 320 times' in problem
 
 

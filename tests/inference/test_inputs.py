@@ -12,7 +12,7 @@ from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
 from mmgcvit.datasets.decoding import DecodingSettings
-from mmgcvit.datasets.rules.images import find_problem
+from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.errors import UserError
 from mmgcvit.files import write_image
 from mmgcvit.inference.inputs import convert_to_array, find_inputs
@@ -96,8 +96,9 @@ def test_each_way_in_gives_the_array_that_training_loads_or_a_sentence(name, tmp
         else:
             trained = LoadImageFromFile().transform({'img_path': str(path)})['img']
             np.testing.assert_array_equal(convert_to_array(image, DECODING), trained)
-    assert words in (find_problem(path) or '')
-    assert bool(words) == bool(find_problem(path))
+    _, problem, _ = check_image(path)
+    assert words in problem
+    assert bool(words) == bool(problem)
 
 
 def test_lossy_files_are_read_as_the_data_pipeline_reads_them(tmp_path):

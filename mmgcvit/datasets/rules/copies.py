@@ -97,9 +97,9 @@ def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> DatasetInfo:
         has_copies = len(set(firsts[name])) < len(firsts[name])
         keys = split.list_annotation_keys(with_masks) if has_copies else ()
         found = {shared: [], repeated: [], tested: []}
-        seen, kept, different = {}, set(), set()
-        for index, (path, first) in enumerate(zip(split.image_paths, firsts[name], strict=True)):
-            earlier = seen.setdefault(first, index)
+        seen, kept, different, own_paths = {}, set(), set(), split.image_paths
+        for index, first in enumerate(firsts[name]):
+            path, earlier = own_paths[index], seen.setdefault(first, index)
             if name == 'train' and first in held_out:
                 found[shared].append(path)
             elif earlier == index:
@@ -119,6 +119,6 @@ def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> DatasetInfo:
                 f'{dataset.folder}: {notes[-1]}, so none is left. Put other images into one of '
                 'the splits, or remove val: then a fifth of train is held out for it'
             )
-        problems[CONTRADICTING_COPIES] += [str(split.image_paths[i]) for i in sorted(different)]
+        problems[CONTRADICTING_COPIES] += [str(own_paths[index]) for index in sorted(different)]
         splits[name] = split.select(kept - different)
     return replace(dataset, splits=splits).add_notes(notes)

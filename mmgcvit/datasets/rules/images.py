@@ -93,12 +93,6 @@ def check_image(
     return EXIF_ROTATION if is_stored else OTHER_SIZE, example, size
 
 
-def find_problem(path: Path) -> str | None:
-    """Return why an image cannot be used, or None."""
-    rule, example, _ = check_image(path)
-    return f'{rule.problem}: {example}' if rule else None
-
-
 def find_same_files(paths: Sequence[Path]) -> list[int]:
     """Return for each file the index of the first with the same bytes.
 

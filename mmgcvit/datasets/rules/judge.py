@@ -103,20 +103,24 @@ def describe(
 
 def leave_out_images(split: Split, problems: Problems) -> Split:
     """Return a split without images that cannot be used. Add them to ``problems``."""
+    paths = split.image_paths
     with ThreadPoolExecutor(MAX_THREADS) as pool:
-        checked = list(pool.map(check_image, split.image_paths, split.sizes))
+        checked = list(pool.map(check_image, paths, split.sizes))
     usable = set()
-    for index, (rule, example, _) in enumerate(checked):
-        if has_unusable_name(split.image_names[index]):
-            problems[UNUSABLE_NAME].append(str(split.image_paths[index]))
+    for index, (path, name) in enumerate(zip(paths, split.image_names, strict=True)):
+        rule, example, _ = checked[index]
+        if has_unusable_name(name):
+            problems[UNUSABLE_NAME].append(str(path))
         elif rule:
             problems[rule].append(example)
         else:
             usable.add(index)
     split = split.select(usable)
-    rotated = find_rotated(split) if split.annotations else set()
-    problems[ROTATED_BOXES] += [str(split.image_paths[index]) for index in sorted(rotated)]
-    return split.select(set(range(len(split.image_names))) - rotated)
+    if not split.annotations:
+        return split
+    rotated, paths = find_rotated(split), split.image_paths
+    problems[ROTATED_BOXES] += [str(paths[index]) for index in sorted(rotated)]
+    return split.select(set(range(len(paths))) - rotated)
 
 
 def find_rotated(split: ObjectSplit) -> set[int]:
