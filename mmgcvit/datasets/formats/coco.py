@@ -131,7 +131,11 @@ def match_layouts(folder: Folder) -> list[Match]:
         if files:
             num_fitting, misfit = find_misfit(folder, files)
             paths = [file.path for file in files.values()]
-            matches.append(Match(layout, (files, notes), paths, misfit, num_fitting))
+            others = [path for path in contents if path not in paths]
+            own_notes = list(notes)
+            if others:
+                own_notes.append(f'COCO files of no split were not read: {shorten(others)}')
+            matches.append(Match(layout, (files, own_notes), paths, misfit, num_fitting))
     if contents and not matches:
         places = ', '.join(dict.fromkeys(layout.annotations for layout in LAYOUTS))
         misfit = f'its COCO files ({shorten([*contents])}) are in none of the places {places}'

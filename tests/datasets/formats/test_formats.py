@@ -44,10 +44,11 @@ def test_a_dataset_may_be_given_by_the_files_that_are_read_for_its_folder_and_by
 
 def test_json_files_that_are_not_read_are_named(tmp_path):
     write_example(tmp_path, 'coco')
-    (tmp_path / 'notes.json').write_text('{')
-    assert f'was not read: {tmp_path}/notes.json: is not an annotation file' in str(
-        read_folder(tmp_path)
-    )
+    write(tmp_path / 'notes.json', '{')
+    shutil.copy(tmp_path / 'annotations' / 'val.json', tmp_path / 'annotations' / 'fold2.json')
+    notes = str(read_folder(tmp_path))
+    assert f'was not read: {tmp_path}/notes.json: is not an annotation file' in notes
+    assert 'COCO files of no split were not read: annotations/fold2.json' in notes
 
 
 def test_a_test_split_needs_no_segmentation_maps(tmp_path):
@@ -73,14 +74,11 @@ OBJECTS = st.lists(st.tuples(*SIDES, st.booleans()), max_size=40)
 def test_small_objects_are_counted_as_mmcv_resizes_and_the_proposed_size_mends_nine_of_ten(
     objects, size
 ):
-    images = [
-        {'id': i, 'width': width, 'height': height} for i, (width, height, *_) in enumerate(objects)
-    ]
-    boxes = [
-        {'image_id': i, 'bbox': [0, 0, *row[2:4]], 'iscrowd': row[4]}
-        for i, row in enumerate(objects)
-    ]
-    annotations = [box | {'category_id': 1} for box in boxes]
+    images, annotations = [], []
+    for index, (width, height, *sides, is_crowd) in enumerate(objects):
+        images.append({'id': index, 'width': width, 'height': height})
+        keys = {'image_id': index, 'category_id': 1, 'iscrowd': is_crowd}
+        annotations.append({'bbox': [0, 0, *sides], **keys})
     train = ObjectSplit(Path(), images, annotations, [])
     dataset = DatasetInfo(Path(), 'COCO', ('boxes',), ('a',), {'train': train})
     notes = find_small_objects(dataset, size)
